@@ -1,0 +1,86 @@
+"""Events: the facts that a customer can cause, as the rules see them.
+
+The one rule: the name decides what an event is, never the topic it came on. Names and their
+meaning are the Segment Spec's (https://segment.com/docs/connections/spec/ecommerce/v2/); the
+table comes first, the types after it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+PAGE = "page"
+IDENTIFY = "identify"
+PRODUCT_ADDED = "Product Added"
+WISHLIST_ADDED = "Wishlist Product Added to Cart"
+PRODUCT_REMOVED = "Product Removed"
+CART_VIEWED = "Cart Viewed"
+CHECKOUT_STARTED = "Checkout Started"
+ORDER_COMPLETED = "Order Completed"
+ORDER_REFUNDED = "Order Refunded"
+ORDER_CANCELLED = "Order Cancelled"
+
+BROWSE_NAMES = frozenset({
+    "Product Viewed", "Product List Viewed", "Product List Filtered", "Products Searched",
+    "Product Clicked", "Promotion Viewed", "Promotion Clicked",
+})  # fmt: skip
+CART_NAMES = frozenset({
+    PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED, CART_VIEWED, CHECKOUT_STARTED,
+    "Checkout Step Viewed", "Checkout Step Completed", "Payment Info Entered",
+    "Coupon Entered", "Coupon Applied", "Coupon Removed", "Coupon Denied",
+})  # fmt: skip
+ORDER_NAMES = frozenset({ORDER_COMPLETED, ORDER_REFUNDED, ORDER_CANCELLED})
+ACTIVITY_NAMES = BROWSE_NAMES | CART_NAMES | {PAGE}
+SHOP_NAMES = BROWSE_NAMES | CART_NAMES | ORDER_NAMES
+
+# The names of the first version of the spec, still sent in the wild.
+ALIASES = {
+    "Viewed Product": "Product Viewed",
+    "Added Product": PRODUCT_ADDED,
+    "Removed Product": PRODUCT_REMOVED,
+    "Completed Order": ORDER_COMPLETED,
+}
+
+# Inputs in the order in which records of one millisecond are read.
+INPUTS = ("profiles", "visits", "carts", "purchases")
+
+
+def input_of(name: str) -> str:
+    """The input topic, without prefix, on which an event of this name belongs."""
+    if name in CART_NAMES:
+        return "carts"
+    if name in ORDER_NAMES:
+        return "purchases"
+    return "profiles" if name in ("identify", "alias") else "visits"
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """Where an event was read: topic, partition, offset."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """A product of an event; ``quantity`` in 10⁻⁶, ``None`` when the event states none."""
+
+    product: str
+    quantity: int | None = None
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """A fact: who, what, when (milliseconds UTC), under which message id.
+
+    ``items`` are the products of an item event (``None``: the event names none), ``order`` and
+    ``amount`` (10⁻⁶ of the currency) those of an order event.
+    """
+
+    customer: str
+    name: str
+    time: int
+    id: str
+    items: tuple[Item, ...] | None = None
+    order: str | None = None
+    amount: int | None = None
+    origin: Origin | None = None

@@ -1,0 +1,59 @@
+"""The profile: what is remembered of a customer, as facts that merge.
+
+The one rule: a profile is a function of the *set* of events, whatever their order and however
+often each came, within the bounds that each kind of fact states at its head. Two profiles merge
+into the one that all their events would have made. Only facts change a profile (`Fact.apply`).
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Protocol
+
+import msgspec
+
+from rules.cart import Cart
+from rules.events import Event
+from rules.orders import OrderMessage
+
+# A message id orders ties and tells repeats apart; beyond this length its head and a hash do.
+ID_MAX_CHARS = 64
+_ID_HEAD_CHARS = 40
+
+
+class Profile(msgspec.Struct, array_like=True):
+    """All facts of one customer; one slot per kind, or per kind and parameters.
+
+    Stored as an array: a later kind of fact is a new last field with a default.
+    """
+
+    orders: list[OrderMessage] = []
+    cart: Cart | None = None
+    sessions: list[list[tuple[int, int]]] = []
+    occurrences: list[list[tuple[int, int]]] = []
+
+
+class Fact(Protocol):
+    """One kind of fact that the definitions ask to be kept."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The event names that change it."""
+
+    def apply(self, profile: Profile, event: Event) -> None:
+        """Remember the event; a repeat changes nothing."""
+
+    def merge(self, profile: Profile, other: Profile) -> None:
+        """Make ``profile`` what the events of both would have made."""
+
+
+def short_id(text: str) -> str:
+    """An id that is safe to keep: as it is, or its head and a hash when it is long."""
+    if len(text) <= ID_MAX_CHARS:
+        return text
+    return text[:_ID_HEAD_CHARS] + blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def hashed_id(text: str) -> int:
+    """64 bits of an id, for facts where only sameness matters."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")

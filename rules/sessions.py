@@ -1,0 +1,77 @@
+"""Sessions: activity as intervals in which no two neighbours are a gap apart.
+
+The one rule: intervals live on [H, ∞) with H = newest activity − window − gap, and one that
+starts in [H, H + gap) is written as starting at H. Whether an older neighbour was ever seen is
+then no longer visible, so the order of arrival is not either; such a start is older than the
+window and counts nowhere.
+
+Bound: the newest 512 intervals; beyond it the older sessions of a window do not count, and a
+late event that joins two of the newest may count one too few.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+Interval = tuple[int, int]
+
+INTERVALS_MAX = 512
+
+
+def extend(intervals: list[Interval], time: int, gap: int, window: int) -> None:
+    """Add one activity in place."""
+    if not intervals:
+        intervals.append((time, time))
+        _bound(intervals, gap, window)
+        return
+    start, end = intervals[-1]
+    if time >= start:
+        if time - end >= gap:
+            intervals.append((time, time))
+        elif time > end:
+            intervals[-1] = (start, time)
+        else:
+            return
+    elif time < end - window - gap:
+        return
+    else:
+        _join(intervals, time, gap)
+    _bound(intervals, gap, window)
+
+
+def _join(intervals: list[Interval], time: int, gap: int) -> None:
+    """Put a late activity in its place, joining the neighbours that it reaches."""
+    low = bisect_left(intervals, time - gap + 1, key=lambda interval: interval[1])
+    high = low
+    start = end = time
+    while high < len(intervals) and intervals[high][0] - time < gap:
+        start = min(start, intervals[high][0])
+        end = max(end, intervals[high][1])
+        high += 1
+    intervals[low:high] = [(start, end)]
+
+
+def _bound(intervals: list[Interval], gap: int, window: int) -> None:
+    horizon = intervals[-1][1] - window - gap
+    drop = max(0, len(intervals) - INTERVALS_MAX)
+    while intervals[drop][1] < horizon:
+        drop += 1
+    if drop:
+        del intervals[:drop]
+    start, end = intervals[0]
+    if start < horizon + gap:
+        intervals[0] = (horizon, end)
+
+
+def merge(ours: Iterable[Interval], theirs: Iterable[Interval], gap: int, window: int) -> list[Interval]:
+    """The intervals that the activity of both would have made."""
+    merged: list[Interval] = []
+    for start, end in sorted((*ours, *theirs)):
+        if merged and start - merged[-1][1] < gap:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    if merged:
+        _bound(merged, gap, window)
+    return merged

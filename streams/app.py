@@ -1,0 +1,151 @@
+"""The composition root of the worker: the only place where its parts meet.
+
+The one rule: here, and nowhere below, the wall clock and the environment are read.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from typing import Any, cast
+
+import faust
+import redis.asyncio as redis
+from aiokafka.partitioner import murmur2
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from rules.definitions import Definitions, built_in, parse
+from rules.engine import Engine
+from rules.events import INPUTS
+from streams import topics
+from streams.outbox import KafkaPublisher
+from streams.ownership import Ownership, Plan
+from streams.redis_store import RedisStore
+from streams.segmenter import Ceiling
+from streams.settings import Settings
+from streams.shard import Pace
+from streams.stop import stop
+from streams.store import Identity
+from streams.transport import Batch, Transport, Whole
+from streams.watchdog import LoopWatchdog
+
+_REDIS_RETRIES = 5
+_REDIS_TIMEOUT_S = 10.0
+
+
+def now_ms() -> int:
+    """The wall clock, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def definitions(settings: Settings) -> Definitions:
+    """The file that the settings name. Raises `rules.definitions.DefinitionsError` or `OSError`."""
+    if settings.definitions is None:
+        return built_in()
+    return parse(settings.definitions.read_text("utf-8"), str(settings.definitions))
+
+
+def partition_of(customer: str, partitions: int) -> int:
+    """Where Kafka's default partitioner puts this key."""
+    return int((murmur2(customer.encode()) & 0x7FFFFFFF) % partitions)
+
+
+def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
+    """The worker's Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
+    engine = Engine(definitions(settings))
+    found = topics.verify(settings)
+    plan = _plan(settings, engine, found, rebuild=rebuild)
+    store = RedisStore(_redis(settings), settings.redis_prefix)
+    publisher = KafkaPublisher(
+        settings.brokers, settings.topic_prefix, idempotent=settings.idempotent_producer
+    )
+    ownership = Ownership(plan, store, publisher)
+    app = _faust(settings)
+    app.transport = Transport(app.conf.broker_consumer, app, ownership, settings.fetch_wait_ms)
+    _attach(app, plan, ownership, publisher, settings)
+    return app
+
+
+def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: bool) -> Plan:
+    count = found.partitions[INPUTS[0]]
+    checks_keys = settings.partitioner == "murmur2"
+
+    def belongs(customer: str, partition: int) -> bool:
+        return not checks_keys or partition_of(customer, count) == partition
+
+    return Plan(
+        topics=[settings.topic_prefix + name for name in INPUTS],
+        identity=Identity(found.cluster, settings.group, count, engine.definitions.fingerprint),
+        engine=engine,
+        pace=Pace(settings.batch_max, settings.in_hand_max, settings.due_slice, settings.grace_ms),
+        ceiling=Ceiling(settings.dead_letter_share, settings.dead_letter_window),
+        rebuild=rebuild,
+        belongs=belongs,
+        now_ms=now_ms,
+        stop=stop,
+    )
+
+
+def _redis(settings: Settings) -> redis.Redis:
+    # A retried script is recognised by its save number, so the client may retry on its own.
+    return redis.Redis.from_url(
+        settings.redis,
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), _REDIS_RETRIES),
+        socket_timeout=_REDIS_TIMEOUT_S,
+        socket_connect_timeout=_REDIS_TIMEOUT_S,
+        health_check_interval=30,
+    )
+
+
+def _faust(settings: Settings) -> faust.App:
+    return faust.App(
+        settings.group,
+        broker=[f"kafka://{address}" for address in settings.brokers.split(",")],
+        datadir=tempfile.gettempdir(),
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s / 4,
+        broker_rebalance_timeout=max(30.0, settings.session_timeout_s),
+        broker_max_poll_records=settings.in_hand_max,
+        consumer_group_instance_id=settings.instance_id,
+        consumer_auto_offset_reset="earliest",
+        # Faust's own guarantees would act per message; ours are the store's (see ownership).
+        processing_guarantee="at_least_once",
+        stream_wait_empty=False,
+        # At 0 Faust changes to an assignor that spreads a partition's inputs over workers.
+        table_standby_replicas=1,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        # On by default, on every interface, without authentication.
+        web_enabled=False,
+    )
+
+
+def _attach(
+    app: faust.App, plan: Plan, ownership: Ownership, publisher: KafkaPublisher, settings: Settings
+) -> None:
+    inputs = app.topic(*plan.topics, schema=Whole())
+
+    async def segment(batches: faust.StreamT[Batch]) -> None:
+        async for batch in batches:
+            # An exception that left an agent would ack the batch and go on with the next one.
+            try:
+                await ownership.receive(batch)
+            except Exception as error:
+                stop(f"a batch of {batch.topic}-{batch.partition} could not be taken in ({error!r})")
+
+    async def revoked(_app: Any, *_: Any, **__: Any) -> None:
+        await ownership.release()
+
+    async def shut_down(_app: Any, *_: Any, **__: Any) -> None:
+        await ownership.release()
+        await publisher.close()
+
+    async def watch(_app: Any = None) -> None:
+        await LoopWatchdog(settings.stuck_s, stop).run()
+
+    app.agent(inputs)(segment)
+    app.task(watch)
+    # mode types a receiver with a keyword that it does not require.
+    app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
+    app.on_before_shutdown.connect(cast(Any, shut_down), weak=False)

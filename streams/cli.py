@@ -1,0 +1,158 @@
+"""The command line: ``segmenter COMMAND``.
+
+The one rule: results go to stdout, everything else to stderr. Exit codes: 0 done, 1 something in
+the input was wrong, 2 wrong arguments, 75 stopped for safety.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from pydantic import ValidationError
+
+from rules.definitions import DefinitionsError
+from streams.settings import Settings
+from streams.stop import EXIT_STOPPED, Stop
+
+EXIT_WRONG_INPUT = 1
+EXIT_USAGE = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="segmenter", description="Real-time customer segments on Kafka and Redis.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    worker = commands.add_parser("worker", help="run a worker; further arguments go to Faust's own worker")
+    worker.add_argument("--rebuild", action="store_true", help="on an empty Redis, read from the earliest offset")
+
+    topics = commands.add_parser("topics", help="create or verify the topics")
+    topics.add_argument("action", choices=["create", "verify"])
+
+    publish = commands.add_parser("publish", help="send JSON lines of Segment Spec events to their topics")
+    publish.add_argument("file", metavar="FILE|-")
+
+    replay = commands.add_parser("replay", help="decide recorded events offline; changes on stdout")
+    replay.add_argument("file", metavar="FILE|-")
+    replay.add_argument("--definitions", metavar="F", help="segments file (default: SEGMENTER_DEFINITIONS)")
+    replay.add_argument("--until", metavar="TIME", help="RFC 3339; fire due times up to it (default: the last event)")
+
+    check = commands.add_parser("check", help="check a segments file")
+    check.add_argument("file", nargs="?", metavar="F")
+
+    explain = commands.add_parser("explain", help="a customer's segments, and why")
+    explain.add_argument("customer")
+    explain.add_argument("--json", action="store_true", help="as JSON")
+
+    tail = commands.add_parser("tail", help="print segment changes as they come")
+    tail.add_argument("--from-beginning", action="store_true", help="all that the topic holds first")
+    tail.add_argument("--count", type=int, metavar="N", help="end after N changes")
+    return parser
+
+
+def _worker(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.app import build  # noqa: PLC0415  # Faust takes 0.5 s to import; other commands go without
+
+    app = build(settings, rebuild=arguments.rebuild)
+    sys.argv = ["segmenter", "worker", "--without-web", *arguments.rest]
+    app.main()
+    return 0
+
+
+def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams import topics  # noqa: PLC0415  # as above
+
+    if arguments.action == "create":
+        for name in topics.create(settings):
+            print(f"created {name}")
+    found = topics.verify(settings)
+    for name, count in sorted(found.partitions.items()):
+        print(f"{settings.topic_prefix}{name}: {count} partitions")
+    return 0
+
+
+def _publish(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.commands import publish  # noqa: PLC0415  # as above
+
+    return publish.run(settings, arguments.file)
+
+
+def _replay(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.commands import replay  # noqa: PLC0415  # as above
+
+    return replay.run(settings, arguments.file, arguments.definitions, arguments.until)
+
+
+def _check(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.commands import check  # noqa: PLC0415  # as above
+
+    return check.run(settings, arguments.file)
+
+
+def _explain(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.commands import explain  # noqa: PLC0415  # as above
+
+    return explain.run(settings, arguments.customer, as_json=arguments.json)
+
+
+def _tail(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.commands import tail  # noqa: PLC0415  # as above
+
+    return tail.run(settings, from_beginning=arguments.from_beginning, count=arguments.count)
+
+
+_COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
+    "worker": _worker,
+    "topics": _topics,
+    "publish": _publish,
+    "replay": _replay,
+    "check": _check,
+    "explain": _explain,
+    "tail": _tail,
+}
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command; its exit code."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.command != "worker":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
+    try:
+        return _COMMANDS[arguments.command](Settings(), arguments)
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "SEGMENTER_" + str(problem["loc"][0]).upper()
+            print(f"segmenter: {name}: {problem['msg']}, here is {problem['input']!r}", file=sys.stderr)
+        return EXIT_USAGE
+    except DefinitionsError as error:
+        print(error, file=sys.stderr)
+        return EXIT_WRONG_INPUT
+    except Stop as error:
+        print(f"segmenter stopped: {error}", file=sys.stderr)
+        return EXIT_STOPPED
+    except OSError as error:
+        print(f"segmenter: {error}", file=sys.stderr)
+        return EXIT_WRONG_INPUT
+
+
+def main() -> NoReturn:
+    """The console script."""
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        code = EXIT_WRONG_INPUT
+        sys.stderr.close()
+    raise SystemExit(code)

@@ -1,0 +1,19 @@
+-- Take a partition: check whose it is, then write the claim and read all that it needs.
+-- KEYS meta, due, outbox
+-- ARGV token, generation, proven (0/1), cluster, group, partitions, definitions
+-- Returns {'claimed', meta (flat), next due, outbox}, {'lower'} or {'other', field, stored}.
+local meta, due, outbox = KEYS[1], KEYS[2], KEYS[3]
+local names = {'cluster', 'group', 'partitions', 'definitions'}
+local stored = redis.call('HMGET', meta, 'generation', unpack(names))
+for i, name in ipairs(names) do
+  if stored[i + 1] and stored[i + 1] ~= ARGV[i + 3] then
+    return {'other', name, stored[i + 1]}
+  end
+end
+if stored[1] and tonumber(ARGV[2]) < tonumber(stored[1]) and ARGV[3] ~= '1' then
+  return {'lower'}
+end
+redis.call('HSET', meta, 'token', ARGV[1], 'generation', ARGV[2], 'cluster', ARGV[4], 'group', ARGV[5],
+  'partitions', ARGV[6], 'definitions', ARGV[7])
+return {'claimed', redis.call('HGETALL', meta), redis.call('ZRANGE', due, 0, 0, 'WITHSCORES'),
+  redis.call('LRANGE', outbox, 0, -1)}

@@ -1,0 +1,44 @@
+-- One atomic step of a partition. A script has no rollback, so every check comes before the first write.
+-- KEYS meta, customers, due, outbox
+-- ARGV token, number, digest, clock, n inputs, n customer fields, n due fields, n due removals, n outbox,
+--      then inputs (name, start, position), customers (id, value), dues (ms, id), removals (id), outbox.
+local meta, customers, due, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local held = redis.call('HMGET', meta, 'token', 'save', 'digest', 'clock')
+if held[1] ~= ARGV[1] then
+  return 'fenced'
+end
+local number = tonumber(held[2] or '0')
+if tonumber(ARGV[2]) == number and held[3] == ARGV[3] then
+  return 'already'
+end
+if tonumber(ARGV[2]) ~= number + 1 then
+  return 'out_of_order'
+end
+local at = 9
+local inputs = tonumber(ARGV[5])
+for i = 0, inputs - 1 do
+  if redis.call('HGET', meta, 'position:' .. ARGV[at + 1 + 3 * i]) ~= ARGV[at + 2 + 3 * i] then
+    return 'moved'
+  end
+end
+
+redis.call('HSET', meta, 'save', ARGV[2], 'digest', ARGV[3])
+if tonumber(ARGV[4]) > tonumber(held[4] or '0') then
+  redis.call('HSET', meta, 'clock', ARGV[4])
+end
+for i = 0, inputs - 1 do
+  redis.call('HSET', meta, 'position:' .. ARGV[at + 1 + 3 * i], ARGV[at + 3 + 3 * i])
+end
+at = at + 3 * inputs
+-- unpack() fails near 8,000 values (LUAI_MAXCSTACK), so the arguments go in slices.
+local function slices(command, key, count)
+  for first = at + 1, at + count, 4000 do
+    redis.call(command, key, unpack(ARGV, first, math.min(first + 3999, at + count)))
+  end
+  at = at + count
+end
+slices('HSET', customers, tonumber(ARGV[6]))
+slices('ZADD', due, tonumber(ARGV[7]))
+slices('ZREM', due, tonumber(ARGV[8]))
+slices('RPUSH', outbox, tonumber(ARGV[9]))
+return 'saved'

@@ -1,0 +1,146 @@
+"""The store on Redis: one hash tag per partition, one script per step.
+
+The one rule: all keys of a partition carry its hash tag, ``{p12}``, so they live on one shard and
+one script may touch them together (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags).
+
+| key                   | type | holds                                                         |
+|-----------------------|------|---------------------------------------------------------------|
+| PREFIX{p12}:meta      | hash | claim, identity, save number, digest, clock, position of each input |
+| PREFIX{p12}:customers | hash | customer id → stored customer                                 |
+| PREFIX{p12}:due       | zset | customer id by next due time (ms)                             |
+| PREFIX{p12}:outbox    | list | entries not yet known to be published, oldest first           |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any, cast
+
+import redis.asyncio as redis
+
+from streams.store import Answer, Claim, ClaimRefused, Identity, LowerGeneration, Save, State, check_identity
+
+POSITION = "position:"
+CLOCK_SKEW_MAX_MS = 1_000
+
+
+def _script(name: str) -> str:
+    return files("streams").joinpath("lua", name).read_text("utf-8")
+
+
+def key(prefix: str, partition: int, name: str) -> str:
+    """The Redis key of a part of a partition."""
+    return f"{prefix}{{p{partition}}}:{name}"
+
+
+def identity_of(meta: Mapping[str, str]) -> Identity:
+    """What stored meta data says it belongs to."""
+    return Identity(meta["cluster"], meta["group"], int(meta["partitions"]), meta["definitions"])
+
+
+class RedisStore:
+    """The contract of `streams.store.Store` on one Redis, or one Redis Cluster.
+
+    The client must not decode responses.
+    """
+
+    def __init__(self, client: redis.Redis, prefix: str = "segmenter:") -> None:
+        self._client = client
+        self._prefix = prefix
+        self._claim = client.register_script(_script("claim.lua"))
+        self._begin = client.register_script(_script("begin.lua"))
+        self._save = client.register_script(_script("save.lua"))
+        self._trim = client.register_script(_script("trim.lua"))
+
+    def _key(self, partition: int, name: str) -> str:
+        return key(self._prefix, partition, name)
+
+    async def claim(self, claim: Claim) -> State:
+        keys = [self._key(claim.partition, name) for name in ("meta", "due", "outbox")]
+        ours = claim.identity
+        arguments: list[str | int] = [
+            claim.token, claim.generation, int(claim.proven),
+            ours.cluster, ours.group, ours.partitions, ours.definitions,
+        ]  # fmt: skip
+        answer = await self._claim(keys, arguments)
+        if answer[0] == b"lower":
+            raise LowerGeneration
+        if answer[0] == b"other":
+            _refuse(ours, answer[1].decode(), answer[2].decode())
+        flat, due, outbox = answer[1:]
+        meta = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+        return State(
+            positions={n[len(POSITION) :]: int(v) for n, v in meta.items() if n.startswith(POSITION)},
+            clock=int(meta.get("clock", 0)),
+            save_number=int(meta.get("save", 0)),
+            next_due=int(float(due[1])) if due else 0,
+            outbox=outbox,
+        )
+
+    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
+        arguments: list[str | int] = [claim.token]
+        for name, position in positions.items():
+            arguments += [name, position]
+        await self._begin([self._key(claim.partition, "meta")], arguments)
+
+    async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
+        if not customers:
+            return []
+        command = cast(Any, self._client.hmget)  # redis-py types one method for sync and async
+        return cast(list[bytes | None], await command(self._key(partition, "customers"), customers))
+
+    async def due(self, partition: int, until: int, limit: int) -> list[str]:
+        where = self._key(partition, "due")
+        found = await self._client.zrangebyscore(where, "-inf", until, start=0, num=limit)
+        return [cast(bytes, customer).decode() for customer in found]
+
+    async def next_due(self, partition: int) -> int:
+        first = await self._client.zrange(self._key(partition, "due"), 0, 0, withscores=True)
+        return int(first[0][1]) if first else 0
+
+    async def save(self, partition: int, save: Save) -> Answer:
+        keys = [self._key(partition, name) for name in ("meta", "customers", "due", "outbox")]
+        answer = cast(Any, await self._save(keys, _arguments(save)))  # bytes: the client does not decode
+        return cast(Answer, answer.decode())
+
+    async def verify(self, now_ms: int) -> None:
+        """Refuse a Redis that may forget, or whose clock differs from ours. Raises `ClaimRefused`."""
+        memory = await self._client.info("memory")
+        policy = memory.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            raise ClaimRefused(f"Redis may evict what it holds ({policy}); set maxmemory-policy noeviction")
+        seconds, micros = await self._client.time()
+        skew_ms = abs(int(seconds) * 1000 + int(micros) // 1000 - now_ms)
+        if skew_ms > CLOCK_SKEW_MAX_MS:
+            raise ClaimRefused(f"the clocks of this machine and of Redis differ by {skew_ms} ms; set them right")
+
+    async def trim(self, partition: int, token: str, entries: int) -> bool:
+        keys = [self._key(partition, name) for name in ("meta", "outbox")]
+        return bool(await self._trim(keys, [token, entries]))
+
+
+def _arguments(save: Save) -> list[bytes | str | int]:
+    customers: list[bytes | str | int] = []
+    dues: list[bytes | str | int] = []
+    removed: list[bytes | str | int] = []
+    for customer in save.customers:
+        customers += (customer.id, customer.value)
+        if customer.due:
+            dues += (customer.due, customer.id)
+        elif customer.due == 0:
+            removed.append(customer.id)
+    arguments: list[bytes | str | int] = [
+        save.token, save.number, save.digest, save.clock,
+        len(save.positions), len(customers), len(dues), len(removed), len(save.outbox),
+    ]  # fmt: skip
+    for name, position in save.positions.items():
+        arguments += (name, save.starts[name], position)
+    return [*arguments, *customers, *dues, *removed, *save.outbox]
+
+
+def _refuse(ours: Identity, field: str, stored: str) -> None:
+    values = {name: getattr(ours, name) for name in ours.__struct_fields__}
+    values[field] = int(stored) if field == "partitions" else stored
+    check_identity(Identity(**values), ours)
+    raise ClaimRefused(f"{field} stored {stored!r}")

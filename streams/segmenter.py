@@ -1,0 +1,210 @@
+"""The segmenter: one step of one partition, from readings or due times to a save.
+
+The one rule is the order of durability:
+
+1. load the customers of the step,
+2. advance them: pure rules, in memory,
+3. save customers, due times, outbox, positions and clock, all or nothing,
+4. publish what the save put into the outbox (`streams.outbox`), acknowledged,
+5. trim the outbox,
+6. commit the positions to Kafka, for lag monitors only.
+
+It knows neither Kafka nor Redis: readings come in, records go out, the store is a contract.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
+
+import msgspec
+
+from rules.engine import Engine
+from rules.events import Origin
+from rules.standing import Change, Customer
+from rules.times import format_instant
+from streams.failpoints import reach
+from streams.merge import Record, Taken
+from streams.outbox import OutRecord, encode
+from streams.stop import Stop
+from streams.store import Save, State, Store, StoredCustomer
+from streams.wire import changes, customers, dead_letters
+
+CHANGES = "segment-changes"
+DEAD_LETTERS = "dead-letters"
+
+
+class Fenced(Exception):
+    """Another worker has claimed the partition; this one lets go of it."""
+
+
+class Ceiling(msgspec.Struct, frozen=True):
+    """Stop when more than ``share`` of the last ``window`` records of a partition are dead letters."""
+
+    share: float
+    window: int
+
+
+class Segmenter:
+    """One partition's steps under one claim. Not for concurrent use: a partition has one writer."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        partition: int,
+        token: str,
+        state: State,
+        *,
+        now_ms: Callable[[], int],
+        belongs: Callable[[str], bool],
+        ceiling: Ceiling,
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._partition = partition
+        self._token = token
+        self._number = state.save_number
+        self._now_ms = now_ms
+        self._belongs = belongs
+        self._ceiling = ceiling
+        self._recent: deque[bool] = deque(maxlen=ceiling.window)
+        self._recent_dead = 0
+        self.positions = dict(state.positions)
+        self.clock = state.clock
+        self.next_due = state.next_due
+
+    async def advance(self, taken: Taken, clock: int) -> list[OutRecord]:
+        """Apply merged readings and save; the records to publish."""
+        events = [reading[3] for reading in taken.readings if not isinstance(reading[3], str)]
+        held = await self._load({event.customer for event in events})
+        reach("after_load")
+        misplaced = {customer for customer, (_, due) in held.items() if due < 0}
+        made: list[Change] = []
+        dead: list[OutRecord] = []
+        for reading in taken.readings:
+            what = reading[3]
+            if isinstance(what, str):
+                dead.append(self._dead_letter(reading[4], what))
+            elif what.customer in misplaced:
+                dead.append(self._dead_letter(reading[4], "wrong_partition"))
+            else:
+                made += self._engine.apply(what.customer, held[what.customer][0], what)
+        for customer in misplaced:
+            del held[customer]
+        self._watch(len(taken.readings), len(dead))
+        return await self._save(held, made, dead, taken.starts, taken.positions, clock)
+
+    async def fire(self, clock: int, limit: int) -> list[OutRecord]:
+        """Fire due times ≤ ``clock`` of at most ``limit`` customers, oldest first, and save."""
+        ready = await self._store.due(self._partition, clock, limit)
+        if not ready:
+            self.next_due = await self._store.next_due(self._partition)
+            return []
+        held = await self._load(ready)
+        reach("after_load")
+        made: list[Change] = []
+        for customer_id in ready:
+            made += self._engine.fire(customer_id, held[customer_id][0], clock)
+        out = await self._save(held, made, [], self.positions, self.positions, clock)
+        self.next_due = await self._store.next_due(self._partition)
+        return out
+
+    async def pass_time(self, clock: int) -> None:
+        """Save the clock alone."""
+        await self._save({}, [], [], self.positions, self.positions, clock)
+
+    async def _load(self, ids: Iterable[str]) -> dict[str, tuple[Customer, int]]:
+        """Customers with the due time they had; -1 marks one that belongs to another partition."""
+        wanted = list(ids)
+        stored = await self._store.load(self._partition, wanted)
+        held: dict[str, tuple[Customer, int]] = {}
+        for customer_id, value in zip(wanted, stored, strict=True):
+            if value is not None:
+                customer = customers.decode(value)
+                held[customer_id] = (customer, customer.due)
+            else:
+                # Only a customer not yet known here needs the check: it costs more than the rest.
+                held[customer_id] = (self._engine.new(), 0 if self._belongs(customer_id) else -1)
+        return held
+
+    async def _save(
+        self,
+        held: Mapping[str, tuple[Customer, int]],
+        made: Sequence[Change],
+        dead: Sequence[OutRecord],
+        starts: Mapping[str, int],
+        positions: Mapping[str, int],
+        clock: int,
+    ) -> list[OutRecord]:
+        emitted_at = format_instant(self._now_ms())
+        out = [_record(changes.of(change, emitted_at)) for change in made]
+        out += dead
+        entry = [encode(out)] if out else []
+        stored = [self._stored(customer_id, *known) for customer_id, known in held.items()]
+        clock = max(clock, self.clock)
+        save = Save(
+            token=self._token,
+            number=self._number + 1,
+            digest=_digest(positions, clock, stored, entry),
+            starts=starts,
+            positions=positions,
+            clock=clock,
+            customers=stored,
+            outbox=entry,
+        )
+        answer = await self._store.save(self._partition, save)
+        reach("after_save")
+        if answer == "fenced":
+            raise Fenced
+        if answer in ("out_of_order", "moved"):
+            raise Stop(
+                f"partition {self._partition} was changed by someone else or Redis lost its last writes ({answer}); "
+                "start the worker again, it goes on from what Redis holds"
+            )
+        self._number += 1
+        self.clock = clock
+        self.positions.update(positions)
+        dues = [customer.due for customer in stored if customer.due]
+        self.next_due = min(filter(None, (self.next_due, *dues)), default=0)
+        return out
+
+    @staticmethod
+    def _stored(customer_id: str, customer: Customer, due_before: int) -> StoredCustomer:
+        due = customer.due
+        return StoredCustomer(customer_id, customers.encode(customer), None if due == due_before else due)
+
+    def _dead_letter(self, record: Record, reason: str) -> OutRecord:
+        origin = Origin(record.topic, self._partition, record.offset)
+        headers = dead_letters.headers(record.value, reason, origin)
+        return OutRecord(DEAD_LETTERS, record.key, dead_letters.value(record.value), headers)
+
+    def _watch(self, read: int, dead: int) -> None:
+        """Keep the share of dead letters under its ceiling: a broken producer is not drained."""
+        for is_dead in [True] * dead + [False] * (read - dead):
+            if len(self._recent) == self._ceiling.window:
+                self._recent_dead -= self._recent[0]
+            self._recent.append(is_dead)
+            self._recent_dead += is_dead
+        full = len(self._recent) == self._ceiling.window
+        if full and self._recent_dead > self._ceiling.share * self._ceiling.window:
+            raise Stop(
+                f"{self._recent_dead} of the last {self._ceiling.window} records of partition {self._partition} "
+                "are dead letters; correct the producer, or raise SEGMENTER_DEAD_LETTER_SHARE to go on"
+            )
+
+
+def _record(change: changes.SegmentChange) -> OutRecord:
+    return OutRecord(CHANGES, change.customer_id.encode(), changes.encode(change), changes.headers(change))
+
+
+def _digest(
+    positions: Mapping[str, int], clock: int, stored: Sequence[StoredCustomer], entry: Sequence[bytes]
+) -> bytes:
+    digest = blake2b(repr((sorted(positions.items()), clock)).encode(), digest_size=16)
+    for customer in stored:
+        digest.update(customer.value)
+    for value in entry:
+        digest.update(value)
+    return digest.hexdigest().encode()

@@ -1,0 +1,171 @@
+"""A shard: one partition while this worker owns it; its one writer.
+
+The one rule: events and due times go through one queue. Each turn takes a bounded step of merged
+records, then a bounded slice of due times, so neither starves the other, and every step of the
+partition is saved before the next one begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from rules.events import Event, Origin
+from streams.merge import ANSWER_MAX_AGE_S, Merge, Record
+from streams.outbox import Outbox
+from streams.segmenter import Segmenter
+from streams.transport import Answer, Batch
+from streams.wire.decode import Rejected, decode
+
+_IDLE_WAIT_S = 0.05
+_IDLE_SAVE_MS = 1_000
+_RELEASE_WAIT_S = 5.0
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """Sizes of a step, and how far the clock stays behind the wall clock."""
+
+    batch_max: int
+    in_hand_max: int
+    due_slice: int
+    grace_ms: int
+
+
+class Shard:
+    """Merges, decides, saves and publishes one partition until it is released."""
+
+    def __init__(
+        self,
+        partition: int,
+        merge: Merge,
+        segmenter: Segmenter,
+        outbox: Outbox,
+        *,
+        answer: Callable[[str], Answer | None],
+        now_ms: Callable[[], int],
+        pace: Pace,
+    ) -> None:
+        self.partition = partition
+        self.segmenter = segmenter
+        self.merge = merge
+        self._outbox = outbox
+        self._answer = answer
+        self._now_ms = now_ms
+        self._pace = pace
+        self._more = asyncio.Event()
+        self._releasing = False
+
+    def receive(self, batch: Batch) -> int | None:
+        """Take a fetched batch; the position to seek back to when something before it is missing.
+
+        What was already received is skipped, so a batch may come twice.
+        """
+        awaited = self.merge.fetched(batch.topic)
+        if batch.start > awaited:
+            return awaited
+        if batch.end > awaited:
+            fresh = (record for record in batch.records if record.offset >= awaited)
+            self.merge.add(batch.topic, batch.end, ((_read(record, batch), record) for record in fresh))
+            self._more.set()
+        return None
+
+    def is_full(self, topic: str) -> bool:
+        """Whether this input has enough in hand."""
+        return self.merge.in_hand(topic) >= self._pace.in_hand_max
+
+    async def run(self) -> None:
+        """Step until released. Raises what a step raises: nothing is retried here."""
+        while not self._releasing:
+            self._more.clear()
+            # Each step is a turn of its own: a short list keeps the loop's other work going.
+            moved = await self._step()
+            if await self._fire() or moved:
+                continue
+            await self._idle()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._more.wait(), self._wait_s())
+
+    async def _step(self) -> bool:
+        taken = self.merge.take(self._pace.batch_max, self._is_caught_up)
+        if not taken:
+            return False
+        out = await self.segmenter.advance(taken, self.clock())
+        if out:
+            await self._outbox.put(out)
+        return True
+
+    async def _fire(self) -> bool:
+        clock = self.clock()
+        if not 0 < self.segmenter.next_due <= clock:
+            return False
+        out = await self.segmenter.fire(clock, self._pace.due_slice)
+        if out:
+            await self._outbox.put(out)
+        return True
+
+    async def _idle(self) -> None:
+        """Save the clock now and then although nothing came: it says how far time was decided."""
+        clock = self.clock()
+        if clock >= self.segmenter.clock + _IDLE_SAVE_MS:
+            await self.segmenter.pass_time(clock)
+
+    def _wait_s(self) -> float:
+        due = self.segmenter.next_due
+        if not due:
+            return _IDLE_WAIT_S
+        left_ms = due + self._pace.grace_ms - self._now_ms()
+        return min(_IDLE_WAIT_S, max(0.002, left_ms / 1000))
+
+    def _is_caught_up(self, topic: str) -> bool:
+        answer = self._answer(topic)
+        return (
+            answer is not None
+            and answer.end == self.merge.fetched(topic)
+            and time.monotonic() - answer.asked_monotonic <= ANSWER_MAX_AGE_S
+        )
+
+    def clock(self) -> int:
+        """The partition's clock (ms): never back, never beyond the wall clock less the grace.
+
+        Behind, it is the time of the last merged record. Caught up on all inputs, it is the
+        oldest of their last fetches: everything appended before that one has been read.
+        """
+        topics = self.segmenter.positions
+        clock = self.merge.newest_taken
+        if self.merge.is_empty and all(self._is_caught_up(topic) for topic in topics):
+            clock = min(self._asked_ms(topic) for topic in topics) - self._pace.grace_ms
+        return max(self.segmenter.clock, min(clock, self._now_ms() - self._pace.grace_ms))
+
+    def _asked_ms(self, topic: str) -> int:
+        answer = self._answer(topic)
+        return 0 if answer is None else answer.asked_ms
+
+    async def release(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Finish the step in hand and publish what it saved, within seconds; then let go.
+
+        What is not finished is no loss: the next owner goes on from what is saved.
+        """
+        self._releasing = True
+        self._more.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RELEASE_WAIT_S):
+                await asyncio.wait(tasks[:1])
+                if not any(task.done() for task in tasks[1:]):
+                    await self._outbox.drained()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _read(record: Record, batch: Batch) -> Event | str:
+    """The event of a record, or the reason why it is a dead letter."""
+    origin = Origin(batch.topic, batch.partition, record.offset)
+    record_time = record.timestamp if record.timestamp >= 0 else None
+    try:
+        return decode(record.value, record.key, record_time, origin)
+    except Rejected as rejected:
+        return str(rejected.args[0])

@@ -1,0 +1,208 @@
+"""The store: what a partition owns, kept together, and a memory store that shows the contract.
+
+The one rule: a save is all or nothing. Customers, due times, outbox, positions and clock of a
+partition are written together or not at all, and only by the claim that holds the partition, in
+the order of its save numbers, from the positions that are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+Answer = Literal["saved", "already", "fenced", "out_of_order", "moved"]
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What a partition's state belongs to; a difference means that something else was started."""
+
+    cluster: str
+    group: str
+    partitions: int
+    definitions: str
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """One ownership of a partition. ``generation`` is the Kafka group's, ``token`` is random."""
+
+    partition: int
+    generation: int
+    token: str
+    identity: Identity
+    proven: bool = False  # an offset commit of this generation succeeded, so a lower one may claim
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a claim finds. Positions are the next offsets to apply, by input; the truth."""
+
+    positions: Mapping[str, int]
+    clock: int
+    save_number: int
+    next_due: int
+    outbox: Sequence[bytes]
+
+
+class StoredCustomer(msgspec.Struct, frozen=True, gc=False):
+    """A customer as stored; ``due`` (ms) is the next due time, 0: none, ``None``: as it was."""
+
+    id: str
+    value: bytes
+    due: int | None
+
+
+class Save(msgspec.Struct, frozen=True):
+    """One atomic step of a partition.
+
+    ``starts`` are the positions that the step was computed from, ``positions`` those after it.
+    ``outbox`` are entries to be published, in order. ``digest`` names the content, so that a
+    client's own retry of the same save is told from another save of the same number.
+    """
+
+    token: str
+    number: int
+    digest: bytes
+    starts: Mapping[str, int]
+    positions: Mapping[str, int]
+    clock: int
+    customers: Sequence[StoredCustomer]
+    outbox: Sequence[bytes]
+
+
+class ClaimRefused(Exception):
+    """The partition belongs to something else; the text says what to do."""
+
+
+class LowerGeneration(Exception):
+    """The stored generation is higher: prove this one with an offset commit and claim again."""
+
+
+class Store(Protocol):
+    """The contract, kept by the memory store and by Redis."""
+
+    async def verify(self, now_ms: int) -> None:
+        """Refuse a store that cannot keep the contract. Raises `ClaimRefused`."""
+
+    async def claim(self, claim: Claim) -> State:
+        """Take the partition. Raises `ClaimRefused` or `LowerGeneration`."""
+
+    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
+        """Set the first positions of inputs that have none; known ones stay."""
+
+    async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
+        """Stored customers in the order asked for."""
+
+    async def due(self, partition: int, until: int, limit: int) -> list[str]:
+        """At most ``limit`` customers with a due time ≤ ``until``, oldest first."""
+
+    async def next_due(self, partition: int) -> int:
+        """The oldest due time of the partition; 0 for none."""
+
+    async def save(self, partition: int, save: Save) -> Answer:
+        """Apply the step, or say why not."""
+
+    async def trim(self, partition: int, token: str, entries: int) -> bool:
+        """Drop the oldest ``entries`` of the outbox; ``False`` when the claim is no longer held."""
+
+
+def check_identity(stored: Identity, ours: Identity) -> None:
+    """Refuse to run on state that belongs to something else."""
+    remedies = {
+        "cluster": "this Redis holds the state of another Kafka cluster; point SEGMENTER_REDIS to a fresh one",
+        "group": "this Redis holds the state of another group; set SEGMENTER_GROUP back or use a fresh Redis",
+        "partitions": "the number of partitions changed; use a fresh Redis and `segmenter worker --rebuild`",
+        "definitions": "the definitions changed; go back to the former file, or use a fresh Redis and "
+        "`segmenter worker --rebuild`",
+    }
+    for field, remedy in remedies.items():
+        was, now = getattr(stored, field), getattr(ours, field)
+        if was != now:
+            raise ClaimRefused(f"{field} stored {was!r}, here {now!r}: {remedy}")
+
+
+class _Partition:
+    """All that the memory store holds of a partition."""
+
+    def __init__(self) -> None:
+        self.claim: Claim | None = None
+        self.positions: dict[str, int] = {}
+        self.clock = 0
+        self.save_number = 0
+        self.digest = b""
+        self.customers: dict[str, bytes] = {}
+        self.dues: dict[str, int] = {}
+        self.outbox: list[bytes] = []
+
+
+class MemoryStore:
+    """The contract in a few dictionaries; lost with the process."""
+
+    def __init__(self) -> None:
+        self._partitions: dict[int, _Partition] = {}
+
+    def _of(self, partition: int) -> _Partition:
+        return self._partitions.setdefault(partition, _Partition())
+
+    async def verify(self, now_ms: int) -> None:
+        """Nothing to refuse."""
+
+    async def claim(self, claim: Claim) -> State:
+        held = self._of(claim.partition)
+        if held.claim is not None:
+            check_identity(held.claim.identity, claim.identity)
+            if claim.generation < held.claim.generation and not claim.proven:
+                raise LowerGeneration
+        held.claim = claim
+        next_due = min(held.dues.values(), default=0)
+        return State(dict(held.positions), held.clock, held.save_number, next_due, list(held.outbox))
+
+    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
+        held = self._of(claim.partition)
+        if held.claim is not None and held.claim.token == claim.token:
+            held.positions = {**positions, **held.positions}
+
+    async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
+        held = self._of(partition).customers
+        return [held.get(customer) for customer in customers]
+
+    async def due(self, partition: int, until: int, limit: int) -> list[str]:
+        dues = self._of(partition).dues
+        ready = sorted((due, customer) for customer, due in dues.items() if due <= until)
+        return [customer for _, customer in ready[:limit]]
+
+    async def next_due(self, partition: int) -> int:
+        return min(self._of(partition).dues.values(), default=0)
+
+    async def save(self, partition: int, save: Save) -> Answer:
+        held = self._of(partition)
+        if held.claim is None or held.claim.token != save.token:
+            return "fenced"
+        if save.number == held.save_number and save.digest == held.digest:
+            return "already"
+        if save.number != held.save_number + 1:
+            return "out_of_order"
+        if any(held.positions.get(name) != start for name, start in save.starts.items()):
+            return "moved"
+        held.save_number, held.digest = save.number, save.digest
+        held.positions.update(save.positions)
+        held.clock = max(held.clock, save.clock)
+        self._write(held, save.customers)
+        held.outbox.extend(save.outbox)
+        return "saved"
+
+    @staticmethod
+    def _write(held: _Partition, customers: Iterable[StoredCustomer]) -> None:
+        for customer in customers:
+            held.customers[customer.id] = customer.value
+            if customer.due:
+                held.dues[customer.id] = customer.due
+            elif customer.due == 0:
+                held.dues.pop(customer.id, None)
+
+    async def trim(self, partition: int, token: str, entries: int) -> bool:
+        held = self._of(partition)
+        if held.claim is None or held.claim.token != token:
+            return False
+        del held.outbox[:entries]
+        return True

@@ -1,0 +1,287 @@
+"""Whole batches through Faust, from the positions that the store says.
+
+The one rule: Faust keeps lifecycle, group membership, assignment and agents; what it would keep
+per record (decoding, acks, gaps, its own idea of what is done) is passed by. A batch says from
+which position it was fetched and the position after it, so whoever reads it can see a hole.
+
+Written against faust-streaming 0.15 and aiokafka 0.14; each seam names what it stands in for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+import faust
+import msgspec
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord, TopicPartition
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
+from faust.transport.drivers.aiokafka import Transport as FaustTransport
+from faust.types import TP, Message
+from faust.types.tuples import ConsumerMessage
+
+# How long a look for fetched records waits for some; it also bounds how late a freed input is seen.
+_LOOK_SECONDS = 0.1
+_LOOK_HELD_SECONDS = 0.01
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Records of one input partition, fetched at ``start``; ``end`` is the position after them.
+
+    Offsets may have holes (transaction markers, compaction), and a batch may move the position
+    without holding a record. ``generation`` is the group's when it was fetched.
+    """
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+    records: Sequence[ConsumerRecord[bytes | None, bytes | None]]
+    generation: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The newest answer to a fetch: the end offset, and when it was asked for.
+
+    The time of asking, not of the answer: a record appended before it was seen by the broker
+    when it answered, however long the answer then lay unread (a stopped process).
+    """
+
+    end: int
+    asked_ms: int
+    asked_monotonic: float
+
+
+class Offsets(msgspec.Struct, frozen=True):
+    """Of each input partition: the first offset kept, the end, and the committed one if any."""
+
+    first: Mapping[TP, int]
+    end: Mapping[TP, int]
+    committed: Mapping[TP, int]
+
+
+class Owner(Protocol):
+    """Who the fetched batches are for; called on the worker's loop."""
+
+    async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
+        """Take the partitions; the position from which to read each."""
+
+    def position(self, tp: TP) -> int | None:
+        """The position saved, which is what may be committed; ``None``: not ours."""
+
+    def is_full(self, tp: TP) -> bool:
+        """Whether enough of this input is in hand; called on the consumer's thread."""
+
+
+class _Thread(AIOKafkaConsumerThread):
+    """The thread that owns the aiokafka consumer; hands out drained fetches as they are."""
+
+    answers: dict[TP, Answer]
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        """Faust fixes fetch_max_wait_ms at 1.5 s and reads uncommitted; both are set before start."""
+        consumer = super()._create_worker_consumer(transport)
+        settings = cast(Transport, transport)
+        for name, value in (
+            ("_fetch_max_wait_ms", settings.fetch_wait_ms),
+            ("_isolation_level", "read_committed"),
+        ):
+            assert hasattr(consumer, name), f"aiokafka no longer has {name}"
+            setattr(consumer, name, value)
+        return consumer
+
+    async def on_start(self) -> None:
+        self.answers = {}
+        await super().on_start()
+        self._watch(cast(Any, self._consumer)._fetcher)
+
+    def _watch(self, fetcher: Fetcher) -> None:
+        """Note when each fetch was asked for, once its answer has set the end offset."""
+        send = fetcher._proc_fetch_request
+
+        async def proc_fetch_request(assignment: Any, node: Any, request: Any) -> Any:
+            asked = int(time.time() * 1000), time.monotonic()
+            states = {
+                TP(topic, partition): assignment.state_value(TopicPartition(topic, partition))
+                for topic, partitions in request.topics
+                for partition, _, _ in partitions
+            }
+            # aiokafka stamps the state of each partition that was answered, and of no other.
+            for state in states.values():
+                state.timestamp = None
+            answered = await send(assignment, node, request)
+            for tp, state in states.items():
+                if state.timestamp is not None:
+                    self.answers[tp] = Answer(state.highwater, *asked)
+            return answered
+
+        fetcher._proc_fetch_request = proc_fetch_request
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
+    ) -> Any:
+        """As aiokafka's ``Fetcher.fetched_records``, but whole, with positions, past full inputs."""
+        fetcher, owner = consumer._fetcher, cast(Transport, self.transport).owner
+        until = time.monotonic() + (timeout or 0)
+        with fetcher._subscriptions.fetch_context():
+            while self.consumer.flow_active and not fetcher._closed:
+                if fetcher._subscriptions.reassignment_in_progress:
+                    await fetcher._subscriptions.wait_for_assignment()
+                drained, held = self._drain(fetcher, active_partitions, owner, max_records)
+                if drained or time.monotonic() >= until:
+                    return drained
+                waiter = fetcher._create_fetch_waiter()
+                await asyncio.wait([waiter], timeout=_LOOK_HELD_SECONDS if held else _LOOK_SECONDS)
+                waiter.cancel()
+        return {}
+
+    def _drain(
+        self, fetcher: Any, active: Any, owner: Owner, limit: int | None
+    ) -> tuple[dict[TP, tuple[int, int, Any]], bool]:
+        drained: dict[TP, tuple[int, int, Any]] = {}
+        held = False
+        for raw_tp, result in list(fetcher._records.items()):
+            if not fetcher._subscriptions.is_assigned(raw_tp):
+                del fetcher._records[raw_tp]
+                continue
+            tp = TP(raw_tp.topic, raw_tp.partition)
+            if tp not in active or owner.is_full(tp):
+                held = True
+                continue
+            if not isinstance(result, FetchResult):
+                del fetcher._records[raw_tp]
+                fetcher._notify(fetcher._wait_consume_future)
+                result.check_raise()
+                continue
+            state = result._assignment.state_value(raw_tp)
+            start = state._position
+            records = result.getall(limit)
+            if not result.has_more():
+                del fetcher._records[raw_tp]
+                fetcher._notify(fetcher._wait_consume_future)
+            if start is not None and state._position not in (None, start):
+                drained[tp] = (start, state._position, records)
+        return drained, held
+
+    async def seek_now(self, positions: Mapping[TP, int]) -> None:
+        """Seek on this thread's loop, where the fetcher's futures live."""
+        consumer = self._ensure_consumer()
+        for tp, position in positions.items():
+            self.answers.pop(tp, None)
+            consumer.seek(tp, position)
+
+    async def offsets(self, tps: frozenset[TP]) -> Offsets:
+        """What Kafka holds of these partitions."""
+        consumer = self._ensure_consumer()
+        raw = [TopicPartition(*tp) for tp in tps]
+        first, end = await asyncio.gather(consumer.beginning_offsets(raw), consumer.end_offsets(raw))
+        committed = await asyncio.gather(*(consumer.committed(tp) for tp in raw))
+        return Offsets(
+            first={TP(*tp): offset for tp, offset in first.items()},
+            end={TP(*tp): offset for tp, offset in end.items()},
+            committed={TP(*tp): offset for tp, offset in zip(raw, committed, strict=True) if offset is not None},
+        )
+
+    async def proves_generation(self, positions: Mapping[TP, int]) -> bool:
+        """Whether the group accepts an offset commit from this member's generation."""
+        try:
+            await self._ensure_consumer().commit(dict(positions))
+        except KafkaError:
+            return False
+        return True
+
+
+class Consumer(FaustConsumer):
+    """One message per fetched batch; the store decides where reading goes on."""
+
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def _ours(self) -> Transport:
+        return cast(Transport, self.transport)
+
+    def answer(self, tp: TP) -> Answer | None:
+        """The newest answer to a fetch of this input partition."""
+        return cast(_Thread, self._thread).answers.get(tp)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """In place of a message per record. A batch fetched over a rebalance is dropped: its
+        reader sees the hole and seeks back."""
+        generation = self.app.consumer_generation_id
+        fetched, _ = await self._wait_next_records(timeout)
+        for tp, (start, end, records) in cast(Mapping[TP, tuple[int, int, Any]], fetched or {}).items():
+            if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            batch = Batch(tp.topic, tp.partition, start, end, records, generation)
+            yield tp, cast(Message, _message(tp, batch, generation))
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """In place of Kafka's committed offsets: claim, and read on from the saved positions.
+
+        Called on every assignment, after the public signals, whose seeks it would undo.
+        """
+        tps = frozenset(TP(tp.topic, tp.partition) for tp in self.assignment())
+        positions = await self._ours.owner.claim(tps, self.app.consumer_generation_id, self)
+        await self.seek_all(positions)
+        return positions
+
+    async def seek_all(self, positions: Mapping[TP, int]) -> None:
+        """Read on from these positions; Faust drops what is below what it has read, so it forgets."""
+        for tp in positions:
+            self._read_offset[tp] = None
+        await self._thread.call_thread(cast(_Thread, self._thread).seek_now, positions)
+
+    async def offsets(self, tps: frozenset[TP]) -> Offsets:
+        """What Kafka holds of these partitions."""
+        thread = cast(_Thread, self._thread)
+        return cast(Offsets, await thread.call_thread(thread.offsets, tps))
+
+    async def proves_generation(self, positions: Mapping[TP, int]) -> bool:
+        """Whether this member's generation is the group's current one."""
+        thread = cast(_Thread, self._thread)
+        return bool(await thread.call_thread(thread.proves_generation, positions))
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """In place of counting acks, which can skip a hole: the position that is saved."""
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return self._ours.owner.position(tp)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """In place of an interval tree that grows with every batch: nothing needs it."""
+
+
+def _message(tp: TP, batch: Batch, generation: int) -> ConsumerMessage:
+    return ConsumerMessage(
+        topic=tp.topic, partition=tp.partition, offset=batch.end - 1, timestamp=0.0, timestamp_type=0,
+        headers=None, key=None, value=cast(Any, batch), checksum=None, tp=tp, generation_id=generation,
+    )  # fmt: skip
+
+
+class Transport(FaustTransport):
+    """Faust's Kafka transport with our consumer. Install it before anything touches ``app.topics``."""
+
+    Consumer = Consumer
+
+    def __init__(self, url: Any, app: faust.App, owner: Owner, fetch_wait_ms: int) -> None:
+        super().__init__(url, app)
+        self.owner = owner
+        self.fetch_wait_ms = fetch_wait_ms
+
+
+class Whole(faust.Schema[Any, Any]):
+    """A schema that passes the batch through, so that agents stay ordinary agents."""
+
+    def compile(self, app: Any, **_: Any) -> Callable[..., Any]:
+        """In place of decoding key and value."""
+
+        async def decode(message: Message, *, propagate: bool = False) -> Any:
+            return app.create_event(None, message.value, None, message)
+
+        return decode

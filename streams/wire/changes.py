@@ -1,0 +1,109 @@
+"""Segment changes as bytes: the contract of the ``segment-changes`` topic.
+
+The one rule: the key is the customer id, the value is this JSON, the headers are CloudEvents 1.0
+(binary mode of the Kafka protocol binding). Fields are added, never renamed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from rules.reasons import Instant, Reason
+from rules.standing import Change
+from rules.times import format_instant
+
+SOURCE = "segmenter"
+TYPE_PREFIX = "segmenter.segment."
+
+Header = tuple[str, bytes]
+
+
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """What made the decision necessary; the event and where it was read, when it was one."""
+
+    kind: Literal["event", "time", "definition", "merge", "erasure"]
+    event_id: str | None = None
+    topic: str | None | UnsetType = UNSET
+    partition: int | None | UnsetType = UNSET
+    offset: int | None | UnsetType = UNSET
+
+
+class SegmentChange(msgspec.Struct, frozen=True, gc=False):
+    """A customer entered or left a segment.
+
+    ``change_id`` is the same wherever and however often the decision is made, so a repeat is
+    recognised by it. ``sequence`` counts per customer, without gaps. ``segments`` is the
+    membership after this change, sorted. ``late``: an event arrived after its time and this
+    puts right what was said before. ``definition``: fingerprint of what decided.
+    """
+
+    change_id: str
+    customer_id: str
+    segment: str
+    change: Literal["entered", "exited"]
+    occurred_at: Instant
+    sequence: Annotated[int, Meta(ge=1)]
+    segments: tuple[str, ...]
+    cause: Cause
+    reason: Reason
+    definition: str
+    late: bool = False
+    backfill: bool = False
+    emitted_at: Instant | UnsetType = UNSET
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(SegmentChange)
+
+
+def of(change: Change, emitted_at: str | UnsetType = UNSET) -> SegmentChange:
+    """The public form. Without ``emitted_at`` (a replay) it says nothing of where it was read."""
+    return SegmentChange(
+        change_id=change.id,
+        customer_id=change.customer,
+        segment=change.segment,
+        change=change.kind,
+        occurred_at=format_instant(change.occurred_at),
+        sequence=change.sequence,
+        segments=change.segments,
+        cause=_cause(change, live=emitted_at is not UNSET),
+        reason=change.reason,
+        definition=change.definition,
+        late=change.late,
+        emitted_at=emitted_at,
+    )
+
+
+def _cause(change: Change, *, live: bool) -> Cause:
+    if change.event is None:
+        return Cause("time")
+    origin = change.event.origin
+    if origin is None or not live:
+        return Cause("event", change.event.id)
+    return Cause("event", change.event.id, origin.topic, origin.partition, origin.offset)
+
+
+def encode(change: SegmentChange) -> bytes:
+    """The value of the record."""
+    return _encoder.encode(change)
+
+
+def decode(value: bytes) -> SegmentChange:
+    """A record's value; raises `msgspec.DecodeError`."""
+    return _decoder.decode(value)
+
+
+def headers(change: SegmentChange) -> list[Header]:
+    """CloudEvents attributes, https://github.com/cloudevents/spec kafka-protocol-binding.md, 3.2."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", change.change_id.encode()),
+        ("ce_source", SOURCE.encode()),
+        ("ce_type", (TYPE_PREFIX + change.change).encode()),
+        ("ce_subject", change.customer_id.encode()),
+        ("ce_time", change.occurred_at.encode()),
+        ("content-type", b"application/json"),
+    ]

@@ -1,0 +1,33 @@
+"""Dead letters as records: the original bytes, and in the headers why and from where.
+
+The one rule: whatever came is kept as it came, up to a size; what is cut says its full size and
+SHA-256, so that it can be found again.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from rules.events import Origin
+from streams.wire.changes import Header
+
+KEPT_MAX_BYTES = 64 * 1024
+
+
+def value(original: bytes | None) -> bytes | None:
+    """The original bytes; the first 64 KiB of a longer one."""
+    return original if original is None else original[:KEPT_MAX_BYTES]
+
+
+def headers(original: bytes | None, reason: str, origin: Origin) -> list[Header]:
+    """Why, and where it was read."""
+    said = [
+        ("reason", reason.encode()),
+        ("topic", origin.topic.encode()),
+        ("partition", str(origin.partition).encode()),
+        ("offset", str(origin.offset).encode()),
+    ]
+    if original is not None and len(original) > KEPT_MAX_BYTES:
+        said.append(("size", str(len(original)).encode()))
+        said.append(("sha256", sha256(original).hexdigest().encode()))
+    return said

@@ -1,0 +1,200 @@
+"""A record into an event, or the reason why it cannot be used.
+
+The one rule: the reasons are a closed list, checked in its order; the first that applies wins.
+What `decode` accepts is an event in full, so nothing behind it checks again.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from rules.events import (
+    ALIASES,
+    CART_VIEWED,
+    CHECKOUT_STARTED,
+    ORDER_NAMES,
+    PAGE,
+    PRODUCT_ADDED,
+    PRODUCT_REMOVED,
+    SHOP_NAMES,
+    WISHLIST_ADDED,
+    Event,
+    Item,
+    Origin,
+)
+from rules.times import MINUTE_MS, parse_instant
+from streams.wire.envelope import NOTHING, Envelope, Product, Properties
+from streams.wire.values import amount, check_text, identity, product_key
+
+REASONS: Final = (
+    "too_large", "not_json", "not_object", "no_customer", "bad_id", "no_message_id", "no_timestamp",
+    "absurd_timestamp", "bad_type", "bad_value", "wrong_key", "wrong_partition",
+)  # fmt: skip
+
+RECORD_MAX_BYTES = 1024 * 1024
+CUSTOMER_MAX_BYTES = 256
+AHEAD_MAX_MS = 5 * MINUTE_MS  # of the record's Kafka time
+OLDEST_MS = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
+
+_TYPES = {"page": PAGE, "screen": PAGE, "identify": "identify", "alias": "alias", "group": "group"}
+_ONE_PRODUCT = frozenset({PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED})
+_WHOLE_CART = frozenset({CART_VIEWED, CHECKOUT_STARTED})
+
+_envelope = msgspec.json.Decoder(Envelope)
+_products = msgspec.json.Decoder(list[Product] | None)
+_anything = msgspec.json.Decoder()
+
+
+class Rejected(Exception):
+    """The record is a dead letter; ``args[0]`` is one of `REASONS`."""
+
+
+def decode(value: bytes | None, key: bytes | None, record_time: int | None, origin: Origin) -> Event:
+    """The event of a record; ``record_time`` (ms) is its Kafka time, if it has one.
+
+    Raises `Rejected`.
+    """
+    event = decode_line(value, record_time, origin)
+    if key != event.customer.encode():
+        raise Rejected("wrong_key")
+    return event
+
+
+def decode_line(value: bytes | None, record_time: int | None = None, origin: Origin | None = None) -> Event:
+    """The event of a line of a file, which has neither key nor Kafka time. Raises `Rejected`."""
+    if value is None:
+        raise Rejected("not_json")
+    if len(value) > RECORD_MAX_BYTES:
+        raise Rejected("too_large")
+    fields = _fields(value)
+    customer = _customer(fields.userId, fields.anonymousId)
+    if not isinstance(fields.messageId, str) or not fields.messageId:
+        raise Rejected("no_message_id")
+    time = _time(fields.timestamp, record_time)
+    name = _name(fields.type, fields.event)
+    return _event(customer, name, time, fields, origin)
+
+
+def _fields(value: bytes) -> Envelope:
+    """The fields that are used, whatever their types: `_Loose` when they are not as they should."""
+    try:
+        # What is skipped is not read as text, so it is checked here (0.05 µs when ASCII).
+        if not value.isascii():
+            value.decode()
+        return _envelope.decode(value)
+    except msgspec.ValidationError:
+        return _loose(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Rejected("not_json") from None
+
+
+def _loose(value: bytes) -> Envelope:
+    """The same fields unchecked, so that the first wrong one in the order of `REASONS` is named."""
+    try:
+        document = _anything.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Rejected("not_json") from None
+    if not isinstance(document, dict):
+        raise Rejected("not_object")
+    fields = Envelope()
+    for name in ("type", "messageId", "timestamp", "event", "userId", "anonymousId", "properties"):
+        setattr(fields, name, document.get(name))
+    return fields
+
+
+def _customer(user: object, anonymous: object) -> str:
+    if user in (None, "") and anonymous in (None, ""):
+        raise Rejected("no_customer")
+    if not isinstance(user, str | None) or not isinstance(anonymous, str | None):
+        raise Rejected("bad_id")
+    customer = user or anonymous
+    assert customer is not None
+    if customer.isascii():
+        if len(customer) <= CUSTOMER_MAX_BYTES and customer.isprintable():
+            return customer
+    elif len(customer.encode()) <= CUSTOMER_MAX_BYTES and not any(
+        unicodedata.category(character) == "Cc" for character in customer
+    ):
+        return customer
+    raise Rejected("bad_id")
+
+
+def _time(timestamp: object, record_time: int | None) -> int:
+    if not isinstance(timestamp, str):
+        raise Rejected("no_timestamp")
+    time = parse_instant(timestamp)
+    if time is None or time < OLDEST_MS:
+        raise Rejected("absurd_timestamp")
+    if record_time is None or time <= record_time:
+        return time
+    if time > record_time + AHEAD_MAX_MS:
+        raise Rejected("absurd_timestamp")
+    return record_time
+
+
+def _name(kind: object, event: object) -> str:
+    if kind == "track":
+        if not isinstance(event, str) or not event:
+            raise Rejected("bad_value")
+        return ALIASES.get(event, event)
+    name = _TYPES.get(kind) if isinstance(kind, str) else None
+    if name is None:
+        raise Rejected("bad_type")
+    return name
+
+
+def _event(customer: str, name: str, time: int, fields: Envelope, origin: Origin | None) -> Event:
+    assert fields.messageId is not None
+    properties: object = fields.properties
+    if not isinstance(properties, Properties | None):
+        properties = _reread(properties)
+    if name not in SHOP_NAMES:
+        return Event(customer, name, time, fields.messageId, origin=origin)
+    try:
+        return _shop_event(customer, name, time, fields.messageId, properties or Properties(), origin)
+    except (ValueError, msgspec.DecodeError, RecursionError):
+        raise Rejected("bad_value") from None
+
+
+def _reread(properties: object) -> Properties | None:
+    """Properties of a message in which some other field was not as it should."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(properties), type=Properties | None)
+    except (msgspec.DecodeError, RecursionError):
+        raise Rejected("bad_value") from None
+
+
+def _shop_event(
+    customer: str, name: str, time: int, message_id: str, given: Properties, origin: Origin | None
+) -> Event:
+    items: tuple[Item, ...] | None = None
+    product = product_key(given.product_id, given.sku, given.name)
+    quantity = None if given.quantity is NOTHING else amount(given.quantity)
+    for money in (given.price, given.subtotal, given.value, given.tax, given.shipping, given.discount):
+        if money is not NOTHING:
+            amount(money)
+    total = None if given.total is NOTHING else amount(given.total)
+    revenue = None if given.revenue is NOTHING else amount(given.revenue)
+    if given.currency is not NOTHING:
+        check_text(given.currency)
+    if name in _ONE_PRODUCT:
+        items = (Item(product, quantity),)
+    elif name in _WHOLE_CART and given.products is not NOTHING:
+        items = _whole_cart(given.products)
+    if name not in ORDER_NAMES:
+        return Event(customer, name, time, message_id, items, origin=origin)
+    paid = revenue if total is None else total
+    return Event(customer, name, time, message_id, None, identity(given.order_id), paid, origin)
+
+
+def _whole_cart(raw: msgspec.Raw) -> tuple[Item, ...] | None:
+    products = _products.decode(raw)
+    if products is None:
+        return None
+    for product in products:
+        amount(product.price)
+    return tuple(Item(product_key(p.product_id, p.sku, p.name), amount(p.quantity)) for p in products)

@@ -1,0 +1,82 @@
+"""The input contract: one Segment Spec message, as analytics.js and its kin send it.
+
+The one rule: these structs are at once what is decoded and what the JSON Schema says. Values
+inside ``properties`` stay raw until the event's name says that they are used, so a shop may put
+what it likes under a name of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw
+
+NOTHING = Raw(b"null")
+
+_NUMBER = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}, {"type": "null"}]}
+_TEXT_OR_INTEGER = {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]}
+_OBJECT = {"type": ["object", "null"]}
+_PRODUCTS = {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/Product"}}, {"type": "null"}]}
+
+Money = Annotated[
+    Raw,
+    Meta(description="exact to 10⁻⁶, not negative, below 10¹²; also as text", extra_json_schema=_NUMBER),
+]
+Id = Annotated[
+    Raw,
+    Meta(description="text, or an integer that stands for its digits", extra_json_schema=_TEXT_OR_INTEGER),
+]
+Products = Annotated[
+    Raw, Meta(description="on Cart Viewed and Checkout Started: the whole cart", extra_json_schema=_PRODUCTS)
+]
+Text = Annotated[Raw, Meta(extra_json_schema={"type": ["string", "null"]})]
+
+
+class Product(msgspec.Struct, gc=False):
+    """One product: known by ``product_id``, else ``sku``, else ``name``."""
+
+    product_id: Id = NOTHING
+    sku: Id = NOTHING
+    name: Id = NOTHING
+    quantity: Money = NOTHING
+    price: Money = NOTHING
+
+
+class Properties(msgspec.Struct, gc=False):
+    """The properties that are used on the names of the shop; any other is welcome."""
+
+    product_id: Id = NOTHING
+    sku: Id = NOTHING
+    name: Id = NOTHING
+    quantity: Money = NOTHING
+    price: Money = NOTHING
+    order_id: Id = NOTHING
+    total: Money = NOTHING
+    revenue: Money = NOTHING
+    subtotal: Money = NOTHING
+    value: Money = NOTHING
+    tax: Money = NOTHING
+    shipping: Money = NOTHING
+    discount: Money = NOTHING
+    currency: Text = NOTHING
+    products: Products = NOTHING
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """One message. The customer is ``userId``, else ``anonymousId``; it is also the record's key.
+
+    ``type``: page, screen, track, identify, alias or group; ``event``: the name of a track.
+    """
+
+    type: Annotated[
+        str | None,
+        Meta(extra_json_schema={"enum": ["page", "screen", "track", "identify", "alias", "group"]}),
+    ] = None
+    messageId: Annotated[str | None, Meta(description="one id, one event: a repeat changes nothing")] = None
+    timestamp: Annotated[str | None, Meta(description="RFC 3339 with an offset; cut to milliseconds")] = None
+    event: str | None = None
+    userId: str | None = None
+    anonymousId: str | None = None
+    properties: Properties | None = None
+    traits: Annotated[Raw, Meta(extra_json_schema=_OBJECT)] = NOTHING

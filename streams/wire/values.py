@@ -1,0 +1,63 @@
+"""Raw JSON values to exact ids, money and quantities.
+
+The one rule: nothing passes through a float; what cannot be read exactly raises `ValueError`.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+import msgspec
+
+from rules.profile import short_id
+
+MICRO = 1_000_000
+LIMIT = 10**12
+
+_NUMBER = re.compile(rb"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_INTEGER = re.compile(rb"-?(?:0|[1-9]\d*)")
+_DIGITS_MAX = 400
+_text = msgspec.json.Decoder(str)
+
+
+def amount(raw: msgspec.Raw) -> int | None:
+    """Money or a quantity in 10⁻⁶, digits beyond cut; ``None`` for null."""
+    text = bytes(raw)
+    if text == b"null":
+        return None
+    if text[:1] == b'"':
+        text = text[1:-1]
+    if text.isdigit() and len(text) < 13 and (text[0] != 48 or len(text) == 1):
+        return int(text) * MICRO
+    if len(text) > _DIGITS_MAX or not _NUMBER.fullmatch(text):
+        raise ValueError("not a number")
+    number = Decimal(text.decode())
+    if number < 0 or number >= LIMIT:
+        raise ValueError("negative, or 10¹² or more")
+    return int(number.scaleb(6)) if number.adjusted() > -7 else 0
+
+
+def identity(raw: msgspec.Raw) -> str | None:
+    """An id: text, or an integer as its digits; ``None`` for null and for empty text."""
+    text = bytes(raw)
+    if text == b"null":
+        return None
+    if text[:1] == b'"':
+        return (_text.decode(raw) if b"\\" in text else text[1:-1].decode()) or None
+    if not _INTEGER.fullmatch(text):
+        raise ValueError("neither text nor an integer")
+    return text.decode()
+
+
+def check_text(raw: msgspec.Raw) -> None:
+    """Text or null."""
+    if bytes(raw[:1]) not in (b'"', b"n"):
+        raise ValueError("not text")
+
+
+def product_key(product_id: msgspec.Raw, sku: msgspec.Raw, name: msgspec.Raw) -> str:
+    """What tells products apart; all products without any id are one."""
+    # Each is read even when the first decides: a wrong type anywhere is an error.
+    keys = (identity(product_id), identity(sku), identity(name))
+    return short_id(keys[0] or keys[1] or keys[2] or "")

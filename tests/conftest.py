@@ -1,0 +1,41 @@
+"""What all tests share: the servers that they may use, each started once, when the first test asks for it.
+
+The one rule: a test that needs a real Apache Kafka is marked `kafka`; where none can run it is skipped with
+the reason, but in CI it fails, since there a skip would hide it.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from local import Kafka, Redis, Tansu, kafka_available
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips or fails a `kafka` test where no Kafka can run, before any fixture tries to start one."""
+    if item.get_closest_marker("kafka") and (reason := kafka_available()):
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """One Redis for all tests; each uses key prefixes of its own, or a server of its own to restart."""
+    with Redis(aof=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tansu() -> Iterator[Tansu]:
+    """One in-memory broker for all tests; each uses topics and groups of its own."""
+    with Tansu() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Kafka]:
+    """One Apache Kafka for all tests marked `kafka`; each uses topics and groups of its own."""
+    with Kafka() as server:
+        yield server
