@@ -4,14 +4,14 @@ The one rule: `decide` is a pure function of (profile, now), where no fact of th
 later than now. It gives whether the condition holds and the earliest later instant at which time
 alone may turn that, `NEVER` when only an event can.
 
-| condition   | holds                                              | turned by time                  |
-|-------------|----------------------------------------------------|---------------------------------|
-| `all`       | every member holds                                 | by its first member; while it fails, by its last failing one |
-| `any`       | a member holds                                     | the mirror image of `all`       |
-| `not`       | no member holds                                    | as `any`                        |
-| `performed` | the count in (now - within, now] fits              | when a fact leaves the window   |
-| `sessions`  | the count of sessions begun in the window fits     | when a start leaves the window  |
-| `cart`      | not empty, now in [touched + idle_for, touched + until) | at both ends               |
+| condition   | holds                                                   | turned by time                 |
+|-------------|---------------------------------------------------------|--------------------------------|
+| `all`       | every member holds                                      | by the first member to fail    |
+| `any`       | a member holds                                          | by the first member to hold    |
+| `not`       | no member holds                                         | as `any`                       |
+| `performed` | the count in (now - within, now] fits                   | when a fact leaves the window  |
+| `sessions`  | the count of sessions begun in the window fits          | when a start leaves the window |
+| `cart`      | not empty, now in [touched + idle_for, touched + until) | at both ends                   |
 """
 
 from __future__ import annotations

@@ -11,25 +11,24 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from importlib.resources import files
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import msgspec
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from rules.conditions import AllOf, AnyOf, Condition, Count, NoneOf, OpenCart, Performed, SessionCount
-from rules.events import ALIASES, ORDER_COMPLETED
+from rules.conditions import AllOf, AnyOf, Condition, NoneOf, OpenCart, Performed, SessionCount
+from rules.events import ORDER_COMPLETED
 from rules.facts import Facts
+from rules.forms import CartForm, PerformedForm, SegmentForm, SessionsForm
 from rules.orders import MESSAGES_MAX
 from rules.sessions import INTERVALS_MAX
-from rules.times import DURATION_FORM, MINUTE_MS, format_duration, parse_duration
+from rules.times import format_duration
 
-DEFAULT_GAP_MS = 30 * MINUTE_MS
 SEGMENTS_MAX = 1_000
 DEPTH_MAX = 20
 # An order takes up to four messages (completed, two refunds, cancelled) of those that are kept.
 ORDERS_MAX = MESSAGES_MAX // 4
-COUNT_MAX = 1_000
 
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _GROUPS: dict[str, Callable[[tuple[Condition, ...]], Condition]] = {"all": AllOf, "any": AnyOf, "not": NoneOf}
@@ -69,89 +68,11 @@ class Definitions(msgspec.Struct, frozen=True):
     fingerprint: str
 
 
-def _duration(value: object) -> int:
-    ms = parse_duration(value)
-    if ms is None:
-        raise ValueError(f"{value!r} is not a duration; write {DURATION_FORM}")
-    return ms
-
-
-def _event_names(value: object) -> tuple[str, ...]:
-    given: list[object] = value if isinstance(value, list) else [value]
-    names = [name for name in given if isinstance(name, str) and name.strip()]
-    if not names or len(names) < len(given):
-        raise ValueError(f"{value!r} is not an event; write a name such as Order Completed, or a list of names")
-    canonical = [ALIASES.get(name, name) for name in names]
-    return tuple(sorted({"page" if name == "screen" else name for name in canonical}))
-
-
-Duration = Annotated[int, BeforeValidator(_duration)]
-
-
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _CountForm(_Form):
-    at_least: int | None = Field(None, ge=0, le=COUNT_MAX)
-    at_most: int | None = Field(None, ge=0, le=COUNT_MAX)
-    exactly: int | None = Field(None, ge=0, le=COUNT_MAX)
-
-
-def _count(value: object) -> Count:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = {"exactly": value}
-    if not isinstance(value, dict) or not value:
-        raise ValueError(f"{value!r} is not a count; write {{at_least: 2}}, {{at_most: 5}} or {{exactly: 1}}")
-    unknown = set(value) - set(_CountForm.model_fields)
-    if unknown:
-        raise ValueError(f"unknown key {', '.join(map(str, unknown))}; known here: {', '.join(_CountForm.model_fields)}")
-    form = _CountForm.model_validate(value)
-    if form.exactly is not None:
-        if form.at_least is not None or form.at_most is not None:
-            raise ValueError("exactly stands alone, without at_least and at_most")
-        return Count(form.exactly, form.exactly)
-    if form.at_most is not None and form.at_most < (form.at_least or 0):
-        raise ValueError(f"no count is at least {form.at_least} and at most {form.at_most}")
-    if form.at_most is None and not form.at_least:
-        raise ValueError("every count is at least 0; write at_least: 1 or more")
-    return Count(form.at_least or 0, form.at_most)
-
-
-CountTest = Annotated[Count, BeforeValidator(_count)]
-
-
-class _AnyForm(_Form):
-    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
-
-
-class _PerformedForm(_AnyForm):
-    event: Annotated[tuple[str, ...], BeforeValidator(_event_names)]
-    count: CountTest = Count(at_least=1)
-    within: Duration | None = None
-
-
-class _CartForm(_Form):
-    idle_for: Duration | None = None
-    until: Duration | None = None
-
-
-class _SessionsForm(_AnyForm):
-    count: CountTest
-    within: Duration
-    gap: Duration = DEFAULT_GAP_MS
-
-
-class _SegmentForm(_Form):
-    title: str
-    when: object = None
-
-
 _EXAMPLES: dict[type[BaseModel], str] = {
-    _PerformedForm: _FORMS["performed"],
-    _CartForm: _FORMS["cart"],
-    _SessionsForm: _FORMS["sessions"],
-    _SegmentForm: "{title: Repeat buyer, when: {…}}",
+    PerformedForm: _FORMS["performed"],
+    CartForm: _FORMS["cart"],
+    SessionsForm: _FORMS["sessions"],
+    SegmentForm: "{title: Repeat buyer, when: {…}}",
 }
 
 FormT = TypeVar("FormT", bound=BaseModel)
@@ -210,7 +131,7 @@ class _Parser:
         return _GROUPS[kind](tuple(c for c, _ in done)), {kind: [canonical for _, canonical in done]}
 
     def _performed(self, path: str, body: object) -> Parsed | None:
-        form = self.fill(path, _PerformedForm, body)
+        form = self.fill(path, PerformedForm, body)
         if form is None:
             return None
         orders = ORDER_COMPLETED in form.event
@@ -225,7 +146,7 @@ class _Parser:
         return Performed(form.event, form.count, form.within, orders, slot), {"performed": canonical}
 
     def _cart(self, path: str, body: object) -> Parsed | None:
-        form = self.fill(path, _CartForm, body)
+        form = self.fill(path, CartForm, body)
         if form is None:
             return None
         if form.until is not None and form.until <= (form.idle_for or 0):
@@ -236,7 +157,7 @@ class _Parser:
         return OpenCart(form.idle_for or 0, form.until), {"cart": canonical}
 
     def _sessions(self, path: str, body: object) -> Parsed | None:
-        form = self.fill(path, _SessionsForm, body)
+        form = self.fill(path, SessionsForm, body)
         if form is None:
             return None
         if form.count.newest_needed >= INTERVALS_MAX:
@@ -254,7 +175,7 @@ class _Parser:
         if not isinstance(node, dict):
             self.problem(path, "expected {title: …, when: {…}}")
             return None
-        form = self.fill(path, _SegmentForm, node)
+        form = self.fill(path, SegmentForm, node)
         parsed = self.condition(f"{path}.when", node.get("when"))
         if form is None or parsed is None:
             return None

@@ -189,6 +189,4 @@ class Facts:
 
     def empty(self) -> Profile:
         """A profile without events, with a place for every fact."""
-        return Profile(
-            sessions=[[] for _ in self._session_windows], occurrences=[[] for _ in self._occurrences]
-        )
+        return Profile(sessions=[[] for _ in self._session_windows], occurrences=[[] for _ in self._occurrences])

@@ -51,9 +51,7 @@ def remember(messages: list[OrderMessage], message: OrderMessage, window: int | 
     _bound(messages, window)
 
 
-def merge(
-    ours: Iterable[OrderMessage], theirs: Iterable[OrderMessage], window: int | None
-) -> list[OrderMessage]:
+def merge(ours: Iterable[OrderMessage], theirs: Iterable[OrderMessage], window: int | None) -> list[OrderMessage]:
     """The messages that all events of both would have left."""
     merged = sorted({_key(message): message for message in (*ours, *theirs)}.values(), key=_key)
     _bound(merged, window)
@@ -87,9 +85,7 @@ def completions(messages: list[OrderMessage]) -> list[int]:
             undone.setdefault(key, []).append(message)
     if not undone:
         return [message.time for message in first.values()]
-    return [
-        message.time for key, message in first.items() if not _is_undone(message.amount, undone.get(key, []))
-    ]
+    return [message.time for key, message in first.items() if not _is_undone(message.amount, undone.get(key, []))]
 
 
 def _is_undone(value: int | None, messages: list[OrderMessage]) -> bool:

@@ -206,9 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--customers", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--profile", choices=PROFILES, default="change-heavy")
-    parser.add_argument(
-        "--start", type=_time_ms, default=START_MS, help="not before, RFC 3339 (2026-01-01T00:00:00Z)"
-    )
+    parser.add_argument("--start", type=_time_ms, default=START_MS, help="not before, RFC 3339 (2026-01-01T00:00:00Z)")
     parser.add_argument("--span", type=_span_ms, default=WEEK_MS, help="how long: 90s, 30m, 24h, 7d (7d)")
     wish = parser.parse_args(arguments)
     try:

@@ -21,7 +21,8 @@ __all__ = ["FOLDER", "fetch", "format_storage", "java", "missing", "server_prope
 VERSION = "4.1.0"
 LOG4J_VERSION = "2.24.3"  # the one that Kafka brings; without the binding to slf4j the broker logs nothing
 JAVA_OLDEST = 17  # Kafka 4 brokers: KIP-1013
-FETCH_S = 900.0
+FETCH_S = 600.0  # 54 MB; ten seconds on a good line
+FETCH_TRIES = 3
 FORMAT_S = 60.0
 FOLDER = Path(__file__).resolve().parent.parent / ".cache" / "kafka" / "lib"
 
@@ -72,10 +73,17 @@ def _fetch(jars: Path) -> None:
     print(f"fetching Apache Kafka {VERSION} with Maven (54 MB, once) …", file=sys.stderr, flush=True)
     pom, incoming = jars.parent / "pom.xml", jars.with_name(jars.name + ".incoming")
     pom.write_text(POM)
+    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={incoming}", "-DincludeScope=runtime"]
     for stale in (incoming, jars):
         shutil.rmtree(stale, ignore_errors=True)
-    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={incoming}", "-DincludeScope=runtime"]
-    _run(["mvn", "-q", "-B", "--strict-checksums", "-f", str(pom), *goal], FETCH_S)
+    for left in reversed(range(FETCH_TRIES)):
+        try:
+            _run(["mvn", "-q", "-B", "--strict-checksums", "-f", str(pom), *goal], FETCH_S)
+            break
+        except StartError as error:
+            if not left:
+                raise
+            print(f"{error}\nonce more …", file=sys.stderr, flush=True)
     (incoming / "pom.xml").write_text(POM)
     incoming.rename(jars)
 
@@ -131,20 +139,23 @@ def _complete(jars: Path) -> bool:
 def _java_version() -> int | None:
     if (command := shutil.which("java")) is None:
         return None
-    said = subprocess.run(
-        [command, "-version"], capture_output=True, text=True, check=False, timeout=30
-    ).stderr
+    said = subprocess.run([command, "-version"], capture_output=True, text=True, check=False, timeout=30).stderr
     return int(number[1]) if (number := re.search(r'version "(\d+)', said)) else None
 
 
 def _run(command: Sequence[str], timeout_s: float) -> None:
     """Runs a tool whose output matters only when it fails."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=timeout_s, env=os.environ
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s, env=os.environ)
     except subprocess.TimeoutExpired as error:
         raise StartError(f"{command[0]} took longer than {timeout_s:g} s") from error
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
         raise StartError(f"{command[0]} failed with exit code {done.returncode}:\n{tail}")
+
+
+if __name__ == "__main__":  # before the tests: a download is none of their time
+    if reason := missing():
+        print(f"note: {reason}", file=sys.stderr)
+    else:
+        fetch()

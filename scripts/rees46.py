@@ -76,9 +76,7 @@ def events(lines: Iterable[str], shift_ms: int = 0) -> list[Event]:
             orders[row.user_id, row.session or row.number].append(row)
         else:
             dated.append(_dated(row, _product(row)))
-    dated += (
-        _dated(max(rows, key=lambda row: (row.time_ms, row.number)), _order(rows)) for rows in orders.values()
-    )
+    dated += (_dated(max(rows, key=lambda row: (row.time_ms, row.number)), _order(rows)) for rows in orders.values())
     return [event for *_, event in sorted(dated, key=itemgetter(0, 1, 2))]
 
 

@@ -43,14 +43,11 @@ class Text:
 
 
 ENVELOPE = (
-    b'{%b,"messageId":"%b","userId":"%b","anonymousId":"7d5b1e0c-44a1-4c5e-9f2b-%012x","timestamp":"%bZ",'
-    b"%b%b%b%b}}"
+    b'{%b,"messageId":"%b","userId":"%b","anonymousId":"7d5b1e0c-44a1-4c5e-9f2b-%012x","timestamp":"%bZ",%b%b%b%b}}'
 )
 
 
-def record(
-    text: Text, customer: int, choice: int, campaign: int, uuid: bytes, stamp: bytes, time_ms: int
-) -> Record:
+def record(text: Text, customer: int, choice: int, campaign: int, uuid: bytes, stamp: bytes, time_ms: int) -> Record:
     """One event; `stamp` is `time_ms` in ISO 8601 without offset, `choice` and `campaign` pick texts."""
     key = b"u%06d" % customer
     opening = text.opening
@@ -89,13 +86,10 @@ AGENTS = (
     ("en-GB", "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"),
 )
 LIBRARY = {"name": "analytics.js", "version": "1.81.0"}
-VISITORS = [
-    _compact({"userAgent": agent, "locale": locale, "library": LIBRARY})[1:-1] for locale, agent in AGENTS
-]
+VISITORS = [_compact({"userAgent": agent, "locale": locale, "library": LIBRARY})[1:-1] for locale, agent in AGENTS]
 SOURCES = (("spring", "newsletter", "email"), ("brand", "google", "cpc"), ("launch", "instagram", "social"))
 CAMPAIGNS = [b""] * 6 + [
-    b',"campaign":' + _compact({"name": name, "source": source, "medium": medium})
-    for name, source, medium in SOURCES
+    b',"campaign":' + _compact({"name": name, "source": source, "medium": medium}) for name, source, medium in SOURCES
 ]
 
 

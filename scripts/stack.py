@@ -46,9 +46,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/stack", description="A local Kafka and Redis.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     up_parser = verbs.add_parser("up", help="start both, print the environment that finds them")
-    up_parser.add_argument(
-        "--broker", choices=("tansu", "kafka"), help="default: tansu, up at once, memory only"
-    )
+    up_parser.add_argument("--broker", choices=("tansu", "kafka"), help="default: tansu, up at once, memory only")
     up_parser.add_argument("--foreground", action="store_true", help="hold them here until Ctrl-C")
     verbs.add_parser("down", help="end both and drop their data")
     verbs.add_parser("status", help="print the environment, or exit 1")

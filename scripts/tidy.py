@@ -16,9 +16,7 @@ MODULE_LINES = 300  # past that a module says in its docstring why: "Long becaus
 TEST_LINES = 600  # cases side by side stay readable for longer
 LONG_BECAUSE = re.compile(r"\blong because\b", re.IGNORECASE)
 # Where packages are fetched from is a setting of the machine, never of this project.
-FETCHED_FROM = re.compile(
-    r"//(?:[^\s/@]+@)?(?:pypi|registry|repo\d*|files|proxy|index|deb|mirrors?|crates)\.[\w.-]+"
-)
+FETCHED_FROM = re.compile(r"//(?:[^\s/@]+@)?(?:pypi|registry|repo\d*|files|proxy|index|deb|mirrors?|crates)\.[\w.-]+")
 MACHINE_PATH = re.compile(r"(?<![\w.:/~$}-])/(?:root|home|Users|work)/[\w.]")
 
 

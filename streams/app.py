@@ -10,17 +10,14 @@ import time
 from typing import Any, cast
 
 import faust
-import redis.asyncio as redis
 from aiokafka.partitioner import murmur2
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
 
 from rules.definitions import Definitions, built_in, parse
 from rules.engine import Engine
 from rules.events import INPUTS
 from streams import topics
-from streams.outbox import KafkaPublisher
 from streams.ownership import Ownership, Plan
+from streams.publisher import KafkaPublisher
 from streams.redis_store import RedisStore
 from streams.segmenter import Ceiling
 from streams.settings import Settings
@@ -29,9 +26,6 @@ from streams.stop import stop
 from streams.store import Identity
 from streams.transport import Batch, Transport, Whole
 from streams.watchdog import LoopWatchdog
-
-_REDIS_RETRIES = 5
-_REDIS_TIMEOUT_S = 10.0
 
 
 def now_ms() -> int:
@@ -56,10 +50,8 @@ def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     engine = Engine(definitions(settings))
     found = topics.verify(settings)
     plan = _plan(settings, engine, found, rebuild=rebuild)
-    store = RedisStore(_redis(settings), settings.redis_prefix)
-    publisher = KafkaPublisher(
-        settings.brokers, settings.topic_prefix, idempotent=settings.idempotent_producer
-    )
+    store = RedisStore.connect(settings.redis, settings.redis_prefix)
+    publisher = KafkaPublisher(settings.brokers, settings.topic_prefix, idempotent=settings.broker == "kafka")
     ownership = Ownership(plan, store, publisher)
     app = _faust(settings)
     app.transport = Transport(app.conf.broker_consumer, app, ownership, settings.fetch_wait_ms)
@@ -81,20 +73,10 @@ def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: b
         pace=Pace(settings.batch_max, settings.in_hand_max, settings.due_slice, settings.grace_ms),
         ceiling=Ceiling(settings.dead_letter_share, settings.dead_letter_window),
         rebuild=rebuild,
+        exact_ends=settings.broker == "kafka",
         belongs=belongs,
         now_ms=now_ms,
         stop=stop,
-    )
-
-
-def _redis(settings: Settings) -> redis.Redis:
-    # A retried script is recognised by its save number, so the client may retry on its own.
-    return redis.Redis.from_url(
-        settings.redis,
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), _REDIS_RETRIES),
-        socket_timeout=_REDIS_TIMEOUT_S,
-        socket_connect_timeout=_REDIS_TIMEOUT_S,
-        health_check_interval=30,
     )
 
 
@@ -121,9 +103,7 @@ def _faust(settings: Settings) -> faust.App:
     )
 
 
-def _attach(
-    app: faust.App, plan: Plan, ownership: Ownership, publisher: KafkaPublisher, settings: Settings
-) -> None:
+def _attach(app: faust.App, plan: Plan, ownership: Ownership, publisher: KafkaPublisher, settings: Settings) -> None:
     inputs = app.topic(*plan.topics, schema=Whole())
 
     async def segment(batches: faust.StreamT[Batch]) -> None:
@@ -131,7 +111,7 @@ def _attach(
             # An exception that left an agent would ack the batch and go on with the next one.
             try:
                 await ownership.receive(batch)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # none may escape, and none is survived
                 stop(f"a batch of {batch.topic}-{batch.partition} could not be taken in ({error!r})")
 
     async def revoked(_app: Any, *_: Any, **__: Any) -> None:

@@ -59,13 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _worker(settings: Settings, arguments: argparse.Namespace) -> int:
+def _worker(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
     from streams.app import build  # noqa: PLC0415  # Faust takes 0.5 s to import; other commands go without
 
     app = build(settings, rebuild=arguments.rebuild)
     sys.argv = ["segmenter", "worker", "--without-web", *arguments.rest]
     app.main()
-    return 0
 
 
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
-from aiokafka import AIOKafkaProducer
 
 from streams.failpoints import reach
 from streams.store import Store
 from streams.wire.changes import Header
 
-BATCH_MAX_BYTES = 512 * 1024
-REQUEST_MAX_BYTES = 1024 * 1024
 # Entries (one per save) that may wait before the partition stops computing more.
 WAITING_MAX = 64
 # Records whose entries are published with one round trip.
@@ -49,70 +46,14 @@ def decode(entry: bytes) -> list[OutRecord]:
 
 
 class Publisher(Protocol):
-    """Where records go; returns once all of them are acknowledged."""
-
-    async def publish(self, partition: int, records: Sequence[OutRecord]) -> None: ...
-
-
-class KafkaPublisher:
-    """Ready-made batches through an aiokafka producer (8 × the rate of ``send`` per record)."""
-
-    def __init__(self, brokers: str, prefix: str, *, idempotent: bool) -> None:
-        self._options: dict[str, Any] = {
-            "bootstrap_servers": brokers,
-            "acks": "all",
-            "enable_idempotence": idempotent,
-            "max_batch_size": BATCH_MAX_BYTES,
-            "max_request_size": REQUEST_MAX_BYTES,
-        }
-        self._prefix = prefix
-        self._started: asyncio.Future[AIOKafkaProducer] | None = None
-
-    async def _producer(self) -> AIOKafkaProducer:
-        """The producer, started at first use: it belongs to the loop that is running then."""
-        if self._started is None:
-            self._started = asyncio.ensure_future(self._start())
-        return await asyncio.shield(self._started)
-
-    async def _start(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(**self._options)
-        await producer.start()
-        return producer
-
-    async def close(self) -> None:
-        """Flush and stop."""
-        if self._started is not None:
-            await (await self._started).stop()
+    """Where records go."""
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> None:
-        """Records of one topic keep their order. Raises ``aiokafka.errors.KafkaError``."""
-        by_topic: dict[str, list[OutRecord]] = {}
-        for record in records:
-            by_topic.setdefault(record.topic, []).append(record)
-        sent = [
-            future
-            for topic, of_topic in by_topic.items()
-            for future in await self._send(self._prefix + topic, partition, of_topic)
-        ]
-        await asyncio.gather(*sent)
+        """Return once all are acknowledged, those of one topic in order. Raises `PublishFailed`."""
 
-    async def _send(self, topic: str, partition: int, records: Sequence[OutRecord]) -> list[Any]:
-        producer = await self._producer()
-        sent = []
-        batch = producer.create_batch()
-        for record in records:
-            while not self._append(batch, record):
-                sent.append(await producer.send_batch(batch, topic, partition=partition))
-                batch = producer.create_batch()
-        sent.append(await producer.send_batch(batch, topic, partition=partition))
-        return sent
 
-    @staticmethod
-    def _append(batch: Any, record: OutRecord) -> bool:
-        # A batch refuses a record that has neither key nor value, so an empty value stands for none.
-        value = b"" if record.key is None and record.value is None else record.value
-        added = batch.append(timestamp=None, key=record.key, value=value, headers=record.headers)
-        return added is not None
+class PublishFailed(Exception):
+    """Kafka did not take records that are saved; when it is back, start the worker again."""
 
 
 class Outbox:

@@ -14,15 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from aiokafka.errors import KafkaError
 from faust.types import TP
-from redis.exceptions import RedisError
 
 from rules.engine import Engine
 from streams.merge import Merge
-from streams.outbox import Outbox, Publisher
+from streams.outbox import Outbox, Publisher, PublishFailed
 from streams.segmenter import Ceiling, Fenced, Segmenter
 from streams.shard import Pace, Shard
 from streams.stop import Stop
-from streams.store import Claim, ClaimRefused, Identity, LowerGeneration, State, Store
+from streams.store import Claim, ClaimRefused, Identity, LowerGeneration, State, Store, StoreFailed
 from streams.transport import Batch, Consumer, Offsets
 
 log = logging.getLogger(__name__)
@@ -40,6 +39,7 @@ class Plan(msgspec.Struct, frozen=True):
     pace: Pace
     ceiling: Ceiling
     rebuild: bool
+    exact_ends: bool
     belongs: Callable[[str, int], bool]
     now_ms: Callable[[], int]
     stop: Callable[[str], None]
@@ -90,7 +90,7 @@ class Ownership:
             self._plan.stop(f"claiming took over {CLAIM_MAX_S:.0f} s; see that Redis and Kafka answer")
         except (Stop, ClaimRefused) as refused:
             self._plan.stop(str(refused))
-        except (RedisError, KafkaError, OSError) as error:
+        except (StoreFailed, PublishFailed, KafkaError) as error:
             self._plan.stop(f"claiming failed ({error!r}); see that Redis and Kafka can be reached")
         raise AssertionError("stop() ends the process")
 
@@ -155,7 +155,7 @@ class Ownership:
                     f"{tp.topic}-{tp.partition}: records {position} to {first - 1} are gone before they were read; "
                     "use a fresh Redis and `segmenter worker --rebuild`, and a longer retention"
                 )
-            if position > end:
+            if position > end and self._plan.exact_ends:
                 raise Stop(
                     f"{tp.topic}-{tp.partition} ends at {end} but {position} were read; the topic was created anew: "
                     "use a fresh Redis and `segmenter worker --rebuild`"
@@ -187,10 +187,10 @@ class Ownership:
             await self._let_go(partition)
         except Stop as stopped:
             self._plan.stop(str(stopped))
-        except RedisError as error:
-            self._plan.stop(f"Redis failed ({error!r}); when it is back, start the worker again")
-        except KafkaError as error:
-            self._plan.stop(f"publishing failed ({error!r}); when Kafka is back, start the worker again")
+        except StoreFailed as error:
+            self._plan.stop(f"Redis failed ({error}); when it is back, start the worker again")
+        except PublishFailed as error:
+            self._plan.stop(f"publishing failed ({error}); when Kafka is back, start the worker again")
         except Exception as error:
             log.exception("partition %d", partition)
             self._plan.stop(f"a defect ended partition {partition} ({error!r}); please report it with the log above")

@@ -13,16 +13,48 @@ one script may touch them together (https://redis.io/docs/latest/operate/oss_and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import wraps
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any, ParamSpec, Self, TypeVar, cast
 
 import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import RedisError
 
-from streams.store import Answer, Claim, ClaimRefused, Identity, LowerGeneration, Save, State, check_identity
+from streams.store import (
+    Answer,
+    Claim,
+    ClaimRefused,
+    Identity,
+    LowerGeneration,
+    Save,
+    State,
+    StoreFailed,
+    check_identity,
+)
 
 POSITION = "position:"
 CLOCK_SKEW_MAX_MS = 1_000
+RETRIES = 5
+TIMEOUT_S = 10.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _translated(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """What Redis says went wrong, as the store's contract says it."""
+
+    @wraps(method)
+    async def translated(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await method(*args, **kwargs)
+        except (RedisError, OSError) as error:
+            raise StoreFailed(repr(error)) from error
+
+    return translated
 
 
 def _script(name: str) -> str:
@@ -32,11 +64,6 @@ def _script(name: str) -> str:
 def key(prefix: str, partition: int, name: str) -> str:
     """The Redis key of a part of a partition."""
     return f"{prefix}{{p{partition}}}:{name}"
-
-
-def identity_of(meta: Mapping[str, str]) -> Identity:
-    """What stored meta data says it belongs to."""
-    return Identity(meta["cluster"], meta["group"], int(meta["partitions"]), meta["definitions"])
 
 
 class RedisStore:
@@ -53,9 +80,35 @@ class RedisStore:
         self._save = client.register_script(_script("save.lua"))
         self._trim = client.register_script(_script("trim.lua"))
 
+    @classmethod
+    def connect(cls, url: str, prefix: str) -> Self:
+        """A store on a single Redis; connects at first use.
+
+        The client may retry on its own: a save that it sends twice is recognised by its number.
+        """
+        client = redis.Redis.from_url(
+            url,
+            retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), RETRIES),
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            health_check_interval=30,
+        )
+        return cls(client, prefix)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    @_translated
+    async def meta(self, partition: int) -> dict[str, str]:
+        """All that is known of a partition as a whole; empty when it was never claimed."""
+        found = await cast(Any, self._client.hgetall)(self._key(partition, "meta"))
+        return {name.decode(): value.decode() for name, value in found.items()}
+
     def _key(self, partition: int, name: str) -> str:
         return key(self._prefix, partition, name)
 
+    @_translated
     async def claim(self, claim: Claim) -> State:
         keys = [self._key(claim.partition, name) for name in ("meta", "due", "outbox")]
         ours = claim.identity
@@ -78,32 +131,38 @@ class RedisStore:
             outbox=outbox,
         )
 
+    @_translated
     async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
         arguments: list[str | int] = [claim.token]
         for name, position in positions.items():
             arguments += [name, position]
         await self._begin([self._key(claim.partition, "meta")], arguments)
 
+    @_translated
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
         if not customers:
             return []
         command = cast(Any, self._client.hmget)  # redis-py types one method for sync and async
         return cast(list[bytes | None], await command(self._key(partition, "customers"), customers))
 
+    @_translated
     async def due(self, partition: int, until: int, limit: int) -> list[str]:
         where = self._key(partition, "due")
         found = await self._client.zrangebyscore(where, "-inf", until, start=0, num=limit)
         return [cast(bytes, customer).decode() for customer in found]
 
+    @_translated
     async def next_due(self, partition: int) -> int:
         first = await self._client.zrange(self._key(partition, "due"), 0, 0, withscores=True)
         return int(first[0][1]) if first else 0
 
+    @_translated
     async def save(self, partition: int, save: Save) -> Answer:
         keys = [self._key(partition, name) for name in ("meta", "customers", "due", "outbox")]
         answer = cast(Any, await self._save(keys, _arguments(save)))  # bytes: the client does not decode
         return cast(Answer, answer.decode())
 
+    @_translated
     async def verify(self, now_ms: int) -> None:
         """Refuse a Redis that may forget, or whose clock differs from ours. Raises `ClaimRefused`."""
         memory = await self._client.info("memory")
@@ -115,6 +174,7 @@ class RedisStore:
         if skew_ms > CLOCK_SKEW_MAX_MS:
             raise ClaimRefused(f"the clocks of this machine and of Redis differ by {skew_ms} ms; set them right")
 
+    @_translated
     async def trim(self, partition: int, token: str, entries: int) -> bool:
         keys = [self._key(partition, name) for name in ("meta", "outbox")]
         return bool(await self._trim(keys, [token, entries]))

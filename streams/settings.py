@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     dead_letter_share: float = Field(0.5, gt=0, le=1, description="stop above this share of dead letters")
     dead_letter_window: int = Field(10_000, ge=1, description="records over which the share is taken")
     partitioner: Literal["murmur2", "none"] = Field("murmur2", description="check keys against Kafka's default")
-    idempotent_producer: bool = Field(True, description="off only for brokers that cannot")
+    broker: Literal["kafka", "tansu"] = Field(
+        "kafka",
+        description="tansu, for trying out: no idempotent producer, and its end offsets are not exact, so that "
+        "a topic created anew goes unnoticed",
+    )
     stuck_s: float = Field(30.0, gt=0, description="stop when the event loop has not turned for so long")
     idle_progress_s: float = Field(60.0, gt=0, description="stop when unread records are not fetched for so long")

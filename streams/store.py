@@ -78,8 +78,12 @@ class LowerGeneration(Exception):
     """The stored generation is higher: prove this one with an offset commit and claim again."""
 
 
+class StoreFailed(Exception):
+    """The store did not answer, retries included; when it is back, start the worker again."""
+
+
 class Store(Protocol):
-    """The contract, kept by the memory store and by Redis."""
+    """The contract, kept by the memory store and by Redis. Any method may raise `StoreFailed`."""
 
     async def verify(self, now_ms: int) -> None:
         """Refuse a store that cannot keep the contract. Raises `ClaimRefused`."""

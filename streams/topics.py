@@ -43,9 +43,7 @@ def find(settings: Settings) -> Found:
         names = {settings.topic_prefix + name: name for name in (*INPUTS, *OUTPUTS)}
         known = set(cast(list[str], admin.list_topics()))
         described = admin.describe_topics([full for full in names if full in known]) if known else []
-        partitions = {
-            names[topic["name"]]: len(topic["partitions"]) for topic in described if topic["name"] in names
-        }
+        partitions = {names[topic["name"]]: len(topic["partitions"]) for topic in described if topic["name"] in names}
         return Found(str(admin.describe_cluster().get("cluster_id") or ""), partitions)
     finally:
         admin.close()

@@ -123,7 +123,11 @@ class _Thread(AIOKafkaConsumerThread):
         fetcher._proc_fetch_request = proc_fetch_request
 
     async def _fetch_records(
-        self, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
+        self,
+        consumer: Any,
+        active_partitions: Any,
+        timeout: float | None = None,
+        max_records: int | None = None,
     ) -> Any:
         """As aiokafka's ``Fetcher.fetched_records``, but whole, with positions, past full inputs."""
         fetcher, owner = consumer._fetcher, cast(Transport, self.transport).owner
@@ -281,7 +285,7 @@ class Whole(faust.Schema[Any, Any]):
     def compile(self, app: Any, **_: Any) -> Callable[..., Any]:
         """In place of decoding key and value."""
 
-        async def decode(message: Message, *, propagate: bool = False) -> Any:
+        async def decode(message: Message, *, propagate: bool = False) -> Any:  # noqa: ARG001  # Faust passes it
             return app.create_event(None, message.value, None, message)
 
         return decode

@@ -26,9 +26,9 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
 
     kind: Literal["event", "time", "definition", "merge", "erasure"]
     event_id: str | None = None
-    topic: str | None | UnsetType = UNSET
-    partition: int | None | UnsetType = UNSET
-    offset: int | None | UnsetType = UNSET
+    topic: str | UnsetType | None = UNSET
+    partition: int | UnsetType | None = UNSET
+    offset: int | UnsetType | None = UNSET
 
 
 class SegmentChange(msgspec.Struct, frozen=True, gc=False):

@@ -52,7 +52,7 @@ def identity(raw: msgspec.Raw) -> str | None:
 
 def check_text(raw: msgspec.Raw) -> None:
     """Text or null."""
-    if bytes(raw[:1]) not in (b'"', b"n"):
+    if bytes(raw)[:1] not in (b'"', b"n"):
         raise ValueError("not text")
 
 

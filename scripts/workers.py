@@ -1,0 +1,93 @@
+"""Worker processes for the demo, the tests and the benchmark.
+
+The one rule: what is started here is ended here, by its own process id.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+READY = "claimed partitions"
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Worker:
+    """One ``segmenter worker``; its log is a file. Environment: ``SEGMENTER_…`` without the prefix."""
+
+    def __init__(self, settings: Mapping[str, object], *arguments: str, log: Path | None = None) -> None:
+        self._arguments = arguments
+        self._environment = {
+            **os.environ,
+            **{f"SEGMENTER_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        self.log = log or Path(tempfile.mkstemp(prefix="segmenter-worker-", suffix=".log")[1])
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **environment: str) -> Self:
+        """Start the process; `wait_ready` waits for its first claim."""
+        command = [sys.executable, "-m", "streams", "worker", "--loglevel", "info", *self._arguments]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                env={**self._environment, **environment},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self
+
+    def wait_ready(self, timeout_s: float = 60.0) -> Self:
+        """Until partitions are claimed. Raises `RuntimeError` with the end of the log."""
+        until = time.monotonic() + timeout_s
+        while READY not in self.log.read_text(errors="replace"):
+            if self.exit_code is not None or time.monotonic() > until:
+                raise RuntimeError(f"the worker is not ready ({self.exit_code}):\n{self.tail()}")
+            time.sleep(0.05)
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None, "not started"
+        return self.process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """``None`` while it runs."""
+        return None if self.process is None else self.process.poll()
+
+    def tail(self, lines: int = 15) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def cpu_s(self) -> float:
+        """CPU seconds used so far, user and system."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+    def stop(self, timeout_s: float = 20.0) -> int | None:
+        """SIGTERM, and SIGKILL if that does not help; the exit code."""
+        if self.exit_code is None and self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self.exit_code
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.process is not None and self.process.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

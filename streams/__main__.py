@@ -1,0 +1,5 @@
+"""``python -m streams`` is ``segmenter``."""
+
+from streams.cli import main
+
+main()

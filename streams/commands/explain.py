@@ -1,0 +1,131 @@
+"""``segmenter explain``: a customer's segments, since when, why, and when that may change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+
+import msgspec
+
+from rules.conditions import holds
+from rules.engine import Engine
+from rules.reasons import Reason, sentence
+from rules.standing import Customer
+from rules.times import format_instant
+from streams.app import definitions, partition_of
+from streams.redis_store import RedisStore
+from streams.settings import Settings
+from streams.stop import Stop
+from streams.store import StoreFailed
+from streams.wire import customers
+
+
+class Explained(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One segment of a customer; ``since`` when in it, ``due_at`` when time alone may change it."""
+
+    segment: str
+    title: str
+    member: bool
+    reason: Reason
+    since: str | None = None
+    due_at: str | None = None
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """A customer as stored; ``clock``: up to when the partition's due times have fired."""
+
+    customer_id: str
+    partition: int
+    instant: str
+    sequence: int
+    clock: str
+    segments: list[Explained]
+
+
+def run(settings: Settings, customer_id: str, *, as_json: bool) -> int:
+    """Exit code 1 when the customer is not known."""
+    found = asyncio.run(explain(settings, customer_id))
+    if found is None:
+        print(f"segmenter explain: no customer {customer_id}", file=sys.stderr)
+        return 1
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(found), ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(_lines(found)))
+    return 0
+
+
+async def explain(settings: Settings, customer_id: str) -> Explanation | None:
+    """Read the customer from Redis and decide it again at its own instant."""
+    engine = Engine(definitions(settings))
+    store = RedisStore.connect(settings.redis, settings.redis_prefix)
+    try:
+        first = await store.meta(0)
+        if not first:
+            raise Stop("Redis holds no state of the segmenter; see SEGMENTER_REDIS, and whether a worker ran")
+        for partition in _places(settings, customer_id, int(first["partitions"])):
+            (stored,) = await store.load(partition, [customer_id])
+            if stored is not None:
+                return _explain(engine, customer_id, partition, stored, await store.meta(partition))
+    except StoreFailed as error:
+        raise Stop(f"Redis does not answer ({error}); see SEGMENTER_REDIS") from None
+    finally:
+        await store.close()
+    return None
+
+
+def _places(settings: Settings, customer_id: str, count: int) -> range:
+    if settings.partitioner == "none":
+        return range(count)
+    place = partition_of(customer_id, count)
+    return range(place, place + 1)
+
+
+def _explain(engine: Engine, customer_id: str, partition: int, stored: bytes, meta: Mapping[str, str]) -> Explanation:
+    if meta["definitions"] != engine.definitions.fingerprint:
+        raise Stop("Redis was written under other definitions; name their file in SEGMENTER_DEFINITIONS")
+    customer = customers.decode(stored)
+    return Explanation(
+        customer_id=customer_id,
+        partition=partition,
+        instant=format_instant(customer.instant),
+        sequence=customer.sequence,
+        clock=format_instant(int(meta.get("clock", 0))),
+        segments=_segments(engine, customer),
+    )
+
+
+def _segments(engine: Engine, customer: Customer) -> list[Explained]:
+    explained = []
+    for at, segment in enumerate(engine.definitions.segments):
+        since, due = customer.since[at], customer.dues[at]
+        member = bool(since)
+        assert member == holds(segment.when, customer.profile, customer.instant)
+        explained.append(
+            Explained(
+                segment=segment.key,
+                title=segment.title,
+                member=member,
+                reason=segment.when.reason(customer.profile, customer.instant),
+                since=format_instant(since) if since else None,
+                due_at=format_instant(due) if due else None,
+            )
+        )
+    return explained
+
+
+def _lines(found: Explanation) -> list[str]:
+    inside = [one for one in found.segments if one.member]
+    lines = [
+        f"customer   {found.customer_id}",
+        f"segments   {', '.join(one.segment for one in inside) or 'none'}",
+        f"decided    {found.instant}, change number {found.sequence}",
+        f"clock      {found.clock} (partition {found.partition})",
+    ]
+    for one in found.segments:
+        state = f"in since {one.since}" if one.member else "not in"
+        due = f"; may change by time at {one.due_at}" if one.due_at else ""
+        lines += ["", f"{one.segment} ({one.title}): {state}{due}", f"  because {sentence(one.reason)}"]
+    return lines

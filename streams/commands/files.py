@@ -1,0 +1,41 @@
+"""Input files of commands: a path or ``-``, plain or gzip, with progress on long ones."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+_PROGRESS_EVERY_S = 2.0
+
+
+@contextmanager
+def opened(path: str) -> Iterator[IO[bytes]]:
+    """The file, or standard input for ``-``; ``.gz`` is read through gzip."""
+    if path == "-":
+        yield sys.stdin.buffer
+        return
+    with Path(path).open("rb") as file:
+        if path.endswith(".gz"):
+            with gzip.open(file) as unpacked:
+                yield cast(IO[bytes], unpacked)
+        else:
+            yield file
+
+
+def with_progress(lines: Iterable[bytes], verb: str) -> Iterator[bytes]:
+    """The lines; when they take longer than a few seconds, how many went by, on stderr."""
+    began = shown = time.monotonic()
+    count = 0
+    for line in lines:
+        count += 1
+        if count % 1_000 == 0 and (now := time.monotonic()) - shown >= _PROGRESS_EVERY_S:
+            shown = now
+            print(f"{count:,} lines {verb}, {count / (now - began):,.0f}/s", file=sys.stderr)
+        yield line
+    if shown > began:
+        print(f"{count:,} lines {verb}", file=sys.stderr)

@@ -1,0 +1,76 @@
+"""``segmenter publish``: JSON lines to the topics on which they belong, the key set.
+
+The one rule: a line that the worker would not accept is not sent. It is named by its number and
+the rest goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from rules.events import input_of
+from streams.commands.files import opened, with_progress
+from streams.settings import Settings
+from streams.stop import Stop
+from streams.topics import verify
+from streams.wire.decode import Rejected, decode_line
+
+
+class Publisher:
+    """Validated lines to Kafka through kafka-python."""
+
+    def __init__(self, settings: Settings) -> None:
+        verify(settings)
+        self._prefix = settings.topic_prefix
+        self.sent = 0
+        self.failed: list[str] = []
+        try:
+            self._producer: Any = KafkaProducer(
+                bootstrap_servers=settings.brokers.split(","),
+                acks="all",
+                enable_idempotence=settings.broker == "kafka",
+                linger_ms=5,
+            )
+        except KafkaError as error:
+            raise Stop(f"Kafka at {settings.brokers} does not answer ({error})") from None
+
+    def send(self, line: bytes) -> None:
+        """Send one line. Raises `Rejected` when the worker would not accept it."""
+        event = decode_line(line, int(time.time() * 1000))
+        topic = self._prefix + input_of(event.name)
+        future = self._producer.send(topic, key=event.customer.encode(), value=line)
+        future.add_errback(lambda error: self.failed.append(str(error)))
+        self.sent += 1
+
+    def close(self) -> None:
+        """Wait until everything is acknowledged."""
+        self._producer.flush()
+        self._producer.close()
+
+
+def run(settings: Settings, file: str) -> int:
+    """Exit code 1 when a line was refused or not acknowledged."""
+    bad = 0
+    with opened(file) as lines:
+        publisher = Publisher(settings)
+        try:
+            for number, line in enumerate(with_progress(lines, "sent"), 1):
+                text = line.strip()
+                if not text:
+                    continue
+                try:
+                    publisher.send(text)
+                except Rejected as reason:
+                    bad += 1
+                    print(f"line {number}: {reason.args[0]}", file=sys.stderr)
+        finally:
+            publisher.close()
+    print(f"{publisher.sent - len(publisher.failed)} events published, {bad} lines refused", file=sys.stderr)
+    for error in publisher.failed[:3]:
+        print(f"not acknowledged: {error}", file=sys.stderr)
+    return 1 if bad or publisher.failed else 0

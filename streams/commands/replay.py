@@ -1,0 +1,42 @@
+"""``segmenter replay``: recorded events through the definitions, changes as JSON lines."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rules.definitions import built_in, parse
+from rules.engine import Engine
+from rules.times import parse_instant
+from streams.commands.files import opened, with_progress
+from streams.replay import Replay, read
+from streams.settings import Settings
+from streams.wire import changes
+
+
+def run(settings: Settings, file: str, definitions_file: str | None, until: str | None) -> int:
+    """Exit code 1 when a line could not be used, 2 for a wrong time."""
+    until_ms = None if until is None else parse_instant(until)
+    if until is not None and until_ms is None:
+        print(
+            f"segmenter replay: --until {until} is no RFC 3339 time such as 2026-11-22T10:30:00Z",
+            file=sys.stderr,
+        )
+        return 2
+    path = definitions_file or settings.definitions
+    definitions = built_in() if path is None else parse(Path(path).read_text("utf-8"), str(path))
+    dead = 0
+
+    def rejected(number: int, line: bytes, reason: str) -> None:
+        nonlocal dead
+        dead += 1
+        print(f"line {number}: {reason}: {line[:200].decode(errors='replace')}", file=sys.stderr)
+
+    out = sys.stdout.buffer
+    with opened(file) as lines:
+        for change in Replay(Engine(definitions)).run(read(with_progress(lines, "read"), rejected), until_ms):
+            out.write(changes.encode(changes.of(change)) + b"\n")
+    out.flush()
+    if dead:
+        print(f"{dead} dead letters", file=sys.stderr)
+    return 1 if dead else 0

@@ -1,0 +1,59 @@
+"""``segmenter tail``: segment changes as they come, one line each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafka import KafkaConsumer
+from kafka.errors import KafkaError
+from rich.console import Console
+from rich.text import Text
+
+from rules.reasons import sentence
+from streams.segmenter import CHANGES
+from streams.settings import Settings
+from streams.stop import Stop
+from streams.wire import changes
+
+
+def line(change: changes.SegmentChange) -> Text:
+    """A change in words: when, who, what, why."""
+    entered = change.change == "entered"
+    text = Text()
+    text.append(change.occurred_at[11:], style="dim")
+    text.append("  + " if entered else "  - ", style="bold green" if entered else "bold red")
+    text.append(f"{change.segment:<20}", style="green" if entered else "red")
+    text.append(f" {_visible(change.customer_id)}", style="bold")
+    text.append("  " + ("by time: " if change.cause.kind == "time" else "") + sentence(change.reason), style="dim")
+    if change.late:
+        text.append("  late", style="yellow")
+    return text
+
+
+def _visible(customer: str) -> str:
+    """An id without characters that would steer a terminal."""
+    return "".join(character if character.isprintable() else "�" for character in customer)
+
+
+def run(settings: Settings, *, from_beginning: bool, count: int | None) -> int:
+    """Until interrupted, or after ``count`` changes."""
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        consumer: Any = KafkaConsumer(
+            settings.topic_prefix + CHANGES,
+            bootstrap_servers=settings.brokers.split(","),
+            auto_offset_reset="earliest" if from_beginning else "latest",
+            enable_auto_commit=False,
+        )
+    except KafkaError as error:
+        raise Stop(f"Kafka at {settings.brokers} does not answer ({error}); see SEGMENTER_BROKERS") from None
+    seen = 0
+    try:
+        for record in consumer:
+            console.print(line(changes.decode(record.value)))
+            seen += 1
+            if seen == count:
+                break
+    finally:
+        consumer.close()
+    return 0

@@ -1,0 +1,152 @@
+"""The whole pipeline on real parts: Kafka, Redis and worker processes.
+
+The one rule: what came out is compared with the oracle, which recomputes it from the history.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import local
+from streams import topics
+from streams.settings import Settings
+from tests import live, oracle
+from workers import Worker
+
+DAY_MS = 86_400_000
+YEAR_MS = 365 * DAY_MS
+PHASES = ("after_load", "after_save", "after_publish")
+
+
+@pytest.fixture(scope="module")
+def history() -> list[dict[str, Any]]:
+    """The real events of one night in 2019: every due time of theirs has passed long ago."""
+    return live.real_events()
+
+
+@pytest.fixture(params=["tansu", pytest.param("kafka", marks=pytest.mark.kafka)])
+def parts(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """Settings of a worker on a fresh broker with topics and a fresh Redis."""
+    real = request.param == "kafka"
+    with local.Kafka() if real else local.Tansu() as broker, local.Redis(aof=True) as redis:
+        settings = {
+            "brokers": broker.address,
+            "redis": redis.url,
+            "partitions": live.PARTITIONS,
+            "session_timeout_s": 3,
+            "broker": request.param,
+        }
+        topics.create(Settings(**settings))
+        yield settings
+
+
+def expected(history: list[dict[str, Any]]) -> list[oracle.OracleChange]:
+    """All changes of the history up to a time that the worker's clock has passed, and before it."""
+    last = max(oracle.milliseconds(event["timestamp"]) for event in history)
+    return oracle.changes(history, oracle.BUILT_IN, last + YEAR_MS)
+
+
+def assert_equal(brokers: str, wanted: list[oracle.OracleChange]) -> list[live.Seen]:
+    """The topic says, repeats dropped, exactly what the oracle says; sequences have no gaps."""
+    seen = live.changes(brokers)
+    unique = live.without_repeats(seen)
+    assert not any(one.late for one in unique), "no event of this history is late"
+    assert live.per_customer(unique) == live.per_customer(wanted)
+    assert live.gaps(unique) == []
+    return seen
+
+
+def test_history_read_by_two_workers(parts: dict[str, Any], history: list[dict[str, Any]]) -> None:
+    """Published first, then read by two workers: equal to the oracle, without one repeat."""
+    live.publish(parts["brokers"], history)
+    wanted = expected(history)
+    with Worker(parts) as first, Worker(parts) as second:
+        live.wait_until_quiet(parts["brokers"], len(wanted), timeout_s=90)
+        assert (first.exit_code, second.exit_code) == (None, None), first.tail() + second.tail()
+    assert_equal(parts["brokers"], wanted)
+
+
+def test_second_worker_joins_in_mid_backlog(parts: dict[str, Any], history: list[dict[str, Any]]) -> None:
+    """A rebalance while records are in flight loses and repeats nothing that matters."""
+    live.publish(parts["brokers"], history)
+    wanted = expected(history)
+    slow = {**parts, "batch_max": 10, "in_hand_max": 50}
+    with Worker(slow) as first:
+        first.wait_ready()
+        time.sleep(1)
+        with Worker(slow) as second:
+            second.wait_ready()
+            live.wait_until_quiet(parts["brokers"], len(wanted), timeout_s=120)
+            assert (first.exit_code, second.exit_code) == (None, None), first.tail() + second.tail()
+    assert_equal(parts["brokers"], wanted)
+
+
+class Mortal:
+    """A worker that dies at a fail point, or from outside, and is started again."""
+
+    def __init__(self, settings: dict[str, Any], rng: random.Random, deaths: Counter[str]) -> None:
+        self._settings, self._rng, self._deaths = settings, rng, deaths
+        self.worker = Worker(settings)
+        self._phase = ""
+
+    def live_on(self, planned: str | None) -> None:
+        """Start, to die at ``planned`` (a fail point), from outside ("anywhere"), or not at all."""
+        self._phase = planned or ""
+        point = f"{planned}:{self._rng.randint(15, 60)}" if planned in PHASES else ""
+        self.worker.start(SEGMENTER_FAIL_POINT=point)
+
+    def died(self) -> bool:
+        """Whether it is dead; kills it where that was planned."""
+        if self._phase == "anywhere" and self.worker.exit_code is None:
+            time.sleep(self._rng.uniform(2, 4))
+            self.worker.kill()
+        if self.worker.exit_code is None:
+            return False
+        assert self.worker.exit_code == -9, self.worker.tail()
+        self._deaths[self._phase] += 1
+        return True
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("parts", ["kafka"], indirect=True)
+def test_kill_9_while_a_backlog_drains(parts: dict[str, Any], history: list[dict[str, Any]]) -> None:
+    """Two workers die again and again, mostly between load and trim: nothing is lost, nothing
+    is said twice but under the id that it already had."""
+    seed = 20191001
+    rng = random.Random(seed)
+    print(f"seed {seed}")  # noqa: T201  # pytest shows it with a failure
+    live.publish(parts["brokers"], history)
+    wanted = expected(history)
+    deaths: Counter[str] = Counter()
+    plan = [*PHASES * 3, "anywhere", "anywhere", *PHASES[1:]]
+    rng.shuffle(plan)
+    slow = {**parts, "batch_max": 4, "in_hand_max": 20}
+    workers = [Mortal(slow, rng, deaths) for _ in range(2)]
+    began = time.monotonic()
+    try:
+        for mortal in workers:
+            mortal.live_on(plan.pop())
+        while plan or sum(deaths.values()) < 13:
+            for mortal in workers:
+                if mortal.died():
+                    mortal.live_on(plan.pop() if plan else None)
+            assert time.monotonic() - began < 400, f"{deaths}: {workers[0].worker.tail()}"
+            time.sleep(0.05)
+        lasted = time.monotonic() - began
+        live.wait_until_quiet(parts["brokers"], len(wanted), timeout_s=120)
+    finally:
+        for mortal in workers:
+            mortal.worker.stop()
+    seen = assert_equal(parts["brokers"], wanted)
+    repeats = len(seen) - len(live.without_repeats(seen))
+    summary = f"{dict(deaths)} in {lasted:.0f} s, {len(seen)} changes on the topic, {repeats} repeats"
+    print(summary)  # noqa: T201  # the figures of the run
+    assert sum(deaths[phase] for phase in PHASES) >= 8
+    assert sum(deaths.values()) >= 10
+    assert lasted >= 90
