@@ -25,7 +25,7 @@ from streams.shard import Pace
 from streams.stop import stop
 from streams.store import Identity
 from streams.transport import Batch, Transport, Whole
-from streams.watchdog import LoopWatchdog
+from streams.watchdog import FetchWatchdog, LoopWatchdog
 
 
 def now_ms() -> int:
@@ -121,11 +121,15 @@ def _attach(app: faust.App, plan: Plan, ownership: Ownership, publisher: KafkaPu
         await ownership.release()
         await publisher.close()
 
-    async def watch(_app: Any = None) -> None:
+    async def watch_loop(_app: Any = None) -> None:
         await LoopWatchdog(settings.stuck_s, stop).run()
 
+    async def watch_fetches(_app: Any = None) -> None:
+        await FetchWatchdog(settings.unread_s, ownership.readings, stop).run()
+
     app.agent(inputs)(segment)
-    app.task(watch)
+    app.task(watch_loop)
+    app.task(watch_fetches)
     # mode types a receiver with a keyword that it does not require.
     app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
     app.on_before_shutdown.connect(cast(Any, shut_down), weak=False)

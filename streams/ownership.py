@@ -23,6 +23,7 @@ from streams.shard import Pace, Shard
 from streams.stop import Stop
 from streams.store import Claim, ClaimRefused, Identity, LowerGeneration, State, Store, StoreFailed
 from streams.transport import Batch, Consumer, Offsets
+from streams.watchdog import Reading
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,10 @@ class Ownership:
         """Whether enough of this input is in hand."""
         held = self._held.get(tp.partition)
         return held is not None and held.shard.is_full(tp.topic)
+
+    def readings(self) -> list[Reading]:
+        """How each input of each partition is being read."""
+        return [held.shard.reading(topic) for held in self._held.values() for topic in self._plan.topics]
 
     async def receive(self, batch: Batch) -> None:
         """A fetched batch; one of a former generation is dropped."""

@@ -44,4 +44,4 @@ class Settings(BaseSettings):
         "a topic created anew goes unnoticed",
     )
     stuck_s: float = Field(30.0, gt=0, description="stop when the event loop has not turned for so long")
-    idle_progress_s: float = Field(60.0, gt=0, description="stop when unread records are not fetched for so long")
+    unread_s: float = Field(60.0, gt=0, description="stop when unread records are not fetched for so long")

@@ -19,6 +19,7 @@ from streams.merge import ANSWER_MAX_AGE_S, Merge, Record
 from streams.outbox import Outbox
 from streams.segmenter import Segmenter
 from streams.transport import Answer, Batch
+from streams.watchdog import Reading
 from streams.wire.decode import Rejected, decode
 
 _IDLE_WAIT_S = 0.05
@@ -76,6 +77,18 @@ class Shard:
     def is_full(self, topic: str) -> bool:
         """Whether this input has enough in hand."""
         return self.merge.in_hand(topic) >= self._pace.in_hand_max
+
+    def reading(self, topic: str) -> Reading:
+        """How this input is being read."""
+        answer = self._answer(topic)
+        fetched = self.merge.fetched(topic)
+        return Reading(
+            name=f"{topic}-{self.partition}",
+            fetched=fetched,
+            end=fetched if answer is None else answer.end,
+            answered=None if answer is None else answer.asked_monotonic,
+            held=self.is_full(topic),
+        )
 
     async def run(self) -> None:
         """Step until released. Raises what a step raises: nothing is retried here."""

@@ -42,6 +42,18 @@ def real_events() -> list[dict[str, Any]]:
         return list(rees46.events(lines))
 
 
+def another_night(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same again with other customers, ids and orders, a day later."""
+    later = []
+    for event in events:
+        copy = json.loads(json.dumps(event))
+        copy["messageId"] += "-2"
+        copy["userId"] += "-2"
+        copy["timestamp"] = copy["timestamp"].replace("2019-10-01", "2019-10-02")
+        later.append(copy)
+    return later
+
+
 def publish(brokers: str, events: Iterable[Mapping[str, Any]], topics: Mapping[str, str] = TOPICS) -> None:
     """Each event to its topic, keyed, in the order given."""
     producer: Any = KafkaProducer(bootstrap_servers=brokers, linger_ms=20, enable_idempotence=False)
