@@ -10,19 +10,17 @@ import json
 import platform
 import statistics
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from redis import Redis
 
 import local
+import pace
 from generate import records
-from rules.events import INPUTS, input_of
-from rules.times import format_instant, parse_instant
+from rules.events import INPUTS
 from streams import topics
 from streams.app import partition_of
 from streams.redis_store import key
@@ -142,66 +140,20 @@ def throughput(arguments: argparse.Namespace) -> None:
     )
 
 
-def paced_purchases(broker: str, rate: int, seconds: float) -> Iterator[str]:
-    """Send purchases of new customers at a steady rate; each enters ``recently_purchased``."""
-    producer: Any = KafkaProducer(bootstrap_servers=broker, linger_ms=0)
-    began, count = time.monotonic(), 0
-    while (passed := time.monotonic() - began) < seconds:
-        while count < passed * rate:
-            customer = f"paced-{began:.0f}-{count}"
-            bought = count % 4 == 0
-            event = {
-                "type": "track",
-                "event": "Order Completed" if bought else "Product Viewed",
-                "messageId": customer,
-                "userId": customer,
-                "timestamp": format_instant(int(time.time() * 1000)),
-                "properties": {"order_id": customer, "total": 10, "product_id": "p"},
-            }
-            value = json.dumps(event).encode()
-            producer.send(input_of(str(event["event"])), key=customer.encode(), value=value)
-            count += 1
-            if bought:
-                yield customer
-        time.sleep(0.001)
-    producer.flush()
-    producer.close()
-
-
 def latency(arguments: argparse.Namespace) -> None:
-    """Event time (just before the append) to the change in a consumer's hands."""
+    """The delay from an event to its change, under a steady load, after a warm-up."""
     with local.Kafka() as kafka, local.Redis(aof=True) as redis:
         settings = settings_of(kafka.address, redis.url)
         topics.create(settings)
-        delays: list[float] = []
-        done = threading.Event()
-
-        def consume() -> None:
-            consumer = KafkaConsumer(CHANGES, bootstrap_servers=kafka.address, auto_offset_reset="latest")
-            while not done.is_set():
-                for batch in consumer.poll(timeout_ms=100).values():
-                    now = time.time() * 1000
-                    for record in batch:
-                        occurred = parse_instant(json.loads(record.value)["occurred_at"])
-                        assert occurred is not None
-                        delays.append(now - occurred)
-            consumer.close()
-
         with Worker(settings.model_dump(exclude_none=True)) as worker:
             worker.wait_ready()
-            reader = threading.Thread(target=consume)
-            reader.start()
-            time.sleep(2)
-            for _ in paced_purchases(kafka.address, arguments.rate, 3):
-                pass
-            time.sleep(1)
-            delays.clear()
-            sent = sum(1 for _ in paced_purchases(kafka.address, arguments.rate, arguments.seconds))
-            time.sleep(2)
-            done.set()
-            reader.join()
-    delays.sort()
-    print(f"{arguments.rate:,} events/s for {arguments.seconds} s: {len(delays):,} of {sent:,} changes came")
+            pace.delays_ms(kafka.address, arguments.rate, 3, "warm")
+            cpu = worker.cpu_s()
+            delays = pace.delays_ms(kafka.address, arguments.rate, arguments.seconds, "paced")
+            cpu = worker.cpu_s() - cpu
+    sent = int(arguments.rate * arguments.seconds / pace.BUYERS)
+    print(f"{arguments.rate:,} events/s for {arguments.seconds:g} s: {len(delays):,} of {sent:,} changes came")
+    print(f"  worker CPU {cpu / arguments.seconds:.0%} of one core")
     for share in (0.5, 0.9, 0.99, 0.999):
         print(f"  p{share * 100:g}  {delays[int(len(delays) * share)]:.0f} ms")
     print(f"  max {delays[-1]:.0f} ms")
