@@ -33,7 +33,7 @@ class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
     items: tuple[Item, ...]
 
 
-class Cart(msgspec.Struct, array_like=True):
+class Cart(msgspec.Struct, array_like=True, gc=False):
     """``bought``: the newest purchase; ``touched``: the newest cart event after it; 0 = never."""
 
     bought: int = 0

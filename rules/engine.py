@@ -26,6 +26,7 @@ class Engine:
     def __init__(self, definitions: Definitions) -> None:
         self.definitions = definitions
         self._segments = definitions.segments
+        self._keys = [segment.key for segment in definitions.segments]
         self._every = tuple(range(len(self._segments)))
         self._facts = definitions.facts.kept()
         names = frozenset().union(
@@ -47,7 +48,8 @@ class Engine:
         if event.name in _WITHOUT_EFFECT:
             return []
         changes: list[Change] = []
-        if 0 < customer.due <= event.time:
+        due = customer.due
+        if 0 < due <= event.time:
             self._fire(customer_id, customer, event.time, changes)
         facts, touched = self._plans.get(event.name, ((), ()))
         late = event.time < customer.instant
@@ -107,4 +109,4 @@ class Engine:
 
     def membership(self, customer: Customer) -> tuple[str, ...]:
         """The keys of the segments that the customer is in, sorted."""
-        return tuple(s.key for s, since in zip(self._segments, customer.since, strict=True) if since)
+        return tuple([key for key, since in zip(self._keys, customer.since, strict=True) if since])

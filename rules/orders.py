@@ -4,6 +4,8 @@ The one rule: what is kept is the newest messages as they came, orders are forme
 each look. So a cancel before its order, a refund in two parts or an older completion that comes
 late need no special case.
 
+A refund or cancel without an order id touches no order and is not kept.
+
 Bounds: the newest 256 messages; and where every window that looks at orders is finite, those not
 older than the newest message by more than the longest window and 90 days. Beyond it a message
 does not count: an order whose repeated confirmation comes more than 90 days after it left the

@@ -21,7 +21,7 @@ ID_MAX_CHARS = 64
 _ID_HEAD_CHARS = 40
 
 
-class Profile(msgspec.Struct, array_like=True):
+class Profile(msgspec.Struct, array_like=True, gc=False):
     """All facts of one customer; one slot per kind, or per kind and parameters.
 
     Stored as an array: a later kind of fact is a new last field with a default.

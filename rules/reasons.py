@@ -27,7 +27,7 @@ class Observed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     last_at: Instant | None = None
 
 
-class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "not"}):
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "not"}, gc=False):
     """One node: either members under ``all``, ``any`` or ``not``, or a ``condition``.
 
     A condition shows what it saw (``observed``) beside what it asked (``test`` and the

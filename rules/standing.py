@@ -14,12 +14,11 @@ import msgspec
 from rules.events import Event
 from rules.profile import Profile
 from rules.reasons import Reason
-from rules.times import format_instant
 
 Kind = Literal["entered", "exited"]
 
 
-class Customer(msgspec.Struct, array_like=True):
+class Customer(msgspec.Struct, array_like=True, gc=False):
     """A customer: the standing and the profile that it was decided from.
 
     ``instant`` (ms): the latest moment at which this customer was decided. ``since`` and
@@ -55,9 +54,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     @property
     def id(self) -> str:
         """The same decision has the same id, wherever and however often it is made."""
-        cause = ("time", "") if self.event is None else ("event", self.event.id)
-        occurred_at = format_instant(self.occurred_at)
-        parts = (self.customer, self.segment, self.kind, occurred_at, *cause, self.definition)
-        # The lengths keep ("ab", "c") and ("a", "bc") apart.
-        text = "".join(f"{len(part)}:{part}" for part in parts)
-        return sha256(text.encode()).hexdigest()[:32]
+        cause = "time\0" if self.event is None else f"event\0{self.event.id}"
+        # No part but the last, the event's id, can hold the separator.
+        decided = f"{self.definition}\0{self.segment}\0{self.kind}\0{self.occurred_at}"
+        return sha256(f"{decided}\0{self.customer}\0{cause}".encode()).hexdigest()[:32]

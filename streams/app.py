@@ -5,6 +5,7 @@ The one rule: here, and nowhere below, the wall clock and the environment are re
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 from typing import Any, cast
@@ -27,6 +28,8 @@ from streams.store import Identity
 from streams.transport import Batch, Transport, Whole
 from streams.watchdog import FetchWatchdog, LoopWatchdog
 
+_COLLECT_AFTER = 100_000
+
 
 def now_ms() -> int:
     """The wall clock, UTC."""
@@ -45,6 +48,13 @@ def partition_of(customer: str, partitions: int) -> int:
     return int((murmur2(customer.encode()) & 0x7FFFFFFF) % partitions)
 
 
+def _quiet_collector() -> None:
+    """Collect garbage seldom: values here hold no cycles, and each scan of the young took 10 % of a step."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
+
+
 def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     """The worker's Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
     engine = Engine(definitions(settings))
@@ -55,6 +65,7 @@ def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     ownership = Ownership(plan, store, publisher)
     app = _faust(settings)
     app.transport = Transport(app.conf.broker_consumer, app, ownership, settings.fetch_wait_ms)
+    _quiet_collector()
     _attach(app, plan, ownership, publisher, settings)
     return app
 

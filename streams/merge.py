@@ -10,7 +10,7 @@ after that one.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -105,15 +105,16 @@ class Merge:
                 continue
             if not known.readings:
                 return Taken((), {}, {})
-            last = known.readings[-1][:3]
+            newest, rank, offset = known.readings[-1][:3]
+            last = newest, rank, offset + 1
             bound = last if bound is None or last < bound else bound
         ready: list[Reading] = []
         for known in self._inputs.values():
             end = len(known.readings)
             if bound is not None:
-                end = bisect_right(known.readings, bound, key=_place)
+                end = bisect_left(known.readings, bound)
             ready += known.readings[: min(end, limit)]
-        ready.sort(key=_place)
+        ready.sort()
         return self._advance(ready[:limit])
 
     def _advance(self, taken: list[Reading]) -> Taken:
@@ -133,7 +134,3 @@ class Merge:
         if taken:
             self.newest_taken = max(self.newest_taken, taken[-1][0])
         return Taken(taken, starts, positions)
-
-
-def _place(reading: Reading) -> tuple[int, int, int]:
-    return reading[:3]

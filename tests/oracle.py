@@ -445,8 +445,12 @@ def order_times(facts: list[Fact], kept: int | None) -> list[int]:
 
 
 def order_messages(facts: list[Fact], kept: int | None) -> list[Fact]:
-    """The order messages that still count: none older than `kept` before the newest."""
+    """The messages about an order that still count: none older than `kept` before the newest.
+
+    A refund or cancel without an order id is about no order.
+    """
     messages = [what for what in facts if what.name in PURCHASES]
+    messages = [what for what in messages if what.name == COMPLETED or order_key(what)[0] == "order"]
     return [what for what in messages if kept is None or what.time >= messages[-1].time - kept]
 
 

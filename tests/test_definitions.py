@@ -1,0 +1,438 @@
+"""Definitions: a wrong file says where and how, and the fingerprint names what decides and nothing else."""
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from rules.definitions import DEPTH_MAX, SEGMENTS_MAX, Definitions, DefinitionsError, build, built_in, parse
+from rules.engine import Engine
+from rules.events import Event, Item
+from rules.forms import COUNT_MAX
+from rules.times import DAY_MS, MINUTE_MS
+from tests import oracle, strategies
+
+FILE = "shop.yaml"
+Form = dict[str, Any]
+
+
+def with_when(when: object, **more: object) -> Form:
+    return {"version": 1, "segments": {"s": {"title": "S", "when": when, **more}}}
+
+
+def performed(**form: object) -> Form:
+    return with_when({"performed": {"event": "page", **form}})
+
+
+def sessions(**form: object) -> Form:
+    return with_when({"sessions": {"count": {"at_least": 2}, "within": "1d", **form}})
+
+
+def nested(depth: int) -> Form:
+    when: Form = {"cart": {}}
+    for _ in range(depth):
+        when = {"not": [when]}
+    return when
+
+
+def problems(document: object) -> list[str]:
+    """What is said of a document, as a file would say it."""
+    text = document if isinstance(document, str) else yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
+    with pytest.raises(DefinitionsError) as error:
+        parse(text, FILE)
+    assert str(error.value).splitlines() == [f"{FILE}: {problem}" for problem in error.value.problems]
+    return error.value.problems
+
+
+# --- wrong files -------------------------------------------------------------------------------
+
+WHEN = "segments.s.when"
+KINDS = "one of all, any, not, performed, cart, sessions"
+COUNT = "write {at_least: 2}, {at_most: 5} or {exactly: 1}"
+DURATION = "write a whole number and a unit: 90s, 30m, 24h, 30d"
+EVENT = "write a name such as Order Completed, or a list of names"
+CART: Form = {"cart": {}}
+MANY = {f"s{n}": {"title": "S", "when": CART} for n in range(1_001)}
+PERFORMED, PERFORMED_COUNT, SESSIONS = f"{WHEN}.performed", f"{WHEN}.performed.count", f"{WHEN}.sessions"
+
+# What is wrong, where, and what is said of it: a part of the sentence that tells the right form.
+WRONG: list[tuple[str, object, str, str]] = [
+    ("no mapping", [1], "", "expected a mapping with version: 1 and segments"),
+    ("an empty file", "", "", "expected a mapping with version: 1 and segments"),
+    ("no version", {"segments": {"s": {"title": "S", "when": CART}}}, "version", "expected 1"),
+    ("another version", with_when(CART) | {"version": 2}, "version", "expected 1, here is 2"),
+    ("a version in quotes", with_when(CART) | {"version": "1"}, "version", "expected 1, here is '1'"),
+    ("a version that is no number", with_when(CART) | {"version": True}, "version", "expected 1, here is True"),
+    ("an unknown key", with_when(CART) | {"segment": {}}, "segment", "known here: version, segments"),
+    ("no segments", {"version": 1}, "segments", "expected at least one, such as repeat_buyer"),
+    ("an empty list of segments", {"version": 1, "segments": []}, "segments", "expected at least one"),
+    ("a key in capitals", {"version": 1, "segments": {"VIP": {}}}, "segments.VIP", "lower-case letters, digits and _"),
+    ("a key with a blank", {"version": 1, "segments": {"a b": {}}}, "segments.a b", "lower-case letters"),
+    ("a key of 65", {"version": 1, "segments": {"a" * 65: {}}}, f"segments.{'a' * 65}", "lower-case letters"),
+    ("a key that is a number", {"version": 1, "segments": {1: {}}}, "segments.1", "lower-case letters"),
+    ("a segment that is none", {"version": 1, "segments": {"s": None}}, "segments.s", "expected {title: …, when: {…}}"),
+    ("no title", {"version": 1, "segments": {"s": {"when": CART}}}, "segments.s.title", "expected {title: Rep"),
+    ("a title that is no text", with_when(CART, title=5), "segments.s.title", "string"),
+    ("an unknown key of a segment", with_when(CART, descr="x"), "segments.s.descr", "known here: title, when"),
+    ("no condition", {"version": 1, "segments": {"s": {"title": "S"}}}, WHEN, KINDS),
+    ("a condition that is a list", with_when([CART]), WHEN, KINDS),
+    ("two conditions without all", with_when(CART | {"sessions": {}}), WHEN, "exactly one key"),
+    ("no kind", with_when({}), WHEN, "exactly one key"),
+    ("an unknown kind", with_when({"bought": {}}), f"{WHEN}.bought", KINDS),
+    ("a form that is text", with_when({"performed": "page"}), PERFORMED, "expected {event: Order Completed"),
+    ("a cart that is null", with_when({"cart": None}), f"{WHEN}.cart", "expected {idle_for: 30m, until: 30d}"),
+    ("no event", with_when({"performed": {"within": "1d"}}), f"{PERFORMED}.event", "expected {event: Order Comp"),
+    ("an event that is no text", performed(event=5), f"{PERFORMED}.event", EVENT),
+    ("an event that is blank", performed(event=" "), f"{PERFORMED}.event", EVENT),
+    ("no events", performed(event=[]), f"{PERFORMED}.event", EVENT),
+    ("one event of two", performed(event=["page", None]), f"{PERFORMED}.event", EVENT),
+    ("a misspelt key", performed(witin="1d"), f"{PERFORMED}.witin", "known here: event, count, within"),
+    ("a week", performed(within="1w"), f"{PERFORMED}.within", DURATION),
+    ("a number of days", performed(within=30), f"{PERFORMED}.within", DURATION),
+    ("half a day", performed(within="0.5d"), f"{PERFORMED}.within", DURATION),
+    ("no time at all", performed(within="0d"), f"{PERFORMED}.within", DURATION),
+    ("Persian digits", performed(within="۳۰d"), f"{PERFORMED}.within", DURATION),
+    ("a count that is text", performed(count="many"), PERFORMED_COUNT, COUNT),
+    ("a count of yes", performed(count=True), PERFORMED_COUNT, COUNT),
+    ("an empty count", performed(count={}), PERFORMED_COUNT, COUNT),
+    ("an unknown count", performed(count={"more": 1}), PERFORMED_COUNT, "known here: at_least, at_m"),
+    ("a count in quotes", performed(count={"at_least": "2"}), f"{PERFORMED_COUNT}.at_least", "integer"),
+    ("half a count", performed(count={"at_least": 1.5}), f"{PERFORMED_COUNT}.at_least", "integer"),
+    ("a count below 0", performed(count={"at_most": -1}), f"{PERFORMED_COUNT}.at_most", "greater than or equal"),
+    ("a count above all", performed(count={"exactly": COUNT_MAX + 1}), f"{PERFORMED_COUNT}.exactly", str(COUNT_MAX)),
+    ("exactly and more", performed(count={"exactly": 1, "at_least": 1}), PERFORMED_COUNT, "exactly stands alone"),
+    ("an empty range", performed(count={"at_least": 3, "at_most": 2}), PERFORMED_COUNT, "no count is at least 3"),
+    ("every count", performed(count={"at_least": 0}), PERFORMED_COUNT, "write at_least: 1 or more"),
+    ("64 orders", performed(event="Order Completed", count=64), PERFORMED_COUNT, "orders are counted up to"),
+    ("an empty span", with_when({"cart": {"idle_for": "30m", "until": "30m"}}), f"{WHEN}.cart.until", "longer than"),
+    ("a stage", with_when({"cart": {"stages": "checkout"}}), f"{WHEN}.cart.stages", "known here: idle_for, until"),
+    ("sessions without a window", with_when({"sessions": {"count": 2}}), f"{SESSIONS}.within", "expected {count"),
+    ("a gap that is none", sessions(gap="soon"), f"{SESSIONS}.gap", DURATION),
+    ("512 sessions", sessions(count=512), f"{SESSIONS}.count", "sessions are counted up to"),
+    ("all of nothing", with_when({"all": []}), f"{WHEN}.all", "expected a list of conditions, at least one"),
+    ("any of one", with_when({"any": CART}), f"{WHEN}.any", "expected a list of conditions"),
+    ("not nothing", with_when({"not": None}), f"{WHEN}.not", "expected a condition or a list of conditions"),
+    ("wrong in a list", with_when({"all": [CART, {"cart": {"until": "x"}}]}), f"{WHEN}.all[1].cart.until", DURATION),
+    ("wrong in one not", with_when({"not": {"cart": {"until": "x"}}}), f"{WHEN}.not.cart.until", DURATION),
+    ("too deep", with_when(nested(DEPTH_MAX + 1)), WHEN + ".not[0]" * (DEPTH_MAX + 1), f"at most {DEPTH_MAX} deep"),
+    ("too many", {"version": 1, "segments": MANY}, "segments", "at most 1000 segments"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "path", "right"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
+def test_a_wrong_file_says_where_and_what_is_right(document: object, path: str, right: str) -> None:
+    """One message, of one line: the file, the path inside it, what would be right."""
+    (problem,) = problems(document)
+    assert problem.startswith(f"{path}: " if path else "")
+    assert right in problem
+    assert "\n" not in problem
+
+
+def test_at_least_thirty_kinds() -> None:
+    """The table above is not shortened by accident."""
+    assert len({row[0] for row in WRONG}) == len(WRONG) >= 50
+
+
+BROKEN: list[tuple[str, str, str]] = [
+    ("version: 1\n\tsegments: {}", "line 2, column 1", "'\\t'"),
+    ("version: 1\nsegments: [", "line 2, column 12", "expected"),
+    ("version: 1\nsegments: {s: *missing}", "line 2, column 15", "undefined alias 'missing'"),
+    ("version: 1\n---\nversion: 1", "line 2, column 1", "another document"),
+    ("version: !!python/object:os.system 1", "line 1, column 10", "could not determine a constructor"),
+    ("version: 1\nsegments: &a {s: *a}", "line 2, column 11", "recursive"),
+    ("version: 1\nversion: 1\nsegments: {}", "line 2, column 1", "the key version stands twice"),
+    ("version: 1\nsegments:\n  s: {}\n  t: {}\n  s: {}", "line 5, column 3", "the key s stands twice"),
+    ("segments: {s: {when: {cart: {until: 1d, until: 2d}}}}", "line 1, column 41", "the key until stands twice"),
+    ("segments: {s: {when: {performed: {1: a, 1: b}}}}", "line 1, column 41", "the key 1 stands twice"),
+    ("? [a]\n: b", "line 1, column 3", "unhashable"),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "what"), BROKEN, ids=[row[2] for row in BROKEN])
+def test_a_file_that_is_not_yaml_says_the_line(text: str, place: str, what: str) -> None:
+    """Syntax, tags that build objects, and keys said twice, of which YAML would silently keep the last."""
+    (problem,) = problems(text)
+    assert problem.startswith(f"{place}: not YAML: ")
+    assert what in problem
+
+
+@pytest.mark.parametrize("text", ["a: \x00", "[" * 5_000, "a: \ud800"])
+def test_a_file_that_cannot_be_read_at_all(text: str) -> None:
+    """Characters that no YAML has, and brackets without end, are one message too."""
+    (problem,) = problems(text)
+    assert "not YAML: " in problem
+    assert len(problem.splitlines()) == 1
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """In the order of the file, each with its own path."""
+    document: Form = {
+        "version": 3,
+        "segments": {
+            "b": {"title": "B", "when": {"any": [{"performed": {"event": 5, "within": "x"}}, {"bought": {}}]}},
+            "a": {"title": 7, "when": {"sessions": {}}},
+            "ok": {"title": "Ok", "when": {"cart": {}}},
+        },
+    }
+    assert [problem.split(":")[0] for problem in problems(document)] == [
+        "version",
+        "segments.b.when.any[0].performed.event",
+        "segments.b.when.any[0].performed.within",
+        "segments.b.when.any[1].bought",
+        "segments.a.title",
+        "segments.a.when.sessions.count",
+        "segments.a.when.sessions.within",
+    ]
+
+
+# --- right files -------------------------------------------------------------------------------
+
+
+def test_the_built_in_segments() -> None:
+    """The four of the contract, in order of their keys; what decides them is fixed, since their fingerprint is kept
+    beside every stored customer."""
+    found = built_in()
+    assert [(segment.key, segment.title, segment.fingerprint) for segment in found.segments] == [
+        ("abandoned_cart", "Abandoned cart", "58b623450f2f"),
+        ("recently_purchased", "Recently purchased", "58ebc4c41039"),
+        ("repeat_buyer", "Repeat buyer", "fc36760c8d94"),
+        ("returning_visitor", "Returning visitor", "347fa1592160"),
+    ]
+    assert fingerprints(with_titles(oracle.BUILT_IN)) == fingerprints(found)
+
+
+def test_the_demo_segments() -> None:
+    """The same four: a few events enter them all, and all of them end within twenty minutes."""
+    found = built_in("demo.yaml")
+    assert [segment.key for segment in found.segments] == [segment.key for segment in built_in().segments]
+    engine = Engine(found)
+    customer = engine.new()
+    changes = []
+    for minute, name in ((0, "Order Completed"), (4, "page"), (8, "Order Completed"), (12, "Product Added")):
+        items = (Item("p"),) if name == "Product Added" else None
+        event = Event("u", name, 1_800_000_000_000 + minute * MINUTE_MS, f"m{minute}", items)
+        changes += engine.apply("u", customer, event)
+    changes += engine.fire("u", customer, customer.instant + 20 * MINUTE_MS)
+    assert {change.segment for change in changes} == {segment.key for segment in found.segments}
+    assert engine.membership(customer) == ()
+
+
+def with_titles(definitions: oracle.Json) -> Definitions:
+    segments = {key: {"title": key, "when": when} for key, when in oracle.conditions_of(definitions).items()}
+    return build({"version": 1, "segments": segments}, FILE)
+
+
+def test_a_file_may_be_up_to_its_bounds() -> None:
+    """Conditions 20 deep, 1,000 segments, 63 orders, 511 sessions, 1,000 of any other event."""
+    when = nested(DEPTH_MAX)
+    build({"version": 1, "segments": {f"s{n}": {"title": "S", "when": when} for n in range(SEGMENTS_MAX)}}, FILE)
+    build(performed(event="Order Completed", count={"at_least": 63}), FILE)
+    build(sessions(count={"at_least": 511}), FILE)
+    build(performed(count={"at_least": COUNT_MAX}), FILE)
+
+
+@pytest.mark.parametrize("within", ["100000d", "999999999d"])
+def test_what_is_accepted_can_be_decided(within: str) -> None:
+    """A window that is longer than the calendar is refused or decided, but is no crash at the first event."""
+    try:
+        engine = Engine(build(performed(within=within), FILE))
+    except DefinitionsError as error:
+        assert f"{PERFORMED}.within: " in str(error)  # noqa: PT017 - to refuse it is one of two right answers
+        return
+    (change,) = engine.apply("u", engine.new(), Event("u", "page", 1_800_000_000_000, "m"))
+    assert change.kind == "entered"
+
+
+def test_the_last_day_of_the_calendar_can_be_decided() -> None:
+    """An event as late as a timestamp can say is no crash either."""
+    engine = Engine(build(performed(within="30d"), FILE))
+    (change,) = engine.apply("u", engine.new(), Event("u", "page", 253_402_300_799_999, "m"))
+    assert change.kind == "entered"
+
+
+def test_anchors_repeat_what_was_said() -> None:
+    """YAML's own way to say a thing once: an alias, and a merge, in which the own key wins."""
+    text = """
+version: 1
+segments:
+  a: &a {title: A, when: &w {cart: {until: 1d}}}
+  b: {<<: *a, title: B}
+  c: {title: C, when: {not: *w}}
+"""
+    found = parse(text, FILE)
+    assert [segment.title for segment in found.segments] == ["A", "B", "C"]
+    assert found.segments[0].when == found.segments[1].when
+
+
+# --- the fingerprint ---------------------------------------------------------------------------
+
+
+def fingerprints(definitions: Definitions) -> list[tuple[str, str]]:
+    return [(segment.key, segment.fingerprint) for segment in definitions.segments]
+
+
+def of(when: object) -> str:
+    (segment,) = build(with_when(when), FILE).segments
+    return segment.fingerprint
+
+
+def counts(count: object) -> Form:
+    return {"performed": {"event": "page", "count": count}}
+
+
+SAME: list[tuple[str, Form, Form]] = [
+    ("a default count", {"performed": {"event": "page"}}, counts({"at_least": 1})),
+    ("exactly", counts({"exactly": 2}), counts({"at_least": 2, "at_most": 2})),
+    ("exactly none", counts({"exactly": 0}), counts({"at_most": 0})),
+    ("a number for exactly", counts(2), counts({"exactly": 2})),
+    ("at least 0", counts({"at_most": 3}), counts({"at_least": 0, "at_most": 3})),
+    ("ever", {"performed": {"event": "page", "within": None}}, {"performed": {"event": "page"}}),
+    ("one event of a list", {"performed": {"event": ["page"]}}, {"performed": {"event": "page"}}),
+    ("events in any order", {"performed": {"event": ["page", "A"]}}, {"performed": {"event": ["A", "page"]}}),
+    ("a screen", {"performed": {"event": "screen"}}, {"performed": {"event": "page"}}),
+    ("an old name", {"performed": {"event": "Completed Order"}}, {"performed": {"event": "Order Completed"}}),
+    ("an old name beside the new", {"performed": {"event": ["Added Product", "Product Added"]}},
+     {"performed": {"event": "Product Added"}}),
+    ("a day", {"performed": {"event": "page", "within": "1d"}}, {"performed": {"event": "page", "within": "24h"}}),
+    ("keys in any order", {"cart": {"idle_for": "1m", "until": "1d"}}, {"cart": {"until": "1d", "idle_for": "1m"}}),
+    ("the default gap", {"sessions": {"count": 2, "within": "1d", "gap": "30m"}},
+     {"sessions": {"count": {"exactly": 2}, "within": "1d"}}),
+    ("not one", {"not": {"cart": {}}}, {"not": [{"cart": {}}]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), [row[1:] for row in SAME], ids=[row[0] for row in SAME])
+def test_the_same_in_other_words_has_one_fingerprint(one: Form, other: Form) -> None:
+    """Defaults spelled out, aliases, units and order say nothing new."""
+    assert of(one) == of(other)
+
+
+def test_titles_and_neighbours_say_nothing() -> None:
+    """Neither its title nor the segments beside it decide a segment; its key does."""
+    one = build({"version": 1, "segments": {"a": {"title": "A", "when": CART}}}, FILE)
+    two = {"b": {"title": "B", "when": counts(1)}, "a": {"title": "Another", "when": CART}}
+    both = build({"segments": two, "version": 1}, FILE)
+    turned = build({"version": 1, "segments": dict(reversed(two.items()))}, FILE)
+    assert both.segments[0].fingerprint == one.segments[0].fingerprint
+    assert (both.fingerprint, fingerprints(both)) == (turned.fingerprint, fingerprints(turned))
+    assert both.fingerprint != one.fingerprint
+    assert len({one.segments[0].fingerprint, of(CART)}) == 2
+
+
+DIFFERENT: list[Form] = [
+    CART, {"cart": {"idle_for": "30m"}}, {"cart": {"idle_for": "31m"}}, {"cart": {"until": "30m"}},
+    {"cart": {"idle_for": "30m", "until": "1d"}}, {"cart": {"idle_for": "30m", "until": "2d"}},
+    {"performed": {"event": "page"}}, {"performed": {"event": "pages"}}, {"performed": {"event": ["page", "pages"]}},
+    {"performed": {"event": "page", "within": "1d"}}, {"performed": {"event": "page", "within": "2d"}},
+    counts({"at_least": 2}), counts({"at_most": 2}), counts({"exactly": 2}), counts({"at_least": 1, "at_most": 2}),
+    {"sessions": {"count": 2, "within": "1d"}}, {"sessions": {"count": 3, "within": "1d"}},
+    {"sessions": {"count": 2, "within": "2d"}}, {"sessions": {"count": 2, "within": "1d", "gap": "31m"}},
+    {"all": [CART]}, {"any": [CART]}, {"not": [CART]}, {"all": [CART, CART]}, {"not": {"not": CART}},
+]  # fmt: skip
+
+
+def test_whatever_decides_shows_in_the_fingerprint() -> None:
+    """Every window, count, name and kind: any two of these are told apart."""
+    assert len({of(when) for when in DIFFERENT}) == len(DIFFERENT)
+
+
+def test_a_fingerprint_is_twelve_hexadecimal_digits() -> None:
+    """Of each segment, and of the whole file."""
+    definitions = built_in()
+    for text in (definitions.fingerprint, *(segment.fingerprint for segment in definitions.segments)):
+        assert len(text) == 12
+        assert set(text) <= set("0123456789abcdef")
+
+
+def rewritten(when: Form, rng: random.Random) -> Form:
+    """The same condition in other words, chosen at random."""
+    ((kind, form),) = when.items()
+    if kind in ("all", "any", "not"):
+        members = [rewritten(member, rng) for member in (form if isinstance(form, list) else [form])]
+        return {kind: members[0] if kind == "not" and len(members) == 1 and rng.random() < 0.5 else members}
+    return {kind: REWRITE[kind](dict(form), rng)}
+
+
+def rewritten_performed(form: Form, rng: random.Random) -> Form:
+    old = {new: name for name, new in oracle.OLD_NAMES.items()} | {"page": "screen"}
+    names = form["event"] if isinstance(form["event"], list) else [form["event"]]
+    names = [rng.choice((name, old.get(name, name))) for name in rng.sample(names, len(names))]
+    form["event"] = names[0] if len(names) == 1 and rng.random() < 0.5 else names
+    form["count"] = rewritten_count(form.get("count", {"at_least": 1}), rng)
+    return rewritten_times(form, rng)
+
+
+def rewritten_sessions(form: Form, rng: random.Random) -> Form:
+    form = {"gap": "30m", **form} if rng.random() < 0.5 else form
+    return rewritten_times(form | {"count": rewritten_count(form["count"], rng)}, rng)
+
+
+def rewritten_count(count: Form, rng: random.Random) -> object:
+    low, high = count.get("exactly", count.get("at_least", 0)), count.get("exactly", count.get("at_most"))
+    if high is None:
+        return {"at_least": low}
+    spelled: list[object] = [{"at_most": high, "at_least": low}]
+    if low == high:
+        spelled += [{"exactly": low}, low]
+    return rng.choice(spelled)
+
+
+def rewritten_times(form: Form, rng: random.Random) -> Form:
+    """In other units, and with the keys in another order."""
+    units = {"1d": "24h", "30d": "720h", "1h": "60m", "30m": "1800s", "1m": "60s", "10s": "10000ms"}
+    turned = {key: units.get(value, value) if isinstance(value, str) and key != "event" else value
+              for key, value in form.items()}  # fmt: skip
+    return dict(rng.sample(list(turned.items()), len(turned)))
+
+
+REWRITE: dict[str, Callable[[Form, random.Random], Form]] = {
+    "performed": rewritten_performed,
+    "sessions": rewritten_sessions,
+    "cart": rewritten_times,
+}
+
+
+def changed(when: Form, rng: random.Random) -> Form:
+    """Another condition: one number, name or window of it is different."""
+    ((kind, form),) = when.items()
+    if kind in ("all", "any", "not"):
+        members = list(form if isinstance(form, list) else [form])
+        at = rng.randrange(len(members))
+        members[at] = changed(members[at], rng)
+        return {kind: members}
+    key = rng.choice([key for key in form if key != "count"] or ["idle_for"])
+    names = form[key] if key == "event" and isinstance(form[key], list) else [form.get(key)]
+    return {kind: {**form, key: [*names, "Another Event"] if key == "event" else another_time(key, form)}}
+
+
+def another_time(key: str, form: Form) -> str:
+    """A second more; but an idle time stays shorter than what follows it."""
+    return "1ms" if key == "idle_for" else f"{oracle.duration_ms(form[key]) // 1000 + 1}s"
+
+
+def test_random_definitions_in_other_words() -> None:
+    """Said otherwise, every segment keeps its fingerprint; with one thing changed, that segment's is another."""
+    for seed in range(300):
+        rng = random.Random(seed)
+        definitions = strategies.random_definitions(rng)
+        whens = {key: dict(when) for key, when in oracle.conditions_of(definitions).items()}
+        expected = build(definitions, FILE)
+        said = {key: {"when": rewritten(when, rng), "title": "T"} for key, when in reversed(whens.items())}
+        found = build({"segments": said, "version": 1}, FILE)
+        assert fingerprints(found) == fingerprints(expected), f"seed {seed}: {json.dumps(said)}"
+        assert found.fingerprint == expected.fingerprint
+        one = rng.choice(list(whens))
+        other = said | {one: {"title": "T", "when": changed(whens[one], rng)}}
+        after = dict(fingerprints(build({"version": 1, "segments": other}, FILE)))
+        differing = [key for key, fingerprint in fingerprints(expected) if after[key] != fingerprint]
+        assert differing == [one], f"seed {seed}: {json.dumps(other[one])}"
+
+
+def test_windows_may_be_named_by_any_unit() -> None:
+    """Milliseconds to days, up to a year and more."""
+    for text, ms in (("1ms", 1), ("90s", 90_000), ("30m", 30 * MINUTE_MS), ("24h", DAY_MS), ("365d", 365 * DAY_MS)):
+        (segment,) = build(performed(within=text), FILE).segments
+        assert getattr(segment.when, "within") == ms  # noqa: B009 - mypy knows only the protocol
