@@ -82,7 +82,8 @@ def _performed(reason: Reason) -> str:
 
 
 def _sessions(reason: Reason) -> str:
-    return f"{_count(reason)} sessions {_window(reason)} ({_asked(reason)})"
+    count = _count(reason)
+    return f"{count} session{'' if count == 1 else 's'} {_window(reason)} ({_asked(reason)})"
 
 
 def _count(reason: Reason) -> int:

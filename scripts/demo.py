@@ -25,7 +25,7 @@ import local
 import rees46
 from rules.definitions import built_in
 from rules.engine import Engine
-from rules.times import DAY_MS, parse_instant
+from rules.times import DAY_MS, format_instant, parse_instant
 from streams import topics
 from streams.commands.publish import Publisher
 from streams.commands.tail import line
@@ -45,9 +45,9 @@ LAST_CHANGES_S = 4.0
 say = Console(highlight=False, soft_wrap=True).print
 
 
-def events(shift_ms: int) -> list[dict[str, Any]]:
+def events() -> list[dict[str, Any]]:
     with rees46.open_csv(str(DATA)) as lines:
-        return rees46.events(lines, shift_ms)
+        return rees46.events(lines)
 
 
 def time_of(event: dict[str, Any]) -> int:
@@ -72,10 +72,8 @@ def embedded() -> Iterator[dict[str, Any]]:
 @contextlib.contextmanager
 def compose(keep: bool) -> Iterator[dict[str, Any]]:
     """Kafka and Redis of docker-compose.yml; its worker is left out, ours shows its work here."""
-    if (
-        shutil.which("docker") is None
-        or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
-    ):
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
         sys.exit("demo: no Docker engine answers; start one, or run scripts/demo without --docker")
     subprocess.run(["docker", "compose", "up", "--detach", "--wait", "kafka", "redis"], cwd=ROOT, check=True)
     run = f"demo{now_ms()}"
@@ -103,6 +101,7 @@ class Watch(threading.Thread):
         self._live_from = live_from
         self._every = every
         self._hidden = 0
+        self.measured_from = now_ms() + DAY_MS  # set once the worker is ready: its start is not a delay
         self.done = threading.Event()
         self.counts: Counter[tuple[str, str]] = Counter()
         self.dead_letters = 0
@@ -127,14 +126,13 @@ class Watch(threading.Thread):
         change = changes.decode(record.value)
         self.counts[change.segment, change.change] += 1
         occurred = parse_instant(change.occurred_at) or 0
-        live = occurred >= self._live_from
-        if live and change.cause.kind == "event":
+        if occurred >= self.measured_from and change.cause.kind == "event":
             self.delays.append(now - occurred)
-        elif live:
+        elif occurred >= self.measured_from:
             self.lateness.append(now - occurred - self._grace_ms)
-        self._show(change, live)
+        self._show(change, live=occurred >= self._live_from)
 
-    def _show(self, change: changes.SegmentChange, live: bool) -> None:
+    def _show(self, change: changes.SegmentChange, *, live: bool) -> None:
         if live or self._every or sum(self.counts.values()) <= SHOWN_OF_HISTORY:
             if self._hidden and live:
                 say(f"[dim]… and {self._hidden} more of the three hours before now (--all shows them)[/]")
@@ -151,12 +149,11 @@ def send_live(publisher: Publisher, waiting: Sequence[dict[str, Any]]) -> None:
         publisher.send(json.dumps(event, ensure_ascii=False).encode())
 
 
-def year_later() -> Table:
+def year_later(original: Sequence[dict[str, Any]]) -> Table:
     """The same events under the true windows, replayed to a year after them."""
-    lines = [json.dumps(event).encode() for event in events(0)]
-    until = max(time_of(json.loads(text)) for text in lines[-1:]) + 365 * DAY_MS
-    replay = Replay(Engine(built_in()))
-    counts = Counter((change.segment, change.kind) for change in replay.run(read(lines, print), until))
+    lines = [json.dumps(event).encode() for event in original]
+    replay = Replay(Engine(built_in())).run(read(lines, print), time_of(original[-1]) + 365 * DAY_MS)
+    counts = Counter((change.segment, str(change.kind)) for change in replay)
     return table("the same night under the true windows, replayed to a year later", counts)
 
 
@@ -180,8 +177,9 @@ def percentiles(delays: Sequence[float]) -> str:
 def run(parts: dict[str, Any], arguments: argparse.Namespace) -> None:
     settings = Settings(**parts, definitions=DEFINITIONS)
     topics.create(settings)
-    shift = now_ms() + LIVE_MS - max(map(time_of, events(0)[-1:]))
-    moved = events(shift)
+    original = events()
+    shift = now_ms() + LIVE_MS - time_of(original[-1])
+    moved = [{**event, "timestamp": format_instant(time_of(event) + shift)} for event in original]
     live_from = now_ms()
     before = [event for event in moved if time_of(event) <= live_from]
     publisher = Publisher(settings)
@@ -194,6 +192,7 @@ def run(parts: dict[str, Any], arguments: argparse.Namespace) -> None:
         sender = threading.Thread(target=send_live, args=(publisher, moved[len(before) :]), daemon=True)
         sender.start()
         worker.wait_ready()
+        watch.measured_from = now_ms()
         say(f"worker     pid {worker.pid}, log {worker.log}\n")
         while sender.is_alive():
             sender.join(0.5)
@@ -201,18 +200,18 @@ def run(parts: dict[str, Any], arguments: argparse.Namespace) -> None:
                 sys.exit(f"demo: the worker ended:\n{worker.tail()}")
         publisher.close()
         time.sleep(LAST_CHANGES_S)
-        summary(watch, len(moved))
+        summary(watch, original)
         hints(settings, arguments.keep)
         if arguments.keep:
             threading.Event().wait()
         watch.done.set()
 
 
-def summary(watch: Watch, sent: int) -> None:
+def summary(watch: Watch, original: Sequence[dict[str, Any]]) -> None:
     say("")
     say(table("this demo, under short windows", watch.counts))
-    say(year_later())
-    say(f"events             {sent:,} published, {watch.dead_letters} dead letters")
+    say(year_later(original))
+    say(f"events             {len(original):,} published, {watch.dead_letters} dead letters")
     say(f"event → change     {percentiles(watch.delays)}")
     say(f"due time → change  {percentiles(watch.lateness)} (beyond the grace of 1 s)")
 
@@ -238,10 +237,8 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="show every change of the history too")
     parser.add_argument("--docker", action="store_true", help="Kafka and Redis from docker-compose.yml")
     arguments = parser.parse_args()
-    say("[bold]rules/demo.yaml: the four built-in segments with short windows[/], as the data covers under three hours")
-    say(
-        "idle 5m, until 20m · gap 5m, returning 15m · recently 10m · repeat 15m; the true ones are in rules/segments.yaml"
-    )
+    say("[bold]rules/demo.yaml: the four built-in segments with short windows[/], as the data covers three hours")
+    say("idle 5m, until 20m · gap 5m, returning 15m · recently 10m · repeat 15m")
     try:
         with compose(arguments.keep) if arguments.docker else embedded() as parts:
             run(parts, arguments)

@@ -1,6 +1,7 @@
 """The store's contract, kept alike by the memory store and by Redis; and what Redis alone can get wrong.
 
-The one rule of a store: a step is written whole, or not at all and the answer says why.
+The one rule of a store: a step is written whole, or not at all and the answer says why. Long because one suite
+and one machine of random steps ask both stores the same.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ PERSIAN = "مشتری-۱"
 MANY = 5_001  # two values each: beyond the 8,000 that Lua's unpack() takes
 Answer = TypeVar("Answer")
 
-_prefixes = (f"test{number}:" for number in itertools.count())
+_prefixes = (f"test_store{number}:" for number in itertools.count())
 
 
 @pytest.fixture
