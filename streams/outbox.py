@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from streams.failpoints import reach
-from streams.store import Store
+from streams.store import Fenced, Store
 from streams.wire.changes import Header
 
 # Entries (one per save) that may wait before the partition stops computing more.
@@ -59,11 +59,12 @@ class PublishFailed(Exception):
 class Outbox:
     """The outbox of one partition while it is claimed."""
 
-    def __init__(self, store: Store, publisher: Publisher, partition: int, token: str) -> None:
+    def __init__(self, store: Store, publisher: Publisher, partition: int, token: str, trimmed: int) -> None:
         self._store = store
         self._publisher = publisher
         self._partition = partition
         self._token = token
+        self._published = trimmed
         self._waiting: asyncio.Queue[Sequence[OutRecord]] = asyncio.Queue(WAITING_MAX)
 
     async def put(self, records: Sequence[OutRecord]) -> None:
@@ -94,4 +95,6 @@ class Outbox:
     async def _publish(self, entries: Sequence[Sequence[OutRecord]]) -> None:
         await self._publisher.publish(self._partition, [record for entry in entries for record in entry])
         reach("after_publish")
-        await self._store.trim(self._partition, self._token, len(entries))
+        self._published += len(entries)
+        if not await self._store.trim(self._partition, self._token, self._published):
+            raise Fenced

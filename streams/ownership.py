@@ -18,10 +18,10 @@ from faust.types import TP
 from rules.engine import Engine
 from streams.merge import Merge
 from streams.outbox import Outbox, Publisher, PublishFailed
-from streams.segmenter import Ceiling, Fenced, Segmenter
+from streams.segmenter import Ceiling, Segmenter
 from streams.shard import Pace, Shard
 from streams.stop import Stop
-from streams.store import Claim, ClaimRefused, Identity, LowerGeneration, State, Store, StoreFailed
+from streams.store import Claim, ClaimRefused, Fenced, Identity, LowerGeneration, State, Store, StoreFailed
 from streams.transport import Batch, Consumer, Offsets
 from streams.watchdog import Reading
 
@@ -170,7 +170,7 @@ class Ownership:
 
     async def _start(self, claim: Claim, state: State, consumer: Consumer) -> None:
         plan, partition = self._plan, claim.partition
-        outbox = Outbox(self._store, self._publisher, partition, claim.token)
+        outbox = Outbox(self._store, self._publisher, partition, claim.token, state.trimmed)
         await outbox.restore(state.outbox)
         segmenter = Segmenter(
             plan.engine, self._store, partition, claim.token, state,

@@ -129,6 +129,7 @@ class RedisStore:
             save_number=int(meta.get("save", 0)),
             next_due=int(float(due[1])) if due else 0,
             outbox=outbox,
+            trimmed=int(meta.get("trimmed", 0)),
         )
 
     @_translated
@@ -175,9 +176,9 @@ class RedisStore:
             raise ClaimRefused(f"the clocks of this machine and of Redis differ by {skew_ms} ms; set them right")
 
     @_translated
-    async def trim(self, partition: int, token: str, entries: int) -> bool:
+    async def trim(self, partition: int, token: str, first: int) -> bool:
         keys = [self._key(partition, name) for name in ("meta", "outbox")]
-        return bool(await self._trim(keys, [token, entries]))
+        return bool(await self._trim(keys, [token, first]))
 
 
 def _arguments(save: Save) -> list[bytes | str | int]:

@@ -28,15 +28,11 @@ from streams.failpoints import reach
 from streams.merge import Record, Taken
 from streams.outbox import OutRecord, encode
 from streams.stop import Stop
-from streams.store import Save, State, Store, StoredCustomer
+from streams.store import Fenced, Save, State, Store, StoredCustomer
 from streams.wire import changes, customers, dead_letters
 
 CHANGES = "segment-changes"
 DEAD_LETTERS = "dead-letters"
-
-
-class Fenced(Exception):
-    """Another worker has claimed the partition; this one lets go of it."""
 
 
 class Ceiling(msgspec.Struct, frozen=True):

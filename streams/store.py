@@ -35,13 +35,17 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """What a claim finds. Positions are the next offsets to apply, by input; the truth."""
+    """What a claim finds. Positions are the next offsets to apply, by input; the truth.
+
+    ``trimmed``: how many entries of the outbox were dropped before those that it holds.
+    """
 
     positions: Mapping[str, int]
     clock: int
     save_number: int
     next_due: int
     outbox: Sequence[bytes]
+    trimmed: int
 
 
 class StoredCustomer(msgspec.Struct, frozen=True, gc=False):
@@ -78,6 +82,10 @@ class LowerGeneration(Exception):
     """The stored generation is higher: prove this one with an offset commit and claim again."""
 
 
+class Fenced(Exception):
+    """Another worker has claimed the partition; this one lets go of it."""
+
+
 class StoreFailed(Exception):
     """The store did not answer, retries included; when it is back, start the worker again."""
 
@@ -106,8 +114,11 @@ class Store(Protocol):
     async def save(self, partition: int, save: Save) -> Answer:
         """Apply the step, or say why not."""
 
-    async def trim(self, partition: int, token: str, entries: int) -> bool:
-        """Drop the oldest ``entries`` of the outbox; ``False`` when the claim is no longer held."""
+    async def trim(self, partition: int, token: str, first: int) -> bool:
+        """Drop the entries of the outbox before number ``first``, counted from the first ever put.
+
+        Doing it twice is doing it once. ``False`` when the claim is no longer held.
+        """
 
 
 def check_identity(stored: Identity, ours: Identity) -> None:
@@ -137,6 +148,7 @@ class _Partition:
         self.customers: dict[str, bytes] = {}
         self.dues: dict[str, int] = {}
         self.outbox: list[bytes] = []
+        self.trimmed = 0
 
 
 class MemoryStore:
@@ -159,7 +171,7 @@ class MemoryStore:
                 raise LowerGeneration
         held.claim = claim
         next_due = min(held.dues.values(), default=0)
-        return State(dict(held.positions), held.clock, held.save_number, next_due, list(held.outbox))
+        return State(dict(held.positions), held.clock, held.save_number, next_due, list(held.outbox), held.trimmed)
 
     async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
         held = self._of(claim.partition)
@@ -204,9 +216,11 @@ class MemoryStore:
             elif customer.due == 0:
                 held.dues.pop(customer.id, None)
 
-    async def trim(self, partition: int, token: str, entries: int) -> bool:
+    async def trim(self, partition: int, token: str, first: int) -> bool:
         held = self._of(partition)
         if held.claim is None or held.claim.token != token:
             return False
-        del held.outbox[:entries]
+        if first > held.trimmed:
+            del held.outbox[: first - held.trimmed]
+            held.trimmed = first
         return True

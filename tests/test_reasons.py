@@ -1,0 +1,236 @@
+"""Reasons: what was observed beside what was asked, as sentences and as data that agrees with the change."""
+
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from rules.definitions import build
+from rules.engine import Engine
+from rules.events import Event, Item
+from rules.reasons import Observed, Reason, sentence
+from rules.standing import Change
+from rules.times import parse_instant
+from streams.replay import Replay
+from streams.wire.decode import decode_line
+from tests import oracle, strategies
+from tests.strategies import DAY, MINUTE
+
+AT, LATER = "2026-03-01T12:00:00.000Z", "2026-03-01T12:30:00.000Z"
+SEEDS = range(600)
+
+
+def performed(count: int, within: str | None = None, event: str | tuple[str, ...] = "page", **test: int) -> Reason:
+    observed = Observed(count=count, last_at=AT if count else None)
+    return Reason(True, "performed", observed, dict(test or {"at_least": 1}), event=event, within=within)
+
+
+def sessions(count: int, **test: int) -> Reason:
+    observed = Observed(count=count, last_at=AT)
+    return Reason(True, "sessions", observed, dict(test), within="30d", gap="30m")
+
+
+def cart(holds: bool, items: float, turns: str | None = None, **test: str) -> Reason:
+    """A cart that was touched once; `turns`: when time alone may turn the answer."""
+    return Reason(holds, "cart", Observed(items=items, last_at=AT), dict(test), until=turns)
+
+
+IDLE = cart(True, 2, LATER, idle_for="30m", until="30d")
+NO_CART = Reason(False, "cart", Observed(items=0), {"idle_for": "30m"})
+SENTENCES: list[tuple[Reason, str]] = [
+    (performed(2, "365d", "Order Completed", at_least=2), "2 × Order Completed within 365 days (asked: at least 2)"),
+    (performed(1), "1 × page ever (asked: at least 1)"),
+    (performed(0, "1d", exactly=0), "0 × page within 1 day (asked: exactly 0)"),
+    (performed(3, "24h", at_least=1, at_most=3), "3 × page within 1 day (asked: at least 1, at most 3)"),
+    (performed(5, "36h", ("Product Added", "page")), "5 × Product Added or page within 36 hours (asked: at least 1)"),
+    (performed(1, "90s"), "1 × page within 90 seconds (asked: at least 1)"),
+    (performed(1, "1500ms"), "1 × page within 1500 milliseconds (asked: at least 1)"),
+    (performed(1, "1h", "ثبت نام"), "1 × ثبت نام within 1 hour (asked: at least 1)"),
+    (sessions(2, at_least=2), "2 sessions within 30 days (asked: at least 2)"),
+    (sessions(1, at_least=2), "1 session within 30 days (asked: at least 2)"),
+    (sessions(0, at_most=1), "0 sessions within 30 days (asked: at most 1)"),
+    (IDLE, f"no cart activity since {AT}, for 30 minutes; the cart holds 2 items"),
+    (cart(True, 1, idle_for="1h"), f"no cart activity since {AT}, for 1 hour; the cart holds 1 item"),
+    (cart(True, 1.5, idle_for="30m"), f"no cart activity since {AT}, for 30 minutes; the cart holds 1.5 items"),
+    (cart(True, 1_234_567, idle_for="1h"), f"no cart activity since {AT}, for 1 hour; the cart holds 1234567 items"),
+    (cart(False, 1, LATER, idle_for="30m"), f"the cart holds 1 item, touched at {AT}, less than 30 minutes ago"),
+    (cart(False, 3, until="30d"), f"no cart activity since {AT}, for 30 days or longer; the cart holds 3 items"),
+    (cart(False, 0, idle_for="30m"), "the cart is empty"),
+    (NO_CART, "no open cart"),
+    (Reason(True, all=[performed(1), sessions(2, at_least=2)]),
+     "1 × page ever (asked: at least 1) and 2 sessions within 30 days (asked: at least 2)"),
+    (Reason(True, any=[performed(1), NO_CART]), "1 × page ever (asked: at least 1) or no open cart"),
+    (Reason(True, not_=[NO_CART]), "none of: no open cart"),
+    (Reason(True, not_=[performed(0), NO_CART]), "none of: 0 × page ever (asked: at least 1); no open cart"),
+    (Reason(True, all=[Reason(True, any=[performed(1), NO_CART]), Reason(True, not_=[NO_CART])]),
+     "(1 × page ever (asked: at least 1) or no open cart) and (none of: no open cart)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "words"), SENTENCES, ids=[row[1][:50] for row in SENTENCES])
+def test_a_sentence_for_each_condition(reason: Reason, words: str) -> None:
+    """What was seen and what was asked, in plain words, one and many told apart."""
+    assert sentence(reason) == words
+
+
+def test_a_cart_without_an_idle_time_is_not_called_quiet() -> None:
+    """Where no idle time was asked, none is told: the cart was touched just now."""
+    words = sentence(cart(True, 2, LATER, until="30d"))
+    assert "the cart holds 2 items" in words
+    assert AT in words
+    assert "any time" not in words
+    assert "no cart activity" not in words
+
+
+# --- from conditions ---------------------------------------------------------------------------
+
+T = 1_772_366_400_000  # AT
+
+
+def changes_of(when: dict[str, object], events: list[Event], until: int) -> list[Change]:
+    engine = Engine(build({"version": 1, "segments": {"s": {"title": "S", "when": when}}}, "f"))
+    return list(Replay(engine).run(events, until))
+
+
+def test_a_cart_says_what_was_in_it() -> None:
+    """Items, the last touch and both ends of its time, at the entry and at the exit."""
+    added = Event("u", "Product Added", T, "m", (Item("p", 1_500_000),))
+    entered, exited = changes_of({"cart": {"idle_for": "30m", "until": "1d"}}, [added], T + 2 * DAY)
+    test: dict[str, int | str] = {"idle_for": "30m", "until": "1d"}
+    observed = Observed(items=1.5, last_at=AT)
+    assert entered.reason == Reason(True, "cart", observed, test, until="2026-03-02T12:00:00.000Z")
+    assert exited.reason == Reason(False, "cart", observed, test)
+
+
+def test_a_count_says_how_many_and_until_when() -> None:
+    """The count in the window, the newest of it also when it has left the window, and when that may turn."""
+    events = [Event("u", "page", T + at * MINUTE, f"m{at}") for at in (0, 30)]
+    when: dict[str, object] = {"performed": {"event": "page", "count": {"at_least": 2}, "within": "1h"}}
+    entered, exited = changes_of(when, events, T + DAY)
+    assert entered.reason == Reason(
+        True, "performed", Observed(count=2, last_at=LATER), {"at_least": 2},
+        until="2026-03-01T13:00:00.000Z", event="page", within="1h",
+    )  # fmt: skip
+    assert exited.reason == Reason(
+        False, "performed", Observed(count=1, last_at=LATER), {"at_least": 2}, event="page", within="1h"
+    )
+    (first,) = changes_of({"sessions": {"count": 1, "within": "1d"}}, events[:1], T)
+    assert first.reason == Reason(
+        True, "sessions", Observed(count=1, last_at=AT), {"exactly": 1},
+        until="2026-03-02T12:00:00.000Z", within="1d", gap="30m",
+    )  # fmt: skip
+
+
+def test_orders_are_counted_as_orders() -> None:
+    """Two messages of one order are one, a cancelled one is none."""
+    events = [
+        Event("u", "Order Completed", T, "m1", None, "o1"),
+        Event("u", "Order Completed", T + 1, "m2", None, "o1"),
+        Event("u", "Order Completed", T + 2, "m3", None, "o2"),
+        Event("u", "Order Cancelled", T + 3, "m4", None, "o2"),
+    ]
+    *_, last = changes_of({"performed": {"event": "Order Completed", "count": 1}}, events, T + 3)
+    assert last.reason.observed == Observed(count=1, last_at=AT)
+
+
+# --- of random worlds --------------------------------------------------------------------------
+
+
+def nodes(reason: Reason) -> Iterator[Reason]:
+    yield reason
+    for members in (reason.all, reason.any, reason.not_):
+        for member in members or ():
+            yield from nodes(member)
+
+
+def group(reason: Reason) -> str:
+    return next(name for name in ("all", "any", "not_") if getattr(reason, name) is not None)
+
+
+def changes(seed: int) -> list[Change]:
+    rng = random.Random(seed)
+    sent, definitions = strategies.world(rng)
+    shuffled = strategies.shuffled(rng, sent) if seed % 2 else sent
+    until = oracle.latest(sent) + rng.choice((0, DAY, 400 * DAY))
+    return list(
+        Replay(Engine(build(definitions, "world.yaml"))).run(
+            (decode_line(json.dumps(event).encode()) for event in shuffled), until
+        )
+    )
+
+
+def expected_of(reason: Reason) -> bool:
+    """Whether it should hold, from what it shows."""
+    if reason.all is not None:
+        return all(member.holds for member in reason.all)
+    if reason.any is not None:
+        return any(member.holds for member in reason.any)
+    if reason.not_ is not None:
+        return not any(member.holds for member in reason.not_)
+    assert reason.observed is not None
+    assert reason.test is not None
+    assert reason.observed.count is not None
+    return oracle.meets(reason.observed.count, reason.test)
+
+
+def cart_is_consistent(reason: Reason, now: int) -> bool:
+    """A cart that holds has items and was touched long enough, but not too long ago."""
+    assert reason.observed is not None
+    assert reason.test is not None
+    last, test = reason.observed.last_at, reason.test
+    if not reason.observed.items or last is None:
+        return not reason.holds
+    quiet = now - (parse_instant(last) or 0)
+    idle = "idle_for" not in test or quiet >= oracle.duration_ms(test["idle_for"])
+    return reason.holds == (idle and ("until" not in test or quiet < oracle.duration_ms(test["until"])))
+
+
+def wrong_with(change: Change) -> Iterator[str]:
+    """Everything that contradicts itself in a change's reason."""
+    if change.reason.holds != (change.kind == "entered"):
+        yield "holds"
+    for node in nodes(change.reason):
+        shape = [node.condition, node.all, node.any, node.not_]
+        if sum(part is not None for part in shape) != 1:
+            yield "neither a condition nor members"
+        consistent = cart_is_consistent(node, change.occurred_at) if node.condition == "cart" else None
+        if not (expected_of(node) == node.holds if consistent is None else consistent):
+            yield "observed and asked"
+        if node.until is not None and (parse_instant(node.until) or 0) <= change.occurred_at:
+            yield "until"
+        last = None if node.observed is None else node.observed.last_at
+        if last is not None and (parse_instant(last) or 0) > change.occurred_at:
+            yield "last_at"
+    words = sentence(change.reason)
+    if re.search(r"None|  |\(\)|\bever ago|\b1 \w+s\b|[\n{}\[\]]", words) or not words:
+        yield words
+
+
+def test_reasons_agree_with_their_changes() -> None:
+    """`holds` is the change's; each node follows from what it shows; `until` lies ahead and what was seen behind; the
+    sentence has no hole, and its numbers are in order."""
+    seen: Counter[str] = Counter()
+    for seed in SEEDS:
+        for change in changes(seed):
+            assert list(wrong_with(change)) == [], f"seed {seed}: {change}"
+            for node in nodes(change.reason):
+                kind = node.condition or next(
+                    name for name in ("all", "any", "not_") if getattr(node, name) is not None
+                )
+                seen[f"{kind} {node.holds}"] += 1
+    assert len(seen) == 12
+    assert min(seen.values()) > 300, seen
+
+
+def test_a_reason_is_the_same_after_the_wire() -> None:
+    """As JSON and back; `not` is called so, and what is absent is not written."""
+    for seed in SEEDS[:100]:
+        for change in changes(seed):
+            text = msgspec.json.encode(change.reason)
+            assert msgspec.json.decode(text, type=Reason) == change.reason
+            assert b"null" not in text
+            assert b"not_" not in text
