@@ -39,6 +39,7 @@ from streams.store import (
 IDENTITY = Identity("cluster-a", "segmenter", 4, "abc123")
 POSITIONS = {"visits": 10, "carts": 20}
 PERSIAN = "مشتری-۱"
+NOTHING = State({}, 0, 0, 0, [], 0)
 MANY = 5_001  # two values each: beyond the 8,000 that Lua's unpack() takes
 Answer = TypeVar("Answer")
 
@@ -96,7 +97,7 @@ async def seen(store: Store, customers: tuple[str, ...] = ("a", "b"), **more: An
     state = await store.claim(claim(**more))
     found = await store.load(partition, customers)
     dues = await store.due(partition, 10**15, 100)
-    return state.positions, state.clock, state.save_number, state.next_due, list(state.outbox), found, dues
+    return msgspec.structs.replace(state, outbox=list(state.outbox)), found, dues
 
 
 # --- claim and begin ---------------------------------------------------------------------------
@@ -104,7 +105,7 @@ async def seen(store: Store, customers: tuple[str, ...] = ("a", "b"), **more: An
 
 async def test_an_empty_partition(store: Store) -> None:
     """Nothing is known, nothing is due, nothing waits to be published."""
-    assert await store.claim(claim()) == State({}, 0, 0, 0, [])
+    assert await store.claim(claim()) == NOTHING
     assert await store.load(0, ["a"]) == [None]
     assert await store.load(0, []) == []
     assert await store.due(0, 10**15, 10) == []
@@ -117,7 +118,7 @@ async def test_a_claim_finds_what_was_saved(store: Store) -> None:
     save = step(customers=[known("a", due=700), known("b", due=600)], outbox=[b"one", b"two"])
     assert await store.save(0, save) == "saved"
     state = await store.claim(claim("t2", 6))
-    assert state == State({"visits": 11, "carts": 21}, 1_000, 1, 600, [b"one", b"two"])
+    assert state == State({"visits": 11, "carts": 21}, 1_000, 1, 600, [b"one", b"two"], trimmed=0)
 
 
 async def test_first_positions_are_set_once(store: Store) -> None:
@@ -235,7 +236,7 @@ async def test_a_refused_save_writes_nothing(store: Store, answer: str, wrong: d
 async def test_before_any_claim_a_save_is_fenced(store: Store) -> None:
     """Nobody holds the partition, so nobody writes."""
     assert await store.save(0, step()) == "fenced"
-    assert await seen(store) == ({}, 0, 0, 0, [], [None, None], [])
+    assert await seen(store) == (NOTHING, [None, None], [])
 
 
 async def test_the_same_save_again_is_already_there(store: Store) -> None:
@@ -339,15 +340,34 @@ async def test_the_outbox_keeps_its_order(store: Store) -> None:
     assert list((await store.claim(claim())).outbox) == [b"2", b"1", b"", bytes(range(256)), b"2"]
 
 
-@pytest.mark.parametrize(("entries", "left"), [(0, [b"1", b"2", b"3"]), (2, [b"3"]), (3, []), (9, [])])
-async def test_the_oldest_entries_are_trimmed(store: Store, entries: int, left: list[bytes]) -> None:
-    """So many as were published, and what is saved afterwards follows on."""
+@pytest.mark.parametrize(("first", "left"), [(0, [b"0", b"1", b"2"]), (2, [b"2"]), (3, []), (9, [])])
+async def test_published_entries_are_trimmed(store: Store, first: int, left: list[bytes]) -> None:
+    """All before a number that counts from the first ever put; what is saved afterwards follows on."""
     await claimed(store)
-    await store.save(0, step(1, outbox=[b"1", b"2", b"3"]))
-    assert await store.trim(0, "t1", entries)
-    assert list((await store.claim(claim())).outbox) == left
-    await store.save(0, step(2, outbox=[b"4"]))
-    assert list((await store.claim(claim())).outbox) == [*left, b"4"]
+    await store.save(0, step(1, outbox=[b"0", b"1", b"2"]))
+    for _ in range(3):
+        assert await store.trim(0, "t1", first)
+        assert await waiting(store) == (first, left)
+    await store.save(0, step(2, outbox=[b"3"]))
+    assert await waiting(store) == (first, [*left, b"3"])
+
+
+async def test_entries_keep_their_numbers(store: Store) -> None:
+    """Whatever was trimmed before: a number that was passed drops nothing more, though more was put since."""
+    await claimed(store)
+    for number in range(1, 4):
+        await store.save(0, step(number, outbox=[b"%d" % (2 * number - 2), b"%d" % (2 * number - 1)]))
+        await store.trim(0, "t1", number)
+        await store.trim(0, "t1", number)
+        await store.trim(0, "t1", number - 1)
+        await store.trim(0, "t1", 0)
+        assert await waiting(store) == (number, [b"%d" % at for at in range(number, 2 * number)])
+
+
+async def waiting(store: Store) -> tuple[int, list[bytes]]:
+    """The number of the first entry in the outbox, and the entries."""
+    state = await store.claim(claim())
+    return state.trimmed, list(state.outbox)
 
 
 async def test_only_the_holder_trims(store: Store) -> None:
@@ -366,7 +386,8 @@ async def test_partitions_are_apart(store: Store) -> None:
     await claimed(store, partition=1, token="t9")
     await store.save(0, step(1, customers=[known("a", b"0", 500)], outbox=[b"0"]))
     assert await store.save(1, step(1)) == "fenced"
-    assert await seen(store, partition=1, token="t9") == (POSITIONS, 0, 0, 0, [], [None, None], [])
+    as_begun = msgspec.structs.replace(NOTHING, positions=POSITIONS)
+    assert await seen(store, partition=1, token="t9") == (as_begun, [None, None], [])
     assert await store.save(1, step(1, token="t9", customers=[known("a", b"1", 400)])) == "saved"
     assert await store.load(0, ["a"]) == [b"0"]
     assert await store.next_due(0) == 500
@@ -390,7 +411,7 @@ async def test_thousands_of_customers_in_one_save(store: Store) -> None:
     assert await store.due(0, MANY, MANY) == names[:1]
     assert await store.load(0, names) == [b"3"] * MANY
     assert await store.trim(0, "t1", MANY - 1)
-    assert list((await store.claim(claim())).outbox) == outbox[-1:]
+    assert await waiting(store) == (MANY - 1, outbox[-1:])
 
 
 # --- both side by side -------------------------------------------------------------------------
@@ -412,6 +433,7 @@ class Both(RuleBasedStateMachine):
         self.holder = "nobody"
         self.number = 0
         self.positions: dict[str, int] = {}
+        self.trimmed = 0
 
     def teardown(self) -> None:
         self.runner.run(self.client.aclose())
@@ -479,9 +501,11 @@ class Both(RuleBasedStateMachine):
             self.number = save.number
             self.positions |= save.positions
 
-    @rule(token=st.sampled_from([None, None, "t1", "t2"]), entries=SMALL)
-    def trim(self, token: str | None, entries: int) -> None:
-        self.both(lambda store: store.trim(0, token or self.holder, entries))
+    @rule(token=st.sampled_from([None, None, "t1", "t2"]), ahead=st.integers(-1, 3))
+    def trim(self, token: str | None, ahead: int) -> None:
+        """Mostly what was put and not yet trimmed, now and then a number that was passed."""
+        if self.both(lambda store: store.trim(0, token or self.holder, self.trimmed + ahead)):
+            self.trimmed += max(0, ahead)
 
     @rule(until=SMALL, limit=st.integers(1, 3))
     def due(self, until: int, limit: int) -> None:
@@ -538,7 +562,7 @@ async def test_prefixes_are_apart(client: redis.Redis) -> None:
     one, other = RedisStore(client, next(_prefixes)), RedisStore(client, next(_prefixes))
     await claimed(one)
     assert await one.save(0, step(customers=[known("a")])) == "saved"
-    assert await other.claim(claim(identity=Identity("x", "x", 1, "x"))) == State({}, 0, 0, 0, [])
+    assert await other.claim(claim(identity=Identity("x", "x", 1, "x"))) == NOTHING
 
 
 async def test_scripts_that_redis_forgot_are_sent_again(client: redis.Redis) -> None:
@@ -554,7 +578,7 @@ async def test_scripts_that_redis_forgot_are_sent_again(client: redis.Redis) -> 
     for call in calls:
         await client.script_flush()
         answers.append(await call())
-    assert answers == [State({}, 0, 0, 0, []), None, "saved", True]
+    assert answers == [NOTHING, None, "saved", True]
     assert (await redis_store.claim(claim())).positions == {name: at + 1 for name, at in POSITIONS.items()}
 
 
