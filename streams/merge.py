@@ -39,6 +39,8 @@ class Record(Protocol):
 Reading = tuple[int, int, int, Event | str, Record]
 
 ANSWER_MAX_AGE_S = 5.0
+# Values of one step: what of them becomes dead letters goes through one save.
+STEP_MAX_BYTES = 4 * 1024 * 1024
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -61,6 +63,7 @@ class _Input:
         self.fetched = position
         self.newest = 0
         self.readings: list[Reading] = []
+        self.bytes = 0
 
 
 class Merge:
@@ -78,6 +81,10 @@ class Merge:
         """How many records of this input wait."""
         return len(self._inputs[topic].readings)
 
+    def bytes_in_hand(self, topic: str) -> int:
+        """How many bytes of values of this input wait."""
+        return self._inputs[topic].bytes
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits."""
@@ -91,6 +98,7 @@ class Merge:
             if not isinstance(what, str) and what.time > newest:
                 newest = what.time
             append((newest, rank, record.offset, what, record))
+            known.bytes += _size(record)
         known.newest = newest
         known.fetched = end
 
@@ -115,7 +123,7 @@ class Merge:
                 end = bisect_left(known.readings, bound)
             ready += known.readings[: min(end, limit)]
         ready.sort()
-        return self._advance(ready[:limit])
+        return self._advance(_within_bytes(ready[:limit]))
 
     def _advance(self, taken: list[Reading]) -> Taken:
         counts = [0] * len(self._inputs)
@@ -130,7 +138,22 @@ class Merge:
             elif count:
                 known.position = known.readings[count - 1][2] + 1
             positions[topic] = known.position
+            known.bytes -= sum(_size(reading[4]) for reading in known.readings[:count])
             del known.readings[:count]
         if taken:
             self.newest_taken = max(self.newest_taken, taken[-1][0])
         return Taken(taken, starts, positions)
+
+
+def _size(record: Record) -> int:
+    return 0 if record.value is None else len(record.value)
+
+
+def _within_bytes(readings: list[Reading]) -> list[Reading]:
+    """As many as fit into a step, at least one."""
+    total = 0
+    for count, reading in enumerate(readings):
+        total += _size(reading[4])
+        if total > STEP_MAX_BYTES and count:
+            return readings[:count]
+    return readings

@@ -83,8 +83,18 @@ class Ownership:
             return
         missing = held.shard.receive(batch)
         if missing is not None:
-            log.info("partition %d: seeking %s back to %d", batch.partition, batch.topic, missing)
-            await self._consumer.seek_all({TP(batch.topic, batch.partition): missing})
+            await self._read_again(TP(batch.topic, batch.partition), missing)
+
+    async def _read_again(self, tp: TP, position: int) -> None:
+        """Seek back to what was not fetched, or stop when Kafka no longer holds it."""
+        assert self._consumer is not None
+        try:
+            offsets = await self._consumer.offsets(frozenset({tp}))
+            self._check_kept(tp, position, offsets)
+        except Stop as stopped:
+            self._plan.stop(str(stopped))
+        log.info("seeking %s-%d back to %d", tp.topic, tp.partition, position)
+        await self._consumer.seek_all({tp: position})
 
     async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
         """Claim all partitions of an assignment; the positions from which to read."""
@@ -115,6 +125,11 @@ class Ownership:
         return positions
 
     def _check_complete(self, tps: frozenset[TP], partitions: Sequence[int]) -> None:
+        if partitions and partitions[-1] >= self._plan.identity.partitions:
+            raise Stop(
+                f"the topics now have more than {self._plan.identity.partitions} partitions; customers would move: "
+                "use a fresh Redis and `segmenter worker --rebuild`"
+            )
         for partition in partitions:
             missing = [topic for topic in self._plan.topics if TP(topic, partition) not in tps]
             if missing:
@@ -155,11 +170,7 @@ class Ownership:
                     "data back, or read everything again with `segmenter worker --rebuild`"
                 )
             position = state.positions.get(tp.topic, first)
-            if position < first:
-                raise Stop(
-                    f"{tp.topic}-{tp.partition}: records {position} to {first - 1} are gone before they were read; "
-                    "use a fresh Redis and `segmenter worker --rebuild`, and a longer retention"
-                )
+            self._check_kept(tp, position, offsets)
             if position > end and self._plan.exact_ends:
                 raise Stop(
                     f"{tp.topic}-{tp.partition} ends at {end} but {position} were read; the topic was created anew: "
@@ -167,6 +178,15 @@ class Ownership:
                 )
             positions[tp] = position
         return positions
+
+    @staticmethod
+    def _check_kept(tp: TP, position: int, offsets: Offsets) -> None:
+        first = offsets.first[tp]
+        if position < first:
+            raise Stop(
+                f"{tp.topic}-{tp.partition}: records {position} to {first - 1} are gone before they were read; "
+                "use a fresh Redis and `segmenter worker --rebuild`, and a longer retention"
+            )
 
     async def _start(self, claim: Claim, state: State, consumer: Consumer) -> None:
         plan, partition = self._plan, claim.partition

@@ -174,7 +174,7 @@ class Segmenter:
     def _dead_letter(self, record: Record, reason: str) -> OutRecord:
         origin = Origin(record.topic, self._partition, record.offset)
         headers = dead_letters.headers(record.value, reason, origin)
-        return OutRecord(DEAD_LETTERS, record.key, dead_letters.value(record.value), headers)
+        return OutRecord(DEAD_LETTERS, dead_letters.key(record.key), dead_letters.value(record.value), headers)
 
     def _watch(self, read: int, dead: int) -> None:
         """Keep the share of dead letters under its ceiling: a broken producer is not drained."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -22,9 +23,13 @@ from streams.transport import Answer, Batch
 from streams.watchdog import Reading
 from streams.wire.decode import Rejected, decode
 
+log = logging.getLogger(__name__)
+
 _IDLE_WAIT_S = 0.05
 _IDLE_SAVE_MS = 1_000
 _RELEASE_WAIT_S = 5.0
+# Of one input; beside the count, as a record may be as large as a MiB.
+IN_HAND_MAX_BYTES = 16 * 1024 * 1024
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -76,7 +81,9 @@ class Shard:
 
     def is_full(self, topic: str) -> bool:
         """Whether this input has enough in hand."""
-        return self.merge.in_hand(topic) >= self._pace.in_hand_max
+        return (
+            self.merge.in_hand(topic) >= self._pace.in_hand_max or self.merge.bytes_in_hand(topic) >= IN_HAND_MAX_BYTES
+        )
 
     def reading(self, topic: str) -> Reading:
         """How this input is being read."""
@@ -182,3 +189,7 @@ def _read(record: Record, batch: Batch) -> Event | str:
         return decode(record.value, record.key, record_time, origin)
     except Rejected as rejected:
         return str(rejected.args[0])
+    except Exception:
+        # A defect of ours, but one record must not be able to stop the worker again and again.
+        log.exception("%s-%d: record %d could not be read", batch.topic, batch.partition, record.offset)
+        return "bad_value"

@@ -355,6 +355,16 @@ def test_timestamps(text: str, time: int | None) -> None:
     assert (found.time if isinstance(found, Event) else found) == ("absurd_timestamp" if time is None else time)
 
 
+def test_one_minute_in_several_hands() -> None:
+    """The same digits under another offset or letter are read by themselves, whichever came first."""
+    utc = oracle.milliseconds("2031-05-06T07:08:00.500Z")
+    hands = {"Z": utc, "+03:30": utc - 210 * MINUTE, "-05:00": utc + 300 * MINUTE, "z": utc}
+    for order in (list(hands), list(hands)[::-1]):
+        for offset in order:
+            text = f'"2031-05-06T07:08:00.500{offset}"'
+            assert accepted(record(timestamp=text)).time == hands[offset], order
+
+
 def test_random_timestamps() -> None:
     """Any instant in any offset and number of digits is read exactly, also when its minute was read before."""
     rng = random.Random(20260301)

@@ -448,9 +448,10 @@ def test_events_of_one_instant_are_told_apart_by_id() -> None:
     assert in_every_order([*two, *two], times_of(3, "1d")) == [0, 0]
 
 
-def test_equal_names_share_the_widest_wish() -> None:
-    """Two segments over the same names keep one list, as long as the longer asks for."""
-    definitions = wanting(performed("page", 1, "1d"), performed("page", 4, "1h"))
+@pytest.mark.parametrize("turned", [1, -1])
+def test_equal_names_share_the_widest_wish(turned: int) -> None:
+    """Two segments over the same names keep one list, as many and as long as either asks for."""
+    definitions = wanting(*[performed("page", 1, "1d"), performed("page", 4, "1h")][::turned])
     (kept,) = profile_of(definitions, [page(at * HOUR) for at in range(30)]).occurrences
     assert [(time - T) // HOUR for time, _ in kept] == [25, 26, 27, 28, 29]
     (kept,) = profile_of(definitions, [page(0), page(2 * HOUR), page(25 * HOUR)]).occurrences

@@ -19,6 +19,11 @@ def value(original: bytes | None) -> bytes | None:
     return original if original is None else original[:KEPT_MAX_BYTES]
 
 
+def key(original: bytes | None) -> bytes | None:
+    """The original key, cut like the value."""
+    return value(original)
+
+
 def headers(original: bytes | None, reason: str, origin: Origin) -> list[Header]:
     """Why, and where it was read."""
     said = [

@@ -26,6 +26,7 @@ from rules.events import (
     Item,
     Origin,
 )
+from rules.profile import short_id
 from rules.times import MINUTE_MS, parse_instant
 from streams.wire.envelope import NOTHING, Envelope, Product, Properties
 from streams.wire.values import amount, check_text, identity, product_key
@@ -37,6 +38,8 @@ REASONS: Final = (
 
 RECORD_MAX_BYTES = 1024 * 1024
 CUSTOMER_MAX_BYTES = 256
+# A longer message id is known by its head and a hash: it goes into every change that it causes.
+MESSAGE_ID_MAX_CHARS = 256
 AHEAD_MAX_MS = 5 * MINUTE_MS  # of the record's Kafka time
 OLDEST_MS = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
 
@@ -80,7 +83,7 @@ def decode_line(value: bytes | None, record_time: int | None = None, origin: Ori
 
 
 def _fields(value: bytes) -> Envelope:
-    """The fields that are used, whatever their types: `_Loose` when they are not as they should."""
+    """The fields that are used, checked for their types or not (`_loose`); nothing may lean on it."""
     try:
         # What is skipped is not read as text, so it is checked here (0.05 µs when ASCII).
         if not value.isascii():
@@ -149,13 +152,16 @@ def _name(kind: object, event: object) -> str:
 
 def _event(customer: str, name: str, time: int, fields: Envelope, origin: Origin | None) -> Event:
     assert fields.messageId is not None
+    message_id = fields.messageId
+    if len(message_id) > MESSAGE_ID_MAX_CHARS:
+        message_id = short_id(message_id)
     properties: object = fields.properties
     if not isinstance(properties, Properties | None):
         properties = _reread(properties)
     if name not in SHOP_NAMES:
-        return Event(customer, name, time, fields.messageId, origin=origin)
+        return Event(customer, name, time, message_id, origin=origin)
     try:
-        return _shop_event(customer, name, time, fields.messageId, properties or Properties(), origin)
+        return _shop_event(customer, name, time, message_id, properties or Properties(), origin)
     except (ValueError, msgspec.DecodeError, RecursionError):
         raise Rejected("bad_value") from None
 

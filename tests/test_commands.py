@@ -1,0 +1,628 @@
+"""The command line as a person or a script meets it: a process, what it prints, its exit code.
+
+The one rule: a run is judged by its streams and its exit code alone; what it left in Kafka is read back from there.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from aiokafka.partitioner import murmur2
+from kafka import KafkaConsumer, TopicPartition
+
+from local import Redis, Tansu
+from server import free_port
+from tests import live, oracle
+from tests.oracle import OracleChange, milliseconds
+from workers import Worker
+
+DEMO = Path(__file__).parent.parent / "rules" / "demo.yaml"
+COMMANDS = ("worker", "topics", "publish", "replay", "check", "explain", "tail")
+DAY_MS = 86_400_000
+NOW = datetime.now(UTC).replace(microsecond=0)
+NOBODY = f"127.0.0.1:{free_port()}"  # where nothing listens
+
+
+class Done(NamedTuple):
+    """How a run of the command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "streams", *arguments]
+
+
+def environment(settings: Mapping[str, object]) -> dict[str, str]:
+    """The environment with these settings of ours and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
+    return kept | {f"SEGMENTER_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def segmenter(*arguments: str, stdin: bytes = b"", timeout_s: float = 60, **settings: object) -> Done:
+    """Run the command to its end."""
+    done = subprocess.run(
+        command(*arguments),
+        input=stdin, env=environment(settings), capture_output=True, timeout=timeout_s, check=False,
+    )  # fmt: skip
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def assert_one_line(err: str) -> None:
+    assert err.count("\n") == 1, err
+    assert err.endswith("\n")
+
+
+def assert_stopped(done: Done, *words: str) -> None:
+    """Exit 75, nothing on stdout, and one sentence with these words on stderr."""
+    assert (done.code, done.out) == (75, ""), done
+    assert_one_line(done.err)
+    assert done.err.startswith("segmenter stopped: ")
+    for word in words:
+        assert word in done.err
+
+
+# --- wrong arguments and settings --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unreachable() -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Commands that look for a Kafka that is not there, begun first: each tries for half a minute."""
+    asked = {"topics": ["verify"], "publish": ["-"], "tail": [], "worker": []}
+    begun = {
+        name: subprocess.Popen(
+            command(name, *arguments),
+            env=environment({"brokers": NOBODY}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for name, arguments in asked.items()
+    }
+    yield begun
+    for process in begun.values():
+        with process:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("", "COMMAND"),
+        ("drain", "'drain'"),
+        ("topics", "action"),
+        ("topics drop", "'drop'"),
+        ("publish", "FILE|-"),
+        ("replay - --until", "--until"),
+        ("check a.yaml b.yaml", "b.yaml"),
+        ("tail --count some", "'some'"),
+        ("explain", "customer"),
+        ("replay - --until 2026-02-30T00:00:00Z", "2026-02-30T00:00:00Z"),
+        ("replay - --until 2026-01-01T00:00:00", "2026-01-01T00:00:00"),
+    ],
+)
+def test_wrong_arguments(arguments: str, named: str) -> None:
+    """Exit 2 and one line on stderr that names what is wrong."""
+    done = segmenter(*arguments.split())
+    assert (done.code, done.out) == (2, "")
+    assert_one_line(done.err)
+    assert done.err.startswith("segmenter")
+    assert named in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "value"),
+    [
+        ("check", "partitions", "0"),
+        ("check", "partitions", "four"),
+        ("check", "dead_letter_share", "1.5"),
+        ("check", "redis_prefix", "{p1}"),
+        ("check", "broker", "pulsar"),
+        ("topics verify", "brokers", "127.0.0.1:kafka"),
+        ("explain u1", "redis", "127.0.0.1"),
+    ],
+)
+def test_a_wrong_setting_is_named(arguments: str, name: str, value: str) -> None:
+    """Exit 2 and one line with the variable as it is written in the environment, and its value."""
+    done = segmenter(*arguments.split(), **{name: value})
+    assert (done.code, done.out) == (2, ""), done.err
+    assert_one_line(done.err)
+    assert f"SEGMENTER_{name.upper()}" in done.err
+    assert value in done.err
+
+
+def test_every_wrong_setting_is_named() -> None:
+    """A line for each of two."""
+    done = segmenter("check", partitions=0, grace_ms=-1)
+    assert done.code == 2
+    assert sorted(re.findall(r"SEGMENTER_\w+", done.err)) == ["SEGMENTER_GRACE_MS", "SEGMENTER_PARTITIONS"]
+
+
+def test_help_names_every_command() -> None:
+    """Help is a result: stdout, exit 0."""
+    done = segmenter("--help")
+    assert (done.code, done.err) == (0, "")
+    assert [name for name in COMMANDS if f"\n    {name} " not in done.out] == []
+
+
+# --- check -------------------------------------------------------------------------------------
+
+WRONG = """
+version: 2
+segments:
+  Buyers: {title: Buyers, when: {cart: {}}}
+  loyal: {title: Loyal, when: {performed: {event: Order Completed, count: {at_leest: 2}}}}
+  idle: {title: Idle, when: {cart: {idle_for: 30 minutes}}}
+"""
+
+
+def test_check_of_a_right_file() -> None:
+    """Exit 0; each segment with its title and fingerprint, as the default and by name."""
+    built_in, named = segmenter("check"), segmenter("check", str(DEMO))
+    assert (built_in.code, built_in.err) == (named.code, named.err) == (0, "")
+    for done in (built_in, named):
+        listed = re.findall(r"^  (\w+)  (\S.*)  \([0-9a-f]{12}\)$", done.out, re.MULTILINE)
+        assert dict(listed) == {
+            "abandoned_cart": "Abandoned cart",
+            "recently_purchased": "Recently purchased",
+            "repeat_buyer": "Repeat buyer",
+            "returning_visitor": "Returning visitor",
+        }
+    assert named.out.startswith(str(DEMO))
+
+
+def test_check_of_a_wrong_file(tmp_path: Path) -> None:
+    """Exit 1; a line for every problem, each with the file and the path inside it."""
+    path = tmp_path / "wrong.yaml"
+    path.write_text(WRONG)
+    done = segmenter("check", str(path))
+    assert (done.code, done.out) == (1, "")
+    lines = done.err.splitlines()
+    assert all(line.startswith(f"{path}: ") for line in lines)
+    paths = ["version", "segments.Buyers", "segments.loyal.when.performed.count", "segments.idle.when.cart.idle_for"]
+    for inside in paths:
+        assert [line for line in lines if line.startswith(f"{path}: {inside}: ")], inside
+    assert len(lines) == len(paths)
+
+
+@pytest.mark.parametrize("arguments", ["check", "worker", "replay -", "explain u1"])
+def test_nothing_starts_on_a_wrong_file(arguments: str, tmp_path: Path) -> None:
+    """The file named in the environment is checked before anything else is looked at."""
+    path = tmp_path / "wrong.yaml"
+    path.write_text(WRONG)
+    done = segmenter(*arguments.split(), definitions=path, timeout_s=20)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"{path}: ")
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [(b"version: 1\nsegments: [a\n", "line "), (b"", ""), (b"version: 1\nsegments: {\xff: 1}\n", "")],
+    ids=["no YAML", "empty", "no UTF-8"],
+)
+def test_check_of_what_is_no_yaml(content: bytes, where: str, tmp_path: Path) -> None:
+    """Exit 1 and a line that names the file, not a traceback."""
+    path = tmp_path / "wrong.yaml"
+    path.write_bytes(content)
+    done = segmenter("check", str(path))
+    assert (done.code, done.out) == (1, "")
+    assert_one_line(done.err)
+    assert f"{path}: {where}" in done.err
+
+
+@pytest.mark.parametrize("arguments", ["check {}", "replay {}", "replay - --definitions {}"])
+def test_a_missing_file_is_named(arguments: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "nothing")
+    done = segmenter(*arguments.format(path).split())
+    assert (done.code, done.out) == (1, "")
+    assert_one_line(done.err)
+    assert path in done.err
+
+
+# --- replay ------------------------------------------------------------------------------------
+
+
+def event(customer: str, number: int, name: str, after_m: float, /, **properties: object) -> dict[str, Any]:
+    """What happened ``after_m`` minutes after the 1st of March; later tests move it."""
+    time_of_it = datetime(2026, 3, 1, 10, tzinfo=UTC) + timedelta(minutes=after_m)
+    told: dict[str, Any] = {"type": "page"} if name == "page" else {"type": "track", "event": name}
+    return {
+        **told,
+        "messageId": f"{customer}-{number}",
+        "userId": customer,
+        "timestamp": time_of_it.isoformat(),
+        "properties": properties,
+    }
+
+
+def line(what: Mapping[str, Any]) -> bytes:
+    return json.dumps(what, ensure_ascii=False).encode()
+
+
+def lines(*events: Mapping[str, Any]) -> bytes:
+    return b"".join(line(one) + b"\n" for one in events)
+
+
+CART = event("u1", 1, "Product Added", 0, product_id="p1")
+PAGE = event("u1", 2, "page", 40)
+ORDER = event("u1", 3, "Order Completed", 50, order_id="o1", total=20)
+STORY = lines(CART, PAGE, ORDER)
+
+
+def told(done: Done) -> list[tuple[str, str, str]]:
+    """What a replay said, without the seconds."""
+    found = [json.loads(text) for text in done.out.splitlines()]
+    return [(one["change"], one["segment"], one["occurred_at"][11:16]) for one in found]
+
+
+STORY_TOLD = [
+    ("entered", "abandoned_cart", "10:30"),
+    ("entered", "returning_visitor", "10:40"),
+    ("exited", "abandoned_cart", "10:50"),
+    ("entered", "recently_purchased", "10:50"),
+]
+
+
+def test_replay_of_a_file_of_standard_input_and_of_gzip(tmp_path: Path) -> None:
+    """The same changes, byte for byte; exit 0 and not a word on stderr."""
+    plain, packed = tmp_path / "events.jsonl", tmp_path / "events.jsonl.gz"
+    plain.write_bytes(STORY)
+    packed.write_bytes(gzip.compress(STORY))
+    file = segmenter("replay", str(plain))
+    assert (file.code, file.err) == (0, "")
+    assert told(file) == STORY_TOLD
+    assert segmenter("replay", "-", stdin=STORY) == file
+    assert segmenter("replay", str(packed)) == file
+
+
+@pytest.mark.parametrize("content", [gzip.compress(STORY)[:-9], STORY], ids=["cut short", "not packed"])
+def test_replay_of_a_broken_gzip(content: bytes, tmp_path: Path) -> None:
+    """Exit 1 and a line that says so, not a traceback."""
+    path = tmp_path / "events.jsonl.gz"
+    path.write_bytes(content)
+    done = segmenter("replay", str(path))
+    assert done.code == 1
+    assert_one_line(done.err)
+    assert done.err.startswith("segmenter")
+
+
+@pytest.mark.parametrize(
+    ("until", "changes"),
+    [
+        ("2026-03-01T10:29:59.999Z", 0),
+        ("2026-03-01T10:30:00Z", 1),
+        ("2026-03-01T10:40:00Z", 2),
+        ("2026-03-01T14:20:00+03:30", 4),
+        ("2026-03-31T10:49:59.999Z", 5),  # the session of 10:00 left its 30 days at 10:00
+        ("2026-03-31T10:50:00Z", 6),
+    ],
+)
+def test_replay_until(until: str, changes: int) -> None:
+    """Due times fire up to and including it, events after it are not read; any offset."""
+    done = segmenter("replay", "-", "--until", until, stdin=STORY)
+    assert (done.code, done.err) == (0, "")
+    later = [("exited", "returning_visitor", "10:00"), ("exited", "recently_purchased", "10:50")]
+    assert told(done) == [*STORY_TOLD, *later][:changes]
+
+
+def test_replay_with_other_definitions(tmp_path: Path) -> None:
+    """--definitions goes before SEGMENTER_DEFINITIONS, which goes before the built-in file."""
+    quick, slow = tmp_path / "quick.yaml", tmp_path / "slow.yaml"
+    text = "version: 1\nsegments: {{quiet: {{title: Quiet, when: {{cart: {{idle_for: {}}}}}}}}}\n"
+    quick.write_text(text.format("5m"))
+    slow.write_text(text.format("45m"))
+    named = segmenter("replay", "-", "--definitions", str(quick), stdin=STORY, definitions=slow)
+    assert told(named) == [("entered", "quiet", "10:05"), ("exited", "quiet", "10:50")]
+    assert told(segmenter("replay", "-", stdin=STORY, definitions=slow))[0] == ("entered", "quiet", "10:45")
+
+
+def test_replay_names_dead_letters_by_line(tmp_path: Path) -> None:
+    """Their lines, blank ones counted, and reasons on stderr; the rest is decided; exit 1."""
+    bad = {**PAGE, "messageId": ""}
+    content = b"\n".join([line(CART), b"", b"{", line(PAGE), line(bad), b"[]", line(ORDER)])
+    done = segmenter("replay", "-", stdin=content)
+    assert done.code == 1
+    assert told(done) == STORY_TOLD
+    assert re.findall(r"^line (\d+): (\w+): (.*)$", done.err, re.MULTILINE) == [
+        ("3", "not_json", "{"),
+        ("5", "no_message_id", line(bad).decode()[:200]),
+        ("6", "not_object", "[]"),
+    ]
+
+
+def keys(value: object) -> set[str]:
+    """All names in a JSON value, however deep."""
+    if isinstance(value, list):
+        return set().union(*map(keys, value))
+    return set(value).union(*map(keys, value.values())) if isinstance(value, dict) else set()
+
+
+def test_replay_says_nothing_of_when_and_where() -> None:
+    """Two runs give the same bytes, ids included, and no field that only a live change can have."""
+    first, second = (segmenter("replay", "-", stdin=STORY) for _ in range(2))
+    assert first == second
+    found = [json.loads(text) for text in first.out.splitlines()]
+    assert not {"emitted_at", "topic", "partition", "offset"} & keys(found)
+    assert [one["cause"] for one in found[:2]] == [
+        {"kind": "time", "event_id": None},
+        {"kind": "event", "event_id": "u1-2"},
+    ]
+    assert [one["sequence"] for one in found] == [1, 2, 3, 4]
+    assert len({one["change_id"] for one in found}) == 4
+
+
+def test_replay_ends_with_its_reader() -> None:
+    """`| head -1` ends it without a word."""
+    many = lines(*(event(f"u{number}", 1, "Order Completed", 0, order_id="o") for number in range(5_000)))
+    with subprocess.Popen(
+        command("replay", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(many)
+        process.stdin.close()
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """The real events of one night, as a file and as objects."""
+    events = live.real_events()
+    path = tmp_path_factory.mktemp("real") / "events.jsonl"
+    path.write_bytes(lines(*events))
+    return path, events
+
+
+@pytest.mark.parametrize("days", [None, 365])
+@pytest.mark.parametrize("definitions", ["built in", "demo"])
+def test_replay_of_the_real_data_agrees_with_the_oracle(
+    definitions: str, days: int | None, real: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    """Customer by customer the same changes in the same order: at the last event, and a year later."""
+    path, events = real
+    rules = oracle.BUILT_IN if definitions == "built in" else yaml.safe_load(DEMO.read_text())
+    until = None if days is None else oracle.latest(events) + days * DAY_MS
+    arguments = [] if definitions == "built in" else ["--definitions", str(DEMO)]
+    if until is not None:
+        arguments += ["--until", datetime.fromtimestamp(until / 1000, UTC).isoformat()]
+    done = segmenter("replay", str(path), *arguments)
+    assert done.code == 0, done.err
+    found = [told_by(json.loads(text)) for text in done.out.splitlines()]
+    wanted = oracle.changes(events, rules, until)
+    assert len(wanted) > 200
+    assert not any(change.late for change in wanted)
+    assert live.per_customer(found) == live.per_customer(wanted)
+
+
+def told_by(change: Mapping[str, Any]) -> OracleChange:
+    return OracleChange(
+        change["customer_id"], change["segment"], change["change"], milliseconds(change["occurred_at"]), change["late"]
+    )
+
+
+# --- topics and publish ------------------------------------------------------------------------
+
+NAMES = ("carts", "dead-letters", "profiles", "purchases", "segment-changes", "visits")
+
+
+def on_tansu(tansu: Tansu, prefix: str, **more: object) -> dict[str, Any]:
+    """Settings with topics of one's own."""
+    return {
+        "brokers": tansu.address, "broker": "tansu", "topic_prefix": prefix, "partitions": live.PARTITIONS, **more
+    }  # fmt: skip
+
+
+def test_topics_are_created_once(tansu: Tansu) -> None:
+    """Created and listed; a second time there is nothing to create; both exit 0."""
+    settings = on_tansu(tansu, "created-")
+    first, again = (segmenter("topics", "create", **settings) for _ in range(2))
+    listed = [f"created-{name}: 4 partitions" for name in NAMES]
+    assert (first.code, again.code) == (0, 0)
+    assert sorted(first.out.splitlines()) == sorted([*(f"created created-{name}" for name in NAMES), *listed])
+    assert again.out.splitlines() == listed
+    assert segmenter("topics", "verify", **settings) == again
+
+
+def test_missing_topics_stop(tansu: Tansu) -> None:
+    """Verify and publish name what is missing and how to create it."""
+    for arguments in ("topics verify", "publish -"):
+        done = segmenter(*arguments.split(), **on_tansu(tansu, "missing-"))
+        assert_stopped(done, "segmenter topics create", *(f"missing-{name}" for name in NAMES))
+
+
+def test_publish_sends_each_event_to_its_topic(tansu: Tansu, tmp_path: Path) -> None:
+    """Bad lines are named by number and the rest is sent: key, bytes and partition as they should be; exit 1."""
+    settings = on_tansu(tansu, "sent-")
+    segmenter("topics", "create", **settings)
+    sent = {
+        "profiles": [{"type": "identify", "traits": {"age": 3}}, {"type": "alias", "previousId": "a"}],
+        "visits": [{"type": "page"}, {"type": "screen"}, {"type": "track", "event": "Webinar Registered"}],
+        "carts": [{"type": "track", "event": "Added Product"}, {"type": "track", "event": "Cart Viewed"}],
+        "purchases": [{"type": "track", "event": "Order Completed"}, {"type": "track", "event": "Order Refunded"}],
+    }
+    wanted: dict[str, list[bytes]] = {}
+    file = [b"{", b""]
+    for topic, kinds in sent.items():
+        for number, kind in enumerate(kinds):
+            identity = {"userId": f"u{number}"} if number else {"anonymousId": "نام", "userId": ""}
+            what = {**kind, **identity, "messageId": f"{topic}-{number}", "timestamp": NOW.isoformat()}
+            wanted.setdefault(topic, []).append(line(what))
+            file.append(line(what))
+    ahead = {**PAGE, "timestamp": (NOW + timedelta(hours=1)).isoformat()}
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\n".join([*file, line(ahead)]))
+
+    done = segmenter("publish", str(path), **settings)
+
+    assert (done.code, done.out) == (1, "")
+    bad = re.findall(r"^line (\d+): (\w+)$", done.err, re.MULTILINE)
+    assert bad == [("1", "not_json"), ("12", "absurd_timestamp")]
+    assert "9 events published, 2 lines refused" in done.err
+    records = read(tansu.address, [f"sent-{topic}" for topic in wanted], 9)
+    for topic, values in wanted.items():
+        assert sorted(record.value for record in records if record.topic == f"sent-{topic}") == sorted(values)
+    for record in records:
+        value = json.loads(record.value)
+        assert record.key.decode() == (value["userId"] or value["anonymousId"])
+        assert record.partition == partition_of(record.key)
+
+
+def partition_of(key: bytes) -> int:
+    """Where Kafka's default partitioner puts it."""
+    return int((murmur2(key) & 0x7FFFFFFF) % live.PARTITIONS)
+
+
+def read(brokers: str, names: Sequence[str], count: int) -> list[Any]:
+    """So many records of these topics, and what may come with the last of them."""
+    consumer: Any = KafkaConsumer(bootstrap_servers=brokers)
+    places = [TopicPartition(name, number) for name in names for number in range(live.PARTITIONS)]
+    consumer.assign(places)
+    consumer.seek_to_beginning(*places)
+    records: list[Any] = []
+    until = time.monotonic() + 10
+    while len(records) < count and time.monotonic() < until:
+        for found in consumer.poll(timeout_ms=200).values():
+            records += found
+    consumer.close()
+    return records
+
+
+# --- from publish to explain -------------------------------------------------------------------
+
+MARYAM = "مریم"  # Persian, as shops there write their customers
+ALI_REZA = "علی\u200cرضا"  # with the joiner that such names are written with
+SHOES, HAT = "کفش ورزشی", "کلاه"
+
+
+def moved_to_now(*events: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The same with the 1st of March at three hours ago."""
+    by = NOW - timedelta(hours=3) - datetime(2026, 3, 1, 10, tzinfo=UTC)
+    return [{**one, "timestamp": (datetime.fromisoformat(one["timestamp"]) + by).isoformat()} for one in events]
+
+
+def a_quiet_cart(customer: str) -> list[dict[str, Any]]:
+    """Two products known by their names alone, one of them taken out again."""
+    return moved_to_now(
+        event(customer, 1, "Product Added", 0, name=SHOES),
+        event(customer, 2, "Product Added", 1, name=HAT),
+        event(customer, 3, "Product Removed", 2, name=HAT),
+    )
+
+
+@pytest.fixture(scope="module")
+def shop(tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Settings of a shop in which a worker has decided two quiet carts and one order, and has ended."""
+    settings = on_tansu(tansu, "shop-", redis=redis_server.url, redis_prefix="shop:", group="shop", session_timeout_s=2)
+    assert segmenter("topics", "create", **settings).code == 0
+    order = moved_to_now(event("u2", 1, "Order Completed", 60, order_id="o1", total="9.99"))
+    content = lines(*a_quiet_cart(MARYAM), *a_quiet_cart(ALI_REZA), *order)
+    published = segmenter("publish", "-", stdin=content, **settings)
+    assert (published.code, published.out) == (0, ""), published.err
+    with Worker(settings, log=tmp_path_factory.mktemp("shop") / "log"):
+        tailed = segmenter("tail", "--from-beginning", "--count", "3", **settings)
+    assert tailed.code == 0
+    yield {**settings, "tailed": tailed.out}
+
+
+def settings_of(shop: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in shop.items() if name != "tailed"}
+
+
+def test_tail_says_when_who_what_and_why(shop: dict[str, Any]) -> None:
+    """One line per change, as many as asked for."""
+    tailed: str = shop["tailed"]
+    (maryam,) = (text for text in tailed.splitlines() if MARYAM in text)
+    quiet_at = a_quiet_cart(MARYAM)[-1]["timestamp"]
+    due = datetime.fromisoformat(quiet_at) + timedelta(minutes=30)
+    assert len(tailed.splitlines()) == 3
+    assert maryam.startswith(f"{due:%H:%M:%S}.000Z  + abandoned_cart")
+    assert "for 30 minutes; the cart holds 1 item" in maryam
+    assert re.search(r"\+ recently_purchased +u2 +1 × Order Completed", tailed)
+
+
+def test_tail_shows_a_name_with_a_joiner_as_it_is_written(shop: dict[str, Any]) -> None:
+    """U+200C belongs to Persian spelling and steers no terminal."""
+    assert ALI_REZA in shop["tailed"]
+
+
+@pytest.mark.parametrize("customer", [MARYAM, ALI_REZA])
+def test_explain_in_words(customer: str, shop: dict[str, Any]) -> None:
+    """Segments, since when, because of what, until when, and how far time was decided."""
+    done = segmenter("explain", customer, **settings_of(shop))
+    assert (done.code, done.err) == (0, "")
+    last = datetime.fromisoformat(a_quiet_cart(customer)[-1]["timestamp"])
+    since, due = last + timedelta(minutes=30), last + timedelta(days=30)
+    form = "%Y-%m-%dT%H:%M:%S.000Z"
+    head = dict(text.split(maxsplit=1) for text in done.out.split("\n\n")[0].splitlines())
+    assert head["customer"] == customer
+    assert head["segments"] == "abandoned_cart"
+    assert head["decided"].startswith(f"{since:{form}}")
+    assert milliseconds(head["clock"].split()[0]) > since.timestamp() * 1000
+    paragraphs = {text.split()[0]: text for text in done.out.rstrip("\n").split("\n\n")[1:]}
+    assert sorted(paragraphs) == sorted(oracle.conditions_of(oracle.BUILT_IN))
+    inside = paragraphs["abandoned_cart"]
+    assert f"in since {since:{form}}" in inside
+    assert f"may change by time at {due:{form}}" in inside
+    assert f"because no cart activity since {last:{form}}, for 30 minutes; the cart holds 1 item" in inside
+    assert "not in" in paragraphs["repeat_buyer"]
+    assert "because 0 × Order Completed within 365 days" in paragraphs["repeat_buyer"]
+
+
+def test_explain_as_json_agrees_with_itself_and_with_the_words(shop: dict[str, Any]) -> None:
+    """Members, and they alone, have a since; every reason holds as its segment does."""
+    done = segmenter("explain", MARYAM, "--json", **settings_of(shop))
+    assert (done.code, done.err) == (0, "")
+    found = json.loads(done.out)
+    assert MARYAM in done.out
+    assert (found["customer_id"], found["sequence"]) == (MARYAM, 1)
+    assert found["partition"] == partition_of(MARYAM.encode())
+    assert [one["segment"] for one in found["segments"]] == sorted(oracle.conditions_of(oracle.BUILT_IN))
+    words = segmenter("explain", MARYAM, **settings_of(shop)).out
+    for one in found["segments"]:
+        assert one["member"] == one["reason"]["holds"] == ("since" in one)
+        assert f"{one['segment']} ({one['title']}): {'in since' if one['member'] else 'not in'}" in words
+        assert "due_at" not in one or one["due_at"] > found["clock"]
+        assert one.get("since", "") <= found["instant"] <= found["clock"]
+    assert [one["segment"] for one in found["segments"] if one["member"]] == ["abandoned_cart"]
+
+
+def test_explain_of_somebody_unknown(shop: dict[str, Any]) -> None:
+    """Exit 1 and a line that names the customer."""
+    done = segmenter("explain", "ناشناس", **settings_of(shop))
+    assert (done.code, done.out) == (1, "")
+    assert_one_line(done.err)
+    assert "ناشناس" in done.err
+
+
+def test_explain_of_a_state_that_is_not_there(shop: dict[str, Any]) -> None:
+    """Another prefix, other definitions, or no Redis at all: a sentence with the setting to look at."""
+    settings = settings_of(shop)
+    assert_stopped(segmenter("explain", MARYAM, **{**settings, "redis_prefix": "other:"}), "SEGMENTER_REDIS")
+    assert_stopped(segmenter("explain", MARYAM, **settings, definitions=DEMO), "SEGMENTER_DEFINITIONS")
+    assert_stopped(segmenter("explain", MARYAM, **{**settings, "redis": f"redis://{NOBODY}"}), "SEGMENTER_REDIS")
+
+
+@pytest.mark.parametrize("name", ["topics", "publish", "tail", "worker"])
+def test_a_kafka_that_is_not_there(name: str, unreachable: dict[str, subprocess.Popen[bytes]]) -> None:
+    """Exit 75 and one sentence, after trying for a while; not a word in between."""
+    out, err = unreachable[name].communicate(timeout=60)
+    done = Done(unreachable[name].returncode, out.decode(), err.decode())
+    assert_stopped(done, NOBODY, "does not answer", "SEGMENTER_BROKERS")
