@@ -78,8 +78,9 @@ def change(cart: Cart, line: Line) -> None:
 
 def merge(ours: Cart | None, theirs: Cart | None) -> Cart | None:
     """The cart that all events of both would have left."""
-    if ours is None or theirs is None:
-        return ours or theirs
+    if ours is None and theirs is None:
+        return None
+    ours, theirs = ours or Cart(), theirs or Cart()
     bought = max(ours.bought, theirs.bought)
     touched = max(ours.touched, theirs.touched)
     known = {_key(line): line for line in (*ours.lines, *theirs.lines) if line.time > bought}

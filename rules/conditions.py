@@ -123,7 +123,7 @@ class Performed(msgspec.Struct, frozen=True):
         return Reason(
             holding,
             condition="performed",
-            observed=_seen(times, self.within, now),
+            observed=_seen(times, self.within, now, None if self.slot is None else self.count.newest_needed),
             test=self.count.test,
             until=_until(due),
             event=self.events[0] if len(self.events) == 1 else self.events,
@@ -273,6 +273,10 @@ def _until(due: int) -> str | None:
     return format_instant(due) if due else None
 
 
-def _seen(times: Sequence[int], within: int | None, now: int) -> Observed:
-    outside = 0 if within is None else bisect_right(times, now - within)
-    return Observed(count=len(times) - outside, last_at=format_instant(times[-1]) if times else None)
+def _seen(times: Sequence[int], within: int | None, now: int, most: int | None = None) -> Observed:
+    """``most``: beyond so many it is not certain that all were kept."""
+    inside = len(times) - (0 if within is None else bisect_right(times, now - within))
+    last_at = format_instant(times[-1]) if times else None
+    if most is not None and inside > most:
+        return Observed(count=most + 1, or_more=True, last_at=last_at)
+    return Observed(count=inside, last_at=last_at)

@@ -31,6 +31,7 @@ DEPTH_MAX = 20
 ORDERS_MAX = MESSAGES_MAX // 4
 
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _GROUPS: dict[str, Callable[[tuple[Condition, ...]], Condition]] = {"all": AllOf, "any": AnyOf, "not": NoneOf}
 _FORMS = {
     "all": "a list of conditions",
@@ -85,6 +86,7 @@ class _Parser:
     def __init__(self) -> None:
         self.problems: list[str] = []
         self.facts = Facts()
+        self.currency: str | None = None
 
     def problem(self, path: str, text: str) -> Parsed | None:
         """Note what is wrong; gives nothing, so that a caller can return it."""
@@ -121,10 +123,12 @@ class _Parser:
         return parse(path, body)
 
     def _group(self, path: str, kind: str, body: object, depth: int) -> Parsed | None:
-        nodes = [body] if kind == "not" and isinstance(body, dict) else body
+        alone = kind == "not" and isinstance(body, dict)
+        nodes = [body] if alone else body
         if not isinstance(nodes, list) or not nodes:
             return self.problem(path, f"expected {_FORMS[kind]}, at least one")
-        parsed = [self.condition(f"{path}[{at}]", node, depth + 1) for at, node in enumerate(nodes)]
+        paths = [path if alone else f"{path}[{at}]" for at in range(len(nodes))]
+        parsed = [self.condition(where, node, depth + 1) for where, node in zip(paths, nodes, strict=True)]
         done = [member for member in parsed if member is not None]
         if len(done) < len(parsed):
             return None
@@ -138,7 +142,8 @@ class _Parser:
         others = frozenset(form.event) - {ORDER_COMPLETED}
         keep = form.count.newest_needed + 1
         if orders and keep > ORDERS_MAX:
-            return self.problem(f"{path}.count", f"orders are counted up to {ORDERS_MAX - 1}")
+            most = f"at_least goes up to {ORDERS_MAX - 1}, at_most and exactly up to {ORDERS_MAX - 2}"
+            return self.problem(f"{path}.count", f"for orders {most}")
         if orders:
             self.facts.want_orders(form.within)
         slot = self.facts.want_occurrences(others, form.within, keep) if others else None
@@ -180,7 +185,7 @@ class _Parser:
         if form is None or parsed is None:
             return None
         when, canonical = parsed
-        return Segment(key, form.title, when, _digest({"currency": None, "segments": {key: canonical}}))
+        return Segment(key, form.title, when, _digest({"currency": self.currency, "segments": {key: canonical}}))
 
 
 def _say(kind: str, message: str, form: type[BaseModel]) -> str:
@@ -203,6 +208,8 @@ class _Yaml(yaml.SafeLoader):
 def _mapping(loader: _Yaml, node: yaml.MappingNode) -> dict[object, object]:
     keys: set[object] = set()
     for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue  # <<: what it brings may be said again
         key = loader.construct_object(key_node)
         if isinstance(key, (str, int)) and key in keys:
             raise yaml.MarkedYAMLError(problem=f"the key {key} stands twice", problem_mark=key_node.start_mark)
@@ -249,10 +256,11 @@ def _segments(parser: _Parser, document: object) -> Iterable[Segment]:
         parser.problem("", "expected a mapping with version: 1 and segments")
         return
     for key in document:
-        if key not in ("version", "segments"):
-            parser.problem(str(key), "unknown key; known here: version, segments")
-    if document.get("version") != 1:
+        if key not in ("version", "currency", "segments"):
+            parser.problem(str(key), "unknown key; known here: version, currency, segments")
+    if type(document.get("version")) is not int or document["version"] != 1:
         parser.problem("version", f"expected 1, here is {document.get('version')!r}")
+    parser.currency = _currency(parser, document.get("currency"))
     nodes = document.get("segments")
     if not isinstance(nodes, Mapping) or not nodes:
         parser.problem("segments", "expected at least one, such as repeat_buyer: {title: …, when: {…}}")
@@ -264,6 +272,13 @@ def _segments(parser: _Parser, document: object) -> Iterable[Segment]:
         segment = parser.segment(key, node)
         if segment is not None:
             yield segment
+
+
+def _currency(parser: _Parser, given: object) -> str | None:
+    if given is None or (isinstance(given, str) and _CURRENCY.fullmatch(given)):
+        return given
+    parser.problem("currency", f"{given!r} is not a currency; write its ISO 4217 code, such as EUR")
+    return None
 
 
 def built_in(name: str = "segments.yaml") -> Definitions:

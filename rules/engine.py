@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rules.definitions import Definitions
-from rules.events import Event
+from rules.events import WITHOUT_EFFECT, Event
 from rules.profile import Profile
 from rules.standing import Change, Customer
 
 _Plan = tuple[tuple[Callable[[Profile, Event], None], ...], tuple[int, ...]]
-
-# Names by which the field links and groups people; nothing here is decided by them.
-_WITHOUT_EFFECT = frozenset({"alias", "group"})
 
 
 class Engine:
@@ -45,7 +42,7 @@ class Engine:
 
     def apply(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
         """One event: what it and the due times before it changed, in order."""
-        if event.name in _WITHOUT_EFFECT:
+        if event.name in WITHOUT_EFFECT:
             return []
         changes: list[Change] = []
         due = customer.due

@@ -41,6 +41,9 @@ ALIASES = {
     "Completed Order": ORDER_COMPLETED,
 }
 
+# Names by which the field links and groups people; nothing is decided by them.
+WITHOUT_EFFECT = frozenset({"alias", "group"})
+
 # Inputs in the order in which records of one millisecond are read.
 INPUTS = ("profiles", "visits", "carts", "purchases")
 

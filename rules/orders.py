@@ -67,7 +67,7 @@ def _key(message: OrderMessage) -> tuple[int, str]:
 def _bound(messages: list[OrderMessage], window: int | None) -> None:
     if len(messages) > MESSAGES_MAX:
         del messages[: len(messages) - MESSAGES_MAX]
-    if window is not None and messages[0].time < (frontier := messages[-1].time - window - SLACK_MS):
+    if window is not None and messages and messages[0].time < (frontier := messages[-1].time - window - SLACK_MS):
         del messages[: bisect_left(messages, frontier, key=lambda message: message.time)]
 
 

@@ -18,11 +18,13 @@ Instant = Annotated[str, msgspec.Meta(description="RFC 3339, UTC, milliseconds")
 class Observed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What was seen.
 
-    ``count``: orders, events or sessions in the window. ``items``: the quantity in the cart.
+    ``count``: orders, events or sessions in the window; ``or_more``: there may be more of them,
+    which no test asks about and so are not kept. ``items``: the quantity in the cart.
     ``last_at``: the newest of it, also when it has left the window.
     """
 
     count: int | None = None
+    or_more: bool = False
     items: int | float | None = None
     last_at: Instant | None = None
 
@@ -67,18 +69,25 @@ def _cart(reason: Reason) -> str:
     observed, test = reason.observed or Observed(), reason.test or {}
     if not observed.items:
         return "the cart is empty" if observed.last_at else "no open cart"
-    holds = f"the cart holds {observed.items:g} item" + ("" if observed.items == 1 else "s")
+    holds = f"the cart holds {_number(observed.items)} item" + ("" if observed.items == 1 else "s")
     quiet = f"no cart activity since {observed.last_at}"
+    if reason.holds and "idle_for" not in test:
+        return f"{holds}, touched at {observed.last_at}"
     if reason.holds:
-        return f"{quiet}, for {_words(test.get('idle_for'), 'any time')}; {holds}"
+        return f"{quiet}, for {_words(test['idle_for'])}; {holds}"
     if reason.until is not None:
         return f"{holds}, touched at {observed.last_at}, less than {_words(test.get('idle_for'))} ago"
     return f"{quiet}, for {_words(test.get('until'))} or longer; {holds}"
 
 
+def _number(number: float) -> str:
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
 def _performed(reason: Reason) -> str:
     events = (reason.event,) if isinstance(reason.event, str) else reason.event or ()
-    return f"{_count(reason)} × {' or '.join(events)} {_window(reason)} ({_asked(reason)})"
+    more = " or more" if reason.observed and reason.observed.or_more else ""
+    return f"{_count(reason)}{more} × {' or '.join(events)} {_window(reason)} ({_asked(reason)})"
 
 
 def _sessions(reason: Reason) -> str:
@@ -98,11 +107,11 @@ def _asked(reason: Reason) -> str:
     return "asked: " + ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in (reason.test or {}).items())
 
 
-def _words(duration: object, otherwise: str = "") -> str:
+def _words(duration: object) -> str:
     """``30m`` → ``30 minutes``."""
     ms = parse_duration(duration)
     if ms is None:
-        return otherwise
+        return ""
     short = format_duration(ms)
     number = short.rstrip("dhms")
     unit = {"d": "day", "h": "hour", "m": "minute", "s": "second", "ms": "millisecond"}[short[len(number) :]]

@@ -14,10 +14,12 @@ MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
-DURATION_FORM = "a whole number and a unit: 90s, 30m, 24h, 30d"
+DURATION_FORM = "a whole number and a unit: 90s, 30m, 24h, 30d (at most 36500d)"
+DURATION_MAX_MS = 36_500 * DAY_MS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MS
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d+))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
     re.ASCII,
@@ -62,7 +64,8 @@ def _parse_any_instant(text: str) -> int | None:
 
 
 def format_instant(ms: int) -> str:
-    """Milliseconds to ``2026-11-22T10:30:00.000Z``."""
+    """Milliseconds to ``2026-11-22T10:30:00.000Z``; what is beyond the year 9999 as its end."""
+    ms = min(ms, _LAST_MS)
     minute, rest = divmod(ms, MINUTE_MS)
     prefix = _prefixes.get(minute)
     if prefix is None:
@@ -77,7 +80,8 @@ def format_instant(ms: int) -> str:
 def parse_duration(text: object) -> int | None:
     """``30m`` to milliseconds; ``None`` when it is not a duration (see `DURATION_FORM`)."""
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
-    return int(match[1]) * _UNITS_MS[match[2]] if match else None
+    ms = int(match[1]) * _UNITS_MS[match[2]] if match else None
+    return None if ms is None or ms > DURATION_MAX_MS else ms
 
 
 def format_duration(ms: int) -> str:

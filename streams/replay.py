@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator
 
 from rules.engine import Engine
-from rules.events import INPUTS, Event, input_of
+from rules.events import INPUTS, WITHOUT_EFFECT, Event, input_of
 from rules.standing import Change, Customer
 from streams.wire.decode import Rejected, decode_line
 
@@ -54,7 +54,8 @@ class Replay:
 
     def run(self, events: Iterable[Event], until: int | None = None) -> Iterator[Change]:
         """The changes, as they are decided; ``until`` (ms) defaults to the latest event's time."""
-        kept = (event for event in events if until is None or event.time <= until)
+        acting = (event for event in events if event.name not in WITHOUT_EFFECT)
+        kept = (event for event in acting if until is None or event.time <= until)
         for event in in_reading_order(kept):
             self.last = max(self.last, event.time)
             customer = self.customers.get(event.customer)

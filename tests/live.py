@@ -42,14 +42,14 @@ def real_events() -> list[dict[str, Any]]:
         return list(rees46.events(lines))
 
 
-def another_night(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The same again with other customers, ids and orders, a day later."""
+def another_night(events: Sequence[Mapping[str, Any]], night: int) -> list[dict[str, Any]]:
+    """The same again with other customers, days later; ``night`` is the day of that October."""
     later = []
     for event in events:
         copy = json.loads(json.dumps(event))
-        copy["messageId"] += "-2"
-        copy["userId"] += "-2"
-        copy["timestamp"] = copy["timestamp"].replace("2019-10-01", "2019-10-02")
+        copy["messageId"] += f"-{night}"
+        copy["userId"] += f"-{night}"
+        copy["timestamp"] = copy["timestamp"].replace("2019-10-01", f"2019-10-{night:02d}")
         later.append(copy)
     return later
 

@@ -2,6 +2,8 @@
 
 Its one rule: every decision is computed afresh from all that is known of the customer at that moment;
 nothing but the last answer is carried on. Slow and obvious on purpose, and no code shared with the product.
+
+Long because it is one reading of the contract, top to bottom, that shares nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,9 +47,7 @@ BUILT_IN: Json = {
         "abandoned_cart": {"when": {"cart": {"idle_for": "30m", "until": "30d"}}},
         "recently_purchased": {"when": {"performed": {"event": COMPLETED, "within": "30d"}}},
         "returning_visitor": {"when": {"sessions": {"count": {"at_least": 2}, "within": "30d"}}},
-        "repeat_buyer": {
-            "when": {"performed": {"event": COMPLETED, "count": {"at_least": 2}, "within": "365d"}}
-        },
+        "repeat_buyer": {"when": {"performed": {"event": COMPLETED, "count": {"at_least": 2}, "within": "365d"}}},
     },
 }
 
@@ -342,9 +342,7 @@ def cart(form: object, history: History) -> bool:
         return False
     quiet = history.now - touches[-1].time
     idle_for, until = mapping(form).get("idle_for"), mapping(form).get("until")
-    return (idle_for is None or quiet >= duration_ms(idle_for)) and (
-        until is None or quiet < duration_ms(until)
-    )
+    return (idle_for is None or quiet >= duration_ms(idle_for)) and (until is None or quiet < duration_ms(until))
 
 
 CONDITIONS: dict[str, Callable[[object, History], bool]] = {

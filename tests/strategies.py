@@ -4,6 +4,8 @@ Its one rule: every choice goes through a `Pick`, so that Hypothesis and a plain
 the same world. A history has a scene: how many customers, what they mostly do, and a few durations. Each
 event lies nothing, one of them, or a bound of the product after an earlier one, give or take a millisecond;
 definitions of the same scene use the same durations.
+
+Long because histories and definitions are drawn from one scene.
 """
 
 import random

@@ -136,7 +136,7 @@ def test_wrong_arguments(arguments: str, named: str) -> None:
         ("explain u1", "redis", "127.0.0.1"),
     ],
 )
-def test_a_wrong_setting_is_named(arguments: str, name: str, value: str) -> None:
+def test_a_wrong_setting_is_named(arguments: str, name: str, value: Any) -> None:
     """Exit 2 and one line with the variable as it is written in the environment, and its value."""
     done = segmenter(*arguments.split(), **{name: value})
     assert (done.code, done.out) == (2, ""), done.err
@@ -452,7 +452,7 @@ def test_publish_sends_each_event_to_its_topic(tansu: Tansu, tmp_path: Path) -> 
     """Bad lines are named by number and the rest is sent: key, bytes and partition as they should be; exit 1."""
     settings = on_tansu(tansu, "sent-")
     segmenter("topics", "create", **settings)
-    sent = {
+    sent: dict[str, list[dict[str, Any]]] = {
         "profiles": [{"type": "identify", "traits": {"age": 3}}, {"type": "alias", "previousId": "a"}],
         "visits": [{"type": "page"}, {"type": "screen"}, {"type": "track", "event": "Webinar Registered"}],
         "carts": [{"type": "track", "event": "Added Product"}, {"type": "track", "event": "Cart Viewed"}],
@@ -528,7 +528,7 @@ def a_quiet_cart(customer: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def shop(tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def shop(tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Settings of a shop in which a worker has decided two quiet carts and one order, and has ended."""
     settings = on_tansu(tansu, "shop-", redis=redis_server.url, redis_prefix="shop:", group="shop", session_timeout_s=2)
     assert segmenter("topics", "create", **settings).code == 0
@@ -539,7 +539,7 @@ def shop(tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFac
     with Worker(settings, log=tmp_path_factory.mktemp("shop") / "log"):
         tailed = segmenter("tail", "--from-beginning", "--count", "3", **settings)
     assert tailed.code == 0
-    yield {**settings, "tailed": tailed.out}
+    return {**settings, "tailed": tailed.out}
 
 
 def settings_of(shop: Mapping[str, Any]) -> dict[str, Any]:

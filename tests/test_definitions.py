@@ -66,7 +66,7 @@ WRONG: list[tuple[str, object, str, str]] = [
     ("another version", with_when(CART) | {"version": 2}, "version", "expected 1, here is 2"),
     ("a version in quotes", with_when(CART) | {"version": "1"}, "version", "expected 1, here is '1'"),
     ("a version that is no number", with_when(CART) | {"version": True}, "version", "expected 1, here is True"),
-    ("an unknown key", with_when(CART) | {"segment": {}}, "segment", "known here: version, segments"),
+    ("an unknown key", with_when(CART) | {"segment": {}}, "segment", "known here: version, currency, segments"),
     ("no segments", {"version": 1}, "segments", "expected at least one, such as repeat_buyer"),
     ("an empty list of segments", {"version": 1, "segments": []}, "segments", "expected at least one"),
     ("a key in capitals", {"version": 1, "segments": {"VIP": {}}}, "segments.VIP", "lower-case letters, digits and _"),
@@ -106,7 +106,7 @@ WRONG: list[tuple[str, object, str, str]] = [
     ("exactly and more", performed(count={"exactly": 1, "at_least": 1}), PERFORMED_COUNT, "exactly stands alone"),
     ("an empty range", performed(count={"at_least": 3, "at_most": 2}), PERFORMED_COUNT, "no count is at least 3"),
     ("every count", performed(count={"at_least": 0}), PERFORMED_COUNT, "write at_least: 1 or more"),
-    ("64 orders", performed(event="Order Completed", count=64), PERFORMED_COUNT, "orders are counted up to"),
+    ("64 orders", performed(event="Order Completed", count=64), PERFORMED_COUNT, "at_most and exactly up to 62"),
     ("an empty span", with_when({"cart": {"idle_for": "30m", "until": "30m"}}), f"{WHEN}.cart.until", "longer than"),
     ("a stage", with_when({"cart": {"stages": "checkout"}}), f"{WHEN}.cart.stages", "known here: idle_for, until"),
     ("sessions without a window", with_when({"sessions": {"count": 2}}), f"{SESSIONS}.within", "expected {count"),
@@ -436,3 +436,12 @@ def test_windows_may_be_named_by_any_unit() -> None:
     for text, ms in (("1ms", 1), ("90s", 90_000), ("30m", 30 * MINUTE_MS), ("24h", DAY_MS), ("365d", 365 * DAY_MS)):
         (segment,) = build(performed(within=text), FILE).segments
         assert getattr(segment.when, "within") == ms  # noqa: B009 - mypy knows only the protocol
+
+
+def test_currency_is_a_code_and_decides() -> None:
+    """A top-level currency is part of what decides; a wrong one is refused with the right form."""
+    plain, with_currency = with_when(CART), with_when(CART) | {"currency": "EUR"}
+    assert build(plain, "f").fingerprint != build(with_currency, "f").fingerprint
+    (problem,) = problems(with_when(CART) | {"currency": "euro"})
+    assert problem.startswith("currency: ")
+    assert "such as EUR" in problem

@@ -56,9 +56,7 @@ def digest(found: list[Record]) -> str:
 
 def test_what_a_seed_means_is_fixed() -> None:
     """A change here is another load: numbers measured before it no longer compare."""
-    assert {
-        profile: digest(list(records(10_000, 2_000, seed=1, profile=profile))) for profile in PROFILES
-    } == {
+    assert {profile: digest(list(records(10_000, 2_000, seed=1, profile=profile))) for profile in PROFILES} == {
         "change-heavy": "165aa0882d95163e",
         "session-like": "902cda3fd0441e74",
     }
@@ -70,9 +68,7 @@ def test_the_arguments_decide(profile: str, found: list[Record]) -> None:
     assert digest(list(records(20_000, 4_000, seed=8, profile=profile))) != digest(found)
 
 
-def test_a_slice_of_encoding_is_invisible(
-    profile: str, found: list[Record], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slice_of_encoding_is_invisible(profile: str, found: list[Record], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate, "SLICE", 999)
     assert list(records(20_000, 4_000, seed=7, profile=profile)) == found
 
@@ -149,9 +145,7 @@ def test_size(found: list[Record]) -> None:
     assert max(sizes) <= 900
 
 
-@pytest.mark.parametrize(
-    ("profile", "least", "most"), [("change-heavy", 0.37, 0.45), ("session-like", 0.145, 0.185)]
-)
+@pytest.mark.parametrize(("profile", "least", "most"), [("change-heavy", 0.37, 0.45), ("session-like", 0.145, 0.185)])
 def test_changes_per_event(profile: str, least: float, most: float) -> None:
     """At 5 events per customer in a week, the built-in segments change as often as the profile says."""
     events = [json.loads(value) for _, _, value, _ in records(5_000, 1_000, seed=3, profile=profile)]

@@ -124,19 +124,20 @@ def test_kill_9_while_a_backlog_drains(parts: dict[str, Any], history: list[dict
     seed = 20191001
     rng = random.Random(seed)
     print(f"seed {seed}")  # noqa: T201  # pytest shows it with a failure
-    history = history + live.another_night(history)  # long enough to die in, on a fast machine too
+    nights = [event for night in (2, 3, 4) for event in live.another_night(history, night)]
+    history = history + nights  # long enough to die in, on a fast machine too
     live.publish(parts["brokers"], history)
     wanted = expected(history)
     deaths: Counter[str] = Counter()
-    plan = [*PHASES * 3, "anywhere", "anywhere", *PHASES[1:]]
+    plan = [*PHASES * 7, *["anywhere"] * 4]
     rng.shuffle(plan)
-    slow = {**parts, "batch_max": 1, "in_hand_max": 20}
+    slow = {**parts, "batch_max": 1, "in_hand_max": 1}
     workers = [Mortal(slow, rng, deaths) for _ in range(2)]
     began = time.monotonic()
     try:
         for mortal in workers:
             mortal.live_on(plan.pop())
-        while plan or sum(deaths.values()) < 13:
+        while plan or sum(deaths.values()) < 25:
             for mortal in workers:
                 if mortal.died():
                     mortal.live_on(plan.pop() if plan else None)

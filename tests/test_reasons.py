@@ -234,3 +234,17 @@ def test_a_reason_is_the_same_after_the_wire() -> None:
             assert msgspec.json.decode(text, type=Reason) == change.reason
             assert b"null" not in text
             assert b"not_" not in text
+
+
+def test_count_says_or_more_where_not_all_is_kept() -> None:
+    """Ten page views under a test for one: two or more, whatever other segments keep."""
+    when = {"performed": {"event": "page", "count": {"at_least": 1}}}
+    definitions = build({"version": 1, "segments": {"seen": {"title": "Seen", "when": when}}}, "f")
+    engine = Engine(definitions)
+    customer = engine.new()
+    for at in range(10):
+        engine.apply("u", customer, Event("u", "page", 1_000_000_000_000 + at, f"m{at}"))
+    reason = definitions.segments[0].when.reason(customer.profile, customer.instant)
+    assert reason.observed is not None
+    assert (reason.observed.count, reason.observed.or_more) == (2, True)
+    assert sentence(reason) == "2 or more × page ever (asked: at least 1)"

@@ -181,9 +181,7 @@ def test_shift_moves_every_time_alike() -> None:
     lines = (line("view"), line("purchase", 1))
     moved = told(*lines, shift_ms=86_400_001)
     assert [event["timestamp"] for event in moved] == ["2019-10-02T00:00:00.001Z", "2019-10-02T00:00:01.001Z"]
-    assert [event | {"timestamp": ""} for event in moved] == [
-        event | {"timestamp": ""} for event in told(*lines)
-    ]
+    assert [event | {"timestamp": ""} for event in moved] == [event | {"timestamp": ""} for event in told(*lines)]
     assert told(line("view"), shift_ms=-1)[0]["timestamp"] == "2019-09-30T23:59:59.999Z"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -49,7 +49,7 @@ _WHOLE_CART = frozenset({CART_VIEWED, CHECKOUT_STARTED})
 
 _envelope = msgspec.json.Decoder(Envelope)
 _products = msgspec.json.Decoder(list[Product] | None)
-_anything = msgspec.json.Decoder()
+_WRONG: Any = object()
 
 
 class Rejected(Exception):
@@ -98,15 +98,25 @@ def _fields(value: bytes) -> Envelope:
 def _loose(value: bytes) -> Envelope:
     """The same fields unchecked, so that the first wrong one in the order of `REASONS` is named."""
     try:
-        document = _anything.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        msgspec.json.decode(value, type=msgspec.Raw)  # JSON at all? What is not used is not looked into
+        document = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        raise Rejected("not_object") from None
+    except (msgspec.DecodeError, RecursionError):
         raise Rejected("not_json") from None
-    if not isinstance(document, dict):
-        raise Rejected("not_object")
     fields = Envelope()
-    for name in ("type", "messageId", "timestamp", "event", "userId", "anonymousId", "properties"):
-        setattr(fields, name, document.get(name))
+    for name in ("type", "messageId", "timestamp", "event", "userId", "anonymousId"):
+        setattr(fields, name, _field(document.get(name, NOTHING), str | None))
+    fields.properties = _field(document.get("properties", NOTHING), Properties | None)
     return fields
+
+
+def _field(raw: msgspec.Raw, right: Any) -> Any:
+    """The value if it is of the right type, else something that is of none."""
+    try:
+        return msgspec.json.decode(raw, type=right)
+    except (msgspec.DecodeError, RecursionError):
+        return _WRONG
 
 
 def _customer(user: object, anonymous: object) -> str:
@@ -155,22 +165,14 @@ def _event(customer: str, name: str, time: int, fields: Envelope, origin: Origin
     message_id = fields.messageId
     if len(message_id) > MESSAGE_ID_MAX_CHARS:
         message_id = short_id(message_id)
-    properties: object = fields.properties
-    if not isinstance(properties, Properties | None):
-        properties = _reread(properties)
+    properties = fields.properties
+    if properties is _WRONG:
+        raise Rejected("bad_value")
     if name not in SHOP_NAMES:
         return Event(customer, name, time, message_id, origin=origin)
     try:
         return _shop_event(customer, name, time, message_id, properties or Properties(), origin)
     except (ValueError, msgspec.DecodeError, RecursionError):
-        raise Rejected("bad_value") from None
-
-
-def _reread(properties: object) -> Properties | None:
-    """Properties of a message in which some other field was not as it should."""
-    try:
-        return msgspec.json.decode(msgspec.json.encode(properties), type=Properties | None)
-    except (msgspec.DecodeError, RecursionError):
         raise Rejected("bad_value") from None
 
 

@@ -6,7 +6,6 @@ The one rule: nothing passes through a float; what cannot be read exactly raises
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
 import msgspec
 
@@ -15,9 +14,10 @@ from rules.profile import short_id
 MICRO = 1_000_000
 LIMIT = 10**12
 
-_NUMBER = re.compile(rb"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(rb"(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?")
 _INTEGER = re.compile(rb"-?(?:0|[1-9]\d*)")
-_DIGITS_MAX = 400
+_CHARACTERS_MAX = 400
+_SHIFT_MAX = 500  # beyond it a number of so many characters is 0 or too large
 _text = msgspec.json.Decoder(str)
 
 
@@ -27,15 +27,22 @@ def amount(raw: msgspec.Raw) -> int | None:
     if text == b"null":
         return None
     if text[:1] == b'"':
-        text = text[1:-1]
-    if text.isdigit() and len(text) < 13 and (text[0] != 48 or len(text) == 1):
+        text = _text.decode(raw).encode() if b"\\" in text else text[1:-1]
+    if text.isdigit() and len(text) < 13 and (text[0] != ord("0") or len(text) == 1):
         return int(text) * MICRO
-    if len(text) > _DIGITS_MAX or not _NUMBER.fullmatch(text):
+    if len(text) > _CHARACTERS_MAX or (match := _NUMBER.fullmatch(text)) is None:
         raise ValueError("not a number")
-    number = Decimal(text.decode())
-    if number < 0 or number >= LIMIT:
+    sign, whole, fraction, exponent = match.groups(b"")
+    digits = int(whole + fraction)
+    if not digits:
+        return 0
+    shift = int(exponent or 0) - len(fraction) + 6
+    if sign or shift > _SHIFT_MAX:
         raise ValueError("negative, or 10¹² or more")
-    return int(number.scaleb(6)) if number.adjusted() > -7 else 0
+    micro = digits * 10**shift if shift >= 0 else digits // 10 ** min(-shift, _SHIFT_MAX)
+    if micro >= LIMIT * MICRO:
+        raise ValueError("10¹² or more")
+    return micro
 
 
 def identity(raw: msgspec.Raw) -> str | None:

@@ -1,0 +1,579 @@
+"""What cannot go on safely stops: exit code 75 and one sentence that says what to do.
+
+The one rule: the sentence is judged by the remedy that it names, and where it can be, the remedy is tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
+
+from local import Kafka, Redis, Tansu
+from streams import failpoints, topics, watchdog
+from streams.settings import Settings
+from streams.watchdog import FetchWatchdog, LoopWatchdog, Reading
+from tests import live, oracle
+from tests.oracle import OracleChange, milliseconds
+from workers import Worker
+
+DEMO = Path(__file__).parent.parent / "rules" / "demo.yaml"
+YEAR_MS = 365 * 86_400_000
+REDIS_GONE_S = 15.0  # the client tries five times, over about three seconds
+STOP_S = 20.0
+_numbers = count(1)
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> None:
+    """Wait for what another process does in its own time."""
+    until = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < until, "it did not come true in time"
+        time.sleep(0.05)
+
+
+def sentence(worker: Worker, within_s: float = STOP_S) -> str:
+    """The one sentence with which the worker stopped for safety; no traceback beside it."""
+    eventually(lambda: worker.exit_code is not None, within_s)
+    assert worker.exit_code == 75, worker.tail()
+    log = worker.log.read_text()
+    assert "Traceback" not in log
+    (said,) = [line.partition("segmenter stopped: ")[2] for line in log.splitlines() if "segmenter stopped: " in line]
+    return said
+
+
+def refused(settings: Mapping[str, object], folder: Path, *arguments: str) -> str:
+    """The sentence with which a worker of these settings does not even begin."""
+    with worker(settings, folder, *arguments) as begun:
+        return sentence(begun)
+
+
+def worker(settings: Mapping[str, object], folder: Path, *arguments: str) -> Worker:
+    return Worker(settings, *arguments, log=folder / f"worker-{next(_numbers)}.log")
+
+
+def told(records: list[Any]) -> list[OracleChange]:
+    """Segment changes as the oracle writes them, repeats dropped by their ids."""
+    bodies = {body["change_id"]: body for body in (json.loads(record.value) for record in records)}
+    return [
+        OracleChange(
+            body["customer_id"], body["segment"], body["change"], milliseconds(body["occurred_at"]), body["late"]
+        )
+        for body in bodies.values()
+    ]
+
+
+class Shop:
+    """Topics on a broker, keys in a Redis, and what stands in them; one partition unless told otherwise."""
+
+    def __init__(self, broker: Tansu | Kafka, redis_server: Redis, name: str, **more: object) -> None:
+        self.settings: dict[str, Any] = {
+            "brokers": broker.address,
+            "broker": "kafka" if isinstance(broker, Kafka) else "tansu",
+            "redis": redis_server.url,
+            "partitions": 1,
+            "session_timeout_s": 2,
+            "topic_prefix": f"{name}-",
+            "group": name,
+            "redis_prefix": f"{name}:",
+            **more,
+        }
+        self.prefix = f"{name}-"
+        self._redis = redis.Redis.from_url(redis_server.url)
+        topics.create(Settings(**self.settings))
+
+    def publish(self, topic: str, *values: bytes) -> None:
+        """Records of one customer, as they are."""
+        producer: Any = KafkaProducer(bootstrap_servers=self.settings["brokers"], enable_idempotence=False)
+        for value in values:
+            producer.send(self.prefix + topic, key=b"u1", value=value, partition=0)
+        producer.flush()
+        producer.close()
+
+    def position(self, topic: str, partition: int = 0) -> int:
+        """The next record to apply, as saved."""
+        key = f"{self.settings['redis_prefix']}{{p{partition}}}:meta"
+        return int(self._redis.hget(key, f"position:{self.prefix}{topic}") or 0)  # type: ignore[arg-type]  # not async
+
+    def committed(self, topic: str) -> int | None:
+        """What Kafka says that the group has read of partition 0."""
+        consumer: Any = KafkaConsumer(
+            bootstrap_servers=self.settings["brokers"], group_id=self.settings["group"], enable_auto_commit=False
+        )
+        found: int | None = consumer.committed(TopicPartition(self.prefix + topic, 0))
+        consumer.close()
+        return found
+
+    def read(self, topic: str, number: int, within_s: float = 20.0) -> list[Any]:
+        """So many records of a topic, from its beginning."""
+        consumer: Any = KafkaConsumer(bootstrap_servers=self.settings["brokers"])
+        places = [TopicPartition(self.prefix + topic, at) for at in range(self.settings["partitions"])]
+        consumer.assign(places)
+        consumer.seek_to_beginning(*places)
+        records: list[Any] = []
+        until = time.monotonic() + within_s
+        while len(records) < number and time.monotonic() < until:
+            for found in consumer.poll(timeout_ms=100).values():
+                records += found
+        consumer.close()
+        return records
+
+
+def order() -> bytes:
+    """An order of now, another one each time."""
+    return _event("Order Completed", order_id=f"o{next(_numbers)}")
+
+
+def cart() -> bytes:
+    return _event("Product Added", product_id="p1")
+
+
+def _event(name: str, **properties: object) -> bytes:
+    told = {"type": "track", "event": name, "messageId": f"m{next(_numbers)}", "userId": "u1"}
+    return json.dumps({**told, "timestamp": datetime.now(UTC).isoformat(), "properties": properties}).encode()
+
+
+# --- what does not fit to the stored state -----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ran(tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A shop whose worker has applied, saved, published and committed two orders, and has ended."""
+    shop = Shop(tansu, redis_server, "ran")
+    shop.publish("purchases", order(), order())
+    with worker(shop.settings, tmp_path_factory.mktemp("ran")):
+        eventually(lambda: shop.committed("purchases") == 2)
+    assert len(shop.read("segment-changes", 2)) == 2
+    return shop
+
+
+def test_other_definitions(ran: Shop, tmp_path: Path) -> None:
+    """Customers decided under one file are not gone on with under another; the former file still works."""
+    said = refused({**ran.settings, "definitions": DEMO}, tmp_path)
+    assert said.startswith("definitions stored ")
+    assert "go back to the former file" in said
+    assert "fresh Redis and `segmenter worker --rebuild`" in said
+    with worker(ran.settings, tmp_path) as former:
+        former.wait_ready()
+        assert former.exit_code is None
+    assert len(ran.read("segment-changes", 3, within_s=1)) == 2
+
+
+def test_another_group(ran: Shop, tmp_path: Path) -> None:
+    """A second group on the same keys would apply everything once more."""
+    said = refused({**ran.settings, "group": "other"}, tmp_path)
+    assert said.startswith("group stored 'ran', here 'other'")
+    assert "set SEGMENTER_GROUP back or use a fresh Redis" in said
+
+
+def test_another_number_of_partitions(ran: Shop, tmp_path: Path) -> None:
+    """With more partitions customers stand elsewhere than their state."""
+    settings = {**ran.settings, "topic_prefix": "more-", "partitions": 2}
+    topics.create(Settings(**settings))
+    said = refused(settings, tmp_path)
+    assert said.startswith("partitions stored 1, here 2")
+    assert "fresh Redis and `segmenter worker --rebuild`" in said
+
+
+@pytest.mark.kafka
+def test_another_cluster(ran: Shop, kafka: Kafka, tmp_path: Path) -> None:
+    """Positions of one cluster mean nothing on another."""
+    settings = {**ran.settings, "brokers": kafka.address, "broker": "kafka"}
+    topics.create(Settings(**settings))
+    said = refused(settings, tmp_path)
+    assert said.startswith("cluster stored ")
+    assert "SEGMENTER_REDIS" in said
+
+
+def test_an_empty_redis_beside_committed_offsets(ran: Shop, tmp_path: Path) -> None:
+    """It stops, and `worker --rebuild` then reads from the earliest offset: the same changes, the same ids."""
+    emptied = {**ran.settings, "redis_prefix": "emptied:"}
+    said = refused(emptied, tmp_path)
+    assert said.startswith("Redis holds nothing of partition 0 but the group has read it")
+    assert "bring the Redis data back" in said
+    assert "`segmenter worker --rebuild`" in said
+    before = ran.read("segment-changes", 2)
+    with worker(emptied, tmp_path, "--rebuild"):
+        after = ran.read("segment-changes", 4)
+    again = [json.loads(record.value) for record in after[len(before) :]]
+    assert [one["change_id"] for one in again] == [json.loads(record.value)["change_id"] for record in before]
+
+
+def test_an_orderly_end_leaves_its_positions_committed(tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
+    """However short the run: lag monitors see what was applied, and an emptied Redis is noticed."""
+    shop = Shop(tansu, redis_server, "brief")
+    shop.publish("purchases", order())
+    with worker(shop.settings, tmp_path) as brief:
+        eventually(lambda: shop.position("purchases") == 1)
+        assert brief.stop() == 0
+    assert shop.committed("purchases") == 1
+
+
+# --- what is wrong with Redis ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_a_redis_that_may_evict(policy: str, tansu: Tansu, tmp_path: Path) -> None:
+    """Whatever it would evict, a customer may be lost."""
+    with Redis(options={"maxmemory-policy": policy}) as evicting:
+        said = refused(Shop(tansu, evicting, policy).settings, tmp_path)
+    assert policy in said
+    assert "set maxmemory-policy noeviction" in said
+
+
+def test_redis_dies_under_the_worker_and_comes_back(tansu: Tansu, tmp_path: Path) -> None:
+    """It stops soon, does not begin without Redis, and goes on once the data are back: as the oracle says."""
+    history = live.real_events()[:6_000]
+    wanted = oracle.changes(history, oracle.BUILT_IN, oracle.latest(history) + YEAR_MS)
+    with Redis(aof=True) as mortal:
+        shop = Shop(tansu, mortal, "mortal", partitions=live.PARTITIONS, batch_max=10)
+        names = {name: shop.prefix + topic for name, topic in live.TOPICS.items()}
+        live.publish(shop.settings["brokers"], history, names)
+
+        def applied() -> int:
+            """Records applied, of all inputs and partitions."""
+            inputs = set(live.TOPICS.values())
+            return sum(shop.position(topic, at) for topic in inputs for at in range(live.PARTITIONS))
+
+        with worker(shop.settings, tmp_path) as first:
+            eventually(lambda: applied() > 300)
+            mortal.kill9()
+            said = sentence(first, REDIS_GONE_S)
+        assert "Redis failed" in said
+        assert "when it is back, start the worker again" in said
+        assert "see that Redis and Kafka can be reached" in refused(shop.settings, tmp_path)
+        mortal.start()
+        assert applied() < len(history)
+        with worker(shop.settings, tmp_path) as second:
+            found = shop.read("segment-changes", len(wanted))
+            assert second.exit_code is None
+    assert not any(change.late for change in told(found))
+    assert live.per_customer(told(found)) == live.per_customer(wanted)
+
+
+# --- what is wrong with the topics -------------------------------------------------------------
+
+
+def test_missing_topics(tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
+    """Named, with the command that creates them."""
+    settings = {"brokers": tansu.address, "broker": "tansu", "redis": redis_server.url, "topic_prefix": "none-"}
+    said = refused(settings, tmp_path)
+    for name in (*topics.INPUTS, *topics.OUTPUTS):
+        assert f"none-{name}" in said
+    assert "run `segmenter topics create`" in said
+
+
+@pytest.mark.parametrize("name", ["visits", "dead-letters"])
+def test_differing_partition_counts(name: str, tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
+    """An input or an output that has one more: a shard would have no place in it, or no owner."""
+    prefix = f"differing-{name}-"
+    create(tansu, prefix + name, 3)
+    settings = {"brokers": tansu.address, "broker": "tansu", "redis": redis_server.url, "topic_prefix": prefix}
+    topics.create(Settings(**settings, partitions=2))
+    said = refused(settings, tmp_path)
+    assert f"{name} 3" in said
+    assert "carts 2" in said
+    assert "they need the same" in said
+
+
+def create(server: Tansu | Kafka, topic: str, partitions: int = 1) -> None:
+    with administrator(server) as admin:
+        admin.create_topics([NewTopic(topic, partitions, 1)])
+
+
+class administrator:  # noqa: N801  # read as a verb: with administrator(…)
+    """Kafka's admin client, closed at the end."""
+
+    def __init__(self, server: Tansu | Kafka) -> None:
+        self._client: Any = KafkaAdminClient(bootstrap_servers=server.address)
+
+    def __enter__(self) -> Any:
+        return self._client
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+
+def delete_records(kafka: Kafka, shop: Shop, topic: str, before: int) -> None:
+    """What retention does."""
+    with administrator(kafka) as admin:
+        admin.delete_records({TopicPartition(shop.prefix + topic, 0): before})
+
+
+def create_anew(kafka: Kafka, shop: Shop, topic: str) -> None:
+    """Delete a topic and create it, as soon as Kafka allows."""
+    with administrator(kafka) as admin:
+        admin.delete_topics([shop.prefix + topic])
+        eventually(lambda: shop.prefix + topic not in admin.list_topics())
+    create(kafka, shop.prefix + topic)
+
+
+@pytest.fixture
+def read_once(request: pytest.FixtureRequest, kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Shop]:
+    """A shop on real Kafka whose worker has applied five cart events, and has ended."""
+    shop = Shop(kafka, redis_server, request.node.name)
+    shop.publish("carts", *(cart() for _ in range(5)))
+    with worker(shop.settings, tmp_path):
+        eventually(lambda: shop.position("carts") == 5)
+    yield shop
+
+
+@pytest.mark.kafka
+def test_retention_has_passed_the_position(read_once: Shop, kafka: Kafka, tmp_path: Path) -> None:
+    """Records are gone before they were read; a rebuild goes on with what is left."""
+    shop = read_once
+    shop.publish("carts", *(cart() for _ in range(5)))
+    delete_records(kafka, shop, "carts", 8)
+    said = refused(shop.settings, tmp_path)
+    assert said.startswith(f"{shop.prefix}carts-0: records 5 to 7 are gone before they were read")
+    assert "fresh Redis and `segmenter worker --rebuild`" in said
+    assert "longer retention" in said
+    shop.settings["redis_prefix"] = "after-retention:"
+    with worker(shop.settings, tmp_path, "--rebuild"):
+        eventually(lambda: shop.position("carts") == 10)
+
+
+@pytest.mark.kafka
+def test_retention_up_to_the_position_loses_nothing(read_once: Shop, kafka: Kafka, tmp_path: Path) -> None:
+    """The boundary: everything deleted was applied, so the worker goes on."""
+    delete_records(kafka, read_once, "carts", 5)
+    read_once.publish("carts", cart())
+    with worker(read_once.settings, tmp_path) as on:
+        eventually(lambda: read_once.position("carts") == 6)
+        assert on.exit_code is None
+
+
+@pytest.mark.kafka
+def test_an_input_was_created_anew(read_once: Shop, kafka: Kafka, tmp_path: Path) -> None:
+    """The position is beyond the end: what comes now would be taken for known."""
+    shop = read_once
+    create_anew(kafka, shop, "carts")
+    shop.publish("carts", cart())
+    said = refused(shop.settings, tmp_path)
+    assert said.startswith(f"{shop.prefix}carts-0 ends at 1 but 5 were read; the topic was created anew")
+    assert "fresh Redis and `segmenter worker --rebuild`" in said
+
+
+@pytest.fixture
+def frozen(request: pytest.FixtureRequest, kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Frozen]:
+    """A worker on real Kafka that has applied five cart events, and is held still."""
+    shop = Shop(kafka, redis_server, request.node.name, unread_s=2)
+    shop.publish("carts", *(cart() for _ in range(5)))
+    with worker(shop.settings, tmp_path) as held:
+        eventually(lambda: shop.position("carts") == 5)
+        os.kill(held.pid, signal.SIGSTOP)
+        try:
+            yield Frozen(shop, held)
+        finally:
+            os.kill(held.pid, signal.SIGCONT)
+
+
+class Frozen:
+    """A worker that is held still, to change the world under it."""
+
+    def __init__(self, shop: Shop, held: Worker) -> None:
+        self.shop, self._held = shop, held
+
+    def thaw(self) -> str:
+        """Let it go on; the sentence with which it stops."""
+        os.kill(self._held.pid, signal.SIGCONT)
+        return sentence(self._held, within_s=10)
+
+
+@pytest.mark.kafka
+def test_retention_passes_the_position_of_a_running_worker(frozen: Frozen, kafka: Kafka) -> None:
+    """It stops as it would at a start, instead of asking for what is gone for ever."""
+    frozen.shop.publish("carts", *(cart() for _ in range(5)))
+    delete_records(kafka, frozen.shop, "carts", 8)
+    said = frozen.thaw()
+    assert f"{frozen.shop.prefix}carts-0" in said
+
+
+@pytest.mark.kafka
+def test_an_input_is_created_anew_under_a_running_worker(frozen: Frozen, kafka: Kafka) -> None:
+    """It stops as it would at a start, instead of skipping as many records as it had read before."""
+    create_anew(kafka, frozen.shop, "carts")
+    frozen.shop.publish("carts", cart())
+    said = frozen.thaw()
+    assert f"{frozen.shop.prefix}carts" in said
+
+
+# --- too many dead letters ---------------------------------------------------------------------
+
+
+def test_more_dead_letters_than_the_ceiling(tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
+    """Half of the last twenty is not yet too much; one more stops, what was good before it counts,
+    and with a higher share the same records are gone on with."""
+    shop = Shop(tansu, redis_server, "ceiling", dead_letter_window=20)
+    shop.publish("purchases", *(order() for _ in range(10)))
+    with worker(shop.settings, tmp_path) as strict:
+        eventually(lambda: shop.position("purchases") == 10)
+        shop.publish("purchases", *[b"{"] * 10)
+        assert len(shop.read("dead-letters", 10)) == 10
+        assert strict.exit_code is None
+        shop.publish("purchases", b"{")
+        said = sentence(strict)
+    assert said.startswith("11 of the last 20 records of partition 0 are dead letters")
+    assert "SEGMENTER_DEAD_LETTER_SHARE" in said
+    changes = [json.loads(record.value) for record in shop.read("segment-changes", 2)]
+    assert {one["segment"] for one in changes} == {"recently_purchased", "repeat_buyer"}
+    with worker({**shop.settings, "dead_letter_share": 1}, tmp_path) as lenient:
+        shop.publish("purchases", *[b"{"] * 30)
+        assert len(shop.read("dead-letters", 41)) == 41
+        assert lenient.exit_code is None
+
+
+# --- watchdogs and fail points -----------------------------------------------------------------
+
+
+class Stops:
+    """Stands in for `stop`: keeps the sentences."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.came = threading.Event()
+
+    def __call__(self, said: str) -> None:
+        self.said.append(said)
+        self.came.set()
+
+
+class Clock:
+    """Stands in for the module `time` of the watchdogs."""
+
+    now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def stops() -> Stops:
+    return Stops()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(watchdog, "time", clock)
+    return clock
+
+
+async def test_a_loop_that_stands_still(stops: Stops, clock: Clock) -> None:
+    """Later than ``stuck_s`` after the last turn the sentence is said, from a thread of its own."""
+    running = asyncio.create_task(LoopWatchdog(0.3, stops).run())
+    await asyncio.sleep(0)
+    clock.now += 0.3 + 1e-6
+    assert stops.came.wait(10)  # the loop stands still here
+    running.cancel()
+    assert "start the worker again" in stops.said[0]
+
+
+async def test_a_loop_that_turns(stops: Stops, clock: Clock) -> None:
+    """However much time goes by between two turns, if it is no more than ``stuck_s``."""
+    running = asyncio.create_task(LoopWatchdog(0.3, stops).run())
+    for _ in range(10):
+        clock.now += 0.3
+        await asyncio.sleep(0.03)
+    running.cancel()
+    assert stops.said == []
+
+
+UNREAD_S = 10.0
+
+
+def reading(name: str = "carts-0", fetched: int = 5, end: int = 5, **more: Any) -> Reading:
+    return Reading(name=name, fetched=fetched, end=end, **{"answered": None, "held": False, **more})
+
+
+def look(stops: Stops, *looks: tuple[float, list[Reading]]) -> list[str]:
+    """What a watchdog says over these looks at these times."""
+    seen = SimpleNamespace(readings=[])
+    dog = FetchWatchdog(UNREAD_S, lambda: seen.readings, stops)
+    for now, readings in looks:
+        seen.readings = readings
+        dog.look(now)
+    return stops.said
+
+
+UNREAD = reading(end=6)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [UNREAD],
+        [reading("visits-0", fetched=1), UNREAD],
+        [reading(end=9)],
+    ],
+    ids=["nothing moves", "another input moves", "more comes"],
+)
+def test_unread_records_that_are_not_fetched(between: list[Reading], stops: Stops) -> None:
+    """Longer than ``unread_s`` stops with the input's name; not a moment before."""
+    assert look(stops, (0, [UNREAD]), (5, between), (UNREAD_S, [UNREAD])) == []
+    (said,) = look(Stops(), (0, [UNREAD]), (5, between), (UNREAD_S + 0.001, [UNREAD]))
+    assert "carts-0" in said
+    assert "start again" in said
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [reading(fetched=6, end=7)],
+        [reading()],
+        [reading(end=6, held=True)],
+        [],
+    ],
+    ids=["one was fetched", "nothing is unread", "held back on purpose", "not ours for a while"],
+)
+def test_the_time_of_unread_records_begins_anew(between: list[Reading], stops: Stops) -> None:
+    """What was seen in between counts as progress, or as no need for it."""
+    assert look(stops, (0, [UNREAD]), (5, between), (15, [UNREAD])) == []
+
+
+def test_an_input_without_unread_records_may_rest(stops: Stops) -> None:
+    assert look(stops, *((now, [reading(answered=now)]) for now in range(0, 1_000, 7))) == []
+
+
+def test_a_silent_kafka(stops: Stops) -> None:
+    """Five times ``unread_s`` without an answer stops, that long does not."""
+    silent = [reading(answered=100.0)]
+    assert look(stops, (100 + 5 * UNREAD_S, silent)) == []
+    (said,) = look(Stops(), (100 + 5 * UNREAD_S + 0.001, silent))
+    assert "Kafka did not answer for carts-0" in said
+
+
+@pytest.mark.parametrize(
+    ("point", "passed"),
+    [(None, 300), ("", 300), ("elsewhere:1", 300), ("after_save:4", 3), ("after_load:100", 297)],
+)
+def test_fail_points(point: str | None, passed: int) -> None:
+    """Without the variable nothing happens; with it the process kills itself there, at that time."""
+    program = """
+from streams.failpoints import NAMES, reach
+for name in [name for _ in range(100) for name in (NAMES[1], NAMES[2], NAMES[0])]:
+    reach(name)
+    print(name, flush=True)
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "SEGMENTER_FAIL_POINT"}
+    environment |= {} if point is None else {"SEGMENTER_FAIL_POINT": point}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=False)
+    assert done.returncode == (0 if passed == 300 else -signal.SIGKILL)
+    assert failpoints.NAMES == ("after_load", "after_save", "after_publish")
+    assert len(done.stdout.splitlines()) == passed
