@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from importlib.resources import files
 from typing import TypeVar
@@ -197,6 +197,9 @@ def _say(kind: str, message: str, form: type[BaseModel]) -> str:
 
 
 def _digest(canonical: object) -> str:
+    """12 hex digits. A key that a later version knows stays out of the canonical form while it is
+    not used: otherwise every running installation would be stopped by definitions that did not change.
+    """
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return sha256(text.encode()).hexdigest()[:12]
 
@@ -241,20 +244,28 @@ def parse(text: str, file: str) -> Definitions:
 def build(document: object, file: str) -> Definitions:
     """The definitions of a document already read; as `parse`."""
     parser = _Parser()
-    segments = list(_segments(parser, document))
+    nodes = _nodes(parser, document)
+    for key, node in nodes.items():
+        parser.segment(key, node)
     if parser.problems:
         raise DefinitionsError(file, parser.problems)
+    # Once more, sorted: facts take their places in a stored profile as they are met, and the order
+    # of a file must decide nothing, as the fingerprint does not know it.
+    parser.facts = Facts()
+    found = (parser.segment(key, nodes[key]) for key in sorted(nodes, key=str))
+    segments = tuple(segment for segment in found if segment is not None)
     return Definitions(
-        segments=tuple(sorted(segments, key=lambda segment: segment.key)),
+        segments=segments,
         facts=parser.facts,
         fingerprint=_digest({segment.key: segment.fingerprint for segment in segments}),
     )
 
 
-def _segments(parser: _Parser, document: object) -> Iterable[Segment]:
+def _nodes(parser: _Parser, document: object) -> Mapping[object, object]:
+    """The segments as they stand in the file, once what is around them is checked."""
     if not isinstance(document, Mapping):
         parser.problem("", "expected a mapping with version: 1 and segments")
-        return
+        return {}
     for key in document:
         if key not in ("version", "currency", "segments"):
             parser.problem(str(key), "unknown key; known here: version, currency, segments")
@@ -264,14 +275,11 @@ def _segments(parser: _Parser, document: object) -> Iterable[Segment]:
     nodes = document.get("segments")
     if not isinstance(nodes, Mapping) or not nodes:
         parser.problem("segments", "expected at least one, such as repeat_buyer: {title: …, when: {…}}")
-        return
+        return {}
     if len(nodes) > SEGMENTS_MAX:
         parser.problem("segments", f"at most {SEGMENTS_MAX} segments")
-        return
-    for key, node in nodes.items():
-        segment = parser.segment(key, node)
-        if segment is not None:
-            yield segment
+        return {}
+    return nodes
 
 
 def _currency(parser: _Parser, given: object) -> str | None:

@@ -22,7 +22,7 @@ import pace
 from generate import records
 from rules.events import INPUTS
 from streams import topics
-from streams.app import partition_of
+from streams.partitioning import partition_of
 from streams.redis_store import key
 from streams.segmenter import CHANGES
 from streams.settings import Settings

@@ -166,6 +166,7 @@ def take_lock() -> int | None:
 def show(state: State) -> int:
     """Prints the environment in which `segmenter` finds the stack."""
     print(f"export SEGMENTER_BROKERS={state['brokers']}")
+    print(f"export SEGMENTER_BROKER={state['broker']}")
     print(f"export SEGMENTER_REDIS={state['redis']}", flush=True)
     return 0
 

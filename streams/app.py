@@ -5,19 +5,20 @@ The one rule: here, and nowhere below, the wall clock and the environment are re
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import tempfile
 import time
 from typing import Any, cast
 
 import faust
-from aiokafka.partitioner import murmur2
 
-from rules.definitions import Definitions, built_in, parse
 from rules.engine import Engine
 from rules.events import INPUTS
 from streams import topics
+from streams.definitions_file import load
 from streams.ownership import Ownership, Plan
+from streams.partitioning import partition_of
 from streams.publisher import KafkaPublisher
 from streams.redis_store import RedisStore
 from streams.segmenter import Ceiling
@@ -29,23 +30,12 @@ from streams.transport import Batch, Transport, Whole
 from streams.watchdog import FetchWatchdog, LoopWatchdog
 
 _COLLECT_AFTER = 100_000
+_VERIFY_EVERY_S = 60.0
 
 
 def now_ms() -> int:
     """The wall clock, UTC."""
     return time.time_ns() // 1_000_000
-
-
-def definitions(settings: Settings) -> Definitions:
-    """The file that the settings name. Raises `rules.definitions.DefinitionsError` or `OSError`."""
-    if settings.definitions is None:
-        return built_in()
-    return parse(settings.definitions.read_text("utf-8"), str(settings.definitions))
-
-
-def partition_of(customer: str, partitions: int) -> int:
-    """Where Kafka's default partitioner puts this key."""
-    return int((murmur2(customer.encode()) & 0x7FFFFFFF) % partitions)
 
 
 def _quiet_collector() -> None:
@@ -57,7 +47,7 @@ def _quiet_collector() -> None:
 
 def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     """The worker's Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
-    engine = Engine(definitions(settings))
+    engine = Engine(load(settings.definitions))
     found = topics.verify(settings)
     plan = _plan(settings, engine, found, rebuild=rebuild)
     store = RedisStore.connect(settings.redis, settings.redis_prefix)
@@ -125,6 +115,11 @@ def _attach(app: faust.App, plan: Plan, ownership: Ownership, publisher: KafkaPu
             except Exception as error:  # noqa: BLE001  # none may escape, and none is survived
                 stop(f"a batch of {batch.topic}-{batch.partition} could not be taken in ({error!r})")
 
+    async def verify_store(_app: Any = None) -> None:
+        while True:
+            await asyncio.sleep(_VERIFY_EVERY_S)
+            await ownership.verify()
+
     async def revoked(_app: Any, *_: Any, **__: Any) -> None:
         await ownership.release()
 
@@ -136,11 +131,12 @@ def _attach(app: faust.App, plan: Plan, ownership: Ownership, publisher: KafkaPu
         await LoopWatchdog(settings.stuck_s, stop).run()
 
     async def watch_fetches(_app: Any = None) -> None:
-        await FetchWatchdog(settings.unread_s, ownership.readings, stop).run()
+        await FetchWatchdog(settings.unread_s, ownership.fetching, stop).run()
 
     app.agent(inputs)(segment)
     app.task(watch_loop)
     app.task(watch_fetches)
+    app.task(verify_store)
     # mode types a receiver with a keyword that it does not require.
     app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
     app.on_before_shutdown.connect(cast(Any, shut_down), weak=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -140,7 +141,7 @@ def run(argv: Sequence[str]) -> int:
     except Stop as error:
         print(f"segmenter stopped: {error}", file=sys.stderr)
         return EXIT_STOPPED
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         print(f"segmenter: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
 

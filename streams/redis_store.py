@@ -37,7 +37,7 @@ from streams.store import (
 
 POSITION = "position:"
 CLOCK_SKEW_MAX_MS = 1_000
-RETRIES = 5
+RETRIES = 12  # 15 s in all: a Redis that restarts is waited for
 TIMEOUT_S = 10.0
 
 P = ParamSpec("P")
@@ -88,7 +88,7 @@ class RedisStore:
         """
         client = redis.Redis.from_url(
             url,
-            retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), RETRIES),
+            retry=Retry(ExponentialBackoff(cap=2.0, base=0.05), RETRIES),
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
             health_check_interval=30,
@@ -113,12 +113,12 @@ class RedisStore:
         keys = [self._key(claim.partition, name) for name in ("meta", "due", "outbox")]
         ours = claim.identity
         arguments: list[str | int] = [
-            claim.token, claim.generation, int(claim.proven),
+            claim.token, claim.generation, -1 if claim.proven_over is None else claim.proven_over,
             ours.cluster, ours.group, ours.partitions, ours.definitions,
         ]  # fmt: skip
         answer = await self._claim(keys, arguments)
         if answer[0] == b"lower":
-            raise LowerGeneration
+            raise LowerGeneration(int(answer[1]))
         if answer[0] == b"other":
             _refuse(ours, answer[1].decode(), answer[2].decode())
         flat, due, outbox = answer[1:]
@@ -164,14 +164,22 @@ class RedisStore:
         return cast(Answer, answer.decode())
 
     @_translated
-    async def verify(self, now_ms: int) -> None:
+    async def generation(self, partition: int) -> int:
+        found = await cast(Any, self._client.hget)(self._key(partition, "meta"), "generation")
+        return -1 if found is None else int(found)
+
+    @_translated
+    async def verify(self, now_ms: Callable[[], int]) -> None:
         """Refuse a Redis that may forget, or whose clock differs from ours. Raises `ClaimRefused`."""
         memory = await self._client.info("memory")
         policy = memory.get("maxmemory_policy", "noeviction")
         if policy != "noeviction":
             raise ClaimRefused(f"Redis may evict what it holds ({policy}); set maxmemory-policy noeviction")
+        before = now_ms()
         seconds, micros = await self._client.time()
-        skew_ms = abs(int(seconds) * 1000 + int(micros) // 1000 - now_ms)
+        after = now_ms()
+        theirs = int(seconds) * 1000 + int(micros) // 1000
+        skew_ms = max(before - theirs, theirs - after, 0)
         if skew_ms > CLOCK_SKEW_MAX_MS:
             raise ClaimRefused(f"the clocks of this machine and of Redis differ by {skew_ms} ms; set them right")
 

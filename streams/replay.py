@@ -54,15 +54,20 @@ class Replay:
 
     def run(self, events: Iterable[Event], until: int | None = None) -> Iterator[Change]:
         """The changes, as they are decided; ``until`` (ms) defaults to the latest event's time."""
-        acting = (event for event in events if event.name not in WITHOUT_EFFECT)
-        kept = (event for event in acting if until is None or event.time <= until)
-        for event in in_reading_order(kept):
-            self.last = max(self.last, event.time)
+        kept = (event for event in events if until is None or event.time <= until)
+        for event in in_reading_order(self._noted(kept)):
             customer = self.customers.get(event.customer)
             if customer is None:
                 customer = self.customers[event.customer] = self._engine.new()
             yield from self._engine.apply(event.customer, customer, event)
         yield from self._bring_forward(self.last if until is None else until)
+
+    def _noted(self, events: Iterable[Event]) -> Iterator[Event]:
+        """The events that act; the time of the others counts as the last event's too."""
+        for event in events:
+            self.last = max(self.last, event.time)
+            if event.name not in WITHOUT_EFFECT:
+                yield event
 
     def _bring_forward(self, until: int) -> Iterator[Change]:
         waiting = [(known.due, name) for name, known in self.customers.items() if 0 < known.due <= until]

@@ -17,11 +17,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
+from typing import TypeGuard
 
 import msgspec
 
 from rules.engine import Engine
-from rules.events import Origin
+from rules.events import WITHOUT_EFFECT, Event, Origin
 from rules.standing import Change, Customer
 from rules.times import format_instant
 from streams.failpoints import reach
@@ -73,24 +74,25 @@ class Segmenter:
 
     async def advance(self, taken: Taken, clock: int) -> list[OutRecord]:
         """Apply merged readings and save; the records to publish."""
-        events = [reading[3] for reading in taken.readings if not isinstance(reading[3], str)]
-        held = await self._load({event.customer for event in events})
+        loaded = await self._load({reading[3].customer for reading in taken.readings if _acts(reading[3])})
         reach("after_load")
-        misplaced = {customer for customer, (_, due) in held.items() if due < 0}
+        misplaced = {customer for customer, (_, due) in loaded.items() if due < 0}
         made: list[Change] = []
         dead: list[OutRecord] = []
         for reading in taken.readings:
             what = reading[3]
             if isinstance(what, str):
                 dead.append(self._dead_letter(reading[4], what))
+            elif what.name in WITHOUT_EFFECT:
+                continue
             elif what.customer in misplaced:
                 dead.append(self._dead_letter(reading[4], "wrong_partition"))
             else:
-                made += self._engine.apply(what.customer, held[what.customer][0], what)
+                made += self._engine.apply(what.customer, loaded[what.customer][0], what)
         for customer in misplaced:
-            del held[customer]
+            del loaded[customer]
         self._watch(len(taken.readings), len(dead))
-        return await self._save(held, made, dead, taken.starts, taken.positions, clock)
+        return await self._save(loaded, made, dead, taken.starts, taken.positions, clock)
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:
         """Fire due times ≤ ``clock`` of at most ``limit`` customers, oldest first, and save."""
@@ -98,12 +100,12 @@ class Segmenter:
         if not ready:
             self.next_due = await self._store.next_due(self._partition)
             return []
-        held = await self._load(ready)
+        loaded = await self._load(ready)
         reach("after_load")
         made: list[Change] = []
         for customer_id in ready:
-            made += self._engine.fire(customer_id, held[customer_id][0], clock)
-        out = await self._save(held, made, [], self.positions, self.positions, clock)
+            made += self._engine.fire(customer_id, loaded[customer_id][0], clock)
+        out = await self._save(loaded, made, [], self.positions, self.positions, clock)
         self.next_due = await self._store.next_due(self._partition)
         return out
 
@@ -115,19 +117,19 @@ class Segmenter:
         """Customers with the due time they had; -1 marks one that belongs to another partition."""
         wanted = list(ids)
         stored = await self._store.load(self._partition, wanted)
-        held: dict[str, tuple[Customer, int]] = {}
+        loaded: dict[str, tuple[Customer, int]] = {}
         for customer_id, value in zip(wanted, stored, strict=True):
             if value is not None:
                 customer = customers.decode(value)
-                held[customer_id] = (customer, customer.due)
+                loaded[customer_id] = (customer, customer.due)
             else:
                 # Only a customer not yet known here needs the check: it costs more than the rest.
-                held[customer_id] = (self._engine.new(), 0 if self._belongs(customer_id) else -1)
-        return held
+                loaded[customer_id] = (self._engine.new(), 0 if self._belongs(customer_id) else -1)
+        return loaded
 
     async def _save(
         self,
-        held: Mapping[str, tuple[Customer, int]],
+        loaded: Mapping[str, tuple[Customer, int]],
         made: Sequence[Change],
         dead: Sequence[OutRecord],
         starts: Mapping[str, int],
@@ -138,7 +140,7 @@ class Segmenter:
         out = [_record(changes.of(change, emitted_at)) for change in made]
         out += dead
         entry = [encode(out)] if out else []
-        stored = [self._stored(customer_id, *known) for customer_id, known in held.items()]
+        stored = [self._stored(customer_id, *known) for customer_id, known in loaded.items()]
         clock = max(clock, self.clock)
         save = Save(
             token=self._token,
@@ -173,8 +175,8 @@ class Segmenter:
 
     def _dead_letter(self, record: Record, reason: str) -> OutRecord:
         origin = Origin(record.topic, self._partition, record.offset)
-        headers = dead_letters.headers(record.value, reason, origin)
-        return OutRecord(DEAD_LETTERS, dead_letters.key(record.key), dead_letters.value(record.value), headers)
+        headers = dead_letters.headers(record.value, reason, origin, record.key)
+        return OutRecord(DEAD_LETTERS, dead_letters.kept(record.key), dead_letters.kept(record.value), headers)
 
     def _watch(self, read: int, dead: int) -> None:
         """Keep the share of dead letters under its ceiling: a broken producer is not drained."""
@@ -189,6 +191,10 @@ class Segmenter:
                 f"{self._recent_dead} of the last {self._ceiling.window} records of partition {self._partition} "
                 "are dead letters; correct the producer, or raise SEGMENTER_DEAD_LETTER_SHARE to go on"
             )
+
+
+def _acts(what: Event | str) -> TypeGuard[Event]:
+    return not isinstance(what, str) and what.name not in WITHOUT_EFFECT
 
 
 def _record(change: changes.SegmentChange) -> OutRecord:

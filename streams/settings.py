@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SEGMENTER_", frozen=True, extra="ignore")
 
     brokers: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port,host:port")
-    redis: str = Field("redis://127.0.0.1:6379/0", description="Redis URL")
+    redis: str = Field("redis://127.0.0.1:6379/0", description="Redis URL", pattern=r"^(rediss?|unix)://")
     redis_prefix: str = Field("segmenter:", description="before every Redis key", pattern=r"^[^{}]*$")
     definitions: Path | None = Field(None, description="segments file; none: the built-in segments")
     topic_prefix: str = Field("", description="before every topic name")

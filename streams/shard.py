@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -20,14 +20,13 @@ from streams.merge import ANSWER_MAX_AGE_S, Merge, Record
 from streams.outbox import Outbox
 from streams.segmenter import Segmenter
 from streams.transport import Answer, Batch
-from streams.watchdog import Reading
+from streams.watchdog import Fetching
 from streams.wire.decode import Rejected, decode
 
 log = logging.getLogger(__name__)
 
 _IDLE_WAIT_S = 0.05
 _IDLE_SAVE_MS = 1_000
-_RELEASE_WAIT_S = 5.0
 # Of one input; beside the count, as a record may be as large as a MiB.
 IN_HAND_MAX_BYTES = 16 * 1024 * 1024
 
@@ -64,6 +63,7 @@ class Shard:
         self._pace = pace
         self._more = asyncio.Event()
         self._releasing = False
+        self._began = time.monotonic()
 
     def receive(self, batch: Batch) -> int | None:
         """Take a fetched batch; the position to seek back to when something before it is missing.
@@ -85,17 +85,23 @@ class Shard:
             self.merge.in_hand(topic) >= self._pace.in_hand_max or self.merge.bytes_in_hand(topic) >= IN_HAND_MAX_BYTES
         )
 
-    def reading(self, topic: str) -> Reading:
-        """How this input is being read."""
+    def fetching(self, topic: str) -> Fetching:
+        """How this input is being fetched; until the first answer, as if answered at the claim."""
         answer = self._answer(topic)
         fetched = self.merge.fetched(topic)
-        return Reading(
+        return Fetching(
             name=f"{topic}-{self.partition}",
             fetched=fetched,
             end=fetched if answer is None else answer.end,
-            answered=None if answer is None else answer.asked_monotonic,
-            held=self.is_full(topic),
+            readable=fetched if answer is None else answer.readable,
+            answered=self._began if answer is None else answer.asked_monotonic,
+            full=self.is_full(topic),
         )
+
+    def release(self) -> None:
+        """End `run` after the step in hand."""
+        self._releasing = True
+        self._more.set()
 
     async def run(self) -> None:
         """Step until released. Raises what a step raises: nothing is retried here."""
@@ -163,22 +169,6 @@ class Shard:
     def _asked_ms(self, topic: str) -> int:
         answer = self._answer(topic)
         return 0 if answer is None else answer.asked_ms
-
-    async def release(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """Finish the step in hand and publish what it saved, within seconds; then let go.
-
-        What is not finished is no loss: the next owner goes on from what is saved.
-        """
-        self._releasing = True
-        self._more.set()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_RELEASE_WAIT_S):
-                await asyncio.wait(tasks[:1])
-                if not any(task.done() for task in tasks[1:]):
-                    await self._outbox.drained()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _read(record: Record, batch: Batch) -> Event | str:

@@ -7,7 +7,7 @@ write. Everything needed to go on is in Redis and Kafka; a supervisor may start 
 from __future__ import annotations
 
 import os
-import sys
+from typing import NoReturn
 
 EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h
 
@@ -16,9 +16,11 @@ class Stop(Exception):
     """The worker must not go on; the text says why and what to do."""
 
 
-def stop(sentence: str) -> None:
+def stop(sentence: str) -> NoReturn:
     """End the process. ``os._exit``, as a hung loop or thread must not be able to prevent it."""
-    sys.stdout.flush()
-    sys.stderr.write(f"segmenter stopped: {sentence}\n")
-    sys.stderr.flush()
-    os._exit(EXIT_STOPPED)
+    try:
+        # Not through sys.stderr: its lock may be held, its pipe may be full or gone.
+        os.set_blocking(2, False)
+        os.write(2, f"segmenter stopped: {sentence}\n".encode())
+    finally:
+        os._exit(EXIT_STOPPED)

@@ -7,7 +7,7 @@ the order of its save numbers, from the positions that are stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -31,7 +31,8 @@ class Claim(msgspec.Struct, frozen=True):
     generation: int
     token: str
     identity: Identity
-    proven: bool = False  # an offset commit of this generation succeeded, so a lower one may claim
+    # The stored generation above this one which an offset commit of this one has proven to be over.
+    proven_over: int | None = None
 
 
 class State(msgspec.Struct, frozen=True):
@@ -81,6 +82,10 @@ class ClaimRefused(Exception):
 class LowerGeneration(Exception):
     """The stored generation is higher: prove this one with an offset commit and claim again."""
 
+    def __init__(self, stored: int) -> None:
+        super().__init__(stored)
+        self.stored = stored
+
 
 class Fenced(Exception):
     """Another worker has claimed the partition; this one lets go of it."""
@@ -93,7 +98,10 @@ class StoreFailed(Exception):
 class Store(Protocol):
     """The contract, kept by the memory store and by Redis. Any method may raise `StoreFailed`."""
 
-    async def verify(self, now_ms: int) -> None:
+    async def generation(self, partition: int) -> int:
+        """The generation that holds the partition; -1: none is known."""
+
+    async def verify(self, now_ms: Callable[[], int]) -> None:
         """Refuse a store that cannot keep the contract. Raises `ClaimRefused`."""
 
     async def claim(self, claim: Claim) -> State:
@@ -160,15 +168,20 @@ class MemoryStore:
     def _of(self, partition: int) -> _Partition:
         return self._partitions.setdefault(partition, _Partition())
 
-    async def verify(self, now_ms: int) -> None:
+    async def generation(self, partition: int) -> int:
+        claim = self._of(partition).claim
+        return -1 if claim is None else claim.generation
+
+    async def verify(self, now_ms: Callable[[], int]) -> None:
         """Nothing to refuse."""
 
     async def claim(self, claim: Claim) -> State:
         held = self._of(claim.partition)
         if held.claim is not None:
             check_identity(held.claim.identity, claim.identity)
-            if claim.generation < held.claim.generation and not claim.proven:
-                raise LowerGeneration
+            stored = held.claim.generation
+            if claim.generation < stored and claim.proven_over != stored:
+                raise LowerGeneration(stored)
         held.claim = claim
         next_due = min(held.dues.values(), default=0)
         return State(dict(held.positions), held.clock, held.save_number, next_due, list(held.outbox), held.trimmed)

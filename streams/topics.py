@@ -60,6 +60,9 @@ def create(settings: Settings) -> list[str]:
                 admin.create_topics([topic])
             except TopicAlreadyExistsError:
                 continue
+            except KafkaError as error:
+                settings_named = "see SEGMENTER_PARTITIONS and SEGMENTER_REPLICATION"
+                raise Stop(f"topic {topic.name} could not be created ({error}); {settings_named}") from None
             made.append(topic.name)
         return made
     finally:

@@ -27,7 +27,7 @@ from faust.types.tuples import ConsumerMessage
 
 # How long a look for fetched records waits for some; it also bounds how late a freed input is seen.
 _LOOK_SECONDS = 0.1
-_LOOK_HELD_SECONDS = 0.01
+_LOOK_FULL_SECONDS = 0.01
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -46,13 +46,14 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The newest answer to a fetch: the end offset, and when it was asked for.
+    """The newest answer to a fetch: the end offset, how far it may be read, and when it was asked for.
 
     The time of asking, not of the answer: a record appended before it was seen by the broker
     when it answered, however long the answer then lay unread (a stopped process).
     """
 
     end: int
+    readable: int
     asked_ms: int
     asked_monotonic: float
 
@@ -117,7 +118,7 @@ class _Thread(AIOKafkaConsumerThread):
             answered = await send(assignment, node, request)
             for tp, state in states.items():
                 if state.timestamp is not None:
-                    self.answers[tp] = Answer(state.highwater, *asked)
+                    self.answers[tp] = _answer(state, *asked)
             return answered
 
         fetcher._proc_fetch_request = proc_fetch_request
@@ -136,11 +137,11 @@ class _Thread(AIOKafkaConsumerThread):
             while self.consumer.flow_active and not fetcher._closed:
                 if fetcher._subscriptions.reassignment_in_progress:
                     await fetcher._subscriptions.wait_for_assignment()
-                drained, held = self._drain(fetcher, active_partitions, owner, max_records)
+                drained, kept = self._drain(fetcher, active_partitions, owner, max_records)
                 if drained or time.monotonic() >= until:
                     return drained
                 waiter = fetcher._create_fetch_waiter()
-                await asyncio.wait([waiter], timeout=_LOOK_HELD_SECONDS if held else _LOOK_SECONDS)
+                await asyncio.wait([waiter], timeout=_LOOK_FULL_SECONDS if kept else _LOOK_SECONDS)
                 waiter.cancel()
         return {}
 
@@ -148,14 +149,14 @@ class _Thread(AIOKafkaConsumerThread):
         self, fetcher: Any, active: Any, owner: Owner, limit: int | None
     ) -> tuple[dict[TP, tuple[int, int, Any]], bool]:
         drained: dict[TP, tuple[int, int, Any]] = {}
-        held = False
+        kept = False
         for raw_tp, result in list(fetcher._records.items()):
             if not fetcher._subscriptions.is_assigned(raw_tp):
                 del fetcher._records[raw_tp]
                 continue
             tp = TP(raw_tp.topic, raw_tp.partition)
             if tp not in active or owner.is_full(tp):
-                held = True
+                kept = True
                 continue
             if not isinstance(result, FetchResult):
                 del fetcher._records[raw_tp]
@@ -170,7 +171,7 @@ class _Thread(AIOKafkaConsumerThread):
                 fetcher._notify(fetcher._wait_consume_future)
             if start is not None and state._position not in (None, start):
                 drained[tp] = (start, state._position, records)
-        return drained, held
+        return drained, kept
 
     async def seek_now(self, positions: Mapping[TP, int]) -> None:
         """Seek on this thread's loop, where the fetcher's futures live."""
@@ -200,6 +201,12 @@ class _Thread(AIOKafkaConsumerThread):
         return True
 
 
+def _answer(state: Any, asked_ms: int, asked_monotonic: float) -> Answer:
+    # An open transaction keeps the last stable offset below the end; old brokers answer -1 for it.
+    stable = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
+    return Answer(state.highwater, min(stable, state.highwater), asked_ms, asked_monotonic)
+
+
 class Consumer(FaustConsumer):
     """One message per fetched batch; the store decides where reading goes on."""
 
@@ -209,6 +216,11 @@ class Consumer(FaustConsumer):
     @property
     def _ours(self) -> Transport:
         return cast(Transport, self.transport)
+
+    @property
+    def generation(self) -> int:
+        """The group's generation as this member last heard."""
+        return int(self.app.consumer_generation_id)
 
     def answer(self, tp: TP) -> Answer | None:
         """The newest answer to a fetch of this input partition."""

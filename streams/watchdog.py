@@ -13,6 +13,8 @@ from collections.abc import Callable, Hashable, Iterable
 
 import msgspec
 
+CREATED_ANEW = "the topic was created anew: use a fresh Redis and `segmenter worker --rebuild`"
+
 
 class LoopWatchdog:
     """A thread that stops the process when the event loop has not turned for ``stuck_s``."""
@@ -40,27 +42,34 @@ class LoopWatchdog:
                 self._stop(f"the event loop stood still for {self._stuck_s:.0f} s; start the worker again")
 
 
-class Reading(msgspec.Struct, frozen=True):
-    """How an input is being read: the next offset awaited, the end that Kafka last answered and
-    when (monotonic; ``None``: no answer yet), and whether it is held back on purpose."""
+class Fetching(msgspec.Struct, frozen=True):
+    """How an input is being fetched.
+
+    ``fetched``: the next offset awaited. ``end`` and ``readable``: the end of the log and of what
+    may be read of it (an open transaction holds the rest back), as Kafka answered at ``answered``
+    (monotonic). ``full``: enough is in hand, so it is not fetched on purpose.
+    """
 
     name: Hashable
     fetched: int
     end: int
-    answered: float | None
-    held: bool
+    readable: int
+    answered: float
+    full: bool
 
 
 class FetchWatchdog:
     """Stops the process when Kafka holds records of ours that are not fetched, or is silent.
 
-    ``unread_s``: so long may unread records wait without any being fetched. Silence may last
+    ``unread_s``: so long may readable records wait without any being fetched. Silence may last
     five times that: a broker that is away is no reason to hurry, a deaf client is.
     """
 
-    def __init__(self, unread_s: float, readings: Callable[[], Iterable[Reading]], stop: Callable[[str], None]) -> None:
+    def __init__(
+        self, unread_s: float, fetching: Callable[[], Iterable[Fetching]], stop: Callable[[str], None]
+    ) -> None:
         self._unread_s = unread_s
-        self._readings = readings
+        self._fetching = fetching
         self._stop = stop
         self._since: dict[Hashable, tuple[int, float]] = {}
 
@@ -72,16 +81,15 @@ class FetchWatchdog:
 
     def look(self, now: float) -> None:
         """One look at all inputs."""
-        readings = list(self._readings())
-        moved = {one.name: self._since.get(one.name, (one.fetched, now)) for one in readings}
-        self._since = {
-            one.name: moved[one.name]
-            if moved[one.name][0] == one.fetched and one.end > one.fetched and not one.held
-            else (one.fetched, now)
-            for one in readings
-        }
-        for one in readings:
-            if now - self._since[one.name][1] > self._unread_s:
+        since: dict[Hashable, tuple[int, float]] = {}
+        for one in self._fetching():
+            if one.fetched > one.end:
+                self._stop(f"{one.name} ends at {one.end} but {one.fetched} were read; {CREATED_ANEW}")
+            waits = one.readable > one.fetched and not one.full
+            position, began = self._since.get(one.name, (one.fetched, now))
+            since[one.name] = (position, began) if waits and position == one.fetched else (one.fetched, now)
+            if now - since[one.name][1] > self._unread_s:
                 self._stop(f"{one.name} has records that were not fetched for {self._unread_s:.0f} s; start again")
-            if one.answered is not None and now - one.answered > 5 * self._unread_s:
+            if now - one.answered > 5 * self._unread_s:
                 self._stop(f"Kafka did not answer for {one.name} in {5 * self._unread_s:.0f} s; see that it is up")
+        self._since = since

@@ -445,3 +445,15 @@ def test_currency_is_a_code_and_decides() -> None:
     (problem,) = problems(with_when(CART) | {"currency": "euro"})
     assert problem.startswith("currency: ")
     assert "such as EUR" in problem
+
+
+def test_order_of_the_file_decides_nothing() -> None:
+    """Two segments that change places: the same fingerprint, and the same places in a stored profile."""
+    segments = {
+        name: {"title": name, "when": {"performed": {"event": event}}}
+        for name, event in (("a", "Signed Up"), ("b", "Trial Started"))
+    }
+    turned = dict(reversed(segments.items()))
+    one, other = (build({"version": 1, "segments": found}, "f") for found in (segments, turned))
+    assert one.fingerprint == other.fingerprint
+    assert one.facts.kept() == other.facts.kept()

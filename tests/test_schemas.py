@@ -282,7 +282,7 @@ CUT = bytes(dead_letters.KEPT_MAX_BYTES + 1)
 
 
 def letter(original: bytes | None, reason: str = "not_json") -> Json:
-    value = dead_letters.value(original)
+    value = dead_letters.kept(original)
     headers = dead_letters.headers(original, reason, ORIGIN)
     return {
         "headers": {name: text.decode() for name, text in headers},

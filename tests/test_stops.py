@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -26,6 +27,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
 from local import Kafka, Redis, Tansu
+from rules.events import INPUTS
 from streams import failpoints, topics, watchdog
 from streams.settings import Settings
 from streams.watchdog import FetchWatchdog, LoopWatchdog, Reading
@@ -58,14 +60,19 @@ def sentence(worker: Worker, within_s: float = STOP_S) -> str:
     return said
 
 
-def refused(settings: Mapping[str, object], folder: Path, *arguments: str) -> str:
-    """The sentence with which a worker of these settings does not even begin."""
-    with worker(settings, folder, *arguments) as begun:
-        return sentence(begun)
-
-
 def worker(settings: Mapping[str, object], folder: Path, *arguments: str) -> Worker:
     return Worker(settings, *arguments, log=folder / f"worker-{next(_numbers)}.log")
+
+
+def refusing(settings: Mapping[str, object], folder: Path) -> Worker:
+    """A worker that is not meant to last: its group is to forget it soon."""
+    return worker({**settings, "session_timeout_s": 1}, folder)
+
+
+def refused(settings: Mapping[str, object], folder: Path) -> str:
+    """The sentence with which a worker of these settings does not even begin."""
+    with refusing(settings, folder) as begun:
+        return sentence(begun)
 
 
 def told(records: list[Any]) -> list[OracleChange]:
@@ -106,10 +113,14 @@ class Shop:
         producer.flush()
         producer.close()
 
+    def saved(self, partition: int = 0) -> dict[str, str]:
+        """What is stored of a partition as a whole."""
+        found: Any = self._redis.hgetall(f"{self.settings['redis_prefix']}{{p{partition}}}:meta")
+        return {name.decode(): value.decode() for name, value in found.items()}
+
     def position(self, topic: str, partition: int = 0) -> int:
         """The next record to apply, as saved."""
-        key = f"{self.settings['redis_prefix']}{{p{partition}}}:meta"
-        return int(self._redis.hget(key, f"position:{self.prefix}{topic}") or 0)  # type: ignore[arg-type]  # not async
+        return int(self.saved(partition).get(f"position:{self.prefix}{topic}", 0))
 
     def committed(self, topic: str) -> int | None:
         """What Kafka says that the group has read of partition 0."""
@@ -145,8 +156,8 @@ def cart() -> bytes:
 
 
 def _event(name: str, **properties: object) -> bytes:
-    told = {"type": "track", "event": name, "messageId": f"m{next(_numbers)}", "userId": "u1"}
-    return json.dumps({**told, "timestamp": datetime.now(UTC).isoformat(), "properties": properties}).encode()
+    one = {"type": "track", "event": name, "messageId": f"m{next(_numbers)}", "userId": "u1"}
+    return json.dumps({**one, "timestamp": datetime.now(UTC).isoformat(), "properties": properties}).encode()
 
 
 # --- what does not fit to the stored state -----------------------------------------------------
@@ -154,41 +165,63 @@ def _event(name: str, **properties: object) -> bytes:
 
 @pytest.fixture(scope="module")
 def ran(tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A shop whose worker has applied, saved, published and committed two orders, and has ended."""
+    """A shop whose worker has committed two orders, has applied a third, and has ended in order."""
     shop = Shop(tansu, redis_server, "ran")
     shop.publish("purchases", order(), order())
-    with worker(shop.settings, tmp_path_factory.mktemp("ran")):
+    with worker(shop.settings, tmp_path_factory.mktemp("ran")) as orderly:
         eventually(lambda: shop.committed("purchases") == 2)
-    assert len(shop.read("segment-changes", 2)) == 2
+        shop.publish("purchases", order())
+        eventually(lambda: shop.position("purchases") == 3)
+        assert orderly.stop() == 0
     return shop
 
 
-def test_other_definitions(ran: Shop, tmp_path: Path) -> None:
-    """Customers decided under one file are not gone on with under another; the former file still works."""
-    said = refused({**ran.settings, "definitions": DEMO}, tmp_path)
-    assert said.startswith("definitions stored ")
-    assert "go back to the former file" in said
-    assert "fresh Redis and `segmenter worker --rebuild`" in said
-    with worker(ran.settings, tmp_path) as former:
-        former.wait_ready()
-        assert former.exit_code is None
-    assert len(ran.read("segment-changes", 3, within_s=1)) == 2
+@pytest.fixture(scope="module")
+def begun(
+    ran: Shop, tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Worker]]:
+    """Workers that are not in each other's way, begun together: each start waits for seconds."""
+    folder = tmp_path_factory.mktemp("begun")
+    with Redis(options={"maxmemory-policy": "allkeys-lru"}) as evicting:
+        no_redis = Shop(tansu, redis_server, "no-redis").settings | {"redis": "redis://127.0.0.1:1"}
+        workers = {
+            "another group": refusing({**ran.settings, "group": "other"}, folder),
+            "evicting": refusing(Shop(tansu, evicting, "evicting").settings, folder),
+            "no Redis": refusing(no_redis, folder),
+        }
+        for one in workers.values():
+            one.start()
+        yield workers
+        for one in workers.values():
+            one.stop()
 
 
-def test_another_group(ran: Shop, tmp_path: Path) -> None:
+def test_another_group(begun: dict[str, Worker]) -> None:
     """A second group on the same keys would apply everything once more."""
-    said = refused({**ran.settings, "group": "other"}, tmp_path)
+    said = sentence(begun["another group"])
     assert said.startswith("group stored 'ran', here 'other'")
     assert "set SEGMENTER_GROUP back or use a fresh Redis" in said
 
 
+def test_other_definitions(ran: Shop, tmp_path: Path) -> None:
+    """Customers decided under one file are not gone on with under another; nothing is written."""
+    before = ran.saved()
+    said = refused({**ran.settings, "definitions": DEMO}, tmp_path)
+    assert said.startswith(f"definitions stored '{before['definitions']}'")
+    assert "go back to the former file" in said
+    assert "fresh Redis and `segmenter worker --rebuild`" in said
+    assert ran.saved() == before
+
+
 def test_another_number_of_partitions(ran: Shop, tmp_path: Path) -> None:
-    """With more partitions customers stand elsewhere than their state."""
+    """With more partitions customers would stand elsewhere than their state; nothing is written."""
+    before = ran.saved()
     settings = {**ran.settings, "topic_prefix": "more-", "partitions": 2}
     topics.create(Settings(**settings))
     said = refused(settings, tmp_path)
     assert said.startswith("partitions stored 1, here 2")
     assert "fresh Redis and `segmenter worker --rebuild`" in said
+    assert ran.saved() == before
 
 
 @pytest.mark.kafka
@@ -201,6 +234,11 @@ def test_another_cluster(ran: Shop, kafka: Kafka, tmp_path: Path) -> None:
     assert "SEGMENTER_REDIS" in said
 
 
+def test_an_orderly_end_leaves_its_positions_committed(ran: Shop) -> None:
+    """Up to the last one: lag monitors see what was applied, and an emptied Redis is noticed after a short run too."""
+    assert ran.committed("purchases") == ran.position("purchases") == 3
+
+
 def test_an_empty_redis_beside_committed_offsets(ran: Shop, tmp_path: Path) -> None:
     """It stops, and `worker --rebuild` then reads from the earliest offset: the same changes, the same ids."""
     emptied = {**ran.settings, "redis_prefix": "emptied:"}
@@ -211,34 +249,27 @@ def test_an_empty_redis_beside_committed_offsets(ran: Shop, tmp_path: Path) -> N
     before = ran.read("segment-changes", 2)
     with worker(emptied, tmp_path, "--rebuild"):
         after = ran.read("segment-changes", 4)
-    again = [json.loads(record.value) for record in after[len(before) :]]
-    assert [one["change_id"] for one in again] == [json.loads(record.value)["change_id"] for record in before]
-
-
-def test_an_orderly_end_leaves_its_positions_committed(tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
-    """However short the run: lag monitors see what was applied, and an emptied Redis is noticed."""
-    shop = Shop(tansu, redis_server, "brief")
-    shop.publish("purchases", order())
-    with worker(shop.settings, tmp_path) as brief:
-        eventually(lambda: shop.position("purchases") == 1)
-        assert brief.stop() == 0
-    assert shop.committed("purchases") == 1
+    again = [json.loads(record.value)["change_id"] for record in after[len(before) :]]
+    assert again == [json.loads(record.value)["change_id"] for record in before]
 
 
 # --- what is wrong with Redis ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
-def test_a_redis_that_may_evict(policy: str, tansu: Tansu, tmp_path: Path) -> None:
-    """Whatever it would evict, a customer may be lost."""
-    with Redis(options={"maxmemory-policy": policy}) as evicting:
-        said = refused(Shop(tansu, evicting, policy).settings, tmp_path)
-    assert policy in said
+def test_a_redis_that_may_evict(begun: dict[str, Worker]) -> None:
+    """What it evicted would be lost."""
+    said = sentence(begun["evicting"])
+    assert "allkeys-lru" in said
     assert "set maxmemory-policy noeviction" in said
 
 
+def test_no_redis_at_the_start(begun: dict[str, Worker]) -> None:
+    """Soon, and not as a loop of restarts inside."""
+    assert "see that Redis and Kafka can be reached" in sentence(begun["no Redis"], REDIS_GONE_S)
+
+
 def test_redis_dies_under_the_worker_and_comes_back(tansu: Tansu, tmp_path: Path) -> None:
-    """It stops soon, does not begin without Redis, and goes on once the data are back: as the oracle says."""
+    """It stops soon, and goes on once Redis and its data are back: as the oracle says."""
     history = live.real_events()[:6_000]
     wanted = oracle.changes(history, oracle.BUILT_IN, oracle.latest(history) + YEAR_MS)
     with Redis(aof=True) as mortal:
@@ -257,7 +288,6 @@ def test_redis_dies_under_the_worker_and_comes_back(tansu: Tansu, tmp_path: Path
             said = sentence(first, REDIS_GONE_S)
         assert "Redis failed" in said
         assert "when it is back, start the worker again" in said
-        assert "see that Redis and Kafka can be reached" in refused(shop.settings, tmp_path)
         mortal.start()
         assert applied() < len(history)
         with worker(shop.settings, tmp_path) as second:
@@ -272,9 +302,9 @@ def test_redis_dies_under_the_worker_and_comes_back(tansu: Tansu, tmp_path: Path
 
 def test_missing_topics(tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
     """Named, with the command that creates them."""
-    settings = {"brokers": tansu.address, "broker": "tansu", "redis": redis_server.url, "topic_prefix": "none-"}
+    settings = Shop(tansu, redis_server, "some").settings | {"topic_prefix": "none-"}
     said = refused(settings, tmp_path)
-    for name in (*topics.INPUTS, *topics.OUTPUTS):
+    for name in (*INPUTS, *topics.OUTPUTS):
         assert f"none-{name}" in said
     assert "run `segmenter topics create`" in said
 
@@ -282,11 +312,8 @@ def test_missing_topics(tansu: Tansu, redis_server: Redis, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["visits", "dead-letters"])
 def test_differing_partition_counts(name: str, tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
     """An input or an output that has one more: a shard would have no place in it, or no owner."""
-    prefix = f"differing-{name}-"
-    create(tansu, prefix + name, 3)
-    settings = {"brokers": tansu.address, "broker": "tansu", "redis": redis_server.url, "topic_prefix": prefix}
-    topics.create(Settings(**settings, partitions=2))
-    said = refused(settings, tmp_path)
+    create(tansu, f"differing-{name}-{name}", 3)
+    said = refused(Shop(tansu, redis_server, f"differing-{name}", partitions=2).settings, tmp_path)
     assert f"{name} 3" in said
     assert "carts 2" in said
     assert "they need the same" in said
@@ -297,17 +324,11 @@ def create(server: Tansu | Kafka, topic: str, partitions: int = 1) -> None:
         admin.create_topics([NewTopic(topic, partitions, 1)])
 
 
-class administrator:  # noqa: N801  # read as a verb: with administrator(…)
-    """Kafka's admin client, closed at the end."""
-
-    def __init__(self, server: Tansu | Kafka) -> None:
-        self._client: Any = KafkaAdminClient(bootstrap_servers=server.address)
-
-    def __enter__(self) -> Any:
-        return self._client
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
+@contextmanager
+def administrator(server: Tansu | Kafka) -> Iterator[Any]:
+    client: Any = KafkaAdminClient(bootstrap_servers=server.address)
+    yield client
+    client.close()
 
 
 def delete_records(kafka: Kafka, shop: Shop, topic: str, before: int) -> None:
@@ -325,38 +346,32 @@ def create_anew(kafka: Kafka, shop: Shop, topic: str) -> None:
 
 
 @pytest.fixture
-def read_once(request: pytest.FixtureRequest, kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Shop]:
+def read_once(request: pytest.FixtureRequest, kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Shop:
     """A shop on real Kafka whose worker has applied five cart events, and has ended."""
     shop = Shop(kafka, redis_server, request.node.name)
     shop.publish("carts", *(cart() for _ in range(5)))
     with worker(shop.settings, tmp_path):
         eventually(lambda: shop.position("carts") == 5)
-    yield shop
+    return shop
 
 
 @pytest.mark.kafka
 def test_retention_has_passed_the_position(read_once: Shop, kafka: Kafka, tmp_path: Path) -> None:
-    """Records are gone before they were read; a rebuild goes on with what is left."""
+    """What was applied may go; what was not is missed, and a rebuild goes on with what is left."""
     shop = read_once
-    shop.publish("carts", *(cart() for _ in range(5)))
+    delete_records(kafka, shop, "carts", 5)
+    shop.publish("carts", cart())
+    with worker(shop.settings, tmp_path):
+        eventually(lambda: shop.position("carts") == 6)
+    shop.publish("carts", *(cart() for _ in range(4)))
     delete_records(kafka, shop, "carts", 8)
     said = refused(shop.settings, tmp_path)
-    assert said.startswith(f"{shop.prefix}carts-0: records 5 to 7 are gone before they were read")
+    assert said.startswith(f"{shop.prefix}carts-0: records 6 to 7 are gone before they were read")
     assert "fresh Redis and `segmenter worker --rebuild`" in said
     assert "longer retention" in said
     shop.settings["redis_prefix"] = "after-retention:"
     with worker(shop.settings, tmp_path, "--rebuild"):
         eventually(lambda: shop.position("carts") == 10)
-
-
-@pytest.mark.kafka
-def test_retention_up_to_the_position_loses_nothing(read_once: Shop, kafka: Kafka, tmp_path: Path) -> None:
-    """The boundary: everything deleted was applied, so the worker goes on."""
-    delete_records(kafka, read_once, "carts", 5)
-    read_once.publish("carts", cart())
-    with worker(read_once.settings, tmp_path) as on:
-        eventually(lambda: read_once.position("carts") == 6)
-        assert on.exit_code is None
 
 
 @pytest.mark.kafka
@@ -370,30 +385,29 @@ def test_an_input_was_created_anew(read_once: Shop, kafka: Kafka, tmp_path: Path
     assert "fresh Redis and `segmenter worker --rebuild`" in said
 
 
-@pytest.fixture
-def frozen(request: pytest.FixtureRequest, kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Frozen]:
-    """A worker on real Kafka that has applied five cart events, and is held still."""
-    shop = Shop(kafka, redis_server, request.node.name, unread_s=2)
-    shop.publish("carts", *(cart() for _ in range(5)))
-    with worker(shop.settings, tmp_path) as held:
-        eventually(lambda: shop.position("carts") == 5)
-        os.kill(held.pid, signal.SIGSTOP)
-        try:
-            yield Frozen(shop, held)
-        finally:
-            os.kill(held.pid, signal.SIGCONT)
-
-
 class Frozen:
     """A worker that is held still, to change the world under it."""
 
     def __init__(self, shop: Shop, held: Worker) -> None:
         self.shop, self._held = shop, held
+        os.kill(held.pid, signal.SIGSTOP)
 
     def thaw(self) -> str:
         """Let it go on; the sentence with which it stops."""
         os.kill(self._held.pid, signal.SIGCONT)
-        return sentence(self._held, within_s=10)
+        return sentence(self._held, within_s=8)
+
+
+@pytest.fixture
+def frozen(request: pytest.FixtureRequest, kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Frozen]:
+    """A worker on real Kafka that has applied five cart events."""
+    shop = Shop(kafka, redis_server, request.node.name, unread_s=2)
+    shop.publish("carts", *(cart() for _ in range(5)))
+    with worker(shop.settings, tmp_path) as held:
+        eventually(lambda: shop.position("carts") == 5)
+        yield Frozen(shop, held)
+        if held.exit_code is None:
+            os.kill(held.pid, signal.SIGCONT)
 
 
 @pytest.mark.kafka
@@ -403,6 +417,7 @@ def test_retention_passes_the_position_of_a_running_worker(frozen: Frozen, kafka
     delete_records(kafka, frozen.shop, "carts", 8)
     said = frozen.thaw()
     assert f"{frozen.shop.prefix}carts-0" in said
+    assert "longer retention" in said
 
 
 @pytest.mark.kafka
@@ -561,7 +576,7 @@ def test_a_silent_kafka(stops: Stops) -> None:
 
 @pytest.mark.parametrize(
     ("point", "passed"),
-    [(None, 300), ("", 300), ("elsewhere:1", 300), ("after_save:4", 3), ("after_load:100", 297)],
+    [(None, 300), ("", 300), ("elsewhere:1", 300), ("after_save:4", 9), ("after_load:100", 299)],
 )
 def test_fail_points(point: str | None, passed: int) -> None:
     """Without the variable nothing happens; with it the process kills itself there, at that time."""

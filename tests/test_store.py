@@ -153,7 +153,7 @@ async def test_a_lower_generation_is_refused_unless_proven(store: Store) -> None
     with pytest.raises(LowerGeneration):
         await store.claim(claim("t2", 4))
     assert await store.save(0, step()) == "saved"
-    state = await store.claim(claim("t3", 4, proven=True))
+    state = await store.claim(claim("t3", 4, proven_over=5))
     assert state.save_number == 1
     assert await store.save(0, step(2)) == "fenced"
     await store.claim(claim("t4", 4))
@@ -177,7 +177,9 @@ async def test_what_belongs_to_something_else_is_refused(
     """The sentence names what was stored, what is here and what to do; the partition stays as it was."""
     await claimed(store)
     with pytest.raises(ClaimRefused, match=sentence):
-        await store.claim(claim("t2", 9, identity=msgspec.structs.replace(IDENTITY, **other), proven=proven))
+        await store.claim(
+            claim("t2", 9, identity=msgspec.structs.replace(IDENTITY, **other), proven_over=5 if proven else None)
+        )
     assert await store.save(0, step()) == "saved"
 
 
@@ -452,10 +454,12 @@ class Both(RuleBasedStateMachine):
         assert memory == redis_
         return cast("Answer", memory)
 
-    @rule(token=TOKENS, generation=SMALL, proven=st.booleans(), other=st.sampled_from([None] * 6 + ["group"]))
-    def claim(self, token: str, generation: int, proven: bool, other: str | None) -> None:
+    @rule(token=TOKENS, generation=SMALL, proven_over=st.none() | SMALL, other=st.sampled_from([None] * 6 + ["group"]))
+    def claim(self, token: str, generation: int, proven_over: int | None, other: str | None) -> None:
         identity = msgspec.structs.replace(IDENTITY, **{other: "x"} if other else {})
-        found = self.both(lambda store: store.claim(claim(token, generation, proven=proven, identity=identity)))
+        found = self.both(
+            lambda store: store.claim(claim(token, generation, proven_over=proven_over, identity=identity))
+        )
         if isinstance(found, State):
             self.holder, self.number, self.positions = token, found.save_number, dict(found.positions)
 
@@ -605,7 +609,7 @@ async def test_a_redis_that_is_gone_is_one_exception() -> None:
         await claimed(store)
         server.kill9()
         calls: list[Callable[[], Awaitable[object]]] = [
-            lambda: store.verify(0),
+            lambda: store.verify(lambda: 0),
             lambda: store.claim(claim()),
             lambda: store.begin(claim(), POSITIONS),
             lambda: store.load(0, ["a"]),
@@ -627,9 +631,9 @@ async def test_a_redis_that_may_evict_is_refused(policy: str) -> None:
         connected = redis.from_url(server.url)
         store = RedisStore(connected)
         with pytest.raises(ClaimRefused, match=rf"\({policy}\); set maxmemory-policy noeviction"):
-            await store.verify(int(time.time() * 1000))
+            await store.verify(lambda: int(time.time() * 1000))
         await connected.config_set("maxmemory-policy", "noeviction")
-        await store.verify(int(time.time() * 1000))
+        await store.verify(lambda: int(time.time() * 1000))
         await connected.aclose()
 
 
@@ -637,10 +641,10 @@ async def test_a_redis_that_may_evict_is_refused(policy: str) -> None:
 async def test_clocks_that_differ_are_refused(redis_store: RedisStore, skew_ms: int) -> None:
     """More than a second either way; the sentence says by how much."""
     with pytest.raises(ClaimRefused, match=r"differ by \d+ ms; set them right"):
-        await redis_store.verify(int(time.time() * 1000) + skew_ms)
-    await redis_store.verify(int(time.time() * 1000))
+        await redis_store.verify(lambda: int(time.time() * 1000) + skew_ms)
+    await redis_store.verify(lambda: int(time.time() * 1000))
 
 
 async def test_the_memory_store_has_nothing_to_refuse() -> None:
     """It cannot evict and has no clock of its own."""
-    await MemoryStore().verify(0)
+    await MemoryStore().verify(lambda: 0)

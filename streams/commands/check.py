@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from rules.definitions import built_in, parse
+from streams.definitions_file import load
 from streams.settings import Settings
 
 
 def run(settings: Settings, file: str | None) -> int:
     """Raises `rules.definitions.DefinitionsError`, whose text is the answer."""
     path = file or settings.definitions
-    definitions = built_in() if path is None else parse(Path(path).read_text("utf-8"), str(path))
+    definitions = load(path)
     name = "rules/segments.yaml (built in)" if path is None else str(path)
     print(f"{name}: {len(definitions.segments)} segments, fingerprint {definitions.fingerprint}")
     for segment in definitions.segments:

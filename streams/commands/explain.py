@@ -14,7 +14,8 @@ from rules.engine import Engine
 from rules.reasons import Reason, sentence
 from rules.standing import Customer
 from rules.times import format_instant
-from streams.app import definitions, partition_of
+from streams.definitions_file import load
+from streams.partitioning import partition_of
 from streams.redis_store import RedisStore
 from streams.settings import Settings
 from streams.stop import Stop
@@ -41,6 +42,7 @@ class Explanation(msgspec.Struct, frozen=True):
     instant: str
     sequence: int
     clock: str
+    next_due: str | None
     segments: list[Explained]
 
 
@@ -59,7 +61,7 @@ def run(settings: Settings, customer_id: str, *, as_json: bool) -> int:
 
 async def explain(settings: Settings, customer_id: str) -> Explanation | None:
     """Read the customer from Redis and decide it again at its own instant."""
-    engine = Engine(definitions(settings))
+    engine = Engine(load(settings.definitions))
     store = RedisStore.connect(settings.redis, settings.redis_prefix)
     try:
         first = await store.meta(0)
@@ -93,6 +95,7 @@ def _explain(engine: Engine, customer_id: str, partition: int, stored: bytes, me
         instant=format_instant(customer.instant),
         sequence=customer.sequence,
         clock=format_instant(int(meta.get("clock", 0))),
+        next_due=format_instant(customer.due) if customer.due else None,
         segments=_segments(engine, customer),
     )
 
@@ -122,6 +125,7 @@ def _lines(found: Explanation) -> list[str]:
         f"customer   {found.customer_id}",
         f"segments   {', '.join(one.segment for one in inside) or 'none'}",
         f"decided    {found.instant}, change number {found.sequence}",
+        f"next due   {found.next_due or 'never: only an event can change anything'}",
         f"clock      {found.clock} (partition {found.partition})",
     ]
     for one in found.segments:

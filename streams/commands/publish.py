@@ -39,12 +39,12 @@ class Publisher:
         except KafkaError as error:
             raise Stop(f"Kafka at {settings.brokers} does not answer ({error})") from None
 
-    def send(self, line: bytes) -> None:
-        """Send one line. Raises `Rejected` when the worker would not accept it."""
+    def send(self, line: bytes, name: str = "an event") -> None:
+        """Send one line, known as ``name`` if it fails. Raises `Rejected` when the worker would not accept it."""
         event = decode_line(line, int(time.time() * 1000))
         topic = self._prefix + input_of(event.name)
         future = self._producer.send(topic, key=event.customer.encode(), value=line)
-        future.add_errback(lambda error: self.failed.append(str(error)))
+        future.add_errback(lambda error: self.failed.append(f"{name}: not acknowledged: {error}"))
         self.sent += 1
 
     def close(self) -> None:
@@ -64,13 +64,13 @@ def run(settings: Settings, file: str) -> int:
                 if not text:
                     continue
                 try:
-                    publisher.send(text)
+                    publisher.send(text, f"line {number}")
                 except Rejected as reason:
                     bad += 1
                     print(f"line {number}: {reason.args[0]}", file=sys.stderr)
         finally:
             publisher.close()
     print(f"{publisher.sent - len(publisher.failed)} events published, {bad} lines refused", file=sys.stderr)
-    for error in publisher.failed[:3]:
-        print(f"not acknowledged: {error}", file=sys.stderr)
+    for failure in publisher.failed:
+        print(failure, file=sys.stderr)
     return 1 if bad or publisher.failed else 0

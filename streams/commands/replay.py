@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from rules.definitions import built_in, parse
 from rules.engine import Engine
 from rules.times import parse_instant
 from streams.commands.files import opened, with_progress
+from streams.definitions_file import load
 from streams.replay import Replay, read
 from streams.settings import Settings
 from streams.wire import changes
@@ -23,8 +22,7 @@ def run(settings: Settings, file: str, definitions_file: str | None, until: str 
             file=sys.stderr,
         )
         return 2
-    path = definitions_file or settings.definitions
-    definitions = built_in() if path is None else parse(Path(path).read_text("utf-8"), str(path))
+    definitions = load(definitions_file or settings.definitions)
     dead = 0
 
     def rejected(number: int, line: bytes, reason: str) -> None:

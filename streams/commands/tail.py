@@ -13,6 +13,7 @@ from rules.reasons import sentence
 from streams.segmenter import CHANGES
 from streams.settings import Settings
 from streams.stop import Stop
+from streams.topics import verify
 from streams.wire import changes
 
 
@@ -37,6 +38,7 @@ def _visible(customer: str) -> str:
 
 def run(settings: Settings, *, from_beginning: bool, count: int | None) -> int:
     """Until interrupted, or after ``count`` changes."""
+    verify(settings)  # a consumer of a missing topic may create it, with another number of partitions
     console = Console(highlight=False, soft_wrap=True)
     try:
         consumer: Any = KafkaConsumer(

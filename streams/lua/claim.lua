@@ -1,7 +1,7 @@
 -- Take a partition: check whose it is, then write the claim and read all that it needs.
 -- KEYS meta, due, outbox
--- ARGV token, generation, proven (0/1), cluster, group, partitions, definitions
--- Returns {'claimed', meta (flat), next due, outbox}, {'lower'} or {'other', field, stored}.
+-- ARGV token, generation, generation proven to be over (-1: none), cluster, group, partitions, definitions
+-- Returns {'claimed', meta (flat), next due, outbox}, {'lower', stored generation} or {'other', field, stored}.
 local meta, due, outbox = KEYS[1], KEYS[2], KEYS[3]
 local names = {'cluster', 'group', 'partitions', 'definitions'}
 local stored = redis.call('HMGET', meta, 'generation', unpack(names))
@@ -10,8 +10,8 @@ for i, name in ipairs(names) do
     return {'other', name, stored[i + 1]}
   end
 end
-if stored[1] and tonumber(ARGV[2]) < tonumber(stored[1]) and ARGV[3] ~= '1' then
-  return {'lower'}
+if stored[1] and tonumber(ARGV[2]) < tonumber(stored[1]) and ARGV[3] ~= stored[1] then
+  return {'lower', stored[1]}
 end
 redis.call('HSET', meta, 'token', ARGV[1], 'generation', ARGV[2], 'cluster', ARGV[4], 'group', ARGV[5],
   'partitions', ARGV[6], 'definitions', ARGV[7])

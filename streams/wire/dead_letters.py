@@ -14,17 +14,12 @@ from streams.wire.changes import Header
 KEPT_MAX_BYTES = 64 * 1024
 
 
-def value(original: bytes | None) -> bytes | None:
-    """The original bytes; the first 64 KiB of a longer one."""
+def kept(original: bytes | None) -> bytes | None:
+    """The original bytes of a value or key; the first 64 KiB of a longer one."""
     return original if original is None else original[:KEPT_MAX_BYTES]
 
 
-def key(original: bytes | None) -> bytes | None:
-    """The original key, cut like the value."""
-    return value(original)
-
-
-def headers(original: bytes | None, reason: str, origin: Origin) -> list[Header]:
+def headers(original: bytes | None, reason: str, origin: Origin, key: bytes | None = None) -> list[Header]:
     """Why, and where it was read."""
     said = [
         ("reason", reason.encode()),
@@ -32,6 +27,9 @@ def headers(original: bytes | None, reason: str, origin: Origin) -> list[Header]
         ("partition", str(origin.partition).encode()),
         ("offset", str(origin.offset).encode()),
     ]
+    if key is not None and len(key) > KEPT_MAX_BYTES:
+        said.append(("key-size", str(len(key)).encode()))
+        said.append(("key-sha256", sha256(key).hexdigest().encode()))
     if original is not None and len(original) > KEPT_MAX_BYTES:
         said.append(("size", str(len(original)).encode()))
         said.append(("sha256", sha256(original).hexdigest().encode()))

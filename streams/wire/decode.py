@@ -153,7 +153,8 @@ def _name(kind: object, event: object) -> str:
     if kind == "track":
         if not isinstance(event, str) or not event:
             raise Rejected("bad_value")
-        return ALIASES.get(event, event)
+        # One namespace: a track called like a type is taken for it.
+        return ALIASES.get(event, _TYPES.get(event, event))
     name = _TYPES.get(kind) if isinstance(kind, str) else None
     if name is None:
         raise Rejected("bad_type")

@@ -73,7 +73,10 @@ class Envelope(msgspec.Struct, gc=False):
         str | None,
         Meta(extra_json_schema={"enum": ["page", "screen", "track", "identify", "alias", "group"]}),
     ] = None
-    messageId: Annotated[str | None, Meta(description="one id, one event: a repeat changes nothing")] = None
+    messageId: Annotated[
+        str | None,
+        Meta(description="one id, one event: a repeat changes nothing; above 256 characters, its head and a hash"),
+    ] = None
     timestamp: Annotated[str | None, Meta(description="RFC 3339 with an offset; cut to milliseconds")] = None
     event: str | None = None
     userId: str | None = None

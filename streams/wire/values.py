@@ -42,7 +42,7 @@ def amount(raw: msgspec.Raw) -> int | None:
     micro = digits * 10**shift if shift >= 0 else digits // 10 ** min(-shift, _SHIFT_MAX)
     if micro >= LIMIT * MICRO:
         raise ValueError("10¹² or more")
-    return micro
+    return int(micro)
 
 
 def identity(raw: msgspec.Raw) -> str | None:

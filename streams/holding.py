@@ -1,0 +1,89 @@
+"""A holding: one claimed partition with its two tasks, the shard's writer and the outbox.
+
+The one rule: a holding ends by release, by a newer owner, or with the process. Nothing else may
+end it unseen, as its partition would be read by nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+
+from streams.outbox import Outbox, PublishFailed
+from streams.shard import Shard
+from streams.stop import Stop
+from streams.store import Claim, Fenced, Store, StoreFailed
+
+log = logging.getLogger(__name__)
+
+RELEASE_WAIT_S = 5.0
+# A newer owner means a rebalance that this worker will hear of within the group's timeouts.
+NEWER_OWNER_WAIT_S = 120.0
+
+
+class Holding:
+    """Runs a shard and its outbox until released."""
+
+    def __init__(self, claim: Claim, shard: Shard, outbox: Outbox, store: Store, stop: Callable[[str], None]) -> None:
+        self.shard = shard
+        self._claim = claim
+        self._outbox = outbox
+        self._store = store
+        self._stop = stop
+        self._releasing = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to read and to publish."""
+        self._tasks = [asyncio.create_task(self._guard(run)) for run in (self.shard.run(), self._outbox.run())]
+
+    async def _guard(self, run: Coroutine[None, None, None]) -> None:
+        partition = self._claim.partition
+        try:
+            await run
+        except Fenced:
+            await self._fenced()
+        except Stop as stopped:
+            self._stop(str(stopped))
+        except StoreFailed as error:
+            self._stop(f"Redis failed ({error}); when it is back, start the worker again")
+        except PublishFailed as error:
+            self._stop(f"publishing failed ({error}); when Kafka is back, start the worker again")
+        except Exception as error:
+            log.exception("partition %d", partition)
+            self._stop(f"a defect ended partition {partition} ({error!r}); please report it with the log above")
+
+    async def _fenced(self) -> None:
+        """The claim is no longer in the store: a newer owner has it, or the store lost it."""
+        partition = self._claim.partition
+        if self._releasing:
+            return
+        generation = await self._store.generation(partition)
+        if generation <= self._claim.generation:
+            self._stop(
+                f"Redis no longer knows the claim of partition {partition}: it lost its last writes or all of them; "
+                "start the worker again, it says what to do"
+            )
+        log.warning("partition %d has a newer owner (generation %d); letting go", partition, generation)
+        await asyncio.sleep(NEWER_OWNER_WAIT_S)
+        self._stop(f"partition {partition} has a newer owner but the group did not say so; start the worker again")
+
+    async def release(self) -> None:
+        """Finish the step in hand and publish what it saved, within seconds; then let go.
+
+        What is not finished is no loss: the next owner goes on from what is saved.
+        """
+        self._releasing = True
+        self.shard.release()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RELEASE_WAIT_S):
+                    await asyncio.wait(self._tasks[:1])
+                    if not any(task.done() for task in self._tasks[1:]):
+                        await self._outbox.drained()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

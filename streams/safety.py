@@ -1,0 +1,70 @@
+"""What must be true before a partition is read on; whatever is not, stops the worker.
+
+The one rule: every refusal is a `Stop` whose sentence says what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from faust.types import TP
+
+from streams.stop import Stop
+from streams.store import State
+from streams.transport import Offsets
+from streams.watchdog import CREATED_ANEW
+
+REBUILD = "use a fresh Redis and `segmenter worker --rebuild`"
+
+
+def check_complete(tps: frozenset[TP], topics: Sequence[str], partitions: int) -> list[int]:
+    """The partitions of an assignment, if each comes with all its inputs and none is new."""
+    assigned = sorted({tp.partition for tp in tps})
+    if assigned and assigned[-1] >= partitions:
+        raise Stop(f"the topics now have more than {partitions} partitions, so customers would move; {REBUILD}")
+    for partition in assigned:
+        missing = [topic for topic in topics if TP(topic, partition) not in tps]
+        if missing:
+            raise Stop(
+                f"partition {partition} came without {', '.join(missing)}; all input topics need the same number of "
+                "partitions: `segmenter topics verify`"
+            )
+    return assigned
+
+
+def positions(
+    tps: Sequence[TP], state: State, offsets: Offsets, *, rebuild: bool, exact_ends: bool
+) -> Mapping[TP, int]:
+    """Where to read on, if what Kafka holds fits to what is saved.
+
+    ``exact_ends``: whether the broker knows its end offsets exactly.
+    """
+    found = {}
+    for tp in tps:
+        if not state.positions and not rebuild and offsets.committed.get(tp, 0) > 0:
+            raise Stop(
+                f"Redis holds nothing of partition {tp.partition} but the group has read it; bring the Redis data "
+                "back, or read everything again with `segmenter worker --rebuild`"
+            )
+        position = state.positions.get(tp.topic, offsets.first[tp])
+        check_kept(tp, position, offsets)
+        if exact_ends:
+            check_end(f"{tp.topic}-{tp.partition}", position, offsets.end[tp])
+        found[tp] = position
+    return found
+
+
+def check_kept(tp: TP, position: int, offsets: Offsets) -> None:
+    """Refuse a position that retention has passed."""
+    first = offsets.first[tp]
+    if position < first:
+        raise Stop(
+            f"{tp.topic}-{tp.partition}: records {position} to {first - 1} are gone before they were read; {REBUILD}, "
+            "and a longer retention"
+        )
+
+
+def check_end(name: object, position: int, end: int) -> None:
+    """Refuse a position beyond the end: the topic is not the one that was read."""
+    if position > end:
+        raise Stop(f"{name} ends at {end} but {position} were read; {CREATED_ANEW}")
