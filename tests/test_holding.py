@@ -1,0 +1,134 @@
+"""A holding ends by release, by a newer owner, or with the process; never unseen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from rules.definitions import built_in
+from rules.engine import Engine
+from streams import holding as holdings
+from streams.holding import Holding
+from streams.merge import Merge
+from streams.outbox import Outbox, OutRecord
+from streams.segmenter import Ceiling, Segmenter
+from streams.shard import Pace, Shard
+from streams.store import Claim, Identity, MemoryStore
+from streams.transport import Answer
+
+TOPICS = ("profiles", "visits", "carts", "purchases")
+IDENTITY = Identity("cluster", "group", 1, "definitions")
+NOW_MS = 1_800_000_000_000
+
+
+class Stopped(Exception):
+    """What stands in for the end of the process."""
+
+
+class Publisher:
+    """Takes everything."""
+
+    async def publish(self, partition: int, records: Sequence[OutRecord]) -> None:
+        """Nothing to wait for."""
+
+
+async def held(store: MemoryStore, generation: int, said: list[str]) -> Holding:
+    """A started holding that idles and saves its clock at every turn."""
+    claim = Claim(0, generation, f"token-{generation}", IDENTITY)
+    state = await store.claim(claim)
+    await store.begin(claim, dict.fromkeys(TOPICS, 0))
+    state = await store.claim(claim)
+    times = iter(range(NOW_MS, NOW_MS + 10**9, 2_000))
+
+    def now_ms() -> int:
+        return next(times)
+
+    def stop(sentence: str) -> None:
+        said.append(sentence)
+        raise Stopped
+
+    outbox = Outbox(store, Publisher(), 0, claim.token, state.trimmed)
+    segmenter = Segmenter(
+        Engine(built_in()), store, 0, claim.token, state,
+        now_ms=now_ms, belongs=lambda _: True, ceiling=Ceiling(0.5, 10_000),
+    )  # fmt: skip
+    loop = asyncio.get_running_loop()
+    shard = Shard(
+        0, Merge(TOPICS, state.positions), segmenter, outbox,
+        answer=lambda _: Answer(0, 0, next(times), loop.time()), now_ms=now_ms, pace=Pace(10, 10, 10, 1_000),
+    )  # fmt: skip
+    holding = Holding(claim, shard, outbox, store, stop)
+    holding.start()
+    return holding
+
+
+async def until(said: list[str]) -> None:
+    """Until it has stopped, within seconds."""
+    async with asyncio.timeout(5):
+        while not said:
+            await asyncio.sleep(0.01)
+
+
+def test_a_store_that_forgot_the_claim_stops_the_worker() -> None:
+    """Redis came back empty, or without its last second: nobody else owns the partition."""
+
+    async def run() -> list[str]:
+        store, said = MemoryStore(), list[str]()
+        await held(store, 5, said)
+        store._partitions.clear()
+        await until(said)
+        return said
+
+    assert "Redis no longer knows the claim of partition 0" in asyncio.run(run())[0]
+
+
+def test_a_newer_owner_is_given_way_and_then_time_to_be_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A higher generation took the partition: no stop at once, but one if the group stays silent."""
+    monkeypatch.setattr(holdings, "NEWER_OWNER_WAIT_S", 0.5)
+
+    async def run() -> tuple[list[str], list[str]]:
+        store, said = MemoryStore(), list[str]()
+        await held(store, 5, said)
+        await store.claim(Claim(0, 6, "newer", IDENTITY))
+        await asyncio.sleep(0.3)
+        early = list(said)
+        await until(said)
+        return early, said
+
+    early, said = asyncio.run(run())
+    assert early == []
+    assert "has a newer owner but the group did not say so" in said[0]
+
+
+def test_released_while_a_newer_claim_fences_it() -> None:
+    """A holding on its way out is no reason to stop: the worker itself may have claimed again."""
+
+    async def run() -> list[str]:
+        store, said = MemoryStore(), list[str]()
+        first = await held(store, 5, said)
+        second = await held(store, 5, said)
+        store._partitions[0].claim = Claim(0, 5, "token-other", IDENTITY)
+        first._releasing = second._releasing = True
+        await asyncio.sleep(0.2)
+        await asyncio.gather(first.release(), second.release())
+        return said
+
+    assert asyncio.run(run()) == []
+
+
+def test_a_cancelled_release_leaves_no_task() -> None:
+    """Faust may cancel a claim half way; what it was releasing must not go on."""
+
+    async def run() -> bool:
+        store, said = MemoryStore(), list[str]()
+        holding = await held(store, 5, said)
+        releasing = asyncio.create_task(holding.release())
+        await asyncio.sleep(0)
+        releasing.cancel()
+        await asyncio.gather(releasing, return_exceptions=True)
+        await asyncio.sleep(0.05)
+        return all(task.done() for task in holding._tasks)
+
+    assert asyncio.run(run())
