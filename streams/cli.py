@@ -7,6 +7,7 @@ the input was wrong, 2 wrong arguments, 75 stopped for safety.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import zlib
 from collections.abc import Callable, Sequence
@@ -141,6 +142,8 @@ def run(argv: Sequence[str]) -> int:
     except Stop as error:
         print(f"segmenter stopped: {error}", file=sys.stderr)
         return EXIT_STOPPED
+    except BrokenPipeError:
+        raise
     except (OSError, EOFError, zlib.error) as error:
         print(f"segmenter: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
@@ -153,6 +156,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
+        # The reader has gone; what is left in the buffer has nowhere to go, and no complaint to make.
         code = EXIT_WRONG_INPUT
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise SystemExit(code)

@@ -60,13 +60,14 @@ class Ownership:
         self._store = store
         self._publisher = publisher
         self._holdings: dict[int, Holding] = {}
+        self._left: dict[TP, int] = {}
         self._generation = -1
         self._consumer: Consumer | None = None
 
     def position(self, tp: TP) -> int | None:
-        """The saved position of an input partition; ``None`` when it is not ours."""
+        """The saved position of an input partition, also after its release; ``None``: never ours."""
         holding = self._holdings.get(tp.partition)
-        return None if holding is None else holding.shard.segmenter.positions.get(tp.topic)
+        return self._left.get(tp) if holding is None else holding.shard.segmenter.positions.get(tp.topic)
 
     def is_full(self, tp: TP) -> bool:
         """Whether enough of this input is in hand."""
@@ -123,6 +124,7 @@ class Ownership:
 
     async def _claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
         await self.release()
+        self._left.clear()
         self._generation, self._consumer = generation, consumer
         partitions = safety.check_complete(tps, self._plan.topics, self._plan.identity.partitions)
         if not partitions:
@@ -188,3 +190,6 @@ class Ownership:
         """Let go of everything; called before partitions are taken away and at the end."""
         holdings, self._holdings = self._holdings, {}
         await asyncio.gather(*(holding.release() for holding in holdings.values()))
+        for partition, holding in holdings.items():
+            positions = holding.shard.segmenter.positions
+            self._left.update({TP(topic, partition): position for topic, position in positions.items()})

@@ -12,13 +12,19 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s,:\[\]]+):\d{1,5}"
+
 
 class Settings(BaseSettings):
     """All settings; see each line. Environment: the name in capitals after ``SEGMENTER_``."""
 
     model_config = SettingsConfigDict(env_prefix="SEGMENTER_", frozen=True, extra="ignore")
 
-    brokers: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port,host:port")
+    brokers: str = Field(
+        "127.0.0.1:9092",
+        description="Kafka bootstrap servers, host:port,host:port",
+        pattern=rf"^{_ADDRESS}(,{_ADDRESS})*$",
+    )
     redis: str = Field("redis://127.0.0.1:6379/0", description="Redis URL", pattern=r"^(rediss?|unix)://")
     redis_prefix: str = Field("segmenter:", description="before every Redis key", pattern=r"^[^{}]*$")
     definitions: Path | None = Field(None, description="segments file; none: the built-in segments")

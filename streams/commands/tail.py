@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 from kafka import KafkaConsumer
@@ -15,6 +16,8 @@ from streams.settings import Settings
 from streams.stop import Stop
 from streams.topics import verify
 from streams.wire import changes
+
+_BIDI_CONTROLS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 def line(change: changes.SegmentChange) -> Text:
@@ -32,8 +35,12 @@ def line(change: changes.SegmentChange) -> Text:
 
 
 def _visible(customer: str) -> str:
-    """An id without characters that would steer a terminal."""
-    return "".join(character if character.isprintable() else "�" for character in customer)
+    """An id without characters that would steer a terminal or turn the line around."""
+    return "".join("�" if _steers(character) else character for character in customer)
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) == "Cc" or unicodedata.bidirectional(character) in _BIDI_CONTROLS
 
 
 def run(settings: Settings, *, from_beginning: bool, count: int | None) -> int:
