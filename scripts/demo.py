@@ -232,7 +232,7 @@ def hints(settings: Settings, keep: bool) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Real shop events, segment changes live, in about 75 seconds.")
+    parser = argparse.ArgumentParser(description="Real shop events, segment changes live, in about 70 seconds.")
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     parser.add_argument("--all", action="store_true", help="show every change of the history too")
     parser.add_argument("--docker", action="store_true", help="Kafka and Redis from docker-compose.yml")
