@@ -17,6 +17,7 @@ from rules.engine import Engine
 from rules.events import INPUTS
 from streams import topics
 from streams.definitions_file import load
+from streams.fetched import Batch
 from streams.ownership import Ownership, Plan
 from streams.partitioning import partition_of
 from streams.publisher import KafkaPublisher
@@ -26,7 +27,7 @@ from streams.settings import Settings
 from streams.shard import Pace
 from streams.stop import stop
 from streams.store import Identity
-from streams.transport import Batch, Transport, Whole
+from streams.transport import Transport, Whole
 from streams.watchdog import FetchWatchdog, LoopWatchdog
 
 _COLLECT_AFTER = 100_000

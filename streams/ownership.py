@@ -17,6 +17,7 @@ from faust.types import TP
 
 from rules.engine import Engine
 from streams import safety
+from streams.fetched import Batch, Offsets
 from streams.holding import Holding
 from streams.merge import Merge
 from streams.outbox import Outbox, Publisher, PublishFailed
@@ -24,7 +25,7 @@ from streams.segmenter import Ceiling, Segmenter
 from streams.shard import Pace, Shard
 from streams.stop import Stop
 from streams.store import Claim, ClaimRefused, Identity, LowerGeneration, State, Store, StoreFailed
-from streams.transport import Batch, Consumer, Offsets
+from streams.transport import Consumer
 from streams.watchdog import Fetching
 
 log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from faust.types import TP
 
+from streams.fetched import Offsets
 from streams.stop import Stop
 from streams.store import State
-from streams.transport import Offsets
 from streams.watchdog import CREATED_ANEW
 
 REBUILD = "use a fresh Redis and `segmenter worker --rebuild`"

@@ -16,10 +16,10 @@ from collections.abc import Callable
 import msgspec
 
 from rules.events import Event, Origin
+from streams.fetched import Answer, Batch
 from streams.merge import ANSWER_MAX_AGE_S, Merge, Record
 from streams.outbox import Outbox
 from streams.segmenter import Segmenter
-from streams.transport import Answer, Batch
 from streams.watchdog import Fetching
 from streams.wire.decode import Rejected, decode
 

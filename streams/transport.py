@@ -11,59 +11,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol, cast
 
 import faust
-import msgspec
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import KafkaError
-from aiokafka.structs import ConsumerRecord, TopicPartition
+from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
+from streams.fetched import Answer, Batch, Offsets
+
 # How long a look for fetched records waits for some; it also bounds how late a freed input is seen.
 _LOOK_SECONDS = 0.1
 _LOOK_FULL_SECONDS = 0.01
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """Records of one input partition, fetched at ``start``; ``end`` is the position after them.
-
-    Offsets may have holes (transaction markers, compaction), and a batch may move the position
-    without holding a record. ``generation`` is the group's when it was fetched.
-    """
-
-    topic: str
-    partition: int
-    start: int
-    end: int
-    records: Sequence[ConsumerRecord[bytes | None, bytes | None]]
-    generation: int
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """The newest answer to a fetch: the end offset, how far it may be read, and when it was asked for.
-
-    The time of asking, not of the answer: a record appended before it was seen by the broker
-    when it answered, however long the answer then lay unread (a stopped process).
-    """
-
-    end: int
-    readable: int
-    asked_ms: int
-    asked_monotonic: float
-
-
-class Offsets(msgspec.Struct, frozen=True):
-    """Of each input partition: the first offset kept, the end, and the committed one if any."""
-
-    first: Mapping[TP, int]
-    end: Mapping[TP, int]
-    committed: Mapping[TP, int]
 
 
 class Owner(Protocol):

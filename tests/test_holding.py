@@ -10,13 +10,13 @@ import pytest
 from rules.definitions import built_in
 from rules.engine import Engine
 from streams import holding as holdings
+from streams.fetched import Answer
 from streams.holding import Holding
 from streams.merge import Merge
 from streams.outbox import Outbox, OutRecord
 from streams.segmenter import Ceiling, Segmenter
 from streams.shard import Pace, Shard
 from streams.store import Claim, Identity, MemoryStore
-from streams.transport import Answer
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 IDENTITY = Identity("cluster", "group", 1, "definitions")
