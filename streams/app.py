@@ -32,6 +32,7 @@ from streams.watchdog import FetchWatchdog, LoopWatchdog
 
 _COLLECT_AFTER = 100_000
 _VERIFY_EVERY_S = 60.0
+_HEAL_EVERY_S = 1.0
 
 
 def now_ms() -> int:
@@ -70,7 +71,7 @@ def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: b
 
     return Plan(
         topics=[settings.topic_prefix + name for name in INPUTS],
-        identity=Identity(found.cluster, settings.group, count, engine.definitions.fingerprint),
+        identity=Identity(found.cluster, settings.group, count, engine.definitions.fingerprint, settings.topic_prefix),
         engine=engine,
         pace=Pace(settings.batch_max, settings.in_hand_max, settings.due_slice, settings.grace_ms),
         ceiling=Ceiling(settings.dead_letter_share, settings.dead_letter_window),
@@ -116,6 +117,11 @@ def _attach(app: faust.App, plan: Plan, ownership: Ownership, publisher: KafkaPu
             except Exception as error:  # noqa: BLE001  # none may escape, and none is survived
                 stop(f"a batch of {batch.topic}-{batch.partition} could not be taken in ({error!r})")
 
+    async def heal(_app: Any = None) -> None:
+        while True:
+            await asyncio.sleep(_HEAL_EVERY_S)
+            await ownership.heal()
+
     async def verify_store(_app: Any = None) -> None:
         while True:
             await asyncio.sleep(_VERIFY_EVERY_S)
@@ -138,6 +144,7 @@ def _attach(app: faust.App, plan: Plan, ownership: Ownership, publisher: KafkaPu
     app.task(watch_loop)
     app.task(watch_fetches)
     app.task(verify_store)
+    app.task(heal)
     # mode types a receiver with a keyword that it does not require.
     app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
     app.on_before_shutdown.connect(cast(Any, shut_down), weak=False)

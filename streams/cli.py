@@ -30,6 +30,13 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="segmenter", description="Real-time customer segments on Kafka and Redis.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -57,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
     tail = commands.add_parser("tail", help="print segment changes as they come")
     tail.add_argument("--from-beginning", action="store_true", help="all that the topic holds first")
-    tail.add_argument("--count", type=int, metavar="N", help="end after N changes")
+    tail.add_argument("--count", type=_positive, metavar="N", help="end after N changes")
     return parser
 
 

@@ -16,7 +16,7 @@ class Batch(msgspec.Struct, frozen=True):
     """Records of one input partition, fetched at ``start``; ``end`` is the position after them.
 
     Offsets may have holes (transaction markers, compaction), and a batch may move the position
-    without holding a record. ``generation`` is the group's when it was fetched.
+    without holding a record. ``generation`` is the group's when it was drained.
     """
 
     topic: str

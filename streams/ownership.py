@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 # Faust gives a claim 90 s and then goes on, deaf: it must have failed loudly before.
 CLAIM_MAX_S = 30.0
+# So many looks in a row (see `heal`) without progress on readable records mean that they were lost.
+LOST_AFTER_LOOKS = 3
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -62,6 +64,7 @@ class Ownership:
         self._publisher = publisher
         self._holdings: dict[int, Holding] = {}
         self._left: dict[TP, int] = {}
+        self._waiting: dict[TP, tuple[int, int]] = {}
         self._generation = -1
         self._consumer: Consumer | None = None
 
@@ -103,6 +106,26 @@ class Ownership:
             self._plan.stop(str(stopped))
         log.info("seeking %s-%d back to %d", tp.topic, tp.partition, missing)
         await self._consumer.seek_all({tp: missing})
+
+    async def heal(self) -> None:
+        """Read again what was fetched but never came; called now and then.
+
+        A batch can be lost between Kafka and its shard when the group rebalances, and where no
+        other follows it nothing else would show the hole.
+        """
+        waiting: dict[TP, tuple[int, int]] = {}
+        for holding in self._holdings.values():
+            for topic in self._plan.topics:
+                one = holding.shard.fetching(topic)
+                if one.readable > one.fetched and not one.full:
+                    tp = TP(topic, holding.shard.partition)
+                    fetched, looks = self._waiting.get(tp, (one.fetched, 0))
+                    waiting[tp] = (one.fetched, looks + 1 if fetched == one.fetched else 0)
+        lost = {tp: fetched for tp, (fetched, looks) in waiting.items() if looks >= LOST_AFTER_LOOKS}
+        self._waiting = {tp: seen for tp, seen in waiting.items() if tp not in lost}
+        if lost and self._consumer is not None:
+            log.warning("records that were fetched did not come; reading again from %s", lost)
+            await self._consumer.seek_all(lost)
 
     async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
         """Claim all partitions of an assignment; the positions from which to read."""

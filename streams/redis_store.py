@@ -114,7 +114,7 @@ class RedisStore:
         ours = claim.identity
         arguments: list[str | int] = [
             claim.token, claim.generation, -1 if claim.proven_over is None else claim.proven_over,
-            ours.cluster, ours.group, ours.partitions, ours.definitions,
+            ours.cluster, ours.group, ours.partitions, ours.definitions, ours.topics,
         ]  # fmt: skip
         answer = await self._claim(keys, arguments)
         if answer[0] == b"lower":

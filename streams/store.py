@@ -22,6 +22,7 @@ class Identity(msgspec.Struct, frozen=True):
     group: str
     partitions: int
     definitions: str
+    topics: str = ""  # the prefix of their names
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -134,6 +135,7 @@ def check_identity(stored: Identity, ours: Identity) -> None:
     remedies = {
         "cluster": "this Redis holds the state of another Kafka cluster; point SEGMENTER_REDIS to a fresh one",
         "group": "this Redis holds the state of another group; set SEGMENTER_GROUP back or use a fresh Redis",
+        "topics": "this Redis holds the state of other topics; set SEGMENTER_TOPIC_PREFIX back or use a fresh Redis",
         "partitions": "the number of partitions changed; use a fresh Redis and `segmenter worker --rebuild`",
         "definitions": "the definitions changed; go back to the former file, or use a fresh Redis and "
         "`segmenter worker --rebuild`",

@@ -102,6 +102,7 @@ class _Thread(AIOKafkaConsumerThread):
             while self.consumer.flow_active and not fetcher._closed:
                 if fetcher._subscriptions.reassignment_in_progress:
                     await fetcher._subscriptions.wait_for_assignment()
+                    continue  # the flow may have stopped meanwhile
                 drained, kept = self._drain(fetcher, active_partitions, owner, max_records)
                 if drained or time.monotonic() >= until:
                     return drained
@@ -110,10 +111,9 @@ class _Thread(AIOKafkaConsumerThread):
                 waiter.cancel()
         return {}
 
-    def _drain(
-        self, fetcher: Any, active: Any, owner: Owner, limit: int | None
-    ) -> tuple[dict[TP, tuple[int, int, Any]], bool]:
-        drained: dict[TP, tuple[int, int, Any]] = {}
+    def _drain(self, fetcher: Any, active: Any, owner: Owner, limit: int | None) -> tuple[dict[TP, Batch], bool]:
+        drained: dict[TP, Batch] = {}
+        generation = self.app.consumer_generation_id
         kept = False
         for raw_tp, result in list(fetcher._records.items()):
             if not fetcher._subscriptions.is_assigned(raw_tp):
@@ -135,7 +135,7 @@ class _Thread(AIOKafkaConsumerThread):
                 del fetcher._records[raw_tp]
                 fetcher._notify(fetcher._wait_consume_future)
             if start is not None and state._position not in (None, start):
-                drained[tp] = (start, state._position, records)
+                drained[tp] = Batch(tp.topic, tp.partition, start, state._position, records, generation)
         return drained, kept
 
     async def seek_now(self, positions: Mapping[TP, int]) -> None:
@@ -192,15 +192,17 @@ class Consumer(FaustConsumer):
         return cast(_Thread, self._thread).answers.get(tp)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        """In place of a message per record. A batch fetched over a rebalance is dropped: its
-        reader sees the hole and seeks back."""
-        generation = self.app.consumer_generation_id
+        """In place of a message per record.
+
+        A batch carries the generation in which it was drained. Judging it by when it was asked
+        for would drop what a call that outlived a rebalance drained after the seek; and where
+        nothing comes after such a batch, nobody would see the hole.
+        """
         fetched, _ = await self._wait_next_records(timeout)
-        for tp, (start, end, records) in cast(Mapping[TP, tuple[int, int, Any]], fetched or {}).items():
-            if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
+        for tp, batch in cast(Mapping[TP, Batch], fetched or {}).items():
+            if self.should_stop:
                 return
-            batch = Batch(tp.topic, tp.partition, start, end, records, generation)
-            yield tp, cast(Message, _message(tp, batch, generation))
+            yield tp, cast(Message, _message(tp, batch))
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """In place of Kafka's committed offsets: claim, and read on from the saved positions.
@@ -241,10 +243,10 @@ class Consumer(FaustConsumer):
         """In place of an interval tree that grows with every batch: nothing needs it."""
 
 
-def _message(tp: TP, batch: Batch, generation: int) -> ConsumerMessage:
+def _message(tp: TP, batch: Batch) -> ConsumerMessage:
     return ConsumerMessage(
         topic=tp.topic, partition=tp.partition, offset=batch.end - 1, timestamp=0.0, timestamp_type=0,
-        headers=None, key=None, value=cast(Any, batch), checksum=None, tp=tp, generation_id=generation,
+        headers=None, key=None, value=cast(Any, batch), checksum=None, tp=tp, generation_id=batch.generation,
     )  # fmt: skip
 
 

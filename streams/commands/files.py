@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import sys
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
 _PROGRESS_EVERY_S = 2.0
+_BIDI_CONTROLS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 @contextmanager
@@ -39,3 +41,12 @@ def with_progress(lines: Iterable[bytes], verb: str) -> Iterator[bytes]:
         yield line
     if shown > began:
         print(f"{count:,} lines {verb}", file=sys.stderr)
+
+
+def visible(text: str) -> str:
+    """Text of others without characters that would steer a terminal or turn the line around."""
+    return "".join("�" if _steers(character) else character for character in text)
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) == "Cc" or unicodedata.bidirectional(character) in _BIDI_CONTROLS

@@ -6,7 +6,7 @@ import sys
 
 from rules.engine import Engine
 from rules.times import parse_instant
-from streams.commands.files import opened, with_progress
+from streams.commands.files import opened, visible, with_progress
 from streams.definitions_file import load
 from streams.replay import Replay, read
 from streams.settings import Settings
@@ -28,7 +28,7 @@ def run(settings: Settings, file: str, definitions_file: str | None, until: str 
     def rejected(number: int, line: bytes, reason: str) -> None:
         nonlocal dead
         dead += 1
-        print(f"line {number}: {reason}: {line[:200].decode(errors='replace')}", file=sys.stderr)
+        print(f"line {number}: {reason}: {visible(line[:200].decode(errors='replace'))}", file=sys.stderr)
 
     out = sys.stdout.buffer
     with opened(file) as lines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
 from kafka import KafkaConsumer
@@ -11,13 +10,12 @@ from rich.console import Console
 from rich.text import Text
 
 from rules.reasons import sentence
+from streams.commands.files import visible
 from streams.segmenter import CHANGES
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.topics import verify
 from streams.wire import changes
-
-_BIDI_CONTROLS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 def line(change: changes.SegmentChange) -> Text:
@@ -27,20 +25,11 @@ def line(change: changes.SegmentChange) -> Text:
     text.append(change.occurred_at[11:], style="dim")
     text.append("  + " if entered else "  - ", style="bold green" if entered else "bold red")
     text.append(f"{change.segment:<20}", style="green" if entered else "red")
-    text.append(f" {_visible(change.customer_id)}", style="bold")
+    text.append(f" {visible(change.customer_id)}", style="bold")
     text.append("  " + ("by time: " if change.cause.kind == "time" else "") + sentence(change.reason), style="dim")
     if change.late:
         text.append("  late", style="yellow")
     return text
-
-
-def _visible(customer: str) -> str:
-    """An id without characters that would steer a terminal or turn the line around."""
-    return "".join("�" if _steers(character) else character for character in customer)
-
-
-def _steers(character: str) -> bool:
-    return unicodedata.category(character) == "Cc" or unicodedata.bidirectional(character) in _BIDI_CONTROLS
 
 
 def run(settings: Settings, *, from_beginning: bool, count: int | None) -> int:
