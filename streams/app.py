@@ -9,6 +9,7 @@ import asyncio
 import gc
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import faust
@@ -134,6 +135,13 @@ def _attach(app: faust.App, plan: Plan, ownership: Ownership, publisher: KafkaPu
         await ownership.release()
         await publisher.close()
 
+    async def revoked(_app: Any, *_: Any, **__: Any) -> None:
+        await ownership.release()
+
+    async def shut_down(_app: Any, *_: Any, **__: Any) -> None:
+        await ownership.release()
+        await publisher.close()
+
     async def watch_loop(_app: Any = None) -> None:
         await LoopWatchdog(settings.stuck_s, stop).run()
 
@@ -141,10 +149,31 @@ def _attach(app: faust.App, plan: Plan, ownership: Ownership, publisher: KafkaPu
         await FetchWatchdog(settings.unread_s, ownership.fetching, stop).run()
 
     app.agent(inputs)(segment)
-    app.task(watch_loop)
-    app.task(watch_fetches)
-    app.task(verify_store)
-    app.task(heal)
+    _look_after(app, ownership, settings)
     # mode types a receiver with a keyword that it does not require.
     app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
     app.on_before_shutdown.connect(cast(Any, shut_down), weak=False)
+
+
+def _look_after(app: faust.App, ownership: Ownership, settings: Settings) -> None:
+    """The tasks that see that the worker moves and may go on."""
+
+    async def watch_loop(_app: Any = None) -> None:
+        await LoopWatchdog(settings.stuck_s, stop).run()
+
+    async def watch_fetches(_app: Any = None) -> None:
+        await FetchWatchdog(settings.unread_s, ownership.fetching, stop).run()
+
+    app.task(watch_loop)
+    app.task(watch_fetches)
+    app.task(_every(_VERIFY_EVERY_S, ownership.verify))
+    app.task(_every(_HEAL_EVERY_S, ownership.heal))
+
+
+def _every(seconds: float, action: Callable[[], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def repeat(_app: Any = None) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await action()
+
+    return repeat
