@@ -118,35 +118,12 @@ def _attach(app: faust.App, plan: Plan, ownership: Ownership, publisher: KafkaPu
             except Exception as error:  # noqa: BLE001  # none may escape, and none is survived
                 stop(f"a batch of {batch.topic}-{batch.partition} could not be taken in ({error!r})")
 
-    async def heal(_app: Any = None) -> None:
-        while True:
-            await asyncio.sleep(_HEAL_EVERY_S)
-            await ownership.heal()
-
-    async def verify_store(_app: Any = None) -> None:
-        while True:
-            await asyncio.sleep(_VERIFY_EVERY_S)
-            await ownership.verify()
-
     async def revoked(_app: Any, *_: Any, **__: Any) -> None:
         await ownership.release()
 
     async def shut_down(_app: Any, *_: Any, **__: Any) -> None:
         await ownership.release()
         await publisher.close()
-
-    async def revoked(_app: Any, *_: Any, **__: Any) -> None:
-        await ownership.release()
-
-    async def shut_down(_app: Any, *_: Any, **__: Any) -> None:
-        await ownership.release()
-        await publisher.close()
-
-    async def watch_loop(_app: Any = None) -> None:
-        await LoopWatchdog(settings.stuck_s, stop).run()
-
-    async def watch_fetches(_app: Any = None) -> None:
-        await FetchWatchdog(settings.unread_s, ownership.fetching, stop).run()
 
     app.agent(inputs)(segment)
     _look_after(app, ownership, settings)
