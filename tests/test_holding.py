@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from faust.types import TP
 
 from rules.definitions import built_in
 from rules.engine import Engine
@@ -14,9 +17,11 @@ from streams.fetched import Answer
 from streams.holding import Holding
 from streams.merge import Merge
 from streams.outbox import Outbox, OutRecord
+from streams.ownership import LOST_AFTER_LOOKS, Ownership
 from streams.segmenter import Ceiling, Segmenter
 from streams.shard import Pace, Shard
 from streams.store import Claim, Identity, MemoryStore
+from streams.watchdog import Fetching
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 IDENTITY = Identity("cluster", "group", 1, "definitions")
@@ -132,3 +137,38 @@ def test_a_cancelled_release_leaves_no_task() -> None:
         return all(task.done() for task in holding._tasks)
 
     assert asyncio.run(run())
+
+
+class Consumer:
+    """Notes where it was asked to read again."""
+
+    def __init__(self) -> None:
+        self.sought: list[dict[TP, int]] = []
+
+    async def seek_all(self, positions: dict[TP, int]) -> None:
+        """Only noted."""
+        self.sought.append(dict(positions))
+
+
+def test_records_that_were_fetched_but_never_came_are_read_again() -> None:
+    """A batch lost on the way, with none behind it: after a few looks, and only where nothing moves."""
+
+    async def run() -> list[dict[TP, int]]:
+        consumer = Consumer()
+        ownership = Ownership(cast(Any, SimpleNamespace(topics=TOPICS)), MemoryStore(), Publisher())
+        ownership._consumer = cast(Any, consumer)
+        moving = iter(range(100))
+
+        def fetching(topic: str) -> Fetching:
+            fetched = {"carts": 7, "visits": next(moving)}.get(topic, 0)
+            readable = 0 if topic == "profiles" else 500
+            return Fetching(topic, fetched, 500, readable, 0.0, full=topic == "purchases")
+
+        ownership._holdings[2] = cast(Any, SimpleNamespace(shard=SimpleNamespace(partition=2, fetching=fetching)))
+        for _ in range(LOST_AFTER_LOOKS):
+            await ownership.heal()
+            assert consumer.sought == []
+        await ownership.heal()
+        return consumer.sought
+
+    assert asyncio.run(run()) == [{TP("carts", 2): 7}]
