@@ -119,7 +119,7 @@ class Ownership:
                 one = holding.shard.fetching(topic)
                 if one.readable > one.fetched and not one.full:
                     tp = TP(topic, holding.shard.partition)
-                    fetched, looks = self._waiting.get(tp, (one.fetched, 0))
+                    fetched, looks = self._waiting.get(tp, (one.fetched, -1))
                     waiting[tp] = (one.fetched, looks + 1 if fetched == one.fetched else 0)
         lost = {tp: fetched for tp, (fetched, looks) in waiting.items() if looks >= LOST_AFTER_LOOKS}
         self._waiting = {tp: seen for tp, seen in waiting.items() if tp not in lost}
