@@ -4,76 +4,99 @@ The one rule: the newest purchase is a barrier. Nothing at or before it counts, 
 arrives; everything after it is folded in (time, message id) order.
 
 Bounds: item events more than 90 days before the newest cart event, those before the newest event
-that states the whole cart, and those before the newest 256 do not count.
+that states the whole cart, and those before the newest 256 do not count; nor do prices told more
+than 90 days before the newest cart event, or of products beyond the 256 told of last.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable
 
 import msgspec
 
-from rules.events import Item
+from rules import repeats
 from rules.times import DAY_MS
+from rules.values import MICRO
 
 LINES_MAX = 256
 LINES_AGE_MS = 90 * DAY_MS
-ONE = 1_000_000  # quantities are integers of 10⁻⁶
+PRICES_MAX = 256
 
 ADDED, REMOVED, REPLACED = 0, 1, 2
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One item event: what it does with which products."""
+    """One item event: what it does with which products and quantities (10⁻⁶; ``None``: not told)."""
 
     time: int
     id: str
     kind: int
-    items: tuple[Item, ...]
+    items: tuple[tuple[str, int | None], ...]
 
 
 class Cart(msgspec.Struct, array_like=True, gc=False):
-    """``bought``: the newest purchase; ``touched``: the newest cart event after it; 0 = never."""
+    """The cart; instants are 0 for never.
+
+    ``bought``: the newest purchase; ``touched``: the newest cart event after it; ``checkout``: the
+    newest of those that belong to a checkout. ``prices``: by product the newest item event that
+    told one, and the price (10⁻⁶).
+    """
 
     bought: int = 0
     touched: int = 0
     lines: list[Line] = []
+    checkout: int = 0
+    prices: dict[str, tuple[int, str, int]] = {}
 
 
-def buy(cart: Cart, time: int) -> None:
-    """A purchase ends every cart up to its own time."""
+def buy(cart: Cart, time: int) -> bool:
+    """A purchase ends every cart up to its own time; whether one was open."""
     if time <= cart.bought:
-        return
+        return False
+    was_open = cart.touched > 0
     cart.bought = time
-    if cart.touched <= time:
-        cart.touched = 0
-        cart.lines = []
-    else:
+    cart.touched = cart.touched if cart.touched > time else 0
+    cart.checkout = cart.checkout if cart.checkout > time else 0
+    if was_open:
         cart.lines = [line for line in cart.lines if line.time > time]
+        cart.prices = {product: told for product, told in cart.prices.items() if told[0] > time}
+    return was_open
 
 
-def touch(cart: Cart, time: int) -> None:
-    """Any cart event after the newest purchase keeps the cart open."""
-    if time > cart.bought and time > cart.touched:
-        cart.touched = time
-        _bound(cart)
-
-
-def change(cart: Cart, line: Line) -> None:
-    """An item event, in its place by (time, message id); a repeat changes nothing."""
-    if line.time <= cart.bought:
-        return
-    lines = cart.lines
-    if not lines or _key(line) > _key(lines[-1]):
-        lines.append(line)
-    else:
-        at = bisect_left(lines, _key(line), key=_key)
-        if _key(lines[at]) == _key(line):
-            return
-        lines.insert(at, line)
-    touch(cart, line.time)
+def touch(cart: Cart, time: int) -> bool:
+    """Any cart event after the newest purchase keeps the cart open; whether this is the newest."""
+    if time <= cart.bought or time <= cart.touched:
+        return False
+    cart.touched = time
     _bound(cart)
+    return True
+
+
+def reach_checkout(cart: Cart, time: int) -> bool:
+    """A checkout event; whether it is the first since the newest purchase."""
+    if time <= cart.bought:
+        return False
+    reached = not cart.checkout
+    cart.checkout = max(cart.checkout, time)
+    return reached
+
+
+def change(cart: Cart, line: Line) -> bool:
+    """An item event, in its place by (time, message id); whether it is new and counts."""
+    if line.time <= cart.bought:
+        return False
+    if not repeats.insert(cart.lines, line, _key):
+        return False
+    if not touch(cart, line.time):
+        _bound(cart)
+    return True
+
+
+def price(cart: Cart, product: str, told: tuple[int, str, int]) -> None:
+    """An item event's (time, message id, price) of a product; the newest stands."""
+    if told[0] > cart.bought and told[:2] >= cart.prices.get(product, (0, ""))[:2]:
+        cart.prices[product] = told
+        _bound(cart)
 
 
 def merge(ours: Cart | None, theirs: Cart | None) -> Cart | None:
@@ -83,8 +106,15 @@ def merge(ours: Cart | None, theirs: Cart | None) -> Cart | None:
     ours, theirs = ours or Cart(), theirs or Cart()
     bought = max(ours.bought, theirs.bought)
     touched = max(ours.touched, theirs.touched)
-    known = {_key(line): line for line in (*ours.lines, *theirs.lines) if line.time > bought}
-    merged = Cart(bought, touched if touched > bought else 0, sorted(known.values(), key=_key))
+    checkout = max(ours.checkout, theirs.checkout)
+    merged = Cart(
+        bought,
+        touched if touched > bought else 0,
+        repeats.merged((line for line in (*ours.lines, *theirs.lines) if line.time > bought), _key),
+        checkout if checkout > bought else 0,
+    )
+    for product, told in (*ours.prices.items(), *theirs.prices.items()):
+        price(merged, product, told)
     _bound(merged)
     return merged
 
@@ -105,6 +135,10 @@ def _bound(cart: Cart) -> None:
             break
     if start:
         del lines[:start]
+    prices = cart.prices
+    if prices and (len(prices) > PRICES_MAX or min(told[0] for told in prices.values()) < frontier):
+        newest = sorted(prices, key=lambda product: (prices[product][:2], product))[-PRICES_MAX:]
+        cart.prices = {product: prices[product] for product in newest if prices[product][0] >= frontier}
 
 
 def contents(lines: Iterable[Line]) -> dict[str, int]:
@@ -113,11 +147,16 @@ def contents(lines: Iterable[Line]) -> dict[str, int]:
     for line in lines:
         if line.kind == REPLACED:
             held.clear()
-        for item in line.items:
+        for product, quantity in line.items:
             if line.kind == REMOVED:
-                left = 0 if item.quantity is None else held.get(item.product, 0) - item.quantity
-                held[item.product] = max(0, left)
+                left = 0 if quantity is None else held.get(product, 0) - quantity
+                held[product] = max(0, left)
             else:
-                quantity = ONE if item.quantity is None else item.quantity
-                held[item.product] = held.get(item.product, 0) + quantity
+                held[product] = held.get(product, 0) + (MICRO if quantity is None else quantity)
     return {product: quantity for product, quantity in held.items() if quantity}
+
+
+def worth(cart: Cart, held: dict[str, int]) -> int:
+    """The value of what is held, in 10⁻¹², each product at its newest price; none told: 0."""
+    prices = cart.prices
+    return sum(quantity * prices[product][2] for product, quantity in held.items() if product in prices)

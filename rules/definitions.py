@@ -8,39 +8,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from importlib.resources import files
-from typing import TypeVar
 
 import msgspec
-import yaml
-from pydantic import BaseModel, ValidationError
 
-from rules.conditions import AllOf, AnyOf, Condition, NoneOf, OpenCart, Performed, SessionCount
-from rules.events import ORDER_COMPLETED
-from rules.facts import Facts
-from rules.forms import CartForm, PerformedForm, SegmentForm, SessionsForm
-from rules.orders import MESSAGES_MAX
-from rules.sessions import INTERVALS_MAX
-from rules.times import format_duration
+from rules import yaml_text
+from rules.conditions import Condition
+from rules.expansion import Nodes, with_bands, with_library
+from rules.forms import SegmentForm
+from rules.parsing import Parser, Problems, Wrong
+from rules.wanted import Facts
 
 SEGMENTS_MAX = 1_000
-DEPTH_MAX = 20
-# An order takes up to four messages (completed, two refunds, cancelled) of those that are kept.
-ORDERS_MAX = MESSAGES_MAX // 4
+LIBRARY = "segments.yaml"
 
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_GROUPS: dict[str, Callable[[tuple[Condition, ...]], Condition]] = {"all": AllOf, "any": AnyOf, "not": NoneOf}
-_FORMS = {
-    "all": "a list of conditions",
-    "any": "a list of conditions",
-    "not": "a condition or a list of conditions",
-    "performed": "{event: Order Completed, count: {at_least: 2}, within: 365d}",
-    "cart": "{idle_for: 30m, until: 30d}",
-    "sessions": "{count: {at_least: 2}, within: 30d}",
-}
+_TOP = ("version", "currency", "library", "segments")
 
 
 class DefinitionsError(Exception):
@@ -53,175 +39,33 @@ class DefinitionsError(Exception):
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """A segment: its key, its condition, and the fingerprint of what decides it."""
+    """A segment: its key, its texts, its condition, and the fingerprint of what decides it.
+
+    ``hold`` (ms, 0 = none): how long a customer stays at least. ``named``: the segments that its
+    condition asks about. ``canonical``: what is fingerprinted.
+    """
 
     key: str
     title: str
+    about: str | None
+    kind: str | None
+    hold: int
     when: Condition
-    fingerprint: str
+    named: frozenset[str]
+    canonical: Mapping[str, object]
+    fingerprint: str = ""
 
 
 class Definitions(msgspec.Struct, frozen=True):
-    """A checked file: segments sorted by key, the facts that they need, the file's fingerprint."""
+    """A checked file: its segments in the order in which they are decided, the facts that they need.
+
+    That order is by depth of `in_segment`, then by key. ``fingerprint`` is of the whole file.
+    """
 
     segments: tuple[Segment, ...]
     facts: Facts
+    currency: str | None
     fingerprint: str
-
-
-_EXAMPLES: dict[type[BaseModel], str] = {
-    PerformedForm: _FORMS["performed"],
-    CartForm: _FORMS["cart"],
-    SessionsForm: _FORMS["sessions"],
-    SegmentForm: "{title: Repeat buyer, when: {…}}",
-}
-
-FormT = TypeVar("FormT", bound=BaseModel)
-Parsed = tuple[Condition, object]
-
-
-class _Parser:
-    """Walks a file once, collecting problems, wanted facts and the canonical form."""
-
-    def __init__(self) -> None:
-        self.problems: list[str] = []
-        self.facts = Facts()
-        self.currency: str | None = None
-
-    def problem(self, path: str, text: str) -> Parsed | None:
-        """Note what is wrong; gives nothing, so that a caller can return it."""
-        self.problems.append(f"{path}: {text}" if path else text)
-        return None
-
-    def fill(self, path: str, form: type[FormT], value: object) -> FormT | None:
-        """Check a mapping against its form; ``None`` after reporting what is wrong."""
-        try:
-            return form.model_validate(value)
-        except ValidationError as error:
-            for detail in error.errors():
-                where = ".".join([path, *(str(part) for part in detail["loc"])])
-                self.problem(where, _say(detail["type"], detail["msg"], form))
-            return None
-
-    def condition(self, path: str, node: object, depth: int = 0) -> Parsed | None:
-        """A node to its condition and canonical form."""
-        if depth > DEPTH_MAX:
-            return self.problem(path, f"conditions nest at most {DEPTH_MAX} deep")
-        known = ", ".join(_FORMS)
-        if not isinstance(node, dict) or len(node) != 1:
-            said = "nothing" if node is None else f"{json.dumps(node, ensure_ascii=False, default=str)[:80]}"
-            return self.problem(path, f"a condition has exactly one key, one of {known}; here is {said}")
-        (kind, body) = next(iter(node.items()))
-        if kind not in _FORMS:
-            return self.problem(f"{path}.{kind}", f"unknown condition; it is one of {known}")
-        path = f"{path}.{kind}"
-        if kind in _GROUPS:
-            return self._group(path, kind, body, depth)
-        if not isinstance(body, dict):
-            return self.problem(path, f"expected {_FORMS[kind]}")
-        parse = {"performed": self._performed, "cart": self._cart, "sessions": self._sessions}[kind]
-        return parse(path, body)
-
-    def _group(self, path: str, kind: str, body: object, depth: int) -> Parsed | None:
-        alone = kind == "not" and isinstance(body, dict)
-        nodes = [body] if alone else body
-        if not isinstance(nodes, list) or not nodes:
-            return self.problem(path, f"expected {_FORMS[kind]}, at least one")
-        paths = [path if alone else f"{path}[{at}]" for at in range(len(nodes))]
-        parsed = [self.condition(where, node, depth + 1) for where, node in zip(paths, nodes, strict=True)]
-        done = [member for member in parsed if member is not None]
-        if len(done) < len(parsed):
-            return None
-        return _GROUPS[kind](tuple(c for c, _ in done)), {kind: [canonical for _, canonical in done]}
-
-    def _performed(self, path: str, body: object) -> Parsed | None:
-        form = self.fill(path, PerformedForm, body)
-        if form is None:
-            return None
-        orders = ORDER_COMPLETED in form.event
-        others = frozenset(form.event) - {ORDER_COMPLETED}
-        keep = form.count.newest_needed + 1
-        if orders and keep > ORDERS_MAX:
-            most = f"at_least goes up to {ORDERS_MAX - 1}, at_most and exactly up to {ORDERS_MAX - 2}"
-            return self.problem(f"{path}.count", f"for orders {most}")
-        if orders:
-            self.facts.want_orders(form.within)
-        slot = self.facts.want_occurrences(others, form.within, keep) if others else None
-        canonical = {"event": form.event, "count": form.count.test, "within": form.within}
-        return Performed(form.event, form.count, form.within, orders, slot), {"performed": canonical}
-
-    def _cart(self, path: str, body: object) -> Parsed | None:
-        form = self.fill(path, CartForm, body)
-        if form is None:
-            return None
-        if form.until is not None and form.until <= (form.idle_for or 0):
-            ends = f"idle_for {format_duration(form.idle_for or 0)} and until {format_duration(form.until)}"
-            return self.problem(f"{path}.until", f"until must be longer than idle_for; here are {ends}")
-        self.facts.want_cart()
-        canonical = {"idle_for": form.idle_for or 0, "until": form.until}
-        return OpenCart(form.idle_for or 0, form.until), {"cart": canonical}
-
-    def _sessions(self, path: str, body: object) -> Parsed | None:
-        form = self.fill(path, SessionsForm, body)
-        if form is None:
-            return None
-        if form.count.newest_needed >= INTERVALS_MAX:
-            return self.problem(f"{path}.count", f"sessions are counted up to {INTERVALS_MAX - 1}")
-        slot = self.facts.want_sessions(form.gap, form.within)
-        canonical = {"count": form.count.test, "within": form.within, "gap": form.gap}
-        return SessionCount(form.count, form.within, form.gap, slot), {"sessions": canonical}
-
-    def segment(self, key: object, node: object) -> Segment | None:
-        """One entry under ``segments``."""
-        path = f"segments.{key}"
-        if not isinstance(key, str) or not _KEY.fullmatch(key):
-            self.problem(path, "a segment's key is lower-case letters, digits and _, such as repeat_buyer")
-            return None
-        if not isinstance(node, dict):
-            self.problem(path, "expected {title: …, when: {…}}")
-            return None
-        form = self.fill(path, SegmentForm, node)
-        parsed = self.condition(f"{path}.when", node.get("when"))
-        if form is None or parsed is None:
-            return None
-        when, canonical = parsed
-        return Segment(key, form.title, when, _digest({"currency": self.currency, "segments": {key: canonical}}))
-
-
-def _say(kind: str, message: str, form: type[BaseModel]) -> str:
-    if kind == "extra_forbidden":
-        return f"unknown key; known here: {', '.join(form.model_fields)}"
-    if kind == "missing":
-        return f"is missing; expected {_EXAMPLES[form]}"
-    return message.removeprefix("Value error, ")
-
-
-def _digest(canonical: object) -> str:
-    """12 hex digits. A key that a later version knows stays out of the canonical form while it is
-    not used: otherwise every running installation would be stopped by definitions that did not change.
-    """
-    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return sha256(text.encode()).hexdigest()[:12]
-
-
-class _Yaml(yaml.SafeLoader):
-    """YAML that refuses a key said twice, of which plain YAML silently keeps the last."""
-
-
-def _mapping(loader: _Yaml, node: yaml.MappingNode) -> dict[object, object]:
-    keys: set[object] = set()
-    for key_node, _ in node.value:
-        if key_node.tag == "tag:yaml.org,2002:merge":
-            continue  # <<: what it brings may be said again
-        key = loader.construct_object(key_node)
-        if isinstance(key, (str, int)) and key in keys:
-            raise yaml.MarkedYAMLError(problem=f"the key {key} stands twice", problem_mark=key_node.start_mark)
-        keys.add(key if isinstance(key, (str, int)) else str(key))
-    mapping: dict[object, object] = loader.construct_mapping(node, deep=True)
-    return mapping
-
-
-_Yaml.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
 def parse(text: str, file: str) -> Definitions:
@@ -230,65 +74,178 @@ def parse(text: str, file: str) -> Definitions:
     Raises `DefinitionsError` with every problem found.
     """
     try:
-        # A SafeLoader subclass: it builds plain data only.
-        document = yaml.load(text, Loader=_Yaml)  # noqa: S506
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the file"
-        raise DefinitionsError(file, [f"{where}: not YAML: {error.problem or error.context}"]) from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise DefinitionsError(file, [f"not YAML: {str(error).splitlines()[0]}"]) from None
+        document = yaml_text.read(text)
+    except yaml_text.NotYaml as error:
+        raise DefinitionsError(file, [str(error)]) from None
     return build(document, file)
 
 
 def build(document: object, file: str) -> Definitions:
     """The definitions of a document already read; as `parse`."""
-    parser = _Parser()
-    nodes = _nodes(parser, document)
-    for key, node in nodes.items():
-        parser.segment(key, node)
-    if parser.problems:
-        raise DefinitionsError(file, parser.problems)
-    # Once more, sorted: facts take their places in a stored profile as they are met, and the order
-    # of a file must decide nothing, as the fingerprint does not know it.
-    parser.facts = Facts()
-    found = (parser.segment(key, nodes[key]) for key in sorted(nodes, key=str))
-    segments = tuple(segment for segment in found if segment is not None)
-    return Definitions(
-        segments=segments,
-        facts=parser.facts,
-        fingerprint=_digest({segment.key: segment.fingerprint for segment in segments}),
-    )
+    problems = Problems()
+    currency, nodes = _spelled_out(document, problems)
+    first = _segments(nodes, Parser(problems, currency, _places(nodes)))
+    order = _order({segment.key: segment.named for segment in first}, problems) if not problems.lines else []
+    if problems.lines:
+        raise DefinitionsError(file, problems.lines)
+    # Once more, in the order of deciding: facts take their places in a stored profile as they are
+    # met, and the order of a file must decide nothing, as the fingerprint does not know it.
+    parser = Parser(problems, currency, {key: at for at, key in enumerate(order)})
+    segments = _segments({key: nodes[key] for key in order}, parser)
+    canonical = {segment.key: segment.canonical for segment in segments}
+    marked = tuple(
+        msgspec.structs.replace(segment, fingerprint=_digest({
+            "currency": currency,
+            "segments": {key: canonical[key] for key in _closure(segment.key, segments)},
+        }))
+        for segment in segments
+    )  # fmt: skip
+    whole = _digest({segment.key: segment.fingerprint for segment in marked})
+    return Definitions(marked, parser.facts, currency, whole)
 
 
-def _nodes(parser: _Parser, document: object) -> Mapping[object, object]:
-    """The segments as they stand in the file, once what is around them is checked."""
+def built_in(name: str = LIBRARY) -> Definitions:
+    """A file that comes with this package: the library, or ``demo.yaml``."""
+    return parse(_packaged(name), f"rules/{name}")
+
+
+def _packaged(name: str) -> str:
+    return files("rules").joinpath(name).read_text("utf-8")
+
+
+# --- the file around the conditions
+
+
+def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Nodes]:
+    """The currency and the segments, short forms spelled out."""
     if not isinstance(document, Mapping):
-        parser.problem("", "expected a mapping with version: 1 and segments")
-        return {}
+        problems.note("", "expected a mapping with version: 1 and segments")
+        return None, {}
     for key in document:
-        if key not in ("version", "currency", "segments"):
-            parser.problem(str(key), "unknown key; known here: version, currency, segments")
+        if key not in _TOP:
+            problems.note(str(key), f"unknown key; known here: {', '.join(_TOP)}")
     if type(document.get("version")) is not int or document["version"] != 1:
-        parser.problem("version", f"expected 1, here is {document.get('version')!r}")
-    parser.currency = _currency(parser, document.get("currency"))
-    nodes = document.get("segments")
-    if not isinstance(nodes, Mapping) or not nodes:
-        parser.problem("segments", "expected at least one, such as repeat_buyer: {title: …, when: {…}}")
-        return {}
-    if len(nodes) > SEGMENTS_MAX:
-        parser.problem("segments", f"at most {SEGMENTS_MAX} segments")
-        return {}
+        problems.note("version", f"expected 1, here is {document.get('version')!r}")
+    library: dict[object, object] = {}
+    if document.get("library") not in (None, False):
+        told = yaml_text.read(_packaged(LIBRARY))
+        assert isinstance(told, dict)
+        library = told
+    currency = _currency(problems, document.get("currency")) or library.get("currency")
+    assert currency is None or isinstance(currency, str)
+    nodes = document.get("segments", {} if library else None)
+    if not isinstance(nodes, Mapping) or (not nodes and not library):
+        problems.note("segments", "expected at least one, such as repeat_buyer: {title: …, when: {…}}")
+        return currency, {}
+    parser = Parser(problems, currency, {})
+    nodes = with_bands(nodes, parser)
+    of_library = with_bands(_nodes(library), parser)
+    taken = with_library(nodes, document.get("library"), of_library, problems)
+    if not taken and not problems.lines:
+        problems.note("segments", "nothing is left; expected at least one")
+    if len(taken) > SEGMENTS_MAX:
+        problems.note("segments", f"at most {SEGMENTS_MAX} segments")
+        return currency, {}
+    return currency, taken
+
+
+def _nodes(document: Mapping[object, object]) -> Nodes:
+    nodes = document.get("segments", {})
+    assert isinstance(nodes, dict)
     return nodes
 
 
-def _currency(parser: _Parser, given: object) -> str | None:
+def _currency(problems: Problems, given: object) -> str | None:
     if given is None or (isinstance(given, str) and _CURRENCY.fullmatch(given)):
         return given
-    parser.problem("currency", f"{given!r} is not a currency; write its ISO 4217 code, such as EUR")
+    problems.note("currency", f"{given!r} is not a currency; write its ISO 4217 code, such as EUR")
     return None
 
 
-def built_in(name: str = "segments.yaml") -> Definitions:
-    """A file that comes with this package: ``segments.yaml`` or ``demo.yaml``."""
-    return parse(files("rules").joinpath(name).read_text("utf-8"), f"rules/{name}")
+# --- segments
+
+
+def _places(nodes: Nodes) -> dict[str, int]:
+    return {key: at for at, key in enumerate(nodes) if isinstance(key, str)}
+
+
+def _segments(nodes: Nodes, parser: Parser) -> list[Segment]:
+    found = []
+    for at, (key, node) in enumerate(nodes.items()):
+        parser.facts.segment = at
+        segment = _segment(key, node, parser)
+        if segment is not None:
+            found.append(segment)
+    return found
+
+
+def _segment(key: object, node: object, parser: Parser) -> Segment | None:
+    """One entry under ``segments``."""
+    path = f"segments.{key}"
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        parser.problems.note(path, "a segment's key is lower-case letters, digits and _, such as repeat_buyer")
+        return None
+    if not isinstance(node, dict):
+        parser.problems.note(path, "expected {title: …, when: {…}}")
+        return None
+    parser.named = set()
+    parsed = parser.condition(f"{path}.when", node.get("when"))
+    try:
+        form = parser.problems.fill(path, SegmentForm, node)
+    except Wrong:
+        return None
+    if parsed is None:
+        return None
+    when, told = parsed
+    assert isinstance(told, dict)
+    hold = form.hold or 0
+    canonical = told | {"hold": hold} if hold else told
+    return Segment(key, form.title, form.about, form.kind, hold, when, frozenset(parser.named), canonical)
+
+
+def _order(named: Mapping[str, frozenset[str]], problems: Problems) -> list[str]:
+    """Keys in the order of deciding, after noting every cycle."""
+    depths: dict[str, int] = {}
+    waiting = dict(named)
+    while waiting:
+        ready = [key for key, asked in waiting.items() if asked <= depths.keys()]
+        if not ready:
+            for key in sorted(key for key in waiting if _asks_itself(key, named)):
+                problems.note(f"segments.{key}.when", "asks, over in_segment, about itself; a cycle decides nothing")
+            return []
+        level = {key: 1 + max((depths[one] for one in waiting[key]), default=-1) for key in ready}
+        depths |= level
+        waiting = {key: asked for key, asked in waiting.items() if key not in level}
+    return sorted(depths, key=lambda key: (depths[key], key))
+
+
+def _asks_itself(key: str, named: Mapping[str, frozenset[str]]) -> bool:
+    seen: set[str] = set()
+    ahead = list(named[key])
+    while ahead:
+        one = ahead.pop()
+        if one == key:
+            return True
+        if one not in seen:
+            seen.add(one)
+            ahead += named[one]
+    return False
+
+
+def _closure(key: str, segments: list[Segment]) -> list[str]:
+    """A segment and all that it asks about."""
+    named = {segment.key: segment.named for segment in segments}
+    found, ahead = {key}, [key]
+    while ahead:
+        for one in named[ahead.pop()] - found:
+            found.add(one)
+            ahead.append(one)
+    return sorted(found)
+
+
+def _digest(canonical: object) -> str:
+    """12 hex digits. A key that a later version knows stays out of the canonical form while it is
+    not used: otherwise every running installation would be stopped by definitions that did not change.
+    """
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(text.encode()).hexdigest()[:12]

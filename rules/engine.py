@@ -2,19 +2,22 @@
 
 The one rule: an event first fires its own customer's due times up to its own time, each at its
 own instant, then it is applied and decided at max(instant, its time). An event runs only the
-facts and decides only the segments that depend on its name.
+facts that its name can change, and decides only the segments that look at a fact that changed:
+all that time alone turned up to then has been decided before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from rules.conditions import Subject
 from rules.definitions import Definitions
-from rules.events import WITHOUT_EFFECT, Event
+from rules.events import ORDER_COMPLETED, WITHOUT_EFFECT, Event
 from rules.profile import Profile
 from rules.standing import Change, Customer
 
-_Plan = tuple[tuple[Callable[[Profile, Event], None], ...], tuple[int, ...]]
+# What an event's name can change, each with the segments (bit i: segment i) that look at it.
+_Plan = tuple[tuple[Callable[[Profile, Event], bool], int], ...]
 
 
 class Engine:
@@ -24,39 +27,47 @@ class Engine:
         self.definitions = definitions
         self._segments = definitions.segments
         self._keys = [segment.key for segment in definitions.segments]
-        self._every = tuple(range(len(self._segments)))
+        self._every = (1 << len(self._keys)) - 1
         self._facts = definitions.facts.kept()
-        names = frozenset().union(
-            *(fact.names for fact in self._facts), *(segment.when.names for segment in self._segments)
-        )
-        self._plans: dict[str, _Plan] = {name: self._plan(name) for name in names}
+        self._any = self._plan(None)
+        names = frozenset[str]().union(*(fact.names or () for fact, _ in self._facts))
+        self._plans = {name: self._plan(name) for name in names}
+        self._held = _mask(at for at, segment in enumerate(self._segments) if segment.hold)
+        # By place: the segments that ask about it, all of which come after it.
+        self._asking = [
+            _mask(at for at, other in enumerate(self._segments) if segment.key in other.named)
+            for segment in self._segments
+        ]
 
-    def _plan(self, name: str) -> _Plan:
-        facts = tuple(fact.apply for fact in self._facts if name in fact.names)
-        return facts, tuple(at for at in self._every if name in self._segments[at].when.names)
+    def _plan(self, name: str | None) -> _Plan:
+        return tuple(
+            (fact.apply, segments) for fact, segments in self._facts if fact.names is None or name in fact.names
+        )
 
     def new(self) -> Customer:
         """A customer of whom nothing is known."""
-        count = len(self._segments)
-        return Customer(0, 0, [0] * count, [0] * count, self.definitions.facts.empty())
+        return Customer(0, 0, {}, {}, self.definitions.facts.empty())
 
     def apply(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
         """One event: what it and the due times before it changed, in order."""
         if event.name in WITHOUT_EFFECT:
             return []
         changes: list[Change] = []
-        due = customer.due
-        if 0 < due <= event.time:
+        dues = customer.dues
+        if dues and min(dues.values()) <= event.time:
             self._fire(customer_id, customer, event.time, changes)
-        facts, touched = self._plans.get(event.name, ((), ()))
         late = event.time < customer.instant
-        if not customer.instant:
-            touched = self._every
+        touched = 0 if customer.instant else self._every
+        if event.name == ORDER_COMPLETED:
+            touched |= self._held
         if not late:
             customer.instant = event.time
-        for apply in facts:
-            apply(customer.profile, event)
-        self._decide(customer_id, customer, touched, event, late, changes)
+        profile = customer.profile
+        for apply, segments in self._plans.get(event.name, self._any):
+            if apply(profile, event):
+                touched |= segments
+        if touched:
+            self._decide(customer_id, customer, touched, event, late, changes)
         return changes
 
     def fire(self, customer_id: str, customer: Customer, until: int) -> list[Change]:
@@ -69,25 +80,42 @@ class Engine:
         while 0 < (due := customer.due) <= until:
             assert due > customer.instant, "a due time lies after the instant at which it was found"
             customer.instant = due
-            turning = tuple(at for at in self._every if customer.dues[at] == due)
+            turning = _mask(at for at, at_due in customer.dues.items() if at_due == due)
             self._decide(customer_id, customer, turning, None, False, changes)
 
     def _decide(
         self,
         customer_id: str,
         customer: Customer,
-        segments: tuple[int, ...],
+        touched: int,
         event: Event | None,
         late: bool,
         changes: list[Change],
     ) -> None:
-        now, profile, since = customer.instant, customer.profile, customer.since
-        for at in segments:
+        now, since, dues = customer.instant, customer.since, customer.dues
+        who = Subject(customer_id, customer.profile, since)
+        holds_back = event is None or event.name != ORDER_COMPLETED
+        while touched:
+            at = (touched & -touched).bit_length() - 1
+            touched &= touched - 1
             segment = self._segments[at]
-            holds, customer.dues[at] = segment.when.decide(profile, now)
-            if holds == bool(since[at]):
+            holds, due = segment.when.decide(who, now)
+            entered = since.get(at)
+            if segment.hold and not holds and entered is not None and holds_back:
+                stays_until = entered + segment.hold
+                if now < stays_until:
+                    holds, due = True, min(due or stays_until, stays_until)
+            if due:
+                dues[at] = due
+            else:
+                dues.pop(at, None)
+            if holds == (entered is not None):
                 continue
-            since[at] = now if holds else 0
+            if holds:
+                since[at] = now
+            else:
+                del since[at]
+            touched |= self._asking[at]
             customer.sequence += 1
             changes.append(
                 Change(
@@ -98,7 +126,7 @@ class Engine:
                     sequence=customer.sequence,
                     segments=self.membership(customer),
                     event=event,
-                    reason=segment.when.reason(profile, now),
+                    reason=segment.when.reason(who, now),
                     definition=segment.fingerprint,
                     late=late,
                 )
@@ -106,4 +134,11 @@ class Engine:
 
     def membership(self, customer: Customer) -> tuple[str, ...]:
         """The keys of the segments that the customer is in, sorted."""
-        return tuple([key for key, since in zip(self._keys, customer.since, strict=True) if since])
+        return tuple(sorted([self._keys[at] for at in customer.since]))
+
+
+def _mask(places: Iterator[int]) -> int:
+    found = 0
+    for at in places:
+        found |= 1 << at
+    return found

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import msgspec
 
+from rules.context import NO_CONTEXT, Context
+from rules.values import NO_DOCUMENT, Document
+
 PAGE = "page"
 IDENTIFY = "identify"
 PRODUCT_ADDED = "Product Added"
@@ -29,6 +32,9 @@ CART_NAMES = frozenset({
     "Checkout Step Viewed", "Checkout Step Completed", "Payment Info Entered",
     "Coupon Entered", "Coupon Applied", "Coupon Removed", "Coupon Denied",
 })  # fmt: skip
+CHECKOUT_NAMES = frozenset({
+    CHECKOUT_STARTED, "Checkout Step Viewed", "Checkout Step Completed", "Payment Info Entered",
+})  # fmt: skip
 ORDER_NAMES = frozenset({ORDER_COMPLETED, ORDER_REFUNDED, ORDER_CANCELLED})
 ACTIVITY_NAMES = BROWSE_NAMES | CART_NAMES | {PAGE}
 SHOP_NAMES = BROWSE_NAMES | CART_NAMES | ORDER_NAMES
@@ -44,6 +50,9 @@ ALIASES = {
 # Names by which the field links and groups people; nothing is decided by them.
 WITHOUT_EFFECT = frozenset({"alias", "group"})
 
+# Properties that are money: exact, never negative, and added up in one currency only.
+MONEY = frozenset({"total", "revenue", "subtotal", "value", "price", "tax", "shipping", "discount"})
+
 # Inputs in the order in which records of one millisecond are read.
 INPUTS = ("profiles", "visits", "carts", "purchases")
 
@@ -54,7 +63,7 @@ def input_of(name: str) -> str:
         return "carts"
     if name in ORDER_NAMES:
         return "purchases"
-    return "profiles" if name in ("identify", "alias") else "visits"
+    return "profiles" if name in (IDENTIFY, "alias") else "visits"
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
@@ -66,17 +75,19 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
-    """A product of an event; ``quantity`` in 10⁻⁶, ``None`` when the event states none."""
+    """A product of an event; ``quantity`` and ``price`` in 10⁻⁶, ``None`` when the event states none."""
 
     product: str
     quantity: int | None = None
+    price: int | None = None
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
     """A fact: who, what, when (milliseconds UTC), under which message id.
 
     ``items`` are the products of an item event (``None``: the event names none), ``order`` and
-    ``amount`` (10⁻⁶ of the currency) those of an order event.
+    ``amount`` (10⁻⁶ of the currency) those of an order event. ``properties``, ``traits`` (of an
+    identify) and ``context`` are read when a rule asks for them.
     """
 
     customer: str
@@ -87,3 +98,6 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     order: str | None = None
     amount: int | None = None
     origin: Origin | None = None
+    properties: Document = NO_DOCUMENT
+    traits: Document = NO_DOCUMENT
+    context: Context = NO_CONTEXT

@@ -1,21 +1,29 @@
 """The forms of a segments file: what each mapping in it may hold.
 
 The one rule: a form checks one mapping by itself and says what would be right; how mappings fit
-together is for `rules.definitions`.
+together is for `rules.parsing`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from rules.conditions import Count
+from rules import asked
+from rules.conditions import Ago, Count
+from rules.conditions.calendars import WEEKDAYS
+from rules.context import ATTRIBUTES
 from rules.events import ALIASES
+from rules.predicates import NumberTest, Where
 from rules.times import DURATION_FORM, MINUTE_MS, parse_duration
+from rules.values import path_of
 
 DEFAULT_GAP_MS = 30 * MINUTE_MS
-COUNT_MAX = 1_000
+STEPS_MAX = 10
+TEXT_MAX_CHARS = 300
+
+_DAYS = {"gregorian": (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), "jalali": (31,) * 6 + (30,) * 6}
 
 
 def _duration(value: object) -> int:
@@ -34,65 +42,144 @@ def _event_names(value: object) -> tuple[str, ...]:
     return tuple(sorted({"page" if name == "screen" else name for name in canonical}))
 
 
+def _property(value: object) -> str:
+    if not isinstance(value, str) or not all(path_of(value)):
+        raise ValueError(f"{value!r} is not a property; write its name, or a dotted one such as address.city")
+    return value
+
+
+def _where(value: object) -> Where:
+    if not isinstance(value, dict) or not value:
+        raise ValueError("expected {property: test}, such as {category: shoes}, at least one")
+    tests = []
+    for name, told in value.items():
+        try:
+            tests.append((path_of(_property(name)), asked.value_test(told)))
+        except ValueError as error:
+            raise asked.Wrong(f".{name}{asked.path_of_error(error)}", str(error)) from None
+    return Where(tuple(sorted(tests, key=lambda test: test[0])))
+
+
+def _weekdays(value: object) -> tuple[int, ...]:
+    given = value if isinstance(value, list) else [value]
+    if not given or any(day not in WEEKDAYS for day in given):
+        raise ValueError(f"{value!r} is not a weekday; write one of {', '.join(WEEKDAYS)}, or a list of them")
+    return tuple(sorted({WEEKDAYS.index(str(day)) for day in given}))
+
+
+def _month_days(value: object) -> tuple[tuple[int, int], tuple[int, int]]:
+    form = "two month-days in quotes, both included, such as ['12-29', '01-13']"
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError(f"{value!r} is not a range of days; write {form}")
+    days = []
+    for one in value:
+        month, _, day = str(one).partition("-")
+        if not (month.isdecimal() and day.isdecimal() and len(month) == len(day) == 2):
+            raise ValueError(f"{one!r} is not a month-day; write {form}")
+        days.append((int(month), int(day)))
+    return days[0], days[1]
+
+
+def month_day_problem(days: tuple[tuple[int, int], ...], calendar: str) -> str | None:
+    """What is wrong with the first month-day that the calendar does not have."""
+    for month, day in days:
+        if not 1 <= month <= len(_DAYS[calendar]) or not 1 <= day <= _DAYS[calendar][month - 1]:
+            return f"the {calendar} calendar has no {month:02d}-{day:02d} (month, then day)"
+    return None
+
+
 Duration = Annotated[int, BeforeValidator(_duration)]
+EventNames = Annotated[tuple[str, ...], BeforeValidator(_event_names)]
+CountTest = Annotated[Count, BeforeValidator(asked.count)]
+NumberRange = Annotated[NumberTest, BeforeValidator(asked.number_test)]
+WhereTests = Annotated[Where, BeforeValidator(_where)]
+Property = Annotated[str, BeforeValidator(_property)]
 
 
 class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _CountForm(_Form):
-    at_least: int | None = Field(None, ge=0, le=COUNT_MAX)
-    at_most: int | None = Field(None, ge=0, le=COUNT_MAX)
-    exactly: int | None = Field(None, ge=0, le=COUNT_MAX)
-
-
-def _count(value: object) -> Count:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = {"exactly": value}
-    if not isinstance(value, dict) or not value:
-        raise ValueError(f"{value!r} is not a count; write {{at_least: 2}}, {{at_most: 5}} or {{exactly: 1}}")
-    unknown = set(value) - set(_CountForm.model_fields)
-    if unknown:
-        raise ValueError(
-            f"unknown key {', '.join(map(str, unknown))}; known here: {', '.join(_CountForm.model_fields)}"
-        )
-    form = _CountForm.model_validate(value)
-    if form.exactly is not None:
-        if form.at_least is not None or form.at_most is not None:
-            raise ValueError("exactly stands alone, without at_least and at_most")
-        return Count(form.exactly, form.exactly)
-    if form.at_most is not None and form.at_most < (form.at_least or 0):
-        raise ValueError(f"no count is at least {form.at_least} and at most {form.at_most}")
-    if form.at_most is None and not form.at_least:
-        raise ValueError("every count is at least 0; write at_least: 1 or more")
-    return Count(form.at_least or 0, form.at_most)
-
-
-CountTest = Annotated[Count, BeforeValidator(_count)]
-
-
-class _AnyForm(_Form):
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
-class PerformedForm(_AnyForm):
-    event: Annotated[tuple[str, ...], BeforeValidator(_event_names)]
+class PerformedForm(_Form):
+    event: EventNames
+    where: WhereTests = Where()
     count: CountTest = Count(at_least=1)
     within: Duration | None = None
+
+
+class TotalForm(_Form):
+    agg: Literal["sum", "avg", "min", "max", "distinct"]
+    of: Property
+    event: EventNames
+    where: WhereTests = Where()
+    within: Duration | None = None
+    at_least: object = None
+    at_most: object = None
+    above: object = None
+    below: object = None
+
+
+class MomentForm(_Form):
+    event: EventNames
+    where: WhereTests = Where()
+    ago: Annotated[Ago, BeforeValidator(asked.ago)] = Ago()
+
+
+class StepForm(_Form):
+    event: EventNames
+    where: WhereTests = Where()
+
+
+class SequenceForm(_Form):
+    steps: list[StepForm] = Field(min_length=2, max_length=STEPS_MAX)
+    within: Duration | None = None
+    same: Property | None = None
 
 
 class CartForm(_Form):
     idle_for: Duration | None = None
     until: Duration | None = None
+    stage: Literal["cart", "checkout"] | None = None
+    value: NumberRange | None = None
+    items: NumberRange | None = None
 
 
-class SessionsForm(_AnyForm):
+class SessionsForm(_Form):
     count: CountTest
     within: Duration
     gap: Duration = DEFAULT_GAP_MS
 
 
+class CalendarForm(_Form):
+    between: Annotated[tuple[tuple[int, int], tuple[int, int]], BeforeValidator(_month_days)] | None = None
+    weekday: Annotated[tuple[int, ...], BeforeValidator(_weekdays)] | None = None
+    calendar: Literal["gregorian", "jalali"] = "gregorian"
+    timezone: str = "UTC"
+
+
+class SampleForm(_Form):
+    percent: object
+    salt: str = ""
+
+
 class SegmentForm(_Form):
-    title: str
+    title: str = Field(min_length=1, max_length=TEXT_MAX_CHARS)
+    about: str | None = Field(None, max_length=TEXT_MAX_CHARS)
+    kind: str | None = Field(None, max_length=TEXT_MAX_CHARS)
+    hold: Duration | None = None
     when: object = None
+    bands: object = None
+
+
+class BandsForm(_Form):
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+    total: dict[str, object]
+    from_: dict[str, object] = Field(alias="from")
+
+
+class LibraryForm(_Form):
+    without: list[str] = []
+    only: list[str] = []
+
+
+CONTEXT_KEYS = (*ATTRIBUTES, "touch")

@@ -9,16 +9,19 @@ A refund or cancel without an order id touches no order and is not kept.
 Bounds: the newest 256 messages; and where every window that looks at orders is finite, those not
 older than the newest message by more than the longest window and 90 days. Beyond it a message
 does not count: an order whose repeated confirmation comes more than 90 days after it left the
-longest window would count anew.
+longest window would count anew. An order that no longer fits the 256 is settled: it stays in
+sums and averages until the end of its UTC day has left their window, and remains the first order
+if it was; what comes about it later changes nothing.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from rules import repeats
 from rules.times import DAY_MS
 
 MESSAGES_MAX = 256
@@ -27,11 +30,13 @@ SLACK_MS = 90 * DAY_MS
 COMPLETED, REFUNDED, CANCELLED = 0, 1, 2
 
 
-class OrderMessage(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
-    """One message about an order; ordered by (time, message id).
+class OrderMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One message about an order; in the order of (time, message id).
 
     ``order`` is the order id, ``None`` when the message has none and so stands for itself.
-    ``amount`` is in 10⁻⁶; ``None``: an order of unknown value, or a refund of all of it.
+    ``amount`` is in 10⁻⁶; ``None``: an order of unknown value, or a refund of all of it. Of a
+    completion, bit i of ``views`` says that it meets the definitions' view i of orders, and
+    ``values`` has one place per property that they read.
     """
 
     time: int
@@ -39,24 +44,69 @@ class OrderMessage(msgspec.Struct, frozen=True, array_like=True, order=True, gc=
     kind: int
     order: str | None = None
     amount: int | None = None
+    views: int = 0
+    values: tuple[tuple[int, ...], ...] = ()
 
 
-def remember(messages: list[OrderMessage], message: OrderMessage, window: int | None) -> None:
-    """Add a message in place, unless it is known or out of bounds."""
-    if not messages or _key(message) > _key(messages[-1]):
-        messages.append(message)
-    else:
-        at = bisect_left(messages, _key(message), key=_key)
-        if _key(messages[at]) == _key(message):
-            return
-        messages.insert(at, message)
-    _bound(messages, window)
+class Order(msgspec.Struct, frozen=True, gc=False):
+    """An order that stands: its earliest completion, and what refunds took of it (10⁻⁶)."""
+
+    completion: OrderMessage
+    refunded: int
 
 
-def merge(ours: Iterable[OrderMessage], theirs: Iterable[OrderMessage], window: int | None) -> list[OrderMessage]:
-    """The messages that all events of both would have left."""
-    merged = sorted({_key(message): message for message in (*ours, *theirs)}.values(), key=_key)
+class Settled(msgspec.Struct, array_like=True, gc=False):
+    """What is remembered of orders beyond the bound.
+
+    ``first``: when the earliest was completed, by view. ``days``: per view and property, as
+    written by `slot_of`, UTC day to (sum in 10⁻⁶, count).
+    """
+
+    first: dict[int, int] = {}
+    days: dict[int, dict[int, tuple[int, int]]] = {}
+
+
+class Orders(msgspec.Struct, array_like=True, gc=False):
+    """A customer's order messages, ascending, and what was settled."""
+
+    messages: list[OrderMessage] = []
+    settled: Settled | None = None
+
+
+TOTAL = 0  # the value that refunds lower; a property of the definitions has the place after it
+_PLACES = 64
+
+
+def slot_of(view: int, place: int) -> int:
+    """The key under `Settled.days` of a view's property (`TOTAL`, or 1 + its place in ``values``)."""
+    return view * _PLACES + place
+
+
+def remember(orders: Orders, message: OrderMessage, window: int | None) -> bool:
+    """Add a message in place, unless it is known; whether it was new."""
+    if not repeats.insert(orders.messages, message, _key):
+        return False
+    _bound(orders, window)
+    return True
+
+
+def merge(ours: Orders, theirs: Orders, window: int | None) -> Orders:
+    """What all events of both would have left."""
+    messages = repeats.merged((*ours.messages, *theirs.messages), _key)
+    merged = Orders(messages, _merge_settled(ours.settled, theirs.settled))
     _bound(merged, window)
+    return merged
+
+
+def _merge_settled(ours: Settled | None, theirs: Settled | None) -> Settled | None:
+    if ours is None or theirs is None:
+        return ours or theirs
+    merged = Settled(dict(ours.first), {slot: dict(days) for slot, days in ours.days.items()})
+    for view, time in theirs.first.items():
+        merged.first[view] = min(time, merged.first.get(view, time))
+    for slot, days in theirs.days.items():
+        for day, (total, count) in days.items():
+            _add(merged, slot, day, total, count)
     return merged
 
 
@@ -64,18 +114,53 @@ def _key(message: OrderMessage) -> tuple[int, str]:
     return message.time, message.id
 
 
-def _bound(messages: list[OrderMessage], window: int | None) -> None:
-    if len(messages) > MESSAGES_MAX:
-        del messages[: len(messages) - MESSAGES_MAX]
+def _bound(orders: Orders, window: int | None) -> None:
+    messages = orders.messages
     if window is not None and messages and messages[0].time < (frontier := messages[-1].time - window - SLACK_MS):
         del messages[: bisect_left(messages, frontier, key=lambda message: message.time)]
+    while len(messages) > MESSAGES_MAX:
+        _settle(orders, messages[0])
+        del messages[0]
 
 
-def completions(messages: list[OrderMessage]) -> list[int]:
-    """When each order that stands was completed, ascending.
+def _settle(orders: Orders, oldest: OrderMessage) -> None:
+    """Remember an order whose only completion is about to be dropped."""
+    if oldest.kind != COMPLETED or _is_repeated(orders.messages, oldest):
+        return
+    order = next((order for order in standing(orders.messages) if order.completion is oldest), None)
+    if order is None:
+        return
+    settled = orders.settled = orders.settled or Settled()
+    for view in range(oldest.views.bit_length()):
+        if not oldest.views >> view & 1:
+            continue
+        settled.first[view] = min(oldest.time, settled.first.get(view, oldest.time))
+        for place in range(len(oldest.values) + 1):
+            for value in value_of(order, place):
+                _add(settled, slot_of(view, place), oldest.time // DAY_MS, value, 1)
 
-    An order stands while it is neither cancelled nor fully refunded.
-    """
+
+def _is_repeated(messages: list[OrderMessage], oldest: OrderMessage) -> bool:
+    others = (message for message in messages if message is not oldest and message.kind == COMPLETED)
+    return oldest.order is not None and any(message.order == oldest.order for message in others)
+
+
+def _add(settled: Settled, slot: int, day: int, total: int, count: int) -> None:
+    days = settled.days.setdefault(slot, {})
+    known = days.get(day, (0, 0))
+    days[day] = (known[0] + total, known[1] + count)
+
+
+def value_of(order: Order, place: int) -> tuple[int, ...]:
+    """What an order has under a property; `TOTAL` is its value less what was refunded."""
+    if place != TOTAL:
+        return order.completion.values[place - 1]
+    amount = order.completion.amount
+    return () if amount is None else (amount - order.refunded,)
+
+
+def standing(messages: Iterable[OrderMessage], view: int | None = None) -> Iterator[Order]:
+    """The orders that are neither cancelled nor fully refunded, by completion; of one view, or all."""
     first: dict[tuple[bool, str], OrderMessage] = {}
     undone: dict[tuple[bool, str], list[OrderMessage]] = {}
     for message in messages:
@@ -85,16 +170,24 @@ def completions(messages: list[OrderMessage]) -> list[int]:
             first.setdefault(key, message)
         else:
             undone.setdefault(key, []).append(message)
-    if not undone:
-        return [message.time for message in first.values()]
-    return [message.time for key, message in first.items() if not _is_undone(message.amount, undone.get(key, []))]
+    for key, completion in first.items():
+        if view is not None and not completion.views >> view & 1:
+            continue
+        refunded = _refunded(completion.amount, undone[key]) if key in undone else 0
+        if refunded is not None:
+            yield Order(completion, refunded)
 
 
-def _is_undone(value: int | None, messages: list[OrderMessage]) -> bool:
-    refunded, refunds = 0, 0
+def completions(messages: list[OrderMessage], view: int) -> list[int]:
+    """When each order of a view that stands was completed, ascending."""
+    return [order.completion.time for order in standing(messages, view)]
+
+
+def _refunded(value: int | None, messages: list[OrderMessage]) -> int | None:
+    """What was taken back of an order; ``None`` when that is all of it."""
+    refunded = 0
     for message in messages:
         if message.kind == CANCELLED or message.amount is None:
-            return True
+            return None
         refunded += message.amount
-        refunds += 1
-    return refunds > 0 and value is not None and refunded >= value
+    return None if value is not None and refunded >= value else refunded

@@ -14,7 +14,9 @@ import msgspec
 
 from rules.cart import Cart
 from rules.events import Event
-from rules.orders import OrderMessage
+from rules.orders import Orders
+from rules.sums import Sum
+from rules.touches import Touch
 
 # A message id orders ties and tells repeats apart; beyond this length its head and a hash do.
 ID_MAX_CHARS = 64
@@ -27,21 +29,28 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     Stored as an array: a later kind of fact is a new last field with a default.
     """
 
-    orders: list[OrderMessage] = []
+    orders: Orders | None = None
     cart: Cart | None = None
     sessions: list[list[tuple[int, int]]] = []
     occurrences: list[list[tuple[int, int]]] = []
+    firsts: list[int] = []
+    sums: list[Sum] = []
+    extremes: list[list[tuple[int, int]]] = []
+    distincts: list[dict[int, int]] = []
+    steps: list[list[tuple[int, str, int, int]]] = []
+    traits: list[Touch | None] = []
+    touches: list[Touch | None] = []
 
 
 class Fact(Protocol):
     """One kind of fact that the definitions ask to be kept."""
 
     @property
-    def names(self) -> frozenset[str]:
-        """The event names that change it."""
+    def names(self) -> frozenset[str] | None:
+        """The event names that change it; ``None``: any may."""
 
-    def apply(self, profile: Profile, event: Event) -> None:
-        """Remember the event; a repeat changes nothing."""
+    def apply(self, profile: Profile, event: Event) -> bool:
+        """Remember the event; whether a decision may now be another. A repeat changes nothing."""
 
     def merge(self, profile: Profile, other: Profile) -> None:
         """Make ``profile`` what the events of both would have made."""

@@ -6,10 +6,12 @@ segment change needs no access to the profile. These structs are part of the pub
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 
+from rules.predicates import Shown
 from rules.times import format_duration, parse_duration
 
 Instant = Annotated[str, msgspec.Meta(description="RFC 3339, UTC, milliseconds")]
@@ -19,14 +21,30 @@ class Observed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What was seen.
 
     ``count``: orders, events or sessions in the window; ``or_more``: there may be more of them,
-    which no test asks about and so are not kept. ``items``: the quantity in the cart.
-    ``last_at``: the newest of it, also when it has left the window.
+    which no test asks about and so are not kept. ``items``: the quantity in the cart. ``value``:
+    of a total or of the cart; absent where there is nothing to average or compare. ``stage``: how
+    far the cart came. ``values``: traits or attributes as they are known, shortened; null: not
+    known. ``first_at``, ``last_at``: the earliest or newest of it, also when it has left the
+    window. ``since``: when the segment asked about was entered. ``date``: the local day.
     """
 
     count: int | None = None
     or_more: bool = False
     items: int | float | None = None
+    value: int | float | None = None
+    stage: str | None = None
+    values: dict[str, str | None] | None = None
+    first_at: Instant | None = None
     last_at: Instant | None = None
+    since: Instant | None = None
+    date: str | None = None
+
+
+class StepAsked(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A step of a sequence, as the definition has it."""
+
+    event: str | tuple[str, ...]
+    where: Mapping[str, Shown] | None = None
 
 
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "not"}, gc=False):
@@ -39,11 +57,18 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "n
     holds: bool
     condition: str | None = None
     observed: Observed | None = None
-    test: dict[str, int | str] | None = None
+    test: Mapping[str, Shown] | None = None
     until: Instant | None = None
     event: str | tuple[str, ...] | None = None
+    where: Mapping[str, Shown] | None = None
     within: str | None = None
     gap: str | None = None
+    agg: str | None = None
+    of: str | None = None
+    steps: list[StepAsked] | None = None
+    same: str | None = None
+    touch: str | None = None
+    segment: str | None = None
     all: list[Reason] | None = None
     any: list[Reason] | None = None
     not_: list[Reason] | None = None

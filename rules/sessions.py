@@ -19,25 +19,24 @@ Interval = tuple[int, int]
 INTERVALS_MAX = 512
 
 
-def extend(intervals: list[Interval], time: int, gap: int, window: int) -> None:
-    """Add one activity in place."""
+def extend(intervals: list[Interval], time: int, gap: int, window: int) -> bool:
+    """Add one activity in place; whether the sessions of the window may now begin otherwise."""
     if not intervals:
         intervals.append((time, time))
         _bound(intervals, gap, window)
-        return
+        return True
     start, end = intervals[-1]
-    if time >= start:
-        if time - end >= gap:
-            intervals.append((time, time))
-        elif time > end:
-            intervals[-1] = (start, time)
-        else:
-            return
-    elif time < end - window - gap:
-        return
+    if start <= time <= end or time < end - window - gap:
+        return False
+    joins = start <= time < end + gap
+    if joins:
+        intervals[-1] = (start, time)
+    elif time > end:
+        intervals.append((time, time))
     else:
         _join(intervals, time, gap)
     _bound(intervals, gap, window)
+    return not joins
 
 
 def _join(intervals: list[Interval], time: int, gap: int) -> None:

@@ -21,20 +21,21 @@ Kind = Literal["entered", "exited"]
 class Customer(msgspec.Struct, array_like=True, gc=False):
     """A customer: the standing and the profile that it was decided from.
 
-    ``instant`` (ms): the latest moment at which this customer was decided. ``since`` and
-    ``dues`` (ms, 0 = none) have one place per segment, in the definitions' order.
+    ``instant`` (ms): the latest moment at which this customer was decided. ``since`` (ms): by
+    place of a segment, when it was entered, for those that the customer is in. ``dues`` (ms): by
+    place, when time alone may next change it, where it may.
     """
 
     instant: int
     sequence: int
-    since: list[int]
-    dues: list[int]
+    since: dict[int, int]
+    dues: dict[int, int]
     profile: Profile
 
     @property
     def due(self) -> int:
         """The next instant at which time alone may change a segment; 0 = none."""
-        return min(filter(None, self.dues), default=0)
+        return min(self.dues.values(), default=0)
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):

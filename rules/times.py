@@ -7,7 +7,7 @@ The one rule: an instant is an ``int`` of milliseconds since 1970-01-01T00:00:00
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 
 SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
@@ -24,6 +24,7 @@ _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d+))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
     re.ASCII,
 )
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DURATION = re.compile(r"([1-9]\d{0,8})(ms|s|m|h|d)", re.ASCII)
 _UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
@@ -61,6 +62,33 @@ def _parse_any_instant(text: str) -> int | None:
             _minutes.clear()
         _minutes[text[:16]] = minute_ms
     return minute_ms + int(second) * SECOND_MS + int((fraction or "0")[:3].ljust(3, "0"))
+
+
+def parse_date(text: str | None) -> int | None:
+    """``2001-03-02`` as its midnight UTC, or an RFC 3339 instant, to milliseconds; ``None`` for anything else."""
+    if text is None:
+        return None
+    if not _DATE.fullmatch(text):
+        return parse_instant(text)
+    try:
+        return (datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH) // _MS
+    except ValueError:
+        return None
+
+
+def birthday(born: int, years: int) -> int | None:
+    """The midnight UTC at which somebody born at that instant completes so many years; 29 Feb counts on 1 Mar.
+
+    ``None`` beyond the year 9999.
+    """
+    day = _EPOCH + timedelta(milliseconds=born)
+    try:
+        midnight = day.replace(year=day.year + years, hour=0, minute=0, second=0, microsecond=0)
+    except ValueError:
+        if day.year + years > MAXYEAR:
+            return None
+        midnight = day.replace(year=day.year + years, month=3, day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (midnight - _EPOCH) // _MS
 
 
 def format_instant(ms: int) -> str:

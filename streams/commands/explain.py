@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from rules.conditions import holds
+from rules.conditions import Subject
 from rules.engine import Engine
 from rules.reasons import Reason, sentence
 from rules.standing import Customer
@@ -24,12 +24,16 @@ from streams.wire import customers
 
 
 class Explained(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One segment of a customer; ``since`` when in it, ``due_at`` when time alone may change it."""
+    """One segment of a customer; ``since`` when in it, ``due_at`` when time alone may change it.
+
+    ``held``: the condition no longer holds, but the segment's minimum stay is not over.
+    """
 
     segment: str
     title: str
     member: bool
     reason: Reason
+    held: bool = False
     since: str | None = None
     due_at: str | None = None
 
@@ -96,27 +100,30 @@ def _explain(engine: Engine, customer_id: str, partition: int, stored: bytes, me
         sequence=customer.sequence,
         clock=format_instant(int(meta.get("clock", 0))),
         next_due=format_instant(customer.due) if customer.due else None,
-        segments=_segments(engine, customer),
+        segments=_segments(engine, customer_id, customer),
     )
 
 
-def _segments(engine: Engine, customer: Customer) -> list[Explained]:
+def _segments(engine: Engine, customer_id: str, customer: Customer) -> list[Explained]:
+    who = Subject(customer_id, customer.profile, customer.since)
     explained = []
     for at, segment in enumerate(engine.definitions.segments):
-        since, due = customer.since[at], customer.dues[at]
-        member = bool(since)
-        assert member == holds(segment.when, customer.profile, customer.instant)
+        since, due = customer.since.get(at), customer.dues.get(at)
+        reason = segment.when.reason(who, customer.instant)
+        # Only a minimum stay keeps somebody in whom the condition no longer holds.
+        assert (since is not None) == reason.holds or segment.hold
         explained.append(
             Explained(
                 segment=segment.key,
                 title=segment.title,
-                member=member,
-                reason=segment.when.reason(customer.profile, customer.instant),
+                member=since is not None,
+                held=since is not None and not reason.holds,
+                reason=reason,
                 since=format_instant(since) if since else None,
                 due_at=format_instant(due) if due else None,
             )
         )
-    return explained
+    return sorted(explained, key=lambda one: one.segment)
 
 
 def _lines(found: Explanation) -> list[str]:
@@ -130,6 +137,7 @@ def _lines(found: Explanation) -> list[str]:
     ]
     for one in found.segments:
         state = f"in since {one.since}" if one.member else "not in"
+        state += ", held for its minimum stay" if one.held else ""
         due = f"; may change by time at {one.due_at}" if one.due_at else ""
         lines += ["", f"{one.segment} ({one.title}): {state}{due}", f"  because {sentence(one.reason)}"]
     return lines

@@ -12,10 +12,12 @@ from typing import Any, Final
 
 import msgspec
 
+from rules.context import NO_CONTEXT, PAGE_WITHOUT_CONTEXT, Context
 from rules.events import (
     ALIASES,
     CART_VIEWED,
     CHECKOUT_STARTED,
+    IDENTIFY,
     ORDER_NAMES,
     PAGE,
     PRODUCT_ADDED,
@@ -27,7 +29,9 @@ from rules.events import (
     Origin,
 )
 from rules.profile import short_id
-from rules.times import MINUTE_MS, parse_instant
+from rules.repeats import AHEAD_MAX_MS
+from rules.times import parse_instant
+from rules.values import NO_DOCUMENT, Document
 from streams.wire.envelope import NOTHING, Envelope, Product, Properties
 from streams.wire.values import amount, check_text, identity, product_key
 
@@ -37,17 +41,19 @@ REASONS: Final = (
 )  # fmt: skip
 
 RECORD_MAX_BYTES = 1024 * 1024
+DEPTH_MAX = 100  # of objects and lists in one another: what reads a value later may lean on it
 CUSTOMER_MAX_BYTES = 256
 # A longer message id is known by its head and a hash: it goes into every change that it causes.
 MESSAGE_ID_MAX_CHARS = 256
-AHEAD_MAX_MS = 5 * MINUTE_MS  # of the record's Kafka time
 OLDEST_MS = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
 
-_TYPES = {"page": PAGE, "screen": PAGE, "identify": "identify", "alias": "alias", "group": "group"}
+_TYPES = {"page": PAGE, "screen": PAGE, "identify": IDENTIFY, "alias": "alias", "group": "group"}
 _ONE_PRODUCT = frozenset({PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED})
 _WHOLE_CART = frozenset({CART_VIEWED, CHECKOUT_STARTED})
 
 _envelope = msgspec.json.Decoder(Envelope)
+_properties = msgspec.json.Decoder(Properties | None)
+_NO_PROPERTIES = Properties()
 _products = msgspec.json.Decoder(list[Product] | None)
 _WRONG: Any = object()
 
@@ -88,11 +94,28 @@ def _fields(value: bytes) -> Envelope:
         # What is skipped is not read as text, so it is checked here (0.05 µs when ASCII).
         if not value.isascii():
             value.decode()
+        if value.count(b"{") + value.count(b"[") > DEPTH_MAX:
+            _check_depth(msgspec.json.decode(value))
         return _envelope.decode(value)
     except msgspec.ValidationError:
         return _loose(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Rejected("not_json") from None
+
+
+def _check_depth(value: object) -> None:
+    """Raises `RecursionError` for what is nested deeper than `DEPTH_MAX`."""
+    level = [value]
+    for _ in range(DEPTH_MAX + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _loose(value: bytes) -> Envelope:
@@ -107,7 +130,8 @@ def _loose(value: bytes) -> Envelope:
     fields = Envelope()
     for name in ("type", "messageId", "timestamp", "event", "userId", "anonymousId"):
         setattr(fields, name, _field(document.get(name, NOTHING), str | None))
-    fields.properties = _field(document.get("properties", NOTHING), Properties | None)
+    for name in ("properties", "traits", "context"):
+        setattr(fields, name, document.get(name, NOTHING))
     return fields
 
 
@@ -166,44 +190,56 @@ def _event(customer: str, name: str, time: int, fields: Envelope, origin: Origin
     message_id = fields.messageId
     if len(message_id) > MESSAGE_ID_MAX_CHARS:
         message_id = short_id(message_id)
-    properties = fields.properties
-    if properties is _WRONG:
+    properties = _document(fields.properties)
+    context = PAGE_WITHOUT_CONTEXT if name == PAGE else NO_CONTEXT
+    if fields.context is not NOTHING and bytes(fields.context)[:1] == b"{":
+        context = Context(Document(fields.context), of_page=name == PAGE)
+    if name in SHOP_NAMES:
+        try:
+            items, order, amount_ = _of_shop(name, fields.properties)
+        except (ValueError, msgspec.DecodeError, RecursionError):
+            raise Rejected("bad_value") from None
+        return Event(customer, name, time, message_id, items, order, amount_, origin, properties, context=context)
+    traits = _document(fields.traits) if name == IDENTIFY else NO_DOCUMENT
+    return Event(customer, name, time, message_id, origin=origin, properties=properties, traits=traits, context=context)
+
+
+def _document(raw: msgspec.Raw) -> Document:
+    """An object, read when a rule asks for it."""
+    if raw is NOTHING:
+        return NO_DOCUMENT
+    if bytes(raw)[:1] not in (b"{", b"n"):
         raise Rejected("bad_value")
-    if name not in SHOP_NAMES:
-        return Event(customer, name, time, message_id, origin=origin)
-    try:
-        return _shop_event(customer, name, time, message_id, properties or Properties(), origin)
-    except (ValueError, msgspec.DecodeError, RecursionError):
-        raise Rejected("bad_value") from None
+    return Document(raw)
 
 
-def _shop_event(
-    customer: str, name: str, time: int, message_id: str, given: Properties, origin: Origin | None
-) -> Event:
-    items: tuple[Item, ...] | None = None
+def _of_shop(name: str, raw: msgspec.Raw) -> tuple[tuple[Item, ...] | None, str | None, int | None]:
+    """The items of an item event; the order id and amount of an order event."""
+    given = _NO_PROPERTIES if raw is NOTHING else (_properties.decode(raw) or _NO_PROPERTIES)
     product = product_key(given.product_id, given.sku, given.name)
     quantity = None if given.quantity is NOTHING else amount(given.quantity)
-    for money in (given.price, given.subtotal, given.value, given.tax, given.shipping, given.discount):
+    price = None if given.price is NOTHING else amount(given.price)
+    for money in (given.subtotal, given.value, given.tax, given.shipping, given.discount):
         if money is not NOTHING:
             amount(money)
     total = None if given.total is NOTHING else amount(given.total)
     revenue = None if given.revenue is NOTHING else amount(given.revenue)
     if given.currency is not NOTHING:
         check_text(given.currency)
+    if name in ORDER_NAMES:
+        return None, identity(given.order_id), revenue if total is None else total
     if name in _ONE_PRODUCT:
-        items = (Item(product, quantity),)
-    elif name in _WHOLE_CART and given.products is not NOTHING:
-        items = _whole_cart(given.products)
-    if name not in ORDER_NAMES:
-        return Event(customer, name, time, message_id, items, origin=origin)
-    paid = revenue if total is None else total
-    return Event(customer, name, time, message_id, None, identity(given.order_id), paid, origin)
+        return (Item(product, quantity, price),), None, None
+    if name in _WHOLE_CART and given.products is not NOTHING:
+        return _whole_cart(given.products), None, None
+    return None, None, None
 
 
 def _whole_cart(raw: msgspec.Raw) -> tuple[Item, ...] | None:
     products = _products.decode(raw)
     if products is None:
         return None
-    for product in products:
-        amount(product.price)
-    return tuple(Item(product_key(p.product_id, p.sku, p.name), amount(p.quantity)) for p in products)
+    return tuple(
+        Item(product_key(one.product_id, one.sku, one.name), amount(one.quantity), amount(one.price))
+        for one in products
+    )

@@ -81,5 +81,13 @@ class Envelope(msgspec.Struct, gc=False):
     event: str | None = None
     userId: str | None = None
     anonymousId: str | None = None
-    properties: Properties | None = None
-    traits: Annotated[Raw, Meta(extra_json_schema=_OBJECT)] = NOTHING
+    properties: Annotated[Raw, Meta(extra_json_schema=_OBJECT)] = NOTHING
+    traits: Annotated[Raw, Meta(description="of an identify", extra_json_schema=_OBJECT)] = NOTHING
+    context: Annotated[
+        Raw,
+        Meta(
+            description="device.type, campaign.source/medium/name, referrer.url, page.referrer/url,"
+            " location.country/city and locale are read; of another type they count as absent",
+            extra_json_schema=_OBJECT,
+        ),
+    ] = NOTHING

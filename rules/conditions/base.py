@@ -1,0 +1,54 @@
+"""What every condition answers, and what it is asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from rules.profile import Profile
+from rules.reasons import Reason
+from rules.times import format_instant
+
+NEVER = 0  # no event is from before the year 2000
+
+Decision = tuple[bool, int]
+
+
+class Subject(msgspec.Struct, gc=False):
+    """A customer as conditions see it. ``since``: by place of a segment, for those that it is in."""
+
+    id: str
+    profile: Profile
+    since: Mapping[int, int]
+
+
+class Condition(Protocol):
+    """A frozen predicate over a customer at an instant, of whom no fact is later than that."""
+
+    def decide(self, who: Subject, now: int) -> Decision:
+        """Whether it holds, and the next due time; both from one look, as both are always needed."""
+
+    def reason(self, who: Subject, now: int) -> Reason:
+        """What was observed beside what was asked."""
+
+
+def holds(condition: Condition, who: Subject, now: int) -> bool:
+    """Whether the condition holds at ``now``."""
+    return condition.decide(who, now)[0]
+
+
+def due_at(condition: Condition, who: Subject, now: int) -> int | None:
+    """The earliest instant after ``now`` at which time alone may turn it."""
+    return condition.decide(who, now)[1] or None
+
+
+def until(due: int) -> str | None:
+    """A due time as reasons show it."""
+    return format_instant(due) if due else None
+
+
+def shown_events(events: tuple[str, ...]) -> str | tuple[str, ...]:
+    """One name, or several, as a definition has them."""
+    return events[0] if len(events) == 1 else events

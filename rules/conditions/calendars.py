@@ -1,0 +1,91 @@
+"""The calendar: days of a year or of the week, in a time zone (`calendar`).
+
+Time zones come from the system or the ``tzdata`` package, Jalali dates from ``jdatetime``; both
+are tables, so that a date is a pure function of an instant.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import jdatetime
+import msgspec
+
+from rules.conditions.base import Decision, Subject, until
+from rules.predicates import Shown
+from rules.reasons import Observed, Reason
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+# A rule that never turns within so many days is looked at again after them.
+_LOOK_AHEAD_DAYS = 400
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+_DAY = timedelta(days=1)
+
+MonthDay = tuple[int, int]
+
+
+class OnDays(msgspec.Struct, frozen=True):
+    """The local day lies between two month-days (inclusive, may wrap) and is one of these weekdays."""
+
+    between: tuple[MonthDay, MonthDay] | None
+    weekdays: tuple[int, ...] | None
+    jalali: bool
+    timezone: str
+
+    def decide(self, who: Subject, now: int) -> Decision:  # noqa: ARG002
+        return _answer(self, _local_day(self.timezone, now))
+
+    def reason(self, who: Subject, now: int) -> Reason:
+        holding, due = self.decide(who, now)
+        observed = Observed(date=self._written(_local_day(self.timezone, now)))
+        return Reason(holding, condition="calendar", observed=observed, test=self.test, until=until(due))
+
+    @property
+    def test(self) -> dict[str, Shown]:
+        """As it stands in a definition."""
+        asked: dict[str, Shown] = {}
+        if self.between is not None:
+            asked["between"] = [f"{month:02d}-{day:02d}" for month, day in self.between]
+        if self.weekdays is not None:
+            asked["weekday"] = [WEEKDAYS[at] for at in self.weekdays]
+        return {**asked, "calendar": "jalali" if self.jalali else "gregorian", "timezone": self.timezone}
+
+    def holds_on(self, day: date) -> bool:
+        """Whether a day is one of them."""
+        if self.weekdays is not None and day.weekday() not in self.weekdays:
+            return False
+        if self.between is None:
+            return True
+        first, last = self.between
+        at = self._month_day(day)
+        return first <= at <= last if first <= last else at >= first or at <= last
+
+    def _month_day(self, day: date) -> MonthDay:
+        if not self.jalali:
+            return day.month, day.day
+        jalali = jdatetime.date.fromgregorian(date=day)
+        return jalali.month, jalali.day
+
+    def _written(self, day: date) -> str:
+        return str(jdatetime.date.fromgregorian(date=day)) if self.jalali else day.isoformat()
+
+
+def _local_day(timezone: str, now: int) -> date:
+    return (_EPOCH + now * _MS).astimezone(ZoneInfo(timezone)).date()
+
+
+@lru_cache(maxsize=4096)
+def _answer(rule: OnDays, day: date) -> Decision:
+    """Whether it holds on that day, and the midnight at which that turns."""
+    holding = rule.holds_on(day)
+    for _ in range(_LOOK_AHEAD_DAYS):
+        day += _DAY
+        if rule.holds_on(day) != holding:
+            break
+    # A midnight that a change of clocks skips is the instant of that change (fold=0, PEP 495).
+    midnight = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(rule.timezone))
+    return holding, (midnight - _EPOCH) // _MS

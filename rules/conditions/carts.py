@@ -1,0 +1,77 @@
+"""The open cart: what is in it, how far it came and how long it has been quiet (`cart`)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from rules import cart
+from rules.conditions.base import NEVER, Decision, Subject, until
+from rules.predicates import NumberTest, Shown
+from rules.reasons import Observed, Reason
+from rules.times import format_duration, format_instant
+from rules.values import MICRO, shown_number
+
+Stage = Literal["cart", "checkout"]
+
+
+class OpenCart(msgspec.Struct, frozen=True):
+    """A cart with something in it, last touched from ``idle_for`` to ``until`` ago (ms).
+
+    ``value`` and ``items``: tests of what is in it, in 10⁻⁶; ``stage``: how far it came.
+    """
+
+    idle_for: int
+    until: int | None
+    stage: Stage | None
+    value: NumberTest | None
+    items: NumberTest | None
+
+    def decide(self, who: Subject, now: int) -> Decision:
+        held = who.profile.cart
+        if held is None or not held.touched or not self._fits(held):
+            return False, NEVER
+        opens = held.touched + self.idle_for
+        if now < opens:
+            return False, opens
+        if self.until is None:
+            return True, NEVER
+        closes = held.touched + self.until
+        return (True, closes) if now < closes else (False, NEVER)
+
+    def _fits(self, held: cart.Cart) -> bool:
+        """Whether there is something in it, and that is what was asked for."""
+        contents = cart.contents(held.lines)
+        return (
+            bool(contents)
+            and (self.stage is None or (self.stage == "checkout") == (held.checkout > 0))
+            and (self.items is None or self.items.meets(sum(contents.values())))
+            and (self.value is None or self.value.meets(cart.worth(held, contents), per=MICRO))
+        )
+
+    def reason(self, who: Subject, now: int) -> Reason:
+        holding, due = self.decide(who, now)
+        held = who.profile.cart or cart.Cart()
+        contents = cart.contents(held.lines)
+        observed = Observed(
+            items=shown_number(sum(contents.values())),
+            value=None if self.value is None else shown_number(cart.worth(held, contents) // MICRO),
+            stage=None if self.stage is None else "checkout" if held.checkout else "cart",
+            last_at=format_instant(held.touched) if held.touched else None,
+        )
+        return Reason(holding, condition="cart", observed=observed, test=self.test, until=until(due))
+
+    @property
+    def test(self) -> dict[str, Shown]:
+        """As it stands in a definition."""
+        asked: dict[str, Shown] = {"idle_for": format_duration(self.idle_for)} if self.idle_for else {}
+        if self.until is not None:
+            asked["until"] = format_duration(self.until)
+        if self.stage is not None:
+            asked["stage"] = self.stage
+        if self.value is not None:
+            asked["value"] = self.value.test
+        if self.items is not None:
+            asked["items"] = self.items.test
+        return asked

@@ -1,0 +1,66 @@
+"""Groups: `all`, `any` and `not` over conditions."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rules.conditions.base import NEVER, Condition, Decision, Subject
+from rules.reasons import Reason
+
+
+class AllOf(msgspec.Struct, frozen=True):
+    """Every member holds. While one fails, it cannot hold before each failing member turned."""
+
+    members: tuple[Condition, ...]
+
+    def decide(self, who: Subject, now: int) -> Decision:
+        return _combine(self.members, who, now, turned_by=False)
+
+    def reason(self, who: Subject, now: int) -> Reason:
+        return Reason(self.decide(who, now)[0], all=[m.reason(who, now) for m in self.members])
+
+
+class AnyOf(msgspec.Struct, frozen=True):
+    """A member holds. While one holds, it cannot fail before each holding member turned."""
+
+    members: tuple[Condition, ...]
+
+    def decide(self, who: Subject, now: int) -> Decision:
+        return _combine(self.members, who, now, turned_by=True)
+
+    def reason(self, who: Subject, now: int) -> Reason:
+        return Reason(self.decide(who, now)[0], any=[m.reason(who, now) for m in self.members])
+
+
+class NoneOf(msgspec.Struct, frozen=True):
+    """No member holds."""
+
+    members: tuple[Condition, ...]
+
+    def decide(self, who: Subject, now: int) -> Decision:
+        holding, due = _combine(self.members, who, now, turned_by=True)
+        return not holding, due
+
+    def reason(self, who: Subject, now: int) -> Reason:
+        return Reason(self.decide(who, now)[0], not_=[m.reason(who, now) for m in self.members])
+
+
+def _combine(members: tuple[Condition, ...], who: Subject, now: int, *, turned_by: bool) -> Decision:
+    """One member that answers ``turned_by`` makes that the answer of all.
+
+    While some do, the answer stays until the last of them has turned; while none does, it may
+    turn with the first member. So a due time is never too late, and seldom for nothing.
+    """
+    first = last = NEVER
+    decided = stays = False
+    for member in members:
+        answer, due = member.decide(who, now)
+        if answer == turned_by:
+            decided = True
+            stays = stays or due == NEVER
+            last = max(last, due)
+        elif due and (first == NEVER or due < first):
+            first = due
+    if decided:
+        return turned_by, NEVER if stays else last
+    return not turned_by, first

@@ -1,0 +1,81 @@
+"""Moments: the first or last of something, and how long ago it was (`first`, `last`)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rules import orders
+from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
+from rules.predicates import Shown, Where
+from rules.reasons import Observed, Reason
+from rules.times import format_duration, format_instant
+
+
+class Ago(msgspec.Struct, frozen=True):
+    """From ``at_least`` after a moment on, and before ``at_most`` after it (ms; ``None``: open)."""
+
+    at_least: int | None = None
+    at_most: int | None = None
+
+    def decide(self, moment: int, now: int) -> Decision:
+        """For a moment that may lie ahead; before it nothing holds."""
+        opens = moment + (self.at_least or 0)
+        if now < opens:
+            return False, opens
+        if self.at_most is None:
+            return True, NEVER
+        closes = moment + self.at_most
+        return (True, closes) if now < closes else (False, NEVER)
+
+    @property
+    def test(self) -> dict[str, Shown]:
+        """As it stands in a definition."""
+        ends = {"at_least": self.at_least, "at_most": self.at_most}
+        return {name: format_duration(ms) for name, ms in ends.items() if ms is not None}
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """There is a first (or last) of these events or orders, and it was so long ago.
+
+    ``view`` and ``slot`` as of `rules.conditions.counts.Performed`.
+    """
+
+    first: bool
+    events: tuple[str, ...]
+    where: Where
+    ago: Ago
+    view: int | None
+    slot: int | None
+
+    def _moment(self, who: Subject) -> int:
+        """When it was; 0: never."""
+        profile = who.profile
+        times: list[int] = []
+        if self.slot is not None and self.first:
+            times.append(profile.firsts[self.slot])
+        elif self.slot is not None:
+            times += [time for time, _ in profile.occurrences[self.slot][-1:]]
+        if self.view is not None and profile.orders is not None:
+            times += orders.completions(profile.orders.messages, self.view)
+            if profile.orders.settled is not None and self.first:
+                times.append(profile.orders.settled.first.get(self.view, 0))
+        times = [time for time in times if time]
+        return (min(times) if self.first else max(times)) if times else 0
+
+    def decide(self, who: Subject, now: int) -> Decision:
+        moment = self._moment(who)
+        return self.ago.decide(moment, now) if moment else (False, NEVER)
+
+    def reason(self, who: Subject, now: int) -> Reason:
+        holding, due = self.decide(who, now)
+        moment = self._moment(who)
+        at = format_instant(moment) if moment else None
+        return Reason(
+            holding,
+            condition="first" if self.first else "last",
+            observed=Observed(first_at=at) if self.first else Observed(last_at=at),
+            test={"ago": self.ago.test} if self.ago.test else {},
+            until=until(due),
+            event=shown_events(self.events),
+            where=self.where.test or None,
+        )

@@ -1,0 +1,75 @@
+"""Sequences: steps that follow one another within a window (`sequence`)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rules import orders
+from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
+from rules.predicates import Where
+from rules.reasons import Observed, Reason, StepAsked
+from rules.steps import Entry, latest_start
+from rules.times import format_duration, format_instant
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step. ``view``: of orders, where Order Completed is named."""
+
+    events: tuple[str, ...]
+    where: Where
+    view: int | None
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """All steps in their order, by (time, message id), all within the window (ms; ``None``: ever).
+
+    ``same``: the property whose value all steps share, and ``place`` where orders have it.
+    """
+
+    steps: tuple[Step, ...]
+    within: int | None
+    same: str | None
+    place: int
+    slot: int | None
+
+    def decide(self, who: Subject, now: int) -> Decision:
+        start = self._start(who)
+        if not start:
+            return False, NEVER
+        if self.within is None:
+            return True, NEVER
+        ends = start + self.within
+        return (True, ends) if now < ends else (False, NEVER)
+
+    def reason(self, who: Subject, now: int) -> Reason:
+        holding, due = self.decide(who, now)
+        start = self._start(who)
+        asked = [StepAsked(shown_events(step.events), step.where.test or None) for step in self.steps]
+        return Reason(
+            holding,
+            condition="sequence",
+            observed=Observed(first_at=format_instant(start) if start else None),
+            test={},
+            until=until(due),
+            within=None if self.within is None else format_duration(self.within),
+            steps=asked,
+            same=self.same,
+        )
+
+    def _start(self, who: Subject) -> int:
+        kept = [] if self.slot is None else who.profile.steps[self.slot]
+        of_orders = self._of_orders(who)
+        return latest_start(sorted(kept + of_orders) if of_orders else kept, len(self.steps))
+
+    def _of_orders(self, who: Subject) -> list[Entry]:
+        asked = [(1 << at, step.view) for at, step in enumerate(self.steps) if step.view is not None]
+        if not asked or who.profile.orders is None:
+            return []
+        found: list[Entry] = []
+        for order in orders.standing(who.profile.orders.messages):
+            completion = order.completion
+            mask = sum(bit for bit, view in asked if completion.views >> view & 1)
+            if mask:
+                values = (0,) if self.same is None else completion.values[self.place - 1]
+                found += [(completion.time, completion.id, mask, value) for value in values]
+        return found

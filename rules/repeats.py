@@ -1,0 +1,55 @@
+"""Repeats: one message delivered twice, whose two records carry different times.
+
+The one rule: a message counts once, at its earliest time. A message that its producer sends again
+has the same id and timestamp; but where the client's clock runs ahead, its event time is the
+record's Kafka time, which is later for the second record, by as much as a clock may be ahead.
+
+What keeps no ids is not exact about it: the newest of something (a cart event, a value) may be
+dated by the second record.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from rules.times import MINUTE_MS
+
+AHEAD_MAX_MS = 5 * MINUTE_MS  # how much a timestamp may be ahead of the record's Kafka time
+
+T = TypeVar("T")
+Key = tuple[int, int] | tuple[int, str]
+
+
+def insert(known: list[T], one: T, key: Callable[[T], Key]) -> bool:
+    """Put a message in its place by its key, (time, id); whether it was new, or earlier than it was known."""
+    place = time, ident = key(one)
+    if not known or key(known[-1])[0] < time - AHEAD_MAX_MS:
+        known.append(one)
+        return True
+    at = len(known) if key(known[-1]) < place else bisect_left(known, place, key=key)
+    for near in range(at, len(known)):
+        found = key(known[near])
+        if found[0] > time + AHEAD_MAX_MS:
+            break
+        if found[1] == ident:
+            del known[near]
+            known.insert(at, one)
+            return found != place
+    for near in range(at - 1, -1, -1):
+        found = key(known[near])
+        if found[0] < time - AHEAD_MAX_MS:
+            break
+        if found[1] == ident:
+            return False
+    known.insert(at, one)
+    return True
+
+
+def merged(entries: Iterable[T], key: Callable[[T], Key]) -> list[T]:
+    """Ascending, each message once."""
+    first: dict[int | str, T] = {}
+    for entry in sorted(entries, key=key):
+        first.setdefault(key(entry)[1], entry)
+    return list(first.values())

@@ -1,0 +1,79 @@
+"""Sums: what events contribute to a sum or an average over a window.
+
+The one rule: the newest 256 contributions are kept as they came, by (time, hashed message id);
+older ones are added to the sum of their UTC day. So within the bound a sum is a function of the
+set of events.
+
+Beyond it: an older contribution leaves the window at the end of its day, not at its own time, and
+a late event older than all that is kept is taken as already counted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import msgspec
+
+from rules import repeats
+from rules.times import DAY_MS
+
+ENTRIES_MAX = 256
+
+Entry = tuple[int, int, int]
+
+
+class Sum(msgspec.Struct, array_like=True, gc=False):
+    """``entries``: (time, hashed message id, value in 10⁻⁶), ascending; ``days``: UTC day to (sum, count)."""
+
+    entries: list[Entry] = []
+    days: dict[int, tuple[int, int]] = {}
+
+
+def add(kept: Sum, entry: Entry, window: int | None) -> bool:
+    """Add a contribution in place; whether it was new."""
+    if kept.days and len(kept.entries) == ENTRIES_MAX and entry[:2] < kept.entries[0][:2]:
+        return False
+    if not repeats.insert(kept.entries, entry, _key):
+        return False
+    _bound(kept, window)
+    return True
+
+
+def merge(ours: Sum, theirs: Sum, window: int | None) -> Sum:
+    """What the events of both would have made."""
+    merged = Sum(repeats.merged((*ours.entries, *theirs.entries), _key), dict(ours.days))
+    for day, (total, count) in theirs.days.items():
+        _add(merged, day, total, count)
+    if merged.entries:
+        _bound(merged, window)
+    return merged
+
+
+def leaving(kept: Sum) -> list[tuple[int, int, int]]:
+    """All contributions as (the time from which their window runs, sum, count), ascending."""
+    entries = [(time, value, 1) for time, _, value in kept.entries]
+    return sorted([*by_day(kept.days), *entries]) if kept.days else entries
+
+
+def by_day(days: dict[int, tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Day sums as contributions at the end of their day."""
+    return [((day + 1) * DAY_MS, total, count) for day, (total, count) in days.items()]
+
+
+def _key(entry: Entry) -> tuple[int, int]:
+    return entry[:2]
+
+
+def _bound(kept: Sum, window: int | None) -> None:
+    entries = kept.entries
+    if window is not None and (entries[0][0] <= (frontier := entries[-1][0] - window) or kept.days):
+        del entries[: bisect_left(entries, (frontier + 1, 0), key=_key)]
+        kept.days = {day: told for day, told in kept.days.items() if (day + 1) * DAY_MS > frontier}
+    while len(entries) > ENTRIES_MAX:
+        time, _, value = entries.pop(0)
+        _add(kept, time // DAY_MS, value, 1)
+
+
+def _add(kept: Sum, day: int, total: int, count: int) -> None:
+    known = kept.days.get(day, (0, 0))
+    kept.days[day] = (known[0] + total, known[1] + count)

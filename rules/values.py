@@ -1,0 +1,120 @@
+"""Values: what stands in the properties, traits and context of an event.
+
+The one rule: nothing passes through a float, and what is absent, null or empty text is `None`
+everywhere. A dotted name reaches into objects; through a list it gives its members' values.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_DOWN, Decimal
+from typing import TypeAlias, cast
+
+import msgspec
+
+Json: TypeAlias = "bool | int | Decimal | str | list[Json] | dict[str, Json] | None"
+Path: TypeAlias = tuple[str, ...]
+
+MICRO = 1_000_000
+# Of this size or more a number is kept as the value that it is, but compared with nothing: in
+# 10⁻⁶ it would not fit 64 bits, which is what a stored number has.
+NUMBER_LIMIT = 9 * 10**12
+
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_CHARS_MAX = 400
+_STEP = Decimal("0.000001")
+_NO_NUMBER = Decimal("Infinity")
+
+
+def _exact(text: str) -> Decimal:
+    return Decimal(text) if len(text) <= _CHARS_MAX and _NUMBER.fullmatch(text) else _NO_NUMBER
+
+
+_objects = msgspec.json.Decoder(dict[str, object] | None, float_hook=_exact)
+
+
+class Document:
+    """A JSON object of an event, read when it is first asked for."""
+
+    __slots__ = ("_fields", "_raw")
+
+    def __init__(self, raw: msgspec.Raw | bytes) -> None:
+        self._raw = raw
+        self._fields: dict[str, Json] | None = None
+
+    @property
+    def fields(self) -> dict[str, Json]:
+        """All of it. Who made this has seen to it that the text can be read."""
+        if self._fields is None:
+            self._fields = cast("dict[str, Json]", _objects.decode(self._raw) or {})
+        return self._fields
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Document) and bytes(self._raw) == bytes(other._raw)
+
+    def __hash__(self) -> int:
+        return hash(bytes(self._raw))
+
+
+NO_DOCUMENT = Document(b"null")
+
+
+def path_of(name: str) -> Path:
+    """``address.city`` as the steps that lead to it."""
+    return tuple(name.split("."))
+
+
+def reach(value: Json, path: Path) -> Json:
+    """What stands at a path; `None` when nothing does."""
+    for step, name in enumerate(path):
+        if isinstance(value, list):
+            found: list[Json] = [inner for member in value if (inner := reach(member, path[step:])) is not None]
+            return found or None
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return None if value == "" else value
+
+
+def number(value: Json) -> int | None:
+    """A number, or a text that is one, in 10⁻⁶ with digits beyond cut; `None` for all else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value * MICRO if -NUMBER_LIMIT < value < NUMBER_LIMIT else None
+    if isinstance(value, str):
+        value = _exact(value)
+    if not isinstance(value, Decimal) or not value.is_finite() or value.adjusted() > 12:
+        return None
+    micro = int(value.quantize(_STEP, ROUND_DOWN).scaleb(6))
+    return micro if abs(micro) < NUMBER_LIMIT * MICRO else None
+
+
+def shown_number(micro: int) -> int | float:
+    """10⁻⁶ as the number that a person reads."""
+    whole, part = divmod(micro, MICRO)
+    return whole + part / MICRO if part else whole
+
+
+def text(value: Json) -> str | None:
+    """A text, or an integer as its digits."""
+    if isinstance(value, str):
+        return value or None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def keys(value: Json) -> list[str]:
+    """What tells values apart: one key of a single value, one each of a list's members."""
+    if isinstance(value, list):
+        return list(dict.fromkeys(key for member in value for key in _key(member)))
+    return _key(value)
+
+
+def _key(value: Json) -> list[str]:
+    if isinstance(value, bool):
+        return ["\0true" if value else "\0false"]
+    if isinstance(value, Decimal):
+        micro = number(value)
+        return [str(value) if micro is None else format(Decimal(micro).scaleb(-6).normalize(), "f")]
+    told = text(value)
+    return [] if told is None else [told]
