@@ -69,11 +69,10 @@ def micro(value: object) -> int:
     """A number of a rule, in 10⁻⁶."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{value!r} is not a number")  # noqa: TRY004 (what pydantic reports)
-    exact = value if isinstance(value, int) else Decimal(repr(value))
-    found = number(exact)
+    found = number(value if isinstance(value, int) else repr(value))
     if found is None:
         raise ValueError(f"{value!r} is out of reach; numbers go up to 9·10¹² (an id is written in quotes)")
-    if isinstance(exact, Decimal) and exact != Decimal(found) / MICRO:
+    if isinstance(value, float) and Decimal(repr(value)) != Decimal(found) / MICRO:
         raise ValueError(f"{value!r} has more than six digits after the point")
     return found
 

@@ -6,27 +6,17 @@ unusable. Fields: https://segment.com/docs/connections/spec/common/#context
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import get_args
 from urllib.parse import urlsplit
 
-from rules.values import NO_DOCUMENT, Document, Json, Path, path_of, reach
+import msgspec
 
 ATTRIBUTES = (
     "device", "channel", "source", "medium", "campaign", "referrer", "country", "city", "locale",
 )  # fmt: skip
 CHANNELS = ("campaign", "search", "referral", "direct")
 
-_PATHS: dict[str, tuple[Path, ...]] = {
-    "device": (("device", "type"),),
-    "source": (("campaign", "source"),),
-    "medium": (("campaign", "medium"),),
-    "campaign": (("campaign", "name"),),
-    "referrer": (("referrer", "url"), ("page", "referrer")),
-    "country": (("location", "country"),),
-    "city": (("location", "city"),),
-    "locale": (("locale",),),
-}
-_CAMPAIGN = ("source", "medium", "campaign")
-_PAGE_URL = path_of("page.url")
 # Search engines by the first label of their host once www, m, search and country labels are off.
 _ENGINES = frozenset({
     "google", "bing", "yahoo", "duckduckgo", "yandex", "baidu", "ecosia", "startpage", "qwant", "naver", "seznam",
@@ -39,52 +29,125 @@ _COUNTRY_CHARS = 2
 class Context:
     """One event's context, read when it is first asked for."""
 
-    __slots__ = ("_document", "_known", "_of_page")
+    __slots__ = ("_known", "_of_page", "_raw")
 
-    def __init__(self, document: Document, *, of_page: bool) -> None:
+    def __init__(self, raw: msgspec.Raw | bytes, *, of_page: bool) -> None:
         """``of_page``: of a page view, which alone can be a direct visit."""
-        self._document = document
+        self._raw = raw
         self._of_page = of_page
-        self._known: dict[str, str | None] = {}
+        self._known: dict[str, str | None] | None = None
 
     def get(self, attribute: str) -> str | None:
         """An attribute's text, one of `ATTRIBUTES`."""
-        known = self._known
-        if attribute not in known:
-            known[attribute] = self._channel() if attribute == "channel" else self._text(attribute)
-        return known[attribute]
-
-    def _text(self, attribute: str) -> str | None:
-        fields: Json = self._document.fields
-        for path in _PATHS[attribute]:
-            value = reach(fields, path)
-            if isinstance(value, str):
-                return value
-        return None
-
-    def _channel(self) -> str | None:
-        if any(self._text(attribute) for attribute in _CAMPAIGN):
-            return "campaign"
-        referrer = self._text("referrer")
-        if referrer is None:
-            return "direct" if self._of_page else None
-        host = _host(referrer)
-        page = reach(self._document.fields, _PAGE_URL)
-        if host is None or (isinstance(page, str) and host == _host(page)):
-            return None  # a step inside the shop, or no address
-        return "search" if _is_search(host) else "referral"
+        if self._known is None:
+            self._known = _attributes(_read(self._raw), of_page=self._of_page)
+        return self._known[attribute]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Context) and (self._document, self._of_page) == (other._document, other._of_page)
+        return isinstance(other, Context) and (bytes(self._raw), self._of_page) == (bytes(other._raw), other._of_page)
 
     def __hash__(self) -> int:
-        return hash(self._document)
+        return hash(bytes(self._raw))
 
 
-NO_CONTEXT = Context(NO_DOCUMENT, of_page=False)
-PAGE_WITHOUT_CONTEXT = Context(NO_DOCUMENT, of_page=True)
+NO_CONTEXT = Context(b"{}", of_page=False)
+PAGE_WITHOUT_CONTEXT = Context(b"{}", of_page=True)
 
 
+class _Device(msgspec.Struct, gc=False):
+    type: str | None = None
+
+
+class _Campaign(msgspec.Struct, gc=False):
+    source: str | None = None
+    medium: str | None = None
+    name: str | None = None
+
+
+class _Referrer(msgspec.Struct, gc=False):
+    url: str | None = None
+
+
+class _Page(msgspec.Struct, gc=False):
+    referrer: str | None = None
+    url: str | None = None
+
+
+class _Location(msgspec.Struct, gc=False):
+    country: str | None = None
+    city: str | None = None
+
+
+class _Fields(msgspec.Struct, gc=False):
+    device: _Device | None = None
+    campaign: _Campaign | None = None
+    referrer: _Referrer | None = None
+    page: _Page | None = None
+    location: _Location | None = None
+    locale: str | None = None
+
+
+_decoder = msgspec.json.Decoder(_Fields)
+_NO_DEVICE, _NO_CAMPAIGN, _NO_REFERRER, _NO_PAGE, _NO_PLACE = _Device(), _Campaign(), _Referrer(), _Page(), _Location()
+
+
+def _read(raw: msgspec.Raw | bytes) -> _Fields:
+    try:
+        return _decoder.decode(raw)
+    except msgspec.ValidationError:
+        # Something is of another type: what is of the right one is still read.
+        fields = msgspec.json.decode(raw)
+        return msgspec.convert(_only_right(fields, _Fields), _Fields)
+
+
+def _only_right(given: object, struct: type[msgspec.Struct]) -> dict[str, object]:
+    """What of a mapping a struct can take."""
+    told = given if isinstance(given, dict) else {}
+    right: dict[str, object] = {}
+    for field in msgspec.structs.fields(struct):
+        inner = next(
+            (one for one in get_args(field.type) if isinstance(one, type) and issubclass(one, msgspec.Struct)), None
+        )
+        value = told.get(field.name)
+        if inner is not None:
+            right[field.name] = _only_right(value, inner)
+        elif isinstance(value, str):
+            right[field.name] = value
+    return right
+
+
+def _attributes(fields: _Fields, *, of_page: bool) -> dict[str, str | None]:
+    campaign, page = fields.campaign or _NO_CAMPAIGN, fields.page or _NO_PAGE
+    referrer = (fields.referrer or _NO_REFERRER).url or page.referrer or None
+    place = fields.location or _NO_PLACE
+    if campaign.source or campaign.medium or campaign.name:
+        channel: str | None = "campaign"
+    elif referrer is None:
+        channel = "direct" if of_page else None
+    else:
+        channel = _channel(referrer, page.url)
+    return {
+        "device": (fields.device or _NO_DEVICE).type or None,
+        "channel": channel,
+        "source": campaign.source or None,
+        "medium": campaign.medium or None,
+        "campaign": campaign.name or None,
+        "referrer": referrer,
+        "country": place.country or None,
+        "city": place.city or None,
+        "locale": fields.locale or None,
+    }
+
+
+def _channel(referrer: str, page: str | None) -> str | None:
+    """Where a referrer comes from; ``None`` for a step inside the shop, and for what is no address."""
+    host = _host(referrer)
+    if host is None or (page and host == _host(page)):
+        return None
+    return "search" if _is_search(host) else "referral"
+
+
+@lru_cache(maxsize=10_000)
 def _host(url: str) -> str | None:
     try:
         host = urlsplit(url).hostname

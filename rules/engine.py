@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from rules.conditions import Subject
+from rules.conditions import NEVER, Subject
 from rules.definitions import Definitions
 from rules.events import ORDER_COMPLETED, WITHOUT_EFFECT, Event
 from rules.profile import Profile
@@ -27,11 +27,11 @@ class Engine:
         self.definitions = definitions
         self._segments = definitions.segments
         self._keys = [segment.key for segment in definitions.segments]
-        self._every = (1 << len(self._keys)) - 1
         self._facts = definitions.facts.kept()
         self._any = self._plan(None)
         names = frozenset[str]().union(*(fact.names or () for fact, _ in self._facts))
         self._plans = {name: self._plan(name) for name in names}
+        self._at_first = self._turned_by_nothing()
         self._held = _mask(at for at, segment in enumerate(self._segments) if segment.hold)
         # By place: the segments that ask about it, all of which come after it.
         self._asking = [
@@ -43,6 +43,17 @@ class Engine:
         return tuple(
             (fact.apply, segments) for fact, segments in self._facts if fact.names is None or name in fact.names
         )
+
+    def _turned_by_nothing(self) -> int:
+        """The segments that must be decided at a customer's first event, whatever it is.
+
+        Of the others nothing is true of a customer without facts, now or by time.
+        """
+        blank = Subject("", self.definitions.facts.empty(), {})
+        true_of_nobody = _mask(
+            at for at, segment in enumerate(self._segments) if segment.when.decide(blank, 0) != (False, NEVER)
+        )
+        return true_of_nobody | self.definitions.facts.baseless
 
     def new(self) -> Customer:
         """A customer of whom nothing is known."""
@@ -57,7 +68,7 @@ class Engine:
         if dues and min(dues.values()) <= event.time:
             self._fire(customer_id, customer, event.time, changes)
         late = event.time < customer.instant
-        touched = 0 if customer.instant else self._every
+        touched = 0 if customer.instant else self._at_first
         if event.name == ORDER_COMPLETED:
             touched |= self._held
         if not late:

@@ -159,8 +159,8 @@ def value_of(order: Order, place: int) -> tuple[int, ...]:
     return () if amount is None else (amount - order.refunded,)
 
 
-def standing(messages: Iterable[OrderMessage], view: int | None = None) -> Iterator[Order]:
-    """The orders that are neither cancelled nor fully refunded, by completion; of one view, or all."""
+def standing(messages: Iterable[OrderMessage]) -> Iterator[Order]:
+    """The orders that are neither cancelled nor fully refunded, by completion."""
     first: dict[tuple[bool, str], OrderMessage] = {}
     undone: dict[tuple[bool, str], list[OrderMessage]] = {}
     for message in messages:
@@ -171,16 +171,9 @@ def standing(messages: Iterable[OrderMessage], view: int | None = None) -> Itera
         else:
             undone.setdefault(key, []).append(message)
     for key, completion in first.items():
-        if view is not None and not completion.views >> view & 1:
-            continue
         refunded = _refunded(completion.amount, undone[key]) if key in undone else 0
         if refunded is not None:
             yield Order(completion, refunded)
-
-
-def completions(messages: list[OrderMessage], view: int) -> list[int]:
-    """When each order of a view that stands was completed, ascending."""
-    return [order.completion.time for order in standing(messages, view)]
 
 
 def _refunded(value: int | None, messages: list[OrderMessage]) -> int | None:

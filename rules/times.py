@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import MAXYEAR, UTC, datetime, timedelta
+from functools import lru_cache
 
 SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
@@ -30,9 +31,9 @@ _UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
 # Events come in time order, so nearly every text shares its minute with one just read: the
 # minute is parsed once and the seconds are added (0.4 µs against 1.1 µs for the full parse).
-_MINUTES_MAX = 4_096
+_TEXTS_MAX = 4_096
 _minutes: dict[str, int] = {}
-_prefixes: dict[int, str] = {}
+_days: dict[int, str] = {}
 
 
 def parse_instant(text: str) -> int | None:
@@ -58,7 +59,7 @@ def _parse_any_instant(text: str) -> int | None:
         return None
     minute_ms = (moment - _EPOCH) // _MS
     if zone == "+00:00" and text[10] == "T":
-        if len(_minutes) >= _MINUTES_MAX:
+        if len(_minutes) >= _TEXTS_MAX:
             _minutes.clear()
         _minutes[text[:16]] = minute_ms
     return minute_ms + int(second) * SECOND_MS + int((fraction or "0")[:3].ljust(3, "0"))
@@ -93,16 +94,15 @@ def birthday(born: int, years: int) -> int | None:
 
 def format_instant(ms: int) -> str:
     """Milliseconds to ``2026-11-22T10:30:00.000Z``; what is beyond the year 9999 as its end."""
-    ms = min(ms, _LAST_MS)
-    minute, rest = divmod(ms, MINUTE_MS)
-    prefix = _prefixes.get(minute)
+    day, rest = divmod(min(ms, _LAST_MS), DAY_MS)
+    prefix = _days.get(day)
     if prefix is None:
-        if len(_prefixes) >= _MINUTES_MAX:
-            _prefixes.clear()
-        prefix = (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:")
-        prefix = prefix.rjust(17, "0")  # strftime does not pad years before 1000
-        _prefixes[minute] = prefix
-    return f"{prefix}{rest // 1000:02d}.{rest % 1000:03d}Z"
+        if len(_days) >= _TEXTS_MAX:
+            _days.clear()
+        prefix = _days[day] = (_EPOCH + timedelta(days=day)).date().isoformat()
+    second, ms = divmod(rest, SECOND_MS)
+    minute, second = divmod(second, 60)
+    return f"{prefix}T{minute // 60:02d}:{minute % 60:02d}:{second:02d}.{ms:03d}Z"
 
 
 def parse_duration(text: object) -> int | None:
@@ -112,9 +112,18 @@ def parse_duration(text: object) -> int | None:
     return None if ms is None or ms > DURATION_MAX_MS else ms
 
 
+@lru_cache(maxsize=1_000)
 def format_duration(ms: int) -> str:
     """Milliseconds to the shortest exact form, ``90s`` or ``30d``."""
     for unit in ("d", "h", "m", "s"):
         if ms % _UNITS_MS[unit] == 0 and ms:
             return f"{ms // _UNITS_MS[unit]}{unit}"
     return f"{ms}ms"
+
+
+def words(ms: int) -> str:
+    """Milliseconds in English, ``30 minutes``."""
+    short = format_duration(ms)
+    number = short.rstrip("dhms")
+    unit = {"d": "day", "h": "hour", "m": "minute", "s": "second", "ms": "millisecond"}[short[len(number) :]]
+    return f"{number} {unit}" + ("" if number == "1" else "s")

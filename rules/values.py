@@ -12,7 +12,7 @@ from typing import TypeAlias, cast
 
 import msgspec
 
-Json: TypeAlias = "bool | int | Decimal | str | list[Json] | dict[str, Json] | None"
+Json: TypeAlias = "bool | int | Real | str | list[Json] | dict[str, Json] | None"
 Path: TypeAlias = tuple[str, ...]
 
 MICRO = 1_000_000
@@ -23,14 +23,15 @@ NUMBER_LIMIT = 9 * 10**12
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _CHARS_MAX = 400
 _STEP = Decimal("0.000001")
-_NO_NUMBER = Decimal("Infinity")
 
 
-def _exact(text: str) -> Decimal:
-    return Decimal(text) if len(text) <= _CHARS_MAX and _NUMBER.fullmatch(text) else _NO_NUMBER
+class Real(str):
+    """A number with a point or an exponent, as the text that it was written in."""
+
+    __slots__ = ()
 
 
-_objects = msgspec.json.Decoder(dict[str, object] | None, float_hook=_exact)
+_objects = msgspec.json.Decoder(dict[str, object] | None, float_hook=Real)
 
 
 class Document:
@@ -78,16 +79,17 @@ def reach(value: Json, path: Path) -> Json:
 
 def number(value: Json) -> int | None:
     """A number, or a text that is one, in 10⁻⁶ with digits beyond cut; `None` for all else."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value * MICRO if -NUMBER_LIMIT < value < NUMBER_LIMIT else None
     if isinstance(value, str):
-        value = _exact(value)
-    if not isinstance(value, Decimal) or not value.is_finite() or value.adjusted() > 12:
-        return None
-    micro = int(value.quantize(_STEP, ROUND_DOWN).scaleb(6))
-    return micro if abs(micro) < NUMBER_LIMIT * MICRO else None
+        if len(value) > _CHARS_MAX or not _NUMBER.fullmatch(value):
+            return None
+        exact = Decimal(value)
+        if exact.adjusted() > 12:  # 10¹³
+            return None
+        micro = int(exact.quantize(_STEP, ROUND_DOWN).scaleb(6))
+        return micro if abs(micro) < NUMBER_LIMIT * MICRO else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value * MICRO if -NUMBER_LIMIT < value < NUMBER_LIMIT else None
+    return None
 
 
 def shown_number(micro: int) -> int | float:
@@ -99,7 +101,7 @@ def shown_number(micro: int) -> int | float:
 def text(value: Json) -> str | None:
     """A text, or an integer as its digits."""
     if isinstance(value, str):
-        return value or None
+        return None if isinstance(value, Real) else value or None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
@@ -113,8 +115,8 @@ def keys(value: Json) -> list[str]:
 def _key(value: Json) -> list[str]:
     if isinstance(value, bool):
         return ["\0true" if value else "\0false"]
-    if isinstance(value, Decimal):
+    if isinstance(value, Real):
         micro = number(value)
-        return [str(value) if micro is None else format(Decimal(micro).scaleb(-6).normalize(), "f")]
+        return [value if micro is None else format(Decimal(micro).scaleb(-6).normalize(), "f")]
     told = text(value)
     return [] if told is None else [told]

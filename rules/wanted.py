@@ -44,8 +44,13 @@ class Facts:
 
     def __init__(self) -> None:
         self.segment = 0
+        self.baseless = 0  # bit i: segment i asks something that no fact answers
         self._facts: dict[Key, Fact] = {}
         self._segments: dict[Key, int] = {}
+
+    def want_nothing(self) -> None:
+        """A question that is answered without any fact, such as the date."""
+        self.baseless |= 1 << self.segment
 
     def want_orders(self, picked: Picked, window: Window) -> int:
         """These orders; the place of their view."""

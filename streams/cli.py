@@ -16,6 +16,7 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from rules.definitions import DefinitionsError
+from rules.sentences import LANGUAGES
 from streams.settings import Settings
 from streams.stop import EXIT_STOPPED, Stop
 
@@ -34,6 +35,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def _bands(text: str) -> int:
+    number = int(text)
+    if not 2 <= number <= 9:  # noqa: PLR2004 (as the help says)
+        raise argparse.ArgumentTypeError(f"{number} is not from 2 to 9")
     return number
 
 
@@ -57,14 +65,28 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="check a segments file")
     check.add_argument("file", nargs="?", metavar="F")
+    check.add_argument("--explain", action="store_true", help="each segment as a sentence, with what it costs")
+    check.add_argument("--events", metavar="FILE|-", help="recorded events: how many customers each segment holds")
+    check.add_argument("--minimum", type=_positive, default=1, metavar="N", help="warn of fewer customers (default: 1)")
+
+    distribution = commands.add_parser("distribution", help="how a total is spread over customers; suggests cut-offs")
+    distribution.add_argument(
+        "--of", required=True, metavar="TOTAL", help="a segment's key, or a total such as '{agg: sum, of: total, …}'"
+    )
+    distribution.add_argument("--events", metavar="FILE|-", help="recorded events (default: the customers in Redis)")
+    distribution.add_argument(
+        "--bands", type=_bands, default=3, metavar="N", help="how many bands (2 to 9, default: 3)"
+    )
 
     explain = commands.add_parser("explain", help="a customer's segments, and why")
     explain.add_argument("customer")
     explain.add_argument("--json", action="store_true", help="as JSON")
+    explain.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the reasons (default: en)")
 
     tail = commands.add_parser("tail", help="print segment changes as they come")
     tail.add_argument("--from-beginning", action="store_true", help="all that the topic holds first")
     tail.add_argument("--count", type=_positive, metavar="N", help="end after N changes")
+    tail.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the reasons (default: en)")
     return parser
 
 
@@ -103,19 +125,31 @@ def _replay(settings: Settings, arguments: argparse.Namespace) -> int:
 def _check(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.commands import check  # noqa: PLC0415  # as above
 
-    return check.run(settings, arguments.file)
+    return check.run(
+        settings,
+        arguments.file,
+        explain=arguments.explain,
+        events=arguments.events,
+        minimum=arguments.minimum,
+    )
+
+
+def _distribution(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.commands import distribution  # noqa: PLC0415  # as above
+
+    return distribution.run(settings, arguments.of, arguments.events, arguments.bands)
 
 
 def _explain(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.commands import explain  # noqa: PLC0415  # as above
 
-    return explain.run(settings, arguments.customer, as_json=arguments.json)
+    return explain.run(settings, arguments.customer, as_json=arguments.json, language=arguments.lang)
 
 
 def _tail(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.commands import tail  # noqa: PLC0415  # as above
 
-    return tail.run(settings, from_beginning=arguments.from_beginning, count=arguments.count)
+    return tail.run(settings, from_beginning=arguments.from_beginning, count=arguments.count, language=arguments.lang)
 
 
 _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
@@ -124,6 +158,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "publish": _publish,
     "replay": _replay,
     "check": _check,
+    "distribution": _distribution,
     "explain": _explain,
     "tail": _tail,
 }

@@ -13,7 +13,7 @@ one script may touch them together (https://redis.io/docs/latest/operate/oss_and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from functools import wraps
 from importlib.resources import files
 from typing import Any, ParamSpec, Self, TypeVar, cast
@@ -104,6 +104,14 @@ class RedisStore:
         """All that is known of a partition as a whole; empty when it was never claimed."""
         found = await cast(Any, self._client.hgetall)(self._key(partition, "meta"))
         return {name.decode(): value.decode() for name, value in found.items()}
+
+    async def customers(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
+        """Every stored customer of a partition, in no order; one that is saved meanwhile may come twice."""
+        try:
+            async for name, stored in self._client.hscan_iter(self._key(partition, "customers"), count=1_000):
+                yield name.decode(), stored
+        except (RedisError, OSError) as error:
+            raise StoreFailed(repr(error)) from error
 
     def _key(self, partition: int, name: str) -> str:
         return key(self._prefix, partition, name)

@@ -3,7 +3,7 @@
 The one rule: what the code knows is never said again here. Types come from the structs, names,
 topics and limits from their constants; only what a type cannot say is added.
 
-    python -m streams.schemas            writes docs/schemas/ and docs/asyncapi.json
+    python -m streams.schemas            writes docs/
     python -m streams.schemas --check    exit 1 and a sentence for each file that is not current
 
 AsyncAPI reads schemas as Draft 7, so they use only what that and 2020-12 read alike. Long because
@@ -27,6 +27,7 @@ from rules.events import ALIASES, CART_NAMES, INPUTS, ORDER_NAMES, PRODUCT_ADDED
 from rules.reasons import Observed, Reason
 from rules.standing import Kind
 from rules.times import _RFC3339  # its text is the schema's pattern
+from streams import definitions_schema, reference
 from streams.segmenter import CHANGES, DEAD_LETTERS
 from streams.settings import Settings
 from streams.wire import changes, dead_letters
@@ -328,10 +329,12 @@ def files() -> dict[str, str]:
         "docs/schemas/segment-change.json": segment_change(),
         "docs/schemas/reason.json": reason(),
         "docs/schemas/dead-letter.json": dead_letter(),
+        "docs/schemas/segments.json": definitions_schema.schema(),
         "docs/asyncapi.json": asyncapi(),
     }
     options: Schema = {"indent": 2, "sort_keys": True, "ensure_ascii": False}
-    return {name: json.dumps(document, **options) + "\n" for name, document in documents.items()}
+    texts = {name: json.dumps(document, **options) + "\n" for name, document in documents.items()}
+    return texts | {"docs/conditions.md": reference.conditions(), "docs/library.md": reference.library()}
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:

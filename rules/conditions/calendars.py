@@ -7,7 +7,6 @@ are tables, so that a date is a pure function of an instant.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import jdatetime
@@ -78,14 +77,24 @@ def _local_day(timezone: str, now: int) -> date:
     return (_EPOCH + now * _MS).astimezone(ZoneInfo(timezone)).date()
 
 
-@lru_cache(maxsize=4096)
+# What was found for a day is so for each day up to the next turn.
+_answers: dict[tuple[OnDays, date], Decision] = {}
+_ANSWERS_MAX = 100_000
+
+
 def _answer(rule: OnDays, day: date) -> Decision:
     """Whether it holds on that day, and the midnight at which that turns."""
-    holding = rule.holds_on(day)
-    for _ in range(_LOOK_AHEAD_DAYS):
-        day += _DAY
-        if rule.holds_on(day) != holding:
-            break
+    known = _answers.get((rule, day))
+    if known is not None:
+        return known
+    holding, days = rule.holds_on(day), [day]
+    while len(days) < _LOOK_AHEAD_DAYS and rule.holds_on(days[-1] + _DAY) == holding:
+        days.append(days[-1] + _DAY)
+    turn = days[-1] + _DAY
     # A midnight that a change of clocks skips is the instant of that change (fold=0, PEP 495).
-    midnight = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(rule.timezone))
-    return holding, (midnight - _EPOCH) // _MS
+    midnight = datetime(turn.year, turn.month, turn.day, tzinfo=ZoneInfo(rule.timezone))
+    answer = (holding, (midnight - _EPOCH) // _MS)
+    if len(_answers) >= _ANSWERS_MAX:
+        _answers.clear()
+    _answers.update(((rule, one), answer) for one in days)
+    return answer

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from rules import orders
 from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
 from rules.predicates import Shown, Where
 from rules.reasons import Observed, Reason
@@ -63,11 +62,10 @@ class Performed(msgspec.Struct, frozen=True):
     slot: int | None
 
     def _times(self, who: Subject) -> Sequence[int]:
-        profile = who.profile
-        times = [] if self.slot is None else [time for time, _ in profile.occurrences[self.slot]]
-        if self.view is None or profile.orders is None:
+        times = [] if self.slot is None else [time for time, _ in who.profile.occurrences[self.slot]]
+        if self.view is None:
             return times
-        completed = orders.completions(profile.orders.messages, self.view)
+        completed = who.completions(self.view)
         return sorted(times + completed) if times else completed
 
     def decide(self, who: Subject, now: int) -> Decision:

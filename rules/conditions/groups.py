@@ -52,15 +52,14 @@ def _combine(members: tuple[Condition, ...], who: Subject, now: int, *, turned_b
     turn with the first member. So a due time is never too late, and seldom for nothing.
     """
     first = last = NEVER
-    decided = stays = False
+    decided = False
     for member in members:
         answer, due = member.decide(who, now)
         if answer == turned_by:
+            if due == NEVER:
+                return turned_by, NEVER  # only an event can turn it, so the others do not matter
             decided = True
-            stays = stays or due == NEVER
             last = max(last, due)
         elif due and (first == NEVER or due < first):
             first = due
-    if decided:
-        return turned_by, NEVER if stays else last
-    return not turned_by, first
+    return (turned_by, last) if decided else (not turned_by, first)

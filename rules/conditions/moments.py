@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from rules import orders
 from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
 from rules.predicates import Shown, Where
 from rules.reasons import Observed, Reason
@@ -56,7 +55,7 @@ class Moment(msgspec.Struct, frozen=True):
         elif self.slot is not None:
             times += [time for time, _ in profile.occurrences[self.slot][-1:]]
         if self.view is not None and profile.orders is not None:
-            times += orders.completions(profile.orders.messages, self.view)
+            times += who.completions(self.view)
             if profile.orders.settled is not None and self.first:
                 times.append(profile.orders.settled.first.get(self.view, 0))
         times = [time for time in times if time]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from rules import orders
 from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
 from rules.predicates import Where
 from rules.reasons import Observed, Reason, StepAsked
@@ -63,10 +62,10 @@ class Followed(msgspec.Struct, frozen=True):
 
     def _of_orders(self, who: Subject) -> list[Entry]:
         asked = [(1 << at, step.view) for at, step in enumerate(self.steps) if step.view is not None]
-        if not asked or who.profile.orders is None:
+        if not asked:
             return []
         found: list[Entry] = []
-        for order in orders.standing(who.profile.orders.messages):
+        for order in who.standing:
             completion = order.completion
             mask = sum(bit for bit, view in asked if completion.views >> view & 1)
             if mask:

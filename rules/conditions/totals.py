@@ -12,7 +12,6 @@ from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
 from rules.conditions.counts import Count
 from rules.extremes import staircase
 from rules.predicates import NumberTest, Where
-from rules.profile import Profile
 from rules.reasons import Observed, Reason
 from rules.times import format_duration
 from rules.values import MICRO, shown_number
@@ -40,23 +39,23 @@ class Total(msgspec.Struct, frozen=True):
 
     def decide(self, who: Subject, now: int) -> Decision:
         if self.agg in ("sum", "avg"):
-            return self._decide_sum(who.profile, now)
+            return self._decide_sum(who, now)
         if self.agg == "distinct":
-            return self.count.decide(self._newest_times(who.profile), self.within, now)
-        return self._decide_extreme(who.profile, now)
+            return self.count.decide(self._newest_times(who), self.within, now)
+        return self._decide_extreme(who, now)
 
     def value(self, who: Subject, now: int) -> int | None:
         """The aggregate at an instant, in 10⁻⁶ (``distinct``: times 10⁶); ``None``: of nothing."""
         if self.agg in ("sum", "avg"):
-            inside = self._inside(self._contributions(who.profile), now)
+            inside = self._inside(self._contributions(who), now)
             total, count = sum(entry[1] for entry in inside), sum(entry[2] for entry in inside)
             if self.agg == "sum":
                 return total
             return total // count if count else None
         if self.agg == "distinct":
-            times = self._newest_times(who.profile)
+            times = self._newest_times(who)
             return MICRO * (len(times) - self._outside(times, now))
-        steps = self._steps(who.profile)
+        steps = self._steps(who)
         at = self._outside([time for time, _ in steps], now)
         return steps[at][1] if at < len(steps) else None
 
@@ -84,8 +83,8 @@ class Total(msgspec.Struct, frozen=True):
 
     # --- sum and avg
 
-    def _decide_sum(self, profile: Profile, now: int) -> Decision:
-        inside = self._inside(self._contributions(profile), now)
+    def _decide_sum(self, who: Subject, now: int) -> Decision:
+        inside = self._inside(self._contributions(who), now)
         total, count = sum(entry[1] for entry in inside), sum(entry[2] for entry in inside)
         holding = self._meets(total, count)
         if self.within is None:
@@ -102,35 +101,37 @@ class Total(msgspec.Struct, frozen=True):
             return self.test.meets(total)
         return count > 0 and self.test.meets(total, per=count)
 
-    def _contributions(self, profile: Profile) -> list[tuple[int, int, int]]:
+    def _contributions(self, who: Subject) -> list[tuple[int, int, int]]:
         """As `rules.sums.leaving`."""
-        kept = [] if self.slot is None else sums.leaving(profile.sums[self.slot])
-        found = [(time, value, 1) for time, value in self._of_orders(profile)]
-        if self.view is not None and profile.orders is not None and profile.orders.settled is not None:
-            days = profile.orders.settled.days.get(orders.slot_of(self.view, self.place), {})
+        kept = [] if self.slot is None else sums.leaving(who.profile.sums[self.slot])
+        found = [(time, value, 1) for time, value in self._of_orders(who)]
+        kept_orders = who.profile.orders
+        if self.view is not None and kept_orders is not None and kept_orders.settled is not None:
+            days = kept_orders.settled.days.get(orders.slot_of(self.view, self.place), {})
             found += sums.by_day(days)
         return sorted(kept + found) if found else kept
 
-    def _of_orders(self, profile: Profile) -> list[tuple[int, int]]:
+    def _of_orders(self, who: Subject) -> list[tuple[int, int]]:
         """What standing orders contribute, each at its time."""
-        if self.view is None or profile.orders is None:
+        view = self.view
+        if view is None:
             return []
-
         return [
             (order.completion.time, value)
-            for order in orders.standing(profile.orders.messages, self.view)
+            for order in who.standing
+            if order.completion.views >> view & 1
             for value in orders.value_of(order, self.place)
         ]
 
     # --- min and max
 
-    def _steps(self, profile: Profile) -> list[tuple[int, int]]:
-        kept = [] if self.slot is None else profile.extremes[self.slot]
-        found = self._of_orders(profile)
+    def _steps(self, who: Subject) -> list[tuple[int, int]]:
+        kept = [] if self.slot is None else who.profile.extremes[self.slot]
+        found = self._of_orders(who)
         return staircase(sorted(kept + found), greatest=self.agg == "max") if found else kept
 
-    def _decide_extreme(self, profile: Profile, now: int) -> Decision:
-        steps = self._steps(profile)
+    def _decide_extreme(self, who: Subject, now: int) -> Decision:
+        steps = self._steps(who)
         inside = steps[self._outside([time for time, _ in steps], now) :]
         answers = [self.test.meets(value) for _, value in inside] + [False]
         if self.within is not None:
@@ -141,8 +142,8 @@ class Total(msgspec.Struct, frozen=True):
 
     # --- distinct
 
-    def _newest_times(self, profile: Profile) -> list[int]:
-        newest = {} if self.slot is None else dict(profile.distincts[self.slot])
-        for time, value in self._of_orders(profile):
+    def _newest_times(self, who: Subject) -> list[int]:
+        newest = {} if self.slot is None else dict(who.profile.distincts[self.slot])
+        for time, value in self._of_orders(who):
             newest[value] = max(time, newest.get(value, 0))
         return sorted(newest.values())

@@ -1,17 +1,58 @@
-"""``segmenter check``: is a segments file right, and if not, where."""
+"""``segmenter check``: is a segments file right, and if not, where; what does it ask, and of how many."""
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+
+from rules import describe
+from rules.definitions import Definitions
+from rules.engine import Engine
+from streams.commands.files import Rejections, opened, with_progress
 from streams.definitions_file import load
+from streams.replay import Replay, read
 from streams.settings import Settings
 
 
-def run(settings: Settings, file: str | None) -> int:
+def run(settings: Settings, file: str | None, *, explain: bool, events: str | None, minimum: int) -> int:
     """Raises `rules.definitions.DefinitionsError`, whose text is the answer."""
     path = file or settings.definitions
     definitions = load(path)
     name = "rules/segments.yaml (built in)" if path is None else str(path)
     print(f"{name}: {len(definitions.segments)} segments, fingerprint {definitions.fingerprint}")
-    for segment in definitions.segments:
+    for segment in sorted(definitions.segments, key=lambda segment: segment.key):
         print(f"  {segment.key}  {segment.title}  ({segment.fingerprint})")
+        if explain:
+            print("\n".join(f"      {line}" for line in explained(definitions, segment.key)))
+    if events is not None:
+        _warn_of_small(definitions, events, minimum)
     return 0
+
+
+def explained(definitions: Definitions, key: str) -> list[str]:
+    """One segment in words: what it asks, its events and windows, what it costs per customer."""
+    segment = next(one for one in definitions.segments if one.key == key)
+    names = describe.events(segment, definitions)
+    return [
+        describe.sentence(segment),
+        f"events: {', '.join(names) or 'none: time or chance alone'}",
+        f"windows: {', '.join(describe.windows(segment)) or 'none'}",
+        f"keeps of a customer: at most about {describe.bytes_most(segment, definitions):,} bytes",
+    ]
+
+
+def _warn_of_small(definitions: Definitions, events: str, minimum: int) -> None:
+    """How many customers each segment holds at the end of recorded events; a warning where they are few."""
+    engine = Engine(definitions)
+    replay = Replay(engine)
+    with opened(events) as lines:
+        for _ in replay.run(read(with_progress(lines, "read"), Rejections())):
+            pass
+    sizes = Counter(key for customer in replay.customers.values() for key in engine.membership(customer))
+    print(f"of {len(replay.customers):,} customers at the end of {events}:")
+    for segment in sorted(definitions.segments, key=lambda segment: segment.key):
+        print(f"  {sizes[segment.key]:>9,}  {segment.key}")
+    for segment in sorted(definitions.segments, key=lambda segment: segment.key):
+        if sizes[segment.key] < minimum:
+            told = f"{segment.key} would hold {sizes[segment.key]:,} customers, fewer than {minimum:,}"
+            print(f"warning: {told}", file=sys.stderr)

@@ -43,6 +43,17 @@ def with_progress(lines: Iterable[bytes], verb: str) -> Iterator[bytes]:
         print(f"{count:,} lines {verb}", file=sys.stderr)
 
 
+class Rejections:
+    """Lines that could not be used: said on stderr by their number, and counted."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, number: int, line: bytes, reason: str) -> None:
+        self.count += 1
+        print(f"line {number}: {reason}: {visible(line[:200].decode(errors='replace'))}", file=sys.stderr)
+
+
 def visible(text: str) -> str:
     """Text of others without characters that would steer a terminal or turn the line around."""
     return "".join("�" if _steers(character) else character for character in text)

@@ -6,7 +6,7 @@ import sys
 
 from rules.engine import Engine
 from rules.times import parse_instant
-from streams.commands.files import opened, visible, with_progress
+from streams.commands.files import Rejections, opened, with_progress
 from streams.definitions_file import load
 from streams.replay import Replay, read
 from streams.settings import Settings
@@ -23,18 +23,12 @@ def run(settings: Settings, file: str, definitions_file: str | None, until: str 
         )
         return 2
     definitions = load(definitions_file or settings.definitions)
-    dead = 0
-
-    def rejected(number: int, line: bytes, reason: str) -> None:
-        nonlocal dead
-        dead += 1
-        print(f"line {number}: {reason}: {visible(line[:200].decode(errors='replace'))}", file=sys.stderr)
-
+    dead = Rejections()
     out = sys.stdout.buffer
     with opened(file) as lines:
-        for change in Replay(Engine(definitions)).run(read(with_progress(lines, "read"), rejected), until_ms):
+        for change in Replay(Engine(definitions)).run(read(with_progress(lines, "read"), dead), until_ms):
             out.write(changes.encode(changes.of(change)) + b"\n")
     out.flush()
-    if dead:
-        print(f"{dead} dead letters", file=sys.stderr)
-    return 1 if dead else 0
+    if dead.count:
+        print(f"{dead.count} dead letters", file=sys.stderr)
+    return 1 if dead.count else 0

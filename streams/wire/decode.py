@@ -193,7 +193,7 @@ def _event(customer: str, name: str, time: int, fields: Envelope, origin: Origin
     properties = _document(fields.properties)
     context = PAGE_WITHOUT_CONTEXT if name == PAGE else NO_CONTEXT
     if fields.context is not NOTHING and bytes(fields.context)[:1] == b"{":
-        context = Context(Document(fields.context), of_page=name == PAGE)
+        context = Context(fields.context, of_page=name == PAGE)
     if name in SHOP_NAMES:
         try:
             items, order, amount_ = _of_shop(name, fields.properties)

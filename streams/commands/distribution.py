@@ -1,0 +1,156 @@
+"""``segmenter distribution``: how a total is spread over the customers, and where to cut it into bands."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable, Iterator
+
+from rules import cutoffs, yaml_text
+from rules.conditions import AllOf, AnyOf, Condition, NoneOf, Subject, Total
+from rules.definitions import Definitions, DefinitionsError, build
+from rules.engine import Engine
+from rules.standing import Customer
+from rules.values import MICRO
+from streams.commands.files import Rejections, opened, with_progress
+from streams.definitions_file import load
+from streams.redis_store import RedisStore
+from streams.replay import Replay, read
+from streams.settings import Settings
+from streams.stop import Stop
+from streams.store import StoreFailed
+from streams.wire import customers
+
+BAR_CHARS = 40
+_NAMES = ("low", "medium", "high", "higher", "top")
+
+
+def run(settings: Settings, wish: str, events: str | None, bands: int) -> int:
+    """``wish``: a segment's key, or a total in braces. Exit code 1 when there is nothing to show.
+
+    Raises `DefinitionsError` for a total that is wrong, `Stop` when Redis cannot answer.
+    """
+    definitions = _definitions(settings, wish)
+    found = find(definitions, wish)
+    if found is None:
+        print(
+            f"segmenter distribution: {wish} is neither a segment with a total, nor a total in braces", file=sys.stderr
+        )
+        return 1
+    total = found
+    if events is not None:
+        values = list(_replayed(definitions, total, events))
+    else:
+        values = asyncio.run(_stored(settings, definitions, total))
+    if not values:
+        print("segmenter distribution: no customer has a value", file=sys.stderr)
+        return 1
+    print(f"{total.agg} of {total.of}" + ("" if wish.startswith("{") else f", as in {wish}"))
+    print("\n".join(lines([value / MICRO for value in values], bands)))
+    return 0
+
+
+def find(definitions: Definitions, wish: str) -> Total | None:
+    """The total that a segment, or the first of its bands, asks about."""
+    for segment in definitions.segments:
+        if wish == segment.key or segment.key.startswith(f"{wish}_") or wish.startswith("{"):
+            total = next(_totals(segment.when), None)
+            if total is not None:
+                return total
+    return None
+
+
+def lines(values: list[float], bands: int) -> list[str]:
+    """What is printed."""
+    spread = cutoffs.spread(values)
+    told = [
+        f"customers  {spread.count:,}, from {spread.least:,.2f} to {spread.greatest:,.2f}, mean {spread.mean:,.2f}",
+        "deciles    " + "  ".join(f"{value:,.2f}" for value in spread.deciles),
+        "",
+    ]
+    most = max(spread.bars)
+    for low, high, count in zip(spread.edges, spread.edges[1:], spread.bars, strict=False):
+        bar = "█" * max(round(BAR_CHARS * count / most), 1 if count else 0)
+        told.append(f"{low:>14,.2f} … {high:>14,.2f}  {bar} {count:,}")
+    told.append("")
+    for name, cuts in (
+        ("as many in each", cutoffs.quantile_cuts(values, bands)),
+        ("natural breaks", cutoffs.natural_cuts(values, bands)),
+    ):
+        told.append(f"{name:<16} {_from(spread.least, cuts)}   # {_sizes(values, cuts)} customers")
+    return told
+
+
+def _from(least: float, cuts: list[float]) -> str:
+    """The cut-offs as ``bands`` takes them."""
+    first = 0.01 if least > 0 else round(least - 0.5)
+    names = _NAMES if len(cuts) < len(_NAMES) else [f"band_{at}" for at in range(len(cuts) + 1)]
+    return "from: {" + ", ".join(f"{name}: {low:g}" for name, low in zip(names, [first, *cuts], strict=False)) + "}"
+
+
+def _sizes(values: list[float], cuts: list[float]) -> str:
+    edges = [float("-inf"), *cuts, float("inf")]
+    counts = [sum(low <= value < high for value in values) for low, high in zip(edges, edges[1:], strict=False)]
+    return ", ".join(f"{count:,}" for count in counts)
+
+
+def _definitions(settings: Settings, wish: str) -> Definitions:
+    """The worker's definitions, or a file of the one total that was written out."""
+    if not wish.startswith("{"):
+        return load(settings.definitions)
+    try:
+        total = yaml_text.read(wish)
+    except yaml_text.NotYaml as error:
+        raise DefinitionsError("--of", [str(error)]) from None
+    asked = {**total, "at_least": 0} if isinstance(total, dict) else total
+    document = {"version": 1, "segments": {"total": {"title": "Total", "when": {"total": asked}}}}
+    if load(settings.definitions).currency is not None:
+        document["currency"] = load(settings.definitions).currency
+    return build(document, "--of")
+
+
+def _totals(condition: Condition) -> Iterator[Total]:
+    if isinstance(condition, Total):
+        yield condition
+    elif isinstance(condition, AllOf | AnyOf | NoneOf):
+        for member in condition.members:
+            yield from _totals(member)
+
+
+def _replayed(definitions: Definitions, total: Total, events: str) -> Iterator[int]:
+    replay = Replay(Engine(definitions))
+    with opened(events) as records:
+        for _ in replay.run(read(with_progress(records, "read"), Rejections())):
+            pass
+    return _values(replay.customers.items(), total, replay.last)
+
+
+def _values(known: Iterable[tuple[str, Customer]], total: Total, now: int) -> Iterator[int]:
+    """Who has nothing is no part of a band: 0 and what is unknown are left out."""
+    for customer_id, customer in known:
+        value = total.value(Subject(customer_id, customer.profile, customer.since), max(now, customer.instant))
+        if value:
+            yield value
+
+
+async def _stored(settings: Settings, definitions: Definitions, total: Total) -> list[int]:
+    store = RedisStore.connect(settings.redis, settings.redis_prefix)
+    found: list[int] = []
+    try:
+        first = await store.meta(0)
+        if not first:
+            raise Stop("Redis holds no state of the segmenter; see SEGMENTER_REDIS, and whether a worker ran")
+        if first["definitions"] != definitions.fingerprint:
+            raise Stop(
+                "Redis was written under other definitions: name their file in SEGMENTER_DEFINITIONS and a total of it,"
+                " or read recorded events with --events"
+            )
+        for partition in range(int(first["partitions"])):
+            clock = int((await store.meta(partition)).get("clock", 0))
+            async for customer_id, stored in store.customers(partition):
+                found += _values([(customer_id, customers.decode(stored))], total, clock)
+    except StoreFailed as error:
+        raise Stop(f"Redis does not answer ({error}); see SEGMENTER_REDIS") from None
+    finally:
+        await store.close()
+    return found

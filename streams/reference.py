@@ -1,0 +1,54 @@
+"""The reference of conditions and of the library, drawn from the code and the library itself.
+
+The one rule: what the code knows is never said again here; the table of conditions is the one at
+the head of `rules.conditions`, the bounds are those of the modules that keep them.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import rules.conditions
+from rules import cart, describe, extremes, orders, sessions, steps, sums
+from rules.definitions import built_in
+from rules.facts import DISTINCT_MAX
+from rules.parsing import FORMS, ORDERS_MAX
+
+_HEAD = "<!-- Drawn from the code: python -m streams.schemas -->\n\n"
+_BOUNDS = (
+    ("orders", f"the newest {orders.MESSAGES_MAX} messages, each up to the longest window and 90 days old"),
+    ("orders, beyond", "stay in sums and averages by their UTC day, and in `first`; counts go up to "
+     f"{ORDERS_MAX - 1}"),
+    ("cart", f"the newest {cart.LINES_MAX} item events of 90 days, and {cart.PRICES_MAX} prices"),
+    ("sessions", f"the newest {sessions.INTERVALS_MAX} of the window and gap"),
+    ("`performed`", "one more than the count asks for, no older than the window"),
+    ("`total` sum, avg", f"the newest {sums.ENTRIES_MAX}; older ones leave at the end of their UTC day"),
+    ("`total` min, max", f"exact up to {extremes.STEPS_MAX} values that only fall (or rise)"),
+    ("`total` distinct", f"the newest {DISTINCT_MAX} values"),
+    ("`sequence`", f"{steps.ENTRIES_MAX} changes of step; runs of one step are kept short"),
+    ("`trait`, `context`", "one value each"),
+)  # fmt: skip
+
+
+def conditions() -> str:
+    """docs/conditions.md"""
+    told = inspect.getdoc(rules.conditions) or ""
+    table = "\n".join(line for line in told.splitlines() if line.startswith("|"))
+    forms = "\n".join(f"| `{kind}` | `{form}` |" for kind, form in FORMS.items())
+    bounds = "\n".join(f"| {what} | {bound} |" for what, bound in _BOUNDS)
+    return (
+        f"{_HEAD}# Conditions\n\n{table}\n\n## Forms\n\n| condition | form |\n|---|---|\n{forms}\n\n"
+        f"## Bounds\n\nWhat is kept of a customer, and what happens beyond it:\n\n| fact | bound |\n|---|---|\n{bounds}\n"
+    )
+
+
+def library() -> str:
+    """docs/library.md"""
+    definitions = built_in()
+    parts = [f"{_HEAD}# The library\n\nMoney is in {definitions.currency}; a file of your own sets its own currency.\n"]
+    for segment in sorted(definitions.segments, key=lambda segment: (segment.kind or "", segment.key)):
+        parts.append(
+            f"## {segment.key}\n\n**{segment.title}** ({segment.kind}). {segment.about}\n\n"
+            f"{describe.sentence(segment)}\n\nEvents: {', '.join(describe.events(segment, definitions)) or 'none'}.\n"
+        )
+    return "\n".join(parts)
