@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from importlib.resources import files
 
@@ -189,12 +190,11 @@ def _segment(key: object, node: object, parser: Parser) -> Segment | None:
         parser.problems.note(path, "expected {title: …, when: {…}}")
         return None
     parser.named = set()
-    parsed = parser.condition(f"{path}.when", node.get("when"))
-    try:
+    form = None
+    with suppress(Wrong):
         form = parser.problems.fill(path, SegmentForm, node)
-    except Wrong:
-        return None
-    if parsed is None:
+    parsed = parser.condition(f"{path}.when", node.get("when"))
+    if form is None or parsed is None:
         return None
     when, told = parsed
     assert isinstance(told, dict)

@@ -163,7 +163,7 @@ class Parser:
         path = f"{path}.{kind}"
         if kind in _GROUPS:
             return self._group(path, kind, body, depth)
-        if kind != "in_segment" and (not isinstance(body, dict) or (not body and kind != "cart")):
+        if kind != "in_segment" and (not isinstance(body, dict) or (not body and kind == "trait")):
             raise Wrong(path, f"expected {FORMS[kind]}")
         return self._kinds[kind](path, body)
 
