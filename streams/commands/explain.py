@@ -11,7 +11,8 @@ import msgspec
 
 from rules.conditions import Subject
 from rules.engine import Engine
-from rules.reasons import Reason, sentence
+from rules.reasons import Reason
+from rules.sentences import embedded
 from rules.standing import Customer
 from rules.times import format_instant
 from streams.definitions_file import load
@@ -50,7 +51,7 @@ class Explanation(msgspec.Struct, frozen=True):
     segments: list[Explained]
 
 
-def run(settings: Settings, customer_id: str, *, as_json: bool) -> int:
+def run(settings: Settings, customer_id: str, *, as_json: bool, language: str = "en") -> int:
     """Exit code 1 when the customer is not known."""
     found = asyncio.run(explain(settings, customer_id))
     if found is None:
@@ -59,7 +60,7 @@ def run(settings: Settings, customer_id: str, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(msgspec.to_builtins(found), ensure_ascii=False, indent=2))
     else:
-        print("\n".join(_lines(found)))
+        print("\n".join(lines(found, language)))
     return 0
 
 
@@ -126,7 +127,8 @@ def _segments(engine: Engine, customer_id: str, customer: Customer) -> list[Expl
     return sorted(explained, key=lambda one: one.segment)
 
 
-def _lines(found: Explanation) -> list[str]:
+def lines(found: Explanation, language: str) -> list[str]:
+    """In words, the reasons in a language of `rules.sentences`."""
     inside = [one for one in found.segments if one.member]
     lines = [
         f"customer   {found.customer_id}",
@@ -139,5 +141,5 @@ def _lines(found: Explanation) -> list[str]:
         state = f"in since {one.since}" if one.member else "not in"
         state += ", held for its minimum stay" if one.held else ""
         due = f"; may change by time at {one.due_at}" if one.due_at else ""
-        lines += ["", f"{one.segment} ({one.title}): {state}{due}", f"  because {sentence(one.reason)}"]
+        lines += ["", f"{one.segment} ({one.title}): {state}{due}", f"  because {embedded(one.reason, language)}"]
     return lines

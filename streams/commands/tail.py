@@ -9,7 +9,7 @@ from kafka.errors import KafkaError
 from rich.console import Console
 from rich.text import Text
 
-from rules.reasons import sentence
+from rules.sentences import embedded
 from streams.commands.files import visible
 from streams.segmenter import CHANGES
 from streams.settings import Settings
@@ -18,21 +18,22 @@ from streams.topics import verify
 from streams.wire import changes
 
 
-def line(change: changes.SegmentChange) -> Text:
-    """A change in words: when, who, what, why."""
+def line(change: changes.SegmentChange, language: str = "en") -> Text:
+    """A change in words: when, who, what, and in a language of `rules.sentences` why."""
     entered = change.change == "entered"
     text = Text()
     text.append(change.occurred_at[11:], style="dim")
     text.append("  + " if entered else "  - ", style="bold green" if entered else "bold red")
     text.append(f"{change.segment:<20}", style="green" if entered else "red")
     text.append(f" {visible(change.customer_id)}", style="bold")
-    text.append("  " + ("by time: " if change.cause.kind == "time" else "") + sentence(change.reason), style="dim")
+    text.append("  " + ("by time: " if change.cause.kind == "time" else ""), style="dim")
+    text.append(embedded(change.reason, language), style="dim")
     if change.late:
         text.append("  late", style="yellow")
     return text
 
 
-def run(settings: Settings, *, from_beginning: bool, count: int | None) -> int:
+def run(settings: Settings, *, from_beginning: bool, count: int | None, language: str = "en") -> int:
     """Until interrupted, or after ``count`` changes."""
     verify(settings)  # a consumer of a missing topic may create it, with another number of partitions
     console = Console(highlight=False, soft_wrap=True)
@@ -48,7 +49,7 @@ def run(settings: Settings, *, from_beginning: bool, count: int | None) -> int:
     seen = 0
     try:
         for record in consumer:
-            console.print(line(changes.decode(record.value)))
+            console.print(line(changes.decode(record.value), language))
             seen += 1
             if seen == count:
                 break

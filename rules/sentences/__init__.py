@@ -1,0 +1,44 @@
+"""Sentences: a reason in the words of a person who reads segment changes.
+
+The one rule: one sentence in each language tells what was observed beside what was asked, and
+nothing that a customer or a definition wrote can change how the rest of it reads.
+
+| module     | what it holds                                                        |
+|------------|----------------------------------------------------------------------|
+| `walker`   | groups of conditions                                                 |
+| `phrases`  | each kind of condition: which message, and what stands in it         |
+| `asks`     | tests of numbers, values, properties and ages                        |
+| `language` | what a language is: numbers, durations, days, names by its tables    |
+| `english`  | the messages in English                                              |
+| `persian`  | the messages in Persian                                              |
+| `foreign`  | values of others, made safe                                          |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rules.reasons import Reason
+from rules.sentences.english import ENGLISH
+from rules.sentences.foreign import PDI, RLI
+from rules.sentences.language import Language
+from rules.sentences.persian import PERSIAN
+from rules.sentences.walker import tell
+
+__all__ = ["LANGUAGES", "embedded", "sentence"]
+
+_LANGUAGES: Mapping[str, Language] = {"en": ENGLISH, "fa": PERSIAN}
+_RIGHT_TO_LEFT = frozenset({"fa"})
+
+LANGUAGES = tuple(_LANGUAGES)
+
+
+def sentence(reason: Reason, language: str = "en") -> str:
+    """What was seen and what was asked, as one sentence without a full stop; ``language``: one of `LANGUAGES`."""
+    return tell(_LANGUAGES[language], reason)
+
+
+def embedded(reason: Reason, language: str = "en") -> str:
+    """The same, to stand in a line that runs left to right."""
+    words = sentence(reason, language)
+    return f"{RLI}{words}{PDI}" if language in _RIGHT_TO_LEFT else words

@@ -1,0 +1,32 @@
+"""What others wrote, made safe to stand in a sentence of ours.
+
+The one rule: a value can neither reorder the text around it, nor end the line or the quotation in
+which it stands, nor steer a terminal. What would is written as its code point, ``<U+202E>``; what
+is left stands in an isolate (Unicode Standard Annex 9, 2.3), so that its direction stays inside.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+FSI, RLI, PDI = "\u2068", "\u2067", "\u2069"
+
+# Controls, line ends and halves of a pair; format characters, of which the bidi controls are some.
+_STEERING = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
+_JOINERS = frozenset("\u200c\u200d")  # format characters that belong to the spelling of Persian and of emoji
+
+
+def escaped(text: str, marks: str = "") -> str:
+    """The text without what steers; ``marks``: also without these, the quotation marks around it."""
+    if text.isascii() and text.isprintable():  # no mark of ours is ASCII
+        return text
+    return "".join(f"<U+{ord(one):04X}>" if one in marks or _steers(one) else one for one in text)
+
+
+def isolated(text: str) -> str:
+    """An escaped text whose direction is its own."""
+    return f"{FSI}{text}{PDI}"
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) in _STEERING and character not in _JOINERS
