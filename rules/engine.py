@@ -64,8 +64,7 @@ class Engine:
         if event.name in WITHOUT_EFFECT:
             return []
         changes: list[Change] = []
-        dues = customer.dues
-        if dues and min(dues.values()) <= event.time:
+        if 0 < customer.due <= event.time:
             self._fire(customer_id, customer, event.time, changes)
         late = event.time < customer.instant
         touched = 0 if customer.instant else self._at_first
@@ -142,6 +141,8 @@ class Engine:
                     late=late,
                 )
             )
+
+        customer.due = min(dues.values(), default=0)
 
     def membership(self, customer: Customer) -> tuple[str, ...]:
         """The keys of the segments that the customer is in, sorted."""

@@ -6,11 +6,9 @@ anything that decides, so that an event costs only what depends on it.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-
 import msgspec
 
-from rules import cart, extremes, orders, repeats, sessions, steps, sums, touches
+from rules import cart, extremes, occurrences, orders, sessions, steps, sums, touches
 from rules.cart import Cart, Line
 from rules.events import (
     ACTIVITY_NAMES,
@@ -49,10 +47,6 @@ _LINE_KINDS = {
     CART_VIEWED: cart.REPLACED,
     CHECKOUT_STARTED: cart.REPLACED,
 }
-
-
-def _itself(occurrence: tuple[int, int]) -> tuple[int, int]:
-    return occurrence
 
 
 class Picked(msgspec.Struct, frozen=True):
@@ -188,22 +182,12 @@ class OccurrenceFact(msgspec.Struct, frozen=True):
     def apply(self, profile: Profile, event: Event) -> bool:
         if not self.picked.meets(event):
             return False
-        known = profile.occurrences[self.slot]
-        if not repeats.insert(known, (event.time, hashed_id(event.id)), _itself):
-            return False
-        self._bound(known)
-        return True
+        kept = profile.occurrences[self.slot]
+        return occurrences.add(kept, event.time, hashed_id(event.id), self.window, self.keep)
 
     def merge(self, profile: Profile, other: Profile) -> None:
-        merged = repeats.merged((*profile.occurrences[self.slot], *other.occurrences[self.slot]), _itself)
-        self._bound(merged)
-        profile.occurrences[self.slot] = merged
-
-    def _bound(self, known: list[tuple[int, int]]) -> None:
-        if len(known) > self.keep:
-            del known[: len(known) - self.keep]
-        if self.window is not None and known and known[0][0] <= (frontier := known[-1][0] - self.window):
-            del known[: bisect_left(known, (frontier + 1, 0))]
+        ours, theirs = profile.occurrences[self.slot], other.occurrences[self.slot]
+        profile.occurrences[self.slot] = occurrences.merge(ours, theirs, self.window, self.keep)
 
 
 class FirstFact(msgspec.Struct, frozen=True):
@@ -279,14 +263,22 @@ class DistinctFact(msgspec.Struct, frozen=True):
     def apply(self, profile: Profile, event: Event) -> bool:
         if not self.picked.meets(event):
             return False
-        known, changed = profile.distincts[self.slot], False
-        for value in self.reading.of(event.properties.fields):
-            if event.time > known.get(value, 0):
-                known[value] = event.time
-                changed = True
-        if changed:
-            profile.distincts[self.slot] = self._bounded(known)
-        return changed
+        known = profile.distincts[self.slot]
+        found = [value for value in self.reading.of(event.properties.fields) if event.time > known.get(value, 0)]
+        if not found:
+            return False
+        if len(found) == 1 and event.time > (next(reversed(known.values())) if known else 0):
+            known.pop(found[0], None)  # the newest, so that it comes last
+            known[found[0]] = event.time
+            self._drop_oldest(known)
+        else:
+            profile.distincts[self.slot] = self._bounded(known | dict.fromkeys(found, event.time))
+        return True
+
+    def _drop_oldest(self, known: dict[int, int]) -> None:
+        frontier = 0 if self.window is None else next(reversed(known.values())) - self.window
+        while len(known) > DISTINCT_MAX or next(iter(known.values())) <= frontier:
+            del known[next(iter(known))]
 
     def merge(self, profile: Profile, other: Profile) -> None:
         ours, theirs = profile.distincts[self.slot], other.distincts[self.slot]
@@ -383,6 +375,9 @@ class TouchFact(msgspec.Struct, frozen=True):
         message_id = short_id(event.id)
         if not touches.stands(known, event.time, message_id, first=self.first):
             return False
+        if known is not None and value == known.shown and len(value) < touches.SHOWN_MAX_CHARS:
+            profile.touches[self.slot] = Touch(event.time, message_id, known.met, value)
+            return False  # told again, as it mostly is
         met = sum(1 << at for at, test in enumerate(self.tests) if test.meets(value))
         touch = Touch(event.time, message_id, met, touches.shortened(value))
         profile.touches[self.slot] = touch

@@ -7,6 +7,7 @@ into the one that all their events would have made. Only facts change a profile 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Protocol
 
@@ -14,6 +15,7 @@ import msgspec
 
 from rules.cart import Cart
 from rules.events import Event
+from rules.occurrences import Occurrences
 from rules.orders import Orders
 from rules.sums import Sum
 from rules.touches import Touch
@@ -32,7 +34,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     orders: Orders | None = None
     cart: Cart | None = None
     sessions: list[list[tuple[int, int]]] = []
-    occurrences: list[list[tuple[int, int]]] = []
+    occurrences: list[Occurrences] = []
     firsts: list[int] = []
     sums: list[Sum] = []
     extremes: list[list[tuple[int, int]]] = []
@@ -63,6 +65,8 @@ def short_id(text: str) -> str:
     return text[:_ID_HEAD_CHARS] + blake2b(text.encode(), digest_size=12).hexdigest()
 
 
+# A few facts ask for the hash of one event's id, one after the other.
+@lru_cache(maxsize=256)
 def hashed_id(text: str) -> int:
     """64 bits of an id, for facts where only sameness matters."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")

@@ -23,7 +23,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
 
     ``instant`` (ms): the latest moment at which this customer was decided. ``since`` (ms): by
     place of a segment, when it was entered, for those that the customer is in. ``dues`` (ms): by
-    place, when time alone may next change it, where it may.
+    place, when time alone may next change it, where it may; ``due``: the next of them, 0 = none.
     """
 
     instant: int
@@ -31,11 +31,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     since: dict[int, int]
     dues: dict[int, int]
     profile: Profile
-
-    @property
-    def due(self) -> int:
-        """The next instant at which time alone may change a segment; 0 = none."""
-        return min(self.dues.values(), default=0)
+    due: int = 0
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):

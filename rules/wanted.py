@@ -26,6 +26,7 @@ from rules.facts import (
     TouchFact,
     TraitFact,
 )
+from rules.occurrences import Occurrences
 from rules.orders import TOTAL
 from rules.predicates import ValueTest
 from rules.profile import Fact, Profile
@@ -151,7 +152,7 @@ class Facts:
         """A profile without events, with a place for every fact."""
         return Profile(
             sessions=[[] for _ in range(self._count(SessionFact))],
-            occurrences=[[] for _ in range(self._count(OccurrenceFact))],
+            occurrences=[Occurrences() for _ in range(self._count(OccurrenceFact))],
             firsts=[0] * self._count(FirstFact),
             sums=[Sum() for _ in range(self._count(SumFact))],
             extremes=[[] for _ in range(self._count(ExtremeFact))],

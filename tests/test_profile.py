@@ -18,10 +18,11 @@ from rules import cart, orders
 from rules.cart import LINES_MAX, Cart
 from rules.definitions import Definitions, build
 from rules.events import Event, Item
-from rules.facts import CartFact, OccurrenceFact, OrderFact, SessionFact
+from rules.facts import CartFact, OccurrenceFact, OrderFact, Picked, SessionFact
 from rules.orders import MESSAGES_MAX
 from rules.profile import ID_MAX_CHARS, Fact, Profile, short_id
 from rules.sessions import INTERVALS_MAX
+from rules.values import MICRO
 from streams.wire.decode import decode_line
 from tests import strategies
 from tests.strategies import DAY, HOUR, MINUTE
@@ -67,8 +68,8 @@ def profile_of(definitions: Definitions, events: Iterable[Event]) -> Profile:
     profile = definitions.facts.empty()
     facts = definitions.facts.kept()
     for event in events:
-        for fact in facts:
-            if event.name in fact.names:
+        for fact, _ in facts:
+            if fact.names is None or event.name in fact.names:
                 fact.apply(profile, event)
     return profile
 
@@ -76,7 +77,7 @@ def profile_of(definitions: Definitions, events: Iterable[Event]) -> Profile:
 def merged(definitions: Definitions, ours: Profile, theirs: Profile) -> Profile:
     """Both are left as they are."""
     profile = copy(ours)
-    for fact in definitions.facts.kept():
+    for fact, _ in definitions.facts.kept():
         fact.merge(profile, copy(theirs))
     return profile
 
@@ -193,15 +194,21 @@ def test_applying_goes_on_after_a_merge() -> None:
         parts = profile_of(definitions, events[:cut]), profile_of(definitions, events[cut:half])
         profile = merged(definitions, *parts)
         for event in events[half:]:
-            for fact in definitions.facts.kept():
-                if event.name in fact.names:
+            for fact, _ in definitions.facts.kept():
+                if fact.names is None or event.name in fact.names:
                     fact.apply(profile, event)
         assert profile == profile_of(definitions, events), f"seed {seed}"
 
 
 @pytest.mark.parametrize(
     "fact",
-    [OrderFact(None), OrderFact(DAY), CartFact(), SessionFact(0, HOUR, DAY), OccurrenceFact(0, frozenset(), DAY, 2)],
+    [
+        OrderFact(None, (), ()),
+        OrderFact(DAY, (), ()),
+        CartFact(prices=False),
+        SessionFact(0, HOUR, DAY),
+        OccurrenceFact(0, frozenset(), Picked(), DAY, 2),
+    ],
     ids=lambda fact: type(fact).__name__,
 )
 def test_two_empty_profiles_merge_into_an_empty_one(fact: Fact) -> None:
@@ -253,7 +260,7 @@ def test_an_item_beyond_256_events_is_not_taken_out_again() -> None:
 
 def test_items_count_for_ninety_days_before_the_newest_cart_event() -> None:
     """At 90 days an item is there, a millisecond later it is gone; any cart event moves the bound."""
-    for age, contents in ((90 * DAY, {"p0": cart.ONE}), (90 * DAY + 1, {})):
+    for age, contents in ((90 * DAY, {"p0": MICRO}), (90 * DAY + 1, {})):
         touch = Event("u", "Coupon Entered", T + age, "touch")
         held = in_every_order([item(0), touch], cart_of)
         assert cart.contents(held.lines) == contents
@@ -262,9 +269,9 @@ def test_items_count_for_ninety_days_before_the_newest_cart_event() -> None:
 
 def test_events_before_a_whole_cart_are_forgotten() -> None:
     """A Cart Viewed with products replaces what was before it, so nothing older is kept; what is newer is."""
-    viewed = Event("u", "Cart Viewed", T + 5, "m5", (Item("a"), Item("b", 2 * cart.ONE)))
+    viewed = Event("u", "Cart Viewed", T + 5, "m5", (Item("a"), Item("b", 2 * MICRO)))
     held = in_every_order([*(item(at) for at in range(5)), viewed, item(6)], cart_of)
-    assert cart.contents(held.lines) == {"a": cart.ONE, "b": 2 * cart.ONE, "p6": cart.ONE}
+    assert cart.contents(held.lines) == {"a": MICRO, "b": 2 * MICRO, "p6": MICRO}
     assert len(held.lines) == 2
 
 
@@ -298,7 +305,8 @@ def orders_of(window: str | None) -> Callable[[Iterable[Event]], list[int]]:
 
     def standing(events: Iterable[Event]) -> list[int]:
         profile = profile_of(wanting(performed("Order Completed", 1, window)), events)
-        return [time - T for time in orders.completions(profile.orders)]
+        assert profile.orders is not None
+        return [time - T for time in orders.completions(profile.orders.messages, 0)]
 
     return standing
 
@@ -484,7 +492,7 @@ def test_repeats_by_long_message_ids_are_known() -> None:
     ids = ["m" * 100 + end for end in "ab"]
     for chosen, quantity in ((ids[:1] * 2, 1), (ids, 2)):
         held = in_every_order([item(0, product="p", ident=ident) for ident in chosen], cart_of)
-        assert cart.contents(held.lines) == {"p": quantity * cart.ONE}
+        assert cart.contents(held.lines) == {"p": quantity * MICRO}
 
 
 def test_every_order_of_a_few_events_is_one_profile() -> None:

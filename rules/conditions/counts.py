@@ -62,7 +62,7 @@ class Performed(msgspec.Struct, frozen=True):
     slot: int | None
 
     def _times(self, who: Subject) -> Sequence[int]:
-        times = [] if self.slot is None else [time for time, _ in who.profile.occurrences[self.slot]]
+        times = [] if self.slot is None else who.profile.occurrences[self.slot].times
         if self.view is None:
             return times
         completed = who.completions(self.view)

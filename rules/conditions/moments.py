@@ -53,7 +53,7 @@ class Moment(msgspec.Struct, frozen=True):
         if self.slot is not None and self.first:
             times.append(profile.firsts[self.slot])
         elif self.slot is not None:
-            times += [time for time, _ in profile.occurrences[self.slot][-1:]]
+            times += profile.occurrences[self.slot].times[-1:]
         if self.view is not None and profile.orders is not None:
             times += who.completions(self.view)
             if profile.orders.settled is not None and self.first:
