@@ -73,12 +73,12 @@ SENTENCES: list[tuple[Reason, str]] = [
      "1 × page ever (asked: at least 1) and 2 sessions within 30 days (asked: at least 2)"),
     (Reason(True, any=[performed(1), NO_CART]),
      "1 × page ever (asked: at least 1) or no open cart (asked: untouched for 30 minutes)"),
-    (Reason(True, not_=[NO_CART]), "not: no open cart (asked: untouched for 30 minutes)"),
+    (Reason(True, not_=[NO_CART]), "not met, as asked: no open cart (asked: untouched for 30 minutes)"),
     (Reason(True, not_=[performed(0), NO_CART]),
-     "none of: 0 × page ever (asked: at least 1); no open cart (asked: untouched for 30 minutes)"),
+     "none of these met, as asked: 0 × page ever (asked: at least 1); no open cart (asked: untouched for 30 minutes)"),
     (Reason(True, all=[Reason(True, any=[performed(1), NO_CART]), Reason(True, not_=[NO_CART])]),
      ("(1 × page ever (asked: at least 1) or no open cart (asked: untouched for 30 minutes)) "
-      "and (not: no open cart (asked: untouched for 30 minutes))")),
+      "and (not met, as asked: no open cart (asked: untouched for 30 minutes))")),
 ]  # fmt: skip
 
 

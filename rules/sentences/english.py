@@ -11,9 +11,9 @@ from rules.sentences.language import Language, Message, Unit
 _GROUPS: dict[str, Message] = {
     "all": " and ",
     "any": " or ",
-    "none": "none of: {members}",
-    "none_in_vain": "at least one met, though none may be: {members}",
-    "not": "not: {members}",
+    "none": "none of these met, as asked: {members}",
+    "none_in_vain": "at least one of these met, though none may be: {members}",
+    "not": "not met, as asked: {members}",
     "not_in_vain": "met, though it must not be: {members}",
     "enclosed": "({words})",
     "beside": "{seen} (asked: {asked})",
