@@ -1,0 +1,208 @@
+"""How the oracle reads the values of events and rules: absence, exact numbers, equality, tests, durations.
+
+Its one rule: what is absent is None here, and numbers are whole millionths or fractions, never floats.
+"""
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+
+Json = Mapping[str, object]
+
+MILLION = 1_000_000
+NUMBERS_END = 9 * 10**12  # a number of this size is none to a test
+JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+SECOND_MS = 1000
+DAY_MS = 86_400 * SECOND_MS
+UNIT_MS = {"ms": 1, "s": SECOND_MS, "m": 60 * SECOND_MS, "h": 3600 * SECOND_MS, "d": DAY_MS}
+DURATION = re.compile(r"([0-9]+)(ms|s|m|h|d)")
+
+
+def mapping(value: object) -> Json:
+    """A JSON object; what is absent or null has no members."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def listed(value: object) -> list[object]:
+    """A list, or the one thing that stands in its place."""
+    return value if isinstance(value, list) else [value]
+
+
+@cache
+def duration_ms(text: object) -> int:
+    """A duration such as 90s, 30m, 24h or 30d."""
+    found = DURATION.fullmatch(str(text))
+    assert found is not None, text
+    return int(found[1]) * UNIT_MS[found[2]]
+
+
+# --- what a name finds -------------------------------------------------------------------------
+
+
+def lookup(properties: Json, name: str) -> object:
+    """What a dotted name finds; None where that is absent."""
+    return reach(properties, name.split("."))
+
+
+def reach(value: object, path: list[str]) -> object:
+    """Down into objects; through a list it gives the list of what its members have there."""
+    if not path:
+        return present(value)
+    if isinstance(value, list):
+        found = [reach(member, path) for member in value]
+        return [one for one in found if one is not None] or None
+    return reach(mapping(value).get(path[0]), path[1:])
+
+
+def present(value: object) -> object:
+    """The value, or None for the two that stand for absence: null and the empty text."""
+    return None if value == "" else value
+
+
+def identifier(value: object) -> str | None:
+    """An id: integers as their digits, the empty text as none."""
+    return None if value is None or value == "" else str(value)
+
+
+# --- numbers, texts, equality ------------------------------------------------------------------
+
+
+def millionths(value: object) -> int | None:
+    """A number or numeric text, exact, digits beyond 10⁻⁶ cut."""
+    if value is None:
+        return None
+    exact = Decimal(str(value))  # a float's shortest text is what stood in the JSON
+    return 0 if exact.adjusted() < -6 else int(Fraction(exact) * MILLION)
+
+
+def number(value: object) -> int | None:
+    """In millionths; None for what is no number to a test: true and false, other texts, what is too large."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and not JSON_NUMBER.fullmatch(value):
+        return None
+    found = millionths(value)
+    assert found is not None
+    return found if abs(found) < NUMBERS_END * MILLION else None
+
+
+def text(value: object) -> str | None:
+    """A text, or an integer's digits."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    return str(value)
+
+
+def equal(asked: object, value: object) -> bool:
+    """Whether a value of an event is the value of a rule; lists and objects equal nothing."""
+    if isinstance(asked, bool) or isinstance(value, bool):
+        return asked is value
+    if isinstance(asked, str):
+        return text(value) == asked
+    wanted = number(asked)
+    return wanted is not None and number(value) == wanted
+
+
+def scalars(value: object) -> set[Hashable]:
+    """What tells values apart: that of a scalar, or that of each scalar member of a list."""
+    keys = (scalar(one) for one in listed(value))
+    return {key for key in keys if key is not None}
+
+
+def scalar(value: object) -> Hashable:
+    """Texts and integers by their characters, other numbers by their size, and the two booleans."""
+    if isinstance(value, bool):
+        return "boolean", value
+    characters = text(present(value))
+    if characters is not None:
+        return "text", characters
+    size = number(value)
+    return None if size is None else ("number", size)
+
+
+# --- tests -------------------------------------------------------------------------------------
+
+
+def meets_test(value: object, test: object) -> bool:
+    """Whether a value (None: absent) is what a rule says, or meets all that it asks."""
+    if not isinstance(test, Mapping):
+        return equal(test, value)
+    return all(TESTS[key](value, asked) for key, asked in test.items())
+
+
+def is_one_of(value: object, asked: object) -> bool:
+    return any(equal(one, value) for one in listed(asked))
+
+
+def is_none_of(value: object, asked: object) -> bool:
+    return value is not None and not is_one_of(value, asked)
+
+
+def contains(value: object, asked: object) -> bool:
+    """A text that contains the text, or a list with such a member."""
+    if isinstance(value, list):
+        return any(equal(asked, member) for member in value)
+    return isinstance(value, str) and isinstance(asked, str) and asked in value
+
+
+def matches(value: object, asked: object) -> bool:
+    """Searched anywhere; RE2's rules are those of Python for what the tests ask."""
+    characters = text(value)
+    return characters is not None and re.search(str(asked), characters) is not None
+
+
+def exists(value: object, asked: object) -> bool:
+    return (value is not None) == asked
+
+
+def compares(name: str) -> Callable[[object, object], bool]:
+    """The test of a value's size."""
+
+    def test(value: object, asked: object) -> bool:
+        size = number(value)
+        return size is not None and COMPARE[name](Fraction(size, MILLION), bound(asked))
+
+    return test
+
+
+def meets(size: int | Fraction, test: object) -> bool:
+    """A count, sum or value against a number to equal, or against bounds that must all be met."""
+    asked = test if isinstance(test, Mapping) else {"exactly": test}
+    return all(COMPARE[name](Fraction(size), bound(limit)) for name, limit in asked.items())
+
+
+@cache
+def bound(asked: object) -> Fraction:
+    """A number of a rule, as exact as those of events."""
+    size = number(asked)
+    assert size is not None, asked
+    return Fraction(size, MILLION)
+
+
+COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
+    "at_least": lambda size, limit: size >= limit,
+    "at_most": lambda size, limit: size <= limit,
+    "above": lambda size, limit: size > limit,
+    "below": lambda size, limit: size < limit,
+    "exactly": lambda size, limit: size == limit,
+}
+
+TESTS: dict[str, Callable[[object, object], bool]] = {
+    "in": is_one_of,
+    "not_in": is_none_of,
+    "contains": contains,
+    "matches": matches,
+    "exists": exists,
+    "at_least": compares("at_least"),
+    "at_most": compares("at_most"),
+    "above": compares("above"),
+    "below": compares("below"),
+}
+
+
+def inline_test(form: Json, names: Iterable[str] = COMPARE) -> Json:
+    """The bounds that stand among a condition's other keys."""
+    return {name: form[name] for name in names if name in form}

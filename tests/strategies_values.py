@@ -1,0 +1,294 @@
+"""What drawn events say and drawn rules ask: values and, beside them, tests that some of them meet.
+
+Its one rule: both are fragments of one property, trait or attribute, `{}` where an event does not have it,
+and what is asked lies on the values that are told, or just beside them.
+
+Long because it is a table.
+"""
+
+from typing import NamedTuple
+
+Event = dict[str, object]
+Fragments = tuple[Event, ...]
+
+
+class Palette(NamedTuple):
+    """Fragments of events, and of rules about them."""
+
+    told: Fragments
+    asked: Fragments
+
+
+# --- properties --------------------------------------------------------------------------------
+
+PRODUCTS: Fragments = (
+    {"product_id": "p1"}, {"product_id": "p1", "sku": "s1"}, {"product_id": 7}, {"product_id": "7"},
+    {"product_id": "", "sku": "s1"}, {"sku": "s1"}, {"product_id": None, "name": "چای سبز"}, {},
+)  # fmt: skip
+QUANTITIES: Fragments = (
+    {}, {}, {}, {}, {"quantity": 1}, {"quantity": 1}, {"quantity": "1.0"}, {"quantity": 2},
+    {"quantity": "2"}, {"quantity": 0.5}, {"quantity": "1.5"}, {"quantity": 0}, {"quantity": 1e-06},
+    {"quantity": "0.0000009"}, {"quantity": None},
+)  # fmt: skip
+PRICES: Fragments = (
+    {}, {"price": 5}, {"price": 5}, {"price": "5.00"}, {"price": 10}, {"price": 2.5}, {"price": 0},
+    {"price": None}, {"price": 0.1}, {"price": "0.2"},
+)  # fmt: skip
+ORDER_IDS: Fragments = (
+    {"order_id": "o1"}, {"order_id": "o1"}, {"order_id": "o2"}, {"order_id": 3}, {"order_id": "3"},
+    {"order_id": ""}, {},
+)  # fmt: skip
+MANY_ORDER_IDS: Fragments = tuple({"order_id": f"o{number}"} for number in range(1, 9))  # one taken back leaves others
+VALUES: Fragments = (
+    {"total": 100}, {"total": "100.00"}, {"revenue": 100.0}, {"total": None, "revenue": "100"},
+    {"total": 100, "revenue": 40}, {"total": 0}, {},
+)  # fmt: skip
+REFUNDS: Fragments = (
+    {"total": 40}, {"total": 40}, {"revenue": "60.0"}, {"revenue": 60}, {"total": 99.999999},
+    {"total": "1e-6"}, {"total": 100}, {"total": 0}, {}, {"products": [{"product_id": "p1"}]},
+)  # fmt: skip
+CURRENCIES: Fragments = ({}, {}, {}, {"currency": "EUR"}, {"currency": "USD"}, {"currency": ""}, {"currency": None})
+
+TEA, COFFEE, NONE = {"category": "tea"}, {"category": "coffee"}, {"product_id": "p1"}
+PROPERTIES: dict[str, Palette] = {
+    "color": Palette(
+        told=(
+            {"color": "red"}, {"color": "red"}, {"color": "red"}, {"color": "blue"}, {"color": "blue"},
+            {"color": "Red"}, {"color": ""}, {"color": None}, {}, {}, {"color": 7}, {"color": "7"}, {"color": ["red"]},
+            {"color": True},
+        ),
+        asked=(
+            {"color": "red"}, {"color": "red"}, {"color": {"in": ["red", "blue"]}}, {"color": {"not_in": ["red"]}},
+            {"color": {"exists": False}}, {"color": {"exists": True}}, {"color": {"contains": "re"}},
+            {"color": {"matches": "^re"}}, {"color": {"matches": "^[0-9]$"}}, {"color": "7"}, {"color": 7},
+            {"color": True}, {"color": {"in": ["blue", 7, True]}}, {"color": {"contains": "e", "not_in": ["blue"]}},
+        ),
+    ),
+    "score": Palette(
+        told=(
+            {"score": 9}, {"score": 9}, {"score": "9"}, {"score": "9.0"}, {"score": 9.5}, {"score": 10}, {"score": 5},
+            {"score": 5}, {"score": 0}, {"score": -3}, {"score": -0.5}, {"score": 8.999999}, {"score": "8.9999999"},
+            {"score": "nine"}, {"score": "+9"}, {"score": None}, {}, {"score": False}, {"score": [9]},
+            {"score": 9_000_000_000_000},
+        ),
+        asked=(
+            {"score": 9}, {"score": {"at_least": 9}}, {"score": {"above": 5}}, {"score": {"below": 9}},
+            {"score": {"at_most": 5}}, {"score": {"at_least": 5, "below": 9}}, {"score": {"above": -3, "at_most": 9.5}},
+            {"score": {"in": [5, 9]}}, {"score": {"not_in": [9, 10]}}, {"score": {"exists": True}}, {"score": "9"},
+            {"score": {"below": 0}}, {"score": {"matches": "^9"}},
+        ),
+    ),
+    "tags": Palette(
+        told=(
+            {"tags": ["vip", "new"]}, {"tags": ["vip"]}, {"tags": ["new"]}, {"tags": []}, {"tags": "vip, new"}, {},
+            {"tags": ["7"]}, {"tags": [7, True]}, {"tags": ["vip", None, ""]}, {"tags": None},
+        ),
+        asked=(
+            {"tags": {"contains": "vip"}}, {"tags": {"contains": "vip"}}, {"tags": {"contains": "new"}},
+            {"tags": {"exists": False}}, {"tags": {"exists": True}}, {"tags": {"contains": 7}},
+            {"tags": {"contains": True}}, {"tags": {"not_in": ["vip"]}},
+        ),
+    ),
+    "plan": Palette(
+        told=(
+            {"plan": {"tier": "gold", "seats": 3}}, {"plan": {"tier": "gold", "seats": "3"}},
+            {"plan": {"tier": "silver", "seats": 2}}, {"plan": {"tier": "silver", "seats": 2.5}},
+            {"plan": {"tier": "", "seats": -1}}, {"plan": {}}, {"plan": "gold"}, {"plan": None}, {},
+        ),
+        asked=(
+            {"plan.tier": "gold"}, {"plan.tier": "gold"}, {"plan.tier": {"in": ["gold", "silver"]}},
+            {"plan.tier": {"exists": False}}, {"plan.seats": 3}, {"plan.seats": {"at_least": 2.5}},
+            {"plan.seats": {"below": 3}}, {"plan": {"exists": True}}, {"plan": "gold"},
+        ),
+    ),
+    "category": Palette(
+        told=(
+            {"category": "tea"}, {"category": "tea"}, {"category": "tea/green"}, {"category": "coffee"},
+            {"category": "چای"}, {"category": ""}, {},
+        ),
+        asked=(
+            {"category": "tea"}, {"category": {"contains": "tea"}}, {"category": {"matches": "^tea(/|$)"}},
+            {"category": {"in": ["coffee", "چای"]}}, {"category": {"not_in": ["tea"]}}, {"category": {"exists": False}},
+        ),
+    ),
+    "coupon": Palette(
+        told=(
+            {"coupon": "SPRING10"}, {"coupon": "SPRING10"}, {"coupon": "spring-5"}, {"coupon": 10}, {"coupon": ""},
+            {"coupon": None}, {},
+        ),
+        asked=(
+            {"coupon": {"exists": True}}, {"coupon": {"exists": False}}, {"coupon": {"matches": "(?i)^spring"}},
+            {"coupon": {"contains": "10"}}, {"coupon": {"matches": "10$"}}, {"coupon": "SPRING10"}, {"coupon": 10},
+        ),
+    ),
+    "price": Palette(
+        told=PRICES,
+        asked=(
+            {"price": 5}, {"price": {"at_least": 5}}, {"price": {"above": 5}}, {"price": {"below": 5}},
+            {"price": {"at_most": 5}}, {"price": {"exists": False}}, {"price": {"above": 0, "below": 10}},
+        ),
+    ),
+    "products": Palette(
+        told=(
+            {"products": [TEA]}, {"products": [TEA]}, {"products": [TEA, COFFEE]}, {"products": [COFFEE, NONE]},
+            {"products": [NONE]}, {"products": []}, {},
+        ),
+        asked=(
+            {"products.category": {"contains": "tea"}}, {"products.category": {"contains": "tea"}},
+            {"products.category": {"contains": "coffee"}}, {"products.category": {"exists": False}},
+            {"products.category": {"exists": True}}, {"products": {"exists": True}},
+        ),
+    ),
+}  # fmt: skip
+
+# Which properties of a palette are numbers, and what tells values apart.
+SUMMED = {"score": "score", "plan": "plan.seats", "price": "price"}
+APART = {
+    "color": "color", "score": "score", "tags": "tags", "plan": "plan.tier", "category": "category",
+    "coupon": "coupon", "price": "price", "products": "products.category",
+}  # fmt: skip
+
+# --- traits ------------------------------------------------------------------------------------
+
+# The histories begin on 1 March 2026 and go on for some months: ages are reached in them, some dates lie in them.
+REACHED = ("03-02", "03-02", "03-03", "03-31", "04-01", "04-30", "05-30", "06-29", "07-29", "08-28", "10-27", "12-26")
+ODD_DATES = (
+    "2008-02-29", "2008-03-02T01:00:00+03:30", "2008-03-01T23:59:59.999-05:00", "2026-03-01T12:00:00Z",
+    "2026-05-30T12:00:00Z", "2008-02-30", "", 2008, None,
+)  # fmt: skip
+BIRTH_DATES: Fragments = tuple(
+    {"birth_date": date}
+    for date in (
+        *(f"2008-{day}" for day in REACHED * 2),
+        *(f"2001-{day}" for day in REACHED[::3]),
+        *(f"2026-{day}" for day in REACHED),
+        *ODD_DATES,
+    )
+)
+AGES: tuple[Event, ...] = (
+    {"at_least": 18}, {"at_least": 18}, {"at_least": 18}, {"below": 18}, {"at_most": 17}, {"above": 17},
+    {"at_least": 18, "below": 25}, {"at_least": 0}, {"at_least": 18, "at_most": 24}, {"above": 17, "below": 25},
+)  # fmt: skip
+
+TRAITS: dict[str, Palette] = {
+    "plan": Palette(
+        told=({"plan": "pro"}, {"plan": "pro"}, {"plan": "free"}, {"plan": "free"}, {"plan": None}, {"plan": ""}, {}),
+        asked=(
+            {"plan": "pro"}, {"plan": "pro"}, {"plan": {"in": ["pro", "team"]}}, {"plan": {"not_in": ["free"]}},
+            {"plan": {"exists": False}}, {"plan": {"exists": True}}, {"plan": {"matches": "^(pro|free)$"}},
+        ),
+    ),
+    "city": Palette(
+        told=(
+            {"city": "تهران"}, {"city": "تهران"}, {"city": "شیراز"}, {"city": "القاهرة"}, {"city": "Berlin"},
+            {"city": None},
+        ),
+        asked=(
+            {"city": "تهران"}, {"city": {"in": ["تهران", "شیراز"]}}, {"city": {"not_in": ["القاهرة"]}},
+            {"city": {"contains": "را"}}, {"city": {"matches": "^[A-Z]"}}, {"city": {"exists": True}},
+        ),
+    ),
+    "birth_date": Palette(
+        told=BIRTH_DATES,
+        asked=tuple({"birth_date": {"age": age}} for age in AGES),
+    ),
+    "tags": Palette(
+        told=(
+            {"tags": ["vip", "b2b"]}, {"tags": ["vip"]}, {"tags": ["b2b"]}, {"tags": []}, {"tags": None},
+            {"tags": "vip"},
+        ),
+        asked=(
+            {"tags": {"contains": "vip"}}, {"tags": {"contains": "vip"}}, {"tags": {"contains": "b2b"}},
+            {"tags": {"exists": True}}, {"tags": "vip"},
+        ),
+    ),
+    "address": Palette(
+        told=(
+            {"address": {"city": "شیراز", "zip": 10115}}, {"address": {"city": "شیراز", "zip": "10115"}},
+            {"address": {"city": "Berlin"}}, {"address": {"zip": "010"}}, {"address": None}, {"address": "Berlin"}, {},
+        ),
+        asked=(
+            {"address.city": "شیراز"}, {"address.city": {"exists": True}}, {"address.zip": "10115"},
+            {"address.zip": {"at_least": 10115}}, {"address.zip": {"matches": "^0"}}, {"address": {"exists": True}},
+            {"address.city": {"exists": False}},
+        ),
+    ),
+    "visits": Palette(
+        told=(
+            {"visits": 3}, {"visits": "3"}, {"visits": 2}, {"visits": 2.999999}, {"visits": -1}, {"visits": "many"}, {},
+        ),
+        asked=(
+            {"visits": 3}, {"visits": {"at_least": 3}}, {"visits": {"below": 3}}, {"visits": {"not_in": [3]}},
+            {"visits": {"above": 2, "at_most": 3}},
+        ),
+    ),
+}  # fmt: skip
+
+# --- context -----------------------------------------------------------------------------------
+
+SHOP = "https://shop.example/tea"
+CAMPAIGNS: Fragments = tuple(
+    {"campaign": campaign}
+    for campaign in (
+        {"source": "google", "medium": "cpc", "name": "spring"}, {"source": "newsletter", "medium": "email"},
+        {"source": "newsletter"}, {"medium": "email"}, {"name": "spring"}, {"source": ""}, {},
+    )
+)  # fmt: skip
+REFERRERS: Fragments = tuple(
+    {"referrer": {"url": url}}
+    for url in (
+        "https://www.google.com/", "https://www.Google.co.uk/search?q=tea", "https://fr.search.yahoo.com/x",
+        "https://mail.google.com/", "https://blog.example/post", "https://WWW.shop.example:443/cart",
+        "https://shop.example/", "about:blank", "", None,
+    )
+)  # fmt: skip
+PAGES: Fragments = tuple(
+    {"page": page}
+    for page in (
+        {"url": SHOP}, {"url": SHOP}, {}, {"url": SHOP, "referrer": "https://m.bing.com/"},
+        {"url": SHOP, "referrer": "https://www.shop.example/"}, {"url": SHOP, "referrer": "https://blog.example"},
+        {"url": "https://www.google.com/maps", "referrer": "https://google.com"}, {"referrer": "https://duckduckgo.com/"},
+    )
+)  # fmt: skip
+DEVICES: Fragments = tuple({"device": device} for device in ({"type": "mobile"}, {"type": "desktop"}, {"type": ""}, {}))
+LOCATIONS: Fragments = tuple(
+    {"location": location}
+    for location in ({"country": "IR", "city": "تهران"}, {"country": "DE"}, {"city": "Berlin"}, {"country": None})
+)
+LOCALES: Fragments = ({"locale": "fa-IR"}, {"locale": "fa-IR"}, {"locale": "en-US"}, {"locale": ""})
+
+NOT_CAMPAIGN: Event = {"channel": {"not_in": ["campaign"]}}
+CONTEXTS: dict[str, Palette] = {
+    "campaign": Palette(
+        told=CAMPAIGNS,
+        asked=(
+            {"source": "google"}, {"source": "newsletter"}, {"medium": "email"}, {"campaign": "spring"},
+            {"source": {"exists": False}}, {"medium": {"in": ["cpc", "email"]}}, {"campaign": {"not_in": ["spring"]}},
+            {"source": "newsletter", "medium": "email"}, {"channel": "campaign"}, NOT_CAMPAIGN,
+        ),
+    ),
+    "referrer": Palette(
+        told=REFERRERS,
+        asked=(
+            {"channel": "search"}, {"channel": "referral"}, {"channel": "direct"}, NOT_CAMPAIGN,
+            {"channel": {"in": ["search", "direct"]}}, {"channel": {"exists": False}}, {"referrer": {"exists": False}},
+            {"referrer": {"contains": "google"}}, {"referrer": {"matches": "^https://(www\\.)?google\\."}},
+        ),
+    ),
+    "page": Palette(
+        told=PAGES,
+        asked=(
+            {"channel": "search"}, {"channel": "referral"}, {"channel": "direct"}, {"referrer": {"contains": "bing"}},
+            {"referrer": {"exists": True}}, {"channel": {"exists": False}}, {"channel": {"in": ["referral", "direct"]}},
+        ),
+    ),
+    "device": Palette(told=DEVICES, asked=({"device": "mobile"}, {"device": "desktop"}, {"device": {"exists": False}})),
+    "location": Palette(
+        told=LOCATIONS,
+        asked=({"country": "IR"}, {"country": {"in": ["DE", "AT"]}}, {"city": "تهران"}, {"city": {"exists": False}}),
+    ),
+    "locale": Palette(
+        told=LOCALES,
+        asked=({"locale": "fa-IR"}, {"locale": {"matches": "^fa"}}, {"locale": {"contains": "US"}}),
+    ),
+}  # fmt: skip
