@@ -179,6 +179,19 @@ async def test_what_belongs_to_something_else_is_refused(
     assert await store.save(0, step()) == "saved"
 
 
+@pytest.mark.parametrize(("other", "_sentence"), OTHERS, ids=[next(iter(other)) for other, _ in OTHERS])
+async def test_a_claim_that_was_never_begun_binds_nobody(store: Store, other: dict[str, Any], _sentence: str) -> None:
+    """A worker that was refused after its claim has left no state that could belong to something."""
+    await store.claim(claim())
+    theirs = claim("t2", 6, identity=msgspec.structs.replace(IDENTITY, **other))
+    assert await store.claim(theirs) == NOTHING
+    await store.begin(claim(), POSITIONS)
+    assert (await store.claim(theirs)).positions == {}
+    await store.begin(theirs, POSITIONS)
+    with pytest.raises(ClaimRefused):
+        await store.claim(claim("t3", 7))
+
+
 async def test_of_several_differences_the_first_is_told(store: Store) -> None:
     """Cluster, group, partitions, definitions; and before the generation."""
     await claimed(store)
