@@ -139,7 +139,7 @@ def _look_after(app: faust.App, ownership: Ownership, settings: Settings) -> Non
         await LoopWatchdog(settings.stuck_s, stop).run()
 
     async def watch_fetches(_app: Any = None) -> None:
-        await FetchWatchdog(settings.unread_s, ownership.fetching, stop).run()
+        await FetchWatchdog(settings.unread_s, lambda: ownership.fetching().values(), stop).run()
 
     app.task(watch_loop)
     app.task(watch_fetches)
