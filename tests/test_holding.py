@@ -16,7 +16,7 @@ from streams.merge import Merge
 from streams.outbox import Outbox, OutRecord
 from streams.segmenter import Ceiling, Segmenter
 from streams.shard import Pace, Shard
-from streams.store import Claim, Identity, MemoryStore
+from streams.store import Claim, Identity, MemoryStore, StoreFailed
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 IDENTITY = Identity("cluster", "group", 1, "definitions")
@@ -135,3 +135,24 @@ def test_a_cancelled_release_leaves_no_task() -> None:
         return all(task.done() for task in holding._tasks)
 
     assert asyncio.run(run())
+
+
+class Unreachable(MemoryStore):
+    """Forgets every claim, and cannot say who holds a partition."""
+
+    async def generation(self, partition: int) -> int:
+        raise StoreFailed("gone")
+
+
+def test_a_store_that_fails_while_it_is_asked_for_the_newer_owner() -> None:
+    """A failure of that question is a failure of the store like any other: it stops the worker."""
+
+    async def run() -> list[str]:
+        store, said = Unreachable(), list[str]()
+        holding = await held(store, 5, said)
+        store._partitions.clear()
+        await until(said)
+        await holding.release()
+        return said
+
+    assert asyncio.run(run())[0].startswith("Redis failed (gone)")
