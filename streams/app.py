@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,8 @@ from streams.stop import stop
 from streams.store import Identity
 from streams.transport import Transport, Whole
 from streams.watchdog import FetchWatchdog, LoopWatchdog
+
+log = logging.getLogger(__name__)
 
 _COLLECT_AFTER = 100_000
 _VERIFY_EVERY_S = 60.0
@@ -139,7 +142,7 @@ def _look_after(app: faust.App, ownership: Ownership, settings: Settings) -> Non
         await LoopWatchdog(settings.stuck_s, stop).run()
 
     async def watch_fetches(_app: Any = None) -> None:
-        await FetchWatchdog(settings.unread_s, ownership.fetching, stop).run()
+        await FetchWatchdog(settings.unread_s, lambda: ownership.fetching().values(), stop).run()
 
     app.task(watch_loop)
     app.task(watch_fetches)
@@ -151,6 +154,11 @@ def _every(seconds: float, action: Callable[[], Awaitable[None]]) -> Callable[..
     async def repeat(_app: Any = None) -> None:
         while True:
             await asyncio.sleep(seconds)
-            await action()
+            try:
+                await action()
+            except Exception as error:
+                # Faust would take the worker down at its leisure, with its own exit code.
+                log.exception("a task")
+                stop(f"a defect ended a task ({error!r}); please report it with the log above")
 
     return repeat

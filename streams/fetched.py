@@ -5,7 +5,8 @@ The one rule: every offset is a position, the next one to read, so that ends and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 from aiokafka.structs import ConsumerRecord
@@ -38,6 +39,43 @@ class Answer(msgspec.Struct, frozen=True):
     readable: int
     asked_ms: int
     asked_monotonic: float
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """The newest answer of an input since its claim, and when Kafka was last known not to be silent (monotonic)."""
+
+    answer: Answer | None
+    at: float
+
+
+class Answers:
+    """What Kafka said of each input since it was claimed, and since when it has said nothing.
+
+    An answer is true of the log, wherever it is read from: a seek leaves it as it is. One from
+    before a claim is not: another owner may have read and saved beyond the end that it tells of.
+    Written on the consumer's thread, read on the worker's loop: each value is replaced as a whole.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._heard: dict[TP, Heard] = {}
+
+    def of(self, tp: TP) -> Heard:
+        """What is known of an input; of one that was never claimed, as if it were claimed now."""
+        return self._heard.get(tp) or Heard(None, self._now())
+
+    def begin(self, tps: Iterable[TP]) -> None:
+        """These are claimed: what was heard of them before says nothing any more."""
+        for tp in tps:
+            self._heard[tp] = Heard(None, self._now())
+
+    def came(self, tp: TP, answer: Answer) -> None:
+        """Kafka answered."""
+        self._heard[tp] = Heard(answer, self._now())
+
+    def waits(self, tp: TP) -> None:
+        """What Kafka answered is not used up, so it is asked for no more: its silence is no sign."""
+        self._heard[tp] = Heard(self.of(tp).answer, self._now())
 
 
 class Offsets(msgspec.Struct, frozen=True):

@@ -42,9 +42,7 @@ class Holding:
     async def _guard(self, run: Coroutine[None, None, None]) -> None:
         partition = self._claim.partition
         try:
-            await run
-        except Fenced:
-            await self._fenced()
+            await self._until_fenced(run)
         except Stop as stopped:
             self._stop(str(stopped))
         except StoreFailed as error:
@@ -55,8 +53,14 @@ class Holding:
             log.exception("partition %d", partition)
             self._stop(f"a defect ended partition {partition} ({error!r}); please report it with the log above")
 
+    async def _until_fenced(self, run: Coroutine[None, None, None]) -> None:
+        try:
+            await run
+        except Fenced:
+            await self._fenced()
+
     async def _fenced(self) -> None:
-        """The claim is no longer in the store: a newer owner has it, or the store lost it."""
+        """The claim is no longer in the store: a newer owner has it, or the store lost it. Asking may fail too."""
         partition = self._claim.partition
         if self._releasing:
             return

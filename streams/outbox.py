@@ -18,6 +18,8 @@ from streams.wire.changes import Header
 
 # Entries (one per save) that may wait before the partition stops computing more.
 WAITING_MAX = 64
+# Or so many bytes of them, and the entry that passes it: an entry of dead letters may be 4 MiB.
+WAITING_MAX_BYTES = 16 * 1024 * 1024
 # Records whose entries are published with one round trip.
 _TOGETHER_MAX = 4_000
 
@@ -66,10 +68,22 @@ class Outbox:
         self._token = token
         self._published = trimmed
         self._waiting: asyncio.Queue[Sequence[OutRecord]] = asyncio.Queue(WAITING_MAX)
+        self._waiting_bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
 
     async def put(self, records: Sequence[OutRecord]) -> None:
-        """The records of an entry that is saved; waits while too many do."""
+        """The records of an entry that is saved; waits while too many do. For one writer."""
+        await self._room.wait()
         await self._waiting.put(records)
+        self._weigh(_size(records))
+
+    def _weigh(self, change_bytes: int) -> None:
+        self._waiting_bytes += change_bytes
+        if self._waiting_bytes < WAITING_MAX_BYTES:
+            self._room.set()
+        else:
+            self._room.clear()
 
     async def drained(self) -> None:
         """Until everything put is published and trimmed."""
@@ -89,7 +103,8 @@ class Outbox:
                 entries.append(self._waiting.get_nowait())
                 count += len(entries[-1])
             await self._publish(entries)
-            for _ in entries:
+            for entry in entries:
+                self._weigh(-_size(entry))
                 self._waiting.task_done()
 
     async def _publish(self, entries: Sequence[Sequence[OutRecord]]) -> None:
@@ -98,3 +113,7 @@ class Outbox:
         self._published += len(entries)
         if not await self._store.trim(self._partition, self._token, self._published):
             raise Fenced
+
+
+def _size(records: Sequence[OutRecord]) -> int:
+    return sum(len(record.value or b"") + len(record.key or b"") for record in records)

@@ -1,7 +1,8 @@
 """Ownership: which partitions this worker holds, from claim to release.
 
 The one rule: Redis's position is the truth. Every assignment claims its partitions anew, reads
-on from the saved positions, and refuses what cannot go on safely before anything is written.
+on from the saved positions, and refuses what cannot go on safely before anything but the claim
+is written. Nothing is held until all of it is claimed and sought.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 
 from rules.engine import Engine
@@ -24,16 +25,14 @@ from streams.outbox import Outbox, Publisher, PublishFailed
 from streams.segmenter import Ceiling, Segmenter
 from streams.shard import Pace, Shard
 from streams.stop import Stop
-from streams.store import Claim, ClaimRefused, Identity, LowerGeneration, State, Store, StoreFailed
+from streams.store import Claim, ClaimRefused, Fenced, Identity, LowerGeneration, State, Store, StoreFailed
 from streams.transport import Consumer
-from streams.watchdog import Fetching
+from streams.watchdog import Fetching, Strays
 
 log = logging.getLogger(__name__)
 
 # Faust gives a claim 90 s and then goes on, deaf: it must have failed loudly before.
 CLAIM_MAX_S = 30.0
-# So many looks in a row (see `heal`) without progress on readable records mean that they were lost.
-LOST_AFTER_LOOKS = 3
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -64,7 +63,7 @@ class Ownership:
         self._publisher = publisher
         self._holdings: dict[int, Holding] = {}
         self._left: dict[TP, int] = {}
-        self._waiting: dict[TP, tuple[int, int]] = {}
+        self._strays = Strays()
         self._generation = -1
         self._consumer: Consumer | None = None
 
@@ -78,9 +77,13 @@ class Ownership:
         holding = self._holdings.get(tp.partition)
         return holding is not None and holding.shard.is_full(tp.topic)
 
-    def fetching(self) -> list[Fetching]:
+    def fetching(self) -> Mapping[TP, Fetching]:
         """How each input of each partition is being fetched."""
-        return [holding.shard.fetching(topic) for holding in self._holdings.values() for topic in self._plan.topics]
+        return {
+            TP(topic, partition): holding.shard.fetching(topic)
+            for partition, holding in self._holdings.items()
+            for topic in self._plan.topics
+        }
 
     async def verify(self) -> None:
         """See that the store can still be trusted; stop when not."""
@@ -97,35 +100,32 @@ class Ownership:
         if holding is None or batch.generation != self._generation or self._consumer is None:
             return
         missing = holding.shard.receive(batch)
-        if missing is None:
-            return
-        tp = TP(batch.topic, batch.partition)
-        try:
-            safety.check_kept(tp, missing, await self._consumer.offsets(frozenset({tp})))
-        except Stop as stopped:
-            self._plan.stop(str(stopped))
-        log.info("seeking %s-%d back to %d", tp.topic, tp.partition, missing)
-        await self._consumer.seek_all({tp: missing})
+        if missing is not None:
+            log.info("seeking %s-%d back to %d", batch.topic, batch.partition, missing)
+            await self._read_again({TP(batch.topic, batch.partition): missing}, self._consumer)
 
     async def heal(self) -> None:
         """Read again what was fetched but never came; called now and then.
 
         A batch can be lost between Kafka and its shard when the group rebalances, and where no
-        other follows it nothing else would show the hole.
+        other follows it nothing else would show the hole. Nor would another topic of the same
+        name, whose offsets begin anew.
         """
-        waiting: dict[TP, tuple[int, int]] = {}
-        for holding in self._holdings.values():
-            for topic in self._plan.topics:
-                one = holding.shard.fetching(topic)
-                if one.readable > one.fetched and not one.full:
-                    tp = TP(topic, holding.shard.partition)
-                    fetched, looks = self._waiting.get(tp, (one.fetched, -1))
-                    waiting[tp] = (one.fetched, looks + 1 if fetched == one.fetched else 0)
-        lost = {tp: fetched for tp, (fetched, looks) in waiting.items() if looks >= LOST_AFTER_LOOKS}
-        self._waiting = {tp: seen for tp, seen in waiting.items() if tp not in lost}
+        lost = self._strays.look(self.fetching())
         if lost and self._consumer is not None:
             log.warning("records that were fetched did not come; reading again from %s", lost)
-            await self._consumer.seek_all(lost)
+            await self._read_again(lost, self._consumer)
+
+    async def _read_again(self, positions: Mapping[TP, int], consumer: Consumer) -> None:
+        """Seek, if Kafka still has what is awaited. What Kafka refuses is tried again at the next occasion."""
+        try:
+            offsets = await consumer.offsets(frozenset(positions))
+            safety.check_held(positions, offsets, exact_ends=self._plan.exact_ends)
+            await consumer.seek_all(positions)
+        except Stop as stopped:
+            self._plan.stop(str(stopped))
+        except KafkaError as error:
+            log.warning("could not read again from %s (%r)", positions, error)
 
     async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
         """Claim all partitions of an assignment; the positions from which to read."""
@@ -138,6 +138,11 @@ class Ownership:
             self._plan.stop(f"claiming took over {CLAIM_MAX_S:.0f} s; see that Redis and Kafka answer")
         except (Stop, ClaimRefused) as refused:
             self._plan.stop(str(refused))
+        except Fenced:
+            self._plan.stop(
+                "a claim was lost while it was made: a newer owner has the partition, or Redis lost its last writes; "
+                "start the worker again"
+            )
         except (StoreFailed, PublishFailed, KafkaError) as error:
             self._plan.stop(f"claiming failed ({error!r}); see that Redis and Kafka can be reached")
         except Exception as error:
@@ -155,15 +160,33 @@ class Ownership:
             return {}
         await self._store.verify(self._plan.now_ms)
         offsets = await consumer.offsets(tps)
+        holdings: dict[int, Holding] = {}
         positions: dict[TP, int] = {}
+        kept: list[int] = []
         for partition in partitions:
-            positions.update(await self._claim_one(partition, generation, consumer, offsets))
+            claim, state = await self._claim_one(partition, generation, consumer, offsets)
+            holdings[partition] = await self._restored(claim, state, consumer)
+            positions.update({TP(topic, partition): position for topic, position in state.positions.items()})
+            kept += [partition] if state.save_number else []
+        await self._begin(holdings, positions, consumer)
+        if kept and self._plan.rebuild:
+            log.info("--rebuild is for a fresh Redis: partitions %s go on from what it holds", kept)
         log.info("claimed partitions %s, generation %d", partitions, generation)
         return positions
 
+    async def _begin(self, holdings: dict[int, Holding], positions: Mapping[TP, int], consumer: Consumer) -> None:
+        """Read and hold; until then nobody looks at inputs of which the last thing heard is from before the claim."""
+        try:
+            await consumer.begin_all(positions)
+        except IllegalStateError:  # aiokafka's word for a seek in what is assigned no longer
+            raise _Overtaken from None
+        self._holdings = holdings
+        for holding in holdings.values():
+            holding.start()
+
     async def _claim_one(
         self, partition: int, generation: int, consumer: Consumer, offsets: Offsets
-    ) -> Mapping[TP, int]:
+    ) -> tuple[Claim, State]:
         claim = Claim(partition, generation, secrets.token_hex(16), self._plan.identity)
         tps = [TP(topic, partition) for topic in self._plan.topics]
         try:
@@ -180,10 +203,10 @@ class Ownership:
         positions = safety.positions(tps, state, offsets, rebuild=plan.rebuild, exact_ends=plan.exact_ends)
         by_topic = {tp.topic: position for tp, position in positions.items()}
         await self._store.begin(claim, by_topic)
-        await self._hold(claim, msgspec.structs.replace(state, positions=by_topic), consumer)
-        return positions
+        return claim, msgspec.structs.replace(state, positions=by_topic)
 
-    async def _hold(self, claim: Claim, state: State, consumer: Consumer) -> None:
+    async def _restored(self, claim: Claim, state: State, consumer: Consumer) -> Holding:
+        """A holding that is not yet started, what a former claim left published."""
         plan, partition = self._plan, claim.partition
         outbox = Outbox(self._store, self._publisher, partition, claim.token, state.trimmed)
         await outbox.restore(state.outbox)
@@ -202,13 +225,11 @@ class Ownership:
             Merge(plan.topics, state.positions),
             segmenter,
             outbox,
-            answer=lambda topic: consumer.answer(TP(topic, partition)),
+            heard=lambda topic: consumer.heard(TP(topic, partition)),
             now_ms=plan.now_ms,
             pace=plan.pace,
         )
-        holding = Holding(claim, shard, outbox, self._store, plan.stop)
-        self._holdings[partition] = holding
-        holding.start()
+        return Holding(claim, shard, outbox, self._store, plan.stop)
 
     async def release(self) -> None:
         """Let go of everything; called before partitions are taken away and at the end."""

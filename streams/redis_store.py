@@ -13,6 +13,7 @@ one script may touch them together (https://redis.io/docs/latest/operate/oss_and
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from functools import wraps
 from importlib.resources import files
@@ -37,21 +38,24 @@ from streams.store import (
 
 POSITION = "position:"
 CLOCK_SKEW_MAX_MS = 1_000
-RETRIES = 12  # 15 s in all: a Redis that restarts is waited for
+RETRIES = 12  # 15 s in all while connections are refused: a Redis that restarts is waited for
 TIMEOUT_S = 10.0
+# Of a call with all its retries: a Redis that takes connections and says nothing would cost the timeout each time.
+CALL_MAX_S = 25.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def _translated(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """What Redis says went wrong, as the store's contract says it."""
+    """What Redis says went wrong, and that it says nothing, as the store's contract says it."""
 
     @wraps(method)
     async def translated(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await method(*args, **kwargs)
-        except (RedisError, OSError) as error:
+            async with asyncio.timeout(CALL_MAX_S):
+                return await method(*args, **kwargs)
+        except (RedisError, OSError) as error:  # TimeoutError is an OSError
             raise StoreFailed(repr(error)) from error
 
     return translated

@@ -10,11 +10,8 @@ from collections.abc import Mapping, Sequence
 from faust.types import TP
 
 from streams.fetched import Offsets
-from streams.stop import Stop
+from streams.stop import REBUILD, Stop
 from streams.store import State
-from streams.watchdog import CREATED_ANEW
-
-REBUILD = "use a fresh Redis and `segmenter worker --rebuild`"
 
 
 def check_complete(tps: frozenset[TP], topics: Sequence[str], partitions: int) -> list[int]:
@@ -46,25 +43,23 @@ def positions(
                 f"Redis holds nothing of partition {tp.partition} but the group has read it; bring the Redis data "
                 "back, or read everything again with `segmenter worker --rebuild`"
             )
-        position = state.positions.get(tp.topic, offsets.first[tp])
-        check_kept(tp, position, offsets)
-        if exact_ends:
-            check_end(f"{tp.topic}-{tp.partition}", position, offsets.end[tp])
-        found[tp] = position
+        found[tp] = state.positions.get(tp.topic, offsets.first[tp])
+    check_held(found, offsets, exact_ends=exact_ends)
     return found
 
 
-def check_kept(tp: TP, position: int, offsets: Offsets) -> None:
-    """Refuse a position that retention has passed."""
-    first = offsets.first[tp]
-    if position < first:
-        raise Stop(
-            f"{tp.topic}-{tp.partition}: records {position} to {first - 1} are gone before they were read; {REBUILD}, "
-            "and a longer retention"
-        )
+def check_held(found: Mapping[TP, int], offsets: Offsets, *, exact_ends: bool) -> None:
+    """Refuse positions that retention has passed, or beyond the end: then the topic is not the one that was read.
 
-
-def check_end(name: object, position: int, end: int) -> None:
-    """Refuse a position beyond the end: the topic is not the one that was read."""
-    if position > end:
-        raise Stop(f"{name} ends at {end} but {position} were read; {CREATED_ANEW}")
+    Ends are asked for, not taken from a fetch: a new leader answers only once its end cannot go
+    back (KIP-207).
+    """
+    for tp, position in found.items():
+        name, first, end = f"{tp.topic}-{tp.partition}", offsets.first[tp], offsets.end[tp]
+        if position < first:
+            raise Stop(
+                f"{name}: records {position} to {first - 1} are gone before they were read; {REBUILD}, "
+                "and a longer retention"
+            )
+        if exact_ends and position > end:
+            raise Stop(f"{name} ends at {end} but {position} were read; the topic was created anew: {REBUILD}")

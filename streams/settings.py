@@ -18,7 +18,8 @@ _ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s,:\[\]]+):\d{1,5}"
 class Settings(BaseSettings):
     """All settings; see each line. Environment: the name in capitals after ``SEGMENTER_``."""
 
-    model_config = SettingsConfigDict(env_prefix="SEGMENTER_", frozen=True, extra="ignore")
+    # An empty variable is no value: files of variables write a setting that is left alone so.
+    model_config = SettingsConfigDict(env_prefix="SEGMENTER_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     brokers: str = Field(
         "127.0.0.1:9092",

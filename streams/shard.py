@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 
 import msgspec
 
 from rules.events import Event, Origin
-from streams.fetched import Answer, Batch
+from streams.fetched import Answer, Batch, Heard
 from streams.merge import ANSWER_MAX_AGE_S, Merge, Record
 from streams.outbox import Outbox
 from streams.segmenter import Segmenter
@@ -50,7 +51,7 @@ class Shard:
         segmenter: Segmenter,
         outbox: Outbox,
         *,
-        answer: Callable[[str], Answer | None],
+        heard: Callable[[str], Heard],
         now_ms: Callable[[], int],
         pace: Pace,
     ) -> None:
@@ -58,12 +59,11 @@ class Shard:
         self.segmenter = segmenter
         self.merge = merge
         self._outbox = outbox
-        self._answer = answer
+        self._heard = heard
         self._now_ms = now_ms
         self._pace = pace
         self._more = asyncio.Event()
         self._releasing = False
-        self._began = time.monotonic()
 
     def receive(self, batch: Batch) -> int | None:
         """Take a fetched batch; the position to seek back to when something before it is missing.
@@ -86,15 +86,17 @@ class Shard:
         )
 
     def fetching(self, topic: str) -> Fetching:
-        """How this input is being fetched; until the first answer, as if answered at the claim."""
-        answer = self._answer(topic)
+        """How this input is being fetched; until the first answer, as if all of it were."""
+        heard = self._heard(topic)
         fetched = self.merge.fetched(topic)
+        answer = heard.answer or Answer(fetched, fetched, 0, -math.inf)
         return Fetching(
             name=f"{topic}-{self.partition}",
             fetched=fetched,
-            end=fetched if answer is None else answer.end,
-            readable=fetched if answer is None else answer.readable,
-            answered=self._began if answer is None else answer.asked_monotonic,
+            end=answer.end,
+            readable=answer.readable,
+            asked=answer.asked_monotonic,
+            heard=heard.at,
             full=self.is_full(topic),
         )
 
@@ -144,10 +146,11 @@ class Shard:
         if not due:
             return _IDLE_WAIT_S
         left_ms = due + self._pace.grace_ms - self._now_ms()
-        return min(_IDLE_WAIT_S, max(0.002, left_ms / 1000))
+        # Overdue while Kafka is silent: the clock waits for its answer, and each look a little longer.
+        return min(_IDLE_WAIT_S, max(0.002, left_ms / 1000, -left_ms / 4000))
 
     def _is_caught_up(self, topic: str) -> bool:
-        answer = self._answer(topic)
+        answer = self._heard(topic).answer
         return (
             answer is not None
             and answer.end == self.merge.fetched(topic)
@@ -167,7 +170,7 @@ class Shard:
         return max(self.segmenter.clock, min(clock, self._now_ms() - self._pace.grace_ms))
 
     def _asked_ms(self, topic: str) -> int:
-        answer = self._answer(topic)
+        answer = self._heard(topic).answer
         return 0 if answer is None else answer.asked_ms
 
 

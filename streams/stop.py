@@ -10,6 +10,8 @@ import os
 from typing import NoReturn
 
 EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h
+# What to do where the stored state is of no use any more.
+REBUILD = "use a fresh Redis and `segmenter worker --rebuild`"
 
 
 class Stop(Exception):

@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from streams.stop import REBUILD
+
 Answer = Literal["saved", "already", "fenced", "out_of_order", "moved"]
 
 
@@ -106,7 +108,10 @@ class Store(Protocol):
         """Refuse a store that cannot keep the contract. Raises `ClaimRefused`."""
 
     async def claim(self, claim: Claim) -> State:
-        """Take the partition. Raises `ClaimRefused` or `LowerGeneration`."""
+        """Take the partition. Raises `ClaimRefused` or `LowerGeneration`.
+
+        What was claimed but never begun holds no state, so it belongs to nobody yet.
+        """
 
     async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
         """Set the first positions of inputs that have none; known ones stay."""
@@ -136,9 +141,8 @@ def check_identity(stored: Identity, ours: Identity) -> None:
         "cluster": "this Redis holds the state of another Kafka cluster; point SEGMENTER_REDIS to a fresh one",
         "group": "this Redis holds the state of another group; set SEGMENTER_GROUP back or use a fresh Redis",
         "topics": "this Redis holds the state of other topics; set SEGMENTER_TOPIC_PREFIX back or use a fresh Redis",
-        "partitions": "the number of partitions changed; use a fresh Redis and `segmenter worker --rebuild`",
-        "definitions": "the definitions changed; go back to the former file, or use a fresh Redis and "
-        "`segmenter worker --rebuild`",
+        "partitions": f"the number of partitions changed; {REBUILD}",
+        "definitions": f"the definitions changed; go back to the former file, or {REBUILD}",
     }
     for field, remedy in remedies.items():
         was, now = getattr(stored, field), getattr(ours, field)
@@ -180,7 +184,8 @@ class MemoryStore:
     async def claim(self, claim: Claim) -> State:
         held = self._of(claim.partition)
         if held.claim is not None:
-            check_identity(held.claim.identity, claim.identity)
+            if held.positions:
+                check_identity(held.claim.identity, claim.identity)
             stored = held.claim.generation
             if claim.generation < stored and claim.proven_over != stored:
                 raise LowerGeneration(stored)

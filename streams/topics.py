@@ -6,7 +6,8 @@ shard are one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 import msgspec
@@ -29,30 +30,38 @@ class Found(msgspec.Struct, frozen=True):
     partitions: Mapping[str, int]
 
 
-def _admin(settings: Settings) -> Any:
+@contextmanager
+def answering(settings: Settings) -> Iterator[None]:
+    """What Kafka's client raises here, at the start or later, is a `Stop` that names the setting."""
     try:
-        return KafkaAdminClient(bootstrap_servers=settings.brokers.split(","), request_timeout_ms=10_000)
+        yield
     except KafkaError as error:
         raise Stop(f"Kafka at {settings.brokers} does not answer ({error}); see SEGMENTER_BROKERS") from None
 
 
+@contextmanager
+def _admin(settings: Settings) -> Iterator[Any]:
+    with answering(settings):
+        admin = KafkaAdminClient(bootstrap_servers=settings.brokers.split(","), request_timeout_ms=10_000)
+        try:
+            yield admin
+        finally:
+            admin.close()
+
+
 def find(settings: Settings) -> Found:
     """Ask the cluster. Raises `Stop` when it does not answer."""
-    admin = _admin(settings)
-    try:
+    with _admin(settings) as admin:
         names = {settings.topic_prefix + name: name for name in (*INPUTS, *OUTPUTS)}
         known = set(cast(list[str], admin.list_topics()))
         described = admin.describe_topics([full for full in names if full in known]) if known else []
         partitions = {names[topic["name"]]: len(topic["partitions"]) for topic in described if topic["name"] in names}
         return Found(str(admin.describe_cluster().get("cluster_id") or ""), partitions)
-    finally:
-        admin.close()
 
 
 def create(settings: Settings) -> list[str]:
     """Create what is missing; the names created."""
-    admin = _admin(settings)
-    try:
+    with _admin(settings) as admin:
         made = []
         for name in (*INPUTS, *OUTPUTS):
             topic = NewTopic(settings.topic_prefix + name, settings.partitions, settings.replication)
@@ -65,8 +74,6 @@ def create(settings: Settings) -> list[str]:
                 raise Stop(f"topic {topic.name} could not be created ({error}); {settings_named}") from None
             made.append(topic.name)
         return made
-    finally:
-        admin.close()
 
 
 def verify(settings: Settings) -> Found:

@@ -24,7 +24,7 @@ from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
-from streams.fetched import Answer, Batch, Offsets
+from streams.fetched import Answer, Answers, Batch, Heard, Offsets
 
 # How long a look for fetched records waits for some; it also bounds how late a freed input is seen.
 _LOOK_SECONDS = 0.1
@@ -35,7 +35,7 @@ class Owner(Protocol):
     """Who the fetched batches are for; called on the worker's loop."""
 
     async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
-        """Take the partitions; the position from which to read each."""
+        """Take the partitions and seek; the position from which each is read."""
 
     def position(self, tp: TP) -> int | None:
         """The position saved, which is what may be committed; ``None``: not ours."""
@@ -47,7 +47,7 @@ class Owner(Protocol):
 class _Thread(AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer; hands out drained fetches as they are."""
 
-    answers: dict[TP, Answer]
+    answers: Answers
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         """Faust fixes fetch_max_wait_ms at 1.5 s and reads uncommitted; both are set before start."""
@@ -62,7 +62,7 @@ class _Thread(AIOKafkaConsumerThread):
         return consumer
 
     async def on_start(self) -> None:
-        self.answers = {}
+        self.answers = Answers()
         await super().on_start()
         self._watch(cast(Any, self._consumer)._fetcher)
 
@@ -83,7 +83,7 @@ class _Thread(AIOKafkaConsumerThread):
             answered = await send(assignment, node, request)
             for tp, state in states.items():
                 if state.timestamp is not None:
-                    self.answers[tp] = _answer(state, *asked)
+                    self.answers.came(tp, _answer(state, *asked))
             return answered
 
         fetcher._proc_fetch_request = proc_fetch_request
@@ -120,6 +120,7 @@ class _Thread(AIOKafkaConsumerThread):
                 del fetcher._records[raw_tp]
                 continue
             tp = TP(raw_tp.topic, raw_tp.partition)
+            self.answers.waits(tp)
             if tp not in active or owner.is_full(tp):
                 kept = True
                 continue
@@ -138,11 +139,15 @@ class _Thread(AIOKafkaConsumerThread):
                 drained[tp] = Batch(tp.topic, tp.partition, start, state._position, records, generation)
         return drained, kept
 
+    async def begin_now(self, positions: Mapping[TP, int]) -> None:
+        """Seek, and forget what was answered before: in one turn of the loop, so no answer comes in between."""
+        self.answers.begin(positions)
+        await self.seek_now(positions)
+
     async def seek_now(self, positions: Mapping[TP, int]) -> None:
         """Seek on this thread's loop, where the fetcher's futures live."""
         consumer = self._ensure_consumer()
         for tp, position in positions.items():
-            self.answers.pop(tp, None)
             consumer.seek(tp, position)
 
     async def offsets(self, tps: frozenset[TP]) -> Offsets:
@@ -172,8 +177,25 @@ def _answer(state: Any, asked_ms: int, asked_monotonic: float) -> Answer:
     return Answer(state.highwater, min(stable, state.highwater), asked_ms, asked_monotonic)
 
 
+class _Nothing(dict[TP, int | None]):
+    """Faust's read offsets: none, whatever it notes.
+
+    It drops what is below the offset that it noted last; a batch that it passes on while a seek
+    is on its way to the consumer's thread would have it drop all that is read again after it.
+    Who takes the batches in knows what came before.
+    """
+
+    def __getitem__(self, tp: TP) -> int | None:
+        return None
+
+
 class Consumer(FaustConsumer):
     """One message per fetched batch; the store decides where reading goes on."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        assert hasattr(self, "_read_offset"), "Faust no longer notes what it has read"
+        self._read_offset = _Nothing()
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
@@ -187,9 +209,9 @@ class Consumer(FaustConsumer):
         """The group's generation as this member last heard."""
         return int(self.app.consumer_generation_id)
 
-    def answer(self, tp: TP) -> Answer | None:
-        """The newest answer to a fetch of this input partition."""
-        return cast(_Thread, self._thread).answers.get(tp)
+    def heard(self, tp: TP) -> Heard:
+        """What Kafka last said of this input partition."""
+        return cast(_Thread, self._thread).answers.of(tp)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """In place of a message per record.
@@ -210,15 +232,17 @@ class Consumer(FaustConsumer):
         Called on every assignment, after the public signals, whose seeks it would undo.
         """
         tps = frozenset(TP(tp.topic, tp.partition) for tp in self.assignment())
-        positions = await self._ours.owner.claim(tps, self.app.consumer_generation_id, self)
-        await self.seek_all(positions)
-        return positions
+        return await self._ours.owner.claim(tps, self.app.consumer_generation_id, self)
+
+    async def begin_all(self, positions: Mapping[TP, int]) -> None:
+        """Read claimed inputs from these positions. Raises `IllegalStateError` for what is no longer assigned."""
+        thread = cast(_Thread, self._thread)
+        await thread.call_thread(thread.begin_now, positions)
 
     async def seek_all(self, positions: Mapping[TP, int]) -> None:
-        """Read on from these positions; Faust drops what is below what it has read, so it forgets."""
-        for tp in positions:
-            self._read_offset[tp] = None
-        await self._thread.call_thread(cast(_Thread, self._thread).seek_now, positions)
+        """Read on from these positions. Raises as `begin_all`."""
+        thread = cast(_Thread, self._thread)
+        await thread.call_thread(thread.seek_now, positions)
 
     async def offsets(self, tps: frozenset[TP]) -> Offsets:
         """What Kafka holds of these partitions."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
+from faust.types import TP
 
-CREATED_ANEW = "the topic was created anew: use a fresh Redis and `segmenter worker --rebuild`"
+# So many answers in a row without progress on what is out of step mean that something was lost on the way.
+LOST_AFTER_ANSWERS = 3
 
 
 class LoopWatchdog:
@@ -46,23 +48,58 @@ class Fetching(msgspec.Struct, frozen=True):
     """How an input is being fetched.
 
     ``fetched``: the next offset awaited. ``end`` and ``readable``: the end of the log and of what
-    may be read of it (an open transaction holds the rest back), as Kafka answered at ``answered``
-    (monotonic). ``full``: enough is in hand, so it is not fetched on purpose.
+    may be read of it (an open transaction holds the rest back), as Kafka answered to what was
+    asked at ``asked``. ``heard``: when it was last known not to be silent; both monotonic.
+    ``full``: enough is in hand, so it is not fetched on purpose.
     """
 
-    name: Hashable
+    name: str
     fetched: int
     end: int
     readable: int
-    answered: float
+    asked: float
+    heard: float
     full: bool
+
+    @property
+    def waits(self) -> bool:
+        """Whether there are records that should be fetched."""
+        return self.readable > self.fetched and not self.full
+
+
+class Strays:
+    """Finds inputs that are out of step with what Kafka answers.
+
+    What waits there does not come (a batch was lost between Kafka and its shard, and none
+    follows it), or the log ends before what was read (the topic is another one, or its new
+    leader has not caught up yet). Answers are counted, not time: a silent Kafka has lost nothing.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[TP, tuple[int, float, int]] = {}
+
+    def look(self, inputs: Mapping[TP, Fetching]) -> Mapping[TP, int]:
+        """The positions awaited of those that were out of step for `LOST_AFTER_ANSWERS` answers after the first."""
+        seen, lost = {}, {}
+        for tp, one in inputs.items():
+            if not one.waits and one.fetched <= one.end:
+                continue
+            fetched, asked, count = self._seen.get(tp, (-1, 0.0, 0))
+            count = 0 if fetched != one.fetched else count + (one.asked > asked)
+            if count < LOST_AFTER_ANSWERS:
+                seen[tp] = one.fetched, one.asked, count
+            else:
+                lost[tp] = one.fetched
+        self._seen = seen
+        return lost
 
 
 class FetchWatchdog:
     """Stops the process when Kafka holds records of ours that are not fetched, or is silent.
 
     ``unread_s``: so long may readable records wait without any being fetched. Silence may last
-    five times that: a broker that is away is no reason to hurry, a deaf client is.
+    five times that: a broker that is away is no reason to hurry, a deaf client is. An input that
+    is held back on purpose is not asked for, so its silence says nothing.
     """
 
     def __init__(
@@ -71,7 +108,7 @@ class FetchWatchdog:
         self._unread_s = unread_s
         self._fetching = fetching
         self._stop = stop
-        self._since: dict[Hashable, tuple[int, float]] = {}
+        self._since: dict[str, tuple[int, float]] = {}
 
     async def run(self) -> None:
         """Look now and then until cancelled."""
@@ -81,15 +118,12 @@ class FetchWatchdog:
 
     def look(self, now: float) -> None:
         """One look at all inputs."""
-        since: dict[Hashable, tuple[int, float]] = {}
+        since: dict[str, tuple[int, float]] = {}
         for one in self._fetching():
-            if one.fetched > one.end:
-                self._stop(f"{one.name} ends at {one.end} but {one.fetched} were read; {CREATED_ANEW}")
-            waits = one.readable > one.fetched and not one.full
             position, began = self._since.get(one.name, (one.fetched, now))
-            since[one.name] = (position, began) if waits and position == one.fetched else (one.fetched, now)
+            since[one.name] = (position, began) if one.waits and position == one.fetched else (one.fetched, now)
             if now - since[one.name][1] > self._unread_s:
                 self._stop(f"{one.name} has records that were not fetched for {self._unread_s:.0f} s; start again")
-            if now - one.answered > 5 * self._unread_s:
+            if not one.full and now - one.heard > 5 * self._unread_s:
                 self._stop(f"Kafka did not answer for {one.name} in {5 * self._unread_s:.0f} s; see that it is up")
         self._since = since

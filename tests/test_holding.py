@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
-from faust.types import TP
 
 from rules.definitions import built_in
 from rules.engine import Engine
 from streams import holding as holdings
-from streams.fetched import Answer
+from streams.fetched import Answer, Heard
 from streams.holding import Holding
 from streams.merge import Merge
 from streams.outbox import Outbox, OutRecord
-from streams.ownership import LOST_AFTER_LOOKS, Ownership
 from streams.segmenter import Ceiling, Segmenter
 from streams.shard import Pace, Shard
-from streams.store import Claim, Identity, MemoryStore
-from streams.watchdog import Fetching
+from streams.store import Claim, Identity, MemoryStore, StoreFailed
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 IDENTITY = Identity("cluster", "group", 1, "definitions")
@@ -62,7 +57,8 @@ async def held(store: MemoryStore, generation: int, said: list[str]) -> Holding:
     loop = asyncio.get_running_loop()
     shard = Shard(
         0, Merge(TOPICS, state.positions), segmenter, outbox,
-        answer=lambda _: Answer(0, 0, next(times), loop.time()), now_ms=now_ms, pace=Pace(10, 10, 10, 1_000),
+        heard=lambda _: Heard(Answer(0, 0, next(times), loop.time()), loop.time()),
+        now_ms=now_ms, pace=Pace(10, 10, 10, 1_000),
     )  # fmt: skip
     holding = Holding(claim, shard, outbox, store, stop)
     holding.start()
@@ -81,9 +77,10 @@ def test_a_store_that_forgot_the_claim_stops_the_worker() -> None:
 
     async def run() -> list[str]:
         store, said = MemoryStore(), list[str]()
-        await held(store, 5, said)
+        holding = await held(store, 5, said)
         store._partitions.clear()
         await until(said)
+        await holding.release()
         return said
 
     assert "Redis no longer knows the claim of partition 0" in asyncio.run(run())[0]
@@ -95,11 +92,12 @@ def test_a_newer_owner_is_given_way_and_then_time_to_be_heard_of(monkeypatch: py
 
     async def run() -> tuple[list[str], list[str]]:
         store, said = MemoryStore(), list[str]()
-        await held(store, 5, said)
+        holding = await held(store, 5, said)
         await store.claim(Claim(0, 6, "newer", IDENTITY))
         await asyncio.sleep(0.3)
         early = list(said)
         await until(said)
+        await holding.release()
         return early, said
 
     early, said = asyncio.run(run())
@@ -139,36 +137,22 @@ def test_a_cancelled_release_leaves_no_task() -> None:
     assert asyncio.run(run())
 
 
-class Consumer:
-    """Notes where it was asked to read again."""
+class Unreachable(MemoryStore):
+    """Forgets every claim, and cannot say who holds a partition."""
 
-    def __init__(self) -> None:
-        self.sought: list[dict[TP, int]] = []
-
-    async def seek_all(self, positions: dict[TP, int]) -> None:
-        """Only noted."""
-        self.sought.append(dict(positions))
+    async def generation(self, partition: int) -> int:
+        raise StoreFailed("gone")
 
 
-def test_records_that_were_fetched_but_never_came_are_read_again() -> None:
-    """A batch lost on the way, with none behind it: after a few looks, and only where nothing moves."""
+def test_a_store_that_fails_while_it_is_asked_for_the_newer_owner() -> None:
+    """A failure of that question is a failure of the store like any other: it stops the worker."""
 
-    async def run() -> list[dict[TP, int]]:
-        consumer = Consumer()
-        ownership = Ownership(cast(Any, SimpleNamespace(topics=TOPICS)), MemoryStore(), Publisher())
-        ownership._consumer = cast(Any, consumer)
-        moving = iter(range(100))
+    async def run() -> list[str]:
+        store, said = Unreachable(), list[str]()
+        holding = await held(store, 5, said)
+        store._partitions.clear()
+        await until(said)
+        await holding.release()
+        return said
 
-        def fetching(topic: str) -> Fetching:
-            fetched = {"carts": 7, "visits": next(moving)}.get(topic, 0)
-            readable = 0 if topic == "profiles" else 500
-            return Fetching(topic, fetched, 500, readable, 0.0, full=topic == "purchases")
-
-        ownership._holdings[2] = cast(Any, SimpleNamespace(shard=SimpleNamespace(partition=2, fetching=fetching)))
-        for _ in range(LOST_AFTER_LOOKS):
-            await ownership.heal()
-            assert consumer.sought == []
-        await ownership.heal()
-        return consumer.sought
-
-    assert asyncio.run(run()) == [{TP("carts", 2): 7}]
+    assert asyncio.run(run())[0].startswith("Redis failed (gone)")

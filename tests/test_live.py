@@ -49,15 +49,16 @@ def parts(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
 
 def expected(history: list[dict[str, Any]]) -> list[oracle.OracleChange]:
     """All changes of the history up to a time that the worker's clock has passed, and before it."""
-    last = max(oracle.milliseconds(event["timestamp"]) for event in history)
-    return oracle.changes(history, oracle.BUILT_IN, last + YEAR_MS)
+    times = [oracle.milliseconds(event["timestamp"]) for event in history]
+    assert times == sorted(times), "a backlog in time order has no late event"
+    return oracle.changes(history, oracle.BUILT_IN, times[-1] + YEAR_MS)
 
 
 def assert_equal(brokers: str, wanted: list[oracle.OracleChange]) -> list[live.Seen]:
     """The topic says, repeats dropped, exactly what the oracle says; sequences have no gaps."""
     seen = live.changes(brokers)
     unique = live.without_repeats(seen)
-    assert not any(one.late for one in unique), "no event of this history is late"
+    assert not any(one.late for one in unique), "no event is late, so no change is"
     assert live.per_customer(unique) == live.per_customer(wanted)
     assert live.gaps(unique) == []
     return seen

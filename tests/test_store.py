@@ -1,13 +1,12 @@
-"""The store's contract, kept alike by the memory store and by Redis; and what Redis alone can get wrong.
+"""The store's contract, kept alike by the memory store and by Redis.
 
-The one rule of a store: a step is written whole, or not at all and the answer says why. Long because one suite
-and one machine of random steps ask both stores the same.
+The one rule of a store: a step is written whole, or not at all and the answer says why. One suite and one machine
+of random steps ask both stores the same.
 """
 
 import asyncio
 import itertools
 import random
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -18,11 +17,9 @@ import redis.asyncio as redis
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from local import Redis
-from streams.redis_store import CLOCK_SKEW_MAX_MS, RedisStore, key
+from streams.redis_store import RedisStore
 from streams.store import (
     Claim,
     ClaimRefused,
@@ -33,7 +30,6 @@ from streams.store import (
     State,
     Store,
     StoredCustomer,
-    StoreFailed,
 )
 
 IDENTITY = Identity("cluster-a", "segmenter", 4, "abc123")
@@ -181,6 +177,19 @@ async def test_what_belongs_to_something_else_is_refused(
             claim("t2", 9, identity=msgspec.structs.replace(IDENTITY, **other), proven_over=5 if proven else None)
         )
     assert await store.save(0, step()) == "saved"
+
+
+@pytest.mark.parametrize(("other", "_sentence"), OTHERS, ids=[next(iter(other)) for other, _ in OTHERS])
+async def test_a_claim_that_was_never_begun_binds_nobody(store: Store, other: dict[str, Any], _sentence: str) -> None:
+    """A worker that was refused after its claim has left no state that could belong to something."""
+    await store.claim(claim())
+    theirs = claim("t2", 6, identity=msgspec.structs.replace(IDENTITY, **other))
+    assert await store.claim(theirs) == NOTHING
+    await store.begin(claim(), POSITIONS)
+    assert (await store.claim(theirs)).positions == {}
+    await store.begin(theirs, POSITIONS)
+    with pytest.raises(ClaimRefused):
+        await store.claim(claim("t3", 7))
 
 
 async def test_of_several_differences_the_first_is_told(store: Store) -> None:
@@ -543,106 +552,6 @@ async def test_a_long_run_of_saves(store: Store) -> None:
     assert await store.load(0, list(values)) == list(values.values())
     waiting = sorted((due, name) for name, due in dues.items() if due)
     assert await store.due(0, 99, 99) == [name for _, name in waiting]
-
-
-# --- Redis alone -------------------------------------------------------------------------------
-
-
-async def test_all_keys_of_a_partition_share_its_hash_tag(client: redis.Redis) -> None:
-    """Under the prefix, with the partition in braces: one slot of a cluster."""
-    prefix = next(_prefixes)
-    redis_store = RedisStore(client, prefix)
-    await redis_store.claim(claim(partition=12))
-    await redis_store.begin(claim(partition=12), POSITIONS)
-    content = step(customers=[known("a", due=5)], outbox=[b"1"])
-    assert await redis_store.save(12, content) == "saved"
-    keys = {str(name, "utf-8") for name in await client.keys(prefix + "*") if isinstance(name, bytes)}
-    assert keys == {f"{prefix}{{p12}}:{part}" for part in ("meta", "customers", "due", "outbox")}
-    assert key(prefix, 12, "due") in keys
-
-
-async def test_prefixes_are_apart(client: redis.Redis) -> None:
-    """Two stores on one Redis do not see each other."""
-    one, other = RedisStore(client, next(_prefixes)), RedisStore(client, next(_prefixes))
-    await claimed(one)
-    assert await one.save(0, step(customers=[known("a")])) == "saved"
-    assert await other.claim(claim(identity=Identity("x", "x", 1, "x"))) == NOTHING
-
-
-async def test_scripts_that_redis_forgot_are_sent_again(client: redis.Redis) -> None:
-    """A restarted Redis, or SCRIPT FLUSH, knows no scripts: each call goes on as if nothing had been."""
-    redis_store = RedisStore(client, next(_prefixes))
-    calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: redis_store.claim(claim()),
-        lambda: redis_store.begin(claim(), POSITIONS),
-        lambda: redis_store.save(0, step(outbox=[b"1"])),
-        lambda: redis_store.trim(0, "t1", 1),
-    ]
-    answers = []
-    for call in calls:
-        await client.script_flush()
-        answers.append(await call())
-    assert answers == [NOTHING, None, "saved", True]
-    assert (await redis_store.claim(claim())).positions == {name: at + 1 for name, at in POSITIONS.items()}
-
-
-async def test_what_was_saved_survives_a_crash() -> None:
-    """With every write synced, a killed Redis comes back with all of it, and the same client goes on."""
-    with Redis(aof=True, fsync="always") as server:
-        store = RedisStore.connect(server.url, "crash:")
-        await claimed(store)
-        assert await store.save(0, step(customers=[known(PERSIAN, b"1", 500)], outbox=[b"1"])) == "saved"
-        before = await seen(store, (PERSIAN,))
-        server.kill9()
-        server.start()
-        assert await seen(store, (PERSIAN,)) == before
-        assert await store.save(0, step(1, customers=[], outbox=[])) == "already"
-        assert await store.save(0, step(2)) == "saved"
-        await store.close()
-
-
-async def test_a_redis_that_is_gone_is_one_exception() -> None:
-    """Whatever was asked: the contract's own exception, not the client's."""
-    with Redis() as server:
-        client = redis.from_url(server.url, retry=Retry(NoBackoff(), 0))
-        store = RedisStore(client)
-        await claimed(store)
-        server.kill9()
-        calls: list[Callable[[], Awaitable[object]]] = [
-            lambda: store.verify(lambda: 0),
-            lambda: store.claim(claim()),
-            lambda: store.begin(claim(), POSITIONS),
-            lambda: store.load(0, ["a"]),
-            lambda: store.due(0, 1, 1),
-            lambda: store.next_due(0),
-            lambda: store.save(0, step()),
-            lambda: store.trim(0, "t1", 1),
-        ]
-        for call in calls:
-            with pytest.raises(StoreFailed):
-                await call()
-        await client.aclose()
-
-
-@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
-async def test_a_redis_that_may_evict_is_refused(policy: str) -> None:
-    """The sentence names the policy and the one that is needed; once it is set, nothing is refused."""
-    with Redis(options={"maxmemory-policy": policy}) as server:
-        connected = redis.from_url(server.url)
-        store = RedisStore(connected)
-        with pytest.raises(ClaimRefused, match=rf"\({policy}\); set maxmemory-policy noeviction"):
-            await store.verify(lambda: int(time.time() * 1000))
-        await connected.config_set("maxmemory-policy", "noeviction")
-        await store.verify(lambda: int(time.time() * 1000))
-        await connected.aclose()
-
-
-@pytest.mark.parametrize("skew_ms", [-60_000, -CLOCK_SKEW_MAX_MS - 500, CLOCK_SKEW_MAX_MS + 500, 60_000])
-async def test_clocks_that_differ_are_refused(redis_store: RedisStore, skew_ms: int) -> None:
-    """More than a second either way; the sentence says by how much."""
-    with pytest.raises(ClaimRefused, match=r"differ by \d+ ms; set them right"):
-        await redis_store.verify(lambda: int(time.time() * 1000) + skew_ms)
-    await redis_store.verify(lambda: int(time.time() * 1000))
 
 
 async def test_the_memory_store_has_nothing_to_refuse() -> None:

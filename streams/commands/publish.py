@@ -17,7 +17,7 @@ from rules.events import input_of
 from streams.commands.files import opened, with_progress
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.topics import verify
+from streams.topics import answering, verify
 from streams.wire.decode import Rejected, decode_line
 
 
@@ -29,15 +29,12 @@ class Publisher:
         self._prefix = settings.topic_prefix
         self.sent = 0
         self.failed: list[str] = []
-        try:
-            self._producer: Any = KafkaProducer(
-                bootstrap_servers=settings.brokers.split(","),
-                acks="all",
-                enable_idempotence=settings.broker == "kafka",
-                linger_ms=5,
-            )
-        except KafkaError as error:
-            raise Stop(f"Kafka at {settings.brokers} does not answer ({error})") from None
+        self._producer: Any = KafkaProducer(
+            bootstrap_servers=settings.brokers.split(","),
+            acks="all",
+            enable_idempotence=settings.broker == "kafka",
+            linger_ms=5,
+        )
 
     def send(self, line: bytes, name: str = "an event") -> None:
         """Send one line, known as ``name`` if it fails. Raises `Rejected` when the worker would not accept it."""
@@ -56,21 +53,27 @@ class Publisher:
 def run(settings: Settings, file: str) -> int:
     """Exit code 1 when a line was refused or not acknowledged."""
     bad = 0
-    with opened(file) as lines:
+    with opened(file) as lines, answering(settings):
         publisher = Publisher(settings)
         try:
             for number, line in enumerate(with_progress(lines, "sent"), 1):
-                text = line.strip()
-                if not text:
-                    continue
-                try:
-                    publisher.send(text, f"line {number}")
-                except Rejected as reason:
-                    bad += 1
-                    print(f"line {number}: {reason.args[0]}", file=sys.stderr)
+                bad += _send(publisher, number, line.strip())
         finally:
             publisher.close()
-    print(f"{publisher.sent - len(publisher.failed)} events published, {bad} lines refused", file=sys.stderr)
-    for failure in publisher.failed:
-        print(failure, file=sys.stderr)
+            print(f"{publisher.sent - len(publisher.failed)} events published, {bad} lines refused", file=sys.stderr)
+            for failure in publisher.failed:
+                print(failure, file=sys.stderr)
     return 1 if bad or publisher.failed else 0
+
+
+def _send(publisher: Publisher, number: int, line: bytes) -> bool:
+    """Whether the line was refused, which is said. Raises `Stop` when Kafka does not take it."""
+    try:
+        if line:
+            publisher.send(line, f"line {number}")
+    except Rejected as reason:
+        print(f"line {number}: {reason.args[0]}", file=sys.stderr)
+        return True
+    except KafkaError as error:
+        raise Stop(f"line {number} could not be sent ({error}); when Kafka answers, publish from it on") from None
+    return False

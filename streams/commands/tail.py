@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
+import msgspec
 from kafka import KafkaConsumer
-from kafka.errors import KafkaError
 from rich.console import Console
 from rich.text import Text
 
@@ -13,8 +16,7 @@ from rules.sentences import embedded
 from streams.commands.files import visible
 from streams.segmenter import CHANGES
 from streams.settings import Settings
-from streams.stop import Stop
-from streams.topics import verify
+from streams.topics import answering, verify
 from streams.wire import changes
 
 
@@ -37,22 +39,26 @@ def run(settings: Settings, *, from_beginning: bool, count: int | None, language
     """Until interrupted, or after ``count`` changes."""
     verify(settings)  # a consumer of a missing topic may create it, with another number of partitions
     console = Console(highlight=False, soft_wrap=True)
-    try:
+    with answering(settings):
         consumer: Any = KafkaConsumer(
             settings.topic_prefix + CHANGES,
             bootstrap_servers=settings.brokers.split(","),
             auto_offset_reset="earliest" if from_beginning else "latest",
             enable_auto_commit=False,
         )
-    except KafkaError as error:
-        raise Stop(f"Kafka at {settings.brokers} does not answer ({error}); see SEGMENTER_BROKERS") from None
-    seen = 0
-    try:
-        for record in consumer:
-            console.print(line(changes.decode(record.value), language))
-            seen += 1
-            if seen == count:
-                break
-    finally:
-        consumer.close()
+        try:
+            for change in islice(_changes(consumer), count):
+                console.print(line(change, language))
+        finally:
+            consumer.close()
     return 0
+
+
+def _changes(records: Iterable[Any]) -> Iterator[changes.SegmentChange]:
+    """The records that are segment changes: anybody may write to a topic."""
+    for record in records:
+        try:
+            yield changes.decode(record.value or b"")
+        except msgspec.DecodeError as error:
+            where = f"{record.topic}-{record.partition}, offset {record.offset}"
+            print(f"segmenter tail: {where} is no segment change ({error})", file=sys.stderr)

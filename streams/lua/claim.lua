@@ -5,8 +5,13 @@
 local meta, due, outbox = KEYS[1], KEYS[2], KEYS[3]
 local names = {'cluster', 'group', 'partitions', 'definitions', 'topics'}
 local stored = redis.call('HMGET', meta, 'generation', unpack(names))
+-- What was claimed but never begun holds no state: a worker that was refused after its claim binds nobody.
+local begun = false
+for _, field in ipairs(redis.call('HKEYS', meta)) do
+  begun = begun or field:sub(1, 9) == 'position:'
+end
 for i, name in ipairs(names) do
-  if stored[i + 1] and stored[i + 1] ~= ARGV[i + 3] then
+  if begun and stored[i + 1] and stored[i + 1] ~= ARGV[i + 3] then
     return {'other', name, stored[i + 1]}
   end
 end

@@ -1,0 +1,268 @@
+"""From an assignment to partitions that are held: all of it or nothing, and nothing of what was heard before.
+
+The one rule: Kafka, the group and the publisher are stand-ins that do one thing at the moment that a test is about;
+the store is the memory store, which keeps the contract.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+import pytest
+from aiokafka.errors import IllegalStateError, KafkaConnectionError
+from faust.types import TP
+
+from rules.definitions import built_in
+from rules.engine import Engine
+from streams.fetched import Answer, Answers, Batch, Heard, Offsets
+from streams.outbox import OutRecord, encode
+from streams.ownership import Ownership, Plan
+from streams.segmenter import Ceiling
+from streams.shard import Pace
+from streams.store import Claim, Identity, MemoryStore, Save
+from streams.watchdog import LOST_AFTER_ANSWERS, FetchWatchdog
+
+TOPICS = ("profiles", "visits", "carts", "purchases")
+IDENTITY = Identity("cluster", "group", 2, "definitions")
+PARTITIONS = (0, 1)
+TPS = frozenset(TP(topic, partition) for topic in TOPICS for partition in PARTITIONS)
+CARTS = TP("carts", 1)
+END = 10_000
+
+
+class Consumer:
+    """Stands in for `streams.transport.Consumer`: notes where it seeks, and can be told what to answer."""
+
+    def __init__(self) -> None:
+        self.generation = 7
+        self.first = dict.fromkeys(TPS, 0)
+        self.end = dict.fromkeys(TPS, END)
+        self.committed: dict[TP, int] = {}
+        self.answers = Answers()
+        self.begun: list[Mapping[TP, int]] = []
+        self.sought: list[Mapping[TP, int]] = []
+        self.fails: Exception | None = None
+
+    def heard(self, tp: TP) -> Heard:
+        return self.answers.of(tp)
+
+    async def offsets(self, tps: frozenset[TP]) -> Offsets:
+        return Offsets(self.first, self.end, self.committed)
+
+    async def begin_all(self, positions: Mapping[TP, int]) -> None:
+        if self.fails:
+            raise self.fails
+        self.answers.begin(positions)
+        self.begun.append(dict(positions))
+
+    async def seek_all(self, positions: Mapping[TP, int]) -> None:
+        if self.fails:
+            raise self.fails
+        self.sought.append(dict(positions))
+
+
+class Publisher:
+    """Takes everything, and does what the test has it do then."""
+
+    def __init__(self) -> None:
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def publish(self, partition: int, records: Sequence[OutRecord]) -> None:
+        if self.meanwhile is not None:
+            await self.meanwhile()
+
+
+class World:
+    """A worker's ownership with all that is around it."""
+
+    def __init__(self) -> None:
+        self.store, self.publisher, self.consumer = MemoryStore(), Publisher(), Consumer()
+        self.said: list[str] = []
+        self.ownership = self.worker()
+
+    def worker(self, identity: Identity = IDENTITY, *, rebuild: bool = False) -> Ownership:
+        """Another worker on the same store."""
+        plan = Plan(
+            topics=TOPICS,
+            identity=identity,
+            engine=Engine(built_in()),
+            pace=Pace(10, 10, 10, 1_000),
+            ceiling=Ceiling(0.5, 10_000),
+            rebuild=rebuild,
+            exact_ends=True,
+            belongs=lambda *_: True,
+            now_ms=lambda: int(time.time() * 1000),
+            stop=self.said.append,  # the process goes on here
+        )
+        return Ownership(plan, self.store, self.publisher)
+
+    async def left(self, position: int) -> None:
+        """A former owner has saved this position in every input, and an entry that is not published."""
+        for partition in PARTITIONS:
+            claim = Claim(partition, 5, "former", IDENTITY)
+            await self.store.claim(claim)
+            await self.store.begin(claim, dict.fromkeys(TOPICS, position - 1))
+            entry = encode([OutRecord("segment-changes", b"u1", b"{}", [])])
+            starts, positions = dict.fromkeys(TOPICS, position - 1), dict.fromkeys(TOPICS, position)
+            await self.store.save(partition, Save("former", 1, b"d", starts, positions, 1, [], [entry]))
+
+    async def claim(self, ownership: Ownership | None = None) -> Mapping[TP, int]:
+        return await (ownership or self.ownership).claim(TPS, 7, cast(Any, self.consumer))
+
+
+@pytest.fixture
+async def world() -> Any:
+    world = World()
+    yield world
+    await world.ownership.release()
+
+
+# --- claims ------------------------------------------------------------------------------------
+
+
+async def test_a_claim_reads_on_from_what_is_saved(world: World) -> None:
+    """All inputs of all partitions are sought at once; then they are held."""
+    await world.left(5_000)
+    assert await world.claim() == dict.fromkeys(TPS, 5_000)
+    assert world.consumer.begun == [dict.fromkeys(TPS, 5_000)]
+    assert set(world.ownership.fetching()) == TPS
+    assert world.said == []
+
+
+async def test_a_takeover_is_not_judged_by_what_was_heard_before(world: World) -> None:
+    """The survivor heard of these inputs long ago, when they ended earlier than what was read since by another."""
+    for tp in TPS:
+        world.consumer.answers.came(tp, Answer(100, 100, 0, 0.0))
+    await world.left(5_000)
+    dog = FetchWatchdog(60, lambda: world.ownership.fetching().values(), cast(Any, world.said.append))
+
+    async def look() -> None:
+        dog.look(time.monotonic() + 200)
+        await world.ownership.heal()
+
+    world.publisher.meanwhile = look
+    await world.claim()
+    for _ in range(LOST_AFTER_ANSWERS + 2):
+        await look()
+    assert all(one.fetched <= one.end for one in world.ownership.fetching().values())
+    assert (world.said, world.consumer.sought) == ([], [])
+
+
+async def test_a_newer_owner_in_the_middle_of_a_claim(world: World) -> None:
+    """It takes the partition while what was left is published: no defect, and nothing is held."""
+    await world.left(5_000)
+    world.publisher.meanwhile = lambda: world.store.claim(Claim(0, 8, "newer", IDENTITY))
+    assert await world.claim() == {}
+    (said,) = world.said
+    assert "a newer owner has the partition" in said
+    assert "start the worker again" in said
+    assert world.ownership.fetching() == {}
+
+
+async def test_partitions_that_are_taken_away_in_the_middle_of_a_claim(world: World) -> None:
+    """aiokafka refuses to seek in them: the next assignment follows, so nothing is held and nothing stops."""
+    world.consumer.fails = IllegalStateError("not assigned")
+    assert await world.claim() == {}
+    assert world.said == []
+    assert world.ownership.fetching() == {}
+
+
+@pytest.mark.parametrize("other", [{"definitions": "another file"}, {"group": "another"}])
+async def test_a_forgotten_rebuild_binds_nobody(world: World, other: dict[str, str]) -> None:
+    """On a fresh Redis it stops; the rebuild may then be of other definitions or of another group."""
+    world.consumer.committed = dict.fromkeys(TPS, 50)
+    await world.claim()
+    assert "or read everything again with `segmenter worker --rebuild`" in world.said.pop()
+    rebuilt = world.worker(msgspec.structs.replace(IDENTITY, **other), rebuild=True)
+    assert await world.claim(rebuilt) == dict.fromkeys(TPS, 0)
+    await rebuilt.release()
+    assert world.said == []
+    await world.claim()
+    assert f"{next(iter(other))} stored 'another" in world.said[0]
+
+
+async def test_a_rebuild_on_what_is_there(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """It goes on from there as any worker does, and says so in one line; on a fresh Redis there is nothing to say."""
+    caplog.set_level(logging.INFO)
+    other = World()
+    fresh = other.worker(rebuild=True)
+    await other.claim(fresh)
+    await fresh.release()
+    assert "claimed partitions" in caplog.text
+    assert "--rebuild" not in caplog.text
+    await world.left(5_000)
+    again = world.worker(rebuild=True)
+    assert await world.claim(again) == dict.fromkeys(TPS, 5_000)
+    await again.release()
+    assert caplog.text.count("--rebuild") == 1
+
+
+# --- reading again -----------------------------------------------------------------------------
+
+
+async def answered(world: World, end: int, times: int = LOST_AFTER_ANSWERS + 1) -> None:
+    """Looks, each after another answer that there are records in one input."""
+    for at in range(times):
+        world.consumer.answers.came(CARTS, Answer(end, end, 0, float(at)))
+        await world.ownership.heal()
+
+
+async def test_records_that_were_fetched_but_never_came_are_read_again(world: World) -> None:
+    """A batch lost on the way, with none behind it: from where it is awaited, and nothing else."""
+    await world.claim()
+    await answered(world, END, LOST_AFTER_ANSWERS)
+    assert world.consumer.sought == []
+    await answered(world, END)
+    assert world.consumer.sought == [{CARTS: 0}]
+    assert world.said == []
+
+
+async def test_an_input_created_anew_under_a_running_worker(world: World) -> None:
+    """It ends before what was read, and Kafka says so when it is asked: nothing is sought."""
+    await world.left(5_000)
+    await world.claim()
+    world.consumer.end[CARTS] = 40
+    await answered(world, 40)
+    (said,) = world.said
+    assert said.startswith("carts-1 ends at 40 but 5000 were read; the topic was created anew")
+    assert "--rebuild" in said
+    assert world.consumer.sought == []
+
+
+async def test_a_new_leader_that_has_not_caught_up(world: World) -> None:
+    """Its fetch answers end too early for a while; asked for the end it says the right one, and reading goes on."""
+    await world.left(5_000)
+    await world.claim()
+    await answered(world, 4_990)
+    assert world.said == []
+    assert world.consumer.sought == [{CARTS: 5_000}]
+
+
+@pytest.mark.parametrize("by_a_batch", [True, False])
+async def test_retention_has_passed_what_is_awaited(world: World, by_a_batch: bool) -> None:
+    """Whether a later batch shows the hole, or the answers alone."""
+    await world.left(5_000)
+    await world.claim()
+    world.consumer.first[CARTS] = 6_000
+    if by_a_batch:
+        await world.ownership.receive(Batch("carts", 1, 6_000, 6_001, [], 7))
+    else:
+        await answered(world, END)
+    (said,) = world.said
+    assert said.startswith("carts-1: records 5000 to 5999 are gone before they were read")
+    assert world.consumer.sought == []
+
+
+async def test_a_seek_that_kafka_refuses_is_tried_again(world: World) -> None:
+    """A broker that went away in between is no defect of ours; the next look does it."""
+    await world.claim()
+    world.consumer.fails = KafkaConnectionError("gone")
+    await answered(world, END)
+    world.consumer.fails = None
+    assert (world.said, world.consumer.sought) == ([], [])
+    await answered(world, END)
+    assert world.consumer.sought == [{CARTS: 0}]

@@ -1,0 +1,153 @@
+"""What the store on Redis alone can get wrong: its keys, its scripts, a Redis that is gone, hangs, or may forget.
+
+The one rule: whatever Redis does, the caller sees the store's contract and its exceptions.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from local import Redis
+from streams import redis_store as redis_stores
+from streams.redis_store import CLOCK_SKEW_MAX_MS, RedisStore, key
+from streams.store import ClaimRefused, Identity, StoreFailed
+from tests.test_store import NOTHING, PERSIAN, POSITIONS, claim, claimed, known, seen, step
+
+_prefixes = (f"test_redis_store{number}:" for number in itertools.count())
+
+
+@pytest.fixture
+async def client(redis_server: Redis) -> AsyncIterator[redis.Redis]:
+    """A client of the server that all tests share."""
+    connected = redis.from_url(redis_server.url)
+    yield connected
+    await connected.aclose()
+
+
+@pytest.fixture
+def redis_store(client: redis.Redis) -> RedisStore:
+    """A store on Redis, empty."""
+    return RedisStore(client, next(_prefixes))
+
+
+async def test_all_keys_of_a_partition_share_its_hash_tag(client: redis.Redis) -> None:
+    """Under the prefix, with the partition in braces: one slot of a cluster."""
+    prefix = next(_prefixes)
+    redis_store = RedisStore(client, prefix)
+    await redis_store.claim(claim(partition=12))
+    await redis_store.begin(claim(partition=12), POSITIONS)
+    content = step(customers=[known("a", due=5)], outbox=[b"1"])
+    assert await redis_store.save(12, content) == "saved"
+    keys = {str(name, "utf-8") for name in await client.keys(prefix + "*") if isinstance(name, bytes)}
+    assert keys == {f"{prefix}{{p12}}:{part}" for part in ("meta", "customers", "due", "outbox")}
+    assert key(prefix, 12, "due") in keys
+
+
+async def test_prefixes_are_apart(client: redis.Redis) -> None:
+    """Two stores on one Redis do not see each other."""
+    one, other = RedisStore(client, next(_prefixes)), RedisStore(client, next(_prefixes))
+    await claimed(one)
+    assert await one.save(0, step(customers=[known("a")])) == "saved"
+    assert await other.claim(claim(identity=Identity("x", "x", 1, "x"))) == NOTHING
+
+
+async def test_scripts_that_redis_forgot_are_sent_again(client: redis.Redis) -> None:
+    """A restarted Redis, or SCRIPT FLUSH, knows no scripts: each call goes on as if nothing had been."""
+    redis_store = RedisStore(client, next(_prefixes))
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: redis_store.claim(claim()),
+        lambda: redis_store.begin(claim(), POSITIONS),
+        lambda: redis_store.save(0, step(outbox=[b"1"])),
+        lambda: redis_store.trim(0, "t1", 1),
+    ]
+    answers = []
+    for call in calls:
+        await client.script_flush()
+        answers.append(await call())
+    assert answers == [NOTHING, None, "saved", True]
+    assert (await redis_store.claim(claim())).positions == {name: at + 1 for name, at in POSITIONS.items()}
+
+
+async def test_what_was_saved_survives_a_crash() -> None:
+    """With every write synced, a killed Redis comes back with all of it, and the same client goes on."""
+    with Redis(aof=True, fsync="always") as server:
+        store = RedisStore.connect(server.url, "crash:")
+        await claimed(store)
+        assert await store.save(0, step(customers=[known(PERSIAN, b"1", 500)], outbox=[b"1"])) == "saved"
+        before = await seen(store, (PERSIAN,))
+        server.kill9()
+        server.start()
+        assert await seen(store, (PERSIAN,)) == before
+        assert await store.save(0, step(1, customers=[], outbox=[])) == "already"
+        assert await store.save(0, step(2)) == "saved"
+        await store.close()
+
+
+async def test_a_redis_that_is_gone_is_one_exception() -> None:
+    """Whatever was asked: the contract's own exception, not the client's."""
+    with Redis() as server:
+        client = redis.from_url(server.url, retry=Retry(NoBackoff(), 0))
+        store = RedisStore(client)
+        await claimed(store)
+        server.kill9()
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: store.verify(lambda: 0),
+            lambda: store.claim(claim()),
+            lambda: store.begin(claim(), POSITIONS),
+            lambda: store.load(0, ["a"]),
+            lambda: store.due(0, 1, 1),
+            lambda: store.next_due(0),
+            lambda: store.save(0, step()),
+            lambda: store.trim(0, "t1", 1),
+            lambda: store.generation(0),
+            lambda: store.meta(0),
+        ]
+        for call in calls:
+            with pytest.raises(StoreFailed):
+                await call()
+        await client.aclose()
+
+
+async def test_a_redis_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections and says nothing: one bound for a call with all its retries, not one for each of them."""
+    monkeypatch.setattr(redis_stores, "CALL_MAX_S", 0.3)
+    monkeypatch.setattr(redis_stores, "TIMEOUT_S", 0.1)
+    accepted: list[asyncio.StreamWriter] = []
+    async with await asyncio.start_server(lambda _, writer: accepted.append(writer), "127.0.0.1", 0) as hanging:
+        port = hanging.sockets[0].getsockname()[1]
+        store = RedisStore.connect(f"redis://127.0.0.1:{port}/0", next(_prefixes))
+        began = time.monotonic()
+        with pytest.raises(StoreFailed):
+            await store.load(0, ["a"])
+        assert 0.3 <= time.monotonic() - began < 5
+        assert accepted
+        await store.close()
+        for writer in accepted:
+            writer.close()
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+async def test_a_redis_that_may_evict_is_refused(policy: str) -> None:
+    """The sentence names the policy and the one that is needed; once it is set, nothing is refused."""
+    with Redis(options={"maxmemory-policy": policy}) as server:
+        connected = redis.from_url(server.url)
+        store = RedisStore(connected)
+        with pytest.raises(ClaimRefused, match=rf"\({policy}\); set maxmemory-policy noeviction"):
+            await store.verify(lambda: int(time.time() * 1000))
+        await connected.config_set("maxmemory-policy", "noeviction")
+        await store.verify(lambda: int(time.time() * 1000))
+        await connected.aclose()
+
+
+@pytest.mark.parametrize("skew_ms", [-60_000, -CLOCK_SKEW_MAX_MS - 500, CLOCK_SKEW_MAX_MS + 500, 60_000])
+async def test_clocks_that_differ_are_refused(redis_store: RedisStore, skew_ms: int) -> None:
+    """More than a second either way; the sentence says by how much."""
+    with pytest.raises(ClaimRefused, match=r"differ by \d+ ms; set them right"):
+        await redis_store.verify(lambda: int(time.time() * 1000) + skew_ms)
+    await redis_store.verify(lambda: int(time.time() * 1000))

@@ -1,0 +1,116 @@
+"""A shard between its steps, and its outbox: how often it looks, how much may wait.
+
+The one rule: time is what the test says, and nothing is published before the test lets it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from streams.fetched import Answer, Heard
+from streams.merge import Merge
+from streams.outbox import WAITING_MAX, WAITING_MAX_BYTES, Outbox, OutRecord
+from streams.shard import Pace, Shard
+from streams.store import Claim, Identity, MemoryStore
+
+TOPICS = ("profiles", "visits", "carts", "purchases")
+DUE_MS = 1_000_000
+GRACE_MS = 1_000
+
+
+class Clock:
+    """The wall clock (ms)."""
+
+    now: float = 0
+
+    def __call__(self) -> int:
+        return int(self.now)
+
+
+def shard(clock: Clock, heard: Heard) -> Shard:
+    """A shard with one due time, of which only the waiting is looked at."""
+    segmenter = SimpleNamespace(next_due=DUE_MS, clock=0, positions=dict.fromkeys(TOPICS, 5))
+    return Shard(
+        0, Merge(TOPICS, segmenter.positions), cast(Any, segmenter), cast(Any, None),
+        heard=lambda _: heard, now_ms=clock, pace=Pace(10, 10, 10, GRACE_MS),
+    )  # fmt: skip
+
+
+def looks(one: Shard, clock: Clock, for_ms: int) -> int:
+    """How often it looks in a time."""
+    until, count = clock.now + for_ms, 0
+    while clock.now < until:
+        clock.now += one._wait_s() * 1000
+        count += 1
+    return count
+
+
+def test_a_due_time_that_kafka_does_not_confirm() -> None:
+    """A silent Kafka holds the clock back: the looks become as rare as when nothing is due."""
+    clock = Clock()
+    one = shard(clock, Heard(None, 0.0))
+    clock.now = DUE_MS + GRACE_MS
+    assert looks(one, clock, 10_000) < 10_000 / 50 + 50
+
+
+def test_a_due_time_is_looked_for_in_time() -> None:
+    """Right when the wall clock has passed it, and then within a quarter of the time that it is late."""
+    clock = Clock()
+    one = shard(clock, Heard(None, 0.0))
+    for late_ms, wait_ms in ((-100, 50), (-30, 30), (-1, 2), (0, 2), (8, 2), (40, 10), (100, 25), (5_000, 50)):
+        clock.now = DUE_MS + GRACE_MS + late_ms
+        assert one._wait_s() == pytest.approx(wait_ms / 1000)
+
+
+def test_how_an_input_is_fetched() -> None:
+    """Until the first answer all of it is; then as Kafka says."""
+    silent = shard(Clock(), Heard(None, 7.0)).fetching("carts")
+    assert (silent.fetched, silent.end, silent.readable, silent.asked, silent.heard) == (5, 5, 5, -math.inf, 7.0)
+    told = shard(Clock(), Heard(Answer(9, 8, 1, 6.5), 7.0)).fetching("carts")
+    assert (told.name, told.fetched, told.end, told.readable, told.asked, told.heard) == ("carts-0", 5, 9, 8, 6.5, 7.0)
+
+
+# --- the outbox --------------------------------------------------------------------------------
+
+
+class Slow:
+    """Acknowledges what it was given once it is let."""
+
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+        self.published = 0
+
+    async def publish(self, partition: int, records: Sequence[OutRecord]) -> None:
+        await self.may.wait()
+        self.published += len(records)
+
+
+@pytest.mark.parametrize(
+    ("size", "fit"),
+    [(WAITING_MAX_BYTES // 4, 4), (WAITING_MAX_BYTES // 2 + 1, 2), (2 * WAITING_MAX_BYTES, 1), (10, WAITING_MAX)],
+    ids=["exactly", "the one that passes it", "one that is larger than all", "many small ones"],
+)
+async def test_what_may_wait_in_the_outbox(size: int, fit: int) -> None:
+    """So many entries, or so many bytes of them; then the writer waits until some are published and trimmed."""
+    store, publisher = MemoryStore(), Slow()
+    claim = Claim(0, 1, "t", Identity("cluster", "group", 1, "definitions"))
+    await store.claim(claim)
+    outbox = Outbox(store, publisher, 0, "t", 0)
+    entry = [OutRecord("dead-letters", None, bytes(size - 2), []), OutRecord("dead-letters", b"kk", None, [])]
+    for _ in range(fit):
+        await asyncio.wait_for(outbox.put(entry), 1)
+    one_more = asyncio.create_task(outbox.put(entry))
+    await asyncio.sleep(0.05)
+    assert not one_more.done()
+    running = asyncio.create_task(outbox.run())
+    publisher.may.set()
+    await asyncio.wait_for(one_more, 1)
+    await asyncio.wait_for(outbox.drained(), 1)
+    assert publisher.published == 2 * (fit + 1)
+    running.cancel()

@@ -1,0 +1,158 @@
+"""The seams to Faust and aiokafka: what was heard of an input, what is drained, what is read again.
+
+The one rule: the pieces of Faust and aiokafka that a test stands on are the real ones where they can be made
+without a broker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import faust
+import pytest
+from aiokafka.structs import TopicPartition
+from faust.types import TP
+from yarl import URL
+
+from streams.fetched import Answer, Answers, Batch, Heard
+from streams.transport import Consumer, Transport, _message, _Thread
+
+CARTS, VISITS = TP("carts", 0), TP("visits", 0)
+
+
+class Clock:
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def answers(clock: Clock) -> Answers:
+    return Answers(clock)
+
+
+def answer(end: int) -> Answer:
+    return Answer(end, end, 0, 0.0)
+
+
+def test_what_was_heard(answers: Answers, clock: Clock) -> None:
+    """The newest answer and the time at which it came; before any, the time of the claim."""
+    answers.begin([CARTS])
+    clock.now += 5
+    assert answers.of(CARTS) == Heard(None, 1_000.0)
+    answers.came(CARTS, answer(7))
+    clock.now += 5
+    assert answers.of(CARTS) == Heard(answer(7), 1_005.0)
+
+
+def test_what_waits_to_be_used_is_no_silence(answers: Answers, clock: Clock) -> None:
+    """Kafka is asked for no more until then; the answer stays what it is."""
+    answers.came(CARTS, answer(7))
+    clock.now += 400
+    answers.waits(CARTS)
+    assert answers.of(CARTS) == Heard(answer(7), 1_400.0)
+
+
+def test_a_claim_forgets_what_was_heard_before(answers: Answers, clock: Clock) -> None:
+    """Another owner may have read beyond the end that was told then; and nobody was asked in between."""
+    for tp in (CARTS, VISITS):
+        answers.came(tp, answer(7))
+    clock.now += 400
+    answers.begin([CARTS])
+    assert answers.of(CARTS) == Heard(None, 1_400.0)
+    assert answers.of(VISITS) == Heard(answer(7), 1_000.0)
+
+
+def test_what_was_never_claimed_is_not_silent(answers: Answers, clock: Clock) -> None:
+    """There is nothing to be heard of it."""
+    assert answers.of(CARTS) == Heard(None, clock.now)
+
+
+# --- the consumer's thread ---------------------------------------------------------------------
+
+
+class Thread(SimpleNamespace):
+    """As much of the consumer's thread as a seek and a drain need."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.sought: list[tuple[TP, int, Heard]] = []
+        super().__init__(answers=answers, app=SimpleNamespace(consumer_generation_id=3))
+
+    def _ensure_consumer(self) -> Any:
+        def seek(tp: TP, position: int) -> None:
+            self.sought.append((tp, position, self.answers.of(tp)))
+
+        return SimpleNamespace(seek=seek)
+
+    async def seek_now(self, positions: dict[TP, int]) -> None:
+        await _Thread.seek_now(cast(Any, self), positions)
+
+
+async def test_a_claim_seeks_with_nothing_heard(answers: Answers, clock: Clock) -> None:
+    """Forgotten before the seek, so that whatever is heard from there on was asked for after the claim."""
+    answers.came(CARTS, answer(7))
+    clock.now += 400
+    thread = Thread(answers)
+    await _Thread.begin_now(cast(Any, thread), {CARTS: 9})
+    assert thread.sought == [(CARTS, 9, Heard(None, 1_400.0))]
+
+
+async def test_reading_again_leaves_what_was_heard(answers: Answers, clock: Clock) -> None:
+    """An answer is true of the log wherever it is read from, and a silence is as long as it was."""
+    answers.came(CARTS, answer(7))
+    clock.now += 400
+    await _Thread.seek_now(cast(Any, Thread(answers)), {CARTS: 2})
+    assert answers.of(CARTS) == Heard(answer(7), 1_000.0)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_chunk_that_lies_in_the_fetcher(full: bool, answers: Answers, clock: Clock) -> None:
+    """While it is not used up aiokafka does not fetch its input: the age of the last answer is no silence."""
+    answers.came(CARTS, answer(7))
+    clock.now += 400
+    state = SimpleNamespace(_position=3)
+    chunk = SimpleNamespace(_assignment=SimpleNamespace(state_value=lambda _: state))
+    fetcher = SimpleNamespace(
+        _records={TopicPartition("carts", 0): chunk}, _subscriptions=SimpleNamespace(is_assigned=lambda _: True)
+    )
+    owner = SimpleNamespace(is_full=lambda _: full)
+    active = {CARTS} if full else set()
+    drained, kept = _Thread._drain(cast(Any, Thread(answers)), fetcher, active, cast(Any, owner), 10)
+    assert (drained, kept) == ({}, True)
+    assert answers.of(CARTS) == Heard(answer(7), 1_400.0)
+
+
+# --- what Faust would drop ---------------------------------------------------------------------
+
+
+async def test_what_is_read_again_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches from before where Faust has been are not dropped, even if one came while the seek was on its way."""
+    app = faust.App("seam", datadir="/nonexistent", web_enabled=False)
+    came: list[int] = []
+
+    async def callback(message: Any) -> None:
+        came.append(message.value.start)
+
+    transport = Transport([URL("kafka://127.0.0.1:1")], app, cast(Any, None), 100)
+    signals: Any = {"on_partitions_revoked": None, "on_partitions_assigned": None}
+    consumer = cast(Consumer, transport.create_consumer(callback=callback, **signals))
+    fetcher = SimpleNamespace(_stopped=asyncio.Event())
+
+    async def getmany(**_: float) -> AsyncIterator[tuple[TP, Any]]:
+        for start in (5, 50, 5, 10):
+            yield CARTS, _message(CARTS, Batch("carts", 0, start, start + 5, [], 3))
+        fetcher._stopped.set()
+
+    monkeypatch.setattr(consumer, "getmany", getmany)
+    monkeypatch.setattr(app.topics, "acks_enabled_for", lambda _: False)
+    await consumer._drain_messages(cast(Any, fetcher))
+    assert came == [5, 50, 5, 10]

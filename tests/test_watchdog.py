@@ -1,0 +1,192 @@
+"""The watchdogs: a worker that cannot make progress says so; one that can is left alone.
+
+The one rule: time and what Kafka answers are given to them, so that each case is a moment apart from its contrary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from streams import watchdog
+from streams.watchdog import LOST_AFTER_ANSWERS, Fetching, FetchWatchdog, LoopWatchdog, Strays
+
+
+class Stops:
+    """Stands in for `stop`: keeps the sentences."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.came = threading.Event()
+
+    def __call__(self, said: str) -> None:
+        self.said.append(said)
+        self.came.set()
+
+
+class Clock:
+    """Stands in for the module `time` of the watchdogs."""
+
+    now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def stops() -> Stops:
+    return Stops()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(watchdog, "time", clock)
+    return clock
+
+
+async def test_a_loop_that_stands_still(stops: Stops, clock: Clock) -> None:
+    """Later than ``stuck_s`` after the last turn the sentence is said, from a thread of its own."""
+    running = asyncio.create_task(LoopWatchdog(0.3, stops).run())
+    await asyncio.sleep(0)
+    clock.now += 0.3 + 1e-6
+    assert stops.came.wait(10)  # the loop stands still here
+    running.cancel()
+    assert "start the worker again" in stops.said[0]
+
+
+async def test_a_loop_that_turns(stops: Stops, clock: Clock) -> None:
+    """However much time goes by between two turns, if it is no more than ``stuck_s``."""
+    running = asyncio.create_task(LoopWatchdog(0.3, stops).run())
+    for _ in range(10):
+        clock.now += 0.3
+        await asyncio.sleep(0.03)
+    running.cancel()
+    assert stops.said == []
+
+
+UNREAD_S = 10.0
+
+
+def reading(name: str = "carts-0", fetched: int = 5, end: int = 5, **more: Any) -> Fetching:
+    """An input that was answered just now, unless said otherwise; all of its log may be read."""
+    usual = {"readable": end, "asked": 0.0, "heard": math.inf, "full": False}
+    return Fetching(name=name, fetched=fetched, end=end, **{**usual, **more})
+
+
+def look(stops: Stops, *looks: tuple[float, list[Fetching]]) -> list[str]:
+    """What a watchdog says over these looks at these times."""
+    seen = SimpleNamespace(readings=[])
+    dog = FetchWatchdog(UNREAD_S, lambda: seen.readings, stops)
+    for now, readings in looks:
+        seen.readings = readings
+        dog.look(now)
+    return stops.said
+
+
+UNREAD = reading(end=6)
+STALLED = {
+    "nothing moves": [UNREAD],
+    "another input moves": [reading("visits-0", fetched=1), UNREAD],
+    "more comes": [reading(end=9)],
+}
+MOVED = {
+    "one was fetched": [reading(fetched=6, end=7)],
+    "nothing is unread": [reading()],
+    "held back on purpose": [reading(end=6, full=True)],
+    "not ours for a while": [],
+}
+
+
+@pytest.mark.parametrize("between", STALLED.values(), ids=STALLED)
+def test_unread_records_that_are_not_fetched(between: list[Fetching], stops: Stops) -> None:
+    """Longer than ``unread_s`` stops with the input's name; not a moment before."""
+    assert look(stops, (0, [UNREAD]), (5, between), (UNREAD_S, [UNREAD])) == []
+    (said,) = look(Stops(), (0, [UNREAD]), (5, between), (UNREAD_S + 0.001, [UNREAD]))
+    assert "carts-0" in said
+    assert "start again" in said
+
+
+@pytest.mark.parametrize("between", MOVED.values(), ids=MOVED)
+def test_the_time_of_unread_records_begins_anew(between: list[Fetching], stops: Stops) -> None:
+    """What was seen in between counts as progress, or as no need for it."""
+    assert look(stops, (0, [UNREAD]), (5, between), (15, [UNREAD])) == []
+
+
+def test_an_input_without_unread_records_may_rest(stops: Stops) -> None:
+    assert look(stops, *((now, [reading(heard=now)]) for now in range(0, 1_000, 7))) == []
+
+
+def test_an_open_transaction_is_no_stall(stops: Stops) -> None:
+    """What may not be read yet is not unread, however long the producer takes."""
+    assert look(stops, *((now, [reading(end=50, readable=5)]) for now in range(0, 1_000, 7))) == []
+
+
+def test_a_silent_kafka(stops: Stops) -> None:
+    """Five times ``unread_s`` without an answer stops, that long does not."""
+    silent = [reading(heard=100.0)]
+    assert look(stops, (100 + 5 * UNREAD_S, silent)) == []
+    (said,) = look(Stops(), (100 + 5 * UNREAD_S + 0.001, silent))
+    assert "Kafka did not answer for carts-0" in said
+
+
+def test_an_input_that_is_held_back_may_be_silent(stops: Stops) -> None:
+    """What Kafka gave is not used up yet, so it is asked for no more; the others tell whether it answers."""
+    assert look(stops, (1_000, [reading(end=90, heard=0.0, full=True)])) == []
+
+
+# --- inputs out of step ------------------------------------------------------------------------
+
+CARTS = TP("carts", 0)
+
+
+def strays(*looks: Fetching) -> list[int]:
+    """Where to read again from, over these looks at one input."""
+    found = Strays()
+    return [position for one in looks for position in found.look({CARTS: one}).values()]
+
+
+def answers(number: int, **more: Any) -> list[Fetching]:
+    """Looks at an input, each after another answer of Kafka."""
+    return [reading(asked=float(at), **more) for at in range(number)]
+
+
+@pytest.mark.parametrize("end", [6, 4], ids=["records that do not come", "an end before what was read"])
+def test_out_of_step_for_some_answers(end: int) -> None:
+    """After the first one, so many more; then again as many."""
+    assert strays(*answers(LOST_AFTER_ANSWERS, end=end)) == []
+    assert strays(*answers(LOST_AFTER_ANSWERS + 1, end=end)) == [5]
+    assert strays(*answers(2 * LOST_AFTER_ANSWERS + 1, end=end)) == [5]
+    assert strays(*answers(2 * LOST_AFTER_ANSWERS + 2, end=end)) == [5, 5]
+
+
+def test_a_silent_kafka_has_lost_nothing() -> None:
+    """Without a newer answer the looks do not count, however many; with answers now and then they do."""
+    assert strays(*[reading(end=6)] * 100) == []
+    assert strays(*(one for one in answers(LOST_AFTER_ANSWERS + 1, end=6) for _ in range(7))) == [5]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [reading(fetched=6, end=7), reading(), reading(end=6, full=True), reading(end=9, readable=5)],
+    ids=["it moved", "nothing waits", "held back on purpose", "an open transaction"],
+)
+def test_in_step_in_between(between: Fetching) -> None:
+    """The count begins anew."""
+    before = answers(LOST_AFTER_ANSWERS, end=6)
+    assert strays(*before, between, *before) == []
+
+
+def test_inputs_are_counted_apart() -> None:
+    """One that is let go of, as at a rebalance, begins anew too."""
+    found, visits = Strays(), TP("visits", 0)
+    for one in answers(LOST_AFTER_ANSWERS, end=6):
+        assert found.look({CARTS: one, visits: reading()}) == {}
+    assert found.look({visits: reading(end=6, asked=50.0)}) == {}
+    assert found.look({CARTS: reading(end=6, asked=60.0)}) == {}
