@@ -6,9 +6,8 @@ unusable. Fields: https://segment.com/docs/connections/spec/common/#context
 
 from __future__ import annotations
 
-from functools import lru_cache
+import re
 from typing import get_args
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -22,6 +21,8 @@ _ENGINES = frozenset({
     "google", "bing", "yahoo", "duckduckgo", "yandex", "baidu", "ecosia", "startpage", "qwant", "naver", "seznam",
     "ask", "aol", "kagi", "zarebin", "parsijoo", "gerdoo",
 })  # fmt: skip
+# scheme://user@host: RFC 3986, 3.2; the host of an address in brackets stays in them
+_HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//(?:[^/?#@]*@)?(\[[0-9a-f:.]+\]|[^/?#:@\[\]]+)", re.IGNORECASE)
 _PREFIXES = frozenset({"www", "m", "search"})
 _COUNTRY_CHARS = 2
 
@@ -147,13 +148,10 @@ def _channel(referrer: str, page: str | None) -> str | None:
     return "search" if _is_search(host) else "referral"
 
 
-@lru_cache(maxsize=10_000)
 def _host(url: str) -> str | None:
-    try:
-        host = urlsplit(url).hostname
-    except ValueError:
-        return None
-    return host.removeprefix("www.") if host else None
+    """In lower case and without a leading www; ``None`` when the text is no address with a host."""
+    found = _HOST.match(url)
+    return found[1].lower().removeprefix("www.") if found else None
 
 
 def _is_search(host: str) -> bool:

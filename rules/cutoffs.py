@@ -37,7 +37,7 @@ def spread(values: Sequence[float]) -> Spread:
     found = np.sort(np.asarray(values, dtype=np.float64))
     low, high = float(found[0]), float(found[-1])
     positive = found[found > 0]
-    if len(positive) == len(found) and high / low > 1_000:  # noqa: PLR2004 (as the docstring says)
+    if len(positive) == len(found) and high / low > 1_000:
         edges = np.geomspace(low, high, BARS + 1)
     else:
         edges = np.linspace(low, high if high > low else low + 1, BARS + 1)

@@ -19,7 +19,7 @@ from rules import yaml_text
 from rules.conditions import Condition
 from rules.expansion import Nodes, with_bands, with_library
 from rules.forms import SegmentForm
-from rules.parsing import Parser, Problems, Wrong
+from rules.parsing import Problems, Scope, Wrong, condition
 from rules.wanted import Facts
 
 SEGMENTS_MAX = 1_000
@@ -85,14 +85,14 @@ def build(document: object, file: str) -> Definitions:
     """The definitions of a document already read; as `parse`."""
     problems = Problems()
     currency, nodes = _spelled_out(document, problems)
-    first = _segments(nodes, Parser(problems, currency, _places(nodes)))
+    first = _segments(nodes, Scope(problems, currency, _places(nodes), Facts(), set()))
     order = _order({segment.key: segment.named for segment in first}, problems) if not problems.lines else []
     if problems.lines:
         raise DefinitionsError(file, problems.lines)
     # Once more, in the order of deciding: facts take their places in a stored profile as they are
     # met, and the order of a file must decide nothing, as the fingerprint does not know it.
-    parser = Parser(problems, currency, {key: at for at, key in enumerate(order)})
-    segments = _segments({key: nodes[key] for key in order}, parser)
+    scope = Scope(problems, currency, {key: at for at, key in enumerate(order)}, Facts(), set())
+    segments = _segments({key: nodes[key] for key in order}, scope)
     canonical = {segment.key: segment.canonical for segment in segments}
     marked = tuple(
         msgspec.structs.replace(segment, fingerprint=_digest({
@@ -102,7 +102,7 @@ def build(document: object, file: str) -> Definitions:
         for segment in segments
     )  # fmt: skip
     whole = _digest({segment.key: segment.fingerprint for segment in marked})
-    return Definitions(marked, parser.facts, currency, whole)
+    return Definitions(marked, scope.facts, currency, whole)
 
 
 def built_in(name: str = LIBRARY) -> Definitions:
@@ -138,9 +138,9 @@ def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Node
     if not isinstance(nodes, Mapping) or (not nodes and not library):
         problems.note("segments", "expected at least one, such as repeat_buyer: {title: …, when: {…}}")
         return currency, {}
-    parser = Parser(problems, currency, {})
-    nodes = with_bands(nodes, parser)
-    of_library = with_bands(_nodes(library), parser)
+    scope = Scope(problems, currency, {}, Facts(), set())
+    nodes = with_bands(nodes, scope)
+    of_library = with_bands(_nodes(library), scope)
     taken = with_library(nodes, document.get("library"), of_library, problems)
     if not taken and not problems.lines:
         problems.note("segments", "nothing is left; expected at least one")
@@ -170,37 +170,37 @@ def _places(nodes: Nodes) -> dict[str, int]:
     return {key: at for at, key in enumerate(nodes) if isinstance(key, str)}
 
 
-def _segments(nodes: Nodes, parser: Parser) -> list[Segment]:
+def _segments(nodes: Nodes, scope: Scope) -> list[Segment]:
     found = []
     for at, (key, node) in enumerate(nodes.items()):
-        parser.facts.segment = at
-        segment = _segment(key, node, parser)
+        scope.facts.segment = at
+        segment = _segment(key, node, scope)
         if segment is not None:
             found.append(segment)
     return found
 
 
-def _segment(key: object, node: object, parser: Parser) -> Segment | None:
+def _segment(key: object, node: object, scope: Scope) -> Segment | None:
     """One entry under ``segments``."""
     path = f"segments.{key}"
     if not isinstance(key, str) or not _KEY.fullmatch(key):
-        parser.problems.note(path, "a segment's key is lower-case letters, digits and _, such as repeat_buyer")
+        scope.problems.note(path, "a segment's key is lower-case letters, digits and _, such as repeat_buyer")
         return None
     if not isinstance(node, dict):
-        parser.problems.note(path, "expected {title: …, when: {…}}")
+        scope.problems.note(path, "expected {title: …, when: {…}}")
         return None
-    parser.named = set()
+    scope.named = set()
     form = None
     with suppress(Wrong):
-        form = parser.problems.fill(path, SegmentForm, node)
-    parsed = parser.condition(f"{path}.when", node.get("when"))
+        form = scope.problems.fill(path, SegmentForm, node)
+    parsed = condition(scope, f"{path}.when", node.get("when"))
     if form is None or parsed is None:
         return None
     when, told = parsed
     assert isinstance(told, dict)
     hold = form.hold or 0
     canonical = told | {"hold": hold} if hold else told
-    return Segment(key, form.title, form.about, form.kind, hold, when, frozenset(parser.named), canonical)
+    return Segment(key, form.title, form.about, form.kind, hold, when, frozenset(scope.named), canonical)
 
 
 def _order(named: Mapping[str, frozenset[str]], problems: Problems) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rules import asked, forms
-from rules.parsing import Parser, Problems, Wrong
+from rules.parsing import Problems, Scope, Wrong, condition
 
 Nodes = dict[object, object]
 
@@ -37,23 +37,23 @@ def with_library(nodes: Mapping[object, object], wish: object, library: Nodes, p
     return {key: node for key, node in library.items() if key in taken} | dict(nodes)
 
 
-def with_bands(nodes: Mapping[object, object], parser: Parser) -> Nodes:
+def with_bands(nodes: Mapping[object, object], scope: Scope) -> Nodes:
     """Each segment that has ``bands`` becomes one per band: ``<key>_<name>``."""
     spelled: Nodes = {}
     for key, node in nodes.items():
         if not isinstance(node, dict) or "bands" not in node:
             spelled[key] = node
             continue
-        for name, band in _bands(f"segments.{key}", node, parser).items():
+        for name, band in _bands(f"segments.{key}", node, scope).items():
             band_key = f"{key}_{name}"
             if band_key in nodes:
-                parser.problems.note(f"segments.{key}.bands.from.{name}", f"there is a segment {band_key} already")
+                scope.problems.note(f"segments.{key}.bands.from.{name}", f"there is a segment {band_key} already")
             spelled[band_key] = band
     return spelled
 
 
-def _bands(path: str, node: dict[object, object], parser: Parser) -> dict[str, object]:
-    problems = parser.problems
+def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, object]:
+    problems = scope.problems
     if "when" in node:
         problems.note(path, "bands take the place of when; keep one of them")
         return {}
@@ -74,7 +74,7 @@ def _bands(path: str, node: dict[object, object], parser: Parser) -> dict[str, o
     if set(form.total) & {"at_least", "at_most", "above", "below"}:
         problems.note(f"{path}.bands.total", "the bands are its test; leave out at_least, at_most, above and below")
     if len(problems.lines) == before:
-        parser.condition(f"{path}.bands", {"total": {**form.total, "at_least": found[0][1]}})
+        condition(scope, f"{path}.bands", {"total": {**form.total, "at_least": found[0][1]}})
     if len(problems.lines) > before:
         return {}
     found = [band for _, band in sorted(zip(lows, found, strict=True), key=lambda pair: pair[0])]

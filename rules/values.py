@@ -120,3 +120,14 @@ def _key(value: Json) -> list[str]:
         return [value if micro is None else format(Decimal(micro).scaleb(-6).normalize(), "f")]
     told = text(value)
     return [] if told is None else [told]
+
+
+def shown(value: Json) -> str | None:
+    """A value as a person is shown it; of a list its members, of an object that there is one."""
+    if isinstance(value, list):
+        return ", ".join(told for member in value if (told := shown(member)) is not None) or None
+    if isinstance(value, dict):
+        return "{…}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return None if value is None or value == "" else str(value)

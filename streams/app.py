@@ -79,6 +79,7 @@ def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: b
         engine=engine,
         pace=Pace(settings.batch_max, settings.in_hand_max, settings.due_slice, settings.grace_ms),
         ceiling=Ceiling(settings.dead_letter_share, settings.dead_letter_window),
+        languages=() if settings.languages == "none" else settings.languages.split(","),
         rebuild=rebuild,
         exact_ends=settings.broker == "kafka",
         belongs=belongs,

@@ -40,7 +40,7 @@ def _positive(text: str) -> int:
 
 def _bands(text: str) -> int:
     number = int(text)
-    if not 2 <= number <= 9:  # noqa: PLR2004 (as the help says)
+    if not 2 <= number <= 9:
         raise argparse.ArgumentTypeError(f"{number} is not from 2 to 9")
     return number
 

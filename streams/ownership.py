@@ -43,6 +43,7 @@ class Plan(msgspec.Struct, frozen=True):
     engine: Engine
     pace: Pace
     ceiling: Ceiling
+    languages: Sequence[str]
     rebuild: bool
     exact_ends: bool
     belongs: Callable[[str, int], bool]
@@ -219,6 +220,7 @@ class Ownership:
             now_ms=plan.now_ms,
             belongs=lambda customer: plan.belongs(customer, partition),
             ceiling=plan.ceiling,
+            languages=plan.languages,
         )
         shard = Shard(
             partition,

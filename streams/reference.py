@@ -10,15 +10,14 @@ import inspect
 
 import rules.conditions
 from rules import cart, describe, extremes, orders, sessions, steps, sums
-from rules.definitions import built_in
+from rules.definitions import Definitions, Segment, built_in
 from rules.facts import DISTINCT_MAX
 from rules.parsing import FORMS, ORDERS_MAX
 
 _HEAD = "<!-- Drawn from the code: python -m streams.schemas -->\n\n"
 _BOUNDS = (
     ("orders", f"the newest {orders.MESSAGES_MAX} messages, each up to the longest window and 90 days old"),
-    ("orders, beyond", "stay in sums and averages by their UTC day, and in `first`; counts go up to "
-     f"{ORDERS_MAX - 1}"),
+    ("orders, beyond", f"in sums and averages by their UTC day, and in `first`; counts go up to {ORDERS_MAX - 1}"),
     ("cart", f"the newest {cart.LINES_MAX} item events of 90 days, and {cart.PRICES_MAX} prices"),
     ("sessions", f"the newest {sessions.INTERVALS_MAX} of the window and gap"),
     ("`performed`", "one more than the count asks for, no older than the window"),
@@ -37,18 +36,24 @@ def conditions() -> str:
     forms = "\n".join(f"| `{kind}` | `{form}` |" for kind, form in FORMS.items())
     bounds = "\n".join(f"| {what} | {bound} |" for what, bound in _BOUNDS)
     return (
-        f"{_HEAD}# Conditions\n\n{table}\n\n## Forms\n\n| condition | form |\n|---|---|\n{forms}\n\n"
-        f"## Bounds\n\nWhat is kept of a customer, and what happens beyond it:\n\n| fact | bound |\n|---|---|\n{bounds}\n"
+        f"{_HEAD}# Conditions\n\n{table}\n\n"
+        f"## Forms\n\n| condition | form |\n|---|---|\n{forms}\n\n"
+        f"## Bounds\n\nWhat is kept of a customer, and what happens beyond it:\n\n"
+        f"| fact | bound |\n|---|---|\n{bounds}\n"
     )
 
 
 def library() -> str:
     """docs/library.md"""
     definitions = built_in()
-    parts = [f"{_HEAD}# The library\n\nMoney is in {definitions.currency}; a file of your own sets its own currency.\n"]
-    for segment in sorted(definitions.segments, key=lambda segment: (segment.kind or "", segment.key)):
-        parts.append(
-            f"## {segment.key}\n\n**{segment.title}** ({segment.kind}). {segment.about}\n\n"
-            f"{describe.sentence(segment)}\n\nEvents: {', '.join(describe.events(segment, definitions)) or 'none'}.\n"
-        )
-    return "\n".join(parts)
+    head = f"{_HEAD}# The library\n\nMoney is in {definitions.currency}; a file of your own sets its own currency.\n"
+    segments = sorted(definitions.segments, key=lambda segment: (segment.kind or "", segment.key))
+    return "\n".join([head, *(_told(definitions, segment) for segment in segments)])
+
+
+def _told(definitions: Definitions, segment: Segment) -> str:
+    names = ", ".join(describe.events(segment, definitions)) or "none"
+    return (
+        f"## {segment.key}\n\n**{segment.title}** ({segment.kind}). {segment.about}\n\n"
+        f"{describe.sentence(segment)}\n\nEvents: {names}.\n"
+    )

@@ -67,6 +67,7 @@ CHANGE = SegmentChange(
         until="2026-12-22T10:00:00.000Z",
     ),
     definition="8f14e45fceea",
+    said={"en": "no cart activity since 2026-11-22T10:00:00.000Z, for 30 minutes; the cart holds 2 items"},
     emitted_at="2026-11-22T10:30:01.250Z",
 )
 

@@ -23,6 +23,7 @@ import msgspec
 
 from rules.engine import Engine
 from rules.events import WITHOUT_EFFECT, Event, Origin
+from rules.sentences import LANGUAGES
 from rules.standing import Change, Customer
 from rules.times import format_instant
 from streams.failpoints import reach
@@ -46,7 +47,7 @@ class Ceiling(msgspec.Struct, frozen=True):
 class Segmenter:
     """One partition's steps under one claim. Not for concurrent use: a partition has one writer."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each is one thing that a step needs)
         self,
         engine: Engine,
         store: Store,
@@ -57,6 +58,7 @@ class Segmenter:
         now_ms: Callable[[], int],
         belongs: Callable[[str], bool],
         ceiling: Ceiling,
+        languages: Sequence[str] = LANGUAGES,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -66,6 +68,7 @@ class Segmenter:
         self._now_ms = now_ms
         self._belongs = belongs
         self._ceiling = ceiling
+        self._languages = languages
         self._recent: deque[bool] = deque(maxlen=ceiling.window)
         self._recent_dead = 0
         self.positions = dict(state.positions)
@@ -137,7 +140,7 @@ class Segmenter:
         clock: int,
     ) -> list[OutRecord]:
         emitted_at = format_instant(self._now_ms())
-        out = [_record(changes.of(change, emitted_at)) for change in made]
+        out = [_record(changes.of(change, emitted_at, self._languages)) for change in made]
         out += dead
         entry = [encode(out)] if out else []
         stored = [self._stored(customer_id, *known) for customer_id, known in loaded.items()]

@@ -38,6 +38,11 @@ class Settings(BaseSettings):
     in_hand_max: int = Field(4_000, ge=1, description="records of one input in memory before it is paused")
     due_slice: int = Field(500, ge=1, le=10_000, description="customers whose due times fire in one step")
     fetch_wait_ms: int = Field(100, ge=1, le=5_000, description="how long the broker may hold an empty fetch")
+    languages: str = Field(
+        "en,fa",
+        description="languages of the sentence in each change: en, fa, en,fa or none (15 µs each)",
+        pattern=r"^(none|(en|fa)(,(en|fa))*)$",
+    )
     grace_ms: int = Field(1_000, ge=0, description="the clock stays so far behind the wall clock")
     session_timeout_s: float = Field(10.0, gt=0, description="Kafka drops a silent worker after it")
     instance_id: str | None = Field(None, description="static group membership (KIP-345)")

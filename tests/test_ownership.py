@@ -92,6 +92,7 @@ class World:
             engine=Engine(built_in()),
             pace=Pace(10, 10, 10, 1_000),
             ceiling=Ceiling(0.5, 10_000),
+            languages=(),
             rebuild=rebuild,
             exact_ends=True,
             belongs=lambda *_: True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from rules import cutoffs, yaml_text
 from rules.conditions import AllOf, AnyOf, Condition, NoneOf, Subject, Total
@@ -90,7 +91,7 @@ def _from(least: float, cuts: list[float]) -> str:
 
 def _sizes(values: list[float], cuts: list[float]) -> str:
     edges = [float("-inf"), *cuts, float("inf")]
-    counts = [sum(low <= value < high for value in values) for low, high in zip(edges, edges[1:], strict=False)]
+    counts = [sum(low <= value < high for value in values) for low, high in pairwise(edges)]
     return ", ".join(f"{count:,}" for count in counts)
 
 

@@ -6,12 +6,14 @@ The one rule: the key is the customer id, the value is this JSON, the headers ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rules.reasons import Instant, Reason
+from rules.sentences import LANGUAGES, sentence
 from rules.standing import Change
 from rules.times import format_instant
 
@@ -37,7 +39,8 @@ class SegmentChange(msgspec.Struct, frozen=True, gc=False):
     ``change_id`` is the same wherever and however often the decision is made, so a repeat is
     recognised by it. ``sequence`` counts per customer, without gaps. ``segments`` is the
     membership after this change, sorted. ``late``: an event arrived after its time and this
-    puts right what was said before. ``definition``: fingerprint of what decided.
+    puts right what was said before. ``definition``: fingerprint of what decided. ``said``: the
+    reason as one sentence, by language; a right-to-left one is safe to embed as it is.
     """
 
     change_id: str
@@ -52,6 +55,7 @@ class SegmentChange(msgspec.Struct, frozen=True, gc=False):
     definition: str
     late: bool = False
     backfill: bool = False
+    said: dict[str, str] = {}
     emitted_at: Instant | UnsetType = UNSET
 
 
@@ -59,7 +63,7 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(SegmentChange)
 
 
-def of(change: Change, emitted_at: str | UnsetType = UNSET) -> SegmentChange:
+def of(change: Change, emitted_at: str | UnsetType = UNSET, languages: Sequence[str] = LANGUAGES) -> SegmentChange:
     """The public form. Without ``emitted_at`` (a replay) it says nothing of where it was read."""
     return SegmentChange(
         change_id=change.id,
@@ -73,6 +77,7 @@ def of(change: Change, emitted_at: str | UnsetType = UNSET) -> SegmentChange:
         reason=change.reason,
         definition=change.definition,
         late=change.late,
+        said={language: sentence(change.reason, language) for language in languages},
         emitted_at=emitted_at,
     )
 

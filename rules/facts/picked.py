@@ -1,0 +1,41 @@
+"""Which events a fact is about, and what it reads of them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rules.events import Event
+from rules.predicates import ANYWHERE, Where
+from rules.profile import hashed_id
+from rules.values import Json, Path, keys, number, reach
+
+
+class Picked(msgspec.Struct, frozen=True):
+    """Which of the events under some names: those that meet ``where``, in ``currency`` or without one."""
+
+    where: Where = ANYWHERE
+    currency: str | None = None
+
+    def meets(self, event: Event) -> bool:
+        """Whether the event is one of them."""
+        if not self.where.tests and self.currency is None:
+            return True
+        fields = event.properties.fields
+        if self.currency is not None and fields.get("currency") not in (None, "", self.currency):
+            return False
+        return self.where.meets(fields)
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What is read of an event: a property as a number, or as the values that tell events apart."""
+
+    path: Path
+    distinct: bool
+
+    def of(self, fields: Json) -> tuple[int, ...]:
+        """A number in 10⁻⁶, or hashes of values; nothing when there is none."""
+        value = reach(fields, self.path)
+        if self.distinct:
+            return tuple(hashed_id(key) for key in keys(value))
+        micro = number(value)
+        return () if micro is None else (micro,)

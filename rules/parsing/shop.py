@@ -1,0 +1,30 @@
+"""Conditions over the cart and sessions: `cart`, `sessions`."""
+
+from __future__ import annotations
+
+from rules import forms
+from rules.conditions import OpenCart, SessionCount
+from rules.parsing.base import Parsed, Scope, Wrong
+from rules.sessions import INTERVALS_MAX
+from rules.times import format_duration
+
+
+def cart(scope: Scope, path: str, body: object) -> Parsed:
+    form = scope.problems.fill(path, forms.CartForm, body)
+    if form.until is not None and form.until <= (form.idle_for or 0):
+        ends = f"idle_for {format_duration(form.idle_for or 0)} and until {format_duration(form.until)}"
+        raise Wrong(f"{path}.until", f"until must be longer than idle_for; here are {ends}")
+    scope.facts.want_cart(prices=form.value is not None)
+    condition = OpenCart(form.idle_for or 0, form.until, form.stage, form.value, form.items)
+    canonical: dict[str, object] = {"idle_for": form.idle_for or 0, "until": form.until}
+    canonical |= {name: condition.test[name] for name in ("stage", "value", "items") if name in condition.test}
+    return condition, {"cart": canonical}
+
+
+def sessions(scope: Scope, path: str, body: object) -> Parsed:
+    form = scope.problems.fill(path, forms.SessionsForm, body)
+    if form.count.newest_needed >= INTERVALS_MAX:
+        raise Wrong(f"{path}.count", f"sessions are counted up to {INTERVALS_MAX - 1}")
+    slot = scope.facts.want_sessions(form.gap, form.within)
+    canonical = {"count": form.count.test, "within": form.within, "gap": form.gap}
+    return SessionCount(form.count, form.within, form.gap, slot), {"sessions": canonical}
