@@ -120,8 +120,7 @@ def picking(draw: st.DrawFn) -> Pick:
 
 def history(rng: random.Random, of: Scene | None = None, size: int = 25) -> list[Event]:
     """Events in time order; repeated messages come on top of `size`."""
-    found = of or scene(rng.choice)
-    return in_time_order(place([draft(rng.choice, found) for _ in range(size)]))
+    return history_by(rng.choice, of or scene(rng.choice), size)
 
 
 def shuffled(rng: random.Random, events: list[Event]) -> list[Event]:
@@ -138,10 +137,10 @@ def world(rng: random.Random, size: int = 25) -> tuple[list[Event], Event]:
     return history(rng, of, size), random_definitions(rng, of)
 
 
-def world_of(kind: str, rng: random.Random, size: int = 25) -> tuple[list[Event], Event]:
+def world_of(kind: str, pick: Pick, size: int = 25) -> tuple[list[Event], Event]:
     """The same of a scene about one kind of condition, which most segments then ask for."""
-    of = scene(rng.choice, kind)
-    return history(rng, of, size), random_definitions(rng, of)
+    of = scene(pick, kind)
+    return history_by(pick, of, size), definitions_by(pick, of)
 
 
 def without_hold(drawn: Mapping[str, object]) -> Event:
@@ -153,6 +152,10 @@ def without_hold(drawn: Mapping[str, object]) -> Event:
 
 
 # --- histories ---------------------------------------------------------------------------------
+
+
+def history_by(pick: Pick, of: Scene, size: int) -> list[Event]:
+    return in_time_order(place([draft(pick, of) for _ in range(size)]))
 
 
 def draft(pick: Pick, of: Scene) -> Draft:

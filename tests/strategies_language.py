@@ -67,7 +67,8 @@ def segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
 
 
 def hold(pick: Pick, of: Scene, held: bool) -> Event:
-    return {"hold": pick(of.durations)} if held and pick(range(6)) == 0 else {}
+    often = 3 if of.theme in ("cart", "last", "in_segment") else 6
+    return {"hold": pick(of.durations)} if held and pick(range(often)) == 0 else {}
 
 
 def bands(pick: Pick, of: Scene) -> Event:
@@ -113,9 +114,11 @@ def optional(key: str, value: object) -> Event:
 
 
 def event_part(pick: Pick, of: Scene) -> Event:
-    """`event`, now and then with `where`."""
-    name = pick((*of.names * 3, list(dict.fromkeys(of.names)), *EVENT_NAMES))
-    where = pick((None, None, where_by(pick, of)))
+    """`event`, now and then with `where`: mostly of the scene's own names where they have properties."""
+    name = pick((*of.names * 4, list(dict.fromkeys(of.names)), *EVENT_NAMES))
+    where = pick(
+        (None, where_by(pick, of), where_by(pick, of)) if of.theme == "performed" else (None, None, where_by(pick, of))
+    )
     return {"event": name} | optional("where", where)
 
 
@@ -160,7 +163,7 @@ def summed(pick: Pick, of: Scene, agg: str) -> Event:
     told = [SUMMED[name] for name in of.fields if name in SUMMED]
     if "Order Completed" in of.names or "order" in of.kinds or not told:
         told.append("total")
-    number = pick(tuple(told))
+    number = pick((*told, *told[-1:]))
     part = {"event": "Order Completed"} if number == "total" else event_part(pick, of)
     return {"agg": agg, "of": number} | part | within(pick, of)
 

@@ -42,6 +42,7 @@ NAMES = (
     "page", "Product Viewed", "Product Viewed", "Product Added", "Signed Up", "NPS Submitted", "NPS Submitted",
     "Order Completed", "Checkout Started", "Webinar Registered",
 )  # fmt: skip
+CONTEXTS_TOLD = (*CONTEXTS, "referrer", "referrer", "page", "page", "campaign")  # what makes a channel
 TRAITS_TOLD = (*TRAITS, *("birth_date",) * 4)  # the one that time changes
 LONG = ("1h", "1d", "1d", "30d")
 ALL = tuple(DURATIONS)
@@ -68,7 +69,12 @@ class Theme(NamedTuple):
 WITH_ORDERS = ("Order Completed", "Order Completed", *NAMES)
 THEMES: dict[str, Theme] = {
     "performed": Theme((MIXED, NAMED, NAMED)),
-    "total": Theme((NAMED, NAMED_AND_ORDERS), ("NPS Submitted", "Order Completed", *NAMES), fields=tuple(SUMMED)),
+    "total": Theme(
+        kinds=(NAMED, NAMED_AND_ORDERS, NAMED_AND_ORDERS),
+        names=("NPS Submitted", "Order Completed", *NAMES),
+        fields=tuple(SUMMED),
+        order_ids=ORDER_IDS[:-2],  # those that a refund can name
+    ),
     "last": Theme((MIXED, NAMED, ORDERS), WITH_ORDERS),
     "first": Theme((ORDERS, NAMED_AND_ORDERS, TAKEN_BACK), ("Order Completed",) * 3 + NAMES),
     "sequence": Theme(
@@ -121,7 +127,7 @@ def scene(pick: Pick, about: str | None = None) -> Scene:
         names=tuple(pick(of.names) for _ in range(pick((1, 2, 3)))),
         fields=(pick(of.fields), *(pick(tuple(PROPERTIES)) for _ in range(pick((0, 1))))),
         traits=tuple(pick(TRAITS_TOLD) for _ in range(pick((1, 2)))),
-        contexts=tuple(pick(tuple(CONTEXTS)) for _ in range(pick((1, 2, 3)))),
+        contexts=tuple(pick(CONTEXTS_TOLD) for _ in range(pick((1, 2, 3)))),
         context_parts=of.contexts,
     )
 

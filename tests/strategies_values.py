@@ -40,7 +40,7 @@ ORDER_IDS: Fragments = (
 )  # fmt: skip
 MANY_ORDER_IDS: Fragments = tuple({"order_id": f"o{number}"} for number in range(1, 9))  # one taken back leaves others
 VALUES: Fragments = (
-    {"total": 100}, {"total": "100.00"}, {"revenue": 100.0}, {"total": None, "revenue": "100"},
+    {"total": 100}, {"total": 100}, {"total": "100.00"}, {"revenue": 100.0}, {"total": None, "revenue": "100"},
     {"total": 100, "revenue": 40}, {"total": 0}, {},
 )  # fmt: skip
 REFUNDS: Fragments = (
@@ -68,20 +68,23 @@ PROPERTIES: dict[str, Palette] = {
         told=(
             {"score": 9}, {"score": 9}, {"score": "9"}, {"score": "9.0"}, {"score": 9.5}, {"score": 10}, {"score": 5},
             {"score": 5}, {"score": 0}, {"score": -3}, {"score": -0.5}, {"score": 8.999999}, {"score": "8.9999999"},
-            {"score": "nine"}, {"score": "+9"}, {"score": None}, {}, {"score": False}, {"score": [9]},
-            {"score": 9_000_000_000_000},
+            {"score": "nine"}, {"score": "+9"}, {"score": "09"}, {"score": None}, {}, {"score": False}, {"score": True},
+            {"score": [9, "5"]}, {"score": [9]}, {"score": 9_000_000_000_000}, {"score": 9_000_000_000_000},
         ),
         asked=(
             {"score": 9}, {"score": {"at_least": 9}}, {"score": {"above": 5}}, {"score": {"below": 9}},
             {"score": {"at_most": 5}}, {"score": {"at_least": 5, "below": 9}}, {"score": {"above": -3, "at_most": 9.5}},
             {"score": {"in": [5, 9]}}, {"score": {"not_in": [9, 10]}}, {"score": {"exists": True}}, {"score": "9"},
-            {"score": {"below": 0}}, {"score": {"matches": "^9"}},
+            {"score": {"below": 0}}, {"score": {"matches": "^9"}}, {"score": {"matches": "[05]$"}},
+            {"score": {"at_least": 1}}, {"score": {"in": [1, "5"]}}, {"score": "5"},
+            {"score": {"above": 9, "exists": True}},
         ),
     ),
     "tags": Palette(
         told=(
             {"tags": ["vip", "new"]}, {"tags": ["vip"]}, {"tags": ["new"]}, {"tags": []}, {"tags": "vip, new"}, {},
             {"tags": ["7"]}, {"tags": [7, True]}, {"tags": ["vip", None, ""]}, {"tags": None},
+            {"tags": ["vips", "renew"]},
         ),
         asked=(
             {"tags": {"contains": "vip"}}, {"tags": {"contains": "vip"}}, {"tags": {"contains": "new"}},
@@ -109,6 +112,7 @@ PROPERTIES: dict[str, Palette] = {
         asked=(
             {"category": "tea"}, {"category": {"contains": "tea"}}, {"category": {"matches": "^tea(/|$)"}},
             {"category": {"in": ["coffee", "چای"]}}, {"category": {"not_in": ["tea"]}}, {"category": {"exists": False}},
+            {"category": {"matches": "green|ffee$"}},
         ),
     ),
     "coupon": Palette(
