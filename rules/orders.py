@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 import msgspec
 
@@ -66,11 +67,34 @@ class Settled(msgspec.Struct, array_like=True, gc=False):
     days: dict[int, dict[int, tuple[int, int]]] = {}
 
 
-class Orders(msgspec.Struct, array_like=True, gc=False):
-    """A customer's order messages, ascending, and what was settled."""
+class Orders(msgspec.Struct, array_like=True, dict=True):
+    """A customer's order messages, ascending, and what was settled.
+
+    What is formed of them is kept beside them until they change (``dict=True``; it is not stored).
+    """
 
     messages: list[OrderMessage] = []
     settled: Settled | None = None
+
+    @cached_property
+    def standing(self) -> list[Order]:
+        """The orders that are neither cancelled nor fully refunded, by completion."""
+        return list(standing(self.messages))
+
+    @cached_property
+    def _completions(self) -> dict[int, list[int]]:
+        return {}
+
+    def completions(self, view: int) -> list[int]:
+        """When each order of a view that stands was completed, ascending."""
+        known = self._completions
+        if view not in known:
+            known[view] = [order.completion.time for order in self.standing if order.completion.views >> view & 1]
+        return known[view]
+
+    def changed(self) -> None:
+        """Forget what was formed of the messages."""
+        self.__dict__.clear()
 
 
 TOTAL = 0  # the value that refunds lower; a property of the definitions has the place after it
@@ -87,6 +111,7 @@ def remember(orders: Orders, message: OrderMessage, window: int | None) -> bool:
     if not repeats.insert(orders.messages, message, _key):
         return False
     _bound(orders, window)
+    orders.changed()
     return True
 
 

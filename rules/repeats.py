@@ -19,10 +19,10 @@ from rules.times import MINUTE_MS
 AHEAD_MAX_MS = 5 * MINUTE_MS  # how much a timestamp may be ahead of the record's Kafka time
 
 T = TypeVar("T")
-Key = tuple[int, int] | tuple[int, str]
+Id = TypeVar("Id", int, str, tuple[str, int])
 
 
-def insert(known: list[T], one: T, key: Callable[[T], Key]) -> bool:
+def insert(known: list[T], one: T, key: Callable[[T], tuple[int, Id]]) -> bool:
     """Put a message in its place by its key, (time, id); whether it was new, or earlier than it was known."""
     place = time, ident = key(one)
     if not known or key(known[-1])[0] < time - AHEAD_MAX_MS:
@@ -47,9 +47,9 @@ def insert(known: list[T], one: T, key: Callable[[T], Key]) -> bool:
     return True
 
 
-def merged(entries: Iterable[T], key: Callable[[T], Key]) -> list[T]:
+def merged(entries: Iterable[T], key: Callable[[T], tuple[int, Id]]) -> list[T]:
     """Ascending, each message once."""
-    first: dict[int | str, T] = {}
+    first: dict[Id, T] = {}
     for entry in sorted(entries, key=key):
         first.setdefault(key(entry)[1], entry)
     return list(first.values())

@@ -54,9 +54,9 @@ def latest_start(entries: Sequence[Entry], steps: int) -> int:
     return max((reached[-1] for reached in starts.values()), default=0)
 
 
-def _key(entry: Entry) -> tuple[int, str]:
+def _key(entry: Entry) -> tuple[int, tuple[str, int]]:
     """A message that shares several values is several entries."""
-    return entry[0], f"{entry[1]}\0{entry[3]}"
+    return entry[0], (entry[1], entry[3])
 
 
 def _bound(kept: list[Entry], window: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from rules.orders import Order, standing
+from rules.orders import Order
 from rules.profile import Profile
 from rules.reasons import Reason
 from rules.times import format_instant
@@ -21,25 +21,23 @@ class Subject:
     ``since``: by place of a segment, when it was entered, for those that the customer is in.
     """
 
-    __slots__ = ("_standing", "id", "profile", "since")
+    __slots__ = ("id", "profile", "since")
 
     def __init__(self, customer_id: str, profile: Profile, since: Mapping[int, int]) -> None:
         self.id = customer_id
         self.profile = profile
         self.since = since
-        self._standing: list[Order] | None = None
 
     @property
     def standing(self) -> list[Order]:
-        """The orders that stand, by completion; formed once, as many conditions look at them."""
-        if self._standing is None:
-            kept = self.profile.orders
-            self._standing = [] if kept is None else list(standing(kept.messages))
-        return self._standing
+        """The orders that stand, by completion."""
+        kept = self.profile.orders
+        return [] if kept is None else kept.standing
 
     def completions(self, view: int) -> list[int]:
         """When each order of a view that stands was completed, ascending."""
-        return [order.completion.time for order in self.standing if order.completion.views >> view & 1]
+        kept = self.profile.orders
+        return [] if kept is None else kept.completions(view)
 
 
 class Condition(Protocol):
