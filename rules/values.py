@@ -117,9 +117,14 @@ def _key(value: Json) -> list[str]:
         return ["\0true" if value else "\0false"]
     if isinstance(value, Real):
         micro = number(value)
-        return [value if micro is None else format(Decimal(micro).scaleb(-6).normalize(), "f")]
+        return [] if micro is None else [number_key(micro)]
     told = text(value)
     return [] if told is None else [told]
+
+
+def number_key(micro: int) -> str:
+    """The key of a number: its digits, so that 7 and 7.0 are one."""
+    return format(Decimal(micro).scaleb(-6).normalize(), "f")
 
 
 def shown(value: Json) -> str | None:

@@ -1,6 +1,8 @@
 """The conditions as the contract has them, each decided from all that is known of a customer at a moment.
 
 Its one rule: a condition reads the history and nothing else; `in_segment` reads what this decision has so far.
+
+Long because the language stands here as a whole, side by side.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence

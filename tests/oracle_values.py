@@ -113,13 +113,15 @@ def scalars(value: object) -> set[Hashable]:
 
 
 def scalar(value: object) -> Hashable:
-    """Texts and integers by their characters, other numbers by their size, and the two booleans."""
+    """Texts and whole numbers by their characters, other numbers by their size, and the two booleans."""
     if isinstance(value, bool):
         return "boolean", value
     characters = text(present(value))
     if characters is not None:
         return "text", characters
     size = number(value)
+    if size is not None and size % MILLION == 0:
+        return "text", str(size // MILLION)
     return None if size is None else ("number", size)
 
 

@@ -191,23 +191,6 @@ class Patient(oracle.Run):
         super().decide(late)
 
 
-DECIDE = oracle.decide
-
-
-def held_anew(history: History, now: int, *rest: object) -> oracle.Standing:
-    """Held since the condition held last, not since the segment was entered."""
-    found = DECIDE(history, now, *rest)  # type: ignore[arg-type]
-    rules = rest[0]
-    assert isinstance(rules, oracle.Rules)
-    members = frozenset(found)
-    return {
-        key: now
-        if oracle_conditions.holds(rules.conditions[key], history._replace(now=now, members=members))
-        else since
-        for key, since in found.items()
-    }
-
-
 def no_last_band(key: str, segment: Json) -> dict[str, Json]:
     """Nobody gets there."""
     found = BANDS(key, segment)
@@ -323,7 +306,6 @@ BROKEN: list[tuple[str, str, object]] = [
     ("changes by key alone", "in_dependency_order", lambda conditions: dict(sorted(conditions.items()))),
     ("nothing is held", "holds_of", without_a_hold),
     ("an order holds as well", "Run", Patient),
-    ("held since it held last", "decide", held_anew),
     ("no end of a hold is due", "Run", type("Deaf", (oracle.Run,), {"end_holds": lambda *_: None})),
     ("the highest band is missing", "band_segments", no_last_band),
     ("bands are closed", "band_segments", closed_bands),

@@ -12,9 +12,10 @@ from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
 from rules.conditions.counts import Count
 from rules.extremes import staircase
 from rules.predicates import NumberTest, Where
+from rules.profile import hashed_id
 from rules.reasons import Observed, Reason
 from rules.times import format_duration
-from rules.values import MICRO, shown_number
+from rules.values import MICRO, number_key, shown_number
 
 Aggregate = Literal["sum", "avg", "min", "max", "distinct"]
 
@@ -145,5 +146,6 @@ class Total(msgspec.Struct, frozen=True):
     def _newest_times(self, who: Subject) -> list[int]:
         newest = {} if self.slot is None else dict(who.profile.distincts[self.slot])
         for time, value in self._of_orders(who):
-            newest[value] = max(time, newest.get(value, 0))
+            key = hashed_id(number_key(value)) if self.place == orders.TOTAL else value
+            newest[key] = max(time, newest.get(key, 0))
         return sorted(newest.values())

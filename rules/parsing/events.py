@@ -50,7 +50,7 @@ def _kept_total(
     reading = Reading(path_of(form.of), form.agg == "distinct")
     view = scope.facts.want_orders(picked, form.within) if of_orders else None
     place = TOTAL
-    if of_orders and (form.of != "total" or reading.distinct):
+    if of_orders and form.of != "total":
         place = scope.facts.want_of_orders(reading)
     slot = None
     if others and form.agg in ("sum", "avg"):
