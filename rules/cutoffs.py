@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 BARS = 12
 CELLS_MAX = 400  # natural breaks look at so many quantiles at most: their cost is the square of it
-_DIGITS = 2
+_DIGITS = (2, 3, 4, 6, 9, 15)
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -95,21 +95,31 @@ def _breaks(cells: Floats, weights: Floats, bands: int) -> list[int]:
 
 
 def _written(cuts: Floats, found: Floats) -> list[float]:
-    """Rounded, each above the least value and with somebody in every band."""
+    """Rounded to as few digits as tell them apart, each above the least value and with somebody in every band."""
+    best: list[float] = []
+    for digits in _DIGITS:
+        kept = _kept([_rounded(cut, digits) for cut in cast("list[float]", cuts.tolist())], found)
+        if len(kept) == len(cuts):
+            return kept
+        best = max(best, kept, key=len)
+    return best
+
+
+def _kept(cuts: list[float], found: Floats) -> list[float]:
     kept: list[float] = []
     edge = float(found[0])
-    for cut in cast("list[float]", cuts.tolist()):
-        written = _rounded(cut)
-        below = int(np.searchsorted(found, written))
+    for cut in cuts:
+        below = int(np.searchsorted(found, cut))
         since = int(np.searchsorted(found, edge))
-        if below > since and below < len(found) and written > edge:
-            kept.append(written)
-            edge = written
+        if below > since and below < len(found) and cut > edge:
+            kept.append(cut)
+            edge = cut
     return kept
 
 
-def _rounded(value: float) -> float:
+def _rounded(value: float, digits: int) -> float:
+    """To so many digits, and not beyond the sixth after the point, which is as far as a rule can write."""
     if value == 0:
         return 0.0
-    digits = _DIGITS - 1 - int(np.floor(np.log10(abs(value))))
-    return round(value, digits)
+    places = digits - 1 - int(np.floor(np.log10(abs(value))))
+    return round(value, min(places, 6))

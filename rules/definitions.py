@@ -62,12 +62,14 @@ class Segment(msgspec.Struct, frozen=True):
 class Definitions(msgspec.Struct, frozen=True):
     """A checked file: its segments in the order in which they are decided, the facts that they need.
 
-    That order is by depth of `in_segment`, then by key. ``fingerprint`` is of the whole file.
+    That order is by depth of `in_segment`, then by key. ``families``: by the key of bands, theirs.
+    ``fingerprint`` is of the whole file.
     """
 
     segments: tuple[Segment, ...]
     facts: Facts
     currency: str | None
+    families: Mapping[str, tuple[str, ...]]
     fingerprint: str
 
 
@@ -86,7 +88,8 @@ def parse(text: str, file: str) -> Definitions:
 def build(document: object, file: str) -> Definitions:
     """The definitions of a document already read; as `parse`."""
     problems = Problems()
-    currency, nodes = _spelled_out(document, problems)
+    families: dict[str, tuple[str, ...]] = {}
+    currency, nodes = _spelled_out(document, problems, families)
     first = _segments(nodes, Scope(problems, currency, _places(nodes), Facts(), set()))
     order = _order({segment.key: segment.named for segment in first}, problems) if not problems.lines else []
     if problems.lines:
@@ -104,7 +107,7 @@ def build(document: object, file: str) -> Definitions:
         for segment in segments
     )  # fmt: skip
     whole = _digest({"stored": STORED_FORMAT, "segments": {segment.key: segment.fingerprint for segment in marked}})
-    return Definitions(marked, scope.facts, currency, whole)
+    return Definitions(marked, scope.facts, currency, families, whole)
 
 
 def built_in(name: str = LIBRARY) -> Definitions:
@@ -119,7 +122,9 @@ def _packaged(name: str) -> str:
 # --- the file around the conditions
 
 
-def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Nodes]:
+def _spelled_out(
+    document: object, problems: Problems, families: dict[str, tuple[str, ...]]
+) -> tuple[str | None, Nodes]:
     """The currency and the segments, short forms spelled out."""
     if not isinstance(document, Mapping):
         problems.note("", "expected a mapping with version: 1 and segments")
@@ -141,8 +146,8 @@ def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Node
         problems.note("segments", "expected at least one, such as repeat_buyer: {title: …, when: {…}}")
         return currency, {}
     scope = Scope(problems, currency, {}, Facts(), set())
-    nodes = with_bands(nodes, scope)
-    of_library = with_bands(_nodes(library), scope)
+    nodes = with_bands(nodes, scope, families)
+    of_library = with_bands(_nodes(library), scope, families)
     taken = with_library(nodes, document.get("library"), of_library, problems)
     if not taken and not problems.lines:
         problems.note("segments", "nothing is left; expected at least one")

@@ -79,7 +79,7 @@ def _most_bytes(fact: Fact) -> int:
 
 def _durations(form: object) -> list[int]:
     if isinstance(form, Mapping):
-        found = [form[key] for key in ("within", "gap", "idle_for", "until") if form.get(key)]
+        found = [form[key] for key in ("within", "idle_for", "until") if form.get(key)]
         found += [parse_duration(told) for told in _form(form.get("ago", {})).values()]
         own = [ms for ms in found if isinstance(ms, int)]
         return own + [ms for value in form.values() for ms in _durations(value)]

@@ -37,14 +37,16 @@ def with_library(nodes: Mapping[object, object], wish: object, library: Nodes, p
     return {key: node for key, node in library.items() if key in taken} | dict(nodes)
 
 
-def with_bands(nodes: Mapping[object, object], scope: Scope) -> Nodes:
-    """Each segment that has ``bands`` becomes one per band: ``<key>_<name>``."""
+def with_bands(nodes: Mapping[object, object], scope: Scope, families: dict[str, tuple[str, ...]]) -> Nodes:
+    """Each segment that has ``bands`` becomes one per band: ``<key>_<name>``; ``families`` notes them by key."""
     spelled: Nodes = {}
     for key, node in nodes.items():
         if not isinstance(node, dict) or "bands" not in node:
             spelled[key] = node
             continue
-        for name, band in _bands(f"segments.{key}", node, scope).items():
+        bands = _bands(f"segments.{key}", node, scope)
+        families[str(key)] = tuple(f"{key}_{name}" for name in bands)
+        for name, band in bands.items():
             band_key = f"{key}_{name}"
             if band_key in nodes:
                 scope.problems.note(f"segments.{key}.bands.from.{name}", f"there is a segment {band_key} already")

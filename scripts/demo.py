@@ -23,12 +23,12 @@ from rich.table import Table
 
 import local
 import rees46
-from rules.definitions import built_in
 from rules.engine import Engine
 from rules.times import DAY_MS, format_instant, parse_instant
 from streams import topics
 from streams.commands.publish import Publisher
 from streams.commands.tail import line
+from streams.definitions_file import load
 from streams.replay import Replay, read
 from streams.segmenter import CHANGES, DEAD_LETTERS
 from streams.settings import Settings
@@ -38,6 +38,7 @@ from workers import Worker
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data" / "rees46-2019-10-01.csv.gz"
 DEFINITIONS = ROOT / "rules" / "demo.yaml"
+TRUE_WINDOWS = ROOT / "scripts" / "four.yaml"
 LIVE_MS = 60_000
 SHOWN_OF_HISTORY = 12
 LAST_CHANGES_S = 4.0
@@ -150,11 +151,11 @@ def send_live(publisher: Publisher, waiting: Sequence[dict[str, Any]]) -> None:
 
 
 def year_later(original: Sequence[dict[str, Any]]) -> Table:
-    """The same events under the true windows, replayed to a year after them."""
+    """The same events and segments under the library's windows, replayed to a year after them."""
     lines = [json.dumps(event).encode() for event in original]
-    replay = Replay(Engine(built_in())).run(read(lines, print), time_of(original[-1]) + 365 * DAY_MS)
+    replay = Replay(Engine(load(TRUE_WINDOWS))).run(read(lines, print), time_of(original[-1]) + 365 * DAY_MS)
     counts = Counter((change.segment, str(change.kind)) for change in replay)
-    return table("the same night under the true windows, replayed to a year later", counts)
+    return table("the same four under their true windows (scripts/four.yaml), replayed to a year later", counts)
 
 
 def table(title: str, counts: Counter[tuple[str, str]]) -> Table:
@@ -237,7 +238,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="show every change of the history too")
     parser.add_argument("--docker", action="store_true", help="Kafka and Redis from docker-compose.yml")
     arguments = parser.parse_args()
-    say("[bold]rules/demo.yaml: the four built-in segments with short windows[/], as the data covers three hours")
+    say("[bold]rules/demo.yaml: four segments of the library with short windows[/], as the data covers three hours")
     say("idle 5m, until 20m · gap 5m, returning 15m · recently 10m · repeat 15m")
     try:
         with compose(arguments.keep) if arguments.docker else embedded() as parts:

@@ -19,6 +19,8 @@ import rees46
 from tests.oracle import OracleChange, milliseconds
 
 DATA = Path(__file__).parent.parent / "data" / "rees46-2019-10-01.csv.gz"
+# The four segments of the contract: those of oracle.BUILT_IN, whatever else the library has.
+FOUR = Path(__file__).parent.parent / "scripts" / "four.yaml"
 PARTITIONS = 4
 # Topics by event name, from the contract; the history has no other names.
 TOPICS = {"Product Viewed": "visits", "Product Added": "carts", "Order Completed": "purchases"}

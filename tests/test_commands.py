@@ -7,72 +7,42 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 import shlex
 import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import yaml
-from aiokafka.partitioner import murmur2
-from kafka import KafkaConsumer, TopicPartition
 
 from local import Redis, Tansu
-from tests import live, oracle
+from tests import library_stories, live, oracle
+from tests.commands import (
+    NOW,
+    Done,
+    assert_one_line,
+    assert_stopped,
+    command,
+    environment,
+    event,
+    line,
+    lines,
+    moved_to_now,
+    on_tansu,
+    partition_of,
+    read,
+    segmenter,
+)
 from tests.oracle import OracleChange, milliseconds
 from workers import Worker
 
 DEMO = Path(__file__).parent.parent / "rules" / "demo.yaml"
-COMMANDS = ("worker", "topics", "publish", "replay", "check", "explain", "tail")
+COMMANDS = ("worker", "topics", "publish", "replay", "check", "distribution", "explain", "tail")
 DAY_MS = 86_400_000
-NOW = datetime.now(UTC).replace(microsecond=0)
 NOBODY = "127.0.0.1:1"  # a privileged port on which nothing listens
-
-
-class Done(NamedTuple):
-    """How a run of the command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "streams", *arguments]
-
-
-def environment(settings: Mapping[str, object]) -> dict[str, str]:
-    """The environment with these settings of ours and no others."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
-    return kept | {f"SEGMENTER_{name.upper()}": str(value) for name, value in settings.items()}
-
-
-def segmenter(*arguments: str, stdin: bytes = b"", timeout_s: float = 60, **settings: object) -> Done:
-    """Run the command to its end."""
-    done = subprocess.run(
-        command(*arguments),
-        input=stdin, env=environment(settings), capture_output=True, timeout=timeout_s, check=False,
-    )  # fmt: skip
-    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
-def assert_one_line(err: str) -> None:
-    assert err.count("\n") == 1, err
-
-
-def assert_stopped(done: Done, *words: str) -> None:
-    """Exit 75, nothing on stdout, and one sentence with these words on stderr."""
-    assert (done.code, done.out) == (75, ""), done
-    assert_one_line(done.err)
-    assert done.err.startswith("segmenter stopped: ")
-    for word in words:
-        assert word in done.err
 
 
 # --- wrong arguments and settings --------------------------------------------------------------
@@ -148,7 +118,7 @@ def test_help_names_every_command() -> None:
     """Help is a result: stdout, exit 0."""
     done = segmenter("--help")
     assert (done.code, done.err) == (0, "")
-    assert [name for name in COMMANDS if f"\n    {name} " not in done.out] == []
+    assert [name for name in COMMANDS if not re.search(f"\n    {name}[ \n]", done.out)] == []
 
 
 # --- check -------------------------------------------------------------------------------------
@@ -164,17 +134,18 @@ segments:
 
 def test_check_of_a_right_file() -> None:
     """Exit 0; each segment with its title and fingerprint, as the default and by name."""
-    built_in, named = segmenter("check"), segmenter("check", str(DEMO))
-    assert (built_in.code, built_in.err) == (named.code, named.err) == (0, "")
-    for done in (built_in, named):
+    library = library_stories.library()["segments"]
+    titles = {story.segment: library.get(story.segment, {}).get("title") for story in library_stories.stories()}
+    for name in ("low", "medium", "high"):
+        titles[f"customer_value_{name}"] = f"Customer value: {name}"
+    four = {key: titles[key] for key in oracle.conditions_of(oracle.BUILT_IN)}
+    for arguments, wanted in (("check", titles), (f"check {DEMO}", four), (f"check {live.FOUR}", four)):
+        done = segmenter(*arguments.split())
+        assert (done.code, done.err) == (0, "")
         listed = re.findall(r"^  (\w+)  (\S.*)  \([0-9a-f]{12}\)$", done.out, re.MULTILINE)
-        assert dict(listed) == {
-            "abandoned_cart": "Abandoned cart",
-            "recently_purchased": "Recently purchased",
-            "repeat_buyer": "Repeat buyer",
-            "returning_visitor": "Returning visitor",
-        }
-    assert named.out.startswith(str(DEMO))
+        assert dict(listed) == wanted
+        assert [key for key, _ in listed] == sorted(wanted)
+        assert done.out.startswith(arguments.partition(" ")[2] or "rules/segments.yaml (built in)")
 
 
 @pytest.fixture
@@ -230,22 +201,6 @@ def test_a_missing_file_is_named(arguments: str, tmp_path: Path) -> None:
 # --- replay ------------------------------------------------------------------------------------
 
 
-def event(customer: str, number: int, name: str, after_m: float, /, **properties: object) -> dict[str, Any]:
-    """What happened ``after_m`` minutes after the 1st of March; later tests move it."""
-    time_of_it = datetime(2026, 3, 1, 10, tzinfo=UTC) + timedelta(minutes=after_m)
-    told: dict[str, Any] = {"type": "page"} if name == "page" else {"type": "track", "event": name}
-    identity = {"messageId": f"{customer}-{number}", "userId": customer}
-    return {**told, **identity, "timestamp": time_of_it.isoformat(), "properties": properties}
-
-
-def line(what: Mapping[str, Any]) -> bytes:
-    return json.dumps(what, ensure_ascii=False).encode()
-
-
-def lines(*events: Mapping[str, Any]) -> bytes:
-    return b"".join(line(one) + b"\n" for one in events)
-
-
 CART = event("u1", 1, "Product Added", 0, product_id="p1")
 PAGE = event("u1", 2, "page", 40)
 ORDER = event("u1", 3, "Order Completed", 50, order_id="o1", total=20)
@@ -256,6 +211,11 @@ def told(done: Done) -> list[tuple[str, str, str]]:
     """What a replay said, without the seconds."""
     found = [json.loads(text) for text in done.out.splitlines()]
     return [(one["change"], one["segment"], one["occurred_at"][11:16]) for one in found]
+
+
+def replayed(*arguments: str, stdin: bytes = b"") -> Done:
+    """A replay under the four segments of the contract."""
+    return segmenter("replay", *arguments, stdin=stdin, definitions=live.FOUR)
 
 
 STORY_TOLD = [
@@ -271,11 +231,11 @@ def test_replay_of_a_file_of_standard_input_and_of_gzip(tmp_path: Path) -> None:
     plain, packed = tmp_path / "events.jsonl", tmp_path / "events.jsonl.gz"
     plain.write_bytes(STORY)
     packed.write_bytes(gzip.compress(STORY))
-    file = segmenter("replay", str(plain))
+    file = replayed(str(plain))
     assert (file.code, file.err) == (0, "")
     assert told(file) == STORY_TOLD
-    assert segmenter("replay", "-", stdin=STORY) == file
-    assert segmenter("replay", str(packed)) == file
+    assert replayed("-", stdin=STORY) == file
+    assert replayed(str(packed)) == file
 
 
 @pytest.mark.parametrize("content", [gzip.compress(STORY)[:-9], STORY], ids=["cut short", "not packed"])
@@ -283,7 +243,7 @@ def test_replay_of_a_broken_gzip(content: bytes, tmp_path: Path) -> None:
     """Exit 1 and a line that says so, not a traceback."""
     path = tmp_path / "events.jsonl.gz"
     path.write_bytes(content)
-    done = segmenter("replay", str(path))
+    done = replayed(str(path))
     assert done.code == 1
     assert_one_line(done.err)
     assert done.err.startswith("segmenter")
@@ -301,7 +261,7 @@ def test_replay_of_a_broken_gzip(content: bytes, tmp_path: Path) -> None:
 )
 def test_replay_until(until: str, changes: int) -> None:
     """Due times fire up to and including it, events after it are not read; any offset."""
-    done = segmenter("replay", "-", "--until", until, stdin=STORY)
+    done = replayed("-", "--until", until, stdin=STORY)
     assert (done.code, done.err) == (0, "")
     later = [("exited", "returning_visitor", "10:00"), ("exited", "recently_purchased", "10:50")]
     assert told(done) == [*STORY_TOLD, *later][:changes]
@@ -316,13 +276,16 @@ def test_replay_with_other_definitions(tmp_path: Path) -> None:
     named = segmenter("replay", "-", "--definitions", str(quick), stdin=STORY, definitions=slow)
     assert told(named) == [("entered", "quiet", "10:05"), ("exited", "quiet", "10:50")]
     assert told(segmenter("replay", "-", stdin=STORY, definitions=slow))[0] == ("entered", "quiet", "10:45")
+    library = told(segmenter("replay", "-", stdin=STORY))
+    assert ("entered", "abandoned_cart", "10:30") in library
+    assert ("entered", "new_customer", "10:50") in library
 
 
 def test_replay_names_dead_letters_by_line(tmp_path: Path) -> None:
     """Their lines, blank ones counted, and reasons on stderr; the rest is decided; exit 1."""
     bad = {**PAGE, "messageId": ""}
     content = b"\n".join([line(CART), b"", b"{", line(PAGE), line(bad), b"[]", line(ORDER)])
-    done = segmenter("replay", "-", stdin=content)
+    done = replayed("-", stdin=content)
     assert done.code == 1
     assert told(done) == STORY_TOLD
     assert re.findall(r"^line (\d+): (\w+): (.*)$", done.err, re.MULTILINE) == [
@@ -341,7 +304,7 @@ def keys(value: object) -> set[str]:
 
 def test_replay_says_nothing_of_when_and_where() -> None:
     """Two runs give the same bytes, ids included, and no field that only a live change can have."""
-    first, second = (segmenter("replay", "-", stdin=STORY) for _ in range(2))
+    first, second = (replayed("-", stdin=STORY) for _ in range(2))
     assert first == second
     found = [json.loads(text) for text in first.out.splitlines()]
     assert not {"emitted_at", "topic", "partition", "offset"} & keys(found)
@@ -368,15 +331,15 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str,
     return path, events
 
 
-@pytest.mark.parametrize(("definitions", "days"), [("built in", None), ("built in", 365), ("demo", 365)])
+@pytest.mark.parametrize(("definitions", "days"), [(live.FOUR, None), (live.FOUR, 365), (DEMO, 365)])
 def test_replay_of_the_real_data_agrees_with_the_oracle(
-    definitions: str, days: int | None, real: tuple[Path, list[dict[str, Any]]]
+    definitions: Path, days: int | None, real: tuple[Path, list[dict[str, Any]]]
 ) -> None:
     """Customer by customer the same changes in the same order: at the last event, and a year later."""
     path, events = real
-    rules = oracle.BUILT_IN if definitions == "built in" else yaml.safe_load(DEMO.read_text())
+    rules = oracle.BUILT_IN if definitions == live.FOUR else yaml.safe_load(DEMO.read_text())
     until = None if days is None else oracle.latest(events) + days * DAY_MS
-    arguments = [] if definitions == "built in" else ["--definitions", str(DEMO)]
+    arguments = ["--definitions", str(definitions)]
     if until is not None:
         arguments += ["--until", datetime.fromtimestamp(until / 1000, UTC).isoformat()]
     done = segmenter("replay", str(path), *arguments)
@@ -393,12 +356,6 @@ def test_replay_of_the_real_data_agrees_with_the_oracle(
 # --- topics and publish ------------------------------------------------------------------------
 
 NAMES = ("carts", "dead-letters", "profiles", "purchases", "segment-changes", "visits")
-
-
-def on_tansu(tansu: Tansu, prefix: str, **more: object) -> dict[str, Any]:
-    """Settings with topics of one's own."""
-    own = {"topic_prefix": prefix, "partitions": live.PARTITIONS}
-    return {"brokers": tansu.address, "broker": "tansu", **own, **more}
 
 
 def test_topics_are_created_once(tansu: Tansu) -> None:
@@ -456,37 +413,11 @@ def test_publish_sends_each_event_to_its_topic(tansu: Tansu, tmp_path: Path) -> 
         assert record.partition == partition_of(record.key)
 
 
-def partition_of(key: bytes) -> int:
-    """Where Kafka's default partitioner puts it."""
-    return int((murmur2(key) & 0x7FFFFFFF) % live.PARTITIONS)
-
-
-def read(brokers: str, names: Sequence[str], count: int) -> list[Any]:
-    """So many records of these topics, and what may come with the last of them."""
-    consumer: Any = KafkaConsumer(bootstrap_servers=brokers)
-    places = [TopicPartition(name, number) for name in names for number in range(live.PARTITIONS)]
-    consumer.assign(places)
-    consumer.seek_to_beginning(*places)
-    records: list[Any] = []
-    until = time.monotonic() + 10
-    while len(records) < count and time.monotonic() < until:
-        for found in consumer.poll(timeout_ms=200).values():
-            records += found
-    consumer.close()
-    return records
-
-
 # --- from publish to explain -------------------------------------------------------------------
 
 MARYAM = "مریم"  # Persian, as shops there write their customers
 ALI_REZA = "علی\u200cرضا"  # with the joiner that such names are written with
 SHOES, HAT = "کفش ورزشی", "کلاه"
-
-
-def moved_to_now(*events: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The same with the 1st of March at three hours ago."""
-    by = NOW - timedelta(hours=3) - datetime(2026, 3, 1, 10, tzinfo=UTC)
-    return [{**one, "timestamp": (datetime.fromisoformat(one["timestamp"]) + by).isoformat()} for one in events]
 
 
 def a_quiet_cart(customer: str) -> list[dict[str, Any]]:
@@ -501,7 +432,8 @@ def a_quiet_cart(customer: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def shop(tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Settings of a shop in which a worker has decided two quiet carts and one order, and has ended."""
-    settings = on_tansu(tansu, "shop-", redis=redis_server.url, redis_prefix="shop:", group="shop", session_timeout_s=2)
+    own = {"redis_prefix": "shop:", "group": "shop", "session_timeout_s": 2, "definitions": live.FOUR}
+    settings = on_tansu(tansu, "shop-", redis=redis_server.url, **own)
     assert segmenter("topics", "create", **settings).code == 0
     order = moved_to_now(event("u2", 1, "Order Completed", 60, order_id="o1", total="9.99"))
     content = lines(*a_quiet_cart(MARYAM), *a_quiet_cart(ALI_REZA), *order)
@@ -588,7 +520,7 @@ def test_explain_of_somebody_unknown(shop: dict[str, Any]) -> None:
 def test_explain_of_a_state_that_is_not_there(shop: dict[str, Any]) -> None:
     """Another prefix, or other definitions: a sentence with the setting to look at."""
     assert_stopped(segmenter("explain", MARYAM, **{**shop, "redis_prefix": "other:"}), "SEGMENTER_REDIS")
-    assert_stopped(segmenter("explain", MARYAM, **shop, definitions=DEMO), "SEGMENTER_DEFINITIONS")
+    assert_stopped(segmenter("explain", MARYAM, **{**shop, "definitions": DEMO}), "SEGMENTER_DEFINITIONS")
 
 
 @pytest.mark.parametrize("name", ["topics", "publish", "tail", "worker", "explain"])

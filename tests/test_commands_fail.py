@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 from kafka.errors import KafkaTimeoutError
 
-from rules.definitions import built_in
 from rules.engine import Engine
 from streams import cli, topics
 from streams.commands import publish, tail
+from streams.definitions_file import load
 from streams.replay import Replay
 from streams.settings import Settings
 from streams.wire import changes
 from streams.wire.decode import decode_line
+from tests import live
 
 
 def order(number: int) -> bytes:
@@ -125,7 +126,7 @@ def test_kafka_goes_away_while_topics_are_looked_for(
 def test_records_of_others_on_the_topic(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Each is named on stderr and passed by; they do not count."""
     event = decode_line(order(1), int(datetime.now(UTC).timestamp() * 1000))
-    (change,) = Replay(Engine(built_in())).run([event], None)
+    (change,) = Replay(Engine(load(live.FOUR))).run([event], None)
     values = [b"foreign", None, b"{}", b"\xff", b"[1]", changes.encode(changes.of(change, "2026-01-01T00:00:00.000Z"))]
 
     class Consumer:

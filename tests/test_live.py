@@ -42,6 +42,7 @@ def parts(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
             "partitions": live.PARTITIONS,
             "session_timeout_s": 3,
             "broker": request.param,
+            "definitions": live.FOUR,
         }
         topics.create(Settings(**settings))
         yield settings

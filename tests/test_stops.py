@@ -93,6 +93,7 @@ class Shop:
             "topic_prefix": f"{name}-",
             "group": name,
             "redis_prefix": f"{name}:",
+            "definitions": live.FOUR,
             **more,
         }
         self.prefix = f"{name}-"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -52,9 +53,10 @@ def run(settings: Settings, wish: str, events: str | None, bands: int) -> int:
 
 
 def find(definitions: Definitions, wish: str) -> Total | None:
-    """The total that a segment, or the first of its bands, asks about."""
+    """The total that a segment asks about, or bands do; of a total in braces, that one."""
+    keys = definitions.families.get(wish, (wish,))
     for segment in definitions.segments:
-        if wish == segment.key or segment.key.startswith(f"{wish}_") or wish.startswith("{"):
+        if segment.key in keys or wish.startswith("{"):
             total = next(_totals(segment.when), None)
             if total is not None:
                 return total
@@ -84,9 +86,16 @@ def lines(values: list[float], bands: int) -> list[str]:
 
 def _from(least: float, cuts: list[float]) -> str:
     """The cut-offs as ``bands`` takes them."""
-    first = 0.01 if least > 0 else round(least - 0.5)
+    first = min(0.01, least) if least > 0 else math.floor(least)
     names = _NAMES if len(cuts) < len(_NAMES) else [f"band_{at}" for at in range(len(cuts) + 1)]
-    return "from: {" + ", ".join(f"{name}: {low:g}" for name, low in zip(names, [first, *cuts], strict=False)) + "}"
+    told = (f"{name}: {_plain(low)}" for name, low in zip(names, [first, *cuts], strict=False))
+    return "from: {" + ", ".join(told) + "}"
+
+
+def _plain(number: float) -> str:
+    """Digits without an exponent, which YAML would take for text."""
+    told = f"{number:.6f}".rstrip("0").rstrip(".")
+    return told if float(told) else "0.000001"
 
 
 def _sizes(values: list[float], cuts: list[float]) -> str:
@@ -127,10 +136,11 @@ def _replayed(definitions: Definitions, total: Total, events: str) -> Iterator[i
 
 
 def _values(known: Iterable[tuple[str, Customer]], total: Total, now: int) -> Iterator[int]:
-    """Who has nothing is no part of a band: 0 and what is unknown are left out."""
+    """Who has nothing to add up or to compare is no part of a band and left out."""
     for customer_id, customer in known:
         value = total.value(Subject(customer_id, customer.profile, customer.since), max(now, customer.instant))
-        if value:
+        nothing = total.agg in ("sum", "distinct") and value == 0
+        if value is not None and not nothing:
             yield value
 
 
