@@ -94,9 +94,21 @@ def change(cart: Cart, line: Line) -> bool:
 
 def price(cart: Cart, product: str, told: tuple[int, str, int]) -> None:
     """An item event's (time, message id, price) of a product; the newest stands."""
-    if told[0] > cart.bought and told[:2] >= cart.prices.get(product, (0, ""))[:2]:
-        cart.prices[product] = told
-        _bound(cart)
+    prices = cart.prices
+    if told[0] <= cart.bought or told[:2] < prices.get(product, (0, ""))[:2]:
+        return
+    prices.pop(product, None)
+    in_order = not prices or (*told[:2], product) > _priced(prices, next(reversed(prices)))
+    prices[product] = told
+    if not in_order:
+        cart.prices = {one: prices[one] for one in sorted(prices, key=lambda one: _priced(prices, one))}
+    _bound(cart)
+
+
+def _priced(prices: dict[str, tuple[int, str, int]], product: str) -> tuple[int, str, str]:
+    """In this order prices are stored, so that equal carts are stored alike."""
+    time, message_id, _ = prices[product]
+    return time, message_id, product
 
 
 def merge(ours: Cart | None, theirs: Cart | None) -> Cart | None:
@@ -137,7 +149,7 @@ def _bound(cart: Cart) -> None:
         del lines[:start]
     prices = cart.prices
     if prices and (len(prices) > PRICES_MAX or min(told[0] for told in prices.values()) < frontier):
-        newest = sorted(prices, key=lambda product: (prices[product][:2], product))[-PRICES_MAX:]
+        newest = sorted(prices, key=lambda product: _priced(prices, product))[-PRICES_MAX:]
         cart.prices = {product: prices[product] for product in newest if prices[product][0] >= frontier}
 
 

@@ -11,6 +11,8 @@ from typing import get_args
 
 import msgspec
 
+from rules.values import Real, read_any
+
 ATTRIBUTES = (
     "device", "channel", "source", "medium", "campaign", "referrer", "country", "city", "locale",
 )  # fmt: skip
@@ -97,8 +99,7 @@ def _read(raw: msgspec.Raw | bytes) -> _Fields:
         return _decoder.decode(raw)
     except msgspec.ValidationError:
         # Something is of another type: what is of the right one is still read.
-        fields = msgspec.json.decode(raw)
-        return msgspec.convert(_only_right(fields, _Fields), _Fields)
+        return msgspec.convert(_only_right(read_any(raw), _Fields), _Fields)
 
 
 def _only_right(given: object, struct: type[msgspec.Struct]) -> dict[str, object]:
@@ -112,7 +113,7 @@ def _only_right(given: object, struct: type[msgspec.Struct]) -> dict[str, object
         value = told.get(field.name)
         if inner is not None:
             right[field.name] = _only_right(value, inner)
-        elif isinstance(value, str):
+        elif isinstance(value, str) and not isinstance(value, Real):
             right[field.name] = value
     return right
 

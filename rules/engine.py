@@ -114,7 +114,7 @@ class Engine:
             if segment.hold and not holds and entered is not None and holds_back:
                 stays_until = entered + segment.hold
                 if now < stays_until:
-                    holds, due = True, min(due or stays_until, stays_until)
+                    holds, due = True, stays_until
             if due:
                 dues[at] = due
             else:

@@ -108,6 +108,8 @@ def slot_of(view: int, place: int) -> int:
 
 def remember(orders: Orders, message: OrderMessage, window: int | None) -> bool:
     """Add a message in place, unless it is known; whether it was new."""
+    if len(orders.messages) >= MESSAGES_MAX and _key(message) < _key(orders.messages[0]):
+        return False  # as old as what was settled: it is taken as counted
     if not repeats.insert(orders.messages, message, _key):
         return False
     _bound(orders, window)
@@ -124,8 +126,9 @@ def merge(ours: Orders, theirs: Orders, window: int | None) -> Orders:
 
 
 def _merge_settled(ours: Settled | None, theirs: Settled | None) -> Settled | None:
-    if ours is None or theirs is None:
-        return ours or theirs
+    if ours is None and theirs is None:
+        return None
+    ours, theirs = ours or Settled(), theirs or Settled()
     merged = Settled(dict(ours.first), {slot: dict(days) for slot, days in ours.days.items()})
     for view, time in theirs.first.items():
         merged.first[view] = min(time, merged.first.get(view, time))

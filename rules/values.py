@@ -6,6 +6,7 @@ everywhere. A dotted name reaches into objects; through a list it gives its memb
 
 from __future__ import annotations
 
+import json
 import re
 from decimal import ROUND_DOWN, Decimal
 from typing import TypeAlias, cast
@@ -34,6 +35,15 @@ class Real(str):
 _objects = msgspec.json.Decoder(dict[str, object] | None, float_hook=Real)
 
 
+def read_any(raw: msgspec.Raw | bytes) -> object:
+    """JSON with numbers of any size, which the faster decoder refuses."""
+    return json.loads(bytes(raw), parse_float=Real, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | Real:
+    return int(digits) if len(digits) <= _CHARS_MAX else Real(digits)
+
+
 class Document:
     """A JSON object of an event, read when it is first asked for."""
 
@@ -47,7 +57,10 @@ class Document:
     def fields(self) -> dict[str, Json]:
         """All of it. Who made this has seen to it that the text can be read."""
         if self._fields is None:
-            self._fields = cast("dict[str, Json]", _objects.decode(self._raw) or {})
+            try:
+                self._fields = cast("dict[str, Json]", _objects.decode(self._raw) or {})
+            except msgspec.ValidationError:
+                self._fields = cast("dict[str, Json]", read_any(self._raw) or {})
         return self._fields
 
     def __eq__(self, other: object) -> bool:

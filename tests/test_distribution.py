@@ -50,7 +50,7 @@ def sizes(values: list[float], cuts: list[float]) -> list[int]:
 @pytest.mark.parametrize("cut", [cutoffs.quantile_cuts, cutoffs.natural_cuts])
 @given(values=VALUES, bands=BANDS)
 def test_bands_hold_somebody_and_ascend(cut: Any, values: list[float], bands: int) -> None:
-    """No more bands than asked for, in the order of their numbers, none of them empty, each number one that a rule can write."""
+    """No more bands than asked for, ascending, none of them empty, each number one that a rule can write."""
     cuts = cut(values, bands)
     assert len(cuts) < bands
     assert all(low < high for low, high in pairwise(cuts))

@@ -3,11 +3,9 @@
 And each bound that a kind of fact states at its head: what counts at it, and what happens beyond it.
 """
 
-import json
-import random
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 from itertools import permutations
-from typing import TypeVar
 
 import msgspec
 import pytest
@@ -16,86 +14,33 @@ from hypothesis import strategies as st
 
 from rules import cart, orders
 from rules.cart import LINES_MAX, Cart
-from rules.definitions import Definitions, build
+from rules.definitions import Definitions
 from rules.events import Event, Item
-from rules.facts import CartFact, OccurrenceFact, OrderFact, Picked, SessionFact
 from rules.orders import MESSAGES_MAX
-from rules.profile import ID_MAX_CHARS, Fact, Profile, short_id
+from rules.profile import ID_MAX_CHARS, Profile, short_id
 from rules.sessions import INTERVALS_MAX
 from rules.values import MICRO
-from streams.wire.decode import decode_line
 from tests import strategies
+from tests.profiles import (
+    ALL_FACTS,
+    T,
+    apply,
+    counted,
+    in_every_order,
+    item,
+    merged,
+    one_customers,
+    order,
+    page,
+    performed,
+    profile_of,
+    stored,
+    wanting,
+)
 from tests.strategies import DAY, HOUR, MINUTE
+from tests.worlds import decoded
 
 SEEDS = range(600)
-T = 1_800_000_000_000  # an instant far from any edge
-
-Found = TypeVar("Found")
-
-
-# Every kind of fact, with windows that the histories cross and some that they do not.
-def performed(event: object, count: int, within: str | None = None) -> dict[str, object]:
-    return {"performed": {"event": event, "count": {"at_least": count}, "within": within}}
-
-
-def counted(gap: str, within: str) -> dict[str, object]:
-    return {"sessions": {"count": {"at_least": 2}, "within": within, "gap": gap}}
-
-
-ALL_FACTS: list[dict[str, object]] = [
-    {"cart": {}},
-    performed("Order Completed", 1, "1d"),
-    performed("page", 1, "1h"),
-    performed("Product Added", 3),
-    performed(["Order Refunded", "page"], 2, "30d"),
-    performed("Signed Up", 2, "10s"),
-    counted("30m", "1d"),
-    counted("10s", "1m"),
-    counted("1d", "30d"),
-]
-
-
-def decoded(sent: Sequence[strategies.Event]) -> list[Event]:
-    return [decode_line(json.dumps(event).encode()) for event in sent]
-
-
-def wanting(*whens: dict[str, object]) -> Definitions:
-    segments = {f"s{at}": {"title": "s", "when": when} for at, when in enumerate(whens)}
-    return build({"version": 1, "segments": segments}, "facts.yaml")
-
-
-def profile_of(definitions: Definitions, events: Iterable[Event]) -> Profile:
-    profile = definitions.facts.empty()
-    facts = definitions.facts.kept()
-    for event in events:
-        for fact, _ in facts:
-            if fact.names is None or event.name in fact.names:
-                fact.apply(profile, event)
-    return profile
-
-
-def merged(definitions: Definitions, ours: Profile, theirs: Profile) -> Profile:
-    """Both are left as they are."""
-    profile = copy(ours)
-    for fact, _ in definitions.facts.kept():
-        fact.merge(profile, copy(theirs))
-    return profile
-
-
-def copy(profile: Profile) -> Profile:
-    return msgspec.msgpack.decode(stored(profile), type=Profile)
-
-
-def stored(profile: Profile) -> bytes:
-    return msgspec.msgpack.encode(profile)
-
-
-def one_customers(seed: int) -> tuple[Definitions, list[Event], random.Random]:
-    """A history read as one customer's, definitions with and without all facts."""
-    rng = random.Random(seed)
-    sent, definitions = strategies.world(rng, size=rng.choice((4, 25, 60)))
-    asked = wanting(*ALL_FACTS) if seed % 2 else build(definitions, "world.yaml")
-    return asked, decoded(sent), rng
 
 
 # --- a function of the set ---------------------------------------------------------------------
@@ -113,16 +58,38 @@ def test_any_order_with_repeats_is_stored_the_same() -> None:
             assert (found, stored(found)) == (expected, stored(expected)), f"seed {seed}"
 
 
+def filled(profile: Profile) -> dict[str, int]:
+    """How many places of each field of a profile hold something."""
+    held = profile.cart or Cart()
+    messages = [] if profile.orders is None else profile.orders.messages
+    parts: dict[str, list[object]] = {
+        "orders with properties": [message for message in messages if any(message.values) and message.views > 1],
+        "lines": [*held.lines[1:]],
+        "prices": list(held.prices),
+        "checkout": [held.checkout],
+    }
+    for name in ("sessions", "firsts", "extremes", "distincts", "steps", "traits", "touches"):
+        parts[name] = list(getattr(profile, name))
+    parts["occurrences"] = [kept.times for kept in profile.occurrences]
+    parts["sums"] = [kept.entries for kept in profile.sums]
+    return {name: sum(map(bool, places)) for name, places in parts.items()}
+
+
 def test_histories_fill_every_fact() -> None:
-    """What is compared is not empty: each kind of fact holds something in many histories."""
-    filled = [0, 0, 0, 0]
+    """What is compared is not empty: each kind of fact holds something in many histories, each slot in some."""
+    found: Counter[str] = Counter()
+    slots: Counter[tuple[str, int]] = Counter()
     for seed in SEEDS[1::2]:
         definitions, events, _ = one_customers(seed)
         profile = profile_of(definitions, events)
-        lines = profile.cart is not None and len(profile.cart.lines) > 1
-        parts = (profile.orders, lines, any(map(len, profile.sessions)), all(map(len, profile.occurrences)))
-        filled = [count + bool(part) for count, part in zip(filled, parts, strict=True)]
-    assert min(filled) > 40, filled
+        found.update(name for name, count in filled(profile).items() if count)
+        for name in ("sessions", "firsts", "sums", "extremes", "distincts", "steps", "traits", "touches"):
+            empty = getattr(definitions.facts.empty(), name)
+            slots.update((name, at) for at, place in enumerate(getattr(profile, name)) if place != empty[at])
+    assert found.keys() == filled(Profile()).keys()
+    assert min(found.values()) > 40, found
+    everything = wanting(*ALL_FACTS).facts.empty()
+    assert len(slots) == sum(len(getattr(everything, name)) for name in {name for name, _ in slots}), slots
 
 
 def test_merge_is_the_profile_of_the_union() -> None:
@@ -166,23 +133,17 @@ def test_merge_commutes_associates_and_is_idempotent() -> None:
         assert merged(definitions, a, definitions.facts.empty()) == a, f"seed {seed}: a+nothing is a"
 
 
-@pytest.mark.parametrize("first", ["empty", "full"])
-def test_merge_leaves_the_other_as_it_was(first: str) -> None:
+@pytest.mark.parametrize("seed", SEEDS[1:60:2])
+def test_merge_leaves_the_other_as_it_was(seed: int) -> None:
     """Neither the merge nor what is applied afterwards shows in the profile that was merged in."""
-    definitions = wanting(*ALL_FACTS)
-    names = ("Order Completed", "page", "Signed Up", "Order Refunded")
-    before = [Event("u", name, T + at, f"m{name}") for at, name in enumerate(names)]
-    before += [Event("u", "Product Added", T + 9, "p", (Item("p1"),))]
-    after = [Event("u", one.name, one.time + DAY, "x" + one.id, one.items) for one in before]
-    theirs = profile_of(definitions, before)
+    definitions, events, rng = one_customers(seed)
+    theirs = profile_of(definitions, events)
     as_it_was = stored(theirs)
-    profile = profile_of(definitions, before[:1] if first == "full" else [])
-    for fact in definitions.facts.kept():
+    profile = profile_of(definitions, rng.sample(events, rng.choice((0, len(events) // 2))))
+    for fact, _ in definitions.facts.kept():
         fact.merge(profile, theirs)
-    for event in after:
-        for fact in definitions.facts.kept():
-            if event.name in fact.names:
-                fact.apply(profile, event)
+    later = [msgspec.structs.replace(event, time=event.time + DAY, id="x" + event.id) for event in events]
+    apply(definitions, profile, later)
     assert stored(theirs) == as_it_was
 
 
@@ -192,48 +153,21 @@ def test_applying_goes_on_after_a_merge() -> None:
         definitions, events, rng = one_customers(seed)
         cut, half = sorted(rng.choices(range(len(events) + 1), k=2))
         parts = profile_of(definitions, events[:cut]), profile_of(definitions, events[cut:half])
-        profile = merged(definitions, *parts)
-        for event in events[half:]:
-            for fact, _ in definitions.facts.kept():
-                if fact.names is None or event.name in fact.names:
-                    fact.apply(profile, event)
+        profile = apply(definitions, merged(definitions, *parts), events[half:])
         assert profile == profile_of(definitions, events), f"seed {seed}"
 
 
-@pytest.mark.parametrize(
-    "fact",
-    [
-        OrderFact(None, (), ()),
-        OrderFact(DAY, (), ()),
-        CartFact(prices=False),
-        SessionFact(0, HOUR, DAY),
-        OccurrenceFact(0, frozenset(), Picked(), DAY, 2),
-    ],
-    ids=lambda fact: type(fact).__name__,
-)
-def test_two_empty_profiles_merge_into_an_empty_one(fact: Fact) -> None:
-    """Two customers of whom nothing of the kind is known are still nobody."""
-    profile = Profile(sessions=[[]], occurrences=[[]])
-    fact.merge(profile, Profile(sessions=[[]], occurrences=[[]]))
-    assert profile == Profile(sessions=[[]], occurrences=[[]])
+def test_two_empty_profiles_merge_into_an_empty_one() -> None:
+    """Two customers of whom nothing of any kind is known are still nobody."""
+    definitions = wanting(*ALL_FACTS)
+    empty = definitions.facts.empty()
+    for fact, _ in definitions.facts.kept():
+        profile = definitions.facts.empty()
+        fact.merge(profile, definitions.facts.empty())
+        assert profile == empty, fact
 
 
 # --- the cart's bounds -------------------------------------------------------------------------
-
-
-def item(at: int, name: str = "Product Added", product: str | None = None, ident: str | None = None) -> Event:
-    items = (Item(product if product is not None else f"p{at}"),)
-    return Event("u", name, T + at, f"m{at:06}" if ident is None else ident, items)
-
-
-def in_every_order(events: Sequence[Event], apply: Callable[[Sequence[Event]], Found]) -> Found:
-    """What comes out in time order; backwards and shuffled it is the same."""
-    found = apply(events)
-    shuffled = list(events)
-    random.Random(len(events)).shuffle(shuffled)
-    assert apply(events[::-1]) == found
-    assert apply(shuffled) == found
-    return found
 
 
 def cart_of(events: Iterable[Event]) -> Cart:
@@ -296,17 +230,13 @@ def test_items_of_one_instant_go_by_message_id() -> None:
 # --- the bounds of orders ----------------------------------------------------------------------
 
 
-def order(at: int, name: str = "Order Completed", ident: str | None = None, amount: int | None = None) -> Event:
-    return Event("u", name, T + at, f"m{name}{at:06}", None, ident or f"o{at}", amount)
-
-
 def orders_of(window: str | None) -> Callable[[Iterable[Event]], list[int]]:
     """When the orders that stand were completed, from T on."""
 
     def standing(events: Iterable[Event]) -> list[int]:
         profile = profile_of(wanting(performed("Order Completed", 1, window)), events)
         assert profile.orders is not None
-        return [time - T for time in orders.completions(profile.orders.messages, 0)]
+        return [one.completion.time - T for one in orders.standing(profile.orders.messages)]
 
     return standing
 
@@ -328,14 +258,31 @@ def test_order_messages_count_for_the_longest_window_and_ninety_days() -> None:
         assert in_every_order(events, orders_of(None)) == []
 
 
+def messages_kept(definitions: Definitions, events: Iterable[Event]) -> int:
+    kept = profile_of(definitions, events).orders
+    return 0 if kept is None else len(kept.messages)
+
+
 def test_the_longest_window_of_all_segments_holds() -> None:
     """Two windows keep what the longer one needs; one segment without a window keeps all."""
     one, two, ever = (performed("Order Completed", 1, within) for within in ("1d", "30d", None))
     old = [order(0), order(100 * DAY)]
-    assert len(profile_of(wanting(one), old).orders) == 1
-    assert len(profile_of(wanting(one, two), old).orders) == 2
-    assert len(profile_of(wanting(one), [order(0), order(500 * DAY)]).orders) == 1
-    assert len(profile_of(wanting(one, ever), [order(0), order(500 * DAY)]).orders) == 2
+    very_old = [order(0), order(500 * DAY)]
+    assert messages_kept(wanting(one), old) == 1
+    assert messages_kept(wanting(one, two), old) == 2
+    assert messages_kept(wanting(one), very_old) == 1
+    assert messages_kept(wanting(one, ever), very_old) == 2
+
+
+@pytest.mark.parametrize("ever", [
+    {"last": {"event": "Order Completed", "ago": {"below": "1d"}}},
+    {"first": {"event": "Order Completed"}},
+    {"total": {"agg": "sum", "of": "total", "event": "Order Completed", "at_least": 1}},
+    {"sequence": {"steps": [{"event": "page"}, {"event": "Order Completed"}]}},
+], ids=lambda when: next(iter(when)))  # fmt: skip
+def test_what_has_no_window_keeps_all_orders(ever: dict[str, object]) -> None:
+    """The first and last order may be of any age, so may one of a total or sequence that is not limited."""
+    assert messages_kept(wanting(performed("Order Completed", 1, "1d"), ever), [order(0), order(500 * DAY)]) == 2
 
 
 @pytest.mark.parametrize("name", ["Order Refunded", "Order Cancelled"])
@@ -359,10 +306,6 @@ def test_an_order_is_its_id_whatever_the_message_ids() -> None:
 
 
 # --- the bounds of sessions --------------------------------------------------------------------
-
-
-def page(at: int) -> Event:
-    return Event("u", "page", T + at, f"m{at}")
 
 
 def intervals_of(gap: str, window: str) -> Callable[[Iterable[Event]], list[tuple[int, int]]]:
@@ -433,7 +376,7 @@ def test_sessions_of_one_gap_share_the_longest_window() -> None:
 def times_of(count: int, within: str | None) -> Callable[[Iterable[Event]], list[int]]:
     def times(events: Iterable[Event]) -> list[int]:
         (found,) = profile_of(wanting(performed("page", count, within)), events).occurrences
-        return [time - T for time, _ in found]
+        return [time - T for time in found.times]
 
     return times
 
@@ -461,9 +404,9 @@ def test_equal_names_share_the_widest_wish(turned: int) -> None:
     """Two segments over the same names keep one list, as many and as long as either asks for."""
     definitions = wanting(*[performed("page", 1, "1d"), performed("page", 4, "1h")][::turned])
     (kept,) = profile_of(definitions, [page(at * HOUR) for at in range(30)]).occurrences
-    assert [(time - T) // HOUR for time, _ in kept] == [25, 26, 27, 28, 29]
+    assert [(time - T) // HOUR for time in kept.times] == [25, 26, 27, 28, 29]
     (kept,) = profile_of(definitions, [page(0), page(2 * HOUR), page(25 * HOUR)]).occurrences
-    assert [(time - T) // HOUR for time, _ in kept] == [2, 25]
+    assert [(time - T) // HOUR for time in kept.times] == [2, 25]
 
 
 # --- ids ---------------------------------------------------------------------------------------

@@ -1,17 +1,13 @@
-"""Every hand-computed story comes out of the product, from the bytes that a shop would send.
-
-A story is put off only while the product refuses its definitions, for just the conditions that the
-story names under `needs`; once they are built it runs by itself.
-"""
+"""Every hand-computed story comes out of the product, from the bytes that a shop would send."""
 
 import json
 from collections import defaultdict
 from pathlib import Path
-from typing import NotRequired, TypedDict, cast
+from typing import TypedDict, cast
 
 import pytest
 
-from rules.definitions import Definitions, DefinitionsError, build, built_in
+from rules.definitions import Definitions, build, built_in
 from rules.engine import Engine
 from rules.standing import Change
 from rules.times import format_instant, parse_instant
@@ -33,7 +29,6 @@ class Story(TypedDict):
     events: list[dict[str, object]]
     until: str | None
     expected: list[Expected]
-    needs: NotRequired[list[str]]
 
 
 STORIES = cast("list[Story]", json.loads(Path(__file__).with_name("stories.json").read_text()))
@@ -46,21 +41,7 @@ def name_of(story: Story) -> str:
 
 
 def definitions_of(story: Story) -> Definitions:
-    """Skips the test while the product refuses them for what the story says that it needs."""
-    if story["definitions"] is None:
-        return built_in()
-    try:
-        return build(story["definitions"], "story.yaml")
-    except DefinitionsError as error:
-        if not all(is_later(problem, story) for problem in error.problems):
-            raise
-        pytest.skip(f"later condition: {', '.join(story['needs'])}")
-
-
-def is_later(problem: str, story: Story) -> bool:
-    """Whether the file is refused for no more than the story says; `currency` is there for `total` alone."""
-    needs = story.get("needs", [])
-    return any(f".{need}:" in problem for need in needs) or (problem.startswith("currency:") and "total" in needs)
+    return built_in() if story["definitions"] is None else build(story["definitions"], "story.yaml")
 
 
 def told(change: Change) -> Expected:

@@ -69,10 +69,8 @@ class OrderFact(msgspec.Struct, frozen=True):
         return orders.remember(profile.orders, message, self.window)
 
     def merge(self, profile: Profile, other: Profile) -> None:
-        if profile.orders is None or other.orders is None:
-            profile.orders = profile.orders or other.orders
-        else:
-            profile.orders = orders.merge(profile.orders, other.orders, self.window)
+        if profile.orders is not None or other.orders is not None:
+            profile.orders = orders.merge(profile.orders or Orders(), other.orders or Orders(), self.window)
 
 
 class CartFact(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ What `decode` accepts is an event in full, so nothing behind it checks again.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -51,6 +52,8 @@ _TYPES = {"page": PAGE, "screen": PAGE, "identify": IDENTIFY, "alias": "alias", 
 _ONE_PRODUCT = frozenset({PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED})
 _WHOLE_CART = frozenset({CART_VIEWED, CHECKOUT_STARTED})
 
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _envelope = msgspec.json.Decoder(Envelope)
 _properties = msgspec.json.Decoder(Properties | None)
 _NO_PROPERTIES = Properties()
@@ -94,8 +97,8 @@ def _fields(value: bytes) -> Envelope:
         # What is skipped is not read as text, so it is checked here (0.05 µs when ASCII).
         if not value.isascii():
             value.decode()
-        if value.count(b"{") + value.count(b"[") > DEPTH_MAX:
-            _check_depth(msgspec.json.decode(value))
+        if value.count(b"{") + value.count(b"[") > DEPTH_MAX and _depth(value) > DEPTH_MAX:
+            raise Rejected("not_json")
         return _envelope.decode(value)
     except msgspec.ValidationError:
         return _loose(value)
@@ -103,19 +106,13 @@ def _fields(value: bytes) -> Envelope:
         raise Rejected("not_json") from None
 
 
-def _check_depth(value: object) -> None:
-    """Raises `RecursionError` for what is nested deeper than `DEPTH_MAX`."""
-    level = [value]
-    for _ in range(DEPTH_MAX + 1):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
-            return
-    raise RecursionError
+def _depth(value: bytes) -> int:
+    """How deep objects and lists stand in one another, by their brackets outside of texts."""
+    deepest = depth = 0
+    for bracket in _TEXTS.sub(b"", value).translate(None, delete=_NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _loose(value: bytes) -> Envelope:
