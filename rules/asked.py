@@ -232,5 +232,8 @@ def _told(name: str, read: Callable[[object], T], value: object) -> T:
 def _only(value: dict[object, object], known: Iterable[str]) -> None:
     known = tuple(known)
     unknown = [str(name) for name in value if name not in known]
+    empty = next((str(name) for name, told in value.items() if told is None), None)
+    if empty is not None:
+        raise Wrong(f".{empty}", "nothing stands here; write a value, or leave the key out")
     if unknown:
         raise ValueError(f"unknown key {', '.join(unknown)}; known here: {', '.join(known)}")

@@ -17,7 +17,7 @@ import msgspec
 
 from rules import yaml_text
 from rules.conditions import Condition
-from rules.expansion import Nodes, with_bands, with_library
+from rules.expansion import Nodes, Spelled, with_bands, with_library
 from rules.forms import SegmentForm
 from rules.parsing import Problems, Scope, Wrong, condition
 from rules.wanted import Facts
@@ -88,8 +88,8 @@ def parse(text: str, file: str) -> Definitions:
 def build(document: object, file: str) -> Definitions:
     """The definitions of a document already read; as `parse`."""
     problems = Problems()
-    families: dict[str, tuple[str, ...]] = {}
-    currency, nodes = _spelled_out(document, problems, families)
+    currency, spelled = _spelled_out(document, problems)
+    nodes = spelled.nodes
     first = _segments(nodes, Scope(problems, currency, _places(nodes), Facts(), set()))
     order = _order({segment.key: segment.named for segment in first}, problems) if not problems.lines else []
     if problems.lines:
@@ -107,7 +107,7 @@ def build(document: object, file: str) -> Definitions:
         for segment in segments
     )  # fmt: skip
     whole = _digest({"stored": STORED_FORMAT, "segments": {segment.key: segment.fingerprint for segment in marked}})
-    return Definitions(marked, scope.facts, currency, families, whole)
+    return Definitions(marked, scope.facts, currency, spelled.families, whole)
 
 
 def built_in(name: str = LIBRARY) -> Definitions:
@@ -122,13 +122,11 @@ def _packaged(name: str) -> str:
 # --- the file around the conditions
 
 
-def _spelled_out(
-    document: object, problems: Problems, families: dict[str, tuple[str, ...]]
-) -> tuple[str | None, Nodes]:
+def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Spelled]:
     """The currency and the segments, short forms spelled out."""
     if not isinstance(document, Mapping):
         problems.note("", "expected a mapping with version: 1 and segments")
-        return None, {}
+        return None, Spelled({}, {})
     for key in document:
         if key not in _TOP:
             problems.note(str(key), f"unknown key; known here: {', '.join(_TOP)}")
@@ -144,16 +142,16 @@ def _spelled_out(
     nodes = document.get("segments", {} if library else None)
     if not isinstance(nodes, Mapping) or (not nodes and not library):
         problems.note("segments", "expected at least one, such as repeat_buyer: {title: …, when: {…}}")
-        return currency, {}
+        return currency, Spelled({}, {})
     scope = Scope(problems, currency, {}, Facts(), set())
-    nodes = with_bands(nodes, scope, families)
-    of_library = with_bands(_nodes(library), scope, families)
-    taken = with_library(nodes, document.get("library"), of_library, problems)
-    if not taken and not problems.lines:
+    taken = with_library(
+        with_bands(nodes, scope), document.get("library"), with_bands(_nodes(library), scope), problems
+    )
+    if not taken.nodes and not problems.lines:
         problems.note("segments", "nothing is left; expected at least one")
-    if len(taken) > SEGMENTS_MAX:
+    if len(taken.nodes) > SEGMENTS_MAX:
         problems.note("segments", f"at most {SEGMENTS_MAX} segments")
-        return currency, {}
+        return currency, Spelled({}, {})
     return currency, taken
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from rules import asked, forms
 from rules.parsing import Problems, Scope, Wrong, condition
 
@@ -15,42 +17,70 @@ Nodes = dict[object, object]
 BANDS_MAX = 20
 
 
-def with_library(nodes: Mapping[object, object], wish: object, library: Nodes, problems: Problems) -> Nodes:
+class Spelled(msgspec.Struct, frozen=True):
+    """Segments without short forms; ``families``: by the key of bands, theirs."""
+
+    nodes: Nodes
+    families: dict[str, tuple[str, ...]]
+
+
+def with_library(own: Spelled, wish: object, library: Spelled, problems: Problems) -> Spelled:
     """The library's segments that a file takes (``library: true``, ``{without: […]}`` or ``{only: […]}``) and its own.
 
-    What the file defines itself stands in place of the library's.
+    What the file defines itself stands in place of the library's; bands in place of bands.
     """
     if wish is None or wish is False:
-        return dict(nodes)
-    taken = set(library)
-    if wish is not True:
-        try:
-            form = problems.fill("library", forms.LibraryForm, wish)
-        except Wrong:
-            return dict(nodes)
-        for name, keys in (("without", form.without), ("only", form.only)):
-            for key in set(keys) - {str(key) for key in library}:
-                problems.note(f"library.{name}", f"there is no {key} in the library")
-        if form.without and form.only:
-            problems.note("library", "without and only say opposite things; keep one")
-        taken = set(form.only) if form.only else taken - set(form.without)
-    return {key: node for key, node in library.items() if key in taken} | dict(nodes)
+        return own
+    taken = set(library.nodes) if wish is True else _taken(wish, library, problems)
+    for key in (*own.families, *own.nodes):
+        taken -= set(library.families.get(str(key), (key,)))
+    nodes = {key: node for key, node in library.nodes.items() if key in taken} | own.nodes
+    for key in sorted(taken, key=str):
+        missing = sorted(_asked_about(nodes[key]) - set(map(str, nodes)))
+        if missing:
+            problems.note("library", f"{key} asks about {', '.join(missing)}: take that too, or leave {key} out")
+            del nodes[key]
+    families = {key: keys for key, keys in library.families.items() if set(keys) <= set(nodes)}
+    return Spelled(nodes, families | own.families)
 
 
-def with_bands(nodes: Mapping[object, object], scope: Scope, families: dict[str, tuple[str, ...]]) -> Nodes:
-    """Each segment that has ``bands`` becomes one per band: ``<key>_<name>``; ``families`` notes them by key."""
-    spelled: Nodes = {}
+def _taken(wish: object, library: Spelled, problems: Problems) -> set[object]:
+    try:
+        form = problems.fill("library", forms.LibraryForm, wish)
+    except Wrong:
+        return set()
+    named: dict[str, set[object]] = {}
+    for name, keys in (("without", form.without), ("only", form.only)):
+        named[name] = {one for key in keys for one in library.families.get(key, (key,))}
+        for key in sorted(named[name] - set(library.nodes), key=str):
+            problems.note(f"library.{name}", f"there is no {key} in the library")
+    if form.without and form.only:
+        problems.note("library", "without and only say opposite things; keep one")
+    return named["only"] & set(library.nodes) if form.only else set(library.nodes) - named["without"]
+
+
+def _asked_about(node: object) -> set[str]:
+    """The segments that are named under ``in_segment`` anywhere in a node."""
+    if isinstance(node, dict):
+        own = {told for key, told in node.items() if key == "in_segment" and isinstance(told, str)}
+        return own.union(*(_asked_about(inner) for inner in node.values()))
+    return set[str]().union(*(_asked_about(inner) for inner in node)) if isinstance(node, list) else set()
+
+
+def with_bands(nodes: Mapping[object, object], scope: Scope) -> Spelled:
+    """Each segment that has ``bands`` becomes one per band: ``<key>_<name>``."""
+    spelled = Spelled({}, {})
     for key, node in nodes.items():
         if not isinstance(node, dict) or "bands" not in node:
-            spelled[key] = node
+            spelled.nodes[key] = node
             continue
         bands = _bands(f"segments.{key}", node, scope)
-        families[str(key)] = tuple(f"{key}_{name}" for name in bands)
+        spelled.families[str(key)] = tuple(f"{key}_{name}" for name in bands)
         for name, band in bands.items():
             band_key = f"{key}_{name}"
-            if band_key in nodes:
+            if band_key in nodes or band_key in spelled.nodes:
                 scope.problems.note(f"segments.{key}.bands.from.{name}", f"there is a segment {band_key} already")
-            spelled[band_key] = band
+            spelled.nodes[band_key] = band
     return spelled
 
 
@@ -60,6 +90,7 @@ def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, obj
         problems.note(path, "bands take the place of when; keep one of them")
         return {}
     try:
+        whole = problems.fill(path, forms.SegmentForm, node)
         form = problems.fill(f"{path}.bands", forms.BandsForm, node["bands"])
     except Wrong:
         return {}
@@ -85,7 +116,7 @@ def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, obj
     return {
         name: {
             **kept,
-            "title": f"{node.get('title')}: {name.replace('_', ' ')}",
+            "title": f"{whole.title}: {name.replace('_', ' ')}",
             "when": {"total": {**form.total, "at_least": low, **high}},
         }
         for (name, low), high in zip(found, highs, strict=True)

@@ -51,6 +51,8 @@ def _gives_way(older: Entry, newer: Entry, greatest: bool) -> bool:
 
 
 def _bound(kept: list[Entry], window: int | None) -> None:
+    if window is None:
+        del kept[1:]  # nothing leaves, so the first is it for ever
     del kept[:-STEPS_MAX]
     if window is not None and kept and kept[0][0] <= (frontier := kept[-1][0] - window):
         del kept[: bisect_left(kept, (frontier + 1,))]

@@ -164,8 +164,8 @@ class SampleForm(_Form):
 
 class SegmentForm(_Form):
     title: str = Field(min_length=1, max_length=TEXT_MAX_CHARS)
-    about: str | None = Field(None, max_length=TEXT_MAX_CHARS)
-    kind: str | None = Field(None, max_length=TEXT_MAX_CHARS)
+    about: str | None = Field(None, min_length=1, max_length=TEXT_MAX_CHARS)
+    kind: str | None = Field(None, min_length=1, max_length=TEXT_MAX_CHARS)
     hold: Duration | None = None
     when: object = None
     bands: object = None
@@ -178,8 +178,8 @@ class BandsForm(_Form):
 
 
 class LibraryForm(_Form):
-    without: list[str] = []
-    only: list[str] = []
+    without: list[str] = Field(default=[], min_length=1)
+    only: list[str] = Field(default=[], min_length=1)
 
 
 CONTEXT_KEYS = (*ATTRIBUTES, "touch")

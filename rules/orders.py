@@ -60,11 +60,11 @@ class Settled(msgspec.Struct, array_like=True, gc=False):
     """What is remembered of orders beyond the bound.
 
     ``first``: when the earliest was completed, by view. ``days``: per view and property, as
-    written by `slot_of`, UTC day to (sum in 10⁻⁶, count).
+    written by `slot_of`, UTC day to (digits of the sum in 10⁻⁶, count).
     """
 
     first: dict[int, int] = {}
-    days: dict[int, dict[int, tuple[int, int]]] = {}
+    days: dict[int, dict[int, tuple[str, int]]] = {}
 
 
 class Orders(msgspec.Struct, array_like=True, dict=True):
@@ -134,7 +134,7 @@ def _merge_settled(ours: Settled | None, theirs: Settled | None) -> Settled | No
         merged.first[view] = min(time, merged.first.get(view, time))
     for slot, days in theirs.days.items():
         for day, (total, count) in days.items():
-            _add(merged, slot, day, total, count)
+            _add(merged, slot, day, int(total), count)
     return merged
 
 
@@ -175,8 +175,8 @@ def _is_repeated(messages: list[OrderMessage], oldest: OrderMessage) -> bool:
 
 def _add(settled: Settled, slot: int, day: int, total: int, count: int) -> None:
     days = settled.days.setdefault(slot, {})
-    known = days.get(day, (0, 0))
-    days[day] = (known[0] + total, known[1] + count)
+    known = days.get(day, ("0", 0))
+    days[day] = (str(int(known[0]) + total), known[1] + count)
 
 
 def value_of(order: Order, place: int) -> tuple[int, ...]:

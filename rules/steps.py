@@ -4,7 +4,8 @@ The one rule: what is kept decides, and the latest start of a complete sequence 
 through it once in (time, message id) order.
 
 Bound: when there are more than 256 entries, those that another of the same step and value follows
-with nothing between them are dropped, as the newer serve as well; then the oldest. Beyond it, a
+with nothing between them are dropped, as the newer serve as well (``thin``; not where orders are
+steps too, as those stand elsewhere and may lie between); then the oldest. Beyond it, a
 sequence whose steps lie more than 256 changes of step apart is not seen, and a late event may
 find its partner gone.
 """
@@ -22,21 +23,21 @@ ENTRIES_MAX = 256
 Entry = tuple[int, str, int, int]
 
 
-def add(kept: list[Entry], entries: Iterable[Entry], window: int | None) -> bool:
+def add(kept: list[Entry], entries: Iterable[Entry], window: int | None, *, thin: bool) -> bool:
     """Add an event's entries in place; whether one was new."""
     new = False
     for entry in entries:
         new = repeats.insert(kept, entry, _key) or new
     if new:
-        _bound(kept, window)
+        _bound(kept, window, thin)
     return new
 
 
-def merge(ours: list[Entry], theirs: list[Entry], window: int | None) -> list[Entry]:
+def merge(ours: list[Entry], theirs: list[Entry], window: int | None, *, thin: bool) -> list[Entry]:
     """What the events of both would have left."""
     merged = repeats.merged((*ours, *theirs), _key)
     if merged:
-        _bound(merged, window)
+        _bound(merged, window, thin)
     return merged
 
 
@@ -59,11 +60,12 @@ def _key(entry: Entry) -> tuple[int, tuple[str, int]]:
     return entry[0], (entry[1], entry[3])
 
 
-def _bound(kept: list[Entry], window: int | None) -> None:
+def _bound(kept: list[Entry], window: int | None, thin: bool) -> None:
     if window is not None and kept[0][0] <= (frontier := kept[-1][0] - window):
         del kept[: bisect_left(kept, (frontier + 1,))]
     if len(kept) > ENTRIES_MAX:
-        kept[:] = _thinned(kept)
+        if thin:
+            kept[:] = _thinned(kept)
         del kept[:-ENTRIES_MAX]
 
 

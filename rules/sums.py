@@ -23,10 +23,13 @@ Entry = tuple[int, int, int]
 
 
 class Sum(msgspec.Struct, array_like=True, gc=False):
-    """``entries``: (time, hashed message id, value in 10⁻⁶), ascending; ``days``: UTC day to (sum, count)."""
+    """``entries``: (time, hashed message id, value in 10⁻⁶), ascending; ``days``: UTC day to (sum, count).
+
+    A sum stands as its digits: added up it may pass 64 bits, which a stored number does not.
+    """
 
     entries: list[Entry] = []
-    days: dict[int, tuple[int, int]] = {}
+    days: dict[int, tuple[str, int]] = {}
 
 
 def add(kept: Sum, entry: Entry, window: int | None) -> bool:
@@ -43,7 +46,7 @@ def merge(ours: Sum, theirs: Sum, window: int | None) -> Sum:
     """What the events of both would have made."""
     merged = Sum(repeats.merged((*ours.entries, *theirs.entries), _key), dict(ours.days))
     for day, (total, count) in theirs.days.items():
-        _add(merged, day, total, count)
+        _add(merged, day, int(total), count)
     if merged.entries:
         _bound(merged, window)
     return merged
@@ -55,9 +58,9 @@ def leaving(kept: Sum) -> list[tuple[int, int, int]]:
     return sorted([*by_day(kept.days), *entries]) if kept.days else entries
 
 
-def by_day(days: dict[int, tuple[int, int]]) -> list[tuple[int, int, int]]:
+def by_day(days: dict[int, tuple[str, int]]) -> list[tuple[int, int, int]]:
     """Day sums as contributions at the end of their day."""
-    return [((day + 1) * DAY_MS, total, count) for day, (total, count) in days.items()]
+    return [((day + 1) * DAY_MS, int(total), count) for day, (total, count) in days.items()]
 
 
 def _key(entry: Entry) -> tuple[int, int]:
@@ -75,5 +78,5 @@ def _bound(kept: Sum, window: int | None) -> None:
 
 
 def _add(kept: Sum, day: int, total: int, count: int) -> None:
-    known = kept.days.get(day, (0, 0))
-    kept.days[day] = (known[0] + total, known[1] + count)
+    known = kept.days.get(day, ("0", 0))
+    kept.days[day] = (str(int(known[0]) + total), known[1] + count)

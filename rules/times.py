@@ -20,6 +20,7 @@ DURATION_MAX_MS = 36_500 * DAY_MS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_FIRST_MS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MS
 _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MS
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d+))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
@@ -70,7 +71,8 @@ def parse_date(text: str | None) -> int | None:
     if text is None:
         return None
     if not _DATE.fullmatch(text):
-        return parse_instant(text)
+        ms = parse_instant(text)
+        return ms if ms is not None and _FIRST_MS <= ms <= _LAST_MS else None
     try:
         return (datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH) // _MS
     except ValueError:

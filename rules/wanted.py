@@ -40,6 +40,13 @@ FactT = TypeVar("FactT", bound=Fact)
 T = TypeVar("T")
 
 
+BITS_MAX = 60  # answers that one stored number holds
+
+
+class TooMany(ValueError):
+    """A file asks for more than can be kept; ``args[0]`` says what, and how many there may be."""
+
+
 class Facts:
     """Collects wishes. ``segment`` is the place of the segment whose conditions are being read."""
 
@@ -54,9 +61,11 @@ class Facts:
         self.baseless |= 1 << self.segment
 
     def want_orders(self, picked: Picked, window: Window) -> int:
-        """These orders; the place of their view."""
+        """These orders; the place of their view. Raises `TooMany`."""
         fact = self._known((OrderFact,), OrderFact(window, (), ()))
         views, view = _with(fact.views, picked)
+        if len(views) > BITS_MAX:
+            raise TooMany(f"a file asks for orders in at most {BITS_MAX} different ways (where, currency)")
         self._facts[OrderFact,] = replace(fact, window=_longer(fact.window, window), views=views)
         return view
 
@@ -64,6 +73,8 @@ class Facts:
         """A property of orders that are wanted; its place as `rules.orders.value_of` takes it."""
         fact = self._known((OrderFact,), OrderFact(0, (), ()))
         readings, place = _with(fact.readings, reading)
+        if len(readings) > BITS_MAX:
+            raise TooMany(f"a file reads at most {BITS_MAX} different properties of orders")
         self._facts[OrderFact,] = replace(fact, readings=readings)
         return TOTAL + 1 + place
 
@@ -110,19 +121,21 @@ class Facts:
         self._facts[key] = replace(fact, window=_longer(fact.window, window))
         return fact.slot
 
-    def want_steps(self, steps: tuple[tuple[Names, Picked], ...], same: Path | None, window: Window) -> int:
+    def want_steps(
+        self, steps: tuple[tuple[Names, Picked], ...], same: Path | None, window: Window, *, thin: bool
+    ) -> int:
         """The events that can be these steps; their slot."""
-        key = (StepFact, steps, same, window)
+        key = (StepFact, steps, same, window, thin)
         names = sorted(frozenset[str]().union(*(step_names for step_names, _ in steps)))
         masks = {
             name: tuple((at, picked) for at, (step_names, picked) in enumerate(steps) if name in step_names)
             for name in names
         }
-        return self._known(key, StepFact(self._count(StepFact), masks, same, window)).slot
+        return self._known(key, StepFact(self._count(StepFact), masks, same, window, thin)).slot
 
     def want_trait(self, path: Path, test: ValueTest) -> tuple[int, int]:
         """A test of a trait; its slot and the bit that answers it."""
-        key = (TraitFact, path[0])
+        key = self._with_room(TraitFact, path[0], (path[1:], test))
         fact = self._known(key, TraitFact(self._count(TraitFact), path[0], (), ()))
         tests, bit = _with(fact.tests, (path[1:], test))
         self._facts[key] = replace(fact, tests=tests)
@@ -130,7 +143,7 @@ class Facts:
 
     def want_date(self, path: Path) -> tuple[int, int]:
         """A trait that is a date; its slot and its place among the dates."""
-        key = (TraitFact, path[0])
+        key = (TraitFact, path[0], 0)
         fact = self._known(key, TraitFact(self._count(TraitFact), path[0], (), ()))
         dates, at = _with(fact.dates, path[1:])
         self._facts[key] = replace(fact, dates=dates)
@@ -138,7 +151,7 @@ class Facts:
 
     def want_touch(self, attribute: str, test: ValueTest, *, first: bool) -> tuple[int, int]:
         """A test of a context's attribute; its slot and the bit that answers it."""
-        key = (TouchFact, attribute, first)
+        key = self._with_room(TouchFact, (attribute, first), test)
         fact = self._known(key, TouchFact(self._count(TouchFact), attribute, first, ()))
         tests, bit = _with(fact.tests, test)
         self._facts[key] = replace(fact, tests=tests)
@@ -167,6 +180,15 @@ class Facts:
         known = self._facts.setdefault(key, new)
         assert isinstance(known, type(new))
         return known
+
+    def _with_room(self, kind: type[TraitFact | TouchFact], of: Hashable, test: object) -> Key:
+        """The key of the fact that answers this test, or has room for one more."""
+        group = 0
+        while True:
+            known = self._facts.get((kind, of, group))
+            if not isinstance(known, TraitFact | TouchFact) or test in known.tests or len(known.tests) < BITS_MAX:
+                return (kind, of, group)
+            group += 1
 
     def _count(self, kind: type[Fact]) -> int:
         return sum(key[0] is kind for key in self._facts)

@@ -7,6 +7,7 @@ stays the text that was written.
 
 from __future__ import annotations
 
+import json
 import re
 
 import yaml
@@ -51,10 +52,15 @@ _Loader.add_implicit_resolver(f"{_TAG}bool", re.compile("^(?:true|True|TRUE|fals
 def read(text: str) -> object:
     """Plain data. Raises `NotYaml`."""
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        document: object = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the file"
         raise NotYaml(f"{where}: not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, RecursionError) as error:
         raise NotYaml(f"not YAML: {str(error).splitlines()[0]}") from None
+    try:
+        json.dumps(document, ensure_ascii=False, default=str, skipkeys=True).encode()
+    except UnicodeEncodeError:
+        raise NotYaml("not YAML: an escape in it is half a character (a surrogate alone)") from None
+    return document

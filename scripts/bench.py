@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from kafka import KafkaConsumer, TopicPartition
 from redis import Redis
 
+import cost
 import local
 import pace
 from generate import records
@@ -170,8 +171,12 @@ def main() -> None:
     parser.add_argument("--profile", choices=["change-heavy", "session-like"], default="change-heavy")
     parser.add_argument("--rate", type=int, default=1_000)
     parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--only", choices=["throughput", "latency"])
+    parser.add_argument("--only", choices=["throughput", "latency", "rules"])
     arguments = parser.parse_args()
+    if arguments.only in (None, "rules"):
+        cost.run()
+    if arguments.only == "rules":
+        return
     missing = local.kafka_available()
     if missing:
         sys.exit(missing)

@@ -58,7 +58,7 @@ def schema() -> Schema:
 
 
 def _library() -> Schema:
-    keys = {"type": "array", "items": {"type": "string", "pattern": _KEY}}
+    keys = {"type": "array", "items": {"type": "string", "pattern": _KEY}, "minItems": 1}
     return _object({"without": keys, "only": keys})
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 
+from pydantic import BaseModel
+
 import rules.conditions
-from rules import cart, describe, extremes, orders, sessions, steps, sums
+from rules import cart, describe, extremes, forms, orders, sessions, steps, sums
 from rules.definitions import Definitions, Segment, built_in
 from rules.facts import DISTINCT_MAX
 from rules.parsing import FORMS, ORDERS_MAX
@@ -29,15 +31,43 @@ _BOUNDS = (
 )  # fmt: skip
 
 
+_FORMS: dict[str, type[BaseModel]] = {
+    "performed": forms.PerformedForm, "total": forms.TotalForm, "last": forms.MomentForm, "first": forms.MomentForm,
+    "sequence": forms.SequenceForm, "cart": forms.CartForm, "sessions": forms.SessionsForm,
+    "calendar": forms.CalendarForm, "sample": forms.SampleForm,
+}  # fmt: skip
+_TESTS = (
+    """A test (in `where`, `trait`, `context`) is a value, or a mapping of these, all of which must be met:
+`in`, `not_in` (lists of values), `at_least`, `at_most`, `above`, `below` (numbers, also as text in the data), `contains`
+(a part of a text, or a member of a list), `exists` (true or false), `matches` (RE2, anywhere). An absent value, null and
+empty text meet only `exists: false`. A trait that is a date takes `age` (whole years, or durations). `count` takes
+`at_least`, `at_most`, `exactly`, or a number; `ago` takes `at_least` and `at_most` as durations. A dotted name reaches
+into objects, through a list to its members' values.
+
+A segment has """
+    + ", ".join(f"`{name}`" for name in forms.SegmentForm.model_fields)
+    + """. With `hold` a customer stays at
+least so long, unless they buy. `bands` takes a `total` without a test and `from`, the number at which each band begins.
+A file has `version: 1`, `segments`, `currency` (money is added up in it alone) and `library` (true, `without`, `only`).
+"""
+)
+
+
+def _keys(kind: str) -> str:
+    if kind == "context":
+        return ", ".join(f"`{name}`" for name in forms.CONTEXT_KEYS)
+    return ", ".join(f"`{name}`" for name in _FORMS[kind].model_fields) if kind in _FORMS else ""
+
+
 def conditions() -> str:
     """docs/conditions.md"""
     told = inspect.getdoc(rules.conditions) or ""
     table = "\n".join(line for line in told.splitlines() if line.startswith("|"))
-    forms = "\n".join(f"| `{kind}` | `{form}` |" for kind, form in FORMS.items())
+    table_of_forms = "\n".join(f"| `{kind}` | {_keys(kind)} | `{form}` |" for kind, form in FORMS.items())
     bounds = "\n".join(f"| {what} | {bound} |" for what, bound in _BOUNDS)
     return (
         f"{_HEAD}# Conditions\n\n{table}\n\n"
-        f"## Forms\n\n| condition | form |\n|---|---|\n{forms}\n\n"
+        f"## Forms\n\n| condition | keys | such as |\n|---|---|---|\n{table_of_forms}\n\n{_TESTS}\n"
         f"## Bounds\n\nWhat is kept of a customer, and what happens beyond it:\n\n"
         f"| fact | bound |\n|---|---|\n{bounds}\n"
     )

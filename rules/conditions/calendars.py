@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 import jdatetime
 import msgspec
 
-from rules.conditions.base import Decision, Subject, until
+from rules.conditions.base import NEVER, Decision, Subject, until
 from rules.predicates import Shown
 from rules.reasons import Observed, Reason
+from rules.times import HOUR_MS
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -23,6 +24,8 @@ _LOOK_AHEAD_DAYS = 400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _DAY = timedelta(days=1)
+_LAST = date(9999, 12, 25)  # no time zone is a week off
+_LAST_MS = (datetime(9999, 12, 28, tzinfo=UTC) - _EPOCH) // _MS
 
 MonthDay = tuple[int, int]
 
@@ -36,7 +39,10 @@ class OnDays(msgspec.Struct, frozen=True):
     timezone: str
 
     def decide(self, who: Subject, now: int) -> Decision:  # noqa: ARG002
-        return _answer(self, _local_day(self.timezone, now))
+        holding, due = _answer(self, _local_day(self.timezone, now))
+        while due != NEVER and due <= now:
+            due += HOUR_MS  # clocks went back over midnight: it comes once more
+        return holding, due
 
     def reason(self, who: Subject, now: int) -> Reason:
         holding, due = self.decide(who, now)
@@ -74,7 +80,8 @@ class OnDays(msgspec.Struct, frozen=True):
 
 
 def _local_day(timezone: str, now: int) -> date:
-    return (_EPOCH + now * _MS).astimezone(ZoneInfo(timezone)).date()
+    moment = _EPOCH + now * _MS if now < _LAST_MS else _EPOCH + _LAST_MS * _MS
+    return moment.astimezone(ZoneInfo(timezone)).date()
 
 
 # What was found for a day is so for each day up to the next turn.
@@ -88,8 +95,10 @@ def _answer(rule: OnDays, day: date) -> Decision:
     if known is not None:
         return known
     holding, days = rule.holds_on(day), [day]
-    while len(days) < _LOOK_AHEAD_DAYS and rule.holds_on(days[-1] + _DAY) == holding:
+    while len(days) < _LOOK_AHEAD_DAYS and days[-1] < _LAST and rule.holds_on(days[-1] + _DAY) == holding:
         days.append(days[-1] + _DAY)
+    if days[-1] >= _LAST:
+        return holding, NEVER
     turn = days[-1] + _DAY
     # A midnight that a change of clocks skips is the instant of that change (fold=0, PEP 495).
     midnight = datetime(turn.year, turn.month, turn.day, tzinfo=ZoneInfo(rule.timezone))

@@ -143,13 +143,15 @@ class StepFact(msgspec.Struct, frozen=True):
     """The events that may be steps of a sequence over ``window`` (ms; ``None``: ever).
 
     ``masks``: per event name the steps that ask for it, as (step, which of these events). With
-    ``same``, an entry per value of that property; an event without one is no step.
+    ``same``, an entry per value of that property; an event without one is no step. ``thin``: as of
+    `rules.steps`.
     """
 
     slot: int
     masks: dict[str, tuple[tuple[int, Picked], ...]]
     same: Path | None
     window: int | None
+    thin: bool
 
     @property
     def names(self) -> frozenset[str]:
@@ -161,7 +163,8 @@ class StepFact(msgspec.Struct, frozen=True):
             return False
         values = (0,) if self.same is None else Reading(self.same, distinct=True).of(event.properties.fields)
         entries = [(event.time, short_id(event.id), mask, value) for value in values]
-        return steps.add(profile.steps[self.slot], entries, self.window)
+        return steps.add(profile.steps[self.slot], entries, self.window, thin=self.thin)
 
     def merge(self, profile: Profile, other: Profile) -> None:
-        profile.steps[self.slot] = steps.merge(profile.steps[self.slot], other.steps[self.slot], self.window)
+        ours, theirs = profile.steps[self.slot], other.steps[self.slot]
+        profile.steps[self.slot] = steps.merge(ours, theirs, self.window, thin=self.thin)

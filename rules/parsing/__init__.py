@@ -13,6 +13,7 @@ from rules.conditions import AllOf, AnyOf, Condition, NoneOf
 from rules.parsing import events, people, shop
 from rules.parsing.base import FORMS, Parsed, Problems, Scope, Wrong
 from rules.parsing.events import ORDERS_MAX
+from rules.wanted import TooMany
 
 __all__ = ["DEPTH_MAX", "FORMS", "ORDERS_MAX", "Parsed", "Problems", "Scope", "Wrong", "condition"]
 
@@ -39,6 +40,9 @@ def condition(scope: Scope, path: str, node: object, depth: int = 0) -> Parsed |
     """A node to its condition and canonical form; ``None`` after noting what is wrong."""
     try:
         return _condition(scope, path, node, depth)
+    except TooMany as error:
+        scope.problems.note(path, str(error))
+        return None
     except Wrong as wrong:
         if wrong.args:
             scope.problems.note(*wrong.args)

@@ -66,6 +66,11 @@ class Problems:
 
     def fill(self, path: str, form: type[FormT], value: object) -> FormT:
         """Check a mapping against its form. Raises `Wrong` after noting all that is."""
+        empty = [name for name, told in value.items() if told is None] if isinstance(value, dict) else []
+        for name in empty:
+            self.note(f"{path}.{name}", "nothing stands here; write a value, or leave the key out")
+        if empty:
+            raise Wrong
         try:
             return form.model_validate(value)
         except ValidationError as error:

@@ -99,7 +99,7 @@ def sequence(scope: Scope, path: str, body: object) -> Parsed:
     place = scope.facts.want_of_orders(Reading(same, distinct=True)) if of_orders and same else TOTAL
     asked_steps = tuple((others, Picked(step.where)) for step, (_, others) in zip(form.steps, names, strict=True))
     kept = any(others for others, _ in asked_steps)
-    slot = scope.facts.want_steps(asked_steps, same, form.within) if kept else None
+    slot = scope.facts.want_steps(asked_steps, same, form.within, thin=not of_orders) if kept else None
     canonical = [{"event": step.event} | _where(step.where) for step in form.steps]
     told = {"steps": canonical, "within": form.within} | ({} if form.same is None else {"same": form.same})
     return Followed(steps, form.within, form.same, place, slot), {"sequence": told}

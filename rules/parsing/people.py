@@ -101,5 +101,5 @@ def _context_test(scope: Scope, path: str, name: str, body: object, *, first: bo
 
 
 def _texts(test: ValueTest) -> list[str]:
-    scalars = [test.equals, *(test.in_ or ()), *(test.not_in or ())]
+    scalars = [test.equals, test.contains, *(test.in_ or ()), *(test.not_in or ())]
     return [one for one in scalars if isinstance(one, str)]
