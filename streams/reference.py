@@ -40,15 +40,17 @@ _TESTS = (
     """A test (in `where`, `trait`, `context`) is a value, or a mapping of these, all of which must be met:
 `in`, `not_in` (lists of values), `at_least`, `at_most`, `above`, `below` (numbers, also as text in the data),
 `contains` (a part of a text, or a member of a list), `exists` (true or false), `matches` (RE2, anywhere). An absent
-value, null and empty text meet only `exists: false`. A trait that is a date takes `age` (whole years, or durations). `count` takes
+value, null and empty text meet
+only `exists: false`. A trait that is a date takes `age` (whole years, or durations). `count` takes
 `at_least`, `at_most`, `exactly`, or a number; `ago` takes `at_least` and `at_most` as durations. A dotted name reaches
 into objects, through a list to its members' values.
 
 A segment has """
     + ", ".join(f"`{name}`" for name in forms.SegmentForm.model_fields)
     + """. With `hold` a
-customer stays at least so long, unless they buy. `bands` takes a `total` without a test and `from`, the number at which each band begins.
-A file has `version: 1`, `segments`, `currency` (money is added up in it alone) and `library` (true, `without`, `only`).
+customer stays at least so long, unless they buy. `bands` takes a `total` without a test and `from`, the number at which
+each band begins. A file has `version: 1`, `segments`, `currency` (money is added up in it alone) and
+`library` (true, `without`, `only`).
 """
 )
 
