@@ -15,7 +15,7 @@ import re2
 from rules.conditions.counts import Count
 from rules.conditions.moments import Ago
 from rules.conditions.people import Years
-from rules.predicates import Number, NumberTest, Scalar, ValueTest, pattern
+from rules.predicates import ENDS, Number, NumberTest, Scalar, ValueTest, pattern
 from rules.times import DURATION_FORM, parse_duration
 from rules.values import MICRO, number
 
@@ -24,10 +24,13 @@ YEARS_MAX = 200
 IN_MAX = 1_000
 PATTERN_MAX_CHARS = 500
 
+COUNT_KEYS = ("at_least", "at_most", "exactly")
+AGO_KEYS = ("at_least", "at_most", "below")
+EMPTY = "nothing stands here; write a value, or leave the key out"
+
 T = TypeVar("T")
 
-_ENDS = ("at_least", "at_most", "above", "below")
-_TESTS = ("in", "not_in", *_ENDS, "contains", "exists", "matches")
+_TESTS = ("in", "not_in", *ENDS, "contains", "exists", "matches")
 
 
 class Wrong(ValueError):
@@ -43,13 +46,21 @@ def path_of_error(error: object) -> str:
     return error.path if isinstance(error, Wrong) else ""
 
 
+def under(name: object, read: Callable[[object], T], value: object) -> T:
+    """Read what stands under a key; its name leads the way to what is wrong."""
+    try:
+        return read(value)
+    except ValueError as error:
+        raise Wrong(f".{name}{path_of_error(error)}", str(error)) from None
+
+
 def count(value: object) -> Count:
     """A whole number, or ``{at_least, at_most}`` or ``{exactly}``."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = {"exactly": value}
     if not isinstance(value, dict) or not value:
         raise ValueError(f"{value!r} is not a count; write {{at_least: 2}}, {{at_most: 5}} or {{exactly: 1}}")
-    _only(value, ("at_least", "at_most", "exactly"))
+    _only(value, COUNT_KEYS)
     for name, bound in value.items():
         if not isinstance(bound, int) or isinstance(bound, bool) or not 0 <= bound <= COUNT_MAX:
             raise Wrong(f".{name}", f"{bound!r} is not a whole number from 0 to {COUNT_MAX}")
@@ -82,7 +93,7 @@ def number_test(value: object) -> NumberTest:
     if isinstance(value, dict):
         if not value:
             raise ValueError("expected a number or {at_least, at_most, above, below}")
-        _only(value, _ENDS)
+        _only(value, ENDS)
         return ends(value)
     exact = micro(value)
     return NumberTest(at_least=exact, at_most=exact)
@@ -90,10 +101,7 @@ def number_test(value: object) -> NumberTest:
 
 def ends(value: dict[object, object]) -> NumberTest:
     """The ends among the keys, which must leave room between them."""
-    found: dict[str, int] = {}
-    for name in _ENDS:
-        if value.get(name) is not None:
-            found[name] = _told(name, micro, value[name])
+    found = {name: under(name, micro, value[name]) for name in ENDS if name in value}
     test = NumberTest(**found)
     if "at_least" in found and "above" in found:
         raise ValueError("at_least and above are both lower ends; keep one")
@@ -133,17 +141,17 @@ def trait_test(value: object) -> tuple[ValueTest | None, Ago | Years | None]:
     if not isinstance(value, dict) or "age" not in value:
         return value_test(value), None
     rest = {name: asked for name, asked in value.items() if name != "age"}
-    return _tests(rest) if rest else None, _told("age", age, value["age"])
+    return _tests(rest) if rest else None, under("age", age, value["age"])
 
 
 def ago(value: object) -> Ago:
     """``{at_least, at_most}`` (or ``below``, which says the same as ``at_most``) as durations."""
     if not isinstance(value, dict) or not value:
         raise ValueError("expected {at_least: 7d, at_most: 14d}, one of them or both")
-    _only(value, ("at_least", "at_most", "below"))
+    _only(value, AGO_KEYS)
     if "at_most" in value and "below" in value:
         raise ValueError("at_most and below say the same; keep one")
-    found = {name: _told(name, _duration, told) for name, told in value.items()}
+    found = {name: under(name, duration, told) for name, told in value.items()}
     at_most = found.get("at_most", found.get("below"))
     if at_most is not None and at_most <= found.get("at_least", 0):
         raise ValueError("at_most must be longer than at_least")
@@ -154,7 +162,7 @@ def age(value: object) -> Ago | Years:
     """Completed years as whole numbers, or durations."""
     if not isinstance(value, dict) or not value:
         raise ValueError("expected {at_least: 18, below: 25} in years, or durations such as {at_most: 30d}")
-    _only(value, _ENDS)
+    _only(value, ENDS)
     if any(isinstance(told, str) for told in value.values()):
         return ago(value)
     for name, told in value.items():
@@ -166,6 +174,14 @@ def age(value: object) -> Ago | Years:
     if high is not None and high <= low:
         raise ValueError("nobody is of such an age")
     return Years(low // MICRO, None if high is None else high // MICRO, test)
+
+
+def duration(value: object) -> int:
+    """A length of time, in milliseconds."""
+    ms = parse_duration(value)
+    if ms is None:
+        raise ValueError(f"{value!r} is not a duration; write {DURATION_FORM}")
+    return ms
 
 
 def scalar(value: object) -> Scalar:
@@ -188,12 +204,12 @@ def _tests(value: dict[object, object]) -> ValueTest:
     if "exists" in value and not isinstance(value["exists"], bool):
         raise Wrong(".exists", f"{value['exists']!r} is neither true nor false")
     return ValueTest(
-        in_=_told("in", _scalars, value["in"]) if "in" in value else None,
-        not_in=_told("not_in", _scalars, value["not_in"]) if "not_in" in value else None,
-        contains=_told("contains", scalar, value["contains"]) if "contains" in value else None,
+        in_=under("in", _scalars, value["in"]) if "in" in value else None,
+        not_in=under("not_in", _scalars, value["not_in"]) if "not_in" in value else None,
+        contains=under("contains", scalar, value["contains"]) if "contains" in value else None,
         exists=bool(value["exists"]) if "exists" in value else None,
-        matches=_told("matches", _pattern, value["matches"]) if "matches" in value else None,
-        numbers=ends(value) if any(name in value for name in _ENDS) else None,
+        matches=under("matches", _pattern, value["matches"]) if "matches" in value else None,
+        numbers=ends(value) if any(name in value for name in ENDS) else None,
     )
 
 
@@ -214,26 +230,11 @@ def _pattern(value: object) -> str:
     return value
 
 
-def _duration(value: object) -> int:
-    ms = parse_duration(value)
-    if ms is None:
-        raise ValueError(f"{value!r} is not a duration; write {DURATION_FORM}")
-    return ms
-
-
-def _told(name: str, read: Callable[[object], T], value: object) -> T:
-    """Read what stands under a key; its name leads the way to what is wrong."""
-    try:
-        return read(value)
-    except ValueError as error:
-        raise Wrong(f".{name}{path_of_error(error)}", str(error)) from None
-
-
 def _only(value: dict[object, object], known: Iterable[str]) -> None:
     known = tuple(known)
     unknown = [str(name) for name in value if name not in known]
     empty = next((str(name) for name, told in value.items() if told is None), None)
     if empty is not None:
-        raise Wrong(f".{empty}", "nothing stands here; write a value, or leave the key out")
+        raise Wrong(f".{empty}", EMPTY)
     if unknown:
         raise ValueError(f"unknown key {', '.join(unknown)}; known here: {', '.join(known)}")

@@ -27,8 +27,9 @@ LIBRARY = "segments.yaml"
 # Part of a file's fingerprint: customers that were stored in another form are not read by this one.
 STORED_FORMAT = 2
 
-_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+KEY = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+
 _TOP = ("version", "currency", "library", "segments")
 
 
@@ -162,7 +163,7 @@ def _nodes(document: Mapping[object, object]) -> Nodes:
 
 
 def _currency(problems: Problems, given: object) -> str | None:
-    if given is None or (isinstance(given, str) and _CURRENCY.fullmatch(given)):
+    if given is None or (isinstance(given, str) and CURRENCY.fullmatch(given)):
         return given
     problems.note("currency", f"{given!r} is not a currency; write its ISO 4217 code, such as EUR")
     return None
@@ -188,7 +189,7 @@ def _segments(nodes: Nodes, scope: Scope) -> list[Segment]:
 def _segment(key: object, node: object, scope: Scope) -> Segment | None:
     """One entry under ``segments``."""
     path = f"segments.{key}"
-    if not isinstance(key, str) or not _KEY.fullmatch(key):
+    if not isinstance(key, str) or not KEY.fullmatch(key):
         scope.problems.note(path, "a segment's key is lower-case letters, digits and _, such as repeat_buyer")
         return None
     if not isinstance(node, dict):

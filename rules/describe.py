@@ -22,6 +22,7 @@ from rules.facts import (
     StepFact,
     SumFact,
 )
+from rules.predicates import ENDS
 from rules.profile import Fact
 from rules.times import format_duration, parse_duration, words
 
@@ -118,7 +119,7 @@ def _sessions(body: object) -> str:
 def _total(body: object) -> str:
     form = _form(body)
     agg = {"sum": "sum", "avg": "average", "min": "least", "max": "greatest", "distinct": "number of different values"}
-    test = _test({name: form[name] for name in ("at_least", "at_most", "above", "below") if name in form})
+    test = _test({name: form[name] for name in ENDS if name in form})
     return f"{agg[str(form['agg'])]} of {form['of']} of {_event(form)}{_within(form)} is {test}"
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from rules import asked, forms
 from rules.parsing import Problems, Scope, Wrong, condition
+from rules.predicates import ENDS
 
 Nodes = dict[object, object]
 
@@ -104,7 +105,7 @@ def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, obj
         problems.note(
             f"{path}.bands.from", "two bands begin at the same number; each begins where the one below it ends"
         )
-    if set(form.total) & {"at_least", "at_most", "above", "below"}:
+    if set(form.total) & set(ENDS):
         problems.note(f"{path}.bands.total", "the bands are its test; leave out at_least, at_most, above and below")
     if len(problems.lines) == before:
         condition(scope, f"{path}.bands", {"total": {**form.total, "at_least": found[0][1]}})
@@ -125,7 +126,6 @@ def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, obj
 
 def _low(path: str, low: object, problems: Problems) -> int:
     try:
-        return asked.micro(low)
-    except ValueError as error:
-        problems.note(path, str(error))
+        return problems.read(path, asked.micro, low)
+    except Wrong:
         return 0

@@ -13,24 +13,24 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rules import asked
 from rules.conditions import Ago, Count
 from rules.conditions.calendars import WEEKDAYS
+from rules.conditions.carts import Stage
+from rules.conditions.totals import Aggregate
 from rules.context import ATTRIBUTES
 from rules.events import ALIASES
 from rules.predicates import NumberTest, Where
-from rules.times import DURATION_FORM, MINUTE_MS, parse_duration
+from rules.times import MINUTE_MS
 from rules.values import path_of
 
 DEFAULT_GAP_MS = 30 * MINUTE_MS
 STEPS_MAX = 10
 TEXT_MAX_CHARS = 300
 
-_DAYS = {"gregorian": (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), "jalali": (31,) * 6 + (30,) * 6}
+Calendar = Literal["gregorian", "jalali"]
 
-
-def _duration(value: object) -> int:
-    ms = parse_duration(value)
-    if ms is None:
-        raise ValueError(f"{value!r} is not a duration; write {DURATION_FORM}")
-    return ms
+_DAYS: dict[Calendar, tuple[int, ...]] = {
+    "gregorian": (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31),
+    "jalali": (31,) * 6 + (30,) * 6,
+}
 
 
 def _event_names(value: object) -> tuple[str, ...]:
@@ -53,10 +53,8 @@ def _where(value: object) -> Where:
         raise ValueError("expected {property: test}, such as {category: shoes}, at least one")
     tests = []
     for name, told in value.items():
-        try:
-            tests.append((path_of(_property(name)), asked.value_test(told)))
-        except ValueError as error:
-            raise asked.Wrong(f".{name}{asked.path_of_error(error)}", str(error)) from None
+        path = path_of(asked.under(name, _property, name))
+        tests.append((path, asked.under(name, asked.value_test, told)))
     return Where(tuple(sorted(tests, key=lambda test: test[0])))
 
 
@@ -80,7 +78,7 @@ def _month_days(value: object) -> tuple[tuple[int, int], tuple[int, int]]:
     return days[0], days[1]
 
 
-def month_day_problem(days: tuple[tuple[int, int], ...], calendar: str) -> str | None:
+def month_day_problem(days: tuple[tuple[int, int], ...], calendar: Calendar) -> str | None:
     """What is wrong with the first month-day that the calendar does not have."""
     for month, day in days:
         if not 1 <= month <= len(_DAYS[calendar]) or not 1 <= day <= _DAYS[calendar][month - 1]:
@@ -88,7 +86,7 @@ def month_day_problem(days: tuple[tuple[int, int], ...], calendar: str) -> str |
     return None
 
 
-Duration = Annotated[int, BeforeValidator(_duration)]
+Duration = Annotated[int, BeforeValidator(asked.duration)]
 EventNames = Annotated[tuple[str, ...], BeforeValidator(_event_names)]
 CountTest = Annotated[Count, BeforeValidator(asked.count)]
 NumberRange = Annotated[NumberTest, BeforeValidator(asked.number_test)]
@@ -108,7 +106,7 @@ class PerformedForm(_Form):
 
 
 class TotalForm(_Form):
-    agg: Literal["sum", "avg", "min", "max", "distinct"]
+    agg: Aggregate
     of: Property
     event: EventNames
     where: WhereTests = Where()
@@ -139,7 +137,7 @@ class SequenceForm(_Form):
 class CartForm(_Form):
     idle_for: Duration | None = None
     until: Duration | None = None
-    stage: Literal["cart", "checkout"] | None = None
+    stage: Stage | None = None
     value: NumberRange | None = None
     items: NumberRange | None = None
 
@@ -153,7 +151,7 @@ class SessionsForm(_Form):
 class CalendarForm(_Form):
     between: Annotated[tuple[tuple[int, int], tuple[int, int]], BeforeValidator(_month_days)] | None = None
     weekday: Annotated[tuple[int, ...], BeforeValidator(_weekdays)] | None = None
-    calendar: Literal["gregorian", "jalali"] = "gregorian"
+    calendar: Calendar = "gregorian"
     timezone: str = "UTC"
 
 

@@ -112,6 +112,7 @@ class Where(msgspec.Struct, frozen=True):
 
 
 ANYWHERE = Where()
+ENDS = NumberTest.__struct_fields__  # the names of a range's ends, as a definition has them
 
 
 @cache

@@ -8,21 +8,24 @@ For the YAML language server: ``# yaml-language-server: $schema=docs/schemas/seg
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from rules import asked, forms
 from rules.conditions.calendars import WEEKDAYS
+from rules.conditions.carts import Stage
+from rules.conditions.totals import Aggregate
 from rules.context import ATTRIBUTES, CHANNELS
-from rules.definitions import SEGMENTS_MAX
+from rules.definitions import CURRENCY, KEY, SEGMENTS_MAX
 from rules.expansion import BANDS_MAX
 from rules.parsing import FORMS
+from rules.predicates import ENDS
 from rules.times import DURATION_FORM
 
 Schema = dict[str, Any]  # JSON: what is in it is what this module is about
 
 _TEXT: Schema = {"type": "string", "minLength": 1}
 _NUMBER: Schema = {"type": "number"}
-_KEY = "^[a-z][a-z0-9_]{0,63}$"
+_KEY = f"^{KEY.pattern}$"
 
 
 def schema() -> Schema:
@@ -36,7 +39,7 @@ def schema() -> Schema:
                 "version": {"const": 1},
                 "currency": {
                     "type": "string",
-                    "pattern": "^[A-Z]{3}$",
+                    "pattern": f"^{CURRENCY.pattern}$",
                     "description": "ISO 4217; what money is added up in",
                 },
                 "library": {
@@ -74,19 +77,16 @@ def _defs() -> Schema:
         "test": {"anyOf": [_ref("scalar"), _tests()]},
         "textTest": {"anyOf": [_TEXT, _tests(_TEXT)]},
         "where": {"type": "object", "additionalProperties": _ref("test"), "minProperties": 1},
-        "range": {"anyOf": [_NUMBER, {**_object(dict.fromkeys(_ENDS, _NUMBER)), "minProperties": 1}]},
+        "range": {"anyOf": [_NUMBER, {**_object(dict.fromkeys(ENDS, _NUMBER)), "minProperties": 1}]},
         "count": {
             "anyOf": [
                 _whole(),
-                {**_object(dict.fromkeys(("at_least", "at_most", "exactly"), _whole())), "minProperties": 1},
+                {**_object(dict.fromkeys(asked.COUNT_KEYS, _whole())), "minProperties": 1},
             ]
         },
-        "ago": {**_object(dict.fromkeys(("at_least", "at_most", "below"), _ref("duration"))), "minProperties": 1},
-        "age": {"anyOf": [{**_object(dict.fromkeys(_ENDS, _years())), "minProperties": 1}, _ref("ago")]},
+        "ago": {**_object(dict.fromkeys(asked.AGO_KEYS, _ref("duration"))), "minProperties": 1},
+        "age": {"anyOf": [{**_object(dict.fromkeys(ENDS, _years())), "minProperties": 1}, _ref("ago")]},
     }
-
-
-_ENDS = ("at_least", "at_most", "above", "below")
 
 
 def _segment() -> Schema:
@@ -138,8 +138,8 @@ def _performed() -> Schema:
 
 
 def _total() -> Schema:
-    agg = {"enum": ["sum", "avg", "min", "max", "distinct"]}
-    ends = dict.fromkeys(_ENDS, _NUMBER)
+    agg = {"enum": list(get_args(Aggregate))}
+    ends = dict.fromkeys(ENDS, _NUMBER)
     return _object({"agg": agg, "of": _TEXT, **_EVENTS, "within": _ref("duration"), **ends}, "agg", "of", "event")
 
 
@@ -154,7 +154,7 @@ def _sequence() -> Schema:
 
 
 def _cart() -> Schema:
-    stage = {"enum": ["cart", "checkout"]}
+    stage = {"enum": list(get_args(Stage))}
     tests = {"value": _ref("range"), "items": _ref("range")}
     return _object({"idle_for": _ref("duration"), "until": _ref("duration"), "stage": stage, **tests})
 
@@ -186,7 +186,7 @@ def _calendar() -> Schema:
         **_object({
             "between": {"type": "array", "items": day, "minItems": 2, "maxItems": 2},
             "weekday": {"anyOf": [weekday, {"type": "array", "items": weekday, "minItems": 1}]},
-            "calendar": {"enum": ["gregorian", "jalali"]},
+            "calendar": {"enum": list(get_args(forms.Calendar))},
             "timezone": {**_TEXT, "description": "such as Asia/Tehran; UTC when left out"},
         }),
         "anyOf": [{"required": ["between"]}, {"required": ["weekday"]}],
@@ -210,7 +210,7 @@ def _tests(scalar: Schema | None = None) -> Schema:
     one = _ref("scalar") if scalar is None else scalar
     several = {"type": "array", "items": one, "minItems": 1, "maxItems": asked.IN_MAX}
     matches = {**_TEXT, "maxLength": asked.PATTERN_MAX_CHARS, "description": "an RE2 expression, found anywhere"}
-    ends = {} if scalar is not None else dict.fromkeys(_ENDS, _NUMBER)
+    ends = {} if scalar is not None else dict.fromkeys(ENDS, _NUMBER)
     tests = {"in": several, "not_in": several, "contains": one, "exists": {"type": "boolean"}, "matches": matches}
     return {**_object({**tests, **ends}), "minProperties": 1}
 

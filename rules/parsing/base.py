@@ -5,6 +5,7 @@ The one rule: every problem is noted with the path at which it stands and what w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -47,6 +48,8 @@ _EXAMPLES: dict[type[BaseModel], str] = {
 }
 
 FormT = TypeVar("FormT", bound=BaseModel)
+GivenT = TypeVar("GivenT")
+T = TypeVar("T")
 Parsed = tuple[Condition, object]
 
 
@@ -68,7 +71,7 @@ class Problems:
         """Check a mapping against its form. Raises `Wrong` after noting all that is."""
         empty = [name for name, told in value.items() if told is None] if isinstance(value, dict) else []
         for name in empty:
-            self.note(f"{path}.{name}", "nothing stands here; write a value, or leave the key out")
+            self.note(f"{path}.{name}", asked.EMPTY)
         if empty:
             raise Wrong
         try:
@@ -78,6 +81,14 @@ class Problems:
                 parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
                 inner = asked.path_of_error(detail.get("ctx", {}).get("error"))
                 self.note(path + parts + inner, _say(detail["type"], detail["msg"], form))
+            raise Wrong from None
+
+    def read(self, path: str, read: Callable[[GivenT], T], given: GivenT) -> T:
+        """What stands at a path, as one of `rules.asked` reads it. Raises `Wrong` after noting what is."""
+        try:
+            return read(given)
+        except ValueError as error:
+            self.note(path + asked.path_of_error(error), str(error))
             raise Wrong from None
 
 

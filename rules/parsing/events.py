@@ -7,8 +7,8 @@ from rules.conditions import Count, Followed, Moment, Performed, Step, Total
 from rules.events import MONEY, ORDER_COMPLETED, WITHOUT_EFFECT
 from rules.facts import DISTINCT_MAX, Picked, Reading
 from rules.orders import MESSAGES_MAX, TOTAL
-from rules.parsing.base import Parsed, Scope, Wrong
-from rules.predicates import NumberTest, Where
+from rules.parsing.base import Parsed, Problems, Scope, Wrong
+from rules.predicates import ENDS, NumberTest, Where
 from rules.values import MICRO, path_of
 
 # An order takes up to four messages (completed, two refunds, cancelled) of those that are kept.
@@ -34,7 +34,7 @@ def performed(scope: Scope, path: str, body: object) -> Parsed:
 def total(scope: Scope, path: str, body: object) -> Parsed:
     form = scope.problems.fill(path, forms.TotalForm, body)
     found = _events(path, form.event)
-    test = _total_test(path, form)
+    test = _total_test(scope.problems, path, form)
     money = form.of in MONEY
     if money and scope.currency is None:
         raise Wrong(f"{path}.of", "money is added up in one currency; write currency: EUR at the file's top")
@@ -113,16 +113,11 @@ def _events(path: str, events: tuple[str, ...]) -> tuple[bool, frozenset[str]]:
     return ORDER_COMPLETED in events, frozenset(events) - {ORDER_COMPLETED}
 
 
-def _total_test(path: str, form: forms.TotalForm) -> NumberTest:
-    bounds: dict[object, object] = {
-        name: getattr(form, name) for name in ("at_least", "at_most", "above", "below") if name in form.model_fields_set
-    }
+def _total_test(problems: Problems, path: str, form: forms.TotalForm) -> NumberTest:
+    bounds: dict[object, object] = {name: getattr(form, name) for name in ENDS if name in form.model_fields_set}
     if not bounds:
         raise Wrong(path, "no test; write at_least, at_most, above or below beside agg")
-    try:
-        test = asked.ends(bounds)
-    except ValueError as error:
-        raise Wrong(path + asked.path_of_error(error), str(error)) from None
+    test = problems.read(path, asked.ends, bounds)
     count = _counted(test)
     if form.agg == "distinct" and count.newest_needed >= DISTINCT_MAX:
         raise Wrong(path, f"different values are counted up to {DISTINCT_MAX - 1}")

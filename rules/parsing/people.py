@@ -63,10 +63,7 @@ def calendar(scope: Scope, path: str, body: object) -> Parsed:
 
 def sample(scope: Scope, path: str, body: object) -> Parsed:
     form = scope.problems.fill(path, forms.SampleForm, body)
-    try:
-        percent = asked.micro(form.percent)
-    except ValueError as error:
-        raise Wrong(f"{path}.percent", str(error)) from None
+    percent = scope.problems.read(f"{path}.percent", asked.micro, form.percent)
     if not 0 < percent <= 100 * MICRO:
         raise Wrong(f"{path}.percent", f"{form.percent!r} is not above 0 and at most 100")
     scope.facts.want_nothing()
@@ -74,10 +71,7 @@ def sample(scope: Scope, path: str, body: object) -> Parsed:
 
 
 def _trait_test(scope: Scope, path: str, name: object, body: object) -> TraitTest:
-    try:
-        test, age = asked.trait_test(body)
-    except ValueError as error:
-        raise Wrong(path + asked.path_of_error(error), str(error)) from None
+    test, age = scope.problems.read(path, asked.trait_test, body)
     if not isinstance(name, str) or not all(path_of(name)):
         raise Wrong(path, "a trait is named by its name, or a dotted one such as address.city")
     slot = bit = date = 0
@@ -89,10 +83,7 @@ def _trait_test(scope: Scope, path: str, name: object, body: object) -> TraitTes
 
 
 def _context_test(scope: Scope, path: str, name: str, body: object, *, first: bool) -> ContextTest:
-    try:
-        test = asked.text_test(body)
-    except ValueError as error:
-        raise Wrong(path + asked.path_of_error(error), str(error)) from None
+    test = scope.problems.read(path, asked.text_test, body)
     wrong = [one for one in _texts(test) if name == "channel" and one not in CHANNELS]
     if wrong:
         raise Wrong(path, f"{wrong[0]!r} is not a channel; it is one of {', '.join(CHANNELS)}")
