@@ -6,11 +6,10 @@ import sys
 from collections import Counter
 
 from rules import describe
-from rules.definitions import Definitions
+from rules.definitions import Definitions, Segment
 from rules.engine import Engine
-from streams.commands.files import Rejections, opened, with_progress
+from streams.commands.replay import replayed
 from streams.definitions_file import load
-from streams.replay import Replay, read
 from streams.settings import Settings
 
 
@@ -23,15 +22,14 @@ def run(settings: Settings, file: str | None, *, explain: bool, events: str | No
     for segment in sorted(definitions.segments, key=lambda segment: segment.key):
         print(f"  {segment.key}  {segment.title}  ({segment.fingerprint})")
         if explain:
-            print("\n".join(f"      {line}" for line in explained(definitions, segment.key)))
+            print("\n".join(f"      {line}" for line in explained(definitions, segment)))
     if events is not None:
         _warn_of_small(definitions, events, minimum)
     return 0
 
 
-def explained(definitions: Definitions, key: str) -> list[str]:
+def explained(definitions: Definitions, segment: Segment) -> list[str]:
     """One segment in words: what it asks, its events and windows, what it costs per customer."""
-    segment = next(one for one in definitions.segments if one.key == key)
     names = describe.events(segment, definitions)
     return [
         describe.sentence(segment),
@@ -44,12 +42,9 @@ def explained(definitions: Definitions, key: str) -> list[str]:
 def _warn_of_small(definitions: Definitions, events: str, minimum: int) -> None:
     """How many customers each segment holds at the end of recorded events; a warning where they are few."""
     engine = Engine(definitions)
-    replay = Replay(engine)
-    with opened(events) as lines:
-        for _ in replay.run(read(with_progress(lines, "read"), Rejections())):
-            pass
-    sizes = Counter(key for customer in replay.customers.values() for key in engine.membership(customer))
-    print(f"of {len(replay.customers):,} customers at the end of {events}:")
+    known = replayed(engine, events).customers
+    sizes = Counter(key for customer in known.values() for key in engine.membership(customer))
+    print(f"of {len(known):,} customers at the end of {events}:")
     for segment in sorted(definitions.segments, key=lambda segment: segment.key):
         print(f"  {sizes[segment.key]:>9,}  {segment.key}")
     for segment in sorted(definitions.segments, key=lambda segment: segment.key):

@@ -14,13 +14,11 @@ from rules.definitions import Definitions, DefinitionsError, build
 from rules.engine import Engine
 from rules.standing import Customer
 from rules.values import MICRO
-from streams.commands.files import Rejections, opened, with_progress
+from streams.commands.replay import replayed
+from streams.commands.stored import stored
 from streams.definitions_file import load
-from streams.redis_store import RedisStore
-from streams.replay import Replay, read
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.store import StoreFailed
 from streams.wire import customers
 
 BAR_CHARS = 40
@@ -33,15 +31,15 @@ def run(settings: Settings, wish: str, events: str | None, bands: int) -> int:
     Raises `DefinitionsError` for a total that is wrong, `Stop` when Redis cannot answer.
     """
     definitions = _definitions(settings, wish)
-    found = find(definitions, wish)
-    if found is None:
+    total = find(definitions, wish)
+    if total is None:
         print(
             f"segmenter distribution: {wish} is neither a segment with a total, nor a total in braces", file=sys.stderr
         )
         return 1
-    total = found
     if events is not None:
-        values = list(_replayed(definitions, total, events))
+        replay = replayed(Engine(definitions), events)
+        values = list(_values(replay.customers.items(), total, replay.last))
     else:
         values = asyncio.run(_stored(settings, definitions, total))
     if not values:
@@ -72,7 +70,7 @@ def lines(values: list[float], bands: int) -> list[str]:
         "",
     ]
     most = max(spread.bars)
-    for low, high, count in zip(spread.edges, spread.edges[1:], spread.bars, strict=False):
+    for (low, high), count in zip(pairwise(spread.edges), spread.bars, strict=True):
         bar = "█" * max(round(BAR_CHARS * count / most), 1 if count else 0)
         told.append(f"{low:>14,.2f} … {high:>14,.2f}  {bar} {count:,}")
     told.append("")
@@ -106,17 +104,16 @@ def _sizes(values: list[float], cuts: list[float]) -> str:
 
 def _definitions(settings: Settings, wish: str) -> Definitions:
     """The worker's definitions, or a file of the one total that was written out."""
+    own = load(settings.definitions)
     if not wish.startswith("{"):
-        return load(settings.definitions)
+        return own
     try:
         total = yaml_text.read(wish)
     except yaml_text.NotYaml as error:
         raise DefinitionsError("--of", [str(error)]) from None
     asked = {**total, "at_least": 0} if isinstance(total, dict) else total
     document = {"version": 1, "segments": {"total": {"title": "Total", "when": {"total": asked}}}}
-    if load(settings.definitions).currency is not None:
-        document["currency"] = load(settings.definitions).currency
-    return build(document, "--of")
+    return build(document if own.currency is None else {**document, "currency": own.currency}, "--of")
 
 
 def _totals(condition: Condition) -> Iterator[Total]:
@@ -125,14 +122,6 @@ def _totals(condition: Condition) -> Iterator[Total]:
     elif isinstance(condition, AllOf | AnyOf | NoneOf):
         for member in condition.members:
             yield from _totals(member)
-
-
-def _replayed(definitions: Definitions, total: Total, events: str) -> Iterator[int]:
-    replay = Replay(Engine(definitions))
-    with opened(events) as records:
-        for _ in replay.run(read(with_progress(records, "read"), Rejections())):
-            pass
-    return _values(replay.customers.items(), total, replay.last)
 
 
 def _values(known: Iterable[tuple[str, Customer]], total: Total, now: int) -> Iterator[int]:
@@ -145,12 +134,8 @@ def _values(known: Iterable[tuple[str, Customer]], total: Total, now: int) -> It
 
 
 async def _stored(settings: Settings, definitions: Definitions, total: Total) -> list[int]:
-    store = RedisStore.connect(settings.redis, settings.redis_prefix)
     found: list[int] = []
-    try:
-        first = await store.meta(0)
-        if not first:
-            raise Stop("Redis holds no state of the segmenter; see SEGMENTER_REDIS, and whether a worker ran")
+    async with stored(settings) as (store, first):
         if first["definitions"] != definitions.fingerprint:
             raise Stop(
                 "Redis was written under other definitions: name their file in SEGMENTER_DEFINITIONS and a total of it,"
@@ -158,10 +143,6 @@ async def _stored(settings: Settings, definitions: Definitions, total: Total) ->
             )
         for partition in range(int(first["partitions"])):
             clock = int((await store.meta(partition)).get("clock", 0))
-            async for customer_id, stored in store.customers(partition):
-                found += _values([(customer_id, customers.decode(stored))], total, clock)
-    except StoreFailed as error:
-        raise Stop(f"Redis does not answer ({error}); see SEGMENTER_REDIS") from None
-    finally:
-        await store.close()
+            async for customer_id, customer in store.customers(partition):
+                found += _values([(customer_id, customers.decode(customer))], total, clock)
     return found

@@ -15,12 +15,11 @@ from rules.reasons import Reason
 from rules.sentences import embedded
 from rules.standing import Customer
 from rules.times import format_instant
+from streams.commands.stored import stored
 from streams.definitions_file import load
 from streams.partitioning import partition_of
-from streams.redis_store import RedisStore
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.store import StoreFailed
 from streams.wire import customers
 
 
@@ -67,19 +66,11 @@ def run(settings: Settings, customer_id: str, *, as_json: bool, language: str = 
 async def explain(settings: Settings, customer_id: str) -> Explanation | None:
     """Read the customer from Redis and decide it again at its own instant."""
     engine = Engine(load(settings.definitions))
-    store = RedisStore.connect(settings.redis, settings.redis_prefix)
-    try:
-        first = await store.meta(0)
-        if not first:
-            raise Stop("Redis holds no state of the segmenter; see SEGMENTER_REDIS, and whether a worker ran")
+    async with stored(settings) as (store, first):
         for partition in _places(settings, customer_id, int(first["partitions"])):
-            (stored,) = await store.load(partition, [customer_id])
-            if stored is not None:
-                return _explain(engine, customer_id, partition, stored, await store.meta(partition))
-    except StoreFailed as error:
-        raise Stop(f"Redis does not answer ({error}); see SEGMENTER_REDIS") from None
-    finally:
-        await store.close()
+            (found,) = await store.load(partition, [customer_id])
+            if found is not None:
+                return _explain(engine, customer_id, partition, found, await store.meta(partition))
     return None
 
 
@@ -90,10 +81,10 @@ def _places(settings: Settings, customer_id: str, count: int) -> range:
     return range(place, place + 1)
 
 
-def _explain(engine: Engine, customer_id: str, partition: int, stored: bytes, meta: Mapping[str, str]) -> Explanation:
+def _explain(engine: Engine, customer_id: str, partition: int, found: bytes, meta: Mapping[str, str]) -> Explanation:
     if meta["definitions"] != engine.definitions.fingerprint:
         raise Stop("Redis was written under other definitions; name their file in SEGMENTER_DEFINITIONS")
-    customer = customers.decode(stored)
+    customer = customers.decode(found)
     return Explanation(
         customer_id=customer_id,
         partition=partition,

@@ -32,3 +32,12 @@ def run(settings: Settings, file: str, definitions_file: str | None, until: str 
     if dead.count:
         print(f"{dead.count} dead letters", file=sys.stderr)
     return 1 if dead.count else 0
+
+
+def replayed(engine: Engine, file: str) -> Replay:
+    """The customers at the end of recorded events; lines that cannot be used are said on stderr and left out."""
+    replay = Replay(engine)
+    with opened(file) as lines:
+        for _ in replay.run(read(with_progress(lines, "read"), Rejections())):
+            pass
+    return replay

@@ -1,0 +1,32 @@
+"""The customers that a worker has stored in Redis, for commands that read them.
+
+The one rule: nothing is written, and what cannot be read stops with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from streams.redis_store import RedisStore
+from streams.settings import Settings
+from streams.stop import Stop
+from streams.store import StoreFailed
+
+
+@asynccontextmanager
+async def stored(settings: Settings) -> AsyncIterator[tuple[RedisStore, Mapping[str, str]]]:
+    """The store, and what its first partition says of all: how many there are, under which definitions.
+
+    Raises `Stop` when there is nothing, or when Redis does not answer, then or later.
+    """
+    store = RedisStore.connect(settings.redis, settings.redis_prefix)
+    try:
+        first = await store.meta(0)
+        if not first:
+            raise Stop("Redis holds no state of the segmenter; see SEGMENTER_REDIS, and whether a worker ran")
+        yield store, first
+    except StoreFailed as error:
+        raise Stop(f"Redis does not answer ({error}); see SEGMENTER_REDIS") from None
+    finally:
+        await store.close()
