@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from importlib.resources import files
@@ -103,7 +103,7 @@ def build(document: object, file: str) -> Definitions:
     marked = tuple(
         msgspec.structs.replace(segment, fingerprint=_digest({
             "currency": currency,
-            "segments": {key: canonical[key] for key in _closure(segment.key, segments)},
+            "segments": {key: canonical[key] for key in closure(segment.key, segments)},
         }))
         for segment in segments
     )  # fmt: skip
@@ -118,6 +118,17 @@ def built_in(name: str = LIBRARY) -> Definitions:
 
 def _packaged(name: str) -> str:
     return files("rules").joinpath(name).read_text("utf-8")
+
+
+def closure(key: str, segments: Sequence[Segment]) -> list[str]:
+    """A segment and all that it asks about, directly or over others; sorted keys."""
+    named = {segment.key: segment.named for segment in segments}
+    found, ahead = {key}, [key]
+    while ahead:
+        for one in named[ahead.pop()] - found:
+            found.add(one)
+            ahead.append(one)
+    return sorted(found)
 
 
 # --- the file around the conditions
@@ -236,17 +247,6 @@ def _asks_itself(key: str, named: Mapping[str, frozenset[str]]) -> bool:
             seen.add(one)
             ahead += named[one]
     return False
-
-
-def _closure(key: str, segments: list[Segment]) -> list[str]:
-    """A segment and all that it asks about."""
-    named = {segment.key: segment.named for segment in segments}
-    found, ahead = {key}, [key]
-    while ahead:
-        for one in named[ahead.pop()] - found:
-            found.add(one)
-            ahead.append(one)
-    return sorted(found)
 
 
 def _digest(canonical: object) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from rules import cart, extremes, orders, sessions, steps, sums
-from rules.definitions import Definitions, Segment
+from rules.definitions import Definitions, Segment, closure
 from rules.facts import (
     DISTINCT_MAX,
     CartFact,
@@ -21,6 +21,8 @@ from rules.facts import (
     SessionFact,
     StepFact,
     SumFact,
+    TouchFact,
+    TraitFact,
 )
 from rules.predicates import ENDS
 from rules.profile import Fact
@@ -28,12 +30,12 @@ from rules.times import format_duration, parse_duration, words
 
 Form = Mapping[str, object]
 
-# Bytes of one entry in a stored customer, measured on msgpack of typical entries.
+# Bytes of one entry in a stored customer, measured on msgpack: message ids of 36 characters, other ids of 10.
 _ENTRY_BYTES: dict[type, int] = {
-    OrderFact: 32, CartFact: 28, SessionFact: 19, OccurrenceFact: 19, FirstFact: 9, SumFact: 24, ExtremeFact: 15,
-    DistinctFact: 18, StepFact: 48,
+    OrderFact: 67, CartFact: 67, SessionFact: 19, OccurrenceFact: 18, FirstFact: 9, SumFact: 24, ExtremeFact: 15,
+    DistinctFact: 18, StepFact: 50, TraitFact: 60, TouchFact: 60,
 }  # fmt: skip
-_TOUCH_BYTES = 40
+_PRICE_BYTES = 64
 _MOST: dict[type, int] = {
     OrderFact: orders.MESSAGES_MAX, CartFact: cart.LINES_MAX, SessionFact: sessions.INTERVALS_MAX,
     SumFact: sums.ENTRIES_MAX, ExtremeFact: extremes.STEPS_MAX, DistinctFact: DISTINCT_MAX, StepFact: steps.ENTRIES_MAX,
@@ -49,21 +51,15 @@ def sentence(segment: Segment) -> str:
 
 def events(segment: Segment, definitions: Definitions) -> list[str]:
     """The event names that can change it; ``any`` where every event may."""
-    place = [one.key for one in definitions.segments].index(segment.key)
     names: set[str] = set()
-    for fact, looking in definitions.facts.kept():
-        if looking >> place & 1:
-            names |= {"any"} if fact.names is None else fact.names
-    for key in segment.named:
-        other = next(one for one in definitions.segments if one.key == key)
-        names |= set(events(other, definitions))
+    for fact in _facts(segment, definitions):
+        names |= {"any"} if fact.names is None else fact.names
     return sorted(names)
 
 
 def bytes_most(segment: Segment, definitions: Definitions) -> int:
     """About how many bytes its facts take of a stored customer at their bounds; shared facts count in full."""
-    place = [one.key for one in definitions.segments].index(segment.key)
-    return sum(_most_bytes(fact) for fact, looking in definitions.facts.kept() if looking >> place & 1)
+    return sum(map(_most_bytes, _facts(segment, definitions)))
 
 
 def windows(segment: Segment) -> list[str]:
@@ -71,11 +67,18 @@ def windows(segment: Segment) -> list[str]:
     return [format_duration(ms) for ms in sorted(set(_durations(segment.canonical)))]
 
 
+def _facts(segment: Segment, definitions: Definitions) -> list[Fact]:
+    """What is kept of a customer for it and for the segments that it asks about."""
+    asked = closure(segment.key, definitions.segments)
+    places = sum(1 << at for at, one in enumerate(definitions.segments) if one.key in asked)
+    return [fact for fact, looking in definitions.facts.kept() if looking & places]
+
+
 def _most_bytes(fact: Fact) -> int:
     kind = type(fact)
-    if isinstance(fact, OccurrenceFact):
-        return fact.keep * _ENTRY_BYTES[OccurrenceFact]
-    return _MOST.get(kind, 1) * _ENTRY_BYTES.get(kind, _TOUCH_BYTES)
+    entries = fact.keep if isinstance(fact, OccurrenceFact) else _MOST.get(kind, 1)
+    prices = cart.PRICES_MAX * _PRICE_BYTES if isinstance(fact, CartFact) and fact.prices else 0
+    return entries * _ENTRY_BYTES[kind] + prices
 
 
 def _durations(form: object) -> list[int]:
