@@ -433,6 +433,15 @@ CASES = [
         ),
     ),
     Case(
+        "trait, a text that is nearly a truth",
+        False,
+        "1d",
+        {"trait": {"opt_in": True}},
+        (("1m", {"name": "identify", "traits": {"opt_in": "\0true"}}),),
+        "opt_in is “<U+0000>true” (asked, not met: opt_in is true)",
+        "[opt_in] برابر «[<U+0000>true]» است (شرط برقرار نیست: [opt_in] برابر [true] باشد)",
+    ),
+    Case(
         "trait, every test",
         True,
         "1d",

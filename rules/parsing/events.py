@@ -17,8 +17,7 @@ ORDERS_MAX = MESSAGES_MAX // 4
 
 def performed(scope: Scope, path: str, body: object) -> Parsed:
     form = scope.problems.fill(path, forms.PerformedForm, body)
-    found = _events(path, form.event)
-    of_orders, others = found
+    of_orders, others = _events(path, form.event)
     keep = form.count.newest_needed + 1
     if of_orders and keep > ORDERS_MAX:
         most = f"at_least goes up to {ORDERS_MAX - 1}, at_most and exactly up to {ORDERS_MAX - 2}"
@@ -33,13 +32,13 @@ def performed(scope: Scope, path: str, body: object) -> Parsed:
 
 def total(scope: Scope, path: str, body: object) -> Parsed:
     form = scope.problems.fill(path, forms.TotalForm, body)
-    found = _events(path, form.event)
+    of_orders, others = _events(path, form.event)
     test = _total_test(scope.problems, path, form)
     money = form.of in MONEY
     if money and scope.currency is None:
         raise Wrong(f"{path}.of", "money is added up in one currency; write currency: EUR at the file's top")
     picked = Picked(form.where, scope.currency if money else None)
-    total = _kept_total(scope, form, picked, test, *found)
+    total = _kept_total(scope, form, picked, test, of_orders, others)
     canonical = {"agg": form.agg, "of": form.of, "event": form.event, "within": form.within, **test.test}
     return total, {"total": canonical | _where(form.where)}
 
@@ -73,8 +72,7 @@ def first(scope: Scope, path: str, body: object) -> Parsed:
 
 def _moment(scope: Scope, path: str, body: object, *, first: bool) -> Parsed:
     form = scope.problems.fill(path, forms.MomentForm, body)
-    found = _events(path, form.event)
-    of_orders, others = found
+    of_orders, others = _events(path, form.event)
     picked = Picked(form.where)
     view = scope.facts.want_orders(picked, None) if of_orders else None
     slot = None

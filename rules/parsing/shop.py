@@ -17,7 +17,7 @@ def cart(scope: Scope, path: str, body: object) -> Parsed:
     scope.facts.want_cart(prices=form.value is not None)
     condition = OpenCart(form.idle_for or 0, form.until, form.stage, form.value, form.items)
     canonical: dict[str, object] = {"idle_for": form.idle_for or 0, "until": form.until}
-    canonical |= {name: condition.test[name] for name in ("stage", "value", "items") if name in condition.test}
+    canonical |= {name: told for name, told in condition.test.items() if name in ("stage", "value", "items")}
     return condition, {"cart": canonical}
 
 

@@ -18,7 +18,6 @@ from rules.sentences.language import Language
 
 _NOTHING = Observed()
 _SESSION_GAP = "30m"  # of whoever asks for none (`rules.forms`); only another one is told
-_TRUTHS = {"\0true": "true", "\0false": "false"}  # as `rules.values.keys` tells them from texts
 
 
 def _beside(lang: Language, seen: str, asked: str) -> str:
@@ -175,13 +174,9 @@ def _known(lang: Language, reason: Reason, key: str, names: Mapping[str, str]) -
         told.append(
             lang.say("not_known", name=known)
             if value is None
-            else lang.say("known", name=known, value=lang.quoted(_with_truths(value)))
+            else lang.say("known", name=known, value=lang.quoted(value))
         )
     return lang.say("semicolon").join(told)
-
-
-def _with_truths(value: str) -> str:
-    return ", ".join(_TRUTHS.get(one, one) for one in value.split(", "))
 
 
 def _in_segment(lang: Language, reason: Reason) -> str:
