@@ -4,12 +4,18 @@ The one rule: a test that needs a real Apache Kafka is marked `kafka`; where non
 the reason, but in CI it fails, since there a skip would hide it.
 """
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import redis.asyncio as redis
 
 from local import Kafka, Redis, Tansu, kafka_available
+from streams.redis_store import RedisStore
+from streams.store import MemoryStore, Store
+
+_prefixes = (f"test{number}:" for number in itertools.count())
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -39,3 +45,25 @@ def kafka() -> Iterator[Kafka]:
     """One Apache Kafka for all tests marked `kafka`; each uses topics and groups of its own."""
     with Kafka() as server:
         yield server
+
+
+@pytest.fixture
+async def client(redis_server: Redis) -> AsyncIterator[redis.Redis]:
+    """A client of the server that all tests share."""
+    connected = redis.from_url(redis_server.url)
+    yield connected
+    await connected.aclose()
+
+
+@pytest.fixture
+def redis_store(client: redis.Redis) -> RedisStore:
+    """A store on Redis, empty."""
+    return RedisStore(client, next(_prefixes))
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Each of the stores, empty."""
+    if request.param == "memory":
+        return MemoryStore()
+    return RedisStore(request.getfixturevalue("client"), next(_prefixes))

@@ -6,15 +6,13 @@ what is written is what is read, stored, published and shown.
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis.asyncio as redis
 import yaml
 
 from local import Redis, Tansu
@@ -23,7 +21,7 @@ from rules.engine import Engine
 from rules.events import Origin
 from rules.standing import Change
 from streams.redis_store import RedisStore
-from streams.store import MemoryStore, Store, StoredCustomer
+from streams.store import Store, StoredCustomer
 from streams.wire import changes, customers
 from streams.wire.decode import Rejected, decode, decode_line
 from tests import live
@@ -91,8 +89,6 @@ OTHER_SPELLINGS: list[Json] = [
     {"type": "track", "event": ADDED, "properties": {"کالا": "کفش"}},
 ]
 
-_prefixes = (f"test_persian{number}:" for number in itertools.count())
-
 
 def event(visitor: str, number: int, told: Json) -> Json:
     """What happened so many seconds after three hours ago; the message's id is no English either."""
@@ -109,20 +105,6 @@ def entered() -> list[str]:
 
 
 # --- through the rules and the stores ----------------------------------------------------------
-
-
-@pytest.fixture
-async def client(redis_server: Redis) -> AsyncIterator[redis.Redis]:
-    connected = redis.from_url(redis_server.url)
-    yield connected
-    await connected.aclose()
-
-
-@pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest) -> Store:
-    if request.param == "memory":
-        return MemoryStore()
-    return RedisStore(request.getfixturevalue("client"), next(_prefixes))
 
 
 async def decided(store: Store, events: Sequence[bytes]) -> list[Change]:

@@ -6,7 +6,7 @@ The one rule: whatever Redis does, the caller sees the store's contract and its 
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 import redis.asyncio as redis
@@ -20,20 +20,6 @@ from streams.store import ClaimRefused, Identity, StoreFailed
 from tests.test_store import NOTHING, PERSIAN, POSITIONS, claim, claimed, known, seen, step
 
 _prefixes = (f"test_redis_store{number}:" for number in itertools.count())
-
-
-@pytest.fixture
-async def client(redis_server: Redis) -> AsyncIterator[redis.Redis]:
-    """A client of the server that all tests share."""
-    connected = redis.from_url(redis_server.url)
-    yield connected
-    await connected.aclose()
-
-
-@pytest.fixture
-def redis_store(client: redis.Redis) -> RedisStore:
-    """A store on Redis, empty."""
-    return RedisStore(client, next(_prefixes))
 
 
 async def test_all_keys_of_a_partition_share_its_hash_tag(client: redis.Redis) -> None:

@@ -7,7 +7,7 @@ of random steps ask both stores the same.
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -39,29 +39,7 @@ NOTHING = State({}, 0, 0, 0, [], 0)
 MANY = 5_001  # two values each: beyond the 8,000 that Lua's unpack() takes
 Answer = TypeVar("Answer")
 
-_prefixes = (f"test_store{number}:" for number in itertools.count())
-
-
-@pytest.fixture
-async def client(redis_server: Redis) -> AsyncIterator[redis.Redis]:
-    """A client of the server that all tests share."""
-    connected = redis.from_url(redis_server.url)
-    yield connected
-    await connected.aclose()
-
-
-@pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest) -> Store:
-    """Each of the stores, empty."""
-    if request.param == "memory":
-        return MemoryStore()
-    return RedisStore(request.getfixturevalue("client"), next(_prefixes))
-
-
-@pytest.fixture
-def redis_store(client: redis.Redis) -> RedisStore:
-    """A store on Redis, empty."""
-    return RedisStore(client, next(_prefixes))
+_prefixes = (f"test_both{number}:" for number in itertools.count())
 
 
 def claim(token: str = "t1", generation: int = 5, **more: Any) -> Claim:
