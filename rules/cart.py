@@ -10,7 +10,7 @@ than 90 days before the newest cart event, or of products beyond the 256 told of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -168,7 +168,7 @@ def contents(lines: Iterable[Line]) -> dict[str, int]:
     return {product: quantity for product, quantity in held.items() if quantity}
 
 
-def worth(cart: Cart, held: dict[str, int]) -> int:
+def worth(cart: Cart, held: Mapping[str, int]) -> int:
     """The value of what is held, in 10⁻¹², each product at its newest price; none told: 0."""
     prices = cart.prices
     return sum(quantity * prices[product][2] for product, quantity in held.items() if product in prices)

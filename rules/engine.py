@@ -27,6 +27,7 @@ class Engine:
         self.definitions = definitions
         self._segments = definitions.segments
         self._keys = [segment.key for segment in definitions.segments]
+        self._decides = [segment.when.decide for segment in definitions.segments]
         self._facts = definitions.facts.kept()
         self._any = self._plan(None)
         names = frozenset[str]().union(*(fact.names or () for fact, _ in self._facts))
@@ -104,15 +105,15 @@ class Engine:
     ) -> None:
         now, since, dues = customer.instant, customer.since, customer.dues
         who = Subject(customer_id, customer.profile, since)
-        holds_back = event is None or event.name != ORDER_COMPLETED
+        held_back = 0 if event is not None and event.name == ORDER_COMPLETED else self._held
         while touched:
-            at = (touched & -touched).bit_length() - 1
-            touched &= touched - 1
-            segment = self._segments[at]
-            holds, due = segment.when.decide(who, now)
+            lowest = touched & -touched
+            touched ^= lowest
+            at = lowest.bit_length() - 1
+            holds, due = self._decides[at](who, now)
             entered = since.get(at)
-            if segment.hold and not holds and entered is not None and holds_back:
-                stays_until = entered + segment.hold
+            if held_back & lowest and not holds and entered is not None:
+                stays_until = entered + self._segments[at].hold
                 if now < stays_until:
                     holds, due = True, stays_until
             if due:
@@ -127,6 +128,7 @@ class Engine:
                 del since[at]
             touched |= self._asking[at]
             customer.sequence += 1
+            segment = self._segments[at]
             changes.append(
                 Change(
                     customer=customer_id,

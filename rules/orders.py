@@ -85,12 +85,28 @@ class Orders(msgspec.Struct, array_like=True, dict=True):
     def _completions(self) -> dict[int, list[int]]:
         return {}
 
+    @cached_property
+    def _values(self) -> dict[int, list[tuple[int, int]]]:
+        return {}
+
     def completions(self, view: int) -> list[int]:
         """When each order of a view that stands was completed, ascending."""
         known = self._completions
         if view not in known:
             known[view] = [order.completion.time for order in self.standing if order.completion.views >> view & 1]
         return known[view]
+
+    def values(self, view: int, place: int) -> list[tuple[int, int]]:
+        """(Time of completion, what it has under a property) of each order of a view that stands, ascending."""
+        known, slot = self._values, slot_of(view, place)
+        if slot not in known:
+            known[slot] = [
+                (order.completion.time, value)
+                for order in self.standing
+                if order.completion.views >> view & 1
+                for value in value_of(order, place)
+            ]
+        return known[slot]
 
     def changed(self) -> None:
         """Forget what was formed of the messages."""

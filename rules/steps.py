@@ -13,7 +13,7 @@ find its partner gone.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rules import repeats
 
@@ -23,14 +23,21 @@ ENTRIES_MAX = 256
 Entry = tuple[int, str, int, int]
 
 
-def add(kept: list[Entry], entries: Iterable[Entry], window: int | None, *, thin: bool) -> bool:
-    """Add an event's entries in place; whether one was new."""
+def add(kept: list[Entry], entries: Sequence[Entry], window: int | None, ends: int, *, thin: bool) -> bool:
+    """Add an event's entries in place; whether a complete sequence may now begin otherwise.
+
+    ``ends``: the mask of the last step; 0: that is not kept here. What is newest and no last step
+    completes nothing.
+    """
     new = False
     for entry in entries:
         new = repeats.insert(kept, entry, _key) or new
-    if new:
-        _bound(kept, window, thin)
-    return new
+    if not new:
+        return False
+    full = len(kept) > ENTRIES_MAX
+    _bound(kept, window, thin)
+    newest = kept[-1]
+    return full or not ends or newest[2] & ends > 0 or newest[:2] != entries[0][:2]
 
 
 def merge(ours: list[Entry], theirs: list[Entry], window: int | None, *, thin: bool) -> list[Entry]:

@@ -131,7 +131,9 @@ class Facts:
             name: tuple((at, picked) for at, (step_names, picked) in enumerate(steps) if name in step_names)
             for name in names
         }
-        return self._known(key, StepFact(self._count(StepFact), masks, same, window, thin)).slot
+        reading = None if same is None else Reading(same, distinct=True)
+        ends = 1 << (len(steps) - 1) if thin else 0
+        return self._known(key, StepFact(self._count(StepFact), masks, reading, window, ends, thin)).slot
 
     def want_trait(self, path: Path, test: ValueTest) -> tuple[int, int]:
         """A test of a trait; its slot and the bit that answers it."""

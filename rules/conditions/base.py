@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from rules import cart
 from rules.orders import Order
 from rules.profile import Profile
 from rules.reasons import Reason
@@ -21,18 +22,27 @@ class Subject:
     ``since``: by place of a segment, when it was entered, for those that the customer is in.
     """
 
-    __slots__ = ("id", "profile", "since")
+    __slots__ = ("_cart_contents", "id", "profile", "since")
 
     def __init__(self, customer_id: str, profile: Profile, since: Mapping[int, int]) -> None:
         self.id = customer_id
         self.profile = profile
         self.since = since
+        self._cart_contents: Mapping[str, int] | None = None
 
     @property
     def standing(self) -> list[Order]:
         """The orders that stand, by completion."""
         kept = self.profile.orders
         return [] if kept is None else kept.standing
+
+    @property
+    def cart_contents(self) -> Mapping[str, int]:
+        """What is in the cart, as of `rules.cart.contents`; folded once per decision."""
+        if self._cart_contents is None:
+            held = self.profile.cart
+            self._cart_contents = {} if held is None else cart.contents(held.lines)
+        return self._cart_contents
 
     def completions(self, view: int) -> list[int]:
         """When each order of a view that stands was completed, ascending."""

@@ -7,6 +7,7 @@ are tables, so that a date is a pure function of an instant.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import jdatetime
@@ -30,8 +31,11 @@ _LAST_MS = (datetime(9999, 12, 28, tzinfo=UTC) - _EPOCH) // _MS
 MonthDay = tuple[int, int]
 
 
-class OnDays(msgspec.Struct, frozen=True):
-    """The local day lies between two month-days (inclusive, may wrap) and is one of these weekdays."""
+class OnDays(msgspec.Struct, frozen=True, dict=True):
+    """The local day lies between two month-days (inclusive, may wrap) and is one of these weekdays.
+
+    What was found last is kept beside it (``dict=True``): it serves until it turns.
+    """
 
     between: tuple[MonthDay, MonthDay] | None
     weekdays: tuple[int, ...] | None
@@ -39,9 +43,13 @@ class OnDays(msgspec.Struct, frozen=True):
     timezone: str
 
     def decide(self, who: Subject, now: int) -> Decision:  # noqa: ARG002
+        since, answer = self.__dict__.get("latest", (0, (False, NEVER)))
+        if since <= now < answer[1]:
+            return cast(Decision, answer)
         holding, due = _answer(self, _local_day(self.timezone, now))
         while due != NEVER and due <= now:
             due += HOUR_MS  # clocks went back over midnight: it comes once more
+        self.__dict__["latest"] = now, (holding, due)
         return holding, due
 
     def reason(self, who: Subject, now: int) -> Reason:

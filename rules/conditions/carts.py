@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
 from rules import cart
 from rules.conditions.base import NEVER, Decision, Subject, until
+from rules.conditions.moments import Ago
 from rules.predicates import NumberTest, Shown
 from rules.reasons import Observed, Reason
 from rules.times import format_duration, format_instant
@@ -17,32 +19,25 @@ Stage = Literal["cart", "checkout"]
 
 
 class OpenCart(msgspec.Struct, frozen=True):
-    """A cart with something in it, last touched from ``idle_for`` to ``until`` ago (ms).
+    """A cart with something in it, last touched so long ago (``quiet``).
 
     ``value`` and ``items``: tests of what is in it, in 10⁻⁶; ``stage``: how far it came.
     """
 
-    idle_for: int
-    until: int | None
+    quiet: Ago
     stage: Stage | None
     value: NumberTest | None
     items: NumberTest | None
 
     def decide(self, who: Subject, now: int) -> Decision:
         held = who.profile.cart
-        if held is None or not held.touched or not self._fits(held):
-            return False, NEVER
-        opens = held.touched + self.idle_for
-        if now < opens:
-            return False, opens
-        if self.until is None:
-            return True, NEVER
-        closes = held.touched + self.until
-        return (True, closes) if now < closes else (False, NEVER)
+        return (False, NEVER) if held is None else self._decide(held, who.cart_contents, now)
 
-    def _fits(self, held: cart.Cart) -> bool:
+    def _decide(self, held: cart.Cart, contents: Mapping[str, int], now: int) -> Decision:
+        return self.quiet.decide_known(held.touched, now) if self._fits(held, contents) else (False, NEVER)
+
+    def _fits(self, held: cart.Cart, contents: Mapping[str, int]) -> bool:
         """Whether there is something in it, and that is what was asked for."""
-        contents = cart.contents(held.lines)
         return (
             bool(contents)
             and (self.stage is None or (self.stage == "checkout") == (held.checkout > 0))
@@ -51,9 +46,8 @@ class OpenCart(msgspec.Struct, frozen=True):
         )
 
     def reason(self, who: Subject, now: int) -> Reason:
-        holding, due = self.decide(who, now)
-        held = who.profile.cart or cart.Cart()
-        contents = cart.contents(held.lines)
+        held, contents = who.profile.cart or cart.Cart(), who.cart_contents
+        holding, due = self._decide(held, contents, now)
         observed = Observed(
             items=shown_number(sum(contents.values())),
             value=None if self.value is None else shown_number(cart.worth(held, contents) // MICRO),
@@ -65,9 +59,10 @@ class OpenCart(msgspec.Struct, frozen=True):
     @property
     def test(self) -> dict[str, Shown]:
         """As it stands in a definition."""
-        asked: dict[str, Shown] = {"idle_for": format_duration(self.idle_for)} if self.idle_for else {}
-        if self.until is not None:
-            asked["until"] = format_duration(self.until)
+        idle_for, until_ms = self.quiet.at_least, self.quiet.at_most
+        asked: dict[str, Shown] = {"idle_for": format_duration(idle_for)} if idle_for else {}
+        if until_ms is not None:
+            asked["until"] = format_duration(until_ms)
         if self.stage is not None:
             asked["stage"] = self.stage
         if self.value is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from rules.conditions.base import NEVER, Condition, Decision, Subject
@@ -14,10 +16,11 @@ class AllOf(msgspec.Struct, frozen=True):
     members: tuple[Condition, ...]
 
     def decide(self, who: Subject, now: int) -> Decision:
-        return _combine(self.members, who, now, turned_by=False)
+        return combined((member.decide(who, now) for member in self.members), turned_by=False)
 
     def reason(self, who: Subject, now: int) -> Reason:
-        return Reason(self.decide(who, now)[0], all=[m.reason(who, now) for m in self.members])
+        members = [member.reason(who, now) for member in self.members]
+        return Reason(all(member.holds for member in members), all=members)
 
 
 class AnyOf(msgspec.Struct, frozen=True):
@@ -26,10 +29,11 @@ class AnyOf(msgspec.Struct, frozen=True):
     members: tuple[Condition, ...]
 
     def decide(self, who: Subject, now: int) -> Decision:
-        return _combine(self.members, who, now, turned_by=True)
+        return combined((member.decide(who, now) for member in self.members), turned_by=True)
 
     def reason(self, who: Subject, now: int) -> Reason:
-        return Reason(self.decide(who, now)[0], any=[m.reason(who, now) for m in self.members])
+        members = [member.reason(who, now) for member in self.members]
+        return Reason(any(member.holds for member in members), any=members)
 
 
 class NoneOf(msgspec.Struct, frozen=True):
@@ -38,23 +42,23 @@ class NoneOf(msgspec.Struct, frozen=True):
     members: tuple[Condition, ...]
 
     def decide(self, who: Subject, now: int) -> Decision:
-        holding, due = _combine(self.members, who, now, turned_by=True)
+        holding, due = combined((member.decide(who, now) for member in self.members), turned_by=True)
         return not holding, due
 
     def reason(self, who: Subject, now: int) -> Reason:
-        return Reason(self.decide(who, now)[0], not_=[m.reason(who, now) for m in self.members])
+        members = [member.reason(who, now) for member in self.members]
+        return Reason(not any(member.holds for member in members), not_=members)
 
 
-def _combine(members: tuple[Condition, ...], who: Subject, now: int, *, turned_by: bool) -> Decision:
-    """One member that answers ``turned_by`` makes that the answer of all.
+def combined(decisions: Iterable[Decision], *, turned_by: bool) -> Decision:
+    """One decision that is ``turned_by`` makes that the answer of all.
 
-    While some do, the answer stays until the last of them has turned; while none does, it may
-    turn with the first member. So a due time is never too late, and seldom for nothing.
+    While some are, the answer stays until the last of them has turned; while none is, it may
+    turn with the first. So a due time is never too late, and seldom for nothing.
     """
     first = last = NEVER
     decided = False
-    for member in members:
-        answer, due = member.decide(who, now)
+    for answer, due in decisions:
         if answer == turned_by:
             if due == NEVER:
                 return turned_by, NEVER  # only an event can turn it, so the others do not matter

@@ -26,6 +26,10 @@ class Ago(msgspec.Struct, frozen=True):
         closes = moment + self.at_most
         return (True, closes) if now < closes else (False, NEVER)
 
+    def decide_known(self, moment: int, now: int) -> Decision:
+        """The same for the moment of a fact, 0 when there is none."""
+        return self.decide(moment, now) if moment else (False, NEVER)
+
     @property
     def test(self) -> dict[str, Shown]:
         """As it stands in a definition."""
@@ -49,6 +53,11 @@ class Moment(msgspec.Struct, frozen=True):
     def _moment(self, who: Subject) -> int:
         """When it was; 0: never."""
         profile = who.profile
+        if self.view is None and self.slot is not None:
+            if self.first:
+                return profile.firsts[self.slot]
+            newest = profile.occurrences[self.slot].times
+            return newest[-1] if newest else 0
         times: list[int] = []
         if self.slot is not None and self.first:
             times.append(profile.firsts[self.slot])
@@ -62,12 +71,11 @@ class Moment(msgspec.Struct, frozen=True):
         return (min(times) if self.first else max(times)) if times else 0
 
     def decide(self, who: Subject, now: int) -> Decision:
-        moment = self._moment(who)
-        return self.ago.decide(moment, now) if moment else (False, NEVER)
+        return self.ago.decide_known(self._moment(who), now)
 
     def reason(self, who: Subject, now: int) -> Reason:
-        holding, due = self.decide(who, now)
         moment = self._moment(who)
+        holding, due = self.ago.decide_known(moment, now)
         at = format_instant(moment) if moment else None
         return Reason(
             holding,

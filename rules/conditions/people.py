@@ -7,6 +7,7 @@ from hashlib import sha256
 import msgspec
 
 from rules.conditions.base import NEVER, Decision, Subject, until
+from rules.conditions.groups import combined
 from rules.conditions.moments import Ago
 from rules.predicates import NumberTest, Shown, ValueTest
 from rules.reasons import Observed, Reason
@@ -79,17 +80,8 @@ class TraitIs(msgspec.Struct, frozen=True):
     tests: tuple[TraitTest, ...]
 
     def decide(self, who: Subject, now: int) -> Decision:
-        first = last = NEVER
-        failing = stays = False
-        for test in self.tests:
-            holding, due = test.decide(who.profile.traits[test.slot], now)
-            if not holding:
-                failing, stays, last = True, stays or due == NEVER, max(last, due)
-            elif due and (first == NEVER or due < first):
-                first = due
-        if failing:
-            return False, NEVER if stays else last
-        return True, first
+        traits = who.profile.traits
+        return combined((test.decide(traits[test.slot], now) for test in self.tests), turned_by=False)
 
     def reason(self, who: Subject, now: int) -> Reason:
         holding, due = self.decide(who, now)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
+from rules.conditions.base import Decision, Subject, shown_events, until
+from rules.conditions.moments import Ago
 from rules.predicates import Where
 from rules.reasons import Observed, Reason, StepAsked
 from rules.steps import Entry, latest_start
@@ -20,29 +21,23 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Followed(msgspec.Struct, frozen=True):
-    """All steps in their order, by (time, message id), all within the window (ms; ``None``: ever).
+    """All steps in their order, by (time, message id), so long ago that all are in the window.
 
     ``same``: the property whose value all steps share, and ``place`` where orders have it.
     """
 
     steps: tuple[Step, ...]
-    within: int | None
+    ago: Ago
     same: str | None
     place: int
     slot: int | None
 
     def decide(self, who: Subject, now: int) -> Decision:
-        start = self._start(who)
-        if not start:
-            return False, NEVER
-        if self.within is None:
-            return True, NEVER
-        ends = start + self.within
-        return (True, ends) if now < ends else (False, NEVER)
+        return self.ago.decide_known(self._start(who), now)
 
     def reason(self, who: Subject, now: int) -> Reason:
-        holding, due = self.decide(who, now)
         start = self._start(who)
+        holding, due = self.ago.decide_known(start, now)
         asked = [StepAsked(shown_events(step.events), step.where.test or None) for step in self.steps]
         return Reason(
             holding,
@@ -50,7 +45,7 @@ class Followed(msgspec.Struct, frozen=True):
             observed=Observed(first_at=format_instant(start) if start else None),
             test={},
             until=until(due),
-            within=None if self.within is None else format_duration(self.within),
+            within=None if self.ago.at_most is None else format_duration(self.ago.at_most),
             steps=asked,
             same=self.same,
         )

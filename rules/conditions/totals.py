@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from operator import itemgetter
 from typing import Literal
 
 import msgspec
 
 from rules import orders, sums
 from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
-from rules.conditions.counts import Count
+from rules.conditions.counts import Count, outside
 from rules.extremes import staircase
 from rules.predicates import NumberTest, Where
 from rules.profile import hashed_id
 from rules.reasons import Observed, Reason
 from rules.times import format_duration
 from rules.values import MICRO, number_key, shown_number
+
+# (Time from which its window runs, sum, count), as of `rules.sums.leaving`.
+Contribution = tuple[int, int, int]
+_time = itemgetter(0)
 
 Aggregate = Literal["sum", "avg", "min", "max", "distinct"]
 
@@ -48,16 +52,15 @@ class Total(msgspec.Struct, frozen=True):
     def value(self, who: Subject, now: int) -> int | None:
         """The aggregate at an instant, in 10⁻⁶ (``distinct``: times 10⁶); ``None``: of nothing."""
         if self.agg in ("sum", "avg"):
-            inside = self._inside(self._contributions(who), now)
-            total, count = sum(entry[1] for entry in inside), sum(entry[2] for entry in inside)
+            _, total, count = self._inside(who, now)
             if self.agg == "sum":
                 return total
             return total // count if count else None
         if self.agg == "distinct":
             times = self._newest_times(who)
-            return MICRO * (len(times) - self._outside(times, now))
+            return MICRO * (len(times) - outside(times, self.within, now))
         steps = self._steps(who)
-        at = self._outside([time for time, _ in steps], now)
+        at = outside(steps, self.within, now, key=_time)
         return steps[at][1] if at < len(steps) else None
 
     def reason(self, who: Subject, now: int) -> Reason:
@@ -76,17 +79,20 @@ class Total(msgspec.Struct, frozen=True):
             of=self.of,
         )
 
-    def _outside(self, times: list[int], now: int) -> int:
-        return 0 if self.within is None else bisect_right(times, now - self.within)
-
-    def _inside(self, entries: list[tuple[int, int, int]], now: int) -> list[tuple[int, int, int]]:
-        return entries[self._outside([entry[0] for entry in entries], now) :]
-
     # --- sum and avg
 
+    def _inside(self, who: Subject, now: int) -> tuple[list[Contribution], int, int]:
+        """What is in the window, its sum and count."""
+        entries = self._contributions(who)
+        inside = entries[outside(entries, self.within, now, key=_time) :]
+        total = count = 0
+        for _, value, number in inside:
+            total += value
+            count += number
+        return inside, total, count
+
     def _decide_sum(self, who: Subject, now: int) -> Decision:
-        inside = self._inside(self._contributions(who), now)
-        total, count = sum(entry[1] for entry in inside), sum(entry[2] for entry in inside)
+        inside, total, count = self._inside(who, now)
         holding = self._meets(total, count)
         if self.within is None:
             return holding, NEVER
@@ -102,7 +108,7 @@ class Total(msgspec.Struct, frozen=True):
             return self.test.meets(total)
         return count > 0 and self.test.meets(total, per=count)
 
-    def _contributions(self, who: Subject) -> list[tuple[int, int, int]]:
+    def _contributions(self, who: Subject) -> list[Contribution]:
         """As `rules.sums.leaving`."""
         kept = [] if self.slot is None else sums.leaving(who.profile.sums[self.slot])
         found = [(time, value, 1) for time, value in self._of_orders(who)]
@@ -114,15 +120,8 @@ class Total(msgspec.Struct, frozen=True):
 
     def _of_orders(self, who: Subject) -> list[tuple[int, int]]:
         """What standing orders contribute, each at its time."""
-        view = self.view
-        if view is None:
-            return []
-        return [
-            (order.completion.time, value)
-            for order in who.standing
-            if order.completion.views >> view & 1
-            for value in orders.value_of(order, self.place)
-        ]
+        kept = who.profile.orders
+        return [] if self.view is None or kept is None else kept.values(self.view, self.place)
 
     # --- min and max
 
@@ -133,7 +132,7 @@ class Total(msgspec.Struct, frozen=True):
 
     def _decide_extreme(self, who: Subject, now: int) -> Decision:
         steps = self._steps(who)
-        inside = steps[self._outside([time for time, _ in steps], now) :]
+        inside = steps[outside(steps, self.within, now, key=_time) :]
         answers = [self.test.meets(value) for _, value in inside] + [False]
         if self.within is not None:
             for (time, _), answer in zip(inside, answers[1:], strict=True):

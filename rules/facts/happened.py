@@ -8,7 +8,6 @@ from rules import extremes, occurrences, steps, sums
 from rules.events import Event
 from rules.facts.picked import Picked, Reading
 from rules.profile import Profile, hashed_id, short_id
-from rules.values import Path
 
 DISTINCT_MAX = 256
 
@@ -143,14 +142,15 @@ class StepFact(msgspec.Struct, frozen=True):
     """The events that may be steps of a sequence over ``window`` (ms; ``None``: ever).
 
     ``masks``: per event name the steps that ask for it, as (step, which of these events). With
-    ``same``, an entry per value of that property; an event without one is no step. ``thin``: as of
-    `rules.steps`.
+    ``same``, an entry per value of that property; an event without one is no step. ``ends`` and
+    ``thin``: as of `rules.steps`.
     """
 
     slot: int
     masks: dict[str, tuple[tuple[int, Picked], ...]]
-    same: Path | None
+    same: Reading | None
     window: int | None
+    ends: int
     thin: bool
 
     @property
@@ -158,12 +158,15 @@ class StepFact(msgspec.Struct, frozen=True):
         return frozenset(self.masks)
 
     def apply(self, profile: Profile, event: Event) -> bool:
-        mask = sum(1 << step for step, picked in self.masks[event.name] if picked.meets(event))
+        mask = 0
+        for step, picked in self.masks[event.name]:
+            if picked.meets(event):
+                mask |= 1 << step
         if not mask:
             return False
-        values = (0,) if self.same is None else Reading(self.same, distinct=True).of(event.properties.fields)
+        values = (0,) if self.same is None else self.same.of(event.properties.fields)
         entries = [(event.time, short_id(event.id), mask, value) for value in values]
-        return steps.add(profile.steps[self.slot], entries, self.window, thin=self.thin)
+        return steps.add(profile.steps[self.slot], entries, self.window, self.ends, thin=self.thin)
 
     def merge(self, profile: Profile, other: Profile) -> None:
         ours, theirs = profile.steps[self.slot], other.steps[self.slot]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rules import asked, forms
-from rules.conditions import Count, Followed, Moment, Performed, Step, Total
+from rules.conditions import Ago, Count, Followed, Moment, Performed, Step, Total
 from rules.events import MONEY, ORDER_COMPLETED, WITHOUT_EFFECT
 from rules.facts import DISTINCT_MAX, Picked, Reading
 from rules.orders import MESSAGES_MAX, TOTAL
@@ -100,7 +100,7 @@ def sequence(scope: Scope, path: str, body: object) -> Parsed:
     slot = scope.facts.want_steps(asked_steps, same, form.within, thin=not of_orders) if kept else None
     canonical = [{"event": step.event} | _where(step.where) for step in form.steps]
     told = {"steps": canonical, "within": form.within} | ({} if form.same is None else {"same": form.same})
-    return Followed(steps, form.within, form.same, place, slot), {"sequence": told}
+    return Followed(steps, Ago(at_most=form.within), form.same, place, slot), {"sequence": told}
 
 
 def _events(path: str, events: tuple[str, ...]) -> tuple[bool, frozenset[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rules import forms
-from rules.conditions import OpenCart, SessionCount
+from rules.conditions import Ago, OpenCart, SessionCount
 from rules.parsing.base import Parsed, Scope, Wrong
 from rules.sessions import INTERVALS_MAX
 from rules.times import format_duration
@@ -15,7 +15,7 @@ def cart(scope: Scope, path: str, body: object) -> Parsed:
         ends = f"idle_for {format_duration(form.idle_for or 0)} and until {format_duration(form.until)}"
         raise Wrong(f"{path}.until", f"until must be longer than idle_for; here are {ends}")
     scope.facts.want_cart(prices=form.value is not None)
-    condition = OpenCart(form.idle_for or 0, form.until, form.stage, form.value, form.items)
+    condition = OpenCart(Ago(form.idle_for or 0, form.until), form.stage, form.value, form.items)
     canonical: dict[str, object] = {"idle_for": form.idle_for or 0, "until": form.until}
     canonical |= {name: told for name, told in condition.test.items() if name in ("stage", "value", "items")}
     return condition, {"cart": canonical}
