@@ -22,7 +22,8 @@ from functools import cached_property
 
 import msgspec
 
-from rules import repeats
+from rules import days, repeats
+from rules.days import Days
 from rules.times import DAY_MS
 
 MESSAGES_MAX = 256
@@ -59,12 +60,12 @@ class Order(msgspec.Struct, frozen=True, gc=False):
 class Settled(msgspec.Struct, array_like=True, gc=False):
     """What is remembered of orders beyond the bound.
 
-    ``first``: when the earliest was completed, by view. ``days``: per view and property, as
-    written by `slot_of`, UTC day to (digits of the sum in 10⁻⁶, count).
+    ``first``: when the earliest was completed, by view. ``days``: what they come to,
+    per view and property as written by `slot_of`.
     """
 
     first: dict[int, int] = {}
-    days: dict[int, dict[int, tuple[str, int]]] = {}
+    days: dict[int, Days] = {}
 
 
 class Orders(msgspec.Struct, array_like=True, dict=True):
@@ -145,12 +146,11 @@ def _merge_settled(ours: Settled | None, theirs: Settled | None) -> Settled | No
     if ours is None and theirs is None:
         return None
     ours, theirs = ours or Settled(), theirs or Settled()
-    merged = Settled(dict(ours.first), {slot: dict(days) for slot, days in ours.days.items()})
+    merged = Settled(dict(ours.first))
     for view, time in theirs.first.items():
         merged.first[view] = min(time, merged.first.get(view, time))
-    for slot, days in theirs.days.items():
-        for day, (total, count) in days.items():
-            _add(merged, slot, day, int(total), count)
+    for slot in sorted(ours.days.keys() | theirs.days.keys()):
+        merged.days[slot] = days.merge(ours.days.get(slot, {}), theirs.days.get(slot, {}))
     return merged
 
 
@@ -181,18 +181,12 @@ def _settle(orders: Orders, oldest: OrderMessage) -> None:
         settled.first[view] = min(oldest.time, settled.first.get(view, oldest.time))
         for place in range(len(oldest.values) + 1):
             for value in value_of(order, place):
-                _add(settled, slot_of(view, place), oldest.time // DAY_MS, value, 1)
+                days.add(settled.days.setdefault(slot_of(view, place), {}), oldest.time // DAY_MS, value, 1)
 
 
 def _is_repeated(messages: list[OrderMessage], oldest: OrderMessage) -> bool:
     others = (message for message in messages if message is not oldest and message.kind == COMPLETED)
     return oldest.order is not None and any(message.order == oldest.order for message in others)
-
-
-def _add(settled: Settled, slot: int, day: int, total: int, count: int) -> None:
-    days = settled.days.setdefault(slot, {})
-    known = days.get(day, ("0", 0))
-    days[day] = (str(int(known[0]) + total), known[1] + count)
 
 
 def value_of(order: Order, place: int) -> tuple[int, ...]:

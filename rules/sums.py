@@ -14,7 +14,8 @@ from bisect import bisect_left
 
 import msgspec
 
-from rules import repeats
+from rules import days, repeats
+from rules.days import Days
 from rules.times import DAY_MS
 
 ENTRIES_MAX = 256
@@ -23,13 +24,10 @@ Entry = tuple[int, int, int]
 
 
 class Sum(msgspec.Struct, array_like=True, gc=False):
-    """``entries``: (time, hashed message id, value in 10⁻⁶), ascending; ``days``: UTC day to (sum, count).
-
-    A sum stands as its digits: added up it may pass 64 bits, which a stored number does not.
-    """
+    """``entries``: (time, hashed message id, value in 10⁻⁶), ascending; ``days``: of the older ones."""
 
     entries: list[Entry] = []
-    days: dict[int, tuple[str, int]] = {}
+    days: Days = {}
 
 
 def add(kept: Sum, entry: Entry, window: int | None) -> bool:
@@ -44,9 +42,7 @@ def add(kept: Sum, entry: Entry, window: int | None) -> bool:
 
 def merge(ours: Sum, theirs: Sum, window: int | None) -> Sum:
     """What the events of both would have made."""
-    merged = Sum(repeats.merged((*ours.entries, *theirs.entries), _key), dict(ours.days))
-    for day, (total, count) in theirs.days.items():
-        _add(merged, day, int(total), count)
+    merged = Sum(repeats.merged((*ours.entries, *theirs.entries), _key), days.merge(ours.days, theirs.days))
     if merged.entries:
         _bound(merged, window)
     return merged
@@ -55,12 +51,7 @@ def merge(ours: Sum, theirs: Sum, window: int | None) -> Sum:
 def leaving(kept: Sum) -> list[tuple[int, int, int]]:
     """All contributions as (the time from which their window runs, sum, count), ascending."""
     entries = [(time, value, 1) for time, _, value in kept.entries]
-    return sorted([*by_day(kept.days), *entries]) if kept.days else entries
-
-
-def by_day(days: dict[int, tuple[str, int]]) -> list[tuple[int, int, int]]:
-    """Day sums as contributions at the end of their day."""
-    return [((day + 1) * DAY_MS, int(total), count) for day, (total, count) in days.items()]
+    return sorted([*days.leaving(kept.days), *entries]) if kept.days else entries
 
 
 def _key(entry: Entry) -> tuple[int, int]:
@@ -74,9 +65,4 @@ def _bound(kept: Sum, window: int | None) -> None:
         kept.days = {day: told for day, told in kept.days.items() if (day + 1) * DAY_MS > frontier}
     while len(entries) > ENTRIES_MAX:
         time, _, value = entries.pop(0)
-        _add(kept, time // DAY_MS, value, 1)
-
-
-def _add(kept: Sum, day: int, total: int, count: int) -> None:
-    known = kept.days.get(day, ("0", 0))
-    kept.days[day] = (str(int(known[0]) + total), known[1] + count)
+        days.add(kept.days, time // DAY_MS, value, 1)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from rules import orders, sums
+from rules import days, orders, sums
 from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
 from rules.conditions.counts import Count, outside
 from rules.extremes import staircase
@@ -114,8 +114,8 @@ class Total(msgspec.Struct, frozen=True):
         found = [(time, value, 1) for time, value in self._of_orders(who)]
         kept_orders = who.profile.orders
         if self.view is not None and kept_orders is not None and kept_orders.settled is not None:
-            days = kept_orders.settled.days.get(orders.slot_of(self.view, self.place), {})
-            found += sums.by_day(days)
+            settled = kept_orders.settled.days.get(orders.slot_of(self.view, self.place), {})
+            found += days.leaving(settled)
         return sorted(kept + found) if found else kept
 
     def _of_orders(self, who: Subject) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ import msgspec
 
 from rules import extremes, occurrences, steps, sums
 from rules.events import Event
-from rules.facts.picked import Picked, Reading
+from rules.facts.picked import Picked, Reading, read
 from rules.profile import Profile, hashed_id, short_id
 
 DISTINCT_MAX = 256
@@ -65,9 +65,7 @@ class SumFact(msgspec.Struct, frozen=True):
     window: int | None
 
     def apply(self, profile: Profile, event: Event) -> bool:
-        if not self.picked.meets(event):
-            return False
-        found = self.reading.of(event.properties.fields)
+        found = read(self.picked, self.reading, event)
         kept = profile.sums[self.slot]
         return bool(found) and sums.add(kept, (event.time, hashed_id(event.id), found[0]), self.window)
 
@@ -86,9 +84,7 @@ class ExtremeFact(msgspec.Struct, frozen=True):
     greatest: bool
 
     def apply(self, profile: Profile, event: Event) -> bool:
-        if not self.picked.meets(event):
-            return False
-        found = self.reading.of(event.properties.fields)
+        found = read(self.picked, self.reading, event)
         kept = profile.extremes[self.slot]
         return bool(found) and extremes.add(kept, (event.time, found[0]), self.window, greatest=self.greatest)
 
@@ -107,10 +103,8 @@ class DistinctFact(msgspec.Struct, frozen=True):
     window: int | None
 
     def apply(self, profile: Profile, event: Event) -> bool:
-        if not self.picked.meets(event):
-            return False
         known = profile.distincts[self.slot]
-        found = [value for value in self.reading.of(event.properties.fields) if event.time > known.get(value, 0)]
+        found = [value for value in read(self.picked, self.reading, event) if event.time > known.get(value, 0)]
         if not found:
             return False
         if len(found) == 1 and event.time > (next(reversed(known.values())) if known else 0):

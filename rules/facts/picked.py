@@ -39,3 +39,8 @@ class Reading(msgspec.Struct, frozen=True):
             return tuple(hashed_id(key) for key in keys(value))
         micro = number(value)
         return () if micro is None else (micro,)
+
+
+def read(picked: Picked, reading: Reading, event: Event) -> tuple[int, ...]:
+    """What is read of an event that is picked; nothing of any other."""
+    return reading.of(event.properties.fields) if picked.meets(event) else ()
