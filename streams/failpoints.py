@@ -1,25 +1,69 @@
-"""Fail points: places at which a test may let the worker die.
+"""Fail points: places at which a test may let the worker die, hang, or hear no answer.
 
 The one rule: without ``SEGMENTER_FAIL_POINT`` in the environment at start a fail point does
-nothing. With ``NAME:N`` the process kills itself (SIGKILL) when it reaches NAME for the Nth time.
+nothing. With ``NAME:N`` the process sends itself SIGKILL when it reaches NAME for the Nth time;
+with ``NAME:N:SIGSTOP`` another signal. A name that is not in `Name` ends the process at start.
+
+| fail point              | where                                                                  |
+|-------------------------|------------------------------------------------------------------------|
+| before_claim            | an assignment, before Redis knows of it                                |
+| after_claim             | the claim is in Redis, first positions are not                         |
+| after_begin             | first positions are, nothing is read yet                               |
+| after_poll              | a fetched batch has reached its owner                                  |
+| after_load              | customers of a step are loaded                                         |
+| after_compute           | events were applied, nothing is saved                                  |
+| after_fire              | due times were fired, nothing is saved                                 |
+| before_save, after_save | around the call that saves a step                                      |
+| lost_save_reply         | no death: the reply of a save is lost and the same save is sent again  |
+| before_publish          | saved, nothing sent to Kafka                                           |
+| after_publish           | acknowledged by Kafka, not trimmed                                     |
+| after_trim              | trimmed                                                                |
+| before_release          | partitions are being taken away or the worker ends; all still runs     |
+| mid_release             | the step in hand is saved, its changes may not be published            |
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from typing import Literal, get_args
 
-NAMES = ("after_load", "after_save", "after_publish")
+Name = Literal[
+    "before_claim",
+    "after_claim",
+    "after_begin",
+    "after_poll",
+    "after_load",
+    "after_compute",
+    "after_fire",
+    "before_save",
+    "lost_save_reply",
+    "after_save",
+    "before_publish",
+    "after_publish",
+    "after_trim",
+    "before_release",
+    "mid_release",
+]
+NAMES: tuple[Name, ...] = get_args(Name)
 
-_name, _, _count = os.environ.get("SEGMENTER_FAIL_POINT", "").partition(":")
+_name, _, _rest = os.environ.get("SEGMENTER_FAIL_POINT", "").partition(":")
+_count, _, _signal = _rest.partition(":")
 _left = int(_count or 0)
+if _name and _name not in NAMES:
+    raise SystemExit(f"SEGMENTER_FAIL_POINT: {_name!r} is no fail point; there are {', '.join(NAMES)}")
 
 
-def reach(name: str) -> None:
+def reach(name: Name) -> None:
     """Pass a fail point."""
+    if name == _name and happens(name):
+        os.kill(os.getpid(), signal.Signals[_signal or "SIGKILL"])
+
+
+def happens(name: Name) -> bool:
+    """Whether it is now that what this fail point stands for goes wrong."""
     global _left  # noqa: PLW0603  # the count-down of this process
     if name != _name:
-        return
+        return False
     _left -= 1
-    if _left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+    return _left == 0

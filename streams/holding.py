@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 
+from streams.failpoints import reach
 from streams.outbox import Outbox, PublishFailed
 from streams.shard import Shard
 from streams.stop import Stop
@@ -79,12 +80,14 @@ class Holding:
 
         What is not finished is no loss: the next owner goes on from what is saved.
         """
+        reach("before_release")
         self._releasing = True
         self.shard.release()
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RELEASE_WAIT_S):
                     await asyncio.wait(self._tasks[:1])
+                    reach("mid_release")
                     if not any(task.done() for task in self._tasks[1:]):
                         await self._outbox.drained()
         finally:

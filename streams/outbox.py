@@ -108,11 +108,13 @@ class Outbox:
                 self._waiting.task_done()
 
     async def _publish(self, entries: Sequence[Sequence[OutRecord]]) -> None:
+        reach("before_publish")
         await self._publisher.publish(self._partition, [record for entry in entries for record in entry])
         reach("after_publish")
         self._published += len(entries)
         if not await self._store.trim(self._partition, self._token, self._published):
             raise Fenced
+        reach("after_trim")
 
 
 def _size(records: Sequence[OutRecord]) -> int:

@@ -18,6 +18,7 @@ from faust.types import TP
 
 from rules.engine import Engine
 from streams import safety
+from streams.failpoints import reach
 from streams.fetched import Batch, Offsets
 from streams.holding import Holding
 from streams.merge import Merge
@@ -100,6 +101,7 @@ class Ownership:
         holding = self._holdings.get(batch.partition)
         if holding is None or batch.generation != self._generation or self._consumer is None:
             return
+        reach("after_poll")
         missing = holding.shard.receive(batch)
         if missing is not None:
             log.info("seeking %s-%d back to %d", batch.topic, batch.partition, missing)
@@ -190,6 +192,7 @@ class Ownership:
     ) -> tuple[Claim, State]:
         claim = Claim(partition, generation, secrets.token_hex(16), self._plan.identity)
         tps = [TP(topic, partition) for topic in self._plan.topics]
+        reach("before_claim")
         try:
             state = await self._store.claim(claim)
         except LowerGeneration as lower:
@@ -200,10 +203,12 @@ class Ownership:
                 raise Stop(f"partition {partition} has a newer owner; start the worker again") from None
             claim = msgspec.structs.replace(claim, proven_over=lower.stored)
             state = await self._store.claim(claim)
+        reach("after_claim")
         plan = self._plan
         positions = safety.positions(tps, state, offsets, rebuild=plan.rebuild, exact_ends=plan.exact_ends)
         by_topic = {tp.topic: position for tp, position in positions.items()}
         await self._store.begin(claim, by_topic)
+        reach("after_begin")
         return claim, msgspec.structs.replace(state, positions=by_topic)
 
     async def _restored(self, claim: Claim, state: State, consumer: Consumer) -> Holding:

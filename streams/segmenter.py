@@ -26,7 +26,7 @@ from rules.events import WITHOUT_EFFECT, Event, Origin
 from rules.sentences import LANGUAGES
 from rules.standing import Change, Customer
 from rules.times import format_instant
-from streams.failpoints import reach
+from streams.failpoints import happens, reach
 from streams.merge import Record, Taken
 from streams.outbox import OutRecord, encode
 from streams.stop import Stop
@@ -94,6 +94,7 @@ class Segmenter:
                 made += self._engine.apply(what.customer, loaded[what.customer][0], what)
         for customer in misplaced:
             del loaded[customer]
+        reach("after_compute")
         self._watch(len(taken.readings), len(dead))
         return await self._save(loaded, made, dead, taken.starts, taken.positions, clock)
 
@@ -108,6 +109,7 @@ class Segmenter:
         made: list[Change] = []
         for customer_id in ready:
             made += self._engine.fire(customer_id, loaded[customer_id][0], clock)
+        reach("after_fire")
         out = await self._save(loaded, made, [], self.positions, self.positions, clock)
         self.next_due = await self._store.next_due(self._partition)
         return out
@@ -155,7 +157,10 @@ class Segmenter:
             customers=stored,
             outbox=entry,
         )
+        reach("before_save")
         answer = await self._store.save(self._partition, save)
+        if happens("lost_save_reply"):
+            answer = await self._store.save(self._partition, save)
         reach("after_save")
         if answer == "fenced":
             raise Fenced

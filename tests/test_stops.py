@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -468,24 +466,3 @@ def test_more_dead_letters_than_the_ceiling(tansu: Tansu, redis_server: Redis, t
         shop.publish("purchases", *[b"{"] * 30)
         assert len(shop.read("dead-letters", 41)) == 41
         assert lenient.exit_code is None
-
-
-# --- fail points ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("point", "passed"),
-    [(None, 300), ("", 300), ("elsewhere:1", 300), ("after_save:4", 9), ("after_load:100", 299)],
-)
-def test_fail_points(point: str | None, passed: int) -> None:
-    """Without the variable nothing happens; with it the process kills itself there, at that time."""
-    program = (
-        "from streams.failpoints import reach\n"
-        "for name in ('after_save', 'after_publish', 'after_load') * 100:\n"
-        "    reach(name) or print(name, flush=True)\n"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "SEGMENTER_FAIL_POINT"}
-    environment |= {} if point is None else {"SEGMENTER_FAIL_POINT": point}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=False)
-    assert done.returncode == (0 if passed == 300 else -signal.SIGKILL)
-    assert len(done.stdout.splitlines()) == passed
