@@ -18,12 +18,27 @@ from rules.reasons import Reason
 Kind = Literal["entered", "exited"]
 
 
+class Ahead(msgspec.Struct, array_like=True, gc=False):
+    """What was published of a customer beyond its standing; see `rules.ahead`.
+
+    ``waiting``: ids of published changes that were not decided again yet. ``newest`` (ms): when
+    the latest published change occurred. ``wake`` (ms): when the wait for them ends, even if
+    nothing happens. ``segments``: the membership after the last published change, sorted.
+    """
+
+    waiting: set[str]
+    newest: int
+    wake: int
+    segments: tuple[str, ...]
+
+
 class Customer(msgspec.Struct, array_like=True, gc=False):
     """A customer: the standing and the profile that it was decided from.
 
     ``instant`` (ms): the latest moment at which this customer was decided. ``since`` (ms): by
     place of a segment, when it was entered, for those that the customer is in. ``dues`` (ms): by
     place, when time alone may next change it, where it may; ``due``: the next of them, 0 = none.
+    ``ahead``: what was published that this standing does not know, nearly always nothing.
     """
 
     instant: int
@@ -32,6 +47,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     dues: dict[int, int]
     profile: Profile
     due: int = 0
+    ahead: Ahead | None = None
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):

@@ -18,13 +18,15 @@ import faust
 from rules.engine import Engine
 from rules.events import INPUTS
 from streams import topics
+from streams.ceiling import Ceiling
+from streams.claiming import Plan
 from streams.definitions_file import load
 from streams.fetched import Batch
-from streams.ownership import Ownership, Plan
+from streams.output_topics import OutputTopics
+from streams.ownership import Ownership
 from streams.partitioning import partition_of
-from streams.publisher import KafkaPublisher
+from streams.publisher import IdempotentPublisher, TransactionalPublisher
 from streams.redis_store import RedisStore
-from streams.segmenter import Ceiling
 from streams.settings import Settings
 from streams.shard import Pace
 from streams.stop import stop
@@ -57,13 +59,19 @@ def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     found = topics.verify(settings)
     plan = _plan(settings, engine, found, rebuild=rebuild)
     store = RedisStore.connect(settings.redis, settings.redis_prefix)
-    publisher = KafkaPublisher(settings.brokers, settings.topic_prefix, idempotent=settings.broker == "kafka")
-    ownership = Ownership(plan, store, publisher)
+    publisher = _publisher(settings)
+    ownership = Ownership(plan, store, publisher, OutputTopics(settings.brokers, settings.topic_prefix))
     app = _faust(settings)
     app.transport = Transport(app.conf.broker_consumer, app, ownership, settings.fetch_wait_ms)
     _quiet_collector()
     _attach(app, plan, ownership, publisher, settings)
     return app
+
+
+def _publisher(settings: Settings) -> IdempotentPublisher | TransactionalPublisher:
+    if settings.processing_guarantee == "exactly_once":
+        return TransactionalPublisher(settings.brokers, settings.topic_prefix, settings.group)
+    return IdempotentPublisher(settings.brokers, settings.topic_prefix, idempotent=settings.broker == "kafka")
 
 
 def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: bool) -> Plan:
@@ -111,7 +119,13 @@ def _faust(settings: Settings) -> faust.App:
     )
 
 
-def _attach(app: faust.App, plan: Plan, ownership: Ownership, publisher: KafkaPublisher, settings: Settings) -> None:
+def _attach(
+    app: faust.App,
+    plan: Plan,
+    ownership: Ownership,
+    publisher: IdempotentPublisher | TransactionalPublisher,
+    settings: Settings,
+) -> None:
     inputs = app.topic(*plan.topics, schema=Whole())
 
     async def segment(batches: faust.StreamT[Batch]) -> None:

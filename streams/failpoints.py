@@ -9,6 +9,10 @@ with ``NAME:N:SIGSTOP`` another signal. A name that is not in `Name` ends the pr
 | before_claim            | an assignment, before Redis knows of it                                |
 | after_claim             | the claim is in Redis, first positions are not                         |
 | after_begin             | first positions are, nothing is read yet                               |
+| before_fence            | exactly_once: no producer of this claim is known to Kafka yet          |
+| after_fence             | exactly_once: a partition's producer is, and former ones are fenced    |
+| mid_read_back           | what a part of the outputs said is saved, its position is not          |
+| after_read_back         | all outputs are read back, the rest of the outbox is not published     |
 | after_poll              | a fetched batch has reached its owner                                  |
 | after_load              | customers of a step are loaded                                         |
 | after_compute           | events were applied, nothing is saved                                  |
@@ -16,6 +20,7 @@ with ``NAME:N:SIGSTOP`` another signal. A name that is not in `Name` ends the pr
 | before_save, after_save | around the call that saves a step                                      |
 | lost_save_reply         | no death: the reply of a save is lost and the same save is sent again  |
 | before_publish          | saved, nothing sent to Kafka                                           |
+| before_commit           | exactly_once: acknowledged by Kafka, the transaction is open           |
 | after_publish           | acknowledged by Kafka, not trimmed                                     |
 | after_trim              | trimmed                                                                |
 | before_release          | partitions are being taken away or the worker ends; all still runs     |
@@ -32,6 +37,10 @@ Name = Literal[
     "before_claim",
     "after_claim",
     "after_begin",
+    "before_fence",
+    "after_fence",
+    "mid_read_back",
+    "after_read_back",
     "after_poll",
     "after_load",
     "after_compute",
@@ -40,6 +49,7 @@ Name = Literal[
     "lost_save_reply",
     "after_save",
     "before_publish",
+    "before_commit",
     "after_publish",
     "after_trim",
     "before_release",

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 
 from streams.failpoints import reach
-from streams.outbox import Outbox, PublishFailed
+from streams.outbox import Outbox, ProducerFenced, PublishFailed
 from streams.shard import Shard
 from streams.stop import Stop
 from streams.store import Claim, Fenced, Store, StoreFailed
@@ -57,10 +57,10 @@ class Holding:
     async def _until_fenced(self, run: Coroutine[None, None, None]) -> None:
         try:
             await run
-        except Fenced:
-            await self._fenced()
+        except Fenced as fenced:
+            await self._fenced(fenced)
 
-    async def _fenced(self) -> None:
+    async def _fenced(self, fenced: Fenced) -> None:
         """The claim is no longer in the store: a newer owner has it, or the store lost it. Asking may fail too."""
         partition = self._claim.partition
         if self._releasing:
@@ -68,8 +68,11 @@ class Holding:
         generation = await self._store.generation(partition)
         if generation <= self._claim.generation:
             self._stop(
-                f"Redis no longer knows the claim of partition {partition}: it lost its last writes or all of them; "
-                "start the worker again, it says what to do"
+                f"Kafka takes nothing more of partition {partition} from this producer: a transaction took too long, "
+                "or another producer has its transactional id; start the worker again"
+                if isinstance(fenced, ProducerFenced)
+                else f"Redis no longer knows the claim of partition {partition}: it lost its last writes or all of "
+                "them; start the worker again, it says what to do"
             )
         log.warning("partition %d has a newer owner (generation %d); letting go", partition, generation)
         await asyncio.sleep(NEWER_OWNER_WAIT_S)

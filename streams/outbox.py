@@ -1,19 +1,20 @@
 """The outbox: what was decided and saved, on its way to Kafka.
 
-The one rule: published in the order in which it was saved, acknowledged, and only then trimmed.
-A crash in between publishes again; the same change then carries the same id.
+The one rule: published in the order in which it was saved, acknowledged, and only then trimmed,
+together with the positions after it. A crash in between leaves records beyond those positions,
+where the next claim finds them (`streams.recovery`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from streams.failpoints import reach
-from streams.store import Fenced, Store
+from streams.store import Fenced, State, Store
 from streams.wire.changes import Header
 
 # Entries (one per save) that may wait before the partition stops computing more.
@@ -50,23 +51,54 @@ def decode(entry: bytes) -> list[OutRecord]:
 class Publisher(Protocol):
     """Where records go."""
 
-    async def publish(self, partition: int, records: Sequence[OutRecord]) -> None:
-        """Return once all are acknowledged, those of one topic in order. Raises `PublishFailed`."""
+    async def claim(self, partitions: Sequence[int]) -> None:
+        """Make ready for partitions that are claimed, before what is on their topics is read.
+
+        From here on nothing that was given before to this publisher is still on its way to them,
+        nor, where it can be kept from it, what was given to another. Raises `PublishFailed`.
+        """
+
+    async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
+        """Return once all are acknowledged, those of one topic in order: the position after them, by topic.
+
+        A topic whose position Kafka did not say is left out. Raises `PublishFailed`, or
+        `ProducerFenced` when the partition was claimed by another publisher.
+        """
+
+    async def release(self) -> None:
+        """Let go of what was claimed."""
 
 
 class PublishFailed(Exception):
     """Kafka did not take records that are saved; when it is back, start the worker again."""
 
 
-class Outbox:
-    """The outbox of one partition while it is claimed."""
+class ProducerFenced(Fenced):
+    """Kafka takes nothing more from this producer: another has its transactional id, or a transaction took too long."""
 
-    def __init__(self, store: Store, publisher: Publisher, partition: int, token: str, trimmed: int) -> None:
+
+class Outbox:
+    """The outbox of one partition while it is claimed.
+
+    ``held``: by output, something that must be empty before the output's position is told on.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        publisher: Publisher,
+        partition: int,
+        token: str,
+        state: State,
+        held: Mapping[str, Collection[object]] | None = None,
+    ) -> None:
         self._store = store
         self._publisher = publisher
         self._partition = partition
         self._token = token
-        self._published = trimmed
+        self._published = state.trimmed
+        self._positions = dict(state.outputs)
+        self._held = held or {}
         self._waiting: asyncio.Queue[Sequence[OutRecord]] = asyncio.Queue(WAITING_MAX)
         self._waiting_bytes = 0
         self._room = asyncio.Event()
@@ -89,11 +121,6 @@ class Outbox:
         """Until everything put is published and trimmed."""
         await self._waiting.join()
 
-    async def restore(self, entries: Sequence[bytes]) -> None:
-        """Publish what a former claim left; called once, before anything is put."""
-        for entry in entries:
-            await self._publish([decode(entry)])
-
     async def run(self) -> None:
         """Publish until cancelled."""
         while True:
@@ -102,19 +129,27 @@ class Outbox:
             while not self._waiting.empty() and count < _TOGETHER_MAX:
                 entries.append(self._waiting.get_nowait())
                 count += len(entries[-1])
-            await self._publish(entries)
+            await self.publish(entries)
             for entry in entries:
                 self._weigh(-_size(entry))
                 self._waiting.task_done()
 
-    async def _publish(self, entries: Sequence[Sequence[OutRecord]]) -> None:
+    async def publish(self, entries: Sequence[Sequence[OutRecord]]) -> None:
+        """Publish the next entries, and trim them. Of a former claim's, what is left to be published."""
+        records = [record for entry in entries for record in entry]
         reach("before_publish")
-        await self._publisher.publish(self._partition, [record for entry in entries for record in entry])
+        positions = await self._publisher.publish(self._partition, records) if records else {}
         reach("after_publish")
-        self._published += len(entries)
-        if not await self._store.trim(self._partition, self._token, self._published):
-            raise Fenced
+        await self.trim(len(entries), positions)
         reach("after_trim")
+
+    async def trim(self, count: int, positions: Mapping[str, int]) -> None:
+        """The next entries are on the topics, and up to these positions all is known. Raises `Fenced`."""
+        self._published += count
+        self._positions |= positions
+        known = {topic: position for topic, position in self._positions.items() if not self._held.get(topic)}
+        if not await self._store.trim(self._partition, self._token, self._published, known):
+            raise Fenced
 
 
 def _size(records: Sequence[OutRecord]) -> int:

@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
-import msgspec
 from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 
-from rules.engine import Engine
 from streams import safety
+from streams.claiming import Claiming, Overtaken, Plan
 from streams.failpoints import reach
-from streams.fetched import Batch, Offsets
+from streams.fetched import Batch
 from streams.holding import Holding
-from streams.merge import Merge
-from streams.outbox import Outbox, Publisher, PublishFailed
-from streams.segmenter import Ceiling, Segmenter
-from streams.shard import Pace, Shard
+from streams.outbox import Publisher, PublishFailed
+from streams.recovery import Outputs
 from streams.stop import Stop
-from streams.store import Claim, ClaimRefused, Fenced, Identity, LowerGeneration, State, Store, StoreFailed
+from streams.store import ClaimRefused, Fenced, Store, StoreFailed
 from streams.transport import Consumer
 from streams.watchdog import Fetching, Strays
 
@@ -36,33 +32,14 @@ log = logging.getLogger(__name__)
 CLAIM_MAX_S = 30.0
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """What does not change while the worker runs. ``topics``: the inputs in reading order."""
-
-    topics: Sequence[str]
-    identity: Identity
-    engine: Engine
-    pace: Pace
-    ceiling: Ceiling
-    languages: Sequence[str]
-    rebuild: bool
-    exact_ends: bool
-    belongs: Callable[[str, int], bool]
-    now_ms: Callable[[], int]
-    stop: Callable[[str], None]
-
-
-class _Overtaken(Exception):
-    """The group has moved on while this assignment was being claimed; the next one follows."""
-
-
 class Ownership:
     """The shards of this worker; the `streams.transport.Owner` of what is fetched."""
 
-    def __init__(self, plan: Plan, store: Store, publisher: Publisher) -> None:
+    def __init__(self, plan: Plan, store: Store, publisher: Publisher, outputs: Outputs) -> None:
         self._plan = plan
         self._store = store
         self._publisher = publisher
+        self._outputs = outputs
         self._holdings: dict[int, Holding] = {}
         self._left: dict[TP, int] = {}
         self._strays = Strays()
@@ -132,13 +109,24 @@ class Ownership:
 
     async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
         """Claim all partitions of an assignment; the positions from which to read."""
+        claiming = Claiming(self._plan, self._store, self._publisher, self._outputs, generation, consumer)
         try:
             async with asyncio.timeout(CLAIM_MAX_S):
-                return await self._claim(tps, generation, consumer)
-        except _Overtaken:
+                await self.release()
+                self._left.clear()
+                self._generation, self._consumer = generation, consumer
+                return await self._claim(claiming, tps, consumer)
+        except Overtaken:
             log.info("generation %d was overtaken while it was claimed", generation)
         except TimeoutError:
-            self._plan.stop(f"claiming took over {CLAIM_MAX_S:.0f} s; see that Redis and Kafka answer")
+            self._plan.stop(
+                f"claiming took over {CLAIM_MAX_S:.0f} s; "
+                + (
+                    "what was published is being read back: start the worker again, it goes on from where it came to"
+                    if claiming.is_reading_back
+                    else "see that Redis and Kafka answer"
+                )
+            )
         except (Stop, ClaimRefused) as refused:
             self._plan.stop(str(refused))
         except Fenced:
@@ -154,27 +142,21 @@ class Ownership:
             self._plan.stop(f"a defect ended a claim ({error!r}); please report it with the log above")
         return {}
 
-    async def _claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
-        await self.release()
-        self._left.clear()
-        self._generation, self._consumer = generation, consumer
-        partitions = safety.check_complete(tps, self._plan.topics, self._plan.identity.partitions)
-        if not partitions:
+    async def _claim(self, claiming: Claiming, tps: frozenset[TP], consumer: Consumer) -> Mapping[TP, int]:
+        await claiming.take(tps)
+        found = claiming.found
+        if not found:
             return {}
-        await self._store.verify(self._plan.now_ms)
-        offsets = await consumer.offsets(tps)
-        holdings: dict[int, Holding] = {}
-        positions: dict[TP, int] = {}
-        kept: list[int] = []
-        for partition in partitions:
-            claim, state = await self._claim_one(partition, generation, consumer, offsets)
-            holdings[partition] = await self._restored(claim, state, consumer)
-            positions.update({TP(topic, partition): position for topic, position in state.positions.items()})
-            kept += [partition] if state.save_number else []
-        await self._begin(holdings, positions, consumer)
+        positions = {
+            TP(topic, partition): position
+            for partition, state in found.items()
+            for topic, position in state.positions.items()
+        }
+        await self._begin(claiming.holdings(), positions, consumer)
+        kept = [partition for partition, state in found.items() if state.save_number]
         if kept and self._plan.rebuild:
             log.info("--rebuild is for a fresh Redis: partitions %s go on from what it holds", kept)
-        log.info("claimed partitions %s, generation %d", partitions, generation)
+        log.info("claimed partitions %s, generation %d", list(found), self._generation)
         return positions
 
     async def _begin(self, holdings: dict[int, Holding], positions: Mapping[TP, int], consumer: Consumer) -> None:
@@ -182,66 +164,16 @@ class Ownership:
         try:
             await consumer.begin_all(positions)
         except IllegalStateError:  # aiokafka's word for a seek in what is assigned no longer
-            raise _Overtaken from None
+            raise Overtaken from None
         self._holdings = holdings
         for holding in holdings.values():
             holding.start()
-
-    async def _claim_one(
-        self, partition: int, generation: int, consumer: Consumer, offsets: Offsets
-    ) -> tuple[Claim, State]:
-        claim = Claim(partition, generation, secrets.token_hex(16), self._plan.identity)
-        tps = [TP(topic, partition) for topic in self._plan.topics]
-        reach("before_claim")
-        try:
-            state = await self._store.claim(claim)
-        except LowerGeneration as lower:
-            # The group was deleted, or this worker is a ghost: only the group itself can tell.
-            if consumer.generation != generation:
-                raise _Overtaken from None
-            if not await consumer.proves_generation({tp: offsets.committed.get(tp, 0) for tp in tps}):
-                raise Stop(f"partition {partition} has a newer owner; start the worker again") from None
-            claim = msgspec.structs.replace(claim, proven_over=lower.stored)
-            state = await self._store.claim(claim)
-        reach("after_claim")
-        plan = self._plan
-        positions = safety.positions(tps, state, offsets, rebuild=plan.rebuild, exact_ends=plan.exact_ends)
-        by_topic = {tp.topic: position for tp, position in positions.items()}
-        await self._store.begin(claim, by_topic)
-        reach("after_begin")
-        return claim, msgspec.structs.replace(state, positions=by_topic)
-
-    async def _restored(self, claim: Claim, state: State, consumer: Consumer) -> Holding:
-        """A holding that is not yet started, what a former claim left published."""
-        plan, partition = self._plan, claim.partition
-        outbox = Outbox(self._store, self._publisher, partition, claim.token, state.trimmed)
-        await outbox.restore(state.outbox)
-        segmenter = Segmenter(
-            plan.engine,
-            self._store,
-            partition,
-            claim.token,
-            state,
-            now_ms=plan.now_ms,
-            belongs=lambda customer: plan.belongs(customer, partition),
-            ceiling=plan.ceiling,
-            languages=plan.languages,
-        )
-        shard = Shard(
-            partition,
-            Merge(plan.topics, state.positions),
-            segmenter,
-            outbox,
-            heard=lambda topic: consumer.heard(TP(topic, partition)),
-            now_ms=plan.now_ms,
-            pace=plan.pace,
-        )
-        return Holding(claim, shard, outbox, self._store, plan.stop)
 
     async def release(self) -> None:
         """Let go of everything; called before partitions are taken away and at the end."""
         holdings, self._holdings = self._holdings, {}
         await asyncio.gather(*(holding.release() for holding in holdings.values()))
+        await self._publisher.release()
         for partition, holding in holdings.items():
             positions = holding.shard.segmenter.positions
             self._left.update({TP(topic, partition): position for topic, position in positions.items()})

@@ -1,83 +1,205 @@
-"""The publisher on Kafka: records of the outbox as ready-made batches.
+"""The publishers on Kafka: records of the outbox as ready-made batches.
 
-The one rule: idempotent and acknowledged by all in-sync replicas, with a producer of our own.
+The one rule: idempotent and acknowledged by all in-sync replicas, with producers of our own.
 Faust's is not idempotent, and its sends are not awaited.
+
+- `IdempotentPublisher` (at_least_once): one producer for all partitions.
+- `TransactionalPublisher` (exactly_once): one producer per claimed partition, each publish one
+  transaction. Its transactional id is that of the partition, so that starting it ends what a
+  former owner began and keeps that owner from publishing anything more.
+
+aiokafka tries again by itself whatever may be tried again. Of what fails for good neither is tried
+again here: aiokafka counts a failed batch as sent, so everything after it would be out of order. The
+worker stops, and the next claim reads what came of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka_errors
 from aiokafka.errors import KafkaError
 
-from streams.outbox import OutRecord, PublishFailed
+from streams.failpoints import reach
+from streams.outbox import OutRecord, ProducerFenced, PublishFailed
+from streams.stop import Stop
+
+log = logging.getLogger(__name__)
 
 BATCH_MAX_BYTES = 512 * 1024
 REQUEST_MAX_BYTES = 1024 * 1024
+# As Kafka Streams has it: an owner that died holds up readers of what is committed so long, if nobody follows it.
+TRANSACTION_MAX_MS = 10_000
+# Each has connections of its own to the coordinator and to the leaders of its partition.
+PRODUCERS_MAX = 200
+_STARTING_MAX = 16
+_CLOSE_MAX_S = 2.0
 
 
-class KafkaPublisher:
-    """Ready-made batches through an aiokafka producer (8 × the rate of ``send`` per record)."""
+class IdempotentPublisher:
+    """One aiokafka producer (batches have 8 × the rate of ``send`` per record)."""
 
     def __init__(self, brokers: str, prefix: str, *, idempotent: bool) -> None:
-        self._options: dict[str, Any] = {
-            "bootstrap_servers": brokers,
-            "acks": "all",
-            "enable_idempotence": idempotent,
-            "max_batch_size": BATCH_MAX_BYTES,
-            "max_request_size": REQUEST_MAX_BYTES,
-        }
+        self._options = {**_options(brokers), "enable_idempotence": idempotent}
         self._prefix = prefix
         self._started: asyncio.Future[AIOKafkaProducer] | None = None
 
     async def _producer(self) -> AIOKafkaProducer:
         """The producer, started at first use: it belongs to the loop that is running then."""
         if self._started is None:
-            self._started = asyncio.ensure_future(self._start())
+            self._started = asyncio.ensure_future(_start(self._options))
         return await asyncio.shield(self._started)
 
-    async def _start(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(**self._options)
-        await producer.start()
-        return producer
+    async def claim(self, partitions: Sequence[int]) -> None:  # noqa: ARG002  # one producer for all
+        """As `streams.outbox.Publisher`: what a release did not wait for is on the topics afterwards, or has failed."""
+        if self._started is not None:
+            await (await self._producer()).flush()
+
+    async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
+        """As `streams.outbox.Publisher`."""
+        try:
+            return await _publish(await self._producer(), self._prefix, partition, records)
+        except KafkaError as error:
+            raise PublishFailed(repr(error)) from error
+
+    async def release(self) -> None:
+        """As `streams.outbox.Publisher`."""
 
     async def close(self) -> None:
         """Flush and stop."""
         if self._started is not None:
             await (await self._started).stop()
 
-    async def publish(self, partition: int, records: Sequence[OutRecord]) -> None:
-        """As `streams.outbox.Publisher`."""
-        by_topic: dict[str, list[OutRecord]] = {}
-        for record in records:
-            by_topic.setdefault(record.topic, []).append(record)
+
+class TransactionalPublisher:
+    """An aiokafka producer for each claimed partition, from claim to release."""
+
+    def __init__(self, brokers: str, prefix: str, group: str) -> None:
+        self._options = {**_options(brokers), "transaction_timeout_ms": TRANSACTION_MAX_MS}
+        self._prefix = prefix
+        self._id = f"{group}-{prefix}segment-changes"
+        self._producers: dict[int, AIOKafkaProducer] = {}
+
+    async def claim(self, partitions: Sequence[int]) -> None:
+        """As `streams.outbox.Publisher`. Raises `Stop` for more partitions than there may be producers."""
+        if len(partitions) > PRODUCERS_MAX:
+            raise Stop(
+                f"this worker was given {len(partitions)} partitions; exactly_once needs a producer for each, and "
+                f"{PRODUCERS_MAX} at most: start more workers"
+            )
+        starting = asyncio.Semaphore(_STARTING_MAX)
+
+        async def start(partition: int) -> None:
+            async with starting:
+                reach("before_fence")
+                options = {**self._options, "transactional_id": f"{self._id}-{partition}"}
+                self._producers[partition] = await _start(options)
+                reach("after_fence")
+
+        await asyncio.gather(*(start(partition) for partition in partitions))
+
+    async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
+        """As `streams.outbox.Publisher`: all of it, or nothing that a reader of what is committed would see."""
+        producer = self._producers[partition]
         try:
-            sent = [
-                future
-                for topic, of_topic in by_topic.items()
-                for future in await self._send(self._prefix + topic, partition, of_topic)
-            ]
-            await asyncio.gather(*sent)
-        except KafkaError as error:
+            await producer.begin_transaction()
+            positions = await _publish(producer, self._prefix, partition, records)
+            reach("before_commit")
+            await producer.commit_transaction()
+        except kafka_errors.ProducerFenced as error:
+            raise ProducerFenced from error
+        except (KafkaError, AssertionError) as error:  # aiokafka asserts that a producer has not failed before
+            await _abort(producer)
             raise PublishFailed(repr(error)) from error
+        return positions
 
-    async def _send(self, topic: str, partition: int, records: Sequence[OutRecord]) -> list[Any]:
-        producer = await self._producer()
-        sent = []
-        batch = producer.create_batch()
-        for record in records:
-            while not self._append(batch, record):
-                sent.append(await producer.send_batch(batch, topic, partition=partition))
-                batch = producer.create_batch()
-        sent.append(await producer.send_batch(batch, topic, partition=partition))
-        return sent
+    async def release(self) -> None:
+        """As `streams.outbox.Publisher`. A transaction that is open is ended by the next owner, or by its time."""
+        producers, self._producers = self._producers, {}
+        await asyncio.gather(*(_close(producer) for producer in producers.values()))
 
-    @staticmethod
-    def _append(batch: Any, record: OutRecord) -> bool:
-        # A batch refuses a record that has neither key nor value, so an empty value stands for none.
-        value = b"" if record.key is None and record.value is None else record.value
-        added = batch.append(timestamp=None, key=record.key, value=value, headers=record.headers)
-        return added is not None
+    async def close(self) -> None:
+        """Nothing is held once all is released."""
+        await self.release()
+
+
+def _options(brokers: str) -> dict[str, Any]:
+    return {
+        "bootstrap_servers": brokers,
+        "acks": "all",
+        "max_batch_size": BATCH_MAX_BYTES,
+        "max_request_size": REQUEST_MAX_BYTES,
+    }
+
+
+async def _start(options: Mapping[str, Any]) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(**options)
+    try:
+        await producer.start()
+    except BaseException:  # a cancelled claim too must leave no connection
+        await _close(producer)
+        raise
+    return producer
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    """Stop, within a bound: aiokafka waits for what is on its way, which may be for ever."""
+    try:
+        async with asyncio.timeout(_CLOSE_MAX_S):
+            await producer.stop()
+    except (KafkaError, TimeoutError) as error:
+        log.warning("a producer was left as it was (%r)", error)
+
+
+async def _abort(producer: AIOKafkaProducer) -> None:
+    """So that readers need not wait for the transaction's time to be over; what cannot be aborted ends by it."""
+    with contextlib.suppress(KafkaError, AssertionError, TimeoutError):
+        async with asyncio.timeout(_CLOSE_MAX_S):
+            await producer.abort_transaction()
+
+
+async def _publish(
+    producer: AIOKafkaProducer, prefix: str, partition: int, records: Sequence[OutRecord]
+) -> dict[str, int]:
+    by_topic: dict[str, list[OutRecord]] = {}
+    for record in records:
+        by_topic.setdefault(record.topic, []).append(record)
+    sent = [
+        (topic, count, future)
+        for topic, of_topic in by_topic.items()
+        for count, future in await _send(producer, prefix + topic, partition, of_topic)
+    ]
+    # All are awaited: an exception that nobody takes would be logged when its future is collected.
+    answers = await asyncio.gather(*(future for _, _, future in sent), return_exceptions=True)
+    positions: dict[str, int] = {}
+    for (topic, count, _), answer in zip(sent, answers, strict=True):
+        if isinstance(answer, BaseException):
+            raise answer
+        if answer.offset >= 0:  # -1 where the broker knows the batch already, but not where it stands
+            positions[topic] = answer.offset + count
+    return positions
+
+
+async def _send(
+    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[OutRecord]
+) -> list[tuple[int, Any]]:
+    sent = []
+    batch = producer.create_batch()
+    for record in records:
+        while not _append(batch, record):
+            sent.append((batch.record_count(), await producer.send_batch(batch, topic, partition=partition)))
+            batch = producer.create_batch()
+    sent.append((batch.record_count(), await producer.send_batch(batch, topic, partition=partition)))
+    return sent
+
+
+def _append(batch: Any, record: OutRecord) -> bool:
+    # A batch refuses a record that has neither key nor value, so an empty value stands for none.
+    value = b"" if record.key is None and record.value is None else record.value
+    added = batch.append(timestamp=None, key=record.key, value=value, headers=record.headers)
+    return added is not None

@@ -5,7 +5,7 @@ one script may touch them together (https://redis.io/docs/latest/operate/oss_and
 
 | key                   | type | holds                                                         |
 |-----------------------|------|---------------------------------------------------------------|
-| PREFIX{p12}:meta      | hash | claim, identity, save number, digest, clock, position of each input |
+| PREFIX{p12}:meta      | hash | claim, identity, save number, digest, clock, position of each input and output |
 | PREFIX{p12}:customers | hash | customer id → stored customer                                 |
 | PREFIX{p12}:due       | zset | customer id by next due time (ms)                             |
 | PREFIX{p12}:outbox    | list | entries not yet known to be published, oldest first           |
@@ -37,6 +37,7 @@ from streams.store import (
 )
 
 POSITION = "position:"
+OUTPUT = "output:"
 CLOCK_SKEW_MAX_MS = 1_000
 RETRIES = 12  # 15 s in all while connections are refused: a Redis that restarts is waited for
 TIMEOUT_S = 10.0
@@ -136,12 +137,13 @@ class RedisStore:
         flat, due, outbox = answer[1:]
         meta = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
         return State(
-            positions={n[len(POSITION) :]: int(v) for n, v in meta.items() if n.startswith(POSITION)},
+            positions=_offsets(meta, POSITION),
             clock=int(meta.get("clock", 0)),
             save_number=int(meta.get("save", 0)),
             next_due=int(float(due[1])) if due else 0,
             outbox=outbox,
             trimmed=int(meta.get("trimmed", 0)),
+            outputs=_offsets(meta, OUTPUT),
         )
 
     @_translated
@@ -196,9 +198,16 @@ class RedisStore:
             raise ClaimRefused(f"the clocks of this machine and of Redis differ by {skew_ms} ms; set them right")
 
     @_translated
-    async def trim(self, partition: int, token: str, first: int) -> bool:
+    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
         keys = [self._key(partition, name) for name in ("meta", "outbox")]
-        return bool(await self._trim(keys, [token, first]))
+        arguments: list[str | int] = [token, first]
+        for name, position in outputs.items():
+            arguments += [OUTPUT + name, position]
+        return bool(await self._trim(keys, arguments))
+
+
+def _offsets(meta: Mapping[str, bytes], prefix: str) -> dict[str, int]:
+    return {name[len(prefix) :]: int(value) for name, value in meta.items() if name.startswith(prefix)}
 
 
 def _arguments(save: Save) -> list[bytes | str | int]:

@@ -14,18 +14,17 @@ It knows neither Kafka nor Redis: readings come in, records go out, the store is
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import TypeGuard
 
-import msgspec
-
+from rules import ahead
 from rules.engine import Engine
 from rules.events import WITHOUT_EFFECT, Event, Origin
 from rules.sentences import LANGUAGES
 from rules.standing import Change, Customer
 from rules.times import format_instant
+from streams.ceiling import Ceiling, DeadShare
 from streams.failpoints import happens, reach
 from streams.merge import Record, Taken
 from streams.outbox import OutRecord, encode
@@ -35,17 +34,19 @@ from streams.wire import changes, customers, dead_letters
 
 CHANGES = "segment-changes"
 DEAD_LETTERS = "dead-letters"
+# Customers of one save while what was published is noted.
+_NOTED_MAX = 500
 
-
-class Ceiling(msgspec.Struct, frozen=True):
-    """Stop when more than ``share`` of the last ``window`` records of a partition are dead letters."""
-
-    share: float
-    window: int
+# Where dead letters were read: topic and offset of an input.
+Letters = set[tuple[str, int]]
 
 
 class Segmenter:
-    """One partition's steps under one claim. Not for concurrent use: a partition has one writer."""
+    """One partition's steps under one claim. Not for concurrent use: a partition has one writer.
+
+    ``letters``: dead letters that are published although the store does not know it; what is
+    read again and saved is taken out.
+    """
 
     def __init__(  # noqa: PLR0913 (each is one thing that a step needs)
         self,
@@ -59,6 +60,7 @@ class Segmenter:
         belongs: Callable[[str], bool],
         ceiling: Ceiling,
         languages: Sequence[str] = LANGUAGES,
+        letters: Letters | None = None,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -67,10 +69,9 @@ class Segmenter:
         self._number = state.save_number
         self._now_ms = now_ms
         self._belongs = belongs
-        self._ceiling = ceiling
+        self._dead_share = DeadShare(partition, ceiling)
         self._languages = languages
-        self._recent: deque[bool] = deque(maxlen=ceiling.window)
-        self._recent_dead = 0
+        self._letters = set() if letters is None else letters
         self.positions = dict(state.positions)
         self.clock = state.clock
         self.next_due = state.next_due
@@ -81,22 +82,27 @@ class Segmenter:
         reach("after_load")
         misplaced = {customer for customer, (_, due) in loaded.items() if due < 0}
         made: list[Change] = []
-        dead: list[OutRecord] = []
+        dead: list[tuple[Record, str]] = []
         for reading in taken.readings:
             what = reading[3]
             if isinstance(what, str):
-                dead.append(self._dead_letter(reading[4], what))
+                dead.append((reading[4], what))
             elif what.name in WITHOUT_EFFECT:
                 continue
             elif what.customer in misplaced:
-                dead.append(self._dead_letter(reading[4], "wrong_partition"))
+                dead.append((reading[4], "wrong_partition"))
             else:
-                made += self._engine.apply(what.customer, loaded[what.customer][0], what)
+                known = loaded[what.customer][0]
+                apply = self._engine.apply if known.ahead is None else self._apply_ahead
+                made += apply(what.customer, known, what)
         for customer in misplaced:
             del loaded[customer]
         reach("after_compute")
-        self._watch(len(taken.readings), len(dead))
-        return await self._save(loaded, made, dead, taken.starts, taken.positions, clock)
+        self._dead_share.read(len(taken.readings), len(dead))
+        letters = [self._dead_letter(*one) for one in dead if _place(one[0]) not in self._letters]
+        out = await self._save(loaded, made, letters, taken.starts, taken.positions, clock)
+        self._letters.difference_update(_place(record) for record, _ in dead)
+        return out
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:
         """Fire due times ≤ ``clock`` of at most ``limit`` customers, oldest first, and save."""
@@ -108,7 +114,9 @@ class Segmenter:
         reach("after_load")
         made: list[Change] = []
         for customer_id in ready:
-            made += self._engine.fire(customer_id, loaded[customer_id][0], clock)
+            known = loaded[customer_id][0]
+            fire = self._engine.fire if known.ahead is None else self._fire_ahead
+            made += fire(customer_id, known, clock)
         reach("after_fire")
         out = await self._save(loaded, made, [], self.positions, self.positions, clock)
         self.next_due = await self._store.next_due(self._partition)
@@ -117,6 +125,25 @@ class Segmenter:
     async def pass_time(self, clock: int) -> None:
         """Save the clock alone."""
         await self._save({}, [], [], self.positions, self.positions, clock)
+
+    async def note(self, told: Mapping[str, Sequence[ahead.Told]], now: int) -> None:
+        """Published changes by customer, in the order of their topic: who is ahead is saved as such."""
+        ids = list(told)
+        for first in range(0, len(ids), _NOTED_MAX):
+            loaded = await self._load(ids[first : first + _NOTED_MAX])
+            found = {
+                customer_id: known
+                for customer_id, known in loaded.items()
+                if known[1] >= 0 and ahead.attach(self._engine, known[0], told[customer_id], now)
+            }
+            if found:
+                await self._save(found, [], [], self.positions, self.positions, self.clock)
+
+    def _apply_ahead(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
+        return ahead.apply(self._engine, customer_id, customer, event)
+
+    def _fire_ahead(self, customer_id: str, customer: Customer, until: int) -> list[Change]:
+        return ahead.fire(self._engine, customer_id, customer, until)
 
     async def _load(self, ids: Iterable[str]) -> dict[str, tuple[Customer, int]]:
         """Customers with the due time they had; -1 marks one that belongs to another partition."""
@@ -186,23 +213,13 @@ class Segmenter:
         headers = dead_letters.headers(record.value, reason, origin, record.key)
         return OutRecord(DEAD_LETTERS, dead_letters.kept(record.key), dead_letters.kept(record.value), headers)
 
-    def _watch(self, read: int, dead: int) -> None:
-        """Keep the share of dead letters under its ceiling: a broken producer is not drained."""
-        for is_dead in [True] * dead + [False] * (read - dead):
-            if len(self._recent) == self._ceiling.window:
-                self._recent_dead -= self._recent[0]
-            self._recent.append(is_dead)
-            self._recent_dead += is_dead
-        full = len(self._recent) == self._ceiling.window
-        if full and self._recent_dead > self._ceiling.share * self._ceiling.window:
-            raise Stop(
-                f"{self._recent_dead} of the last {self._ceiling.window} records of partition {self._partition} "
-                "are dead letters; correct the producer, or raise SEGMENTER_DEAD_LETTER_SHARE to go on"
-            )
-
 
 def _acts(what: Event | str) -> TypeGuard[Event]:
     return not isinstance(what, str) and what.name not in WITHOUT_EFFECT
+
+
+def _place(record: Record) -> tuple[str, int]:
+    return record.topic, record.offset
 
 
 def _record(change: changes.SegmentChange) -> OutRecord:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s,:\[\]]+):\d{1,5}"
@@ -55,5 +55,16 @@ class Settings(BaseSettings):
         description="tansu, for trying out: no idempotent producer, and its end offsets are not exact, so that "
         "a topic created anew goes unnoticed",
     )
+    processing_guarantee: Literal["at_least_once", "exactly_once"] = Field(
+        "at_least_once",
+        description="exactly_once: changes are published in transactions, for consumers that read_committed",
+    )
     stuck_s: float = Field(30.0, gt=0, description="stop when the event loop has not turned for so long")
     unread_s: float = Field(60.0, gt=0, description="stop when unread records are not fetched for so long")
+
+    @field_validator("processing_guarantee")
+    @classmethod
+    def _needs_transactions(cls, guarantee: str, info: ValidationInfo) -> str:
+        if guarantee == "exactly_once" and info.data.get("broker") == "tansu":
+            raise ValueError("tansu has no transactions; use Apache Kafka, or at_least_once")
+        return guarantee

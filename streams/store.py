@@ -42,6 +42,8 @@ class State(msgspec.Struct, frozen=True):
     """What a claim finds. Positions are the next offsets to apply, by input; the truth.
 
     ``trimmed``: how many entries of the outbox were dropped before those that it holds.
+    ``outputs``: by output, the position up to which what was published is known here; one that is
+    not there was never told.
     """
 
     positions: Mapping[str, int]
@@ -50,6 +52,7 @@ class State(msgspec.Struct, frozen=True):
     next_due: int
     outbox: Sequence[bytes]
     trimmed: int
+    outputs: Mapping[str, int] = {}
 
 
 class StoredCustomer(msgspec.Struct, frozen=True, gc=False):
@@ -128,10 +131,12 @@ class Store(Protocol):
     async def save(self, partition: int, save: Save) -> Answer:
         """Apply the step, or say why not."""
 
-    async def trim(self, partition: int, token: str, first: int) -> bool:
+    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
         """Drop the entries of the outbox before number ``first``, counted from the first ever put.
 
-        Doing it twice is doing it once. ``False`` when the claim is no longer held.
+        ``outputs``: positions after the records of what is dropped, to be found by the next claim.
+        Doing it twice is doing it once. ``False`` when the claim is no longer held, or fewer were
+        put than are to be dropped: the store lost its last writes, and with them what was published.
         """
 
 
@@ -163,6 +168,7 @@ class _Partition:
         self.dues: dict[str, int] = {}
         self.outbox: list[bytes] = []
         self.trimmed = 0
+        self.outputs: dict[str, int] = {}
 
 
 class MemoryStore:
@@ -191,7 +197,10 @@ class MemoryStore:
                 raise LowerGeneration(stored)
         held.claim = claim
         next_due = min(held.dues.values(), default=0)
-        return State(dict(held.positions), held.clock, held.save_number, next_due, list(held.outbox), held.trimmed)
+        return State(
+            dict(held.positions), held.clock, held.save_number, next_due, list(held.outbox), held.trimmed,
+            dict(held.outputs),
+        )  # fmt: skip
 
     async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
         held = self._of(claim.partition)
@@ -236,11 +245,13 @@ class MemoryStore:
             elif customer.due == 0:
                 held.dues.pop(customer.id, None)
 
-    async def trim(self, partition: int, token: str, first: int) -> bool:
+    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
         held = self._of(partition)
-        if held.claim is None or held.claim.token != token:
+        drop = first - held.trimmed
+        if held.claim is None or held.claim.token != token or drop > len(held.outbox):
             return False
-        if first > held.trimmed:
-            del held.outbox[: first - held.trimmed]
+        if drop > 0:
+            del held.outbox[:drop]
             held.trimmed = first
+        held.outputs.update(outputs)
         return True

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from rules.definitions import built_in
 from rules.engine import Engine
 from streams import holding as holdings
+from streams.ceiling import Ceiling
 from streams.fetched import Answer, Heard
 from streams.holding import Holding
 from streams.merge import Merge
 from streams.outbox import Outbox, OutRecord
-from streams.segmenter import Ceiling, Segmenter
+from streams.segmenter import Segmenter
 from streams.shard import Pace, Shard
 from streams.store import Claim, Identity, MemoryStore, StoreFailed
 
@@ -30,8 +31,15 @@ class Stopped(Exception):
 class Publisher:
     """Takes everything."""
 
-    async def publish(self, partition: int, records: Sequence[OutRecord]) -> None:
+    async def claim(self, partitions: Sequence[int]) -> None:
+        """Nothing to make ready."""
+
+    async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         """Nothing to wait for."""
+        return {}
+
+    async def release(self) -> None:
+        """Nothing to let go of."""
 
 
 async def held(store: MemoryStore, generation: int, said: list[str]) -> Holding:
@@ -49,7 +57,7 @@ async def held(store: MemoryStore, generation: int, said: list[str]) -> Holding:
         said.append(sentence)
         raise Stopped
 
-    outbox = Outbox(store, Publisher(), 0, claim.token, state.trimmed)
+    outbox = Outbox(store, Publisher(), 0, claim.token, state)
     segmenter = Segmenter(
         Engine(built_in()), store, 0, claim.token, state,
         now_ms=now_ms, belongs=lambda _: True, ceiling=Ceiling(0.5, 10_000),

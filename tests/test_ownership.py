@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -18,10 +18,12 @@ from faust.types import TP
 
 from rules.definitions import built_in
 from rules.engine import Engine
+from streams.ceiling import Ceiling
+from streams.claiming import Plan
 from streams.fetched import Answer, Answers, Batch, Heard, Offsets
 from streams.outbox import OutRecord, encode
-from streams.ownership import Ownership, Plan
-from streams.segmenter import Ceiling
+from streams.ownership import Ownership
+from streams.recovery import Chunk
 from streams.shard import Pace
 from streams.store import Claim, Identity, MemoryStore, Save
 from streams.watchdog import LOST_AFTER_ANSWERS, FetchWatchdog
@@ -70,10 +72,35 @@ class Publisher:
 
     def __init__(self) -> None:
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        self.calls: list[str] = []
 
-    async def publish(self, partition: int, records: Sequence[OutRecord]) -> None:
+    async def claim(self, partitions: Sequence[int]) -> None:
+        self.calls.append(f"claim {list(partitions)}")
+
+    async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
+        self.calls.append(f"publish {partition}")
         if self.meanwhile is not None:
             await self.meanwhile()
+        return {}
+
+    async def release(self) -> None:
+        self.calls.append("release")
+
+
+class Outputs:
+    """Topics on which nothing is; reading them does what the test has it do."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self.chunks: list[Chunk] = []
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
+        self._publisher.calls.append("read back")
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        for chunk in self.chunks:
+            yield chunk
 
 
 class World:
@@ -81,6 +108,7 @@ class World:
 
     def __init__(self) -> None:
         self.store, self.publisher, self.consumer = MemoryStore(), Publisher(), Consumer()
+        self.outputs = Outputs(self.publisher)
         self.said: list[str] = []
         self.ownership = self.worker()
 
@@ -99,7 +127,7 @@ class World:
             now_ms=lambda: int(time.time() * 1000),
             stop=self.said.append,  # the process goes on here
         )
-        return Ownership(plan, self.store, self.publisher)
+        return Ownership(plan, self.store, self.publisher, self.outputs)
 
     async def left(self, position: int) -> None:
         """A former owner has saved this position in every input, and an entry that is not published."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from streams.fetched import Answer, Heard
 from streams.merge import Merge
 from streams.outbox import WAITING_MAX, WAITING_MAX_BYTES, Outbox, OutRecord
 from streams.shard import Pace, Shard
-from streams.store import Claim, Identity, MemoryStore
+from streams.store import Claim, Identity, MemoryStore, Save
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 DUE_MS = 1_000_000
@@ -86,9 +86,16 @@ class Slow:
         self.may = asyncio.Event()
         self.published = 0
 
-    async def publish(self, partition: int, records: Sequence[OutRecord]) -> None:
+    async def claim(self, partitions: Sequence[int]) -> None:
+        """Nothing to make ready."""
+
+    async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         await self.may.wait()
         self.published += len(records)
+        return {}
+
+    async def release(self) -> None:
+        """Nothing to let go of."""
 
 
 @pytest.mark.parametrize(
@@ -100,12 +107,13 @@ async def test_what_may_wait_in_the_outbox(size: int, fit: int) -> None:
     """So many entries, or so many bytes of them; then the writer waits until some are published and trimmed."""
     store, publisher = MemoryStore(), Slow()
     claim = Claim(0, 1, "t", Identity("cluster", "group", 1, "definitions"))
-    await store.claim(claim)
-    outbox = Outbox(store, publisher, 0, "t", 0)
-    entry = [OutRecord("dead-letters", None, bytes(size - 2), []), OutRecord("dead-letters", b"kk", None, [])]
+    state = await store.claim(claim)
+    outbox = Outbox(store, publisher, 0, "t", state)
+    records = [OutRecord("dead-letters", None, bytes(size - 2), []), OutRecord("dead-letters", b"kk", None, [])]
+    await store.save(0, Save("t", 1, b"", {}, {}, 0, [], [b""] * (fit + 1)))
     for _ in range(fit):
-        await asyncio.wait_for(outbox.put(entry), 1)
-    one_more = asyncio.create_task(outbox.put(entry))
+        await asyncio.wait_for(outbox.put(records), 1)
+    one_more = asyncio.create_task(outbox.put(records))
     await asyncio.sleep(0.05)
     assert not one_more.done()
     running = asyncio.create_task(outbox.run())

@@ -329,13 +329,13 @@ async def test_the_outbox_keeps_its_order(store: Store) -> None:
     assert list((await store.claim(claim())).outbox) == [b"2", b"1", b"", bytes(range(256)), b"2"]
 
 
-@pytest.mark.parametrize(("first", "left"), [(0, [b"0", b"1", b"2"]), (2, [b"2"]), (3, []), (9, [])])
+@pytest.mark.parametrize(("first", "left"), [(0, [b"0", b"1", b"2"]), (2, [b"2"]), (3, [])])
 async def test_published_entries_are_trimmed(store: Store, first: int, left: list[bytes]) -> None:
     """All before a number that counts from the first ever put; what is saved afterwards follows on."""
     await claimed(store)
     await store.save(0, step(1, outbox=[b"0", b"1", b"2"]))
     for _ in range(3):
-        assert await store.trim(0, "t1", first)
+        assert await store.trim(0, "t1", first, {})
         assert await waiting(store) == (first, left)
     await store.save(0, step(2, outbox=[b"3"]))
     assert await waiting(store) == (first, [*left, b"3"])
@@ -346,10 +346,8 @@ async def test_entries_keep_their_numbers(store: Store) -> None:
     await claimed(store)
     for number in range(1, 4):
         await store.save(0, step(number, outbox=[b"%d" % (2 * number - 2), b"%d" % (2 * number - 1)]))
-        await store.trim(0, "t1", number)
-        await store.trim(0, "t1", number)
-        await store.trim(0, "t1", number - 1)
-        await store.trim(0, "t1", 0)
+        for first in (number, number, number - 1, 0):
+            assert await store.trim(0, "t1", first, {})
         assert await waiting(store) == (number, [b"%d" % at for at in range(number, 2 * number)])
 
 
@@ -364,9 +362,31 @@ async def test_only_the_holder_trims(store: Store) -> None:
     await claimed(store)
     await store.save(0, step(1, outbox=[b"1"]))
     await store.claim(claim("t2", 6))
-    assert not await store.trim(0, "t1", 1)
-    assert list((await store.claim(claim("t2", 6))).outbox) == [b"1"]
-    assert not await MemoryStore().trim(0, "t1", 1)
+    assert not await store.trim(0, "t1", 1, {"changes": 9})
+    state = await store.claim(claim("t2", 6))
+    assert (list(state.outbox), state.outputs) == ([b"1"], {})
+    assert not await MemoryStore().trim(0, "t1", 1, {})
+
+
+async def test_what_is_published_is_found_by_the_next_claim(store: Store) -> None:
+    """By output, as it was told last: with entries that are dropped, without any, or another time."""
+    await claimed(store)
+    await store.save(0, step(1, outbox=[b"0", b"1"]))
+    for first, outputs in ((1, {"changes": 7}), (1, {"letters": 3}), (0, {"changes": 9}), (2, {}), (2, {"changes": 4})):
+        assert await store.trim(0, "t1", first, outputs)
+    assert (await store.claim(claim("t2", 6))).outputs == {"changes": 4, "letters": 3}
+    assert (await store.claim(claim("t2", 6))).positions == {name: at + 1 for name, at in POSITIONS.items()}
+
+
+async def test_a_trim_of_what_was_never_put_is_refused(store: Store) -> None:
+    """The store lost the saves that were published: it must not be told that their changes are known."""
+    await claimed(store)
+    await store.save(0, step(1, outbox=[b"0", b"1"]))
+    assert not await store.trim(0, "t1", 3, {"changes": 9})
+    state = await store.claim(claim())
+    assert (list(state.outbox), state.trimmed, state.outputs) == ([b"0", b"1"], 0, {})
+    assert await store.trim(0, "t1", 2, {})
+    assert not await store.trim(0, "t1", 3, {})
 
 
 async def test_partitions_are_apart(store: Store) -> None:
@@ -399,7 +419,7 @@ async def test_thousands_of_customers_in_one_save(store: Store) -> None:
     assert await store.save(0, step(3, customers=removing)) == "saved"
     assert await store.due(0, MANY, MANY) == names[:1]
     assert await store.load(0, names) == [b"3"] * MANY
-    assert await store.trim(0, "t1", MANY - 1)
+    assert await store.trim(0, "t1", MANY - 1, {})
     assert await waiting(store) == (MANY - 1, outbox[-1:])
 
 
@@ -492,10 +512,14 @@ class Both(RuleBasedStateMachine):
             self.number = save.number
             self.positions |= save.positions
 
-    @rule(token=st.sampled_from([None, None, "t1", "t2"]), ahead=st.integers(-1, 3))
-    def trim(self, token: str | None, ahead: int) -> None:
-        """Mostly what was put and not yet trimmed, now and then a number that was passed."""
-        if self.both(lambda store: store.trim(0, token or self.holder, self.trimmed + ahead)):
+    @rule(
+        token=st.sampled_from([None, None, "t1", "t2"]),
+        ahead=st.integers(-1, 3),
+        outputs=st.dictionaries(st.sampled_from(["changes", "letters"]), SMALL),
+    )
+    def trim(self, token: str | None, ahead: int, outputs: dict[str, int]) -> None:
+        """Mostly what was put and not yet trimmed, now and then a number that was passed or is not there."""
+        if self.both(lambda store: store.trim(0, token or self.holder, self.trimmed + ahead, outputs)):
             self.trimmed += max(0, ahead)
 
     @rule(until=SMALL, limit=st.integers(1, 3))

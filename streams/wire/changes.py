@@ -12,10 +12,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from rules.ahead import Told
 from rules.reasons import Instant, Reason
 from rules.sentences import LANGUAGES, sentence
 from rules.standing import Change
-from rules.times import format_instant
+from rules.times import format_instant, parse_instant
 
 SOURCE = "segmenter"
 TYPE_PREFIX = "segmenter.segment."
@@ -59,8 +60,19 @@ class SegmentChange(msgspec.Struct, frozen=True, gc=False):
     emitted_at: Instant | UnsetType = UNSET
 
 
+class _Told(msgspec.Struct, frozen=True, gc=False):
+    """As much of a change as says which one it is and what is true after it."""
+
+    change_id: str
+    customer_id: str
+    occurred_at: str
+    sequence: int
+    segments: tuple[str, ...]
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(SegmentChange)
+_told_decoder = msgspec.json.Decoder(_Told)
 
 
 def of(change: Change, emitted_at: str | UnsetType = UNSET, languages: Sequence[str] = LANGUAGES) -> SegmentChange:
@@ -99,6 +111,20 @@ def encode(change: SegmentChange) -> bytes:
 def decode(value: bytes) -> SegmentChange:
     """A record's value; raises `msgspec.DecodeError`."""
     return _decoder.decode(value)
+
+
+def told(value: bytes) -> tuple[str, Told]:
+    """Of which customer a published change is, and which one; raises `msgspec.DecodeError`."""
+    read = _told_decoder.decode(value)
+    occurred_at = parse_instant(read.occurred_at)
+    if occurred_at is None:
+        raise msgspec.ValidationError(f"{read.occurred_at!r} is no instant")
+    return read.customer_id, Told(read.change_id, occurred_at, read.sequence, read.segments)
+
+
+def identity(headers: Sequence[tuple[str, bytes]]) -> tuple[bytes, ...]:
+    """What a record of a change is known by, read from its headers."""
+    return tuple(value for name, value in headers if name == "ce_id")
 
 
 def headers(change: SegmentChange) -> list[Header]:

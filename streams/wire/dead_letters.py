@@ -6,6 +6,7 @@ SHA-256, so that it can be found again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from rules.events import Origin
@@ -34,3 +35,15 @@ def headers(original: bytes | None, reason: str, origin: Origin, key: bytes | No
         said.append(("size", str(len(original)).encode()))
         said.append(("sha256", sha256(original).hexdigest().encode()))
     return said
+
+
+def identity(headers: Sequence[tuple[str, bytes]]) -> tuple[bytes, ...]:
+    """What a dead letter is known by, read from its headers."""
+    return tuple(value for name, value in headers if name in ("topic", "offset"))
+
+
+def place(headers: Sequence[tuple[str, bytes]]) -> tuple[str, int]:
+    """Where a dead letter was read: the topic and the offset; -1 where that is not said."""
+    found = dict(headers)
+    offset = found.get("offset", b"")
+    return found.get("topic", b"").decode(errors="replace"), int(offset) if offset.isdigit() else -1

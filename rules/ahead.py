@@ -1,0 +1,156 @@
+"""Ahead: a customer of whom more was published than its standing knows.
+
+That is so when a store lost its last writes after the changes that they held had been published.
+The events are read again, and mostly the same changes are decided again, in the same order.
+
+The one rule: while a customer is ahead, nothing of it is published. It keeps its standing and is
+decided as usual; what that gives is compared with what was published:
+
+- A change decided again, known by its id, is the published one. When all of them are, and the
+  membership is what the last of them said, the customer is ahead no more, and the next change
+  takes the next sequence number.
+- Any other change is withheld. It is in the standing, which is all that is needed of it.
+- Once the customer is decided at an instant past the newest published change, by an event, a due
+  time or the wake, the difference between the membership and what was published last is closed:
+  one change per segment that differs, marked late, 1 ms after the newest published change, caused by time.
+  No change was published at that instant before, so the ids are new.
+
+The wake is for a customer to whom nothing more happens. It is no earlier than the wall clock when
+the customer was found ahead: until the clock has come there, an event that was read before may
+still be unread now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from rules.conditions import Subject
+from rules.engine import Engine
+from rules.events import Event
+from rules.standing import Ahead, Change, Customer
+
+
+class Told(msgspec.Struct, frozen=True, gc=False):
+    """A published change, as far as it is needed here; ``occurred_at`` in ms."""
+
+    change_id: str
+    occurred_at: int
+    sequence: int
+    segments: tuple[str, ...]
+
+
+def attach(engine: Engine, customer: Customer, told: Sequence[Told], now: int) -> bool:
+    """Note published changes, in the order of the topic; whether any was unknown.
+
+    Known is what the customer's sequence has reached. So noting them again changes nothing.
+    ``now`` (ms): the wall clock.
+    """
+    unknown = [one for one in told if one.sequence > customer.sequence]
+    if not unknown:
+        return False
+    before = customer.ahead
+    newest = max(one.occurred_at for one in unknown)
+    waiting = {one.change_id for one in unknown}
+    if before is not None:
+        newest = max(newest, before.newest)
+        waiting |= before.waiting
+    keys = {segment.key for segment in engine.definitions.segments}
+    segments = tuple(sorted(keys.intersection(unknown[-1].segments)))
+    customer.ahead = Ahead(waiting, newest, max(newest, now) + 1, segments)
+    customer.sequence = max(one.sequence for one in unknown)
+    _set_due(customer)
+    return True
+
+
+def apply(engine: Engine, customer_id: str, customer: Customer, event: Event) -> list[Change]:
+    """As `Engine.apply`, for a customer that is ahead: what of it is to be published."""
+    ahead = customer.ahead
+    assert ahead is not None, "the engine alone decides who is not ahead"
+    changes = _decide_again(engine, customer_id, customer, min(event.time, ahead.newest))
+    if customer.ahead is not None and event.time <= ahead.newest:
+        sequence = customer.sequence
+        changes += _compare(customer, sequence, engine.apply(customer_id, customer, event))
+        _set_due(customer)
+        return changes
+    if customer.ahead is not None:
+        changes += _close(engine, customer_id, customer, ahead)
+    return changes + engine.apply(customer_id, customer, event)
+
+
+def fire(engine: Engine, customer_id: str, customer: Customer, until: int) -> list[Change]:
+    """As `Engine.fire`, for a customer that is ahead: what of it is to be published."""
+    ahead = customer.ahead
+    assert ahead is not None, "the engine alone decides who is not ahead"
+    changes = _decide_again(engine, customer_id, customer, min(until, ahead.newest))
+    if customer.ahead is not None:
+        if not (ahead.wake <= until or 0 < customer.due <= until):
+            _set_due(customer)
+            return changes
+        changes += _close(engine, customer_id, customer, ahead)
+    return changes + engine.fire(customer_id, customer, until)
+
+
+def _decide_again(engine: Engine, customer_id: str, customer: Customer, until: int) -> list[Change]:
+    """Fire due times one by one while the customer is ahead; its ``due`` is without the wake then."""
+    changes: list[Change] = []
+    customer.due = min(customer.dues.values(), default=0)
+    while customer.ahead is not None and 0 < customer.due <= until:
+        sequence = customer.sequence
+        changes += _compare(customer, sequence, engine.fire(customer_id, customer, customer.due))
+    return changes
+
+
+def _compare(customer: Customer, sequence: int, decided: Sequence[Change]) -> list[Change]:
+    """What one decision gives to publish, ``sequence`` being the last one published."""
+    changes: list[Change] = []
+    for change in decided:
+        ahead = customer.ahead
+        if ahead is None:
+            sequence += 1
+            changes.append(msgspec.structs.replace(change, sequence=sequence))
+            continue
+        ahead.waiting.discard(change.id)
+        if not ahead.waiting and change.segments == ahead.segments:
+            customer.ahead = None
+    customer.sequence = sequence
+    return changes
+
+
+def _close(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead) -> list[Change]:
+    """Wait no more: one late change for each segment in which membership and topic differ."""
+    at = max(customer.instant, ahead.newest) + 1
+    sequence = customer.sequence
+    engine.fire(customer_id, customer, at)
+    customer.instant, customer.ahead = at, None
+    who = Subject(customer_id, customer.profile, customer.since)
+    inside, told = set(engine.membership(customer)), set(ahead.segments)
+    changes: list[Change] = []
+    for segment in engine.definitions.segments:
+        if (segment.key in inside) == (segment.key in told):
+            continue
+        told ^= {segment.key}
+        sequence += 1
+        changes.append(
+            Change(
+                customer=customer_id,
+                segment=segment.key,
+                kind="entered" if segment.key in inside else "exited",
+                occurred_at=at,
+                sequence=sequence,
+                segments=tuple(sorted(told)),
+                event=None,
+                reason=segment.when.reason(who, at),
+                definition=segment.fingerprint,
+                late=True,
+            )
+        )
+    customer.sequence = sequence
+    return changes
+
+
+def _set_due(customer: Customer) -> None:
+    """The next due time, the wake among them."""
+    assert customer.ahead is not None, "only who is ahead is woken"
+    customer.due = min([*customer.dues.values(), customer.ahead.wake])

@@ -1,0 +1,154 @@
+"""Claiming: from partitions that the group assigned to holdings that may be started.
+
+The one rule: first the claims, so that no other owner can save; then the publisher, so that
+nothing of theirs is on its way to the topics; then what is on the topics is read back
+(`streams.recovery`); and only then anything new is read.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+
+import msgspec
+from faust.types import TP
+
+from rules.engine import Engine
+from streams import safety
+from streams.ceiling import Ceiling
+from streams.failpoints import reach
+from streams.fetched import Offsets
+from streams.holding import Holding
+from streams.merge import Merge
+from streams.outbox import Outbox, Publisher
+from streams.recovery import Claimed, Outputs, recover
+from streams.segmenter import DEAD_LETTERS, Letters, Segmenter
+from streams.shard import Pace, Shard
+from streams.stop import Stop
+from streams.store import Claim, Identity, LowerGeneration, State, Store
+from streams.transport import Consumer
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What does not change while the worker runs. ``topics``: the inputs in reading order."""
+
+    topics: Sequence[str]
+    identity: Identity
+    engine: Engine
+    pace: Pace
+    ceiling: Ceiling
+    languages: Sequence[str]
+    rebuild: bool
+    exact_ends: bool
+    belongs: Callable[[str, int], bool]
+    now_ms: Callable[[], int]
+    stop: Callable[[str], None]
+
+
+class Overtaken(Exception):
+    """The group has moved on while an assignment was being claimed; the next one follows."""
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    """A partition that is claimed in the store."""
+
+    claim: Claim
+    state: State
+    claimed: Claimed
+
+
+class Claiming:
+    """One assignment while it is being claimed."""
+
+    def __init__(
+        self, plan: Plan, store: Store, publisher: Publisher, outputs: Outputs, generation: int, consumer: Consumer
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._publisher = publisher
+        self._outputs = outputs
+        self._generation = generation
+        self._consumer = consumer
+        self._taken: dict[int, _Taken] = {}
+        self.is_reading_back = False
+
+    @property
+    def found(self) -> dict[int, State]:
+        """What the store held, with the positions from which to read, by partition."""
+        return {partition: taken.state for partition, taken in self._taken.items()}
+
+    async def take(self, tps: frozenset[TP]) -> None:
+        """Claim the partitions of an assignment, read back what was published, and publish what is left.
+
+        Raises `Overtaken`, and what store, publisher and Kafka raise.
+        """
+        plan = self._plan
+        partitions = safety.check_complete(tps, plan.topics, plan.identity.partitions)
+        if not partitions:
+            return
+        await self._store.verify(plan.now_ms)
+        offsets = await self._consumer.offsets(tps)
+        for partition in partitions:
+            claim, state = await self._claim(partition, offsets)
+            self._taken[partition] = _Taken(claim, state, self._claimed(claim, state))
+        await self._publisher.claim(partitions)
+        self.is_reading_back = True
+        await recover({number: taken.claimed for number, taken in self._taken.items()}, self._outputs, plan.now_ms)
+        self.is_reading_back = False
+
+    async def _claim(self, partition: int, offsets: Offsets) -> tuple[Claim, State]:
+        plan, generation, consumer = self._plan, self._generation, self._consumer
+        claim = Claim(partition, generation, secrets.token_hex(16), plan.identity)
+        tps = [TP(topic, partition) for topic in plan.topics]
+        reach("before_claim")
+        try:
+            state = await self._store.claim(claim)
+        except LowerGeneration as lower:
+            # The group was deleted, or this worker is a ghost: only the group itself can tell.
+            if consumer.generation != generation:
+                raise Overtaken from None
+            if not await consumer.proves_generation({tp: offsets.committed.get(tp, 0) for tp in tps}):
+                raise Stop(f"partition {partition} has a newer owner; start the worker again") from None
+            claim = msgspec.structs.replace(claim, proven_over=lower.stored)
+            state = await self._store.claim(claim)
+        reach("after_claim")
+        positions = safety.positions(tps, state, offsets, rebuild=plan.rebuild, exact_ends=plan.exact_ends)
+        by_topic = {tp.topic: position for tp, position in positions.items()}
+        await self._store.begin(claim, by_topic)
+        reach("after_begin")
+        return claim, msgspec.structs.replace(state, positions=by_topic)
+
+    def _claimed(self, claim: Claim, state: State) -> Claimed:
+        plan, partition = self._plan, claim.partition
+        letters: Letters = set()
+        outbox = Outbox(self._store, self._publisher, partition, claim.token, state, held={DEAD_LETTERS: letters})
+        segmenter = Segmenter(
+            plan.engine,
+            self._store,
+            partition,
+            claim.token,
+            state,
+            now_ms=plan.now_ms,
+            belongs=lambda customer: plan.belongs(customer, partition),
+            ceiling=plan.ceiling,
+            languages=plan.languages,
+            letters=letters,
+        )
+        return Claimed(state, segmenter, outbox, letters)
+
+    def holdings(self) -> dict[int, Holding]:
+        """What was claimed, ready to be started."""
+        return {partition: self._holding(taken) for partition, taken in self._taken.items()}
+
+    def _holding(self, taken: _Taken) -> Holding:
+        plan, consumer, partition = self._plan, self._consumer, taken.claim.partition
+        shard = Shard(
+            partition,
+            Merge(plan.topics, taken.state.positions),
+            taken.claimed.segmenter,
+            taken.claimed.outbox,
+            heard=lambda topic: consumer.heard(TP(topic, partition)),
+            now_ms=plan.now_ms,
+            pace=plan.pace,
+        )
+        return Holding(taken.claim, shard, taken.claimed.outbox, self._store, plan.stop)

@@ -1,0 +1,63 @@
+"""The output topics as a reader of what is committed sees them; for the claim, which reads them back.
+
+The one rule: read to the end that a fetch answers after the reading began. Asked for its end in
+another way, a broker may say where committed records end, which an open transaction holds back; here
+it is waited for instead, as long as a claim may take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from streams.recovery import Chunk
+
+# Records of all partitions together that are handed out at once.
+CHUNK_MAX = 5_000
+# How long the broker may hold a fetch that finds nothing: mostly there is nothing, and a claim waits for it.
+_FETCH_WAIT_MS = 10
+_LOOK_MS = 20
+
+
+class OutputTopics:
+    """As `streams.recovery.Outputs`, on Kafka."""
+
+    def __init__(self, brokers: str, prefix: str) -> None:
+        self._brokers = brokers
+        self._prefix = prefix
+
+    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
+        """Read from the positions on. Raises `KafkaError`."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._brokers,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            # Where retention has passed a position, or the topic was created anew, from what there is.
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+        )
+        places = {TopicPartition(self._prefix + topic, number): topic for topic, number in positions}
+        try:
+            await consumer.start()
+            consumer.assign(list(places))
+            for place, topic in places.items():
+                position = positions[topic, place.partition]
+                if position is not None:
+                    consumer.seek(place, position)
+            unread = set(places)
+            while unread:
+                found = await consumer.getmany(*unread, timeout_ms=_LOOK_MS, max_records=CHUNK_MAX)
+                for place, records in found.items():
+                    if records:
+                        yield Chunk(places[place], place.partition, records, await consumer.position(place))
+                for place in [place for place in unread if await _is_read(consumer, place)]:
+                    unread.discard(place)
+                    consumer.pause(place)
+        finally:
+            await consumer.stop()
+
+
+async def _is_read(consumer: AIOKafkaConsumer, place: TopicPartition) -> bool:
+    end = consumer.highwater(place)
+    return end is not None and await consumer.position(place) >= end

@@ -1,0 +1,185 @@
+"""Recovery: what the output topics say and what the store knows, brought together before a claimed partition is read.
+
+The one rule: what is on the topics was said. It is never taken back, and, as far as the claim can
+see it, never said again.
+
+On claim the partition's outputs are read from the positions up to which the store knows what was
+published, those that came with the last trim, to their ends. A store that was never told reads
+from the beginning. What is found is one of four:
+
+1. **A record of the outbox**: saved, published, and not trimmed when the former owner died. It is
+   not published again; the rest of the outbox is.
+2. **A change that the store knows**: the customer's sequence has reached it. Nothing is to be done.
+   That is so of repeats, and of everything when the same is read a second time.
+3. **A change that the store does not know**: the customer is *ahead* (`rules.ahead`). Which changes,
+   and the membership that they left, is saved with the customer itself, in one save with its due
+   time. So it is there for every step of the partition, goes back with the customer if the store
+   loses its last writes again, and needs nothing else to survive a crash or another claim.
+4. **A dead letter of a record that the store has yet to read**: it is remembered in memory until it
+   is read again. Until all of them are, the position of that topic is not told on, so that the next
+   claim finds them again.
+
+The positions are told on chunk by chunk, each after what was found in it is saved; so a claim that
+runs out of time goes on from there when the worker is started again. They are never told on past
+a record of the outbox that is not trimmed.
+
+What is not seen: in the default mode a former owner that is alive and does not know that it was
+replaced may have records on their way while the topics are read. They are repeats under the ids
+that they already have. With transactions it is kept from publishing before the reading begins.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+import msgspec
+
+from rules.ahead import Told
+from streams.failpoints import reach
+from streams.outbox import Outbox, OutRecord, decode
+from streams.segmenter import CHANGES, DEAD_LETTERS, Letters, Segmenter
+from streams.store import State
+from streams.wire import changes, dead_letters
+from streams.wire.changes import Header
+
+log = logging.getLogger(__name__)
+
+OUTPUTS = (CHANGES, DEAD_LETTERS)
+Identity = tuple[bytes, ...]
+
+
+class Published(Protocol):
+    """What is needed of a record on an output topic."""
+
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[Header]: ...
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """Records of one partition of an output, in order, and the position after them."""
+
+    topic: str
+    partition: int
+    records: Sequence[Published]
+    position: int
+
+
+class Outputs(Protocol):
+    """The output topics, to be read."""
+
+    def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
+        """By topic and partition, from a position or (``None``) the beginning, to the end as it is then."""
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A claimed partition that is not read on yet: what the store said of it, and who goes on with it."""
+
+    state: State
+    segmenter: Segmenter
+    outbox: Outbox
+    letters: Letters
+
+
+async def recover(claimed: Mapping[int, Claimed], outputs: Outputs, now_ms: Callable[[], int]) -> None:
+    """Read back what was published, and publish what is left of the outboxes.
+
+    Raises what the store and the publisher raise.
+    """
+    parts = {partition: _Part(one, now_ms) for partition, one in claimed.items()}
+    positions = {(topic, number): one.state.outputs.get(topic) for number, one in claimed.items() for topic in OUTPUTS}
+    async with aclosing(outputs.read(positions)) as chunks:
+        async for chunk in chunks:
+            await parts[chunk.partition].read(chunk)
+    reach("after_read_back")
+    for part in parts.values():
+        await part.publish_rest()
+
+
+class _Entry:
+    """One entry of the outbox, and which of its records were not found."""
+
+    def __init__(self, entry: bytes) -> None:
+        self.records = decode(entry)
+        self.unseen = {_identity(record.topic, record.headers) for record in self.records}
+        self._count = len(self.unseen)
+
+    @property
+    def is_partly_seen(self) -> bool:
+        return len(self.unseen) < self._count
+
+    def rest(self) -> list[OutRecord]:
+        return [record for record in self.records if _identity(record.topic, record.headers) in self.unseen]
+
+
+class _Part:
+    """The recovery of one partition."""
+
+    def __init__(self, claimed: Claimed, now_ms: Callable[[], int]) -> None:
+        self._claimed = claimed
+        self._now_ms = now_ms
+        self._left = [_Entry(entry) for entry in claimed.state.outbox]
+        self._positions: dict[str, int] = {}
+
+    async def read(self, chunk: Chunk) -> None:
+        """Bring one chunk together with what is known."""
+        if self._left:
+            seen = {_identity(chunk.topic, record.headers) for record in chunk.records}
+            for entry in self._left:
+                entry.unseen -= seen
+        if chunk.topic == CHANGES:
+            await self._claimed.segmenter.note(_by_customer(chunk), self._now_ms())
+        else:
+            self._note_letters(chunk)
+        reach("mid_read_back")
+        await self._told_on(chunk)
+
+    def _note_letters(self, chunk: Chunk) -> None:
+        positions = self._claimed.segmenter.positions
+        for record in chunk.records:
+            topic, offset = dead_letters.place(record.headers)
+            if offset >= positions.get(topic, offset + 1):
+                self._claimed.letters.add((topic, offset))
+
+    async def _told_on(self, chunk: Chunk) -> None:
+        trimmed = 0
+        while self._left and not self._left[0].unseen:
+            del self._left[0]
+            trimmed += 1
+        self._positions[chunk.topic] = chunk.position
+        if not any(entry.is_partly_seen for entry in self._left):
+            await self._claimed.outbox.trim(trimmed, self._positions)
+        elif trimmed:
+            await self._claimed.outbox.trim(trimmed, {})
+
+    async def publish_rest(self) -> None:
+        """The entries that are not on the topics, in order."""
+        for entry in self._left:
+            await self._claimed.outbox.publish([entry.rest()])
+
+
+def _identity(topic: str, headers: Sequence[Header]) -> Identity:
+    return (topic.encode(), *(changes.identity(headers) if topic == CHANGES else dead_letters.identity(headers)))
+
+
+def _by_customer(chunk: Chunk) -> Mapping[str, list[Told]]:
+    by: dict[str, list[Told]] = defaultdict(list)
+    for customer_id, told in _told(chunk):
+        by[customer_id].append(told)
+    return by
+
+
+def _told(chunk: Chunk) -> Iterable[tuple[str, Told]]:
+    strange = 0
+    for record in chunk.records:
+        try:
+            yield changes.told(record.value or b"")
+        except msgspec.DecodeError:
+            strange += 1
+    if strange:
+        log.warning("%s-%d holds %d records that are no changes of ours", chunk.topic, chunk.partition, strange)
