@@ -56,10 +56,12 @@ def attach(engine: Engine, customer: Customer, told: Sequence[Told], now: int) -
     if before is not None:
         newest = max(newest, before.newest)
         waiting |= before.waiting
+    # The topic may hold repeats, so the last one there need not be the last one made.
+    last = max(reversed(unknown), key=lambda one: one.sequence)
     keys = {segment.key for segment in engine.definitions.segments}
-    segments = tuple(sorted(keys.intersection(unknown[-1].segments)))
+    segments = tuple(sorted(keys.intersection(last.segments)))
     customer.ahead = Ahead(waiting, newest, max(newest, now) + 1, segments)
-    customer.sequence = max(one.sequence for one in unknown)
+    customer.sequence = last.sequence
     _set_due(customer)
     return True
 
@@ -69,14 +71,20 @@ def apply(engine: Engine, customer_id: str, customer: Customer, event: Event) ->
     ahead = customer.ahead
     assert ahead is not None, "the engine alone decides who is not ahead"
     changes = _decide_again(engine, customer_id, customer, min(event.time, ahead.newest))
-    if customer.ahead is not None and event.time <= ahead.newest:
+    if customer.ahead is None:
+        return changes + engine.apply(customer_id, customer, event)
+    if event.time <= ahead.newest:
         sequence = customer.sequence
         changes += _compare(customer, sequence, engine.apply(customer_id, customer, event))
         _set_due(customer)
         return changes
-    if customer.ahead is not None:
-        changes += _close(engine, customer_id, customer, ahead)
-    return changes + engine.apply(customer_id, customer, event)
+    if customer.instant:
+        changes += _wait_no_more(engine, customer_id, customer, ahead)
+        return changes + engine.apply(customer_id, customer, event)
+    # Nothing of this customer was decided yet, so there is no membership to compare before the event.
+    sequence = customer.sequence
+    engine.apply(customer_id, customer, event)
+    return _close(engine, customer_id, customer, ahead, event.time, sequence)
 
 
 def fire(engine: Engine, customer_id: str, customer: Customer, until: int) -> list[Change]:
@@ -88,7 +96,7 @@ def fire(engine: Engine, customer_id: str, customer: Customer, until: int) -> li
         if not (ahead.wake <= until or 0 < customer.due <= until):
             _set_due(customer)
             return changes
-        changes += _close(engine, customer_id, customer, ahead)
+        changes += _wait_no_more(engine, customer_id, customer, ahead)
     return changes + engine.fire(customer_id, customer, until)
 
 
@@ -118,12 +126,18 @@ def _compare(customer: Customer, sequence: int, decided: Sequence[Change]) -> li
     return changes
 
 
-def _close(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead) -> list[Change]:
-    """Wait no more: one late change for each segment in which membership and topic differ."""
-    at = max(customer.instant, ahead.newest) + 1
-    sequence = customer.sequence
+def _wait_no_more(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead) -> list[Change]:
+    """Go on to just after the newest published change, and close the difference there."""
+    at, sequence = max(customer.instant, ahead.newest) + 1, customer.sequence
     engine.fire(customer_id, customer, at)
-    customer.instant, customer.ahead = at, None
+    if customer.instant:  # 0: nothing was ever decided, so the first event still decides everything
+        customer.instant = at
+    return _close(engine, customer_id, customer, ahead, at, sequence)
+
+
+def _close(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, at: int, sequence: int) -> list[Change]:
+    """Ahead no more: one late change for each segment in which the membership and the topic differ."""
+    customer.ahead = None
     who = Subject(customer_id, customer.profile, customer.since)
     inside, told = set(engine.membership(customer)), set(ahead.segments)
     changes: list[Change] = []
@@ -151,6 +165,8 @@ def _close(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead) -
 
 
 def _set_due(customer: Customer) -> None:
-    """The next due time, the wake among them."""
-    assert customer.ahead is not None, "only who is ahead is woken"
-    customer.due = min([*customer.dues.values(), customer.ahead.wake])
+    """The next due time, the wake among them if there is still something to wait for."""
+    dues = list(customer.dues.values())
+    if customer.ahead is not None:
+        dues.append(customer.ahead.wake)
+    customer.due = min(dues, default=0)

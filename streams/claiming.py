@@ -49,14 +49,6 @@ class Overtaken(Exception):
     """The group has moved on while an assignment was being claimed; the next one follows."""
 
 
-class _Taken(msgspec.Struct, frozen=True):
-    """A partition that is claimed in the store."""
-
-    claim: Claim
-    state: State
-    claimed: Claimed
-
-
 class Claiming:
     """One assignment while it is being claimed."""
 
@@ -69,13 +61,8 @@ class Claiming:
         self._outputs = outputs
         self._generation = generation
         self._consumer = consumer
-        self._taken: dict[int, _Taken] = {}
+        self.claimed: dict[int, Claimed] = {}
         self.is_reading_back = False
-
-    @property
-    def found(self) -> dict[int, State]:
-        """What the store held, with the positions from which to read, by partition."""
-        return {partition: taken.state for partition, taken in self._taken.items()}
 
     async def take(self, tps: frozenset[TP]) -> None:
         """Claim the partitions of an assignment, read back what was published, and publish what is left.
@@ -89,11 +76,10 @@ class Claiming:
         await self._store.verify(plan.now_ms)
         offsets = await self._consumer.offsets(tps)
         for partition in partitions:
-            claim, state = await self._claim(partition, offsets)
-            self._taken[partition] = _Taken(claim, state, self._claimed(claim, state))
+            self.claimed[partition] = self._claimed(*await self._claim(partition, offsets))
         await self._publisher.claim(partitions)
         self.is_reading_back = True
-        await recover({number: taken.claimed for number, taken in self._taken.items()}, self._outputs, plan.now_ms)
+        await recover(self.claimed, self._outputs, plan.now_ms)
         self.is_reading_back = False
 
     async def _claim(self, partition: int, offsets: Offsets) -> tuple[Claim, State]:
@@ -134,21 +120,21 @@ class Claiming:
             languages=plan.languages,
             letters=letters,
         )
-        return Claimed(state, segmenter, outbox, letters)
+        return Claimed(claim, state, segmenter, outbox, letters)
 
     def holdings(self) -> dict[int, Holding]:
         """What was claimed, ready to be started."""
-        return {partition: self._holding(taken) for partition, taken in self._taken.items()}
+        return {partition: self._holding(claimed) for partition, claimed in self.claimed.items()}
 
-    def _holding(self, taken: _Taken) -> Holding:
-        plan, consumer, partition = self._plan, self._consumer, taken.claim.partition
+    def _holding(self, claimed: Claimed) -> Holding:
+        plan, consumer, partition = self._plan, self._consumer, claimed.claim.partition
         shard = Shard(
             partition,
-            Merge(plan.topics, taken.state.positions),
-            taken.claimed.segmenter,
-            taken.claimed.outbox,
+            Merge(plan.topics, claimed.state.positions),
+            claimed.segmenter,
+            claimed.outbox,
             heard=lambda topic: consumer.heard(TP(topic, partition)),
             now_ms=plan.now_ms,
             pace=plan.pace,
         )
-        return Holding(taken.claim, shard, taken.claimed.outbox, self._store, plan.stop)
+        return Holding(claimed.claim, shard, claimed.outbox, self._store, plan.stop)

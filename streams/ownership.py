@@ -144,7 +144,7 @@ class Ownership:
 
     async def _claim(self, claiming: Claiming, tps: frozenset[TP], consumer: Consumer) -> Mapping[TP, int]:
         await claiming.take(tps)
-        found = claiming.found
+        found = {partition: claimed.state for partition, claimed in claiming.claimed.items()}
         if not found:
             return {}
         positions = {

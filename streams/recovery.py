@@ -42,7 +42,7 @@ from rules.ahead import Told
 from streams.failpoints import reach
 from streams.outbox import Outbox, OutRecord, decode
 from streams.segmenter import CHANGES, DEAD_LETTERS, Letters, Segmenter
-from streams.store import State
+from streams.store import Claim, State
 from streams.wire import changes, dead_letters
 from streams.wire.changes import Header
 
@@ -78,8 +78,12 @@ class Outputs(Protocol):
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """A claimed partition that is not read on yet: what the store said of it, and who goes on with it."""
+    """A claimed partition that is not read on yet: what the store said of it, and who goes on with it.
 
+    The positions of ``state`` are those from which to read.
+    """
+
+    claim: Claim
     state: State
     segmenter: Segmenter
     outbox: Outbox
