@@ -25,14 +25,15 @@ from streams.outbox import OutRecord, ProducerFenced
 from streams.recovery import Chunk
 from streams.segmenter import CHANGES, DEAD_LETTERS
 from streams.shard import Pace, Shard
-from streams.store import Claim, Identity, MemoryStore, Save
+from streams.stop import Stop
+from streams.store import Claim, Fenced, Identity, MemoryStore, Save
 from streams.wire import changes, customers
 from tests import oracle
 from tests.oracle import Json
 
 IDENTITY = Identity("cluster", "group", 1, "definitions")
 GRACE_MS = 1_000
-FIRST = {topic: 0 for topic in INPUTS}
+FIRST = dict.fromkeys(INPUTS, 0)
 
 
 class Died(Exception):
@@ -148,19 +149,26 @@ class Deaths:
 
 
 class Store(MemoryStore):
-    """Remembers what it was after every write, so that it can go back there; may die before or after one."""
+    """Remembers what it was after every write, so that it can go back there; may die before or after one.
+
+    ``loses``: before which write, and how many it loses then while the worker goes on.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.deaths = Deaths()
-        self.was: list[Any] = [copy.deepcopy(self._partitions)]
+        self.loses: tuple[int, int] | None = None
+        self.was: list[Any] = [_copied(self._partitions)]
 
     def _dies(self) -> None:
+        if self.loses and self.loses[0] == len(self.was):
+            self.lose(self.loses[1])
+            self.loses = None
         if self.deaths.comes():
             raise Died
 
     def _written(self) -> None:
-        self.was.append(copy.deepcopy(self._partitions))
+        self.was.append(_copied(self._partitions))
         self._dies()
 
     async def claim(self, claim: Claim) -> Any:
@@ -186,8 +194,18 @@ class Store(MemoryStore):
 
     def lose(self, writes: int) -> None:
         """The last writes were never there."""
-        del self.was[max(1, len(self.was) - writes) :]
-        self._partitions = copy.deepcopy(self.was[-1])
+        self.was = self.was[: max(1, len(self.was) - writes)]
+        self._partitions = _copied(self.was[-1])
+
+
+def _copied(partitions: Mapping[int, Any]) -> dict[int, Any]:
+    """What they hold is never changed in place, so it need not be copied too."""
+    copies = {number: copy.copy(held) for number, held in partitions.items()}
+    for held in copies.values():
+        for name, value in vars(held).items():
+            if isinstance(value, dict | list):
+                setattr(held, name, value.copy())
+    return copies
 
 
 class Lives:
@@ -236,8 +254,13 @@ class Lives:
     # --- a life
 
     async def live(self, until: int, dies_after: int | None = None) -> bool:
-        """Claim, read on as the time goes, and publish; to the end, or to a death. Whether it came to the end."""
+        """Claim, read on as the time goes, and publish; to the end, or to a death. Whether it came to the end.
+
+        The end is not before all was read, nor before the clock has passed the moment of the claim.
+        A worker that finds that its store has lost something stops: a death too.
+        """
         self.count += 1
+        until = max(until, self.times[-1], self.wall + 1)
         self.store.deaths = deaths = Deaths(dies_after)
         publisher = Publisher(self.outputs, deaths)
         publisher.may.set()
@@ -250,7 +273,7 @@ class Lives:
             await self._read_on(holding.shard, publisher, running, until)
             publisher.may.set()
             await self._drained(claiming, running)
-        except Died:
+        except (Died, Stop, Fenced):
             return False
         finally:
             if running is not None:
@@ -266,9 +289,7 @@ class Lives:
             drained.cancel()
             running.result()
 
-    async def _read_on(
-        self, shard: Shard, publisher: Publisher, running: asyncio.Task[None], until: int
-    ) -> None:
+    async def _read_on(self, shard: Shard, publisher: Publisher, running: asyncio.Task[None], until: int) -> None:
         while True:
             publisher.may.set() if self.rng.random() < 0.6 else publisher.may.clear()
             self._fetch(shard)
@@ -290,6 +311,16 @@ class Lives:
             if start < end and self.rng.random() < 0.7:
                 end = min(end, start + self.rng.choice((1, 2, 100)))
                 shard.receive(Batch(topic, 0, start, end, cast(Any, self.topics[topic][start:end]), self.count))
+
+    def having_lost(self, writes: int) -> Lives:
+        """The same at this moment, but for the last writes of the store."""
+        other = copy.copy(self)
+        other.rng = random.Random(writes)
+        other.store, other.outputs = copy.copy(self.store), copy.copy(self.outputs)
+        other.outputs.rng = other.rng
+        other.store.lose(writes)
+        other.outputs.records = {topic: list(records) for topic, records in self.outputs.records.items()}
+        return other
 
     def members(self) -> dict[str, frozenset[str]]:
         """Who is in what, by the store."""

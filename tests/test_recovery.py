@@ -1,0 +1,168 @@
+"""What was published and what the store knows, brought together: whatever died when, whatever the store lost.
+
+The one rule: the output topics are judged as a consumer reads them, which drops what it knows by its id; with
+transactions it need not, as nothing is there twice. A failure names its seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+
+import pytest
+
+from rules.definitions import parse
+from rules.engine import Engine
+from streams.wire.changes import SegmentChange
+from tests import live, oracle, strategies, worlds
+from tests.lives import GRACE_MS, Lives, Record, inputs
+from tests.oracle import Json, milliseconds
+from tests.worlds import failing
+
+SEEDS = range(60)
+NIGHTLY = range(len(SEEDS), 3_000)
+IN_BLOCKS = pytest.mark.parametrize(
+    "seeds",
+    [SEEDS, *(pytest.param(NIGHTLY[at : at + 150], marks=pytest.mark.nightly) for at in range(0, len(NIGHTLY), 150))],
+    ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}",
+)
+EITHER_WAY = pytest.mark.parametrize("transactional", [False, True], ids=["at_least_once", "exactly_once"])
+LIVES_MAX = 6
+DIES_WITHIN = 40  # calls of store and publisher
+LOST = (0, 0, 1, 2, 3, 5, 10, 1_000)  # of the store's last writes
+
+
+class Case:
+    """A history that is read in several lives, and what must come of it."""
+
+    def __init__(
+        self, rng: random.Random, events: Sequence[Json], definitions: Json, engine: Engine, until: int
+    ) -> None:
+        self.rng, self.events, self.definitions, self.engine, self.until = rng, events, definitions, engine, until
+        self.topics = inputs(rng, events, rng.choice((0, 0, 3)))
+
+    def lives(self, *, transactional: bool) -> Lives:
+        return Lives(self.rng, self.engine, self.topics, transactional=transactional)
+
+    @cache  # noqa: B019  # a case ends with its test
+    def right(self, until: int) -> tuple[dict[str, list[worlds.Told]], dict[str, frozenset[str]]]:
+        """The changes in time order, and who is in what at the end, by the oracle."""
+        members = oracle.membership(self.events, self.definitions, until)
+        changes = worlds.right(self.events, self.definitions, until)
+        return changes, {who: own for who, own in members.items() if own}
+
+
+def drawn(seed: int, *, late: bool) -> Case:
+    rng = random.Random(seed)
+    sent, definitions = strategies.world(rng, rng.choice((6, 12, 25)))
+    one = worlds.made(rng, sent, definitions)
+    if late:
+        return Case(rng, one.shuffled, one.plain_definitions, one.plain, one.until)
+    return Case(rng, one.sent, one.definitions, one.engine, one.until)
+
+
+async def through_all(case: Case, lives: Lives) -> None:
+    """Some lives that end anywhere, each followed by a store that has lost something; then one to the end."""
+    rng = case.rng
+    for _ in range(rng.randrange(1, LIVES_MAX)):
+        at = len(lives.store.was) + rng.randrange(DIES_WITHIN)
+        lives.store.loses = rng.choice((None, (at, rng.choice(LOST))))
+        await lives.live(case.until, rng.choice((None, *range(DIES_WITHIN))))
+        lives.store.lose(rng.choice(LOST))
+    lives.store.loses = None
+    assert await lives.live(case.until)
+
+
+def wrong(case: Case, lives: Lives, *, late: bool) -> object:
+    """What is not as it must be, once all was read."""
+    seen = lives.outputs.changes()
+    kept = list({change.change_id: change for change in seen}.values())
+    letters = lives.outputs.letters()
+    garbage = {place for topic in case.topics.values() for place in garbage_of(topic)}
+    right, members = case.right(lives.wall - GRACE_MS)
+    folded, strange = fold(kept)
+    found = {
+        "repeats": lives.outputs.transactional and (len(seen) - len(kept), len(letters) - len(set(letters))) != (0, 0),
+        "sequence, alternation or segments": strange,
+        "still ahead": lives.ahead(),
+        "the topic and the store": folded != lives.members() and (folded, lives.members()),
+        "the topic and the oracle": folded != members and (folded, members),
+        "dead letters": set(letters) != garbage,
+        "changes": not late and differs(kept, right),
+        "stops": lives.said,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def garbage_of(topic: Sequence[Record]) -> set[tuple[str, int]]:
+    return {(one.topic, one.offset) for one in topic if one.value is not None and one.value.startswith(b"garbage")}
+
+
+def fold(kept: Sequence[SegmentChange]) -> tuple[dict[str, frozenset[str]], list[SegmentChange]]:
+    """Who is in what after the changes, and those that do not follow on the one before."""
+    members: dict[str, frozenset[str]] = defaultdict(frozenset)
+    sequences: dict[str, int] = defaultdict(int)
+    strange = []
+    for change in kept:
+        who = change.customer_id
+        alternates = (change.segment in members[who]) == (change.change == "exited")
+        follows = change.sequence == sequences[who] + 1
+        members[who] ^= {change.segment}
+        sequences[who] = change.sequence
+        if not (alternates and follows) or tuple(sorted(members[who])) != change.segments:
+            strange.append(change)
+    return {who: own for who, own in members.items() if own}, strange
+
+
+def differs(kept: Sequence[SegmentChange], right: dict[str, list[worlds.Told]]) -> object:
+    told: dict[str, list[worlds.Told]] = defaultdict(list)
+    for one in kept:
+        told[one.customer_id].append((one.segment, one.change, milliseconds(one.occurred_at), one.late))
+    return dict(told) != right and (dict(told), right)
+
+
+# --- lives -------------------------------------------------------------------------------------
+
+
+@IN_BLOCKS
+@EITHER_WAY
+@pytest.mark.parametrize("late", [False, True], ids=["in time order", "late events"])
+def test_lives_that_end_anywhere(seeds: range, transactional: bool, late: bool) -> None:
+    """The topic says what the oracle says; of late events, in the end; a customer's changes follow one another."""
+
+    def fails(seed: int) -> object:
+        case = drawn(seed, late=late)
+        lives = case.lives(transactional=transactional)
+        asyncio.run(through_all(case, lives))
+        return wrong(case, lives, late=late)
+
+    assert failing(seeds, fails) == {}
+
+
+@cache
+def night() -> tuple[Sequence[Json], Engine]:
+    """Enough of everything for a few dozen writes: the four segments, by events and by time."""
+    rng = random.Random(10)
+    return strategies.history(rng, size=120), Engine(parse(live.FOUR.read_text(), "four.yaml"))
+
+
+@EITHER_WAY
+def test_every_cut(transactional: bool) -> None:
+    """After a whole life the store goes back to any of its writes, and in a second life to any of those."""
+    events, engine = night()
+    until = oracle.latest(events) + 31 * strategies.DAY
+    case = Case(random.Random(1), events, oracle.BUILT_IN, engine, until)
+    first = case.lives(transactional=transactional)
+    assert asyncio.run(first.live(until))
+    count = len(first.store.was)
+    assert count > 100
+    assert len(first.outputs.changes()) > 70
+    for cut in range(1, count):
+        lives = first.having_lost(cut)
+        asyncio.run(lives.live(until, cut % DIES_WITHIN))
+        lives.store.lose(cut % 7)
+        assert asyncio.run(lives.live(until))
+        assert wrong(case, lives, late=False) == {}, f"cut {cut} of {count}"
