@@ -8,6 +8,7 @@ nothing of theirs is on its way to the topics; then what is on the topics is rea
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -43,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True):
     belongs: Callable[[str, int], bool]
     now_ms: Callable[[], int]
     stop: Callable[[str], None]
+    monotonic: Callable[[], float] = time.monotonic
 
 
 class Overtaken(Exception):
@@ -136,5 +138,6 @@ class Claiming:
             heard=lambda topic: consumer.heard(TP(topic, partition)),
             now_ms=plan.now_ms,
             pace=plan.pace,
+            monotonic=plan.monotonic,
         )
         return Holding(claimed.claim, shard, claimed.outbox, self._store, plan.stop)

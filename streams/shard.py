@@ -54,6 +54,7 @@ class Shard:
         heard: Callable[[str], Heard],
         now_ms: Callable[[], int],
         pace: Pace,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.partition = partition
         self.segmenter = segmenter
@@ -61,6 +62,7 @@ class Shard:
         self._outbox = outbox
         self._heard = heard
         self._now_ms = now_ms
+        self._monotonic = monotonic
         self._pace = pace
         self._more = asyncio.Event()
         self._releasing = False
@@ -154,7 +156,7 @@ class Shard:
         return (
             answer is not None
             and answer.end == self.merge.fetched(topic)
-            and time.monotonic() - answer.asked_monotonic <= ANSWER_MAX_AGE_S
+            and self._monotonic() - answer.asked_monotonic <= ANSWER_MAX_AGE_S
         )
 
     def clock(self) -> int:
