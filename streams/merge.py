@@ -71,7 +71,6 @@ class Merge:
 
     def __init__(self, topics: Sequence[str], positions: Mapping[str, int]) -> None:
         self._inputs = {topic: _Input(rank, positions[topic]) for rank, topic in enumerate(topics)}
-        self.newest_taken = 0
 
     def fetched(self, topic: str) -> int:
         """The position from which the next batch of this input is awaited."""
@@ -85,10 +84,10 @@ class Merge:
         """How many bytes of values of this input wait."""
         return self._inputs[topic].bytes
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing waits."""
-        return not any(known.readings for known in self._inputs.values())
+    def unread_from(self, topic: str) -> int:
+        """The order time (ms) of the first that waits, or else of the newest that came; 0: nothing came."""
+        known = self._inputs[topic]
+        return known.readings[0][0] if known.readings else known.newest
 
     def add(self, topic: str, end: int, readings: Iterable[tuple[Event | str, Record]]) -> None:
         """Records that follow on what was fetched; ``end`` is the position after them."""
@@ -140,8 +139,6 @@ class Merge:
             positions[topic] = known.position
             known.bytes -= sum(_size(reading[4]) for reading in known.readings[:count])
             del known.readings[:count]
-        if taken:
-            self.newest_taken = max(self.newest_taken, taken[-1][0])
         return Taken(taken, starts, positions)
 
 

@@ -162,18 +162,22 @@ class Shard:
     def clock(self) -> int:
         """The partition's clock (ms): never back, never beyond the wall clock less the grace.
 
-        Behind, it is the time of the last merged record. Caught up on all inputs, it is the
-        oldest of their last fetches: everything appended before that one has been read.
+        Nor over anything that may be unread: what is due before that may be settled by it.
         """
-        topics = self.segmenter.positions
-        clock = self.merge.newest_taken
-        if self.merge.is_empty and all(self._is_caught_up(topic) for topic in topics):
-            clock = min(self._asked_ms(topic) for topic in topics) - self._pace.grace_ms
-        return max(self.segmenter.clock, min(clock, self._now_ms() - self._pace.grace_ms))
+        unread = min(self._unread_from(topic) for topic in self.segmenter.positions)
+        return max(self.segmenter.clock, min(unread, self._now_ms() - self._pace.grace_ms))
 
-    def _asked_ms(self, topic: str) -> int:
+    def _unread_from(self, topic: str) -> int:
+        """The moment (ms) up to which everything of an input is read.
+
+        Where a fetch found nothing more and all of it is taken, that is when it was asked for, less
+        the grace: what was appended before has been read. It holds however old the answer is, so
+        an input that cannot be reached stops the clock, whatever is read from the others.
+        """
         answer = self._heard(topic).answer
-        return 0 if answer is None else answer.asked_ms
+        if answer is None or self.merge.in_hand(topic) or answer.end != self.merge.fetched(topic):
+            return self.merge.unread_from(topic)
+        return answer.asked_ms - self._pace.grace_ms
 
 
 def _read(record: Record, batch: Batch) -> Event | str:

@@ -6,6 +6,7 @@ The one rule: time is what the test says, and nothing is published before the te
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
@@ -13,7 +14,8 @@ from typing import Any, cast
 
 import pytest
 
-from streams.fetched import Answer, Heard
+from rules.times import format_instant
+from streams.fetched import Answer, Batch, Heard
 from streams.merge import Merge
 from streams.outbox import WAITING_MAX, WAITING_MAX_BYTES, Outbox, OutRecord
 from streams.shard import Pace, Shard
@@ -22,6 +24,7 @@ from streams.store import Claim, Identity, MemoryStore, Save
 TOPICS = ("profiles", "visits", "carts", "purchases")
 DUE_MS = 1_000_000
 GRACE_MS = 1_000
+NOON_MS = 1_772_366_400_000
 
 
 class Clock:
@@ -74,6 +77,64 @@ def test_how_an_input_is_fetched() -> None:
     assert (silent.fetched, silent.end, silent.readable, silent.asked, silent.heard) == (5, 5, 5, -math.inf, 7.0)
     told = shard(Clock(), Heard(Answer(9, 8, 1, 6.5), 7.0)).fetching("carts")
     assert (told.name, told.fetched, told.end, told.readable, told.asked, told.heard) == ("carts-0", 5, 9, 8, 6.5, 7.0)
+
+
+# --- the clock ---------------------------------------------------------------------------------
+
+
+def visit(time_ms: int, offset: int = 5) -> Batch:
+    """A batch of one page view."""
+    body = {"type": "page", "messageId": "m", "userId": "u", "timestamp": format_instant(time_ms)}
+    record = SimpleNamespace(
+        topic="visits", offset=offset, timestamp=time_ms, key=b"u", value=json.dumps(body).encode()
+    )
+    return Batch("visits", 0, offset, offset + 1, cast(Any, [record]), 1)
+
+
+def clocked(heard: dict[str, Heard], now_ms: int) -> Shard:
+    segmenter = SimpleNamespace(next_due=0, clock=NOON_MS, positions=dict.fromkeys(TOPICS, 5))
+    return Shard(
+        0, Merge(TOPICS, segmenter.positions), cast(Any, segmenter), cast(Any, None),
+        heard=heard.__getitem__, now_ms=lambda: now_ms, pace=Pace(10, 10, 10, GRACE_MS), monotonic=lambda: 100.0,
+    )  # fmt: skip
+
+
+def at_its_end(asked_ms: int, end: int = 5, age_s: float = 0.1) -> Heard:
+    return Heard(Answer(end, end, asked_ms, 100.0 - age_s), 100.0)
+
+
+def test_the_clock_waits_for_an_input_that_cannot_be_reached() -> None:
+    """Purchases were last asked for 3 s ago: whatever the others give, the clock stays before that, by the grace."""
+    now_ms = NOON_MS + 60_000
+    heard = {topic: at_its_end(now_ms) for topic in TOPICS}
+    heard |= {"purchases": at_its_end(now_ms - 3_000, age_s=3.0), "visits": at_its_end(now_ms, end=6)}
+    one = clocked(heard, now_ms)
+    one.receive(visit(now_ms - 100))
+    assert one.clock() == now_ms - 3_000 - GRACE_MS
+    assert [reading[2] for reading in one.merge.take(10, one._is_caught_up).readings] == [5]
+    assert one.clock() == now_ms - 3_000 - GRACE_MS
+
+
+def test_the_clock_does_not_pass_what_is_in_hand() -> None:
+    """A record that comes long after others of its time holds the clock until it is taken."""
+    now_ms = NOON_MS + 60_000
+    heard = {topic: at_its_end(now_ms) for topic in TOPICS} | {"visits": at_its_end(now_ms, end=6)}
+    one = clocked(heard, now_ms)
+    one.receive(visit(NOON_MS + 5_000))
+    assert one.clock() == NOON_MS + 5_000
+    one.merge.take(10, one._is_caught_up)
+    assert one.clock() == now_ms - GRACE_MS
+
+
+def test_the_clock_of_an_input_that_is_behind() -> None:
+    """Follows the newest that came of it; while nothing has come since the claim, it stands."""
+    now_ms = NOON_MS + 60_000
+    heard = {topic: at_its_end(now_ms) for topic in TOPICS} | {"visits": at_its_end(now_ms, end=100)}
+    one = clocked(heard, now_ms)
+    assert one.clock() == NOON_MS
+    one.receive(visit(NOON_MS + 5_000))
+    one.merge.take(10, lambda _: True)
+    assert one.clock() == NOON_MS + 5_000
 
 
 # --- the outbox --------------------------------------------------------------------------------
