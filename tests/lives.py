@@ -21,7 +21,7 @@ from rules.events import INPUTS
 from streams.ceiling import Ceiling
 from streams.claiming import Claiming, Plan
 from streams.fetched import Answer, Batch, Heard, Offsets
-from streams.outbox import OutRecord, ProducerFenced
+from streams.outbox import OutRecord
 from streams.recovery import Chunk
 from streams.segmenter import CHANGES, DEAD_LETTERS
 from streams.shard import Pace, Shard
@@ -69,14 +69,13 @@ def inputs(rng: random.Random, sent: Sequence[Json], garbage: int) -> dict[str, 
 
 
 class Outputs:
-    """The output topics: what was appended, and who may still append."""
+    """The output topics: what was appended, and what somebody sent who died."""
 
     def __init__(self, rng: random.Random, *, transactional: bool) -> None:
         self.rng = rng
         self.transactional = transactional
         self.records: dict[str, list[OutRecord]] = {CHANGES: [], DEAD_LETTERS: []}
-        self.epoch = 0
-        self.late: list[OutRecord] = []  # sent by somebody who died, and not yet there
+        self.late: list[OutRecord] = []
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
         """In chunks of any size."""
@@ -102,25 +101,19 @@ class Outputs:
 
 
 class Publisher:
-    """Appends, if it is still the one who may; may die before, in the middle or after."""
+    """Appends; may die before, in the middle or after. With transactions, all or nothing."""
 
     def __init__(self, outputs: Outputs, deaths: Deaths) -> None:
         self._outputs = outputs
         self._deaths = deaths
-        self._epoch = -1
         self.may = asyncio.Event()
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        self._outputs.epoch += 1
-        self._epoch = self._outputs.epoch
-        if self._outputs.transactional:
-            self._outputs.late = []
+        """Nothing to make ready."""
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         await self.may.wait()
         outputs = self._outputs
-        if outputs.transactional and self._epoch != outputs.epoch:
-            raise ProducerFenced
         if self._deaths.comes():
             sent = outputs.rng.randrange(len(records) + 1)
             if not outputs.transactional:
@@ -263,11 +256,9 @@ class Lives:
         until = max(until, self.times[-1], self.wall + 1)
         self.store.deaths = deaths = Deaths(dies_after)
         publisher = Publisher(self.outputs, deaths)
-        publisher.may.set()
-        claiming = Claiming(self._plan(), self.store, publisher, self.outputs, self.count, cast(Any, self))
         running: asyncio.Task[None] | None = None
         try:
-            await claiming.take(frozenset(TP(topic, 0) for topic in INPUTS))
+            claiming = await self.claim(publisher)
             (holding,) = claiming.holdings().values()
             running = asyncio.create_task(claiming.claimed[0].outbox.run())
             await self._read_on(holding.shard, publisher, running, until)
@@ -280,6 +271,14 @@ class Lives:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
         return True
+
+    async def claim(self, publisher: Publisher | None = None) -> Claiming:
+        """All that comes before anything new is read."""
+        publisher = publisher or Publisher(self.outputs, Deaths())
+        publisher.may.set()
+        claiming = Claiming(self._plan(), self.store, publisher, self.outputs, self.count, cast(Any, self))
+        await claiming.take(frozenset(TP(topic, 0) for topic in INPUTS))
+        return claiming
 
     @staticmethod
     async def _drained(claiming: Claiming, running: asyncio.Task[None]) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from rules.definitions import parse
 from rules.engine import Engine
+from streams.outbox import OutRecord
 from streams.wire.changes import SegmentChange
 from tests import live, oracle, strategies, worlds
 from tests.lives import GRACE_MS, Lives, Record, inputs
@@ -166,3 +167,59 @@ def test_every_cut(transactional: bool) -> None:
         lives.store.lose(cut % 7)
         assert asyncio.run(lives.live(until))
         assert wrong(case, lives, late=False) == {}, f"cut {cut} of {count}"
+
+
+@EITHER_WAY
+@pytest.mark.parametrize("writes", [1, 2, 4])
+def test_every_loss_under_a_running_worker(transactional: bool, writes: int) -> None:
+    """The store loses its last writes and the worker goes on: it finds out before it makes anything worse."""
+    events, engine = night()
+    until = oracle.latest(events) + 31 * strategies.DAY
+    case = Case(random.Random(2), events, oracle.BUILT_IN, engine, until)
+    stopped = 0
+    for at in range(4, 160, 3):
+        lives = Lives(random.Random(3), engine, case.topics, transactional=transactional)
+        lives.store.loses = at, writes
+        stopped += not asyncio.run(lives.live(until))
+        assert asyncio.run(lives.live(until))
+        assert wrong(case, lives, late=False) == {}, f"at write {at}"
+    assert stopped > 20
+
+
+# --- one claim ---------------------------------------------------------------------------------
+
+
+def lived() -> tuple[Case, Lives]:
+    """A partition after a life that came to its end; there were dead letters."""
+    events, engine = night()
+    case = Case(random.Random(1), events, oracle.BUILT_IN, engine, oracle.latest(events))
+    case.topics = inputs(random.Random(1), events, 3)
+    lives = case.lives(transactional=False)
+    assert asyncio.run(lives.live(case.until))
+    return case, lives
+
+
+def test_of_what_is_known_nothing_is_remembered() -> None:
+    """A store that was never told where the outputs stand: all is read back, and all of it is known."""
+    _, lives = lived()
+    lives.store._partitions[0].outputs.clear()
+    before = lives.store.was[-1][0]
+    claiming = asyncio.run(lives.claim())
+    after = lives.store._partitions[0]
+    assert claiming.claimed[0].letters == set()
+    assert (after.save_number, after.customers) == (before.save_number, before.customers)
+    assert after.outputs == {name: len(records) for name, records in lives.outputs.records.items()}
+
+
+def test_records_that_are_not_ours(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever wrote them: they are passed over, and one line says how many."""
+    _, lives = lived()
+    strange = [
+        OutRecord("segment-changes", b"u1", value, []) for value in (None, b"", b"{", b"[]", b'{"change_id": 1}')
+    ]
+    lives.outputs.append([*strange, OutRecord("dead-letters", None, b"x", [("offset", b"x")])])
+    lives.outputs.rng = random.Random(5)
+    customers = dict(lives.store._partitions[0].customers)
+    asyncio.run(lives.claim())
+    assert lives.store._partitions[0].customers == customers
+    assert "records that are no changes of ours" in caplog.text
