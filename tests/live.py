@@ -91,9 +91,9 @@ def _batches(brokers: str, topic: str, quiet_s: float, until: float) -> Iterator
     consumer.close()
 
 
-def changes(brokers: str) -> list[Seen]:
+def changes(brokers: str, prefix: str = "") -> list[Seen]:
     """The segment changes on the topic, repeats and all."""
-    return [_seen(json.loads(record.value)) for record in read_topic(brokers)]
+    return [_seen(json.loads(record.value)) for record in read_topic(brokers, prefix + "segment-changes")]
 
 
 def _seen(value: Mapping[str, Any]) -> Seen:
@@ -125,11 +125,11 @@ def gaps(seen: Iterable[Seen]) -> list[str]:
     return [customer for customer, found in numbers.items() if found != list(range(1, len(found) + 1))]
 
 
-def wait_until_quiet(brokers: str, expected: int, timeout_s: float) -> None:
+def wait_until_quiet(brokers: str, expected: int, timeout_s: float, prefix: str = "") -> None:
     """Until ``expected`` different changes came, or the time is up, or nothing came for long."""
     ids: set[str] = set()
     until = time.monotonic() + timeout_s
-    for batch in _batches(brokers, "segment-changes", quiet_s=timeout_s, until=until):
+    for batch in _batches(brokers, prefix + "segment-changes", quiet_s=timeout_s, until=until):
         ids.update(json.loads(record.value)["change_id"] for record in batch)
         if len(ids) >= expected:
             break

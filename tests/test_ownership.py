@@ -6,6 +6,7 @@ the store is the memory store, which keeps the contract.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from faust.types import TP
 
 from rules.definitions import built_in
 from rules.engine import Engine
+from streams import ownership as ownerships
 from streams.ceiling import Ceiling
 from streams.claiming import Plan
 from streams.fetched import Answer, Answers, Batch, Heard, Offsets
@@ -228,6 +230,41 @@ async def test_a_rebuild_on_what_is_there(world: World, caplog: pytest.LogCaptur
     assert await world.claim(again) == dict.fromkeys(TPS, 5_000)
     await again.release()
     assert caplog.text.count("--rebuild") == 1
+
+
+async def test_what_was_published_is_read_back_before_anything_is_published(world: World) -> None:
+    """The claims, then a publisher that nobody else is behind, then the topics, then what is left of the outbox."""
+    await world.left(5_000)
+    claimed_first: list[str] = []
+
+    async def look() -> None:
+        claimed_first.extend(held.claim.token for held in world.store._partitions.values() if held.claim)
+
+    world.outputs.meanwhile = look
+    await world.claim()
+    assert world.publisher.calls == ["release", "claim [0, 1]", "read back", "publish 0", "publish 1"]
+    assert len(claimed_first) == len(PARTITIONS)
+    assert "former" not in claimed_first
+
+
+async def test_a_reading_back_that_takes_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is kept how far it came, so the remedy is to start again; nothing is held meanwhile."""
+    monkeypatch.setattr(ownerships, "CLAIM_MAX_S", 0.2)
+    world.outputs.chunks = [Chunk("segment-changes", partition, [], 7) for partition in PARTITIONS]
+    read = world.outputs.read
+
+    async def slow(positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
+        async for chunk in read(positions):
+            yield chunk
+        await asyncio.sleep(5)
+
+    monkeypatch.setattr(world.outputs, "read", slow)
+    assert await world.claim() == {}
+    (said,) = world.said
+    assert said.startswith("claiming took over 0 s; what was published is being read back")
+    assert "goes on from where it came to" in said
+    assert world.ownership.fetching() == {}
+    assert [held.outputs for held in world.store._partitions.values()] == [{"segment-changes": 7}] * 2
 
 
 # --- reading again -----------------------------------------------------------------------------
