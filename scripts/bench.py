@@ -89,7 +89,7 @@ def positions(client: Any, settings: Settings) -> int:
 
 def drain(settings: Settings, events: int, timeout_s: float = 300.0) -> dict[str, float]:
     """One worker on the preloaded backlog, timed from its first claim."""
-    client = Redis.from_url(settings.redis)
+    client = Redis.from_url(settings.redis.get_secret_value())
     empty = client.info("memory")["used_memory"]
     redis_before = client.info("cpu")
     with Worker(settings.model_dump(exclude_none=True)) as worker:

@@ -17,7 +17,7 @@ import faust
 
 from rules.engine import Engine
 from rules.events import INPUTS
-from streams import topics
+from streams import security, topics
 from streams.ceiling import Ceiling
 from streams.claiming import Plan
 from streams.definitions_file import load
@@ -58,9 +58,10 @@ def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     engine = Engine(load(settings.definitions))
     found = topics.verify(settings)
     plan = _plan(settings, engine, found, rebuild=rebuild)
-    store = RedisStore.connect(settings.redis, settings.redis_prefix)
+    store = RedisStore.of(settings)
     publisher = _publisher(settings)
-    ownership = Ownership(plan, store, publisher, OutputTopics(settings.brokers, settings.topic_prefix))
+    outputs = OutputTopics(security.kafka(settings), settings.topic_prefix)
+    ownership = Ownership(plan, store, publisher, outputs)
     app = _faust(settings)
     app.transport = Transport(app.conf.broker_consumer, app, ownership, settings.fetch_wait_ms)
     _quiet_collector()
@@ -69,9 +70,10 @@ def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
 
 
 def _publisher(settings: Settings) -> IdempotentPublisher | TransactionalPublisher:
+    client = security.kafka(settings)
     if settings.processing_guarantee == "exactly_once":
-        return TransactionalPublisher(settings.brokers, settings.topic_prefix, settings.group)
-    return IdempotentPublisher(settings.brokers, settings.topic_prefix, idempotent=settings.broker == "kafka")
+        return TransactionalPublisher(client, settings.topic_prefix, settings.group)
+    return IdempotentPublisher(client, settings.topic_prefix, idempotent=settings.broker == "kafka")
 
 
 def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: bool) -> Plan:
@@ -100,6 +102,7 @@ def _faust(settings: Settings) -> faust.App:
     return faust.App(
         settings.group,
         broker=[f"kafka://{address}" for address in settings.brokers.split(",")],
+        broker_credentials=_credentials(settings),
         datadir=tempfile.gettempdir(),
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.session_timeout_s / 4,
@@ -117,6 +120,19 @@ def _faust(settings: Settings) -> faust.App:
         # On by default, on every interface, without authentication.
         web_enabled=False,
     )
+
+
+def _credentials(settings: Settings) -> faust.auth.Credentials | None:
+    """The same for Faust, in its own classes; they reach its consumer and its producer."""
+    client = security.kafka(settings)
+    if "sasl_mechanism" in client:
+        return faust.SASLCredentials(
+            username=client["sasl_plain_username"],
+            password=client["sasl_plain_password"],
+            mechanism=client["sasl_mechanism"],
+            ssl_context=client.get("ssl_context"),
+        )
+    return faust.SSLCredentials(client["ssl_context"]) if "ssl_context" in client else None
 
 
 def _attach(

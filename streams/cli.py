@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from rules.definitions import DefinitionsError
 from rules.sentences import LANGUAGES
-from streams.settings import Settings
+from streams.settings import Settings, complaints
 from streams.stop import EXIT_STOPPED, Stop
 
 EXIT_WRONG_INPUT = 1
@@ -174,9 +174,8 @@ def run(argv: Sequence[str]) -> int:
     try:
         return _COMMANDS[arguments.command](Settings(), arguments)
     except ValidationError as error:
-        for problem in error.errors():
-            name = "SEGMENTER_" + str(problem["loc"][0]).upper()
-            print(f"segmenter: {name}: {problem['msg']}, here is {problem['input']!r}", file=sys.stderr)
+        for sentence in complaints(error):
+            print(f"segmenter: {sentence}", file=sys.stderr)
         return EXIT_USAGE
     except DefinitionsError as error:
         print(error, file=sys.stderr)

@@ -8,6 +8,7 @@ it is waited for instead, as long as a claim may take.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -23,14 +24,15 @@ _LOOK_MS = 20
 class OutputTopics:
     """As `streams.recovery.Outputs`, on Kafka."""
 
-    def __init__(self, brokers: str, prefix: str) -> None:
-        self._brokers = brokers
+    def __init__(self, client: Mapping[str, Any], prefix: str) -> None:
+        """``client``: where the brokers are, and who we are to them."""
+        self._client = client
         self._prefix = prefix
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
         """Read from the positions on. Raises `KafkaError`."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._brokers,
+            **self._client,
             isolation_level="read_committed",
             enable_auto_commit=False,
             # Where retention has passed a position, or the topic was created anew, from what there is.

@@ -56,6 +56,10 @@ class Ownership:
         holding = self._holdings.get(tp.partition)
         return holding is not None and holding.shard.is_full(tp.topic)
 
+    def lost(self, sentence: str) -> None:
+        """Kafka refuses what no other try would change: rights, or a group of another kind."""
+        self._plan.stop(f"{sentence}; see what Kafka lets this user do, and SEGMENTER_GROUP")
+
     def fetching(self) -> Mapping[TP, Fetching]:
         """How each input of each partition is being fetched."""
         return {

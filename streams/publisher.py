@@ -44,8 +44,9 @@ _CLOSE_MAX_S = 2.0
 class IdempotentPublisher:
     """One aiokafka producer (batches have 8 × the rate of ``send`` per record)."""
 
-    def __init__(self, brokers: str, prefix: str, *, idempotent: bool) -> None:
-        self._options = {**_options(brokers), "enable_idempotence": idempotent}
+    def __init__(self, client: Mapping[str, Any], prefix: str, *, idempotent: bool) -> None:
+        """``client``: where the brokers are, and who we are to them."""
+        self._options = {**_options(client), "enable_idempotence": idempotent}
         self._prefix = prefix
         self._started: asyncio.Future[AIOKafkaProducer] | None = None
 
@@ -79,8 +80,9 @@ class IdempotentPublisher:
 class TransactionalPublisher:
     """An aiokafka producer for each claimed partition, from claim to release."""
 
-    def __init__(self, brokers: str, prefix: str, group: str) -> None:
-        self._options = {**_options(brokers), "transaction_timeout_ms": TRANSACTION_MAX_MS}
+    def __init__(self, client: Mapping[str, Any], prefix: str, group: str) -> None:
+        """``client``: where the brokers are, and who we are to them."""
+        self._options = {**_options(client), "transaction_timeout_ms": TRANSACTION_MAX_MS}
         self._prefix = prefix
         self._id = f"{group}-{prefix}segment-changes"
         self._producers: dict[int, AIOKafkaProducer] = {}
@@ -128,9 +130,9 @@ class TransactionalPublisher:
         await self.release()
 
 
-def _options(brokers: str) -> dict[str, Any]:
+def _options(client: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "bootstrap_servers": brokers,
+        **client,
         "acks": "all",
         "max_batch_size": BATCH_MAX_BYTES,
         "max_request_size": REQUEST_MAX_BYTES,

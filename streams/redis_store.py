@@ -20,10 +20,10 @@ from importlib.resources import files
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
 import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
+from streams import redis_client, security
+from streams.settings import Settings
 from streams.store import (
     Answer,
     Claim,
@@ -32,14 +32,12 @@ from streams.store import (
     LowerGeneration,
     Save,
     State,
-    StoreFailed,
     check_identity,
 )
 
 POSITION = "position:"
 OUTPUT = "output:"
 CLOCK_SKEW_MAX_MS = 1_000
-RETRIES = 12  # 15 s in all while connections are refused: a Redis that restarts is waited for
 TIMEOUT_S = 10.0
 # Of a call with all its retries: a Redis that takes connections and says nothing would cost the timeout each time.
 CALL_MAX_S = 25.0
@@ -57,7 +55,7 @@ def _translated(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coro
             async with asyncio.timeout(CALL_MAX_S):
                 return await method(*args, **kwargs)
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
-            raise StoreFailed(repr(error)) from error
+            raise redis_client.failed(error) from error
 
     return translated
 
@@ -86,19 +84,14 @@ class RedisStore:
         self._trim = client.register_script(_script("trim.lua"))
 
     @classmethod
-    def connect(cls, url: str, prefix: str) -> Self:
-        """A store on a single Redis; connects at first use.
+    def of(cls, settings: Settings) -> Self:
+        """The store that the settings name. Raises `Stop` for a file that cannot be used."""
+        return cls.connect(settings.redis.get_secret_value(), settings.redis_prefix, **security.redis(settings))
 
-        The client may retry on its own: a save that it sends twice is recognised by its number.
-        """
-        client = redis.Redis.from_url(
-            url,
-            retry=Retry(ExponentialBackoff(cap=2.0, base=0.05), RETRIES),
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            health_check_interval=30,
-        )
-        return cls(client, prefix)
+    @classmethod
+    def connect(cls, url: str, prefix: str, **options: Any) -> Self:
+        """A store that connects at first use; ``options``: as of `streams.redis_client.connect`."""
+        return cls(redis_client.connect(url, TIMEOUT_S, **options), prefix)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -116,7 +109,7 @@ class RedisStore:
             async for name, stored in self._client.hscan_iter(self._key(partition, "customers"), count=1_000):
                 yield name.decode(), stored
         except (RedisError, OSError) as error:
-            raise StoreFailed(repr(error)) from error
+            raise redis_client.failed(error) from error
 
     def _key(self, partition: int, name: str) -> str:
         return key(self._prefix, partition, name)

@@ -1,38 +1,83 @@
-"""Settings of every process, read once from the environment (``SEGMENTER_…``).
+"""Settings of every process, read once from the environment (``SEGMENTER_…``) or from files of secrets.
 
 The one rule: a setting has its unit in its name and its default beside it; nothing else in the
-project reads the environment (but for fail points, which are for tests).
+project reads the environment (but for fail points, which are for tests). What is secret is a
+`SecretStr`: it is shown by nobody, and opened by `streams.security` alone.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import DirectoryPath, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
+PREFIX = "SEGMENTER_"
 _ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s,:\[\]]+):\d{1,5}"
+# Where Docker and Compose put the secrets of a container.
+_SECRETS_DIR = Path("/run/secrets")
 
 
 class Settings(BaseSettings):
-    """All settings; see each line. Environment: the name in capitals after ``SEGMENTER_``."""
+    """All settings; see each line. Environment: the name in capitals after ``SEGMENTER_``.
 
-    # An empty variable is no value: files of variables write a setting that is left alone so.
-    model_config = SettingsConfigDict(env_prefix="SEGMENTER_", frozen=True, extra="ignore", env_ignore_empty=True)
+    A file of the secrets folder gives the setting that it is named after (``segmenter_kafka_password``);
+    the environment goes before it.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        # An empty variable is no value: files of variables write a setting that is left alone so.
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+    )
 
     brokers: str = Field(
         "127.0.0.1:9092",
         description="Kafka bootstrap servers, host:port,host:port",
         pattern=rf"^{_ADDRESS}(,{_ADDRESS})*$",
     )
-    redis: str = Field("redis://127.0.0.1:6379/0", description="Redis URL", pattern=r"^(rediss?|unix)://")
+    redis: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis URL; rediss:// for TLS; user and password in it, percent-encoded, or apart",
+    )
     redis_prefix: str = Field("segmenter:", description="before every Redis key", pattern=r"^[^{}]*$")
     definitions: Path | None = Field(None, description="segments file; none: the built-in segments")
     topic_prefix: str = Field("", description="before every topic name")
     group: str = Field("segmenter", description="Kafka consumer group; part of what the state belongs to")
     partitions: int = Field(4, ge=1, le=10_000, description="partitions of every topic that `topics` creates")
     replication: int = Field(1, ge=1, le=15, description="replicas of every topic that `topics` creates")
+
+    secrets_dir: DirectoryPath | None = Field(
+        None, description=f"folder with a file for each secret; none: {_SECRETS_DIR}, where it is there"
+    )
+    kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Kafka's security.protocol"
+    )
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="Kafka's sasl.mechanism"
+    )
+    kafka_user: str | None = Field(None, description="who SASL says we are")
+    kafka_password: SecretStr | None = Field(None, description="and proves it with; secret")
+    kafka_ca_file: Path | None = Field(None, description="PEM of who signs brokers; none: the system's")
+    kafka_certificate_file: Path | None = Field(None, description="PEM of our own certificate, for brokers that ask")
+    kafka_key_file: Path | None = Field(None, description="PEM of its key; none: it is in the certificate's file")
+    kafka_key_password: SecretStr | None = Field(None, description="of an encrypted key; secret")
+    redis_password: SecretStr | None = Field(None, description="where the Redis URL has none; secret")
+    redis_ca_file: Path | None = Field(None, description="PEM of who signs Redis; none: the system's")
+    redis_certificate_file: Path | None = Field(None, description="PEM of our own certificate, for a Redis that asks")
+    redis_key_file: Path | None = Field(None, description="PEM of its key, not encrypted; none: as for Kafka")
 
     batch_max: int = Field(1_000, ge=1, le=10_000, description="records of one step and one save")
     in_hand_max: int = Field(4_000, ge=1, description="records of one input in memory before it is paused")
@@ -68,3 +113,89 @@ class Settings(BaseSettings):
         if guarantee == "exactly_once" and info.data.get("broker") == "tansu":
             raise ValueError("tansu has no transactions; use Apache Kafka, or at_least_once")
         return guarantee
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # one of our own, as its folder is a setting
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        folder = Path(os.environ.get(f"{PREFIX}SECRETS_DIR") or _SECRETS_DIR)
+        # One that was named and is not there is found by its own field.
+        secrets = (SecretsSettingsSource(settings_cls, folder),) if folder.is_dir() else ()
+        return (init_settings, env_settings, *secrets)
+
+    @field_validator("redis")
+    @classmethod
+    def _is_url(cls, redis: SecretStr) -> SecretStr:
+        if not _is_redis_url(redis.get_secret_value()):
+            raise ValueError(
+                "should be a URL such as redis://127.0.0.1:6379/0 or rediss://user@host:6379/0; "
+                "in a password / ? # @ % are written %2F %3F %23 %40 %25"
+            )
+        return redis
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        wrong = next((sentence for is_wrong, sentence in _misfits(self) if is_wrong), None)
+        if wrong is not None:
+            raise ValueError(wrong)
+        return self
+
+
+def _is_redis_url(text: str) -> bool:
+    """Also whether a password that is not encoded has cut it short: what follows would be told as an address."""
+    try:
+        url = urlsplit(text)
+        if url.scheme == "unix":
+            return True
+        named = url.scheme in ("redis", "rediss") and bool(url.hostname) and url.port != 0
+    except ValueError:  # its text may hold a part of a password
+        return False
+    return named and not url.fragment and "@" not in url.query and re.fullmatch(r"(/\d*)?", url.path) is not None
+
+
+def _misfits(settings: Settings) -> list[tuple[bool, str]]:
+    """What would be left out silently, or fail later with less to say."""
+    sasl, tls = settings.kafka_protocol.startswith("SASL"), settings.kafka_protocol.endswith("SSL")
+    url = urlsplit(settings.redis.get_secret_value())
+    of_kafka_tls = (settings.kafka_ca_file, settings.kafka_certificate_file, settings.kafka_key_file)
+    of_redis_tls = (settings.redis_ca_file, settings.redis_certificate_file, settings.redis_key_file)
+    no_login = not settings.kafka_user or not _given(settings.kafka_password)
+    return [
+        (sasl and no_login, "KAFKA_PROTOCOL: SASL needs SEGMENTER_KAFKA_USER and SEGMENTER_KAFKA_PASSWORD"),
+        (not sasl and not no_login, "KAFKA_PASSWORD: needs SEGMENTER_KAFKA_PROTOCOL SASL_SSL (or SASL_PLAINTEXT)"),
+        (not tls and any(of_kafka_tls), "KAFKA_…_FILE: needs SEGMENTER_KAFKA_PROTOCOL SSL or SASL_SSL"),
+        (url.scheme != "rediss" and any(of_redis_tls), "REDIS_…_FILE: needs a rediss:// URL in SEGMENTER_REDIS"),
+        (
+            bool(settings.kafka_key_file and not settings.kafka_certificate_file)
+            or bool(settings.redis_key_file and not settings.redis_certificate_file),
+            "…_KEY_FILE: needs the SEGMENTER_…_CERTIFICATE_FILE beside it",
+        ),
+        (
+            url.password is not None and _given(settings.redis_password),
+            "REDIS_PASSWORD: the URL in SEGMENTER_REDIS has a password, too",
+        ),
+    ]
+
+
+def _given(secret: SecretStr | None) -> bool:
+    return secret is not None and bool(secret.get_secret_value())
+
+
+def complaints(error: ValidationError) -> list[str]:
+    """What is wrong with each setting, in words; what is or may hold a secret is not repeated."""
+    told = []
+    for problem in error.errors():
+        if not problem["loc"]:
+            told.append(f"{PREFIX}{problem['msg'].removeprefix('Value error, ')}")
+            continue
+        name, given = str(problem["loc"][0]), problem["input"]
+        field = Settings.model_fields.get(name)
+        secret = field is None or "SecretStr" in str(field.annotation) or "@" in str(given)
+        shown = "" if secret else f", here is {given!r}"
+        told.append(f"{PREFIX}{name.upper()}: {problem['msg'].removeprefix('Value error, ')}{shown}")
+    return told

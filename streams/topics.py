@@ -6,21 +6,34 @@ shard are one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 import msgspec
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import (
+    AuthorizationError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    SaslAuthenticationFailedError,
+    TopicAlreadyExistsError,
+    UnsupportedSaslMechanismError,
+)
 
 from rules.events import INPUTS
+from streams import security
 from streams.segmenter import CHANGES, DEAD_LETTERS
 from streams.settings import Settings
 from streams.stop import Stop
 
 OUTPUTS = (CHANGES, DEAD_LETTERS)
+# Kafka is waited for so often for so long.
+TRIES, TRY_MS = 5, 2_000
+_HUNG_UP = "socket disconnected"
+_REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -33,16 +46,56 @@ class Found(msgspec.Struct, frozen=True):
 @contextmanager
 def answering(settings: Settings) -> Iterator[None]:
     """What Kafka's client raises here, at the start or later, is a `Stop` that names the setting."""
-    try:
-        yield
-    except KafkaError as error:
-        raise Stop(f"Kafka at {settings.brokers} does not answer ({error}); see SEGMENTER_BROKERS") from None
+    with security.causes("kafka.net", but=KafkaTimeoutError) as causes:
+        try:
+            yield
+        except KafkaError as error:
+            raise Stop(_why(settings, [error, *causes.seen])) from None
+
+
+def _why(settings: Settings, errors: Sequence[Exception]) -> str:
+    sasl = settings.kafka_protocol.startswith("SASL")
+    see = "SEGMENTER_KAFKA_PROTOCOL, SEGMENTER_KAFKA_MECHANISM, SEGMENTER_KAFKA_USER and SEGMENTER_KAFKA_PASSWORD"
+    if (refusal := _refusal(errors)) is not None and sasl:
+        return f"Kafka at {settings.brokers} does not let us in ({refusal}); see {see}"
+    see = "SEGMENTER_BROKERS"
+    if settings.kafka_protocol != "PLAINTEXT":
+        see += ", SEGMENTER_KAFKA_PROTOCOL and the certificates"
+    return f"Kafka at {settings.brokers} does not answer ({errors[-1]}); see {see}"
+
+
+def client(settings: Settings, make: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """A client of kafka-python, connected. Raises `Stop`.
+
+    It would try a wrong password again and again until its time is up, so its time is short and it is made again
+    only where the next try may end otherwise.
+    """
+    options |= security.kafka(settings)
+    sasl = "sasl_mechanism" in options
+    with answering(settings), security.causes("kafka.net", but=KafkaTimeoutError) as causes:
+        for left in reversed(range(TRIES)):
+            try:
+                return make(*arguments, **options, bootstrap_timeout_ms=TRY_MS)
+            except KafkaError:
+                if not left or (sasl and _refusal(causes.seen)):
+                    raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _refusal(errors: Sequence[Exception]) -> Exception | None:
+    """The newest that says that the password is wrong; others may follow from it.
+
+    Kafka says so and hangs up, and over TLS kafka-python 3.0 may see no more than that.
+    """
+    said = [error for error in errors if isinstance(error, _REFUSALS)]
+    hung_up = [error for error in errors if isinstance(error, KafkaConnectionError) and _HUNG_UP in str(error)]
+    return next(reversed(said or hung_up), None)
 
 
 @contextmanager
 def _admin(settings: Settings) -> Iterator[Any]:
+    admin = client(settings, KafkaAdminClient, request_timeout_ms=10_000)
     with answering(settings):
-        admin = KafkaAdminClient(bootstrap_servers=settings.brokers.split(","), request_timeout_ms=10_000)
         try:
             yield admin
         finally:
@@ -69,10 +122,14 @@ def create(settings: Settings) -> list[str]:
                 admin.create_topics([topic])
             except TopicAlreadyExistsError:
                 continue
+            except AuthorizationError as error:
+                raise Stop(f"topic {topic.name} may not be created by this user ({type(error).__name__})") from None
             except KafkaError as error:
                 settings_named = "see SEGMENTER_PARTITIONS and SEGMENTER_REPLICATION"
                 raise Stop(f"topic {topic.name} could not be created ({error}); {settings_named}") from None
             made.append(topic.name)
+        # The answer says that they will be; who looks for them at once may not find them yet.
+        admin.wait_for_topics(made)
         return made
 
 
@@ -81,7 +138,8 @@ def verify(settings: Settings) -> Found:
     found = find(settings)
     missing = [settings.topic_prefix + name for name in (*INPUTS, *OUTPUTS) if name not in found.partitions]
     if missing:
-        raise Stop(f"topics are missing: {', '.join(missing)}; run `segmenter topics create`")
+        unseen = "" if settings.kafka_protocol == "PLAINTEXT" else ", or let this user read them"
+        raise Stop(f"topics are missing: {', '.join(missing)}; run `segmenter topics create`{unseen}")
     if len(set(found.partitions.values())) > 1:
         counts = ", ".join(f"{name} {count}" for name, count in sorted(found.partitions.items()))
         raise Stop(f"topics differ in their number of partitions ({counts}); they need the same")

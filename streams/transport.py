@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 
 import faust
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
@@ -43,6 +44,9 @@ class Owner(Protocol):
     def is_full(self, tp: TP) -> bool:
         """Whether enough of this input is in hand; called on the consumer's thread."""
 
+    def lost(self, sentence: str) -> None:
+        """Nothing more can be read; the text says why. Called on the consumer's thread."""
+
 
 class _Thread(AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer; hands out drained fetches as they are."""
@@ -64,7 +68,9 @@ class _Thread(AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         self.answers = Answers()
         await super().on_start()
-        self._watch(cast(Any, self._consumer)._fetcher)
+        consumer = cast(Any, self._consumer)
+        self._watch(consumer._fetcher)
+        self._watch_group(consumer._coordinator)
 
     def _watch(self, fetcher: Fetcher) -> None:
         """Note when each fetch was asked for, once its answer has set the end offset."""
@@ -87,6 +93,16 @@ class _Thread(AIOKafkaConsumerThread):
             return answered
 
         fetcher._proc_fetch_request = proc_fetch_request
+
+    def _watch_group(self, coordinator: GroupCoordinator) -> None:
+        """aiokafka keeps what ends a membership for the next fetch, and Faust fetches nothing until it is a member."""
+        push, lost = coordinator._push_error_to_user, cast(Transport, self.transport).owner.lost
+
+        def push_error_to_user(error: Exception) -> Any:
+            lost(f"the group cannot be joined ({error!r})")
+            return push(error)
+
+        coordinator._push_error_to_user = push_error_to_user
 
     async def _fetch_records(
         self,
@@ -127,7 +143,7 @@ class _Thread(AIOKafkaConsumerThread):
             if not isinstance(result, FetchResult):
                 del fetcher._records[raw_tp]
                 fetcher._notify(fetcher._wait_consume_future)
-                result.check_raise()
+                owner.lost(f"{tp.topic}-{tp.partition} cannot be read ({result._error!r})")
                 continue
             state = result._assignment.state_value(raw_tp)
             start = state._position

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
@@ -17,7 +16,7 @@ from rules.events import input_of
 from streams.commands.files import opened, with_progress
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.topics import answering, verify
+from streams.topics import answering, client, verify
 from streams.wire.decode import Rejected, decode_line
 
 
@@ -29,8 +28,9 @@ class Publisher:
         self._prefix = settings.topic_prefix
         self.sent = 0
         self.failed: list[str] = []
-        self._producer: Any = KafkaProducer(
-            bootstrap_servers=settings.brokers.split(","),
+        self._producer = client(
+            settings,
+            KafkaProducer,
             acks="all",
             enable_idempotence=settings.broker == "kafka",
             linger_ms=5,

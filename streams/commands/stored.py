@@ -20,7 +20,7 @@ async def stored(settings: Settings) -> AsyncIterator[tuple[RedisStore, Mapping[
 
     Raises `Stop` when there is nothing, or when Redis does not answer, then or later.
     """
-    store = RedisStore.connect(settings.redis, settings.redis_prefix)
+    store = RedisStore.of(settings)
     try:
         first = await store.meta(0)
         if not first:

@@ -16,7 +16,7 @@ from rules.sentences import embedded
 from streams.commands.files import visible
 from streams.segmenter import CHANGES
 from streams.settings import Settings
-from streams.topics import answering, verify
+from streams.topics import answering, client, verify
 from streams.wire import changes
 
 
@@ -40,9 +40,10 @@ def run(settings: Settings, *, from_beginning: bool, count: int | None, language
     verify(settings)  # a consumer of a missing topic may create it, with another number of partitions
     console = Console(highlight=False, soft_wrap=True)
     with answering(settings):
-        consumer: Any = KafkaConsumer(
+        consumer = client(
+            settings,
+            KafkaConsumer,
             settings.topic_prefix + CHANGES,
-            bootstrap_servers=settings.brokers.split(","),
             auto_offset_reset="earliest" if from_beginning else "latest",
             enable_auto_commit=False,
         )

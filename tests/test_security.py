@@ -1,0 +1,218 @@
+"""Passwords and certificates: in settings and files, and to a Redis that asks for them.
+
+The one rule: the servers are real, and a secret of these tests stands in no output, however much is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from pydantic import ValidationError
+
+from streams import cli, security, topics
+from streams.redis_store import RedisStore
+from streams.settings import Settings, complaints
+from streams.stop import Stop
+from streams.store import StoreFailed
+from tests import commands
+from tests.secured import (
+    KEY_PASSWORD,
+    NEEDED,
+    PASSWORD,
+    USER,
+    WRONG,
+    Certificates,
+    SecureRedis,
+    assert_told_nothing,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def secure_redis(certificates: Certificates) -> Iterator[SecureRedis]:
+    server = SecureRedis(certificates)
+    with server.running():
+        yield server
+
+
+@pytest.fixture(scope="module")
+def asking_redis(certificates: Certificates) -> Iterator[SecureRedis]:
+    """It wants to see a certificate, too."""
+    server = SecureRedis(certificates, client_certificates=True)
+    with server.running():
+        yield server
+
+
+# --- settings ----------------------------------------------------------------------------------
+
+SASL: Mapping[str, Any] = {"kafka_protocol": "SASL_SSL", "kafka_user": USER, "kafka_password": PASSWORD}
+MISFITS: list[tuple[Mapping[str, Any], str]] = [
+    ({"kafka_protocol": "SASL_SSL"}, "SEGMENTER_KAFKA_PROTOCOL: SASL needs SEGMENTER_KAFKA_USER"),
+    ({**SASL, "kafka_password": ""}, "SEGMENTER_KAFKA_PROTOCOL: SASL needs SEGMENTER_KAFKA_USER"),
+    ({**SASL, "kafka_protocol": "SSL"}, "SEGMENTER_KAFKA_PASSWORD: needs SEGMENTER_KAFKA_PROTOCOL SASL_SSL"),
+    ({"kafka_ca_file": "ca.pem"}, "SEGMENTER_KAFKA_…_FILE: needs SEGMENTER_KAFKA_PROTOCOL SSL"),
+    ({"redis_ca_file": "ca.pem"}, "SEGMENTER_REDIS_…_FILE: needs a rediss:// URL"),
+    ({"kafka_protocol": "SSL", "kafka_key_file": "key.pem"}, "…_KEY_FILE: needs the SEGMENTER_…_CERTIFICATE_FILE"),
+    ({"redis": f"redis://:{WRONG}@h:1/0", "redis_password": PASSWORD}, "SEGMENTER_REDIS_PASSWORD: the URL"),
+    ({"kafka_mechanism": "GSSAPI"}, "SEGMENTER_KAFKA_MECHANISM: Input should be 'PLAIN'"),
+    ({"secrets_dir": "/not/there"}, "SEGMENTER_SECRETS_DIR: Path does not point to a directory"),
+    ({"brokers": f"{USER}:{PASSWORD}@h:9092"}, "SEGMENTER_BROKERS: String should match pattern"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "said"), MISFITS, ids=lambda case: "" if isinstance(case, str) else " ".join(case))
+def test_settings_that_do_not_fit_together(
+    given: Mapping[str, Any], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2 and one line that names the setting, where silence would leave a password or a file unused."""
+    for name, value in given.items():
+        monkeypatch.setenv(f"SEGMENTER_{name.upper()}", str(value))
+    assert cli.run(["topics", "verify"]) == 2
+    out, err = capsys.readouterr()
+    commands.assert_one_line(err)
+    assert said in err
+    assert_told_nothing(out, err)
+
+
+@pytest.mark.parametrize("userinfo", [f":{PASSWORD}", f"{USER}:34/{PASSWORD}", f"{USER}:34?{PASSWORD}", ":p#x"])
+def test_a_password_that_is_not_encoded_is_not_taken_for_an_address(userinfo: str) -> None:
+    """It would be cut where it looks like a path, and its first part would be told as a host or port."""
+    with pytest.raises(ValidationError) as refused:
+        Settings(redis=f"redis://{userinfo}@redis:6379/0")
+    (said,) = complaints(refused.value)
+    assert "in a password / ? # @ % are written %2F" in said
+    assert_told_nothing(said, str(refused.value))
+    assert "34" not in said
+
+
+def test_secrets_are_shown_by_nobody() -> None:
+    """Neither the settings nor the options made of them tell a secret in their representation."""
+    url = f"rediss://{USER}:{quote(PASSWORD, safe='')}@h:1/0"
+    settings = Settings(**SASL, redis=url, kafka_key_password=KEY_PASSWORD)
+    assert_told_nothing(repr(settings), str(settings), settings.model_dump_json())
+    options = security.kafka(settings)
+    assert_told_nothing(repr(options))
+    assert options["sasl_plain_password"] == PASSWORD
+
+
+def test_secrets_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file for each, named like the variable; the end of its line is no part of it; a variable goes before it."""
+    (tmp_path / "segmenter_kafka_password").write_text(PASSWORD + "\n")
+    (tmp_path / "SEGMENTER_REDIS_PASSWORD").write_text(WRONG + "\n")
+    (tmp_path / "segmenter_group").write_text("of-the-file")
+    monkeypatch.setenv("SEGMENTER_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("SEGMENTER_REDIS_PASSWORD", PASSWORD)
+    settings = Settings(kafka_protocol="SASL_SSL", kafka_user=USER)
+    assert settings.kafka_password is not None
+    assert settings.kafka_password.get_secret_value() == PASSWORD
+    assert settings.redis_password is not None
+    assert settings.redis_password.get_secret_value() == PASSWORD
+    assert settings.group == "of-the-file"
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"kafka_ca_file": "nowhere.pem"}, "SEGMENTER_KAFKA_CA_FILE cannot be used: nowhere.pem"),
+        ({"kafka_ca_file": __file__}, "SEGMENTER_KAFKA_CA_FILE cannot be used"),
+        ({"kafka_key_password": WRONG}, "SEGMENTER_KAFKA_CERTIFICATE_FILE, its key or the key's password"),
+        ({"kafka_key_password": None}, "SEGMENTER_KAFKA_CERTIFICATE_FILE, its key or the key's password"),
+        ({"kafka_key_file": "nowhere.pem"}, "SEGMENTER_KAFKA_CERTIFICATE_FILE, its key or the key's password"),
+        ({"redis_certificate_file": "nowhere.pem"}, "SEGMENTER_REDIS_CERTIFICATE_FILE"),
+        ({"redis_key_file": "locked"}, "SEGMENTER_REDIS_CERTIFICATE_FILE"),
+    ],
+    ids=lambda case: "" if isinstance(case, str) else " ".join(case),
+)
+def test_files_that_cannot_be_used(certificates: Certificates, changed: Mapping[str, Any], said: str) -> None:
+    """Before anything is connected, by the name of the setting; and no key's password is asked for at a terminal."""
+    given: dict[str, Any] = {
+        "kafka_protocol": "SSL", "kafka_certificate_file": certificates.client,
+        "kafka_key_file": certificates.locked_key, "kafka_key_password": KEY_PASSWORD,
+        "redis": "rediss://h:1/0", "redis_certificate_file": certificates.client, "redis_key_file": certificates.key,
+        **changed,
+    }  # fmt: skip
+    if changed.get("redis_key_file") == "locked":
+        given["redis_key_file"] = certificates.locked_key
+    use: Callable[[Settings], object] = RedisStore.of if "redis" in str(changed) else topics.find
+    settings = Settings(**given)
+    with pytest.raises(Stop, match=f"^{said}") as stopped:
+        use(settings)
+    assert_told_nothing(str(stopped.value))
+
+
+# --- Redis -------------------------------------------------------------------------------------
+
+
+def redis_settings(server: SecureRedis, certificates: Certificates, **changed: Any) -> Settings:
+    given: dict[str, Any] = {"redis": f"rediss://{USER}@{server.address}/0", "redis_password": PASSWORD}
+    return Settings(**{**given, "redis_ca_file": certificates.ca, **changed})
+
+
+async def failure(settings: Settings) -> str:
+    """How a first call fails; within the time of a few round trips, as no retry would change it."""
+    store = RedisStore.of(settings)
+    began = time.monotonic()
+    with pytest.raises(StoreFailed) as failed:
+        await store.meta(0)
+    await store.close()
+    assert time.monotonic() - began < 3
+    assert_told_nothing(str(failed.value), repr(failed.value))
+    return str(failed.value)
+
+
+async def test_redis_with_a_password_over_tls(secure_redis: SecureRedis, certificates: Certificates) -> None:
+    """Password apart, or in the URL with its characters encoded; all that a store does is allowed."""
+    encoded = f"rediss://{USER}:{quote(PASSWORD, safe='')}@{secure_redis.address}/0"
+    for changed in ({}, {"redis": encoded, "redis_password": None}):
+        store = RedisStore.of(redis_settings(secure_redis, certificates, **changed))
+        await store.verify(lambda: int(time.time() * 1000))
+        assert await store.meta(0) == {}
+        await store.close()
+
+
+async def test_redis_that_asks_for_a_certificate(asking_redis: SecureRedis, certificates: Certificates) -> None:
+    """With it we are let in, without it we are not."""
+    shown = {"redis_certificate_file": certificates.client, "redis_key_file": certificates.key}
+    store = RedisStore.of(redis_settings(asking_redis, certificates, **shown))
+    assert await store.meta(0) == {}
+    await store.close()
+    without = RedisStore.of(redis_settings(asking_redis, certificates))
+    with pytest.raises((StoreFailed, TimeoutError)):
+        await asyncio.wait_for(without.meta(0), 1)
+    await without.close()
+
+
+async def test_redis_that_refuses_us(secure_redis: SecureRedis, certificates: Certificates) -> None:
+    """A wrong password or user, and what the user may not do: each said at once."""
+    for changed in ({"redis_password": WRONG}, {"redis": f"rediss://nobody@{secure_redis.address}/0"}):
+        said = await failure(redis_settings(secure_redis, certificates, **changed))
+        assert "invalid username-password pair" in said
+        assert "see SEGMENTER_REDIS_PASSWORD" in said
+    said = await failure(redis_settings(secure_redis, certificates, redis_prefix="other:"))
+    assert "NoPermissionError" in said
+
+
+async def test_redis_that_we_must_not_trust(secure_redis: SecureRedis, certificates: Certificates) -> None:
+    """Signed by a stranger, or by whom the system does not know: no password is sent there."""
+    for ca in (certificates.stranger, None):
+        said = await failure(redis_settings(secure_redis, certificates, redis_ca_file=ca))
+        assert "CERTIFICATE_VERIFY_FAILED" in said
+        assert "see SEGMENTER_REDIS_CA_FILE" in said
+
+
+def test_the_rights_that_are_tried_are_those_that_are_told() -> None:
+    """What the README says that the user of Redis needs is what the user of these tests has."""
+    assert f"`{' '.join(NEEDED)}`" in (Path(__file__).parent.parent / "README.md").read_text()
