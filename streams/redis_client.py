@@ -6,19 +6,31 @@ The one rule: a Redis that is away is waited for; one that refuses us, or that w
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import redis.asyncio as redis
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    MovedError,
+    NoPermissionError,
+    RedisClusterException,
+    RedisError,
+)
 
 from streams.store import StoreFailed
 
 RETRIES = 12  # 15 s in all while connections are refused: a Redis that restarts is waited for
 
+_PORT = 6379
+
 T = TypeVar("T")
+FAILURES = (RedisError, RedisClusterException, OSError)  # TimeoutError is an OSError
+Client: TypeAlias = redis.Redis | redis.RedisCluster
 
 
 def connect(url: str, timeout_s: float, **options: Any) -> redis.Redis:
@@ -26,25 +38,49 @@ def connect(url: str, timeout_s: float, **options: Any) -> redis.Redis:
 
     The client may retry on its own: a save that it sends twice is recognised by its number.
     """
-    return redis.Redis.from_url(
-        url,
-        retry=_Patience(ExponentialBackoff(cap=2.0, base=0.05), RETRIES),
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        health_check_interval=30,
-        **options,
-    )
+    return redis.Redis.from_url(url, **_options(timeout_s), **options)
+
+
+def connect_cluster(urls: Sequence[str], timeout_s: float, **options: Any) -> redis.RedisCluster:
+    """The same of a Redis Cluster; one of the nodes that the URLs name must answer, and tells of the others."""
+    nodes = [ClusterNode(str(url.hostname), url.port or _PORT) for url in map(urlsplit, urls)]
+    return redis.RedisCluster.from_url(urls[0], startup_nodes=nodes, **_options(timeout_s), **options)
+
+
+def _options(timeout_s: float) -> dict[str, Any]:
+    return {
+        "retry": _Patience(ExponentialBackoff(cap=2.0, base=0.05), RETRIES),
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "health_check_interval": 30,
+    }
+
+
+async def servers(client: Client) -> list[dict[str, Any]]:
+    """For each server that holds data, the arguments with which the client asks it and no other."""
+    if not isinstance(client, redis.RedisCluster):
+        return [{}]
+    await client.initialize()
+    return [{"target_nodes": node} for node in client.get_primaries()]
 
 
 def failed(error: Exception) -> StoreFailed:
     """What Redis or its client says went wrong, as the store's contract says it."""
-    cause = error.__cause__ if isinstance(error, _Refused) else error
+    cause: BaseException = error
+    while isinstance(cause, _Refused | RedisClusterException) and cause.__cause__ is not None:
+        cause = cause.__cause__
     hint = ""
     if isinstance(cause, AuthenticationError | NoPermissionError):
         hint = "; see SEGMENTER_REDIS_PASSWORD and what the user may do"
-    elif isinstance(error, _Refused):
+    elif _distrusts(cause):
         hint = "; see SEGMENTER_REDIS_CA_FILE"
+    elif isinstance(error, MovedError | RedisClusterException):
+        hint = "; see SEGMENTER_REDIS_CLUSTER"
     return StoreFailed(f"{type(cause).__name__}: {cause}{hint}")
+
+
+def _distrusts(error: BaseException) -> bool:
+    return isinstance(error, redis.ConnectionError) and isinstance(error.__context__, ssl.SSLCertVerificationError)
 
 
 class _Refused(RedisError):
@@ -61,7 +97,7 @@ class _Patience(Retry):
             except AuthenticationError as error:
                 raise _Refused from error
             except redis.ConnectionError as error:
-                if isinstance(error.__context__, ssl.SSLCertVerificationError):
+                if _distrusts(error):
                     raise _Refused from error
                 raise
 

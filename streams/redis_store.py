@@ -19,11 +19,8 @@ from functools import wraps
 from importlib.resources import files
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
-import redis.asyncio as redis
-from redis.exceptions import RedisError
-
 from streams import redis_client, security
-from streams.settings import Settings
+from streams.settings import Settings, redis_urls
 from streams.store import (
     Answer,
     Claim,
@@ -54,7 +51,7 @@ def _translated(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coro
         try:
             async with asyncio.timeout(CALL_MAX_S):
                 return await method(*args, **kwargs)
-        except (RedisError, OSError) as error:  # TimeoutError is an OSError
+        except redis_client.FAILURES as error:
             raise redis_client.failed(error) from error
 
     return translated
@@ -75,7 +72,7 @@ class RedisStore:
     The client must not decode responses.
     """
 
-    def __init__(self, client: redis.Redis, prefix: str = "segmenter:") -> None:
+    def __init__(self, client: redis_client.Client, prefix: str = "segmenter:") -> None:
         self._client = client
         self._prefix = prefix
         self._claim = client.register_script(_script("claim.lua"))
@@ -86,11 +83,16 @@ class RedisStore:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The store that the settings name. Raises `Stop` for a file that cannot be used."""
-        return cls.connect(settings.redis.get_secret_value(), settings.redis_prefix, **security.redis(settings))
+        options = security.redis(settings)
+        if settings.redis_cluster:
+            return cls(
+                redis_client.connect_cluster(redis_urls(settings.redis), TIMEOUT_S, **options), settings.redis_prefix
+            )
+        return cls.connect(settings.redis.get_secret_value(), settings.redis_prefix, **options)
 
     @classmethod
     def connect(cls, url: str, prefix: str, **options: Any) -> Self:
-        """A store that connects at first use; ``options``: as of `streams.redis_client.connect`."""
+        """A store on a single Redis; ``options``: as of `streams.redis_client.connect`."""
         return cls(redis_client.connect(url, TIMEOUT_S, **options), prefix)
 
     async def close(self) -> None:
@@ -108,7 +110,7 @@ class RedisStore:
         try:
             async for name, stored in self._client.hscan_iter(self._key(partition, "customers"), count=1_000):
                 yield name.decode(), stored
-        except (RedisError, OSError) as error:
+        except redis_client.FAILURES as error:
             raise redis_client.failed(error) from error
 
     def _key(self, partition: int, name: str) -> str:
@@ -178,17 +180,18 @@ class RedisStore:
     @_translated
     async def verify(self, now_ms: Callable[[], int]) -> None:
         """Refuse a Redis that may forget, or whose clock differs from ours. Raises `ClaimRefused`."""
-        memory = await self._client.info("memory")
-        policy = memory.get("maxmemory_policy", "noeviction")
-        if policy != "noeviction":
-            raise ClaimRefused(f"Redis may evict what it holds ({policy}); set maxmemory-policy noeviction")
-        before = now_ms()
-        seconds, micros = await self._client.time()
-        after = now_ms()
-        theirs = int(seconds) * 1000 + int(micros) // 1000
-        skew_ms = max(before - theirs, theirs - after, 0)
-        if skew_ms > CLOCK_SKEW_MAX_MS:
-            raise ClaimRefused(f"the clocks of this machine and of Redis differ by {skew_ms} ms; set them right")
+        for server in await redis_client.servers(self._client):
+            memory = await cast(Any, self._client.info)("memory", **server)
+            policy = memory.get("maxmemory_policy", "noeviction")
+            if policy != "noeviction":
+                raise ClaimRefused(f"Redis may evict what it holds ({policy}); set maxmemory-policy noeviction")
+            before = now_ms()
+            seconds, micros = await cast(Any, self._client.time)(**server)
+            after = now_ms()
+            theirs = int(seconds) * 1000 + int(micros) // 1000
+            skew_ms = max(before - theirs, theirs - after, 0)
+            if skew_ms > CLOCK_SKEW_MAX_MS:
+                raise ClaimRefused(f"the clocks of this machine and of Redis differ by {skew_ms} ms; set them right")
 
     @_translated
     async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:

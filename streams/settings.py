@@ -50,8 +50,9 @@ class Settings(BaseSettings):
     )
     redis: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis URL; rediss:// for TLS; user and password in it, percent-encoded, or apart",
+        description="Redis URL; rediss:// for TLS; of a cluster host:port,host:port, any of its nodes",
     )
+    redis_cluster: bool = Field(False, description="Redis is a Redis Cluster")
     redis_prefix: str = Field("segmenter:", description="before every Redis key", pattern=r"^[^{}]*$")
     definitions: Path | None = Field(None, description="segments file; none: the built-in segments")
     topic_prefix: str = Field("", description="before every topic name")
@@ -131,7 +132,7 @@ class Settings(BaseSettings):
     @field_validator("redis")
     @classmethod
     def _is_url(cls, redis: SecretStr) -> SecretStr:
-        if not _is_redis_url(redis.get_secret_value()):
+        if not all(map(_is_redis_url, redis_urls(redis))):
             raise ValueError(
                 "should be a URL such as redis://127.0.0.1:6379/0 or rediss://user@host:6379/0; "
                 "in a password / ? # @ % are written %2F %3F %23 %40 %25"
@@ -144,6 +145,14 @@ class Settings(BaseSettings):
         if wrong is not None:
             raise ValueError(wrong)
         return self
+
+
+def redis_urls(redis: SecretStr) -> list[str]:
+    """One URL for each host of a Redis URL."""
+    scheme, separator, rest = redis.get_secret_value().partition("://")
+    authority, slash, path = rest.partition("/")
+    user, at, hosts = authority.rpartition("@")
+    return [f"{scheme}{separator}{user}{at}{host}{slash}{path}" for host in hosts.split(",")]
 
 
 def _is_redis_url(text: str) -> bool:
@@ -160,25 +169,41 @@ def _is_redis_url(text: str) -> bool:
 
 def _misfits(settings: Settings) -> list[tuple[bool, str]]:
     """What would be left out silently, or fail later with less to say."""
+    return [*_of_kafka(settings), *_of_redis(settings)]
+
+
+def _of_kafka(settings: Settings) -> list[tuple[bool, str]]:
     sasl, tls = settings.kafka_protocol.startswith("SASL"), settings.kafka_protocol.endswith("SSL")
-    url = urlsplit(settings.redis.get_secret_value())
-    of_kafka_tls = (settings.kafka_ca_file, settings.kafka_certificate_file, settings.kafka_key_file)
-    of_redis_tls = (settings.redis_ca_file, settings.redis_certificate_file, settings.redis_key_file)
+    files = (settings.kafka_ca_file, settings.kafka_certificate_file, settings.kafka_key_file)
     no_login = not settings.kafka_user or not _given(settings.kafka_password)
     return [
         (sasl and no_login, "KAFKA_PROTOCOL: SASL needs SEGMENTER_KAFKA_USER and SEGMENTER_KAFKA_PASSWORD"),
         (not sasl and not no_login, "KAFKA_PASSWORD: needs SEGMENTER_KAFKA_PROTOCOL SASL_SSL (or SASL_PLAINTEXT)"),
-        (not tls and any(of_kafka_tls), "KAFKA_…_FILE: needs SEGMENTER_KAFKA_PROTOCOL SSL or SASL_SSL"),
-        (url.scheme != "rediss" and any(of_redis_tls), "REDIS_…_FILE: needs a rediss:// URL in SEGMENTER_REDIS"),
+        (not tls and any(files), "KAFKA_…_FILE: needs SEGMENTER_KAFKA_PROTOCOL SSL or SASL_SSL"),
         (
-            bool(settings.kafka_key_file and not settings.kafka_certificate_file)
-            or bool(settings.redis_key_file and not settings.redis_certificate_file),
-            "…_KEY_FILE: needs the SEGMENTER_…_CERTIFICATE_FILE beside it",
+            bool(settings.kafka_key_file and not settings.kafka_certificate_file),
+            "KAFKA_KEY_FILE: needs SEGMENTER_KAFKA_CERTIFICATE_FILE",
+        ),
+    ]
+
+
+def _of_redis(settings: Settings) -> list[tuple[bool, str]]:
+    urls = redis_urls(settings.redis)
+    url = urlsplit(urls[0])
+    files = (settings.redis_ca_file, settings.redis_certificate_file, settings.redis_key_file)
+    one_place = url.scheme != "unix" and url.path in ("", "/", "/0") and "db=" not in url.query
+    return [
+        (url.scheme != "rediss" and any(files), "REDIS_…_FILE: needs a rediss:// URL in SEGMENTER_REDIS"),
+        (
+            bool(settings.redis_key_file and not settings.redis_certificate_file),
+            "REDIS_KEY_FILE: needs SEGMENTER_REDIS_CERTIFICATE_FILE",
         ),
         (
             url.password is not None and _given(settings.redis_password),
             "REDIS_PASSWORD: the URL in SEGMENTER_REDIS has a password, too",
         ),
+        (len(urls) > 1 and not settings.redis_cluster, "REDIS: several hosts need SEGMENTER_REDIS_CLUSTER=true"),
+        (settings.redis_cluster and not one_place, "REDIS: a cluster is named by hosts, and has database 0 alone"),
     ]
 
 

@@ -15,8 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol, cast
 
 import faust
-from aiokafka.consumer.fetcher import Fetcher, FetchResult
-from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
@@ -25,7 +24,8 @@ from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
-from streams.fetched import Answer, Answers, Batch, Heard, Offsets
+from streams import overheard
+from streams.fetched import Answers, Batch, Heard, Offsets
 
 # How long a look for fetched records waits for some; it also bounds how late a freed input is seen.
 _LOOK_SECONDS = 0.1
@@ -69,40 +69,8 @@ class _Thread(AIOKafkaConsumerThread):
         self.answers = Answers()
         await super().on_start()
         consumer = cast(Any, self._consumer)
-        self._watch(consumer._fetcher)
-        self._watch_group(consumer._coordinator)
-
-    def _watch(self, fetcher: Fetcher) -> None:
-        """Note when each fetch was asked for, once its answer has set the end offset."""
-        send = fetcher._proc_fetch_request
-
-        async def proc_fetch_request(assignment: Any, node: Any, request: Any) -> Any:
-            asked = int(time.time() * 1000), time.monotonic()
-            states = {
-                TP(topic, partition): assignment.state_value(TopicPartition(topic, partition))
-                for topic, partitions in request.topics
-                for partition, _, _ in partitions
-            }
-            # aiokafka stamps the state of each partition that was answered, and of no other.
-            for state in states.values():
-                state.timestamp = None
-            answered = await send(assignment, node, request)
-            for tp, state in states.items():
-                if state.timestamp is not None:
-                    self.answers.came(tp, _answer(state, *asked))
-            return answered
-
-        fetcher._proc_fetch_request = proc_fetch_request
-
-    def _watch_group(self, coordinator: GroupCoordinator) -> None:
-        """aiokafka keeps what ends a membership for the next fetch, and Faust fetches nothing until it is a member."""
-        push, lost = coordinator._push_error_to_user, cast(Transport, self.transport).owner.lost
-
-        def push_error_to_user(error: Exception) -> Any:
-            lost(f"the group cannot be joined ({error!r})")
-            return push(error)
-
-        coordinator._push_error_to_user = push_error_to_user
+        overheard.answers(consumer._fetcher, self.answers)
+        overheard.refusals(consumer._coordinator, cast(Transport, self.transport).owner.lost)
 
     async def _fetch_records(
         self,
@@ -185,12 +153,6 @@ class _Thread(AIOKafkaConsumerThread):
         except KafkaError:
             return False
         return True
-
-
-def _answer(state: Any, asked_ms: int, asked_monotonic: float) -> Answer:
-    # An open transaction keeps the last stable offset below the end; old brokers answer -1 for it.
-    stable = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
-    return Answer(state.highwater, min(stable, state.highwater), asked_ms, asked_monotonic)
 
 
 class _Nothing(dict[TP, int | None]):

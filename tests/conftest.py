@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis.asyncio as redis
 
-from local import Kafka, Redis, Tansu, kafka_available
-from streams.redis_store import RedisStore
+from local import Kafka, Redis, RedisCluster, Tansu, kafka_available
+from streams import redis_client
+from streams.redis_store import TIMEOUT_S, RedisStore
+from streams.settings import Settings, redis_urls
 from streams.store import MemoryStore, Store
 
 _prefixes = (f"test{number}:" for number in itertools.count())
@@ -31,6 +33,13 @@ def redis_server() -> Iterator[Redis]:
     """One Redis for all tests; each uses key prefixes of its own, or a server of its own to restart."""
     with Redis(aof=True) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """One Redis Cluster of three shards for all tests; each uses key prefixes of its own."""
+    with RedisCluster() as servers:
+        yield servers
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +70,19 @@ def redis_store(client: redis.Redis) -> RedisStore:
     return RedisStore(client, next(_prefixes))
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture
+async def cluster_client(redis_cluster: RedisCluster) -> AsyncIterator[redis.RedisCluster]:
+    """A client of the cluster that all tests share."""
+    urls = redis_urls(Settings(redis=redis_cluster.url, redis_cluster=True).redis)
+    connected = redis_client.connect_cluster(urls, TIMEOUT_S)
+    yield connected
+    await connected.aclose()
+
+
+@pytest.fixture(params=["memory", "redis", "cluster"])
 def store(request: pytest.FixtureRequest) -> Store:
     """Each of the stores, empty."""
     if request.param == "memory":
         return MemoryStore()
-    return RedisStore(request.getfixturevalue("client"), next(_prefixes))
+    client = request.getfixturevalue("cluster_client" if request.param == "cluster" else "client")
+    return RedisStore(client, next(_prefixes))

@@ -1,0 +1,59 @@
+"""What aiokafka hears from Kafka and keeps to itself: how far a log goes, and that we are not let in.
+
+The one rule: aiokafka goes on as it would; only what it is told is told on.
+
+Written against aiokafka 0.14; both are seams that no version promises.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.structs import TopicPartition
+from faust.types import TP
+
+from streams.fetched import Answer, Answers
+
+
+def answers(fetcher: Fetcher, heard: Answers) -> None:
+    """Note when each fetch was asked for, once its answer has set the end offset."""
+    send = fetcher._proc_fetch_request
+
+    async def proc_fetch_request(assignment: Any, node: Any, request: Any) -> Any:
+        asked = int(time.time() * 1000), time.monotonic()
+        states = {
+            TP(topic, partition): assignment.state_value(TopicPartition(topic, partition))
+            for topic, partitions in request.topics
+            for partition, _, _ in partitions
+        }
+        # aiokafka stamps the state of each partition that was answered, and of no other.
+        for state in states.values():
+            state.timestamp = None
+        answered = await send(assignment, node, request)
+        for tp, state in states.items():
+            if state.timestamp is not None:
+                heard.came(tp, _answer(state, *asked))
+        return answered
+
+    fetcher._proc_fetch_request = proc_fetch_request
+
+
+def _answer(state: Any, asked_ms: int, asked_monotonic: float) -> Answer:
+    # An open transaction keeps the last stable offset below the end; old brokers answer -1 for it.
+    stable = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
+    return Answer(state.highwater, min(stable, state.highwater), asked_ms, asked_monotonic)
+
+
+def refusals(coordinator: GroupCoordinator, lost: Callable[[str], None]) -> None:
+    """Tell that the group cannot be joined: aiokafka keeps it for the next fetch, and Faust fetches as a member."""
+    push = coordinator._push_error_to_user
+
+    def push_error_to_user(error: Exception) -> Any:
+        lost(f"the group cannot be joined ({error!r})")
+        return push(error)
+
+    coordinator._push_error_to_user = push_error_to_user
