@@ -38,6 +38,11 @@ TRANSACTION_MAX_MS = 10_000
 # Each has connections of its own to the coordinator and to the leaders of its partition.
 PRODUCERS_MAX = 200
 _STARTING_MAX = 16
+_REFUSALS = (
+    kafka_errors.TopicAuthorizationFailedError,
+    kafka_errors.ClusterAuthorizationFailedError,
+    kafka_errors.TransactionalIdAuthorizationFailed,
+)
 _CLOSE_MAX_S = 2.0
 
 
@@ -66,7 +71,7 @@ class IdempotentPublisher:
         try:
             return await _publish(await self._producer(), self._prefix, partition, records)
         except KafkaError as error:
-            raise PublishFailed(repr(error)) from error
+            raise _failed(error) from error
 
     async def release(self) -> None:
         """As `streams.outbox.Publisher`."""
@@ -117,7 +122,7 @@ class TransactionalPublisher:
             raise ProducerFenced from error
         except (KafkaError, AssertionError) as error:  # aiokafka asserts that a producer has not failed before
             await _abort(producer)
-            raise PublishFailed(repr(error)) from error
+            raise _failed(error) from error
         return positions
 
     async def release(self) -> None:
@@ -128,6 +133,11 @@ class TransactionalPublisher:
     async def close(self) -> None:
         """Nothing is held once all is released."""
         await self.release()
+
+
+def _failed(error: Exception) -> PublishFailed:
+    refused = "this user may not write: " if isinstance(error, _REFUSALS) else ""
+    return PublishFailed(f"{refused}{error!r}")
 
 
 def _options(client: Mapping[str, Any]) -> dict[str, Any]:

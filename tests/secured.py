@@ -34,6 +34,7 @@ from kafka.admin import (
 
 from local import Kafka, Redis
 from server import HOST, StartError, free_port
+from streams.topics import OUTPUTS
 
 USER = "segmenter-app"
 PASSWORD = "correct horse/#?@%battery"  # of such characters that a URL cannot hold them as they are
@@ -43,7 +44,7 @@ SECRETS = (PASSWORD, KEY_PASSWORD, WRONG, quote(PASSWORD, safe=""))
 # What the user of Redis may do, as README says it.
 NEEDED = (
     "hset", "hsetnx", "hget", "hmget", "hgetall", "hkeys", "hscan", "zadd", "zrem", "zrange", "zrangebyscore",
-    "rpush", "lrange", "ltrim", "evalsha", "script|load", "info", "time", "ping", "hello",
+    "rpush", "llen", "lrange", "ltrim", "evalsha", "script|load", "info", "time", "ping", "hello",
 )  # fmt: skip
 # Kafka's listeners by their names, and the protocol of each.
 LISTENERS = {"SASL_SSL": "SASL_SSL", "SASL_PLAINTEXT": "SASL_PLAINTEXT", "SSL": "SSL", "ELSEWHERE": "SSL"}
@@ -138,14 +139,17 @@ class SecureKafka(Kafka):
         finally:
             admin.close()
 
-    def allow(self, prefix: str, group: str, operations: Sequence[str] = ("READ", "WRITE", "CREATE")) -> None:
-        """Topics of a prefix, and a group."""
+    def allow(self, prefix: str, group: str, operations: Sequence[str]) -> None:
+        """Operations on topics of a prefix, to read its outputs, and a group with its transactions."""
         admin: Any = KafkaAdminClient(bootstrap_servers=self.address)
         try:
             topics = ResourcePattern(ResourceType.TOPIC, prefix, ACLResourcePatternType.PREFIXED)
             acls = [_acl(topics, operation) for operation in operations]
+            acls += [_acl(ResourcePattern(ResourceType.TOPIC, prefix + name), "READ") for name in OUTPUTS]
             if group:
                 acls.append(_acl(ResourcePattern(ResourceType.GROUP, group), "READ"))
+                transactions = f"{group}-", ACLResourcePatternType.PREFIXED
+                acls.append(_acl(ResourcePattern(ResourceType.TRANSACTIONAL_ID, *transactions), "WRITE"))
             admin.create_acls(acls)
             mine = ACLFilter(f"User:{USER}", "*", ACLOperation.ANY, ACLPermissionType.ANY, _pattern_of(prefix))
             until = time.monotonic() + 10

@@ -40,6 +40,8 @@ MAY = ("READ", "WRITE", "CREATE")
 MAY_NOT = {"join": (MAY, False), "read": (("WRITE", "CREATE"), True), "write": (("READ", "CREATE"), True)}
 WAYS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "certificate")
 
+EXACTLY_ONCE = ("SCRAM-SHA-256", "certificate")  # with a producer of transactions
+
 
 class Servers(NamedTuple):
     """Kafka and two Redis, one of which asks for a certificate."""
@@ -58,6 +60,8 @@ class Servers(NamedTuple):
         own |= {"redis": url, "redis_password": PASSWORD, "redis_ca_file": self.certificates.ca}
         protocol = {"certificate": "SSL", "SCRAM-SHA-256": "SASL_PLAINTEXT"}.get(way, "SASL_SSL")
         own |= {"kafka_protocol": protocol, "brokers": self.kafka.addresses[protocol]}
+        if way in EXACTLY_ONCE:
+            own["processing_guarantee"] = "exactly_once"
         if protocol != "SASL_PLAINTEXT":
             own["kafka_ca_file"] = self.certificates.ca
         if way == "certificate":

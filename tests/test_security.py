@@ -6,6 +6,7 @@ The one rule: the servers are real, and a secret of these tests stands in no out
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -221,3 +222,12 @@ async def test_redis_that_we_must_not_trust(secure_redis: SecureRedis, certifica
 def test_the_rights_that_are_tried_are_those_that_are_told() -> None:
     """What the README says that the user of Redis needs is what the user of these tests has."""
     assert f"`{' '.join(NEEDED)}`" in (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def test_the_rights_cover_what_the_scripts_call() -> None:
+    """A script runs with the rights of who calls it; what it may not call ends it half way."""
+    scripts = (Path(__file__).parent.parent / "streams" / "lua").glob("*.lua")
+    called = {
+        name.lower() for script in scripts for name in re.findall(r"(?:call|slices)\('(\w+)'", script.read_text())
+    }
+    assert {"hset", "zadd", "llen"} <= called <= set(NEEDED)
