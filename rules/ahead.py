@@ -119,6 +119,7 @@ def _compare(customer: Customer, sequence: int, decided: Sequence[Change]) -> li
             sequence += 1
             changes.append(msgspec.structs.replace(change, sequence=sequence))
             continue
+        customer.late += change.id not in ahead.waiting
         ahead.waiting.discard(change.id)
         if not ahead.waiting and change.segments == ahead.segments:
             customer.ahead = None
@@ -138,6 +139,7 @@ def _wait_no_more(engine: Engine, customer_id: str, customer: Customer, ahead: A
 def _close(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, at: int, sequence: int) -> list[Change]:
     """Ahead no more: one late change for each segment in which the membership and the topic differ."""
     customer.ahead = None
+    customer.late += 1
     who = Subject(customer_id, customer.profile, customer.since)
     inside, told = set(engine.membership(customer)), set(ahead.segments)
     changes: list[Change] = []

@@ -71,7 +71,9 @@ class Engine:
         touched = 0 if customer.instant else self._at_first
         if event.name == ORDER_COMPLETED:
             touched |= self._held
-        if not late:
+        if late:
+            customer.late += 1
+        else:
             customer.instant = event.time
         profile = customer.profile
         for apply, segments in self._plans.get(event.name, self._any):

@@ -39,6 +39,8 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     place of a segment, when it was entered, for those that the customer is in. ``dues`` (ms): by
     place, when time alone may next change it, where it may; ``due``: the next of them, 0 = none.
     ``ahead``: what was published that this standing does not know, nearly always nothing.
+    ``late``: how often something came out of its order: an event after its time, or a change that
+    was not decided as it had been published. With 0, what was decided follows from the events alone.
     """
 
     instant: int
@@ -48,6 +50,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     profile: Profile
     due: int = 0
     ahead: Ahead | None = None
+    late: int = 0
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):

@@ -83,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true", help="as JSON")
     explain.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the reasons (default: en)")
 
+    verify = commands.add_parser("verify", help="recompute everybody from Kafka; compare with Redis and the changes")
+    verify.add_argument("--first", type=_positive, default=20, metavar="N", help="differences to print (default: 20)")
+
     tail = commands.add_parser("tail", help="print segment changes as they come")
     tail.add_argument("--from-beginning", action="store_true", help="all that the topic holds first")
     tail.add_argument("--count", type=_positive, metavar="N", help="end after N changes")
@@ -152,6 +155,12 @@ def _tail(settings: Settings, arguments: argparse.Namespace) -> int:
     return tail.run(settings, from_beginning=arguments.from_beginning, count=arguments.count, language=arguments.lang)
 
 
+def _verify(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.commands import verify  # noqa: PLC0415  # as above
+
+    return verify.run(settings, arguments.first)
+
+
 _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "worker": _worker,
     "topics": _topics,
@@ -160,6 +169,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "check": _check,
     "distribution": _distribution,
     "explain": _explain,
+    "verify": _verify,
     "tail": _tail,
 }
 

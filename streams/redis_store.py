@@ -19,6 +19,8 @@ from functools import wraps
 from importlib.resources import files
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
+import msgspec
+
 from streams import redis_client, security
 from streams.settings import Settings, redis_urls
 from streams.store import (
@@ -66,6 +68,15 @@ def key(prefix: str, partition: int, name: str) -> str:
     return f"{prefix}{{p{partition}}}:{name}"
 
 
+class Snapshot(msgspec.Struct, frozen=True):
+    """Of one moment: what is known of a partition as a whole, and of some customers the stored value and due time."""
+
+    meta: Mapping[str, str]
+    positions: Mapping[str, int]
+    values: Mapping[str, bytes | None]
+    dues: Mapping[str, int]
+
+
 class RedisStore:
     """The contract of `streams.store.Store` on one Redis, or one Redis Cluster.
 
@@ -104,6 +115,30 @@ class RedisStore:
         """All that is known of a partition as a whole; empty when it was never claimed."""
         found = await cast(Any, self._client.hgetall)(self._key(partition, "meta"))
         return {name.decode(): value.decode() for name, value in found.items()}
+
+    @_translated
+    async def snapshot(self, partition: int, customers: Sequence[str]) -> Snapshot:
+        """These customers and the partition as a whole, all of one moment; for commands that look on."""
+        where = self._key(partition, "due")
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.hgetall(self._key(partition, "meta"))
+            if customers:
+                pipe.hmget(self._key(partition, "customers"), list(customers))
+                pipe.zmscore(where, list(customers))
+            meta, *found = await pipe.execute()
+        values, dues = found or ([], [])
+        told = {name.decode(): value.decode() for name, value in meta.items()}
+        return Snapshot(
+            meta=told,
+            positions=_offsets(told, POSITION),
+            values=dict(zip(customers, values, strict=True)),
+            dues={name: int(due) for name, due in zip(customers, dues, strict=True) if due is not None},
+        )
+
+    @_translated
+    async def outbox(self, partition: int) -> list[bytes]:
+        """The entries that are not yet known to be published, oldest first."""
+        return cast(list[bytes], await cast(Any, self._client.lrange)(self._key(partition, "outbox"), 0, -1))
 
     async def customers(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
         """Every stored customer of a partition, in no order; one that is saved meanwhile may come twice."""
@@ -202,7 +237,7 @@ class RedisStore:
         return bool(await self._trim(keys, arguments))
 
 
-def _offsets(meta: Mapping[str, bytes], prefix: str) -> dict[str, int]:
+def _offsets(meta: Mapping[str, bytes] | Mapping[str, str], prefix: str) -> dict[str, int]:
     return {name[len(prefix) :]: int(value) for name, value in meta.items() if name.startswith(prefix)}
 
 

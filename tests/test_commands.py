@@ -40,7 +40,7 @@ from tests.oracle import OracleChange, milliseconds
 from workers import Worker
 
 DEMO = Path(__file__).parent.parent / "rules" / "demo.yaml"
-COMMANDS = ("worker", "topics", "publish", "replay", "check", "distribution", "explain", "tail")
+COMMANDS = ("worker", "topics", "publish", "replay", "check", "distribution", "explain", "verify", "tail")
 DAY_MS = 86_400_000
 NOBODY = "127.0.0.1:1"  # a privileged port on which nothing listens
 

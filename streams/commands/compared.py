@@ -1,0 +1,141 @@
+"""What three say of a customer: the events recomputed, Redis, and the topic of changes.
+
+The one rule: only what is claimed is compared. Membership follows from the events alone, whatever
+their order, so it is compared for everybody; since when and how many changes only where nothing
+came out of its order. Redis and the topic must agree for everybody on membership and on how many
+changes there were.
+
+A segment with a minimum stay depends on the order of events, so where one came late nothing is
+claimed of it, nor of those that ask about it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from rules.definitions import Segment
+from rules.engine import Engine
+from rules.standing import Customer
+from rules.times import format_instant
+from streams.commands.folded import Folded
+from streams.wire import customers
+
+NOTHING = Folded()
+UNKNOWN = "unknown"
+UNCLAIMED = "not claimed"
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One thing of one customer on which the three do not agree; ``what``: a segment's key, or in words."""
+
+    customer: str
+    what: str
+    recomputed: str
+    stored: str
+    folded: str
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A customer as Redis holds it: the value, and the due time in the partition's index (0: none)."""
+
+    value: bytes
+    due: int
+
+
+class Comparison:
+    """Compares customers, one at a time, and counts."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.count = 0
+        self.unclaimed = 0
+        self.overdue = 0
+        self.ahead = 0
+        self._engine = engine
+        self._segments = engine.definitions.segments
+        self._keys = frozenset(segment.key for segment in self._segments)
+        self._ordered = order_counts(self._segments)
+
+    def compare(
+        self, name: str, right: Customer | None, stored: Stored, folded: Folded, clock: int, *, tied: bool
+    ) -> Iterator[Difference]:
+        """What differs. ``right``: as recomputed; whoever is overdue at ``clock`` is brought forward to it first."""
+        self.count += 1
+        told, now = customers.decode(stored.value), customers.decode(stored.value)
+        if told.due != stored.due:
+            yield Difference(name, "due time", "", f"{_at(told.due)}, but it is listed for {_at(stored.due)}", "")
+        if right is None:
+            yield Difference(name, "customer", UNKNOWN, "known", known(folded))
+            return
+        self.overdue += 0 < now.due <= clock
+        self.ahead += now.ahead is not None
+        now.ahead, now.due = None, min(now.dues.values(), default=0)
+        for one in (now, right):
+            self._engine.fire(name, one, clock)
+        claimed = not (told.ahead or now.late or right.late or folded.late or tied)
+        self.unclaimed += not claimed
+        yield from self._segment_differences(name, right, told, now, folded, claimed=claimed)
+        said = str(folded.sequence) + (f" ({folded.fault})" if folded.fault else "")
+        asked = str(right.sequence) if claimed else UNCLAIMED
+        if said != str(told.sequence) or (claimed and right.sequence != now.sequence):
+            yield Difference(name, "sequence", asked, str(told.sequence), said)
+
+    def _segment_differences(
+        self, name: str, right: Customer, told: Customer, now: Customer, folded: Folded, *, claimed: bool
+    ) -> Iterator[Difference]:
+        for at, segment in enumerate(self._segments):
+            tell: Callable[[int | None], str] = in_since if claimed else is_in
+            stored, said = tell(told.since.get(at)), tell(folded.since.get(segment.key))
+            if not claimed and segment.key in self._ordered:
+                tell = _unclaimed
+            asked, found = tell(right.since.get(at)), tell(now.since.get(at))
+            # Who is ahead is brought to what the topic says, or it to them, once time has come so far.
+            if asked != found or (stored != said and told.ahead is None):
+                yield Difference(name, segment.key, asked, stored, said)
+        for key in folded.since.keys() - self._keys:
+            yield Difference(name, key, "no such segment", "no such segment", in_since(folded.since[key]))
+
+
+def missing(name: str, folded: Folded, *, recomputed: bool) -> Difference:
+    """A customer of whom Redis knows nothing."""
+    return Difference(name, "customer", "known" if recomputed else UNKNOWN, UNKNOWN, known(folded))
+
+
+def order_counts(segments: Sequence[Segment]) -> frozenset[str]:
+    """The segments for which the order of events counts: those with a minimum stay, and those that ask about them."""
+    found: set[str] = set()
+    for segment in segments:  # in the order in which they are decided: what is asked about comes before
+        if segment.hold or segment.named & found:
+            found.add(segment.key)
+    return frozenset(found)
+
+
+def by_what(differences: Iterable[Difference]) -> str:
+    """How many there are of each kind, the most first."""
+    counts = Counter(one.what for one in differences)
+    return ", ".join(f"{what} {count:,}" for what, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+
+
+def known(folded: Folded) -> str:
+    """What the topic knows of a customer at all."""
+    return f"{folded.sequence} changes" if folded.sequence else UNKNOWN
+
+
+def in_since(since: int | None) -> str:
+    """Membership with its beginning (ms)."""
+    return "not in" if since is None else f"in since {format_instant(since)}"
+
+
+def is_in(since: int | None) -> str:
+    """Membership alone."""
+    return "not in" if since is None else "in"
+
+
+def _unclaimed(_since: int | None) -> str:
+    return UNCLAIMED
+
+
+def _at(due: int) -> str:
+    return format_instant(due) if due else "none"

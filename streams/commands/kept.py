@@ -1,0 +1,95 @@
+"""What Redis holds of a partition, read beside running workers.
+
+The one rule: customers are read in slices, each of one moment with the positions and the clock of
+that moment; what waits to be published is read after all of them, so that a change of theirs which
+is not in it has been published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from streams import outbox
+from streams.commands.compared import Stored
+from streams.redis_store import RedisStore, Snapshot
+from streams.segmenter import CHANGES
+from streams.settings import Settings
+from streams.stop import Stop
+from streams.store import ClaimRefused, Identity, StoreFailed, check_identity
+from streams.wire import customers
+
+SLICE = 1_000
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """Customers as they stood at one moment: at these positions, under this clock (ms)."""
+
+    positions: Mapping[str, int]
+    clock: int
+    stored: Mapping[str, Stored]
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A partition: slices in the order of time, the first without customers, and the changes not yet published."""
+
+    slices: Sequence[Slice]
+    waiting: Sequence[bytes | None]
+
+    def sequences(self) -> dict[str, int]:
+        """How many changes of each customer there were."""
+        return {
+            name: customers.decode(stored.value).sequence
+            for part in self.slices
+            for name, stored in part.stored.items()
+        }
+
+
+async def read(settings: Settings, ours: Identity, partition: int) -> Kept:
+    """All of a partition. Raises `Stop` when Redis holds nothing of it, or something else's."""
+    store = RedisStore.of(settings)
+    try:
+        slices = [_slice(partition, ours, await store.snapshot(partition, []))]
+        # One that is saved meanwhile may come twice.
+        names = list({name: None async for name, _ in store.customers(partition)})
+        for at in range(0, len(names), SLICE):
+            slices.append(_slice(partition, ours, await store.snapshot(partition, names[at : at + SLICE])))  # noqa: PERF401  # each is awaited
+        records = [record for entry in await store.outbox(partition) for record in outbox.decode(entry)]
+    except StoreFailed as error:
+        raise Stop(f"Redis does not answer ({error}); see SEGMENTER_REDIS") from None
+    finally:
+        await store.close()
+    return Kept(slices, [record.value for record in records if record.topic == CHANGES])
+
+
+async def known_now(settings: Settings, partition: int, names: Sequence[str]) -> frozenset[str]:
+    """Those of these customers that Redis knows by now."""
+    store = RedisStore.of(settings)
+    try:
+        values = await store.load(partition, names)
+    except StoreFailed as error:
+        raise Stop(f"Redis does not answer ({error}); see SEGMENTER_REDIS") from None
+    finally:
+        await store.close()
+    return frozenset(name for name, value in zip(names, values, strict=True) if value is not None)
+
+
+def _slice(partition: int, ours: Identity, snapshot: Snapshot) -> Slice:
+    if not snapshot.positions:
+        raise Stop(
+            f"Redis holds nothing of partition {partition}; see SEGMENTER_REDIS and SEGMENTER_REDIS_PREFIX, "
+            "and whether a worker has begun to read"
+        )
+    try:
+        check_identity(_identity(snapshot.meta), ours)
+    except ClaimRefused as refused:
+        raise Stop(str(refused)) from None
+    known = {
+        name: Stored(value, snapshot.dues.get(name, 0)) for name, value in snapshot.values.items() if value is not None
+    }
+    return Slice(snapshot.positions, int(snapshot.meta.get("clock", 0)), known)
+
+
+def _identity(meta: Mapping[str, str]) -> Identity:
+    return Identity(meta["cluster"], meta["group"], int(meta["partitions"]), meta["definitions"], meta["topics"])

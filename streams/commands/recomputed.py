@@ -1,0 +1,175 @@
+"""The customers of one partition, made again from its input topics.
+
+The one rule: nothing that the worker saved is used but how far it had read. The rules decide
+again, since they are what is recomputed by; fetching, merging, claims and saves are not shared.
+
+One partition is in memory at a time: its customers, and one fetch of each input.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+from rules.engine import Engine
+from rules.events import WITHOUT_EFFECT, Event, Origin
+from rules.standing import Customer
+from streams.settings import Settings
+from streams.stop import REBUILD, Stop
+from streams.topics import client
+from streams.wire.decode import Rejected, decode
+
+# So long may Kafka give nothing of what is known to be there.
+SILENT_MAX_S = 30.0
+_POLL_MS = 500
+# On a broker that does not know its ends: nothing more for so long is the end.
+_QUIET_MS = 1_000
+_POLL_RECORDS = 5_000
+
+
+class Logs:
+    """The topics, each with one consumer that reads one partition after the other. Close it at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._consumers: dict[str, Any] = {}
+
+    def open(self, name: str, partition: int) -> Log:
+        """A partition of the topic of this name, without prefix; the one opened before it is done with."""
+        if name not in self._consumers:
+            self._consumers[name] = client(
+                self._settings,
+                KafkaConsumer,
+                isolation_level="read_committed",
+                enable_auto_commit=False,
+                max_poll_records=_POLL_RECORDS,
+            )
+        place = TopicPartition(self._settings.topic_prefix + name, partition)
+        return Log(self._consumers[name], place, exact=self._settings.broker == "kafka")
+
+    def close(self) -> None:
+        """Close the connections."""
+        for consumer in self._consumers.values():
+            consumer.close()
+
+
+class Log:
+    """One partition of a topic, read once from its first record on. Raises `Stop` when that is gone."""
+
+    def __init__(self, consumer: Any, tp: TopicPartition, *, exact: bool) -> None:
+        """``exact``: whether the broker knows its end offsets exactly."""
+        self.name = f"{tp.topic}-{tp.partition}"
+        self._consumer, self._tp, self._exact = consumer, tp, exact
+        consumer.assign([tp])
+        first: int = consumer.beginning_offsets([tp])[tp]
+        self.end: int = consumer.end_offsets([tp])[tp]
+        if first:
+            raise Stop(f"{self.name} begins at {first}: with its first records gone nothing can be recomputed")
+        consumer.seek(tp, 0)
+        self._waiting: deque[Any] = deque()
+
+    def check(self, position: int) -> None:
+        """Refuse a log that ends before what was read of it."""
+        if self._exact and position > self.end:
+            raise Stop(
+                f"{self.name} ends at {self.end} but {position} were read; the topic was created anew: {REBUILD}"
+            )
+
+    def whole(self) -> Iterator[Any]:
+        """All records up to the end; where ends are not exact, until none comes any more."""
+        yield from self.upto(self.end)
+        while not self._exact and (self._waiting or self._polled(_QUIET_MS)):
+            yield self._waiting.popleft()
+
+    def upto(self, end: int) -> Iterator[Any]:
+        """The records before ``end`` that were not read yet. Offsets may have holes, also at the end."""
+        heard = time.monotonic()
+        while True:
+            while self._waiting and self._waiting[0].offset < end:
+                yield self._waiting.popleft()
+                heard = time.monotonic()
+            before = self._consumer.position(self._tp)
+            if self._waiting or before >= end:
+                return
+            self._polled(_POLL_MS)
+            if self._consumer.position(self._tp) > before:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > SILENT_MAX_S:
+                raise Stop(f"Kafka gave nothing of {self.name} from {before} on in {SILENT_MAX_S:.0f} s; try again")
+
+    def _polled(self, timeout_ms: int) -> bool:
+        """Whether records came."""
+        for records in self._consumer.poll(timeout_ms=timeout_ms).values():
+            self._waiting.extend(records)
+        return bool(self._waiting)
+
+
+class Recomputed:
+    """The customers of a partition as the events make them, stage by stage."""
+
+    def __init__(self, logs: Mapping[str, Log], engine: Engine, partition: int, belongs: Callable[[str], bool]) -> None:
+        """``logs``: by the full names of the topics, in their reading order."""
+        self.customers: dict[str, Customer] = {}
+        # Who has two events of one millisecond on two inputs: either may have been read first.
+        self.tied: set[str] = set()
+        self.events = 0
+        self._engine = engine
+        self._belongs = belongs
+        self._partition = partition
+        self._newest: dict[str, tuple[int, int]] = {}
+        self._behind = [0] * len(logs)
+        self._logs = logs
+
+    def check(self, positions: Mapping[str, int]) -> int:
+        """How many offsets there are to read. Raises `Stop` when a log is not the one that was read."""
+        for topic, log in self._logs.items():
+            log.check(positions[topic])
+        return sum(positions.values())
+
+    def advance(self, positions: Mapping[str, int], progress: Callable[[], None]) -> None:
+        """Apply what stands before these positions and was not applied yet, in the order of its times.
+
+        As the worker merges it with all of it in hand; within an input records keep their order.
+        """
+        logs = enumerate(self._logs.items())
+        inputs = [self._read(rank, log.upto(positions[topic])) for rank, (topic, log) in logs]
+        for _, rank, _, event in heapq.merge(*inputs):
+            progress()
+            self.events += 1
+            if event is not None and event.name not in WITHOUT_EFFECT:
+                self._apply(event, rank)
+
+    def _read(self, rank: int, records: Iterator[Any]) -> Iterator[tuple[int, int, int, Event | None]]:
+        """The events of one input; `None` stands for a dead letter. The first three are unique."""
+        for record in records:
+            event = _event(record, self._partition)
+            if event is not None and event.time > self._behind[rank]:
+                self._behind[rank] = event.time
+            yield self._behind[rank], rank, record.offset, event
+
+    def _apply(self, event: Event, rank: int) -> None:
+        customer = self.customers.get(event.customer)
+        if customer is None:
+            if not self._belongs(event.customer):
+                return
+            customer = self.customers[event.customer] = self._engine.new()
+        newest, of_rank = self._newest.get(event.customer, (0, rank))
+        if newest == event.time and of_rank != rank:
+            self.tied.add(event.customer)
+        self._newest[event.customer] = event.time, rank
+        self._engine.apply(event.customer, customer, event)
+
+
+def _event(record: Any, partition: int) -> Event | None:
+    origin = Origin(record.topic, partition, record.offset)
+    try:
+        return decode(record.value, record.key, record.timestamp if record.timestamp >= 0 else None, origin)
+    except Rejected:
+        return None
+    except Exception:  # noqa: BLE001  # what cannot be read is a dead letter there too
+        return None

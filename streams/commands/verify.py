@@ -1,0 +1,153 @@
+"""``segmenter verify``: recompute everybody from Kafka, and compare with Redis and with what was published.
+
+The one rule: it only looks on, so it may run beside workers. Redis is read first, in slices of one
+moment each; the recomputation then passes the positions of each slice in turn, and the customers
+of a slice are compared there. So what moves meanwhile is never taken for a difference.
+
+The rules themselves are used again, since they are what is recomputed by; all that stands between
+the topics and Redis is not (see `streams.commands.recomputed`). One partition is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from rules.engine import Engine
+from rules.events import INPUTS
+from streams import topics
+from streams.commands.compared import NOTHING, Comparison, Difference, by_what, missing
+from streams.commands.files import visible
+from streams.commands.folded import Fold
+from streams.commands.kept import Kept, known_now, read
+from streams.commands.recomputed import Log, Logs, Recomputed
+from streams.definitions_file import load
+from streams.partitioning import partition_of
+from streams.segmenter import CHANGES
+from streams.settings import Settings
+from streams.store import Identity
+
+_PROGRESS_EVERY_S = 2.0
+
+
+def run(settings: Settings, first: int) -> int:
+    """Exit code 1 when there is a difference; the first so many are told. Raises `Stop` when nothing can be said."""
+    engine = Engine(load(settings.definitions))
+    found = topics.verify(settings)
+    count = found.partitions[INPUTS[0]]
+    ours = Identity(found.cluster, settings.group, count, engine.definitions.fingerprint, settings.topic_prefix)
+    logs = Logs(settings)
+    verification = Verification(settings, engine, ours, logs)
+    differences: list[Difference] = []
+    with topics.answering(settings), closing(logs):
+        for partition in range(count):
+            differences += verification.partition(partition)
+    for one in differences[:first]:
+        print(line(one))
+    if len(differences) > first:
+        print(f"… and {len(differences) - first:,} more")
+    print("\n".join(verification.summary(differences)))
+    return 1 if differences else 0
+
+
+def line(one: Difference) -> str:
+    """A difference in words: who, what, and what each says of it that has something to say."""
+    says = {"recomputed": one.recomputed, "Redis": one.stored, "topic": one.folded}
+    told = "; ".join(f"{who}: {visible(what)}" for who, what in says.items() if what)
+    return f"{visible(one.customer)}  {one.what}  {told}"
+
+
+class Verification:
+    """All partitions, one after the other."""
+
+    def __init__(self, settings: Settings, engine: Engine, ours: Identity, logs: Logs) -> None:
+        self._settings = settings
+        self._logs = logs
+        self._engine = engine
+        self._ours = ours
+        self._comparison = Comparison(engine)
+        self._changes = self._repeats = self._events = self._moved = 0
+        self._began = self._shown = time.monotonic()
+
+    def partition(self, partition: int) -> Iterator[Difference]:
+        """What differs in a partition."""
+        kept = asyncio.run(read(self._settings, self._ours, partition))
+        fold = self._folded(partition, kept)
+        logs = {self._settings.topic_prefix + name: self._logs.open(name, partition) for name in INPUTS}
+        recomputed = Recomputed(logs, self._engine, partition, lambda customer: self._belongs(customer, partition))
+        yield from self._compare(partition, kept, fold, recomputed)
+        self._events += recomputed.events
+        self._changes += fold.changes
+        self._repeats += fold.repeats
+
+    def _belongs(self, customer: str, partition: int) -> bool:
+        return self._settings.partitioner == "none" or partition_of(customer, self._ours.partitions) == partition
+
+    def _folded(self, partition: int, kept: Kept) -> Fold:
+        """The topic, which is read after Redis, then what Redis held back: so nothing falls between the two."""
+        fold = Fold(kept.sequences())
+        fold.read(self._values(partition, self._logs.open(CHANGES, partition)))
+        fold.read(kept.waiting)
+        return fold
+
+    def _values(self, partition: int, log: Log) -> Iterator[Any]:
+        for number, record in enumerate(log.whole(), 1):
+            self._progress(partition, number, log.end, "changes")
+            yield record.value
+
+    def _compare(self, partition: int, kept: Kept, fold: Fold, recomputed: Recomputed) -> Iterator[Difference]:
+        total = recomputed.check(kept.slices[-1].positions)
+        listed = {name for part in kept.slices for name in part.stored}
+        for number, part in enumerate(kept.slices):
+            recomputed.advance(part.positions, lambda: self._progress(partition, recomputed.events, total, "events"))
+            if not number:  # all of these were saved before Redis was asked for its customers
+                for name in sorted(recomputed.customers.keys() - listed):
+                    yield missing(name, fold.customers.get(name, NOTHING), recomputed=True)
+            for name, stored in part.stored.items():
+                right, said = recomputed.customers.get(name), fold.customers.get(name, NOTHING)
+                tied = name in recomputed.tied
+                yield from self._comparison.compare(name, right, stored, said, part.clock, tied=tied)
+        yield from self._strangers(
+            partition, fold, sorted(fold.customers.keys() - listed - recomputed.customers.keys())
+        )
+
+    def _strangers(self, partition: int, fold: Fold, names: list[str]) -> Iterator[Difference]:
+        """Those of whom only the topic knows; they may have come since Redis was read."""
+        came = asyncio.run(known_now(self._settings, partition, names))
+        self._moved += len(came)
+        for name in names:
+            if name not in came:
+                yield missing(name, fold.customers[name], recomputed=False)
+
+    def _progress(self, partition: int, done: int, total: int, what: str) -> None:
+        if (now := time.monotonic()) - self._shown >= _PROGRESS_EVERY_S:
+            self._shown = now
+            share = f"partition {partition} of {self._ours.partitions}: {done:,} of {total:,} {what}"
+            print(f"{share}, {now - self._began:.0f} s", file=sys.stderr)
+
+    def summary(self, differences: list[Difference]) -> list[str]:
+        """How much was compared, and what differs."""
+        comparison = self._comparison
+        read = (
+            f"{self._events:,} records recomputed, {self._changes:,} changes folded, {self._repeats:,} repeats dropped"
+        )
+        told = [f"{comparison.count:,} customers, {self._ours.partitions} partitions, {read}"]
+        if comparison.unclaimed:
+            told.append(
+                f"{comparison.unclaimed:,} customers had late events or a Redis that forgot: of them membership alone is claimed"
+            )
+        if comparison.overdue:
+            told.append(f"{comparison.overdue:,} customers had a due time that was about to fire")
+        if comparison.ahead:
+            told.append(f"{comparison.ahead:,} customers are ahead: more was published than Redis knows of, for now")
+        if self._moved:
+            told.append(f"{self._moved:,} customers came meanwhile and were not compared")
+        who = len({one.customer for one in differences})
+        told.append(
+            f"{len(differences):,} differences of {who:,} customers: {by_what(differences)}" if who else "equal"
+        )
+        return told
