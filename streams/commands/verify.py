@@ -138,7 +138,7 @@ class Verification:
         told = [f"{comparison.count:,} customers, {self._ours.partitions} partitions, {read}"]
         if comparison.unclaimed:
             told.append(
-                f"{comparison.unclaimed:,} customers had late events or a Redis that forgot: of them membership alone is claimed"
+                f"{comparison.unclaimed:,} customers met something out of its order: membership alone is claimed"
             )
         if comparison.overdue:
             told.append(f"{comparison.overdue:,} customers had a due time that was about to fire")
