@@ -73,6 +73,10 @@ class Answers:
         """Kafka answered."""
         self._heard[tp] = Heard(answer, self._now())
 
+    def failed(self, tp: TP) -> None:
+        """Kafka was asked and gave no answer: what it said before is no longer the last that it has to say."""
+        self._heard[tp] = Heard(None, self.of(tp).at)
+
     def waits(self, tp: TP) -> None:
         """What Kafka answered is not used up, so it is asked for no more: its silence is no sign."""
         self._heard[tp] = Heard(self.of(tp).answer, self._now())

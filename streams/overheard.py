@@ -37,6 +37,10 @@ def answers(fetcher: Fetcher, heard: Answers) -> None:
         for tp, state in states.items():
             if state.timestamp is not None:
                 heard.came(tp, _answer(state, *asked))
+            else:
+                # An answer from before a broker went away would let its input count as read to its end, and
+                # what stands there be passed over by what another input gives first.
+                heard.failed(tp)
         return answered
 
     fetcher._proc_fetch_request = proc_fetch_request

@@ -72,6 +72,43 @@ def test_a_claim_forgets_what_was_heard_before(answers: Answers, clock: Clock) -
     assert answers.of(VISITS) == Heard(answer(7), 1_000.0)
 
 
+def test_no_answer_takes_the_last_one_back(answers: Answers, clock: Clock) -> None:
+    """An input that cannot be reached is not read to its end; the silence is as long as it was."""
+    answers.came(CARTS, answer(7))
+    clock.now += 4
+    answers.failed(CARTS)
+    assert answers.of(CARTS) == Heard(None, 1_000.0)
+
+
+class Fetching:
+    """As much of aiokafka's fetcher as a request needs: it answers for visits alone, or for nobody."""
+
+    def __init__(self, answered: tuple[TP, ...]) -> None:
+        self.answered = answered
+        self.states = {tp: SimpleNamespace(timestamp=1, highwater=9, lso=9) for tp in (CARTS, VISITS)}
+
+    def state_value(self, tp: TopicPartition) -> SimpleNamespace:
+        return self.states[TP(*tp)]
+
+    async def _proc_fetch_request(self, assignment: Any, node: Any, request: Any) -> bool:
+        for tp in self.answered:
+            self.states[tp].timestamp = 2
+        return bool(self.answered)
+
+
+@pytest.mark.parametrize("answered", [(VISITS,), ()])
+async def test_a_fetch_that_is_not_answered(answered: tuple[TP, ...], answers: Answers, clock: Clock) -> None:
+    """Of each partition asked for, what is known afterwards is what this request brought."""
+    for tp in (CARTS, VISITS):
+        answers.came(tp, answer(7))
+    fetcher = Fetching(answered)
+    _Thread._watch(cast(Any, SimpleNamespace(answers=answers)), cast(Any, fetcher))
+    request = SimpleNamespace(topics=[(tp.topic, [(tp.partition, 7, 1)]) for tp in (CARTS, VISITS)])
+    await fetcher._proc_fetch_request(fetcher, 1, request)
+    ends = {tp: known.end if (known := answers.of(tp).answer) else None for tp in (CARTS, VISITS)}
+    assert ends == {CARTS: None, VISITS: 9 if answered else None}
+
+
 def test_what_was_never_claimed_is_not_silent(answers: Answers, clock: Clock) -> None:
     """There is nothing to be heard of it."""
     assert answers.of(CARTS) == Heard(None, clock.now)
