@@ -60,6 +60,15 @@ async def test_scripts_that_redis_forgot_are_sent_again(client: redis.Redis) -> 
     assert (await redis_store.claim(claim())).positions == {name: at + 1 for name, at in POSITIONS.items()}
 
 
+async def test_a_full_redis_says_so() -> None:
+    """The reason is in words, as an operator reads it in the sentence with which the worker stops."""
+    with Redis(options={"maxmemory": "1"}) as full:
+        store = RedisStore.connect(full.url, "full:")
+        with pytest.raises(StoreFailed, match="OOM command not allowed"):
+            await store.claim(claim())
+        await store.close()
+
+
 async def test_what_was_saved_survives_a_crash() -> None:
     """With every write synced, a killed Redis comes back with all of it, and the same client goes on."""
     with Redis(aof=True, fsync="always") as server:

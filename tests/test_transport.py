@@ -17,6 +17,7 @@ from aiokafka.structs import TopicPartition
 from faust.types import TP
 from yarl import URL
 
+from streams import overheard
 from streams.fetched import Answer, Answers, Batch, Heard
 from streams.transport import Consumer, Transport, _message, _Thread
 
@@ -102,7 +103,7 @@ async def test_a_fetch_that_is_not_answered(answered: tuple[TP, ...], answers: A
     for tp in (CARTS, VISITS):
         answers.came(tp, answer(7))
     fetcher = Fetching(answered)
-    _Thread._watch(cast(Any, SimpleNamespace(answers=answers)), cast(Any, fetcher))
+    overheard.answers(cast(Any, fetcher), answers)
     request = SimpleNamespace(topics=[(tp.topic, [(tp.partition, 7, 1)]) for tp in (CARTS, VISITS)])
     await fetcher._proc_fetch_request(fetcher, 1, request)
     ends = {tp: known.end if (known := answers.of(tp).answer) else None for tp in (CARTS, VISITS)}
