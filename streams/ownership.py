@@ -45,6 +45,8 @@ class Ownership:
         self._strays = Strays()
         self._generation = -1
         self._consumer: Consumer | None = None
+        self._making: asyncio.Task[Mapping[TP, int]] | None = None  # the claim that is being made
+        self._releasing = asyncio.Lock()
 
     def position(self, tp: TP) -> int | None:
         """The saved position of an input partition, also after its release; ``None``: never ours."""
@@ -119,7 +121,12 @@ class Ownership:
                 await self.release()
                 self._left.clear()
                 self._generation, self._consumer = generation, consumer
-                return await self._claim(claiming, tps, consumer)
+                self._making = asyncio.create_task(self._claim(claiming, tps, consumer))
+                return await self._making
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            log.info("generation %d was let go of while it was claimed", generation)
         except Overtaken:
             log.info("generation %d was overtaken while it was claimed", generation)
         except TimeoutError:
@@ -174,10 +181,18 @@ class Ownership:
             holding.start()
 
     async def release(self) -> None:
-        """Let go of everything; called before partitions are taken away and at the end."""
-        holdings, self._holdings = self._holdings, {}
-        await asyncio.gather(*(holding.release() for holding in holdings.values()))
-        await self._publisher.release()
-        for partition, holding in holdings.items():
-            positions = holding.shard.segmenter.positions
-            self._left.update({TP(topic, partition): position for topic, position in positions.items()})
+        """Let go of everything; called before partitions are taken away and at the end.
+
+        A second call waits for the first: what that one still publishes needs the producers. A claim
+        that is being made is ended: its producers would fence those of the next one.
+        """
+        async with self._releasing:
+            if self._making is not None:
+                self._making.cancel()
+                await asyncio.wait([self._making])
+            holdings, self._holdings = self._holdings, {}
+            await asyncio.gather(*(holding.release() for holding in holdings.values()))
+            await self._publisher.release()
+            for partition, holding in holdings.items():
+                positions = holding.shard.segmenter.positions
+                self._left.update({TP(topic, partition): position for topic, position in positions.items()})

@@ -112,7 +112,9 @@ class TransactionalPublisher:
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         """As `streams.outbox.Publisher`: all of it, or nothing that a reader of what is committed would see."""
-        producer = self._producers[partition]
+        producer = self._producers.get(partition)
+        if producer is None:
+            raise ProducerFenced  # released meanwhile
         try:
             await producer.begin_transaction()
             positions = await _publish(producer, self._prefix, partition, records)

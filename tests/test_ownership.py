@@ -19,7 +19,7 @@ from faust.types import TP
 
 from rules.definitions import built_in
 from rules.engine import Engine
-from streams import ownership as ownerships
+from streams import ownership
 from streams.ceiling import Ceiling
 from streams.claiming import Plan
 from streams.fetched import Answer, Answers, Batch, Heard, Offsets
@@ -202,6 +202,75 @@ async def test_partitions_that_are_taken_away_in_the_middle_of_a_claim(world: Wo
     assert world.ownership.fetching() == {}
 
 
+@pytest.mark.parametrize("what", ["release", "claim"])
+async def test_a_claim_that_is_let_go_of(world: World, what: str) -> None:
+    """By a rebalance in its middle: it ends before its producers are closed, and nothing stops; the next one counts."""
+    await world.left(5_000)
+    calls, publishing = world.publisher.calls, asyncio.Event()
+
+    async def for_ever() -> None:
+        publishing.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            calls.append("ended")
+
+    world.publisher.meanwhile = for_ever
+    first = asyncio.create_task(world.claim())
+    await publishing.wait()
+    del calls[:]
+    world.publisher.meanwhile = None
+    if what == "release":
+        await world.ownership.release()
+        assert world.ownership.fetching() == {}
+    else:
+        assert await world.claim() == dict.fromkeys(TPS, 5_000)
+        assert set(world.ownership.fetching()) == TPS
+    assert await first == {}
+    assert (calls[:2], world.said) == (["ended", "release"], [])
+
+
+async def test_a_claim_that_faust_gives_up(world: World) -> None:
+    """A cancellation from outside is none of ours, so it is not taken for a rebalance."""
+    world.outputs.meanwhile = asyncio.Event().wait
+    claim = asyncio.create_task(world.claim())
+    await asyncio.sleep(0.05)
+    claim.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await claim
+
+
+async def test_a_claim_that_takes_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stops the worker: Faust would go on without the partitions."""
+    monkeypatch.setattr(ownership, "CLAIM_MAX_S", 0.05)
+    world.outputs.meanwhile = asyncio.Event().wait
+    assert await world.claim() == {}
+    (said,) = world.said
+    assert said.startswith("claiming took over")
+
+
+async def test_a_second_release_waits_for_the_first(world: World) -> None:
+    """Partitions are taken away while the worker ends: what is still being published keeps its producers."""
+    await world.claim()
+    calls, may, sending = world.publisher.calls, asyncio.Event(), asyncio.Event()
+
+    async def send() -> None:
+        sending.set()
+        await may.wait()
+
+    world.publisher.meanwhile = send
+    await world.ownership._holdings[0]._outbox.put([OutRecord("segment-changes", b"u1", b"{}", [])])
+    await sending.wait()
+    del calls[:]
+    releases = [asyncio.create_task(world.ownership.release()) for _ in range(2)]
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert calls == []
+    may.set()
+    await asyncio.gather(*releases)
+    assert calls == ["release", "release"]
+
+
 @pytest.mark.parametrize("other", [{"definitions": "another file"}, {"group": "another"}])
 async def test_a_forgotten_rebuild_binds_nobody(world: World, other: dict[str, str]) -> None:
     """On a fresh Redis it stops; the rebuild may then be of other definitions or of another group."""
@@ -249,7 +318,7 @@ async def test_what_was_published_is_read_back_before_anything_is_published(worl
 
 async def test_a_reading_back_that_takes_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is kept how far it came, so the remedy is to start again; nothing is held meanwhile."""
-    monkeypatch.setattr(ownerships, "CLAIM_MAX_S", 0.2)
+    monkeypatch.setattr(ownership, "CLAIM_MAX_S", 0.2)
     world.outputs.chunks = [Chunk("segment-changes", partition, [], 7) for partition in PARTITIONS]
     read = world.outputs.read
 
