@@ -102,17 +102,24 @@ def format_storage(jars: Path, config: Path) -> None:
     _run([*tool, "format", f"--cluster-id={cluster_id}", "-c", str(config)], FORMAT_S)
 
 
-def server_properties(port: int, controller_port: int, data: Path) -> dict[str, str]:
-    """One node on loopback, quick to start and to rebalance, that keeps records whatever their timestamps."""
+def server_properties(
+    port: int, controller_port: int, data: Path, proxied: tuple[int, int] | None = None
+) -> dict[str, str]:
+    """One node on loopback, quick to start and to rebalance, that keeps records whatever their timestamps.
+
+    ``proxied``: another port to listen on, and that of the proxy to which its clients are sent.
+    """
+    behind, proxy = proxied or (0, 0)
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@{HOST}:{controller_port}",
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}"
+        + (f",PROXIED://{HOST}:{behind}" if proxied else ""),
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}" + (f",PROXIED://{HOST}:{proxy}" if proxied else ""),
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
         "log.retention.ms": "-1",  # event times may be years old, and retention goes by them

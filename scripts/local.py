@@ -132,7 +132,10 @@ class Tansu(Server):
 
 
 class Kafka(Server):
-    """Apache Kafka, one KRaft node that is broker and controller; the jars come from Maven, once."""
+    """Apache Kafka, one KRaft node that is broker and controller; the jars come from Maven, once.
+
+    ``proxied``: a port to listen on behind a proxy, and the proxy's own port.
+    """
 
     name = "Kafka"
 
@@ -140,6 +143,7 @@ class Kafka(Server):
         self,
         *,
         properties: Mapping[str, str] | None = None,
+        proxied: tuple[int, int] | None = None,
         jars: Path = kafka_jars.FOLDER,
         heap_mb: int = 512,
         port: int | None = None,
@@ -150,12 +154,13 @@ class Kafka(Server):
         self.heap_mb = heap_mb
         self._controller_port = free_port()
         self._properties = dict(properties or {})
+        self._proxied = proxied
 
     def _prepare(self, folder: Path) -> Sequence[str]:
         kafka_jars.fetch(self.jars)
         config = folder / "server.properties"
         if not config.exists():
-            settings = kafka_jars.server_properties(self.port, self._controller_port, folder / "data")
+            settings = kafka_jars.server_properties(self.port, self._controller_port, folder / "data", self._proxied)
             lines = (f"{key}={value}\n" for key, value in {**settings, **self._properties}.items())
             config.write_text("".join(lines))
             kafka_jars.format_storage(self.jars, config)

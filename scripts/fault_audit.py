@@ -1,0 +1,287 @@
+"""The audit of a run: whether what is stored and published is what the events ask for.
+
+The one rule: nothing is shared with what is audited. The inputs are read back from Kafka; what they
+ask for is computed by the tests' oracle; Redis and the outputs are read as bytes.
+
+I1  every customer stands where the oracle says: segments, since when, how many changes
+I2  the changes on the topic add up to the same
+I3  entered and exited of a segment alternate, and each change names the membership after it
+I4  a change comes once; repeats carry the same id and bytes, no more than outboxes held at a death
+I5  a customer's sequence has no gap
+I6  the saved positions are the ends of the inputs
+I7  the changes are exactly the oracle's, so no due time fired early or over an earlier event
+I8  each bad record is a dead letter, once
+I9  the claims' generation never went back
+I10 the outbox is drained, and Redis holds what it should and no more
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import yaml
+from kafka import KafkaConsumer, TopicPartition
+
+from fault_scene import DEFINITIONS, INPUTS, OUTPUTS, PARTITIONS, Scene
+from fault_traffic import EXPECTED
+from tests import oracle
+from tests.oracle import milliseconds
+
+__all__ = ["Audited", "audit"]
+
+GRACE_MS = 1_000
+# Whoever was so long on the way from its own time to Kafka may be late.
+SLOW_MS = 700
+REDIS_BASE_BYTES = 8_000_000
+REDIS_CUSTOMER_BYTES = 6_000
+KEYS = {"meta", "customers", "due", "outbox"}
+
+Told = tuple[str, str, int, bool]
+
+
+class In(NamedTuple):
+    """A record of an input; ``bad``: why it is none, as its sender knew."""
+
+    topic: str
+    partition: int
+    offset: int
+    appended_ms: int
+    key: bytes | None
+    value: bytes | None
+    bad: str | None
+
+
+class Audited(NamedTuple):
+    """What was found wrong, and how much was looked at."""
+
+    findings: list[str]
+    counts: Counter[str]
+
+
+class _Customer(NamedTuple):
+    """As Redis holds it: since when in which segment, how many changes, the next due time."""
+
+    since: Mapping[str, int]
+    sequence: int
+
+
+def audit(scene: Scene) -> Audited:
+    """Everything, once the run has settled and the workers have ended."""
+    counts: Counter[str] = Counter()
+    inputs = [_in(record, scene) for name in INPUTS for record in read(scene, name)]
+    told = {name: read(scene, name) for name in OUTPUTS}
+    findings = [
+        *_positions(scene),
+        *_dead_letters(inputs, told["dead-letters"], counts),
+        *_repeats(told["segment-changes"], scene.waiting, counts),
+        *_redis(scene, counts),
+        *_customers(scene, inputs, told["segment-changes"], counts),
+        *scene.went_back,
+    ]
+    counts["events"] = sum(record.bad is None for record in inputs)
+    return Audited(findings, counts)
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def read(scene: Scene, name: str) -> list[Any]:
+    """All committed records of a topic, by partition and offset."""
+    consumer: Any = KafkaConsumer(
+        bootstrap_servers=scene.lane.kafka.address, isolation_level="read_committed", enable_auto_commit=False
+    )
+    places = [TopicPartition(scene.prefix + name, partition) for partition in range(PARTITIONS)]
+    consumer.assign(places)
+    consumer.seek_to_beginning(*places)
+    ends = consumer.end_offsets(places)
+    found: list[Any] = []
+    while any(consumer.position(place) < ends[place] for place in places):
+        for records in consumer.poll(timeout_ms=500, max_records=5_000).values():
+            found += records
+    consumer.close()
+    return sorted(found, key=lambda record: (record.partition, record.offset))
+
+
+def _in(record: Any, scene: Scene) -> In:
+    bad = dict(record.headers).get(EXPECTED)
+    return In(
+        record.topic.removeprefix(scene.prefix), record.partition, record.offset, record.timestamp,
+        record.key, record.value, None if bad is None else bad.decode(),
+    )  # fmt: skip
+
+
+# --- what is as it should be whoever the customers are -----------------------------------------
+
+
+def _positions(scene: Scene) -> Iterator[str]:
+    positions, ends = scene.positions(), scene.ends()
+    if positions != ends:
+        wrong = {place: (positions.get(place), end) for place, end in ends.items() if positions.get(place) != end}
+        yield f"I6: positions and ends differ: {wrong}"
+
+
+def _dead_letters(inputs: Sequence[In], letters: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
+    wanted = {(one.topic, one.partition, one.offset, one.bad, one.key, one.value) for one in inputs if one.bad}
+    came: Counter[tuple[Any, ...]] = Counter()
+    for letter in letters:
+        said = {name: text.decode() for name, text in letter.headers}
+        topic = next(name for name in INPUTS if said["topic"].endswith(name))
+        place = topic, int(said["partition"]), int(said["offset"])
+        came[*place, said["reason"], letter.key, letter.value] += 1
+    counts["dead letters"] = len(wanted)
+    counts["repeated letters"] = came.total() - len(came)
+    for one in wanted - came.keys():
+        yield f"I8: no dead letter for {one[:4]}"
+    for one in came.keys() - wanted:
+        yield f"I8: a dead letter for {one[:4]}, which is not bad, or not so, or not as it came"
+
+
+def _repeats(records: Sequence[Any], waiting: int, counts: Counter[str]) -> Iterator[str]:
+    seen: dict[str, Any] = {}
+    for record in records:
+        body = json.loads(record.value)
+        body.pop("emitted_at")
+        name = body["change_id"]
+        if name in seen:
+            counts["repeats"] += 1
+            if seen[name] != body:
+                yield f"I4: {name} came twice and differs: {seen[name]}, {body}"
+        seen.setdefault(name, body)
+    if counts["repeats"] > waiting:
+        yield f"I4: {counts['repeats']} repeats, but only {waiting} records waited in outboxes when workers died"
+
+
+def _redis(scene: Scene, counts: Counter[str]) -> Iterator[str]:
+    wanted = {scene.key(partition, name) for partition in range(PARTITIONS) for name in KEYS}
+    found = {key.decode() for key in scene.client.keys("*")}
+    if found - wanted:
+        yield f"I10: Redis holds {sorted(found - wanted)}"
+    for partition in range(PARTITIONS):
+        if left := scene.client.llen(scene.key(partition, "outbox")):
+            yield f"I10: {left} entries are left in the outbox of p{partition}"
+    customers = sum(scene.client.hlen(scene.key(partition, "customers")) for partition in range(PARTITIONS))
+    counts["customers"] = customers
+    used = scene.client.info("memory")["used_memory_dataset"]
+    if used > REDIS_BASE_BYTES + REDIS_CUSTOMER_BYTES * customers:
+        yield f"I10: Redis uses {used:,} bytes for {customers:,} customers"
+
+
+# --- customers -----------------------------------------------------------------------------------
+
+
+def _customers(scene: Scene, inputs: Sequence[In], records: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
+    definitions = yaml.safe_load(DEFINITIONS.read_text())
+    keys = list(oracle.in_dependency_order(oracle.conditions_of(definitions)))
+    told: dict[str, list[Any]] = defaultdict(list)
+    for body in {body["change_id"]: body for body in (json.loads(record.value) for record in records)}.values():
+        told[body["customer_id"]].append(body)
+    counts["changes"] = sum(map(len, told.values()))
+    slow = _slow(inputs)
+    counts["slow"] = len(slow)
+    everybody: set[str] = set()
+    for partition in range(PARTITIONS):
+        events = _events([one for one in inputs if one.partition == partition])
+        clock = int(scene.meta(partition)["clock"])
+        wanted: dict[str, list[Told]] = defaultdict(list)
+        for change in oracle.changes(events, definitions, clock):
+            wanted[change.customer_id].append((change.segment, change.change, change.occurred_at, change.late))
+        members = oracle.membership(events, definitions, clock)
+        times: dict[str, list[int]] = defaultdict(list)
+        for event in events:
+            times[oracle.customer(event)].append(milliseconds(event["timestamp"]))
+        stored = _stored(scene, partition, keys)
+        for name in sorted({*members, *stored}):
+            everybody.add(name)
+            yield from _standing(name, stored.get(name), told[name], members.get(name, frozenset()))
+            if name not in slow:
+                yield from _exact(name, stored.get(name), told[name], wanted[name], times[name], counts)
+        if scene.client.zcard(scene.key(partition, "due")) != sum(bool(due) for due in _dues(scene, partition)):
+            yield f"I10: the due times of p{partition} are not those of its customers"
+    for name in told.keys() - everybody:
+        yield f"I1: changes were told of {name}, of whom nothing came"
+
+
+def _slow(inputs: Sequence[In]) -> set[str]:
+    """Whose events of now were long on their way, so that they may have come late."""
+    found = set()
+    for one in inputs:
+        if one.bad is None and (one.key or b"").startswith(b"live-"):
+            event = json.loads(one.value or b"")
+            if one.appended_ms - milliseconds(event["timestamp"]) > SLOW_MS:
+                found.add(oracle.customer(event))
+    return found
+
+
+def _events(inputs: Sequence[In]) -> list[Any]:
+    """In the order of their times, then of the inputs."""
+    found = []
+    for one in inputs:
+        if one.bad is None:
+            event = json.loads(one.value or b"")
+            found.append(((milliseconds(event["timestamp"]), INPUTS.index(one.topic), one.offset), event))
+    return [event for _, event in sorted(found, key=lambda pair: pair[0])]
+
+
+def _stored(scene: Scene, partition: int, keys: Sequence[str]) -> dict[str, _Customer]:
+    found = {}
+    for name, value in scene.client.hgetall(scene.key(partition, "customers")).items():
+        _, sequence, since, *_ = msgspec.msgpack.decode(value, strict=False)
+        found[name.decode()] = _Customer({keys[int(at)]: when for at, when in since.items()}, sequence)
+    return found
+
+
+def _dues(scene: Scene, partition: int) -> list[int]:
+    return [msgspec.msgpack.decode(value)[5] for value in scene.client.hvals(scene.key(partition, "customers"))]
+
+
+def _standing(name: str, stored: _Customer | None, told: Sequence[Any], members: frozenset[str]) -> Iterator[str]:
+    """What holds of everybody, late or not."""
+    if stored is None:
+        yield f"I1: {name} is not in Redis"
+        return
+    if stored.since.keys() != members:
+        yield f"I1: {name} is in {sorted(stored.since)}, should be in {sorted(members)}"
+    folded: set[str] = set()
+    for number, one in enumerate(told, 1):
+        if one["sequence"] != number:
+            yield f"I5: change {number} of {name} has the number {one['sequence']}"
+        if (one["segment"] in folded) != (one["change"] == "exited"):
+            yield f"I3: {name} {one['change']} {one['segment']} out of turn"
+        folded ^= {one["segment"]}
+        if one["segments"] != sorted(folded):
+            yield f"I3: {name} is said to be in {one['segments']}, the changes add up to {sorted(folded)}"
+    if folded != stored.since.keys():
+        yield f"I2: {name} is in {sorted(stored.since)}, told was {sorted(folded)}"
+    if stored.sequence != len(told):
+        yield f"I5: {name} made {stored.sequence} changes, {len(told)} were told"
+
+
+def _exact(
+    name: str,
+    stored: _Customer | None,
+    told: Sequence[Any],
+    wanted: Sequence[Told],
+    times: Sequence[int],
+    counts: Counter[str],
+) -> Iterator[str]:
+    """What holds of those whose events came in time."""
+    said = [(one["segment"], one["change"], milliseconds(one["occurred_at"]), one["late"]) for one in told]
+    if said != list(wanted):
+        at = next((at for at, pair in enumerate(zip(said, wanted, strict=False)) if len(set(pair)) > 1), None)
+        at = min(len(said), len(wanted)) if at is None else at
+        yield (
+            f"I7: {name}: from change {at + 1} on told {said[at:][:4]}, asked for {list(wanted)[at:][:4]}; "
+            f"events at {list(times)}"
+        )
+    since = {segment: when for segment, change, when, _ in wanted if change == "entered"}
+    if stored is not None and any(since.get(segment) != when for segment, when in stored.since.items()):
+        yield f"I1: {name} is in {dict(stored.since)}, entered was {since}"
+    for one in told:
+        if one["cause"]["kind"] == "time":
+            counts["due times"] += 1
+            due, emitted = milliseconds(one["occurred_at"]), milliseconds(one["emitted_at"])
+            # Before the grace is over a due time fires for an event of the customer's own that is later than it.
+            if emitted < due + GRACE_MS and not any(due <= time <= emitted for time in times):
+                yield f"I7: {name} was told of {one['segment']} at {one['emitted_at']}, due {one['occurred_at']}"

@@ -1,0 +1,78 @@
+"""Faults of the network between the workers and Redis or Kafka, made by a proxy.
+
+The one rule: what passes is passed unchanged; a client that gets half an answer, none, or all of them
+late has to find out by itself.
+"""
+
+from collections.abc import Callable
+
+from fault_kinds import KAFKA_AWAY, KINDS, REDIS_AWAY, Kind
+from fault_redis import pause
+from fault_scene import Scene
+from proxy import Proxy
+
+AWAY = {"redis": REDIS_AWAY, "kafka": KAFKA_AWAY}
+LATE_S = {"redis": 0.02, "kafka": 0.1}
+AWAY_S = 3.0
+
+
+def slow(scene: Scene, proxy: Proxy) -> None:
+    """Everything takes longer, for the rest of the run."""
+    proxy.latency_s = LATE_S["redis" if proxy is scene.redis_proxy else "kafka"]
+
+
+def shreds(scene: Scene, proxy: Proxy) -> None:  # noqa: ARG001  # all have one form
+    """Pieces of a few bytes, for some seconds."""
+    proxy.shreds = True
+    pause(AWAY_S)
+    proxy.shreds = False
+
+
+def down(scene: Scene, proxy: Proxy) -> None:
+    """Nobody listens for some seconds."""
+    with proxy.down():
+        pause(scene.rng.uniform(0.5, AWAY_S))
+
+
+def resets(scene: Scene, proxy: Proxy) -> None:
+    """Connections are cut, again and again."""
+    for _ in range(6):
+        proxy.reset()
+        pause(scene.rng.uniform(0.1, 0.8))
+
+
+def lost_replies(scene: Scene, proxy: Proxy) -> None:
+    """Requests arrive and are served, their answers do not come; twice."""
+    for _ in range(2):
+        with proxy.losing_replies():
+            pause(scene.rng.uniform(0.2, AWAY_S))
+        pause(0.5)
+
+
+FAULTS: dict[str, Callable[[Scene, Proxy], None]] = {
+    "slow": slow,
+    "shreds": shreds,
+    "down": down,
+    "resets": resets,
+    "lost-replies": lost_replies,
+}
+
+
+def between(server: str, name: str, fault: Callable[[Scene, Proxy], None]) -> Kind:
+    """The fault in the middle of a history, between workers and this server."""
+
+    def act(scene: Scene) -> None:
+        scene.begin(2)
+        scene.wait_applied(scene.rng.uniform(0.1, 0.6))
+        proxy = scene.redis_proxy or scene.lane.proxy
+        cut = proxy.cut
+        fault(scene, proxy)
+        assert name in ("slow", "shreds") or proxy.cut > cut, "the fault met no connection"
+
+    about = f"between workers and {server.capitalize()}: {(fault.__doc__ or '').rstrip('.').lower()}"
+    return Kind(f"{server}-{name}", about, act, stops=AWAY[server], through=server)
+
+
+for _server in AWAY:
+    for _name, _fault in FAULTS.items():
+        KINDS[f"{_server}-{_name}"] = between(_server, _name, _fault)

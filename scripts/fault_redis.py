@@ -1,0 +1,170 @@
+"""Faults of Redis: killed, robbed of its last writes or of all, full, frozen, without its scripts.
+
+The one rule: what a fault takes away is taken from the append-only file, as a machine that lost its
+power would leave it; the server itself is never asked to forget.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from redis.exceptions import RedisError
+
+from fault_kinds import REDIS_AWAY, REDIS_FORGOT, kind
+from fault_scene import Scene, TimedOut
+
+HOLDS_NOTHING = "Redis holds nothing of partition"
+FORGOTTEN_S = 1.0
+FROZEN_S = 12.0  # longer than the client's patience with one answer
+COMMITTED_S = 5.0  # workers tell Kafka their positions about every three seconds
+
+
+def append_only(scene: Scene) -> Path:
+    """The file that grows: of Redis 7 the newest of several, before it the only one."""
+    folder = scene.redis.folder
+    assert folder is not None, "Redis runs"
+    return max([*folder.glob("appendonly.aof"), *folder.glob("appendonlydir/*.incr.aof")])
+
+
+def pause(seconds: float) -> None:
+    """What a fault lasts."""
+    time.sleep(seconds)
+
+
+@kind("redis-kill", "kill -9 and restart, AOF everysec", stops=REDIS_FORGOT)
+def _(scene: Scene) -> None:
+    scene.forgets = True
+    scene.begin(2)
+    for share in sorted(scene.rng.uniform(0.05, 1.0) for _ in range(2)):
+        scene.wait_applied(share)
+        scene.redis.kill9()
+        pause(scene.rng.uniform(0.1, 1.5))
+        scene.redis.start()
+
+
+@kind("redis-kill-always", "kill -9 and restart, AOF always: nothing may be forgotten", stops=REDIS_AWAY,
+      redis={"fsync": "always"})  # fmt: skip
+def _(scene: Scene) -> None:
+    scene.begin(2)
+    for share in sorted(scene.rng.uniform(0.05, 1.0) for _ in range(2)):
+        scene.wait_applied(share)
+        before = scene.applied()
+        scene.redis.kill9()
+        pause(scene.rng.uniform(0.1, 1.0))
+        scene.redis.start()
+        if scene.applied() < before:
+            raise TimedOut(f"{before} records were applied, {scene.applied()} after a restart under fsync always")
+
+
+def rob(scene: Scene, size: int) -> None:
+    """Kill Redis, cut its file to a size, and start it again."""
+    file = append_only(scene)
+    scene.redis.kill9()
+    os.truncate(file, size)
+    scene.redis.start()
+
+
+def size_before(scene: Scene, seconds: float) -> int:
+    """How large the file was so long ago: let that time pass."""
+    size = append_only(scene).stat().st_size
+    pause(seconds)
+    return size
+
+
+@kind("redis-lost-second", "the last second of the AOF is lost, what it held was published", stops=REDIS_FORGOT)
+def _(scene: Scene) -> None:
+    scene.forgets = True
+    scene.begin(2)
+    for share in sorted(scene.rng.uniform(0.1, 0.8) for _ in range(2)):
+        scene.wait_applied(share)
+        rob(scene, size_before(scene, FORGOTTEN_S))
+
+
+@kind("redis-lost-half", "the AOF ends in the middle of a record", stops=REDIS_FORGOT)
+def _(scene: Scene) -> None:
+    scene.forgets = True
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.8))
+    rob(scene, append_only(scene).stat().st_size - scene.rng.randint(1, 400))
+
+
+@kind("redis-empty", "all data are gone: stops, again and again, until told to rebuild",
+      stops=(*REDIS_FORGOT, HOLDS_NOTHING))  # fmt: skip
+def _(scene: Scene) -> None:
+    scene.forgets = True
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.3, 0.9))
+    pause(COMMITTED_S)
+    rob(scene, 0)
+    scene.wait_stopped(HOLDS_NOTHING, 3)
+    scene.crew.replaces = False
+    scene.wait(lambda: not scene.crew.members, "nobody runs on an empty Redis")
+    scene.crew.replaces = True
+    scene.crew.hire("--rebuild")
+
+
+@kind("redis-full", "out of memory under noeviction: stops until there is room", stops=REDIS_AWAY)
+def _(scene: Scene) -> None:
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.5))
+    scene.client.config_set("maxmemory", scene.client.info("memory")["used_memory"] - 100_000)
+    scene.wait_stopped("OOM", 2)
+    scene.client.config_set("maxmemory", 0)
+
+
+@kind("redis-noscript", "its scripts are flushed, again and again")
+def _(scene: Scene) -> None:
+    scene.begin(2)
+    for share in (0.1, 0.2, 0.3, 0.5, 0.8):
+        scene.wait_applied(share)
+        scene.client.script_flush()
+
+
+@kind("redis-busy", "a script of somebody else holds it up for seconds", stops=REDIS_AWAY, quick=False,
+      redis={"options": {"lua-time-limit": "500"}})  # fmt: skip
+def _(scene: Scene) -> None:
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.5))
+    with contextlib.suppress(RedisError):
+        scene.client.eval("while true do end", 0)
+    scene.client.script_kill()
+
+
+@contextlib.contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """A process that is there and does nothing."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@kind("redis-frozen", f"takes connections and says nothing for {FROZEN_S:.0f} s", stops=REDIS_AWAY)
+def _(scene: Scene) -> None:
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.6))
+    with frozen(scene.redis.pid):
+        pause(FROZEN_S)
+
+
+@kind("redis-frozen-long", "says nothing for longer than anybody waits: stops until it speaks", stops=REDIS_AWAY,
+      quick=False)  # fmt: skip
+def _(scene: Scene) -> None:
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.6))
+    with frozen(scene.redis.pid):
+        scene.wait_stopped("Redis failed", 2, within_s=60)
+
+
+@kind("redis-evicts", "a Redis that may evict is refused, at once", stops=("may evict",), audited=False,
+      redis={"options": {"maxmemory-policy": "allkeys-lru"}})  # fmt: skip
+def _(scene: Scene) -> None:
+    scene.publish_history()
+    scene.crew.hire()
+    scene.wait_stopped("set maxmemory-policy noeviction", 2)
+    if scene.applied() > 0:
+        raise TimedOut("something was applied to a Redis that may forget it")

@@ -1,0 +1,94 @@
+"""Faults of workers: dying at every point, dying anywhere, frozen and woken, coming and going.
+
+The one rule: a fault that did not happen is a failed run.
+"""
+
+import time
+from collections.abc import Sequence
+
+from fault_kinds import KINDS, Kind, kind
+from fault_scene import PARTITIONS, Scene
+
+# Fail points by what they lie in: a worker dies at the first, its successor at the next, until all are passed.
+CHAINS = {
+    "claim": ("before_claim", "after_claim", "after_begin", "before_fence", "after_fence"),
+    "read-back": ("after_publish", "mid_read_back", "after_read_back"),
+    "step": ("after_poll", "after_load", "after_compute", "after_fire", "before_save", "lost_save_reply", "after_save"),
+    "publish": ("before_publish", "before_commit", "after_publish", "after_trim"),
+    "release": ("before_release", "mid_release"),
+}
+WITH_TRANSACTIONS = {"before_fence", "after_fence", "before_commit"}
+# How often a point may be passed before it is deadly; of the others once in each claim.
+PASSES = {"step": 40, "publish": 40, "after_publish": 20, "after_fire": 4, "before_claim": 2, "after_claim": 2}
+FROZEN_S = 4.0  # the session timeout is 2.5 s
+UNTIL_S = 60.0
+
+
+def chained(name: str, points: Sequence[str]) -> Kind:
+    """Deaths at these fail points one after the other, each at a time drawn by the seed."""
+
+    def act(scene: Scene) -> None:
+        most = [PASSES.get(point, PASSES.get(name, 1)) for point in points]
+        drawn = [f"{point}:{scene.rng.randint(1, passes)}" for point, passes in zip(points, most, strict=True)]
+        deadly = [point for point in drawn if not point.startswith("lost_save_reply")]
+        scene.crew.successors = deadly[1:]
+        # Nobody else must have read back what the next one is to find.
+        scene.begin(1 if name == "read-back" else 2, deadly[:1] + [one for one in drawn if one not in deadly])
+        for point in deadly:
+            if name == "release":  # partitions are taken away when another one leaves
+                scene.crew.wait_ready()
+                scene.crew.kill(next(one for one in scene.crew.members if not one.fail_point))
+            died = f"died at {point}"
+            scene.wait(lambda died=died: died in scene.crew.deaths, died, UNTIL_S)  # type: ignore[misc]
+
+    settings = {"processing_guarantee": "exactly_once"} if WITH_TRANSACTIONS & set(points) else {}
+    return Kind(f"dies-{name}", f"workers die at {', '.join(points)}", act, settings=settings)
+
+
+for _name, _points in CHAINS.items():
+    KINDS[f"dies-{_name}"] = chained(_name, _points)
+
+
+@kind("worker-kill", "kill -9 of workers, at any time, again and again")
+def _(scene: Scene) -> None:
+    scene.begin(2)
+    for share in sorted(scene.rng.uniform(0.05, 1.0) for _ in range(4)):
+        scene.wait_applied(share)
+        scene.crew.kill(scene.rng.choice(scene.crew.members))
+
+
+@kind("worker-zombie", "a worker frozen past its session, its partitions taken over, and woken")
+def _(scene: Scene) -> None:
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.6))
+    scene.crew.wait_ready()
+    zombie = scene.rng.choice(scene.crew.members)
+    before = scene.generations()
+    scene.crew.freeze(zombie)
+    began = time.monotonic()
+    try:
+        scene.wait(lambda: all(map(int.__gt__, scene.generations(), before)), "its partitions taken over")
+        scene.wait(lambda: time.monotonic() - began > FROZEN_S, "time")
+    finally:
+        scene.crew.thaw(zombie)
+
+
+@kind("worker-term", "workers told to end, one after the other, with another in their place")
+def _(scene: Scene) -> None:
+    scene.begin(2)
+    for share in (0.2, 0.5):
+        scene.wait_applied(share)
+        scene.crew.hire()
+        scene.crew.end(scene.crew.members[0])
+
+
+@kind("worker-join", "from one worker to more than there are partitions, and back to one")
+def _(scene: Scene) -> None:
+    scene.begin(1)
+    scene.wait_applied(0.1)
+    for _ in range(PARTITIONS):
+        scene.crew.hire()
+    scene.wait_applied(scene.rng.uniform(0.5, 0.9))
+    scene.crew.wait_ready()
+    while len(scene.crew.members) > 1:
+        scene.crew.end(scene.rng.choice(scene.crew.members))
