@@ -25,7 +25,6 @@ from streams.outbox import Outbox, Publisher
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import DEAD_LETTERS, Letters, Segmenter
 from streams.shard import Pace, Shard
-from streams.stop import Stop
 from streams.store import Claim, Identity, LowerGeneration, State, Store
 from streams.transport import Consumer
 
@@ -92,13 +91,16 @@ class Claiming:
         try:
             state = await self._store.claim(claim)
         except LowerGeneration as lower:
-            # The group was deleted, or this worker is a ghost: only the group itself can tell.
+            # The group was deleted, or has moved on without this worker: only the group itself can tell.
             if consumer.generation != generation:
                 raise Overtaken from None
             if not await consumer.proves_generation({tp: offsets.committed.get(tp, 0) for tp in tps}):
-                raise Stop(f"partition {partition} has a newer owner; start the worker again") from None
+                raise Overtaken from None
             claim = msgspec.structs.replace(claim, proven_over=lower.stored)
-            state = await self._store.claim(claim)
+            try:
+                state = await self._store.claim(claim)
+            except LowerGeneration:  # of a claim that came meanwhile
+                raise Overtaken from None
         reach("after_claim")
         positions = safety.positions(tps, state, offsets, rebuild=plan.rebuild, exact_ends=plan.exact_ends)
         by_topic = {tp.topic: position for tp, position in positions.items()}

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 import faust
 from aiokafka.consumer.fetcher import FetchResult
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
@@ -147,10 +147,13 @@ class _Thread(AIOKafkaConsumerThread):
         )
 
     async def proves_generation(self, positions: Mapping[TP, int]) -> bool:
-        """Whether the group accepts an offset commit from this member's generation."""
+        """Whether the group accepts an offset commit from this member's generation. If not, aiokafka rejoins.
+
+        Raises `KafkaError` when the group does not say.
+        """
         try:
-            await self._ensure_consumer().commit(dict(positions))
-        except KafkaError:
+            await self._ensure_consumer().commit({TopicPartition(*tp): position for tp, position in positions.items()})
+        except (CommitFailedError, IllegalStateError):
             return False
         return True
 

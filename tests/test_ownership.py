@@ -50,6 +50,13 @@ class Consumer:
         self.begun: list[Mapping[TP, int]] = []
         self.sought: list[Mapping[TP, int]] = []
         self.fails: Exception | None = None
+        self.proves = True
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def proves_generation(self, positions: Mapping[TP, int]) -> bool:
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        return self.proves
 
     def heard(self, tp: TP) -> Heard:
         return self.answers.of(tp)
@@ -192,6 +199,23 @@ async def test_a_newer_owner_in_the_middle_of_a_claim(world: World) -> None:
     assert "a newer owner has the partition" in said
     assert "start the worker again" in said
     assert world.ownership.fetching() == {}
+
+
+@pytest.mark.parametrize("proves", [True, False])
+async def test_a_claim_of_a_higher_generation_is_there(world: World, proves: bool) -> None:
+    """The group says whose is over: it was made anew, or it has moved on and this worker will hear of it."""
+    await world.store.claim(Claim(0, 9, "other", IDENTITY))
+    world.consumer.proves = proves
+    assert await world.claim() == (dict.fromkeys(TPS, 0) if proves else {})
+    assert world.said == []
+
+
+async def test_a_claim_of_a_higher_generation_comes_meanwhile(world: World) -> None:
+    """What was proven does not hold against it."""
+    await world.store.claim(Claim(0, 9, "other", IDENTITY))
+    world.consumer.meanwhile = lambda: world.store.claim(Claim(0, 10, "another", IDENTITY))
+    assert await world.claim() == {}
+    assert world.said == []
 
 
 async def test_partitions_that_are_taken_away_in_the_middle_of_a_claim(world: World) -> None:

@@ -13,7 +13,9 @@ from typing import Any, cast
 
 import faust
 import pytest
-from aiokafka.structs import TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RequestTimedOutError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from aiokafka.util import commit_structure_validate
 from faust.types import TP
 from yarl import URL
 
@@ -150,6 +152,35 @@ async def test_reading_again_leaves_what_was_heard(answers: Answers, clock: Cloc
     clock.now += 400
     await _Thread.seek_now(cast(Any, Thread(answers)), {CARTS: 2})
     assert answers.of(CARTS) == Heard(answer(7), 1_000.0)
+
+
+class Committing:
+    """As much of aiokafka's consumer as a commit needs: what it is given is checked as it checks it."""
+
+    def __init__(self, refused: KafkaError | None) -> None:
+        self.refused = refused
+        self.committed: object = None
+
+    async def commit(self, offsets: Any) -> None:
+        self.committed = commit_structure_validate(offsets)
+        if self.refused:
+            raise self.refused
+
+
+@pytest.mark.parametrize("refused", [None, CommitFailedError(), IllegalStateError()])
+async def test_an_offset_commit_proves_a_generation(refused: KafkaError | None) -> None:
+    """In a form that aiokafka takes; only what the group refuses is no proof."""
+    consumer = Committing(refused)
+    thread = SimpleNamespace(_ensure_consumer=lambda: consumer)
+    assert await _Thread.proves_generation(cast(Any, thread), {CARTS: 7}) is (refused is None)
+    assert consumer.committed == {TopicPartition(*CARTS): OffsetAndMetadata(7, "")}
+
+
+async def test_a_commit_that_fails_proves_nothing() -> None:
+    """Neither that the generation is over nor that it is not."""
+    thread = SimpleNamespace(_ensure_consumer=lambda: Committing(RequestTimedOutError()))
+    with pytest.raises(RequestTimedOutError):
+        await _Thread.proves_generation(cast(Any, thread), {CARTS: 7})
 
 
 @pytest.mark.parametrize("full", [True, False])
