@@ -11,7 +11,7 @@ import copy
 import json
 import random
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 from faust.types import TP
@@ -21,23 +21,17 @@ from rules.events import INPUTS
 from streams.ceiling import Ceiling
 from streams.claiming import Claiming, Plan
 from streams.fetched import Answer, Batch, Heard, Offsets
-from streams.outbox import OutRecord
-from streams.recovery import Chunk
-from streams.segmenter import CHANGES, DEAD_LETTERS
 from streams.shard import Pace, Shard
 from streams.stop import Stop
-from streams.store import Claim, Fenced, Identity, MemoryStore, Save
-from streams.wire import changes, customers
+from streams.store import Fenced, Identity
+from streams.wire import customers
 from tests import oracle
+from tests.losing import Deaths, Died, Outputs, Publisher, Store
 from tests.oracle import Json
 
 IDENTITY = Identity("cluster", "group", 1, "definitions")
 GRACE_MS = 1_000
 FIRST = dict.fromkeys(INPUTS, 0)
-
-
-class Died(Exception):
-    """The end of a life."""
 
 
 class Record(NamedTuple):
@@ -66,139 +60,6 @@ def inputs(rng: random.Random, sent: Sequence[Json], garbage: int) -> dict[str, 
     for topic, when, key, value in values:
         topics[topic].append(Record(topic, len(topics[topic]), when, key, value))
     return topics
-
-
-class Outputs:
-    """The output topics: what was appended, and what somebody sent who died."""
-
-    def __init__(self, rng: random.Random, *, transactional: bool) -> None:
-        self.rng = rng
-        self.transactional = transactional
-        self.records: dict[str, list[OutRecord]] = {CHANGES: [], DEAD_LETTERS: []}
-        self.late: list[OutRecord] = []
-
-    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
-        """In chunks of any size."""
-        for (topic, partition), position in positions.items():
-            at = position or 0
-            while at < len(self.records[topic]):
-                end = min(len(self.records[topic]), at + self.rng.choice((1, 2, 5, 100)))
-                yield Chunk(topic, partition, self.records[topic][at:end], end)
-                at = end
-        self.append(self.late)  # a zombie's: nobody saw them
-        self.late = []
-
-    def append(self, records: Sequence[OutRecord]) -> None:
-        for record in records:
-            self.records[record.topic].append(record)
-
-    def changes(self) -> list[changes.SegmentChange]:
-        return [changes.decode(record.value or b"") for record in self.records[CHANGES]]
-
-    def letters(self) -> list[tuple[str, int]]:
-        found = [dict(record.headers) for record in self.records[DEAD_LETTERS]]
-        return [(headers["topic"].decode(), int(headers["offset"])) for headers in found]
-
-
-class Publisher:
-    """Appends; may die before, in the middle or after. With transactions, all or nothing."""
-
-    def __init__(self, outputs: Outputs, deaths: Deaths) -> None:
-        self._outputs = outputs
-        self._deaths = deaths
-        self.may = asyncio.Event()
-
-    async def claim(self, partitions: Sequence[int]) -> None:
-        """Nothing to make ready."""
-
-    async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
-        await self.may.wait()
-        outputs = self._outputs
-        if self._deaths.comes():
-            sent = outputs.rng.randrange(len(records) + 1)
-            if not outputs.transactional:
-                outputs.append(records[:sent])
-                outputs.late = list(records[sent:]) if outputs.rng.random() < 0.5 else []
-            raise Died
-        outputs.append(records)
-        if self._deaths.comes():
-            raise Died
-        return {topic: len(outputs.records[topic]) for topic in {record.topic for record in records}}
-
-    async def release(self) -> None:
-        """Nothing to let go of."""
-
-
-class Deaths:
-    """After so many calls of store and publisher this life ends; never: None."""
-
-    def __init__(self, after: int | None = None) -> None:
-        self.left = after
-
-    def comes(self) -> bool:
-        if self.left is not None:
-            self.left -= 1
-        return self.left is not None and self.left < 0
-
-
-class Store(MemoryStore):
-    """Remembers what it was after every write, so that it can go back there; may die before or after one.
-
-    ``loses``: before which write, and how many it loses then while the worker goes on.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.deaths = Deaths()
-        self.loses: tuple[int, int] | None = None
-        self.was: list[Any] = [_copied(self._partitions)]
-
-    def _dies(self) -> None:
-        if self.loses and self.loses[0] == len(self.was):
-            self.lose(self.loses[1])
-            self.loses = None
-        if self.deaths.comes():
-            raise Died
-
-    def _written(self) -> None:
-        self.was.append(_copied(self._partitions))
-        self._dies()
-
-    async def claim(self, claim: Claim) -> Any:
-        state = await super().claim(claim)
-        self._written()
-        return state
-
-    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
-        await super().begin(claim, positions)
-        self._written()
-
-    async def save(self, partition: int, save: Save) -> Any:
-        self._dies()
-        answer = await super().save(partition, save)
-        self._written()
-        return answer
-
-    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
-        self._dies()
-        answer = await super().trim(partition, token, first, outputs)
-        self._written()
-        return answer
-
-    def lose(self, writes: int) -> None:
-        """The last writes were never there."""
-        self.was = self.was[: max(1, len(self.was) - writes)]
-        self._partitions = _copied(self.was[-1])
-
-
-def _copied(partitions: Mapping[int, Any]) -> dict[int, Any]:
-    """What they hold is never changed in place, so it need not be copied too."""
-    copies = {number: copy.copy(held) for number, held in partitions.items()}
-    for held in copies.values():
-        for name, value in vars(held).items():
-            if isinstance(value, dict | list):
-                setattr(held, name, value.copy())
-    return copies
 
 
 class Lives:
