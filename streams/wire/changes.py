@@ -39,9 +39,10 @@ class SegmentChange(msgspec.Struct, frozen=True, gc=False):
 
     ``change_id`` is the same wherever and however often the decision is made, so a repeat is
     recognised by it. ``sequence`` counts per customer, without gaps. ``segments`` is the
-    membership after this change, sorted. ``late``: an event arrived after its time and this
-    puts right what was said before. ``definition``: fingerprint of what decided. ``said``: the
-    reason as one sentence, by language; a right-to-left one is safe to embed as it is.
+    membership after this change, sorted. ``late``: this puts right what was said before, as an
+    event arrived after its time, or was read in another order after a loss. ``definition``:
+    fingerprint of what decided. ``said``: the reason as one sentence, by language; a
+    right-to-left one is safe to embed as it is.
     """
 
     change_id: str
