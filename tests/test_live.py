@@ -23,6 +23,8 @@ DAY_MS = 86_400_000
 YEAR_MS = 365 * DAY_MS
 DYING_S = 95.0
 PHASES = ("after_load", "after_save", "after_publish")
+# A step for each record: most deaths fall into one, and the backlog outlasts them.
+SLOW = {"SEGMENTER_BATCH_MAX": "1", "SEGMENTER_IN_HAND_MAX": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +101,12 @@ class Mortal:
         self._phase = ""
 
     def live_on(self, planned: str | None) -> None:
-        """Start, to die at ``planned`` (a fail point), from outside ("anywhere"), or not at all."""
+        """Start, to die at ``planned`` (a fail point), from outside ("anywhere"), or to finish, at full speed."""
         self._phase = planned or ""
         # Most steps of this history change nothing, so few of them publish.
         steps = self._rng.randint(2, 8) if planned == "after_publish" else self._rng.randint(150, 400)
         point = f"{planned}:{steps}" if planned in PHASES else ""
-        self.worker.start(SEGMENTER_FAIL_POINT=point)
+        self.worker.start(SEGMENTER_FAIL_POINT=point, **(SLOW if planned else {}))
 
     def died(self) -> bool:
         """Whether it is dead; kills it where that was planned."""
@@ -132,8 +134,7 @@ def test_kill_9_while_a_backlog_drains(parts: dict[str, Any], history: list[dict
     live.publish(parts["brokers"], history)
     wanted = expected(history)
     deaths: Counter[str] = Counter()
-    slow = {**parts, "batch_max": 1, "in_hand_max": 1}
-    workers = [Mortal(slow, rng, deaths) for _ in range(2)]
+    workers = [Mortal(parts, rng, deaths) for _ in range(2)]
     began = time.monotonic()
     try:
         for mortal in workers:

@@ -40,6 +40,7 @@ def late(drawn: tuple[list[Event], Event], rng: random.Random) -> tuple[list[Eve
     return strategies.shuffled(rng, drawn[0]), without_hold(drawn[1])
 
 
+@pytest.fixture(scope="module")
 def worlds() -> list[World]:
     """Of all kinds together, and of each; some with late events."""
     found = [world(strategies.world(rng), rng) for rng in map(random.Random, range(300))]
@@ -47,9 +48,6 @@ def worlds() -> list[World]:
         found += [world(strategies.world_of(kind, rng.choice), rng) for rng in map(random.Random, range(1000, 1080))]
         found += [world(late(strategies.world_of(kind, rng.choice), rng), rng) for rng in map(random.Random, range(20))]
     return found
-
-
-WORLDS = worlds()
 
 
 # --- rules, broken -----------------------------------------------------------------------------
@@ -321,7 +319,9 @@ def break_rule(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> Non
 
 
 @pytest.mark.parametrize(("name", "value"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
-def test_the_worlds_tell_a_broken_rule(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> None:
+def test_the_worlds_tell_a_broken_rule(
+    worlds: list[World], monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
     """With one rule broken, some of the worlds come out differently: none of them is idle."""
     break_rule(monkeypatch, name, value)
-    assert any(changes(one.history, one.definitions, one.until) != one.right for one in WORLDS)
+    assert any(changes(one.history, one.definitions, one.until) != one.right for one in worlds)

@@ -105,7 +105,6 @@ class World(NamedTuple):
 
 
 WORLDS = [World(*strategies.world(random.Random(seed))) for seed in range(300)]
-RIGHT = [changes(*one) for one in WORLDS]
 
 
 def facts_of(history: list[Event]) -> list[Fact]:
@@ -265,13 +264,14 @@ def test_a_world_about_a_condition_enters_and_leaves_it(kind: str) -> None:
 
 def test_histories_and_definitions_collide() -> None:
     """Most worlds have changes; most have some that time alone causes; entries and exits are both common."""
+    right = [changes(*one) for one in WORLDS]
     by_time_alone = 0
-    for one, found in zip(WORLDS, RIGHT, strict=True):
+    for one, found in zip(WORLDS, right, strict=True):
         times = {fact.time for fact in facts_of(one.history)}
         by_time_alone += any(change.occurred_at not in times for change in found)
-    assert sum(map(bool, RIGHT)) > 0.8 * len(WORLDS)
+    assert sum(map(bool, right)) > 0.8 * len(WORLDS)
     assert by_time_alone > 0.4 * len(WORLDS)
-    assert min(Counter(change.change for found in RIGHT for change in found).values()) > 3 * len(WORLDS)
+    assert min(Counter(change.change for found in right for change in found).values()) > 3 * len(WORLDS)
 
 
 def test_shuffled_histories_have_late_changes() -> None:

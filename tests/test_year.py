@@ -39,8 +39,8 @@ def year() -> dict[str, list[bytes]]:
     return own
 
 
-def found(values: list[bytes], until: int) -> Told:
-    changes = Replay(Engine(built_in())).run(map(decode_line, values), until)
+def found(engine: Engine, values: list[bytes], until: int) -> Told:
+    changes = Replay(engine).run(map(decode_line, values), until)
     return [(change.segment, change.kind, change.occurred_at, change.late) for change in changes]
 
 
@@ -58,7 +58,8 @@ def test_a_year_through_the_library(part: int) -> None:
     """In order per customer, to the end of the year and a month; and the library is at work in it."""
     customers = sorted(year())[part::PARTS]
     until = 1_767_225_600_000 + YEAR_MS + 30 * 86_400_000
-    differing = [who for who in customers if found(year()[who], until) != expected(year()[who], until)]
-    assert differing == []
-    segments = {segment for who in customers for segment, *_ in found(year()[who], until)}
+    engine = Engine(built_in())
+    told = {who: found(engine, year()[who], until) for who in customers}
+    assert [who for who in customers if told[who] != expected(year()[who], until)] == []
+    segments = {segment for changes in told.values() for segment, *_ in changes}
     assert len(segments) >= 25, segments
