@@ -257,6 +257,7 @@ def test_command_reads_standard_input(
         ("torn.csv.gz", gzip.compress(HEADER.encode())[:-9]),
         ("plain.csv.gz", HEADER.encode()),
     ],
+    ids=["wrong row", "binary", "cut short", "not packed"],
 )
 def test_command_says_what_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes
