@@ -1,0 +1,181 @@
+"""What is published, and what is read back of it, on Apache Kafka itself.
+
+The one rule: what a publisher says is judged by what a reader of what is committed finds, and the other way round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from pydantic import ValidationError
+
+from local import Kafka, Tansu
+from streams import topics
+from streams.outbox import OutRecord, ProducerFenced, PublishFailed
+from streams.output_topics import OutputTopics
+from streams.publisher import PRODUCERS_MAX, IdempotentPublisher, TransactionalPublisher
+from streams.settings import Settings
+from streams.stop import Stop
+
+CHANGES, LETTERS = "segment-changes", "dead-letters"
+TOO_LARGE = 2 << 20  # above what a broker takes by default
+Publisher = IdempotentPublisher | TransactionalPublisher
+_numbers = count(1)
+
+
+def records(*values: bytes, topic: str = CHANGES) -> list[OutRecord]:
+    return [OutRecord(topic, b"u1", value, [("ce_id", value)]) for value in values]
+
+
+class Place:
+    """Output topics of their own on a broker."""
+
+    def __init__(self, broker: Kafka | Tansu) -> None:
+        self.brokers = broker.address
+        self.prefix = f"outputs{next(_numbers)}-"
+        topics.create(Settings(brokers=self.brokers, topic_prefix=self.prefix, partitions=2))
+
+    @asynccontextmanager
+    async def publisher(self, *, transactional: bool) -> AsyncIterator[Publisher]:
+        """One that has claimed both partitions."""
+        made: Publisher = IdempotentPublisher(self.brokers, self.prefix, idempotent=True)
+        if transactional:
+            made = TransactionalPublisher(self.brokers, self.prefix, "group")
+        await made.claim([0, 1])
+        yield made
+        await made.close()
+
+    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> dict[tuple[str, int], list[bytes | None]]:
+        """The values from there on; and where the reading ended is where another one begins."""
+        found: dict[tuple[str, int], list[bytes | None]] = {}
+        after: dict[tuple[str, int], int | None] = {}
+        reader = OutputTopics(self.brokers, self.prefix)
+        async for chunk in reader.read(positions):
+            found.setdefault((chunk.topic, chunk.partition), []).extend(record.value for record in chunk.records)
+            after[chunk.topic, chunk.partition] = chunk.position
+        assert not after or [chunk async for chunk in reader.read(after)] == []
+        return found
+
+
+@pytest.fixture
+def place(kafka: Kafka) -> Iterator[Place]:
+    yield Place(kafka)
+    gc.collect()  # aiokafka leaves futures that failed: what is logged of them is logged here
+
+
+EITHER_WAY = pytest.mark.parametrize("transactional", [False, True], ids=["at_least_once", "exactly_once"])
+
+
+@pytest.mark.kafka
+@EITHER_WAY
+async def test_the_position_after_what_was_published(place: Place, transactional: bool) -> None:
+    """By topic, and from there on nothing but what came later is found; also where several batches were needed."""
+    large = bytes(300_000)
+    async with place.publisher(transactional=transactional) as publisher:
+        first = await publisher.publish(1, [*records(b"1", large, large, b"2"), *records(b"x", topic=LETTERS)])
+        assert await publisher.publish(1, records(b"y", topic=LETTERS)) == {LETTERS: 2 + transactional}
+        await publisher.publish(1, records(b"3"))
+        await publisher.publish(0, records(b"0"))
+    assert first == {CHANGES: 4, LETTERS: 1}
+    assert await place.read({(CHANGES, 1): first[CHANGES], (LETTERS, 1): first[LETTERS]}) == {
+        (CHANGES, 1): [b"3"], (LETTERS, 1): [b"y"],
+    }  # fmt: skip
+    everything = await place.read(dict.fromkeys([(CHANGES, 0), (CHANGES, 1), (LETTERS, 0)]))
+    assert everything == {(CHANGES, 0): [b"0"], (CHANGES, 1): [b"1", large, large, b"2", b"3"]}
+
+
+@pytest.mark.kafka
+@EITHER_WAY
+async def test_what_kafka_refuses(place: Place, transactional: bool) -> None:
+    """It is said; of a transaction nothing is seen, nobody waits for its time, and the next owner goes on."""
+    async with place.publisher(transactional=transactional) as publisher:
+        with pytest.raises(PublishFailed, match="MessageSizeTooLarge"):
+            await publisher.publish(0, [*records(b"1"), *records(bytes(TOO_LARGE), b"2")])
+        with pytest.raises(PublishFailed):
+            await publisher.publish(0, records(b"3"))
+    async with asyncio.timeout(5):
+        seen = await place.read({(CHANGES, 0): None})
+        async with place.publisher(transactional=transactional) as publisher:
+            await publisher.publish(0, records(b"4"))
+    assert transactional is (seen == {})
+    assert (await place.read({(CHANGES, 0): None}))[CHANGES, 0][-1] == b"4"
+
+
+@pytest.mark.kafka
+async def test_a_former_owner_is_kept_from_publishing(place: Place) -> None:
+    """Of both partitions or of one: what it tries is refused as fenced, and never seen."""
+    async with place.publisher(transactional=True) as former, place.publisher(transactional=True) as newer:
+        with pytest.raises(ProducerFenced):
+            await former.publish(0, records(b"former"))
+        await newer.publish(0, records(b"newer"))
+        with pytest.raises((ProducerFenced, PublishFailed)):
+            await former.publish(0, records(b"again"))
+        await newer.publish(1, records(b"newer"))
+    assert await place.read(dict.fromkeys([(CHANGES, 0), (CHANGES, 1)])) == {
+        (CHANGES, 0): [b"newer"], (CHANGES, 1): [b"newer"],
+    }  # fmt: skip
+
+
+@pytest.mark.kafka
+async def test_what_is_not_committed_is_not_read(place: Place) -> None:
+    """Aborted records and markers are passed over, at the end of a topic too; an open transaction is waited for."""
+    producer = AIOKafkaProducer(bootstrap_servers=place.brokers, transactional_id=place.prefix)
+    await producer.start()
+
+    async def send(value: bytes) -> None:
+        await producer.begin_transaction()
+        await producer.send_and_wait(place.prefix + CHANGES, value, partition=0)
+
+    for value, end in ((b"1", producer.commit_transaction), (b"2", producer.abort_transaction)):
+        await send(value)
+        await end()
+    assert await place.read({(CHANGES, 0): None}) == {(CHANGES, 0): [b"1"]}
+    assert await place.read({(CHANGES, 0): 2}) == {}
+    await send(b"3")
+    reading = asyncio.create_task(place.read({(CHANGES, 0): 2}))
+    await asyncio.sleep(0.3)
+    assert not reading.done()
+    await producer.commit_transaction()
+    assert await asyncio.wait_for(reading, 5) == {(CHANGES, 0): [b"3"]}
+    await producer.stop()
+
+
+@pytest.mark.kafka
+async def test_a_topic_that_was_created_anew(place: Place) -> None:
+    """It ends before the position that is known: all of it is read."""
+    async with place.publisher(transactional=False) as publisher:
+        await publisher.publish(0, records(b"1", b"2"))
+    assert await place.read({(CHANGES, 0): 700}) == {(CHANGES, 0): [b"1", b"2"]}
+
+
+async def test_on_the_embedded_broker(tansu: Tansu) -> None:
+    """Its end offsets are not exact, so the end is taken from a fetch."""
+    place = Place(tansu)
+    publisher = IdempotentPublisher(place.brokers, place.prefix, idempotent=False)
+    assert await publisher.publish(1, records(b"1", b"2", b"3")) == {CHANGES: 3}
+    assert await publisher.publish(1, records(b"4", b"5")) == {CHANGES: 5}
+    assert await place.read({(CHANGES, 1): 2}) == {(CHANGES, 1): [b"3", b"4", b"5"]}
+    await publisher.close()
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+def test_transactions_on_a_broker_that_has_none() -> None:
+    """One line names the setting and what would be right."""
+    assert Settings(broker="tansu").processing_guarantee == "at_least_once"
+    with pytest.raises(ValidationError, match="tansu has no transactions; use Apache Kafka, or at_least_once"):
+        Settings(broker="tansu", processing_guarantee="exactly_once")
+
+
+async def test_more_partitions_than_there_may_be_producers() -> None:
+    """No connection is made."""
+    publisher = TransactionalPublisher("127.0.0.1:1", "", "group")
+    with pytest.raises(Stop, match="start more workers"):
+        await publisher.claim(range(PRODUCERS_MAX + 1))
