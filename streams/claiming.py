@@ -25,7 +25,7 @@ from streams.outbox import Outbox, Publisher
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import DEAD_LETTERS, Letters, Segmenter
 from streams.shard import Pace, Shard
-from streams.store import Claim, Identity, LowerGeneration, State, Store
+from streams.store import Claim, Fenced, Identity, LowerGeneration, State, Store
 from streams.transport import Consumer
 
 
@@ -104,7 +104,8 @@ class Claiming:
         reach("after_claim")
         positions = safety.positions(tps, state, offsets, rebuild=plan.rebuild, exact_ends=plan.exact_ends)
         by_topic = {tp.topic: position for tp, position in positions.items()}
-        await self._store.begin(claim, by_topic)
+        if not await self._store.begin(claim, by_topic):
+            raise Fenced
         reach("after_begin")
         return claim, msgspec.structs.replace(state, positions=by_topic)
 

@@ -177,11 +177,11 @@ class RedisStore:
         )
 
     @_translated
-    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
+    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> bool:
         arguments: list[str | int] = [claim.token]
         for name, position in positions.items():
             arguments += [name, position]
-        await self._begin([self._key(claim.partition, "meta")], arguments)
+        return bool(await self._begin([self._key(claim.partition, "meta")], arguments))
 
     @_translated
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:

@@ -116,8 +116,11 @@ class Store(Protocol):
         What was claimed but never begun holds no state, so it belongs to nobody yet.
         """
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
-        """Set the first positions of inputs that have none; known ones stay."""
+    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> bool:
+        """Set the first positions of inputs that have none; known ones stay.
+
+        ``False`` when the claim is no longer held.
+        """
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
         """Stored customers in the order asked for."""
@@ -202,10 +205,12 @@ class MemoryStore:
             dict(held.outputs),
         )  # fmt: skip
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
+    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> bool:
         held = self._of(claim.partition)
-        if held.claim is not None and held.claim.token == claim.token:
-            held.positions = {**positions, **held.positions}
+        if held.claim is None or held.claim.token != claim.token:
+            return False
+        held.positions = {**positions, **held.positions}
+        return True
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
         held = self._of(partition).customers

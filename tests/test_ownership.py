@@ -27,7 +27,7 @@ from streams.outbox import OutRecord, encode
 from streams.ownership import Ownership
 from streams.recovery import Chunk
 from streams.shard import Pace
-from streams.store import Claim, Identity, MemoryStore, Save
+from streams.store import Claim, Identity, MemoryStore, Save, State
 from streams.watchdog import LOST_AFTER_ANSWERS, FetchWatchdog
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
@@ -216,6 +216,22 @@ async def test_a_claim_of_a_higher_generation_comes_meanwhile(world: World) -> N
     world.consumer.meanwhile = lambda: world.store.claim(Claim(0, 10, "another", IDENTITY))
     assert await world.claim() == {}
     assert world.said == []
+
+
+async def test_a_claim_that_redis_loses_before_it_begins(world: World) -> None:
+    """What is held would be read and told to Kafka, of which Redis then knows nothing at the next start."""
+    claim = world.store.claim
+
+    async def claim_and_forget(wanted: Claim) -> State:
+        state = await claim(wanted)
+        world.store._partitions.clear()
+        return state
+
+    world.store.claim = claim_and_forget  # type: ignore[method-assign, assignment]
+    assert await world.claim() == {}
+    (said,) = world.said
+    assert "or Redis lost its last writes; start the worker again" in said
+    assert world.ownership.fetching() == {}
 
 
 async def test_partitions_that_are_taken_away_in_the_middle_of_a_claim(world: World) -> None:

@@ -98,7 +98,7 @@ async def test_a_claim_finds_what_was_saved(store: Store) -> None:
 async def test_first_positions_are_set_once(store: Store) -> None:
     """Inputs that have a position keep it, those that have none get one."""
     await claimed(store)
-    await store.begin(claim(), {"visits": 99, "purchases": 30})
+    assert await store.begin(claim(), {"visits": 99, "purchases": 30})
     assert (await store.claim(claim())).positions == {**POSITIONS, "purchases": 30}
     await store.begin(claim(), {})
     assert (await store.claim(claim())).positions == {**POSITIONS, "purchases": 30}
@@ -106,9 +106,9 @@ async def test_first_positions_are_set_once(store: Store) -> None:
 
 async def test_first_positions_of_another_claim_are_not_set(store: Store) -> None:
     """Who does not hold the partition begins nothing; nor does anybody before a claim."""
-    await store.begin(claim(), POSITIONS)
+    assert not await store.begin(claim(), POSITIONS)
     assert (await store.claim(claim("t2"))).positions == {}
-    await store.begin(claim("t1"), POSITIONS)
+    assert not await store.begin(claim("t1"), POSITIONS)
     assert (await store.claim(claim("t2"))).positions == {}
 
 
