@@ -196,6 +196,10 @@ class Segmenter:
                 f"partition {self._partition} was changed by someone else or Redis lost its last writes ({answer}); "
                 "start the worker again, it goes on from what Redis holds"
             )
+        if answer == "too_early":
+            raise Stop(
+                "the clock of this machine is ahead of the clock of Redis; set them right, then start the worker"
+            )
         self._number += 1
         self.clock = clock
         self.positions.update(positions)

@@ -14,7 +14,7 @@ import msgspec
 
 from streams.stop import REBUILD
 
-Answer = Literal["saved", "already", "fenced", "out_of_order", "moved"]
+Answer = Literal["saved", "already", "fenced", "out_of_order", "moved", "too_early"]
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -132,7 +132,7 @@ class Store(Protocol):
         """The oldest due time of the partition; 0 for none."""
 
     async def save(self, partition: int, save: Save) -> Answer:
-        """Apply the step, or say why not."""
+        """Apply the step, or say why not; ``too_early``: its clock is ahead of the store's own, if it has one."""
 
     async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
         """Drop the entries of the outbox before number ``first``, counted from the first ever put.

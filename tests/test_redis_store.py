@@ -60,6 +60,18 @@ async def test_scripts_that_redis_forgot_are_sent_again(client: redis.Redis) -> 
     assert (await redis_store.claim(claim())).positions == {name: at + 1 for name, at in POSITIONS.items()}
 
 
+@pytest.mark.parametrize(("ahead_ms", "answer"), [(0, "saved"), (CLOCK_SKEW_MAX_MS + 5_000, "too_early")])
+async def test_a_clock_ahead_of_that_of_redis(redis_store: RedisStore, ahead_ms: int, answer: str) -> None:
+    """Nothing of the step is written: what fell due by then would have been decided too early."""
+    await claimed(redis_store)
+    clock = int(time.time() * 1000) + ahead_ms
+    content = step(clock=clock, customers=[known("a", due=5)], outbox=[b"1"])
+    assert await redis_store.save(0, content) == answer
+    state = await redis_store.claim(claim())
+    assert (state.save_number, state.clock) == ((1, clock) if answer == "saved" else (0, 0))
+    assert await redis_store.load(0, ["a"]) == [b"v" if answer == "saved" else None]
+
+
 async def test_a_full_redis_says_so() -> None:
     """The reason is in words, as an operator reads it in the sentence with which the worker stops."""
     with Redis(options={"maxmemory": "1"}) as full:
