@@ -181,8 +181,10 @@ def _by_customer(chunk: Chunk) -> Mapping[str, list[Told]]:
 def _told(chunk: Chunk) -> Iterable[tuple[str, Told]]:
     strange = 0
     for record in chunk.records:
+        if record.value is None:
+            continue  # a tombstone says nothing of a customer
         try:
-            yield changes.told(record.value or b"")
+            yield changes.told(record.value)
         except msgspec.DecodeError:
             strange += 1
     if strange:

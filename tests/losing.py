@@ -123,9 +123,10 @@ class Store(MemoryStore):
         self._written()
         return state
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
-        await super().begin(claim, positions)
+    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> bool:
+        begun = await super().begin(claim, positions)
         self._written()
+        return begun
 
     async def save(self, partition: int, save: Save) -> Any:
         self._dies()

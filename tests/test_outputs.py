@@ -38,15 +38,16 @@ class Place:
 
     def __init__(self, broker: Kafka | Tansu) -> None:
         self.brokers = broker.address
+        self.client = {"bootstrap_servers": self.brokers}
         self.prefix = f"outputs{next(_numbers)}-"
         topics.create(Settings(brokers=self.brokers, topic_prefix=self.prefix, partitions=2))
 
     @asynccontextmanager
     async def publisher(self, *, transactional: bool) -> AsyncIterator[Publisher]:
         """One that has claimed both partitions."""
-        made: Publisher = IdempotentPublisher(self.brokers, self.prefix, idempotent=True)
+        made: Publisher = IdempotentPublisher(self.client, self.prefix, idempotent=True)
         if transactional:
-            made = TransactionalPublisher(self.brokers, self.prefix, "group")
+            made = TransactionalPublisher(self.client, self.prefix, "group")
         await made.claim([0, 1])
         yield made
         await made.close()
@@ -55,7 +56,7 @@ class Place:
         """The values from there on; and where the reading ended is where another one begins."""
         found: dict[tuple[str, int], list[bytes | None]] = {}
         after: dict[tuple[str, int], int | None] = {}
-        reader = OutputTopics(self.brokers, self.prefix)
+        reader = OutputTopics(self.client, self.prefix)
         async for chunk in reader.read(positions):
             found.setdefault((chunk.topic, chunk.partition), []).extend(record.value for record in chunk.records)
             after[chunk.topic, chunk.partition] = chunk.position
@@ -157,7 +158,7 @@ async def test_a_topic_that_was_created_anew(place: Place) -> None:
 async def test_on_the_embedded_broker(tansu: Tansu) -> None:
     """Its end offsets are not exact, so the end is taken from a fetch."""
     place = Place(tansu)
-    publisher = IdempotentPublisher(place.brokers, place.prefix, idempotent=False)
+    publisher = IdempotentPublisher(place.client, place.prefix, idempotent=False)
     assert await publisher.publish(1, records(b"1", b"2", b"3")) == {CHANGES: 3}
     assert await publisher.publish(1, records(b"4", b"5")) == {CHANGES: 5}
     assert await place.read({(CHANGES, 1): 2}) == {(CHANGES, 1): [b"3", b"4", b"5"]}
@@ -176,6 +177,6 @@ def test_transactions_on_a_broker_that_has_none() -> None:
 
 async def test_more_partitions_than_there_may_be_producers() -> None:
     """No connection is made."""
-    publisher = TransactionalPublisher("127.0.0.1:1", "", "group")
+    publisher = TransactionalPublisher({"bootstrap_servers": "127.0.0.1:1"}, "", "group")
     with pytest.raises(Stop, match="start more workers"):
         await publisher.claim(range(PRODUCERS_MAX + 1))

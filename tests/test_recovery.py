@@ -16,6 +16,7 @@ import pytest
 
 from rules.definitions import parse
 from rules.engine import Engine
+from streams import segmenter as segmenters
 from streams.outbox import OutRecord
 from streams.wire.changes import SegmentChange
 from tests import live, oracle, strategies, worlds
@@ -212,14 +213,24 @@ def test_of_what_is_known_nothing_is_remembered() -> None:
 
 
 def test_records_that_are_not_ours(caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever wrote them: they are passed over, and one line says how many."""
+    """Whoever wrote them: they are passed over, and one line says how many; a tombstone is nothing strange."""
     _, lives = lived()
-    strange = [
-        OutRecord("segment-changes", b"u1", value, []) for value in (None, b"", b"{", b"[]", b'{"change_id": 1}')
-    ]
+    strange = [OutRecord("segment-changes", b"u1", value, []) for value in (b"", b"{", b"[]", b'{"change_id": 1}')]
     lives.outputs.append([*strange, OutRecord("dead-letters", None, b"x", [("offset", b"x")])])
     lives.outputs.rng = random.Random(5)
     customers = dict(lives.store._partitions[0].customers)
     asyncio.run(lives.claim())
     assert lives.store._partitions[0].customers == customers
     assert "records that are no changes of ours" in caplog.text
+    caplog.clear()
+    lives.store._partitions[0].outputs = {"segment-changes": len(lives.outputs.records["segment-changes"])}
+    lives.outputs.append([OutRecord("segment-changes", b"u1", None, [])])
+    asyncio.run(lives.claim())
+    assert caplog.text == ""
+
+
+def test_a_save_of_which_the_reply_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sent a second time, and nothing is there twice."""
+    monkeypatch.setattr(segmenters, "happens", lambda name: name == "lost_save_reply")
+    case, lives = lived()
+    assert wrong(case, lives, late=False) == {}
