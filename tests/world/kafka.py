@@ -1,0 +1,199 @@
+"""Kafka's logs: the input partitions with all that makes their offsets jump, and the output topics.
+
+The one rule: what was acknowledged stays, in its order. Offsets have holes (transaction markers,
+what compaction took, what was aborted); a record can be fetched once the high watermark has
+passed it and no transaction before it is open; an answer may take its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aiokafka.errors import KafkaConnectionError
+from faust.types import TP
+
+from streams.fetched import Offsets
+from streams.outbox import OutRecord
+from tests.world.sim import Sim, answer
+
+LONG_POLL_S = 0.3
+GIVEN_UP_S = 3.0
+
+
+class Record:
+    """One record of an input, as the product reads it; and when it could first be fetched."""
+
+    __slots__ = ("is_read", "key", "offset", "timestamp", "topic", "value", "visible_at")
+
+    def __init__(self, topic: str, offset: int, timestamp: int, key: bytes | None, value: bytes | None) -> None:
+        self.topic, self.offset, self.timestamp, self.key, self.value = topic, offset, timestamp, key, value
+        self.visible_at = 0.0
+        self.is_read = True  # False: markers, aborted records, holes
+
+
+class Fetched(NamedTuple):
+    """An answer to a fetch. ``end``: the high watermark; ``readable``: how far of it may be read."""
+
+    records: Sequence[Record]
+    position: int
+    end: int
+    readable: int
+
+
+class Log:
+    """One input partition."""
+
+    def __init__(self, sim: Sim, tp: TP, first: int) -> None:
+        self.tp = tp
+        self.first = first
+        self.entries: list[Record] = []
+        self.end = first
+        self.is_reachable = True
+        self.told_end: int | None = None  # a new leader that has not caught up tells of less
+        self._sim = sim
+        self._visible_at = 0.0
+        self._open: int | None = None
+        self._waiting: list[tuple[int, int, asyncio.Future[Fetched | None]]] = []
+
+    # --- producers -------------------------------------------------------------------------
+
+    def append(self, timestamp: int, key: bytes | None, value: bytes | None, *, is_read: bool = True) -> Record:
+        """Acknowledged; visible a little later."""
+        sim = self._sim
+        record = Record(self.tp.topic, self.first + len(self.entries), timestamp, key, value)
+        record.is_read = is_read
+        self.entries.append(record)
+        self._visible_at = max(self._visible_at, sim.now + sim.rng.uniform(0.0, 0.03))
+        record.visible_at = self._visible_at
+        sim.later(self._visible_at - sim.now, self._show, record.offset + 1)
+        return record
+
+    def skip(self) -> None:
+        """An offset that nobody will see: compaction took its record."""
+        self.append(0, None, None, is_read=False)
+
+    def begin(self) -> None:
+        """A transaction: what follows cannot be read before it ends."""
+        if self._open is None:
+            self._open = self.first + len(self.entries)
+
+    def finish(self, *, commit: bool, of: Sequence[Record]) -> None:
+        """Its marker takes an offset of its own."""
+        for record in of:
+            record.is_read = commit
+        self._open = None
+        self.skip()
+
+    @property
+    def readable(self) -> int:
+        """The last stable offset."""
+        return self.end if self._open is None else min(self.end, self._open)
+
+    def _show(self, end: int) -> None:
+        self.end = max(self.end, end)
+        self._wake()
+
+    # --- consumers -------------------------------------------------------------------------
+
+    async def fetch(self, position: int, limit: int) -> Fetched | None:
+        """Records from a position; ``None``: Kafka could not be reached."""
+        future: asyncio.Future[Fetched | None] = self._sim.future()
+        self._sim.later(self._sim.delay(), self._arrive, position, limit, future)
+        return await future
+
+    def _arrive(self, position: int, limit: int, future: asyncio.Future[Fetched | None]) -> None:
+        self._waiting.append((position, limit, future))
+        self._wake()
+        self._sim.later(LONG_POLL_S, self._reply_to, future)
+
+    def _wake(self) -> None:
+        if self.is_reachable:
+            for position, _, future in list(self._waiting):
+                if self._readable_now() > position:
+                    self._reply_to(future)
+
+    def _reply_to(self, asked: asyncio.Future[Fetched | None]) -> None:
+        for waiting in self._waiting:
+            position, limit, future = waiting
+            if future is asked:
+                if not self.is_reachable:
+                    self._sim.later(GIVEN_UP_S, answer, future, None)
+                else:
+                    self._sim.later(self._sim.delay(), answer, future, self._read(position, limit))
+                self._waiting.remove(waiting)
+                return
+
+    def _readable_now(self) -> int:
+        return self.readable if self.told_end is None else min(self.readable, self.told_end)
+
+    def _read(self, position: int, limit: int) -> Fetched:
+        readable = self._readable_now()
+        found: list[Record] = []
+        at = position
+        while at < readable and len(found) < limit:
+            entry = self.entries[at - self.first]
+            at += 1
+            if entry.is_read:
+                found.append(entry)
+        end = self.end if self.told_end is None else min(self.end, self.told_end)
+        return Fetched(found, at, end, readable)
+
+    # --- faults ----------------------------------------------------------------------------
+
+    def regress(self, back: int, until_s: float) -> None:
+        """A new leader tells of a lower end for a while; what lies beyond is hidden that long."""
+        self.told_end = max(self.first, self.end - back)
+        for entry in self.entries[self.told_end - self.first :]:
+            entry.visible_at = max(entry.visible_at, until_s)
+        self._visible_at = max(self._visible_at, until_s)
+        self._sim.later(until_s - self._sim.now, self._catch_up)
+
+    def mend(self) -> None:
+        """It can be reached again."""
+        self.is_reachable = True
+        self._wake()
+
+    def _catch_up(self) -> None:
+        self.told_end = None
+        self._wake()
+
+
+class Out(NamedTuple):
+    """A record of an output topic."""
+
+    at: float
+    record: OutRecord
+
+
+class Kafka:
+    """All topics, and the offsets committed by the group."""
+
+    def __init__(self, sim: Sim, topics: Sequence[str], partitions: int) -> None:
+        self._sim = sim
+        self.logs = {
+            TP(topic, partition): Log(sim, TP(topic, partition), sim.pick((0, 0, 1, 40)))
+            for partition in range(partitions)
+            for topic in topics
+        }
+        self.committed: dict[TP, int] = {}
+        self.out: dict[tuple[str, int], list[Out]] = defaultdict(list)
+
+    async def offsets(self, tps: frozenset[TP]) -> Offsets:
+        """What it holds of these; raises when an input cannot be reached."""
+        await asyncio.sleep(self._sim.delay())
+        logs = {tp: self.logs[tp] for tp in sorted(tps)}
+        if not all(log.is_reachable for log in logs.values()):
+            await asyncio.sleep(GIVEN_UP_S)
+            raise KafkaConnectionError("an input cannot be reached")
+        return Offsets(
+            first={tp: log.first for tp, log in logs.items()},
+            end={tp: log.end for tp, log in logs.items()},  # asked for, an end is never too low (KIP-207)
+            committed={tp: self.committed[tp] for tp in logs if tp in self.committed},
+        )
+
+    def publish(self, topic: str, partition: int, records: Sequence[OutRecord]) -> None:
+        """Append to an output."""
+        self.out[topic, partition] += [Out(self._sim.now, record) for record in records]

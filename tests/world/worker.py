@@ -1,0 +1,166 @@
+"""A worker: the real ownership in a process of its own, started again whenever it ends.
+
+The one rule: the product runs as its composition root runs it (streams/app.py); only Kafka's
+consumer, the publisher and the way to the store are the world's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, NoReturn, cast
+
+from rules.engine import Engine
+from streams.ownership import Ownership, Plan
+from streams.segmenter import Ceiling
+from streams.shard import Pace
+from streams.store import Identity
+from streams.watchdog import FetchWatchdog
+from tests.evidence import Stopped
+from tests.world.consumer import Consumer
+from tests.world.group import Group
+from tests.world.kafka import Kafka
+from tests.world.loop import Killed, Process
+from tests.world.medium import Medium
+from tests.world.publisher import Producer
+from tests.world.sim import START_MS, Sim
+from tests.world.store import Client, Network
+
+HEAL_EVERY_S, VERIFY_EVERY_S, UNREAD_S = 1.0, 60.0, 60.0
+
+
+class Rates(NamedTuple):
+    """How often what goes wrong, per call."""
+
+    network: float
+    publish: float
+    batch: float
+
+
+class Site(NamedTuple):
+    """What all workers of a world share."""
+
+    sim: Sim
+    kafka: Kafka
+    group: Group
+    medium: Medium
+    engine: Engine
+    topics: tuple[str, ...]
+    partitions: int
+    pace: Pace
+    rates: Rates
+    belongs: Callable[[str, int], bool]
+    stops: list[Stopped]
+
+
+class Worker:
+    """A machine on which one process after the other runs. ``skew_ms``: how far its clock is off."""
+
+    def __init__(self, site: Site, name: str, skew_ms: int) -> None:
+        self.network = Network(site.rates.network)
+        self.process = Process(name)
+        self.process.is_dead = True
+        self.may_start = True
+        self._site = site
+        self._name = name
+        self._skew_ms = skew_ms
+        self._lives = 0
+        self._ends_at = 0.0
+        self._consumer: Consumer | None = None
+
+    def look(self) -> None:
+        """Start a process where none lives, some time after the one before has ended."""
+        sim = self._site.sim
+        if not self.process.is_dead or not self.may_start:
+            return
+        if not self._ends_at:
+            self._ends_at = sim.now + (0.1 if sim.calm else sim.pick((0.0, 0.1, 0.5, 2.0)))
+        if sim.now >= self._ends_at:
+            self._ends_at = 0.0
+            self._start()
+
+    def _now_ms(self) -> int:
+        return START_MS + int(self._site.sim.now * 1000) + self._skew_ms
+
+    def _start(self) -> None:
+        site, sim = self._site, self._site.sim
+        self._lives += 1
+        process = self.process = Process(f"{self._name}.{self._lives}")
+        sim.say(f"{process.name} starts")
+        consumer = Consumer(sim, site.kafka, site.group, process, self._now_ms, site.rates.batch)
+        store = Client(sim, site.medium, process, lambda: consumer.epoch, self.network)
+        producer = Producer(sim, site.kafka, site.medium, process, site.rates.publish)
+        self._consumer = consumer
+        consumer.ownership = Ownership(self._plan(process), store, producer)
+        sim.spawn(process, self._main(consumer, consumer.ownership))
+
+    def _plan(self, process: Process) -> Plan:
+        site = self._site
+        return Plan(
+            topics=site.topics,
+            identity=Identity("cluster", "group", site.partitions, site.engine.definitions.fingerprint),
+            engine=site.engine,
+            pace=site.pace,
+            ceiling=Ceiling(0.5, 10_000),
+            languages=(),
+            rebuild=False,
+            exact_ends=True,
+            belongs=site.belongs,
+            now_ms=self._now_ms,
+            stop=lambda sentence: self._stop(process, sentence),
+            monotonic=lambda: site.sim.now,
+        )
+
+    def _stop(self, process: Process, sentence: str) -> NoReturn:
+        site = self._site
+        if not site.sim.over and not process.is_dead:
+            site.sim.say(f"{process.name} stops: {sentence}")
+            site.stops.append(Stopped(site.sim.now, process.name, sentence))
+            process.is_dead = True
+        raise Killed
+
+    async def _main(self, consumer: Consumer, ownership: Ownership) -> None:
+        watchdog = FetchWatchdog(UNREAD_S, lambda: ownership.fetching().values(), cast(Any, ownership._plan.stop))
+
+        async def watch() -> None:
+            watchdog.look(self._site.sim.now)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(consumer.run())
+                tasks.create_task(consumer.receive())
+                tasks.create_task(consumer.commit())
+                tasks.create_task(_every(HEAL_EVERY_S, ownership.heal))
+                tasks.create_task(_every(VERIFY_EVERY_S, ownership.verify))
+                tasks.create_task(_every(UNREAD_S / 10, watch))
+        except* Exception as errors:  # noqa: BLE001  # none is survived
+            ownership._plan.stop(f"a defect ended a task ({errors.exceptions!r})")
+
+    def held(self) -> list[int]:
+        """The partitions that its process holds."""
+        holds = self._consumer.ownership.fetching() if self._consumer and not self.process.is_dead else {}
+        return sorted({tp.partition for tp in holds})
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its process has what the group gave it, in the group's newest generation."""
+        return not self.process.is_dead and self._consumer is not None and self._consumer.is_settled
+
+    def terminate(self) -> None:
+        """Ask the process to end in order."""
+        if self.process.is_running:
+            self._site.sim.spawn(self.process, self._shut_down(self.process))
+
+    async def _shut_down(self, process: Process) -> None:
+        assert self._consumer is not None
+        await self._consumer.ownership.release()
+        self._site.group.leave(process.name)
+        self._site.sim.say(f"{process.name} ends")
+        process.is_dead = True
+        raise Killed
+
+
+async def _every(seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await action()
