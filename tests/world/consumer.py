@@ -167,5 +167,5 @@ class Consumer:
         """The agent: one batch after the other."""
         while True:
             batch = await self._batches.get()
-            await asyncio.sleep(0)
+            await asyncio.sleep(self._sim.delay())
             await self.ownership.receive(batch)

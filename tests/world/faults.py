@@ -14,7 +14,7 @@ from tests.world.worker import Site, Worker
 
 KINDS = (
     "crash", "crash", "freeze", "freeze", "terminate", "rebalance", "redis restarts", "redis falls back",
-    "redis unreachable", "input unreachable", "leader changes", "outage", "group deleted",
+    "redis unreachable", "input unreachable", "input unreachable", "leader changes", "outage", "group deleted",
 )  # fmt: skip
 
 
@@ -27,7 +27,7 @@ class Storm:
         self._workers = workers
         self._ends_at = ends_at
         self._kinds = kinds
-        self._pause_s = self._sim.pick((1.0, 2.0, 4.0))
+        self._pause_s = self._sim.pick((0.5, 1.0, 2.0))
 
     def begin(self) -> None:
         if self._kinds:
@@ -136,7 +136,7 @@ class Storm:
             for log in logs:
                 log.mend()
 
-        self._sim.later(self._lasts(1.0, 4.0, 8.0, 15.0), mend)
+        self._sim.later(self._lasts(1.0, 2.0, 8.0, 12.0), mend)
         return True
 
     def change_leader(self) -> bool:

@@ -123,10 +123,10 @@ class Shop:
     def _drawn(self) -> list[Send]:
         rng = self._sim.rng
         found: list[Send] = []
-        for number in range(rng.choice((2, 4, 6))):
+        for number in range(rng.choice((2, 5, 8))):
             customer = f"u{rng.randrange(50)}-{number}"
             at_ms = rng.randrange(self._lasts_ms // 2)
-            for index in range(rng.randint(4, 12)):
+            for index in range(rng.randint(4, 14)):
                 at_ms = at_ms if index == 0 else self._next(at_ms)
                 name = rng.choice(NAMES)
                 if at_ms < self._lasts_ms and TOPIC_OF[name] != self._silent:

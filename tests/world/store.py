@@ -60,10 +60,11 @@ class Client:
 
     async def claim(self, claim: Claim) -> State:
         epoch = self._epoch()
+        self._stepped.pop(claim.partition, None)
         return await self._ask(lambda: self._claimed(claim, epoch))
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> None:
-        await self._ask(lambda: self._begun(claim, positions))
+    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> bool:
+        return await self._ask(lambda: self._begun(claim, positions))
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
         self._stepped[partition] = self._sim.now  # right after the step was taken
@@ -102,12 +103,13 @@ class Client:
         )
         return state
 
-    def _begun(self, claim: Claim, positions: Mapping[str, int]) -> None:
+    def _begun(self, claim: Claim, positions: Mapping[str, int]) -> bool:
         """The first of all is durable at once: a Redis that holds nothing at all asks for an operator."""
         is_first = not self._medium.memory._of(claim.partition).positions
-        self._write(claim.partition, self._medium.memory.begin(claim, positions))
-        if is_first:
+        is_held = self._write(claim.partition, self._medium.memory.begin(claim, positions))
+        if is_first and is_held:
             self._medium.sync()
+        return is_held
 
     def _saved(self, partition: int, save: Save, stepped: float) -> Answer:
         medium, sim = self._medium, self._sim

@@ -1,0 +1,273 @@
+"""Switch off one guard after the other, and see that the simulation or a test turns red.
+
+The one rule: a guard that nothing misses is not tested. Each mutant is one change of the source,
+made in a copy of the tree; one that survives is exit code 1.
+
+    scripts/mutants [--seeds N] [NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["BY_SIMULATION", "BY_TESTS", "Killed", "Mutant", "main", "tried"]
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("rules", "streams", "tests", "scripts", "pyproject.toml", "data", "docs")
+SEEDS = 500
+LIMIT_S = 280
+
+
+class Mutant(NamedTuple):
+    """A guard, where it is, and what stands there without it. ``tests``: what must turn red, else the simulation."""
+
+    guard: str
+    path: str
+    right: str
+    wrong: str
+    tests: str = ""
+
+
+BY_SIMULATION = (
+    Mutant(
+        "save number",
+        "streams/store.py",
+        "if save.number != held.save_number + 1:",
+        "if False:",
+    ),
+    Mutant(
+        "a save that is sent twice is known",
+        "streams/store.py",
+        "if save.number == held.save_number and save.digest == held.digest:",
+        "if False:",
+    ),
+    Mutant(
+        "claim token of a save",
+        "streams/store.py",
+        "held.claim is None or held.claim.token != save.token",
+        "held.claim is None",
+    ),
+    Mutant(
+        "a lower generation must prove itself",
+        "streams/store.py",
+        "if claim.generation < stored and claim.proven_over != stored:",
+        "if False:",
+    ),
+    Mutant(
+        "a batch that does not follow on what was fetched",
+        "streams/shard.py",
+        "if batch.start > awaited:",
+        "if False:",
+    ),
+    Mutant(
+        "records that were received are skipped",
+        "streams/shard.py",
+        " if record.offset >= awaited)",
+        ")",
+    ),
+    Mutant(
+        "merge by event time",
+        "streams/merge.py",
+        "        ready.sort()\n",
+        "",
+    ),
+    Mutant(
+        "an unread input stops the merge",
+        "streams/merge.py",
+        "return Taken((), {}, {})",
+        "continue",
+    ),
+    Mutant(
+        "nothing is taken behind what may be unread",
+        "streams/merge.py",
+        "if bound is not None:",
+        "if False:",
+    ),
+    Mutant(
+        "freshness of the end offset",
+        "streams/shard.py",
+        "<= ANSWER_MAX_AGE_S",
+        "<= 1e9",
+    ),
+    Mutant(
+        "the clock waits for what is in hand",
+        "streams/shard.py",
+        "if answer is None or self.merge.in_hand(topic) or answer.end",
+        "if answer is None or answer.end",
+    ),
+    Mutant(
+        "the clock waits for what was not fetched",
+        "streams/shard.py",
+        "or answer.end != self.merge.fetched(topic)",
+        "",
+    ),
+    Mutant(
+        "grace of the clock",
+        "streams/shard.py",
+        "return answer.asked_ms - self._pace.grace_ms",
+        "return answer.asked_ms",
+    ),
+    Mutant(
+        "an outbox that is found is published",
+        "streams/ownership.py",
+        "await outbox.restore(state.outbox)",
+        "",
+    ),
+    Mutant(
+        "published before it is trimmed",
+        "streams/outbox.py",
+        "await self._publisher.publish(self._partition, [record for entry in entries for record in entry])",
+        "asyncio.ensure_future(\n"
+        "            self._publisher.publish(self._partition, [record for entry in entries for record in entry])\n"
+        "        )",
+    ),
+    Mutant(
+        "batches that were lost are read again",
+        "streams/watchdog.py",
+        "if count < LOST_AFTER_ANSWERS:",
+        "if True:",
+    ),
+    Mutant(
+        "a claim that is overtaken holds nothing",
+        "streams/ownership.py",
+        "if generation != self._generation:",
+        "if False:",
+    ),
+    Mutant(
+        "one event per message id",
+        "rules/repeats.py",
+        "if found[1] == ident:\n            del known[near]",
+        "if False:\n            del known[near]",
+    ),
+)
+BY_TESTS = (
+    Mutant(
+        "what was heard before a claim is forgotten",
+        "streams/fetched.py",
+        "self._heard[tp] = Heard(None, self._now())",
+        "pass",
+        "tests/test_ownership.py",
+    ),
+    Mutant(
+        "claim token of a trim",
+        "streams/store.py",
+        "held.claim is None or held.claim.token != token:\n            return False",
+        "held.claim is None:\n            return False",
+        "tests/test_store.py",
+    ),
+    Mutant(
+        "position check",
+        "streams/store.py",
+        "if any(held.positions.get(name) != start for name, start in save.starts.items()):",
+        "if False:",
+        "tests/test_store.py",
+    ),
+)
+
+
+class Killed(NamedTuple):
+    """What turned red, and after how many seeds; `None` where it was a test."""
+
+    by: str
+    seeds: int | None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="scripts/mutants", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="of the simulation, for each mutant")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only the guards whose names hold this")
+    parsed = parser.parse_args(arguments)
+    wanted = [
+        one for one in (*BY_SIMULATION, *BY_TESTS) if not parsed.names or any(n in one.guard for n in parsed.names)
+    ]
+    survived = 0
+    for mutant, killed, seconds in tried(wanted, parsed.seeds):
+        survived += killed is None
+        print(f"{mutant.guard:52} {told(killed):60} {seconds:5.1f} s", flush=True)
+    print(f"{len(wanted)} guards switched off, {survived} not missed")
+    return 1 if survived else 0
+
+
+def told(killed: Killed | None) -> str:
+    if killed is None:
+        return "SURVIVED"
+    return killed.by if killed.seeds is None else f"{killed.by} (seed {killed.seeds})"
+
+
+def tried(mutants: Sequence[Mutant], seeds: int) -> Iterator[tuple[Mutant, Killed | None, float]]:
+    """Each mutant, what turned red, and how long it took; as many at a time as there are processors."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(lambda mutant: _timed(mutant, seeds), mutants)
+
+
+def _timed(mutant: Mutant, seeds: int) -> tuple[Mutant, Killed | None, float]:
+    began = time.monotonic()
+    return mutant, _try(mutant, seeds), time.monotonic() - began
+
+
+def _try(mutant: Mutant, seeds: int) -> Killed | None:
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        tree = Path(folder)
+        _copy(tree)
+        path = tree / mutant.path
+        source = path.read_text()
+        assert source.count(mutant.right) == 1, f"{mutant.guard}: {mutant.right!r} is not once in {mutant.path}"
+        path.write_text(source.replace(mutant.right, mutant.wrong))
+        return _tested(mutant, tree) if mutant.tests else _simulated(tree, seeds)
+
+
+def _copy(tree: Path) -> None:
+    ignored = shutil.ignore_patterns("__pycache__", "*.gz")
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tree / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, tree / name)
+
+
+def _simulated(tree: Path, seeds: int) -> Killed | None:
+    code, output = _run(tree, "-m", "tests.world", "--seeds", f"0-{seeds - 1}", "--first")
+    if code == 0:
+        return None
+    found = re.search(r"^seed (\d+) .*\n([^:\n]{1,50})", output, re.MULTILINE)
+    assert found, f"the simulation did not say what failed: {output[-2000:]}"
+    return Killed(found[2].strip(), int(found[1]))
+
+
+def _tested(mutant: Mutant, tree: Path) -> Killed | None:
+    code, output = _run(tree, "-m", "pytest", "-q", "-x", mutant.tests)
+    if code == 0:
+        return None
+    found = re.search(r"^FAILED (\S+)", output, re.MULTILINE)
+    assert found, f"the tests did not say what failed: {output[-2000:]}"
+    return Killed(found[1], None)
+
+
+def _run(tree: Path, *arguments: str) -> tuple[int, str]:
+    """Python on the copied tree, whatever is installed."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(tree), str(tree / "scripts")))}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=tree,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+if __name__ == "__main__":
+    sys.exit(main())
