@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -88,7 +89,9 @@ class Evidence(NamedTuple):
     """All of it. ``history``: by partition the claims and saves that the store still knew in the end.
 
     ``held``: which process held which partition. ``lost_writes``: how many the store lost;
-    ``restored``: records in the outboxes that claims found.
+    ``forgotten``: the customers of saves among them; ``unseen``: those of whom it lost records that
+    came to the topics only after the next claim had begun. ``strayed``: how many records came from
+    a process that had been replaced.
     """
 
     definitions: Json
@@ -104,7 +107,10 @@ class Evidence(NamedTuple):
     stops: Sequence[Stopped]
     held: Sequence[tuple[str, int]]
     lost_writes: int
-    restored: int
+    exactly_once: bool
+    strayed: int
+    forgotten: AbstractSet[str]
+    unseen: AbstractSet[str]
 
 
 class Read(NamedTuple):

@@ -142,9 +142,11 @@ class Consumer:
             position, asked = self._positions[tp], (self._now_ms(), sim.now)
             fetched = await log.fetch(position, sim.pick((1, 3, 50)))
             if fetched is None:
+                self._answers.failed(tp)
                 await asyncio.sleep(ERROR_WAIT_S)
                 continue
             if self._positions[tp] != position:
+                self._answers.failed(tp)
                 sim.reached("answer came after a seek")
                 continue
             self._answers.came(tp, Answer(fetched.end, fetched.readable, *asked))

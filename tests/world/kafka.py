@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple
 
 from aiokafka.errors import KafkaConnectionError
@@ -17,6 +17,7 @@ from faust.types import TP
 
 from streams.fetched import Offsets
 from streams.outbox import OutRecord
+from streams.recovery import Chunk
 from tests.world.sim import Sim, answer
 
 LONG_POLL_S = 0.3
@@ -162,10 +163,10 @@ class Log:
 
 
 class Out(NamedTuple):
-    """A record of an output topic."""
+    """An offset of an output topic; without a record it is a transaction's marker."""
 
     at: float
-    record: OutRecord
+    record: OutRecord | None
 
 
 class Kafka:
@@ -180,6 +181,7 @@ class Kafka:
         }
         self.committed: dict[TP, int] = {}
         self.out: dict[tuple[str, int], list[Out]] = defaultdict(list)
+        self.producers: dict[int, int] = defaultdict(int)  # the newest epoch of each transactional id
 
     async def offsets(self, tps: frozenset[TP]) -> Offsets:
         """What it holds of these; raises when an input cannot be reached."""
@@ -194,6 +196,25 @@ class Kafka:
             committed={tp: self.committed[tp] for tp in logs if tp in self.committed},
         )
 
-    def publish(self, topic: str, partition: int, records: Sequence[OutRecord]) -> None:
-        """Append to an output."""
-        self.out[topic, partition] += [Out(self._sim.now, record) for record in records]
+    def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
+        """To an output; the position after them."""
+        out = self.out[topic, partition]
+        out += [Out(self._sim.now, record) for record in records]
+        return len(out)
+
+    def mark(self, topic: str, partition: int) -> None:
+        """The marker of a transaction."""
+        self.out[topic, partition].append(Out(self._sim.now, None))
+
+    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
+        """As `streams.recovery.Outputs`: to the end as it is when each is begun."""
+        for (topic, partition), position in positions.items():
+            await asyncio.sleep(self._sim.delay())
+            out, at = self.out[topic, partition], position or 0
+            end = len(out)
+            while at < end:
+                to = min(end, at + self._sim.pick((1, 3, 100)))
+                records = [one.record for one in out[at:to] if one.record is not None]
+                yield Chunk(topic, partition, records, to)
+                await asyncio.sleep(self._sim.delay())
+                at = to

@@ -7,9 +7,10 @@ It may fall back to an earlier moment, all of it together, but never behind what
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from streams.outbox import OutRecord, decode
 from streams.store import MemoryStore
 from tests.evidence import Claimed, Saved
 from tests.world.loop import Process
@@ -25,7 +26,7 @@ class Undo(NamedTuple):
     before: dict[str, Any]
     logged: int
     process: Process
-    put: bool  # whether an entry went into the outbox
+    entries: Sequence[bytes]  # what went into the outbox
 
 
 class Medium:
@@ -35,7 +36,12 @@ class Medium:
         self.memory = MemoryStore()
         self.history: dict[int, list[Claimed | Saved]] = defaultdict(list)
         self.lost_writes = 0
-        self.restored = 0  # records in the outboxes that were found by claims
+        self.forgotten: set[str] = set()  # customers of saves that were lost
+        self.strayed: list[str] = []  # of records that came from a former owner, whose they are
+        self.unseen: set[str] = set()  # customers of records that were lost, and came after the next claim
+        self._lost: dict[object, int] = {}
+        self._claims: dict[int, int] = defaultdict(int)
+        self._holders: dict[int, Process] = {}
         self._sim = sim
         self._ahead = ahead
         self._undo: list[Undo] = []
@@ -44,11 +50,13 @@ class Medium:
         self._away = 0
         self._is_mended = False
 
-    def write(self, process: Process, partition: int, action: Coroutine[Any, Any, T], *, put: bool = False) -> T:
+    def write(
+        self, process: Process, partition: int, action: Coroutine[Any, Any, T], entries: Sequence[bytes] = ()
+    ) -> T:
         """Carry out a call that may change a partition."""
         held = self.memory._of(partition)
         before = {name: _copied(value) for name, value in vars(held).items()}
-        undo = Undo(partition, before, len(self.history[partition]), process, put)
+        undo = Undo(partition, before, len(self.history[partition]), process, entries)
         result = at_once(action)
         self._undo.append(undo)
         if self._falls_after is not None and len(self._undo) - self._floor >= self._falls_after:
@@ -60,6 +68,20 @@ class Medium:
         """What was written up to now is durable."""
         self._undo.clear()
         self._floor = 0
+
+    def claimed(self, process: Process, partition: int) -> None:
+        """A process has the partition now."""
+        self._claims[partition] += 1
+        self._holders[partition] = process
+
+    def published(self, process: Process, partition: int, records: Sequence[OutRecord]) -> None:
+        """Records are on the topics; whether whoever has the partition could see them when it read back."""
+        for record in records:
+            customer = (record.key or b"").decode()
+            if self._holders.get(partition) is not process:
+                self.strayed.append(customer)
+            if self._lost.get(_name(record), self._claims[partition]) < self._claims[partition]:
+                self.unseen.add(customer)
 
     def publishing(self) -> None:
         """What is saved is about to be published; unless told otherwise, it is durable by then."""
@@ -82,10 +104,16 @@ class Medium:
         lost, self._undo = self._undo[keep:], self._undo[:keep]
         for undo in reversed(lost):
             vars(self.memory._of(undo.partition)).update(undo.before)
-            del self.history[undo.partition][undo.logged :]
+            history = self.history[undo.partition]
+            self.forgotten.update(
+                name for one in history[undo.logged :] if isinstance(one, Saved) for name in one.customers
+            )
+            del history[undo.logged :]
         for undo in lost:
-            if undo.put and not self._ahead:
+            if undo.entries and not self._ahead:
                 self._sim.kill(undo.process, "power cut with Redis")
+            for entry in undo.entries:
+                self._lost.update(dict.fromkeys(map(_name, decode(entry)), self._claims[undo.partition]))
         self.lost_writes += len(lost)
         self._sim.say(f"redis lost {len(lost)} writes")
         self._sim.reached("redis lost writes")
@@ -117,6 +145,10 @@ def at_once(work: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # typed as Any
     raise AssertionError("the memory store waits")
+
+
+def _name(record: OutRecord) -> object:
+    return record.topic, record.value, tuple(record.headers)
 
 
 def _copied(value: Any) -> Any:

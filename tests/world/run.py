@@ -34,9 +34,9 @@ SKEW_MAX_MS = 200
 
 
 class Options(NamedTuple):
-    """``ahead``: Redis may lose what is already published."""
+    """``durable``: what is published is never lost by Redis; else each world draws whether it may be."""
 
-    ahead: bool = False
+    durable: bool = False
 
 
 class Outcome(NamedTuple):
@@ -58,12 +58,14 @@ class World:
         rng = sim.rng
         self.definitions = definitions(rng)
         self.partitions = rng.choice((1, 2))
+        self.exactly_once = rng.choice((True, False))
+        self.ahead = not options.durable and rng.random() < 0.7
         self.grace_ms = rng.choice((300, 1_000))
         self.lasts_s = rng.choice((8.0, 16.0))
         self.engine = Engine(build(self.definitions, "world.yaml"))
         self.kafka = Kafka(sim, TOPICS, self.partitions)
         self.group = Group(sim, self.kafka, self.partitions, rng.choice((1.0, 3.0)))
-        self.medium = Medium(sim, ahead=options.ahead)
+        self.medium = Medium(sim, ahead=self.ahead)
         self.shop = Shop(sim, self.kafka, self.partitions, self.lasts_s)
         self.stops: list[Stopped] = []
         sim.slow_s = rng.choice((0.1, 1.0, 4.0))
@@ -86,6 +88,7 @@ class World:
             engine=self.engine,
             topics=TOPICS,
             partitions=self.partitions,
+            exactly_once=self.exactly_once,
             pace=Pace(rng.choice((1, 3, 100)), rng.choice((2, 5, 100)), rng.choice((1, 50)), self.grace_ms),
             rates=Rates(rng.choice((0.0, 0.01, 0.05)), rng.choice((0.0, 0.0, 0.03)), rng.choice((0.0, 0.0, 0.05))),
             belongs=lambda customer, partition: partition_of(customer, self.partitions) == partition,
@@ -142,6 +145,7 @@ class World:
         held = self.medium.memory._of(partition)
         ends = all(held.positions.get(topic) == self.kafka.logs[TP(topic, partition)].end for topic in TOPICS)
         is_fired = not any(due <= held.clock for due in held.dues.values())
+        is_fired &= not any(customers.decode(value).ahead for value in held.customers.values())
         return ends and is_fired and held.clock >= START_MS + int(self.shop.ends_at * 1000)
 
     # --- what is left ----------------------------------------------------------------------
@@ -165,13 +169,17 @@ class World:
                 Published(*place, START_MS + one.at * 1000, one.record.key, one.record.value, dict(one.record.headers))
                 for place, out in self.kafka.out.items()
                 for one in out
+                if one.record is not None
             ],
             history={partition: self.medium.history[partition] for partition in partitions},
             left={partition: self._left(partition) for partition in partitions},
             stops=self.stops,
             held=[(worker.process.name, partition) for worker in self.workers for partition in worker.held()],
             lost_writes=self.medium.lost_writes,
-            restored=self.medium.restored,
+            exactly_once=self.exactly_once,
+            strayed=len(self.medium.strayed),
+            forgotten=self.medium.forgotten,
+            unseen=self.medium.unseen,
         )
 
     def _left(self, partition: int) -> Left:

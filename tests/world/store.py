@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-import msgspec
-
 from streams.redis_store import CALL_MAX_S
 from streams.store import Answer, Claim, Save, State, StoreFailed
 from tests.evidence import Claimed, Saved
@@ -80,19 +78,19 @@ class Client:
         stepped = self._stepped.pop(partition, self._sim.now)
         return await self._ask(lambda: self._saved(partition, save, stepped))
 
-    async def trim(self, partition: int, token: str, first: int) -> bool:
-        return await self._ask(lambda: self._write(partition, self._medium.memory.trim(partition, token, first)))
+    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
+        return await self._ask(lambda: self._trimmed(partition, token, first, outputs))
 
     # --- on the server ---------------------------------------------------------------------
 
-    def _write(self, partition: int, action: Coroutine[Any, Any, T], *, put: bool = False) -> T:
-        return self._medium.write(self._process, partition, action, put=put)
+    def _write(self, partition: int, action: Coroutine[Any, Any, T], entries: Sequence[bytes] = ()) -> T:
+        return self._medium.write(self._process, partition, action, entries)
 
     def _claimed(self, claim: Claim, epoch: int) -> State:
         medium, sim = self._medium, self._sim
         state = self._write(claim.partition, medium.memory.claim(claim))
         medium.history[claim.partition].append(Claimed(epoch, claim.generation))
-        medium.restored += sum(len(msgspec.msgpack.decode(entry)) for entry in state.outbox)
+        medium.claimed(self._process, claim.partition)
         if state.outbox:
             sim.reached("claim found an outbox")
         if claim.proven_over is not None:
@@ -113,7 +111,7 @@ class Client:
 
     def _saved(self, partition: int, save: Save, stepped: float) -> Answer:
         medium, sim = self._medium, self._sim
-        told = self._write(partition, medium.memory.save(partition, save), put=bool(save.outbox))
+        told = self._write(partition, medium.memory.save(partition, save), save.outbox)
         sim.reached(f"save {told}")
         if told == "saved":
             customers = [customer.id for customer in save.customers]
@@ -125,6 +123,12 @@ class Client:
             f"{save.clock % 10**7} customers {len(save.customers)} outbox {len(save.outbox)}: {told}"
         )
         return told
+
+    def _trimmed(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
+        is_done = self._write(partition, self._medium.memory.trim(partition, token, first, outputs))
+        if not is_done:
+            self._sim.reached("trim refused")
+        return is_done
 
     # --- on the way ------------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, NoReturn, cast
 
 from rules.engine import Engine
-from streams.ownership import Ownership, Plan
-from streams.segmenter import Ceiling
+from streams.ceiling import Ceiling
+from streams.claiming import Plan
+from streams.ownership import Ownership
 from streams.shard import Pace
 from streams.store import Identity
 from streams.watchdog import FetchWatchdog
@@ -22,7 +23,7 @@ from tests.world.group import Group
 from tests.world.kafka import Kafka
 from tests.world.loop import Killed, Process
 from tests.world.medium import Medium
-from tests.world.publisher import Producer
+from tests.world.publisher import Idempotent, Transactional
 from tests.world.sim import START_MS, Sim
 from tests.world.store import Client, Network
 
@@ -47,6 +48,7 @@ class Site(NamedTuple):
     engine: Engine
     topics: tuple[str, ...]
     partitions: int
+    exactly_once: bool
     pace: Pace
     rates: Rates
     belongs: Callable[[str, int], bool]
@@ -89,9 +91,10 @@ class Worker:
         sim.say(f"{process.name} starts")
         consumer = Consumer(sim, site.kafka, site.group, process, self._now_ms, site.rates.batch)
         store = Client(sim, site.medium, process, lambda: consumer.epoch, self.network)
-        producer = Producer(sim, site.kafka, site.medium, process, site.rates.publish)
+        publisher = Transactional if site.exactly_once else Idempotent
+        producer = publisher(sim, site.kafka, site.medium, process, site.rates.publish)
         self._consumer = consumer
-        consumer.ownership = Ownership(self._plan(process), store, producer)
+        consumer.ownership = Ownership(self._plan(process), store, producer, site.kafka)
         sim.spawn(process, self._main(consumer, consumer.ownership))
 
     def _plan(self, process: Process) -> Plan:
