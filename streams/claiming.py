@@ -112,7 +112,6 @@ class Claiming:
     def _claimed(self, claim: Claim, state: State) -> Claimed:
         plan, partition = self._plan, claim.partition
         letters: Letters = set()
-        outbox = Outbox(self._store, self._publisher, partition, claim.token, state, held={DEAD_LETTERS: letters})
         segmenter = Segmenter(
             plan.engine,
             self._store,
@@ -124,6 +123,15 @@ class Claiming:
             ceiling=plan.ceiling,
             languages=plan.languages,
             letters=letters,
+        )
+        outbox = Outbox(
+            self._store,
+            self._publisher,
+            partition,
+            claim.token,
+            state,
+            saved=lambda: segmenter.save_number,
+            held={DEAD_LETTERS: letters},
         )
         return Claimed(claim, state, segmenter, outbox, letters)
 

@@ -8,7 +8,7 @@ where the next claim finds them (`streams.recovery`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -80,7 +80,8 @@ class ProducerFenced(Fenced):
 class Outbox:
     """The outbox of one partition while it is claimed.
 
-    ``held``: by output, something that must be empty before the output's position is told on.
+    ``saved``: the number of the newest save that the store has confirmed. ``held``: by output,
+    something that must be empty before the output's position is told on.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Outbox:
         partition: int,
         token: str,
         state: State,
+        saved: Callable[[], int],
         held: Mapping[str, Collection[object]] | None = None,
     ) -> None:
         self._store = store
@@ -98,6 +100,7 @@ class Outbox:
         self._token = token
         self._published = state.trimmed
         self._positions = dict(state.outputs)
+        self._saved = saved
         self._held = held or {}
         self._waiting: asyncio.Queue[Sequence[OutRecord]] = asyncio.Queue(WAITING_MAX)
         self._waiting_bytes = 0
@@ -148,7 +151,7 @@ class Outbox:
         self._published += count
         self._positions |= positions
         known = {topic: position for topic, position in self._positions.items() if not self._held.get(topic)}
-        if not await self._store.trim(self._partition, self._token, self._published, known):
+        if not await self._store.trim(self._partition, self._token, self._published, known, self._saved()):
             raise Fenced
 
 

@@ -229,9 +229,9 @@ class RedisStore:
                 raise ClaimRefused(f"the clocks of this machine and of Redis differ by {skew_ms} ms; set them right")
 
     @_translated
-    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
+    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
         keys = [self._key(partition, name) for name in ("meta", "outbox")]
-        arguments: list[str | int] = [token, first]
+        arguments: list[str | int] = [token, first, number]
         for name, position in outputs.items():
             arguments += [OUTPUT + name, position]
         return bool(await self._trim(keys, arguments))

@@ -66,7 +66,7 @@ class Segmenter:
         self._store = store
         self._partition = partition
         self._token = token
-        self._number = state.save_number
+        self.save_number = state.save_number
         self._now_ms = now_ms
         self._belongs = belongs
         self._dead_share = DeadShare(partition, ceiling)
@@ -176,7 +176,7 @@ class Segmenter:
         clock = max(clock, self.clock)
         save = Save(
             token=self._token,
-            number=self._number + 1,
+            number=self.save_number + 1,
             digest=_digest(positions, clock, stored, entry),
             starts=starts,
             positions=positions,
@@ -200,7 +200,7 @@ class Segmenter:
             raise Stop(
                 "the clock of this machine is ahead of the clock of Redis; set them right, then start the worker"
             )
-        self._number += 1
+        self.save_number += 1
         self.clock = clock
         self.positions.update(positions)
         dues = [customer.due for customer in stored if customer.due]

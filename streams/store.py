@@ -134,12 +134,13 @@ class Store(Protocol):
     async def save(self, partition: int, save: Save) -> Answer:
         """Apply the step, or say why not; ``too_early``: its clock is ahead of the store's own, if it has one."""
 
-    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
+    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
         """Drop the entries of the outbox before number ``first``, counted from the first ever put.
 
         ``outputs``: positions after the records of what is dropped, to be found by the next claim.
-        Doing it twice is doing it once. ``False`` when the claim is no longer held, or fewer were
-        put than are to be dropped: the store lost its last writes, and with them what was published.
+        Doing it twice is doing it once. ``number``: the newest save that the store has confirmed.
+        ``False`` when the claim is no longer held, or that save is not there: the store lost its last
+        writes, and must not be told that what they knew of the outputs is known.
         """
 
 
@@ -250,13 +251,12 @@ class MemoryStore:
             elif customer.due == 0:
                 held.dues.pop(customer.id, None)
 
-    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
+    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
         held = self._of(partition)
-        drop = first - held.trimmed
-        if held.claim is None or held.claim.token != token or drop > len(held.outbox):
+        if held.claim is None or held.claim.token != token or held.save_number < number:
             return False
-        if drop > 0:
-            del held.outbox[:drop]
+        if first > held.trimmed:
+            del held.outbox[: first - held.trimmed]
             held.trimmed = first
         held.outputs.update(outputs)
         return True

@@ -134,9 +134,9 @@ class Store(MemoryStore):
         self._written()
         return answer
 
-    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
+    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
         self._dies()
-        answer = await super().trim(partition, token, first, outputs)
+        answer = await super().trim(partition, token, first, outputs, number)
         self._written()
         return answer
 

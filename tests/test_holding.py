@@ -57,11 +57,11 @@ async def held(store: MemoryStore, generation: int, said: list[str]) -> Holding:
         said.append(sentence)
         raise Stopped
 
-    outbox = Outbox(store, Publisher(), 0, claim.token, state)
     segmenter = Segmenter(
         Engine(built_in()), store, 0, claim.token, state,
         now_ms=now_ms, belongs=lambda _: True, ceiling=Ceiling(0.5, 10_000),
     )  # fmt: skip
+    outbox = Outbox(store, Publisher(), 0, claim.token, state, saved=lambda: segmenter.save_number)
     loop = asyncio.get_running_loop()
     shard = Shard(
         0, Merge(TOPICS, state.positions), segmenter, outbox,

@@ -187,6 +187,23 @@ def test_every_loss_under_a_running_worker(transactional: bool, writes: int) -> 
     assert stopped > 20
 
 
+@EITHER_WAY
+def test_every_loss_while_what_was_published_is_read_back(transactional: bool) -> None:
+    """Who is ahead is saved, then the position is told on: a store that lost the one must not take the other."""
+    events, engine = night()
+    until = oracle.latest(events) + 31 * strategies.DAY
+    case = Case(random.Random(1), events, oracle.BUILT_IN, engine, until)
+    first = case.lives(transactional=transactional)
+    assert asyncio.run(first.live(until))
+    for cut in range(5, len(first.store.was), 40):
+        for after in range(1, 8):
+            lives = first.having_lost(cut)
+            lives.store.loses = len(lives.store.was) + after, 1
+            asyncio.run(lives.live(until))
+            assert asyncio.run(lives.live(until))
+            assert wrong(case, lives, late=False) == {}, f"cut {cut}, lost after {after}"
+
+
 # --- one claim ---------------------------------------------------------------------------------
 
 

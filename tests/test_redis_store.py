@@ -50,7 +50,7 @@ async def test_scripts_that_redis_forgot_are_sent_again(client: redis.Redis) -> 
         lambda: redis_store.claim(claim()),
         lambda: redis_store.begin(claim(), POSITIONS),
         lambda: redis_store.save(0, step(outbox=[b"1"])),
-        lambda: redis_store.trim(0, "t1", 1, {"segment-changes": 7}),
+        lambda: redis_store.trim(0, "t1", 1, {"segment-changes": 7}, 1),
     ]
     answers = []
     for call in calls:
@@ -111,7 +111,7 @@ async def test_a_redis_that_is_gone_is_one_exception() -> None:
             lambda: store.due(0, 1, 1),
             lambda: store.next_due(0),
             lambda: store.save(0, step()),
-            lambda: store.trim(0, "t1", 1, {"segment-changes": 7}),
+            lambda: store.trim(0, "t1", 1, {"segment-changes": 7}, 1),
             lambda: store.generation(0),
             lambda: store.meta(0),
         ]

@@ -169,7 +169,7 @@ async def test_what_may_wait_in_the_outbox(size: int, fit: int) -> None:
     store, publisher = MemoryStore(), Slow()
     claim = Claim(0, 1, "t", Identity("cluster", "group", 1, "definitions"))
     state = await store.claim(claim)
-    outbox = Outbox(store, publisher, 0, "t", state)
+    outbox = Outbox(store, publisher, 0, "t", state, saved=lambda: 1)
     records = [OutRecord("dead-letters", None, bytes(size - 2), []), OutRecord("dead-letters", b"kk", None, [])]
     await store.save(0, Save("t", 1, b"", {}, {}, 0, [], [b""] * (fit + 1)))
     for _ in range(fit):

@@ -78,8 +78,8 @@ class Client:
         stepped = self._stepped.pop(partition, self._sim.now)
         return await self._ask(lambda: self._saved(partition, save, stepped))
 
-    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
-        return await self._ask(lambda: self._trimmed(partition, token, first, outputs))
+    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
+        return await self._ask(lambda: self._trimmed(partition, token, first, outputs, number))
 
     # --- on the server ---------------------------------------------------------------------
 
@@ -124,8 +124,8 @@ class Client:
         )
         return told
 
-    def _trimmed(self, partition: int, token: str, first: int, outputs: Mapping[str, int]) -> bool:
-        is_done = self._write(partition, self._medium.memory.trim(partition, token, first, outputs))
+    def _trimmed(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
+        is_done = self._write(partition, self._medium.memory.trim(partition, token, first, outputs, number))
         if not is_done:
             self._sim.reached("trim refused")
         return is_done

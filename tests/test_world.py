@@ -1,0 +1,57 @@
+"""The simulation, seed after seed: whatever goes wrong in a world, its auditor finds nothing.
+
+The one rule: a seed that fails is printed with the command that repeats it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.world.__main__ import TRACE_LINES, report
+from tests.world.run import Options, run
+
+# A worker that vanishes leaves what it was doing undone; Python remarks on it.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+BLOCK = 50  # seeds of one test
+DAILY, NIGHTLY = 500, 10_000
+# Of these each must have happened, in the seeds of every run: a fault that never happens tests nothing.
+REACHED = (
+    "answer came after a seek", "bad record", "change marked late", "claim found an outbox", "fault crash",
+    "fault freeze", "fault group deleted", "fault input unreachable", "fault outage", "fault rebalance",
+    "fault redis falls back", "fault redis restarts", "redis lost writes", "reply lost", "save already", "save fenced",
+    "sent late", "sent twice", "transaction aborted", "transaction committed",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        *range(0, DAILY, BLOCK),
+        *(pytest.param(first, marks=pytest.mark.nightly) for first in range(DAILY, NIGHTLY, BLOCK)),
+    ],
+)
+def test_no_seed_fails(first: int) -> None:
+    """State, published changes and the order in which they came are the oracle's."""
+    options = Options()
+    outcomes = [run(seed, options) for seed in range(first, first + BLOCK)]
+    failed = [report(outcome, options, TRACE_LINES) for outcome in outcomes if outcome.problems]
+    assert not failed, "\n\n".join(failed)
+
+
+def test_everything_happens() -> None:
+    """In a tenth of the seeds of a run."""
+    counts: Counter[str] = Counter()
+    for seed in range(DAILY // 10):
+        counts += run(seed, Options()).counts
+    assert [name for name in REACHED if not counts[name]] == []
+
+
+def test_a_seed_is_one_run() -> None:
+    """To the last line of its trace."""
+    assert run(7, Options()).digest == run(7, Options()).digest != run(8, Options()).digest
