@@ -44,7 +44,7 @@ SECRETS = (PASSWORD, KEY_PASSWORD, WRONG, quote(PASSWORD, safe=""))
 # What the user of Redis may do, as README says it.
 NEEDED = (
     "hset", "hsetnx", "hget", "hmget", "hgetall", "hkeys", "hscan", "zadd", "zrem", "zrange", "zrangebyscore",
-    "rpush", "llen", "lrange", "ltrim", "evalsha", "script|load", "info", "time", "ping", "hello",
+    "rpush", "lrange", "ltrim", "evalsha", "script|load", "info", "time", "ping", "hello",
 )  # fmt: skip
 # Kafka's listeners by their names, and the protocol of each.
 LISTENERS = {"SASL_SSL": "SASL_SSL", "SASL_PLAINTEXT": "SASL_PLAINTEXT", "SSL": "SSL", "ELSEWHERE": "SSL"}
