@@ -10,7 +10,7 @@ import gc
 import logging
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import faust
@@ -24,13 +24,12 @@ from streams.definitions_file import load
 from streams.fetched import Batch
 from streams.output_topics import OutputTopics
 from streams.ownership import Ownership
-from streams.partitioning import partition_of
+from streams.partitioning import belonging
 from streams.publisher import IdempotentPublisher, TransactionalPublisher
 from streams.redis_store import RedisStore
 from streams.settings import Settings
 from streams.shard import Pace
 from streams.stop import stop
-from streams.store import Identity
 from streams.transport import Transport, Whole
 from streams.watchdog import FetchWatchdog, LoopWatchdog
 
@@ -59,50 +58,45 @@ def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     found = topics.verify(settings)
     plan = _plan(settings, engine, found, rebuild=rebuild)
     store = RedisStore.of(settings)
-    publisher = _publisher(settings)
-    outputs = OutputTopics(security.kafka(settings), settings.topic_prefix)
+    client = security.kafka(settings)
+    publisher = _publisher(settings, client)
+    outputs = OutputTopics(client, settings.topic_prefix)
     ownership = Ownership(plan, store, publisher, outputs)
-    app = _faust(settings)
+    app = _faust(settings, client)
     app.transport = Transport(app.conf.broker_consumer, app, ownership, settings.fetch_wait_ms)
     _quiet_collector()
     _attach(app, plan, ownership, publisher, settings)
     return app
 
 
-def _publisher(settings: Settings) -> IdempotentPublisher | TransactionalPublisher:
-    client = security.kafka(settings)
+def _publisher(settings: Settings, client: Mapping[str, Any]) -> IdempotentPublisher | TransactionalPublisher:
     if settings.processing_guarantee == "exactly_once":
         return TransactionalPublisher(client, settings.topic_prefix, settings.group)
     return IdempotentPublisher(client, settings.topic_prefix, idempotent=settings.broker == "kafka")
 
 
 def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: bool) -> Plan:
-    count = found.partitions[INPUTS[0]]
-    checks_keys = settings.partitioner == "murmur2"
-
-    def belongs(customer: str, partition: int) -> bool:
-        return not checks_keys or partition_of(customer, count) == partition
-
+    identity = found.identity(settings, engine.definitions.fingerprint)
     return Plan(
         topics=[settings.topic_prefix + name for name in INPUTS],
-        identity=Identity(found.cluster, settings.group, count, engine.definitions.fingerprint, settings.topic_prefix),
+        identity=identity,
         engine=engine,
         pace=Pace(settings.batch_max, settings.in_hand_max, settings.due_slice, settings.grace_ms),
         ceiling=Ceiling(settings.dead_letter_share, settings.dead_letter_window),
         languages=() if settings.languages == "none" else settings.languages.split(","),
         rebuild=rebuild,
         exact_ends=settings.broker == "kafka",
-        belongs=belongs,
+        belongs=belonging(identity.partitions, settings.partitioner),
         now_ms=now_ms,
         stop=stop,
     )
 
 
-def _faust(settings: Settings) -> faust.App:
+def _faust(settings: Settings, client: Mapping[str, Any]) -> faust.App:
     return faust.App(
         settings.group,
         broker=[f"kafka://{address}" for address in settings.brokers.split(",")],
-        broker_credentials=_credentials(settings),
+        broker_credentials=_credentials(client),
         datadir=tempfile.gettempdir(),
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.session_timeout_s / 4,
@@ -122,9 +116,8 @@ def _faust(settings: Settings) -> faust.App:
     )
 
 
-def _credentials(settings: Settings) -> faust.auth.Credentials | None:
+def _credentials(client: Mapping[str, Any]) -> faust.auth.Credentials | None:
     """The same for Faust, in its own classes; they reach its consumer and its producer."""
-    client = security.kafka(settings)
     if "sasl_mechanism" in client:
         return faust.SASLCredentials(
             username=client["sasl_plain_username"],

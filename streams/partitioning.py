@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiokafka.partitioner import murmur2
 
 
 def partition_of(customer: str, partitions: int) -> int:
     """The partition of this key among so many, as Java's, aiokafka's and kafka-python's clients choose it."""
     return int((murmur2(customer.encode()) & 0x7FFFFFFF) % partitions)
+
+
+def belonging(partitions: int, partitioner: str) -> Callable[[str, int], bool]:
+    """Whether a customer belongs to a partition, among so many; with a partitioner other than murmur2, to any."""
+    checks_keys = partitioner == "murmur2"
+    return lambda customer, partition: not checks_keys or partition_of(customer, partitions) == partition

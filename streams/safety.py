@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from faust.types import TP
 
 from streams.fetched import Offsets
-from streams.stop import REBUILD, Stop
+from streams.stop import REBUILD, Stop, created_anew
 from streams.store import State
 
 
@@ -62,4 +62,4 @@ def check_held(found: Mapping[TP, int], offsets: Offsets, *, exact_ends: bool) -
                 "and a longer retention"
             )
         if exact_ends and position > end:
-            raise Stop(f"{name} ends at {end} but {position} were read; the topic was created anew: {REBUILD}")
+            raise created_anew(name, end, position)

@@ -22,7 +22,7 @@ from streams.merge import ANSWER_MAX_AGE_S, Merge, Record
 from streams.outbox import Outbox
 from streams.segmenter import Segmenter
 from streams.watchdog import Fetching
-from streams.wire.decode import Rejected, decode
+from streams.wire.decode import read
 
 log = logging.getLogger(__name__)
 
@@ -181,14 +181,4 @@ class Shard:
 
 
 def _read(record: Record, batch: Batch) -> Event | str:
-    """The event of a record, or the reason why it is a dead letter."""
-    origin = Origin(batch.topic, batch.partition, record.offset)
-    record_time = record.timestamp if record.timestamp >= 0 else None
-    try:
-        return decode(record.value, record.key, record_time, origin)
-    except Rejected as rejected:
-        return str(rejected.args[0])
-    except Exception:
-        # A defect of ours, but one record must not be able to stop the worker again and again.
-        log.exception("%s-%d: record %d could not be read", batch.topic, batch.partition, record.offset)
-        return "bad_value"
+    return read(record.value, record.key, record.timestamp, Origin(batch.topic, batch.partition, record.offset))

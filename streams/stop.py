@@ -18,6 +18,11 @@ class Stop(Exception):
     """The worker must not go on; the text says why and what to do."""
 
 
+def created_anew(log: str, end: int, position: int) -> Stop:
+    """A log (topic-partition) that ends before what was read of it."""
+    return Stop(f"{log} ends at {end} but {position} were read; the topic was created anew: {REBUILD}")
+
+
 def stop(sentence: str) -> NoReturn:
     """End the process. ``os._exit``, as a hung loop or thread must not be able to prevent it."""
     try:

@@ -28,6 +28,7 @@ from streams import security
 from streams.segmenter import CHANGES, DEAD_LETTERS
 from streams.settings import Settings
 from streams.stop import Stop
+from streams.store import Identity
 
 OUTPUTS = (CHANGES, DEAD_LETTERS)
 # Kafka is waited for so often for so long.
@@ -41,6 +42,11 @@ class Found(msgspec.Struct, frozen=True):
 
     cluster: str
     partitions: Mapping[str, int]
+
+    def identity(self, settings: Settings, definitions: str) -> Identity:
+        """What state made of these topics belongs to; ``definitions``: their fingerprint."""
+        count = self.partitions[INPUTS[0]]
+        return Identity(self.cluster, settings.group, count, definitions, settings.topic_prefix)
 
 
 @contextmanager

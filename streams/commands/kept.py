@@ -13,11 +13,12 @@ import msgspec
 
 from streams import outbox
 from streams.commands.compared import Stored
-from streams.redis_store import RedisStore, Snapshot
+from streams.commands.stored import opened
+from streams.redis_store import Snapshot
 from streams.segmenter import CHANGES
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.store import ClaimRefused, Identity, StoreFailed, check_identity
+from streams.store import ClaimRefused, Identity, check_identity
 from streams.wire import customers
 
 SLICE = 1_000
@@ -48,30 +49,20 @@ class Kept(msgspec.Struct, frozen=True):
 
 async def read(settings: Settings, ours: Identity, partition: int) -> Kept:
     """All of a partition. Raises `Stop` when Redis holds nothing of it, or something else's."""
-    store = RedisStore.of(settings)
-    try:
+    async with opened(settings) as store:
         slices = [_slice(partition, ours, await store.snapshot(partition, []))]
         # One that is saved meanwhile may come twice.
         names = list({name: None async for name, _ in store.customers(partition)})
         for at in range(0, len(names), SLICE):
             slices.append(_slice(partition, ours, await store.snapshot(partition, names[at : at + SLICE])))  # noqa: PERF401  # each is awaited
         records = [record for entry in await store.outbox(partition) for record in outbox.decode(entry)]
-    except StoreFailed as error:
-        raise Stop(f"Redis does not answer ({error}); see SEGMENTER_REDIS") from None
-    finally:
-        await store.close()
     return Kept(slices, [record.value for record in records if record.topic == CHANGES])
 
 
 async def known_now(settings: Settings, partition: int, names: Sequence[str]) -> frozenset[str]:
     """Those of these customers that Redis knows by now."""
-    store = RedisStore.of(settings)
-    try:
+    async with opened(settings) as store:
         values = await store.load(partition, names)
-    except StoreFailed as error:
-        raise Stop(f"Redis does not answer ({error}); see SEGMENTER_REDIS") from None
-    finally:
-        await store.close()
     return frozenset(name for name, value in zip(names, values, strict=True) if value is not None)
 
 

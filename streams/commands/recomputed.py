@@ -20,9 +20,9 @@ from rules.engine import Engine
 from rules.events import WITHOUT_EFFECT, Event, Origin
 from rules.standing import Customer
 from streams.settings import Settings
-from streams.stop import REBUILD, Stop
+from streams.stop import Stop, created_anew
 from streams.topics import client
-from streams.wire.decode import Rejected, decode
+from streams.wire.decode import read
 
 # So long may Kafka give nothing of what is known to be there.
 SILENT_MAX_S = 30.0
@@ -76,9 +76,7 @@ class Log:
     def check(self, position: int) -> None:
         """Refuse a log that ends before what was read of it."""
         if self._exact and position > self.end:
-            raise Stop(
-                f"{self.name} ends at {self.end} but {position} were read; the topic was created anew: {REBUILD}"
-            )
+            raise created_anew(self.name, self.end, position)
 
     def whole(self) -> Iterator[Any]:
         """All records up to the end; where ends are not exact, until none comes any more."""
@@ -166,10 +164,6 @@ class Recomputed:
 
 
 def _event(record: Any, partition: int) -> Event | None:
-    origin = Origin(record.topic, partition, record.offset)
-    try:
-        return decode(record.value, record.key, record.timestamp if record.timestamp >= 0 else None, origin)
-    except Rejected:
-        return None
-    except Exception:  # noqa: BLE001  # what cannot be read is a dead letter there too
-        return None
+    """`None`: a dead letter, here as there."""
+    what = read(record.value, record.key, record.timestamp, Origin(record.topic, partition, record.offset))
+    return None if isinstance(what, str) else what

@@ -20,12 +20,19 @@ async def stored(settings: Settings) -> AsyncIterator[tuple[RedisStore, Mapping[
 
     Raises `Stop` when there is nothing, or when Redis does not answer, then or later.
     """
-    store = RedisStore.of(settings)
-    try:
+    async with opened(settings) as store:
         first = await store.meta(0)
         if not first:
             raise Stop("Redis holds no state of the segmenter; see SEGMENTER_REDIS, and whether a worker ran")
         yield store, first
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[RedisStore]:
+    """The store, whatever it holds. Raises `Stop` when Redis does not answer, then or later."""
+    store = RedisStore.of(settings)
+    try:
+        yield store
     except StoreFailed as error:
         raise Stop(f"Redis does not answer ({error}); see SEGMENTER_REDIS") from None
     finally:

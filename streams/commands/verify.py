@@ -26,7 +26,7 @@ from streams.commands.folded import Fold
 from streams.commands.kept import Kept, known_now, read
 from streams.commands.recomputed import Log, Logs, Recomputed
 from streams.definitions_file import load
-from streams.partitioning import partition_of
+from streams.partitioning import belonging
 from streams.segmenter import CHANGES
 from streams.settings import Settings
 from streams.store import Identity
@@ -38,13 +38,12 @@ def run(settings: Settings, first: int) -> int:
     """Exit code 1 when there is a difference; the first so many are told. Raises `Stop` when nothing can be said."""
     engine = Engine(load(settings.definitions))
     found = topics.verify(settings)
-    count = found.partitions[INPUTS[0]]
-    ours = Identity(found.cluster, settings.group, count, engine.definitions.fingerprint, settings.topic_prefix)
+    ours = found.identity(settings, engine.definitions.fingerprint)
     logs = Logs(settings)
     verification = Verification(settings, engine, ours, logs)
     differences: list[Difference] = []
     with topics.answering(settings), closing(logs):
-        for partition in range(count):
+        for partition in range(ours.partitions):
             differences += verification.partition(partition)
     for one in differences[:first]:
         print(line(one))
@@ -69,6 +68,7 @@ class Verification:
         self._logs = logs
         self._engine = engine
         self._ours = ours
+        self._belongs = belonging(ours.partitions, settings.partitioner)
         self._comparison = Comparison(engine)
         self._changes = self._repeats = self._events = self._moved = 0
         self._began = self._shown = time.monotonic()
@@ -83,9 +83,6 @@ class Verification:
         self._events += recomputed.events
         self._changes += fold.changes
         self._repeats += fold.repeats
-
-    def _belongs(self, customer: str, partition: int) -> bool:
-        return self._settings.partitioner == "none" or partition_of(customer, self._ours.partitions) == partition
 
     def _folded(self, partition: int, kept: Kept) -> Fold:
         """The topic, which is read after Redis, then what Redis held back: so nothing falls between the two."""

@@ -24,7 +24,8 @@ end
 
 -- What is decided cannot be taken back, so a partition's clock moves on only as far as this Redis agrees: the
 -- wall clock of a worker may have been set since it was last compared. 1,000 ms: CLOCK_SKEW_MAX_MS of redis_store.py.
-if tonumber(ARGV[4]) > tonumber(held[4] or '0') then
+local moves = tonumber(ARGV[4]) > tonumber(held[4] or '0')
+if moves then
   local now = redis.call('TIME')
   if tonumber(ARGV[4]) > tonumber(now[1]) * 1000 + tonumber(now[2]) / 1000 + 1000 then
     return 'too_early'
@@ -32,7 +33,7 @@ if tonumber(ARGV[4]) > tonumber(held[4] or '0') then
 end
 
 redis.call('HSET', meta, 'save', ARGV[2], 'digest', ARGV[3])
-if tonumber(ARGV[4]) > tonumber(held[4] or '0') then
+if moves then
   redis.call('HSET', meta, 'clock', ARGV[4])
 end
 for i = 0, inputs - 1 do

@@ -6,6 +6,7 @@ What `decode` accepts is an event in full, so nothing behind it checks again.
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 from datetime import UTC, datetime
@@ -35,6 +36,8 @@ from rules.times import parse_instant
 from rules.values import NO_DOCUMENT, Document
 from streams.wire.envelope import NOTHING, Envelope, Product, Properties
 from streams.wire.values import amount, check_text, identity, product_key
+
+log = logging.getLogger(__name__)
 
 REASONS: Final = (
     "too_large", "not_json", "not_object", "no_customer", "bad_id", "no_message_id", "no_timestamp",
@@ -74,6 +77,18 @@ def decode(value: bytes | None, key: bytes | None, record_time: int | None, orig
     if key != event.customer.encode():
         raise Rejected("wrong_key")
     return event
+
+
+def read(value: bytes | None, key: bytes | None, timestamp: int, origin: Origin) -> Event | str:
+    """The event of a Kafka record, or the reason why it is a dead letter. ``timestamp``: ms, -1 when it has none."""
+    try:
+        return decode(value, key, timestamp if timestamp >= 0 else None, origin)
+    except Rejected as rejected:
+        return str(rejected.args[0])
+    except Exception:
+        # A defect of ours, but one record must not be able to stop the worker again and again.
+        log.exception("%s-%d: record %d could not be read", origin.topic, origin.partition, origin.offset)
+        return "bad_value"
 
 
 def decode_line(value: bytes | None, record_time: int | None = None, origin: Origin | None = None) -> Event:
