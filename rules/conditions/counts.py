@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Sequence
 
 import msgspec
 
@@ -12,8 +11,6 @@ from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
 from rules.predicates import Shown, Where
 from rules.reasons import Observed, Reason
 from rules.times import format_duration, format_instant
-
-Entry = TypeVar("Entry")
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -24,7 +21,7 @@ class Count(msgspec.Struct, frozen=True):
 
     def decide(self, times: Sequence[int], within: int | None, now: int) -> Decision:
         """For facts at these ascending times, each of which counts for [time, time + within)."""
-        inside = len(times) if within is None else len(times) - bisect_right(times, now - within)
+        inside = len(times) - outside(times, within, now)
         if self.at_most is not None and inside > self.at_most:
             return False, NEVER if within is None else times[-self.at_most - 1] + within
         if inside < self.at_least:
@@ -116,9 +113,9 @@ class SessionCount(msgspec.Struct, frozen=True):
         )
 
 
-def outside(entries: Sequence[Entry], within: int | None, now: int, key: Callable[[Entry], int] | None = None) -> int:
-    """How many of the entries, ascending by time (``key``), have left the window (ms; ``None``: ever)."""
-    return 0 if within is None else bisect_right(cast(Any, entries), now - within, key=cast(Any, key))
+def outside(times: Sequence[int], within: int | None, now: int) -> int:
+    """How many of these ascending times have left the window (ms; ``None``: ever)."""
+    return 0 if within is None else bisect_right(times, now - within)
 
 
 def seen(times: Sequence[int], within: int | None, now: int, most: int | None = None) -> Observed:

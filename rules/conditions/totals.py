@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Literal
 
@@ -60,7 +62,7 @@ class Total(msgspec.Struct, frozen=True):
             times = self._newest_times(who)
             return MICRO * (len(times) - outside(times, self.within, now))
         steps = self._steps(who)
-        at = outside(steps, self.within, now, key=_time)
+        at = self._outside(steps, now)
         return steps[at][1] if at < len(steps) else None
 
     def reason(self, who: Subject, now: int) -> Reason:
@@ -79,12 +81,16 @@ class Total(msgspec.Struct, frozen=True):
             of=self.of,
         )
 
+    def _outside(self, entries: Sequence[tuple[int, ...]], now: int) -> int:
+        """As `outside`, of entries that begin with their time."""
+        return 0 if self.within is None else bisect_right(entries, now - self.within, key=_time)
+
     # --- sum and avg
 
     def _inside(self, who: Subject, now: int) -> tuple[list[Contribution], int, int]:
         """What is in the window, its sum and count."""
         entries = self._contributions(who)
-        inside = entries[outside(entries, self.within, now, key=_time) :]
+        inside = entries[self._outside(entries, now) :]
         total = count = 0
         for _, value, number in inside:
             total += value
@@ -132,7 +138,7 @@ class Total(msgspec.Struct, frozen=True):
 
     def _decide_extreme(self, who: Subject, now: int) -> Decision:
         steps = self._steps(who)
-        inside = steps[outside(steps, self.within, now, key=_time) :]
+        inside = steps[self._outside(steps, now) :]
         answers = [self.test.meets(value) for _, value in inside] + [False]
         if self.within is not None:
             for (time, _), answer in zip(inside, answers[1:], strict=True):
