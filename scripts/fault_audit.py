@@ -27,6 +27,7 @@ from kafka import KafkaConsumer, TopicPartition
 from fault_scene import DEFINITIONS, INPUTS, OUTPUTS, PARTITIONS, Scene
 from fault_traffic import EXPECTED
 from tests import oracle
+from tests.audit_changes import consistent
 from tests.oracle import milliseconds
 
 __all__ = ["Audited", "audit"]
@@ -243,15 +244,10 @@ def _standing(name: str, stored: _Customer | None, told: Sequence[Any], members:
         return
     if stored.since.keys() != members:
         yield f"I1: {name} is in {sorted(stored.since)}, should be in {sorted(members)}"
+    yield from consistent(name, told)
     folded: set[str] = set()
-    for number, one in enumerate(told, 1):
-        if one["sequence"] != number:
-            yield f"I5: change {number} of {name} has the number {one['sequence']}"
-        if (one["segment"] in folded) != (one["change"] == "exited"):
-            yield f"I3: {name} {one['change']} {one['segment']} out of turn"
+    for one in told:
         folded ^= {one["segment"]}
-        if one["segments"] != sorted(folded):
-            yield f"I3: {name} is said to be in {one['segments']}, the changes add up to {sorted(folded)}"
     if folded != stored.since.keys():
         yield f"I2: {name} is in {sorted(stored.since)}, told was {sorted(folded)}"
     if stored.sequence != len(told):

@@ -34,12 +34,18 @@ def pause(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def moments(scene: Scene, first: float, last: float) -> Iterator[None]:
+    """Two moments of the run, at random shares of what is to be applied."""
+    for share in sorted(scene.rng.uniform(first, last) for _ in range(2)):
+        scene.wait_applied(share)
+        yield
+
+
 @kind("redis-kill", "kill -9 and restart, AOF everysec", stops=REDIS_FORGOT)
 def _(scene: Scene) -> None:
     scene.forgets = True
     scene.begin(2)
-    for share in sorted(scene.rng.uniform(0.05, 1.0) for _ in range(2)):
-        scene.wait_applied(share)
+    for _ in moments(scene, 0.05, 1.0):
         scene.redis.kill9()
         pause(scene.rng.uniform(0.1, 1.5))
         scene.redis.start()
@@ -49,8 +55,7 @@ def _(scene: Scene) -> None:
       redis={"fsync": "always"})  # fmt: skip
 def _(scene: Scene) -> None:
     scene.begin(2)
-    for share in sorted(scene.rng.uniform(0.05, 1.0) for _ in range(2)):
-        scene.wait_applied(share)
+    for _ in moments(scene, 0.05, 1.0):
         before = scene.applied()
         scene.redis.kill9()
         pause(scene.rng.uniform(0.1, 1.0))
@@ -78,8 +83,7 @@ def size_before(scene: Scene, seconds: float) -> int:
 def _(scene: Scene) -> None:
     scene.forgets = True
     scene.begin(2)
-    for share in sorted(scene.rng.uniform(0.1, 0.8) for _ in range(2)):
-        scene.wait_applied(share)
+    for _ in moments(scene, 0.1, 0.8):
         rob(scene, size_before(scene, FORGOTTEN_S))
 
 

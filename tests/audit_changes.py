@@ -96,7 +96,7 @@ def changes(found: Evidence) -> Iterator[str]:
         yield f"told of {sorted(strangers)}, of whom nothing was read"
     for name in known.keys() - found.unseen:
         yield from _right(name, known[name], [_said(body) for body in told[name]], is_sure=name not in found.forgotten)
-        yield from _consistent(name, told[name])
+        yield from consistent(name, told[name])
     for partition, left in found.left.items():
         all_events = events(found, partition)
         yield from _members(found, left, all_events, told)
@@ -123,7 +123,7 @@ def _right(name: str, one: Customer, said: Sequence[Told], *, is_sure: bool) -> 
         yield f"changes of {name} go back in time: {times}"
 
 
-def _consistent(name: str, told: Sequence[Json]) -> Iterator[str]:
+def consistent(name: str, told: Sequence[Json]) -> Iterator[str]:
     """I3, I5: entered and exited alternate, no sequence number is left out, and ``segments`` is what they add up to."""
     if [one["sequence"] for one in told] != list(range(1, len(told) + 1)):
         yield f"I5: sequence of {name}: {[one['sequence'] for one in told]}"

@@ -151,22 +151,27 @@ def night() -> tuple[Sequence[Json], Engine]:
     return strategies.history(rng, size=120), Engine(parse(live.FOUR.read_text(), "four.yaml"))
 
 
+def whole_life(*, transactional: bool) -> tuple[Case, Lives]:
+    """A night to its end, and a month of time after it."""
+    events, engine = night()
+    case = Case(random.Random(1), events, oracle.BUILT_IN, engine, oracle.latest(events) + 31 * strategies.DAY)
+    first = case.lives(transactional=transactional)
+    assert asyncio.run(first.live(case.until))
+    return case, first
+
+
 @EITHER_WAY
 def test_every_cut(transactional: bool) -> None:
     """After a whole life the store goes back to any of its writes, and in a second life to any of those."""
-    events, engine = night()
-    until = oracle.latest(events) + 31 * strategies.DAY
-    case = Case(random.Random(1), events, oracle.BUILT_IN, engine, until)
-    first = case.lives(transactional=transactional)
-    assert asyncio.run(first.live(until))
+    case, first = whole_life(transactional=transactional)
     count = len(first.store.was)
     assert count > 100
     assert len(first.outputs.changes()) > 70
     for cut in range(1, count):
         lives = first.having_lost(cut)
-        asyncio.run(lives.live(until, cut % DIES_WITHIN))
+        asyncio.run(lives.live(case.until, cut % DIES_WITHIN))
         lives.store.lose(cut % 7)
-        assert asyncio.run(lives.live(until))
+        assert asyncio.run(lives.live(case.until))
         assert wrong(case, lives, late=False) == {}, f"cut {cut} of {count}"
 
 
@@ -190,17 +195,13 @@ def test_every_loss_under_a_running_worker(transactional: bool, writes: int) -> 
 @EITHER_WAY
 def test_every_loss_while_what_was_published_is_read_back(transactional: bool) -> None:
     """Who is ahead is saved, then the position is told on: a store that lost the one must not take the other."""
-    events, engine = night()
-    until = oracle.latest(events) + 31 * strategies.DAY
-    case = Case(random.Random(1), events, oracle.BUILT_IN, engine, until)
-    first = case.lives(transactional=transactional)
-    assert asyncio.run(first.live(until))
+    case, first = whole_life(transactional=transactional)
     for cut in range(5, len(first.store.was), 40):
         for after in range(1, 8):
             lives = first.having_lost(cut)
             lives.store.loses = len(lives.store.was) + after, 1
-            asyncio.run(lives.live(until))
-            assert asyncio.run(lives.live(until))
+            asyncio.run(lives.live(case.until))
+            assert asyncio.run(lives.live(case.until))
             assert wrong(case, lives, late=False) == {}, f"cut {cut}, lost after {after}"
 
 
