@@ -5,7 +5,8 @@ arrives; everything after it is folded in (time, message id) order.
 
 Bounds: item events more than 90 days before the newest cart event, those before the newest event
 that states the whole cart, and those before the newest 256 do not count; nor do prices told more
-than 90 days before the newest cart event, or of products beyond the 256 told of last.
+than 90 days before the newest cart event, or of products beyond the 256 told of last. Of an event
+that lists products, the first 256 count.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from rules.values import MICRO
 LINES_MAX = 256
 LINES_AGE_MS = 90 * DAY_MS
 PRICES_MAX = 256
+ITEMS_MAX = 256
 
 ADDED, REMOVED, REPLACED = 0, 1, 2
+
+Told = tuple[int, str, int]  # an item event's time, message id and price (10⁻⁶)
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -46,7 +50,7 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
     touched: int = 0
     lines: list[Line] = []
     checkout: int = 0
-    prices: dict[str, tuple[int, str, int]] = {}
+    prices: dict[str, Told] = {}
 
 
 def buy(cart: Cart, time: int) -> bool:
@@ -92,20 +96,26 @@ def change(cart: Cart, line: Line) -> bool:
     return True
 
 
-def price(cart: Cart, product: str, told: tuple[int, str, int]) -> None:
-    """An item event's (time, message id, price) of a product; the newest stands."""
+def price(cart: Cart, told: Mapping[str, Told]) -> None:
+    """What item events told of products; of each product the newest stands."""
     prices = cart.prices
-    if told[0] <= cart.bought or told[:2] < prices.get(product, (0, ""))[:2]:
+    newer = {
+        product: one
+        for product, one in told.items()
+        if one[0] > cart.bought and one[:2] >= prices.get(product, (0, ""))[:2]
+    }
+    if not newer:
         return
-    prices.pop(product, None)
-    in_order = not prices or (*told[:2], product) > _priced(prices, next(reversed(prices)))
-    prices[product] = told
-    if not in_order:
-        cart.prices = {one: prices[one] for one in sorted(prices, key=lambda one: _priced(prices, one))}
+    for product in newer:
+        prices.pop(product, None)
+    last = _priced(prices, next(reversed(prices))) if prices else None
+    prices.update(newer)
+    if len(newer) > 1 or (last is not None and _priced(prices, next(iter(newer))) < last):
+        cart.prices = {product: prices[product] for product in sorted(prices, key=lambda one: _priced(prices, one))}
     _bound(cart)
 
 
-def _priced(prices: dict[str, tuple[int, str, int]], product: str) -> tuple[int, str, str]:
+def _priced(prices: dict[str, Told], product: str) -> tuple[int, str, str]:
     """In this order prices are stored, so that equal carts are stored alike."""
     time, message_id, _ = prices[product]
     return time, message_id, product
@@ -125,8 +135,8 @@ def merge(ours: Cart | None, theirs: Cart | None) -> Cart | None:
         repeats.merged((line for line in (*ours.lines, *theirs.lines) if line.time > bought), _key),
         checkout if checkout > bought else 0,
     )
-    for product, told in (*ours.prices.items(), *theirs.prices.items()):
-        price(merged, product, told)
+    price(merged, ours.prices)
+    price(merged, theirs.prices)
     _bound(merged)
     return merged
 
@@ -148,7 +158,7 @@ def _bound(cart: Cart) -> None:
     if start:
         del lines[:start]
     prices = cart.prices
-    if prices and (len(prices) > PRICES_MAX or min(told[0] for told in prices.values()) < frontier):
+    if prices and (len(prices) > PRICES_MAX or next(iter(prices.values()))[0] < frontier):
         newest = sorted(prices, key=lambda product: _priced(prices, product))[-PRICES_MAX:]
         cart.prices = {product: prices[product] for product in newest if prices[product][0] >= frontier}
 

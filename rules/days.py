@@ -2,6 +2,9 @@
 
 The one rule: a sum stands as its digits, since added up it may pass 64 bits, which a stored number
 does not.
+
+Bound: the newest 1,100 days that anything came on, three years. What is older stands with the
+oldest of them and leaves a window with it; a sum without a window stays exact.
 """
 
 from __future__ import annotations
@@ -10,19 +13,35 @@ from rules.times import DAY_MS
 
 # UTC day (days since 1970) to (digits of the sum in 10⁻⁶, count).
 Days = dict[int, tuple[str, int]]
+DAYS_MAX = 1_100
 
 
 def add(days: Days, day: int, total: int, count: int) -> None:
     """Add ``count`` contributions of ``total`` (10⁻⁶) to a day."""
+    _add(days, day, total, count)
+    _bound(days)
+
+
+def _add(days: Days, day: int, total: int, count: int) -> None:
     known = days.get(day, ("0", 0))
     days[day] = (str(int(known[0]) + total), known[1] + count)
+
+
+def _bound(days: Days) -> None:
+    if len(days) > DAYS_MAX:
+        in_order = sorted(days)
+        oldest = in_order[-DAYS_MAX]
+        for day in in_order[:-DAYS_MAX]:
+            total, count = days.pop(day)
+            _add(days, oldest, int(total), count)
 
 
 def merge(ours: Days, theirs: Days) -> Days:
     """The sums of both."""
     merged = dict(ours)
     for day, (total, count) in theirs.items():
-        add(merged, day, int(total), count)
+        _add(merged, day, int(total), count)
+    _bound(merged)
     return merged
 
 

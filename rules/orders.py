@@ -11,7 +11,8 @@ older than the newest message by more than the longest window and 90 days. Beyon
 does not count: an order whose repeated confirmation comes more than 90 days after it left the
 longest window would count anew. An order that no longer fits the 256 is settled: it stays in
 sums and averages until the end of its UTC day has left their window, and remains the first order
-if it was; what comes about it later changes nothing.
+if it was; what comes about it later changes nothing. Of a property that is a list in many orders,
+the newest 1,024 values count.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from rules.times import DAY_MS
 
 MESSAGES_MAX = 256
 SLACK_MS = 90 * DAY_MS
+VALUES_MAX = 1_024
 
 COMPLETED, REFUNDED, CANCELLED = 0, 1, 2
 
@@ -165,6 +167,21 @@ def _bound(orders: Orders, window: int | None) -> None:
     while len(messages) > MESSAGES_MAX:
         _settle(orders, messages[0])
         del messages[0]
+    for place in range(max((len(message.values) for message in messages), default=0)):
+        _bound_values(messages, place)
+
+
+def _bound_values(messages: list[OrderMessage], place: int) -> None:
+    """The newest messages keep theirs whole, the one at the bound its first, those before it none."""
+    left = VALUES_MAX
+    for at in range(len(messages) - 1, -1, -1):
+        values = messages[at].values
+        if not values:
+            continue
+        if len(values[place]) > left:
+            shortened = (*values[:place], values[place][:left], *values[place + 1 :])
+            messages[at] = msgspec.structs.replace(messages[at], values=shortened)
+        left -= len(messages[at].values[place])
 
 
 def _settle(orders: Orders, oldest: OrderMessage) -> None:

@@ -20,9 +20,9 @@ from rules.orders import Orders
 from rules.sums import Sum
 from rules.touches import Touch
 
-# A message id orders ties and tells repeats apart; beyond this length its head and a hash do.
-ID_MAX_CHARS = 64
-_ID_HEAD_CHARS = 40
+# A message id orders ties and tells repeats apart; beyond this length, in UTF-8, its head and a hash do.
+ID_MAX_BYTES = 64
+_ID_HEAD_BYTES = 40
 
 
 class Profile(msgspec.Struct, array_like=True, gc=False):
@@ -60,9 +60,12 @@ class Fact(Protocol):
 
 def short_id(text: str) -> str:
     """An id that is safe to keep: as it is, or its head and a hash when it is long."""
-    if len(text) <= ID_MAX_CHARS:
+    if len(text) <= ID_MAX_BYTES and text.isascii():
         return text
-    return text[:_ID_HEAD_CHARS] + blake2b(text.encode(), digest_size=12).hexdigest()
+    known = text.encode()
+    if len(known) <= ID_MAX_BYTES:
+        return text
+    return known[:_ID_HEAD_BYTES].decode(errors="ignore") + blake2b(known, digest_size=12).hexdigest()
 
 
 # A few facts ask for the hash of one event's id, one after the other.

@@ -7,7 +7,7 @@ Bound: when there are more than 256 entries, those that another of the same step
 with nothing between them are dropped, as the newer serve as well (``thin``; not where orders are
 steps too, as those stand elsewhere and may lie between); then the oldest. Beyond it, a
 sequence whose steps lie more than 256 changes of step apart is not seen, and a late event may
-find its partner gone.
+find its partner gone. Of a property that is a list, the first 32 values of an event are shared.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from rules import repeats
 
 ENTRIES_MAX = 256
+SAME_MAX = 32
 
 # (time, message id, bit i: it can be step i, hash of the value that all steps share or 0)
 Entry = tuple[int, str, int, int]

@@ -118,11 +118,16 @@ def text(value: Json) -> str | None:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def keys(value: Json) -> list[str]:
-    """What tells values apart: one key of a single value, one each of a list's members."""
-    if isinstance(value, list):
-        return list(dict.fromkeys(key for member in value for key in _key(member)))
-    return _key(value)
+def keys(value: Json, most: int) -> list[str]:
+    """What tells values apart: one key of a single value, or of each of the first ``most`` different ones in a list."""
+    if not isinstance(value, list):
+        return _key(value)
+    found: dict[str, None] = {}
+    for member in value:
+        found.update(dict.fromkeys(_key(member)))
+        if len(found) == most:
+            break
+    return list(found)
 
 
 def _key(value: Json) -> list[str]:

@@ -30,6 +30,7 @@ from rules.occurrences import Occurrences
 from rules.orders import TOTAL
 from rules.predicates import ValueTest
 from rules.profile import Fact, Profile
+from rules.steps import SAME_MAX
 from rules.sums import Sum
 from rules.values import Path
 
@@ -131,7 +132,7 @@ class Facts:
             name: tuple((at, picked) for at, (step_names, picked) in enumerate(steps) if name in step_names)
             for name in names
         }
-        reading = None if same is None else Reading(same, distinct=True)
+        reading = None if same is None else Reading(same, distinct=True, most=SAME_MAX)
         ends = 1 << (len(steps) - 1) if thin else 0
         return self._known(key, StepFact(self._count(StepFact), masks, reading, window, ends, thin)).slot
 

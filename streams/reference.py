@@ -11,16 +11,19 @@ import inspect
 from pydantic import BaseModel
 
 import rules.conditions
-from rules import cart, describe, extremes, forms, orders, sessions, steps, sums
+from rules import cart, days, describe, extremes, forms, orders, sessions, steps, sums
 from rules.definitions import Definitions, Segment, built_in
 from rules.facts import DISTINCT_MAX
+from rules.facts.picked import LISTED_MAX
 from rules.parsing import FORMS, ORDERS_MAX
+from rules.profile import ID_MAX_BYTES
 
 _HEAD = "<!-- Drawn from the code: python -m streams.schemas -->\n\n"
 _BOUNDS = (
     ("orders", f"the newest {orders.MESSAGES_MAX} messages, each up to the longest window and 90 days old"),
     ("orders, beyond", f"in sums and averages by their UTC day, and in `first`; counts go up to {ORDERS_MAX - 1}"),
     ("cart", f"the newest {cart.LINES_MAX} item events of 90 days, and {cart.PRICES_MAX} prices"),
+    ("a list of products", f"of one event the first {cart.ITEMS_MAX}"),
     ("sessions", f"the newest {sessions.INTERVALS_MAX} of the window and gap"),
     ("`performed`", "one more than the count asks for, no older than the window"),
     ("`total` sum, avg", f"the newest {sums.ENTRIES_MAX}; older ones leave at the end of their UTC day"),
@@ -28,6 +31,10 @@ _BOUNDS = (
     ("`total` distinct", f"the newest {DISTINCT_MAX} values"),
     ("`sequence`", f"{steps.ENTRIES_MAX} changes of step; runs of one step are kept short"),
     ("`trait`, `context`", "one value each"),
+    ("day sums", f"the newest {days.DAYS_MAX:,} days with anything on them; older ones count with the oldest of these"),
+    ("`of` a list", f"of an event the first {LISTED_MAX} values, of all orders the newest {orders.VALUES_MAX:,}"),
+    ("`same` of a list", f"of one event the first {steps.SAME_MAX} values"),
+    ("ids", f"{ID_MAX_BYTES} bytes of UTF-8; of a longer one its beginning and a hash"),
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from rules.cart import LINES_MAX, Cart
 from rules.definitions import Definitions
 from rules.events import Event, Item
 from rules.orders import MESSAGES_MAX
-from rules.profile import ID_MAX_CHARS, Profile, short_id
+from rules.profile import ID_MAX_BYTES, Profile, short_id
 from rules.sessions import INTERVALS_MAX
 from rules.values import MICRO
 from tests import strategies
@@ -413,14 +413,14 @@ def test_equal_names_share_the_widest_wish(turned: int) -> None:
 
 
 def test_long_ids_are_kept_short_and_told_apart() -> None:
-    """Up to 64 characters an id is itself; beyond, a head and a hash that differ where the ids differ."""
-    exact = "م" * ID_MAX_CHARS
-    assert short_id(exact) == exact
-    long = [exact + end for end in ("a", "b", "ab" * 500_000)]
-    assert len({short_id(text) for text in long}) == len(long)
-    assert all(len(short_id(text)) <= ID_MAX_CHARS for text in long)
-    assert all(short_id(short_id(text)) == short_id(text) for text in long)
-    assert ID_MAX_CHARS == 64
+    """Up to 64 bytes an id is itself; beyond, a head and a hash that differ where the ids differ."""
+    for exact in ("a" * ID_MAX_BYTES, "م" * (ID_MAX_BYTES // 2), "😀" * (ID_MAX_BYTES // 4), "a😀" + "م" * 29 + "b"):
+        assert short_id(exact) == exact
+        long = [exact + end for end in ("a", "b", "م", "ab" * 500_000)]
+        assert len({short_id(text) for text in long}) == len(long)
+        assert all(len(short_id(text).encode()) <= ID_MAX_BYTES for text in long)
+        assert all(short_id(short_id(text)) == short_id(text) for text in long)
+    assert ID_MAX_BYTES == 64
 
 
 def test_long_ids_name_the_same_orders_and_products() -> None:

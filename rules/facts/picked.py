@@ -9,6 +9,8 @@ from rules.predicates import ANYWHERE, Where
 from rules.profile import hashed_id
 from rules.values import Json, Path, keys, number, reach
 
+LISTED_MAX = 256  # of one list that are counted
+
 
 class Picked(msgspec.Struct, frozen=True):
     """Which of the events under some names: those that meet ``where``, in ``currency`` or without one."""
@@ -27,16 +29,20 @@ class Picked(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What is read of an event: a property as a number, or as the values that tell events apart."""
+    """What is read of an event: a property as a number, or as the values that tell events apart.
+
+    Bound: of a list the first ``most`` different values.
+    """
 
     path: Path
     distinct: bool
+    most: int = LISTED_MAX
 
     def of(self, fields: Json) -> tuple[int, ...]:
         """A number in 10⁻⁶, or hashes of values; nothing when there is none."""
         value = reach(fields, self.path)
         if self.distinct:
-            return tuple(hashed_id(key) for key in keys(value))
+            return tuple(hashed_id(key) for key in keys(value, self.most))
         micro = number(value)
         return () if micro is None else (micro,)
 

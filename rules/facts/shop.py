@@ -92,12 +92,12 @@ class CartFact(msgspec.Struct, frozen=True):
         if event.items is None:
             return cart.touch(held, event.time) or reached
         message_id = short_id(event.id)
-        items = tuple((item.product, item.quantity) for item in event.items)
+        listed = event.items[: cart.ITEMS_MAX]
+        items = tuple((item.product, item.quantity) for item in listed)
         changed = cart.change(held, Line(event.time, message_id, _LINE_KINDS[event.name], items))
         if self.prices:
-            for item in event.items:
-                if item.price is not None:
-                    cart.price(held, item.product, (event.time, message_id, item.price))
+            told = {item.product: (event.time, message_id, item.price) for item in listed if item.price is not None}
+            cart.price(held, told)
         return changed or reached
 
     def merge(self, profile: Profile, other: Profile) -> None:
