@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,9 +16,10 @@ import faust
 
 from rules.engine import Engine
 from rules.events import INPUTS
-from streams import security, topics
+from streams import defects, security, topics
 from streams.ceiling import Ceiling
 from streams.claiming import Plan
+from streams.defects import Pseudonyms
 from streams.definitions_file import load
 from streams.fetched import Batch
 from streams.output_topics import OutputTopics
@@ -32,8 +32,6 @@ from streams.shard import Pace
 from streams.stop import stop
 from streams.transport import Transport, Whole
 from streams.watchdog import FetchWatchdog, LoopWatchdog
-
-log = logging.getLogger(__name__)
 
 _COLLECT_AFTER = 100_000
 _VERIFY_EVERY_S = 60.0
@@ -89,6 +87,7 @@ def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: b
         belongs=belonging(identity.partitions, settings.partitioner),
         now_ms=now_ms,
         stop=stop,
+        pseudonym=Pseudonyms(settings.log_key),
     )
 
 
@@ -143,7 +142,7 @@ def _attach(
             try:
                 await ownership.receive(batch)
             except Exception as error:  # noqa: BLE001  # none may escape, and none is survived
-                stop(f"a batch of {batch.topic}-{batch.partition} could not be taken in ({error!r})")
+                stop(defects.report(f"the taking in of a batch of {batch.topic}-{batch.partition}", error))
 
     async def revoked(_app: Any, *_: Any, **__: Any) -> None:
         await ownership.release()
@@ -180,9 +179,7 @@ def _every(seconds: float, action: Callable[[], Awaitable[None]]) -> Callable[..
             await asyncio.sleep(seconds)
             try:
                 await action()
-            except Exception as error:
-                # Faust would take the worker down at its leisure, with its own exit code.
-                log.exception("a task")
-                stop(f"a defect ended a task ({error!r}); please report it with the log above")
+            except Exception as error:  # noqa: BLE001  # Faust would take the worker down with its own exit code
+                stop(defects.report("a task", error))
 
     return repeat

@@ -17,6 +17,7 @@ from faust.types import TP
 from rules.engine import Engine
 from streams import safety
 from streams.ceiling import Ceiling
+from streams.defects import nobody
 from streams.failpoints import reach
 from streams.fetched import Offsets
 from streams.holding import Holding
@@ -44,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True):
     now_ms: Callable[[], int]
     stop: Callable[[str], None]
     monotonic: Callable[[], float] = time.monotonic
+    pseudonym: Callable[[str], str] = nobody
 
 
 class Overtaken(Exception):
@@ -123,6 +125,7 @@ class Claiming:
             ceiling=plan.ceiling,
             languages=plan.languages,
             letters=letters,
+            pseudonym=plan.pseudonym,
         )
         outbox = Outbox(
             self._store,

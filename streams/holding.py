@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 
+from streams import defects
 from streams.failpoints import reach
 from streams.outbox import Outbox, ProducerFenced, PublishFailed
 from streams.shard import Shard
@@ -50,9 +51,8 @@ class Holding:
             self._stop(f"Redis failed ({error}); when it is back, start the worker again")
         except PublishFailed as error:
             self._stop(f"publishing failed ({error}); when Kafka is back, start the worker again")
-        except Exception as error:
-            log.exception("partition %d", partition)
-            self._stop(f"a defect ended partition {partition} ({error!r}); please report it with the log above")
+        except Exception as error:  # noqa: BLE001  # nothing else may end a partition unseen
+            self._stop(defects.report(f"partition {partition}", error))
 
     async def _until_fenced(self, run: Coroutine[None, None, None]) -> None:
         try:

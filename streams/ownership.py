@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 
-from streams import safety
+from streams import defects, safety
 from streams.claiming import Claiming, Overtaken, Plan
 from streams.failpoints import reach
 from streams.fetched import Batch
@@ -147,10 +147,8 @@ class Ownership:
             )
         except (StoreFailed, PublishFailed, KafkaError) as error:
             self._plan.stop(f"claiming failed ({error!r}); see that Redis and Kafka can be reached")
-        except Exception as error:
-            # Faust would log it, and then neither read nor rejoin.
-            log.exception("claim")
-            self._plan.stop(f"a defect ended a claim ({error!r}); please report it with the log above")
+        except Exception as error:  # noqa: BLE001  # Faust would log it, and then neither read nor rejoin
+            self._plan.stop(defects.report("a claim", error))
         return {}
 
     async def _claim(self, claiming: Claiming, tps: frozenset[TP], consumer: Consumer) -> Mapping[TP, int]:

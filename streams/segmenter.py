@@ -25,6 +25,7 @@ from rules.sentences import LANGUAGES
 from rules.standing import Change, Customer
 from rules.times import format_instant
 from streams.ceiling import Ceiling, DeadShare
+from streams.defects import nobody
 from streams.failpoints import happens, reach
 from streams.merge import Record, Taken
 from streams.outbox import OutRecord, encode
@@ -61,6 +62,7 @@ class Segmenter:
         ceiling: Ceiling,
         languages: Sequence[str] = LANGUAGES,
         letters: Letters | None = None,
+        pseudonym: Callable[[str], str] = nobody,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -71,6 +73,7 @@ class Segmenter:
         self._belongs = belongs
         self._dead_share = DeadShare(partition, ceiling)
         self._languages = languages
+        self._pseudonym = pseudonym
         self._letters = set() if letters is None else letters
         self.positions = dict(state.positions)
         self.clock = state.clock
@@ -92,9 +95,7 @@ class Segmenter:
             elif what.customer in misplaced:
                 dead.append((reading[4], "wrong_partition"))
             else:
-                known = loaded[what.customer][0]
-                apply = self._engine.apply if known.ahead is None else self._apply_ahead
-                made += apply(what.customer, known, what)
+                made += self._apply(what, loaded[what.customer][0], reading[4])
         for customer in misplaced:
             del loaded[customer]
         reach("after_compute")
@@ -114,9 +115,7 @@ class Segmenter:
         reach("after_load")
         made: list[Change] = []
         for customer_id in ready:
-            known = loaded[customer_id][0]
-            fire = self._engine.fire if known.ahead is None else self._fire_ahead
-            made += fire(customer_id, known, clock)
+            made += self._fire(customer_id, loaded[customer_id][0], clock)
         reach("after_fire")
         out = await self._save(loaded, made, [], self.positions, self.positions, clock)
         self.next_due = await self._store.next_due(self._partition)
@@ -139,11 +138,24 @@ class Segmenter:
             if found:
                 await self._save(found, [], [], self.positions, self.positions, self.clock)
 
-    def _apply_ahead(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
-        return ahead.apply(self._engine, customer_id, customer, event)
+    def _apply(self, event: Event, customer: Customer, record: Record) -> list[Change]:
+        try:
+            if customer.ahead is None:
+                return self._engine.apply(event.customer, customer, event)
+            return ahead.apply(self._engine, event.customer, customer, event)
+        except Exception as error:
+            place = f"{record.topic}-{self._partition}, offset {record.offset}"
+            error.add_note(f"with {place}, of {self._pseudonym(event.customer)}")
+            raise
 
-    def _fire_ahead(self, customer_id: str, customer: Customer, until: int) -> list[Change]:
-        return ahead.fire(self._engine, customer_id, customer, until)
+    def _fire(self, customer_id: str, customer: Customer, until: int) -> list[Change]:
+        try:
+            if customer.ahead is None:
+                return self._engine.fire(customer_id, customer, until)
+            return ahead.fire(self._engine, customer_id, customer, until)
+        except Exception as error:
+            error.add_note(f"with due times of partition {self._partition}, of {self._pseudonym(customer_id)}")
+            raise
 
     async def _load(self, ids: Iterable[str]) -> dict[str, tuple[Customer, int]]:
         """Customers with the due time they had; -1 marks one that belongs to another partition."""

@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     redis_certificate_file: Path | None = Field(None, description="PEM of our own certificate, for a Redis that asks")
     redis_key_file: Path | None = Field(None, description="PEM of its key, not encrypted; none: as for Kafka")
 
+    log_key: SecretStr | None = Field(
+        None, description="of the names that customers have in the log; none: one drawn at each start; secret"
+    )
+
     batch_max: int = Field(1_000, ge=1, le=10_000, description="records of one step and one save")
     in_hand_max: int = Field(4_000, ge=1, description="records of one input in memory before it is paused")
     due_slice: int = Field(500, ge=1, le=10_000, description="customers whose due times fire in one step")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import time
 from collections.abc import Callable
@@ -23,8 +22,6 @@ from streams.outbox import Outbox
 from streams.segmenter import Segmenter
 from streams.watchdog import Fetching
 from streams.wire.decode import read
-
-log = logging.getLogger(__name__)
 
 _IDLE_WAIT_S = 0.05
 _IDLE_SAVE_MS = 1_000

@@ -6,7 +6,6 @@ What `decode` accepts is an event in full, so nothing behind it checks again.
 
 from __future__ import annotations
 
-import logging
 import re
 import unicodedata
 from datetime import UTC, datetime
@@ -34,10 +33,9 @@ from rules.profile import short_id
 from rules.repeats import AHEAD_MAX_MS
 from rules.times import parse_instant
 from rules.values import NO_DOCUMENT, Document
+from streams import defects
 from streams.wire.envelope import NOTHING, Envelope, Product, Properties
 from streams.wire.values import amount, check_text, identity, product_key
-
-log = logging.getLogger(__name__)
 
 REASONS: Final = (
     "too_large", "not_json", "not_object", "no_customer", "bad_id", "no_message_id", "no_timestamp",
@@ -85,9 +83,8 @@ def read(value: bytes | None, key: bytes | None, timestamp: int, origin: Origin)
         return decode(value, key, timestamp if timestamp >= 0 else None, origin)
     except Rejected as rejected:
         return str(rejected.args[0])
-    except Exception:
-        # A defect of ours, but one record must not be able to stop the worker again and again.
-        log.exception("%s-%d: record %d could not be read", origin.topic, origin.partition, origin.offset)
+    except Exception as error:  # noqa: BLE001  # a defect of ours, but no record may stop the worker again and again
+        defects.report(f"the reading of {origin.topic}-{origin.partition}, offset {origin.offset}", error)
         return "bad_value"
 
 
