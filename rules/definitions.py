@@ -25,7 +25,7 @@ from rules.wanted import Facts
 SEGMENTS_MAX = 1_000
 LIBRARY = "segments.yaml"
 # Part of a file's fingerprint: customers that were stored in another form are not read by this one.
-STORED_FORMAT = 3
+STORED_FORMAT = 4
 
 KEY = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
