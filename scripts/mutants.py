@@ -119,30 +119,84 @@ BY_SIMULATION = (
         "return answer.asked_ms",
     ),
     Mutant(
-        "an outbox that is found is published",
-        "streams/ownership.py",
-        "await outbox.restore(state.outbox)",
-        "",
-    ),
-    Mutant(
-        "published before it is trimmed",
-        "streams/outbox.py",
-        "await self._publisher.publish(self._partition, [record for entry in entries for record in entry])",
-        "asyncio.ensure_future(\n"
-        "            self._publisher.publish(self._partition, [record for entry in entries for record in entry])\n"
-        "        )",
-    ),
-    Mutant(
         "batches that were lost are read again",
         "streams/watchdog.py",
         "if count < LOST_AFTER_ANSWERS:",
         "if True:",
     ),
     Mutant(
-        "a claim that is overtaken holds nothing",
+        "claim token of a trim",
+        "streams/store.py",
+        "held.claim.token != token or held.save_number < number",
+        "held.save_number < number",
+    ),
+    Mutant(
+        "a trim rests on a save that is there",
+        "streams/store.py",
+        "or held.save_number < number:",
+        ":",
+    ),
+    Mutant(
+        "a claim that Redis lost is not held",
+        "streams/claiming.py",
+        "if not await self._store.begin(claim, by_topic):",
+        "await self._store.begin(claim, by_topic)\n        if False:",
+    ),
+    Mutant(
+        "a claim is ended when partitions are taken back",
         "streams/ownership.py",
-        "if generation != self._generation:",
+        "if self._making is not None:",
         "if False:",
+    ),
+    Mutant(
+        "an outbox that is found is published",
+        "streams/recovery.py",
+        "await part.publish_rest()",
+        "pass",
+    ),
+    Mutant(
+        "what is on the topics is not published again",
+        "streams/recovery.py",
+        "entry.unseen -= seen",
+        "pass",
+    ),
+    Mutant(
+        "published changes that are unknown are noted",
+        "streams/recovery.py",
+        "await self._claimed.segmenter.note(_by_customer(chunk), self._now_ms())",
+        "pass",
+    ),
+    Mutant(
+        "of a customer that is ahead nothing is published",
+        "streams/segmenter.py",
+        "apply = self._engine.apply if known.ahead is None else self._apply_ahead",
+        "apply = self._engine.apply",
+    ),
+    Mutant(
+        "dead letters that are on their topic are not published again",
+        "streams/segmenter.py",
+        " if _place(one[0]) not in self._letters]",
+        "]",
+    ),
+    Mutant(
+        "published before it is trimmed",
+        "streams/outbox.py",
+        "        positions = await self._publisher.publish(self._partition, records) if records else {}\n"
+        '        reach("after_publish")\n'
+        "        await self.trim(len(entries), positions)\n",
+        "        await self.trim(len(entries), {})\n        await self._publisher.publish(self._partition, records)\n",
+    ),
+    Mutant(
+        "a fetch that fails takes the last answer back",
+        "streams/fetched.py",
+        "self._heard[tp] = Heard(None, self.of(tp).at)",
+        "pass",
+    ),
+    Mutant(
+        "batches of a former generation are dropped",
+        "streams/ownership.py",
+        "holding is None or batch.generation != self._generation",
+        "holding is None",
     ),
     Mutant(
         "one event per message id",
@@ -158,13 +212,6 @@ BY_TESTS = (
         "self._heard[tp] = Heard(None, self._now())",
         "pass",
         "tests/test_ownership.py",
-    ),
-    Mutant(
-        "claim token of a trim",
-        "streams/store.py",
-        "held.claim is None or held.claim.token != token:\n            return False",
-        "held.claim is None:\n            return False",
-        "tests/test_store.py",
     ),
     Mutant(
         "position check",

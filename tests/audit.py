@@ -18,7 +18,7 @@ from tests.evidence import CHANGES, DEAD_LETTERS, TOPICS, Claimed, Evidence, Pub
 # What a worker may say while the world is broken.
 FAULTS = ("Redis failed", "claiming failed", "publishing failed", "claiming took over")
 LOST = ("or Redis lost its last writes", "Redis no longer knows the claim")
-OVERTAKEN = ("has a newer owner; start the worker again", "a newer owner has the partition")
+OVERTAKEN = ("a newer owner has the partition", "or another producer has its transactional id")
 
 
 def audit(found: Evidence) -> list[str]:

@@ -19,7 +19,7 @@ from streams.ownership import Ownership
 from tests.world.group import Assigned, Group
 from tests.world.kafka import Kafka
 from tests.world.loop import Process
-from tests.world.sim import Sim
+from tests.world.sim import Rates, Sim
 
 FULL_LOOK_S = 0.02
 ERROR_WAIT_S = 0.1
@@ -29,7 +29,7 @@ class Consumer:
     """The consumer of one process."""
 
     def __init__(
-        self, sim: Sim, kafka: Kafka, group: Group, process: Process, now_ms: Callable[[], int], lost_rate: float
+        self, sim: Sim, kafka: Kafka, group: Group, process: Process, now_ms: Callable[[], int], rates: Rates
     ) -> None:
         self.generation = -1
         self.epoch = 0
@@ -39,7 +39,7 @@ class Consumer:
         self._group = group
         self._process = process
         self._now_ms = now_ms
-        self._lost_rate = lost_rate
+        self._rates = rates
         self._answers = Answers(lambda: sim.now)
         self._positions: dict[TP, int] = {}
         self._flows = False
@@ -139,6 +139,8 @@ class Consumer:
         pace_s = sim.pick((0.0, 0.0, 0.0, 0.02, 0.2)) * (not sim.calm)
         while True:
             await asyncio.sleep(pace_s)
+            if sim.happens("an old seek comes late", self._rates.seek):
+                self._positions[tp] = max(log.first, self._positions[tp] - sim.rng.randint(1, 3))
             position, asked = self._positions[tp], (self._now_ms(), sim.now)
             fetched = await log.fetch(position, sim.pick((1, 3, 50)))
             if fetched is None:
@@ -162,7 +164,7 @@ class Consumer:
                 self._hand_over(Batch(*tp, position, fetched.position, cast(Any, fetched.records), self.generation))
 
     def _hand_over(self, batch: Batch) -> None:
-        if not self._sim.happens("batch lost", self._lost_rate):
+        if not self._sim.happens("batch lost", self._rates.batch):
             self._batches.put_nowait(batch)
 
     async def receive(self) -> None:

@@ -113,7 +113,7 @@ class Storm:
         return True
 
     def fall_back(self) -> bool:
-        self._site.medium.fall_back(self._sim.rng.randint(1, 6))
+        self._site.medium.fall_back(self._sim.pick((1, 2, 4, 8, 1_000)))
         return True
 
     def cut_off(self) -> bool:
@@ -129,8 +129,9 @@ class Storm:
         topic = self._sim.pick(self._site.topics)
         logs = [log for tp, log in self._site.kafka.logs.items() if tp.topic == topic]
         logs = self._sim.pick((logs, logs[:1]))
+        gives_up_s = self._sim.pick((0.1, 2.0, 15.0))
         for log in logs:
-            log.is_reachable = False
+            log.is_reachable, log.gives_up_s = False, gives_up_s
 
         def mend() -> None:
             for log in logs:

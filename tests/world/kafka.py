@@ -21,7 +21,6 @@ from streams.recovery import Chunk
 from tests.world.sim import Sim, answer
 
 LONG_POLL_S = 0.3
-GIVEN_UP_S = 3.0
 
 
 class Record:
@@ -53,6 +52,7 @@ class Log:
         self.entries: list[Record] = []
         self.end = first
         self.is_reachable = True
+        self.gives_up_s = 3.0  # how long who asks then waits for nothing
         self.told_end: int | None = None  # a new leader that has not caught up tells of less
         self._sim = sim
         self._visible_at = 0.0
@@ -64,7 +64,7 @@ class Log:
     def append(self, timestamp: int, key: bytes | None, value: bytes | None, *, is_read: bool = True) -> Record:
         """Acknowledged; visible a little later."""
         sim = self._sim
-        record = Record(self.tp.topic, self.first + len(self.entries), timestamp, key, value)
+        record = Record(self.tp.topic, self.last, timestamp, key, value)
         record.is_read = is_read
         self.entries.append(record)
         self._visible_at = max(self._visible_at, sim.now + sim.rng.uniform(0.0, 0.03))
@@ -79,7 +79,7 @@ class Log:
     def begin(self) -> None:
         """A transaction: what follows cannot be read before it ends."""
         if self._open is None:
-            self._open = self.first + len(self.entries)
+            self._open = self.last
 
     def finish(self, *, commit: bool, of: Sequence[Record]) -> None:
         """Its marker takes an offset of its own."""
@@ -87,6 +87,11 @@ class Log:
             record.is_read = commit
         self._open = None
         self.skip()
+
+    @property
+    def last(self) -> int:
+        """The end, with what is not visible yet."""
+        return self.first + len(self.entries)
 
     @property
     def readable(self) -> int:
@@ -121,7 +126,7 @@ class Log:
             position, limit, future = waiting
             if future is asked:
                 if not self.is_reachable:
-                    self._sim.later(GIVEN_UP_S, answer, future, None)
+                    self._sim.later(self.gives_up_s, answer, future, None)
                 else:
                     self._sim.later(self._sim.delay(), answer, future, self._read(position, limit))
                 self._waiting.remove(waiting)
@@ -188,7 +193,7 @@ class Kafka:
         await asyncio.sleep(self._sim.delay())
         logs = {tp: self.logs[tp] for tp in sorted(tps)}
         if not all(log.is_reachable for log in logs.values()):
-            await asyncio.sleep(GIVEN_UP_S)
+            await asyncio.sleep(1.0)
             raise KafkaConnectionError("an input cannot be reached")
         return Offsets(
             first={tp: log.first for tp, log in logs.items()},

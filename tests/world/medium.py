@@ -82,25 +82,32 @@ class Medium:
                 self.strayed.append(customer)
             if self._lost.get(_name(record), self._claims[partition]) < self._claims[partition]:
                 self.unseen.add(customer)
+        if self._ahead and self._falls_after is not None and any(undo.entries for undo in self._undo):
+            self._falls_after = None
+            self._sim.later(self._sim.delay(), self._fall_back)
 
     def publishing(self) -> None:
         """What is saved is about to be published; unless told otherwise, it is durable by then."""
         if not self._ahead:
             self._floor = len(self._undo)
 
-    def fall_back(self, after: int | None) -> None:
-        """Lose the last writes, as soon as so many can be lost; ``None``: no more."""
+    def fall_back(self, after: int) -> None:
+        """Lose the last writes, as soon as so many can be lost, or something is published that can be."""
         self._falls_after = after
 
-    def _fall_back(self) -> None:
-        """From anywhere after the last sync on.
+    def forget(self) -> None:
+        """Lose the last write alone, now."""
+        self._sim.later(0.0, self._fall_back, 1)
+
+    def _fall_back(self, count: int | None = None) -> None:
+        """Lose so many writes, or from anywhere after the last sync on.
 
         Who has entries in hand that are lost here would publish them: unless the world is to see
         changes that Redis does not know, that machine loses its power at the same moment.
         """
         if len(self._undo) == self._floor:
             return
-        keep = self._sim.rng.randrange(self._floor, len(self._undo))
+        keep = len(self._undo) - count if count else self._sim.rng.randrange(self._floor, len(self._undo))
         lost, self._undo = self._undo[keep:], self._undo[:keep]
         for undo in reversed(lost):
             vars(self.memory._of(undo.partition)).update(undo.before)

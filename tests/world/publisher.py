@@ -14,7 +14,7 @@ from streams.outbox import OutRecord, ProducerFenced, PublishFailed
 from tests.world.kafka import Kafka
 from tests.world.loop import Process
 from tests.world.medium import Medium
-from tests.world.sim import Sim, answer
+from tests.world.sim import Rates, Sim, answer
 
 FAILED, FENCED = -1, -2
 
@@ -22,12 +22,12 @@ FAILED, FENCED = -1, -2
 class Producer:
     """What both have in common."""
 
-    def __init__(self, sim: Sim, kafka: Kafka, medium: Medium, process: Process, fail_rate: float) -> None:
+    def __init__(self, sim: Sim, kafka: Kafka, medium: Medium, process: Process, rates: Rates) -> None:
         self._sim = sim
         self._kafka = kafka
         self._medium = medium
         self._process = process
-        self._fail_rate = fail_rate
+        self._rates = rates
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         """As `streams.outbox.Publisher`."""
@@ -53,14 +53,14 @@ class Producer:
         return self._kafka.append(topic, partition, records)
 
     def _fails(self) -> bool:
-        return self._sim.happens("publish fails", self._fail_rate)
+        return self._sim.happens("publish fails", self._rates.publish)
 
 
 class Idempotent(Producer):
     """At least once: one producer for all partitions, that sends on whoever still waits for it."""
 
-    def __init__(self, sim: Sim, kafka: Kafka, medium: Medium, process: Process, fail_rate: float) -> None:
-        super().__init__(sim, kafka, medium, process, fail_rate)
+    def __init__(self, sim: Sim, kafka: Kafka, medium: Medium, process: Process, rates: Rates) -> None:
+        super().__init__(sim, kafka, medium, process, rates)
         self._waiting: dict[tuple[str, int], asyncio.Queue[tuple[Sequence[OutRecord], asyncio.Future[int]]]] = {}
 
     async def claim(self, partitions: Sequence[int]) -> None:
@@ -120,8 +120,8 @@ class Idempotent(Producer):
 class Transactional(Producer):
     """Exactly once: a producer for each partition; the one that was started last is the only one that is heard."""
 
-    def __init__(self, sim: Sim, kafka: Kafka, medium: Medium, process: Process, fail_rate: float) -> None:
-        super().__init__(sim, kafka, medium, process, fail_rate)
+    def __init__(self, sim: Sim, kafka: Kafka, medium: Medium, process: Process, rates: Rates) -> None:
+        super().__init__(sim, kafka, medium, process, rates)
         self._epochs: dict[int, int] = {}
 
     async def claim(self, partitions: Sequence[int]) -> None:

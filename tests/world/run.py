@@ -26,8 +26,8 @@ from tests.world.kafka import Kafka
 from tests.world.loop import Loop
 from tests.world.medium import Medium
 from tests.world.shop import TOPICS, Shop, definitions, partition_of
-from tests.world.sim import START_MS, Sim
-from tests.world.worker import Rates, Site, Worker
+from tests.world.sim import START_MS, Rates, Sim
+from tests.world.worker import Site, Worker
 
 QUIET_MAX_S = 150.0
 SKEW_MAX_MS = 200
@@ -76,7 +76,7 @@ class World:
         self.starts_s = rng.choice((0.0, 0.0, 0.5, 1.0)) * self.lasts_s
         self.storm = Storm(site, self.workers, self.lasts_s + self.starts_s, kinds(rng))
         self._claims_again_at = 1.0 + self.starts_s + self.lasts_s
-        self._synced_every_s = rng.choice((0.3, 1.0, 2.0))
+        self._synced_every_s = rng.choice((0.3, 2.0))
 
     def _site(self) -> Site:
         sim, rng = self.sim, self.sim.rng
@@ -90,9 +90,19 @@ class World:
             partitions=self.partitions,
             exactly_once=self.exactly_once,
             pace=Pace(rng.choice((1, 3, 100)), rng.choice((2, 5, 100)), rng.choice((1, 50)), self.grace_ms),
-            rates=Rates(rng.choice((0.0, 0.01, 0.05)), rng.choice((0.0, 0.0, 0.03)), rng.choice((0.0, 0.0, 0.05))),
+            rates=self._rates(),
             belongs=lambda customer, partition: partition_of(customer, self.partitions) == partition,
             stops=self.stops,
+        )
+
+    def _rates(self) -> Rates:
+        rng = self.sim.rng
+        return Rates(
+            network=rng.choice((0.0, 0.01, 0.05)),
+            publish=rng.choice((0.0, 0.0, 0.03)),
+            batch=rng.choice((0.0, 0.0, 0.05)),
+            seek=rng.choice((0.0, 0.0, 0.05)),
+            ahead=rng.choice((0.0, 0.3)),
         )
 
     async def live(self) -> str | None:
@@ -143,7 +153,7 @@ class World:
     def _is_done(self, partition: int) -> bool:
         """Everything is read, and everything that is due is fired."""
         held = self.medium.memory._of(partition)
-        ends = all(held.positions.get(topic) == self.kafka.logs[TP(topic, partition)].end for topic in TOPICS)
+        ends = all(held.positions.get(topic) == self.kafka.logs[TP(topic, partition)].last for topic in TOPICS)
         is_fired = not any(due <= held.clock for due in held.dues.values())
         is_fired &= not any(customers.decode(value).ahead for value in held.customers.values())
         return ends and is_fired and held.clock >= START_MS + int(self.shop.ends_at * 1000)
@@ -164,7 +174,7 @@ class World:
                 if one.is_read
             ],
             bad=self.shop.bad,
-            ends={(tp.topic, tp.partition): log.end for tp, log in self.kafka.logs.items()},
+            ends={(tp.topic, tp.partition): log.last for tp, log in self.kafka.logs.items()},
             published=[
                 Published(*place, START_MS + one.at * 1000, one.record.key, one.record.value, dict(one.record.headers))
                 for place, out in self.kafka.out.items()

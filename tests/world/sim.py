@@ -11,13 +11,23 @@ import random
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tests.world.loop import Killed, Loop, Process
 
 T = TypeVar("T")
 
 START_MS = 1_772_359_200_000  # the wall clock when the run begins: 2026-03-01T10:00:00Z
+
+
+class Rates(NamedTuple):
+    """How often what goes wrong, each time that it could."""
+
+    network: float  # a call to the store is lost, answered to nobody, or late
+    publish: float  # a publish fails
+    batch: float  # a batch is lost on its way to its shard
+    seek: float  # a seek that was overtaken is carried out after all
+    ahead: float  # the store loses the write that notes who is ahead
 
 
 class Sim:

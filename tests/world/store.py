@@ -12,10 +12,11 @@ from typing import Any, Literal, TypeVar
 
 from streams.redis_store import CALL_MAX_S
 from streams.store import Answer, Claim, Save, State, StoreFailed
+from streams.wire.customers import decode
 from tests.evidence import Claimed, Saved
 from tests.world.loop import Process
 from tests.world.medium import Medium, at_once
-from tests.world.sim import Sim, answer
+from tests.world.sim import Rates, Sim, answer
 
 T = TypeVar("T")
 
@@ -25,16 +26,16 @@ Fate = Literal["arrives", "request lost", "reply lost", "straggles"]
 class Network:
     """What happens between one process and the store."""
 
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
+    def __init__(self, rates: Rates) -> None:
+        self.rates = rates
         self.is_cut = False
 
     def fate(self, sim: Sim) -> Fate:
-        if sim.happens("request lost", self.rate):
+        if sim.happens("request lost", self.rates.network):
             return "request lost"
-        if sim.happens("reply lost", self.rate):
+        if sim.happens("reply lost", self.rates.network):
             return "reply lost"
-        return "straggles" if sim.happens("request straggles", self.rate) else "arrives"
+        return "straggles" if sim.happens("request straggles", self.rates.network) else "arrives"
 
 
 class Client:
@@ -58,7 +59,6 @@ class Client:
 
     async def claim(self, claim: Claim) -> State:
         epoch = self._epoch()
-        self._stepped.pop(claim.partition, None)
         return await self._ask(lambda: self._claimed(claim, epoch))
 
     async def begin(self, claim: Claim, positions: Mapping[str, int]) -> bool:
@@ -75,7 +75,8 @@ class Client:
         return await self._ask(lambda: at_once(self._medium.memory.next_due(partition)))
 
     async def save(self, partition: int, save: Save) -> Answer:
-        stepped = self._stepped.pop(partition, self._sim.now)
+        is_idle = not save.customers and save.starts == save.positions  # such a step loads nothing
+        stepped = self._sim.now if is_idle else self._stepped.get(partition, self._sim.now)
         return await self._ask(lambda: self._saved(partition, save, stepped))
 
     async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
@@ -115,6 +116,10 @@ class Client:
         sim.reached(f"save {told}")
         if told == "saved":
             customers = [customer.id for customer in save.customers]
+            if any(decode(customer.value).ahead for customer in save.customers):
+                sim.reached("customer ahead")
+                if sim.happens("redis forgets who is ahead", self._faults.rates.ahead):
+                    medium.forget()
             medium.history[partition].append(
                 Saved(stepped, dict(save.starts), dict(save.positions), save.clock, customers)
             )

@@ -24,18 +24,10 @@ from tests.world.kafka import Kafka
 from tests.world.loop import Killed, Process
 from tests.world.medium import Medium
 from tests.world.publisher import Idempotent, Transactional
-from tests.world.sim import START_MS, Sim
+from tests.world.sim import START_MS, Rates, Sim
 from tests.world.store import Client, Network
 
 HEAL_EVERY_S, VERIFY_EVERY_S, UNREAD_S = 1.0, 60.0, 60.0
-
-
-class Rates(NamedTuple):
-    """How often what goes wrong, per call."""
-
-    network: float
-    publish: float
-    batch: float
 
 
 class Site(NamedTuple):
@@ -59,7 +51,7 @@ class Worker:
     """A machine on which one process after the other runs. ``skew_ms``: how far its clock is off."""
 
     def __init__(self, site: Site, name: str, skew_ms: int) -> None:
-        self.network = Network(site.rates.network)
+        self.network = Network(site.rates)
         self.process = Process(name)
         self.process.is_dead = True
         self.may_start = True
@@ -89,10 +81,10 @@ class Worker:
         self._lives += 1
         process = self.process = Process(f"{self._name}.{self._lives}")
         sim.say(f"{process.name} starts")
-        consumer = Consumer(sim, site.kafka, site.group, process, self._now_ms, site.rates.batch)
+        consumer = Consumer(sim, site.kafka, site.group, process, self._now_ms, site.rates)
         store = Client(sim, site.medium, process, lambda: consumer.epoch, self.network)
         publisher = Transactional if site.exactly_once else Idempotent
-        producer = publisher(sim, site.kafka, site.medium, process, site.rates.publish)
+        producer = publisher(sim, site.kafka, site.medium, process, site.rates)
         self._consumer = consumer
         consumer.ownership = Ownership(self._plan(process), store, producer, site.kafka)
         sim.spawn(process, self._main(consumer, consumer.ownership))
