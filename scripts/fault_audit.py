@@ -6,7 +6,8 @@ ask for is computed by the tests' oracle; Redis and the outputs are read as byte
 I1  every customer stands where the oracle says: segments, since when, how many changes
 I2  the changes on the topic add up to the same
 I3  entered and exited of a segment alternate, and each change names the membership after it
-I4  a change comes once; repeats carry the same id and bytes, no more than outboxes held at a death
+I4  a change comes once; under at_least_once what an outbox held at a change of owners may come again,
+    with the same id and bytes
 I5  a customer's sequence has no gap
 I6  the saved positions are the ends of the inputs
 I7  the changes are exactly the oracle's, so no due time fired early or over an earlier event
@@ -16,16 +17,16 @@ I10 the outbox is drained, and Redis holds what it should and no more
 """
 
 import json
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 import yaml
-from kafka import KafkaConsumer, TopicPartition
 
+import fault_evidence as evidence
+from fault_evidence import In, Stored
 from fault_scene import DEFINITIONS, INPUTS, OUTPUTS, PARTITIONS, Scene
-from fault_traffic import EXPECTED
 from tests import oracle
 from tests.audit_changes import consistent
 from tests.oracle import milliseconds
@@ -33,25 +34,12 @@ from tests.oracle import milliseconds
 __all__ = ["Audited", "audit"]
 
 GRACE_MS = 1_000
-# Whoever was so long on the way from its own time to Kafka may be late.
-SLOW_MS = 700
 REDIS_BASE_BYTES = 8_000_000
 REDIS_CUSTOMER_BYTES = 6_000
+SEEN_LATE = 50  # records that may have been in an outbox between two looks
 KEYS = {"meta", "customers", "due", "outbox"}
 
 Told = tuple[str, str, int, bool]
-
-
-class In(NamedTuple):
-    """A record of an input; ``bad``: why it is none, as its sender knew."""
-
-    topic: str
-    partition: int
-    offset: int
-    appended_ms: int
-    key: bytes | None
-    value: bytes | None
-    bad: str | None
 
 
 class Audited(NamedTuple):
@@ -61,56 +49,23 @@ class Audited(NamedTuple):
     counts: Counter[str]
 
 
-class _Customer(NamedTuple):
-    """As Redis holds it: since when in which segment, how many changes, the next due time."""
-
-    since: Mapping[str, int]
-    sequence: int
-
-
 def audit(scene: Scene) -> Audited:
     """Everything, once the run has settled and the workers have ended."""
     counts: Counter[str] = Counter()
-    inputs = [_in(record, scene) for name in INPUTS for record in read(scene, name)]
-    told = {name: read(scene, name) for name in OUTPUTS}
+    inputs = evidence.inputs(scene)
+    told = {name: evidence.read(scene, name) for name in OUTPUTS}
     findings = [
         *_positions(scene),
+        *_clocks(scene),
         *_dead_letters(inputs, told["dead-letters"], counts),
-        *_repeats(told["segment-changes"], scene.waiting, counts),
+        *_repeats(told["segment-changes"], counts),
+        *_too_many_repeats(scene, counts),
         *_redis(scene, counts),
         *_customers(scene, inputs, told["segment-changes"], counts),
         *scene.went_back,
     ]
     counts["events"] = sum(record.bad is None for record in inputs)
     return Audited(findings, counts)
-
-
-# --- reading -----------------------------------------------------------------------------------
-
-
-def read(scene: Scene, name: str) -> list[Any]:
-    """All committed records of a topic, by partition and offset."""
-    consumer: Any = KafkaConsumer(
-        bootstrap_servers=scene.lane.kafka.address, isolation_level="read_committed", enable_auto_commit=False
-    )
-    places = [TopicPartition(scene.prefix + name, partition) for partition in range(PARTITIONS)]
-    consumer.assign(places)
-    consumer.seek_to_beginning(*places)
-    ends = consumer.end_offsets(places)
-    found: list[Any] = []
-    while any(consumer.position(place) < ends[place] for place in places):
-        for records in consumer.poll(timeout_ms=500, max_records=5_000).values():
-            found += records
-    consumer.close()
-    return sorted(found, key=lambda record: (record.partition, record.offset))
-
-
-def _in(record: Any, scene: Scene) -> In:
-    bad = dict(record.headers).get(EXPECTED)
-    return In(
-        record.topic.removeprefix(scene.prefix), record.partition, record.offset, record.timestamp,
-        record.key, record.value, None if bad is None else bad.decode(),
-    )  # fmt: skip
 
 
 # --- what is as it should be whoever the customers are -----------------------------------------
@@ -121,6 +76,13 @@ def _positions(scene: Scene) -> Iterator[str]:
     if positions != ends:
         wrong = {place: (positions.get(place), end) for place, end in ends.items() if positions.get(place) != end}
         yield f"I6: positions and ends differ: {wrong}"
+
+
+def _clocks(scene: Scene) -> Iterator[str]:
+    now = int(time.time() * 1000)
+    for partition in range(PARTITIONS):
+        if (clock := int(scene.meta(partition)["clock"])) > now - GRACE_MS:
+            yield f"I7: the clock of p{partition} is {(clock - now) / 1000:.1f} s ahead of the time that it is"
 
 
 def _dead_letters(inputs: Sequence[In], letters: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
@@ -139,7 +101,7 @@ def _dead_letters(inputs: Sequence[In], letters: Sequence[Any], counts: Counter[
         yield f"I8: a dead letter for {one[:4]}, which is not bad, or not so, or not as it came"
 
 
-def _repeats(records: Sequence[Any], waiting: int, counts: Counter[str]) -> Iterator[str]:
+def _repeats(records: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
     seen: dict[str, Any] = {}
     for record in records:
         body = json.loads(record.value)
@@ -150,8 +112,14 @@ def _repeats(records: Sequence[Any], waiting: int, counts: Counter[str]) -> Iter
             if seen[name] != body:
                 yield f"I4: {name} came twice and differs: {seen[name]}, {body}"
         seen.setdefault(name, body)
-    if counts["repeats"] > waiting:
-        yield f"I4: {counts['repeats']} repeats, but only {waiting} records waited in outboxes when workers died"
+
+
+def _too_many_repeats(scene: Scene, counts: Counter[str]) -> Iterator[str]:
+    most = 0
+    if scene.settings["processing_guarantee"] == "at_least_once":
+        most = scene.handovers * max(scene.deepest, SEEN_LATE)
+    if (repeats := counts["repeats"] + counts["repeated letters"]) > most:
+        yield f"I4: {repeats} repeats, at most {most} may come of {scene.handovers} changes of owners"
 
 
 def _redis(scene: Scene, counts: Counter[str]) -> Iterator[str]:
@@ -179,11 +147,12 @@ def _customers(scene: Scene, inputs: Sequence[In], records: Sequence[Any], count
     for body in {body["change_id"]: body for body in (json.loads(record.value) for record in records)}.values():
         told[body["customer_id"]].append(body)
     counts["changes"] = sum(map(len, told.values()))
-    slow = _slow(inputs)
+    counts["due times"] = sum(one["cause"]["kind"] == "time" for own in told.values() for one in own)
+    slow = evidence.slow(inputs)
     counts["slow"] = len(slow)
     everybody: set[str] = set()
     for partition in range(PARTITIONS):
-        events = _events([one for one in inputs if one.partition == partition])
+        events = evidence.events([one for one in inputs if one.partition == partition])
         clock = int(scene.meta(partition)["clock"])
         wanted: dict[str, list[Told]] = defaultdict(list)
         for change in oracle.changes(events, definitions, clock):
@@ -192,52 +161,21 @@ def _customers(scene: Scene, inputs: Sequence[In], records: Sequence[Any], count
         times: dict[str, list[int]] = defaultdict(list)
         for event in events:
             times[oracle.customer(event)].append(milliseconds(event["timestamp"]))
-        stored = _stored(scene, partition, keys)
+        stored = evidence.stored(scene, partition, keys)
         for name in sorted({*members, *stored}):
             everybody.add(name)
             yield from _standing(name, stored.get(name), told[name], members.get(name, frozenset()))
             if name not in slow:
-                yield from _exact(name, stored.get(name), told[name], wanted[name], times[name], counts)
-        if scene.client.zcard(scene.key(partition, "due")) != sum(bool(due) for due in _dues(scene, partition)):
-            yield f"I10: the due times of p{partition} are not those of its customers"
+                yield from _exact(name, stored.get(name), told[name], wanted[name])
+            if scene.clock_is_right:
+                yield from _too_early(name, told[name], times[name])
+        if evidence.listed(scene, partition) != {name: one.due for name, one in stored.items() if one.due}:
+            yield f"I10: the due times listed for p{partition} are not those of its customers"
     for name in told.keys() - everybody:
         yield f"I1: changes were told of {name}, of whom nothing came"
 
 
-def _slow(inputs: Sequence[In]) -> set[str]:
-    """Whose events of now were long on their way, so that they may have come late."""
-    found = set()
-    for one in inputs:
-        if one.bad is None and (one.key or b"").startswith(b"live-"):
-            event = json.loads(one.value or b"")
-            if one.appended_ms - milliseconds(event["timestamp"]) > SLOW_MS:
-                found.add(oracle.customer(event))
-    return found
-
-
-def _events(inputs: Sequence[In]) -> list[Any]:
-    """In the order of their times, then of the inputs."""
-    found = []
-    for one in inputs:
-        if one.bad is None:
-            event = json.loads(one.value or b"")
-            found.append(((milliseconds(event["timestamp"]), INPUTS.index(one.topic), one.offset), event))
-    return [event for _, event in sorted(found, key=lambda pair: pair[0])]
-
-
-def _stored(scene: Scene, partition: int, keys: Sequence[str]) -> dict[str, _Customer]:
-    found = {}
-    for name, value in scene.client.hgetall(scene.key(partition, "customers")).items():
-        _, sequence, since, *_ = msgspec.msgpack.decode(value, strict=False)
-        found[name.decode()] = _Customer({keys[int(at)]: when for at, when in since.items()}, sequence)
-    return found
-
-
-def _dues(scene: Scene, partition: int) -> list[int]:
-    return [msgspec.msgpack.decode(value)[5] for value in scene.client.hvals(scene.key(partition, "customers"))]
-
-
-def _standing(name: str, stored: _Customer | None, told: Sequence[Any], members: frozenset[str]) -> Iterator[str]:
+def _standing(name: str, stored: Stored | None, told: Sequence[Any], members: frozenset[str]) -> Iterator[str]:
     """What holds of everybody, late or not."""
     if stored is None:
         yield f"I1: {name} is not in Redis"
@@ -254,30 +192,22 @@ def _standing(name: str, stored: _Customer | None, told: Sequence[Any], members:
         yield f"I5: {name} made {stored.sequence} changes, {len(told)} were told"
 
 
-def _exact(
-    name: str,
-    stored: _Customer | None,
-    told: Sequence[Any],
-    wanted: Sequence[Told],
-    times: Sequence[int],
-    counts: Counter[str],
-) -> Iterator[str]:
+def _exact(name: str, stored: Stored | None, told: Sequence[Any], wanted: Sequence[Told]) -> Iterator[str]:
     """What holds of those whose events came in time."""
     said = [(one["segment"], one["change"], milliseconds(one["occurred_at"]), one["late"]) for one in told]
     if said != list(wanted):
         at = next((at for at, pair in enumerate(zip(said, wanted, strict=False)) if len(set(pair)) > 1), None)
         at = min(len(said), len(wanted)) if at is None else at
-        yield (
-            f"I7: {name}: from change {at + 1} on told {said[at:][:4]}, asked for {list(wanted)[at:][:4]}; "
-            f"events at {list(times)}"
-        )
+        yield f"I7: {name}: from change {at + 1} on told {said[at:][:4]}, asked for {list(wanted)[at:][:4]}"
     since = {segment: when for segment, change, when, _ in wanted if change == "entered"}
     if stored is not None and any(since.get(segment) != when for segment, when in stored.since.items()):
         yield f"I1: {name} is in {dict(stored.since)}, entered was {since}"
+
+
+def _too_early(name: str, told: Sequence[Any], times: Sequence[int]) -> Iterator[str]:
+    """A due time fires when the grace is over, or for an event of the customer's own that is later than it."""
     for one in told:
-        if one["cause"]["kind"] == "time":
-            counts["due times"] += 1
-            due, emitted = milliseconds(one["occurred_at"]), milliseconds(one["emitted_at"])
-            # Before the grace is over a due time fires for an event of the customer's own that is later than it.
-            if emitted < due + GRACE_MS and not any(due <= time <= emitted for time in times):
-                yield f"I7: {name} was told of {one['segment']} at {one['emitted_at']}, due {one['occurred_at']}"
+        due, emitted = milliseconds(one["occurred_at"]), milliseconds(one["emitted_at"])
+        fired = one["cause"]["kind"] == "time"
+        if fired and emitted < due + GRACE_MS and not any(due <= time <= emitted for time in times):
+            yield f"I7: {name} was told of {one['segment']} at {one['emitted_at']}, due {one['occurred_at']}"

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from workers import Worker
 __all__ = ["Crew", "Member"]
 
 STOPPED = 75
-RESTARTS_MAX = 12
+STARTS_MAX = 12
 SENTENCE = re.compile(r"segmenter stopped: (.*)")
 
 
@@ -46,19 +46,17 @@ class Member:
 class Crew:
     """So many workers of one group; `tend` it now and then."""
 
-    def __init__(
-        self, settings: Mapping[str, object], folder: Path, stops: Sequence[str], on_death: Callable[[], None]
-    ) -> None:
+    def __init__(self, settings: Mapping[str, object], folder: Path, stops: Sequence[str]) -> None:
         self.members: list[Member] = []
         self.findings: list[str] = []
         self.deaths: list[str] = []
         self.environment: dict[str, str] = {}
         self.successors: list[str] = []  # the fail points of those who follow the dead, one after the other
         self.replaces = True  # whether anybody follows
+        self.starts_max = STARTS_MAX
         self._settings = dict(settings)
         self._folder = folder
         self._stops = [re.compile(one) for one in stops]
-        self._on_death = on_death
         self._started = 0
 
     def hire(self, *arguments: str, fail_point: str = "") -> Member:
@@ -76,9 +74,8 @@ class Crew:
             if member.worker.exit_code is None:
                 continue
             self.members.remove(member)
-            self._on_death()
             self._judge(member)
-            if self.replaces and not member.told and self._started < RESTARTS_MAX:
+            if self.replaces and not member.told and self._started < self.starts_max:
                 self.hire(fail_point=self.successors.pop(0) if self.successors else "")
 
     def _judge(self, member: Member) -> None:
@@ -91,8 +88,8 @@ class Crew:
             self.deaths.append(f"75: {said}")
         else:
             self.findings.append(f"a worker ended with {code}, saying {said!r}:\n{member.worker.tail(25)}")
-        if self._started == RESTARTS_MAX:
-            self.findings.append(f"{RESTARTS_MAX} starts were not enough; the last deaths: {self.deaths[-3:]}")
+        if self._started == self.starts_max:
+            self.findings.append(f"{self.starts_max} starts were not enough; the last deaths: {self.deaths[-3:]}")
 
     def kill(self, member: Member) -> None:
         """kill -9."""

@@ -19,22 +19,32 @@ from fault_scene import INPUTS, OUTPUTS, PARTITIONS, Scene, TimedOut
 FROZEN_S = 8.0
 
 
-@kind("broker-kill", "kill -9 of the broker and a restart", stops=KAFKA_AWAY)
-def _(scene: Scene) -> None:
-    scene.begin(2)
-    scene.wait_applied(scene.rng.uniform(0.1, 0.8))
+def restart(scene: Scene) -> None:
+    """kill -9 of the broker, and a start on the same data."""
     with scene.traffic.paused():
         scene.lane.kafka.kill9()
         pause(scene.rng.uniform(0.1, 3.0))
         scene.lane.kafka.start()
 
 
+def freeze(scene: Scene) -> None:
+    """The broker is there and does nothing."""
+    with scene.traffic.paused(), frozen(scene.lane.kafka.pid):
+        pause(FROZEN_S)
+
+
+@kind("broker-kill", "kill -9 of the broker and a restart", stops=KAFKA_AWAY)
+def _(scene: Scene) -> None:
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.8))
+    restart(scene)
+
+
 @kind("broker-frozen", f"the broker does nothing for {FROZEN_S:.0f} s", stops=KAFKA_AWAY)
 def _(scene: Scene) -> None:
     scene.begin(2)
     scene.wait_applied(scene.rng.uniform(0.1, 0.8))
-    with scene.traffic.paused(), frozen(scene.lane.kafka.pid):
-        pause(FROZEN_S)
+    freeze(scene)
 
 
 # --- what must stop ----------------------------------------------------------------------------
@@ -50,7 +60,7 @@ def refused(scene: Scene, text: str) -> None:
 
 
 @kind("retention", "retention has passed the position: stops", stops=("are gone before", NEWER_OWNER),
-      audited=False)  # fmt: skip
+      audited=False, quick=False)  # fmt: skip
 def _(scene: Scene) -> None:
     scene.begin(1)
     scene.wait_applied(scene.rng.uniform(0.1, 0.5))
@@ -68,9 +78,8 @@ def delete_records(scene: Scene, before: dict[tuple[str, int], int]) -> None:
     admin.close()
 
 
-@kind(
-    "topic-anew", "an input is deleted and created again: stops", stops=("was created anew", *KAFKA_AWAY), audited=False
-)
+@kind("topic-anew", "an input is deleted and created again: stops", stops=("was created anew", *KAFKA_AWAY),
+      audited=False, quick=False)  # fmt: skip
 def _(scene: Scene) -> None:
     scene.begin(1)
     scene.wait_applied(1.0)
@@ -87,7 +96,7 @@ def _(scene: Scene) -> None:
 
 
 @kind("more-partitions", "topics get more partitions: stops at the next start", stops=("number of partitions changed",),
-      audited=False)  # fmt: skip
+      audited=False, quick=False)  # fmt: skip
 def _(scene: Scene) -> None:
     scene.begin(1)
     scene.wait_applied(0.5)
@@ -151,12 +160,18 @@ def _(scene: Scene) -> None:
 @kind("outage", "workers are away while two hours are published to all inputs at once, one after the other")
 def _(scene: Scene) -> None:
     now = int(time.time() * 1000)
-    scene.publish(fault_traffic.history(scene.seed, scene.events, now - fault_traffic.HISTORY_MS))
+    before = fault_traffic.history(scene.seed, scene.events, now - fault_traffic.HISTORY_MS)
+    scene.publish(before)
     scene.crew.hire()
     scene.crew.hire()
-    scene.wait_applied(scene.rng.uniform(0.2, 0.6))
-    for member in tuple(scene.crew.members):
-        scene.crew.end(member)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.4))
+    scene.crew.replaces = False
+    for member in scene.crew.members:
+        scene.crew.kill(member)
+    scene.crew.tend()
+    scene.crew.replaces = True
+    clocks = [int(scene.meta(partition).get("clock", 0)) for partition in range(PARTITIONS)]
+    assert max(clocks) < now - fault_traffic.HISTORY_MS, "somebody had read everything, so what comes now comes late"
     found = fault_traffic.history(scene.seed + 1_000, scene.events, now)
     for topic in scene.rng.sample(INPUTS, len(INPUTS)):
         scene.publish([one for one in found if one.topic == topic])

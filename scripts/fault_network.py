@@ -14,6 +14,7 @@ from proxy import Proxy
 AWAY = {"redis": REDIS_AWAY, "kafka": KAFKA_AWAY}
 LATE_S = {"redis": 0.02, "kafka": 0.1}
 AWAY_S = 3.0
+QUICK = {"redis-lost-replies", "redis-resets", "kafka-lost-replies", "kafka-resets", "kafka-shreds"}  # part of CI
 
 
 def slow(scene: Scene, proxy: Proxy) -> None:
@@ -69,8 +70,9 @@ def between(server: str, name: str, fault: Callable[[Scene, Proxy], None]) -> Ki
         fault(scene, proxy)
         assert name in ("slow", "shreds") or proxy.cut > cut, "the fault met no connection"
 
+    quick = f"{server}-{name}" in QUICK
     about = f"between workers and {server.capitalize()}: {(fault.__doc__ or '').rstrip('.').lower()}"
-    return Kind(f"{server}-{name}", about, act, stops=AWAY[server], through=server)
+    return Kind(f"{server}-{name}", about, act, stops=AWAY[server], through=server, quick=quick)
 
 
 for _server in AWAY:

@@ -50,15 +50,14 @@ class Lane:
     """A Kafka for one run after the other, with a proxy beside it."""
 
     def __init__(self) -> None:
-        behind, port = free_port(), free_port()
-        self.proxy = Proxy(behind, port)
-        # Kafka's own time in each record: how long it was on its way to Kafka can be seen.
-        appended = {"log.message.timestamp.type": "LogAppendTime"}
-        self.kafka = Kafka(properties=appended, proxied=(behind, port), heap_mb=384)
+        self._behind = free_port()
+        self.proxy = Proxy(self._behind)
 
     def __enter__(self) -> Self:
-        self.kafka.start()
         self.proxy.__enter__()
+        # Kafka's own time in each record: how long it was on its way to Kafka can be seen.
+        appended = {"log.message.timestamp.type": "LogAppendTime"}
+        self.kafka = Kafka(properties=appended, proxied=(self._behind, self.proxy.port), heap_mb=384).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,8 +86,11 @@ class Scene:
         self.redis = Redis(**{"aof": True, **(redis_options or {})})
         self.redis_proxy = Proxy(self.redis.port) if through == "redis" else None
         self.folder = Path(tempfile.mkdtemp(prefix=f"segmenter-{name}-"))
-        self.waiting = 0  # records that were in an outbox when a worker died
+        self.handovers = 0  # how often a partition got another owner, or the same one anew
+        self.deepest = 0  # records that were in an outbox at most, as far as it was seen
         self.went_back: list[str] = []
+        self.rate, self.customers = 25.0, 25  # events of now a second, and of how many at a time
+        self.clock_is_right = True  # the workers', by which they say when they published
         self.forgets = False  # this Redis loses writes, so a generation in it may go back
         self._watching = threading.Event()
         self._stops = stops
@@ -113,13 +115,16 @@ class Scene:
             "session_timeout_s": 2.5,
             "batch_max": STEP,
             "in_hand_max": 20,
+            "processing_guarantee": "at_least_once",
             **self._more,
         }
         topics.create(Settings(**{**self.settings, "brokers": kafka.address}))
-        self.crew = Crew(self.settings, self.folder, self._stops, self._count_waiting)
+        self.crew = Crew(self.settings, self.folder, self._stops)
         self._watching.set()
-        threading.Thread(target=self._watch_generations, name="generations", daemon=True).start()
-        self.traffic = fault_traffic.Traffic(self.seed, kafka.address, self.prefix, PARTITIONS, rate=25, customers=25)
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+        self.traffic = fault_traffic.Traffic(
+            self.seed, kafka.address, self.prefix, PARTITIONS, self.rate, self.customers
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -257,22 +262,20 @@ class Scene:
         """Of each partition the group's generation that claimed it last."""
         return [int(self.meta(partition).get("generation", -1)) for partition in range(PARTITIONS)]
 
-    def _watch_generations(self) -> None:
-        """I9, while it happens."""
+    def _watch(self) -> None:
+        """What can be seen only while it happens: I9, and how much a change of owners may bring a second time."""
         newest = [-1] * PARTITIONS
         while self._watching.is_set():
             with contextlib.suppress(RedisError, OSError):
                 found = self.generations()
                 if not self.forgets and any(map(operator.lt, found, newest)):
                     self.went_back.append(f"I9: generations went from {newest} to {found}")
+                self.handovers += sum(map(operator.ne, found, newest))
+                self.deepest = max(self.deepest, *map(self._waiting, range(PARTITIONS)))
                 newest = found
             time.sleep(0.1)
 
-    def _count_waiting(self) -> None:
-        """Remember how much a death may bring a second time."""
-        try:
-            for partition in range(PARTITIONS):
-                for entry in self.client.lrange(self.key(partition, "outbox"), 0, -1):
-                    self.waiting += len(msgspec.msgpack.decode(entry))
-        except (RedisError, OSError):
-            pass  # it is away, and keeps what it holds
+    def _waiting(self, partition: int) -> int:
+        """Records in the outbox of a partition."""
+        entries = self.client.lrange(self.key(partition, "outbox"), 0, -1)
+        return sum(len(msgspec.msgpack.decode(entry)) for entry in entries)

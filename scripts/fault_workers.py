@@ -49,18 +49,13 @@ for _name, _points in CHAINS.items():
     KINDS[f"dies-{_name}"] = chained(_name, _points)
 
 
-@kind("worker-kill", "kill -9 of workers, at any time, again and again")
-def _(scene: Scene) -> None:
-    scene.begin(2)
-    for share in sorted(scene.rng.uniform(0.05, 1.0) for _ in range(4)):
-        scene.wait_applied(share)
-        scene.crew.kill(scene.rng.choice(scene.crew.members))
+def kill_one(scene: Scene) -> None:
+    """kill -9."""
+    scene.crew.kill(scene.rng.choice(scene.crew.members))
 
 
-@kind("worker-zombie", "a worker frozen past its session, its partitions taken over, and woken")
-def _(scene: Scene) -> None:
-    scene.begin(2)
-    scene.wait_applied(scene.rng.uniform(0.1, 0.6))
+def make_a_zombie(scene: Scene) -> None:
+    """One frozen past its session, its partitions taken over, and woken."""
     scene.crew.wait_ready()
     zombie = scene.rng.choice(scene.crew.members)
     before = scene.generations()
@@ -73,13 +68,33 @@ def _(scene: Scene) -> None:
         scene.crew.thaw(zombie)
 
 
-@kind("worker-term", "workers told to end, one after the other, with another in their place")
+def replace_one(scene: Scene) -> None:
+    """Another comes, and then the oldest is told to end."""
+    scene.crew.hire()
+    scene.crew.end(scene.crew.members[0])
+
+
+@kind("worker-kill", "kill -9 of workers, at any time, again and again")
+def _(scene: Scene) -> None:
+    scene.begin(2)
+    for share in sorted(scene.rng.uniform(0.05, 1.0) for _ in range(4)):
+        scene.wait_applied(share)
+        kill_one(scene)
+
+
+@kind("worker-zombie", "a worker frozen past its session, its partitions taken over, and woken")
+def _(scene: Scene) -> None:
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.6))
+    make_a_zombie(scene)
+
+
+@kind("worker-term", "workers told to end, one after the other, with another in their place", quick=False)
 def _(scene: Scene) -> None:
     scene.begin(2)
     for share in (0.2, 0.5):
         scene.wait_applied(share)
-        scene.crew.hire()
-        scene.crew.end(scene.crew.members[0])
+        replace_one(scene)
 
 
 @kind("worker-join", "from one worker to more than there are partitions, and back to one")

@@ -18,7 +18,7 @@ import types
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Self, TypeVar
 
-from server import HOST, free_port
+from server import HOST
 
 __all__ = ["Proxy"]
 
@@ -33,8 +33,8 @@ T = TypeVar("T")
 class Proxy:
     """One port in front of another, on a thread of its own."""
 
-    def __init__(self, target_port: int, port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self, target_port: int) -> None:
+        self.port = 0  # known once it is entered
         self.latency_s = 0.0  # before each piece, both ways
         self.shreds = False  # pieces of a few bytes, each a packet of its own
         self.loses_replies = False  # what the server says is not passed on
@@ -81,6 +81,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._connection, HOST, self.port, reuse_address=True)
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _end(self) -> None:
         assert self._server is not None, "not started"
