@@ -1,7 +1,7 @@
 """Switch off one guard after the other, and see that the simulation or a test turns red.
 
 The one rule: a guard that nothing misses is not tested. Each mutant is one change of the source,
-made in a copy of the tree; one that survives is exit code 1.
+made in a copy of the tree; one that survives is exit code 1. Long because the mutants are a list.
 
     scripts/mutants [--seeds N] [NAME ...]
 """

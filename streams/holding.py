@@ -76,7 +76,10 @@ class Holding:
             )
         log.warning("partition %d has a newer owner (generation %d); letting go", partition, generation)
         await asyncio.sleep(NEWER_OWNER_WAIT_S)
-        self._stop(f"partition {partition} has a newer owner but the group did not say so; start the worker again")
+        self._stop(
+            f"partition {partition} has a newer owner but the group did not say so, or Redis lost its last writes; "
+            "start the worker again"
+        )
 
     async def release(self) -> None:
         """Finish the step in hand and publish what it saved, within seconds; then let go.
