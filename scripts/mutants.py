@@ -125,22 +125,10 @@ BY_SIMULATION = (
         "if True:",
     ),
     Mutant(
-        "claim token of a trim",
-        "streams/store.py",
-        "held.claim.token != token or held.save_number < number",
-        "held.save_number < number",
-    ),
-    Mutant(
         "a trim rests on a save that is there",
         "streams/store.py",
         "or held.save_number < number:",
         ":",
-    ),
-    Mutant(
-        "a claim that Redis lost is not held",
-        "streams/claiming.py",
-        "if not await self._store.begin(claim, by_topic):",
-        "await self._store.begin(claim, by_topic)\n        if False:",
     ),
     Mutant(
         "a claim is ended when partitions are taken back",
@@ -169,8 +157,8 @@ BY_SIMULATION = (
     Mutant(
         "of a customer that is ahead nothing is published",
         "streams/segmenter.py",
-        "apply = self._engine.apply if known.ahead is None else self._apply_ahead",
-        "apply = self._engine.apply",
+        "if customer.ahead is None:\n                return self._engine.apply(",
+        "if True:\n                return self._engine.apply(",
     ),
     Mutant(
         "dead letters that are on their topic are not published again",
@@ -207,6 +195,20 @@ BY_SIMULATION = (
 )
 BY_TESTS = (
     Mutant(
+        "claim token of a trim",
+        "streams/store.py",
+        "held.claim.token != token or held.save_number < number",
+        "held.save_number < number",
+        "tests/test_store.py",
+    ),
+    Mutant(
+        "a claim that Redis lost is not held",
+        "streams/claiming.py",
+        "if not await self._store.begin(claim, by_topic):",
+        "await self._store.begin(claim, by_topic)\n        if False:",
+        "tests/test_ownership.py",
+    ),
+    Mutant(
         "what was heard before a claim is forgotten",
         "streams/fetched.py",
         "self._heard[tp] = Heard(None, self._now())",
@@ -218,6 +220,69 @@ BY_TESTS = (
         "streams/store.py",
         "if any(held.positions.get(name) != start for name, start in save.starts.items()):",
         "if False:",
+        "tests/test_store.py",
+    ),
+    Mutant(
+        "seek on assignment",
+        "streams/transport.py",
+        "await self.seek_now(positions)",
+        "pass",
+        "tests/test_transport.py",
+    ),
+    Mutant(
+        "position check in Redis",
+        "streams/lua/save.lua",
+        "~= ARGV[at + 2 + 3 * i] then",
+        "== '' then",
+        "tests/test_store.py",
+    ),
+    Mutant(
+        "save number in Redis",
+        "streams/lua/save.lua",
+        "if tonumber(ARGV[2]) ~= number + 1 then",
+        "if false then",
+        "tests/test_store.py",
+    ),
+    Mutant(
+        "a save that is sent twice is known in Redis",
+        "streams/lua/save.lua",
+        "if tonumber(ARGV[2]) == number and held[3] == ARGV[3] then",
+        "if false then",
+        "tests/test_store.py",
+    ),
+    Mutant(
+        "claim token of a save in Redis",
+        "streams/lua/save.lua",
+        "if held[1] ~= ARGV[1] then",
+        "if false then",
+        "tests/test_store.py",
+    ),
+    Mutant(
+        "the clock goes no further than Redis agrees",
+        "streams/lua/save.lua",
+        "tonumber(now[2]) / 1000 + 1000 then",
+        "tonumber(now[2]) / 1000 + 1e12 then",
+        "tests/test_redis_store.py",
+    ),
+    Mutant(
+        "claim token of a trim in Redis",
+        "streams/lua/trim.lua",
+        "if held[1] ~= ARGV[1] or",
+        "if",
+        "tests/test_store.py",
+    ),
+    Mutant(
+        "a trim rests on a save that is there in Redis",
+        "streams/lua/trim.lua",
+        " or tonumber(held[3] or '0') < tonumber(ARGV[3]) then",
+        " then",
+        "tests/test_store.py",
+    ),
+    Mutant(
+        "a lower generation must prove itself in Redis",
+        "streams/lua/claim.lua",
+        "and ARGV[3] ~= stored[1] then",
+        "and false then",
         "tests/test_store.py",
     ),
 )
