@@ -122,9 +122,9 @@ def count_changes(broker: str) -> int:
     return int(total)
 
 
-def throughput(arguments: argparse.Namespace) -> None:
+def throughput(arguments: argparse.Namespace, guarantee: str) -> None:
     with local.Kafka() as kafka, local.Redis(aof=True) as redis:
-        settings = settings_of(kafka.address, redis.url)
+        settings = settings_of(kafka.address, redis.url, processing_guarantee=guarantee)
         topics.create(settings)
         print(f"preloading {arguments.events:,} {arguments.profile} events …", flush=True)
         asyncio.run(preload(kafka.address, arguments.events, arguments.customers, arguments.profile))
@@ -135,7 +135,7 @@ def throughput(arguments: argparse.Namespace) -> None:
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
     print(f"bare loop   {bare[0]:10,.0f} and {bare[1]:,.0f} events/s")
     rate = found["events_per_s"]
-    print(f"worker      {rate:10,.0f} events/s = 1/{statistics.mean(bare) / rate:.1f} of the bare loop")
+    print(f"worker      {rate:10,.0f} events/s = 1/{statistics.mean(bare) / rate:.1f} of the bare loop, {guarantee}")
     print("segments    the four of scripts/four.yaml")
     print(f"changes     {changes:10,} ({changes / arguments.events:.2f} per event)")
     print(f"worker CPU  {found['worker_cpu_us_per_event']:10.1f} µs per event")
@@ -145,10 +145,10 @@ def throughput(arguments: argparse.Namespace) -> None:
     )
 
 
-def latency(arguments: argparse.Namespace) -> None:
-    """The delay from an event to its change, under a steady load, after a warm-up."""
+def latency(arguments: argparse.Namespace, guarantee: str) -> None:
+    """The delay from an event to its change, once it is committed, under a steady load, after a warm-up."""
     with local.Kafka() as kafka, local.Redis(aof=True) as redis:
-        settings = settings_of(kafka.address, redis.url)
+        settings = settings_of(kafka.address, redis.url, processing_guarantee=guarantee)
         topics.create(settings)
         with Worker(settings.model_dump(exclude_none=True)) as worker:
             worker.wait_ready()
@@ -157,7 +157,8 @@ def latency(arguments: argparse.Namespace) -> None:
             delays = pace.delays_ms(kafka.address, arguments.rate, arguments.seconds, "paced")
             cpu = worker.cpu_s() - cpu
     sent = int(arguments.rate * arguments.seconds / pace.BUYERS)
-    print(f"{arguments.rate:,} events/s for {arguments.seconds:g} s: {len(delays):,} of {sent:,} changes came")
+    came = f"{len(delays):,} of {sent:,} changes came"
+    print(f"{arguments.rate:,} events/s for {arguments.seconds:g} s, {guarantee}: {came}")
     print(f"  worker CPU {cpu / arguments.seconds:.0%} of one core")
     for share in (0.5, 0.9, 0.99, 0.999):
         print(f"  p{share * 100:g}  {delays[int(len(delays) * share)]:.0f} ms")
@@ -172,6 +173,10 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=1_000)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--only", choices=["throughput", "latency", "rules"])
+    parser.add_argument(
+        "--guarantees", nargs="+", default=["at_least_once"], choices=["at_least_once", "exactly_once"],
+        help="one after the other (at_least_once)",
+    )  # fmt: skip
     arguments = parser.parse_args()
     if arguments.only in (None, "rules"):
         cost.run()
@@ -180,10 +185,11 @@ def main() -> None:
     missing = local.kafka_available()
     if missing:
         sys.exit(missing)
-    if arguments.only != "latency":
-        throughput(arguments)
-    if arguments.only != "throughput":
-        latency(arguments)
+    for guarantee in arguments.guarantees:
+        if arguments.only != "latency":
+            throughput(arguments, guarantee)
+        if arguments.only != "throughput":
+            latency(arguments, guarantee)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,10 @@ def _run_producer(brokers: str, rate: int, seconds: float, name: str) -> None:
 
 
 async def _consume(brokers: str, name: str, expected: int, timeout_s: float) -> list[float]:
-    consumer = AIOKafkaConsumer(CHANGES, bootstrap_servers=brokers, auto_offset_reset="earliest", fetch_max_wait_ms=50)
+    consumer = AIOKafkaConsumer(
+        CHANGES, bootstrap_servers=brokers, auto_offset_reset="earliest", fetch_max_wait_ms=50,
+        isolation_level="read_committed",
+    )  # fmt: skip
     await consumer.start()
     delays: list[float] = []
     until = time.monotonic() + timeout_s
