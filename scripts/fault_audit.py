@@ -19,19 +19,23 @@ I10 the outbox is drained, and Redis holds what it should and no more
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 import yaml
 
 import fault_evidence as evidence
 from fault_evidence import In, Stored
-from fault_scene import DEFINITIONS, INPUTS, OUTPUTS, PARTITIONS, Scene
+from fault_scene import INPUTS, OUTPUTS, PARTITIONS, Scene
 from tests import oracle
 from tests.audit_changes import consistent
 from tests.oracle import milliseconds
 
-__all__ = ["Audited", "audit"]
+__all__ = [
+    "Audited", "Seen", "adds_up", "audit", "clocks", "compare", "dead_letters", "holds", "listed", "positions",
+    "segments", "too_many_repeats",
+]  # fmt: skip
 
 GRACE_MS = 1_000
 REDIS_BASE_BYTES = 8_000_000
@@ -55,12 +59,12 @@ def audit(scene: Scene) -> Audited:
     inputs = evidence.inputs(scene)
     told = {name: evidence.read(scene, name) for name in OUTPUTS}
     findings = [
-        *_positions(scene),
-        *_clocks(scene),
-        *_dead_letters(inputs, told["dead-letters"], counts),
+        *positions(scene),
+        *clocks(scene),
+        *dead_letters(inputs, told["dead-letters"], counts),
         *_repeats(told["segment-changes"], counts),
-        *_too_many_repeats(scene, counts),
-        *_redis(scene, counts),
+        *too_many_repeats(scene, counts),
+        *holds(scene, counts),
         *_customers(scene, inputs, told["segment-changes"], counts),
         *scene.went_back,
     ]
@@ -71,21 +75,21 @@ def audit(scene: Scene) -> Audited:
 # --- what is as it should be whoever the customers are -----------------------------------------
 
 
-def _positions(scene: Scene) -> Iterator[str]:
-    positions, ends = scene.positions(), scene.ends()
-    if positions != ends:
-        wrong = {place: (positions.get(place), end) for place, end in ends.items() if positions.get(place) != end}
+def positions(scene: Scene) -> Iterator[str]:
+    saved, ends = scene.positions(), scene.ends()
+    if saved != ends:
+        wrong = {place: (saved.get(place), end) for place, end in ends.items() if saved.get(place) != end}
         yield f"I6: positions and ends differ: {wrong}"
 
 
-def _clocks(scene: Scene) -> Iterator[str]:
+def clocks(scene: Scene) -> Iterator[str]:
     now = int(time.time() * 1000)
     for partition in range(PARTITIONS):
         if (clock := int(scene.meta(partition)["clock"])) > now - GRACE_MS:
             yield f"I7: the clock of p{partition} is {(clock - now) / 1000:.1f} s ahead of the time that it is"
 
 
-def _dead_letters(inputs: Sequence[In], letters: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
+def dead_letters(inputs: Sequence[In], letters: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
     wanted = {(one.topic, one.partition, one.offset, one.bad, one.key, one.value) for one in inputs if one.bad}
     came: Counter[tuple[Any, ...]] = Counter()
     for letter in letters:
@@ -114,7 +118,7 @@ def _repeats(records: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
         seen.setdefault(name, body)
 
 
-def _too_many_repeats(scene: Scene, counts: Counter[str]) -> Iterator[str]:
+def too_many_repeats(scene: Scene, counts: Counter[str]) -> Iterator[str]:
     most = 0
     if scene.settings["processing_guarantee"] == "at_least_once":
         most = scene.handovers * max(scene.deepest, SEEN_LATE)
@@ -122,7 +126,7 @@ def _too_many_repeats(scene: Scene, counts: Counter[str]) -> Iterator[str]:
         yield f"I4: {repeats} repeats, at most {most} may come of {scene.handovers} changes of owners"
 
 
-def _redis(scene: Scene, counts: Counter[str]) -> Iterator[str]:
+def holds(scene: Scene, counts: Counter[str]) -> Iterator[str]:
     wanted = {scene.key(partition, name) for partition in range(PARTITIONS) for name in KEYS}
     found = {key.decode() for key in scene.client.keys("*")}
     if found - wanted:
@@ -140,9 +144,19 @@ def _redis(scene: Scene, counts: Counter[str]) -> Iterator[str]:
 # --- customers -----------------------------------------------------------------------------------
 
 
+class Seen(NamedTuple):
+    """Of some customers of a partition: what came, what was told, and what Redis holds. ``slow``: who may be late."""
+
+    events: list[Any]
+    told: Mapping[str, Sequence[Any]]
+    stored: Mapping[str, Stored]
+    slow: AbstractSet[str]
+    clock: int
+
+
 def _customers(scene: Scene, inputs: Sequence[In], records: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
-    definitions = yaml.safe_load(DEFINITIONS.read_text())
-    keys = list(oracle.in_dependency_order(oracle.conditions_of(definitions)))
+    definitions = yaml.safe_load(scene.definitions.read_text())
+    keys = segments(definitions)
     told: dict[str, list[Any]] = defaultdict(list)
     for body in {body["change_id"]: body for body in (json.loads(record.value) for record in records)}.values():
         told[body["customer_id"]].append(body)
@@ -153,26 +167,42 @@ def _customers(scene: Scene, inputs: Sequence[In], records: Sequence[Any], count
     everybody: set[str] = set()
     for partition in range(PARTITIONS):
         events = evidence.events([one for one in inputs if one.partition == partition])
-        clock = int(scene.meta(partition)["clock"])
-        wanted: dict[str, list[Told]] = defaultdict(list)
-        for change in oracle.changes(events, definitions, clock):
-            wanted[change.customer_id].append((change.segment, change.change, change.occurred_at, change.late))
-        members = oracle.membership(events, definitions, clock)
-        times: dict[str, list[int]] = defaultdict(list)
-        for event in events:
-            times[oracle.customer(event)].append(milliseconds(event["timestamp"]))
         stored = evidence.stored(scene, partition, keys)
-        for name in sorted({*members, *stored}):
-            everybody.add(name)
-            yield from _standing(name, stored.get(name), told[name], members.get(name, frozenset()))
-            if name not in slow:
-                yield from _exact(name, stored.get(name), told[name], wanted[name])
-            if scene.clock_is_right:
-                yield from _too_early(name, told[name], times[name])
-        if evidence.listed(scene, partition) != {name: one.due for name, one in stored.items() if one.due}:
-            yield f"I10: the due times listed for p{partition} are not those of its customers"
+        seen = Seen(events, told, stored, slow, int(scene.meta(partition)["clock"]))
+        everybody |= {*map(oracle.customer, events), *stored}
+        yield from compare(seen, definitions, clock_is_right=scene.clock_is_right)
+        yield from listed(scene, partition, stored)
     for name in told.keys() - everybody:
         yield f"I1: changes were told of {name}, of whom nothing came"
+
+
+def segments(definitions: Any) -> list[str]:
+    """In the order by whose numbers Redis names them."""
+    return list(oracle.in_dependency_order(oracle.conditions_of(definitions)))
+
+
+def listed(scene: Scene, partition: int, stored: Mapping[str, Stored]) -> Iterator[str]:
+    """I10: whoever is due is listed so, and nobody else."""
+    if evidence.listed(scene, partition) != {name: one.due for name, one in stored.items() if one.due}:
+        yield f"I10: the due times listed for p{partition} are not those of its customers"
+
+
+def compare(seen: Seen, definitions: Any, *, clock_is_right: bool) -> Iterator[str]:
+    """With the oracle: everybody of whom something came or is stored."""
+    wanted: dict[str, list[Told]] = defaultdict(list)
+    for change in oracle.changes(seen.events, definitions, seen.clock):
+        wanted[change.customer_id].append((change.segment, change.change, change.occurred_at, change.late))
+    members = oracle.membership(seen.events, definitions, seen.clock)
+    times: dict[str, list[int]] = defaultdict(list)
+    for event in seen.events:
+        times[oracle.customer(event)].append(milliseconds(event["timestamp"]))
+    for name in sorted({*members, *seen.stored}):
+        told, stored = seen.told.get(name, ()), seen.stored.get(name)
+        yield from _standing(name, stored, told, members.get(name, frozenset()))
+        if name not in seen.slow:
+            yield from _exact(name, stored, told, wanted[name])
+        if clock_is_right:
+            yield from _too_early(name, told, times[name])
 
 
 def _standing(name: str, stored: Stored | None, told: Sequence[Any], members: frozenset[str]) -> Iterator[str]:
@@ -186,10 +216,15 @@ def _standing(name: str, stored: Stored | None, told: Sequence[Any], members: fr
     folded: set[str] = set()
     for one in told:
         folded ^= {one["segment"]}
+    yield from adds_up(name, stored, folded, len(told))
+
+
+def adds_up(name: str, stored: Stored, folded: AbstractSet[str], count: int) -> Iterator[str]:
+    """What was told, against what is stored."""
     if folded != stored.since.keys():
         yield f"I2: {name} is in {sorted(stored.since)}, told was {sorted(folded)}"
-    if stored.sequence != len(told):
-        yield f"I5: {name} made {stored.sequence} changes, {len(told)} were told"
+    if stored.sequence != count:
+        yield f"I5: {name} made {stored.sequence} changes, {count} were told"
 
 
 def _exact(name: str, stored: Stored | None, told: Sequence[Any], wanted: Sequence[Told]) -> Iterator[str]:

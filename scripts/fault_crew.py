@@ -4,13 +4,13 @@ The one rule: a worker ends because it was told to, because it was killed, or wi
 sentence that this fault may cause. Anything else is a finding, and so is a crash without end.
 """
 
+import contextlib
 import os
 import re
 import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from workers import Worker
 
@@ -18,6 +18,7 @@ __all__ = ["Crew", "Member"]
 
 STOPPED = 75
 STARTS_MAX = 12
+RESIDENT = re.compile(r"VmRSS:\s+(\d+) kB")
 SENTENCE = re.compile(r"segmenter stopped: (.*)")
 
 
@@ -30,6 +31,21 @@ class Member:
         self.told = False  # to end in order
         self.killed = False
         self.frozen = False
+        self._began = time.monotonic()
+
+    @property
+    def age_s(self) -> float:
+        """How long ago it was started."""
+        return time.monotonic() - self._began
+
+    @property
+    def memory_mb(self) -> float:
+        """Resident memory; 0 of one that has ended."""
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{self.worker.pid}/status").read_text()
+            if found := RESIDENT.search(status):
+                return int(found[1]) / 1024
+        return 0.0
 
     @property
     def sentence(self) -> str:
@@ -127,16 +143,6 @@ class Crew:
         for member in self.members:
             member.worker.kill()
         self.members.clear()
-
-    def memory_mb(self) -> list[float]:
-        """Resident memory of each."""
-        found: list[float] = []
-        for member in self.members:
-            status: dict[str, Any] = dict(
-                line.split(":", 1) for line in Path(f"/proc/{member.worker.pid}/status").read_text().splitlines()
-            )
-            found.append(int(status["VmRSS"].split()[0]) / 1024)
-        return found
 
     def wait_ready(self, within_s: float = 60.0) -> None:
         """Until everybody holds something, as far as there are partitions for all."""

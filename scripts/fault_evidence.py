@@ -15,7 +15,7 @@ from fault_traffic import EXPECTED
 from tests import oracle
 from tests.oracle import milliseconds
 
-__all__ = ["In", "Stored", "events", "inputs", "listed", "read", "slow", "stored"]
+__all__ = ["SLOW_MS", "In", "Stored", "events", "inputs", "listed", "read", "slow", "stored"]
 
 # Whoever was so long on the way from its own time to Kafka may be late.
 SLOW_MS = 700
@@ -94,7 +94,7 @@ def events(came: Sequence[In]) -> list[Any]:
 
 def stored(scene: Scene, partition: int, keys: Sequence[str]) -> dict[str, Stored]:
     found = {}
-    for name, value in scene.client.hgetall(scene.key(partition, "customers")).items():
+    for name, value in scene.client.hscan_iter(scene.key(partition, "customers"), count=5_000):
         _, sequence, since, _, _, due, *_ = msgspec.msgpack.decode(value, strict=False)
         found[name.decode()] = Stored({keys[int(at)]: when for at, when in since.items()}, sequence, due)
     return found

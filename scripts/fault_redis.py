@@ -26,7 +26,8 @@ def append_only(scene: Scene) -> Path:
     """The file that grows: of Redis 7 the newest of several, before it the only one."""
     folder = scene.redis.folder
     assert folder is not None, "Redis runs"
-    return max([*folder.glob("appendonly.aof"), *folder.glob("appendonlydir/*.incr.aof")])
+    found = [*folder.glob("appendonly.aof"), *folder.glob("appendonlydir/*.incr.aof")]
+    return max(found, key=lambda file: (len(file.name), file.name))  # they are numbered, the tenth after the ninth
 
 
 def pause(seconds: float) -> None:
@@ -69,9 +70,10 @@ def _(scene: Scene) -> None:
 
 def rob(scene: Scene, size: int) -> None:
     """Kill Redis, cut its file to a size, and start it again."""
-    file = append_only(scene)
     scene.redis.kill9()
-    os.truncate(file, size)
+    file = append_only(scene)
+    if size < file.stat().st_size:  # else it was written anew meanwhile, as it is now and then
+        os.truncate(file, size)
     scene.redis.start()
 
 

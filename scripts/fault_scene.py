@@ -49,15 +49,15 @@ class TimedOut(Exception):
 class Lane:
     """A Kafka for one run after the other, with a proxy beside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **properties: str) -> None:
+        # Kafka's own time in each record: how long it was on its way to Kafka can be seen.
+        self._properties = {"log.message.timestamp.type": "LogAppendTime", **properties}
         self._behind = free_port()
         self.proxy = Proxy(self._behind)
 
     def __enter__(self) -> Self:
         self.proxy.__enter__()
-        # Kafka's own time in each record: how long it was on its way to Kafka can be seen.
-        appended = {"log.message.timestamp.type": "LogAppendTime"}
-        self.kafka = Kafka(properties=appended, proxied=(self._behind, self.proxy.port), heap_mb=384).start()
+        self.kafka = Kafka(properties=self._properties, proxied=(self._behind, self.proxy.port), heap_mb=384).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,6 +90,7 @@ class Scene:
         self.deepest = 0  # records that were in an outbox at most, as far as it was seen
         self.went_back: list[str] = []
         self.rate, self.customers = 25.0, 25  # events of now a second, and of how many at a time
+        self.bad_share = 0.0  # of them; the history always has some that are none
         self.clock_is_right = True  # the workers', by which they say when they published
         self.forgets = False  # this Redis loses writes, so a generation in it may go back
         self._watching = threading.Event()
@@ -122,9 +123,8 @@ class Scene:
         self.crew = Crew(self.settings, self.folder, self._stops)
         self._watching.set()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
-        self.traffic = fault_traffic.Traffic(
-            self.seed, kafka.address, self.prefix, PARTITIONS, self.rate, self.customers
-        )
+        shop = fault_traffic.Shop(self.seed, self.customers, self.bad_share)
+        self.traffic = fault_traffic.Traffic(shop, kafka.address, self.prefix, PARTITIONS, self.rate)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -167,6 +167,11 @@ class Scene:
         known = set(admin.list_topics())
         admin.delete_topics([name for name in names if name in known])
         admin.close()
+
+    @property
+    def definitions(self) -> Path:
+        """What its workers decide."""
+        return Path(self.settings["definitions"])
 
     # --- what is seen ------------------------------------------------------------------------
 

@@ -19,11 +19,15 @@ from kafka import KafkaProducer
 
 from generate import records
 
-__all__ = ["EXPECTED", "HISTORY_MS", "Record", "Traffic", "history", "partition_of", "producer", "publish"]
+__all__ = [
+    "EVENTS_EACH", "EXPECTED", "HISTORY_MS", "Record", "Shop", "Traffic", "history", "partition_of", "producer",
+    "publish",
+]  # fmt: skip
 
 HISTORY_MS = 2 * 3_600_000
 BAD_SHARE = 0.01
 APART_S = 0.6
+TICK_S = 0.03  # what is due within it is sent at once, at least one event
 EVENTS_EACH = 12  # about so many events of now has a customer: the oracle looks at all pairs of them
 EXPECTED = "expected"  # a header that the product does not read: why this record is a dead letter
 
@@ -69,7 +73,8 @@ def _bad(rng: random.Random, topic: str, key: bytes, value: bytes) -> Record:
     if reason == "not_json":
         return Record(topic, key, value[: len(value) // 2], reason)
     if reason == "no_customer":
-        del event["userId"], event["anonymousId"]
+        del event["userId"]
+        event.pop("anonymousId", None)
     elif reason == "no_timestamp":
         del event["timestamp"]
     elif reason == "absurd_timestamp":
@@ -100,16 +105,59 @@ def _send(sender: Any, prefix: str, partitions: int, one: Record) -> Any:
     return sender.send(prefix + one.topic, key=one.key, value=one.value, partition=place, headers=headers)
 
 
-class Traffic:
-    """Events of now, so many a second, sent one by one from a thread."""
+class Shop:
+    """Who does what next: events of now, of so many customers at a time, and of others once these have done enough."""
 
-    def __init__(self, seed: int, brokers: str, prefix: str, partitions: int, rate: float, customers: int) -> None:
-        self.sent = 0
+    def __init__(self, seed: int, customers: int, bad_share: float = 0.0) -> None:
         self._rng = random.Random(f"traffic {seed}")
-        self._brokers, self._prefix, self._partitions = brokers, prefix, partitions
-        self._rate = rate
         self._customers = customers
+        self._bad_share = bad_share
+        self._made = 0
+        self._generation = 0
         self._last: dict[str, float] = {}
+
+    def event(self, now: float) -> Record | None:
+        """Of a customer who has not sent anything for a while, if it is such a one that is drawn."""
+        if self._generation != (generation := self._made // (EVENTS_EACH * self._customers)):
+            self._generation = generation
+            self._last.clear()  # they never come again
+        name = f"live-{generation}-{self._rng.randrange(self._customers)}"
+        kind = self._rng.choices(list(NAMES), WEIGHTS)[0]
+        if now - self._last.get(name, 0.0) < APART_S:
+            return None
+        self._last[name] = now
+        one = Record(NAMES[kind], name.encode(), json.dumps(_body(kind, name, self._made, now)).encode())
+        self._made += 1
+        if self._bad_share and self._rng.random() < self._bad_share:
+            return _bad(self._rng, *one[:3])
+        return one
+
+
+def _body(kind: str, name: str, number: int, now: float) -> dict[str, Any]:
+    properties = {"product_id": "p1", "order_id": f"o{number}", "total": 40, "currency": "USD", "price": 9.5}
+    return {
+        **({"type": kind} if kind in ("page", "identify") else {"type": "track", "event": kind}),
+        **({"traits": {"plan": "pro"}} if kind == "identify" else {"properties": properties}),
+        "messageId": f"{name}-{number}",
+        "userId": name,
+        "timestamp": datetime.fromtimestamp(int(now * 1000) / 1000, UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+class Traffic:
+    """Events of now, so many a second, sent from a thread: what a tick brings at once, and the next when all is there.
+
+    So what comes after an answer that took long is not late: it is made, and gets its time, after that answer.
+    """
+
+    def __init__(self, shop: Shop, brokers: str, prefix: str, partitions: int, rate: float) -> None:
+        self.sent = 0
+        self.paused_s = 0.0
+        self._shop = shop
+        self._brokers, self._prefix, self._partitions = brokers, prefix, partitions
+        self._each = max(1, round(rate * TICK_S))
+        self._draws = 1 if self._each == 1 else 2 * self._each  # who has just sent something is drawn, too
+        self._tick_s = self._each / rate
         self._going = threading.Event()
         self._sending = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
@@ -125,37 +173,39 @@ class Traffic:
         if self._thread.is_alive():
             self._thread.join(90)
 
+    @property
+    def is_going(self) -> bool:
+        """Whether it sends: an answer that did not come ends it."""
+        return self._thread.is_alive()
+
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Send nothing for a while: what waited for a broker would be late through our own doing."""
         with self._sending:
-            yield
+            began = time.monotonic()
+            try:
+                yield
+            finally:
+                self.paused_s += time.monotonic() - began
 
     def _run(self) -> None:
         sender = producer(self._brokers)
+        due = time.monotonic()
         while self._going.is_set():
             with self._sending:
-                one = self._event(time.time())
-                if one is not None:
-                    _send(sender, self._prefix, self._partitions, one).get(60)
-                    self.sent += 1
-            time.sleep(1 / self._rate)
+                self._send_tick(sender)
+            due = max(due + self._tick_s, time.monotonic())  # what could not be sent in time is not made up for
+            time.sleep(max(0.001, due - time.monotonic()))  # so that a pause can begin at all
         sender.close()
 
-    def _event(self, now: float) -> Record | None:
-        """Of a customer who has not sent anything for a while; there are new ones all the time."""
-        generation = self.sent // (EVENTS_EACH * self._customers)
-        name = f"live-{generation}-{self._rng.randrange(self._customers)}"
-        kind = self._rng.choices(list(NAMES), WEIGHTS)[0]
-        if now - self._last.get(name, 0.0) < APART_S:
-            return None
-        self._last[name] = now
-        properties = {"product_id": "p1", "order_id": f"o{self.sent}", "total": 40, "currency": "USD", "price": 9.5}
-        event = {
-            **({"type": kind} if kind in ("page", "identify") else {"type": "track", "event": kind}),
-            **({"traits": {"plan": "pro"}} if kind == "identify" else {"properties": properties}),
-            "messageId": f"{name}-{self.sent}",
-            "userId": name,
-            "timestamp": datetime.fromtimestamp(int(now * 1000) / 1000, UTC).isoformat(timespec="milliseconds"),
-        }
-        return Record(NAMES[kind], name.encode(), json.dumps(event).encode())
+    def _send_tick(self, sender: Any) -> None:
+        futures: list[Any] = []
+        for _ in range(self._draws):
+            one = self._shop.event(time.time())
+            if one is not None:
+                futures.append(_send(sender, self._prefix, self._partitions, one))
+            if len(futures) == self._each:
+                break
+        for future in futures:
+            future.get(60)
+        self.sent += len(futures)

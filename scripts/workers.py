@@ -22,7 +22,7 @@ class Worker:
 
     def __init__(self, settings: Mapping[str, object], *arguments: str, log: Path | None = None) -> None:
         self._arguments = arguments
-        self._environment = {
+        self.environment = {
             **os.environ,
             **{f"SEGMENTER_{name.upper()}": str(value) for name, value in settings.items()},
         }
@@ -35,7 +35,7 @@ class Worker:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
-                env={**self._environment, **environment},
+                env={**self.environment, **environment},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

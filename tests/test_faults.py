@@ -16,6 +16,7 @@ import pytest
 import fault_evidence as evidence
 import fault_traffic
 import faults
+import soak_audit
 from fault_audit import audit
 from fault_crew import Crew, Member
 from fault_kinds import KINDS
@@ -150,6 +151,19 @@ def test_the_auditor_tells_a_damaged_redis(damage: str, quiet: Scene) -> None:
     findings = audit(quiet).findings
     undo()
     assert any(one.startswith(f"{invariant}:") for one in findings), findings
+
+
+@pytest.mark.kafka
+@pytest.mark.nightly
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_auditor_of_the_soak_tells_it_too(damage: str, quiet: Scene) -> None:
+    """In one pass, with the oracle for some: the same invariant, and nothing without the damage."""
+    invariant, do = DAMAGES[damage]
+    undo = do(quiet)
+    findings = soak_audit.audit(quiet, 1_000).findings
+    undo()
+    assert any(one.startswith(f"{invariant}:") for one in findings), findings
+    assert soak_audit.audit(quiet, 20).findings == []
 
 
 @pytest.mark.kafka
