@@ -40,6 +40,20 @@ def stepped(scene: Scene, off_s: int) -> None:
     clock.set(0)
 
 
+@kind("clock-of-one", "the clock of one of two workers is set ahead: it stops, the other goes on", stops=(DIFFER,),
+      quick=False)  # fmt: skip
+def _(scene: Scene) -> None:
+    scene.publish_history()
+    scene.crew.hire()
+    clock = Clock(scene)  # of those that are hired from here on
+    scene.crew.hire()
+    scene.traffic.start()
+    scene.wait_applied(1.0)
+    clock.set(AHEAD_S)
+    scene.wait_stopped("of this machine", 2, within_s=100)
+    clock.set(0)
+
+
 @kind("clock-ahead", "the workers' clock is set half an hour ahead: stops, and no due time fires before its time",
       stops=(DIFFER,))  # fmt: skip
 def _(scene: Scene) -> None:

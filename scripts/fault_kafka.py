@@ -10,6 +10,7 @@ from typing import Any
 
 from kafka import TopicPartition
 from kafka.admin import NewPartitions, NewTopic
+from kafka.errors import KafkaError
 
 import fault_traffic
 from fault_kinds import KAFKA_AWAY, NEWER_OWNER, kind
@@ -17,6 +18,7 @@ from fault_redis import frozen, pause
 from fault_scene import INPUTS, OUTPUTS, PARTITIONS, Scene, TimedOut
 
 FROZEN_S = 8.0
+WITHHELD_S = 8.0  # an answer about an input is believed for 5 s
 
 
 def restart(scene: Scene) -> None:
@@ -139,7 +141,7 @@ def _(scene: Scene) -> None:
     scene.crew.kill(scene.crew.members[0])
 
 
-@kind("input-withheld", "two hours of purchases cannot be read yet, all else can: no cart is abandoned for it")
+@kind("input-withheld", "purchases wait for a transaction to end, all else can be read: no cart is abandoned for it")
 def _(scene: Scene) -> None:
     found = fault_traffic.history(scene.seed, scene.events, int(time.time() * 1000) - 1_000)
     held = transaction(scene, "held")
@@ -148,13 +150,40 @@ def _(scene: Scene) -> None:
     scene.crew.hire()
     scene.crew.hire()
     scene.crew.wait_ready()
-    pause(4.0)
+    scene.traffic.start()
+    pause(WITHHELD_S)
     decided = sum(end for (name, _), end in scene.ends(OUTPUTS).items() if name == "segment-changes")
     held.commit_transaction()
     held.close()
     if decided:
         raise TimedOut(f"{decided} changes were decided before any purchase could be read")
-    scene.traffic.start()
+
+
+@kind("offsets-lost", "the group and its committed offsets are deleted while nobody runs", quick=False)
+def _(scene: Scene) -> None:
+    scene.forgets = True  # the generations of a new group begin anew
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.5))
+    scene.crew.replaces = False
+    for member in tuple(scene.crew.members):
+        scene.crew.kill(member)
+    scene.crew.tend()
+    scene.wait(lambda: group_deleted(scene), "its members forgotten and the group deleted")
+    scene.crew.replaces = True
+    scene.crew.hire()
+    scene.crew.hire()
+
+
+def group_deleted(scene: Scene) -> bool:
+    """Kafka refuses while it has members, those that are dead but not missed yet included."""
+    admin = scene.admin()
+    try:
+        admin.delete_groups([scene.prefix])
+        return scene.prefix not in str(admin.list_groups())
+    except KafkaError:
+        return False
+    finally:
+        admin.close()
 
 
 @kind("outage", "workers are away while two hours are published to all inputs at once, one after the other")

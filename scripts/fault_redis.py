@@ -77,10 +77,10 @@ def rob(scene: Scene, size: int) -> None:
     scene.redis.start()
 
 
-def lose_a_second(scene: Scene) -> None:
+def lose_a_second(scene: Scene, seconds: float = FORGOTTEN_S) -> None:
     """What was written in the last second is gone; much of it was published."""
     size = append_only(scene).stat().st_size
-    pause(FORGOTTEN_S)
+    pause(seconds)
     rob(scene, size)
 
 
@@ -90,6 +90,14 @@ def _(scene: Scene) -> None:
     scene.begin(2)
     for _ in moments(scene, 0.1, 0.8):
         lose_a_second(scene)
+
+
+@kind("redis-lost-ten-seconds", "so much of the AOF is lost", stops=REDIS_FORGOT, quick=False)
+def _(scene: Scene) -> None:
+    scene.forgets = True
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.8))
+    lose_a_second(scene, 10.0)
 
 
 @kind("redis-lost-half", "the AOF ends in the middle of a record", stops=REDIS_FORGOT)
@@ -122,6 +130,28 @@ def _(scene: Scene) -> None:
     scene.client.config_set("maxmemory", scene.client.info("memory")["used_memory"] - 100_000)
     scene.wait_stopped("OOM", 2)
     scene.client.config_set("maxmemory", 0)
+
+
+@kind("redis-cannot-save", "a snapshot fails, and Redis refuses writes (MISCONF): stops until one succeeds",
+      stops=REDIS_AWAY, quick=False)  # fmt: skip
+def _(scene: Scene) -> None:
+    assert scene.redis.folder is not None
+    in_the_way = scene.redis.folder / scene.client.config_get("dbfilename")["dbfilename"]
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.5))
+    in_the_way.unlink(missing_ok=True)
+    in_the_way.mkdir()
+    scene.client.config_set("save", "3600 1")
+    snapshot(scene, "err")
+    scene.wait_stopped("MISCONF", 2)
+    in_the_way.rmdir()
+    snapshot(scene, "ok")
+
+
+def snapshot(scene: Scene, status: str) -> None:
+    """One more, which must end so."""
+    scene.client.bgsave()
+    scene.wait(lambda: scene.client.info("persistence")["rdb_last_bgsave_status"] == status, f"a snapshot: {status}")
 
 
 @kind("redis-noscript", "its scripts are flushed, again and again")
@@ -158,7 +188,7 @@ def freeze(scene: Scene) -> None:
         pause(FROZEN_S)
 
 
-@kind("redis-frozen", f"takes connections and says nothing for {FROZEN_S:.0f} s", stops=REDIS_AWAY)
+@kind("redis-frozen", f"takes connections and says nothing for {FROZEN_S:.0f} s", stops=REDIS_AWAY, quick=False)
 def _(scene: Scene) -> None:
     scene.begin(2)
     scene.wait_applied(scene.rng.uniform(0.1, 0.6))

@@ -26,6 +26,7 @@ __all__ = [
 
 HISTORY_MS = 2 * 3_600_000
 BAD_SHARE = 0.01
+AGAIN_SHARE = 0.01
 APART_S = 0.6
 TICK_S = 0.03  # what is due within it is sent at once, at least one event
 EVENTS_EACH = 12  # about so many events of now has a customer: the oracle looks at all pairs of them
@@ -38,13 +39,20 @@ NAMES = {
 WEIGHTS = (3, 2, 4, 1, 1, 3, 1)
 
 
+REASONS = (
+    "not_json", "no_customer", "no_timestamp", "absurd_timestamp", "bad_type", "bad_value", "wrong_key",
+    "wrong_partition",
+)  # fmt: skip
+
+
 class Record(NamedTuple):
-    """A record to be sent; ``bad``: why it cannot be used, if so."""
+    """A record to be sent; ``bad``: why it cannot be used, if so; ``astray``: so many partitions from its own."""
 
     topic: str
-    key: bytes
+    key: bytes | None
     value: bytes
     bad: str | None = None
+    astray: int = 0
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -53,7 +61,7 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 def history(seed: int, events: int, ends_ms: int) -> list[Record]:
-    """Two hours of events up to `ends_ms`, in the order of their times, and some records that are none."""
+    """Two hours of events up to `ends_ms`, in the order of their times, some twice, and some records that are none."""
     rng = random.Random(f"history {seed}")
     customers = max(1, events // 5)
     made = records(events, customers, seed, "change-heavy", ends_ms - HISTORY_MS, HISTORY_MS)
@@ -62,6 +70,8 @@ def history(seed: int, events: int, ends_ms: int) -> list[Record]:
         found.append(Record(topic, key, value))
         if rng.random() < BAD_SHARE:
             found.append(_bad(rng, topic, key, value))
+        if rng.random() < AGAIN_SHARE:  # as by an upstream that tries again
+            found.append(Record(topic, key, value))
     return found
 
 
@@ -69,7 +79,7 @@ def _bad(rng: random.Random, topic: str, key: bytes, value: bytes) -> Record:
     """A record that was an event before something happened to it."""
     event = json.loads(value)
     event["messageId"] += "-bad"
-    reason = rng.choice(("not_json", "no_customer", "no_timestamp", "absurd_timestamp", "bad_type", "wrong_key"))
+    reason = rng.choice(REASONS)
     if reason == "not_json":
         return Record(topic, key, value[: len(value) // 2], reason)
     if reason == "no_customer":
@@ -81,9 +91,11 @@ def _bad(rng: random.Random, topic: str, key: bytes, value: bytes) -> Record:
         event["timestamp"] = "1999-12-31T23:59:59Z"
     elif reason == "bad_type":
         event["type"] = "gossip"
+    elif reason == "bad_value":
+        event |= {"type": "track", "event": "Product Added", "properties": {"product_id": "p1", "price": -1}}
     elif reason == "wrong_key":
-        event["userId"] = "somebody else"
-    return Record(topic, key, json.dumps(event).encode(), reason)
+        return Record(topic, rng.choice((None, b"somebody else")), json.dumps(event).encode(), reason)
+    return Record(topic, key, json.dumps(event).encode(), reason, int(reason == "wrong_partition"))
 
 
 def producer(brokers: str, **more: Any) -> Any:
@@ -101,7 +113,7 @@ def publish(sender: Any, prefix: str, partitions: int, found: Sequence[Record]) 
 
 def _send(sender: Any, prefix: str, partitions: int, one: Record) -> Any:
     headers = [] if one.bad is None else [(EXPECTED, one.bad.encode())]
-    place = partition_of(one.key, partitions)
+    place = (partition_of(one.key or b"", partitions) + one.astray) % partitions
     return sender.send(prefix + one.topic, key=one.key, value=one.value, partition=place, headers=headers)
 
 
@@ -126,11 +138,11 @@ class Shop:
         if now - self._last.get(name, 0.0) < APART_S:
             return None
         self._last[name] = now
-        one = Record(NAMES[kind], name.encode(), json.dumps(_body(kind, name, self._made, now)).encode())
+        topic, key, value = NAMES[kind], name.encode(), json.dumps(_body(kind, name, self._made, now)).encode()
         self._made += 1
         if self._bad_share and self._rng.random() < self._bad_share:
-            return _bad(self._rng, *one[:3])
-        return one
+            return _bad(self._rng, topic, key, value)
+        return Record(topic, key, value)
 
 
 def _body(kind: str, name: str, number: int, now: float) -> dict[str, Any]:

@@ -11,15 +11,23 @@ from fault_scene import PARTITIONS, Scene
 
 # Fail points by what they lie in: a worker dies at the first, its successor at the next, until all are passed.
 CHAINS = {
-    "claim": ("before_claim", "after_claim", "after_begin", "before_fence", "after_fence"),
+    "claim": ("before_claim", "after_claim", "after_begin"),
     "read-back": ("after_publish", "mid_read_back", "after_read_back"),
     "step": ("after_poll", "after_load", "after_compute", "after_fire", "before_save", "lost_save_reply", "after_save"),
-    "publish": ("before_publish", "before_commit", "after_publish", "after_trim"),
+    "publish": ("before_publish", "after_publish", "after_trim"),
+    "transaction": ("before_fence", "after_fence", "before_commit"),
     "release": ("before_release", "mid_release"),
 }
-WITH_TRANSACTIONS = {"before_fence", "after_fence", "before_commit"}
 # How often a point may be passed before it is deadly; of the others once in each claim.
-PASSES = {"step": 40, "publish": 40, "after_publish": 20, "after_fire": 4, "before_claim": 2, "after_claim": 2}
+PASSES = {
+    "step": 40,
+    "publish": 40,
+    "before_commit": 20,
+    "after_publish": 20,
+    "after_fire": 4,
+    "before_claim": 2,
+    "after_claim": 2,
+}
 FROZEN_S = 4.0  # the session timeout is 2.5 s
 UNTIL_S = 60.0
 
@@ -41,7 +49,7 @@ def chained(name: str, points: Sequence[str]) -> Kind:
             died = f"died at {point}"
             scene.wait(lambda died=died: died in scene.crew.deaths, died, UNTIL_S)  # type: ignore[misc]
 
-    settings = {"processing_guarantee": "exactly_once"} if WITH_TRANSACTIONS & set(points) else {}
+    settings = {"processing_guarantee": "exactly_once"} if name == "transaction" else {}
     return Kind(f"dies-{name}", f"workers die at {', '.join(points)}", act, settings=settings)
 
 
@@ -97,7 +105,7 @@ def _(scene: Scene) -> None:
         replace_one(scene)
 
 
-@kind("worker-join", "from one worker to more than there are partitions, and back to one")
+@kind("worker-join", "from one worker to more than there are partitions, and back to one", quick=False)
 def _(scene: Scene) -> None:
     scene.begin(1)
     scene.wait_applied(0.1)

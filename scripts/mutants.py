@@ -303,6 +303,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [
         one for one in (*BY_SIMULATION, *BY_TESTS) if not parsed.names or any(n in one.guard for n in parsed.names)
     ]
+    for tests in sorted({one.tests for one in wanted} - {""}):
+        if _run(ROOT, "-m", "pytest", "-q", "-x", tests)[0]:
+            print(f"{tests} fails with every guard in its place; mend that first")
+            return 1
     survived = 0
     for mutant, killed, seconds in tried(wanted, parsed.seeds):
         survived += killed is None

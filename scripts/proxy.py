@@ -38,7 +38,7 @@ class Proxy:
         self.latency_s = 0.0  # before each piece, both ways
         self.shreds = False  # pieces of a few bytes, each a packet of its own
         self.loses_replies = False  # what the server says is not passed on
-        self.cut = 0
+        self.spoilt = 0  # connections that were cut, and pieces that were late or in shreds
         self._target_port = target_port
         self._server: asyncio.Server | None = None
         self._connected: set[asyncio.StreamWriter] = set()
@@ -65,16 +65,29 @@ class Proxy:
     def down(self) -> Iterator[None]:
         """Nobody listens, and what was connected is cut."""
         self._do(self._end())
-        yield
-        self._do(self._listen())
+        try:
+            yield
+        finally:
+            self._do(self._listen())
 
     @contextlib.contextmanager
     def losing_replies(self) -> Iterator[None]:
         """Requests arrive and are served; their answers are lost, and then the connections."""
         self.loses_replies = True
-        yield
-        self.reset()
-        self.loses_replies = False
+        try:
+            yield
+        finally:
+            self.reset()
+            self.loses_replies = False
+
+    @contextlib.contextmanager
+    def shredding(self) -> Iterator[None]:
+        """Whatever comes is passed on in pieces of a few bytes."""
+        self.shreds = True
+        try:
+            yield
+        finally:
+            self.shreds = False
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -90,7 +103,7 @@ class Proxy:
 
     async def _cut(self) -> None:
         for writer in tuple(self._connected):
-            self.cut += 1
+            self.spoilt += 1
             writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             writer.transport.abort()
 
@@ -125,6 +138,7 @@ class Proxy:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(READ_BYTES):
+                self.spoilt += bool(self.latency_s or self.shreds)
                 if self.latency_s:
                     await asyncio.sleep(self.latency_s)
                 if is_lost():

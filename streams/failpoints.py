@@ -2,7 +2,7 @@
 
 The one rule: without ``SEGMENTER_FAIL_POINT`` in the environment at start a fail point does
 nothing. With ``NAME:N`` the process sends itself SIGKILL when it reaches NAME for the Nth time;
-with ``NAME:N:SIGSTOP`` another signal. A name that is not in `Name` ends the process at start.
+with ``NAME:N:SIGSTOP`` another signal. Anything else ends the process at start.
 
 | fail point              | where                                                                  |
 |-------------------------|------------------------------------------------------------------------|
@@ -59,15 +59,18 @@ NAMES: tuple[Name, ...] = get_args(Name)
 
 _name, _, _rest = os.environ.get("SEGMENTER_FAIL_POINT", "").partition(":")
 _count, _, _signal = _rest.partition(":")
-_left = int(_count or 0)
+_left = int(_count) if _count.isascii() and _count.isdigit() else 0
+_deadly = _signal or "SIGKILL"
 if _name and _name not in NAMES:
     raise SystemExit(f"SEGMENTER_FAIL_POINT: {_name!r} is no fail point; there are {', '.join(NAMES)}")
+if _name and (_left < 1 or _deadly not in signal.Signals.__members__):
+    raise SystemExit(f"SEGMENTER_FAIL_POINT: {_rest!r} says neither when nor how; write {_name}:1 or {_name}:1:SIGTERM")
 
 
 def reach(name: Name) -> None:
     """Pass a fail point."""
     if name == _name and happens(name):
-        os.kill(os.getpid(), signal.Signals[_signal or "SIGKILL"])
+        os.kill(os.getpid(), signal.Signals[_deadly])
 
 
 def happens(name: Name) -> bool:

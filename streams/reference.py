@@ -31,6 +31,7 @@ _BOUNDS = (
     ("`total` distinct", f"the newest {DISTINCT_MAX} values"),
     ("`sequence`", f"{steps.ENTRIES_MAX} changes of step; runs of one step are kept short"),
     ("`trait`, `context`", "one value each"),
+    ("changes that Redis lost", "the ids of all that are on the topic, until they are decided again"),
     ("day sums", f"the newest {days.DAYS_MAX:,} days with anything on them; older ones count with the oldest of these"),
     ("`of` a list", f"of an event the first {LISTED_MAX} values, of all orders the newest {orders.VALUES_MAX:,}"),
     ("`same` of a list", f"of one event the first {steps.SAME_MAX} values"),

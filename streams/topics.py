@@ -129,7 +129,8 @@ def create(settings: Settings) -> list[str]:
             except TopicAlreadyExistsError:
                 continue
             except AuthorizationError as error:
-                raise Stop(f"topic {topic.name} may not be created by this user ({type(error).__name__})") from None
+                refused = f"topic {topic.name} may not be created by this user ({type(error).__name__})"
+                raise Stop(f"{refused}; let them, or create it as another") from None
             except KafkaError as error:
                 settings_named = "see SEGMENTER_PARTITIONS and SEGMENTER_REPLICATION"
                 raise Stop(f"topic {topic.name} could not be created ({error}); {settings_named}") from None
@@ -148,5 +149,5 @@ def verify(settings: Settings) -> Found:
         raise Stop(f"topics are missing: {', '.join(missing)}; run `segmenter topics create`{unseen}")
     if len(set(found.partitions.values())) > 1:
         counts = ", ".join(f"{name} {count}" for name, count in sorted(found.partitions.items()))
-        raise Stop(f"topics differ in their number of partitions ({counts}); they need the same")
+        raise Stop(f"topics differ in their number of partitions ({counts}); add some where there are fewer")
     return found

@@ -16,6 +16,10 @@ from aiokafka.partitioner import murmur2
 from rules.times import format_instant
 
 PARTITIONS = 4
+REASONS = (
+    "too_large", "not_json", "not_object", "no_customer", "bad_id", "no_message_id", "no_timestamp",
+    "absurd_timestamp", "bad_type", "bad_value", "wrong_key", "wrong_partition",
+)  # fmt: skip
 TOPICS = ("profiles", "visits", "carts", "purchases")
 EVENTS_EACH = 10  # good events of each good customer
 MIB = 1024 * 1024

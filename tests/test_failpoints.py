@@ -53,6 +53,14 @@ def test_a_fail_point_that_does_not_exist_is_no_silent_pass() -> None:
     assert b"'after_safe' is no fail point; there are before_claim, " in done.stderr
 
 
+@pytest.mark.parametrize("point", ["after_save", "after_save:", "after_save:0", "after_save:-1", "after_save:1:SIGX"])
+def test_a_fail_point_without_a_time_is_no_silent_pass(point: str) -> None:
+    """Nor is a signal that there is not."""
+    done = passing("print('started')", point)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"write after_save:1 or after_save:1:SIGTERM" in done.stderr
+
+
 def test_every_fail_point_is_somewhere_in_the_worker_and_described() -> None:
     """What `NAMES` promises to a test is reached, and the table says where."""
     folder = Path(failpoints.__file__).parent

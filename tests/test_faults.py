@@ -6,8 +6,10 @@ The one rule: a run is judged by its findings alone, and none is good; its name 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,7 +28,6 @@ from streams.failpoints import NAMES
 from workers import Worker
 
 EVENTS = 600
-QUICK = [name for name, fault in KINDS.items() if fault.quick]
 
 
 @pytest.fixture(scope="session")
@@ -38,13 +39,13 @@ def lane() -> Iterator[Lane]:
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_faults() -> None:
-    """Whatever goes wrong, what is left is what the events ask for; every other run is with transactions.
+    """Whatever goes wrong, what is left is what the events ask for; about every other run is with transactions.
 
     In one test, as they mostly wait: three at a time take a third of the time.
     """
-    todo = [(KINDS[name], number) for number, name in enumerate(QUICK, 1)]
+    todo = faults.quick(1)
     results = faults.run_all(todo, EVENTS, lanes=3)
     print(faults.table(results))  # noqa: T201  # pytest shows it with a failure
     assert {f"{one.kind} --seed {one.seed}": one.findings for one in results if one.findings} == {}
@@ -53,8 +54,11 @@ def test_faults() -> None:
 
 def test_ci_has_at_least_twenty() -> None:
     """And of those that it leaves out each is in the whole matrix."""
-    assert len(QUICK) >= 20
-    assert set(KINDS) - set(QUICK)
+    quick = faults.quick(1)
+    assert len(quick) >= 20
+    assert set(KINDS) - {fault.name for fault, _ in quick}
+    for name in faults.EITHER_WAY:
+        assert {seed % 2 for fault, seed in quick if fault.name == name} == {0, 1}
 
 
 def test_every_fail_point_is_deadly_somewhere() -> None:
@@ -63,6 +67,16 @@ def test_every_fail_point_is_deadly_somewhere() -> None:
 
 
 # --- the auditor -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("auditor", ["scripts/*_audit.py", "scripts/*_evidence.py", "scripts/soak_fold.py",
+                                     "tests/oracle*.py", "tests/audit*.py", "tests/evidence.py"])  # fmt: skip
+def test_what_checks_shares_nothing_with_what_is_checked(auditor: str) -> None:
+    """Neither rules nor the shell."""
+    found = sorted(Path(__file__).parent.parent.glob(auditor))
+    assert found
+    for file in found:
+        assert re.findall(r"^ *(?:from|import) (?:rules|streams)\b.*", file.read_text(), re.MULTILINE) == [], file
 
 
 @pytest.fixture(scope="module")

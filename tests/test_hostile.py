@@ -25,9 +25,8 @@ from local import Kafka, Redis
 from rules.times import format_instant
 from streams import topics
 from streams.settings import Settings
-from streams.wire.decode import REASONS
 from tests import hostile
-from tests.hostile import PARTITIONS, Sent, mixed
+from tests.hostile import PARTITIONS, REASONS, Sent, mixed
 from workers import Worker
 
 pytestmark = pytest.mark.kafka

@@ -252,7 +252,7 @@ def test_topics_that_a_user_may_not_create_or_see(refused: Commands) -> None:
     """Each in one sentence."""
     code, _, err = refused("topics", "create")
     assert code == 75
-    refusal = "may not be created by this user (TopicAuthorizationFailedError)"
+    refusal = "may not be created by this user (TopicAuthorizationFailedError); let them, or create it as another"
     assert err == f"segmenter stopped: topic refused-profiles {refusal}\n"
     code, _, err = refused("topics", "verify")
     assert code == 75

@@ -342,7 +342,7 @@ def test_differing_partition_counts(name: str, tansu: Tansu, redis_server: Redis
     said = refused(Shop(tansu, redis_server, f"differing-{name}", partitions=2).settings, tmp_path)
     assert f"{name} 3" in said
     assert "carts 2" in said
-    assert "they need the same" in said
+    assert "add some where there are fewer" in said
 
 
 def create(server: Tansu | Kafka, topic: str, partitions: int = 1) -> None:

@@ -6,6 +6,7 @@ The one rule: every damage is done from outside, to what is stored or published,
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from kafka.admin import NewTopic
 from local import Kafka, Redis
 from rules.standing import Customer
 from streams import topics
+from streams.commands import verify
 from streams.settings import Settings
 from streams.wire import customers
 from tests import live
@@ -136,6 +138,17 @@ def test_what_a_worker_made_is_equal(shop: Shop) -> None:
     stored = sum(shop.redis.hlen(shop.key(at, "customers")) for at in range(live.PARTITIONS))
     assert done.out.startswith(f"{stored:,} customers, 4 partitions, {EVENTS + 5:,} records recomputed, ")
     assert "2 customers met something out of its order" in done.out
+
+
+def test_it_shows_how_far_it_is(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of whatever takes long: Redis's customers, the changes, the events."""
+    monkeypatch.setattr(verify, "_PROGRESS_EVERY_S", 0.0)
+    assert verify.run(Settings(**shop.settings), 5) == 0
+    told = capsys.readouterr().err.splitlines()
+    for what in ("customers", "changes", "events"):
+        assert [line for line in told if re.fullmatch(rf"partition 0 of 4: [\d,]+ of [\d,]+ {what}, \d+ s", line)], what
 
 
 def test_beside_a_running_worker(kafka: Kafka, redis_server: Redis) -> None:

@@ -7,7 +7,7 @@ is not in it has been published.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -47,14 +47,18 @@ class Kept(msgspec.Struct, frozen=True):
         }
 
 
-async def read(settings: Settings, ours: Identity, partition: int) -> Kept:
-    """All of a partition. Raises `Stop` when Redis holds nothing of it, or something else's."""
+async def read(settings: Settings, ours: Identity, partition: int, progress: Callable[[int, int], None]) -> Kept:
+    """All of a partition; ``progress`` is told how many customers were read, and of how many.
+
+    Raises `Stop` when Redis holds nothing of it, or something else's.
+    """
     async with opened(settings) as store:
         slices = [_slice(partition, ours, await store.snapshot(partition, []))]
         # One that is saved meanwhile may come twice.
         names = list({name: None async for name, _ in store.customers(partition)})
         for at in range(0, len(names), SLICE):
-            slices.append(_slice(partition, ours, await store.snapshot(partition, names[at : at + SLICE])))  # noqa: PERF401  # each is awaited
+            slices.append(_slice(partition, ours, await store.snapshot(partition, names[at : at + SLICE])))
+            progress(at, len(names))
         records = [record for entry in await store.outbox(partition) for record in outbox.decode(entry)]
     return Kept(slices, [record.value for record in records if record.topic == CHANGES])
 

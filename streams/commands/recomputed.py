@@ -69,7 +69,7 @@ class Log:
         first: int = consumer.beginning_offsets([tp])[tp]
         self.end: int = consumer.end_offsets([tp])[tp]
         if first:
-            raise Stop(f"{self.name} begins at {first}: with its first records gone nothing can be recomputed")
+            raise Stop(f"{self.name} begins at {first}: verify needs all records, so give topics a longer retention")
         consumer.seek(tp, 0)
         self._waiting: deque[Any] = deque()
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from rules.engine import Engine
@@ -75,7 +76,7 @@ class Verification:
 
     def partition(self, partition: int) -> Iterator[Difference]:
         """What differs in a partition."""
-        kept = asyncio.run(read(self._settings, self._ours, partition))
+        kept = asyncio.run(read(self._settings, self._ours, partition, partial(self._progress, partition, "customers")))
         fold = self._folded(partition, kept)
         logs = {self._settings.topic_prefix + name: self._logs.open(name, partition) for name in INPUTS}
         recomputed = Recomputed(logs, self._engine, partition, lambda customer: self._belongs(customer, partition))
@@ -93,14 +94,14 @@ class Verification:
 
     def _values(self, partition: int, log: Log) -> Iterator[Any]:
         for number, record in enumerate(log.whole(), 1):
-            self._progress(partition, number, log.end, "changes")
+            self._progress(partition, "changes", number, log.end)
             yield record.value
 
     def _compare(self, partition: int, kept: Kept, fold: Fold, recomputed: Recomputed) -> Iterator[Difference]:
         total = recomputed.check(kept.slices[-1].positions)
         listed = {name for part in kept.slices for name in part.stored}
         for number, part in enumerate(kept.slices):
-            recomputed.advance(part.positions, lambda: self._progress(partition, recomputed.events, total, "events"))
+            recomputed.advance(part.positions, lambda: self._progress(partition, "events", recomputed.events, total))
             if not number:  # all of these were saved before Redis was asked for its customers
                 for name in sorted(recomputed.customers.keys() - listed):
                     yield missing(name, fold.customers.get(name, NOTHING), recomputed=True)
@@ -120,7 +121,7 @@ class Verification:
             if name not in came:
                 yield missing(name, fold.customers[name], recomputed=False)
 
-    def _progress(self, partition: int, done: int, total: int, what: str) -> None:
+    def _progress(self, partition: int, what: str, done: int, total: int) -> None:
         if (now := time.monotonic()) - self._shown >= _PROGRESS_EVERY_S:
             self._shown = now
             share = f"partition {partition} of {self._ours.partitions}: {done:,} of {total:,} {what}"
