@@ -72,6 +72,7 @@ class Run:
     """A worker's settings on topics of its own, and what was sent to them."""
 
     def __init__(self, kafka: Kafka, redis: Redis, name: str, folder: Path, **more: object) -> None:
+        name = f"records-{name}"  # the servers are those of other tests too
         definitions = folder / "counting.yaml"
         definitions.write_text(DEFINITIONS)
         self.settings: dict[str, Any] = {
@@ -266,7 +267,7 @@ def test_records_that_are_too_large(kafka: Kafka, redis_server: Redis, tmp_path:
     run = Run(kafka, redis_server, "large", tmp_path)
     admin: Any = KafkaAdminClient(bootstrap_servers=kafka.address)
     admin.alter_configs(
-        [ConfigResource(ConfigResourceType.TOPIC, "large-visits", {"max.message.bytes": 4 * hostile.MIB})]
+        [ConfigResource(ConfigResourceType.TOPIC, "records-large-visits", {"max.message.bytes": 4 * hostile.MIB})]
     )
     admin.close()
     now = time.time_ns() // 1_000_000 - 60_000
