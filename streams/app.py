@@ -29,13 +29,15 @@ from streams.publisher import IdempotentPublisher, TransactionalPublisher
 from streams.redis_store import RedisStore
 from streams.settings import Settings
 from streams.shard import Pace
-from streams.stop import stop
+from streams.stop import end_at_last, stop
 from streams.transport import Transport, Whole
 from streams.watchdog import FetchWatchdog, LoopWatchdog
 
 _COLLECT_AFTER = 100_000
 _VERIFY_EVERY_S = 60.0
 _HEAL_EVERY_S = 1.0
+# Kafka's client has been seen not to end after its connections were lost again and again.
+_ENDS_WITHIN_S = 10.0
 
 
 def now_ms() -> int:
@@ -150,6 +152,7 @@ def _attach(
     async def shut_down(_app: Any, *_: Any, **__: Any) -> None:
         await ownership.release()
         await publisher.close()
+        end_at_last(_ENDS_WITHIN_S)
 
     app.agent(inputs)(segment)
     _look_after(app, ownership, settings)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -30,3 +33,12 @@ async def test_a_task_that_fails_is_a_stop(monkeypatch: pytest.MonkeyPatch) -> N
     (sentence,) = said
     assert sentence.startswith("a defect ended a task (LookupError at test_app.py:")
     assert sentence.endswith("); please report it with the log above")
+
+
+@pytest.mark.parametrize(("within_s", "lasts_s", "code"), [(0.2, 30, 0), (30, 0.2, 3)])
+def test_what_does_not_end_is_ended(within_s: float, lasts_s: float, code: int) -> None:
+    """With exit code 0, as all is saved by then; who ends in time has their own."""
+    program = f"import sys, time, streams.stop as s; s.end_at_last({within_s}); time.sleep({lasts_s}); sys.exit(3)"
+    began = time.monotonic()
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == code
+    assert time.monotonic() - began < 20
