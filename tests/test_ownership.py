@@ -190,6 +190,16 @@ async def test_a_takeover_is_not_judged_by_what_was_heard_before(world: World) -
     assert (world.said, world.consumer.sought) == ([], [])
 
 
+@pytest.mark.parametrize(("generation", "fetched"), [(6, 5_000), (7, 5_003), (8, 5_000)])
+async def test_a_batch_of_another_generation_is_dropped(world: World, generation: int, fetched: int) -> None:
+    """Even one that would follow on: who drained it may not have been told of the seek."""
+    await world.left(5_000)
+    await world.claim()
+    tp = TP("visits", PARTITIONS[0])
+    await world.ownership.receive(Batch(*tp, 5_000, 5_003, [], generation))
+    assert world.ownership.fetching()[tp].fetched == fetched
+
+
 async def test_a_newer_owner_in_the_middle_of_a_claim(world: World) -> None:
     """It takes the partition while what was left is published: no defect, and nothing is held."""
     await world.left(5_000)
