@@ -130,7 +130,7 @@ def test_a_record_that_cannot_be_read_for_a_defect(
     def decode(value: bytes, *_: object) -> Event:
         raise RuntimeError(value)
 
-    monkeypatch.setattr("streams.shard.decode", decode)
+    monkeypatch.setattr("streams.wire.decode.decode", decode)
     assert _read(Record("visits", 17, CUSTOMER.encode()), Batch("visits", 3, 17, 18, [], 1)) == "bad_value"
     assert "visits-3, offset 17" in caplog.text
     assert CUSTOMER not in caplog.text
