@@ -19,7 +19,7 @@ REDIS_FORGOT = (
 )  # fmt: skip
 KAFKA_AWAY = (
     r"^publishing failed", r"^claiming failed", r"^claiming took over", "does not answer", "did not answer",
-    "were not fetched", NEWER_OWNER, "Kafka takes nothing more",
+    "were not fetched", NEWER_OWNER, "Kafka takes nothing more", "^Kafka cannot be reached", "^nothing was claimed",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ late has to find out by itself.
 
 from collections.abc import Callable
 
-from fault_kinds import KAFKA_AWAY, KINDS, REDIS_AWAY, Kind
+from fault_kinds import KAFKA_AWAY, KINDS, REDIS_AWAY, Kind, kind
 from fault_redis import pause
 from fault_scene import Scene
 from proxy import Proxy
@@ -78,3 +78,25 @@ def between(server: str, name: str, fault: Callable[[Scene, Proxy], None]) -> Ki
 for _server in AWAY:
     for _name, _fault in FAULTS.items():
         KINDS[f"{_server}-{_name}"] = between(_server, _name, _fault)
+
+
+@kind(
+    "kafka-resets-claims", "workers come and go while their connections to Kafka are cut", stops=KAFKA_AWAY,
+    through="kafka",
+)  # fmt: skip
+def resets_claims(scene: Scene) -> None:
+    """A claim meets a cut in each of its steps, sooner or later."""
+
+    def cuts() -> None:
+        for _ in range(10):
+            pause(scene.rng.uniform(0.05, 0.8))
+            scene.lane.proxy.reset()
+            scene.crew.tend()
+
+    scene.begin(2)
+    scene.wait_applied(0.02)
+    cuts()
+    scene.crew.hire()
+    cuts()
+    scene.crew.end(scene.crew.members[0])
+    cuts()

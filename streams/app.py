@@ -9,10 +9,11 @@ import asyncio
 import gc
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, cast
 
 import faust
+from faust.types import TP
 
 from rules.engine import Engine
 from rules.events import INPUTS
@@ -146,6 +147,9 @@ def _attach(
             except Exception as error:  # noqa: BLE001  # none may escape, and none is survived
                 stop(defects.report(f"the taking in of a batch of {batch.topic}-{batch.partition}", error))
 
+    async def assigned(_app: Any, tps: Collection[TP], **__: Any) -> None:
+        ownership.assigned(tps)
+
     async def revoked(_app: Any, *_: Any, **__: Any) -> None:
         await ownership.release()
 
@@ -157,6 +161,7 @@ def _attach(
     app.agent(inputs)(segment)
     _look_after(app, ownership, settings)
     # mode types a receiver with a keyword that it does not require.
+    app.on_partitions_assigned.connect(cast(Any, assigned), weak=False)
     app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
     app.on_before_shutdown.connect(cast(Any, shut_down), weak=False)
 
@@ -168,7 +173,9 @@ def _look_after(app: faust.App, ownership: Ownership, settings: Settings) -> Non
         await LoopWatchdog(settings.stuck_s, stop).run()
 
     async def watch_fetches(_app: Any = None) -> None:
-        await FetchWatchdog(settings.unread_s, lambda: ownership.fetching().values(), stop).run()
+        await FetchWatchdog(
+            settings.unread_s, lambda: ownership.fetching().values(), lambda: ownership.without_since, stop
+        ).run()
 
     app.task(watch_loop)
     app.task(watch_fetches)

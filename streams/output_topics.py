@@ -12,6 +12,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams import overheard
 from streams.recovery import Chunk
 
 # Records of all partitions together that are handed out at once.
@@ -42,6 +43,7 @@ class OutputTopics:
         places = {TopicPartition(self._prefix + topic, number): topic for topic, number in positions}
         try:
             await consumer.start()
+            overheard.cancellations(consumer)
             consumer.assign(list(places))
             for place, topic in places.items():
                 position = positions[topic, place.partition]

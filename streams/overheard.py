@@ -1,16 +1,19 @@
 """What aiokafka hears from Kafka and keeps to itself: how far a log goes, and that we are not let in.
 
-The one rule: aiokafka goes on as it would; only what it is told is told on.
+The one rule: aiokafka goes on as it would; only what it is told is told on. The exception is how a
+fetch is cancelled, which aiokafka tells those who should not hear of it.
 
-Written against aiokafka 0.14; both are seams that no version promises.
+Written against aiokafka 0.14; all are seams that no version promises.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.structs import TopicPartition
@@ -50,6 +53,24 @@ def _answer(state: Any, asked_ms: int, asked_monotonic: float) -> Answer:
     # An open transaction keeps the last stable offset below the end; old brokers answer -1 for it.
     stable = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
     return Answer(state.highwater, min(stable, state.highwater), asked_ms, asked_monotonic)
+
+
+def cancellations(consumer: AIOKafkaConsumer) -> None:
+    """Let a cancelled fetch end in one way, whatever it was waiting for.
+
+    aiokafka's ``close`` awaits what it cancels. A fetch that failed and waits to be tried again would raise
+    there: what is closed after it would stay open, and who stops the consumer would seem to be cancelled.
+    """
+    fetcher = consumer._fetcher
+    send = fetcher._proc_fetch_request
+
+    async def proc_fetch_request(assignment: Any, node: Any, request: Any) -> Any:
+        try:
+            return await send(assignment, node, request)
+        except asyncio.CancelledError:
+            return False
+
+    fetcher._proc_fetch_request = proc_fetch_request
 
 
 def refusals(coordinator: GroupCoordinator, lost: Callable[[str], None]) -> None:

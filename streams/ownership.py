@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
@@ -45,8 +45,9 @@ class Ownership:
         self._strays = Strays()
         self._generation = -1
         self._consumer: Consumer | None = None
-        self._making: asyncio.Task[Mapping[TP, int]] | None = None  # the claim that is being made
+        self._making: asyncio.Task[Mapping[TP, int]] | None = None  # the newest claim
         self._releasing = asyncio.Lock()
+        self._without_since: float | None = None
 
     def position(self, tp: TP) -> int | None:
         """The saved position of an input partition, also after its release; ``None``: never ours."""
@@ -69,6 +70,16 @@ class Ownership:
             for partition, holding in self._holdings.items()
             for topic in self._plan.topics
         }
+
+    def assigned(self, tps: Collection[TP]) -> None:
+        """What the group gave; where it is nothing, as there are more workers than partitions, no claim follows."""
+        if not tps:
+            self._without_since = None
+
+    @property
+    def without_since(self) -> float | None:
+        """Since when (monotonic) partitions were let go of and none were claimed instead."""
+        return self._without_since
 
     async def verify(self) -> None:
         """See that the store can still be trusted; stop when not."""
@@ -116,16 +127,19 @@ class Ownership:
     async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
         """Claim all partitions of an assignment; the positions from which to read."""
         claiming = Claiming(self._plan, self._store, self._publisher, self._outputs, generation, consumer)
+        making: asyncio.Task[Mapping[TP, int]] | None = None
         try:
             async with asyncio.timeout(CLAIM_MAX_S):
                 await self.release()
                 self._left.clear()
                 self._generation, self._consumer = generation, consumer
-                self._making = asyncio.create_task(self._claim(claiming, tps, consumer))
-                return await self._making
+                self._making = making = asyncio.create_task(self._claim(claiming, tps, consumer))
+                return await making
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
+            if self._making is making:  # nobody has let go of it, so nobody would claim again
+                self._plan.stop("claiming was broken off by Kafka's client; start the worker again")
             log.info("generation %d was let go of while it was claimed", generation)
         except Overtaken:
             log.info("generation %d was overtaken while it was claimed", generation)
@@ -174,7 +188,7 @@ class Ownership:
             await consumer.begin_all(positions)
         except IllegalStateError:  # aiokafka's word for a seek in what is assigned no longer
             raise Overtaken from None
-        self._holdings = holdings
+        self._holdings, self._without_since = holdings, None
         for holding in holdings.values():
             holding.start()
 
@@ -185,9 +199,12 @@ class Ownership:
         that is being made is ended: its producers would fence those of the next one.
         """
         async with self._releasing:
-            if self._making is not None:
-                self._making.cancel()
-                await asyncio.wait([self._making])
+            if self._without_since is None:
+                self._without_since = self._plan.monotonic()
+            making, self._making = self._making, None  # the claim that is being made
+            if making is not None:
+                making.cancel()
+                await asyncio.wait([making])
             holdings, self._holdings = self._holdings, {}
             await asyncio.gather(*(holding.release() for holding in holdings.values()))
             await self._publisher.release()

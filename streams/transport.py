@@ -70,6 +70,7 @@ class _Thread(AIOKafkaConsumerThread):
         await super().on_start()
         consumer = cast(Any, self._consumer)
         overheard.answers(consumer._fetcher, self.answers)
+        overheard.cancellations(consumer)
         overheard.refusals(consumer._coordinator, cast(Transport, self.transport).owner.lost)
 
     async def _fetch_records(

@@ -99,14 +99,20 @@ class FetchWatchdog:
 
     ``unread_s``: so long may readable records wait without any being fetched. Silence may last
     five times that: a broker that is away is no reason to hurry, a deaf client is. An input that
-    is held back on purpose is not asked for, so its silence says nothing.
+    is held back on purpose is not asked for, so its silence says nothing. Nor may it take longer
+    until partitions that were let go of are followed by others: ``without_since`` says since when.
     """
 
     def __init__(
-        self, unread_s: float, fetching: Callable[[], Iterable[Fetching]], stop: Callable[[str], None]
+        self,
+        unread_s: float,
+        fetching: Callable[[], Iterable[Fetching]],
+        without_since: Callable[[], float | None],
+        stop: Callable[[str], None],
     ) -> None:
         self._unread_s = unread_s
         self._fetching = fetching
+        self._without_since = without_since
         self._stop = stop
         self._since: dict[str, tuple[int, float]] = {}
 
@@ -118,6 +124,12 @@ class FetchWatchdog:
 
     def look(self, now: float) -> None:
         """One look at all inputs."""
+        without = self._without_since()
+        if without is not None and now - without > 5 * self._unread_s:
+            self._stop(
+                f"nothing was claimed for {5 * self._unread_s:.0f} s after partitions were let go of; see that Kafka "
+                "is up, and start again"
+            )
         since: dict[str, tuple[int, float]] = {}
         for one in self._fetching():
             position, began = self._since.get(one.name, (one.fetched, now))

@@ -176,7 +176,10 @@ async def test_a_takeover_is_not_judged_by_what_was_heard_before(world: World) -
     for tp in TPS:
         world.consumer.answers.came(tp, Answer(100, 100, 0, 0.0))
     await world.left(5_000)
-    dog = FetchWatchdog(60, lambda: world.ownership.fetching().values(), cast(Any, world.said.append))
+    dog = FetchWatchdog(
+        60, lambda: world.ownership.fetching().values(), lambda: world.ownership.without_since,
+        cast(Any, world.said.append),
+    )  # fmt: skip
 
     async def look() -> None:
         dog.look(time.monotonic() + 200)
@@ -278,6 +281,34 @@ async def test_a_claim_that_is_let_go_of(world: World, what: str) -> None:
         assert set(world.ownership.fetching()) == TPS
     assert await first == {}
     assert (calls[:2], world.said) == (["ended", "release"], [])
+
+
+async def test_a_claim_that_kafkas_client_breaks_off(world: World) -> None:
+    """A cancellation that nobody asked for: no other claim would follow, so the worker stops."""
+
+    async def broken_off() -> None:
+        raise asyncio.CancelledError
+
+    world.outputs.meanwhile = broken_off
+    assert await world.claim() == {}
+    (said,) = world.said
+    assert said.startswith("claiming was broken off")
+
+
+async def test_what_is_let_go_of_is_to_be_followed_by_something(world: World) -> None:
+    """By a claim, or by the word of the group that there is nothing to claim; until then it is known since when."""
+    ownership = world.ownership
+    assert ownership.without_since is None
+    await world.claim()
+    assert ownership.without_since is None
+    began = time.monotonic()
+    await ownership.release()
+    assert (since := ownership.without_since) is not None and since >= began
+    await ownership.release()
+    ownership.assigned(TPS)
+    assert ownership.without_since == since
+    ownership.assigned(())
+    assert ownership.without_since is None
 
 
 async def test_a_claim_that_faust_gives_up(world: World) -> None:

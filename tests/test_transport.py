@@ -13,7 +13,15 @@ from typing import Any, cast
 
 import faust
 import pytest
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RequestTimedOutError
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaConnectionError,
+    KafkaError,
+    RequestTimedOutError,
+)
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from aiokafka.util import commit_structure_validate
 from faust.types import TP
@@ -110,6 +118,36 @@ async def test_a_fetch_that_is_not_answered(answered: tuple[TP, ...], answers: A
     await fetcher._proc_fetch_request(fetcher, 1, request)
     ends = {tp: known.end if (known := answers.of(tp).answer) else None for tp in (CARTS, VISITS)}
     assert ends == {CARTS: None, VISITS: 9 if answered else None}
+
+
+class Unreachable:
+    """As much of aiokafka's client as its fetcher needs: one broker, and each request breaks off."""
+
+    _metadata_max_age_ms = 1_000
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.cluster = SimpleNamespace(leader_for_partition=lambda _: 1)
+        self.asked = asyncio.Event()
+
+    async def ready(self, _: int) -> bool:
+        return True
+
+    async def send(self, *_: Any) -> Any:
+        self.asked.set()
+        raise KafkaConnectionError("closed")
+
+
+async def test_a_fetcher_is_closed_while_a_fetch_waits_to_be_tried_again() -> None:
+    """Who closes it is not told of a cancellation that is the fetch's own."""
+    subscriptions, client = SubscriptionState(), Unreachable()
+    carts = TopicPartition(*CARTS)
+    subscriptions.assign_from_user([carts])
+    subscriptions.seek(carts, 5)
+    fetcher = Fetcher(client, subscriptions, retry_backoff_ms=60_000)
+    overheard.cancellations(cast(Any, SimpleNamespace(_fetcher=fetcher)))
+    await client.asked.wait()
+    await fetcher.close()
 
 
 def test_what_was_never_claimed_is_not_silent(answers: Answers, clock: Clock) -> None:

@@ -83,7 +83,7 @@ def reading(name: str = "carts-0", fetched: int = 5, end: int = 5, **more: Any) 
 def look(stops: Stops, *looks: tuple[float, list[Fetching]]) -> list[str]:
     """What a watchdog says over these looks at these times."""
     seen = SimpleNamespace(readings=[])
-    dog = FetchWatchdog(UNREAD_S, lambda: seen.readings, stops)
+    dog = FetchWatchdog(UNREAD_S, lambda: seen.readings, lambda: None, stops)
     for now, readings in looks:
         seen.readings = readings
         dog.look(now)
@@ -144,6 +144,17 @@ def test_an_input_that_is_held_back_may_be_silent(stops: Stops) -> None:
 # --- inputs out of step ------------------------------------------------------------------------
 
 CARTS = TP("carts", 0)
+
+
+def test_partitions_that_nothing_follows(stops: Stops) -> None:
+    """Longer than five times ``unread_s`` after they were let go of; whatever is fetched meanwhile."""
+    since: list[float | None] = [None, 7.0, 7.0]
+    dog = FetchWatchdog(UNREAD_S, list, lambda: since.pop(0), stops)
+    for now in (7.0 + 6 * UNREAD_S, 7.0 + 5 * UNREAD_S):
+        dog.look(now)
+    assert stops.said == []
+    dog.look(7.0 + 5 * UNREAD_S + 1e-6)
+    assert stops.said[0].startswith("nothing was claimed for 50 s")
 
 
 def strays(*looks: Fetching) -> list[int]:

@@ -114,6 +114,7 @@ class Consumer:
         self._positions = {tp: max(self._kafka.committed.get(tp, 0), self._kafka.logs[tp].first) for tp in tps}
         self._fetches = [asyncio.create_task(self._fetch(tp)) for tp in tps]
         self._flows = not tps
+        self.ownership.assigned(tps)
         # Faust claims nothing where nothing is assigned.
         self._claiming = asyncio.create_task(self._claim(frozenset(tps))) if tps else None
 

@@ -115,7 +115,12 @@ class Worker:
         raise Killed
 
     async def _main(self, consumer: Consumer, ownership: Ownership) -> None:
-        watchdog = FetchWatchdog(UNREAD_S, lambda: ownership.fetching().values(), cast(Any, ownership._plan.stop))
+        watchdog = FetchWatchdog(
+            UNREAD_S,
+            lambda: ownership.fetching().values(),
+            lambda: ownership.without_since,
+            cast(Any, ownership._plan.stop),
+        )
 
         async def watch() -> None:
             watchdog.look(self._site.sim.now)
