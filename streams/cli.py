@@ -94,16 +94,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _worker(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
-    from aiokafka.errors import KafkaError  # noqa: PLC0415  # as the next one
-
     from streams.app import build  # noqa: PLC0415  # Faust takes 0.5 s to import; other commands go without
 
     app = build(settings, rebuild=arguments.rebuild)
     sys.argv = ["segmenter", "worker", "--without-web", *arguments.rest]
-    try:
-        app.main()
-    except KafkaError as error:  # Faust's clients start in its own way, and try once
-        raise Stop(f"Kafka cannot be reached ({error!r}); when it is back, start the worker again") from error
+    app.main()
 
 
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:

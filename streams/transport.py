@@ -16,16 +16,18 @@ from typing import Any, Protocol, cast
 
 import faust
 from aiokafka.consumer.fetcher import FetchResult
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
+from faust.transport.drivers.aiokafka import Producer as FaustProducer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
 from streams import overheard
 from streams.fetched import Answers, Batch, Heard, Offsets
+from streams.stop import stop
 
 # How long a look for fetched records waits for some; it also bounds how late a freed input is seen.
 _LOOK_SECONDS = 0.1
@@ -66,8 +68,12 @@ class _Thread(AIOKafkaConsumerThread):
         return consumer
 
     async def on_start(self) -> None:
+        """Faust would end with exit code 1, and an exception of its own end in the place of the cause."""
         self.answers = Answers()
-        await super().on_start()
+        try:
+            await super().on_start()
+        except KafkaError as error:
+            stop(f"Kafka cannot be reached ({error!r}); when it is back, start the worker again")
         consumer = cast(Any, self._consumer)
         overheard.answers(consumer._fetcher, self.answers)
         overheard.cancellations(consumer)
@@ -249,6 +255,13 @@ class Consumer(FaustConsumer):
         """In place of an interval tree that grows with every batch: nothing needs it."""
 
 
+class Producer(FaustProducer):
+    """Nothing is sent through Faust (see `streams.publisher`), so it connects to nothing."""
+
+    async def on_start(self) -> None:
+        """In place of starting a client."""
+
+
 def _message(tp: TP, batch: Batch) -> ConsumerMessage:
     return ConsumerMessage(
         topic=tp.topic, partition=tp.partition, offset=batch.end - 1, timestamp=0.0, timestamp_type=0,
@@ -260,6 +273,7 @@ class Transport(FaustTransport):
     """Faust's Kafka transport with our consumer. Install it before anything touches ``app.topics``."""
 
     Consumer = Consumer
+    Producer = Producer
 
     def __init__(self, url: Any, app: faust.App, owner: Owner, fetch_wait_ms: int) -> None:
         super().__init__(url, app)

@@ -303,7 +303,9 @@ async def test_what_is_let_go_of_is_to_be_followed_by_something(world: World) ->
     assert ownership.without_since is None
     began = time.monotonic()
     await ownership.release()
-    assert (since := ownership.without_since) is not None and since >= began
+    since = ownership.without_since
+    assert since is not None
+    assert since >= began
     await ownership.release()
     ownership.assigned(TPS)
     assert ownership.without_since == since
