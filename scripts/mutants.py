@@ -85,20 +85,20 @@ BY_SIMULATION = (
     Mutant(
         "an unread input stops the merge",
         "streams/merge.py",
-        "return Taken((), {}, {})",
-        "continue",
+        "until = min(until, at)",
+        "pass",
     ),
     Mutant(
         "nothing is taken behind what may be unread",
         "streams/merge.py",
-        "if bound is not None:",
-        "if False:",
+        "elif at < newest:",
+        "elif False:",
     ),
     Mutant(
         "freshness of the end offset",
         "streams/shard.py",
-        "<= ANSWER_MAX_AGE_S",
-        "<= 1e9",
+        "+ self._pace.told_s",
+        "+ 1e9",
     ),
     Mutant(
         "the clock waits for what is in hand",

@@ -34,6 +34,7 @@ from streams.stop import end_at_last, stop
 from streams.transport import Transport, Whole
 from streams.watchdog import FetchWatchdog, LoopWatchdog
 
+_ANSWERS_WITHIN_S = 0.15  # beside the wait of an empty fetch
 _COLLECT_AFTER = 100_000
 _VERIFY_EVERY_S = 60.0
 _HEAL_EVERY_S = 1.0
@@ -82,7 +83,7 @@ def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: b
         topics=[settings.topic_prefix + name for name in INPUTS],
         identity=identity,
         engine=engine,
-        pace=Pace(settings.batch_max, settings.in_hand_max, settings.due_slice, settings.grace_ms),
+        pace=_pace(settings),
         ceiling=Ceiling(settings.dead_letter_share, settings.dead_letter_window),
         languages=() if settings.languages == "none" else settings.languages.split(","),
         rebuild=rebuild,
@@ -92,6 +93,12 @@ def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: b
         stop=stop,
         pseudonym=Pseudonyms(settings.log_key),
     )
+
+
+def _pace(settings: Settings) -> Pace:
+    # An input is asked again after the fetch in which it was left out; each may be held so long.
+    told_s = 2 * settings.fetch_wait_ms / 1000 + _ANSWERS_WITHIN_S
+    return Pace(settings.batch_max, settings.in_hand_max, settings.due_slice, settings.grace_ms, told_s)
 
 
 def _faust(settings: Settings, client: Mapping[str, Any]) -> faust.App:

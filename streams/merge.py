@@ -2,7 +2,9 @@
 
 The one rule: nothing is read past what another input may still hold. An input that has unread
 records but none in hand stops the merge; an input without lag does not. So does Kafka Streams
-(KIP-695). Ties go by the order of the inputs (profiles, visits, carts, purchases), then offset.
+(KIP-695). Without lag is as of when that was asked: what came long after that waits for another
+answer, as a record before it may have come meanwhile. Ties go by the order of the inputs
+(profiles, visits, carts, purchases), then offset.
 
 Within an input records keep their order: one that is older than the one before it is read right
 after that one.
@@ -10,8 +12,11 @@ after that one.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Protocol
 
 import msgspec
@@ -38,7 +43,6 @@ class Record(Protocol):
 # three are unique, so tuples of them sort in C without ever comparing what follows.
 Reading = tuple[int, int, int, Event | str, Record]
 
-ANSWER_MAX_AGE_S = 5.0
 # Values of one step: what of them becomes dead letters goes through one save.
 STEP_MAX_BYTES = 4 * 1024 * 1024
 
@@ -63,7 +67,18 @@ class _Input:
         self.fetched = position
         self.newest = 0
         self.readings: list[Reading] = []
+        self.arrivals: deque[tuple[float, int]] = deque()  # when a batch came, and its first offset
         self.bytes = 0
+
+    def came_until(self, until: float) -> int:
+        """How many of the readings in hand had come by then."""
+        readings, arrivals = self.readings, self.arrivals
+        while len(arrivals) > 1 and (not readings or arrivals[1][1] <= readings[0][2]):
+            arrivals.popleft()
+        if not readings or arrivals[-1][0] <= until:
+            return len(readings)
+        first = next(offset for came, offset in arrivals if came > until)
+        return bisect_left(readings, first, key=itemgetter(2))
 
 
 class Merge:
@@ -89,9 +104,10 @@ class Merge:
         known = self._inputs[topic]
         return known.readings[0][0] if known.readings else known.newest
 
-    def add(self, topic: str, end: int, readings: Iterable[tuple[Event | str, Record]]) -> None:
-        """Records that follow on what was fetched; ``end`` is the position after them."""
+    def add(self, topic: str, end: int, readings: Iterable[tuple[Event | str, Record]], came: float = 0.0) -> None:
+        """Records that follow on what was fetched; ``end`` is the position after them, ``came`` when they came."""
         known = self._inputs[topic]
+        known.arrivals.append((came, known.fetched))
         newest, rank, append = known.newest, known.rank, known.readings.append
         for what, record in readings:
             if not isinstance(what, str) and what.time > newest:
@@ -101,20 +117,30 @@ class Merge:
         known.newest = newest
         known.fetched = end
 
-    def take(self, limit: int, caught_up: Callable[[str], bool]) -> Taken:
+    def take(self, limit: int, read_until: Callable[[str], float]) -> Taken:
         """At most ``limit`` readings that nothing unread can precede.
 
-        ``caught_up(topic)``: whether the input has no record beyond what was fetched.
+        ``read_until(topic)``: what others gave up to then lies behind all that this input had (``-inf``
+        where it has records beyond what was fetched). It need not hold for what lies behind what is in hand.
         """
-        bound: tuple[int, int, int] | None = None
-        for topic, known in self._inputs.items():
-            if caught_up(topic):
-                continue
+        inputs = self._inputs.items()
+        newest = max((known.arrivals[-1][0] for _, known in inputs if known.readings), default=0.0)
+        bounds: list[tuple[int, int, int]] = []
+        until = math.inf
+        for topic, known in inputs:
+            at = read_until(topic)
             if not known.readings:
-                return Taken((), {}, {})
-            newest, rank, offset = known.readings[-1][:3]
-            last = newest, rank, offset + 1
-            bound = last if bound is None or last < bound else bound
+                until = min(until, at)
+            elif at < newest:
+                last, rank, offset = known.readings[-1][:3]
+                bounds.append((last, rank, offset + 1))
+        if until == -math.inf:
+            return Taken((), {}, {})
+        for _, known in inputs:
+            came = known.came_until(until)
+            if came < len(known.readings):
+                bounds.append(known.readings[came][:3])
+        bound = min(bounds, default=None)
         ready: list[Reading] = []
         for known in self._inputs.values():
             end = len(known.readings)

@@ -17,7 +17,7 @@ import msgspec
 
 from rules.events import Event, Origin
 from streams.fetched import Answer, Batch, Heard
-from streams.merge import ANSWER_MAX_AGE_S, Merge, Record
+from streams.merge import Merge, Record, Taken
 from streams.outbox import Outbox
 from streams.segmenter import Segmenter
 from streams.watchdog import Fetching
@@ -30,12 +30,13 @@ IN_HAND_MAX_BYTES = 16 * 1024 * 1024
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """Sizes of a step, and how far the clock stays behind the wall clock."""
+    """Sizes of a step, how far the clock stays behind the wall clock, and how long an end that was told counts."""
 
     batch_max: int
     in_hand_max: int
     due_slice: int
     grace_ms: int
+    told_s: float = 0.35
 
 
 class Shard:
@@ -74,7 +75,9 @@ class Shard:
             return awaited
         if batch.end > awaited:
             fresh = (record for record in batch.records if record.offset >= awaited)
-            self.merge.add(batch.topic, batch.end, ((_read(record, batch), record) for record in fresh))
+            self.merge.add(
+                batch.topic, batch.end, ((_read(record, batch), record) for record in fresh), self._monotonic()
+            )
             self._more.set()
         return None
 
@@ -117,7 +120,7 @@ class Shard:
                 await asyncio.wait_for(self._more.wait(), self._wait_s())
 
     async def _step(self) -> bool:
-        taken = self.merge.take(self._pace.batch_max, self._is_caught_up)
+        taken = self.take()
         if not taken:
             return False
         out = await self.segmenter.advance(taken, self.clock())
@@ -148,13 +151,20 @@ class Shard:
         # Overdue while Kafka is silent: the clock waits for its answer, and each look a little longer.
         return min(_IDLE_WAIT_S, max(0.002, left_ms / 1000, -left_ms / 4000))
 
-    def _is_caught_up(self, topic: str) -> bool:
+    def take(self) -> Taken:
+        """The readings of the next step.
+
+        An input is at its end as Kafka told last. Inputs are not all asked together (one from which
+        records lie in the fetcher is not), so what another input gave later than `Pace.told_s` after
+        that waits for the next answer.
+        """
+        return self.merge.take(self._pace.batch_max, self._read_until)
+
+    def _read_until(self, topic: str) -> float:
         answer = self._heard(topic).answer
-        return (
-            answer is not None
-            and answer.end == self.merge.fetched(topic)
-            and self._monotonic() - answer.asked_monotonic <= ANSWER_MAX_AGE_S
-        )
+        if answer is None or answer.end != self.merge.fetched(topic):
+            return -math.inf
+        return answer.asked_monotonic + self._pace.told_s
 
     def clock(self) -> int:
         """The partition's clock (ms): never back, never beyond the wall clock less the grace.

@@ -1,7 +1,8 @@
 """The merge gives a partition's inputs in event-time order, and stops where something older may be unread."""
 
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -47,12 +48,16 @@ def places(taken: Taken) -> list[tuple[str, int]]:
     return [place(reading) for reading in taken.readings]
 
 
-def nobody(_: str) -> bool:
-    return False
+def nobody(_: str) -> float:
+    return -math.inf
 
 
-def everybody(_: str) -> bool:
-    return True
+def everybody(_: str) -> float:
+    return math.inf
+
+
+def only(*topics: str) -> Callable[[str], float]:
+    return lambda topic: math.inf if topic in topics else -math.inf
 
 
 # --- random inputs -----------------------------------------------------------------------------
@@ -130,7 +135,7 @@ class Partition:
     def take(self, limit: int) -> None:
         """Positions follow on, each just behind what was taken, at the batch's end when nothing is left."""
         blocked = any(not self.in_hand[topic] and not self.caught_up(topic) for topic in self.waiting)
-        taken = self.merge.take(limit, self.caught_up)
+        taken = self.merge.take(limit, only(*filter(self.caught_up, self.waiting)))
         if blocked:
             assert (list(taken.readings), dict(taken.positions), bool(taken)) == ([], {}, False)
             self.blocked += 1
@@ -212,7 +217,7 @@ def test_an_input_without_lag_does_not() -> None:
     """Caught up and with nothing in hand it holds back nobody, who is not caught up either."""
     one = merge("visits", "carts")
     one.add("visits", 12, [read("visits", 10, 5), read("visits", 11, 6)])
-    taken = one.take(ALL, lambda topic: topic == "carts")
+    taken = one.take(ALL, only("carts"))
     assert places(taken) == [("visits", 10), ("visits", 11)]
 
 
@@ -245,7 +250,7 @@ def test_an_equal_time_may_come_only_from_an_input_that_goes_first() -> None:
     two = merge("visits", "purchases")
     two.add("visits", 11, [read("visits", 10, 7)])
     two.add("purchases", 3_001, [read("purchases", 3_000, 6)])
-    assert places(two.take(ALL, lambda topic: topic == "visits")) == [("purchases", 3_000)]
+    assert places(two.take(ALL, only("visits"))) == [("purchases", 3_000)]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 99])
@@ -265,6 +270,35 @@ def test_at_most_the_limit_is_taken(limit: int) -> None:
 
 
 # --- positions ---------------------------------------------------------------------------------
+
+
+def test_what_came_long_after_an_input_was_asked_stays_in_hand() -> None:
+    """Batch by batch: each counts by when it came, also where only part of it is left; and nothing passes it."""
+    one = Merge(("visits", "carts", "purchases"), {"visits": 10, "carts": 200, "purchases": 3_000})
+    one.add("visits", 12, [read("visits", 10, 1), read("visits", 11, 2)], 100.0)
+    one.add("visits", 20, [], 101.0)
+    one.add("visits", 22, [read("visits", 20, 3), read("visits", 21, 5)], 102.0)
+    one.add("carts", 201, [read("carts", 200, 4)], 103.0)
+
+    def take(limit: int, until: float) -> list[tuple[str, int]]:
+        return places(one.take(limit, lambda topic: until if topic == "purchases" else math.inf))
+
+    assert take(ALL, 99.9) == []
+    assert take(1, 101.9) == [("visits", 10)]
+    assert take(ALL, 101.9) == [("visits", 11)]
+    assert take(ALL, 101.9) == []
+    assert take(ALL, 102.0) == [("visits", 20)]
+    assert take(ALL, 103.0) == [("carts", 200), ("visits", 21)]
+
+
+def test_an_input_that_has_enough_in_hand_is_not_asked_again() -> None:
+    """What lies behind its last record waits, however long ago it was asked, and nothing else does."""
+    one = merge("visits", "carts")
+    one.add("visits", 12, [read("visits", 10, 1), read("visits", 11, 5)], 100.0)
+    one.add("carts", 202, [read("carts", 200, 4), read("carts", 201, 6)], 200.0)
+    asked = {"visits": 101.0, "carts": 201.0}
+    assert places(one.take(ALL, asked.__getitem__)) == [("visits", 10), ("carts", 200), ("visits", 11)]
+    assert places(one.take(ALL, {"visits": 201.0, "carts": 201.0}.__getitem__)) == [("carts", 201)]
 
 
 def test_positions_step_over_holes() -> None:
