@@ -13,8 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from pydantic import SecretStr
+
 READY = "claimed partitions"
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _told(value: object) -> str:
+    return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
 class Worker:
@@ -24,7 +30,7 @@ class Worker:
         self._arguments = arguments
         self.environment = {
             **os.environ,
-            **{f"SEGMENTER_{name.upper()}": str(value) for name, value in settings.items()},
+            **{f"SEGMENTER_{name.upper()}": _told(value) for name, value in settings.items()},
         }
         self.log = log or Path(tempfile.mkstemp(prefix="segmenter-worker-", suffix=".log")[1])
         self.process: subprocess.Popen[bytes] | None = None

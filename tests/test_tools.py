@@ -1,0 +1,49 @@
+"""The commands that show the product: the demo and the benchmark, as a reader of README runs them.
+
+The one rule: they run whole, on real parts; what they measure here is not looked at, only that it was measured.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+def run(script: str, *arguments: str) -> str:
+    """What it prints; it ends well."""
+    ended = subprocess.run(
+        [sys.executable, str(SCRIPTS / script), *arguments], capture_output=True, text=True, timeout=280, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_demo() -> None:
+    """The whole history is published and decided, time alone changes something, and nothing is a dead letter."""
+    said = run("demo.py")
+    assert "17,420 published, 0 dead letters" in said
+    for told in ("event → change", "due time → change", "by time:", "try next"):
+        assert told in said
+    changes = re.findall(r"│ (?:abandoned_cart|repeat_buyer) +│ +(\d+) │", said)
+    assert len(changes) == 4
+    assert "0" not in changes
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("guarantee", ["at_least_once", pytest.param("exactly_once", marks=pytest.mark.nightly)])
+def test_the_benchmark(guarantee: str) -> None:
+    """All of the backlog and of the paced load came through."""
+    said = run("bench.py", "--only", "throughput", "--events", "5000", "--customers", "500", "--guarantees", guarantee)
+    assert f"of the bare loop, {guarantee}" in said
+    said = run("bench.py", "--only", "latency", "--rate", "200", "--seconds", "2", "--guarantees", guarantee)
+    assert f"{guarantee}: 100 of 100 changes came" in said
