@@ -69,6 +69,9 @@ class Redis(Server):
         return _ask(self.port, b"PING\r\n").startswith(b"+PONG")  # -LOADING while it reads its AOF
 
 
+MEET_EVERY_S = 3.0
+
+
 class RedisCluster:
     """Redis Cluster in its least form: three servers that share the slots, none with a replica."""
 
@@ -88,11 +91,15 @@ class RedisCluster:
         for at, server in enumerate(self.servers):
             slots = range(SLOTS * at // 3, SLOTS * (at + 1) // 3)
             _tell(server.port, "CLUSTER ADDSLOTS", *slots)
-            _tell(server.port, "CLUSTER MEET", HOST, self.servers[0].port)
-        deadline = time.monotonic() + self.servers[0].start_timeout_s
+        met, deadline = 0.0, time.monotonic() + self.servers[0].start_timeout_s
         while not all(self._is_whole(server) for server in self.servers):
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now > deadline:
                 raise StartError("The servers of the Redis Cluster did not find one another.")
+            if now > met + MEET_EVERY_S:  # a handshake that takes longer than a node's timeout is given up
+                met = now
+                for server in self.servers[1:]:
+                    _tell(server.port, "CLUSTER MEET", HOST, self.servers[0].port)
             time.sleep(0.02)
         return self
 
