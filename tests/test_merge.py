@@ -269,9 +269,6 @@ def test_at_most_the_limit_is_taken(limit: int) -> None:
     assert (one.in_hand("visits"), one.in_hand("carts")) == (0, 0)
 
 
-# --- positions ---------------------------------------------------------------------------------
-
-
 def test_what_came_long_after_an_input_was_asked_stays_in_hand() -> None:
     """Batch by batch: each counts by when it came, also where only part of it is left; and nothing passes it."""
     one = Merge(("visits", "carts", "purchases"), {"visits": 10, "carts": 200, "purchases": 3_000})
@@ -299,6 +296,9 @@ def test_an_input_that_has_enough_in_hand_is_not_asked_again() -> None:
     asked = {"visits": 101.0, "carts": 201.0}
     assert places(one.take(ALL, asked.__getitem__)) == [("visits", 10), ("carts", 200), ("visits", 11)]
     assert places(one.take(ALL, {"visits": 201.0, "carts": 201.0}.__getitem__)) == [("carts", 201)]
+
+
+# --- positions ---------------------------------------------------------------------------------
 
 
 def test_positions_step_over_holes() -> None:

@@ -103,25 +103,29 @@ def at_its_end(asked_ms: int, end: int = 5, age_s: float = 0.1) -> Heard:
     return Heard(Answer(end, end, asked_ms, 100.0 - age_s), 100.0)
 
 
-def test_the_clock_waits_for_an_input_that_cannot_be_reached() -> None:
-    """Purchases were last asked for 0.3 s ago: whatever the others give, the clock stays before that, by the grace."""
-    now_ms = NOON_MS + 60_000
-    heard = {topic: at_its_end(now_ms) for topic in TOPICS}
-    heard |= {"purchases": at_its_end(now_ms - 300, age_s=0.3), "visits": at_its_end(now_ms, end=6)}
+def with_a_visit(heard: dict[str, Heard], now_ms: int, ago_ms: int) -> Shard:
+    """A visit is in hand, and purchases were last asked for so long ago."""
+    heard |= {topic: at_its_end(now_ms) for topic in TOPICS}
+    heard |= {"purchases": at_its_end(now_ms - ago_ms, age_s=ago_ms / 1000), "visits": at_its_end(now_ms, end=6)}
     one = clocked(heard, now_ms)
     one.receive(visit(now_ms - 100))
-    assert one.clock() == now_ms - 300 - GRACE_MS
-    assert [reading[2] for reading in one.take().readings] == [5]
-    assert one.clock() == now_ms - 300 - GRACE_MS
+    return one
+
+
+@pytest.mark.parametrize(("ago_ms", "taken"), [(300, [5]), (400, []), (3_000, [])])
+def test_the_clock_waits_for_an_input_that_cannot_be_reached(ago_ms: int, taken: list[int]) -> None:
+    """Whatever the others give, and whether it is taken, the clock stays before it was last asked, by the grace."""
+    now_ms = NOON_MS + 60_000
+    one = with_a_visit({}, now_ms, ago_ms)
+    assert one.clock() == now_ms - ago_ms - GRACE_MS
+    assert [reading[2] for reading in one.take().readings] == taken
+    assert one.clock() == now_ms - ago_ms - GRACE_MS
 
 
 def test_what_comes_long_after_another_input_was_asked_waits() -> None:
     """A purchase before this visit may have come since: it is taken once purchases were asked again."""
-    now_ms = NOON_MS + 60_000
-    heard = {topic: at_its_end(now_ms) for topic in TOPICS}
-    heard |= {"purchases": at_its_end(now_ms - 400, age_s=0.4), "visits": at_its_end(now_ms, end=6)}
-    one = clocked(heard, now_ms)
-    one.receive(visit(now_ms - 100))
+    now_ms, heard = NOON_MS + 60_000, dict[str, Heard]()
+    one = with_a_visit(heard, now_ms, 400)
     assert not one.take()
     heard["purchases"] = at_its_end(now_ms, age_s=0.0)
     assert [reading[2] for reading in one.take().readings] == [5]
