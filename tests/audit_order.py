@@ -49,12 +49,12 @@ def _passed_over(
     found: Evidence, partition: int, step: Saved, reads: Sequence[Read], unread: Sequence[Read]
 ) -> Iterator[str]:
     """A step takes nothing behind a record that could be had long before what it takes."""
-    newest_ms = max((one.record.visible_ms for one in reads), default=0)
+    newest_ms = max((one.record.given_ms for one in reads), default=0)
     for read in unread:
         if not reads or read.order > reads[-1].order or read.record.visible_ms + TOLD_MS >= newest_ms:
             continue
         for one in reads:
-            if read.order < one.order and read.record.visible_ms + TOLD_MS < one.record.visible_ms:
+            if read.order < one.order and read.record.visible_ms + TOLD_MS < one.record.given_ms:
                 yield f"order: p{partition} read {one.record[:3]} at {step.stepped:.3f}, before {read.record[:3]}"
                 break
 

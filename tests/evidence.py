@@ -28,7 +28,7 @@ class Bad(NamedTuple):
 
 
 class In(NamedTuple):
-    """A record of an input. ``visible_ms``: since when Kafka gives it away."""
+    """A record of an input. ``given_ms``: when Kafka first gave it away; ``visible_ms``: since when for good."""
 
     topic: str
     partition: int
@@ -36,6 +36,7 @@ class In(NamedTuple):
     timestamp: int
     key: bytes | None
     value: bytes | None
+    given_ms: float
     visible_ms: float
 
 

@@ -24,13 +24,13 @@ LONG_POLL_S = 0.3
 
 
 class Record:
-    """One record of an input, as the product reads it; and when it could first be fetched."""
+    """One record of an input, as the product reads it; since when it can be fetched, and when it first could."""
 
-    __slots__ = ("is_read", "key", "offset", "timestamp", "topic", "value", "visible_at")
+    __slots__ = ("given_at", "is_read", "key", "offset", "timestamp", "topic", "value", "visible_at")
 
     def __init__(self, topic: str, offset: int, timestamp: int, key: bytes | None, value: bytes | None) -> None:
         self.topic, self.offset, self.timestamp, self.key, self.value = topic, offset, timestamp, key, value
-        self.visible_at = 0.0
+        self.visible_at = self.given_at = 0.0
         self.is_read = True  # False: markers, aborted records, holes
 
 
@@ -68,7 +68,7 @@ class Log:
         record.is_read = is_read
         self.entries.append(record)
         self._visible_at = max(self._visible_at, sim.now + sim.rng.uniform(0.0, 0.03))
-        record.visible_at = self._visible_at
+        record.visible_at = record.given_at = self._visible_at
         sim.later(self._visible_at - sim.now, self._show, record.offset + 1)
         return record
 
@@ -153,6 +153,8 @@ class Log:
         """A new leader tells of a lower end for a while; what lies beyond is hidden that long."""
         self.told_end = max(self.first, self.end - back)
         for entry in self.entries[self.told_end - self.first :]:
+            if entry.given_at > self._sim.now:
+                entry.given_at = max(entry.given_at, until_s)
             entry.visible_at = max(entry.visible_at, until_s)
         self._visible_at = max(self._visible_at, until_s)
         self._sim.later(until_s - self._sim.now, self._catch_up)
