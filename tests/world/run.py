@@ -169,8 +169,13 @@ class World:
             start_ms=START_MS,
             records=[
                 In(
-                    *tp, one.offset, one.timestamp, one.key, one.value,
-                    START_MS + one.given_at * 1000, START_MS + one.visible_at * 1000,
+                    *tp,
+                    one.offset,
+                    one.timestamp,
+                    one.key,
+                    one.value,
+                    START_MS + one.given_at * 1000,
+                    START_MS + one.visible_at * 1000,
                 )
                 for tp, log in self.kafka.logs.items()
                 for one in log.entries
