@@ -16,7 +16,7 @@ from pathlib import Path
 
 from server import HOST, StartError
 
-__all__ = ["FOLDER", "fetch", "format_storage", "java", "missing", "server_properties"]
+__all__ = ["FOLDER", "fetch", "format_storage", "java", "missing", "run", "server_properties"]
 
 VERSION = "4.1.0"
 LOG4J_VERSION = "2.24.3"  # the one that Kafka brings; without the binding to slf4j the broker logs nothing
@@ -78,7 +78,7 @@ def _fetch(jars: Path) -> None:
         shutil.rmtree(stale, ignore_errors=True)
     for left in reversed(range(FETCH_TRIES)):
         try:
-            _run(["mvn", "-q", "-B", "--strict-checksums", "-f", str(pom), *goal], FETCH_S)
+            run(["mvn", "-q", "-B", "--strict-checksums", "-f", str(pom), *goal], FETCH_S)
             break
         except StartError as error:
             if not left:
@@ -99,7 +99,7 @@ def format_storage(jars: Path, config: Path) -> None:
     # 22 characters of base64; "L" in front, since "-" would look like an option.
     cluster_id = "L" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
     tool = java(jars, "-Xmx128m", "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool")
-    _run([*tool, "format", f"--cluster-id={cluster_id}", "-c", str(config)], FORMAT_S)
+    run([*tool, "format", f"--cluster-id={cluster_id}", "-c", str(config)], FORMAT_S)
 
 
 def server_properties(
@@ -150,7 +150,7 @@ def _java_version() -> int | None:
     return int(number[1]) if (number := re.search(r'version "(\d+)', said)) else None
 
 
-def _run(command: Sequence[str], timeout_s: float) -> None:
+def run(command: Sequence[str], timeout_s: float) -> None:
     """Runs a tool whose output matters only when it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s, env=os.environ)

@@ -40,10 +40,26 @@ def test_the_demo() -> None:
 @pytest.mark.kafka
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "peers",
+    [
+        ("one", "streams-exactly-once"),
+        pytest.param(("one-exactly-once", "streams", "two", "quix", "obvious"), marks=pytest.mark.nightly),
+    ],
+    ids=lambda peers: peers[0],
+)
+def test_the_benchmark_of_a_backlog(peers: tuple[str, ...]) -> None:
+    """Each drains all of it, and says of every customer what the rules say."""
+    said = run("bench.py", "--only", "throughput", "--events", "5000", "--customers", "500", "--peers", "bare", *peers)
+    assert "memberships of all are as the rules give them" in said
+    assert len(re.findall(r"^round 1 of 1", said, re.MULTILINE)) == 1 + len(peers)
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("guarantee", ["at_least_once", pytest.param("exactly_once", marks=pytest.mark.nightly)])
-def test_the_benchmark(guarantee: str) -> None:
-    """All of the backlog and of the paced load came through."""
-    said = run("bench.py", "--only", "throughput", "--events", "5000", "--customers", "500", "--guarantees", guarantee)
-    assert f"of the bare loop, {guarantee}" in said
-    said = run("bench.py", "--only", "latency", "--rate", "200", "--seconds", "2", "--guarantees", guarantee)
+def test_the_benchmark_of_a_steady_load(guarantee: str) -> None:
+    """All of the paced load came through."""
+    said = run("bench.py", "--only", "latency", "--rates", "200", "--seconds", "2", "--guarantees", guarantee)
     assert f"{guarantee}: 100 of 100 changes came" in said

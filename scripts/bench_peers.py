@@ -1,0 +1,296 @@
+"""Who drains a backlog in the benchmark: this worker, and what one would use instead.
+
+The one rule: each is given the same records on topics of its own, is timed from when it has its
+partitions until all of them are settled (saved or committed, and what follows from them published),
+and what it told is compared with what the rules give. What starting costs is left out for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from redis import Redis
+
+import kafka_jars
+import local
+from bench_stage import PARTITIONS, Load, Stage, consumed, cpu_s, settings_of
+from reaper import Reaper
+from rules.events import INPUTS
+from streams.redis_store import key
+from streams.settings import Settings
+from workers import Worker
+
+HERE = Path(__file__).parent
+CACHE = HERE.parent / ".cache"
+JAVA_PEER = HERE / "peers" / "kafka-streams"
+QUIX_PIN = "quixstreams==3.28.1"
+ALL_SEGMENTS = frozenset({"abandoned_cart", "recently_purchased", "repeat_buyer", "returning_visitor"})
+DRAIN_MAX_S = 300.0
+LOOK_S = 0.1
+
+_reaper = Reaper()
+
+
+class Drained(NamedTuple):
+    """One run. CPU is of the system itself, the broker and Redis while it drained; 0 where there is none."""
+
+    events: int
+    seconds: float
+    own_cpu_s: float = 0.0
+    broker_cpu_s: float = 0.0
+    redis_cpu_s: float = 0.0
+    redis_bytes_per_customer: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        return self.events / self.seconds
+
+
+class Clock:
+    """Time and CPU from a moment on."""
+
+    def __init__(self, stage: Stage, pids: list[int], redis: Any = None) -> None:
+        self._stage, self._pids, self._redis = stage, pids, redis
+        self._began = self._now()
+
+    def _now(self) -> tuple[float, float, float, float]:
+        used = self._redis.info("cpu") if self._redis else {"used_cpu_user": 0.0, "used_cpu_sys": 0.0}
+        return (
+            time.monotonic(),
+            sum(map(cpu_s, self._pids)),
+            cpu_s(self._stage.kafka.pid),
+            used["used_cpu_user"] + used["used_cpu_sys"],
+        )
+
+    def drained(self, events: int) -> Drained:
+        return Drained(events, *(now - then for now, then in zip(self._now(), self._began, strict=True)))
+
+
+class BareLoop:
+    """The least that any consumer in Python does: fetch and parse."""
+
+    name = "bare loop: aiokafka getmany + json.loads"
+    segments: frozenset[str] = frozenset()
+    load: Load | None = None
+
+    def drain(self, stage: Stage, prefix: str, load: Load) -> Drained:
+        clock = Clock(stage, [os.getpid()])
+        seconds = asyncio.run(
+            consumed(
+                stage.kafka.address,
+                [prefix + name for name in INPUTS],
+                load.events,
+                lambda record: json.loads(record.value),
+            )
+        )
+        return clock.drained(load.events)._replace(seconds=seconds)
+
+
+class Segmenter:
+    """This system: workers of one group, Redis with an AOF that is synced every second."""
+
+    segments = ALL_SEGMENTS
+
+    def __init__(self, workers: int, guarantee: str) -> None:
+        self.name = f"segmenter, {workers} worker{'s' * (workers > 1)}, {guarantee}"
+        self._workers = workers
+        self._guarantee = guarantee
+
+    def drain(self, stage: Stage, prefix: str, load: Load) -> Drained:
+        with local.Redis(aof=True) as redis, ExitStack() as crew, Redis.from_url(redis.url) as client:
+            settings = settings_of(
+                stage.kafka.address,
+                redis.url,
+                topic_prefix=prefix,
+                group=prefix + "segmenter",
+                processing_guarantee=self._guarantee,
+            )
+            empty = client.info("memory")["used_memory"]
+            told = settings.model_dump(exclude_none=True)
+            workers = [crew.enter_context(Worker(told)) for _ in range(self._workers)]
+            for worker in workers:
+                worker.wait_ready()
+            before = _applied(client, settings)
+            clock = Clock(stage, [worker.pid for worker in workers], client)
+            _wait(lambda: _applied(client, settings) == load.events and not _waiting(client, settings), workers)
+            drained = clock.drained(load.events - before)
+            held = sum(client.hlen(key(settings.redis_prefix, at, "customers")) for at in range(PARTITIONS))
+            return drained._replace(redis_bytes_per_customer=(client.info("memory")["used_memory"] - empty) / held)
+
+
+def _wait(is_done: Callable[[], bool], workers: list[Worker]) -> None:
+    until = time.monotonic() + DRAIN_MAX_S
+    while not is_done():
+        for worker in workers:
+            if worker.exit_code is not None or time.monotonic() > until:
+                raise RuntimeError(f"the backlog was not drained:\n{worker.tail()}")
+        time.sleep(LOOK_S)
+
+
+def _applied(client: Any, settings: Settings) -> int:
+    """Events applied so far, over all partitions."""
+    total = 0
+    for partition in range(PARTITIONS):
+        meta = client.hgetall(key(settings.redis_prefix, partition, "meta"))
+        total += sum(int(value) for name, value in meta.items() if name.startswith(b"position:"))
+    return total
+
+
+def _waiting(client: Any, settings: Settings) -> int:
+    """Saves whose changes are not yet known to be published."""
+    return sum(client.llen(key(settings.redis_prefix, at, "outbox")) for at in range(PARTITIONS))
+
+
+class KafkaStreams:
+    """The four segments in Java, on RocksDB with a changelog; its JVM is warmed by another load first."""
+
+    segments = ALL_SEGMENTS
+
+    def __init__(self, guarantee: str, threads: int, commit_ms: int, warm: Load) -> None:
+        self.name = f"Kafka Streams, {threads} threads, {guarantee}, commit {commit_ms} ms"
+        self._told = [guarantee, str(threads), str(commit_ms)]
+        self._warm = warm
+
+    def drain(self, stage: Stage, prefix: str, load: Load) -> Drained:
+        warm = stage.fill(self._warm)
+        heap = ("-Xmx2g", "-Xms2g", "-XX:+UseParallelGC")
+        java = ["java", *heap, "-Dlog4j2.level=WARN", "-cp", f"{java_peer()}/*", "peer.Peer", stage.kafka.address]
+        with _running(lambda folder: [*java, folder, *self._told, warm, prefix]) as process:
+            _await_line(process, f"RUNNING {warm}")
+            self._settled(stage, warm, self._warm.events)
+            _say(process)
+            _await_line(process, f"RUNNING {prefix}")
+            clock = Clock(stage, [process.pid])
+            self._settled(stage, prefix, load.events)
+            drained = clock.drained(load.events)
+            _say(process)
+            process.wait(40)
+        stage.clear(warm)
+        return drained
+
+    @staticmethod
+    def _settled(stage: Stage, prefix: str, events: int) -> None:
+        until = time.monotonic() + DRAIN_MAX_S
+        with stage.watching(f"{prefix}peer", prefix) as committed:
+            while committed() < events:
+                if time.monotonic() > until:
+                    raise TimeoutError(f"Kafka Streams has committed {committed():,} of {events:,} records")
+                time.sleep(LOOK_S)
+
+
+def _await_line(process: subprocess.Popen[str], awaited: str) -> str:
+    """The line that begins so. A peer that says nothing for too long is ended."""
+    assert process.stdout is not None
+    late = threading.Timer(DRAIN_MAX_S, process.kill)
+    late.start()
+    try:
+        for line in process.stdout:
+            if line.startswith(awaited):
+                return line
+    finally:
+        late.cancel()
+    raise RuntimeError(f"the peer ended, or was ended after {DRAIN_MAX_S:g} s, before it said {awaited!r}")
+
+
+def _say(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+class Quix:
+    """One segment, repeat_buyer, on Quix Streams; it is given the purchases alone."""
+
+    name = "Quix Streams, repeat_buyer alone, exactly-once"
+    segments = frozenset({"repeat_buyer"})
+
+    def drain(self, stage: Stage, prefix: str, load: Load) -> Drained:
+        count = sum(topic == "purchases" for topic, *_ in load.records())
+        command = [str(quix_python()), str(HERE / "peers" / "quix.py"), stage.kafka.address, prefix, str(count)]
+        with _running(lambda folder: [*command, folder]) as process:
+            return _self_timed(stage, count, process)
+
+
+class Obvious:
+    """The obvious loop; so slow that it gets a load of its own."""
+
+    name = "obvious loop: Faust agent, GET, SET and send per event"
+    segments = frozenset({"recently_purchased", "repeat_buyer"})
+
+    def drain(self, stage: Stage, prefix: str, load: Load) -> Drained:
+        with local.Redis(aof=True) as redis:
+            told = [stage.kafka.address, redis.url, prefix, str(load.events), str(PARTITIONS)]
+            command = [sys.executable, str(HERE / "peers" / "obvious.py"), *told]
+            with _running(lambda folder: [*command, folder]) as process:
+                return _self_timed(stage, load.events, process)
+
+
+@contextmanager
+def _running(command: Callable[[str], list[str]]) -> Iterator[subprocess.Popen[str]]:
+    """A peer's process with a folder of its own; both are gone afterwards, however this one ends."""
+    folder = tempfile.mkdtemp(prefix="segmenter-peer-")
+    process = subprocess.Popen(
+        command(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    _reaper.watch(process.pid, Path(folder))
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        _reaper.forget(process.pid)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _self_timed(stage: Stage, events: int, process: subprocess.Popen[str]) -> Drained:
+    """Of a peer that says itself how long it took from its first record to its last."""
+    clock = Clock(stage, [process.pid])
+    seconds = float(_await_line(process, "DONE").split()[1])
+    drained = clock.drained(events)._replace(seconds=seconds)
+    process.terminate()  # it sends what it has yet to send
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    return drained
+
+
+def java_peer() -> Path:
+    """The folder of the Java program's jars, built by Maven when its sources are newer."""
+    built = CACHE / "kafka-streams"
+    jars = built / "jars"
+    sources = sorted(path for path in JAVA_PEER.rglob("*") if path.is_file())
+    stamp, wanted = built / "stamp", "".join(path.read_text() for path in sources)
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print("building the Kafka Streams program with Maven (70 MB, once) …", file=sys.stderr, flush=True)
+        shutil.rmtree(built, ignore_errors=True)
+        shutil.copytree(JAVA_PEER, built)
+        goals = ["package", "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={jars}"]
+        kafka_jars.run(["mvn", "-q", "-B", "--strict-checksums", "-f", str(built / "pom.xml"), *goals], 600.0)
+        shutil.copy(built / "target" / "peer.jar", jars)
+        stamp.write_text(wanted)
+    return jars
+
+
+def quix_python() -> Path:
+    """The interpreter of an environment that has Quix Streams, made when it is not there."""
+    venv = CACHE / "quix"
+    python = venv / "bin" / "python"
+    if not (venv / QUIX_PIN).exists():
+        print(f"installing {QUIX_PIN} into {venv.relative_to(HERE.parent)} …", file=sys.stderr, flush=True)
+        kafka_jars.run([sys.executable, "-m", "venv", "--clear", str(venv)], 120.0)
+        kafka_jars.run([str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "install", QUIX_PIN], 600.0)
+        (venv / QUIX_PIN).touch()
+    return python

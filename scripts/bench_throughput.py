@@ -1,0 +1,120 @@
+"""A backlog, drained by one after the other, several rounds of all.
+
+The one rule: everybody's memberships are those that the rules give for the same records, or the
+run fails: a system that is fast and wrong is not in the table.
+"""
+
+import asyncio
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import bench_peers as peers
+import kafka_jars
+from bench_stage import Load, Members, Stage, expected, load, told
+
+PROFILES = ("change-heavy", "session-like")
+# The obvious loop is so slow that its load is a part of the others'.
+OBVIOUS_SHARE = 25
+# What warms a JVM comes before, and is as much smaller.
+WARM_SHARE = 2
+
+_MAKE: dict[str, Callable[[Load], Any]] = {
+    "bare": lambda _: peers.BareLoop(),
+    "one": lambda _: peers.Segmenter(1, "at_least_once"),
+    "one-exactly-once": lambda _: peers.Segmenter(1, "exactly_once"),
+    "two": lambda _: peers.Segmenter(2, "at_least_once"),
+    "two-exactly-once": lambda _: peers.Segmenter(2, "exactly_once"),
+    "streams": lambda warm: peers.KafkaStreams("at_least_once", 2, 1_000, warm),
+    "streams-exactly-once": lambda warm: peers.KafkaStreams("exactly_once_v2", 2, 100, warm),
+    "quix": lambda _: peers.Quix(),
+    "obvious": lambda _: peers.Obvious(),
+}
+PEERS = (*_MAKE, "all")
+
+
+def run(profile: str, events: int, customers: int, names: Sequence[str], rounds: int) -> None:
+    """Drain and print the table."""
+    whole = load(events, customers, profile)
+    warm = _part(whole, WARM_SHARE)
+    chosen = [make(warm) for name, make in _MAKE.items() if name in names or "all" in names]
+    loads = {peer: _part(whole, OBVIOUS_SHARE) if isinstance(peer, peers.Obvious) else whole for peer in chosen}
+    right = {each: expected(each) for each in set(loads.values())}
+    found: dict[Any, list[peers.Drained]] = {peer: [] for peer in chosen}
+    changes: dict[Any, int] = {}
+    with Stage() as stage:
+        for at in range(rounds):
+            for peer in chosen:
+                print(f"round {at + 1} of {rounds}, {profile}: {peer.name} …", flush=True)
+                prefix = stage.fill(loads[peer])
+                drained = peer.drain(stage, prefix, loads[peer])
+                if peer.segments:
+                    members, changes[peer] = asyncio.run(told(stage.kafka.address, prefix, loads[peer].until_ms))
+                    _compare(peer, members, right[loads[peer]])
+                stage.clear(prefix)
+                found[peer].append(drained)
+                print(f"  {drained.rate:,.0f} events/s", flush=True)
+    _print(profile, whole, found, changes)
+
+
+def _part(whole: Load, share: int) -> Load:
+    return whole._replace(events=whole.events // share, customers=whole.customers // share)
+
+
+def _compare(peer: Any, members: Members, right: Members) -> None:
+    wanted = {name: held & peer.segments for name, held in right.items() if held & peer.segments}
+    wrong = [name for name in wanted.keys() | members.keys() if wanted.get(name) != members.get(name)]
+    if wrong:
+        first = wrong[0]
+        raise AssertionError(
+            f"{peer.name}: {len(wrong):,} of {len(wanted):,} customers are in other segments, such as {first}: "
+            f"{sorted(members.get(first, ()))}, not {sorted(wanted.get(first, ()))}"
+        )
+
+
+def _print(profile: str, whole: Load, found: dict[Any, list[peers.Drained]], changes: dict[Any, int]) -> None:
+    print(f"\n{profile}: {whole.events:,} events of {whole.customers:,} customers; {_machine()}")
+    ours = [peer for peer in found if isinstance(peer, peers.Segmenter)]
+    against = _rate(found[ours[0]]) if ours else 0.0
+    print(f"{'':56} {'events/s':>9} {'least-most':>17} {'ratio':>6} {'changes':>8}   CPU s per 1M: own broker Redis")
+    for peer, runs in found.items():
+        rates = [run.rate for run in runs]
+        ratio = f"{_rate(runs) / against:.2f}" if against else ""
+        cpu = [
+            statistics.median(getattr(run, name) / run.events * 1e6 for run in runs)
+            for name in ("own_cpu_s", "broker_cpu_s", "redis_cpu_s")
+        ]
+        print(
+            f"{peer.name:56} {_rate(runs):9,.0f} {min(rates):8,.0f}-{max(rates):8,.0f} {ratio:>6} "
+            f"{changes.get(peer, 0):8,}   {cpu[0]:17.0f} {cpu[1]:6.0f} {cpu[2]:5.0f}"
+        )
+    for peer in ours:
+        held = statistics.median(run.redis_bytes_per_customer for run in found[peer])
+        print(f"Redis, {peer.name}: {held:.0f} bytes per customer")
+        break
+    if ours:
+        print(
+            f"changes per event: {changes[ours[0]] / whole.events:.2f}; memberships of all are as the rules give them"
+        )
+
+
+def _rate(runs: Sequence[peers.Drained]) -> float:
+    return statistics.median(run.rate for run in runs)
+
+
+def _machine() -> str:
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent,
+    ).stdout.strip()
+    return (
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
+        f"Apache Kafka {kafka_jars.VERSION}, commit {commit or 'unknown'}"
+    )
