@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from rules.conditions import NEVER, Subject
 from rules.definitions import Definitions
 from rules.events import ORDER_COMPLETED, WITHOUT_EFFECT, Event
 from rules.profile import Profile
 from rules.standing import Change, Customer
+
+_profiles = msgspec.msgpack.Decoder(Profile)
 
 # What an event's name can change, each with the segments (bit i: segment i) that look at it.
 _Plan = tuple[tuple[Callable[[Profile, Event], bool], int], ...]
@@ -33,6 +37,7 @@ class Engine:
         names = frozenset[str]().union(*(fact.names or () for fact, _ in self._facts))
         self._plans = {name: self._plan(name) for name in names}
         self._at_first = self._turned_by_nothing()
+        self._blank = msgspec.msgpack.encode(definitions.facts.empty())
         self._held = _mask(at for at, segment in enumerate(self._segments) if segment.hold)
         # By place: the segments that ask about it, all of which come after it.
         self._asking = [
@@ -58,7 +63,7 @@ class Engine:
 
     def new(self) -> Customer:
         """A customer of whom nothing is known."""
-        return Customer(0, 0, {}, {}, self.definitions.facts.empty())
+        return Customer(0, 0, {}, {}, _profiles.decode(self._blank))
 
     def apply(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
         """One event: what it and the due times before it changed, in order."""

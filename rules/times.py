@@ -34,7 +34,8 @@ _UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 # minute is parsed once and the seconds are added (0.4 µs against 1.1 µs for the full parse).
 _TEXTS_MAX = 4_096
 _minutes: dict[str, int] = {}
-_days: dict[int, str] = {}
+_written: dict[int, str] = {}
+_SECONDS = tuple(f"{second:02d}." for second in range(60))
 
 
 def parse_instant(text: str) -> int | None:
@@ -96,15 +97,13 @@ def birthday(born: int, years: int) -> int | None:
 
 def format_instant(ms: int) -> str:
     """Milliseconds to ``2026-11-22T10:30:00.000Z``; what is beyond the year 9999 as its end."""
-    day, rest = divmod(min(ms, _LAST_MS), DAY_MS)
-    prefix = _days.get(day)
+    minute, rest = divmod(min(ms, _LAST_MS), MINUTE_MS)
+    prefix = _written.get(minute)
     if prefix is None:
-        if len(_days) >= _TEXTS_MAX:
-            _days.clear()
-        prefix = _days[day] = (_EPOCH + timedelta(days=day)).date().isoformat()
-    second, ms = divmod(rest, SECOND_MS)
-    minute, second = divmod(second, 60)
-    return f"{prefix}T{minute // 60:02d}:{minute % 60:02d}:{second:02d}.{ms:03d}Z"
+        if len(_written) >= _TEXTS_MAX:
+            _written.clear()
+        prefix = _written[minute] = (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:").zfill(17)
+    return f"{prefix}{_SECONDS[rest // SECOND_MS]}{rest % SECOND_MS:03d}Z"
 
 
 def parse_duration(text: object) -> int | None:

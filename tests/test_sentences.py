@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rules.conditions import Subject
 from rules.definitions import build
@@ -20,6 +21,8 @@ from rules.sentences.english import ENGLISH
 from rules.sentences.foreign import FSI, PDI, RLI
 from rules.sentences.language import Language
 from rules.sentences.persian import PERSIAN
+from rules.sentences.phrases import PHRASES
+from rules.sentences.remembered import phrase
 from rules.times import format_instant, parse_duration, parse_instant
 from streams import cli
 from streams.commands import explain, tail
@@ -241,6 +244,28 @@ def test_a_long_list_is_cut() -> None:
     assert sentence(reason) == (
         "city is not known (asked, not met: city is one of “c0”, “c1”, “c2”, “c3”, “c4” and 995 more)"
     )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name if hasattr(case, "name") else None)
+def test_what_is_remembered_is_what_would_be_said(case: Case) -> None:
+    """Of each case, and of it at other moments: the first is said afresh, the others from memory."""
+    reason = reason_of(case)
+    for lang in (ENGLISH, PERSIAN):
+        for moment in (None, "2026-03-01T12:00:00.000Z", "1999-12-31T23:59:59.999Z", "?", "(, \u202e"):
+            for leaf in leaves(reason):
+                seen = replace(leaf.observed or Observed(), last_at=moment)
+                asked = replace(leaf, observed=seen, until=moment)
+                assert phrase(lang, asked) == PHRASES[leaf.condition or ""](lang, asked)
+
+
+def leaves(reason: Reason) -> Iterator[Reason]:
+    """The conditions of a tree."""
+    members = reason.all or reason.any or reason.not_
+    if members is None:
+        yield reason
+    else:
+        for member in members:
+            yield from leaves(member)
 
 
 def test_the_languages_say_the_same_things() -> None:

@@ -6,6 +6,7 @@ nothing that a customer or a definition wrote can change how the rest of it read
 | module     | what it holds                                                        |
 |------------|----------------------------------------------------------------------|
 | `walker`   | groups of conditions                                                 |
+| `remembered` | phrases that were said before, but for the moment in them          |
 | `phrases`  | each kind of condition: which message, and what stands in it         |
 | `asks`     | tests of numbers, values, properties and ages                        |
 | `language` | what a language is: numbers, durations, days, names by its tables    |

@@ -34,8 +34,10 @@ class Unit(NamedTuple):
     linked: str
 
 
-class Language(msgspec.Struct, frozen=True):
-    """``isolates``: whether each foreign text is isolated, or only one beyond ASCII; ``quotes``: escaped inside them.
+class Language(msgspec.Struct, frozen=True, eq=False):
+    """Known by which it is.
+
+    ``isolates``: whether each foreign text is isolated, or only one beyond ASCII; ``quotes``: escaped inside them.
 
     ``months``: by calendar; ``weekdays``: from Monday; ``attributes``: names of the context's.
     """

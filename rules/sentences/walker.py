@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from rules.reasons import Reason
 from rules.sentences.language import Language
-from rules.sentences.phrases import PHRASES
+from rules.sentences.remembered import phrase
 
 
 def tell(lang: Language, reason: Reason) -> str:
@@ -22,7 +22,7 @@ def tell(lang: Language, reason: Reason) -> str:
     if reason.not_ is not None:
         key = ("not" if len(reason.not_) == 1 else "none") + ("" if reason.holds else "_in_vain")
         return lang.say(key, members=_members(lang, reason.not_, "semicolon"))
-    return PHRASES[reason.condition or ""](lang, reason)
+    return phrase(lang, reason)
 
 
 def _members(lang: Language, members: Sequence[Reason], between: str) -> str:
