@@ -1,7 +1,8 @@
 """The memory of a soak: what workers and Redis hold, quarter by quarter, and whether that grows.
 
 The one rule: like is compared with like. A worker counts once it has lived for a while, in each quarter
-by the median of many looks, since faults end most of them early; Redis counts by its data, per customer.
+by the median of many looks, since faults end most of them early, and in each half by the mean of its
+quarters, since a worker that caught up with a backlog keeps what that took; Redis counts by its data, per customer.
 """
 
 import statistics
@@ -79,15 +80,17 @@ class Memory:
 
 
 def grown(quarters: list[Quarter], quarter_s: float = SHORT_S) -> Iterator[str]:
-    """What the last quarter holds beyond what the first did."""
+    """What the second half holds beyond what the first did; of Redis, the last quarter beyond the first."""
     if quarter_s < SHORT_S:
         print(f"memory is not compared: a quarter has {quarter_s:.0f} s, {SHORT_S:.0f} are needed", flush=True)
         return
     known = [one.worker_mb for one in quarters if one.worker_mb is not None]
     if len(known) < 2:
         yield f"memory: only {len(known)} of {len(quarters)} quarters had a worker that lived long enough to compare"
-    elif known[-1] > WORKER_GROWTH * known[0]:
-        yield f"memory: workers held {known[0]:.0f} MB at first, {known[-1]:.0f} MB at last"
+    else:
+        then, now = (statistics.mean(half) for half in (known[: len(known) // 2], known[len(known) // 2 :]))
+        if now > WORKER_GROWTH * then:
+            yield f"memory: workers held {then:.0f} MB in the first half, {now:.0f} MB in the second"
     first, last = quarters[0].customer_bytes, quarters[-1].customer_bytes
     if last > CUSTOMER_GROWTH * first:
         yield f"memory: Redis held {first:.0f} bytes per customer at first, {last:.0f} at last"

@@ -88,8 +88,8 @@ def test_whoever_may_be_late_is_known() -> None:
 )
 def test_memory_that_grows_is_found(last: Quarter, found: int) -> None:
     """Workers by a quarter, Redis by a tenth for each customer."""
-    middle = Quarter(110.0, 600, 500.0)
-    assert len(list(grown([Quarter(100.0, 300, 400.0), middle, last]))) == found
+    first, peak = Quarter(90.0, 300, 400.0), Quarter(110.0, 600, 500.0)
+    assert len(list(grown([first, peak, last, last]))) == found
 
 
 def test_too_little_to_compare_is_found() -> None:

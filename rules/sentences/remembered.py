@@ -32,7 +32,7 @@ def phrase(lang: Language, reason: Reason) -> str:
     """What was seen and what was asked, of a condition."""
     observed = reason.observed or _NOTHING
     at = observed.last_at
-    if not (observed.values is observed.since is observed.first_at is None):
+    if observed.values is not None or observed.since is not None or observed.first_at is not None:
         return _phrase(lang, reason)  # what customers wrote, or another moment: it hardly comes again
     if at is not None and not _INSTANT.fullmatch(at):
         return _phrase(lang, reason)  # read from a topic, to which others may write

@@ -6,10 +6,12 @@ The one rule: nothing passes through a float; what cannot be read exactly raises
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 
 from rules.profile import short_id
+from streams.wire.envelope import NOTHING
 
 MICRO = 1_000_000
 LIMIT = 10**12
@@ -17,17 +19,23 @@ LIMIT = 10**12
 _NUMBER = re.compile(rb"(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?")
 _INTEGER = re.compile(rb"-?(?:0|[1-9]\d*)")
 _CHARACTERS_MAX = 400
+# The prices of a shop and the quantities of its customers come again and again (0.2 µs against 1.2).
+_AMOUNTS_MAX = 4_096
 _SHIFT_MAX = 500  # beyond it a number of so many characters is 0 or too large
 _text = msgspec.json.Decoder(str)
 
 
 def amount(raw: msgspec.Raw) -> int | None:
     """Money or a quantity in 10⁻⁶, digits beyond cut; ``None`` for null."""
-    text = bytes(raw)
+    return _amount(bytes(raw))
+
+
+@lru_cache(maxsize=_AMOUNTS_MAX)
+def _amount(text: bytes) -> int | None:
     if text == b"null":
         return None
     if text[:1] == b'"':
-        text = _text.decode(raw).encode() if b"\\" in text else text[1:-1]
+        text = _text.decode(text).encode() if b"\\" in text else text[1:-1]
     if text.isdigit() and len(text) < 13 and (text[0] != ord("0") or len(text) == 1):
         return int(text) * MICRO
     if len(text) > _CHARACTERS_MAX or (match := _NUMBER.fullmatch(text)) is None:
@@ -47,6 +55,8 @@ def amount(raw: msgspec.Raw) -> int | None:
 
 def identity(raw: msgspec.Raw) -> str | None:
     """An id: text, or an integer as its digits; ``None`` for null and for empty text."""
+    if raw is NOTHING:
+        return None
     text = bytes(raw)
     if text == b"null":
         return None
