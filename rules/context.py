@@ -7,9 +7,10 @@ unusable. Fields: https://segment.com/docs/connections/spec/common/#context
 from __future__ import annotations
 
 import re
-from typing import get_args
+from typing import Any, cast, get_args
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from rules.values import Real, read_any
 
@@ -29,28 +30,24 @@ _PREFIXES = frozenset({"www", "m", "search"})
 _COUNTRY_CHARS = 2
 
 
-class Context:
-    """One event's context, read when it is first asked for."""
+class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """One event's context, read when it is first asked for. ``of_page``: of a page view, which alone can be direct."""
 
-    __slots__ = ("_known", "_of_page", "_raw")
-
-    def __init__(self, raw: msgspec.Raw | bytes, *, of_page: bool) -> None:
-        """``of_page``: of a page view, which alone can be a direct visit."""
-        self._raw = raw
-        self._of_page = of_page
-        self._known: dict[str, str | None] | None = None
+    raw: Any  # msgspec.Raw, or bytes
+    of_page: bool
+    known: Any = None
 
     def get(self, attribute: str) -> str | None:
         """An attribute's text, one of `ATTRIBUTES`."""
-        if self._known is None:
-            self._known = _attributes(_read(self._raw), of_page=self._of_page)
-        return self._known[attribute]
+        if self.known is None:
+            force_setattr(self, "known", _attributes(_read(self.raw), of_page=self.of_page))
+        return cast("str | None", self.known[attribute])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Context) and (bytes(self._raw), self._of_page) == (bytes(other._raw), other._of_page)
+        return isinstance(other, Context) and (bytes(self.raw), self.of_page) == (bytes(other.raw), other.of_page)
 
     def __hash__(self) -> int:
-        return hash(bytes(self._raw))
+        return hash(bytes(self.raw))
 
 
 NO_CONTEXT = Context(b"{}", of_page=False)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from decimal import ROUND_DOWN, Decimal
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
+from msgspec.structs import force_setattr
 
 Json: TypeAlias = "bool | int | Real | str | list[Json] | dict[str, Json] | None"
 Path: TypeAlias = tuple[str, ...]
@@ -44,30 +45,28 @@ def _whole(digits: str) -> int | Real:
     return int(digits) if len(digits) <= _CHARS_MAX else Real(digits)
 
 
-class Document:
+class Document(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A JSON object of an event, read when it is first asked for."""
 
-    __slots__ = ("_fields", "_raw")
-
-    def __init__(self, raw: msgspec.Raw | bytes) -> None:
-        self._raw = raw
-        self._fields: dict[str, Json] | None = None
+    raw: Any  # msgspec.Raw, or bytes
+    known: Any = None
 
     @property
     def fields(self) -> dict[str, Json]:
         """All of it. Who made this has seen to it that the text can be read."""
-        if self._fields is None:
+        if self.known is None:
             try:
-                self._fields = cast("dict[str, Json]", _objects.decode(self._raw) or {})
+                known = _objects.decode(self.raw) or {}
             except msgspec.ValidationError:
-                self._fields = cast("dict[str, Json]", read_any(self._raw) or {})
-        return self._fields
+                known = cast("dict[str, object]", read_any(self.raw) or {})
+            force_setattr(self, "known", known)
+        return cast("dict[str, Json]", self.known)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Document) and bytes(self._raw) == bytes(other._raw)
+        return isinstance(other, Document) and bytes(self.raw) == bytes(other.raw)
 
     def __hash__(self) -> int:
-        return hash(bytes(self._raw))
+        return hash(bytes(self.raw))
 
 
 NO_DOCUMENT = Document(b"null")

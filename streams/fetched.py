@@ -9,8 +9,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
-from aiokafka.structs import ConsumerRecord
 from faust.types import TP
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """As much of a Kafka record as is read; ``timestamp`` in ms, -1 when it has none."""
+
+    topic: str
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -24,7 +33,7 @@ class Batch(msgspec.Struct, frozen=True):
     partition: int
     start: int
     end: int
-    records: Sequence[ConsumerRecord[bytes | None, bytes | None]]
+    records: Sequence[Record]
     generation: int
 
 

@@ -26,7 +26,7 @@ from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
 from streams import overheard
-from streams.fetched import Answers, Batch, Heard, Offsets
+from streams.fetched import Answers, Batch, Heard, Offsets, Record
 from streams.stop import stop
 
 # How long a look for fetched records waits for some; it also bounds how late a freed input is seen.
@@ -122,6 +122,8 @@ class _Thread(AIOKafkaConsumerThread):
                 continue
             state = result._assignment.state_value(raw_tp)
             start = state._position
+            if result.has_more():
+                result._partition_records._consumer_record = _record
             records = result.getall(limit)
             if not result.has_more():
                 del fetcher._records[raw_tp]
@@ -163,6 +165,11 @@ class _Thread(AIOKafkaConsumerThread):
         except (CommitFailedError, IllegalStateError):
             return False
         return True
+
+
+def _record(tp: TopicPartition, record: Any) -> Record:
+    """In place of a dataclass of twelve fields: 3 µs less for each record made and freed."""
+    return Record(tp.topic, record.offset, record.timestamp, record.key, record.value)
 
 
 class _Nothing(dict[TP, int | None]):
