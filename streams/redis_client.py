@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
+import hiredis
 import redis.asyncio as redis
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
@@ -48,8 +49,13 @@ def connect(url: str, timeout_s: float, **options: Any) -> redis.Redis:
 def _packing(connection: type[AbstractConnection]) -> type[AbstractConnection]:
     """Commands are packed in C, as redis-py does on connections that wait (of a worker's time it took 5 %)."""
 
+    packed = HiredisRespSerializer()
+
     def pack_command(_: AbstractConnection, *words: Any) -> list[bytes]:
-        return cast("list[bytes]", HiredisRespSerializer().pack(*words))
+        # A command of two words, such as CONFIG GET, comes as one; redis-py packs that.
+        if isinstance(words[0], str) and " " not in words[0]:
+            return [hiredis.pack_command(words)]
+        return cast("list[bytes]", packed.pack(*words))
 
     assert hasattr(connection, "pack_command"), "redis-py no longer packs where it did"
     return type(f"Packing{connection.__name__}", (connection,), {"pack_command": pack_command})

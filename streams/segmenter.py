@@ -246,8 +246,7 @@ def _digest(
     positions: Mapping[str, int], clock: int, stored: Sequence[StoredCustomer], entry: Sequence[bytes]
 ) -> bytes:
     digest = blake2b(repr((sorted(positions.items()), clock)).encode(), digest_size=16)
-    for customer in stored:
-        digest.update(customer.value)
+    digest.update(b"".join([customer.value for customer in stored]))
     for value in entry:
         digest.update(value)
     return digest.hexdigest().encode()
