@@ -53,8 +53,9 @@ def run(profile: str, events: int, customers: int, names: Sequence[str], rounds:
                 prefix = stage.fill(loads[peer])
                 drained = peer.drain(stage, prefix, loads[peer])
                 if peer.segments:
-                    members, changes[peer] = asyncio.run(told(stage.kafka.address, prefix, loads[peer].until_ms))
-                    _compare(peer, members, right[loads[peer]])
+                    wanted, until_ms = right[loads[peer]]
+                    members, changes[peer] = asyncio.run(told(stage.kafka.address, prefix, until_ms))
+                    _compare(peer, members, wanted)
                 stage.clear(prefix)
                 found[peer].append(drained)
                 print(f"  {drained.rate:,.0f} events/s", flush=True)
