@@ -7,6 +7,7 @@ far enough above what was measured (4.9 and 3.1) for a busy machine, and below t
 from __future__ import annotations
 
 import pytest
+
 from step import measure
 
 
