@@ -9,14 +9,17 @@ import argparse
 import sys
 
 import bench_latency
+import bench_scale
 import bench_throughput
 import cost
 import local
 
+PARTS = ("rules", "throughput", "latency", "due", "crowd", "scale")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=["throughput", "latency", "rules"])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=["rules", "throughput", "latency"])
     parser.add_argument("--events", type=int, default=500_000, help="of a backlog (500,000)")
     parser.add_argument("--customers", type=int, default=100_000)
     parser.add_argument(
@@ -31,21 +34,44 @@ def main() -> None:
         "--guarantees", nargs="+", default=["at_least_once"], choices=["at_least_once", "exactly_once"],
         help="of the worker under a steady load",
     )  # fmt: skip
+    parser.add_argument(
+        "--commits", type=int, nargs="*", default=[],
+        help="and Kafka Streams, exactly once, with these commit intervals (ms); 100 is its default",
+    )  # fmt: skip
+    parser.add_argument("--hot-every", type=int, default=0, help="one event in so many of a backlog is of one customer")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="customers, for scale")
+    parser.add_argument("--crowd", type=int, default=50_000, help="customers who are due at one instant")
     arguments = parser.parse_args()
-    if arguments.only in (None, "rules"):
+    if "rules" in arguments.only:
         cost.run()
-    if arguments.only == "rules":
+    if arguments.only == ["rules"]:
         return
     missing = local.kafka_available()
     if missing:
         sys.exit(missing)
-    if arguments.only != "latency":
-        for profile in arguments.profiles:
-            bench_throughput.run(profile, arguments.events, arguments.customers, arguments.peers, arguments.rounds)
-    if arguments.only != "throughput":
-        for guarantee in arguments.guarantees:
-            for rate in arguments.rates:
-                bench_latency.run(rate, arguments.seconds, guarantee)
+    _run(arguments)
+
+
+def _run_paced(wish: argparse.Namespace, rate: int) -> None:
+    if "latency" in wish.only:
+        for guarantee in wish.guarantees:
+            bench_latency.run(rate, wish.seconds, guarantee)
+        for commit_ms in wish.commits:
+            bench_latency.run_streams(rate, wish.seconds, commit_ms)
+    if "due" in wish.only:
+        bench_latency.run_due(rate, wish.seconds)
+
+
+def _run(wish: argparse.Namespace) -> None:
+    if "throughput" in wish.only:
+        for profile in wish.profiles:
+            bench_throughput.run(profile, wish.events, wish.customers, wish.peers, wish.rounds, wish.hot_every)
+    for rate in wish.rates:
+        _run_paced(wish, rate)
+    if "crowd" in wish.only:
+        bench_latency.run_crowd(wish.crowd, wish.rates[0])
+    if "scale" in wish.only:
+        bench_scale.run(wish.sizes)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,7 @@ JAVA_PEER = HERE / "peers" / "kafka-streams"
 QUIX_PIN = "quixstreams==3.28.1"
 ALL_SEGMENTS = frozenset({"abandoned_cart", "recently_purchased", "repeat_buyer", "returning_visitor"})
 DRAIN_MAX_S = 300.0
+SLOWEST_RATE = 8_000.0  # events per second: of more than a drain's time, so many
 LOOK_S = 0.1
 
 _reaper = Reaper()
@@ -122,24 +123,25 @@ class Segmenter:
             workers = [crew.enter_context(Worker(told)) for _ in range(self._workers)]
             for worker in workers:
                 worker.wait_ready()
-            before = _applied(client, settings)
+            before = applied(client, settings)
             clock = Clock(stage, [worker.pid for worker in workers], client)
-            _wait(lambda: _applied(client, settings) == load.events and not _waiting(client, settings), workers)
+            wait_drained(client, settings, load.events, workers)
             drained = clock.drained(load.events - before)
             held = sum(client.hlen(key(settings.redis_prefix, at, "customers")) for at in range(PARTITIONS))
             return drained._replace(redis_bytes_per_customer=(client.info("memory")["used_memory"] - empty) / held)
 
 
-def _wait(is_done: Callable[[], bool], workers: list[Worker]) -> None:
-    until = time.monotonic() + DRAIN_MAX_S
-    while not is_done():
+def wait_drained(client: Any, settings: Settings, events: int, workers: list[Worker]) -> None:
+    """Until so many events are applied, and what they changed is published."""
+    until = time.monotonic() + max(DRAIN_MAX_S, events / SLOWEST_RATE)
+    while applied(client, settings) < events or waiting(client, settings):
         for worker in workers:
             if worker.exit_code is not None or time.monotonic() > until:
                 raise RuntimeError(f"the backlog was not drained:\n{worker.tail()}")
         time.sleep(LOOK_S)
 
 
-def _applied(client: Any, settings: Settings) -> int:
+def applied(client: Any, settings: Settings) -> int:
     """Events applied so far, over all partitions."""
     total = 0
     for partition in range(PARTITIONS):
@@ -148,7 +150,7 @@ def _applied(client: Any, settings: Settings) -> int:
     return total
 
 
-def _waiting(client: Any, settings: Settings) -> int:
+def waiting(client: Any, settings: Settings) -> int:
     """Saves whose changes are not yet known to be published."""
     return sum(client.llen(key(settings.redis_prefix, at, "outbox")) for at in range(PARTITIONS))
 
@@ -165,13 +167,11 @@ class KafkaStreams:
 
     def drain(self, stage: Stage, prefix: str, load: Load) -> Drained:
         warm = stage.fill(self._warm)
-        heap = ("-Xmx2g", "-Xms2g", "-XX:+UseParallelGC")
-        java = ["java", *heap, "-Dlog4j2.level=WARN", "-cp", f"{java_peer()}/*", "peer.Peer", stage.kafka.address]
-        with _running(lambda folder: [*java, folder, *self._told, warm, prefix]) as process:
-            _await_line(process, f"RUNNING {warm}")
+        with java_running(stage.kafka.address, self._told, warm, prefix) as process:
+            await_line(process, f"RUNNING {warm}")
             self._settled(stage, warm, self._warm.events)
             _say(process)
-            _await_line(process, f"RUNNING {prefix}")
+            await_line(process, f"RUNNING {prefix}")
             clock = Clock(stage, [process.pid])
             self._settled(stage, prefix, load.events)
             drained = clock.drained(load.events)
@@ -190,7 +190,16 @@ class KafkaStreams:
                 time.sleep(LOOK_S)
 
 
-def _await_line(process: subprocess.Popen[str], awaited: str) -> str:
+@contextmanager
+def java_running(broker: str, told: Sequence[str], *prefixes: str) -> Iterator[subprocess.Popen[str]]:
+    """The Java program; ``told``: guarantee, threads, commit interval (ms)."""
+    heap = ("-Xmx2g", "-Xms2g", "-XX:+UseParallelGC")
+    java = ["java", *heap, "-Dlog4j2.level=WARN", "-cp", f"{java_peer()}/*", "peer.Peer", broker]
+    with _running(lambda folder: [*java, folder, *told, *prefixes]) as process:
+        yield process
+
+
+def await_line(process: subprocess.Popen[str], awaited: str) -> str:
     """The line that begins so. A peer that says nothing for too long is ended."""
     assert process.stdout is not None
     late = threading.Timer(DRAIN_MAX_S, process.kill)
@@ -257,7 +266,7 @@ def _running(command: Callable[[str], list[str]]) -> Iterator[subprocess.Popen[s
 def _self_timed(stage: Stage, events: int, process: subprocess.Popen[str]) -> Drained:
     """Of a peer that says itself how long it took from its first record to its last."""
     clock = Clock(stage, [process.pid])
-    seconds = float(_await_line(process, "DONE").split()[1])
+    seconds = float(await_line(process, "DONE").split()[1])
     drained = clock.drained(events)._replace(seconds=seconds)
     process.terminate()  # it sends what it has yet to send
     try:

@@ -37,6 +37,7 @@ ENDED_MS = 60_000  # before it is published, so that nothing in it lies in the f
 # time ends where its partitions do.
 COMPARED_SHARE = 0.99
 DEFINITIONS = Path(__file__).with_name("four.yaml")
+HOT = b"everybody"
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 Members = Mapping[str, frozenset[str]]
@@ -49,15 +50,25 @@ class Load(NamedTuple):
     customers: int
     profile: str
     start_ms: int
+    hot_every: int = 0
     seed: int = 1
 
     def records(self) -> Iterable[Record]:
-        return records(self.events, self.customers, self.seed, self.profile, self.start_ms, SPAN_MS)
+        """In the order of their times; one in ``hot_every`` (0: none) is of one customer instead."""
+        made = records(self.events, self.customers, self.seed, self.profile, self.start_ms, SPAN_MS)
+        if not self.hot_every:
+            return made
+        return (_of_hot(one) if at % self.hot_every == 0 else one for at, one in enumerate(made))
 
 
-def load(events: int, customers: int, profile: str) -> Load:
+def _of_hot(one: Record) -> Record:
+    topic, key, value, ms = one
+    return topic, HOT, value.replace(key, HOT), ms
+
+
+def load(events: int, customers: int, profile: str, hot_every: int = 0) -> Load:
     """One that ended a while ago."""
-    return Load(events, customers, profile, int(time.time() * 1000) - SPAN_MS - ENDED_MS)
+    return Load(events, customers, profile, int(time.time() * 1000) - SPAN_MS - ENDED_MS, hot_every)
 
 
 class _Told(msgspec.Struct):
@@ -71,7 +82,8 @@ _told = msgspec.json.Decoder(_Told)
 
 def settings_of(broker: str, redis_url: str, **more: Any) -> Settings:
     """Of a worker that decides the four segments on these parts."""
-    return Settings(brokers=broker, redis=redis_url, partitions=PARTITIONS, definitions=DEFINITIONS, **more)
+    told = {"definitions": DEFINITIONS, **more}
+    return Settings(brokers=broker, redis=redis_url, partitions=PARTITIONS, **told)
 
 
 async def preload(broker: str, prefix: str, load: Load) -> None:
@@ -116,13 +128,27 @@ async def consumed(broker: str, names: Iterable[str], count: int, see: Any) -> f
 
 async def told(broker: str, prefix: str, until_ms: int) -> tuple[Members, int]:
     """Who is where by the changes that occurred up to then; and how many changes there are at all."""
+    members: dict[str, frozenset[str]] = {}
+    count = 0
+
+    def see(record: Any) -> None:
+        nonlocal count
+        change = _told.decode(record.value)
+        count += 1
+        if (parse_instant(change.occurred_at) or 0) <= until_ms:
+            members[change.customer_id] = frozenset(change.segments)
+
+    await see_changes(broker, prefix, see)
+    return {name: held for name, held in members.items() if held}, count
+
+
+async def see_changes(broker: str, prefix: str, see: Callable[[Any], None]) -> None:
+    """Hand over each record that the changes topic has by now."""
     name = prefix + CHANGES
     consumer = AIOKafkaConsumer(
         bootstrap_servers=broker, auto_offset_reset="earliest", isolation_level="read_committed"
     )
     await consumer.start()
-    members: dict[str, frozenset[str]] = {}
-    count = 0
     places = [Place(name, at) for at in range(PARTITIONS)]
     consumer.assign(places)
     ends = await consumer.end_offsets(places)
@@ -130,12 +156,8 @@ async def told(broker: str, prefix: str, until_ms: int) -> tuple[Members, int]:
     while any([await consumer.position(place) < end for place, end in ends.items()]):
         for batch in (await consumer.getmany(timeout_ms=500)).values():
             for record in batch:
-                change = _told.decode(record.value)
-                count += 1
-                if (parse_instant(change.occurred_at) or 0) <= until_ms:
-                    members[change.customer_id] = frozenset(change.segments)
+                see(record)
     await consumer.stop()
-    return {name: held for name, held in members.items() if held}, count
 
 
 def expected(load: Load) -> tuple[Members, int]:

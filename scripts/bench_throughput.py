@@ -37,9 +37,9 @@ _MAKE: dict[str, Callable[[Load], Any]] = {
 PEERS = (*_MAKE, "all")
 
 
-def run(profile: str, events: int, customers: int, names: Sequence[str], rounds: int) -> None:
+def run(profile: str, events: int, customers: int, names: Sequence[str], rounds: int, hot_every: int) -> None:
     """Drain and print the table."""
-    whole = load(events, customers, profile)
+    whole = load(events, customers, profile, hot_every)
     warm = _part(whole, WARM_SHARE)
     chosen = [make(warm) for name, make in _MAKE.items() if name in names or "all" in names]
     loads = {peer: _part(whole, OBVIOUS_SHARE) if isinstance(peer, peers.Obvious) else whole for peer in chosen}
@@ -78,7 +78,8 @@ def _compare(peer: Any, members: Members, right: Members) -> None:
 
 
 def _print(profile: str, whole: Load, found: dict[Any, list[peers.Drained]], changes: dict[Any, int]) -> None:
-    print(f"\n{profile}: {whole.events:,} events of {whole.customers:,} customers; {_machine()}")
+    hot = f", 1 in {whole.hot_every} of one customer" if whole.hot_every else ""
+    print(f"\n{profile}: {whole.events:,} events of {whole.customers:,} customers{hot}; {machine()}")
     ours = [peer for peer in found if isinstance(peer, peers.Segmenter)]
     against = _rate(found[ours[0]]) if ours else 0.0
     print(f"{'':56} {'events/s':>9} {'least-most':>17} {'ratio':>6} {'changes':>8}   CPU s per 1M: own broker Redis")
@@ -107,7 +108,8 @@ def _rate(runs: Sequence[peers.Drained]) -> float:
     return statistics.median(run.rate for run in runs)
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What a figure was measured on, in a line."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         capture_output=True,

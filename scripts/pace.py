@@ -52,7 +52,7 @@ def _run_producer(brokers: str, rate: int, seconds: float, name: str) -> None:
     asyncio.run(_produce(brokers, rate, seconds, name))
 
 
-async def _consume(brokers: str, name: str, expected: int, timeout_s: float) -> list[float]:
+async def _consume(brokers: str, name: str, kind: str, expected: int, timeout_s: float) -> list[float]:
     consumer = AIOKafkaConsumer(
         CHANGES, bootstrap_servers=brokers, auto_offset_reset="earliest", fetch_max_wait_ms=50,
         isolation_level="read_committed",
@@ -65,22 +65,24 @@ async def _consume(brokers: str, name: str, expected: int, timeout_s: float) -> 
             now = time.time() * 1000
             for record in batch:
                 change = json.loads(record.value)
-                if change["customer_id"].startswith(name + "-"):
+                if change["change"] == kind and change["customer_id"].startswith(name + "-"):
                     delays.append(now - (parse_instant(change["occurred_at"]) or 0))
     await consumer.stop()
     return delays
 
 
-def _run_consumer(brokers: str, name: str, expected: int, timeout_s: float, found: "Queue[list[float]]") -> None:
-    found.put(asyncio.run(_consume(brokers, name, expected, timeout_s)))
+def _run_consumer(
+    brokers: str, name: str, kind: str, expected: int, timeout_s: float, found: "Queue[list[float]]"
+) -> None:
+    found.put(asyncio.run(_consume(brokers, name, kind, expected, timeout_s)))
 
 
-def delays_ms(brokers: str, rate: int, seconds: float, name: str) -> list[float]:
-    """Send ``rate`` events per second; the sorted delays (ms) of the changes that came of them."""
+def delays_ms(brokers: str, rate: int, seconds: float, name: str, kind: str = "entered") -> list[float]:
+    """Send ``rate`` events per second; the sorted delays (ms) of the changes of this kind that came of them."""
     spawn = multiprocessing.get_context("spawn")
     found: Queue[list[float]] = spawn.Queue()
     expected = int(rate * seconds / BUYERS)
-    consumer = spawn.Process(target=_run_consumer, args=(brokers, name, expected, seconds + 20, found))
+    consumer = spawn.Process(target=_run_consumer, args=(brokers, name, kind, expected, seconds + 20, found))
     producer = spawn.Process(target=_run_producer, args=(brokers, rate, seconds, name))
     consumer.start()
     time.sleep(1.5)

@@ -50,7 +50,8 @@ def test_the_demo() -> None:
 )
 def test_the_benchmark_of_a_backlog(peers: tuple[str, ...]) -> None:
     """Each drains all of it, and says of every customer what the rules say."""
-    said = run("bench.py", "--only", "throughput", "--events", "5000", "--customers", "500", "--peers", "bare", *peers)
+    few = ("--events", "5000", "--customers", "500", "--hot-every", "10")
+    said = run("bench.py", "--only", "throughput", *few, "--peers", "bare", *peers)
     assert "memberships of all are as the rules give them" in said
     assert len(re.findall(r"^round 1 of 1", said, re.MULTILINE)) == 1 + len(peers)
 
@@ -63,3 +64,26 @@ def test_the_benchmark_of_a_steady_load(guarantee: str) -> None:
     """All of the paced load came through."""
     said = run("bench.py", "--only", "latency", "--rates", "200", "--seconds", "2", "--guarantees", guarantee)
     assert f"{guarantee}: 100 of 100 changes came" in said
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_benchmark_of_due_times_and_sizes() -> None:
+    """Each due time fires, alone and with everybody's at once; and a worker comes back to what it holds."""
+    few = ("--rates", "200", "--seconds", "2", "--crowd", "1000", "--sizes", "200")
+    said = run("bench.py", "--only", "due", "crowd", "scale", *few)
+    assert "100 of 100 changes came" in said
+    assert "1,000 customers due at one instant, among 200 events/s: 1,000 changes" in said
+    assert re.search("after SIGTERM.*[0-9] s\n.*after kill -9", said)
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+def test_the_benchmark_of_kafka_streams_under_a_steady_load() -> None:
+    """Its changes are those of ours, and come through."""
+    paced = ("--rates", "200", "--seconds", "2", "--guarantees", "at_least_once", "--commits", "100")
+    said = run("bench.py", "--only", "latency", *paced)
+    assert "Kafka Streams, exactly_once_v2, commit 100 ms: 100 of 100 changes came" in said
