@@ -20,7 +20,8 @@ from redis import Redis
 
 import local
 import pace
-from bench_peers import applied, await_line, java_running
+from bench_peers import applied
+from bench_programs import await_line, java_running
 from bench_stage import cpu_s, see_changes, settings_of
 from rules.times import format_instant, parse_instant
 from streams import topics

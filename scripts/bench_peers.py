@@ -10,38 +10,28 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from redis import Redis
 
-import kafka_jars
 import local
+from bench_programs import await_line, java_running, quix_python, running, say
 from bench_stage import PARTITIONS, Load, Stage, consumed, cpu_s, settings_of
-from reaper import Reaper
 from rules.events import INPUTS
 from streams.redis_store import key
 from streams.settings import Settings
 from workers import Worker
 
 HERE = Path(__file__).parent
-CACHE = HERE.parent / ".cache"
-JAVA_PEER = HERE / "peers" / "kafka-streams"
-QUIX_PIN = "quixstreams==3.28.1"
 ALL_SEGMENTS = frozenset({"abandoned_cart", "recently_purchased", "repeat_buyer", "returning_visitor"})
 DRAIN_MAX_S = 300.0
 SLOWEST_RATE = 8_000.0  # events per second: of more than a drain's time, so many
 LOOK_S = 0.1
-
-_reaper = Reaper()
 
 
 class Drained(NamedTuple):
@@ -170,12 +160,12 @@ class KafkaStreams:
         with java_running(stage.kafka.address, self._told, warm, prefix) as process:
             await_line(process, f"RUNNING {warm}")
             self._settled(stage, warm, self._warm.events)
-            _say(process)
+            say(process)
             await_line(process, f"RUNNING {prefix}")
             clock = Clock(stage, [process.pid])
             self._settled(stage, prefix, load.events)
             drained = clock.drained(load.events)
-            _say(process)
+            say(process)
             process.wait(40)
         stage.clear(warm)
         return drained
@@ -190,35 +180,6 @@ class KafkaStreams:
                 time.sleep(LOOK_S)
 
 
-@contextmanager
-def java_running(broker: str, told: Sequence[str], *prefixes: str) -> Iterator[subprocess.Popen[str]]:
-    """The Java program; ``told``: guarantee, threads, commit interval (ms)."""
-    heap = ("-Xmx2g", "-Xms2g", "-XX:+UseParallelGC")
-    java = ["java", *heap, "-Dlog4j2.level=WARN", "-cp", f"{java_peer()}/*", "peer.Peer", broker]
-    with _running(lambda folder: [*java, folder, *told, *prefixes]) as process:
-        yield process
-
-
-def await_line(process: subprocess.Popen[str], awaited: str) -> str:
-    """The line that begins so. A peer that says nothing for too long is ended."""
-    assert process.stdout is not None
-    late = threading.Timer(DRAIN_MAX_S, process.kill)
-    late.start()
-    try:
-        for line in process.stdout:
-            if line.startswith(awaited):
-                return line
-    finally:
-        late.cancel()
-    raise RuntimeError(f"the peer ended, or was ended after {DRAIN_MAX_S:g} s, before it said {awaited!r}")
-
-
-def _say(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
 class Quix:
     """One segment, repeat_buyer, on Quix Streams; it is given the purchases alone."""
 
@@ -228,7 +189,7 @@ class Quix:
     def drain(self, stage: Stage, prefix: str, load: Load) -> Drained:
         count = sum(topic == "purchases" for topic, *_ in load.records())
         command = [str(quix_python()), str(HERE / "peers" / "quix.py"), stage.kafka.address, prefix, str(count)]
-        with _running(lambda folder: [*command, folder]) as process:
+        with running(lambda folder: [*command, folder]) as process:
             return _self_timed(stage, count, process)
 
 
@@ -242,25 +203,8 @@ class Obvious:
         with local.Redis(aof=True) as redis:
             told = [stage.kafka.address, redis.url, prefix, str(load.events), str(PARTITIONS)]
             command = [sys.executable, str(HERE / "peers" / "obvious.py"), *told]
-            with _running(lambda folder: [*command, folder]) as process:
+            with running(lambda folder: [*command, folder]) as process:
                 return _self_timed(stage, load.events, process)
-
-
-@contextmanager
-def _running(command: Callable[[str], list[str]]) -> Iterator[subprocess.Popen[str]]:
-    """A peer's process with a folder of its own; both are gone afterwards, however this one ends."""
-    folder = tempfile.mkdtemp(prefix="segmenter-peer-")
-    process = subprocess.Popen(
-        command(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    _reaper.watch(process.pid, Path(folder))
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        _reaper.forget(process.pid)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _self_timed(stage: Stage, events: int, process: subprocess.Popen[str]) -> Drained:
@@ -274,32 +218,3 @@ def _self_timed(stage: Stage, events: int, process: subprocess.Popen[str]) -> Dr
     except subprocess.TimeoutExpired:
         process.kill()
     return drained
-
-
-def java_peer() -> Path:
-    """The folder of the Java program's jars, built by Maven when its sources are newer."""
-    built = CACHE / "kafka-streams"
-    jars = built / "jars"
-    sources = sorted(path for path in JAVA_PEER.rglob("*") if path.is_file())
-    stamp, wanted = built / "stamp", "".join(path.read_text() for path in sources)
-    if not stamp.exists() or stamp.read_text() != wanted:
-        print("building the Kafka Streams program with Maven (70 MB, once) …", file=sys.stderr, flush=True)
-        shutil.rmtree(built, ignore_errors=True)
-        shutil.copytree(JAVA_PEER, built)
-        goals = ["package", "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={jars}"]
-        kafka_jars.run(["mvn", "-q", "-B", "--strict-checksums", "-f", str(built / "pom.xml"), *goals], 600.0)
-        shutil.copy(built / "target" / "peer.jar", jars)
-        stamp.write_text(wanted)
-    return jars
-
-
-def quix_python() -> Path:
-    """The interpreter of an environment that has Quix Streams, made when it is not there."""
-    venv = CACHE / "quix"
-    python = venv / "bin" / "python"
-    if not (venv / QUIX_PIN).exists():
-        print(f"installing {QUIX_PIN} into {venv.relative_to(HERE.parent)} …", file=sys.stderr, flush=True)
-        kafka_jars.run([sys.executable, "-m", "venv", "--clear", str(venv)], 120.0)
-        kafka_jars.run([str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "install", QUIX_PIN], 600.0)
-        (venv / QUIX_PIN).touch()
-    return python

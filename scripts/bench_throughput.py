@@ -87,7 +87,7 @@ def _print(profile: str, whole: Load, found: dict[Any, list[peers.Drained]], cha
         rates = [run.rate for run in runs]
         ratio = f"{_rate(runs) / against:.2f}" if against else ""
         cpu = [
-            statistics.median(getattr(run, name) / run.events * 1e6 for run in runs)
+            statistics.median(getattr(run, name) / max(run.events, 1) * 1e6 for run in runs)
             for name in ("own_cpu_s", "broker_cpu_s", "redis_cpu_s")
         ]
         print(

@@ -33,6 +33,7 @@ from streams.store import Identity
 OUTPUTS = (CHANGES, DEAD_LETTERS)
 # Kafka is waited for so often for so long.
 TRIES, TRY_MS = 5, 2_000
+_NOBODY = "ECONNREFUSED"
 _HUNG_UP = "socket disconnected"
 _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
 
@@ -60,6 +61,7 @@ def answering(settings: Settings) -> Iterator[None]:
 
 
 def _why(settings: Settings, errors: Sequence[Exception]) -> str:
+    """The first is what was raised, which says less than its causes."""
     sasl = settings.kafka_protocol.startswith("SASL")
     see = "SEGMENTER_KAFKA_PROTOCOL, SEGMENTER_KAFKA_MECHANISM, SEGMENTER_KAFKA_USER and SEGMENTER_KAFKA_PASSWORD"
     if (refusal := _refusal(errors)) is not None and sasl:
@@ -67,7 +69,9 @@ def _why(settings: Settings, errors: Sequence[Exception]) -> str:
     see = "SEGMENTER_BROKERS"
     if settings.kafka_protocol != "PLAINTEXT":
         see += ", SEGMENTER_KAFKA_PROTOCOL and the certificates"
-    return f"Kafka at {settings.brokers} does not answer ({errors[-1]}); see {see}"
+    # What somebody answered says more than that nobody was there.
+    told = next((error for error in reversed(errors[1:]) if _NOBODY not in str(error)), errors[-1])
+    return f"Kafka at {settings.brokers} does not answer ({told}); see {see}"
 
 
 def client(settings: Settings, make: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -6,6 +6,7 @@ The one rule: a person gets a sentence that says what to do, never a traceback.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from rules.engine import Engine
 from streams import cli, topics
@@ -21,6 +22,7 @@ from streams.commands import publish, tail
 from streams.definitions_file import load
 from streams.replay import Replay
 from streams.settings import Settings
+from streams.stop import Stop
 from streams.wire import changes
 from streams.wire.decode import decode_line
 from tests import live
@@ -161,3 +163,24 @@ def test_an_empty_variable_is_no_value(name: str, monkeypatch: pytest.MonkeyPatc
     """A file of variables writes what is left alone as `NAME=`."""
     monkeypatch.setenv(f"SEGMENTER_{name.upper()}", "")
     assert getattr(Settings(), name) == Settings.model_fields[name].default
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (["CERTIFICATE_VERIFY_FAILED", "111 ECONNREFUSED"], "CERTIFICATE_VERIFY_FAILED"),
+        (["111 ECONNREFUSED", "CERTIFICATE_VERIFY_FAILED"], "CERTIFICATE_VERIFY_FAILED"),
+        (["111 ECONNREFUSED"], "ECONNREFUSED"),
+    ],
+)
+def test_what_a_broker_answered_is_told_before_that_another_is_not_there(seen: list[str], told: str) -> None:
+    """Whichever was noticed last; and that nobody is there, where that is all."""
+
+    def connect() -> None:
+        with topics.answering(Settings()):
+            for error in seen:
+                logging.getLogger("kafka.net.manager").error("Connection failed: %s", KafkaConnectionError(error))
+            raise KafkaTimeoutError("Unable to bootstrap")
+
+    with pytest.raises(Stop, match=told):
+        connect()
