@@ -142,7 +142,7 @@ def _definitions(within_s: int) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="segmenter-bench-") as folder:
         path = Path(folder) / "due.yaml"
         when = f"{{performed: {{event: Order Completed, within: {within_s}s}}}}"
-        path.write_text(f"version: 1\nsegments:\n  just_bought: {{when: {when}}}\n")
+        path.write_text(f"version: 1\nsegments:\n  just_bought: {{title: Just bought, when: {when}}}\n")
         yield path
 
 

@@ -21,7 +21,6 @@ import local
 from bench_peers import Clock, applied, wait_drained
 from bench_stage import PARTITIONS, Stage, load, settings_of
 from bench_throughput import machine
-from rules.events import INPUTS
 from rules.times import format_instant
 from streams.redis_store import key
 from streams.settings import Settings
@@ -90,9 +89,9 @@ def _back_s(client: Any, settings: Settings) -> float:
     return time.monotonic() - began
 
 
-def _positions(client: Any, settings: Settings) -> list[Any]:
-    names = [f"position:{name}" for name in INPUTS]
-    return [client.hmget(key(settings.redis_prefix, at, "meta"), names) for at in range(PARTITIONS)]
+def _positions(client: Any, settings: Settings) -> list[dict[bytes, bytes]]:
+    whole = [client.hgetall(key(settings.redis_prefix, at, "meta")) for at in range(PARTITIONS)]
+    return [{name: value for name, value in meta.items() if name.startswith(b"position:")} for meta in whole]
 
 
 @contextmanager
