@@ -68,6 +68,7 @@ def test_the_benchmark_of_a_steady_load(guarantee: str) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(300)
 def test_the_benchmark_of_due_times_and_sizes() -> None:
     """Each due time fires, alone and with everybody's at once; and a worker comes back to what it holds."""
