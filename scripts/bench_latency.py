@@ -146,7 +146,6 @@ def _definitions(within_s: int) -> Iterator[Path]:
         yield path
 
 
-def _shares(delays: Sequence[float]) -> str:
-    ordered = sorted(delays)
+def _shares(ordered: Sequence[float]) -> str:
     parts = [f"p{share * 100:g} {ordered[int(len(ordered) * share)]:.0f}" for share in (0.5, 0.9, 0.99, 0.999)]
     return f"{', '.join(parts)}, max {ordered[-1]:.0f} ms"

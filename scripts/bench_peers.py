@@ -111,14 +111,21 @@ class Segmenter:
             empty = client.info("memory")["used_memory"]
             told = settings.model_dump(exclude_none=True)
             workers = [crew.enter_context(Worker(told)) for _ in range(self._workers)]
-            for worker in workers:
-                worker.wait_ready()
-            before = applied(client, settings)
-            clock = Clock(stage, [worker.pid for worker in workers], client)
-            wait_drained(client, settings, load.events, workers)
-            drained = clock.drained(load.events - before)
-            held = sum(client.hlen(key(settings.redis_prefix, at, "customers")) for at in range(PARTITIONS))
-            return drained._replace(redis_bytes_per_customer=(client.info("memory")["used_memory"] - empty) / held)
+            return drained_by(workers, stage, client, settings, load.events, empty)
+
+
+def drained_by(
+    workers: list[Worker], stage: Stage, client: Any, settings: Settings, events: int, empty: int
+) -> Drained:
+    """What started workers did from when they were ready; ``empty``: bytes that Redis used before they came."""
+    for worker in workers:
+        worker.wait_ready()
+    before = applied(client, settings)
+    clock = Clock(stage, [worker.pid for worker in workers], client)
+    wait_drained(client, settings, events, workers)
+    drained = clock.drained(events - before)
+    held = sum(client.hlen(key(settings.redis_prefix, at, "customers")) for at in range(PARTITIONS))
+    return drained._replace(redis_bytes_per_customer=(client.info("memory")["used_memory"] - empty) / held)
 
 
 def wait_drained(client: Any, settings: Settings, events: int, workers: list[Worker]) -> None:

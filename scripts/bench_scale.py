@@ -18,7 +18,7 @@ from kafka import KafkaProducer
 from redis import Redis
 
 import local
-from bench_peers import Clock, applied, wait_drained
+from bench_peers import drained_by
 from bench_stage import PARTITIONS, Stage, load, settings_of
 from bench_throughput import machine
 from rules.times import format_instant
@@ -49,16 +49,10 @@ def _run(stage: Stage, customers: int) -> None:
         told = settings.model_dump(exclude_none=True)
         empty = client.info("memory")["used_memory"]
         with Worker(told) as worker:
-            worker.wait_ready()
-            before = applied(client, settings)
-            clock = Clock(stage, [worker.pid], client)
-            wait_drained(client, settings, events, [worker])
-            drained = clock.drained(events - before)
-            held = sum(client.hlen(key(settings.redis_prefix, at, "customers")) for at in range(PARTITIONS))
-            used = client.info("memory")["used_memory"] - empty
+            drained = drained_by([worker], stage, client, settings, events, empty)
             resident, most = _memory_mb(worker.pid)
             worker.stop()
-        print(f"  {drained.rate:,.0f} events/s; Redis {used / held:.0f} bytes per customer ({used / 1e6:,.0f} MB)")
+        print(f"  {drained.rate:,.0f} events/s; Redis {drained.redis_bytes_per_customer:.0f} bytes per customer")
         print(f"  worker {resident:.0f} MB, at most {most:.0f} MB", flush=True)
         with _feeding(settings):
             with Worker(told) as second:
