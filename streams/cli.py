@@ -7,6 +7,7 @@ the input was wrong, 2 wrong arguments, 75 stopped for safety.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 import zlib
@@ -94,8 +95,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _worker(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
+    import uvloop  # noqa: PLC0415  # as below
+
     from streams.app import build  # noqa: PLC0415  # Faust takes 0.5 s to import; other commands go without
 
+    # Both loops, the worker's and that of Kafka's client: at 1,000 events/s, where a step is a few events and what
+    # is around it costs more, p99 was 38 to 61 ms with it and 55 to 96 ms without, in turns; as fast with a backlog.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     app = build(settings, rebuild=arguments.rebuild)
     sys.argv = ["segmenter", "worker", "--without-web", *arguments.rest]
     app.main()

@@ -86,7 +86,7 @@ class Settings(BaseSettings):
 
     batch_max: int = Field(1_000, ge=1, le=10_000, description="records of one step and one save")
     in_hand_max: int = Field(1_000, ge=1, description="records of one input in memory before it is paused")
-    due_slice: int = Field(500, ge=1, le=10_000, description="customers whose due times fire in one step")
+    due_slice: int = Field(100, ge=1, le=10_000, description="customers whose due times fire in one step")
     fetch_wait_ms: int = Field(100, ge=1, le=5_000, description="how long the broker may hold an empty fetch")
     languages: str = Field(
         "en,fa",
