@@ -29,6 +29,7 @@ from workers import Worker
 
 HERE = Path(__file__).parent
 ALL_SEGMENTS = frozenset({"abandoned_cart", "recently_purchased", "repeat_buyer", "returning_visitor"})
+SETTLES_WITHIN_S = 8
 DRAIN_MAX_S = 300.0
 SLOWEST_RATE = 8_000.0  # events per second: of more than a drain's time, so many
 LOOK_S = 0.1
@@ -125,7 +126,19 @@ def drained_by(
     wait_drained(client, settings, events, workers)
     drained = clock.drained(events - before)
     held = sum(client.hlen(key(settings.redis_prefix, at, "customers")) for at in range(PARTITIONS))
-    return drained._replace(redis_bytes_per_customer=(client.info("memory")["used_memory"] - empty) / held)
+    return drained._replace(redis_bytes_per_customer=(_settled_memory(client) - empty) / held)
+
+
+def _settled_memory(client: Any) -> int:
+    """Bytes that Redis uses once it has given back the buffers of connections that said a lot (2 s after that)."""
+    time.sleep(2)
+    used = client.info("memory")["used_memory"]
+    for _ in range(SETTLES_WITHIN_S):
+        time.sleep(1)
+        before, used = used, client.info("memory")["used_memory"]
+        if abs(before - used) < before // 1_000:
+            break
+    return int(used)
 
 
 def wait_drained(client: Any, settings: Settings, events: int, workers: list[Worker]) -> None:
