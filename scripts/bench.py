@@ -11,10 +11,11 @@ import sys
 import bench_latency
 import bench_scale
 import bench_throughput
+import bench_triggers
 import cost
 import local
 
-PARTS = ("rules", "throughput", "latency", "due", "crowd", "scale")
+PARTS = ("rules", "throughput", "latency", "due", "crowd", "scale", "triggers")
 
 
 def main() -> None:
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--hot-every", type=int, default=0, help="one event in so many of a backlog is of one customer")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="customers, for scale")
     parser.add_argument("--crowd", type=int, default=50_000, help="customers who are due at one instant")
+    parser.add_argument("--messages", type=int, default=10_000, help="webhooks that are due at once, for triggers")
     arguments = parser.parse_args()
     if "rules" in arguments.only:
         cost.run()
@@ -72,6 +74,8 @@ def _run(wish: argparse.Namespace) -> None:
         bench_latency.run_crowd(wish.crowd, wish.rates[0])
     if "scale" in wish.only:
         bench_scale.run(wish.sizes)
+    if "triggers" in wish.only:
+        bench_triggers.run(wish.messages)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def _measure(name: str, broker: str, rate: int, seconds: float, pid: int) -> Non
     delays = pace.delays_ms(broker, rate, seconds, "paced")
     cpu = cpu_s(pid) - cpu
     sent = int(rate * seconds / pace.BUYERS)
-    print(f"{rate:,} events/s for {seconds:g} s, {name}: {len(delays):,} of {sent:,} changes came; {_shares(delays)}")
+    print(f"{rate:,} events/s for {seconds:g} s, {name}: {len(delays):,} of {sent:,} changes came; {shares(delays)}")
     print(f"  CPU {cpu / seconds:.0%} of one core", flush=True)
 
 
@@ -71,7 +71,7 @@ def run_due(rate: int, seconds: float) -> None:
     beyond = [delay - settings.grace_ms for delay in delays]
     print(
         f"{rate // pace.BUYERS:,} due times/s among {rate:,} events/s for {seconds:g} s: {len(delays):,} of {sent:,} "
-        f"changes came; beyond the grace of {settings.grace_ms:,} ms: {_shares(beyond)}",
+        f"changes came; beyond the grace of {settings.grace_ms:,} ms: {shares(beyond)}",
         flush=True,
     )
 
@@ -96,8 +96,8 @@ def run_crowd(customers: int, rate: int) -> None:
     print(f"{customers:,} customers due at one instant, among {rate:,} events/s: {len(told_ms):,} changes,")
     first, last = min(told_ms) - due_ms - settings.grace_ms, max(told_ms) - due_ms - settings.grace_ms
     print(f"  published {first:,} to {last:,} ms after it and the grace of {settings.grace_ms:,} ms")
-    print(f"  event to change, {CALM_S:g} s before: {_shares(calm)}")
-    print(f"  event to change, the {3 * BEFORE_S:g} s around it: {_shares(during)}", flush=True)
+    print(f"  event to change, {CALM_S:g} s before: {shares(calm)}")
+    print(f"  event to change, the {3 * BEFORE_S:g} s around it: {shares(during)}", flush=True)
 
 
 def _send_crowd(broker: str, customers: int, at_ms: int) -> None:
@@ -146,6 +146,6 @@ def _definitions(within_s: int) -> Iterator[Path]:
         yield path
 
 
-def _shares(ordered: Sequence[float]) -> str:
+def shares(ordered: Sequence[float]) -> str:
     parts = [f"p{share * 100:g} {ordered[int(len(ordered) * share)]:.0f}" for share in (0.5, 0.9, 0.99, 0.999)]
     return f"{', '.join(parts)}, max {ordered[-1]:.0f} ms"

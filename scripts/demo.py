@@ -21,6 +21,7 @@ from kafka import KafkaConsumer
 from rich.console import Console
 from rich.table import Table
 
+import demo_triggers
 import local
 import rees46
 from rules.engine import Engine
@@ -184,11 +185,14 @@ def run(parts: dict[str, Any], arguments: argparse.Namespace) -> None:
     live_from = now_ms()
     before = [event for event in moved if time_of(event) <= live_from]
     publisher = Publisher(settings)
-    for event in before:
+    addresses = list(demo_triggers.identifies(moved)) if arguments.triggers else []
+    for event in (*addresses, *before):
         publisher.send(json.dumps(event, ensure_ascii=False).encode())
     say(f"published  {len(before):,} events of the three hours before now")
     watch = Watch(settings, live_from, every=arguments.all)
-    with Worker(settings.model_dump(exclude_none=True)) as worker:
+    with contextlib.ExitStack() as stack:
+        worker = stack.enter_context(Worker(settings.model_dump(exclude_none=True)))
+        messages = stack.enter_context(demo_triggers.running(settings, say)) if arguments.triggers else None
         watch.start()
         sender = threading.Thread(target=send_live, args=(publisher, moved[len(before) :]), daemon=True)
         sender.start()
@@ -202,6 +206,8 @@ def run(parts: dict[str, Any], arguments: argparse.Namespace) -> None:
         publisher.close()
         time.sleep(LAST_CHANGES_S)
         summary(watch, original)
+        if messages is not None:
+            say(messages.summary())
         hints(settings, arguments.keep)
         if arguments.keep:
             threading.Event().wait()
@@ -236,6 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Real shop events, segment changes live, in about 70 seconds.")
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     parser.add_argument("--all", action="store_true", help="show every change of the history too")
+    parser.add_argument("--triggers", action="store_true", help="and the messages that they start, received here")
     parser.add_argument("--docker", action="store_true", help="Kafka and Redis from docker-compose.yml")
     arguments = parser.parse_args()
     say("[bold]rules/demo.yaml: four segments of the library with short windows[/], as the data covers three hours")

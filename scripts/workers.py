@@ -24,7 +24,9 @@ def _told(value: object) -> str:
 
 
 class Worker:
-    """One ``segmenter worker``; its log is a file. Environment: ``SEGMENTER_…`` without the prefix."""
+    """One ``segmenter worker``, or triggers; its log is a file. Environment: ``SEGMENTER_…`` without the prefix."""
+
+    command = "worker"
 
     def __init__(self, settings: Mapping[str, object], *arguments: str, log: Path | None = None) -> None:
         self._arguments = arguments
@@ -37,7 +39,7 @@ class Worker:
 
     def start(self, **environment: str) -> Self:
         """Start the process; `wait_ready` waits for its first claim."""
-        command = [sys.executable, "-m", "streams", "worker", "--loglevel", "info", *self._arguments]
+        command = [sys.executable, "-m", "streams", self.command, "--loglevel", "info", *self._arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -97,3 +99,9 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class Triggers(Worker):
+    """One ``segmenter triggers``; its file is the setting ``triggers``."""
+
+    command = "triggers"

@@ -1,4 +1,4 @@
-"""The composition root of the worker: the only place where its parts meet.
+"""The composition root of the worker: the only place where its parts meet; `streams.triggers.app` has its own.
 
 The one rule: here, and nowhere below, the wall clock and the environment are read.
 """
@@ -19,7 +19,7 @@ from rules.engine import Engine
 from rules.events import INPUTS
 from streams import defects, security, topics
 from streams.ceiling import Ceiling
-from streams.claiming import Plan
+from streams.claiming import Assignment, Claiming, Ground, Plan
 from streams.defects import Pseudonyms
 from streams.definitions_file import load
 from streams.fetched import Batch
@@ -58,12 +58,16 @@ def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     """The worker's Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
     engine = Engine(load(settings.definitions))
     found = topics.verify(settings)
-    plan = _plan(settings, engine, found, rebuild=rebuild)
+    return assemble(settings, _plan(settings, engine, found, rebuild=rebuild))
+
+
+def assemble(settings: Settings, plan: Ground, claiming: Callable[..., Assignment[Any, Any]] = Claiming) -> faust.App:
+    """A Faust app that owns partitions of the plan's topics, with a store and a publisher of its own."""
     store = RedisStore.of(settings)
     client = security.kafka(settings)
     publisher = _publisher(settings, client)
     outputs = OutputTopics(client, settings.topic_prefix)
-    ownership = Ownership(plan, store, publisher, outputs)
+    ownership = Ownership(plan, store, publisher, outputs, claiming)
     app = _faust(settings, client)
     app.transport = Transport(app.conf.broker_consumer, app, ownership, settings.fetch_wait_ms)
     _quiet_collector()
@@ -83,7 +87,7 @@ def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: b
         topics=[settings.topic_prefix + name for name in INPUTS],
         identity=identity,
         engine=engine,
-        pace=_pace(settings),
+        pace=pace(settings, settings.grace_ms),
         ceiling=Ceiling(settings.dead_letter_share, settings.dead_letter_window),
         languages=() if settings.languages == "none" else settings.languages.split(","),
         rebuild=rebuild,
@@ -95,10 +99,11 @@ def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: b
     )
 
 
-def _pace(settings: Settings) -> Pace:
+def pace(settings: Settings, grace_ms: int) -> Pace:
+    """Sizes of steps, as set."""
     # An input is asked again after the fetch in which it was left out; each may be held so long.
     told_s = 2 * settings.fetch_wait_ms / 1000 + _ANSWERS_WITHIN_S
-    return Pace(settings.batch_max, settings.in_hand_max, settings.due_slice, settings.grace_ms, told_s)
+    return Pace(settings.batch_max, settings.in_hand_max, settings.due_slice, grace_ms, told_s)
 
 
 def _faust(settings: Settings, client: Mapping[str, Any]) -> faust.App:
@@ -139,7 +144,7 @@ def _credentials(client: Mapping[str, Any]) -> faust.auth.Credentials | None:
 
 def _attach(
     app: faust.App,
-    plan: Plan,
+    plan: Ground,
     ownership: Ownership,
     publisher: IdempotentPublisher | TransactionalPublisher,
     settings: Settings,

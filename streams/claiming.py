@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from faust.types import TP
@@ -30,33 +31,51 @@ from streams.store import Claim, Fenced, Identity, LowerGeneration, State, Store
 from streams.transport import Consumer
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """What does not change while the worker runs. ``topics``: the inputs in reading order."""
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What does not change while a process runs that owns partitions. ``topics``: the inputs in reading order."""
 
     topics: Sequence[str]
     identity: Identity
-    engine: Engine
     pace: Pace
-    ceiling: Ceiling
-    languages: Sequence[str]
     rebuild: bool
     exact_ends: bool
-    belongs: Callable[[str, int], bool]
     now_ms: Callable[[], int]
     stop: Callable[[str], None]
     monotonic: Callable[[], float] = time.monotonic
+
+
+class Plan(Ground, frozen=True, kw_only=True):
+    """And of the worker that segments."""
+
+    engine: Engine
+    ceiling: Ceiling
+    languages: Sequence[str]
+    belongs: Callable[[str, int], bool]
     pseudonym: Callable[[str], str] = nobody
+
+
+class Held(Protocol):
+    """A claimed partition that is not read on yet. The positions of ``state`` are those from which to read."""
+
+    @property
+    def claim(self) -> Claim: ...
+    @property
+    def state(self) -> State: ...
+
+
+H = TypeVar("H", bound=Held)
+G = TypeVar("G", bound=Ground)
 
 
 class Overtaken(Exception):
     """The group has moved on while an assignment was being claimed; the next one follows."""
 
 
-class Claiming:
-    """One assignment while it is being claimed."""
+class Assignment(Generic[G, H]):
+    """One assignment while it is being claimed; what becomes of a claimed partition its kinds say."""
 
     def __init__(
-        self, plan: Plan, store: Store, publisher: Publisher, outputs: Outputs, generation: int, consumer: Consumer
+        self, plan: G, store: Store, publisher: Publisher, outputs: Outputs, generation: int, consumer: Consumer
     ) -> None:
         self._plan = plan
         self._store = store
@@ -64,7 +83,7 @@ class Claiming:
         self._outputs = outputs
         self._generation = generation
         self._consumer = consumer
-        self.claimed: dict[int, Claimed] = {}
+        self.claimed: dict[int, H] = {}
         self.is_reading_back = False
 
     async def take(self, tps: frozenset[TP]) -> None:
@@ -82,8 +101,22 @@ class Claiming:
             self.claimed[partition] = self._claimed(*await self._claim(partition, offsets))
         await self._publisher.claim(partitions)
         self.is_reading_back = True
-        await recover(self.claimed, self._outputs, plan.now_ms)
+        await self._recover()
         self.is_reading_back = False
+
+    def holdings(self) -> dict[int, Holding]:
+        """What was claimed, ready to be started."""
+        return {partition: self._holding(claimed) for partition, claimed in self.claimed.items()}
+
+    def _claimed(self, claim: Claim, state: State) -> H:
+        raise NotImplementedError
+
+    async def _recover(self) -> None:
+        """Bring together what is published and what is known, and publish the rest."""
+        raise NotImplementedError
+
+    def _holding(self, claimed: H) -> Holding:
+        raise NotImplementedError
 
     async def _claim(self, partition: int, offsets: Offsets) -> tuple[Claim, State]:
         plan, generation, consumer = self._plan, self._generation, self._consumer
@@ -111,6 +144,13 @@ class Claiming:
         reach("after_begin")
         return claim, msgspec.structs.replace(state, positions=by_topic)
 
+
+class Claiming(Assignment[Plan, Claimed]):
+    """Of the worker that segments."""
+
+    async def _recover(self) -> None:
+        await recover(self.claimed, self._outputs, self._plan.now_ms)
+
     def _claimed(self, claim: Claim, state: State) -> Claimed:
         plan, partition = self._plan, claim.partition
         letters: Letters = set()
@@ -137,10 +177,6 @@ class Claiming:
             held={DEAD_LETTERS: letters},
         )
         return Claimed(claim, state, segmenter, outbox, letters)
-
-    def holdings(self) -> dict[int, Holding]:
-        """What was claimed, ready to be started."""
-        return {partition: self._holding(claimed) for partition, claimed in self.claimed.items()}
 
     def _holding(self, claimed: Claimed) -> Holding:
         plan, consumer, partition = self._plan, self._consumer, claimed.claim.partition

@@ -12,12 +12,14 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from pydantic import ValidationError
 
 from rules.definitions import DefinitionsError
 from rules.sentences import LANGUAGES
+from rules.times import parse_instant
 from streams.settings import Settings, complaints
 from streams.stop import EXIT_STOPPED, Stop
 
@@ -30,6 +32,13 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _instant(text: str) -> int:
+    found = parse_instant(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-01-01T00:00:00Z")
+    return found
 
 
 def _positive(text: str) -> int:
@@ -55,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
     topics = commands.add_parser("topics", help="create or verify the topics")
     topics.add_argument("action", choices=["create", "verify"])
+    topics.add_argument("--triggers", action="store_true", help="and those of triggers")
 
     publish = commands.add_parser("publish", help="send JSON lines of Segment Spec events to their topics")
     publish.add_argument("file", metavar="FILE|-")
@@ -64,9 +74,17 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--definitions", metavar="F", help="segments file (default: SEGMENTER_DEFINITIONS)")
     replay.add_argument("--until", metavar="TIME", help="RFC 3339; fire due times up to it (default: the last event)")
 
+    triggers = commands.add_parser("triggers", help="send messages on segment changes; Faust's own arguments follow")
+    triggers.add_argument("--file", metavar="F", help="triggers file (default: SEGMENTER_TRIGGERS)")
+
+    redeliver = commands.add_parser("redeliver", help="try messages again that failed for good")
+    redeliver.add_argument("--trigger", metavar="KEY", help="of this trigger alone")
+    redeliver.add_argument("--since", type=_instant, default=0, metavar="TIME", help="RFC 3339; that failed since")
+
     check = commands.add_parser("check", help="check a segments file")
     check.add_argument("file", nargs="?", metavar="F")
     check.add_argument("--explain", action="store_true", help="each segment as a sentence, with what it costs")
+    check.add_argument("--triggers", metavar="FILE", help="and this triggers file beside it")
     check.add_argument("--events", metavar="FILE|-", help="recorded events: how many customers each segment holds")
     check.add_argument("--minimum", type=_positive, default=1, metavar="N", help="warn of fewer customers (default: 1)")
 
@@ -107,13 +125,34 @@ def _worker(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
     app.main()
 
 
+def _triggers(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
+    import uvloop  # noqa: PLC0415  # as above
+
+    from streams.triggers.app import build  # noqa: PLC0415  # as above
+
+    path = Path(arguments.file) if arguments.file else settings.triggers
+    if path is None:
+        raise Stop("there is no triggers file; name one with --file or SEGMENTER_TRIGGERS")
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # as of the worker
+    app = build(settings, path)
+    sys.argv = ["segmenter", "worker", "--without-web", *arguments.rest]
+    app.main()
+
+
+def _redeliver(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.commands import redeliver  # noqa: PLC0415  # as above
+
+    return redeliver.run(settings, arguments.trigger, arguments.since)
+
+
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams import topics  # noqa: PLC0415  # as above
 
+    names = (*topics.WORKERS, *topics.TRIGGERS) if arguments.triggers else topics.WORKERS
     if arguments.action == "create":
-        for name in topics.create(settings):
+        for name in topics.create(settings, names):
             print(f"created {name}")
-    found = topics.verify(settings)
+    found = topics.verify(settings, names)
     for name, count in sorted(found.partitions.items()):
         print(f"{settings.topic_prefix}{name}: {count} partitions")
     return 0
@@ -140,6 +179,7 @@ def _check(settings: Settings, arguments: argparse.Namespace) -> int:
         explain=arguments.explain,
         events=arguments.events,
         minimum=arguments.minimum,
+        triggers=arguments.triggers,
     )
 
 
@@ -169,6 +209,8 @@ def _verify(settings: Settings, arguments: argparse.Namespace) -> int:
 
 _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "worker": _worker,
+    "triggers": _triggers,
+    "redeliver": _redeliver,
     "topics": _topics,
     "publish": _publish,
     "replay": _replay,
@@ -184,7 +226,7 @@ def run(argv: Sequence[str]) -> int:
     """Run one command; its exit code."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.command != "worker":
+    if rest and arguments.command not in ("worker", "triggers"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
     try:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 
 from streams import defects, safety
-from streams.claiming import Claiming, Overtaken, Plan
+from streams.claiming import Assignment, Claiming, Ground, Overtaken
 from streams.failpoints import reach
 from streams.fetched import Batch
 from streams.holding import Holding
@@ -35,7 +36,16 @@ CLAIM_MAX_S = 30.0
 class Ownership:
     """The shards of this worker; the `streams.transport.Owner` of what is fetched."""
 
-    def __init__(self, plan: Plan, store: Store, publisher: Publisher, outputs: Outputs) -> None:
+    def __init__(
+        self,
+        plan: Ground,
+        store: Store,
+        publisher: Publisher,
+        outputs: Outputs,
+        claiming: Callable[..., Assignment[Any, Any]] = Claiming,
+    ) -> None:
+        """``claiming``: the kind of claim that the plan is for."""
+        self._claiming = claiming
         self._plan = plan
         self._store = store
         self._publisher = publisher
@@ -126,7 +136,7 @@ class Ownership:
 
     async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
         """Claim all partitions of an assignment; the positions from which to read."""
-        claiming = Claiming(self._plan, self._store, self._publisher, self._outputs, generation, consumer)
+        claiming = self._claiming(self._plan, self._store, self._publisher, self._outputs, generation, consumer)
         making: asyncio.Task[Mapping[TP, int]] | None = None
         try:
             async with asyncio.timeout(CLAIM_MAX_S):
@@ -165,7 +175,7 @@ class Ownership:
             self._plan.stop(defects.report("a claim", error))
         return {}
 
-    async def _claim(self, claiming: Claiming, tps: frozenset[TP], consumer: Consumer) -> Mapping[TP, int]:
+    async def _claim(self, claiming: Assignment[Any, Any], tps: frozenset[TP], consumer: Consumer) -> Mapping[TP, int]:
         await claiming.take(tps)
         found = {partition: claimed.state for partition, claimed in claiming.claimed.items()}
         if not found:

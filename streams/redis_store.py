@@ -252,7 +252,7 @@ def _arguments(save: Save) -> list[bytes | str | int]:
         elif customer.due == 0:
             removed.append(customer.id)
     arguments: list[bytes | str | int] = [
-        save.token, save.number, save.digest, save.clock,
+        save.token, save.number, save.digest, save.clock, save.caught_up,
         len(save.positions), len(customers), len(dues), len(removed), len(save.outbox),
     ]  # fmt: skip
     for name, position in save.positions.items():

@@ -7,7 +7,7 @@ topics and limits from their constants; only what a type cannot say is added.
     python -m streams.schemas --check    exit 1 and a sentence for each file that is not current
 
 AsyncAPI reads schemas as Draft 7, so they use only what that and 2020-12 read alike. Long because
-the text of all five documents stands here, and nowhere else.
+the text of most documents stands here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from rules.times import _RFC3339  # its text is the schema's pattern
 from streams import definitions_schema, reference
 from streams.segmenter import CHANGES, DEAD_LETTERS
 from streams.settings import Settings
+from streams.triggers import schema as triggers_schema
 from streams.wire import changes, dead_letters
 from streams.wire.changes import Cause, SegmentChange
 from streams.wire.decode import _WHOLE_CART, CUSTOMER_MAX_BYTES, REASONS, RECORD_MAX_BYTES
@@ -331,6 +332,8 @@ def files() -> dict[str, str]:
         "docs/schemas/reason.json": reason(),
         "docs/schemas/dead-letter.json": dead_letter(),
         "docs/schemas/segments.json": definitions_schema.schema(),
+        "docs/schemas/triggers.json": triggers_schema.triggers(),
+        "docs/schemas/trigger-decision.json": triggers_schema.decision(),
         "docs/asyncapi.json": asyncapi(),
     }
     options: Schema = {"indent": 2, "sort_keys": True, "ensure_ascii": False}

@@ -15,7 +15,6 @@ It knows neither Kafka nor Redis: readings come in, records go out, the store is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from hashlib import blake2b
 from typing import TypeGuard
 
 from rules import ahead
@@ -26,11 +25,11 @@ from rules.standing import Change, Customer
 from rules.times import format_instant
 from streams.ceiling import Ceiling, DeadShare
 from streams.defects import nobody
-from streams.failpoints import happens, reach
+from streams.failpoints import reach
 from streams.merge import Record, Taken
-from streams.outbox import OutRecord, encode
-from streams.stop import Stop
-from streams.store import Fenced, Save, State, Store, StoredCustomer
+from streams.outbox import OutRecord
+from streams.saving import Saving
+from streams.store import State, Store, StoredCustomer
 from streams.wire import changes, customers, dead_letters
 
 CHANGES = "segment-changes"
@@ -42,7 +41,7 @@ _NOTED_MAX = 500
 Letters = set[tuple[str, int]]
 
 
-class Segmenter:
+class Segmenter(Saving):
     """One partition's steps under one claim. Not for concurrent use: a partition has one writer.
 
     ``letters``: dead letters that are published although the store does not know it; what is
@@ -64,23 +63,17 @@ class Segmenter:
         letters: Letters | None = None,
         pseudonym: Callable[[str], str] = nobody,
     ) -> None:
+        super().__init__(store, partition, token, state)
         self._engine = engine
-        self._store = store
-        self._partition = partition
-        self._token = token
-        self.save_number = state.save_number
         self._now_ms = now_ms
         self._belongs = belongs
         self._dead_share = DeadShare(partition, ceiling)
         self._languages = languages
         self._pseudonym = pseudonym
         self._letters = set() if letters is None else letters
-        self.positions = dict(state.positions)
-        self.clock = state.clock
-        self.next_due = state.next_due
 
-    async def advance(self, taken: Taken, clock: int) -> list[OutRecord]:
-        """Apply merged readings and save; the records to publish."""
+    async def advance(self, taken: Taken, clock: int, caught_up: int = 0) -> list[OutRecord]:
+        """Apply merged readings and save; the records to publish. ``caught_up``: as of `streams.store.Save`."""
         loaded = await self._load({reading[3].customer for reading in taken.readings if _acts(reading[3])})
         reach("after_load")
         misplaced = {customer for customer, (_, due) in loaded.items() if due < 0}
@@ -101,7 +94,7 @@ class Segmenter:
         reach("after_compute")
         self._dead_share.read(len(taken.readings), len(dead))
         letters = [self._dead_letter(*one) for one in dead if _place(one[0]) not in self._letters]
-        out = await self._save(loaded, made, letters, taken.starts, taken.positions, clock)
+        out = await self._save(loaded, made, letters, taken.starts, taken.positions, clock, caught_up)
         self._letters.difference_update(_place(record) for record, _ in dead)
         return out
 
@@ -121,9 +114,9 @@ class Segmenter:
         self.next_due = await self._store.next_due(self._partition)
         return out
 
-    async def pass_time(self, clock: int) -> None:
+    async def pass_time(self, clock: int, caught_up: int = 0) -> None:
         """Save the clock alone."""
-        await self._save({}, [], [], self.positions, self.positions, clock)
+        await self._save({}, [], [], self.positions, self.positions, clock, caught_up)
 
     async def note(self, told: Mapping[str, Sequence[ahead.Told]], now: int) -> None:
         """Published changes by customer, in the order of their topic: who is ahead is saved as such."""
@@ -179,44 +172,13 @@ class Segmenter:
         starts: Mapping[str, int],
         positions: Mapping[str, int],
         clock: int,
+        caught_up: int = 0,
     ) -> list[OutRecord]:
         emitted_at = format_instant(self._now_ms())
         out = [_record(changes.of(change, emitted_at, self._languages)) for change in made]
         out += dead
-        entry = [encode(out)] if out else []
         stored = [self._stored(customer_id, *known) for customer_id, known in loaded.items()]
-        clock = max(clock, self.clock)
-        save = Save(
-            token=self._token,
-            number=self.save_number + 1,
-            digest=_digest(positions, clock, stored, entry),
-            starts=starts,
-            positions=positions,
-            clock=clock,
-            customers=stored,
-            outbox=entry,
-        )
-        reach("before_save")
-        answer = await self._store.save(self._partition, save)
-        if happens("lost_save_reply"):
-            answer = await self._store.save(self._partition, save)
-        reach("after_save")
-        if answer == "fenced":
-            raise Fenced
-        if answer in ("out_of_order", "moved"):
-            raise Stop(
-                f"partition {self._partition} was changed by someone else or Redis lost its last writes ({answer}); "
-                "start the worker again, it goes on from what Redis holds"
-            )
-        if answer == "too_early":
-            raise Stop(
-                "the clock of this machine is ahead of the clock of Redis; set them right, then start the worker"
-            )
-        self.save_number += 1
-        self.clock = clock
-        self.positions.update(positions)
-        dues = [customer.due for customer in stored if customer.due]
-        self.next_due = min(filter(None, (self.next_due, *dues)), default=0)
+        await self.save(stored, out, starts, positions, clock, caught_up)
         return out
 
     @staticmethod
@@ -240,13 +202,3 @@ def _place(record: Record) -> tuple[str, int]:
 
 def _record(change: changes.SegmentChange) -> OutRecord:
     return OutRecord(CHANGES, change.customer_id.encode(), changes.encode(change), changes.headers(change))
-
-
-def _digest(
-    positions: Mapping[str, int], clock: int, stored: Sequence[StoredCustomer], entry: Sequence[bytes]
-) -> bytes:
-    digest = blake2b(repr((sorted(positions.items()), clock)).encode(), digest_size=16)
-    digest.update(b"".join([customer.value for customer in stored]))
-    for value in entry:
-        digest.update(value)
-    return digest.hexdigest().encode()

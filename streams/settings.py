@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     redis_cluster: bool = Field(False, description="Redis is a Redis Cluster")
     redis_prefix: str = Field("segmenter:", description="before every Redis key", pattern=r"^[^{}]*$")
     definitions: Path | None = Field(None, description="segments file; none: the built-in segments")
+    triggers: Path | None = Field(None, description="triggers file, for `triggers`")
     topic_prefix: str = Field("", description="before every topic name")
     group: str = Field("segmenter", description="Kafka consumer group; part of what the state belongs to")
     partitions: int = Field(4, ge=1, le=10_000, description="partitions of every topic that `topics` creates")

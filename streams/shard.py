@@ -12,14 +12,14 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from rules.events import Event, Origin
 from streams.fetched import Answer, Batch, Heard
 from streams.merge import Merge, Record, Taken
-from streams.outbox import Outbox
-from streams.segmenter import Segmenter
+from streams.outbox import Outbox, OutRecord
 from streams.watchdog import Fetching
 from streams.wire.decode import read
 
@@ -39,21 +39,41 @@ class Pace(msgspec.Struct, frozen=True):
     told_s: float = 0.35
 
 
+class Steps(Protocol):
+    """Who decides and saves the steps of a partition: a `streams.segmenter.Segmenter`, or who does as it does."""
+
+    positions: dict[str, int]
+    clock: int
+    next_due: int
+
+    async def advance(self, taken: Taken, clock: int, caught_up: int = 0) -> list[OutRecord]:
+        """Apply merged readings and save; the records to publish."""
+
+    async def fire(self, clock: int, limit: int) -> list[OutRecord]:
+        """What is due up to the clock, of at most so many customers; the records to publish."""
+
+    async def pass_time(self, clock: int, caught_up: int = 0) -> None:
+        """Save the clock alone."""
+
+
 class Shard:
     """Merges, decides, saves and publishes one partition until it is released."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each is one thing that a partition needs)
         self,
         partition: int,
         merge: Merge,
-        segmenter: Segmenter,
+        segmenter: Steps,
         outbox: Outbox,
         *,
         heard: Callable[[str], Heard],
         now_ms: Callable[[], int],
         pace: Pace,
         monotonic: Callable[[], float] = time.monotonic,
+        reading: Callable[[Record, Batch], Event | str] | None = None,
     ) -> None:
+        """``reading``: what a record is, if not an input event or why it is a dead letter."""
+        self._read = reading or _read
         self.partition = partition
         self.segmenter = segmenter
         self.merge = merge
@@ -76,7 +96,7 @@ class Shard:
         if batch.end > awaited:
             fresh = (record for record in batch.records if record.offset >= awaited)
             self.merge.add(
-                batch.topic, batch.end, ((_read(record, batch), record) for record in fresh), self._monotonic()
+                batch.topic, batch.end, ((self._read(record, batch), record) for record in fresh), self._monotonic()
             )
             self._more.set()
         return None
@@ -123,7 +143,7 @@ class Shard:
         taken = self.take()
         if not taken:
             return False
-        out = await self.segmenter.advance(taken, self.clock())
+        out = await self.segmenter.advance(taken, self.clock(), self.caught_up())
         if out:
             await self._outbox.put(out)
         return True
@@ -141,7 +161,7 @@ class Shard:
         """Save the clock now and then although nothing came: it says how far time was decided."""
         clock = self.clock()
         if clock >= self.segmenter.clock + _IDLE_SAVE_MS:
-            await self.segmenter.pass_time(clock)
+            await self.segmenter.pass_time(clock, self.caught_up())
 
     def _wait_s(self) -> float:
         due = self.segmenter.next_due
@@ -174,6 +194,19 @@ class Shard:
         unread = min(self._unread_from(topic) for topic in self.segmenter.positions)
         return max(self.segmenter.clock, min(unread, self._now_ms() - self._pace.grace_ms))
 
+    def caught_up(self) -> int:
+        """The moment (ms) up to which everything appended to any input is read; 0 while some input is behind.
+
+        The clock alone does not say so: behind, it is the time of the last record, and one that is older may follow.
+        """
+        if not all(self._is_at_its_end(topic) for topic in self.segmenter.positions):
+            return 0
+        return min(self._unread_from(topic) for topic in self.segmenter.positions)
+
+    def _is_at_its_end(self, topic: str) -> bool:
+        answer = self._heard(topic).answer
+        return answer is not None and not self.merge.in_hand(topic) and answer.end == self.merge.fetched(topic)
+
     def _unread_from(self, topic: str) -> int:
         """The moment (ms) up to which everything of an input is read.
 
@@ -182,7 +215,7 @@ class Shard:
         an input that cannot be reached stops the clock, whatever is read from the others.
         """
         answer = self._heard(topic).answer
-        if answer is None or self.merge.in_hand(topic) or answer.end != self.merge.fetched(topic):
+        if answer is None or not self._is_at_its_end(topic):
             return self.merge.unread_from(topic)
         return answer.asked_ms - self._pace.grace_ms
 

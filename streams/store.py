@@ -69,6 +69,7 @@ class Save(msgspec.Struct, frozen=True):
     ``starts`` are the positions that the step was computed from, ``positions`` those after it.
     ``outbox`` are entries to be published, in order. ``digest`` names the content, so that a
     client's own retry of the same save is told from another save of the same number.
+    ``caught_up`` (ms): with this step everything that was appended to any input up to then is read; 0: not known.
     """
 
     token: str
@@ -79,6 +80,7 @@ class Save(msgspec.Struct, frozen=True):
     clock: int
     customers: Sequence[StoredCustomer]
     outbox: Sequence[bytes]
+    caught_up: int = 0
 
 
 class ClaimRefused(Exception):
@@ -166,6 +168,7 @@ class _Partition:
         self.claim: Claim | None = None
         self.positions: dict[str, int] = {}
         self.clock = 0
+        self.caught_up = 0
         self.save_number = 0
         self.digest = b""
         self.customers: dict[str, bytes] = {}
@@ -238,6 +241,7 @@ class MemoryStore:
         held.save_number, held.digest = save.number, save.digest
         held.positions.update(save.positions)
         held.clock = max(held.clock, save.clock)
+        held.caught_up = max(held.caught_up, save.caught_up)
         self._write(held, save.customers)
         held.outbox.extend(save.outbox)
         return "saved"

@@ -31,6 +31,9 @@ from streams.stop import Stop
 from streams.store import Identity
 
 OUTPUTS = (CHANGES, DEAD_LETTERS)
+WORKERS = (*INPUTS, *OUTPUTS)
+# What triggers publish, and read again where it is replayed.
+TRIGGERS = ("trigger-decisions", "trigger-dead-letters", "trigger-replays")
 # Kafka is waited for so often for so long.
 TRIES, TRY_MS = 5, 2_000
 _NOBODY = "ECONNREFUSED"
@@ -112,21 +115,21 @@ def _admin(settings: Settings) -> Iterator[Any]:
             admin.close()
 
 
-def find(settings: Settings) -> Found:
+def find(settings: Settings, topics: Sequence[str] = WORKERS) -> Found:
     """Ask the cluster. Raises `Stop` when it does not answer."""
     with _admin(settings) as admin:
-        names = {settings.topic_prefix + name: name for name in (*INPUTS, *OUTPUTS)}
+        names = {settings.topic_prefix + name: name for name in topics}
         known = set(cast(list[str], admin.list_topics()))
         described = admin.describe_topics([full for full in names if full in known]) if known else []
         partitions = {names[topic["name"]]: len(topic["partitions"]) for topic in described if topic["name"] in names}
         return Found(str(admin.describe_cluster().get("cluster_id") or ""), partitions)
 
 
-def create(settings: Settings) -> list[str]:
+def create(settings: Settings, topics: Sequence[str] = WORKERS) -> list[str]:
     """Create what is missing; the names created."""
     with _admin(settings) as admin:
         made = []
-        for name in (*INPUTS, *OUTPUTS):
+        for name in topics:
             topic = NewTopic(settings.topic_prefix + name, settings.partitions, settings.replication)
             try:
                 admin.create_topics([topic])
@@ -144,13 +147,14 @@ def create(settings: Settings) -> list[str]:
         return made
 
 
-def verify(settings: Settings) -> Found:
-    """What was found, if the worker can run on it. Raises `Stop`."""
-    found = find(settings)
-    missing = [settings.topic_prefix + name for name in (*INPUTS, *OUTPUTS) if name not in found.partitions]
+def verify(settings: Settings, topics: Sequence[str] = WORKERS) -> Found:
+    """What was found, if the worker (or triggers) can run on it. Raises `Stop`."""
+    found = find(settings, topics)
+    missing = [settings.topic_prefix + name for name in topics if name not in found.partitions]
     if missing:
         unseen = "" if settings.kafka_protocol == "PLAINTEXT" else ", or let this user read them"
-        raise Stop(f"topics are missing: {', '.join(missing)}; run `segmenter topics create`{unseen}")
+        of = " --triggers" if set(topics) & set(TRIGGERS) else ""
+        raise Stop(f"topics are missing: {', '.join(missing)}; run `segmenter topics create{of}`{unseen}")
     if len(set(found.partitions.values())) > 1:
         counts = ", ".join(f"{name} {count}" for name, count in sorted(found.partitions.items()))
         raise Stop(f"topics differ in their number of partitions ({counts}); add some where there are fewer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from pathlib import Path
 
 from rules import describe
 from rules.definitions import Definitions, Segment
@@ -13,7 +14,15 @@ from streams.definitions_file import load
 from streams.settings import Settings
 
 
-def run(settings: Settings, file: str | None, *, explain: bool, events: str | None, minimum: int) -> int:
+def run(
+    settings: Settings,
+    file: str | None,
+    *,
+    explain: bool,
+    events: str | None,
+    minimum: int,
+    triggers: str | None = None,
+) -> int:
     """Raises `rules.definitions.DefinitionsError`, whose text is the answer."""
     path = file or settings.definitions
     definitions = load(path)
@@ -23,6 +32,8 @@ def run(settings: Settings, file: str | None, *, explain: bool, events: str | No
         print(f"  {segment.key}  {segment.title}  ({segment.fingerprint})")
         if explain:
             print("\n".join(f"      {line}" for line in explained(definitions, segment)))
+    if triggers is not None:
+        _check_triggers(Path(triggers), definitions)
     if events is not None:
         _warn_of_small(definitions, events, minimum)
     return 0
@@ -37,6 +48,17 @@ def explained(definitions: Definitions, segment: Segment) -> list[str]:
         f"windows: {', '.join(describe.windows(segment)) or 'none'}",
         f"keeps of a customer: at most about {describe.bytes_most(segment, definitions):,} bytes",
     ]
+
+
+def _check_triggers(path: Path, definitions: Definitions) -> None:
+    """Raises `DefinitionsError`."""
+    from streams.triggers import describe as triggers_describe  # noqa: PLC0415  # brings the clients of channels with it
+    from streams.triggers import file as triggers_file  # noqa: PLC0415  # as above
+
+    file = triggers_file.load(path, definitions)
+    print(f"{path}: {len(file.triggers)} triggers, {len(file.channels)} channels")
+    for line in triggers_describe.sentences(file):
+        print(f"  {line}")
 
 
 def _warn_of_small(definitions: Definitions, events: str, minimum: int) -> None:

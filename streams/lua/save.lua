@@ -1,9 +1,9 @@
 -- One atomic step of a partition. A script has no rollback, so every check comes before the first write.
 -- KEYS meta, customers, due, outbox
--- ARGV token, number, digest, clock, n inputs, n customer fields, n due fields, n due removals, n outbox,
+-- ARGV token, number, digest, clock, caught up to, n inputs, n customer fields, n due fields, n due removals, n outbox,
 --      then inputs (name, start, position), customers (id, value), dues (ms, id), removals (id), outbox.
 local meta, customers, due, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local held = redis.call('HMGET', meta, 'token', 'save', 'digest', 'clock')
+local held = redis.call('HMGET', meta, 'token', 'save', 'digest', 'clock', 'caught_up')
 if held[1] ~= ARGV[1] then
   return 'fenced'
 end
@@ -14,8 +14,8 @@ end
 if tonumber(ARGV[2]) ~= number + 1 then
   return 'out_of_order'
 end
-local at = 9
-local inputs = tonumber(ARGV[5])
+local at = 10
+local inputs = tonumber(ARGV[6])
 for i = 0, inputs - 1 do
   if redis.call('HGET', meta, 'position:' .. ARGV[at + 1 + 3 * i]) ~= ARGV[at + 2 + 3 * i] then
     return 'moved'
@@ -36,6 +36,9 @@ redis.call('HSET', meta, 'save', ARGV[2], 'digest', ARGV[3])
 if moves then
   redis.call('HSET', meta, 'clock', ARGV[4])
 end
+if tonumber(ARGV[5]) > tonumber(held[5] or '0') then
+  redis.call('HSET', meta, 'caught_up', ARGV[5])
+end
 for i = 0, inputs - 1 do
   redis.call('HSET', meta, 'position:' .. ARGV[at + 1 + 3 * i], ARGV[at + 3 + 3 * i])
 end
@@ -47,8 +50,8 @@ local function slices(command, key, count)
   end
   at = at + count
 end
-slices('HSET', customers, tonumber(ARGV[6]))
-slices('ZADD', due, tonumber(ARGV[7]))
-slices('ZREM', due, tonumber(ARGV[8]))
-slices('RPUSH', outbox, tonumber(ARGV[9]))
+slices('HSET', customers, tonumber(ARGV[7]))
+slices('ZADD', due, tonumber(ARGV[8]))
+slices('ZREM', due, tonumber(ARGV[9]))
+slices('RPUSH', outbox, tonumber(ARGV[10]))
 return 'saved'

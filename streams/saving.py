@@ -1,0 +1,83 @@
+"""Saving: the steps of one partition under one claim, numbered, each from where the one before ended.
+
+The one rule: what was not saved did not happen. A save that the store does not take ends the claim
+(`Fenced`) or the process (`Stop`); nothing of it is kept here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+
+from streams.failpoints import happens, reach
+from streams.outbox import OutRecord, encode
+from streams.stop import Stop
+from streams.store import Fenced, Save, State, Store, StoredCustomer
+
+
+class Saving:
+    """What is saved of a partition. Not for concurrent use: a partition has one writer."""
+
+    def __init__(self, store: Store, partition: int, token: str, state: State) -> None:
+        self._store = store
+        self._partition = partition
+        self._token = token
+        self.save_number = state.save_number
+        self.positions = dict(state.positions)
+        self.clock = state.clock
+        self.next_due = state.next_due
+
+    async def save(
+        self,
+        stored: Sequence[StoredCustomer],
+        out: Sequence[OutRecord],
+        starts: Mapping[str, int],
+        positions: Mapping[str, int],
+        clock: int,
+        caught_up: int = 0,
+    ) -> None:
+        """One step, all or nothing; ``out`` goes into the outbox."""
+        entry = [encode(out)] if out else []
+        clock = max(clock, self.clock)
+        save = Save(
+            token=self._token,
+            number=self.save_number + 1,
+            digest=_digest(positions, (clock, caught_up), stored, entry),
+            starts=starts,
+            positions=positions,
+            clock=clock,
+            customers=stored,
+            outbox=entry,
+            caught_up=caught_up,
+        )
+        reach("before_save")
+        answer = await self._store.save(self._partition, save)
+        if happens("lost_save_reply"):
+            answer = await self._store.save(self._partition, save)
+        reach("after_save")
+        if answer == "fenced":
+            raise Fenced
+        if answer in ("out_of_order", "moved"):
+            raise Stop(
+                f"partition {self._partition} was changed by someone else or Redis lost its last writes ({answer}); "
+                "start the worker again, it goes on from what Redis holds"
+            )
+        if answer == "too_early":
+            raise Stop(
+                "the clock of this machine is ahead of the clock of Redis; set them right, then start the worker"
+            )
+        self.save_number += 1
+        self.clock = clock
+        self.positions.update(positions)
+        dues = [customer.due for customer in stored if customer.due]
+        self.next_due = min(filter(None, (self.next_due, *dues)), default=0)
+
+
+def _digest(
+    positions: Mapping[str, int], clocks: tuple[int, int], stored: Sequence[StoredCustomer], entry: Sequence[bytes]
+) -> bytes:
+    digest = blake2b(repr((sorted(positions.items()), clocks)).encode(), digest_size=16)
+    digest.update(b"".join([customer.value for customer in stored]))
+    for value in entry:
+        digest.update(value)
+    return digest.hexdigest().encode()

@@ -1,0 +1,1 @@
+"""Triggers: the reference consumer of segment changes, which sends messages and calls."""

@@ -1,0 +1,52 @@
+"""The composition root of triggers: a Faust app of their own, beside the workers' and after it.
+
+The one rule: as of `streams.app`. Its group, its Redis keys and its topics are its own; the segmenter's
+store is only looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import faust
+
+from streams import definitions_file, topics
+from streams.app import assemble, now_ms, pace
+from streams.redis_store import RedisStore
+from streams.settings import Settings
+from streams.stop import stop
+from streams.triggers import file as triggers_file
+from streams.triggers.channels import made
+from streams.triggers.endpoints import Endpoint
+from streams.triggers.owning import TriggersClaiming, TriggersPlan
+from streams.triggers.reading import INPUTS
+from streams.triggers.standings import Standings
+
+# What triggers keep in Redis; another number when it is stored otherwise.
+STORED_FORMAT = "triggers-1"
+
+
+def build(settings: Settings, path: Path) -> faust.App:
+    """The Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
+    definitions = definitions_file.load(settings.definitions)
+    file = triggers_file.load(path, definitions)
+    found = topics.verify(settings, (*topics.WORKERS, *topics.TRIGGERS))
+    ours = settings.model_copy(
+        update={"group": f"{settings.group}-triggers", "redis_prefix": f"{settings.redis_prefix}triggers:"}
+    )
+    channels = made.channels(file, path, os.environ, sys.stdout)
+    plan = TriggersPlan(
+        topics=[settings.topic_prefix + name for name in INPUTS],
+        identity=found.identity(ours, STORED_FORMAT),
+        pace=pace(ours, 0),
+        rebuild=False,
+        exact_ends=settings.broker == "kafka",
+        now_ms=now_ms,
+        stop=stop,
+        file=file,
+        endpoints={key: Endpoint(way, channels[key]) for key, way in file.channels.items()},
+        standings=Standings(RedisStore.of(settings), definitions),
+    )
+    return assemble(ours, plan, TriggersClaiming)

@@ -1,0 +1,58 @@
+"""What every channel answers, and what it is given.
+
+The one rule: a channel makes one attempt and says what came of it. Whether, when and how often is
+decided elsewhere, and what a channel does not know it says, as `Outcome.UNKNOWN`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Protocol
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One attempt of one action.
+
+    ``key``: the idempotency key, the same for every attempt. ``change``: the segment change as it was
+    published, decoded. ``contact``: what is known of the customer under the names of the file's
+    ``contact`` and ``variables``, such as ``email`` and ``language``; absent where nothing was told.
+    ``attempted_ms``: when this attempt begins, UTC.
+    """
+
+    key: str
+    trigger: str
+    customer: str
+    change: Mapping[str, Any]
+    contact: Mapping[str, str]
+    attempted_ms: int
+
+
+class Outcome(Enum):
+    """What came of an attempt."""
+
+    SENT = "sent"  # accepted by the other side
+    REFUSED = "refused"  # it will never be: no other attempt
+    FAILED = "failed"  # not accepted this time, and not done: try again
+    UNKNOWN = "unknown"  # it may have been done: the connection was lost after all was said
+    GONE = "gone"  # the endpoint does not exist any more (410): nothing is sent to it again
+
+
+class Result(msgspec.Struct, frozen=True):
+    """An outcome, why in a few words without personal data, and when to come back if that was said (ms from now)."""
+
+    outcome: Outcome
+    detail: str = ""
+    retry_after_ms: int | None = None
+
+
+class Channel(Protocol):
+    """One way out. It raises nothing that the world can cause."""
+
+    async def send(self, message: Message) -> Result:
+        """Make one attempt, within the channel's own time limit."""
+
+    async def close(self) -> None:
+        """Close connections."""

@@ -1,0 +1,36 @@
+"""The console: a line on standard output for each message, for trying out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TextIO
+
+from jinja2 import TemplateError
+
+from streams.triggers.channels.base import Message, Outcome, Result
+from streams.triggers.templates import TooLong, Words
+
+
+class Console:
+    """Writes to a stream. ``words``: by trigger, what is written beside who and why."""
+
+    def __init__(self, words: Mapping[str, Words], stream: TextIO) -> None:
+        self._words = words
+        self._stream = stream
+
+    async def send(self, message: Message) -> Result:
+        """As `streams.triggers.channels.base.Channel`."""
+        try:
+            said, _ = self._words[message.trigger].say(message)
+        except (TemplateError, TooLong, TypeError, ValueError) as error:
+            return Result(Outcome.REFUSED, f"the template failed ({type(error).__name__})")
+        told = [part for part in (said.subject, said.text) if part] or [message.change.get("said", {}).get("en", "")]
+        line = f"{message.trigger} → {message.customer}: {' '.join(told)}"
+        if not line.isprintable():  # a customer's id may turn a line around, or end it
+            line = line.encode("unicode_escape").decode("ascii")
+        self._stream.write(line + "\n")
+        self._stream.flush()
+        return Result(Outcome.SENT)
+
+    async def close(self) -> None:
+        """The stream is not ours to close."""

@@ -1,0 +1,194 @@
+"""Webhooks: a signed POST per Standard Webhooks 1.0 (https://www.standardwebhooks.com), to one endpoint.
+
+The one rule: the id is the action's key, the same for each attempt, so that the other side can drop repeats.
+Nothing is followed: an endpoint that moved is a refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+import msgspec
+from jinja2 import TemplateError
+from standardwebhooks.webhooks import Webhook as Signer
+
+from rules.times import DAY_MS, format_instant
+from streams.triggers.channels import guard
+from streams.triggers.channels.base import Message, Outcome, Result
+from streams.triggers.config import WebhookWay
+from streams.triggers.templates import TooLong, Words
+
+BODY_MAX_BYTES = 256 * 1024
+ANSWER_MAX_BYTES = 64 * 1024
+_AGAIN = frozenset({408, 409, 425, 429})
+_NAMES = {"entered": "Audience Entered", "exited": "Audience Exited"}
+
+
+class Webhook:
+    """One endpoint. ``words``: by trigger, what a chatbot is to say."""
+
+    def __init__(self, way: WebhookWay, secrets: Sequence[str], words: Mapping[str, Words], **connector: Any) -> None:
+        """Raises `ValueError` for a secret that is none, or a URL that may not be called."""
+        self._way = way
+        self._signers = [_signer(secret) for secret in secrets]
+        self._words = words
+        self._options = connector
+        self._session: aiohttp.ClientSession | None = None
+        try:
+            guard.check_url(way.url, allow_private=way.allow_private)
+        except guard.NotAllowed as error:
+            raise ValueError(f"url: expected {error}, or allow_private: true") from None
+
+    async def send(self, message: Message) -> Result:
+        """As `streams.triggers.channels.base.Channel`."""
+        try:
+            body = self._body(message)
+        except (TemplateError, TooLong, TypeError, ValueError) as error:
+            return Result(Outcome.REFUSED, f"the template failed ({type(error).__name__})")
+        if len(body) > BODY_MAX_BYTES:
+            return Result(Outcome.REFUSED, f"longer than {BODY_MAX_BYTES} bytes")
+        begun = _Begun()
+        try:
+            return await self._post(body, self._headers(message, body), begun)
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, guard.NotAllowed):
+                return Result(Outcome.REFUSED, "the address is not allowed")
+            return Result(Outcome.FAILED, "no connection")
+        except TimeoutError:
+            return Result(Outcome.UNKNOWN if begun.sent else Outcome.FAILED, "no answer in time")
+        except (aiohttp.ClientError, OSError) as error:
+            return Result(Outcome.UNKNOWN if begun.sent else Outcome.FAILED, type(error).__name__)
+
+    async def _post(self, body: bytes, headers: Mapping[str, str], begun: _Begun) -> Result:
+        async with (
+            asyncio.timeout(self._way.timeout / 1000),
+            self._open().post(
+                self._way.url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=begun
+            ) as answer,
+        ):
+            left = ANSWER_MAX_BYTES
+            async for part in answer.content.iter_chunked(4_096):  # read, so that the connection is used again
+                left -= len(part)
+                if left < 0:
+                    answer.close()
+                    break
+            return judged(answer.status, answer.headers.get("Retry-After"))
+
+    def _open(self) -> aiohttp.ClientSession:
+        """Made at first use, as it belongs to the loop that runs then."""
+        if self._session is None:
+            tracing = aiohttp.TraceConfig()
+            tracing.on_request_chunk_sent.append(_sent)
+            self._session = aiohttp.ClientSession(
+                connector=guard.connector(
+                    allow_private=self._way.allow_private, limit=self._way.concurrency, **self._options
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "segmenter", "Content-Type": "application/json"},
+                timeout=aiohttp.ClientTimeout(total=None),
+                trace_configs=[tracing],
+                trust_env=False,
+            )
+        return self._session
+
+    def _headers(self, message: Message, body: bytes) -> dict[str, str]:
+        at = datetime.fromtimestamp(message.attempted_ms / 1000, UTC)
+        signed = " ".join(signer.sign(message.key, at, body.decode()) for signer in self._signers)
+        return {
+            "webhook-id": message.key,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": signed,
+        }
+
+    def _body(self, message: Message) -> bytes:
+        said = self._words[message.trigger].say(message)[0].text
+        audience = self._way.body == "audience"
+        body = audience_of(message, said) if audience else change_of(message, said)
+        return msgspec.json.encode(body)
+
+    async def close(self) -> None:
+        """As `streams.triggers.channels.base.Channel`."""
+        if self._session is not None:
+            await self._session.close()
+
+
+class _Begun:
+    """Whether a request's body was given to the connection: then it may have been taken."""
+
+    sent = False
+
+
+async def _sent(_: Any, context: Any, __: Any) -> None:
+    begun = context.trace_request_ctx
+    if begun is not None:
+        begun.sent = True
+
+
+def _signer(secret: str) -> Signer:
+    try:
+        signer = Signer(secret)
+        signer.sign("id", datetime.now(UTC), "try")
+    except Exception as error:  # noqa: BLE001  # the library lets several kinds through
+        raise ValueError(f"a secret is no whsec_… key of Standard Webhooks ({type(error).__name__})") from None
+    return signer
+
+
+def change_of(message: Message, said: str | None) -> dict[str, Any]:
+    """Our own body: the change as it was published."""
+    change = message.change
+    told = {} if said is None else {"message": said}
+    return {
+        "type": f"segment.{change['change']}",
+        "timestamp": format_instant(message.attempted_ms),
+        "data": {"trigger": message.trigger, "change": change, **told},
+    }
+
+
+def audience_of(message: Message, said: str | None) -> dict[str, Any]:
+    """As Segment sends it, so that what takes ``Audience Entered`` takes this.
+
+    https://segment.com/docs/engage/using-engage-data/
+    """
+    change = message.change
+    segment, entered = change["segment"], change["change"] == "entered"
+    told = {} if said is None else {"message": said}
+    return {
+        "type": "track",
+        "event": _NAMES[change["change"]],
+        "userId": message.customer,
+        "messageId": message.key,
+        "timestamp": change["occurred_at"],
+        "properties": {"audience_key": segment, "audience_name": segment, segment: entered, **told},
+        "context": {"personas": {"computation_class": "audience", "computation_key": segment}},
+    }
+
+
+def judged(status: int, retry_after: str | None) -> Result:
+    """What an answer means; RFC 9110 for Retry-After."""
+    detail = f"status {status}"
+    if 200 <= status < 300:
+        return Result(Outcome.SENT)
+    if status == 410:
+        return Result(Outcome.GONE, detail)
+    if status in _AGAIN or status >= 500:
+        return Result(Outcome.FAILED, detail, waited(retry_after))
+    return Result(Outcome.REFUSED, detail)
+
+
+def waited(retry_after: str | None) -> int | None:
+    """Retry-After in ms from now, at most a day; ``None``: nothing was said that can be read."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdigit():
+        return min(int(retry_after.strip()[:9]) * 1000, DAY_MS)
+    try:
+        at = parsedate_to_datetime(retry_after)
+    except (ValueError, TypeError):
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0, min(int((at - datetime.now(UTC)).total_seconds() * 1000), DAY_MS))

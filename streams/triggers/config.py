@@ -1,0 +1,258 @@
+"""The triggers file: which change of which segment starts which message, and when it may be sent.
+
+The one rule: nothing starts on a wrong file. Every error names the file, the path inside it and what
+would be right; all of a file are told at once.
+"""
+
+from __future__ import annotations
+
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from rules import asked
+from rules.predicates import ValueTest
+from rules.times import DAY_MS, DURATION_FORM, HOUR_MS, SECOND_MS
+
+KEY = r"^[a-z][a-z0-9_]{0,63}$"
+WEEK_MS = 7 * DAY_MS
+# What of a customer is kept of former messages reaches back so far; no cap and no cool-down can be longer.
+LOOK_BACK_MAX_MS = 366 * DAY_MS
+
+
+def _zone(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected the name of a time zone such as Asia/Tehran")  # noqa: TRY004 (pydantic reports it)
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{value!r} is not a time zone; write a name such as Asia/Tehran") from None
+    return value
+
+
+def _delay(value: object) -> int:
+    return 0 if value == 0 and not isinstance(value, bool) else asked.duration(value)
+
+
+def _clock_time(value: object) -> time:
+    # YAML 1.1 reads 22:00 without quotes as a number in base 60.
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
+        return time(value // 60, value % 60)
+    if isinstance(value, str) and len(value) == 5 and value[2] == ":":
+        try:
+            return time.fromisoformat(value)
+        except ValueError:
+            pass
+    raise ValueError(f"{value!r} is not a time of day; write it as '22:00'")
+
+
+# Each as a person writes it, beside what it is read into: milliseconds, a time, a `ValueTest`.
+Duration = Annotated[
+    int,
+    BeforeValidator(asked.duration),
+    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$", "description": DURATION_FORM}),
+]
+Delay = Annotated[
+    int,
+    BeforeValidator(_delay),
+    WithJsonSchema({"anyOf": [{"const": 0}, {"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$"}]}),
+]
+Zone = Annotated[str, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["Asia/Tehran"]})]
+ClockTime = Annotated[
+    time,
+    BeforeValidator(_clock_time),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": "^[0-2][0-9]:[0-5][0-9]$", "examples": ["22:00"]}),
+]
+Test = Annotated[
+    Any,
+    BeforeValidator(asked.value_test),
+    WithJsonSchema({"type": ["string", "number", "boolean", "object"], "description": "as a test in segments"}),
+]
+
+
+class Model(BaseModel):
+    """A part of the file: nothing unknown is taken, nothing is changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+
+class Secret(Model):
+    """Where a secret is: a variable of the environment, or a file."""
+
+    env: str | None = Field(None, min_length=1)
+    file: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Secret:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("expected {env: NAME} or {file: PATH}")
+        return self
+
+
+class Caps(Model):
+    """At most so many messages to one customer in any 24 hours and in any 7 days."""
+
+    per_day: int | None = Field(None, ge=1, le=500)
+    per_week: int | None = Field(None, ge=1, le=500)
+
+
+class Quiet(Model):
+    """Hours in the customer's time zone in which nothing is sent; over midnight where ``from`` is later than ``to``."""
+
+    from_: ClockTime = Field(alias="from")
+    to: ClockTime
+    then: Literal["defer", "drop"] = "defer"
+
+    @model_validator(mode="after")
+    def _is_part_of_a_day(self) -> Quiet:
+        if self.from_ == self.to:
+            raise ValueError("from and to are the same; quiet hours are a part of the day")
+        return self
+
+
+class HoldOut(Model):
+    """A stable share of the customers who are sent nothing, as `sample` in segments."""
+
+    percent: float = Field(gt=0, le=100)
+    salt: str = Field(min_length=1)
+
+
+class Retry(Model):
+    """How often and how long a failed attempt is made again: after ``first``, then twice as long, up to ``most``."""
+
+    attempts: int = Field(10, ge=1, le=100)
+    first: Duration = 5 * SECOND_MS
+    most: Duration = HOUR_MS
+    budget: Duration = DAY_MS
+
+
+class _Way(Model):
+    """What all channels have. ``concurrency``: attempts at one time, per worker."""
+
+    caps: Caps = Caps()
+    quiet: Quiet | None = None
+    concurrency: int = Field(8, ge=1, le=256)
+    timeout: Duration = 15 * SECOND_MS
+    retry: Retry = Retry()
+
+
+class EmailWay(_Way):
+    """E-mail over SMTP. ``after_crash``: what becomes of an attempt of which nobody knows whether it was made."""
+
+    kind: Literal["email"]
+    host: str = Field(min_length=1)
+    port: int = Field(587, ge=1, le=65_535)
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    user: str | None = None
+    password: Secret | None = None
+    from_: str = Field(alias="from", min_length=3)
+    reply_to: str | None = None
+    list_unsubscribe: str | None = Field(None, description="an https or mailto address; a template")
+    after_crash: Literal["drop", "send"] = "drop"
+
+
+class WebhookWay(_Way):
+    """A call over HTTPS, signed. With ``allow_private``, http and private addresses are allowed, too."""
+
+    kind: Literal["webhook"]
+    url: str = Field(pattern=r"^https?://")
+    secrets: tuple[Secret, ...] = Field(min_length=1, max_length=4)
+    body: Literal["change", "audience"] = "change"
+    allow_private: bool = False
+    after_crash: Literal["drop", "send"] = "send"
+
+
+class ConsoleWay(_Way):
+    """A line on standard output, for trying out."""
+
+    kind: Literal["console"]
+    after_crash: Literal["drop", "send"] = "send"
+
+
+Way: TypeAlias = Annotated[EmailWay | WebhookWay | ConsoleWay, Field(discriminator="kind")]
+
+
+class Template(Model):
+    """What is said: Jinja templates, each here or, as ``{file: …}``, beside the file."""
+
+    subject: str | None = None
+    text: str | dict[Literal["file"], Path] | None = None
+    html: str | dict[Literal["file"], Path] | None = None
+
+
+class Where(Model):
+    """What else must be so of a change."""
+
+    late: bool | None = None
+    cause: tuple[Literal["event", "time", "definition", "merge", "erasure"], ...] | None = None
+    also_in: tuple[str, ...] = ()  # segments that the customer is in after the change
+    not_in: tuple[str, ...] = ()
+
+
+class Again(Model):
+    """Not before so long after the last message of this trigger to the customer."""
+
+    after: Duration
+
+
+def _reentry(value: object) -> object:
+    if isinstance(value, dict) or value in ("always", "once"):
+        return value
+    raise ValueError(f"{value!r} is none; write always, once or {{after: 30d}}")
+
+
+class Trigger(Model):
+    """One change of one segment, and what it starts.
+
+    Of a customer's messages of one channel that are due within the file's ``window`` of one another, those of
+    the highest ``priority`` are sent. ``expires``: so long after its time a message is no longer sent.
+    """
+
+    title: str | None = None
+    segment: str = Field(pattern=KEY)
+    on: Literal["entered", "exited"] = "entered"
+    channel: str = Field(pattern=KEY)
+    delay: Delay = 0
+    where: Where = Where()
+    backfill: bool = False
+    template: Template = Template()
+    expires: Duration = DAY_MS
+    priority: int = Field(0, ge=-1_000, le=1_000)
+    cool_down: Duration | None = None
+    quiet: Quiet | None = None
+    reentry: Annotated[Literal["always", "once"] | Again, BeforeValidator(_reentry)] = "always"
+
+
+class TriggersFile(Model):
+    """The whole file. ``contact``: names for messages, and the trait that each is taken from.
+
+    ``email`` and ``timezone`` among them are used by the channels and the quiet hours. ``suppress``: a
+    customer with a trait that meets its test is sent nothing. ``consent``: by channel, tests of traits
+    all of which must be met.
+    """
+
+    version: Literal[1]
+    timezone: Zone = "UTC"
+    contact: dict[Annotated[str, Field(pattern=KEY)], Annotated[str, Field(min_length=1)]] = {}
+    suppress: dict[str, Test] = {}
+    consent: dict[str, dict[str, Test]] = {}
+    hold_out: HoldOut | None = None
+    caps: Caps = Caps()
+    window: Delay = 0
+    channels: dict[Annotated[str, Field(pattern=KEY)], Way] = Field(min_length=1)
+    triggers: dict[Annotated[str, Field(pattern=KEY)], Trigger] = Field(min_length=1)
+
+    @property
+    def traits(self) -> frozenset[str]:
+        """The traits of identify that are looked at; a dotted name reaches into objects, of which the first is kept."""
+        tested = [name for tests in self.consent.values() for name in tests]
+        return frozenset(name.split(".")[0] for name in (*self.contact.values(), *self.suppress, *tested))
+
+
+__all__ = [
+    "Again", "Caps", "ConsoleWay", "EmailWay", "HoldOut", "Quiet", "Retry", "Secret", "Template", "Trigger",
+    "TriggersFile", "ValueTest", "WebhookWay", "Where",
+]  # fmt: skip

@@ -1,0 +1,119 @@
+"""What triggers remember of a customer: traits for messages, actions on their way, messages sent.
+
+The one rule: all of it is one stored value, saved together with the positions and the decisions of its
+step; what is not in it, or on the topics, is not known after a crash.
+
+Bounds: the newest 64 actions that wait (an older one is decided as ``crowded out``), messages of the
+last 366 days and of those the newest 512, texts of traits up to 1,024 characters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from streams.triggers.config import LOOK_BACK_MAX_MS
+
+ACTIONS_MAX = 64
+SENT_MAX = 512
+TRAIT_MAX_CHARS = 1_024
+
+
+class Trait(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What identify told of a trait last, by (time, message id); ``None``: it was taken back."""
+
+    time: int
+    id: str
+    value: Any
+
+
+class Action(msgspec.Struct, array_like=True, gc=False):
+    """A change that starts a message, until its final decision. Times in ms.
+
+    ``send_at``: when it is to be sent, ``next_at``: when to look at it next. ``attempts`` were begun, the
+    first at ``first_at``; ``attempting``: the outcome of the last is not known yet. ``uncertain``: of some
+    attempt nobody knows whether it reached anybody.
+    """
+
+    trigger: str
+    change_id: str
+    sequence: int
+    occurred_at: int
+    change: bytes
+    send_at: int
+    next_at: int
+    attempts: int = 0
+    first_at: int = 0
+    attempting: bool = False
+    uncertain: bool = False
+
+    @property
+    def key(self) -> str:
+        """The idempotency key: the same for each attempt, whoever makes it."""
+        return f"{self.change_id}-{self.trigger}"
+
+
+class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A message, dated by its newest attempt; it counts from its first one on."""
+
+    time: int
+    trigger: str
+    channel: str
+    key: str
+
+
+class Person(msgspec.Struct, array_like=True, gc=False):
+    """A customer as triggers know them.
+
+    ``sequence``: of the newest change that was read. ``acted``: triggers that have, or may have, sent something, ever.
+    ``told``: keys of final decisions that are on the topic although their change is to be read again.
+    """
+
+    sequence: int = 0
+    traits: dict[str, Trait] = {}
+    actions: list[Action] = []
+    sent: list[Sent] = []
+    acted: list[str] = []
+    told: list[str] = []
+
+    @property
+    def due(self) -> int:
+        """When to look at the customer next; 0: never."""
+        return min((action.next_at for action in self.actions), default=0)
+
+    def tell(self, name: str, told: Trait) -> None:
+        """A trait, last writer by event time; of one event under several orders the same stands."""
+        known = self.traits.get(name)
+        if known is None or (told.time, told.id) > (known.time, known.id):
+            self.traits[name] = told
+
+    def trait(self, name: str) -> Any:
+        """What is known of a trait; ``None``: nothing."""
+        known = self.traits.get(name)
+        return None if known is None else known.value
+
+    def sends(self, action: Action, channel: str, now: int) -> None:
+        """An attempt begins: it counts as a message of now, once for all attempts of an action."""
+        kept = [one for one in self.sent if one.key != action.key and one.time > now - LOOK_BACK_MAX_MS]
+        self.sent = [*kept[-SENT_MAX + 1 :], Sent(now, action.trigger, channel, action.key)]
+
+    def was_not_sent(self, action: Action) -> None:
+        """No attempt of an action reached anybody, as far as is known: then it never counted."""
+        if action.uncertain:
+            return
+        self.sent = [one for one in self.sent if one.key != action.key]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Person)
+
+
+def encode(person: Person) -> bytes:
+    """The stored form."""
+    return _encoder.encode(person)
+
+
+def decode(stored: bytes | None) -> Person:
+    """From the stored form; of nothing stored, somebody new."""
+    return Person() if stored is None else _decoder.decode(stored)

@@ -1,0 +1,177 @@
+"""Policy: whether a message that is due may be sent now. Pure: the instant is an argument.
+
+The one rule: the first reason against it wins, in the order of `decide`; there is one answer to each
+action at each instant, and each answer but `Go` has its reason in words.
+
+All windows are half-open, (now - window, now]: a message counts for caps and cool-downs from its first
+attempt on until its newest is as old as they are long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from rules.times import DAY_MS, format_duration, format_instant
+from rules.values import Json, path_of, reach
+from streams.triggers.config import Again, Caps, Quiet, Trigger, TriggersFile
+from streams.triggers.person import Action, Person
+
+WEEK_MS = 7 * DAY_MS
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Go(msgspec.Struct, frozen=True):
+    """It may be sent."""
+
+
+class Skip(msgspec.Struct, frozen=True):
+    """It is not sent, for good."""
+
+    reason: str
+
+
+class Defer(msgspec.Struct, frozen=True):
+    """It is looked at again at an instant (ms), which is its new send time."""
+
+    until: int
+    reason: str
+
+
+Verdict = Go | Skip | Defer
+
+
+def decide(file: TriggersFile, customer: str, person: Person, action: Action, now: int) -> Verdict:
+    """What becomes of an action of somebody who is (or, of an exit, is not) in the segment at ``now`` (ms)."""
+    trigger = file.triggers.get(action.trigger)
+    if trigger is None:
+        return Skip("the trigger was removed")
+    reason = next((reason for reason in _against(file, trigger, customer, person, action, now) if reason), None)
+    if reason is not None:
+        return Skip(reason)
+    quiet = trigger.quiet or file.channels[trigger.channel].quiet
+    ends = None if quiet is None else quiet_until(quiet, zone_of(file, person), now)
+    if quiet is not None and ends is not None:
+        return Skip("quiet hours") if quiet.then == "drop" else Defer(ends, "quiet hours")
+    full = _cap(file, trigger, person, action, now)
+    return Go() if full is None else Skip(full)
+
+
+def _against(
+    file: TriggersFile, trigger: Trigger, customer: str, person: Person, action: Action, now: int
+) -> Iterator[str | None]:
+    yield _expired(trigger, action, now)
+    yield _suppressed(file, trigger, person)
+    yield "hold-out" if is_held_out(file, customer) else None
+    yield _again(trigger, person, action, now)
+    yield _cooling(trigger, person, action, now)
+    yield _outranked(file, trigger, person, action)
+
+
+def _expired(trigger: Trigger, action: Action, now: int) -> str | None:
+    late = now - action.send_at
+    return f"expired {format_duration(trigger.expires)} after its time" if late > trigger.expires else None
+
+
+def _suppressed(file: TriggersFile, trigger: Trigger, person: Person) -> str | None:
+    for name, test in file.suppress.items():
+        if test.meets(_told(person, name)):
+            return f"suppressed by {name}"
+    for name, test in file.consent.get(trigger.channel, {}).items():
+        if not test.meets(_told(person, name)):
+            return f"no consent: {name}"
+    return None
+
+
+def _told(person: Person, name: str) -> Json:
+    first, *rest = path_of(name)
+    return reach(person.trait(first), tuple(rest))
+
+
+def is_held_out(file: TriggersFile, customer: str) -> bool:
+    """Whether the customer is of the share that is sent nothing; as `rules.conditions.people.Sample`."""
+    if file.hold_out is None:
+        return False
+    digest = sha256(f"{file.hold_out.salt}\0{customer}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") * 100 < file.hold_out.percent * 2**64
+
+
+def _again(trigger: Trigger, person: Person, action: Action, now: int) -> str | None:
+    """What the re-entry policy has against it. An action that was tried before is no second one."""
+    if action.attempts or trigger.reentry == "always":
+        return None
+    if trigger.reentry == "once":
+        before = action.trigger in person.acted or any(one.trigger == action.trigger for one in person.sent)
+        return "sent before, and once is all" if before else None
+    assert isinstance(trigger.reentry, Again)
+    return _within(person, action, trigger.reentry.after, now, "sent again only")
+
+
+def _cooling(trigger: Trigger, person: Person, action: Action, now: int) -> str | None:
+    return None if trigger.cool_down is None else _within(person, action, trigger.cool_down, now, "cool-down")
+
+
+def _within(person: Person, action: Action, window: int, now: int, what: str) -> str | None:
+    last = max((one.time for one in person.sent if one.trigger == action.trigger and one.key != action.key), default=0)
+    return f"{what} until {format_instant(last + window)}" if last and last > now - window else None
+
+
+def _outranked(file: TriggersFile, trigger: Trigger, person: Person, action: Action) -> str | None:
+    """Another action of this channel, due within the window of this one, goes before it."""
+    if not file.window:
+        return None
+    for other in person.actions:
+        rival = file.triggers.get(other.trigger)
+        near = abs(other.send_at - action.send_at) <= file.window
+        if rival and near and rival.channel == trigger.channel and rival.priority > trigger.priority:
+            return f"{other.trigger} goes before it"
+    return None
+
+
+def zone_of(file: TriggersFile, person: Person) -> ZoneInfo:
+    """The customer's time zone, where they told one that there is."""
+    told = _told(person, file.contact["timezone"]) if "timezone" in file.contact else None
+    try:
+        return ZoneInfo(told) if isinstance(told, str) else ZoneInfo(file.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo(file.timezone)
+
+
+def quiet_until(quiet: Quiet, zone: ZoneInfo, now: int) -> int | None:
+    """When the quiet hours that ``now`` (ms) lies in end, in that zone; ``None``: it lies in none.
+
+    [from, to), by the clock on the wall; a ``to`` that a change of clocks skips is told by the clock before it.
+    """
+    local = (_EPOCH + timedelta(milliseconds=now)).astimezone(zone)
+    at, first, last = local.time(), quiet.from_, quiet.to
+    over_midnight = first > last
+    if not (at >= first or at < last if over_midnight else first <= at < last):
+        return None
+    day = local.date() + timedelta(days=1 if over_midnight and at >= first else 0)
+    end = datetime.combine(day, last, zone)
+    ends = (end - _EPOCH) // timedelta(milliseconds=1)
+    if ends <= now:  # clocks go back over ``to``: it comes once more
+        ends = (end.replace(fold=1) - _EPOCH) // timedelta(milliseconds=1)
+    return ends if ends > now else now + 60_000
+
+
+def _cap(file: TriggersFile, trigger: Trigger, person: Person, action: Action, now: int) -> str | None:
+    of_all = [one for one in person.sent if one.key != action.key]
+    of_channel = [one for one in of_all if one.channel == trigger.channel]
+    way = file.channels[trigger.channel]
+    full = _full(file.caps, [one.time for one in of_all], now)
+    if full:
+        return f"{full} to one customer"
+    full = _full(way.caps, [one.time for one in of_channel], now)
+    return f"{full} over {trigger.channel}" if full else None
+
+
+def _full(caps: Caps, times: list[int], now: int) -> str | None:
+    for most, window, name in ((caps.per_day, DAY_MS, "a day"), (caps.per_week, WEEK_MS, "a week")):
+        if most is not None and sum(time > now - window for time in times) >= most:
+            return f"at most {most} {name}"
+    return None

@@ -1,0 +1,84 @@
+"""What triggers read: identify events from ``profiles``, changes from ``segment-changes``, replays of what failed.
+
+The one rule: whatever a record is, it is an event with a customer and a time, by which the inputs are
+merged, or a word for why nothing is done with it. The time of a change is when it was published.
+"""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+
+import msgspec
+
+from rules.events import IDENTIFY, Event, Origin
+from rules.times import parse_instant
+from streams.fetched import Batch
+from streams.merge import Record
+from streams.segmenter import CHANGES
+from streams.triggers.decisions import REPLAYS
+from streams.wire import changes
+from streams.wire.decode import read
+
+# In the order in which records of one millisecond are read: who somebody is before what happens to them.
+INPUTS = ("profiles", CHANGES, REPLAYS)
+
+
+class Come(Event, frozen=True, gc=False, kw_only=True):
+    """A change that came; ``trigger``: it is for this one alone, once more."""
+
+    change: changes.SegmentChange
+    occurred_at: int
+    value: bytes
+    trigger: str | None = None
+
+
+def reading(record: Record, batch: Batch) -> Event | str:
+    """An identify, a change that came, or why it is passed over."""
+    topic = record.topic
+    if topic.endswith((CHANGES, REPLAYS)):
+        return _come(record)
+    event = read(record.value, record.key, record.timestamp, Origin(batch.topic, batch.partition, record.offset))
+    return event if isinstance(event, str) or event.name == IDENTIFY else "not_identify"
+
+
+def is_come(event: Event) -> TypeGuard[Come]:
+    return isinstance(event, Come)
+
+
+class _Replay(msgspec.Struct, frozen=True):
+    trigger: str
+    change: msgspec.Raw
+
+
+_replay = msgspec.json.Decoder(_Replay)
+
+
+def replayed(trigger: str, change: bytes) -> bytes:
+    """The value of a record of ``trigger-replays``."""
+    return msgspec.json.encode(_Replay(trigger, msgspec.Raw(change)))
+
+
+def _come(record: Record) -> Event | str:
+    value, trigger = record.value, None
+    if value is None:
+        return "tombstone"
+    try:
+        if record.topic.endswith(REPLAYS):
+            again = _replay.decode(value)
+            value, trigger = bytes(again.change), again.trigger
+        change = changes.decode(value)
+    except msgspec.DecodeError:
+        return "not_a_change"
+    occurred_at = parse_instant(change.occurred_at)
+    if occurred_at is None:
+        return "not_a_change"
+    return Come(
+        customer=change.customer_id,
+        name=CHANGES,
+        time=max(record.timestamp, 0),
+        id=change.change_id,
+        change=change,
+        occurred_at=occurred_at,
+        value=value,
+        trigger=trigger,
+    )

@@ -1,0 +1,28 @@
+"""Secrets of the triggers file: opened once at the start, and shown by nobody.
+
+The one rule: what is wrong is told by the name of the variable or file, never by what is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from streams.triggers.config import Secret
+
+
+def opened(secret: Secret, environment: Mapping[str, str], folder: Path) -> str:
+    """The secret; a file's path is from ``folder``. Raises `ValueError`."""
+    if secret.env is not None:
+        found = environment.get(secret.env, "")
+        if not found:
+            raise ValueError(f"the variable {secret.env} is not set")
+        return found
+    assert secret.file is not None, "a secret is one of both"
+    try:
+        found = (folder / secret.file).read_text("utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the file {secret.file} cannot be read ({type(error).__name__})") from None
+    if not found:
+        raise ValueError(f"the file {secret.file} is empty")
+    return found

@@ -1,0 +1,242 @@
+"""Triggers on real parts: Kafka, Redis, a worker, a worker of triggers, an SMTP server and an HTTP endpoint.
+
+The one rule: what counts is what came to the receivers and what stands on ``trigger-decisions``.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer
+
+import local
+from receivers import SECRET, Hook, Mailbox, now_ms
+from rules.times import format_instant
+from streams import topics
+from streams.settings import Settings
+from streams.triggers import decisions
+from streams.triggers.decisions import Decision
+from tests import live
+from workers import Triggers, Worker
+
+pytestmark = pytest.mark.kafka
+
+SEGMENTS = """
+version: 1
+segments:
+  abandoned_cart: {title: Abandoned cart, when: {cart: {idle_for: 2s, until: 1h}}}
+"""
+KILLS = 20
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Settings of a worker and of triggers on fresh servers; the triggers file is written by the test."""
+    segments = tmp_path / "segments.yaml"
+    segments.write_text(SEGMENTS)
+    with local.Kafka() as kafka, local.Redis(aof=True) as redis:
+        settings: dict[str, Any] = {
+            "brokers": kafka.address, "redis": redis.url, "partitions": live.PARTITIONS, "session_timeout_s": 3,
+            "definitions": segments, "triggers": tmp_path / "triggers.yaml",
+        }  # fmt: skip
+        topics.create(Settings(**settings), (*topics.WORKERS, *topics.TRIGGERS))
+        yield settings
+
+
+def write(path: Path, hook: Hook, mailbox: Mailbox, delay: str, timeout: str = "2s") -> None:
+    """An e-mail and a webhook for each abandoned cart."""
+    trigger = {"segment": "abandoned_cart", "delay": delay}
+    text = {"subject": "سبد خرید شما", "text": "{{ contact.email }}: {{ said.fa }}"}
+    retry = {"attempts": 50, "first": "500ms", "most": "2s"}
+    file = {
+        "version": 1,
+        "contact": {"email": "email"},
+        "channels": {
+            "mail": {
+                "kind": "email", "host": "127.0.0.1", "port": mailbox.port, "tls": "none", "from": "shop@example.com",
+                "retry": retry, "timeout": timeout,
+            },
+            "bot": {
+                "kind": "webhook", "url": hook.url, "secrets": [{"env": "BOT_SECRET"}], "allow_private": True,
+                "retry": retry, "timeout": timeout, "concurrency": 16,
+            },
+        },
+        "triggers": {
+            "mail_cart": {**trigger, "channel": "mail", "template": text},
+            "call": {**trigger, "channel": "bot"},
+        },
+    }  # fmt: skip
+    path.write_text(json.dumps(file))
+
+
+def producer(settings: dict[str, Any]) -> Any:
+    return KafkaProducer(bootstrap_servers=settings["brokers"], linger_ms=5)
+
+
+def say(to: Any, who: str, event: str, at_ms: int, **more: Any) -> None:
+    """An event of a customer, at that time."""
+    kind = "identify" if event == "identify" else "track"
+    body = {
+        "type": kind, "event": event, "messageId": f"{who}-{event}-{at_ms}", "userId": who,
+        "timestamp": format_instant(at_ms), **more,
+    }  # fmt: skip
+    topic = {"identify": "profiles", "Product Added": "carts", "Order Completed": "purchases"}[event]
+    to.send(topic, key=who.encode(), value=json.dumps(body).encode())
+
+
+def leave_a_cart(to: Any, who: str, at_ms: int) -> None:
+    address = who if who.isascii() else "bahar"
+    say(to, who, "identify", at_ms, traits={"email": f"{address}@example.com"})
+    say(to, who, "Product Added", at_ms, properties={"product_id": "p1"})
+
+
+def buy(to: Any, who: str, at_ms: int) -> None:
+    say(to, who, "Order Completed", at_ms, properties={"order_id": who, "total": 10})
+
+
+def wait(until: Callable[[], bool], timeout_s: float, what: str) -> None:
+    end = time.monotonic() + timeout_s
+    while not until():
+        assert time.monotonic() < end, what
+        time.sleep(0.2)
+
+
+def decided(settings: dict[str, Any]) -> list[Decision]:
+    """What stands on the topic, repeats dropped by their id."""
+    found = [decisions.decode(record.value) for record in live.read_topic(settings["brokers"], "trigger-decisions")]
+    return list({one.decision_id: one for one in found}.values())
+
+
+def environment(parts: dict[str, Any]) -> Triggers:
+    triggers = Triggers(parts)
+    triggers.environment["BOT_SECRET"] = SECRET
+    return triggers
+
+
+def test_a_late_purchase_stops_the_message(parts: dict[str, Any]) -> None:
+    """It arrives a second before the send time, and happened before the cart was abandoned."""
+    with Hook() as hook, Mailbox() as mailbox:
+        write(parts["triggers"], hook, mailbox, delay="6s")
+        with Worker(parts) as worker, environment(parts) as triggers:
+            worker.wait_ready()
+            triggers.wait_ready()
+            to, began = producer(parts), now_ms()
+            for who in ("buyer", "بهار", "leaver"):
+                leave_a_cart(to, who, began)
+            to.flush()
+            send_at = began + 2_000 + 6_000
+            time.sleep((send_at - 1_000 - now_ms()) / 1000)
+            buy(to, "buyer", began + 1_000)
+            to.flush()
+            wait(lambda: len(mailbox.mails) + len(hook.calls) >= 4, 20, triggers.tail(40))
+            time.sleep(2)
+        assert {mail["To"] for _, mail in mailbox.mails} == {"leaver@example.com", "bahar@example.com"}
+        assert sorted(call.body["data"]["change"]["customer_id"] for call in hook.calls) == ["leaver", "بهار"]
+        assert all(at >= send_at for at, _ in mailbox.mails)
+        assert all(call.at_ms >= send_at for call in hook.calls)
+        text = str(mailbox.mails[0][1].get_content())
+        assert "example.com: " in text
+        assert "سبد" in str(mailbox.mails[0][1]["Subject"])
+    finals = {(one.customer_id, one.trigger): (one.decision, one.reason) for one in decided(parts) if one.is_final}
+    assert finals["buyer", "call"] == finals["buyer", "mail_cart"] == ("skipped", "left meanwhile")
+    assert finals["leaver", "call"] == finals["leaver", "mail_cart"] == ("sent", None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_twenty_deaths_and_an_endpoint_that_fails(parts: dict[str, Any]) -> None:
+    """Every due webhook comes at least once, an e-mail at most once, nothing to who has left before its time."""
+    seed = random.randrange(10_000)
+    print(f"seed {seed}")  # noqa: T201
+    chance = random.Random(seed)
+
+    def answer(count: int) -> tuple[int, float]:
+        if 20 <= count < 40:
+            return 503, 0.0  # an outage
+        return chance.choice([(200, 0.0)] * 5 + [(200, 0.3), (429, 0.0), (200, 4.0)])
+
+    with Hook(answer) as hook, Mailbox() as mailbox:
+        write(parts["triggers"], hook, mailbox, delay="3s")
+        names, left = [f"c{number}" for number in range(240)], set[str]()
+        with Worker(parts) as worker:
+            worker.wait_ready()
+            to = producer(parts)
+            log = parts["triggers"].with_suffix(".log")
+            for kill in range(KILLS):
+                for who in names[kill * 12 : kill * 12 + 12]:
+                    leave_a_cart(to, who, now_ms())
+                    if chance.random() < 0.25:
+                        left.add(who)
+                to.flush()
+                triggers = environment(parts)
+                triggers.log = log
+                with triggers:
+                    time.sleep(chance.uniform(1.5, 5.0))
+                    for who in left.intersection(names[kill * 12 : kill * 12 + 12]):
+                        buy(to, who, now_ms())  # within the delay of 3 s after 2 s, or not long after
+                    to.flush()
+                    triggers.kill()
+            with environment(parts) as last:
+                wait(lambda: _all_final(parts, names), 150, last.tail(40))
+    _audit(parts, hook, mailbox, names)
+
+
+def _finals(parts: dict[str, Any]) -> dict[tuple[str, str], list[Decision]]:
+    found: dict[tuple[str, str], list[Decision]] = {}
+    for one in decided(parts):
+        if one.is_final:
+            found.setdefault((one.change_id, one.trigger), []).append(one)
+    return found
+
+
+def _changes(parts: dict[str, Any]) -> list[live.Seen]:
+    return live.without_repeats(live.changes(parts["brokers"]))
+
+
+def _all_final(parts: dict[str, Any], names: list[str]) -> bool:
+    entered = [one for one in _changes(parts) if one.change == "entered"]
+    return {one.customer for one in entered} <= set(names) and len(_finals(parts)) == 2 * len(entered)
+
+
+def _audit(parts: dict[str, Any], hook: Hook, mailbox: Mailbox, names: list[str]) -> None:
+    changes, finals = _changes(parts), _finals(parts)
+    entered = {one.change_id: one for one in changes if one.change == "entered"}
+    exited = {one.customer: one.occurred_at for one in changes if one.change == "exited"}
+    assert hook.forged == 0
+    assert all(len(found) == 1 for found in finals.values()), "one final decision per change and trigger"
+
+    # Webhooks: at least once where due, under one id.
+    answered = {call.id for call in hook.calls if call.status == 200}
+    for (change_id, trigger), (final,) in finals.items():
+        if trigger == "call" and final.decision == "sent":
+            assert f"{change_id}-call" in answered
+        if trigger == "call":
+            assert final.decision in ("sent", "skipped", "unknown, not sent"), final
+        if final.decision == "skipped":
+            assert final.reason == "left meanwhile"
+            assert entered[change_id].customer in exited
+    stayed = [one for one in entered.values() if one.customer not in exited]
+    assert stayed
+    assert all(finals[one.change_id, "call"][0].decision == "sent" for one in stayed)
+    assert {call.id for call in hook.calls} <= {f"{change_id}-call" for change_id in entered}
+
+    # E-mails: at most once.
+    ids = Counter(mail["Message-ID"] for _, mail in mailbox.mails)
+    assert ids
+    assert set(ids.values()) == {1}
+    kinds = Counter(found[0].decision for (_, trigger), found in finals.items() if trigger == "mail_cart")
+    assert kinds["sent"] <= len(mailbox.mails) <= kinds["sent"] + kinds["unknown, not sent"]
+
+    # Nobody is sent anything who had left, and whose exit was on the topic, well before.
+    for call in hook.calls:
+        who = call.body["data"]["change"]["customer_id"]
+        assert who not in exited or call.at_ms < exited[who] + 3_000, "sent long after they had left"
+    told = f"{len(hook.calls)} calls, {len(mailbox.mails)} e-mails, {dict(kinds)}, {KILLS} deaths"
+    print(told)  # noqa: T201
