@@ -86,9 +86,10 @@ class Hook:
 
 
 class Mailbox:
-    """An SMTP server that keeps what it is given."""
+    """An SMTP server that keeps what it is given. ``pause``: seconds before it says that it has it, by their number."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause: Callable[[int], float] = lambda _: 0.0) -> None:
+        self._pause = pause
         self.mails: list[tuple[int, EmailMessage]] = []
         self.port = free_port()
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
@@ -96,6 +97,7 @@ class Mailbox:
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802, ARG002 (aiosmtpd's)
         content = message_from_bytes(envelope.original_content or envelope.content, policy=policy.default)
         self.mails.append((now_ms(), content))
+        await asyncio.sleep(self._pause(len(self.mails)))
         return "250 OK"
 
     def __enter__(self) -> Self:

@@ -162,7 +162,7 @@ def test_twenty_deaths_and_an_endpoint_that_fails(parts: dict[str, Any]) -> None
             return 503, 0.0  # an outage
         return chance.choice([(200, 0.0)] * 5 + [(200, 0.3), (429, 0.0), (200, 4.0)])
 
-    with Hook(answer) as hook, Mailbox() as mailbox:
+    with Hook(answer) as hook, Mailbox(lambda count: 0.4 * (count % 3)) as mailbox:
         write(parts["triggers"], hook, mailbox, delay="3s")
         names, left = [f"c{number}" for number in range(240)], set[str]()
         with Worker(parts) as worker:

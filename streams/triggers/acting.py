@@ -32,6 +32,8 @@ from streams.triggers.person import Person
 from streams.triggers.standings import Standings
 
 LOOK_MAX_S = 0.1
+# Customers whose endpoint has no place for them now, kept in memory; more of them are put off in the store.
+PARKED_MAX = 1_000
 
 # Persons of one step, each with the due time that it was loaded with.
 Loaded = dict[str, tuple[Person, int]]
@@ -57,6 +59,7 @@ class Acting(Saving):
         self._now_ms = now_ms
         self._deciding = Deciding(file, endpoints, now_ms)
         self._flying: dict[str, str] = {}  # key of each attempt under way, and its customer
+        self._parked: dict[str, int] = {}  # customers, and when to look at them again
         self._tasks: set[asyncio.Task[None]] = set()
         self.made: list[Made] = []
         self.woken = asyncio.Event()
@@ -78,24 +81,34 @@ class Acting(Saving):
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:
         """Look at actions due ≤ ``clock`` of at most ``limit`` customers, if they are decided up to then."""
-        if not 0 < self.next_due <= clock:
+        limit = min(limit, self._deciding.free)
+        if not limit or not 0 < self.next_due <= clock:
             return []
         reached = min(clock, await self._standings.reached(self._partition))
         if self.next_due > reached:
             return []
-        flying = set(self._flying.values())
-        ready = await self._store.due(self._partition, reached, limit + len(flying))
-        ready = [customer for customer in ready if customer not in flying]
+        ready = await self._ready(reached, limit)
         if not ready:
-            self.next_due = await self._store.next_due(self._partition)
             return []
         asked = time.monotonic()
         look = await self._standings.look(self._partition, ready)
-        step = Step(self._deciding, look, min(clock, look.reached))
+        step = Step(self._deciding, look, min(clock, look.reached), PARKED_MAX - len(self._parked))
         loaded = await self._load(ready)
         for customer, (known, _) in loaded.items():
             step.customer(customer, known)
+        self._parked |= step.parked
         return await self._begin(step, loaded, asked)
+
+    async def _ready(self, reached: int, limit: int) -> list[str]:
+        """Customers who are due, but for those of whom an attempt is under way or no place is free."""
+        now = self._now_ms()
+        self._parked = {customer: until for customer, until in self._parked.items() if until > now}
+        passed = self._parked.keys() | self._flying.values()
+        found = await self._store.due(self._partition, reached, limit + len(passed))
+        ready = [customer for customer in found if customer not in passed]
+        if not found:
+            self.next_due = await self._store.next_due(self._partition)
+        return ready[:limit]
 
     async def _begin(self, step: Step, loaded: Loaded, asked: float) -> list[OutRecord]:
         if step.changed:

@@ -33,6 +33,11 @@ class Deciding:
         self._file = file
         self._endpoints = endpoints
 
+    @property
+    def free(self) -> int:
+        """Attempts that could begin now, over all channels: of no more customers a look is worth while."""
+        return sum(endpoint.free for endpoint in self._endpoints.values())
+
     def ended(self, customer: str, known: Person, action: Action, result: Result) -> list[OutRecord]:
         """What the end of an attempt makes of its action."""
         now = self.now_ms()
@@ -109,9 +114,15 @@ class Deciding:
 
 
 class Step:
-    """What one look at due customers comes to. ``changed``: who is to be saved; ``begun``: attempts to be made."""
+    """What one look at due customers comes to.
 
-    def __init__(self, deciding: Deciding, look: Look, reached: int) -> None:
+    ``changed``: who is to be saved; ``begun``: attempts to be made; ``parked``: who waits for a place at an
+    endpoint, and until when (ms), as far as there is ``room``: their time is not moved.
+    """
+
+    def __init__(self, deciding: Deciding, look: Look, reached: int, room: int) -> None:
+        self._room = room
+        self.parked: dict[str, int] = {}
         self._deciding = deciding
         self._look = look
         self._reached = reached
@@ -151,6 +162,9 @@ class Step:
             self._tell(customer, self._deciding.decide(customer, known, action, "failed", reason, dead=True))
             return
         come_back = endpoint.take(now)
+        if come_back and len(self.parked) < self._room:
+            self.parked[customer] = come_back
+            return
         if come_back:
             action.next_at = come_back
             self._tell(customer, [])

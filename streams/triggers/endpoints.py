@@ -57,6 +57,11 @@ class Endpoint:
         self._line_until = min(self._line_until, now + _LINE_MOST_MS)
         return self._line_until
 
+    @property
+    def free(self) -> int:
+        """Attempts that could begin now, if the breaker lets them."""
+        return self._free
+
     def give_back(self) -> None:
         """The place is free again: the attempt has ended, or was not begun."""
         self._free += 1
