@@ -37,7 +37,8 @@ from streams.redis_store import key
 from streams.settings import Settings
 from workers import Triggers, Worker
 
-CONCURRENCY = 64
+CONCURRENCY = 64  # of the bare loop: with more it is no faster
+OURS = 128  # of each of the two workers of ours
 SAMPLE_S = 0.003
 LAST_S = 15.0
 SEGMENTS = "version: 1\nsegments:\n  just_bought: {title: J, when: {performed: {event: Order Completed, within: 1h}}}\n"
@@ -50,9 +51,7 @@ def run(messages: int = 10_000, rate: int = 200, seconds: float = 30.0) -> None:
     """Print both."""
     print(f"webhooks of triggers; {machine()}")
     with _receiver() as (url, found):
-        bare = _bare(url, messages)
-        found()
-        ours = _backlog(url, messages, found)
+        bare, ours = _backlog(url, messages, found)
         print(
             f"  {messages:,} that are due: {ours:,.0f} a second; bare aiohttp loop, {CONCURRENCY} at a time: "
             f"{bare:,.0f} ({ours / bare:.2f} x)",
@@ -141,7 +140,7 @@ def _worker(url: str) -> Iterator[tuple[Settings, Worker, Triggers]]:
         segments.write_text(SEGMENTS)
         way = {
             "kind": "webhook", "url": url, "secrets": [{"env": "BOT_SECRET"}], "allow_private": True,
-            "concurrency": CONCURRENCY,
+            "concurrency": OURS,
         }  # fmt: skip
         trigger = {"segment": "just_bought", "channel": "bot"}
         triggers.write_text(json.dumps({"version": 1, "channels": {"bot": way}, "triggers": {"call": trigger}}))
@@ -186,17 +185,21 @@ def _all_of(calls: list[Came], count: int, found: Any) -> list[Came]:
     return calls
 
 
-def _backlog(url: str, messages: int, found: Any) -> float:
-    """Deliveries a second of what is due already when triggers start."""
+def _backlog(url: str, messages: int, found: Any) -> tuple[float, float]:
+    """Deliveries a second of a bare loop beside the same idle servers, and of what is due when triggers start."""
     with _worker(url) as (settings, _, triggers):
+        bare = _bare(url, messages)
+        found()
         _send(settings.brokers, messages, "backlog")
         time.sleep(5)
-        with triggers:
+        second = Triggers(settings.model_dump(exclude_none=True))
+        second.environment = triggers.environment
+        with triggers, second:
             calls = _all_of([], messages, found)
     times = sorted(at for at, _, _ in calls)
     if len(calls) < messages:
         raise RuntimeError(f"{len(calls):,} of {messages:,} calls came:\n{triggers.tail()}")
-    return len(times) / (times[-1] - times[0])
+    return bare, len(times) / (times[-1] - times[0])
 
 
 def _paced(url: str, rate: int, seconds: float, found: Any) -> list[float]:

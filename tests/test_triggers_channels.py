@@ -38,7 +38,7 @@ HTML = "<p dir=rtl lang=fa>{{ contact.name }} {{ said.fa }}</p>"
 def message(**more: Any) -> Message:
     told = {
         "key": "change1-cart", "trigger": "cart", "customer": "بهار",
-        "change": msgspec.to_builtins(change("بهار", "abandoned_cart", "entered", START, 1)),
+        "raw": msgspec.json.encode(change("بهار", "abandoned_cart", "entered", START, 1)),
         "contact": {"email": "bahar@example.com", "name": "بهار <b>"}, "attempted_ms": now_ms(), **more,
     }  # fmt: skip
     return Message(**told)

@@ -59,10 +59,10 @@ class Acting(Saving):
         self._now_ms = now_ms
         self._deciding = Deciding(file, endpoints, now_ms)
         self._flying: dict[str, str] = {}  # key of each attempt under way, and its customer
+        self._held: dict[str, Person] = {}  # those customers, as they are saved: this is their one writer
         self._parked: dict[str, int] = {}  # customers, and when to look at them again
         self._tasks: set[asyncio.Task[None]] = set()
         self.made: list[Made] = []
-        self.woken = asyncio.Event()
 
     async def advance(self, taken: Taken, clock: int, caught_up: int = 0) -> list[OutRecord]:
         """Apply what was read, and save; the decisions to publish."""
@@ -113,10 +113,10 @@ class Acting(Saving):
     async def _begin(self, step: Step, loaded: Loaded, asked: float) -> list[OutRecord]:
         if step.changed:
             await self._keep({name: loaded[name] for name in step.changed}, step.out)
-        self.next_due = await self._store.next_due(self._partition)
         fresh = time.monotonic() <= asked + LOOK_MAX_S
         for customer, action, message, endpoint in step.begun:
             self._flying[action.key] = customer
+            self._held[customer] = loaded[customer][0]
             if fresh:
                 task = asyncio.create_task(self._attempt(customer, message, endpoint))
                 self._tasks.add(task)
@@ -130,7 +130,6 @@ class Acting(Saving):
         result = await endpoint.send(message, self._now_ms)
         endpoint.give_back()
         self.made.append(Made(customer, message.key, result))
-        self.woken.set()
 
     async def settle(self) -> list[OutRecord]:
         """Save what came of attempts that have ended; the decisions to publish."""
@@ -151,7 +150,7 @@ class Acting(Saving):
         await self._keep(loaded, out)
         for one in made:
             self._flying.pop(one.key, None)
-        self.next_due = await self._store.next_due(self._partition)
+        self._held = {customer: self._held[customer] for customer in self._flying.values()}
         return out
 
     async def note(self, told: Mapping[str, list[Decision]]) -> None:
@@ -172,9 +171,11 @@ class Acting(Saving):
 
     async def _load(self, ids: Iterable[str]) -> Loaded:
         wanted = list(ids)
-        stored = await self._store.load(self._partition, wanted)
-        loaded = {name: person.decode(value) for name, value in zip(wanted, stored, strict=True)}
-        return {name: (known, known.due) for name, known in loaded.items()}
+        absent = [name for name in wanted if name not in self._held]
+        stored = await self._store.load(self._partition, absent) if absent else []
+        loaded = {name: person.decode(value) for name, value in zip(absent, stored, strict=True)}
+        found = {name: self._held.get(name) or loaded[name] for name in wanted}
+        return {name: (known, known.due) for name, known in found.items()}
 
     async def _keep(self, loaded: Loaded, out: list[OutRecord]) -> None:
         await self.save(_stored(loaded), out, self.positions, self.positions, self.clock)

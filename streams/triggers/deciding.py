@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import msgspec
-
 from rules.times import parse_instant
 from streams.outbox import OutRecord
 from streams.triggers import decisions, outcomes, policy
@@ -94,7 +92,7 @@ class Deciding:
             key=action.key,
             trigger=action.trigger,
             customer=customer,
-            change=msgspec.json.decode(action.change),
+            raw=action.change,
             contact=contact(self._file, known),
             attempted_ms=self.now_ms(),
         )

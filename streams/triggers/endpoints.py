@@ -6,7 +6,6 @@ told when to come back, and is not held in memory.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -70,11 +69,7 @@ class Endpoint:
         """Make the attempt for which a place was taken."""
         began = now_ms()
         try:
-            # The channel keeps its own time limit; beyond twice of it something in it is stuck.
-            async with asyncio.timeout(2 * self.way.timeout / 1000 + 1):
-                result = await self._channel.send(message)
-        except TimeoutError:
-            result = Result(Outcome.UNKNOWN, "no end within the time limit")
+            result = await self._channel.send(message)
         except Exception as error:  # noqa: BLE001  # a defect of a channel ends one attempt, not the partition
             defects.report(f"a {self.way.kind} channel", error)
             result = Result(Outcome.UNKNOWN, "a defect of the channel")

@@ -7,7 +7,6 @@ action is decided, and no message sent, again.
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
@@ -32,7 +31,7 @@ from streams.triggers.reading import reading
 from streams.triggers.standings import Standings
 
 OUTPUTS = (DECISIONS, LETTERS)
-# How long the next look waits while something is due that is not decided yet.
+# Between looks: of a hundred actions at most (a slice of due times), so that a partition begins 5,000 a second.
 _LOOK_S = 0.02
 
 
@@ -91,44 +90,35 @@ class TriggersClaiming(Assignment[TriggersPlan, Claimed]):
 
 
 class ActingShard(Shard):
-    """Beside what is read: attempts that have ended, and actions due up to where everything is read."""
+    """Beside what is read: attempts that have ended, and actions due up to where everything is read.
+
+    Looked after every `_LOOK_S` and not at each attempt's end: what ends meanwhile is saved together.
+    """
 
     acting: Acting
     _read_to = 0
 
     async def _fire(self) -> bool:
-        settled = await self.acting.settle()
-        if settled:
-            await self._outbox.put(settled)
+        await self._settle()
         self._read_to = max(self._read_to, self.caught_up())
         begun = await self.acting.fire(self._read_to, self._pace.due_slice)
         if begun:
             await self._outbox.put(begun)
-        return bool(settled or begun or self.acting.made)
+        return False
+
+    async def _settle(self) -> None:
+        settled = await self.acting.settle()
+        if settled:
+            await self._outbox.put(settled)
 
     def _wait_s(self) -> float:
         return _LOOK_S
 
     async def run(self) -> None:
-        """As `Shard.run`, woken by attempts that end; what is under way at the release is waited for and settled."""
-        waking = asyncio.create_task(self._wake())
-        try:
-            await super().run()
-            await self.acting.landed()
-            await self._fire_last()
-        finally:
-            waking.cancel()
-
-    async def _wake(self) -> None:
-        while True:
-            await self.acting.woken.wait()
-            self.acting.woken.clear()
-            self._more.set()
-
-    async def _fire_last(self) -> None:
-        settled = await self.acting.settle()
-        if settled:
-            await self._outbox.put(settled)
+        """As `Shard.run`; what is under way at the release is waited for and settled."""
+        await super().run()
+        await self.acting.landed()
+        await self._settle()
 
 
 class _Part:

@@ -41,6 +41,9 @@ class Said(msgspec.Struct, frozen=True):
     html: str | None
 
 
+_NOTHING = Said(None, None, None)
+
+
 class Words:
     """The templates of one trigger. ``names``: what a contact may have; ``unsubscribe``: the channel's template."""
 
@@ -53,10 +56,11 @@ class Words:
         self._text = _compiled("text", template.text, folder)
         self._html = _compiled("html", template.html, folder, escape=True)
         self._unsubscribe = _compiled("list_unsubscribe", unsubscribe, folder)
+        self._is_silent = not any((self._subject, self._text, self._html, self._unsubscribe))
         self._try()
 
     def _try(self) -> None:
-        example = Message("key", "trigger", "u1", EXAMPLE, dict.fromkeys(self._names, "x"), 0)
+        example = Message("key", "trigger", "u1", msgspec.json.encode(EXAMPLE), dict.fromkeys(self._names, "x"), 0)
         for part, template in (
             ("list_unsubscribe", self._unsubscribe), ("subject", self._subject),
             ("text", self._text), ("html", self._html),
@@ -69,6 +73,8 @@ class Words:
 
     def say(self, message: Message) -> tuple[Said, str | None]:
         """The message, and where to unsubscribe. Raises `TemplateError` or `TooLong`."""
+        if self._is_silent:
+            return _NOTHING, None
         unsubscribe = _rendered(self._unsubscribe, self._context(message, None))
         context = self._context(message, unsubscribe)
         said = Said(*(_rendered(template, context) for template in (self._subject, self._text, self._html)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -16,8 +16,8 @@ import msgspec
 class Message(msgspec.Struct, frozen=True):
     """One attempt of one action.
 
-    ``key``: the idempotency key, the same for every attempt. ``change``: the segment change as it was
-    published, decoded. ``contact``: what is known of the customer under the names of the file's
+    ``key``: the idempotency key, the same for every attempt. ``raw``: the segment change as it was
+    published. ``contact``: what is known of the customer under the names of the file's
     ``contact`` and ``variables``, such as ``email`` and ``language``; absent where nothing was told.
     ``attempted_ms``: when this attempt begins, UTC.
     """
@@ -25,9 +25,14 @@ class Message(msgspec.Struct, frozen=True):
     key: str
     trigger: str
     customer: str
-    change: Mapping[str, Any]
+    raw: bytes
     contact: Mapping[str, str]
     attempted_ms: int
+
+    @property
+    def change(self) -> Mapping[str, Any]:
+        """The change, decoded; for who says something of it."""
+        return cast("Mapping[str, Any]", msgspec.json.decode(self.raw))
 
 
 class Outcome(Enum):

@@ -6,6 +6,7 @@ Message-ID is made of the action's key, so that two copies of one message are kn
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 from collections.abc import Mapping
@@ -63,11 +64,12 @@ class Smtp:
     async def _deliver(self, mail: EmailMessage) -> Result:
         client, said = self._client(), False
         try:
-            options = await self._enter(client, mail)
-            await client.mail(mail["From"].addresses[0].addr_spec, options=options)
-            await client.rcpt(mail["To"].addresses[0].addr_spec)
-            said = True  # from here on the server may have taken it, whatever is heard of it
-            await client.data(mail.as_bytes(policy=SMTPUTF8 if options else SMTP))
+            async with asyncio.timeout(self._way.timeout / 1000):  # of all of it; the client's is of each command
+                options = await self._enter(client, mail)
+                await client.mail(mail["From"].addresses[0].addr_spec, options=options)
+                await client.rcpt(mail["To"].addresses[0].addr_spec)
+                said = True  # from here on the server may have taken it, whatever is heard of it
+                await client.data(mail.as_bytes(policy=SMTPUTF8 if options else SMTP))
         except aiosmtplib.SMTPAuthenticationError as error:
             return Result(Outcome.FAILED, f"the server does not let us in ({error.code})")
         except aiosmtplib.SMTPResponseException as error:

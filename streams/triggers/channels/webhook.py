@@ -6,7 +6,6 @@ Nothing is followed: an endpoint that moved is a refusal.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,6 +26,13 @@ BODY_MAX_BYTES = 256 * 1024
 ANSWER_MAX_BYTES = 64 * 1024
 _AGAIN = frozenset({408, 409, 425, 429})
 _NAMES = {"entered": "Audience Entered", "exited": "Audience Exited"}
+
+
+class _Kind(msgspec.Struct):
+    change: str
+
+
+_kind = msgspec.json.Decoder(_Kind)
 
 
 class Webhook:
@@ -52,25 +58,21 @@ class Webhook:
             return Result(Outcome.REFUSED, f"the template failed ({type(error).__name__})")
         if len(body) > BODY_MAX_BYTES:
             return Result(Outcome.REFUSED, f"longer than {BODY_MAX_BYTES} bytes")
-        begun = _Begun()
         try:
-            return await self._post(body, self._headers(message, body), begun)
+            return await self._post(body, self._headers(message, body))
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, guard.NotAllowed):
                 return Result(Outcome.REFUSED, "the address is not allowed")
             return Result(Outcome.FAILED, "no connection")
+        except aiohttp.ConnectionTimeoutError:
+            return Result(Outcome.FAILED, "no connection in time")
         except TimeoutError:
-            return Result(Outcome.UNKNOWN if begun.sent else Outcome.FAILED, "no answer in time")
-        except (aiohttp.ClientError, OSError) as error:
-            return Result(Outcome.UNKNOWN if begun.sent else Outcome.FAILED, type(error).__name__)
+            return Result(Outcome.UNKNOWN, "no answer in time")
+        except (aiohttp.ClientError, OSError) as error:  # once there was a connection, it may have been taken
+            return Result(Outcome.UNKNOWN, type(error).__name__)
 
-    async def _post(self, body: bytes, headers: Mapping[str, str], begun: _Begun) -> Result:
-        async with (
-            asyncio.timeout(self._way.timeout / 1000),
-            self._open().post(
-                self._way.url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=begun
-            ) as answer,
-        ):
+    async def _post(self, body: bytes, headers: Mapping[str, str]) -> Result:
+        async with self._open().post(self._way.url, data=body, headers=headers, allow_redirects=False) as answer:
             left = ANSWER_MAX_BYTES
             async for part in answer.content.iter_chunked(4_096):  # read, so that the connection is used again
                 left -= len(part)
@@ -82,16 +84,14 @@ class Webhook:
     def _open(self) -> aiohttp.ClientSession:
         """Made at first use, as it belongs to the loop that runs then."""
         if self._session is None:
-            tracing = aiohttp.TraceConfig()
-            tracing.on_request_chunk_sent.append(_sent)
+            limit_s = self._way.timeout / 1000
             self._session = aiohttp.ClientSession(
                 connector=guard.connector(
                     allow_private=self._way.allow_private, limit=self._way.concurrency, **self._options
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "segmenter", "Content-Type": "application/json"},
-                timeout=aiohttp.ClientTimeout(total=None),
-                trace_configs=[tracing],
+                timeout=aiohttp.ClientTimeout(total=limit_s, sock_connect=limit_s / 2),
                 trust_env=False,
             )
         return self._session
@@ -117,18 +117,6 @@ class Webhook:
             await self._session.close()
 
 
-class _Begun:
-    """Whether a request's body was given to the connection: then it may have been taken."""
-
-    sent = False
-
-
-async def _sent(_: Any, context: Any, __: Any) -> None:
-    begun = context.trace_request_ctx
-    if begun is not None:
-        begun.sent = True
-
-
 def _signer(secret: str) -> Signer:
     try:
         signer = Signer(secret)
@@ -140,12 +128,12 @@ def _signer(secret: str) -> Signer:
 
 def change_of(message: Message, said: str | None) -> dict[str, Any]:
     """Our own body: the change as it was published."""
-    change = message.change
     told = {} if said is None else {"message": said}
+    raw = msgspec.Raw(message.raw)
     return {
-        "type": f"segment.{change['change']}",
+        "type": f"segment.{_kind.decode(raw).change}",
         "timestamp": format_instant(message.attempted_ms),
-        "data": {"trigger": message.trigger, "change": change, **told},
+        "data": {"trigger": message.trigger, "change": raw, **told},
     }
 
 
