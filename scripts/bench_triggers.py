@@ -38,7 +38,7 @@ from streams.settings import Settings
 from workers import Triggers, Worker
 
 CONCURRENCY = 64  # of the bare loop: with more it is no faster
-OURS = 128  # of each of the two workers of ours
+OURS = 256  # of each of the two workers of ours
 SAMPLE_S = 0.003
 LAST_S = 15.0
 SEGMENTS = "version: 1\nsegments:\n  just_bought: {title: J, when: {performed: {event: Order Completed, within: 1h}}}\n"

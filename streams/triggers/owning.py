@@ -32,7 +32,7 @@ from streams.triggers.standings import Standings
 
 OUTPUTS = (DECISIONS, LETTERS)
 # Between looks: of a hundred actions at most (a slice of due times), so that a partition begins 5,000 a second.
-_LOOK_S = 0.02
+_LOOK_S = 0.035
 
 
 class TriggersPlan(Ground, frozen=True, kw_only=True):
