@@ -158,3 +158,13 @@ async def test_clocks_that_differ_are_refused(redis_store: RedisStore, skew_ms: 
     with pytest.raises(ClaimRefused, match=r"differ by \d+ ms; set them right"):
         await redis_store.verify(lambda: int(time.time() * 1000) + skew_ms)
     await redis_store.verify(lambda: int(time.time() * 1000))
+
+
+async def test_up_to_when_all_is_read_never_goes_back(redis_store: RedisStore) -> None:
+    """It is saved with its step; a step that does not say, or says less, leaves it."""
+    await claimed(redis_store)
+    found = []
+    for number, caught_up in enumerate((0, 500, 0, 400, 700), 1):
+        assert await redis_store.save(0, step(number, caught_up=caught_up)) == "saved"
+        found.append((await redis_store.meta(0)).get("caught_up"))
+    assert found == [None, "500", "500", "500", "700"]

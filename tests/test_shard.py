@@ -199,3 +199,18 @@ async def test_what_may_wait_in_the_outbox(size: int, fit: int) -> None:
     await asyncio.wait_for(outbox.drained(), 1)
     assert publisher.published == 2 * (fit + 1)
     running.cancel()
+
+
+def test_caught_up_is_said_of_all_inputs_at_their_ends() -> None:
+    """As of the one that was asked first, less the grace; with a record in hand, or one not fetched, of none."""
+    now_ms = NOON_MS + 60_000
+    heard = {topic: at_its_end(now_ms) for topic in TOPICS} | {"carts": at_its_end(now_ms - 300)}
+    assert clocked(heard, now_ms).caught_up() == now_ms - 300 - GRACE_MS
+    assert clocked(heard | {"visits": at_its_end(now_ms, end=6)}, now_ms).caught_up() == 0
+    assert clocked(heard | {"visits": Heard(None, 100.0)}, now_ms).caught_up() == 0
+    in_hand = clocked(heard | {"visits": at_its_end(now_ms, end=6)}, now_ms)
+    in_hand.receive(visit(NOON_MS + 5_000))
+    assert in_hand.clock() > 0
+    assert in_hand.caught_up() == 0
+    in_hand.take()
+    assert in_hand.caught_up() == now_ms - 300 - GRACE_MS

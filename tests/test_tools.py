@@ -27,10 +27,10 @@ def run(script: str, *arguments: str) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_demo() -> None:
-    """The whole history is published and decided, time alone changes something, and nothing is a dead letter."""
-    said = run("demo.py")
+    """All is published and decided, time alone changes something, messages come, and nothing is a dead letter."""
+    said = run("demo.py", "--triggers")
     assert "17,420 published, 0 dead letters" in said
-    for told in ("event → change", "due time → change", "by time:", "try next"):
+    for told in ("event → change", "due time → change", "by time:", "✉ shopper-", "☎ chatbot", "0 forged", "try next"):
         assert told in said
     changes = re.findall(r"│ (?:abandoned_cart|repeat_buyer) +│ +(\d+) │", said)
     assert len(changes) == 4

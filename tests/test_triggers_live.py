@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -147,6 +149,29 @@ def test_a_late_purchase_stops_the_message(parts: dict[str, Any]) -> None:
     finals = {(one.customer_id, one.trigger): (one.decision, one.reason) for one in decided(parts) if one.is_final}
     assert finals["buyer", "call"] == finals["buyer", "mail_cart"] == ("skipped", "left meanwhile")
     assert finals["leaver", "call"] == finals["leaver", "mail_cart"] == ("sent", None)
+
+
+def test_what_failed_is_tried_again(parts: dict[str, Any]) -> None:
+    """Refused by the endpoint, and after `segmenter redeliver` taken, under the same id."""
+    refuses = [True]
+    with Hook(lambda _: (400 if refuses[0] else 200, 0.0)) as hook, Mailbox() as mailbox:
+        write(parts["triggers"], hook, mailbox, delay="1s")
+        with Worker(parts) as worker, environment(parts) as triggers:
+            worker.wait_ready()
+            triggers.wait_ready()
+            to = producer(parts)
+            for who in ("u1", "u2"):
+                leave_a_cart(to, who, now_ms())
+            to.flush()
+            wait(lambda: len(live.read_topic(parts["brokers"], "trigger-dead-letters")) == 2, 30, triggers.tail(40))
+            refuses[0] = False
+            command = [sys.executable, "-m", "streams", "redeliver", "--trigger", "call"]
+            told = subprocess.run(command, env=triggers.environment, capture_output=True, text=True, check=True)
+            assert "2 messages are tried again" in told.stderr
+            wait(lambda: sum(call.status == 200 for call in hook.calls) == 2, 30, triggers.tail(40))
+        assert {call.id for call in hook.calls if call.status == 200} == {call.id for call in hook.calls}
+    found = [one.decision for one in decided(parts) if one.trigger == "call"]
+    assert sorted(found) == ["failed", "failed", "sent", "sent"]
 
 
 @pytest.mark.slow
