@@ -103,13 +103,13 @@ BY_SIMULATION = (
     Mutant(
         "the clock waits for what is in hand",
         "streams/shard.py",
-        "if answer is None or self.merge.in_hand(topic) or answer.end",
-        "if answer is None or answer.end",
+        "and not self.merge.in_hand(topic) and answer.end",
+        "and answer.end",
     ),
     Mutant(
         "the clock waits for what was not fetched",
         "streams/shard.py",
-        "or answer.end != self.merge.fetched(topic)",
+        " and answer.end == self.merge.fetched(topic)",
         "",
     ),
     Mutant(
@@ -133,8 +133,8 @@ BY_SIMULATION = (
     Mutant(
         "a claim is ended when partitions are taken back",
         "streams/ownership.py",
-        "if self._making is not None:",
-        "if False:",
+        "        if making is not None:",
+        "        if False:",
     ),
     Mutant(
         "an outbox that is found is published",
@@ -286,6 +286,41 @@ BY_TESTS = (
         "and ARGV[3] ~= stored[1] then",
         "and false then",
         "tests/test_store.py",
+    ),
+    Mutant(
+        "triggers wait for what is due and not decided",
+        "streams/triggers/deciding.py",
+        "elif standing.is_decided:",
+        "else:",
+        "tests/test_triggers_acting.py",
+    ),
+    Mutant(
+        "triggers wait until everything is read",
+        "streams/triggers/standings.py",
+        'return min(int(meta.get("clock", 0)), int(meta.get("caught_up", 0)))',
+        'return int(meta.get("clock", 0))',
+        "tests/test_triggers_standings.py",
+    ),
+    Mutant(
+        "an attempt counts for caps before it is made",
+        "streams/triggers/deciding.py",
+        "known.sends(action, self._deciding.arriving.channel_of(action), now)",
+        "pass",
+        "tests/test_triggers_policy.py",
+    ),
+    Mutant(
+        "an attempt that began is saved before it is made",
+        "streams/triggers/deciding.py",
+        "action.attempting = True",
+        "pass",
+        "tests/test_triggers_acting.py",
+    ),
+    Mutant(
+        "a repeat of a change starts nothing",
+        "streams/triggers/arriving.py",
+        "if change.sequence <= person.sequence:",
+        "if False:",
+        "tests/test_triggers_acting.py",
     ),
 )
 

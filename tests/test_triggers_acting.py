@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -368,3 +369,47 @@ async def test_many_changes_of_one_customer_crowd_out_the_oldest() -> None:
     assert kinds(one) == ["skipped"] * 6
     assert {decision.reason for decision in one.decisions()} == {"crowded out by newer changes"}
     assert [decision.sequence for decision in one.decisions()] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_slow_endpoint_slows_no_other() -> None:
+    """With no place left at one, what goes over the other is sent at once; who waits is sent when a place is free."""
+    file = file_of(
+        channels={"slow": {"kind": "console", "concurrency": 1}, "fast": {"kind": "console"}},
+        triggers={
+            "crawl": {"segment": "abandoned_cart", "channel": "slow"},
+            "dash": {"segment": "returning_visitor", "channel": "fast"},
+        },
+    )
+    one, over = await world(file), asyncio.Event()
+
+    async def never(_: Message) -> Result:
+        await over.wait()
+        return Result(Outcome.SENT)
+
+    one.channels["slow"].send = never  # type: ignore[method-assign, assignment]
+    for who in range(5):
+        await enters(one, f"s{who}")
+        await enters(one, f"f{who}", "returning_visitor")
+    one.shop.reached_ms = one.now
+    for _ in range(3):
+        await one.acting.fire(one.now, 100)
+        await asyncio.sleep(0)
+        await one.acting.settle()
+    assert sorted(message.customer for _, message, _ in one.told()) == [f"f{who}" for who in range(5)]
+    over.set()
+    for minute in range(1, 10):
+        await one.until(START + minute * MINUTE_MS)
+    assert kinds(one).count("sent") == 10
+
+
+async def test_an_endpoint_that_keeps_failing_is_left_alone() -> None:
+    """After five failures in a row, for longer with each that follows; then one attempt at a time until it works."""
+    one = await world(cart(), lambda *_: Result(Outcome.FAILED, "down"))
+    for who in range(20):
+        await enters(one, f"u{who}")
+    await one.until(START)
+    assert len(one.told()) == 8  # as many as are made at one time: three more than open the breaker
+    await one.until(START + 7_900)
+    assert len(one.told()) == 8
+    await one.until(START + 8_100)
+    assert len(one.told()) == 9

@@ -17,6 +17,7 @@ import pytest
 import trustme
 from aiohttp import web
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 from receivers import SECRET, Hook, Mailbox, now_ms
 from rules.times import DAY_MS
@@ -96,6 +97,32 @@ async def test_starttls_is_kept_to() -> None:
         assert (await smtp(port, ours, tls="starttls").send(message())).outcome is Outcome.SENT
         assert (await smtp(port, strange, tls="starttls").send(message())).outcome is Outcome.FAILED
         assert (await smtp(port).send(message())).outcome is not Outcome.SENT
+    finally:
+        controller.stop()
+    assert len(box.mails) == 1
+
+
+async def test_who_we_are_is_said() -> None:
+    """Under TLS, with the password of the settings; with another we are not let in, and try again."""
+    authority, theirs, ours = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    authority.configure_trust(ours)
+
+    def knows(_: Any, __: Any, ___: Any, ____: Any, told: Any) -> AuthResult:
+        return AuthResult(success=(told.login, told.password) == (b"shop", b"secret"), handled=False)
+
+    box, port = Mailbox(), free_port()
+    controller = Controller(
+        box, hostname="127.0.0.1", port=port, tls_context=theirs, require_starttls=True, authenticator=knows,
+        auth_required=True,
+    )  # fmt: skip
+    controller.start()
+    try:
+        user = {"user": "shop", "password": {"env": "P"}, "tls": "starttls"}
+        assert (await smtp(port, ours, **user).send(message())).outcome is Outcome.SENT
+        refused = await smtp(port, ours, **{**user, "user": "other"}).send(message())
+        assert (refused.outcome, refused.detail) == (Outcome.FAILED, "the server does not let us in (535)")
+        assert (await smtp(port, ours, tls="starttls").send(message())).outcome is Outcome.REFUSED
     finally:
         controller.stop()
     assert len(box.mails) == 1

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from streams.merge import Taken
@@ -53,11 +54,14 @@ class Acting(Saving):
         state: State,
         *,
         now_ms: Callable[[], int],
+        counts: Counter[tuple[str, str]] | None = None,
     ) -> None:
+        """``counts``: where decisions are counted, by trigger and kind."""
         super().__init__(store, partition, token, state)
         self._standings = standings
         self._now_ms = now_ms
-        self._deciding = Deciding(file, endpoints, now_ms)
+        self._counts = Counter[tuple[str, str]]() if counts is None else counts
+        self._deciding = Deciding(file, endpoints, now_ms, self._counts)
         self._flying: dict[str, str] = {}  # key of each attempt under way, and its customer
         self._held: dict[str, Person] = {}  # those customers, as they are saved: this is their one writer
         self._parked: dict[str, int] = {}  # customers, and when to look at them again
@@ -71,6 +75,7 @@ class Acting(Saving):
         now, told = self._now_ms(), list[Decision]()
         for event in events:
             told += self._deciding.arriving.apply(loaded[event.customer][0], event, now)
+        self._counts.update((one.trigger, one.decision) for one in told)
         out = [decisions.record(one) for one in told]
         await self.save(_stored(loaded), out, taken.starts, taken.positions, clock, caught_up)
         return out

@@ -6,9 +6,13 @@ store is only looked at.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import faust
 
@@ -26,6 +30,9 @@ from streams.triggers.standings import Standings
 
 # What triggers keep in Redis; another number when it is stored otherwise.
 STORED_FORMAT = "triggers-1"
+_COUNTED_EVERY_S = 60.0
+
+log = logging.getLogger(__name__)
 
 
 def build(settings: Settings, path: Path) -> faust.App:
@@ -48,5 +55,17 @@ def build(settings: Settings, path: Path) -> faust.App:
         file=file,
         endpoints={key: Endpoint(way, channels[key]) for key, way in file.channels.items()},
         standings=Standings(RedisStore.of(settings), definitions),
+        counts=Counter(),
     )
-    return assemble(ours, plan, TriggersClaiming)
+    app = assemble(ours, plan, TriggersClaiming)
+    app.timer(_COUNTED_EVERY_S)(_counted(plan.counts))
+    return app
+
+
+def _counted(counts: Counter[tuple[str, str]]) -> Callable[..., Awaitable[None]]:
+    async def tell(_app: Any = None) -> None:
+        if counts:
+            told = ", ".join(f"{trigger} {kind} {number}" for (trigger, kind), number in sorted(counts.items()))
+            log.info("decided since the start: %s", told)
+
+    return tell

@@ -6,6 +6,7 @@ Nothing here waits or is saved; who calls it does both.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from rules.times import parse_instant
@@ -25,8 +26,15 @@ _CRASHED = Result(Outcome.UNKNOWN, "the worker ended during an attempt")
 class Deciding:
     """Decides under one triggers file; ``endpoints`` by the key of their channel."""
 
-    def __init__(self, file: TriggersFile, endpoints: Mapping[str, Endpoint], now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        file: TriggersFile,
+        endpoints: Mapping[str, Endpoint],
+        now_ms: Callable[[], int],
+        counts: Counter[tuple[str, str]],
+    ) -> None:
         self.arriving = Arriving(file)
+        self._counts = counts
         self.now_ms = now_ms
         self._file = file
         self._endpoints = endpoints
@@ -60,6 +68,7 @@ class Deciding:
         """The records of a decision; with a final one the action ends."""
         channel = self.arriving.channel_of(action)
         decision = decisions.of(customer, action, channel, kind, self.now_ms(), reason, until)
+        self._counts[action.trigger, kind] += 1
         if not decision.is_final:
             action.next_at = until
             return [decisions.record(decision)]

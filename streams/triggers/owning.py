@@ -7,7 +7,7 @@ action is decided, and no message sent, again.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 
@@ -36,11 +36,12 @@ _LOOK_S = 0.035
 
 
 class TriggersPlan(Ground, frozen=True, kw_only=True):
-    """What does not change while triggers run. ``endpoints``: by channel."""
+    """What does not change while triggers run. ``endpoints``: by channel; ``counts``: of all decisions here."""
 
     file: TriggersFile
     endpoints: Mapping[str, Endpoint]
     standings: Standings
+    counts: Counter[tuple[str, str]]
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -58,8 +59,9 @@ class TriggersClaiming(Assignment[TriggersPlan, Claimed]):
     def _claimed(self, claim: Claim, state: State) -> Claimed:
         plan, store = self._plan, self._store
         acting = Acting(
-            plan.file, plan.endpoints, plan.standings, store, claim.partition, claim.token, state, now_ms=plan.now_ms
-        )
+            plan.file, plan.endpoints, plan.standings, store, claim.partition, claim.token, state,
+            now_ms=plan.now_ms, counts=plan.counts,
+        )  # fmt: skip
         box = Outbox(store, self._publisher, claim.partition, claim.token, state, saved=lambda: acting.save_number)
         return Claimed(claim, state, acting, box)
 
