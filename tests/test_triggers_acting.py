@@ -396,10 +396,15 @@ async def test_a_slow_endpoint_slows_no_other() -> None:
         await asyncio.sleep(0)
         await one.acting.settle()
     assert sorted(message.customer for _, message, _ in one.told()) == [f"f{who}" for who in range(5)]
+    await enters(one, "s0", "returning_visitor")  # of whom an attempt is under way at the slow one
+    await one.acting.fire(one.now, 100)
+    await asyncio.sleep(0)
+    await one.acting.settle()
+    assert one.told()[-1][1].customer == "s0"
     over.set()
     for minute in range(1, 10):
         await one.until(START + minute * MINUTE_MS)
-    assert kinds(one).count("sent") == 10
+    assert kinds(one).count("sent") == 11
 
 
 async def test_an_endpoint_that_keeps_failing_is_left_alone() -> None:

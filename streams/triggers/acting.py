@@ -43,7 +43,7 @@ Loaded = dict[str, tuple[Person, int]]
 class Acting(Saving):
     """One partition's steps under one claim. ``made``: attempts that have ended, to be settled in the next step."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each is one thing that a step needs)
         self,
         file: TriggersFile,
         endpoints: Mapping[str, Endpoint],
@@ -97,7 +97,8 @@ class Acting(Saving):
             return []
         asked = time.monotonic()
         look = await self._standings.look(self._partition, ready)
-        step = Step(self._deciding, look, min(clock, look.reached), PARKED_MAX - len(self._parked))
+        room = PARKED_MAX - len(self._parked)
+        step = Step(self._deciding, look, min(clock, look.reached), self._flying.keys(), room)
         loaded = await self._load(ready)
         for customer, (known, _) in loaded.items():
             step.customer(customer, known)
@@ -105,10 +106,11 @@ class Acting(Saving):
         return await self._begin(step, loaded, asked)
 
     async def _ready(self, reached: int, limit: int) -> list[str]:
-        """Customers who are due, but for those of whom an attempt is under way or no place is free."""
+        """Customers who are due, but for those of whom all that is due is under way, or has no place free."""
         now = self._now_ms()
         self._parked = {customer: until for customer, until in self._parked.items() if until > now}
-        passed = self._parked.keys() | self._flying.values()
+        under_way = {customer for customer, known in self._held.items() if not known.waits(reached)}
+        passed = self._parked.keys() | under_way
         found = await self._store.due(self._partition, reached, limit + len(passed))
         ready = [customer for customer in found if customer not in passed]
         if not found:

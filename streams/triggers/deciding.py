@@ -7,7 +7,7 @@ Nothing here waits or is saved; who calls it does both.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from rules.times import parse_instant
 from streams.outbox import OutRecord
@@ -123,11 +123,13 @@ class Deciding:
 class Step:
     """What one look at due customers comes to.
 
-    ``changed``: who is to be saved; ``begun``: attempts to be made; ``parked``: who waits for a place at an
-    endpoint, and until when (ms), as far as there is ``room``: their time is not moved.
+    ``flying``: keys of attempts that are under way here. ``changed``: who is to be saved; ``begun``: attempts
+    to be made; ``parked``: who waits for a place at an endpoint, and until when (ms), as far as there is
+    ``room``: their time is not moved.
     """
 
-    def __init__(self, deciding: Deciding, look: Look, reached: int, room: int) -> None:
+    def __init__(self, deciding: Deciding, look: Look, reached: int, flying: Container[str], room: int) -> None:
+        self._flying = flying
         self._room = room
         self.parked: dict[str, int] = {}
         self._deciding = deciding
@@ -141,7 +143,7 @@ class Step:
         """Every action of a customer that is due, the oldest first; a message that begins counts for the next."""
         standing = self._look.of[customer]
         for action in sorted(known.actions, key=lambda one: (one.next_at, one.sequence, one.trigger)):
-            if action.next_at > self._reached:
+            if action.next_at > self._reached or action.key in self._flying:
                 continue
             if action.attempting:
                 self._tell(customer, self._deciding.crashed(customer, known, action))

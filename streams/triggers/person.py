@@ -82,6 +82,10 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         """When to look at the customer next; 0: never."""
         return min((action.next_at for action in self.actions), default=0)
 
+    def waits(self, now: int) -> bool:
+        """Whether an action is due by then of which no attempt is under way."""
+        return any(action.next_at <= now and not action.attempting for action in self.actions)
+
     def tell(self, name: str, told: Trait) -> None:
         """A trait, last writer by event time; of one event under several orders the same stands."""
         known = self.traits.get(name)
