@@ -131,12 +131,6 @@ BY_SIMULATION = (
         ":",
     ),
     Mutant(
-        "a claim is ended when partitions are taken back",
-        "streams/ownership.py",
-        "        if making is not None:",
-        "        if False:",
-    ),
-    Mutant(
         "an outbox that is found is published",
         "streams/recovery.py",
         "await part.publish_rest()",
@@ -182,6 +176,13 @@ BY_SIMULATION = (
     ),
 )
 BY_TESTS = (
+    Mutant(
+        "a claim is ended when partitions are taken back",
+        "streams/ownership.py",
+        "        if making is not None:",
+        "        if False:",
+        "tests/test_ownership.py",
+    ),
     Mutant(
         "a fetch that fails takes the last answer back",
         "streams/fetched.py",
