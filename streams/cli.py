@@ -112,28 +112,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _worker(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
-    import uvloop  # noqa: PLC0415  # as below
+def _set_loop(settings: Settings) -> None:
+    """The kind of both loops, ours and that of Kafka's client.
 
+    With uvloop p99 at 1,000 events/s was 38 to 61 ms, and 55 to 96 ms without, in turns. It is a choice and not the
+    rule, as it fails otherwise where a connection is cut: it raises where asyncio drops what is written.
+    """
+    if settings.loop == "uvloop":
+        import uvloop  # noqa: PLC0415  # as below
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+
+def _worker(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
     from streams.app import build  # noqa: PLC0415  # Faust takes 0.5 s to import; other commands go without
 
-    # Both loops, the worker's and that of Kafka's client: at 1,000 events/s, where a step is a few events and what
-    # is around it costs more, p99 was 38 to 61 ms with it and 55 to 96 ms without, in turns; as fast with a backlog.
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    _set_loop(settings)
     app = build(settings, rebuild=arguments.rebuild)
     sys.argv = ["segmenter", "worker", "--without-web", *arguments.rest]
     app.main()
 
 
 def _triggers(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
-    import uvloop  # noqa: PLC0415  # as above
-
     from streams.triggers.app import build  # noqa: PLC0415  # as above
 
     path = Path(arguments.file) if arguments.file else settings.triggers
     if path is None:
         raise Stop("there is no triggers file; name one with --file or SEGMENTER_TRIGGERS")
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # as of the worker
+    _set_loop(settings)
     app = build(settings, path)
     sys.argv = ["segmenter", "worker", "--without-web", *arguments.rest]
     app.main()

@@ -57,8 +57,18 @@ def _packing(connection: type[AbstractConnection]) -> type[AbstractConnection]:
             return [hiredis.pack_command(words)]
         return cast("list[bytes]", packed.pack(*words))
 
+    async def send_packed_command(self: AbstractConnection, *words: Any, **named: Any) -> None:
+        try:
+            await connection.send_packed_command(self, *words, **named)
+        except (
+            RuntimeError
+        ) as error:  # uvloop's, of a transport that was closed under it; asyncio drops what is written
+            await self.disconnect(nowait=True)
+            raise redis.ConnectionError("the connection was closed") from error
+
     assert hasattr(connection, "pack_command"), "redis-py no longer packs where it did"
-    return type(f"Packing{connection.__name__}", (connection,), {"pack_command": pack_command})
+    named = {"pack_command": pack_command, "send_packed_command": send_packed_command}
+    return type(f"Packing{connection.__name__}", (connection,), named)
 
 
 def connect_cluster(urls: Sequence[str], timeout_s: float, **options: Any) -> redis.RedisCluster:

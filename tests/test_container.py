@@ -31,9 +31,10 @@ def instructions(name: str) -> list[str]:
 
 
 def test_all_is_found() -> None:
-    """Kafka, Redis, the topics and a worker; the services that are built here are ours."""
-    assert set(SERVICES) == {"kafka", "redis", "topics", "worker"}
-    assert OURS == ["topics", "worker"]
+    """Kafka, Redis, the topics, a worker, and on demand triggers; the services that are built here are ours."""
+    assert set(SERVICES) == {"kafka", "redis", "topics", "worker", "trigger-topics", "triggers"}
+    assert OURS == ["topics", "worker", "trigger-topics", "triggers"]
+    assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["trigger-topics", "triggers"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -100,7 +101,7 @@ def test_what_is_started_is_a_command(name: str) -> None:
     cli._parser().parse_args(SERVICES[name]["command"].split())
     given = SERVICES[name]["environment"]
     Settings(**{variable.removeprefix("SEGMENTER_").lower(): value for variable, value in given.items()})
-    known = {f"SEGMENTER_{field.upper()}" for field in Settings.model_fields}
+    known = {f"SEGMENTER_{field.upper()}" for field in Settings.model_fields} | {"BOT_SECRET"}  # of the example file
     assert set(given) <= known
     assert not any("PASSWORD" in variable for variable in given)
     assert instructions("ENTRYPOINT") == ['["segmenter"]']

@@ -16,7 +16,7 @@ import pytest
 
 from rules.definitions import parse
 from rules.engine import Engine
-from streams import segmenter as segmenters
+from streams import saving
 from streams.outbox import OutRecord
 from streams.wire.changes import SegmentChange
 from tests import live, oracle, strategies, worlds
@@ -249,6 +249,6 @@ def test_records_that_are_not_ours(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_save_of_which_the_reply_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is sent a second time, and nothing is there twice."""
-    monkeypatch.setattr(segmenters, "happens", lambda name: name == "lost_save_reply")
+    monkeypatch.setattr(saving, "happens", lambda name: name == "lost_save_reply")
     case, lives = lived()
     assert wrong(case, lives, late=False) == {}

@@ -25,11 +25,14 @@ def triggers() -> dict[str, Any]:
 def decision() -> dict[str, Any]:
     """The value of a record of ``trigger-decisions``."""
     (root,), defs = msgspec.json.schema_components([Decision], ref_template="#/$defs/{name}")
-    return {"$schema": _DIALECT, **root, "$defs": defs}
+    return {"$schema": _DIALECT, **_without_defaults({**root, "$defs": defs})}
 
 
 def _without_defaults(node: Any) -> Any:
-    """Defaults are in the units of the code, not of the file. What a key is called is no default."""
+    """Defaults are in the units of the code, not of the file. What a key is called is no default.
+
+    Texts are docstrings, whose lines go on in the next one.
+    """
     if isinstance(node, list):
         return [_without_defaults(one) for one in node]
     if not isinstance(node, dict):
@@ -40,4 +43,4 @@ def _without_defaults(node: Any) -> Any:
         else _without_defaults(value)
         for name, value in node.items()
         if name != "default"
-    }
+    } | ({"description": " ".join(node["description"].split())} if isinstance(node.get("description"), str) else {})
