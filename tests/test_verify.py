@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -66,7 +67,12 @@ class Shop:
         consumer.close()
         metas = [self.redis.hgetall(self.key(at, "meta")) for at in range(live.PARTITIONS)]
         read = all(int(metas[tp.partition].get(f"position:{tp.topic}".encode(), -1)) == end for tp, end in ends.items())
-        return read and not any(self.redis.llen(self.key(at, "outbox")) for at in range(live.PARTITIONS))
+        overdue_ms = int(time.time() * 1000) - 10_000
+        waits = any(
+            self.redis.llen(self.key(at, "outbox")) or self.redis.zcount(self.key(at, "due"), 0, overdue_ms)
+            for at in range(live.PARTITIONS)
+        )
+        return read and not waits
 
     def verify(self, *arguments: str, **more: object) -> Done:
         return segmenter("verify", *arguments, timeout_s=120, **{**self.settings, **more})
