@@ -148,6 +148,7 @@ class Engine:
                     reason=segment.when.reason(who, now),
                     definition=segment.fingerprint,
                     late=late,
+                    stayed_ms=0 if entered is None else now - entered,
                 )
             )
 

@@ -66,6 +66,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     reason: Reason
     definition: str
     late: bool
+    stayed_ms: int = 0  # of an exit: since the entry
 
     @property
     def id(self) -> str:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, cast
 
 import faust
+import msgspec
 from faust.types import TP
 
 from rules.engine import Engine
@@ -23,16 +26,20 @@ from streams.claiming import Assignment, Claiming, Ground, Plan
 from streams.defects import Pseudonyms
 from streams.definitions_file import load
 from streams.fetched import Batch
+from streams.metrics import Metrics, PartitionMeter
 from streams.output_topics import OutputTopics
 from streams.ownership import Ownership
 from streams.partitioning import belonging
 from streams.publisher import IdempotentPublisher, TransactionalPublisher
 from streams.redis_store import RedisStore
+from streams.serving import Inside, routes, serve
 from streams.settings import Settings
 from streams.shard import Pace
 from streams.stop import end_at_last, stop
 from streams.transport import Transport, Whole
 from streams.watchdog import FetchWatchdog, LoopWatchdog
+
+log = logging.getLogger(__name__)
 
 _ANSWERS_WITHIN_S = 0.15  # beside the wait of an empty fetch
 _COLLECT_AFTER = 100_000
@@ -61,9 +68,22 @@ def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     return assemble(settings, _plan(settings, engine, found, rebuild=rebuild))
 
 
-def assemble(settings: Settings, plan: Ground, claiming: Callable[..., Assignment[Any, Any]] = Claiming) -> faust.App:
-    """A Faust app that owns partitions of the plan's topics, with a store and a publisher of its own."""
+def assemble(
+    settings: Settings,
+    plan: Ground,
+    claiming: Callable[..., Assignment[Any, Any]] = Claiming,
+    decisions: Counter[tuple[str, str]] | None = None,
+) -> faust.App:
+    """A Faust app that owns partitions of the plan's topics, with a store and a publisher of its own.
+
+    ``decisions``: those of triggers, to be told with the metrics.
+    """
+    metrics = _metrics(settings, plan)
+    plan = msgspec.structs.replace(
+        plan, meter=lambda: PartitionMeter(metrics), claimed=metrics.claimed, let_go=metrics.rebalances.inc
+    )
     store = RedisStore.of(settings)
+    store.stopwatch.took = metrics.called
     client = security.kafka(settings)
     publisher = _publisher(settings, client)
     outputs = OutputTopics(client, settings.topic_prefix)
@@ -71,8 +91,29 @@ def assemble(settings: Settings, plan: Ground, claiming: Callable[..., Assignmen
     app = _faust(settings, client)
     app.transport = Transport(app.conf.broker_consumer, app, ownership, settings.fetch_wait_ms)
     _quiet_collector()
-    _attach(app, plan, ownership, publisher, settings)
+    loop = LoopWatchdog(settings.stuck_s, stop)
+    fetches = FetchWatchdog(
+        settings.unread_s, lambda: ownership.fetching().values(), lambda: ownership.without_since, stop
+    )
+    inside = Inside(
+        ownership=ownership,
+        metrics=metrics,
+        stopwatch=store.stopwatch,
+        loop=loop,
+        fetches=fetches,
+        behind_s=settings.ready_behind_s,
+        monotonic=plan.monotonic,
+        decisions=decisions,
+    )
+    _attach(app, plan, ownership, publisher)
+    _look_after(app, inside, settings)
     return app
+
+
+def _metrics(settings: Settings, plan: Ground) -> Metrics:
+    names = {topic: topic.removeprefix(settings.topic_prefix) for topic in plan.topics}
+    segments = [segment.key for segment in plan.engine.definitions.segments] if isinstance(plan, Plan) else []
+    return Metrics(plan.now_ms, plan.pace.grace_ms, names, segments)
 
 
 def _publisher(settings: Settings, client: Mapping[str, Any]) -> IdempotentPublisher | TransactionalPublisher:
@@ -147,7 +188,6 @@ def _attach(
     plan: Ground,
     ownership: Ownership,
     publisher: IdempotentPublisher | TransactionalPublisher,
-    settings: Settings,
 ) -> None:
     inputs = app.topic(*plan.topics, schema=Whole())
 
@@ -171,28 +211,38 @@ def _attach(
         end_at_last(_ENDS_WITHIN_S)
 
     app.agent(inputs)(segment)
-    _look_after(app, ownership, settings)
     # mode types a receiver with a keyword that it does not require.
     app.on_partitions_assigned.connect(cast(Any, assigned), weak=False)
     app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
     app.on_before_shutdown.connect(cast(Any, shut_down), weak=False)
 
 
-def _look_after(app: faust.App, ownership: Ownership, settings: Settings) -> None:
-    """The tasks that see that the worker moves and may go on."""
+def _look_after(app: faust.App, inside: Inside, settings: Settings) -> None:
+    """The tasks that see that the worker moves and may go on, and the one that tells of it."""
 
     async def watch_loop(_app: Any = None) -> None:
-        await LoopWatchdog(settings.stuck_s, stop).run()
+        await inside.loop.run()
 
     async def watch_fetches(_app: Any = None) -> None:
-        await FetchWatchdog(
-            settings.unread_s, lambda: ownership.fetching().values(), lambda: ownership.without_since, stop
-        ).run()
+        await inside.fetches.run()
+
+    async def tell(_app: Any = None) -> None:
+        try:
+            runner = await serve(routes(inside), settings.http)
+        except OSError as error:  # that nobody can look is no reason to segment nobody
+            log.warning("metrics are not served on %s (%s)", settings.http, error)
+            return
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
 
     app.task(watch_loop)
     app.task(watch_fetches)
-    app.task(_every(_VERIFY_EVERY_S, ownership.verify))
-    app.task(_every(_HEAL_EVERY_S, ownership.heal))
+    if settings.http != "none":
+        app.task(tell)
+    app.task(_every(_VERIFY_EVERY_S, inside.ownership.verify))
+    app.task(_every(_HEAL_EVERY_S, inside.ownership.heal))
 
 
 def _every(seconds: float, action: Callable[[], Awaitable[None]]) -> Callable[..., Awaitable[None]]:

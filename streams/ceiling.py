@@ -29,6 +29,11 @@ class DeadShare:
         self._recent: deque[bool] = deque(maxlen=ceiling.window)
         self._dead = 0
 
+    @property
+    def near(self) -> float:
+        """How near to the ceiling: 1 stops the worker, once a window's worth was read."""
+        return self._dead / (self._ceiling.share * self._ceiling.window)
+
     def read(self, count: int, dead: int) -> None:
         """So many records were read, so many of them dead letters. Raises `Stop`."""
         window = self._ceiling.window

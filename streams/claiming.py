@@ -23,6 +23,7 @@ from streams.failpoints import reach
 from streams.fetched import Offsets
 from streams.holding import Holding
 from streams.merge import Merge
+from streams.meter import UNMETERED, Meter
 from streams.outbox import Outbox, Publisher
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import DEAD_LETTERS, Letters, Segmenter
@@ -42,6 +43,9 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: Callable[[], int]
     stop: Callable[[str], None]
     monotonic: Callable[[], float] = time.monotonic
+    meter: Callable[[], Meter] = lambda: UNMETERED  # one for each claimed partition
+    claimed: Callable[[float], None] = lambda _: None  # an assignment is claimed
+    let_go: Callable[[], None] = lambda: None  # and let go of
 
 
 class Plan(Ground, frozen=True, kw_only=True):
@@ -154,6 +158,7 @@ class Claiming(Assignment[Plan, Claimed]):
     def _claimed(self, claim: Claim, state: State) -> Claimed:
         plan, partition = self._plan, claim.partition
         letters: Letters = set()
+        meter = plan.meter()
         segmenter = Segmenter(
             plan.engine,
             self._store,
@@ -166,6 +171,7 @@ class Claiming(Assignment[Plan, Claimed]):
             languages=plan.languages,
             letters=letters,
             pseudonym=plan.pseudonym,
+            meter=meter,
         )
         outbox = Outbox(
             self._store,
@@ -175,6 +181,7 @@ class Claiming(Assignment[Plan, Claimed]):
             state,
             saved=lambda: segmenter.save_number,
             held={DEAD_LETTERS: letters},
+            meter=meter,
         )
         return Claimed(claim, state, segmenter, outbox, letters)
 

@@ -31,7 +31,7 @@ class Holding:
     def __init__(self, claim: Claim, shard: Shard, outbox: Outbox, store: Store, stop: Callable[[str], None]) -> None:
         self.shard = shard
         self._claim = claim
-        self._outbox = outbox
+        self.outbox = outbox
         self._store = store
         self._stop = stop
         self._releasing = False
@@ -39,7 +39,7 @@ class Holding:
 
     def start(self) -> None:
         """Begin to read and to publish."""
-        self._tasks = [asyncio.create_task(self._guard(run)) for run in (self.shard.run(), self._outbox.run())]
+        self._tasks = [asyncio.create_task(self._guard(run)) for run in (self.shard.run(), self.outbox.run())]
 
     async def _guard(self, run: Coroutine[None, None, None]) -> None:
         partition = self._claim.partition
@@ -95,7 +95,7 @@ class Holding:
                     await asyncio.wait(self._tasks[:1])
                     reach("mid_release")
                     if not any(task.done() for task in self._tasks[1:]):
-                        await self._outbox.drained()
+                        await self.outbox.drained()
         finally:
             for task in self._tasks:
                 task.cancel()

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from streams.failpoints import reach
+from streams.meter import UNMETERED, Meter
 from streams.store import Fenced, State, Store
 from streams.wire.changes import Header
 
@@ -93,6 +94,7 @@ class Outbox:
         state: State,
         saved: Callable[[], int],
         held: Mapping[str, Collection[object]] | None = None,
+        meter: Meter = UNMETERED,
     ) -> None:
         self._store = store
         self._publisher = publisher
@@ -102,6 +104,7 @@ class Outbox:
         self._positions = dict(state.outputs)
         self._saved = saved
         self._held = held or {}
+        self._meter = meter
         self._waiting: asyncio.Queue[Sequence[OutRecord]] = asyncio.Queue(WAITING_MAX)
         self._waiting_bytes = 0
         self._room = asyncio.Event()
@@ -120,6 +123,11 @@ class Outbox:
         else:
             self._room.clear()
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Entries that are not yet known to be published, and the bytes of their records."""
+        return self._waiting.qsize(), self._waiting_bytes
+
     async def drained(self) -> None:
         """Until everything put is published and trimmed."""
         await self._waiting.join()
@@ -133,6 +141,7 @@ class Outbox:
                 entries.append(self._waiting.get_nowait())
                 count += len(entries[-1])
             await self.publish(entries)
+            self._meter.published(len(entries))
             for entry in entries:
                 self._weigh(-_size(entry))
                 self._waiting.task_done()

@@ -58,6 +58,7 @@ class Ownership:
         self._making: asyncio.Task[Mapping[TP, int]] | None = None  # the newest claim
         self._releasing = asyncio.Lock()
         self._without_since: float | None = None
+        self._is_spare = False
 
     def position(self, tp: TP) -> int | None:
         """The saved position of an input partition, also after its release; ``None``: never ours."""
@@ -83,8 +84,19 @@ class Ownership:
 
     def assigned(self, tps: Collection[TP]) -> None:
         """What the group gave; where it is nothing, as there are more workers than partitions, no claim follows."""
+        self._is_spare = not tps
         if not tps:
             self._without_since = None
+
+    @property
+    def held(self) -> Mapping[int, Holding]:
+        """By partition, what is held."""
+        return self._holdings
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether the group has nothing for this worker: there are more workers than partitions."""
+        return self._is_spare
 
     @property
     def without_since(self) -> float | None:
@@ -138,13 +150,16 @@ class Ownership:
         """Claim all partitions of an assignment; the positions from which to read."""
         claiming = self._claiming(self._plan, self._store, self._publisher, self._outputs, generation, consumer)
         making: asyncio.Task[Mapping[TP, int]] | None = None
+        began = self._plan.monotonic()
         try:
             async with asyncio.timeout(CLAIM_MAX_S):
                 await self.release()
                 self._left.clear()
                 self._generation, self._consumer = generation, consumer
                 self._making = making = asyncio.create_task(self._claim(claiming, tps, consumer))
-                return await making
+                claimed = await making
+                self._plan.claimed(self._plan.monotonic() - began)
+                return claimed
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
@@ -216,6 +231,8 @@ class Ownership:
                 making.cancel()
                 await asyncio.wait([making])
             holdings, self._holdings = self._holdings, {}
+            if holdings:
+                self._plan.let_go()
             await asyncio.gather(*(holding.release() for holding in holdings.values()))
             await self._publisher.release()
             for partition, holding in holdings.items():

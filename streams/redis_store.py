@@ -23,6 +23,7 @@ import msgspec
 
 from streams import redis_client, security
 from streams.settings import Settings, redis_urls
+from streams.stopwatch import Stopwatch
 from streams.store import (
     Answer,
     Claim,
@@ -50,11 +51,15 @@ def _translated(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coro
 
     @wraps(method)
     async def translated(*args: P.args, **kwargs: P.kwargs) -> T:
+        stopwatch = cast(RedisStore, args[0]).stopwatch
+        number = stopwatch.begin()
         try:
             async with asyncio.timeout(CALL_MAX_S):
                 return await method(*args, **kwargs)
         except redis_client.FAILURES as error:
             raise redis_client.failed(error) from error
+        finally:
+            stopwatch.end(number, method.__name__)
 
     return translated
 
@@ -86,6 +91,7 @@ class RedisStore:
     def __init__(self, client: redis_client.Client, prefix: str = "segmenter:") -> None:
         self._client = client
         self._prefix = prefix
+        self.stopwatch = Stopwatch()
         self._claim = client.register_script(_script("claim.lua"))
         self._begin = client.register_script(_script("begin.lua"))
         self._save = client.register_script(_script("save.lua"))

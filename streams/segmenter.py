@@ -14,6 +14,7 @@ It knows neither Kafka nor Redis: readings come in, records go out, the store is
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeGuard
 
@@ -27,6 +28,7 @@ from streams.ceiling import Ceiling, DeadShare
 from streams.defects import nobody
 from streams.failpoints import reach
 from streams.merge import Record, Taken
+from streams.meter import UNMETERED, Made, Meter
 from streams.outbox import OutRecord
 from streams.saving import Saving
 from streams.store import State, Store, StoredCustomer
@@ -62,6 +64,7 @@ class Segmenter(Saving):
         languages: Sequence[str] = LANGUAGES,
         letters: Letters | None = None,
         pseudonym: Callable[[str], str] = nobody,
+        meter: Meter = UNMETERED,
     ) -> None:
         super().__init__(store, partition, token, state)
         self._engine = engine
@@ -70,14 +73,21 @@ class Segmenter(Saving):
         self._dead_share = DeadShare(partition, ceiling)
         self._languages = languages
         self._pseudonym = pseudonym
+        self._meter = meter
         self._letters = set() if letters is None else letters
+
+    @property
+    def dead_share_near(self) -> float:
+        """How near the dead letters are to stopping the worker, which they do at 1."""
+        return self._dead_share.near
 
     async def advance(self, taken: Taken, clock: int, caught_up: int = 0) -> list[OutRecord]:
         """Apply merged readings and save; the records to publish. ``caught_up``: as of `streams.store.Save`."""
+        began = time.perf_counter()
         loaded = await self._load({reading[3].customer for reading in taken.readings if _acts(reading[3])})
         reach("after_load")
         misplaced = {customer for customer, (_, due) in loaded.items() if due < 0}
-        made: list[Change] = []
+        made: list[Made] = []
         dead: list[tuple[Record, str]] = []
         for reading in taken.readings:
             what = reading[3]
@@ -87,8 +97,8 @@ class Segmenter(Saving):
                 continue
             elif what.customer in misplaced:
                 dead.append((reading[4], "wrong_partition"))
-            else:
-                made += self._apply(what, loaded[what.customer][0], reading[4])
+            elif found := self._apply(what, loaded[what.customer][0], reading[4]):
+                made.append(Made(found, reading[4].timestamp))
         for customer in misplaced:
             del loaded[customer]
         reach("after_compute")
@@ -96,6 +106,7 @@ class Segmenter(Saving):
         letters = [self._dead_letter(*one) for one in dead if _place(one[0]) not in self._letters]
         out = await self._save(loaded, made, letters, taken.starts, taken.positions, clock, caught_up)
         self._letters.difference_update(_place(record) for record, _ in dead)
+        self._meter.stepped(taken.readings, [reason for _, reason in dead], time.perf_counter() - began)
         return out
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:
@@ -106,9 +117,7 @@ class Segmenter(Saving):
             return []
         loaded = await self._load(ready)
         reach("after_load")
-        made: list[Change] = []
-        for customer_id in ready:
-            made += self._fire(customer_id, loaded[customer_id][0], clock)
+        made = [Made(self._fire(customer_id, loaded[customer_id][0], clock), 0) for customer_id in ready]
         reach("after_fire")
         out = await self._save(loaded, made, [], self.positions, self.positions, clock)
         self.next_due = await self._store.next_due(self._partition)
@@ -167,7 +176,7 @@ class Segmenter(Saving):
     async def _save(
         self,
         loaded: Mapping[str, tuple[Customer, int]],
-        made: Sequence[Change],
+        made: Sequence[Made],
         dead: Sequence[OutRecord],
         starts: Mapping[str, int],
         positions: Mapping[str, int],
@@ -175,10 +184,12 @@ class Segmenter(Saving):
         caught_up: int = 0,
     ) -> list[OutRecord]:
         emitted_at = format_instant(self._now_ms())
-        out = [_record(changes.of(change, emitted_at, self._languages)) for change in made]
+        out = [_record(changes.of(change, emitted_at, self._languages)) for one in made for change in one.changes]
         out += dead
         stored = [self._stored(customer_id, *known) for customer_id, known in loaded.items()]
         await self.save(stored, out, starts, positions, clock, caught_up)
+        if out:
+            self._meter.decided(made)
         return out
 
     @staticmethod

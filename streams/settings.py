@@ -113,6 +113,13 @@ class Settings(BaseSettings):
     loop: Literal["asyncio", "uvloop"] = Field(
         "asyncio", description="uvloop: sooner under a steady load; its failures are less well known"
     )
+    http: str = Field(
+        "127.0.0.1:9101",
+        description="where a worker serves /metrics, /health and /ready; where others do, on the next free port; "
+        "port 0: on any; none: not at all",
+        pattern=rf"^(none|{_ADDRESS})$",
+    )
+    ready_behind_s: float = Field(10.0, gt=0, description="/ready says no when a partition is further behind")
     stuck_s: float = Field(30.0, gt=0, description="stop when the event loop has not turned for so long")
     unread_s: float = Field(60.0, gt=0, description="stop when unread records are not fetched for so long")
 

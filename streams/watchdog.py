@@ -26,6 +26,7 @@ class LoopWatchdog:
         self._stop = stop
         self._turned = time.monotonic()
         self._done = threading.Event()
+        self._longest_s = 0.0
 
     async def run(self) -> None:
         """Beat on the loop; the thread starts with the first beat and ends with this task."""
@@ -33,10 +34,18 @@ class LoopWatchdog:
         threading.Thread(target=self._watch, name="loop-watchdog", daemon=True).start()
         try:
             while True:
-                self._turned = time.monotonic()
+                now = time.monotonic()
+                # A long pause stays to be seen for a while: whoever looks, looks between two.
+                self._longest_s = max(now - self._turned, 0.97 * self._longest_s)
+                self._turned = now
                 await asyncio.sleep(self._stuck_s / 30)
         finally:
             self._done.set()
+
+    @property
+    def near(self) -> float:
+        """The longest pause of late, as a share of the one that stops the process."""
+        return self._longest_s / self._stuck_s
 
     def _watch(self) -> None:
         while not self._done.wait(self._stuck_s / 10):
@@ -139,3 +148,15 @@ class FetchWatchdog:
             if not one.full and now - one.heard > 5 * self._unread_s:
                 self._stop(f"Kafka did not answer for {one.name} in {5 * self._unread_s:.0f} s; see that it is up")
         self._since = since
+
+    def near(self, now: float) -> Mapping[str, float]:
+        """Of each limit, the share of it that is used up."""
+        without = self._without_since()
+        inputs = list(self._fetching())
+        unread = [now - self._since[one.name][1] for one in inputs if one.waits and one.name in self._since]
+        silent = [now - one.heard for one in inputs if not one.full]
+        return {
+            "unread": max(unread, default=0.0) / self._unread_s,
+            "silent": max(silent, default=0.0) / (5 * self._unread_s),
+            "unclaimed": 0.0 if without is None else (now - without) / (5 * self._unread_s),
+        }

@@ -57,7 +57,7 @@ def build(settings: Settings, path: Path) -> faust.App:
         standings=Standings(RedisStore.of(settings), definitions),
         counts=Counter(),
     )
-    app = assemble(ours, plan, TriggersClaiming)
+    app = assemble(ours, plan, TriggersClaiming, plan.counts)
     app.timer(_COUNTED_EVERY_S)(_counted(plan.counts))
     return app
 

@@ -1,0 +1,46 @@
+"""What is told of a partition's steps while they are made, to whoever counts them.
+
+The one rule: a step tells once and in bulk, and what is told changes nothing: no decision, save or record
+depends on who listens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from rules.standing import Change
+from streams.merge import Reading
+
+
+class Made(msgspec.Struct, frozen=True, gc=False):
+    """Changes that were decided together, and when (ms) what caused those by an event was appended to its topic."""
+
+    changes: Sequence[Change]
+    appended_ms: int
+
+
+class Meter(Protocol):
+    """Of one partition while it is claimed; called on the worker's loop."""
+
+    def stepped(self, readings: Sequence[Reading], reasons: Sequence[str], took_s: float) -> None:
+        """A step over these readings is saved; ``reasons``: of those that became dead letters."""
+
+    def decided(self, made: Sequence[Made]) -> None:
+        """An entry of the outbox is saved that holds these changes; called for each entry, also without any."""
+
+    def published(self, entries: int) -> None:
+        """So many entries, oldest first, are acknowledged by Kafka."""
+
+
+class Unmetered:
+    """In place of a meter, where nothing is counted."""
+
+    def stepped(self, readings: Sequence[Reading], reasons: Sequence[str], took_s: float) -> None: ...
+    def decided(self, made: Sequence[Made]) -> None: ...
+    def published(self, entries: int) -> None: ...
+
+
+UNMETERED = Unmetered()

@@ -1,0 +1,188 @@
+"""What a process that owns partitions tells over HTTP: ``/metrics``, ``/health``, ``/ready``, and nothing else.
+
+The one rule: answers come from what the process knows, without asking Kafka or Redis, so that they come when
+those are away. ``/health`` answers while the event loop turns; ``/ready`` says what is not as it should be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from streams.metrics import ASKED, COUNTED, Metrics
+from streams.ownership import Ownership
+from streams.stopwatch import Stopwatch
+from streams.watchdog import FetchWatchdog, LoopWatchdog
+
+log = logging.getLogger(__name__)
+
+# Unanswered so long, Redis or Kafka is told to be away. Both are asked many times a second.
+SILENT_S = 3.0
+_PORTS_TRIED = 9
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The answer of ``/ready``; ``because``: what is not as it should be, a sentence each."""
+
+    ready: bool
+    because: list[str]
+
+
+class Inside(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a process is looked at. ``behind_s``: a partition that is further behind is not caught up."""
+
+    ownership: Ownership
+    metrics: Metrics
+    stopwatch: Stopwatch
+    loop: LoopWatchdog
+    fetches: FetchWatchdog
+    behind_s: float
+    monotonic: Callable[[], float]
+    decisions: Counter[tuple[str, str]] | None = None
+
+    def ready(self) -> Ready:
+        """Whether all that this process holds is decided up to now."""
+        because = [*self._silent(), *self._behind()]
+        if not self.ownership.held and not self.ownership.is_spare:
+            because.append("no partition is claimed")
+        return Ready(not because, because)
+
+    def behind(self) -> Mapping[int, float]:
+        """By partition, how far its saved clock is behind the wall clock, beyond the grace, in seconds."""
+        allowed = self.metrics.now_ms() - self.metrics.grace_ms
+        return {
+            partition: max(0, allowed - holding.shard.segmenter.clock) / 1000
+            for partition, holding in self.ownership.held.items()
+        }
+
+    def near(self) -> Mapping[str, float]:
+        """How near each watchdog is to its limit: 0 far, 1 it stops the process."""
+        shares = [getattr(holding.shard.segmenter, "dead_share_near", 0.0) for holding in self.ownership.held.values()]
+        return {
+            "loop": self.loop.near,
+            **self.fetches.near(self.monotonic()),
+            "dead_letters": max(shares, default=0.0),
+        }
+
+    def _silent(self) -> Iterable[str]:
+        if (waits_s := self.stopwatch.waiting_s) > SILENT_S:
+            yield f"Redis has not answered for {waits_s:.0f} s"
+        now = self.monotonic()
+        silent = [(now - one.heard, one.name) for one in self.ownership.fetching().values() if not one.full]
+        if silent and max(silent)[0] > SILENT_S:
+            yield f"Kafka has not answered for {max(silent)[1]} for {max(silent)[0]:.0f} s"
+
+    def _behind(self) -> Iterable[str]:
+        for partition, behind_s in sorted(self.behind().items()):
+            if behind_s > self.behind_s:
+                yield f"partition {partition} is {behind_s:.0f} s behind"
+
+
+class Asked(Collector):
+    """The metrics that are read off the process when somebody looks."""
+
+    def __init__(self, inside: Inside) -> None:
+        self._inside = inside
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is read before it is asked for."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """As of now."""
+        inside = self._inside
+        held = inside.ownership.held
+        yield _gauge("segmenter_partitions", [((), len(held))])
+        yield _gauge("segmenter_ready", [((), inside.ready().ready)])
+        yield _gauge("segmenter_watchdog_near_ratio", [((name,), near) for name, near in inside.near().items()])
+        yield _gauge("segmenter_behind_seconds", [((str(at),), behind) for at, behind in inside.behind().items()])
+        clocks = [((str(at),), one.shard.segmenter.clock / 1000) for at, one in held.items()]
+        yield _gauge("segmenter_clock_timestamp_seconds", clocks)
+        waiting = {str(at): one.outbox.waiting for at, one in held.items()}
+        yield _gauge("segmenter_outbox_entries", [((at,), entries) for at, (entries, _) in waiting.items()])
+        yield _gauge("segmenter_outbox_bytes", [((at,), size) for at, (_, size) in waiting.items()])
+        yield from self._inputs()
+        changed = inside.metrics.last_change_ms.items()
+        yield _gauge("segmenter_last_change_timestamp_seconds", [((key,), at / 1000) for key, at in changed])
+        if inside.decisions is not None:
+            yield _decisions(inside.decisions)
+
+    def _inputs(self) -> Iterator[Metric]:
+        lags, in_hand = [], []
+        names = self._inside.metrics.topics
+        for tp, one in self._inside.ownership.fetching().items():
+            holding = self._inside.ownership.held[tp.partition]
+            place = names.get(tp.topic, tp.topic), str(tp.partition)
+            lags.append((place, max(0, one.readable - holding.shard.segmenter.positions[tp.topic])))
+            in_hand.append((place, holding.shard.merge.in_hand(tp.topic)))
+        yield _gauge("segmenter_lag_records", lags)
+        yield _gauge("segmenter_in_hand_records", in_hand)
+
+
+def _gauge(name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    metric = {**COUNTED, **ASKED}[name]
+    family = GaugeMetricFamily(name, metric.about, labels=metric.labels)
+    for labels, value in values:
+        family.add_metric(labels, float(value))
+    return family
+
+
+def _decisions(counts: Counter[tuple[str, str]]) -> Metric:
+    name = "segmenter_trigger_decisions_total"
+    family = CounterMetricFamily(name, ASKED[name].about, labels=ASKED[name].labels)
+    for labels, count in counts.items():
+        family.add_metric(labels, count)
+    return family
+
+
+def routes(inside: Inside) -> web.Application:
+    """The three paths, to be served."""
+    inside.metrics.registry.register(Asked(inside))
+
+    async def metrics(_: web.Request) -> web.Response:
+        body = generate_latest(inside.metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def health(_: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def ready(_: web.Request) -> web.Response:
+        told = inside.ready()
+        return web.json_response(msgspec.to_builtins(told), status=200 if told.ready else 503)
+
+    app = web.Application(client_max_size=1024)
+    app.add_routes([web.get("/metrics", metrics), web.get("/health", health), web.get("/ready", ready)])
+    return app
+
+
+async def serve(app: web.Application, address: str) -> web.AppRunner:
+    """Serve at HOST:PORT, or at one of the next ports where others already serve; the log says where.
+
+    Raises `OSError` when none is free.
+    """
+    host, _, port = address.rpartition(":")
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    first = int(port)
+    for at in range(first, first + (_PORTS_TRIED if first else 1)):
+        with contextlib.suppress(OSError):
+            await web.TCPSite(runner, host.strip("[]"), at).start()
+            log.info("serving metrics on %s", _where(runner.addresses[0]))
+            return runner
+    await runner.cleanup()
+    raise OSError(f"no port from {first} on is free")
+
+
+def _where(address: Any) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
