@@ -62,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     worker = commands.add_parser("worker", help="run a worker; further arguments go to Faust's own worker")
     worker.add_argument("--rebuild", action="store_true", help="on an empty Redis, read from the earliest offset")
 
+    commands.add_parser("ops", help="serve the operations page and its API, on this machine")
+
     topics = commands.add_parser("topics", help="create or verify the topics")
     topics.add_argument("action", choices=["create", "verify"])
     topics.add_argument("--triggers", action="store_true", help="and those of triggers")
@@ -145,6 +147,12 @@ def _triggers(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
     app.main()
 
 
+def _ops(settings: Settings, _: argparse.Namespace) -> int:
+    from streams.ops.app import run as serve  # noqa: PLC0415  # as above
+
+    return serve(settings)
+
+
 def _redeliver(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.commands import redeliver  # noqa: PLC0415  # as above
 
@@ -216,6 +224,7 @@ def _verify(settings: Settings, arguments: argparse.Namespace) -> int:
 _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "worker": _worker,
     "triggers": _triggers,
+    "ops": _ops,
     "redeliver": _redeliver,
     "topics": _topics,
     "publish": _publish,

@@ -14,6 +14,7 @@ one script may touch them together (https://redis.io/docs/latest/operate/oss_and
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from functools import wraps
 from importlib.resources import files
@@ -217,6 +218,16 @@ class RedisStore:
     async def generation(self, partition: int) -> int:
         found = await cast(Any, self._client.hget)(self._key(partition, "meta"), "generation")
         return -1 if found is None else int(found)
+
+    @_translated
+    async def memory(self) -> tuple[int, int]:
+        """Bytes that Redis uses and may use, of the server that is fullest; 0: no limit."""
+        found = [
+            await cast(Any, self._client.info)("memory", **server)
+            for server in await redis_client.servers(self._client)
+        ]
+        sizes = [(int(one["used_memory"]), int(one.get("maxmemory", 0))) for one in found]
+        return max(sizes, key=lambda size: size[0] / (size[1] or sys.maxsize))
 
     @_translated
     async def verify(self, now_ms: Callable[[], int]) -> None:

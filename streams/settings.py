@@ -120,6 +120,16 @@ class Settings(BaseSettings):
         pattern=rf"^(none|{_ADDRESS})$",
     )
     ready_behind_s: float = Field(10.0, gt=0, description="/ready says no when a partition is further behind")
+    ops_http: str = Field("127.0.0.1:8090", description="where `ops` serves page and API", pattern=rf"^{_ADDRESS}$")
+    ops_token: SecretStr | None = Field(
+        None, description="who may look on; none, on this machine alone: one drawn at each start; secret"
+    )
+    ops_workers: str = Field(
+        "127.0.0.1:9101-9109",
+        description="where `ops` asks workers, host:port,host:port; or a range of ports",
+        pattern=rf"^{_ADDRESS}(-\d{{1,5}})?(,{_ADDRESS}(-\d{{1,5}})?)*$",
+    )
+    ops_requests: float = Field(500.0, gt=0, description="requests per second that `ops` takes from one address")
     stuck_s: float = Field(30.0, gt=0, description="stop when the event loop has not turned for so long")
     unread_s: float = Field(60.0, gt=0, description="stop when unread records are not fetched for so long")
 

@@ -1,0 +1,106 @@
+"""Explaining: a stored customer's segments, since when, why, and when that may change.
+
+The one rule: decided again at the customer's own instant from what is stored, so that it says what the worker
+decided; under other definitions it refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from rules.conditions import Subject
+from rules.engine import Engine
+from rules.reasons import Reason
+from rules.standing import Customer
+from rules.times import format_instant
+from streams.partitioning import partition_of
+from streams.redis_store import RedisStore
+from streams.settings import Settings
+from streams.stop import Stop
+from streams.wire import customers
+
+
+class Explained(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One segment of a customer; ``since`` when in it, ``due_at`` when time alone may change it.
+
+    ``held``: the condition no longer holds, but the segment's minimum stay is not over.
+    """
+
+    segment: str
+    title: str
+    member: bool
+    reason: Reason
+    held: bool = False
+    since: str | None = None
+    due_at: str | None = None
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """A customer as stored; ``clock``: up to when the partition's due times have fired."""
+
+    customer_id: str
+    partition: int
+    instant: str
+    sequence: int
+    clock: str
+    next_due: str | None
+    segments: list[Explained]
+
+
+async def explained(engine: Engine, store: RedisStore, places: Iterable[int], customer_id: str) -> Explanation | None:
+    """Look a customer up in these partitions. Raises `Stop` where other definitions wrote, and `StoreFailed`."""
+    for partition in places:
+        found = await store.snapshot(partition, [customer_id])
+        value = found.values[customer_id]
+        if value is not None:
+            return _explanation(engine, customer_id, partition, value, found.meta)
+    return None
+
+
+def places(settings: Settings, customer_id: str, count: int) -> range:
+    """The partitions in which a customer may be, of so many."""
+    if settings.partitioner == "none":
+        return range(count)
+    place = partition_of(customer_id, count)
+    return range(place, place + 1)
+
+
+def _explanation(
+    engine: Engine, customer_id: str, partition: int, found: bytes, meta: Mapping[str, str]
+) -> Explanation:
+    if meta["definitions"] != engine.definitions.fingerprint:
+        raise Stop("Redis was written under other definitions; name their file in SEGMENTER_DEFINITIONS")
+    customer = customers.decode(found)
+    return Explanation(
+        customer_id=customer_id,
+        partition=partition,
+        instant=format_instant(customer.instant),
+        sequence=customer.sequence,
+        clock=format_instant(int(meta.get("clock", 0))),
+        next_due=format_instant(customer.due) if customer.due else None,
+        segments=_segments(engine, customer_id, customer),
+    )
+
+
+def _segments(engine: Engine, customer_id: str, customer: Customer) -> list[Explained]:
+    who = Subject(customer_id, customer.profile, customer.since)
+    explained = []
+    for at, segment in enumerate(engine.definitions.segments):
+        since, due = customer.since.get(at), customer.dues.get(at)
+        reason = segment.when.reason(who, customer.instant)
+        # Only a minimum stay keeps somebody in whom the condition no longer holds.
+        assert (since is not None) == reason.holds or segment.hold
+        explained.append(
+            Explained(
+                segment=segment.key,
+                title=segment.title,
+                member=since is not None,
+                held=since is not None and not reason.holds,
+                reason=reason,
+                since=format_instant(since) if since else None,
+                due_at=format_instant(due) if due else None,
+            )
+        )
+    return sorted(explained, key=lambda one: one.segment)

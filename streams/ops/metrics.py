@@ -1,0 +1,34 @@
+"""The metrics of the operations process itself: what no worker can tell, as it holds when all are gone.
+
+The one rule: as of `streams.metrics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from streams.metrics import Metric
+
+GAUGES: Mapping[str, Metric] = {
+    "segmenter_partition_behind_seconds": Metric(
+        "gauge", ("partition",), "how far the clock that Redis holds is behind the wall clock"
+    ),
+    "segmenter_segment_members": Metric("gauge", ("segment",), "customers in the segment, when last counted"),
+    "segmenter_redis_used_bytes": Metric("gauge", (), "memory that Redis uses"),
+    "segmenter_redis_max_bytes": Metric("gauge", (), "memory that Redis may use; 0: no limit"),
+}
+NAMES = frozenset(GAUGES)
+
+
+class OpsMetrics:
+    """The gauges, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        gauges = {name: Gauge(name, one.about, one.labels, registry=self.registry) for name, one in GAUGES.items()}
+        self.behind = gauges["segmenter_partition_behind_seconds"]
+        self.members = gauges["segmenter_segment_members"]
+        self.redis_used = gauges["segmenter_redis_used_bytes"]
+        self.redis_max = gauges["segmenter_redis_max_bytes"]
