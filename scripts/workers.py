@@ -4,6 +4,7 @@ The one rule: what is started here is ended here, by its own process id.
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ class Worker:
     """One ``segmenter worker``, or triggers; its log is a file. Environment: ``SEGMENTER_…`` without the prefix."""
 
     command = "worker"
+    options: tuple[str, ...] = ("--loglevel", "info")
+    ready = READY
 
     def __init__(self, settings: Mapping[str, object], *arguments: str, log: Path | None = None) -> None:
         self._arguments = arguments
@@ -39,7 +42,7 @@ class Worker:
 
     def start(self, **environment: str) -> Self:
         """Start the process; `wait_ready` waits for its first claim."""
-        command = [sys.executable, "-m", "streams", self.command, "--loglevel", "info", *self._arguments]
+        command = [sys.executable, "-m", "streams", self.command, *self.options, *self._arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -53,7 +56,7 @@ class Worker:
     def wait_ready(self, timeout_s: float = 60.0) -> Self:
         """Until partitions are claimed. Raises `RuntimeError` with the end of the log."""
         until = time.monotonic() + timeout_s
-        while READY not in self.log.read_text(errors="replace"):
+        while self.ready not in self.log.read_text(errors="replace"):
             if self.exit_code is not None or time.monotonic() > until:
                 raise RuntimeError(f"the worker is not ready ({self.exit_code}):\n{self.tail()}")
             time.sleep(0.05)
@@ -63,6 +66,11 @@ class Worker:
     def pid(self) -> int:
         assert self.process is not None, "not started"
         return self.process.pid
+
+    @property
+    def http(self) -> str:
+        """host:port where it serves metrics, or the page; of the newest start."""
+        return re.findall(r"(?:serving metrics on |segmenter ops: http://)([^\s/]+)", self.log.read_text())[-1]
 
     @property
     def exit_code(self) -> int | None:
@@ -105,3 +113,11 @@ class Triggers(Worker):
     """One ``segmenter triggers``; its file is the setting ``triggers``."""
 
     command = "triggers"
+
+
+class Ops(Worker):
+    """One ``segmenter ops``."""
+
+    command = "ops"
+    options = ()
+    ready = "segmenter ops: http://"

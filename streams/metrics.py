@@ -12,7 +12,14 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from prometheus_client import GC_COLLECTOR, CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import (
+    GC_COLLECTOR,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from rules.events import WITHOUT_EFFECT
 from streams.merge import Reading
@@ -73,6 +80,8 @@ ASKED: Mapping[str, Metric] = {
     ),
 }
 NAMES = frozenset({*COUNTED, *ASKED})
+
+disable_created_metrics()  # a second time series for each of ours, which nobody reads
 
 _FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 # Up to an outage's backlog, which is what makes a change really old.

@@ -1,0 +1,250 @@
+"""What the operator sees, on real parts: Kafka, Redis, a worker, the operations process, and a real Chromium.
+
+The one rule: what is wrong is made wrong from outside, and must be told within the time that is stated.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+from kafka import KafkaProducer
+from prometheus_client.parser import text_string_to_metric_families
+
+import local
+from rules.times import format_instant
+from streams import metrics, topics
+from streams.settings import Settings
+from tests import live
+from tests.test_triggers_live import say, wait
+from workers import Ops, Worker
+
+pytestmark = pytest.mark.kafka
+
+TOKEN = "a-token-for-the-tests"
+BEHIND_S = 3.0
+
+
+class Parts(NamedTuple):
+    """What runs."""
+
+    kafka: local.Kafka
+    redis: local.Redis
+    worker: Worker
+    ops: Ops
+
+
+@pytest.fixture(scope="module")
+def parts() -> Iterator[Parts]:
+    """A worker and the operations process on servers of their own."""
+    with local.Kafka() as kafka, local.Redis(aof=True) as redis:
+        settings: dict[str, Any] = {
+            "brokers": kafka.address, "redis": redis.url, "partitions": live.PARTITIONS, "http": "127.0.0.1:0",
+            "ready_behind_s": BEHIND_S, "definitions": live.FOUR, "fetch_wait_ms": 50,
+        }  # fmt: skip
+        topics.create(Settings(**settings))
+        with Worker(settings) as worker:
+            worker.wait_ready()
+            wait(lambda: "serving metrics on" in worker.log.read_text(), 10, "the worker serves its metrics")
+            looking = {**settings, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
+            with Ops(looking) as ops:
+                ops.wait_ready()
+                yield Parts(kafka, redis, worker, ops)
+
+
+def get(address: str, path: str, token: str = TOKEN, timeout_s: float = 2.0) -> tuple[int, Any]:
+    """Status and JSON; 0 when nobody answers."""
+    request = urllib.request.Request(f"http://{address}{path}", headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+    except (OSError, ValueError):
+        return 0, None
+
+
+def exposed(address: str) -> dict[str, Any]:
+    """The families of an exposition, by the names of their list."""
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    return {
+        family.name + ("_total" if family.type == "counter" else ""): family
+        for family in text_string_to_metric_families(text)
+    }
+
+
+def total(family: Any, **labels: str) -> float:
+    """Of a counter, or of a histogram's observations."""
+    return sum(
+        sample.value
+        for sample in family.samples
+        if sample.name.endswith(("_total", "_count")) and labels.items() <= sample.labels.items()
+    )
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """SIGSTOP, and SIGCONT at the end."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def send(parts: Parts, *events: tuple[str, str], **more: Any) -> None:
+    """Events of now: customer and name."""
+    producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address)
+    for at, (who, event) in enumerate(events):
+        say(producer, who, event, time.time_ns() // 1_000_000 - len(events) + at, **more)
+    producer.flush()
+    producer.close()
+
+
+def green(parts: Parts) -> bool:
+    return get(parts.worker.http, "/ready")[0] == 200 and get(parts.ops.http, "/api/status")[1]["state"] == "green"
+
+
+def red_within(seconds: float, told: Callable[[], str], pattern: str) -> None:
+    """Until a sentence says so."""
+    wait(lambda: re.search(pattern, told()) is not None, seconds, f"{pattern!r} is told within {seconds} s")
+
+
+def worker_says(parts: Parts) -> str:
+    status, told = get(parts.worker.http, "/ready")
+    return " · ".join(told["because"]) if status == 503 else ""
+
+
+def ops_says(parts: Parts) -> str:
+    _, told = get(parts.ops.http, "/api/status")
+    return " · ".join(told["sentences"]) if told["state"] == "red" else ""
+
+
+def test_what_is_counted_is_what_came(parts: Parts) -> None:
+    """Each record once, each change once with its delay, each dead letter by its reason; and no name but the listed."""
+    before = exposed(parts.worker.http)
+    buyers = [f"counted-{number}" for number in range(40)]
+    send(parts, *((who, "Order Completed") for who in buyers), properties={"order_id": "one", "total": 5})
+    producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address)
+    producer.send("visits", key=b"x", value=b"no json").get(10)
+    producer.close()
+
+    def more(name: str, **labels: str) -> float:
+        return total(exposed(parts.worker.http)[name], **labels) - total(before[name], **labels)
+
+    wait(lambda: more("segmenter_dead_letters_total", reason="not_json") == 1, 10, "the dead letter is counted")
+    wait(
+        lambda: more("segmenter_event_change_seconds", segment="recently_purchased") == 40, 10, "delays of all changes"
+    )
+    assert more("segmenter_events_total", topic="purchases", outcome="applied") == 40
+    assert more("segmenter_events_total", topic="visits", outcome="dead_letter") == 1
+    assert more("segmenter_changes_total", segment="recently_purchased", change="entered") == 40
+    after = exposed(parts.worker.http)
+    ours = {name for name in after if name.startswith("segmenter_")}
+    assert ours == metrics.NAMES - {"segmenter_trigger_decisions_total"}
+    labels = {label for name in ours for sample in after[name].samples for label in sample.labels.values()}
+    assert not any("counted-" in label for label in labels)
+
+
+def test_a_worker_that_stands_still_is_seen(parts: Parts) -> None:
+    """SIGSTOP: nobody answers for its health, and the page is red once its partitions are behind."""
+    wait(lambda: green(parts), 30, "all is well")
+    with stopped(parts.worker.pid):
+        assert get(parts.worker.http, "/health", timeout_s=1)[0] == 0
+        red_within(BEHIND_S + 5, lambda: ops_says(parts), "partition 0 is .* behind.*no worker answers")
+    wait(lambda: green(parts), 30, "all is well again")
+
+
+def test_a_redis_that_is_away_is_seen(parts: Parts) -> None:
+    """Its calls are not answered: both say so, and go on when it is back."""
+    wait(lambda: green(parts), 30, "all is well")
+    with stopped(parts.redis.pid):
+        red_within(8, lambda: worker_says(parts), "Redis has not answered")
+        red_within(8, lambda: ops_says(parts), "Redis was last seen")
+    wait(lambda: green(parts), 30, "all is well again")
+
+
+def test_a_kafka_that_is_away_is_seen(parts: Parts) -> None:
+    """Its fetches are not answered: time stands, and is said to."""
+    wait(lambda: green(parts), 30, "all is well")
+    with stopped(parts.kafka.pid):
+        red_within(8, lambda: worker_says(parts), "Kafka has not answered for")
+        red_within(8, lambda: ops_says(parts), "behind|last heard")
+    wait(lambda: green(parts), 60, "all is well again")
+
+
+def test_a_partition_that_stalls_is_seen(parts: Parts) -> None:
+    """A producer's open transaction holds one input of one partition back: that one is red, the others go on."""
+    wait(lambda: green(parts), 30, "all is well")
+    producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address, transactional_id="one-that-forgets")
+    producer.init_transactions()
+    producer.begin_transaction()
+    now = format_instant(time.time_ns() // 1_000_000)
+    event = {"type": "page", "messageId": "held", "userId": "held", "timestamp": now}
+    producer.send("visits", key=b"held", value=json.dumps(event).encode(), partition=1).get(10)
+    try:
+        red_within(BEHIND_S + 5, lambda: worker_says(parts), "^partition 1 is . s behind$")
+        red_within(BEHIND_S + 5, lambda: ops_says(parts), "partition 1 is . s behind")
+    finally:
+        producer.abort_transaction()
+        producer.close()
+    wait(lambda: green(parts), 30, "all is well again")
+
+
+def test_the_api_answers_why(parts: Parts) -> None:
+    """A customer's membership, since when, why, the last change, and membership at a past time."""
+    before = format_instant(time.time_ns() // 1_000_000 - 60_000)
+    send(parts, ("بهار", "Order Completed"), properties={"order_id": "b1", "total": 5})
+    who = urllib.request.quote("بهار")
+    wait(lambda: bool((get(parts.ops.http, f"/api/customers/{who}")[1] or {}).get("changes")), 10, "it is looked up")
+    _, found = get(parts.ops.http, f"/api/customers/{who}?lang=fa")
+    (bought,) = [one for one in found["segments"] if one["segment"] == "recently_purchased"]
+    assert bought["member"]
+    assert bought["since"] == found["changes"][0]["occurred_at"]
+    assert re.search("[\u0600-\u06ff]", bought["said"]["fa"])
+    assert found["next_due"] is not None
+    assert not found["stale"]
+    after = format_instant(time.time_ns() // 1_000_000)
+    _, then = get(parts.ops.http, f"/api/customers/{who}/at?time={after}")
+    assert then["complete"]
+    assert [one["segment"] for one in then["segments"]] == ["recently_purchased"]
+    assert get(parts.ops.http, f"/api/customers/{who}/at?time={before}")[1]["segments"] == []
+    assert get(parts.ops.http, f"/api/customers/{who}/at?time=yesterday")[0] == 400
+    assert get(parts.ops.http, "/api/customers/nobody")[0] == 404
+
+
+def test_a_dead_letter_is_shown_with_its_bytes(parts: Parts) -> None:
+    """What could not be used, why, from where, and as it came."""
+    producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address)
+    where = producer.send("carts", key="سبد".encode(), value=b'{"type": \xff').get(10)
+    producer.close()
+
+    def shown() -> list[dict[str, Any]]:
+        letters = get(parts.ops.http, "/api/dead-letters")[1]["letters"]
+        return [one for one in letters if (one["topic"], one["offset"]) == ("carts", where.offset)]
+
+    wait(lambda: bool(shown()), 10, "the dead letter is listed")
+    (letter,) = shown()
+    assert letter["reason"] == "not_json"
+    _, told = get(parts.ops.http, f"/api/dead-letters/{letter['where_partition']}/{letter['where_offset']}")
+    assert (told["base64"], told["key"]) == ("eyJ0eXBlIjog/w==", "سبد")
+
+
+def test_without_the_token_nothing_is_told(parts: Parts) -> None:
+    """The page's own files are open, every answer is not; wrong tokens are counted."""
+    assert get(parts.ops.http, "/health", token="")[0] == 200
+    for path in ("/api/status", "/api/customers/x", "/metrics", "/api/changes", "/nothing"):
+        assert get(parts.ops.http, path, token="wrong")[0] in (401, 429)
+    answers = [get(parts.ops.http, "/api/status", token=f"guess-{number}")[0] for number in range(30)]
+    assert 429 in answers
+    wait(lambda: get(parts.ops.http, "/api/status")[0] == 200, 5, "who knows it is let in again")
