@@ -1,4 +1,4 @@
-"""What the operator sees, on real parts: Kafka, Redis, a worker, the operations process, and a real Chromium.
+"""What the operator is told, on real parts: Kafka, Redis, a worker, the operations process.
 
 The one rule: what is wrong is made wrong from outside, and must be told within the time that is stated.
 """
@@ -6,109 +6,28 @@ The one rule: what is wrong is made wrong from outside, and must be told within 
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from kafka import KafkaProducer
-from prometheus_client.parser import text_string_to_metric_families
 
-import local
 from rules.times import format_instant
-from streams import metrics, topics
-from streams.settings import Settings
-from tests import live
-from tests.test_triggers_live import say, wait
-from workers import Ops, Worker
+from streams import metrics
+from tests.operating import BEHIND_S, Parts, exposed, get, running, send, stopped, total
+from tests.test_triggers_live import wait
 
 pytestmark = pytest.mark.kafka
-
-TOKEN = "a-token-for-the-tests"
-BEHIND_S = 3.0
-
-
-class Parts(NamedTuple):
-    """What runs."""
-
-    kafka: local.Kafka
-    redis: local.Redis
-    worker: Worker
-    ops: Ops
 
 
 @pytest.fixture(scope="module")
 def parts() -> Iterator[Parts]:
-    """A worker and the operations process on servers of their own."""
-    with local.Kafka() as kafka, local.Redis(aof=True) as redis:
-        settings: dict[str, Any] = {
-            "brokers": kafka.address, "redis": redis.url, "partitions": live.PARTITIONS, "http": "127.0.0.1:0",
-            "ready_behind_s": BEHIND_S, "definitions": live.FOUR, "fetch_wait_ms": 50,
-        }  # fmt: skip
-        topics.create(Settings(**settings))
-        with Worker(settings) as worker:
-            worker.wait_ready()
-            wait(lambda: "serving metrics on" in worker.log.read_text(), 10, "the worker serves its metrics")
-            looking = {**settings, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
-            with Ops(looking) as ops:
-                ops.wait_ready()
-                yield Parts(kafka, redis, worker, ops)
-
-
-def get(address: str, path: str, token: str = TOKEN, timeout_s: float = 2.0) -> tuple[int, Any]:
-    """Status and JSON; 0 when nobody answers."""
-    request = urllib.request.Request(f"http://{address}{path}", headers={"Authorization": f"Bearer {token}"})
-    try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())
-    except (OSError, ValueError):
-        return 0, None
-
-
-def exposed(address: str) -> dict[str, Any]:
-    """The families of an exposition, by the names of their list."""
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
-        text = answer.read().decode()
-    return {
-        family.name + ("_total" if family.type == "counter" else ""): family
-        for family in text_string_to_metric_families(text)
-    }
-
-
-def total(family: Any, **labels: str) -> float:
-    """Of a counter, or of a histogram's observations."""
-    return sum(
-        sample.value
-        for sample in family.samples
-        if sample.name.endswith(("_total", "_count")) and labels.items() <= sample.labels.items()
-    )
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """SIGSTOP, and SIGCONT at the end."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
-def send(parts: Parts, *events: tuple[str, str], **more: Any) -> None:
-    """Events of now: customer and name."""
-    producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address)
-    for at, (who, event) in enumerate(events):
-        say(producer, who, event, time.time_ns() // 1_000_000 - len(events) + at, **more)
-    producer.flush()
-    producer.close()
+    """A worker and the operations process."""
+    with running() as started:
+        yield started
 
 
 def green(parts: Parts) -> bool:
@@ -205,7 +124,7 @@ def test_the_api_answers_why(parts: Parts) -> None:
     """A customer's membership, since when, why, the last change, and membership at a past time."""
     before = format_instant(time.time_ns() // 1_000_000 - 60_000)
     send(parts, ("بهار", "Order Completed"), properties={"order_id": "b1", "total": 5})
-    who = urllib.request.quote("بهار")
+    who = quote("بهار")
     wait(lambda: bool((get(parts.ops.http, f"/api/customers/{who}")[1] or {}).get("changes")), 10, "it is looked up")
     _, found = get(parts.ops.http, f"/api/customers/{who}?lang=fa")
     (bought,) = [one for one in found["segments"] if one["segment"] == "recently_purchased"]
