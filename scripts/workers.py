@@ -70,7 +70,7 @@ class Worker:
     @property
     def http(self) -> str:
         """host:port where it serves metrics, or the page; of the newest start."""
-        return re.findall(r"(?:serving metrics on |segmenter ops: http://)([^\s/]+)", self.log.read_text())[-1]
+        return str(re.findall(r"(?:serving metrics on |segmenter ops: http://)([^\s/]+)", self.log.read_text())[-1])
 
     @property
     def exit_code(self) -> int | None:

@@ -28,6 +28,8 @@ from rules.reasons import Observed, Reason
 from rules.standing import Kind
 from rules.times import _RFC3339  # its text is the schema's pattern
 from streams import definitions_schema, reference
+from streams.ops import api
+from streams.ops import reference as metrics_reference
 from streams.segmenter import CHANGES, DEAD_LETTERS
 from streams.settings import Settings
 from streams.triggers import schema as triggers_schema
@@ -335,10 +337,15 @@ def files() -> dict[str, str]:
         "docs/schemas/triggers.json": triggers_schema.triggers(),
         "docs/schemas/trigger-decision.json": triggers_schema.decision(),
         "docs/asyncapi.json": asyncapi(),
+        "docs/openapi.json": api.openapi(),
     }
     options: Schema = {"indent": 2, "sort_keys": True, "ensure_ascii": False}
     texts = {name: json.dumps(document, **options) + "\n" for name, document in documents.items()}
-    return texts | {"docs/conditions.md": reference.conditions(), "docs/library.md": reference.library()}
+    return texts | {
+        "docs/conditions.md": reference.conditions(),
+        "docs/library.md": reference.library(),
+        "docs/metrics.md": metrics_reference.metrics(),
+    }
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:

@@ -81,7 +81,7 @@ def exposed(address: str) -> dict[str, Any]:
 def total(family: Any, **labels: str) -> float:
     """Of a counter, or of a histogram's observations."""
     return sum(
-        sample.value
+        float(sample.value)
         for sample in family.samples
         if sample.name.endswith(("_total", "_count")) and labels.items() <= sample.labels.items()
     )

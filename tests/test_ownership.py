@@ -341,7 +341,7 @@ async def test_a_second_release_waits_for_the_first(world: World) -> None:
         await may.wait()
 
     world.publisher.meanwhile = send
-    await world.ownership._holdings[0]._outbox.put([OutRecord("segment-changes", b"u1", b"{}", [])])
+    await world.ownership._holdings[0].outbox.put([OutRecord("segment-changes", b"u1", b"{}", [])])
     await sending.wait()
     del calls[:]
     releases = [asyncio.create_task(world.ownership.release()) for _ in range(2)]

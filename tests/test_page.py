@@ -91,13 +91,14 @@ def look_up(browser: Chrome, who: str) -> str:
 
 def complaints(browser: Chrome) -> list[str]:
     """What the browser has to say: errors of the script, and what the policy refused."""
-    return [str(entry["message"]) for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
+    entries: list[dict[str, str]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
 
 
 def test_it_loads_within_a_second_and_moves(browser: Chrome, parts: Parts) -> None:
     """Four charts with a point more every two seconds; the token does not stay in the address."""
     opened(browser, parts)
-    took_ms = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd")  # type: ignore[no-untyped-call]
+    took_ms = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd")
     assert took_ms < 1_000
     assert TOKEN not in browser.current_url
     wait(lambda: points(browser) > 1, 10, "the charts have points")
@@ -120,7 +121,7 @@ def test_look_up_says_why_and_the_feed_shows_it(browser: Chrome, parts: Parts) -
     assert shown, "the timeline shows a membership"
     assert "no customer" in look_up(browser, "nobody")
     look_up(browser, "بهار")
-    browser.execute_script("document.getElementById('look-up').scrollIntoView()")  # type: ignore[no-untyped-call]
+    browser.execute_script("document.getElementById('look-up').scrollIntoView()")
     kept(browser, "look-up")
 
 
@@ -151,7 +152,7 @@ def test_ten_thousand_changes_a_minute_do_not_freeze_it(browser: Chrome, parts: 
     opened(browser, parts)
     rows = len(browser.find_elements(By.CSS_SELECTOR, "#feed tbody tr"))
     assert rows <= 200
-    browser.execute_script(WATCH_FRAMES)  # type: ignore[no-untyped-call]
+    browser.execute_script(WATCH_FRAMES)
     sending = threading.Thread(target=_flood, args=(parts, 15.0))
     sending.start()
     time.sleep(5)
@@ -162,7 +163,7 @@ def test_ten_thousand_changes_a_minute_do_not_freeze_it(browser: Chrome, parts: 
         10,
         "the feed is full, and bounded",
     )
-    longest = browser.execute_script("return window.longest")  # type: ignore[no-untyped-call]
+    longest = browser.execute_script("return window.longest")
     assert 0 < longest < FROZEN_MS
     kept(browser, "flood")
 
@@ -175,8 +176,8 @@ def test_on_a_phone_in_the_dark(browser: Chrome, parts: Parts) -> None:
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     opened(browser, parts)
     wait(lambda: points(browser) > 1, 10, "the charts are drawn")
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390  # type: ignore[no-untyped-call]
-    ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")  # type: ignore[no-untyped-call]
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert ground == "rgb(13, 17, 23)"
     kept(browser, "phone")
 

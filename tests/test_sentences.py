@@ -24,7 +24,7 @@ from rules.sentences.persian import PERSIAN
 from rules.sentences.phrases import PHRASES
 from rules.sentences.remembered import phrase
 from rules.times import format_instant, parse_duration, parse_instant
-from streams import cli
+from streams import cli, explaining
 from streams.commands import explain, tail
 from streams.replay import Replay
 from streams.wire import changes
@@ -305,8 +305,8 @@ def test_tail_tells_in_the_language_that_is_asked_for() -> None:
 
 def test_explain_tells_in_the_language_that_is_asked_for() -> None:
     """The same under each segment."""
-    one = explain.Explained("abandoned_cart", "Abandoned cart", True, QUIET)
-    found = explain.Explanation("u1", 0, format_instant(T), 1, format_instant(T), None, [one])
+    one = explaining.Explained("abandoned_cart", "Abandoned cart", True, QUIET)
+    found = explaining.Explanation("u1", 0, format_instant(T), 1, format_instant(T), None, [one])
     for language in LANGUAGES:
         assert explain.lines(found, language)[-1] == f"  because {embedded(QUIET, language)}"
 

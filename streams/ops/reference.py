@@ -1,0 +1,38 @@
+"""The reference of all metrics, drawn from their lists.
+
+The one rule: as of `streams.reference`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from streams import metrics as workers
+from streams.metrics import Metric
+from streams.ops import metrics as ours
+
+_HEAD = """<!-- Drawn from the code: python -m streams.schemas -->
+
+# Metrics
+
+For Prometheus, at `/metrics`: the whole list, beside what prometheus-client tells of every Python process
+(`process_…`, `python_gc_…`). No label holds a customer; each has a bounded set of values.
+
+"""
+
+
+def metrics() -> str:
+    """``docs/metrics.md``."""
+    return _HEAD + "\n".join(
+        [
+            *_table("Of a worker, and of a process of triggers", {**workers.COUNTED, **workers.ASKED}),
+            *_table("Of `segmenter ops`, also while no worker lives", ours.GAUGES),
+        ]
+    )
+
+
+def _table(title: str, metrics: Mapping[str, Metric]) -> list[str]:
+    rows = [
+        f"| `{name}` | {one.kind} | {', '.join(one.labels) or '–'} | {one.about} |" for name, one in metrics.items()
+    ]
+    return [f"## {title}", "", "| metric | kind | labels | says |", "|---|---|---|---|", *rows, ""]
