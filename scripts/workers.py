@@ -70,7 +70,9 @@ class Worker:
     @property
     def http(self) -> str:
         """host:port where it serves metrics, or the page; of the newest start."""
-        return str(re.findall(r"(?:serving metrics on |segmenter ops: http://)([^\s/]+)", self.log.read_text())[-1])
+        return str(
+            re.findall(r"(?:serving metrics.*address=|segmenter ops: http://)([^\s/]+)", self.log.read_text())[-1]
+        )
 
     @property
     def exit_code(self) -> int | None:

@@ -20,7 +20,7 @@ from faust.types import TP
 
 from rules.engine import Engine
 from rules.events import INPUTS
-from streams import defects, security, topics
+from streams import defects, logs, security, topics
 from streams.ceiling import Ceiling
 from streams.claiming import Assignment, Claiming, Ground, Plan
 from streams.defects import Pseudonyms
@@ -166,6 +166,7 @@ def _faust(settings: Settings, client: Mapping[str, Any]) -> faust.App:
         table_standby_replicas=1,
         topic_allow_declare=False,
         topic_disable_leader=True,
+        logging_config=logs.config(settings.log_format),
         # On by default, on every interface, without authentication.
         web_enabled=False,
     )
@@ -230,7 +231,7 @@ def _look_after(app: faust.App, inside: Inside, settings: Settings) -> None:
         try:
             runner = await serve(routes(inside), settings.http)
         except OSError as error:  # that nobody can look is no reason to segment nobody
-            log.warning("metrics are not served on %s (%s)", settings.http, error)
+            log.warning("metrics are not served", extra={"address": settings.http, "error": str(error)})
             return
         try:
             await asyncio.Event().wait()

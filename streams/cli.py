@@ -111,6 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("--from-beginning", action="store_true", help="all that the topic holds first")
     tail.add_argument("--count", type=_positive, metavar="N", help="end after N changes")
     tail.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the reasons (default: en)")
+    for shown in ("worker", "triggers", "ops"):
+        commands.choices[shown].add_argument(
+            "--log-format", choices=["text", "json"], help="of the log (default: SEGMENTER_LOG_FORMAT, or text)"
+        )
     return parser
 
 
@@ -126,12 +130,18 @@ def _set_loop(settings: Settings) -> None:
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
+def _of_faust(settings: Settings, arguments: argparse.Namespace) -> list[str]:
+    """Its command line; where programs read the log, without its picture of the settings."""
+    quiet = ["--quiet"] if settings.log_format == "json" else []
+    return ["segmenter", *quiet, "worker", "--without-web", *arguments.rest]
+
+
 def _worker(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
     from streams.app import build  # noqa: PLC0415  # Faust takes 0.5 s to import; other commands go without
 
     _set_loop(settings)
     app = build(settings, rebuild=arguments.rebuild)
-    sys.argv = ["segmenter", "worker", "--without-web", *arguments.rest]
+    sys.argv = _of_faust(settings, arguments)
     app.main()
 
 
@@ -143,7 +153,7 @@ def _triggers(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
         raise Stop("there is no triggers file; name one with --file or SEGMENTER_TRIGGERS")
     _set_loop(settings)
     app = build(settings, path)
-    sys.argv = ["segmenter", "worker", "--without-web", *arguments.rest]
+    sys.argv = _of_faust(settings, arguments)
     app.main()
 
 
@@ -237,6 +247,13 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
 }
 
 
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """Of the environment, but for what is given by an argument."""
+    settings = Settings()
+    form = getattr(arguments, "log_format", None)
+    return settings if form is None else settings.model_copy(update={"log_format": form})
+
+
 def run(argv: Sequence[str]) -> int:
     """Run one command; its exit code."""
     parser = _parser()
@@ -245,7 +262,7 @@ def run(argv: Sequence[str]) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
     try:
-        return _COMMANDS[arguments.command](Settings(), arguments)
+        return _COMMANDS[arguments.command](_settings(arguments), arguments)
     except ValidationError as error:
         for sentence in complaints(error):
             print(f"segmenter: {sentence}", file=sys.stderr)

@@ -74,7 +74,9 @@ class Holding:
                 else f"Redis no longer knows the claim of partition {partition}: it lost its last writes or all of "
                 "them; start the worker again, it says what to do"
             )
-        log.warning("partition %d has a newer owner (generation %d); letting go", partition, generation)
+        log.warning(
+            "a partition has a newer owner; letting go", extra={"partition": partition, "generation": generation}
+        )
         await asyncio.sleep(NEWER_OWNER_WAIT_S)
         self._stop(
             f"partition {partition} has a newer owner but the group did not say so, or Redis lost its last writes; "

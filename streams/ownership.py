@@ -110,7 +110,7 @@ class Ownership:
         except ClaimRefused as refused:
             self._plan.stop(str(refused))
         except StoreFailed:
-            log.warning("Redis did not answer a check; the next save will tell")
+            log.warning("Redis did not answer a check; the next save will tell", extra=self._generation_told())
 
     async def receive(self, batch: Batch) -> None:
         """A fetched batch; one of a former generation is dropped."""
@@ -120,7 +120,15 @@ class Ownership:
         reach("after_poll")
         missing = holding.shard.receive(batch)
         if missing is not None:
-            log.info("seeking %s-%d back to %d", batch.topic, batch.partition, missing)
+            log.info(
+                "seeking back",
+                extra={
+                    "topic": batch.topic,
+                    "partition": batch.partition,
+                    "offset": missing,
+                    **self._generation_told(),
+                },
+            )
             await self._read_again({TP(batch.topic, batch.partition): missing}, self._consumer)
 
     async def heal(self) -> None:
@@ -132,7 +140,10 @@ class Ownership:
         """
         lost = self._strays.look(self.fetching())
         if lost and self._consumer is not None:
-            log.warning("records that were fetched did not come; reading again from %s", lost)
+            log.warning(
+                "records that were fetched did not come; reading again",
+                extra={"positions": _told(lost), **self._generation_told()},
+            )
             await self._read_again(lost, self._consumer)
 
     async def _read_again(self, positions: Mapping[TP, int], consumer: Consumer) -> None:
@@ -144,7 +155,10 @@ class Ownership:
         except Stop as stopped:
             self._plan.stop(str(stopped))
         except KafkaError as error:
-            log.warning("could not read again from %s (%r)", positions, error)
+            log.warning(
+                "could not read again",
+                extra={"positions": _told(positions), "error": repr(error), **self._generation_told()},
+            )
 
     async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
         """Claim all partitions of an assignment; the positions from which to read."""
@@ -165,9 +179,9 @@ class Ownership:
                 raise
             if self._making is making:  # nobody has let go of it, so nobody would claim again
                 self._plan.stop("claiming was broken off by Kafka's client; start the worker again")
-            log.info("generation %d was let go of while it was claimed", generation)
+            log.info("let go of while it was claimed", extra={"generation": generation})
         except Overtaken:
-            log.info("generation %d was overtaken while it was claimed", generation)
+            log.info("overtaken while it was claimed", extra={"generation": generation})
         except TimeoutError:
             self._plan.stop(
                 f"claiming took over {CLAIM_MAX_S:.0f} s; "
@@ -203,9 +217,15 @@ class Ownership:
         await self._begin(claiming.holdings(), positions, consumer)
         kept = [partition for partition, state in found.items() if state.save_number]
         if kept and self._plan.rebuild:
-            log.info("--rebuild is for a fresh Redis: partitions %s go on from what it holds", kept)
-        log.info("claimed partitions %s, generation %d", list(found), self._generation)
+            log.info(
+                "--rebuild is for a fresh Redis: these partitions go on from what it holds",
+                extra={"partitions": kept, **self._generation_told()},
+            )
+        log.info("claimed partitions", extra={"partitions": list(found), **self._generation_told()})
         return positions
+
+    def _generation_told(self) -> dict[str, int]:
+        return {"generation": self._generation}
 
     async def _begin(self, holdings: dict[int, Holding], positions: Mapping[TP, int], consumer: Consumer) -> None:
         """Read and hold; until then nobody looks at inputs of which the last thing heard is from before the claim."""
@@ -232,9 +252,14 @@ class Ownership:
                 await asyncio.wait([making])
             holdings, self._holdings = self._holdings, {}
             if holdings:
+                log.info("letting go of partitions", extra={"partitions": list(holdings), **self._generation_told()})
                 self._plan.let_go()
             await asyncio.gather(*(holding.release() for holding in holdings.values()))
             await self._publisher.release()
             for partition, holding in holdings.items():
                 positions = holding.shard.segmenter.positions
                 self._left.update({TP(topic, partition): position for topic, position in positions.items()})
+
+
+def _told(positions: Mapping[TP, int]) -> dict[str, int]:
+    return {f"{tp.topic}-{tp.partition}": position for tp, position in positions.items()}

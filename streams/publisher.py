@@ -167,7 +167,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
         async with asyncio.timeout(_CLOSE_MAX_S):
             await producer.stop()
     except (KafkaError, TimeoutError) as error:
-        log.warning("a producer was left as it was (%r)", error)
+        log.warning("a producer was left as it was", extra={"error": repr(error)})
 
 
 async def _abort(producer: AIOKafkaProducer) -> None:

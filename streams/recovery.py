@@ -188,4 +188,7 @@ def _told(chunk: Chunk) -> Iterable[tuple[str, Told]]:
         except msgspec.DecodeError:
             strange += 1
     if strange:
-        log.warning("%s-%d holds %d records that are no changes of ours", chunk.topic, chunk.partition, strange)
+        log.warning(
+            "the topic holds records that are no changes of ours",
+            extra={"topic": chunk.topic, "partition": chunk.partition, "count": strange},
+        )

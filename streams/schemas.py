@@ -341,11 +341,8 @@ def files() -> dict[str, str]:
     }
     options: Schema = {"indent": 2, "sort_keys": True, "ensure_ascii": False}
     texts = {name: json.dumps(document, **options) + "\n" for name, document in documents.items()}
-    return texts | {
-        "docs/conditions.md": reference.conditions(),
-        "docs/library.md": reference.library(),
-        "docs/metrics.md": metrics_reference.metrics(),
-    }
+    drawn = {"docs/conditions.md": reference.conditions(), "docs/library.md": reference.library()}
+    return texts | drawn | {"docs/metrics.md": metrics_reference.metrics()}
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:

@@ -177,7 +177,7 @@ async def serve(app: web.Application, address: str) -> web.AppRunner:
     for at in range(first, first + (_PORTS_TRIED if first else 1)):
         with contextlib.suppress(OSError):
             await web.TCPSite(runner, host.strip("[]"), at).start()
-            log.info("serving metrics on %s", _where(runner.addresses[0]))
+            log.info("serving metrics", extra={"address": _where(runner.addresses[0])})
             return runner
     await runner.cleanup()
     raise OSError(f"no port from {first} on is free")

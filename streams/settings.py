@@ -113,6 +113,7 @@ class Settings(BaseSettings):
     loop: Literal["asyncio", "uvloop"] = Field(
         "asyncio", description="uvloop: sooner under a steady load; its failures are less well known"
     )
+    log_format: Literal["text", "json"] = Field("text", description="of the log: a line each, for people or programs")
     http: str = Field(
         "127.0.0.1:9101",
         description="where a worker serves /metrics, /health and /ready; where others do, on the next free port; "

@@ -49,7 +49,7 @@ def running() -> Iterator[Parts]:
         topics.create(Settings(**settings))
         with Worker(settings) as worker:
             worker.wait_ready()
-            wait(lambda: "serving metrics on" in worker.log.read_text(), 10, "the worker serves its metrics")
+            wait(lambda: "serving metrics" in worker.log.read_text(), 10, "the worker serves its metrics")
             looking = {**settings, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
             with Ops(looking) as ops:
                 ops.wait_ready()

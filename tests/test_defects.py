@@ -77,7 +77,7 @@ def test_every_defect_is_told_so() -> None:
     for path in STREAMS.rglob("*.py"):
         text = path.read_text()
         assert "log.exception" not in text, path
-        assert "exc_info" not in text, path
+        assert "exc_info" not in text or path.name == "logs.py", path  # which takes it out of what others log
 
 
 class Record(NamedTuple):

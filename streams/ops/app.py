@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from aiohttp import web
 
 from rules.engine import Engine
-from streams import security, topics
+from streams import logs, security, topics
 from streams.app import now_ms
 from streams.definitions_file import load
 from streams.ops.api import STATIC, Api
@@ -34,6 +34,7 @@ _REQUEST_MAX_BYTES = 16 * 1024
 
 def run(settings: Settings) -> int:
     """Serve until interrupted. Raises `Stop`."""
+    logs.set_up(settings.log_format)
     host, _, port = settings.ops_http.rpartition(":")
     host = host.strip("[]")
     token = _token(settings, host)

@@ -112,7 +112,7 @@ class Feed:
             try:
                 await self._follow()
             except KafkaError as error:
-                log.warning("the changes cannot be followed (%r)", error)
+                log.warning("the changes cannot be followed", extra={"error": repr(error)})
             await asyncio.sleep(_AGAIN_S)
 
     async def _follow(self) -> None:

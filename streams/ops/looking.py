@@ -72,7 +72,7 @@ class Looking:
             try:
                 await self._count()
             except StoreFailed as error:
-                log.warning("members could not be counted (%s)", error)
+                log.warning("members could not be counted", extra={"error": str(error)})
             await asyncio.sleep(COUNT_EVERY_S)
 
     async def _count(self) -> None:

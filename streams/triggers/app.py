@@ -65,7 +65,7 @@ def build(settings: Settings, path: Path) -> faust.App:
 def _counted(counts: Counter[tuple[str, str]]) -> Callable[..., Awaitable[None]]:
     async def tell(_app: Any = None) -> None:
         if counts:
-            told = ", ".join(f"{trigger} {kind} {number}" for (trigger, kind), number in sorted(counts.items()))
-            log.info("decided since the start: %s", told)
+            told = {f"{trigger} {kind}": number for (trigger, kind), number in sorted(counts.items())}
+            log.info("decided since the start", extra={"decisions": told})
 
     return tell

@@ -1,0 +1,47 @@
+"""The log in both forms: a line each, fields as they were given, and of an exception nothing that a customer sent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+PROGRAM = """
+import logging, sys
+from streams import logs
+logs.set_up(sys.argv[1])
+log = logging.getLogger("streams.ownership")
+log.info("claimed partitions", extra={"partitions": [0, 3], "generation": 7})
+log.debug("not told")
+try:
+    {}["bahar@example.com"]
+except KeyError:
+    logging.getLogger("a.library").exception("it failed")
+"""
+
+
+def lines(form: str) -> list[str]:
+    ran = subprocess.run([sys.executable, "-c", PROGRAM, form], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == ""
+    return ran.stderr.splitlines()
+
+
+def test_json_is_a_document_a_line() -> None:
+    """With level, logger and time, and the fields by their names."""
+    claimed, failed = map(json.loads, lines("json"))
+    assert claimed["event"] == "claimed partitions"
+    assert (claimed["partitions"], claimed["generation"], claimed["level"]) == ([0, 3], 7, "info")
+    assert claimed["timestamp"].endswith("Z")
+    assert failed["event"] == "it failed"
+    assert failed["trace"].endswith("KeyError")
+    assert "bahar" not in json.dumps(failed)
+
+
+def test_text_reads_the_same() -> None:
+    """Fields behind the message; no colours, which a file would keep as they are."""
+    told = lines("text")
+    assert "claimed partitions" in told[0]
+    assert "generation=7" in told[0]
+    assert "partitions=[0, 3]" in told[0]
+    assert "\x1b" not in "".join(told)
+    assert "bahar" not in "".join(told)
