@@ -31,10 +31,21 @@ def instructions(name: str) -> list[str]:
 
 
 def test_all_is_found() -> None:
-    """Kafka, Redis, the topics, a worker, and on demand triggers; the services that are built here are ours."""
-    assert set(SERVICES) == {"kafka", "redis", "topics", "worker", "trigger-topics", "triggers"}
-    assert OURS == ["topics", "worker", "trigger-topics", "triggers"]
-    assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["trigger-topics", "triggers"]
+    """Kafka, Redis, the topics, a worker, and on demand triggers and monitoring; what is built here is ours."""
+    assert set(SERVICES) - set(OURS) == {"kafka", "redis", "prometheus", "grafana"}
+    assert OURS == ["topics", "worker", "trigger-topics", "triggers", "ops"]
+    profiles = {name: SERVICES[name]["profiles"] for name in SERVICES if "profiles" in SERVICES[name]}
+    assert [name for name, of in profiles.items() if of == ["triggers"]] == ["trigger-topics", "triggers"]
+    assert [name for name, of in profiles.items() if of == ["monitoring"]] == ["ops", "prometheus", "grafana"]
+
+
+def test_what_is_mounted_is_there() -> None:
+    """Each file that a service takes from the checkout."""
+    mounted = [volume for service in SERVICES.values() for volume in service.get("volumes", []) if volume[0] == "."]
+    assert len(mounted) == 5
+    for volume in mounted:
+        assert (ROOT / volume.split(":")[0]).exists(), volume
+        assert volume.endswith(":ro")
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -68,9 +79,9 @@ def test_every_image_is_one_version() -> None:
     """`latest` and no tag at all are another image tomorrow."""
     named = [line.split()[0] for line in instructions("FROM")]
     named += [service["image"] for name, service in SERVICES.items() if name not in OURS]
-    assert len(named) == 4
+    assert len(named) == 6
     for image in named:
-        assert re.fullmatch(r"[a-z/]+:\d+\.\d+\.\d+[\w.-]*", image), image
+        assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+[\w.-]*", image), image
     assert len({image for image in named if image.startswith("python:")}) == 1
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from socket import SOCK_STREAM
 from time import monotonic
 
 import aiohttp
@@ -56,7 +57,7 @@ class Workers:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             while True:
                 began = monotonic()
-                await asyncio.gather(*(self._ask(session, address) for address in self._addresses))
+                await asyncio.gather(*(self._ask(session, address) for address in await resolved(self._addresses)))
                 self._points.append((self._now_s(), self.rates()))
                 await asyncio.sleep(max(0.1, EVERY_S - (monotonic() - began)))
 
@@ -133,6 +134,20 @@ class Workers:
             p99_ms=[rates.p99_ms for _, rates in self._points],
             late_p99_ms=[rates.late_p99_ms for _, rates in self._points],
         )
+
+
+async def resolved(addresses: Iterable[str]) -> list[str]:
+    """Each once: of a name, which may be that of many workers, all that it stands for now; nobody by none."""
+    found: dict[str, None] = {}
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        try:
+            told = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=SOCK_STREAM)
+        except OSError:
+            continue
+        for *_, (at, *_) in told:
+            found[f"[{at}]:{port}" if ":" in str(at) else f"{at}:{port}"] = None
+    return list(found)
 
 
 def parsed(text: str) -> Samples:
