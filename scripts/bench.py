@@ -9,13 +9,14 @@ import argparse
 import sys
 
 import bench_latency
+import bench_ops
 import bench_scale
 import bench_throughput
 import bench_triggers
 import cost
 import local
 
-PARTS = ("rules", "throughput", "latency", "due", "crowd", "scale", "triggers")
+PARTS = ("rules", "throughput", "latency", "due", "crowd", "scale", "triggers", "ops")
 
 
 def main() -> None:
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="customers, for scale")
     parser.add_argument("--crowd", type=int, default=50_000, help="customers who are due at one instant")
     parser.add_argument("--messages", type=int, default=10_000, help="webhooks that are due at once, for triggers")
+    parser.add_argument("--pairs", type=int, default=10, help="of drains with and without metrics, for ops")
     arguments = parser.parse_args()
     if "rules" in arguments.only:
         cost.run()
@@ -76,6 +78,8 @@ def _run(wish: argparse.Namespace) -> None:
         bench_scale.run(wish.sizes)
     if "triggers" in wish.only:
         bench_triggers.run(wish.messages)
+    if "ops" in wish.only:
+        bench_ops.run(wish.pairs, wish.events, wish.seconds)
 
 
 if __name__ == "__main__":

@@ -79,11 +79,12 @@ def assemble(
     ``decisions``: those of triggers, to be told with the metrics.
     """
     metrics = _metrics(settings, plan)
-    plan = msgspec.structs.replace(
-        plan, meter=lambda: PartitionMeter(metrics), claimed=metrics.claimed, let_go=metrics.rebalances.inc
-    )
     store = RedisStore.of(settings)
-    store.stopwatch.took = metrics.called
+    if settings.http != "none":  # what nobody can look at need not be counted
+        plan = msgspec.structs.replace(
+            plan, meter=lambda: PartitionMeter(metrics), claimed=metrics.claimed, let_go=metrics.rebalances.inc
+        )
+        store.stopwatch.took = metrics.called
     client = security.kafka(settings)
     publisher = _publisher(settings, client)
     outputs = OutputTopics(client, settings.topic_prefix)

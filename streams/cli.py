@@ -160,6 +160,7 @@ def _triggers(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
 def _ops(settings: Settings, _: argparse.Namespace) -> int:
     from streams.ops.app import run as serve  # noqa: PLC0415  # as above
 
+    _set_loop(settings)
     return serve(settings)
 
 

@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     http: str = Field(
         "127.0.0.1:9101",
         description="where a worker serves /metrics, /health and /ready; where others do, on the next free port; "
-        "port 0: on any; none: not at all",
+        "port 0: on any; none: nothing is counted",
         pattern=rf"^(none|{_ADDRESS})$",
     )
     ready_behind_s: float = Field(10.0, gt=0, description="/ready says no when a partition is further behind")
