@@ -149,7 +149,7 @@ def _look_ups(seconds: float) -> None:
                 loading.join()
     print(
         f"{LOOK_UPS_PER_S:g} look-ups/s for {seconds:g} s beside {EVENTS_PER_S:,} events/s: "
-        f"p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms, max {found['max_ms']:.1f} ms, {found['ok']:,} of {found['asked']:,} answered; "
-        f"CPU {cpu / seconds:.0%} of one core",
+        f"p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms, max {found['max_ms']:.1f} ms, "
+        f"{found['ok']:,} of {found['asked']:,} answered; CPU {cpu / seconds:.0%} of one core",
         flush=True,
     )

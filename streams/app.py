@@ -82,7 +82,7 @@ def assemble(
     store = RedisStore.of(settings)
     if settings.http != "none":  # what nobody can look at need not be counted
         plan = msgspec.structs.replace(
-            plan, meter=lambda: PartitionMeter(metrics), claimed=metrics.claimed, let_go=metrics.rebalances.inc
+            plan, meter=lambda: PartitionMeter(metrics), claimed=metrics.claimed, let_go=metrics.let_go
         )
         store.stopwatch.took = metrics.called
     client = security.kafka(settings)

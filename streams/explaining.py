@@ -52,10 +52,9 @@ class Explanation(msgspec.Struct, frozen=True):
 async def explained(engine: Engine, store: RedisStore, places: Iterable[int], customer_id: str) -> Explanation | None:
     """Look a customer up in these partitions. Raises `Stop` where other definitions wrote, and `StoreFailed`."""
     for partition in places:
-        found = await store.snapshot(partition, [customer_id])
-        value = found.values[customer_id]
+        (value,) = await store.load(partition, [customer_id])
         if value is not None:
-            return _explanation(engine, customer_id, partition, value, found.meta)
+            return explanation(engine, customer_id, partition, value, await store.meta(partition))
     return None
 
 
@@ -67,9 +66,8 @@ def places(settings: Settings, customer_id: str, count: int) -> range:
     return range(place, place + 1)
 
 
-def _explanation(
-    engine: Engine, customer_id: str, partition: int, found: bytes, meta: Mapping[str, str]
-) -> Explanation:
+def explanation(engine: Engine, customer_id: str, partition: int, found: bytes, meta: Mapping[str, str]) -> Explanation:
+    """Of a stored customer, under what is known of its partition. Raises `Stop` where other definitions wrote."""
     if meta["definitions"] != engine.definitions.fingerprint:
         raise Stop("Redis was written under other definitions; name their file in SEGMENTER_DEFINITIONS")
     customer = customers.decode(found)

@@ -22,11 +22,21 @@ class Made(msgspec.Struct, frozen=True, gc=False):
     appended_ms: int
 
 
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """A step that is saved: its readings, of those that became dead letters topic and reason, the topics of those
+    without effect, and how long it took (s)."""
+
+    readings: Sequence[Reading]
+    letters: Sequence[tuple[str, str]]
+    without_effect: Sequence[str]
+    took_s: float
+
+
 class Meter(Protocol):
     """Of one partition while it is claimed; called on the worker's loop."""
 
-    def stepped(self, readings: Sequence[Reading], reasons: Sequence[str], took_s: float) -> None:
-        """A step over these readings is saved; ``reasons``: of those that became dead letters."""
+    def stepped(self, step: Step) -> None:
+        """A step is saved."""
 
     def decided(self, made: Sequence[Made]) -> None:
         """An entry of the outbox is saved that holds these changes; called for each entry, also without any."""
@@ -38,7 +48,7 @@ class Meter(Protocol):
 class Unmetered:
     """In place of a meter, where nothing is counted."""
 
-    def stepped(self, readings: Sequence[Reading], reasons: Sequence[str], took_s: float) -> None: ...
+    def stepped(self, step: Step) -> None: ...
     def decided(self, made: Sequence[Made]) -> None: ...
     def published(self, entries: int) -> None: ...
 

@@ -28,7 +28,7 @@ from streams.ceiling import Ceiling, DeadShare
 from streams.defects import nobody
 from streams.failpoints import reach
 from streams.merge import Record, Taken
-from streams.meter import UNMETERED, Made, Meter
+from streams.meter import UNMETERED, Made, Meter, Step
 from streams.outbox import OutRecord
 from streams.saving import Saving
 from streams.store import State, Store, StoredCustomer
@@ -89,12 +89,13 @@ class Segmenter(Saving):
         misplaced = {customer for customer, (_, due) in loaded.items() if due < 0}
         made: list[Made] = []
         dead: list[tuple[Record, str]] = []
+        without_effect: list[str] = []
         for reading in taken.readings:
             what = reading[3]
             if isinstance(what, str):
                 dead.append((reading[4], what))
             elif what.name in WITHOUT_EFFECT:
-                continue
+                without_effect.append(reading[4].topic)
             elif what.customer in misplaced:
                 dead.append((reading[4], "wrong_partition"))
             elif found := self._apply(what, loaded[what.customer][0], reading[4]):
@@ -106,7 +107,8 @@ class Segmenter(Saving):
         letters = [self._dead_letter(*one) for one in dead if _place(one[0]) not in self._letters]
         out = await self._save(loaded, made, letters, taken.starts, taken.positions, clock, caught_up)
         self._letters.difference_update(_place(record) for record, _ in dead)
-        self._meter.stepped(taken.readings, [reason for _, reason in dead], time.perf_counter() - began)
+        told = [(record.topic, reason) for record, reason in dead]
+        self._meter.stepped(Step(taken.readings, told, without_effect, time.perf_counter() - began))
         return out
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:

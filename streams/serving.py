@@ -19,7 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from streams.metrics import ASKED, COUNTED, Metrics
+from streams.metrics import ASKED, Metrics
 from streams.ownership import Ownership
 from streams.stopwatch import Stopwatch
 from streams.watchdog import FetchWatchdog, LoopWatchdog
@@ -112,8 +112,6 @@ class Asked(Collector):
         yield _gauge("segmenter_outbox_entries", [((at,), entries) for at, (entries, _) in waiting.items()])
         yield _gauge("segmenter_outbox_bytes", [((at,), size) for at, (_, size) in waiting.items()])
         yield from self._inputs()
-        changed = inside.metrics.last_change_ms.items()
-        yield _gauge("segmenter_last_change_timestamp_seconds", [((key,), at / 1000) for key, at in changed])
         if inside.decisions is not None:
             yield _decisions(inside.decisions)
 
@@ -130,7 +128,7 @@ class Asked(Collector):
 
 
 def _gauge(name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
-    metric = {**COUNTED, **ASKED}[name]
+    metric = ASKED[name]
     family = GaugeMetricFamily(name, metric.about, labels=metric.labels)
     for labels, value in values:
         family.add_metric(labels, float(value))

@@ -1,0 +1,148 @@
+"""What the operations process makes of what it sees: rates, silence, quantiles, limits; without Kafka and Redis."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import generate_latest
+
+import bench_ops
+from rules.standing import Change
+from streams.meter import Made, Step
+from streams.metrics import SHORT_STAY_MS, Metrics, PartitionMeter, Spread
+from streams.ops import api
+from streams.ops.guard import Limit
+from streams.ops.tally import MINUTE_MS, SILENT_AT_LEAST_MS, SILENT_TIMES, USUAL_FROM, Counted
+from streams.ops.workers import addresses, parsed, quantile_ms
+from tests.test_sentences import QUIET
+
+T = 1_800_000_000_000
+
+
+def change(segment: str, occurred_at: int, **more: Any) -> Change:
+    """By time, if nothing else is said."""
+    told = {
+        "customer": "u", "kind": "exited", "sequence": 1, "segments": (), "event": None, "reason": QUIET,
+        "definition": "d", "late": False, **more,
+    }  # fmt: skip
+    return Change(segment=segment, occurred_at=occurred_at, **told)
+
+
+def test_a_change_is_late_by_what_is_beyond_its_due_time_and_the_grace() -> None:
+    """Observed when its entry of the outbox is acknowledged, in the order of entries."""
+    now = [T + 1_500]
+    metrics = Metrics(lambda: now[0], 1_000, {})
+    meter = PartitionMeter(metrics)
+    meter.decided([Made([change("first", T)], 0)])
+    meter.decided([])
+    meter.decided([Made([change("second", T)], 0)])
+    assert metrics.spreads["segmenter_due_late_seconds"]["first"].total == 0
+    meter.published(2)
+    now[0] += 3_000
+    meter.published(1)
+    late = metrics.spreads["segmenter_due_late_seconds"]
+    assert (late["first"].total, late["second"].total) == (0.5, 3.5)
+
+
+def test_an_exit_soon_after_the_entry_is_a_short_stay() -> None:
+    """Up to a minute; of an entry there is none."""
+    metrics = Metrics(lambda: T, 0, {})
+    stays = (0, 1, SHORT_STAY_MS - 1, SHORT_STAY_MS)
+    metrics.decided([Made([change("flaps", T, stayed_ms=stay) for stay in stays], 0)])
+    assert metrics.counts["segmenter_short_stays_total"] == {("flaps",): 2}
+
+
+def test_what_is_told_is_what_was_counted() -> None:
+    """The exposition, read again by a parser that is not ours."""
+    metrics = Metrics(lambda: T, 0, {}, ["never"])
+    for seconds in (0.001, 0.3, 99_999.0):
+        metrics.called("save", seconds)
+    metrics.stepped(Step([], [], [], 0.1))
+    samples = parsed(generate_latest(metrics.registry).decode())
+    buckets = {dict(labels)["le"]: count for labels, count in samples["segmenter_redis_seconds_bucket"].items()}
+    assert (buckets["0.001"], buckets["0.25"], buckets["0.5"], buckets["25.0"], buckets["+Inf"]) == (1, 1, 2, 2, 3)
+    assert sum(samples["segmenter_redis_seconds_count"].values()) == 3
+    assert set(samples["segmenter_changes_total"].values()) == {0}
+
+
+@given(st.lists(st.floats(0.0, 59.0), min_size=1), st.sampled_from([0.5, 0.9, 0.99]))
+def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: list[float], share: float) -> None:
+    """Of the sorted values the one at that share, whatever they are."""
+    bounds = [0.01, 0.1, 0.5, 1, 5, 60]
+    spread = Spread(bounds)
+    for value in values:
+        spread.observe(value)
+    found = quantile_ms({float(bound): count for bound, count in spread.told()}, share)
+    true = next(value for at, value in enumerate(sorted(values), 1) if at >= share * len(values))
+    low = max((bound for bound in [0, *bounds] if bound < true), default=0)
+    high = min(bound for bound in bounds if bound >= true)
+    assert found is not None
+    assert 1000 * low - 1e-6 <= found <= 1000 * high + 1e-6
+
+
+def test_a_segment_is_silent_against_its_own_rate() -> None:
+    """Not before ten times what usually lies between, nor before five minutes; never without a usual rate."""
+    for every in (1, 3):
+        counted = Counted()
+        for at in range(USUAL_FROM - 1):
+            counted.add(T + at * every * MINUTE_MS, entered=True)
+        assert not counted.is_silent(T + 10**9)
+        last = T + (USUAL_FROM - 1) * every * MINUTE_MS
+        counted.add(last, entered=False)
+        assert counted.usual_ms() == every * MINUTE_MS
+        allowed = max(SILENT_AT_LEAST_MS, SILENT_TIMES * every * MINUTE_MS)
+        assert not counted.is_silent(last + allowed)
+        assert counted.is_silent(last + allowed + 1)
+
+
+def test_one_campaign_is_no_habit() -> None:
+    """A thousand changes in one minute do not make a segment silent five minutes later."""
+    counted = Counted()
+    for at in range(1_000):
+        counted.add(T + at, entered=True)
+    assert not counted.is_silent(T + 60 * MINUTE_MS)
+
+
+def test_a_limit_gives_its_burst_and_then_its_rate() -> None:
+    """Each address its own."""
+    now = [0.0]
+    limit = Limit(2, 3, lambda: now[0])
+    assert [limit.take("a") for _ in range(4)] == [True, True, True, False]
+    assert limit.take("b")
+    now[0] = 0.5
+    assert [limit.take("a"), limit.take("a")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a:1", ["a:1"]),
+        ("a:1-3,b:9", ["a:1", "a:2", "a:3", "b:9"]),
+        ("[::1]:9101", ["[::1]:9101"]),
+    ],
+)
+def test_workers_are_named_one_by_one_or_by_a_range(text: str, found: list[str]) -> None:
+    assert addresses(text) == found
+
+
+def test_each_path_of_the_document_has_a_handler() -> None:
+    """And each handler that answers JSON says with which type."""
+    document = api.openapi()
+    for route in api.ROUTES:
+        assert callable(getattr(api.Api, route.name))
+        assert route.path in document["paths"]
+    told = json.loads((Path(api.__file__).parents[2] / "docs" / "openapi.json").read_text())
+    assert told == json.loads(json.dumps(document))
+
+
+def test_the_cost_of_metrics_is_judged_by_pairs() -> None:
+    """The interval holds the truth where it is known, and is narrow where pairs agree."""
+    found = bench_ops.cost([(1.04, 1.0), (1.05, 1.0), (1.06, 1.0)] * 4)
+    assert found.low < 0.05 < found.high
+    assert found.low > 0.03
+    assert found.high < 0.07
