@@ -75,6 +75,12 @@ WRONG: list[tuple[str, object, str]] = [
     ("channels", {}, "channels: dictionary should have at least 1 item"),
     ("triggers", ABSENT, "triggers: this key is missing"),
     ("channels.Mail!", {"kind": "console"}, "channels.Mail!"),
+    ("channels.email", {"kind": "email", "from": "a@b.c"}, "channels.email.host: this key is missing"),
+    ("channels.bot.url", "https://", "channels.bot.url: is not a URL with a host"),
+    ("channels.bot.url", "http://[", "channels.bot.url: is not a URL with a host"),
+    ("triggers.cart.template.text", {}, "triggers.cart.template.text: expected a text, or {file: PATH}"),
+    ("triggers.cart.cool_down", "367d", "triggers.cart.cool_down: is longer than 366d"),
+    ("triggers.cart.reentry", {"after": "9000d"}, "triggers.cart.reentry.after: is longer than 366d"),
     ("channels.mail.kind", "fax", "channels.mail: kind: expected one of email, webhook, console"),
     ("channels.mail.kind", ABSENT, "channels.mail: kind: expected one of email, webhook, console"),
     ("channels.mail.host", ABSENT, "channels.mail.host: this key is missing"),
@@ -184,3 +190,11 @@ def test_the_schema_takes_what_check_takes() -> None:
 
 def _json(document: object) -> Any:
     return json.loads(json.dumps(copy.deepcopy(document)))
+
+
+def test_a_missing_channel_hides_nothing_else(tmp_path: Path) -> None:
+    """It is told beside what does not fit the segments."""
+    document = changed("triggers.cart.channel", "fax")
+    document["triggers"]["greet"]["segment"] = "nobody_knows"
+    told = problems(document, tmp_path)
+    assert [problem.split(":")[0] for problem in told] == ["triggers.cart.channel", "triggers.greet.segment"]

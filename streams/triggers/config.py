@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from rules import asked
 from rules.predicates import ValueTest
@@ -37,6 +38,22 @@ def _delay(value: object) -> int:
     return 0 if value == 0 and not isinstance(value, bool) else asked.duration(value)
 
 
+def _kept(value: int) -> int:
+    if value > LOOK_BACK_MAX_MS:
+        raise ValueError(f"is longer than {LOOK_BACK_MAX_MS // DAY_MS}d, which is how long former messages are kept")
+    return value
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        if parts.hostname and parts.port != 0:
+            return value
+    except ValueError:  # its text may hold a secret
+        pass
+    raise ValueError("is not a URL with a host; write it as https://example.com/path")
+
+
 def _clock_time(value: object) -> time:
     # YAML 1.1 reads 22:00 without quotes as a number in base 60.
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
@@ -55,6 +72,8 @@ Duration = Annotated[
     BeforeValidator(asked.duration),
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$", "description": DURATION_FORM}),
 ]
+# What is compared with former messages.
+KeptDuration = Annotated[Duration, AfterValidator(_kept)]
 Delay = Annotated[
     int,
     BeforeValidator(_delay),
@@ -158,7 +177,7 @@ class WebhookWay(_Way):
     """A call over HTTPS, signed. With ``allow_private``, http and private addresses are allowed, too."""
 
     kind: Literal["webhook"]
-    url: str = Field(pattern=r"^https?://")
+    url: Annotated[str, AfterValidator(_url)] = Field(pattern=r"^https?://")
     secrets: tuple[Secret, ...] = Field(min_length=1, max_length=4)
     body: Literal["change", "audience"] = "change"
     allow_private: bool = False
@@ -175,12 +194,21 @@ class ConsoleWay(_Way):
 Way: TypeAlias = Annotated[EmailWay | WebhookWay | ConsoleWay, Field(discriminator="kind")]
 
 
+def _text(value: object) -> object:
+    if value is None or isinstance(value, str) or (isinstance(value, dict) and value.keys() == {"file"}):
+        return value
+    raise ValueError("expected a text, or {file: PATH}")
+
+
+Text: TypeAlias = Annotated[str | dict[Literal["file"], Path] | None, BeforeValidator(_text)]
+
+
 class Template(Model):
     """What is said: Jinja templates, each here or, as ``{file: …}``, beside the file."""
 
     subject: str | None = None
-    text: str | dict[Literal["file"], Path] | None = None
-    html: str | dict[Literal["file"], Path] | None = None
+    text: Text = None
+    html: Text = None
 
 
 class Where(Model):
@@ -195,7 +223,7 @@ class Where(Model):
 class Again(Model):
     """Not before so long after the last message of this trigger to the customer."""
 
-    after: Duration
+    after: KeptDuration
 
 
 def _reentry(value: object) -> object:
@@ -221,7 +249,7 @@ class Trigger(Model):
     template: Template = Template()
     expires: Duration = DAY_MS
     priority: int = Field(0, ge=-1_000, le=1_000)
-    cool_down: Duration | None = None
+    cool_down: KeptDuration | None = None
     quiet: Quiet | None = None
     reentry: Annotated[Literal["always", "once"] | Again, BeforeValidator(_reentry)] = "always"
 

@@ -42,8 +42,8 @@ def load(path: Path, definitions: Definitions) -> TriggersFile:
         raise DefinitionsError(str(path), [f"cannot be read ({error})"]) from None
     except yaml_text.NotYaml as error:
         raise DefinitionsError(str(path), [str(error)]) from None
-    file = parsed(document, str(path))
-    problems = [*misfits(file, definitions), *made.words(file, path)[1]]
+    file = _validated(document, str(path))
+    problems = [*_unknown_channels(file), *misfits(file, definitions), *made.words(file, path)[1]]
     if problems:
         raise DefinitionsError(str(path), problems)
     return file
@@ -51,38 +51,46 @@ def load(path: Path, definitions: Definitions) -> TriggersFile:
 
 def parsed(document: object, name: str) -> TriggersFile:
     """By itself. Raises `DefinitionsError`."""
-    if not isinstance(document, dict):
-        raise DefinitionsError(name, ["expected a mapping with version: 1, channels and triggers"])
-    try:
-        file = TriggersFile.model_validate(document)
-    except ValidationError as error:
-        lines = dict.fromkeys(_told(problem, document) for problem in error.errors(include_url=False))
-        raise DefinitionsError(name, list(lines)) from None
-    unknown = [
-        f"triggers.{key}.channel: there is no channel {trigger.channel!r}; {_known(file.channels, trigger.channel)}"
-        for key, trigger in file.triggers.items()
-        if trigger.channel not in file.channels
-    ]
-    if unknown:
+    file = _validated(document, name)
+    if unknown := _unknown_channels(file):
         raise DefinitionsError(name, unknown)
     return file
 
 
+def _validated(document: object, name: str) -> TriggersFile:
+    if not isinstance(document, dict):
+        raise DefinitionsError(name, ["expected a mapping with version: 1, channels and triggers"])
+    try:
+        return TriggersFile.model_validate(document)
+    except ValidationError as error:
+        lines = dict.fromkeys(_told(problem, document) for problem in error.errors(include_url=False))
+        raise DefinitionsError(name, list(lines)) from None
+
+
+def _unknown_channels(file: TriggersFile) -> list[str]:
+    return [
+        f"triggers.{key}.channel: there is no channel {trigger.channel!r}; {_known(file.channels, trigger.channel)}"
+        for key, trigger in file.triggers.items()
+        if trigger.channel not in file.channels
+    ]
+
+
 def _told(problem: ErrorDetails, document: Mapping[str, Any]) -> str:
-    place = [part for part in problem["loc"] if part not in _TAGS or _is_key(document, problem["loc"], part)]
+    place = _written(problem["loc"], document)
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
     return f"{path}: {_why(problem)}"
 
 
-def _is_key(document: object, loc: tuple[int | str, ...], part: int | str) -> bool:
-    """Whether a part of the way is a key that the person wrote, and not a tag of pydantic's."""
+def _written(loc: tuple[int | str, ...], document: object) -> Iterator[int | str]:
+    """The way as the person wrote it: a tag of pydantic's stands where the document has no such key."""
     at: Any = document
-    for step in loc:
-        if isinstance(at, dict) and step in at:
-            if step == part:
-                return True
-            at = at[step]
-    return False
+    for part in loc:
+        is_item = isinstance(at, list) and isinstance(part, int) and part < len(at)
+        if is_item or (isinstance(at, dict) and part in at):
+            at = at[part]
+        elif part in _TAGS or "[" in str(part):
+            continue
+        yield part
 
 
 def _why(problem: ErrorDetails) -> str:
@@ -145,7 +153,6 @@ def _of_way(way: config.Way, file: TriggersFile) -> Iterator[str]:
 
 
 def _of_trigger(trigger: Trigger, file: TriggersFile, segments: list[str]) -> Iterator[str]:
-    way = file.channels[trigger.channel]
     if trigger.segment not in segments:
         yield f"segment: there is no segment {trigger.segment!r}; {_known(segments, trigger.segment)}"
     for name in ("also_in", "not_in"):
@@ -156,7 +163,8 @@ def _of_trigger(trigger: Trigger, file: TriggersFile, segments: list[str]) -> It
     if trigger.segment in (trigger.where.not_in if is_in else trigger.where.also_in):
         never = "not in it" if is_in else "in it"
         yield f"where: nobody who has just {trigger.on} {trigger.segment} is {never}; leave it out"
-    yield from _of_template(trigger, way)
+    if trigger.channel in file.channels:
+        yield from _of_template(trigger, file.channels[trigger.channel])
 
 
 def _of_template(trigger: Trigger, way: config.Way) -> Iterator[str]:

@@ -38,7 +38,7 @@ def words(file: TriggersFile, path: Path) -> tuple[dict[str, Words], list[str]]:
     names, problems = frozenset(file.contact), []
     found: dict[str, Words] = {}
     for key, trigger in file.triggers.items():
-        way = file.channels[trigger.channel]
+        way = file.channels.get(trigger.channel)  # one that is not there is told by who reads the file
         unsubscribe = way.list_unsubscribe if isinstance(way, EmailWay) else None
         try:
             found[key] = Words(trigger.template, path.parent, names, unsubscribe)
