@@ -70,7 +70,8 @@ def get(address: str, path: str, token: str = TOKEN, timeout_s: float = 2.0) -> 
 
 def exposed(address: str) -> dict[str, Any]:
     """The families of an exposition, by the names of their list."""
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
+    request = urllib.request.Request(f"http://{address}/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
         text = answer.read().decode()
     return {
         family.name + ("_total" if family.type == "counter" else ""): family

@@ -18,7 +18,8 @@ from streams.metrics import SHORT_STAY_MS, Metrics, PartitionMeter, Spread
 from streams.ops import api
 from streams.ops.guard import Limit
 from streams.ops.tally import MINUTE_MS, SILENT_AT_LEAST_MS, SILENT_TIMES, USUAL_FROM, Counted
-from streams.ops.workers import addresses, parsed, quantile_ms
+from streams.ops.workers import Told, Workers, addresses, parsed, quantile_ms
+from streams.serving import Ready
 from tests.test_sentences import QUIET
 
 T = 1_800_000_000_000
@@ -146,3 +147,14 @@ def test_the_cost_of_metrics_is_judged_by_pairs() -> None:
     assert found.low < 0.05 < found.high
     assert found.low > 0.03
     assert found.high < 0.07
+
+
+def test_a_partition_is_a_workers_and_not_of_triggers() -> None:
+    """Which hold the same numbers, of other topics."""
+    lags = 'segmenter_lag_records{topic="%s",partition="0"} 3\n'
+    outbox = 'segmenter_outbox_entries{partition="0"} 2\n'
+    workers = Workers([], lambda: 0.0)
+    for address, topic in (("triggers", "segment-changes"), ("worker", "visits")):
+        workers.told[address] = Told(0.0, parsed(lags % topic + outbox), Ready(ready=True, because=[]))
+    assert workers.of_partition(0) == ("worker", {"visits": 3}, 2)
+    assert workers.of_partition(1) == (None, None, None)

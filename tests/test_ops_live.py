@@ -39,6 +39,12 @@ def red_within(seconds: float, told: Callable[[], str], pattern: str) -> None:
     wait(lambda: re.search(pattern, told()) is not None, seconds, f"{pattern!r} is told within {seconds} s")
 
 
+def alerting(parts: Parts) -> float:
+    """The least of what Prometheus is told of how far partitions are behind."""
+    family = exposed(parts.ops.http)["segmenter_partition_behind_seconds"]
+    return min(float(sample.value) for sample in family.samples)
+
+
 def worker_says(parts: Parts) -> str:
     status, told = get(parts.worker.http, "/ready")
     return " · ".join(told["because"]) if status == 503 else ""
@@ -90,6 +96,7 @@ def test_a_redis_that_is_away_is_seen(parts: Parts) -> None:
     with stopped(parts.redis.pid):
         red_within(8, lambda: worker_says(parts), "Redis has not answered")
         red_within(8, lambda: ops_says(parts), "Redis was last seen")
+        wait(lambda: alerting(parts) > BEHIND_S, 8, "what alerts are made of grows while Redis is away")
     wait(lambda: green(parts), 30, "all is well again")
 
 

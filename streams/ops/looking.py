@@ -57,15 +57,21 @@ class Looking:
                 for partition in range(self.partitions):
                     self._metas[partition] = meta = await self._store.meta(partition)
                     if clock := int(meta.get("clock", 0)):
-                        self.clocks[partition] = clock
+                        self._saw(partition, clock)
                 self.metrics.redis_used.set((memory := await self._store.memory())[0])
                 self.metrics.redis_max.set(memory[1])
                 self.seen_ms, self.fault = self._now_ms(), ""
             except StoreFailed as error:
                 self.fault = str(error)
-            for partition, clock in self.clocks.items():
-                self.metrics.behind.labels(str(partition)).set((self._now_ms() - clock) / 1000)
             await asyncio.sleep(CLOCKS_EVERY_S)
+
+    def _saw(self, partition: int, clock: int) -> None:
+        if partition not in self.clocks:
+            # Asked for and not set: while Redis does not answer, the last clock that was seen grows older.
+            self.metrics.behind.labels(str(partition)).set_function(
+                lambda: (self._now_ms() - self.clocks[partition]) / 1000
+            )
+        self.clocks[partition] = clock
 
     async def count(self) -> None:
         """Count the members of all segments again and again until cancelled."""

@@ -16,7 +16,8 @@ _HEAD = """<!-- Drawn from the code: python -m streams.schemas -->
 # Metrics
 
 For Prometheus, at `/metrics`: the whole list, beside what prometheus-client tells of every Python process
-(`process_…`, `python_gc_…`). No label holds a customer; each has a bounded set of values.
+(`process_…`, `python_gc_…`). No label holds a customer; each has a bounded set of values. There are no cache hits among
+them, as no customer is cached: each step loads its own from Redis.
 
 """
 

@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from rules.events import INPUTS
 from streams.ops.answers import Near, Rates, Series, WorkerState
 from streams.serving import Ready
 
@@ -24,6 +25,9 @@ _WINDOW_S = 10.0
 _POINTS = 150
 _EVENTS, _CHANGES = "segmenter_events_total", "segmenter_changes_total"
 _BY_EVENT, _BY_TIME = "segmenter_event_change_seconds_bucket", "segmenter_due_late_seconds_bucket"
+
+# An input that a process of triggers, which has the same partitions, does not read.
+_A_WORKERS_OWN = ("topic", INPUTS[1])
 
 Labels = frozenset[tuple[str, str]]
 Samples = Mapping[str, Mapping[Labels, float]]
@@ -113,10 +117,9 @@ class Workers:
         """Who holds it, its lag by input, its outbox."""
         place = ("partition", str(partition))
         for address, told in self.told.items():
-            clocks = told.samples.get("segmenter_clock_timestamp_seconds", {})
-            if not any(place in labels for labels in clocks):
-                continue
             lags = told.samples.get("segmenter_lag_records", {})
+            if not any({place, _A_WORKERS_OWN} <= labels for labels in lags):
+                continue
             outbox = told.samples.get("segmenter_outbox_entries", {})
             return (
                 address,
