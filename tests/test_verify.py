@@ -5,6 +5,7 @@ The one rule: every damage is done from outside, to what is stored or published,
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
@@ -35,6 +36,7 @@ pytestmark = pytest.mark.kafka
 
 DEMO = Path(__file__).parent.parent / "rules" / "demo.yaml"
 EVENTS = 3_000
+_shops = itertools.count()
 
 
 class Shop:
@@ -106,7 +108,8 @@ def buying(customer: str, number: int, after_m: float, name: str = "Order Comple
 @pytest.fixture(scope="module")
 def shop(kafka: Kafka, redis_server: Redis) -> Shop:
     """Real events of 2019, and of now: orders, of which one is aborted, and what came late. The worker has ended."""
-    shop = Shop(kafka, redis_server, "done")
+    # The module may be left and come back to, on the same servers: then another shop is made.
+    shop = Shop(kafka, redis_server, f"done{next(_shops)}")
     shop.publish(live.real_events()[:EVENTS])
     now = moved_to_now(
         buying("buyer", 1, 0), buying("other", 1, 10, "Product Added"), buying("cart", 1, 1, "Product Added")
