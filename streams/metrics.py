@@ -15,7 +15,7 @@ from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from prometheus_client import GC_COLLECTOR, CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -92,8 +92,8 @@ _BUCKETS = {
 SHORT_STAY_MS = 60_000
 
 Label = tuple[str, ...]
-# A change on its way: where its delay is observed, and since when (ms) it counts.
-Delay = tuple["Spread", int]
+# Of changes on their way, flat, one after the other: where its delay is observed, and since when (ms) it counts.
+Delays = list["Spread | int"]
 
 
 class Spread:
@@ -129,6 +129,38 @@ class _Spreads(dict[str, Spread]):
         return spread
 
 
+class _Segment:
+    """What is counted of one segment: one look-up for a change, however much is counted of it."""
+
+    __slots__ = ("by_event", "by_time", "entered", "exited", "last_ms", "late", "short")
+
+    def __init__(self, by_event: Spread, by_time: Spread) -> None:
+        self.by_event = by_event
+        self.by_time = by_time
+        self.entered = self.exited = self.late = self.short = self.last_ms = 0
+
+
+class _Segments(dict[str, _Segment]):
+    """By key, made when first met."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_event = _Spreads("segmenter_event_change_seconds")
+        self.by_time = _Spreads("segmenter_due_late_seconds")
+
+    def __missing__(self, key: str) -> _Segment:
+        segment = self[key] = _Segment(self.by_event[key], self.by_time[key])
+        return segment
+
+    def counts(self) -> Iterator[tuple[str, Label, int]]:
+        """The counters, by name and labels."""
+        for key, one in self.items():
+            yield "segmenter_changes_total", (key, "entered"), one.entered
+            yield "segmenter_changes_total", (key, "exited"), one.exited
+            yield "segmenter_late_changes_total", (key,), one.late
+            yield "segmenter_short_stays_total", (key,), one.short
+
+
 class Metrics(Collector):
     """Everything that one process counts, in a registry of its own."""
 
@@ -139,16 +171,16 @@ class Metrics(Collector):
         self.now_ms = now_ms
         self.grace_ms = grace_ms
         self.topics = topics
-        self.last_change_ms: dict[str, int] = {}
         self.counts: dict[str, Tally[Label]] = {
             name: Tally() for name, metric in COUNTED.items() if metric.kind == "counter"
         }
         self.spreads = {name: _Spreads(name) for name, metric in COUNTED.items() if metric.kind == "histogram"}
-        self._changes = self.counts["segmenter_changes_total"]
-        self._by_event = self.spreads["segmenter_event_change_seconds"]
-        self._by_time = self.spreads["segmenter_due_late_seconds"]
+        self.segments = _Segments()
+        for segment in segments:
+            self.segments[segment]
+        self.spreads["segmenter_event_change_seconds"] = self.segments.by_event
+        self.spreads["segmenter_due_late_seconds"] = self.segments.by_time
         self._calls = self.spreads["segmenter_redis_seconds"]
-        self._changes.update({(segment, change): 0 for segment in segments for change in ("entered", "exited")})
         for name in ("segmenter_claims_total", "segmenter_rebalances_total"):
             self.counts[name][()] = 0
         self.registry = CollectorRegistry()
@@ -162,6 +194,8 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Family]:
         """As of now."""
+        for name, labels, count in self.segments.counts():
+            self.counts[name][labels] = count
         for name, counts in self.counts.items():
             counter = CounterMetricFamily(name, COUNTED[name].about, labels=COUNTED[name].labels)
             for labels, count in counts.items():
@@ -170,12 +204,14 @@ class Metrics(Collector):
         for name, spreads in self.spreads.items():
             histogram = HistogramMetricFamily(name, COUNTED[name].about, labels=COUNTED[name].labels)
             for label, spread in spreads.items():
-                histogram.add_metric([label] if label else [], spread.told(), spread.total)
+                if any(spread.counts):  # of 55 segments most have nothing to tell, in 18 lines each
+                    histogram.add_metric([label] if label else [], spread.told(), spread.total)
             yield histogram
         name = "segmenter_last_change_timestamp_seconds"
         gauge = GaugeMetricFamily(name, COUNTED[name].about, labels=COUNTED[name].labels)
-        for segment, at_ms in self.last_change_ms.items():
-            gauge.add_metric([segment], at_ms / 1000)
+        for key, segment in self.segments.items():
+            if segment.last_ms:
+                gauge.add_metric([key], segment.last_ms / 1000)
         yield gauge
 
     def claimed(self, took_s: float) -> None:
@@ -209,29 +245,33 @@ class Metrics(Collector):
         events[topic, "applied"] -= 1
         events[topic, outcome] += 1
 
-    def decided(self, made: Sequence[Made]) -> list[Delay]:
+    def decided(self, made: Sequence[Made]) -> Delays:
         """Count these; what is to be observed once they are published."""
-        delays: list[Delay] = []
-        now, grace_ms, counted = self.now_ms(), self.grace_ms, self._changes
+        delays: Delays = []
+        add, now, grace_ms, segments = delays.append, self.now_ms(), self.grace_ms, self.segments
         for one in made:
             for change in one.changes:
-                segment = change.segment
-                counted[segment, change.kind] += 1
-                self.last_change_ms[segment] = now
-                if change.event is None:
-                    delays.append((self._by_time[segment], change.occurred_at + grace_ms))
+                segment = segments[change.segment]
+                segment.last_ms = now
+                if change.kind == "entered":
+                    segment.entered += 1
                 else:
-                    delays.append((self._by_event[segment], one.appended_ms))
-                if change.late:
-                    self.counts["segmenter_late_changes_total"][(segment,)] += 1
-                if 0 < change.stayed_ms < SHORT_STAY_MS:
-                    self.counts["segmenter_short_stays_total"][(segment,)] += 1
+                    segment.exited += 1
+                    segment.short += 0 < change.stayed_ms < SHORT_STAY_MS
+                segment.late += change.late
+                if change.event is None:
+                    add(segment.by_time)
+                    add(change.occurred_at + grace_ms)
+                else:
+                    add(segment.by_event)
+                    add(one.appended_ms)
         return delays
 
-    def published(self, delays: Sequence[Delay]) -> None:
+    def published(self, delays: Delays) -> None:
         """These changes are acknowledged."""
         now = self.now_ms()
-        for of, since_ms in delays:
+        flat = iter(delays)
+        for of, since_ms in cast(Iterator[tuple[Spread, int]], zip(flat, flat, strict=True)):
             of.observe((now - since_ms) / 1000 if now > since_ms else 0.0)
 
 
@@ -241,7 +281,7 @@ class PartitionMeter:
     def __init__(self, metrics: Metrics) -> None:
         self.stepped = metrics.stepped
         self._metrics = metrics
-        self._waiting: deque[Sequence[Delay]] = deque()
+        self._waiting: deque[Delays] = deque()
 
     def decided(self, made: Sequence[Made]) -> None:
         self._waiting.append(self._metrics.decided(made))

@@ -55,7 +55,7 @@ def test_an_exit_soon_after_the_entry_is_a_short_stay() -> None:
     metrics = Metrics(lambda: T, 0, {})
     stays = (0, 1, SHORT_STAY_MS - 1, SHORT_STAY_MS)
     metrics.decided([Made([change("flaps", T, stayed_ms=stay) for stay in stays], 0)])
-    assert metrics.counts["segmenter_short_stays_total"] == {("flaps",): 2}
+    assert (metrics.segments["flaps"].short, metrics.segments["flaps"].exited) == (2, 4)
 
 
 def test_what_is_told_is_what_was_counted() -> None:
