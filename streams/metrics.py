@@ -143,13 +143,13 @@ class _Segment:
 class _Segments(dict[str, _Segment]):
     """By key, made when first met."""
 
-    def __init__(self) -> None:
+    def __init__(self, by_event: _Spreads, by_time: _Spreads) -> None:
         super().__init__()
-        self.by_event = _Spreads("segmenter_event_change_seconds")
-        self.by_time = _Spreads("segmenter_due_late_seconds")
+        self._by_event = by_event
+        self._by_time = by_time
 
     def __missing__(self, key: str) -> _Segment:
-        segment = self[key] = _Segment(self.by_event[key], self.by_time[key])
+        segment = self[key] = _Segment(self._by_event[key], self._by_time[key])
         return segment
 
     def counts(self) -> Iterator[tuple[str, Label, int]]:
@@ -175,11 +175,11 @@ class Metrics(Collector):
             name: Tally() for name, metric in COUNTED.items() if metric.kind == "counter"
         }
         self.spreads = {name: _Spreads(name) for name, metric in COUNTED.items() if metric.kind == "histogram"}
-        self.segments = _Segments()
+        self.segments = _Segments(
+            self.spreads["segmenter_event_change_seconds"], self.spreads["segmenter_due_late_seconds"]
+        )
         for segment in segments:
             self.segments[segment]
-        self.spreads["segmenter_event_change_seconds"] = self.segments.by_event
-        self.spreads["segmenter_due_late_seconds"] = self.segments.by_time
         self._calls = self.spreads["segmenter_redis_seconds"]
         for name in ("segmenter_claims_total", "segmenter_rebalances_total"):
             self.counts[name][()] = 0

@@ -78,7 +78,7 @@ class Segmenter(Saving):
 
     @property
     def dead_share_near(self) -> float:
-        """How near the dead letters are to stopping the worker, which they do at 1."""
+        """As of `Saving`."""
         return self._dead_share.near
 
     async def advance(self, taken: Taken, clock: int, caught_up: int = 0) -> list[OutRecord]:

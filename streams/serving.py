@@ -10,7 +10,6 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -67,7 +66,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
 
     def near(self) -> Mapping[str, float]:
         """How near each watchdog is to its limit: 0 far, 1 it stops the process."""
-        shares = [getattr(holding.shard.segmenter, "dead_share_near", 0.0) for holding in self.ownership.held.values()]
+        shares = [holding.shard.segmenter.dead_share_near for holding in self.ownership.held.values()]
         return {
             "loop": self.loop.near,
             **self.fetches.near(self.monotonic()),
@@ -175,12 +174,12 @@ async def serve(app: web.Application, address: str) -> web.AppRunner:
     for at in range(first, first + (_PORTS_TRIED if first else 1)):
         with contextlib.suppress(OSError):
             await web.TCPSite(runner, host.strip("[]"), at).start()
-            log.info("serving metrics", extra={"address": _where(runner.addresses[0])})
+            log.info("serving metrics", extra={"address": where(*runner.addresses[0][:2])})
             return runner
     await runner.cleanup()
     raise OSError(f"no port from {first} on is free")
 
 
-def _where(address: Any) -> str:
-    host, port = address[:2]
+def where(host: str, port: int | str) -> str:
+    """host:port, as a URL has it."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

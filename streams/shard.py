@@ -46,6 +46,10 @@ class Steps(Protocol):
     clock: int
     next_due: int
 
+    @property
+    def dead_share_near(self) -> float:
+        """How near dead letters are to stopping the process, which they do at 1."""
+
     async def advance(self, taken: Taken, clock: int, caught_up: int = 0) -> list[OutRecord]:
         """Apply merged readings and save; the records to publish."""
 

@@ -6,8 +6,6 @@ The one rule: both are processes of their own, and what is asked of them is aske
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 import urllib.error
 import urllib.request
@@ -86,16 +84,6 @@ def total(family: Any, **labels: str) -> float:
         for sample in family.samples
         if sample.name.endswith(("_total", "_count")) and labels.items() <= sample.labels.items()
     )
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """SIGSTOP, and SIGCONT at the end."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def send(parts: Parts, *events: tuple[str, str], **more: Any) -> None:

@@ -15,9 +15,10 @@ from urllib.parse import quote
 import pytest
 from kafka import KafkaProducer
 
+from fault_redis import frozen
 from rules.times import format_instant
 from streams import metrics
-from tests.operating import BEHIND_S, Parts, exposed, get, running, send, stopped, total
+from tests.operating import BEHIND_S, Parts, exposed, get, running, send, total
 from tests.test_triggers_live import wait
 
 pytestmark = pytest.mark.kafka
@@ -84,7 +85,7 @@ def test_what_is_counted_is_what_came(parts: Parts) -> None:
 def test_a_worker_that_stands_still_is_seen(parts: Parts) -> None:
     """SIGSTOP: nobody answers for its health, and the page is red once its partitions are behind."""
     wait(lambda: green(parts), 30, "all is well")
-    with stopped(parts.worker.pid):
+    with frozen(parts.worker.pid):
         assert get(parts.worker.http, "/health", timeout_s=1)[0] == 0
         red_within(BEHIND_S + 5, lambda: ops_says(parts), "partition 0 is .* behind.*no worker answers")
     wait(lambda: green(parts), 30, "all is well again")
@@ -93,7 +94,7 @@ def test_a_worker_that_stands_still_is_seen(parts: Parts) -> None:
 def test_a_redis_that_is_away_is_seen(parts: Parts) -> None:
     """Its calls are not answered: both say so, and go on when it is back."""
     wait(lambda: green(parts), 30, "all is well")
-    with stopped(parts.redis.pid):
+    with frozen(parts.redis.pid):
         red_within(8, lambda: worker_says(parts), "Redis has not answered")
         red_within(8, lambda: ops_says(parts), "Redis was last seen")
         wait(lambda: alerting(parts) > BEHIND_S, 8, "what alerts are made of grows while Redis is away")
@@ -103,7 +104,7 @@ def test_a_redis_that_is_away_is_seen(parts: Parts) -> None:
 def test_a_kafka_that_is_away_is_seen(parts: Parts) -> None:
     """Its fetches are not answered: time stands, and is said to."""
     wait(lambda: green(parts), 30, "all is well")
-    with stopped(parts.kafka.pid):
+    with frozen(parts.kafka.pid):
         red_within(8, lambda: worker_says(parts), "Kafka has not answered for")
         red_within(8, lambda: ops_says(parts), "behind|last heard")
     wait(lambda: green(parts), 60, "all is well again")

@@ -25,6 +25,7 @@ from streams.ops.metrics import OpsMetrics
 from streams.ops.seen import Seen
 from streams.ops.workers import Workers, addresses
 from streams.redis_store import RedisStore
+from streams.serving import where
 from streams.settings import Settings
 from streams.stop import Stop
 
@@ -90,6 +91,6 @@ async def _serve(settings: Settings, partitions: int, host: str, port: int, toke
 
 def _tell(settings: Settings, runner: web.AppRunner, token: str) -> None:
     """Where the page is; with a token that nobody knows yet, which."""
-    host, port = runner.addresses[0][:2]
+    address = where(*runner.addresses[0][:2])
     drawn = f"#token={token}" if settings.ops_token is None else ""
-    print(f"segmenter ops: http://{host}:{port}/{drawn}", file=sys.stderr, flush=True)
+    print(f"segmenter ops: http://{address}/{drawn}", file=sys.stderr, flush=True)

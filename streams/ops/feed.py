@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -84,7 +84,6 @@ class Feed:
         self.since_ms = now_ms() - _BACK_MS
         self.segments: dict[str, Counted] = defaultdict(Counted)
         self.letters: deque[Letter] = deque(maxlen=KEPT_LETTERS)
-        self.letters_seen: Counter[str] = Counter()
         self.heard_ms = 0
         self._changes: deque[SegmentChange] = deque()
         self._by_customer: dict[str, deque[SegmentChange]] = {}
@@ -116,12 +115,7 @@ class Feed:
             await asyncio.sleep(_AGAIN_S)
 
     async def _follow(self) -> None:
-        consumer = AIOKafkaConsumer(
-            **self._client, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
-        )
-        try:
-            await consumer.start()
-            overheard.cancellations(consumer)
+        async with _reading(self._client) as consumer:
             topics = (self._prefix + CHANGES, self._prefix + DEAD_LETTERS)
             places = [TopicPartition(topic, at) for topic in topics for at in range(self._partitions)]
             consumer.assign(places)
@@ -133,8 +127,6 @@ class Feed:
                     await consumer.seek_to_end(place)
             async for record in _records(consumer, self._heard):
                 self._read(record)
-        finally:
-            await consumer.stop()
 
     def _heard(self) -> None:
         self.heard_ms = self._now_ms()
@@ -144,7 +136,6 @@ class Feed:
             headers = {name: value.decode(errors="replace") for name, value in record.headers}
             letter = Letter(record.partition, record.offset, record.timestamp, record.key, record.value or b"", headers)
             self.letters.append(letter)
-            self.letters_seen[headers.get("reason", "")] += 1
             return
         for change in _decoded([record]):
             self.segments[change.segment].add(record.timestamp, entered=change.change == "entered")
@@ -177,12 +168,7 @@ async def past(client: Mapping[str, Any], topic: str, partition: int, customer_i
     """All changes of a customer that the topic still holds, in their order. Raises `KafkaError`."""
     found: dict[str, SegmentChange] = {}
     place, key = TopicPartition(topic, partition), customer_id.encode()
-    consumer = AIOKafkaConsumer(
-        **client, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
-    )
-    try:
-        await consumer.start()
-        overheard.cancellations(consumer)
+    async with _reading(client) as consumer:
         consumer.assign([place])
         await consumer.seek_to_beginning(place)
         end = (await consumer.end_offsets([place]))[place]
@@ -190,9 +176,21 @@ async def past(client: Mapping[str, Any], topic: str, partition: int, customer_i
             records = (await consumer.getmany(place, timeout_ms=_LOOK_MS, max_records=5_000)).get(place, ())
             for change in _decoded(record for record in records if record.key == key):
                 found.setdefault(change.change_id, change)
+    return sorted(found.values(), key=lambda change: change.sequence)
+
+
+@asynccontextmanager
+async def _reading(client: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer in no group, of what is committed."""
+    consumer = AIOKafkaConsumer(
+        **client, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    try:
+        await consumer.start()
+        overheard.cancellations(consumer)
+        yield consumer
     finally:
         await consumer.stop()
-    return sorted(found.values(), key=lambda change: change.sequence)
 
 
 def _decoded(records: Iterable[Any]) -> Iterator[SegmentChange]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from rules.engine import Engine
 from rules.sentences import embedded
 from rules.times import format_instant
-from streams.explaining import Explained, explanation, places
+from streams.explaining import Explained, Explanation, explanation, places
 from streams.ops.answers import CustomerState, Membership
 from streams.ops.metrics import OpsMetrics
 from streams.redis_store import RedisStore
@@ -48,7 +48,6 @@ class Looking:
         self.seen_ms = 0
         self.members: Mapping[str, int] | None = None
         self.counted_ms = 0
-        self.fault = ""
 
     async def look(self) -> None:
         """Read the clocks every second until cancelled."""
@@ -60,9 +59,9 @@ class Looking:
                         self._saw(partition, clock)
                 self.metrics.redis_used.set((memory := await self._store.memory())[0])
                 self.metrics.redis_max.set(memory[1])
-                self.seen_ms, self.fault = self._now_ms(), ""
-            except StoreFailed as error:
-                self.fault = str(error)
+                self.seen_ms = self._now_ms()
+            except StoreFailed:
+                pass  # what was seen last grows old, and is said to be
             await asyncio.sleep(CLOCKS_EVERY_S)
 
     def _saw(self, partition: int, clock: int) -> None:
@@ -103,15 +102,16 @@ class Looking:
         """A customer as stored. Raises `Stop` under other definitions, and `StoreFailed`."""
         for partition in places(self._settings, customer_id, self.partitions):
             (value,) = await self._store.load(partition, [customer_id])
-            if value is not None and partition in self._metas:
-                return self._state(customer_id, partition, value, language, behind_s)
+            if value is not None:
+                # The partition as it was within the last second: a second round trip would be a third of the time.
+                meta = self._metas.get(partition) or await self._store.meta(partition)
+                found = explanation(self._engine, customer_id, partition, value, meta)
+                return self._state(found, language, behind_s)
         return None
 
-    def _state(self, customer_id: str, partition: int, value: bytes, language: str, behind_s: float) -> CustomerState:
-        # The partition as it was within the last second: a second round trip would be a third of the time.
-        found = explanation(self._engine, customer_id, partition, value, self._metas[partition])
+    def _state(self, found: Explanation, language: str, behind_s: float) -> CustomerState:
         return CustomerState(
-            customer_id=customer_id,
+            customer_id=found.customer_id,
             partition=found.partition,
             instant=found.instant,
             sequence=found.sequence,

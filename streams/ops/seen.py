@@ -11,7 +11,7 @@ import msgspec
 
 from rules.definitions import Segment
 from rules.times import format_instant
-from streams.ops.answers import CustomerState, Partition, Segments, SegmentState, State, Status
+from streams.ops.answers import CustomerState, Partition, Segments, SegmentState, State, Status, WorkerState
 from streams.ops.feed import Feed
 from streams.ops.looking import Looking
 from streams.ops.tally import Counted
@@ -41,7 +41,8 @@ class Seen:
 
     def status(self) -> Status:
         """Everything in one look."""
-        bad, doubtful, stale = list(self._bad()), list(self._doubtful()), list(self._stale())
+        workers = self.workers.states()
+        bad, doubtful, stale = list(self._bad()), list(self._doubtful(workers)), list(self._stale())
         state: State = "red" if bad or stale else "amber" if doubtful else "green"
         return Status(
             at=format_instant(self._now_ms()),
@@ -50,7 +51,7 @@ class Seen:
             stale=bool(stale),
             rates=self.workers.rates(),
             partitions=[self._partition(partition) for partition in range(self.looking.partitions)],
-            workers=self.workers.states(),
+            workers=workers,
             series=self.workers.series(),
         )
 
@@ -58,7 +59,9 @@ class Seen:
         """All segments of the file."""
         now = self._now_ms()
         counted = format_instant(self.looking.counted_ms) if self.looking.counted_ms else None
-        return Segments(format_instant(now), counted, [self._segment(one, now) for one in self._segments])
+        p99s = self.workers.p99s_ms()
+        told = [self._segment(one, now, p99s.get(one.key)) for one in self._segments]
+        return Segments(format_instant(now), counted, told)
 
     async def customer(self, customer_id: str, language: str) -> CustomerState | None:
         """As stored, with the changes that are kept. Raises as `Looking.customer`."""
@@ -80,8 +83,8 @@ class Seen:
         if not self.workers.told:
             yield "no worker answers"
 
-    def _doubtful(self) -> Iterator[str]:
-        for worker in self.workers.states():
+    def _doubtful(self, workers: Iterable[WorkerState]) -> Iterator[str]:
+        for worker in workers:
             for sentence in worker.because:
                 yield f"{worker.address}: {sentence}"
             for one in worker.watchdogs:
@@ -104,7 +107,7 @@ class Seen:
         behind_s = None if clock is None else self.looking.behind_s(partition)
         return Partition(partition, owner, format_instant(clock) if clock else None, behind_s, lag, outbox)
 
-    def _segment(self, segment: Segment, now: int) -> SegmentState:
+    def _segment(self, segment: Segment, now: int, p99_ms: float | None) -> SegmentState:
         counted = self.feed.segments.get(segment.key) or Counted()
         counted.forget(now)
         entered, exited = counted.per_minute(now)
@@ -116,7 +119,7 @@ class Seen:
             members=members,
             entered_per_min=entered,
             exited_per_min=exited,
-            p99_ms=self.workers.p99_ms(segment.key),
+            p99_ms=p99_ms,
             last_change_at=format_instant(counted.last_ms) if counted.last_ms else None,
             usual_s=None if usual is None else usual / 1000,
             silent=counted.is_silent(now),

@@ -5,7 +5,7 @@ The one rule: a change is counted in the minute in which it was published, whene
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 
 MINUTES_KEPT = 60
 MINUTE_MS = 60_000
@@ -63,21 +63,3 @@ class Counted:
         """Whether nothing has come for much longer than usual."""
         usual = self.usual_ms()
         return usual is not None and now_ms - self.last_ms > max(SILENT_AT_LEAST_MS, SILENT_TIMES * usual)
-
-
-class Window:
-    """Values of a rising count over the last seconds, for its rate."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._points: deque[tuple[float, float]] = deque()
-
-    def add(self, at_s: float, value: float) -> float | None:
-        """The rate per second up to now; ``None`` with the first value, and after a count that fell (a restart)."""
-        if self._points and value < self._points[-1][1]:
-            self._points.clear()
-        self._points.append((at_s, value))
-        while len(self._points) > 2 and self._points[1][0] <= at_s - self._seconds:
-            self._points.popleft()
-        began, first = self._points[0]
-        return None if at_s <= began else (value - first) / (at_s - began)

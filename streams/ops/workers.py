@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rules.events import INPUTS
 from streams.ops.answers import Near, Rates, Series, WorkerState
-from streams.serving import Ready
+from streams.serving import Ready, where
 
 EVERY_S = 2.0
 _ANSWERS_WITHIN_S = 1.5
@@ -51,7 +51,7 @@ class Workers:
         self._addresses = addresses
         self._now_s = now_s
         self.told: dict[str, Told] = {}
-        self.lost: dict[str, float] = {}
+        self.lost: set[str] = set()
         self._history: dict[str, deque[Told]] = defaultdict(deque)
         self._points: deque[tuple[float, Rates]] = deque(maxlen=_POINTS)
 
@@ -74,12 +74,12 @@ class Workers:
             samples = await asyncio.to_thread(parsed, text)
         except (aiohttp.ClientError, TimeoutError, ValueError, msgspec.DecodeError):
             if self.told.pop(address, None) is not None:
-                self.lost[address] = self._now_s()
+                self.lost.add(address)
             self._history.pop(address, None)
             return
         told = Told(monotonic(), samples, ready)
         self.told[address] = told
-        self.lost.pop(address, None)
+        self.lost.discard(address)
         history = self._history[address]
         history.append(told)
         while len(history) > 2 and history[1].at_s <= told.at_s - _WINDOW_S:
@@ -91,27 +91,28 @@ class Workers:
         gone = [WorkerState(address, False, ["it does not answer"], None, []) for address in sorted(self.lost)]
         return here + gone
 
-    def rates(self, segment: str | None = None) -> Rates:
-        """Of all workers, or in its delays of one segment."""
+    def rates(self) -> Rates:
+        """Of all workers."""
         spans = [(history[0], history[-1]) for history in self._history.values() if len(history) > 1]
         if not spans:
             return Rates()
-        by_event = _between(spans, _BY_EVENT, segment)
+        by_event = _between(spans, _BY_EVENT)
         return Rates(
             events_per_s=_rate(spans, _EVENTS),
             changes_per_s=_rate(spans, _CHANGES),
             p50_ms=quantile_ms(by_event, 0.5),
             p99_ms=quantile_ms(by_event, 0.99),
-            late_p99_ms=quantile_ms(_between(spans, _BY_TIME, segment), 0.99),
+            late_p99_ms=quantile_ms(_between(spans, _BY_TIME), 0.99),
         )
 
-    def p99_ms(self, segment: str) -> float | None:
-        """Of a segment since its workers started, as far as they answer."""
-        buckets: dict[float, float] = defaultdict(float)
+    def p99s_ms(self) -> Mapping[str, float | None]:
+        """By segment, since its workers started, as far as they answer; in one pass over what they told."""
+        found: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
         for told in self.told.values():
-            for bound, count in _buckets(told.samples, _BY_EVENT, segment).items():
-                buckets[bound] += count
-        return quantile_ms(buckets, 0.99)
+            for labels, count in told.samples.get(_BY_EVENT, {}).items():
+                by = dict(labels)
+                found[by["segment"]][float(by["le"])] += count
+        return {segment: quantile_ms(buckets, 0.99) for segment, buckets in found.items()}
 
     def of_partition(self, partition: int) -> tuple[str | None, dict[str, int] | None, int | None]:
         """Who holds it, its lag by input, its outbox."""
@@ -149,7 +150,7 @@ async def resolved(addresses: Iterable[str]) -> list[str]:
         except OSError:
             continue
         for *_, (at, *_) in told:
-            found[f"[{at}]:{port}" if ":" in str(at) else f"{at}:{port}"] = None
+            found[where(str(at), port)] = None
     return list(found)
 
 
@@ -186,21 +187,19 @@ def _rate(spans: Spans, name: str) -> float:
     )
 
 
-def _between(spans: Spans, name: str, segment: str | None) -> Buckets:
+def _between(spans: Spans, name: str) -> Buckets:
     found: dict[float, float] = defaultdict(float)
     for old, new in spans:
-        before = _buckets(old.samples, name, segment)
-        for bound, count in _buckets(new.samples, name, segment).items():
+        before = _buckets(old.samples, name)
+        for bound, count in _buckets(new.samples, name).items():
             found[bound] += max(0.0, count - before.get(bound, 0.0))
     return found
 
 
-def _buckets(samples: Samples, name: str, segment: str | None) -> Buckets:
+def _buckets(samples: Samples, name: str) -> Buckets:
     found: dict[float, float] = defaultdict(float)
     for labels, count in samples.get(name, {}).items():
-        by = dict(labels)
-        if segment is None or by["segment"] == segment:
-            found[float(by["le"])] += count
+        found[float(dict(labels)["le"])] += count
     return found
 
 
