@@ -89,7 +89,7 @@ def run(pairs: int, events: int, seconds: float) -> None:
 
 
 def _pair(stage: Stage, events: int, number: int) -> Pair:
-    """CPU seconds with metrics and without; every second pair the other way round."""
+    """CPU seconds with metrics and without, from ready on; every second pair the other way round."""
     made = load(events, events // 5, "change-heavy")
     ways = ("127.0.0.1:0", "none") if number % 2 == 0 else ("none", "127.0.0.1:0")
     used = {way: _drained(stage, made, way) for way in ways}
@@ -105,13 +105,14 @@ def _drained(stage: Stage, made: Load, http: str) -> float:
         )
         with Worker(settings.model_dump(exclude_none=True)) as worker:
             worker.wait_ready()
+            began = cpu_s(worker.pid)
             ended = threading.Event()
             scraping = threading.Thread(target=_scrape, args=(worker, http, ended))
             scraping.start()
             wait_drained(client, settings, made.events, [worker])
             ended.set()
             scraping.join()
-            used = cpu_s(worker.pid)
+            used = cpu_s(worker.pid) - began
     stage.clear(prefix)
     return used
 

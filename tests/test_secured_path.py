@@ -40,6 +40,8 @@ MAY = ("READ", "WRITE", "CREATE")
 MAY_NOT = {"join": (MAY, False), "read": (("WRITE", "CREATE"), True), "write": (("READ", "CREATE"), True)}
 WAYS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "certificate")
 
+# The library less what only some days of a year are in.
+EVERY_DAY = "version: 1\nlibrary: {without: [black_friday_shopper, nowruz_shopper]}\n"
 EXACTLY_ONCE = ("SCRAM-SHA-256", "certificate")  # with a producer of transactions
 
 
@@ -51,12 +53,14 @@ class Servers(NamedTuple):
     redis: SecureRedis
     asking: SecureRedis
     folder: Path
+    definitions: Path
 
     def settings(self, way: str, name: str) -> dict[str, Any]:
         """To be let in so, with topics and keys of one's own. One way has its password from a file."""
         redis = self.asking if way == "certificate" else self.redis
         url = f"rediss://{USER}@{redis.address}/0"
         own = {"topic_prefix": f"{name}-", "group": name, "redis_prefix": f"segmenter:{name}:", "partitions": 1}
+        own["definitions"] = str(self.definitions)
         own |= {"redis": url, "redis_password": PASSWORD, "redis_ca_file": self.certificates.ca}
         protocol = {"certificate": "SSL", "SCRAM-SHA-256": "SASL_PLAINTEXT"}.get(way, "SASL_SSL")
         own |= {"kafka_protocol": protocol, "brokers": self.kafka.addresses[protocol]}
@@ -82,10 +86,12 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     certificates = Certificates(tmp_path_factory.mktemp("certificates"))
     secrets = tmp_path_factory.mktemp("secrets")
     (secrets / "segmenter_kafka_password").write_text(PASSWORD + "\n")
+    definitions = tmp_path_factory.mktemp("definitions") / "segments.yaml"
+    definitions.write_text(EVERY_DAY)
     plain, asking = SecureRedis(certificates), SecureRedis(certificates, client_certificates=True)
     with SecureKafka(certificates) as kafka, plain.running(), asking.running():
         kafka.let_in()
-        yield Servers(certificates, kafka, plain, asking, secrets)
+        yield Servers(certificates, kafka, plain, asking, secrets, definitions)
 
 
 class Worked(NamedTuple):
