@@ -2,6 +2,8 @@
 
 The one rule: results go to stdout, everything else to stderr. Exit codes: 0 done, 1 something in
 the input was wrong, 2 wrong arguments, 75 stopped for safety.
+
+Long because each command says here what its arguments are, and what it hands them over to.
 """
 
 from __future__ import annotations
@@ -48,6 +50,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is less than 0")
+    return number
+
+
 def _bands(text: str) -> int:
     number = int(text)
     if not 2 <= number <= 9:
@@ -89,6 +98,16 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--triggers", metavar="FILE", help="and this triggers file beside it")
     check.add_argument("--events", metavar="FILE|-", help="recorded events: how many customers each segment holds")
     check.add_argument("--minimum", type=_positive, default=1, metavar="N", help="warn of fewer customers (default: 1)")
+
+    diff = commands.add_parser("diff", help="what another segments file would do: recorded events under both")
+    diff.add_argument("old", metavar="OLD", type=Path)
+    diff.add_argument("new", metavar="NEW", type=Path)
+    events = diff.add_mutually_exclusive_group(required=True)
+    events.add_argument("file", nargs="?", metavar="FILE|-", help="of recorded events")
+    events.add_argument("--topics", action="store_true", help="all that the input topics hold, up to now")
+    diff.add_argument("--until", type=_instant, metavar="TIME", help="RFC 3339; decide time up to it")
+    diff.add_argument("--json", action="store_true", help="as JSON, with every difference")
+    diff.add_argument("--examples", type=_count, default=3, metavar="N", help="reasons told of each kind (default: 3)")
 
     distribution = commands.add_parser("distribution", help="how a total is spread over customers; suggests cut-offs")
     distribution.add_argument(
@@ -208,6 +227,20 @@ def _check(settings: Settings, arguments: argparse.Namespace) -> int:
     )
 
 
+def _diff(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.commands import diff  # noqa: PLC0415  # as above
+
+    return diff.run(
+        settings,
+        arguments.old,
+        arguments.new,
+        arguments.file,
+        until=arguments.until,
+        as_json=arguments.json,
+        examples=arguments.examples,
+    )
+
+
 def _distribution(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.commands import distribution  # noqa: PLC0415  # as above
 
@@ -241,6 +274,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "publish": _publish,
     "replay": _replay,
     "check": _check,
+    "diff": _diff,
     "distribution": _distribution,
     "explain": _explain,
     "verify": _verify,

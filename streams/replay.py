@@ -54,22 +54,24 @@ class Replay:
 
     def run(self, events: Iterable[Event], until: int | None = None) -> Iterator[Change]:
         """The changes, as they are decided; ``until`` (ms) defaults to the latest event's time."""
+        for event in self.ordered(events, until):
+            yield from self.step(event)
+        yield from self.finish(self.last if until is None else until)
+
+    def ordered(self, events: Iterable[Event], until: int | None = None) -> Iterator[Event]:
+        """The events up to ``until`` that act, in reading order; the others' time too may be that of the last one."""
         kept = (event for event in events if until is None or event.time <= until)
-        for event in in_reading_order(self._noted(kept)):
-            customer = self.customers.get(event.customer)
-            if customer is None:
-                customer = self.customers[event.customer] = self._engine.new()
-            yield from self._engine.apply(event.customer, customer, event)
-        yield from self._bring_forward(self.last if until is None else until)
+        return in_reading_order(self._noted(kept))
 
-    def _noted(self, events: Iterable[Event]) -> Iterator[Event]:
-        """The events that act; the time of the others counts as the last event's too."""
-        for event in events:
-            self.last = max(self.last, event.time)
-            if event.name not in WITHOUT_EFFECT:
-                yield event
+    def step(self, event: Event) -> list[Change]:
+        """One event, and what was due of its customer before it."""
+        customer = self.customers.get(event.customer)
+        if customer is None:
+            customer = self.customers[event.customer] = self._engine.new()
+        return self._engine.apply(event.customer, customer, event)
 
-    def _bring_forward(self, until: int) -> Iterator[Change]:
+    def finish(self, until: int) -> Iterator[Change]:
+        """Everybody's due times up to and including ``until``, oldest first."""
         waiting = [(known.due, name) for name, known in self.customers.items() if 0 < known.due <= until]
         heapq.heapify(waiting)
         while waiting:
@@ -78,3 +80,9 @@ class Replay:
             yield from self._engine.fire(name, customer, due)
             if 0 < customer.due <= until:
                 heapq.heappush(waiting, (customer.due, name))
+
+    def _noted(self, events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            self.last = max(self.last, event.time)
+            if event.name not in WITHOUT_EFFECT:
+                yield event

@@ -11,8 +11,8 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
 
@@ -40,7 +40,7 @@ class Logs:
         self._consumers: dict[str, Any] = {}
 
     def open(self, name: str, partition: int) -> Log:
-        """A partition of the topic of this name, without prefix; the one opened before it is done with."""
+        """A partition of the topic of this name, without prefix; the one opened before is done with."""
         if name not in self._consumers:
             self._consumers[name] = client(
                 self._settings,
@@ -59,19 +59,24 @@ class Logs:
 
 
 class Log:
-    """One partition of a topic, read once from its first record on. Raises `Stop` when that is gone."""
+    """One partition of a topic, read once from the first record that it holds; ``first``: the offset of that."""
 
     def __init__(self, consumer: Any, tp: TopicPartition, *, exact: bool) -> None:
         """``exact``: whether the broker knows its end offsets exactly."""
         self.name = f"{tp.topic}-{tp.partition}"
         self._consumer, self._tp, self._exact = consumer, tp, exact
         consumer.assign([tp])
-        first: int = consumer.beginning_offsets([tp])[tp]
+        self.first: int = consumer.beginning_offsets([tp])[tp]
         self.end: int = consumer.end_offsets([tp])[tp]
-        if first:
-            raise Stop(f"{self.name} begins at {first}: verify needs all records, so give topics a longer retention")
-        consumer.seek(tp, 0)
+        consumer.seek(tp, self.first)
         self._waiting: deque[Any] = deque()
+
+    def needed_whole(self) -> Self:
+        """The same. Raises `Stop` where its first records are gone."""
+        if self.first:
+            told = f"{self.name} begins at {self.first}"
+            raise Stop(f"{told}: verify needs all records, so give topics a longer retention")
+        return self
 
     def check(self, position: int) -> None:
         """Refuse a log that ends before what was read of it."""
@@ -134,21 +139,12 @@ class Recomputed:
 
         As the worker merges it with all of it in hand; within an input records keep their order.
         """
-        logs = enumerate(self._logs.items())
-        inputs = [self._read(rank, log.upto(positions[topic])) for rank, (topic, log) in logs]
-        for _, rank, _, event in heapq.merge(*inputs):
+        inputs = [log.upto(positions[topic]) for topic, log in self._logs.items()]
+        for rank, event in merged(inputs, self._partition, self._behind):
             progress()
             self.events += 1
             if event is not None and event.name not in WITHOUT_EFFECT:
                 self._apply(event, rank)
-
-    def _read(self, rank: int, records: Iterator[Any]) -> Iterator[tuple[int, int, int, Event | None]]:
-        """The events of one input; `None` stands for a dead letter. The first three are unique."""
-        for record in records:
-            event = _event(record, self._partition)
-            if event is not None and event.time > self._behind[rank]:
-                self._behind[rank] = event.time
-            yield self._behind[rank], rank, record.offset, event
 
     def _apply(self, event: Event, rank: int) -> None:
         customer = self.customers.get(event.customer)
@@ -161,6 +157,24 @@ class Recomputed:
             self.tied.add(event.customer)
         self._newest[event.customer] = event.time, rank
         self._engine.apply(event.customer, customer, event)
+
+
+def merged(inputs: Sequence[Iterator[Any]], partition: int, behind: list[int]) -> Iterator[tuple[int, Event | None]]:
+    """The records of inputs, given in their reading order, in the order of their times, each with its input's rank.
+
+    `None` stands for a dead letter. ``behind``: by rank, the latest time (ms) read of each input so far, kept up here:
+    within an input records keep their order.
+    """
+
+    def timed(rank: int, records: Iterator[Any]) -> Iterator[tuple[int, int, int, Event | None]]:
+        for record in records:
+            event = _event(record, partition)
+            if event is not None and event.time > behind[rank]:
+                behind[rank] = event.time
+            yield behind[rank], rank, record.offset, event  # the first three are unique
+
+    for _, rank, _, event in heapq.merge(*(timed(rank, records) for rank, records in enumerate(inputs))):
+        yield rank, event
 
 
 def _event(record: Any, partition: int) -> Event | None:

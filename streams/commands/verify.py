@@ -78,7 +78,7 @@ class Verification:
         """What differs in a partition."""
         kept = asyncio.run(read(self._settings, self._ours, partition, partial(self._progress, partition, "customers")))
         fold = self._folded(partition, kept)
-        logs = {self._settings.topic_prefix + name: self._logs.open(name, partition) for name in INPUTS}
+        logs = {self._settings.topic_prefix + name: self._logs.open(name, partition).needed_whole() for name in INPUTS}
         recomputed = Recomputed(logs, self._engine, partition, lambda customer: self._belongs(customer, partition))
         yield from self._compare(partition, kept, fold, recomputed)
         self._events += recomputed.events
@@ -88,7 +88,7 @@ class Verification:
     def _folded(self, partition: int, kept: Kept) -> Fold:
         """The topic, which is read after Redis, then what Redis held back: so nothing falls between the two."""
         fold = Fold(kept.sequences())
-        fold.read(self._values(partition, self._logs.open(CHANGES, partition)))
+        fold.read(self._values(partition, self._logs.open(CHANGES, partition).needed_whole()))
         fold.read(kept.waiting)
         return fold
 

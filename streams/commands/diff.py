@@ -1,0 +1,76 @@
+"""``segmenter diff``: what another segments file would do to recorded events, before it does it to customers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from rules.events import INPUTS, Event
+from streams import topics
+from streams.commands.differences import document, lines
+from streams.commands.files import Rejections, opened, with_progress
+from streams.commands.recomputed import Logs, merged
+from streams.definitions_file import load
+from streams.dry_run import DryRun
+from streams.partitioning import belonging
+from streams.replay import read
+from streams.settings import Settings
+
+_PROGRESS_EVERY_S = 2.0
+
+
+def run(
+    settings: Settings, old: Path, new: Path, file: str | None, *, until: int | None, as_json: bool, examples: int
+) -> int:
+    """``file`` of events, ``None``: what the input topics hold, decided up to now. Exit code 1 when a line of the file
+    could not be used. Raises `DefinitionsError` for a wrong segments file.
+    """
+    dry = DryRun(load(old), load(new), examples)
+    dead = Rejections()
+    if file is None:
+        _of_topics(settings, dry, until)
+    else:
+        with opened(file) as events:
+            dry.run(read(with_progress(events, "read"), dead), until)
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(document(dry, old, new)) + b"\n")
+    else:
+        print("\n".join(lines(dry, old, new)))
+    if dead.count:
+        print(f"{dead.count} dead letters", file=sys.stderr)
+    return 1 if dead.count else 0
+
+
+def _of_topics(settings: Settings, dry: DryRun, until: int | None) -> None:
+    partitions = next(iter(topics.verify(settings).partitions.values()))
+    end = int(time.time() * 1000) if until is None else until
+    logs = Logs(settings)
+    with topics.answering(settings), closing(logs):
+        for partition in range(partitions):
+            dry.run(_progressing(_events(settings, logs, partition, partitions), partition, partitions), end)
+
+
+def _events(settings: Settings, logs: Logs, partition: int, partitions: int) -> Iterator[Event]:
+    """What a worker would apply of a partition, from the first record that is still there."""
+    opened_logs = [logs.open(name, partition) for name in INPUTS]
+    for log in opened_logs:
+        if log.first:
+            print(f"{log.name} begins at {log.first}: what retention removed is not decided", file=sys.stderr)
+    belongs = belonging(partitions, settings.partitioner)
+    for _, event in merged([log.whole() for log in opened_logs], partition, [0] * len(INPUTS)):
+        if event is not None and belongs(event.customer, partition):
+            yield event
+
+
+def _progressing(events: Iterator[Event], partition: int, partitions: int) -> Iterator[Event]:
+    shown = time.monotonic()
+    for count, event in enumerate(events, 1):
+        if count % 1_000 == 0 and (now := time.monotonic()) - shown >= _PROGRESS_EVERY_S:
+            shown = now
+            print(f"partition {partition} of {partitions}: {count:,} events", file=sys.stderr)
+        yield event
