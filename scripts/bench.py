@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="customers, for scale")
     parser.add_argument("--crowd", type=int, default=50_000, help="customers who are due at one instant")
     parser.add_argument("--messages", type=int, default=10_000, help="webhooks that are due at once, for triggers")
-    parser.add_argument("--pairs", type=int, default=10, help="of drains with and without metrics, for ops")
+    parser.add_argument("--drains", type=int, default=6, help="with metrics on and off by turns, for ops")
     arguments = parser.parse_args()
     if "rules" in arguments.only:
         cost.run()
@@ -79,7 +79,7 @@ def _run(wish: argparse.Namespace) -> None:
     if "triggers" in wish.only:
         bench_triggers.run(wish.messages)
     if "ops" in wish.only:
-        bench_ops.run(wish.pairs, wish.events, wish.seconds)
+        bench_ops.run(wish.drains, wish.events, wish.seconds)
 
 
 if __name__ == "__main__":

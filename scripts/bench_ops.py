@@ -1,17 +1,17 @@
-"""What the operator's look costs: a worker with and without metrics, in turns, and customers looked up beside events.
+"""What the operator's look costs: a worker with metrics on and off by turns, and customers looked up beside events.
 
-The one rule: both kinds of a pair run on the same records, one after the other, and which comes first changes with
-each pair.
+The one rule: a pair is of two turns that follow one another in one process (`bench_switched`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import re
 import threading
 import time
-import urllib.request
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -22,16 +22,18 @@ from redis import Redis
 import local
 import pace
 from bench_peers import wait_drained
-from bench_stage import Load, Stage, cpu_s, load, settings_of
+from bench_stage import Stage, cpu_s, load, settings_of
+from bench_switched import RENDERED_EVERY_S, TURN_S
 from streams import topics
 from streams.redis_store import key
 from workers import Ops, Worker
 
-SCRAPED_EVERY_S = 5.0
 EVENTS_PER_S = 2_000
 LOOK_UPS_PER_S = 200.0
 WARM_S = 60.0  # with 10 s the broker still compiles, and p99 was four times as long
 TOKEN = "a-token-of-this-run"  # noqa: S105  # it ends with it
+
+TURN = re.compile(r"turn (on|off) (\d+) ([\d.e-]+)$", re.MULTILINE)
 
 Pair = tuple[float, float]
 
@@ -75,52 +77,47 @@ async def looked_up(
     return {"p50_ms": float(p50), "p99_ms": float(p99), "max_ms": max(took), "asked": count, "ok": statuses.count(200)}
 
 
-def run(pairs: int, events: int, seconds: float) -> None:
+def run(drains: int, events: int, seconds: float) -> None:
     """Both, and what came of them."""
     with Stage() as stage:
-        made = [_pair(stage, events, number) for number in range(pairs)]
+        made = [pair for number in range(drains) for pair in _drained(stage, events, number)]
     found = cost(made)
     print(
         f"metrics: {100 * found.mean:+.1f} % of a worker's CPU per event (95 %: {100 * found.low:+.1f} to "
-        f"{100 * found.high:+.1f}), {found.pairs} pairs of {events:,} events, scraped every {SCRAPED_EVERY_S:g} s",
+        f"{100 * found.high:+.1f}), {found.pairs} pairs of turns of {TURN_S:g} s, in {drains} drains of "
+        f"{events:,} events, rendered every {RENDERED_EVERY_S:g} s",
         flush=True,
     )
     _look_ups(seconds)
 
 
-def _pair(stage: Stage, events: int, number: int) -> Pair:
-    """CPU seconds with metrics and without, from ready on; every second pair the other way round."""
+class _Switched(Worker):
+    program = (str(Path(__file__).with_name("bench_switched.py")),)
+
+
+def _drained(stage: Stage, events: int, number: int) -> list[Pair]:
+    """CPU seconds per event of turns with metrics and without, of one worker on one backlog."""
     made = load(events, events // 5, "change-heavy")
-    ways = ("127.0.0.1:0", "none") if number % 2 == 0 else ("none", "127.0.0.1:0")
-    used = {way: _drained(stage, made, way) for way in ways}
-    print(f"  pair {number + 1}: {used['127.0.0.1:0']:.2f} s with metrics, {used['none']:.2f} s without", flush=True)
-    return used["127.0.0.1:0"], used["none"]
-
-
-def _drained(stage: Stage, made: Load, http: str) -> float:
     prefix = stage.fill(made)
     with local.Redis(aof=True) as redis, Redis.from_url(redis.url) as client:
         settings = settings_of(
-            stage.kafka.address, redis.url, topic_prefix=prefix, group=prefix + "segmenter", http=http
+            stage.kafka.address, redis.url, topic_prefix=prefix, group=prefix + "segmenter", http="127.0.0.1:0"
         )
-        with Worker(settings.model_dump(exclude_none=True)) as worker:
-            worker.wait_ready()
-            began = cpu_s(worker.pid)
-            ended = threading.Event()
-            scraping = threading.Thread(target=_scrape, args=(worker, http, ended))
-            scraping.start()
+        with _Switched(settings.model_dump(exclude_none=True)) as worker:
             wait_drained(client, settings, made.events, [worker])
-            ended.set()
-            scraping.join()
-            used = cpu_s(worker.pid) - began
+            found = paired(worker.log.read_text())
     stage.clear(prefix)
-    return used
+    told = cost(found)
+    print(f"  drain {number + 1}: {100 * told.mean:+.1f} % in {told.pairs} pairs", flush=True)
+    return found
 
 
-def _scrape(worker: Worker, http: str, ended: threading.Event) -> None:
-    while http != "none" and not ended.wait(SCRAPED_EVERY_S):
-        with urllib.request.urlopen(f"http://{worker.http}/metrics", timeout=5) as answer:
-            answer.read()
+def paired(log: str) -> list[Pair]:
+    """CPU seconds per event of each two turns, with metrics first; not of the first two, in which a worker starts."""
+    turns = TURN.findall(log)[2:]
+    spent = [(which, float(cpu_s) / int(events)) for which, events, cpu_s in turns]
+    pairs = [dict(couple) for couple in zip(spent[::2], spent[1::2], strict=False)]
+    return [(pair["on"], pair["off"]) for pair in pairs]
 
 
 def _look_ups(seconds: float) -> None:

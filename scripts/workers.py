@@ -27,6 +27,7 @@ def _told(value: object) -> str:
 class Worker:
     """One ``segmenter worker``, or triggers; its log is a file. Environment: ``SEGMENTER_…`` without the prefix."""
 
+    program: tuple[str, ...] = ("-m", "streams")
     command = "worker"
     options: tuple[str, ...] = ("--loglevel", "info")
     ready = READY
@@ -42,7 +43,7 @@ class Worker:
 
     def start(self, **environment: str) -> Self:
         """Start the process; `wait_ready` waits for its first claim."""
-        command = [sys.executable, "-m", "streams", self.command, *self.options, *self._arguments]
+        command = [sys.executable, *self.program, self.command, *self.options, *self._arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
