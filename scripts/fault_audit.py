@@ -14,6 +14,8 @@ I7  the changes are exactly the oracle's, so no due time fired early or over an 
 I8  each bad record is a dead letter, once
 I9  the claims' generation never went back
 I10 the outbox is drained, and Redis holds what it should and no more
+I11 the newest row of each customer says what their newest change says; under at_least_once one of whom a change came
+    twice may have been set back by the former owner
 """
 
 import json
@@ -34,7 +36,7 @@ from tests.oracle import milliseconds
 
 __all__ = [
     "Audited", "Seen", "adds_up", "audit", "clocks", "compare", "dead_letters", "holds", "listed", "positions",
-    "segments", "too_many_repeats",
+    "segments", "table", "too_many_repeats",
 ]  # fmt: skip
 
 GRACE_MS = 1_000
@@ -63,6 +65,7 @@ def audit(scene: Scene) -> Audited:
         *clocks(scene),
         *dead_letters(inputs, told["dead-letters"], counts),
         *_repeats(told["segment-changes"], counts),
+        *table(told["segment-changes"], told["segment-memberships"], scene.settings["processing_guarantee"]),
         *too_many_repeats(scene, counts),
         *holds(scene, counts),
         *_customers(scene, inputs, told["segment-changes"], counts),
@@ -116,6 +119,25 @@ def _repeats(records: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
             if seen[name] != body:
                 yield f"I4: {name} came twice and differs: {seen[name]}, {body}"
         seen.setdefault(name, body)
+
+
+def table(changes: Sequence[Any], rows: Sequence[Any], guarantee: str) -> Iterator[str]:
+    """Each customer's newest row, against their newest change."""
+    newest: dict[str, Any] = {}
+    told: Counter[str] = Counter()
+    twice: set[str] = set()
+    for body in (json.loads(record.value) for record in changes):
+        told[body["change_id"]] += 1
+        if told[body["change_id"]] > 1 and guarantee == "at_least_once":
+            twice.add(body["customer_id"])
+        if body["sequence"] >= newest.get(body["customer_id"], body)["sequence"]:
+            newest[body["customer_id"]] = body
+    last = {record.key.decode(): json.loads(record.value) for record in rows}
+    for name in sorted((newest.keys() | last.keys()) - twice):
+        fields = ("customer_id", "segments", "sequence", "occurred_at", "change_id")
+        wanted = {field: newest[name][field] for field in fields} if name in newest else None
+        if last.get(name) != wanted:
+            yield f"I11: the table says {last.get(name)} of {name}, the newest change {wanted}"
 
 
 def too_many_repeats(scene: Scene, counts: Counter[str]) -> Iterator[str]:

@@ -35,7 +35,7 @@ __all__ = ["DEFINITIONS", "INPUTS", "OUTPUTS", "PARTITIONS", "Lane", "Scene", "T
 DEFINITIONS = Path(__file__).with_name("faults.yaml")
 PARTITIONS = 4
 INPUTS = ("profiles", "visits", "carts", "purchases")
-OUTPUTS = ("segment-changes", "dead-letters")
+OUTPUTS = ("segment-changes", "segment-memberships", "dead-letters")
 SETTLED_S = 90.0
 AFTER_MS = 2_000  # so much longer than anything is sent, the clock goes on
 # Small steps: a history of two thousand events lasts for seconds, so that a fault finds it unfinished.

@@ -155,6 +155,11 @@ class Outbox:
         await self.trim(len(entries), positions)
         reach("after_trim")
 
+    async def repeat(self, records: Sequence[OutRecord]) -> None:
+        """Publish what was saved before and may not have been published; nothing is trimmed by it."""
+        if records:
+            await self._publisher.publish(self._partition, records)
+
     async def trim(self, count: int, positions: Mapping[str, int]) -> None:
         """The next entries are on the topics, and up to these positions all is known. Raises `Fenced`."""
         self._published += count

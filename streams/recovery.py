@@ -19,6 +19,10 @@ from the beginning. What is found is one of four:
    is read again. Until all of them are, the position of that topic is not told on, so that the next
    claim finds them again.
 
+The table of memberships is not read back, as compaction may have taken what was published. Of each change
+that is found its customer's row is published again, before anything is told on: whoever published the
+change may have died before its row. A row that comes twice is the same row, and the newest comes last.
+
 The positions are told on chunk by chunk, each after what was found in it is saved; so a claim that
 runs out of time goes on from there when the worker is started again. They are never told on past
 a record of the outbox that is not trimmed.
@@ -41,13 +45,14 @@ import msgspec
 from rules.ahead import Told
 from streams.failpoints import reach
 from streams.outbox import Outbox, OutRecord, decode
-from streams.segmenter import CHANGES, DEAD_LETTERS, Letters, Segmenter
+from streams.segmenter import CHANGES, DEAD_LETTERS, Letters, Segmenter, membership_record
 from streams.store import Claim, State
-from streams.wire import changes, dead_letters
+from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Header
 
 log = logging.getLogger(__name__)
 
+# What is read back. Of the table of memberships nothing needs to be known.
 OUTPUTS = (CHANGES, DEAD_LETTERS)
 Identity = tuple[bytes, ...]
 
@@ -110,7 +115,7 @@ class _Entry:
 
     def __init__(self, entry: bytes) -> None:
         self.records = decode(entry)
-        self.unseen = {_identity(record.topic, record.headers) for record in self.records}
+        self.unseen = {_identity(one.topic, one.headers) for one in self.records if one.topic in OUTPUTS}
         self._count = len(self.unseen)
 
     @property
@@ -118,7 +123,10 @@ class _Entry:
         return len(self.unseen) < self._count
 
     def rest(self) -> list[OutRecord]:
-        return [record for record in self.records if _identity(record.topic, record.headers) in self.unseen]
+        return [one for one in self.records if one.topic not in OUTPUTS or self._is_unseen(one)]
+
+    def _is_unseen(self, record: OutRecord) -> bool:
+        return _identity(record.topic, record.headers) in self.unseen
 
 
 class _Part:
@@ -137,7 +145,10 @@ class _Part:
             for entry in self._left:
                 entry.unseen -= seen
         if chunk.topic == CHANGES:
-            await self._claimed.segmenter.note(_by_customer(chunk), self._now_ms())
+            told = _by_customer(chunk)
+            await self._claimed.segmenter.note(told, self._now_ms())
+            rows = [memberships.of_told(customer_id, of_one[-1]) for customer_id, of_one in told.items()]
+            await self._claimed.outbox.repeat([membership_record(row) for row in rows])
         else:
             self._note_letters(chunk)
         reach("mid_read_back")

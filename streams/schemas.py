@@ -30,13 +30,14 @@ from rules.times import _RFC3339  # its text is the schema's pattern
 from streams import definitions_schema, reference
 from streams.ops import api
 from streams.ops import reference as metrics_reference
-from streams.segmenter import CHANGES, DEAD_LETTERS
+from streams.segmenter import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.settings import Settings
 from streams.triggers import schema as triggers_schema
-from streams.wire import changes, dead_letters
+from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Cause, SegmentChange
 from streams.wire.decode import _WHOLE_CART, CUSTOMER_MAX_BYTES, REASONS, RECORD_MAX_BYTES
 from streams.wire.envelope import Envelope, Product, Properties
+from streams.wire.memberships import Membership
 
 ROOT = Path(__file__).resolve().parent.parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -157,6 +158,11 @@ def segment_change() -> Schema:
     return _document("SegmentChange", defs)
 
 
+def membership() -> Schema:
+    """What the table holds of a customer."""
+    return _document("Membership", _definitions(Membership))
+
+
 def reason() -> Schema:
     """The part of a change that says why; for those who keep it alone."""
     return _document("Reason", _written(Reason, Observed))
@@ -232,6 +238,7 @@ _TOPICS = {
     "carts": ("event", "track under the names " + ", ".join(sorted(CART_NAMES))),
     "purchases": ("event", "track under the names " + ", ".join(sorted(ORDER_NAMES))),
     CHANGES: ("change", "customers who entered or left a segment, each customer's in order"),
+    MEMBERSHIPS: ("membership", "where each customer stands: the newest of a key is kept, so it is a table"),
     DEAD_LETTERS: ("dead_letter", "records that could not be used"),
 }
 _NOTES = "A prefix may stand before the names of topics. All topics have the same number of partitions."
@@ -295,6 +302,12 @@ def _messages() -> Schema:
             "bindings": _keyed(customer),
             "examples": [change],
         },
+        "membership": {
+            "summary": "A customer's standing after the change that it names; go on with changes of a higher sequence.",
+            "payload": {"$ref": "schemas/membership.json"},
+            "bindings": _keyed(customer),
+            "examples": [{"payload": json.loads(memberships.encode(memberships.of(CHANGE)))}],
+        },
         "dead_letter": {
             "summary": "The record as it came; the headers say why and from where.",
             "contentType": "application/octet-stream",
@@ -331,6 +344,7 @@ def files() -> dict[str, str]:
     documents = {
         "docs/schemas/event.json": event(),
         "docs/schemas/segment-change.json": segment_change(),
+        "docs/schemas/membership.json": membership(),
         "docs/schemas/reason.json": reason(),
         "docs/schemas/dead-letter.json": dead_letter(),
         "docs/schemas/segments.json": definitions_schema.schema(),

@@ -32,9 +32,10 @@ from streams.meter import UNMETERED, Made, Meter, Step
 from streams.outbox import OutRecord
 from streams.saving import Saving
 from streams.store import State, Store, StoredCustomer
-from streams.wire import changes, customers, dead_letters
+from streams.wire import changes, customers, dead_letters, memberships
 
 CHANGES = "segment-changes"
+MEMBERSHIPS = "segment-memberships"
 DEAD_LETTERS = "dead-letters"
 # Customers of one save while what was published is noted.
 _NOTED_MAX = 500
@@ -186,7 +187,10 @@ class Segmenter(Saving):
         caught_up: int = 0,
     ) -> list[OutRecord]:
         emitted_at = format_instant(self._now_ms())
-        out = [_record(changes.of(change, emitted_at, self._languages)) for one in made for change in one.changes]
+        told = [changes.of(change, emitted_at, self._languages) for one in made for change in one.changes]
+        newest = {change.customer_id: change for change in told}
+        out = [_record(change) for change in told]
+        out += [membership_record(memberships.of(change)) for change in newest.values()]
         out += dead
         stored = [self._stored(customer_id, *known) for customer_id, known in loaded.items()]
         await self.save(stored, out, starts, positions, clock, caught_up)
@@ -215,3 +219,9 @@ def _place(record: Record) -> tuple[str, int]:
 
 def _record(change: changes.SegmentChange) -> OutRecord:
     return OutRecord(CHANGES, change.customer_id.encode(), changes.encode(change), changes.headers(change))
+
+
+def membership_record(membership: memberships.Membership) -> OutRecord:
+    """A customer's row of the table."""
+    key = membership.customer_id.encode()
+    return OutRecord(MEMBERSHIPS, key, memberships.encode(membership), memberships.headers(membership))

@@ -25,17 +25,19 @@ from kafka.errors import (
 
 from rules.events import INPUTS
 from streams import security
-from streams.segmenter import CHANGES, DEAD_LETTERS
+from streams.segmenter import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.store import Identity
 
-OUTPUTS = (CHANGES, DEAD_LETTERS)
+OUTPUTS = (CHANGES, MEMBERSHIPS, DEAD_LETTERS)
 WORKERS = (*INPUTS, *OUTPUTS)
 # What triggers publish, and read again where it is replayed.
 TRIGGERS = ("trigger-decisions", "trigger-dead-letters", "trigger-replays")
 # Kafka is waited for so often for so long.
 TRIES, TRY_MS = 5, 2_000
+# Of each key the newest is kept for ever.
+_CONFIGS: Mapping[str, Mapping[str, str]] = {MEMBERSHIPS: {"cleanup.policy": "compact"}}
 _NOBODY = "ECONNREFUSED"
 _HUNG_UP = "socket disconnected"
 _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
@@ -130,7 +132,12 @@ def create(settings: Settings, topics: Sequence[str] = WORKERS) -> list[str]:
     with _admin(settings) as admin:
         made = []
         for name in topics:
-            topic = NewTopic(settings.topic_prefix + name, settings.partitions, settings.replication)
+            topic = NewTopic(
+                settings.topic_prefix + name,
+                settings.partitions,
+                settings.replication,
+                topic_configs=dict(_CONFIGS.get(name, {})),
+            )
             try:
                 admin.create_topics([topic])
             except TopicAlreadyExistsError:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, NamedTuple
 
 from aiokafka.partitioner import murmur2
@@ -21,6 +22,7 @@ from local import Tansu
 from tests import live
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+_numbers = count(1)
 
 
 class Done(NamedTuple):
@@ -95,6 +97,13 @@ def on_tansu(tansu: Tansu, prefix: str, **more: object) -> dict[str, Any]:
     """Settings with topics of one's own."""
     own = {"topic_prefix": prefix, "partitions": live.PARTITIONS}
     return {"brokers": tansu.address, "broker": "tansu", **own, **more}
+
+
+def shop_on(tansu: Tansu, name: str, redis: str, **more: object) -> dict[str, Any]:
+    """Of a module's own shop, all under a name that was never used: a module may be left and come back to."""
+    name = f"{name}{next(_numbers)}"
+    own = {"redis": redis, "redis_prefix": f"{name}:", "group": name, "session_timeout_s": 2}
+    return on_tansu(tansu, f"{name}-", **own, **more)
 
 
 def partition_of(key: bytes) -> int:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from tests.oracle import Json, milliseconds
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
-CHANGES, DEAD_LETTERS = "segment-changes", "dead-letters"
+CHANGES, MEMBERSHIPS, DEAD_LETTERS = "segment-changes", "segment-memberships", "dead-letters"
 
 
 class Bad(NamedTuple):

@@ -11,11 +11,13 @@ import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from streams.outbox import OutRecord
 from streams.recovery import Chunk
-from streams.segmenter import CHANGES, DEAD_LETTERS
+from streams.segmenter import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.store import Claim, MemoryStore, Save
-from streams.wire import changes
+from streams.wire import changes, memberships
 
 
 class Died(Exception):
@@ -28,8 +30,9 @@ class Outputs:
     def __init__(self, rng: random.Random, *, transactional: bool) -> None:
         self.rng = rng
         self.transactional = transactional
-        self.records: dict[str, list[OutRecord]] = {CHANGES: [], DEAD_LETTERS: []}
+        self.records: dict[str, list[OutRecord]] = {CHANGES: [], MEMBERSHIPS: [], DEAD_LETTERS: []}
         self.late: list[OutRecord] = []
+        self.set_back: set[str] = set()  # whose row a zombie may have set back
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
         """In chunks of any size."""
@@ -40,6 +43,7 @@ class Outputs:
                 yield Chunk(topic, partition, self.records[topic][at:end], end)
                 at = end
         self.append(self.late)  # a zombie's: nobody saw them
+        self.set_back |= {(one.key or b"").decode() for one in self.late if one.topic == MEMBERSHIPS}
         self.late = []
 
     def append(self, records: Sequence[OutRecord]) -> None:
@@ -48,6 +52,11 @@ class Outputs:
 
     def changes(self) -> list[changes.SegmentChange]:
         return [changes.decode(record.value or b"") for record in self.records[CHANGES]]
+
+    def table(self) -> dict[str, memberships.Membership]:
+        """The newest row of each customer, which is all that compaction need leave."""
+        rows = (msgspec.json.decode(one.value or b"", type=memberships.Membership) for one in self.records[MEMBERSHIPS])
+        return {row.customer_id: row for row in rows}
 
     def letters(self) -> list[tuple[str, int]]:
         found = [dict(record.headers) for record in self.records[DEAD_LETTERS]]

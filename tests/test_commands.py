@@ -35,6 +35,7 @@ from tests.commands import (
     partition_of,
     read,
     segmenter,
+    shop_on,
 )
 from tests.oracle import OracleChange, milliseconds
 from workers import Worker
@@ -355,7 +356,7 @@ def test_replay_of_the_real_data_agrees_with_the_oracle(
 
 # --- topics and publish ------------------------------------------------------------------------
 
-NAMES = ("carts", "dead-letters", "profiles", "purchases", "segment-changes", "visits")
+NAMES = ("carts", "dead-letters", "profiles", "purchases", "segment-changes", "segment-memberships", "visits")
 
 
 def test_topics_are_created_once(tansu: Tansu) -> None:
@@ -432,15 +433,14 @@ def a_quiet_cart(customer: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def shop(tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Settings of a shop in which a worker has decided two quiet carts and one order, and has ended."""
-    own = {"redis_prefix": "shop:", "group": "shop", "session_timeout_s": 2, "definitions": live.FOUR}
-    settings = on_tansu(tansu, "shop-", redis=redis_server.url, **own)
+    settings = shop_on(tansu, "shop", redis_server.url, definitions=live.FOUR)
     assert segmenter("topics", "create", **settings).code == 0
     order = moved_to_now(event("u2", 1, "Order Completed", 60, order_id="o1", total="9.99"))
     content = lines(*a_quiet_cart(MARYAM), *a_quiet_cart(ALI_REZA), *order)
     published = segmenter("publish", "-", stdin=content, **settings)
     assert (published.code, published.out) == (0, ""), published.err
     with Worker(settings, log=tmp_path_factory.mktemp("shop") / "log"):
-        assert len(read(tansu.address, ["shop-segment-changes"], 3)) == 3
+        assert len(read(tansu.address, [settings["topic_prefix"] + "segment-changes"], 3)) == 3
     return settings
 
 

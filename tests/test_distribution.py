@@ -21,7 +21,7 @@ from rules import cutoffs, yaml_text
 from rules.definitions import build
 from streams.commands.distribution import lines as shown
 from tests import library_stories, live
-from tests.commands import Done, assert_stopped, event, lines, moved_to_now, on_tansu, read, segmenter
+from tests.commands import Done, assert_stopped, event, lines, moved_to_now, read, segmenter, shop_on
 from workers import Worker
 
 MICRO = 10**6
@@ -328,13 +328,12 @@ def test_a_part_of_a_key_is_no_key(recorded: str) -> None:
 @pytest.fixture(scope="module")
 def shop(tansu: Tansu, redis_server: Redis, recorded: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Settings of a shop in which a worker has decided the same orders by the whole library, and has ended."""
-    own = {"redis_prefix": "spread:", "group": "spread", "session_timeout_s": 2}
-    settings = on_tansu(tansu, "spread-", redis=redis_server.url, **own)
+    settings = shop_on(tansu, "spread", redis_server.url)
     assert segmenter("topics", "create", **settings).code == 0
     assert segmenter("publish", recorded, **settings).code == 0
     count = segmenter("replay", recorded).out.count("\n")
     with Worker(settings, log=tmp_path_factory.mktemp("spread") / "log"):
-        assert len(read(tansu.address, ["spread-segment-changes"], count)) >= count > 30
+        assert len(read(tansu.address, [settings["topic_prefix"] + "segment-changes"], count)) >= count > 30
     return settings
 
 

@@ -10,9 +10,12 @@ import gc
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 from pydantic import ValidationError
 
 from local import Kafka, Tansu
@@ -180,3 +183,24 @@ async def test_more_partitions_than_there_may_be_producers() -> None:
     publisher = TransactionalPublisher({"bootstrap_servers": "127.0.0.1:1"}, "", "group")
     with pytest.raises(Stop, match="start more workers"):
         await publisher.claim(range(PRODUCERS_MAX + 1))
+
+
+@pytest.mark.kafka
+def test_of_the_table_each_newest_row_is_kept(place: Place) -> None:
+    """It is compacted, and no other output is."""
+    admin = KafkaAdminClient(bootstrap_servers=place.brokers)
+    policies = {}
+    for name in topics.OUTPUTS:
+        told = admin.describe_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, place.prefix + name)], config_filter="all"
+        )
+        policies[name] = "compact" in repr(policy_of(told))
+    admin.close()
+    assert policies == {"segment-changes": False, "segment-memberships": True, "dead-letters": False}
+
+
+def policy_of(told: Any) -> Any:
+    """What is said of `cleanup.policy`, wherever the client puts it."""
+    if isinstance(told, dict):
+        return [told["cleanup.policy"]] if "cleanup.policy" in told else [policy_of(one) for one in told.values()]
+    return [policy_of(one) for one in told] if isinstance(told, list) else []

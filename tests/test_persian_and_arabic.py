@@ -25,7 +25,7 @@ from streams.store import Store, StoredCustomer
 from streams.wire import changes, customers
 from streams.wire.decode import Rejected, decode, decode_line
 from tests import live
-from tests.commands import NOW, Done, lines, on_tansu, partition_of, read, segmenter
+from tests.commands import NOW, Done, lines, partition_of, read, segmenter, shop_on
 from tests.test_store import claimed, step
 from workers import Worker
 
@@ -197,13 +197,16 @@ def shop(
     tansu: Tansu, redis_server: Redis, file: Path, content: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """Settings of a shop in which a worker has decided all of it, and has ended."""
-    own = {"redis_prefix": "فروشگاه:", "group": "farsi", "session_timeout_s": 2, "definitions": file}
-    settings = on_tansu(tansu, "farsi-", redis=redis_server.url, **own)
+    settings = shop_on(tansu, "farsi", redis_server.url, definitions=file)
+    settings["redis_prefix"] = "فروشگاه:" + settings["redis_prefix"]
     assert segmenter("topics", "create", **settings).code == 0
     published = segmenter("publish", "-", stdin=content, **settings)
     assert (published.code, published.out) == (0, ""), published.err
     with Worker(settings, log=tmp_path_factory.mktemp("farsi") / "log"):
-        assert len(read(tansu.address, ["farsi-segment-changes"], count_of_changes())) == count_of_changes()
+        assert (
+            len(read(tansu.address, [settings["topic_prefix"] + "segment-changes"], count_of_changes()))
+            == count_of_changes()
+        )
     return settings
 
 
@@ -213,7 +216,7 @@ def count_of_changes() -> int:
 
 def test_the_topic_says_what_the_replay_says(shop: dict[str, Any], content: bytes) -> None:
     """Keys and values in UTF-8 without escapes; the same changes, ids and reasons as offline."""
-    records = read(shop["brokers"], ["farsi-segment-changes"], count_of_changes())
+    records = read(shop["brokers"], [shop["topic_prefix"] + "segment-changes"], count_of_changes())
     assert {record.key.decode() for record in records} == set(VISITORS)
     assert all(record.partition == partition_of(record.key) for record in records)
     assert not any(b"\\u" in record.value for record in records)

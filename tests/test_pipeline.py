@@ -100,6 +100,7 @@ class Shop:
         )
         self.said = Outlet(settings["brokers"], PREFIX + "segment-changes")
         self.dead_letters = Outlet(settings["brokers"], PREFIX + "dead-letters")
+        self.table = Outlet(settings["brokers"], PREFIX + "segment-memberships")
         self.worker = self.start()
 
     def start(self) -> Worker:
@@ -137,6 +138,7 @@ class Shop:
         self.worker.stop()
         self.said.close()
         self.dead_letters.close()
+        self.table.close()
         self._producer.close()
 
 
@@ -303,6 +305,36 @@ def assert_whole(letter: Any, bad: Bad) -> None:
     assert len(letter.headers) == len(wanted)
     assert (letter.key, letter.partition) == (bad.key, place.partition)
     assert letter.value == (None if original is None else original[:KEPT_BYTES])
+
+
+# --- where everybody stands ----------------------------------------------------------------------
+
+
+def test_the_table_says_where_a_customer_stands(shop: Shop) -> None:
+    """A row after each step that changed them, keyed as the change, that fits its schema; the newest says the same."""
+    stays, leaves = islice(on_partition(0, "row"), 2)
+    at = now_ms() - 10
+    shop.tell(*(event(one, "Product Added", at) for one in (stays, leaves)))
+    shop.changes([stays, leaves], are(2))
+    shop.tell(event(leaves, "Order Completed", now_ms()))
+    changes = shop.changes([stays, leaves], lambda found: sum(one["customer_id"] == leaves for one in found) >= 3)
+    last = {one["customer_id"]: one for one in changes}
+
+    def rows(records: list[Any]) -> dict[str, Any]:
+        return {record.key.decode(): json.loads(record.value) for record in records}
+
+    ids = {one["change_id"] for one in last.values()}
+    found = shop.table.until(lambda records: ids <= {row["change_id"] for row in rows(records).values()})
+    check = Draft202012Validator(json.loads((SCHEMAS / "membership.json").read_text()))
+    for customer in (stays, leaves):
+        row = rows(found)[customer]
+        check.validate(row)
+        assert row == {name: last[customer][name] for name in row}
+        assert row.keys() == {"customer_id", "segments", "sequence", "occurred_at", "change_id"}
+    assert rows(found)[leaves]["segments"] == ["recently_purchased"]
+    one = next(record for record in found if record.key == leaves.encode())
+    assert dict(one.headers) | {"ce_type": b"segmenter.membership", "ce_subject": leaves.encode()} == dict(one.headers)
+    assert dict(one.headers)["ce_id"] == json.loads(one.value)["change_id"].encode()
 
 
 # --- time alone --------------------------------------------------------------------------------

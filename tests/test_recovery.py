@@ -16,8 +16,9 @@ import pytest
 
 from rules.definitions import parse
 from rules.engine import Engine
-from streams import saving
+from streams import recovery, saving
 from streams.outbox import OutRecord
+from streams.wire import memberships
 from streams.wire.changes import SegmentChange
 from tests import live, oracle, strategies, worlds
 from tests.lives import GRACE_MS, Lives, Record, inputs
@@ -86,12 +87,17 @@ def wrong(case: Case, lives: Lives, *, late: bool) -> object:
     garbage = {place for topic in case.topics.values() for place in garbage_of(topic)}
     right, members = case.right(lives.wall - GRACE_MS)
     folded, strange = fold(kept)
+    newest = {change.customer_id: change for change in sorted(kept, key=lambda change: change.sequence)}
+    table = {customer_id: memberships.of(change) for customer_id, change in newest.items()}
+    rows = lives.outputs.table()
+    differing = {who for who in table.keys() | rows.keys() if table.get(who) != rows.get(who)} - lives.outputs.set_back
     found = {
         "repeats": lives.outputs.transactional and (len(seen) - len(kept), len(letters) - len(set(letters))) != (0, 0),
         "sequence, alternation or segments": strange,
         "still ahead": lives.ahead(),
         "the topic and the store": folded != lives.members() and (folded, lives.members()),
         "the topic and the oracle": folded != members and (folded, members),
+        "the table and the topic": differing,
         "dead letters": set(letters) != garbage,
         "changes": not late and differs(kept, right),
         "stops": lives.said,
@@ -227,7 +233,7 @@ def test_of_what_is_known_nothing_is_remembered() -> None:
     after = lives.store._partitions[0]
     assert claiming.claimed[0].letters == set()
     assert (after.save_number, after.customers) == (before.save_number, before.customers)
-    assert after.outputs == {name: len(records) for name, records in lives.outputs.records.items()}
+    assert after.outputs == {name: len(lives.outputs.records[name]) for name in recovery.OUTPUTS}
 
 
 def test_records_that_are_not_ours(caplog: pytest.LogCaptureFixture) -> None:

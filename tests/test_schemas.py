@@ -18,9 +18,8 @@ from rules.engine import Engine
 from rules.events import INPUTS, SHOP_NAMES, Event, Origin, input_of
 from rules.parsing import FORMS
 from rules.times import parse_instant
-from streams import schemas
+from streams import schemas, topics
 from streams.replay import Replay
-from streams.segmenter import CHANGES, DEAD_LETTERS
 from streams.wire import changes, dead_letters, decode
 from streams.wire.changes import SegmentChange
 from tests import strategies
@@ -349,7 +348,7 @@ def test_every_reference_leads_somewhere(name: str) -> None:
 def test_every_topic_has_its_channel() -> None:
     """Inputs are received, outputs sent, each with the message that is on it."""
     sent = {operation["channel"]["$ref"]: operation["action"] for operation in TOPICS["operations"].values()}
-    wanted = dict.fromkeys(INPUTS, "receive") | {CHANGES: "send", DEAD_LETTERS: "send"}
+    wanted = dict.fromkeys(INPUTS, "receive") | dict.fromkeys(topics.OUTPUTS, "send")
     assert sent == {f"#/channels/{topic}": action for topic, action in wanted.items()}
     for topic, channel in TOPICS["channels"].items():
         assert channel["address"] == channel["bindings"]["kafka"]["topic"] == topic

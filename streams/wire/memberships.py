@@ -1,0 +1,63 @@
+"""Memberships as bytes: the contract of the compacted topic ``segment-memberships``.
+
+The one rule: the newest value of a key is what is true of that customer. So a consumer that starts needs no
+history: it reads this table, and goes on with the changes whose sequence is higher.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from rules.ahead import Told
+from rules.reasons import Instant
+from rules.times import format_instant
+from streams.wire.changes import SOURCE, Header, SegmentChange
+
+TYPE = "segmenter.membership"
+
+
+class Membership(msgspec.Struct, frozen=True, gc=False):
+    """Where a customer stands after a change, which ``change_id``, ``sequence`` and ``occurred_at`` are those of.
+
+    ``segments``: sorted; none is a standing too. Compare ``sequence`` with that of a change to know which is newer.
+    """
+
+    customer_id: str
+    segments: tuple[str, ...]
+    sequence: Annotated[int, Meta(ge=1)]
+    occurred_at: Instant
+    change_id: str
+
+
+def of(change: SegmentChange) -> Membership:
+    """After this change."""
+    return Membership(change.customer_id, change.segments, change.sequence, change.occurred_at, change.change_id)
+
+
+def of_told(customer_id: str, told: Told) -> Membership:
+    """After a change that was read back."""
+    return Membership(customer_id, told.segments, told.sequence, format_instant(told.occurred_at), told.change_id)
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(membership: Membership) -> bytes:
+    """The value of the record."""
+    return _encoder.encode(membership)
+
+
+def headers(membership: Membership) -> list[Header]:
+    """CloudEvents attributes, as those of a change."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", membership.change_id.encode()),
+        ("ce_source", SOURCE.encode()),
+        ("ce_type", TYPE.encode()),
+        ("ce_subject", membership.customer_id.encode()),
+        ("ce_time", membership.occurred_at.encode()),
+        ("content-type", b"application/json"),
+    ]
