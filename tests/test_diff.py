@@ -26,7 +26,7 @@ from tests import oracle, strategies, worlds
 from tests.commands import event, line, lines, on_tansu, segmenter
 from tests.oracle import Json, OracleChange
 
-SEEDS = 80
+SEEDS = 40
 OLD, NEW = Path("old.yaml"), Path("new.yaml")
 
 Difference = tuple[str, str, str, str | None]
