@@ -32,11 +32,12 @@ from fault_evidence import In, Stored
 from fault_scene import INPUTS, OUTPUTS, PARTITIONS, Scene
 from tests import oracle
 from tests.audit_changes import consistent
+from tests.audit_table import table
 from tests.oracle import milliseconds
 
 __all__ = [
     "Audited", "Seen", "adds_up", "audit", "clocks", "compare", "dead_letters", "holds", "listed", "positions",
-    "segments", "table", "too_many_repeats",
+    "segments", "too_many_repeats",
 ]  # fmt: skip
 
 GRACE_MS = 1_000
@@ -65,7 +66,11 @@ def audit(scene: Scene) -> Audited:
         *clocks(scene),
         *dead_letters(inputs, told["dead-letters"], counts),
         *_repeats(told["segment-changes"], counts),
-        *table(told["segment-changes"], told["segment-memberships"], scene.settings["processing_guarantee"]),
+        *table(
+            (json.loads(record.value) for record in told["segment-changes"]),
+            {record.key.decode(): json.loads(record.value) for record in told["segment-memberships"]},
+            exactly_once=scene.settings["processing_guarantee"] == "exactly_once",
+        ),
         *too_many_repeats(scene, counts),
         *holds(scene, counts),
         *_customers(scene, inputs, told["segment-changes"], counts),
@@ -119,25 +124,6 @@ def _repeats(records: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
             if seen[name] != body:
                 yield f"I4: {name} came twice and differs: {seen[name]}, {body}"
         seen.setdefault(name, body)
-
-
-def table(changes: Sequence[Any], rows: Sequence[Any], guarantee: str) -> Iterator[str]:
-    """Each customer's newest row, against their newest change."""
-    newest: dict[str, Any] = {}
-    told: Counter[str] = Counter()
-    twice: set[str] = set()
-    for body in (json.loads(record.value) for record in changes):
-        told[body["change_id"]] += 1
-        if told[body["change_id"]] > 1 and guarantee == "at_least_once":
-            twice.add(body["customer_id"])
-        if body["sequence"] >= newest.get(body["customer_id"], body)["sequence"]:
-            newest[body["customer_id"]] = body
-    last = {record.key.decode(): json.loads(record.value) for record in rows}
-    for name in sorted((newest.keys() | last.keys()) - twice):
-        fields = ("customer_id", "segments", "sequence", "occurred_at", "change_id")
-        wanted = {field: newest[name][field] for field in fields} if name in newest else None
-        if last.get(name) != wanted:
-            yield f"I11: the table says {last.get(name)} of {name}, the newest change {wanted}"
 
 
 def too_many_repeats(scene: Scene, counts: Counter[str]) -> Iterator[str]:

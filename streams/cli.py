@@ -43,18 +43,19 @@ def _instant(text: str) -> int:
     return found
 
 
-def _positive(text: str) -> int:
+def _at_least(least: int, text: str) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{number} is less than {least}")
     return number
+
+
+def _positive(text: str) -> int:
+    return _at_least(1, text)
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is less than 0")
-    return number
+    return _at_least(0, text)
 
 
 def _bands(text: str) -> int:

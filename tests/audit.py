@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 from tests.audit_changes import changes
 from tests.audit_order import order
+from tests.audit_table import table
 from tests.evidence import CHANGES, DEAD_LETTERS, MEMBERSHIPS, TOPICS, Claimed, Evidence, Published, identity, once
 
 # What a worker may say while the world is broken.
@@ -30,7 +30,15 @@ def audit(found: Evidence) -> list[str]:
         *claims(found),
         *ends(found),
         *repeats(found),
-        *table(found),
+        *table(
+            (json.loads(one.value or b"") for one in found.published if one.topic == CHANGES),
+            {
+                (one.key or b"").decode(): json.loads(one.value or b"")
+                for one in found.published
+                if one.topic == MEMBERSHIPS
+            },
+            exactly_once=found.exactly_once,
+        ),
         *dead_letters(found),
         *changes(found),
         *order(found),
@@ -88,31 +96,6 @@ def repeats(found: Evidence) -> Iterator[str]:
             yield f"I4: {name} came twice and differs: {seen[name]} and {_told(record)}"
     if count > (0 if found.exactly_once else found.strayed):
         yield f"I4: {count} repeats, and {found.strayed} records of former owners"
-
-
-def table(found: Evidence) -> Iterator[str]:
-    """I11: a customer's newest row says what their newest change says; a former owner may have set it back.
-
-    That is so where a change of theirs came twice; with transactions it is nowhere.
-    """
-    newest: dict[bytes | None, Any] = {}
-    rows: dict[bytes | None, Any] = {}
-    seen: set[object] = set()
-    twice: set[bytes | None] = set()
-    for record in found.published:
-        body = None if record.topic == DEAD_LETTERS else json.loads(record.value or b"")
-        if record.topic == MEMBERSHIPS:
-            rows[record.key] = body
-        elif body is not None:
-            if identity(record) in seen and not found.exactly_once:
-                twice.add(record.key)
-            seen.add(identity(record))
-            if body["sequence"] >= newest.get(record.key, body)["sequence"]:
-                newest[record.key] = body
-    for key in sorted((newest.keys() | rows.keys()) - twice, key=repr):
-        row, change = rows.get(key), newest.get(key, {})
-        if row is None or any(change.get(name) != told for name, told in row.items()):
-            yield f"I11: of {key!r} the row is {row}, the newest change {change}"
 
 
 def _told(record: Published) -> str:

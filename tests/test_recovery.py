@@ -25,7 +25,7 @@ from tests.lives import GRACE_MS, Lives, Record, inputs
 from tests.oracle import Json, milliseconds
 from tests.worlds import failing
 
-SEEDS = range(45)
+SEEDS = range(60)
 NIGHTLY = range(len(SEEDS), 3_000)
 IN_BLOCKS = pytest.mark.parametrize(
     "seeds",

@@ -21,8 +21,6 @@ from streams.partitioning import belonging
 from streams.replay import read
 from streams.settings import Settings
 
-_PROGRESS_EVERY_S = 2.0
-
 
 def run(
     settings: Settings, old: Path, new: Path, file: str | None, *, until: int | None, as_json: bool, examples: int
@@ -47,30 +45,22 @@ def run(
 
 
 def _of_topics(settings: Settings, dry: DryRun, until: int | None) -> None:
-    partitions = next(iter(topics.verify(settings).partitions.values()))
+    partitions = topics.verify(settings).partitions[INPUTS[0]]
     end = int(time.time() * 1000) if until is None else until
     logs = Logs(settings)
     with topics.answering(settings), closing(logs):
         for partition in range(partitions):
-            dry.run(_progressing(_events(settings, logs, partition, partitions), partition, partitions), end)
+            events = _events(settings, logs, partition, partitions)
+            dry.run(with_progress(events, "read", f"events of partition {partition} of {partitions}"), end)
 
 
 def _events(settings: Settings, logs: Logs, partition: int, partitions: int) -> Iterator[Event]:
     """What a worker would apply of a partition, from the first record that is still there."""
-    opened_logs = [logs.open(name, partition) for name in INPUTS]
-    for log in opened_logs:
+    inputs = [logs.open(name, partition) for name in INPUTS]
+    for log in inputs:
         if log.first:
             print(f"{log.name} begins at {log.first}: what retention removed is not decided", file=sys.stderr)
     belongs = belonging(partitions, settings.partitioner)
-    for _, event in merged([log.whole() for log in opened_logs], partition, [0] * len(INPUTS)):
+    for _, event in merged([log.whole() for log in inputs], partition, [0] * len(inputs)):
         if event is not None and belongs(event.customer, partition):
             yield event
-
-
-def _progressing(events: Iterator[Event], partition: int, partitions: int) -> Iterator[Event]:
-    shown = time.monotonic()
-    for count, event in enumerate(events, 1):
-        if count % 1_000 == 0 and (now := time.monotonic()) - shown >= _PROGRESS_EVERY_S:
-            shown = now
-            print(f"partition {partition} of {partitions}: {count:,} events", file=sys.stderr)
-        yield event

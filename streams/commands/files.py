@@ -9,7 +9,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TypeVar, cast
+
+T = TypeVar("T")
 
 _PROGRESS_EVERY_S = 2.0
 _BIDI_CONTROLS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
@@ -29,18 +31,18 @@ def opened(path: str) -> Iterator[IO[bytes]]:
             yield file
 
 
-def with_progress(lines: Iterable[bytes], verb: str) -> Iterator[bytes]:
-    """The lines; when they take longer than a few seconds, how many went by, on stderr."""
+def with_progress(items: Iterable[T], verb: str, noun: str = "lines") -> Iterator[T]:
+    """The items; when they take longer than a few seconds, how many went by, on stderr."""
     began = shown = time.monotonic()
     count = 0
-    for line in lines:
+    for item in items:
         count += 1
         if count % 1_000 == 0 and (now := time.monotonic()) - shown >= _PROGRESS_EVERY_S:
             shown = now
-            print(f"{count:,} lines {verb}, {count / (now - began):,.0f}/s", file=sys.stderr)
-        yield line
+            print(f"{count:,} {noun} {verb}, {count / (now - began):,.0f}/s", file=sys.stderr)
+        yield item
     if shown > began:
-        print(f"{count:,} lines {verb}", file=sys.stderr)
+        print(f"{count:,} {noun} {verb}", file=sys.stderr)
 
 
 class Rejections:

@@ -7,7 +7,7 @@ The one rule: the key is the customer id, the value is this JSON, the headers ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -129,13 +129,29 @@ def identity(headers: Sequence[tuple[str, bytes]]) -> tuple[bytes, ...]:
 
 
 def headers(change: SegmentChange) -> list[Header]:
+    """CloudEvents attributes of a change."""
+    return cloud_event(TYPE_PREFIX + change.change, change)
+
+
+class Occurred(Protocol):
+    """What the attributes of a CloudEvent are read from."""
+
+    @property
+    def change_id(self) -> str: ...
+    @property
+    def customer_id(self) -> str: ...
+    @property
+    def occurred_at(self) -> str: ...
+
+
+def cloud_event(kind: str, what: Occurred) -> list[Header]:
     """CloudEvents attributes, https://github.com/cloudevents/spec kafka-protocol-binding.md, 3.2."""
     return [
         ("ce_specversion", b"1.0"),
-        ("ce_id", change.change_id.encode()),
+        ("ce_id", what.change_id.encode()),
         ("ce_source", SOURCE.encode()),
-        ("ce_type", (TYPE_PREFIX + change.change).encode()),
-        ("ce_subject", change.customer_id.encode()),
-        ("ce_time", change.occurred_at.encode()),
+        ("ce_type", kind.encode()),
+        ("ce_subject", what.customer_id.encode()),
+        ("ce_time", what.occurred_at.encode()),
         ("content-type", b"application/json"),
     ]

@@ -14,7 +14,7 @@ from msgspec import Meta
 from rules.ahead import Told
 from rules.reasons import Instant
 from rules.times import format_instant
-from streams.wire.changes import SOURCE, Header, SegmentChange
+from streams.wire.changes import Header, SegmentChange, cloud_event
 
 TYPE = "segmenter.membership"
 
@@ -52,12 +52,4 @@ def encode(membership: Membership) -> bytes:
 
 def headers(membership: Membership) -> list[Header]:
     """CloudEvents attributes, as those of a change."""
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", membership.change_id.encode()),
-        ("ce_source", SOURCE.encode()),
-        ("ce_type", TYPE.encode()),
-        ("ce_subject", membership.customer_id.encode()),
-        ("ce_time", membership.occurred_at.encode()),
-        ("content-type", b"application/json"),
-    ]
+    return cloud_event(TYPE, membership)
