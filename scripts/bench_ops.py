@@ -33,7 +33,7 @@ LOOK_UPS_PER_S = 200.0
 WARM_S = 60.0  # with 10 s the broker still compiles, and p99 was four times as long
 TOKEN = "a-token-of-this-run"  # noqa: S105  # it ends with it
 
-TURN = re.compile(r"turn (on|off) (\d+) ([\d.e-]+)$", re.MULTILINE)
+TURN = re.compile(r"turn (on|off) (\d+) ([\d.]+)")
 
 Pair = tuple[float, float]
 
@@ -117,6 +117,8 @@ def paired(log: str) -> list[Pair]:
     turns = TURN.findall(log)[2:]
     spent = [(which, float(cpu_s) / int(events)) for which, events, cpu_s in turns]
     pairs = [dict(couple) for couple in zip(spent[::2], spent[1::2], strict=False)]
+    if not pairs:
+        raise RuntimeError(f"the worker told of {len(turns)} turns, too few to compare; give it more events")
     return [(pair["on"], pair["off"]) for pair in pairs]
 
 

@@ -1,7 +1,6 @@
 """A worker whose metrics are on and off by turns, and what it spends in each: `bench_ops` starts it.
 
-The one rule: both kinds of turn are of one process on one backlog, so that nothing but the metrics differs. Two
-processes on the same records differ by more than what is measured.
+The one rule: both kinds of turn are of one process on one backlog, so that nothing but the metrics differs.
 """
 
 from __future__ import annotations
@@ -45,7 +44,8 @@ class Turns:
             self._rendered = now
             generate_latest(self.metrics.registry)
         if now - self._began > TURN_S:
-            print("turn", "on" if self.on else "off", self._events, time.process_time() - self._cpu_s, flush=True)
+            spent_s = time.process_time() - self._cpu_s
+            print(f"turn {'on' if self.on else 'off'} {self._events} {spent_s:.6f}", flush=True)
             self._next()
 
 

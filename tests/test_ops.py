@@ -152,8 +152,10 @@ def test_the_cost_of_metrics_is_judged_by_pairs() -> None:
 def test_turns_are_compared_in_pairs() -> None:
     """CPU per event with metrics first, whichever came first; not of turns in which a worker starts."""
     turns = ("on 1 9.0", "off 1 9.0", "off 10 1.0", "on 10 1.1", "on 20 2.4", "off 20 2.0", "off 5 0.5")
-    log = "".join(f"2026-11-27 12:00:00 [warning] turn {turn}\nanother line\n" for turn in turns)
+    log = "".join(f"2026-11-27 12:00:00 [warning  ] turn {turn} [mode.redirect]\nanother line\n" for turn in turns)
     assert bench_ops.paired(log) == [(1.1 / 10, 1.0 / 10), (2.4 / 20, 2.0 / 20)]
+    with pytest.raises(RuntimeError, match="too few to compare"):
+        bench_ops.paired("no turn at all")
 
 
 def test_a_partition_is_a_workers_and_not_of_triggers() -> None:
