@@ -15,6 +15,8 @@ decided as usual; what that gives is compared with what was published:
   one change per segment that differs, marked late, 1 ms after the newest published change, caused by time.
   No change was published at that instant before, so the ids are new.
 
+Of who is erased by then only the erasure itself is decided again, as it was the first time.
+
 The wake is for a customer to whom nothing more happens. It is no earlier than the wall clock when
 the customer was found ahead: until the clock has come there, an event that was read before may
 still be unread now.
@@ -28,17 +30,19 @@ import msgspec
 
 from rules.conditions import Subject
 from rules.engine import Engine
-from rules.events import Event
+from rules.events import ERASE, Event
+from rules.reasons import ERASED
 from rules.standing import Ahead, Change, Customer
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """A published change, as far as it is needed here; ``occurred_at`` in ms."""
+    """A published change, as far as it is needed here; ``occurred_at`` in ms; ``erased``: it tells of an erasure."""
 
     change_id: str
     occurred_at: int
     sequence: int
     segments: tuple[str, ...]
+    erased: bool = False
 
 
 def attach(engine: Engine, customer: Customer, told: Sequence[Told], now: int) -> bool:
@@ -52,16 +56,20 @@ def attach(engine: Engine, customer: Customer, told: Sequence[Told], now: int) -
         return False
     before = customer.ahead
     newest = max(one.occurred_at for one in unknown)
-    waiting = {one.change_id for one in unknown}
+    waiting = {one.change_id for one in unknown if one.occurred_at > customer.erased}
     if before is not None:
         newest = max(newest, before.newest)
         waiting |= before.waiting
     # The topic may hold repeats, so the last one there need not be the last one made.
     last = max(reversed(unknown), key=lambda one: one.sequence)
+    customer.sequence = last.sequence
+    if last.occurred_at <= customer.erased and not last.segments:
+        customer.ahead = None  # all of that is erased, and was said to be
+        _set_due(customer)
+        return True
     keys = {segment.key for segment in engine.definitions.segments}
     segments = tuple(sorted(keys.intersection(last.segments)))
     customer.ahead = Ahead(waiting, newest, max(newest, now) + 1, segments)
-    customer.sequence = last.sequence
     _set_due(customer)
     return True
 
@@ -70,6 +78,9 @@ def apply(engine: Engine, customer_id: str, customer: Customer, event: Event) ->
     """As `Engine.apply`, for a customer that is ahead: what of it is to be published."""
     ahead = customer.ahead
     assert ahead is not None, "the engine alone decides who is not ahead"
+    if event.time <= customer.erased:
+        is_request = event.name == ERASE and event.time == customer.erased
+        return _leave(engine, customer_id, customer, ahead, event) if is_request else []
     changes = _decide_again(engine, customer_id, customer, min(event.time, ahead.newest))
     if customer.ahead is None:
         return changes + engine.apply(customer_id, customer, event)
@@ -78,7 +89,7 @@ def apply(engine: Engine, customer_id: str, customer: Customer, event: Event) ->
         changes += _compare(customer, sequence, engine.apply(customer_id, customer, event))
         _set_due(customer)
         return changes
-    if customer.instant:
+    if not customer.is_blank:
         changes += _wait_no_more(engine, customer_id, customer, ahead)
         return changes + engine.apply(customer_id, customer, event)
     # Nothing of this customer was decided yet, so there is no membership to compare before the event.
@@ -131,9 +142,19 @@ def _wait_no_more(engine: Engine, customer_id: str, customer: Customer, ahead: A
     """Go on to just after the newest published change, and close the difference there."""
     at, sequence = max(customer.instant, ahead.newest) + 1, customer.sequence
     engine.fire(customer_id, customer, at)
-    if customer.instant:  # 0: nothing was ever decided, so the first event still decides everything
+    if not customer.is_blank:  # else the first event still decides everything
         customer.instant = at
     return _close(engine, customer_id, customer, ahead, at, sequence)
+
+
+def _leave(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, event: Event) -> list[Change]:
+    """What this erasure made of the customer before, if that was not published."""
+    if not customer.is_blank or ahead.newest > event.time:
+        return []
+    closing = _close(engine, customer_id, customer, ahead, event.time, customer.sequence)
+    customer.late -= 1
+    _set_due(customer)
+    return [msgspec.structs.replace(change, event=event, reason=ERASED, late=False) for change in closing]
 
 
 def _close(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, at: int, sequence: int) -> list[Change]:

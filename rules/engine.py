@@ -14,8 +14,9 @@ import msgspec
 
 from rules.conditions import NEVER, Subject
 from rules.definitions import Definitions
-from rules.events import ORDER_COMPLETED, WITHOUT_EFFECT, Event
+from rules.events import ERASE, ORDER_COMPLETED, WITHOUT_EFFECT, Event
 from rules.profile import Profile
+from rules.reasons import ERASED, Reason
 from rules.standing import Change, Customer
 
 _profiles = msgspec.msgpack.Decoder(Profile)
@@ -67,19 +68,22 @@ class Engine:
 
     def apply(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
         """One event: what it and the due times before it changed, in order."""
-        if event.name in WITHOUT_EFFECT:
+        if event.name in WITHOUT_EFFECT or event.time <= customer.erased:
             return []
         changes: list[Change] = []
         if 0 < customer.due <= event.time:
             self._fire(customer_id, customer, event.time, changes)
         late = event.time < customer.instant
-        touched = 0 if customer.instant else self._at_first
+        touched = 0 if customer.instant > customer.erased else self._at_first
         if event.name == ORDER_COMPLETED:
             touched |= self._held
         if late:
             customer.late += 1
         else:
             customer.instant = event.time
+        if event.name == ERASE:
+            self._erase(customer_id, customer, event, late, changes)
+            return changes
         profile = customer.profile
         for apply, segments in self._plans.get(event.name, self._any):
             if apply(profile, event):
@@ -87,6 +91,16 @@ class Engine:
         if touched:
             self._decide(customer_id, customer, touched, event, late, changes)
         return changes
+
+    def _erase(self, customer_id: str, customer: Customer, event: Event, late: bool, changes: list[Change]) -> None:
+        """The customer leaves every segment, and nothing stays of them but that, and what counts their changes."""
+        for at in sorted(customer.since):
+            entered = customer.since.pop(at)
+            changes.append(self._change(customer_id, customer, at, entered, event, late, ERASED))
+        customer.dues.clear()
+        customer.due = 0
+        customer.profile = _profiles.decode(self._blank)
+        customer.erased = customer.instant
 
     def fire(self, customer_id: str, customer: Customer, until: int) -> list[Change]:
         """All due times up to and including ``until``, oldest first, each at its own instant."""
@@ -134,25 +148,37 @@ class Engine:
             else:
                 del since[at]
             touched |= self._asking[at]
-            customer.sequence += 1
-            segment = self._segments[at]
-            changes.append(
-                Change(
-                    customer=customer_id,
-                    segment=segment.key,
-                    kind="entered" if holds else "exited",
-                    occurred_at=now,
-                    sequence=customer.sequence,
-                    segments=self.membership(customer),
-                    event=event,
-                    reason=segment.when.reason(who, now),
-                    definition=segment.fingerprint,
-                    late=late,
-                    stayed_ms=0 if entered is None else now - entered,
-                )
-            )
+            reason = self._segments[at].when.reason(who, now)
+            changes.append(self._change(customer_id, customer, at, entered, event, late, reason))
 
         customer.due = min(dues.values(), default=0)
+
+    def _change(
+        self,
+        customer_id: str,
+        customer: Customer,
+        at: int,
+        entered: int | None,
+        event: Event | None,
+        late: bool,
+        reason: Reason,
+    ) -> Change:
+        """The next change of a customer, who has just gone into, or come out of, the segment at this place."""
+        customer.sequence += 1
+        segment = self._segments[at]
+        return Change(
+            customer=customer_id,
+            segment=segment.key,
+            kind="entered" if entered is None else "exited",
+            occurred_at=customer.instant,
+            sequence=customer.sequence,
+            segments=self.membership(customer),
+            event=event,
+            reason=reason,
+            definition=segment.fingerprint,
+            late=late,
+            stayed_ms=0 if entered is None else customer.instant - entered,
+        )
 
     def membership(self, customer: Customer) -> tuple[str, ...]:
         """The keys of the segments that the customer is in, sorted."""

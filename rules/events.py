@@ -47,6 +47,9 @@ ALIASES = {
     "Completed Order": ORDER_COMPLETED,
 }
 
+# The name of a request to erase the customer, which is a type of its own: no track can have this name.
+ERASE = ""
+
 # Names by which the field links and groups people; nothing is decided by them.
 WITHOUT_EFFECT = frozenset({"alias", "group"})
 
@@ -63,7 +66,7 @@ def input_of(name: str) -> str:
         return "carts"
     if name in ORDER_NAMES:
         return "purchases"
-    return "profiles" if name in (IDENTIFY, "alias") else "visits"
+    return "profiles" if name in (IDENTIFY, "alias", ERASE) else "visits"
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):

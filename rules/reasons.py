@@ -51,6 +51,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "n
 
     A condition shows what it saw (``observed``) beside what it asked (``test`` and the
     definition's own keys). ``until`` is the instant at which time alone may turn the answer.
+    With neither, everything known of the customer was erased.
     """
 
     holds: bool
@@ -71,3 +72,6 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "n
     all: list[Reason] | None = None
     any: list[Reason] | None = None
     not_: list[Reason] | None = None
+
+
+ERASED = Reason(False)

@@ -11,11 +11,12 @@ from typing import Literal
 
 import msgspec
 
-from rules.events import Event
+from rules.events import ERASE, Event
 from rules.profile import Profile
 from rules.reasons import Reason
 
 Kind = Literal["entered", "exited"]
+Cause = Literal["event", "time", "erasure"]
 
 
 class Ahead(msgspec.Struct, array_like=True, gc=False):
@@ -41,6 +42,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     ``ahead``: what was published that this standing does not know, nearly always nothing.
     ``late``: how often something came out of its order: an event after its time, or a change that
     was not decided as it had been published. With 0, what was decided follows from the events alone.
+    ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
     """
 
     instant: int
@@ -51,6 +53,17 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     due: int = 0
     ahead: Ahead | None = None
     late: int = 0
+    erased: int = 0
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was decided yet, or nothing since everything was erased."""
+        return self.instant <= self.erased
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether there is nothing but that there was somebody, who was erased."""
+        return self.erased > 0 and self.is_blank
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -69,9 +82,16 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     stayed_ms: int = 0  # of an exit: since the entry
 
     @property
+    def cause(self) -> Cause:
+        """What made the decision necessary."""
+        if self.event is None:
+            return "time"
+        return "erasure" if self.event.name == ERASE else "event"
+
+    @property
     def id(self) -> str:
         """The same decision has the same id, wherever and however often it is made."""
-        cause = "time\0" if self.event is None else f"event\0{self.event.id}"
+        cause = f"{self.cause}\0" if self.event is None else f"{self.cause}\0{self.event.id}"
         # No part but the last, the event's id, can hold the separator.
         decided = f"{self.definition}\0{self.segment}\0{self.kind}\0{self.occurred_at}"
         return sha256(f"{decided}\0{self.customer}\0{cause}".encode()).hexdigest()[:32]

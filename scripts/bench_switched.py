@@ -5,6 +5,7 @@ The one rule: both kinds of turn are of one process on one backlog, so that noth
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from collections import deque
@@ -16,24 +17,27 @@ from streams import app, cli
 from streams.meter import Made, Step
 from streams.metrics import Metrics, PartitionMeter
 
-TURN_S = 1.0
+TURN_S = 0.5
 RENDERED_EVERY_S = 5.0
-ORDER = (True, False, False, True)  # so that what only grows or shrinks falls on both alike
 
 
 class Turns:
-    """Whose turn it is. A turn ends with a step, and is said on stdout: on or off, events, CPU seconds."""
+    """Whose turn it is. A turn ends with a step, and is said on stdout: on or off, events, CPU seconds.
+
+    Which of a pair is first is drawn, so that nothing that comes and goes by itself falls on one kind more often.
+    """
 
     def __init__(self) -> None:
         self.on = False
         self.metrics: Metrics | None = None
+        self._first = random.Random()
         self._number = -1
         self._rendered = 0.0
         self._next()
 
     def _next(self) -> None:
         self._number += 1
-        self.on = ORDER[self._number % len(ORDER)]
+        self.on = not self.on if self._number % 2 else self._first.random() < 0.5
         self._events, self._cpu_s, self._began = 0, time.process_time(), time.monotonic()
 
     def stepped(self, events: int) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from faust.types import TP
 
 from rules.engine import Engine
-from streams import safety
+from streams import erasures, safety
 from streams.ceiling import Ceiling
 from streams.defects import nobody
 from streams.failpoints import reach
@@ -24,7 +24,7 @@ from streams.fetched import Offsets
 from streams.holding import Holding
 from streams.merge import Merge
 from streams.meter import UNMETERED, Meter
-from streams.outbox import Outbox, Publisher
+from streams.outbox import Outbox, OutRecord, Publisher
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import DEAD_LETTERS, Letters, Segmenter
 from streams.shard import Pace, Shard
@@ -88,6 +88,7 @@ class Assignment(Generic[G, H]):
         self._generation = generation
         self._consumer = consumer
         self.claimed: dict[int, H] = {}
+        self.unread: set[int] = set()  # partitions of which nothing was ever read
         self.is_reading_back = False
 
     async def take(self, tps: frozenset[TP]) -> None:
@@ -142,6 +143,8 @@ class Assignment(Generic[G, H]):
                 raise Overtaken from None
         reach("after_claim")
         positions = safety.positions(tps, state, offsets, rebuild=plan.rebuild, exact_ends=plan.exact_ends)
+        if all(position == offsets.first[tp] for tp, position in positions.items()):
+            self.unread.add(partition)
         by_topic = {tp.topic: position for tp, position in positions.items()}
         if not await self._store.begin(claim, by_topic):
             raise Fenced
@@ -153,7 +156,15 @@ class Claiming(Assignment[Plan, Claimed]):
     """Of the worker that segments."""
 
     async def _recover(self) -> None:
+        erased = await erasures.find(self._outputs, self.unread) if self.unread else {}
+        rows = {partition: await self._forget(partition, who) for partition, who in erased.items()}
         await recover(self.claimed, self._outputs, self._plan.now_ms)
+        for partition, entries in rows.items():
+            for entry in entries:
+                await self.claimed[partition].outbox.publish([entry])
+
+    async def _forget(self, partition: int, who: Mapping[str, int]) -> list[list[OutRecord]]:
+        return [out async for out in self.claimed[partition].segmenter.forget(who)]
 
     def _claimed(self, claim: Claim, state: State) -> Claimed:
         plan, partition = self._plan, claim.partition

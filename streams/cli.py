@@ -2,8 +2,6 @@
 
 The one rule: results go to stdout, everything else to stderr. Exit codes: 0 done, 1 something in
 the input was wrong, 2 wrong arguments, 75 stopped for safety.
-
-Long because each command says here what its arguments are, and what it hands them over to.
 """
 
 from __future__ import annotations
@@ -20,122 +18,11 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from rules.definitions import DefinitionsError
-from rules.sentences import LANGUAGES
-from rules.times import parse_instant
+from streams.arguments import EXIT_USAGE, parser
 from streams.settings import Settings, complaints
 from streams.stop import EXIT_STOPPED, Stop
 
 EXIT_WRONG_INPUT = 1
-EXIT_USAGE = 2
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
-def _instant(text: str) -> int:
-    found = parse_instant(text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-01-01T00:00:00Z")
-    return found
-
-
-def _at_least(least: int, text: str) -> int:
-    number = int(text)
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{number} is less than {least}")
-    return number
-
-
-def _positive(text: str) -> int:
-    return _at_least(1, text)
-
-
-def _count(text: str) -> int:
-    return _at_least(0, text)
-
-
-def _bands(text: str) -> int:
-    number = int(text)
-    if not 2 <= number <= 9:
-        raise argparse.ArgumentTypeError(f"{number} is not from 2 to 9")
-    return number
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="segmenter", description="Real-time customer segments on Kafka and Redis.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    worker = commands.add_parser("worker", help="run a worker; further arguments go to Faust's own worker")
-    worker.add_argument("--rebuild", action="store_true", help="on an empty Redis, read from the earliest offset")
-
-    commands.add_parser("ops", help="serve the operations page and its API, on this machine")
-
-    topics = commands.add_parser("topics", help="create or verify the topics")
-    topics.add_argument("action", choices=["create", "verify"])
-    topics.add_argument("--triggers", action="store_true", help="and those of triggers")
-
-    publish = commands.add_parser("publish", help="send JSON lines of Segment Spec events to their topics")
-    publish.add_argument("file", metavar="FILE|-")
-
-    replay = commands.add_parser("replay", help="decide recorded events offline; changes on stdout")
-    replay.add_argument("file", metavar="FILE|-")
-    replay.add_argument("--definitions", metavar="F", help="segments file (default: SEGMENTER_DEFINITIONS)")
-    replay.add_argument("--until", metavar="TIME", help="RFC 3339; fire due times up to it (default: the last event)")
-
-    triggers = commands.add_parser("triggers", help="send messages on segment changes; Faust's own arguments follow")
-    triggers.add_argument("--file", metavar="F", help="triggers file (default: SEGMENTER_TRIGGERS)")
-
-    redeliver = commands.add_parser("redeliver", help="try messages again that failed for good")
-    redeliver.add_argument("--trigger", metavar="KEY", help="of this trigger alone")
-    redeliver.add_argument("--since", type=_instant, default=0, metavar="TIME", help="RFC 3339; that failed since")
-
-    check = commands.add_parser("check", help="check a segments file")
-    check.add_argument("file", nargs="?", metavar="F")
-    check.add_argument("--explain", action="store_true", help="each segment as a sentence, with what it costs")
-    check.add_argument("--triggers", metavar="FILE", help="and this triggers file beside it")
-    check.add_argument("--events", metavar="FILE|-", help="recorded events: how many customers each segment holds")
-    check.add_argument("--minimum", type=_positive, default=1, metavar="N", help="warn of fewer customers (default: 1)")
-
-    diff = commands.add_parser("diff", help="what another segments file would do: recorded events under both")
-    diff.add_argument("old", metavar="OLD", type=Path)
-    diff.add_argument("new", metavar="NEW", type=Path)
-    events = diff.add_mutually_exclusive_group(required=True)
-    events.add_argument("file", nargs="?", metavar="FILE|-", help="of recorded events")
-    events.add_argument("--topics", action="store_true", help="all that the input topics hold, up to now")
-    diff.add_argument("--until", type=_instant, metavar="TIME", help="RFC 3339; decide time up to it")
-    diff.add_argument("--json", action="store_true", help="as JSON, with every difference")
-    diff.add_argument("--examples", type=_count, default=3, metavar="N", help="reasons told of each kind (default: 3)")
-
-    distribution = commands.add_parser("distribution", help="how a total is spread over customers; suggests cut-offs")
-    distribution.add_argument(
-        "--of", required=True, metavar="TOTAL", help="a segment's key, or a total such as '{agg: sum, of: total, …}'"
-    )
-    distribution.add_argument("--events", metavar="FILE|-", help="recorded events (default: the customers in Redis)")
-    distribution.add_argument(
-        "--bands", type=_bands, default=3, metavar="N", help="how many bands (2 to 9, default: 3)"
-    )
-
-    explain = commands.add_parser("explain", help="a customer's segments, and why")
-    explain.add_argument("customer")
-    explain.add_argument("--json", action="store_true", help="as JSON")
-    explain.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the reasons (default: en)")
-
-    verify = commands.add_parser("verify", help="recompute everybody from Kafka; compare with Redis and the changes")
-    verify.add_argument("--first", type=_positive, default=20, metavar="N", help="differences to print (default: 20)")
-
-    tail = commands.add_parser("tail", help="print segment changes as they come")
-    tail.add_argument("--from-beginning", action="store_true", help="all that the topic holds first")
-    tail.add_argument("--count", type=_positive, metavar="N", help="end after N changes")
-    tail.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the reasons (default: en)")
-    for shown in ("worker", "triggers", "ops"):
-        commands.choices[shown].add_argument(
-            "--log-format", choices=["text", "json"], help="of the log (default: SEGMENTER_LOG_FORMAT, or text)"
-        )
-    return parser
 
 
 def _set_loop(settings: Settings) -> None:
@@ -266,6 +153,18 @@ def _verify(settings: Settings, arguments: argparse.Namespace) -> int:
     return verify.run(settings, arguments.first)
 
 
+def _erase(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.commands import erase  # noqa: PLC0415  # as above
+
+    return erase.run(settings, arguments.customer, arguments.wait)
+
+
+def _export(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.commands import export  # noqa: PLC0415  # as above
+
+    return export.run(settings, arguments.customer)
+
+
 _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "worker": _worker,
     "triggers": _triggers,
@@ -279,6 +178,8 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "distribution": _distribution,
     "explain": _explain,
     "verify": _verify,
+    "erase": _erase,
+    "export": _export,
     "tail": _tail,
 }
 
@@ -292,10 +193,10 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command; its exit code."""
-    parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
+    known = parser()
+    arguments, rest = known.parse_known_args(argv)
     if rest and arguments.command not in ("worker", "triggers"):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        known.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
     try:
         return _COMMANDS[arguments.command](_settings(arguments), arguments)

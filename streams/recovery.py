@@ -119,6 +119,11 @@ class _Entry:
         self._count = len(self.unseen)
 
     @property
+    def is_seen(self) -> bool:
+        """Of rows alone nobody can see whether they were published."""
+        return not self.unseen and self._count > 0
+
+    @property
     def is_partly_seen(self) -> bool:
         return len(self.unseen) < self._count
 
@@ -146,9 +151,9 @@ class _Part:
                 entry.unseen -= seen
         if chunk.topic == CHANGES:
             told = _by_customer(chunk)
-            await self._claimed.segmenter.note(told, self._now_ms())
-            rows = [memberships.of_told(customer_id, of_one[-1]) for customer_id, of_one in told.items()]
-            await self._claimed.outbox.repeat([membership_record(row) for row in rows])
+            erased = await self._claimed.segmenter.note(told, self._now_ms())
+            newest = {name: None if name in erased else of_one[-1] for name, of_one in told.items()}
+            await self._claimed.outbox.repeat([_row(*one) for one in newest.items()])
         else:
             self._note_letters(chunk)
         reach("mid_read_back")
@@ -163,7 +168,7 @@ class _Part:
 
     async def _told_on(self, chunk: Chunk) -> None:
         trimmed = 0
-        while self._left and not self._left[0].unseen:
+        while self._left and self._left[0].is_seen:
             del self._left[0]
             trimmed += 1
         self._positions[chunk.topic] = chunk.position
@@ -187,6 +192,13 @@ def _by_customer(chunk: Chunk) -> Mapping[str, list[Told]]:
     for customer_id, told in _told(chunk):
         by[customer_id].append(told)
     return by
+
+
+def _row(customer_id: str, told: Told | None) -> OutRecord:
+    """Of the table, after this change; without one, or after an erasure, none."""
+    if told is None or told.erased:
+        return membership_record(customer_id, None)
+    return membership_record(customer_id, memberships.of_told(customer_id, told))
 
 
 def _told(chunk: Chunk) -> Iterable[tuple[str, Told]]:

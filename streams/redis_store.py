@@ -7,6 +7,7 @@ one script may touch them together (https://redis.io/docs/latest/operate/oss_and
 |-----------------------|------|---------------------------------------------------------------|
 | PREFIX{p12}:meta      | hash | claim, identity, save number, digest, clock, position of each input and output |
 | PREFIX{p12}:customers | hash | customer id → stored customer                                 |
+| PREFIX{p12}:erased    | hash | hash of a customer id → what stays of one who was erased      |
 | PREFIX{p12}:due       | zset | customer id by next due time (ms)                             |
 | PREFIX{p12}:outbox    | list | entries not yet known to be published, oldest first           |
 """
@@ -34,6 +35,7 @@ from streams.store import (
     Save,
     State,
     check_identity,
+    tombstone,
 )
 
 POSITION = "position:"
@@ -92,6 +94,7 @@ class RedisStore:
     def __init__(self, client: redis_client.Client, prefix: str = "segmenter:") -> None:
         self._client = client
         self._prefix = prefix
+        self._erased: set[int] = set()  # partitions of which somebody was
         self.stopwatch = Stopwatch()
         self._claim = client.register_script(_script("claim.lua"))
         self._begin = client.register_script(_script("begin.lua"))
@@ -147,6 +150,12 @@ class RedisStore:
         """The entries that are not yet known to be published, oldest first."""
         return cast(list[bytes], await cast(Any, self._client.lrange)(self._key(partition, "outbox"), 0, -1))
 
+    @_translated
+    async def erased(self, partition: int, customer: str) -> bytes | None:
+        """What stays of one who was erased."""
+        found = await cast(Any, self._client.hget)(self._key(partition, "erased"), tombstone(customer))
+        return cast(bytes | None, found)
+
     async def customers(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
         """Every stored customer of a partition, in no order; one that is saved meanwhile may come twice."""
         try:
@@ -160,7 +169,7 @@ class RedisStore:
 
     @_translated
     async def claim(self, claim: Claim) -> State:
-        keys = [self._key(claim.partition, name) for name in ("meta", "due", "outbox")]
+        keys = [self._key(claim.partition, name) for name in ("meta", "due", "outbox", "erased")]
         ours = claim.identity
         arguments: list[str | int] = [
             claim.token, claim.generation, -1 if claim.proven_over is None else claim.proven_over,
@@ -171,7 +180,9 @@ class RedisStore:
             raise LowerGeneration(int(answer[1]))
         if answer[0] == b"other":
             _refuse(ours, answer[1].decode(), answer[2].decode())
-        flat, due, outbox = answer[1:]
+        flat, due, outbox, erased = answer[1:]
+        if erased:
+            self._erased.add(claim.partition)
         meta = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
         return State(
             positions=_offsets(meta, POSITION),
@@ -195,7 +206,13 @@ class RedisStore:
         if not customers:
             return []
         command = cast(Any, self._client.hmget)  # redis-py types one method for sync and async
-        return cast(list[bytes | None], await command(self._key(partition, "customers"), customers))
+        found = cast(list[bytes | None], await command(self._key(partition, "customers"), customers))
+        missing = [at for at, value in enumerate(found) if value is None]
+        if missing and partition in self._erased:
+            names = [tombstone(customers[at]) for at in missing]
+            for at, value in zip(missing, await command(self._key(partition, "erased"), names), strict=True):
+                found[at] = value
+        return found
 
     @_translated
     async def due(self, partition: int, until: int, limit: int) -> list[str]:
@@ -210,7 +227,9 @@ class RedisStore:
 
     @_translated
     async def save(self, partition: int, save: Save) -> Answer:
-        keys = [self._key(partition, name) for name in ("meta", "customers", "due", "outbox")]
+        if any(customer.erased for customer in save.customers):
+            self._erased.add(partition)
+        keys = [self._key(partition, name) for name in ("meta", "customers", "due", "outbox", "erased")]
         answer = cast(Any, await self._save(keys, _arguments(save)))  # bytes: the client does not decode
         return cast(Answer, answer.decode())
 
@@ -262,19 +281,25 @@ def _arguments(save: Save) -> list[bytes | str | int]:
     customers: list[bytes | str | int] = []
     dues: list[bytes | str | int] = []
     removed: list[bytes | str | int] = []
+    gone: list[bytes | str | int] = []
+    erased: list[bytes | str | int] = []
     for customer in save.customers:
-        customers += (customer.id, customer.value)
+        if customer.erased:
+            gone.append(customer.id)
+            erased += (customer.tombstone, customer.value)
+        else:
+            customers += (customer.id, customer.value)
         if customer.due:
             dues += (customer.due, customer.id)
         elif customer.due == 0:
             removed.append(customer.id)
     arguments: list[bytes | str | int] = [
         save.token, save.number, save.digest, save.clock, save.caught_up,
-        len(save.positions), len(customers), len(dues), len(removed), len(save.outbox),
+        len(save.positions), len(customers), len(dues), len(removed), len(save.outbox), len(gone), len(erased),
     ]  # fmt: skip
     for name, position in save.positions.items():
         arguments += (name, save.starts[name], position)
-    return [*arguments, *customers, *dues, *removed, *save.outbox]
+    return [*arguments, *customers, *dues, *removed, *save.outbox, *gone, *erased]
 
 
 def _refuse(ours: Identity, field: str, stored: str) -> None:

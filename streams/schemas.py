@@ -154,7 +154,8 @@ _GROUPS = ("all", "any", "not")
 def segment_change() -> Schema:
     """What is written: a customer entered or left a segment."""
     defs = _written(SegmentChange, Cause, Reason, Observed)
-    defs["Cause"] |= {"if": _with(kind={"const": "event"}), "then": _with(event_id={"type": "string"})}
+    of_event = {"enum": ["event", "erasure"]}
+    defs["Cause"] |= {"if": _with(kind=of_event), "then": _with(event_id={"type": "string"})}
     return _document("SegmentChange", defs)
 
 
@@ -177,7 +178,8 @@ def _written(*structs: type[msgspec.Struct]) -> Schema:
     for group in _GROUPS:
         node["properties"][group]["minItems"] = 1
     shown = {"required": ["condition", "observed", "test"]}
-    node["oneOf"] = [shown, *({"required": [group]} for group in _GROUPS)]
+    erased = {"properties": {"holds": {"const": False}}, "maxProperties": 1}
+    node["oneOf"] = [shown, *({"required": [group]} for group in _GROUPS), erased]
     return defs
 
 
@@ -233,7 +235,7 @@ def dead_letter() -> Schema:
 
 # Each topic's message and what is on it.
 _TOPICS = {
-    "profiles": ("event", "identify and alias"),
+    "profiles": ("event", "identify, alias and erase"),
     "visits": ("event", "page, screen, group, and track under every name not of carts or purchases"),
     "carts": ("event", "track under the names " + ", ".join(sorted(CART_NAMES))),
     "purchases": ("event", "track under the names " + ", ".join(sorted(ORDER_NAMES))),

@@ -15,12 +15,12 @@ It knows neither Kafka nor Redis: readings come in, records go out, the store is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 from rules import ahead
 from rules.engine import Engine
-from rules.events import WITHOUT_EFFECT, Event, Origin
+from rules.events import ERASE, WITHOUT_EFFECT, Event, Origin
 from rules.sentences import LANGUAGES
 from rules.standing import Change, Customer
 from rules.times import format_instant
@@ -91,6 +91,7 @@ class Segmenter(Saving):
         made: list[Made] = []
         dead: list[tuple[Record, str]] = []
         without_effect: list[str] = []
+        erased: set[str] = set()
         for reading in taken.readings:
             what = reading[3]
             if isinstance(what, str):
@@ -99,14 +100,17 @@ class Segmenter(Saving):
                 without_effect.append(reading[4].topic)
             elif what.customer in misplaced:
                 dead.append((reading[4], "wrong_partition"))
-            elif found := self._apply(what, loaded[what.customer][0], reading[4]):
-                made.append(Made(found, reading[4].timestamp))
+            else:
+                if what.name == ERASE:
+                    erased.add(what.customer)
+                if found := self._apply(what, loaded[what.customer][0], reading[4]):
+                    made.append(Made(found, reading[4].timestamp))
         for customer in misplaced:
             del loaded[customer]
         reach("after_compute")
         self._dead_share.read(len(taken.readings), len(dead))
         letters = [self._dead_letter(*one) for one in dead if _place(one[0]) not in self._letters]
-        out = await self._save(loaded, made, letters, taken.starts, taken.positions, clock, caught_up)
+        out = await self._save(loaded, made, letters, taken.starts, taken.positions, clock, caught_up, erased)
         self._letters.difference_update(_place(record) for record, _ in dead)
         told = [(record.topic, reason) for record, reason in dead]
         self._meter.stepped(Step(taken.readings, told, without_effect, time.perf_counter() - began))
@@ -130,9 +134,29 @@ class Segmenter(Saving):
         """Save the clock alone."""
         await self._save({}, [], [], self.positions, self.positions, clock, caught_up)
 
-    async def note(self, told: Mapping[str, Sequence[ahead.Told]], now: int) -> None:
-        """Published changes by customer, in the order of their topic: who is ahead is saved as such."""
+    async def forget(self, erased: Mapping[str, int]) -> AsyncIterator[list[OutRecord]]:
+        """Who asked to be erased, and when (ms): nothing at or before it counts. Before anything is read.
+
+        Yields the records to publish of each save.
+        """
+        ids = list(erased)
+        for first in range(0, len(ids), _NOTED_MAX):
+            loaded = await self._load(ids[first : first + _NOTED_MAX])
+            own = {customer_id: known for customer_id, known in loaded.items() if known[1] >= 0}
+            for customer_id, (customer, _) in own.items():
+                customer.instant = customer.erased = max(customer.erased, erased[customer_id])
+            out = [membership_record(customer_id, None) for customer_id in own]
+            stored = [self._stored(customer_id, *known) for customer_id, known in own.items()]
+            await self.save(stored, out, self.positions, self.positions, self.clock)
+            yield out
+
+    async def note(self, told: Mapping[str, Sequence[ahead.Told]], now: int) -> set[str]:
+        """Published changes by customer, in the order of their topic: who is ahead is saved as such.
+
+        Returns those of them who are erased.
+        """
         ids = list(told)
+        erased: set[str] = set()
         for first in range(0, len(ids), _NOTED_MAX):
             loaded = await self._load(ids[first : first + _NOTED_MAX])
             found = {
@@ -140,8 +164,10 @@ class Segmenter(Saving):
                 for customer_id, known in loaded.items()
                 if known[1] >= 0 and ahead.attach(self._engine, known[0], told[customer_id], now)
             }
+            erased |= {customer_id for customer_id, (customer, _) in loaded.items() if customer.is_erased}
             if found:
                 await self._save(found, [], [], self.positions, self.positions, self.clock)
+        return erased
 
     def _apply(self, event: Event, customer: Customer, record: Record) -> list[Change]:
         try:
@@ -185,12 +211,19 @@ class Segmenter(Saving):
         positions: Mapping[str, int],
         clock: int,
         caught_up: int = 0,
+        erased: Collection[str] = (),
     ) -> list[OutRecord]:
+        """``erased``: who was erased by this step, whatever came after it."""
         emitted_at = format_instant(self._now_ms())
         told = [changes.of(change, emitted_at, self._languages) for one in made for change in one.changes]
         newest = {change.customer_id: change for change in told}
         out = [_record(change) for change in told]
-        out += [membership_record(memberships.of(change)) for change in newest.values()]
+        for customer_id in {**newest, **dict.fromkeys(sorted(erased))}:
+            change = newest.get(customer_id)
+            if change is None or change.cause.kind == "erasure" or loaded[customer_id][0].is_erased:
+                out.append(membership_record(customer_id, None))
+            else:
+                out.append(membership_record(customer_id, memberships.of(change)))
         out += dead
         stored = [self._stored(customer_id, *known) for customer_id, known in loaded.items()]
         await self.save(stored, out, starts, positions, clock, caught_up)
@@ -201,7 +234,9 @@ class Segmenter(Saving):
     @staticmethod
     def _stored(customer_id: str, customer: Customer, due_before: int) -> StoredCustomer:
         due = customer.due
-        return StoredCustomer(customer_id, customers.encode(customer), None if due == due_before else due)
+        changed = None if due == due_before else due
+        is_gone = customer.is_erased and customer.ahead is None
+        return StoredCustomer(customer_id, customers.encode(customer), changed, erased=is_gone)
 
     def _dead_letter(self, record: Record, reason: str) -> OutRecord:
         origin = Origin(record.topic, self._partition, record.offset)
@@ -221,7 +256,9 @@ def _record(change: changes.SegmentChange) -> OutRecord:
     return OutRecord(CHANGES, change.customer_id.encode(), changes.encode(change), changes.headers(change))
 
 
-def membership_record(membership: memberships.Membership) -> OutRecord:
-    """A customer's row of the table."""
-    key = membership.customer_id.encode()
+def membership_record(customer_id: str, membership: memberships.Membership | None) -> OutRecord:
+    """A customer's row of the table; ``None`` takes it away."""
+    key = customer_id.encode()
+    if membership is None:
+        return OutRecord(MEMBERSHIPS, key, None, [])
     return OutRecord(MEMBERSHIPS, key, memberships.encode(membership), memberships.headers(membership))

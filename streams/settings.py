@@ -237,6 +237,13 @@ def _given(secret: SecretStr | None) -> bool:
     return secret is not None and bool(secret.get_secret_value())
 
 
+def of_triggers(settings: Settings) -> Settings:
+    """Under which triggers keep what they know: a group and Redis keys of their own."""
+    return settings.model_copy(
+        update={"group": f"{settings.group}-triggers", "redis_prefix": f"{settings.redis_prefix}triggers:"}
+    )
+
+
 def complaints(error: ValidationError) -> list[str]:
     """What is wrong with each setting, in words; what is or may hold a secret is not repeated."""
     told = []

@@ -8,6 +8,7 @@ the order of its save numbers, from the positions that are stored.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
 from typing import Literal, Protocol
 
 import msgspec
@@ -56,11 +57,25 @@ class State(msgspec.Struct, frozen=True):
 
 
 class StoredCustomer(msgspec.Struct, frozen=True, gc=False):
-    """A customer as stored; ``due`` (ms) is the next due time, 0: none, ``None``: as it was."""
+    """A customer as stored; ``due`` (ms) is the next due time, 0: none, ``None``: as it was.
+
+    ``erased``: what stays of one who was erased. It is kept under a hash of the id, and nothing under the id.
+    """
 
     id: str
     value: bytes
     due: int | None
+    erased: bool = False
+
+    @property
+    def tombstone(self) -> bytes:
+        """Under what it is kept once it is erased."""
+        return tombstone(self.id)
+
+
+def tombstone(customer_id: str) -> bytes:
+    """The name of what stays of an erased customer: it does not say who that was."""
+    return sha256(f"erased\0{customer_id}".encode()).digest()[:16]
 
 
 class Save(msgspec.Struct, frozen=True):
@@ -125,7 +140,7 @@ class Store(Protocol):
         """
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
-        """Stored customers in the order asked for."""
+        """Stored customers in the order asked for; of one who was erased, what stays."""
 
     async def due(self, partition: int, until: int, limit: int) -> list[str]:
         """At most ``limit`` customers with a due time ≤ ``until``, oldest first."""
@@ -172,6 +187,7 @@ class _Partition:
         self.save_number = 0
         self.digest = b""
         self.customers: dict[str, bytes] = {}
+        self.erased: dict[bytes, bytes] = {}
         self.dues: dict[str, int] = {}
         self.outbox: list[bytes] = []
         self.trimmed = 0
@@ -217,8 +233,8 @@ class MemoryStore:
         return True
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
-        held = self._of(partition).customers
-        return [held.get(customer) for customer in customers]
+        held = self._of(partition)
+        return [held.customers.get(customer, held.erased.get(tombstone(customer))) for customer in customers]
 
     async def due(self, partition: int, until: int, limit: int) -> list[str]:
         dues = self._of(partition).dues
@@ -249,7 +265,11 @@ class MemoryStore:
     @staticmethod
     def _write(held: _Partition, customers: Iterable[StoredCustomer]) -> None:
         for customer in customers:
-            held.customers[customer.id] = customer.value
+            if customer.erased:
+                held.customers.pop(customer.id, None)
+                held.erased[customer.tombstone] = customer.value
+            else:
+                held.customers[customer.id] = customer.value
             if customer.due:
                 held.dues[customer.id] = customer.due
             elif customer.due == 0:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import msgspec
 from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import (
     AuthorizationError,
     KafkaConnectionError,
@@ -38,6 +38,7 @@ TRIGGERS = ("trigger-decisions", "trigger-dead-letters", "trigger-replays")
 TRIES, TRY_MS = 5, 2_000
 # Of each key the newest is kept for ever.
 _CONFIGS: Mapping[str, Mapping[str, str]] = {MEMBERSHIPS: {"cleanup.policy": "compact"}}
+_RETENTION = ("cleanup.policy", "retention.ms")
 _NOBODY = "ECONNREFUSED"
 _HUNG_UP = "socket disconnected"
 _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
@@ -53,6 +54,12 @@ class Found(msgspec.Struct, frozen=True):
         """What state made of these topics belongs to; ``definitions``: their fingerprint."""
         count = self.partitions[INPUTS[0]]
         return Identity(self.cluster, settings.group, count, definitions, settings.topic_prefix)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """How long a topic keeps a record (ms) after its time, give or take a segment; ``None``: for ever."""
+
+    for_ms: int | None
 
 
 @contextmanager
@@ -125,6 +132,28 @@ def find(settings: Settings, topics: Sequence[str] = WORKERS) -> Found:
         described = admin.describe_topics([full for full in names if full in known]) if known else []
         partitions = {names[topic["name"]]: len(topic["partitions"]) for topic in described if topic["name"] in names}
         return Found(str(admin.describe_cluster().get("cluster_id") or ""), partitions)
+
+
+def retention(settings: Settings, topics: Sequence[str]) -> Mapping[str, Kept]:
+    """How long these topics keep records; of which the broker does not say it, nothing. Raises `Stop`."""
+    with _admin(settings) as admin:
+        asked = [
+            ConfigResource(ConfigResourceType.TOPIC, settings.topic_prefix + name, dict.fromkeys(_RETENTION))
+            for name in topics
+        ]
+        try:
+            told = admin.describe_configs(asked, config_filter="all")
+        except KafkaError:  # a broker for trying out may not know how to say it
+            return {}
+    found = {name: values for by_name in told.values() for name, values in by_name.items()}
+    return {name: kept for name in topics if (kept := _kept(found.get(settings.topic_prefix + name, {}))) is not None}
+
+
+def _kept(values: Mapping[str, Any]) -> Kept | None:
+    policy, for_ms = (values.get(name, {}).get("value") for name in _RETENTION)
+    if policy is None or for_ms is None:
+        return None
+    return Kept(None if "delete" not in policy or int(for_ms) < 0 else int(for_ms))
 
 
 def create(settings: Settings, topics: Sequence[str] = WORKERS) -> list[str]:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from itertools import pairwise
 
-from tests.audit_changes import changes
+from tests.audit_changes import changes, erased
 from tests.audit_order import order
 from tests.audit_table import table
 from tests.evidence import CHANGES, DEAD_LETTERS, MEMBERSHIPS, TOPICS, Claimed, Evidence, Published, identity, once
@@ -33,11 +33,12 @@ def audit(found: Evidence) -> list[str]:
         *table(
             (json.loads(one.value or b"") for one in found.published if one.topic == CHANGES),
             {
-                (one.key or b"").decode(): json.loads(one.value or b"")
+                (one.key or b"").decode(): None if one.value is None else json.loads(one.value)
                 for one in found.published
                 if one.topic == MEMBERSHIPS
             },
             exactly_once=found.exactly_once,
+            erased=erased(found),
         ),
         *dead_letters(found),
         *changes(found),

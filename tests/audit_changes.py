@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tests import oracle
-from tests.evidence import CHANGES, Evidence, Left, events, once, steps
+from tests.evidence import CHANGES, TOPICS, Evidence, Left, Saved, events, once, read, steps
 from tests.oracle import Fact, Json, OracleChange, Run, milliseconds
 
+PROFILES = TOPICS[0]
+NOBODY: Mapping[str, int] = {}
 Cause = tuple[str, str, int, int]  # the event's id, and where it was read
 
 
@@ -43,6 +45,7 @@ class Customer:
         self.facts: list[Fact] = []
         self.right: list[Told] = []
         self.settled: int | None = None
+        self.erased: int | None = 0
         self._run = Run(name, rules, first)
 
     @property
@@ -61,28 +64,60 @@ class Customer:
         self.facts.append(what)
         self._run.read(self.facts)
         self._note(cause)
+        if what.name == oracle.ERASURE:
+            self.erased = None if self.is_late else self._run.erased
 
     def _note(self, cause: Cause | None) -> None:
         for one in self._run.changes[len(self.right) :]:
             self.right.append(Told(one.segment, one.change, one.occurred_at, one.late, cause))
 
 
-def customers(found: Evidence) -> dict[str, Customer]:
-    """Everybody of whom something was read."""
+def asked_before(found: Evidence) -> dict[str, int]:
+    """Who may have been known to be erased before anything was read, and up to when (ms): nothing of that is told."""
+    first = {
+        partition: min(
+            (one.stepped for one in history if isinstance(one, Saved) and one.starts != one.positions), default=0
+        )
+        for partition, history in found.history.items()
+    }
+    hidden: dict[str, int] = {}
+    for partition, stepped in first.items():
+        bad = {one[:3] for one in found.bad}
+        for record in found.records:
+            if record[:2] == (PROFILES, partition) and record[:3] not in bad:
+                event = read(record, None, 0).event
+                assert event is not None
+                what = oracle.fact(event)
+                if what.name == oracle.ERASURE and record.given_ms < found.start_ms + stepped * 1000:
+                    name = oracle.customer(event)
+                    hidden[name] = max(hidden.get(name, 0), what.time)
+    return hidden
+
+
+def customers(found: Evidence, hidden: Mapping[str, int] = NOBODY) -> dict[str, Customer]:
+    """Everybody of whom something was read; what is ``hidden``, up to then (ms), does not count."""
     rules = oracle.read_rules(found.definitions)
     known: dict[str, Customer] = {}
     for partition in found.history:
         for step, reads in steps(found, partition):
-            for read in reads:
-                if read.event is None:
+            for one_read in reads:
+                if one_read.event is None:
                     continue
-                what, name = oracle.fact(read.event), oracle.customer(read.event)
+                what, name = oracle.fact(one_read.event), oracle.customer(one_read.event)
+                if what.time <= hidden.get(name, 0):
+                    continue
                 one = known.setdefault(name, Customer(name, rules, what.time))
-                one.read(what, (what.message_id, *read.record[:3]))
+                one.read(what, (what.message_id, *one_read.record[:3]))
             if step.positions == step.starts:
                 for name in known.keys() & step.customers:
                     known[name].fire(step.clock)
     return known
+
+
+def erased(found: Evidence) -> dict[str, int | None]:
+    """Who was erased, and when; `None`: what was late, or lost, leaves it open."""
+    open_ = found.forgotten | found.unseen | asked_before(found).keys()
+    return {name: None if name in open_ else one.erased for name, one in customers(found).items() if one.erased != 0}
 
 
 def changes(found: Evidence) -> Iterator[str]:
@@ -91,23 +126,31 @@ def changes(found: Evidence) -> Iterator[str]:
     for record in once(found, CHANGES):
         body = json.loads(record.value or b"")
         told[body["customer_id"]].append(body)
-    known = customers(found)
+    known, hidden = customers(found), asked_before(found)
+    again = customers(found, hidden) if hidden else {}
     if strangers := told.keys() - known.keys():
         yield f"told of {sorted(strangers)}, of whom nothing was read"
     for name in known.keys() - found.unseen:
-        yield from _right(name, known[name], [_said(body) for body in told[name]], is_sure=name not in found.forgotten)
+        said, is_sure = [_said(body) for body in told[name]], name not in found.forgotten
+        wrong = list(_right(name, known[name], said, is_sure=is_sure))
+        if name in hidden and not (list(_right(name, again[name], said, is_sure=is_sure)) if name in again else said):
+            wrong = []
+        yield from wrong
         yield from consistent(name, told[name])
     for partition, left in found.left.items():
         all_events = events(found, partition)
-        yield from _members(found, left, all_events, told)
+        unsure = {name for name, one in known.items() if one.is_late and one.erased != 0}
+        yield from _members(found, left, all_events, told, unsure)
         for name in left.members:
-            if name in known and not known[name].is_late and name not in found.forgotten:
+            if name in known and not known[name].is_late and name not in found.forgotten | hidden.keys():
                 yield from _as_replayed(name, known[name], all_events, found.definitions, left.clock)
 
 
 def _said(one: Json) -> Told:
     cause: Any = one["cause"]
-    by = (cause["event_id"], cause["topic"], cause["partition"], cause["offset"]) if cause["kind"] == "event" else None
+    by = None
+    if cause["kind"] in ("event", "erasure"):
+        by = (cause["event_id"], cause["topic"], cause["partition"], cause["offset"])
     at = milliseconds(str(one["occurred_at"]))
     return Told(str(one["segment"]), str(one["change"]), at, bool(one["late"]), by)
 
@@ -137,14 +180,21 @@ def consistent(name: str, told: Sequence[Json]) -> Iterator[str]:
 
 
 def _members(
-    found: Evidence, left: Left, all_events: Sequence[Json], told: Mapping[str, Sequence[Json]]
+    found: Evidence,
+    left: Left,
+    all_events: Sequence[Json],
+    told: Mapping[str, Sequence[Json]],
+    unsure: Container[str],
 ) -> Iterator[str]:
-    """I1, I2: where everybody is by the store, by what was told, and by the set of all events."""
+    """I1, I2: where everybody is by the store, by what was told, and by the set of all events.
+
+    ``unsure``: of whom something was late and something erased: what is left of them depends on the order.
+    """
     assert all(oracle.fact(one).time <= left.clock for one in all_events), "the run ended before its last event"
-    right = oracle.membership(all_events, found.definitions, left.clock)
+    right = oracle.membership(sorted(all_events, key=_replay_order), found.definitions, left.clock)
     for name in sorted({*right, *left.members}):
         own, own_told = set(left.members.get(name, ())), told.get(name, ())
-        if own != right.get(name, frozenset()):
+        if own != right.get(name, frozenset()) and name not in unsure:
             yield f"I1: {name} is in {sorted(own)}, should be in {sorted(right.get(name, ()))}"
         if name in found.unseen:
             continue

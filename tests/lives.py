@@ -71,6 +71,7 @@ class Lives:
         self.topics = topics
         self.store = Store()
         self.outputs = Outputs(rng, transactional=transactional)
+        self.outputs.inputs = self._readable
         self.wall = 0
         self.times = sorted({record.timestamp for records in topics.values() for record in records})
         self.count = 0
@@ -172,12 +173,15 @@ class Lives:
                 end = min(end, start + self.rng.choice((1, 2, 100)))
                 shard.receive(Batch(topic, 0, start, end, cast(Any, self.topics[topic][start:end]), self.count))
 
+    def _readable(self, topic: str) -> list[Record]:
+        return [one for one in self.topics[topic] if one.timestamp <= self.wall]
+
     def having_lost(self, writes: int) -> Lives:
         """The same at this moment, but for the last writes of the store."""
         other = copy.copy(self)
         other.rng = random.Random(writes)
         other.store, other.outputs = copy.copy(self.store), copy.copy(self.outputs)
-        other.outputs.rng = other.rng
+        other.outputs.rng, other.outputs.inputs = other.rng, other._readable
         other.store.lose(writes)
         other.outputs.records = {topic: list(records) for topic, records in self.outputs.records.items()}
         return other

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -33,15 +33,21 @@ class Outputs:
         self.records: dict[str, list[OutRecord]] = {CHANGES: [], MEMBERSHIPS: [], DEAD_LETTERS: []}
         self.late: list[OutRecord] = []
         self.set_back: set[str] = set()  # whose row a zombie may have set back
+        self.inputs: Callable[[str], Sequence[Any]] = lambda _: ()
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
         """In chunks of any size."""
         for (topic, partition), position in positions.items():
+            if topic not in self.records:
+                yield Chunk(topic, partition, self.inputs(topic), len(self.inputs(topic)))
+                continue
             at = position or 0
             while at < len(self.records[topic]):
                 end = min(len(self.records[topic]), at + self.rng.choice((1, 2, 5, 100)))
                 yield Chunk(topic, partition, self.records[topic][at:end], end)
                 at = end
+        if self.records.keys().isdisjoint(topic for topic, _ in positions):
+            return
         self.append(self.late)  # a zombie's: nobody saw them
         self.set_back |= {(one.key or b"").decode() for one in self.late if one.topic == MEMBERSHIPS}
         self.late = []
@@ -55,8 +61,12 @@ class Outputs:
 
     def table(self) -> dict[str, memberships.Membership]:
         """The newest row of each customer, which is all that compaction need leave."""
-        rows = (msgspec.json.decode(one.value or b"", type=memberships.Membership) for one in self.records[MEMBERSHIPS])
-        return {row.customer_id: row for row in rows}
+        rows = {(one.key or b"").decode(): one.value for one in self.records[MEMBERSHIPS]}
+        return {
+            name: msgspec.json.decode(value, type=memberships.Membership)
+            for name, value in rows.items()
+            if value is not None
+        }
 
     def letters(self) -> list[tuple[str, int]]:
         found = [dict(record.headers) for record in self.records[DEAD_LETTERS]]

@@ -78,6 +78,8 @@ BUILT_IN: Json = {
     },
 }
 
+ERASURE = "(erase)"  # the name of a request to erase a customer
+
 OVER_EVENTS = {"performed", "total", "last", "first"}  # and the steps of a sequence
 
 
@@ -120,14 +122,33 @@ def changes(events: Sequence[Json], definitions: Json, until: int | None = None)
 def membership(events: Sequence[Json], definitions: Json, at: int) -> dict[str, frozenset[str]]:
     """The segments of each customer at `at`, from all the events up to then, in whatever order.
 
-    Where a segment is held it depends on the order after all: then it is that of the events in time order.
+    Where a segment is held it depends on the order after all: then it is that of the events in time order. An
+    erasure takes what was read before it.
     """
     rules = read_rules(definitions)
     customers = by_customer(events, at)
     if rules.holds:
         return {customer_id: last_answer(customer_id, facts, rules, at) for customer_id, facts in customers.items()}
-    known = {customer_id: history_of(customer_id, facts, rules) for customer_id, facts in customers.items()}
-    return {customer_id: frozenset(decide(one, at, rules, {})) for customer_id, one in known.items()}
+    counted = {customer_id: remaining(facts) for customer_id, facts in customers.items()}
+    known = {customer_id: history_of(customer_id, facts, rules) for customer_id, facts in counted.items()}
+    return {
+        customer_id: frozenset(decide(one, at, rules, {})) if counted[customer_id] else frozenset()
+        for customer_id, one in known.items()
+    }
+
+
+def remaining(facts: Iterable[Fact]) -> list[Fact]:
+    """What counts of a customer's events, in the order in which they were read."""
+    kept: list[Fact] = []
+    newest = erased = 0
+    for what in facts:
+        if what.time > erased:
+            newest = max(newest, what.time)
+            if what.name == ERASURE:
+                kept, erased = [], newest
+            else:
+                kept.append(what)
+    return kept
 
 
 def last_answer(customer_id: str, facts: list[Fact], rules: Rules, at: int) -> frozenset[str]:
@@ -160,7 +181,7 @@ def reading_order(lines: list[tuple[str, Fact]]) -> Iterator[tuple[str, Fact]]:
 
 def topic_rank(name: str) -> int:
     """profiles, visits, carts, purchases."""
-    if name == "identify":
+    if name in ("identify", ERASURE):
         return 0
     return 3 if name in PURCHASES else 2 if name in CARTS else 1
 
@@ -187,7 +208,7 @@ def fact(event: Json) -> Fact:
 def name_of(event: Json) -> str:
     if event["type"] == "track":
         return current_name(event["event"])
-    return "page" if event["type"] == "screen" else str(event["type"])
+    return {"screen": "page", "erase": ERASURE}.get(str(event["type"]), str(event["type"]))
 
 
 # --- deciding ----------------------------------------------------------------------------------
@@ -212,14 +233,28 @@ class Run:
         self.history = history_of(customer_id, [], rules)
         self.standing: Standing = {}
         self.changes: list[OracleChange] = []
+        self.erased = 0
 
     def read(self, facts: list[Fact]) -> None:
         """The newest of these is decided; at an order nothing is held back."""
         what = facts[-1]
+        if what.time <= self.erased:
+            return
         late = what.time < self.instant
         self.instant = max(self.instant, what.time)
-        self.history = history_of(self.history.customer_id, facts, self.rules)
-        self.decide(late, held=what.name != COMPLETED)
+        self.history = history_of(self.history.customer_id, remaining(facts), self.rules)
+        if what.name == ERASURE:
+            self.erased = self.instant
+            self.leave(late)
+        else:
+            self.decide(late, held=what.name != COMPLETED)
+
+    def leave(self, late: bool) -> None:
+        """Every segment, in the order in which they are decided."""
+        name = self.history.customer_id
+        left = [key for key in self.rules.conditions if key in self.standing]
+        self.changes += [OracleChange(name, key, "exited", self.instant, late) for key in left]
+        self.standing = {}
 
     def advance(self, to: int) -> None:
         """Every moment up to `to` at which time alone may change an answer."""

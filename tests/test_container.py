@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from streams import cli
+from streams import arguments
 from streams.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -109,7 +109,7 @@ def test_what_is_copied_is_there_and_is_sent() -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_what_is_started_is_a_command(name: str) -> None:
     """Its words are taken by the command line, and its variables are settings."""
-    cli._parser().parse_args(SERVICES[name]["command"].split())
+    arguments.parser().parse_args(SERVICES[name]["command"].split())
     given = SERVICES[name]["environment"]
     Settings(**{variable.removeprefix("SEGMENTER_").lower(): value for variable, value in given.items()})
     known = {f"SEGMENTER_{field.upper()}" for field in Settings.model_fields} | {"BOT_SECRET"}  # of the example file

@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from local import Redis
 from streams import redis_store as redis_stores
 from streams.redis_store import CLOCK_SKEW_MAX_MS, RedisStore, key
-from streams.store import ClaimRefused, Identity, StoreFailed
+from streams.store import ClaimRefused, Identity, StoredCustomer, StoreFailed
 from tests.test_store import NOTHING, PERSIAN, POSITIONS, claim, claimed, known, seen, step
 
 _prefixes = (f"test_redis_store{number}:" for number in itertools.count())
@@ -33,6 +33,23 @@ async def test_all_keys_of_a_partition_share_its_hash_tag(client: redis.Redis) -
     keys = {str(name, "utf-8") for name in await client.keys(prefix + "*") if isinstance(name, bytes)}
     assert keys == {f"{prefix}{{p12}}:{part}" for part in ("meta", "customers", "due", "outbox")}
     assert key(prefix, 12, "due") in keys
+
+
+async def test_of_who_is_erased_redis_has_no_name(client: redis.Redis) -> None:
+    """Not in any key, and another claim by another process finds what stays all the same."""
+    prefix = next(_prefixes)
+    redis_store = RedisStore(client, prefix)
+    await claimed(redis_store)
+    await redis_store.save(0, step(1, customers=[known(PERSIAN, due=5)]))
+    await redis_store.save(0, step(2, customers=[StoredCustomer(PERSIAN, b"gone", 0, erased=True)]))
+    held = [await client.dump(name) or b"" for name in await client.keys(prefix + "*")]
+    assert len(held) == 2  # meta, and what stays
+    assert not any(PERSIAN.encode() in value for value in held)
+    another = RedisStore(client, prefix)
+    assert await another.load(0, [PERSIAN]) == [None]  # who only looks on is told of nobody
+    await another.claim(claim("t2", 6))
+    assert await another.load(0, [PERSIAN]) == [b"gone"]
+    assert await another.erased(0, PERSIAN) == b"gone"
 
 
 async def test_prefixes_are_apart(client: redis.Redis) -> None:

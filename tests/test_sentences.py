@@ -25,6 +25,7 @@ from rules.sentences.phrases import PHRASES
 from rules.sentences.remembered import phrase
 from rules.times import format_instant, parse_duration, parse_instant
 from streams import cli, explaining
+from streams.arguments import EXIT_USAGE
 from streams.commands import explain, tail
 from streams.replay import Replay
 from streams.wire import changes
@@ -316,7 +317,7 @@ def test_a_language_that_is_not_there(command: str, capsys: pytest.CaptureFixtur
     """Wrong arguments: one line that names those that are."""
     with pytest.raises(SystemExit) as stopped:
         cli.run([*command.split(), "--lang", "de"])
-    assert stopped.value.code == cli.EXIT_USAGE
+    assert stopped.value.code == EXIT_USAGE
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert all(language in said for language in LANGUAGES)

@@ -483,7 +483,11 @@ class Both(RuleBasedStateMachine):
         moved=st.dictionaries(INPUTS, st.sampled_from([0, 0, 0, 0, 1])),
         by=SMALL,
         clock=st.integers(0, 9),
-        customers=st.dictionaries(NAMES, st.tuples(st.binary(max_size=3), st.none() | SMALL), max_size=4),
+        customers=st.dictionaries(
+            NAMES,
+            st.tuples(st.binary(max_size=3), st.none() | SMALL, st.sampled_from([False] * 5 + [True])),
+            max_size=4,
+        ),
         outbox=st.lists(st.binary(max_size=3), max_size=3),
     )
     def save(
@@ -494,7 +498,7 @@ class Both(RuleBasedStateMachine):
         moved: dict[str, int],
         by: int,
         clock: int,
-        customers: dict[str, tuple[bytes, int | None]],
+        customers: dict[str, tuple[bytes, int | None, bool]],
         outbox: list[bytes],
     ) -> None:
         """Mostly the next save of the holder, and now and then one that must be refused."""
@@ -539,6 +543,30 @@ def test_memory_and_redis_answer_alike(redis_server: Redis) -> None:
     """Random steps of random owners on both stores: every answer and all that can be seen is the same."""
     limits = settings(max_examples=60, stateful_step_count=40, deadline=None, derandomize=True, database=None)
     run_state_machine_as_test(partial(Both, redis_server.url), settings=limits)  # type: ignore[arg-type]  # any factory
+
+
+async def test_who_is_erased_is_found_under_no_name(store: Store) -> None:
+    """What stays is loaded as the customer; once they are back that counts, until they are erased again."""
+    await claimed(store)
+    gone = StoredCustomer(PERSIAN, b"gone", 0, erased=True)
+    await store.save(0, step(1, customers=[known(PERSIAN, due=700), known("b", due=900)]))
+    assert await store.save(0, step(2, customers=[gone])) == "saved"
+    assert await store.load(0, ["b", PERSIAN, "c"]) == [b"v", b"gone", None]
+    assert await store.due(0, 10**15, 10) == ["b"]
+    await store.save(0, step(3, customers=[known(PERSIAN, b"back", due=800)]))
+    assert await store.load(0, [PERSIAN]) == [b"back"]
+    await store.save(0, step(4, customers=[msgspec.structs.replace(gone, value=b"gone again")]))
+    assert await store.load(0, [PERSIAN]) == [b"gone again"]
+
+
+async def test_many_are_erased_at_once(store: Store) -> None:
+    """In one save, whose arguments go in slices."""
+    await claimed(store)
+    names = [f"u{number}" for number in range(MANY)]
+    await store.save(0, step(1, customers=[known(name) for name in names]))
+    gone = [StoredCustomer(name, name.encode(), 0, erased=True) for name in names]
+    assert await store.save(0, step(2, customers=gone)) == "saved"
+    assert await store.load(0, names) == [name.encode() for name in names]
 
 
 async def test_a_long_run_of_saves(store: Store) -> None:

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from rules.events import ERASE, Event
 from rules.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from streams.triggers import person
 from streams.triggers.channels.base import Message, Outcome, Result
 from streams.triggers.config import TriggersFile
+from streams.triggers.person import Person
+from streams.wire.changes import Cause
 from tests.triggering import START, Script, World, change, come, file_of, identify, sent
 
 
@@ -418,3 +422,91 @@ async def test_an_endpoint_that_keeps_failing_is_left_alone() -> None:
     assert len(one.told()) == 8
     await one.until(START + 8_100)
     assert len(one.told()) == 9
+
+
+# --- the right to be forgotten -----------------------------------------------------------------
+
+
+def erase(who: str, at: int) -> Event:
+    return Event(who, ERASE, at, f"erase-{who}-{at}")
+
+
+async def test_who_is_erased_is_sent_nothing() -> None:
+    """What waited for its time is skipped, and says so once; nothing is kept but when, and the last change's number."""
+    one = await world(cart(delay="1h"))
+    await one.read(identify("u1", one.now, email="u1@example.com"))
+    await enters(one)
+    await enters(one, "u2")
+    await one.until(START + SECOND_MS)
+    await one.read(erase("u1", one.now))
+    await one.until(START + 2 * HOUR_MS)
+    assert [message.customer for _, message, _ in one.told()] == ["u2"]
+    skipped = [decision for decision in one.decisions() if decision.customer_id == "u1"]
+    assert [(decision.decision, decision.reason) for decision in skipped] == [("skipped", "erased")]
+    held = one.store._partitions[0]
+    assert list(held.customers) == ["u2"]
+    (stays,) = held.erased.values()
+    assert person.decode(stays) == Person(sequence=1, erased=START + SECOND_MS)
+
+
+async def test_a_change_from_before_an_erasure_starts_nothing() -> None:
+    """Read after it, of whatever kind; and the exits that the erasure itself makes; a change after it does."""
+    leaving = file_of(triggers={"bye": {"segment": "abandoned_cart", "on": "exited", "channel": "screen"}})
+    one = await world(leaving)
+    await enters(one)
+    old = come(one.shop.change("u1", "abandoned_cart", START), START)
+    await one.read(erase("u1", START + SECOND_MS), old)
+    await enters(one)
+    by_erasure = one.shop.change("u1", "abandoned_cart", one.now + 2 * SECOND_MS, cause=Cause("erasure", "e2"))
+    await one.read(come(by_erasure, one.now))
+    await one.until(START + MINUTE_MS)
+    assert [(decision.decision, decision.reason) for decision in one.decisions()] == [("skipped", "erased")] * 2
+    await one.read(come(one.shop.change("u1", "abandoned_cart", one.now), one.now))
+    await one.read(come(one.shop.change("u1", "abandoned_cart", one.now), one.now))
+    await one.until(START + 2 * MINUTE_MS)
+    assert [message.trigger for _, message, _ in one.told()] == ["bye"]
+
+
+async def test_an_attempt_under_way_ends_and_is_forgotten() -> None:
+    """It cannot be called back: what came of it is told, and then nothing of it is kept."""
+    one = await world(cart())
+    await enters(one)
+    one.shop.reached_ms = one.now
+    await one.acting.fire(one.now, 100)
+    await one.read(erase("u1", one.now), erase("u1", one.now))
+    assert list(one.store._partitions[0].customers) == ["u1"]
+    await one.turn()
+    assert kinds(one) == ["sent"]
+    assert one.store._partitions[0].customers == {}
+
+
+async def test_a_failed_attempt_is_not_made_again_for_who_was_erased() -> None:
+    """Whether it fails before the erasure is read or after it."""
+    for early in (False, True):
+        one = await world(cart(), lambda *_: Result(Outcome.FAILED, "down"))
+        await enters(one)
+        one.shop.reached_ms = one.now
+        await one.acting.fire(one.now, 100)
+        if early:
+            await one.turn()
+        await one.read(erase("u1", one.now))
+        await one.turn()
+        await one.until(START + DAY_MS)
+        assert kinds(one) == ["retried", "skipped"]
+        assert len(one.told()) == 1
+        assert one.store._partitions[0].customers == {}
+
+
+async def test_what_was_sent_before_does_not_count_after() -> None:
+    """Who comes back is new: once is once more, and a trait from before is not told."""
+    one = await world(cart(reentry="once"))
+    await one.read(identify("u1", one.now, email="old@example.com"))
+    await enters(one)
+    await one.until(START + SECOND_MS)
+    await one.read(erase("u1", one.now), identify("u1", START, email="older@example.com"))
+    one.shop.since["u1"] = {}
+    one.now += SECOND_MS
+    await enters(one)
+    await one.until(START + MINUTE_MS)
+    assert kinds(one) == ["sent", "sent"]
+    assert [message.contact for _, message, _ in one.told()] == [{}, {}]

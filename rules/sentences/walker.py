@@ -22,7 +22,7 @@ def tell(lang: Language, reason: Reason) -> str:
     if reason.not_ is not None:
         key = ("not" if len(reason.not_) == 1 else "none") + ("" if reason.holds else "_in_vain")
         return lang.say(key, members=_members(lang, reason.not_, "semicolon"))
-    return phrase(lang, reason)
+    return phrase(lang, reason) if reason.condition else lang.say("erased")
 
 
 def _members(lang: Language, members: Sequence[Reason], between: str) -> str:

@@ -103,7 +103,8 @@ class Verification:
         for number, part in enumerate(kept.slices):
             recomputed.advance(part.positions, lambda: self._progress(partition, "events", recomputed.events, total))
             if not number:  # all of these were saved before Redis was asked for its customers
-                for name in sorted(recomputed.customers.keys() - listed):
+                there = {name for name, known in recomputed.customers.items() if not known.is_erased}
+                for name in sorted(there - listed):
                     yield missing(name, fold.customers.get(name, NOTHING), recomputed=True)
             for name, stored in part.stored.items():
                 right, said = recomputed.customers.get(name), fold.customers.get(name, NOTHING)

@@ -1,8 +1,8 @@
 -- Take a partition: check whose it is, then write the claim and read all that it needs.
--- KEYS meta, due, outbox
+-- KEYS meta, due, outbox, erased
 -- ARGV token, generation, generation proven to be over (-1: none), cluster, group, partitions, definitions, topics
--- Returns {'claimed', meta (flat), next due, outbox}, {'lower', stored generation} or {'other', field, stored}.
-local meta, due, outbox = KEYS[1], KEYS[2], KEYS[3]
+-- Returns {'claimed', meta (flat), next due, outbox, n erased}, {'lower', stored generation} or {'other', field, stored}.
+local meta, due, outbox, erased = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local names = {'cluster', 'group', 'partitions', 'definitions', 'topics'}
 local stored = redis.call('HMGET', meta, 'generation', unpack(names))
 -- What was claimed but never begun holds no state: a worker that was refused after its claim binds nobody.
@@ -21,4 +21,4 @@ end
 redis.call('HSET', meta, 'token', ARGV[1], 'generation', ARGV[2], 'cluster', ARGV[4], 'group', ARGV[5],
   'partitions', ARGV[6], 'definitions', ARGV[7], 'topics', ARGV[8])
 return {'claimed', redis.call('HGETALL', meta), redis.call('ZRANGE', due, 0, 0, 'WITHSCORES'),
-  redis.call('LRANGE', outbox, 0, -1)}
+  redis.call('LRANGE', outbox, 0, -1), redis.call('HLEN', erased)}

@@ -1,8 +1,9 @@
 -- One atomic step of a partition. A script has no rollback, so every check comes before the first write.
--- KEYS meta, customers, due, outbox
+-- KEYS meta, customers, due, outbox, erased
 -- ARGV token, number, digest, clock, caught up to, n inputs, n customer fields, n due fields, n due removals, n outbox,
---      then inputs (name, start, position), customers (id, value), dues (ms, id), removals (id), outbox.
-local meta, customers, due, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+--      n gone, n erased fields, then inputs (name, start, position), customers (id, value), dues (ms, id),
+--      removals (id), outbox, gone (id), erased (hash of the id, value).
+local meta, customers, due, outbox, erased = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local held = redis.call('HMGET', meta, 'token', 'save', 'digest', 'clock', 'caught_up')
 if held[1] ~= ARGV[1] then
   return 'fenced'
@@ -14,7 +15,7 @@ end
 if tonumber(ARGV[2]) ~= number + 1 then
   return 'out_of_order'
 end
-local at = 10
+local at = 12
 local inputs = tonumber(ARGV[6])
 for i = 0, inputs - 1 do
   if redis.call('HGET', meta, 'position:' .. ARGV[at + 1 + 3 * i]) ~= ARGV[at + 2 + 3 * i] then
@@ -54,4 +55,6 @@ slices('HSET', customers, tonumber(ARGV[7]))
 slices('ZADD', due, tonumber(ARGV[8]))
 slices('ZREM', due, tonumber(ARGV[9]))
 slices('RPUSH', outbox, tonumber(ARGV[10]))
+slices('HDEL', customers, tonumber(ARGV[11]))
+slices('HSET', erased, tonumber(ARGV[12]))
 return 'saved'

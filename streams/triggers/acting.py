@@ -192,5 +192,6 @@ def _stored(loaded: Loaded) -> list[StoredCustomer]:
     found = []
     for name, (known, before) in loaded.items():
         due = known.due
-        found.append(StoredCustomer(name, person.encode(known), None if due == before else due))
+        changed = None if due == before else due
+        found.append(StoredCustomer(name, person.encode(known), changed, erased=known.is_erased))
     return found

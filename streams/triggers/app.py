@@ -19,7 +19,7 @@ import faust
 from streams import definitions_file, topics
 from streams.app import assemble, now_ms, pace
 from streams.redis_store import RedisStore
-from streams.settings import Settings
+from streams.settings import Settings, of_triggers
 from streams.stop import stop
 from streams.triggers import file as triggers_file
 from streams.triggers.channels import made
@@ -40,9 +40,7 @@ def build(settings: Settings, path: Path) -> faust.App:
     definitions = definitions_file.load(settings.definitions)
     file = triggers_file.load(path, definitions)
     found = topics.verify(settings, (*topics.WORKERS, *topics.TRIGGERS))
-    ours = settings.model_copy(
-        update={"group": f"{settings.group}-triggers", "redis_prefix": f"{settings.redis_prefix}triggers:"}
-    )
+    ours = of_triggers(settings)
     channels = made.channels(file, path, os.environ, sys.stdout)
     plan = TriggersPlan(
         topics=[settings.topic_prefix + name for name in INPUTS],

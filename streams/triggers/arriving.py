@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rules.events import Event
+from rules.events import ERASE, Event
 from rules.values import Json, Real, text
 from streams.triggers import decisions
 from streams.triggers.config import Trigger, TriggersFile, Where
 from streams.triggers.decisions import Decision
 from streams.triggers.person import ACTIONS_MAX, TRAIT_MAX_CHARS, Action, Person, Trait
 from streams.triggers.reading import Come, is_come
+
+ERASED = "erased"
 
 
 class Arriving:
@@ -32,6 +34,13 @@ class Arriving:
         """Remember an event; the decisions that can be made at once."""
         if is_come(event):
             return list(self._come(person, event, now))
+        if event.time <= person.erased:
+            return []
+        if event.name == ERASE:
+            return [
+                decisions.of(event.customer, action, self.channel_of(action), "skipped", now, ERASED)
+                for action in person.forget(event.time)
+            ]
         fields = event.traits.fields
         for name in self._traits & fields.keys():
             person.tell(name, Trait(event.time, event.id, kept(fields[name])))
@@ -61,7 +70,8 @@ class Arriving:
         elif action.key in person.told:
             person.told.remove(action.key)
             return
-        against = None if come.trigger else reason_against(trigger, come)
+        is_erased = come.occurred_at <= person.erased or come.change.cause.kind == "erasure"
+        against = ERASED if is_erased else None if come.trigger else reason_against(trigger, come)
         if against is not None:
             yield decisions.of(customer, action, trigger.channel, "skipped", now, against)
             return

@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Mapping
 from rules.times import parse_instant
 from streams.outbox import OutRecord
 from streams.triggers import decisions, outcomes, policy
-from streams.triggers.arriving import Arriving, contact
+from streams.triggers.arriving import ERASED, Arriving, contact
 from streams.triggers.channels.base import Message, Outcome, Result
 from streams.triggers.config import TriggersFile
 from streams.triggers.decisions import Decision, Kind
@@ -52,7 +52,8 @@ class Deciding:
             return self.decide(customer, known, action, "failed", "the trigger was removed during an attempt")
         action.uncertain = action.uncertain or result.outcome is Outcome.UNKNOWN
         end = outcomes.of(self._endpoints[channel].way, action, result, now)
-        if end.kind in ("sent", "unknown, not sent") and action.trigger not in known.acted:
+        is_known = action.trigger in known.acted or action.occurred_at <= known.erased
+        if end.kind in ("sent", "unknown, not sent") and not is_known:
             known.acted.append(action.trigger)
         return self.decide(customer, known, action, end.kind, end.reason, end.until, dead=end.is_dead)
 
@@ -89,7 +90,8 @@ class Deciding:
             if action is None:
                 return False
             known.actions.remove(action)
-        if decision.decision in ("sent", "unknown, not sent"):
+        is_erased = (parse_instant(decision.occurred_at) or 0) <= known.erased
+        if decision.decision in ("sent", "unknown, not sent") and not is_erased:
             sent_at = parse_instant(decision.at) or 0
             known.sent.append(Sent(sent_at, decision.trigger, decision.channel, decision.key))
             known.acted.append(decision.trigger)
@@ -108,6 +110,8 @@ class Deciding:
 
     def judged(self, customer: str, known: Person, action: Action, standing: Standing, now: int) -> policy.Verdict:
         """The last word on an action that is due: by where the customer is, then by the policy."""
+        if action.occurred_at <= known.erased:
+            return policy.Skip(ERASED)
         trigger = self._file.triggers.get(action.trigger)
         if trigger is not None:
             gone = left(trigger.segment, trigger.on, action.occurred_at, standing)

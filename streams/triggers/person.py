@@ -68,6 +68,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
 
     ``sequence``: of the newest change that was read. ``acted``: triggers that have, or may have, sent something, ever.
     ``told``: keys of final decisions that are on the topic although their change is to be read again.
+    ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
     """
 
     sequence: int = 0
@@ -76,6 +77,20 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     sent: list[Sent] = []
     acted: list[str] = []
     told: list[str] = []
+    erased: int = 0
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether there is nothing but that there was somebody, who was erased."""
+        return self.erased > 0 and not (self.traits or self.actions or self.sent or self.acted or self.told)
+
+    def forget(self, at: int) -> list[Action]:
+        """Erase all that is known, but for attempts that are under way; the actions that end by it."""
+        self.erased = at
+        self.traits, self.sent, self.acted = {}, [], []
+        ended = [action for action in self.actions if not action.attempting]
+        self.actions = [action for action in self.actions if action.attempting]
+        return ended
 
     @property
     def due(self) -> int:

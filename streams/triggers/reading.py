@@ -1,4 +1,4 @@
-"""What triggers read: identify events from ``profiles``, changes from ``segment-changes``, replays of what failed.
+"""What triggers read: identify and erase from ``profiles``, changes from ``segment-changes``, replays of what failed.
 
 The one rule: whatever a record is, it is an event with a customer and a time, by which the inputs are
 merged, or a word for why nothing is done with it. The time of a change is when it was published.
@@ -10,7 +10,7 @@ from typing import TypeGuard
 
 import msgspec
 
-from rules.events import IDENTIFY, Event, Origin
+from rules.events import ERASE, IDENTIFY, Event, Origin
 from rules.times import parse_instant
 from streams.fetched import Batch
 from streams.merge import Record
@@ -33,12 +33,12 @@ class Come(Event, frozen=True, gc=False, kw_only=True):
 
 
 def reading(record: Record, batch: Batch) -> Event | str:
-    """An identify, a change that came, or why it is passed over."""
+    """An identify, an erasure, a change that came, or why it is passed over."""
     topic = record.topic
     if topic.endswith((CHANGES, REPLAYS)):
         return _come(record)
     event = read(record.value, record.key, record.timestamp, Origin(batch.topic, batch.partition, record.offset))
-    return event if isinstance(event, str) or event.name == IDENTIFY else "not_identify"
+    return event if isinstance(event, str) or event.name in (IDENTIFY, ERASE) else "not_identify"
 
 
 def is_come(event: Event) -> TypeGuard[Come]:

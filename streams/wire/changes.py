@@ -61,6 +61,10 @@ class SegmentChange(msgspec.Struct, frozen=True, gc=False):
     emitted_at: Instant | UnsetType = UNSET
 
 
+class _ToldCause(msgspec.Struct, frozen=True, gc=False):
+    kind: str
+
+
 class _Told(msgspec.Struct, frozen=True, gc=False):
     """As much of a change as says which one it is and what is true after it."""
 
@@ -69,6 +73,7 @@ class _Told(msgspec.Struct, frozen=True, gc=False):
     occurred_at: str
     sequence: int
     segments: tuple[str, ...]
+    cause: _ToldCause
 
 
 _encoder = msgspec.json.Encoder()
@@ -100,8 +105,8 @@ def _cause(change: Change, *, live: bool) -> Cause:
         return Cause("time")
     origin = change.event.origin
     if origin is None or not live:
-        return Cause("event", change.event.id)
-    return Cause("event", change.event.id, origin.topic, origin.partition, origin.offset)
+        return Cause(change.cause, change.event.id)
+    return Cause(change.cause, change.event.id, origin.topic, origin.partition, origin.offset)
 
 
 def encode(change: SegmentChange) -> bytes:
@@ -120,7 +125,8 @@ def told(value: bytes) -> tuple[str, Told]:
     occurred_at = parse_instant(read.occurred_at)
     if occurred_at is None:
         raise msgspec.ValidationError(f"{read.occurred_at!r} is no instant")
-    return read.customer_id, Told(read.change_id, occurred_at, read.sequence, read.segments)
+    erased = read.cause.kind == "erasure"
+    return read.customer_id, Told(read.change_id, occurred_at, read.sequence, read.segments, erased)
 
 
 def identity(headers: Sequence[tuple[str, bytes]]) -> tuple[bytes, ...]:

@@ -18,7 +18,9 @@ from rules.events import (
     ALIASES,
     CART_VIEWED,
     CHECKOUT_STARTED,
+    ERASE,
     IDENTIFY,
+    INPUTS,
     ORDER_NAMES,
     PAGE,
     PRODUCT_ADDED,
@@ -49,7 +51,8 @@ CUSTOMER_MAX_BYTES = 256
 MESSAGE_ID_MAX_CHARS = 256
 OLDEST_MS = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
 
-_TYPES = {"page": PAGE, "screen": PAGE, "identify": IDENTIFY, "alias": "alias", "group": "group"}
+_TYPES = {"page": PAGE, "screen": PAGE, "identify": IDENTIFY, "alias": "alias", "group": "group", "erase": ERASE}
+_PROFILES = INPUTS[0]
 _ONE_PRODUCT = frozenset({PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED})
 _WHOLE_CART = frozenset({CART_VIEWED, CHECKOUT_STARTED})
 
@@ -72,6 +75,8 @@ def decode(value: bytes | None, key: bytes | None, record_time: int | None, orig
     Raises `Rejected`.
     """
     event = decode_line(value, record_time, origin)
+    if event.name == ERASE and not origin.topic.endswith(_PROFILES):
+        raise Rejected("bad_type")  # of the topics only that one is read for erasures before all else
     if key != event.customer.encode():
         raise Rejected("wrong_key")
     return event
@@ -187,7 +192,7 @@ def _name(kind: object, event: object) -> str:
         if not isinstance(event, str) or not event:
             raise Rejected("bad_value")
         # One namespace: a track called like a type is taken for it.
-        return ALIASES.get(event, _TYPES.get(event, event))
+        return ALIASES.get(event) or _TYPES.get(event) or event
     name = _TYPES.get(kind) if isinstance(kind, str) else None
     if name is None:
         raise Rejected("bad_type")

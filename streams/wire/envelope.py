@@ -66,12 +66,12 @@ class Properties(msgspec.Struct, gc=False):
 class Envelope(msgspec.Struct, gc=False):
     """One message. The customer is ``userId``, else ``anonymousId``; it is also the record's key.
 
-    ``type``: page, screen, track, identify, alias or group; ``event``: the name of a track.
+    ``type``: page, screen, track, identify, alias, group, or erase; ``event``: the name of a track.
     """
 
     type: Annotated[
         str | None,
-        Meta(extra_json_schema={"enum": ["page", "screen", "track", "identify", "alias", "group"]}),
+        Meta(extra_json_schema={"enum": ["page", "screen", "track", "identify", "alias", "group", "erase"]}),
     ] = None
     messageId: Annotated[
         str | None,

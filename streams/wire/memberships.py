@@ -1,7 +1,8 @@
 """Memberships as bytes: the contract of the compacted topic ``segment-memberships``.
 
 The one rule: the newest value of a key is what is true of that customer. So a consumer that starts needs no
-history: it reads this table, and goes on with the changes whose sequence is higher.
+history: it reads this table, and goes on with the changes whose sequence is higher. A key without a value is
+that of a customer who was erased.
 """
 
 from __future__ import annotations

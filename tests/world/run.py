@@ -16,6 +16,7 @@ from faust.types import TP
 from rules.definitions import build
 from rules.engine import Engine
 from streams.shard import Pace
+from streams.store import tombstone
 from streams.wire import customers
 from tests.audit import audit
 from tests.audit_changes import tally
@@ -203,6 +204,9 @@ class World:
     def _left(self, partition: int) -> Left:
         held = self.medium.memory._of(partition)
         known = {name: customers.decode(value) for name, value in held.customers.items()}
+        for name in {(one.key or b"").decode() for log in self.kafka.logs.values() for one in log.entries}:
+            if name not in known and (value := held.erased.get(tombstone(name))) is not None:
+                known[name] = customers.decode(value)
         return Left(
             positions=dict(held.positions),
             clock=held.clock,

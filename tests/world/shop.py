@@ -21,6 +21,7 @@ from tests.world.sim import START_MS, Sim
 TOPICS = ("profiles", "visits", "carts", "purchases")
 TOPIC_OF = {
     "identify": "profiles",
+    "erase": "profiles",
     "page": "visits",
     "NPS Submitted": "visits",
     "Product Viewed": "visits",
@@ -86,6 +87,7 @@ class Shop:
         self._ahead_rate = rng.choice((0.0, 0.0, 0.1))
         self._twice_rate = rng.choice((0.0, 0.1, 0.2))
         self._bad_rate = rng.choice((0.0, 0.05, 0.1))
+        self._erase_rate = rng.choice((0.0, 0.0, 0.0, 0.1))
         self._hole_rate = rng.choice((0.0, 0.1, 0.3))
         self._transaction_rate = rng.choice((0.0, 0.1, 0.3))
         self._silent = rng.choice((None, None, None, *TOPICS))
@@ -121,7 +123,7 @@ class Shop:
             sim.later(sim.rng.uniform(0.0, 0.2), lambda: log.finish(commit=True, of=[record]))
 
     def _drawn(self) -> list[Send]:
-        rng = self._sim.rng
+        sim, rng = self._sim, self._sim.rng
         found: list[Send] = []
         for number in range(rng.choice((2, 5, 8))):
             customer = f"u{rng.randrange(50)}-{number}"
@@ -129,6 +131,8 @@ class Shop:
             for index in range(rng.randint(4, 14)):
                 at_ms = at_ms if index == 0 else self._next(at_ms)
                 name = rng.choice(NAMES)
+                if sim.happens("erase", self._erase_rate):
+                    name = "erase"
                 if at_ms < self._lasts_ms and TOPIC_OF[name] != self._silent:
                     found += self._sends(customer, name, at_ms, f"{customer}/{index}")
         return found
@@ -182,7 +186,7 @@ def event(customer: str, name: str, at_ms: int, message_id: str) -> bytes:
     """A message of the Segment Spec; ``at_ms``: after the start."""
     at = datetime.fromtimestamp(START_MS / 1000, UTC) + timedelta(milliseconds=at_ms)
     number = sum(message_id.encode())
-    kind = {"type": name} if name in ("page", "identify") else {"type": "track", "event": name}
+    kind = {"type": name} if name in ("page", "identify", "erase") else {"type": "track", "event": name}
     body = {
         "messageId": message_id,
         "userId": customer,

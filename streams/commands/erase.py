@@ -1,0 +1,175 @@
+"""``segmenter erase``: ask for a customer to be erased, wait until it is done, and show what is gone and what is not.
+
+The one rule: what is said to be gone was looked for and not found; what only time takes is said plainly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+import msgspec
+from kafka import KafkaProducer
+
+from rules.events import INPUTS
+from rules.times import format_duration, format_instant
+from streams import topics
+from streams.commands.files import visible
+from streams.commands.held import InRedis, everywhere, records
+from streams.commands.recomputed import Logs
+from streams.explaining import places
+from streams.segmenter import MEMBERSHIPS
+from streams.settings import Settings, of_triggers
+from streams.stop import Stop
+from streams.wire.decode import Rejected, decode_line
+
+PROFILES = INPUTS[0]
+_LOOK_S = 0.2
+_TOLD_EVERY_S = 2.0
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What was asked: the time (ms) up to which all is to go, and behind which offset of ``profiles`` by partition."""
+
+    customer_id: str
+    at: int
+    offsets: dict[int, int]
+
+
+def run(settings: Settings, customer_id: str, wait_s: float) -> int:
+    """Exit code 1 when it was asked for but not seen done within so long. Raises `Stop`."""
+    found = topics.find(settings, (*topics.WORKERS, *topics.TRIGGERS))
+    count = topics.verify(settings).partitions[PROFILES]
+    has_triggers = asyncio.run(_has_triggers(settings, customer_id, count))
+    with topics.answering(settings):
+        request = _ask(settings, customer_id, count)
+        print(f"asked     erase {visible(customer_id)}, all up to {format_instant(request.at)}: {_where(request)}")
+        done = _waited(settings, request, count, wait_s, triggers=has_triggers)
+        for line in _of_redis(settings, request, count, triggers=has_triggers):
+            print(line)
+        for line in _of_topics(settings, request, found):
+            print(line)
+    if not done:
+        stays = f"the request stays on {PROFILES}, and is carried out when a worker reads it"
+        print(f"segmenter erase: not done within {wait_s:g} s; {stays}", file=sys.stderr)
+    return 0 if done else 1
+
+
+def _ask(settings: Settings, customer_id: str, count: int) -> Request:
+    now = int(time.time() * 1000)
+    told = {"type": "erase", "userId": customer_id, "messageId": str(uuid.uuid4()), "timestamp": format_instant(now)}
+    value = json.dumps(told, ensure_ascii=False).encode()
+    try:
+        decode_line(value)
+    except Rejected as reason:
+        raise Stop(f"{visible(customer_id)} is no id of a customer ({reason.args[0]})") from None
+    producer = topics.client(settings, KafkaProducer, acks="all", enable_idempotence=settings.broker == "kafka")
+    try:
+        sent = {
+            partition: producer.send(
+                settings.topic_prefix + PROFILES, key=customer_id.encode(), value=value, partition=partition
+            )
+            for partition in places(settings, customer_id, count)
+        }
+        return Request(customer_id, now, {partition: future.get(30).offset for partition, future in sent.items()})
+    finally:
+        producer.close()
+
+
+def _where(request: Request) -> str:
+    return ", ".join(f"{PROFILES}-{partition}, offset {offset}" for partition, offset in request.offsets.items())
+
+
+async def _has_triggers(settings: Settings, customer_id: str, count: int) -> bool:
+    """Whether triggers ever read here."""
+    return any(one.positions for one in await everywhere(of_triggers(settings), customer_id, count))
+
+
+def _waited(settings: Settings, request: Request, count: int, wait_s: float, *, triggers: bool) -> bool:
+    """Whether everybody who keeps something has read the request, and nothing waits to be published."""
+    began = told = time.monotonic()
+    stores = [settings, *([of_triggers(settings)] if triggers else [])]
+    while True:
+        if all(_is_read(one, request, count) for one in stores):
+            return True
+        now = time.monotonic()
+        if now - began > wait_s:
+            return False
+        if now - told > _TOLD_EVERY_S:
+            told = now
+            print(f"waiting for a worker to read it, {now - began:.0f} s", file=sys.stderr)
+        time.sleep(_LOOK_S)
+
+
+def _is_read(settings: Settings, request: Request, count: int) -> bool:
+    found = asyncio.run(everywhere(settings, request.customer_id, count))
+    topic = settings.topic_prefix + PROFILES
+    return all(one.positions.get(topic, 0) > request.offsets[one.partition] and not one.waiting for one in found)
+
+
+# --- what is gone, and what is not -------------------------------------------------------------
+
+
+def _of_redis(settings: Settings, request: Request, count: int, *, triggers: bool) -> Iterator[str]:
+    customer_id = request.customer_id
+    found = asyncio.run(everywhere(settings, customer_id, count))
+    yield _line(all(one.is_gone(request.at) for one in found), "Redis", _segmenter(found, request.at))
+    if any(one.erased for one in found):
+        yield _line(False, "Redis", "under a hash of the id: when it was erased, and how many changes there were")
+    if triggers:
+        known = asyncio.run(everywhere(of_triggers(settings), customer_id, count))
+        left = [one for one in known if one.person is not None and one.person.erased < request.at]
+        said = "traits and messages of triggers are there" if left else "nothing of triggers: no traits, no messages"
+        yield _line(not left, "Redis", said)
+
+
+def _segmenter(found: Sequence[InRedis], since: int) -> str:
+    left = [one for one in found if one.customer is not None]
+    parts = [
+        "a profile" if any(not one.is_gone(since) for one in left) else "no profile",
+        "due times" if any(one.due for one in found) else "no due times",
+        f"{sum(one.waiting for one in found) or 'no'} records to be published",
+    ]
+    came = "; the customer came again since" if left and all(one.is_gone(since) for one in left) else ""
+    return ", ".join(parts) + came
+
+
+def _of_topics(settings: Settings, request: Request, found: topics.Found) -> Iterator[str]:
+    kept = topics.retention(settings, list(found.partitions))
+    with closing(Logs(settings)) as logs:
+        for name, count in found.partitions.items():
+            own = list(records(settings, logs, name, request.customer_id, count))
+            if name == MEMBERSHIPS:
+                yield _table(name, own)
+            else:
+                yield _line(not own, name, _left(name, own, kept.get(name)))
+
+
+def _table(name: str, own: Sequence[object]) -> str:
+    rows = [record for record in own if getattr(record, "value", None) is not None]
+    is_taken = not own or getattr(own[-1], "value", None) is None
+    older = f"; {len(rows)} older rows go with the next compaction" if rows else ""
+    return _line(is_taken, name, ("no row" if is_taken else "there is a row") + older)
+
+
+def _left(name: str, own: Sequence[object], kept: topics.Kept | None) -> str:
+    if not own:
+        return "no record"
+    newest = max(getattr(record, "timestamp", 0) for record in own)
+    records = f"{len(own)} records, the newest of {format_instant(newest)}"
+    asks = ", this request among them, so that a re-read erases again" if name == PROFILES else ""
+    if kept is None:
+        return f"{records}{asks}; what the topic keeps is not known here"
+    if kept.for_ms is None:
+        return f"{records}{asks}; the topic keeps records for ever: only deleting them there takes them away"
+    until = format_instant(newest + kept.for_ms)
+    return f"{records}{asks}; retention ({format_duration(kept.for_ms)}) takes the last some time after {until}"
+
+
+def _line(is_gone: bool, where: str, said: str) -> str:
+    return f"{'gone' if is_gone else 'remains':<9} {where}: {said}"

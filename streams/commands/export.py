@@ -1,0 +1,102 @@
+"""``segmenter export``: everything that is held of a customer, as one JSON document.
+
+The one rule: what is stored is given as it is stored, by names where there are some; nothing is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+from contextlib import closing
+from typing import Any
+
+import msgspec
+
+from rules.engine import Engine
+from rules.events import INPUTS
+from rules.profile import Profile
+from rules.times import format_instant
+from streams import topics
+from streams.commands.held import ALL_TOPICS, InRedis, everywhere, records
+from streams.commands.recomputed import Logs
+from streams.commands.stored import opened
+from streams.definitions_file import load
+from streams.explaining import explained, places
+from streams.settings import Settings, of_triggers
+from streams.triggers.person import Person
+
+
+def run(settings: Settings, customer_id: str) -> int:
+    """Exit code 1 when nothing is held. Raises `Stop`."""
+    found = topics.find(settings, ALL_TOPICS)
+    count = topics.verify(settings).partitions[INPUTS[0]]
+    stored = asyncio.run(everywhere(settings, customer_id, count))
+    known = asyncio.run(everywhere(of_triggers(settings), customer_id, count))
+    with topics.answering(settings), closing(Logs(settings)) as logs:
+        on_topics = {
+            name: [_record(one) for one in records(settings, logs, name, customer_id, partitions)]
+            for name, partitions in found.partitions.items()
+        }
+    document = {
+        "customer_id": customer_id,
+        "segments": asyncio.run(_segments(settings, customer_id, count)),
+        "redis": [_stored(one) for one in stored if one.value or one.erased],
+        "triggers": [_person(one.person) for one in known if one.person is not None],
+        "topics": {name: own for name, own in on_topics.items() if own},
+    }
+    if not (document["redis"] or document["triggers"] or document["topics"]):
+        print(f"segmenter export: nothing is held of {customer_id}", file=sys.stderr)
+        return 1
+    print(json.dumps(document, ensure_ascii=False, indent=2))
+    return 0
+
+
+async def _segments(settings: Settings, customer_id: str, count: int) -> Any:
+    engine = Engine(load(settings.definitions))
+    async with opened(settings) as store:
+        found = await explained(engine, store, places(settings, customer_id, count), customer_id)
+    return None if found is None else msgspec.to_builtins(found)
+
+
+def _stored(one: InRedis) -> Any:
+    customer = one.customer
+    told = {"partition": one.partition, "waiting_to_be_published": one.waiting}
+    if customer is None:
+        return told | {"erased": True}
+    profile = customer.profile
+    return told | {
+        "instant": format_instant(customer.instant),
+        "sequence": customer.sequence,
+        "next_due": format_instant(one.due) if one.due else None,
+        "late": customer.late,
+        "profile": {name: msgspec.to_builtins(getattr(profile, name)) for name in Profile.__struct_fields__},
+    }
+
+
+def _person(known: Person) -> Any:
+    return {name: msgspec.to_builtins(getattr(known, name)) for name in Person.__struct_fields__}
+
+
+def _record(record: Any) -> Any:
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "time": format_instant(record.timestamp),
+        "value": _value(record.value),
+    }
+
+
+def _value(value: bytes | None) -> Any:
+    """JSON as such, text as text, and other bytes in base64."""
+    if value is None:
+        return None
+    try:
+        return json.loads(value)
+    except ValueError:
+        pass
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}

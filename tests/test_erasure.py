@@ -1,0 +1,247 @@
+"""The right to be forgotten: what an erasure takes, what stays, and what a second reading of everything tells.
+
+The one rule: what is expected is worked out by the tests' oracle, or looked for byte by byte in what is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from rules.events import ERASE, Origin
+from rules.reasons import ERASED
+from rules.sentences import sentence
+from rules.standing import Customer
+from streams.replay import Replay
+from streams.wire import changes, customers
+from streams.wire.decode import Rejected, decode, decode_line
+from tests import oracle, strategies, worlds
+from tests.lives import GRACE_MS, Lives
+from tests.losing import Store
+from tests.test_recovery import Case, fold, through_all
+from tests.worlds import World, failing
+
+SEEDS = range(300)
+STORED = range(150)
+LIVES = range(40)
+NIGHTLY = range(len(LIVES), 1_500)
+
+
+def with_erasures(rng: random.Random, sent: Sequence[strategies.Event]) -> list[strategies.Event]:
+    """Some customers ask to be erased at the time of an event, theirs or another's, give or take a millisecond."""
+    found = list(sent)
+    for number in range(rng.choice((1, 1, 2, 4))):
+        like, at = rng.choice(sent), rng.choice(sent)
+        moment = datetime.fromtimestamp(oracle.fact(at).time / 1000, UTC) + timedelta(
+            milliseconds=rng.choice((0, 0, 1, -1))
+        )
+        ids: strategies.Event = {name: like[name] for name in ("userId", "anonymousId") if name in like}
+        found.append(
+            {"type": "erase", "messageId": f"erase{number}", "timestamp": strategies.written(moment, "Z"), **ids}
+        )
+    return strategies.in_time_order(found)
+
+
+def drawn(seed: int) -> World:
+    rng = random.Random(seed)
+    sent, definitions = strategies.world(rng, rng.choice((6, 12, 25)))
+    return worlds.made(rng, with_erasures(rng, sent), definitions)
+
+
+# --- what is decided ---------------------------------------------------------------------------
+
+
+def test_in_time_order_the_oracle_says_the_same() -> None:
+    """Every change, of random histories and definitions, with whoever comes back after it."""
+    assert failing(SEEDS, lambda seed: worlds.wrong_in_time_order(drawn(seed))) == {}
+
+
+def test_in_any_order_the_oracle_says_the_same() -> None:
+    """An erasure that is late acts where the customer stands: what was read by then is gone."""
+
+    def fails(seed: int) -> object:
+        one = drawn(seed)
+        replay = Replay(one.plain)
+        found = worlds.told_per_customer(list(replay.run(one.late, one.until)))
+        members = {who: frozenset(one.plain.membership(known)) for who, known in replay.customers.items()}
+        expected = worlds.right(one.shuffled, one.plain_definitions, one.until)
+        expected_members = oracle.membership(one.shuffled, one.plain_definitions, one.until)
+        return (found, members) != (expected, expected_members) and (found, expected)
+
+    assert failing(SEEDS, fails) == {}
+
+
+def test_worlds_have_what_they_are_for() -> None:
+    """Erasures that end a membership, that find nothing, and customers who come back."""
+    ended = came_back = nothing = 0
+    for seed in range(60):
+        one = drawn(seed)
+        replay = Replay(one.engine)
+        told = [change for change in replay.run(one.events, one.until) if change.cause == "erasure"]
+        ended += len(told)
+        erased = [known for known in replay.customers.values() if known.erased]
+        came_back += sum(not known.is_erased for known in erased)
+        nothing += sum(known.is_erased for known in erased)
+    assert min(ended, came_back, nothing) > 20
+
+
+def test_a_change_by_erasure_has_no_content() -> None:
+    """It says which segment was left, when and by which request; of what was known it says nothing."""
+    engine = worlds.made(random.Random(1), [bought("u1", 0)], {"version": 1, "segments": {"b": BUYER}}).engine
+    events = [decode_line(json.dumps(one).encode()) for one in (bought("u1", 0), erase("u1", 5))]
+    entered, left = Replay(engine).run(events)
+    told = json.loads(changes.encode(changes.of(left)))
+    assert (entered.kind, left.kind, left.reason) == ("entered", "exited", ERASED)
+    assert told["cause"] == {"kind": "erasure", "event_id": "erase-5"}
+    assert told["reason"] == {"holds": False}
+    assert told["said"] == {language: sentence(ERASED, language) for language in ("en", "fa")}
+    assert told["segments"] == []
+    assert left.id != msgspec.structs.replace(left, event=events[0]).id
+
+
+BUYER = {"title": "Buyer", "when": {"performed": {"event": "Order Completed"}}}
+
+
+def stamped(at_s: float) -> str:
+    return strategies.written(strategies.START + timedelta(seconds=at_s), "Z")
+
+
+def bought(who: str, at_s: float) -> strategies.Event:
+    body = {"type": "track", "event": "Order Completed", "properties": {"order_id": f"o{at_s}", "total": 10}}
+    return {**body, "messageId": f"bought-{at_s}", "userId": who, "timestamp": stamped(at_s)}
+
+
+def erase(who: str, at_s: float) -> strategies.Event:
+    return {"type": "erase", "messageId": f"erase-{at_s}", "userId": who, "timestamp": stamped(at_s)}
+
+
+# --- what is a request -------------------------------------------------------------------------
+
+
+def test_only_on_profiles() -> None:
+    """There alone it is looked for before all else, so elsewhere it is none; with a prefix it is the same topic."""
+    value = json.dumps(erase("u1", 0)).encode()
+    for topic in ("profiles", "shop.profiles"):
+        assert decode(value, b"u1", None, Origin(topic, 0, 0)).name == ERASE
+    for topic in ("visits", "carts", "purchases", "profiles-of-others"):
+        with pytest.raises(Rejected, match="bad_type"):
+            decode(value, b"u1", None, Origin(topic, 0, 0))
+
+
+def test_a_track_of_that_name_erases_nobody() -> None:
+    """Whatever a web page calls its events."""
+    track = {**erase("u1", 0), "type": "track", "event": "erase"}
+    assert decode_line(json.dumps(track).encode()).name == "erase" != ERASE
+
+
+# --- what stays --------------------------------------------------------------------------------
+
+
+def lived(seed: int, *, transactional: bool = False) -> tuple[Case, Lives]:
+    one = drawn(seed)
+    case = Case(random.Random(seed), one.sent, one.definitions, one.engine, one.until)
+    return case, case.lives(transactional=transactional)
+
+
+def erased_for_good(case: Case) -> set[str]:
+    """Who asked, and of whom nothing came after it."""
+    read = oracle.by_customer(case.events, oracle.latest(case.events))
+    return {who for who, facts in read.items() if not oracle.remaining(facts)}
+
+
+def traces(lives: Lives, who: str) -> list[str]:
+    """Where in the store a customer is named, or something of them is kept."""
+    held, name = lives.store._partitions[0], who.encode()
+    found = ["customers"] if who in held.customers else []
+    found += ["dues"] if who in held.dues else []
+    found += ["another's value"] if any(name in value for value in held.erased.values()) else []
+    found += ["outbox"] if any(name in entry for entry in held.outbox) else []
+    return found
+
+
+def test_nothing_stays_but_that_there_was_somebody() -> None:
+    """Neither the id nor a fact: when it was, how often something was late, and what counts changes."""
+    count = 0
+    for seed in STORED:
+        case, lives = lived(seed)
+        assert asyncio.run(lives.live(case.until))
+        for who in erased_for_good(case):
+            count += 1
+            assert traces(lives, who) == [], seed
+        for value in lives.store._partitions[0].erased.values():
+            known = customers.decode(value)
+            assert known == Customer(
+                known.instant, known.sequence, {}, {}, case.engine.new().profile, late=known.late, erased=known.erased
+            )
+    assert count > 40
+
+
+def test_everything_read_again() -> None:
+    """On an empty store, from the first record: nothing new is told of who was erased, and nothing is kept."""
+    told_again = 0
+    for seed in STORED:
+        case, lives = lived(seed)
+        assert asyncio.run(lives.live(case.until))
+        told = lives.outputs.changes()
+        gone = erased_for_good(case)
+        lives.store = Store()
+        before = len(lives.outputs.records["segment-memberships"])
+        assert asyncio.run(lives.live(case.until))
+        again = lives.outputs.changes()[len(told) :]
+        assert [one for one in again if one.customer_id in gone] == [], seed
+        rows = lives.outputs.records["segment-memberships"][before:]
+        assert [row for row in rows if (row.key or b"").decode() in gone and row.value is not None] == [], seed
+        for who in gone:
+            assert traces(lives, who) == [], seed
+        told_again += len(gone)
+    assert told_again > 40
+
+
+def test_everything_read_again_on_new_topics() -> None:
+    """Where what was said before is not there either, who was erased is not named at all."""
+    for seed in STORED:
+        case, lives = lived(seed)
+        lives.wall = max(lives.times)  # all of it is there when it is read first
+        assert asyncio.run(lives.live(case.until))
+        gone = erased_for_good(case)
+        assert [one for one in lives.outputs.changes() if one.customer_id in gone] == [], seed
+        assert not lives.outputs.table().keys() & gone
+
+
+# --- crashes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [LIVES, *(pytest.param(NIGHTLY[at : at + 146], marks=pytest.mark.nightly) for at in range(0, len(NIGHTLY), 146))],
+    ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}",
+)
+@pytest.mark.parametrize("transactional", [False, True], ids=["at_least_once", "exactly_once"])
+def test_lives_that_end_anywhere(seeds: range, transactional: bool) -> None:
+    """Whatever dies when, and whatever the store loses: who was erased is told of as the oracle tells, and is gone."""
+
+    def fails(seed: int) -> object:
+        case, lives = lived(seed, transactional=transactional)
+        asyncio.run(through_all(case, lives))
+        kept = list({change.change_id: change for change in lives.outputs.changes()}.values())
+        _, members = case.right(lives.wall - GRACE_MS)
+        folded, strange = fold(kept)
+        gone = erased_for_good(case)
+        found = {
+            "sequence, alternation or segments": strange,
+            "still ahead": lives.ahead(),
+            "the topic and the store": folded != lives.members() and (folded, lives.members()),
+            "the topic and the oracle": folded != members and (folded, members),
+            "traces": {who: found for who in gone if (found := traces(lives, who))},
+            "rows": (lives.outputs.table().keys() & gone) - lives.outputs.set_back,
+            "stops": lives.said,
+        }
+        return {name: value for name, value in found.items() if value}
+
+    assert failing(seeds, fails) == {}
