@@ -18,7 +18,9 @@ from rules.events import ERASE, Origin
 from rules.reasons import ERASED
 from rules.sentences import sentence
 from rules.standing import Customer
+from streams.outbox import encode
 from streams.replay import Replay
+from streams.segmenter import CHANGES, MEMBERSHIPS, membership_record
 from streams.wire import changes, customers
 from streams.wire.decode import Rejected, decode, decode_line
 from tests import oracle, strategies, worlds
@@ -245,3 +247,25 @@ def test_lives_that_end_anywhere(seeds: range, transactional: bool) -> None:
         return {name: value for name, value in found.items() if value}
 
     assert failing(seeds, fails) == {}
+
+
+def test_a_row_alone_is_published_again() -> None:
+    """Who left every segment before asking makes no change: whether the row went nobody can see, so it goes again."""
+    sent = [bought("u1", 0), bought("u2", 30), erase("u1", 60)]  # at 30 s the clock passes the end of the first
+    held = {"title": "New buyer", "when": {"performed": {"event": "Order Completed", "within": "3s"}}}
+    one = worlds.made(random.Random(1), sent, {"version": 1, "segments": {"new": held}})
+    case = Case(random.Random(1), one.sent, one.definitions, one.engine, oracle.latest(sent) + strategies.MINUTE)
+    lives = case.lives(transactional=False)
+    assert asyncio.run(lives.live(case.until))
+    assert [change.cause.kind for change in lives.outputs.changes() if change.customer_id == "u1"] == ["event", "time"]
+    assert list(lives.outputs.table()) == ["u2"]
+    of_store, published = lives.store._partitions[0], lives.outputs.records
+    newest, row = published[CHANGES][-1], membership_record("u1", None)
+    of_store.outbox = [encode([newest]), encode([row]), encode([newest])]
+    of_store.trimmed -= 3
+    of_store.outputs = {CHANGES: len(published[CHANGES]) - 1}
+    before = {topic: len(records) for topic, records in published.items()}
+    asyncio.run(lives.claim())
+    assert of_store.outbox == []
+    assert row in published[MEMBERSHIPS][before[MEMBERSHIPS] :]
+    assert len(published[CHANGES]) == before[CHANGES]

@@ -25,7 +25,6 @@ from streams.commands.recomputed import Logs
 from streams.explaining import places
 from streams.segmenter import MEMBERSHIPS
 from streams.settings import Settings, of_triggers
-from streams.stop import Stop
 from streams.wire.decode import Rejected, decode_line
 
 PROFILES = INPUTS[0]
@@ -42,12 +41,18 @@ class Request(msgspec.Struct, frozen=True):
 
 
 def run(settings: Settings, customer_id: str, wait_s: float) -> int:
-    """Exit code 1 when it was asked for but not seen done within so long. Raises `Stop`."""
+    """Exit code 1 when it was asked for but not seen done within so long, or cannot be asked. Raises `Stop`."""
+    value, at = _request(customer_id)
+    try:
+        decode_line(value)
+    except Rejected as reason:
+        print(f"segmenter erase: {visible(customer_id)} is no customer's id ({reason.args[0]})", file=sys.stderr)
+        return 1
     found = topics.find(settings, (*topics.WORKERS, *topics.TRIGGERS))
     count = topics.verify(settings).partitions[PROFILES]
     has_triggers = asyncio.run(_has_triggers(settings, customer_id, count))
     with topics.answering(settings):
-        request = _ask(settings, customer_id, count)
+        request = Request(customer_id, at, _sent(settings, customer_id, value, count))
         print(f"asked     erase {visible(customer_id)}, all up to {format_instant(request.at)}: {_where(request)}")
         done = _waited(settings, request, count, wait_s, triggers=has_triggers)
         for line in _of_redis(settings, request, count, triggers=has_triggers):
@@ -60,14 +65,15 @@ def run(settings: Settings, customer_id: str, wait_s: float) -> int:
     return 0 if done else 1
 
 
-def _ask(settings: Settings, customer_id: str, count: int) -> Request:
+def _request(customer_id: str) -> tuple[bytes, int]:
+    """The event, and its time (ms)."""
     now = int(time.time() * 1000)
     told = {"type": "erase", "userId": customer_id, "messageId": str(uuid.uuid4()), "timestamp": format_instant(now)}
-    value = json.dumps(told, ensure_ascii=False).encode()
-    try:
-        decode_line(value)
-    except Rejected as reason:
-        raise Stop(f"{visible(customer_id)} is no id of a customer ({reason.args[0]})") from None
+    return json.dumps(told, ensure_ascii=False).encode(), now
+
+
+def _sent(settings: Settings, customer_id: str, value: bytes, count: int) -> dict[int, int]:
+    """Its offset in each partition, of so many, in which the customer may be."""
     producer = topics.client(settings, KafkaProducer, acks="all", enable_idempotence=settings.broker == "kafka")
     try:
         sent = {
@@ -76,7 +82,7 @@ def _ask(settings: Settings, customer_id: str, count: int) -> Request:
             )
             for partition in places(settings, customer_id, count)
         }
-        return Request(customer_id, now, {partition: future.get(30).offset for partition, future in sent.items()})
+        return {partition: future.get(30).offset for partition, future in sent.items()}
     finally:
         producer.close()
 

@@ -1,0 +1,187 @@
+"""`segmenter erase` and `segmenter export` on real Kafka and Redis, with a worker.
+
+The one rule: whether something of a customer is there is looked for in the bytes of every key and every topic.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from local import Kafka, Redis
+from streams import topics
+from streams.settings import Settings
+from tests import live
+from tests.commands import Done, assert_one_line, event, moved_to_now, partition_of, segmenter
+from tests.test_stops import eventually
+from workers import Worker
+
+pytestmark = pytest.mark.kafka
+
+WHO = "زهرا-۷f3"
+_shops = itertools.count()
+
+
+class Shop:
+    """Topics, a Redis prefix, and a worker's settings, all of one name."""
+
+    def __init__(self, kafka: Kafka, redis_server: Redis) -> None:
+        self.prefix = f"erase{next(_shops)}-"
+        self.settings: dict[str, Any] = {
+            "brokers": kafka.address, "redis": redis_server.url, "partitions": live.PARTITIONS,
+            "topic_prefix": self.prefix, "group": self.prefix, "redis_prefix": self.prefix,
+            "definitions": live.FOUR, "session_timeout_s": 3,
+        }  # fmt: skip
+        self.redis: Any = redis.Redis.from_url(redis_server.url)
+        topics.create(Settings(**self.settings))
+
+    def publish(self, *events: dict[str, Any]) -> None:
+        producer: Any = KafkaProducer(bootstrap_servers=self.settings["brokers"])
+        for one in events:
+            key = one["userId"].encode()
+            topic = {"identify": "profiles"}.get(one["type"], live.TOPICS.get(one.get("event", ""), "visits"))
+            producer.send(
+                self.prefix + topic, key=key, value=json.dumps(one, ensure_ascii=False).encode(),
+                partition=partition_of(key),
+            )  # fmt: skip
+        producer.flush()
+        producer.close()
+
+    def run(self, *arguments: str) -> Done:
+        return segmenter(*arguments, timeout_s=120, **self.settings)
+
+    def changes(self, who: str) -> list[dict[str, Any]]:
+        records = live.read_topic(self.settings["brokers"], self.prefix + "segment-changes")
+        return [json.loads(one.value) for one in records if one.key == who.encode()]
+
+    def keys_naming(self, who: str) -> list[bytes]:
+        """The keys of Redis in whose bytes a customer is."""
+        found = [(name, self.redis.dump(name) or b"") for name in self.redis.keys(self.prefix + "*")]
+        return [name for name, held in found if who.encode() in held]
+
+    def forget_everything(self) -> None:
+        for name in self.redis.keys(self.prefix + "*"):
+            self.redis.delete(name)
+
+
+@pytest.fixture
+def shop(kafka: Kafka, redis_server: Redis) -> Iterator[Shop]:
+    shop = Shop(kafka, redis_server)
+    yield shop
+    shop.forget_everything()
+
+
+def life(who: str) -> list[dict[str, Any]]:
+    """What makes a profile with traits, a cart that ends in an order, and another cart."""
+    mail = {"type": "identify", "traits": {"email": "zahra@example.com"}}
+    told = [
+        {**event(who, 1, "page", 0), **mail},
+        event(who, 2, "Product Added", 1, product_id="p1"),
+        event(who, 3, "Order Completed", 2, order_id=f"o-{who}", total=10),
+        event(who, 4, "Product Added", 90, product_id="p2"),
+        event(who, 5, "Order Completed", 91, order_id=f"o2-{who}", total=10),
+    ]
+    return moved_to_now(*told)
+
+
+def test_a_customer_is_erased_and_stays_so(shop: Shop) -> None:
+    """Shown, exported, erased, and not brought back by reading everything again on an empty Redis."""
+    keep_a_week(shop, "carts")
+    shop.publish(*life(WHO), *life("other"))
+    with Worker(shop.settings) as worker:
+        worker.wait_ready()
+        eventually(lambda: len(shop.changes(WHO)) >= 3, 60)
+        exported = shop.run("export", WHO)
+        held = json.loads(exported.out)
+        assert exported.code == 0
+        assert held["redis"][0]["sequence"] == len(shop.changes(WHO))
+        told = [record["value"]["traits"] for record in held["topics"]["profiles"]]
+        assert told == [{"email": "zahra@example.com"}]
+        assert {name: len(own) for name, own in held["topics"].items() if name in ("carts", "purchases")} == {
+            "carts": 2,
+            "purchases": 2,
+        }
+        assert {one["segment"] for one in held["segments"]["segments"] if one["member"]} >= {"repeat_buyer"}
+
+        done = shop.run("erase", WHO)
+        assert done.code == 0, done
+        assert "gone      Redis: no profile, no due times, no records to be published" in done.out
+        assert "gone      segment-memberships: no row" in done.out
+        said_of = {line.split(":")[0].split()[1]: line for line in done.out.splitlines()}
+        carts, purchases = said_of["carts"], said_of["purchases"]
+        assert "2 records" in carts
+        assert "retention (7d) takes the last some time after" in carts
+        assert "keeps records for ever: only deleting them there takes them away" in purchases
+        said = shop.changes(WHO)
+        assert shop.keys_naming(WHO) == []
+        assert {one["cause"]["kind"] for one in said[-2:]} == {"erasure"}
+        assert said[-1]["segments"] == []
+        assert [one["sequence"] for one in said] == list(range(1, len(said) + 1))
+        assert shop.run("explain", WHO).code == 1
+        assert json.loads(shop.run("export", WHO).out)["redis"][0]["erased"]
+        eventually(lambda: shop.run("verify").code == 0, 30)
+
+    shop.forget_everything()
+    with Worker(shop.settings, "--rebuild") as worker:
+        worker.wait_ready()
+        eventually(lambda: shop.run("explain", "other").code == 0, 60)
+        eventually(lambda: "no profile" in shop.run("erase", "somebody").out, 60)  # which reads to the end
+        assert worker.exit_code is None
+    assert shop.changes(WHO) == said
+    assert shop.keys_naming(WHO) == []
+    assert shop.keys_naming("other") != []
+
+
+def test_who_comes_back_is_new(shop: Shop) -> None:
+    """The changes go on in number; what is known is what came since, and the command says so."""
+    shop.publish(*life(WHO))
+    with Worker(shop.settings) as worker:
+        worker.wait_ready()
+        eventually(lambda: len(shop.changes(WHO)) >= 3, 60)
+        assert shop.run("erase", WHO).code == 0
+        before = shop.changes(WHO)
+        time.sleep(0.01)
+        order = event(WHO, 9, "Order Completed", 0, order_id="new", total=10)
+        shop.publish({**order, "timestamp": _now()})
+        eventually(lambda: len(shop.changes(WHO)) > len(before), 60)
+        (back,) = shop.changes(WHO)[len(before) :]
+        assert (back["segment"], back["sequence"]) == ("recently_purchased", len(before) + 1)
+        assert shop.run("explain", WHO).code == 0
+
+
+def test_nobody_reads_the_request(shop: Shop) -> None:
+    """It is on the topic, which one line says; what is there is shown as it is."""
+    done = shop.run("erase", WHO, "--wait", "1")
+    assert done.code == 1
+    assert "not done within 1 s; the request stays on profiles" in done.err
+    assert "remains   profiles: 1 records" in done.out
+
+
+def test_what_is_no_id(shop: Shop) -> None:
+    """It is asked for nobody."""
+    done = shop.run("erase", "a\nb")
+    assert (done.code, done.out) == (1, "")
+    assert_one_line(done.err)
+    assert "is no customer's id (bad_id)" in done.err
+    nothing = shop.run("export", "nobody")
+    assert (nothing.code, nothing.out) == (1, "")
+    assert_one_line(nothing.err)
+
+
+def keep_a_week(shop: Shop, name: str) -> None:
+    admin: Any = KafkaAdminClient(bootstrap_servers=shop.settings["brokers"])
+    week = {"retention.ms": str(7 * 24 * 3_600_000)}
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, shop.prefix + name, week)])
+    admin.close()
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{int(time.time() * 1000) % 1000:03}Z"
