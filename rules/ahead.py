@@ -111,6 +111,13 @@ def fire(engine: Engine, customer_id: str, customer: Customer, until: int) -> li
     return changes + engine.fire(customer_id, customer, until)
 
 
+def adopted(customer: Customer, decided: Sequence[Change]) -> list[Change]:
+    """What other definitions made of a customer that is ahead, which counts them already: what is to be published."""
+    changes = _compare(customer, customer.sequence - len(decided), decided)
+    _set_due(customer)
+    return changes
+
+
 def _decide_again(engine: Engine, customer_id: str, customer: Customer, until: int) -> list[Change]:
     """Fire due times one by one while the customer is ahead; its ``due`` is without the wake then."""
     changes: list[Change] = []

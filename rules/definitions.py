@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from importlib.resources import files
+from typing import cast
 
 import msgspec
 
@@ -64,7 +65,7 @@ class Definitions(msgspec.Struct, frozen=True):
     """A checked file: its segments in the order in which they are decided, the facts that they need.
 
     That order is by depth of `in_segment`, then by key. ``families``: by the key of bands, theirs.
-    ``fingerprint`` is of the whole file.
+    ``fingerprint`` is of the whole file. ``document``: the file without short forms, from which the same can be built.
     """
 
     segments: tuple[Segment, ...]
@@ -72,6 +73,13 @@ class Definitions(msgspec.Struct, frozen=True):
     currency: str | None
     families: Mapping[str, tuple[str, ...]]
     fingerprint: str
+    document: Mapping[str, object]
+
+    def alone(self, key: str) -> Definitions:
+        """The definitions of one segment, and of those that it asks about."""
+        nodes = cast(Mapping[str, object], self.document["segments"])
+        own = {one: nodes[one] for one in closure(key, self.segments)}
+        return build({**self.document, "segments": own}, key)
 
 
 def parse(text: str, file: str) -> Definitions:
@@ -108,7 +116,9 @@ def build(document: object, file: str) -> Definitions:
         for segment in segments
     )  # fmt: skip
     whole = _digest({"stored": STORED_FORMAT, "segments": {segment.key: segment.fingerprint for segment in marked}})
-    return Definitions(marked, scope.facts, currency, spelled.families, whole)
+    document = {"version": 1, "segments": {str(key): node for key, node in nodes.items()}}
+    document |= {} if currency is None else {"currency": currency}
+    return Definitions(marked, scope.facts, currency, spelled.families, whole, document)
 
 
 def built_in(name: str = LIBRARY) -> Definitions:

@@ -102,6 +102,13 @@ class Engine:
         customer.profile = _profiles.decode(self._blank)
         customer.erased = customer.instant
 
+    def decide_all(self, customer_id: str, customer: Customer) -> list[Change]:
+        """Every segment at the customer's instant, as by definitions that are new; what that changed, in order."""
+        changes: list[Change] = []
+        everything = (1 << len(self._segments)) - 1
+        self._decide(customer_id, customer, everything, None, False, changes, backfill=True)
+        return changes
+
     def fire(self, customer_id: str, customer: Customer, until: int) -> list[Change]:
         """All due times up to and including ``until``, oldest first, each at its own instant."""
         changes: list[Change] = []
@@ -123,6 +130,8 @@ class Engine:
         event: Event | None,
         late: bool,
         changes: list[Change],
+        *,
+        backfill: bool = False,
     ) -> None:
         now, since, dues = customer.instant, customer.since, customer.dues
         who = Subject(customer_id, customer.profile, since)
@@ -149,7 +158,8 @@ class Engine:
                 del since[at]
             touched |= self._asking[at]
             reason = self._segments[at].when.reason(who, now)
-            changes.append(self._change(customer_id, customer, at, entered, event, late, reason))
+            change = self._change(customer_id, customer, at, entered, event, late, reason)
+            changes.append(msgspec.structs.replace(change, backfill=True) if backfill else change)
 
         customer.due = min(dues.values(), default=0)
 

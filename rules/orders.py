@@ -125,6 +125,11 @@ def slot_of(view: int, place: int) -> int:
     return view * _PLACES + place
 
 
+def view_and_place(slot: int) -> tuple[int, int]:
+    """What a key of `slot_of` is of."""
+    return divmod(slot, _PLACES)
+
+
 def remember(orders: Orders, message: OrderMessage, window: int | None) -> bool:
     """Add a message in place, unless it is known; whether it was new."""
     if len(orders.messages) >= MESSAGES_MAX and _key(message) < _key(orders.messages[0]):

@@ -16,7 +16,7 @@ from rules.profile import Profile
 from rules.reasons import Reason
 
 Kind = Literal["entered", "exited"]
-Cause = Literal["event", "time", "erasure"]
+Cause = Literal["event", "time", "erasure", "definition"]
 
 
 class Ahead(msgspec.Struct, array_like=True, gc=False):
@@ -43,6 +43,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     ``late``: how often something came out of its order: an event after its time, or a change that
     was not decided as it had been published. With 0, what was decided follows from the events alone.
     ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
+    ``by``: which definitions of the partition decided last, by their number (`streams.epochs`).
     """
 
     instant: int
@@ -54,6 +55,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     ahead: Ahead | None = None
     late: int = 0
     erased: int = 0
+    by: int = 0
 
     @property
     def is_blank(self) -> bool:
@@ -67,7 +69,10 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """A segment entered or left. ``event``: what caused it, ``None`` when time alone did."""
+    """A segment entered or left. ``event``: what caused it, ``None`` when time alone did, or other definitions.
+
+    ``backfill``: by other definitions, or by all events read again; nothing happened to the customer.
+    """
 
     customer: str
     segment: str
@@ -80,12 +85,13 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     definition: str
     late: bool
     stayed_ms: int = 0  # of an exit: since the entry
+    backfill: bool = False
 
     @property
     def cause(self) -> Cause:
         """What made the decision necessary."""
         if self.event is None:
-            return "time"
+            return "definition" if self.backfill else "time"
         return "erasure" if self.event.name == ERASE else "event"
 
     @property

@@ -6,7 +6,7 @@ knows the segments that look at it. A fact takes its place in the profile when i
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -159,6 +159,11 @@ class Facts:
         tests, bit = _with(fact.tests, test)
         self._facts[key] = replace(fact, tests=tests)
         return fact.slot, bit
+
+    @property
+    def by_key(self) -> Mapping[Key, Fact]:
+        """Each fact by what tells it from others, whatever its place and however wide it is."""
+        return self._facts
 
     def kept(self) -> list[tuple[Fact, int]]:
         """Each fact with the segments that look at it (bit i: segment i), once all has been wished for."""

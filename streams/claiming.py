@@ -10,15 +10,17 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from faust.types import TP
 
 from rules.engine import Engine
-from streams import erasures, safety
+from streams import epochs, erasures, safety
 from streams.ceiling import Ceiling
 from streams.defects import nobody
+from streams.epochs import Epochs
 from streams.failpoints import reach
 from streams.fetched import Offsets
 from streams.holding import Holding
@@ -113,6 +115,12 @@ class Assignment(Generic[G, H]):
         """What was claimed, ready to be started."""
         return {partition: self._holding(claimed) for partition, claimed in self.claimed.items()}
 
+    _follows = False
+
+    def _epochs_of(self, _partition: int, _state: State) -> bytes:
+        """Of the definitions, to be stored with the partition; none. Raises `ClaimRefused`."""
+        return b""
+
     def _claimed(self, claim: Claim, state: State) -> H:
         raise NotImplementedError
 
@@ -125,7 +133,7 @@ class Assignment(Generic[G, H]):
 
     async def _claim(self, partition: int, offsets: Offsets) -> tuple[Claim, State]:
         plan, generation, consumer = self._plan, self._generation, self._consumer
-        claim = Claim(partition, generation, secrets.token_hex(16), plan.identity)
+        claim = Claim(partition, generation, secrets.token_hex(16), plan.identity, follows=self._follows)
         tps = [TP(topic, partition) for topic in plan.topics]
         reach("before_claim")
         try:
@@ -146,7 +154,7 @@ class Assignment(Generic[G, H]):
         if all(position == offsets.first[tp] for tp, position in positions.items()):
             self.unread.add(partition)
         by_topic = {tp.topic: position for tp, position in positions.items()}
-        if not await self._store.begin(claim, by_topic):
+        if not await self._store.begin(claim, by_topic, self._epochs_of(partition, state)):
             raise Fenced
         reach("after_begin")
         return claim, msgspec.structs.replace(state, positions=by_topic)
@@ -154,6 +162,16 @@ class Assignment(Generic[G, H]):
 
 class Claiming(Assignment[Plan, Claimed]):
     """Of the worker that segments."""
+
+    _follows = True
+
+    def _epochs_of(self, _partition: int, _state: State) -> bytes:
+        found = self._epochs[_partition] = epochs.of(_state, self._plan.engine)
+        return found.encoded()
+
+    @cached_property
+    def _epochs(self) -> dict[int, Epochs]:
+        return {}
 
     async def _recover(self) -> None:
         erased = await erasures.find(self._outputs, self.unread) if self.unread else {}
@@ -169,7 +187,7 @@ class Claiming(Assignment[Plan, Claimed]):
     def _claimed(self, claim: Claim, state: State) -> Claimed:
         plan, partition = self._plan, claim.partition
         letters: Letters = set()
-        meter = plan.meter()
+        meter, known = plan.meter(), self._epochs[partition]
         segmenter = Segmenter(
             plan.engine,
             self._store,
@@ -183,6 +201,8 @@ class Claiming(Assignment[Plan, Claimed]):
             letters=letters,
             pseudonym=plan.pseudonym,
             meter=meter,
+            epochs=known,
+            settled=lambda: self._store.begin(claim, {}, known.settled()),
         )
         outbox = Outbox(
             self._store,

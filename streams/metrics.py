@@ -259,6 +259,8 @@ class Metrics(Collector):
                     segment.exited += 1
                     segment.short += 0 < change.stayed_ms < SHORT_STAY_MS
                 segment.late += change.late
+                if change.backfill:
+                    continue  # nothing happened of which one could be late
                 if change.event is None:
                     add(segment.by_time)
                     add(change.occurred_at + grace_ms)

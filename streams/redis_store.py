@@ -173,7 +173,7 @@ class RedisStore:
         ours = claim.identity
         arguments: list[str | int] = [
             claim.token, claim.generation, -1 if claim.proven_over is None else claim.proven_over,
-            ours.cluster, ours.group, ours.partitions, ours.definitions, ours.topics,
+            ours.cluster, ours.group, ours.partitions, ours.definitions, ours.topics, int(claim.follows),
         ]  # fmt: skip
         answer = await self._claim(keys, arguments)
         if answer[0] == b"lower":
@@ -192,11 +192,12 @@ class RedisStore:
             outbox=outbox,
             trimmed=int(meta.get("trimmed", 0)),
             outputs=_offsets(meta, OUTPUT),
+            epochs=meta.get("epochs", b""),
         )
 
     @_translated
-    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> bool:
-        arguments: list[str | int] = [claim.token]
+    async def begin(self, claim: Claim, positions: Mapping[str, int], epochs: bytes = b"") -> bool:
+        arguments: list[str | int | bytes] = [claim.token, claim.identity.definitions, epochs]
         for name, position in positions.items():
             arguments += [name, position]
         return bool(await self._begin([self._key(claim.partition, "meta")], arguments))
@@ -213,6 +214,16 @@ class RedisStore:
             for at, value in zip(missing, await command(self._key(partition, "erased"), names), strict=True):
                 found[at] = value
         return found
+
+    @_translated
+    async def count(self, partition: int) -> int:
+        return int(await cast(Any, self._client.hlen)(self._key(partition, "customers")))
+
+    @_translated
+    async def scan(self, partition: int, cursor: int, count: int) -> tuple[int, list[tuple[str, bytes]]]:
+        call = cast(Any, self._client.hscan)
+        after, found = await call(self._key(partition, "customers"), cursor=cursor, count=count)
+        return int(after), [(name.decode(), value) for name, value in found.items()]
 
     @_translated
     async def due(self, partition: int, until: int, limit: int) -> list[str]:

@@ -32,6 +32,15 @@ class Saving:
         """How near dead letters are to stopping the process, which they do at 1; without any, 0."""
         return 0.0
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether `sweep` has nothing to do."""
+        return True
+
+    async def sweep(self, _limit: int) -> list[OutRecord]:
+        """About so many of the customers who must all be looked at again; the records to publish."""
+        return []
+
     async def save(
         self,
         stored: Sequence[StoredCustomer],

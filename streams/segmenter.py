@@ -14,8 +14,9 @@ It knows neither Kafka nor Redis: readings come in, records go out, the store is
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 from rules import ahead
@@ -26,22 +27,30 @@ from rules.standing import Change, Customer
 from rules.times import format_instant
 from streams.ceiling import Ceiling, DeadShare
 from streams.defects import nobody
+from streams.epochs import Epochs, first
 from streams.failpoints import reach
 from streams.merge import Record, Taken
 from streams.meter import UNMETERED, Made, Meter, Step
 from streams.outbox import OutRecord
 from streams.saving import Saving
-from streams.store import State, Store, StoredCustomer
+from streams.store import Fenced, State, Store, StoredCustomer
 from streams.wire import changes, customers, dead_letters, memberships
+
+log = logging.getLogger(__name__)
 
 CHANGES = "segment-changes"
 MEMBERSHIPS = "segment-memberships"
 DEAD_LETTERS = "dead-letters"
 # Customers of one save while what was published is noted.
 _NOTED_MAX = 500
+_TOLD_EVERY_S = 5.0
 
 # Where dead letters were read: topic and offset of an input.
 Letters = set[tuple[str, int]]
+
+
+async def _always() -> bool:
+    return True
 
 
 class Segmenter(Saving):
@@ -66,9 +75,16 @@ class Segmenter(Saving):
         letters: Letters | None = None,
         pseudonym: Callable[[str], str] = nobody,
         meter: Meter = UNMETERED,
+        epochs: Epochs | None = None,
+        settled: Callable[[], Awaitable[bool]] = _always,
     ) -> None:
+        """``epochs``: the files that decided this partition, the newest last; ``settled``: called once it is alone."""
         super().__init__(store, partition, token, state)
         self._engine = engine
+        self._epochs = epochs or first(engine)
+        self._settled = settled
+        self._cursor = self._swept = 0
+        self._told = time.monotonic()
         self._now_ms = now_ms
         self._belongs = belongs
         self._dead_share = DeadShare(partition, ceiling)
@@ -76,6 +92,7 @@ class Segmenter(Saving):
         self._pseudonym = pseudonym
         self._meter = meter
         self._letters = set() if letters is None else letters
+        self._adopted: list[Made] = []
 
     @property
     def dead_share_near(self) -> float:
@@ -88,7 +105,7 @@ class Segmenter(Saving):
         loaded = await self._load({reading[3].customer for reading in taken.readings if _acts(reading[3])})
         reach("after_load")
         misplaced = {customer for customer, (_, due) in loaded.items() if due < 0}
-        made: list[Made] = []
+        made, self._adopted = self._adopted, []
         dead: list[tuple[Record, str]] = []
         without_effect: list[str] = []
         erased: set[str] = set()
@@ -124,7 +141,8 @@ class Segmenter(Saving):
             return []
         loaded = await self._load(ready)
         reach("after_load")
-        made = [Made(self._fire(customer_id, loaded[customer_id][0], clock), 0) for customer_id in ready]
+        made, self._adopted = self._adopted, []
+        made += [Made(self._fire(customer_id, loaded[customer_id][0], clock), 0) for customer_id in ready]
         reach("after_fire")
         out = await self._save(loaded, made, [], self.positions, self.positions, clock)
         self.next_due = await self._store.next_due(self._partition)
@@ -134,14 +152,45 @@ class Segmenter(Saving):
         """Save the clock alone."""
         await self._save({}, [], [], self.positions, self.positions, clock, caught_up)
 
+    @property
+    def is_settled(self) -> bool:
+        """As of `Saving`."""
+        return self._epochs.is_settled
+
+    async def sweep(self, _limit: int) -> list[OutRecord]:
+        """Decide about so many customers again whom former definitions decided last; the records to publish."""
+        self._cursor, found = await self._store.scan(self._partition, self._cursor, _limit)
+        loaded: dict[str, tuple[Customer, int]] = {}
+        for customer_id, value in found:
+            customer = customers.decode(value)
+            if customer.by != self._epochs.number:
+                loaded[customer_id] = self._adopt(customer_id, customer)
+        made, self._adopted = self._adopted, []
+        out = await self._save(loaded, made, [], self.positions, self.positions, self.clock) if loaded else []
+        self._swept += len(found)
+        if not self._cursor:
+            if not await self._settled():
+                raise Fenced
+            self._epochs.settle()
+        await self._tell_sweep()
+        return out
+
+    async def _tell_sweep(self) -> None:
+        now = time.monotonic()
+        if self.is_settled or now - self._told > _TOLD_EVERY_S:
+            self._told = now
+            total = await self._store.count(self._partition)
+            told = {"partition": self._partition, "count": self._swept, "of": max(total, self._swept)}
+            log.info("definitions changed: customers decided again", extra=told)
+
     async def forget(self, erased: Mapping[str, int]) -> AsyncIterator[list[OutRecord]]:
         """Who asked to be erased, and when (ms): nothing at or before it counts. Before anything is read.
 
         Yields the records to publish of each save.
         """
         ids = list(erased)
-        for first in range(0, len(ids), _NOTED_MAX):
-            loaded = await self._load(ids[first : first + _NOTED_MAX])
+        for at in range(0, len(ids), _NOTED_MAX):
+            loaded = await self._as_stored(ids[at : at + _NOTED_MAX])
             own = {customer_id: known for customer_id, known in loaded.items() if known[1] >= 0}
             for customer_id, (customer, _) in own.items():
                 customer.instant = customer.erased = max(customer.erased, erased[customer_id])
@@ -157,8 +206,8 @@ class Segmenter(Saving):
         """
         ids = list(told)
         erased: set[str] = set()
-        for first in range(0, len(ids), _NOTED_MAX):
-            loaded = await self._load(ids[first : first + _NOTED_MAX])
+        for at in range(0, len(ids), _NOTED_MAX):
+            loaded = await self._as_stored(ids[at : at + _NOTED_MAX])
             found = {
                 customer_id: known
                 for customer_id, known in loaded.items()
@@ -188,6 +237,15 @@ class Segmenter(Saving):
             error.add_note(f"with due times of partition {self._partition}, of {self._pseudonym(customer_id)}")
             raise
 
+    async def _as_stored(self, ids: Sequence[str]) -> dict[str, tuple[Customer, int]]:
+        """As `_load`, whatever definitions decided them."""
+        stored = await self._store.load(self._partition, ids)
+        loaded: dict[str, tuple[Customer, int]] = {}
+        for customer_id, value in zip(ids, stored, strict=True):
+            customer = self._new() if value is None else customers.decode(value)
+            loaded[customer_id] = (customer, customer.due if value or self._belongs(customer_id) else -1)
+        return loaded
+
     async def _load(self, ids: Iterable[str]) -> dict[str, tuple[Customer, int]]:
         """Customers with the due time they had; -1 marks one that belongs to another partition."""
         wanted = list(ids)
@@ -196,11 +254,26 @@ class Segmenter(Saving):
         for customer_id, value in zip(wanted, stored, strict=True):
             if value is not None:
                 customer = customers.decode(value)
-                loaded[customer_id] = (customer, customer.due)
+                if customer.by == self._epochs.number:
+                    loaded[customer_id] = (customer, customer.due)
+                else:
+                    loaded[customer_id] = self._adopt(customer_id, customer)
             else:
                 # Only a customer not yet known here needs the check: it costs more than the rest.
-                loaded[customer_id] = (self._engine.new(), 0 if self._belongs(customer_id) else -1)
+                loaded[customer_id] = (self._new(), 0 if self._belongs(customer_id) else -1)
         return loaded
+
+    def _new(self) -> Customer:
+        customer = self._engine.new()
+        customer.by = self._epochs.number
+        return customer
+
+    def _adopt(self, customer_id: str, customer: Customer) -> tuple[Customer, int]:
+        """Under the definitions of now, with the due time they had; what that changed is made in this step."""
+        due = customer.due
+        if changes := self._epochs.adopt(customer_id, customer):
+            self._adopted.append(Made(changes, 0))
+        return customer, due
 
     async def _save(
         self,

@@ -24,6 +24,8 @@ from streams.watchdog import Fetching
 from streams.wire.decode import read
 
 _IDLE_WAIT_S = 0.05
+# Customers decided again between two steps, when the definitions were changed.
+SWEPT = 50
 _IDLE_SAVE_MS = 1_000
 # Of one input; beside the count, as a record may be as large as a MiB.
 IN_HAND_MAX_BYTES = 16 * 1024 * 1024
@@ -45,6 +47,13 @@ class Steps(Protocol):
     positions: dict[str, int]
     clock: int
     next_due: int
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `sweep` has nothing to do."""
+
+    async def sweep(self, _limit: int) -> list[OutRecord]:
+        """About so many of the customers who must all be looked at again; the records to publish."""
 
     @property
     def dead_share_near(self) -> float:
@@ -137,7 +146,8 @@ class Shard:
             self._more.clear()
             # Each step is a turn of its own: a short list keeps the loop's other work going.
             moved = await self._step()
-            if await self._fire() or moved:
+            fired = await self._fire()
+            if await self._sweep() or fired or moved:
                 continue
             await self._idle()
             with contextlib.suppress(TimeoutError):
@@ -157,6 +167,14 @@ class Shard:
         if not 0 < self.segmenter.next_due <= clock:
             return False
         out = await self.segmenter.fire(clock, self._pace.due_slice)
+        if out:
+            await self._outbox.put(out)
+        return True
+
+    async def _sweep(self) -> bool:
+        if self.segmenter.is_settled:
+            return False
+        out = await self.segmenter.sweep(SWEPT)
         if out:
             await self._outbox.put(out)
         return True

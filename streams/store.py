@@ -37,14 +37,16 @@ class Claim(msgspec.Struct, frozen=True):
     identity: Identity
     # The stored generation above this one which an offset commit of this one has proven to be over.
     proven_over: int | None = None
+    # Whether it may go on from other definitions, where the partition says which.
+    follows: bool = False
 
 
 class State(msgspec.Struct, frozen=True):
     """What a claim finds. Positions are the next offsets to apply, by input; the truth.
 
     ``trimmed``: how many entries of the outbox were dropped before those that it holds.
-    ``outputs``: by output, the position up to which what was published is known here; one that is
-    not there was never told.
+    ``epochs``: of `streams.epochs`, empty when nothing was ever said of it. ``outputs``: by output, the
+    position up to which what was published is known here; one that is not there was never told.
     """
 
     positions: Mapping[str, int]
@@ -54,6 +56,7 @@ class State(msgspec.Struct, frozen=True):
     outbox: Sequence[bytes]
     trimmed: int
     outputs: Mapping[str, int] = {}
+    epochs: bytes = b""
 
 
 class StoredCustomer(msgspec.Struct, frozen=True, gc=False):
@@ -133,14 +136,20 @@ class Store(Protocol):
         What was claimed but never begun holds no state, so it belongs to nobody yet.
         """
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> bool:
-        """Set the first positions of inputs that have none; known ones stay.
+    async def begin(self, claim: Claim, positions: Mapping[str, int], epochs: bytes = b"") -> bool:
+        """Set the first positions of inputs that have none; known ones stay. And the epochs, if there are some.
 
         ``False`` when the claim is no longer held.
         """
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
         """Stored customers in the order asked for; of one who was erased, what stays."""
+
+    async def count(self, partition: int) -> int:
+        """How many customers are stored, without those who were erased."""
+
+    async def scan(self, partition: int, cursor: int, count: int) -> tuple[int, list[tuple[str, bytes]]]:
+        """About so many stored customers, and where to go on; from 0 to 0 everybody who was there all the while."""
 
     async def due(self, partition: int, until: int, limit: int) -> list[str]:
         """At most ``limit`` customers with a due time ≤ ``until``, oldest first."""
@@ -161,18 +170,18 @@ class Store(Protocol):
         """
 
 
-def check_identity(stored: Identity, ours: Identity) -> None:
-    """Refuse to run on state that belongs to something else."""
+def check_identity(stored: Identity, ours: Identity, *, follows: bool = False) -> None:
+    """Refuse to run on state that belongs to something else; ``follows``: but for other definitions."""
     remedies = {
         "cluster": "this Redis holds the state of another Kafka cluster; point SEGMENTER_REDIS to a fresh one",
         "group": "this Redis holds the state of another group; set SEGMENTER_GROUP back or use a fresh Redis",
         "topics": "this Redis holds the state of other topics; set SEGMENTER_TOPIC_PREFIX back or use a fresh Redis",
         "partitions": f"the number of partitions changed; {REBUILD}",
-        "definitions": f"the definitions changed; go back to the former file, or {REBUILD}",
+        "definitions": f"the definitions changed, and Redis does not hold the former file; run it once, or {REBUILD}",
     }
     for field, remedy in remedies.items():
         was, now = getattr(stored, field), getattr(ours, field)
-        if was != now:
+        if was != now and not (follows and field == "definitions"):
             raise ClaimRefused(f"{field} stored {was!r}, here {now!r}: {remedy}")
 
 
@@ -192,6 +201,8 @@ class _Partition:
         self.outbox: list[bytes] = []
         self.trimmed = 0
         self.outputs: dict[str, int] = {}
+        self.epochs = b""
+        self.scanned: list[str] = []
 
 
 class MemoryStore:
@@ -214,7 +225,7 @@ class MemoryStore:
         held = self._of(claim.partition)
         if held.claim is not None:
             if held.positions:
-                check_identity(held.claim.identity, claim.identity)
+                check_identity(held.claim.identity, claim.identity, follows=claim.follows and held.epochs != b"")
             stored = held.claim.generation
             if claim.generation < stored and claim.proven_over != stored:
                 raise LowerGeneration(stored)
@@ -222,19 +233,31 @@ class MemoryStore:
         next_due = min(held.dues.values(), default=0)
         return State(
             dict(held.positions), held.clock, held.save_number, next_due, list(held.outbox), held.trimmed,
-            dict(held.outputs),
+            dict(held.outputs), held.epochs,
         )  # fmt: skip
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> bool:
+    async def begin(self, claim: Claim, positions: Mapping[str, int], epochs: bytes = b"") -> bool:
         held = self._of(claim.partition)
         if held.claim is None or held.claim.token != claim.token:
             return False
         held.positions = {**positions, **held.positions}
+        held.epochs = epochs or held.epochs
         return True
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
         held = self._of(partition)
         return [held.customers.get(customer, held.erased.get(tombstone(customer))) for customer in customers]
+
+    async def count(self, partition: int) -> int:
+        return len(self._of(partition).customers)
+
+    async def scan(self, partition: int, cursor: int, count: int) -> tuple[int, list[tuple[str, bytes]]]:
+        held = self._of(partition)
+        if not cursor:
+            held.scanned = list(held.customers)
+        names, end = held.scanned[cursor : cursor + count], cursor + count
+        found = [(name, held.customers[name]) for name in names if name in held.customers]
+        return 0 if end >= len(held.scanned) else end, found
 
     async def due(self, partition: int, until: int, limit: int) -> list[str]:
         dues = self._of(partition).dues

@@ -142,8 +142,8 @@ class Store(MemoryStore):
         self._written()
         return state
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> bool:
-        begun = await super().begin(claim, positions)
+    async def begin(self, claim: Claim, positions: Mapping[str, int], epochs: bytes = b"") -> bool:
+        begun = await super().begin(claim, positions, epochs)
         self._written()
         return begun
 

@@ -226,5 +226,6 @@ PHRASES: Mapping[str, Callable[[Language, Reason], str]] = {
     "context": _context,
     "in_segment": _in_segment,
     "calendar": _calendar,
+    "removed": lambda lang, _: lang.say("removed"),
     "sample": _sample,
 }

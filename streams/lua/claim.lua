@@ -1,6 +1,7 @@
 -- Take a partition: check whose it is, then write the claim and read all that it needs.
 -- KEYS meta, due, outbox, erased
--- ARGV token, generation, generation proven to be over (-1: none), cluster, group, partitions, definitions, topics
+-- ARGV token, generation, generation proven to be over (-1: none), cluster, group, partitions, definitions, topics,
+--      1: may go on from other definitions, where the partition says which
 -- Returns {'claimed', meta (flat), next due, outbox, n erased}, {'lower', stored generation} or {'other', field, stored}.
 local meta, due, outbox, erased = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local names = {'cluster', 'group', 'partitions', 'definitions', 'topics'}
@@ -11,7 +12,8 @@ for _, field in ipairs(redis.call('HKEYS', meta)) do
   begun = begun or field:sub(1, 9) == 'position:'
 end
 for i, name in ipairs(names) do
-  if begun and stored[i + 1] and stored[i + 1] ~= ARGV[i + 3] then
+  local follows = name == 'definitions' and ARGV[9] == '1' and redis.call('HEXISTS', meta, 'epochs') == 1
+  if begun and stored[i + 1] and stored[i + 1] ~= ARGV[i + 3] and not follows then
     return {'other', name, stored[i + 1]}
   end
 end
@@ -19,6 +21,9 @@ if stored[1] and tonumber(ARGV[2]) < tonumber(stored[1]) and ARGV[3] ~= stored[1
   return {'lower', stored[1]}
 end
 redis.call('HSET', meta, 'token', ARGV[1], 'generation', ARGV[2], 'cluster', ARGV[4], 'group', ARGV[5],
-  'partitions', ARGV[6], 'definitions', ARGV[7], 'topics', ARGV[8])
+  'partitions', ARGV[6], 'topics', ARGV[8])
+if not begun or not stored[5] then
+  redis.call('HSET', meta, 'definitions', ARGV[7])
+end
 return {'claimed', redis.call('HGETALL', meta), redis.call('ZRANGE', due, 0, 0, 'WITHSCORES'),
   redis.call('LRANGE', outbox, 0, -1), redis.call('HLEN', erased)}

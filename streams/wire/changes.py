@@ -95,6 +95,7 @@ def of(change: Change, emitted_at: str | UnsetType = UNSET, languages: Sequence[
         reason=change.reason,
         definition=change.definition,
         late=change.late,
+        backfill=change.backfill,
         said={language: sentence(change.reason, language) for language in languages},
         emitted_at=emitted_at,
     )
@@ -102,7 +103,7 @@ def of(change: Change, emitted_at: str | UnsetType = UNSET, languages: Sequence[
 
 def _cause(change: Change, *, live: bool) -> Cause:
     if change.event is None:
-        return Cause("time")
+        return Cause(change.cause)
     origin = change.event.origin
     if origin is None or not live:
         return Cause(change.cause, change.event.id)

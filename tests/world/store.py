@@ -61,8 +61,14 @@ class Client:
         epoch = self._epoch()
         return await self._ask(lambda: self._claimed(claim, epoch))
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int]) -> bool:
-        return await self._ask(lambda: self._begun(claim, positions))
+    async def begin(self, claim: Claim, positions: Mapping[str, int], epochs: bytes = b"") -> bool:
+        return await self._ask(lambda: self._begun(claim, positions, epochs))
+
+    async def count(self, partition: int) -> int:
+        return await self._ask(lambda: at_once(self._medium.memory.count(partition)))
+
+    async def scan(self, partition: int, cursor: int, count: int) -> tuple[int, list[tuple[str, bytes]]]:
+        return await self._ask(lambda: at_once(self._medium.memory.scan(partition, cursor, count)))
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
         self._stepped[partition] = self._sim.now  # right after the step was taken
@@ -102,10 +108,10 @@ class Client:
         )
         return state
 
-    def _begun(self, claim: Claim, positions: Mapping[str, int]) -> bool:
+    def _begun(self, claim: Claim, positions: Mapping[str, int], epochs: bytes) -> bool:
         """The first of all is durable at once: a Redis that holds nothing at all asks for an operator."""
         is_first = not self._medium.memory._of(claim.partition).positions
-        is_held = self._write(claim.partition, self._medium.memory.begin(claim, positions))
+        is_held = self._write(claim.partition, self._medium.memory.begin(claim, positions, epochs))
         if is_first and is_held:
             self._medium.sync()
         return is_held

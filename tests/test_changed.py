@@ -1,0 +1,296 @@
+"""Changed definitions: who was decided by a former file goes on under another, without anything being read again.
+
+The one rule: what is expected is a replay of everything under the new file, for what the former file kept; and the
+changes must lead from what was said to what is right, whoever's turn comes when.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import msgspec
+import pytest
+
+from rules.carried import carrying, shortfall
+from rules.changed import REMOVED, Short, Succession, short
+from rules.conditions import Subject
+from rules.definitions import Definitions, build, built_in
+from rules.engine import Engine
+from rules.sentences import sentence
+from rules.standing import Change, Customer
+from streams.replay import Replay
+from streams.wire import changes
+from tests import oracle, strategies, worlds
+from tests.worlds import failing
+
+SEEDS = range(400)
+
+
+class World:
+    """A history in two parts, two files of one scene, and what each makes of it."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = rng = random.Random(seed)
+        of = strategies.scene(rng.choice)
+        self.sent = strategies.history(rng, of, rng.choice((6, 12, 25)))
+        self.old, self.new = two_files(rng, of)
+        self.before, self.after = Engine(build(self.old, "old.yaml")), Engine(build(self.new, "new.yaml"))
+        self.cut = rng.randrange(len(self.sent) + 1)
+        times = [oracle.fact(event).time for event in self.sent]
+        at = times[self.cut - 1] if self.cut else times[0]
+        # When the files are changed: somewhere between the last event of the first part and the next.
+        until = times[self.cut] if self.cut < len(times) else at + strategies.DAY
+        self.at = rng.choice((at, at, max(at, until - 1), (at + until) // 2))
+        self.until = max(self.at, times[-1]) + rng.choice((0, strategies.HOUR, 40 * strategies.DAY))
+
+    def run(self) -> tuple[list[Change], dict[str, Customer]]:
+        """All changes, and everybody in the end, by the second file."""
+        first, second = Replay(self.before), Replay(self.after)
+        told = list(first.run(worlds.decoded(self.sent[: self.cut]), self.at))
+        succession = Succession(self.before.definitions, self.after)
+        second.customers = first.customers
+        for who in sorted(first.customers):
+            told += succession.adopt(who, first.customers[who], self.at)
+        told += second.run(worlds.decoded(self.sent[self.cut :]), self.until)
+        return told, second.customers
+
+    def complete(self) -> set[str]:
+        """The segments of the second file of which everything was kept."""
+        missing = {one.segment for one in short(self.before.definitions, self.after.definitions)}
+        return {segment.key for segment in self.after.definitions.segments} - missing
+
+
+def two_files(rng: random.Random, of: strategies.Scene) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of some segments of one scene: some in both, some changed, some in one alone."""
+    pool: dict[str, Any] = {}
+    for number in range(3):
+        drawn: Any = strategies.without_hold(strategies.random_definitions(rng, of))
+        if "in_segment" not in json.dumps(drawn):
+            pool |= {f"{key}{number}": node for key, node in drawn["segments"].items()}
+    pool |= {"buyer": {"title": "Buyer", "when": {"performed": {"event": "Order Completed"}}}}
+    files: list[dict[str, Any]] = []
+    for _ in range(2):
+        keys = rng.sample(sorted(pool), rng.randint(1, len(pool)))
+        files.append({"version": 1, "currency": "EUR", "segments": {key: pool[key] for key in keys}})
+    plain = [key for key, node in sorted(files[1]["segments"].items()) if "when" in node]
+    swapped = rng.sample(plain, min(2, len(plain)))
+    if len(swapped) == 2 and rng.random() < 0.5:  # of the same key, another condition
+        one, other = (files[1]["segments"][key] for key in swapped)
+        files[1]["segments"] |= {swapped[0]: {**one, "when": other["when"]}, swapped[1]: {**other, "when": one["when"]}}
+    return files[0], files[1]
+
+
+# --- what is decided ---------------------------------------------------------------------------
+
+
+def test_the_end_is_that_of_a_replay_under_the_new_file() -> None:
+    """For each segment of which everything was kept; and where nothing is missing, of since when too, from then on."""
+
+    def fails(seed: int) -> object:
+        one = World(seed)
+        _, customers = one.run()
+        fresh = Replay(one.after)
+        for _ in fresh.run(worlds.decoded(one.sent), one.until):
+            pass
+        complete = one.complete()
+        found = {who: set(one.after.membership(known)) & complete for who, known in customers.items()}
+        right = {who: set(one.after.membership(known)) & complete for who, known in fresh.customers.items()}
+        return found != right and (found, right)
+
+    assert failing(SEEDS, fails) == {}
+
+
+def test_what_was_kept_is_what_a_replay_keeps() -> None:
+    """Fact by fact: the whole profile, where the former file asked for all of it."""
+    count = 0
+    for seed in SEEDS:
+        one = World(seed)
+        if shortfall(one.before.definitions.facts, one.after.definitions.facts) is not False:
+            continue
+        count += 1
+        _, customers = one.run()
+        fresh = Replay(one.after)
+        list(fresh.run(worlds.decoded(one.sent), one.until))
+        for who, known in customers.items():
+            for at, segment in enumerate(one.after.definitions.segments):
+                decided = segment.when.decide(Subject(who, known.profile, known.since), known.instant)
+                right = segment.when.decide(Subject(who, fresh.customers[who].profile, known.since), known.instant)
+                assert decided == right, (seed, segment.key, at)
+    assert count > 60
+
+
+def test_changes_lead_from_what_was_said_to_what_is() -> None:
+    """Sequences without a gap, in and out by turns, and the segments told are the membership."""
+
+    def fails(seed: int) -> object:
+        told, customers = World(seed).run()
+        found: list[object] = []
+        for who, own in worlds.per_customer(told).items():
+            members: set[str] = set()
+            for number, change in enumerate(own, 1):
+                if change.sequence != number or (change.segment in members) != (change.kind == "exited"):
+                    found.append((who, change))
+                members ^= {change.segment}
+                if change.segments != tuple(sorted(members)):
+                    found.append((who, change))
+            if customers[who].sequence != len(own):
+                found.append((who, customers[who].sequence, len(own)))
+        return found
+
+    assert failing(SEEDS, fails) == {}
+
+
+def test_worlds_have_what_they_are_for() -> None:
+    """Segments that go, come, stay and change; of some not everything was kept."""
+    kinds = {"removed": 0, "entered": 0, "exited": 0, "short": 0, "complete": 0}
+    for seed in SEEDS:
+        one = World(seed)
+        told, _ = one.run()
+        for change in told:
+            if change.backfill:
+                kinds["removed" if change.reason == REMOVED else change.kind] += 1
+        kinds["short"] += len(one.after.definitions.segments) - len(one.complete())
+        kinds["complete"] += len(one.complete())
+    assert min(kinds.values()) > 40, kinds
+
+
+def test_a_change_by_definition() -> None:
+    """Its cause, its mark, an instant that is the customer's or the file's, and ids that are the same each time."""
+    old = engine_of(buyer=BOUGHT, twice=TWICE)
+    new = engine_of(twice=BOUGHT)
+    told = [told_of(old, new, at) for at in (T + 5_000, T + 5_000, T - 5_000)]
+    assert told[0] == told[1]
+    (gone, came), (gone_early, _) = told[0], told[2]
+    assert (gone.segment, gone.kind, came.segment, came.kind) == ("buyer", "exited", "twice", "entered")
+    assert (gone.occurred_at, gone_early.occurred_at) == (T + 5_000, T)
+    assert gone.id != gone_early.id
+    assert (gone.definition, came.definition) == (
+        old.definitions.segments[0].fingerprint,
+        new.definitions.segments[0].fingerprint,
+    )
+    public = json.loads(changes.encode(changes.of(gone)))
+    assert (public["cause"], public["backfill"], public["late"]) == (
+        {"kind": "definition", "event_id": None},
+        True,
+        False,
+    )
+    assert public["said"]["en"] == "this segment is no longer defined" == sentence(REMOVED)
+
+
+T = 1_772_359_200_000
+BOUGHT = {"performed": {"event": "Order Completed"}}
+TWICE = {"performed": {"event": "Order Completed", "count": {"at_least": 2}}}
+
+
+def engine_of(**segments: object) -> Engine:
+    named = {key: {"title": key, "when": when} for key, when in segments.items()}
+    return Engine(build({"version": 1, "currency": "EUR", "segments": named}, "f.yaml"))
+
+
+def told_of(old: Engine, new: Engine, at: int) -> list[Change]:
+    """Of a customer who bought once at T."""
+    replay = Replay(old)
+    order = {
+        "type": "track",
+        "event": "Order Completed",
+        "messageId": "m",
+        "userId": "u",
+        "properties": {"order_id": "o"},
+    }
+    list(replay.run(worlds.decoded([{**order, "timestamp": "2026-03-01T10:00:00Z"}])))
+    return Succession(old.definitions, new).adopt("u", replay.customers["u"], at)
+
+
+# --- what was not kept -------------------------------------------------------------------------
+
+
+def viewed(within: str, **more: object) -> object:
+    return {"performed": {"event": "page", "within": within, **more}}
+
+
+def ordered(**more: object) -> object:
+    return {"performed": {"event": "Order Completed", **more}}
+
+
+def came(count: int, **more: object) -> object:
+    return {"sessions": {"count": count, "within": "1d", **more}}
+
+
+def summed(of: str, **more: object) -> object:
+    return {"total": {"agg": "sum", "of": of, "event": "Order Completed", "at_least": 1, **more}}
+
+
+SHORT: list[tuple[str, object, object, int | bool | None]] = [
+    ("the same", BOUGHT, BOUGHT, False),
+    ("a shorter window", viewed("7d"), viewed("1d"), False),
+    ("a longer window", viewed("1d"), viewed("7d"), 7 * strategies.DAY),
+    ("more of them", viewed("1d"), viewed("1d", count={"at_least": 3}), strategies.DAY),
+    ("another event", {"performed": {"event": "page"}}, {"performed": {"event": "Signed Up"}}, None),
+    ("orders that are picked otherwise", BOUGHT, ordered(where={"coupon": "x"}, within="1d"), strategies.DAY),
+    ("more orders of the same", BOUGHT, ordered(within="1d", count={"at_least": 9}), False),
+    ("a property of orders", summed("total"), summed("tax", within="1d"), strategies.DAY),
+    ("the same property over less", summed("total"), summed("total", within="1d"), False),
+    ("value, which counts in one currency", BOUGHT, summed("total"), None),
+    ("a cart", BOUGHT, {"cart": {"idle_for": "1h"}}, 90 * strategies.DAY),
+    ("prices of a cart", {"cart": {"idle_for": "1h"}}, {"cart": {"value": {"at_least": 3}}}, 90 * strategies.DAY),
+    ("sessions", came(2), came(3), False),
+    ("sessions of another gap", came(2), came(2, gap="1h"), strategies.DAY),
+    ("a trait asked otherwise", {"trait": {"plan": "pro"}}, {"trait": {"plan": "free"}}, None),
+    ("an attribute asked otherwise", {"context": {"country": "Iran"}}, {"context": {"country": "Chile"}}, False),
+    ("another attribute", {"context": {"country": "Iran"}}, {"context": {"city": "Qom"}}, None),
+    ("the date alone", BOUGHT, {"calendar": {"weekday": ["mon"]}}, False),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "for_ms"), [row[1:] for row in SHORT], ids=[row[0] for row in SHORT])
+def test_what_starts_from_now(old: object, new: object, for_ms: int | bool | None) -> None:
+    """A segment of which something was not kept, and how long that makes a difference."""
+    found = short(engine_of(s=old).definitions, engine_of(other=BOUGHT, s=new).definitions)
+    own = [one for one in found if one.segment == "s"]
+    assert own == ([] if for_ms is False else [Short("s", for_ms)])
+
+
+def test_an_attribute_is_asked_of_what_it_says() -> None:
+    """What is shown of it is all of it, so a test that is new has its answer at once."""
+    old, new = engine_of(s={"context": {"country": "Iran"}}), engine_of(s={"context": {"country": "Chile"}})
+    replay = Replay(old)
+    page = {"type": "page", "messageId": "m", "userId": "u", "context": {"location": {"country": "Chile"}}}
+    list(replay.run(worlds.decoded([{**page, "timestamp": "2026-03-01T10:00:00Z"}])))
+    (change,) = Succession(old.definitions, new).adopt("u", replay.customers["u"], 0)
+    assert (change.segment, change.kind) == ("s", "entered")
+
+
+# --- documents ---------------------------------------------------------------------------------
+
+
+def documents() -> list[Definitions]:
+    drawn = [random.Random(seed) for seed in range(150)]
+    found = [build(strategies.random_definitions(rng), "drawn.yaml") for rng in drawn]
+    return [built_in(), built_in("demo.yaml"), *found]
+
+
+def test_a_file_can_be_built_again_from_what_is_stored() -> None:
+    """Its document, through JSON: the same fingerprint, and facts in the same places."""
+    for one in documents():
+        again = build(msgspec.json.decode(msgspec.json.encode(one.document)), "again")
+        assert again.fingerprint == one.fingerprint
+        assert again.facts.by_key == one.facts.by_key
+        assert [segment.key for segment in again.segments] == [segment.key for segment in one.segments]
+
+
+def test_what_is_carried_to_the_same_file_is_the_same() -> None:
+    """Nothing is lost on the way, whatever is asked."""
+    for seed in range(200):
+        rng = random.Random(seed)
+        sent, drawn = strategies.world(rng, 25)
+        engine = Engine(build(drawn, "f.yaml"))
+        replay = Replay(engine)
+        list(replay.run(worlds.decoded(sent)))
+        carries = carrying(engine.definitions.facts, engine.definitions.facts)
+        for known in replay.customers.values():
+            profile = engine.new().profile
+            for carry in carries:
+                carry(known.profile, profile)
+            assert msgspec.msgpack.encode(profile) == msgspec.msgpack.encode(known.profile)
