@@ -31,7 +31,7 @@ import msgspec
 from rules.conditions import Subject
 from rules.engine import Engine
 from rules.events import ERASE, Event
-from rules.reasons import ERASED
+from rules.reasons import ERASED, REMOVED
 from rules.standing import Ahead, Change, Customer
 
 
@@ -45,7 +45,7 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     erased: bool = False
 
 
-def attach(engine: Engine, customer: Customer, told: Sequence[Told], now: int) -> bool:
+def attach(customer: Customer, told: Sequence[Told], now: int) -> bool:
     """Note published changes, in the order of the topic; whether any was unknown.
 
     Known is what the customer's sequence has reached. So noting them again changes nothing.
@@ -67,9 +67,7 @@ def attach(engine: Engine, customer: Customer, told: Sequence[Told], now: int) -
         customer.ahead = None  # all of that is erased, and was said to be
         _set_due(customer)
         return True
-    keys = {segment.key for segment in engine.definitions.segments}
-    segments = tuple(sorted(keys.intersection(last.segments)))
-    customer.ahead = Ahead(waiting, newest, max(newest, now) + 1, segments)
+    customer.ahead = Ahead(waiting, newest, max(newest, now) + 1, last.segments)
     _set_due(customer)
     return True
 
@@ -170,23 +168,28 @@ def _close(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, a
     customer.late += 1
     who = Subject(customer_id, customer.profile, customer.since)
     inside, told = set(engine.membership(customer)), set(ahead.segments)
+    definitions = engine.definitions
+    undefined = sorted(told - {segment.key for segment in definitions.segments})
+    differing = [(key, REMOVED, definitions.fingerprint) for key in undefined] + [
+        (segment.key, segment.when.reason(who, at), segment.fingerprint)
+        for segment in definitions.segments
+        if (segment.key in inside) != (segment.key in told)
+    ]
     changes: list[Change] = []
-    for segment in engine.definitions.segments:
-        if (segment.key in inside) == (segment.key in told):
-            continue
-        told ^= {segment.key}
+    for key, reason, fingerprint in differing:
+        told ^= {key}
         sequence += 1
         changes.append(
             Change(
                 customer=customer_id,
-                segment=segment.key,
-                kind="entered" if segment.key in inside else "exited",
+                segment=key,
+                kind="entered" if key in inside else "exited",
                 occurred_at=at,
                 sequence=sequence,
                 segments=tuple(sorted(told)),
                 event=None,
-                reason=segment.when.reason(who, at),
-                definition=segment.fingerprint,
+                reason=reason,
+                definition=fingerprint,
                 late=True,
             )
         )

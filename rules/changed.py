@@ -1,7 +1,8 @@
 """Changed definitions: a customer who was decided by a former file goes on under another.
 
-The one rule: nothing happened, so the instant is that of the change of files, or the customer's own if that is later;
-what is not as it was said before is said by changes whose cause is the definition, marked ``backfill``.
+The one rule: nothing happened, so the instant is that of the change of files, or just after the customer's own if that
+is later; what is not as it was said before is said by changes whose cause is the definition, marked ``backfill``. Just
+after, so that files which change forwards and back say nothing twice under one id.
 
 Who is in a segment of the same key stays in it since then, if they meet what it asks now. Who is in one that is gone
 leaves it.
@@ -15,11 +16,9 @@ from rules import ahead
 from rules.carried import carrying, shortfall
 from rules.definitions import Definitions
 from rules.engine import Engine
-from rules.reasons import Observed, Reason
+from rules.reasons import REMOVED
 from rules.standing import Change, Customer
 from rules.wanted import Window
-
-REMOVED = Reason(False, condition="removed", observed=Observed(), test={})
 
 
 class Succession:
@@ -42,7 +41,7 @@ class Succession:
             return []
         for carry in self._carrying:
             carry(former, customer.profile)
-        customer.instant = max(customer.instant, at)
+        customer.instant = max(customer.instant + 1, at)
         customer.late += 1  # what was decided no longer follows from the events alone
         changes = self._removed(customer_id, customer, since)
         customer.since = {place: entered for old, entered in since.items() if (place := self._places[old]) is not None}
@@ -66,7 +65,7 @@ class Succession:
                         segments=tuple(sorted(members)),
                         event=None,
                         reason=REMOVED,
-                        definition=segment.fingerprint,
+                        definition=self._engine.definitions.fingerprint,
                         late=False,
                         stayed_ms=customer.instant - since[old],
                         backfill=True,

@@ -102,6 +102,7 @@ def _of_rules(commands: Any) -> None:
     check = commands.add_parser("check", help="check a segments file")
     check.add_argument("file", nargs="?", metavar="F")
     check.add_argument("--explain", action="store_true", help="each segment as a sentence, with what it costs")
+    check.add_argument("--against", metavar="OLD", type=Path, help="and what of it a worker that ran OLD does not know")
     check.add_argument("--triggers", metavar="FILE", help="and this triggers file beside it")
     check.add_argument("--events", metavar="FILE|-", help="recorded events: how many customers each segment holds")
     check.add_argument("--minimum", type=_positive, default=1, metavar="N", help="warn of fewer customers (default: 1)")

@@ -30,7 +30,7 @@ from streams.outbox import Outbox, OutRecord, Publisher
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import DEAD_LETTERS, Letters, Segmenter
 from streams.shard import Pace, Shard
-from streams.store import Claim, Fenced, Identity, LowerGeneration, State, Store
+from streams.store import Claim, Fenced, Files, Identity, LowerGeneration, State, Store
 from streams.transport import Consumer
 
 
@@ -117,9 +117,9 @@ class Assignment(Generic[G, H]):
 
     _follows = False
 
-    def _epochs_of(self, _partition: int, _state: State) -> bytes:
-        """Of the definitions, to be stored with the partition; none. Raises `ClaimRefused`."""
-        return b""
+    def _files_of(self, _partition: int, _state: State) -> Files | None:
+        """The definitions, to be stored with the partition; none. Raises `ClaimRefused`."""
+        return None
 
     def _claimed(self, claim: Claim, state: State) -> H:
         raise NotImplementedError
@@ -154,7 +154,7 @@ class Assignment(Generic[G, H]):
         if all(position == offsets.first[tp] for tp, position in positions.items()):
             self.unread.add(partition)
         by_topic = {tp.topic: position for tp, position in positions.items()}
-        if not await self._store.begin(claim, by_topic, self._epochs_of(partition, state)):
+        if not await self._store.begin(claim, by_topic, self._files_of(partition, state)):
             raise Fenced
         reach("after_begin")
         return claim, msgspec.structs.replace(state, positions=by_topic)
@@ -165,9 +165,9 @@ class Claiming(Assignment[Plan, Claimed]):
 
     _follows = True
 
-    def _epochs_of(self, _partition: int, _state: State) -> bytes:
+    def _files_of(self, _partition: int, _state: State) -> Files | None:
         found = self._epochs[_partition] = epochs.of(_state, self._plan.engine)
-        return found.encoded()
+        return found.files()
 
     @cached_property
     def _epochs(self) -> dict[int, Epochs]:
@@ -202,7 +202,6 @@ class Claiming(Assignment[Plan, Claimed]):
             pseudonym=plan.pseudonym,
             meter=meter,
             epochs=known,
-            settled=lambda: self._store.begin(claim, {}, known.settled()),
         )
         outbox = Outbox(
             self._store,

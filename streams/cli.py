@@ -112,6 +112,7 @@ def _check(settings: Settings, arguments: argparse.Namespace) -> int:
         events=arguments.events,
         minimum=arguments.minimum,
         triggers=arguments.triggers,
+        against=arguments.against,
     )
 
 

@@ -20,15 +20,18 @@ from rules.changed import Succession
 from rules.definitions import Definitions, DefinitionsError, build
 from rules.engine import Engine
 from rules.standing import Change, Customer
-from streams.store import ClaimRefused, State
+from streams.stop import Stop
+from streams.store import ClaimRefused, Files, State
 
-MANY = 100
+# Files that are remembered. What decided a customer before all of them has been looked for in as many passes.
+KEPT_MAX = 50
 
 
 class Epoch(msgspec.Struct, frozen=True):
     """One file: its number, its document without short forms, and from when on (ms) it decides.
 
     ``short``: segments of which not all was kept, and until when (ms) that makes a difference; ``None``: for good.
+    ``is_swept``: nobody was found any more whom a former file decided last.
     """
 
     number: int
@@ -36,22 +39,19 @@ class Epoch(msgspec.Struct, frozen=True):
     document: dict[str, object]
     since: int
     short: dict[str, int | None] = {}
+    is_swept: bool = False
 
 
 _decoder = msgspec.json.Decoder(list[Epoch])
 
 
 class Epochs:
-    """The files of a partition, the newest last; those before it as long as they are needed."""
+    """The files of a partition, the newest last."""
 
     def __init__(self, known: list[Epoch], engine: Engine) -> None:
-        """``engine``: of the newest. Raises `ClaimRefused` for a file that this version reads otherwise."""
+        """``engine``: of the newest."""
         self.known = known
-        self._engines = [*map(_engine, known[:-1]), engine]
-        self._successions = [
-            Succession(before.definitions, after)
-            for before, after in zip(self._engines, self._engines[1:], strict=False)
-        ]
+        self._newest = engine
 
     @property
     def number(self) -> int:
@@ -60,62 +60,73 @@ class Epochs:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nobody is left whom a former file decided last."""
-        return not self._successions
-
-    def settled(self) -> bytes:
-        """As it is stored once nobody is."""
-        return msgspec.json.encode(self.known[-1:])
+        """Whether nobody is to be looked for whom a former file decided last."""
+        return self.known[-1].is_swept or len(self.known) == 1
 
     def settle(self) -> None:
         """Nobody is."""
-        del self.known[:-1], self._engines[:-1], self._successions[:]
+        self.known[-1] = msgspec.structs.replace(self.known[-1], is_swept=True)
 
     def engine_of(self, customer: Customer) -> Engine:
-        """By which a stored customer is read."""
-        return self._engines[self._at(customer)]
+        """By which a stored customer is read. Raises `Stop`."""
+        return self._engine(self._at(customer))
 
     def adopt(self, customer_id: str, customer: Customer) -> list[Change]:
-        """Bring a customer over to the newest file, in place; what that changed, in order."""
+        """Bring a customer over to the newest file, in place; what that changed, in order. Raises `Stop`."""
         changes: list[Change] = []
-        for at in range(self._at(customer), len(self._successions)):
-            before, since = self._engines[at], self.known[at + 1].since
+        for at in range(self._at(customer), len(self.known) - 1):
+            before, since = self._engine(at), self.known[at + 1].since
             if 0 < customer.due <= since:
                 fire = before.fire if customer.ahead is None else partial(ahead.fire, before)
                 changes += fire(customer_id, customer, since)
-            changes += changed.adopt(self._successions[at], customer_id, customer, since)
+            changes += changed.adopt(self._succession(at), customer_id, customer, since)
         customer.by = self.number
         return changes
 
     def _at(self, customer: Customer) -> int:
         at = customer.by - self.known[0].number
         if customer.is_erased and customer.ahead is None:
-            return max(at, 0)
+            return len(self.known) - 1  # there is nothing to be read
         if not 0 <= at < len(self.known):
-            raise ClaimRefused(
-                "Redis lost the definitions that decided some customers; bring its data back, or read everything "
-                "again with `segmenter worker --rebuild` on an empty Redis"
+            raise Stop(
+                f"Redis does not hold the definitions that decided some customers (number {customer.by}); "
+                "bring its data back, or read everything again with `segmenter worker --rebuild` on an empty Redis"
             )
         return at
 
+    def _engine(self, at: int) -> Engine:
+        return self._newest if at == len(self.known) - 1 else _engine(self.known[at])
+
+    def _succession(self, at: int) -> Succession:
+        return _successions(self._engine(at), self._engine(at + 1))
+
     def encoded(self) -> bytes:
-        """As it is stored with the partition."""
+        """As they are stored with the partition."""
         return msgspec.json.encode(self.known)
+
+    def files(self) -> Files:
+        """The same, for the store."""
+        return Files(self.number, self.encoded())
 
 
 def _engine(epoch: Epoch) -> Engine:
-    return Engine(_built(epoch.fingerprint, msgspec.json.encode(epoch.document)))
+    return _built(epoch.fingerprint, msgspec.json.encode(epoch.document))
 
 
 @lru_cache(maxsize=8)  # the same for each partition
-def _built(fingerprint: str, document: bytes) -> Definitions:
+def _built(fingerprint: str, document: bytes) -> Engine:
     try:
         found = build(msgspec.json.decode(document), "the former definitions")
     except DefinitionsError as error:
         raise ClaimRefused(f"the former definitions are no longer understood: {error.problems[0]}") from None
     if found.fingerprint != fingerprint:
         raise ClaimRefused("the former definitions were read otherwise by the version that wrote Redis; go back to it")
-    return found
+    return Engine(found)
+
+
+@lru_cache(maxsize=8)
+def _successions(before: Engine, after: Engine) -> Succession:
+    return Succession(before.definitions, after)
 
 
 def first(engine: Engine, since: int = 0) -> Epochs:
@@ -141,13 +152,33 @@ def of(state: State, engine: Engine) -> Epochs:
     known = _decoder.decode(state.epochs)
     if known[-1].fingerprint == engine.definitions.fingerprint:
         return Epochs(known, engine)
-    if len(known) >= MANY:
-        raise ClaimRefused(f"{MANY} changes of definitions wait for customers to be decided again; let that end first")
-    former = _built(known[-1].fingerprint, msgspec.json.encode(known[-1].document))
-    return Epochs([*known, _epoch(known[-1].number + 1, engine.definitions, state.clock, former)], engine)
+    former = _engine(known[-1]).definitions
+    newest = _epoch(known[-1].number + 1, engine.definitions, state.clock, former)
+    return Epochs([*known[1 - KEPT_MAX :], newest], engine)
+
+
+def is_current(customer: Customer, meta: Mapping[str, str]) -> bool:
+    """Whether a stored customer was decided last by the newest of its partition's files."""
+    return customer.by == int(meta.get("epoch", 0))
+
+
+def short(meta: Mapping[str, str]) -> frozenset[str]:
+    """The segments of which, as of the partition's clock, not all is known that they ask for."""
+    known, clock = _decoder.decode(meta.get("epochs", "[]")), int(meta.get("clock", 0))
+    return frozenset(key for one in known for key, until in one.short.items() if until is None or until > clock)
+
+
+def is_settled(meta: Mapping[str, str]) -> bool:
+    """Whether nobody is to be looked for whom a former file of the partition decided last."""
+    known = _decoder.decode(meta.get("epochs", "[]"))
+    return len(known) < 2 or known[-1].is_swept
 
 
 def stored(meta: Mapping[str, str], engine: Engine) -> Epochs:
     """What a partition says, for who looks on under the definitions that it has now. Raises `ClaimRefused`."""
     told = meta.get("epochs")
-    return first(engine) if told is None else Epochs(_decoder.decode(told), engine)
+    if told is None:
+        return first(engine)
+    known = _decoder.decode(told)
+    newest = engine if known[-1].fingerprint == engine.definitions.fingerprint else _engine(known[-1])
+    return Epochs(known, newest)

@@ -1,7 +1,7 @@
 """Explaining: a stored customer's segments, since when, why, and when that may change.
 
-The one rule: decided again at the customer's own instant from what is stored, so that it says what the worker
-decided; under other definitions it refuses.
+The one rule: decided again at the customer's own instant from what is stored, by the file that decided it, so that it
+says what the worker decided; where the partition goes by other definitions it refuses.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from rules.engine import Engine
 from rules.reasons import Reason
 from rules.standing import Customer
 from rules.times import format_instant
+from streams import epochs
 from streams.partitioning import partition_of
 from streams.redis_store import RedisStore
 from streams.settings import Settings
@@ -71,6 +72,8 @@ def explanation(engine: Engine, customer_id: str, partition: int, found: bytes, 
     if meta["definitions"] != engine.definitions.fingerprint:
         raise Stop("Redis was written under other definitions; name their file in SEGMENTER_DEFINITIONS")
     customer = customers.decode(found)
+    if not epochs.is_current(customer, meta):
+        engine = epochs.stored(meta, engine).engine_of(customer)
     return Explanation(
         customer_id=customer_id,
         partition=partition,

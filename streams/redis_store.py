@@ -30,6 +30,7 @@ from streams.store import (
     Answer,
     Claim,
     ClaimRefused,
+    Files,
     Identity,
     LowerGeneration,
     Save,
@@ -196,8 +197,9 @@ class RedisStore:
         )
 
     @_translated
-    async def begin(self, claim: Claim, positions: Mapping[str, int], epochs: bytes = b"") -> bool:
-        arguments: list[str | int | bytes] = [claim.token, claim.identity.definitions, epochs]
+    async def begin(self, claim: Claim, positions: Mapping[str, int], files: Files | None = None) -> bool:
+        arguments: list[str | int | bytes] = [claim.token, claim.identity.definitions]
+        arguments += ["", b""] if files is None else [files.number, files.encoded]
         for name, position in positions.items():
             arguments += [name, position]
         return bool(await self._begin([self._key(claim.partition, "meta")], arguments))
@@ -307,6 +309,7 @@ def _arguments(save: Save) -> list[bytes | str | int]:
     arguments: list[bytes | str | int] = [
         save.token, save.number, save.digest, save.clock, save.caught_up,
         len(save.positions), len(customers), len(dues), len(removed), len(save.outbox), len(gone), len(erased),
+        save.epoch, save.epochs,
     ]  # fmt: skip
     for name, position in save.positions.items():
         arguments += (name, save.starts[name], position)

@@ -26,6 +26,7 @@ class Saving:
         self.positions = dict(state.positions)
         self.clock = state.clock
         self.next_due = state.next_due
+        self._epoch = 0
 
     @property
     def dead_share_near(self) -> float:
@@ -49,6 +50,7 @@ class Saving:
         positions: Mapping[str, int],
         clock: int,
         caught_up: int = 0,
+        epochs: bytes = b"",
     ) -> None:
         """One step, all or nothing; ``out`` goes into the outbox."""
         entry = [encode(out)] if out else []
@@ -63,6 +65,8 @@ class Saving:
             customers=stored,
             outbox=entry,
             caught_up=caught_up,
+            epoch=self._epoch,
+            epochs=epochs,
         )
         reach("before_save")
         answer = await self._store.save(self._partition, save)

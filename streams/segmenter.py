@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 from rules import ahead
@@ -33,7 +33,7 @@ from streams.merge import Record, Taken
 from streams.meter import UNMETERED, Made, Meter, Step
 from streams.outbox import OutRecord
 from streams.saving import Saving
-from streams.store import Fenced, State, Store, StoredCustomer
+from streams.store import State, Store, StoredCustomer
 from streams.wire import changes, customers, dead_letters, memberships
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,6 @@ _TOLD_EVERY_S = 5.0
 
 # Where dead letters were read: topic and offset of an input.
 Letters = set[tuple[str, int]]
-
-
-async def _always() -> bool:
-    return True
 
 
 class Segmenter(Saving):
@@ -76,14 +72,14 @@ class Segmenter(Saving):
         pseudonym: Callable[[str], str] = nobody,
         meter: Meter = UNMETERED,
         epochs: Epochs | None = None,
-        settled: Callable[[], Awaitable[bool]] = _always,
     ) -> None:
-        """``epochs``: the files that decided this partition, the newest last; ``settled``: called once it is alone."""
+        """``epochs``: the files that decided this partition, the newest last."""
         super().__init__(store, partition, token, state)
         self._engine = engine
         self._epochs = epochs or first(engine)
-        self._settled = settled
+        self._epoch = self._epochs.number
         self._cursor = self._swept = 0
+        self._is_clean = True
         self._told = time.monotonic()
         self._now_ms = now_ms
         self._belongs = belongs
@@ -158,20 +154,25 @@ class Segmenter(Saving):
         return self._epochs.is_settled
 
     async def sweep(self, _limit: int) -> list[OutRecord]:
-        """Decide about so many customers again whom former definitions decided last; the records to publish."""
+        """Decide about so many customers again whom former definitions decided last; the records to publish.
+
+        Done when a pass over all of them has found none: one in which Redis was restarted may miss some.
+        """
         self._cursor, found = await self._store.scan(self._partition, self._cursor, _limit)
         loaded: dict[str, tuple[Customer, int]] = {}
         for customer_id, value in found:
             customer = customers.decode(value)
-            if customer.by != self._epochs.number:
+            if customer.by != self._epoch:
                 loaded[customer_id] = self._adopt(customer_id, customer)
         made, self._adopted = self._adopted, []
         out = await self._save(loaded, made, [], self.positions, self.positions, self.clock) if loaded else []
-        self._swept += len(found)
+        self._swept += len(loaded)
+        self._is_clean = self._is_clean and not loaded
         if not self._cursor:
-            if not await self._settled():
-                raise Fenced
-            self._epochs.settle()
+            if self._is_clean:
+                self._epochs.settle()
+                await self.save((), (), self.positions, self.positions, self.clock, epochs=self._epochs.encoded())
+            self._is_clean = True
         await self._tell_sweep()
         return out
 
@@ -211,7 +212,7 @@ class Segmenter(Saving):
             found = {
                 customer_id: known
                 for customer_id, known in loaded.items()
-                if known[1] >= 0 and ahead.attach(self._engine, known[0], told[customer_id], now)
+                if known[1] >= 0 and ahead.attach(known[0], told[customer_id], now)
             }
             erased |= {customer_id for customer_id, (customer, _) in loaded.items() if customer.is_erased}
             if found:
@@ -254,7 +255,7 @@ class Segmenter(Saving):
         for customer_id, value in zip(wanted, stored, strict=True):
             if value is not None:
                 customer = customers.decode(value)
-                if customer.by == self._epochs.number:
+                if customer.by == self._epoch:
                     loaded[customer_id] = (customer, customer.due)
                 else:
                     loaded[customer_id] = self._adopt(customer_id, customer)
@@ -265,7 +266,7 @@ class Segmenter(Saving):
 
     def _new(self) -> Customer:
         customer = self._engine.new()
-        customer.by = self._epochs.number
+        customer.by = self._epoch
         return customer
 
     def _adopt(self, customer_id: str, customer: Customer) -> tuple[Customer, int]:

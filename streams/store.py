@@ -59,6 +59,13 @@ class State(msgspec.Struct, frozen=True):
     epochs: bytes = b""
 
 
+class Files(msgspec.Struct, frozen=True):
+    """Which definitions decide a partition, encoded by `streams.epochs`, and the number of the newest."""
+
+    number: int
+    encoded: bytes
+
+
 class StoredCustomer(msgspec.Struct, frozen=True, gc=False):
     """A customer as stored; ``due`` (ms) is the next due time, 0: none, ``None``: as it was.
 
@@ -88,6 +95,8 @@ class Save(msgspec.Struct, frozen=True):
     ``outbox`` are entries to be published, in order. ``digest`` names the content, so that a
     client's own retry of the same save is told from another save of the same number.
     ``caught_up`` (ms): with this step everything that was appended to any input up to then is read; 0: not known.
+    ``epoch``: the number of the newest of the partition's files, which must be the one that it was computed by.
+    ``epochs``: the files themselves, where what is known of them has changed.
     """
 
     token: str
@@ -99,6 +108,8 @@ class Save(msgspec.Struct, frozen=True):
     customers: Sequence[StoredCustomer]
     outbox: Sequence[bytes]
     caught_up: int = 0
+    epoch: int = 0
+    epochs: bytes = b""
 
 
 class ClaimRefused(Exception):
@@ -136,8 +147,8 @@ class Store(Protocol):
         What was claimed but never begun holds no state, so it belongs to nobody yet.
         """
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int], epochs: bytes = b"") -> bool:
-        """Set the first positions of inputs that have none; known ones stay. And the epochs, if there are some.
+    async def begin(self, claim: Claim, positions: Mapping[str, int], files: Files | None = None) -> bool:
+        """Set the first positions of inputs that have none; known ones stay. And the files, if some are given.
 
         ``False`` when the claim is no longer held.
         """
@@ -201,7 +212,7 @@ class _Partition:
         self.outbox: list[bytes] = []
         self.trimmed = 0
         self.outputs: dict[str, int] = {}
-        self.epochs = b""
+        self.epoch, self.epochs = 0, b""
         self.scanned: list[str] = []
 
 
@@ -236,12 +247,13 @@ class MemoryStore:
             dict(held.outputs), held.epochs,
         )  # fmt: skip
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int], epochs: bytes = b"") -> bool:
+    async def begin(self, claim: Claim, positions: Mapping[str, int], files: Files | None = None) -> bool:
         held = self._of(claim.partition)
         if held.claim is None or held.claim.token != claim.token:
             return False
         held.positions = {**positions, **held.positions}
-        held.epochs = epochs or held.epochs
+        if files is not None:
+            held.epoch, held.epochs = files.number, files.encoded
         return True
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
@@ -275,9 +287,10 @@ class MemoryStore:
             return "already"
         if save.number != held.save_number + 1:
             return "out_of_order"
-        if any(held.positions.get(name) != start for name, start in save.starts.items()):
+        if save.epoch != held.epoch or any(held.positions.get(name) != start for name, start in save.starts.items()):
             return "moved"
         held.save_number, held.digest = save.number, save.digest
+        held.epochs = save.epochs or held.epochs
         held.positions.update(save.positions)
         held.clock = max(held.clock, save.clock)
         held.caught_up = max(held.caught_up, save.caught_up)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
+import msgspec
 from faust.types import TP
 
 from rules.engine import Engine
@@ -80,7 +81,7 @@ class Lives:
     def _plan(self) -> Plan:
         return Plan(
             topics=INPUTS,
-            identity=IDENTITY,
+            identity=msgspec.structs.replace(IDENTITY, definitions=self.engine.definitions.fingerprint),
             engine=self.engine,
             pace=Pace(self.rng.choice((1, 3, 10)), 1_000, self.rng.choice((1, 5)), GRACE_MS),
             ceiling=Ceiling(1.0, 10_000),
@@ -156,6 +157,7 @@ class Lives:
             self._fetch(shard)
             moved = await shard._step()
             moved = await shard._fire() or moved
+            moved = await shard._sweep() or moved
             await asyncio.sleep(0)
             if running.done():
                 running.result()

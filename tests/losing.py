@@ -16,7 +16,7 @@ import msgspec
 from streams.outbox import OutRecord
 from streams.recovery import Chunk
 from streams.segmenter import CHANGES, DEAD_LETTERS, MEMBERSHIPS
-from streams.store import Claim, MemoryStore, Save
+from streams.store import Claim, Files, MemoryStore, Save
 from streams.wire import changes, memberships
 
 
@@ -142,8 +142,8 @@ class Store(MemoryStore):
         self._written()
         return state
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int], epochs: bytes = b"") -> bool:
-        begun = await super().begin(claim, positions, epochs)
+    async def begin(self, claim: Claim, positions: Mapping[str, int], files: Files | None = None) -> bool:
+        begun = await super().begin(claim, positions, files)
         self._written()
         return begun
 

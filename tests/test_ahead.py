@@ -16,6 +16,7 @@ from rules.ahead import Told
 from rules.definitions import build
 from rules.engine import Engine
 from rules.events import Event
+from rules.reasons import REMOVED
 from rules.standing import Ahead, Change, Customer
 from rules.times import format_instant
 from streams.wire import customers
@@ -88,7 +89,7 @@ def is_ahead(customer: Customer) -> bool:
 def behind(changes: Sequence[Change], *events: Event) -> Customer:
     """A customer of whom these changes are published and only these events are known."""
     _, customer = decided(events)
-    assert ahead.attach(ENGINE, customer, published(changes), NOW)
+    assert ahead.attach(customer, published(changes), NOW)
     assert is_ahead(customer)
     return customer
 
@@ -140,26 +141,29 @@ def test_what_was_published_comes_in_pieces_and_repeatedly() -> None:
     """Noted in parts, with repeats of what came before them: the same as at once; noted again: nothing."""
     whole, parts = behind(FORMER, PAGE), behind(FORMER[:3], PAGE)
     line = published(FORMER)
-    assert ahead.attach(ENGINE, parts, [line[3], line[1], line[4], line[3], line[0]], NOW)
+    assert ahead.attach(parts, [line[3], line[1], line[4], line[3], line[0]], NOW)
     assert parts == whole
-    assert not ahead.attach(ENGINE, parts, line, NOW + MINUTE)
+    assert not ahead.attach(parts, line, NOW + MINUTE)
     assert parts == whole
 
 
 def test_what_the_standing_knows_is_nothing_new() -> None:
     """Every change that it has reached, by its number."""
     _, customer = decided([PAGE, ORDER])
-    assert not ahead.attach(ENGINE, customer, published(FORMER[:3]), NOW)
+    assert not ahead.attach(customer, published(FORMER[:3]), NOW)
     assert not is_ahead(customer)
 
 
 def test_a_segment_that_the_definitions_no_longer_have() -> None:
-    """It is nobody's any more: nothing is said of it."""
+    """Whoever the topic says is in it leaves it, once nothing more can come of what was published."""
     last = published(FORMER)[2]
     _, customer = decided([PAGE])
     gone = Told(last.change_id, last.occurred_at, 3, ("busy", "buyer", "gone", "shy"))
-    assert ahead.attach(ENGINE, customer, [gone], NOW)
+    assert ahead.attach(customer, [gone], NOW)
     assert again(customer, ORDER) == []
+    (change,) = again(customer, LATER)[:1]
+    assert (change.segment, change.kind, change.reason, change.late) == ("gone", "exited", REMOVED, True)
+    assert change.segments == ("busy", "buyer", "shy")
     assert not is_ahead(customer)
 
 
@@ -230,7 +234,7 @@ def test_nothing_more_happens_to_the_customer() -> None:
 def test_a_wake_is_never_before_the_newest_published_change() -> None:
     """Where the clock is behind it."""
     _, customer = decided([PAGE])
-    ahead.attach(ENGINE, customer, published(FORMER[:3]), START)
+    ahead.attach(customer, published(FORMER[:3]), START)
     assert customer.ahead is not None
     assert customer.ahead.wake == START + MINUTE + 1
     assert customer.due == customer.ahead.wake

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from rules import describe
+from rules.changed import short
 from rules.definitions import Definitions, Segment
 from rules.engine import Engine
+from rules.times import words
 from streams.commands.replay import replayed
 from streams.definitions_file import load
 from streams.settings import Settings
@@ -22,6 +25,7 @@ def run(
     events: str | None,
     minimum: int,
     triggers: str | None = None,
+    against: Path | None = None,
 ) -> int:
     """Raises `rules.definitions.DefinitionsError`, whose text is the answer."""
     path = file or settings.definitions
@@ -32,6 +36,8 @@ def run(
         print(f"  {segment.key}  {segment.title}  ({segment.fingerprint})")
         if explain:
             print("\n".join(f"      {line}" for line in explained(definitions, segment)))
+    if against is not None:
+        print("\n".join(compared(load(against), definitions, str(against))))
     if triggers is not None:
         _check_triggers(Path(triggers), definitions)
     if events is not None:
@@ -48,6 +54,30 @@ def explained(definitions: Definitions, segment: Segment) -> list[str]:
         f"windows: {', '.join(describe.windows(segment)) or 'none'}",
         f"keeps of a customer: at most about {describe.bytes_most(segment, definitions):,} bytes",
     ]
+
+
+def compared(old: Definitions, new: Definitions, name: str) -> list[str]:
+    """What becomes of each segment where a worker goes on from another file."""
+    before = {segment.key: segment.fingerprint for segment in old.segments}
+    missing = {one.segment: one.for_ms for one in short(old, new)}
+    lines = [f"for a worker that ran {name} until now; what that did not keep starts from now:"]
+    for segment in sorted(new.segments, key=lambda segment: segment.key):
+        was = before.get(segment.key)
+        state = "new" if was is None else "as it was" if was == segment.fingerprint else "changed"
+        lines.append(f"  {segment.key}: {state}, {_known(missing, segment.key)}")
+    lines += [f"  {key}: removed; whoever is in it leaves" for key in sorted(before.keys() - {*_keys(new)})]
+    return lines
+
+
+def _keys(definitions: Definitions) -> list[str]:
+    return [segment.key for segment in definitions.segments]
+
+
+def _known(missing: Mapping[str, int | None], key: str) -> str:
+    if key not in missing:
+        return "decided at once by what is known"
+    for_ms = missing[key]
+    return "starts from now, complete " + ("for whoever tells it anew" if for_ms is None else f"after {words(for_ms)}")
 
 
 def _check_triggers(path: Path, definitions: Definitions) -> None:

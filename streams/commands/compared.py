@@ -46,7 +46,10 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Comparison:
-    """Compares customers, one at a time, and counts."""
+    """Compares customers, one at a time, and counts.
+
+    ``short``: segments of which not all was kept when the definitions were changed: the events say more.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.count = 0
@@ -57,6 +60,7 @@ class Comparison:
         self._segments = engine.definitions.segments
         self._keys = frozenset(segment.key for segment in self._segments)
         self._ordered = order_counts(self._segments)
+        self.short: frozenset[str] = frozenset()
 
     def compare(
         self, name: str, right: Customer | None, stored: Stored, folded: Folded, clock: int, *, tied: bool
@@ -88,7 +92,7 @@ class Comparison:
         for at, segment in enumerate(self._segments):
             tell: Callable[[int | None], str] = in_since if claimed else is_in
             stored, said = tell(told.since.get(at)), tell(folded.since.get(segment.key))
-            if not claimed and segment.key in self._ordered:
+            if segment.key in self.short or (not claimed and segment.key in self._ordered):
                 tell = _unclaimed
             asked, found = tell(right.since.get(at)), tell(now.since.get(at))
             # Who is ahead is brought to what the topic says, or it to them, once time has come so far.

@@ -14,6 +14,7 @@ from rules.definitions import Definitions, DefinitionsError, build
 from rules.engine import Engine
 from rules.standing import Customer
 from rules.values import MICRO
+from streams import epochs
 from streams.commands.replay import replayed
 from streams.commands.stored import stored
 from streams.definitions_file import load
@@ -135,6 +136,7 @@ def _values(known: Iterable[tuple[str, Customer]], total: Total, now: int) -> It
 
 async def _stored(settings: Settings, definitions: Definitions, total: Total) -> list[int]:
     found: list[int] = []
+    engine = Engine(definitions)
     async with stored(settings) as (store, first):
         if first["definitions"] != definitions.fingerprint:
             raise Stop(
@@ -142,7 +144,11 @@ async def _stored(settings: Settings, definitions: Definitions, total: Total) ->
                 " or read recorded events with --events"
             )
         for partition in range(int(first["partitions"])):
-            clock = int((await store.meta(partition)).get("clock", 0))
-            async for customer_id, customer in store.customers(partition):
-                found += _values([(customer_id, customers.decode(customer))], total, clock)
+            meta = await store.meta(partition)
+            known, clock = epochs.stored(meta, engine), int(meta.get("clock", 0))
+            async for customer_id, value in store.customers(partition):
+                customer = customers.decode(value)
+                if customer.by != known.number:
+                    known.adopt(customer_id, customer)
+                found += _values([(customer_id, customer)], total, clock)
     return found

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from streams import outbox
+from streams import epochs, outbox
 from streams.commands.compared import Stored
 from streams.commands.stored import opened
 from streams.redis_store import Snapshot
@@ -33,10 +33,14 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A partition: slices in the order of time, the first without customers, and the changes not yet published."""
+    """A partition: slices in the order of time, the first without customers, and the changes not yet published.
+
+    ``short``: segments that do not know all they ask for since the definitions were changed.
+    """
 
     slices: Sequence[Slice]
     waiting: Sequence[bytes | None]
+    short: frozenset[str]
 
     def sequences(self) -> dict[str, int]:
         """How many changes of each customer there were."""
@@ -53,14 +57,15 @@ async def read(settings: Settings, ours: Identity, partition: int, progress: Cal
     Raises `Stop` when Redis holds nothing of it, or something else's.
     """
     async with opened(settings) as store:
-        slices = [_slice(partition, ours, await store.snapshot(partition, []))]
+        first = await store.snapshot(partition, [])
+        slices = [_slice(partition, ours, first)]
         # One that is saved meanwhile may come twice.
         names = list({name: None async for name, _ in store.customers(partition)})
         for at in range(0, len(names), SLICE):
             slices.append(_slice(partition, ours, await store.snapshot(partition, names[at : at + SLICE])))
             progress(at, len(names))
         records = [record for entry in await store.outbox(partition) for record in outbox.decode(entry)]
-    return Kept(slices, [record.value for record in records if record.topic == CHANGES])
+    return Kept(slices, [one.value for one in records if one.topic == CHANGES], epochs.short(first.meta))
 
 
 async def known_now(settings: Settings, partition: int, names: Sequence[str]) -> frozenset[str]:
@@ -80,6 +85,11 @@ def _slice(partition: int, ours: Identity, snapshot: Snapshot) -> Slice:
         check_identity(_identity(snapshot.meta), ours)
     except ClaimRefused as refused:
         raise Stop(str(refused)) from None
+    if snapshot.meta.get("epochs") and not epochs.is_settled(snapshot.meta):
+        raise Stop(
+            f"the definitions of partition {partition} were changed, and not everybody is decided by the new ones yet; "
+            "try again once the worker has logged that they are"
+        )
     known = {
         name: Stored(value, snapshot.dues.get(name, 0)) for name, value in snapshot.values.items() if value is not None
     }

@@ -71,6 +71,7 @@ class Verification:
         self._ours = ours
         self._belongs = belonging(ours.partitions, settings.partitioner)
         self._comparison = Comparison(engine)
+        self._short: frozenset[str] = frozenset()
         self._changes = self._repeats = self._events = self._moved = 0
         self._began = self._shown = time.monotonic()
 
@@ -78,6 +79,8 @@ class Verification:
         """What differs in a partition."""
         kept = asyncio.run(read(self._settings, self._ours, partition, partial(self._progress, partition, "customers")))
         fold = self._folded(partition, kept)
+        self._comparison.short = kept.short
+        self._short |= kept.short
         logs = {self._settings.topic_prefix + name: self._logs.open(name, partition).needed_whole() for name in INPUTS}
         recomputed = Recomputed(logs, self._engine, partition, lambda customer: self._belongs(customer, partition))
         yield from self._compare(partition, kept, fold, recomputed)
@@ -139,6 +142,9 @@ class Verification:
             told.append(
                 f"{comparison.unclaimed:,} customers met something out of its order: membership alone is claimed"
             )
+        if self._short:
+            names = ", ".join(sorted(self._short))
+            told.append(f"not compared with the events, of which they were not asked before: {names}")
         if comparison.overdue:
             told.append(f"{comparison.overdue:,} customers had a due time that was about to fire")
         if comparison.ahead:

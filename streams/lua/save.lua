@@ -1,10 +1,10 @@
 -- One atomic step of a partition. A script has no rollback, so every check comes before the first write.
 -- KEYS meta, customers, due, outbox, erased
 -- ARGV token, number, digest, clock, caught up to, n inputs, n customer fields, n due fields, n due removals, n outbox,
---      n gone, n erased fields, then inputs (name, start, position), customers (id, value), dues (ms, id),
+--      n gone, n erased fields, epoch, epochs (empty: as they were), then inputs (name, start, position), customers (id, value), dues (ms, id),
 --      removals (id), outbox, gone (id), erased (hash of the id, value).
 local meta, customers, due, outbox, erased = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local held = redis.call('HMGET', meta, 'token', 'save', 'digest', 'clock', 'caught_up')
+local held = redis.call('HMGET', meta, 'token', 'save', 'digest', 'clock', 'caught_up', 'epoch')
 if held[1] ~= ARGV[1] then
   return 'fenced'
 end
@@ -15,7 +15,11 @@ end
 if tonumber(ARGV[2]) ~= number + 1 then
   return 'out_of_order'
 end
-local at = 12
+-- Another file decides than the one that this was computed by: this Redis forgot which.
+if (held[6] or '0') ~= ARGV[13] then
+  return 'moved'
+end
+local at = 14
 local inputs = tonumber(ARGV[6])
 for i = 0, inputs - 1 do
   if redis.call('HGET', meta, 'position:' .. ARGV[at + 1 + 3 * i]) ~= ARGV[at + 2 + 3 * i] then
@@ -36,6 +40,9 @@ end
 redis.call('HSET', meta, 'save', ARGV[2], 'digest', ARGV[3])
 if moves then
   redis.call('HSET', meta, 'clock', ARGV[4])
+end
+if ARGV[14] ~= '' then
+  redis.call('HSET', meta, 'epochs', ARGV[14])
 end
 if tonumber(ARGV[5]) > tonumber(held[5] or '0') then
   redis.call('HSET', meta, 'caught_up', ARGV[5])

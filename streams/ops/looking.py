@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from rules.engine import Engine
 from rules.sentences import embedded
 from rules.times import format_instant
+from streams import epochs
 from streams.explaining import Explained, Explanation, explanation, places
 from streams.ops.answers import CustomerState, Membership
 from streams.ops.metrics import OpsMetrics
@@ -84,16 +85,21 @@ class Looking:
     async def _count(self) -> None:
         loop = asyncio.get_running_loop()
         keys = [segment.key for segment in self._engine.definitions.segments]
-        found: Counter[int] = Counter()
+        found: Counter[str] = Counter()
         for partition in range(self.partitions):
             at, began = 0, loop.time()
+            known = epochs.stored(await self._store.meta(partition), self._engine)
             async for _, value in self._store.customers(partition):
-                found.update(customers.decode(value).since.keys())
+                customer = customers.decode(value)
+                if customer.by == known.number:
+                    found.update([keys[place] for place in customer.since])
+                else:
+                    found.update(known.engine_of(customer).membership(customer))
                 at += 1
                 if at % _COUNTED_TOGETHER == 0:
                     await asyncio.sleep(_PAUSES * (loop.time() - began))
                     began = loop.time()
-        members = {key: found[at] for at, key in enumerate(keys)}
+        members = {key: found[key] for key in keys}
         for key, count in members.items():
             self.metrics.members.labels(key).set(count)
         self.members, self.counted_ms = members, self._now_ms()

@@ -1,7 +1,8 @@
 """Standings: what the segmenter has decided of a customer, looked up in its store at the last moment.
 
 The one rule: an answer counts only for what lies before the moment up to which everything is read. A
-customer of whom something is due and not yet decided, or said and not yet derived again, has no answer.
+customer of whom something is due and not yet decided, or said and not yet derived again, or whom former definitions
+decided last, has no answer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from rules.definitions import Definitions
+from streams import epochs
 from streams.redis_store import Snapshot
 from streams.stop import Stop
 from streams.wire import customers
@@ -62,10 +64,11 @@ class Standings:
 
     def _reached(self, partition: int, meta: Mapping[str, str]) -> int:
         was = meta.get("definitions")
-        if was is not None and was != self._definitions.fingerprint:
+        ours = self._definitions.fingerprint
+        if was is not None and was != ours:
             raise Stop(
                 f"partition {partition} is segmented by other definitions ({was}, here "
-                f"{self._definitions.fingerprint}); give triggers and worker the same SEGMENTER_DEFINITIONS"
+                f"{ours}); give triggers and worker the same SEGMENTER_DEFINITIONS"
             )
         return min(int(meta.get("clock", 0)), int(meta.get("caught_up", 0)))
 
@@ -73,6 +76,8 @@ class Standings:
         if value is None:
             return Standing({}, True)
         customer = customers.decode(value)
+        if not epochs.is_current(customer, meta):
+            return Standing({}, False)
         unfired = 0 < due <= int(meta.get("clock", 0))
         since = {self._keys[at]: entered for at, entered in customer.since.items()}
         return Standing(since, not unfired and customer.ahead is None)

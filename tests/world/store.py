@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from streams.redis_store import CALL_MAX_S
-from streams.store import Answer, Claim, Save, State, StoreFailed
+from streams.store import Answer, Claim, Files, Save, State, StoreFailed
 from streams.wire.customers import decode
 from tests.evidence import Claimed, Saved
 from tests.world.loop import Process
@@ -61,8 +61,8 @@ class Client:
         epoch = self._epoch()
         return await self._ask(lambda: self._claimed(claim, epoch))
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int], epochs: bytes = b"") -> bool:
-        return await self._ask(lambda: self._begun(claim, positions, epochs))
+    async def begin(self, claim: Claim, positions: Mapping[str, int], files: Files | None = None) -> bool:
+        return await self._ask(lambda: self._begun(claim, positions, files))
 
     async def count(self, partition: int) -> int:
         return await self._ask(lambda: at_once(self._medium.memory.count(partition)))
@@ -108,10 +108,10 @@ class Client:
         )
         return state
 
-    def _begun(self, claim: Claim, positions: Mapping[str, int], epochs: bytes) -> bool:
+    def _begun(self, claim: Claim, positions: Mapping[str, int], files: Files | None) -> bool:
         """The first of all is durable at once: a Redis that holds nothing at all asks for an operator."""
         is_first = not self._medium.memory._of(claim.partition).positions
-        is_held = self._write(claim.partition, self._medium.memory.begin(claim, positions, epochs))
+        is_held = self._write(claim.partition, self._medium.memory.begin(claim, positions, files))
         if is_first and is_held:
             self._medium.sync()
         return is_held
