@@ -30,7 +30,7 @@ import msgspec
 
 from rules.conditions import Subject
 from rules.engine import Engine
-from rules.events import ERASE, Event
+from rules.events import Event
 from rules.reasons import ERASED, REMOVED
 from rules.standing import Ahead, Change, Customer
 
@@ -77,7 +77,7 @@ def apply(engine: Engine, customer_id: str, customer: Customer, event: Event) ->
     ahead = customer.ahead
     assert ahead is not None, "the engine alone decides who is not ahead"
     if event.time <= customer.erased:
-        is_request = event.name == ERASE and event.time == customer.erased
+        is_request = event.is_erasure and event.time == customer.erased
         return _leave(engine, customer_id, customer, ahead, event) if is_request else []
     changes = _decide_again(engine, customer_id, customer, min(event.time, ahead.newest))
     if customer.ahead is None:

@@ -16,6 +16,7 @@ from rules import ahead
 from rules.carried import carrying, shortfall
 from rules.definitions import Definitions
 from rules.engine import Engine
+from rules.profile import Profile
 from rules.reasons import REMOVED
 from rules.standing import Change, Customer
 from rules.wanted import Window
@@ -37,15 +38,21 @@ class Succession:
         former, customer.profile = customer.profile, self._engine.new().profile
         since, customer.since, customer.dues = customer.since, {}, {}
         customer.due = 0
-        if customer.is_blank:  # there is nothing to decide until the next event
+        if customer.is_blank or customer.into is not None:  # there is nothing to decide until the next event
             return []
-        for carry in self._carrying:
-            carry(former, customer.profile)
+        customer.profile = self.carried(former)
         customer.instant = max(customer.instant + 1, at)
         customer.late += 1  # what was decided no longer follows from the events alone
         changes = self._removed(customer_id, customer, since)
         customer.since = {place: entered for old, entered in since.items() if (place := self._places[old]) is not None}
         return changes + self._engine.decide_all(customer_id, customer)
+
+    def carried(self, former: Profile) -> Profile:
+        """A profile as the next file keeps it."""
+        profile = self._engine.new().profile
+        for carry in self._carrying:
+            carry(former, profile)
+        return profile
 
     def _removed(self, customer_id: str, customer: Customer, since: dict[int, int]) -> list[Change]:
         changes = []

@@ -14,9 +14,10 @@ import msgspec
 
 from rules.conditions import NEVER, Subject
 from rules.definitions import Definitions
-from rules.events import ERASE, ORDER_COMPLETED, WITHOUT_EFFECT, Event
+from rules.events import ORDER_COMPLETED, UNNAMED, WITHOUT_EFFECT, Event
+from rules.people import Moved
 from rules.profile import Profile
-from rules.reasons import ERASED, Reason
+from rules.reasons import ERASED, MERGED, Reason
 from rules.standing import Change, Customer
 
 _profiles = msgspec.msgpack.Decoder(Profile)
@@ -81,8 +82,11 @@ class Engine:
             customer.late += 1
         else:
             customer.instant = event.time
-        if event.name == ERASE:
-            self._erase(customer_id, customer, event, late, changes)
+        if event.name == UNNAMED:
+            if isinstance(event, Moved):
+                self._take_in(customer_id, customer, event, late, changes)
+            else:
+                self._leave(customer_id, customer, event, late, changes)
             return changes
         profile = customer.profile
         for apply, segments in self._plans.get(event.name, self._any):
@@ -92,15 +96,25 @@ class Engine:
             self._decide(customer_id, customer, touched, event, late, changes)
         return changes
 
-    def _erase(self, customer_id: str, customer: Customer, event: Event, late: bool, changes: list[Change]) -> None:
+    def _leave(self, customer_id: str, customer: Customer, event: Event, late: bool, changes: list[Change]) -> None:
         """The customer leaves every segment, and nothing stays of them but that, and what counts their changes."""
+        reason = ERASED if event.is_erasure else MERGED
         for at in sorted(customer.since):
             entered = customer.since.pop(at)
-            changes.append(self._change(customer_id, customer, at, entered, event, late, ERASED))
+            changes.append(self._change(customer_id, customer, at, entered, event, late, reason))
         customer.dues.clear()
         customer.due = 0
         customer.profile = _profiles.decode(self._blank)
-        customer.erased = customer.instant
+        if event.is_erasure:
+            customer.erased, customer.into, customer.links = customer.instant, None, None
+
+    def _take_in(self, customer_id: str, customer: Customer, event: Moved, late: bool, changes: list[Change]) -> None:
+        """What was known of the same person under another id."""
+        other = _profiles.decode(event.profile)
+        for fact, _ in self._facts:
+            fact.merge(customer.profile, other)
+        everything = (1 << len(self._segments)) - 1
+        self._decide(customer_id, customer, everything, event, late, changes)
 
     def decide_all(self, customer_id: str, customer: Customer) -> list[Change]:
         """Every segment at the customer's instant, as by definitions that are new; what that changed, in order."""

@@ -47,8 +47,9 @@ ALIASES = {
     "Completed Order": ORDER_COMPLETED,
 }
 
-# The name of a request to erase the customer, which is a type of its own: no track can have this name.
-ERASE = ""
+# The name of what no customer does, which no track can have: a request to erase somebody, and what `rules.people` has.
+UNNAMED = ""
+ERASE = UNNAMED
 
 # Names by which the field links and groups people; nothing is decided by them.
 WITHOUT_EFFECT = frozenset({"alias", "group"})
@@ -66,7 +67,7 @@ def input_of(name: str) -> str:
         return "carts"
     if name in ORDER_NAMES:
         return "purchases"
-    return "profiles" if name in (IDENTIFY, "alias", ERASE) else "visits"
+    return "profiles" if name in (IDENTIFY, "alias", UNNAMED) else "visits"
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
@@ -90,7 +91,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     ``items`` are the products of an item event (``None``: the event names none), ``order`` and
     ``amount`` (10⁻⁶ of the currency) those of an order event. ``properties``, ``traits`` (of an
-    identify) and ``context`` are read when a rule asks for them.
+    identify) and ``context`` are read when a rule asks for them. ``link``: another id of the same person.
     """
 
     customer: str
@@ -104,3 +105,9 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     properties: Document = NO_DOCUMENT
     traits: Document = NO_DOCUMENT
     context: Context = NO_CONTEXT
+    link: str | None = None
+
+    @property
+    def is_erasure(self) -> bool:
+        """Whether it asks for the customer to be erased."""
+        return self.name == ERASE and type(self) is Event

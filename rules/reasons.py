@@ -76,3 +76,4 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "n
 
 ERASED = Reason(False)
 REMOVED = Reason(False, condition="removed", observed=Observed(), test={})
+MERGED = Reason(False, condition="merged", observed=Observed(), test={})

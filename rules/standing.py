@@ -11,12 +11,12 @@ from typing import Literal
 
 import msgspec
 
-from rules.events import ERASE, Event
+from rules.events import UNNAMED, Event
 from rules.profile import Profile
 from rules.reasons import Reason
 
 Kind = Literal["entered", "exited"]
-Cause = Literal["event", "time", "erasure", "definition"]
+Cause = Literal["event", "time", "erasure", "merge", "definition"]
 
 
 class Ahead(msgspec.Struct, array_like=True, gc=False):
@@ -43,7 +43,8 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     ``late``: how often something came out of its order: an event after its time, or a change that
     was not decided as it had been published. With 0, what was decided follows from the events alone.
     ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
-    ``by``: which definitions of the partition decided last, by their number (`streams.epochs`).
+    ``by``: which definitions of the partition decided last, by their number (`streams.epochs`). ``into``: of an id that
+    was linked to another, which, and when (ms). ``links``: ids that were linked to this one, and when (ms).
     """
 
     instant: int
@@ -56,6 +57,8 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     late: int = 0
     erased: int = 0
     by: int = 0
+    into: tuple[str, int] | None = None
+    links: dict[str, int] | None = None
 
     @property
     def is_blank(self) -> bool:
@@ -92,7 +95,9 @@ class Change(msgspec.Struct, frozen=True, gc=False):
         """What made the decision necessary."""
         if self.event is None:
             return "definition" if self.backfill else "time"
-        return "erasure" if self.event.name == ERASE else "event"
+        if self.event.name != UNNAMED:
+            return "event"
+        return "erasure" if self.event.is_erasure else "merge"
 
     @property
     def id(self) -> str:

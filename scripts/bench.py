@@ -8,6 +8,7 @@ are the four segments of scripts/four.yaml, whatever the library has come to hol
 import argparse
 import sys
 
+import bench_changed
 import bench_latency
 import bench_ops
 import bench_scale
@@ -16,7 +17,7 @@ import bench_triggers
 import cost
 import local
 
-PARTS = ("rules", "throughput", "latency", "due", "crowd", "scale", "triggers", "ops")
+PARTS = ("rules", "throughput", "latency", "due", "crowd", "scale", "triggers", "ops", "changed")
 
 
 def main() -> None:
@@ -78,6 +79,8 @@ def _run(wish: argparse.Namespace) -> None:
         bench_scale.run(wish.sizes)
     if "triggers" in wish.only:
         bench_triggers.run(wish.messages)
+    if "changed" in wish.only:
+        bench_changed.run(wish.customers, wish.rates[0], wish.seconds)
     if "ops" in wish.only:
         bench_ops.run(wish.drains, wish.events, wish.seconds)
 

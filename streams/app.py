@@ -19,7 +19,6 @@ import msgspec
 from faust.types import TP
 
 from rules.engine import Engine
-from rules.events import INPUTS
 from streams import defects, logs, security, topics
 from streams.ceiling import Ceiling
 from streams.claiming import Assignment, Claiming, Ground, Plan
@@ -126,7 +125,7 @@ def _publisher(settings: Settings, client: Mapping[str, Any]) -> IdempotentPubli
 def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: bool) -> Plan:
     identity = found.identity(settings, engine.definitions.fingerprint)
     return Plan(
-        topics=[settings.topic_prefix + name for name in INPUTS],
+        topics=[settings.topic_prefix + name for name in topics.READ],
         identity=identity,
         engine=engine,
         pace=pace(settings, settings.grace_ms),
@@ -135,6 +134,7 @@ def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: b
         rebuild=rebuild,
         exact_ends=settings.broker == "kafka",
         belongs=belonging(identity.partitions, settings.partitioner),
+        links=settings.partitioner == "murmur2",
         now_ms=now_ms,
         stop=stop,
         pseudonym=Pseudonyms(settings.log_key),

@@ -29,7 +29,7 @@ from streams.meter import UNMETERED, Meter
 from streams.outbox import Outbox, OutRecord, Publisher
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import DEAD_LETTERS, Letters, Segmenter
-from streams.shard import Pace, Shard
+from streams.shard import Pace, Shard, Sweeping
 from streams.store import Claim, Fenced, Files, Identity, LowerGeneration, State, Store
 from streams.transport import Consumer
 
@@ -58,6 +58,8 @@ class Plan(Ground, frozen=True, kw_only=True):
     languages: Sequence[str]
     belongs: Callable[[str, int], bool]
     pseudonym: Callable[[str], str] = nobody
+    sweeping: Sweeping = msgspec.field(default_factory=Sweeping)
+    links: bool = True  # whether ids of one person are brought together, for which their partitions must be known
 
 
 class Held(Protocol):
@@ -202,6 +204,8 @@ class Claiming(Assignment[Plan, Claimed]):
             pseudonym=plan.pseudonym,
             meter=meter,
             epochs=known,
+            links=plan.links,
+            skips_unknown=plan.rebuild,
         )
         outbox = Outbox(
             self._store,
@@ -226,5 +230,6 @@ class Claiming(Assignment[Plan, Claimed]):
             now_ms=plan.now_ms,
             pace=plan.pace,
             monotonic=plan.monotonic,
+            sweeping=plan.sweeping,
         )
         return Holding(claimed.claim, shard, claimed.outbox, self._store, plan.stop)

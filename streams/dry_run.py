@@ -137,11 +137,11 @@ class DryRun:
         self.changes = {OLD: 0, NEW: 0}
         self.events = self.customers = self.first = self.last = 0
 
-    def run(self, events: Iterable[Event], until: int | None = None) -> None:
+    def run(self, events: Iterable[Event], until: int | None = None, *, links: bool = True) -> None:
         """Decide these events, and time up to ``until`` (ms; default: the last event). Customers of an earlier run stay
-        as they were: each run is of customers of its own, such as those of one partition.
+        as they were: each run is of customers of its own, such as those of one partition; then without ``links``.
         """
-        old, new = (Replay(engine) for engine in self._engines)
+        old, new = (Replay(engine, links=links) for engine in self._engines)
         for event in old.ordered(events, until):
             self.events += 1
             self.first = event.time if not self.first else min(self.first, event.time)

@@ -22,6 +22,7 @@ from rules.engine import Engine
 from rules.standing import Change, Customer
 from streams.stop import Stop
 from streams.store import ClaimRefused, Files, State
+from streams.wire import customers
 
 # Files that are remembered. What decided a customer before all of them has been looked for in as many passes.
 KEPT_MAX = 50
@@ -82,6 +83,16 @@ class Epochs:
             changes += changed.adopt(self._succession(at), customer_id, customer, since)
         customer.by = self.number
         return changes
+
+    def carried(self, profile: bytes, definitions: str) -> bytes | None:
+        """A profile that another partition kept under one of these files, as the newest keeps it; ``None``: unknown."""
+        numbers = [at for at, one in enumerate(self.known) if one.fingerprint == definitions]
+        if not numbers:
+            return None
+        known = customers.profile(profile)
+        for at in range(numbers[-1], len(self.known) - 1):
+            known = self._succession(at).carried(known)
+        return msgspec.msgpack.encode(known)
 
     def _at(self, customer: Customer) -> int:
         at = customer.by - self.known[0].number

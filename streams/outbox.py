@@ -17,6 +17,7 @@ from streams.failpoints import reach
 from streams.meter import UNMETERED, Meter
 from streams.store import Fenced, State, Store
 from streams.wire.changes import Header
+from streams.wire.merges import MERGES
 
 # Entries (one per save) that may wait before the partition stops computing more.
 WAITING_MAX = 64
@@ -34,6 +35,9 @@ class OutRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     value: bytes | None
     headers: list[Header]
 
+
+# Published to the partition of its key, whoever publishes it; of all else the partition is that of the outbox.
+BY_KEY = frozenset({MERGES})
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[OutRecord])

@@ -26,7 +26,8 @@ from aiokafka import errors as kafka_errors
 from aiokafka.errors import KafkaError
 
 from streams.failpoints import reach
-from streams.outbox import OutRecord, ProducerFenced, PublishFailed
+from streams.outbox import BY_KEY, OutRecord, ProducerFenced, PublishFailed
+from streams.partitioning import partition_of
 from streams.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -180,13 +181,14 @@ async def _abort(producer: AIOKafkaProducer) -> None:
 async def _publish(
     producer: AIOKafkaProducer, prefix: str, partition: int, records: Sequence[OutRecord]
 ) -> dict[str, int]:
-    by_topic: dict[str, list[OutRecord]] = {}
+    by_place: dict[tuple[str, int], list[OutRecord]] = {}
     for record in records:
-        by_topic.setdefault(record.topic, []).append(record)
+        place = partition if record.topic not in BY_KEY else await _place_of(producer, prefix, record)
+        by_place.setdefault((record.topic, place), []).append(record)
     sent = [
         (topic, count, future)
-        for topic, of_topic in by_topic.items()
-        for count, future in await _send(producer, prefix + topic, partition, of_topic)
+        for (topic, place), of_place in by_place.items()
+        for count, future in await _send(producer, prefix + topic, place, of_place)
     ]
     # All are awaited: an exception that nobody takes would be logged when its future is collected.
     answers = await asyncio.gather(*(future for _, _, future in sent), return_exceptions=True)
@@ -194,9 +196,17 @@ async def _publish(
     for (topic, count, _), answer in zip(sent, answers, strict=True):
         if isinstance(answer, BaseException):
             raise answer
-        if answer.offset >= 0:  # -1 where the broker knows the batch already, but not where it stands
+        if (
+            answer.offset >= 0 and topic not in BY_KEY
+        ):  # -1 where the broker knows the batch already, but not where it stands
             positions[topic] = answer.offset + count
     return positions
+
+
+async def _place_of(producer: AIOKafkaProducer, prefix: str, record: OutRecord) -> int:
+    """Its key's partition, as producers choose it by default."""
+    assert record.key is not None
+    return partition_of(record.key.decode(), len(await producer.partitions_for(prefix + record.topic)))
 
 
 async def _send(

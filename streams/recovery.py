@@ -44,7 +44,7 @@ import msgspec
 
 from rules.ahead import Told
 from streams.failpoints import reach
-from streams.outbox import Outbox, OutRecord, decode
+from streams.outbox import BY_KEY, Outbox, OutRecord, decode
 from streams.segmenter import CHANGES, DEAD_LETTERS, Letters, Segmenter, membership_record
 from streams.store import Claim, State
 from streams.wire import changes, dead_letters, memberships
@@ -120,8 +120,8 @@ class _Entry:
 
     @property
     def is_seen(self) -> bool:
-        """Of rows alone nobody can see whether they were published."""
-        return not self.unseen and self._count > 0
+        """Nobody can see whether rows alone were published, nor what went to another partition."""
+        return not self.unseen and self._count > 0 and all(one.topic not in BY_KEY for one in self.records)
 
     @property
     def is_partly_seen(self) -> bool:

@@ -7,10 +7,14 @@ forward; at the end everybody is, up to and including ``until``.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
 
 from rules.engine import Engine
 from rules.events import INPUTS, WITHOUT_EFFECT, Event, input_of
+from rules.people import act, is_plain
 from rules.standing import Change, Customer
 from streams.wire.decode import Rejected, decode_line
 
@@ -45,10 +49,14 @@ def _rank(event: Event) -> int:
 
 
 class Replay:
-    """Customers in memory and the changes that they make."""
+    """Customers in memory and the changes that they make.
 
-    def __init__(self, engine: Engine) -> None:
+    ``links``: whether ids of one person are brought together; what goes from one to the other arrives at once.
+    """
+
+    def __init__(self, engine: Engine, *, links: bool = True) -> None:
         self._engine = engine
+        self._links = links
         self.customers: dict[str, Customer] = {}
         self.last = 0
 
@@ -65,9 +73,25 @@ class Replay:
 
     def step(self, event: Event) -> list[Change]:
         """One event, and what was due of its customer before it."""
-        customer = self.customers.get(event.customer)
+        customer = self._customer(event.customer)
+        if is_plain(event, customer):
+            return self._engine.apply(event.customer, customer, event)
+        changes: list[Change] = []
+        waiting = deque([event])
+        while waiting:
+            one = waiting.popleft()
+            acted = act(one, self._customer(one.customer), self._apply, self._engine.definitions.fingerprint)
+            changes += acted.changes
+            waiting += acted.sent
+        return changes
+
+    def _customer(self, customer_id: str) -> Customer:
+        customer = self.customers.get(customer_id)
         if customer is None:
-            customer = self.customers[event.customer] = self._engine.new()
+            customer = self.customers[customer_id] = self._engine.new()
+        return customer
+
+    def _apply(self, event: Event, customer: Customer) -> list[Change]:
         return self._engine.apply(event.customer, customer, event)
 
     def finish(self, until: int) -> Iterator[Change]:
@@ -84,5 +108,6 @@ class Replay:
     def _noted(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
             self.last = max(self.last, event.time)
-            if event.name not in WITHOUT_EFFECT:
-                yield event
+            if event.name in WITHOUT_EFFECT and (event.link is None or not self._links):
+                continue
+            yield event if self._links or event.link is None else msgspec.structs.replace(event, link=None)

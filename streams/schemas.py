@@ -154,7 +154,7 @@ _GROUPS = ("all", "any", "not")
 def segment_change() -> Schema:
     """What is written: a customer entered or left a segment."""
     defs = _written(SegmentChange, Cause, Reason, Observed)
-    of_event = {"enum": ["event", "erasure"]}
+    of_event = {"enum": ["event", "merge", "erasure"]}
     defs["Cause"] |= {"if": _with(kind=of_event), "then": _with(event_id={"type": "string"})}
     return _document("SegmentChange", defs)
 

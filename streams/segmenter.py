@@ -19,9 +19,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeGuard
 
+import msgspec
+
 from rules import ahead
 from rules.engine import Engine
-from rules.events import ERASE, WITHOUT_EFFECT, Event, Origin
+from rules.events import UNNAMED, WITHOUT_EFFECT, Event, Origin
+from rules.people import Acted, Moved, act, is_plain
 from rules.sentences import LANGUAGES
 from rules.standing import Change, Customer
 from rules.times import format_instant
@@ -33,8 +36,10 @@ from streams.merge import Record, Taken
 from streams.meter import UNMETERED, Made, Meter, Step
 from streams.outbox import OutRecord
 from streams.saving import Saving
+from streams.stop import Stop
 from streams.store import State, Store, StoredCustomer
-from streams.wire import changes, customers, dead_letters, memberships
+from streams.wire import changes, customers, dead_letters, memberships, merges
+from streams.wire.merges import MERGES
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +77,18 @@ class Segmenter(Saving):
         pseudonym: Callable[[str], str] = nobody,
         meter: Meter = UNMETERED,
         epochs: Epochs | None = None,
+        links: bool = True,
+        skips_unknown: bool = False,
     ) -> None:
-        """``epochs``: the files that decided this partition, the newest last."""
+        """``epochs``: the files that decided this partition, the newest last. ``links``: whether ids of one person are
+        brought together. ``skips_unknown``: whether a profile that unknown definitions kept is passed over.
+        """
         super().__init__(store, partition, token, state)
         self._engine = engine
         self._epochs = epochs or first(engine)
         self._epoch = self._epochs.number
+        self._links = links
+        self._skips_unknown = skips_unknown
         self._cursor = self._swept = 0
         self._is_clean = True
         self._told = time.monotonic()
@@ -98,32 +109,45 @@ class Segmenter(Saving):
     async def advance(self, taken: Taken, clock: int, caught_up: int = 0) -> list[OutRecord]:
         """Apply merged readings and save; the records to publish. ``caught_up``: as of `streams.store.Save`."""
         began = time.perf_counter()
-        loaded = await self._load({reading[3].customer for reading in taken.readings if _acts(reading[3])})
+        loaded = await self._load({reading[3].customer for reading in taken.readings if self._acts(reading[3])})
         reach("after_load")
         misplaced = {customer for customer, (_, due) in loaded.items() if due < 0}
         made, self._adopted = self._adopted, []
         dead: list[tuple[Record, str]] = []
         without_effect: list[str] = []
         erased: set[str] = set()
+        sent: list[Event] = []
         for reading in taken.readings:
-            what = reading[3]
+            what, record = reading[3], reading[4]
             if isinstance(what, str):
-                dead.append((reading[4], what))
-            elif what.name in WITHOUT_EFFECT:
-                without_effect.append(reading[4].topic)
-            elif what.customer in misplaced:
-                dead.append((reading[4], "wrong_partition"))
+                dead.append((record, what))
+                continue
+            if not self._acts(what):
+                without_effect.append(record.topic)
+                continue
+            if what.customer in misplaced:
+                dead.append((record, "wrong_partition"))
+                continue
+            customer = loaded[what.customer][0]
+            if is_plain(what, customer):
+                found = self._apply(what, customer, record)
             else:
-                if what.name == ERASE:
+                acted = self._act(what, customer, record)
+                found = acted.changes
+                sent += acted.sent
+                if acted.is_lost:
+                    dead.append((record, "bad_value"))
+                if what.name == UNNAMED and customer.is_erased:
                     erased.add(what.customer)
-                if found := self._apply(what, loaded[what.customer][0], reading[4]):
-                    made.append(Made(found, reading[4].timestamp))
-        for customer in misplaced:
-            del loaded[customer]
+            if found:
+                made.append(Made(found, record.timestamp))
+        for customer_id in misplaced:
+            del loaded[customer_id]
         reach("after_compute")
         self._dead_share.read(len(taken.readings), len(dead))
         letters = [self._dead_letter(*one) for one in dead if _place(one[0]) not in self._letters]
-        out = await self._save(loaded, made, letters, taken.starts, taken.positions, clock, caught_up, erased)
+        others = [OutRecord(MERGES, one.customer.encode(), merges.encode(one), []) for one in sent] + letters
+        out = await self._save(loaded, made, others, taken.starts, taken.positions, clock, caught_up, erased)
         self._letters.difference_update(_place(record) for record, _ in dead)
         told = [(record.topic, reason) for record, reason in dead]
         self._meter.stepped(Step(taken.readings, told, without_effect, time.perf_counter() - began))
@@ -219,6 +243,30 @@ class Segmenter(Saving):
                 await self._save(found, [], [], self.positions, self.positions, self.clock)
         return erased
 
+    def _acts(self, what: Event | str) -> TypeGuard[Event]:
+        """Whether a reading may change anything."""
+        return not isinstance(what, str) and (
+            what.name not in WITHOUT_EFFECT or (self._links and what.link is not None)
+        )
+
+    def _act(self, what: Event, customer: Customer, record: Record) -> Acted:
+        """What concerns an id beside the customer's, or is no event of theirs."""
+        if not self._links and what.link is not None:
+            what = msgspec.structs.replace(what, link=None)
+        ours = self._engine.definitions.fingerprint
+        if isinstance(what, Moved) and what.definitions != ours:
+            profile = self._epochs.carried(what.profile, what.definitions)
+            if profile is None and self._skips_unknown:
+                return Acted([], [])  # it is made again of what is read again
+            if profile is None:
+                raise Stop(
+                    f"a profile came that other definitions keep ({what.definitions}, here {ours}); start all workers "
+                    "with the same SEGMENTER_DEFINITIONS, then this goes on"
+                )
+            what = msgspec.structs.replace(what, profile=profile, definitions=ours)
+        value = record.value or b""
+        return act(what, customer, lambda event, of: self._apply(event, of, record), ours, value, record.timestamp)
+
     def _apply(self, event: Event, customer: Customer, record: Record) -> list[Change]:
         try:
             if customer.ahead is None:
@@ -280,14 +328,14 @@ class Segmenter(Saving):
         self,
         loaded: Mapping[str, tuple[Customer, int]],
         made: Sequence[Made],
-        dead: Sequence[OutRecord],
+        others: Sequence[OutRecord],
         starts: Mapping[str, int],
         positions: Mapping[str, int],
         clock: int,
         caught_up: int = 0,
         erased: Collection[str] = (),
     ) -> list[OutRecord]:
-        """``erased``: who was erased by this step, whatever came after it."""
+        """``erased``: who was erased by this step, whatever came after it; ``others``: records beside the changes."""
         emitted_at = format_instant(self._now_ms())
         told = [changes.of(change, emitted_at, self._languages) for one in made for change in one.changes]
         newest = {change.customer_id: change for change in told}
@@ -298,7 +346,7 @@ class Segmenter(Saving):
                 out.append(membership_record(customer_id, None))
             else:
                 out.append(membership_record(customer_id, memberships.of(change)))
-        out += dead
+        out += others
         stored = [self._stored(customer_id, *known) for customer_id, known in loaded.items()]
         await self.save(stored, out, starts, positions, clock, caught_up)
         if out:
@@ -316,10 +364,6 @@ class Segmenter(Saving):
         origin = Origin(record.topic, self._partition, record.offset)
         headers = dead_letters.headers(record.value, reason, origin, record.key)
         return OutRecord(DEAD_LETTERS, dead_letters.kept(record.key), dead_letters.kept(record.value), headers)
-
-
-def _acts(what: Event | str) -> TypeGuard[Event]:
-    return not isinstance(what, str) and what.name not in WITHOUT_EFFECT
 
 
 def _place(record: Record) -> tuple[str, int]:

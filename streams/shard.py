@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -21,11 +21,17 @@ from streams.fetched import Answer, Batch, Heard
 from streams.merge import Merge, Record, Taken
 from streams.outbox import Outbox, OutRecord
 from streams.watchdog import Fetching
+from streams.wire import merges
 from streams.wire.decode import read
+from streams.wire.merges import MERGES
 
 _IDLE_WAIT_S = 0.05
 # Customers decided again between two steps, when the definitions were changed.
-SWEPT = 50
+SWEPT = 25
+# Of the time of a process so much of it, while events come and when none do.
+SWEEPING_SHARE = 0.2
+SWEEPING_SHARE_IDLE = 0.9
+BUSY_S = 0.5
 _IDLE_SAVE_MS = 1_000
 # Of one input; beside the count, as a record may be as large as a MiB.
 IN_HAND_MAX_BYTES = 16 * 1024 * 1024
@@ -39,6 +45,38 @@ class Pace(msgspec.Struct, frozen=True):
     due_slice: int
     grace_ms: int
     told_s: float = 0.35
+
+
+class Sweeping:
+    """When the shards of a process may sweep: one after the other, with pauses as long as events need."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._next_at = 0.0
+        self._stepped_at = -math.inf
+        self._is_taken = False
+
+    def stepped(self) -> None:
+        """Events were taken."""
+        self._stepped_at = self._monotonic()
+
+    @property
+    def wait_s(self) -> float:
+        """Until the next may begin."""
+        return max(0.0, self._next_at - self._monotonic())
+
+    async def turn(self, sweep: Callable[[], Awaitable[list[OutRecord]]]) -> list[OutRecord] | None:
+        """One of them, if it is time; else ``None``."""
+        if self._is_taken or self.wait_s > 0:
+            return None
+        self._is_taken, began = True, self._monotonic()
+        try:
+            return await sweep()
+        finally:
+            ended = self._monotonic()
+            share = SWEEPING_SHARE if ended - self._stepped_at < BUSY_S else SWEEPING_SHARE_IDLE
+            self._next_at = ended + (ended - began) * (1 / share - 1)
+            self._is_taken = False
 
 
 class Steps(Protocol):
@@ -84,8 +122,10 @@ class Shard:
         pace: Pace,
         monotonic: Callable[[], float] = time.monotonic,
         reading: Callable[[Record, Batch], Event | str] | None = None,
+        sweeping: Sweeping | None = None,
     ) -> None:
         """``reading``: what a record is, if not an input event or why it is a dead letter."""
+        self._sweeping = sweeping or Sweeping(monotonic)
         self._read = reading or _read
         self.partition = partition
         self.segmenter = segmenter
@@ -157,6 +197,7 @@ class Shard:
         taken = self.take()
         if not taken:
             return False
+        self._sweeping.stepped()
         out = await self.segmenter.advance(taken, self.clock(), self.caught_up())
         if out:
             await self._outbox.put(out)
@@ -174,10 +215,10 @@ class Shard:
     async def _sweep(self) -> bool:
         if self.segmenter.is_settled:
             return False
-        out = await self.segmenter.sweep(SWEPT)
+        out = await self._sweeping.turn(lambda: self.segmenter.sweep(SWEPT))
         if out:
             await self._outbox.put(out)
-        return True
+        return out is not None
 
     async def _idle(self) -> None:
         """Save the clock now and then although nothing came: it says how far time was decided."""
@@ -186,6 +227,8 @@ class Shard:
             await self.segmenter.pass_time(clock, self.caught_up())
 
     def _wait_s(self) -> float:
+        if not self.segmenter.is_settled:
+            return min(_IDLE_WAIT_S, self._sweeping.wait_s + 0.001)
         due = self.segmenter.next_due
         if not due:
             return _IDLE_WAIT_S
@@ -243,4 +286,6 @@ class Shard:
 
 
 def _read(record: Record, batch: Batch) -> Event | str:
+    if batch.topic.endswith(MERGES):
+        return merges.read(record.value, record.key)
     return read(record.value, record.key, record.timestamp, Origin(batch.topic, batch.partition, record.offset))

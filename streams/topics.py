@@ -29,9 +29,12 @@ from streams.segmenter import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.store import Identity
+from streams.wire.merges import MERGES
 
 OUTPUTS = (CHANGES, MEMBERSHIPS, DEAD_LETTERS)
-WORKERS = (*INPUTS, *OUTPUTS)
+# What a worker reads, in the order in which records of one millisecond are read; the last it writes, too.
+READ = (*INPUTS, MERGES)
+WORKERS = (*READ, *OUTPUTS)
 # What triggers publish, and read again where it is replayed.
 TRIGGERS = ("trigger-decisions", "trigger-dead-letters", "trigger-replays")
 # Kafka is waited for so often for so long.

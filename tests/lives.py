@@ -161,7 +161,11 @@ class Lives:
             await asyncio.sleep(0)
             if running.done():
                 running.result()
-            if not moved and all(shard.merge.fetched(topic) == self._end(topic) for topic in INPUTS):
+            if (
+                not moved
+                and shard.segmenter.is_settled
+                and all(shard.merge.fetched(topic) == self._end(topic) for topic in INPUTS)
+            ):
                 if self.wall >= until + GRACE_MS:
                     return
                 later = [when for when in self.times if when > self.wall]

@@ -203,7 +203,7 @@ def ids(customer: str, identity: str) -> Event:
         return {"anonymousId": customer}
     if identity == "empty user":
         return {"userId": "", "anonymousId": customer}
-    return {"userId": customer, "anonymousId": "u0"} if identity == "both" else {"userId": customer}
+    return {"userId": customer, "anonymousId": customer} if identity == "both" else {"userId": customer}
 
 
 def written(moment: datetime, clock: str) -> str:

@@ -356,7 +356,7 @@ def test_replay_of_the_real_data_agrees_with_the_oracle(
 
 # --- topics and publish ------------------------------------------------------------------------
 
-NAMES = ("carts", "dead-letters", "profiles", "purchases", "segment-changes", "segment-memberships", "visits")
+NAMES = ("carts", "dead-letters", "merges", "profiles", "purchases", "segment-changes", "segment-memberships", "visits")
 
 
 def test_topics_are_created_once(tansu: Tansu) -> None:

@@ -38,7 +38,7 @@ class Clock:
 
 def shard(clock: Clock, heard: Heard) -> Shard:
     """A shard with one due time, of which only the waiting is looked at."""
-    segmenter = SimpleNamespace(next_due=DUE_MS, clock=0, positions=dict.fromkeys(TOPICS, 5))
+    segmenter = SimpleNamespace(is_settled=True, next_due=DUE_MS, clock=0, positions=dict.fromkeys(TOPICS, 5))
     return Shard(
         0, Merge(TOPICS, segmenter.positions), cast(Any, segmenter), cast(Any, None),
         heard=lambda _: heard, now_ms=clock, pace=Pace(10, 10, 10, GRACE_MS),
@@ -92,7 +92,7 @@ def visit(time_ms: int, offset: int = 5) -> Batch:
 
 
 def clocked(heard: dict[str, Heard], now_ms: int) -> Shard:
-    segmenter = SimpleNamespace(next_due=0, clock=NOON_MS, positions=dict.fromkeys(TOPICS, 5))
+    segmenter = SimpleNamespace(is_settled=True, next_due=0, clock=NOON_MS, positions=dict.fromkeys(TOPICS, 5))
     return Shard(
         0, Merge(TOPICS, segmenter.positions), cast(Any, segmenter), cast(Any, None),
         heard=heard.__getitem__, now_ms=lambda: now_ms, pace=Pace(10, 10, 10, GRACE_MS), monotonic=lambda: 100.0,

@@ -237,11 +237,12 @@ def test_another_group(begun: dict[str, Worker]) -> None:
 
 
 def test_other_definitions(ran: Shop, tmp_path: Path) -> None:
-    """Customers decided under one file are not gone on with under another; nothing is written."""
+    """Where Redis does not say what they were, nobody is decided by others; nothing is written."""
+    ran._redis.hdel(f"{ran.settings['redis_prefix']}{{p0}}:meta", "epochs")
     before = ran.saved()
     said = refused({**ran.settings, "definitions": DEMO}, tmp_path)
     assert said.startswith(f"definitions stored '{before['definitions']}'")
-    assert "go back to the former file" in said
+    assert "Redis does not hold the former file; run it once" in said
     assert "fresh Redis and `segmenter worker --rebuild`" in said
     assert ran.saved() == before
 

@@ -9,6 +9,7 @@ from rules.context import ATTRIBUTES
 from rules.sentences.language import Language, Message, Unit
 
 _GROUPS: dict[str, Message] = {
+    "merged": "the customer is known under another id since",
     "removed": "this segment is no longer defined",
     "erased": "everything known of the customer was erased",
     "all": " and ",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from rules.sentences.language import Language, Message, Unit
 
 _GROUPS: dict[str, Message] = {
+    "merged": "این مشتری از این پس با شناسهٔ دیگری شناخته می‌شود",
     "removed": "این بخش دیگر تعریف نشده است",
     "erased": "همهٔ دانسته‌ها دربارهٔ این مشتری پاک شده است",
     "all": " و ",

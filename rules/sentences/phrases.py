@@ -226,6 +226,7 @@ PHRASES: Mapping[str, Callable[[Language, Reason], str]] = {
     "context": _context,
     "in_segment": _in_segment,
     "calendar": _calendar,
+    "merged": lambda lang, _: lang.say("merged"),
     "removed": lambda lang, _: lang.say("removed"),
     "sample": _sample,
 }

@@ -51,7 +51,7 @@ def _of_topics(settings: Settings, dry: DryRun, until: int | None) -> None:
     with topics.answering(settings), closing(logs):
         for partition in range(partitions):
             events = _events(settings, logs, partition, partitions)
-            dry.run(with_progress(events, "read", f"events of partition {partition} of {partitions}"), end)
+            dry.run(with_progress(events, "read", f"events of partition {partition} of {partitions}"), end, links=False)
 
 
 def _events(settings: Settings, logs: Logs, partition: int, partitions: int) -> Iterator[Event]:

@@ -17,12 +17,15 @@ from typing import Any, Self
 from kafka import KafkaConsumer, TopicPartition
 
 from rules.engine import Engine
-from rules.events import WITHOUT_EFFECT, Event, Origin
+from rules.events import Event, Origin
+from rules.people import Apply, act, acts
 from rules.standing import Customer
 from streams.settings import Settings
 from streams.stop import Stop, created_anew
 from streams.topics import client
+from streams.wire import merges
 from streams.wire.decode import read
+from streams.wire.merges import MERGES
 
 # So long may Kafka give nothing of what is known to be there.
 SILENT_MAX_S = 30.0
@@ -143,7 +146,7 @@ class Recomputed:
         for rank, event in merged(inputs, self._partition, self._behind):
             progress()
             self.events += 1
-            if event is not None and event.name not in WITHOUT_EFFECT:
+            if event is not None and acts(event):
                 self._apply(event, rank)
 
     def _apply(self, event: Event, rank: int) -> None:
@@ -156,7 +159,8 @@ class Recomputed:
         if newest == event.time and of_rank != rank:
             self.tied.add(event.customer)
         self._newest[event.customer] = event.time, rank
-        self._engine.apply(event.customer, customer, event)
+        apply: Apply = lambda one, of: self._engine.apply(one.customer, of, one)  # noqa: E731
+        act(event, customer, apply, self._engine.definitions.fingerprint)
 
 
 def merged(inputs: Sequence[Iterator[Any]], partition: int, behind: list[int]) -> Iterator[tuple[int, Event | None]]:
@@ -179,5 +183,8 @@ def merged(inputs: Sequence[Iterator[Any]], partition: int, behind: list[int]) -
 
 def _event(record: Any, partition: int) -> Event | None:
     """`None`: a dead letter, here as there."""
-    what = read(record.value, record.key, record.timestamp, Origin(record.topic, partition, record.offset))
+    if record.topic.endswith(MERGES):
+        what = merges.read(record.value, record.key)
+    else:
+        what = read(record.value, record.key, record.timestamp, Origin(record.topic, partition, record.offset))
     return None if isinstance(what, str) else what

@@ -19,7 +19,6 @@ from functools import partial
 from typing import Any
 
 from rules.engine import Engine
-from rules.events import INPUTS
 from streams import topics
 from streams.commands.compared import NOTHING, Comparison, Difference, by_what, missing
 from streams.commands.files import visible
@@ -81,7 +80,9 @@ class Verification:
         fold = self._folded(partition, kept)
         self._comparison.short = kept.short
         self._short |= kept.short
-        logs = {self._settings.topic_prefix + name: self._logs.open(name, partition).needed_whole() for name in INPUTS}
+        logs = {
+            self._settings.topic_prefix + name: self._logs.open(name, partition).needed_whole() for name in topics.READ
+        }
         recomputed = Recomputed(logs, self._engine, partition, lambda customer: self._belongs(customer, partition))
         yield from self._compare(partition, kept, fold, recomputed)
         self._events += recomputed.events

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
+from rules.profile import Profile
 from rules.standing import Customer
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Customer)
+_profiles = msgspec.msgpack.Decoder(Profile)
 
 
 def encode(customer: Customer) -> bytes:
@@ -22,3 +24,8 @@ def encode(customer: Customer) -> bytes:
 def decode(stored: bytes) -> Customer:
     """A customer from its stored form; raises `msgspec.DecodeError`."""
     return _decoder.decode(stored)
+
+
+def profile(stored: bytes) -> Profile:
+    """The profile of a customer by itself; raises `msgspec.DecodeError`."""
+    return _profiles.decode(stored)

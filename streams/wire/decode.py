@@ -101,11 +101,12 @@ def decode_line(value: bytes | None, record_time: int | None = None, origin: Ori
         raise Rejected("too_large")
     fields = _fields(value)
     customer = _customer(fields.userId, fields.anonymousId)
+    link = _link(customer, fields)
     if not isinstance(fields.messageId, str) or not fields.messageId:
         raise Rejected("no_message_id")
     time = _time(fields.timestamp, record_time)
     name = _name(fields.type, fields.event)
-    return _event(customer, name, time, fields, origin)
+    return _event(customer, name, time, fields, origin, None if name == ERASE else link)
 
 
 def _fields(value: bytes) -> Envelope:
@@ -142,7 +143,7 @@ def _loose(value: bytes) -> Envelope:
     except (msgspec.DecodeError, RecursionError):
         raise Rejected("not_json") from None
     fields = Envelope()
-    for name in ("type", "messageId", "timestamp", "event", "userId", "anonymousId"):
+    for name in ("type", "messageId", "timestamp", "event", "userId", "anonymousId", "previousId"):
         setattr(fields, name, _field(document.get(name, NOTHING), str | None))
     for name in ("properties", "traits", "context"):
         setattr(fields, name, document.get(name, NOTHING))
@@ -164,14 +165,28 @@ def _customer(user: object, anonymous: object) -> str:
         raise Rejected("bad_id")
     customer = user or anonymous
     assert customer is not None
-    if customer.isascii():
-        if len(customer) <= CUSTOMER_MAX_BYTES and customer.isprintable():
-            return customer
-    elif len(customer.encode()) <= CUSTOMER_MAX_BYTES and not any(
-        unicodedata.category(character) == "Cc" for character in customer
-    ):
-        return customer
-    raise Rejected("bad_id")
+    if not _is_id(customer):
+        raise Rejected("bad_id")
+    return customer
+
+
+def _is_id(text: str) -> bool:
+    if text.isascii():
+        return len(text) <= CUSTOMER_MAX_BYTES and text.isprintable()
+    return len(text.encode()) <= CUSTOMER_MAX_BYTES and not any(
+        unicodedata.category(character) == "Cc" for character in text
+    )
+
+
+def _link(customer: str, fields: Envelope) -> str | None:
+    """Another id of the same person: of an alias the previous one, which must be an id; else the anonymous one."""
+    previous: object = fields.previousId if fields.type == "alias" else None
+    if previous not in (None, ""):
+        if not isinstance(previous, str) or not _is_id(previous):
+            raise Rejected("bad_id")
+        return previous if previous != customer else None
+    other = fields.anonymousId
+    return other if other and other != customer and _is_id(other) else None
 
 
 def _time(timestamp: object, record_time: int | None) -> int:
@@ -199,7 +214,7 @@ def _name(kind: object, event: object) -> str:
     return name
 
 
-def _event(customer: str, name: str, time: int, fields: Envelope, origin: Origin | None) -> Event:
+def _event(customer: str, name: str, time: int, fields: Envelope, origin: Origin | None, link: str | None) -> Event:
     assert fields.messageId is not None
     message_id = fields.messageId
     if len(message_id) > MESSAGE_ID_MAX_CHARS:
@@ -213,9 +228,21 @@ def _event(customer: str, name: str, time: int, fields: Envelope, origin: Origin
             items, order, amount_ = _of_shop(name, fields.properties)
         except (ValueError, msgspec.DecodeError, RecursionError):
             raise Rejected("bad_value") from None
-        return Event(customer, name, time, message_id, items, order, amount_, origin, properties, context=context)
+        return Event(
+            customer, name, time, message_id, items, order, amount_, origin, properties, context=context, link=link
+        )
     traits = _document(fields.traits) if name == IDENTIFY else NO_DOCUMENT
-    return Event(customer, name, time, message_id, origin=origin, properties=properties, traits=traits, context=context)
+    return Event(
+        customer,
+        name,
+        time,
+        message_id,
+        origin=origin,
+        properties=properties,
+        traits=traits,
+        context=context,
+        link=link,
+    )
 
 
 def _document(raw: msgspec.Raw) -> Document:

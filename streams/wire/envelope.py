@@ -81,6 +81,9 @@ class Envelope(msgspec.Struct, gc=False):
     event: str | None = None
     userId: str | None = None
     anonymousId: str | None = None
+    previousId: Annotated[
+        str | None, Meta(description="of an alias: the id under which the customer was known before")
+    ] = None
     properties: Annotated[Raw, Meta(extra_json_schema=_OBJECT)] = NOTHING
     traits: Annotated[Raw, Meta(description="of an identify", extra_json_schema=_OBJECT)] = NOTHING
     context: Annotated[
