@@ -43,8 +43,8 @@ WRONG = "not the password"
 SECRETS = (PASSWORD, KEY_PASSWORD, WRONG, quote(PASSWORD, safe=""))
 # What the user of Redis may do, as README says it.
 NEEDED = (
-    "hset", "hsetnx", "hget", "hmget", "hgetall", "hkeys", "hexists", "hlen", "hdel", "hscan", "zadd", "zrem", "zrange", "zrangebyscore",
-    "rpush", "lrange", "ltrim", "evalsha", "script|load", "info", "time", "ping", "hello",
+    "hset", "hsetnx", "hget", "hmget", "hgetall", "hkeys", "hexists", "hlen", "hdel", "hscan", "zadd", "zrem", "zrange",
+    "zrangebyscore", "rpush", "lrange", "ltrim", "evalsha", "script|load", "info", "time", "ping", "hello",
 )  # fmt: skip
 # Kafka's listeners by their names, and the protocol of each.
 LISTENERS = {"SASL_SSL": "SASL_SSL", "SASL_PLAINTEXT": "SASL_PLAINTEXT", "SSL": "SSL", "ELSEWHERE": "SSL"}
