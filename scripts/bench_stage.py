@@ -26,8 +26,8 @@ from rules.engine import Engine
 from rules.events import INPUTS
 from rules.times import parse_instant
 from streams import replay, topics
+from streams.out_records import CHANGES
 from streams.partitioning import partition_of
-from streams.segmenter import CHANGES
 from streams.settings import Settings
 
 PARTITIONS = 4

@@ -30,8 +30,8 @@ from streams import topics
 from streams.commands.publish import Publisher
 from streams.commands.tail import line
 from streams.definitions_file import load
+from streams.out_records import CHANGES, DEAD_LETTERS
 from streams.replay import Replay, read
-from streams.segmenter import CHANGES, DEAD_LETTERS
 from streams.settings import Settings
 from streams.wire import changes
 from workers import Worker

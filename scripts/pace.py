@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from rules.events import input_of
 from rules.times import format_instant, parse_instant
-from streams.segmenter import CHANGES
+from streams.out_records import CHANGES
 
 _TICK_S = 0.005
 BUYERS = 4  # one customer in so many buys, and so enters a segment

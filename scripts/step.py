@@ -17,9 +17,10 @@ from rules.definitions import Definitions, parse
 from rules.engine import Engine
 from rules.events import INPUTS, Origin
 from streams.ceiling import Ceiling
+from streams.memory_store import MemoryStore
 from streams.merge import Merge
 from streams.segmenter import Segmenter
-from streams.store import Claim, Identity, MemoryStore
+from streams.store import Claim, Identity
 from streams.wire.decode import read
 
 FOUR = Path(__file__).with_name("four.yaml")

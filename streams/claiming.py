@@ -26,9 +26,10 @@ from streams.fetched import Offsets
 from streams.holding import Holding
 from streams.merge import Merge
 from streams.meter import UNMETERED, Meter
+from streams.out_records import DEAD_LETTERS
 from streams.outbox import Outbox, OutRecord, Publisher
 from streams.recovery import Claimed, Outputs, recover
-from streams.segmenter import DEAD_LETTERS, Letters, Segmenter
+from streams.segmenter import Letters, Segmenter
 from streams.shard import Pace, Shard, Sweeping
 from streams.store import Claim, Fenced, Files, Identity, LowerGeneration, State, Store
 from streams.transport import Consumer

@@ -44,8 +44,9 @@ import msgspec
 
 from rules.ahead import Told
 from streams.failpoints import reach
+from streams.out_records import CHANGES, DEAD_LETTERS, membership_record
 from streams.outbox import BY_KEY, Outbox, OutRecord, decode
-from streams.segmenter import CHANGES, DEAD_LETTERS, Letters, Segmenter, membership_record
+from streams.segmenter import Letters, Segmenter
 from streams.store import Claim, State
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Header

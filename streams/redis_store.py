@@ -24,6 +24,7 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 import msgspec
 
 from streams import redis_client, security
+from streams.redis_arguments import arguments
 from streams.settings import Settings, redis_urls
 from streams.stopwatch import Stopwatch
 from streams.store import (
@@ -243,7 +244,7 @@ class RedisStore:
         if any(customer.erased for customer in save.customers):
             self._erased.add(partition)
         keys = [self._key(partition, name) for name in ("meta", "customers", "due", "outbox", "erased")]
-        answer = cast(Any, await self._save(keys, _arguments(save)))  # bytes: the client does not decode
+        answer = cast(Any, await self._save(keys, arguments(save)))  # bytes: the client does not decode
         return cast(Answer, answer.decode())
 
     @_translated
@@ -288,32 +289,6 @@ class RedisStore:
 
 def _offsets(meta: Mapping[str, bytes] | Mapping[str, str], prefix: str) -> dict[str, int]:
     return {name[len(prefix) :]: int(value) for name, value in meta.items() if name.startswith(prefix)}
-
-
-def _arguments(save: Save) -> list[bytes | str | int]:
-    customers: list[bytes | str | int] = []
-    dues: list[bytes | str | int] = []
-    removed: list[bytes | str | int] = []
-    gone: list[bytes | str | int] = []
-    erased: list[bytes | str | int] = []
-    for customer in save.customers:
-        if customer.erased:
-            gone.append(customer.id)
-            erased += (customer.tombstone, customer.value)
-        else:
-            customers += (customer.id, customer.value)
-        if customer.due:
-            dues += (customer.due, customer.id)
-        elif customer.due == 0:
-            removed.append(customer.id)
-    arguments: list[bytes | str | int] = [
-        save.token, save.number, save.digest, save.clock, save.caught_up,
-        len(save.positions), len(customers), len(dues), len(removed), len(save.outbox), len(gone), len(erased),
-        save.epoch, save.epochs,
-    ]  # fmt: skip
-    for name, position in save.positions.items():
-        arguments += (name, save.starts[name], position)
-    return [*arguments, *customers, *dues, *removed, *save.outbox, *gone, *erased]
 
 
 def _refuse(ours: Identity, field: str, stored: str) -> None:

@@ -30,7 +30,7 @@ from rules.times import _RFC3339  # its text is the schema's pattern
 from streams import definitions_schema, reference
 from streams.ops import api
 from streams.ops import reference as metrics_reference
-from streams.segmenter import CHANGES, DEAD_LETTERS, MEMBERSHIPS
+from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.settings import Settings
 from streams.triggers import schema as triggers_schema
 from streams.wire import changes, dead_letters, memberships

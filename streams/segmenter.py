@@ -14,47 +14,39 @@ It knows neither Kafka nor Redis: readings come in, records go out, the store is
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import TypeGuard
 
 import msgspec
 
 from rules import ahead
 from rules.engine import Engine
-from rules.events import UNNAMED, WITHOUT_EFFECT, Event, Origin
+from rules.events import UNNAMED, WITHOUT_EFFECT, Event
 from rules.people import Acted, Moved, act, is_plain
 from rules.sentences import LANGUAGES
 from rules.standing import Change, Customer
 from rules.times import format_instant
 from streams.ceiling import Ceiling, DeadShare
 from streams.defects import nobody
-from streams.epochs import Epochs, first
+from streams.epochs import Epochs
 from streams.failpoints import reach
+from streams.loading import Loaded, Loading
 from streams.merge import Record, Taken
 from streams.meter import UNMETERED, Made, Meter, Step
+from streams.out_records import change_record, dead_letter_record, membership_record, sent_record
 from streams.outbox import OutRecord
-from streams.saving import Saving
-from streams.stop import Stop
 from streams.store import State, Store, StoredCustomer
-from streams.wire import changes, customers, dead_letters, memberships, merges
-from streams.wire.merges import MERGES
+from streams.wire import changes, customers, memberships
 
-log = logging.getLogger(__name__)
-
-CHANGES = "segment-changes"
-MEMBERSHIPS = "segment-memberships"
-DEAD_LETTERS = "dead-letters"
 # Customers of one save while what was published is noted.
 _NOTED_MAX = 500
-_TOLD_EVERY_S = 5.0
 
 # Where dead letters were read: topic and offset of an input.
 Letters = set[tuple[str, int]]
 
 
-class Segmenter(Saving):
+class Segmenter(Loading):
     """One partition's steps under one claim. Not for concurrent use: a partition has one writer.
 
     ``letters``: dead letters that are published although the store does not know it; what is
@@ -80,26 +72,19 @@ class Segmenter(Saving):
         links: bool = True,
         skips_unknown: bool = False,
     ) -> None:
-        """``epochs``: the files that decided this partition, the newest last. ``links``: whether ids of one person are
-        brought together. ``skips_unknown``: whether a profile that unknown definitions kept is passed over.
-        """
-        super().__init__(store, partition, token, state)
-        self._engine = engine
-        self._epochs = epochs or first(engine)
-        self._epoch = self._epochs.number
+        """``links``: whether ids of one person are brought together. Others: as of `Loading`."""
+        super().__init__(
+            engine, store, partition, token, state, belongs=belongs, epochs=epochs, skips_unknown=skips_unknown
+        )
         self._links = links
-        self._skips_unknown = skips_unknown
-        self._cursor = self._swept = 0
+        self._cursor = 0
         self._is_clean = True
-        self._told = time.monotonic()
         self._now_ms = now_ms
-        self._belongs = belongs
         self._dead_share = DeadShare(partition, ceiling)
         self._languages = languages
         self._pseudonym = pseudonym
         self._meter = meter
         self._letters = set() if letters is None else letters
-        self._adopted: list[Made] = []
 
     @property
     def dead_share_near(self) -> float:
@@ -112,7 +97,7 @@ class Segmenter(Saving):
         loaded = await self._load({reading[3].customer for reading in taken.readings if self._acts(reading[3])})
         reach("after_load")
         misplaced = {customer for customer, (_, due) in loaded.items() if due < 0}
-        made, self._adopted = self._adopted, []
+        made = self._taken_over()
         dead: list[tuple[Record, str]] = []
         without_effect: list[str] = []
         erased: set[str] = set()
@@ -145,8 +130,8 @@ class Segmenter(Saving):
             del loaded[customer_id]
         reach("after_compute")
         self._dead_share.read(len(taken.readings), len(dead))
-        letters = [self._dead_letter(*one) for one in dead if _place(one[0]) not in self._letters]
-        others = [OutRecord(MERGES, one.customer.encode(), merges.encode(one), []) for one in sent] + letters
+        letters = [dead_letter_record(*one, self._partition) for one in dead if _place(one[0]) not in self._letters]
+        others = [sent_record(one) for one in sent] + letters
         out = await self._save(loaded, made, others, taken.starts, taken.positions, clock, caught_up, erased)
         self._letters.difference_update(_place(record) for record, _ in dead)
         told = [(record.topic, reason) for record, reason in dead]
@@ -161,7 +146,7 @@ class Segmenter(Saving):
             return []
         loaded = await self._load(ready)
         reach("after_load")
-        made, self._adopted = self._adopted, []
+        made = self._taken_over()
         made += [Made(self._fire(customer_id, loaded[customer_id][0], clock), 0) for customer_id in ready]
         reach("after_fire")
         out = await self._save(loaded, made, [], self.positions, self.positions, clock)
@@ -183,12 +168,12 @@ class Segmenter(Saving):
         Done when a pass over all of them has found none: one in which Redis was restarted may miss some.
         """
         self._cursor, found = await self._store.scan(self._partition, self._cursor, _limit)
-        loaded: dict[str, tuple[Customer, int]] = {}
+        loaded: Loaded = {}
         for customer_id, value in found:
             customer = customers.decode(value)
             if customer.by != self._epoch:
                 loaded[customer_id] = self._adopt(customer_id, customer)
-        made, self._adopted = self._adopted, []
+        made = self._taken_over()
         out = await self._save(loaded, made, [], self.positions, self.positions, self.clock) if loaded else []
         self._swept += len(loaded)
         self._is_clean = self._is_clean and not loaded
@@ -199,14 +184,6 @@ class Segmenter(Saving):
             self._is_clean = True
         await self._tell_sweep()
         return out
-
-    async def _tell_sweep(self) -> None:
-        now = time.monotonic()
-        if self.is_settled or now - self._told > _TOLD_EVERY_S:
-            self._told = now
-            total = await self._store.count(self._partition)
-            told = {"partition": self._partition, "count": self._swept, "of": max(total, self._swept)}
-            log.info("definitions changed: customers decided again", extra=told)
 
     async def forget(self, erased: Mapping[str, int]) -> AsyncIterator[list[OutRecord]]:
         """Who asked to be erased, and when (ms): nothing at or before it counts. Before anything is read.
@@ -255,15 +232,10 @@ class Segmenter(Saving):
             what = msgspec.structs.replace(what, link=None)
         ours = self._engine.definitions.fingerprint
         if isinstance(what, Moved) and what.definitions != ours:
-            profile = self._epochs.carried(what.profile, what.definitions)
-            if profile is None and self._skips_unknown:
+            moved = self._translated(what)
+            if moved is None:
                 return Acted([], [])  # it is made again of what is read again
-            if profile is None:
-                raise Stop(
-                    f"a profile came that other definitions keep ({what.definitions}, here {ours}); start all workers "
-                    "with the same SEGMENTER_DEFINITIONS, then this goes on"
-                )
-            what = msgspec.structs.replace(what, profile=profile, definitions=ours)
+            what = moved
         value = record.value or b""
         return act(what, customer, lambda event, of: self._apply(event, of, record), ours, value, record.timestamp)
 
@@ -286,44 +258,6 @@ class Segmenter(Saving):
             error.add_note(f"with due times of partition {self._partition}, of {self._pseudonym(customer_id)}")
             raise
 
-    async def _as_stored(self, ids: Sequence[str]) -> dict[str, tuple[Customer, int]]:
-        """As `_load`, whatever definitions decided them."""
-        stored = await self._store.load(self._partition, ids)
-        loaded: dict[str, tuple[Customer, int]] = {}
-        for customer_id, value in zip(ids, stored, strict=True):
-            customer = self._new() if value is None else customers.decode(value)
-            loaded[customer_id] = (customer, customer.due if value or self._belongs(customer_id) else -1)
-        return loaded
-
-    async def _load(self, ids: Iterable[str]) -> dict[str, tuple[Customer, int]]:
-        """Customers with the due time they had; -1 marks one that belongs to another partition."""
-        wanted = list(ids)
-        stored = await self._store.load(self._partition, wanted)
-        loaded: dict[str, tuple[Customer, int]] = {}
-        for customer_id, value in zip(wanted, stored, strict=True):
-            if value is not None:
-                customer = customers.decode(value)
-                if customer.by == self._epoch:
-                    loaded[customer_id] = (customer, customer.due)
-                else:
-                    loaded[customer_id] = self._adopt(customer_id, customer)
-            else:
-                # Only a customer not yet known here needs the check: it costs more than the rest.
-                loaded[customer_id] = (self._new(), 0 if self._belongs(customer_id) else -1)
-        return loaded
-
-    def _new(self) -> Customer:
-        customer = self._engine.new()
-        customer.by = self._epoch
-        return customer
-
-    def _adopt(self, customer_id: str, customer: Customer) -> tuple[Customer, int]:
-        """Under the definitions of now, with the due time they had; what that changed is made in this step."""
-        due = customer.due
-        if changes := self._epochs.adopt(customer_id, customer):
-            self._adopted.append(Made(changes, 0))
-        return customer, due
-
     async def _save(
         self,
         loaded: Mapping[str, tuple[Customer, int]],
@@ -339,7 +273,7 @@ class Segmenter(Saving):
         emitted_at = format_instant(self._now_ms())
         told = [changes.of(change, emitted_at, self._languages) for one in made for change in one.changes]
         newest = {change.customer_id: change for change in told}
-        out = [_record(change) for change in told]
+        out = [change_record(change) for change in told]
         for customer_id in {**newest, **dict.fromkeys(sorted(erased))}:
             change = newest.get(customer_id)
             if change is None or change.cause.kind == "erasure" or loaded[customer_id][0].is_erased:
@@ -360,23 +294,6 @@ class Segmenter(Saving):
         is_gone = customer.is_erased and customer.ahead is None
         return StoredCustomer(customer_id, customers.encode(customer), changed, erased=is_gone)
 
-    def _dead_letter(self, record: Record, reason: str) -> OutRecord:
-        origin = Origin(record.topic, self._partition, record.offset)
-        headers = dead_letters.headers(record.value, reason, origin, record.key)
-        return OutRecord(DEAD_LETTERS, dead_letters.kept(record.key), dead_letters.kept(record.value), headers)
-
 
 def _place(record: Record) -> tuple[str, int]:
     return record.topic, record.offset
-
-
-def _record(change: changes.SegmentChange) -> OutRecord:
-    return OutRecord(CHANGES, change.customer_id.encode(), changes.encode(change), changes.headers(change))
-
-
-def membership_record(customer_id: str, membership: memberships.Membership | None) -> OutRecord:
-    """A customer's row of the table; ``None`` takes it away."""
-    key = customer_id.encode()
-    if membership is None:
-        return OutRecord(MEMBERSHIPS, key, None, [])
-    return OutRecord(MEMBERSHIPS, key, memberships.encode(membership), memberships.headers(membership))

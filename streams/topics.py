@@ -25,7 +25,7 @@ from kafka.errors import (
 
 from rules.events import INPUTS
 from streams import security
-from streams.segmenter import CHANGES, DEAD_LETTERS, MEMBERSHIPS
+from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.store import Identity

@@ -13,9 +13,10 @@ import redis.asyncio as redis
 
 from local import Kafka, Redis, RedisCluster, Tansu, kafka_available
 from streams import redis_client
+from streams.memory_store import MemoryStore
 from streams.redis_store import TIMEOUT_S, RedisStore
 from streams.settings import Settings, redis_urls
-from streams.store import MemoryStore, Store
+from streams.store import Store
 
 _prefixes = (f"test{number}:" for number in itertools.count())
 

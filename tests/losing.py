@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 
+from streams.memory_store import MemoryStore
+from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.outbox import OutRecord
 from streams.recovery import Chunk
-from streams.segmenter import CHANGES, DEAD_LETTERS, MEMBERSHIPS
-from streams.store import Claim, Files, MemoryStore, Save
+from streams.store import Claim, Files, Save
 from streams.wire import changes, memberships
 
 

@@ -21,9 +21,10 @@ from streams import defects
 from streams.ceiling import Ceiling
 from streams.defects import Pseudonyms
 from streams.fetched import Batch
+from streams.memory_store import MemoryStore
 from streams.segmenter import Segmenter
 from streams.shard import _read
-from streams.store import MemoryStore, State
+from streams.store import State
 
 CUSTOMER = "someone@example.com"
 STREAMS = Path(__file__).parent.parent / "streams"

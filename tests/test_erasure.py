@@ -18,9 +18,9 @@ from rules.events import ERASE, Origin
 from rules.reasons import ERASED
 from rules.sentences import sentence
 from rules.standing import Customer
+from streams.out_records import CHANGES, MEMBERSHIPS, membership_record
 from streams.outbox import encode
 from streams.replay import Replay
-from streams.segmenter import CHANGES, MEMBERSHIPS, membership_record
 from streams.wire import changes, customers
 from streams.wire.decode import Rejected, decode, decode_line
 from tests import oracle, strategies, worlds

@@ -13,11 +13,12 @@ from streams import holding as holdings
 from streams.ceiling import Ceiling
 from streams.fetched import Answer, Heard
 from streams.holding import Holding
+from streams.memory_store import MemoryStore
 from streams.merge import Merge
 from streams.outbox import Outbox, OutRecord
 from streams.segmenter import Segmenter
 from streams.shard import Pace, Shard
-from streams.store import Claim, Identity, MemoryStore, StoreFailed
+from streams.store import Claim, Identity, StoreFailed
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 IDENTITY = Identity("cluster", "group", 1, "definitions")

@@ -23,11 +23,12 @@ from streams import ownership
 from streams.ceiling import Ceiling
 from streams.claiming import Plan
 from streams.fetched import Answer, Answers, Batch, Heard, Offsets
+from streams.memory_store import MemoryStore
 from streams.outbox import OutRecord, encode
 from streams.ownership import Ownership
 from streams.recovery import Chunk
 from streams.shard import Pace
-from streams.store import Claim, Identity, MemoryStore, Save, State
+from streams.store import Claim, Identity, Save, State
 from streams.watchdog import LOST_AFTER_ANSWERS, FetchWatchdog
 
 TOPICS = ("profiles", "visits", "carts", "purchases")

@@ -16,10 +16,11 @@ import pytest
 
 from rules.times import format_instant
 from streams.fetched import Answer, Batch, Heard
+from streams.memory_store import MemoryStore
 from streams.merge import Merge
 from streams.outbox import WAITING_MAX, WAITING_MAX_BYTES, Outbox, OutRecord
 from streams.shard import Pace, Shard
-from streams.store import Claim, Identity, MemoryStore, Save
+from streams.store import Claim, Identity, Save
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 DUE_MS = 1_000_000

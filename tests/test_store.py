@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from local import Redis
+from streams.memory_store import MemoryStore
 from streams.redis_store import RedisStore
 from streams.store import (
     Claim,
     ClaimRefused,
     Identity,
     LowerGeneration,
-    MemoryStore,
     Save,
     State,
     Store,

@@ -16,8 +16,9 @@ from rules.times import format_instant
 from rules.values import Document
 from streams import outbox
 from streams.fetched import Record
+from streams.memory_store import MemoryStore
 from streams.merge import Taken
-from streams.store import Claim, Identity, MemoryStore, State
+from streams.store import Claim, Identity, State
 from streams.triggers import decisions
 from streams.triggers.acting import Acting
 from streams.triggers.channels.base import Message, Outcome, Result

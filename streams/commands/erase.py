@@ -23,7 +23,7 @@ from streams.commands.files import visible
 from streams.commands.held import InRedis, everywhere, records
 from streams.commands.recomputed import Logs
 from streams.explaining import places
-from streams.segmenter import MEMBERSHIPS
+from streams.out_records import MEMBERSHIPS
 from streams.settings import Settings, of_triggers
 from streams.wire.decode import Rejected, decode_line
 

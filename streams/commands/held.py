@@ -18,8 +18,8 @@ from streams.commands.files import with_progress
 from streams.commands.recomputed import Logs
 from streams.commands.stored import opened
 from streams.explaining import places
+from streams.out_records import DEAD_LETTERS
 from streams.redis_store import RedisStore
-from streams.segmenter import DEAD_LETTERS
 from streams.settings import Settings
 from streams.triggers import person
 from streams.triggers.decisions import LETTERS

@@ -14,8 +14,8 @@ import msgspec
 from streams import epochs, outbox
 from streams.commands.compared import Stored
 from streams.commands.stored import opened
+from streams.out_records import CHANGES
 from streams.redis_store import Snapshot
-from streams.segmenter import CHANGES
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.store import ClaimRefused, Identity, check_identity

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from rules.sentences import embedded
 from streams.commands.files import visible
-from streams.segmenter import CHANGES
+from streams.out_records import CHANGES
 from streams.settings import Settings
 from streams.topics import answering, client, verify
 from streams.wire import changes

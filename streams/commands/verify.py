@@ -26,8 +26,8 @@ from streams.commands.folded import Fold
 from streams.commands.kept import Kept, known_now, read
 from streams.commands.recomputed import Log, Logs, Recomputed
 from streams.definitions_file import load
+from streams.out_records import CHANGES
 from streams.partitioning import belonging
-from streams.segmenter import CHANGES
 from streams.settings import Settings
 from streams.store import Identity
 

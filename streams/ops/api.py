@@ -23,7 +23,7 @@ from rules.times import format_instant, parse_instant
 from streams.ops import answers, feed
 from streams.ops.guard import refused
 from streams.ops.seen import Seen
-from streams.segmenter import CHANGES
+from streams.out_records import CHANGES
 from streams.stop import Stop
 from streams.store import StoreFailed
 from streams.wire.decode import CUSTOMER_MAX_BYTES

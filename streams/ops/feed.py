@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 
 from streams import overheard
 from streams.ops.tally import Counted
-from streams.segmenter import CHANGES, DEAD_LETTERS
+from streams.out_records import CHANGES, DEAD_LETTERS
 from streams.wire import changes
 from streams.wire.changes import SegmentChange
 

@@ -14,7 +14,7 @@ from rules.events import ERASE, IDENTIFY, Event, Origin
 from rules.times import parse_instant
 from streams.fetched import Batch
 from streams.merge import Record
-from streams.segmenter import CHANGES
+from streams.out_records import CHANGES
 from streams.triggers.decisions import REPLAYS
 from streams.wire import changes
 from streams.wire.decode import read

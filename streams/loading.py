@@ -1,0 +1,122 @@
+"""Loading: the customers of a step, each under the newest of the partition's definitions.
+
+The one rule: whoever was decided last by a former file is brought over as they are loaded; what that changed is made
+in the step that they were loaded for, before anything else of theirs.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from rules.engine import Engine
+from rules.people import Moved
+from rules.standing import Customer
+from streams.epochs import Epochs, first
+from streams.meter import Made
+from streams.saving import Saving
+from streams.stop import Stop
+from streams.store import State, Store
+from streams.wire import customers
+
+log = logging.getLogger(__name__)
+
+_TOLD_EVERY_S = 5.0
+
+Loaded = dict[str, tuple[Customer, int]]
+
+
+class Loading(Saving):
+    """What a partition's steps load. ``epochs``: the files that decided this partition, the newest last.
+
+    ``skips_unknown``: whether a profile that unknown definitions kept is passed over.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        partition: int,
+        token: str,
+        state: State,
+        *,
+        belongs: Callable[[str], bool],
+        epochs: Epochs | None,
+        skips_unknown: bool,
+    ) -> None:
+        super().__init__(store, partition, token, state)
+        self._engine = engine
+        self._belongs = belongs
+        self._epochs = epochs or first(engine)
+        self._epoch = self._epochs.number
+        self._adopted: list[Made] = []
+        self._skips_unknown = skips_unknown
+        self._swept = 0
+        self._told = time.monotonic()
+
+    def _taken_over(self) -> list[Made]:
+        """What bringing customers over has changed since this was asked last."""
+        made, self._adopted = self._adopted, []
+        return made
+
+    async def _as_stored(self, ids: Sequence[str]) -> Loaded:
+        """As `_load`, whatever definitions decided them."""
+        stored = await self._store.load(self._partition, ids)
+        loaded: Loaded = {}
+        for customer_id, value in zip(ids, stored, strict=True):
+            customer = self._new() if value is None else customers.decode(value)
+            loaded[customer_id] = (customer, customer.due if value or self._belongs(customer_id) else -1)
+        return loaded
+
+    async def _load(self, ids: Iterable[str]) -> Loaded:
+        """Customers with the due time they had; -1 marks one that belongs to another partition."""
+        wanted = list(ids)
+        stored = await self._store.load(self._partition, wanted)
+        loaded: Loaded = {}
+        for customer_id, value in zip(wanted, stored, strict=True):
+            if value is not None:
+                customer = customers.decode(value)
+                if customer.by == self._epoch:
+                    loaded[customer_id] = (customer, customer.due)
+                else:
+                    loaded[customer_id] = self._adopt(customer_id, customer)
+            else:
+                # Only a customer not yet known here needs the check: it costs more than the rest.
+                loaded[customer_id] = (self._new(), 0 if self._belongs(customer_id) else -1)
+        return loaded
+
+    def _new(self) -> Customer:
+        customer = self._engine.new()
+        customer.by = self._epoch
+        return customer
+
+    def _adopt(self, customer_id: str, customer: Customer) -> tuple[Customer, int]:
+        """Under the definitions of now, with the due time they had; what that changed is made in this step."""
+        due = customer.due
+        if changes := self._epochs.adopt(customer_id, customer):
+            self._adopted.append(Made(changes, 0))
+        return customer, due
+
+    def _translated(self, what: Moved) -> Moved | None:
+        """A profile that other definitions kept, as the newest keep it; ``None``: passed over. Raises `Stop`."""
+        ours = self._engine.definitions.fingerprint
+        profile = self._epochs.carried(what.profile, what.definitions)
+        if profile is None and self._skips_unknown:
+            return None
+        if profile is None:
+            raise Stop(
+                f"a profile came that other definitions keep ({what.definitions}, here {ours}); start all workers "
+                "with the same SEGMENTER_DEFINITIONS, then this goes on"
+            )
+        return msgspec.structs.replace(what, profile=profile, definitions=ours)
+
+    async def _tell_sweep(self) -> None:
+        now = time.monotonic()
+        if self.is_settled or now - self._told > _TOLD_EVERY_S:
+            self._told = now
+            total = await self._store.count(self._partition)
+            told = {"partition": self._partition, "count": self._swept, "of": max(total, self._swept)}
+            log.info("definitions changed: customers decided again", extra=told)
