@@ -39,7 +39,10 @@ class Explained(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """A customer as stored; ``clock``: up to when the partition's due times have fired."""
+    """A customer as stored; ``clock``: up to when the partition's due times have fired.
+
+    ``known_as``: the id of the same person under which everything is now.
+    """
 
     customer_id: str
     partition: int
@@ -48,6 +51,7 @@ class Explanation(msgspec.Struct, frozen=True):
     clock: str
     next_due: str | None
     segments: list[Explained]
+    known_as: str | None = None
 
 
 async def explained(engine: Engine, store: RedisStore, places: Iterable[int], customer_id: str) -> Explanation | None:
@@ -81,7 +85,8 @@ def explanation(engine: Engine, customer_id: str, partition: int, found: bytes, 
         sequence=customer.sequence,
         clock=format_instant(int(meta.get("clock", 0))),
         next_due=format_instant(customer.due) if customer.due else None,
-        segments=_segments(engine, customer_id, customer),
+        segments=[] if customer.into else _segments(engine, customer_id, customer),
+        known_as=None if customer.into is None else customer.into[0],
     )
 
 

@@ -185,3 +185,19 @@ def keep_a_week(shop: Shop, name: str) -> None:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{int(time.time() * 1000) % 1000:03}Z"
+
+
+def test_a_person_is_erased_with_all_ids(shop: Shop) -> None:
+    """What was linked to the one that asks is asked for by itself, and nothing of either is left."""
+    device = "گوشی-۹a1"
+    first, *rest = life(WHO)
+    shop.publish({**first, "userId": device, "messageId": "d"}, {**first, "anonymousId": device}, *rest)
+    with Worker(shop.settings) as worker:
+        worker.wait_ready()
+        eventually(lambda: shop.run("explain", device).out.count("known as") == 1, 60)
+        done = shop.run("erase", WHO)
+        assert done.code == 0, done
+        assert done.out.count("asked     erase") == 2
+        assert f"asked     erase {device}" in done.out
+        assert shop.keys_naming(WHO) + shop.keys_naming(device) == []
+        assert "remains   merges" in done.out

@@ -20,6 +20,7 @@ pytestmark = [
 
 BLOCK = 50  # seeds of one test
 DAILY, NIGHTLY = 500, 10_000
+DAILY_PEOPLE = 200
 # Of these each must have happened, in the seeds of every run: a fault that never happens tests nothing.
 REACHED = (
     "answer came after a seek", "bad record", "change marked late", "claim found an outbox", "fault crash",
@@ -39,6 +40,21 @@ REACHED = (
 def test_no_seed_fails(first: int) -> None:
     """State, published changes and the order in which they came are the oracle's."""
     options = Options()
+    outcomes = [run(seed, options) for seed in range(first, first + BLOCK)]
+    failed = [report(outcome, options, TRACE_LINES) for outcome in outcomes if outcome.problems]
+    assert not failed, "\n\n".join(failed)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        *range(0, DAILY_PEOPLE, BLOCK),
+        *(pytest.param(first, marks=pytest.mark.nightly) for first in range(DAILY_PEOPLE, NIGHTLY // 2, BLOCK)),
+    ],
+)
+def test_persons_of_two_ids(first: int) -> None:
+    """However the owners of two ids hear of each other, and whatever fails: each person is where one id would be."""
+    options = Options(people=True)
     outcomes = [run(seed, options) for seed in range(first, first + BLOCK)]
     failed = [report(outcome, options, TRACE_LINES) for outcome in outcomes if outcome.problems]
     assert not failed, "\n\n".join(failed)

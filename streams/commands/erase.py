@@ -42,27 +42,41 @@ class Request(msgspec.Struct, frozen=True):
 
 def run(settings: Settings, customer_id: str, wait_s: float) -> int:
     """Exit code 1 when it was asked for but not seen done within so long, or cannot be asked. Raises `Stop`."""
-    value, at = _request(customer_id)
     try:
-        decode_line(value)
+        decode_line(_request(customer_id)[0])
     except Rejected as reason:
         print(f"segmenter erase: {visible(customer_id)} is no customer's id ({reason.args[0]})", file=sys.stderr)
         return 1
     found = topics.find(settings, (*topics.WORKERS, *topics.TRIGGERS))
     count = topics.verify(settings).partitions[PROFILES]
-    has_triggers = asyncio.run(_has_triggers(settings, customer_id, count))
+    known = [one.customer for one in asyncio.run(everywhere(settings, customer_id, count)) if one.customer is not None]
     with topics.answering(settings):
-        request = Request(customer_id, at, _sent(settings, customer_id, value, count))
-        print(f"asked     erase {visible(customer_id)}, all up to {format_instant(request.at)}: {_where(request)}")
-        done = _waited(settings, request, count, wait_s, triggers=has_triggers)
-        for line in _of_redis(settings, request, count, triggers=has_triggers):
-            print(line)
-        for line in _of_topics(settings, request, found):
-            print(line)
+        # Each by a request of its own, so that reading everything again finds it before their events.
+        linked = sorted({former for one in known for former in one.links or ()})
+        outcomes = [_erased(settings, one, found, count, wait_s) for one in (customer_id, *linked)]
+    for one in known:
+        if one.into is not None:
+            other = visible(one.into[0])
+            print(f"beside    {visible(customer_id)} is known as {other}: what moved there is erased there")
+    done = all(outcomes)
     if not done:
         stays = f"the request stays on {PROFILES}, and is carried out when a worker reads it"
         print(f"segmenter erase: not done within {wait_s:g} s; {stays}", file=sys.stderr)
     return 0 if done else 1
+
+
+def _erased(settings: Settings, customer_id: str, found: topics.Found, count: int, wait_s: float) -> bool:
+    """Ask, wait, and show what came of it; whether it was done."""
+    has_triggers = asyncio.run(_has_triggers(settings, customer_id, count))
+    value, at = _request(customer_id)
+    request = Request(customer_id, at, _sent(settings, customer_id, value, count))
+    print(f"asked     erase {visible(customer_id)}, all up to {format_instant(request.at)}: {_where(request)}")
+    done = _waited(settings, request, count, wait_s, triggers=has_triggers)
+    for line in _of_redis(settings, request, count, triggers=has_triggers):
+        print(line)
+    for line in _of_topics(settings, request, found):
+        print(line)
+    return done
 
 
 def _request(customer_id: str) -> tuple[bytes, int]:

@@ -46,6 +46,8 @@ def lines(found: Explanation, language: str) -> list[str]:
         f"next due   {found.next_due or 'never: only an event can change anything'}",
         f"clock      {found.clock} (partition {found.partition})",
     ]
+    if found.known_as is not None:
+        lines.insert(1, f"known as   {found.known_as}: everything is there")
     for one in found.segments:
         state = f"in since {one.since}" if one.member else "not in"
         state += ", held for its minimum stay" if one.held else ""

@@ -71,6 +71,8 @@ def _stored(one: InRedis) -> Any:
         "sequence": customer.sequence,
         "next_due": format_instant(one.due) if one.due else None,
         "late": customer.late,
+        "known_as": None if customer.into is None else customer.into[0],
+        "other_ids": {former: format_instant(at) for former, at in (customer.links or {}).items()},
         "profile": {name: msgspec.to_builtins(getattr(profile, name)) for name in Profile.__struct_fields__},
     }
 

@@ -91,6 +91,8 @@ class Arriving:
 def reason_against(trigger: Trigger, come: Come) -> str | None:
     """Why a change of the right segment does not start the trigger."""
     change, where = come.change, trigger.where
+    if change.cause.kind == "merge" and change.change == "exited":
+        return "merged"  # nobody left: the person is known under another id
     if change.backfill and not trigger.backfill:
         return "backfill"
     if where.late is not None and change.late != where.late:

@@ -13,7 +13,7 @@ TRACE_LINES = 30
 
 def main() -> int:
     arguments = _parser().parse_args()
-    options = Options(durable=arguments.durable)
+    options = Options(durable=arguments.durable, people=arguments.people)
     first, _, last = (arguments.seeds or str(arguments.seed)).partition("-")
     counts: Counter[str] = Counter()
     failed: list[int] = []
@@ -40,6 +40,7 @@ def _say(*lines: str) -> None:
 def report(outcome: Outcome, options: Options, lines: int) -> str:
     """What went wrong, how to see it again, and the end of the trace."""
     again = f"python -m tests.world --seed {outcome.seed} --trace" + (" --durable" if options.durable else "")
+    again += " --people" if options.people else ""
     return "\n".join([f"seed {outcome.seed} ({outcome.digest}): {again}", *outcome.problems, *outcome.trace[-lines:]])
 
 
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trace", action="store_true", help="print what happened")
     parser.add_argument("--first", action="store_true", help="end with the first seed that fails")
     parser.add_argument("--counts", action="store_true", help="print how often what was reached")
+    parser.add_argument("--people", action="store_true", help="each customer is a person of two ids")
     parser.add_argument("--durable", action="store_true", help="Redis loses nothing that is published")
     return parser
 

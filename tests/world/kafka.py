@@ -17,10 +17,12 @@ from faust.types import TP
 
 from streams.fetched import Offsets
 from streams.outbox import OutRecord
+from streams.partitioning import partition_of
 from streams.recovery import Chunk
 from tests.world.sim import Sim, answer
 
 LONG_POLL_S = 0.3
+MERGES = "merges"
 
 
 class Record:
@@ -185,6 +187,7 @@ class Kafka:
 
     def __init__(self, sim: Sim, topics: Sequence[str], partitions: int) -> None:
         self._sim = sim
+        self._partitions = partitions
         self.logs = {
             TP(topic, partition): Log(sim, TP(topic, partition), sim.pick((0, 0, 1, 40)))
             for partition in range(partitions)
@@ -208,7 +211,12 @@ class Kafka:
         )
 
     def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
-        """To an output; the position after them."""
+        """To an output; the position after them. What ids send to one another goes to the partition of its key."""
+        if topic == MERGES:
+            for record in records:
+                place = partition_of((record.key or b"").decode(), self._partitions)
+                self.logs[TP(MERGES, place)].append(self._sim.wall_ms(), record.key, record.value)
+            return 0
         out = self.out[topic, partition]
         out += [Out(self._sim.now, record) for record in records]
         return len(out)

@@ -18,12 +18,13 @@ from rules.engine import Engine
 from streams.shard import Pace
 from streams.store import tombstone
 from streams.wire import customers
+from tests import audit_people
 from tests.audit import audit
 from tests.audit_changes import tally
 from tests.evidence import Evidence, In, Left, Published, Stopped
 from tests.world.faults import Storm, kinds
 from tests.world.group import Group
-from tests.world.kafka import Kafka
+from tests.world.kafka import MERGES, Kafka
 from tests.world.loop import Loop
 from tests.world.medium import Medium
 from tests.world.shop import TOPICS, Shop, definitions, partition_of
@@ -35,9 +36,12 @@ SKEW_MAX_MS = 200
 
 
 class Options(NamedTuple):
-    """``durable``: what is published is never lost by Redis; else each world draws whether it may be."""
+    """``durable``: what is published is never lost by Redis; else each world draws whether it may be. ``people``: each
+    customer is a person of two ids, a device's and a name.
+    """
 
     durable: bool = False
+    people: bool = False
 
 
 class Outcome(NamedTuple):
@@ -64,10 +68,12 @@ class World:
         self.grace_ms = rng.choice((300, 1_000))
         self.lasts_s = rng.choice((8.0, 16.0))
         self.engine = Engine(build(self.definitions, "world.yaml"))
-        self.kafka = Kafka(sim, TOPICS, self.partitions)
+        self.people = options.people
+        self.topics = (*TOPICS, MERGES) if options.people else TOPICS
+        self.kafka = Kafka(sim, self.topics, self.partitions)
         self.group = Group(sim, self.kafka, self.partitions, rng.choice((1.0, 3.0)))
         self.medium = Medium(sim, ahead=self.ahead)
-        self.shop = Shop(sim, self.kafka, self.partitions, self.lasts_s)
+        self.shop = Shop(sim, self.kafka, self.partitions, self.lasts_s, people=options.people)
         self.stops: list[Stopped] = []
         sim.slow_s = rng.choice((0.1, 1.0, 4.0))
         sim.crash_rate = rng.choice((0.0, 0.0, 0.005, 0.02))
@@ -87,7 +93,7 @@ class World:
             group=self.group,
             medium=self.medium,
             engine=self.engine,
-            topics=TOPICS,
+            topics=self.topics,
             partitions=self.partitions,
             exactly_once=self.exactly_once,
             pace=Pace(rng.choice((1, 3, 100)), rng.choice((2, 5, 100)), rng.choice((1, 50)), self.grace_ms),
@@ -154,7 +160,7 @@ class World:
     def _is_done(self, partition: int) -> bool:
         """Everything is read, and everything that is due is fired."""
         held = self.medium.memory._of(partition)
-        ends = all(held.positions.get(topic) == self.kafka.logs[TP(topic, partition)].last for topic in TOPICS)
+        ends = all(held.positions.get(topic) == self.kafka.logs[TP(topic, partition)].last for topic in self.topics)
         is_fired = not any(due <= held.clock for due in held.dues.values())
         is_fired &= not any(customers.decode(value).ahead for value in held.customers.values())
         return ends and is_fired and held.clock >= START_MS + int(self.shop.ends_at * 1000)
@@ -180,7 +186,7 @@ class World:
                 )
                 for tp, log in self.kafka.logs.items()
                 for one in log.entries
-                if one.is_read
+                if one.is_read and tp.topic != MERGES
             ],
             bad=self.shop.bad,
             ends={(tp.topic, tp.partition): log.last for tp, log in self.kafka.logs.items()},
@@ -233,8 +239,11 @@ def run(seed: int, options: Options = PLAIN) -> Outcome:
     try:
         unquiet = world.loop.run_until_complete(world.live())
         found = world.evidence()
-        problems = world.loop.failures + ([unquiet] if unquiet else audit(found))
-        return Outcome(seed, problems, sim.trace, sim.digest(), sim.counts + tally(found))
+        wrong = audit_people.audit if options.people else audit
+        problems = world.loop.failures + ([unquiet] if unquiet else list(wrong(found)))
+        return Outcome(
+            seed, problems, sim.trace, sim.digest(), sim.counts + (Counter() if options.people else tally(found))
+        )
     finally:
         logging.getLogger("streams").removeHandler(handler)
         with warnings.catch_warnings(action="ignore"):  # tasks that died before their first step

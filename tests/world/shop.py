@@ -76,7 +76,9 @@ def partition_of(customer: str, partitions: int) -> int:
 class Shop:
     """All that will be sent, drawn at once; `send` then lets it happen."""
 
-    def __init__(self, sim: Sim, kafka: Kafka, partitions: int, lasts_s: float) -> None:
+    def __init__(self, sim: Sim, kafka: Kafka, partitions: int, lasts_s: float, *, people: bool = False) -> None:
+        """``people``: a customer's events are under a device's id or the name, which one of them links."""
+        self._people = people
         self.bad: list[Bad] = []
         self._sim = sim
         self._kafka = kafka
@@ -92,6 +94,8 @@ class Shop:
         self._transaction_rate = rng.choice((0.0, 0.1, 0.3))
         self._silent = rng.choice((None, None, None, *TOPICS))
         self._way_s = {topic: rng.choice((0.001, 0.02, 0.3)) for topic in TOPICS}
+        if people:
+            self._bad_rate = self._erase_rate = 0.0
         self.ends_at = 0.0
 
     def send(self) -> None:
@@ -152,14 +156,26 @@ class Shop:
         elif sim.happens("sent late", self._late_rate):
             way_s += rng.choice((0.5, 1.0, 3.0, 8.0))
         value = event(customer, name, stamp_ms, message_id)
-        tp = TP(TOPIC_OF[name], partition_of(customer, self._partitions))
-        first = Send(at_ms / 1000 + way_s, tp, customer.encode(), value, None)
+        key = customer
+        if self._people:
+            key, value = self._as_one_id(customer, value, rng.random())
+        tp = TP(TOPIC_OF[name], partition_of(key, self._partitions))
+        first = Send(at_ms / 1000 + way_s, tp, key.encode(), value, None)
         found = [first]
         if not is_ahead and sim.happens("sent twice", self._twice_rate):
             found.append(first._replace(at=first.at + rng.choice((0.0, 0.01, 1.0, 4.0))))
         if rng.random() < self._bad_rate:
             found.append(self._broken(first, customer, name, at_ms, message_id))
         return found
+
+    def _as_one_id(self, customer: str, value: bytes, drawn: float) -> tuple[str, bytes]:
+        """On the device alone, under the name alone, or under both, which links them."""
+        device = f"device-{customer}"
+        told = {name: one for name, one in json.loads(value).items() if name != "userId"}
+        ids = {"anonymousId": device} if drawn < 0.4 else {"userId": customer}
+        if drawn > 0.6:
+            ids["anonymousId"] = device
+        return ids.get("userId", device), json.dumps(told | ids).encode()
 
     def _broken(self, good: Send, customer: str, name: str, at_ms: int, message_id: str) -> Send:
         """A record beside a good one that cannot be used."""
