@@ -11,9 +11,11 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from streams import overheard
 from streams.recovery import Chunk
+from streams.stop import Stop
 
 # Records of all partitions together that are handed out at once.
 CHUNK_MAX = 5_000
@@ -31,7 +33,7 @@ class OutputTopics:
         self._prefix = prefix
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
-        """Read from the positions on. Raises `KafkaError`."""
+        """Read from the positions on. Raises `KafkaError`, and `Stop` for what this user may not read."""
         consumer = AIOKafkaConsumer(
             **self._client,
             isolation_level="read_committed",
@@ -58,6 +60,8 @@ class OutputTopics:
                 for place in [place for place in unread if await _is_read(consumer, place)]:
                     unread.discard(place)
                     consumer.pause(place)
+        except TopicAuthorizationFailedError as error:
+            raise Stop(f"{error.args[0]} cannot be read ({type(error).__name__}); let this user read it") from None
         finally:
             await consumer.stop()
 

@@ -24,7 +24,6 @@ from aiokafka import AIOKafkaProducer
 from kafka import KafkaConsumer, TopicPartition
 
 from local import Kafka, Redis
-from rules.events import INPUTS
 from streams import topics
 from streams.settings import Settings
 from tests import live, oracle
@@ -240,7 +239,7 @@ def positions(parts: Parts) -> dict[tuple[str, int], int]:
 def ends(parts: Parts) -> dict[tuple[str, int], int]:
     """Where they end, markers and all."""
     consumer: Any = KafkaConsumer(bootstrap_servers=parts.kafka.address)
-    places = [TopicPartition(parts.prefix + name, number) for name in INPUTS for number in range(live.PARTITIONS)]
+    places = [TopicPartition(parts.prefix + name, number) for name in topics.READ for number in range(live.PARTITIONS)]
     found = {(place.topic, place.partition): end for place, end in consumer.end_offsets(places).items()}
     consumer.close()
     return found
