@@ -1,6 +1,6 @@
 """What a changed definitions file costs those who act meanwhile: the delay of live changes without it, and with it.
 
-The one rule: both are of the same worker on the same customers, one after the other; and afterwards everybody is as
+The one rule: both are of a worker that has just started on the same customers, one after the other; and afterwards everybody is as
 the events make them under the new file, which `segmenter verify` recomputes from all of them.
 """
 
@@ -63,7 +63,9 @@ def run(customers: int, rate: int, seconds: float) -> None:
         with Worker(_told(settings)) as worker:
             wait_drained(client, settings, made.events, [worker])
             print(f"  {_stored(client, settings):,} customers are stored", flush=True)
-            _settled(client)
+        _settled(client)
+        with Worker(_told(settings)) as worker:
+            worker.wait_ready()
             pace.delays_ms(kafka.address, rate, WARM_S, "warm")
             without = _shown("without", pace.delays_ms(kafka.address, rate, seconds, "without"))
         new = settings.model_copy(update={"definitions": changed})

@@ -136,7 +136,7 @@ class Scene:
             self.redis_proxy.__exit__(None, None, None)
         self.client.close()
         self.redis.stop()
-        self.delete_topics([self.prefix + name for name in (*INPUTS, *OUTPUTS)])
+        self.delete_topics([self.prefix + name for name in topics.WORKERS])
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- what is done ------------------------------------------------------------------------
