@@ -1,7 +1,7 @@
 """What a changed definitions file costs those who act meanwhile: the delay of live changes without it, and with it.
 
-The one rule: both are of a worker that has just started on the same customers, one after the other; and afterwards everybody is as
-the events make them under the new file, which `segmenter verify` recomputes from all of them.
+The one rule: both are of a worker that has just started on the same customers, one after the other; and afterwards
+everybody is as the events make them under the new file, which `segmenter verify` recomputes from all of them.
 """
 
 from __future__ import annotations
