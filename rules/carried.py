@@ -6,10 +6,12 @@ says of which fact, and how long it takes until that makes no difference any mor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
+from rules.cart import LINES_AGE_MS
 from rules.days import Days
 from rules.facts import (
     CartFact,
@@ -30,6 +32,8 @@ from rules.touches import SHOWN_MAX_CHARS, Touch
 from rules.wanted import Facts, Key, Window
 
 Carry = Callable[[Profile, Profile], None]
+Asked = TraitFact | TouchFact
+AskedT = TypeVar("AskedT", TraitFact, TouchFact)
 
 # Facts that are the same under both or not there, by where they stand in a profile.
 _WHOLE: Mapping[type[Fact], str] = {
@@ -41,7 +45,6 @@ _WHOLE: Mapping[type[Fact], str] = {
     DistinctFact: "distincts",
     StepFact: "steps",
 }
-CART_KEPT_MS = 90 * 86_400_000
 
 
 def carrying(before: Facts, now: Facts) -> list[Carry]:
@@ -52,9 +55,9 @@ def carrying(before: Facts, now: Facts) -> list[Carry]:
 def _carry(before: Facts, key: Key, fact: Fact) -> Carry | None:
     was = before.by_key.get(key)
     if isinstance(fact, TraitFact):
-        return _trait(_told(before, TraitFact, fact.name), fact)
+        return _touch("traits", _told(before, TraitFact, fact.name), fact)
     if isinstance(fact, TouchFact):
-        return _touch(_told(before, TouchFact, (fact.attribute, fact.first)), fact)
+        return _touch("touches", _told(before, TouchFact, (fact.attribute, fact.first)), fact)
     if was is None:
         return None
     if isinstance(fact, OrderFact):
@@ -74,9 +77,9 @@ def _cart(old: Profile, new: Profile) -> None:
     new.cart = old.cart
 
 
-def _told(before: Facts, kind: type[Fact], of: object) -> list[Fact]:
+def _told(before: Facts, kind: type[AskedT], of: object) -> list[AskedT]:
     """The facts of one trait or attribute: all of them know the same event."""
-    return [fact for key, fact in before.by_key.items() if key[0] is kind and key[1] == of]
+    return [fact for key, fact in before.by_key.items() if isinstance(fact, kind) and key[1] == of]
 
 
 def _orders(was: OrderFact, fact: OrderFact) -> Carry:
@@ -106,37 +109,26 @@ def _orders(was: OrderFact, fact: OrderFact) -> Carry:
     return carry
 
 
-def _trait(known: list[Fact], fact: TraitFact) -> Carry | None:
-    was = [one for one in known if isinstance(one, TraitFact)]
-    if not was:
+def _touch(slots: str, known: Sequence[Asked], fact: Asked) -> Carry | None:
+    """Of a trait or an attribute, which stand under ``slots``: what was told, and the answers to what is asked now."""
+    if not known:
         return None
-    tests = [_find(test, ((one.slot, one.tests) for one in was)) for test in fact.tests]
-    dates = [_find(path, ((one.slot, one.dates) for one in was)) for path in fact.dates]
+    tests = [_find(test, ((one.slot, one.tests) for one in known)) for test in fact.tests]
+    paths = fact.dates if isinstance(fact, TraitFact) else ()
+    dates = [_find(path, ((one.slot, one.dates) for one in known if isinstance(one, TraitFact))) for path in paths]
 
     def carry(old: Profile, new: Profile) -> None:
-        told = old.traits[was[0].slot]
-        if told is not None:
-            of = {one.slot: touch for one in was if (touch := old.traits[one.slot]) is not None}
-            found = tuple(None if place is None else of[place[0]].dates[place[1]] for place in dates)
-            new.traits[fact.slot] = Touch(told.time, told.id, _met(tests, of), told.shown, found)
-
-    return carry
-
-
-def _touch(known: list[Fact], fact: TouchFact) -> Carry | None:
-    was = [one for one in known if isinstance(one, TouchFact)]
-    if not was:
-        return None
-    tests = [_find(test, ((one.slot, one.tests) for one in was)) for test in fact.tests]
-
-    def carry(old: Profile, new: Profile) -> None:
-        told = old.touches[was[0].slot]
-        if told is not None:
-            of = {one.slot: touch for one in was if (touch := old.touches[one.slot]) is not None}
-            met = _met(tests, of)
-            if told.shown is not None and len(told.shown) < SHOWN_MAX_CHARS:  # all of the text, so it can be asked
-                met = sum(1 << at for at, test in enumerate(fact.tests) if test.meets(told.shown))
-            new.touches[fact.slot] = Touch(told.time, told.id, met, told.shown)
+        touches = getattr(old, slots)
+        told = touches[known[0].slot]
+        if told is None:
+            return
+        of = {one.slot: touches[one.slot] for one in known if touches[one.slot] is not None}
+        met = _met(tests, of)
+        if isinstance(fact, TouchFact) and told.shown is not None and len(told.shown) < SHOWN_MAX_CHARS:
+            # All of the text, so it can be asked.
+            met = sum(1 << at for at, test in enumerate(fact.tests) if test.meets(told.shown))
+        found = tuple(None if place is None else of[place[0]].dates[place[1]] for place in dates)
+        getattr(new, slots)[fact.slot] = Touch(told.time, told.id, met, told.shown, found)
 
     return carry
 
@@ -167,7 +159,7 @@ def shortfall(before: Facts, now: Facts) -> Window | bool:
 def _short(before: Facts, key: Key, fact: Fact) -> Window | bool:
     was = before.by_key.get(key)
     if isinstance(fact, TraitFact):
-        known = [one for one in _told(before, TraitFact, fact.name) if isinstance(one, TraitFact)]
+        known = _told(before, TraitFact, fact.name)
         tests = {test for one in known for test in one.tests}
         dates = {path for one in known for path in one.dates}
         return False if tests >= set(fact.tests) and dates >= set(fact.dates) and known else None
@@ -175,7 +167,7 @@ def _short(before: Facts, key: Key, fact: Fact) -> Window | bool:
         return False if _told(before, TouchFact, (fact.attribute, fact.first)) else None
     if isinstance(fact, CartFact):
         is_kept = isinstance(was, CartFact) and was.prices >= fact.prices
-        return False if is_kept else CART_KEPT_MS
+        return False if is_kept else LINES_AGE_MS
     window: Window = getattr(fact, "window", None)
     if was is None:
         return window

@@ -80,7 +80,7 @@ def _redeliver(settings: Settings, arguments: argparse.Namespace) -> int:
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams import topics  # noqa: PLC0415  # as above
 
-    names = (*topics.WORKERS, *topics.TRIGGERS) if arguments.triggers else topics.WORKERS
+    names = topics.ALL if arguments.triggers else topics.WORKERS
     if arguments.action == "create":
         for name in topics.create(settings, names):
             print(f"created {name}")

@@ -1,7 +1,7 @@
 """Epochs: which definitions decided a partition's customers, one file after the other.
 
 The one rule: a stored customer is read under the file that decided it. Its number is kept with the customer, the files
-with the partition, until nobody is left whom a former one decided last.
+with the partition, the newest `KEPT_MAX` of them.
 
 Each file acts from an instant on: the partition's clock when it was first claimed under it. So what a change of files
 does to a customer does not depend on when the customer's turn comes: due times up to that instant are still the former
@@ -62,7 +62,7 @@ class Epochs:
     @property
     def is_settled(self) -> bool:
         """Whether nobody is to be looked for whom a former file decided last."""
-        return self.known[-1].is_swept or len(self.known) == 1
+        return _is_settled(self.known)
 
     def settle(self) -> None:
         """Nobody is."""
@@ -181,7 +181,10 @@ def short(meta: Mapping[str, str]) -> frozenset[str]:
 
 def is_settled(meta: Mapping[str, str]) -> bool:
     """Whether nobody is to be looked for whom a former file of the partition decided last."""
-    known = _decoder.decode(meta.get("epochs", "[]"))
+    return _is_settled(_decoder.decode(meta.get("epochs", "[]")))
+
+
+def _is_settled(known: list[Epoch]) -> bool:
     return len(known) < 2 or known[-1].is_swept
 
 

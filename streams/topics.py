@@ -37,6 +37,7 @@ READ = (*INPUTS, MERGES)
 WORKERS = (*READ, *OUTPUTS)
 # What triggers publish, and read again where it is replayed.
 TRIGGERS = ("trigger-decisions", "trigger-dead-letters", "trigger-replays")
+ALL = (*WORKERS, *TRIGGERS)
 # Kafka is waited for so often for so long.
 TRIES, TRY_MS = 5, 2_000
 # Of each key the newest is kept for ever.

@@ -47,7 +47,7 @@ def run(settings: Settings, customer_id: str, wait_s: float) -> int:
     except Rejected as reason:
         print(f"segmenter erase: {visible(customer_id)} is no customer's id ({reason.args[0]})", file=sys.stderr)
         return 1
-    found = topics.find(settings, (*topics.WORKERS, *topics.TRIGGERS))
+    found = topics.find(settings, topics.ALL)
     count = topics.verify(settings).partitions[PROFILES]
     known = [one.customer for one in asyncio.run(everywhere(settings, customer_id, count)) if one.customer is not None]
     with topics.answering(settings):

@@ -19,7 +19,7 @@ from rules.events import INPUTS
 from rules.profile import Profile
 from rules.times import format_instant
 from streams import topics
-from streams.commands.held import ALL_TOPICS, InRedis, everywhere, records
+from streams.commands.held import InRedis, everywhere, records
 from streams.commands.recomputed import Logs
 from streams.commands.stored import opened
 from streams.definitions_file import load
@@ -30,7 +30,7 @@ from streams.triggers.person import Person
 
 def run(settings: Settings, customer_id: str) -> int:
     """Exit code 1 when nothing is held. Raises `Stop`."""
-    found = topics.find(settings, ALL_TOPICS)
+    found = topics.find(settings, topics.ALL)
     count = topics.verify(settings).partitions[INPUTS[0]]
     stored = asyncio.run(everywhere(settings, customer_id, count))
     known = asyncio.run(everywhere(of_triggers(settings), customer_id, count))

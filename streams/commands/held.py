@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from rules.standing import Customer
-from streams import outbox, topics
+from streams import outbox
 from streams.commands.files import with_progress
 from streams.commands.recomputed import Logs
 from streams.commands.stored import opened
@@ -24,8 +24,6 @@ from streams.settings import Settings
 from streams.triggers import person
 from streams.triggers.decisions import LETTERS
 from streams.wire import customers
-
-ALL_TOPICS = (*topics.WORKERS, *topics.TRIGGERS)
 
 
 class InRedis(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from streams.triggers.reading import replayed
 
 def run(settings: Settings, trigger: str | None, since_ms: int) -> int:
     """All dead letters of a trigger (``None``: of all) that were published at or after a time; exit code 0."""
-    topics.verify(settings, (*topics.WORKERS, *topics.TRIGGERS))
+    topics.verify(settings, topics.ALL)
     with topics.answering(settings):
         consumer = topics.client(settings, KafkaConsumer, enable_auto_commit=False, isolation_level="read_committed")
         idempotent = settings.broker == "kafka"

@@ -39,7 +39,7 @@ def build(settings: Settings, path: Path) -> faust.App:
     """The Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
     definitions = definitions_file.load(settings.definitions)
     file = triggers_file.load(path, definitions)
-    found = topics.verify(settings, (*topics.WORKERS, *topics.TRIGGERS))
+    found = topics.verify(settings, topics.ALL)
     ours = of_triggers(settings)
     channels = made.channels(file, path, os.environ, sys.stdout)
     plan = TriggersPlan(
