@@ -28,10 +28,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from rules.conditions import Subject
+from rules.closing import close
 from rules.engine import Engine
 from rules.events import Event
-from rules.reasons import ERASED, REMOVED
+from rules.reasons import ERASED
 from rules.standing import Ahead, Change, Customer
 
 
@@ -166,35 +166,8 @@ def _close(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, a
     """Ahead no more: one late change for each segment in which the membership and the topic differ."""
     customer.ahead = None
     customer.late += 1
-    who = Subject(customer_id, customer.profile, customer.since)
-    inside, told = set(engine.membership(customer)), set(ahead.segments)
-    definitions = engine.definitions
-    undefined = sorted(told - {segment.key for segment in definitions.segments})
-    differing = [(key, REMOVED, definitions.fingerprint) for key in undefined] + [
-        (segment.key, segment.when.reason(who, at), segment.fingerprint)
-        for segment in definitions.segments
-        if (segment.key in inside) != (segment.key in told)
-    ]
-    changes: list[Change] = []
-    for key, reason, fingerprint in differing:
-        told ^= {key}
-        sequence += 1
-        changes.append(
-            Change(
-                customer=customer_id,
-                segment=key,
-                kind="entered" if key in inside else "exited",
-                occurred_at=at,
-                sequence=sequence,
-                segments=tuple(sorted(told)),
-                event=None,
-                reason=reason,
-                definition=fingerprint,
-                late=True,
-            )
-        )
     customer.sequence = sequence
-    return changes
+    return close(engine, customer_id, customer, ahead.segments, at, late=True)
 
 
 def _set_due(customer: Customer) -> None:

@@ -6,6 +6,9 @@ after, so that files which change forwards and back say nothing twice under one 
 
 Who is in a segment of the same key stays in it since then, if they meet what it asks now. Who is in one that is gone
 leaves it.
+
+Where all events were read again meanwhile, what they make of the customer takes the place of what was kept
+(`Succession.rebuild`), and only what differs from what was said is told.
 """
 
 from __future__ import annotations
@@ -14,10 +17,10 @@ import msgspec
 
 from rules import ahead
 from rules.carried import carrying, shortfall
+from rules.closing import close
 from rules.definitions import Definitions
 from rules.engine import Engine
 from rules.profile import Profile
-from rules.reasons import REMOVED
 from rules.standing import Change, Customer
 from rules.wanted import Window
 
@@ -43,9 +46,34 @@ class Succession:
         customer.profile = self.carried(former)
         customer.instant = max(customer.instant + 1, at)
         customer.late += 1  # what was decided no longer follows from the events alone
-        changes = self._removed(customer_id, customer, since)
-        customer.since = {place: entered for old, entered in since.items() if (place := self._places[old]) is not None}
-        return changes + self._engine.decide_all(customer_id, customer)
+        was = {self._keys[old]: entered for old, entered in since.items()}
+        customer.since = self._since(since)
+        removed = close(self._engine, customer_id, customer, was, customer.instant, since=was, backfill=True)
+        return removed + self._engine.decide_all(customer_id, customer)
+
+    def rebuild(self, customer_id: str, customer: Customer, anew: Customer, at: int) -> list[Change]:
+        """Bring a customer over, at an instant (ms), in place, to what all events ``anew`` make of them.
+
+        What that changed, in order. Of whom more was published than is known, nothing is told: the events that are
+        still to come decide what of it is so (`rules.ahead`).
+        """
+        if anew.is_blank or anew.erased < customer.erased:  # here more is known than the events that are left say
+            return adopt(self, customer_id, customer, at)
+        was = {self._keys[old]: entered for old, entered in customer.since.items()}
+        instant = customer.instant if customer.ahead is not None else max(customer.instant + 1, at)
+        self._engine.fire(customer_id, anew, instant)
+        differs = (customer.sequence, self._since(customer.since)) != (anew.sequence, anew.since)
+        customer.late = anew.late + differs
+        customer.instant = max(instant, anew.instant)
+        customer.profile, customer.since, customer.dues, customer.due = anew.profile, anew.since, anew.dues, anew.due
+        customer.erased, customer.into, customer.links = anew.erased, anew.into, anew.links
+        if customer.ahead is not None:
+            return ahead.adopted(customer, [])
+        return close(self._engine, customer_id, customer, was, customer.instant, since=was, backfill=True)
+
+    def _since(self, before: dict[int, int]) -> dict[int, int]:
+        """Since when (ms) in what of the next file, of those that both have."""
+        return {place: entered for old, entered in before.items() if (place := self._places[old]) is not None}
 
     def carried(self, former: Profile) -> Profile:
         """A profile as the next file keeps it."""
@@ -53,32 +81,6 @@ class Succession:
         for carry in self._carrying:
             carry(former, profile)
         return profile
-
-    def _removed(self, customer_id: str, customer: Customer, since: dict[int, int]) -> list[Change]:
-        changes = []
-        members = {self._keys[old] for old in since}
-        for old in sorted(since):
-            if self._places[old] is None:
-                segment = self._before.segments[old]
-                members.remove(segment.key)
-                customer.sequence += 1
-                changes.append(
-                    Change(
-                        customer=customer_id,
-                        segment=segment.key,
-                        kind="exited",
-                        occurred_at=customer.instant,
-                        sequence=customer.sequence,
-                        segments=tuple(sorted(members)),
-                        event=None,
-                        reason=REMOVED,
-                        definition=self._engine.definitions.fingerprint,
-                        late=False,
-                        stayed_ms=customer.instant - since[old],
-                        backfill=True,
-                    )
-                )
-        return changes
 
 
 def adopt(succession: Succession, customer_id: str, customer: Customer, at: int) -> list[Change]:

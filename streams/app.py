@@ -138,6 +138,7 @@ def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: b
         now_ms=now_ms,
         stop=stop,
         pseudonym=Pseudonyms(settings.log_key),
+        started_ms=now_ms(),
     )
 
 

@@ -63,7 +63,9 @@ def parser() -> argparse.ArgumentParser:
 def _processes(commands: Any) -> None:
     """That run until they are ended."""
     worker = commands.add_parser("worker", help="run a worker; further arguments go to Faust's own worker")
-    worker.add_argument("--rebuild", action="store_true", help="on an empty Redis, read from the earliest offset")
+    worker.add_argument(
+        "--rebuild", action="store_true", help="make everybody again from all events, beside what Redis holds"
+    )
 
     triggers = commands.add_parser("triggers", help="send messages on segment changes; Faust's own arguments follow")
     triggers.add_argument("--file", metavar="F", help="triggers file (default: SEGMENTER_TRIGGERS)")

@@ -7,6 +7,8 @@ nothing of theirs is on its way to the topics; then what is on the topics is rea
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,11 +30,14 @@ from streams.merge import Merge
 from streams.meter import UNMETERED, Meter
 from streams.out_records import DEAD_LETTERS
 from streams.outbox import Outbox, OutRecord, Publisher
+from streams.rebuild import Asked, Rebuild, Recomputation, Recompute, Spawned
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import Letters, Segmenter
 from streams.shard import Pace, Shard, Sweeping
 from streams.store import Claim, Fenced, Files, Identity, LowerGeneration, State, Store
 from streams.transport import Consumer
+
+log = logging.getLogger(__name__)
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +66,9 @@ class Plan(Ground, frozen=True, kw_only=True):
     pseudonym: Callable[[str], str] = nobody
     sweeping: Sweeping = msgspec.field(default_factory=Sweeping)
     links: bool = True  # whether ids of one person are brought together, for which their partitions must be known
+    started_ms: int = 0  # what was rebuilt since then is not rebuilt again
+    recompute: Recompute = Spawned.start
+    rebuilding: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
 
 
 class Held(Protocol):
@@ -169,8 +177,19 @@ class Claiming(Assignment[Plan, Claimed]):
     _follows = True
 
     def _files_of(self, _partition: int, _state: State) -> Files | None:
-        found = self._epochs[_partition] = epochs.of(_state, self._plan.engine)
-        return found.files()
+        plan = self._plan
+        if not _state.positions:
+            known = epochs.first(plan.engine, _state.clock, plan.now_ms() if plan.rebuild else 0)
+        elif self._is_to_be_rebuilt(known := epochs.kept(_state, plan.engine)):
+            self._epochs[_partition] = known
+            return known.files() if not _state.epochs else None
+        else:
+            known = epochs.of(_state, plan.engine)
+        self._epochs[_partition] = known
+        return known.files()
+
+    def _is_to_be_rebuilt(self, known: Epochs) -> bool:
+        return self._plan.rebuild and known.rebuilt < self._plan.started_ms
 
     @cached_property
     def _epochs(self) -> dict[int, Epochs]:
@@ -192,7 +211,7 @@ class Claiming(Assignment[Plan, Claimed]):
         letters: Letters = set()
         meter, known = plan.meter(), self._epochs[partition]
         segmenter = Segmenter(
-            plan.engine,
+            known.engine,
             self._store,
             partition,
             claim.token,
@@ -232,5 +251,23 @@ class Claiming(Assignment[Plan, Claimed]):
             pace=plan.pace,
             monotonic=plan.monotonic,
             sweeping=plan.sweeping,
+            rebuild=self._rebuild(claimed) if self._is_to_be_rebuilt(claimed.segmenter.epochs) else None,
         )
         return Holding(claimed.claim, shard, claimed.outbox, self._store, plan.stop)
+
+    def _rebuild(self, claimed: Claimed) -> Rebuild:
+        plan, claim, segmenter = self._plan, claimed.claim, claimed.segmenter
+        ours, told = plan.engine.definitions.fingerprint, {"partition": claim.partition}
+
+        async def recompute() -> Recomputation:
+            log.info("all events are read again, beside what Redis holds", extra=told)
+            known = segmenter.epochs.encoded().decode()
+            return await plan.recompute(Asked(claim.partition, plan.identity.partitions, ours, known))
+
+        async def follow(anew: dict[str, bytes]) -> None:
+            known = segmenter.epochs.followed_by(plan.engine, segmenter.clock)
+            count = len(anew)
+            await segmenter.follow(known, anew, lambda files: self._store.begin(claim, {}, files))
+            log.info("all events are read again; going on from them", extra={**told, "customers": count})
+
+        return Rebuild(recompute, lambda: dict(segmenter.positions), follow, plan.rebuilding, plan.monotonic)

@@ -6,6 +6,8 @@ with the partition, the newest `KEPT_MAX` of them.
 Each file acts from an instant on: the partition's clock when it was first claimed under it. So what a change of files
 does to a customer does not depend on when the customer's turn comes: due times up to that instant are still the former
 file's, and everything after it is the new one's.
+
+A rebuild is a change of files too, mostly to the same file: everybody is brought over to what all events say of them.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ class Epoch(msgspec.Struct, frozen=True):
     """One file: its number, its document without short forms, and from when on (ms) it decides.
 
     ``short``: segments of which not all was kept, and until when (ms) that makes a difference; ``None``: for good.
-    ``is_swept``: nobody was found any more whom a former file decided last.
+    ``is_swept``: nobody was found any more whom a former file decided last. ``rebuilt`` (ms): by when, by the wall
+    clock, everybody was as all events make them; 0: that was not looked at.
     """
 
     number: int
@@ -41,6 +44,7 @@ class Epoch(msgspec.Struct, frozen=True):
     since: int
     short: dict[str, int | None] = {}
     is_swept: bool = False
+    rebuilt: int = 0
 
 
 _decoder = msgspec.json.Decoder(list[Epoch])
@@ -60,29 +64,62 @@ class Epochs:
         return self.known[-1].number
 
     @property
+    def engine(self) -> Engine:
+        """Of the newest."""
+        return self._newest
+
+    @property
+    def rebuilt(self) -> int:
+        """By when (ms) everybody was as all events make them by the newest; 0: that was not looked at."""
+        return self.known[-1].rebuilt
+
+    @property
     def is_settled(self) -> bool:
         """Whether nobody is to be looked for whom a former file decided last."""
         return _is_settled(self.known)
 
-    def settle(self) -> None:
-        """Nobody is."""
-        self.known[-1] = msgspec.structs.replace(self.known[-1], is_swept=True)
+    def settle(self, rebuilt: int = 0) -> None:
+        """Nobody is. ``rebuilt``: as of `Epoch`; then nothing is short of anything."""
+        self.known[-1] = msgspec.structs.replace(self.known[-1], is_swept=True, rebuilt=rebuilt)
+        if rebuilt:
+            self.known = [msgspec.structs.replace(one, short={}) for one in self.known]
+
+    def followed_by(self, engine: Engine, since: int) -> Epochs:
+        """And by the file of this engine from ``since`` on."""
+        newest = _epoch(self.number + 1, engine.definitions, since, self._newest.definitions)
+        return Epochs([*self.known[1 - KEPT_MAX :], newest], engine)
 
     def engine_of(self, customer: Customer) -> Engine:
         """By which a stored customer is read. Raises `Stop`."""
         return self._engine(self._at(customer))
 
-    def adopt(self, customer_id: str, customer: Customer) -> list[Change]:
-        """Bring a customer over to the newest file, in place; what that changed, in order. Raises `Stop`."""
+    def adopt(self, customer_id: str, customer: Customer, anew: Customer | None = None) -> list[Change]:
+        """Bring a customer over to the newest file, in place; what that changed, in order. Raises `Stop`.
+
+        ``anew``: what all events made of them by the newest file, up to where the partition was when it began.
+        """
         changes: list[Change] = []
-        for at in range(self._at(customer), len(self.known) - 1):
-            before, since = self._engine(at), self.known[at + 1].since
-            if 0 < customer.due <= since:
-                fire = before.fire if customer.ahead is None else partial(ahead.fire, before)
-                changes += fire(customer_id, customer, since)
-            changes += changed.adopt(self._succession(at), customer_id, customer, since)
+        at, last = self._at(customer), len(self.known) - 1
+        if anew is not None:
+            since = self.known[last].since
+            changes += self._fired(at, customer_id, customer, since)
+            succession = _successions(self._engine(at), self._newest)
+            changes += succession.rebuild(customer_id, customer, anew, since)
+        else:
+            for before in range(at, last):
+                since = self.known[before + 1].since
+                changes += self._fired(before, customer_id, customer, since)
+                changes += changed.adopt(self._succession(before), customer_id, customer, since)
         customer.by = self.number
         return changes
+
+    def _fired(self, at: int, customer_id: str, customer: Customer, since: int) -> list[Change]:
+        """What is due up to then is still the former file's."""
+        if not 0 < customer.due <= since:
+            return []
+        before = self._engine(at)
+        fire = before.fire if customer.ahead is None else partial(ahead.fire, before)
+        return fire(customer_id, customer, since)
 
     def carried(self, profile: bytes, definitions: str) -> bytes | None:
         """A profile that another partition kept under one of these files, as the newest keeps it; ``None``: unknown."""
@@ -140,12 +177,14 @@ def _successions(before: Engine, after: Engine) -> Succession:
     return Succession(before.definitions, after)
 
 
-def first(engine: Engine, since: int = 0) -> Epochs:
+def first(engine: Engine, since: int = 0, rebuilt: int = 0) -> Epochs:
     """Of a partition that knows no file yet."""
-    return Epochs([_epoch(0, engine.definitions, since)], engine)
+    return Epochs([_epoch(0, engine.definitions, since, rebuilt=rebuilt)], engine)
 
 
-def _epoch(number: int, definitions: Definitions, since: int, before: Definitions | None = None) -> Epoch:
+def _epoch(
+    number: int, definitions: Definitions, since: int, before: Definitions | None = None, rebuilt: int = 0
+) -> Epoch:
     short = [] if before is None else changed.short(before, definitions)
     return Epoch(
         number,
@@ -153,19 +192,19 @@ def _epoch(number: int, definitions: Definitions, since: int, before: Definition
         dict(definitions.document),
         since,
         {one.segment: None if one.for_ms is None else since + one.for_ms for one in short},
+        rebuilt=rebuilt,
     )
 
 
 def of(state: State, engine: Engine) -> Epochs:
     """What a claim found, with these definitions as the newest. Raises `ClaimRefused`."""
-    if not state.epochs:
-        return first(engine, state.clock)
-    known = _decoder.decode(state.epochs)
-    if known[-1].fingerprint == engine.definitions.fingerprint:
-        return Epochs(known, engine)
-    former = _engine(known[-1]).definitions
-    newest = _epoch(known[-1].number + 1, engine.definitions, state.clock, former)
-    return Epochs([*known[1 - KEPT_MAX :], newest], engine)
+    known = kept(state, engine)
+    return known if known.engine is engine else known.followed_by(engine, state.clock)
+
+
+def kept(state: State, engine: Engine) -> Epochs:
+    """What a claim found, with the definitions that decided last. Raises `ClaimRefused`."""
+    return _known(state.epochs, engine) if state.epochs else first(engine, state.clock)
 
 
 def is_current(customer: Customer, meta: Mapping[str, str]) -> bool:
@@ -191,8 +230,10 @@ def _is_settled(known: list[Epoch]) -> bool:
 def stored(meta: Mapping[str, str], engine: Engine) -> Epochs:
     """What a partition says, for who looks on under the definitions that it has now. Raises `ClaimRefused`."""
     told = meta.get("epochs")
-    if told is None:
-        return first(engine)
+    return first(engine) if told is None else _known(told, engine)
+
+
+def _known(told: str | bytes, engine: Engine) -> Epochs:
     known = _decoder.decode(told)
     newest = engine if known[-1].fingerprint == engine.definitions.fingerprint else _engine(known[-1])
     return Epochs(known, newest)

@@ -1,14 +1,15 @@
 """Loading: the customers of a step, each under the newest of the partition's definitions.
 
 The one rule: whoever was decided last by a former file is brought over as they are loaded; what that changed is made
-in the step that they were loaded for, before anything else of theirs.
+in the step that they were loaded for, before anything else of theirs. So is what all events made of them, where these
+were read again meanwhile.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
@@ -19,7 +20,7 @@ from streams.epochs import Epochs, first
 from streams.meter import Made
 from streams.saving import Saving
 from streams.stop import Stop
-from streams.store import State, Store
+from streams.store import Fenced, Files, State, Store
 from streams.wire import customers
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,18 @@ class Loading(Saving):
         self._skips_unknown = skips_unknown
         self._swept = 0
         self._told = time.monotonic()
+        # What all events made of those who are not brought over yet, encoded; ``None``: they were not read again.
+        self._anew: dict[str, bytes] | None = None
+
+    async def follow(self, epochs: Epochs, anew: dict[str, bytes], begin: Callable[[Files], Awaitable[bool]]) -> None:
+        """Go on with other definitions, or the same; everybody is brought over to what all events made of them.
+
+        ``anew``: that, encoded, up to where the partition is now; emptied by and by. ``begin``: as of the store.
+        """
+        if not await begin(epochs.files()):
+            raise Fenced
+        self._engine, self._epochs, self._epoch = epochs.engine, epochs, epochs.number
+        self._anew, self._swept = anew, 0
 
     def _taken_over(self) -> list[Made]:
         """What bringing customers over has changed since this was asked last."""
@@ -83,10 +96,18 @@ class Loading(Saving):
                     loaded[customer_id] = (customer, customer.due)
                 else:
                     loaded[customer_id] = self._adopt(customer_id, customer)
+            elif self._anew and customer_id in self._anew:
+                loaded[customer_id] = self._adopt(customer_id, self._unknown())
             else:
                 # Only a customer not yet known here needs the check: it costs more than the rest.
                 loaded[customer_id] = (self._new(), 0 if self._belongs(customer_id) else -1)
         return loaded
+
+    def _unknown(self) -> Customer:
+        """One whom the store does not know, although the events do."""
+        customer = self._engine.new()
+        customer.by = self._epoch - 1
+        return customer
 
     def _new(self) -> Customer:
         customer = self._engine.new()
@@ -96,7 +117,8 @@ class Loading(Saving):
     def _adopt(self, customer_id: str, customer: Customer) -> tuple[Customer, int]:
         """Under the definitions of now, with the due time they had; what that changed is made in this step."""
         due = customer.due
-        if changes := self._epochs.adopt(customer_id, customer):
+        anew = self._anew.pop(customer_id, None) if self._anew else None
+        if changes := self._epochs.adopt(customer_id, customer, None if anew is None else customers.decode(anew)):
             self._adopted.append(Made(changes, 0))
         return customer, due
 
@@ -119,4 +141,5 @@ class Loading(Saving):
             self._told = now
             total = await self._store.count(self._partition)
             told = {"partition": self._partition, "count": self._swept, "of": max(total, self._swept)}
-            log.info("definitions changed: customers decided again", extra=told)
+            what = "definitions changed" if self._anew is None else "all events read again"
+            log.info("%s: customers decided again", what, extra=told)

@@ -215,12 +215,6 @@ class Ownership:
             for topic, position in state.positions.items()
         }
         await self._begin(claiming.holdings(), positions, consumer)
-        kept = [partition for partition, state in found.items() if state.save_number]
-        if kept and self._plan.rebuild:
-            log.info(
-                "--rebuild is for a fresh Redis: these partitions go on from what it holds",
-                extra={"partitions": kept, **self._generation_told()},
-            )
         log.info("claimed partitions", extra={"partitions": list(found), **self._generation_told()})
         return positions
 

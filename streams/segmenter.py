@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from itertools import islice
 from typing import TypeGuard
 
 import msgspec
@@ -78,7 +79,7 @@ class Segmenter(Loading):
         )
         self._links = links
         self._cursor = 0
-        self._is_clean = True
+        self._is_clean, self._is_listed = True, False
         self._now_ms = now_ms
         self._dead_share = DeadShare(partition, ceiling)
         self._languages = languages
@@ -158,6 +159,11 @@ class Segmenter(Loading):
         await self._save({}, [], [], self.positions, self.positions, clock, caught_up)
 
     @property
+    def epochs(self) -> Epochs:
+        """The files that decided the partition, the newest last."""
+        return self._epochs
+
+    @property
     def is_settled(self) -> bool:
         """As of `Saving`."""
         return self._epochs.is_settled
@@ -165,21 +171,26 @@ class Segmenter(Loading):
     async def sweep(self, _limit: int) -> list[OutRecord]:
         """Decide about so many customers again whom former definitions decided last; the records to publish.
 
-        Done when a pass over all of them has found none: one in which Redis was restarted may miss some.
+        Done when a pass over all of them has found none: one in which Redis was restarted may miss some. After the
+        first come those whom only the events know, read again (`Loading.follow`).
         """
-        self._cursor, found = await self._store.scan(self._partition, self._cursor, _limit)
         loaded: Loaded = {}
-        for customer_id, value in found:
-            customer = customers.decode(value)
-            if customer.by != self._epoch:
-                loaded[customer_id] = self._adopt(customer_id, customer)
+        if self._anew and self._is_listed:
+            loaded = await self._load(list(islice(self._anew, _limit)))
+        else:
+            self._cursor, found = await self._store.scan(self._partition, self._cursor, _limit)
+            for customer_id, value in found:
+                customer = customers.decode(value)
+                if customer.by != self._epoch:
+                    loaded[customer_id] = self._adopt(customer_id, customer)
+            self._is_listed = not self._cursor
         made = self._taken_over()
         out = await self._save(loaded, made, [], self.positions, self.positions, self.clock) if loaded else []
         self._swept += len(loaded)
         self._is_clean = self._is_clean and not loaded
         if not self._cursor:
-            if self._is_clean:
-                self._epochs.settle()
+            if self._is_clean and not self._anew:
+                self._epochs.settle(0 if self._anew is None else self._now_ms())
                 await self.save((), (), self.positions, self.positions, self.clock, epochs=self._epochs.encoded())
             self._is_clean = True
         await self._tell_sweep()

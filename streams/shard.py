@@ -20,6 +20,7 @@ from rules.events import Event, Origin
 from streams.fetched import Answer, Batch, Heard
 from streams.merge import Merge, Record, Taken
 from streams.outbox import Outbox, OutRecord
+from streams.rebuild import Rebuild
 from streams.watchdog import Fetching
 from streams.wire import merges
 from streams.wire.decode import read
@@ -123,8 +124,10 @@ class Shard:
         monotonic: Callable[[], float] = time.monotonic,
         reading: Callable[[Record, Batch], Event | str] | None = None,
         sweeping: Sweeping | None = None,
+        rebuild: Rebuild | None = None,
     ) -> None:
-        """``reading``: what a record is, if not an input event or why it is a dead letter."""
+        """``reading``: what a record is, if not an input event or why it is a dead letter; ``rebuild``: one to come."""
+        self._rebuild = rebuild
         self._sweeping = sweeping or Sweeping(monotonic)
         self._read = reading or _read
         self.partition = partition
@@ -182,16 +185,24 @@ class Shard:
 
     async def run(self) -> None:
         """Step until released. Raises what a step raises: nothing is retried here."""
-        while not self._releasing:
-            self._more.clear()
-            # Each step is a turn of its own: a short list keeps the loop's other work going.
-            moved = await self._step()
-            fired = await self._fire()
-            if await self._sweep() or fired or moved:
-                continue
-            await self._idle()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._more.wait(), self._wait_s())
+        if self._rebuild is not None:
+            self._rebuild.start()
+        try:
+            while not self._releasing:
+                await self._turn()
+        finally:
+            await self._end_rebuild()
+
+    async def _turn(self) -> None:
+        self._more.clear()
+        # Each step is a turn of its own: a short list keeps the loop's other work going.
+        moved = await self._step()
+        fired = await self._fire()
+        if await self._switch() or await self._sweep() or fired or moved:
+            return
+        await self._idle()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._more.wait(), self._wait_s())
 
     async def _step(self) -> bool:
         taken = self.take()
@@ -212,8 +223,26 @@ class Shard:
             await self._outbox.put(out)
         return True
 
+    async def _switch(self) -> bool:
+        if self._rebuild is None or not self._rebuild.is_near:
+            return False
+        await self._rebuild.switch()
+        return True
+
+    async def _end_rebuild(self) -> None:
+        rebuild, self._rebuild = self._rebuild, None
+        if rebuild is not None:
+            await rebuild.end()
+
+    @property
+    def _may_sweep(self) -> bool:
+        """Whether there is anybody to look at; before a rebuild it would be for nothing."""
+        return not self.segmenter.is_settled and (self._rebuild is None or self._rebuild.is_done)
+
     async def _sweep(self) -> bool:
-        if self.segmenter.is_settled:
+        if not self._may_sweep:
+            if self._rebuild is not None and self._rebuild.is_done:
+                await self._end_rebuild()
             return False
         out = await self._sweeping.turn(lambda: self.segmenter.sweep(SWEPT))
         if out:
@@ -227,7 +256,7 @@ class Shard:
             await self.segmenter.pass_time(clock, self.caught_up())
 
     def _wait_s(self) -> float:
-        if not self.segmenter.is_settled:
+        if self._may_sweep:
             return min(_IDLE_WAIT_S, self._sweeping.wait_s + 0.001)
         due = self.segmenter.next_due
         if not due:

@@ -11,7 +11,7 @@ import copy
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -19,9 +19,12 @@ from faust.types import TP
 
 from rules.engine import Engine
 from rules.events import INPUTS
+from streams import epochs
 from streams.ceiling import Ceiling
 from streams.claiming import Claiming, Plan
+from streams.commands.recomputed import Recomputed
 from streams.fetched import Answer, Batch, Heard, Offsets
+from streams.rebuild import Asked, Recomputation
 from streams.shard import Pace, Shard
 from streams.stop import Stop
 from streams.store import Fenced, Identity
@@ -77,6 +80,7 @@ class Lives:
         self.times = sorted({record.timestamp for records in topics.values() for record in records})
         self.count = 0
         self.said: list[str] = []
+        self.rebuilds = False
 
     def _plan(self) -> Plan:
         return Plan(
@@ -86,7 +90,9 @@ class Lives:
             pace=Pace(self.rng.choice((1, 3, 10)), 1_000, self.rng.choice((1, 5)), GRACE_MS),
             ceiling=Ceiling(1.0, 10_000),
             languages=(),
-            rebuild=False,
+            rebuild=self.rebuilds,
+            started_ms=self.wall + 1,
+            recompute=self._recompute,
             exact_ends=True,
             belongs=lambda *_: True,
             now_ms=lambda: self.wall,
@@ -107,6 +113,9 @@ class Lives:
     def _end(self, topic: str) -> int:
         return sum(record.timestamp <= self.wall for record in self.topics[topic])
 
+    async def _recompute(self, asked: Asked) -> Recomputation:
+        return Beside(self, asked)
+
     # --- a life
 
     async def live(self, until: int, dies_after: int | None = None) -> bool:
@@ -124,7 +133,10 @@ class Lives:
             claiming = await self.claim(publisher)
             (holding,) = claiming.holdings().values()
             running = asyncio.create_task(claiming.claimed[0].outbox.run())
-            await self._read_on(holding.shard, publisher, running, until)
+            try:
+                await self._read_on(holding.shard, publisher, running, until)
+            finally:
+                await holding.shard._end_rebuild()
             publisher.may.set()
             await self._drained(claiming, running)
         except (Died, Stop, Fenced):
@@ -152,11 +164,14 @@ class Lives:
             running.result()
 
     async def _read_on(self, shard: Shard, publisher: Publisher, running: asyncio.Task[None], until: int) -> None:
+        if shard._rebuild is not None:
+            shard._rebuild.start()
         while True:
             publisher.may.set() if self.rng.random() < 0.6 else publisher.may.clear()
             self._fetch(shard)
             moved = await shard._step()
             moved = await shard._fire() or moved
+            moved = await shard._switch() or moved
             moved = await shard._sweep() or moved
             await asyncio.sleep(0)
             if running.done():
@@ -164,6 +179,7 @@ class Lives:
             if (
                 not moved
                 and shard.segmenter.is_settled
+                and shard._rebuild is None
                 and all(shard.merge.fetched(topic) == self._end(topic) for topic in INPUTS)
             ):
                 if self.wall >= until + GRACE_MS:
@@ -202,3 +218,39 @@ class Lives:
         """Who is ahead still."""
         held = self.store._partitions[0].customers
         return [who for who, value in held.items() if customers.decode(value).ahead is not None]
+
+
+class Beside:
+    """All events read again by another who takes turns with the life."""
+
+    def __init__(self, lives: Lives, asked: Asked) -> None:
+        assert asked.definitions == lives.engine.definitions.fingerprint
+        known = epochs.stored({"epochs": asked.epochs}, lives.engine)
+        logs = cast(Any, {topic: _Log(lives.topics[topic]) for topic in INPUTS})
+        self._made = Recomputed(logs, lives.engine, asked.partition, lambda _: True, known.carried)
+        self._rng = lives.rng
+        self.customers: dict[str, bytes] = {}
+
+    async def upto(self, positions: Mapping[str, int]) -> None:
+        """As a process of its own does."""
+        for _ in self._made.steps(positions):
+            if self._rng.random() < 0.3:
+                await asyncio.sleep(0)
+        self.customers |= {name: customers.encode(self._made.customers[name]) for name in self._made.taken()}
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Log:
+    """An input from its first record on."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = records
+        self._at = 0
+
+    def upto(self, end: int) -> Iterator[Record]:
+        """Those before ``end`` that were not read yet."""
+        while self._at < end:
+            self._at += 1
+            yield self._records[self._at - 1]

@@ -17,6 +17,7 @@ import yaml
 
 from local import Kafka, Redis
 from streams import topics
+from streams.redis_store import key
 from streams.settings import Settings
 from tests import live
 from tests.commands import Done, segmenter
@@ -44,12 +45,12 @@ EVENTS = 6_000
 class Shop:
     """Topics, a Redis, and the settings of workers; two files of definitions."""
 
-    def __init__(self, kafka: Kafka, redis_server: Redis, folder: Path) -> None:
+    def __init__(self, kafka: Kafka, redis_server: Redis, folder: Path, prefix: str = "changed-") -> None:
         self.files = {name: folder / f"{name}.yaml" for name in ("old", "new")}
         for name, segments in (("old", OLD), ("new", NEW)):
             named = {key: {"title": key, "when": when} for key, when in segments.items()}
             self.files[name].write_text(yaml.safe_dump({"version": 1, "currency": "EUR", "segments": named}))
-        prefix = "changed-"
+        self.prefix = prefix
         self.settings: dict[str, Any] = {
             "brokers": kafka.address, "redis": redis_server.url, "partitions": live.PARTITIONS,
             "topic_prefix": prefix, "group": prefix, "redis_prefix": prefix, "session_timeout_s": 3,
@@ -68,8 +69,14 @@ class Shop:
         live.publish(self.settings["brokers"], events, self.topics)
 
     def changes(self) -> list[dict[str, Any]]:
-        records = live.read_topic(self.settings["brokers"], "changed-segment-changes")
+        records = live.read_topic(self.settings["brokers"], self.prefix + "segment-changes")
         return [json.loads(one.value) for one in records]
+
+    def metas(self) -> list[dict[str, str]]:
+        """What Redis says of each partition."""
+        keys = (key(self.prefix, partition, "meta") for partition in range(live.PARTITIONS))
+        found = [self.redis.hgetall(one) for one in keys]
+        return [{name.decode(): value.decode() for name, value in meta.items()} for meta in found]
 
     def is_equal(self, name: str, count: int) -> bool:
         """Whether so many customers or more are as the events make them."""

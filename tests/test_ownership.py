@@ -7,7 +7,6 @@ the store is the memory store, which keeps the contract.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
@@ -26,8 +25,11 @@ from streams.fetched import Answer, Answers, Batch, Heard, Offsets
 from streams.memory_store import MemoryStore
 from streams.outbox import OutRecord, encode
 from streams.ownership import Ownership
+from streams.rebuild import Asked, Recomputation
 from streams.recovery import Chunk
+from streams.segmenter import Segmenter
 from streams.shard import Pace
+from streams.stop import Stop
 from streams.store import Claim, Identity, Save, State
 from streams.watchdog import LOST_AFTER_ANSWERS, FetchWatchdog
 
@@ -115,6 +117,23 @@ class Outputs:
             yield chunk
 
 
+class Nobody:
+    """Events of which nobody comes."""
+
+    def __init__(self, world: World, partition: int) -> None:
+        self.customers: dict[str, bytes] = {}
+        self._world, self._partition = world, partition
+
+    async def upto(self, positions: Mapping[str, int]) -> None:
+        if self._world.fails:
+            raise Stop(self._world.fails)
+        (position,) = set(positions.values())
+        self._world.rebuilt.append(f"{self._partition} upto {position}")
+
+    async def close(self) -> None:
+        self._world.rebuilt.append(f"{self._partition} closed")
+
+
 class World:
     """A worker's ownership with all that is around it."""
 
@@ -122,6 +141,8 @@ class World:
         self.store, self.publisher, self.consumer = MemoryStore(), Publisher(), Consumer()
         self.outputs = Outputs(self.publisher)
         self.said: list[str] = []
+        self.rebuilt: list[str] = []
+        self.fails = ""
         self.ownership = self.worker()
 
     def worker(self, identity: Identity = IDENTITY, *, rebuild: bool = False) -> Ownership:
@@ -138,8 +159,14 @@ class World:
             belongs=lambda *_: True,
             now_ms=lambda: int(time.time() * 1000),
             stop=self.said.append,  # the process goes on here
+            started_ms=int(time.time() * 1000),
+            recompute=self._recompute,
         )
         return Ownership(plan, self.store, self.publisher, self.outputs)
+
+    async def _recompute(self, asked: Asked) -> Recomputation:
+        self.rebuilt.append(f"{asked.partition} begun")
+        return Nobody(self, asked.partition)
 
     async def left(self, position: int) -> None:
         """A former owner has saved this position in every input, and an entry that is not published."""
@@ -369,20 +396,52 @@ async def test_a_forgotten_rebuild_binds_nobody(world: World) -> None:
     assert "group stored 'another" in world.said[0]
 
 
-async def test_a_rebuild_on_what_is_there(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """It goes on from there as any worker does, and says so in one line; on a fresh Redis there is nothing to say."""
-    caplog.set_level(logging.INFO)
-    other = World()
-    fresh = other.worker(rebuild=True)
-    await other.claim(fresh)
-    await fresh.release()
-    assert "claimed partitions" in caplog.text
-    assert "--rebuild" not in caplog.text
+async def soon(is_so: Callable[[], bool]) -> None:
+    """Until it is so, for 5 s."""
+    for _ in range(500):
+        if is_so():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+async def test_a_rebuild_on_what_is_there() -> None:
+    """It goes on from there; each partition is made again once by a process, one after the other, up to there."""
+    world = World()
     await world.left(5_000)
     again = world.worker(rebuild=True)
-    assert await world.claim(again) == dict.fromkeys(TPS, 5_000)
-    await again.release()
-    assert caplog.text.count("--rebuild") == 1
+    for _ in range(2):
+        assert await world.claim(again) == dict.fromkeys(TPS, 5_000)
+        await soon(lambda: all(cast(Segmenter, one.shard.segmenter).epochs.rebuilt for one in again.held.values()))
+        await again.release()
+    assert world.said == []
+    assert world.rebuilt == [
+        f"{partition} {what}" for partition in PARTITIONS for what in ("begun", "upto 5000", "upto 5000", "closed")
+    ]
+
+
+async def test_a_rebuild_on_a_fresh_redis() -> None:
+    """There is nothing to be made again, at the next claim neither: all is read from its first record."""
+    world = World()
+    fresh = world.worker(rebuild=True)
+    for _ in range(2):
+        await world.claim(fresh)
+        await asyncio.sleep(0.1)
+        await fresh.release()
+    assert (world.rebuilt, world.said) == ([], [])
+
+
+async def test_a_rebuild_that_fails() -> None:
+    """The process stops: it was started for that, and by other definitions than those that it goes on with."""
+    world = World()
+    await world.left(5_000)
+    world.fails = "partition 0 was not made again: why"
+    failing = world.worker(rebuild=True)
+    await world.claim(failing)
+    await soon(lambda: bool(world.said))
+    await failing.release()
+    assert world.said[0] == world.fails
+    assert world.rebuilt[:2] == ["0 begun", "0 closed"]
 
 
 async def test_what_was_published_is_read_back_before_anything_is_published(world: World) -> None:

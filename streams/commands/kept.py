@@ -35,12 +35,12 @@ class Slice(msgspec.Struct, frozen=True):
 class Kept(msgspec.Struct, frozen=True):
     """A partition: slices in the order of time, the first without customers, and the changes not yet published.
 
-    ``short``: segments that do not know all they ask for since the definitions were changed.
+    ``meta``: what Redis said of it at first.
     """
 
     slices: Sequence[Slice]
     waiting: Sequence[bytes | None]
-    short: frozenset[str]
+    meta: Mapping[str, str]
 
     def sequences(self) -> dict[str, int]:
         """How many changes of each customer there were."""
@@ -65,7 +65,7 @@ async def read(settings: Settings, ours: Identity, partition: int, progress: Cal
             slices.append(_slice(partition, ours, await store.snapshot(partition, names[at : at + SLICE])))
             progress(at, len(names))
         records = [record for entry in await store.outbox(partition) for record in outbox.decode(entry)]
-    return Kept(slices, [one.value for one in records if one.topic == CHANGES], epochs.short(first.meta))
+    return Kept(slices, [one.value for one in records if one.topic == CHANGES], first.meta)
 
 
 async def known_now(settings: Settings, partition: int, names: Sequence[str]) -> frozenset[str]:

@@ -14,11 +14,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
+import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from rules.engine import Engine
 from rules.events import Event, Origin
-from rules.people import Apply, act, acts
+from rules.people import Apply, Moved, act, acts
 from rules.standing import Customer
 from streams.settings import Settings
 from streams.stop import Stop, created_anew
@@ -78,7 +79,7 @@ class Log:
         """The same. Raises `Stop` where its first records are gone."""
         if self.first:
             told = f"{self.name} begins at {self.first}"
-            raise Stop(f"{told}: verify needs all records, so give topics a longer retention")
+            raise Stop(f"{told}: all records are needed, so give topics a longer retention")
         return self
 
     def check(self, position: int) -> None:
@@ -118,14 +119,27 @@ class Log:
 class Recomputed:
     """The customers of a partition as the events make them, stage by stage."""
 
-    def __init__(self, logs: Mapping[str, Log], engine: Engine, partition: int, belongs: Callable[[str], bool]) -> None:
-        """``logs``: by the full names of the topics, in their reading order."""
+    def __init__(
+        self,
+        logs: Mapping[str, Log],
+        engine: Engine,
+        partition: int,
+        belongs: Callable[[str], bool],
+        carried: Callable[[bytes, str], bytes | None],
+    ) -> None:
+        """``logs``: by the full names of the topics, in their reading order.
+
+        ``carried``: a profile that came from another partition under other definitions, as these keep it, if that
+        can be said (`streams.epochs.Epochs.carried`).
+        """
         self.customers: dict[str, Customer] = {}
         # Who has two events of one millisecond on two inputs: either may have been read first.
         self.tied: set[str] = set()
         self.events = 0
         self._engine = engine
         self._belongs = belongs
+        self._carried = carried
+        self._touched: set[str] = set()
         self._partition = partition
         self._newest: dict[str, tuple[int, int]] = {}
         self._behind = [0] * len(logs)
@@ -142,12 +156,22 @@ class Recomputed:
 
         As the worker merges it with all of it in hand; within an input records keep their order.
         """
+        for _ in self.steps(positions):
+            progress()
+
+    def steps(self, positions: Mapping[str, int]) -> Iterator[None]:
+        """As `advance`, record by record."""
         inputs = [log.upto(positions[topic]) for topic, log in self._logs.items()]
         for rank, event in merged(inputs, self._partition, self._behind):
-            progress()
             self.events += 1
             if event is not None and acts(event):
                 self._apply(event, rank)
+            yield
+
+    def taken(self) -> list[str]:
+        """Who had an event since this was asked last."""
+        touched, self._touched = self._touched, set()
+        return list(touched)
 
     def _apply(self, event: Event, rank: int) -> None:
         customer = self.customers.get(event.customer)
@@ -155,12 +179,19 @@ class Recomputed:
             if not self._belongs(event.customer):
                 return
             customer = self.customers[event.customer] = self._engine.new()
+        self._touched.add(event.customer)
         newest, of_rank = self._newest.get(event.customer, (0, rank))
         if newest == event.time and of_rank != rank:
             self.tied.add(event.customer)
         self._newest[event.customer] = event.time, rank
+        ours = self._engine.definitions.fingerprint
+        if isinstance(event, Moved) and event.definitions != ours:
+            profile = self._carried(event.profile, event.definitions)
+            if profile is None:
+                return
+            event = msgspec.structs.replace(event, profile=profile, definitions=ours)
         apply: Apply = lambda one, of: self._engine.apply(one.customer, of, one)  # noqa: E731
-        act(event, customer, apply, self._engine.definitions.fingerprint)
+        act(event, customer, apply, ours)
 
 
 def merged(inputs: Sequence[Iterator[Any]], partition: int, behind: list[int]) -> Iterator[tuple[int, Event | None]]:

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from rules.engine import Engine
-from streams import topics
+from streams import epochs, topics
 from streams.commands.compared import NOTHING, Comparison, Difference, by_what, missing
 from streams.commands.files import visible
 from streams.commands.folded import Fold
@@ -78,12 +78,15 @@ class Verification:
         """What differs in a partition."""
         kept = asyncio.run(read(self._settings, self._ours, partition, partial(self._progress, partition, "customers")))
         fold = self._folded(partition, kept)
-        self._comparison.short = kept.short
-        self._short |= kept.short
+        self._comparison.short = short = epochs.short(kept.meta)
+        self._short |= short
         logs = {
             self._settings.topic_prefix + name: self._logs.open(name, partition).needed_whole() for name in topics.READ
         }
-        recomputed = Recomputed(logs, self._engine, partition, lambda customer: self._belongs(customer, partition))
+        carried = epochs.stored(kept.meta, self._engine).carried
+        recomputed = Recomputed(
+            logs, self._engine, partition, lambda customer: self._belongs(customer, partition), carried
+        )
         yield from self._compare(partition, kept, fold, recomputed)
         self._events += recomputed.events
         self._changes += fold.changes

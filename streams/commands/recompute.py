@@ -1,0 +1,89 @@
+"""The process of a rebuild (`streams.rebuild`): what all events of a partition make of its customers.
+
+The one rule: it is asked by lines on its input, and answers by frames on its output; it writes to nothing else.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import BinaryIO
+
+import msgspec
+
+from rules.engine import Engine
+from streams import epochs, topics
+from streams.commands.recomputed import Logs, Recomputed
+from streams.definitions_file import load
+from streams.partitioning import belonging
+from streams.rebuild import FRAME, Asked, Frame, framed
+from streams.settings import Settings
+from streams.stop import Stop
+from streams.wire import customers
+
+# It shares the machine with steps that somebody waits for.
+NICE = 5
+_COLLECT_AFTER = 200_000
+_TOLD_EVERY_S = 1.0
+
+
+def main() -> int:
+    """Until its input ends."""
+    os.nice(NICE)
+    gc.set_threshold(_COLLECT_AFTER)
+    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Asked)
+    try:
+        for frame in frames(Settings(), asked, (json.loads(line) for line in sys.stdin.buffer)):
+            _put(sys.stdout.buffer, frame)
+    except Stop as stopped:
+        _put(sys.stdout.buffer, Frame(failed=str(stopped)))
+        return 1
+    except (BrokenPipeError, KeyboardInterrupt):  # nobody asks any more
+        return 1
+    return 0
+
+
+def _put(output: BinaryIO, frame: Frame) -> None:
+    output.write(framed(frame))
+    output.flush()
+
+
+def frames(settings: Settings, asked: Asked, wanted: Iterator[dict[str, int]]) -> Iterator[Frame]:
+    """The answers to positions, one after the other. Raises `Stop`."""
+    engine = Engine(load(settings.definitions))
+    if engine.definitions.fingerprint != asked.definitions:
+        raise Stop("the definitions were changed since the worker was started; start it again")
+    belongs = belonging(asked.partitions, settings.partitioner)
+    known = epochs.stored({"epochs": asked.epochs}, engine)
+    with topics.answering(settings), closing(Logs(settings)) as logs:
+        inputs = {settings.topic_prefix + name: logs.open(name, asked.partition).needed_whole() for name in topics.READ}
+        made = Recomputed(
+            inputs, engine, asked.partition, lambda customer: belongs(customer, asked.partition), known.carried
+        )
+        for number, positions in enumerate(wanted):
+            if not number:
+                made.check(positions)
+            yield from _answer(made, positions)
+
+
+def _answer(made: Recomputed, positions: dict[str, int]) -> Iterator[Frame]:
+    of = sum(positions.values())
+    told = time.monotonic()
+    for _ in made.steps(positions):
+        if (now := time.monotonic()) - told > _TOLD_EVERY_S:
+            told = now
+            yield Frame(read=made.events, of=of)
+    touched = made.taken()
+    while names := touched[-FRAME:]:
+        del touched[-FRAME:]
+        yield Frame([(name, customers.encode(made.customers[name])) for name in names])
+    yield Frame(done=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""A rebuild beside the running state: all events are read again, and only what differs is told.
+
+The one rule: in the end everybody is as a replay of everything makes them under the new file, whatever was kept before,
+whatever died meanwhile; and the changes lead there from what was said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rules.conditions import Subject
+from streams.replay import Replay
+from streams.wire import customers
+from tests import oracle, worlds
+from tests.lives import GRACE_MS, Lives, inputs
+from tests.test_changed import World, _epochs, _only
+from tests.test_recovery import DIES_WITHIN, LIVES_MAX, LOST, fold
+from tests.worlds import failing
+
+LIVES = range(60)
+NIGHTLY = range(len(LIVES), 1_520)
+PARTS = [LIVES, *(pytest.param(NIGHTLY[at : at + 146], marks=pytest.mark.nightly) for at in range(0, 1_460, 146))]
+
+
+def lived(seed: int, *, transactional: bool) -> tuple[World, Lives]:
+    """Lives under either file, with rebuilds and without, that end anywhere; then a rebuild under the second."""
+    one = World(seed)
+    lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0), transactional=transactional)
+    asyncio.run(_through(one, lives))
+    return one, lives
+
+
+async def _through(one: World, lives: Lives) -> None:
+    rng = one.rng
+    for _ in range(rng.randrange(1, LIVES_MAX)):
+        lives.engine = rng.choice((one.before, one.before, one.after))
+        lives.rebuilds = rng.random() < 0.5
+        at = len(lives.store.was) + rng.randrange(DIES_WITHIN)
+        lives.store.loses = rng.choice((None, (at, rng.choice(LOST))))
+        await lives.live(one.until, rng.choice(range(DIES_WITHIN)))
+        lives.store.lose(rng.choice(LOST))
+    lives.store.loses, lives.engine, lives.rebuilds = None, one.after, True
+    assert await lives.live(one.until)
+
+
+@pytest.mark.parametrize("seeds", PARTS, ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}")
+@pytest.mark.parametrize("transactional", [False, True], ids=["at_least_once", "exactly_once"])
+def test_the_end_is_that_of_a_replay(seeds: range, transactional: bool) -> None:
+    """For every segment, also of those facts that the former file did not keep."""
+
+    def fails(seed: int) -> object:
+        one, lives = lived(seed, transactional=transactional)
+        told = {change.change_id: change for change in lives.outputs.changes()}
+        # Without transactions nobody can know of what a former owner said after the topics were read back.
+        unseen = set() if transactional else lives.outputs.set_back
+        folded, strange = fold([change for change in told.values() if change.customer_id not in unseen])
+        right = _only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), None, unseen)
+        found = {
+            "sequence, alternation or segments": strange,
+            "still ahead": lives.ahead(),
+            "not settled": not _epochs(lives, one.after).is_settled,
+            "short": [epoch.short for epoch in _epochs(lives, one.after).known if epoch.short],
+            "the topic": folded != right and (folded, right),
+            "the store": (held := _only(lives.members(), None, unseen)) != right and (held, right),
+            "decided otherwise than a replay decides": _otherwise(one, lives, unseen),
+            "stops": lives.said,
+        }
+        return {name: value for name, value in found.items() if value}
+
+    assert failing(seeds, fails) == {}
+
+
+def _otherwise(one: World, lives: Lives, unseen: set[str]) -> list[str]:
+    """Whose facts decide something otherwise than those of a replay, now or later."""
+    fresh = Replay(one.after)
+    list(fresh.run(worlds.decoded(one.sent), lives.wall - GRACE_MS))
+    found = []
+    for who, value in lives.store._partitions[0].customers.items():
+        known, right = customers.decode(value), fresh.customers[who]
+        for segment in one.after.definitions.segments:
+            decided, expected = (
+                segment.when.decide(Subject(who, each.profile, right.since), known.instant) for each in (known, right)
+            )
+            if decided != expected and who not in unseen:
+                found.append(f"{who} {segment.key}")
+    return found
+
+
+def test_who_is_right_has_no_change_and_who_is_wrong_is_put_right() -> None:
+    """Facts that are wrong although nothing wrong was said yet, and a customer whom Redis no longer knows."""
+    forgotten = 0
+    for seed in range(40):
+        one = World(seed)
+        lives = Lives(one.rng, one.after, inputs(one.rng, one.sent, 0), transactional=True)
+        assert asyncio.run(lives.live(one.until))
+        before, right = lives.outputs.changes(), lives.members()
+        kept = lives.store._partitions[0]
+        for who, value in kept.customers.items():
+            wrong = customers.decode(value)
+            wrong.profile, wrong.dues, wrong.due = one.after.new().profile, {}, 0
+            kept.customers[who] = customers.encode(wrong)
+        asyncio.run(rebuilt(lives, one))
+        assert lives.outputs.changes() == before, "what was said is so, so nothing is told"
+        assert lives.members() == right
+        assert _otherwise(one, lives, set()) == []
+        lost = one.rng.choice(sorted(kept.customers))
+        del kept.customers[lost]
+        asyncio.run(rebuilt(lives, one))
+        assert lives.members() == right
+        told = lives.outputs.changes()[len(before) :]
+        assert {change.customer_id for change in told} == ({lost} if lost in right else set())
+        assert all(change.backfill and change.cause.kind == "definition" for change in told)
+        forgotten += len(told)
+    assert forgotten > 10
+
+
+async def rebuilt(lives: Lives, one: World) -> None:
+    """One more life, whole."""
+    lives.rebuilds = True
+    assert await lives.live(one.until)
+
+
+def test_nothing_is_in_the_way() -> None:
+    """Without a rebuild asked for, the same lives under the new file leave what was not kept short."""
+    short = 0
+    for seed in LIVES:
+        one = World(seed)
+        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0), transactional=True)
+        assert asyncio.run(lives.live(one.until))
+        lives.engine = one.after
+        assert asyncio.run(lives.live(one.until))
+        short += lives.members() != _only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), None)
+    assert short > 5, "these worlds have nothing to rebuild"

@@ -1,0 +1,106 @@
+"""A rebuild on real Kafka and Redis, beside events, with two workers, one of which is killed on the way.
+
+The one rule: what is right is what `segmenter verify` recomputes from all events, of every segment, and what the topic
+says by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import Kafka, Redis
+from streams.commands.recompute import frames
+from streams.rebuild import Asked, Spawned
+from streams.settings import Settings
+from streams.stop import Stop
+from tests import live
+from tests.test_changed_live import EVENTS, Shop, consistent
+from tests.test_stops import delete_records, eventually
+from workers import Worker
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def shop(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Shop]:
+    shop = Shop(kafka, redis_server, tmp_path, prefix="rebuilt-")
+    yield shop
+    for name in shop.redis.keys("rebuilt-*"):
+        shop.redis.delete(name)
+
+
+def test_what_was_not_kept_is_read_again_beside_events(shop: Shop) -> None:
+    """Under a new file: everybody is as all events say, and between the two files nothing else is told."""
+    events = live.real_events()[:EVENTS]
+    customers = len({event["userId"] for event in events})
+    half = len(events) // 2
+    early = len({event["userId"] for event in events[:half]})
+    shop.publish(events[:half])
+    with Worker(shop.under("old")) as worker:
+        worker.wait_ready()
+        eventually(lambda: shop.is_equal("old", early), 90)
+    before = {one["change_id"] for one in shop.changes()}
+
+    first, second = (Worker(shop.under("new"), "--rebuild") for _ in range(2))
+    try:
+        first.start()
+        second.start()
+        shop.publish(events[half:])
+        first.wait_ready()
+        time.sleep(1.5)
+        first.kill()
+        first.start()
+        eventually(lambda: shop.is_equal("new", customers), 120)
+        eventually(lambda: "not compared" not in shop.verify("new").out, 60)
+    finally:
+        first.stop()
+        second.stop()
+    told = [one for one in shop.changes() if one["change_id"] not in before]
+    by_file = [one for one in told if one["cause"]["kind"] == "definition"]
+    viewers = {event["userId"] for event in events if event.get("event") == "Product Viewed"}
+    assert {one["customer_id"] for one in by_file if one["segment"] == "viewer"} <= viewers
+    assert {one["customer_id"] for one in told if one["segment"] == "viewer"} == viewers
+    assert {(one["backfill"], one["late"]) for one in by_file} == {(True, False)}
+    assert consistent(shop.changes()) == []
+    again = [(one["customer_id"], one["segment"], one["change"]) for one in by_file]
+    assert len(again) == len(set(again)), "nobody is taken out and put back"
+
+    before |= {one["change_id"] for one in told}
+    with Worker(shop.under("new"), "--rebuild") as worker:
+        worker.wait_ready()
+        eventually(lambda: worker.log.read_text().count("going on from them") == live.PARTITIONS, 60)
+        eventually(lambda: shop.is_equal("new", customers), 60)
+    assert {one["change_id"] for one in shop.changes()} == before, "nothing differs, so nothing is told"
+
+
+def test_events_that_are_gone(shop: Shop, kafka: Kafka) -> None:
+    """What Redis knows is more than what is left to be read: it stops, and Redis is as it was."""
+    shop.publish(live.real_events()[:300])
+    with Worker(shop.under("old")) as worker:
+        worker.wait_ready()
+        eventually(lambda: shop.is_equal("old", 10), 60)
+    delete_records(kafka, shop, "web-visits", 1)
+    with Worker(shop.under("new"), "--rebuild") as worker:
+        eventually(lambda: worker.exit_code is not None, 60)
+        assert worker.exit_code == 75
+        said = worker.tail()
+    assert "was not made again: rebuilt-web-visits-0 begins at 1: all records are needed" in said
+    assert {meta["epoch"] for meta in shop.metas()} == {"0"}
+
+
+async def test_a_process_that_ends_by_itself(shop: Shop) -> None:
+    """It is told in a sentence; so is a file that is no longer the worker's."""
+    made = await Spawned.start(Asked(0, live.PARTITIONS, "another", "[]"))
+    with pytest.raises(Stop, match=r"the definitions were changed since the worker was started"):
+        await made.upto({})
+    await made.close()
+    made = await Spawned.start(Asked(0, live.PARTITIONS, "another", "["))
+    with pytest.raises(Stop, match=r"the process that read its events has ended"):
+        await made.upto({})
+    await made.close()
+    with pytest.raises(Stop, match="the definitions were changed"):
+        list(frames(Settings(**shop.under("new")), Asked(0, live.PARTITIONS, "another", "[]"), iter(())))
