@@ -63,7 +63,7 @@ class Succession:
         instant = customer.instant if customer.ahead is not None else max(customer.instant + 1, at)
         self._engine.fire(customer_id, anew, instant)
         differs = (customer.sequence, self._since(customer.since)) != (anew.sequence, anew.since)
-        customer.late = anew.late + differs
+        customer.late = max(customer.late, anew.late) + differs
         customer.instant = max(instant, anew.instant)
         customer.profile, customer.since, customer.dues, customer.due = anew.profile, anew.since, anew.dues, anew.due
         customer.erased, customer.into, customer.links = anew.erased, anew.into, anew.links

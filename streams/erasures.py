@@ -3,7 +3,8 @@
 The one rule: where nothing was read yet, as when everything is read again, the requests are looked for first. So
 what was erased is not decided, and told, once more on the way to them.
 
-Only ``profiles`` is looked through, as a request is accepted there alone; the rest of its records are not decoded.
+Only ``profiles`` is looked through for requests, as they are accepted there alone, and ``merges`` for those that were
+sent on to a person's former ids; what is neither there is not decoded.
 """
 
 from __future__ import annotations
@@ -13,21 +14,37 @@ from contextlib import aclosing
 from typing import Any
 
 from rules.events import ERASE, INPUTS, Event, Origin
+from rules.people import Erased, Link
 from streams.recovery import Outputs
+from streams.wire import merges
 from streams.wire.decode import read
+from streams.wire.merges import MERGES
 
 _PROFILES = INPUTS[0]
 
+# Who was erased, and when last (event time, ms).
+Found = dict[str, int]
 
-async def find(outputs: Outputs, partitions: Iterable[int]) -> Mapping[int, Mapping[str, int]]:
+
+async def find(outputs: Outputs, partitions: Iterable[int]) -> Mapping[int, Found]:
     """By partition, who asked, and when last (event time, ms). Raises what the reading raises."""
-    found: dict[int, dict[str, int]] = {partition: {} for partition in partitions}
-    async with aclosing(outputs.read(dict.fromkeys((_PROFILES, partition) for partition in found))) as chunks:
+    found: dict[int, Found] = {partition: {} for partition in partitions}
+    linked: dict[str, tuple[int, str]] = {}
+    places = {(topic, partition): None for topic in (_PROFILES, MERGES) for partition in found}
+    async with aclosing(outputs.read(places)) as chunks:
         async for chunk in chunks:
-            erased = found[chunk.partition]
-            for event in _requests(chunk.records, chunk.partition):
-                erased[event.customer] = max(erased.get(event.customer, 0), event.time)
+            own = found[chunk.partition]
+            if chunk.topic == _PROFILES:
+                for event in _requests(chunk.records, chunk.partition):
+                    _note(own, event)
+            else:
+                for event in _sent_on(chunk.records, linked):
+                    _note(own, event)
     return found
+
+
+def _note(found: Found, event: Event) -> None:
+    found[event.customer] = max(found.get(event.customer, 0), event.time)
 
 
 def _requests(records: Iterable[Any], partition: int) -> Iterable[Event]:
@@ -36,4 +53,16 @@ def _requests(records: Iterable[Any], partition: int) -> Iterable[Event]:
         if b"erase" in value or b"\\u" in value:  # which may spell it
             event = read(value, record.key, record.timestamp, Origin(_PROFILES, partition, record.offset))
             if not isinstance(event, str) and event.name == ERASE:
+                yield event
+
+
+def _sent_on(records: Iterable[Any], linked: dict[str, tuple[int, str]]) -> Iterable[Event]:
+    """Those of ids that were linked to who asked; ``linked``: by former id, when (ms) and to whom last."""
+    for record in records:
+        value = record.value or b""
+        if b'"link"' in value or b'"erased"' in value:
+            event = merges.read(value, record.key)
+            if isinstance(event, Link):
+                linked[event.customer] = max(linked.get(event.customer, (0, "")), (event.time, event.into))
+            elif isinstance(event, Erased) and linked.get(event.customer, (0, ""))[1] == event.into:
                 yield event

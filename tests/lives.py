@@ -196,7 +196,7 @@ class Lives:
                 shard.receive(Batch(topic, 0, start, end, cast(Any, self.topics[topic][start:end]), self.count))
 
     def _readable(self, topic: str) -> list[Record]:
-        return [one for one in self.topics[topic] if one.timestamp <= self.wall]
+        return [one for one in self.topics.get(topic, []) if one.timestamp <= self.wall]
 
     def having_lost(self, writes: int) -> Lives:
         """The same at this moment, but for the last writes of the store."""

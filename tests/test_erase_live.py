@@ -46,8 +46,10 @@ class Shop:
     def publish(self, *events: dict[str, Any]) -> None:
         producer: Any = KafkaProducer(bootstrap_servers=self.settings["brokers"])
         for one in events:
-            key = one["userId"].encode()
-            topic = {"identify": "profiles"}.get(one["type"], live.TOPICS.get(one.get("event", ""), "visits"))
+            key = (one.get("userId") or one["anonymousId"]).encode()
+            topic = {"identify": "profiles", "erase": "profiles"}.get(
+                one["type"], live.TOPICS.get(one.get("event", ""), "visits")
+            )
             producer.send(
                 self.prefix + topic, key=key, value=json.dumps(one, ensure_ascii=False).encode(),
                 partition=partition_of(key),
@@ -201,3 +203,29 @@ def test_a_person_is_erased_with_all_ids(shop: Shop) -> None:
         assert f"asked     erase {device}" in done.out
         assert shop.keys_naming(WHO) + shop.keys_naming(device) == []
         assert "remains   merges" in done.out
+
+
+def test_a_persons_former_id_stays_erased(shop: Shop) -> None:
+    """By the event alone, which names one id: nothing of the other is told again when everything is read again."""
+    former = "former-7f3"
+    browsed = [{name: value for name, value in one.items() if name != "userId"} for one in life(former)[1:]]
+    shop.publish(*({**one, "anonymousId": former} for one in browsed))
+    with Worker(shop.settings) as worker:
+        worker.wait_ready()
+        eventually(lambda: len(shop.changes(former)) >= 3, 60)
+        shop.publish({**moved_to_now(event(WHO, 6, "page", 92))[0], "anonymousId": former})
+        eventually(lambda: any(one["cause"]["kind"] == "merge" for one in shop.changes(former)), 60)
+        eventually(lambda: bool(shop.changes(WHO)), 60)
+        shop.publish({"type": "erase", "userId": WHO, "messageId": "e", "timestamp": _now()})
+        eventually(lambda: shop.keys_naming(WHO) == shop.keys_naming(former) == [], 60)
+        eventually(lambda: shop.run("verify").code == 0, 30)
+    said = shop.changes(WHO), shop.changes(former)
+
+    shop.forget_everything()
+    shop.publish(*life("other"))
+    with Worker(shop.settings, "--rebuild") as worker:
+        worker.wait_ready()
+        eventually(lambda: len(shop.changes("other")) >= 3, 60)
+        eventually(lambda: shop.run("verify").code == 0, 30)
+    assert (shop.changes(WHO), shop.changes(former)) == said
+    assert shop.keys_naming(WHO) == shop.keys_naming(former) == []

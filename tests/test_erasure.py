@@ -8,21 +8,25 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
-from rules.events import ERASE, Origin
+from rules.events import ERASE, Event, Origin
+from rules.people import Erased, Link
 from rules.reasons import ERASED
 from rules.sentences import sentence
 from rules.standing import Customer
+from streams import erasures
 from streams.out_records import CHANGES, MEMBERSHIPS, membership_record
-from streams.outbox import encode
+from streams.outbox import OutRecord, encode
+from streams.recovery import Chunk
 from streams.replay import Replay
-from streams.wire import changes, customers
+from streams.wire import changes, customers, merges
 from streams.wire.decode import Rejected, decode, decode_line
+from streams.wire.merges import MERGES
 from tests import oracle, strategies, worlds
 from tests.lives import GRACE_MS, Lives
 from tests.losing import Store
@@ -269,3 +273,43 @@ def test_a_row_alone_is_published_again() -> None:
     assert of_store.outbox == []
     assert row in published[MEMBERSHIPS][before[MEMBERSHIPS] :]
     assert len(published[CHANGES]) == before[CHANGES]
+
+
+# --- found before anything else is read --------------------------------------------------------
+
+
+class _Topics:
+    """What is on ``merges`` and ``profiles``, all of one partition."""
+
+    def __init__(self, sent: Sequence[Event]) -> None:
+        own = [OutRecord(MERGES, one.customer.encode(), merges.encode(one), []) for one in sent]
+        self._records = {"merges": own, "profiles": list[OutRecord]()}
+
+    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
+        for topic, partition in positions:
+            for record in self._records[topic]:
+                yield Chunk(topic, partition, [record], 0)
+
+
+def _linked(former: str, into: str, at: int) -> Link:
+    return Link(former, ERASE, at, f"l{at}", into=into)
+
+
+def _sent_on(former: str, into: str, at: int) -> Erased:
+    return Erased(former, ERASE, at, f"e{at}", into=into)
+
+
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        ([_linked("a", "u", 1), _sent_on("a", "u", 5)], {"a": 5}),
+        ([_linked("a", "u", 1), _sent_on("a", "u", 5), _sent_on("a", "u", 3)], {"a": 5}),
+        ([_sent_on("a", "u", 5)], {}),
+        ([_linked("a", "u", 1), _linked("a", "v", 2), _sent_on("a", "u", 5)], {}),  # of another person by then
+        ([_linked("a", "v", 2), _linked("a", "u", 1), _sent_on("a", "v", 5)], {"a": 5}),
+        ([_linked("a", "u", 1), _linked("b", "u", 1), _sent_on("b", "u", 7)], {"b": 7}),
+    ],
+)
+def test_former_ids_of_who_was_erased_are_found(sent: Sequence[Event], found: dict[str, int]) -> None:
+    """As their owner acted on it: where the newest link was to the person who asked."""
+    assert asyncio.run(erasures.find(_Topics(sent), [0])) == {0: found}

@@ -108,7 +108,7 @@ class Outputs:
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
-        if all(topic == "profiles" for topic, _ in positions):
+        if all(topic in ("profiles", "merges") for topic, _ in positions):
             return  # nobody asked to be erased
         self._publisher.calls.append("read back")
         if self.meanwhile is not None:
