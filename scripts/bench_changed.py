@@ -1,6 +1,8 @@
 """What a changed definitions file costs those who act meanwhile: the delay of live changes without it, and with it.
 
-The one rule: both are of a worker that has just started on the same customers, one after the other; and afterwards
+The same for a rebuild, in which all events are read again beside them.
+
+The one rule: all are of a worker that has just started on the same customers, one after the other; and afterwards
 everybody is as the events make them under the new file, which `segmenter verify` recomputes from all of them.
 """
 
@@ -79,6 +81,11 @@ def run(customers: int, rate: int, seconds: float) -> None:
             print(f"  everybody is decided again after {took_s:.0f} s; measured for {measured_s:.0f} of them")
             print(f"  p99 {meanwhile / without:.2f} x what it is without", flush=True)
             time.sleep(5)
+        _settled(client)
+        with Worker(_told(new), "--rebuild") as worker:
+            worker.wait_ready()
+            rebuilding = _shown("while all is read again", pace.delays_ms(kafka.address, rate, seconds, "rebuilding"))
+            print(f"  p99 {rebuilding / without:.2f} x what it is without", flush=True)
         told = _verified(new) if customers <= VERIFIED_MAX else "not recomputed: that takes a minute for each 150,000"
         print(f"  {told}", flush=True)
 

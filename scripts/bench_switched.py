@@ -17,7 +17,8 @@ from streams import app, cli
 from streams.meter import Made, Step
 from streams.metrics import Metrics, PartitionMeter
 
-TURN_S = 0.5
+# What is fetched in one turn and decided in the next makes two differ by some 0.1 s, however long they are.
+TURN_S = 2.0
 RENDERED_EVERY_S = 5.0
 
 

@@ -78,10 +78,10 @@ class Epochs:
         """Whether nobody is to be looked for whom a former file decided last."""
         return _is_settled(self.known)
 
-    def settle(self, rebuilt: int = 0) -> None:
+    def settle(self, rebuilt: int | None = None) -> None:
         """Nobody is. ``rebuilt``: as of `Epoch`; then nothing is short of anything."""
-        self.known[-1] = msgspec.structs.replace(self.known[-1], is_swept=True, rebuilt=rebuilt)
-        if rebuilt:
+        self.known[-1] = msgspec.structs.replace(self.known[-1], is_swept=True, rebuilt=rebuilt or 0)
+        if rebuilt is not None:
             self.known = [msgspec.structs.replace(one, short={}) for one in self.known]
 
     def followed_by(self, engine: Engine, since: int) -> Epochs:

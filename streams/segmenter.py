@@ -190,7 +190,7 @@ class Segmenter(Loading):
         self._is_clean = self._is_clean and not loaded
         if not self._cursor:
             if self._is_clean and not self._anew:
-                self._epochs.settle(0 if self._anew is None else self._now_ms())
+                self._epochs.settle(None if self._anew is None else self._now_ms())
                 await self.save((), (), self.positions, self.positions, self.clock, epochs=self._epochs.encoded())
             self._is_clean = True
         await self._tell_sweep()
