@@ -33,8 +33,9 @@ from streams.outbox import Outbox, OutRecord, Publisher
 from streams.rebuild import Asked, Rebuild, Recomputation, Recompute, Spawned
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import Letters, Segmenter
-from streams.shard import Pace, Shard, Sweeping
+from streams.shard import Pace, Shard
 from streams.store import Claim, Fenced, Files, Identity, LowerGeneration, State, Store
+from streams.sweeping import Sweeping
 from streams.transport import Consumer
 
 log = logging.getLogger(__name__)

@@ -53,10 +53,11 @@ _decoder = msgspec.json.Decoder(list[Epoch])
 class Epochs:
     """The files of a partition, the newest last."""
 
-    def __init__(self, known: list[Epoch], engine: Engine) -> None:
-        """``engine``: of the newest."""
+    def __init__(self, known: list[Epoch], engine: Engine, coming: Engine | None = None) -> None:
+        """``engine``: of the newest; ``coming``: of the file that other partitions may have already."""
         self.known = known
         self._newest = engine
+        self._coming = coming
 
     @property
     def number(self) -> int:
@@ -124,9 +125,12 @@ class Epochs:
     def carried(self, profile: bytes, definitions: str) -> bytes | None:
         """A profile that another partition kept under one of these files, as the newest keeps it; ``None``: unknown."""
         numbers = [at for at, one in enumerate(self.known) if one.fingerprint == definitions]
-        if not numbers:
-            return None
         known = customers.profile(profile)
+        if not numbers:
+            coming = self._coming
+            if coming is None or coming.definitions.fingerprint != definitions:
+                return None
+            return msgspec.msgpack.encode(_successions(coming, self._newest).carried(known))
         for at in range(numbers[-1], len(self.known) - 1):
             known = self._succession(at).carried(known)
         return msgspec.msgpack.encode(known)
@@ -235,5 +239,6 @@ def stored(meta: Mapping[str, str], engine: Engine) -> Epochs:
 
 def _known(told: str | bytes, engine: Engine) -> Epochs:
     known = _decoder.decode(told)
-    newest = engine if known[-1].fingerprint == engine.definitions.fingerprint else _engine(known[-1])
-    return Epochs(known, newest)
+    if known[-1].fingerprint == engine.definitions.fingerprint:
+        return Epochs(known, engine)
+    return Epochs(known, _engine(known[-1]), coming=engine)

@@ -60,6 +60,11 @@ class Loading(Saving):
         # What all events made of those who are not brought over yet, encoded; ``None``: they were not read again.
         self._anew: dict[str, bytes] | None = None
 
+    @property
+    def epochs(self) -> Epochs:
+        """The files that decided the partition, the newest last."""
+        return self._epochs
+
     async def follow(self, epochs: Epochs, anew: dict[str, bytes], begin: Callable[[Files], Awaitable[bool]]) -> None:
         """Go on with other definitions, or the same; everybody is brought over to what all events made of them.
 

@@ -5,6 +5,8 @@ The one rule: the key is the customer's id, so that what concerns one customer s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+
 from rules.events import Event, Origin
 from streams.merge import Record
 from streams.outbox import OutRecord
@@ -27,6 +29,21 @@ def membership_record(customer_id: str, membership: memberships.Membership | Non
     if membership is None:
         return OutRecord(MEMBERSHIPS, key, None, [])
     return OutRecord(MEMBERSHIPS, key, memberships.encode(membership), memberships.headers(membership))
+
+
+def told_records(
+    told: Sequence[changes.SegmentChange], erased: Iterable[str], is_erased: Callable[[str], bool]
+) -> list[OutRecord]:
+    """Changes, and the row of each of their customers; ``erased``: who else has none any more."""
+    newest = {change.customer_id: change for change in told}
+    out = [change_record(change) for change in told]
+    for customer_id in {**newest, **dict.fromkeys(sorted(erased))}:
+        change = newest.get(customer_id)
+        if change is None or change.cause.kind == "erasure" or is_erased(customer_id):
+            out.append(membership_record(customer_id, None))
+        else:
+            out.append(membership_record(customer_id, memberships.of(change)))
+    return out
 
 
 def sent_record(event: Event) -> OutRecord:

@@ -35,10 +35,10 @@ from streams.failpoints import reach
 from streams.loading import Loaded, Loading
 from streams.merge import Record, Taken
 from streams.meter import UNMETERED, Made, Meter, Step
-from streams.out_records import change_record, dead_letter_record, membership_record, sent_record
+from streams.out_records import dead_letter_record, membership_record, sent_record, told_records
 from streams.outbox import OutRecord
 from streams.store import State, Store, StoredCustomer
-from streams.wire import changes, customers, memberships
+from streams.wire import changes, customers
 
 # Customers of one save while what was published is noted.
 _NOTED_MAX = 500
@@ -157,11 +157,6 @@ class Segmenter(Loading):
     async def pass_time(self, clock: int, caught_up: int = 0) -> None:
         """Save the clock alone."""
         await self._save({}, [], [], self.positions, self.positions, clock, caught_up)
-
-    @property
-    def epochs(self) -> Epochs:
-        """The files that decided the partition, the newest last."""
-        return self._epochs
 
     @property
     def is_settled(self) -> bool:
@@ -283,14 +278,7 @@ class Segmenter(Loading):
         """``erased``: who was erased by this step, whatever came after it; ``others``: records beside the changes."""
         emitted_at = format_instant(self._now_ms())
         told = [changes.of(change, emitted_at, self._languages) for one in made for change in one.changes]
-        newest = {change.customer_id: change for change in told}
-        out = [change_record(change) for change in told]
-        for customer_id in {**newest, **dict.fromkeys(sorted(erased))}:
-            change = newest.get(customer_id)
-            if change is None or change.cause.kind == "erasure" or loaded[customer_id][0].is_erased:
-                out.append(membership_record(customer_id, None))
-            else:
-                out.append(membership_record(customer_id, memberships.of(change)))
+        out = told_records(told, erased, lambda customer_id: loaded[customer_id][0].is_erased)
         out += others
         stored = [self._stored(customer_id, *known) for customer_id, known in loaded.items()]
         await self.save(stored, out, starts, positions, clock, caught_up)

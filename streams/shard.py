@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -21,6 +21,7 @@ from streams.fetched import Answer, Batch, Heard
 from streams.merge import Merge, Record, Taken
 from streams.outbox import Outbox, OutRecord
 from streams.rebuild import Rebuild
+from streams.sweeping import Sweeping
 from streams.watchdog import Fetching
 from streams.wire import merges
 from streams.wire.decode import read
@@ -29,10 +30,6 @@ from streams.wire.merges import MERGES
 _IDLE_WAIT_S = 0.05
 # Customers decided again between two steps, when the definitions were changed.
 SWEPT = 25
-# Of the time of a process so much of it, while events come and when none do.
-SWEEPING_SHARE = 0.2
-SWEEPING_SHARE_IDLE = 0.9
-BUSY_S = 0.5
 _IDLE_SAVE_MS = 1_000
 # Of one input; beside the count, as a record may be as large as a MiB.
 IN_HAND_MAX_BYTES = 16 * 1024 * 1024
@@ -46,38 +43,6 @@ class Pace(msgspec.Struct, frozen=True):
     due_slice: int
     grace_ms: int
     told_s: float = 0.35
-
-
-class Sweeping:
-    """When the shards of a process may sweep: one after the other, with pauses as long as events need."""
-
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._next_at = 0.0
-        self._stepped_at = -math.inf
-        self._is_taken = False
-
-    def stepped(self) -> None:
-        """Events were taken."""
-        self._stepped_at = self._monotonic()
-
-    @property
-    def wait_s(self) -> float:
-        """Until the next may begin."""
-        return max(0.0, self._next_at - self._monotonic())
-
-    async def turn(self, sweep: Callable[[], Awaitable[list[OutRecord]]]) -> list[OutRecord] | None:
-        """One of them, if it is time; else ``None``."""
-        if self._is_taken or self.wait_s > 0:
-            return None
-        self._is_taken, began = True, self._monotonic()
-        try:
-            return await sweep()
-        finally:
-            ended = self._monotonic()
-            share = SWEEPING_SHARE if ended - self._stepped_at < BUSY_S else SWEEPING_SHARE_IDLE
-            self._next_at = ended + (ended - began) * (1 / share - 1)
-            self._is_taken = False
 
 
 class Steps(Protocol):

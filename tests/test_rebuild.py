@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from rules.conditions import Subject
+from rules.engine import Engine
+from rules.standing import Customer
+from streams import epochs
 from streams.replay import Replay
 from streams.wire import customers
 from tests import oracle, worlds
 from tests.lives import GRACE_MS, Lives, inputs
-from tests.test_changed import World, _epochs, _only
+from tests.test_changed import BOUGHT, TWICE, World, _epochs, _only, engine_of
 from tests.test_recovery import DIES_WITHIN, LIVES_MAX, LOST, fold
 from tests.worlds import failing
 
@@ -133,3 +137,24 @@ def test_nothing_is_in_the_way() -> None:
         assert asyncio.run(lives.live(one.until))
         short += lives.members() != _only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), None)
     assert short > 5, "these worlds have nothing to rebuild"
+
+
+def test_a_profile_that_comes_of_the_file_that_is_to_come() -> None:
+    """Another partition has switched already and sends what it knew: an order is an order here too, at once."""
+    old, new = engine_of(buyer=BOUGHT), engine_of(twice=TWICE)
+    sender, waiting = bought(new), epochs.first(old)
+    here = epochs.stored({"epochs": waiting.encoded().decode()}, new)
+    assert here.engine.definitions.fingerprint == old.definitions.fingerprint
+    known = here.carried(msgspec.msgpack.encode(sender.profile), new.definitions.fingerprint)
+    assert known is not None
+    decided, _ = old.definitions.segments[0].when.decide(Subject("u", customers.profile(known), {}), sender.instant)
+    assert decided
+    assert here.carried(msgspec.msgpack.encode(sender.profile), "unknown") is None
+
+
+def bought(engine: Engine) -> Customer:
+    """Of one order."""
+    replay = Replay(engine)
+    order = {"type": "track", "event": "Order Completed", "messageId": "m", "userId": "u"}
+    list(replay.run(worlds.decoded([{**order, "properties": {"order_id": "o"}, "timestamp": "2026-03-01T10:00:00Z"}])))
+    return replay.customers["u"]

@@ -36,7 +36,9 @@ def main() -> int:
     """Until its input ends."""
     os.nice(NICE)
     gc.set_threshold(_COLLECT_AFTER)
-    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Asked)
+    if not (line := sys.stdin.buffer.readline()):
+        return 1  # who wanted to ask is no more
+    asked = msgspec.json.decode(line, type=Asked)
     try:
         for frame in frames(Settings(), asked, (json.loads(line) for line in sys.stdin.buffer)):
             _put(sys.stdout.buffer, frame)
