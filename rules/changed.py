@@ -57,19 +57,25 @@ class Succession:
         What that changed, in order. Of whom more was published than is known, nothing is told: the events that are
         still to come decide what of it is so (`rules.ahead`).
         """
-        if anew.is_blank or anew.erased < customer.erased:  # here more is known than the events that are left say
-            return adopt(self, customer_id, customer, at)
+        if anew.erased < customer.erased or (anew.is_blank and anew.erased == customer.erased):
+            return adopt(self, customer_id, customer, at)  # no less is known here than the events say
         was = {self._keys[old]: entered for old, entered in customer.since.items()}
         instant = customer.instant if customer.ahead is not None else max(customer.instant + 1, at)
         self._engine.fire(customer_id, anew, instant)
-        differs = (customer.sequence, self._since(customer.since)) != (anew.sequence, anew.since)
-        customer.late = max(customer.late, anew.late) + differs
-        customer.instant = max(instant, anew.instant)
+        moved = self._since(customer.since) != anew.since
+        if anew.is_blank:  # erased since, which was not known here: still nothing at or before it counts
+            anew.erased = anew.instant = instant if customer.instant > anew.erased else anew.erased
+            customer.instant = anew.instant
+        else:
+            customer.instant = max(instant, anew.instant)
         customer.profile, customer.since, customer.dues, customer.due = anew.profile, anew.since, anew.dues, anew.due
         customer.erased, customer.into, customer.links = anew.erased, anew.into, anew.links
         if customer.ahead is not None:
+            customer.late = max(customer.late, anew.late) + 1
             return ahead.adopted(customer, [])
-        return close(self._engine, customer_id, customer, was, customer.instant, since=was, backfill=True)
+        changes = close(self._engine, customer_id, customer, was, customer.instant, since=was, backfill=True)
+        customer.late = max(customer.late, anew.late) + (moved or customer.sequence != anew.sequence)
+        return changes
 
     def _since(self, before: dict[int, int]) -> dict[int, int]:
         """Since when (ms) in what of the next file, of those that both have."""

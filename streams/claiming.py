@@ -226,7 +226,8 @@ class Claiming(Assignment[Plan, Claimed]):
             meter=meter,
             epochs=known,
             links=plan.links,
-            skips_unknown=plan.rebuild,
+            # Read from the first record on, those that sent it send it again.
+            skips_unknown=plan.rebuild and known.number == 0 and known.rebuilt > 0,
         )
         outbox = Outbox(
             self._store,

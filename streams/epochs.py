@@ -3,9 +3,9 @@
 The one rule: a stored customer is read under the file that decided it. Its number is kept with the customer, the files
 with the partition, the newest `KEPT_MAX` of them.
 
-Each file acts from an instant on: the partition's clock when it was first claimed under it. So what a change of files
-does to a customer does not depend on when the customer's turn comes: due times up to that instant are still the former
-file's, and everything after it is the new one's.
+Each file acts from an instant on: the partition's clock when it was first claimed under it, or rebuilt. So what a
+change of files does to a customer does not depend on when the customer's turn comes: due times up to that instant are
+still the former file's, and everything after it is the new one's.
 
 A rebuild is a change of files too, mostly to the same file: everybody is brought over to what all events say of them.
 """
@@ -35,7 +35,7 @@ class Epoch(msgspec.Struct, frozen=True):
 
     ``short``: segments of which not all was kept, and until when (ms) that makes a difference; ``None``: for good.
     ``is_swept``: nobody was found any more whom a former file decided last. ``rebuilt`` (ms): by when, by the wall
-    clock, everybody was as all events make them; 0: that was not looked at.
+    clock, everybody was as all events make them, or from when on all were read into an empty store; 0: neither.
     """
 
     number: int
@@ -71,7 +71,7 @@ class Epochs:
 
     @property
     def rebuilt(self) -> int:
-        """By when (ms) everybody was as all events make them by the newest; 0: that was not looked at."""
+        """As of the newest `Epoch`."""
         return self.known[-1].rebuilt
 
     @property
@@ -88,7 +88,9 @@ class Epochs:
     def followed_by(self, engine: Engine, since: int) -> Epochs:
         """And by the file of this engine from ``since`` on."""
         newest = _epoch(self.number + 1, engine.definitions, since, self._newest.definitions)
-        return Epochs([*self.known[1 - KEPT_MAX :], newest], engine)
+        # Until everybody was looked at, somebody may still be as the oldest of them decided.
+        kept = self.known[1 - KEPT_MAX :] if self.is_settled else self.known
+        return Epochs([*kept, newest], engine)
 
     def engine_of(self, customer: Customer) -> Engine:
         """By which a stored customer is read. Raises `Stop`."""
@@ -102,10 +104,9 @@ class Epochs:
         changes: list[Change] = []
         at, last = self._at(customer), len(self.known) - 1
         if anew is not None:
-            since = self.known[last].since
-            changes += self._fired(at, customer_id, customer, since)
+            changes += self._fired(at, customer_id, customer, self.known[at + 1].since)
             succession = _successions(self._engine(at), self._newest)
-            changes += succession.rebuild(customer_id, customer, anew, since)
+            changes += succession.rebuild(customer_id, customer, anew, self.known[last].since)
         else:
             for before in range(at, last):
                 since = self.known[before + 1].since
@@ -235,6 +236,12 @@ def stored(meta: Mapping[str, str], engine: Engine) -> Epochs:
     """What a partition says, for who looks on under the definitions that it has now. Raises `ClaimRefused`."""
     told = meta.get("epochs")
     return first(engine) if told is None else _known(told, engine)
+
+
+def to(told: str, engine: Engine) -> Epochs:
+    """What a partition says, followed by this engine's file if that is another. Raises `ClaimRefused`."""
+    known = _known(told, engine)
+    return known if known.engine is engine else known.followed_by(engine, 0)
 
 
 def _known(told: str | bytes, engine: Engine) -> Epochs:

@@ -64,5 +64,5 @@ def _sent_on(records: Iterable[Any], linked: dict[str, tuple[int, str]]) -> Iter
             event = merges.read(value, record.key)
             if isinstance(event, Link):
                 linked[event.customer] = max(linked.get(event.customer, (0, "")), (event.time, event.into))
-            elif isinstance(event, Erased) and linked.get(event.customer, (0, ""))[1] == event.into:
+            elif isinstance(event, Erased) and linked.get(event.customer, (0, event.into))[1] == event.into:
                 yield event

@@ -105,7 +105,8 @@ class Spawned:
             frame = await self._read()
             self.customers.update(frame.customers)
             if frame.failed:
-                raise Stop(f"partition {self._partition} was not made again: {frame.failed}")
+                told = f"partition {self._partition} was not made again: {frame.failed}"
+                raise Stop(f"{told}; without --rebuild it goes on as it is")
             if frame.done:
                 return
             if frame.of:
@@ -133,7 +134,8 @@ class Spawned:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()  # it holds nothing that would have to be put in order
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), _ENDS_WITHIN_S)
+                # Not `wait`: what was written and not read yet would hold it up.
+                await asyncio.wait_for(self._process.communicate(), _ENDS_WITHIN_S)
 
 
 class Rebuild:
@@ -190,11 +192,13 @@ class Rebuild:
 
     async def end(self) -> None:
         """Everybody is brought over, or the claim ends."""
-        if self._approach is not None:
-            self._approach.cancel()
-            await asyncio.gather(self._approach, return_exceptions=True)
-        if self._made is not None:
-            await self._made.close()
-        if self._has_turn:
-            self._has_turn = False
-            self._turn.release()
+        try:
+            if self._approach is not None:
+                self._approach.cancel()
+                await asyncio.gather(self._approach, return_exceptions=True)
+            if self._made is not None:
+                await self._made.close()
+        finally:
+            if self._has_turn:
+                self._has_turn = False
+                self._turn.release()

@@ -125,7 +125,8 @@ class Lives:
         A worker that finds that its store has lost something stops: a death too.
         """
         self.count += 1
-        until = max(until, self.times[-1], self.wall + 1)
+        # Each change of files is told a millisecond after the customer's instant, which may be this one.
+        until = max(until, self.times[-1], self.wall + 20)
         self.store.deaths = deaths = Deaths(dies_after)
         publisher = Publisher(self.outputs, deaths)
         running: asyncio.Task[None] | None = None
@@ -225,7 +226,7 @@ class Beside:
 
     def __init__(self, lives: Lives, asked: Asked) -> None:
         assert asked.definitions == lives.engine.definitions.fingerprint
-        known = epochs.stored({"epochs": asked.epochs}, lives.engine)
+        known = epochs.to(asked.epochs, lives.engine)
         logs = cast(Any, {topic: _Log(lives.topics[topic]) for topic in INPUTS})
         self._made = Recomputed(logs, lives.engine, asked.partition, lambda _: True, known.carried)
         self._rng = lives.rng

@@ -304,12 +304,12 @@ def _sent_on(former: str, into: str, at: int) -> Erased:
     [
         ([_linked("a", "u", 1), _sent_on("a", "u", 5)], {"a": 5}),
         ([_linked("a", "u", 1), _sent_on("a", "u", 5), _sent_on("a", "u", 3)], {"a": 5}),
-        ([_sent_on("a", "u", 5)], {}),
+        ([_sent_on("a", "u", 5)], {"a": 5}),  # the link is gone by retention: it was sent to nobody else
         ([_linked("a", "u", 1), _linked("a", "v", 2), _sent_on("a", "u", 5)], {}),  # of another person by then
         ([_linked("a", "v", 2), _linked("a", "u", 1), _sent_on("a", "v", 5)], {"a": 5}),
         ([_linked("a", "u", 1), _linked("b", "u", 1), _sent_on("b", "u", 7)], {"b": 7}),
     ],
 )
 def test_former_ids_of_who_was_erased_are_found(sent: Sequence[Event], found: dict[str, int]) -> None:
-    """As their owner acted on it: where the newest link was to the person who asked."""
+    """As their owner acted on it: unless the newest link was to another person."""
     assert asyncio.run(erasures.find(_Topics(sent), [0])) == {0: found}

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,14 @@ pytestmark = pytest.mark.kafka
 
 PREFIX = "people-"
 PERSONS = 300
+# More facts, and in other places than those of the four.
+OTHER = """
+version: 1
+library: {only: [abandoned_cart, repeat_buyer]}
+segments:
+  a_viewer: {title: Viewer, when: {performed: {event: Product Viewed, within: 30d}}}
+  b_visitor: {title: Visitor, when: {performed: {event: page, count: {at_least: 2}, within: 30d}}}
+"""
 NAMES = ("page", "Product Viewed", "Product Added", "Product Added", "Order Completed")
 TOPICS = {"page": "visits", "alias": "profiles", "erase": "profiles"} | live.TOPICS
 
@@ -99,7 +108,7 @@ def members(settings: dict[str, Any]) -> dict[str, set[str]]:
     return {who: set(change["segments"]) for who, change in newest.items() if change["segments"]}
 
 
-def test_every_person_is_where_their_events_say(settings: dict[str, Any]) -> None:
+def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_path: Path) -> None:
     """Whoever dies while the ids hear of one another: each person once, and the device nowhere; all can be verified."""
     rng = random.Random(11)
     now = datetime.now(UTC)
@@ -150,3 +159,12 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any]) -> Non
     assert members(settings) == right()
     told = live.read_topic(settings["brokers"], f"{PREFIX}segment-changes")
     assert not any(json.loads(record.value)["backfill"] for record in told), "whoever is read again is who they were"
+
+    other = tmp_path / "other.yaml"
+    other.write_text(OTHER)
+    under = {**settings, "definitions": other}
+    with Worker(under, "--rebuild") as worker:
+        worker.wait_ready()
+        eventually(lambda: worker.log.read_text().count("going on from them") == live.PARTITIONS, 90)
+        eventually(lambda: segmenter("verify", timeout_s=60, **under).code == 0, 60)
+        assert worker.exit_code is None

@@ -7,14 +7,18 @@ whatever died meanwhile; and the changes lead there from what was said.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import msgspec
 import pytest
 
+from rules.changed import Succession
 from rules.conditions import Subject
 from rules.engine import Engine
+from rules.events import ERASE, Event
 from rules.standing import Customer
 from streams import epochs
+from streams.rebuild import Rebuild
 from streams.replay import Replay
 from streams.wire import customers
 from tests import oracle, worlds
@@ -158,3 +162,75 @@ def bought(engine: Engine) -> Customer:
     order = {"type": "track", "event": "Order Completed", "messageId": "m", "userId": "u"}
     list(replay.run(worlds.decoded([{**order, "properties": {"order_id": "o"}, "timestamp": "2026-03-01T10:00:00Z"}])))
     return replay.customers["u"]
+
+
+def test_a_profile_that_came_under_the_former_file() -> None:
+    """Read again under another: each fact in its own place, however the two files number them."""
+    viewed = {"performed": {"event": "Product Viewed"}}
+    old, new = engine_of(buyer=BOUGHT), engine_of(a_viewer=viewed, buyer=BOUGHT)
+    known = epochs.to(epochs.first(old).encoded().decode(), new)
+    came = known.carried(msgspec.msgpack.encode(bought(old).profile), old.definitions.fingerprint)
+    assert came is not None
+    who = Subject("u", customers.profile(came), {})
+    decided = {one.key: one.when.decide(who, bought(old).instant)[0] for one in new.definitions.segments}
+    assert decided == {"a_viewer": False, "buyer": True}
+
+
+@pytest.mark.parametrize("lost", ["tombstone", "erasure"])
+def test_an_erasure_that_redis_lost(lost: str) -> None:
+    """It is found again: in nothing, nothing at or before it counts, and nothing is kept under the id."""
+    engine = engine_of(buyer=BOUGHT)
+    anew, known = bought(engine), bought(engine) if lost == "erasure" else engine.new()
+    at = anew.instant + 10
+    engine.apply("u", anew, Event("u", ERASE, at, "e"))
+    assert anew.is_erased
+    told = Succession(engine.definitions, engine).rebuild("u", known, anew, at + 5)
+    assert [one.kind for one in told] == (["exited"] if lost == "erasure" else [])
+    assert known.is_erased
+    assert known.erased >= at
+    assert (known.since, known.profile) == ({}, engine.new().profile)
+
+
+def test_who_leaves_what_is_gone_is_not_undisturbed() -> None:
+    """As many changes as a replay would count, one of them of a segment that it does not know."""
+    old, new = engine_of(x1=BOUGHT, x2=BOUGHT), engine_of(y=TWICE)
+    known, anew = bought(old), bought(new)
+    anew.sequence = known.sequence
+    told = Succession(old.definitions, new).rebuild("u", known, anew, known.instant + 5)
+    assert [one.segment for one in told] == ["x1", "x2"]
+    assert known.late
+
+
+async def test_a_turn_is_given_back_whatever_becomes_of_who_had_it() -> None:
+    """A release that is broken off while a process ends does not keep the others from theirs."""
+    turn = asyncio.Lock()
+    made = Stuck()
+
+    async def recompute() -> Stuck:
+        return made
+
+    async def follow(_: dict[str, bytes]) -> None:
+        raise AssertionError
+
+    one = Rebuild(recompute, dict, follow, turn)
+    one.start()
+    await asyncio.sleep(0.01)
+    assert turn.locked()
+    ending = asyncio.create_task(one.end())
+    await asyncio.sleep(0.01)
+    ending.cancel()
+    await asyncio.gather(ending, return_exceptions=True)
+    assert not turn.locked()
+
+
+class Stuck:
+    """It comes to nothing, and does not end."""
+
+    def __init__(self) -> None:
+        self.customers: dict[str, bytes] = {}
+
+    async def upto(self, _: Mapping[str, int]) -> None:
+        await asyncio.sleep(60)
+
+    async def close(self) -> None:
+        await asyncio.sleep(60)

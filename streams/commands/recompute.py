@@ -5,9 +5,11 @@ The one rule: it is asked by lines on its input, and answers by frames on its ou
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from rules.definitions import DefinitionsError
 from rules.engine import Engine
 from streams import epochs, topics
 from streams.commands.recomputed import Logs, Recomputed
@@ -24,6 +27,7 @@ from streams.partitioning import belonging
 from streams.rebuild import FRAME, Asked, Frame, framed
 from streams.settings import Settings
 from streams.stop import Stop
+from streams.store import ClaimRefused
 from streams.wire import customers
 
 # It shares the machine with steps that somebody waits for.
@@ -35,6 +39,8 @@ _TOLD_EVERY_S = 1.0
 def main() -> int:
     """Until its input ends."""
     os.nice(NICE)
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the worker too, which ends this in its turn
+        signal.signal(number, signal.SIG_IGN)
     gc.set_threshold(_COLLECT_AFTER)
     if not (line := sys.stdin.buffer.readline()):
         return 1  # who wanted to ask is no more
@@ -42,10 +48,11 @@ def main() -> int:
     try:
         for frame in frames(Settings(), asked, (json.loads(line) for line in sys.stdin.buffer)):
             _put(sys.stdout.buffer, frame)
-    except Stop as stopped:
-        _put(sys.stdout.buffer, Frame(failed=str(stopped)))
+    except (Stop, ClaimRefused, DefinitionsError) as why:
+        with contextlib.suppress(BrokenPipeError):
+            _put(sys.stdout.buffer, Frame(failed=str(why)))
         return 1
-    except (BrokenPipeError, KeyboardInterrupt):  # nobody asks any more
+    except BrokenPipeError:  # nobody asks any more
         return 1
     return 0
 
@@ -61,7 +68,7 @@ def frames(settings: Settings, asked: Asked, wanted: Iterator[dict[str, int]]) -
     if engine.definitions.fingerprint != asked.definitions:
         raise Stop("the definitions were changed since the worker was started; start it again")
     belongs = belonging(asked.partitions, settings.partitioner)
-    known = epochs.stored({"epochs": asked.epochs}, engine)
+    known = epochs.to(asked.epochs, engine)
     with topics.answering(settings), closing(Logs(settings)) as logs:
         inputs = {settings.topic_prefix + name: logs.open(name, asked.partition).needed_whole() for name in topics.READ}
         made = Recomputed(
