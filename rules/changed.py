@@ -70,11 +70,12 @@ class Succession:
             customer.instant = max(instant, anew.instant)
         customer.profile, customer.since, customer.dues, customer.due = anew.profile, anew.since, anew.dues, anew.due
         customer.erased, customer.into, customer.links = anew.erased, anew.into, anew.links
+        customer.late = max(customer.late, anew.late)
         if customer.ahead is not None:
-            customer.late = max(customer.late, anew.late) + 1
+            customer.late += 1
             return ahead.adopted(customer, [])
         changes = close(self._engine, customer_id, customer, was, customer.instant, since=was, backfill=True)
-        customer.late = max(customer.late, anew.late) + (moved or customer.sequence != anew.sequence)
+        customer.late += moved or customer.sequence != anew.sequence
         return changes
 
     def _since(self, before: dict[int, int]) -> dict[int, int]:

@@ -21,6 +21,7 @@ from rules import ahead, changed
 from rules.changed import Succession
 from rules.definitions import Definitions, DefinitionsError, build
 from rules.engine import Engine
+from rules.people import Moved
 from rules.standing import Change, Customer
 from streams.stop import Stop
 from streams.store import ClaimRefused, Files, State
@@ -122,6 +123,14 @@ class Epochs:
         before = self._engine(at)
         fire = before.fire if customer.ahead is None else partial(ahead.fire, before)
         return fire(customer_id, customer, since)
+
+    def translated(self, what: Moved) -> Moved | None:
+        """With the profile as the newest file keeps it, whichever of these it came under; ``None``: under no such."""
+        ours = self._newest.definitions.fingerprint
+        if what.definitions == ours:
+            return what
+        profile = self.carried(what.profile, what.definitions)
+        return None if profile is None else msgspec.structs.replace(what, profile=profile, definitions=ours)
 
     def carried(self, profile: bytes, definitions: str) -> bytes | None:
         """A profile that another partition kept under one of these files, as the newest keeps it; ``None``: unknown."""

@@ -33,18 +33,11 @@ async def find(outputs: Outputs, partitions: Iterable[int]) -> Mapping[int, Foun
     places = {(topic, partition): None for topic in (_PROFILES, MERGES) for partition in found}
     async with aclosing(outputs.read(places)) as chunks:
         async for chunk in chunks:
-            own = found[chunk.partition]
-            if chunk.topic == _PROFILES:
-                for event in _requests(chunk.records, chunk.partition):
-                    _note(own, event)
-            else:
-                for event in _sent_on(chunk.records, linked):
-                    _note(own, event)
+            is_asked = chunk.topic == _PROFILES
+            records, erased = chunk.records, found[chunk.partition]
+            for event in _requests(records, chunk.partition) if is_asked else _sent_on(records, linked):
+                erased[event.customer] = max(erased.get(event.customer, 0), event.time)
     return found
-
-
-def _note(found: Found, event: Event) -> None:
-    found[event.customer] = max(found.get(event.customer, 0), event.time)
 
 
 def _requests(records: Iterable[Any], partition: int) -> Iterable[Event]:

@@ -11,8 +11,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-import msgspec
-
 from rules.engine import Engine
 from rules.people import Moved
 from rules.standing import Customer
@@ -129,16 +127,14 @@ class Loading(Saving):
 
     def _translated(self, what: Moved) -> Moved | None:
         """A profile that other definitions kept, as the newest keep it; ``None``: passed over. Raises `Stop`."""
-        ours = self._engine.definitions.fingerprint
-        profile = self._epochs.carried(what.profile, what.definitions)
-        if profile is None and self._skips_unknown:
-            return None
-        if profile is None:
+        moved = self._epochs.translated(what)
+        if moved is None and not self._skips_unknown:
+            ours = self._engine.definitions.fingerprint
             raise Stop(
                 f"a profile came that other definitions keep ({what.definitions}, here {ours}); start all workers "
                 "with the same SEGMENTER_DEFINITIONS, then this goes on"
             )
-        return msgspec.structs.replace(what, profile=profile, definitions=ours)
+        return moved
 
     async def _tell_sweep(self) -> None:
         now = time.monotonic()

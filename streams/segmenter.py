@@ -237,7 +237,7 @@ class Segmenter(Loading):
         if not self._links and what.link is not None:
             what = msgspec.structs.replace(what, link=None)
         ours = self._engine.definitions.fingerprint
-        if isinstance(what, Moved) and what.definitions != ours:
+        if isinstance(what, Moved):
             moved = self._translated(what)
             if moved is None:
                 return Acted([], [])  # it is made again of what is read again

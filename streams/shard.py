@@ -206,10 +206,10 @@ class Shard:
 
     async def _sweep(self) -> bool:
         if not self._may_sweep:
-            if self._rebuild is not None and self._rebuild.is_done:
-                await self._end_rebuild()
             return False
         out = await self._sweeping.turn(lambda: self.segmenter.sweep(SWEPT))
+        if self.segmenter.is_settled:
+            await self._end_rebuild()
         if out:
             await self._outbox.put(out)
         return out is not None

@@ -228,7 +228,7 @@ class Beside:
         assert asked.definitions == lives.engine.definitions.fingerprint
         known = epochs.to(asked.epochs, lives.engine)
         logs = cast(Any, {topic: _Log(lives.topics[topic]) for topic in INPUTS})
-        self._made = Recomputed(logs, lives.engine, asked.partition, lambda _: True, known.carried)
+        self._made = Recomputed(logs, lives.engine, asked.partition, lambda *_: True, known.translated)
         self._rng = lives.rng
         self.customers: dict[str, bytes] = {}
 

@@ -72,6 +72,11 @@ class Shop:
         records = live.read_topic(self.settings["brokers"], self.prefix + "segment-changes")
         return [json.loads(one.value) for one in records]
 
+    def forget(self) -> None:
+        """Redis holds nothing of it any more."""
+        for name in self.redis.keys(self.prefix + "*"):
+            self.redis.delete(name)
+
     def metas(self) -> list[dict[str, str]]:
         """What Redis says of each partition."""
         keys = (key(self.prefix, partition, "meta") for partition in range(live.PARTITIONS))
@@ -88,8 +93,7 @@ class Shop:
 def shop(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Shop]:
     shop = Shop(kafka, redis_server, tmp_path)
     yield shop
-    for name in shop.redis.keys("changed-*"):
-        shop.redis.delete(name)
+    shop.forget()
 
 
 def test_a_file_is_changed_and_changed_back(shop: Shop) -> None:

@@ -34,8 +34,7 @@ _shops = itertools.count()
 def shop(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Shop]:
     shop = Shop(kafka, redis_server, tmp_path, prefix=f"rebuilt{next(_shops)}-")
     yield shop
-    for name in shop.redis.keys(shop.prefix + "*"):
-        shop.redis.delete(name)
+    shop.forget()
 
 
 def test_what_was_not_kept_is_read_again_beside_events(shop: Shop) -> None:

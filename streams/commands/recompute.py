@@ -70,10 +70,7 @@ def frames(settings: Settings, asked: Asked, wanted: Iterator[dict[str, int]]) -
     belongs = belonging(asked.partitions, settings.partitioner)
     known = epochs.to(asked.epochs, engine)
     with topics.answering(settings), closing(Logs(settings)) as logs:
-        inputs = {settings.topic_prefix + name: logs.open(name, asked.partition).needed_whole() for name in topics.READ}
-        made = Recomputed(
-            inputs, engine, asked.partition, lambda customer: belongs(customer, asked.partition), known.carried
-        )
+        made = Recomputed(logs.inputs(asked.partition), engine, asked.partition, belongs, known.translated)
         for number, positions in enumerate(wanted):
             if not number:
                 made.check(positions)

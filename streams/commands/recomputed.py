@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from rules.engine import Engine
@@ -23,7 +22,7 @@ from rules.people import Apply, Moved, act, acts
 from rules.standing import Customer
 from streams.settings import Settings
 from streams.stop import Stop, created_anew
-from streams.topics import client
+from streams.topics import READ, client
 from streams.wire import merges
 from streams.wire.decode import read
 from streams.wire.merges import MERGES
@@ -55,6 +54,11 @@ class Logs:
             )
         place = TopicPartition(self._settings.topic_prefix + name, partition)
         return Log(self._consumers[name], place, exact=self._settings.broker == "kafka")
+
+    def inputs(self, partition: int) -> Mapping[str, Log]:
+        """All that workers read of a partition, by full name, in the reading order. Raises `Stop` as `needed_whole`."""
+        prefix = self._settings.topic_prefix
+        return {prefix + name: self.open(name, partition).needed_whole() for name in READ}
 
     def close(self) -> None:
         """Close the connections."""
@@ -124,13 +128,13 @@ class Recomputed:
         logs: Mapping[str, Log],
         engine: Engine,
         partition: int,
-        belongs: Callable[[str], bool],
-        carried: Callable[[bytes, str], bytes | None],
+        belongs: Callable[[str, int], bool],
+        translated: Callable[[Moved], Moved | None],
     ) -> None:
         """``logs``: by the full names of the topics, in their reading order.
 
-        ``carried``: a profile that came from another partition under other definitions, as these keep it, if that
-        can be said (`streams.epochs.Epochs.carried`).
+        ``translated``: a profile that came from another partition, as these definitions keep it, if that can be said
+        (`streams.epochs.Epochs.translated`).
         """
         self.customers: dict[str, Customer] = {}
         # Who has two events of one millisecond on two inputs: either may have been read first.
@@ -138,7 +142,7 @@ class Recomputed:
         self.events = 0
         self._engine = engine
         self._belongs = belongs
-        self._carried = carried
+        self._translated = translated
         self._touched: set[str] = set()
         self._partition = partition
         self._newest: dict[str, tuple[int, int]] = {}
@@ -151,16 +155,11 @@ class Recomputed:
             log.check(positions[topic])
         return sum(positions.values())
 
-    def advance(self, positions: Mapping[str, int], progress: Callable[[], None]) -> None:
-        """Apply what stands before these positions and was not applied yet, in the order of its times.
+    def steps(self, positions: Mapping[str, int]) -> Iterator[None]:
+        """Apply what stands before these positions and was not applied yet, record by record in the order of its times.
 
         As the worker merges it with all of it in hand; within an input records keep their order.
         """
-        for _ in self.steps(positions):
-            progress()
-
-    def steps(self, positions: Mapping[str, int]) -> Iterator[None]:
-        """As `advance`, record by record."""
         inputs = [log.upto(positions[topic]) for topic, log in self._logs.items()]
         for rank, event in merged(inputs, self._partition, self._behind):
             self.events += 1
@@ -176,7 +175,7 @@ class Recomputed:
     def _apply(self, event: Event, rank: int) -> None:
         customer = self.customers.get(event.customer)
         if customer is None:
-            if not self._belongs(event.customer):
+            if not self._belongs(event.customer, self._partition):
                 return
             customer = self.customers[event.customer] = self._engine.new()
         self._touched.add(event.customer)
@@ -184,14 +183,13 @@ class Recomputed:
         if newest == event.time and of_rank != rank:
             self.tied.add(event.customer)
         self._newest[event.customer] = event.time, rank
-        ours = self._engine.definitions.fingerprint
-        if isinstance(event, Moved) and event.definitions != ours:
-            profile = self._carried(event.profile, event.definitions)
-            if profile is None:
+        if isinstance(event, Moved):
+            moved = self._translated(event)
+            if moved is None:
                 return
-            event = msgspec.structs.replace(event, profile=profile, definitions=ours)
+            event = moved
         apply: Apply = lambda one, of: self._engine.apply(one.customer, of, one)  # noqa: E731
-        act(event, customer, apply, ours)
+        act(event, customer, apply, self._engine.definitions.fingerprint)
 
 
 def merged(inputs: Sequence[Iterator[Any]], partition: int, behind: list[int]) -> Iterator[tuple[int, Event | None]]:

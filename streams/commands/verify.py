@@ -80,13 +80,8 @@ class Verification:
         fold = self._folded(partition, kept)
         self._comparison.short = short = epochs.short(kept.meta)
         self._short |= short
-        logs = {
-            self._settings.topic_prefix + name: self._logs.open(name, partition).needed_whole() for name in topics.READ
-        }
-        carried = epochs.stored(kept.meta, self._engine).carried
-        recomputed = Recomputed(
-            logs, self._engine, partition, lambda customer: self._belongs(customer, partition), carried
-        )
+        translated = epochs.stored(kept.meta, self._engine).translated
+        recomputed = Recomputed(self._logs.inputs(partition), self._engine, partition, self._belongs, translated)
         yield from self._compare(partition, kept, fold, recomputed)
         self._events += recomputed.events
         self._changes += fold.changes
@@ -108,7 +103,8 @@ class Verification:
         total = recomputed.check(kept.slices[-1].positions)
         listed = {name for part in kept.slices for name in part.stored}
         for number, part in enumerate(kept.slices):
-            recomputed.advance(part.positions, lambda: self._progress(partition, "events", recomputed.events, total))
+            for _ in recomputed.steps(part.positions):
+                self._progress(partition, "events", recomputed.events, total)
             if not number:  # all of these were saved before Redis was asked for its customers
                 there = {name for name, known in recomputed.customers.items() if not known.is_erased}
                 for name in sorted(there - listed):
