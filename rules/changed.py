@@ -13,6 +13,8 @@ Where all events were read again meanwhile, what they make of the customer takes
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from rules import ahead
@@ -51,11 +53,14 @@ class Succession:
         removed = close(self._engine, customer_id, customer, was, customer.instant, since=was, backfill=True)
         return removed + self._engine.decide_all(customer_id, customer)
 
-    def rebuild(self, customer_id: str, customer: Customer, anew: Customer, at: int) -> list[Change]:
+    def rebuild(
+        self, customer_id: str, customer: Customer, anew: Customer, at: int, said: Collection[str] | None = None
+    ) -> list[Change]:
         """Bring a customer over, at an instant (ms), in place, to what all events ``anew`` make of them.
 
         What that changed, in order. Of whom more was published than is known, nothing is told: the events that are
-        still to come decide what of it is so (`rules.ahead`).
+        still to come decide what of it is so (`rules.ahead`). ``said``: the segments that were published last of one
+        of whom nothing else is known.
         """
         if anew.erased < customer.erased or (anew.is_blank and anew.erased == customer.erased):
             return adopt(self, customer_id, customer, at)  # no less is known here than the events say
@@ -74,7 +79,8 @@ class Succession:
         if customer.ahead is not None:
             customer.late += 1
             return ahead.adopted(customer, [])
-        changes = close(self._engine, customer_id, customer, was, customer.instant, since=was, backfill=True)
+        told = was if said is None else said
+        changes = close(self._engine, customer_id, customer, told, customer.instant, since=was, backfill=True)
         customer.late += moved or customer.sequence != anew.sequence
         return changes
 

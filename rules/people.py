@@ -118,14 +118,18 @@ def act(
 
 
 def _links(event: Event, customer: Customer) -> Sent:
-    """The link to the other id, unless it was made."""
+    """The link to the other id, unless it was made; from before an erasure it takes that id along, and is not kept."""
     former = event.link
     known = customer.links or {}
-    if former is None or former == event.customer or former in known or event.time <= customer.erased:
+    if former is None or former == event.customer or former in known:
         return []
+    link = Link(former, ERASE, event.time, event.id, origin=event.origin, into=event.customer)
+    if event.time <= customer.erased:
+        erased = Erased(former, ERASE, customer.erased, event.id, origin=event.origin, into=event.customer)
+        return [link, erased]
     newest = sorted(known.items(), key=lambda one: one[1])[1 - LINKS_MAX :]
     customer.links = dict(newest) | {former: event.time}
-    return [Link(former, ERASE, event.time, event.id, origin=event.origin, into=event.customer)]
+    return [link]
 
 
 def _link(event: Link, customer: Customer, apply: Apply, definitions: str) -> Acted:

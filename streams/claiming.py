@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
@@ -30,7 +30,7 @@ from streams.merge import Merge
 from streams.meter import UNMETERED, Meter
 from streams.out_records import DEAD_LETTERS
 from streams.outbox import Outbox, OutRecord, Publisher
-from streams.rebuild import Asked, Rebuild, Recomputation, Recompute, Spawned
+from streams.rebuild import Asked, Rebuild, Recomputation, Recompute, Remade, Spawned
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import Letters, Segmenter
 from streams.shard import Pace, Shard
@@ -166,7 +166,7 @@ class Assignment(Generic[G, H]):
         if all(position == offsets.first[tp] for tp, position in positions.items()):
             self.unread.add(partition)
         by_topic = {tp.topic: position for tp, position in positions.items()}
-        if not await self._store.begin(claim, by_topic, self._files_of(partition, state)):
+        if not await self._store.begin(claim, by_topic, self._files_of(partition, state), state.save_number):
             raise Fenced
         reach("after_begin")
         return claim, msgspec.structs.replace(state, positions=by_topic)
@@ -197,15 +197,19 @@ class Claiming(Assignment[Plan, Claimed]):
         return {}
 
     async def _recover(self) -> None:
-        erased = await erasures.find(self._outputs, self.unread) if self.unread else {}
-        rows = {partition: await self._forget(partition, who) for partition, who in erased.items()}
+        rows = {partition: await self._forget(self.claimed[partition]) for partition in sorted(self.unread)}
         await recover(self.claimed, self._outputs, self._plan.now_ms)
         for partition, entries in rows.items():
             for entry in entries:
                 await self.claimed[partition].outbox.publish([entry])
 
-    async def _forget(self, partition: int, who: Mapping[str, int]) -> list[list[OutRecord]]:
-        return [out async for out in self.claimed[partition].segmenter.forget(who)]
+    async def _forget(self, claimed: Claimed) -> list[list[OutRecord]]:
+        """Who asks to be erased, before anything of theirs is read; the entries to be published."""
+        found = await erasures.find(self._outputs, claimed.claim.partition, claimed.state.outputs)
+        entries = [out async for out in claimed.segmenter.forget(found.erased)]
+        if found.positions:
+            await claimed.outbox.trim(0, found.positions)
+        return entries
 
     def _claimed(self, claim: Claim, state: State) -> Claimed:
         plan, partition = self._plan, claim.partition
@@ -266,10 +270,10 @@ class Claiming(Assignment[Plan, Claimed]):
             known = segmenter.epochs.encoded().decode()
             return await plan.recompute(Asked(claim.partition, plan.identity.partitions, ours, known))
 
-        async def follow(anew: dict[str, bytes]) -> None:
+        async def follow(made: Remade) -> None:
             known = segmenter.epochs.followed_by(plan.engine, segmenter.clock)
-            count = len(anew)
-            await segmenter.follow(known, anew, lambda files: self._store.begin(claim, {}, files))
+            count = len(made.customers)
+            await segmenter.follow(known, made, claim)
             log.info("all events are read again; going on from them", extra={**told, "customers": count})
 
         return Rebuild(recompute, lambda: dict(segmenter.positions), follow, plan.rebuilding, plan.monotonic)

@@ -12,7 +12,7 @@ A rebuild is a change of files too, mostly to the same file: everybody is brough
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache, partial
 
 import msgspec
@@ -97,17 +97,20 @@ class Epochs:
         """By which a stored customer is read. Raises `Stop`."""
         return self._engine(self._at(customer))
 
-    def adopt(self, customer_id: str, customer: Customer, anew: Customer | None = None) -> list[Change]:
+    def adopt(
+        self, customer_id: str, customer: Customer, anew: Customer | None = None, said: Collection[str] | None = None
+    ) -> list[Change]:
         """Bring a customer over to the newest file, in place; what that changed, in order. Raises `Stop`.
 
         ``anew``: what all events made of them by the newest file, up to where the partition was when it began.
+        ``said``: as of `Succession.rebuild`.
         """
         changes: list[Change] = []
         at, last = self._at(customer), len(self.known) - 1
         if anew is not None:
             changes += self._fired(at, customer_id, customer, self.known[at + 1].since)
             succession = _successions(self._engine(at), self._newest)
-            changes += succession.rebuild(customer_id, customer, anew, self.known[last].since)
+            changes += succession.rebuild(customer_id, customer, anew, self.known[last].since, said)
         else:
             for before in range(at, last):
                 since = self.known[before + 1].since

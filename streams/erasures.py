@@ -4,7 +4,8 @@ The one rule: where nothing was read yet, as when everything is read again, the 
 what was erased is not decided, and told, once more on the way to them.
 
 Only ``profiles`` is looked through for requests, as they are accepted there alone, and ``merges`` for those that were
-sent on to a person's former ids; what is neither there is not decoded.
+sent on to a person's former ids; what is neither there is not decoded. It is done partition by partition, and up to
+where is told on with the outputs' positions: a claim that runs out of time goes on with the next when it is made again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
+
+import msgspec
 
 from rules.events import ERASE, INPUTS, Event, Origin
 from rules.people import Erased, Link
@@ -22,21 +25,26 @@ from streams.wire.merges import MERGES
 
 _PROFILES = INPUTS[0]
 
-# Who was erased, and when last (event time, ms).
-Found = dict[str, int]
+TOPICS = (_PROFILES, MERGES)
 
 
-async def find(outputs: Outputs, partitions: Iterable[int]) -> Mapping[int, Found]:
-    """By partition, who asked, and when last (event time, ms). Raises what the reading raises."""
-    found: dict[int, Found] = {partition: {} for partition in partitions}
+class Found(msgspec.Struct, frozen=True):
+    """Who asked, and when last (event time, ms); by topic, up to where was looked."""
+
+    erased: dict[str, int]
+    positions: dict[str, int]
+
+
+async def find(outputs: Outputs, partition: int, positions: Mapping[str, int]) -> Found:
+    """In a partition, from these positions on, or from the first record. Raises what the reading raises."""
+    found = Found({}, {})
     linked: dict[str, tuple[int, str]] = {}
-    places = {(topic, partition): None for topic in (_PROFILES, MERGES) for partition in found}
-    async with aclosing(outputs.read(places)) as chunks:
+    async with aclosing(outputs.read({(topic, partition): positions.get(topic) for topic in TOPICS})) as chunks:
         async for chunk in chunks:
             is_asked = chunk.topic == _PROFILES
-            records, erased = chunk.records, found[chunk.partition]
-            for event in _requests(records, chunk.partition) if is_asked else _sent_on(records, linked):
-                erased[event.customer] = max(erased.get(event.customer, 0), event.time)
+            for event in _requests(chunk.records, partition) if is_asked else _sent_on(chunk.records, linked):
+                found.erased[event.customer] = max(found.erased.get(event.customer, 0), event.time)
+            found.positions[chunk.topic] = chunk.position
     return found
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from rules.ahead import Told
 from rules.engine import Engine
 from rules.people import Moved
 from rules.standing import Customer
 from streams.epochs import Epochs, first
 from streams.meter import Made
+from streams.rebuild import Remade
 from streams.saving import Saving
 from streams.stop import Stop
-from streams.store import Fenced, Files, State, Store
+from streams.store import Claim, Fenced, State, Store
 from streams.wire import customers
 
 log = logging.getLogger(__name__)
@@ -57,21 +59,23 @@ class Loading(Saving):
         self._told = time.monotonic()
         # What all events made of those who are not brought over yet, encoded; ``None``: they were not read again.
         self._anew: dict[str, bytes] | None = None
+        self._said: Mapping[str, Told] = {}  # what was published last of those of them whom the store does not know
 
     @property
     def epochs(self) -> Epochs:
         """The files that decided the partition, the newest last."""
         return self._epochs
 
-    async def follow(self, epochs: Epochs, anew: dict[str, bytes], begin: Callable[[Files], Awaitable[bool]]) -> None:
+    async def follow(self, epochs: Epochs, made: Remade, claim: Claim) -> None:
         """Go on with other definitions, or the same; everybody is brought over to what all events made of them.
 
-        ``anew``: that, encoded, up to where the partition is now; emptied by and by. ``begin``: as of the store.
+        ``made``: that, up to where the partition is now; emptied by and by. Raises `Fenced`, also where the store lost
+        its last saves: nobody may go on by what they knew.
         """
-        if not await begin(epochs.files()):
+        if not await self._store.begin(claim, {}, epochs.files(), self.save_number):
             raise Fenced
         self._engine, self._epochs, self._epoch = epochs.engine, epochs, epochs.number
-        self._anew, self._swept = anew, 0
+        self._anew, self._said, self._swept = made.customers, made.said, 0
 
     def _taken_over(self) -> list[Made]:
         """What bringing customers over has changed since this was asked last."""
@@ -100,28 +104,31 @@ class Loading(Saving):
                 else:
                     loaded[customer_id] = self._adopt(customer_id, customer)
             elif self._anew and customer_id in self._anew:
-                loaded[customer_id] = self._adopt(customer_id, self._unknown())
+                loaded[customer_id] = self._adopt(customer_id, *self._unknown(customer_id))
             else:
                 # Only a customer not yet known here needs the check: it costs more than the rest.
                 loaded[customer_id] = (self._new(), 0 if self._belongs(customer_id) else -1)
         return loaded
 
-    def _unknown(self) -> Customer:
-        """One whom the store does not know, although the events do."""
-        customer = self._engine.new()
+    def _unknown(self, customer_id: str) -> tuple[Customer, Told | None]:
+        """One whom the store does not know, although the events do; what was said of them last goes on in number."""
+        customer, said = self._engine.new(), self._said.get(customer_id)
         customer.by = self._epoch - 1
-        return customer
+        if said is not None:
+            customer.sequence = said.sequence
+        return customer, said
 
     def _new(self) -> Customer:
         customer = self._engine.new()
         customer.by = self._epoch
         return customer
 
-    def _adopt(self, customer_id: str, customer: Customer) -> tuple[Customer, int]:
+    def _adopt(self, customer_id: str, customer: Customer, said: Told | None = None) -> tuple[Customer, int]:
         """Under the definitions of now, with the due time they had; what that changed is made in this step."""
         due = customer.due
-        anew = self._anew.pop(customer_id, None) if self._anew else None
-        if changes := self._epochs.adopt(customer_id, customer, None if anew is None else customers.decode(anew)):
+        value = self._anew.pop(customer_id, None) if self._anew else None
+        anew = None if value is None else customers.decode(value)
+        if changes := self._epochs.adopt(customer_id, customer, anew, None if said is None else said.segments):
             self._adopted.append(Made(changes, 0))
         return customer, due
 

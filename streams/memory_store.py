@@ -71,9 +71,11 @@ class MemoryStore:
             dict(held.outputs), held.epochs,
         )  # fmt: skip
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int], files: Files | None = None) -> bool:
+    async def begin(
+        self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
+    ) -> bool:
         held = self._of(claim.partition)
-        if held.claim is None or held.claim.token != claim.token:
+        if held.claim is None or held.claim.token != claim.token or held.save_number < number:
             return False
         held.positions = {**positions, **held.positions}
         if files is not None:

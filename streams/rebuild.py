@@ -21,6 +21,7 @@ from typing import Protocol, Self
 
 import msgspec
 
+from rules.ahead import Told
 from streams.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -44,9 +45,13 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """Customers, encoded; or how far it is; ``done``: as far as was asked for. ``failed``: why it cannot go on."""
+    """Customers, encoded; or how far it is; ``done``: as far as was asked for. ``failed``: why it cannot go on.
+
+    ``said``: what was published last of those of them whom the store does not know.
+    """
 
     customers: list[tuple[str, bytes]] = []
+    said: list[tuple[str, Told]] = []
     read: int = 0
     of: int = 0
     done: bool = False
@@ -62,10 +67,15 @@ def framed(frame: Frame) -> bytes:
     return _LENGTH.pack(len(encoded)) + encoded
 
 
-class Recomputation(Protocol):
-    """The customers as all events make them, encoded, up to where it was brought last."""
+class Remade(Protocol):
+    """The customers as all events make them, encoded; ``said``: as of `Frame`."""
 
     customers: dict[str, bytes]
+    said: dict[str, Told]
+
+
+class Recomputation(Remade, Protocol):
+    """These, up to where it was brought last."""
 
     async def upto(self, positions: Mapping[str, int]) -> None:
         """Bring it there. Raises `Stop`."""
@@ -82,6 +92,7 @@ class Spawned:
 
     def __init__(self, process: asyncio.subprocess.Process, partition: int) -> None:
         self.customers: dict[str, bytes] = {}
+        self.said: dict[str, Told] = {}
         self._process = process
         self._partition = partition
         self._told = time.monotonic()
@@ -104,6 +115,7 @@ class Spawned:
         while True:
             frame = await self._read()
             self.customers.update(frame.customers)
+            self.said.update(frame.said)
             if frame.failed:
                 told = f"partition {self._partition} was not made again: {frame.failed}"
                 raise Stop(f"{told}; without --rebuild it goes on as it is")
@@ -145,11 +157,11 @@ class Rebuild:
         self,
         recompute: Callable[[], Awaitable[Recomputation]],
         positions: Callable[[], Mapping[str, int]],
-        follow: Callable[[dict[str, bytes]], Awaitable[None]],
+        follow: Callable[[Remade], Awaitable[None]],
         turn: asyncio.Lock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``positions``: up to where the partition is saved; ``follow``: it goes on with these customers."""
+        """``positions``: up to where the partition is saved; ``follow``: it goes on with what was made."""
         self._recompute = recompute
         self._positions = positions
         self._follow = follow
@@ -187,7 +199,7 @@ class Rebuild:
         await self._made.upto(self._positions())
         made, self._made = self._made, None
         await made.close()
-        await self._follow(made.customers)
+        await self._follow(made)
         self.is_done = True
 
     async def end(self) -> None:

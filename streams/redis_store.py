@@ -198,8 +198,10 @@ class RedisStore:
         )
 
     @_translated
-    async def begin(self, claim: Claim, positions: Mapping[str, int], files: Files | None = None) -> bool:
-        arguments: list[str | int | bytes] = [claim.token, claim.identity.definitions]
+    async def begin(
+        self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
+    ) -> bool:
+        arguments: list[str | int | bytes] = [claim.token, number, claim.identity.definitions]
         arguments += ["", b""] if files is None else [files.number, files.encoded]
         for name, position in positions.items():
             arguments += [name, position]

@@ -147,10 +147,13 @@ class Store(Protocol):
         What was claimed but never begun holds no state, so it belongs to nobody yet.
         """
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int], files: Files | None = None) -> bool:
+    async def begin(
+        self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
+    ) -> bool:
         """Set the first positions of inputs that have none; known ones stay. And the files, if some are given.
 
-        ``False`` when the claim is no longer held.
+        ``number``: the newest save that the store has confirmed to who decides by these files.
+        ``False`` when the claim is no longer held, or that save is not there, as in `trim`.
         """
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:

@@ -17,13 +17,16 @@ from typing import Any, NamedTuple, cast
 import msgspec
 from faust.types import TP
 
+from rules.ahead import Told
 from rules.engine import Engine
 from rules.events import INPUTS
 from streams import epochs
 from streams.ceiling import Ceiling
 from streams.claiming import Claiming, Plan
+from streams.commands.recompute import said
 from streams.commands.recomputed import Recomputed
 from streams.fetched import Answer, Batch, Heard, Offsets
+from streams.out_records import CHANGES
 from streams.rebuild import Asked, Recomputation
 from streams.shard import Pace, Shard
 from streams.stop import Stop
@@ -229,15 +232,20 @@ class Beside:
         known = epochs.to(asked.epochs, lives.engine)
         logs = cast(Any, {topic: _Log(lives.topics[topic]) for topic in INPUTS})
         self._made = Recomputed(logs, lives.engine, asked.partition, lambda *_: True, known.translated)
-        self._rng = lives.rng
+        self._lives = lives
         self.customers: dict[str, bytes] = {}
+        self.said: dict[str, Told] = {}
 
     async def upto(self, positions: Mapping[str, int]) -> None:
         """As a process of its own does."""
         for _ in self._made.steps(positions):
-            if self._rng.random() < 0.3:
+            if self._lives.rng.random() < 0.3:
                 await asyncio.sleep(0)
-        self.customers |= {name: customers.encode(self._made.customers[name]) for name in self._made.taken()}
+        touched = self._made.taken()
+        self.customers |= {name: customers.encode(self._made.customers[name]) for name in touched}
+        known = await self._lives.store.load(0, touched)
+        unknown = {name for name, value in zip(touched, known, strict=True) if value is None}
+        self.said |= said(unknown, lambda: [record.value for record in self._lives.outputs.records[CHANGES]])
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -143,8 +143,11 @@ class Store(MemoryStore):
         self._written()
         return state
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int], files: Files | None = None) -> bool:
-        begun = await super().begin(claim, positions, files)
+    async def begin(
+        self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
+    ) -> bool:
+        self._dies()
+        begun = await super().begin(claim, positions, files, number)
         self._written()
         return begun
 

@@ -286,9 +286,9 @@ class _Topics:
         self._records = {"merges": own, "profiles": list[OutRecord]()}
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
-        for topic, partition in positions:
-            for record in self._records[topic]:
-                yield Chunk(topic, partition, [record], 0)
+        for (topic, partition), position in positions.items():
+            for at, record in enumerate(self._records[topic][position or 0 :], position or 0):
+                yield Chunk(topic, partition, [record], at + 1)
 
 
 def _linked(former: str, into: str, at: int) -> Link:
@@ -312,4 +312,12 @@ def _sent_on(former: str, into: str, at: int) -> Erased:
 )
 def test_former_ids_of_who_was_erased_are_found(sent: Sequence[Event], found: dict[str, int]) -> None:
     """As their owner acted on it: unless the newest link was to another person."""
-    assert asyncio.run(erasures.find(_Topics(sent), [0])) == {0: found}
+    assert asyncio.run(erasures.find(_Topics(sent), 0, {})).erased == found
+
+
+def test_looked_for_from_where_a_claim_came_to() -> None:
+    """A claim that had no time for more goes on behind what it has looked through, and nobody is found twice."""
+    sent = [_linked("a", "u", 1), _sent_on("a", "u", 5), _linked("b", "w", 6), _sent_on("b", "w", 7)]
+    first = asyncio.run(erasures.find(_Topics(sent[:2]), 0, {}))
+    assert (first.erased, first.positions) == ({"a": 5}, {"merges": 2})
+    assert asyncio.run(erasures.find(_Topics(sent), 0, first.positions)).erased == {"b": 7}

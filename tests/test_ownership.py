@@ -16,6 +16,7 @@ import pytest
 from aiokafka.errors import IllegalStateError, KafkaConnectionError
 from faust.types import TP
 
+from rules.ahead import Told
 from rules.definitions import built_in
 from rules.engine import Engine
 from streams import ownership
@@ -122,6 +123,7 @@ class Nobody:
 
     def __init__(self, world: World, partition: int) -> None:
         self.customers: dict[str, bytes] = {}
+        self.said: dict[str, Told] = {}
         self._world, self._partition = world, partition
 
     async def upto(self, positions: Mapping[str, int]) -> None:

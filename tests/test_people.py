@@ -342,6 +342,27 @@ def test_an_erasure_takes_the_ids_that_are_linked() -> None:
     assert where(back) == {"phone": ["b"]}
 
 
+def test_an_erasure_that_is_known_before_takes_the_ids_that_are_linked() -> None:
+    """As when everything is read again: what was theirs by then is nowhere, in whatever order it comes; newer is."""
+    at = worlds.decoded([_at("erase", 50, userId=USER)])[0].time
+    for seed in range(200):
+        rng = random.Random(seed)
+        events = [order("phone", 0, anonymousId="phone"), _at("page", 1, userId=USER, anonymousId="phone")]
+        events += [order(USER, 2, userId=USER, anonymousId="phone"), order("phone", 3, anonymousId="phone")]
+        later = [order("phone", 60, anonymousId="phone")] if rng.random() < 0.5 else []
+        post = Post(BOUGHT, rng)
+        post.customers[USER].instant = post.customers[USER].erased = at
+        rng.shuffle(events)
+        for sent in (*events, _at("erase", 50, userId=USER), *later):
+            (one,) = worlds.decoded([sent])
+            post.read(one, json.dumps(sent).encode())
+            post.deliver(rng.choice((0, 0, 1, 5)) if one.time < at else None)
+        assert post.members() == ({"phone": frozenset({"b"})} if later else {}), seed
+        assert all(known.erased == at and not known.links and known.into is None for known in post.customers.values())
+        assert {change.customer for change in post.told} <= {"phone"}
+        assert consistent(post.told) == []
+
+
 def test_who_is_known_under_another_id_is_decided_no_more() -> None:
     """Not even in a segment of those who did nothing; the person is."""
     replay = after(

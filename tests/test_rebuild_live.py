@@ -17,9 +17,11 @@ from kafka import TopicPartition
 from local import Kafka, Redis
 from streams.commands.recompute import frames
 from streams.rebuild import Asked, Spawned
+from streams.redis_store import key
 from streams.settings import Settings
 from streams.stop import Stop
 from tests import live
+from tests.commands import partition_of
 from tests.test_changed_live import EVENTS, Shop, consistent
 from tests.test_stops import administrator, eventually
 from workers import Worker
@@ -74,11 +76,15 @@ def test_what_was_not_kept_is_read_again_beside_events(shop: Shop) -> None:
     assert len(again) == len(set(again)), "nobody is taken out and put back"
 
     before |= {one["change_id"] for one in told}
+    lost = sorted(viewers)[:3]
+    assert [shop.redis.hdel(key(shop.prefix, partition_of(who.encode()), "customers"), who) for who in lost] == [1] * 3
     with Worker(shop.under("new"), "--rebuild") as worker:
         worker.wait_ready()
         eventually(lambda: worker.log.read_text().count("going on from them") == live.PARTITIONS, 60)
         eventually(lambda: shop.is_equal("new", customers), 60)
-    assert {one["change_id"] for one in shop.changes()} == before, "nothing differs, so nothing is told"
+    assert {one["change_id"] for one in shop.changes()} == before, (
+        "nothing differs, so nothing is told, nor of those who were lost"
+    )
 
 
 def test_events_that_are_gone(shop: Shop, kafka: Kafka) -> None:

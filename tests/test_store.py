@@ -24,6 +24,7 @@ from streams.redis_store import RedisStore
 from streams.store import (
     Claim,
     ClaimRefused,
+    Files,
     Identity,
     LowerGeneration,
     Save,
@@ -110,6 +111,21 @@ async def test_first_positions_of_another_claim_are_not_set(store: Store) -> Non
     assert (await store.claim(claim("t2"))).positions == {}
     assert not await store.begin(claim("t1"), POSITIONS)
     assert (await store.claim(claim("t2"))).positions == {}
+
+
+async def test_files_do_not_change_over_saves_that_are_lost(store: Store) -> None:
+    """Who decided by what is not there any more says nothing of which files are to decide."""
+    await claimed(store)
+    await store.save(0, step(1))
+    files = Files(1, b"[]")
+    assert not await store.begin(claim(), {"purchases": 0}, files, 2)
+    before = await store.claim(claim())
+    assert (before.epochs, before.positions.keys()) == (b"", POSITIONS.keys())
+    assert await store.save(0, step(2)) == "saved"
+    assert await store.begin(claim(), {}, files, 2)
+    assert (await store.claim(claim())).epochs == b"[]"
+    assert await store.save(0, step(3)) == "moved"
+    assert await store.save(0, msgspec.structs.replace(step(3), epoch=1)) == "saved"
 
 
 @pytest.mark.parametrize("generation", [5, 6, 500])
@@ -470,10 +486,9 @@ class Both(RuleBasedStateMachine):
         if isinstance(found, State):
             self.holder, self.number, self.positions = token, found.save_number, dict(found.positions)
 
-    @rule(token=TOKENS, positions=st.dictionaries(INPUTS, SMALL))
-    def begin(self, token: str, positions: dict[str, int]) -> None:
-        self.both(lambda store: store.begin(claim(token), positions))
-        if token == self.holder:
+    @rule(token=TOKENS, positions=st.dictionaries(INPUTS, SMALL), behind=st.sampled_from([0, 0, 0, 1, -1]))
+    def begin(self, token: str, positions: dict[str, int], behind: int) -> None:
+        if self.both(lambda store: store.begin(claim(token), positions, None, self.number - behind)):
             self.positions = {**positions, **self.positions}
 
     @rule(

@@ -5,6 +5,7 @@ The one rule: it is asked by lines on its input, and answers by frames on its ou
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import json
@@ -12,23 +13,27 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import BinaryIO
 
 import msgspec
 
+from rules.ahead import Told
 from rules.definitions import DefinitionsError
 from rules.engine import Engine
 from streams import epochs, topics
+from streams.commands.kept import unknown_now
 from streams.commands.recomputed import Logs, Recomputed
 from streams.definitions_file import load
+from streams.out_records import CHANGES
 from streams.partitioning import belonging
 from streams.rebuild import FRAME, Asked, Frame, framed
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.store import ClaimRefused
-from streams.wire import customers
+from streams.wire import changes, customers
 
 # It shares the machine with steps that somebody waits for.
 NICE = 5
@@ -71,13 +76,36 @@ def frames(settings: Settings, asked: Asked, wanted: Iterator[dict[str, int]]) -
     known = epochs.to(asked.epochs, engine)
     with topics.answering(settings), closing(Logs(settings)) as logs:
         made = Recomputed(logs.inputs(asked.partition), engine, asked.partition, belongs, known.translated)
+
+        def lost(names: list[str]) -> dict[str, Told]:
+            unknown = asyncio.run(unknown_now(settings, asked.partition, names))
+            return said(unknown, partial(_published, logs, asked.partition))
+
         for number, positions in enumerate(wanted):
             if not number:
                 made.check(positions)
-            yield from _answer(made, positions)
+            yield from _answer(made, positions, lost)
 
 
-def _answer(made: Recomputed, positions: dict[str, int]) -> Iterator[Frame]:
+def _published(logs: Logs, partition: int) -> Iterator[bytes | None]:
+    return (record.value for record in logs.open(CHANGES, partition).whole())
+
+
+def said(unknown: Collection[str], published: Callable[[], Iterable[bytes | None]]) -> dict[str, Told]:
+    """What was published last of these, if anything was."""
+    found: dict[str, Told] = {}
+    for value in published() if unknown else ():
+        with contextlib.suppress(msgspec.DecodeError):  # a record of somebody else's
+            customer_id, one = changes.told(value or b"")
+            # The topic may hold repeats, so the last one there need not be the last one made.
+            if customer_id in unknown and (customer_id not in found or one.sequence >= found[customer_id].sequence):
+                found[customer_id] = one
+    return found
+
+
+def _answer(
+    made: Recomputed, positions: dict[str, int], lost: Callable[[list[str]], dict[str, Told]]
+) -> Iterator[Frame]:
     of = sum(positions.values())
     told = time.monotonic()
     for _ in made.steps(positions):
@@ -85,9 +113,11 @@ def _answer(made: Recomputed, positions: dict[str, int]) -> Iterator[Frame]:
             told = now
             yield Frame(read=made.events, of=of)
     touched = made.taken()
+    told_last = lost(touched)
     while names := touched[-FRAME:]:
         del touched[-FRAME:]
-        yield Frame([(name, customers.encode(made.customers[name])) for name in names])
+        encoded = [(name, customers.encode(made.customers[name])) for name in names]
+        yield Frame(encoded, [(name, told_last[name]) for name in names if name in told_last])
     yield Frame(done=True)
 
 

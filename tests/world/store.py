@@ -61,8 +61,10 @@ class Client:
         epoch = self._epoch()
         return await self._ask(lambda: self._claimed(claim, epoch))
 
-    async def begin(self, claim: Claim, positions: Mapping[str, int], files: Files | None = None) -> bool:
-        return await self._ask(lambda: self._begun(claim, positions, files))
+    async def begin(
+        self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
+    ) -> bool:
+        return await self._ask(lambda: self._begun(claim, positions, files, number))
 
     async def count(self, partition: int) -> int:
         return await self._ask(lambda: at_once(self._medium.memory.count(partition)))
@@ -108,10 +110,10 @@ class Client:
         )
         return state
 
-    def _begun(self, claim: Claim, positions: Mapping[str, int], files: Files | None) -> bool:
+    def _begun(self, claim: Claim, positions: Mapping[str, int], files: Files | None, number: int) -> bool:
         """The first of all is durable at once: a Redis that holds nothing at all asks for an operator."""
         is_first = not self._medium.memory._of(claim.partition).positions
-        is_held = self._write(claim.partition, self._medium.memory.begin(claim, positions, files))
+        is_held = self._write(claim.partition, self._medium.memory.begin(claim, positions, files, number))
         if is_first and is_held:
             self._medium.sync()
         return is_held
