@@ -188,7 +188,8 @@ def _forward(event: Event, customer: Customer, value: bytes, appended_ms: int) -
     path = (*_path(event), event.customer)
     if len(path) > HOPS_MAX:
         return Acted([], [], is_lost=True)
-    into = customer.into[0]
+    into, since = customer.into
+    customer.late += event.time < since  # in its order it would have been decided here
     if isinstance(event, Moved | Forwarded):
         return Acted([], [msgspec.structs.replace(event, customer=into, path=path)])
     fields = {name: getattr(event, name) for name in Event.__struct_fields__} | {"customer": into}

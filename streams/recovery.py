@@ -21,7 +21,8 @@ from the beginning. What is found is one of four:
 
 The table of memberships is not read back, as compaction may have taken what was published. Of each change
 that is found its customer's row is published again, before anything is told on: whoever published the
-change may have died before its row. A row that comes twice is the same row, and the newest comes last.
+change may have died before its row. A row that comes twice is the same row, and the newest comes last: what is
+older than what the customer has come to by then, as repeats are, gives none.
 
 The positions are told on chunk by chunk, each after what was found in it is saved; so a claim that
 runs out of time goes on from there when the worker is started again. They are never told on past
@@ -36,15 +37,16 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
 import msgspec
 
 from rules.ahead import Told
+from rules.standing import Customer
 from streams.failpoints import reach
-from streams.out_records import CHANGES, DEAD_LETTERS, membership_record
+from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS, membership_record
 from streams.outbox import BY_KEY, Outbox, OutRecord, decode
 from streams.segmenter import Letters, Segmenter
 from streams.store import Claim, State
@@ -128,8 +130,15 @@ class _Entry:
     def is_partly_seen(self) -> bool:
         return len(self.unseen) < self._count
 
-    def rest(self) -> list[OutRecord]:
-        return [one for one in self.records if one.topic not in OUTPUTS or self._is_unseen(one)]
+    def rest(self, found: Container[bytes | None]) -> list[OutRecord]:
+        """``found``: of whom a change is on the topic; their row was published after it, if this has no newer one."""
+        unseen = {one.key for one in self.records if one.topic == CHANGES and self._is_unseen(one)}
+        return [one for one in self.records if self._is_left(one, is_said=one.key in found and one.key not in unseen)]
+
+    def _is_left(self, record: OutRecord, *, is_said: bool) -> bool:
+        if record.topic in OUTPUTS:
+            return self._is_unseen(record)
+        return record.topic != MEMBERSHIPS or not is_said
 
     def _is_unseen(self, record: OutRecord) -> bool:
         return _identity(record.topic, record.headers) in self.unseen
@@ -142,6 +151,8 @@ class _Part:
         self._claimed = claimed
         self._now_ms = now_ms
         self._left = [_Entry(entry) for entry in claimed.state.outbox]
+        self._named = frozenset(row.key for entry in self._left for row in entry.records if row.topic == MEMBERSHIPS)
+        self._found: set[bytes | None] = set()  # of these, of whom a change is on the topic
         self._positions: dict[str, int] = {}
 
     async def read(self, chunk: Chunk) -> None:
@@ -152,9 +163,10 @@ class _Part:
                 entry.unseen -= seen
         if chunk.topic == CHANGES:
             told = _by_customer(chunk)
-            erased = await self._claimed.segmenter.note(told, self._now_ms())
-            newest = {name: None if name in erased else of_one[-1] for name, of_one in told.items()}
-            await self._claimed.outbox.repeat([_row(*one) for one in newest.items()])
+            self._found |= self._named & {name.encode() for name in told}
+            known = await self._claimed.segmenter.note(told, self._now_ms())
+            rows = [_row(name, of_one, known[name]) for name, of_one in told.items()]
+            await self._claimed.outbox.repeat([row for row in rows if row is not None])
         else:
             self._note_letters(chunk)
         reach("mid_read_back")
@@ -181,7 +193,7 @@ class _Part:
     async def publish_rest(self) -> None:
         """The entries that are not on the topics, in order."""
         for entry in self._left:
-            await self._claimed.outbox.publish([entry.rest()])
+            await self._claimed.outbox.publish([entry.rest(self._found)])
 
 
 def _identity(topic: str, headers: Sequence[Header]) -> Identity:
@@ -195,11 +207,14 @@ def _by_customer(chunk: Chunk) -> Mapping[str, list[Told]]:
     return by
 
 
-def _row(customer_id: str, told: Told | None) -> OutRecord:
-    """Of the table, after this change; without one, or after an erasure, none."""
-    if told is None or told.erased:
-        return membership_record(customer_id, None)
-    return membership_record(customer_id, memberships.of_told(customer_id, told))
+def _row(customer_id: str, told: Sequence[Told], customer: Customer) -> OutRecord | None:
+    """Of the table, after the newest of these changes; ``None``: what is known of the customer goes on after it."""
+    newest = max(told, key=lambda one: one.sequence)
+    if newest.sequence < customer.sequence and not customer.is_erased:
+        return None
+    is_gone = (customer.is_erased and customer.ahead is None) or newest.occurred_at <= customer.erased
+    row = None if is_gone or newest.erased else memberships.of_told(customer_id, newest)
+    return membership_record(customer_id, row)
 
 
 def _told(chunk: Chunk) -> Iterable[tuple[str, Told]]:

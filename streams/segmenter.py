@@ -207,13 +207,13 @@ class Segmenter(Loading):
             await self.save(stored, out, self.positions, self.positions, self.clock)
             yield out
 
-    async def note(self, told: Mapping[str, Sequence[ahead.Told]], now: int) -> set[str]:
+    async def note(self, told: Mapping[str, Sequence[ahead.Told]], now: int) -> Mapping[str, Customer]:
         """Published changes by customer, in the order of their topic: who is ahead is saved as such.
 
-        Returns those of them who are erased.
+        Returns what is known of each by now.
         """
         ids = list(told)
-        erased: set[str] = set()
+        standings: dict[str, Customer] = {}
         for at in range(0, len(ids), _NOTED_MAX):
             loaded = await self._as_stored(ids[at : at + _NOTED_MAX])
             found = {
@@ -221,10 +221,10 @@ class Segmenter(Loading):
                 for customer_id, known in loaded.items()
                 if known[1] >= 0 and ahead.attach(known[0], told[customer_id], now)
             }
-            erased |= {customer_id for customer_id, (customer, _) in loaded.items() if customer.is_erased}
+            standings |= {customer_id: customer for customer_id, (customer, _) in loaded.items()}
             if found:
                 await self._save(found, [], [], self.positions, self.positions, self.clock)
-        return erased
+        return standings
 
     def _acts(self, what: Event | str) -> TypeGuard[Event]:
         """Whether a reading may change anything."""

@@ -302,6 +302,14 @@ def test_a_link_before_anything_else() -> None:
     assert where(replay) == {USER: ["b"]}
 
 
+def test_what_was_before_a_link_that_came_first_is_out_of_order() -> None:
+    """It goes on as well; what was decided here no longer follows from the events in the order of their times."""
+    for first, count in ((5, 0), (15, 1)):
+        replay = after(alias("phone", USER, first), order("phone", 10, anonymousId="phone"))
+        assert where(replay) == {USER: ["b"]}
+        assert replay.customers["phone"].late == count
+
+
 def test_a_shared_device() -> None:
     """The newer link wins for what follows; nothing moves back; who comes back to it is linked anew."""
     first, second = {"userId": "ann", "anonymousId": "tv"}, {"userId": "bob", "anonymousId": "tv"}

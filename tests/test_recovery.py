@@ -17,7 +17,8 @@ import pytest
 from rules.definitions import parse
 from rules.engine import Engine
 from streams import recovery, saving
-from streams.outbox import OutRecord
+from streams.out_records import CHANGES, MEMBERSHIPS
+from streams.outbox import OutRecord, encode
 from streams.wire import memberships
 from streams.wire.changes import SegmentChange
 from tests import live, oracle, strategies, worlds
@@ -258,3 +259,35 @@ def test_a_save_of_which_the_reply_is_lost(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(saving, "happens", lambda name: name == "lost_save_reply")
     case, lives = lived()
     assert wrong(case, lives, late=False) == {}
+
+
+def test_rows_of_entries_that_are_not_seen_whole() -> None:
+    """What went to another partition nobody can see, so its entry goes again; no row of it over what was said since."""
+    case, lives = lived()
+    of_store, published = lives.store._partitions[0], lives.outputs.records
+    table = lives.outputs.table()
+    changes_of = [one for one in published[CHANGES] if one.key == published[CHANGES][-1].key]
+    rows_of = [one for one in published[MEMBERSHIPS] if one.key == changes_of[0].key]
+    assert len(changes_of) > 2
+    elsewhere = OutRecord("merges", b"another", b"{}", [])
+    of_store.outbox = [encode([changes_of[0], rows_of[0], elsewhere])]
+    of_store.trimmed -= 1
+    of_store.outputs = {CHANGES: 0}
+    published["merges"] = []
+    asyncio.run(lives.claim())
+    assert of_store.outbox == []
+    assert published["merges"] == [elsewhere]
+    assert lives.outputs.table() == table
+    assert wrong(case, lives, late=False) == {}
+
+
+def test_repeats_set_no_row_back() -> None:
+    """The last record of a customer on the topic need not be the newest change of theirs."""
+    _, lives = lived()
+    of_store, published = lives.store._partitions[0], lives.outputs.records
+    table = lives.outputs.table()
+    of_store.outputs = {CHANGES: len(published[CHANGES])}
+    lives.outputs.append(published[CHANGES][:10])
+    asyncio.run(lives.claim())
+    assert lives.outputs.table() == table
+    assert of_store.outputs[CHANGES] == len(published[CHANGES])
