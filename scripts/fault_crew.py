@@ -144,7 +144,7 @@ class Crew:
             member.worker.kill()
         self.members.clear()
 
-    def wait_ready(self, within_s: float = 60.0) -> None:
+    def wait_ready(self, within_s: float = 240.0) -> None:
         """Until everybody holds something, as far as there are partitions for all."""
         until = time.monotonic() + within_s
         while not all(member.is_ready for member in self.members):

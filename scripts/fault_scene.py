@@ -36,7 +36,7 @@ DEFINITIONS = Path(__file__).with_name("faults.yaml")
 PARTITIONS = 4
 INPUTS = ("profiles", "visits", "carts", "purchases")
 OUTPUTS = ("segment-changes", "segment-memberships", "dead-letters")
-SETTLED_S = 90.0
+SETTLED_S = 300.0
 AFTER_MS = 2_000  # so much longer than anything is sent, the clock goes on
 # Small steps: a history of two thousand events lasts for seconds, so that a fault finds it unfinished.
 STEP = 3
@@ -213,7 +213,7 @@ class Scene:
         except (RedisError, OSError):
             return -1
 
-    def wait(self, condition: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, within_s: float = 240.0) -> None:
         """Until it is true, tending the crew. Raises `TimedOut`."""
         until = time.monotonic() + within_s
         while True:
@@ -236,7 +236,7 @@ class Scene:
         parts = [f"p{p}: {meta.get('save')} saves, clock {meta.get('clock')}" for p, meta in saved.items()]
         return f"applied {self.applied()}, {'; '.join(parts)}, deaths {self.crew.deaths}"
 
-    def wait_stopped(self, text: str, times: int, within_s: float = 60.0) -> None:
+    def wait_stopped(self, text: str, times: int, within_s: float = 240.0) -> None:
         """Until workers have stopped with this sentence so often."""
         self.wait(lambda: sum(text in one for one in self.crew.deaths) >= times, f"{times} × {text!r}", within_s)
 

@@ -54,7 +54,7 @@ class Worker:
             )
         return self
 
-    def wait_ready(self, timeout_s: float = 60.0) -> Self:
+    def wait_ready(self, timeout_s: float = 180.0) -> Self:
         """Until partitions are claimed. Raises `RuntimeError` with the end of the log."""
         until = time.monotonic() + timeout_s
         while self.ready not in self.log.read_text(errors="replace"):

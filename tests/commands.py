@@ -118,7 +118,7 @@ def read(brokers: str, names: Sequence[str], count: int) -> list[Any]:
     consumer.assign(places)
     consumer.seek_to_beginning(*places)
     records: list[Any] = []
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while len(records) < count and time.monotonic() < until:
         for found in consumer.poll(timeout_ms=200).values():
             records += found

@@ -17,6 +17,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 import rees46
 from tests.oracle import OracleChange, milliseconds
+from tests.patience import PATIENCE
 
 DATA = Path(__file__).parent.parent / "data" / "rees46-2019-10-01.csv.gz"
 # The four segments of the contract: those of oracle.BUILT_IN, whatever else the library has.
@@ -71,7 +72,7 @@ def publish(brokers: str, events: Iterable[Mapping[str, Any]], topics: Mapping[s
 def read_topic(brokers: str, topic: str = "segment-changes") -> list[Any]:
     """All records of a topic up to its end, per partition in order."""
     records: list[Any] = []
-    for batch in _batches(brokers, topic, quiet_s=2.0, until=time.monotonic() + 60):
+    for batch in _batches(brokers, topic, quiet_s=2.0, until=time.monotonic() + 300):
         records += batch
     return records
 
@@ -128,6 +129,7 @@ def gaps(seen: Iterable[Seen]) -> list[str]:
 def wait_until_quiet(brokers: str, expected: int, timeout_s: float, prefix: str = "") -> None:
     """Until ``expected`` different changes came, or the time is up, or nothing came for long."""
     ids: set[str] = set()
+    timeout_s *= PATIENCE
     until = time.monotonic() + timeout_s
     for batch in _batches(brokers, prefix + "segment-changes", quiet_s=timeout_s, until=until):
         ids.update(json.loads(record.value)["change_id"] for record in batch)

@@ -20,7 +20,8 @@ import local
 from streams import topics
 from streams.settings import Settings
 from tests import live
-from tests.test_triggers_live import say, wait
+from tests.patience import eventually
+from tests.test_triggers_live import say
 from workers import Ops, Worker
 
 TOKEN = "a-token-for-the-tests"
@@ -47,7 +48,7 @@ def running() -> Iterator[Parts]:
         topics.create(Settings(**settings))
         with Worker(settings) as worker:
             worker.wait_ready()
-            wait(lambda: "serving metrics" in worker.log.read_text(), 10, "the worker serves its metrics")
+            eventually(lambda: "serving metrics" in worker.log.read_text(), 10, "the worker serves its metrics")
             looking = {**settings, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
             with Ops(looking) as ops:
                 ops.wait_ready()

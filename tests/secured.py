@@ -152,7 +152,7 @@ class SecureKafka(Kafka):
                 acls.append(_acl(ResourcePattern(ResourceType.TRANSACTIONAL_ID, *transactions), "WRITE"))
             admin.create_acls(acls)
             mine = ACLFilter(f"User:{USER}", "*", ACLOperation.ANY, ACLPermissionType.ANY, _pattern_of(prefix))
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while len(admin.describe_acls(mine)[0]) < len(operations):  # they come by way of the metadata log
                 assert time.monotonic() < until
                 time.sleep(0.02)

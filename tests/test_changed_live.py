@@ -21,7 +21,7 @@ from streams.redis_store import key
 from streams.settings import Settings
 from tests import live
 from tests.commands import Done, segmenter
-from tests.test_stops import eventually
+from tests.patience import eventually
 from workers import Worker
 
 pytestmark = pytest.mark.kafka

@@ -21,7 +21,7 @@ from streams import topics
 from streams.settings import Settings
 from tests import live
 from tests.commands import Done, assert_one_line, event, moved_to_now, partition_of, segmenter
-from tests.test_stops import eventually
+from tests.patience import eventually
 from workers import Worker
 
 pytestmark = pytest.mark.kafka

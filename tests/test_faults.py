@@ -39,7 +39,7 @@ def lane() -> Iterator[Lane]:
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2400)
 def test_faults() -> None:
     """Whatever goes wrong, what is left is what the events ask for; about every other run is with transactions.
 

@@ -11,8 +11,7 @@ import copy
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -27,6 +26,7 @@ from local import Kafka, Redis
 from streams import topics
 from streams.settings import Settings
 from tests import live, oracle
+from tests.patience import eventually
 from workers import Worker
 
 pytestmark = pytest.mark.kafka
@@ -107,14 +107,6 @@ def parts(kafka: Kafka, redis: Redis, guarantee: str) -> Iterator[Parts]:
     yield made
     for worker in made.workers:
         worker.kill()
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 40.0) -> None:
-    """Wait for what another process does in its own time."""
-    until = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < until, "it did not come true in time"
-        time.sleep(0.05)
 
 
 # --- deaths ------------------------------------------------------------------------------------

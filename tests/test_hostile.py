@@ -27,6 +27,7 @@ from streams import topics
 from streams.settings import Settings
 from tests import hostile
 from tests.hostile import PARTITIONS, REASONS, Sent, mixed
+from tests.patience import PATIENCE
 from workers import Worker
 
 pytestmark = pytest.mark.kafka
@@ -139,7 +140,7 @@ class Run:
 
     def drain(self, worker: Worker, within_s: float) -> list[tuple[float, int]]:
         """Until all is applied and published; the share that was applied and the resident MB, now and then."""
-        until, seen = time.monotonic() + within_s, []
+        until, seen = time.monotonic() + PATIENCE * within_s, []
         while (applied := self.applied()) < self.count or self.waiting():
             assert worker.exit_code is None, worker.tail()
             assert time.monotonic() < until, f"{applied} of {self.count}: {worker.tail()}"

@@ -121,7 +121,6 @@ class Mortal:
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("parts", ["kafka"], indirect=True)
 def test_kill_9_while_a_backlog_drains(parts: dict[str, Any], history: list[dict[str, Any]]) -> None:
     """Two workers die again and again, mostly between load and trim: nothing is lost, nothing
@@ -143,7 +142,7 @@ def test_kill_9_while_a_backlog_drains(parts: dict[str, Any], history: list[dict
             for mortal in workers:
                 if mortal.died():
                     mortal.live_on(rng.choice((*PHASES, *PHASES, "anywhere")))
-            assert time.monotonic() - began < 400, f"{deaths}: {workers[0].worker.tail()}"
+            assert time.monotonic() - began < 900, f"{deaths}: {workers[0].worker.tail()}"
             time.sleep(0.05)
         for mortal in workers:
             mortal.worker.kill()

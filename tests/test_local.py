@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from redis import Redis as Client
 import local
 from local import Kafka, Redis, Tansu
 from server import Server, StartError
+from tests.patience import eventually
 
 SCRIPTS = Path(local.__file__).parent
 
@@ -180,11 +180,3 @@ def alive(pid: int) -> bool:
     """Whether the process runs; one that only waits to be reaped does not."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return state.stdout.strip()[:1] not in {"", "Z"}
-
-
-def eventually(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
-    """Waits for what another process does in its own time."""
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)

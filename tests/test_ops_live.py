@@ -19,7 +19,7 @@ from fault_redis import frozen
 from rules.times import format_instant
 from streams import metrics
 from tests.operating import BEHIND_S, Parts, exposed, get, running, send, total
-from tests.test_triggers_live import wait
+from tests.patience import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -37,7 +37,7 @@ def green(parts: Parts) -> bool:
 
 def red_within(seconds: float, told: Callable[[], str], pattern: str) -> None:
     """Until a sentence says so."""
-    wait(lambda: re.search(pattern, told()) is not None, seconds, f"{pattern!r} is told within {seconds} s")
+    eventually(lambda: re.search(pattern, told()) is not None, seconds, f"{pattern!r} is told within {seconds} s")
 
 
 def alerting(parts: Parts) -> float:
@@ -68,8 +68,8 @@ def test_what_is_counted_is_what_came(parts: Parts) -> None:
     def more(name: str, **labels: str) -> float:
         return total(exposed(parts.worker.http)[name], **labels) - total(before[name], **labels)
 
-    wait(lambda: more("segmenter_dead_letters_total", reason="not_json") == 1, 10, "the dead letter is counted")
-    wait(
+    eventually(lambda: more("segmenter_dead_letters_total", reason="not_json") == 1, 10, "the dead letter is counted")
+    eventually(
         lambda: more("segmenter_event_change_seconds", segment="recently_purchased") == 40, 10, "delays of all changes"
     )
     assert more("segmenter_events_total", topic="purchases", outcome="applied") == 40
@@ -84,35 +84,35 @@ def test_what_is_counted_is_what_came(parts: Parts) -> None:
 
 def test_a_worker_that_stands_still_is_seen(parts: Parts) -> None:
     """SIGSTOP: nobody answers for its health, and the page is red once its partitions are behind."""
-    wait(lambda: green(parts), 30, "all is well")
+    eventually(lambda: green(parts), 30, "all is well")
     with frozen(parts.worker.pid):
         assert get(parts.worker.http, "/health", timeout_s=1)[0] == 0
         red_within(BEHIND_S + 5, lambda: ops_says(parts), "partition 0 is .* behind.*no worker answers")
-    wait(lambda: green(parts), 30, "all is well again")
+    eventually(lambda: green(parts), 30, "all is well again")
 
 
 def test_a_redis_that_is_away_is_seen(parts: Parts) -> None:
     """Its calls are not answered: both say so, and go on when it is back."""
-    wait(lambda: green(parts), 30, "all is well")
+    eventually(lambda: green(parts), 30, "all is well")
     with frozen(parts.redis.pid):
         red_within(8, lambda: worker_says(parts), "Redis has not answered")
         red_within(8, lambda: ops_says(parts), "Redis was last seen")
-        wait(lambda: alerting(parts) > BEHIND_S, 8, "what alerts are made of grows while Redis is away")
-    wait(lambda: green(parts), 30, "all is well again")
+        eventually(lambda: alerting(parts) > BEHIND_S, 8, "what alerts are made of grows while Redis is away")
+    eventually(lambda: green(parts), 30, "all is well again")
 
 
 def test_a_kafka_that_is_away_is_seen(parts: Parts) -> None:
     """Its fetches are not answered: time stands, and is said to."""
-    wait(lambda: green(parts), 30, "all is well")
+    eventually(lambda: green(parts), 30, "all is well")
     with frozen(parts.kafka.pid):
         red_within(8, lambda: worker_says(parts), "Kafka has not answered for")
         red_within(8, lambda: ops_says(parts), "behind|last heard")
-    wait(lambda: green(parts), 60, "all is well again")
+    eventually(lambda: green(parts), 60, "all is well again")
 
 
 def test_a_partition_that_stalls_is_seen(parts: Parts) -> None:
     """A producer's open transaction holds one input of one partition back: that one is red, the others go on."""
-    wait(lambda: green(parts), 30, "all is well")
+    eventually(lambda: green(parts), 30, "all is well")
     producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address, transactional_id="one-that-forgets")
     producer.init_transactions()
     producer.begin_transaction()
@@ -125,7 +125,7 @@ def test_a_partition_that_stalls_is_seen(parts: Parts) -> None:
     finally:
         producer.abort_transaction()
         producer.close()
-    wait(lambda: green(parts), 30, "all is well again")
+    eventually(lambda: green(parts), 30, "all is well again")
 
 
 def test_the_api_answers_why(parts: Parts) -> None:
@@ -133,7 +133,9 @@ def test_the_api_answers_why(parts: Parts) -> None:
     before = format_instant(time.time_ns() // 1_000_000 - 60_000)
     send(parts, ("بهار", "Order Completed"), properties={"order_id": "b1", "total": 5})
     who = quote("بهار")
-    wait(lambda: bool((get(parts.ops.http, f"/api/customers/{who}")[1] or {}).get("changes")), 10, "it is looked up")
+    eventually(
+        lambda: bool((get(parts.ops.http, f"/api/customers/{who}")[1] or {}).get("changes")), 10, "it is looked up"
+    )
     _, found = get(parts.ops.http, f"/api/customers/{who}?lang=fa")
     (bought,) = [one for one in found["segments"] if one["segment"] == "recently_purchased"]
     assert bought["member"]
@@ -160,7 +162,7 @@ def test_a_dead_letter_is_shown_with_its_bytes(parts: Parts) -> None:
         letters = get(parts.ops.http, "/api/dead-letters")[1]["letters"]
         return [one for one in letters if (one["topic"], one["offset"]) == ("carts", where.offset)]
 
-    wait(lambda: bool(shown()), 10, "the dead letter is listed")
+    eventually(lambda: bool(shown()), 10, "the dead letter is listed")
     (letter,) = shown()
     assert letter["reason"] == "not_json"
     _, told = get(parts.ops.http, f"/api/dead-letters/{letter['where_partition']}/{letter['where_offset']}")
@@ -174,4 +176,4 @@ def test_without_the_token_nothing_is_told(parts: Parts) -> None:
         assert get(parts.ops.http, path, token="wrong")[0] in (401, 429)
     answers = [get(parts.ops.http, "/api/status", token=f"guess-{number}")[0] for number in range(30)]
     assert 429 in answers
-    wait(lambda: get(parts.ops.http, "/api/status")[0] == 200, 5, "who knows it is let in again")
+    eventually(lambda: get(parts.ops.http, "/api/status")[0] == 200, 5, "who knows it is let in again")

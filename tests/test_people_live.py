@@ -23,7 +23,7 @@ from streams import topics
 from streams.settings import Settings
 from tests import live, oracle
 from tests.commands import partition_of, segmenter
-from tests.test_stops import eventually
+from tests.patience import eventually
 from workers import Worker
 
 pytestmark = pytest.mark.kafka

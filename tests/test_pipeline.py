@@ -28,6 +28,7 @@ from streams import topics
 from streams.settings import Settings
 from tests import live, oracle
 from tests.oracle import OracleChange, milliseconds
+from tests.patience import PATIENCE
 from workers import Worker
 
 SCHEMAS = Path(__file__).parent.parent / "docs" / "schemas"
@@ -77,7 +78,7 @@ class Outlet:
 
     def until(self, is_enough: Callable[[list[Any]], bool], timeout_s: float = 20) -> list[Any]:
         """All records so far, once they are enough."""
-        end = time.monotonic() + timeout_s
+        end = time.monotonic() + PATIENCE * timeout_s
         while not is_enough(self.records):
             assert time.monotonic() < end, f"{len(self.records)} records, the last {self.records[-3:]}"
             for found in self._consumer.poll(timeout_ms=50).values():

@@ -22,8 +22,9 @@ from streams.settings import Settings
 from streams.stop import Stop
 from tests import live
 from tests.commands import partition_of
+from tests.patience import eventually
 from tests.test_changed_live import EVENTS, Shop, consistent
-from tests.test_stops import administrator, eventually
+from tests.test_stops import administrator
 from workers import Worker
 
 pytestmark = pytest.mark.kafka

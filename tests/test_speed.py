@@ -1,7 +1,7 @@
 """What an event costs in process, so that nobody makes it much dearer without seeing it.
 
-The one rule: a ratio to parsing the same bytes in the same run, the least of several turns. The bounds lie
-far enough above what was measured (4.9 and 3.1) for a busy machine, and below twice of it.
+The one rule: a ratio to parsing the same bytes in the same run by the parser that is written in Python, the least of
+several turns. The bounds lie far enough above what was measured (0.78 and 0.49) for a busy machine, and below twice.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import pytest
 from step import measure
 
 
-@pytest.mark.parametrize(("profile", "bound"), [("change-heavy", 8.5), ("session-like", 5.5)])
+@pytest.mark.parametrize(("profile", "bound"), [("change-heavy", 1.5), ("session-like", 0.95)])
 def test_a_step_costs_no_more_than_so_many_parses(profile: str, bound: float) -> None:
     """Decoded, merged, decided, told in two languages, encoded for the store and the topic."""
     cost = measure(20_000, profile, rounds=5)
     assert cost.changes > cost.events / 10
-    assert cost.ratio < bound
+    assert cost.ratio_python < bound

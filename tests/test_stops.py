@@ -12,7 +12,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -32,6 +32,7 @@ from streams.settings import Settings
 from streams.wire import customers
 from tests import live, oracle
 from tests.oracle import OracleChange, milliseconds
+from tests.patience import eventually
 from workers import Worker
 
 DEMO = Path(__file__).parent.parent / "rules" / "demo.yaml"
@@ -39,14 +40,6 @@ YEAR_MS = 365 * 86_400_000
 REDIS_GONE_S = 60.0  # the client tries twelve times, over about fifteen seconds
 STOP_S = 20.0
 _numbers = count(1)
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> None:
-    """Wait for what another process does in its own time."""
-    until = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < until, "it did not come true in time"
-        time.sleep(0.05)
 
 
 def sentence(worker: Worker, within_s: float = STOP_S) -> str:

@@ -25,7 +25,6 @@ def run(script: str, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_demo() -> None:
     """All is published and decided, time alone changes something, messages come, and nothing is a dead letter."""
     said = run("demo.py", "--triggers")
@@ -39,7 +38,6 @@ def test_the_demo() -> None:
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "peers",
     [
@@ -58,7 +56,6 @@ def test_the_benchmark_of_a_backlog(peers: tuple[str, ...]) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("guarantee", ["at_least_once", pytest.param("exactly_once", marks=pytest.mark.nightly)])
 def test_the_benchmark_of_a_steady_load(guarantee: str) -> None:
     """All of the paced load came through."""
@@ -69,7 +66,6 @@ def test_the_benchmark_of_a_steady_load(guarantee: str) -> None:
 @pytest.mark.kafka
 @pytest.mark.slow
 @pytest.mark.nightly
-@pytest.mark.timeout(300)
 def test_the_benchmark_of_due_times_and_sizes() -> None:
     """Each due time fires, alone and with everybody's at once; and a worker comes back to what it holds."""
     few = ("--rates", "200", "--seconds", "2", "--crowd", "1000", "--sizes", "200")
@@ -82,7 +78,6 @@ def test_the_benchmark_of_due_times_and_sizes() -> None:
 @pytest.mark.kafka
 @pytest.mark.slow
 @pytest.mark.nightly
-@pytest.mark.timeout(300)
 def test_the_benchmark_of_kafka_streams_under_a_steady_load() -> None:
     """Its changes are those of ours, and come through."""
     paced = ("--rates", "200", "--seconds", "2", "--guarantees", "at_least_once", "--commits", "100")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from streams.settings import Settings
 from streams.triggers import decisions
 from streams.triggers.decisions import Decision
 from tests import live
+from tests.patience import eventually
 from workers import Triggers, Worker
 
 pytestmark = pytest.mark.kafka
@@ -103,13 +104,6 @@ def buy(to: Any, who: str, at_ms: int) -> None:
     say(to, who, "Order Completed", at_ms, properties={"order_id": who, "total": 10})
 
 
-def wait(until: Callable[[], bool], timeout_s: float, what: str) -> None:
-    end = time.monotonic() + timeout_s
-    while not until():
-        assert time.monotonic() < end, what
-        time.sleep(0.2)
-
-
 def decided(settings: dict[str, Any]) -> list[Decision]:
     """What stands on the topic, repeats dropped by their id."""
     found = [decisions.decode(record.value) for record in live.read_topic(settings["brokers"], "trigger-decisions")]
@@ -137,7 +131,7 @@ def test_a_late_purchase_stops_the_message(parts: dict[str, Any]) -> None:
             time.sleep((send_at - 1_000 - now_ms()) / 1000)
             buy(to, "buyer", began + 1_000)
             to.flush()
-            wait(lambda: len(mailbox.mails) + len(hook.calls) >= 4, 20, triggers.tail(40))
+            eventually(lambda: len(mailbox.mails) + len(hook.calls) >= 4, 20, triggers.tail(40))
             time.sleep(2)
         assert {mail["To"] for _, mail in mailbox.mails} == {"leaver@example.com", "bahar@example.com"}
         assert sorted(call.body["data"]["change"]["customer_id"] for call in hook.calls) == ["leaver", "بهار"]
@@ -163,19 +157,20 @@ def test_what_failed_is_tried_again(parts: dict[str, Any]) -> None:
             for who in ("u1", "u2"):
                 leave_a_cart(to, who, now_ms())
             to.flush()
-            wait(lambda: len(live.read_topic(parts["brokers"], "trigger-dead-letters")) == 2, 30, triggers.tail(40))
+            eventually(
+                lambda: len(live.read_topic(parts["brokers"], "trigger-dead-letters")) == 2, 30, triggers.tail(40)
+            )
             refuses[0] = False
             command = [sys.executable, "-m", "streams", "redeliver", "--trigger", "call"]
             told = subprocess.run(command, env=triggers.environment, capture_output=True, text=True, check=True)
             assert "2 messages are tried again" in told.stderr
-            wait(lambda: sum(call.status == 200 for call in hook.calls) == 2, 30, triggers.tail(40))
+            eventually(lambda: sum(call.status == 200 for call in hook.calls) == 2, 30, triggers.tail(40))
         assert {call.id for call in hook.calls if call.status == 200} == {call.id for call in hook.calls}
     found = [one.decision for one in decided(parts) if one.trigger == "call"]
     assert sorted(found) == ["failed", "failed", "sent", "sent"]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_twenty_deaths_and_an_endpoint_that_fails(parts: dict[str, Any]) -> None:
     """Every due webhook comes at least once, an e-mail at most once, nothing to who has left before its time."""
     seed = random.randrange(10_000)
@@ -209,7 +204,7 @@ def test_twenty_deaths_and_an_endpoint_that_fails(parts: dict[str, Any]) -> None
                     to.flush()
                     triggers.kill()
             with environment(parts) as last:
-                wait(lambda: _all_final(parts, names), 150, last.tail(40))
+                eventually(lambda: _all_final(parts, names), 150, last.tail(40))
     _audit(parts, hook, mailbox, names)
 
 

@@ -29,7 +29,7 @@ from streams.settings import Settings
 from streams.wire import customers
 from tests import live
 from tests.commands import Done, assert_stopped, event, moved_to_now, partition_of, segmenter
-from tests.test_stops import eventually
+from tests.patience import eventually
 from workers import Worker
 
 pytestmark = pytest.mark.kafka
