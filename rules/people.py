@@ -64,9 +64,10 @@ class Forwarded(Event, frozen=True, gc=False, kw_only=True):
 
 
 class Erased(Event, frozen=True, gc=False, kw_only=True):
-    """The person whom the customer was linked to is erased."""
+    """The person whom the customer was linked to is erased; ``is_late``: nobody knew of the link by then."""
 
     into: str
+    is_late: bool = False
 
 
 Apply = Callable[[Event, Customer], list[Change]]
@@ -104,7 +105,7 @@ def act(
             customer.links.pop(event.former, None)
         return Acted([], [])
     if isinstance(event, Erased):
-        if customer.into is None or customer.into[0] != event.into:
+        if not (event.is_late if customer.into is None else customer.into[0] == event.into):
             return Acted([], [])
         return _erase(Event(event.customer, ERASE, event.time, event.id, origin=event.origin), customer, apply)
     if event.is_erasure:
@@ -118,18 +119,16 @@ def act(
 
 
 def _links(event: Event, customer: Customer) -> Sent:
-    """The link to the other id, unless it was made; from before an erasure it takes that id along, and is not kept."""
-    former = event.link
+    """The link to the other id, unless it was made; one from before an erasure erases that id too."""
+    former, into, origin = event.link, event.customer, event.origin
     known = customer.links or {}
-    if former is None or former == event.customer or former in known:
+    if former is None or former == into or former in known:
         return []
-    link = Link(former, ERASE, event.time, event.id, origin=event.origin, into=event.customer)
     if event.time <= customer.erased:
-        erased = Erased(former, ERASE, customer.erased, event.id, origin=event.origin, into=event.customer)
-        return [link, erased]
+        return [Erased(former, ERASE, customer.erased, event.id, origin=origin, into=into, is_late=True)]
     newest = sorted(known.items(), key=lambda one: one[1])[1 - LINKS_MAX :]
     customer.links = dict(newest) | {former: event.time}
-    return [link]
+    return [Link(former, ERASE, event.time, event.id, origin=origin, into=into)]
 
 
 def _link(event: Link, customer: Customer, apply: Apply, definitions: str) -> Acted:

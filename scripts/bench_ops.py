@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -144,7 +143,7 @@ def _look_ups(seconds: float) -> None:
         told = settings.model_dump(exclude_none=True)
         with Worker(told) as worker:
             worker.wait_ready()
-            pace.delays_ms(kafka.address, EVENTS_PER_S, WARM_S, "warm")
+            pace.sent(pace.sending(kafka.address, EVENTS_PER_S, WARM_S, "warm"))
             looking = {**told, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
             with Ops(looking) as ops:
                 ops.wait_ready()
@@ -153,15 +152,12 @@ def _look_ups(seconds: float) -> None:
                     for partition in range(settings.partitions)
                     for name in client.hkeys(key(settings.redis_prefix, partition, "customers"))
                 ]
-                loading = threading.Thread(
-                    target=pace.delays_ms, args=(kafka.address, EVENTS_PER_S, seconds + 4, "beside")
-                )
-                loading.start()
+                loading = pace.sending(kafka.address, EVENTS_PER_S, seconds + 4, "beside")
                 time.sleep(2)
                 cpu = cpu_s(ops.pid)
                 found = asyncio.run(looked_up(ops.http, TOKEN, customers, LOOK_UPS_PER_S, seconds))
                 cpu = cpu_s(ops.pid) - cpu
-                loading.join()
+                pace.sent(loading)
     print(
         f"{LOOK_UPS_PER_S:g} look-ups/s for {seconds:g} s beside {EVENTS_PER_S:,} events/s: "
         f"p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms, max {found['max_ms']:.1f} ms, "

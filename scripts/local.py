@@ -75,9 +75,9 @@ MEET_EVERY_S = 3.0
 class RedisCluster:
     """Redis Cluster in its least form: three servers that share the slots, none with a replica."""
 
-    def __init__(self, *, aof: bool = False) -> None:
+    def __init__(self, *, aof: bool = False, fsync: str = "everysec") -> None:
         options = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
-        self.servers = [Redis(aof=aof, options=options, port=_port_with_bus()) for _ in range(3)]
+        self.servers = [Redis(aof=aof, fsync=fsync, options=options, port=_port_with_bus()) for _ in range(3)]
 
     @property
     def url(self) -> str:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import multiprocessing
 import time
+from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import Queue
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -17,6 +18,7 @@ from rules.times import format_instant, parse_instant
 from streams.out_records import CHANGES
 
 _TICK_S = 0.005
+_LINGER_MS = 50
 BUYERS = 4  # one customer in so many buys, and so enters a segment
 
 
@@ -33,8 +35,8 @@ def _event(customer: str, name: str) -> bytes:
     ).encode()
 
 
-async def _produce(brokers: str, rate: int, seconds: float, name: str) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=brokers)
+async def _produce(brokers: str, rate: int, seconds: float, name: str, linger_ms: int) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=brokers, linger_ms=linger_ms)
     await producer.start()
     began, count = time.monotonic(), 0
     while count < rate * seconds:
@@ -48,8 +50,24 @@ async def _produce(brokers: str, rate: int, seconds: float, name: str) -> None:
     await producer.stop()
 
 
-def _run_producer(brokers: str, rate: int, seconds: float, name: str) -> None:
-    asyncio.run(_produce(brokers, rate, seconds, name))
+def _run_producer(brokers: str, rate: int, seconds: float, name: str, linger_ms: int = 0) -> None:
+    asyncio.run(_produce(brokers, rate, seconds, name, linger_ms))
+
+
+def sending(brokers: str, rate: int, seconds: float, name: str) -> SpawnProcess:
+    """The load alone, for what is measured otherwise: of a producer that waits for more to send, as most do."""
+    process = multiprocessing.get_context("spawn").Process(
+        target=_run_producer, args=(brokers, rate, seconds, name, _LINGER_MS)
+    )
+    process.start()
+    return process
+
+
+def sent(process: SpawnProcess) -> None:
+    """It has ended. Raises `RuntimeError` when it did not send all."""
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(f"the process that sends events ended with {process.exitcode}")
 
 
 async def _consume(brokers: str, name: str, kind: str, expected: int, timeout_s: float) -> list[float]:

@@ -29,7 +29,7 @@ from streams.holding import Holding
 from streams.merge import Merge
 from streams.meter import UNMETERED, Meter
 from streams.out_records import DEAD_LETTERS
-from streams.outbox import Outbox, OutRecord, Publisher
+from streams.outbox import Outbox, Publisher, encode
 from streams.rebuild import Asked, Rebuild, Recomputation, Recompute, Remade, Spawned
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import Letters, Segmenter
@@ -197,19 +197,18 @@ class Claiming(Assignment[Plan, Claimed]):
         return {}
 
     async def _recover(self) -> None:
-        rows = {partition: await self._forget(self.claimed[partition]) for partition in sorted(self.unread)}
+        for partition in sorted(self.unread):
+            self.claimed[partition] = await self._forget(self.claimed[partition])
         await recover(self.claimed, self._outputs, self._plan.now_ms)
-        for partition, entries in rows.items():
-            for entry in entries:
-                await self.claimed[partition].outbox.publish([entry])
 
-    async def _forget(self, claimed: Claimed) -> list[list[OutRecord]]:
-        """Who asks to be erased, before anything of theirs is read; the entries to be published."""
-        found = await erasures.find(self._outputs, claimed.claim.partition, claimed.state.outputs)
-        entries = [out async for out in claimed.segmenter.forget(found.erased)]
+    async def _forget(self, claimed: Claimed) -> Claimed:
+        """Who asks to be erased, before anything of theirs is read; with what is to be published of it."""
+        state = claimed.state
+        found = await erasures.find(self._outputs, claimed.claim.partition, state.outputs)
+        entries = [encode(out) async for out in claimed.segmenter.forget(found.erased)]
         if found.positions:
             await claimed.outbox.trim(0, found.positions)
-        return entries
+        return msgspec.structs.replace(claimed, state=msgspec.structs.replace(state, outbox=[*state.outbox, *entries]))
 
     def _claimed(self, claim: Claim, state: State) -> Claimed:
         plan, partition = self._plan, claim.partition

@@ -108,7 +108,7 @@ class Epochs:
         changes: list[Change] = []
         at, last = self._at(customer), len(self.known) - 1
         if anew is not None:
-            changes += self._fired(at, customer_id, customer, self.known[at + 1].since)
+            changes += self._fired(at, customer_id, customer, self.known[min(at + 1, last)].since)
             succession = _successions(self._engine(at), self._newest)
             changes += succession.rebuild(customer_id, customer, anew, self.known[last].since, said)
         else:

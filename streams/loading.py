@@ -26,6 +26,8 @@ from streams.wire import customers
 log = logging.getLogger(__name__)
 
 _TOLD_EVERY_S = 5.0
+# Of whom the store does not know; no due time is so, and the one that is still listed, if any, is set right.
+_UNKNOWN_DUE = 1
 
 Loaded = dict[str, tuple[Customer, int]]
 
@@ -59,7 +61,7 @@ class Loading(Saving):
         self._told = time.monotonic()
         # What all events made of those who are not brought over yet, encoded; ``None``: they were not read again.
         self._anew: dict[str, bytes] | None = None
-        self._said: Mapping[str, Told] = {}  # what was published last of those of them whom the store does not know
+        self._said: Mapping[str, Told] = {}  # what was published last of those of whom the store knew less
 
     @property
     def epochs(self) -> Epochs:
@@ -88,7 +90,8 @@ class Loading(Saving):
         loaded: Loaded = {}
         for customer_id, value in zip(ids, stored, strict=True):
             customer = self._new() if value is None else customers.decode(value)
-            loaded[customer_id] = (customer, customer.due if value or self._belongs(customer_id) else -1)
+            due = customer.due if value is not None else _UNKNOWN_DUE
+            loaded[customer_id] = (customer, due if value or self._belongs(customer_id) else -1)
         return loaded
 
     async def _load(self, ids: Iterable[str]) -> Loaded:
@@ -104,30 +107,33 @@ class Loading(Saving):
                 else:
                     loaded[customer_id] = self._adopt(customer_id, customer)
             elif self._anew and customer_id in self._anew:
-                loaded[customer_id] = self._adopt(customer_id, *self._unknown(customer_id))
+                loaded[customer_id] = self._adopt(customer_id, self._unknown())[0], _UNKNOWN_DUE
             else:
                 # Only a customer not yet known here needs the check: it costs more than the rest.
-                loaded[customer_id] = (self._new(), 0 if self._belongs(customer_id) else -1)
+                loaded[customer_id] = (self._new(), _UNKNOWN_DUE if self._belongs(customer_id) else -1)
         return loaded
 
-    def _unknown(self, customer_id: str) -> tuple[Customer, Told | None]:
-        """One whom the store does not know, although the events do; what was said of them last goes on in number."""
-        customer, said = self._engine.new(), self._said.get(customer_id)
+    def _unknown(self) -> Customer:
+        """One whom the store does not know, although the events do."""
+        customer = self._engine.new()
         customer.by = self._epoch - 1
-        if said is not None:
-            customer.sequence = said.sequence
-        return customer, said
+        return customer
 
     def _new(self) -> Customer:
         customer = self._engine.new()
         customer.by = self._epoch
         return customer
 
-    def _adopt(self, customer_id: str, customer: Customer, said: Told | None = None) -> tuple[Customer, int]:
+    def _adopt(self, customer_id: str, customer: Customer) -> tuple[Customer, int]:
         """Under the definitions of now, with the due time they had; what that changed is made in this step."""
         due = customer.due
         value = self._anew.pop(customer_id, None) if self._anew else None
         anew = None if value is None else customers.decode(value)
+        said = self._said.get(customer_id)
+        if said is not None and said.sequence > customer.sequence:  # the store has lost what it knew
+            customer.sequence = said.sequence
+        else:
+            said = None
         if changes := self._epochs.adopt(customer_id, customer, anew, None if said is None else said.segments):
             self._adopted.append(Made(changes, 0))
         return customer, due

@@ -47,7 +47,7 @@ class Asked(msgspec.Struct, frozen=True):
 class Frame(msgspec.Struct, frozen=True, array_like=True):
     """Customers, encoded; or how far it is; ``done``: as far as was asked for. ``failed``: why it cannot go on.
 
-    ``said``: what was published last of those of them whom the store does not know.
+    ``said``: what was published last of those of them of whom the store knows less.
     """
 
     customers: list[tuple[str, bytes]] = []

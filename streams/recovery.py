@@ -210,11 +210,11 @@ def _by_customer(chunk: Chunk) -> Mapping[str, list[Told]]:
 def _row(customer_id: str, told: Sequence[Told], customer: Customer) -> OutRecord | None:
     """Of the table, after the newest of these changes; ``None``: what is known of the customer goes on after it."""
     newest = max(told, key=lambda one: one.sequence)
-    if newest.sequence < customer.sequence and not customer.is_erased:
+    is_gone = customer.is_erased and customer.ahead is None
+    if newest.sequence < customer.sequence and not is_gone:
         return None
-    is_gone = (customer.is_erased and customer.ahead is None) or newest.occurred_at <= customer.erased
-    row = None if is_gone or newest.erased else memberships.of_told(customer_id, newest)
-    return membership_record(customer_id, row)
+    has_none = is_gone or newest.erased or newest.occurred_at <= customer.erased
+    return membership_record(customer_id, None if has_none else memberships.of_told(customer_id, newest))
 
 
 def _told(chunk: Chunk) -> Iterable[tuple[str, Told]]:

@@ -123,7 +123,7 @@ class Segmenter(Loading):
                 sent += acted.sent
                 if acted.is_lost:
                     dead.append((record, "bad_value"))
-                if what.name == UNNAMED and customer.is_erased:
+                if what.name == UNNAMED and customer.is_erased and customer.ahead is None:
                     erased.add(what.customer)
             if found:
                 made.append(Made(found, record.timestamp))

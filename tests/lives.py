@@ -23,7 +23,7 @@ from rules.events import INPUTS
 from streams import epochs
 from streams.ceiling import Ceiling
 from streams.claiming import Claiming, Plan
-from streams.commands.recompute import said
+from streams.commands.recompute import newest
 from streams.commands.recomputed import Recomputed
 from streams.fetched import Answer, Batch, Heard, Offsets
 from streams.out_records import CHANGES
@@ -241,11 +241,10 @@ class Beside:
         for _ in self._made.steps(positions):
             if self._lives.rng.random() < 0.3:
                 await asyncio.sleep(0)
-        touched = self._made.taken()
+        is_first, touched = not self.customers, self._made.taken()
         self.customers |= {name: customers.encode(self._made.customers[name]) for name in touched}
-        known = await self._lives.store.load(0, touched)
-        unknown = {name for name, value in zip(touched, known, strict=True) if value is None}
-        self.said |= said(unknown, lambda: [record.value for record in self._lives.outputs.records[CHANGES]])
+        if is_first:
+            self.said = newest(record.value for record in self._lives.outputs.records[CHANGES])
 
     async def close(self) -> None:
         """Nothing is open."""

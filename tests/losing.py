@@ -35,12 +35,14 @@ class Outputs:
         self.late: list[OutRecord] = []
         self.set_back: set[str] = set()  # whose row a zombie may have set back
         self.inputs: Callable[[str], Sequence[Any]] = lambda _: ()
+        self.asked: list[dict[tuple[str, int], int | None]] = []
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
         """In chunks of any size."""
+        self.asked.append(dict(positions))
         for (topic, partition), position in positions.items():
             if topic not in self.records:
-                yield Chunk(topic, partition, self.inputs(topic), len(self.inputs(topic)))
+                yield Chunk(topic, partition, self.inputs(topic)[position or 0 :], len(self.inputs(topic)))
                 continue
             at = position or 0
             while at < len(self.records[topic]):

@@ -14,17 +14,19 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from rules.ahead import Told
 from rules.events import ERASE, Event, Origin
 from rules.people import Erased, Link
 from rules.reasons import ERASED
 from rules.sentences import sentence
-from rules.standing import Customer
-from streams import erasures
+from rules.standing import Ahead, Customer
+from streams import erasures, recovery
 from streams.out_records import CHANGES, MEMBERSHIPS, membership_record
 from streams.outbox import OutRecord, encode
 from streams.recovery import Chunk
 from streams.replay import Replay
-from streams.wire import changes, customers, merges
+from streams.store import tombstone
+from streams.wire import changes, customers, memberships, merges
 from streams.wire.decode import Rejected, decode, decode_line
 from streams.wire.merges import MERGES
 from tests import oracle, strategies, worlds
@@ -194,7 +196,7 @@ def test_everything_read_again() -> None:
     for seed in STORED:
         case, lives = lived(seed)
         assert asyncio.run(lives.live(case.until))
-        told = lives.outputs.changes()
+        told, table = lives.outputs.changes(), lives.outputs.table()
         gone = erased_for_good(case)
         lives.store = Store()
         before = len(lives.outputs.records["segment-memberships"])
@@ -203,10 +205,42 @@ def test_everything_read_again() -> None:
         assert [one for one in again if one.customer_id in gone] == [], seed
         rows = lives.outputs.records["segment-memberships"][before:]
         assert [row for row in rows if (row.key or b"").decode() in gone and row.value is not None] == [], seed
+        since = {one.customer_id: memberships.of(one) for one in again}  # time went on
+        assert lives.outputs.table() == {**table, **since}, "also of those who came back"
         for who in gone:
             assert traces(lives, who) == [], seed
         told_again += len(gone)
     assert told_again > 40
+
+
+def test_a_rebuild_beside_those_who_were_erased() -> None:
+    """On what the store holds: who was erased stays so, and nothing is told of anybody."""
+    count = 0
+    for seed in STORED:
+        case, lives = lived(seed)
+        assert asyncio.run(lives.live(case.until))
+        told, gone = len(lives.outputs.changes()), erased_for_good(case)
+        lives.rebuilds = True
+        assert asyncio.run(lives.live(case.until)), lives.said
+        by_rebuild = [one for one in lives.outputs.changes()[told:] if one.cause.kind != "time"]
+        assert (by_rebuild, lives.outputs.table().keys() & gone, lives.said) == ([], set(), []), seed
+        assert lives.members() == case.right(lives.wall - GRACE_MS)[1], seed
+        for who in gone:
+            count += 1
+            assert traces(lives, who) == [], seed
+    assert count > 40
+
+
+def test_a_repeat_gives_no_row_to_whom_more_is_known_of() -> None:
+    """Also of one who was erased, came back, and of whose return only the topic knows."""
+    engine = worlds.made(random.Random(1), [bought("u", 0)], {"version": 1, "segments": {"b": BUYER}}).engine
+    known = engine.new()
+    known.instant = known.erased = 8
+    known.sequence, known.ahead = 3, Ahead({"c3"}, 9, 10, ("b",))
+    assert recovery._row("u", [Told("c1", 1, 1, ("b",))], known) is None
+    newest = recovery._row("u", [Told("c3", 9, 3, ("b",))], known)
+    assert newest is not None
+    assert newest.value is not None
 
 
 def test_everything_read_again_on_new_topics() -> None:
@@ -321,3 +355,17 @@ def test_looked_for_from_where_a_claim_came_to() -> None:
     first = asyncio.run(erasures.find(_Topics(sent[:2]), 0, {}))
     assert (first.erased, first.positions) == ({"a": 5}, {"merges": 2})
     assert asyncio.run(erasures.find(_Topics(sent), 0, first.positions)).erased == {"b": 7}
+
+
+def test_a_claim_tells_the_next_up_to_where_it_looked() -> None:
+    """Of a partition of which nothing was read yet; who was found is erased by then."""
+    case, lives = lived(next(seed for seed in STORED if erased_for_good(lived(seed)[0])))
+    lives.wall = max(lives.times)
+    asyncio.run(lives.claim())
+    assert {places["profiles", 0] for places in lives.outputs.asked if ("profiles", 0) in places} == {None}
+    lives.outputs.asked.clear()
+    asyncio.run(lives.claim())
+    count = len(lives.topics["profiles"])
+    assert [places["profiles", 0] for places in lives.outputs.asked if ("profiles", 0) in places] == [count]
+    held = lives.store._partitions[0]
+    assert {tombstone(who) for who in erased_for_good(case)} <= held.erased.keys()

@@ -19,6 +19,8 @@ from rules.engine import Engine
 from rules.events import ERASE, Event
 from rules.standing import Customer
 from streams import epochs
+from streams.commands.recompute import newest
+from streams.out_records import CHANGES
 from streams.rebuild import Rebuild, Remade
 from streams.replay import Replay
 from streams.wire import customers
@@ -140,7 +142,43 @@ def test_whom_redis_no_longer_knows_goes_on_in_number() -> None:
         assert folded == lives.members() == _only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), None)
         own = [change for change in lives.outputs.changes()[len(before) :] if change.customer_id in lost]
         gone_on += sum(change.backfill and change.sequence > 1 for change in own)
+        assert kept_dues(lives) == lives.store._partitions[0].dues, seed
     assert gone_on > 10
+
+
+def kept_dues(lives: Lives) -> dict[str, int]:
+    """As the customers say."""
+    held = lives.store._partitions[0].customers
+    return {who: due for who, value in held.items() if (due := customers.decode(value).due)}
+
+
+def test_whom_redis_lost_while_it_went_on() -> None:
+    """Events and due times come to who is not known before all is read again: the membership is right all the same."""
+    for seed in range(60):
+        one = World(seed)
+        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0), transactional=True)
+        asyncio.run(lives.live(one.until, one.rng.randrange(5, 30)))
+        kept = lives.store._partitions[0]
+        for who in one.rng.sample(sorted(kept.customers), len(kept.customers) // 2):
+            del kept.customers[who]
+        asyncio.run(lives.live(one.until, one.rng.choice((0, 5, 20, None))))
+        lives.engine = one.after
+        asyncio.run(rebuilt(lives, one))
+        told_last = newest_of(lives)
+        right = _only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), None)
+        assert lives.members() == right, seed
+        assert {who: frozenset(told.segments) for who, told in told_last.items() if told.segments} == right, seed
+        stored = {who: customers.decode(value).sequence for who, value in kept_of(lives).items()}
+        assert {who: told.sequence for who, told in told_last.items()} == {who: stored[who] for who in told_last}, seed
+        assert kept_dues(lives) == lives.store._partitions[0].dues, seed
+
+
+def kept_of(lives: Lives) -> dict[str, bytes]:
+    return lives.store._partitions[0].customers
+
+
+def newest_of(lives: Lives) -> dict[str, Told]:
+    return newest(record.value for record in lives.outputs.records[CHANGES])
 
 
 async def rebuilt(lives: Lives, one: World) -> None:

@@ -148,7 +148,7 @@ async def test_a_single_redis_is_no_cluster(redis_server: Redis, redis_cluster: 
 @pytest.fixture
 def mortal() -> Iterator[RedisCluster]:
     """A cluster of one's own, every write synced."""
-    with RedisCluster(aof=True) as servers:
+    with RedisCluster(aof=True, fsync="always") as servers:
         yield servers
 
 

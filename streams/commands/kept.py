@@ -75,15 +75,14 @@ async def known_now(settings: Settings, partition: int, names: Sequence[str]) ->
     return frozenset(name for name, value in zip(names, values, strict=True) if value is not None)
 
 
-async def unknown_now(settings: Settings, partition: int, names: Sequence[str]) -> set[str]:
-    """Those of whom Redis knows nothing, not even that they were erased."""
-    found: set[str] = set()
+async def sequences_now(settings: Settings, partition: int, names: Sequence[str]) -> dict[str, int]:
+    """How many changes of these customers Redis knows by now."""
+    found: dict[str, int] = {}
     async with opened(settings) as store:
         for at in range(0, len(names), SLICE):
             asked = names[at : at + SLICE]
-            values = await store.load(partition, asked)
-            missing = [name for name, value in zip(asked, values, strict=True) if value is None]
-            found.update([name for name in missing if await store.erased(partition, name) is None])
+            for name, value in zip(asked, await store.load(partition, asked), strict=True):
+                found[name] = 0 if value is None else customers.decode(value).sequence
     return found
 
 

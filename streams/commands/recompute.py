@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from typing import BinaryIO
@@ -24,7 +24,7 @@ from rules.ahead import Told
 from rules.definitions import DefinitionsError
 from rules.engine import Engine
 from streams import epochs, topics
-from streams.commands.kept import unknown_now
+from streams.commands.kept import sequences_now
 from streams.commands.recomputed import Logs, Recomputed
 from streams.definitions_file import load
 from streams.out_records import CHANGES
@@ -77,34 +77,32 @@ def frames(settings: Settings, asked: Asked, wanted: Iterator[dict[str, int]]) -
     with topics.answering(settings), closing(Logs(settings)) as logs:
         made = Recomputed(logs.inputs(asked.partition), engine, asked.partition, belongs, known.translated)
 
-        def lost(names: list[str]) -> dict[str, Told]:
-            unknown = asyncio.run(unknown_now(settings, asked.partition, names))
-            return said(unknown, partial(_published, logs, asked.partition))
-
         for number, positions in enumerate(wanted):
             if not number:
                 made.check(positions)
-            yield from _answer(made, positions, lost)
+            yield from _answer(made, positions, partial(_said, settings, logs, asked.partition) if not number else None)
 
 
-def _published(logs: Logs, partition: int) -> Iterator[bytes | None]:
-    return (record.value for record in logs.open(CHANGES, partition).whole())
+def _said(settings: Settings, logs: Logs, partition: int, names: list[str]) -> dict[str, Told]:
+    """What was published last of those of whom Redis knows less."""
+    said = newest(record.value for record in logs.open(CHANGES, partition).whole())
+    known = asyncio.run(sequences_now(settings, partition, [name for name in names if name in said]))
+    return {name: said[name] for name, sequence in known.items() if said[name].sequence > sequence}
 
 
-def said(unknown: Collection[str], published: Callable[[], Iterable[bytes | None]]) -> dict[str, Told]:
-    """What was published last of these, if anything was."""
+def newest(published: Iterable[bytes | None]) -> dict[str, Told]:
+    """By customer, the change with the highest sequence: the topic may hold repeats of others after it."""
     found: dict[str, Told] = {}
-    for value in published() if unknown else ():
+    for value in published:
         with contextlib.suppress(msgspec.DecodeError):  # a record of somebody else's
             customer_id, one = changes.told(value or b"")
-            # The topic may hold repeats, so the last one there need not be the last one made.
-            if customer_id in unknown and (customer_id not in found or one.sequence >= found[customer_id].sequence):
+            if customer_id not in found or one.sequence >= found[customer_id].sequence:
                 found[customer_id] = one
     return found
 
 
 def _answer(
-    made: Recomputed, positions: dict[str, int], lost: Callable[[list[str]], dict[str, Told]]
+    made: Recomputed, positions: dict[str, int], said: Callable[[list[str]], dict[str, Told]] | None
 ) -> Iterator[Frame]:
     of = sum(positions.values())
     told = time.monotonic()
@@ -113,7 +111,7 @@ def _answer(
             told = now
             yield Frame(read=made.events, of=of)
     touched = made.taken()
-    told_last = lost(touched)
+    told_last = said(touched) if said else {}
     while names := touched[-FRAME:]:
         del touched[-FRAME:]
         encoded = [(name, customers.encode(made.customers[name])) for name in names]

@@ -119,12 +119,11 @@ class Feed:
             topics = (self._prefix + CHANGES, self._prefix + DEAD_LETTERS)
             places = [TopicPartition(topic, at) for topic in topics for at in range(self._partitions)]
             consumer.assign(places)
+            ends = await consumer.end_offsets(places)  # before it is asked for times: what comes meanwhile is read
             found = await consumer.offsets_for_times(dict.fromkeys(places, max(self.since_ms, self.heard_ms)))
             for place in places:
-                if (at := found.get(place)) is not None:
-                    consumer.seek(place, at.offset)
-                else:
-                    await consumer.seek_to_end(place)
+                at = found.get(place)
+                consumer.seek(place, ends[place] if at is None else at.offset)
             async for record in _records(consumer, self._heard):
                 self._read(record)
 
