@@ -37,7 +37,7 @@ def green(parts: Parts) -> bool:
 
 def red_within(seconds: float, told: Callable[[], str], pattern: str) -> None:
     """Until a sentence says so."""
-    eventually(lambda: re.search(pattern, told()) is not None, seconds, f"{pattern!r} is told within {seconds} s")
+    eventually(lambda: re.search(pattern, told()) is not None, seconds, f"{pattern!r} is told")
 
 
 def alerting(parts: Parts) -> float:
