@@ -20,7 +20,7 @@ from redis import Redis
 
 import local
 import pace
-from bench_peers import wait_drained
+from bench_peers import applied, wait_drained
 from bench_stage import Stage, cpu_s, load, settings_of
 from bench_switched import RENDERED_EVERY_S, TURN_S
 from streams import topics
@@ -154,12 +154,13 @@ def _look_ups(seconds: float) -> None:
                 ]
                 loading = pace.sending(kafka.address, EVENTS_PER_S, seconds + 4, "beside")
                 time.sleep(2)
-                cpu = cpu_s(ops.pid)
+                cpu, before, began = cpu_s(ops.pid), applied(client, settings), time.perf_counter()
                 found = asyncio.run(looked_up(ops.http, TOKEN, customers, LOOK_UPS_PER_S, seconds))
-                cpu = cpu_s(ops.pid) - cpu
+                cpu, lasted = cpu_s(ops.pid) - cpu, time.perf_counter() - began
+                rate = (applied(client, settings) - before) / lasted
                 pace.sent(loading)
     print(
-        f"{LOOK_UPS_PER_S:g} look-ups/s for {seconds:g} s beside {EVENTS_PER_S:,} events/s: "
+        f"{LOOK_UPS_PER_S:g} look-ups/s for {seconds:g} s beside {rate:,.0f} events/s: "
         f"p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms, max {found['max_ms']:.1f} ms, "
         f"{found['ok']:,} of {found['asked']:,} answered; CPU {cpu / seconds:.0%} of one core",
         flush=True,
