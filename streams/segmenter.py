@@ -15,7 +15,7 @@ It knows neither Kafka nor Redis: readings come in, records go out, the store is
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import islice
 from typing import TypeGuard
 
@@ -86,6 +86,7 @@ class Segmenter(Loading):
         self._pseudonym = pseudonym
         self._meter = meter
         self._letters = set() if letters is None else letters
+        self._gone: set[str] = set()  # who was erased by a step, whatever came after it
 
     @property
     def dead_share_near(self) -> float:
@@ -101,7 +102,6 @@ class Segmenter(Loading):
         made = self._taken_over()
         dead: list[tuple[Record, str]] = []
         without_effect: list[str] = []
-        erased: set[str] = set()
         sent: list[Event] = []
         for reading in taken.readings:
             what, record = reading[3], reading[4]
@@ -124,7 +124,7 @@ class Segmenter(Loading):
                 if acted.is_lost:
                     dead.append((record, "bad_value"))
                 if what.name == UNNAMED and customer.is_erased and customer.ahead is None:
-                    erased.add(what.customer)
+                    self._gone.add(what.customer)
             if found:
                 made.append(Made(found, record.timestamp))
         for customer_id in misplaced:
@@ -133,7 +133,7 @@ class Segmenter(Loading):
         self._dead_share.read(len(taken.readings), len(dead))
         letters = [dead_letter_record(*one, self._partition) for one in dead if _place(one[0]) not in self._letters]
         others = [sent_record(one) for one in sent] + letters
-        out = await self._save(loaded, made, others, taken.starts, taken.positions, clock, caught_up, erased)
+        out = await self._save(loaded, made, others, taken.starts, taken.positions, clock, caught_up)
         self._letters.difference_update(_place(record) for record, _ in dead)
         told = [(record.topic, reason) for record, reason in dead]
         self._meter.stepped(Step(taken.readings, told, without_effect, time.perf_counter() - began))
@@ -249,7 +249,7 @@ class Segmenter(Loading):
         try:
             if customer.ahead is None:
                 return self._engine.apply(event.customer, customer, event)
-            return ahead.apply(self._engine, event.customer, customer, event)
+            return self._caught_up(event.customer, customer, ahead.apply(self._engine, event.customer, customer, event))
         except Exception as error:
             place = f"{record.topic}-{self._partition}, offset {record.offset}"
             error.add_note(f"with {place}, of {self._pseudonym(event.customer)}")
@@ -259,10 +259,16 @@ class Segmenter(Loading):
         try:
             if customer.ahead is None:
                 return self._engine.fire(customer_id, customer, until)
-            return ahead.fire(self._engine, customer_id, customer, until)
+            return self._caught_up(customer_id, customer, ahead.fire(self._engine, customer_id, customer, until))
         except Exception as error:
             error.add_note(f"with due times of partition {self._partition}, of {self._pseudonym(customer_id)}")
             raise
+
+    def _caught_up(self, customer_id: str, customer: Customer, changes: list[Change]) -> list[Change]:
+        """What of one who was ahead is to be published; who turns out to be erased has no row then."""
+        if customer.ahead is None and customer.is_erased:
+            self._gone.add(customer_id)
+        return changes
 
     async def _save(
         self,
@@ -273,12 +279,12 @@ class Segmenter(Loading):
         positions: Mapping[str, int],
         clock: int,
         caught_up: int = 0,
-        erased: Collection[str] = (),
     ) -> list[OutRecord]:
-        """``erased``: who was erased by this step, whatever came after it; ``others``: records beside the changes."""
+        """``others``: records beside the changes."""
         emitted_at = format_instant(self._now_ms())
         told = [changes.of(change, emitted_at, self._languages) for one in made for change in one.changes]
-        out = told_records(told, erased, lambda customer_id: loaded[customer_id][0].is_erased)
+        gone, self._gone = self._gone, set()
+        out = told_records(told, gone, lambda customer_id: loaded[customer_id][0].is_erased)
         out += others
         stored = [self._stored(customer_id, *known) for customer_id, known in loaded.items()]
         await self.save(stored, out, starts, positions, clock, caught_up)
