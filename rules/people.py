@@ -64,10 +64,10 @@ class Forwarded(Event, frozen=True, gc=False, kw_only=True):
 
 
 class Erased(Event, frozen=True, gc=False, kw_only=True):
-    """The person whom the customer was linked to is erased; ``is_late``: nobody knew of the link by then."""
+    """The person whom the customer was linked to is erased; ``linked`` (ms): when, if no link was made of it."""
 
     into: str
-    is_late: bool = False
+    linked: int = 0
 
 
 Apply = Callable[[Event, Customer], list[Change]]
@@ -105,9 +105,7 @@ def act(
             customer.links.pop(event.former, None)
         return Acted([], [])
     if isinstance(event, Erased):
-        if not (event.is_late if customer.into is None else customer.into[0] == event.into):
-            return Acted([], [])
-        return _erase(Event(event.customer, ERASE, event.time, event.id, origin=event.origin), customer, apply)
+        return _erase_along(event, customer, apply)
     if event.is_erasure:
         return _erase(event, customer, apply)
     if customer.into is not None and not _is_end_of_ring(event, customer):
@@ -125,7 +123,7 @@ def _links(event: Event, customer: Customer) -> Sent:
     if former is None or former == into or former in known:
         return []
     if event.time <= customer.erased:
-        return [Erased(former, ERASE, customer.erased, event.id, origin=origin, into=into, is_late=True)]
+        return [Erased(former, ERASE, customer.erased, event.id, origin=origin, into=into, linked=event.time)]
     newest = sorted(known.items(), key=lambda one: one[1])[1 - LINKS_MAX :]
     customer.links = dict(newest) | {former: event.time}
     return [Link(former, ERASE, event.time, event.id, origin=origin, into=into)]
@@ -166,6 +164,23 @@ def _erase(event: Event, customer: Customer, apply: Apply) -> Acted:
         changes,
         [Erased(one, ERASE, event.time, event.id, origin=event.origin, into=event.customer) for one in linked],
     )
+
+
+def erases(event: Erased, erased: int, into: tuple[str, int] | None) -> bool:
+    """Whether it is of one who was erased last at ``erased`` (ms) and is linked so, to whom and since when (ms)."""
+    if not event.linked:
+        return into is not None and into[0] == event.into
+    return event.linked > erased and (into is None or (into[1], into[0]) <= (event.linked, event.into))
+
+
+def _erase_along(event: Erased, customer: Customer, apply: Apply) -> Acted:
+    into = customer.into
+    if not erases(event, customer.erased, into):
+        return Acted([], [])
+    acted = _erase(Event(event.customer, ERASE, event.time, event.id, origin=event.origin), customer, apply)
+    if into is not None and into[0] != event.into:
+        acted.sent.append(Unlinked(into[0], ERASE, event.time, event.id, origin=event.origin, former=event.customer))
+    return acted
 
 
 def _path(event: Event) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from rules.events import ERASE, INPUTS, Event, Origin
-from rules.people import Erased, Link
+from rules.people import Erased, Link, erases
 from streams.recovery import Outputs
 from streams.wire import merges
 from streams.wire.decode import read
@@ -42,8 +42,9 @@ async def find(outputs: Outputs, partition: int, positions: Mapping[str, int]) -
     async with aclosing(outputs.read({(topic, partition): positions.get(topic) for topic in TOPICS})) as chunks:
         async for chunk in chunks:
             is_asked = chunk.topic == _PROFILES
-            for event in _requests(chunk.records, partition) if is_asked else _sent_on(chunk.records, linked):
-                found.erased[event.customer] = max(found.erased.get(event.customer, 0), event.time)
+            records, erased = chunk.records, found.erased
+            for event in _requests(records, partition) if is_asked else _sent_on(records, linked, erased):
+                erased[event.customer] = max(erased.get(event.customer, 0), event.time)
             found.positions[chunk.topic] = chunk.position
     return found
 
@@ -57,7 +58,7 @@ def _requests(records: Iterable[Any], partition: int) -> Iterable[Event]:
                 yield event
 
 
-def _sent_on(records: Iterable[Any], linked: dict[str, tuple[int, str]]) -> Iterable[Event]:
+def _sent_on(records: Iterable[Any], linked: dict[str, tuple[int, str]], erased: Mapping[str, int]) -> Iterable[Event]:
     """Those of ids that were linked to who asked; ``linked``: by former id, when (ms) and to whom last."""
     for record in records:
         value = record.value or b""
@@ -65,5 +66,8 @@ def _sent_on(records: Iterable[Any], linked: dict[str, tuple[int, str]]) -> Iter
             event = merges.read(value, record.key)
             if isinstance(event, Link):
                 linked[event.customer] = max(linked.get(event.customer, (0, "")), (event.time, event.into))
-            elif isinstance(event, Erased) and linked.get(event.customer, (0, event.into))[1] == event.into:
-                yield event
+            elif isinstance(event, Erased):
+                # Of an older link than there is nothing is known: it was to the same.
+                since, into = linked.get(event.customer, (0, event.into))
+                if erases(event, erased.get(event.customer, 0), (into, since)):
+                    yield event

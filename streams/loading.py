@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rules.ahead import Told
+from rules.ahead import Told, attach
 from rules.engine import Engine
 from rules.people import Moved
 from rules.standing import Customer
@@ -56,6 +56,7 @@ class Loading(Saving):
         self._epochs = epochs or first(engine)
         self._epoch = self._epochs.number
         self._adopted: list[Made] = []
+        self._unchanged: dict[str, Told | None] = {}
         self._skips_unknown = skips_unknown
         self._swept = 0
         self._told = time.monotonic()
@@ -78,6 +79,11 @@ class Loading(Saving):
             raise Fenced
         self._engine, self._epochs, self._epoch = epochs.engine, epochs, epochs.number
         self._anew, self._said, self._swept = made.customers, made.said, 0
+
+    def _said_again(self) -> Mapping[str, Told | None]:
+        """Of whom the store had lost it and nothing is otherwise, since this was asked last."""
+        unchanged, self._unchanged = self._unchanged, {}
+        return unchanged
 
     def _taken_over(self) -> list[Made]:
         """What bringing customers over has changed since this was asked last."""
@@ -129,14 +135,23 @@ class Loading(Saving):
         due = customer.due
         value = self._anew.pop(customer_id, None) if self._anew else None
         anew = None if value is None else customers.decode(value)
-        said = self._said.get(customer_id)
-        if said is not None and said.sequence > customer.sequence:  # the store has lost what it knew
-            customer.sequence = said.sequence
-        else:
-            said = None
+        said = self._said_beyond(customer_id, customer)
         if changes := self._epochs.adopt(customer_id, customer, anew, None if said is None else said.segments):
             self._adopted.append(Made(changes, 0))
+        elif said is not None:  # what is so is what was said, but the row may be of what was said since
+            self._unchanged[customer_id] = None if customer.is_erased else said
         return customer, due
+
+    def _said_beyond(self, customer_id: str, customer: Customer) -> Told | None:
+        """What was published last of one of whom the store has lost it; their changes go on in number."""
+        said = self._said.get(customer_id)
+        if said is None or said.sequence <= customer.sequence:
+            return None
+        if customer.ahead is not None:
+            attach(customer, [said], self.clock)
+            return None
+        customer.sequence = said.sequence
+        return said
 
     def _translated(self, what: Moved) -> Moved | None:
         """A profile that other definitions kept, as the newest keep it; ``None``: passed over. Raises `Stop`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from rules.ahead import Told
 from rules.events import Event, Origin
 from streams.merge import Record
 from streams.outbox import OutRecord
@@ -29,6 +30,11 @@ def membership_record(customer_id: str, membership: memberships.Membership | Non
     if membership is None:
         return OutRecord(MEMBERSHIPS, key, None, [])
     return OutRecord(MEMBERSHIPS, key, memberships.encode(membership), memberships.headers(membership))
+
+
+def said_row(customer_id: str, told: Told | None) -> OutRecord:
+    """The row after a published change; without one, none."""
+    return membership_record(customer_id, None if told is None else memberships.of_told(customer_id, told))
 
 
 def told_records(

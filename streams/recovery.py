@@ -46,11 +46,11 @@ import msgspec
 from rules.ahead import Told
 from rules.standing import Customer
 from streams.failpoints import reach
-from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS, membership_record
+from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS, said_row
 from streams.outbox import BY_KEY, Outbox, OutRecord, decode
 from streams.segmenter import Letters, Segmenter
 from streams.store import Claim, State
-from streams.wire import changes, dead_letters, memberships
+from streams.wire import changes, dead_letters
 from streams.wire.changes import Header
 
 log = logging.getLogger(__name__)
@@ -130,15 +130,26 @@ class _Entry:
     def is_partly_seen(self) -> bool:
         return len(self.unseen) < self._count
 
-    def rest(self, found: Container[bytes | None]) -> list[OutRecord]:
-        """``found``: of whom a change is on the topic; their row was published after it, if this has no newer one."""
-        unseen = {one.key for one in self.records if one.topic == CHANGES and self._is_unseen(one)}
-        return [one for one in self.records if self._is_left(one, is_said=one.key in found and one.key not in unseen)]
+    def rest(self, gone: Container[bytes | None]) -> list[OutRecord]:
+        """``gone``: who is erased now. Whose changes of this were all found has the row that came after them."""
+        unseen = self._unseen_keys()
+        return [
+            one
+            for one in self.records
+            if (
+                self._is_unseen(one)
+                if one.topic in OUTPUTS
+                else one.topic != MEMBERSHIPS or one.key in unseen or (one.value is None and one.key in gone)
+            )
+        ]
 
-    def _is_left(self, record: OutRecord, *, is_said: bool) -> bool:
-        if record.topic in OUTPUTS:
-            return self._is_unseen(record)
-        return record.topic != MEMBERSHIPS or not is_said
+    def taken_away(self) -> set[bytes]:
+        """Whose row it takes away without a change of theirs that is not found."""
+        rows = [one for one in self.records if one.topic == MEMBERSHIPS and one.value is None]
+        return {one.key for one in rows if one.key is not None} - self._unseen_keys()
+
+    def _unseen_keys(self) -> set[bytes | None]:
+        return {one.key for one in self.records if one.topic == CHANGES and self._is_unseen(one)}
 
     def _is_unseen(self, record: OutRecord) -> bool:
         return _identity(record.topic, record.headers) in self.unseen
@@ -151,8 +162,6 @@ class _Part:
         self._claimed = claimed
         self._now_ms = now_ms
         self._left = [_Entry(entry) for entry in claimed.state.outbox]
-        self._named = frozenset(row.key for entry in self._left for row in entry.records if row.topic == MEMBERSHIPS)
-        self._found: set[bytes | None] = set()  # of these, of whom a change is on the topic
         self._positions: dict[str, int] = {}
 
     async def read(self, chunk: Chunk) -> None:
@@ -163,7 +172,6 @@ class _Part:
                 entry.unseen -= seen
         if chunk.topic == CHANGES:
             told = _by_customer(chunk)
-            self._found |= self._named & {name.encode() for name in told}
             known = await self._claimed.segmenter.note(told, self._now_ms())
             rows = [_row(name, of_one, known[name]) for name, of_one in told.items()]
             await self._claimed.outbox.repeat([row for row in rows if row is not None])
@@ -191,9 +199,12 @@ class _Part:
             await self._claimed.outbox.trim(trimmed, {})
 
     async def publish_rest(self) -> None:
-        """The entries that are not on the topics, in order."""
+        """The entries that are not on the topics, in order; no row of one who came back since is taken away."""
         for entry in self._left:
-            await self._claimed.outbox.publish([entry.rest(self._found)])
+            asked = sorted(one.decode() for one in entry.taken_away())
+            known = await self._claimed.segmenter.known(asked)
+            gone = {name.encode() for name, one in known.items() if one.is_erased and one.ahead is None}
+            await self._claimed.outbox.publish([entry.rest(gone)])
 
 
 def _identity(topic: str, headers: Sequence[Header]) -> Identity:
@@ -214,7 +225,7 @@ def _row(customer_id: str, told: Sequence[Told], customer: Customer) -> OutRecor
     if newest.sequence < customer.sequence and not is_gone:
         return None
     has_none = is_gone or newest.erased or newest.occurred_at <= customer.erased
-    return membership_record(customer_id, None if has_none else memberships.of_told(customer_id, newest))
+    return said_row(customer_id, None if has_none else newest)
 
 
 def _told(chunk: Chunk) -> Iterable[tuple[str, Told]]:

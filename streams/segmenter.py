@@ -15,7 +15,7 @@ It knows neither Kafka nor Redis: readings come in, records go out, the store is
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TypeGuard
 
@@ -32,22 +32,20 @@ from streams.ceiling import Ceiling, DeadShare
 from streams.defects import nobody
 from streams.epochs import Epochs
 from streams.failpoints import reach
-from streams.loading import Loaded, Loading
+from streams.loading import Loaded
 from streams.merge import Record, Taken
 from streams.meter import UNMETERED, Made, Meter, Step
-from streams.out_records import dead_letter_record, membership_record, sent_record, told_records
+from streams.noting import Noting
+from streams.out_records import dead_letter_record, said_row, sent_record, told_records
 from streams.outbox import OutRecord
-from streams.store import State, Store, StoredCustomer
+from streams.store import State, Store
 from streams.wire import changes, customers
-
-# Customers of one save while what was published is noted.
-_NOTED_MAX = 500
 
 # Where dead letters were read: topic and offset of an input.
 Letters = set[tuple[str, int]]
 
 
-class Segmenter(Loading):
+class Segmenter(Noting):
     """One partition's steps under one claim. Not for concurrent use: a partition has one writer.
 
     ``letters``: dead letters that are published although the store does not know it; what is
@@ -147,10 +145,9 @@ class Segmenter(Loading):
             return []
         loaded = await self._load(ready)
         reach("after_load")
-        made = self._taken_over()
-        made += [Made(self._fire(customer_id, loaded[customer_id][0], clock), 0) for customer_id in ready]
+        fired = [Made(self._fire(customer_id, loaded[customer_id][0], clock), 0) for customer_id in ready]
         reach("after_fire")
-        out = await self._save(loaded, made, [], self.positions, self.positions, clock)
+        out = await self._save(loaded, self._taken_over() + fired, [], self.positions, self.positions, clock)
         self.next_due = await self._store.next_due(self._partition)
         return out
 
@@ -190,41 +187,6 @@ class Segmenter(Loading):
             self._is_clean = True
         await self._tell_sweep()
         return out
-
-    async def forget(self, erased: Mapping[str, int]) -> AsyncIterator[list[OutRecord]]:
-        """Who asked to be erased, and when (ms): nothing at or before it counts. Before anything is read.
-
-        Yields the records to publish of each save.
-        """
-        ids = list(erased)
-        for at in range(0, len(ids), _NOTED_MAX):
-            loaded = await self._as_stored(ids[at : at + _NOTED_MAX])
-            own = {customer_id: known for customer_id, known in loaded.items() if known[1] >= 0}
-            for customer_id, (customer, _) in own.items():
-                customer.instant = customer.erased = max(customer.erased, erased[customer_id])
-            out = [membership_record(customer_id, None) for customer_id in own]
-            stored = [self._stored(customer_id, *known) for customer_id, known in own.items()]
-            await self.save(stored, out, self.positions, self.positions, self.clock)
-            yield out
-
-    async def note(self, told: Mapping[str, Sequence[ahead.Told]], now: int) -> Mapping[str, Customer]:
-        """Published changes by customer, in the order of their topic: who is ahead is saved as such.
-
-        Returns what is known of each by now.
-        """
-        ids = list(told)
-        standings: dict[str, Customer] = {}
-        for at in range(0, len(ids), _NOTED_MAX):
-            loaded = await self._as_stored(ids[at : at + _NOTED_MAX])
-            found = {
-                customer_id: known
-                for customer_id, known in loaded.items()
-                if known[1] >= 0 and ahead.attach(known[0], told[customer_id], now)
-            }
-            standings |= {customer_id: customer for customer_id, (customer, _) in loaded.items()}
-            if found:
-                await self._save(found, [], [], self.positions, self.positions, self.clock)
-        return standings
 
     def _acts(self, what: Event | str) -> TypeGuard[Event]:
         """Whether a reading may change anything."""
@@ -284,20 +246,13 @@ class Segmenter(Loading):
         emitted_at = format_instant(self._now_ms())
         told = [changes.of(change, emitted_at, self._languages) for one in made for change in one.changes]
         gone, self._gone = self._gone, set()
-        out = told_records(told, gone, lambda customer_id: loaded[customer_id][0].is_erased)
-        out += others
+        rows = told_records(told, gone, lambda customer_id: loaded[customer_id][0].is_erased)
+        out = [*(said_row(*one) for one in self._said_again().items()), *rows, *others]
         stored = [self._stored(customer_id, *known) for customer_id, known in loaded.items()]
         await self.save(stored, out, starts, positions, clock, caught_up)
         if out:
             self._meter.decided(made)
         return out
-
-    @staticmethod
-    def _stored(customer_id: str, customer: Customer, due_before: int) -> StoredCustomer:
-        due = customer.due
-        changed = None if due == due_before else due
-        is_gone = customer.is_erased and customer.ahead is None
-        return StoredCustomer(customer_id, customers.encode(customer), changed, erased=is_gone)
 
 
 def _place(record: Record) -> tuple[str, int]:

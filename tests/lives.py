@@ -23,7 +23,7 @@ from rules.events import INPUTS
 from streams import epochs
 from streams.ceiling import Ceiling
 from streams.claiming import Claiming, Plan
-from streams.commands.recompute import newest
+from streams.commands.recompute import beyond, newest
 from streams.commands.recomputed import Recomputed
 from streams.fetched import Answer, Batch, Heard, Offsets
 from streams.out_records import CHANGES
@@ -244,7 +244,10 @@ class Beside:
         is_first, touched = not self.customers, self._made.taken()
         self.customers |= {name: customers.encode(self._made.customers[name]) for name in touched}
         if is_first:
-            self.said = newest(record.value for record in self._lives.outputs.records[CHANGES])
+            said = newest(record.value for record in self._lives.outputs.records[CHANGES])
+            stored = zip(touched, await self._lives.store.load(0, touched), strict=True)
+            known = {name: 0 if value is None else customers.decode(value).sequence for name, value in stored}
+            self.said = beyond(said, known)
 
     async def close(self) -> None:
         """Nothing is open."""

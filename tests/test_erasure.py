@@ -213,6 +213,20 @@ def test_everything_read_again() -> None:
     assert told_again > 40
 
 
+def test_everything_read_again_with_deaths_on_the_way() -> None:
+    """Wherever a claim or a step ends: the table is the same, also of those who came back."""
+    for seed in STORED:
+        case, lives = lived(seed)
+        assert asyncio.run(lives.live(case.until))
+        told, table = len(lives.outputs.changes()), lives.outputs.table()
+        lives.store = Store()
+        for _ in range(3):
+            asyncio.run(lives.live(case.until, case.rng.randrange(25)))
+        assert asyncio.run(lives.live(case.until))
+        again = {one.customer_id: memberships.of(one) for one in lives.outputs.changes()[told:]}
+        assert lives.outputs.table() == {**table, **again}, seed
+
+
 def test_a_rebuild_beside_those_who_were_erased() -> None:
     """On what the store holds: who was erased stays so, and nothing is told of anybody."""
     count = 0

@@ -378,6 +378,28 @@ def test_an_erasure_that_is_known_before_takes_the_ids_that_are_linked() -> None
     assert stayed > 20
 
 
+def test_a_late_link_erases_nobody_who_was_erased_or_linked_since() -> None:
+    """Neither a repeat of what linked an id that has gone its own way, nor an older link than the one there is."""
+    both = {"userId": USER, "anonymousId": "phone"}
+    page = _at("page", 1, **both)
+    own = [order("phone", 20, anonymousId="phone"), order(USER, 25)]
+    replay = after(page, _at("erase", 10, userId=USER), *own, _at("erase", 30, userId=USER), page)
+    assert where(replay) == {"phone": ["b"]}
+    other = _at("page", 5, userId="other", anonymousId="phone")
+    erased = [order(USER, 0), _at("erase", 10, userId=USER)]
+    assert where(after(*erased, other, page, order("phone", 15, anonymousId="phone"))) == {"other": ["b"]}
+
+
+def test_a_late_link_erases_who_was_linked_to_another_before() -> None:
+    """The newer link is the one that counts, also for what is on its way; who had the id is told."""
+    events = [_at("page", 0, userId="other", anonymousId="phone"), order(USER, 1), _at("erase", 10, userId=USER)]
+    events += [_at("page", 2, userId=USER, anonymousId="phone"), order("phone", 3, anonymousId="phone")]
+    replay = after(*events)
+    assert where(replay) == {}
+    assert replay.customers["phone"].is_erased
+    assert replay.customers["other"].links == {}
+
+
 def test_who_is_known_under_another_id_is_decided_no_more() -> None:
     """Not even in a segment of those who did nothing; the person is."""
     replay = after(

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from typing import BinaryIO
@@ -86,8 +86,12 @@ def frames(settings: Settings, asked: Asked, wanted: Iterator[dict[str, int]]) -
 def _said(settings: Settings, logs: Logs, partition: int, names: list[str]) -> dict[str, Told]:
     """What was published last of those of whom Redis knows less."""
     said = newest(record.value for record in logs.open(CHANGES, partition).whole())
-    known = asyncio.run(sequences_now(settings, partition, [name for name in names if name in said]))
-    return {name: said[name] for name, sequence in known.items() if said[name].sequence > sequence}
+    return beyond(said, asyncio.run(sequences_now(settings, partition, [name for name in names if name in said])))
+
+
+def beyond(said: Mapping[str, Told], known: Mapping[str, int]) -> dict[str, Told]:
+    """What was published last of those of whom so many changes are known that it is not among them."""
+    return {name: said[name] for name, count in known.items() if name in said and said[name].sequence > count}
 
 
 def newest(published: Iterable[bytes | None]) -> dict[str, Told]:

@@ -31,7 +31,7 @@ class Sent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     id: str
     origin: tuple[str, int, int] | None = None
     into: str = ""
-    is_late: bool = False
+    linked: int = 0
     former: str = ""
     profile: bytes = b""
     definitions: str = ""
@@ -75,7 +75,7 @@ def _event(sent: Sent) -> Event | str:
         "link": {"into": sent.into},
         "unlinked": {"former": sent.former},
         "moved": {"profile": sent.profile, "definitions": sent.definitions, "path": sent.path},
-        "erased": {"into": sent.into, "is_late": sent.is_late},
+        "erased": {"into": sent.into, "linked": sent.linked},
     }
     kind = next(made for made, name in _KINDS.items() if name == sent.kind)
     return kind(sent.customer, UNNAMED, sent.time, sent.id, origin=origin, **fields[sent.kind])

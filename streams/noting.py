@@ -1,0 +1,69 @@
+"""Noting: what a partition is told before anything of it is read: who asked to be erased, and what was published.
+
+The one rule: it is saved before it is acted on, so that it is there for every step, and for the next claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from rules import ahead
+from rules.standing import Customer
+from streams.loading import Loading
+from streams.out_records import membership_record
+from streams.outbox import OutRecord
+from streams.store import StoredCustomer
+from streams.wire import customers
+
+# Customers of one save.
+_NOTED_MAX = 500
+
+
+class Noting(Loading):
+    """What comes before the steps."""
+
+    async def forget(self, erased: Mapping[str, int]) -> AsyncIterator[list[OutRecord]]:
+        """Who asked to be erased, and when (ms): nothing at or before it counts. Before anything is read.
+
+        Yields the records to publish of each save.
+        """
+        ids = list(erased)
+        for at in range(0, len(ids), _NOTED_MAX):
+            loaded = await self._as_stored(ids[at : at + _NOTED_MAX])
+            own = {customer_id: known for customer_id, known in loaded.items() if known[1] >= 0}
+            for customer_id, (customer, _) in own.items():
+                customer.instant = customer.erased = max(customer.erased, erased[customer_id])
+            out = [membership_record(one, None) for one in own]
+            stored = [self._stored(customer_id, *known) for customer_id, known in own.items()]
+            await self.save(stored, out, self.positions, self.positions, self.clock)
+            yield out
+
+    async def known(self, ids: Sequence[str]) -> Mapping[str, Customer]:
+        """These customers as they are stored."""
+        return {customer_id: customer for customer_id, (customer, _) in (await self._as_stored(ids)).items()}
+
+    async def note(self, told: Mapping[str, Sequence[ahead.Told]], now: int) -> Mapping[str, Customer]:
+        """Published changes by customer, in the order of their topic: who is ahead is saved as such.
+
+        Returns what is known of each by now.
+        """
+        ids = list(told)
+        standings: dict[str, Customer] = {}
+        for at in range(0, len(ids), _NOTED_MAX):
+            loaded = await self._as_stored(ids[at : at + _NOTED_MAX])
+            found = {
+                customer_id: known
+                for customer_id, known in loaded.items()
+                if known[1] >= 0 and ahead.attach(known[0], told[customer_id], now)
+            }
+            standings |= {customer_id: customer for customer_id, (customer, _) in loaded.items()}
+            if found:
+                stored = [self._stored(customer_id, *known) for customer_id, known in found.items()]
+                await self.save(stored, (), self.positions, self.positions, self.clock)
+        return standings
+
+    @staticmethod
+    def _stored(customer_id: str, customer: Customer, due_before: int) -> StoredCustomer:
+        changed = None if customer.due == due_before else customer.due
+        is_gone = customer.is_erased and customer.ahead is None
+        return StoredCustomer(customer_id, customers.encode(customer), changed, erased=is_gone)
