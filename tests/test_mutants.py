@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from mutants import BY_SIMULATION, BY_TESTS, SEEDS, Mutant, tried
+from mutants import BY_SIMULATION, BY_TESTS, ROOT, SEEDS, Mutant, tried
 
 ALL = {mutant.guard: mutant for mutant in (*BY_SIMULATION, *BY_TESTS)}
 DAILY = (
@@ -24,6 +24,12 @@ def test_a_guard_is_missed(guard: str) -> None:
     """Without it something turns red."""
     ((_, killed, _),) = tried([ALL[guard]], SEEDS)
     assert killed is not None
+
+
+def test_each_guard_stands_where_it_is_said_to() -> None:
+    """Once; else nobody would try what happens without it."""
+    places = {one.guard: (ROOT / one.path).read_text("utf-8").count(one.right) for one in ALL.values()}
+    assert {guard: count for guard, count in places.items() if count != 1} == {}
 
 
 def test_what_guards_nothing_is_told() -> None:
