@@ -45,6 +45,11 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     erased: bool = False
 
 
+def is_forgotten(customer: Customer, told: Told) -> bool:
+    """Whether what a published change said of a customer was erased since, or by it."""
+    return customer.is_gone or told.erased or told.occurred_at <= customer.erased
+
+
 def attach(customer: Customer, told: Sequence[Told], now: int) -> bool:
     """Note published changes, in the order of the topic; whether any was unknown.
 

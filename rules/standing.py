@@ -70,6 +70,11 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
         """Whether there is nothing but that there was somebody, who was erased."""
         return self.erased > 0 and self.is_blank
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether that is so, and no more was published either."""
+        return self.ahead is None and self.is_erased
+
 
 class Change(msgspec.Struct, frozen=True, gc=False):
     """A segment entered or left. ``event``: what caused it, ``None`` when time alone did, or other definitions.

@@ -150,7 +150,7 @@ class Epochs:
 
     def _at(self, customer: Customer) -> int:
         at = customer.by - self.known[0].number
-        if customer.is_erased and customer.ahead is None:
+        if customer.is_gone:
             return len(self.known) - 1  # there is nothing to be read
         if not 0 <= at < len(self.known):
             raise Stop(

@@ -37,15 +37,15 @@ class Found(msgspec.Struct, frozen=True):
 
 async def find(outputs: Outputs, partition: int, positions: Mapping[str, int]) -> Found:
     """In a partition, from these positions on, or from the first record. Raises what the reading raises."""
-    found = Found({}, {})
-    linked: dict[str, tuple[int, str]] = {}
-    async with aclosing(outputs.read({(topic, partition): positions.get(topic) for topic in TOPICS})) as chunks:
-        async for chunk in chunks:
-            is_asked = chunk.topic == _PROFILES
-            records, erased = chunk.records, found.erased
-            for event in _requests(records, partition) if is_asked else _sent_on(records, linked, erased):
-                erased[event.customer] = max(erased.get(event.customer, 0), event.time)
-            found.positions[chunk.topic] = chunk.position
+    found, linked = Found({}, {}), dict[str, tuple[int, str]]()
+    for topic in TOPICS:  # requests first: who asked is linked to nobody by an older link
+        async with aclosing(outputs.read({(topic, partition): positions.get(topic)})) as chunks:
+            async for chunk in chunks:
+                records, erased = chunk.records, found.erased
+                is_asked = topic == _PROFILES
+                for event in _requests(records, partition) if is_asked else _sent_on(records, linked, erased):
+                    erased[event.customer] = max(erased.get(event.customer, 0), event.time)
+                found.positions[topic] = chunk.position
     return found
 
 
@@ -69,5 +69,6 @@ def _sent_on(records: Iterable[Any], linked: dict[str, tuple[int, str]], erased:
             elif isinstance(event, Erased):
                 # Of an older link than there is nothing is known: it was to the same.
                 since, into = linked.get(event.customer, (0, event.into))
-                if erases(event, erased.get(event.customer, 0), (into, since)):
+                gone = erased.get(event.customer, 0)
+                if erases(event, gone, None if gone >= since > 0 else (into, since)):
                     yield event

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rules.ahead import Told, attach
+from rules.ahead import Told, attach, is_forgotten
 from rules.engine import Engine
 from rules.people import Moved
 from rules.standing import Customer
@@ -135,11 +135,14 @@ class Loading(Saving):
         due = customer.due
         value = self._anew.pop(customer_id, None) if self._anew else None
         anew = None if value is None else customers.decode(value)
-        said = self._said_beyond(customer_id, customer)
+        was_ahead, said = customer.ahead is not None, self._said_beyond(customer_id, customer)
         if changes := self._epochs.adopt(customer_id, customer, anew, None if said is None else said.segments):
             self._adopted.append(Made(changes, 0))
-        elif said is not None:  # what is so is what was said, but the row may be of what was said since
-            self._unchanged[customer_id] = None if customer.is_erased else said
+        elif said is not None and set(self._engine.membership(customer)) == set(said.segments):
+            # The row may be of what was said since Redis lost it.
+            self._unchanged[customer_id] = None if is_forgotten(customer, said) else said
+        elif was_ahead and customer.is_gone:
+            self._unchanged[customer_id] = None
         return customer, due
 
     def _said_beyond(self, customer_id: str, customer: Customer) -> Told | None:

@@ -65,5 +65,4 @@ class Noting(Loading):
     @staticmethod
     def _stored(customer_id: str, customer: Customer, due_before: int) -> StoredCustomer:
         changed = None if customer.due == due_before else customer.due
-        is_gone = customer.is_erased and customer.ahead is None
-        return StoredCustomer(customer_id, customers.encode(customer), changed, erased=is_gone)
+        return StoredCustomer(customer_id, customers.encode(customer), changed, erased=customer.is_gone)

@@ -37,20 +37,21 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Protocol
 
 import msgspec
 
-from rules.ahead import Told
+from rules.ahead import Told, is_forgotten
 from rules.standing import Customer
 from streams.failpoints import reach
 from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS, said_row
 from streams.outbox import BY_KEY, Outbox, OutRecord, decode
 from streams.segmenter import Letters, Segmenter
 from streams.store import Claim, State
-from streams.wire import changes, dead_letters
+from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Header
 
 log = logging.getLogger(__name__)
@@ -130,23 +131,21 @@ class _Entry:
     def is_partly_seen(self) -> bool:
         return len(self.unseen) < self._count
 
-    def rest(self, gone: Container[bytes | None]) -> list[OutRecord]:
-        """``gone``: who is erased now. Whose changes of this were all found has the row that came after them."""
+    def rest(self, is_newest: Callable[[OutRecord], bool]) -> list[OutRecord]:
+        """What is not on the topics; of rows without a change that is not there, those that nothing came after."""
         unseen = self._unseen_keys()
-        return [
-            one
-            for one in self.records
-            if (
-                self._is_unseen(one)
-                if one.topic in OUTPUTS
-                else one.topic != MEMBERSHIPS or one.key in unseen or (one.value is None and one.key in gone)
-            )
-        ]
 
-    def taken_away(self) -> set[bytes]:
-        """Whose row it takes away without a change of theirs that is not found."""
-        rows = [one for one in self.records if one.topic == MEMBERSHIPS and one.value is None]
-        return {one.key for one in rows if one.key is not None} - self._unseen_keys()
+        def is_left(one: OutRecord) -> bool:
+            if one.topic in OUTPUTS:
+                return self._is_unseen(one)
+            return one.topic != MEMBERSHIPS or one.key in unseen or is_newest(one)
+
+        return [one for one in self.records if is_left(one)]
+
+    def rows(self) -> list[OutRecord]:
+        """Those without a change that is not found."""
+        unseen = self._unseen_keys()
+        return [one for one in self.records if one.topic == MEMBERSHIPS and one.key not in unseen]
 
     def _unseen_keys(self) -> set[bytes | None]:
         return {one.key for one in self.records if one.topic == CHANGES and self._is_unseen(one)}
@@ -162,6 +161,8 @@ class _Part:
         self._claimed = claimed
         self._now_ms = now_ms
         self._left = [_Entry(entry) for entry in claimed.state.outbox]
+        self._named = frozenset(row.key for entry in self._left for row in entry.rows())
+        self._found: set[bytes | None] = set()  # of these, of whom a change is on the topic
         self._positions: dict[str, int] = {}
 
     async def read(self, chunk: Chunk) -> None:
@@ -172,6 +173,7 @@ class _Part:
                 entry.unseen -= seen
         if chunk.topic == CHANGES:
             told = _by_customer(chunk)
+            self._found |= self._named & {name.encode() for name in told}
             known = await self._claimed.segmenter.note(told, self._now_ms())
             rows = [_row(name, of_one, known[name]) for name, of_one in told.items()]
             await self._claimed.outbox.repeat([row for row in rows if row is not None])
@@ -199,12 +201,19 @@ class _Part:
             await self._claimed.outbox.trim(trimmed, {})
 
     async def publish_rest(self) -> None:
-        """The entries that are not on the topics, in order; no row of one who came back since is taken away."""
+        """The entries that are not on the topics, in order; no row goes back behind what came after it."""
         for entry in self._left:
-            asked = sorted(one.decode() for one in entry.taken_away())
-            known = await self._claimed.segmenter.known(asked)
-            gone = {name.encode() for name, one in known.items() if one.is_erased and one.ahead is None}
-            await self._claimed.outbox.publish([entry.rest(gone)])
+            names = sorted({(row.key or b"").decode() for row in entry.rows()})
+            known = await self._claimed.segmenter.known(names)
+            await self._claimed.outbox.publish([entry.rest(partial(self._is_newest, known))])
+
+    def _is_newest(self, known: Mapping[str, Customer], row: OutRecord) -> bool:
+        """Whether nothing was said of its customer after it; what takes a row away does so of who is in nothing."""
+        customer = known[(row.key or b"").decode()]
+        if row.value is not None:
+            return memberships.decode(row.value).sequence >= customer.sequence
+        is_nowhere = customer.ahead is None and not customer.since
+        return is_nowhere and (customer.is_erased or row.key not in self._found)
 
 
 def _identity(topic: str, headers: Sequence[Header]) -> Identity:
@@ -221,11 +230,9 @@ def _by_customer(chunk: Chunk) -> Mapping[str, list[Told]]:
 def _row(customer_id: str, told: Sequence[Told], customer: Customer) -> OutRecord | None:
     """Of the table, after the newest of these changes; ``None``: what is known of the customer goes on after it."""
     newest = max(told, key=lambda one: one.sequence)
-    is_gone = customer.is_erased and customer.ahead is None
-    if newest.sequence < customer.sequence and not is_gone:
+    if newest.sequence < customer.sequence and not customer.is_gone:
         return None
-    has_none = is_gone or newest.erased or newest.occurred_at <= customer.erased
-    return said_row(customer_id, None if has_none else newest)
+    return said_row(customer_id, None if is_forgotten(customer, newest) else newest)
 
 
 def _told(chunk: Chunk) -> Iterable[tuple[str, Told]]:

@@ -121,7 +121,7 @@ class Segmenter(Noting):
                 sent += acted.sent
                 if acted.is_lost:
                     dead.append((record, "bad_value"))
-                if what.name == UNNAMED and customer.is_erased and customer.ahead is None:
+                if what.name == UNNAMED and customer.is_gone:
                     self._gone.add(what.customer)
             if found:
                 made.append(Made(found, record.timestamp))
@@ -228,7 +228,7 @@ class Segmenter(Noting):
 
     def _caught_up(self, customer_id: str, customer: Customer, changes: list[Change]) -> list[Change]:
         """What of one who was ahead is to be published; who turns out to be erased has no row then."""
-        if customer.ahead is None and customer.is_erased:
+        if customer.is_gone:
             self._gone.add(customer_id)
         return changes
 

@@ -183,6 +183,9 @@ def test_rows_of_whom_redis_lost_while_it_went_on() -> None:
         lives.store._partitions[0].customers.clear()
         assert asyncio.run(lives.live(one.until))
         before = lives.outputs.table()
+        lives.rebuilds = True
+        for _ in range(2):
+            asyncio.run(lives.live(one.until, one.rng.randrange(30)))
         asyncio.run(rebuilt(lives, one))
         table = lives.outputs.table()
         assert table == {who: memberships.of_told(who, told) for who, told in newest_of(lives).items()}, seed

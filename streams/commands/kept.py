@@ -76,7 +76,7 @@ async def known_now(settings: Settings, partition: int, names: Sequence[str]) ->
 
 
 async def sequences_now(settings: Settings, partition: int, names: Sequence[str]) -> dict[str, int]:
-    """How many changes of these customers Redis knows by now; of who is erased, none."""
+    """How many changes of these customers Redis knows by now; what stays of who is erased is not asked for: 0."""
     found: dict[str, int] = {}
     async with opened(settings) as store:
         for at in range(0, len(names), SLICE):

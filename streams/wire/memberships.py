@@ -43,12 +43,17 @@ def of_told(customer_id: str, told: Told) -> Membership:
     return Membership(customer_id, told.segments, told.sequence, format_instant(told.occurred_at), told.change_id)
 
 
-_encoder = msgspec.json.Encoder()
+_encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder(Membership)
 
 
 def encode(membership: Membership) -> bytes:
     """The value of the record."""
     return _encoder.encode(membership)
+
+
+def decode(value: bytes) -> Membership:
+    """A record's value; raises `msgspec.DecodeError`."""
+    return _decoder.decode(value)
 
 
 def headers(membership: Membership) -> list[Header]:
