@@ -89,9 +89,10 @@ def _fetch(jars: Path) -> None:
 
 
 def java(jars: Path, *words: str) -> Sequence[str]:
-    """The command that runs one of Kafka's main classes."""
+    """The command that runs one of Kafka's main classes, with the options that Kafka's own scripts take too."""
     quiet = ("-XX:-UsePerfData", "-Djava.awt.headless=true", "-Dlog4j2.level=WARN")
-    return ["java", *quiet, "-cp", f"{jars}/*", *words]
+    options = os.environ.get("KAFKA_JVM_PERFORMANCE_OPTS", "").split()
+    return ["java", *quiet, *options, "-cp", f"{jars}/*", *words]
 
 
 def format_storage(jars: Path, config: Path) -> None:
