@@ -28,8 +28,6 @@ from streams.wire.decode import read
 from streams.wire.merges import MERGES
 
 _IDLE_WAIT_S = 0.05
-# Customers decided again between two steps, when the definitions were changed.
-SWEPT = 25
 _IDLE_SAVE_MS = 1_000
 # Of one input; beside the count, as a record may be as large as a MiB.
 IN_HAND_MAX_BYTES = 16 * 1024 * 1024
@@ -207,7 +205,7 @@ class Shard:
     async def _sweep(self) -> bool:
         if not self._may_sweep:
             return False
-        out = await self._sweeping.turn(lambda: self.segmenter.sweep(SWEPT))
+        out = await self._sweeping.turn(self.segmenter.sweep)
         if self.segmenter.is_settled:
             await self._end_rebuild()
         if out:

@@ -14,6 +14,9 @@ from streams.outbox import OutRecord
 # Of the time of a process so much of it, while events come and when none do.
 SWEEPING_SHARE = 0.2
 SWEEPING_SHARE_IDLE = 0.9
+# Customers of one turn: an event waits for the whole of it.
+SWEPT = 8
+SWEPT_IDLE = 25
 BUSY_S = 0.5
 
 
@@ -30,20 +33,23 @@ class Sweeping:
         """Events were taken."""
         self._stepped_at = self._monotonic()
 
+    def _is_busy(self, now: float) -> bool:
+        return now - self._stepped_at < BUSY_S
+
     @property
     def wait_s(self) -> float:
         """Until the next may begin."""
         return max(0.0, self._next_at - self._monotonic())
 
-    async def turn(self, sweep: Callable[[], Awaitable[list[OutRecord]]]) -> list[OutRecord] | None:
-        """One of them, if it is time; else ``None``."""
+    async def turn(self, sweep: Callable[[int], Awaitable[list[OutRecord]]]) -> list[OutRecord] | None:
+        """One of them, of so many customers, if it is time; else ``None``."""
         if self._is_taken or self.wait_s > 0:
             return None
         self._is_taken, began = True, self._monotonic()
         try:
-            return await sweep()
+            return await sweep(SWEPT if self._is_busy(began) else SWEPT_IDLE)
         finally:
             ended = self._monotonic()
-            share = SWEEPING_SHARE if ended - self._stepped_at < BUSY_S else SWEEPING_SHARE_IDLE
+            share = SWEEPING_SHARE if self._is_busy(ended) else SWEEPING_SHARE_IDLE
             self._next_at = ended + (ended - began) * (1 / share - 1)
             self._is_taken = False
