@@ -50,14 +50,14 @@ async def _produce(brokers: str, rate: int, seconds: float, name: str, linger_ms
     await producer.stop()
 
 
-def _run_producer(brokers: str, rate: int, seconds: float, name: str, linger_ms: int = 0) -> None:
+def _run_producer(brokers: str, rate: int, seconds: float, name: str, linger_ms: int) -> None:
     asyncio.run(_produce(brokers, rate, seconds, name, linger_ms))
 
 
-def sending(brokers: str, rate: int, seconds: float, name: str) -> SpawnProcess:
-    """The load alone, for what is measured otherwise: of a producer that waits for more to send, as most do."""
+def sending(brokers: str, rate: int, seconds: float, name: str, linger_ms: int = _LINGER_MS) -> SpawnProcess:
+    """The load alone; for what is measured otherwise, of a producer that waits for more to send, as most do."""
     process = multiprocessing.get_context("spawn").Process(
-        target=_run_producer, args=(brokers, rate, seconds, name, _LINGER_MS)
+        target=_run_producer, args=(brokers, rate, seconds, name, linger_ms)
     )
     process.start()
     return process
@@ -106,10 +106,9 @@ def delays_ms(brokers: str, rate: int, seconds: float, name: str, kind: str = "e
     found: Queue[list[float]] = spawn.Queue()
     expected = int(rate * seconds / BUYERS)
     consumer = spawn.Process(target=_run_consumer, args=(brokers, name, kind, expected, seconds + 20, found))
-    producer = spawn.Process(target=_run_producer, args=(brokers, rate, seconds, name))
     consumer.start()
     time.sleep(1.5)
-    producer.start()
+    producer = sending(brokers, rate, seconds, name, linger_ms=0)
     delays = sorted(found.get(timeout=seconds + 30))
     producer.join(10)
     consumer.join(10)

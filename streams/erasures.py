@@ -42,8 +42,8 @@ async def find(outputs: Outputs, partition: int, positions: Mapping[str, int]) -
         async with aclosing(outputs.read({(topic, partition): positions.get(topic)})) as chunks:
             async for chunk in chunks:
                 records, erased = chunk.records, found.erased
-                is_asked = topic == _PROFILES
-                for event in _requests(records, partition) if is_asked else _sent_on(records, linked, erased):
+                asked = _requests(records, partition) if topic == _PROFILES else _sent_on(records, linked, erased)
+                for event in asked:
                     erased[event.customer] = max(erased.get(event.customer, 0), event.time)
                 found.positions[topic] = chunk.position
     return found

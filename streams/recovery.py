@@ -142,6 +142,9 @@ class _Entry:
 
         return [one for one in self.records if is_left(one)]
 
+    def rows_taken_away(self) -> list[OutRecord]:
+        return [one for one in self.records if one.topic == MEMBERSHIPS and one.value is None]
+
     def rows(self) -> list[OutRecord]:
         """Those without a change that is not found."""
         unseen = self._unseen_keys()
@@ -161,8 +164,8 @@ class _Part:
         self._claimed = claimed
         self._now_ms = now_ms
         self._left = [_Entry(entry) for entry in claimed.state.outbox]
-        self._named = frozenset(row.key for entry in self._left for row in entry.rows())
-        self._found: set[bytes | None] = set()  # of these, of whom a change is on the topic
+        self._taken_away = frozenset(row.key for entry in self._left for row in entry.rows_taken_away())
+        self._found: set[bytes | None] = set()  # of these, of whom a change is on the topic: their row came after it
         self._positions: dict[str, int] = {}
 
     async def read(self, chunk: Chunk) -> None:
@@ -173,7 +176,7 @@ class _Part:
                 entry.unseen -= seen
         if chunk.topic == CHANGES:
             told = _by_customer(chunk)
-            self._found |= self._named & {name.encode() for name in told}
+            self._found |= self._taken_away & {name.encode() for name in told}
             known = await self._claimed.segmenter.note(told, self._now_ms())
             rows = [_row(name, of_one, known[name]) for name, of_one in told.items()]
             await self._claimed.outbox.repeat([row for row in rows if row is not None])

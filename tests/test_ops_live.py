@@ -36,8 +36,15 @@ def green(parts: Parts) -> bool:
 
 
 def red_within(seconds: float, told: Callable[[], str], pattern: str) -> None:
-    """Until a sentence says so."""
-    eventually(lambda: re.search(pattern, told()) is not None, seconds, f"{pattern!r} is told")
+    """Until a sentence says so, which it must in so many seconds."""
+    within(seconds, lambda: re.search(pattern, told()) is not None, f"{pattern!r} is told within {seconds} s")
+
+
+def within(seconds: float, condition: Callable[[], bool], what: str) -> None:
+    """As `eventually`, where the time itself is what is promised."""
+    began = time.monotonic()
+    eventually(condition, seconds, what)
+    assert time.monotonic() - began < seconds, what
 
 
 def alerting(parts: Parts) -> float:
@@ -97,7 +104,7 @@ def test_a_redis_that_is_away_is_seen(parts: Parts) -> None:
     with frozen(parts.redis.pid):
         red_within(8, lambda: worker_says(parts), "Redis has not answered")
         red_within(8, lambda: ops_says(parts), "Redis was last seen")
-        eventually(lambda: alerting(parts) > BEHIND_S, 8, "what alerts are made of grows while Redis is away")
+        within(8, lambda: alerting(parts) > BEHIND_S, "what alerts are made of grows while Redis is away")
     eventually(lambda: green(parts), 30, "all is well again")
 
 

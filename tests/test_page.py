@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,18 +98,27 @@ def complaints(browser: Chrome) -> list[str]:
     return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
 
 
+def least(measure: Callable[[], float], bound: float) -> float:
+    """Of so many turns as it takes to come below the bound, `TURNS` at most."""
+    found = measure()
+    for _ in range(TURNS - 1):
+        if found < bound:
+            break
+        found = measure()
+    return found
+
+
 def test_it_loads_within_a_second_and_moves(browser: Chrome, parts: Parts) -> None:
     """Four charts with a point more every two seconds; the token does not stay in the address."""
     browser.execute_cdp_cmd("Network.enable", {})
     browser.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": True})
-    took_ms = []
-    for _ in range(TURNS):
-        opened(browser, parts)
-        took_ms.append(browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd"))
-        if took_ms[-1] < 1_000:
-            break
+
+    def loaded_ms() -> float:
         browser.get("about:blank")
-    assert min(took_ms) < 1_000
+        opened(browser, parts)
+        return float(browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd"))
+
+    assert least(loaded_ms, 1_000) < 1_000
     assert TOKEN not in browser.current_url
     eventually(lambda: points(browser) > 1, 10, "the charts have points")
     before = points(browser)
@@ -162,17 +171,13 @@ def test_ten_thousand_changes_a_minute_do_not_freeze_it(browser: Chrome, parts: 
     opened(browser, parts)
     rows = len(browser.find_elements(By.CSS_SELECTOR, "#feed tbody tr"))
     assert rows <= 200
-    longest: list[float] = []
-    for _ in range(TURNS):
-        longest.append(longest_pause(browser, parts))
-        if longest[-1] < 1:
-            break
+    longest = least(lambda: longest_pause(browser, parts), 1)
     eventually(
         lambda: len(browser.find_elements(By.CSS_SELECTOR, "#feed tbody tr")) == 200,
         10,
         "the feed is full, and bounded",
     )
-    assert min(longest) < 1
+    assert longest < 1
     kept(browser, "flood")
 
 

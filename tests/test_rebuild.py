@@ -35,10 +35,15 @@ NIGHTLY = range(len(LIVES), 1_520)
 PARTS = [LIVES, *(pytest.param(NIGHTLY[at : at + 146], marks=pytest.mark.nightly) for at in range(0, 1_460, 146))]
 
 
+def lives_of(one: World, engine: Engine, *, transactional: bool = True) -> Lives:
+    """Of this world, under one of its files first."""
+    return Lives(one.rng, engine, inputs(one.rng, one.sent, 0), transactional=transactional)
+
+
 def lived(seed: int, *, transactional: bool) -> tuple[World, Lives]:
     """Lives under either file, with rebuilds and without, that end anywhere; then a rebuild under the second."""
     one = World(seed)
-    lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0), transactional=transactional)
+    lives = lives_of(one, one.before, transactional=transactional)
     asyncio.run(_through(one, lives))
     return one, lives
 
@@ -104,7 +109,7 @@ def test_who_is_right_has_no_change_and_who_is_wrong_is_put_right() -> None:
     forgotten = 0
     for seed in range(40):
         one = World(seed)
-        lives = Lives(one.rng, one.after, inputs(one.rng, one.sent, 0), transactional=True)
+        lives = lives_of(one, one.after)
         assert asyncio.run(lives.live(one.until))
         before, right = lives.outputs.changes(), lives.members()
         kept = lives.store._partitions[0]
@@ -129,7 +134,7 @@ def test_whom_redis_no_longer_knows_goes_on_in_number() -> None:
     gone_on = 0
     for seed in range(60):
         one = World(seed)
-        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0), transactional=True)
+        lives = lives_of(one, one.before)
         assert asyncio.run(lives.live(one.until))
         before, kept = lives.outputs.changes(), lives.store._partitions[0]
         lost = set(one.rng.sample(sorted(kept.customers), len(kept.customers) // 2))
@@ -148,15 +153,14 @@ def test_whom_redis_no_longer_knows_goes_on_in_number() -> None:
 
 def kept_dues(lives: Lives) -> dict[str, int]:
     """As the customers say."""
-    held = lives.store._partitions[0].customers
-    return {who: due for who, value in held.items() if (due := customers.decode(value).due)}
+    return {who: due for who, value in kept_of(lives).items() if (due := customers.decode(value).due)}
 
 
 def test_whom_redis_lost_while_it_went_on() -> None:
     """Events and due times come to who is not known before all is read again: the membership is right all the same."""
     for seed in range(60):
         one = World(seed)
-        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0), transactional=True)
+        lives = lives_of(one, one.before)
         asyncio.run(lives.live(one.until, one.rng.randrange(5, 30)))
         kept = lives.store._partitions[0]
         for who in one.rng.sample(sorted(kept.customers), len(kept.customers) // 2):
@@ -178,7 +182,7 @@ def test_rows_of_whom_redis_lost_while_it_went_on() -> None:
     put_right = 0
     for seed in range(80):
         one = World(seed)
-        lives = Lives(one.rng, one.after, inputs(one.rng, one.sent, 0), transactional=True)
+        lives = lives_of(one, one.after)
         asyncio.run(lives.live(one.until, one.rng.randrange(40, 100)))
         lives.store._partitions[0].customers.clear()
         assert asyncio.run(lives.live(one.until))
@@ -212,7 +216,7 @@ def test_nothing_is_in_the_way() -> None:
     short = 0
     for seed in LIVES:
         one = World(seed)
-        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0), transactional=True)
+        lives = lives_of(one, one.before)
         assert asyncio.run(lives.live(one.until))
         lives.engine = one.after
         assert asyncio.run(lives.live(one.until))

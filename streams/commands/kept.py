@@ -7,7 +7,7 @@ is not in it has been published.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -70,20 +70,23 @@ async def read(settings: Settings, ours: Identity, partition: int, progress: Cal
 
 async def known_now(settings: Settings, partition: int, names: Sequence[str]) -> frozenset[str]:
     """Those of these customers that Redis knows by now."""
-    async with opened(settings) as store:
-        values = await store.load(partition, names)
-    return frozenset(name for name, value in zip(names, values, strict=True) if value is not None)
+    return frozenset([name async for name, value in _values(settings, partition, names) if value is not None])
 
 
 async def sequences_now(settings: Settings, partition: int, names: Sequence[str]) -> dict[str, int]:
     """How many changes of these customers Redis knows by now; what stays of who is erased is not asked for: 0."""
-    found: dict[str, int] = {}
+    return {
+        name: 0 if value is None else customers.decode(value).sequence
+        async for name, value in _values(settings, partition, names)
+    }
+
+
+async def _values(settings: Settings, partition: int, names: Sequence[str]) -> AsyncIterator[tuple[str, bytes | None]]:
     async with opened(settings) as store:
         for at in range(0, len(names), SLICE):
             asked = names[at : at + SLICE]
-            for name, value in zip(asked, await store.load(partition, asked), strict=True):
-                found[name] = 0 if value is None else customers.decode(value).sequence
-    return found
+            for found in zip(asked, await store.load(partition, asked), strict=True):
+                yield found
 
 
 def _slice(partition: int, ours: Identity, snapshot: Snapshot) -> Slice:

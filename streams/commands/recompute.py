@@ -76,11 +76,11 @@ def frames(settings: Settings, asked: Asked, wanted: Iterator[dict[str, int]]) -
     known = epochs.to(asked.epochs, engine)
     with topics.answering(settings), closing(Logs(settings)) as logs:
         made = Recomputed(logs.inputs(asked.partition), engine, asked.partition, belongs, known.translated)
-
+        said = partial(_said, settings, logs, asked.partition)
         for number, positions in enumerate(wanted):
             if not number:
                 made.check(positions)
-            yield from _answer(made, positions, partial(_said, settings, logs, asked.partition) if not number else None)
+            yield from _answer(made, positions, None if number else said)
 
 
 def _said(settings: Settings, logs: Logs, partition: int, names: list[str]) -> dict[str, Told]:
