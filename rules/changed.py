@@ -75,6 +75,7 @@ class Succession:
             customer.instant = max(instant, anew.instant)
         customer.profile, customer.since, customer.dues, customer.due = anew.profile, anew.since, anew.dues, anew.due
         customer.erased, customer.into, customer.links = anew.erased, anew.into, anew.links
+        customer.identified, customer.linkage = customer.identified or anew.identified, anew.linkage
         customer.late = max(customer.late, anew.late)
         if customer.ahead is not None:
             customer.late += 1

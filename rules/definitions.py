@@ -21,6 +21,7 @@ from rules.conditions import Condition
 from rules.expansion import Nodes, Spelled, with_bands, with_library
 from rules.forms import SegmentForm
 from rules.parsing import Problems, Scope, Wrong, condition
+from rules.placeholders import ADDED_MAX, ADDED_MAX_CHARS, Placeholders, placeholders
 from rules.wanted import Facts
 
 SEGMENTS_MAX = 1_000
@@ -31,7 +32,7 @@ STORED_FORMAT = 4
 KEY = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
-_TOP = ("version", "currency", "library", "segments")
+_TOP = ("version", "currency", "library", "placeholders", "segments")
 
 
 class DefinitionsError(Exception):
@@ -66,6 +67,7 @@ class Definitions(msgspec.Struct, frozen=True):
 
     That order is by depth of `in_segment`, then by key. ``families``: by the key of bands, theirs.
     ``fingerprint`` is of the whole file. ``document``: the file without short forms, from which the same can be built.
+    ``placeholders``: texts that are no ids.
     """
 
     segments: tuple[Segment, ...]
@@ -74,6 +76,7 @@ class Definitions(msgspec.Struct, frozen=True):
     families: Mapping[str, tuple[str, ...]]
     fingerprint: str
     document: Mapping[str, object]
+    placeholders: Placeholders
 
     def alone(self, key: str) -> Definitions:
         """The definitions of one segment, and of those that it asks about."""
@@ -98,6 +101,7 @@ def build(document: object, file: str) -> Definitions:
     """The definitions of a document already read; as `parse`."""
     problems = Problems()
     currency, spelled = _spelled_out(document, problems)
+    spelled_placeholders = _placeholders(problems, document.get("placeholders") if isinstance(document, dict) else None)
     nodes = spelled.nodes
     first = _segments(nodes, Scope(problems, currency, _places(nodes), Facts(), set()))
     order = _order({segment.key: segment.named for segment in first}, problems) if not problems.lines else []
@@ -115,10 +119,15 @@ def build(document: object, file: str) -> Definitions:
         }))
         for segment in segments
     )  # fmt: skip
-    whole = _digest({"stored": STORED_FORMAT, "segments": {segment.key: segment.fingerprint for segment in marked}})
-    document = {"version": 1, "segments": {str(key): node for key, node in nodes.items()}}
+    # A key that a file does not use stays out of its fingerprint, as `_digest` says.
+    added = {} if not spelled_placeholders else {"placeholders": spelled_placeholders}
+    fingerprints = {segment.key: segment.fingerprint for segment in marked}
+    whole = _digest({"stored": STORED_FORMAT, "segments": fingerprints, **added})
+    document = {"version": 1, "segments": {str(key): node for key, node in nodes.items()}, **added}
     document |= {} if currency is None else {"currency": currency}
-    return Definitions(marked, scope.facts, currency, spelled.families, whole, document)
+    return Definitions(
+        marked, scope.facts, currency, spelled.families, whole, document, placeholders(spelled_placeholders)
+    )
 
 
 def built_in(name: str = LIBRARY) -> Definitions:
@@ -190,6 +199,23 @@ def _currency(problems: Problems, given: object) -> str | None:
     return None
 
 
+def _placeholders(problems: Problems, given: object) -> list[str]:
+    """Texts that a file adds to the placeholders, sorted."""
+    if given is None:
+        return []
+    usable = isinstance(given, list) and all(
+        isinstance(text, str) and text.strip() and len(text) <= ADDED_MAX_CHARS for text in given
+    )
+    if not usable or len(cast(list[str], given)) > ADDED_MAX:
+        problems.note(
+            "placeholders",
+            f"expected at most {ADDED_MAX} texts that are no ids, such as [visitor], each of up to {ADDED_MAX_CHARS}"
+            " characters",
+        )
+        return []
+    return sorted(set(cast(list[str], given)))
+
+
 # --- segments
 
 
@@ -226,6 +252,8 @@ def _segment(key: object, node: object, scope: Scope) -> Segment | None:
     when, told = parsed
     assert isinstance(told, dict)
     hold = form.hold or 0
+    if hold:
+        scope.facts.want_completions(hold)
     canonical = told | {"hold": hold} if hold else told
     return Segment(key, form.title, form.about, form.kind, hold, when, frozenset(scope.named), canonical)
 

@@ -15,8 +15,8 @@ import msgspec
 from rules.conditions import NEVER, Subject
 from rules.definitions import Definitions
 from rules.events import ORDER_COMPLETED, UNNAMED, WITHOUT_EFFECT, Event
-from rules.people import Moved
-from rules.profile import Profile
+from rules.identity_events import Moved
+from rules.profile import Profile, short_id
 from rules.reasons import ERASED, MERGED, Reason
 from rules.standing import Change, Customer
 
@@ -76,25 +76,55 @@ class Engine:
             self._fire(customer_id, customer, event.time, changes)
         late = event.time < customer.instant
         touched = 0 if customer.instant > customer.erased else self._at_first
-        if event.name == ORDER_COMPLETED:
-            touched |= self._held
+        ordered_ms = self._ordered_ms(customer.profile, event) if event.name == ORDER_COMPLETED else -1
         if late:
             customer.late += 1
         else:
             customer.instant = event.time
+        if customer.linkage is not None:
+            touched |= self._restarted(customer)
         if event.name == UNNAMED:
-            if isinstance(event, Moved):
-                self._take_in(customer_id, customer, event, late, changes)
-            else:
-                self._leave(customer_id, customer, event, late, changes)
+            self._take_in_or_leave(customer_id, customer, event, late, changes)
             return changes
         profile = customer.profile
         for apply, segments in self._plans.get(event.name, self._any):
             if apply(profile, event):
                 touched |= segments
+        if ordered_ms >= 0:
+            touched |= self._held
         if touched:
-            self._decide(customer_id, customer, touched, event, late, changes)
+            self._decide(customer_id, customer, touched, event, late, changes, ordered_ms=ordered_ms)
         return changes
+
+    def _restarted(self, customer: Customer) -> int:
+        """The segments that the first event after the end of a redirect decides, whatever it is.
+
+        It is decided later than all that was decided before, as the id of a change must never come a second time.
+        """
+        assert customer.linkage is not None
+        if customer.instant > customer.linkage.left:
+            return 0
+        customer.instant = customer.linkage.left + 1
+        return self._at_first
+
+    def _ordered_ms(self, profile: Profile, event: Event) -> int:
+        """When an order was completed that ends minimum stays; -1: it is one that was completed before.
+
+        Shops send confirmations again, and brokers records.
+        """
+        if not self._held:
+            return -1
+        orders, order = profile.orders, None if event.order is None else short_id(event.order)
+        is_known = orders is not None and orders.has_completion(order, short_id(event.id))
+        return -1 if is_known else event.time
+
+    def _take_in_or_leave(
+        self, customer_id: str, customer: Customer, event: Event, late: bool, changes: list[Change]
+    ) -> None:
+        if isinstance(event, Moved):
+            self._take_in(customer_id, customer, event, late, changes)
+        else:
+            self._leave(customer_id, customer, event, late, changes)
 
     def _leave(self, customer_id: str, customer: Customer, event: Event, late: bool, changes: list[Change]) -> None:
         """The customer leaves every segment, and nothing stays of them but that, and what counts their changes."""
@@ -107,6 +137,7 @@ class Engine:
         customer.profile = _profiles.decode(self._blank)
         if event.is_erasure:
             customer.erased, customer.into, customer.links = customer.instant, None, None
+            customer.linkage = None
 
     def _take_in(self, customer_id: str, customer: Customer, event: Moved, late: bool, changes: list[Change]) -> None:
         """What was known of the same person under another id."""
@@ -146,17 +177,18 @@ class Engine:
         changes: list[Change],
         *,
         backfill: bool = False,
+        ordered_ms: int = -1,
     ) -> None:
+        """Decide these segments. ``ordered_ms``: when an order was completed that ends minimum stays; -1: none was."""
         now, since, dues = customer.instant, customer.since, customer.dues
         who = Subject(customer_id, customer.profile, since)
-        held_back = 0 if event is not None and event.name == ORDER_COMPLETED else self._held
         while touched:
             lowest = touched & -touched
             touched ^= lowest
             at = lowest.bit_length() - 1
             holds, due = self._decides[at](who, now)
             entered = since.get(at)
-            if held_back & lowest and not holds and entered is not None:
+            if self._held & lowest and not holds and entered is not None and ordered_ms < entered:
                 stays_until = entered + self._segments[at].hold
                 if now < stays_until:
                     holds, due = True, stays_until

@@ -91,7 +91,9 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     ``items`` are the products of an item event (``None``: the event names none), ``order`` and
     ``amount`` (10⁻⁶ of the currency) those of an order event. ``properties``, ``traits`` (of an
-    identify) and ``context`` are read when a rule asks for them. ``link``: another id of the same person.
+    identify) and ``context`` are read when a rule asks for them. ``link``: another id of the same person;
+    ``vouched``: by an `alias` on `profiles`, whose writers vouch for it. ``identifies``: the event names its customer
+    as `userId` (`rules.people` says what that is for).
     """
 
     customer: str
@@ -106,6 +108,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     traits: Document = NO_DOCUMENT
     context: Context = NO_CONTEXT
     link: str | None = None
+    vouched: bool = False
+    identifies: bool = False
 
     @property
     def is_erasure(self) -> bool:

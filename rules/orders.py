@@ -111,6 +111,13 @@ class Orders(msgspec.Struct, array_like=True, dict=True):
             ]
         return known[slot]
 
+    def has_completion(self, order: str | None, message: str) -> bool:
+        """Whether a completion of an order is among the messages; without an order id, whether this message is."""
+        return any(
+            known.kind == COMPLETED and (known.order == order if order is not None else known.id == message)
+            for known in self.messages
+        )
+
     def changed(self) -> None:
         """Forget what was formed of the messages."""
         self.__dict__.clear()

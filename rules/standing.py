@@ -33,6 +33,41 @@ class Ahead(msgspec.Struct, array_like=True, gc=False):
     segments: tuple[str, ...]
 
 
+class Arriving(msgspec.Struct, array_like=True, gc=False):
+    """A profile of a former id of which not all parts have come; see `rules.people.Moved` for the fields."""
+
+    digest: bytes
+    definitions: str
+    count: int
+    time: int
+    id: str
+    linked: int
+    path: tuple[str, ...]
+    taken: dict[int, int] = {}
+    chunks: dict[int, bytes] = {}
+
+
+class Linkage(msgspec.Struct, array_like=True, gc=False):
+    """What few ids need to know of their links; see `rules.people`.
+
+    ``vouched``: the redirect of this id is by an `alias` on `profiles`. ``left`` (ms): the instant at which a redirect
+    ended, up to which nothing was decided of the customer that the id is since; 0: none did. ``cut``: time (ms) and
+    person of the link that ended a ring. ``aliases``: former ids by an `alias` on `profiles`, and when (ms).
+    ``separated``: ids that were parted from this one, and when (ms). ``taken``: moves of profiles that were taken in,
+    each with the time of its link (ms); those up to ``taken_since`` (ms) count as taken in. ``arriving``: by move,
+    profiles of which not all parts have come.
+    """
+
+    vouched: bool = False
+    left: int = 0
+    cut: tuple[int, str] | None = None
+    aliases: dict[str, int] = {}
+    separated: dict[str, int] = {}
+    taken: dict[int, int] = {}
+    taken_since: int = 0
+    arriving: dict[int, Arriving] = {}
+
+
 class Customer(msgspec.Struct, array_like=True, gc=False):
     """A customer: the standing and the profile that it was decided from.
 
@@ -45,6 +80,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
     ``by``: which definitions of the partition decided last, by their number (`streams.epochs`). ``into``: of an id that
     was linked to another, which, and when (ms). ``links``: ids that were linked to this one, and when (ms).
+    ``identified``: an event named the id as `userId`. ``linkage``: what else is known of its links, mostly nothing.
     """
 
     instant: int
@@ -59,16 +95,18 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     by: int = 0
     into: tuple[str, int] | None = None
     links: dict[str, int] | None = None
+    identified: bool = False
+    linkage: Linkage | None = None
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was decided yet, or nothing since everything was erased."""
-        return self.instant <= self.erased
+        """Whether nothing was decided yet, or nothing since everything was erased or a redirect ended."""
+        return self.instant <= self.erased or (self.linkage is not None and self.instant <= self.linkage.left)
 
     @property
     def is_erased(self) -> bool:
         """Whether there is nothing but that there was somebody, who was erased."""
-        return self.erased > 0 and self.is_blank
+        return self.erased > 0 and self.instant <= self.erased
 
     @property
     def is_gone(self) -> bool:

@@ -70,6 +70,11 @@ class Facts:
         self._facts[OrderFact,] = replace(fact, window=_longer(fact.window, window), views=views)
         return view
 
+    def want_completions(self, window: int) -> None:
+        """Which orders were completed within ``window`` (ms), for segments with a minimum stay, which an order ends."""
+        fact = self._known((OrderFact,), OrderFact(window, (), ()))
+        self._facts[OrderFact,] = replace(fact, window=_longer(fact.window, window))
+
     def want_of_orders(self, reading: Reading) -> int:
         """A property of orders that are wanted; its place as `rules.orders.value_of` takes it."""
         fact = self._known((OrderFact,), OrderFact(0, (), ()))

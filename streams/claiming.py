@@ -33,7 +33,7 @@ from streams.outbox import Outbox, Publisher, encode
 from streams.rebuild import Asked, Rebuild, Recomputation, Recompute, Remade, Spawned
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import Letters, Segmenter
-from streams.shard import Pace, Shard
+from streams.shard import Pace, Shard, reader
 from streams.store import Claim, Fenced, Files, Identity, LowerGeneration, State, Store
 from streams.sweeping import Sweeping
 from streams.transport import Consumer
@@ -204,7 +204,8 @@ class Claiming(Assignment[Plan, Claimed]):
     async def _forget(self, claimed: Claimed) -> Claimed:
         """Who asks to be erased, before anything of theirs is read; with what is to be published of it."""
         state = claimed.state
-        found = await erasures.find(self._outputs, claimed.claim.partition, state.outputs)
+        placeholders = self._plan.engine.definitions.placeholders
+        found = await erasures.find(self._outputs, claimed.claim.partition, state.outputs, placeholders)
         entries = [encode(out) async for out in claimed.segmenter.forget(found.erased)]
         if found.positions:
             await claimed.outbox.trim(0, found.positions)
@@ -255,6 +256,7 @@ class Claiming(Assignment[Plan, Claimed]):
             now_ms=plan.now_ms,
             pace=plan.pace,
             monotonic=plan.monotonic,
+            reading=reader(plan.engine.definitions.placeholders),
             sweeping=plan.sweeping,
             rebuild=self._rebuild(claimed) if self._is_to_be_rebuilt(claimed.segmenter.epochs) else None,
         )

@@ -18,6 +18,7 @@ from rules.context import ATTRIBUTES, CHANNELS
 from rules.definitions import CURRENCY, KEY, SEGMENTS_MAX
 from rules.expansion import BANDS_MAX
 from rules.parsing import FORMS
+from rules.placeholders import ADDED_MAX, ADDED_MAX_CHARS
 from rules.predicates import ENDS
 from rules.times import DURATION_FORM
 
@@ -45,6 +46,12 @@ def schema() -> Schema:
                 "library": {
                     "anyOf": [{"type": "boolean"}, _library()],
                     "description": "take the built-in segments, or parts",
+                },
+                "placeholders": {
+                    "type": "array",
+                    "items": {"type": "string", "minLength": 1, "maxLength": ADDED_MAX_CHARS},
+                    "maxItems": ADDED_MAX,
+                    "description": "texts that are no ids, beside those that are known, such as undefined",
                 },
                 "segments": {
                     "type": "object",

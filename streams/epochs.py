@@ -21,7 +21,7 @@ from rules import ahead, changed
 from rules.changed import Succession
 from rules.definitions import Definitions, DefinitionsError, build
 from rules.engine import Engine
-from rules.people import Moved
+from rules.identity_events import Moved
 from rules.standing import Change, Customer
 from streams.stop import Stop
 from streams.store import ClaimRefused, Files, State

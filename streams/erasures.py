@@ -16,8 +16,10 @@ from typing import Any
 
 import msgspec
 
-from rules.events import ERASE, INPUTS, Event, Origin
-from rules.people import Erased, Link, erases
+from rules.events import INPUTS, Event, Origin
+from rules.identity_events import Erased, ErasureNotice, Link
+from rules.people import erases
+from rules.placeholders import BUILT_IN, Placeholders
 from streams.recovery import Outputs
 from streams.wire import merges
 from streams.wire.decode import read
@@ -26,6 +28,8 @@ from streams.wire.merges import MERGES
 _PROFILES = INPUTS[0]
 
 TOPICS = (_PROFILES, MERGES)
+# The kind is the first field of a record.
+_KIND_WITHIN_BYTES = 16
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -35,40 +39,64 @@ class Found(msgspec.Struct, frozen=True):
     positions: dict[str, int]
 
 
-async def find(outputs: Outputs, partition: int, positions: Mapping[str, int]) -> Found:
+async def find(
+    outputs: Outputs, partition: int, positions: Mapping[str, int], placeholders: Placeholders = BUILT_IN
+) -> Found:
     """In a partition, from these positions on, or from the first record. Raises what the reading raises."""
     found, linked = Found({}, {}), dict[str, tuple[int, str]]()
     for topic in TOPICS:  # requests first: who asked is linked to nobody by an older link
         async with aclosing(outputs.read({(topic, partition): positions.get(topic)})) as chunks:
             async for chunk in chunks:
                 records, erased = chunk.records, found.erased
-                asked = _requests(records, partition) if topic == _PROFILES else _sent_on(records, linked, erased)
-                for event in asked:
+                if topic == _PROFILES:
+                    requests = _requests(records, partition, placeholders)
+                else:
+                    requests = _carried_out(records, linked, erased)
+                for event in requests:
                     erased[event.customer] = max(erased.get(event.customer, 0), event.time)
                 found.positions[topic] = chunk.position
     return found
 
 
-def _requests(records: Iterable[Any], partition: int) -> Iterable[Event]:
+def _requests(records: Iterable[Any], partition: int, placeholders: Placeholders) -> Iterable[Event]:
     for record in records:
         value = record.value or b""
         if b"erase" in value or b"\\u" in value:  # which may spell it
-            event = read(value, record.key, record.timestamp, Origin(_PROFILES, partition, record.offset))
-            if not isinstance(event, str) and event.name == ERASE:
+            origin = Origin(_PROFILES, partition, record.offset)
+            event = read(value, record.key, record.timestamp, origin, placeholders)
+            if not isinstance(event, str) and event.is_erasure:
                 yield event
 
 
-def _sent_on(records: Iterable[Any], linked: dict[str, tuple[int, str]], erased: Mapping[str, int]) -> Iterable[Event]:
-    """Those of ids that were linked to who asked; ``linked``: by former id, when (ms) and to whom last."""
+def _carried_out(
+    records: Iterable[Any], linked: dict[str, tuple[int, str]], erased: Mapping[str, int]
+) -> Iterable[Event]:
+    """Erasures of ids along with the persons to which they were linked.
+
+    Only the owner of an id knows whether it is erased along: a link to it may have been refused. So it is its notice
+    that counts, and not what it was sent.
+    """
     for record in records:
         value = record.value or b""
-        if b'"link"' in value or b'"erased"' in value:
+        if merges.is_of_former_version(value):
+            yield from _sent_on(value, record.key, linked, erased)
+        elif b"notice" in value[:_KIND_WITHIN_BYTES]:
             event = merges.read(value, record.key)
-            if isinstance(event, Link):
-                linked[event.customer] = max(linked.get(event.customer, (0, "")), (event.time, event.into))
-            elif isinstance(event, Erased):
-                # Of an older link than there is nothing is known: it was to the same.
-                since, into = linked.get(event.customer, (0, event.into))
-                gone = erased.get(event.customer, 0)
-                if erases(event, gone, None if gone >= since > 0 else (into, since)):
-                    yield event
+            if isinstance(event, ErasureNotice):
+                yield event
+
+
+def _sent_on(
+    value: bytes, key: bytes | None, linked: dict[str, tuple[int, str]], erased: Mapping[str, int]
+) -> Iterable[Event]:
+    """Of a record of a version that noted nothing; ``linked``: by former id, when (ms) and to which id last."""
+    if b'"link"' in value or b'"erased"' in value:
+        event = merges.read(value, key)
+        if isinstance(event, Link):
+            linked[event.customer] = max(linked.get(event.customer, (0, "")), (event.time, event.into))
+        elif isinstance(event, Erased):
+            # Of an older link than there is nothing is known: it was to the same.
+            since, into = linked.get(event.customer, (0, event.into))
+            gone = erased.get(event.customer, 0)
+            if erases(event, gone, None if gone >= since > 0 else (into, since)):
+                yield event

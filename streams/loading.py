@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rules.ahead import Told, attach, is_forgotten
 from rules.engine import Engine
-from rules.people import Moved
+from rules.identity_events import Moved
 from rules.standing import Customer
 from streams.epochs import Epochs, first
 from streams.meter import Made

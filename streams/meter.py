@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from rules.links import Refusal
 from rules.standing import Change
 from streams.merge import Reading
 
@@ -24,12 +25,13 @@ class Made(msgspec.Struct, frozen=True, gc=False):
 
 class Step(msgspec.Struct, frozen=True, gc=False):
     """A step that is saved: its readings, of those that became dead letters topic and reason, the topics of those
-    without effect, and how long it took (s)."""
+    without effect, how long it took (s), and why links of ids were refused."""
 
     readings: Sequence[Reading]
     letters: Sequence[tuple[str, str]]
     without_effect: Sequence[str]
     took_s: float
+    refused: Sequence[Refusal] = ()
 
 
 class Meter(Protocol):

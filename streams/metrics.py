@@ -15,13 +15,14 @@ from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import NamedTuple, cast
+from typing import NamedTuple, cast, get_args
 
 from prometheus_client import GC_COLLECTOR, CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
+from rules.links import Refusal
 from streams.meter import Made, Step
 
 
@@ -38,6 +39,9 @@ COUNTED: Mapping[str, Metric] = {
         "counter", ("topic", "outcome"), "records read and saved: applied, without_effect or dead_letter"
     ),
     "segmenter_dead_letters_total": Metric("counter", ("reason",), "dead letters, as their headers say why"),
+    "segmenter_link_refusals_total": Metric(
+        "counter", ("reason",), "events whose link of two ids was refused: identified, too_many, unlinked or too_late"
+    ),
     "segmenter_changes_total": Metric("counter", ("segment", "change"), "segment changes, entered or exited"),
     "segmenter_late_changes_total": Metric("counter", ("segment",), "changes that put right what was said before"),
     "segmenter_short_stays_total": Metric(
@@ -181,6 +185,7 @@ class Metrics(Collector):
         for segment in segments:
             self.segments[segment]
         self._calls = self.spreads["segmenter_redis_seconds"]
+        self.counts["segmenter_link_refusals_total"].update({(reason,): 0 for reason in get_args(Refusal)})
         for name in ("segmenter_claims_total", "segmenter_rebalances_total"):
             self.counts[name][()] = 0
         self.registry = CollectorRegistry()
@@ -239,6 +244,8 @@ class Metrics(Collector):
         for topic, reason in step.letters:
             self._instead(topics.get(topic, topic), "dead_letter")
             self.counts["segmenter_dead_letters_total"][(reason,)] += 1
+        for reason in step.refused:
+            self.counts["segmenter_link_refusals_total"][(reason,)] += 1
 
     def _instead(self, topic: str, outcome: str) -> None:
         events = self.counts["segmenter_events_total"]

@@ -13,22 +13,26 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from rules.engine import Engine
-from rules.events import INPUTS, WITHOUT_EFFECT, Event, input_of
-from rules.people import act, is_plain
+from rules.events import INPUTS, Event, input_of
+from rules.links import Decider
+from rules.people import act, acts, is_plain
+from rules.placeholders import BUILT_IN, Placeholders
 from rules.standing import Change, Customer
 from streams.wire.decode import Rejected, decode_line
 
 _RANKS = {name: rank for rank, name in enumerate(INPUTS)}
 
 
-def read(lines: Iterable[bytes], rejected: Callable[[int, bytes, str], None]) -> Iterator[Event]:
+def read(
+    lines: Iterable[bytes], rejected: Callable[[int, bytes, str], None], placeholders: Placeholders = BUILT_IN
+) -> Iterator[Event]:
     """The events of JSON lines; blank lines are skipped, dead letters reported by line number."""
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text:
             continue
         try:
-            yield decode_line(text)
+            yield decode_line(text, placeholders=placeholders)
         except Rejected as reason:
             rejected(number, text, str(reason.args[0]))
 
@@ -57,6 +61,7 @@ class Replay:
     def __init__(self, engine: Engine, *, links: bool = True) -> None:
         self._engine = engine
         self._links = links
+        self._decider = Decider(self._apply, engine.definitions.fingerprint)
         self.customers: dict[str, Customer] = {}
         self.last = 0
 
@@ -80,7 +85,7 @@ class Replay:
         waiting = deque([event])
         while waiting:
             one = waiting.popleft()
-            acted = act(one, self._customer(one.customer), self._apply, self._engine.definitions.fingerprint)
+            acted = act(one, self._customer(one.customer), self._decider)
             changes += acted.changes
             waiting += acted.sent
         return changes
@@ -108,6 +113,6 @@ class Replay:
     def _noted(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
             self.last = max(self.last, event.time)
-            if event.name in WITHOUT_EFFECT and (event.link is None or not self._links):
-                continue
-            yield event if self._links or event.link is None else msgspec.structs.replace(event, link=None)
+            own = event if self._links or event.link is None else msgspec.structs.replace(event, link=None)
+            if acts(own):
+                yield own

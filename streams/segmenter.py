@@ -15,7 +15,7 @@ It knows neither Kafka nor Redis: readings come in, records go out, the store is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import TypeGuard
 
@@ -24,7 +24,9 @@ import msgspec
 from rules import ahead
 from rules.engine import Engine
 from rules.events import UNNAMED, WITHOUT_EFFECT, Event
-from rules.people import Acted, Moved, act, is_plain
+from rules.identity_events import Misaddressed
+from rules.links import Decider, Refusal
+from rules.people import act, acts, is_plain
 from rules.sentences import LANGUAGES
 from rules.standing import Change, Customer
 from rules.times import format_instant
@@ -39,10 +41,30 @@ from streams.noting import Noting
 from streams.out_records import dead_letter_record, said_row, sent_record, told_records
 from streams.outbox import OutRecord
 from streams.store import State, Store
-from streams.wire import changes, customers
+from streams.wire import changes, customers, merges
 
 # Where dead letters were read: topic and offset of an input.
 Letters = set[tuple[str, int]]
+
+
+class StepResult:
+    """What the records of a step come to, before it is saved."""
+
+    def __init__(self, made: list[Made]) -> None:
+        """``made``: changes that were made before the first record."""
+        self.made = made
+        self.dead: list[tuple[Record, str]] = []
+        self.without_effect: list[str] = []
+        self.sent: list[Event] = []
+        self.refused: list[Refusal] = []
+
+    def send(self, events: Sequence[Event], record: Record) -> None:
+        """Note what goes to other ids; an event that fits into no record is a dead letter here, where it is whole."""
+        for event in events:
+            if merges.fits(event):
+                self.sent.append(event)
+            else:
+                self.dead.append((record, "too_large_to_forward"))
 
 
 class Segmenter(Noting):
@@ -97,45 +119,50 @@ class Segmenter(Noting):
         loaded = await self._load({reading[3].customer for reading in taken.readings if self._acts(reading[3])})
         reach("after_load")
         misplaced = {customer for customer, (_, due) in loaded.items() if due < 0}
-        made = self._taken_over()
-        dead: list[tuple[Record, str]] = []
-        without_effect: list[str] = []
-        sent: list[Event] = []
+        result = StepResult(self._taken_over())
         for reading in taken.readings:
-            what, record = reading[3], reading[4]
-            if isinstance(what, str):
-                dead.append((record, what))
-                continue
-            if not self._acts(what):
-                without_effect.append(record.topic)
-                continue
-            if what.customer in misplaced:
-                dead.append((record, "wrong_partition"))
-                continue
-            customer = loaded[what.customer][0]
-            if is_plain(what, customer):
-                found = self._apply(what, customer, record)
-            else:
-                acted = self._act(what, customer, record)
-                found = acted.changes
-                sent += acted.sent
-                if acted.is_lost:
-                    dead.append((record, "bad_value"))
-                if what.name == UNNAMED and customer.is_gone:
-                    self._gone.add(what.customer)
-            if found:
-                made.append(Made(found, record.timestamp))
+            self._process(reading[3], reading[4], loaded, misplaced, result)
         for customer_id in misplaced:
             del loaded[customer_id]
         reach("after_compute")
+        dead = result.dead
         self._dead_share.read(len(taken.readings), len(dead))
         letters = [dead_letter_record(*one, self._partition) for one in dead if _place(one[0]) not in self._letters]
-        others = [sent_record(one) for one in sent] + letters
-        out = await self._save(loaded, made, others, taken.starts, taken.positions, clock, caught_up)
+        others = [sent_record(event) for event in result.sent] + letters
+        out = await self._save(loaded, result.made, others, taken.starts, taken.positions, clock, caught_up)
         self._letters.difference_update(_place(record) for record, _ in dead)
-        told = [(record.topic, reason) for record, reason in dead]
-        self._meter.stepped(Step(taken.readings, told, without_effect, time.perf_counter() - began))
+        reasons = [(record.topic, reason) for record, reason in dead]
+        took_s = time.perf_counter() - began
+        self._meter.stepped(Step(taken.readings, reasons, result.without_effect, took_s, result.refused))
         return out
+
+    def _process(
+        self, what: Event | str, record: Record, loaded: Loaded, misplaced: Collection[str], result: StepResult
+    ) -> None:
+        """One record of a step, in memory."""
+        if isinstance(what, str):
+            result.dead.append((record, what))
+        elif isinstance(what, Misaddressed):
+            self._send_on(what, record, result)
+        elif not self._acts(what):
+            result.without_effect.append(record.topic)
+        elif what.customer in misplaced:
+            result.dead.append((record, "wrong_partition"))
+        else:
+            customer = loaded[what.customer][0]
+            if is_plain(what, customer):
+                changes = self._apply(what, customer, record)
+            else:
+                changes = self._act(what, customer, record, result)
+            if changes:
+                result.made.append(Made(changes, record.timestamp))
+
+    def _send_on(self, what: Misaddressed, record: Record, result: StepResult) -> None:
+        """An event of a customer of another partition goes there, where it is known which that is."""
+        if self._links:
+            result.send([what.forwarded(record.value or b"", record.timestamp)], record)
+        else:
+            result.dead.append((record, "wrong_key"))
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:
         """Fire due times ≤ ``clock`` of at most ``limit`` customers, oldest first, and save."""
@@ -190,22 +217,25 @@ class Segmenter(Noting):
 
     def _acts(self, what: Event | str) -> TypeGuard[Event]:
         """Whether a reading may change anything."""
-        return not isinstance(what, str) and (
-            what.name not in WITHOUT_EFFECT or (self._links and what.link is not None)
-        )
+        return not isinstance(what, str) and (acts(what) if self._links else what.name not in WITHOUT_EFFECT)
 
-    def _act(self, what: Event, customer: Customer, record: Record) -> Acted:
-        """What concerns an id beside the customer's, or is no event of theirs."""
+    def _act(self, what: Event, customer: Customer, record: Record, result: StepResult) -> list[Change]:
+        """What concerns an id beside the customer's, or is no event of the customer; the changes that it made."""
         if not self._links and what.link is not None:
             what = msgspec.structs.replace(what, link=None)
-        ours = self._engine.definitions.fingerprint
-        if isinstance(what, Moved):
-            moved = self._translated(what)
-            if moved is None:
-                return Acted([], [])  # it is made again of what is read again
-            what = moved
-        value = record.value or b""
-        return act(what, customer, lambda event, of: self._apply(event, of, record), ours, value, record.timestamp)
+        # A profile that cannot be translated is passed over: it is made again of what is read again.
+        decider = Decider(
+            lambda event, of: self._apply(event, of, record), self._engine.definitions.fingerprint, self._translated
+        )
+        acted = act(what, customer, decider, record.value or b"", record.timestamp)
+        result.send(acted.sent, record)
+        if acted.is_lost:
+            result.dead.append((record, "bad_value"))
+        if acted.refused is not None:
+            result.refused.append(acted.refused)
+        if what.name == UNNAMED and customer.is_gone:
+            self._gone.add(what.customer)
+        return acted.changes
 
     def _apply(self, event: Event, customer: Customer, record: Record) -> list[Change]:
         try:

@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 
 from rules.events import Event, Origin
+from rules.placeholders import BUILT_IN, Placeholders
 from streams.fetched import Answer, Batch, Heard
 from streams.merge import Merge, Record, Taken
 from streams.outbox import Outbox, OutRecord
@@ -277,7 +278,16 @@ class Shard:
         return answer.asked_ms - self._pace.grace_ms
 
 
-def _read(record: Record, batch: Batch) -> Event | str:
-    if batch.topic.endswith(MERGES):
-        return merges.read(record.value, record.key)
-    return read(record.value, record.key, record.timestamp, Origin(batch.topic, batch.partition, record.offset))
+def reader(placeholders: Placeholders) -> Callable[[Record, Batch], Event | str]:
+    """What reads the records of a partition's inputs: an event, or why the record is a dead letter."""
+
+    def read_record(record: Record, batch: Batch) -> Event | str:
+        if batch.topic.endswith(MERGES):
+            return merges.read(record.value, record.key, placeholders)
+        origin = Origin(batch.topic, batch.partition, record.offset)
+        return read(record.value, record.key, record.timestamp, origin, placeholders)
+
+    return read_record
+
+
+_read = reader(BUILT_IN)

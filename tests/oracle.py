@@ -35,6 +35,8 @@ from tests.oracle_shop import (
     REPLACING,
     Fact,
     moment_of,
+    order_key,
+    order_messages,
     standing_orders,
 )
 from tests.oracle_values import Json, duration_ms, listed, mapping, meets, number
@@ -236,7 +238,7 @@ class Run:
         self.erased = 0
 
     def read(self, facts: list[Fact]) -> None:
-        """The newest of these is decided; at an order nothing is held back."""
+        """The newest of these is decided; a new order ends what is held since then or before."""
         what = facts[-1]
         if what.time <= self.erased:
             return
@@ -247,7 +249,9 @@ class Run:
             self.erased = self.instant
             self.leave(late)
         else:
-            self.decide(late, held=what.name != COMPLETED)
+            before = history_of(self.history.customer_id, remaining(facts[:-1]), self.rules).facts
+            is_new = is_new_order(what, order_messages(before, self.rules.orders_kept))
+            self.decide(late, ordered=what.time if is_new else None)
 
     def leave(self, late: bool) -> None:
         """Every segment, in the order in which they are decided."""
@@ -273,9 +277,9 @@ class Run:
     def hold_ends(self) -> list[int]:
         return [since + self.rules.holds.get(key, 0) for key, since in self.standing.items()]
 
-    def decide(self, late: bool = False, held: bool = True) -> None:
+    def decide(self, late: bool = False, ordered: int | None = None) -> None:
         """Compares with the answer before."""
-        before, after = self.standing, decide(self.history, self.instant, self.rules, self.standing, held)
+        before, after = self.standing, decide(self.history, self.instant, self.rules, self.standing, ordered)
         for key in self.rules.conditions:
             if (key in before) != (key in after):
                 change = "entered" if key in after else "exited"
@@ -283,12 +287,23 @@ class Run:
         self.standing = after
 
 
-def decide(history: History, now: int, rules: Rules, before: Standing, held: bool = True) -> Standing:
-    """The segments at `now`: those whose condition holds, and those that are held since they were entered."""
+def is_new_order(what: Fact, before: Sequence[Fact]) -> bool:
+    """Whether this completes an order that none of those before completed."""
+    if what.name != COMPLETED:
+        return False
+    return order_key(what) not in {order_key(known) for known in before if known.name == COMPLETED}
+
+
+def decide(history: History, now: int, rules: Rules, before: Standing, ordered: int | None = None) -> Standing:
+    """The segments at `now`: those whose condition holds, and those that are held since they were entered.
+
+    `ordered`: when an order was completed that ends what is held since then or before.
+    """
     members: dict[str, int] = {}
     for key, when in rules.conditions.items():
         since = before.get(key, now)
-        is_held = held and key in before and now < since + rules.holds.get(key, 0)
+        is_bought = ordered is not None and ordered >= since
+        is_held = not is_bought and key in before and now < since + rules.holds.get(key, 0)
         if is_held or holds(when, history._replace(now=now, members=frozenset(members))):
             members[key] = since
     return members
@@ -373,9 +388,9 @@ def orders_kept(definitions: Json) -> int | None:
     """How far back from the newest order message such messages count; None without a limit."""
     found = [leaf for when in conditions_of(definitions).values() for leaf in leaves(when)]
     windows = [window for kind, form in found for window in windows_over_orders(kind, mapping(form))]
-    if not windows or None in windows:
-        return None
-    return max(map(duration_ms, windows)) + ORDERS_KEPT_MS
+    # A minimum stay looks at orders as well: a repeated one does not end it.
+    longest = [*map(duration_ms, windows), *holds_of(definitions).values()] if None not in windows else []
+    return max(longest) + ORDERS_KEPT_MS if longest else None
 
 
 def windows_over_orders(kind: str, form: Json) -> list[object]:

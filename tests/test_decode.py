@@ -119,10 +119,10 @@ def test_of_two_faults_the_first_of_the_list_is_named(pair: tuple[tuple[str, Fie
 
 
 def test_every_reason_is_told() -> None:
-    """The list is closed: twelve reasons, of which a decoder gives all but the partition's."""
+    """The list is closed, and a decoder gives all but the partition's and what is found while working."""
     told = {code for code, _ in WRONG} | {"not_object", "wrong_key", "wrong_partition"}
-    assert told == set(REASONS)
-    assert len(REASONS) == 12
+    assert told == set(REASONS[:12])
+    assert "too_large_to_forward" in REASONS[12:]
 
 
 @pytest.mark.parametrize("value", [b"[]", b"null", b"5", b'"text"', b"true", b' [{"userId":"u"}] '])
@@ -215,7 +215,7 @@ LRM, RLO, ZWNJ = "\u200e", "\u202e", "\u200c"
 @pytest.mark.parametrize(
     "name",
     [
-        "0",
+        "7",
         " ",
         "a" * 256,
         "م" * 128,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -16,7 +16,7 @@ import pytest
 
 from rules.ahead import Told
 from rules.events import ERASE, Event, Origin
-from rules.people import Erased, Link
+from rules.identity_events import Erased, ErasureNotice, Link
 from rules.reasons import ERASED
 from rules.sentences import sentence
 from rules.standing import Ahead, Customer
@@ -174,7 +174,7 @@ def traces(lives: Lives, who: str) -> list[str]:
 
 
 def test_nothing_stays_but_that_there_was_somebody() -> None:
-    """Neither the id nor a fact: when it was, how often something was late, and what counts changes."""
+    """Neither the id nor a fact: when it was, how often something was late, what counts changes, and the mark."""
     count = 0
     for seed in STORED:
         case, lives = lived(seed)
@@ -185,8 +185,9 @@ def test_nothing_stays_but_that_there_was_somebody() -> None:
         for value in lives.store._partitions[0].erased.values():
             known = customers.decode(value)
             assert known == Customer(
-                known.instant, known.sequence, {}, {}, case.engine.new().profile, late=known.late, erased=known.erased
-            )
+                known.instant, known.sequence, {}, {}, case.engine.new().profile, late=known.late, erased=known.erased,
+                identified=known.identified,
+            )  # fmt: skip
     assert count > 40
 
 
@@ -338,14 +339,22 @@ def test_a_row_alone_is_published_again(comes_back: bool) -> None:
 class _Topics:
     """What is on ``merges`` and ``profiles``, all of one partition."""
 
-    def __init__(self, sent: Sequence[Event]) -> None:
-        own = [OutRecord(MERGES, one.customer.encode(), merges.encode(one), []) for one in sent]
+    def __init__(self, sent: Sequence[Event], encode: Callable[[Event], bytes] = merges.encode) -> None:
+        own = [OutRecord(MERGES, one.customer.encode(), encode(one), []) for one in sent]
         self._records = {"merges": own, "profiles": list[OutRecord]()}
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
         for (topic, partition), position in positions.items():
             for at, record in enumerate(self._records[topic][position or 0 :], position or 0):
                 yield Chunk(topic, partition, [record], at + 1)
+
+
+def _by_former_version(event: Event) -> bytes:
+    """As versions wrote links and erasures that noted nothing."""
+    assert isinstance(event, Link | Erased)
+    kind, linked = ("link", 0) if isinstance(event, Link) else ("erased", event.linked)
+    fields = {"kind": kind, "customer": event.customer, "time": event.time, "id": event.id, "into": event.into}
+    return json.dumps(fields | ({"linked": linked} if linked else {})).encode()
 
 
 def _linked(former: str, into: str, at: int) -> Link:
@@ -368,8 +377,16 @@ def _sent_on(former: str, into: str, at: int) -> Erased:
     ],
 )
 def test_former_ids_of_who_was_erased_are_found(sent: Sequence[Event], found: dict[str, int]) -> None:
-    """As their owner acted on it: unless the newest link was to another person."""
-    assert asyncio.run(erasures.find(_Topics(sent), 0, {})).erased == found
+    """As their owner acted on it: unless the newest link was to another person. Of versions that noted nothing."""
+    assert asyncio.run(erasures.find(_Topics(sent, _by_former_version), 0, {})).erased == found
+
+
+def test_an_erasure_along_is_found_by_its_notice_alone() -> None:
+    """What an id was sent says nothing: its owner may have refused the link, and then it stays."""
+    sent = [_linked("a", "u", 1), _sent_on("a", "u", 5)]
+    assert asyncio.run(erasures.find(_Topics(sent), 0, {})).erased == {}
+    notices = [ErasureNotice("a", ERASE, 5, "e5"), ErasureNotice("a", ERASE, 3, "e3")]
+    assert asyncio.run(erasures.find(_Topics([*sent, *notices]), 0, {})).erased == {"a": 5}
 
 
 def test_a_late_erasure_is_judged_by_links_and_requests() -> None:
@@ -381,12 +398,17 @@ def test_a_late_erasure_is_judged_by_links_and_requests() -> None:
         ([_linked("a", "v", 4), late], {}),
         ([_linked("a", "u", 1), _sent_on("a", "u", 5), late], {"a": 5}),
     ):
-        assert asyncio.run(erasures.find(_Topics(sent), 0, {})).erased == found
+        assert asyncio.run(erasures.find(_Topics(sent, _by_former_version), 0, {})).erased == found
 
 
 def test_looked_for_from_where_a_claim_came_to() -> None:
     """A claim that had no time for more goes on behind what it has looked through, and nobody is found twice."""
-    sent = [_linked("a", "u", 1), _sent_on("a", "u", 5), _linked("b", "w", 6), _sent_on("b", "w", 7)]
+    sent = [
+        _linked("a", "u", 1),
+        ErasureNotice("a", ERASE, 5, "m"),
+        _linked("b", "w", 6),
+        ErasureNotice("b", ERASE, 7, "m"),
+    ]
     first = asyncio.run(erasures.find(_Topics(sent[:2]), 0, {}))
     assert (first.erased, first.positions) == ({"a": 5}, {"merges": 2})
     assert asyncio.run(erasures.find(_Topics(sent), 0, first.positions)).erased == {"b": 7}

@@ -185,7 +185,7 @@ def without_a_hold(*_: object) -> dict[str, int]:
 class Patient(oracle.Run):
     """An order does not end what is held."""
 
-    def decide(self, late: bool = False, held: bool = True) -> None:
+    def decide(self, late: bool = False, ordered: int | None = None) -> None:
         super().decide(late)
 
 

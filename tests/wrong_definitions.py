@@ -49,7 +49,7 @@ WRONG: list[tuple[str, object, str, str]] = [
     ("another version", with_when(CART) | {"version": 2}, "version", "expected 1, here is 2"),
     ("a version in quotes", with_when(CART) | {"version": "1"}, "version", "expected 1, here is '1'"),
     ("a version that is no number", with_when(CART) | {"version": True}, "version", "expected 1, here is True"),
-    ("an unknown key", with_when(CART) | {"segment": {}}, "segment", "known here: version, currency, library, segments"),
+    ("an unknown key", with_when(CART) | {"segment": {}}, "segment", "known here: version, currency, library, placeholders, segments"),
     ("no segments", {"version": 1}, "segments", "expected at least one, such as repeat_buyer"),
     ("an empty list of segments", {"version": 1, "segments": []}, "segments", "expected at least one"),
     ("a key in capitals", {"version": 1, "segments": {"VIP": {}}}, "segments.VIP", "lower-case letters, digits and _"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from rules.events import INPUTS, Event
+from rules.placeholders import Placeholders
 from streams import topics
 from streams.commands.differences import document, lines
 from streams.commands.files import Rejections, opened, with_progress
@@ -28,13 +29,14 @@ def run(
     """``file`` of events, ``None``: what the input topics hold, decided up to now. Exit code 1 when a line of the file
     could not be used. Raises `DefinitionsError` for a wrong segments file.
     """
-    dry = DryRun(load(old), load(new), examples)
+    definitions = load(new)
+    dry = DryRun(load(old), definitions, examples)
     dead = Rejections()
     if file is None:
-        _of_topics(settings, dry, until)
+        _of_topics(settings, dry, until, definitions.placeholders)
     else:
         with opened(file) as events:
-            dry.run(read(with_progress(events, "read"), dead), until)
+            dry.run(read(with_progress(events, "read"), dead, definitions.placeholders), until)
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(document(dry, old, new)) + b"\n")
     else:
@@ -44,23 +46,25 @@ def run(
     return 1 if dead.count else 0
 
 
-def _of_topics(settings: Settings, dry: DryRun, until: int | None) -> None:
+def _of_topics(settings: Settings, dry: DryRun, until: int | None, placeholders: Placeholders) -> None:
     partitions = topics.verify(settings).partitions[INPUTS[0]]
     end = int(time.time() * 1000) if until is None else until
     logs = Logs(settings)
     with topics.answering(settings), closing(logs):
         for partition in range(partitions):
-            events = _events(settings, logs, partition, partitions)
+            events = _events(settings, logs, partition, partitions, placeholders)
             dry.run(with_progress(events, "read", f"events of partition {partition} of {partitions}"), end, links=False)
 
 
-def _events(settings: Settings, logs: Logs, partition: int, partitions: int) -> Iterator[Event]:
+def _events(
+    settings: Settings, logs: Logs, partition: int, partitions: int, placeholders: Placeholders
+) -> Iterator[Event]:
     """What a worker would apply of a partition, from the first record that is still there."""
     inputs = [logs.open(name, partition) for name in INPUTS]
     for log in inputs:
         if log.first:
             print(f"{log.name} begins at {log.first}: what retention removed is not decided", file=sys.stderr)
     belongs = belonging(partitions, settings.partitioner)
-    for _, event in merged([log.whole() for log in inputs], partition, [0] * len(inputs)):
+    for _, event in merged([log.whole() for log in inputs], partition, [0] * len(inputs), placeholders):
         if event is not None and belongs(event.customer, partition):
             yield event

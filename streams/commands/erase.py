@@ -17,6 +17,7 @@ import msgspec
 from kafka import KafkaProducer
 
 from rules.events import INPUTS
+from rules.standing import Customer
 from rules.times import format_duration, format_instant
 from streams import topics
 from streams.commands.files import visible
@@ -52,7 +53,7 @@ def run(settings: Settings, customer_id: str, wait_s: float) -> int:
     known = [one.customer for one in asyncio.run(everywhere(settings, customer_id, count)) if one.customer is not None]
     with topics.answering(settings):
         # Each by a request of its own, so that reading everything again finds it before their events.
-        linked = sorted({former for one in known for former in one.links or ()})
+        linked = _linked(settings, customer_id, known, count)
         outcomes = [_erased(settings, one, found, count, wait_s) for one in (customer_id, *linked)]
     for one in known:
         if one.into is not None:
@@ -63,6 +64,21 @@ def run(settings: Settings, customer_id: str, wait_s: float) -> int:
         stays = f"the request stays on {PROFILES}, and is carried out when a worker reads it"
         print(f"segmenter erase: not done within {wait_s:g} s; {stays}", file=sys.stderr)
     return 0 if done else 1
+
+
+def _linked(settings: Settings, customer_id: str, known: Sequence[Customer], count: int) -> list[str]:
+    """The former ids that are this customer: those which say so themselves. A link to others may have been refused."""
+    formers = {
+        former for one in known for former in (*(one.links or ()), *(one.linkage.aliases if one.linkage else ()))
+    }
+    return [
+        former
+        for former in sorted(formers)
+        if any(
+            one.customer is not None and one.customer.into is not None and one.customer.into[0] == customer_id
+            for one in asyncio.run(everywhere(settings, former, count))
+        )
+    ]
 
 
 def _erased(settings: Settings, customer_id: str, found: topics.Found, count: int, wait_s: float) -> bool:

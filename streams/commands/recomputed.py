@@ -18,7 +18,10 @@ from kafka import KafkaConsumer, TopicPartition
 
 from rules.engine import Engine
 from rules.events import Event, Origin
-from rules.people import Apply, Moved, act, acts
+from rules.identity_events import Moved
+from rules.links import Apply, Decider
+from rules.people import act, acts
+from rules.placeholders import Placeholders
 from rules.standing import Customer
 from streams.settings import Settings
 from streams.stop import Stop, created_anew
@@ -142,7 +145,9 @@ class Recomputed:
         self.events = 0
         self._engine = engine
         self._belongs = belongs
-        self._translated = translated
+        apply: Apply = lambda event, customer: engine.apply(event.customer, customer, event)  # noqa: E731
+        self._decider = Decider(apply, engine.definitions.fingerprint, translated)
+        self._placeholders = engine.definitions.placeholders
         self._touched: set[str] = set()
         self._partition = partition
         self._newest: dict[str, tuple[int, int]] = {}
@@ -161,7 +166,7 @@ class Recomputed:
         As the worker merges it with all of it in hand; within an input records keep their order.
         """
         inputs = [log.upto(positions[topic]) for topic, log in self._logs.items()]
-        for rank, event in merged(inputs, self._partition, self._behind):
+        for rank, event in merged(inputs, self._partition, self._behind, self._placeholders):
             self.events += 1
             if event is not None and acts(event):
                 self._apply(event, rank)
@@ -183,16 +188,12 @@ class Recomputed:
         if newest == event.time and of_rank != rank:
             self.tied.add(event.customer)
         self._newest[event.customer] = event.time, rank
-        if isinstance(event, Moved):
-            moved = self._translated(event)
-            if moved is None:
-                return
-            event = moved
-        apply: Apply = lambda one, of: self._engine.apply(one.customer, of, one)  # noqa: E731
-        act(event, customer, apply, self._engine.definitions.fingerprint)
+        act(event, customer, self._decider)
 
 
-def merged(inputs: Sequence[Iterator[Any]], partition: int, behind: list[int]) -> Iterator[tuple[int, Event | None]]:
+def merged(
+    inputs: Sequence[Iterator[Any]], partition: int, behind: list[int], placeholders: Placeholders
+) -> Iterator[tuple[int, Event | None]]:
     """The records of inputs, given in their reading order, in the order of their times, each with its input's rank.
 
     `None` stands for a dead letter. ``behind``: by rank, the latest time (ms) read of each input so far, kept up here:
@@ -201,7 +202,7 @@ def merged(inputs: Sequence[Iterator[Any]], partition: int, behind: list[int]) -
 
     def timed(rank: int, records: Iterator[Any]) -> Iterator[tuple[int, int, int, Event | None]]:
         for record in records:
-            event = _event(record, partition)
+            event = _event(record, partition, placeholders)
             if event is not None and event.time > behind[rank]:
                 behind[rank] = event.time
             yield behind[rank], rank, record.offset, event  # the first three are unique
@@ -210,10 +211,11 @@ def merged(inputs: Sequence[Iterator[Any]], partition: int, behind: list[int]) -
         yield rank, event
 
 
-def _event(record: Any, partition: int) -> Event | None:
+def _event(record: Any, partition: int, placeholders: Placeholders) -> Event | None:
     """`None`: a dead letter, here as there."""
     if record.topic.endswith(MERGES):
-        what = merges.read(record.value, record.key)
+        what = merges.read(record.value, record.key, placeholders)
     else:
-        what = read(record.value, record.key, record.timestamp, Origin(record.topic, partition, record.offset))
+        origin = Origin(record.topic, partition, record.offset)
+        what = read(record.value, record.key, record.timestamp, origin, placeholders)
     return None if isinstance(what, str) else what

@@ -26,7 +26,8 @@ def run(settings: Settings, file: str, definitions_file: str | None, until: str 
     dead = Rejections()
     out = sys.stdout.buffer
     with opened(file) as lines:
-        for change in Replay(Engine(definitions)).run(read(with_progress(lines, "read"), dead), until_ms):
+        events = read(with_progress(lines, "read"), dead, definitions.placeholders)
+        for change in Replay(Engine(definitions)).run(events, until_ms):
             out.write(changes.encode(changes.of(change)) + b"\n")
     out.flush()
     if dead.count:
@@ -38,6 +39,6 @@ def replayed(engine: Engine, file: str) -> Replay:
     """The customers at the end of recorded events; lines that cannot be used are said on stderr and left out."""
     replay = Replay(engine)
     with opened(file) as lines:
-        for _ in replay.run(read(with_progress(lines, "read"), Rejections())):
+        for _ in replay.run(read(with_progress(lines, "read"), Rejections(), engine.definitions.placeholders)):
             pass
     return replay

@@ -10,7 +10,8 @@ from typing import TypeGuard
 
 import msgspec
 
-from rules.events import ERASE, IDENTIFY, Event, Origin
+from rules.events import IDENTIFY, Event, Origin
+from rules.identity_events import Misaddressed
 from rules.times import parse_instant
 from streams.fetched import Batch
 from streams.merge import Record
@@ -38,7 +39,11 @@ def reading(record: Record, batch: Batch) -> Event | str:
     if topic.endswith((CHANGES, REPLAYS)):
         return _come(record)
     event = read(record.value, record.key, record.timestamp, Origin(batch.topic, batch.partition, record.offset))
-    return event if isinstance(event, str) or event.name in (IDENTIFY, ERASE) else "not_identify"
+    if isinstance(event, Misaddressed):
+        return "wrong_key"  # of a customer of another partition
+    if isinstance(event, str) or event.name == IDENTIFY or event.is_erasure:
+        return event
+    return "not_identify"
 
 
 def is_come(event: Event) -> TypeGuard[Come]:

@@ -7,7 +7,6 @@ What `decode` accepts is an event in full, so nothing behind it checks again.
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -26,32 +25,50 @@ from rules.events import (
     PRODUCT_ADDED,
     PRODUCT_REMOVED,
     SHOP_NAMES,
+    UNNAMED,
     WISHLIST_ADDED,
     Event,
     Item,
     Origin,
 )
+from rules.identity_events import Misaddressed, Unlink, fields_of
+from rules.placeholders import BUILT_IN, Placeholders
 from rules.profile import short_id
 from rules.repeats import AHEAD_MAX_MS
 from rules.times import parse_instant
 from rules.values import NO_DOCUMENT, Document
 from streams import defects
 from streams.wire.envelope import NOTHING, Envelope, Product, Properties
+from streams.wire.ids import CUSTOMER_MAX_BYTES, Rejected, customer_of, is_id, names_user, present, previous_of
 from streams.wire.values import amount, check_text, identity, product_key
+
+__all__ = [
+    "CUSTOMER_MAX_BYTES",
+    "DEPTH_MAX",
+    "REASONS",
+    "RECORD_MAX_BYTES",
+    "Rejected",
+    "decode",
+    "decode_line",
+    "read",
+]
 
 REASONS: Final = (
     "too_large", "not_json", "not_object", "no_customer", "bad_id", "no_message_id", "no_timestamp",
-    "absurd_timestamp", "bad_type", "bad_value", "wrong_key", "wrong_partition",
+    "absurd_timestamp", "bad_type", "bad_value", "wrong_key", "wrong_partition", "too_large_to_forward",
 )  # fmt: skip
 
 RECORD_MAX_BYTES = 1024 * 1024
 DEPTH_MAX = 100  # of objects and lists in one another: what reads a value later may lean on it
-CUSTOMER_MAX_BYTES = 256
 # A longer message id is known by its head and a hash: it goes into every change that it causes.
 MESSAGE_ID_MAX_CHARS = 256
 OLDEST_MS = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
 
-_TYPES = {"page": PAGE, "screen": PAGE, "identify": IDENTIFY, "alias": "alias", "group": "group", "erase": ERASE}
+_TYPES = {
+    "page": PAGE, "screen": PAGE, "identify": IDENTIFY, "alias": "alias", "group": "group", "erase": ERASE,
+    "unlink": UNNAMED,
+}  # fmt: skip
+# Whoever may write to it vouches for what it says of ids: erasures, aliases, ids that are parted.
 _PROFILES = INPUTS[0]
 _ONE_PRODUCT = frozenset({PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED})
 _WHOLE_CART = frozenset({CART_VIEWED, CHECKOUT_STARTED})
@@ -65,27 +82,41 @@ _products = msgspec.json.Decoder(list[Product] | None)
 _WRONG: Any = object()
 
 
-class Rejected(Exception):
-    """The record is a dead letter; ``args[0]`` is one of `REASONS`."""
-
-
-def decode(value: bytes | None, key: bytes | None, record_time: int | None, origin: Origin) -> Event:
+def decode(
+    value: bytes | None,
+    key: bytes | None,
+    record_time: int | None,
+    origin: Origin,
+    placeholders: Placeholders = BUILT_IN,
+) -> Event:
     """The event of a record; ``record_time`` (ms) is its Kafka time, if it has one.
 
+    Where the key is not the customer but another id of the record, as a placeholder is, the event is `Misaddressed`.
     Raises `Rejected`.
     """
-    event = decode_line(value, record_time, origin)
-    if event.name == ERASE and not origin.topic.endswith(_PROFILES):
+    fields = _read(value)
+    event = _decoded(fields, record_time, origin, placeholders)
+    if event.name == UNNAMED and not origin.topic.endswith(_PROFILES):
         raise Rejected("bad_type")  # of the topics only that one is read for erasures before all else
     if key != event.customer.encode():
-        raise Rejected("wrong_key")
+        return _misaddressed(event, key, fields)
     return event
 
 
-def read(value: bytes | None, key: bytes | None, timestamp: int, origin: Origin) -> Event | str:
+def _misaddressed(event: Event, key: bytes | None, fields: Envelope) -> Misaddressed:
+    """An event under the key of another id that its record names. Raises `Rejected`."""
+    for text in (fields.userId, fields.anonymousId):
+        if key and isinstance(text, str) and key == text.encode() and is_id(text) and event.name != UNNAMED:
+            return Misaddressed(**fields_of(event), key=text)
+    raise Rejected("wrong_key")
+
+
+def read(
+    value: bytes | None, key: bytes | None, timestamp: int, origin: Origin, placeholders: Placeholders = BUILT_IN
+) -> Event | str:
     """The event of a Kafka record, or the reason why it is a dead letter. ``timestamp``: ms, -1 when it has none."""
     try:
-        return decode(value, key, timestamp if timestamp >= 0 else None, origin)
+        return decode(value, key, timestamp if timestamp >= 0 else None, origin, placeholders)
     except Rejected as rejected:
         return str(rejected.args[0])
     except Exception as error:  # noqa: BLE001  # a defect of ours, but no record may stop the worker again and again
@@ -93,20 +124,47 @@ def read(value: bytes | None, key: bytes | None, timestamp: int, origin: Origin)
         return "bad_value"
 
 
-def decode_line(value: bytes | None, record_time: int | None = None, origin: Origin | None = None) -> Event:
+def decode_line(
+    value: bytes | None,
+    record_time: int | None = None,
+    origin: Origin | None = None,
+    placeholders: Placeholders = BUILT_IN,
+) -> Event:
     """The event of a line of a file, which has neither key nor Kafka time. Raises `Rejected`."""
+    return _decoded(_read(value), record_time, origin, placeholders)
+
+
+def _read(value: bytes | None) -> Envelope:
     if value is None:
         raise Rejected("not_json")
     if len(value) > RECORD_MAX_BYTES:
         raise Rejected("too_large")
-    fields = _fields(value)
-    customer = _customer(fields.userId, fields.anonymousId)
-    link = _link(customer, fields)
+    return _fields(value)
+
+
+def _decoded(fields: Envelope, record_time: int | None, origin: Origin | None, placeholders: Placeholders) -> Event:
+    user, anonymous = present(fields.userId, placeholders), present(fields.anonymousId, placeholders)
+    customer = customer_of(user, anonymous)
+    previous = previous_of(fields, placeholders)
     if not isinstance(fields.messageId, str) or not fields.messageId:
         raise Rejected("no_message_id")
     time = _time(fields.timestamp, record_time)
     name = _name(fields.type, fields.event)
-    return _event(customer, name, time, fields, origin, None if name == ERASE else link)
+    if name == UNNAMED:
+        return _request(customer, previous, time, fields, origin)
+    link = previous or (anonymous if isinstance(anonymous, str) and is_id(anonymous) else None)
+    identifies = user is not None and (user != anonymous or names_user(name, fields, origin))
+    vouched = previous is not None and (origin is None or origin.topic.endswith(_PROFILES))
+    return _event(customer, name, time, fields, origin, None if link == customer else link, vouched, identifies)
+
+
+def _request(customer: str, previous: str | None, time: int, fields: Envelope, origin: Origin | None) -> Event:
+    """What is asked of a customer: that it be erased, or parted from another id. Raises `Rejected`."""
+    if fields.type != "unlink":
+        return Event(customer, ERASE, time, _message_id(fields), origin=origin)
+    if previous is None or previous == customer:
+        raise Rejected("bad_id")
+    return Unlink(customer, UNNAMED, time, _message_id(fields), origin=origin, other=previous)
 
 
 def _fields(value: bytes) -> Envelope:
@@ -158,37 +216,6 @@ def _field(raw: msgspec.Raw, right: Any) -> Any:
         return _WRONG
 
 
-def _customer(user: object, anonymous: object) -> str:
-    if user in (None, "") and anonymous in (None, ""):
-        raise Rejected("no_customer")
-    if not isinstance(user, str | None) or not isinstance(anonymous, str | None):
-        raise Rejected("bad_id")
-    customer = user or anonymous
-    assert customer is not None
-    if not _is_id(customer):
-        raise Rejected("bad_id")
-    return customer
-
-
-def _is_id(text: str) -> bool:
-    if text.isascii():
-        return len(text) <= CUSTOMER_MAX_BYTES and text.isprintable()
-    return len(text.encode()) <= CUSTOMER_MAX_BYTES and not any(
-        unicodedata.category(character) == "Cc" for character in text
-    )
-
-
-def _link(customer: str, fields: Envelope) -> str | None:
-    """Another id of the same person: of an alias the previous one, which must be an id; else the anonymous one."""
-    previous: object = fields.previousId if fields.type == "alias" else None
-    if previous not in (None, ""):
-        if not isinstance(previous, str) or not _is_id(previous):
-            raise Rejected("bad_id")
-        return previous if previous != customer else None
-    other = fields.anonymousId
-    return other if other and other != customer and _is_id(other) else None
-
-
 def _time(timestamp: object, record_time: int | None) -> int:
     if not isinstance(timestamp, str):
         raise Rejected("no_timestamp")
@@ -214,11 +241,22 @@ def _name(kind: object, event: object) -> str:
     return name
 
 
-def _event(customer: str, name: str, time: int, fields: Envelope, origin: Origin | None, link: str | None) -> Event:
+def _message_id(fields: Envelope) -> str:
     assert fields.messageId is not None
-    message_id = fields.messageId
-    if len(message_id) > MESSAGE_ID_MAX_CHARS:
-        message_id = short_id(message_id)
+    return fields.messageId if len(fields.messageId) <= MESSAGE_ID_MAX_CHARS else short_id(fields.messageId)
+
+
+def _event(  # a call per event: a record of these would cost as much as the event itself
+    customer: str,
+    name: str,
+    time: int,
+    fields: Envelope,
+    origin: Origin | None,
+    link: str | None,
+    vouched: bool,
+    identifies: bool,
+) -> Event:
+    message_id = _message_id(fields)
     properties = _document(fields.properties)
     context = PAGE_WITHOUT_CONTEXT if name == PAGE else NO_CONTEXT
     if fields.context is not NOTHING and bytes(fields.context)[:1] == b"{":
@@ -229,8 +267,9 @@ def _event(customer: str, name: str, time: int, fields: Envelope, origin: Origin
         except (ValueError, msgspec.DecodeError, RecursionError):
             raise Rejected("bad_value") from None
         return Event(
-            customer, name, time, message_id, items, order, amount_, origin, properties, context=context, link=link
-        )
+            customer, name, time, message_id, items, order, amount_, origin, properties, NO_DOCUMENT, context, link,
+            vouched, identifies,
+        )  # fmt: skip
     traits = _document(fields.traits) if name == IDENTIFY else NO_DOCUMENT
     return Event(
         customer,
@@ -242,6 +281,8 @@ def _event(customer: str, name: str, time: int, fields: Envelope, origin: Origin
         traits=traits,
         context=context,
         link=link,
+        vouched=vouched,
+        identifies=identifies,
     )
 
 

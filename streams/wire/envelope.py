@@ -66,12 +66,13 @@ class Properties(msgspec.Struct, gc=False):
 class Envelope(msgspec.Struct, gc=False):
     """One message. The customer is ``userId``, else ``anonymousId``; it is also the record's key.
 
-    ``type``: page, screen, track, identify, alias, group, or erase; ``event``: the name of a track.
+    ``type``: page, screen, track, identify, alias, group, erase, or unlink; ``event``: the name of a track. An id that
+    is a placeholder, such as ``undefined`` (`rules.placeholders`), counts as absent.
     """
 
     type: Annotated[
         str | None,
-        Meta(extra_json_schema={"enum": ["page", "screen", "track", "identify", "alias", "group", "erase"]}),
+        Meta(extra_json_schema={"enum": ["page", "screen", "track", "identify", "alias", "group", "erase", "unlink"]}),
     ] = None
     messageId: Annotated[
         str | None,
@@ -82,7 +83,8 @@ class Envelope(msgspec.Struct, gc=False):
     userId: str | None = None
     anonymousId: str | None = None
     previousId: Annotated[
-        str | None, Meta(description="of an alias: the id under which the customer was known before")
+        str | None,
+        Meta(description="of an alias: the id under which the customer was known before; of an unlink: the other id"),
     ] = None
     properties: Annotated[Raw, Meta(extra_json_schema=_OBJECT)] = NOTHING
     traits: Annotated[Raw, Meta(description="of an identify", extra_json_schema=_OBJECT)] = NOTHING

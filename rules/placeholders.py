@@ -1,0 +1,52 @@
+"""Placeholders: texts that programs send in place of an id, as `undefined` when a script reads an id too early.
+
+They are no ids: a link by one of them would make one person of everybody whose page sent it. The built-in list is
+closed; a segments file may add to it (`placeholders`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+TEXTS = (
+    "undefined", "null", "nil", "none", "nan", "n/a", "na", "anonymous", "anon", "guest", "unknown", "user", "userid",
+    "user_id", "default", "test", "0", "-1", "true", "false", "[object Object]", "{}", "[]",
+    "00000000-0000-0000-0000-000000000000",
+)  # fmt: skip
+# Of those that a segments file adds.
+ADDED_MAX = 256
+ADDED_MAX_CHARS = 64
+
+
+class Placeholders(msgspec.Struct, frozen=True):
+    """A set of placeholders: ``folded`` without case and white space; the rest rejects most ids at a glance."""
+
+    folded: frozenset[str]
+    first: frozenset[str]
+    most_chars: int
+
+    def include(self, text: str) -> bool:
+        """Whether a text is a placeholder, without regard to case and white space."""
+        return len(text) <= self.most_chars and text[0] in self.first and fold(text) in self.folded
+
+
+# White space around a placeholder, or in it, beyond this makes an id of it.
+_SPACES_MAX = 8
+
+
+def fold(text: str) -> str:
+    """A text without case and white space."""
+    return "".join(text.split()).casefold()
+
+
+def placeholders(added: Iterable[str] = ()) -> Placeholders:
+    """The built-in ones and those that a file adds."""
+    folded = frozenset(map(fold, (*TEXTS, *added)))
+    starts = {text[0] for text in folded}
+    first = frozenset({*starts, *map(str.upper, starts), " ", "\t", "\u00a0"})
+    return Placeholders(folded, first, max(map(len, (*TEXTS, *added, *folded))) + _SPACES_MAX)
+
+
+BUILT_IN = placeholders()

@@ -1,0 +1,100 @@
+"""Profiles that move from a former id to the person: sent in parts that fit into records, and taken in once.
+
+    phone  becomes a redirect to ann        `profiles_of` makes the records: the profile in one part or in several
+    ann    part 0 of 2 comes                `join` keeps it (`Arriving`); nothing is decided by half of a profile
+    ann    part 1 of 2 comes                whole: taken in, and its move is noted (`Linkage.taken`)
+    ann    part 1 of 2 comes again          its move is noted: nothing happens
+
+A sum does not tell its contributions apart beyond its bound, so a profile that was merged twice would count twice.
+That is why moves are named and remembered. What is remembered travels with a profile that moves on.
+
+See also: `rules.people`, which decides whether an id becomes a former id at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import msgspec
+
+from rules.events import ERASE
+from rules.identity_events import Link, Moved
+from rules.standing import Arriving, Customer, Linkage
+
+# Profiles of former ids that a customer remembers to have taken in; older ones count as taken in.
+TAKEN_MAX = 256
+# Of a moving profile in one record: far below what a broker takes (1 MiB), as there is more in the record.
+PART_MAX_BYTES = 512 * 1024
+
+
+def profiles_of(event: Link, customer: Customer, definitions: str) -> list[Moved]:
+    """The profile, in as many records as it needs, and the parts of others that have not come whole yet."""
+    path, into = (event.customer,), event.into
+    sent: list[Moved] = []
+    linkage = customer.linkage or Linkage()
+    if not customer.is_blank:
+        profile = msgspec.msgpack.encode(customer.profile)
+        first = Moved(
+            into, ERASE, max(customer.instant, event.time), event.id, origin=event.origin, profile=profile,
+            definitions=definitions, path=path, move=move_id(event.customer, into, event.time), linked=event.time,
+            taken=dict(linkage.taken),
+        )  # fmt: skip
+        sent += parts_of(first)
+    for move, arriving in linkage.arriving.items():
+        sent += [
+            Moved(
+                into, ERASE, arriving.time, arriving.id, origin=event.origin, profile=chunk,
+                definitions=arriving.definitions, path=(*arriving.path, event.customer), move=move,
+                linked=arriving.linked, taken=arriving.taken, part=part, parts=arriving.count, digest=arriving.digest,
+            )
+            for part, chunk in sorted(arriving.chunks.items())
+        ]  # fmt: skip
+    return sent
+
+
+def move_id(former: str, into: str, linked: int) -> int:
+    """The name of a move: an id has at most one of a link, and links of one id differ by time (ms) or by person."""
+    digest = blake2b(f"{linked}\0{former}\0{into}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def parts_of(whole: Moved) -> list[Moved]:
+    """A moving profile in parts that each fit into a record."""
+    profile = whole.profile
+    count = -(-len(profile) // PART_MAX_BYTES)
+    if count <= 1:
+        return [whole]
+    digest = blake2b(profile, digest_size=8).digest()
+    chunks = [profile[start : start + PART_MAX_BYTES] for start in range(0, len(profile), PART_MAX_BYTES)]
+    return [
+        msgspec.structs.replace(whole, profile=chunk, part=part, parts=count, digest=digest)
+        for part, chunk in enumerate(chunks)
+    ]
+
+
+def join(event: Moved, linkage: Linkage) -> Moved | None:
+    """The whole of which this is a part, once all parts are there. Nothing is decided by half of a profile."""
+    if event.parts == 1:
+        return event
+    arriving = linkage.arriving.get(event.move)
+    if arriving is None or (arriving.digest, arriving.definitions) != (event.digest, event.definitions):
+        # Of another content: the sender lost its last writes and sent the profile anew.
+        arriving = linkage.arriving[event.move] = Arriving(
+            event.digest, event.definitions, event.parts, event.time, event.id, event.linked, event.path, event.taken
+        )
+    arriving.chunks[event.part] = event.profile
+    if len(arriving.chunks) < arriving.count:
+        return None
+    del linkage.arriving[event.move]
+    profile = b"".join(arriving.chunks[part] for part in range(arriving.count))
+    return msgspec.structs.replace(event, profile=profile, part=0, parts=1)
+
+
+def note_taken(linkage: Linkage, taken: Mapping[int, int]) -> None:
+    """Remember moves as taken in; of very many the newest, and from when on these are all."""
+    linkage.taken.update(taken)
+    if len(linkage.taken) > TAKEN_MAX:
+        newest = sorted(linkage.taken.items(), key=lambda move: (move[1], move[0]))
+        linkage.taken = dict(newest[-TAKEN_MAX:])
+        linkage.taken_since = max(linkage.taken_since, newest[-TAKEN_MAX - 1][1])
