@@ -1,17 +1,21 @@
 """Templates of messages: Jinja in its sandbox, compiled and tried out at the start.
 
 The one rule: a template that works on the example works on every change: what it may name is always there,
-but for ``contact``, where what nobody told is empty text. HTML is escaped, and nothing can break a header.
+but for ``contact``, where what nobody told is empty text. HTML is escaped; in an address each expression is
+url-encoded, so that a value stays a value; in a subject a value cannot turn around the text beside it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import msgspec
 from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2.filters import FILTERS
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from streams.triggers import config
@@ -20,6 +24,12 @@ from streams.triggers.channels.base import Message
 RENDERED_MAX_CHARS = 256 * 1024
 NAMES = ("change", "customer", "contact", "segment", "said", "unsubscribe")
 _LANGUAGES = ("en", "fa")
+
+_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_URI_SIGNS = "%:/?#@!$&'()*+,;=-._~"  # RFC 3986 without brackets, and what is encoded already
+_ADDRESS = re.compile(r"https?://[^/?#]|mailto:.")
+_ENCODED_CONTROL = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff])")
 
 EXAMPLE: dict[str, Any] = {
     "change_id": "0" * 32, "customer_id": "u1", "segment": "a_segment", "change": "entered",
@@ -31,6 +41,10 @@ EXAMPLE: dict[str, Any] = {
 
 class TooLong(Exception):
     """What was rendered is longer than a message may be."""
+
+
+class NotAnAddress(ValueError):
+    """What should be an address to unsubscribe at is none; the text says why, without the address."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -52,56 +66,89 @@ class Words:
     ) -> None:
         """Raises `ValueError` with the part that is wrong, and why."""
         self._names = names
-        self._subject = _compiled("subject", template.subject, folder)
+        self._subject = _compiled("subject", template.subject, folder, _line)
         self._text = _compiled("text", template.text, folder)
-        self._html = _compiled("html", template.html, folder, escape=True)
-        self._unsubscribe = _compiled("list_unsubscribe", unsubscribe, folder)
+        self._html = _compiled("html", template.html, folder, _escaping)
+        self._unsubscribe = _compiled("list_unsubscribe", unsubscribe, folder, _url)
         self._is_silent = not any((self._subject, self._text, self._html, self._unsubscribe))
         self._try()
 
     def _try(self) -> None:
-        example = Message("key", "trigger", "u1", msgspec.json.encode(EXAMPLE), dict.fromkeys(self._names, "x"), 0)
+        # As a trait it may be a whole address; in a text it is as good as any.
+        contact = dict.fromkeys(self._names, "https://example.com/x")
+        example = Message("key", "trigger", "u1", msgspec.json.encode(EXAMPLE), contact, 0)
         for part, template in (
             ("list_unsubscribe", self._unsubscribe), ("subject", self._subject),
             ("text", self._text), ("html", self._html),
         ):  # fmt: skip
             try:
-                _rendered(template, self._context(example, "https://example.com"))
+                rendered = _rendered(template, self._context(example, "https://example.com"))
+                if template is self._unsubscribe:
+                    _address(rendered)
+            except NotAnAddress as error:
+                raise ValueError(f"{part}: {error}; each {{{{ }}}} in it is url-encoded") from None
             except (TemplateError, TooLong, TypeError, ValueError, ArithmeticError) as error:
                 known = f"; known are {', '.join(NAMES)}, and of contact {', '.join(sorted(self._names)) or 'nothing'}"
                 raise ValueError(f"{part}: {error}{known}") from None
 
     def say(self, message: Message) -> tuple[Said, str | None]:
-        """The message, and where to unsubscribe. Raises `TemplateError` or `TooLong`."""
+        """The message, and where to unsubscribe. Raises `TemplateError`, `TooLong` or `NotAnAddress`."""
         if self._is_silent:
             return _NOTHING, None
-        unsubscribe = _rendered(self._unsubscribe, self._context(message, None))
+        unsubscribe = _address(_rendered(self._unsubscribe, self._context(message, None)))
         context = self._context(message, unsubscribe)
         said = Said(*(_rendered(template, context) for template in (self._subject, self._text, self._html)))
         return said, unsubscribe
 
     def _context(self, message: Message, unsubscribe: str | None) -> Mapping[str, Any]:
         change = message.change
+        sentences = {language: Sentence(text) for language, text in change.get("said", {}).items()}
         return {
             "change": change,
             "customer": message.customer,
             "contact": {**dict.fromkeys(self._names, ""), **message.contact},
             "segment": change["segment"],
-            "said": {**dict.fromkeys(_LANGUAGES, ""), **change.get("said", {})},
+            "said": {**dict.fromkeys(_LANGUAGES, ""), **sentences},
             "unsubscribe": unsubscribe or "",
         }
 
 
+class Sentence(str):
+    """Text of the segmenter's own, in which foreign values stand in isolates (see `rules.sentences.foreign`)."""
+
+    __slots__ = ()
+
+
+class UrlText(str):
+    """Text that stands in an address as it is: the filters ``urlencode`` and ``safe`` give it."""
+
+    __slots__ = ()
+
+
+def _straight(value: object) -> str:
+    return value if isinstance(value, Sentence) else _BIDI.sub("", str(value))
+
+
+def _quoted(value: object) -> str:
+    return value if isinstance(value, UrlText) else quote(str(value), safe="", errors="replace")
+
+
 _plain = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # text, not HTML
 _escaping = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=True)
+_line = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, finalize=_straight)
+_url = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, finalize=_quoted)
+_url.filters["urlencode"] = lambda value: UrlText(FILTERS["urlencode"](value))
+_url.filters["safe"] = UrlText
 
 
 def _compiled(
-    part: str, source: str | Mapping[Literal["file"], Path] | None, folder: Path, *, escape: bool = False
+    part: str,
+    source: str | Mapping[Literal["file"], Path] | None,
+    folder: Path,
+    environment: ImmutableSandboxedEnvironment = _plain,
 ) -> Template | None:
     if source is None:
         return None
-    environment = _escaping if escape else _plain
     try:
         written = source if isinstance(source, str) else (folder / source["file"]).read_text("utf-8")
         return environment.from_string(written)
@@ -122,3 +169,16 @@ def _rendered(template: Template | None, context: Mapping[str, Any]) -> str | No
         if length > RENDERED_MAX_CHARS:
             raise TooLong(f"longer than {RENDERED_MAX_CHARS} characters")
     return "".join(parts)
+
+
+def _address(rendered: str | None) -> str | None:
+    """A URI in ASCII, whatever stood in its template; nothing where that gave nothing. Raises `NotAnAddress`."""
+    if rendered is None or not rendered.strip():
+        return None
+    address = quote(_STRAY_PERCENT.sub("%25", rendered.strip()), safe=_URI_SIGNS, errors="replace")
+    address = address.replace("=?", "=%3F")  # in a header it would begin an encoded word
+    if not _ADDRESS.match(address):
+        raise NotAnAddress("the address to unsubscribe at is neither https nor mailto")
+    if address.startswith("mailto:"):  # of a mail's headers again (RFC 6068)
+        address = _ENCODED_CONTROL.sub("%20", address)
+    return address

@@ -7,24 +7,35 @@ Message-ID is made of the action's key, so that two copies of one message are kn
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from collections.abc import Mapping
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
-from email.utils import formatdate, parseaddr
+from datetime import UTC, datetime
+from email.utils import format_datetime, getaddresses, parseaddr
 from hashlib import sha256
+from typing import NamedTuple
 
 import aiosmtplib
 from jinja2 import TemplateError
 
+from streams.triggers.channels import mime
 from streams.triggers.channels.base import Message, Outcome, Result
 from streams.triggers.config import EmailWay
-from streams.triggers.templates import TooLong, Words
+from streams.triggers.templates import NotAnAddress, TooLong, Words
 
-_ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[^\s@<>,;:\"()\[\]\\]{1,255}")
 _PERMANENT = 500  # RFC 5321, 4.2.1: from here on it is no for good
+
+
+class Envelope(NamedTuple):
+    """A message with the two addresses that the server is given."""
+
+    sender: str
+    recipient: str
+    content: bytes
+
+    @property
+    def needs_utf8(self) -> bool:
+        """Whether an address is more than ASCII (RFC 6531); texts and bodies never are once they are written."""
+        return not self.content.isascii()
 
 
 class Smtp:
@@ -38,10 +49,16 @@ class Smtp:
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         """``ssl_context``: of the server's certificate; none: the system's authorities. Raises `ValueError`."""
-        name, address = parseaddr(way.from_)
-        if not _ADDRESS.fullmatch(address):
+        name, self._sender = parseaddr(way.from_)
+        if not mime.is_address(self._sender):
             raise ValueError("from: expected an address such as Shop <shop@example.com>")
-        self._from = Address(name, addr_spec=address)
+        self._from = mime.address_field("From", [(name, self._sender)])
+        self._reply_to: list[mime.Field] = []
+        if way.reply_to is not None:
+            try:
+                self._reply_to.append(mime.address_field("Reply-To", getaddresses([way.reply_to])))
+            except ValueError as error:
+                raise ValueError(f"reply_to: {error}") from None
         self._way = way
         self._password = password
         self._words = words
@@ -50,26 +67,29 @@ class Smtp:
     async def send(self, message: Message) -> Result:
         """As `streams.triggers.channels.base.Channel`."""
         address = message.contact.get("email", "").strip()
-        if not _ADDRESS.fullmatch(address):
+        if not mime.is_address(address):
             return Result(Outcome.REFUSED, "no address")
         try:
-            mail = self.compose(message, address)
+            envelope = self.compose(message, address)
+        except (mime.NotAsMeant, NotAnAddress) as error:
+            return Result(Outcome.REFUSED, str(error))
         except (TemplateError, TooLong, TypeError, ValueError) as error:
             return Result(Outcome.REFUSED, f"the template failed ({type(error).__name__})")
-        return await self._deliver(mail)
+        return await self._deliver(envelope)
 
     async def close(self) -> None:
         """Nothing is kept open."""
 
-    async def _deliver(self, mail: EmailMessage) -> Result:
+    async def _deliver(self, envelope: Envelope) -> Result:
         client, said = self._client(), False
         try:
             async with asyncio.timeout(self._way.timeout / 1000):  # of all of it; the client's is of each command
-                options = await self._enter(client, mail)
-                await client.mail(mail["From"].addresses[0].addr_spec, options=options)
-                await client.rcpt(mail["To"].addresses[0].addr_spec)
+                options = await self._enter(client, envelope)
+                encoding = "utf-8" if options else "ascii"
+                await client.mail(envelope.sender, options=options, encoding=encoding)
+                await client.rcpt(envelope.recipient, encoding=encoding)
                 said = True  # from here on the server may have taken it, whatever is heard of it
-                await client.data(mail.as_bytes(policy=SMTPUTF8 if options else SMTP))
+                await client.data(envelope.content)
         except aiosmtplib.SMTPAuthenticationError as error:
             return Result(Outcome.FAILED, f"the server does not let us in ({error.code})")
         except aiosmtplib.SMTPResponseException as error:
@@ -82,13 +102,13 @@ class Smtp:
             client.close()
         return Result(Outcome.SENT)
 
-    async def _enter(self, client: aiosmtplib.SMTP, mail: EmailMessage) -> list[str]:
+    async def _enter(self, client: aiosmtplib.SMTP, envelope: Envelope) -> list[str]:
         """Connect, and say who we are; what such addresses need (RFC 6531)."""
         await client.connect()
         await client.ehlo()
         if self._way.user is not None and self._password is not None:
             await client.login(self._way.user, self._password)
-        if str(mail["To"]).isascii():
+        if not envelope.needs_utf8:
             return []
         if not client.supports_extension("smtputf8"):
             raise aiosmtplib.SMTPNotSupported("SMTPUTF8")
@@ -105,30 +125,37 @@ class Smtp:
             timeout=way.timeout / 1000,
         )
 
-    def compose(self, message: Message, address: str) -> EmailMessage:
-        """The mail. Raises `ValueError` for a header of several lines, and what templates raise."""
+    def compose(self, message: Message, address: str) -> Envelope:
+        """Write the message and read it back. Raises `mime.NotAsMeant`, and what templates raise."""
         said, unsubscribe = self._words[message.trigger].say(message)
-        mail = EmailMessage()
-        mail["From"] = self._from
-        mail["To"] = Address(addr_spec=address)
-        mail["Subject"] = said.subject or ""
-        mail["Date"] = formatdate(message.attempted_ms / 1000, usegmt=True)
-        mail["Message-ID"] = f"<{sha256(message.key.encode()).hexdigest()[:32]}@{self._from.domain}>"
-        mail["Auto-Submitted"] = "auto-generated"
-        if self._way.reply_to is not None:
-            mail["Reply-To"] = self._way.reply_to
-        if unsubscribe:
-            _unsubscribing(mail, unsubscribe)
-        mail.set_content(said.text or "")
+        digest = sha256(message.key.encode()).hexdigest()[:32]
+        fields = [
+            self._from,
+            mime.address_field("To", [("", address)]),
+            mime.text_field("Subject", said.subject or ""),
+            mime.literal_field("Date", format_datetime(datetime.fromtimestamp(message.attempted_ms // 1000, UTC))),
+            mime.literal_field("Message-ID", f"<{digest}@{self._sender.rpartition('@')[2]}>"),
+            mime.literal_field("Auto-Submitted", "auto-generated"),
+            *self._reply_to,
+            *_unsubscribing(unsubscribe),
+        ]
+        parts = [mime.body("plain", said.text or "")]
         if said.html is not None:
-            mail.add_alternative(said.html, subtype="html")
-        return mail
+            parts.append(mime.body("html", said.html))
+        mail = mime.Mail(fields, parts, f"=_{digest}")
+        content = mime.write(mail)
+        mime.verify(content, mail)
+        return Envelope(self._sender, address, content)
 
 
-def _unsubscribing(mail: EmailMessage, address: str) -> None:
+def _unsubscribing(address: str | None) -> list[mime.Field]:
     """RFC 2369, and RFC 8058 where one click is enough."""
-    if any(sign in address for sign in "\r\n<>"):
-        raise ValueError("an address of one line")
-    mail["List-Unsubscribe"] = f"<{address}>"
+    if not address:
+        return []
+    try:
+        fields = [mime.literal_field("List-Unsubscribe", f"<{address}>")]
+    except ValueError as error:
+        raise NotAnAddress(f"the address to unsubscribe at is {error}") from None
     if address.startswith("https://"):
-        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        fields.append(mime.literal_field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+    return fields
