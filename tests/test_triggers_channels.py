@@ -137,14 +137,6 @@ async def test_what_is_no_address_is_refused(address: str, lines: None) -> None:
     assert (result.outcome, result.detail) == (Outcome.REFUSED, "no address")
 
 
-async def test_a_header_is_one_line() -> None:
-    """Whatever a template makes of what a customer told."""
-    way = config.EmailWay.model_validate({"kind": "email", "host": "h", "from": "s@example.com"})
-    channel = Smtp(way, None, words(subject="{{ contact.name }}", text="t"))
-    result = await channel.send(message(contact={"email": "a@example.com", "name": "x\r\nBcc: y@example.com"}))
-    assert result.outcome is Outcome.REFUSED
-
-
 class Says:
     """An SMTP server that answers a command as it is told; ``None``: it hangs up."""
 

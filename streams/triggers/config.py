@@ -169,7 +169,9 @@ class EmailWay(_Way):
     password: Secret | None = None
     from_: str = Field(alias="from", min_length=3)
     reply_to: str | None = None
-    list_unsubscribe: str | None = Field(None, description="an https or mailto address; a template")
+    list_unsubscribe: str | None = Field(
+        None, description="an https or mailto address; a template in which each {{ }} is url-encoded"
+    )
     after_crash: Literal["drop", "send"] = "drop"
 
 
