@@ -12,6 +12,7 @@ import random
 import re
 import sys
 import unicodedata
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -99,6 +100,9 @@ def check(raw: bytes, customer: str, name: str, said: str = "because") -> None:
     """What goes out has these headers and parts and no others, and each reads as it was meant."""
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n|[^\t\r\n -\xff]|\x7f", raw)
     assert max(map(len, raw.split(b"\r\n"))) <= 998
+    for word in re.findall(rb"=\?utf-8\?b\?([^?]*)\?=", raw.partition(b"\r\n\r\n")[0]):
+        assert len(word) <= 75 - len("=?utf-8?b??=")
+        assert b64decode(word, validate=True).decode()  # no character is in two words
     mail, tree = parse_email(raw, strict=True), parse_email_tree(raw)
     assert {header: len(values) for header, values in mail.headers.items()} == dict.fromkeys(NAMES, 1)
     assert list(mail.headers) == NAMES

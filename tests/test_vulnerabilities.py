@@ -1,13 +1,20 @@
 """The audit of the pinned packages: what fails it, what is allowed, and what is said where nothing can be known.
 
+And what setup says of an interpreter with a hole that matters here.
+
 The one rule: reports have pip-audit's own form; the tool in these tests is a small program that writes one.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import stat
+import subprocess
 import sys
+from email import message_from_bytes
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +22,7 @@ import pytest
 
 import vulnerabilities
 
+ROOT = Path(__file__).parent.parent
 CLEAN = {"name": "redis", "version": "8.1.0", "vulns": []}
 SKIPPED = {"name": "msgspec", "skip_reason": "Dependency not found"}
 VULNERABLE = {
@@ -125,3 +133,42 @@ def test_a_tool_that_hangs_is_given_up(machine: Machine, monkeypatch: pytest.Mon
     machine.answers("")
     machine.tool.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
     assert vulnerabilities.main() == 0
+
+
+FAKE_PYTHON = """#!/usr/bin/env bash
+case "$2" in
+    *version_info*) echo "3.11.7 True" ;;
+    *EmailMessage*) {probe} ;;
+    *) exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("probe", "is_named"),
+    [("echo True", True), ("echo False", False), ('exec "{python}" "$@"', None)],
+)  # fmt: skip
+def test_setup_names_an_interpreter_with_a_hole_in_its_email_package(
+    tmp_path: Path, probe: str, is_named: bool | None
+) -> None:
+    """And goes on, here up to a venv that cannot be made. The true interpreter is named if it has the hole."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "setup", tmp_path / "scripts")
+    for name in ("constraints.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+    fake = tmp_path / "python"
+    fake.write_text(FAKE_PYTHON.format(probe=probe.format(python=sys.executable)))
+    fake.chmod(0o755)
+    ended = subprocess.run(
+        [tmp_path / "scripts" / "setup"], env={**os.environ, "PYTHON": str(fake)}, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    sentence = (
+        "setup: Python 3.11.7 has a hole in its e-mail package (CVE-2024-6923) that 3.11.10, 3.12.5 and 3.13 close"
+    )
+    mail = EmailMessage()
+    mail["Subject"] = "=?utf-8?q?a=0d=0aX-Hole=3A_open?="
+    has_hole = "X-Hole" in message_from_bytes(mail.as_bytes())
+    assert (sentence in ended.stderr) is (has_hole if is_named is None else is_named)
+    assert "cannot make a venv" in ended.stderr
+    assert ended.returncode == 1
