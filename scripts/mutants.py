@@ -439,7 +439,7 @@ BY_TESTS = (
     Mutant(
         "a message is verified before it is sent",
         "streams/triggers/channels/smtp.py",
-        "mime.verify(content, mail)",
+        "mime.verify(content, meant)",
         "pass",
         "tests/test_mail_headers.py",
     ),

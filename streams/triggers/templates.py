@@ -86,7 +86,7 @@ class Words:
                 if template is self._unsubscribe:
                     _address(rendered)
             except NotAnAddress as error:
-                raise ValueError(f"{part}: {error}; each {{{{ }}}} in it is url-encoded") from None
+                raise ValueError(f"{part}: {error}; each {{{{ }}}} in it is url-encoded, but for | safe") from None
             except (TemplateError, TooLong, TypeError, ValueError, ArithmeticError) as error:
                 known = f"; known are {', '.join(NAMES)}, and of contact {', '.join(sorted(self._names)) or 'nothing'}"
                 raise ValueError(f"{part}: {error}{known}") from None

@@ -25,7 +25,7 @@ from streams.triggers.templates import NotAnAddress, TooLong, Words
 _PERMANENT = 500  # RFC 5321, 4.2.1: from here on it is no for good
 
 
-class Envelope(NamedTuple):
+class OutgoingMail(NamedTuple):
     """A message with the two addresses that the server is given."""
 
     sender: str
@@ -70,26 +70,26 @@ class Smtp:
         if not mime.is_address(address):
             return Result(Outcome.REFUSED, "no address")
         try:
-            envelope = self.compose(message, address)
+            mail = self.compose(message, address)
         except (mime.NotAsMeant, NotAnAddress) as error:
             return Result(Outcome.REFUSED, str(error))
         except (TemplateError, TooLong, TypeError, ValueError) as error:
             return Result(Outcome.REFUSED, f"the template failed ({type(error).__name__})")
-        return await self._deliver(envelope)
+        return await self._deliver(mail)
 
     async def close(self) -> None:
         """Nothing is kept open."""
 
-    async def _deliver(self, envelope: Envelope) -> Result:
+    async def _deliver(self, mail: OutgoingMail) -> Result:
         client, said = self._client(), False
         try:
             async with asyncio.timeout(self._way.timeout / 1000):  # of all of it; the client's is of each command
-                options = await self._enter(client, envelope)
+                options = await self._enter(client, mail)
                 encoding = "utf-8" if options else "ascii"
-                await client.mail(envelope.sender, options=options, encoding=encoding)
-                await client.rcpt(envelope.recipient, encoding=encoding)
+                await client.mail(mail.sender, options=options, encoding=encoding)
+                await client.rcpt(mail.recipient, encoding=encoding)
                 said = True  # from here on the server may have taken it, whatever is heard of it
-                await client.data(envelope.content)
+                await client.data(mail.content)
         except aiosmtplib.SMTPAuthenticationError as error:
             return Result(Outcome.FAILED, f"the server does not let us in ({error.code})")
         except aiosmtplib.SMTPResponseException as error:
@@ -102,13 +102,13 @@ class Smtp:
             client.close()
         return Result(Outcome.SENT)
 
-    async def _enter(self, client: aiosmtplib.SMTP, envelope: Envelope) -> list[str]:
+    async def _enter(self, client: aiosmtplib.SMTP, mail: OutgoingMail) -> list[str]:
         """Connect, and say who we are; what such addresses need (RFC 6531)."""
         await client.connect()
         await client.ehlo()
         if self._way.user is not None and self._password is not None:
             await client.login(self._way.user, self._password)
-        if not envelope.needs_utf8:
+        if not mail.needs_utf8:
             return []
         if not client.supports_extension("smtputf8"):
             raise aiosmtplib.SMTPNotSupported("SMTPUTF8")
@@ -125,7 +125,7 @@ class Smtp:
             timeout=way.timeout / 1000,
         )
 
-    def compose(self, message: Message, address: str) -> Envelope:
+    def compose(self, message: Message, address: str) -> OutgoingMail:
         """Write the message and read it back. Raises `mime.NotAsMeant`, and what templates raise."""
         said, unsubscribe = self._words[message.trigger].say(message)
         digest = sha256(message.key.encode()).hexdigest()[:32]
@@ -142,10 +142,10 @@ class Smtp:
         parts = [mime.body("plain", said.text or "")]
         if said.html is not None:
             parts.append(mime.body("html", said.html))
-        mail = mime.Mail(fields, parts, f"=_{digest}")
-        content = mime.write(mail)
-        mime.verify(content, mail)
-        return Envelope(self._sender, address, content)
+        meant = mime.Mail(fields, parts, f"=_{digest}")
+        content = mime.write(meant)
+        mime.verify(content, meant)
+        return OutgoingMail(self._sender, address, content)
 
 
 def _unsubscribing(address: str | None) -> list[mime.Field]:
