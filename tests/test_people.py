@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -87,6 +87,8 @@ class Post:
         self.engine, self.rng = engine, rng
         self.customers: dict[str, Customer] = defaultdict(engine.new)
         self.told: list[Change] = []
+        self.refused: Counter[str] = Counter()
+        self.kinds: set[type[Event]] = set()
         self._decider = Decider(self._apply, engine.definitions.fingerprint)
         self._way: dict[str, deque[bytes]] = defaultdict(deque)  # what waits for an id, in its order
         self._again: list[tuple[str, bytes]] = []  # what comes a second time, whenever that is
@@ -96,6 +98,8 @@ class Post:
         customer = self.customers[event.customer]
         acted = act(event, customer, self._decider, value, at)
         assert not acted.is_lost
+        self.refused.update([acted.refused] if acted.refused is not None else [])
+        self.kinds |= set(map(type, acted.sent))
         self.told += acted.changes
         for one in acted.sent:
             self._way[one.customer].append(merges.encode(one))
