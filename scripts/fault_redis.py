@@ -6,6 +6,7 @@ power would leave it; the server itself is never asked to forget.
 
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from fault_kinds import REDIS_AWAY, REDIS_FORGOT, kind
 from fault_scene import Scene, TimedOut
 
 HOLDS_NOTHING = "Redis holds nothing of partition"
+FULL = "Redis is out of memory (maxmemory)"
+CANNOT_SAVE = "Redis cannot save its snapshots"
 FORGOTTEN_S = 1.0
 FROZEN_S = 12.0  # longer than the client's patience with one answer
 COMMITTED_S = 5.0  # workers tell Kafka their positions about every three seconds
@@ -123,18 +126,19 @@ def _(scene: Scene) -> None:
     scene.crew.hire("--rebuild")
 
 
-@kind("redis-full", "out of memory under noeviction: stops until there is room", stops=REDIS_AWAY)
+@kind("redis-full", "out of memory under noeviction: stops until there is room",
+      stops=(*REDIS_AWAY, f"^{re.escape(FULL)}"))  # fmt: skip
 def _(scene: Scene) -> None:
     scene.begin(2)
     scene.wait_applied(scene.rng.uniform(0.1, 0.5))
     # Far below what is used: a worker's end frees its connections' buffers, which may make room enough for the other.
     scene.client.config_set("maxmemory", scene.client.info("memory")["used_memory"] // 2)
-    scene.wait_stopped("OOM", 2)
+    scene.wait_stopped(FULL, 2)
     scene.client.config_set("maxmemory", 0)
 
 
 @kind("redis-cannot-save", "a snapshot fails, and Redis refuses writes (MISCONF): stops until one succeeds",
-      stops=REDIS_AWAY, quick=False)  # fmt: skip
+      stops=(*REDIS_AWAY, f"^{CANNOT_SAVE}"), quick=False)  # fmt: skip
 def _(scene: Scene) -> None:
     assert scene.redis.folder is not None
     in_the_way = scene.redis.folder / scene.client.config_get("dbfilename")["dbfilename"]
@@ -144,7 +148,7 @@ def _(scene: Scene) -> None:
     in_the_way.mkdir()
     scene.client.config_set("save", "3600 1")
     snapshot(scene, "err")
-    scene.wait_stopped("MISCONF", 2)
+    scene.wait_stopped(CANNOT_SAVE, 2)
     in_the_way.rmdir()
     snapshot(scene, "ok")
 
@@ -163,8 +167,8 @@ def _(scene: Scene) -> None:
         scene.client.script_flush()
 
 
-@kind("redis-busy", "a script of somebody else holds it up for seconds", stops=REDIS_AWAY, quick=False,
-      redis={"options": {"lua-time-limit": "500"}})  # fmt: skip
+@kind("redis-busy", "a script of somebody else holds it up for seconds", stops=(*REDIS_AWAY, "^Redis is busy"),
+      quick=False, redis={"options": {"lua-time-limit": "500"}})  # fmt: skip
 def _(scene: Scene) -> None:
     scene.begin(2)
     scene.wait_applied(scene.rng.uniform(0.1, 0.5))

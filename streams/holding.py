@@ -16,7 +16,7 @@ from streams.failpoints import reach
 from streams.outbox import Outbox, ProducerFenced, PublishFailed
 from streams.shard import Shard
 from streams.stop import Stop
-from streams.store import Claim, Fenced, Store, StoreFailed
+from streams.store import Claim, Fenced, Store, StoreFailed, StoreRefused
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Holding:
         partition = self._claim.partition
         try:
             await self._until_fenced(run)
-        except Stop as stopped:
+        except (Stop, StoreRefused) as stopped:
             self._stop(str(stopped))
         except StoreFailed as error:
             self._stop(f"Redis failed ({error}); when it is back, start the worker again")

@@ -23,7 +23,7 @@ from streams.holding import Holding
 from streams.outbox import Publisher, PublishFailed
 from streams.recovery import Outputs
 from streams.stop import Stop
-from streams.store import ClaimRefused, Fenced, Store, StoreFailed
+from streams.store import ClaimRefused, Fenced, Store, StoreFailed, StoreRefused
 from streams.transport import Consumer
 from streams.watchdog import Fetching, Strays
 
@@ -191,7 +191,7 @@ class Ownership:
                     else "see that Redis and Kafka answer"
                 )
             )
-        except (Stop, ClaimRefused) as refused:
+        except (Stop, ClaimRefused, StoreRefused) as refused:
             self._plan.stop(str(refused))
         except Fenced:
             self._plan.stop(

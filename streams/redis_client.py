@@ -1,12 +1,14 @@
 """Clients of Redis for the store: made from the settings, and what they say when they fail.
 
 The one rule: a Redis that is away is waited for; one that refuses us, or that we must not trust, is not.
+A refusal is read by its code and not by its text, which differs between Redis 6.2, Redis 7 and Valkey.
 """
 
 from __future__ import annotations
 
+import re
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -19,13 +21,38 @@ from redis.backoff import ExponentialBackoff
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import (
     AuthenticationError,
+    MasterDownError,
     MovedError,
     NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisClusterException,
     RedisError,
+    ResponseError,
 )
 
-from streams.store import StoreFailed
+from streams.store import StoreFailed, StoreRefused
+
+_REPLICA = "Redis is a replica, which takes no writes: name its primary in SEGMENTER_REDIS, then start again"
+# By the code of the error: what is wrong with a Redis that answers, and what to do.
+REFUSALS: Mapping[str, str] = {
+    "OOM": "Redis is out of memory (maxmemory): give it more room, then start the worker again",
+    "MISCONF": "Redis cannot save its snapshots, so it takes no writes: see its log, then start the worker again",
+    "NOREPLICAS": "Redis has fewer replicas than min-replicas-to-write: start them, then start the worker again",
+    "READONLY": _REPLICA,
+    "MASTERDOWN": _REPLICA,
+    "BUSY": "Redis is busy with a script of another client: wait for it or end it (SCRIPT KILL), then start again",
+}
+# redis-py takes the code off the text of these.
+_CODES: Mapping[type[RedisError], str] = {
+    OutOfMemoryError: "OOM",
+    ReadOnlyError: "READONLY",
+    MasterDownError: "MASTERDOWN",
+}
+# Redis 6.2 puts what a command of a script was answered with into a text of its own: "Error running script …: -OOM …".
+_CODE = re.compile(r"(?:^|: -)([A-Z]+) ")
+# The user may run the script, but not a command in it: Redis up to 7.0; later ones and Valkey. There is no code.
+_NOT_IN_SCRIPT = re.compile(r"The user executing the script can't|ACL failure in script")
 
 RETRIES = 12  # 15 s in all while connections are refused: a Redis that restarts is waited for
 
@@ -99,14 +126,25 @@ def failed(error: Exception) -> StoreFailed:
     cause: BaseException = error
     while isinstance(cause, _Refused | RedisClusterException) and cause.__cause__ is not None:
         cause = cause.__cause__
+    if isinstance(cause, ResponseError) and (refusal := REFUSALS.get(_code(cause))):
+        return StoreRefused(refusal)
     hint = ""
-    if isinstance(cause, AuthenticationError | NoPermissionError):
+    if isinstance(cause, AuthenticationError | NoPermissionError) or _NOT_IN_SCRIPT.search(str(cause)):
         hint = "; see SEGMENTER_REDIS_PASSWORD and what the user may do"
     elif _distrusts(cause):
         hint = "; see SEGMENTER_REDIS_CA_FILE"
     elif isinstance(error, MovedError | RedisClusterException):
         hint = "; see SEGMENTER_REDIS_CLUSTER"
     return StoreFailed(f"{type(cause).__name__}: {cause}{hint}")
+
+
+def _code(error: ResponseError) -> str:
+    """The word before the text of an error, such as OOM; empty where there is none."""
+    for kind, code in _CODES.items():
+        if isinstance(error, kind):
+            return code
+    match = _CODE.search(str(error))
+    return match[1] if match else ""
 
 
 def _distrusts(error: BaseException) -> bool:

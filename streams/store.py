@@ -132,6 +132,10 @@ class StoreFailed(Exception):
     """The store did not answer, retries included; when it is back, start the worker again."""
 
 
+class StoreRefused(StoreFailed):
+    """The store answered and refused. The text is a sentence that says why and what to do."""
+
+
 class Store(Protocol):
     """The contract, kept by the memory store and by Redis. Any method may raise `StoreFailed`."""
 

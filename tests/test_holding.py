@@ -18,7 +18,7 @@ from streams.merge import Merge
 from streams.outbox import Outbox, OutRecord
 from streams.segmenter import Segmenter
 from streams.shard import Pace, Shard
-from streams.store import Claim, Identity, StoreFailed
+from streams.store import Claim, Identity, StoreFailed, StoreRefused
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 IDENTITY = Identity("cluster", "group", 1, "definitions")
@@ -149,19 +149,30 @@ def test_a_cancelled_release_leaves_no_task() -> None:
 class Unreachable(MemoryStore):
     """Forgets every claim, and cannot say who holds a partition."""
 
+    def __init__(self, error: StoreFailed) -> None:
+        super().__init__()
+        self._error = error
+
     async def generation(self, partition: int) -> int:
-        raise StoreFailed("gone")
+        raise self._error
 
 
-def test_a_store_that_fails_while_it_is_asked_for_the_newer_owner() -> None:
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (StoreFailed("gone"), "Redis failed (gone); when it is back, start the worker again"),
+        (StoreRefused("Redis is full: empty it"), "Redis is full: empty it"),
+    ],
+)
+def test_a_store_that_fails_while_it_is_asked_for_the_newer_owner(error: StoreFailed, sentence: str) -> None:
     """A failure of that question is a failure of the store like any other: it stops the worker."""
 
     async def run() -> list[str]:
-        store, said = Unreachable(), list[str]()
+        store, said = Unreachable(error), list[str]()
         holding = await held(store, 5, said)
         store._partitions.clear()
         await until(said)
         await holding.release()
         return said
 
-    assert asyncio.run(run())[0].startswith("Redis failed (gone)")
+    assert asyncio.run(run())[0] == sentence

@@ -54,6 +54,7 @@ def test_redis_takes_options() -> None:
 def test_the_bundled_redis_serves_where_none_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an installed Redis the one in the package is used."""
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("SEGMENTER_TEST_REDIS", raising=False)
     try:
         bundled = local.redis_binary()
     except StartError:
@@ -61,6 +62,20 @@ def test_the_bundled_redis_serves_where_none_is_installed(monkeypatch: pytest.Mo
     assert bundled.parent.name == "bin"
     with Redis() as redis:
         assert client(redis).ping()
+
+
+def test_a_redis_is_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By a path or a name on the PATH, before any other; one that is not there is an error and not another Redis."""
+    chosen = tmp_path / "valkey-server"
+    monkeypatch.setenv("SEGMENTER_TEST_REDIS", str(chosen))
+    with pytest.raises(StartError, match=r"SEGMENTER_TEST_REDIS names '.*valkey-server', which is no program"):
+        local.redis_binary()
+    chosen.write_text("")
+    chosen.chmod(0o700)
+    assert local.redis_binary() == chosen
+    monkeypatch.setenv("SEGMENTER_TEST_REDIS", chosen.name)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert local.redis_binary() == chosen
 
 
 def test_stop_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

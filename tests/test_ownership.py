@@ -31,7 +31,7 @@ from streams.recovery import Chunk
 from streams.segmenter import Segmenter
 from streams.shard import Pace
 from streams.stop import Stop
-from streams.store import Claim, Identity, Save, State
+from streams.store import Claim, Identity, Save, State, StoreFailed, StoreRefused
 from streams.watchdog import LOST_AFTER_ANSWERS, FetchWatchdog
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
@@ -444,6 +444,26 @@ async def test_a_rebuild_that_fails() -> None:
     await failing.release()
     assert world.said[0] == world.fails
     assert world.rebuilt[:2] == ["0 begun", "0 closed"]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (StoreFailed("gone"), "claiming failed (StoreFailed('gone')); see that Redis and Kafka can be reached"),
+        (StoreRefused("Redis is full: empty it"), "Redis is full: empty it"),
+    ],
+)
+async def test_a_store_that_fails_while_partitions_are_claimed(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: StoreFailed, sentence: str
+) -> None:
+    """A store that answers with a refusal can be reached; the sentence says what it refuses and what to do."""
+
+    async def fail(_: Claim) -> State:
+        raise error
+
+    monkeypatch.setattr(world.store, "claim", fail)
+    assert await world.claim() == {}
+    assert world.said == [sentence]
 
 
 async def test_what_was_published_is_read_back_before_anything_is_published(world: World) -> None:

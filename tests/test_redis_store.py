@@ -4,19 +4,25 @@ The one rule: whatever Redis does, the caller sees the store's contract and its 
 """
 
 import asyncio
+import contextlib
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis.asyncio as redis
+from redis import Redis as SyncRedis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 
 from local import Redis
 from streams import redis_store as redis_stores
+from streams.redis_client import REFUSALS
 from streams.redis_store import CLOCK_SKEW_MAX_MS, RedisStore, key
-from streams.store import ClaimRefused, Identity, StoredCustomer, StoreFailed
+from streams.store import ClaimRefused, Identity, StoredCustomer, StoreFailed, StoreRefused
+from tests.patience import eventually
 from tests.test_store import NOTHING, PERSIAN, POSITIONS, claim, claimed, known, seen, step
 
 _prefixes = (f"test_redis_store{number}:" for number in itertools.count())
@@ -89,13 +95,100 @@ async def test_a_clock_ahead_of_that_of_redis(redis_store: RedisStore, ahead_ms:
     assert await redis_store.load(0, ["a"]) == [b"v" if answer == "saved" else None]
 
 
-async def test_a_full_redis_says_so() -> None:
-    """The reason is in words, as an operator reads it in the sentence with which the worker stops."""
-    with Redis(options={"maxmemory": "1"}) as full:
-        store = RedisStore.connect(full.url, "full:")
-        with pytest.raises(StoreFailed, match="OOM command not allowed"):
-            await store.claim(claim())
-        await store.close()
+@pytest.fixture(scope="module")
+def own_redis() -> Iterator[Redis]:
+    """A Redis that is set to refuse one thing after the other."""
+    with Redis(options={"lua-time-limit": "1"}) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def configured(server: Redis, **options: object) -> Iterator[None]:
+    """These options, written with ``_`` for ``-``, for a while."""
+    with SyncRedis.from_url(server.url) as connected:
+        before = {name: connected.config_get(name.replace("_", "-")) for name in options}
+        for name, value in options.items():
+            connected.config_set(name.replace("_", "-"), str(value))
+        yield
+        for found in before.values():
+            for name, value in found.items():
+                connected.config_set(name, value)
+
+
+@contextlib.contextmanager
+def without_snapshots(server: Redis) -> Iterator[None]:
+    """A folder is in the way of the file, so that a snapshot fails."""
+    assert server.folder is not None
+    (server.folder / "dump.rdb").mkdir()
+    with SyncRedis.from_url(server.url) as connected, configured(server, save="3600 1"):
+        connected.bgsave()
+        eventually(lambda: connected.info("persistence")["rdb_last_bgsave_status"] == "err")
+        yield
+        (server.folder / "dump.rdb").rmdir()
+        connected.bgsave()
+        eventually(lambda: connected.info("persistence")["rdb_last_bgsave_status"] == "ok")
+
+
+@contextlib.contextmanager
+def a_replica(server: Redis, serves: str) -> Iterator[None]:
+    """Of a primary that does not answer; ``serves``: whether it is read all the same."""
+    with SyncRedis.from_url(server.url) as connected, configured(server, replica_serve_stale_data=serves):
+        connected.replicaof("127.0.0.1", "1")
+        yield
+        connected.replicaof("NO", "ONE")
+
+
+@contextlib.contextmanager
+def with_a_script_that_does_not_end(server: Redis) -> Iterator[None]:
+    """Of another client."""
+    another, connected = SyncRedis.from_url(server.url), SyncRedis.from_url(server.url)
+    with another, connected, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(another.eval, "while true do end", 0)
+        eventually(lambda: is_busy(connected))
+        yield
+        connected.script_kill()
+        assert running.exception() is not None
+
+
+def is_busy(connected: SyncRedis) -> bool:
+    try:
+        return not connected.ping()
+    except ResponseError:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("code", "refusing"),
+    [
+        ("OOM", lambda server: configured(server, maxmemory=1)),
+        ("NOREPLICAS", lambda server: configured(server, min_replicas_to_write=1)),
+        ("MISCONF", without_snapshots),
+        ("READONLY", lambda server: a_replica(server, "yes")),
+        ("MASTERDOWN", lambda server: a_replica(server, "no")),
+        ("BUSY", with_a_script_that_does_not_end),
+    ],
+)
+async def test_why_redis_refuses_is_said_in_words(
+    own_redis: Redis, code: str, refusing: Callable[[Redis], contextlib.AbstractContextManager[None]]
+) -> None:
+    """The sentence is that of the code, however this kind of Redis and its client word the error."""
+    store = RedisStore.connect(own_redis.url, next(_prefixes))
+    await claimed(store)
+    with refusing(own_redis), pytest.raises(StoreRefused) as refused:
+        await store.save(0, step())
+    assert str(refused.value) == REFUSALS[code]
+    assert await store.save(0, step()) == "saved"
+    await store.close()
+
+
+async def test_a_command_in_a_script_that_the_user_may_not_send(own_redis: Redis) -> None:
+    """The sentence names the setting, as it does for a command outside of scripts."""
+    with SyncRedis.from_url(own_redis.url) as connected:
+        connected.execute_command("ACL", "SETUSER", "reader", "on", ">p", "~*", "+@all", "-hset")
+    store = RedisStore.connect(own_redis.url.replace("://", "://reader:p@"), next(_prefixes))
+    with pytest.raises(StoreFailed, match="see SEGMENTER_REDIS_PASSWORD and what the user may do"):
+        await store.claim(claim())
+    await store.close()
 
 
 async def test_what_was_saved_survives_a_crash() -> None:

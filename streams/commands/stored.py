@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from streams.redis_store import RedisStore
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.store import StoreFailed
+from streams.store import StoreFailed, StoreRefused
 
 
 @asynccontextmanager
@@ -33,6 +33,8 @@ async def opened(settings: Settings) -> AsyncIterator[RedisStore]:
     store = RedisStore.of(settings)
     try:
         yield store
+    except StoreRefused as refused:
+        raise Stop(str(refused)) from None
     except StoreFailed as error:
         raise Stop(f"Redis does not answer ({error}); see SEGMENTER_REDIS") from None
     finally:

@@ -25,7 +25,7 @@ from streams.ops.guard import refused
 from streams.ops.seen import Seen
 from streams.out_records import CHANGES
 from streams.stop import Stop
-from streams.store import StoreFailed
+from streams.store import StoreFailed, StoreRefused
 from streams.wire.decode import CUSTOMER_MAX_BYTES
 
 STATIC = Path(__file__).parent / "static"
@@ -141,6 +141,8 @@ class Api:
             return refused(HTTPStatus.BAD_REQUEST, f"a customer id has {CUSTOMER_MAX_BYTES} bytes at most")
         try:
             found = await self._seen.customer(customer_id, language)
+        except StoreRefused as refusal:
+            return refused(HTTPStatus.SERVICE_UNAVAILABLE, str(refusal))
         except StoreFailed as error:
             return refused(HTTPStatus.SERVICE_UNAVAILABLE, f"Redis does not answer ({error})")
         except Stop as stopped:
