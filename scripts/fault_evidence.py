@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
 
 from fault_scene import INPUTS, PARTITIONS, Scene
 from fault_traffic import EXPECTED
 from tests import oracle
+from tests.live import committed
 from tests.oracle import milliseconds
 
 __all__ = ["SLOW_MS", "In", "Stored", "events", "inputs", "listed", "read", "slow", "stored"]
@@ -48,18 +48,7 @@ def inputs(scene: Scene) -> list[In]:
 
 def read(scene: Scene, name: str) -> list[Any]:
     """All committed records of a topic, by partition and offset."""
-    consumer: Any = KafkaConsumer(
-        bootstrap_servers=scene.lane.kafka.address, isolation_level="read_committed", enable_auto_commit=False
-    )
-    places = [TopicPartition(scene.prefix + name, partition) for partition in range(PARTITIONS)]
-    consumer.assign(places)
-    consumer.seek_to_beginning(*places)
-    ends = consumer.end_offsets(places)
-    found: list[Any] = []
-    while any(consumer.position(place) < ends[place] for place in places):
-        for records in consumer.poll(timeout_ms=500, max_records=5_000).values():
-            found += records
-    consumer.close()
+    found = committed(scene.lane.kafka.address, scene.prefix + name, PARTITIONS)
     return sorted(found, key=lambda record: (record.partition, record.offset))
 
 

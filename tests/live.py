@@ -69,11 +69,28 @@ def publish(brokers: str, events: Iterable[Mapping[str, Any]], topics: Mapping[s
     producer.close()
 
 
-def read_topic(brokers: str, topic: str = "segment-changes") -> list[Any]:
-    """All records of a topic up to its end, per partition in order."""
+def read_topic(brokers: str, topic: str = "segment-changes", *, exact_ends: bool = True) -> list[Any]:
+    """All records of a topic, per partition in order. ``exact_ends``: the broker's are; those of Tansu are not."""
+    if exact_ends:
+        return committed(brokers, topic, PARTITIONS)
     records: list[Any] = []
     for batch in _batches(brokers, topic, quiet_s=2.0, until=time.monotonic() + 300):
         records += batch
+    return records
+
+
+def committed(brokers: str, topic: str, partitions: int) -> list[Any]:
+    """All committed records of a topic up to its ends of now, per partition in order."""
+    consumer: Any = KafkaConsumer(bootstrap_servers=brokers, isolation_level="read_committed", enable_auto_commit=False)
+    places = [TopicPartition(topic, partition) for partition in range(partitions)]
+    consumer.assign(places)
+    consumer.seek_to_beginning(*places)
+    ends = consumer.end_offsets(places)
+    records: list[Any] = []
+    while any(consumer.position(place) < ends[place] for place in places):
+        for batch in consumer.poll(timeout_ms=500, max_records=5_000).values():
+            records += batch
+    consumer.close()
     return records
 
 
@@ -92,9 +109,10 @@ def _batches(brokers: str, topic: str, quiet_s: float, until: float) -> Iterator
     consumer.close()
 
 
-def changes(brokers: str, prefix: str = "") -> list[Seen]:
-    """The segment changes on the topic, repeats and all."""
-    return [_seen(json.loads(record.value)) for record in read_topic(brokers, prefix + "segment-changes")]
+def changes(brokers: str, prefix: str = "", *, exact_ends: bool = True) -> list[Seen]:
+    """The segment changes on the topic, repeats and all; ``exact_ends``: as of `read_topic`."""
+    records = read_topic(brokers, prefix + "segment-changes", exact_ends=exact_ends)
+    return [_seen(json.loads(record.value)) for record in records]
 
 
 def _seen(value: Mapping[str, Any]) -> Seen:
