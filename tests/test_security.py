@@ -152,7 +152,9 @@ def test_files_that_cannot_be_used(certificates: Certificates, changed: Mapping[
     }  # fmt: skip
     if changed.get("redis_key_file") == "locked":
         given["redis_key_file"] = certificates.locked_key
-    use: Callable[[Settings], object] = RedisStore.of if any(name.startswith("redis") for name in changed) else topics.find
+    use: Callable[[Settings], object] = (
+        RedisStore.of if any(name.startswith("redis") for name in changed) else topics.find
+    )
     settings = Settings(**given)
     with pytest.raises(Stop, match=f"^{said}") as stopped:
         use(settings)
