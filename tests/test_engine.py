@@ -36,8 +36,8 @@ from tests.worlds import (
     wrong_in_time_order,
 )
 
-SEEDS = range(1_000)
-FEW = SEEDS[:500]  # where a world costs several runs
+SEEDS = range(600)
+FEW = SEEDS[:400]  # where a world costs several runs
 NIGHTLY = range(len(SEEDS), 21_000)
 BLOCK = 250
 BLOCKS = [

@@ -17,7 +17,7 @@ import pytest
 from kafka import KafkaProducer
 from standardwebhooks.webhooks import Webhook
 
-import local
+from local import Kafka
 from receivers import SECRET
 from server import free_port
 from streams import topics
@@ -27,23 +27,23 @@ from tests.triggering import START, change
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 
 
-def test_the_consumer_takes_each_change_once() -> None:
+@pytest.mark.kafka
+def test_the_consumer_takes_each_change_once(kafka: Kafka) -> None:
     """Repeats are dropped by their sequence, and a gap is told."""
-    with local.Tansu() as broker:
-        topics.create(Settings(brokers=broker.address, broker="tansu", partitions=1))
-        producer = KafkaProducer(bootstrap_servers=broker.address, enable_idempotence=False)
-        for sequence in (1, 2, 2, 1, 4):
-            made = change("بهار", "abandoned_cart", "entered" if sequence % 2 else "exited", START, sequence)
-            producer.send("segment-changes", key="بهار".encode(), value=msgspec.json.encode(made))
-        producer.flush()
-        producer.close()
-        command = [sys.executable, str(EXAMPLES / "consumer.py"), broker.address]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            lines = [process.stdout.readline().split()[:3] for _ in range(3)]
-            process.terminate()
-            told = process.stderr.read()
+    topics.create(Settings(brokers=kafka.address, partitions=1))  # the only test here that uses names without a prefix
+    producer = KafkaProducer(bootstrap_servers=kafka.address)
+    for sequence in (1, 2, 2, 1, 4):
+        made = change("بهار", "abandoned_cart", "entered" if sequence % 2 else "exited", START, sequence)
+        producer.send("segment-changes", key="بهار".encode(), value=msgspec.json.encode(made))
+    producer.flush()
+    producer.close()
+    command = [sys.executable, str(EXAMPLES / "consumer.py"), kafka.address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        lines = [process.stdout.readline().split()[:3] for _ in range(3)]
+        process.terminate()
+        told = process.stderr.read()
     assert lines == [["بهار-1", "بهار", "entered"], ["بهار-2", "بهار", "exited"], ["بهار-4", "بهار", "exited"]]
     assert "a gap after 2 of بهار" in told
 

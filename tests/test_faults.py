@@ -27,7 +27,7 @@ from fault_workers import CHAINS
 from streams.failpoints import NAMES
 from workers import Worker
 
-EVENTS = 600
+EVENTS = 400
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from streams.replay import Replay
 from tests.kinds import KINDS, of_kind, world_of
 from tests.worlds import World, failing, wrong_in_any_order, wrong_in_time_order
 
-PAIRS = range(120)
+PAIRS = range(80)
 NIGHTLY = range(len(PAIRS), 1_000)
 SHARE = 0.05  # of the pairs in which each way is met
 
