@@ -297,6 +297,20 @@ BY_TESTS = (
         "tests/test_redis_store.py",
     ),
     Mutant(
+        "what the user may not do in a script of Redis",
+        "streams/redis_client.py",
+        " or _NOT_IN_SCRIPT.search(str(cause)):",
+        ":",
+        "tests/test_redis_store.py",
+    ),
+    Mutant(
+        "a Redis that refuses a partition's writes is no Redis that is away",
+        "streams/holding.py",
+        "except (Stop, StoreRefused) as",
+        "except Stop as",
+        "tests/test_holding.py",
+    ),
+    Mutant(
         "a Redis that refuses is no Redis that is away",
         "streams/ownership.py",
         "except (Stop, ClaimRefused, StoreRefused) as",
