@@ -16,7 +16,7 @@ from typing import cast
 
 import msgspec
 
-from rules import yaml_text
+from rules import definition_limits, yaml_text
 from rules.conditions import Condition
 from rules.expansion import Nodes, Spelled, with_bands, with_library
 from rules.forms import SegmentForm
@@ -94,12 +94,18 @@ def parse(text: str, file: str) -> Definitions:
         document = yaml_text.read(text)
     except yaml_text.NotYaml as error:
         raise DefinitionsError(file, [str(error)]) from None
-    return build(document, file)
+    problems = Problems()
+    for problem in definition_limits.problems(document):
+        problems.note(*problem)
+    return _build(document, file, problems)
 
 
 def build(document: object, file: str) -> Definitions:
-    """The definitions of a document already read; as `parse`."""
-    problems = Problems()
+    """The definitions of a document already read; as `parse`, whatever its size."""
+    return _build(document, file, Problems())
+
+
+def _build(document: object, file: str, problems: Problems) -> Definitions:
     currency, spelled = _spelled_out(document, problems)
     spelled_placeholders = _placeholders(problems, document.get("placeholders") if isinstance(document, dict) else None)
     nodes = spelled.nodes
@@ -181,7 +187,10 @@ def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Spel
     if not taken.nodes and not problems.lines:
         problems.note("segments", "nothing is left; expected at least one")
     if len(taken.nodes) > SEGMENTS_MAX:
-        problems.note("segments", f"at most {SEGMENTS_MAX} segments")
+        count = len(taken.nodes)
+        problems.note(
+            "segments", f"at most {SEGMENTS_MAX:,}, here are {count:,}: a change carries the whole membership"
+        )
         return currency, Spelled({}, {})
     return currency, taken
 
@@ -237,7 +246,9 @@ def _segment(key: object, node: object, scope: Scope) -> Segment | None:
     """One entry under ``segments``."""
     path = f"segments.{key}"
     if not isinstance(key, str) or not KEY.fullmatch(key):
-        scope.problems.note(path, "a segment's key is lower-case letters, digits and _, such as repeat_buyer")
+        scope.problems.note(
+            path, "a segment's key is lower-case letters, digits and _, at most 64, such as repeat_buyer"
+        )
         return None
     if not isinstance(node, dict):
         scope.problems.note(path, "expected {title: …, when: {…}}")

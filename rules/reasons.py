@@ -51,7 +51,9 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "n
 
     A condition shows what it saw (``observed``) beside what it asked (``test`` and the
     definition's own keys). ``until`` is the instant at which time alone may turn the answer.
-    With neither, everything known of the customer was erased.
+    With neither, everything known of the customer was erased. ``cut``: the places in this node
+    that were shortened, as a reason has at most 8 KiB: each as JSON Pointer (RFC 6901) from the node,
+    with how many items of a list, fields of an object or characters of a text are left out.
     """
 
     holds: bool
@@ -72,6 +74,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "n
     all: list[Reason] | None = None
     any: list[Reason] | None = None
     not_: list[Reason] | None = None
+    cut: Mapping[str, Annotated[int, msgspec.Meta(ge=1)]] | None = None
 
 
 ERASED = Reason(False)

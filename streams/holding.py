@@ -50,7 +50,7 @@ class Holding:
         except StoreFailed as error:
             self._stop(f"Redis failed ({error}); when it is back, start the worker again")
         except PublishFailed as error:
-            self._stop(f"publishing failed ({error}); when Kafka is back, start the worker again")
+            self._stop(f"publishing failed: {error}")
         except Exception as error:  # noqa: BLE001  # nothing else may end a partition unseen
             self._stop(defects.report(f"partition {partition}", error))
 

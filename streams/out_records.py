@@ -24,6 +24,13 @@ def change_record(change: changes.SegmentChange) -> OutRecord:
     return OutRecord(CHANGES, change.customer_id.encode(), changes.encode(change), changes.headers(change))
 
 
+def bounded(record: OutRecord) -> OutRecord:
+    """A record of the outbox as this version would save it: one saved by a former version may be too large."""
+    if record.topic != CHANGES or record.value is None or len(record.value) <= changes.CHANGE_MAX_BYTES:
+        return record
+    return OutRecord(CHANGES, record.key, changes.bounded(record.value), record.headers)
+
+
 def membership_record(customer_id: str, membership: memberships.Membership | None) -> OutRecord:
     """A customer's row of the table; ``None`` takes it away."""
     key = customer_id.encode()

@@ -23,6 +23,8 @@ from streams.wire.merges import MERGES
 WAITING_MAX = 64
 # Or so many bytes of them, and the entry that passes it: an entry of dead letters may be 4 MiB.
 WAITING_MAX_BYTES = 16 * 1024 * 1024
+# Of what is published together; a topic must take so much (max.message.bytes, by default twice as much).
+BATCH_MAX_BYTES = 512 * 1024
 # Records whose entries are published with one round trip.
 _TOGETHER_MAX = 4_000
 
@@ -75,7 +77,7 @@ class Publisher(Protocol):
 
 
 class PublishFailed(Exception):
-    """Kafka did not take records that are saved; when it is back, start the worker again."""
+    """Kafka did not take records that are saved; the text says why, and what to do before the next start."""
 
 
 class ProducerFenced(Fenced):

@@ -199,7 +199,7 @@ class Ownership:
                 "start the worker again"
             )
         except (StoreFailed, PublishFailed, KafkaError) as error:
-            self._plan.stop(f"claiming failed ({error!r}); see that Redis and Kafka can be reached")
+            self._plan.stop(_failure(error))
         except Exception as error:  # noqa: BLE001  # Faust would log it, and then neither read nor rejoin
             self._plan.stop(defects.report("a claim", error))
         return {}
@@ -257,3 +257,9 @@ class Ownership:
 
 def _told(positions: Mapping[TP, int]) -> dict[str, int]:
     return {f"{tp.topic}-{tp.partition}": position for tp, position in positions.items()}
+
+
+def _failure(error: Exception) -> str:
+    if isinstance(error, PublishFailed):
+        return f"publishing failed: {error}"
+    return f"claiming failed ({error!r}); see that Redis and Kafka can be reached"

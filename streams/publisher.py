@@ -11,6 +11,10 @@ Faust's is not idempotent, and its sends are not awaited.
 aiokafka tries again by itself whatever may be tried again. Of what fails for good neither is tried
 again here: aiokafka counts a failed batch as sent, so everything after it would be out of order. The
 worker stops, and the next claim reads what came of it.
+
+A batch is never larger than `BATCH_MAX_BYTES` unless one record is: aiokafka always takes the first.
+No record that workers make comes near it (`streams.wire.changes`, `streams.wire.dead_letters`), and
+`streams.topics.verify` sees at the start that the topics take such batches.
 """
 
 from __future__ import annotations
@@ -19,20 +23,19 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 from aiokafka.errors import KafkaError
 
 from streams.failpoints import reach
-from streams.outbox import BY_KEY, OutRecord, ProducerFenced, PublishFailed
+from streams.outbox import BATCH_MAX_BYTES, BY_KEY, OutRecord, ProducerFenced, PublishFailed
 from streams.partitioning import partition_of
 from streams.stop import Stop
 
 log = logging.getLogger(__name__)
 
-BATCH_MAX_BYTES = 512 * 1024
 REQUEST_MAX_BYTES = 1024 * 1024
 # As Kafka Streams has it: an owner that died holds up readers of what is committed so long, if nobody follows it.
 TRANSACTION_MAX_MS = 10_000
@@ -44,6 +47,12 @@ _REFUSALS = (
     kafka_errors.ClusterAuthorizationFailedError,
     kafka_errors.TransactionalIdAuthorizationFailed,
 )
+_TOO_LARGE = (
+    kafka_errors.MessageSizeTooLargeError,
+    kafka_errors.RecordListTooLargeError,
+    kafka_errors.RecordTooLargeError,
+)
+_WHEN_BACK = "when Kafka is back, start the worker again"
 _CLOSE_MAX_S = 2.0
 
 
@@ -123,6 +132,9 @@ class TransactionalPublisher:
             await producer.commit_transaction()
         except kafka_errors.ProducerFenced as error:
             raise ProducerFenced from error
+        except PublishFailed:
+            await _abort(producer)
+            raise
         except (KafkaError, AssertionError) as error:  # aiokafka asserts that a producer has not failed before
             await _abort(producer)
             raise _failed(error) from error
@@ -139,8 +151,17 @@ class TransactionalPublisher:
 
 
 def _failed(error: Exception) -> PublishFailed:
-    refused = "this user may not write: " if isinstance(error, _REFUSALS) else ""
-    return PublishFailed(f"{refused}{error!r}")
+    if isinstance(error, _REFUSALS):
+        return PublishFailed(f"this user may not write ({error!r}); let them, then start the worker again")
+    return PublishFailed(f"{error!r}; {_WHEN_BACK}")
+
+
+def _too_large(topic: str, size: int, error: BaseException) -> PublishFailed:
+    most = max(size, BATCH_MAX_BYTES)
+    return PublishFailed(
+        f"{topic} does not take a batch of {size:,} bytes ({type(error).__name__}); set max.message.bytes of the "
+        f"topic, or message.max.bytes of the brokers, to {most} or more, then start the worker again"
+    )
 
 
 def _options(client: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,20 +207,24 @@ async def _publish(
         place = partition if record.topic not in BY_KEY else await _place_of(producer, prefix, record)
         by_place.setdefault((record.topic, place), []).append(record)
     sent = [
-        (topic, count, future)
+        batch
         for (topic, place), of_place in by_place.items()
-        for count, future in await _send(producer, prefix + topic, place, of_place)
+        for batch in await _send(producer, prefix + topic, place, of_place)
     ]
     # All are awaited: an exception that nobody takes would be logged when its future is collected.
-    answers = await asyncio.gather(*(future for _, _, future in sent), return_exceptions=True)
+    answers: list[Any] = await asyncio.gather(*(batch.answer for batch in sent), return_exceptions=True)
+    failed = [(batch, answer) for batch, answer in zip(sent, answers, strict=True) if isinstance(answer, BaseException)]
+    for batch, error in failed:  # what follows in other batches of the producer may say less
+        if isinstance(error, _TOO_LARGE):
+            raise _too_large(batch.topic, batch.size, error) from error
+    if failed:
+        raise failed[0][1]
     positions: dict[str, int] = {}
-    for (topic, count, _), answer in zip(sent, answers, strict=True):
-        if isinstance(answer, BaseException):
-            raise answer
-        if (
-            answer.offset >= 0 and topic not in BY_KEY
-        ):  # -1 where the broker knows the batch already, but not where it stands
-            positions[topic] = answer.offset + count
+    for batch, answer in zip(sent, answers, strict=True):
+        topic = batch.topic.removeprefix(prefix)
+        # -1 where the broker knows the batch already, but not where it stands
+        if answer.offset >= 0 and topic not in BY_KEY:
+            positions[topic] = answer.offset + batch.records
     return positions
 
 
@@ -209,16 +234,32 @@ async def _place_of(producer: AIOKafkaProducer, prefix: str, record: OutRecord) 
     return partition_of(record.key.decode(), len(await producer.partitions_for(prefix + record.topic)))
 
 
+class SentBatch(NamedTuple):
+    """A batch on its way: the full name of its topic, how many records and bytes, and what Kafka answers."""
+
+    topic: str
+    records: int
+    size: int
+    answer: asyncio.Future[Any]
+
+
 async def _send(
     producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[OutRecord]
-) -> list[tuple[int, Any]]:
+) -> list[SentBatch]:
+    async def send(batch: Any) -> SentBatch:
+        count, size = batch.record_count(), batch.size()
+        return SentBatch(topic, count, size, await producer.send_batch(batch, topic, partition=partition))
+
     sent = []
     batch = producer.create_batch()
     for record in records:
-        while not _append(batch, record):
-            sent.append((batch.record_count(), await producer.send_batch(batch, topic, partition=partition)))
-            batch = producer.create_batch()
-    sent.append((batch.record_count(), await producer.send_batch(batch, topic, partition=partition)))
+        if _append(batch, record):
+            continue
+        sent.append(await send(batch))
+        batch = producer.create_batch()
+        if not _append(batch, record):
+            raise PublishFailed(f"a record for {topic} does not fit into an empty batch; this is a defect")
+    sent.append(await send(batch))
     return sent
 
 

@@ -47,7 +47,7 @@ import msgspec
 from rules.ahead import Told, is_forgotten
 from rules.standing import Customer
 from streams.failpoints import reach
-from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS, said_row
+from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS, bounded, said_row
 from streams.outbox import BY_KEY, Outbox, OutRecord, decode
 from streams.segmenter import Letters, Segmenter
 from streams.store import Claim, State
@@ -118,7 +118,7 @@ class _Entry:
     """One entry of the outbox, and which of its records were not found."""
 
     def __init__(self, entry: bytes) -> None:
-        self.records = decode(entry)
+        self.records = [bounded(record) for record in decode(entry)]
         self.unseen = {_identity(one.topic, one.headers) for one in self.records if one.topic in OUTPUTS}
         self._count = len(self.unseen)
 

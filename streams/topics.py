@@ -26,6 +26,7 @@ from kafka.errors import (
 from rules.events import INPUTS
 from streams import security
 from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
+from streams.outbox import BATCH_MAX_BYTES
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.store import Identity
@@ -38,11 +39,14 @@ WORKERS = (*READ, *OUTPUTS)
 # What triggers publish, and read again where it is replayed.
 TRIGGERS = ("trigger-decisions", "trigger-dead-letters", "trigger-replays")
 ALL = (*WORKERS, *TRIGGERS)
+# What is published in batches of up to `BATCH_MAX_BYTES`.
+WRITTEN = frozenset({MERGES, *OUTPUTS, *TRIGGERS})
 # Kafka is waited for so often for so long.
 TRIES, TRY_MS = 5, 2_000
 # Of each key the newest is kept for ever.
 _CONFIGS: Mapping[str, Mapping[str, str]] = {MEMBERSHIPS: {"cleanup.policy": "compact"}}
 _RETENTION = ("cleanup.policy", "retention.ms")
+_BATCH_SIZE = "max.message.bytes"
 _NOBODY = "ECONNREFUSED"
 _HUNG_UP = "socket disconnected"
 _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
@@ -131,26 +135,37 @@ def _admin(settings: Settings) -> Iterator[Any]:
 def find(settings: Settings, topics: Sequence[str] = WORKERS) -> Found:
     """Ask the cluster. Raises `Stop` when it does not answer."""
     with _admin(settings) as admin:
-        names = {settings.topic_prefix + name: name for name in topics}
-        known = set(cast(list[str], admin.list_topics()))
-        described = admin.describe_topics([full for full in names if full in known]) if known else []
-        partitions = {names[topic["name"]]: len(topic["partitions"]) for topic in described if topic["name"] in names}
-        return Found(str(admin.describe_cluster().get("cluster_id") or ""), partitions)
+        return _found(admin, settings, topics)
+
+
+def _found(admin: Any, settings: Settings, topics: Sequence[str]) -> Found:
+    names = {settings.topic_prefix + name: name for name in topics}
+    known = set(cast(list[str], admin.list_topics()))
+    described = admin.describe_topics([full for full in names if full in known]) if known else []
+    partitions = {names[topic["name"]]: len(topic["partitions"]) for topic in described if topic["name"] in names}
+    return Found(str(admin.describe_cluster().get("cluster_id") or ""), partitions)
 
 
 def retention(settings: Settings, topics: Sequence[str]) -> Mapping[str, Kept]:
     """How long these topics keep records; of which the broker does not say it, nothing. Raises `Stop`."""
     with _admin(settings) as admin:
-        asked = [
-            ConfigResource(ConfigResourceType.TOPIC, settings.topic_prefix + name, dict.fromkeys(_RETENTION))
-            for name in topics
-        ]
-        try:
-            told = admin.describe_configs(asked, config_filter="all")
-        except KafkaError:  # a broker for trying out may not know how to say it
-            return {}
-    found = {name: values for by_name in told.values() for name, values in by_name.items()}
-    return {name: kept for name in topics if (kept := _kept(found.get(settings.topic_prefix + name, {}))) is not None}
+        configs = _configs(admin, settings, topics, _RETENTION)
+    return {name: kept for name, values in configs.items() if (kept := _kept(values)) is not None}
+
+
+def _configs(
+    admin: Any, settings: Settings, topics: Sequence[str], keys: Sequence[str]
+) -> Mapping[str, Mapping[str, Any]]:
+    """These settings of topics; of a topic of which the broker does not say them, nothing."""
+    resources = [
+        ConfigResource(ConfigResourceType.TOPIC, settings.topic_prefix + name, dict.fromkeys(keys)) for name in topics
+    ]
+    try:
+        described = admin.describe_configs(resources, config_filter="all")
+    except KafkaError:  # a broker for trying out may not know how to say it, and not every user may ask
+        return {}
+    by_name = {name: values for by_kind in described.values() for name, values in by_kind.items()}
+    return {name: by_name.get(settings.topic_prefix + name, {}) for name in topics}
 
 
 def _kept(values: Mapping[str, Any]) -> Kept | None:
@@ -189,13 +204,30 @@ def create(settings: Settings, topics: Sequence[str] = WORKERS) -> list[str]:
 
 def verify(settings: Settings, topics: Sequence[str] = WORKERS) -> Found:
     """What was found, if the worker (or triggers) can run on it. Raises `Stop`."""
-    found = find(settings, topics)
-    missing = [settings.topic_prefix + name for name in topics if name not in found.partitions]
-    if missing:
-        unseen = "" if settings.kafka_protocol == "PLAINTEXT" else ", or let this user read them"
-        of = " --triggers" if set(topics) & set(TRIGGERS) else ""
-        raise Stop(f"topics are missing: {', '.join(missing)}; run `segmenter topics create{of}`{unseen}")
-    if len(set(found.partitions.values())) > 1:
-        counts = ", ".join(f"{name} {count}" for name, count in sorted(found.partitions.items()))
-        raise Stop(f"topics differ in their number of partitions ({counts}); add some where there are fewer")
-    return found
+    with _admin(settings) as admin:
+        found = _found(admin, settings, topics)
+        missing = [settings.topic_prefix + name for name in topics if name not in found.partitions]
+        if missing:
+            unseen = "" if settings.kafka_protocol == "PLAINTEXT" else ", or let this user read them"
+            of = " --triggers" if set(topics) & set(TRIGGERS) else ""
+            raise Stop(f"topics are missing: {', '.join(missing)}; run `segmenter topics create{of}`{unseen}")
+        if len(set(found.partitions.values())) > 1:
+            counts = ", ".join(f"{name} {count}" for name, count in sorted(found.partitions.items()))
+            raise Stop(f"topics differ in their number of partitions ({counts}); add some where there are fewer")
+        _check_batch_sizes(settings, _configs(admin, settings, [*WRITTEN & {*topics}], [_BATCH_SIZE]))
+        return found
+
+
+def _check_batch_sizes(settings: Settings, configs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse topics that would not take what is published; what the broker does not say is tried. Raises `Stop`."""
+    limits = {name: (values.get(_BATCH_SIZE) or {}).get("value") for name, values in configs.items()}
+    small = [
+        f"{limit} of {settings.topic_prefix}{name}"
+        for name, limit in sorted(limits.items())
+        if limit is not None and int(limit) < BATCH_MAX_BYTES
+    ]
+    if small:
+        raise Stop(
+            "topics take only smaller batches than are published: max.message.bytes is "
+            f"{', '.join(small)}; set it to {BATCH_MAX_BYTES} or more"
+        )

@@ -101,7 +101,7 @@ WRONG: list[tuple[str, object, str, str]] = [
     ("wrong in a list", with_when({"all": [CART, {"cart": {"until": "x"}}]}), f"{WHEN}.all[1].cart.until", DURATION),
     ("wrong in one not", with_when({"not": {"cart": {"until": "x"}}}), f"{WHEN}.not.cart.until", DURATION),
     ("too deep", with_when(nested(DEPTH_MAX + 1)), WHEN + ".not[0]" * (DEPTH_MAX + 1), f"at most {DEPTH_MAX} deep"),
-    ("too many", {"version": 1, "segments": MANY}, "segments", "at most 1000 segments"),
+    ("too many", {"version": 1, "segments": MANY}, "segments", "at most 1,000, here are 1,001"),
 ]  # fmt: skip
 
 

@@ -21,22 +21,24 @@ from collections.abc import Mapping
 
 from rules.reasons import Reason
 from rules.sentences.english import ENGLISH
-from rules.sentences.foreign import PDI, RLI
+from rules.sentences.foreign import PDI, RLI, shortened
 from rules.sentences.language import Language
 from rules.sentences.persian import PERSIAN
 from rules.sentences.walker import tell
 
-__all__ = ["LANGUAGES", "embedded", "sentence"]
+__all__ = ["LANGUAGES", "SENTENCE_MAX_CHARS", "embedded", "sentence"]
 
 _LANGUAGES: Mapping[str, Language] = {"en": ENGLISH, "fa": PERSIAN}
 _RIGHT_TO_LEFT = frozenset({"fa"})
 
 LANGUAGES = tuple(_LANGUAGES)
+# A sentence is to be read: beyond it comes an ellipsis, and the reason itself says the rest.
+SENTENCE_MAX_CHARS = 2_000
 
 
 def sentence(reason: Reason, language: str = "en") -> str:
     """What was seen and what was asked, as one sentence without a full stop; ``language``: one of `LANGUAGES`."""
-    return tell(_LANGUAGES[language], reason)
+    return shortened(tell(_LANGUAGES[language], reason), SENTENCE_MAX_CHARS)
 
 
 def embedded(reason: Reason, language: str = "en") -> str:

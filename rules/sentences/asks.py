@@ -1,16 +1,18 @@
 """Tests in words: what a rule asks of a number, a value, a property or an age.
 
-The one rule: what is asked is told whole, but of a long list only its beginning and how many more.
+The one rule: what is asked is told whole, but of a long list or text only its beginning, and of a list how many more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 from rules.predicates import Shown
-from rules.sentences.language import Language
+from rules.reason_limits import pointer
+from rules.sentences.language import LISTED_MAX, Language
 
-LISTED_MAX = 5  # a rule may list a thousand values; a sentence is to be read
+VALUES_MAX = 5  # a rule may list a thousand values; a sentence is to be read
 
 _ENDS = ("at_least", "above", "exactly", "at_most", "below")
 
@@ -35,25 +37,39 @@ def ago(lang: Language, test: Mapping[str, Shown]) -> str:
     return lang.say("ago", time=lang.say("and").join(told))
 
 
-def properties(lang: Language, tests: Mapping[str, Shown], names: Mapping[str, str] | None = None) -> str:
-    """Tests of properties, all of which are asked; ``names``: by which they are known to a reader."""
-    known = names or {}
-    told = [
+def properties(
+    lang: Language,
+    tests: Mapping[str, Shown],
+    cut: Mapping[str, int] | None,
+    place: str,
+    names: Mapping[str, str] | None = None,
+) -> str:
+    """Tests of properties, all of which are asked.
+
+    ``cut``: as `rules.reasons.Reason.cut`, of the node in which the tests stand at ``place``. ``names``: by which a
+    reader knows the properties.
+    """
+    left_out, readable = cut or {}, names or {}
+    predicates = [
         predicate
-        for name, test in tests.items()
-        for predicate in _predicates(lang, known.get(name) or lang.name(name), test)
+        for name, test in islice(tests.items(), LISTED_MAX)
+        for predicate in _predicates(lang, readable.get(name) or lang.name(name), test, left_out, place + pointer(name))
     ]
-    return lang.say("and").join(told)
+    words = lang.say("and").join(predicates)
+    more = max(0, len(tests) - LISTED_MAX) + left_out.get(place, 0)
+    return lang.say("and_more", values=words, count=lang.number(more)) if more else words
 
 
-def _predicates(lang: Language, name: str, test: Shown) -> list[str]:
+def _predicates(lang: Language, name: str, test: Shown, cut: Mapping[str, int], place: str) -> list[str]:
     if not isinstance(test, Mapping):
         return [lang.say("is", name=name, value=_value(lang, test))]
     told = []
     range_ = ends(test, lambda end, number: lang.say(end, number=lang.number(number)))
     if range_:
         told.append(lang.say("is_in_range", name=name, range=lang.say("and").join(range_)))
-    told += [_listed(lang, name, key, test[key]) for key in ("in", "not_in") if key in test]
+    told += [
+        _listed(lang, name, key, test[key], cut.get(place + pointer(key), 0)) for key in ("in", "not_in") if key in test
+    ]
     told += [lang.say(key, name=name, value=_value(lang, test[key])) for key in ("contains", "matches") if key in test]
     if "exists" in test:
         told.append(lang.say("exists" if test["exists"] else "absent", name=name))
@@ -68,14 +84,12 @@ def _value(lang: Language, value: Shown) -> str:
     return lang.number(value) if isinstance(value, int | float) else lang.quoted(value)
 
 
-def _listed(lang: Language, name: str, key: str, values: Sequence[Shown]) -> str:
-    if len(values) == 1:
+def _listed(lang: Language, name: str, key: str, values: Sequence[Shown], left_out: int) -> str:
+    count = len(values) + left_out
+    if count == 1:
         return lang.say("is" if key == "in" else "is_not", name=name, value=_value(lang, values[0]))
-    told = lang.say("comma").join(_value(lang, value) for value in values[:LISTED_MAX])
-    more = len(values) - LISTED_MAX
-    if more > 0:
-        told = lang.say("and_more", values=told, count=lang.number(more))
-    return lang.say(key, name=name, values=told)
+    first = [_value(lang, value) for value in values[:VALUES_MAX]]
+    return lang.say(key, name=name, values=lang.listed("comma", first, count))
 
 
 def _age(lang: Language, test: Mapping[str, Shown]) -> str:

@@ -19,6 +19,7 @@ _GROUPS: dict[str, Message] = {
     "not": "not met, as asked: {members}",
     "not_in_vain": "met, though it must not be: {members}",
     "enclosed": "({words})",
+    "shortened": "{words} (shortened)",
     "beside": "{seen} (asked: {asked})",
     "in_vain": "{seen} (asked, not met: {asked})",
     "comma": ", ",

@@ -10,6 +10,8 @@ from __future__ import annotations
 import unicodedata
 
 FSI, RLI, PDI = "\u2068", "\u2067", "\u2069"
+ELLIPSIS = "…"
+_ISOLATES = (FSI, RLI)
 
 # Controls, line ends and halves of a pair; format characters, of which the bidi controls are some.
 _STEERING = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
@@ -26,6 +28,14 @@ def escaped(text: str, marks: str = "") -> str:
 def isolated(text: str) -> str:
     """An escaped text whose direction is its own."""
     return f"{FSI}{text}{PDI}"
+
+
+def shortened(text: str, most_chars: int) -> str:
+    """The text, or its beginning and an ellipsis, in which every isolate that was begun is ended."""
+    if len(text) <= most_chars:
+        return text
+    head = text[: most_chars - len(ELLIPSIS)]
+    return head + PDI * (sum(map(head.count, _ISOLATES)) - head.count(PDI)) + ELLIPSIS
 
 
 def _steers(character: str) -> bool:

@@ -7,14 +7,14 @@ The one rule: all that a language says stands in its tables (`rules.sentences.en
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import NamedTuple, TypeAlias
 
 import jdatetime
 import msgspec
 
-from rules.sentences.foreign import escaped, isolated
+from rules.sentences.foreign import escaped, isolated, shortened
 from rules.times import format_duration, parse_duration
 
 # A template; or two, of which the first is for one of something.
@@ -24,6 +24,10 @@ Message: TypeAlias = str | tuple[str, str]
 _PUNCTUATION = frozenset("(),;،؛")
 _DURATION = re.compile(r"(\d+)([a-z]+)", re.ASCII)
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
+# Of a name or value of others its beginning is told; a definition's texts may have 500 characters.
+_TEXT_MAX_CHARS = 120
+# Of several the first are told, and how many more there are.
+LISTED_MAX = 10
 
 
 class Unit(NamedTuple):
@@ -106,19 +110,25 @@ class Language(msgspec.Struct, frozen=True, eq=False):
 
     def name(self, text: object, key: str = "name") -> str:
         """A name or an instant, as it is; quoted where it could be taken for our own punctuation."""
-        told = str(text)
+        told = shortened(str(text), _TEXT_MAX_CHARS)
         return self.quoted(told, "quoted" if _PUNCTUATION & set(told) else key)
 
     def quoted(self, text: object, key: str = "quoted") -> str:
         """A value in quotation marks, which it cannot close."""
-        told = str(text)
+        told = shortened(str(text), _TEXT_MAX_CHARS)
         safe = escaped(told, self.quotes)
         return self.say(key, text=isolated(safe) if self.isolates or not told.isascii() else safe)
 
-    def events(self, names: str | Iterable[str] | None) -> str:
+    def events(self, names: str | Sequence[str] | None) -> str:
         """Names of events, any one of which is meant."""
         several = (names,) if isinstance(names, str) else names or ()
-        return self.say("or").join(self.name(name, "event") for name in several)
+        return self.listed("or", [self.name(name, "event") for name in several[:LISTED_MAX]], len(several))
+
+    def listed(self, between: str, first: Sequence[str], count: int) -> str:
+        """The first of so many, joined by the message ``between``, and how many more there are."""
+        words = self.say(between).join(first)
+        more = count - len(first)
+        return self.say("and_more", values=words, count=self.number(more)) if more else words
 
 
 def _plain(value: float) -> str:

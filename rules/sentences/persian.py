@@ -20,6 +20,7 @@ _GROUPS: dict[str, Message] = {
     "not": "شرط برقرار نیست، همان‌طور که خواسته شده: {members}",
     "not_in_vain": "شرط برقرار است، در حالی که نباید باشد: {members}",
     "enclosed": "({words})",
+    "shortened": "{words} (کوتاه‌شده)",
     "beside": "{seen} (شرط: {asked})",
     "in_vain": "{seen} (شرط برقرار نیست: {asked})",
     "comma": "، ",

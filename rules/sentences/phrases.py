@@ -7,6 +7,7 @@ show whether the condition holds, the words say it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 from rules.conditions.calendars import WEEKDAYS
 from rules.context import ATTRIBUTES
@@ -14,7 +15,7 @@ from rules.events import MONEY
 from rules.predicates import Shown
 from rules.reasons import Observed, Reason, StepAsked
 from rules.sentences import asks
-from rules.sentences.language import Language
+from rules.sentences.language import LISTED_MAX, Language
 
 _NOTHING = Observed()
 _SESSION_GAP = "30m"  # of whoever asks for none (`rules.forms`); only another one is told
@@ -34,10 +35,12 @@ def _window(lang: Language, within: str | None, ever: str = "ever") -> str:
     return lang.duration(within, "window") if within else lang.say(ever)
 
 
-def _events(lang: Language, asked: Reason | StepAsked) -> str:
-    """The events, and what their properties must be."""
+def _events(lang: Language, asked: Reason | StepAsked, cut: Mapping[str, int] | None, place: str = "") -> str:
+    """The events, and what their properties must be; ``cut`` and ``place``: as in `asks.properties`."""
     events = lang.events(asked.event)
-    return lang.say("where", event=events, tests=asks.properties(lang, asked.where)) if asked.where else events
+    if not asked.where:
+        return events
+    return lang.say("where", event=events, tests=asks.properties(lang, asked.where, cut, f"{place}/where"))
 
 
 # --- counts and totals
@@ -47,7 +50,7 @@ def _performed(lang: Language, reason: Reason) -> str:
     observed, window = reason.observed or _NOTHING, _window(lang, reason.within)
     count = lang.say("or_more" if observed.or_more else "count", count=lang.number(observed.count or 0))
     key = "performed" if observed.count else "not_performed"
-    seen = lang.say(key, count=count, event=_events(lang, reason), window=window)
+    seen = lang.say(key, count=count, event=_events(lang, reason, reason.cut), window=window)
     return _beside(lang, seen, lang.say("times", range=asks.numbers(lang, reason.test or {})))
 
 
@@ -64,7 +67,8 @@ def _sessions(lang: Language, reason: Reason) -> str:
 def _total(lang: Language, reason: Reason) -> str:
     value, distinct = (reason.observed or _NOTHING).value, reason.agg == "distinct"
     money = reason.of in MONEY and not distinct
-    of, event, window = lang.name(reason.of), _events(lang, reason), _window(lang, reason.within, "so_far")
+    of, event = lang.name(reason.of), _events(lang, reason, reason.cut)
+    window = _window(lang, reason.within, "so_far")
     written = "" if value is None else lang.amount(value) if money else lang.number(value)
     if distinct:
         seen = lang.say("distinct_values", value or 0, value=written, of=of, event=event, window=window)
@@ -81,7 +85,7 @@ def _total(lang: Language, reason: Reason) -> str:
 
 def _moment(lang: Language, reason: Reason) -> str:
     observed, test = reason.observed or _NOTHING, (reason.test or {}).get("ago") or {}
-    at, event = observed.first_at or observed.last_at, _events(lang, reason)
+    at, event = observed.first_at or observed.last_at, _events(lang, reason, reason.cut)
     asked = asks.ago(lang, test) if test else lang.say("any_time")
     if at is None:
         return _beside(lang, lang.say("never", event=event), asked)
@@ -94,7 +98,9 @@ def _moment(lang: Language, reason: Reason) -> str:
 
 
 def _sequence(lang: Language, reason: Reason) -> str:
-    steps = lang.say("then").join(_events(lang, step) for step in reason.steps or ())
+    steps = lang.say("then").join(
+        _events(lang, step, reason.cut, f"/steps/{index}") for index, step in enumerate(reason.steps or ())
+    )
     if reason.same is not None:
         steps = lang.say("same", steps=steps, of=lang.name(reason.same))
     begun = (reason.observed or _NOTHING).first_at
@@ -157,26 +163,27 @@ def _cart_asked(lang: Language, test: Mapping[str, Shown]) -> str:
 
 def _trait(lang: Language, reason: Reason) -> str:
     seen = _known(lang, reason, "trait", {})
-    return _judged(lang, reason, seen, asks.properties(lang, reason.test or {}))
+    return _judged(lang, reason, seen, asks.properties(lang, reason.test or {}, reason.cut, "/test"))
 
 
 def _context(lang: Language, reason: Reason) -> str:
     names = {name: lang.attributes[name] for name in ATTRIBUTES}
     seen = _known(lang, reason, f"{reason.touch}_touch", names)
-    return _judged(lang, reason, seen, asks.properties(lang, reason.test or {}, names))
+    return _judged(lang, reason, seen, asks.properties(lang, reason.test or {}, reason.cut, "/test", names))
 
 
 def _known(lang: Language, reason: Reason, key: str, names: Mapping[str, str]) -> str:
     """What is known of each trait or attribute."""
     told = []
-    for name, value in ((reason.observed or _NOTHING).values or {}).items():
+    values = (reason.observed or _NOTHING).values or {}
+    for name, value in islice(values.items(), LISTED_MAX):
         known = lang.say(key, name=names.get(name) or lang.name(name))
         told.append(
             lang.say("not_known", name=known)
             if value is None
             else lang.say("known", name=known, value=lang.quoted(value))
         )
-    return lang.say("semicolon").join(told)
+    return lang.listed("semicolon", told, len(values))
 
 
 def _in_segment(lang: Language, reason: Reason) -> str:
@@ -205,7 +212,7 @@ def _calendar(lang: Language, reason: Reason) -> str:
     day = lang.day(written, calendar, with_weekday=bool(weekdays))
     seen = lang.say("calendar", day=day, timezone=lang.name(test.get("timezone", "UTC")))
     asked = []
-    if "between" in test:
+    if len(test.get("between", ())) == 2:  # of a reason that was cut there may be less
         first, last = (lang.month_day(one, calendar) for one in test["between"])
         asked.append(lang.say("between", first=first, last=last))
     if weekdays:

@@ -17,6 +17,8 @@ from rules.sentences.language import Language
 from rules.sentences.phrases import PHRASES
 
 _PHRASES_MAX = 4_096
+# What asks more than that is seldom asked, and all that is remembered takes 16 MB at most beside the words.
+_SHAPE_MAX_BYTES = 4_096
 # In the place of a moment: written as one, and there is no such day.
 _MOMENT = "0000-00-00T00:00:00.000Z"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
@@ -40,6 +42,8 @@ def phrase(lang: Language, reason: Reason) -> str:
     try:
         shape = _encoder.encode(replace(reason, observed=seen, until=reason.until and _SOME_TIME))
     except UnicodeEncodeError:  # text that cannot be encoded cannot be published, but it can be shown
+        return _phrase(lang, reason)
+    if len(shape) > _SHAPE_MAX_BYTES:
         return _phrase(lang, reason)
     words = _known(lang, shape)
     return words if at is None else words.replace(_MOMENT, at)

@@ -8,27 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rules.reason_limits import pointer
 from rules.reasons import Reason
 from rules.sentences.language import Language
 from rules.sentences.remembered import phrase
+
+# Of a group so much is told; of what comes after it, how many members there are.
+_GROUP_MAX_CHARS = 2_000
 
 
 def tell(lang: Language, reason: Reason) -> str:
     """What was seen and what was asked, of a condition or of a group of them."""
     if reason.all is not None:
-        return _members(lang, reason.all, "all")
+        return _members(lang, reason, reason.all, "all", "all")
     if reason.any is not None:
-        return _members(lang, reason.any, "any")
+        return _members(lang, reason, reason.any, "any", "any")
     if reason.not_ is not None:
+        members = _members(lang, reason, reason.not_, "not", "semicolon")
         key = ("not" if len(reason.not_) == 1 else "none") + ("" if reason.holds else "_in_vain")
-        return lang.say(key, members=_members(lang, reason.not_, "semicolon"))
-    return phrase(lang, reason) if reason.condition else lang.say("erased")
+        return lang.say(key, members=members)
+    if not reason.condition:
+        return lang.say("erased")
+    words = phrase(lang, reason)
+    return lang.say("shortened", words=words) if reason.cut else words
 
 
-def _members(lang: Language, members: Sequence[Reason], between: str) -> str:
-    if len(members) == 1:
+def _members(lang: Language, group: Reason, members: Sequence[Reason], name: str, between: str) -> str:
+    count = len(members) + (group.cut or {}).get(pointer(name), 0)
+    if count == 1:
         return tell(lang, members[0])
-    return lang.say(between).join(_member(lang, member) for member in members)
+    first: list[str] = []
+    chars = 0
+    for member in members:
+        first.append(_member(lang, member))
+        chars += len(first[-1])
+        if chars > _GROUP_MAX_CHARS:
+            break
+    return lang.listed(between, first, count)
 
 
 def _member(lang: Language, member: Reason) -> str:

@@ -18,6 +18,7 @@ from rules.times import format_instant
 from streams.outbox import OutRecord
 from streams.topics import TRIGGERS
 from streams.triggers.person import Action
+from streams.wire import changes
 
 DECISIONS, LETTERS, REPLAYS = TRIGGERS
 
@@ -95,7 +96,14 @@ def letter(decision: Decision, change: bytes) -> OutRecord:
         ("trigger", decision.trigger.encode()),
         ("reason", (decision.reason or "").encode()),
     ]
-    return OutRecord(LETTERS, decision.customer_id.encode(), change, headers)
+    return OutRecord(LETTERS, decision.customer_id.encode(), changes.bounded(change), headers)
+
+
+def bounded(record: OutRecord) -> OutRecord:
+    """A record of the outbox as this version would save it: one saved by a former version may be too large."""
+    if record.topic != LETTERS or record.value is None:
+        return record
+    return OutRecord(LETTERS, record.key, changes.bounded(record.value), record.headers)
 
 
 def decode(value: bytes) -> Decision:

@@ -128,7 +128,7 @@ class _Part:
 
     def __init__(self, claimed: Claimed) -> None:
         self._claimed = claimed
-        self._left = [outbox.decode(entry) for entry in claimed.state.outbox]
+        self._left = [[decisions.bounded(record) for record in outbox.decode(entry)] for entry in claimed.state.outbox]
         self._seen: set[tuple[str, bytes]] = set()
 
     async def read(self, chunk: Chunk) -> None:

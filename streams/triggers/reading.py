@@ -72,6 +72,7 @@ def _come(record: Record) -> Event | str:
             again = _replay.decode(value)
             value, trigger = bytes(again.change), again.trigger
         change = changes.decode(value)
+        value = changes.bounded(value)  # it may go on as a webhook or a dead letter
     except msgspec.DecodeError:
         return "not_a_change"
     occurred_at = parse_instant(change.occurred_at)

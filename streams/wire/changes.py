@@ -2,6 +2,11 @@
 
 The one rule: the key is the customer id, the value is this JSON, the headers are CloudEvents 1.0
 (binary mode of the Kafka protocol binding). Fields are added, never renamed.
+
+A change is never dropped, so it always fits: `encode` gives at most `CHANGE_MAX_BYTES`. What makes
+one too large is its reason and the sentences made of it; those are cut and marked
+(`rules.reason_limits`, `rules.sentences`). All else is bounded where it comes from and never cut:
+1,000 segments with keys of 64 characters, ids of 256 bytes or characters.
 """
 
 from __future__ import annotations
@@ -11,15 +16,23 @@ from typing import Annotated, Literal, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import replace
 
+from rules import reason_limits
 from rules.ahead import Told
+from rules.reason_limits import REASON_MAX_BYTES
 from rules.reasons import Instant, Reason
-from rules.sentences import LANGUAGES, sentence
+from rules.sentences import LANGUAGES, SENTENCE_MAX_CHARS, sentence
+from rules.sentences.foreign import shortened
 from rules.standing import Change
 from rules.times import format_instant, parse_instant
 
 SOURCE = "segmenter"
 TYPE_PREFIX = "segmenter.segment."
+# Of a record's value: 67 kB of membership, 8 KiB of reason, two sentences of at most 8 kB each, and room for what is
+# to come. An eighth of what a topic takes by default in a batch (max.message.bytes, 1,048,588). Where a customer is in
+# a few dozen segments a change takes less than the 20 kB that Standard Webhooks advises for a payload.
+CHANGE_MAX_BYTES = 128 * 1024
 
 Header = tuple[str, bytes]
 
@@ -41,8 +54,8 @@ class SegmentChange(msgspec.Struct, frozen=True, gc=False):
     recognised by it. ``sequence`` counts per customer, without gaps. ``segments`` is the
     membership after this change, sorted. ``late``: this puts right what was said before, as an
     event arrived after its time, or was read in another order after a loss. ``definition``:
-    fingerprint of what decided. ``said``: the reason as one sentence, by language; a
-    right-to-left one is safe to embed as it is.
+    fingerprint of what decided. ``said``: the reason as one sentence, by language, of which a
+    long one ends with an ellipsis; a right-to-left one is safe to embed as it is.
     """
 
     change_id: str
@@ -111,8 +124,20 @@ def _cause(change: Change, *, live: bool) -> Cause:
 
 
 def encode(change: SegmentChange) -> bytes:
-    """The value of the record."""
-    return _encoder.encode(change)
+    """The value of the record, of at most `CHANGE_MAX_BYTES`."""
+    value = _encoder.encode(change)
+    # Nearly always: what is shorter in all has no longer reason.
+    if len(value) <= REASON_MAX_BYTES:
+        return value
+    said = {language: shortened(words, SENTENCE_MAX_CHARS) for language, words in change.said.items()}
+    return _encoder.encode(replace(change, reason=reason_limits.bounded(change.reason), said=said))
+
+
+def bounded(value: bytes) -> bytes:
+    """A record's value as `encode` gives it; what a former version wrote may be longer."""
+    if len(value) <= CHANGE_MAX_BYTES:
+        return value
+    return encode(decode(value))
 
 
 def decode(value: bytes) -> SegmentChange:
