@@ -31,8 +31,8 @@ def problems(document: object) -> Iterator[tuple[str, str]]:
 def _problems(path: str, condition: object) -> Iterator[tuple[str, str]]:
     size = len(json.dumps(condition, ensure_ascii=False, default=str, skipkeys=True).encode())
     if size > CONDITION_MAX_BYTES:
-        most = f"at most {CONDITION_MAX_BYTES:,} bytes"
-        yield path, f"asks {size:,} bytes, {most}; list fewer values, or let the shop send a property for them"
+        sizes = f"{size:,} bytes as JSON, at most {CONDITION_MAX_BYTES:,}"
+        yield path, f"{sizes}; list fewer values, or let the shop send a property"
     else:
         yield from _long_texts(path, condition)
 

@@ -8,7 +8,7 @@ depends on the reason alone, so the same decision is published in the same form 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -70,7 +70,7 @@ def _node(node: Mapping[str, Json], limit: Limit) -> dict[str, Json]:
 def _value(value: Json, place: str, limit: Limit, marks: dict[str, int]) -> Json:
     if isinstance(value, str):
         return _text(value, place, limit, marks)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         items = _first(value, place, limit, marks)
         return [_value(item, f"{place}/{index}", limit, marks) for index, item in enumerate(items)]
     if isinstance(value, dict):
@@ -81,7 +81,7 @@ def _value(value: Json, place: str, limit: Limit, marks: dict[str, int]) -> Json
     return value
 
 
-def _first(items: list[Json], place: str, limit: Limit, marks: dict[str, int]) -> list[Json]:
+def _first(items: Sequence[Json], place: str, limit: Limit, marks: dict[str, int]) -> Sequence[Json]:
     if len(items) > limit.items:
         marks[place] = len(items) - limit.items
     return items[: limit.items]

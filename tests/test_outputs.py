@@ -14,22 +14,32 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from pydantic import ValidationError
 
 from local import Kafka, Tansu
+from streams import publisher as publisher_module
 from streams import topics
-from streams.outbox import OutRecord, ProducerFenced, PublishFailed
+from streams.outbox import BATCH_MAX_BYTES, OutRecord, ProducerFenced, PublishFailed
 from streams.output_topics import OutputTopics
 from streams.publisher import PRODUCERS_MAX, IdempotentPublisher, TransactionalPublisher
 from streams.settings import Settings
 from streams.stop import Stop
+from streams.wire.changes import CHANGE_MAX_BYTES
 
 CHANGES, LETTERS = "segment-changes", "dead-letters"
 TOO_LARGE = 2 << 20  # above what a broker takes by default
 Publisher = IdempotentPublisher | TransactionalPublisher
 _numbers = count(1)
+
+
+def set_batch_size(brokers: str, topic: str, size: int) -> None:
+    """``max.message.bytes`` of a topic."""
+    admin: Any = KafkaAdminClient(bootstrap_servers=brokers)
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": str(size)})])
+    admin.close()
 
 
 def records(*values: bytes, topic: str = CHANGES) -> list[OutRecord]:
@@ -97,9 +107,13 @@ async def test_the_position_after_what_was_published(place: Place, transactional
 @pytest.mark.kafka
 @EITHER_WAY
 async def test_what_kafka_refuses(place: Place, transactional: bool) -> None:
-    """It is said; of a transaction nothing is seen, nobody waits for its time, and the next owner goes on."""
+    """The topic and what to do are named; of a transaction nothing is seen, and the next owner goes on at once."""
+    topic = place.prefix + CHANGES
+    named = (
+        rf"^{topic} does not take a batch of 4,194,\d+ bytes \(MessageSizeTooLargeError\); set max.message.bytes of "
+    )
     async with place.publisher(transactional=transactional) as publisher:
-        with pytest.raises(PublishFailed, match="MessageSizeTooLarge"):
+        with pytest.raises(PublishFailed, match=named):
             await publisher.publish(0, [*records(b"1"), *records(bytes(TOO_LARGE), b"2")])
         with pytest.raises(PublishFailed):
             await publisher.publish(0, records(b"3"))
@@ -109,6 +123,48 @@ async def test_what_kafka_refuses(place: Place, transactional: bool) -> None:
             await publisher.publish(0, records(b"4"))
     assert transactional is (seen == {})
     assert (await place.read({(CHANGES, 0): None}))[CHANGES, 0][-1] == b"4"
+
+
+@pytest.mark.kafka
+def test_topics_that_take_smaller_batches(place: Place) -> None:
+    """Before anything is published the setting is named; one that takes the largest batch of all is enough."""
+    settings = Settings(brokers=place.brokers, topic_prefix=place.prefix, partitions=2)
+    topics.verify(settings)
+    set_batch_size(place.brokers, place.prefix + LETTERS, BATCH_MAX_BYTES - 1)
+    with pytest.raises(
+        Stop, match=rf"max.message.bytes is 524287 of {place.prefix}{LETTERS}; set it to 524288 or more$"
+    ):
+        topics.verify(settings)
+    set_batch_size(place.brokers, place.prefix + LETTERS, BATCH_MAX_BYTES)
+    topics.verify(settings)
+
+
+@pytest.mark.kafka
+async def test_full_batches_are_taken_by_a_topic_of_that_size(place: Place) -> None:
+    """Whatever the records are: no batch of several is larger than is asked of a topic."""
+    set_batch_size(place.brokers, place.prefix + CHANGES, BATCH_MAX_BYTES)
+    values = [bytes(size) for size in (CHANGE_MAX_BYTES, 1, BATCH_MAX_BYTES - 200, CHANGE_MAX_BYTES, 70_000)] * 4
+    async with place.publisher(transactional=False) as publisher:
+        await publisher.publish(0, [OutRecord(CHANGES, b"u1", value, []) for value in values])
+    found = (await place.read({(CHANGES, 0): None}))[CHANGES, 0]
+    assert [len(value or b"") for value in found] == [len(value) for value in values]
+
+
+async def test_a_record_that_no_batch_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends in an error, not in a loop."""
+    monkeypatch.setattr(publisher_module, "_append", lambda *_: False)
+    with pytest.raises(PublishFailed, match=f"a record for {CHANGES} does not fit into an empty batch"):
+        await publisher_module._send(Unsent(), CHANGES, 0, records(b"1"))  # type: ignore[arg-type]
+
+
+class Unsent:
+    """Makes batches, and takes them without a broker."""
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(BATCH_MAX_BYTES, 0)
+
+    async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> None:
+        """Nothing is sent."""
 
 
 @pytest.mark.kafka

@@ -13,14 +13,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TypeVar
 
+import msgspec
 import pytest
 
 from rules.definitions import parse
 from rules.engine import Engine
+from rules.reasons import Observed, Reason
 from streams import recovery, saving
 from streams.out_records import CHANGES, MEMBERSHIPS
 from streams.outbox import OutRecord, encode
-from streams.wire import memberships
+from streams.wire import changes, memberships
 from streams.wire.changes import SegmentChange
 from tests import live, oracle, strategies, worlds
 from tests.lives import GRACE_MS, Lives, Record, inputs
@@ -312,3 +314,24 @@ def test_repeats_set_no_row_back() -> None:
     asyncio.run(lives.claim())
     assert lives.outputs.table() == table
     assert of_store.outputs[CHANGES] == len(published[CHANGES])
+
+
+def test_a_change_that_is_too_large_to_be_published_is_cut() -> None:
+    """As a former version saved it, which then could not publish it; nothing else of its entry is another."""
+    case, lives = lived()
+    of_store, published = lives.store._partitions[0], lives.outputs.records
+    change, row = published[CHANGES].pop(), published[MEMBERSHIPS].pop()
+    decoded = changes.decode(change.value or b"")
+    long = Reason(True, "sample", Observed(), {"salt": "x" * 1_200_000})
+    value = msgspec.json.encode(msgspec.structs.replace(decoded, reason=long))
+    of_store.outbox = [encode([OutRecord(CHANGES, change.key, value, change.headers), row])]
+    of_store.trimmed -= 1
+    of_store.outputs = {CHANGES: len(published[CHANGES])}
+    asyncio.run(lives.claim())
+    assert of_store.outbox == []
+    assert published[MEMBERSHIPS][-1] == row
+    cut = changes.decode(published[CHANGES][-1].value or b"")
+    assert len(published[CHANGES][-1].value or b"") < 20_000
+    assert cut.reason.cut is not None
+    assert msgspec.structs.replace(cut, reason=decoded.reason) == decoded
+    assert wrong(case, lives, late=False) == {}

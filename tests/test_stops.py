@@ -22,12 +22,13 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
 from local import Kafka, Redis, Tansu
 from rules.events import INPUTS
 from rules.standing import Customer
 from streams import topics
+from streams.outbox import BATCH_MAX_BYTES
 from streams.settings import Settings
 from streams.wire import customers
 from tests import live, oracle
@@ -373,6 +374,32 @@ def read_once(request: pytest.FixtureRequest, kafka: Kafka, redis_server: Redis,
     with worker(shop.settings, tmp_path):
         eventually(lambda: shop.position("carts") == 5)
     return shop
+
+
+@pytest.mark.kafka
+def test_a_topic_that_takes_no_more(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """Under a running worker, and then before the start: each names the topic, and once it is set the change comes."""
+    shop = Shop(kafka, redis_server, "takes-no-more")
+    changes = shop.prefix + "segment-changes"
+    with worker(shop.settings, tmp_path) as running:
+        running.wait_ready()
+        set_batch_size(kafka, changes, 300)
+        shop.publish("purchases", order())
+        said = sentence(running)
+        assert said.startswith(f"publishing failed: {changes} does not take a batch of ")
+        assert "set max.message.bytes of the topic" in said
+    assert refused(shop.settings, tmp_path) == (
+        f"topics take only smaller batches than are published: max.message.bytes is 300 of {changes}; "
+        f"set it to {BATCH_MAX_BYTES} or more"
+    )
+    set_batch_size(kafka, changes, BATCH_MAX_BYTES)
+    with worker(shop.settings, tmp_path):
+        assert [json.loads(one.value)["segment"] for one in shop.read("segment-changes", 1)] == ["recently_purchased"]
+
+
+def set_batch_size(kafka: Kafka, topic: str, size: int) -> None:
+    with administrator(kafka) as admin:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": str(size)})])
 
 
 @pytest.mark.kafka

@@ -13,8 +13,8 @@ from rules.reasons import Reason
 from rules.sentences.language import Language
 from rules.sentences.remembered import phrase
 
-# Of a group so much is told; of what comes after it, how many members there are.
-_GROUP_MAX_CHARS = 2_000
+# Of a group so much is told, and how many members are left; so that this too stands within a sentence's limit.
+_GROUP_MAX_CHARS = 1_500
 
 
 def tell(lang: Language, reason: Reason) -> str:
