@@ -202,14 +202,16 @@ def dead_letter() -> Schema:
     """A record that could not be used: headers that say why and from where, and the original value."""
     most, origin = dead_letters.KEPT_MAX_BYTES, Origin("visits", 0, 0)
     whole = dead_letters.headers(b"", REASONS[0], origin)
-    cut = dead_letters.headers(bytes(most + 1), REASONS[0], origin)
+    cut = dead_letters.headers(bytes(most + 1), REASONS[0], origin, key=bytes(most + 1))
     number = {"type": "string", "pattern": "^[0-9]+$"}
-    of_cut = "of the original; only where the value is cut"
+    of_cut, of_key = "of the original; only where the value is cut", "of the original key; only where it is cut"
     meanings: Schema = {
         "reason": {"description": "the first that applies, in this order", "enum": list(REASONS)},
         "topic": {"description": "where it was read, with the prefix", "type": "string"},
         "partition": number,
         "offset": number,
+        "key-size": {"description": f"bytes {of_key}", **number},
+        "key-sha256": {"description": of_key, "type": "string", "pattern": "^[0-9a-f]{64}$"},
         "size": {"description": f"bytes {of_cut}", **number},
         "sha256": {"description": of_cut, "type": "string", "pattern": "^[0-9a-f]{64}$"},
     }
@@ -286,7 +288,11 @@ def _operation(topic: str, message: str) -> Schema:
 
 def _messages() -> Schema:
     customer = {"$ref": "schemas/event.json#/$defs/Customer"}
-    original = {"description": "the original key", "type": ["string", "null"]}
+    most = dead_letters.KEPT_MAX_BYTES
+    original = {
+        "description": f"the original key; of more than {most} bytes the first {most}",
+        "type": ["string", "null"],
+    }
     record = "schemas/dead-letter.json#/$defs/DeadLetter/properties/"
     headers = {name: value.decode() for name, value in changes.headers(CHANGE)}
     change = {"headers": headers, "payload": json.loads(changes.encode(CHANGE))}
