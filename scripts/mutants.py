@@ -544,7 +544,7 @@ BY_TESTS = (
         "streams/recovery.py",
         "[bounded(record) for record in decode(entry)]",
         "decode(entry)",
-        "tests/test_recovery.py",
+        "tests/test_output_bounds.py",
     ),
     Mutant(
         "a change that triggers take in is bounded",

@@ -152,7 +152,7 @@ class TransactionalPublisher:
 
 def _failed(error: Exception) -> PublishFailed:
     if isinstance(error, _REFUSALS):
-        return PublishFailed(f"this user may not write ({error!r}); let them, then start the worker again")
+        return PublishFailed(f"this user may not write: {error!r}; let them, then start the worker again")
     return PublishFailed(f"{error!r}; {_WHEN_BACK}")
 
 

@@ -27,10 +27,10 @@ from rules.sentences import LANGUAGES, SENTENCE_MAX_CHARS, embedded, sentence
 from rules.sentences.foreign import FSI, PDI, RLI
 from rules.standing import Change
 from rules.touches import SHOWN_MAX_CHARS
-from streams import out_records, schemas
+from streams import out_records, recovery, schemas
 from streams.commands import tail
 from streams.fetched import Record
-from streams.outbox import BATCH_MAX_BYTES, OutRecord
+from streams.outbox import BATCH_MAX_BYTES, OutRecord, encode
 from streams.replay import Replay
 from streams.triggers import decisions
 from streams.triggers.person import Action
@@ -288,7 +288,7 @@ def test_a_change_that_a_former_version_saved(seed: int) -> None:
     change = largest(Drawn(seed).reason())
     long = msgspec.structs.replace(change, said={"en": "x" * 700_000, "fa": f"{RLI}{FSI}" * 100_000})
     saved = OutRecord("segment-changes", b"u1", msgspec.json.encode(long), changes.headers(change))
-    cut = out_records.bounded(saved)
+    (cut,) = recovery._Entry(encode([saved])).records
     assert len(cut.value or b"") <= CHANGE_MAX_BYTES
     assert (cut.topic, cut.key, cut.headers) == (saved.topic, saved.key, saved.headers)
     assert changes.decode(cut.value or b"").segments == change.segments
