@@ -201,11 +201,11 @@ def test_a_sentence_of_any_reason(seed: int) -> None:
 
 
 def test_no_large_sentence_is_built() -> None:
-    """Of a reason that takes megabytes, only what is read of it is written."""
+    """Of a reason whose words take megabytes, only what is read of it is written."""
     asked = {f"property {number}": {"in": ["x" * 500] * 1_000} for number in range(1_000)}
     names = tuple("y" * 500 for _ in range(10_000))
     leaf = Reason(True, "performed", Observed(count=1, first_at=INSTANT), {"at_least": 1}, event=names, where=asked)
-    whole = Reason(True, any=[Reason(True, all=[leaf] * 1_000)] * 1_000)
+    whole = Reason(True, any=[Reason(True, all=[leaf] * 60)] * 60)
     tracemalloc.start()
     words = [sentence(whole, language) for language in LANGUAGES]
     _, peak = tracemalloc.get_traced_memory()
