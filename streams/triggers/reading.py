@@ -76,7 +76,7 @@ def _come(record: Record) -> Event | str:
     except msgspec.DecodeError:
         return "not_a_change"
     occurred_at = parse_instant(change.occurred_at)
-    if occurred_at is None:
+    if occurred_at is None or len(value) > changes.CHANGE_MAX_BYTES:
         return "not_a_change"
     return Come(
         customer=change.customer_id,

@@ -33,6 +33,8 @@ TYPE_PREFIX = "segmenter.segment."
 # to come. An eighth of what a topic takes by default in a batch (max.message.bytes, 1,048,588). Where a customer is in
 # a few dozen segments a change takes less than the 20 kB that Standard Webhooks advises for a payload.
 CHANGE_MAX_BYTES = 128 * 1024
+# Of what is never cut; of ours it is 65,000 at most.
+_UNCUT_MAX_CHARS = 100_000
 
 Header = tuple[str, bytes]
 
@@ -146,8 +148,13 @@ def decode(value: bytes) -> SegmentChange:
 
 
 def told(value: bytes) -> tuple[str, Told]:
-    """Of which customer a published change is, and which one; raises `msgspec.DecodeError`."""
+    """Of which customer a published change is, and which one; raises `msgspec.DecodeError`.
+
+    Its row must be publishable, too: what others wrote may have ids or a membership of any length.
+    """
     read = _told_decoder.decode(value)
+    if len(read.customer_id) + len(read.change_id) + sum(map(len, read.segments)) > _UNCUT_MAX_CHARS:
+        raise msgspec.ValidationError("longer than any change of ours")
     occurred_at = parse_instant(read.occurred_at)
     if occurred_at is None:
         raise msgspec.ValidationError(f"{read.occurred_at!r} is no instant")
