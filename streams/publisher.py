@@ -13,7 +13,7 @@ again here: aiokafka counts a failed batch as sent, so everything after it would
 worker stops, and the next claim reads what came of it.
 
 A batch is never larger than `BATCH_MAX_BYTES` unless one record is: aiokafka always takes the first.
-No record that workers make comes near it (`streams.wire.changes`, `streams.wire.dead_letters`), and
+No change, row or dead letter comes near it (`streams.wire.changes`, `streams.wire.dead_letters`), and
 `streams.topics.verify` sees at the start that the topics take such batches.
 """
 

@@ -154,7 +154,7 @@ async def test_a_record_that_no_batch_takes(monkeypatch: pytest.MonkeyPatch) -> 
     """Ends in an error, not in a loop."""
     monkeypatch.setattr(publisher_module, "_append", lambda *_: False)
     with pytest.raises(PublishFailed, match=f"a record for {CHANGES} does not fit into an empty batch"):
-        await publisher_module._send(Unsent(), CHANGES, 0, records(b"1"))  # type: ignore[arg-type]
+        await publisher_module._send(Unsent(), CHANGES, 0, records(b"1"))
 
 
 class Unsent:
