@@ -81,7 +81,14 @@ def join(event: Moved, linkage: Linkage) -> Moved | None:
     if arriving is None or (arriving.digest, arriving.definitions) != (event.digest, event.definitions):
         # Of another content: the sender lost its last writes and sent the profile anew.
         arriving = linkage.arriving[event.move] = Arriving(
-            event.digest, event.definitions, event.parts, event.time, event.id, event.linked, event.path, dict(event.taken)
+            event.digest,
+            event.definitions,
+            event.parts,
+            event.time,
+            event.id,
+            event.linked,
+            event.path,
+            dict(event.taken),
         )
     arriving.chunks[event.part] = event.profile
     if len(arriving.chunks) < arriving.count:
