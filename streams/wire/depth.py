@@ -1,0 +1,40 @@
+"""Limits how deep objects and lists of a JSON text stand in one another, in linear time whatever the text is.
+
+A regular expression that finds the texts of a value tries each quote as a beginning: 400 KB of escaped quotes without
+an end would take hours. Here whole arrays are looked at, and no longer than up to the first bracket that is too deep.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+_SLICE_BYTES: Final = 64 * 1024  # of brackets and quotes; the arrays of a slice fit into a core's cache
+_QUOTE: Final = ord('"')
+_IGNORED: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_STEPS: Final = np.zeros(256, np.int8)
+_STEPS[list(b"[{")] = 1
+_STEPS[list(b"]}")] = -1
+
+
+def is_deeper(value: bytes, limit: int) -> bool:
+    """Whether more than so many brackets are open at once, those within texts apart."""
+    if b"\\" in value:
+        # Of one length, so that nothing is moved; what is left are quotes that begin or end a text.
+        value = value.replace(b"\\\\", b"__").replace(b'\\"', b"__")
+    marks = value.translate(None, delete=_IGNORED)
+    depth, in_text = 0, False
+    for start in range(0, len(marks), _SLICE_BYTES):
+        slice_ = np.frombuffer(marks, np.uint8, min(_SLICE_BYTES, len(marks) - start), start)
+        texts = slice_ == _QUOTE
+        texts[0] ^= in_text
+        texts = np.logical_xor.accumulate(texts)
+        steps = _STEPS[slice_]
+        steps[texts] = 0
+        depths = np.cumsum(steps, dtype=np.int32)
+        if depth + int(depths.max()) > limit:
+            return True
+        depth += int(depths[-1])
+        in_text = bool(texts[-1])
+    return False

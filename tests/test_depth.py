@@ -1,0 +1,102 @@
+"""How deep a JSON text may be: as a reader of single characters counts, and fast whatever the text is.
+
+The one rule: a bound on time is a ratio to an ordinary record of the same size, read beside it in the same run.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from rules.events import Origin
+from streams.wire.decode import DEPTH_MAX, read
+from streams.wire.depth import is_deeper
+
+MB = 1_000_000
+ORIGIN = Origin("visits", 0, 0)
+SLOWER_MAX = 2.5  # than json.loads of a megabyte of products
+DEEP = b"[" * (DEPTH_MAX + 1)
+
+
+def depth(value: bytes) -> int:
+    """The depth of a text, character by character. Outside of texts a backslash is no JSON, so what it does is free."""
+    deepest = open_ = 0
+    in_text = escaped = False
+    for byte in value:
+        if escaped and byte in b'\\"':
+            escaped = False
+            continue
+        escaped = False
+        if byte == ord("\\"):
+            escaped = True
+        elif byte == ord('"'):
+            in_text = not in_text
+        elif not in_text:
+            open_ += (byte in b"[{") - (byte in b"]}")
+            deepest = max(deepest, open_)
+    return deepest
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_depth_is_that_of_a_reader_of_characters(seed: int) -> None:
+    """Random texts, also broken ones, at every limit around their depth."""
+    rng = random.Random(seed)
+    for _ in range(300):
+        weights = [rng.random() ** 3 for _ in range(7)]
+        value = bytes(rng.choices(b'[]{}"\\a', weights, k=rng.choice((1, 5, 40, 400))))
+        deepest = depth(value)
+        for limit in {0, 1, max(0, deepest - 1), deepest, deepest + 1}:
+            assert is_deeper(value, limit) is (deepest > limit), (value, limit)
+
+
+@pytest.mark.parametrize("gap", [65_530, 65_535, 65_536, 65_537, 200_000])
+@pytest.mark.parametrize("filler", [b"[]", b'""', b'"[[["', b'"\\"[["'])
+def test_depth_goes_on_over_slices(gap: int, filler: bytes) -> None:
+    """An open bracket and an open text of one slice are open in the next."""
+    value = b"[" + filler * (gap // 2) + b'"' + b"[" * gap + b'"' + b"[]"
+    assert not is_deeper(value, 2)
+    assert is_deeper(value, 1)
+
+
+HOSTILE = {
+    "brackets": b"[" * MB,
+    "pairs": b"[" + b"[]," * (MB // 3) + b"[]]",
+    "objects in one another": b'{"a":' * (MB // 5),
+    "objects side by side": b"[" + b"{}," * (MB // 3) + b"{}]",
+    "combs of the depth that is allowed": b"[" + b",".join([b"[" * 98 + b"]" * 98] * (MB // 197)) + b"]",
+    "quotes": DEEP + b'"' * MB,
+    "backslashes": DEEP + b'"' + b"\\" * MB,
+    "escaped quotes without an end": DEEP + b'"' + b'\\"' * (MB // 2),
+    "escapes without an end": DEEP + b'"' + b"\\n" * (MB // 2),
+    "a text without an end": DEEP + b'"' + b"a" * MB,
+    "texts and escapes": DEEP + b'""\\\\' * (MB // 4),
+    "short texts": b'{"a":[' + b'"","[",' * (MB // 7) + b'""]}',
+    "letters of two bytes": DEEP + "é".encode() * (MB // 2),
+    "names": b'{"userId":1,' + b",".join(b'"k%d":1' % number for number in range(MB // 12)) + b"}",
+    "one name again and again": b"{" + b",".join([b'"userId":1'] * (MB // 11)) + b"}",
+    "digits": b"1" * MB,
+}
+
+
+def least(action: Callable[[], object]) -> float:
+    """CPU seconds, the least of several turns: what else the machine does only adds."""
+    turns = []
+    for _ in range(5):
+        began = time.process_time()
+        action()
+        turns.append(time.process_time() - began)
+    return min(turns)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_megabyte_takes_no_longer_than_an_ordinary_one(name: str) -> None:
+    """Refused as one of the first reasons, in the time in which the standard library parses a megabyte of products."""
+    value = HOSTILE[name]
+    product = {"product_id": "p-1001", "sku": "s-1001", "name": "Green tea", "price": 4.5, "quantity": 2}
+    ordinary = json.dumps({"products": [product] * (MB // 100)})
+    assert read(value, b"u1", 1, ORIGIN) in ("not_json", "not_object", "no_customer", "bad_id")
+    assert least(lambda: read(value, b"u1", 1, ORIGIN)) < SLOWER_MAX * least(lambda: json.loads(ordinary))
