@@ -72,7 +72,7 @@ BY_SIMULATION = (
     ),
     Mutant(
         "records that were received are skipped",
-        "streams/shard.py",
+        "streams/fetch_queue.py",
         " if record.offset >= awaited)",
         ")",
     ),

@@ -121,7 +121,7 @@ class Asked(Collector):
             holding = self._inside.ownership.held[tp.partition]
             place = names.get(tp.topic, tp.topic), str(tp.partition)
             lags.append((place, max(0, one.readable - holding.shard.segmenter.positions[tp.topic])))
-            in_hand.append((place, holding.shard.merge.in_hand(tp.topic)))
+            in_hand.append((place, holding.shard.in_hand(tp.topic)))
         yield _gauge("segmenter_lag_records", lags)
         yield _gauge("segmenter_in_hand_records", in_hand)
 

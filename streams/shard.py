@@ -18,6 +18,7 @@ import msgspec
 
 from rules.events import Event, Origin
 from rules.placeholders import BUILT_IN, Placeholders
+from streams.fetch_queue import FetchQueue, Slice
 from streams.fetched import Answer, Batch, Heard
 from streams.merge import Merge, Record, Taken
 from streams.outbox import Outbox, OutRecord
@@ -32,6 +33,8 @@ _IDLE_WAIT_S = 0.05
 _IDLE_SAVE_MS = 1_000
 # Of one input; beside the count, as a record may be as large as a MiB.
 IN_HAND_MAX_BYTES = 16 * 1024 * 1024
+# What is decoded between two turns of the loop: of ordinary records 2 ms of work, of hostile ones 5 ms.
+SLICE_MAX_COST = 256 * 1024
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -97,6 +100,7 @@ class Shard:
         self.partition = partition
         self.segmenter = segmenter
         self.merge = merge
+        self._queue = FetchQueue({topic: merge.fetched(topic) for topic in segmenter.positions})
         self._outbox = outbox
         self._heard = heard
         self._now_ms = now_ms
@@ -110,27 +114,29 @@ class Shard:
 
         What was already received is skipped, so a batch may come twice.
         """
-        awaited = self.merge.fetched(batch.topic)
+        awaited = self._queue.fetched(batch.topic)
         if batch.start > awaited:
             return awaited
         if batch.end > awaited:
-            fresh = (record for record in batch.records if record.offset >= awaited)
-            self.merge.add(
-                batch.topic, batch.end, ((self._read(record, batch), record) for record in fresh), self._monotonic()
-            )
+            self._queue.add(batch, self._monotonic())
             self._more.set()
         return None
+
+    def in_hand(self, topic: str) -> int:
+        """How many records of this input wait, decoded or not."""
+        return self.merge.in_hand(topic) + self._queue.count(topic)
 
     def is_full(self, topic: str) -> bool:
         """Whether this input has enough in hand."""
         return (
-            self.merge.in_hand(topic) >= self._pace.in_hand_max or self.merge.bytes_in_hand(topic) >= IN_HAND_MAX_BYTES
+            self.in_hand(topic) >= self._pace.in_hand_max
+            or self.merge.bytes_in_hand(topic) + self._queue.size(topic) >= IN_HAND_MAX_BYTES
         )
 
     def fetching(self, topic: str) -> Fetching:
         """How this input is being fetched; until the first answer, as if all of it were."""
         heard = self._heard(topic)
-        fetched = self.merge.fetched(topic)
+        fetched = self._queue.fetched(topic)
         answer = heard.answer or Answer(fetched, fetched, 0, -math.inf)
         return Fetching(
             name=f"{topic}-{self.partition}",
@@ -168,7 +174,24 @@ class Shard:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._more.wait(), self._wait_s())
 
+    async def decode(self) -> None:
+        """Read what was fetched, in slices between which the loop turns."""
+        cost = 0
+        for topic in self.segmenter.positions:
+            while (piece := self._queue.take(topic, SLICE_MAX_COST)) is not None:
+                self._add(piece)
+                cost += piece.cost
+                if cost >= SLICE_MAX_COST:
+                    cost = 0
+                    await asyncio.sleep(0)
+
+    def _add(self, piece: Slice) -> None:
+        batch = piece.batch
+        readings = ((self._read(record, batch), record) for record in piece.records)
+        self.merge.add(batch.topic, piece.end, readings, piece.came)
+
     async def _step(self) -> bool:
+        await self.decode()
         taken = self.take()
         if not taken:
             return False
