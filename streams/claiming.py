@@ -19,7 +19,7 @@ import msgspec
 from faust.types import TP
 
 from rules.engine import Engine
-from streams import epochs, erasures, safety
+from streams import epochs, erasures, safety, trials
 from streams.ceiling import Ceiling
 from streams.defects import nobody
 from streams.epochs import Epochs
@@ -37,6 +37,7 @@ from streams.shard import Pace, Shard, reader
 from streams.store import Claim, Fenced, Files, Identity, LowerGeneration, State, Store
 from streams.sweeping import Sweeping
 from streams.transport import Consumer
+from streams.trials import DEATHS_MAX, Attempt, Care, Trials
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     meter: Callable[[], Meter] = lambda: UNMETERED  # one for each claimed partition
     claimed: Callable[[float], None] = lambda _: None  # an assignment is claimed
     let_go: Callable[[], None] = lambda: None  # and let go of
+    trial_deaths_max: int = DEATHS_MAX  # a simulation kills for no reason, far more often
 
 
 class Plan(Ground, frozen=True, kw_only=True):
@@ -102,6 +104,7 @@ class Assignment(Generic[G, H]):
         self._generation = generation
         self._consumer = consumer
         self.claimed: dict[int, H] = {}
+        self._attempts: dict[int, Attempt] = {}
         self.unread: set[int] = set()  # partitions of which nothing was ever read
         self.is_reading_back = False
 
@@ -126,6 +129,20 @@ class Assignment(Generic[G, H]):
     def holdings(self) -> dict[int, Holding]:
         """What was claimed, ready to be started."""
         return {partition: self._holding(claimed) for partition, claimed in self.claimed.items()}
+
+    @cached_property
+    def _care(self) -> Care:
+        careful = [partition for partition, attempt in self._attempts.items() if attempt.needs_care]
+        if careful:
+            log.warning(
+                "the process died again and again where these partitions are; going record by record for a while",
+                extra={"partitions": careful, "generation": self._generation},
+            )
+        return Care(careful, 3 * self._plan.pace.in_hand_max, self._plan.monotonic)
+
+    def _trials(self, claim: Claim) -> Trials:
+        attempt, deaths_max = self._attempts[claim.partition], self._plan.trial_deaths_max
+        return Trials(self._store, claim.partition, claim.token, attempt, self._care, deaths_max)
 
     _follows = False
 
@@ -167,6 +184,9 @@ class Assignment(Generic[G, H]):
             self.unread.add(partition)
         by_topic = {tp.topic: position for tp, position in positions.items()}
         if not await self._store.begin(claim, by_topic, self._files_of(partition, state), state.save_number):
+            raise Fenced
+        self._attempts[partition] = attempt = trials.judge(state.attempt, by_topic)
+        if not await self._store.set_attempt(partition, claim.token, trials.encode(attempt)):
             raise Fenced
         reach("after_begin")
         return claim, msgspec.structs.replace(state, positions=by_topic)
@@ -258,6 +278,7 @@ class Claiming(Assignment[Plan, Claimed]):
             monotonic=plan.monotonic,
             reading=reader(plan.engine.definitions.placeholders),
             sweeping=plan.sweeping,
+            trials=self._trials(claimed.claim),
             rebuild=self._rebuild(claimed) if self._is_to_be_rebuilt(claimed.segmenter.epochs) else None,
         )
         return Holding(claimed.claim, shard, claimed.outbox, self._store, plan.stop)

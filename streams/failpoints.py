@@ -14,6 +14,8 @@ with ``NAME:N:SIGSTOP`` another signal. Anything else ends the process at start.
 | mid_read_back           | what a part of the outputs said is saved, its position is not          |
 | after_read_back         | all outputs are read back, the rest of the outbox is not published     |
 | after_poll              | a fetched batch has reached its owner                                  |
+| mid_decode              | a record that contains `MARK` is about to be decoded                   |
+| mid_apply               | a record that contains `MARK` is about to be applied                   |
 | after_load              | customers of a step are loaded                                         |
 | after_compute           | events were applied, nothing is saved                                  |
 | after_fire              | due times were fired, nothing is saved                                 |
@@ -31,6 +33,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 Name = Literal[
@@ -42,6 +45,8 @@ Name = Literal[
     "mid_read_back",
     "after_read_back",
     "after_poll",
+    "mid_decode",
+    "mid_apply",
     "after_load",
     "after_compute",
     "after_fire",
@@ -55,6 +60,8 @@ Name = Literal[
     "before_release",
     "mid_release",
 ]
+# What makes a record one that kills, where a fail point says so.
+MARK = b"this record kills"
 NAMES: tuple[Name, ...] = get_args(Name)
 
 _name, _, _rest = os.environ.get("SEGMENTER_FAIL_POINT", "").partition(":")
@@ -71,6 +78,12 @@ def reach(name: Name) -> None:
     """Pass a fail point."""
     if name == _name and happens(name):
         os.kill(os.getpid(), signal.Signals[_deadly])
+
+
+def reach_record(name: Name, values: Iterable[bytes | None]) -> None:
+    """Pass a fail point with the values of records, at which those that contain `MARK` count."""
+    if name == _name and any(MARK in (value or b"") for value in values):
+        reach(name)
 
 
 def happens(name: Name) -> bool:

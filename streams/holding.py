@@ -21,6 +21,7 @@ from streams.store import Claim, Fenced, Store, StoreFailed, StoreRefused
 log = logging.getLogger(__name__)
 
 RELEASE_WAIT_S = 5.0
+CLEAR_WAIT_S = 1.0
 # A newer owner means a rebalance that this worker will hear of within the group's timeouts.
 NEWER_OWNER_WAIT_S = 120.0
 
@@ -102,3 +103,7 @@ class Holding:
             for task in self._tasks:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Ended in order: what was worked from is no place at which anything died.
+        with contextlib.suppress(TimeoutError, StoreFailed):
+            async with asyncio.timeout(CLEAR_WAIT_S):
+                await self._store.set_attempt(self._claim.partition, self._claim.token, b"")

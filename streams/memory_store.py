@@ -38,6 +38,7 @@ class _Partition:
         self.outputs: dict[str, int] = {}
         self.epoch, self.epochs = 0, b""
         self.scanned: list[str] = []
+        self.attempt = b""
 
 
 class MemoryStore:
@@ -68,7 +69,7 @@ class MemoryStore:
         next_due = min(held.dues.values(), default=0)
         return State(
             dict(held.positions), held.clock, held.save_number, next_due, list(held.outbox), held.trimmed,
-            dict(held.outputs), held.epochs,
+            dict(held.outputs), held.epochs, held.attempt,
         )  # fmt: skip
 
     async def begin(
@@ -80,6 +81,13 @@ class MemoryStore:
         held.positions = {**positions, **held.positions}
         if files is not None:
             held.epoch, held.epochs = files.number, files.encoded
+        return True
+
+    async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
+        held = self._of(partition)
+        if held.claim is None or held.claim.token != token:
+            return False
+        held.attempt = attempt
         return True
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:

@@ -5,7 +5,7 @@ one script may touch them together (https://redis.io/docs/latest/operate/oss_and
 
 | key                   | type | holds                                                         |
 |-----------------------|------|---------------------------------------------------------------|
-| PREFIX{p12}:meta      | hash | claim, identity, save number, digest, clock, position of each input and output |
+| PREFIX{p12}:meta      | hash | claim, identity, save number, digest, clock, position by input and output, attempt |
 | PREFIX{p12}:customers | hash | customer id → stored customer                                 |
 | PREFIX{p12}:erased    | hash | hash of a customer id → what stays of one who was erased      |
 | PREFIX{p12}:due       | zset | customer id by next due time (ms)                             |
@@ -102,6 +102,7 @@ class RedisStore:
         self._begin = client.register_script(_script("begin.lua"))
         self._save = client.register_script(_script("save.lua"))
         self._trim = client.register_script(_script("trim.lua"))
+        self._set_attempt = client.register_script(_script("attempt.lua"))
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -195,6 +196,7 @@ class RedisStore:
             trimmed=int(meta.get("trimmed", 0)),
             outputs=_offsets(meta, OUTPUT),
             epochs=meta.get("epochs", b""),
+            attempt=meta.get("attempt", b""),
         )
 
     @_translated
@@ -206,6 +208,10 @@ class RedisStore:
         for name, position in positions.items():
             arguments += [name, position]
         return bool(await self._begin([self._key(claim.partition, "meta")], arguments))
+
+    @_translated
+    async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
+        return bool(await self._set_attempt([self._key(partition, "meta")], [token, attempt]))
 
     @_translated
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:

@@ -33,7 +33,7 @@ from rules.times import format_instant
 from streams.ceiling import Ceiling, DeadShare
 from streams.defects import nobody
 from streams.epochs import Epochs
-from streams.failpoints import reach
+from streams.failpoints import reach, reach_record
 from streams.loading import Loaded
 from streams.merge import Record, Taken
 from streams.meter import UNMETERED, Made, Meter, Step
@@ -118,6 +118,7 @@ class Segmenter(Noting):
         began = time.perf_counter()
         loaded = await self._load({reading[3].customer for reading in taken.readings if self._acts(reading[3])})
         reach("after_load")
+        reach_record("mid_apply", (reading[4].value for reading in taken.readings))
         misplaced = {customer for customer, (_, due) in loaded.items() if due < 0}
         result = StepResult(self._taken_over())
         for reading in taken.readings:

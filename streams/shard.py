@@ -18,12 +18,14 @@ import msgspec
 
 from rules.events import Event, Origin
 from rules.placeholders import BUILT_IN, Placeholders
+from streams.failpoints import reach_record
 from streams.fetch_queue import FetchQueue, Slice
 from streams.fetched import Answer, Batch, Heard
 from streams.merge import Merge, Record, Taken
 from streams.outbox import Outbox, OutRecord
 from streams.rebuild import Rebuild
 from streams.sweeping import Sweeping
+from streams.trials import Trials
 from streams.watchdog import Fetching
 from streams.wire import merges
 from streams.wire.decode import read
@@ -92,11 +94,13 @@ class Shard:
         reading: Callable[[Record, Batch], Event | str] | None = None,
         sweeping: Sweeping | None = None,
         rebuild: Rebuild | None = None,
+        trials: Trials | None = None,
     ) -> None:
         """``reading``: what a record is, if not an input event or why it is a dead letter; ``rebuild``: one to come."""
         self._rebuild = rebuild
+        self._trials = trials
         self._sweeping = sweeping or Sweeping(monotonic)
-        self._read = reading or _read
+        self._read = _but_poison(reading or _read, trials)
         self.partition = partition
         self.segmenter = segmenter
         self.merge = merge
@@ -165,14 +169,25 @@ class Shard:
 
     async def _turn(self) -> None:
         self._more.clear()
-        # Each step is a turn of its own: a short list keeps the loop's other work going.
-        moved = await self._step()
-        fired = await self._fire()
-        if await self._switch() or await self._sweep() or fired or moved:
+        if self._is_careful:
+            async with self._care.alone:
+                moved = await self._moved()
+        else:
+            moved = await self._moved()
+        if moved:
             return
-        await self._idle()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._more.wait(), self._wait_s())
+
+    async def _moved(self) -> bool:
+        """Do what there is to do; whether there was anything."""
+        # Each step is a turn of its own: a short list keeps the loop's other work going.
+        moved = await self._try_step() if self._is_careful else await self._step()
+        fired = await self._fire()
+        if await self._switch() or await self._sweep() or fired or moved:
+            return True
+        await self._idle()
+        return False
 
     async def decode(self) -> None:
         """Read what was fetched, in slices between which the loop turns."""
@@ -187,8 +202,46 @@ class Shard:
 
     def _add(self, piece: Slice) -> None:
         batch = piece.batch
+        reach_record("mid_decode", (record.value for record in piece.records))
         readings = ((self._read(record, batch), record) for record in piece.records)
         self.merge.add(batch.topic, piece.end, readings, piece.came)
+
+    @property
+    def _is_careful(self) -> bool:
+        return self._trials is not None and self._trials.is_on
+
+    @property
+    def _care(self) -> Trials:
+        assert self._trials is not None
+        return self._trials
+
+    async def _try_step(self) -> bool:
+        """A step of one record, with a trial of its decoding and one of the rest; published before the next."""
+        care = self._care
+        await self._try_decode()
+        taken = self.merge.take(1, self._read_until)
+        if not taken:
+            if self.caught_up():
+                care.ended()
+            return False
+        async with contextlib.AsyncExitStack() as trial:
+            for reading in taken.readings:
+                await trial.enter_async_context(care.of(reading[4]))
+            out = await self.segmenter.advance(taken, self.clock(), self.caught_up())
+        if out:
+            await self._outbox.put(out)
+        await self._outbox.drained()
+        care.passed()
+        return True
+
+    async def _try_decode(self) -> None:
+        """The first record of each input that has none in hand."""
+        for topic in list(self.segmenter.positions):
+            while not self.merge.in_hand(topic) and (piece := self._queue.take(topic, 1)) is not None:
+                async with contextlib.AsyncExitStack() as trial:
+                    for record in piece.records:
+                        await trial.enter_async_context(self._care.of(record))
+                    self._add(piece)
 
     async def _step(self) -> bool:
         await self.decode()
@@ -314,3 +367,13 @@ def reader(placeholders: Placeholders) -> Callable[[Record, Batch], Event | str]
 
 
 _read = reader(BUILT_IN)
+
+
+def _but_poison(
+    reading: Callable[[Record, Batch], Event | str], trials: Trials | None
+) -> Callable[[Record, Batch], Event | str]:
+    """The same, but that the record which killed the process is not looked at again."""
+    poison = None if trials is None else trials.poison
+    if poison is None:
+        return reading
+    return lambda record, batch: "poison" if (batch.topic, record.offset) == poison else reading(record, batch)

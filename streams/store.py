@@ -46,7 +46,8 @@ class State(msgspec.Struct, frozen=True):
 
     ``trimmed``: how many entries of the outbox were dropped before those that it holds.
     ``epochs``: of `streams.epochs`, empty when nothing was ever said of it. ``outputs``: by output, the
-    position up to which what was published is known here; one that is not there was never told.
+    position up to which what was published is known here; one that is not there was never told. ``attempt``: of
+    `streams.trials`, what the former owner worked from; empty where it ended in order.
     """
 
     positions: Mapping[str, int]
@@ -57,6 +58,7 @@ class State(msgspec.Struct, frozen=True):
     trimmed: int
     outputs: Mapping[str, int] = {}
     epochs: bytes = b""
+    attempt: bytes = b""
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -159,6 +161,9 @@ class Store(Protocol):
         ``number``: the newest save that the store has confirmed to who decides by these files.
         ``False`` when the claim is no longer held, or that save is not there, as in `trim`.
         """
+
+    async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
+        """Write what is worked from, to be found by the next claim; ``False`` when the claim is no longer held."""
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
         """Stored customers in the order asked for; of one who was erased, what stays."""

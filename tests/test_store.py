@@ -433,6 +433,24 @@ async def test_thousands_of_customers_in_one_save(store: Store) -> None:
     assert await waiting(store) == (MANY - 1, outbox[-1:])
 
 
+async def test_an_attempt_is_found_by_the_next_claim(store: Store) -> None:
+    """Whatever it is, until another is written; a save leaves it, and only the holder writes one."""
+    assert (await claimed(store)).attempt == b""
+    assert await store.set_attempt(0, "t1", b"one")
+    assert await store.save(0, step(1)) == "saved"
+    assert (await store.claim(claim("t2"))).attempt == b"one"
+    assert not await store.set_attempt(0, "t1", b"two")
+    assert (await store.claim(claim("t2"))).attempt == b"one"
+    assert await store.set_attempt(0, "t2", b"")
+    assert (await store.claim(claim("t2"))).attempt == b""
+
+
+async def test_nobody_writes_an_attempt_of_what_was_never_claimed(store: Store) -> None:
+    """There is no holder."""
+    assert not await store.set_attempt(3, "t1", b"one")
+    assert (await store.claim(claim(partition=3))).attempt == b""
+
+
 # --- both side by side -------------------------------------------------------------------------
 
 NAMES = st.sampled_from(["a", "b", "c", PERSIAN])
@@ -536,6 +554,10 @@ class Both(RuleBasedStateMachine):
         first, number = self.trimmed + ahead, self.number - behind
         if self.both(lambda store: store.trim(0, token or self.holder, first, outputs, number)):
             self.trimmed += max(0, ahead)
+
+    @rule(token=st.sampled_from([None, None, "t1", "t2"]), attempt=st.binary(max_size=3))
+    def set_attempt(self, token: str | None, attempt: bytes) -> None:
+        self.both(lambda store: store.set_attempt(0, token or self.holder, attempt))
 
     @rule(until=SMALL, limit=st.integers(1, 3))
     def due(self, until: int, limit: int) -> None:

@@ -86,6 +86,7 @@ class TriggersClaiming(Assignment[TriggersPlan, Claimed]):
             pace=plan.pace,
             monotonic=plan.monotonic,
             reading=reading,
+            trials=self._trials(claimed.claim),
         )
         shard.acting = claimed.acting
         return Holding(claimed.claim, shard, claimed.outbox, self._store, plan.stop)

@@ -66,6 +66,10 @@ class Client:
     ) -> bool:
         return await self._ask(lambda: self._begun(claim, positions, files, number))
 
+    async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
+        memory = self._medium.memory
+        return await self._ask(lambda: self._write(partition, memory.set_attempt(partition, token, attempt)))
+
     async def count(self, partition: int) -> int:
         return await self._ask(lambda: at_once(self._medium.memory.count(partition)))
 

@@ -7,6 +7,7 @@ consumer, the publisher and the way to the store are the world's.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, NoReturn, cast
 
@@ -97,6 +98,8 @@ class Worker:
             engine=site.engine,
             pace=site.pace,
             ceiling=Ceiling(0.5, 10_000),
+            # Processes die at any call here, a thousand times as often as where they live: that proves nothing.
+            trial_deaths_max=sys.maxsize,
             languages=(),
             rebuild=False,
             exact_ends=True,

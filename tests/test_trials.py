@@ -1,0 +1,281 @@
+"""Which record was under trial when the process died: what the next owner makes of it, and what is never blamed.
+
+The one rule: a death is an owner that leaves its attempt as it was; nothing else of a death is needed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+import pytest
+
+from rules.events import Event
+from streams.fetched import Answer, Batch, Heard, Record
+from streams.memory_store import MemoryStore
+from streams.merge import Merge, Taken
+from streams.outbox import Outbox, OutRecord, PublishFailed
+from streams.shard import Pace, Shard
+from streams.stop import Stop
+from streams.store import Claim, Fenced, Identity, StoreFailed
+from streams.trials import CARE_MAX_S, Attempt, Care, Trials, encode, judge
+
+POSITIONS = {"visits": 5, "carts": 7}
+IDENTITY = Identity("cluster", "group", 1, "definitions")
+ENDS = {"visits": (10, 10), "carts": (0, 0)}
+FIRST, SECOND = ("visits", 5), ("visits", 6)
+
+
+def record(offset: int, topic: str = "visits", value: bytes = b"{}") -> Record:
+    return Record(topic, offset, 1_000, b"u", value)
+
+
+def test_what_ended_in_order_is_no_attempt() -> None:
+    """Nothing is suspected, and one death is no reason to be careful."""
+    assert judge(b"", POSITIONS) == Attempt(POSITIONS)
+    assert not judge(encode(Attempt(POSITIONS)), POSITIONS).needs_care
+
+
+@pytest.mark.parametrize("stored", [b"{}", b"\xff", b'{"positions":[]}', b"null"])
+def test_what_another_version_wrote_is_no_attempt(stored: bytes) -> None:
+    """It says nothing to this one."""
+    assert judge(stored, POSITIONS) == Attempt(POSITIONS)
+
+
+def test_deaths_are_counted_at_one_position() -> None:
+    """The second in a row asks for care; one somewhere else is the first there."""
+    once = judge(encode(Attempt(POSITIONS)), POSITIONS)
+    twice = judge(encode(once), POSITIONS)
+    assert (once.deaths, once.needs_care, twice.deaths, twice.needs_care) == (1, False, 2, True)
+    elsewhere = judge(encode(twice), POSITIONS | {"carts": 8})
+    assert (elsewhere.deaths, elsewhere.needs_care) == (1, False)
+
+
+def test_a_death_in_a_trial_is_the_records() -> None:
+    """Counted for one record in a row, whatever the deaths outside of trials between."""
+    first = judge(encode(Attempt(POSITIONS, 2).trying(FIRST)), POSITIONS)
+    assert (first.suspect, first.suspect_deaths, first.needs_care) == (FIRST, 1, True)
+    idle = judge(encode(first), POSITIONS)
+    assert (idle.suspect, idle.suspect_deaths) == (FIRST, 1)
+    second = judge(encode(idle.trying(FIRST)), POSITIONS)
+    assert (second.suspect, second.suspect_deaths) == (FIRST, 2)
+
+
+def test_another_record_begins_anew() -> None:
+    """Deaths of different records say nothing of any of them."""
+    first = judge(encode(Attempt(POSITIONS, 2).trying(FIRST)), POSITIONS)
+    other = judge(encode(first.trying(SECOND)), POSITIONS)
+    assert (other.suspect, other.suspect_deaths) == (SECOND, 1)
+
+
+def test_what_was_saved_is_no_suspect() -> None:
+    """The process died after the record was through."""
+    passed = judge(encode(Attempt(POSITIONS, 2).trying(FIRST)), POSITIONS | {"visits": 6})
+    assert (passed.suspect, passed.suspect_deaths, passed.needs_care) == (None, 0, False)
+
+
+# --- one life after the other ------------------------------------------------------------------
+
+
+class Died(BaseException):
+    """The end of a process: nothing of it runs on."""
+
+
+class Life(NamedTuple):
+    """What came of one life."""
+
+    saved: list[tuple[int, str]]  # the offset of each record of visits, and what it was read as
+    is_careful: bool
+
+
+class Steps:
+    """Decides nothing: saves positions, and dies or raises where it is told to."""
+
+    is_settled = True
+    next_due = 0
+    clock = 0
+    dead_share_near = 0.0
+
+    def __init__(self, world: World, token: str, positions: Mapping[str, int], number: int) -> None:
+        self.world, self.token, self.positions, self.number = world, token, dict(positions), number
+        self.saved: list[tuple[int, str]] = []
+        self.together: list[int] = []
+
+    async def sweep(self, _limit: int) -> list[OutRecord]:
+        return []
+
+    async def fire(self, clock: int, limit: int) -> list[OutRecord]:
+        return []
+
+    async def pass_time(self, clock: int, caught_up: int = 0) -> None:
+        """Nothing is decided by time."""
+
+    async def advance(self, taken: Taken, clock: int, caught_up: int = 0) -> list[OutRecord]:
+        self.together.append(len(taken.readings))
+        for reading in taken.readings:
+            if not isinstance(reading[3], str):
+                self.world.reach("apply", reading[2])
+        held = self.world.store._of(0)
+        held.positions.update(taken.positions)
+        self.positions.update(taken.positions)
+        self.saved += [
+            (reading[2], reading[3] if isinstance(reading[3], str) else "event") for reading in taken.readings
+        ]
+        return []
+
+
+class World:
+    """A partition of ten records of visits, read by one owner after the other."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.ends: dict[tuple[str, int], BaseException] = {}
+        self.lives = 0
+
+    def reach(self, where: str, offset: int) -> None:
+        """End here what is to end here."""
+        if (where, offset) in self.ends:
+            raise self.ends[where, offset]
+
+    def _read(self, one: Any, _batch: Batch) -> Event | str:
+        self.reach("decode", one.offset)
+        return cast(Event, Read(one.offset))
+
+    async def life(self, *, in_order: bool = False) -> Life:
+        """One owner, until all is read or it dies."""
+        self.lives += 1
+        token = f"t{self.lives}"
+        claim = Claim(0, self.lives, token, IDENTITY)
+        state = await self.store.claim(claim)
+        await self.store.begin(claim, {"visits": 0, "carts": 0})
+        state = await self.store.claim(claim)
+        attempt = judge(state.attempt, state.positions)
+        assert await self.store.set_attempt(0, token, encode(attempt))
+        care = Care([0] if attempt.needs_care else [], 100)
+        steps = Steps(self, token, state.positions, state.save_number)
+        outbox = Outbox(self.store, cast(Any, None), 0, token, state, saved=lambda: 0)
+        shard = Shard(
+            0, Merge(["visits", "carts"], state.positions), steps, outbox,
+            heard=lambda topic: Heard(Answer(*ENDS[topic], 10_000, 0.0), 0.0), monotonic=lambda: 0.0,
+            now_ms=lambda: 20_000, pace=Pace(100, 100, 10, 1_000), reading=self._read,
+            trials=Trials(self.store, 0, token, attempt, care),
+        )  # fmt: skip
+        start = state.positions["visits"]
+        shard.receive(Batch("visits", 0, start, 10, [record(offset) for offset in range(start, 10)], 1))
+        try:
+            while await shard._moved():
+                pass
+        except (Died, Stop, StoreFailed, Fenced, PublishFailed, ValueError):
+            pass
+        else:
+            in_order = True
+        if in_order:
+            await self.store.set_attempt(0, token, b"")
+        return Life(steps.saved, attempt.needs_care)
+
+    @property
+    def position(self) -> int:
+        return self.store._of(0).positions["visits"]
+
+
+class Read:
+    """As much of an event as the merge needs."""
+
+    def __init__(self, time: int) -> None:
+        self.time = time
+
+
+@pytest.mark.parametrize("where", ["decode", "apply"])
+@pytest.mark.parametrize("end", [Died(), ValueError("a defect")], ids=["killed", "defect"])
+async def test_a_record_that_kills_is_passed_after_two_deaths_in_its_trial(where: str, end: BaseException) -> None:
+    """Two deaths at its position, two with it alone under trial: it is poison, and every other record counts once."""
+    world = World()
+    world.ends[where, 6] = end
+    lives = [await world.life() for _ in range(5)]
+    assert [life.is_careful for life in lives] == [False, False, True, True, True]
+    saved = [one for life in lives for one in life.saved]
+    assert saved == [(offset, "poison" if offset == 6 else "event") for offset in range(10)]
+    assert world.position == 10
+
+
+async def test_two_records_that_kill() -> None:
+    """The second is found with the care that the first asked for: two deaths are enough."""
+    world = World()
+    world.ends = {("apply", 6): Died(), ("decode", 8): Died()}
+    lives = [await world.life() for _ in range(7)]
+    saved = [one for life in lives for one in life.saved]
+    assert saved == [(offset, "poison" if offset in (6, 8) else "event") for offset in range(10)]
+
+
+@pytest.mark.parametrize("end", [Stop("why"), StoreFailed(), Fenced(), asyncio.CancelledError()], ids=repr)
+async def test_an_end_that_says_why_is_not_the_records(end: BaseException) -> None:
+    """However often it comes in the trial of one record."""
+    world = World()
+    world.ends["apply", 6] = Died()
+    for _ in range(2):
+        await world.life()
+    world.ends["apply", 6] = end
+    for _ in range(5):
+        if isinstance(end, asyncio.CancelledError):
+            with pytest.raises(asyncio.CancelledError):
+                await world.life()
+        else:
+            await world.life()
+    world.ends.clear()
+    assert (await world.life()).saved == [(offset, "event") for offset in range(6, 10)]
+
+
+async def test_a_clean_end_begins_anew() -> None:
+    """What was counted before is forgotten."""
+    world = World()
+    world.ends["apply", 6] = Died()
+    for _ in range(3):
+        await world.life()
+    await world.life(in_order=True)
+    assert not (await world.life()).is_careful
+
+
+async def test_deaths_outside_of_trials_blame_no_record() -> None:
+    """Whatever was read before they came."""
+    world = World()
+    for _ in range(20):
+        world.lives += 1
+        claim = Claim(0, world.lives, f"t{world.lives}", IDENTITY)
+        state = await world.store.claim(claim)
+        await world.store.begin(claim, {"visits": 0, "carts": 0})
+        state = await world.store.claim(claim)
+        await world.store.set_attempt(0, claim.token, encode(judge(state.attempt, state.positions)))
+    life = await world.life()
+    assert life.is_careful
+    assert life.saved == [(offset, "event") for offset in range(10)]
+
+
+# --- care --------------------------------------------------------------------------------------
+
+
+def test_care_is_of_all_partitions_until_none_needs_it() -> None:
+    """A partition has passed so many records, or has read all; one that cannot be read does not make it last."""
+    now = 0.0
+    care = Care([1, 2], 2, lambda: now)
+    care.passed(0)
+    care.ended(1)
+    assert care.is_on
+    care.passed(2)
+    assert care.is_on
+    care.passed(2)
+    assert not care.is_on
+    care = Care([1], 2, lambda: now)
+    now = CARE_MAX_S
+    assert not care.is_on
+    assert not Care().is_on
+
+
+async def test_a_newer_owner_ends_a_trial_before_it_begins() -> None:
+    """What is not written must not be tried."""
+    store = MemoryStore()
+    await store.claim(Claim(0, 1, "t1", IDENTITY))
+    trials = Trials(store, 0, "t0", Attempt(POSITIONS), Care())
+    with pytest.raises(Fenced):
+        async with trials.of(record(5)):
+            raise AssertionError
