@@ -27,6 +27,7 @@ from faust.types.tuples import ConsumerMessage
 
 from streams import overheard
 from streams.fetched import Answers, Batch, Heard, Offsets, Record
+from streams.record_batches import bound_batches
 from streams.stop import stop
 
 # How long a look for fetched records waits for some; it also bounds how late a freed input is seen.
@@ -59,6 +60,7 @@ class _Thread(AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         """Faust fixes fetch_max_wait_ms at 1.5 s and reads uncommitted; both are set before start."""
+        bound_batches()
         consumer = super()._create_worker_consumer(transport)
         settings = cast(Transport, transport)
         for name, value in (

@@ -276,6 +276,8 @@ async def test_a_newer_owner_ends_a_trial_before_it_begins() -> None:
     store = MemoryStore()
     await store.claim(Claim(0, 1, "t1", IDENTITY))
     trials = Trials(store, 0, "t0", Attempt(POSITIONS), Care())
+    tried = []
     with pytest.raises(Fenced):
         async with trials.of(record(5)):
-            raise AssertionError
+            tried.append(5)
+    assert tried == []

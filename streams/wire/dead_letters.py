@@ -8,11 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Self
 
 from rules.events import Origin
 from streams.wire.changes import Header
 
 KEPT_MAX_BYTES = 64 * 1024
+
+
+class Head(bytes):
+    """The first bytes of a value that was too large to be held; it knows the size and SHA-256 of the whole."""
+
+    size: int
+    sha256: str
+
+    def __new__(cls, head: bytes, size: int, digest: str) -> Self:
+        made = super().__new__(cls, head)
+        made.size, made.sha256 = size, digest
+        return made
 
 
 def kept(original: bytes | None) -> bytes | None:
@@ -31,7 +44,9 @@ def headers(original: bytes | None, reason: str, origin: Origin, key: bytes | No
     if key is not None and len(key) > KEPT_MAX_BYTES:
         said.append(("key-size", str(len(key)).encode()))
         said.append(("key-sha256", sha256(key).hexdigest().encode()))
-    if original is not None and len(original) > KEPT_MAX_BYTES:
+    if isinstance(original, Head):
+        said += [("size", str(original.size).encode()), ("sha256", original.sha256.encode())]
+    elif original is not None and len(original) > KEPT_MAX_BYTES:
         said.append(("size", str(len(original)).encode()))
         said.append(("sha256", sha256(original).hexdigest().encode()))
     return said

@@ -37,6 +37,7 @@ from rules.repeats import AHEAD_MAX_MS
 from rules.times import parse_instant
 from rules.values import NO_DOCUMENT, Document
 from streams import defects
+from streams.wire.dead_letters import Head
 from streams.wire.envelope import NOTHING, Envelope, Product, Properties
 from streams.wire.ids import CUSTOMER_MAX_BYTES, Rejected, customer_of, is_id, names_user, present, previous_of
 from streams.wire.values import amount, check_text, identity, product_key
@@ -140,7 +141,7 @@ def decode_line(
 def _read(value: bytes | None) -> Envelope:
     if value is None:
         raise Rejected("not_json")
-    if len(value) > RECORD_MAX_BYTES:
+    if len(value) > RECORD_MAX_BYTES or isinstance(value, Head):
         raise Rejected("too_large")
     return _fields(value)
 

@@ -1,0 +1,150 @@
+"""Packed batches in pieces: what comes out is what aiokafka unpacks as a whole, and little of it is held at once.
+
+The one rule: batches are made by aiokafka's own builder and codecs; hostile ones by the codecs' libraries.
+"""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from cramjam import DecompressionError
+from zstandard import ZstdCompressor, ZstdError
+
+from rules.events import Origin
+from streams.record_batches import PIECE_BYTES, RECORD_MAX_BYTES, BoundedRecords, unpacked
+from streams.wire import dead_letters
+from streams.wire.decode import read
+
+CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+MIB = 1024 * 1024
+PIECES_MAX = 24  # MiB held at once: a piece, the head of a record, and copies of both
+
+
+def batch(codec: int, values: list[bytes | None], key: bytes | None = b"u1", base: int = 0) -> bytes:
+    """A batch as a producer sends it and a broker stores it."""
+    builder = DefaultRecordBatchBuilder(
+        magic=2, compression_type=codec, is_transactional=0, producer_id=7, producer_epoch=0, base_sequence=0,
+        batch_size=2**31 - 1,
+    )  # fmt: skip
+    for offset, value in enumerate(values):
+        builder.append(offset, 1_000 + offset, key, value, [("h", b"x")] if offset % 2 else [])
+    data = builder.build()
+    data[0:8] = base.to_bytes(8, "big")
+    return bytes(data)
+
+
+def records(found: Any) -> Iterator[Any]:
+    while found.has_next():
+        one = found.next_batch()
+        assert one.validate_crc()
+        yield from one
+
+
+def read_all(found: Any) -> list[tuple[Any, ...]]:
+    return [(one.offset, one.timestamp, one.key, one.value, list(one.headers)) for one in records(found)]
+
+
+@pytest.mark.parametrize("codec", [0, *CODECS.values()], ids=["plain", *CODECS])
+@pytest.mark.parametrize("size", [0, 10, 3_000, 400_000, 2 * MIB], ids=str)
+def test_records_are_those_that_aiokafka_unpacks(codec: int, size: int) -> None:
+    """Of several batches, small and large, whatever their records are."""
+    rng = random.Random(size)
+    data = b"".join(
+        batch(codec, [rng.choice((None, b"", rng.randbytes(size), b"[" * size)) for _ in range(count)], base=base)
+        for base, count in ((0, 1), (1, 7), (8, 3), (11, 12))
+    )
+    found = BoundedRecords(data)
+    assert found.size_in_bytes() == len(data)
+    assert read_all(found) == read_all(MemoryRecords(data))
+
+
+@pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
+def test_a_batch_says_what_the_fetcher_asks(codec: int) -> None:
+    """As aiokafka's own, which passes over what was aborted by it."""
+    data = batch(codec, [b"a", b"b"], base=40)
+    ours, theirs = BoundedRecords(data).next_batch(), MemoryRecords(data).next_batch()
+    for name in ("base_offset", "next_offset", "producer_id", "is_control_batch", "is_transactional"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    broken = bytearray(data)
+    broken[-1] ^= 1
+    assert not BoundedRecords(bytes(broken)).next_batch().validate_crc()
+
+
+@pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
+def test_a_batch_of_many_megabytes_is_never_held_as_a_whole(codec: int) -> None:
+    """Whoever reads its records one by one, and lets go of them."""
+    data = batch(codec, [b"[" * MIB] * 64)
+    tracemalloc.start()
+    count = sum(one.value == b"[" * MIB for one in records(BoundedRecords(data)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 64
+    assert peak < PIECES_MAX * MIB
+
+
+@pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
+@pytest.mark.parametrize("size", [RECORD_MAX_BYTES + 1, 40 * MIB + 17], ids=str)
+def test_of_a_record_that_is_far_too_large_the_head_is_left(codec: int, size: int) -> None:
+    """With the size and the SHA-256 of the whole in the dead letter; what stands before and behind it is read."""
+    value = random.Random(size).randbytes(MIB) + b"x" * (size - MIB)
+    data = batch(codec, [b"before", value, b"between", value, None])
+    tracemalloc.start()
+    found = list(records(BoundedRecords(data)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < len(data) + 2 * PIECES_MAX * MIB
+    assert [one.offset for one in found] == [0, 1, 2, 3, 4]
+    assert [one.timestamp for one in found] == [1_000, 1_001, 1_002, 1_003, 1_004]
+    assert [one.value for one in found][::2] == [b"before", b"between", None]
+    for one in (found[1], found[3]):
+        assert (one.key, len(one.value) < MIB) == (b"u1", True)
+        assert read(one.value, one.key, 1, Origin("visits", 0, 1)) == "too_large"
+        assert dead_letters.kept(one.value) == value[: dead_letters.KEPT_MAX_BYTES]
+        said = dict(dead_letters.headers(one.value, "too_large", Origin("visits", 0, 1), one.key))
+        assert (said["size"], said["sha256"]) == (str(size).encode(), sha256(value).hexdigest().encode())
+
+
+@pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
+def test_a_batch_that_ends_too_early(codec: int) -> None:
+    """Is corrupt, wherever that is: nothing is passed over."""
+    data = batch(codec, [random.Random(1).randbytes(700_000)] * 8)
+    for end in (100, len(data) // 2, len(data) - 9):
+        cut = bytearray(data[:end])
+        cut[8:12] = (end - 12).to_bytes(4, "big")
+        with pytest.raises(
+            (
+                CorruptRecordException,
+                DecompressionError,
+                OSError,
+                EOFError,
+                RuntimeError,
+                ValueError,
+                zlib.error,
+                ZstdError,
+            )
+        ):
+            list(BoundedRecords(bytes(cut)).next_batch())
+
+
+def test_snappy_that_says_more_than_it_can_hold() -> None:
+    """Nothing is set aside for it."""
+    with pytest.raises(CorruptRecordException):
+        list(unpacked(2, b"\xff\xff\xff\xff\x0f" + b"\x00" * 20))
+
+
+def test_pieces_are_bounded() -> None:
+    """A gigabyte of one letter, as brokers take it in a batch of 32 KB."""
+    packed = ZstdCompressor().compress(b"[" * (256 * MIB))
+    assert len(packed) < 64 * 1024
+    sizes = [len(piece) for piece in unpacked(4, packed)]
+    assert max(sizes) <= PIECE_BYTES
+    assert sum(sizes) == 256 * MIB
