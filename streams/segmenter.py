@@ -118,7 +118,7 @@ class Segmenter(Noting):
         began = time.perf_counter()
         loaded = await self._load({reading[3].customer for reading in taken.readings if self._acts(reading[3])})
         reach("after_load")
-        reach_record("mid_apply", (reading[4].value for reading in taken.readings))
+        reach_record("mid_apply", (one[4].value for one in taken.readings if not isinstance(one[3], str)))
         misplaced = {customer for customer, (_, due) in loaded.items() if due < 0}
         result = StepResult(self._taken_over())
         for reading in taken.readings:

@@ -100,7 +100,8 @@ class Shard:
         self._rebuild = rebuild
         self._trials = trials
         self._sweeping = sweeping or Sweeping(monotonic)
-        self._read = _but_poison(reading or _read, trials)
+        self._reading = reading or _read
+        self._poison = None if trials is None else trials.poison
         self.partition = partition
         self.segmenter = segmenter
         self.merge = merge
@@ -202,9 +203,14 @@ class Shard:
 
     def _add(self, piece: Slice) -> None:
         batch = piece.batch
-        reach_record("mid_decode", (record.value for record in piece.records))
-        readings = ((self._read(record, batch), record) for record in piece.records)
+        read = self._reading if self._poison is None else self._read_but_poison
+        readings = ((read(record, batch), record) for record in piece.records)
+        reach_record("mid_decode", (one.value for one in piece.records if (batch.topic, one.offset) != self._poison))
         self.merge.add(batch.topic, piece.end, readings, piece.came)
+
+    def _read_but_poison(self, record: Record, batch: Batch) -> Event | str:
+        """The record that ended the process is not looked at again."""
+        return "poison" if (batch.topic, record.offset) == self._poison else self._reading(record, batch)
 
     @property
     def _is_careful(self) -> bool:
@@ -367,13 +373,3 @@ def reader(placeholders: Placeholders) -> Callable[[Record, Batch], Event | str]
 
 
 _read = reader(BUILT_IN)
-
-
-def _but_poison(
-    reading: Callable[[Record, Batch], Event | str], trials: Trials | None
-) -> Callable[[Record, Batch], Event | str]:
-    """The same, but that the record which killed the process is not looked at again."""
-    poison = None if trials is None else trials.poison
-    if poison is None:
-        return reading
-    return lambda record, batch: "poison" if (batch.topic, record.offset) == poison else reading(record, batch)

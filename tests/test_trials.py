@@ -258,13 +258,11 @@ def test_care_is_of_all_partitions_until_none_needs_it() -> None:
     """A partition has passed so many records, or has read all; one that cannot be read does not make it last."""
     now = 0.0
     care = Care([1, 2], 2, lambda: now)
-    care.passed(0)
-    care.ended(1)
-    assert care.is_on
-    care.passed(2)
-    assert care.is_on
-    care.passed(2)
-    assert not care.is_on
+    seen = []
+    for end, partition in ((care.passed, 0), (care.ended, 1), (care.passed, 2), (care.passed, 2)):
+        end(partition)
+        seen.append(care.is_on)
+    assert seen == [True, True, True, False]
     care = Care([1], 2, lambda: now)
     now = CARE_MAX_S
     assert not care.is_on
