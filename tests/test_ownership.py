@@ -19,7 +19,7 @@ from faust.types import TP
 from rules.ahead import Told
 from rules.definitions import built_in
 from rules.engine import Engine
-from streams import ownership
+from streams import ownership, trials
 from streams.ceiling import Ceiling
 from streams.claiming import Plan
 from streams.fetched import Answer, Answers, Batch, Heard, Offsets
@@ -567,3 +567,23 @@ async def test_a_seek_that_kafka_refuses_is_tried_again(world: World) -> None:
     assert (world.said, world.consumer.sought) == ([], [])
     await answered(world, END)
     assert world.consumer.sought == [{CARTS: 0}]
+
+
+# --- how it ended for the owners before ---------------------------------------------------------
+
+
+async def test_a_claim_that_is_not_released_is_a_death_for_the_next(world: World) -> None:
+    """Two at one position ask for care with all partitions; released in order, nothing of it is left."""
+    await world.left(5_000)
+    partition = PARTITIONS[0]
+    for deaths in (0, 1):
+        await world.claim(world.worker())  # and the process is gone
+        attempt = msgspec.json.decode(world.store._of(partition).attempt, type=trials.Attempt)
+        assert (attempt.deaths, attempt.needs_care) == (deaths, False)
+    await world.claim()
+    found = [holding.shard._is_careful for holding in world.ownership.held.values()]
+    assert found == [True] * len(PARTITIONS)
+    await world.ownership.release()
+    assert [world.store._of(one).attempt for one in PARTITIONS] == [b""] * len(PARTITIONS)
+    await world.claim()
+    assert not any(holding.shard._is_careful for holding in world.ownership.held.values())

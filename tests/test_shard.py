@@ -15,11 +15,12 @@ from typing import Any, cast
 import pytest
 
 from rules.times import format_instant
+from streams.fetch_queue import RECORD_COST_BYTES
 from streams.fetched import Answer, Batch, Heard
 from streams.memory_store import MemoryStore
 from streams.merge import Merge
 from streams.outbox import WAITING_MAX, WAITING_MAX_BYTES, Outbox, OutRecord
-from streams.shard import Pace, Shard
+from streams.shard import IN_HAND_MAX_BYTES, SLICE_MAX_COST, Pace, Shard
 from streams.store import Claim, Identity, Save
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
@@ -221,3 +222,53 @@ def test_caught_up_is_said_of_all_inputs_at_their_ends() -> None:
     assert in_hand.caught_up() == 0
     in_hand.take()
     assert in_hand.caught_up() == now_ms - 300 - GRACE_MS
+
+
+# --- what is decoded at once -------------------------------------------------------------------
+
+
+async def test_decoding_lets_the_loop_turn() -> None:
+    """Between two turns no more is decoded than a slice costs, and the record that passes it."""
+    since_turn, most = 0, 0
+
+    def reading(record: Any, _: Batch) -> str:
+        nonlocal since_turn, most
+        since_turn += len(record.value) + RECORD_COST_BYTES
+        most = max(most, since_turn)
+        return "not_json"
+
+    async def turn() -> None:
+        nonlocal since_turn
+        while True:
+            since_turn = 0
+            await asyncio.sleep(0)
+
+    segmenter = SimpleNamespace(is_settled=True, next_due=0, clock=0, positions=dict.fromkeys(TOPICS, 0))
+    one = Shard(
+        0, Merge(TOPICS, segmenter.positions), cast(Any, segmenter), cast(Any, None),
+        heard=lambda _: Heard(None, 0.0), now_ms=lambda: 0, pace=Pace(10, 5_000, 10, GRACE_MS), reading=reading,
+    )  # fmt: skip
+    sizes = [100_000] * 30 + [10] * 3_000
+    records = [SimpleNamespace(topic="visits", offset=at, timestamp=0, value=bytes(n)) for at, n in enumerate(sizes)]
+    assert not one.is_full("visits")
+    one.receive(Batch("visits", 0, 0, len(records), cast(Any, records), 1))
+    assert one.in_hand("visits") == len(records)
+    turning = asyncio.create_task(turn())
+    await asyncio.sleep(0)
+    await one.decode()
+    turning.cancel()
+    assert one.in_hand("visits") == one.merge.in_hand("visits") == len(records)
+    assert SLICE_MAX_COST <= most < SLICE_MAX_COST + 100_000 + RECORD_COST_BYTES
+
+
+def test_what_waits_to_be_decoded_is_in_hand() -> None:
+    """By count and by bytes: an input is not fetched further meanwhile."""
+    now_ms = NOON_MS + 60_000
+    one = clocked({topic: at_its_end(now_ms) for topic in TOPICS}, now_ms)
+    one.receive(visit(NOON_MS))
+    assert (one.in_hand("visits"), one.is_full("visits")) == (1, False)
+    large = SimpleNamespace(topic="visits", offset=6, timestamp=0, key=b"u", value=bytes(IN_HAND_MAX_BYTES))
+    one.receive(Batch("visits", 0, 6, 7, cast(Any, [large]), 1))
+    assert one.is_full("visits")
+    assert one.fetching("visits").fetched == 7
+    assert one.merge.fetched("visits") == 5

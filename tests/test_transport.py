@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import faust
 import pytest
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import (
     CommitFailedError,
@@ -22,6 +22,7 @@ from aiokafka.errors import (
     KafkaError,
     RequestTimedOutError,
 )
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from aiokafka.util import commit_structure_validate
 from faust.types import TP
@@ -29,7 +30,8 @@ from yarl import URL
 
 from streams import overheard
 from streams.fetched import Answer, Answers, Batch, Heard
-from streams.transport import Consumer, Transport, _message, _Thread
+from streams.record_batches import BoundedRecords
+from streams.transport import DRAIN_MAX_BYTES, Consumer, Transport, _drained, _message, _Thread
 
 CARTS, VISITS = TP("carts", 0), TP("visits", 0)
 
@@ -236,6 +238,45 @@ def test_a_chunk_that_lies_in_the_fetcher(full: bool, answers: Answers, clock: C
     drained, kept = _Thread._drain(cast(Any, Thread(answers)), fetcher, active, cast(Any, owner), 10)
     assert (drained, kept) == ({}, True)
     assert answers.of(CARTS) == Heard(answer(7), 1_400.0)
+
+
+def fetched(values: list[bytes]) -> tuple[FetchResult, Any]:
+    """One packed batch as aiokafka's fetcher holds it, and the state of its input."""
+    builder = DefaultRecordBatchBuilder(2, 4, 0, 7, 0, 0, 2**31 - 1)
+    for offset, value in enumerate(values):
+        builder.append(offset, 1_000, b"u1", value, [])
+    carts, subscriptions = TopicPartition(*CARTS), SubscriptionState()
+    subscriptions.assign_from_user([carts])
+    subscriptions.seek(carts, 0)
+    records = PartitionRecords(carts, BoundedRecords(bytes(builder.build())), None, 0, None, None, True, 1)
+    assignment = subscriptions.subscription.assignment
+    result = FetchResult(carts, assignment=assignment, partition_records=records, backoff=0)
+    return result, assignment.state_value(carts)
+
+
+@pytest.mark.parametrize(
+    ("size", "limit", "together"),
+    [(10, 1_000, 300), (10, 7, 7), (10, None, 300), (DRAIN_MAX_BYTES // 4, 1_000, 4), (2 * DRAIN_MAX_BYTES, 1_000, 1)],
+)
+async def test_what_is_drained_at_once(size: int, limit: int | None, together: int) -> None:
+    """So many records, or so many bytes and the record that passes them; nothing is passed over."""
+    values = [bytes(size)] * (300 if size < DRAIN_MAX_BYTES // 4 else 9)
+    result, state = fetched(values)
+    offsets: list[int] = []
+    while result.has_more():
+        records = _drained(result, limit)
+        assert len(records) == min(together, len(values) - len(offsets))
+        offsets += [one.offset for one in records]
+        assert state.position == len(offsets)
+    assert offsets == list(range(len(values)))
+
+
+async def test_nothing_is_drained_of_what_was_sought_away_from() -> None:
+    """As aiokafka has it."""
+    result, state = fetched([b"a", b"b"])
+    state.seek(1)
+    assert _drained(result, 10) == []
+    assert not result.has_more()
 
 
 # --- what Faust would drop ---------------------------------------------------------------------

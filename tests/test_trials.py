@@ -251,6 +251,36 @@ async def test_deaths_outside_of_trials_blame_no_record() -> None:
     assert life.saved == [(offset, "event") for offset in range(10)]
 
 
+async def test_nothing_of_another_partition_happens_beside_a_trial() -> None:
+    """A death while a record is under trial can have no other cause in the process."""
+    care, beside, most = Care([0, 1], 100), 0, 0
+
+    async def moved() -> bool:
+        nonlocal beside, most
+        beside += 1
+        most = max(most, beside)
+        await asyncio.sleep(0)
+        beside -= 1
+        return True
+
+    shards = []
+    for partition in (0, 1):
+        trials = Trials(MemoryStore(), partition, "t", Attempt(POSITIONS), care)
+        steps: Any = Steps(World(), "t", POSITIONS, 0)
+        one = Shard(
+            partition, Merge(list(POSITIONS), POSITIONS), steps, cast(Any, None),
+            heard=lambda _: Heard(None, 0.0), now_ms=lambda: 0, pace=Pace(1, 1, 1, 0), trials=trials,
+        )  # fmt: skip
+        one._moved = moved  # type: ignore[method-assign]
+        shards.append(one)
+    running = [asyncio.create_task(one.run()) for one in shards]
+    await asyncio.sleep(0.05)
+    for one in shards:
+        one.release()
+    await asyncio.gather(*running)
+    assert most == 1
+
+
 # --- care --------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,59 @@
+"""What was fetched and is not decoded yet: every record comes once, in slices of a bounded cost."""
+
+from __future__ import annotations
+
+import random
+
+from streams.fetch_queue import RECORD_COST_BYTES, FetchQueue, size
+from streams.fetched import Batch, Record
+
+
+def batch(start: int, sizes: list[int | None], end: int | None = None) -> Batch:
+    """Records from ``start`` on, of values of these sizes; ``end``: where offsets have a hole behind them."""
+    records = [
+        Record("visits", start + at, 0, None, None if one is None else bytes(one)) for at, one in enumerate(sizes)
+    ]
+    return Batch("visits", 0, start, start + len(sizes) if end is None else end, records, 1)
+
+
+def test_every_record_comes_once_in_slices_of_a_bounded_cost() -> None:
+    """Whatever the batches are; counts and bytes in hand are those of what is left, and ends follow on."""
+    rng = random.Random(7)
+    for _ in range(200):
+        queue, start = FetchQueue({"visits": 3, "carts": 0}), 3
+        for _ in range(rng.randint(1, 5)):
+            made = batch(start, [rng.choice((None, 0, 10, 3_000)) for _ in range(rng.randint(0, 9))])
+            start = rng.randint(made.end, made.end + 2)
+            queue.add(Batch(made.topic, 0, made.start, start, made.records, 1), 1.0)
+        assert queue.fetched("visits") == start
+        left, limit, seen, reached = queue.count("visits"), rng.choice((1, 2_000, 10**6)), [], 3
+        while (piece := queue.take("visits", limit)) is not None:
+            cost = [size(one) + RECORD_COST_BYTES for one in piece.records]
+            assert piece.cost == sum(cost)
+            assert sum(cost[:-1]) < limit
+            assert all(reached <= one.offset < piece.end for one in piece.records)
+            seen += [one.offset for one in piece.records]
+            reached = piece.end
+            assert queue.count("visits") == left - len(seen)
+        assert (seen, reached) == (sorted(set(seen)), start)
+        assert (len(seen), queue.count("visits"), queue.size("visits"), bool(queue)) == (left, 0, 0, False)
+
+
+def test_what_was_received_before_is_skipped() -> None:
+    """A batch may come twice, or begin before what is awaited."""
+    queue = FetchQueue({"visits": 3})
+    queue.add(batch(3, [1, 1, 1]), 1.0)
+    queue.add(batch(4, [1, 1, 1]), 1.0)
+    offsets = []
+    while (piece := queue.take("visits", 10**6)) is not None:
+        offsets += [one.offset for one in piece.records]
+    assert offsets == [3, 4, 5, 6]
+
+
+def test_a_batch_without_records_moves_the_position() -> None:
+    """Markers of transactions, and what compaction took away."""
+    queue = FetchQueue({"visits": 3})
+    queue.add(batch(3, [], end=9), 1.0)
+    piece = queue.take("visits", 1)
+    assert piece is not None
+    assert (piece.records, piece.end, queue.fetched("visits"), bool(queue)) == ([], 9, 9, False)
