@@ -23,7 +23,7 @@ from streams.trials import CARE_MAX_S, Attempt, Care, Trials, encode, judge
 
 POSITIONS = {"visits": 5, "carts": 7}
 IDENTITY = Identity("cluster", "group", 1, "definitions")
-ENDS = {"visits": (10, 10), "carts": (0, 0)}
+ENDS = {"visits": 10, "carts": 4}
 FIRST, SECOND = ("visits", 5), ("visits", 6)
 
 
@@ -87,6 +87,7 @@ class Life(NamedTuple):
 
     saved: list[tuple[int, str]]  # the offset of each record of visits, and what it was read as
     is_careful: bool
+    together: list[int]  # how many records were applied at once, of either input
 
 
 class Steps:
@@ -120,13 +121,15 @@ class Steps:
         held.positions.update(taken.positions)
         self.positions.update(taken.positions)
         self.saved += [
-            (reading[2], reading[3] if isinstance(reading[3], str) else "event") for reading in taken.readings
+            (reading[2], reading[3] if isinstance(reading[3], str) else "event")
+            for reading in taken.readings
+            if reading[4].topic == "visits"
         ]
         return []
 
 
 class World:
-    """A partition of ten records of visits, read by one owner after the other."""
+    """A partition of ten records of visits and four of carts, read by one owner after the other."""
 
     def __init__(self) -> None:
         self.store = MemoryStore()
@@ -157,12 +160,13 @@ class World:
         outbox = Outbox(self.store, cast(Any, None), 0, token, state, saved=lambda: 0)
         shard = Shard(
             0, Merge(["visits", "carts"], state.positions), steps, outbox,
-            heard=lambda topic: Heard(Answer(*ENDS[topic], 10_000, 0.0), 0.0), monotonic=lambda: 0.0,
+            heard=lambda topic: Heard(Answer(ENDS[topic], ENDS[topic], 10_000, 0.0), 0.0), monotonic=lambda: 0.0,
             now_ms=lambda: 20_000, pace=Pace(100, 100, 10, 1_000), reading=self._read,
             trials=Trials(self.store, 0, token, attempt, care),
         )  # fmt: skip
-        start = state.positions["visits"]
-        shard.receive(Batch("visits", 0, start, 10, [record(offset) for offset in range(start, 10)], 1))
+        for topic, end in ENDS.items():
+            start = state.positions[topic]
+            shard.receive(Batch(topic, 0, start, end, [record(at, topic) for at in range(start, end)], 1))
         try:
             while await shard._moved():
                 pass
@@ -172,7 +176,7 @@ class World:
             in_order = True
         if in_order:
             await self.store.set_attempt(0, token, b"")
-        return Life(steps.saved, attempt.needs_care)
+        return Life(steps.saved, attempt.needs_care, steps.together)
 
     @property
     def position(self) -> int:
@@ -194,6 +198,7 @@ async def test_a_record_that_kills_is_passed_after_two_deaths_in_its_trial(where
     world.ends[where, 6] = end
     lives = [await world.life() for _ in range(5)]
     assert [life.is_careful for life in lives] == [False, False, True, True, True]
+    assert {count for life in lives[2:] for count in life.together} == {1}
     saved = [one for life in lives for one in life.saved]
     assert saved == [(offset, "poison" if offset == 6 else "event") for offset in range(10)]
     assert world.position == 10
