@@ -1,7 +1,6 @@
 """Records of one partition that were fetched and are not decoded yet, in slices of a bounded size.
 
-A batch of a few kilobytes may unpack to many megabytes, and decoding them is work of the event loop. So they
-wait here, counted as in hand, and are decoded a slice at a time.
+See `streams.input_buffer` for why they wait.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 The one rule: all keys of a partition carry its hash tag, ``{p12}``, so they live on one shard and
 one script may touch them together (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags).
+Long because it is the whole contract, and what commands look at.
 
 | key                   | type | holds                                                         |
 |-----------------------|------|---------------------------------------------------------------|

@@ -12,31 +12,23 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 
-from rules.events import Event, Origin
-from rules.placeholders import BUILT_IN, Placeholders
-from streams.failpoints import reach_record
-from streams.fetch_queue import FetchQueue, Slice
 from streams.fetched import Answer, Batch, Heard
-from streams.merge import Merge, Record, Taken
-from streams.outbox import Outbox, OutRecord
+from streams.input_buffer import InputBuffer, Reader
+from streams.merge import Merge, Taken
+from streams.outbox import Outbox
 from streams.rebuild import Rebuild
+from streams.steps import Steps
 from streams.sweeping import Sweeping
 from streams.trials import Trials
 from streams.watchdog import Fetching
-from streams.wire import merges
-from streams.wire.decode import read
-from streams.wire.merges import MERGES
 
 _IDLE_WAIT_S = 0.05
 _IDLE_SAVE_MS = 1_000
 # Of one input; beside the count, as a record may be as large as a MiB.
 IN_HAND_MAX_BYTES = 16 * 1024 * 1024
-# What is decoded between two turns of the loop: of ordinary records 2 ms of work, of hostile ones 5 ms.
-SLICE_MAX_COST = 256 * 1024
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -47,34 +39,6 @@ class Pace(msgspec.Struct, frozen=True):
     due_slice: int
     grace_ms: int
     told_s: float = 0.35
-
-
-class Steps(Protocol):
-    """Who decides and saves the steps of a partition: a `streams.segmenter.Segmenter`, or who does as it does."""
-
-    positions: dict[str, int]
-    clock: int
-    next_due: int
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether `sweep` has nothing to do."""
-
-    async def sweep(self, _limit: int) -> list[OutRecord]:
-        """About so many of the customers who must all be looked at again; the records to publish."""
-
-    @property
-    def dead_share_near(self) -> float:
-        """How near dead letters are to stopping the process, which they do at 1."""
-
-    async def advance(self, taken: Taken, clock: int, caught_up: int = 0) -> list[OutRecord]:
-        """Apply merged readings and save; the records to publish."""
-
-    async def fire(self, clock: int, limit: int) -> list[OutRecord]:
-        """What is due up to the clock, of at most so many customers; the records to publish."""
-
-    async def pass_time(self, clock: int, caught_up: int = 0) -> None:
-        """Save the clock alone."""
 
 
 class Shard:
@@ -91,7 +55,7 @@ class Shard:
         now_ms: Callable[[], int],
         pace: Pace,
         monotonic: Callable[[], float] = time.monotonic,
-        reading: Callable[[Record, Batch], Event | str] | None = None,
+        reading: Reader | None = None,
         sweeping: Sweeping | None = None,
         rebuild: Rebuild | None = None,
         trials: Trials | None = None,
@@ -100,12 +64,10 @@ class Shard:
         self._rebuild = rebuild
         self._trials = trials
         self._sweeping = sweeping or Sweeping(monotonic)
-        self._reading = reading or _read
-        self._poison = None if trials is None else trials.poison
         self.partition = partition
         self.segmenter = segmenter
         self.merge = merge
-        self._queue = FetchQueue({topic: merge.fetched(topic) for topic in segmenter.positions})
+        self._inputs = InputBuffer(segmenter.positions, merge, monotonic, reading, trials)
         self._outbox = outbox
         self._heard = heard
         self._now_ms = now_ms
@@ -119,29 +81,23 @@ class Shard:
 
         What was already received is skipped, so a batch may come twice.
         """
-        awaited = self._queue.fetched(batch.topic)
-        if batch.start > awaited:
-            return awaited
-        if batch.end > awaited:
-            self._queue.add(batch, self._monotonic())
+        missing = self._inputs.receive(batch)
+        if missing is None:
             self._more.set()
-        return None
+        return missing
 
     def in_hand(self, topic: str) -> int:
         """How many records of this input wait, decoded or not."""
-        return self.merge.in_hand(topic) + self._queue.count(topic)
+        return self._inputs.count(topic)
 
     def is_full(self, topic: str) -> bool:
         """Whether this input has enough in hand."""
-        return (
-            self.in_hand(topic) >= self._pace.in_hand_max
-            or self.merge.bytes_in_hand(topic) + self._queue.size(topic) >= IN_HAND_MAX_BYTES
-        )
+        return self.in_hand(topic) >= self._pace.in_hand_max or self._inputs.size(topic) >= IN_HAND_MAX_BYTES
 
     def fetching(self, topic: str) -> Fetching:
         """How this input is being fetched; until the first answer, as if all of it were."""
         heard = self._heard(topic)
-        fetched = self._queue.fetched(topic)
+        fetched = self._inputs.fetched(topic)
         answer = heard.answer or Answer(fetched, fetched, 0, -math.inf)
         return Fetching(
             name=f"{topic}-{self.partition}",
@@ -190,28 +146,6 @@ class Shard:
         await self._idle()
         return False
 
-    async def decode(self) -> None:
-        """Read what was fetched, in slices between which the loop turns."""
-        cost = 0
-        for topic in self.segmenter.positions:
-            while (piece := self._queue.take(topic, SLICE_MAX_COST)) is not None:
-                self._add(piece)
-                cost += piece.cost
-                if cost >= SLICE_MAX_COST:
-                    cost = 0
-                    await asyncio.sleep(0)
-
-    def _add(self, piece: Slice) -> None:
-        batch = piece.batch
-        read = self._reading if self._poison is None else self._read_but_poison
-        readings = ((read(record, batch), record) for record in piece.records)
-        reach_record("mid_decode", (one.value for one in piece.records if (batch.topic, one.offset) != self._poison))
-        self.merge.add(batch.topic, piece.end, readings, piece.came)
-
-    def _read_but_poison(self, record: Record, batch: Batch) -> Event | str:
-        """The record that ended the process is not looked at again."""
-        return "poison" if (batch.topic, record.offset) == self._poison else self._reading(record, batch)
-
     @property
     def _is_careful(self) -> bool:
         return self._trials is not None and self._trials.is_on
@@ -224,7 +158,7 @@ class Shard:
     async def _try_step(self) -> bool:
         """A step of one record, with a trial of its decoding and one of the rest; published before the next."""
         care = self._care
-        await self._try_decode()
+        await self._inputs.try_decode(care)
         taken = self.merge.take(1, self._read_until)
         if not taken:
             if self.caught_up():
@@ -240,17 +174,8 @@ class Shard:
         care.passed()
         return True
 
-    async def _try_decode(self) -> None:
-        """The first record of each input that has none in hand."""
-        for topic in list(self.segmenter.positions):
-            while not self.merge.in_hand(topic) and (piece := self._queue.take(topic, 1)) is not None:
-                async with contextlib.AsyncExitStack() as trial:
-                    for record in piece.records:
-                        await trial.enter_async_context(self._care.of(record))
-                    self._add(piece)
-
     async def _step(self) -> bool:
-        await self.decode()
+        await self._inputs.decode()
         taken = self.take()
         if not taken:
             return False
@@ -358,18 +283,3 @@ class Shard:
         if answer is None or not self._is_at_its_end(topic):
             return self.merge.unread_from(topic)
         return answer.asked_ms - self._pace.grace_ms
-
-
-def reader(placeholders: Placeholders) -> Callable[[Record, Batch], Event | str]:
-    """What reads the records of a partition's inputs: an event, or why the record is a dead letter."""
-
-    def read_record(record: Record, batch: Batch) -> Event | str:
-        if batch.topic.endswith(MERGES):
-            return merges.read(record.value, record.key, placeholders)
-        origin = Origin(batch.topic, batch.partition, record.offset)
-        return read(record.value, record.key, record.timestamp, origin, placeholders)
-
-    return read_record
-
-
-_read = reader(BUILT_IN)

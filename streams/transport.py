@@ -26,15 +26,13 @@ from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
 from streams import overheard
-from streams.fetched import Answers, Batch, Heard, Offsets, Record
-from streams.record_batches import bound_batches
+from streams.fetched import Answers, Batch, Heard, Offsets
+from streams.record_batches import bound_batches, consumer_record, drain
 from streams.stop import stop
 
 # How long a look for fetched records waits for some; it also bounds how late a freed input is seen.
 _LOOK_SECONDS = 0.1
 _LOOK_FULL_SECONDS = 0.01
-# Of one input and drain, and the record that passes it: a thousand records of ordinary size are smaller.
-DRAIN_MAX_BYTES = 1024 * 1024
 
 
 class Owner(Protocol):
@@ -127,8 +125,8 @@ class _Thread(AIOKafkaConsumerThread):
             state = result._assignment.state_value(raw_tp)
             start = state._position
             if result.has_more():
-                result._partition_records._consumer_record = _record
-            records = _drained(result, limit)
+                result._partition_records._consumer_record = consumer_record
+            records = drain(result, limit)
             if not result.has_more():
                 del fetcher._records[raw_tp]
                 fetcher._notify(fetcher._wait_consume_future)
@@ -169,28 +167,6 @@ class _Thread(AIOKafkaConsumerThread):
         except (CommitFailedError, IllegalStateError):
             return False
         return True
-
-
-def _drained(result: FetchResult, limit: int | None) -> list[Record]:
-    """As ``FetchResult.getall``, which knows no bound in bytes: a small batch may unpack to many megabytes."""
-    if not result.check_assignment(result._topic_partition) or not result.has_more():
-        return []
-    records: list[Record] = []
-    size = 0
-    for record in result._partition_records:
-        records.append(record)
-        size += len(record.value or b"")
-        if size >= DRAIN_MAX_BYTES or len(records) == limit:
-            result._update_position()
-            return records
-    result._update_position()
-    result._partition_records = None
-    return records
-
-
-def _record(tp: TopicPartition, record: Any) -> Record:
-    """In place of a dataclass of twelve fields: 3 µs less for each record made and freed."""
-    return Record(tp.topic, record.offset, record.timestamp, record.key, record.value)
 
 
 class _Nothing(dict[TP, int | None]):

@@ -17,10 +17,11 @@ import pytest
 from rules.times import format_instant
 from streams.fetch_queue import RECORD_COST_BYTES
 from streams.fetched import Answer, Batch, Heard
+from streams.input_buffer import SLICE_MAX_COST
 from streams.memory_store import MemoryStore
 from streams.merge import Merge
 from streams.outbox import WAITING_MAX, WAITING_MAX_BYTES, Outbox, OutRecord
-from streams.shard import IN_HAND_MAX_BYTES, SLICE_MAX_COST, Pace, Shard
+from streams.shard import IN_HAND_MAX_BYTES, Pace, Shard
 from streams.store import Claim, Identity, Save
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
@@ -96,7 +97,7 @@ def visit(time_ms: int, offset: int = 5) -> Batch:
 def receive(one: Shard, batch: Batch) -> None:
     """Take a batch in and decode it."""
     assert one.receive(batch) is None
-    asyncio.run(one.decode())
+    asyncio.run(one._inputs.decode())
 
 
 def clocked(heard: dict[str, Heard], now_ms: int) -> Shard:
@@ -255,7 +256,7 @@ async def test_decoding_lets_the_loop_turn() -> None:
     assert one.in_hand("visits") == len(records)
     turning = asyncio.create_task(turn())
     await asyncio.sleep(0)
-    await one.decode()
+    await one._inputs.decode()
     turning.cancel()
     assert one.in_hand("visits") == one.merge.in_hand("visits") == len(records)
     assert SLICE_MAX_COST <= most < SLICE_MAX_COST + 100_000 + RECORD_COST_BYTES

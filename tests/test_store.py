@@ -1,7 +1,7 @@
 """The store's contract, kept alike by the memory store and by Redis.
 
 The one rule of a store: a step is written whole, or not at all and the answer says why. One suite and one machine
-of random steps ask both stores the same.
+of random steps ask both stores the same. Long because it is one test for each sentence of the contract.
 """
 
 import asyncio

@@ -30,8 +30,8 @@ from yarl import URL
 
 from streams import overheard
 from streams.fetched import Answer, Answers, Batch, Heard
-from streams.record_batches import BoundedRecords
-from streams.transport import DRAIN_MAX_BYTES, Consumer, Transport, _drained, _message, _Thread
+from streams.record_batches import DRAIN_MAX_BYTES, BoundedRecords, drain
+from streams.transport import Consumer, Transport, _message, _Thread
 
 CARTS, VISITS = TP("carts", 0), TP("visits", 0)
 
@@ -264,7 +264,7 @@ async def test_what_is_drained_at_once(size: int, limit: int | None, together: i
     result, state = fetched(values)
     offsets: list[int] = []
     while result.has_more():
-        records = _drained(result, limit)
+        records = drain(result, limit)
         assert len(records) == min(together, len(values) - len(offsets))
         offsets += [one.offset for one in records]
         assert state.position == len(offsets)
@@ -275,7 +275,7 @@ async def test_nothing_is_drained_of_what_was_sought_away_from() -> None:
     """As aiokafka has it."""
     result, state = fetched([b"a", b"b"])
     state.seek(1)
-    assert _drained(result, 10) == []
+    assert drain(result, 10) == []
     assert not result.has_more()
 
 
