@@ -21,9 +21,9 @@ from streams import defects
 from streams.ceiling import Ceiling
 from streams.defects import Pseudonyms
 from streams.fetched import Batch
+from streams.input_buffer import read_record
 from streams.memory_store import MemoryStore
 from streams.segmenter import Segmenter
-from streams.shard import _read
 from streams.store import State
 
 CUSTOMER = "someone@example.com"
@@ -132,6 +132,6 @@ def test_a_record_that_cannot_be_read_for_a_defect(
         raise RuntimeError(value)
 
     monkeypatch.setattr("streams.wire.decode.decode", decode)
-    assert _read(Record("visits", 17, CUSTOMER.encode()), Batch("visits", 3, 17, 18, [], 1)) == "bad_value"
+    assert read_record(Record("visits", 17, CUSTOMER.encode()), Batch("visits", 3, 17, 18, [], 1)) == "bad_value"
     assert "visits-3, offset 17" in caplog.text
     assert CUSTOMER not in caplog.text
