@@ -142,7 +142,7 @@ def test_snappy_that_says_more_than_it_can_hold() -> None:
 
 
 def test_pieces_are_bounded() -> None:
-    """A gigabyte of one letter, as brokers take it in a batch of 32 KB."""
+    """A batch of a few kilobytes comes out a piece at a time."""
     packed = ZstdCompressor().compress(b"[" * (256 * MIB))
     assert len(packed) < 64 * 1024
     sizes = [len(piece) for piece in unpacked(4, packed)]
