@@ -1,7 +1,8 @@
 """Limits how deep objects and lists of a JSON text stand in one another, in linear time whatever the text is.
 
 A regular expression that finds the texts of a value tries each quote as a beginning: escaped quotes without an end
-take it time by the square of their number, 8,000 of them half a second. Here whole arrays are looked at, and no longer than up to the first bracket that is too deep.
+take it time by the square of their number, 8,000 of them half a second. Here whole arrays are looked at, and no
+longer than up to the first bracket that is too deep.
 """
 
 from __future__ import annotations
