@@ -21,7 +21,8 @@ from rules.conditions import Condition
 from rules.expansion import Nodes, Spelled, with_bands, with_library
 from rules.forms import SegmentForm
 from rules.parsing import Problems, Scope, Wrong, condition
-from rules.placeholders import ADDED_MAX, ADDED_MAX_CHARS, Placeholders, placeholders
+from rules.parsing.identity import added_placeholders
+from rules.placeholders import Placeholders, placeholders
 from rules.wanted import Facts
 
 SEGMENTS_MAX = 1_000
@@ -107,7 +108,9 @@ def build(document: object, file: str) -> Definitions:
 
 def _build(document: object, file: str, problems: Problems) -> Definitions:
     currency, spelled = _spelled_out(document, problems)
-    spelled_placeholders = _placeholders(problems, document.get("placeholders") if isinstance(document, dict) else None)
+    spelled_placeholders = added_placeholders(
+        problems, document.get("placeholders") if isinstance(document, dict) else None
+    )
     nodes = spelled.nodes
     first = _segments(nodes, Scope(problems, currency, _places(nodes), Facts(), set()))
     order = _order({segment.key: segment.named for segment in first}, problems) if not problems.lines else []
@@ -206,23 +209,6 @@ def _currency(problems: Problems, given: object) -> str | None:
         return given
     problems.note("currency", f"{given!r} is not a currency; write its ISO 4217 code, such as EUR")
     return None
-
-
-def _placeholders(problems: Problems, given: object) -> list[str]:
-    """Texts that a file adds to the placeholders, sorted."""
-    if given is None:
-        return []
-    usable = isinstance(given, list) and all(
-        isinstance(text, str) and text.strip() and len(text) <= ADDED_MAX_CHARS for text in given
-    )
-    if not usable or len(cast(list[str], given)) > ADDED_MAX:
-        problems.note(
-            "placeholders",
-            f"expected at most {ADDED_MAX} texts that are no ids, such as [visitor], each of up to {ADDED_MAX_CHARS}"
-            " characters",
-        )
-        return []
-    return sorted(set(cast(list[str], given)))
 
 
 # --- segments

@@ -1,8 +1,7 @@
 """Claiming: from partitions that the group assigned to holdings that may be started.
 
-The one rule: first the claims, so that no other owner can save; then the publisher, so that
-nothing of theirs is on its way to the topics; then what is on the topics is read back
-(`streams.recovery`); and only then anything new is read.
+The one rule: first the claims, so that no other owner can save; then the publisher, so that nothing of theirs is on
+its way to the topics; then what is on the topics is read back (`streams.recovery`); only then anything new is read.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from streams.epochs import Epochs
 from streams.failpoints import reach
 from streams.fetched import Offsets
 from streams.holding import Holding
+from streams.input_buffer import reader
 from streams.merge import Merge
 from streams.meter import UNMETERED, Meter
 from streams.out_records import DEAD_LETTERS
@@ -33,7 +33,7 @@ from streams.outbox import Outbox, Publisher, encode
 from streams.rebuild import Asked, Rebuild, Recomputation, Recompute, Remade, Spawned
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import Letters, Segmenter
-from streams.shard import Pace, Shard, reader
+from streams.shard import Pace, Shard
 from streams.store import Claim, Fenced, Files, Identity, LowerGeneration, State, Store
 from streams.sweeping import Sweeping
 from streams.transport import Consumer
@@ -224,8 +224,8 @@ class Claiming(Assignment[Plan, Claimed]):
     async def _forget(self, claimed: Claimed) -> Claimed:
         """Who asks to be erased, before anything of theirs is read; with what is to be published of it."""
         state = claimed.state
-        placeholders = self._plan.engine.definitions.placeholders
-        found = await erasures.find(self._outputs, claimed.claim.partition, state.outputs, placeholders)
+        known = self._plan.engine.definitions.placeholders
+        found = await erasures.find(self._outputs, claimed.claim.partition, state.outputs, known)
         entries = [encode(out) async for out in claimed.segmenter.forget(found.erased)]
         if found.positions:
             await claimed.outbox.trim(0, found.positions)
@@ -250,8 +250,7 @@ class Claiming(Assignment[Plan, Claimed]):
             meter=meter,
             epochs=known,
             links=plan.links,
-            # Read from the first record on, those that sent it send it again.
-            skips_unknown=plan.rebuild and known.number == 0 and known.rebuilt > 0,
+            skips_unknown=plan.rebuild and known.number == 0 and known.rebuilt > 0,  # those that sent it send it again
         )
         outbox = Outbox(
             self._store,

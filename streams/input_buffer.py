@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 
 from rules.events import Event, Origin
+from rules.placeholders import BUILT_IN, Placeholders
 from streams.failpoints import reach_record
 from streams.fetch_queue import FetchQueue, Slice
 from streams.fetched import Batch
@@ -102,8 +103,16 @@ class InputBuffer:
         return "poison" if (batch.topic, record.offset) == self._poison else self._reading(record, batch)
 
 
-def read_record(record: Record, batch: Batch) -> Event | str:
-    """An input event, or why a record is a dead letter."""
-    if batch.topic.endswith(MERGES):
-        return merges.read(record.value, record.key)
-    return read(record.value, record.key, record.timestamp, Origin(batch.topic, batch.partition, record.offset))
+def reader(placeholders: Placeholders) -> Reader:
+    """What reads the records of a partition's inputs: an event, or why the record is a dead letter."""
+
+    def read_input(record: Record, batch: Batch) -> Event | str:
+        if batch.topic.endswith(MERGES):
+            return merges.read(record.value, record.key, placeholders)
+        origin = Origin(batch.topic, batch.partition, record.offset)
+        return read(record.value, record.key, record.timestamp, origin, placeholders)
+
+    return read_input
+
+
+read_record = reader(BUILT_IN)

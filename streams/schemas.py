@@ -35,9 +35,10 @@ from streams.settings import Settings
 from streams.triggers import schema as triggers_schema
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Cause, SegmentChange
-from streams.wire.decode import _WHOLE_CART, CUSTOMER_MAX_BYTES, REASONS, RECORD_MAX_BYTES
+from streams.wire.decode import CUSTOMER_MAX_BYTES, REASONS, RECORD_MAX_BYTES
 from streams.wire.envelope import Envelope, Product, Properties
 from streams.wire.memberships import Membership
+from streams.wire.shop import WHOLE_CART
 
 ROOT = Path(__file__).resolve().parent.parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -109,7 +110,7 @@ def event() -> Schema:
         {"if": _with(userId=_TEXT), "then": customer["userId"], "else": customer["anonymousId"]},
         # Under any other name a shop may put into the properties what it likes.
         {"if": _named(SHOP_NAMES), "then": {"properties": {"properties": of_shop}}},
-        {"if": _named(_WHOLE_CART), "then": {"properties": {"properties": _ref("WholeCart")}}},
+        {"if": _named(WHOLE_CART), "then": {"properties": {"properties": _ref("WholeCart")}}},
     ]
     return _document("Envelope", defs)
 

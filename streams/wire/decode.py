@@ -14,20 +14,13 @@ import msgspec
 from rules.context import NO_CONTEXT, PAGE_WITHOUT_CONTEXT, Context
 from rules.events import (
     ALIASES,
-    CART_VIEWED,
-    CHECKOUT_STARTED,
     ERASE,
     IDENTIFY,
     INPUTS,
-    ORDER_NAMES,
     PAGE,
-    PRODUCT_ADDED,
-    PRODUCT_REMOVED,
     SHOP_NAMES,
     UNNAMED,
-    WISHLIST_ADDED,
     Event,
-    Item,
     Origin,
 )
 from rules.identity_events import Misaddressed, Unlink, fields_of
@@ -38,9 +31,9 @@ from rules.times import parse_instant
 from rules.values import NO_DOCUMENT, Document
 from streams import defects
 from streams.wire.dead_letters import Head
-from streams.wire.envelope import NOTHING, Envelope, Product, Properties
+from streams.wire.envelope import NOTHING, Envelope
 from streams.wire.ids import CUSTOMER_MAX_BYTES, Rejected, customer_of, is_id, names_user, present, previous_of
-from streams.wire.values import amount, check_text, identity, product_key
+from streams.wire.shop import shop_fields
 
 __all__ = [
     "CUSTOMER_MAX_BYTES",
@@ -73,16 +66,10 @@ _TYPES = {
 }  # fmt: skip
 # Whoever may write to it vouches for what it says of ids: erasures, aliases, ids that are parted.
 _PROFILES = INPUTS[0]
-_ONE_PRODUCT = frozenset({PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED})
-_WHOLE_CART = frozenset({CART_VIEWED, CHECKOUT_STARTED})
-
 _envelope = msgspec.json.Decoder(Envelope)
 _raw_envelope = msgspec.json.Decoder(
     msgspec.defstruct("RawEnvelope", [(name, msgspec.Raw, NOTHING) for name in Envelope.__struct_fields__])
 )
-_properties = msgspec.json.Decoder(Properties | None)
-_NO_PROPERTIES = Properties()
-_products = msgspec.json.Decoder(list[Product] | None)
 _WRONG: Any = object()
 
 
@@ -265,7 +252,7 @@ def _event(  # a call per event: a record of these would cost as much as the eve
         context = Context(fields.context, of_page=name == PAGE)
     if name in SHOP_NAMES:
         try:
-            items, order, amount_ = _of_shop(name, fields.properties)
+            items, order, amount_ = shop_fields(name, fields.properties)
         except (ValueError, msgspec.DecodeError, RecursionError):
             raise Rejected("bad_value") from None
         return Event(
@@ -295,35 +282,3 @@ def _document(raw: msgspec.Raw) -> Document:
     if bytes(raw)[:1] not in (b"{", b"n"):
         raise Rejected("bad_value")
     return Document(raw)
-
-
-def _of_shop(name: str, raw: msgspec.Raw) -> tuple[tuple[Item, ...] | None, str | None, int | None]:
-    """The items of an item event; the order id and amount of an order event."""
-    given = _NO_PROPERTIES if raw is NOTHING else (_properties.decode(raw) or _NO_PROPERTIES)
-    product = product_key(given.product_id, given.sku, given.name)
-    quantity = None if given.quantity is NOTHING else amount(given.quantity)
-    price = None if given.price is NOTHING else amount(given.price)
-    for money in (given.subtotal, given.value, given.tax, given.shipping, given.discount):
-        if money is not NOTHING:
-            amount(money)
-    total = None if given.total is NOTHING else amount(given.total)
-    revenue = None if given.revenue is NOTHING else amount(given.revenue)
-    if given.currency is not NOTHING:
-        check_text(given.currency)
-    if name in ORDER_NAMES:
-        return None, identity(given.order_id), revenue if total is None else total
-    if name in _ONE_PRODUCT:
-        return (Item(product, quantity, price),), None, None
-    if name in _WHOLE_CART and given.products is not NOTHING:
-        return _whole_cart(given.products), None, None
-    return None, None, None
-
-
-def _whole_cart(raw: msgspec.Raw) -> tuple[Item, ...] | None:
-    products = _products.decode(raw)
-    if products is None:
-        return None
-    return tuple(
-        Item(product_key(one.product_id, one.sku, one.name), amount(one.quantity), amount(one.price))
-        for one in products
-    )
