@@ -147,3 +147,8 @@ def _of_customers(commands: Any) -> None:
     erase = commands.add_parser("erase", help="forget a customer; shows what is gone, and what only time takes")
     erase.add_argument("customer")
     erase.add_argument("--wait", type=float, default=60.0, metavar="S", help="for it to be done (default: 60)")
+
+    unlink = commands.add_parser("unlink", help="part two ids that are not one person")
+    unlink.add_argument("customer", metavar="A")
+    unlink.add_argument("other", metavar="B")
+    unlink.add_argument("--wait", type=float, default=60.0, metavar="S", help="for it to be done (default: 60)")

@@ -160,6 +160,12 @@ def _erase(settings: Settings, arguments: argparse.Namespace) -> int:
     return erase.run(settings, arguments.customer, arguments.wait)
 
 
+def _unlink(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.commands import unlink  # noqa: PLC0415  # as above
+
+    return unlink.run(settings, arguments.customer, arguments.other, arguments.wait)
+
+
 def _export(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.commands import export  # noqa: PLC0415  # as above
 
@@ -180,6 +186,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "explain": _explain,
     "verify": _verify,
     "erase": _erase,
+    "unlink": _unlink,
     "export": _export,
     "tail": _tail,
 }

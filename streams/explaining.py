@@ -41,7 +41,7 @@ class Explained(msgspec.Struct, frozen=True, omit_defaults=True):
 class Explanation(msgspec.Struct, frozen=True):
     """A customer as stored; ``clock``: up to when the partition's due times have fired.
 
-    ``known_as``: the id of the same person under which everything is now.
+    ``known_as``: the id of the same person under which everything is now. Without segments nothing is decided of it.
     """
 
     customer_id: str
@@ -85,7 +85,8 @@ def explanation(engine: Engine, customer_id: str, partition: int, found: bytes, 
         sequence=customer.sequence,
         clock=format_instant(int(meta.get("clock", 0))),
         next_due=format_instant(customer.due) if customer.due else None,
-        segments=[] if customer.into else _segments(engine, customer_id, customer),
+        # Nothing is decided of a former id, nor of an id that nothing came for, or nothing since it was parted.
+        segments=[] if customer.into or customer.is_blank else _segments(engine, customer_id, customer),
         known_as=None if customer.into is None else customer.into[0],
     )
 

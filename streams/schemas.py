@@ -238,7 +238,7 @@ def dead_letter() -> Schema:
 
 # Each topic's message and what is on it.
 _TOPICS = {
-    "profiles": ("event", "identify, alias and erase"),
+    "profiles": ("event", "identify, alias, erase and unlink"),
     "visits": ("event", "page, screen, group, and track under every name not of carts or purchases"),
     "carts": ("event", "track under the names " + ", ".join(sorted(CART_NAMES))),
     "purchases": ("event", "track under the names " + ", ".join(sorted(ORDER_NAMES))),

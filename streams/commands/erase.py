@@ -6,47 +6,26 @@ The one rule: what is said to be gone was looked for and not found; what only ti
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-import msgspec
-from kafka import KafkaProducer
-
-from rules.events import INPUTS
 from rules.standing import Customer
 from rules.times import format_duration, format_instant
 from streams import topics
+from streams.commands import request as requests
 from streams.commands.files import visible
 from streams.commands.held import InRedis, everywhere, records
 from streams.commands.recomputed import Logs
-from streams.explaining import places
+from streams.commands.request import PROFILES, Request
 from streams.out_records import MEMBERSHIPS
 from streams.settings import Settings, of_triggers
-from streams.wire.decode import Rejected, decode_line
-
-PROFILES = INPUTS[0]
-_LOOK_S = 0.2
-_TOLD_EVERY_S = 2.0
-
-
-class Request(msgspec.Struct, frozen=True):
-    """What was asked: the time (ms) up to which all is to go, and behind which offset of ``profiles`` by partition."""
-
-    customer_id: str
-    at: int
-    offsets: dict[int, int]
 
 
 def run(settings: Settings, customer_id: str, wait_s: float) -> int:
     """Exit code 1 when it was asked for but not seen done within so long, or cannot be asked. Raises `Stop`."""
-    try:
-        decode_line(_request(customer_id)[0])
-    except Rejected as reason:
-        print(f"segmenter erase: {visible(customer_id)} is no customer's id ({reason.args[0]})", file=sys.stderr)
+    if reason := requests.refusal_of(settings, "erase", customer_id):
+        print(f"segmenter erase: {visible(customer_id)} is no customer's id ({reason})", file=sys.stderr)
         return 1
     found = topics.find(settings, topics.ALL)
     count = topics.verify(settings).partitions[PROFILES]
@@ -61,8 +40,7 @@ def run(settings: Settings, customer_id: str, wait_s: float) -> int:
             print(f"beside    {visible(customer_id)} is known as {other}: what moved there is erased there")
     done = all(outcomes)
     if not done:
-        stays = f"the request stays on {PROFILES}, and is carried out when a worker reads it"
-        print(f"segmenter erase: not done within {wait_s:g} s; {stays}", file=sys.stderr)
+        requests.report_not_done("erase", wait_s)
     return 0 if done else 1
 
 
@@ -84,10 +62,11 @@ def _linked(settings: Settings, customer_id: str, known: Sequence[Customer], cou
 def _erased(settings: Settings, customer_id: str, found: topics.Found, count: int, wait_s: float) -> bool:
     """Ask, wait, and show what came of it; whether it was done."""
     has_triggers = asyncio.run(_has_triggers(settings, customer_id, count))
-    value, at = _request(customer_id)
-    request = Request(customer_id, at, _sent(settings, customer_id, value, count))
-    print(f"asked     erase {visible(customer_id)}, all up to {format_instant(request.at)}: {_where(request)}")
-    done = _waited(settings, request, count, wait_s, triggers=has_triggers)
+    request = requests.send(settings, count, "erase", customer_id)
+    print(f"asked     erase {visible(customer_id)}, all up to {format_instant(request.at)}: {request.place}")
+    # Everybody who keeps something must have read it.
+    stores = [settings, *([of_triggers(settings)] if has_triggers else [])]
+    done = requests.wait(lambda: all(requests.is_read(store, request, count) for store in stores), wait_s)
     for line in _of_redis(settings, request, count, triggers=has_triggers):
         print(line)
     for line in _of_topics(settings, request, found):
@@ -95,57 +74,9 @@ def _erased(settings: Settings, customer_id: str, found: topics.Found, count: in
     return done
 
 
-def _request(customer_id: str) -> tuple[bytes, int]:
-    """The event, and its time (ms)."""
-    now = int(time.time() * 1000)
-    told = {"type": "erase", "userId": customer_id, "messageId": str(uuid.uuid4()), "timestamp": format_instant(now)}
-    return json.dumps(told, ensure_ascii=False).encode(), now
-
-
-def _sent(settings: Settings, customer_id: str, value: bytes, count: int) -> dict[int, int]:
-    """Its offset in each partition, of so many, in which the customer may be."""
-    producer = topics.client(settings, KafkaProducer, acks="all", enable_idempotence=settings.broker == "kafka")
-    try:
-        sent = {
-            partition: producer.send(
-                settings.topic_prefix + PROFILES, key=customer_id.encode(), value=value, partition=partition
-            )
-            for partition in places(settings, customer_id, count)
-        }
-        return {partition: future.get(30).offset for partition, future in sent.items()}
-    finally:
-        producer.close()
-
-
-def _where(request: Request) -> str:
-    return ", ".join(f"{PROFILES}-{partition}, offset {offset}" for partition, offset in request.offsets.items())
-
-
 async def _has_triggers(settings: Settings, customer_id: str, count: int) -> bool:
     """Whether triggers ever read here."""
     return any(one.positions for one in await everywhere(of_triggers(settings), customer_id, count))
-
-
-def _waited(settings: Settings, request: Request, count: int, wait_s: float, *, triggers: bool) -> bool:
-    """Whether everybody who keeps something has read the request, and nothing waits to be published."""
-    began = told = time.monotonic()
-    stores = [settings, *([of_triggers(settings)] if triggers else [])]
-    while True:
-        if all(_is_read(one, request, count) for one in stores):
-            return True
-        now = time.monotonic()
-        if now - began > wait_s:
-            return False
-        if now - told > _TOLD_EVERY_S:
-            told = now
-            print(f"waiting for a worker to read it, {now - began:.0f} s", file=sys.stderr)
-        time.sleep(_LOOK_S)
-
-
-def _is_read(settings: Settings, request: Request, count: int) -> bool:
-    found = asyncio.run(everywhere(settings, request.customer_id, count))
-    topic = settings.topic_prefix + PROFILES
-    return all(one.positions.get(topic, 0) > request.offsets[one.partition] and not one.waiting for one in found)
 
 
 # --- what is gone, and what is not -------------------------------------------------------------

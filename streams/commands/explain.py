@@ -48,6 +48,8 @@ def lines(found: Explanation, language: str) -> list[str]:
     ]
     if found.known_as is not None:
         lines.insert(1, f"known as   {found.known_as}: everything is there")
+    elif not found.segments:
+        lines[2] = "decided    nothing: no event has come under this id, or none since it was parted or erased"
     for one in found.segments:
         state = f"in since {one.since}" if one.member else "not in"
         state += ", held for its minimum stay" if one.held else ""

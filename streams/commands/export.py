@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
@@ -16,7 +17,7 @@ import msgspec
 
 from rules.engine import Engine
 from rules.events import INPUTS
-from rules.profile import Profile
+from rules.standing import Customer, Linkage
 from rules.times import format_instant
 from streams import topics
 from streams.commands.held import InRedis, everywhere, records
@@ -25,7 +26,6 @@ from streams.commands.stored import opened
 from streams.definitions_file import load
 from streams.explaining import explained, places
 from streams.settings import Settings, of_triggers
-from streams.triggers.person import Person
 
 
 def run(settings: Settings, customer_id: str) -> int:
@@ -43,7 +43,7 @@ def run(settings: Settings, customer_id: str) -> int:
         "customer_id": customer_id,
         "segments": asyncio.run(_segments(settings, customer_id, count)),
         "redis": [_stored(one) for one in stored if one.value or one.erased],
-        "triggers": [_person(one.person) for one in known if one.person is not None],
+        "triggers": [_by_name(one.person) for one in known if one.person is not None],
         "topics": {name: own for name, own in on_topics.items() if own},
     }
     if not (document["redis"] or document["triggers"] or document["topics"]):
@@ -62,23 +62,39 @@ async def _segments(settings: Settings, customer_id: str, count: int) -> Any:
 
 def _stored(one: InRedis) -> Any:
     customer = one.customer
-    told = {"partition": one.partition, "waiting_to_be_published": one.waiting}
+    document = {"partition": one.partition, "waiting_to_be_published": one.waiting}
     if customer is None:
-        return told | {"erased": True}
+        return document | {"erased": True} | (_links(one.standing) if one.standing is not None else {})
     profile = customer.profile
-    return told | {
+    return document | {
         "instant": format_instant(customer.instant),
         "sequence": customer.sequence,
         "next_due": format_instant(one.due) if one.due else None,
         "late": customer.late,
-        "known_as": None if customer.into is None else customer.into[0],
-        "other_ids": {former: format_instant(at) for former, at in (customer.links or {}).items()},
-        "profile": {name: msgspec.to_builtins(getattr(profile, name)) for name in Profile.__struct_fields__},
+        **_links(customer),
+        "profile": _by_name(profile),
     }
 
 
-def _person(known: Person) -> Any:
-    return {name: msgspec.to_builtins(getattr(known, name)) for name in Person.__struct_fields__}
+def _links(customer: Customer) -> dict[str, Any]:
+    """The links of a customer's id to others, and which it was parted from."""
+    linkage = customer.linkage or Linkage()
+    return {
+        "identified": customer.identified,
+        "known_as": None if customer.into is None else customer.into[0],
+        "other_ids": _times(customer.links or {}),
+        "aliases": _times(linkage.aliases),
+        "parted_from": _times(linkage.separated),
+        "arriving_profiles": [_by_name(arriving) for arriving in linkage.arriving.values()],
+    }
+
+
+def _times(ids: Mapping[str, int]) -> dict[str, str]:
+    return {other: format_instant(at) for other, at in ids.items()}
+
+
+def _by_name(record: msgspec.Struct) -> dict[str, Any]:
+    return {name: msgspec.to_builtins(getattr(record, name)) for name in record.__struct_fields__}
 
 
 def _record(record: Any) -> Any:

@@ -43,6 +43,12 @@ class InRedis(msgspec.Struct, frozen=True):
         return None if self.value is None else customers.decode(self.value)
 
     @property
+    def standing(self) -> Customer | None:
+        """The customer, or what stays of one that was erased."""
+        value = self.value or self.erased
+        return None if value is None else customers.decode(value)
+
+    @property
     def person(self) -> person.Person | None:
         """As triggers keep one."""
         return None if self.value is None else person.decode(self.value)

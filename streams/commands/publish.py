@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 
 from rules.events import input_of
 from streams.commands.files import opened, with_progress
+from streams.definitions_file import load
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.topics import answering, client, verify
@@ -25,6 +26,7 @@ class Publisher:
 
     def __init__(self, settings: Settings) -> None:
         verify(settings)
+        self._placeholders = load(settings.definitions).placeholders
         self._prefix = settings.topic_prefix
         self.sent = 0
         self.failed: list[str] = []
@@ -38,7 +40,7 @@ class Publisher:
 
     def send(self, line: bytes, name: str = "an event") -> None:
         """Send one line, known as ``name`` if it fails. Raises `Rejected` when the worker would not accept it."""
-        event = decode_line(line, int(time.time() * 1000))
+        event = decode_line(line, int(time.time() * 1000), placeholders=self._placeholders)
         topic = self._prefix + input_of(event.name)
         future = self._producer.send(topic, key=event.customer.encode(), value=line)
         future.add_errback(lambda error: self.failed.append(f"{name}: not acknowledged: {error}"))

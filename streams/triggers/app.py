@@ -51,6 +51,7 @@ def build(settings: Settings, path: Path) -> faust.App:
         now_ms=now_ms,
         stop=stop,
         file=file,
+        placeholders=definitions.placeholders,
         endpoints={key: Endpoint(way, channels[key]) for key, way in file.channels.items()},
         standings=Standings(RedisStore.of(settings), definitions),
         counts=Counter(),

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
+from functools import partial
 
 import msgspec
 from faust.types import TP
 
+from rules.placeholders import Placeholders
 from streams import outbox
 from streams.claiming import Assignment, Ground
 from streams.holding import Holding
@@ -36,9 +38,13 @@ _LOOK_S = 0.035
 
 
 class TriggersPlan(Ground, frozen=True, kw_only=True):
-    """What does not change while triggers run. ``endpoints``: by channel; ``counts``: of all decisions here."""
+    """What does not change while triggers run. ``endpoints``: by channel; ``counts``: of all decisions here.
+
+    ``placeholders``: texts that are no ids, as for the segmenter.
+    """
 
     file: TriggersFile
+    placeholders: Placeholders
     endpoints: Mapping[str, Endpoint]
     standings: Standings
     counts: Counter[tuple[str, str]]
@@ -85,7 +91,7 @@ class TriggersClaiming(Assignment[TriggersPlan, Claimed]):
             now_ms=plan.now_ms,
             pace=plan.pace,
             monotonic=plan.monotonic,
-            reading=reading,
+            reading=partial(reading, placeholders=plan.placeholders),
             trials=self._trials(claimed.claim),
         )
         shard.acting = claimed.acting

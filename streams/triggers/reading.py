@@ -12,6 +12,7 @@ import msgspec
 
 from rules.events import IDENTIFY, Event, Origin
 from rules.identity_events import Misaddressed
+from rules.placeholders import BUILT_IN, Placeholders
 from rules.times import parse_instant
 from streams.fetched import Batch
 from streams.merge import Record
@@ -33,12 +34,13 @@ class Come(Event, frozen=True, gc=False, kw_only=True):
     trigger: str | None = None
 
 
-def reading(record: Record, batch: Batch) -> Event | str:
+def reading(record: Record, batch: Batch, placeholders: Placeholders = BUILT_IN) -> Event | str:
     """An identify, an erasure, a change that came, or why it is passed over."""
     topic = record.topic
     if topic.endswith((CHANGES, REPLAYS)):
         return _come(record)
-    event = read(record.value, record.key, record.timestamp, Origin(batch.topic, batch.partition, record.offset))
+    origin = Origin(batch.topic, batch.partition, record.offset)
+    event = read(record.value, record.key, record.timestamp, origin, placeholders)
     if isinstance(event, Misaddressed):
         return "wrong_key"  # of a customer of another partition
     if isinstance(event, str) or event.name == IDENTIFY or event.is_erasure:
