@@ -74,7 +74,8 @@ class Engine:
         changes: list[Change] = []
         if 0 < customer.due <= event.time:
             self._fire(customer_id, customer, event.time, changes)
-        late = event.time < customer.instant
+        before = customer.instant
+        late = event.time < before
         touched = 0 if customer.instant > customer.erased else self._at_first
         ordered_ms = self._ordered_ms(customer.profile, event) if event.name == ORDER_COMPLETED else -1
         if late:
@@ -82,7 +83,7 @@ class Engine:
         else:
             customer.instant = event.time
         if customer.linkage is not None:
-            touched |= self._restarted(customer)
+            touched |= self._restarted(customer, before)
         if event.name == UNNAMED:
             self._take_in_or_leave(customer_id, customer, event, late, changes)
             return changes
@@ -96,15 +97,16 @@ class Engine:
             self._decide(customer_id, customer, touched, event, late, changes, ordered_ms=ordered_ms)
         return changes
 
-    def _restarted(self, customer: Customer) -> int:
+    def _restarted(self, customer: Customer, before: int) -> int:
         """The segments that the first event after the end of a redirect decides, whatever it is.
 
-        It is decided later than all that was decided before, as the id of a change must never come a second time.
+        ``before`` (ms): the customer's instant before that event. It is decided later than all that was decided until
+        then, as the id of a change must never come a second time.
         """
         assert customer.linkage is not None
-        if customer.instant > customer.linkage.left:
+        if before > customer.linkage.left:
             return 0
-        customer.instant = customer.linkage.left + 1
+        customer.instant = max(customer.instant, customer.linkage.left + 1)
         return self._at_first
 
     def _ordered_ms(self, profile: Profile, event: Event) -> int:

@@ -41,7 +41,7 @@ from tests.oracle import OracleChange, milliseconds
 from workers import Worker
 
 DEMO = Path(__file__).parent.parent / "rules" / "demo.yaml"
-COMMANDS = ("worker", "topics", "publish", "replay", "check", "distribution", "explain", "verify", "tail")
+COMMANDS = ("worker", "topics", "publish", "replay", "check", "distribution", "explain", "verify", "unlink", "tail")
 DAY_MS = 86_400_000
 NOBODY = "127.0.0.1:1"  # a privileged port on which nothing listens
 
@@ -74,6 +74,9 @@ def unreachable() -> Iterator[dict[str, subprocess.Popen[bytes]]]:
         ("check a.yaml b.yaml", "b.yaml"),
         ("tail --count some", "'some'"),
         ("explain", "customer"),
+        ("unlink a", "B"),
+        ("unlink a b c", "c"),
+        ("unlink a b --wait soon", "'soon'"),
         ("replay - --until 2026-02-30T00:00:00Z", "2026-02-30T00:00:00Z"),
         ("replay - --until 2026-01-01T00:00:00", "2026-01-01T00:00:00"),
     ],

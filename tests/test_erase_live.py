@@ -47,7 +47,7 @@ class Shop:
         producer: Any = KafkaProducer(bootstrap_servers=self.settings["brokers"])
         for one in events:
             key = (one.get("userId") or one["anonymousId"]).encode()
-            topic = {"identify": "profiles", "erase": "profiles"}.get(
+            topic = {"identify": "profiles", "erase": "profiles", "alias": "profiles"}.get(
                 one["type"], live.TOPICS.get(one.get("event", ""), "visits")
             )
             producer.send(
@@ -152,7 +152,7 @@ def test_who_comes_back_is_new(shop: Shop) -> None:
         before = shop.changes(WHO)
         time.sleep(0.01)
         order = event(WHO, 9, "Order Completed", 0, order_id="new", total=10)
-        shop.publish({**order, "timestamp": _now()})
+        shop.publish({**order, "timestamp": timestamp_of_now()})
         eventually(lambda: len(shop.changes(WHO)) > len(before), 60)
         (back,) = shop.changes(WHO)[len(before) :]
         assert (back["segment"], back["sequence"]) == ("recently_purchased", len(before) + 1)
@@ -185,7 +185,7 @@ def keep_a_week(shop: Shop, name: str) -> None:
     admin.close()
 
 
-def _now() -> str:
+def timestamp_of_now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{int(time.time() * 1000) % 1000:03}Z"
 
 
@@ -217,7 +217,7 @@ def test_a_persons_former_id_stays_erased(shop: Shop) -> None:
         shop.publish({**moved_to_now(event(WHO, 6, "page", 92))[0], "anonymousId": former})
         eventually(lambda: any(one["cause"]["kind"] == "merge" for one in shop.changes(former)), 60)
         eventually(lambda: bool(shop.changes(WHO)), 60)
-        shop.publish({"type": "erase", "userId": WHO, "messageId": "e", "timestamp": _now()})
+        shop.publish({"type": "erase", "userId": WHO, "messageId": "e", "timestamp": timestamp_of_now()})
         eventually(lambda: shop.keys_naming(WHO) == shop.keys_naming(former) == [], 60)
         eventually(lambda: shop.run("verify").code == 0, 30)
     said = shop.changes(WHO), shop.changes(former)
