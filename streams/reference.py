@@ -57,8 +57,9 @@ A segment has """
     + ", ".join(f"`{name}`" for name in forms.SegmentForm.model_fields)
     + """. With `hold` a
 customer stays at least so long, unless they buy. `bands` takes a `total` without a test and `from`, the number at which
-each band begins. A file has `version: 1`, `segments`, `currency` (money is added up in it alone) and
-`library` (true, `without`, `only`).
+each band begins. A file has `version: 1`, `segments`, `currency` (money is added up in it alone),
+`library` (true, `without`, `only`) and `placeholders`: further texts that are no ids, such as `[visitor]`, compared without
+case and white space.
 """
 )
 

@@ -385,7 +385,12 @@ def test_publish_sends_each_event_to_its_topic(tansu: Tansu, tmp_path: Path) -> 
     settings = on_tansu(tansu, "sent-")
     segmenter("topics", "create", **settings)
     sent: dict[str, list[dict[str, Any]]] = {
-        "profiles": [{"type": "identify", "traits": {"age": 3}}, {"type": "alias", "previousId": "a"}],
+        "profiles": [
+            {"type": "identify", "traits": {"age": 3}},
+            {"type": "alias", "previousId": "a"},
+            {"type": "unlink", "previousId": "a"},
+            {"type": "erase"},
+        ],
         "visits": [{"type": "page"}, {"type": "screen"}, {"type": "track", "event": "Webinar Registered"}],
         "carts": [{"type": "track", "event": "Added Product"}, {"type": "track", "event": "Cart Viewed"}],
         "purchases": [{"type": "track", "event": "Order Completed"}, {"type": "track", "event": "Order Refunded"}],
@@ -399,6 +404,7 @@ def test_publish_sends_each_event_to_its_topic(tansu: Tansu, tmp_path: Path) -> 
             wanted.setdefault(topic, []).append(line(what))
             file.append(line(what))
     ahead = {**PAGE, "timestamp": (NOW + timedelta(hours=1)).isoformat()}
+    file.append(line({**PAGE, "type": "unlink", "timestamp": NOW.isoformat()}))  # of which other id?
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"\n".join([*file, line(ahead)]))
 
@@ -406,15 +412,29 @@ def test_publish_sends_each_event_to_its_topic(tansu: Tansu, tmp_path: Path) -> 
 
     assert (done.code, done.out) == (1, "")
     bad = re.findall(r"^line (\d+): (\w+)$", done.err, re.MULTILINE)
-    assert bad == [("1", "not_json"), ("12", "absurd_timestamp")]
-    assert "9 events published, 2 lines refused" in done.err
-    records = read(tansu.address, [f"sent-{topic}" for topic in wanted], 9)
+    assert bad == [("1", "not_json"), ("14", "bad_id"), ("15", "absurd_timestamp")]
+    assert "11 events published, 3 lines refused" in done.err
+    records = read(tansu.address, [f"sent-{topic}" for topic in wanted], 11)
     for topic, values in wanted.items():
         assert sorted(record.value for record in records if record.topic == f"sent-{topic}") == sorted(values)
     for record in records:
         value = json.loads(record.value)
         assert record.key.decode() == (value["userId"] or value["anonymousId"])
         assert record.partition == partition_of(record.key)
+
+
+def test_publish_knows_the_placeholders_of_the_file(tansu: Tansu, tmp_path: Path) -> None:
+    """A line that names nothing else is refused, as a worker would; another goes under the id beside it."""
+    file = tmp_path / "segments.yaml"
+    file.write_text("version: 1\nlibrary: true\nplaceholders: [visitor]\n")
+    settings = on_tansu(tansu, "placeholders-", definitions=file)
+    segmenter("topics", "create", **settings)
+    page = {**PAGE, "timestamp": NOW.isoformat()}
+    both = lines({**page, "userId": "Visitor"}, {**page, "userId": "Visitor", "anonymousId": "a"})
+    done = segmenter("publish", "-", stdin=both, **settings)
+    assert (done.code, done.err) == (1, "line 1: no_customer\n1 events published, 1 lines refused\n")
+    (record,) = read(tansu.address, ["placeholders-visits"], 1)
+    assert record.key == b"a"
 
 
 # --- from publish to explain -------------------------------------------------------------------

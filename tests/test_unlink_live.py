@@ -42,14 +42,14 @@ def alias(number: int, customer_id: str, former: str) -> dict[str, Any]:
     return own | {"timestamp": timestamp_of_now()}
 
 
-def refusals(worker: Worker) -> str:
+def refusals(worker: Worker) -> float:
     """Of links between ids that were parted, as a worker counts them."""
     with urllib.request.urlopen(f"http://{worker.http}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     (line,) = (
         line for line in text.splitlines() if line.startswith('segmenter_link_refusals_total{reason="unlinked"}')
     )
-    return str(line.split()[-1])
+    return float(line.split()[-1])
 
 
 def known_as(shop: Shop, customer_id: str) -> object:
@@ -74,7 +74,7 @@ def test_two_ids_are_parted_until_a_newer_alias(shop: Shop) -> None:
 
         # Such a visit linked them before. It is refused now, so the order under the former id is nobody else's.
         shop.publish(of_now("page", 3, userId=PERSON, anonymousId=PHONE))
-        eventually(lambda: refusals(worker) == "1", 60)
+        eventually(lambda: refusals(worker) == 1, 60)
         shop.publish(of_now("Order Completed", 4, anonymousId=PHONE))
         eventually(lambda: "recently_purchased" in {change["segment"] for change in shop.changes(PHONE)}, 60)
         assert shop.changes(PERSON) == []

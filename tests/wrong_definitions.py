@@ -37,6 +37,7 @@ KINDS = "one of all, any, not, performed, total, last, first, sequence, cart, se
 COUNT = "write {at_least: 2}, {at_most: 5} or {exactly: 1}"
 DURATION = "write a whole number and a unit: 90s, 30m, 24h, 30d"
 EVENT = "write a name such as Order Completed, or a list of names"
+PLACEHOLDERS = "expected at most 256 texts that are no ids"
 CART: Form = {"cart": {}}
 MANY = {f"s{n}": {"title": "S", "when": CART} for n in range(1_001)}
 PERFORMED, PERFORMED_COUNT, SESSIONS = f"{WHEN}.performed", f"{WHEN}.performed.count", f"{WHEN}.sessions"
@@ -50,6 +51,11 @@ WRONG: list[tuple[str, object, str, str]] = [
     ("a version in quotes", with_when(CART) | {"version": "1"}, "version", "expected 1, here is '1'"),
     ("a version that is no number", with_when(CART) | {"version": True}, "version", "expected 1, here is True"),
     ("an unknown key", with_when(CART) | {"segment": {}}, "segment", "known here: version, currency, library, placeholders, segments"),
+    ("a placeholder that stands alone", with_when(CART) | {"placeholders": "visitor"}, "placeholders", "such as [visitor]"),
+    ("a placeholder that is a number", with_when(CART) | {"placeholders": [0]}, "placeholders", PLACEHOLDERS),
+    ("a placeholder of blanks", with_when(CART) | {"placeholders": ["visitor", " "]}, "placeholders", PLACEHOLDERS),
+    ("a placeholder of 65", with_when(CART) | {"placeholders": ["a" * 65]}, "placeholders", "each of up to 64 characters"),
+    ("very many placeholders", with_when(CART) | {"placeholders": [f"v{n}" for n in range(257)]}, "placeholders", PLACEHOLDERS),
     ("no segments", {"version": 1}, "segments", "expected at least one, such as repeat_buyer"),
     ("an empty list of segments", {"version": 1, "segments": []}, "segments", "expected at least one"),
     ("a key in capitals", {"version": 1, "segments": {"VIP": {}}}, "segments.VIP", "lower-case letters, digits and _"),

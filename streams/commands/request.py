@@ -71,12 +71,10 @@ def send(settings: Settings, count: int, kind: str, customer_id: str, **fields: 
             )
             for partition in places(settings, customer_id, count)
         }
-        records = {partition: future.get(30) for partition, future in sent.items()}
+        offsets = {partition: future.get(30).offset for partition, future in sent.items()}
     finally:
         producer.close()
-    # The time of an event is that of its record, if that is earlier: brokers may set it by a clock that is behind.
-    at = min([at, *(record.timestamp for record in records.values() if record.timestamp > 0)])
-    return Request(customer_id, at, {partition: record.offset for partition, record in records.items()})
+    return Request(customer_id, at, offsets)
 
 
 def is_read(settings: Settings, request: Request, count: int) -> bool:

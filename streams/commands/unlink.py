@@ -63,14 +63,14 @@ def _is_carried_out(settings: Settings, sent: Request, other_id: str, count: int
     """Whether both owners have noted it, and neither id is known as the other."""
     return (
         request.is_read(settings, sent, count)
-        and _is_parted(_customer(settings, sent.customer_id, count), other_id, sent.at)
-        and _is_parted(_customer(settings, other_id, count), sent.customer_id, sent.at)
+        and _is_parted(_customer(settings, sent.customer_id, count), other_id)
+        and _is_parted(_customer(settings, other_id, count), sent.customer_id)
     )
 
 
-def _is_parted(customer: Customer | None, other_id: str, at: int) -> bool:
-    """Whether the owner of an id has noted by then (ms) that it is not the other."""
-    if customer is None or customer.linkage is None or customer.linkage.separated.get(other_id, -1) < at:
+def _is_parted(customer: Customer | None, other_id: str) -> bool:
+    """Whether the owner of an id has noted that it is not the other, and it is not known as that."""
+    if customer is None or customer.linkage is None or other_id not in customer.linkage.separated:
         return False
     return customer.into is None or customer.into[0] != other_id
 
