@@ -16,11 +16,12 @@ import redis
 import yaml
 
 from local import Kafka, Redis
+from rules.definitions import build
 from streams import topics
 from streams.redis_store import key
 from streams.settings import Settings
 from tests import live
-from tests.commands import Done, segmenter
+from tests.commands import Done, event, moved_to_now, segmenter
 from tests.patience import eventually
 from workers import Worker
 
@@ -147,6 +148,30 @@ def test_a_file_is_changed_and_changed_back(shop: Shop) -> None:
     back = [one for one in shop.changes() if one["change_id"] not in before]
     assert {(one["cause"]["kind"], one["backfill"]) for one in back} == {("definition", True)}
     assert consistent(shop.changes()) == []
+
+
+def test_placeholders_are_added(shop: Shop) -> None:
+    """A text under which a customer is stored becomes no id: what comes with it from then on is another's."""
+    named = {key: {"title": key, "when": when} for key, when in OLD.items()}
+    more = {"version": 1, "currency": "EUR", "placeholders": ["visitor"], "segments": named}
+    shop.files["more"] = shop.files["old"].with_name("more.yaml")
+    shop.files["more"].write_text(yaml.safe_dump(more))
+    first, second = moved_to_now(
+        *(event("visitor", number, "Order Completed", number, order_id=f"o{number}", total=10) for number in (1, 2))
+    )
+    shop.publish([first])
+    with Worker(shop.under("old")) as worker:
+        worker.wait_ready()
+        eventually(lambda: [change["customer_id"] for change in shop.changes()] == ["visitor"], 60)
+
+    with Worker(shop.under("more")) as worker:
+        worker.wait_ready()
+        # Its key is the text, so the owner of that partition sends it on to its customer's.
+        shop.publish([{**second, "anonymousId": "b"}])
+        eventually(lambda: [change["customer_id"] for change in shop.changes()] == ["visitor", "b"], 60)
+        assert worker.exit_code is None
+    (fingerprint,) = {meta["definitions"] for meta in shop.metas()}
+    assert fingerprint == build(more, "more.yaml").fingerprint
 
 
 def consistent(told: list[dict[str, Any]]) -> list[object]:

@@ -5,12 +5,15 @@ The one rule: customers are made by the rules, from events, and stored as a work
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from local import Redis
 from rules.definitions import build
 from rules.engine import Engine
 from rules.events import ERASE, Event
@@ -18,10 +21,14 @@ from rules.identity_events import Unlink
 from rules.links import Decider
 from rules.people import act
 from rules.standing import Customer
-from streams.commands import export
+from streams.commands import export, unlink
 from streams.commands.explain import lines
 from streams.commands.held import InRedis
+from streams.commands.request import Request
 from streams.explaining import Explanation, explanation
+from streams.redis_store import RedisStore
+from streams.settings import Settings
+from streams.store import Claim, Identity, Save, StoredCustomer
 from streams.wire import customers
 from streams.wire.decode import decode_line
 from tests.commands import assert_one_line, line, segmenter
@@ -54,7 +61,7 @@ def explained(customer_id: str, customer: Customer) -> Explanation:
     return explanation(ENGINE, customer_id, 0, customers.encode(customer), meta)
 
 
-def exported(customer: Customer, **more: Any) -> Mapping[str, Any]:
+def exported(customer: Customer) -> Mapping[str, Any]:
     value = customers.encode(customer)
     part = InRedis(partition=0, value=value, due=0, waiting=0, erased=None, positions={})
     return dict(export._stored(part))
@@ -91,6 +98,75 @@ def test_a_worker_that_links_nothing() -> None:
     assert (done.code, done.out) == (1, "")
     assert_one_line(done.err)
     assert "SEGMENTER_PARTITIONER=none" in done.err
+
+
+# --- when it is carried out --------------------------------------------------------------------
+
+
+class Stored:
+    """One partition in Redis, as its worker saves it step by step."""
+
+    def __init__(self, server: Redis) -> None:
+        self.settings = Settings(redis=SecretStr(server.url), redis_prefix="unlink:", partitions=1)
+        self._saves = 0
+
+    def save(self, position: int, **stored: Customer) -> None:
+        """These customers, and up to which offset of ``profiles`` their worker has read."""
+        asyncio.run(self._save(position, stored))
+
+    async def _save(self, position: int, stored: Mapping[str, Customer]) -> None:
+        store = RedisStore.of(self.settings)
+        claim = Claim(0, 1, "token", Identity("cluster", "group", 1, "definitions"))
+        state = await store.claim(claim)
+        await store.begin(claim, {"profiles": 0})
+        values = [
+            StoredCustomer(customer_id, customers.encode(customer), None, erased=customer.is_gone)
+            for customer_id, customer in stored.items()
+        ]
+        self._saves += 1
+        save = Save(
+            token="token", number=self._saves, digest=b"%d" % self._saves, clock=T, customers=values, outbox=[],
+            starts={"profiles": state.positions.get("profiles", 0)}, positions={"profiles": position},
+        )  # fmt: skip
+        assert await store.save(0, save) == "saved"
+        await store.close()
+
+    def is_carried_out(self) -> bool:
+        """Whether the command sees ``unlink ann phone``, at offset 4, as done."""
+        return unlink._is_carried_out(self.settings, Request("ann", T + 600_000, {0: 4}), "phone", 1)
+
+
+def test_it_is_done_when_both_owners_have_noted_it(redis_server: Redis) -> None:
+    """Neither the offset alone says so, nor one of the two ids; an id that was erased notes it, too."""
+    stored = Stored(redis_server)
+    linking = browsed(1, userId="ann", anonymousId="phone")
+    ann, phone = ENGINE.new(), read(ENGINE.new(), browsed(0, anonymousId="phone"))
+    read(phone, *act(linking, ann, DECIDER).sent)
+    stored.save(4, ann=ann, phone=phone)
+    assert not stored.is_carried_out()
+    stored.save(5, ann=ann)
+    assert not stored.is_carried_out()
+    (relayed,) = act(unlinked("ann", "phone"), ann, DECIDER).sent
+    stored.save(5, ann=ann)
+    assert not stored.is_carried_out()
+    read(phone, relayed)
+    stored.save(5, phone=phone)
+    assert stored.is_carried_out()
+
+    alias = {
+        "type": "alias",
+        "userId": "ann",
+        "previousId": "phone",
+        "messageId": "a",
+        "timestamp": "2026-03-01T11:00:00Z",
+    }
+    read(phone, *act(decode_line(line(alias)), read(ENGINE.new(), linking), DECIDER).sent)
+    stored.save(5, phone=phone)
+    assert phone.into is not None
+    assert not stored.is_carried_out()  # ann's owner has read another unlink, and phone's has not
+    erased = read(ENGINE.new(), browsed(0, anonymousId="phone"), Event("phone", ERASE, T + 60_000, "e"), relayed)
+    stored.save(5, phone=erased)
+    assert stored.is_carried_out()
 
 
 # --- what is said of such ids ------------------------------------------------------------------
