@@ -52,6 +52,11 @@ def browsed(minutes: int, **ids: str) -> Event:
     return decode_line(line(page))
 
 
+def alias(customer_id: str, former: str, hour: int) -> Event:
+    own = {"type": "alias", "userId": customer_id, "previousId": former, "messageId": f"alias-{hour}"}
+    return decode_line(line(own | {"timestamp": f"2026-03-01T{hour}:00:00Z"}))
+
+
 def unlinked(customer_id: str, other_id: str) -> Unlink:
     return Unlink(customer_id, ERASE, T + 600_000, "unlink", other=other_id)
 
@@ -131,9 +136,9 @@ class Stored:
         assert await store.save(0, save) == "saved"
         await store.close()
 
-    def is_carried_out(self) -> bool:
-        """Whether the command sees ``unlink ann phone``, at offset 4, as done."""
-        return unlink._is_carried_out(self.settings, Request("ann", T + 600_000, {0: 4}), "phone", 1)
+    def is_carried_out(self, offset: int = 4) -> bool:
+        """Whether the command sees ``unlink ann phone``, at this offset, as done."""
+        return unlink._is_carried_out(self.settings, Request("ann", T + 600_000, {0: offset}), "phone", 1)
 
 
 def test_it_is_done_when_both_owners_have_noted_it(redis_server: Redis) -> None:
@@ -152,15 +157,9 @@ def test_it_is_done_when_both_owners_have_noted_it(redis_server: Redis) -> None:
     read(phone, relayed)
     stored.save(5, phone=phone)
     assert stored.is_carried_out()
+    assert not stored.is_carried_out(offset=5)
 
-    alias = {
-        "type": "alias",
-        "userId": "ann",
-        "previousId": "phone",
-        "messageId": "a",
-        "timestamp": "2026-03-01T11:00:00Z",
-    }
-    read(phone, *act(decode_line(line(alias)), read(ENGINE.new(), linking), DECIDER).sent)
+    read(phone, *act(alias("ann", "phone", hour=11), read(ENGINE.new(), linking), DECIDER).sent)
     stored.save(5, phone=phone)
     assert phone.into is not None
     assert not stored.is_carried_out()  # ann's owner has read another unlink, and phone's has not
@@ -205,14 +204,7 @@ def test_an_id_that_only_was_parted() -> None:
 
 def test_aliases_are_exported() -> None:
     """Apart from links by an anonymousId, as they came by somebody who vouches for them."""
-    alias = {
-        "type": "alias",
-        "userId": "ann",
-        "previousId": "old",
-        "messageId": "a",
-        "timestamp": "2026-03-01T10:00:00Z",
-    }
-    ann = read(ENGINE.new(), decode_line(line(alias)))
+    ann = read(ENGINE.new(), alias("ann", "old", hour=10))
     assert (exported(ann)["aliases"], exported(ann)["other_ids"]) == ({"old": "2026-03-01T10:00:00.000Z"}, {})
 
 
