@@ -58,8 +58,8 @@ A segment has """
     + """. With `hold` a
 customer stays at least so long, unless they buy. `bands` takes a `total` without a test and `from`, the number at which
 each band begins. A file has `version: 1`, `segments`, `currency` (money is added up in it alone),
-`library` (true, `without`, `only`) and `placeholders`: further texts that are no ids, such as `[visitor]`, compared without
-case and white space.
+`library` (true, `without`, `only`) and `placeholders`: further texts that are no ids, such as `[visitor]`, compared
+without case and white space.
 """
 )
 

@@ -2,6 +2,7 @@
 
 The one rule: the reasons are a closed list, checked in its order; the first that applies wins.
 What `decode` accepts is an event in full, so nothing behind it checks again.
+Long because that order stands in one place.
 """
 
 from __future__ import annotations
