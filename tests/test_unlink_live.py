@@ -88,6 +88,7 @@ def test_two_ids_are_parted_until_a_newer_alias(shop: Shop) -> None:
         # What had moved stays where it is, as the command says.
         assert "stays     what had moved from one to the other before stays where it is" in done.out
         assert [change["change"] for change in shop.changes(PERSON)] == ["entered"]
+        eventually(lambda: shop.run("verify").code == 0, 30)
         assert worker.exit_code is None
 
 
