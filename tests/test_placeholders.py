@@ -21,8 +21,8 @@ from rules.identity_events import Forwarded, Misaddressed
 from streams import replay as replaying
 from streams.epochs import Epoch, Epochs
 from streams.fetched import Batch
+from streams.input_buffer import reader
 from streams.replay import Replay
-from streams.shard import reader
 from streams.triggers.reading import reading
 from streams.wire import merges
 from tests.lives import Lives, Record
