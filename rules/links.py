@@ -60,14 +60,19 @@ class Acted(msgspec.Struct, frozen=True, gc=False):
     refused: Refusal | None = None
 
 
-NOTHING = Acted([], [])
+def nothing() -> Acted:
+    """An event that came to nothing."""
+    return Acted([], [])
 
 
 def identify(event: Event, customer: Customer) -> Sent:
-    """Mark a customer that the event names as `userId`; a link by an `anonymousId` that came before ends here."""
+    """Mark a customer that the event names as `userId`; what a link by an `anonymousId` did before ends here."""
     if not event.identifies:
         return []
     customer.identified = True
+    if customer.linkage is not None and customer.linkage.erased_along:
+        # Whoever made that link had no right to this id, nor to what comes late of it.
+        customer.linkage.erased_along, customer.linkage.left, customer.erased = False, customer.instant, 0
     if customer.into is None or linkage_of(customer).vouched:
         return []
     return [end_link(event, customer)]
@@ -114,9 +119,9 @@ def become_redirect(event: Link, customer: Customer, decider: Decider) -> Acted:
     """Become a redirect, unless something stands against it."""
     linkage = customer.linkage or Linkage()
     if event.time <= customer.erased or event.into == event.customer:
-        return NOTHING
+        return nothing()
     if linkage.cut is not None and (event.time, event.into) <= linkage.cut:
-        return NOTHING  # it was made, and found to end a ring
+        return nothing()  # it was made, and found to end a ring
     if refused := refusal_of(event, customer, linkage):
         return Acted([], [], refused=refused)
     if customer.into is not None:
@@ -154,10 +159,10 @@ def _link_again(event: Link, customer: Customer, known: tuple[str, int]) -> Acte
         if event.vouched:
             customer.into = into, max(since, event.time)
             linkage_of(customer).vouched = True
-        return NOTHING
+        return nothing()
     is_stronger = event.vouched and not vouched
     if not is_stronger and (event.time, event.into) < (since, into):
-        return NOTHING
+        return nothing()
     customer.into = event.into, max(since, event.time)
     if vouched or event.vouched:
         linkage_of(customer).vouched = event.vouched

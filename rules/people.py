@@ -55,7 +55,6 @@ from rules.identity_events import (
     fields_of,
 )
 from rules.links import (
-    NOTHING,
     Acted,
     Apply,
     Decider,
@@ -65,6 +64,7 @@ from rules.links import (
     identify,
     linkage_of,
     links_of,
+    nothing,
     refusal_of,
     restart,
     unlink,
@@ -116,13 +116,13 @@ def _between_ids(event: Event, customer: Customer, decider: Decider) -> Acted | 
         return become_redirect(event, customer, decider)
     if isinstance(event, Unlinked):
         drop_link(customer, event.former, event.time)
-        return NOTHING
+        return nothing()
     if isinstance(event, Unlink):
         return unlink(event, customer)
     if isinstance(event, Erased):
         return _erase_along(event, customer, decider.apply)
     if isinstance(event, ErasureNotice):
-        return NOTHING
+        return nothing()
     return _erase(event, customer, decider.apply) if event.is_erasure else None
 
 
@@ -131,7 +131,7 @@ def _between_ids(event: Event, customer: Customer, decider: Decider) -> Acted | 
 
 def _erase(event: Event, customer: Customer, apply: Apply) -> Acted:
     if event.time <= customer.erased:
-        return NOTHING
+        return nothing()
     aliases = customer.linkage.aliases if customer.linkage is not None else {}
     linked = sorted({**(customer.links or {}), **aliases})
     changes = apply(event, customer)
@@ -148,19 +148,24 @@ def erases(event: Erased, erased: int, into: tuple[str, int] | None) -> bool:
 def _erase_along(event: Erased, customer: Customer, apply: Apply) -> Acted:
     into = customer.into
     if not erases(event, customer.erased, into):
-        return NOTHING
+        return nothing()
     if event.linked and (into is None or into[0] != event.into):
         # There is no such link: it is judged as one that comes now.
         linkage = customer.linkage or Linkage()
         link = Link(event.customer, ERASE, event.linked, event.id, into=event.into, vouched=event.vouched)
         if refused := refusal_of(link, customer, linkage):
             return Acted([], [], refused=refused)
+    if event.time <= customer.erased:
+        return nothing()
+    vouched = event.vouched if event.linked else customer.linkage is not None and customer.linkage.vouched
     acted = _erase(Event(event.customer, ERASE, event.time, event.id, origin=event.origin), customer, apply)
+    if not vouched:
+        customer.linkage = Linkage(erased_along=True)
+    sent = [*acted.sent, ErasureNotice(event.customer, ERASE, event.time, event.id, origin=event.origin)]
     if into is not None and into[0] != event.into:
         since = max(event.time, into[1])
-        acted.sent.append(Unlinked(into[0], ERASE, since, event.id, origin=event.origin, former=event.customer))
-    acted.sent.append(ErasureNotice(event.customer, ERASE, event.time, event.id, origin=event.origin))
-    return acted
+        sent.append(Unlinked(into[0], ERASE, since, event.id, origin=event.origin, former=event.customer))
+    return Acted(acted.changes, sent)
 
 
 # --- profiles that move --------------------------------------------------------------------------
@@ -170,15 +175,15 @@ def _take_in(event: Moved, customer: Customer, decider: Decider) -> Acted:
     """Take in a profile that has come whole and was not taken in before."""
     linkage = linkage_of(customer)
     if event.move in linkage.taken:
-        return NOTHING
+        return nothing()
     if event.linked <= linkage.taken_since:
         return Acted([], [], refused="too_late")
     whole = join(event, linkage)
     if whole is None:
-        return NOTHING
+        return nothing()
     moved = decider.translate(whole)
     if moved is None:
-        return NOTHING
+        return nothing()
     note_taken(linkage, {**event.taken, event.move: event.linked})
     return Acted(decider.apply(moved, customer), [])
 

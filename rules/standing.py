@@ -55,7 +55,8 @@ class Linkage(msgspec.Struct, array_like=True, gc=False):
     person of the link that ended a ring. ``aliases``: former ids by an `alias` on `profiles`, and when (ms).
     ``separated``: ids that were parted from this one, and when (ms). ``taken``: moves of profiles that were taken in,
     each with the time of its link (ms); those up to ``taken_since`` (ms) count as taken in. ``arriving``: by move,
-    profiles of which not all parts have come.
+    profiles of which not all parts have come. ``erased_along``: the id was erased with a person to which it was linked
+    by an `anonymousId`; so it stays until an event identifies it.
     """
 
     vouched: bool = False
@@ -66,6 +67,7 @@ class Linkage(msgspec.Struct, array_like=True, gc=False):
     taken: dict[int, int] = {}
     taken_since: int = 0
     arriving: dict[int, Arriving] = {}
+    erased_along: bool = False
 
 
 class Customer(msgspec.Struct, array_like=True, gc=False):

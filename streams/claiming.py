@@ -226,7 +226,7 @@ class Claiming(Assignment[Plan, Claimed]):
         state = claimed.state
         known = self._plan.engine.definitions.placeholders
         found = await erasures.find(self._outputs, claimed.claim.partition, state.outputs, known)
-        entries = [encode(out) async for out in claimed.segmenter.forget(found.erased)]
+        entries = [encode(out) async for out in claimed.segmenter.forget(found.erased, found.along)]
         if found.positions:
             await claimed.outbox.trim(0, found.positions)
         return msgspec.structs.replace(claimed, state=msgspec.structs.replace(state, outbox=[*state.outbox, *entries]))

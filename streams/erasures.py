@@ -33,17 +33,21 @@ _KIND_WITHIN_BYTES = 16
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Who asked, and when last (event time, ms); by topic, up to where was looked."""
+    """Ids that are erased, and when last (event time, ms); by topic, up to where was looked.
+
+    ``along``: of these, ids for which nobody asked but that were linked to a person who did.
+    """
 
     erased: dict[str, int]
     positions: dict[str, int]
+    along: set[str]
 
 
 async def find(
     outputs: Outputs, partition: int, positions: Mapping[str, int], placeholders: Placeholders = BUILT_IN
 ) -> Found:
     """In a partition, from these positions on, or from the first record. Raises what the reading raises."""
-    found, linked = Found({}, {}), dict[str, tuple[int, str]]()
+    found, linked = Found({}, {}, set()), dict[str, tuple[int, str]]()
     for topic in TOPICS:  # requests first: who asked is linked to nobody by an older link
         async with aclosing(outputs.read({(topic, partition): positions.get(topic)})) as chunks:
             async for chunk in chunks:
@@ -53,6 +57,8 @@ async def find(
                 else:
                     requests = _carried_out(records, linked, erased)
                 for event in requests:
+                    if topic == MERGES and event.customer not in erased:
+                        found.along.add(event.customer)
                     erased[event.customer] = max(erased.get(event.customer, 0), event.time)
                 found.positions[topic] = chunk.position
     return found

@@ -5,10 +5,10 @@ The one rule: it is saved before it is acted on, so that it is there for every s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from rules import ahead
-from rules.standing import Customer
+from rules.standing import Customer, Linkage
 from streams.loading import Loading
 from streams.out_records import membership_record
 from streams.outbox import OutRecord
@@ -22,10 +22,10 @@ _NOTED_MAX = 500
 class Noting(Loading):
     """What comes before the steps."""
 
-    async def forget(self, erased: Mapping[str, int]) -> AsyncIterator[list[OutRecord]]:
-        """Who asked to be erased, and when (ms): nothing at or before it counts. Before anything is read.
+    async def forget(self, erased: Mapping[str, int], along: Collection[str] = ()) -> AsyncIterator[list[OutRecord]]:
+        """Ids that are erased, and when (ms): nothing at or before it counts. Before anything is read.
 
-        Yields the records to publish of each save.
+        ``along``: those for which nobody asked (see `streams.erasures.Found`). Yields the records of each save.
         """
         ids = list(erased)
         for at in range(0, len(ids), _NOTED_MAX):
@@ -33,6 +33,8 @@ class Noting(Loading):
             own = {customer_id: known for customer_id, known in loaded.items() if known[1] >= 0}
             for customer_id, (customer, _) in own.items():
                 customer.instant = customer.erased = max(customer.erased, erased[customer_id])
+                if customer_id in along:
+                    customer.linkage = Linkage(erased_along=True)
             out = [membership_record(one, None) for one in own]
             stored = [self._stored(customer_id, *known) for customer_id, known in own.items()]
             await self.save(stored, out, self.positions, self.positions, self.clock)

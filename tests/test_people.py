@@ -90,7 +90,9 @@ class Post:
         self.refused: Counter[str] = Counter()
         self.kinds: set[type[Event]] = set()
         self._decider = Decider(self._apply, engine.definitions.fingerprint)
-        self._way: dict[str, deque[bytes]] = defaultdict(deque)  # what waits for an id, in its order
+        # What waits for an id, in its order, and whether it was sent on because of a record's second coming.
+        self._way: dict[str, deque[tuple[bytes, bool]]] = defaultdict(deque)
+        self._is_copy = False
         self._again: list[tuple[str, bytes]] = []  # what comes a second time, whenever that is
 
     def read(self, event: Event, value: bytes = b"", at: int = -1) -> None:
@@ -102,7 +104,7 @@ class Post:
         self.kinds |= set(map(type, acted.sent))
         self.told += acted.changes
         for one in acted.sent:
-            self._way[one.customer].append(merges.encode(one))
+            self._way[one.customer].append((merges.encode(one), self._is_copy))
 
     def _apply(self, event: Event, customer: Customer) -> list[Change]:
         return self.engine.apply(event.customer, customer, event)
@@ -113,13 +115,16 @@ class Post:
             waiting = [name for name, queue in self._way.items() if queue]
             if not waiting or (self._again and self.rng.random() < 0.4):
                 who, record = self._again.pop(self.rng.randrange(len(self._again)))
+                self._is_copy = True
             else:
                 who = self.rng.choice(waiting)
-                record = self._way[who].popleft()
-                self._again.append((who, record))
+                record, self._is_copy = self._way[who].popleft()
+                if not self._is_copy:
+                    self._again.append((who, record))
             event = merges.read(record, who.encode())
             assert not isinstance(event, str), event
             self.read(event)
+            self._is_copy = False
             most = None if most is None else most - 1
 
     def finish(self, until: int) -> None:
