@@ -19,8 +19,10 @@ import redis
 from kafka import KafkaProducer
 
 from local import Kafka, Redis
+from rules.identity_events import Forwarded, Link, Moved
 from streams import topics
 from streams.settings import Settings
+from streams.wire import merges
 from tests import live, oracle
 from tests.commands import partition_of, segmenter
 from tests.patience import eventually
@@ -150,7 +152,7 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
             sequences[change["customer_id"]].append(change["sequence"])
     assert [who for who, found in sequences.items() if found != list(range(1, len(found) + 1))] == []
     moved = live.read_topic(settings["brokers"], f"{PREFIX}merges")
-    assert {json.loads(record.value)["kind"] for record in moved} >= {"link", "moved", "forwarded"}
+    assert {type(merges.read(record.value, record.key)) for record in moved} >= {Link, Moved, Forwarded}
 
     with Worker(settings, "--rebuild") as worker:
         worker.wait_ready()

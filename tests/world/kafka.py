@@ -211,15 +211,22 @@ class Kafka:
         )
 
     def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
-        """To an output; the position after them. What ids send to one another goes to the partition of its key."""
+        """To an output; the position after them. What ids send to one another goes to the partition of its key.
+
+        Each of those records comes twice, the second time behind others.
+        """
         if topic == MERGES:
-            for record in records:
-                place = partition_of((record.key or b"").decode(), self._partitions)
-                self.logs[TP(MERGES, place)].append(self._sim.wall_ms(), record.key, record.value)
+            self._send_to_ids(records)
+            self._sim.later(self._sim.rng.choice((0.0, 0.05, 0.5)), self._send_to_ids, records)
             return 0
         out = self.out[topic, partition]
         out += [Out(self._sim.now, record) for record in records]
         return len(out)
+
+    def _send_to_ids(self, records: Sequence[OutRecord]) -> None:
+        for record in records:
+            place = partition_of((record.key or b"").decode(), self._partitions)
+            self.logs[TP(MERGES, place)].append(self._sim.wall_ms(), record.key, record.value)
 
     def mark(self, topic: str, partition: int) -> None:
         """The marker of a transaction."""
