@@ -77,4 +77,7 @@ class Erased(Event, frozen=True, gc=False, kw_only=True):
 
 
 class ErasureNotice(Event, frozen=True, gc=False, kw_only=True):
-    """The customer was erased along with the person to which it was linked; only readers of everything need it."""
+    """The customer was erased along with the person to which it was linked; only readers of everything need it.
+
+    `Event.vouched`: the link was by an alias on `profiles`.
+    """

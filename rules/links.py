@@ -71,21 +71,29 @@ def identify(event: Event, customer: Customer) -> Sent:
         return []
     customer.identified = True
     if customer.linkage is not None and customer.linkage.erased_along:
-        # Whoever made that link had no right to this id, nor to what comes late of it.
-        customer.linkage.erased_along, customer.linkage.left, customer.erased = False, customer.instant, 0
+        # Whoever made that link had no right to what comes of this id from here on. What was before stays erased.
+        linkage = customer.linkage
+        linkage.erased_along, linkage.left = False, customer.instant
+        customer.erased = max(linkage.erased_before, min(customer.erased, event.time - 1))
     if customer.into is None or linkage_of(customer).vouched:
         return []
     return [end_link(event, customer)]
 
 
-def links_of(event: Event, customer: Customer) -> tuple[Sent, Refusal | None]:
-    """The link to the other id, unless it was made, or why not; one from before an erasure erases that id too."""
+def links_of(event: Event, customer: Customer, appended_ms: int = -1) -> tuple[Sent, Refusal | None]:
+    """The link to the other id, unless it was made, or why not; one from before an erasure erases that id too.
+
+    ``appended_ms``: when the event's record was written; -1: not known.
+    """
     former, into = event.link, event.customer
     if former is None or former == into:
         return [], None
-    if event.time <= customer.erased:
-        return [erased_by(event, former, customer.erased, linked=event.time)], None
     linkage = customer.linkage or Linkage()
+    at = appended_ms if appended_ms > 0 else event.time
+    if event.time <= customer.erased:
+        if not event.vouched and not _counted(customer, at):
+            return [], "too_many"
+        return [erased_by(event, former, customer.erased, linked=event.time)], None
     if former in linkage.aliases or (former in (customer.links or ()) and not event.vouched):
         return [], None
     if event.vouched:
@@ -95,7 +103,7 @@ def links_of(event: Event, customer: Customer) -> tuple[Sent, Refusal | None]:
     else:
         if former in linkage.separated:
             return [], "unlinked"
-        if _recent(customer.links, event.time) >= NEW_LINKS_MAX:
+        if not _counted(customer, at):
             return [], "too_many"
         customer.links = _newest({**(customer.links or {}), former: event.time}, LINKS_MAX)
     link = Link(former, ERASE, event.time, event.id, origin=event.origin, into=into, vouched=event.vouched)
@@ -110,9 +118,17 @@ def _note_alias(customer: Customer, former: str, at: int) -> None:
         customer.links.pop(former, None)
 
 
-def _recent(links: Mapping[str, int] | None, at: int) -> int:
-    """How many links are not older than the window before ``at`` (ms)."""
-    return sum(linked > at - NEW_LINKS_WINDOW_MS for linked in (links or {}).values())
+def _counted(customer: Customer, at: int) -> bool:
+    """Count a new id of a person at ``at`` (ms); whether it is within the bound.
+
+    By the times of records: those of events are written by whoever sends them.
+    """
+    linkage = linkage_of(customer)
+    recent = [linked for linked in linkage.linked_ms if linked > at - NEW_LINKS_WINDOW_MS]
+    if len(recent) >= NEW_LINKS_MAX:
+        return False
+    linkage.linked_ms = [*recent, at]
+    return True
 
 
 def become_redirect(event: Link, customer: Customer, decider: Decider) -> Acted:
@@ -144,9 +160,9 @@ def refusal_of(event: Link, customer: Customer, linkage: Linkage) -> Refusal | N
 
 
 def _leave(customer: Customer, *, vouched: bool) -> None:
-    """Forget what belongs to the profile, which has moved; a customer without anything of it needs no linkage."""
+    """Note whose word the redirect is by. What was taken in stays known: it may come once more when this has ended."""
     if customer.linkage is not None:
-        customer.linkage.taken, customer.linkage.arriving, customer.linkage.taken_since = {}, {}, 0
+        customer.linkage.arriving = {}  # sent on with the profile
     if vouched or customer.linkage is not None:
         linkage_of(customer).vouched = vouched
 
@@ -157,15 +173,15 @@ def _link_again(event: Link, customer: Customer, known: tuple[str, int]) -> Acte
     vouched = customer.linkage is not None and customer.linkage.vouched
     if event.into == into:
         if event.vouched:
-            customer.into = into, max(since, event.time)
             linkage_of(customer).vouched = True
         return nothing()
+    if vouched and not event.vouched:
+        return Acted([], [], refused="identified")
     is_stronger = event.vouched and not vouched
     if not is_stronger and (event.time, event.into) < (since, into):
         return nothing()
     customer.into = event.into, max(since, event.time)
-    if vouched or event.vouched:
-        linkage_of(customer).vouched = event.vouched
+    linkage_of(customer).vouched, linkage_of(customer).shared = event.vouched, True
     customer.late += 1  # what is known of this id lies with two persons
     told = Unlinked(into, ERASE, customer.into[1], event.id, origin=event.origin, former=event.customer)
     return Acted([], [told])

@@ -69,15 +69,15 @@ from rules.links import (
     restart,
     unlink,
 )
-from rules.profile_moves import join, note_taken
+from rules.profile_moves import drop_parts, join, note_taken
 from rules.standing import Customer, Linkage
 
 HOPS_MAX = 32
 
 
 def acts(event: Event) -> bool:
-    """Whether it may change anything of its customer."""
-    if isinstance(event, Misaddressed):
+    """Whether it may change anything of its customer, or is to be answered by it."""
+    if isinstance(event, Misaddressed | ErasureNotice):
         return False
     return event.name not in WITHOUT_EFFECT or event.link is not None or event.identifies
 
@@ -88,25 +88,27 @@ def is_plain(event: Event, customer: Customer) -> bool:
         return False
     if event.identifies and not customer.identified:
         return False
-    return event.link is None or (customer.links is not None and event.link in customer.links)
+    if event.link is None or (customer.links is not None and event.link in customer.links):
+        return True
+    return customer.linkage is not None and event.link in customer.linkage.aliases
 
 
 def act(event: Event, customer: Customer, decider: Decider, value: bytes = b"", appended_ms: int = 0) -> Acted:
     """Process one event of a customer, whatever it is. ``value``, ``appended_ms`` (ms): of its record."""
-    if customer.links:
-        customer.identified = True  # stored before there was a mark: whoever holds links was named as userId
     if event.name == ERASE and (acted := _between_ids(event, customer, decider)) is not None:
         return acted
     sent = identify(event, customer)
     if customer.into is not None and _is_end_of_ring(event, customer):
         _cut_ring(customer)
     if customer.into is not None:
+        if isinstance(event, Moved) and event.part + 1 == event.parts:
+            note_taken(linkage_of(customer), {event.move: event.linked})  # it is the person's; see `Linkage.taken`
         forwarded = _forward(event, customer, value, appended_ms)
         return Acted([], sent + forwarded.sent, forwarded.is_lost)
     if isinstance(event, Moved):
         return _take_in(event, customer, decider)
     changes = decider.apply(event, customer) if event.name not in WITHOUT_EFFECT else []
-    links, refused = links_of(event, customer)
+    links, refused = links_of(event, customer, appended_ms)
     return Acted(changes, sent + links, refused=refused)
 
 
@@ -158,10 +160,12 @@ def _erase_along(event: Erased, customer: Customer, apply: Apply) -> Acted:
     if event.time <= customer.erased:
         return nothing()
     vouched = event.vouched if event.linked else customer.linkage is not None and customer.linkage.vouched
+    before = customer.erased
     acted = _erase(Event(event.customer, ERASE, event.time, event.id, origin=event.origin), customer, apply)
     if not vouched:
-        customer.linkage = Linkage(erased_along=True)
-    sent = [*acted.sent, ErasureNotice(event.customer, ERASE, event.time, event.id, origin=event.origin)]
+        customer.linkage = Linkage(erased_along=True, erased_before=before)
+    notice = ErasureNotice(event.customer, ERASE, event.time, event.id, origin=event.origin, vouched=vouched)
+    sent = [*acted.sent, notice]
     if into is not None and into[0] != event.into:
         since = max(event.time, into[1])
         sent.append(Unlinked(into[0], ERASE, since, event.id, origin=event.origin, former=event.customer))
@@ -177,14 +181,16 @@ def _take_in(event: Moved, customer: Customer, decider: Decider) -> Acted:
     if event.move in linkage.taken:
         return nothing()
     if event.linked <= linkage.taken_since:
+        drop_parts(linkage, event.move)
         return Acted([], [], refused="too_late")
     whole = join(event, linkage)
     if whole is None:
         return nothing()
+    drop_parts(linkage, event.move)
     moved = decider.translate(whole)
     if moved is None:
         return nothing()
-    note_taken(linkage, {**event.taken, event.move: event.linked})
+    note_taken(linkage, {**whole.taken, event.move: event.linked})
     return Acted(decider.apply(moved, customer), [])
 
 

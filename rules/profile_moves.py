@@ -24,6 +24,8 @@ from rules.standing import Arriving, Customer, Linkage
 
 # Profiles of former ids that a customer remembers to have taken in; older ones count as taken in.
 TAKEN_MAX = 256
+# Profiles of which not all parts have come, the newest by their links: each may be several megabytes.
+ARRIVING_MAX = 16
 # Of a moving profile in one record: far below what a broker takes (1 MiB), as there is more in the record.
 PART_MAX_BYTES = 512 * 1024
 
@@ -37,15 +39,15 @@ def profiles_of(event: Link, customer: Customer, definitions: str) -> list[Moved
         profile = msgspec.msgpack.encode(customer.profile)
         first = Moved(
             into, ERASE, max(customer.instant, event.time), event.id, origin=event.origin, profile=profile,
-            definitions=definitions, path=path, move=move_id(event.customer, into, event.time), linked=event.time,
+            definitions=definitions, path=path, move=move_id(event.customer, into, event.id), linked=event.time,
             taken=dict(linkage.taken),
         )  # fmt: skip
         sent += parts_of(first)
-    for move, arriving in linkage.arriving.items():
+    for arriving in linkage.arriving.values():
         sent += [
             Moved(
                 into, ERASE, arriving.time, arriving.id, origin=event.origin, profile=chunk,
-                definitions=arriving.definitions, path=(*arriving.path, event.customer), move=move,
+                definitions=arriving.definitions, path=(*arriving.path, event.customer), move=arriving.move,
                 linked=arriving.linked, taken=arriving.taken, part=part, parts=arriving.count, digest=arriving.digest,
             )
             for part, chunk in sorted(arriving.chunks.items())
@@ -53,9 +55,9 @@ def profiles_of(event: Link, customer: Customer, definitions: str) -> list[Moved
     return sent
 
 
-def move_id(former: str, into: str, linked: int) -> int:
-    """The name of a move: an id has at most one of a link, and links of one id differ by time (ms) or by person."""
-    digest = blake2b(f"{linked}\0{former}\0{into}".encode(), digest_size=8).digest()
+def move_id(former: str, into: str, link: str) -> int:
+    """The name of a move by the link that it comes of: from which id, to which, and the id of the linking event."""
+    digest = blake2b(f"{link}\0{former}\0{into}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big")
 
 
@@ -74,28 +76,35 @@ def parts_of(whole: Moved) -> list[Moved]:
 
 
 def join(event: Moved, linkage: Linkage) -> Moved | None:
-    """The whole of which this is a part, once all parts are there. Nothing is decided by half of a profile."""
+    """The whole of which this is a part, once all parts are there. Nothing is decided by half of a profile.
+
+    A sender that lost its last writes sends the profile anew, maybe of another content: parts are kept by content.
+    """
     if event.parts == 1:
         return event
-    arriving = linkage.arriving.get(event.move)
-    if arriving is None or (arriving.digest, arriving.definitions) != (event.digest, event.definitions):
-        # Of another content: the sender lost its last writes and sent the profile anew.
-        arriving = linkage.arriving[event.move] = Arriving(
-            event.digest,
-            event.definitions,
-            event.parts,
-            event.time,
-            event.id,
-            event.linked,
-            event.path,
+    arriving = linkage.arriving.get(content := _content_id(event))
+    if arriving is None:
+        arriving = Arriving(
+            event.digest, event.definitions, event.parts, event.time, event.id, event.linked, event.path, event.move,
             dict(event.taken),
-        )
+        )  # fmt: skip
+        newest = sorted({**linkage.arriving, content: arriving}.items(), key=lambda one: (one[1].linked, one[0]))
+        linkage.arriving = dict(newest[-ARRIVING_MAX:])
     arriving.chunks[event.part] = event.profile
     if len(arriving.chunks) < arriving.count:
         return None
-    del linkage.arriving[event.move]
     profile = b"".join(arriving.chunks[part] for part in range(arriving.count))
-    return msgspec.structs.replace(event, profile=profile, part=0, parts=1)
+    return msgspec.structs.replace(event, profile=profile, taken=arriving.taken, part=0, parts=1)
+
+
+def _content_id(event: Moved) -> int:
+    content = f"{event.move}\0{event.definitions}\0".encode() + event.digest
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
+
+
+def drop_parts(linkage: Linkage, move: int) -> None:
+    """Forget the parts of a move that is taken in, or refused."""
+    linkage.arriving = {content: one for content, one in linkage.arriving.items() if one.move != move}
 
 
 def note_taken(linkage: Linkage, taken: Mapping[int, int]) -> None:

@@ -34,7 +34,7 @@ class Ahead(msgspec.Struct, array_like=True, gc=False):
 
 
 class Arriving(msgspec.Struct, array_like=True, gc=False):
-    """A profile of a former id of which not all parts have come; see `rules.people.Moved` for the fields."""
+    """A profile of a former id of which not all parts have come; see `rules.identity_events.Moved` for the fields."""
 
     digest: bytes
     definitions: str
@@ -43,6 +43,7 @@ class Arriving(msgspec.Struct, array_like=True, gc=False):
     id: str
     linked: int
     path: tuple[str, ...]
+    move: int
     taken: dict[int, int] = {}
     chunks: dict[int, bytes] = {}
 
@@ -54,9 +55,11 @@ class Linkage(msgspec.Struct, array_like=True, gc=False):
     ended, up to which nothing was decided of the customer that the id is since; 0: none did. ``cut``: time (ms) and
     person of the link that ended a ring. ``aliases``: former ids by an `alias` on `profiles`, and when (ms).
     ``separated``: ids that were parted from this one, and when (ms). ``taken``: moves of profiles that were taken in,
-    each with the time of its link (ms); those up to ``taken_since`` (ms) count as taken in. ``arriving``: by move,
+    each with the time of its link (ms); those up to ``taken_since`` (ms) count as taken in. ``arriving``: by content,
     profiles of which not all parts have come. ``erased_along``: the id was erased with a person to which it was linked
-    by an `anonymousId`; so it stays until an event identifies it.
+    by an `anonymousId`; from the first event that identifies it the id is of its own. ``erased_before`` (ms): when it
+    was erased itself before that; 0: never. ``linked_ms``: when the newest new ids were linked by an `anonymousId`, by
+    the times of the records. ``shared``: more than one person had the id, so what came of it lies with several.
     """
 
     vouched: bool = False
@@ -68,6 +71,9 @@ class Linkage(msgspec.Struct, array_like=True, gc=False):
     taken_since: int = 0
     arriving: dict[int, Arriving] = {}
     erased_along: bool = False
+    shared: bool = False
+    erased_before: int = 0
+    linked_ms: list[int] = []
 
 
 class Customer(msgspec.Struct, array_like=True, gc=False):
@@ -77,7 +83,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     place of a segment, when it was entered, for those that the customer is in. ``dues`` (ms): by
     place, when time alone may next change it, where it may; ``due``: the next of them, 0 = none.
     ``ahead``: what was published that this standing does not know, nearly always nothing.
-    ``late``: how often something came out of its order: an event after its time, or a change that
+    ``late``: how often something came out of its order: an event after its time, a link that ended, or a change that
     was not decided as it had been published. With 0, what was decided follows from the events alone.
     ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
     ``by``: which definitions of the partition decided last, by their number (`streams.epochs`). ``into``: of an id that

@@ -35,7 +35,7 @@ _KIND_WITHIN_BYTES = 16
 class Found(msgspec.Struct, frozen=True):
     """Ids that are erased, and when last (event time, ms); by topic, up to where was looked.
 
-    ``along``: of these, ids for which nobody asked but that were linked to a person who did.
+    ``along``: of these, ids for which nobody asked but that were linked by an `anonymousId` to a person who did.
     """
 
     erased: dict[str, int]
@@ -57,7 +57,7 @@ async def find(
                 else:
                     requests = _carried_out(records, linked, erased)
                 for event in requests:
-                    if topic == MERGES and event.customer not in erased:
+                    if isinstance(event, ErasureNotice) and not event.vouched and event.customer not in erased:
                         found.along.add(event.customer)
                     erased[event.customer] = max(erased.get(event.customer, 0), event.time)
                 found.positions[topic] = chunk.position

@@ -32,9 +32,10 @@ class Noting(Loading):
             loaded = await self._as_stored(ids[at : at + _NOTED_MAX])
             own = {customer_id: known for customer_id, known in loaded.items() if known[1] >= 0}
             for customer_id, (customer, _) in own.items():
-                customer.instant = customer.erased = max(customer.erased, erased[customer_id])
+                before = customer.erased
+                customer.instant = customer.erased = max(before, erased[customer_id])
                 if customer_id in along:
-                    customer.linkage = Linkage(erased_along=True)
+                    customer.linkage = Linkage(erased_along=True, erased_before=before)
             out = [membership_record(one, None) for one in own]
             stored = [self._stored(customer_id, *known) for customer_id, known in own.items()]
             await self.save(stored, out, self.positions, self.positions, self.clock)

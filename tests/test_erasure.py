@@ -386,7 +386,10 @@ def test_an_erasure_along_is_found_by_its_notice_alone() -> None:
     sent = [_linked("a", "u", 1), _sent_on("a", "u", 5)]
     assert asyncio.run(erasures.find(_Topics(sent), 0, {})).erased == {}
     notices = [ErasureNotice("a", ERASE, 5, "e5"), ErasureNotice("a", ERASE, 3, "e3")]
-    assert asyncio.run(erasures.find(_Topics([*sent, *notices]), 0, {})).erased == {"a": 5}
+    found = asyncio.run(erasures.find(_Topics([*sent, *notices]), 0, {}))
+    assert (found.erased, found.along) == ({"a": 5}, {"a"})
+    vouched = ErasureNotice("a", ERASE, 5, "e5", vouched=True)
+    assert asyncio.run(erasures.find(_Topics([*sent, vouched]), 0, {})).along == set()
 
 
 def test_a_late_erasure_is_judged_by_links_and_requests() -> None:

@@ -14,7 +14,7 @@ from rules.conditions import Subject
 from rules.definitions import build
 from rules.engine import Engine
 from rules.events import ERASE, Event
-from rules.identity_events import Link, Moved
+from rules.identity_events import Link, Moved, Unlink
 from rules.links import Decider
 from rules.people import act
 from rules.profile_moves import TAKEN_MAX, parts_of
@@ -234,6 +234,39 @@ def test_parts_of_another_content_begin_anew(small_parts: None) -> None:
     assert sums(ann) == right(range(1, 401))
 
 
+def test_parts_of_two_contents_that_come_mixed(small_parts: None) -> None:
+    """Each content is whole by itself: the first that is whole counts, and nothing of the other stays."""
+    first, second = (parts_of(msgspec.structs.replace(moved_whole(count), move=7)) for count in (380, 400))
+    mixed = [part for pair in zip(second, first, strict=False) for part in pair]
+    ann = ENGINE.new()
+    for part in [*mixed, *second[len(first) :], *first[len(second) :]]:
+        act(part, ann, DECIDER)
+    assert sums(ann) in (right(range(1, 401)), right(range(1, 381)))
+    assert ann.linkage is not None
+    assert len(ann.linkage.taken) == 1
+
+
+def test_half_profiles_do_not_pile_up(small_parts: None) -> None:
+    """Of profiles that never come whole the newest few stay."""
+    ann = ENGINE.new()
+    for number in range(40):
+        first, *_ = parts_of(msgspec.structs.replace(moved_whole(200), move=number, linked=number))
+        act(first, ann, DECIDER)
+    assert ann.linkage is not None
+    assert len(ann.linkage.arriving) == profile_moves.ARRIVING_MAX
+
+
+def test_a_profile_is_known_after_its_receiver_has_come_back() -> None:
+    """A customer that took a profile in, was another's for a while and is parted from it takes it in no more."""
+    sent, ann = moved(), ENGINE.new()
+    act(sent, ann, DECIDER)
+    act(Link("ann", ERASE, ann.instant + 1, "l2", into="bob", vouched=True), ann, DECIDER)
+    act(Unlink("ann", ERASE, ann.instant + 5, "u", other="bob"), ann, DECIDER)
+    assert ann.into is None
+    act(sent, ann, DECIDER)
+    assert sums(ann) == [0, 0]
+
+
 def moved_whole(count: int) -> Moved:
     customer = known(count)
     profile = msgspec.msgpack.encode(customer.profile)
@@ -282,7 +315,10 @@ def test_a_customer_of_the_former_version_is_read_on() -> None:
     profile = known(5).profile
     stored = FormerCustomer(50, 3, {}, {}, profile, links={"phone": 7})
     ann = customers.decode(msgspec.msgpack.encode(stored))
-    assert (ann.identified, ann.linkage) == (False, None)
+    assert (ann.identified, ann.linkage) == (True, None)
+    today = customers.decode(customers.encode(ENGINE.new()))
+    today.links = {"phone": 7}  # an anonymous id may hold links, too
+    assert not customers.decode(customers.encode(today)).identified
     refused = act(Link("ann", ERASE, 2**41, "l", into="evil"), ann, DECIDER)
     assert (refused.refused, ann.into) == ("identified", None)
     redirect = customers.decode(msgspec.msgpack.encode(msgspec.structs.replace(stored, links=None, into=("ann", 5))))
@@ -305,13 +341,16 @@ def test_a_record_of_the_former_version_is_read_on() -> None:
         assert isinstance(event, Moved)
         act(event, ann, DECIDER)
     assert sums(ann) == right(range(1, 401))
+    made_again = msgspec.structs.replace(moved(), id="l")
+    act(made_again, ann, DECIDER)  # as when all events are read again by this version
+    assert sums(ann) == right(range(1, 401))
     link = merges.read(b'{"kind":"link","customer":"phone","time":5,"id":"m","into":"ann"}', b"phone")
     assert link == Link("phone", "", 5, "m", into="ann")
 
 
 def test_what_a_linkage_holds_is_stored() -> None:
     """Each field comes back as it was, half of a profile too."""
-    arriving = Arriving(b"d", "f", 2, 5, "m", 4, ("a",), {1: 2}, {0: b"x"})
+    arriving = Arriving(b"d", "f", 2, 5, "m", 4, ("a",), 9, {1: 2}, {0: b"x"})
     linkage = Linkage(True, 3, (1, "b"), {"a": 1}, {"c": 2}, {2**64 - 1: 5}, 4, {7: arriving}, True)
     customer = known(3)
     customer.linkage, customer.identified = linkage, True

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer
 
 from local import Kafka, Redis
 from rules.identity_events import Forwarded, Link, Moved
 from streams import topics
 from streams.settings import Settings
 from streams.wire import merges
+from streams.wire.merges import MERGES
 from tests import live, oracle
 from tests.commands import partition_of, segmenter
 from tests.patience import eventually
@@ -44,17 +46,89 @@ NAMES = ("page", "Product Viewed", "Product Added", "Product Added", "Order Comp
 TOPICS = {"page": "visits", "alias": "profiles", "erase": "profiles"} | live.TOPICS
 
 
-@pytest.fixture
-def settings(kafka: Kafka, redis_server: Redis) -> Iterator[dict[str, Any]]:
+# More views than a sum tells apart: a profile that is counted twice shows.
+VIEWS = 400
+DEFINITIONS: dict[str, Any] = {
+    **oracle.BUILT_IN,
+    "segments": {
+        **{key: {"title": key, **one} for key, one in cast(dict[str, Any], oracle.BUILT_IN["segments"]).items()},
+        **{
+            f"viewed_{least}": {
+                "title": "Viewed",
+                "when": {"total": {"agg": "sum", "of": "score", "event": "Product Viewed", "at_least": least}},
+            }
+            for least in (VIEWS, VIEWS + 1)
+        },
+    },
+}
+
+
+@pytest.fixture(
+    params=["at_least_once", pytest.param("exactly_once", marks=pytest.mark.nightly)],
+)
+def settings(
+    kafka: Kafka, redis_server: Redis, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[dict[str, Any]]:
+    prefix, file = f"{PREFIX}{request.param}-", tmp_path / "segments.yaml"
+    file.write_text(json.dumps(DEFINITIONS))
     made: dict[str, Any] = {
-        "brokers": kafka.address, "redis": redis_server.url, "partitions": live.PARTITIONS, "topic_prefix": PREFIX,
-        "group": PREFIX, "redis_prefix": PREFIX, "definitions": live.FOUR, "session_timeout_s": 3,
+        "brokers": kafka.address, "redis": redis_server.url, "partitions": live.PARTITIONS, "topic_prefix": prefix,
+        "group": prefix, "redis_prefix": prefix, "definitions": file, "session_timeout_s": 3,
+        "processing_guarantee": request.param,
     }  # fmt: skip
     topics.create(Settings(**made))
     yield made
     client: Any = redis.Redis.from_url(redis_server.url)
-    for name in client.keys(f"{PREFIX}*"):
+    for name in client.keys(f"{prefix}*"):
         client.delete(name)
+
+
+class Repeater(threading.Thread):
+    """Sends each record that ids send to one another once more, from the first on, until it is ended."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(daemon=True)
+        self.count = 0
+        self._brokers, self._topic = settings["brokers"], settings["topic_prefix"] + MERGES
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        consumer: Any = KafkaConsumer(
+            self._topic, bootstrap_servers=self._brokers, auto_offset_reset="earliest", isolation_level="read_committed"
+        )
+        producer: Any = KafkaProducer(bootstrap_servers=self._brokers)
+        while not self._ending.is_set():
+            for tp, records in consumer.poll(timeout_ms=200).items():
+                for record in records:
+                    if not record.headers:
+                        again = [("again", b"1")]
+                        producer.send(
+                            tp.topic, key=record.key, value=record.value, partition=tp.partition, headers=again
+                        )
+                        self.count += 1
+            producer.flush()
+        consumer.close()
+        producer.close()
+
+    def end(self) -> None:
+        self._ending.set()
+        self.join()
+
+
+def busy(now: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A person who viewed very much on a device before it was known whose that is: as one id, and as it is sent."""
+    at = now - timedelta(hours=9)
+    views = [
+        {
+            "type": "track", "event": "Product Viewed", "messageId": f"busy-{index}", "properties": {"score": 1},
+            "timestamp": (at + timedelta(seconds=index)).isoformat(timespec="milliseconds"),
+        }
+        for index in range(VIEWS)
+    ]  # fmt: skip
+    alias = {"type": "alias", "userId": "busy", "previousId": "busy-device", "messageId": "busy-alias"}
+    sent = [{**view, "anonymousId": "busy-device"} for view in views]
+    stamp = (at + timedelta(hours=1)).isoformat(timespec="milliseconds")
+    return [{**view, "userId": "busy"} for view in views], [*sent, {**alias, "timestamp": stamp}]
 
 
 def history(rng: random.Random, number: int, now: datetime) -> list[dict[str, Any]]:
@@ -94,7 +168,7 @@ def publish(settings: dict[str, Any], events: list[dict[str, Any]]) -> None:
         key = (event.get("userId") or event["anonymousId"]).encode()
         topic = TOPICS[event.get("event", event["type"])]
         value = json.dumps(event, ensure_ascii=False).encode()
-        producer.send(PREFIX + topic, key=key, value=value, partition=partition_of(key))
+        producer.send(settings["topic_prefix"] + topic, key=key, value=value, partition=partition_of(key))
     producer.flush()
     producer.close()
 
@@ -102,7 +176,7 @@ def publish(settings: dict[str, Any], events: list[dict[str, Any]]) -> None:
 def members(settings: dict[str, Any]) -> dict[str, set[str]]:
     """By the newest change of each id that is told of."""
     newest: dict[str, dict[str, Any]] = {}
-    for record in live.read_topic(settings["brokers"], f"{PREFIX}segment-changes"):
+    for record in live.read_topic(settings["brokers"], settings["topic_prefix"] + "segment-changes"):
         change = json.loads(record.value)
         who = change["customer_id"]
         if who not in newest or change["sequence"] > newest[who]["sequence"]:
@@ -110,17 +184,30 @@ def members(settings: dict[str, Any]) -> dict[str, set[str]]:
     return {who: set(change["segments"]) for who, change in newest.items() if change["segments"]}
 
 
+def out_of_sequence(settings: dict[str, Any]) -> list[str]:
+    """Ids whose changes do not count up by one, repeats left out."""
+    sequences: dict[str, list[int]] = defaultdict(list)
+    seen: set[str] = set()
+    for record in live.read_topic(settings["brokers"], settings["topic_prefix"] + "segment-changes"):
+        change = json.loads(record.value)
+        if change["change_id"] not in seen:
+            seen.add(change["change_id"])
+            sequences[change["customer_id"]].append(change["sequence"])
+    return [who for who, found in sequences.items() if found != list(range(1, len(found) + 1))]
+
+
 def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_path: Path) -> None:
     """Whoever dies while the ids hear of one another: each person once, and the device nowhere; all can be verified."""
     rng = random.Random(11)
     now = datetime.now(UTC)
-    whole, sent = [], []
+    whole, sent = busy(now)
     for number in range(PERSONS):
         events = history(rng, number, now)
         whole += [{**event, "userId": f"مشتری-{number}"} for event in events]
         sent += cut(rng, number, events)
     sent.sort(key=lambda event: str(event["timestamp"]))
-    workers = [Worker(settings) for _ in range(2)]
+    workers, repeater = [Worker(settings) for _ in range(2)], Repeater(settings)
+    repeater.start()
     try:
         for worker in workers:
             worker.start()
@@ -134,24 +221,19 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
 
         def right() -> dict[str, set[str]]:
             at_ms = int(time.time() * 1000)
-            found = oracle.membership(whole, oracle.BUILT_IN, at_ms)
+            found = oracle.membership(whole, DEFINITIONS, at_ms)
             return {who: set(own) for who, own in found.items() if own}
 
         eventually(lambda: members(settings) == right(), 90)
         eventually(lambda: segmenter("verify", timeout_s=60, **settings).code == 0, 60)
         assert all(worker.exit_code is None for worker in workers)
     finally:
+        repeater.end()
         for worker in workers:
             worker.stop()
-    sequences: dict[str, list[int]] = defaultdict(list)
-    seen: set[str] = set()
-    for record in live.read_topic(settings["brokers"], f"{PREFIX}segment-changes"):
-        change = json.loads(record.value)
-        if change["change_id"] not in seen:
-            seen.add(change["change_id"])
-            sequences[change["customer_id"]].append(change["sequence"])
-    assert [who for who, found in sequences.items() if found != list(range(1, len(found) + 1))] == []
-    moved = live.read_topic(settings["brokers"], f"{PREFIX}merges")
+    assert repeater.count > PERSONS
+    assert out_of_sequence(settings) == []
+    moved = live.read_topic(settings["brokers"], settings["topic_prefix"] + "merges")
     assert {type(merges.read(record.value, record.key)) for record in moved} >= {Link, Moved, Forwarded}
 
     with Worker(settings, "--rebuild") as worker:
@@ -159,7 +241,7 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
         eventually(lambda: worker.log.read_text().count("going on from them") == live.PARTITIONS, 90)
         eventually(lambda: segmenter("verify", timeout_s=60, **settings).code == 0, 60)
     assert members(settings) == right()
-    told = live.read_topic(settings["brokers"], f"{PREFIX}segment-changes")
+    told = live.read_topic(settings["brokers"], settings["topic_prefix"] + "segment-changes")
     assert not any(json.loads(record.value)["backfill"] for record in told), "whoever is read again is who they were"
 
     other = tmp_path / "other.yaml"

@@ -159,6 +159,7 @@ class Victims(Post):
         self.identified: set[str] = set()
         self.moved: list[str] = []
         self.erased: list[str] = []
+        self.erased_until: dict[str, int] = {}
 
     def read(self, what: Event, value: bytes = b"", at: int = -1) -> None:
         name = what.customer
@@ -173,16 +174,22 @@ class Victims(Post):
             self._note(name, what, was_redirect=before is not None)
         elif (before is None and self.customers[name].into is not None) or self.customers[name].erased > erased:
             self.right[name] = ENGINE.new()  # before it was identified: what was known has moved, or is erased
-        if name in self.identified and (self.customers[name].into is not None or self.customers[name].erased):
+        if name in self.identified and self.customers[name].into is not None:
+            self.moved.append(name)
+        if name in self.identified and self.customers[name].erased > self.erased_until[name]:
             self.moved.append(name)
 
     def _note(self, name: str, what: Event, *, was_redirect: bool) -> None:
         if what.identifies:
+            if name not in self.identified:
+                self.erased_until[name] = min(what.time - 1, self.customers[name].erased)
             self.identified.add(name)
-        # An id of which nobody knows that it is a user's may be moved and erased.
-        is_erased = name not in self.identified and what.time <= self.customers[name].erased
-        if what.identifies or not (was_redirect or is_erased):
+        # An id of which nobody knows that it is a user's may be moved and erased: that stays, up to where it is one.
+        is_erased = what.time <= self.customers[name].erased
+        if not is_erased and (what.identifies or not was_redirect):
             ENGINE.apply(name, self.right[name], what)
+        if what.identifies and is_erased and what.time > self.erased_until.get(name, 0):
+            self.moved.append(name)
 
     def wrong(self) -> list[object]:
         """Victims that are otherwise than their own events say, once they were identified."""
@@ -324,6 +331,51 @@ def test_an_alias_on_profiles_joins_two_identified_ids() -> None:
             post.read(decode(value, str(sent["userId"]).encode(), None, Origin(topic_of_line, 0, 0)), value)
         post.deliver()
         assert (post.customers["ann"].into is not None) == joined, topic
+
+
+def test_whoever_an_alias_on_profiles_names_is_not_taken_over() -> None:
+    """Nor is what it joined: an anonymous id that an alias names is vouched for, whatever a browser says of it."""
+    bought = [event("Order Completed", minute, minute, userId="ann") for minute in (0, 1)]
+    joined = event("alias", 5, 5, anonymousId="x", previousId="ann")
+    for minute in (3, 7):
+        hijack = event("page", minute, 9, userId="evil", anonymousId="x")
+        replay = replayed(*sorted([*bought, joined, hijack], key=lambda sent: str(sent["timestamp"])))
+        assert orders_of(replay, "evil") == 0
+        assert orders_of(replay, "x") == 2
+    device = [
+        event("Order Completed", 0, 0, anonymousId="phone"),
+        event("alias", 1, 1, userId="ann", previousId="phone"),
+    ]
+    hijack = event("page", 5, 5, userId="evil", anonymousId="phone")
+    later = event("Order Completed", 9, 9, anonymousId="phone")
+    assert orders_of(replayed(*device, hijack, later), "ann") == 2
+
+
+def test_the_bound_on_new_devices_goes_by_the_time_of_records() -> None:
+    """Events say of themselves when they were, so a burst may claim to be of many years."""
+    post = Post(ENGINE, random.Random(1))
+    for number in range(NEW_LINKS_MAX + 40):
+        sent = event("page", number * 20 * DAY_MINUTES, number, userId="ann", anonymousId=f"d{number}")
+        post.read(decode(json.dumps(sent).encode(), b"ann", None, Origin("visits", 0, 0)), b"", 2_000_000_000_000)
+    assert post.refused["too_many"] == 40
+    erased = event("erase", 10**6, 999, userId="ann")
+    post.read(decode(json.dumps(erased).encode(), b"ann", None, Origin("profiles", 0, 0)))
+    for number in range(NEW_LINKS_MAX + 40):
+        sent = event("page", number, 2000 + number, userId="ann", anonymousId=f"guest{number}")
+        post.read(decode(json.dumps(sent).encode(), b"ann", None, Origin("visits", 0, 0)), b"", 2_000_000_000_000)
+    assert post.refused["too_many"] == 80
+
+
+def test_an_event_that_identifies_an_erased_device_brings_nothing_back() -> None:
+    """It is a customer of its own from that event on; what was erased before stays erased, and its own erasure does."""
+    device = event("Order Completed", 0, 0, anonymousId="phone")
+    person = [event("page", 1, 1, userId="ann", anonymousId="phone"), event("erase", 5, 5, userId="ann")]
+    named = event("Order Completed", 9, 9, userId="phone")
+    for again in (device, {**device, "messageId": "another"}):
+        replay = replayed(device, *person, named, again)
+        assert orders_of(replay, "phone") == 1
+    own = event("erase", 3, 3, userId="phone")
+    assert orders_of(replayed(device, own, *person, named, {**device, "messageId": "another"}), "phone") == 1
 
 
 def test_two_ids_that_were_parted_stay_so() -> None:

@@ -78,21 +78,30 @@ class Comparison:
         now.ahead, now.due = None, min(now.dues.values(), default=0)
         for one in (now, right):
             self._engine.fire(name, one, clock)
-        claimed = not (told.ahead or now.late or right.late or folded.late or tied)
+        is_unsure = _depends_on_reading(right, told)
+        claimed = not (told.ahead or now.late or right.late or folded.late or tied or is_unsure)
         self.unclaimed += not claimed
-        yield from self._segment_differences(name, right, told, now, folded, claimed=claimed)
+        yield from self._segment_differences(name, right, told, now, folded, claimed=claimed, is_unsure=is_unsure)
         said = str(folded.sequence) + (f" ({folded.fault})" if folded.fault else "")
         asked = str(right.sequence) if claimed else UNCLAIMED
         if said != str(told.sequence) or (claimed and right.sequence != now.sequence):
             yield Difference(name, "sequence", asked, str(told.sequence), said)
 
     def _segment_differences(
-        self, name: str, right: Customer, told: Customer, now: Customer, folded: Folded, *, claimed: bool
+        self,
+        name: str,
+        right: Customer,
+        told: Customer,
+        now: Customer,
+        folded: Folded,
+        *,
+        claimed: bool,
+        is_unsure: bool,
     ) -> Iterator[Difference]:
         for at, segment in enumerate(self._segments):
             tell: Callable[[int | None], str] = in_since if claimed else is_in
             stored, said = tell(told.since.get(at)), tell(folded.since.get(segment.key))
-            if segment.key in self.short or (not claimed and segment.key in self._ordered):
+            if is_unsure or segment.key in self.short or (not claimed and segment.key in self._ordered):
                 tell = _unclaimed
             asked, found = tell(right.since.get(at)), tell(now.since.get(at))
             # Who is ahead is brought to what the topic says, or it to them, once time has come so far.
@@ -100,6 +109,15 @@ class Comparison:
                 yield Difference(name, segment.key, asked, stored, said)
         for key in folded.since.keys() - self._keys:
             yield Difference(name, key, "no such segment", "no such segment", in_since(folded.since[key]))
+
+
+def _depends_on_reading(right: Customer, told: Customer) -> bool:
+    """Whether links of an id were carried out or ended in an order of reading that need not be that of the times."""
+    linkages = right.linkage, told.linkage
+    if any(linkage is not None and linkage.left for linkage in linkages):
+        return True
+    mine, other = (set(linkage.taken) if linkage is not None else set() for linkage in linkages)
+    return mine != other
 
 
 def missing(name: str, folded: Folded, *, recomputed: bool) -> Difference:

@@ -20,6 +20,7 @@ from streams.settings import Settings
 from streams.stop import Stop
 from streams.store import ClaimRefused, Identity, check_identity
 from streams.wire import customers
+from streams.wire.merges import MERGES
 
 SLICE = 1_000
 
@@ -35,12 +36,13 @@ class Slice(msgspec.Struct, frozen=True):
 class Kept(msgspec.Struct, frozen=True):
     """A partition: slices in the order of time, the first without customers, and the changes not yet published.
 
-    ``meta``: what Redis said of it at first.
+    ``meta``: what Redis said of it at first. ``waits_for_ids``: something that an id sends to another is not published.
     """
 
     slices: Sequence[Slice]
     waiting: Sequence[bytes | None]
     meta: Mapping[str, str]
+    waits_for_ids: bool = False
 
     def sequences(self) -> dict[str, int]:
         """How many changes of each customer there were."""
@@ -65,7 +67,8 @@ async def read(settings: Settings, ours: Identity, partition: int, progress: Cal
             slices.append(_slice(partition, ours, await store.snapshot(partition, names[at : at + SLICE])))
             progress(at, len(names))
         records = [record for entry in await store.outbox(partition) for record in outbox.decode(entry)]
-    return Kept(slices, [one.value for one in records if one.topic == CHANGES], first.meta)
+    waits_for_ids = any(record.topic == MERGES for record in records)
+    return Kept(slices, [one.value for one in records if one.topic == CHANGES], first.meta, waits_for_ids)
 
 
 async def known_now(settings: Settings, partition: int, names: Sequence[str]) -> frozenset[str]:

@@ -20,10 +20,11 @@ from typing import Any
 
 from rules.engine import Engine
 from streams import epochs, topics
-from streams.commands.compared import NOTHING, Comparison, Difference, by_what, missing
+from streams.commands.compared import NOTHING, Comparison, Difference, by_what, missing, order_counts
 from streams.commands.files import visible
 from streams.commands.folded import Fold
 from streams.commands.kept import Kept, known_now, read
+from streams.commands.persons import PersonInputs, Persons
 from streams.commands.recomputed import Log, Logs, Recomputed
 from streams.definitions_file import load
 from streams.out_records import CHANGES
@@ -32,6 +33,8 @@ from streams.settings import Settings
 from streams.store import Identity
 
 _PROGRESS_EVERY_S = 2.0
+# Ids that are named in the summary.
+_ENDED_SHOWN = 10
 
 
 def run(settings: Settings, first: int) -> int:
@@ -45,6 +48,7 @@ def run(settings: Settings, first: int) -> int:
     with topics.answering(settings), closing(logs):
         for partition in range(ours.partitions):
             differences += verification.partition(partition)
+        differences += verification.persons()
     for one in differences[:first]:
         print(line(one))
     if len(differences) > first:
@@ -70,6 +74,9 @@ class Verification:
         self._ours = ours
         self._belongs = belonging(ours.partitions, settings.partitioner)
         self._comparison = Comparison(engine)
+        self._persons = Persons(engine)
+        self._person_inputs = PersonInputs(logs, settings.topic_prefix, self._belongs, engine.definitions.placeholders)
+        self._waits_for_ids = False
         self._short: frozenset[str] = frozenset()
         self._changes = self._repeats = self._events = self._moved = 0
         self._began = self._shown = time.monotonic()
@@ -78,6 +85,8 @@ class Verification:
         """What differs in a partition."""
         kept = asyncio.run(read(self._settings, self._ours, partition, partial(self._progress, partition, "customers")))
         fold = self._folded(partition, kept)
+        self._waits_for_ids = self._waits_for_ids or kept.waits_for_ids
+        self._person_inputs.note(partition, kept.slices[-1].positions)
         self._comparison.short = short = epochs.short(kept.meta)
         self._short |= short
         translated = epochs.stored(kept.meta, self._engine).translated
@@ -86,6 +95,12 @@ class Verification:
         self._events += recomputed.events
         self._changes += fold.changes
         self._repeats += fold.repeats
+
+    def persons(self) -> Iterator[Difference]:
+        """What differs of persons of several ids, once all partitions are compared. See `streams.commands.persons`."""
+        unclaimed = self._short | order_counts(self._engine.definitions.segments)
+        if not self._waits_for_ids:
+            yield from self._persons.differences(self._person_inputs, unclaimed)
 
     def _folded(self, partition: int, kept: Kept) -> Fold:
         """The topic, which is read after Redis, then what Redis held back: so nothing falls between the two."""
@@ -110,6 +125,7 @@ class Verification:
                 for name in sorted(there - listed):
                     yield missing(name, fold.customers.get(name, NOTHING), recomputed=True)
             for name, stored in part.stored.items():
+                self._persons.note(name, stored, part.clock)
                 right, said = recomputed.customers.get(name), fold.customers.get(name, NOTHING)
                 tied = name in recomputed.tied
                 yield from self._comparison.compare(name, right, stored, said, part.clock, tied=tied)
@@ -145,6 +161,21 @@ class Verification:
         if self._short:
             names = ", ".join(sorted(self._short))
             told.append(f"not compared with the events, of which they were not asked before: {names}")
+        persons = self._persons
+        if persons.compared or persons.unclaimed:
+            told.append(
+                f"{persons.compared:,} persons of several ids compared with the events of all of them; "
+                f"{persons.unclaimed:,} not, as their links depend on the order of reading or are new"
+            )
+        if self._waits_for_ids:
+            told.append("persons of several ids were not compared: something of them waits to be published")
+        if persons.ended:
+            names = ", ".join(visible(name) for name in sorted(persons.ended)[:_ENDED_SHOWN])
+            more = f" and {len(persons.ended) - _ENDED_SHOWN:,} more" if len(persons.ended) > _ENDED_SHOWN else ""
+            told.append(
+                f"{len(persons.ended):,} ids were linked and are of their own again; what moved before stays where it "
+                f"is: {names}{more}"
+            )
         if comparison.overdue:
             told.append(f"{comparison.overdue:,} customers had a due time that was about to fire")
         if comparison.ahead:

@@ -11,6 +11,8 @@ import msgspec
 from rules.profile import Profile
 from rules.standing import Customer
 
+# How an array of 12 fields begins: versions before the mark of identified ids stored so many.
+_FORMER_FIELDS = 0x9C
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Customer)
 _profiles = msgspec.msgpack.Decoder(Profile)
@@ -23,7 +25,10 @@ def encode(customer: Customer) -> bytes:
 
 def decode(stored: bytes) -> Customer:
     """A customer from its stored form; raises `msgspec.DecodeError`."""
-    return _decoder.decode(stored)
+    customer = _decoder.decode(stored)
+    if customer.links and stored[0] == _FORMER_FIELDS:
+        customer.identified = True  # whoever held links was named as userId
+    return customer
 
 
 def profile(stored: bytes) -> Profile:

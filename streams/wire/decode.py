@@ -145,8 +145,9 @@ def _decoded(fields: Envelope, record_time: int | None, origin: Origin | None, p
     if name == UNNAMED:
         return _request(customer, previous, time, fields, origin)
     link = previous or (anonymous if isinstance(anonymous, str) and is_id(anonymous) else None)
-    identifies = user is not None and (user != anonymous or names_user(name, fields, origin))
     vouched = previous is not None and (origin is None or origin.topic.endswith(_PROFILES))
+    # Whoever vouches that two ids are one person vouches for the person, too.
+    identifies = vouched or (user is not None and (user != anonymous or names_user(name, fields, origin)))
     return _event(customer, name, time, fields, origin, None if link == customer else link, vouched, identifies)
 
 

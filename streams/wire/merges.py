@@ -155,8 +155,8 @@ def _of_json(value: bytes) -> SentRecord:
     )  # fmt: skip
     if former.kind != "moved":
         return record
-    # A version that sent a profile twice sent the same: its first id, the time and the event name the move.
-    move = move_id(former.path[0] if former.path else "", former.id, former.time)
+    path = (*former.path, former.customer)
+    move = move_id(path[0], path[1] if len(path) > 1 else "", former.id)
     return msgspec.structs.replace(
         record, value=former.profile, definitions=former.definitions, move=move, linked=former.time
     )
