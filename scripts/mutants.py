@@ -774,14 +774,14 @@ BY_TESTS = (
     ),
     Mutant(
         "a worker knows the placeholders of the file",
-        "streams/shard.py",
+        "streams/input_buffer.py",
         "return read(record.value, record.key, record.timestamp, origin, placeholders)",
         "return read(record.value, record.key, record.timestamp, origin)",
         "tests/test_placeholders.py",
     ),
     Mutant(
         "what was sent on is read with the placeholders of the file",
-        "streams/shard.py",
+        "streams/input_buffer.py",
         "return merges.read(record.value, record.key, placeholders)",
         "return merges.read(record.value, record.key)",
         "tests/test_placeholders.py",

@@ -49,7 +49,7 @@ def schema() -> Schema:
                 },
                 "placeholders": {
                     "type": "array",
-                    "items": {"type": "string", "minLength": 1, "maxLength": ADDED_MAX_CHARS},
+                    "items": {"type": "string", "pattern": r"\S", "maxLength": ADDED_MAX_CHARS},
                     "maxItems": ADDED_MAX,
                     "description": "texts that are no ids, beside those that are known, such as undefined",
                 },

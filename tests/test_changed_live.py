@@ -6,6 +6,7 @@ topic says by itself.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,9 +100,12 @@ class Shop:
         return done.code == 0 and int(done.out.split(" customers")[0].replace(",", "").split()[-1]) >= count
 
 
+_shops = itertools.count()
+
+
 @pytest.fixture
 def shop(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Shop]:
-    shop = Shop(kafka, redis_server, tmp_path)
+    shop = Shop(kafka, redis_server, tmp_path, prefix=f"changed{next(_shops)}-")
     yield shop
     shop.forget()
 

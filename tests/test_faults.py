@@ -63,7 +63,8 @@ def test_ci_has_at_least_twenty() -> None:
 
 def test_every_fail_point_is_deadly_somewhere() -> None:
     """A new one is put into a chain."""
-    assert {point for chain in CHAINS.values() for point in chain} == set(NAMES)
+    of_records = {"mid_decode", "mid_apply"}  # of a record that says so itself: tests/test_poison_live.py
+    assert {point for chain in CHAINS.values() for point in chain} == set(NAMES) - of_records
 
 
 # --- the auditor -------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from rules.links import Decider
 from rules.people import act
 from rules.profile_moves import TAKEN_MAX, parts_of
 from rules.standing import Arriving, Customer, Linkage
+from streams.fetched import Record
+from streams.segmenter import StepResult
 from streams.wire import customers, merges
 from streams.wire.decode import decode_line
 from tests import strategies
@@ -356,3 +358,20 @@ def test_what_a_linkage_holds_is_stored() -> None:
     customer.linkage, customer.identified = linkage, True
     again = customers.decode(customers.encode(customer))
     assert (again.linkage, again.identified) == (linkage, True)
+
+
+# --- events that are sent on ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "reason"), [(900_000, None), (1_047_000, None), (1_048_400, "too_large_to_forward")])
+def test_an_event_that_fits_into_no_record_is_a_dead_letter(size: int, reason: str | None) -> None:
+    """It is sent on as it came, not in base64; what is larger than a record may be is a dead letter instead."""
+    redirect = ENGINE.new()
+    redirect.into = ("ann", 5)
+    (sent,) = act(viewed("phone", 9), redirect, DECIDER, b"x" * size).sent
+    result, record = StepResult([]), Record("visits", 3, 0, b"phone", b"x" * size)
+    result.send([sent], record)
+    assert [why for _, why in result.dead] == ([] if reason is None else [reason])
+    assert (result.sent == [sent]) == (reason is None)
+    if reason is None:
+        assert len(merges.encode(sent)) < 1_048_588 - 500

@@ -5,8 +5,10 @@ The one rule: what is right is where the tests' oracle sees each person whose ev
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+import re
 import threading
 import time
 from collections import defaultdict
@@ -15,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 import redis
 from kafka import KafkaConsumer, KafkaProducer
@@ -63,13 +66,16 @@ DEFINITIONS: dict[str, Any] = {
 }
 
 
+_numbers = itertools.count()
+
+
 @pytest.fixture(
     params=["at_least_once", pytest.param("exactly_once", marks=pytest.mark.nightly)],
 )
 def settings(
     kafka: Kafka, redis_server: Redis, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[dict[str, Any]]:
-    prefix, file = f"{PREFIX}{request.param}-", tmp_path / "segments.yaml"
+    prefix, file = f"{PREFIX}{next(_numbers)}-", tmp_path / "segments.yaml"
     file.write_text(json.dumps(DEFINITIONS))
     made: dict[str, Any] = {
         "brokers": kafka.address, "redis": redis_server.url, "partitions": live.PARTITIONS, "topic_prefix": prefix,
@@ -184,6 +190,20 @@ def members(settings: dict[str, Any]) -> dict[str, set[str]]:
     return {who: set(change["segments"]) for who, change in newest.items() if change["segments"]}
 
 
+def forge(settings: dict[str, Any]) -> None:
+    """Write a profile that moved once more to `merges`, under another name, as a liar or a defect would."""
+    for record in live.read_topic(settings["brokers"], settings["topic_prefix"] + "merges"):
+        event = merges.read(record.value, record.key)
+        if isinstance(event, Moved) and event.customer == "busy":
+            other = msgspec.structs.replace(event, move=event.move ^ 1)
+            producer: Any = KafkaProducer(bootstrap_servers=settings["brokers"])
+            topic = settings["topic_prefix"] + "merges"
+            producer.send(topic, key=record.key, value=merges.encode(other), partition=record.partition)
+            producer.close()
+            return
+    raise AssertionError("no profile has moved to busy")
+
+
 def out_of_sequence(settings: dict[str, Any]) -> list[str]:
     """Ids whose changes do not count up by one, repeats left out."""
     sequences: dict[str, list[int]] = defaultdict(list)
@@ -226,6 +246,9 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
 
         eventually(lambda: members(settings) == right(), 90)
         eventually(lambda: segmenter("verify", timeout_s=60, **settings).code == 0, 60)
+        compared = re.search(r"(\d+) persons of several ids compared", segmenter("verify", **settings).out)
+        assert compared is not None
+        assert int(compared[1]) > PERSONS // 2
         assert all(worker.exit_code is None for worker in workers)
     finally:
         repeater.end()
@@ -236,6 +259,32 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
     moved = live.read_topic(settings["brokers"], settings["topic_prefix"] + "merges")
     assert {type(merges.read(record.value, record.key)) for record in moved} >= {Link, Moved, Forwarded}
 
+    forge(settings)
+    with Worker(settings) as worker:
+        worker.wait_ready()
+        eventually(lambda: "viewed_401" in members(settings).get("busy", set()), 60)
+        said = segmenter("verify", timeout_s=60, **settings)
+        assert said.code == 1, "the two that read `merges` agree, the events do not"
+        assert "busy  viewed_401, by all ids" in said.out
+
+
+def test_everybody_is_made_again(settings: dict[str, Any], tmp_path: Path) -> None:
+    """By the same file nothing is told, by another one all is equal."""
+    rng, now = random.Random(12), datetime.now(UTC)
+    whole, sent = busy(now)
+    for number in range(PERSONS // 3):
+        events = history(rng, number, now)
+        whole += [{**event, "userId": f"مشتری-{number}"} for event in events]
+        sent += cut(rng, number, events)
+    publish(settings, sorted(sent, key=lambda event: str(event["timestamp"])))
+
+    def right() -> dict[str, set[str]]:
+        found = oracle.membership(whole, DEFINITIONS, int(time.time() * 1000))
+        return {who: set(own) for who, own in found.items() if own}
+
+    with Worker(settings) as worker:
+        worker.wait_ready()
+        eventually(lambda: members(settings) == right(), 90)
     with Worker(settings, "--rebuild") as worker:
         worker.wait_ready()
         eventually(lambda: worker.log.read_text().count("going on from them") == live.PARTITIONS, 90)

@@ -270,7 +270,8 @@ def test_every_dead_letter_arrives_once_and_whole(shop: Shop) -> None:
     reasons = json.loads((SCHEMAS / "dead-letter.json").read_text())
     closed = reasons["$defs"]["DeadLetter"]["properties"]["headers"]["properties"]["reason"]["enum"]
     bad, home = bad_records(), partition_of("bad")
-    assert {one.reason for one in bad} == set(closed)
+    # No record is made for these two here: see tests/test_moves.py and tests/test_poison_live.py.
+    assert {one.reason for one in bad} == set(closed) - {"too_large_to_forward", "poison"}
     sent: dict[Place, Bad] = {}
     good = on_partition(home, "good")
     customers = []

@@ -76,7 +76,7 @@ class Verification:
         self._comparison = Comparison(engine)
         self._persons = Persons(engine)
         self._person_inputs = PersonInputs(logs, settings.topic_prefix, self._belongs, engine.definitions.placeholders)
-        self._waits_for_ids = False
+        self._not_of_persons = ""  # why persons of several ids cannot be compared
         self._short: frozenset[str] = frozenset()
         self._changes = self._repeats = self._events = self._moved = 0
         self._began = self._shown = time.monotonic()
@@ -85,7 +85,10 @@ class Verification:
         """What differs in a partition."""
         kept = asyncio.run(read(self._settings, self._ours, partition, partial(self._progress, partition, "customers")))
         fold = self._folded(partition, kept)
-        self._waits_for_ids = self._waits_for_ids or kept.waits_for_ids
+        if kept.waits_for_ids:
+            self._not_of_persons = "something of them waits to be published"
+        elif len(epochs.stored(kept.meta, self._engine).known) > 1:
+            self._not_of_persons = "the definitions were changed, and a profile that moved before lacks what they ask"
         self._person_inputs.note(partition, kept.slices[-1].positions)
         self._comparison.short = short = epochs.short(kept.meta)
         self._short |= short
@@ -99,7 +102,7 @@ class Verification:
     def persons(self) -> Iterator[Difference]:
         """What differs of persons of several ids, once all partitions are compared. See `streams.commands.persons`."""
         unclaimed = self._short | order_counts(self._engine.definitions.segments)
-        if not self._waits_for_ids:
+        if not self._not_of_persons:
             yield from self._persons.differences(self._person_inputs, unclaimed)
 
     def _folded(self, partition: int, kept: Kept) -> Fold:
@@ -167,8 +170,8 @@ class Verification:
                 f"{persons.compared:,} persons of several ids compared with the events of all of them; "
                 f"{persons.unclaimed:,} not, as their links depend on the order of reading or are new"
             )
-        if self._waits_for_ids:
-            told.append("persons of several ids were not compared: something of them waits to be published")
+        if self._not_of_persons:
+            told.append(f"persons of several ids were not compared by all their events: {self._not_of_persons}")
         if persons.ended:
             names = ", ".join(visible(name) for name in sorted(persons.ended)[:_ENDED_SHOWN])
             more = f" and {len(persons.ended) - _ENDED_SHOWN:,} more" if len(persons.ended) > _ENDED_SHOWN else ""
