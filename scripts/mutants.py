@@ -677,8 +677,22 @@ BY_TESTS = (
     Mutant(
         "topics that take smaller batches are refused",
         "streams/topics.py",
-        "if limit is not None and int(limit) < BATCH_MAX_BYTES",
+        "if limit is not None and int(limit) < batch_size_needed(name)",
         "if False",
+        "tests/test_outputs.py",
+    ),
+    Mutant(
+        "a topic of single large records must take them",
+        "streams/outbox.py",
+        "return merges.BATCH_MAX_BYTES if topic == merges.MERGES else BATCH_MAX_BYTES",
+        "return BATCH_MAX_BYTES",
+        "tests/test_outputs.py",
+    ),
+    Mutant(
+        "a topic that refuses a batch is named with the size of the largest",
+        "streams/publisher.py",
+        "    most = max(size, needed)",
+        "    most = max(size, BATCH_MAX_BYTES)",
         "tests/test_outputs.py",
     ),
     Mutant(

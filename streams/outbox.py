@@ -16,14 +16,14 @@ import msgspec
 from streams.failpoints import reach
 from streams.meter import UNMETERED, Meter
 from streams.store import Fenced, State, Store
+from streams.wire import merges
 from streams.wire.changes import Header
-from streams.wire.merges import MERGES
 
 # Entries (one per save) that may wait before the partition stops computing more.
 WAITING_MAX = 64
 # Or so many bytes of them, and the entry that passes it: an entry of dead letters may be 4 MiB.
 WAITING_MAX_BYTES = 16 * 1024 * 1024
-# Of what is published together; a topic must take so much (max.message.bytes, by default twice as much).
+# Of what is published together; a topic must take so much (`batch_size_needed`).
 BATCH_MAX_BYTES = 512 * 1024
 # Records whose entries are published with one round trip.
 _TOGETHER_MAX = 4_000
@@ -39,7 +39,7 @@ class OutRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 # Published to the partition of its key, whoever publishes it; of all else the partition is that of the outbox.
-BY_KEY = frozenset({MERGES})
+BY_KEY = frozenset({merges.MERGES})
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[OutRecord])
@@ -53,6 +53,14 @@ def encode(records: Sequence[OutRecord]) -> bytes:
 def decode(entry: bytes) -> list[OutRecord]:
     """The records of an entry."""
     return _decoder.decode(entry)
+
+
+def batch_size_needed(topic: str) -> int:
+    """The max.message.bytes which a topic needs; ``topic``: its name without prefix.
+
+    A single record of `merges` may be larger than what is published together.
+    """
+    return merges.BATCH_MAX_BYTES if topic == merges.MERGES else BATCH_MAX_BYTES
 
 
 class Publisher(Protocol):

@@ -26,7 +26,7 @@ from kafka.errors import (
 from rules.events import INPUTS
 from streams import security
 from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
-from streams.outbox import BATCH_MAX_BYTES
+from streams.outbox import batch_size_needed
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.store import Identity
@@ -39,7 +39,7 @@ WORKERS = (*READ, *OUTPUTS)
 # What triggers publish, and read again where it is replayed.
 TRIGGERS = ("trigger-decisions", "trigger-dead-letters", "trigger-replays")
 ALL = (*WORKERS, *TRIGGERS)
-# What is published in batches of up to `BATCH_MAX_BYTES`.
+# What is published, in batches of up to `batch_size_needed`.
 WRITTEN = frozenset({MERGES, *OUTPUTS, *TRIGGERS})
 # Kafka is waited for so often for so long.
 TRIES, TRY_MS = 5, 2_000
@@ -222,12 +222,9 @@ def _check_batch_sizes(settings: Settings, configs: Mapping[str, Mapping[str, An
     """Refuse topics that would not take what is published; what the broker does not say is tried. Raises `Stop`."""
     limits = {name: (values.get(_BATCH_SIZE) or {}).get("value") for name, values in configs.items()}
     small = [
-        f"{limit} of {settings.topic_prefix}{name}"
+        f"{limit} of {settings.topic_prefix}{name} (set it to {batch_size_needed(name)} or more)"
         for name, limit in sorted(limits.items())
-        if limit is not None and int(limit) < BATCH_MAX_BYTES
+        if limit is not None and int(limit) < batch_size_needed(name)
     ]
     if small:
-        raise Stop(
-            "topics take only smaller batches than are published: max.message.bytes is "
-            f"{', '.join(small)}; set it to {BATCH_MAX_BYTES} or more"
-        )
+        raise Stop(f"topics take only smaller batches than are published: max.message.bytes is {', '.join(small)}")

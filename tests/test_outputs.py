@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
@@ -22,12 +23,15 @@ from pydantic import ValidationError
 from local import Kafka, Tansu
 from streams import publisher as publisher_module
 from streams import topics
-from streams.outbox import BATCH_MAX_BYTES, OutRecord, ProducerFenced, PublishFailed
+from streams.outbox import BATCH_MAX_BYTES, OutRecord, ProducerFenced, PublishFailed, batch_size_needed
 from streams.output_topics import OutputTopics
 from streams.publisher import PRODUCERS_MAX, IdempotentPublisher, TransactionalPublisher
 from streams.settings import Settings
 from streams.stop import Stop
+from streams.wire import merges
 from streams.wire.changes import CHANGE_MAX_BYTES
+from streams.wire.decode import CUSTOMER_MAX_BYTES
+from streams.wire.merges import MERGES
 
 CHANGES, LETTERS = "segment-changes", "dead-letters"
 TOO_LARGE = 2 << 20  # above what a broker takes by default
@@ -130,13 +134,35 @@ def test_topics_that_take_smaller_batches(place: Place) -> None:
     """Before anything is published the setting is named; one that takes the largest batch of all is enough."""
     settings = Settings(brokers=place.brokers, topic_prefix=place.prefix, partitions=2)
     topics.verify(settings)
-    set_batch_size(place.brokers, place.prefix + LETTERS, BATCH_MAX_BYTES - 1)
-    with pytest.raises(
-        Stop, match=rf"max.message.bytes is 524287 of {place.prefix}{LETTERS}; set it to 524288 or more$"
-    ):
+    for topic, needed in ((LETTERS, 524_288), (MERGES, 1_048_588)):
+        set_batch_size(place.brokers, place.prefix + topic, needed - 1)
+        refusal = f"max.message.bytes is {needed - 1} of {place.prefix}{topic} (set it to {needed} or more)"
+        with pytest.raises(Stop, match=re.escape(refusal) + "$"):
+            topics.verify(settings)
+        set_batch_size(place.brokers, place.prefix + topic, needed)
         topics.verify(settings)
-    set_batch_size(place.brokers, place.prefix + LETTERS, BATCH_MAX_BYTES)
-    topics.verify(settings)
+
+
+@pytest.mark.kafka
+@EITHER_WAY
+async def test_the_largest_record_of_merges_is_taken(place: Place, transactional: bool) -> None:
+    """By a topic which takes no more than `topics.verify` asks for, key and all."""
+    set_batch_size(place.brokers, place.prefix + MERGES, batch_size_needed(MERGES))
+    key = b"k" * CUSTOMER_MAX_BYTES
+    value = bytes(merges.RECORD_MAX_BYTES - len(key))
+    async with place.publisher(transactional=transactional) as publisher:
+        await publisher.publish(0, [OutRecord(MERGES, key, value, []), OutRecord(MERGES, key, b"next", [])])
+    found = await place.read(dict.fromkeys([(MERGES, 0), (MERGES, 1)]))
+    assert list(found.values()) == [[value, b"next"]]
+
+
+@pytest.mark.kafka
+async def test_what_a_topic_that_refuses_needs(place: Place) -> None:
+    """The largest record of all, not the one that was refused: else the next one is refused too."""
+    set_batch_size(place.brokers, place.prefix + MERGES, 1_000)
+    async with place.publisher(transactional=False) as publisher:
+        with pytest.raises(PublishFailed, match="to 1048588 or more"):
+            await publisher.publish(0, [OutRecord(MERGES, b"u1", bytes(2_000), [])])
 
 
 @pytest.mark.kafka

@@ -389,8 +389,8 @@ def test_a_topic_that_takes_no_more(kafka: Kafka, redis_server: Redis, tmp_path:
         assert said.startswith(f"publishing failed: {changes} does not take a batch of ")
         assert "set max.message.bytes of the topic" in said
     assert refused(shop.settings, tmp_path) == (
-        f"topics take only smaller batches than are published: max.message.bytes is 300 of {changes}; "
-        f"set it to {BATCH_MAX_BYTES} or more"
+        f"topics take only smaller batches than are published: max.message.bytes is 300 of {changes} "
+        f"(set it to {BATCH_MAX_BYTES} or more)"
     )
     set_batch_size(kafka, changes, BATCH_MAX_BYTES)
     with worker(shop.settings, tmp_path):

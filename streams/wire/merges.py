@@ -28,8 +28,9 @@ from streams.wire.decode import Rejected, decode_line
 
 MERGES = "merges"
 
-# Of a whole record. Brokers take batches of 1,048,588 bytes unless they are told otherwise (message.max.bytes); the
-# batch around one record adds less than 200.
+# Of a batch, as brokers take it by default (message.max.bytes); the topic must take as much.
+BATCH_MAX_BYTES = 1_048_588
+# Of a whole record; the batch around it adds less than 200.
 RECORD_MAX_BYTES = 1_048_000
 
 Kind = Literal["link", "unlinked", "unlink", "moved", "forwarded", "erased", "notice"]
