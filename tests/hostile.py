@@ -18,7 +18,7 @@ from rules.times import format_instant
 PARTITIONS = 4
 REASONS = (
     "too_large", "not_json", "not_object", "no_customer", "bad_id", "no_message_id", "no_timestamp",
-    "absurd_timestamp", "bad_type", "bad_value", "wrong_key", "wrong_partition",
+    "absurd_timestamp", "bad_type", "bad_value", "wrong_key", "wrong_partition", "too_large_to_forward",
 )  # fmt: skip
 TOPICS = ("profiles", "visits", "carts", "purchases")
 EVENTS_EACH = 10  # good events of each good customer
@@ -26,13 +26,17 @@ MIB = 1024 * 1024
 
 
 class Sent(NamedTuple):
-    """A record, where it goes, and why it is a dead letter; ``None``: it counts."""
+    """A record, where it goes, and why it is a dead letter; ``None``: it counts.
+
+    ``may_count``: it is a dead letter or counts, by what the worker has read of other ids before.
+    """
 
     topic: str
     partition: int
     key: bytes | None
     value: bytes | None
     reason: str | None
+    may_count: bool = False
 
     @property
     def sum(self) -> int:
@@ -59,7 +63,7 @@ def mixed(rng: random.Random, count: int, bad_share: float, began_ms: int) -> It
             yield Sent(rng.choice(TOPICS), partition_of(customer), customer.encode(), value, None)
             number += 1
         else:
-            yield _bad(rng, at, time)
+            yield bad_record(rng, at, time)
 
 
 def customers(count: int, bad_share: float) -> list[str]:
@@ -112,7 +116,7 @@ def _json(customer: str, time: str, message_id: str = "m", *, event: str = '"Sig
 # --- the bad -----------------------------------------------------------------------------------
 
 
-def _bad(rng: random.Random, number: int, time: str) -> Sent:
+def bad_record(rng: random.Random, number: int, time: str) -> Sent:
     # Mostly under the names of good customers: what is wrong must not touch what they did.
     customer = name(rng.randrange(1_000))
     if rng.random() < 0.02:
