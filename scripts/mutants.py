@@ -675,6 +675,13 @@ BY_TESTS = (
         "tests/test_output_bounds.py",
     ),
     Mutant(
+        "changes before an erasure are not claimed",
+        "streams/commands/compared.py",
+        "counted = claimed and not right.erased",
+        "counted = claimed",
+        "tests/test_verify.py",
+    ),
+    Mutant(
         "topics that take smaller batches are refused",
         "streams/topics.py",
         "if limit is not None and int(limit) < batch_size_needed(name)",

@@ -200,6 +200,21 @@ def test_changes_that_wait_in_the_outbox(kafka: Kafka, redis_server: Redis) -> N
     assert "1 records recomputed, 1 changes folded" in done.out
 
 
+def test_a_customer_who_was_erased_before_the_first_start(kafka: Kafka, redis_server: Redis) -> None:
+    """What is erased was never decided, so there are fewer changes than events would make: that is no difference."""
+    shop = Shop(kafka, redis_server, "erased")
+    before, erasure, after = moved_to_now(
+        buying("u1", 1, 0), {**event("u1", 2, "erase", 1), "type": "erase"}, buying("u1", 3, 2)
+    )
+    shop.publish([before, after])
+    live.publish(shop.settings["brokers"], [erasure], {"erase": shop.prefix + "profiles"})
+    with Worker(shop.settings):
+        eventually(shop.caught_up, 60)
+    assert [json.loads(record.value)["sequence"] for record in values(shop)] == [1]
+    done = shop.verify()
+    assert (done.code, done.out.splitlines()[-1]) == (0, "equal"), done
+
+
 # --- different --------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 The one rule: only what is claimed is compared. Membership follows from the events alone, whatever
 their order, so it is compared for everybody; since when and how many changes only where nothing
-came out of its order. Redis and the topic must agree for everybody on membership and on how many
+came out of its order, and how many only where nothing was erased. Redis and the topic must agree for everybody on membership and on how many
 changes there were.
 
 A segment with a minimum stay depends on the order of events, so where one came late nothing is
@@ -83,8 +83,10 @@ class Comparison:
         self.unclaimed += not claimed
         yield from self._segment_differences(name, right, told, now, folded, claimed=claimed, is_unsure=is_unsure)
         said = str(folded.sequence) + (f" ({folded.fault})" if folded.fault else "")
-        asked = str(right.sequence) if claimed else UNCLAIMED
-        if said != str(told.sequence) or (claimed and right.sequence != now.sequence):
+        # A worker that had read nothing yet looked for erasures first, and decided nothing of what they erase.
+        counted = claimed and not right.erased
+        asked = str(right.sequence) if counted else UNCLAIMED
+        if said != str(told.sequence) or (counted and right.sequence != now.sequence):
             yield Difference(name, "sequence", asked, str(told.sequence), said)
 
     def _segment_differences(
