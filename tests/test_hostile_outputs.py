@@ -10,6 +10,7 @@ import random
 import time
 from collections import Counter
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class Outputs:
         self.largest_change = 0
         self.sentinels: set[tuple[str, str]] = set()
         for topic in BOUNDS:
-            run.each(topic, lambda record, topic=topic: self._take(topic, record))
+            run.each(topic, partial(self._take, topic))
 
     def _take(self, topic: str, record: Any) -> None:
         value = record.value or b""
