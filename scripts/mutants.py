@@ -682,6 +682,20 @@ BY_TESTS = (
         "tests/test_verify.py::test_a_customer_who_was_erased_before_the_first_start",
     ),
     Mutant(
+        "an id that was erased along may be gone",
+        "streams/commands/verify.py",
+        "sorted(there - listed - recomputed.erased_along)",
+        "sorted(there - listed)",
+        "tests/test_verify.py::test_an_erasure_that_takes_newer_events_along",
+    ),
+    Mutant(
+        "of an id that was erased along no segment is claimed",
+        "streams/commands/compared.py",
+        "unclaimed = self._keys if erased_along else",
+        "unclaimed =",
+        "tests/test_verify.py::test_an_erasure_that_takes_newer_events_along",
+    ),
+    Mutant(
         "topics that take smaller batches are refused",
         "streams/topics.py",
         "if limit is not None and int(limit) < batch_size_needed(name)",

@@ -215,6 +215,32 @@ def test_a_customer_who_was_erased_before_the_first_start(kafka: Kafka, redis_se
     assert (done.code, done.out.splitlines()[-1]) == (0, "equal"), done
 
 
+def test_an_erasure_that_takes_newer_events_along(kafka: Kafka, redis_server: Redis) -> None:
+    """A late alias of an erased person erases the device with all that was read of it: that is no difference."""
+    shop = Shop(kafka, redis_server, "along")
+    erasure, order, *links, newer = moved_to_now(
+        {**event("ann", 1, "erase", 5), "type": "erase"}, buying("phone", 1, 10),
+        {**event("ann", 2, "alias", 1), "type": "alias", "previousId": "phone"},
+        {**event("ann", 3, "alias", 1), "type": "alias", "previousId": "tablet"}, buying("tablet", 3, 12),
+    )  # fmt: skip
+    phone, tablet = ({**order, "userId": name, "messageId": name} for name in ("phone", "tablet"))
+    with Worker(shop.settings):
+        profiles = dict.fromkeys(("erase", "alias"), shop.prefix + "profiles")
+        live.publish(shop.settings["brokers"], [erasure], profiles)
+        shop.publish([phone, tablet])
+        eventually(lambda: len(values(shop)) == 2, 60)
+        live.publish(shop.settings["brokers"], links, profiles)
+        eventually(lambda: len(values(shop)) == 4, 60)
+        shop.publish([newer])
+        eventually(lambda: len(values(shop)) == 5, 60)
+    told = [(change["customer_id"], change["change"]) for change in (json.loads(one.value) for one in values(shop))]
+    assert sorted(told) == sorted([("phone", "entered"), ("phone", "exited")] + [
+        ("tablet", kind) for kind in ("entered", "exited", "entered")
+    ])  # fmt: skip
+    done = shop.verify()
+    assert (done.code, done.out.splitlines()[-1]) == (0, "equal"), done
+
+
 # --- different --------------------------------------------------------------------------------
 
 

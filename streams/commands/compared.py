@@ -2,8 +2,11 @@
 
 The one rule: only what is claimed is compared. Membership follows from the events alone, whatever
 their order, so it is compared for everybody; since when and how many changes only where nothing
-came out of its order, and how many only where nothing was erased. Redis and the topic must agree for everybody on membership and on how many
-changes there were.
+came out of its order, and how many only where nothing was erased. Redis and the topic must agree
+for everybody on membership and on how many changes there were.
+
+An erasure that comes with the person's, over `merges`, takes along what was read before it, however
+new that is. So of an id that was erased so only Redis and the topic are compared.
 
 A segment with a minimum stay depends on the order of events, so where one came late nothing is
 claimed of it, nor of those that ask about it.
@@ -63,9 +66,20 @@ class Comparison:
         self.short: frozenset[str] = frozenset()
 
     def compare(
-        self, name: str, right: Customer | None, stored: Stored, folded: Folded, clock: int, *, tied: bool
+        self,
+        name: str,
+        right: Customer | None,
+        stored: Stored,
+        folded: Folded,
+        clock: int,
+        *,
+        tied: bool,
+        erased_along: bool = False,
     ) -> Iterator[Difference]:
-        """What differs. ``right``: as recomputed; whoever is overdue at ``clock`` is brought forward to it first."""
+        """What differs. ``right``: as recomputed; whoever is overdue at ``clock`` is brought forward to it first.
+
+        ``erased_along``: as of `Recomputed.erased_along`; of such an id nothing is claimed.
+        """
         self.count += 1
         told, now = customers.decode(stored.value), customers.decode(stored.value)
         if told.due != stored.due:
@@ -78,10 +92,12 @@ class Comparison:
         now.ahead, now.due = None, min(now.dues.values(), default=0)
         for one in (now, right):
             self._engine.fire(name, one, clock)
-        is_unsure = _depends_on_reading(right, told)
+        is_unsure = erased_along or _depends_on_reading(right, told)
         claimed = not (told.ahead or now.late or right.late or folded.late or tied or is_unsure)
         self.unclaimed += not claimed
-        yield from self._segment_differences(name, right, told, now, folded, claimed=claimed, is_unsure=is_unsure)
+        unclaimed = self._keys if is_unsure else self.short | (frozenset() if claimed else self._ordered)
+        tell: Callable[[int | None], str] = in_since if claimed else is_in
+        yield from self._segment_differences(name, right, told, now, folded, tell, unclaimed)
         said = str(folded.sequence) + (f" ({folded.fault})" if folded.fault else "")
         # A worker that had read nothing yet looked for erasures first, and decided nothing of what they erase.
         counted = claimed and not right.erased
@@ -96,16 +112,13 @@ class Comparison:
         told: Customer,
         now: Customer,
         folded: Folded,
-        *,
-        claimed: bool,
-        is_unsure: bool,
+        tell: Callable[[int | None], str],
+        unclaimed: frozenset[str],
     ) -> Iterator[Difference]:
         for at, segment in enumerate(self._segments):
-            tell: Callable[[int | None], str] = in_since if claimed else is_in
             stored, said = tell(told.since.get(at)), tell(folded.since.get(segment.key))
-            if is_unsure or segment.key in self.short or (not claimed and segment.key in self._ordered):
-                tell = _unclaimed
-            asked, found = tell(right.since.get(at)), tell(now.since.get(at))
+            tell_right = _unclaimed if segment.key in unclaimed else tell
+            asked, found = tell_right(right.since.get(at)), tell_right(now.since.get(at))
             # Who is ahead is brought to what the topic says, or it to them, once time has come so far.
             if asked != found or (stored != said and told.ahead is None):
                 yield Difference(name, segment.key, asked, stored, said)

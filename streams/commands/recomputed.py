@@ -18,7 +18,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from rules.engine import Engine
 from rules.events import Event, Origin
-from rules.identity_events import Moved
+from rules.identity_events import Erased, Moved
 from rules.links import Apply, Decider
 from rules.people import act, acts
 from rules.placeholders import Placeholders
@@ -142,6 +142,8 @@ class Recomputed:
         self.customers: dict[str, Customer] = {}
         # Who has two events of one millisecond on two inputs: either may have been read first.
         self.tied: set[str] = set()
+        # Ids which were erased with a person: the worker may have read newer events before it learned of that.
+        self.erased_along: set[str] = set()
         self.events = 0
         self._engine = engine
         self._belongs = belongs
@@ -184,6 +186,8 @@ class Recomputed:
                 return
             customer = self.customers[event.customer] = self._engine.new()
         self._touched.add(event.customer)
+        if isinstance(event, Erased):
+            self.erased_along.add(event.customer)
         newest, of_rank = self._newest.get(event.customer, (0, rank))
         if newest == event.time and of_rank != rank:
             self.tied.add(event.customer)

@@ -125,13 +125,15 @@ class Verification:
                 self._progress(partition, "events", recomputed.events, total)
             if not number:  # all of these were saved before Redis was asked for its customers
                 there = {name for name, known in recomputed.customers.items() if not known.is_erased}
-                for name in sorted(there - listed):
+                for name in sorted(there - listed - recomputed.erased_along):
                     yield missing(name, fold.customers.get(name, NOTHING), recomputed=True)
             for name, stored in part.stored.items():
                 self._persons.note(name, stored, part.clock)
                 right, said = recomputed.customers.get(name), fold.customers.get(name, NOTHING)
-                tied = name in recomputed.tied
-                yield from self._comparison.compare(name, right, stored, said, part.clock, tied=tied)
+                tied, along = name in recomputed.tied, name in recomputed.erased_along
+                yield from self._comparison.compare(
+                    name, right, stored, said, part.clock, tied=tied, erased_along=along
+                )
         yield from self._strangers(
             partition, fold, sorted(fold.customers.keys() - listed - recomputed.customers.keys())
         )
