@@ -141,6 +141,7 @@ def goes_on(run: Run, hook: Hook, count: int, within_s: float) -> None:
     assert {reason for _, reason in others} <= {"too_large_to_forward", "bad_value"}, "hops beyond what is followed"
     assert max(outputs.parts) > 1, "profiles moved in parts"
     assert outputs.large_forwarded, "large events were sent on"
+    assert others["merges", "bad_value"], "events went through too many ids"
     assert hook.forged == 0
     assert verified.code == 0, verified
     run.assert_no_defect()
