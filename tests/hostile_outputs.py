@@ -2,6 +2,8 @@
 
 The one rule: what a record becomes follows from how it was made. Where that depends on what the worker has read of
 other ids before, the record says so (`Sent.may_count`).
+
+Long because the scenes stand side by side.
 """
 
 from __future__ import annotations
