@@ -691,7 +691,7 @@ BY_TESTS = (
     Mutant(
         "of an id that was erased along no segment is claimed",
         "streams/commands/compared.py",
-        "unclaimed = self._keys if erased_along else",
+        "unclaimed = self._keys if is_unsure else",
         "unclaimed =",
         "tests/test_verify.py::test_an_erasure_that_takes_newer_events_along",
     ),

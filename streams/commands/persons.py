@@ -83,6 +83,11 @@ class Persons:
         self._uncertain: set[str] = set()  # ids whose links depend on the order of reading
         self._clock = 0
 
+    @property
+    def has_any(self) -> bool:
+        """Whether an id was linked to another."""
+        return bool(self._redirects)
+
     def note(self, name: str, stored: Stored, clock: int) -> None:
         """One stored customer, at the clock of its moment (ms)."""
         customer = customers.decode(stored.value)

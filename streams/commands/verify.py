@@ -173,7 +173,7 @@ class Verification:
                 f"{persons.compared:,} persons of several ids compared with the events of all of them; "
                 f"{persons.unclaimed:,} not, as their links depend on the order of reading or are new"
             )
-        if self._not_of_persons:
+        if self._not_of_persons and persons.has_any:
             told.append(f"persons of several ids were not compared by all their events: {self._not_of_persons}")
         if persons.ended:
             names = ", ".join(visible(name) for name in sorted(persons.ended)[:_ENDED_SHOWN])
