@@ -263,8 +263,9 @@ BY_TESTS = (
     Mutant(
         "an erasure along is found by its notice alone",
         "streams/erasures.py",
-        "if isinstance(event, ErasureNotice):",
-        "if not isinstance(event, str):",
+        'elif b"notice" in value[:_KIND_WITHIN_BYTES]:\n            event = merges.read(value, record.key)\n'
+        "            if isinstance(event, ErasureNotice):",
+        "else:\n            event = merges.read(value, record.key)\n            if isinstance(event, Erased):",
         "tests/test_erasure.py",
     ),
     Mutant(

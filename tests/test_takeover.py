@@ -19,7 +19,8 @@ from rules.definitions import build
 from rules.engine import Engine
 from rules.events import Event, Origin
 from rules.identity_events import Erased, Forwarded, Link, Moved, Unlink
-from rules.links import LINKS_MAX, NEW_LINKS_MAX
+from rules.links import LINKS_MAX, NEW_LINKS_MAX, Decider
+from rules.people import act
 from rules.placeholders import TEXTS
 from rules.standing import Customer
 from streams.replay import Replay
@@ -391,6 +392,11 @@ def test_two_ids_that_were_parted_stay_so() -> None:
         replay = replayed(device, link, parted, *later)
         assert replay.customers["phone"].into is None
         assert (orders_of(replay, "ann"), orders_of(replay, "phone")) == (1, 1)
+    phone = ENGINE.new()
+    decider = Decider(lambda one, customer: ENGINE.apply(one.customer, customer, one), ENGINE.definitions.fingerprint)
+    act(Unlink("phone", "", 5, "u", other="ann", is_relayed=True), phone, decider)
+    on_its_way = act(Link("phone", "", 4, "l", into="ann"), phone, decider)
+    assert (on_its_way.refused, phone.into) == ("unlinked", None)
     older = event("alias", 1, 7, userId="ann", previousId="phone")
     assert replayed(device, link, part, older, *later).customers["phone"].into is None
     newer = event("alias", 9, 9, userId="ann", previousId="phone")
