@@ -116,15 +116,22 @@ class Run:
         return sum(int(position or 0) for positions in found for position in positions)
 
     def is_caught_up(self, topic: str) -> bool:
-        """Whether all records of an input, which others may write, are saved as applied."""
+        """Whether nothing is on its way: all records of an input that workers write are applied, and all outboxes empty.
+
+        What is applied makes further records, and a record may leave an outbox between two looks: the topic must end
+        at the same place before and after.
+        """
         name, prefix = self.settings["topic_prefix"] + topic, self.settings["redis_prefix"]
         keys = [f"{prefix}{{p{at}}}:meta" for at in range(PARTITIONS)]
-        applied = [int(self._redis.hget(key, f"position:{name}") or 0) for key in keys]
-        consumer: Any = KafkaConsumer(bootstrap_servers=self.settings["brokers"])
         places = [KafkaPartition(name, at) for at in range(PARTITIONS)]
-        ends = consumer.end_offsets(places)
-        consumer.close()
-        return applied == [ends[place] for place in places]
+        consumer: Any = KafkaConsumer(bootstrap_servers=self.settings["brokers"])
+        try:
+            ends = consumer.end_offsets(places)
+            applied = [int(self._redis.hget(key, f"position:{name}") or 0) for key in keys]
+            is_settled = applied == [ends[place] for place in places] and not self.waiting()
+            return is_settled and bool(consumer.end_offsets(places) == ends)
+        finally:
+            consumer.close()
 
     def waiting(self, of: str = "") -> int:
         """Entries of the outbox that are not known to be published; ``of``: a further prefix, as triggers have one."""

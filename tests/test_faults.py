@@ -251,3 +251,13 @@ def test_a_death_is_judged(code: int, said: str, good: bool, tmp_path: Any) -> N
     crew.tend()
     assert (crew.findings == []) is good
     assert len(crew.deaths) == good
+
+
+def test_a_death_that_did_not_happen_is_the_successors(tmp_path: Any) -> None:
+    """Whoever stops for safety before its fail point leaves it to the next one."""
+    crew = Crew({}, tmp_path, [r"^Redis failed"])
+    crew.replaces = False
+    crew.successors = ["after_read_back:1"]
+    crew.members.append(Member(Ended(75, "segmenter stopped: Redis failed (gone)\n", tmp_path), "mid_read_back:1"))
+    crew.tend()
+    assert crew.successors == ["mid_read_back:1", "after_read_back:1"]

@@ -104,7 +104,7 @@ def goes_on(run: Run, hook: Hook, count: int, within_s: float) -> None:
         for _ in range(ROUNDS):
             run.send(scenes.round(count // ROUNDS))
             peak = max(peak, *(mb for _, mb in run.drain(worker, within_s)))
-            eventually(lambda: run.is_caught_up("merges") and not run.waiting(), within_s, worker.tail())
+            eventually(lambda: run.is_caught_up("merges"), within_s, worker.tail())
             memory.append(resident_mb(worker.pid))
         lasted = time.monotonic() - began
         run.send(iter(hostile_outputs.sentinels()))
