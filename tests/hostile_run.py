@@ -116,7 +116,7 @@ class Run:
         return sum(int(position or 0) for positions in found for position in positions)
 
     def is_caught_up(self, topic: str) -> bool:
-        """Whether nothing is on its way: all records of an input that workers write are applied, and all outboxes empty.
+        """Whether nothing is on its way: an input that workers write is applied, and all outboxes are empty.
 
         What is applied makes further records, and a record may leave an outbox between two looks: the topic must end
         at the same place before and after.
