@@ -69,7 +69,6 @@ def audit(scene: Scene) -> Audited:
         *table(
             (json.loads(record.value) for record in told["segment-changes"]),
             {record.key.decode(): json.loads(record.value) for record in told["segment-memberships"]},
-            exactly_once=scene.settings["processing_guarantee"] == "exactly_once",
         ),
         *too_many_repeats(scene, counts),
         *holds(scene, counts),

@@ -11,7 +11,7 @@ import logging
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 import faust
@@ -26,10 +26,11 @@ from streams.defects import Pseudonyms
 from streams.definitions_file import load
 from streams.fetched import Batch
 from streams.metrics import Metrics, PartitionMeter
+from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.output_topics import OutputTopics
 from streams.ownership import Ownership
 from streams.partitioning import belonging
-from streams.publisher import IdempotentPublisher, TransactionalPublisher
+from streams.publisher import FencedPublisher, UnfencedPublisher
 from streams.redis_store import RedisStore
 from streams.serving import Inside, routes, serve
 from streams.settings import Settings
@@ -85,7 +86,7 @@ def assemble(
         )
         store.stopwatch.took = metrics.called
     client = security.kafka(settings)
-    publisher = _publisher(settings, client)
+    publisher = _publisher(settings, client, plan.outputs)
     outputs = OutputTopics(client, settings.topic_prefix)
     ownership = Ownership(plan, store, publisher, outputs, claiming)
     app = _faust(settings, client)
@@ -116,16 +117,19 @@ def _metrics(settings: Settings, plan: Ground) -> Metrics:
     return Metrics(plan.now_ms, plan.pace.grace_ms, names, segments)
 
 
-def _publisher(settings: Settings, client: Mapping[str, Any]) -> IdempotentPublisher | TransactionalPublisher:
-    if settings.processing_guarantee == "exactly_once":
-        return TransactionalPublisher(client, settings.topic_prefix, settings.group)
-    return IdempotentPublisher(client, settings.topic_prefix, idempotent=settings.broker == "kafka")
+def _publisher(
+    settings: Settings, client: Mapping[str, Any], outputs: Sequence[str]
+) -> FencedPublisher | UnfencedPublisher:
+    if settings.broker == "kafka":
+        return FencedPublisher(client, settings.topic_prefix, settings.group, outputs)
+    return UnfencedPublisher(client, settings.topic_prefix)
 
 
 def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: bool) -> Plan:
     identity = found.identity(settings, engine.definitions.fingerprint)
     return Plan(
         topics=[settings.topic_prefix + name for name in topics.READ],
+        outputs=(CHANGES, MEMBERSHIPS, DEAD_LETTERS),
         identity=identity,
         engine=engine,
         pace=pace(settings, settings.grace_ms),
@@ -190,7 +194,7 @@ def _attach(
     app: faust.App,
     plan: Ground,
     ownership: Ownership,
-    publisher: IdempotentPublisher | TransactionalPublisher,
+    publisher: FencedPublisher | UnfencedPublisher,
 ) -> None:
     inputs = app.topic(*plan.topics, schema=Whole())
 

@@ -1,7 +1,8 @@
 """Claiming: from partitions that the group assigned to holdings that may be started.
 
-The one rule: first the claims, so that no other owner can save; then the publisher, so that nothing of theirs is on
-its way to the topics; then what is on the topics is read back (`streams.recovery`); only then anything new is read.
+The one rule: first the claims, so that no other owner can save; then the publisher, so that nothing of theirs comes to
+the topics any more; then a look whether the claims still stand; then what is on the topics is read back
+(`streams.recovery`); only then anything new is read.
 """
 
 from __future__ import annotations
@@ -43,9 +44,14 @@ log = logging.getLogger(__name__)
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """What does not change while a process runs that owns partitions. ``topics``: the inputs in reading order."""
+    """What does not change while a process runs that owns partitions.
+
+    ``topics``: the inputs in reading order; ``outputs``: topics of which a partition's owner alone may publish, without
+    prefix.
+    """
 
     topics: Sequence[str]
+    outputs: Sequence[str]
     identity: Identity
     pace: Pace
     rebuild: bool
@@ -122,9 +128,17 @@ class Assignment(Generic[G, H]):
         for partition in partitions:
             self.claimed[partition] = self._claimed(*await self._claim(partition, offsets))
         await self._publisher.claim(partitions)
+        # Whoever was overtaken before it came here would keep the newer owner from publishing, and set rows back.
+        await asyncio.gather(*(self._see_that_it_stands(claimed) for claimed in self.claimed.values()))
         self.is_reading_back = True
         await self._recover()
         self.is_reading_back = False
+
+    async def _see_that_it_stands(self, claimed: H) -> None:
+        """Raises `Fenced` when another has claimed the partition since."""
+        claim, state = claimed.claim, claimed.state
+        if not await self._store.trim(claim.partition, claim.token, state.trimmed, {}, state.save_number):
+            raise Fenced
 
     def holdings(self) -> dict[int, Holding]:
         """What was claimed, ready to be started."""

@@ -80,6 +80,16 @@ class Publisher(Protocol):
         `ProducerFenced` when the partition was claimed by another publisher.
         """
 
+    @property
+    def renew_s(self) -> float | None:
+        """How often what a claim keeps from others must be renewed (s); ``None``: it keeps nothing from them."""
+
+    async def renew(self, partition: int) -> None:
+        """Renew it. Afterwards the claim must be seen to stand, before anything is published.
+
+        Raises `PublishFailed`, or `ProducerFenced`.
+        """
+
     async def release(self) -> None:
         """Let go of what was claimed."""
 
@@ -148,8 +158,17 @@ class Outbox:
 
     async def run(self) -> None:
         """Publish until cancelled."""
+        loop = asyncio.get_running_loop()
+        renew_at = self._renew_at()
         while True:
-            entries = [await self._waiting.get()]
+            if renew_at is not None and loop.time() >= renew_at:
+                await self.renew()
+                renew_at = self._renew_at()
+            try:
+                async with asyncio.timeout_at(renew_at):
+                    entries = [await self._waiting.get()]
+            except TimeoutError:
+                continue
             count = len(entries[0])
             while not self._waiting.empty() and count < _TOGETHER_MAX:
                 entries.append(self._waiting.get_nowait())
@@ -159,6 +178,15 @@ class Outbox:
             for entry in entries:
                 self._weigh(-_size(entry))
                 self._waiting.task_done()
+
+    def _renew_at(self) -> float | None:
+        every_s = self._publisher.renew_s
+        return None if every_s is None else asyncio.get_running_loop().time() + every_s
+
+    async def renew(self) -> None:
+        """Keep others from publishing for longer. Raises `Fenced` when the partition has another owner by now."""
+        await self._publisher.renew(self._partition)
+        await self.trim(0, {})
 
     async def publish(self, entries: Sequence[Sequence[OutRecord]]) -> None:
         """Publish the next entries, and trim them. Of a former claim's, what is left to be published."""

@@ -3,10 +3,21 @@
 The one rule: idempotent and acknowledged by all in-sync replicas, with producers of our own.
 Faust's is not idempotent, and its sends are not awaited.
 
-- `IdempotentPublisher` (at_least_once): one producer for all partitions.
-- `TransactionalPublisher` (exactly_once): one producer per claimed partition, each publish one
-  transaction. Its transactional id is that of the partition, so that starting it ends what a
-  former owner began and keeps that owner from publishing anything more.
+- `FencedPublisher`: one producer per claimed partition. From its claim on, Kafka takes nothing more of a former owner.
+- `UnfencedPublisher`: one producer for all partitions, for a broker without transactions. A request of a former
+  owner may arrive at any time.
+
+**Fencing.** A producer with a transactional id gets a new epoch when it starts, and the coordinator refuses the epochs
+before. The leaders of the output partitions do not know of it yet: they would take what a former owner sends outside a
+transaction. A commit marker carries the epoch to them. So a claim commits two transactions without a record over the
+outputs of its partition: the second begins only when the markers of the first are written. From then on batches are
+sent under that epoch, outside transactions, which costs nothing. `merges` is not fenced: its receivers count each
+record once.
+
+Kafka forgets: a leader a producer which wrote nothing for a day (`producer.id.expiration.ms`), the coordinator an id
+of which it heard nothing for seven (`transactional.id.expiration.ms`). So an owner fences anew every `RENEW_S`, and
+one that could not for `FENCE_MAX_S` publishes nothing more. Whoever fences must look afterwards whether the claim
+still stands: a process that was stopped in between would fence the newer owner.
 
 aiokafka tries again by itself whatever may be tried again. Of what fails for good neither is tried
 again here: aiokafka counts a failed batch as sent, so everything after it would be out of order. The
@@ -16,17 +27,19 @@ A batch is never larger than `BATCH_MAX_BYTES` unless one record is: aiokafka al
 No change, row or dead letter comes near it (`streams.wire.changes`, `streams.wire.dead_letters`); an event that is
 sent on over `merges` may be twice as large. `streams.topics.verify` sees at the start that the topics take such
 batches.
+
+Sources: KIP-98 (idempotence and transactions), KIP-360 (what a leader forgets), the broker's configuration.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.errors import KafkaError
 
@@ -40,11 +53,16 @@ log = logging.getLogger(__name__)
 
 # The largest batch of all: one record of `merges`. (aiokafka 0.14 checks it for `send` alone, not for `send_batch`.)
 REQUEST_MAX_BYTES = merges.BATCH_MAX_BYTES
-# As Kafka Streams has it: an owner that died holds up readers of what is committed so long, if nobody follows it.
+# As Kafka Streams has it: a claim that died leaves its transaction open so long, if nobody follows it.
 TRANSACTION_MAX_MS = 10_000
 # Each has connections of its own to the coordinator and to the leaders of its partition.
 PRODUCERS_MAX = 200
 _STARTING_MAX = 16
+# Kafka remembers an idle producer for a day by default.
+RENEW_S = 6 * 3600.0
+FENCE_MAX_S = 18 * 3600.0
+_EMPTY_TRANSACTIONS = 2
+_ADDED_LOOK_S = 0.001
 _REFUSALS = (
     kafka_errors.TopicAuthorizationFailedError,
     kafka_errors.ClusterAuthorizationFailedError,
@@ -59,12 +77,12 @@ _WHEN_BACK = "when Kafka is back, start the worker again"
 _CLOSE_MAX_S = 2.0
 
 
-class IdempotentPublisher:
+class UnfencedPublisher:
     """One aiokafka producer (batches have 8 × the rate of ``send`` per record)."""
 
-    def __init__(self, client: Mapping[str, Any], prefix: str, *, idempotent: bool) -> None:
+    def __init__(self, client: Mapping[str, Any], prefix: str) -> None:
         """``client``: where the brokers are, and who we are to them."""
-        self._options = {**_options(client), "enable_idempotence": idempotent}
+        self._options = _options(client)
         self._prefix = prefix
         self._started: asyncio.Future[AIOKafkaProducer] | None = None
 
@@ -86,6 +104,11 @@ class IdempotentPublisher:
         except KafkaError as error:
             raise _failed(error) from error
 
+    renew_s: float | None = None
+
+    async def renew(self, partition: int) -> None:
+        """As `streams.outbox.Publisher`: there is nothing to renew."""
+
     async def release(self) -> None:
         """As `streams.outbox.Publisher`."""
 
@@ -95,62 +118,127 @@ class IdempotentPublisher:
             await (await self._started).stop()
 
 
-class TransactionalPublisher:
+class _Instant(NamedTuple):
+    """Now (s), by the clock that only goes forward and by the wall's, of which a paused machine may stop either."""
+
+    monotonic: float
+    wall: float
+
+    @classmethod
+    def now(cls) -> Self:
+        return cls(time.monotonic(), time.time())
+
+    def age_s(self) -> float:
+        now = self.now()
+        return max(now.monotonic - self.monotonic, now.wall - self.wall)
+
+
+class _Fence(NamedTuple):
+    """A producer under an epoch that the leaders know, and since when."""
+
+    producer: AIOKafkaProducer
+    made: _Instant
+
+
+class FencedPublisher:
     """An aiokafka producer for each claimed partition, from claim to release."""
 
-    def __init__(self, client: Mapping[str, Any], prefix: str, group: str) -> None:
-        """``client``: where the brokers are, and who we are to them."""
+    def __init__(
+        self, client: Mapping[str, Any], prefix: str, group: str, outputs: Sequence[str], renew_s: float = RENEW_S
+    ) -> None:
+        """``client``: where the brokers are, and who we are to them; ``outputs``: topics that have one owner.
+
+        ``renew_s``: for brokers which forget sooner.
+        """
+        self.renew_s: float | None = renew_s
+        self._fence_max_s = FENCE_MAX_S / RENEW_S * renew_s
         self._options = {**_options(client), "transaction_timeout_ms": TRANSACTION_MAX_MS}
         self._prefix = prefix
         self._id = f"{group}-{prefix}segment-changes"
-        self._producers: dict[int, AIOKafkaProducer] = {}
+        self._outputs = outputs
+        self._fences: dict[int, _Fence] = {}
 
     async def claim(self, partitions: Sequence[int]) -> None:
         """As `streams.outbox.Publisher`. Raises `Stop` for more partitions than there may be producers."""
         if len(partitions) > PRODUCERS_MAX:
             raise Stop(
-                f"this worker was given {len(partitions)} partitions; exactly_once needs a producer for each, and "
+                f"this worker was given {len(partitions)} partitions; it needs a producer for each, and "
                 f"{PRODUCERS_MAX} at most: start more workers"
             )
         starting = asyncio.Semaphore(_STARTING_MAX)
 
-        async def start(partition: int) -> None:
+        async def fence(partition: int) -> None:
             async with starting:
                 reach("before_fence")
-                options = {**self._options, "transactional_id": f"{self._id}-{partition}"}
-                self._producers[partition] = await _start(options)
+                await self._fence(partition)
                 reach("after_fence")
 
-        await asyncio.gather(*(start(partition) for partition in partitions))
+        await asyncio.gather(*(fence(partition) for partition in partitions))
+
+    async def renew(self, partition: int) -> None:
+        """As `streams.outbox.Publisher`."""
+        former = self._fences.get(partition)
+        if former is None:
+            raise ProducerFenced  # released meanwhile
+        await self._fence(partition)
+        await _close(former.producer)
+
+    async def _fence(self, partition: int) -> None:
+        made = _Instant.now()
+        producer = await _start({**self._options, "transactional_id": f"{self._id}-{partition}"})
+        try:
+            await _carry_epoch(producer, [TopicPartition(self._prefix + topic, partition) for topic in self._outputs])
+        except BaseException as error:
+            await _close(producer)
+            if isinstance(error, kafka_errors.ProducerFenced):
+                raise ProducerFenced from error
+            if isinstance(error, KafkaError | AssertionError):  # aiokafka asserts that a producer has not failed before
+                raise _failed(error) from error
+            raise
+        self._fences[partition] = _Fence(producer, made)
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
-        """As `streams.outbox.Publisher`: all of it, or nothing that a reader of what is committed would see."""
-        producer = self._producers.get(partition)
-        if producer is None:
+        """As `streams.outbox.Publisher`. Raises `PublishFailed` too when Kafka may have forgotten the fence."""
+        fence = self._fences.get(partition)
+        if fence is None:
             raise ProducerFenced  # released meanwhile
+        if fence.made.age_s() > self._fence_max_s:
+            raise PublishFailed("this process was stopped for longer than Kafka remembers it; start the worker again")
         try:
-            await producer.begin_transaction()
-            positions = await _publish(producer, self._prefix, partition, records)
-            reach("before_commit")
-            await producer.commit_transaction()
+            return await _publish(fence.producer, self._prefix, partition, records)
         except kafka_errors.ProducerFenced as error:
             raise ProducerFenced from error
-        except PublishFailed:
-            await _abort(producer)
-            raise
-        except (KafkaError, AssertionError) as error:  # aiokafka asserts that a producer has not failed before
-            await _abort(producer)
+        except KafkaError as error:
             raise _failed(error) from error
-        return positions
 
     async def release(self) -> None:
         """As `streams.outbox.Publisher`. A transaction that is open is ended by the next owner, or by its time."""
-        producers, self._producers = self._producers, {}
-        await asyncio.gather(*(_close(producer) for producer in producers.values()))
+        fences, self._fences = self._fences, {}
+        await asyncio.gather(*(_close(fence.producer) for fence in fences.values()))
 
     async def close(self) -> None:
         """Nothing is held once all is released."""
         await self.release()
+
+
+async def _carry_epoch(producer: AIOKafkaProducer, places: Sequence[TopicPartition]) -> None:
+    """Let the leaders know the producer's epoch, by markers; from then on it sends outside transactions.
+
+    aiokafka has no way to add a partition to a transaction but a record, so its transaction manager is asked itself.
+    """
+    manager = producer._txn_manager  # noqa: SLF001  # see above
+    for place in places:
+        await producer.partitions_for(place.topic)
+    for _ in range(_EMPTY_TRANSACTIONS):
+        await producer.begin_transaction()
+        for place in places:
+            manager.maybe_add_partition_to_txn(place)
+        while manager.partitions_to_add():  # noqa: ASYNC110  # aiokafka tells nobody
+            await asyncio.sleep(_ADDED_LOOK_S)
+        if not manager.is_in_transaction():  # refused
+            await manager.wait_for_transaction_end()
+        await producer.commit_transaction()
+    manager.transactional_id = None
 
 
 def _failed(error: Exception) -> PublishFailed:
@@ -193,13 +281,6 @@ async def _close(producer: AIOKafkaProducer) -> None:
             await producer.stop()
     except (KafkaError, TimeoutError) as error:
         log.warning("a producer was left as it was", extra={"error": repr(error)})
-
-
-async def _abort(producer: AIOKafkaProducer) -> None:
-    """So that readers need not wait for the transaction's time to be over; what cannot be aborted ends by it."""
-    with contextlib.suppress(KafkaError, AssertionError, TimeoutError):
-        async with asyncio.timeout(_CLOSE_MAX_S):
-            await producer.abort_transaction()
 
 
 async def _publish(

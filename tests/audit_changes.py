@@ -116,7 +116,7 @@ def customers(found: Evidence, hidden: Mapping[str, int] = NOBODY) -> dict[str, 
 
 def erased(found: Evidence) -> dict[str, int | None]:
     """Who was erased, and when; `None`: what was late, or lost, leaves it open."""
-    open_ = found.forgotten | found.unseen | asked_before(found).keys()
+    open_ = found.forgotten | asked_before(found).keys()
     return {name: None if name in open_ else one.erased for name, one in customers(found).items() if one.erased != 0}
 
 
@@ -130,7 +130,7 @@ def changes(found: Evidence) -> Iterator[str]:
     again = customers(found, hidden) if hidden else {}
     if strangers := told.keys() - known.keys():
         yield f"told of {sorted(strangers)}, of whom nothing was read"
-    for name in known.keys() - found.unseen:
+    for name in known:
         said, is_sure = [_said(body) for body in told[name]], name not in found.forgotten
         wrong = list(_right(name, known[name], said, is_sure=is_sure))
         if name in hidden and not (list(_right(name, again[name], said, is_sure=is_sure)) if name in again else said):
@@ -196,8 +196,6 @@ def _members(
         own, own_told = set(left.members.get(name, ())), told.get(name, ())
         if own != right.get(name, frozenset()) and name not in unsure:
             yield f"I1: {name} is in {sorted(own)}, should be in {sorted(right.get(name, ()))}"
-        if name in found.unseen:
-            continue
         folded: set[str] = set()
         for one in own_told:
             folded ^= {str(one["segment"])}

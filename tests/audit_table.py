@@ -17,25 +17,18 @@ def table(
     changes: Iterable[Json],
     rows: Mapping[str, Json | None],
     *,
-    exactly_once: bool,
     erased: Mapping[str, int | None] = NOBODY,
 ) -> Iterator[str]:
     """I11: a customer's newest row says what their newest change says. ``rows``: the newest by key.
 
-    A former owner may have set it back where a change of theirs came twice; with transactions that is nowhere.
     ``erased``: when (ms), or nobody can say; of who was erased after the newest change there is no row.
     """
     newest: dict[str, Json] = {}
-    seen: set[object] = set()
-    twice: set[str] = set()
     for change in changes:
         name = str(change["customer_id"])
-        if change["change_id"] in seen and not exactly_once:
-            twice.add(name)
-        seen.add(change["change_id"])
         if name not in newest or number(change) >= number(newest[name]):
             newest[name] = change
-    for name in sorted((newest.keys() | rows.keys()) - twice):
+    for name in sorted(newest.keys() | rows.keys()):
         wanted = {field: newest[name][field] for field in FIELDS} if name in newest else None
         row = rows.get(name)
         if row is None and name in erased:

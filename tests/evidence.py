@@ -90,9 +90,7 @@ class Evidence(NamedTuple):
     """All of it. ``history``: by partition the claims and saves that the store still knew in the end.
 
     ``held``: which process held which partition. ``lost_writes``: how many the store lost;
-    ``forgotten``: the customers of saves among them; ``unseen``: those of whom it lost records that
-    came to the topics only after the next claim had begun. ``strayed``: how many records came from
-    a process that had been replaced.
+    ``forgotten``: the customers of saves among them.
     """
 
     definitions: Json
@@ -108,10 +106,7 @@ class Evidence(NamedTuple):
     stops: Sequence[Stopped]
     held: Sequence[tuple[str, int]]
     lost_writes: int
-    exactly_once: bool
-    strayed: int
     forgotten: AbstractSet[str]
-    unseen: AbstractSet[str]
 
 
 class Read(NamedTuple):

@@ -26,7 +26,7 @@ from streams.claiming import Claiming, Plan
 from streams.commands.recompute import beyond, newest
 from streams.commands.recomputed import Recomputed
 from streams.fetched import Answer, Batch, Heard, Offsets
-from streams.out_records import CHANGES
+from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.rebuild import Asked, Recomputation
 from streams.shard import Pace, Shard
 from streams.stop import Stop
@@ -72,12 +72,12 @@ def inputs(rng: random.Random, sent: Sequence[Json], garbage: int) -> dict[str, 
 class Lives:
     """One partition through all its lives."""
 
-    def __init__(self, rng: random.Random, engine: Engine, topics: dict[str, list[Record]], *, transactional: bool):
+    def __init__(self, rng: random.Random, engine: Engine, topics: dict[str, list[Record]]) -> None:
         self.rng = rng
         self.engine = engine
         self.topics = topics
         self.store = Store()
-        self.outputs = Outputs(rng, transactional=transactional)
+        self.outputs = Outputs(rng)
         self.outputs.inputs = self._readable
         self.wall = 0
         self.times = sorted({record.timestamp for records in topics.values() for record in records})
@@ -88,6 +88,7 @@ class Lives:
     def _plan(self) -> Plan:
         return Plan(
             topics=INPUTS,
+            outputs=(CHANGES, MEMBERSHIPS, DEAD_LETTERS),
             identity=msgspec.structs.replace(IDENTITY, definitions=self.engine.definitions.fingerprint),
             engine=self.engine,
             pace=Pace(self.rng.choice((1, 3, 10)), 1_000, self.rng.choice((1, 5)), GRACE_MS),

@@ -26,14 +26,15 @@ class Died(Exception):
 
 
 class Outputs:
-    """The output topics: what was appended, and what somebody sent who died."""
+    """The output topics: what was appended, and what somebody sent who died.
 
-    def __init__(self, rng: random.Random, *, transactional: bool) -> None:
+    ``late``: that, while it is on its way. It arrives before the next owner's fence, or never.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
         self.rng = rng
-        self.transactional = transactional
         self.records: dict[str, list[OutRecord]] = {CHANGES: [], MEMBERSHIPS: [], DEAD_LETTERS: []}
         self.late: list[OutRecord] = []
-        self.set_back: set[str] = set()  # whose row a zombie may have set back
         self.inputs: Callable[[str], Sequence[Any]] = lambda _: ()
         self.asked: list[dict[tuple[str, int], int | None]] = []
 
@@ -49,10 +50,11 @@ class Outputs:
                 end = min(len(self.records[topic]), at + self.rng.choice((1, 2, 5, 100)))
                 yield Chunk(topic, partition, self.records[topic][at:end], end)
                 at = end
-        if self.records.keys().isdisjoint(topic for topic, _ in positions):
-            return
-        self.append(self.late)  # a zombie's: nobody saw them
-        self.set_back |= {(one.key or b"").decode() for one in self.late if one.topic == MEMBERSHIPS}
+
+    def fence(self) -> None:
+        """Take nothing more of whoever published before."""
+        arrived = self.rng.randrange(len(self.late) + 1)
+        self.append(self.late[:arrived])
         self.late = []
 
     def append(self, records: Sequence[OutRecord]) -> None:
@@ -77,7 +79,9 @@ class Outputs:
 
 
 class Publisher:
-    """Appends; may die before, in the middle or after. With transactions, all or nothing."""
+    """Appends; may die before, in the middle or after."""
+
+    renew_s = None
 
     def __init__(self, outputs: Outputs, deaths: Deaths) -> None:
         self._outputs = outputs
@@ -85,16 +89,19 @@ class Publisher:
         self.may = asyncio.Event()
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        """Nothing to make ready."""
+        """What a former owner sent comes now, or never."""
+        self._outputs.fence()
+
+    async def renew(self, partition: int) -> None:
+        """Nobody else is there."""
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         await self.may.wait()
         outputs = self._outputs
         if self._deaths.comes():
             sent = outputs.rng.randrange(len(records) + 1)
-            if not outputs.transactional:
-                outputs.append(records[:sent])
-                outputs.late = list(records[sent:]) if outputs.rng.random() < 0.5 else []
+            outputs.append(records[:sent])
+            outputs.late = list(records[sent:])
             raise Died
         outputs.append(records)
         if self._deaths.comes():

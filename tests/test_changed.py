@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Container
 from typing import Any
 
 import msgspec
@@ -217,28 +216,24 @@ def told_of(old: Engine, new: Engine, at: int) -> list[Change]:
     [LIVES, *(pytest.param(NIGHTLY[at : at + 146], marks=pytest.mark.nightly) for at in range(0, len(NIGHTLY), 146))],
     ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}",
 )
-@pytest.mark.parametrize("transactional", [False, True], ids=["at_least_once", "exactly_once"])
-def test_files_that_change_between_lives(seeds: range, transactional: bool) -> None:
+def test_files_that_change_between_lives(seeds: range) -> None:
     """Forwards and back, whatever dies when and whatever the store loses: the end is right, and nothing contradicts."""
 
     def fails(seed: int) -> object:
         one = World(seed)
-        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0), transactional=transactional)
+        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0))
         used = asyncio.run(through_files(one, lives))
-        told = {change.change_id: change for change in lives.outputs.changes()}
-        # Without transactions nobody can know of what a former owner said after the topics were read back.
-        unseen = set() if transactional else lives.outputs.set_back
-        folded, strange = fold([change for change in told.values() if change.customer_id not in unseen])
+        folded, strange = fold(lives.outputs.changes())
         complete = one.complete() if one.before in used else {segment.key for segment in one.after.definitions.segments}
         members = oracle.membership(one.sent, one.new, lives.wall - GRACE_MS)
-        right = _only(members, complete, unseen)
+        right = _only(members, complete)
         found = {
             "sequence, alternation or segments": strange,
             "still ahead": lives.ahead(),
             "not settled": not _epochs(lives, one.after).is_settled,
-            "the topic and the store": folded != (held := _only(lives.members(), None, unseen)) and (folded, held),
+            "the topic and the store": folded != (held := lives.members()) and (folded, held),
             "the topic and the oracle": _only(folded, complete) != right and (folded, right),
-            "the store and the oracle": _only(lives.members(), complete, unseen) != right,
+            "the store and the oracle": _only(lives.members(), complete) != right,
             "stops": lives.said,
         }
         return {name: value for name, value in found.items() if value}
@@ -268,11 +263,9 @@ def _epochs(lives: Lives, engine: Engine) -> Epochs:
     return Epochs(msgspec.json.decode(lives.store._partitions[0].epochs, type=list[Epoch]), engine)
 
 
-def _only(
-    members: dict[str, frozenset[str]], keys: set[str] | None, unseen: Container[str] = ()
-) -> dict[str, frozenset[str]]:
+def _only(members: dict[str, frozenset[str]], keys: set[str] | None) -> dict[str, frozenset[str]]:
     """Who is in which of these segments, all of them without any."""
-    found = {who: own if keys is None else own & keys for who, own in members.items() if who not in unseen}
+    found = {who: own if keys is None else own & keys for who, own in members.items()}
     return {who: own for who, own in found.items() if own}
 
 

@@ -32,7 +32,7 @@ from streams.wire.merges import MERGES
 from tests import oracle, strategies, worlds
 from tests.lives import GRACE_MS, Lives
 from tests.losing import Store
-from tests.test_recovery import Case, contradicted, fold, through_all, without
+from tests.test_recovery import Case, fold, through_all
 from tests.worlds import World, failing
 
 SEEDS = range(300)
@@ -151,10 +151,10 @@ def test_a_track_of_that_name_erases_nobody() -> None:
 # --- what stays --------------------------------------------------------------------------------
 
 
-def lived(seed: int, *, transactional: bool = False) -> tuple[Case, Lives]:
+def lived(seed: int) -> tuple[Case, Lives]:
     one = drawn(seed)
     case = Case(random.Random(seed), one.sent, one.definitions, one.engine, one.until)
-    return case, case.lives(transactional=transactional)
+    return case, case.lives()
 
 
 def erased_for_good(case: Case) -> set[str]:
@@ -281,18 +281,14 @@ def test_everything_read_again_on_new_topics() -> None:
     [LIVES, *(pytest.param(NIGHTLY[at : at + 146], marks=pytest.mark.nightly) for at in range(0, len(NIGHTLY), 146))],
     ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}",
 )
-@pytest.mark.parametrize("transactional", [False, True], ids=["at_least_once", "exactly_once"])
-def test_lives_that_end_anywhere(seeds: range, transactional: bool) -> None:
+def test_lives_that_end_anywhere(seeds: range) -> None:
     """Whatever dies when, and whatever the store loses: who was erased is told of as the oracle tells, and is gone."""
 
     def fails(seed: int) -> object:
-        case, lives = lived(seed, transactional=transactional)
+        case, lives = lived(seed)
         asyncio.run(through_all(case, lives))
-        unseen = contradicted(lives)
-        told = {change.change_id: change for change in lives.outputs.changes()}.values()
-        kept = [change for change in told if change.customer_id not in unseen]
-        members, held = without(case.right(lives.wall - GRACE_MS)[1], unseen), without(lives.members(), unseen)
-        folded, strange = fold(kept)
+        members, held = case.right(lives.wall - GRACE_MS)[1], lives.members()
+        folded, strange = fold(lives.outputs.changes())
         gone = erased_for_good(case)
         found = {
             "sequence, alternation or segments": strange,
@@ -300,7 +296,7 @@ def test_lives_that_end_anywhere(seeds: range, transactional: bool) -> None:
             "the topic and the store": folded != held and (folded, held),
             "the topic and the oracle": folded != members and (folded, members),
             "traces": {who: found for who in gone if (found := traces(lives, who))},
-            "rows": (lives.outputs.table().keys() & gone) - lives.outputs.set_back,
+            "rows": lives.outputs.table().keys() & gone,
             "stops": lives.said,
         }
         return {name: value for name, value in found.items() if value}
@@ -317,7 +313,7 @@ def test_a_row_alone_is_published_again(comes_back: bool) -> None:
     held = {"title": "New buyer", "when": {"performed": {"event": "Order Completed", "within": "3s"}}}
     one = worlds.made(random.Random(1), sent, {"version": 1, "segments": {"new": held}})
     case = Case(random.Random(1), one.sent, one.definitions, one.engine, oracle.latest(sent) + strategies.MINUTE)
-    lives = case.lives(transactional=False)
+    lives = case.lives()
     assert asyncio.run(lives.live(case.until))
     assert [change.cause.kind for change in lives.outputs.changes() if change.customer_id == "u1"] == ["event", "time"]
     assert list(lives.outputs.table()) == ["u2"]

@@ -10,7 +10,7 @@ import gc
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -18,14 +18,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from pydantic import ValidationError
 
 from local import Kafka, Tansu
 from streams import publisher as publisher_module
 from streams import topics
 from streams.outbox import BATCH_MAX_BYTES, OutRecord, ProducerFenced, PublishFailed, batch_size_needed
 from streams.output_topics import OutputTopics
-from streams.publisher import PRODUCERS_MAX, IdempotentPublisher, TransactionalPublisher
+from streams.publisher import PRODUCERS_MAX, FencedPublisher, UnfencedPublisher
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.wire import merges
@@ -34,8 +33,9 @@ from streams.wire.decode import CUSTOMER_MAX_BYTES
 from streams.wire.merges import MERGES
 
 CHANGES, LETTERS = "segment-changes", "dead-letters"
+OUTPUTS = (CHANGES, "segment-memberships", LETTERS)
+MARKERS = 2  # of each claim, on each output
 TOO_LARGE = 2 << 20  # above what a broker takes by default
-Publisher = IdempotentPublisher | TransactionalPublisher
 _numbers = count(1)
 
 
@@ -60,11 +60,9 @@ class Place:
         topics.create(Settings(brokers=self.brokers, topic_prefix=self.prefix, partitions=2))
 
     @asynccontextmanager
-    async def publisher(self, *, transactional: bool) -> AsyncIterator[Publisher]:
+    async def publisher(self, **more: float) -> AsyncIterator[FencedPublisher]:
         """One that has claimed both partitions."""
-        made: Publisher = IdempotentPublisher(self.client, self.prefix, idempotent=True)
-        if transactional:
-            made = TransactionalPublisher(self.client, self.prefix, "group")
+        made = FencedPublisher(self.client, self.prefix, "group", OUTPUTS, **more)
         await made.claim([0, 1])
         yield made
         await made.close()
@@ -87,20 +85,16 @@ def place(kafka: Kafka) -> Iterator[Place]:
     gc.collect()  # aiokafka leaves futures that failed: what is logged of them is logged here
 
 
-EITHER_WAY = pytest.mark.parametrize("transactional", [False, True], ids=["at_least_once", "exactly_once"])
-
-
 @pytest.mark.kafka
-@EITHER_WAY
-async def test_the_position_after_what_was_published(place: Place, transactional: bool) -> None:
+async def test_the_position_after_what_was_published(place: Place) -> None:
     """By topic, and from there on nothing but what came later is found; also where several batches were needed."""
     large = bytes(300_000)
-    async with place.publisher(transactional=transactional) as publisher:
+    async with place.publisher() as publisher:
         first = await publisher.publish(1, [*records(b"1", large, large, b"2"), *records(b"x", topic=LETTERS)])
-        assert await publisher.publish(1, records(b"y", topic=LETTERS)) == {LETTERS: 2 + transactional}
+        assert await publisher.publish(1, records(b"y", topic=LETTERS)) == {LETTERS: MARKERS + 2}
         await publisher.publish(1, records(b"3"))
         await publisher.publish(0, records(b"0"))
-    assert first == {CHANGES: 4, LETTERS: 1}
+    assert first == {CHANGES: MARKERS + 4, LETTERS: MARKERS + 1}
     assert await place.read({(CHANGES, 1): first[CHANGES], (LETTERS, 1): first[LETTERS]}) == {
         (CHANGES, 1): [b"3"], (LETTERS, 1): [b"y"],
     }  # fmt: skip
@@ -109,23 +103,19 @@ async def test_the_position_after_what_was_published(place: Place, transactional
 
 
 @pytest.mark.kafka
-@EITHER_WAY
-async def test_what_kafka_refuses(place: Place, transactional: bool) -> None:
-    """The topic and what to do are named; of a transaction nothing is seen, and the next owner goes on at once."""
+async def test_what_kafka_refuses(place: Place) -> None:
+    """The topic and what to do are named, and the next owner goes on at once."""
     topic = place.prefix + CHANGES
     named = (
         rf"^{topic} does not take a batch of 4,194,\d+ bytes \(MessageSizeTooLargeError\); set max.message.bytes of "
     )
-    async with place.publisher(transactional=transactional) as publisher:
+    async with place.publisher() as publisher:
         with pytest.raises(PublishFailed, match=named):
             await publisher.publish(0, [*records(b"1"), *records(bytes(TOO_LARGE), b"2")])
         with pytest.raises(PublishFailed):
             await publisher.publish(0, records(b"3"))
-    async with asyncio.timeout(5):
-        seen = await place.read({(CHANGES, 0): None})
-        async with place.publisher(transactional=transactional) as publisher:
-            await publisher.publish(0, records(b"4"))
-    assert transactional is (seen == {})
+    async with asyncio.timeout(5), place.publisher() as publisher:
+        await publisher.publish(0, records(b"4"))
     assert (await place.read({(CHANGES, 0): None}))[CHANGES, 0][-1] == b"4"
 
 
@@ -144,13 +134,12 @@ def test_topics_that_take_smaller_batches(place: Place) -> None:
 
 
 @pytest.mark.kafka
-@EITHER_WAY
-async def test_the_largest_record_of_merges_is_taken(place: Place, transactional: bool) -> None:
+async def test_the_largest_record_of_merges_is_taken(place: Place) -> None:
     """By a topic which takes no more than `topics.verify` asks for, key and all."""
     set_batch_size(place.brokers, place.prefix + MERGES, batch_size_needed(MERGES))
     key = b"k" * CUSTOMER_MAX_BYTES
     value = bytes(merges.RECORD_MAX_BYTES - len(key))
-    async with place.publisher(transactional=transactional) as publisher:
+    async with place.publisher() as publisher:
         await publisher.publish(0, [OutRecord(MERGES, key, value, []), OutRecord(MERGES, key, b"next", [])])
     found = await place.read(dict.fromkeys([(MERGES, 0), (MERGES, 1)]))
     assert list(found.values()) == [[value, b"next"]]
@@ -160,7 +149,7 @@ async def test_the_largest_record_of_merges_is_taken(place: Place, transactional
 async def test_what_a_topic_that_refuses_needs(place: Place) -> None:
     """The largest record of all, not the one that was refused: else the next one is refused too."""
     set_batch_size(place.brokers, place.prefix + MERGES, 1_000)
-    async with place.publisher(transactional=False) as publisher:
+    async with place.publisher() as publisher:
         with pytest.raises(PublishFailed, match="to 1048588 or more"):
             await publisher.publish(0, [OutRecord(MERGES, b"u1", bytes(2_000), [])])
 
@@ -170,7 +159,7 @@ async def test_full_batches_are_taken_by_a_topic_of_that_size(place: Place) -> N
     """Whatever the records are: no batch of several is larger than is asked of a topic."""
     set_batch_size(place.brokers, place.prefix + CHANGES, BATCH_MAX_BYTES)
     values = [bytes(size) for size in (CHANGE_MAX_BYTES, 1, BATCH_MAX_BYTES - 200, CHANGE_MAX_BYTES, 70_000)] * 4
-    async with place.publisher(transactional=False) as publisher:
+    async with place.publisher() as publisher:
         await publisher.publish(0, [OutRecord(CHANGES, b"u1", value, []) for value in values])
     found = (await place.read({(CHANGES, 0): None}))[CHANGES, 0]
     assert [len(value or b"") for value in found] == [len(value) for value in values]
@@ -196,7 +185,7 @@ class Unsent:
 @pytest.mark.kafka
 async def test_a_former_owner_is_kept_from_publishing(place: Place) -> None:
     """Of both partitions or of one: what it tries is refused as fenced, and never seen."""
-    async with place.publisher(transactional=True) as former, place.publisher(transactional=True) as newer:
+    async with place.publisher() as former, place.publisher() as newer:
         with pytest.raises(ProducerFenced):
             await former.publish(0, records(b"former"))
         await newer.publish(0, records(b"newer"))
@@ -206,6 +195,92 @@ async def test_a_former_owner_is_kept_from_publishing(place: Place) -> None:
     assert await place.read(dict.fromkeys([(CHANGES, 0), (CHANGES, 1)])) == {
         (CHANGES, 0): [b"newer"], (CHANGES, 1): [b"newer"],
     }  # fmt: skip
+
+
+async def publish_on(publisher: FencedPublisher, name: bytes, sent: list[bytes]) -> None:
+    """One request after the other, until Kafka refuses one."""
+    for number in count():
+        value = b"%s-%d" % (name, number)
+        sent.append(value)
+        await publisher.publish(0, records(value))
+
+
+@pytest.mark.kafka
+async def test_nothing_comes_after_a_claim_from_an_owner_that_goes_on_publishing(place: Place) -> None:
+    """Owner after owner, each claiming while the one before publishes all the time."""
+    owners = [FencedPublisher(place.client, place.prefix, "group", OUTPUTS) for _ in range(20)]
+    await owners[0].claim([0])
+    for number, (former, newer) in enumerate(pairwise(owners)):
+        sent: list[bytes] = []
+        publishing = asyncio.create_task(publish_on(former, b"%d" % number, sent))
+        await asyncio.sleep(0.05)
+        await newer.claim([0])
+        claimed = len(await values_of(place))
+        with pytest.raises(ProducerFenced):
+            await asyncio.wait_for(publishing, 30)
+        assert len(sent) > 1
+        assert len(await values_of(place)) == claimed, "it came after the claim"
+        await former.release()
+    await owners[-1].release()
+
+
+async def values_of(place: Place) -> list[bytes | None]:
+    return (await place.read({(CHANGES, 0): None})).get((CHANGES, 0), [])
+
+
+@pytest.fixture
+def forgetful() -> Iterator[Place]:
+    """A broker that forgets producers and transactional ids within seconds."""
+    properties = {
+        "transactional.id.expiration.ms": "3000",
+        "transaction.remove.expired.transaction.cleanup.interval.ms": "200",
+        "producer.id.expiration.ms": "2000",
+        "producer.id.expiration.check.interval.ms": "200",
+    }
+    with Kafka(heap_mb=256, properties=properties) as kafka:
+        yield Place(kafka)
+        gc.collect()
+
+
+@pytest.mark.kafka
+async def test_a_fence_that_is_renewed_stands_where_kafka_forgets(forgetful: Place) -> None:
+    """A former owner that sleeps for long is refused, though Kafka has forgotten it."""
+    async with forgetful.publisher() as former, forgetful.publisher() as newer:
+        await newer.publish(0, records(b"1"))
+        for _ in range(7):
+            await asyncio.sleep(1)
+            await newer.renew(0)
+        with pytest.raises(ProducerFenced):
+            await former.publish(0, records(b"former"))
+        await newer.publish(0, records(b"2"))
+    assert await values_of(forgetful) == [b"1", b"2"]
+
+
+@pytest.mark.kafka
+async def test_an_owner_that_could_not_renew_publishes_nothing(forgetful: Place) -> None:
+    """Kafka would take it: it has forgotten that there was a newer owner."""
+    async with forgetful.publisher(renew_s=1) as former:
+        async with forgetful.publisher() as newer:
+            await newer.publish(0, records(b"1"))
+        await asyncio.sleep(8)
+        with pytest.raises(PublishFailed, match="longer than Kafka remembers it; start the worker again"):
+            await former.publish(0, records(b"former"))
+        former._fence_max_s = 60
+        await former.publish(0, records(b"taken"))
+    assert await values_of(forgetful) == [b"1", b"taken"], "so the look at the clock is what keeps it away"
+
+
+@pytest.mark.kafka
+async def test_a_fence_that_is_renewed_fences_what_came_before(place: Place) -> None:
+    """So who renews must look whether its claim still stands: it may be the former owner."""
+    async with place.publisher() as former, place.publisher() as newer:
+        await former.renew(0)
+        with pytest.raises(ProducerFenced):
+            await newer.publish(0, records(b"newer"))
+        await former.publish(0, records(b"former"))
+        await former.release()
+        with pytest.raises(ProducerFenced):
+            await former.renew(0)
 
 
 @pytest.mark.kafka
@@ -235,7 +310,7 @@ async def test_what_is_not_committed_is_not_read(place: Place) -> None:
 @pytest.mark.kafka
 async def test_a_topic_that_was_created_anew(place: Place) -> None:
     """It ends before the position that is known: all of it is read."""
-    async with place.publisher(transactional=False) as publisher:
+    async with place.publisher() as publisher:
         await publisher.publish(0, records(b"1", b"2"))
     assert await place.read({(CHANGES, 0): 700}) == {(CHANGES, 0): [b"1", b"2"]}
 
@@ -243,7 +318,7 @@ async def test_a_topic_that_was_created_anew(place: Place) -> None:
 async def test_on_the_embedded_broker(tansu: Tansu) -> None:
     """Its end offsets are not exact, so the end is taken from a fetch."""
     place = Place(tansu)
-    publisher = IdempotentPublisher(place.client, place.prefix, idempotent=False)
+    publisher = UnfencedPublisher(place.client, place.prefix)
     assert await publisher.publish(1, records(b"1", b"2", b"3")) == {CHANGES: 3}
     assert await publisher.publish(1, records(b"4", b"5")) == {CHANGES: 5}
     assert await place.read({(CHANGES, 1): 2}) == {(CHANGES, 1): [b"3", b"4", b"5"]}
@@ -253,16 +328,9 @@ async def test_on_the_embedded_broker(tansu: Tansu) -> None:
 # --- what is refused ---------------------------------------------------------------------------
 
 
-def test_transactions_on_a_broker_that_has_none() -> None:
-    """One line names the setting and what would be right."""
-    assert Settings(broker="tansu").processing_guarantee == "at_least_once"
-    with pytest.raises(ValidationError, match="tansu has no transactions; use Apache Kafka, or at_least_once"):
-        Settings(broker="tansu", processing_guarantee="exactly_once")
-
-
 async def test_more_partitions_than_there_may_be_producers() -> None:
     """No connection is made."""
-    publisher = TransactionalPublisher({"bootstrap_servers": "127.0.0.1:1"}, "", "group")
+    publisher = FencedPublisher({"bootstrap_servers": "127.0.0.1:1"}, "", "group", OUTPUTS)
     with pytest.raises(Stop, match="start more workers"):
         await publisher.claim(range(PRODUCERS_MAX + 1))
 

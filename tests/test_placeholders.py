@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import pytest
 
 from rules.definitions import Definitions, build, built_in
 from rules.engine import Engine
@@ -149,12 +148,11 @@ def order(key: str, number: int, minute: int, **ids: str) -> Record:
     return Record("purchases", number, at, key.encode(), json.dumps(value).encode())
 
 
-@pytest.mark.parametrize("transactional", [False, True], ids=["at_least_once", "exactly_once"])
-def test_adding_them_is_a_change_of_definitions(transactional: bool) -> None:
+def test_adding_them_is_a_change_of_definitions() -> None:
     """A worker goes on under the newer file on what the former one stored; from then on the text is no id."""
     orders = [order("visitor", 0, 0, userId="visitor"), order("b", 1, 5, userId="visitor", anonymousId="b")]
     topics: dict[str, list[Any]] = {topic: [] for topic in INPUTS}
-    lives = Lives(random.Random(1), Engine(FORMER), topics | {"purchases": orders[:1]}, transactional=transactional)
+    lives = Lives(random.Random(1), Engine(FORMER), topics | {"purchases": orders[:1]})
     assert asyncio.run(lives.live(0))
     assert lives.members() == {"visitor": frozenset({"buyer"})}
 

@@ -35,15 +35,15 @@ NIGHTLY = range(len(LIVES), 1_520)
 PARTS = [LIVES, *(pytest.param(NIGHTLY[at : at + 146], marks=pytest.mark.nightly) for at in range(0, 1_460, 146))]
 
 
-def lives_of(one: World, engine: Engine, *, transactional: bool = True) -> Lives:
+def lives_of(one: World, engine: Engine) -> Lives:
     """Of this world, under one of its files first."""
-    return Lives(one.rng, engine, inputs(one.rng, one.sent, 0), transactional=transactional)
+    return Lives(one.rng, engine, inputs(one.rng, one.sent, 0))
 
 
-def lived(seed: int, *, transactional: bool) -> tuple[World, Lives]:
+def lived(seed: int) -> tuple[World, Lives]:
     """Lives under either file, with rebuilds and without, that end anywhere; then a rebuild under the second."""
     one = World(seed)
-    lives = lives_of(one, one.before, transactional=transactional)
+    lives = lives_of(one, one.before)
     asyncio.run(_through(one, lives))
     return one, lives
 
@@ -62,25 +62,21 @@ async def _through(one: World, lives: Lives) -> None:
 
 
 @pytest.mark.parametrize("seeds", PARTS, ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}")
-@pytest.mark.parametrize("transactional", [False, True], ids=["at_least_once", "exactly_once"])
-def test_the_end_is_that_of_a_replay(seeds: range, transactional: bool) -> None:
+def test_the_end_is_that_of_a_replay(seeds: range) -> None:
     """For every segment, also of those facts that the former file did not keep."""
 
     def fails(seed: int) -> object:
-        one, lives = lived(seed, transactional=transactional)
-        told = {change.change_id: change for change in lives.outputs.changes()}
-        # Without transactions nobody can know of what a former owner said after the topics were read back.
-        unseen = set() if transactional else lives.outputs.set_back
-        folded, strange = fold([change for change in told.values() if change.customer_id not in unseen])
-        right = _only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), None, unseen)
+        one, lives = lived(seed)
+        folded, strange = fold(lives.outputs.changes())
+        right = _only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), None)
         found = {
             "sequence, alternation or segments": strange,
             "still ahead": lives.ahead(),
             "not settled": not _epochs(lives, one.after).is_settled,
             "short": [epoch.short for epoch in _epochs(lives, one.after).known if epoch.short],
             "the topic": folded != right and (folded, right),
-            "the store": (held := _only(lives.members(), None, unseen)) != right and (held, right),
-            "decided otherwise than a replay decides": _otherwise(one, lives, unseen),
+            "the store": (held := lives.members()) != right and (held, right),
+            "decided otherwise than a replay decides": _otherwise(one, lives),
             "stops": lives.said,
         }
         return {name: value for name, value in found.items() if value}
@@ -88,7 +84,7 @@ def test_the_end_is_that_of_a_replay(seeds: range, transactional: bool) -> None:
     assert failing(seeds, fails) == {}
 
 
-def _otherwise(one: World, lives: Lives, unseen: set[str]) -> list[str]:
+def _otherwise(one: World, lives: Lives) -> list[str]:
     """Whose facts decide something otherwise than those of a replay, now or later."""
     fresh = Replay(one.after)
     list(fresh.run(worlds.decoded(one.sent), lives.wall - GRACE_MS))
@@ -99,7 +95,7 @@ def _otherwise(one: World, lives: Lives, unseen: set[str]) -> list[str]:
             decided, expected = (
                 segment.when.decide(Subject(who, each.profile, right.since), known.instant) for each in (known, right)
             )
-            if decided != expected and who not in unseen:
+            if decided != expected:
                 found.append(f"{who} {segment.key}")
     return found
 
@@ -120,7 +116,7 @@ def test_who_is_right_has_no_change_and_who_is_wrong_is_put_right() -> None:
         asyncio.run(rebuilt(lives, one))
         assert lives.outputs.changes() == before, "what was said is so, so nothing is told"
         assert lives.members() == right
-        assert _otherwise(one, lives, set()) == []
+        assert _otherwise(one, lives) == []
         lost = one.rng.choice(sorted(kept.customers))
         del kept.customers[lost]
         asyncio.run(rebuilt(lives, one))

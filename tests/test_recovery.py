@@ -36,7 +36,6 @@ IN_BLOCKS = pytest.mark.parametrize(
     [SEEDS, *(pytest.param(NIGHTLY[at : at + 150], marks=pytest.mark.nightly) for at in range(0, len(NIGHTLY), 150))],
     ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}",
 )
-EITHER_WAY = pytest.mark.parametrize("transactional", [False, True], ids=["at_least_once", "exactly_once"])
 LIVES_MAX = 6
 DIES_WITHIN = 40  # calls of store and publisher
 LOST = (0, 0, 1, 2, 3, 5, 10, 1_000)  # of the store's last writes
@@ -54,8 +53,8 @@ class Case:
         self.rng, self.events, self.definitions, self.engine, self.until = rng, events, definitions, engine, until
         self.topics = inputs(rng, events, rng.choice((0, 0, 3)))
 
-    def lives(self, *, transactional: bool) -> Lives:
-        return Lives(self.rng, self.engine, self.topics, transactional=transactional)
+    def lives(self) -> Lives:
+        return Lives(self.rng, self.engine, self.topics)
 
     @cache  # noqa: B019  # a case ends with its test
     def right(self, until: int) -> tuple[dict[str, list[worlds.Told]], dict[str, frozenset[str]]]:
@@ -88,45 +87,27 @@ async def through_all(case: Case, lives: Lives) -> None:
 
 def wrong(case: Case, lives: Lives, *, late: bool) -> object:
     """What is not as it must be, once all was read."""
-    seen = lives.outputs.changes()
-    unseen = contradicted(lives)
-    kept = [one for one in {one.change_id: one for one in seen}.values() if one.customer_id not in unseen]
+    said = lives.outputs.changes()
     letters = lives.outputs.letters()
     garbage = {place for topic in case.topics.values() for place in garbage_of(topic)}
     right, members = case.right(lives.wall - GRACE_MS)
-    folded, strange = fold(kept)
-    newest = {change.customer_id: change for change in sorted(kept, key=lambda change: change.sequence)}
+    folded, strange = fold(said)
+    newest = {change.customer_id: change for change in sorted(said, key=lambda change: change.sequence)}
     table = {customer_id: memberships.of(change) for customer_id, change in newest.items()}
     rows = lives.outputs.table()
-    differing = {who for who in table.keys() | rows.keys() if table.get(who) != rows.get(who)} - lives.outputs.set_back
+    differing = {who for who in table.keys() | rows.keys() if table.get(who) != rows.get(who)}
     found = {
-        "repeats": lives.outputs.transactional and (len(seen) - len(kept), len(letters) - len(set(letters))) != (0, 0),
+        "repeats": (len(said) - len({one.change_id for one in said}), len(letters) - len(set(letters))) != (0, 0),
         "sequence, alternation or segments": strange,
         "still ahead": lives.ahead(),
-        "the topic and the store": folded != without(lives.members(), unseen) and (folded, lives.members()),
-        "the topic and the oracle": folded != without(members, unseen) and (folded, members),
+        "the topic and the store": folded != lives.members() and (folded, lives.members()),
+        "the topic and the oracle": folded != members and (folded, members),
         "the table and the topic": differing,
         "dead letters": set(letters) != garbage,
-        "changes": not late and differs(kept, without(right, unseen)),
+        "changes": not late and differs(said, right),
         "stops": lives.said,
     }
     return {name: value for name, value in found.items() if value}
-
-
-def contradicted(lives: Lives) -> set[str]:
-    """Of whom a former owner said something else under a number that was taken, after the topics were read back.
-
-    Without transactions nobody can know of that (`streams.recovery`).
-    """
-    ids: dict[tuple[str, int], set[str]] = defaultdict(set)
-    for one in lives.outputs.changes():
-        ids[one.customer_id, one.sequence].add(one.change_id)
-    return {who for (who, _), told in ids.items() if len(told) > 1} & lives.outputs.set_back
-
-
-def without(told: dict[str, T], who: set[str]) -> dict[str, T]:
-    """The others."""
-    return {name: own for name, own in told.items() if name not in who}
 
 
 def garbage_of(topic: Sequence[Record]) -> set[tuple[str, int]]:
@@ -160,14 +141,13 @@ def differs(kept: Sequence[SegmentChange], right: dict[str, list[worlds.Told]]) 
 
 
 @IN_BLOCKS
-@EITHER_WAY
 @pytest.mark.parametrize("late", [False, True], ids=["in time order", "late events"])
-def test_lives_that_end_anywhere(seeds: range, transactional: bool, late: bool) -> None:
+def test_lives_that_end_anywhere(seeds: range, late: bool) -> None:
     """The topic says what the oracle says; of late events, in the end; a customer's changes follow one another."""
 
     def fails(seed: int) -> object:
         case = drawn(seed, late=late)
-        lives = case.lives(transactional=transactional)
+        lives = case.lives()
         asyncio.run(through_all(case, lives))
         return wrong(case, lives, late=late)
 
@@ -181,19 +161,18 @@ def night() -> tuple[Sequence[Json], Engine]:
     return strategies.history(rng, size=120), Engine(parse(live.FOUR.read_text(), "four.yaml"))
 
 
-def whole_life(*, transactional: bool) -> tuple[Case, Lives]:
+def whole_life() -> tuple[Case, Lives]:
     """A night to its end, and a month of time after it."""
     events, engine = night()
     case = Case(random.Random(1), events, oracle.BUILT_IN, engine, oracle.latest(events) + 31 * strategies.DAY)
-    first = case.lives(transactional=transactional)
+    first = case.lives()
     assert asyncio.run(first.live(case.until))
     return case, first
 
 
-@EITHER_WAY
-def test_every_cut(transactional: bool) -> None:
+def test_every_cut() -> None:
     """After a whole life the store goes back to any of its writes, and in a second life to any of those."""
-    case, first = whole_life(transactional=transactional)
+    case, first = whole_life()
     count = len(first.store.was)
     assert count > 100
     assert len(first.outputs.changes()) > 70
@@ -205,16 +184,15 @@ def test_every_cut(transactional: bool) -> None:
         assert wrong(case, lives, late=False) == {}, f"cut {cut} of {count}"
 
 
-@EITHER_WAY
 @pytest.mark.parametrize("writes", [1, 2, 4])
-def test_every_loss_under_a_running_worker(transactional: bool, writes: int) -> None:
+def test_every_loss_under_a_running_worker(writes: int) -> None:
     """The store loses its last writes and the worker goes on: it finds out before it makes anything worse."""
     events, engine = night()
     until = oracle.latest(events) + 31 * strategies.DAY
     case = Case(random.Random(2), events, oracle.BUILT_IN, engine, until)
     stopped = 0
     for at in range(4, 160, 3):
-        lives = Lives(random.Random(3), engine, case.topics, transactional=transactional)
+        lives = Lives(random.Random(3), engine, case.topics)
         lives.store.loses = at, writes
         stopped += not asyncio.run(lives.live(until))
         assert asyncio.run(lives.live(until))
@@ -222,10 +200,9 @@ def test_every_loss_under_a_running_worker(transactional: bool, writes: int) -> 
     assert stopped > 20
 
 
-@EITHER_WAY
-def test_every_loss_while_what_was_published_is_read_back(transactional: bool) -> None:
+def test_every_loss_while_what_was_published_is_read_back() -> None:
     """Who is ahead is saved, then the position is told on: a store that lost the one must not take the other."""
-    case, first = whole_life(transactional=transactional)
+    case, first = whole_life()
     for cut in range(5, len(first.store.was), 40):
         for after in range(1, 8):
             lives = first.having_lost(cut)
@@ -243,7 +220,7 @@ def lived() -> tuple[Case, Lives]:
     events, engine = night()
     case = Case(random.Random(1), events, oracle.BUILT_IN, engine, oracle.latest(events))
     case.topics = inputs(random.Random(1), events, 3)
-    lives = case.lives(transactional=False)
+    lives = case.lives()
     assert asyncio.run(lives.live(case.until))
     return case, lives
 

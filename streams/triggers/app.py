@@ -24,7 +24,7 @@ from streams.stop import stop
 from streams.triggers import file as triggers_file
 from streams.triggers.channels import made
 from streams.triggers.endpoints import Endpoint
-from streams.triggers.owning import TriggersClaiming, TriggersPlan
+from streams.triggers.owning import OUTPUTS, TriggersClaiming, TriggersPlan
 from streams.triggers.reading import INPUTS
 from streams.triggers.standings import Standings
 
@@ -44,6 +44,7 @@ def build(settings: Settings, path: Path) -> faust.App:
     channels = made.channels(file, path, os.environ, sys.stdout)
     plan = TriggersPlan(
         topics=[settings.topic_prefix + name for name in INPUTS],
+        outputs=OUTPUTS,
         identity=found.identity(ours, STORED_FORMAT),
         pace=pace(ours, 0),
         rebuild=False,

@@ -23,6 +23,7 @@ from tests.world.sim import Sim, answer
 
 LONG_POLL_S = 0.3
 MERGES = "merges"
+OUTPUTS = ("segment-changes", "segment-memberships", "dead-letters")
 
 
 class Record:
@@ -196,6 +197,7 @@ class Kafka:
         self.committed: dict[TP, int] = {}
         self.out: dict[tuple[str, int], list[Out]] = defaultdict(list)
         self.producers: dict[int, int] = defaultdict(int)  # the newest epoch of each transactional id
+        self.epochs: dict[tuple[str, int], int] = defaultdict(int)  # and of which the leader of an output has heard
 
     async def offsets(self, tps: frozenset[TP]) -> Offsets:
         """What it holds of these; raises when an input cannot be reached."""
@@ -228,9 +230,10 @@ class Kafka:
             place = partition_of((record.key or b"").decode(), self._partitions)
             self.logs[TP(MERGES, place)].append(self._sim.wall_ms(), record.key, record.value)
 
-    def mark(self, topic: str, partition: int) -> None:
-        """The marker of a transaction."""
-        self.out[topic, partition].append(Out(self._sim.now, None))
+    def carry_epoch(self, topic: str, partition: int, epoch: int) -> None:
+        """The markers of two transactions, which tell the leader of the epoch."""
+        self.epochs[topic, partition] = epoch
+        self.out[topic, partition] += [Out(self._sim.now, None)] * 2
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
         """As `streams.recovery.Outputs`: to the end as it is when each is begun."""

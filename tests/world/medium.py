@@ -11,7 +11,6 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from streams.memory_store import MemoryStore
-from streams.outbox import OutRecord, decode
 from tests.evidence import Claimed, Saved
 from tests.world.loop import Process
 from tests.world.sim import Sim
@@ -37,11 +36,6 @@ class Medium:
         self.history: dict[int, list[Claimed | Saved]] = defaultdict(list)
         self.lost_writes = 0
         self.forgotten: set[str] = set()  # customers of saves that were lost
-        self.strayed: list[str] = []  # of records that came from a former owner, whose they are
-        self.unseen: set[str] = set()  # customers of records that were lost, and came after the next claim
-        self._lost: dict[object, int] = {}
-        self._claims: dict[int, int] = defaultdict(int)
-        self._holders: dict[int, Process] = {}
         self._sim = sim
         self._ahead = ahead
         self._undo: list[Undo] = []
@@ -69,19 +63,8 @@ class Medium:
         self._undo.clear()
         self._floor = 0
 
-    def claimed(self, process: Process, partition: int) -> None:
-        """A process has the partition now."""
-        self._claims[partition] += 1
-        self._holders[partition] = process
-
-    def published(self, process: Process, partition: int, records: Sequence[OutRecord]) -> None:
-        """Records are on the topics; whether whoever has the partition could see them when it read back."""
-        for record in records:
-            customer = (record.key or b"").decode()
-            if self._holders.get(partition) is not process:
-                self.strayed.append(customer)
-            if self._lost.get(_name(record), self._claims[partition]) < self._claims[partition]:
-                self.unseen.add(customer)
+    def published(self) -> None:
+        """Records are on the topics."""
         if self._ahead and self._falls_after is not None and any(undo.entries for undo in self._undo):
             self._falls_after = None
             self._sim.later(self._sim.delay(), self._fall_back)
@@ -119,8 +102,6 @@ class Medium:
         for undo in lost:
             if undo.entries and not self._ahead:
                 self._sim.kill(undo.process, "power cut with Redis")
-            for entry in undo.entries:
-                self._lost.update(dict.fromkeys(map(_name, decode(entry)), self._claims[undo.partition]))
         self.lost_writes += len(lost)
         self._sim.say(f"redis lost {len(lost)} writes")
         self._sim.reached("redis lost writes")
@@ -152,10 +133,6 @@ def at_once(work: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # typed as Any
     raise AssertionError("the memory store waits")
-
-
-def _name(record: OutRecord) -> object:
-    return record.topic, record.value, tuple(record.headers)
 
 
 def _copied(value: Any) -> Any:

@@ -63,7 +63,7 @@ class World:
         rng = sim.rng
         self.definitions = definitions(rng)
         self.partitions = rng.choice((1, 2))
-        self.exactly_once = rng.choice((True, False))
+        self.renew_s = rng.choice((None, 0.5))
         self.ahead = not options.durable and rng.random() < 0.7
         self.grace_ms = rng.choice((300, 1_000))
         self.lasts_s = rng.choice((8.0, 16.0))
@@ -95,7 +95,7 @@ class World:
             engine=self.engine,
             topics=self.topics,
             partitions=self.partitions,
-            exactly_once=self.exactly_once,
+            renew_s=self.renew_s,
             pace=Pace(rng.choice((1, 3, 100)), rng.choice((2, 5, 100)), rng.choice((1, 50)), self.grace_ms),
             rates=self._rates(),
             belongs=lambda customer, partition: partition_of(customer, self.partitions) == partition,
@@ -201,10 +201,7 @@ class World:
             stops=self.stops,
             held=[(worker.process.name, partition) for worker in self.workers for partition in worker.held()],
             lost_writes=self.medium.lost_writes,
-            exactly_once=self.exactly_once,
-            strayed=len(self.medium.strayed),
             forgotten=self.medium.forgotten,
-            unseen=self.medium.unseen,
         )
 
     def _left(self, partition: int) -> Left:

@@ -103,7 +103,6 @@ class Client:
         medium, sim = self._medium, self._sim
         state = self._write(claim.partition, medium.memory.claim(claim))
         medium.history[claim.partition].append(Claimed(epoch, claim.generation))
-        medium.claimed(self._process, claim.partition)
         if state.outbox:
             sim.reached("claim found an outbox")
         if claim.proven_over is not None:

@@ -21,10 +21,10 @@ from streams.watchdog import FetchWatchdog
 from tests.evidence import Stopped
 from tests.world.consumer import Consumer
 from tests.world.group import Group
-from tests.world.kafka import Kafka
+from tests.world.kafka import OUTPUTS, Kafka
 from tests.world.loop import Killed, Process
 from tests.world.medium import Medium
-from tests.world.publisher import Idempotent, Transactional
+from tests.world.publisher import Fenced
 from tests.world.sim import START_MS, Rates, Sim
 from tests.world.store import Client, Network
 
@@ -41,7 +41,7 @@ class Site(NamedTuple):
     engine: Engine
     topics: tuple[str, ...]
     partitions: int
-    exactly_once: bool
+    renew_s: float | None
     pace: Pace
     rates: Rates
     belongs: Callable[[str, int], bool]
@@ -84,8 +84,7 @@ class Worker:
         sim.say(f"{process.name} starts")
         consumer = Consumer(sim, site.kafka, site.group, process, self._now_ms, site.rates)
         store = Client(sim, site.medium, process, lambda: consumer.epoch, self.network)
-        publisher = Transactional if site.exactly_once else Idempotent
-        producer = publisher(sim, site.kafka, site.medium, process, site.rates)
+        producer = Fenced(sim, site.kafka, site.medium, process, site.rates, site.renew_s)
         self._consumer = consumer
         consumer.ownership = Ownership(self._plan(process), store, producer, site.kafka)
         sim.spawn(process, self._main(consumer, consumer.ownership))
@@ -94,6 +93,7 @@ class Worker:
         site = self._site
         return Plan(
             topics=site.topics,
+            outputs=OUTPUTS,
             identity=Identity("cluster", "group", site.partitions, site.engine.definitions.fingerprint),
             engine=site.engine,
             pace=site.pace,
