@@ -34,10 +34,6 @@ def main() -> None:
     parser.add_argument("--rates", type=int, nargs="+", default=[1_000], help="events per second of the steady load")
     parser.add_argument("--seconds", type=float, default=20, help="how long the steady load lasts")
     parser.add_argument(
-        "--guarantees", nargs="+", default=["at_least_once"], choices=["at_least_once", "exactly_once"],
-        help="of the worker under a steady load",
-    )  # fmt: skip
-    parser.add_argument(
         "--commits", type=int, nargs="*", default=[],
         help="and Kafka Streams, exactly once, with these commit intervals (ms); 100 is its default",
     )  # fmt: skip
@@ -59,8 +55,7 @@ def main() -> None:
 
 def _run_paced(wish: argparse.Namespace, rate: int) -> None:
     if "latency" in wish.only:
-        for guarantee in wish.guarantees:
-            bench_latency.run(rate, wish.seconds, guarantee)
+        bench_latency.run(rate, wish.seconds)
         for commit_ms in wish.commits:
             bench_latency.run_streams(rate, wish.seconds, commit_ms)
     if "due" in wish.only:

@@ -36,10 +36,10 @@ CALM_S = 10.0
 BEFORE_S = 8.0
 
 
-def run(rate: int, seconds: float, guarantee: str) -> None:
+def run(rate: int, seconds: float) -> None:
     """This worker, from event to change."""
-    with _worker(processing_guarantee=guarantee) as (settings, worker):
-        _measure(f"segmenter, {guarantee}", settings.brokers, rate, seconds, worker.pid)
+    with _worker() as (settings, worker):
+        _measure("segmenter", settings.brokers, rate, seconds, worker.pid)
 
 
 def run_streams(rate: int, seconds: float, commit_ms: int) -> None:

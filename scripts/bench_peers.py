@@ -98,10 +98,9 @@ class Segmenter:
 
     segments = ALL_SEGMENTS
 
-    def __init__(self, workers: int, guarantee: str) -> None:
-        self.name = f"segmenter, {workers} worker{'s' * (workers > 1)}, {guarantee}"
+    def __init__(self, workers: int) -> None:
+        self.name = f"segmenter, {workers} worker{'s' * (workers > 1)}"
         self._workers = workers
-        self._guarantee = guarantee
 
     def drain(self, stage: Stage, prefix: str, load: Load) -> Drained:
         with local.Redis(aof=True) as redis, ExitStack() as crew, Redis.from_url(redis.url) as client:
@@ -110,7 +109,6 @@ class Segmenter:
                 redis.url,
                 topic_prefix=prefix,
                 group=prefix + "segmenter",
-                processing_guarantee=self._guarantee,
             )
             empty = client.info("memory")["used_memory"]
             told = settings.model_dump(exclude_none=True)

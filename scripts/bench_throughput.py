@@ -26,10 +26,8 @@ WARM_SHARE = 2
 
 _MAKE: dict[str, Callable[[Load], Any]] = {
     "bare": lambda _: peers.BareLoop(),
-    "one": lambda _: peers.Segmenter(1, "at_least_once"),
-    "one-exactly-once": lambda _: peers.Segmenter(1, "exactly_once"),
-    "two": lambda _: peers.Segmenter(2, "at_least_once"),
-    "two-exactly-once": lambda _: peers.Segmenter(2, "exactly_once"),
+    "one": lambda _: peers.Segmenter(1),
+    "two": lambda _: peers.Segmenter(2),
     "streams": lambda warm: peers.KafkaStreams("at_least_once", 2, 1_000, warm),
     "streams-exactly-once": lambda warm: peers.KafkaStreams("exactly_once_v2", 2, 100, warm),
     "quix": lambda _: peers.Quix(),

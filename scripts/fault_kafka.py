@@ -189,11 +189,11 @@ def group_deleted(scene: Scene) -> bool:
 @kind("outage", "workers are away while two hours are published to all inputs at once, one after the other")
 def _(scene: Scene) -> None:
     now = int(time.time() * 1000)
-    before = fault_traffic.history(scene.seed, scene.events, now - fault_traffic.HISTORY_MS)
+    before = fault_traffic.history(scene.seed, 2 * scene.events, now - fault_traffic.HISTORY_MS)
     scene.publish(before)
     scene.crew.hire()
     scene.crew.hire()
-    scene.wait_applied(scene.rng.uniform(0.1, 0.4))
+    scene.wait_applied(scene.rng.uniform(0.1, 0.3))
     scene.crew.replaces = False
     for member in scene.crew.members:
         scene.crew.kill(member)

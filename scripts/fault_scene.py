@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
 import redis
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from redis.backoff import NoBackoff
@@ -86,8 +85,6 @@ class Scene:
         self.redis = Redis(**{"aof": True, **(redis_options or {})})
         self.redis_proxy = Proxy(self.redis.port) if through == "redis" else None
         self.folder = Path(tempfile.mkdtemp(prefix=f"segmenter-{name}-"))
-        self.handovers = 0  # how often a partition got another owner, or the same one anew
-        self.deepest = 0  # records that were in an outbox at most, as far as it was seen
         self.went_back: list[str] = []
         self.rate, self.customers = 25.0, 25  # events of now a second, and of how many at a time
         self.bad_share = 0.0  # of them; the history always has some that are none
@@ -116,7 +113,6 @@ class Scene:
             "session_timeout_s": 2.5,
             "batch_max": STEP,
             "in_hand_max": 20,
-            "processing_guarantee": "at_least_once",
             **self._more,
         }
         topics.create(Settings(**{**self.settings, "brokers": kafka.address}))
@@ -270,19 +266,12 @@ class Scene:
         return [int(self.meta(partition).get("generation", -1)) for partition in range(PARTITIONS)]
 
     def _watch(self) -> None:
-        """What can be seen only while it happens: I9, and how much a change of owners may bring a second time."""
+        """What can be seen only while it happens: I9."""
         newest = [-1] * PARTITIONS
         while self._watching.is_set():
             with contextlib.suppress(RedisError, OSError):
                 found = self.generations()
                 if not self.forgets and any(map(operator.lt, found, newest)):
                     self.went_back.append(f"I9: generations went from {newest} to {found}")
-                self.handovers += sum(map(operator.ne, found, newest))
-                self.deepest = max(self.deepest, *map(self._waiting, range(PARTITIONS)))
                 newest = found
             time.sleep(0.1)
-
-    def _waiting(self, partition: int) -> int:
-        """Records in the outbox of a partition."""
-        entries = self.client.lrange(self.key(partition, "outbox"), 0, -1)
-        return sum(len(msgspec.msgpack.decode(entry)) for entry in entries)

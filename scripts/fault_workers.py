@@ -15,14 +15,13 @@ CHAINS = {
     "read-back": ("after_publish", "mid_read_back", "after_read_back"),
     "step": ("after_poll", "after_load", "after_compute", "after_fire", "before_save", "lost_save_reply", "after_save"),
     "publish": ("before_publish", "after_publish", "after_trim"),
-    "transaction": ("before_fence", "after_fence", "before_commit"),
+    "fence": ("before_fence", "mid_fence", "after_fence"),
     "release": ("before_release", "mid_release"),
 }
 # How often a point may be passed before it is deadly; of the others once in each claim.
 PASSES = {
     "step": 40,
     "publish": 40,
-    "before_commit": 20,
     "after_publish": 20,
     "after_fire": 4,
     "before_claim": 2,
@@ -49,8 +48,7 @@ def chained(name: str, points: Sequence[str]) -> Kind:
             died = f"died at {point}"
             scene.wait(lambda died=died: died in scene.crew.deaths, died, UNTIL_S)  # type: ignore[misc]
 
-    settings = {"processing_guarantee": "exactly_once"} if name == "transaction" else {}
-    return Kind(f"dies-{name}", f"workers die at {', '.join(points)}", act, settings=settings)
+    return Kind(f"dies-{name}", f"workers die at {', '.join(points)}", act)
 
 
 for _name, _points in CHAINS.items():

@@ -1,8 +1,7 @@
 """Fault runs: load real Kafka, Redis and workers, let something go wrong, and audit what is left.
 
 The one rule: a run is its name and its seed, and both are printed; whatever differs from what the
-events ask for makes the exit code 1. Odd seeds are exactly_once, even ones at_least_once; a second run
-of a fault is of the other guarantee.
+events ask for makes the exit code 1.
 
     scripts/faults --ci                           the quick ones, once each
     scripts/faults --all --runs 5                 the whole matrix
@@ -33,7 +32,6 @@ __all__ = ["Result", "main", "run"]
 
 EVENTS = 1_500
 LANES = 3  # they mostly wait
-EITHER_WAY = {"worker-kill", "worker-zombie", "dies-publish", "dies-read-back", "dies-step"}
 
 
 class Result(NamedTuple):
@@ -52,11 +50,9 @@ def run(lane: Lane, fault: Kind, seed: int, events: int) -> Result:
     began = time.monotonic()
     findings: list[str] = []
     counts: Counter[str] = Counter()
-    guarantee = "exactly_once" if seed % 2 else "at_least_once"
-    settings = {"processing_guarantee": guarantee, **fault.settings}
     scene = Scene(
         lane, fault.name, seed, events,
-        stops=fault.stops, through=fault.through, redis_options=fault.redis, settings=settings,
+        stops=fault.stops, through=fault.through, redis_options=fault.redis, settings=fault.settings,
     )  # fmt: skip
     with scene:
         try:
@@ -103,10 +99,9 @@ def run_all(todo: Sequence[tuple[Kind, int]], events: int, lanes: int) -> list[R
 
 
 def quick(seed: int) -> list[tuple[Kind, int]]:
-    """What CI runs: the quick ones, and deaths of workers under either guarantee."""
+    """What CI runs: the quick ones."""
     kinds = [one for one in KINDS.values() if one.quick]
-    once = [(one, seed + number) for number, one in enumerate(kinds)]
-    return once + [(one, number + 1) for one, number in once if one.name in EITHER_WAY]
+    return [(one, seed + number) for number, one in enumerate(kinds)]
 
 
 def tell(result: Result, number: int, of: int) -> None:

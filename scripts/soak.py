@@ -1,7 +1,7 @@
 """A soak: events at half of what the workers can do, a fault every minute or so, and the audit at the end.
 
 The one rule: the seed draws the faults and their times, so a soak can be had again; memory is said at
-each quarter, since what grows slowly shows nowhere else. Odd seeds are exactly_once, even ones at_least_once.
+each quarter, since what grows slowly shows nowhere else.
 
     scripts/soak                                    half an hour
     scripts/soak --minutes 3 --every 15 30          a short one, all the same
@@ -52,7 +52,6 @@ FAULTS: dict[str, Callable[[Scene], None]] = {
 def soak(scene: Scene, wish: argparse.Namespace) -> list[str]:
     """What went wrong; it is told as it goes."""
     scene.forgets = True
-    scene.deepest = UNSEEN
     scene.crew.starts_max = 10_000
     memory = Memory(scene, wish.minutes)
     scene.begin(2)
@@ -134,13 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--sample", type=int, default=SAMPLE, help=f"customers asked of the oracle, about ({SAMPLE})")
     wish = parser.parse_args(arguments)
-    guarantee = "exactly_once" if wish.seed % 2 else "at_least_once"
-    settings = {
-        "processing_guarantee": guarantee, "batch_max": 1_000, "in_hand_max": 4_000, "definitions": DEFINITIONS,
-    }  # fmt: skip
+    settings = {"batch_max": 1_000, "in_hand_max": 4_000, "definitions": DEFINITIONS}
     with Lane(**{"log.segment.bytes": str(SEGMENT_BYTES)}) as lane:
         rate = wish.rate or chosen(drained_per_s(lane, wish.seed, settings))
-        print(f"seed {wish.seed}: {wish.minutes:g} minutes, {rate:,.0f} events/s, {guarantee}", flush=True)
+        print(f"seed {wish.seed}: {wish.minutes:g} minutes, {rate:,.0f} events/s", flush=True)
         scene = Scene(lane, "soak", wish.seed, 2_000, stops=(*KAFKA_AWAY, *REDIS_FORGOT), settings=settings)
         scene.rate, scene.customers = rate, round(rate * GENERATION_S / EVENTS_EACH)
         scene.bad_share = BAD_SHARE

@@ -51,14 +51,14 @@ class Fold:
         return 0 if self._said is None else len(self._said)
 
     def add(self, name: str, value: bytes, counts: Counter[str]) -> Iterator[str]:
-        """I2-I5: it follows on what came before, or has come before as it is."""
+        """I2-I5: it follows on what came before."""
         one, said = read(value), hash(_without_time(value))
         if one.customer_id != name:
             yield f"I1: a change of {one.customer_id} has the key {name}"
         if one.sequence <= self.count:
             counts["repeats"] += 1
-            if self._said[one.sequence - 1] != said:
-                yield f"I4: change {one.sequence} of {name} came twice and differs: {value!r}"
+            differs = " and differs" if self._said[one.sequence - 1] != said else ""
+            yield f"I4: change {one.sequence} of {name} came twice{differs}: {value!r}"
             return
         counts["changes"] += 1
         counts["due times"] += one.cause.kind == "time"

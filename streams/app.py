@@ -21,7 +21,7 @@ from faust.types import TP
 from rules.engine import Engine
 from streams import defects, logs, security, topics
 from streams.ceiling import Ceiling
-from streams.claiming import Assignment, Claiming, Ground, Plan
+from streams.claiming import Assignment, Claiming
 from streams.defects import Pseudonyms
 from streams.definitions_file import load
 from streams.fetched import Batch
@@ -30,6 +30,7 @@ from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.output_topics import OutputTopics
 from streams.ownership import Ownership
 from streams.partitioning import belonging
+from streams.plan import Ground, Plan
 from streams.publisher import FencedPublisher, UnfencedPublisher
 from streams.redis_store import RedisStore
 from streams.serving import Inside, routes, serve

@@ -10,74 +10,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
-from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from faust.types import TP
 
-from rules.engine import Engine
 from streams import epochs, erasures, safety, trials
-from streams.ceiling import Ceiling
-from streams.defects import nobody
 from streams.epochs import Epochs
 from streams.failpoints import reach
 from streams.fetched import Offsets
 from streams.holding import Holding
 from streams.input_buffer import reader
 from streams.merge import Merge
-from streams.meter import UNMETERED, Meter
 from streams.out_records import DEAD_LETTERS
 from streams.outbox import Outbox, Publisher, encode
-from streams.rebuild import Asked, Rebuild, Recomputation, Recompute, Remade, Spawned
+from streams.plan import Ground, Plan
+from streams.rebuild import Asked, Rebuild, Recomputation, Remade
 from streams.recovery import Claimed, Outputs, recover
 from streams.segmenter import Letters, Segmenter
-from streams.shard import Pace, Shard
-from streams.store import Claim, Fenced, Files, Identity, LowerGeneration, State, Store
-from streams.sweeping import Sweeping
+from streams.shard import Shard
+from streams.store import Claim, Fenced, Files, LowerGeneration, State, Store
 from streams.transport import Consumer
-from streams.trials import DEATHS_MAX, Attempt, Care, Trials
+from streams.trials import Attempt, Care, Trials
 
 log = logging.getLogger(__name__)
-
-
-class Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """What does not change while a process runs that owns partitions.
-
-    ``topics``: the inputs in reading order; ``outputs``: topics of which a partition's owner alone may publish, without
-    prefix.
-    """
-
-    topics: Sequence[str]
-    outputs: Sequence[str]
-    identity: Identity
-    pace: Pace
-    rebuild: bool
-    exact_ends: bool
-    now_ms: Callable[[], int]
-    stop: Callable[[str], None]
-    monotonic: Callable[[], float] = time.monotonic
-    meter: Callable[[], Meter] = lambda: UNMETERED  # one for each claimed partition
-    claimed: Callable[[float], None] = lambda _: None  # an assignment is claimed
-    let_go: Callable[[], None] = lambda: None  # and let go of
-    trial_deaths_max: int = DEATHS_MAX  # a simulation kills for no reason, far more often
-
-
-class Plan(Ground, frozen=True, kw_only=True):
-    """And of the worker that segments."""
-
-    engine: Engine
-    ceiling: Ceiling
-    languages: Sequence[str]
-    belongs: Callable[[str, int], bool]
-    pseudonym: Callable[[str], str] = nobody
-    sweeping: Sweeping = msgspec.field(default_factory=Sweeping)
-    links: bool = True  # whether ids of one person are brought together, for which their partitions must be known
-    started_ms: int = 0  # what was rebuilt since then is not rebuilt again
-    recompute: Recompute = Spawned.start
-    rebuilding: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
 
 
 class Held(Protocol):

@@ -9,8 +9,9 @@ with ``NAME:N:SIGSTOP`` another signal. Anything else ends the process at start.
 | before_claim            | an assignment, before Redis knows of it                                |
 | after_claim             | the claim is in Redis, first positions are not                         |
 | after_begin             | first positions are, nothing is read yet                               |
-| before_fence            | exactly_once: no producer of this claim is known to Kafka yet          |
-| after_fence             | exactly_once: a partition's producer is, and former ones are fenced    |
+| before_fence            | no producer of this claim is known to Kafka yet                        |
+| mid_fence               | a partition's producer is, and the leaders know nothing of its epoch   |
+| after_fence             | the leaders know it, and take nothing more of former producers         |
 | mid_read_back           | what a part of the outputs said is saved, its position is not          |
 | after_read_back         | all outputs are read back, the rest of the outbox is not published     |
 | after_poll              | a fetched batch has reached its owner                                  |
@@ -22,7 +23,6 @@ with ``NAME:N:SIGSTOP`` another signal. Anything else ends the process at start.
 | before_save, after_save | around the call that saves a step                                      |
 | lost_save_reply         | no death: the reply of a save is lost and the same save is sent again  |
 | before_publish          | saved, nothing sent to Kafka                                           |
-| before_commit           | exactly_once: acknowledged by Kafka, the transaction is open           |
 | after_publish           | acknowledged by Kafka, not trimmed                                     |
 | after_trim              | trimmed                                                                |
 | before_release          | partitions are being taken away or the worker ends; all still runs     |
@@ -41,6 +41,7 @@ Name = Literal[
     "after_claim",
     "after_begin",
     "before_fence",
+    "mid_fence",
     "after_fence",
     "mid_read_back",
     "after_read_back",
@@ -54,7 +55,6 @@ Name = Literal[
     "lost_save_reply",
     "after_save",
     "before_publish",
-    "before_commit",
     "after_publish",
     "after_trim",
     "before_release",

@@ -99,7 +99,7 @@ class PublishFailed(Exception):
 
 
 class ProducerFenced(Fenced):
-    """Kafka takes nothing more from this producer: another has its transactional id, or a transaction took too long."""
+    """Kafka takes nothing more from this producer: another has its transactional id."""
 
 
 class Outbox:

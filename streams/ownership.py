@@ -16,11 +16,12 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 
 from streams import defects, safety
-from streams.claiming import Assignment, Claiming, Ground, Overtaken
+from streams.claiming import Assignment, Claiming, Overtaken
 from streams.failpoints import reach
 from streams.fetched import Batch
 from streams.holding import Holding
 from streams.outbox import Publisher, PublishFailed
+from streams.plan import Ground
 from streams.recovery import Outputs
 from streams.stop import Stop
 from streams.store import ClaimRefused, Fenced, Store, StoreFailed, StoreRefused

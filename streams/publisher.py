@@ -23,11 +23,6 @@ aiokafka tries again by itself whatever may be tried again. Of what fails for go
 again here: aiokafka counts a failed batch as sent, so everything after it would be out of order. The
 worker stops, and the next claim reads what came of it.
 
-A batch is never larger than `BATCH_MAX_BYTES` unless one record is: aiokafka always takes the first.
-No change, row or dead letter comes near it (`streams.wire.changes`, `streams.wire.dead_letters`); an event that is
-sent on over `merges` may be twice as large. `streams.topics.verify` sees at the start that the topics take such
-batches.
-
 Sources: KIP-98 (idempotence and transactions), KIP-360 (what a leader forgets), the broker's configuration.
 """
 
@@ -43,9 +38,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.errors import KafkaError
 
+from streams import out_batches
 from streams.failpoints import reach
-from streams.outbox import BATCH_MAX_BYTES, BY_KEY, OutRecord, ProducerFenced, PublishFailed, batch_size_needed
-from streams.partitioning import partition_of
+from streams.outbox import BATCH_MAX_BYTES, OutRecord, ProducerFenced, PublishFailed
 from streams.stop import Stop
 from streams.wire import merges
 
@@ -67,11 +62,6 @@ _REFUSALS = (
     kafka_errors.TopicAuthorizationFailedError,
     kafka_errors.ClusterAuthorizationFailedError,
     kafka_errors.TransactionalIdAuthorizationFailed,
-)
-_TOO_LARGE = (
-    kafka_errors.MessageSizeTooLargeError,
-    kafka_errors.RecordListTooLargeError,
-    kafka_errors.RecordTooLargeError,
 )
 _WHEN_BACK = "when Kafka is back, start the worker again"
 _CLOSE_MAX_S = 2.0
@@ -100,7 +90,7 @@ class UnfencedPublisher:
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         """As `streams.outbox.Publisher`."""
         try:
-            return await _publish(await self._producer(), self._prefix, partition, records)
+            return await out_batches.publish(await self._producer(), self._prefix, partition, records)
         except KafkaError as error:
             raise _failed(error) from error
 
@@ -185,16 +175,19 @@ class FencedPublisher:
 
     async def _fence(self, partition: int) -> None:
         made = _Instant.now()
-        producer = await _start({**self._options, "transactional_id": f"{self._id}-{partition}"})
+        places = [TopicPartition(self._prefix + topic, partition) for topic in self._outputs]
         try:
-            await _carry_epoch(producer, [TopicPartition(self._prefix + topic, partition) for topic in self._outputs])
-        except BaseException as error:
-            await _close(producer)
-            if isinstance(error, kafka_errors.ProducerFenced):
-                raise ProducerFenced from error
-            if isinstance(error, KafkaError | AssertionError):  # aiokafka asserts that a producer has not failed before
-                raise _failed(error) from error
-            raise
+            producer = await _start({**self._options, "transactional_id": f"{self._id}-{partition}"})
+            reach("mid_fence")
+            try:
+                await _carry_epoch(producer, places)
+            except BaseException:
+                await _close(producer)
+                raise
+        except kafka_errors.ProducerFenced as error:
+            raise ProducerFenced from error
+        except (KafkaError, AssertionError) as error:  # aiokafka asserts that a producer has not failed before
+            raise _failed(error) from error
         self._fences[partition] = _Fence(producer, made)
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
@@ -205,7 +198,7 @@ class FencedPublisher:
         if fence.made.age_s() > self._fence_max_s:
             raise PublishFailed("this process was stopped for longer than Kafka remembers it; start the worker again")
         try:
-            return await _publish(fence.producer, self._prefix, partition, records)
+            return await out_batches.publish(fence.producer, self._prefix, partition, records)
         except kafka_errors.ProducerFenced as error:
             raise ProducerFenced from error
         except KafkaError as error:
@@ -247,14 +240,6 @@ def _failed(error: Exception) -> PublishFailed:
     return PublishFailed(f"{error!r}; {_WHEN_BACK}")
 
 
-def _too_large(topic: str, size: int, needed: int, error: BaseException) -> PublishFailed:
-    most = max(size, needed)
-    return PublishFailed(
-        f"{topic} does not take a batch of {size:,} bytes ({type(error).__name__}); set max.message.bytes of the "
-        f"topic, or message.max.bytes of the brokers, to {most} or more, then start the worker again"
-    )
-
-
 def _options(client: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **client,
@@ -281,75 +266,3 @@ async def _close(producer: AIOKafkaProducer) -> None:
             await producer.stop()
     except (KafkaError, TimeoutError) as error:
         log.warning("a producer was left as it was", extra={"error": repr(error)})
-
-
-async def _publish(
-    producer: AIOKafkaProducer, prefix: str, partition: int, records: Sequence[OutRecord]
-) -> dict[str, int]:
-    by_place: dict[tuple[str, int], list[OutRecord]] = {}
-    for record in records:
-        place = partition if record.topic not in BY_KEY else await _place_of(producer, prefix, record)
-        by_place.setdefault((record.topic, place), []).append(record)
-    sent = [
-        batch
-        for (topic, place), of_place in by_place.items()
-        for batch in await _send(producer, prefix + topic, place, of_place)
-    ]
-    # All are awaited: an exception that nobody takes would be logged when its future is collected.
-    answers: list[Any] = await asyncio.gather(*(batch.answer for batch in sent), return_exceptions=True)
-    failed = [(batch, answer) for batch, answer in zip(sent, answers, strict=True) if isinstance(answer, BaseException)]
-    for batch, error in failed:  # what follows in other batches of the producer may say less
-        if isinstance(error, _TOO_LARGE):
-            needed = batch_size_needed(batch.topic.removeprefix(prefix))
-            raise _too_large(batch.topic, batch.size, needed, error) from error
-    if failed:
-        raise failed[0][1]
-    positions: dict[str, int] = {}
-    for batch, answer in zip(sent, answers, strict=True):
-        topic = batch.topic.removeprefix(prefix)
-        # -1 where the broker knows the batch already, but not where it stands
-        if answer.offset >= 0 and topic not in BY_KEY:
-            positions[topic] = answer.offset + batch.records
-    return positions
-
-
-async def _place_of(producer: AIOKafkaProducer, prefix: str, record: OutRecord) -> int:
-    """Its key's partition, as producers choose it by default."""
-    assert record.key is not None
-    return partition_of(record.key.decode(), len(await producer.partitions_for(prefix + record.topic)))
-
-
-class SentBatch(NamedTuple):
-    """A batch on its way: the full name of its topic, how many records and bytes, and what Kafka answers."""
-
-    topic: str
-    records: int
-    size: int
-    answer: asyncio.Future[Any]
-
-
-async def _send(
-    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[OutRecord]
-) -> list[SentBatch]:
-    async def send(batch: Any) -> SentBatch:
-        count, size = batch.record_count(), batch.size()
-        return SentBatch(topic, count, size, await producer.send_batch(batch, topic, partition=partition))
-
-    sent = []
-    batch = producer.create_batch()
-    for record in records:
-        if _append(batch, record):
-            continue
-        sent.append(await send(batch))
-        batch = producer.create_batch()
-        if not _append(batch, record):
-            raise PublishFailed(f"a record for {topic} does not fit into an empty batch; this is a defect")
-    sent.append(await send(batch))
-    return sent
-
-
-def _append(batch: Any, record: OutRecord) -> bool:
-    # A batch refuses a record that has neither key nor value, so an empty value stands for none.
-    value = b"" if record.key is None and record.value is None else record.value
-    added = batch.append(timestamp=None, key=record.key, value=value, headers=record.headers)
-    return added is not None

@@ -108,7 +108,8 @@ class Settings(BaseSettings):
     )
     processing_guarantee: Literal["at_least_once", "exactly_once"] = Field(
         "at_least_once",
-        description="exactly_once: changes are published in transactions, for consumers that read_committed",
+        description="without effect on Apache Kafka, where every change is published once whichever is set; Tansu "
+        "cannot do so, and refuses exactly_once",
     )
     loop: Literal["asyncio", "uvloop"] = Field(
         "asyncio", description="uvloop: sooner under a steady load; its failures are less well known"

@@ -22,11 +22,12 @@ from rules.engine import Engine
 from rules.events import INPUTS
 from streams import epochs
 from streams.ceiling import Ceiling
-from streams.claiming import Claiming, Plan
+from streams.claiming import Claiming
 from streams.commands.recompute import beyond, newest
 from streams.commands.recomputed import Recomputed
 from streams.fetched import Answer, Batch, Heard, Offsets
 from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
+from streams.plan import Plan
 from streams.rebuild import Asked, Recomputation
 from streams.shard import Pace, Shard
 from streams.stop import Stop

@@ -27,7 +27,7 @@ from fault_workers import CHAINS
 from streams.failpoints import NAMES
 from workers import Worker
 
-EVENTS = 400
+EVENTS = 500
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def lane() -> Iterator[Lane]:
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_faults() -> None:
-    """Whatever goes wrong, what is left is what the events ask for; about every other run is with transactions.
+    """Whatever goes wrong, what is left is what the events ask for.
 
     In one test, as they mostly wait: three at a time take a third of the time.
     """
@@ -57,8 +57,6 @@ def test_ci_has_at_least_twenty() -> None:
     quick = faults.quick(1)
     assert len(quick) >= 20
     assert set(KINDS) - {fault.name for fault, _ in quick}
-    for name in faults.EITHER_WAY:
-        assert {seed % 2 for fault, seed in quick if fault.name == name} == {0, 1}
 
 
 def test_every_fail_point_is_deadly_somewhere() -> None:
@@ -184,7 +182,7 @@ def test_the_auditor_of_the_soak_tells_it_too(damage: str, quiet: Scene) -> None
 @pytest.mark.kafka
 def test_the_auditor_tells_what_was_published_wrongly(lane: Lane) -> None:
     """Of changes and dead letters: one more, one again, one that says something else, one that is not there."""
-    with Scene(lane, "published", 6, 200, settings={"processing_guarantee": "exactly_once"}) as scene:
+    with Scene(lane, "published", 6, 200) as scene:
         scene.publish_history()
         scene.crew.hire()
         scene.settle()

@@ -1,7 +1,7 @@
-"""Both guarantees on Apache Kafka and Redis: workers die, are replaced while they still live, and Redis goes back.
+"""Every change once, on Apache Kafka and Redis: workers die, are replaced while they still live, and Redis goes back.
 
-The one rule: nothing is dropped before it is judged. A reader of what is committed sees every change once, and with
-exactly_once that is so even where a former owner comes back.
+The one rule: nothing is dropped before it is judged. A reader sees every change once, also where a former owner comes
+back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ pytestmark = pytest.mark.kafka
 
 EVENTS = 3_000
 YEAR_MS = 365 * 86_400_000
-EITHER_WAY = pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once"])
 _numbers = count(1)
 
 
@@ -47,7 +46,7 @@ def history() -> tuple[list[dict[str, Any]], list[oracle.OracleChange]]:
 class Parts:
     """Topics of their own with a backlog on them, a Redis of its own, and workers that are started one by one."""
 
-    def __init__(self, kafka: Kafka, redis: Redis, guarantee: str) -> None:
+    def __init__(self, kafka: Kafka, redis: Redis) -> None:
         self.kafka, self.redis = kafka, redis
         self.prefix = f"guarantees{next(_numbers)}-"
         self.settings: dict[str, Any] = {
@@ -58,7 +57,6 @@ class Parts:
             "partitions": live.PARTITIONS,
             "session_timeout_s": 3,
             "definitions": live.FOUR,
-            "processing_guarantee": guarantee,
             "batch_max": 20,
             "in_hand_max": 40,
         }
@@ -101,8 +99,8 @@ def redis() -> Iterator[Redis]:
 
 
 @pytest.fixture
-def parts(kafka: Kafka, redis: Redis, guarantee: str) -> Iterator[Parts]:
-    made = Parts(kafka, redis, guarantee)
+def parts(kafka: Kafka, redis: Redis) -> Iterator[Parts]:
+    made = Parts(kafka, redis)
     made.publish(history()[0])
     yield made
     for worker in made.workers:
@@ -112,18 +110,16 @@ def parts(kafka: Kafka, redis: Redis, guarantee: str) -> Iterator[Parts]:
 # --- deaths ------------------------------------------------------------------------------------
 
 
-@EITHER_WAY
 def test_killed_between_publishing_and_trimming(parts: Parts) -> None:
-    """What was acknowledged is found on the topic by the next claim; what is in an open transaction is ended by it."""
+    """What was acknowledged is found on the topic by the next claim."""
     parts.dies("after_publish:3")
-    parts.dies("before_commit:3" if parts.settings["processing_guarantee"] == "exactly_once" else "before_publish:3")
+    parts.dies("before_publish:3")
     parts.finish()
 
 
 # --- a Redis that goes back --------------------------------------------------------------------
 
 
-@EITHER_WAY
 def test_redis_loses_what_it_wrote_last(parts: Parts) -> None:
     """Changes are on the topic that Redis never heard of: they are decided again, and not said again."""
     worker = parts.worker()
@@ -156,11 +152,10 @@ def saves(parts: Parts) -> int:
 # --- who was replaced --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("guarantee", ["exactly_once"])
 def test_former_owners_that_wake_up(parts: Parts) -> None:
     """They stood still for longer than the group waits, with changes in their hands: Kafka takes none of them."""
     stopped = []
-    for point in ("before_commit:3:SIGSTOP", "before_publish:3:SIGSTOP"):
+    for point in ("before_publish:3:SIGSTOP", "after_publish:3:SIGSTOP"):
         stopped.append(parts.worker(point))
         eventually(lambda: is_stopped(stopped[-1]))
     parts.worker().wait_ready()
@@ -173,9 +168,8 @@ def is_stopped(worker: Worker) -> bool:
     return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-@pytest.mark.parametrize("guarantee", ["exactly_once"])
 def test_a_second_worker_joins_and_the_first_one_dies(parts: Parts) -> None:
-    """Partitions go from one to the other twice, with transactions on their way."""
+    """Partitions go from one to the other twice, with changes on their way."""
     first = parts.worker("after_save:100")
     first.wait_ready()
     second = parts.worker().wait_ready()
@@ -200,7 +194,7 @@ async def in_a_transaction(parts: Parts, events: list[dict[str, Any]], *, commit
 
 def test_what_an_upstream_producer_aborted(kafka: Kafka, redis: Redis) -> None:
     """It never happened; and where markers stand in place of records, positions go past them."""
-    parts = Parts(kafka, redis, "exactly_once")
+    parts = Parts(kafka, redis)
     first, second, orders = history()[0][:300], history()[0][300:600], copy.deepcopy(history()[0][:300])
     for number, event in enumerate(orders):
         event |= {"event": "Order Completed", "messageId": f"aborted-{number}"}

@@ -32,6 +32,11 @@ class Stopped(Exception):
 class Publisher:
     """Takes everything."""
 
+    renew_s = None
+
+    async def renew(self, partition: int) -> None:
+        """Nobody else is there."""
+
     async def claim(self, partitions: Sequence[int]) -> None:
         """Nothing to make ready."""
 

@@ -20,8 +20,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from local import Kafka, Tansu
-from streams import publisher as publisher_module
-from streams import topics
+from streams import out_batches, topics
 from streams.outbox import BATCH_MAX_BYTES, OutRecord, ProducerFenced, PublishFailed, batch_size_needed
 from streams.output_topics import OutputTopics
 from streams.publisher import PRODUCERS_MAX, FencedPublisher, UnfencedPublisher
@@ -167,9 +166,9 @@ async def test_full_batches_are_taken_by_a_topic_of_that_size(place: Place) -> N
 
 async def test_a_record_that_no_batch_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ends in an error, not in a loop."""
-    monkeypatch.setattr(publisher_module, "_append", lambda *_: False)
+    monkeypatch.setattr(out_batches, "_append", lambda *_: False)
     with pytest.raises(PublishFailed, match=f"a record for {CHANGES} does not fit into an empty batch"):
-        await publisher_module._send(Unsent(), CHANGES, 0, records(b"1"))
+        await out_batches._send(Unsent(), CHANGES, 0, records(b"1"))
 
 
 class Unsent:

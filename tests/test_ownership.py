@@ -1,7 +1,7 @@
 """From an assignment to partitions that are held: all of it or nothing, and nothing of what was heard before.
 
 The one rule: Kafka, the group and the publisher are stand-ins that do one thing at the moment that a test is about;
-the store is the memory store, which keeps the contract.
+the store is the memory store, which keeps the contract. Long because every way in which an assignment can fail is here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from rules.definitions import built_in
 from rules.engine import Engine
 from streams import ownership, trials
 from streams.ceiling import Ceiling
-from streams.claiming import Plan
 from streams.fetched import Answer, Answers, Batch, Heard, Offsets
 from streams.memory_store import MemoryStore
 from streams.outbox import OutRecord, encode
 from streams.ownership import Ownership
+from streams.plan import Plan
 from streams.rebuild import Asked, Recomputation
 from streams.recovery import Chunk
 from streams.segmenter import Segmenter
@@ -83,12 +83,20 @@ class Consumer:
 class Publisher:
     """Takes everything, and does what the test has it do then."""
 
+    renew_s = None
+
     def __init__(self) -> None:
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        self.while_claiming: Callable[[], Awaitable[object]] | None = None
         self.calls: list[str] = []
 
     async def claim(self, partitions: Sequence[int]) -> None:
         self.calls.append(f"claim {list(partitions)}")
+        if self.while_claiming is not None:
+            await self.while_claiming()
+
+    async def renew(self, partition: int) -> None:
+        self.calls.append(f"renew {partition}")
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         self.calls.append(f"publish {partition}")
@@ -151,6 +159,7 @@ class World:
         """Another worker on the same store."""
         plan = Plan(
             topics=TOPICS,
+            outputs=("segment-changes", "segment-memberships", "dead-letters"),
             identity=identity,
             engine=Engine(built_in()),
             pace=Pace(10, 10, 10, 1_000),
@@ -244,6 +253,17 @@ async def test_a_newer_owner_in_the_middle_of_a_claim(world: World) -> None:
     assert "a newer owner has the partition" in said
     assert "start the worker again" in said
     assert world.ownership.fetching() == {}
+
+
+async def test_a_newer_owner_before_former_ones_are_kept_away(world: World) -> None:
+    """This one has kept the newer one away by then: it reads nothing back, publishes nothing, and ends."""
+    await world.left(5_000)
+    world.publisher.while_claiming = lambda: world.store.claim(Claim(0, 8, "newer", IDENTITY))
+    assert await world.claim() == {}
+    (said,) = world.said
+    assert said.startswith("a claim was lost while it was made: a newer owner has the partition")
+    assert world.publisher.calls[:2] == ["release", f"claim {list(PARTITIONS)}"]
+    assert {"read back", "publish 0"}.isdisjoint(world.publisher.calls)
 
 
 @pytest.mark.parametrize("proves", [True, False])

@@ -69,18 +69,13 @@ DEFINITIONS: dict[str, Any] = {
 _numbers = itertools.count()
 
 
-@pytest.fixture(
-    params=["at_least_once", pytest.param("exactly_once", marks=pytest.mark.nightly)],
-)
-def settings(
-    kafka: Kafka, redis_server: Redis, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[dict[str, Any]]:
+@pytest.fixture
+def settings(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[dict[str, Any]]:
     prefix, file = f"{PREFIX}{next(_numbers)}-", tmp_path / "segments.yaml"
     file.write_text(json.dumps(DEFINITIONS))
     made: dict[str, Any] = {
         "brokers": kafka.address, "redis": redis_server.url, "partitions": live.PARTITIONS, "topic_prefix": prefix,
         "group": prefix, "redis_prefix": prefix, "definitions": file, "session_timeout_s": 3,
-        "processing_guarantee": request.param,
     }  # fmt: skip
     topics.create(Settings(**made))
     yield made

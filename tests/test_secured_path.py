@@ -42,7 +42,6 @@ WAYS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "certificate")
 
 # The library less what only some days of a year are in.
 EVERY_DAY = "version: 1\nlibrary: {without: [black_friday_shopper, nowruz_shopper]}\n"
-EXACTLY_ONCE = ("SCRAM-SHA-256", "certificate")  # with a producer of transactions
 
 
 class Servers(NamedTuple):
@@ -64,8 +63,6 @@ class Servers(NamedTuple):
         own |= {"redis": url, "redis_password": PASSWORD, "redis_ca_file": self.certificates.ca}
         protocol = {"certificate": "SSL", "SCRAM-SHA-256": "SASL_PLAINTEXT"}.get(way, "SASL_SSL")
         own |= {"kafka_protocol": protocol, "brokers": self.kafka.addresses[protocol]}
-        if way in EXACTLY_ONCE:
-            own["processing_guarantee"] = "exactly_once"
         if protocol != "SASL_PLAINTEXT":
             own["kafka_ca_file"] = self.certificates.ca
         if way == "certificate":

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from rules.times import format_instant
@@ -22,7 +24,7 @@ from streams.memory_store import MemoryStore
 from streams.merge import Merge
 from streams.outbox import WAITING_MAX, WAITING_MAX_BYTES, Outbox, OutRecord
 from streams.shard import IN_HAND_MAX_BYTES, Pace, Shard
-from streams.store import Claim, Identity, Save
+from streams.store import Claim, Fenced, Identity, Save
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 DUE_MS = 1_000_000
@@ -168,9 +170,14 @@ def test_the_clock_of_an_input_that_is_behind() -> None:
 class Slow:
     """Acknowledges what it was given once it is let."""
 
-    def __init__(self) -> None:
+    def __init__(self, renew_s: float | None = None) -> None:
+        self.renew_s = renew_s
+        self.renewed = 0
         self.may = asyncio.Event()
         self.published = 0
+
+    async def renew(self, partition: int) -> None:
+        self.renewed += 1
 
     async def claim(self, partitions: Sequence[int]) -> None:
         """Nothing to make ready."""
@@ -208,6 +215,27 @@ async def test_what_may_wait_in_the_outbox(size: int, fit: int) -> None:
     await asyncio.wait_for(outbox.drained(), 1)
     assert publisher.published == 2 * (fit + 1)
     running.cancel()
+
+
+@pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
+async def test_what_keeps_others_away_is_renewed_as_long_as_the_claim_stands(is_busy: bool) -> None:
+    """Now and then, whether anything is published or not; who has renewed it over a newer owner publishes nothing."""
+    store, publisher = MemoryStore(), Slow(renew_s=0.05)
+    claim = Claim(0, 1, "t", Identity("cluster", "group", 1, "definitions"))
+    state = await store.claim(claim)
+    await store.begin(claim, {})
+    outbox = Outbox(store, publisher, 0, "t", state, saved=lambda: 0)
+    publisher.may.set()
+    running = asyncio.create_task(outbox.run())
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        if is_busy:
+            await outbox.put([])
+        await asyncio.sleep(0 if is_busy else 0.1)
+    assert publisher.renewed >= 3
+    await store.claim(msgspec.structs.replace(claim, generation=2, token="newer"))
+    with pytest.raises(Fenced):
+        await asyncio.wait_for(running, 1)
 
 
 def test_caught_up_is_said_of_all_inputs_at_their_ends() -> None:

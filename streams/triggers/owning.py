@@ -17,10 +17,11 @@ from faust.types import TP
 
 from rules.placeholders import Placeholders
 from streams import outbox
-from streams.claiming import Assignment, Ground
+from streams.claiming import Assignment
 from streams.holding import Holding
 from streams.merge import Merge
 from streams.outbox import Outbox, OutRecord
+from streams.plan import Ground
 from streams.recovery import Chunk
 from streams.shard import Shard
 from streams.store import Claim, State

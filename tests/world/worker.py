@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, NoReturn, cast
 
 from rules.engine import Engine
 from streams.ceiling import Ceiling
-from streams.claiming import Plan
 from streams.ownership import Ownership
+from streams.plan import Plan
 from streams.shard import Pace
 from streams.store import Identity
 from streams.watchdog import FetchWatchdog
