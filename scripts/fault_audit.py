@@ -39,6 +39,7 @@ __all__ = [
 ]  # fmt: skip
 
 GRACE_MS = 1_000
+LETTER_MAX_BYTES = 64 * 1024  # of a value, in its dead letter
 REDIS_BASE_BYTES = 8_000_000
 REDIS_CUSTOMER_BYTES = 6_000
 KEYS = {"meta", "customers", "due", "outbox"}
@@ -93,7 +94,11 @@ def clocks(scene: Scene) -> Iterator[str]:
 
 
 def dead_letters(inputs: Sequence[In], letters: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
-    wanted = {(one.topic, one.partition, one.offset, one.bad, one.key, one.value) for one in inputs if one.bad}
+    wanted = {
+        (one.topic, one.partition, one.offset, one.bad, one.key, (one.value or b"")[:LETTER_MAX_BYTES])
+        for one in inputs
+        if one.bad
+    }
     came: Counter[tuple[Any, ...]] = Counter()
     for letter in letters:
         said = {name: text.decode() for name, text in letter.headers}

@@ -102,7 +102,7 @@ class Crew:
             self.deaths.append(f"died at {member.fail_point}" if member.fail_point else "killed")
         elif code == STOPPED and any(one.search(said) for one in self._stops):
             self.deaths.append(f"75: {said}")
-            if member.fail_point:  # on a busy machine it may have to stop before it comes there
+            if member.fail_point and not member.frozen:  # on a busy machine it may have to stop before it comes there
                 self.successors.insert(0, member.fail_point)
         else:
             self.findings.append(f"a worker ended with {code}, saying {said!r}:\n{member.worker.tail(25)}")

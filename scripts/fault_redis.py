@@ -15,7 +15,8 @@ from pathlib import Path
 from redis.exceptions import RedisError
 
 from fault_kinds import REDIS_AWAY, REDIS_FORGOT, kind
-from fault_scene import Scene, TimedOut
+from fault_scene import Scene, TimedOut, impatient
+from local import Redis
 
 HOLDS_NOTHING = "Redis holds nothing of partition"
 FULL = "Redis is out of memory (maxmemory)"
@@ -93,6 +94,22 @@ def _(scene: Scene) -> None:
     scene.begin(2)
     for _ in moments(scene, 0.1, 0.8):
         lose_a_second(scene)
+
+
+@kind("redis-failover", "a replica that lost the last writes takes over", stops=REDIS_FORGOT, through="redis")
+def _(scene: Scene) -> None:
+    scene.forgets = True
+    scene.begin(2)
+    scene.wait_applied(scene.rng.uniform(0.1, 0.7))
+    replica = Redis(aof=True).start()
+    client = impatient(replica)
+    client.replicaof("127.0.0.1", scene.redis.port)
+    scene.wait(lambda: client.info("replication")["master_link_status"] == "up", "a replica that follows")
+    client.replicaof("NO", "ONE")
+    client.close()
+    pause(scene.rng.uniform(0.3, 1.5))
+    scene.redis.kill9()
+    scene.move_to(replica)
 
 
 @kind("redis-lost-ten-seconds", "so much of the AOF is lost", stops=REDIS_FORGOT, quick=False)

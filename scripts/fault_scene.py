@@ -29,7 +29,7 @@ from server import free_port
 from streams import topics
 from streams.settings import Settings
 
-__all__ = ["DEFINITIONS", "INPUTS", "OUTPUTS", "PARTITIONS", "Lane", "Scene", "TimedOut"]
+__all__ = ["DEFINITIONS", "INPUTS", "OUTPUTS", "PARTITIONS", "Lane", "Scene", "TimedOut", "impatient"]
 
 DEFINITIONS = Path(__file__).with_name("faults.yaml")
 PARTITIONS = 4
@@ -43,6 +43,11 @@ STEP = 3
 
 class TimedOut(Exception):
     """What should have come true did not."""
+
+
+def impatient(server: Redis) -> Any:
+    """A client which, whatever happens to the server in between, does not wait for long, nor tries again."""
+    return redis.Redis(port=server.port, socket_timeout=2.0, retry=Retry(NoBackoff(), 0))
 
 
 class Lane:
@@ -80,6 +85,7 @@ class Scene:
         settings: Mapping[str, object] | None = None,
     ) -> None:
         self.rng = random.Random(f"{name} {seed}")
+        self.began_ms = int(time.time() * 1000) - 1_000
         self.seed, self.events, self.lane = seed, events, lane
         self.prefix = f"{name}-{seed}-{int(time.time() * 1000) % 1_000_000}-"
         self.redis = Redis(**{"aof": True, **(redis_options or {})})
@@ -99,8 +105,7 @@ class Scene:
         self.redis.start()
         if self.redis_proxy is not None:
             self.redis_proxy.__enter__()
-        # Whatever happens to the server in between, this client shall not wait for long, nor try again.
-        self.client: Any = redis.Redis(port=self.redis.port, socket_timeout=2.0, retry=Retry(NoBackoff(), 0))
+        self.client = impatient(self.redis)
         kafka = self.lane.kafka
         self.settings: dict[str, Any] = {
             "brokers": f"127.0.0.1:{self.lane.proxy.port}" if self._through == "kafka" else kafka.address,
@@ -139,8 +144,7 @@ class Scene:
 
     def publish_history(self) -> None:
         """Two hours of the shop, all of it before now, to all inputs at once."""
-        found = fault_traffic.history(self.seed, self.events, int(time.time() * 1000) - 1_000)
-        self.publish(found)
+        self.publish(fault_traffic.history(self.seed, self.events, self.began_ms))
 
     def publish(self, found: Sequence[fault_traffic.Record], **more: Any) -> None:
         sender = fault_traffic.producer(self.lane.kafka.address, linger_ms=20, **more)
@@ -153,6 +157,21 @@ class Scene:
         for number in range(workers):
             self.crew.hire(fail_point=fail_points[number] if number < len(fail_points) else "")
         self.traffic.start()
+
+    def decide(self, definitions: str) -> None:
+        """By these definitions; before any worker is hired."""
+        file = self.folder / "segments.yaml"
+        file.write_text(definitions)
+        self.settings["definitions"] = file
+        self.crew = Crew(self.settings, self.folder, self._stops)
+
+    def move_to(self, redis: Redis) -> None:
+        """Another Redis has the address from now on."""
+        assert self.redis_proxy is not None, "workers reach Redis through a proxy"
+        self.redis_proxy.lead_to(redis.port)
+        self.client.close()
+        former, self.redis, self.client = self.redis, redis, impatient(redis)
+        former.stop()
 
     def admin(self) -> Any:
         return KafkaAdminClient(bootstrap_servers=self.lane.kafka.address)

@@ -75,6 +75,30 @@ def history(seed: int, events: int, ends_ms: int) -> list[Record]:
     return found
 
 
+def of_devices(seed: int, found: Sequence[Record]) -> Iterator[Record]:
+    """The same events of persons who are known by a device until they name themselves, some of them never again."""
+    rng = random.Random(f"devices {seed}")
+    known: set[bytes] = set()
+    for number, one in enumerate(found):
+        key = one.key or b""
+        if one.bad is not None or rng.random() < 0.3:
+            yield one
+            continue
+        event, device = json.loads(one.value), key + b"-device"
+        name = event.pop("userId", None) or event.pop("anonymousId")
+        if key not in known and rng.random() < 0.2:
+            known.add(key)
+            link = {"type": "alias", "messageId": f"link-{number}", "timestamp": event["timestamp"]}
+            link |= {"userId": name, "previousId": device.decode()}
+            yield Record("profiles", key, json.dumps(link).encode())
+        yield Record(one.topic, device, json.dumps({**event, "anonymousId": device.decode()}).encode())
+
+
+def stamp() -> str:
+    """Now, as events have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
 def _bad(rng: random.Random, topic: str, key: bytes, value: bytes) -> Record:
     """A record that was an event before something happened to it."""
     event = json.loads(value)

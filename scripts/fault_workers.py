@@ -5,8 +5,10 @@ The one rule: a fault that did not happen is a failed run.
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from fault_kinds import KINDS, Kind, kind
+from fault_kinds import KINDS, REDIS_FORGOT, Kind, kind
+from fault_redis import lose_a_second
 from fault_scene import PARTITIONS, Scene
 
 # Fail points by what they lie in: a worker dies at the first, its successor at the next, until all are passed.
@@ -93,6 +95,25 @@ def _(scene: Scene) -> None:
     scene.begin(2)
     scene.wait_applied(scene.rng.uniform(0.1, 0.6))
     make_a_zombie(scene)
+
+
+@kind("zombie-lost-save", "a worker stands still with changes whose save Redis loses, and wakes after a takeover",
+      stops=REDIS_FORGOT)  # fmt: skip
+def _(scene: Scene) -> None:
+    scene.forgets = True
+    scene.begin(2, [f"before_publish:{scene.rng.randint(2, 20)}:SIGSTOP"])
+    zombie = scene.crew.members[0]
+    zombie.frozen = True
+    scene.wait(lambda: is_stopped(zombie.worker.pid), "a worker that stands still")
+    lose_a_second(scene)
+    before = scene.generations()
+    scene.wait(lambda: all(map(int.__gt__, scene.generations(), before)), "its partitions taken over")
+    scene.crew.thaw(zombie)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process stands still by a signal."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 @kind("worker-term", "workers told to end, one after the other, with another in their place", quick=False)

@@ -22,6 +22,7 @@ from typing import NamedTuple, NoReturn
 import fault_clock  # noqa: F401  # enters its faults, as the next ones do
 import fault_kafka  # noqa: F401
 import fault_network  # noqa: F401
+import fault_outputs  # noqa: F401
 import fault_redis  # noqa: F401
 import fault_workers  # noqa: F401
 from fault_audit import audit

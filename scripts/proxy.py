@@ -61,6 +61,11 @@ class Proxy:
         """Every connection is cut, as by a router that forgot them; new ones are welcome."""
         self._do(self._cut())
 
+    def lead_to(self, target_port: int) -> None:
+        """Lead to another server from now on, as an address that was moved; what was connected is cut."""
+        self._target_port = target_port
+        self.reset()
+
     @contextlib.contextmanager
     def down(self) -> Iterator[None]:
         """Nobody listens, and what was connected is cut."""

@@ -19,7 +19,7 @@ from tests.evidence import CHANGES, DEAD_LETTERS, MEMBERSHIPS, TOPICS, Claimed, 
 # What a worker may say while the world is broken.
 FAULTS = ("Redis failed", "claiming failed", "publishing failed", "claiming took over")
 LOST = ("or Redis lost its last writes", "Redis no longer knows the claim")
-OVERTAKEN = ("a newer owner has the partition", "or another producer has its transactional id")
+OVERTAKEN = ("a newer owner has the partition", "another producer has its transactional id")
 
 
 def audit(found: Evidence) -> list[str]:

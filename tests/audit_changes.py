@@ -72,15 +72,18 @@ class Customer:
             self.right.append(Told(one.segment, one.change, one.occurred_at, one.late, cause))
 
 
-def asked_before(found: Evidence) -> dict[str, int]:
-    """Who may have been known to be erased before anything was read, and up to when (ms): nothing of that is told."""
+def asked_before(found: Evidence) -> dict[str, list[int]]:
+    """Who may have been known to be erased before anything was read, and up to when (ms): nothing of that is told.
+
+    Several times where several requests were there at about the moment of that look: any of them may be the last known.
+    """
     first = {
         partition: min(
             (one.stepped for one in history if isinstance(one, Saved) and one.starts != one.positions), default=0
         )
         for partition, history in found.history.items()
     }
-    hidden: dict[str, int] = {}
+    hidden: dict[str, list[int]] = defaultdict(list)
     for partition, stepped in first.items():
         bad = {one[:3] for one in found.bad}
         for record in found.records:
@@ -90,7 +93,7 @@ def asked_before(found: Evidence) -> dict[str, int]:
                 what = oracle.fact(event)
                 if what.name == oracle.ERASURE and record.given_ms < found.start_ms + stepped * 1000:
                     name = oracle.customer(event)
-                    hidden[name] = max(hidden.get(name, 0), what.time)
+                    hidden[name].append(what.time)
     return hidden
 
 
@@ -127,15 +130,15 @@ def changes(found: Evidence) -> Iterator[str]:
         body = json.loads(record.value or b"")
         told[body["customer_id"]].append(body)
     known, hidden = customers(found), asked_before(found)
-    again = customers(found, hidden) if hidden else {}
     if strangers := told.keys() - known.keys():
         yield f"told of {sorted(strangers)}, of whom nothing was read"
     for name in known:
         said, is_sure = [_said(body) for body in told[name]], name not in found.forgotten
         wrong = list(_right(name, known[name], said, is_sure=is_sure))
-        if name in hidden and not (list(_right(name, again[name], said, is_sure=is_sure)) if name in again else said):
-            wrong = []
-        yield from wrong
+        if not wrong or not any(
+            _is_right_after(found, name, erased_ms, said, is_sure=is_sure) for erased_ms in hidden.get(name, ())
+        ):
+            yield from wrong
         yield from consistent(name, told[name])
     for partition, left in found.left.items():
         all_events = events(found, partition)
@@ -144,6 +147,12 @@ def changes(found: Evidence) -> Iterator[str]:
         for name in left.members:
             if name in known and not known[name].is_late and name not in found.forgotten | hidden.keys():
                 yield from _as_replayed(name, known[name], all_events, found.definitions, left.clock)
+
+
+def _is_right_after(found: Evidence, name: str, erased_ms: int, said: Sequence[Told], *, is_sure: bool) -> bool:
+    """Whether it is what is told of a customer of whom nothing counts up to then (ms)."""
+    known = customers(found, {name: erased_ms})
+    return not (list(_right(name, known[name], said, is_sure=is_sure)) if name in known else said)
 
 
 def _said(one: Json) -> Told:

@@ -9,7 +9,6 @@ import itertools
 import json
 import random
 import re
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,14 +19,14 @@ from typing import Any, cast
 import msgspec
 import pytest
 import redis
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaProducer
 
+from fault_outputs import Repeater
 from local import Kafka, Redis
 from rules.identity_events import Forwarded, Link, Moved
 from streams import topics
 from streams.settings import Settings
 from streams.wire import merges
-from streams.wire.merges import MERGES
 from tests import live, oracle
 from tests.commands import partition_of, segmenter
 from tests.patience import eventually
@@ -82,38 +81,6 @@ def settings(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[dict
     client: Any = redis.Redis.from_url(redis_server.url)
     for name in client.keys(f"{prefix}*"):
         client.delete(name)
-
-
-class Repeater(threading.Thread):
-    """Sends each record that ids send to one another once more, from the first on, until it is ended."""
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        super().__init__(daemon=True)
-        self.count = 0
-        self._brokers, self._topic = settings["brokers"], settings["topic_prefix"] + MERGES
-        self._ending = threading.Event()
-
-    def run(self) -> None:
-        consumer: Any = KafkaConsumer(
-            self._topic, bootstrap_servers=self._brokers, auto_offset_reset="earliest", isolation_level="read_committed"
-        )
-        producer: Any = KafkaProducer(bootstrap_servers=self._brokers)
-        while not self._ending.is_set():
-            for tp, records in consumer.poll(timeout_ms=200).items():
-                for record in records:
-                    if not record.headers:
-                        again = [("again", b"1")]
-                        producer.send(
-                            tp.topic, key=record.key, value=record.value, partition=tp.partition, headers=again
-                        )
-                        self.count += 1
-            producer.flush()
-        consumer.close()
-        producer.close()
-
-    def end(self) -> None:
-        self._ending.set()
-        self.join()
 
 
 def busy(now: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -221,7 +188,7 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
         whole += [{**event, "userId": f"مشتری-{number}"} for event in events]
         sent += cut(rng, number, events)
     sent.sort(key=lambda event: str(event["timestamp"]))
-    workers, repeater = [Worker(settings) for _ in range(2)], Repeater(settings)
+    workers, repeater = [Worker(settings) for _ in range(2)], Repeater(settings["brokers"], settings["topic_prefix"])
     repeater.start()
     try:
         for worker in workers:
