@@ -123,8 +123,10 @@ class Lives:
 
     # --- a life
 
-    async def live(self, until: int, dies_after: int | None = None) -> bool:
+    async def live(self, until: int, dies_after: int | None = None, *, in_publishing: bool = False) -> bool:
         """Claim, read on as the time goes, and publish; to the end, or to a death. Whether it came to the end.
+
+        ``dies_after``: so many calls of store and publisher; ``in_publishing``: of the publisher alone.
 
         The end is not before all was read, nor before the clock has passed the moment of the claim.
         A worker that finds that its store has lost something stops: a death too.
@@ -132,7 +134,8 @@ class Lives:
         self.count += 1
         # Each change of files is told a millisecond after the customer's instant, which may be this one.
         until = max(until, self.times[-1], self.wall + 20)
-        self.store.deaths = deaths = Deaths(dies_after)
+        deaths = Deaths(dies_after)
+        self.store.deaths = Deaths() if in_publishing else deaths
         publisher = Publisher(self.outputs, deaths)
         running: asyncio.Task[None] | None = None
         try:

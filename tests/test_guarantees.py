@@ -12,6 +12,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -162,6 +163,48 @@ def test_former_owners_that_wake_up(parts: Parts) -> None:
     for worker in stopped:
         os.kill(worker.pid, signal.SIGCONT)
     parts.judge()
+
+
+@pytest.fixture
+def empty(kafka: Kafka, redis: Redis) -> Iterator[Parts]:
+    """Nothing is on the topics yet."""
+    made = Parts(kafka, redis)
+    yield made
+    for worker in made.workers:
+        worker.kill()
+
+
+def test_a_former_owner_that_wakes_up_brings_no_erased_row_back(empty: Parts) -> None:
+    """It stood still with a customer's row in its hands; the customer was erased meanwhile, and the row taken away."""
+    empty.publish([order("erased")])
+    former = empty.worker("before_publish:1:SIGSTOP")
+    eventually(lambda: is_stopped(former))
+    newer = empty.worker()
+    eventually(lambda: rows(empty).get("erased") is not None, what=newer.tail())
+    erase = {"type": "erase", "userId": "erased", "messageId": "erase", "timestamp": now(), "event": "erase"}
+    live.publish(empty.kafka.address, [erase], {"erase": empty.prefix + "profiles"})
+    eventually(lambda: rows(empty).get("erased", b"") is None, what=newer.tail())
+    os.kill(former.pid, signal.SIGCONT)
+    eventually(lambda: former.exit_code == 75 or former.log.read_text().count("claimed partitions") > 1)
+    empty.publish([order("other")])
+    eventually(lambda: rows(empty).get("other") is not None, what=newer.tail())
+    assert rows(empty)["erased"] is None
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def order(customer: str) -> dict[str, Any]:
+    properties = {"order_id": f"order of {customer}", "total": 5}
+    event = {"type": "track", "event": "Order Completed", "messageId": customer, "userId": customer}
+    return {**event, "properties": properties, "timestamp": now()}
+
+
+def rows(parts: Parts) -> dict[str, bytes | None]:
+    """The newest row of each customer."""
+    found = live.committed(parts.kafka.address, parts.prefix + "segment-memberships", live.PARTITIONS)
+    return {record.key.decode(): record.value for record in found}
 
 
 def is_stopped(worker: Worker) -> bool:

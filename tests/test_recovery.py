@@ -154,6 +154,25 @@ def test_lives_that_end_anywhere(seeds: range, late: bool) -> None:
     assert failing(seeds, fails) == {}
 
 
+@IN_BLOCKS
+def test_each_life_ends_with_a_request_under_way_and_a_save_that_is_lost(seeds: range) -> None:
+    """So the next owner has forgotten what the former one may still say."""
+
+    async def live_all(case: Case, lives: Lives) -> None:
+        for _ in range(case.rng.randrange(1, LIVES_MAX)):
+            await lives.live(case.until, case.rng.randrange(12), in_publishing=True)
+            lives.store.lose(case.rng.choice((1, 1, 2, 2, 3, 4, 6)))
+        assert await lives.live(case.until)
+
+    def fails(seed: int) -> object:
+        case = drawn(seed, late=True)
+        lives = case.lives()
+        asyncio.run(live_all(case, lives))
+        return wrong(case, lives, late=True)
+
+    assert failing(seeds, fails) == {}
+
+
 @cache
 def night() -> tuple[Sequence[Json], Engine]:
     """Enough of everything for a few dozen writes: the four segments, by events and by time."""
