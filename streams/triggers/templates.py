@@ -1,4 +1,4 @@
-"""Templates of messages: Jinja in its sandbox, compiled and tried out at the start.
+"""Templates of messages: Jinja in a sandbox (`streams.triggers.sandbox`), compiled and tried out at the start.
 
 The one rule: a template that works on the example works on every change: what it may name is always there,
 but for ``contact``, where what nobody told is empty text. HTML is escaped; in an address each expression is
@@ -14,14 +14,13 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import Template
 from jinja2.filters import FILTERS
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from streams.triggers import config
 from streams.triggers.channels.base import Message
+from streams.triggers.sandbox import TEXT_MAX_CHARS, BoundedEnvironment, RangeBudget
 
-RENDERED_MAX_CHARS = 256 * 1024
 NAMES = ("change", "customer", "contact", "segment", "said", "unsubscribe")
 _LANGUAGES = ("en", "fa")
 
@@ -37,6 +36,10 @@ EXAMPLE: dict[str, Any] = {
     "cause": {"kind": "event", "event_id": "m1"}, "reason": {"holds": True}, "definition": "0" * 12,
     "late": False, "backfill": False, "said": {"en": "because", "fa": "زیرا"}, "emitted_at": "2026-01-01T00:00:00.000Z",
 }  # fmt: skip
+
+
+class TemplateFailed(Exception):
+    """A template cannot be rendered with this message. Its cause may hold values; its text is the kind of cause."""
 
 
 class TooLong(Exception):
@@ -87,12 +90,12 @@ class Words:
                     _address(rendered)
             except NotAnAddress as error:
                 raise ValueError(f"{part}: {error}; each {{{{ }}}} in it is url-encoded, but for | safe") from None
-            except (TemplateError, TooLong, TypeError, ValueError, ArithmeticError) as error:
+            except TemplateFailed as failure:
                 known = f"; known are {', '.join(NAMES)}, and of contact {', '.join(sorted(self._names)) or 'nothing'}"
-                raise ValueError(f"{part}: {error}{known}") from None
+                raise ValueError(f"{part}: {_reason(failure.__cause__)}{known}") from None
 
     def say(self, message: Message) -> tuple[Said, str | None]:
-        """The message, and where to unsubscribe. Raises `TemplateError`, `TooLong` or `NotAnAddress`."""
+        """The message, and where to unsubscribe. Raises `TemplateFailed` or `NotAnAddress`."""
         if self._is_silent:
             return _NOTHING, None
         unsubscribe = _address(_rendered(self._unsubscribe, self._context(message, None)))
@@ -133,10 +136,10 @@ def _quoted(value: object) -> str:
     return value if isinstance(value, UrlText) else quote(str(value), safe="", errors="replace")
 
 
-_plain = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # text, not HTML
-_escaping = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=True)
-_line = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, finalize=_straight)
-_url = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, finalize=_quoted)
+_plain = BoundedEnvironment(autoescape=False)  # text, not HTML
+_escaping = BoundedEnvironment(autoescape=True)
+_line = BoundedEnvironment(autoescape=False, finalize=_straight)
+_url = BoundedEnvironment(autoescape=False, finalize=_quoted)
 _url.filters["urlencode"] = lambda value: UrlText(FILTERS["urlencode"](value))
 _url.filters["safe"] = UrlText
 
@@ -145,29 +148,38 @@ def _compiled(
     part: str,
     source: str | Mapping[Literal["file"], Path] | None,
     folder: Path,
-    environment: ImmutableSandboxedEnvironment = _plain,
+    environment: BoundedEnvironment = _plain,
 ) -> Template | None:
     if source is None:
         return None
     try:
         written = source if isinstance(source, str) else (folder / source["file"]).read_text("utf-8")
-        return environment.from_string(written)
-    except TemplateError as error:
-        raise ValueError(f"{part}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{part}: the file cannot be read ({type(error).__name__})") from None
+    try:
+        return environment.from_string(written)
+    except Exception as error:  # noqa: BLE001  # Python compiles it, too: blocks in one another, recursion
+        raise ValueError(f"{part}: {_reason(error)}") from None
+
+
+def _reason(error: BaseException | None) -> str:
+    """Why a template failed, for its author."""
+    return str(error) or type(error).__name__
 
 
 def _rendered(template: Template | None, context: Mapping[str, Any]) -> str | None:
-    """By parts, so that a template that never ends is noticed. Raises `TooLong`."""
+    """By parts, so that a template that never ends is noticed. Raises `TemplateFailed`."""
     if template is None:
         return None
     parts, length = [], 0
-    for part in template.generate(context):
-        parts.append(part)
-        length += len(part)
-        if length > RENDERED_MAX_CHARS:
-            raise TooLong(f"longer than {RENDERED_MAX_CHARS} characters")
+    try:
+        for part in template.generate({**context, "range": RangeBudget().range}):
+            parts.append(part)
+            length += len(part)
+            if length > TEXT_MAX_CHARS:
+                raise TooLong(f"longer than {TEXT_MAX_CHARS:,} characters")  # noqa: TRY301
+    except Exception as error:  # a template divides by what a customer sends, and calls itself
+        raise TemplateFailed(type(error).__name__) from error
     return "".join(parts)
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TextIO
 
-from jinja2 import TemplateError
-
 from streams.triggers.channels.base import Message, Outcome, Result
-from streams.triggers.templates import TooLong, Words
+from streams.triggers.templates import TemplateFailed, Words
 
 
 class Console:
@@ -22,8 +20,8 @@ class Console:
         """As `streams.triggers.channels.base.Channel`."""
         try:
             said, _ = self._words[message.trigger].say(message)
-        except (TemplateError, TooLong, TypeError, ValueError) as error:
-            return Result(Outcome.REFUSED, f"the template failed ({type(error).__name__})")
+        except TemplateFailed as failure:
+            return Result(Outcome.REFUSED, f"the template failed ({failure})")
         told = [part for part in (said.subject, said.text) if part] or [message.change.get("said", {}).get("en", "")]
         line = f"{message.trigger} → {message.customer}: {' '.join(told)}"
         if not line.isprintable():  # a customer's id may turn a line around, or end it

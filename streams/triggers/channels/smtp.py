@@ -15,12 +15,11 @@ from hashlib import sha256
 from typing import NamedTuple
 
 import aiosmtplib
-from jinja2 import TemplateError
 
 from streams.triggers.channels import mime
 from streams.triggers.channels.base import Message, Outcome, Result
 from streams.triggers.config import EmailWay
-from streams.triggers.templates import NotAnAddress, TooLong, Words
+from streams.triggers.templates import NotAnAddress, TemplateFailed, Words
 
 _PERMANENT = 500  # RFC 5321, 4.2.1: from here on it is no for good
 
@@ -73,8 +72,10 @@ class Smtp:
             mail = self.compose(message, address)
         except (mime.NotAsMeant, NotAnAddress) as error:
             return Result(Outcome.REFUSED, str(error))
-        except (TemplateError, TooLong, TypeError, ValueError) as error:
-            return Result(Outcome.REFUSED, f"the template failed ({type(error).__name__})")
+        except TemplateFailed as failure:
+            return Result(Outcome.REFUSED, f"the template failed ({failure})")
+        except ValueError as error:
+            return Result(Outcome.REFUSED, f"the template gives no message ({type(error).__name__})")
         return await self._deliver(mail)
 
     async def close(self) -> None:
@@ -126,7 +127,7 @@ class Smtp:
         )
 
     def compose(self, message: Message, address: str) -> OutgoingMail:
-        """Write the message and read it back. Raises `mime.NotAsMeant`, and what templates raise."""
+        """Write the message and read it back. Raises `mime.NotAsMeant`, `TemplateFailed` or `ValueError`."""
         said, unsubscribe = self._words[message.trigger].say(message)
         digest = sha256(message.key.encode()).hexdigest()[:32]
         fields = [

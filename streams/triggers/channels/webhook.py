@@ -13,14 +13,13 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from jinja2 import TemplateError
 from standardwebhooks.webhooks import Webhook as Signer
 
 from rules.times import DAY_MS, format_instant
 from streams.triggers.channels import guard
 from streams.triggers.channels.base import Message, Outcome, Result
 from streams.triggers.config import WebhookWay
-from streams.triggers.templates import TooLong, Words
+from streams.triggers.templates import TemplateFailed, Words
 
 BODY_MAX_BYTES = 256 * 1024
 ANSWER_MAX_BYTES = 64 * 1024
@@ -54,8 +53,10 @@ class Webhook:
         """As `streams.triggers.channels.base.Channel`."""
         try:
             body = self._body(message)
-        except (TemplateError, TooLong, TypeError, ValueError) as error:
-            return Result(Outcome.REFUSED, f"the template failed ({type(error).__name__})")
+        except TemplateFailed as failure:
+            return Result(Outcome.REFUSED, f"the template failed ({failure})")
+        except ValueError as error:
+            return Result(Outcome.REFUSED, f"the template gives no message ({type(error).__name__})")
         if len(body) > BODY_MAX_BYTES:
             return Result(Outcome.REFUSED, f"longer than {BODY_MAX_BYTES} bytes")
         try:
