@@ -7,6 +7,7 @@ it is waited for instead, as long as a claim may take.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -14,10 +15,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from streams import overheard
+from streams.record_batches import bound_batches
 from streams.recovery import Chunk
 from streams.stop import Stop
 
-# Records of all partitions together that are handed out at once.
+# Records of all partitions together that are handed out at once; of each partition as many bytes as
+# `streams.record_batches` allows.
 CHUNK_MAX = 5_000
 # How long the broker may hold a fetch that finds nothing: mostly there is nothing, and a claim waits for it.
 _FETCH_WAIT_MS = 10
@@ -34,6 +37,7 @@ class OutputTopics:
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
         """Read from the positions on. Raises `KafkaError`, and `Stop` for what this user may not read."""
+        bound_batches()
         consumer = AIOKafkaConsumer(
             **self._client,
             isolation_level="read_committed",
@@ -57,6 +61,7 @@ class OutputTopics:
                 for place, records in found.items():
                     if records:
                         yield Chunk(places[place], place.partition, records, await consumer.position(place))
+                        await asyncio.sleep(0)  # what is fetched already is handed out without a turn of the loop
                 for place in [place for place in unread if await _is_read(consumer, place)]:
                     unread.discard(place)
                     consumer.pause(place)

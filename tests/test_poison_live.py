@@ -6,6 +6,7 @@ The one rule: a worker is started again as a supervisor would, until it stays; h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,7 @@ from local import Kafka, Redis
 from rules.times import format_instant
 from streams import topics
 from streams.failpoints import MARK
+from streams.output_topics import OutputTopics
 from streams.settings import Settings
 from tests import live
 from tests.patience import PATIENCE
@@ -33,6 +35,8 @@ BOMB_RECORDS = 300
 # Beside an idle worker: of one input in hand and what it makes of them, an outbox of dead letters, a piece that is
 # unpacked, and what the allocator does not give back.
 PEAK_MAX_MB = 96
+# Of `verify`, which reads everything again: its modules, and what is handed out at once.
+VERIFY_PEAK_MAX_MB = 260
 DEATHS_MAX = 12  # a worker that dies more often will not stay
 
 
@@ -125,7 +129,21 @@ def memory_mb(worker: Worker, what: str = "VmRSS") -> int:
     return int(status.partition(f"{what}:")[2].split()[0]) // 1024
 
 
-async def send_bomb(brokers: str, topic: str, records: int) -> None:
+def verify_peak_mb(run: Run) -> int:
+    """The memory that `segmenter verify` took at most, which must find all of it right."""
+    command = Worker(run.settings, log=run.log.with_name("verify.log"))
+    command.command, command.options = "verify", ()
+    peak = 0
+    with command:
+        while command.exit_code is None:
+            with contextlib.suppress(ValueError, IndexError, FileNotFoundError):  # it has just ended
+                peak = max(peak, memory_mb(command, "VmHWM"))
+            time.sleep(0.1)
+    assert command.exit_code == 0, command.tail()
+    return peak
+
+
+async def send_bomb(brokers: str, topic: str, records: int, value: bytes = b"[" * MB) -> None:
     """One batch of a few kilobytes: so many megabytes of brackets."""
     producer = AIOKafkaProducer(
         bootstrap_servers=brokers, compression_type="zstd", max_batch_size=2**30, max_request_size=2**30
@@ -134,7 +152,7 @@ async def send_bomb(brokers: str, topic: str, records: int) -> None:
     try:
         batch = producer.create_batch()
         for _ in range(records):
-            assert batch.append(key=b"u1", value=b"[" * MB, timestamp=None) is not None
+            assert batch.append(key=b"u1", value=value, timestamp=None) is not None
         await (await producer.send_batch(batch, topic, partition=0))
     finally:
         await producer.stop()
@@ -162,10 +180,37 @@ def test_a_small_batch_of_many_megabytes(kafka: Kafka, redis_server: Redis, tmp_
         time.sleep(1)
         peak = memory_mb(worker, "VmHWM")
         assert worker.stop() == 0
+    verified = verify_peak_mb(run)
+    print(f"verify {verified} MB,", end=" ")  # noqa: T201  # the figures of the run
+    assert verified < VERIFY_PEAK_MAX_MB
     print(f"idle {idle} MB, at most {peak} MB, {BOMB_RECORDS} MB in {lasted:.1f} s")  # noqa: T201  # the figures of the run
     assert peak < idle + PEAK_MAX_MB
     assert run.letters() == [("not_json", "visits", offset) for offset in range(BOMB_RECORDS)]
     assert run.buyers() == ["before", "meanwhile"]
+
+
+async def test_what_is_read_back_comes_in_bounded_pieces(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """As before the first claim, when `profiles` is looked through for erasures; between them the loop turns."""
+    run = Run(kafka, redis_server, "back", tmp_path)
+    await send_bomb(kafka.address, run.topic("profiles"), 20)
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    outputs = OutputTopics({"bootstrap_servers": kafka.address}, run.settings["topic_prefix"])
+    chunks, seen = [], []
+    async for chunk in outputs.read({("profiles", 0): None}):
+        chunks.append([record.offset for record in chunk.records])
+        seen.append(turns)
+    turning.cancel()
+    assert [offset for offsets in chunks for offset in offsets] == list(range(20))
+    assert max(map(len, chunks)) <= 2
+    assert len(set(seen)) == len(seen)
 
 
 @pytest.mark.parametrize("where", ["mid_decode", "mid_apply"])

@@ -1,4 +1,4 @@
-"""Packed batches in pieces: what comes out is what aiokafka unpacks as a whole, and little of it is held at once.
+"""Packed batches in pieces: what comes out is what the client unpacks as a whole, and little of it is held at once.
 
 The one rule: batches are made by aiokafka's own builder and codecs; hostile ones by the codecs' libraries.
 """
@@ -17,15 +17,21 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from cramjam import DecompressionError
+from kafka import TopicPartition
+from kafka.consumer import fetcher
+from kafka.errors import CorruptRecordError
+from kafka.record.memory_records import MemoryRecords as LogRecords
 from zstandard import ZstdCompressor, ZstdError
 
 from rules.events import Origin
+from streams.log_batches import BoundedLogRecords, bound_log_batches
 from streams.record_batches import PIECE_BYTES, RECORD_MAX_BYTES, BoundedRecords, unpacked
 from streams.wire import dead_letters
 from streams.wire.decode import read
 
 CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 MIB = 1024 * 1024
+BOUNDED = {BoundedRecords: MemoryRecords, BoundedLogRecords: LogRecords}  # for aiokafka and for kafka-python
 PIECES_MAX = 24  # MiB held at once: a piece, the head of a record, and copies of both
 
 
@@ -42,10 +48,17 @@ def batch(codec: int, values: list[bytes | None], key: bytes | None = b"u1", bas
     return bytes(data)
 
 
+@pytest.fixture(params=BOUNDED, ids=["aiokafka", "kafka-python"])
+def bounded(request: pytest.FixtureRequest) -> Any:
+    """What reads batches for one of the two clients."""
+    return request.param
+
+
 def records(found: Any) -> Iterator[Any]:
     while found.has_next():
         one = found.next_batch()
-        assert one.validate_crc()
+        # kafka-python sums in Python: a second for a megabyte.
+        assert isinstance(found, BoundedLogRecords) or one.validate_crc()
         yield from one
 
 
@@ -55,36 +68,47 @@ def read_all(found: Any) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("codec", [0, *CODECS.values()], ids=["plain", *CODECS])
 @pytest.mark.parametrize("size", [0, 10, 3_000, 400_000, 2 * MIB], ids=str)
-def test_records_are_those_that_aiokafka_unpacks(codec: int, size: int) -> None:
+def test_records_are_those_that_the_client_unpacks(codec: int, size: int, bounded: Any) -> None:
     """Of several batches, small and large, whatever their records are."""
     rng = random.Random(size)
     data = b"".join(
         batch(codec, [rng.choice((None, b"", rng.randbytes(size), b"[" * size)) for _ in range(count)], base=base)
         for base, count in ((0, 1), (1, 7), (8, 3), (11, 12))
     )
-    found = BoundedRecords(data)
+    found = bounded(data)
     assert found.size_in_bytes() == len(data)
     assert read_all(found) == read_all(MemoryRecords(data))
 
 
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
-def test_a_batch_says_what_the_fetcher_asks(codec: int) -> None:
-    """As aiokafka's own, which passes over what was aborted by it."""
+def test_a_batch_says_what_the_fetcher_asks(codec: int, bounded: Any) -> None:
+    """As the client's own, which passes over what was aborted by it."""
     data = batch(codec, [b"a", b"b"], base=40)
-    ours, theirs = BoundedRecords(data).next_batch(), MemoryRecords(data).next_batch()
-    for name in ("base_offset", "next_offset", "producer_id", "is_control_batch", "is_transactional"):
+    ours, theirs = bounded(data).next_batch(), BOUNDED[bounded](data).next_batch()
+    names = ["base_offset", "next_offset", "producer_id", "is_control_batch", "is_transactional"]
+    if bounded is BoundedLogRecords:
+        names += ["magic", "leader_epoch", "last_offset"]
+        assert ours.has_producer_id()
+    for name in names:
         assert getattr(ours, name) == getattr(theirs, name)
     broken = bytearray(data)
     broken[-1] ^= 1
-    assert not BoundedRecords(bytes(broken)).next_batch().validate_crc()
+    assert not bounded(bytes(broken)).next_batch().validate_crc()
+
+
+def test_the_end_of_an_answer() -> None:
+    """kafka-python reads on until there is no batch."""
+    found = BoundedLogRecords(batch(4, [b"a"]) + batch(0, [b"b"], base=1)[:-1])
+    assert [record.value for record in found.next_batch()] == [b"a"]
+    assert found.next_batch() is None
 
 
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
-def test_a_batch_of_many_megabytes_is_never_held_as_a_whole(codec: int) -> None:
+def test_a_batch_of_many_megabytes_is_never_held_as_a_whole(codec: int, bounded: Any) -> None:
     """Whoever reads its records one by one, and lets go of them."""
     data = batch(codec, [b"[" * MIB] * 64)
     tracemalloc.start()
-    count = sum(one.value == b"[" * MIB for one in records(BoundedRecords(data)))
+    count = sum(one.value == b"[" * MIB for one in records(bounded(data)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 64
@@ -93,12 +117,12 @@ def test_a_batch_of_many_megabytes_is_never_held_as_a_whole(codec: int) -> None:
 
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
 @pytest.mark.parametrize("size", [RECORD_MAX_BYTES + 1, 40 * MIB + 17], ids=str)
-def test_of_a_record_that_is_far_too_large_the_head_is_left(codec: int, size: int) -> None:
+def test_of_a_record_that_is_far_too_large_the_head_is_left(codec: int, size: int, bounded: Any) -> None:
     """With the size and the SHA-256 of the whole in the dead letter; what stands before and behind it is read."""
     value = random.Random(size).randbytes(MIB) + b"x" * (size - MIB)
     data = batch(codec, [b"before", value, b"between", value, None])
     tracemalloc.start()
-    found = list(records(BoundedRecords(data)))
+    found = list(records(bounded(data)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < len(data) + 2 * PIECES_MAX * MIB
@@ -113,8 +137,26 @@ def test_of_a_record_that_is_far_too_large_the_head_is_left(codec: int, size: in
         assert (said["size"], said["sha256"]) == (str(size).encode(), sha256(value).hexdigest().encode())
 
 
+def test_kafka_pythons_fetcher_unpacks_what_it_hands_out() -> None:
+    """Not the batch: of 64 MiB a few are held."""
+    bound_log_batches()
+    place = TopicPartition("visits", 0)
+    tracemalloc.start()
+    data = batch(4, [b"[" * MIB] * 64)
+    tracemalloc.reset_peak()
+    answer = fetcher.Fetcher.PartitionRecords(0, place, fetcher.MemoryRecords(data), check_crcs=False)
+    taken = answer.take(2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [(record.offset, len(record.value)) for record in taken] == [(0, MIB), (1, MIB)]
+    assert peak < 2 * PIECES_MAX * MIB
+    offsets = [record.offset for _ in range(31) for record in answer.take(2)]
+    assert offsets == list(range(2, 64))
+    assert answer.next_fetch_offset == 64
+
+
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
-def test_a_batch_that_ends_too_early(codec: int) -> None:
+def test_a_batch_that_ends_too_early(codec: int, bounded: Any) -> None:
     """Is corrupt, wherever that is: nothing is passed over."""
     data = batch(codec, [random.Random(1).randbytes(700_000)] * 8)
     for end in (100, len(data) // 2, len(data) - 9):
@@ -122,6 +164,7 @@ def test_a_batch_that_ends_too_early(codec: int) -> None:
         cut[8:12] = (end - 12).to_bytes(4, "big")
         with pytest.raises(
             (
+                CorruptRecordError,
                 CorruptRecordException,
                 DecompressionError,
                 OSError,
@@ -132,7 +175,7 @@ def test_a_batch_that_ends_too_early(codec: int) -> None:
                 ZstdError,
             )
         ):
-            list(BoundedRecords(bytes(cut)).next_batch())
+            list(bounded(bytes(cut)).next_batch())
 
 
 def test_snappy_that_says_more_than_it_can_hold() -> None:

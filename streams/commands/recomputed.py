@@ -23,6 +23,7 @@ from rules.links import Apply, Decider
 from rules.people import act, acts
 from rules.placeholders import Placeholders
 from rules.standing import Customer
+from streams.log_batches import bound_log_batches
 from streams.settings import Settings
 from streams.stop import Stop, created_anew
 from streams.topics import READ, client
@@ -35,13 +36,15 @@ SILENT_MAX_S = 30.0
 _POLL_MS = 500
 # On a broker that does not know its ends: nothing more for so long is the end.
 _QUIET_MS = 1_000
-_POLL_RECORDS = 5_000
+# Handed out at once: each may be a few megabytes once it is unpacked.
+_POLL_RECORDS = 50
 
 
 class Logs:
     """The topics, each with one consumer that reads one partition after the other. Close it at the end."""
 
     def __init__(self, settings: Settings) -> None:
+        bound_log_batches()
         self._settings = settings
         self._consumers: dict[str, Any] = {}
 
