@@ -33,10 +33,10 @@ from streams.partitioning import belonging
 from streams.plan import Ground, Plan
 from streams.publisher import FencedPublisher, UnfencedPublisher
 from streams.redis_store import RedisStore
-from streams.serving import Inside, routes, serve
+from streams.serving import Inside, serve
 from streams.settings import Settings
 from streams.shard import Pace
-from streams.stop import end_at_last, stop
+from streams.stop import Stop, end_at_last, stop
 from streams.transport import Transport, Whole
 from streams.watchdog import FetchWatchdog, LoopWatchdog
 
@@ -236,14 +236,16 @@ def _look_after(app: faust.App, inside: Inside, settings: Settings) -> None:
 
     async def tell(_app: Any = None) -> None:
         try:
-            runner = await serve(routes(inside), settings.http)
-        except OSError as error:  # that nobody can look is no reason to segment nobody
-            log.warning("metrics are not served", extra={"address": settings.http, "error": str(error)})
+            server = await serve(inside, settings)
+        except Exception as error:  # noqa: BLE001  # that nobody can look is no reason to segment nobody
+            expected = isinstance(error, (OSError, Stop))
+            reason = str(error) if expected else defects.report("the serving of metrics", error)
+            log.warning("metrics are not served", extra={"address": settings.http, "error": reason})
             return
         try:
             await asyncio.Event().wait()
         finally:
-            await runner.cleanup()
+            await server.close()
 
     app.task(watch_loop)
     app.task(watch_fetches)

@@ -34,6 +34,13 @@ class Metric(NamedTuple):
     about: str
 
 
+# Reasons for which a process refuses what comes to its own port, and what each says.
+REFUSALS = ("connections", "host", "idle", "no_token", "tls", "too_many_requests", "wrong_token")
+HTTP_REFUSALS = (
+    "what came to the process's own port and was refused: connections beyond the limit, idle ones that brought no "
+    "request, tls handshakes that failed, no_token, wrong_token, too_many_requests of one address, another host's name"
+)
+
 COUNTED: Mapping[str, Metric] = {
     "segmenter_events_total": Metric(
         "counter", ("topic", "outcome"), "records read and saved: applied, without_effect or dead_letter"
@@ -61,6 +68,7 @@ COUNTED: Mapping[str, Metric] = {
     "segmenter_redis_seconds": Metric("histogram", ("call",), "round trips to Redis, with their retries"),
     "segmenter_claims_total": Metric("counter", (), "assignments that were claimed"),
     "segmenter_claim_seconds": Metric("histogram", (), "how long a claim took, with what it read back"),
+    "segmenter_http_refusals_total": Metric("counter", ("reason",), HTTP_REFUSALS),
     "segmenter_rebalances_total": Metric("counter", (), "how often partitions were let go of"),
 }
 # Asked for when somebody looks.
@@ -186,6 +194,7 @@ class Metrics(Collector):
             self.segments[segment]
         self._calls = self.spreads["segmenter_redis_seconds"]
         self.counts["segmenter_link_refusals_total"].update({(reason,): 0 for reason in get_args(Refusal)})
+        self.counts["segmenter_http_refusals_total"].update({(reason,): 0 for reason in REFUSALS})
         for name in ("segmenter_claims_total", "segmenter_rebalances_total"):
             self.counts[name][()] = 0
         self.registry = CollectorRegistry()
@@ -227,6 +236,10 @@ class Metrics(Collector):
     def let_go(self) -> None:
         """Partitions are let go of."""
         self.counts["segmenter_rebalances_total"][()] += 1
+
+    def refused(self, reason: str) -> None:
+        """A connection or a request to this process's port is refused; see `REFUSALS`."""
+        self.counts["segmenter_http_refusals_total"][(reason,)] += 1
 
     def called(self, call: str, took_s: float) -> None:
         """A round trip to Redis."""

@@ -69,6 +69,32 @@ def redis(settings: Settings) -> dict[str, Any]:
     return options
 
 
+def http_token(settings: Settings) -> str | None:
+    """The token of the workers' port, for the process that serves it and for `ops`, which sends it."""
+    return None if settings.http_token is None else settings.http_token.get_secret_value()
+
+
+def ops_token(settings: Settings) -> str | None:
+    """The token of `ops`, where one is set."""
+    return None if settings.ops_token is None else settings.ops_token.get_secret_value()
+
+
+def http_server(settings: Settings) -> ssl.SSLContext | None:
+    """TLS of a worker's port, where it has a certificate. Raises `Stop` for a file that cannot be used."""
+    if settings.http_certificate_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _load("HTTP", context, settings.http_certificate_file, settings.http_key_file, None)
+    return context
+
+
+def http_client(settings: Settings) -> ssl.SSLContext | None:
+    """TLS with which `ops` asks workers, where it is set. Raises `Stop` for a file that cannot be used."""
+    if settings.http_ca_file is None:
+        return None
+    return _context("HTTP", settings.http_ca_file, None, None, None)
+
+
 def _opened(secret: SecretStr | None) -> _Unshown:
     return _Unshown("" if secret is None else secret.get_secret_value())
 
@@ -81,8 +107,13 @@ def _context(
         context = ssl.create_default_context(cafile=ca)
     except OSError as error:  # ssl.SSLError is one
         raise Stop(f"SEGMENTER_{name}_CA_FILE cannot be used: {ca} ({_why(error)})") from None
-    if certificate is None:
-        return context
+    if certificate is not None:
+        _load(name, context, certificate, key, password)
+    return context
+
+
+def _load(name: str, context: ssl.SSLContext, certificate: Path, key: Path | None, password: SecretStr | None) -> None:
+    """Load our own certificate. Raises `Stop` for a file that cannot be used."""
     try:
         # Always with a password: without one OpenSSL would ask for it at the terminal.
         context.load_cert_chain(certificate, key, lambda: _opened(password))
@@ -91,7 +122,6 @@ def _context(
             f"SEGMENTER_{name}_CERTIFICATE_FILE, its key or the key's password cannot be used: "
             f"{certificate}{f', {key}' if key else ''} ({_why(error)})"
         ) from None
-    return context
 
 
 def _why(error: Exception) -> str:

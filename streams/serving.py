@@ -2,24 +2,35 @@
 
 The one rule: answers come from what the process knows, without asking Kafka or Redis, so that they come when
 those are away. ``/health`` answers while the event loop turns; ``/ready`` says what is not as it should be.
+
+Whoever reaches the port takes nothing from the worker: connections are few, short and accepted slowly, metrics are
+rendered for a tenth of the time at most, and a port that cannot be served is logged and segments nobody less.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
+from time import monotonic
 
 import msgspec
 from aiohttp import web
-from prometheus_client import generate_latest
+from aiohttp.typedefs import Handler
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from streams import security
+from streams.addresses import is_loopback, is_loopback_host
+from streams.http_access import TokenGate, refusal
+from streams.http_server import HttpServer, Limits
 from streams.metrics import ASKED, Metrics
 from streams.ownership import Ownership
+from streams.settings import Settings, host_of
 from streams.stopwatch import Stopwatch
 from streams.watchdog import FetchWatchdog, LoopWatchdog
 
@@ -28,6 +39,9 @@ log = logging.getLogger(__name__)
 # Unanswered so long, Redis or Kafka is told to be away. Both are asked many times a second.
 SILENT_S = 3.0
 _PORTS_TRIED = 9
+# Prometheus, `ops` and a supervisor's probes connect a few times a minute; each connection has one request.
+LIMITS = Limits(connections=32, idle_s=10.0, pause_s=0.02, one_request=True)
+_PAUSE_TIMES = 9.0
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -142,42 +156,84 @@ def _decisions(counts: Counter[tuple[str, str]]) -> Metric:
     return family
 
 
-def routes(inside: Inside) -> web.Application:
-    """The three paths, to be served."""
-    inside.metrics.registry.register(Asked(inside))
+class Exposition:
+    """The metrics as Prometheus reads them.
 
-    async def metrics(_: web.Request) -> web.Response:
-        body = generate_latest(inside.metrics.registry)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    A rendering takes milliseconds of the event loop on which customers are decided. So one is given again for nine
+    times as long as it took to make, however often somebody asks.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._text = b""
+        self._fresh_until = 0.0
+
+    def text(self) -> bytes:
+        """All metrics, as of a moment ago at most."""
+        began = monotonic()
+        if began >= self._fresh_until:
+            self._text = generate_latest(self._registry)
+            ended = monotonic()
+            self._fresh_until = ended + _PAUSE_TIMES * (ended - began)
+        return self._text
+
+
+def routes(inside: Inside, token: str | None = None, *, is_local: bool = False) -> web.Application:
+    """The three paths, to be served.
+
+    ``token``: without it ``/metrics`` is refused, and ``/ready`` tells no reasons. ``is_local``: only this machine
+    reaches the port.
+    """
+    inside.metrics.registry.register(Asked(inside))
+    exposition = Exposition(inside.metrics.registry)
+    gate = None if token is None else TokenGate(token, inside.metrics.refused)
+
+    async def metrics(request: web.Request) -> web.Response:
+        if gate is not None and not gate.is_right(request):
+            return await gate.refuse(request)
+        return web.Response(body=exposition.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def health(_: web.Request) -> web.Response:
         return web.json_response({"alive": True})
 
-    async def ready(_: web.Request) -> web.Response:
-        told = inside.ready()
-        return web.json_response(msgspec.to_builtins(told), status=200 if told.ready else 503)
+    async def ready(request: web.Request) -> web.Response:
+        answer = inside.ready()
+        if gate is not None and not gate.is_right(request):
+            answer = Ready(answer.ready, [])
+        return web.json_response(msgspec.to_builtins(answer), status=200 if answer.ready else 503)
 
-    app = web.Application(client_max_size=1024)
+    @web.middleware
+    async def for_this_machine(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse pages of the web whose host name was turned to this machine (DNS rebinding)."""
+        if is_local and gate is None and not is_loopback_host(request.headers.get("Host")):
+            inside.metrics.refused("host")
+            return refusal(HTTPStatus.MISDIRECTED_REQUEST, "only this machine is answered here")
+        return await handler(request)
+
+    app = web.Application(client_max_size=1024, middlewares=[for_this_machine])
     app.add_routes([web.get("/metrics", metrics), web.get("/health", health), web.get("/ready", ready)])
     return app
 
 
-async def serve(app: web.Application, address: str) -> web.AppRunner:
-    """Serve at HOST:PORT, or at one of the next ports where others already serve; the log says where.
+async def serve(inside: Inside, settings: Settings) -> HttpServer:
+    """Serve at the address that is set, or at one of the next ports where others already serve; the log says where.
 
-    Raises `OSError` when none is free.
+    Raises `OSError` when none is free, and `Stop` for a certificate that cannot be used.
     """
-    host, _, port = address.rpartition(":")
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
-    await runner.setup()
-    first = int(port)
-    for at in range(first, first + (_PORTS_TRIED if first else 1)):
-        with contextlib.suppress(OSError):
-            await web.TCPSite(runner, host.strip("[]"), at).start()
-            log.info("serving metrics", extra={"address": where(*runner.addresses[0][:2])})
-            return runner
-    await runner.cleanup()
-    raise OSError(f"no port from {first} on is free")
+    host, first = host_of(settings.http), int(settings.http.rpartition(":")[2])
+    tls = security.http_server(settings)
+    app = routes(inside, security.http_token(settings), is_local=is_loopback(host))
+    server = HttpServer(app, LIMITS, inside.metrics.refused, tls)
+    for number in range(first, first + (_PORTS_TRIED if first else 1)):
+        try:
+            await server.start(host, number)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            log.info("serving metrics", extra={"address": where(*server.address)})
+            return server
+    raise OSError(errno.EADDRINUSE, f"no port from {first} on is free")
 
 
 def where(host: str, port: int | str) -> str:

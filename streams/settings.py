@@ -21,6 +21,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from streams import tokens
+from streams.addresses import is_loopback, networks
+
 PREFIX = "SEGMENTER_"
 _ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s,:\[\]]+):\d{1,5}"
 # Where Docker and Compose put the secrets of a container.
@@ -121,6 +124,18 @@ class Settings(BaseSettings):
         "port 0: on any; none: nothing is counted",
         pattern=rf"^(none|{_ADDRESS})$",
     )
+    http_token: SecretStr | None = Field(
+        None,
+        description="needed for a worker's /metrics and the sentences of /ready, and sent by `ops`; "
+        "none: whoever reaches the port may read them; secret",
+    )
+    http_certificate_file: Path | None = Field(
+        None, description="PEM of a worker's certificate, for TLS on that port; none: plain HTTP"
+    )
+    http_key_file: Path | None = Field(None, description="PEM of its key, not encrypted; none: as for Kafka")
+    http_ca_file: Path | None = Field(
+        None, description="PEM of who signs workers' certificates: `ops` asks them over TLS; none: over plain HTTP"
+    )
     ready_behind_s: float = Field(10.0, gt=0, description="/ready says no when a partition is further behind")
     ops_http: str = Field("127.0.0.1:8090", description="where `ops` serves page and API", pattern=rf"^{_ADDRESS}$")
     ops_token: SecretStr | None = Field(
@@ -131,7 +146,13 @@ class Settings(BaseSettings):
         description="where `ops` asks workers, host:port,host:port; or a range of ports",
         pattern=rf"^{_ADDRESS}(-\d{{1,5}})?(,{_ADDRESS}(-\d{{1,5}})?)*$",
     )
-    ops_requests: float = Field(500.0, gt=0, description="requests per second that `ops` takes from one address")
+    ops_requests: float = Field(
+        500.0, gt=0, description="requests per second without the token that `ops` takes from one address"
+    )
+    ops_proxies: str = Field(
+        "",
+        description="proxies before `ops`, addresses or networks, by commas: X-Forwarded-For is believed of them",
+    )
     stuck_s: float = Field(30.0, gt=0, description="stop when the event loop has not turned for so long")
     unread_s: float = Field(60.0, gt=0, description="stop when unread records are not fetched for so long")
 
@@ -155,6 +176,17 @@ class Settings(BaseSettings):
         # One that was named and is not there is found by its own field.
         secrets = (SecretsSettingsSource(settings_cls, folder),) if folder.is_dir() else ()
         return (init_settings, env_settings, *secrets)
+
+    @field_validator("ops_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: str) -> str:
+        try:
+            is_everybody = any(network.prefixlen == 0 for network in networks(proxies))
+        except ValueError:
+            is_everybody = True
+        if is_everybody:
+            raise ValueError("should be addresses or networks of proxies, such as 10.0.0.7,10.1.0.0/16")
+        return proxies
 
     @field_validator("redis")
     @classmethod
@@ -196,7 +228,7 @@ def _is_redis_url(text: str) -> bool:
 
 def _misfits(settings: Settings) -> list[tuple[bool, str]]:
     """What would be left out silently, or fail later with less to say."""
-    return [*_of_kafka(settings), *_of_redis(settings)]
+    return [*_of_kafka(settings), *_of_redis(settings), *_of_http(settings)]
 
 
 def _of_kafka(settings: Settings) -> list[tuple[bool, str]]:
@@ -232,6 +264,37 @@ def _of_redis(settings: Settings) -> list[tuple[bool, str]]:
         (len(urls) > 1 and not settings.redis_cluster, "REDIS: several hosts need SEGMENTER_REDIS_CLUSTER=true"),
         (settings.redis_cluster and not one_place, "REDIS: a cluster is named by hosts, and has database 0 alone"),
     ]
+
+
+def _of_http(settings: Settings) -> list[tuple[bool, str]]:
+    is_ops_exposed = not _is_local(settings.ops_http) or bool(settings.ops_proxies)
+    return [
+        (
+            bool(settings.http_key_file and not settings.http_certificate_file),
+            "HTTP_KEY_FILE: needs SEGMENTER_HTTP_CERTIFICATE_FILE",
+        ),
+        *_of_token("HTTP_TOKEN", settings.http_token, is_exposed=not _is_local(settings.http)),
+        *_of_token("OPS_TOKEN", settings.ops_token, is_exposed=is_ops_exposed),
+    ]
+
+
+def _of_token(name: str, token: SecretStr | None, *, is_exposed: bool) -> list[tuple[bool, str]]:
+    if token is None:
+        return []
+    advice = "others than this machine reach the port; draw one: head -c 24 /dev/urandom | base64"
+    return [
+        (not _given(token), f"{name}: is empty; leave it out, or set one"),
+        (is_exposed and tokens.is_weak(token.get_secret_value()), f"{name}: can be guessed, and {advice}"),
+    ]
+
+
+def _is_local(address: str) -> bool:
+    return address == "none" or is_loopback(host_of(address))
+
+
+def host_of(address: str) -> str:
+    """The host of HOST:PORT, without the brackets of IPv6."""
+    return address.rpartition(":")[0].strip("[]")
 
 
 def _given(secret: SecretStr | None) -> bool:

@@ -20,8 +20,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from rules.sentences import LANGUAGES
 from rules.times import format_instant, parse_instant
+from streams.http_access import refusal
 from streams.ops import answers, feed
-from streams.ops.guard import refused
 from streams.ops.seen import Seen
 from streams.out_records import CHANGES
 from streams.stop import Stop
@@ -33,6 +33,8 @@ _BEAT_S = 15.0
 # Changes that go out together, no more often than this: the page draws four times a second.
 _TOGETHER_S = 0.2
 _PAST_MAX_S = 30.0
+# A reader of the stream that takes nothing for so long is let go: it holds a place, and what it was sent.
+_TAKEN_WITHIN_S = 30.0
 
 
 class Parameter(NamedTuple):
@@ -130,36 +132,36 @@ class Api:
                 told = base64.b64encode(one.value).decode()
                 reason = one.headers.get("reason", "")
                 return _json(answers.LetterBytes(reason, key, told, dict(one.headers)))
-        return refused(HTTPStatus.NOT_FOUND, "no such dead letter among the newest")
+        return refusal(HTTPStatus.NOT_FOUND, "no such dead letter among the newest")
 
     async def customer(self, request: web.Request) -> web.Response:
         """As stored."""
         customer_id, language = request.match_info["id"], request.query.get("lang", "en")
         if language not in LANGUAGES:
-            return refused(HTTPStatus.BAD_REQUEST, f"lang is one of {', '.join(LANGUAGES)}")
+            return refusal(HTTPStatus.BAD_REQUEST, f"lang is one of {', '.join(LANGUAGES)}")
         if len(customer_id.encode()) > CUSTOMER_MAX_BYTES:
-            return refused(HTTPStatus.BAD_REQUEST, f"a customer id has {CUSTOMER_MAX_BYTES} bytes at most")
+            return refusal(HTTPStatus.BAD_REQUEST, f"a customer id has {CUSTOMER_MAX_BYTES} bytes at most")
         try:
             found = await self._seen.customer(customer_id, language)
-        except StoreRefused as refusal:
-            return refused(HTTPStatus.SERVICE_UNAVAILABLE, str(refusal))
+        except StoreRefused as refused:
+            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(refused))
         except StoreFailed as error:
-            return refused(HTTPStatus.SERVICE_UNAVAILABLE, f"Redis does not answer ({error})")
+            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"Redis does not answer ({error})")
         except Stop as stopped:
-            return refused(HTTPStatus.SERVICE_UNAVAILABLE, str(stopped))
+            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(stopped))
         return _unknown(customer_id) if found is None else _json(found)
 
     async def past(self, request: web.Request) -> web.Response:
         """From the topic of changes; one such reading at a time."""
         customer_id, time = request.match_info["id"], parse_instant(request.query.get("time", ""))
         if time is None:
-            return refused(HTTPStatus.BAD_REQUEST, "time is RFC 3339, such as 2026-01-01T00:00:00Z")
+            return refusal(HTTPStatus.BAD_REQUEST, "time is RFC 3339, such as 2026-01-01T00:00:00Z")
         partition = self._seen.looking.partition_of(customer_id)
         try:
             async with asyncio.timeout(_PAST_MAX_S), self._reading:
                 known = await feed.past(self._client, self._topic, partition, customer_id)
         except (KafkaError, TimeoutError) as error:
-            return refused(HTTPStatus.SERVICE_UNAVAILABLE, f"the topic of changes could not be read ({error!r})")
+            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"the topic of changes could not be read ({error!r})")
         if not known:
             return _unknown(customer_id)
         since: dict[str, str] = {}
@@ -183,8 +185,8 @@ class Api:
                 await response.prepare(request)
                 await self._stream(reader, response)
         except OverflowError:
-            return refused(HTTPStatus.SERVICE_UNAVAILABLE, f"{feed.READERS_MAX} readers follow the changes already")
-        except ConnectionError:
+            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{feed.READERS_MAX} readers follow the changes already")
+        except (ConnectionError, TimeoutError):
             pass
         return response
 
@@ -195,7 +197,8 @@ class Api:
             told = [b"event: change\ndata: " + msgspec.json.encode(change) + b"\n\n" for change in taken]
             if dropped:
                 told.insert(0, b'event: dropped\ndata: {"count": %d}\n\n' % dropped)
-            await response.write(b"".join(told) or b": nothing new\n\n")
+            async with asyncio.timeout(_TAKEN_WITHIN_S):
+                await response.write(b"".join(told) or b": nothing new\n\n")
             await asyncio.sleep(_TOGETHER_S)
 
 
@@ -204,7 +207,7 @@ def _json(answer: msgspec.Struct) -> web.Response:
 
 
 def _unknown(customer_id: str) -> web.Response:
-    return refused(HTTPStatus.NOT_FOUND, f"no customer {customer_id}")
+    return refusal(HTTPStatus.NOT_FOUND, f"no customer {customer_id}")
 
 
 def _letter(one: feed.Letter) -> answers.Letter:

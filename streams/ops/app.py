@@ -8,15 +8,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
+import ssl
 import sys
-from ipaddress import ip_address
 
 from aiohttp import web
 
 from rules.engine import Engine
 from streams import logs, security, topics
+from streams.addresses import is_loopback, networks
 from streams.app import now_ms
 from streams.definitions_file import load
+from streams.http_access import TokenGate
+from streams.http_server import HttpServer, Limits
 from streams.ops.api import STATIC, Api
 from streams.ops.feed import Feed
 from streams.ops.guard import guard
@@ -26,71 +29,72 @@ from streams.ops.seen import Seen
 from streams.ops.workers import Workers, addresses
 from streams.redis_store import RedisStore
 from streams.serving import where
-from streams.settings import Settings
+from streams.settings import Settings, host_of
 from streams.stop import Stop
 
 _TOKEN_BYTES = 24
 _REQUEST_MAX_BYTES = 16 * 1024
+# A browser opens six connections for a page, and one more that stays for the changes.
+_LIMITS = Limits(connections=256, idle_s=30.0)
 
 
 def run(settings: Settings) -> int:
     """Serve until interrupted. Raises `Stop`."""
     logs.set_up(settings.log_format)
-    host, _, port = settings.ops_http.rpartition(":")
-    host = host.strip("[]")
-    token = _token(settings, host)
+    token = _token(settings)
+    tls = security.http_client(settings)
     found = topics.verify(settings)
-    asyncio.run(_serve(settings, found.partitions[topics.WORKERS[0]], host, int(port), token))
+    asyncio.run(_serve(settings, found.partitions[topics.WORKERS[0]], token, tls))
     return 0
 
 
-def _token(settings: Settings, host: str) -> str:
+def _token(settings: Settings) -> str:
     """The one that is set; on this machine alone one may be drawn."""
-    if settings.ops_token is not None:
-        return settings.ops_token.get_secret_value()
-    if not _is_loopback(host):
+    token = security.ops_token(settings)
+    if token is not None:
+        return token
+    host = host_of(settings.ops_http)
+    if not is_loopback(host):
         raise Stop(f"whoever reaches {host} could look on; set SEGMENTER_OPS_TOKEN, or serve on 127.0.0.1")
     return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-async def _serve(settings: Settings, partitions: int, host: str, port: int, token: str) -> None:
+async def _serve(settings: Settings, partitions: int, token: str, tls: ssl.SSLContext | None) -> None:
     engine = Engine(load(settings.definitions))
     client = security.kafka(settings)
     store = RedisStore.of(settings)
     metrics = OpsMetrics()
     feed = Feed(client, settings.topic_prefix, partitions, now_ms)
     looking = Looking(settings, store, engine, partitions, metrics, now_ms)
-    workers = Workers(addresses(settings.ops_workers), lambda: now_ms() / 1000)
+    workers = Workers(
+        addresses(settings.ops_workers), lambda: now_ms() / 1000, token=security.http_token(settings), tls=tls
+    )
     seen = Seen(feed, looking, workers, engine.definitions.segments, settings.ready_behind_s, now_ms)
-    app = web.Application(middlewares=[guard(token, settings.ops_requests)], client_max_size=_REQUEST_MAX_BYTES)
+    gate = TokenGate(token, metrics.refused, networks(settings.ops_proxies))
+    app = web.Application(
+        middlewares=[guard(gate, settings.ops_requests, metrics.refused)], client_max_size=_REQUEST_MAX_BYTES
+    )
     app.add_routes(Api(seen, client, settings.topic_prefix).routes())
     app.router.add_static("/static/", STATIC)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
+    server = HttpServer(app, _LIMITS, metrics.refused)
     try:
-        await web.TCPSite(runner, host, port).start()
+        await server.start(host_of(settings.ops_http), int(settings.ops_http.rpartition(":")[2]))
     except OSError as error:
-        raise Stop(f"nothing can be served on {settings.ops_http} ({error.strerror}); see SEGMENTER_OPS_HTTP") from None
-    _tell(settings, runner, token)
+        reason = error.strerror or str(error)
+        raise Stop(f"nothing can be served on {settings.ops_http} ({reason}); see SEGMENTER_OPS_HTTP") from None
+    _tell(settings, server, token)
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one) for one in (feed.run(), looking.look(), looking.count(), workers.run())]
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, lambda: [task.cancel() for task in tasks])
     finally:
-        await runner.cleanup()
+        await server.close()
         await store.close()
 
 
-def _tell(settings: Settings, runner: web.AppRunner, token: str) -> None:
+def _tell(settings: Settings, server: HttpServer, token: str) -> None:
     """Where the page is; with a token that nobody knows yet, which."""
-    address = where(*runner.addresses[0][:2])
+    address = where(*server.address)
     drawn = f"#token={token}" if settings.ops_token is None else ""
     print(f"segmenter ops: http://{address}/{drawn}", file=sys.stderr, flush=True)

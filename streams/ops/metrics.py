@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from streams.metrics import Metric
+from streams.metrics import HTTP_REFUSALS, REFUSALS, Metric
 
 GAUGES: Mapping[str, Metric] = {
     "segmenter_partition_behind_seconds": Metric(
@@ -19,11 +19,14 @@ GAUGES: Mapping[str, Metric] = {
     "segmenter_redis_used_bytes": Metric("gauge", (), "memory that Redis uses"),
     "segmenter_redis_max_bytes": Metric("gauge", (), "memory that Redis may use; 0: no limit"),
 }
-NAMES = frozenset(GAUGES)
+COUNTERS: Mapping[str, Metric] = {
+    "segmenter_http_refusals_total": Metric("counter", ("reason",), HTTP_REFUSALS),
+}
+NAMES = frozenset({*GAUGES, *COUNTERS})
 
 
 class OpsMetrics:
-    """The gauges, in a registry of their own."""
+    """The gauges and counters, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -32,3 +35,11 @@ class OpsMetrics:
         self.members = gauges["segmenter_segment_members"]
         self.redis_used = gauges["segmenter_redis_used_bytes"]
         self.redis_max = gauges["segmenter_redis_max_bytes"]
+        (name, refusals), *_ = COUNTERS.items()
+        self._refusals = Counter(name, refusals.about, refusals.labels, registry=self.registry)
+        for reason in REFUSALS:
+            self._refusals.labels(reason)
+
+    def refused(self, reason: str) -> None:
+        """A connection or a request to this process's port is refused; see `streams.metrics.REFUSALS`."""
+        self._refusals.labels(reason).inc()

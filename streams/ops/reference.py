@@ -27,7 +27,7 @@ def metrics() -> str:
     return _HEAD + "\n".join(
         [
             *_table("Of a worker, and of a process of triggers", {**workers.COUNTED, **workers.ASKED}),
-            *_table("Of `segmenter ops`, also while no worker lives", ours.GAUGES),
+            *_table("Of `segmenter ops`, also while no worker lives", {**ours.GAUGES, **ours.COUNTERS}),
         ]
     )
 

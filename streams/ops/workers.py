@@ -6,8 +6,10 @@ The one rule: a worker that does not answer is told as such, and nothing waits f
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
 from socket import SOCK_STREAM
 from time import monotonic
 
@@ -18,11 +20,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from rules.events import INPUTS
 from streams.ops.answers import Near, Rates, Series, WorkerState
 from streams.serving import Ready, where
+from streams.settings import host_of
 
 EVERY_S = 2.0
 _ANSWERS_WITHIN_S = 1.5
 _WINDOW_S = 10.0
 _POINTS = 150
+# A worker of a thousand partitions answers with about a megabyte.
+_ANSWER_MAX_BYTES = 16 * 1024 * 1024
+_PART_BYTES = 64 * 1024
 _EVENTS, _CHANGES = "segmenter_events_total", "segmenter_changes_total"
 _BY_EVENT, _BY_TIME = "segmenter_event_change_seconds_bucket", "segmenter_due_late_seconds_bucket"
 
@@ -46,8 +52,20 @@ class Told(msgspec.Struct, frozen=True):
 class Workers:
     """The newest answers, and what follows from them and the ones before."""
 
-    def __init__(self, addresses: Sequence[str], now_s: Callable[[], float]) -> None:
-        """``addresses``: host:port of each, of those that may be there."""
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        now_s: Callable[[], float],
+        *,
+        token: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """``addresses``: host:port of each, of those that may be there. ``token``: the workers', sent to each.
+
+        ``tls``: they are asked over it, and must have a certificate for the host of their address.
+        """
+        self._token = token
+        self._tls = tls
         self._addresses = addresses
         self._now_s = now_s
         self.told: dict[str, Told] = {}
@@ -57,20 +75,21 @@ class Workers:
 
     async def run(self) -> None:
         """Ask now and then until cancelled."""
+        headers = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
         timeout = aiohttp.ClientTimeout(total=_ANSWERS_WITHIN_S)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        # Which proxies the environment names is no matter between these two processes.
+        async with aiohttp.ClientSession(timeout=timeout, headers=headers, trust_env=False) as session:
             while True:
                 began = monotonic()
-                await asyncio.gather(*(self._ask(session, address) for address in await resolved(self._addresses)))
+                places = await resolved(self._addresses)
+                await asyncio.gather(*(self._ask(session, address, host) for address, host in places.items()))
                 self._points.append((self._now_s(), self.rates()))
                 await asyncio.sleep(max(0.1, EVERY_S - (monotonic() - began)))
 
-    async def _ask(self, session: aiohttp.ClientSession, address: str) -> None:
+    async def _ask(self, session: aiohttp.ClientSession, address: str, host: str) -> None:
         try:
-            async with session.get(f"http://{address}/metrics") as answer:
-                text = await answer.text()
-            async with session.get(f"http://{address}/ready") as answer:
-                ready = msgspec.json.decode(await answer.read(), type=Ready)
+            text = (await self._read(session, address, "/metrics", host)).decode()
+            ready = msgspec.json.decode(await self._read(session, address, "/ready", host), type=Ready)
             samples = await asyncio.to_thread(parsed, text)
         except (aiohttp.ClientError, TimeoutError, ValueError, msgspec.DecodeError):
             if self.told.pop(address, None) is not None:
@@ -84,6 +103,25 @@ class Workers:
         history.append(told)
         while len(history) > 2 and history[1].at_s <= told.at_s - _WINDOW_S:
             history.popleft()
+
+    async def _read(self, session: aiohttp.ClientSession, address: str, path: str, host: str) -> bytes:
+        """An answer, whole; nothing is followed elsewhere, and too long a one is a `ValueError`."""
+        scheme = "http" if self._tls is None else "https"
+        async with session.get(
+            f"{scheme}://{address}{path}",
+            allow_redirects=False,
+            ssl=True if self._tls is None else self._tls,
+            server_hostname=None if self._tls is None else host,
+        ) as answer:
+            if answer.status not in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE):
+                raise ValueError(f"{address} answers {path} with status {answer.status}")
+            parts, size = [], 0
+            async for part in answer.content.iter_chunked(_PART_BYTES):
+                parts.append(part)
+                size += len(part)
+                if size > _ANSWER_MAX_BYTES:
+                    raise ValueError(f"{address} answers {path} with more than {_ANSWER_MAX_BYTES} bytes")
+            return b"".join(parts)
 
     def states(self) -> list[WorkerState]:
         """Those that answer, and those that did and do no longer."""
@@ -140,18 +178,21 @@ class Workers:
         )
 
 
-async def resolved(addresses: Iterable[str]) -> list[str]:
-    """Each once: of a name, which may be that of many workers, all that it stands for now; nobody by none."""
-    found: dict[str, None] = {}
+async def resolved(addresses: Iterable[str]) -> dict[str, str]:
+    """Each address once, with the host that it was named by.
+
+    A name may be that of many workers: it is all that it stands for now; a name that is not known gives none.
+    """
+    places: dict[str, str] = {}
     for address in addresses:
-        host, _, port = address.rpartition(":")
+        host, port = host_of(address), address.rpartition(":")[2]
         try:
-            told = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=SOCK_STREAM)
+            found = await asyncio.get_running_loop().getaddrinfo(host, int(port), type=SOCK_STREAM)
         except OSError:
             continue
-        for *_, (at, *_) in told:
-            found[where(str(at), port)] = None
-    return list(found)
+        for *_, (name, *_) in found:
+            places.setdefault(where(str(name), port), host)
+    return places
 
 
 def parsed(text: str) -> Samples:

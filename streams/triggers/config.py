@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -17,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from rules import asked
 from rules.predicates import ValueTest
 from rules.times import DAY_MS, DURATION_FORM, HOUR_MS, SECOND_MS
+from streams.triggers.channels import guard
 
 KEY = r"^[a-z][a-z0-9_]{0,63}$"
 WEEK_MS = 7 * DAY_MS
@@ -46,12 +46,10 @@ def _kept(value: int) -> int:
 
 def _url(value: str) -> str:
     try:
-        parts = urlsplit(value)
-        if parts.hostname and parts.port != 0:
-            return value
-    except ValueError:  # its text may hold a secret
-        pass
-    raise ValueError("is not a URL with a host; write it as https://example.com/path")
+        guard.parsed(value)
+    except guard.NotAllowed as error:
+        raise ValueError(f"is not {error}; write it as https://example.com/path") from None
+    return value
 
 
 def _clock_time(value: object) -> time:

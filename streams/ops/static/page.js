@@ -19,7 +19,7 @@ function token() {
 
 async function ask(path, options = { signal: AbortSignal.timeout(5000) }) {
   const answer = await fetch(path, { ...options, headers: { Authorization: `Bearer ${token()}` } });
-  $("token-form").hidden = answer.status !== 401;
+  $("token-form").hidden = ![401, 429].includes(answer.status); // 429: too many came without the right token
   return answer;
 }
 

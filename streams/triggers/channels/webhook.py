@@ -45,7 +45,7 @@ class Webhook:
         self._options = connector
         self._session: aiohttp.ClientSession | None = None
         try:
-            guard.check_url(way.url, allow_private=way.allow_private)
+            self._url = guard.checked(way.url, allow_private=way.allow_private)
         except guard.NotAllowed as error:
             raise ValueError(f"url: expected {error}, or allow_private: true") from None
 
@@ -73,7 +73,7 @@ class Webhook:
             return Result(Outcome.UNKNOWN, type(error).__name__)
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> Result:
-        async with self._open().post(self._way.url, data=body, headers=headers, allow_redirects=False) as answer:
+        async with self._open().post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
             left = ANSWER_MAX_BYTES
             async for part in answer.content.iter_chunked(4_096):  # read, so that the connection is used again
                 left -= len(part)
@@ -94,6 +94,7 @@ class Webhook:
                 headers={"User-Agent": "segmenter", "Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=limit_s, sock_connect=limit_s / 2),
                 trust_env=False,
+                auto_decompress=False,  # an answer is thrown away, and a small one may unpack to a large one
             )
         return self._session
 

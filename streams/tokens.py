@@ -1,0 +1,41 @@
+"""Bearer tokens: whether a request carries the right one, and whether one is worth setting.
+
+A token is compared in constant time. A weak token is one that a program guesses: what repeats, counts upwards or is a
+common word adds nothing to it.
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from itertools import pairwise
+
+LENGTH_MIN = 20
+_DISTINCT_STEPS_MIN = 12
+_COMMON_WORDS = (
+    "password", "passwort", "changeme", "letmein", "example", "segmenter", "secret", "qwerty", "token", "admin", "test",
+)  # fmt: skip
+
+
+def is_right(authorization: str, token: str) -> bool:
+    """Whether the value of an Authorization header carries the token; the scheme may be written in any case."""
+    scheme, _, credentials = authorization.partition(" ")
+    is_equal = compare_digest(credentials.strip().encode(errors="replace"), token.encode())
+    return scheme.lower() == "bearer" and is_equal
+
+
+def is_weak(token: str) -> bool:
+    """Whether a token can be guessed: short, or long by repetition, by counting or by common words alone."""
+    text = token.lower()
+    for word in _COMMON_WORDS:
+        text = text.replace(word, "")
+    text = _without_repetition(text)
+    steps = sum(abs(ord(after) - ord(before)) > 1 for before, after in pairwise(text))
+    return len(token) < LENGTH_MIN or steps < _DISTINCT_STEPS_MIN
+
+
+def _without_repetition(text: str) -> str:
+    """The shortest text which the given one repeats, whole or cut off at its end."""
+    for length in range(1, len(text)):
+        if text[length:] == text[:-length]:
+            return text[:length]
+    return text
