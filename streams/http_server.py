@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 _request_log = logging.getLogger(f"{__name__}.requests")
 
 # A request that carries the right token has this key; its connection is not ended for others.
-ADMITTED = "admitted"
+ADMITTED = web.RequestKey("admitted", bool)
 # Of the kernel's queue; each accepted connection beyond the limit costs a descriptor for a moment.
 _BACKLOG = 64
 _LOOK_EVERY_S = 1.0
@@ -126,7 +126,6 @@ class HttpServer:
             shutdown_timeout=1.0,
             handler_cancellation=True,  # who has gone away needs no answer
             logger=_request_log,
-            keepalive_timeout=limits.idle_s,
             lingering_time=_LINGERING_S,
             max_headers=_HEADERS_MAX,
         )

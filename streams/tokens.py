@@ -10,7 +10,7 @@ from hmac import compare_digest
 from itertools import pairwise
 
 LENGTH_MIN = 20
-_DISTINCT_STEPS_MIN = 12
+_STEPS_MIN = 8
 _COMMON_WORDS = (
     "password", "passwort", "changeme", "letmein", "example", "segmenter", "secret", "qwerty", "token", "admin", "test",
 )  # fmt: skip
@@ -30,7 +30,7 @@ def is_weak(token: str) -> bool:
         text = text.replace(word, "")
     text = _without_repetition(text)
     steps = sum(abs(ord(after) - ord(before)) > 1 for before, after in pairwise(text))
-    return len(token) < LENGTH_MIN or steps < _DISTINCT_STEPS_MIN
+    return len(token) < LENGTH_MIN or steps < _STEPS_MIN
 
 
 def _without_repetition(text: str) -> str:

@@ -25,9 +25,11 @@ _PORTS = (443, 8443)
 _PORTS_FROM = 1_024
 # All addresses of IPv6 that IANA has given out for use on the internet are in here.
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-# Parts that are not for webhooks and that not every Python knows: the relays of 6to4, Teredo and the rest of the
-# IETF's protocol assignments, documentation.
-_SPECIAL = tuple(map(ipaddress.ip_network, ("192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20")))
+# Parts that are not for webhooks and that not every Python knows: the IETF's protocol assignments (Teredo is one), the
+# relays of 6to4, documentation.
+_SPECIAL = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20"))
+)
 # IPv6 forms that carry an IPv4 address, which counts: RFC 6052 (NAT64), RFC 3056 (6to4), RFC 5214 (ISATAP).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _SIX_TO_FOUR = ipaddress.ip_network("2002::/16")
@@ -69,31 +71,30 @@ def _carried(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddres
 
 
 def parsed(url: str) -> URL:
-    """A URL as the client reads it. Raises `NotAllowed` for one without a host, or whose host is not plain."""
+    """A URL as the client reads it. Raises `NotAllowed` for one without a host."""
     try:
         read = URL(url)
-        host, port = read.raw_host, read.port
+        if read.raw_host and read.port:
+            return read
     except ValueError:  # its text may hold a secret
-        raise NotAllowed("a URL with a host") from None
-    if not host or not port:
-        raise NotAllowed("a URL with a host")
-    if _ENDS_IN_NUMBER.fullmatch(host) and not _is_literal(host):
-        raise NotAllowed("a host that is a name, or an address of four numbers")
-    return read
+        pass
+    raise NotAllowed("a URL with a host")
 
 
-def checked(url: str, *, allow_private: bool) -> URL:
-    """The URL that a webhook calls. Raises `NotAllowed` for one that no webhook may have."""
+def check_url(url: str, *, allow_private: bool) -> URL:
+    """The URL as the client is to be given it. Raises `NotAllowed` for one that no webhook may have."""
     read = parsed(url)
+    host, port = read.raw_host or "", read.port or 0
     if read.raw_user is not None or read.raw_password is not None:
         raise NotAllowed("a URL without a user")
+    if _ENDS_IN_NUMBER.fullmatch(host) and not _is_literal(host):
+        raise NotAllowed("a host that is a name, or an address of four numbers")
     if allow_private:
         return read
-    if read.scheme != "https" or not (read.port in _PORTS or (read.port or 0) >= _PORTS_FROM):
-        raise NotAllowed("https, on port 443, 8443 or from 1024 on")
-    host = read.raw_host or ""
+    if read.scheme != "https" or not (port in _PORTS or port >= _PORTS_FROM):
+        raise NotAllowed("https, on port 443, 8443 or from 1024 on, or allow_private: true")
     if _is_literal(host) and not is_public(host):
-        raise NotAllowed("an address of the internet")
+        raise NotAllowed("an address of the internet, or allow_private: true")
     return read
 
 

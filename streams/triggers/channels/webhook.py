@@ -45,9 +45,9 @@ class Webhook:
         self._options = connector
         self._session: aiohttp.ClientSession | None = None
         try:
-            self._url = guard.checked(way.url, allow_private=way.allow_private)
+            self._url = guard.check_url(way.url, allow_private=way.allow_private)
         except guard.NotAllowed as error:
-            raise ValueError(f"url: expected {error}, or allow_private: true") from None
+            raise ValueError(f"url: expected {error}") from None
 
     async def send(self, message: Message) -> Result:
         """As `streams.triggers.channels.base.Channel`."""
