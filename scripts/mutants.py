@@ -1203,8 +1203,8 @@ BY_TESTS = (
     Mutant(
         "the right token is looked at before what is counted",
         "streams/ops/guard.py",
-        "        if gate.is_right(request):\n            request[ADMITTED] = True\n        elif not limit",
-        "        if limit.take(gate.address(request)) and gate.is_right(request):\n            request[ADMITTED] = True\n        elif not limit",
+        "if gate.is_right(request):",
+        "if limit.take(gate.address(request)) and gate.is_right(request):",
         "tests/test_http_access.py::test_the_right_token_always_passes",
     ),
     Mutant(
@@ -1287,8 +1287,8 @@ BY_TESTS = (
     Mutant(
         "a token that counts upwards is weak",
         "streams/tokens.py",
-        "> 1 for after",
-        "> 0 for after",
+        "> 1 for before",
+        "> 0 for before",
         "tests/test_http_access.py",
     ),
     Mutant(
@@ -1343,9 +1343,23 @@ BY_TESTS = (
     Mutant(
         "reasons need the token",
         "streams/serving.py",
-        "if gate is not None and not gate.is_right(request):\n            answer",
-        "if False:\n            answer",
+        "answer = Ready(answer.ready, [])",
+        "pass",
         "tests/test_metrics_port.py::test_reasons_need_the_token",
+    ),
+    Mutant(
+        "a wrong token is not tried at /ready",
+        "streams/serving.py",
+        'if "Authorization" in request.headers:',
+        "if False:",
+        "tests/test_metrics_port.py::test_reasons_need_the_token",
+    ),
+    Mutant(
+        "a reader of the stream that takes nothing is let go",
+        "streams/ops/api.py",
+        "asyncio.timeout(_TAKEN_WITHIN_S)",
+        "asyncio.timeout(None)",
+        "tests/test_ops.py::test_a_reader_that_takes_nothing_is_let_go",
     ),
     Mutant(
         "a web page whose name was turned here reads nothing",
@@ -1413,8 +1427,8 @@ BY_TESTS = (
     Mutant(
         "the host of a webhook is read as the client reads it",
         "streams/triggers/channels/guard.py",
-        "if _is_literal(host) and not is_public(host):",
-        'if _is_literal(urlsplit(url).hostname or "") and not is_public(host):',
+        'host, port = read.raw_host or "", read.port or 0',
+        'host, port = url.partition("://")[2].rpartition(":")[0], read.port or 0',
         "tests/test_triggers_ssrf.py::test_a_host_inside_is_refused_however_it_is_written",
     ),
     Mutant(

@@ -24,6 +24,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 from aiohttp.web_protocol import RequestHandler
 
+from streams import defects
 from streams.addresses import counted_as
 
 log = logging.getLogger(__name__)
@@ -145,6 +146,8 @@ class HttpServer:
         await self._runner.setup()
         self._tasks = [asyncio.create_task(self._accept(listener)) for listener in self._listeners]
         self._tasks.append(asyncio.create_task(self._look()))
+        for task in self._tasks:
+            task.add_done_callback(_report)
 
     async def close(self) -> None:
         """End all connections and stop listening."""
@@ -255,6 +258,12 @@ class HttpServer:
         if monotonic() - self._logged_at >= _LOG_EVERY_S:
             self._logged_at = monotonic()
             log.warning("connections cannot be accepted", extra={"error": str(error)})
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Log what ended a task that goes on for ever."""
+    if not task.cancelled() and isinstance(error := task.exception(), Exception):
+        defects.report("a task of the HTTP server", error)
 
 
 async def _listeners(host: str, port: int) -> list[socket.socket]:

@@ -199,6 +199,8 @@ def routes(inside: Inside, token: str | None = None, *, is_local: bool = False) 
     async def ready(request: web.Request) -> web.Response:
         answer = inside.ready()
         if gate is not None and not gate.is_right(request):
+            if "Authorization" in request.headers:
+                return await gate.refuse(request)
             answer = Ready(answer.ready, [])
         return web.json_response(msgspec.to_builtins(answer), status=200 if answer.ready else 503)
 

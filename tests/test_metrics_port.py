@@ -253,10 +253,11 @@ async def served(token: str | None, *, is_local: bool) -> AsyncIterator[str]:
 
 
 async def test_reasons_need_the_token() -> None:
-    """Whoever probes is told whether, and not what."""
+    """Whoever probes is told whether, and not what; a wrong token is one here, too."""
     async with served(TOKEN, is_local=False) as address:
         status, text = await asyncio.to_thread(read, address, "/ready")
         assert (status, json.loads(text)["because"]) == (503, [])
+        assert (await asyncio.to_thread(read, address, "/ready", "wrong"))[0] == 401
         status, text = await asyncio.to_thread(read, address, "/ready", TOKEN)
         assert (status, json.loads(text)["because"]) == (503, ["partition 0 is 9 s behind"])
 

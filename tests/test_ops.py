@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import msgspec
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 import bench_ops
 from rules.standing import Change
+from streams import schemas
+from streams.http_access import Limit
+from streams.http_server import HttpServer, Limits
 from streams.meter import Made, Step
 from streams.metrics import SHORT_STAY_MS, Metrics, PartitionMeter, Spread
 from streams.ops import api
-from streams.ops.guard import Limit
+from streams.ops.feed import Feed
+from streams.ops.seen import Seen
 from streams.ops.tally import MINUTE_MS, SILENT_AT_LEAST_MS, SILENT_TIMES, USUAL_FROM, Counted
 from streams.ops.workers import Told, Workers, addresses, parsed, quantile_ms
 from streams.serving import Ready
@@ -139,6 +148,34 @@ def test_each_path_of_the_document_has_a_handler() -> None:
         assert route.path in document["paths"]
     told = json.loads((Path(api.__file__).parents[2] / "docs" / "openapi.json").read_text())
     assert told == json.loads(json.dumps(document))
+
+
+async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hold its place, and what it was sent, for as long as it likes."""
+    monkeypatch.setattr(api, "_TAKEN_WITHIN_S", 0.3)
+    feed = Feed({}, "", 1, lambda: T)
+    told = api.Api(cast("Seen", SimpleNamespace(feed=feed)), {}, "")
+    app = web.Application()
+    app.add_routes([web.get("/api/changes", told.changes)])
+    server = HttpServer(app, Limits(connections=8, idle_s=60.0), lambda _: None)
+    await server.start("127.0.0.1", 0)
+    large = msgspec.structs.replace(schemas.CHANGE, said={"en": "x" * 100_000})
+    loop = asyncio.get_running_loop()
+    try:
+        with socket.socket() as reader:
+            reader.setblocking(False)
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            await loop.sock_connect(reader, server.address)
+            await loop.sock_sendall(reader, b"GET /api/changes HTTP/1.1\r\nHost: x\r\n\r\n")
+            async with asyncio.timeout(20):
+                assert b" 200 " in await loop.sock_recv(reader, 100)
+                (follower,) = feed._readers
+                while feed._readers:
+                    for _ in range(50):
+                        follower.put(large)
+                    await asyncio.sleep(0.05)
+    finally:
+        await server.close()
 
 
 def test_the_cost_of_metrics_is_judged_by_pairs() -> None:
