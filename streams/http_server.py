@@ -17,7 +17,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -68,7 +68,7 @@ class _Connection:
         self.since = monotonic()
         self.request: web.Request | None = None
         self.answers = 0
-        self.transport: asyncio.BaseTransport | None = None
+        self.transport: asyncio.WriteTransport | None = None
         self.entering: asyncio.Task[None] | None = None
         self.is_entering = False
         self.is_ended = False
@@ -93,7 +93,7 @@ class _Connection:
     def abort(self) -> None:
         """End it now, whatever is still to be written."""
         self.is_ended = True
-        if isinstance(self.transport, asyncio.WriteTransport):
+        if self.transport is not None:
             self.transport.abort()
         elif self.entering is not None and self.is_entering:
             self.entering.cancel()
@@ -209,13 +209,14 @@ class HttpServer:
         connection.is_entering = True  # before it, a cancelled task would leave the socket open
         loop = asyncio.get_running_loop()
         try:
-            connection.transport, _ = await loop.connect_accepted_socket(
+            transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol,
                 connection.sock,
                 ssl=self._tls,
                 ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
                 ssl_shutdown_timeout=_SHUTDOWN_S if self._tls else None,
             )
+            connection.transport = cast("asyncio.WriteTransport", transport)  # uvloop's have no class in common with it
         except (OSError, TimeoutError):  # ssl.SSLError is one: what came is no TLS, or nothing came
             connection.is_ended = True
             self._refused("tls")

@@ -16,10 +16,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import cast
 
 import aiohttp
 import pytest
 import trustme
+import uvloop
 from aiohttp import web
 
 from streams import http_server
@@ -71,8 +73,18 @@ class Served:
 
     async def is_answered(self) -> bool:
         url = f"http://{HOST}:{self.server.address[1]}/"
-        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        limit = aiohttp.ClientTimeout(total=PATIENCE_S)
+        async with aiohttp.ClientSession(timeout=limit) as session, session.get(url) as answer:
             return await answer.text() == "here"
+
+
+@pytest.fixture(params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy], ids=["asyncio", "uvloop"])
+def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+    """Each of the loops that ``SEGMENTER_LOOP`` names."""
+    return cast("asyncio.AbstractEventLoopPolicy", request.param())
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
 
 
 @pytest.fixture(autouse=True)
@@ -115,12 +127,14 @@ async def is_ended(sock: socket.socket, within_s: float = PATIENCE_S) -> bool:
 
 
 def descriptors() -> int:
-    return len(numbers())
+    """How many of this process are sockets."""
+    targets = (str(Path(f"/proc/self/fd/{number}").readlink()) for number in numbers())
+    return sum(target.startswith("socket:") for target in targets)
 
 
 def numbers() -> list[int]:
-    """The descriptors of this process."""
-    return [int(path.name) for path in Path("/proc/self/fd").iterdir()]
+    """The descriptors of this process, without the one that reads them."""
+    return [int(path.name) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
 
 
 async def test_connections_are_few_however_many_come(started: Started) -> None:
