@@ -1191,7 +1191,7 @@ BY_TESTS = (
         "streams/http_server.py",
         "self.entering.cancel()",
         "pass",
-        "tests/test_http_server.py::test_tls_is_spoken_or_the_connection_ends",
+        "tests/test_http_server.py::test_connections_that_are_silent_before_tls_are_bounded",
     ),
     Mutant(
         "an address that cannot be served is an OSError",

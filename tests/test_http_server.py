@@ -259,7 +259,7 @@ async def test_requests_that_cannot_be_read_are_not_logged(started: Started, cap
     """Nor are heads of any size taken."""
     served = await started(Limits(connections=8, idle_s=PATIENCE_S))
     many = b"".join(b"X-%d: y\r\n" % number for number in range(100))
-    wrong = (b"nothing\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000, b"GET / HTTP/1.1\r\n" + many + b"\r\n")
+    wrong = (b"nothing\r\n\r\n", REQUEST[:-2] + b"X: " + b"x" * 20_000, REQUEST[:-2] + many + b"\r\n")
     with caplog.at_level(logging.INFO):
         for sent in wrong:
             sock = await served.connect(send=sent)
@@ -283,8 +283,17 @@ async def test_tls_is_spoken_or_the_connection_ends(started: Started, monkeypatc
     assert await is_ended(plain)
     assert await is_ended(silent)
     assert served.refused["tls"] == 2
+
+
+async def test_connections_that_are_silent_before_tls_are_bounded(started: Started) -> None:
+    """They lose their places like others, without waiting for the end of their handshakes."""
+    served = await started(
+        Limits(connections=8, idle_s=PATIENCE_S), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    )
+    before = descriptors()
     crowd = [await served.connect() for _ in range(30)]
-    assert await is_ended(crowd[0])
+    assert await is_ended(crowd[0], http_server._HANDSHAKE_S / 2)
+    assert descriptors() - before - len(crowd) <= 8 + 1
 
 
 @pytest.mark.parametrize(("host", "port"), [(HOST, 99_999), ("x" * 300, 0), ("nothing.invalid", 0)])
