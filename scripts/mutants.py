@@ -1195,7 +1195,7 @@ BY_TESTS = (
     ),
     Mutant(
         "an address that cannot be served is an OSError",
-        "streams/http_server.py",
+        "streams/listeners.py",
         "except (OverflowError, UnicodeError) as error:",
         "except ZeroDivisionError as error:",
         "tests/test_http_server.py::test_an_address_that_cannot_be_is_an_oserror",
@@ -1415,7 +1415,7 @@ BY_TESTS = (
         "streams/ops/workers.py",
         "server_hostname=None if self._tls is None else host",
         'server_hostname="localhost"',
-        "tests/test_metrics_port.py::test_ops_asks_with_the_token_over_tls",
+        "tests/test_metrics_port.py::test_a_workers_certificate_is_for_the_host_it_was_named_by",
     ),
     Mutant(
         "ops sends the workers' token",

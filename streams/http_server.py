@@ -10,7 +10,6 @@ aiohttp reads and writes the requests; only accepting and ending connections is 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
@@ -26,14 +25,13 @@ from aiohttp.web_protocol import RequestHandler
 
 from streams import defects
 from streams.addresses import counted_as
+from streams.listeners import listening_sockets
 
 log = logging.getLogger(__name__)
 _request_log = logging.getLogger(f"{__name__}.requests")
 
 # A request that carries the right token has this key; its connection is not ended for others.
 ADMITTED = web.RequestKey("admitted", bool)
-# Of the kernel's queue; each accepted connection beyond the limit costs a descriptor for a moment.
-_BACKLOG = 64
 _LOOK_EVERY_S = 1.0
 # Of TLS, each.
 _HANDSHAKE_S = 5.0
@@ -41,7 +39,6 @@ _SHUTDOWN_S = 1.0
 _TRY_AGAIN_S = 1.0
 _LOG_EVERY_S = 60.0
 _HEADERS_MAX = 64
-_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 # A body is sent to none of the paths, and is not read to be thrown away.
 _LINGERING_S = 0.0
 
@@ -139,10 +136,7 @@ class HttpServer:
 
     async def start(self, host: str, port: int) -> None:
         """Serve on all addresses of the host. Raises `OSError`, also for a name or a port that cannot be."""
-        try:
-            self._listeners = await _listeners(host, port)
-        except (OverflowError, UnicodeError) as error:
-            raise OSError(errno.EINVAL, str(error)) from None
+        self._listeners = await listening_sockets(host, port)
         await self._runner.setup()
         self._tasks = [asyncio.create_task(self._accept(listener)) for listener in self._listeners]
         self._tasks.append(asyncio.create_task(self._look()))
@@ -265,32 +259,6 @@ def _report(task: asyncio.Task[None]) -> None:
     """Log what ended a task that goes on for ever."""
     if not task.cancelled() and isinstance(error := task.exception(), Exception):
         defects.report("a task of the HTTP server", error)
-
-
-async def _listeners(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of the host, all on one port."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    listeners: list[socket.socket] = []
-    unavailable = OSError(errno.EADDRNOTAVAIL, "the host has no address")
-    try:
-        for family, *_, (name, _, *scope) in dict.fromkeys(found):
-            chosen = port or (listeners[0].getsockname()[1] if listeners else 0)
-            try:
-                listener = socket.create_server((name, chosen, *scope), family=family, backlog=_BACKLOG)
-            except OSError as error:
-                if error.errno not in _NOT_HERE:
-                    raise
-                unavailable = error  # a name may have an address that this machine does not have, such as ::1
-            else:
-                listener.setblocking(False)
-                listeners.append(listener)
-    except OSError:
-        for listener in listeners:
-            listener.close()
-        raise
-    if not listeners:
-        raise unavailable
-    return listeners
 
 
 def _is_no_bad_request(record: logging.LogRecord) -> bool:

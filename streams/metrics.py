@@ -6,6 +6,7 @@ watchdogs), it is asked for when somebody looks (`streams.serving`), so that it 
 
 Counted in plain dicts and lists, and only told by prometheus-client: with its own counters and histograms, which
 lock, a worker took 5 % more CPU.
+Long because the whole list of metrics stands here.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 The one rule: a setting has its unit in its name and its default beside it; nothing else in the
 project reads the environment (but for fail points, which are for tests). What is secret is a
 `SecretStr`: it is shown by nobody, and opened by `streams.security` alone.
+Long because every setting stands here, with its description.
 """
 
 from __future__ import annotations

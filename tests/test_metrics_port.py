@@ -20,6 +20,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any, NamedTuple, cast
 
+import aiohttp
 import pytest
 import redis
 import trustme
@@ -143,16 +144,29 @@ def test_metrics_need_the_token_and_come_over_tls(started: Started, certificates
 
 
 def test_ops_asks_with_the_token_over_tls(started: Started, certificates: Certificates) -> None:
-    """The name is what the certificate is checked for, whatever it resolves to; an address that has none is told."""
+    """As a process, over HTTP, as an operator sees it."""
     settings, worker, _ = started
     looking = {
         **settings, "ops_http": f"{HOST}:0", "ops_token": OPS_TOKEN, "http_ca_file": certificates.ca,
-        "ops_workers": f"{named(worker)},{worker.http}",
+        "ops_workers": named(worker),
     }  # fmt: skip
     with Ops(looking) as ops:
         ops.wait_ready()
         eventually(lambda: ready_workers(ops) != [], 20, "the worker is seen")
         assert len(ready_workers(ops)) == 1
+
+
+async def test_a_workers_certificate_is_for_the_host_it_was_named_by(
+    started: Started, certificates: Certificates
+) -> None:
+    """Whatever address that has; another server of the same authority is no worker."""
+    address, tls = started.worker.http, ssl.create_default_context(cafile=certificates.ca)
+    asked = Workers([], time.time, token=TOKEN, tls=tls)
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
+        await asked._ask(session, address, "localhost")
+        assert list(asked.told) == [address]
+        await asked._ask(session, address, HOST)
+        assert (asked.told, asked.lost) == ({}, {address})
 
 
 def ready_workers(ops: Ops) -> list[str]:

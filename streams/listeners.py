@@ -1,0 +1,45 @@
+"""Sockets that listen on the addresses of a host."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+
+# Of the kernel's queue; each accepted connection beyond a limit costs a descriptor for a moment.
+_BACKLOG = 64
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+async def listening_sockets(host: str, port: int) -> list[socket.socket]:
+    """A socket for each address of the host, all on one port.
+
+    Raises `OSError`, also for a name or a port that cannot be.
+    """
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (OverflowError, UnicodeError) as error:
+        raise OSError(errno.EINVAL, str(error)) from None
+    listeners: list[socket.socket] = []
+    unavailable = OSError(errno.EADDRNOTAVAIL, "the host has no address")
+    try:
+        for family, *_, (name, _, *scope) in dict.fromkeys(found):
+            chosen = port or (listeners[0].getsockname()[1] if listeners else 0)
+            try:
+                listener = socket.create_server((name, chosen, *scope), family=family, backlog=_BACKLOG)
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    raise
+                unavailable = error  # a name may have an address that this machine does not have, such as ::1
+            else:
+                listener.setblocking(False)
+                listeners.append(listener)
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    if not listeners:
+        raise unavailable
+    return listeners
