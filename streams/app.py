@@ -19,7 +19,7 @@ import msgspec
 from faust.types import TP
 
 from rules.engine import Engine
-from streams import defects, logs, security, topics
+from streams import defects, logs, rights, security, topics
 from streams.ceiling import Ceiling
 from streams.claiming import Assignment, Claiming
 from streams.defects import Pseudonyms
@@ -65,7 +65,7 @@ def _quiet_collector() -> None:
 def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     """The worker's Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
     engine = Engine(load(settings.definitions))
-    found = topics.verify(settings)
+    found = topics.verify(settings, rights.NEEDS[rights.WORKER].topics)
     return assemble(settings, _plan(settings, engine, found, rebuild=rebuild))
 
 

@@ -78,13 +78,13 @@ def _redeliver(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
-    from streams import topics  # noqa: PLC0415  # as above
+    from streams import rights, topics  # noqa: PLC0415  # as above
 
     names = topics.ALL if arguments.triggers else topics.WORKERS
     if arguments.action == "create":
         for name in topics.create(settings, names):
             print(f"created {name}")
-    found = topics.verify(settings, names)
+    found = topics.verify(settings, rights.NEEDS["topics"].topics.of(names))
     for name, count in sorted(found.partitions.items()):
         print(f"{settings.topic_prefix}{name}: {count} partitions")
     return 0

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from streams import overheard
+from streams.kafka_refusals import missing_right
 from streams.record_batches import bound_batches
 from streams.recovery import Chunk
 from streams.stop import Stop
@@ -66,7 +67,7 @@ class OutputTopics:
                     unread.discard(place)
                     consumer.pause(place)
         except TopicAuthorizationFailedError as error:
-            raise Stop(f"{error.args[0]} cannot be read ({type(error).__name__}); let this user read it") from None
+            raise Stop(missing_right(error, "READ") or str(error)) from None
         finally:
             await consumer.stop()
 

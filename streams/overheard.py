@@ -20,6 +20,7 @@ from aiokafka.structs import TopicPartition
 from faust.types import TP
 
 from streams.fetched import Answer, Answers
+from streams.kafka_refusals import missing_right
 
 
 def answers(fetcher: Fetcher, heard: Answers) -> None:
@@ -78,7 +79,8 @@ def refusals(coordinator: GroupCoordinator, lost: Callable[[str], None]) -> None
     push = coordinator._push_error_to_user
 
     def push_error_to_user(error: Exception) -> Any:
-        lost(f"the group cannot be joined ({error!r})")
+        refusal = f"the group cannot be joined ({error!r}); see SEGMENTER_GROUP"
+        lost(missing_right(error, "READ") or refusal)
         return push(error)
 
     coordinator._push_error_to_user = push_error_to_user

@@ -20,6 +20,7 @@ from streams.claiming import Assignment, Claiming, Overtaken
 from streams.failpoints import reach
 from streams.fetched import Batch
 from streams.holding import Holding
+from streams.kafka_refusals import missing_right
 from streams.outbox import Publisher, PublishFailed
 from streams.plan import Ground
 from streams.recovery import Outputs
@@ -73,7 +74,7 @@ class Ownership:
 
     def lost(self, sentence: str) -> None:
         """Kafka refuses what no other try would change: rights, or a group of another kind."""
-        self._plan.stop(f"{sentence}; see what Kafka lets this user do, and SEGMENTER_GROUP")
+        self._plan.stop(sentence)
 
     def fetching(self) -> Mapping[TP, Fetching]:
         """How each input of each partition is being fetched."""
@@ -263,4 +264,6 @@ def _told(positions: Mapping[TP, int]) -> dict[str, int]:
 def _failure(error: Exception) -> str:
     if isinstance(error, PublishFailed):
         return f"publishing failed: {error}"
+    if sentence := missing_right(error, "READ and WRITE"):
+        return sentence
     return f"claiming failed ({error!r}); see that Redis and Kafka can be reached"

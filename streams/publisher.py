@@ -40,6 +40,7 @@ from aiokafka.errors import KafkaError
 
 from streams import out_batches
 from streams.failpoints import reach
+from streams.kafka_refusals import missing_right
 from streams.outbox import BATCH_MAX_BYTES, OutRecord, ProducerFenced, PublishFailed
 from streams.stop import Stop
 from streams.wire import merges
@@ -58,11 +59,6 @@ RENEW_S = 6 * 3600.0
 FENCE_MAX_S = 18 * 3600.0
 _EMPTY_TRANSACTIONS = 2
 _ADDED_LOOK_S = 0.001
-_REFUSALS = (
-    kafka_errors.TopicAuthorizationFailedError,
-    kafka_errors.ClusterAuthorizationFailedError,
-    kafka_errors.TransactionalIdAuthorizationFailed,
-)
 _WHEN_BACK = "when Kafka is back, start the worker again"
 _CLOSE_MAX_S = 2.0
 
@@ -235,8 +231,8 @@ async def _carry_epoch(producer: AIOKafkaProducer, places: Sequence[TopicPartiti
 
 
 def _failed(error: Exception) -> PublishFailed:
-    if isinstance(error, _REFUSALS):
-        return PublishFailed(f"this user may not write: {error!r}; let them, then start the worker again")
+    if sentence := missing_right(error, "WRITE"):
+        return PublishFailed(sentence)
     return PublishFailed(f"{error!r}; {_WHEN_BACK}")
 
 

@@ -31,7 +31,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from streams.store import StoreFailed, StoreRefused
+from streams.stop import RIGHTS
+from streams.store import RightMissing, StoreFailed, StoreRefused
 
 _REPLICA = "Redis is a replica, which takes no writes: name its primary in SEGMENTER_REDIS, then start again"
 # By the code of the error: what is wrong with a Redis that answers, and what to do.
@@ -53,8 +54,14 @@ _CODES: Mapping[type[RedisError], str] = {
 _CODE = re.compile(r"(?:^|: -)([A-Z]+) ")
 # The user may run the script, but not a command in it: Redis up to 7.0; later ones and Valkey. There is no code.
 _NOT_IN_SCRIPT = re.compile(r"The user executing the script can't|ACL failure in script")
+# What is missing: the command by its name, or, in a script of Redis up to 7.0, by the line that calls it.
+_COMMAND = re.compile(r"the '([\w|]+)' command")
+_LINE = re.compile(r"@user_script:(\d+)")
+_CALL = re.compile(r"call\('([A-Z]+)'")
 
 RETRIES = 12  # 15 s in all while connections are refused: a Redis that restarts is waited for
+
+HEALTH_CHECK_S = 30  # a connection that was idle for so long is asked whether it is still there
 
 _PORT = 6379
 
@@ -109,7 +116,7 @@ def _options(timeout_s: float) -> dict[str, Any]:
         "retry": _Patience(ExponentialBackoff(cap=2.0, base=0.05), RETRIES),
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
-        "health_check_interval": 30,
+        "health_check_interval": HEALTH_CHECK_S,
     }
 
 
@@ -121,21 +128,36 @@ async def servers(client: Client) -> list[dict[str, Any]]:
     return [{"target_nodes": node} for node in client.get_primaries()]
 
 
-def failed(error: Exception) -> StoreFailed:
-    """What Redis or its client says went wrong, as the store's contract says it."""
+def failed(error: Exception, keys: str, scripts: Mapping[str, str]) -> StoreFailed:
+    """What Redis or its client says went wrong, as the store's contract says it.
+
+    ``keys``: the pattern of the keys that are used; ``scripts``: the text of each, by its SHA-1.
+    """
     cause: BaseException = error
     while isinstance(cause, _Refused | RedisClusterException) and cause.__cause__ is not None:
         cause = cause.__cause__
     if isinstance(cause, ResponseError) and (refusal := REFUSALS.get(_code(cause))):
         return StoreRefused(refusal)
+    if isinstance(cause, NoPermissionError) or _NOT_IN_SCRIPT.search(str(cause)):
+        right = _missing(str(cause), scripts) or f"keys ~{keys}"
+        return RightMissing(f"Redis does not allow this user {right} ({cause}): see {RIGHTS}, then start again")
     hint = ""
-    if isinstance(cause, AuthenticationError | NoPermissionError) or _NOT_IN_SCRIPT.search(str(cause)):
-        hint = "; see SEGMENTER_REDIS_PASSWORD and what the user may do"
+    if isinstance(cause, AuthenticationError):
+        hint = "; see SEGMENTER_REDIS_PASSWORD"
     elif _distrusts(cause):
         hint = "; see SEGMENTER_REDIS_CA_FILE"
     elif isinstance(error, MovedError | RedisClusterException):
         hint = "; see SEGMENTER_REDIS_CLUSTER"
     return StoreFailed(f"{type(cause).__name__}: {cause}{hint}")
+
+
+def _missing(text: str, scripts: Mapping[str, str]) -> str:
+    """The command that an error says is not allowed, as a rule of ACL; empty where it is not about a command."""
+    if match := _COMMAND.search(text):
+        return f"+{match[1]}"
+    line, script = _LINE.search(text), next((script for sha, script in scripts.items() if sha in text), "")
+    call = _CALL.search(script.splitlines()[int(line[1]) - 1]) if line and script else None
+    return f"+{call[1].lower()}" if call else ""
 
 
 def _code(error: ResponseError) -> str:

@@ -37,6 +37,7 @@ from streams.store import (
     LowerGeneration,
     Save,
     State,
+    StoreFailed,
     check_identity,
     tombstone,
 )
@@ -57,13 +58,14 @@ def _translated(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coro
 
     @wraps(method)
     async def translated(*args: P.args, **kwargs: P.kwargs) -> T:
-        stopwatch = cast(RedisStore, args[0]).stopwatch
+        store = cast(RedisStore, args[0])
+        stopwatch = store.stopwatch
         number = stopwatch.begin()
         try:
             async with asyncio.timeout(CALL_MAX_S):
                 return await method(*args, **kwargs)
         except redis_client.FAILURES as error:
-            raise redis_client.failed(error) from error
+            raise store.failed(error) from error
         finally:
             stopwatch.end(number, method.__name__)
 
@@ -166,7 +168,13 @@ class RedisStore:
             async for name, stored in self._client.hscan_iter(self._key(partition, "customers"), count=1_000):
                 yield name.decode(), stored
         except redis_client.FAILURES as error:
-            raise redis_client.failed(error) from error
+            raise self.failed(error) from error
+
+    def failed(self, error: Exception) -> StoreFailed:
+        """What went wrong, as the store's contract says it."""
+        scripts = (self._claim, self._begin, self._save, self._trim, self._set_attempt)
+        texts = {str(script.sha): str(script.script) for script in scripts}
+        return redis_client.failed(error, f"{self._prefix}{{p*", texts)
 
     def _key(self, partition: int, name: str) -> str:
         return key(self._prefix, partition, name)

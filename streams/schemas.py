@@ -27,7 +27,7 @@ from rules.events import ALIASES, CART_NAMES, INPUTS, ORDER_NAMES, PRODUCT_ADDED
 from rules.reasons import Observed, Reason
 from rules.standing import Kind
 from rules.times import _RFC3339  # its text is the schema's pattern
-from streams import definitions_schema, reference
+from streams import definitions_schema, reference, rights
 from streams.ops import api
 from streams.ops import reference as metrics_reference
 from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
@@ -365,7 +365,8 @@ def files() -> dict[str, str]:
     options: Schema = {"indent": 2, "sort_keys": True, "ensure_ascii": False}
     texts = {name: json.dumps(document, **options) + "\n" for name, document in documents.items()}
     drawn = {"docs/conditions.md": reference.conditions(), "docs/library.md": reference.library()}
-    return texts | drawn | {"docs/metrics.md": metrics_reference.metrics()}
+    drawn |= {"docs/metrics.md": metrics_reference.metrics(), "docs/rights.md": rights.page(Settings.model_construct())}
+    return texts | drawn
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:

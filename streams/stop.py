@@ -13,6 +13,8 @@ from typing import NoReturn
 EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h
 # What to do where the stored state is of no use any more.
 REBUILD = "use a fresh Redis and `segmenter worker --rebuild`"
+# Where it stands what each process may do, to Kafka and to Redis.
+RIGHTS = "docs/rights.md"
 
 
 class Stop(Exception):

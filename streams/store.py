@@ -138,6 +138,10 @@ class StoreRefused(StoreFailed):
     """The store answered and refused. The text is a sentence that says why and what to do."""
 
 
+class RightMissing(StoreRefused):
+    """The store does not allow its user what the process needs. The text names the right."""
+
+
 class Store(Protocol):
     """The contract, kept by the memory store and by Redis. Any method may raise `StoreFailed`."""
 

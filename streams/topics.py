@@ -6,9 +6,10 @@ shard are one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from kafka import KafkaAdminClient
@@ -20,6 +21,7 @@ from kafka.errors import (
     KafkaTimeoutError,
     SaslAuthenticationFailedError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
 
@@ -28,9 +30,11 @@ from streams import security
 from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.outbox import batch_size_needed
 from streams.settings import Settings
-from streams.stop import Stop
+from streams.stop import RIGHTS, Stop
 from streams.store import Identity
 from streams.wire.merges import MERGES
+
+log = logging.getLogger(__name__)
 
 OUTPUTS = (CHANGES, MEMBERSHIPS, DEAD_LETTERS)
 # What a worker reads, in the order in which records of one millisecond are read; the last it writes, too.
@@ -41,6 +45,8 @@ TRIGGERS = ("trigger-decisions", "trigger-dead-letters", "trigger-replays")
 ALL = (*WORKERS, *TRIGGERS)
 # What is published, in batches of up to `batch_size_needed`.
 WRITTEN = frozenset({MERGES, *OUTPUTS, *TRIGGERS})
+# What a process does at once. It goes on without the settings of topics, and a topic to be created has no rights yet.
+_NEEDED_AT_ONCE = ("READ", "WRITE", "DESCRIBE")
 # Kafka is waited for so often for so long.
 TRIES, TRY_MS = 5, 2_000
 # Of each key the newest is kept for ever.
@@ -50,6 +56,39 @@ _BATCH_SIZE = "max.message.bytes"
 _NOBODY = "ECONNREFUSED"
 _HUNG_UP = "socket disconnected"
 _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
+
+
+class TopicUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process does with topics, which it needs the rights for. Names are without prefix.
+
+    ``limited``: topics whose settings it reads. Whatever reads or writes a topic may describe it, too.
+    """
+
+    read: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
+    described: tuple[str, ...] = ()
+    limited: tuple[str, ...] = ()
+    created: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each topic once."""
+        return tuple(dict.fromkeys((*self.read, *self.written, *self.described, *self.created)))
+
+    def of(self, names: Sequence[str]) -> TopicUse:
+        """The same of these topics alone."""
+        fields = msgspec.structs.asdict(self).items()
+        return TopicUse(**{field: tuple(name for name in used if name in names) for field, used in fields})
+
+    def rights(self) -> Mapping[str, tuple[str, ...]]:
+        """The topics of each operation, as Kafka calls it."""
+        return {
+            "READ": self.read,
+            "WRITE": self.written,
+            "DESCRIBE": self.described,
+            "DESCRIBE_CONFIGS": self.limited,
+            "CREATE": self.created,
+        }
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -132,18 +171,44 @@ def _admin(settings: Settings) -> Iterator[Any]:
             admin.close()
 
 
-def find(settings: Settings, topics: Sequence[str] = WORKERS) -> Found:
-    """Ask the cluster. Raises `Stop` when it does not answer."""
+def find(settings: Settings, use: TopicUse) -> Found:
+    """Those of these topics that exist. Raises `Stop` when the cluster does not answer, or does not allow the use."""
     with _admin(settings) as admin:
-        return _found(admin, settings, topics)
+        return _found(admin, settings, use)
 
 
-def _found(admin: Any, settings: Settings, topics: Sequence[str]) -> Found:
-    names = {settings.topic_prefix + name: name for name in topics}
-    known = set(cast(list[str], admin.list_topics()))
-    described = admin.describe_topics([full for full in names if full in known]) if known else []
-    partitions = {names[topic["name"]]: len(topic["partitions"]) for topic in described if topic["name"] in names}
+def _found(admin: Any, settings: Settings, use: TopicUse) -> Found:
+    described = {topic["name"]: topic for topic in admin.describe_topics(_full(settings, use.names))}
+    _check_rights(settings, use, described)
+    partitions = {
+        name: len(topic["partitions"])
+        for name in use.names
+        if (topic := described.get(settings.topic_prefix + name)) is not None and not topic["error_code"]
+    }
     return Found(str(admin.describe_cluster().get("cluster_id") or ""), partitions)
+
+
+def _full(settings: Settings, names: Sequence[str]) -> list[str]:
+    return [settings.topic_prefix + name for name in names]
+
+
+def _check_rights(settings: Settings, use: TopicUse, described: Mapping[str, Any]) -> None:
+    """Name all rights that are missing, before anything is begun. Raises `Stop`."""
+    lacking = {
+        operation: [name for name in _full(settings, names) if not _allows(described.get(name), operation)]
+        for operation, names in use.rights().items()
+        if operation in _NEEDED_AT_ONCE
+    }
+    lists = [f"{operation} of {', '.join(names)}" for operation, names in lacking.items() if names]
+    if lists:
+        raise Stop(f"Kafka does not allow this user {'; '.join(lists)}: see {RIGHTS}, then start again")
+
+
+def _allows(topic: Mapping[str, Any] | None, operation: str) -> bool:
+    if topic is None or topic["error_code"] == TopicAuthorizationFailedError.errno:
+        return topic is None
+    operations = topic["authorized_operations"]  # of a topic that is missing, or by a broker for trying out: none
+    return not operations or operation in operations
 
 
 def retention(settings: Settings, topics: Sequence[str]) -> Mapping[str, Kept]:
@@ -162,7 +227,10 @@ def _configs(
     ]
     try:
         described = admin.describe_configs(resources, config_filter="all")
-    except KafkaError:  # a broker for trying out may not know how to say it, and not every user may ask
+    except KafkaError as error:  # a broker for trying out may not know how to say it
+        if isinstance(error, AuthorizationError):
+            right = f"DESCRIBE_CONFIGS of {', '.join(resource.name for resource in resources)}"
+            log.warning("%s cannot be read without %s: see %s", " and ".join(keys), right, RIGHTS)
         return {}
     by_name = {name: values for by_kind in described.values() for name, values in by_kind.items()}
     return {name: by_name.get(settings.topic_prefix + name, {}) for name in topics}
@@ -191,8 +259,8 @@ def create(settings: Settings, topics: Sequence[str] = WORKERS) -> list[str]:
             except TopicAlreadyExistsError:
                 continue
             except AuthorizationError as error:
-                refused = f"topic {topic.name} may not be created by this user ({type(error).__name__})"
-                raise Stop(f"{refused}; let them, or create it as another") from None
+                refused = f"Kafka does not allow this user CREATE of {topic.name} ({type(error).__name__})"
+                raise Stop(f"{refused}: see {RIGHTS}, or create it as another user") from None
             except KafkaError as error:
                 settings_named = "see SEGMENTER_PARTITIONS and SEGMENTER_REPLICATION"
                 raise Stop(f"topic {topic.name} could not be created ({error}); {settings_named}") from None
@@ -202,19 +270,19 @@ def create(settings: Settings, topics: Sequence[str] = WORKERS) -> list[str]:
         return made
 
 
-def verify(settings: Settings, topics: Sequence[str] = WORKERS) -> Found:
-    """What was found, if the worker (or triggers) can run on it. Raises `Stop`."""
+def verify(settings: Settings, use: TopicUse) -> Found:
+    """What was found, if a process can run on it that uses topics so. Raises `Stop`."""
     with _admin(settings) as admin:
-        found = _found(admin, settings, topics)
-        missing = [settings.topic_prefix + name for name in topics if name not in found.partitions]
+        found = _found(admin, settings, use)
+        missing = [settings.topic_prefix + name for name in use.names if name not in found.partitions]
         if missing:
-            unseen = "" if settings.kafka_protocol == "PLAINTEXT" else ", or let this user read them"
-            of = " --triggers" if set(topics) & set(TRIGGERS) else ""
-            raise Stop(f"topics are missing: {', '.join(missing)}; run `segmenter topics create{of}`{unseen}")
+            of = " --triggers" if set(use.names) & set(TRIGGERS) else ""
+            raise Stop(f"topics are missing: {', '.join(missing)}; run `segmenter topics create{of}`")
         if len(set(found.partitions.values())) > 1:
             counts = ", ".join(f"{name} {count}" for name, count in sorted(found.partitions.items()))
             raise Stop(f"topics differ in their number of partitions ({counts}); add some where there are fewer")
-        _check_batch_sizes(settings, _configs(admin, settings, [*WRITTEN & {*topics}], [_BATCH_SIZE]))
+        if limited := [name for name in use.limited if name in WRITTEN]:
+            _check_batch_sizes(settings, _configs(admin, settings, limited, [_BATCH_SIZE]))
         return found
 
 

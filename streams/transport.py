@@ -27,6 +27,7 @@ from faust.types.tuples import ConsumerMessage
 
 from streams import overheard
 from streams.fetched import Answers, Batch, Heard, Offsets
+from streams.kafka_refusals import missing_right
 from streams.record_batches import bound_batches, consumer_record, drain
 from streams.stop import stop
 
@@ -120,7 +121,8 @@ class _Thread(AIOKafkaConsumerThread):
             if not isinstance(result, FetchResult):
                 del fetcher._records[raw_tp]
                 fetcher._notify(fetcher._wait_consume_future)
-                owner.lost(f"{tp.topic}-{tp.partition} cannot be read ({result._error!r})")
+                refusal = f"{tp.topic}-{tp.partition} cannot be read ({result._error!r}); see SEGMENTER_GROUP"
+                owner.lost(missing_right(result._error, "READ", tp.topic) or refusal)
                 continue
             state = result._assignment.state_value(raw_tp)
             start = state._position

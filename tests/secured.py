@@ -34,6 +34,7 @@ from kafka.admin import (
 
 from local import Kafka, Redis
 from server import HOST, StartError, free_port
+from streams import rights
 from streams.topics import OUTPUTS
 
 USER = "segmenter-app"
@@ -41,11 +42,8 @@ PASSWORD = "correct horse/#?@%battery"  # of such characters that a URL cannot h
 KEY_PASSWORD = "opens the key"
 WRONG = "not the password"
 SECRETS = (PASSWORD, KEY_PASSWORD, WRONG, quote(PASSWORD, safe=""))
-# What the user of Redis may do, as README says it.
-NEEDED = (
-    "hset", "hsetnx", "hget", "hmget", "hgetall", "hkeys", "hexists", "hlen", "hdel", "hscan", "zadd", "zrem", "zrange",
-    "zrangebyscore", "rpush", "lrange", "ltrim", "evalsha", "script|load", "info", "time", "ping", "hello",
-)  # fmt: skip
+# What the one user of these tests may do to Redis: what a worker and a reader may.
+COMMANDS = sorted(rights.NEEDS["worker"].commands | rights.NEEDS["verify"].commands)
 # Kafka's listeners by their names, and the protocol of each.
 LISTENERS = {"SASL_SSL": "SASL_SSL", "SASL_PLAINTEXT": "SASL_PLAINTEXT", "SSL": "SSL", "ELSEWHERE": "SSL"}
 
@@ -196,7 +194,7 @@ class SecureRedis:
                 server = open_ones.enter_context(Redis())
                 open_ones.enter_context(_proxied(self.port, server.port, self._context()))
             client: Any = redis.Redis.from_url(server.url)
-            rights = ["on", f">{PASSWORD}", "~segmenter:*", "-@all", *(f"+{command}" for command in NEEDED)]
+            rights = ["on", f">{PASSWORD}", "~segmenter:*", "-@all", *(f"+{command}" for command in COMMANDS)]
             client.execute_command("ACL", "SETUSER", USER, *rights)
             client.execute_command("ACL", "SETUSER", "default", "resetpass", ">only for the tests themselves")
             yield server

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from local import Redis, Tansu
+from rules.events import INPUTS
 from tests import library_stories, live, oracle
 from tests.commands import (
     NOW,
@@ -375,9 +376,9 @@ def test_topics_are_created_once(tansu: Tansu) -> None:
 
 def test_missing_topics_stop(tansu: Tansu) -> None:
     """Verify and publish name what is missing and how to create it."""
-    for arguments in ("topics verify", "publish -"):
+    for arguments, names in (("topics verify", NAMES), ("publish -", INPUTS)):
         done = segmenter(*arguments.split(), **on_tansu(tansu, "missing-"))
-        assert_stopped(done, "segmenter topics create", *(f"missing-{name}" for name in NAMES))
+        assert_stopped(done, "segmenter topics create", *(f"missing-{name}" for name in names))
 
 
 def test_publish_sends_each_event_to_its_topic(tansu: Tansu, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from local import Kafka, Tansu
-from streams import out_batches, topics
+from streams import out_batches, rights, topics
 from streams.outbox import BATCH_MAX_BYTES, OutRecord, ProducerFenced, PublishFailed, batch_size_needed
 from streams.output_topics import OutputTopics
 from streams.publisher import PRODUCERS_MAX, FencedPublisher, UnfencedPublisher
@@ -122,14 +122,15 @@ async def test_what_kafka_refuses(place: Place) -> None:
 def test_topics_that_take_smaller_batches(place: Place) -> None:
     """Before anything is published the setting is named; one that takes the largest batch of all is enough."""
     settings = Settings(brokers=place.brokers, topic_prefix=place.prefix, partitions=2)
-    topics.verify(settings)
+    use = rights.NEEDS["worker"].topics
+    topics.verify(settings, use)
     for topic, needed in ((LETTERS, 524_288), (MERGES, 1_048_588)):
         set_batch_size(place.brokers, place.prefix + topic, needed - 1)
         refusal = f"max.message.bytes is {needed - 1} of {place.prefix}{topic} (set it to {needed} or more)"
         with pytest.raises(Stop, match=re.escape(refusal) + "$"):
-            topics.verify(settings)
+            topics.verify(settings, use)
         set_batch_size(place.brokers, place.prefix + topic, needed)
-        topics.verify(settings)
+        topics.verify(settings, use)
 
 
 @pytest.mark.kafka

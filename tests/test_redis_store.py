@@ -21,7 +21,7 @@ from local import Redis
 from streams import redis_store as redis_stores
 from streams.redis_client import REFUSALS
 from streams.redis_store import CLOCK_SKEW_MAX_MS, RedisStore, key
-from streams.store import ClaimRefused, Identity, StoredCustomer, StoreFailed, StoreRefused
+from streams.store import ClaimRefused, Identity, RightMissing, StoredCustomer, StoreFailed, StoreRefused
 from tests.patience import eventually
 from tests.test_store import NOTHING, PERSIAN, POSITIONS, claim, claimed, known, seen, step
 
@@ -182,11 +182,11 @@ async def test_why_redis_refuses_is_said_in_words(
 
 
 async def test_a_command_in_a_script_that_the_user_may_not_send(own_redis: Redis) -> None:
-    """The sentence names the setting, as it does for a command outside of scripts."""
+    """The sentence names it, however this kind of Redis words the error."""
     with SyncRedis.from_url(own_redis.url) as connected:
         connected.execute_command("ACL", "SETUSER", "reader", "on", ">p", "~*", "+@all", "-hset")
     store = RedisStore.connect(own_redis.url.replace("://", "://reader:p@"), next(_prefixes))
-    with pytest.raises(StoreFailed, match="see SEGMENTER_REDIS_PASSWORD and what the user may do"):
+    with pytest.raises(RightMissing, match=r"^Redis does not allow this user \+hset \(.*: see docs/rights.md"):
         await store.claim(claim())
     await store.close()
 

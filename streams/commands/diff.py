@@ -12,7 +12,7 @@ import msgspec
 
 from rules.events import INPUTS, Event
 from rules.placeholders import Placeholders
-from streams import topics
+from streams import rights, topics
 from streams.commands.differences import document, lines
 from streams.commands.files import Rejections, opened, with_progress
 from streams.commands.recomputed import Logs, merged
@@ -47,7 +47,7 @@ def run(
 
 
 def _of_topics(settings: Settings, dry: DryRun, until: int | None, placeholders: Placeholders) -> None:
-    partitions = topics.verify(settings).partitions[INPUTS[0]]
+    partitions = topics.verify(settings, rights.NEEDS["diff"].topics).partitions[INPUTS[0]]
     end = int(time.time() * 1000) if until is None else until
     logs = Logs(settings)
     with topics.answering(settings), closing(logs):

@@ -12,7 +12,7 @@ from contextlib import closing
 
 from rules.standing import Customer
 from rules.times import format_duration, format_instant
-from streams import topics
+from streams import rights, topics
 from streams.commands import request as requests
 from streams.commands.files import visible
 from streams.commands.held import InRedis, everywhere, records
@@ -27,8 +27,9 @@ def run(settings: Settings, customer_id: str, wait_s: float) -> int:
     if reason := requests.refusal_of(settings, "erase", customer_id):
         print(f"segmenter erase: {visible(customer_id)} is no customer's id ({reason})", file=sys.stderr)
         return 1
-    found = topics.find(settings, topics.ALL)
-    count = topics.verify(settings).partitions[PROFILES]
+    use = rights.NEEDS["erase"].topics
+    found = topics.find(settings, use)
+    count = topics.verify(settings, use.of(topics.WORKERS)).partitions[PROFILES]
     known = [one.customer for one in asyncio.run(everywhere(settings, customer_id, count)) if one.customer is not None]
     with topics.answering(settings):
         # Each by a request of its own, so that reading everything again finds it before their events.

@@ -19,7 +19,7 @@ from rules.engine import Engine
 from rules.events import INPUTS
 from rules.standing import Customer, Linkage
 from rules.times import format_instant
-from streams import topics
+from streams import rights, topics
 from streams.commands.held import InRedis, everywhere, records
 from streams.commands.recomputed import Logs
 from streams.commands.stored import opened
@@ -30,8 +30,9 @@ from streams.settings import Settings, of_triggers
 
 def run(settings: Settings, customer_id: str) -> int:
     """Exit code 1 when nothing is held. Raises `Stop`."""
-    found = topics.find(settings, topics.ALL)
-    count = topics.verify(settings).partitions[INPUTS[0]]
+    use = rights.NEEDS["export"].topics
+    found = topics.find(settings, use)
+    count = topics.verify(settings, use.of(topics.WORKERS)).partitions[INPUTS[0]]
     stored = asyncio.run(everywhere(settings, customer_id, count))
     known = asyncio.run(everywhere(of_triggers(settings), customer_id, count))
     with topics.answering(settings), closing(Logs(settings)) as logs:

@@ -13,6 +13,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from rules.events import input_of
+from streams import rights
 from streams.commands.files import opened, with_progress
 from streams.definitions_file import load
 from streams.settings import Settings
@@ -25,7 +26,7 @@ class Publisher:
     """Validated lines to Kafka through kafka-python."""
 
     def __init__(self, settings: Settings) -> None:
-        verify(settings)
+        verify(settings, rights.NEEDS["publish"].topics)
         self._placeholders = load(settings.definitions).placeholders
         self._prefix = settings.topic_prefix
         self.sent = 0

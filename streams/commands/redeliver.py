@@ -12,7 +12,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from streams import topics
+from streams import rights, topics
 from streams.settings import Settings
 from streams.triggers.decisions import LETTERS, REPLAYS
 from streams.triggers.reading import replayed
@@ -20,7 +20,7 @@ from streams.triggers.reading import replayed
 
 def run(settings: Settings, trigger: str | None, since_ms: int) -> int:
     """All dead letters of a trigger (``None``: of all) that were published at or after a time; exit code 0."""
-    topics.verify(settings, topics.ALL)
+    topics.verify(settings, rights.NEEDS["redeliver"].topics)
     with topics.answering(settings):
         consumer = topics.client(settings, KafkaConsumer, enable_auto_commit=False, isolation_level="read_committed")
         idempotent = settings.broker == "kafka"

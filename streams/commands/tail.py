@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rules.sentences import embedded
+from streams import rights
 from streams.commands.files import visible
 from streams.out_records import CHANGES
 from streams.settings import Settings
@@ -37,7 +38,8 @@ def line(change: changes.SegmentChange, language: str = "en") -> Text:
 
 def run(settings: Settings, *, from_beginning: bool, count: int | None, language: str = "en") -> int:
     """Until interrupted, or after ``count`` changes."""
-    verify(settings)  # a consumer of a missing topic may create it, with another number of partitions
+    # A consumer of a missing topic may create it, with another number of partitions.
+    verify(settings, rights.NEEDS["tail"].topics)
     console = Console(highlight=False, soft_wrap=True)
     with answering(settings):
         consumer = client(

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from rules.people import HOPS_MAX
 from rules.standing import Customer
 from rules.times import format_instant
-from streams import topics
+from streams import rights, topics
 from streams.commands import request
 from streams.commands.files import visible
 from streams.commands.held import everywhere
@@ -33,7 +33,7 @@ def run(settings: Settings, customer_id: str, other_id: str, wait_s: float) -> i
     if settings.partitioner == "none":
         print("segmenter unlink: with SEGMENTER_PARTITIONER=none no ids are linked", file=sys.stderr)
         return 1
-    count = topics.verify(settings).partitions[PROFILES]
+    count = topics.verify(settings, rights.NEEDS["unlink"].topics).partitions[PROFILES]
     with topics.answering(settings):
         sent = request.send(settings, count, "unlink", customer_id, previousId=other_id)
     print(f"asked     unlink {names}, as of {format_instant(sent.at)}: {sent.place}")

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from rules.engine import Engine
-from streams import epochs, topics
+from streams import epochs, rights, topics
 from streams.commands.compared import NOTHING, Comparison, Difference, by_what, missing, order_counts
 from streams.commands.files import visible
 from streams.commands.folded import Fold
@@ -40,7 +40,7 @@ _ENDED_SHOWN = 10
 def run(settings: Settings, first: int) -> int:
     """Exit code 1 when there is a difference; the first so many are told. Raises `Stop` when nothing can be said."""
     engine = Engine(load(settings.definitions))
-    found = topics.verify(settings)
+    found = topics.verify(settings, rights.NEEDS["verify"].topics)
     ours = found.identity(settings, engine.definitions.fingerprint)
     logs = Logs(settings)
     verification = Verification(settings, engine, ours, logs)

@@ -25,5 +25,8 @@ redis.call('HSET', meta, 'token', ARGV[1], 'generation', ARGV[2], 'cluster', ARG
 if not begun or not stored[5] then
   redis.call('HSET', meta, 'definitions', ARGV[7])
 end
-return {'claimed', redis.call('HGETALL', meta), redis.call('ZRANGE', due, 0, 0, 'WITHSCORES'),
-  redis.call('LRANGE', outbox, 0, -1), redis.call('HLEN', erased)}
+local all = redis.call('HGETALL', meta)
+local next_due = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+local waiting = redis.call('LRANGE', outbox, 0, -1)
+local count = redis.call('HLEN', erased)
+return {'claimed', all, next_due, waiting, count}

@@ -37,7 +37,26 @@ if moves then
   end
 end
 
-redis.call('HSET', meta, 'save', ARGV[2], 'digest', ARGV[3])
+-- What this user may not do must fail here, where nothing counts yet: calls that change nothing, then the digest, which
+-- says nothing without its number, then the outbox, without which a customer's changes would be lost.
+redis.call('ZADD', due, 'XX', 0, '')
+redis.call('ZREM', due, '')
+redis.call('HDEL', customers, '')
+redis.call('HSET', meta, 'digest', ARGV[3])
+-- unpack() fails near 8,000 values (LUAI_MAXCSTACK), so the arguments go in slices.
+local function slices(command, key, after, count)
+  for first = after + 1, after + count, 4000 do
+    redis.call(command, key, unpack(ARGV, first, math.min(first + 3999, after + count)))
+  end
+  return after + count
+end
+local after_inputs = at + 3 * inputs
+local after_removals = after_inputs + tonumber(ARGV[7]) + tonumber(ARGV[8]) + tonumber(ARGV[9])
+local after_outbox = after_removals + tonumber(ARGV[10])
+for i = after_removals + 1, after_outbox do
+  redis.call('RPUSH', outbox, ARGV[i])
+end
+redis.call('HSET', meta, 'save', ARGV[2])
 if moves then
   redis.call('HSET', meta, 'clock', ARGV[4])
 end
@@ -50,18 +69,9 @@ end
 for i = 0, inputs - 1 do
   redis.call('HSET', meta, 'position:' .. ARGV[at + 1 + 3 * i], ARGV[at + 3 + 3 * i])
 end
-at = at + 3 * inputs
--- unpack() fails near 8,000 values (LUAI_MAXCSTACK), so the arguments go in slices.
-local function slices(command, key, count)
-  for first = at + 1, at + count, 4000 do
-    redis.call(command, key, unpack(ARGV, first, math.min(first + 3999, at + count)))
-  end
-  at = at + count
-end
-slices('HSET', customers, tonumber(ARGV[7]))
-slices('ZADD', due, tonumber(ARGV[8]))
-slices('ZREM', due, tonumber(ARGV[9]))
-slices('RPUSH', outbox, tonumber(ARGV[10]))
-slices('HDEL', customers, tonumber(ARGV[11]))
-slices('HSET', erased, tonumber(ARGV[12]))
+local after_customers = slices('HSET', customers, after_inputs, tonumber(ARGV[7]))
+local after_due = slices('ZADD', due, after_customers, tonumber(ARGV[8]))
+slices('ZREM', due, after_due, tonumber(ARGV[9]))
+local after_gone = slices('HDEL', customers, after_outbox, tonumber(ARGV[11]))
+slices('HSET', erased, after_gone, tonumber(ARGV[12]))
 return 'saved'

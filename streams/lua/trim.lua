@@ -10,8 +10,10 @@ if held[1] ~= ARGV[1] or tonumber(held[3] or '0') < tonumber(ARGV[3]) then
 end
 local drop = tonumber(ARGV[2]) - tonumber(held[2] or '0')
 if drop > 0 then
-  redis.call('LTRIM', outbox, drop, -1)
+  -- What this user may not do must fail here: a number that does not fit the entries would drop others at the next trim.
+  redis.call('LTRIM', outbox, 0, -1)
   redis.call('HSET', meta, 'trimmed', ARGV[2])
+  redis.call('LTRIM', outbox, drop, -1)
 end
 if #ARGV > 3 then
   redis.call('HSET', meta, unpack(ARGV, 4))

@@ -14,7 +14,7 @@ import sys
 from aiohttp import web
 
 from rules.engine import Engine
-from streams import logs, security, topics
+from streams import logs, rights, security, topics
 from streams.addresses import is_loopback, networks
 from streams.app import now_ms
 from streams.definitions_file import load
@@ -27,6 +27,7 @@ from streams.ops.looking import Looking
 from streams.ops.metrics import OpsMetrics
 from streams.ops.seen import Seen
 from streams.ops.workers import Workers, addresses
+from streams.out_records import CHANGES
 from streams.redis_store import RedisStore
 from streams.serving import where
 from streams.settings import Settings, host_of
@@ -43,8 +44,8 @@ def run(settings: Settings) -> int:
     logs.set_up(settings.log_format)
     token = _token(settings)
     tls = security.http_client(settings)
-    found = topics.verify(settings)
-    asyncio.run(_serve(settings, found.partitions[topics.WORKERS[0]], token, tls))
+    found = topics.verify(settings, rights.NEEDS["ops"].topics)
+    asyncio.run(_serve(settings, found.partitions[CHANGES], token, tls))
     return 0
 
 

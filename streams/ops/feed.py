@@ -18,8 +18,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import overheard
+from streams.kafka_refusals import missing_right
 from streams.ops.tally import Counted
 from streams.out_records import CHANGES, DEAD_LETTERS
+from streams.stop import stop
 from streams.wire import changes
 from streams.wire.changes import SegmentChange
 
@@ -111,6 +113,8 @@ class Feed:
             try:
                 await self._follow()
             except KafkaError as error:
+                if sentence := missing_right(error, "READ"):
+                    stop(sentence)
                 log.warning("the changes cannot be followed", extra={"error": repr(error)})
             await asyncio.sleep(_AGAIN_S)
 

@@ -19,7 +19,8 @@ from streams.ops.answers import CustomerState, Membership
 from streams.ops.metrics import OpsMetrics
 from streams.redis_store import RedisStore
 from streams.settings import Settings
-from streams.store import StoreFailed
+from streams.stop import stop
+from streams.store import RightMissing, StoreFailed
 from streams.wire import customers
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ class Looking:
                 self.metrics.redis_used.set((memory := await self._store.memory())[0])
                 self.metrics.redis_max.set(memory[1])
                 self.seen_ms = self._now_ms()
+            except RightMissing as missing:
+                stop(str(missing))
             except StoreFailed:
                 pass  # what was seen last grows old, and is said to be
             await asyncio.sleep(CLOCKS_EVERY_S)
@@ -78,6 +81,8 @@ class Looking:
         while True:
             try:
                 await self._count()
+            except RightMissing as missing:
+                stop(str(missing))
             except StoreFailed as error:
                 log.warning("members could not be counted", extra={"error": str(error)})
             await asyncio.sleep(COUNT_EVERY_S)

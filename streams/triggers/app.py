@@ -16,7 +16,7 @@ from typing import Any
 
 import faust
 
-from streams import definitions_file, topics
+from streams import definitions_file, rights, topics
 from streams.app import assemble, now_ms, pace
 from streams.redis_store import RedisStore
 from streams.settings import Settings, of_triggers
@@ -39,7 +39,7 @@ def build(settings: Settings, path: Path) -> faust.App:
     """The Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
     definitions = definitions_file.load(settings.definitions)
     file = triggers_file.load(path, definitions)
-    found = topics.verify(settings, topics.ALL)
+    found = topics.verify(settings, rights.NEEDS[rights.TRIGGERS_PROCESS].topics)
     ours = of_triggers(settings)
     channels = made.channels(file, path, os.environ, sys.stdout)
     plan = TriggersPlan(
