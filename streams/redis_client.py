@@ -30,6 +30,7 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
+from redis.maint_notifications import MaintNotificationsConfig
 
 from streams.stop import RIGHTS
 from streams.store import RightMissing, StoreFailed, StoreRefused
@@ -52,8 +53,9 @@ _CODES: Mapping[type[RedisError], str] = {
 }
 # Redis 6.2 puts what a command of a script was answered with into a text of its own: "Error running script …: -OOM …".
 _CODE = re.compile(r"(?:^|: -)([A-Z]+) ")
-# The user may run the script, but not a command in it: Redis up to 7.0; later ones and Valkey. There is no code.
-_NOT_IN_SCRIPT = re.compile(r"The user executing the script can't|ACL failure in script")
+# Without a code of their own: to end a transaction is not allowed, or to begin one; a command in a script is not, as
+# Redis up to 7.0 says it, and as later ones and Valkey do.
+_NOT_ALLOWED = re.compile(r": NOPERM |^EXEC without MULTI|The user executing the script can't|ACL failure in script")
 # What is missing: the command by its name, or, in a script of Redis up to 7.0, by the line that calls it.
 _COMMAND = re.compile(r"the '([\w|]+)' command")
 _LINE = re.compile(r"@user_script:(\d+)")
@@ -117,6 +119,9 @@ def _options(timeout_s: float) -> dict[str, Any]:
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         "health_check_interval": HEALTH_CHECK_S,
+        # What redis-py tells and asks a server about itself, by commands for which nobody here has the right.
+        "driver_info": None,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
 
 
@@ -134,11 +139,11 @@ def failed(error: Exception, keys: str, scripts: Mapping[str, str]) -> StoreFail
     ``keys``: the pattern of the keys that are used; ``scripts``: the text of each, by its SHA-1.
     """
     cause: BaseException = error
-    while isinstance(cause, _Refused | RedisClusterException) and cause.__cause__ is not None:
-        cause = cause.__cause__
+    while isinstance(cause, _Refused | RedisClusterException) and (below := cause.__cause__ or cause.__context__):
+        cause = below
     if isinstance(cause, ResponseError) and (refusal := REFUSALS.get(_code(cause))):
         return StoreRefused(refusal)
-    if isinstance(cause, NoPermissionError) or _NOT_IN_SCRIPT.search(str(cause)):
+    if isinstance(cause, NoPermissionError) or _NOT_ALLOWED.search(str(cause)):
         right = _missing(str(cause), scripts) or f"keys ~{keys}"
         return RightMissing(f"Redis does not allow this user {right} ({cause}): see {RIGHTS}, then start again")
     hint = ""
@@ -153,8 +158,10 @@ def failed(error: Exception, keys: str, scripts: Mapping[str, str]) -> StoreFail
 
 def _missing(text: str, scripts: Mapping[str, str]) -> str:
     """The command that an error says is not allowed, as a rule of ACL; empty where it is not about a command."""
+    if text.startswith("EXEC without"):
+        return "+multi"
     if match := _COMMAND.search(text):
-        return f"+{match[1]}"
+        return "+script|load" if match[1] == "script" else f"+{match[1]}"  # Redis 6.2 leaves out the second word
     line, script = _LINE.search(text), next((script for sha, script in scripts.items() if sha in text), "")
     call = _CALL.search(script.splitlines()[int(line[1]) - 1]) if line and script else None
     return f"+{call[1].lower()}" if call else ""

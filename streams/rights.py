@@ -63,7 +63,7 @@ _HELD = _SNAPSHOT | {"lrange", "hget"}
 # Of scripts, and of what runs as long as a process does.
 _OWNER = frozenset(
     {
-        "evalsha", "script|load", "info", "time", "ping", "hget", "hgetall", "hmget", "hkeys", "hexists", "hlen",
+        "evalsha", "script|load", "info", "time", "ping", "hget", "hgetall", "hmget", "hkeys", "hlen",
         "hset", "hsetnx", "hdel", "zadd", "zrem", "zrange", "zrangebyscore", "rpush", "lrange", "ltrim",
     }
 )  # fmt: skip
@@ -72,7 +72,7 @@ NEEDS: Mapping[str, Needs] = {
     WORKER: Needs(
         topics=TopicUse(read=(*READ, CHANGES, DEAD_LETTERS), written=(MERGES, *OUTPUTS), limited=(MERGES, *OUTPUTS)),
         owns=(WORKER,),
-        commands=_OWNER | {"hscan"},
+        commands=_OWNER | {"hexists", "hscan"},
     ),
     TRIGGERS_PROCESS: Needs(
         topics=TopicUse(

@@ -10,7 +10,7 @@ import contextlib
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -94,8 +94,10 @@ class SecureKafka(Kafka):
     Who comes by the tests' own listener may do everything, all others what they were allowed.
     """
 
-    def __init__(self, certificates: Certificates) -> None:
+    def __init__(self, certificates: Certificates, passwords: Mapping[str, str] | None = None) -> None:
+        """``passwords``: those of PLAIN, by user; none: of the one user of these tests."""
         super().__init__()
+        logins = "".join(f' user_{name}="{word}"' for name, word in (passwords or {USER: PASSWORD}).items())
         ports = {name: free_port() for name in LISTENERS}
         self.addresses = {name: f"{HOST}:{port}" for name, port in ports.items()}
         public = f"PLAINTEXT://{self.address}," + ",".join(f"{name}://{at}" for name, at in self.addresses.items())
@@ -111,7 +113,7 @@ class SecureKafka(Kafka):
                 f"listener.name.{name}.{mechanism}.sasl.jaas.config": f"{module}.{login} required{user};"
                 for name in ("sasl_ssl", "sasl_plaintext")
                 for mechanism, login, user in (
-                    ("plain", "plain.PlainLoginModule", f' user_{USER}="{PASSWORD}"'),
+                    ("plain", "plain.PlainLoginModule", logins),
                     ("scram-sha-256", "scram.ScramLoginModule", ""),
                     ("scram-sha-512", "scram.ScramLoginModule", ""),
                 )

@@ -1,0 +1,368 @@
+"""Every process and every command, whole, as its own user of docs/rights.md, on an Apache Kafka that authorizes.
+
+The one rule: Kafka and Redis themselves say what was done by which right: Redis notes what it refuses, and Kafka's
+authorizer logs the rule by which it allowed or denied each request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import redis
+from kafka import KafkaAdminClient, KafkaProducer
+
+from local import Redis
+from server import free_port
+from streams import cli, rights, topics
+from streams.redis_store import key
+from streams.settings import Settings
+from streams.stop import Stop
+from tests import granted
+from tests.commands import assert_one_line, event, line, moved_to_now
+from tests.granted import Granted
+from tests.patience import eventually
+from tests.secured import Certificates, SecureKafka
+from workers import Ops, Triggers, Worker
+
+pytestmark = pytest.mark.kafka
+
+PARTITIONS = 2
+TOKEN = "a-token-for-the-tests"
+# Where the authorizer says what it allowed (level DEBUG) and what it denied.
+LOGGING = """
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %m%n
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+logger.authorizer.name = kafka.authorizer.logger
+logger.authorizer.level = debug
+"""
+DECIDED = re.compile(r"Principal = User:(\S+) is (Allowed|Denied) operation = (\S+) .*? on resource = (\S+) .*")
+BY_RULE = re.compile(
+    r"resourceType=(\w+), resourceName=([^,]*), patternType=(\w+), principal=User:([^,]+), host=\*, operation=(\w+)"
+)
+SEGMENTS = """
+version: 1
+currency: EUR
+segments:
+  buyer: {title: Buyer, when: {performed: {event: Order Completed, within: 30d}}}
+  spender: {title: Spender, when: {total: {agg: sum, of: total, event: Order Completed, at_least: 1}}}
+  visitor: {title: Visitor, when: {performed: {event: Product Viewed, within: 30d}}}
+  idle: {title: Idle, when: {cart: {idle_for: 1s, until: 2s}}}
+"""
+TRIGGERS_FILE = """
+version: 1
+contact: {{email: email}}
+channels:
+  screen: {{kind: console}}
+  bot: {{kind: webhook, url: "http://127.0.0.1:{port}/", secrets: [{{env: BOT_SECRET}}], allow_private: true,
+         timeout: 1s, retry: {{attempts: 1, first: 100ms, most: 100ms}}}}
+triggers:
+  show: {{segment: buyer, channel: screen}}
+  call: {{segment: buyer, channel: bot}}
+"""
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class Servers:
+    """Kafka and Redis with the users of the page, and a place for files."""
+
+    def __init__(self, kafka: SecureKafka, store: Redis, folder: Path) -> None:
+        self.kafka = kafka
+        self.redis: Any = redis.Redis.from_url(store.url)
+        self.folder = folder
+        self._store = store
+        self.admin: Any = KafkaAdminClient(bootstrap_servers=kafka.address)
+
+    def settings(self, user: str, **more: Any) -> dict[str, Any]:
+        """As a process of this user has them, under the default names."""
+        return {
+            "brokers": self.kafka.addresses["SASL_PLAINTEXT"], "kafka_protocol": "SASL_PLAINTEXT",
+            "kafka_mechanism": "PLAIN", "kafka_user": user, "kafka_password": granted.PASSWORD,
+            "redis": self._store.url.replace("://", f"://{user}:{granted.PASSWORD}@"), "partitions": PARTITIONS,
+            "session_timeout_s": 6, "fetch_wait_ms": 50, "http": "127.0.0.1:0",
+            "definitions": self.folder / "segments.yaml", "triggers": self.folder / "triggers.yaml", **more,
+        }  # fmt: skip
+
+    def run(self, *arguments: str) -> Done:
+        """A command in this process, as its user."""
+        (user,) = (user.name for user in rights.USERS if arguments[0] in user.runs)
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            for name, value in self.settings(user).items():
+                patch.setenv(f"SEGMENTER_{name.upper()}", str(value))
+            code = cli.run(arguments)
+        return Done(code, out.getvalue(), err.getvalue())
+
+    def process(self, kind: type[Worker], user: str, name: str, *arguments: str, **more: Any) -> Worker:
+        return kind(self.settings(user, **more), *arguments, log=self.folder / f"{name}.log")
+
+    def decided(self) -> tuple[list[str], set[Granted]]:
+        """What Kafka denied, and the rights by which it allowed."""
+        assert self.kafka.folder is not None
+        denied: list[str] = []
+        allowed = set()
+        for said in (self.kafka.folder / "log").read_text(errors="replace").splitlines():
+            if (match := DECIDED.match(said)) is None or match[1] == "ANONYMOUS":
+                continue
+            if match[2] == "Denied":
+                denied.append(said)
+            elif rule := BY_RULE.search(said):
+                kind = rule[1].lower().replace("_", "-")
+                allowed.add(Granted(rule[4], rule[5], kind, rule[2], rule[3] == "PREFIXED"))
+        return denied, allowed
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    folder = tmp_path_factory.mktemp("rights")
+    (folder / "log4j2.properties").write_text(LOGGING)
+    (folder / "segments.yaml").write_text(SEGMENTS)
+    (folder / "triggers.yaml").write_text(TRIGGERS_FILE.format(port=free_port()))
+    passwords = {user.name: granted.PASSWORD for user in rights.USERS}
+    kafka = SecureKafka(Certificates(folder), passwords)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KAFKA_JVM_PERFORMANCE_OPTS", f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}")
+        kafka.start()
+    with contextlib.ExitStack() as open_ones:
+        open_ones.callback(kafka.stop)
+        found = Servers(kafka, open_ones.enter_context(Redis(aof=True)), folder)
+        open_ones.callback(found.admin.close)
+        granted.grant_redis(found.redis)
+        granted.grant_kafka(found.admin, granted.kafka_rights())
+        yield found
+
+
+# --- one whole run -----------------------------------------------------------------------------
+
+
+def history() -> list[dict[str, Any]]:
+    """Of all inputs: orders, carts, views and traits, ids that are linked over partitions, and others to be parted."""
+    told: list[dict[str, Any]] = []
+    for name in ("ann", "bob", "cleo", "dan", "eve"):
+        told += [
+            event(name, 1, "Product Viewed", 0, product_id="p1"),
+            event(name, 2, "Product Added", 1, product_id="p1"),
+            event(name, 3, "Order Completed", 2, order_id=f"o-{name}", total=10, currency="EUR"),
+            {**event(name, 4, "page", 3), "type": "identify", "traits": {"email": f"{name}@example.com"}},
+            {**event(name, 5, "Product Viewed", 4), "anonymousId": f"cookie-of-{name}"},
+        ]
+    return [*moved_to_now(*told), alias("zoe", "ann")]
+
+
+def alias(into: str, former: str) -> dict[str, Any]:
+    (found,) = moved_to_now({**event(into, 9, "page", 10), "type": "alias", "previousId": former})
+    return found
+
+
+def publish(servers: Servers, events: Sequence[Mapping[str, Any]]) -> None:
+    file = servers.folder / "events.jsonl"
+    file.write_bytes(b"".join(line(one) + b"\n" for one in events))
+    done = servers.run("publish", str(file))
+    assert done.code == 0, done.err
+
+
+def spoil(servers: Servers) -> None:
+    """A record that is no event, by another producer than ours."""
+    producer: Any = KafkaProducer(bootstrap_servers=servers.kafka.address)
+    producer.send("visits", key=b"a", value=b"{")
+    producer.flush()
+    producer.close()
+
+
+def get(address: str, path: str) -> Any:
+    request = urllib.request.Request(f"http://{address}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+def test_everything_runs_as_its_user(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is refused, and there is no right of Kafka by which nothing was done."""
+    monkeypatch.setenv("BOT_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    created = servers.run("topics", "create", "--triggers")
+    assert created.code == 0, created.err
+    assert servers.run("topics", "verify", "--triggers").code == 0
+    publish(servers, history())
+    spoil(servers)
+    worker = servers.process(Worker, "segmenter-worker", "worker")
+    triggers = servers.process(Triggers, "segmenter-triggers", "triggers")
+    with worker, triggers:
+        worker.wait_ready()
+        triggers.wait_ready()
+        looks = {"ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
+        with servers.process(Ops, "segmenter-ops", "ops", **looks) as ops:
+            ops.wait_ready()
+            assert_commands_run(servers)
+            assert_page_is_served(ops)
+            assert ops.stop() == 0
+        assert (worker.stop(), triggers.stop()) == (0, 0)
+    exactly_once = {"processing_guarantee": "exactly_once"}
+    worker = servers.process(Worker, "segmenter-worker", "rebuilt", "--rebuild", **exactly_once)
+    triggers = servers.process(Triggers, "segmenter-triggers", "triggers-again", **exactly_once)
+    with worker, triggers:
+        worker.wait_ready()
+        triggers.wait_ready()
+        eventually(lambda: worker.log.read_text().count("going on from them") == PARTITIONS, 60)
+        publish(servers, moved_to_now(event("fay", 1, "Order Completed", 11, order_id="o-fay", total=1)))
+        eventually(lambda: decisions_on(servers, "fay"), 60)
+        eventually(lambda: servers.run("verify").out.endswith("equal\n"), 60)
+        assert (worker.stop(), triggers.stop()) == (0, 0)
+    assert servers.redis.acl_log() == []
+    denied, allowed = servers.decided()
+    assert denied == []
+    assert {right for right in granted.kafka_rights() if right not in allowed} == set()
+
+
+def decisions_on(servers: Servers, customer: str) -> bool:
+    """Whether triggers have decided on a customer."""
+    exported = servers.run("export", customer)
+    return exported.code == 0 and "trigger-decisions" in json.loads(exported.out)["topics"]
+
+
+def assert_commands_run(servers: Servers) -> None:
+    """Those on what a worker and triggers have made."""
+    eventually(lambda: servers.run("verify").code == 0, 60)
+    tail = servers.run("tail", "--from-beginning", "--count", "5")
+    assert (tail.code, tail.out.count("\n")) == (0, 5), tail.err
+    for arguments, words in (
+        (("explain", "bob"), "buyer"),
+        (("distribution", "--of", "spender"), "customers  "),
+        (("diff", str(servers.folder / "segments.yaml"), str(servers.folder / "segments.yaml"), "--topics"), ""),
+        (("export", "bob"), "bob@example.com"),
+    ):
+        done = servers.run(*arguments)
+        assert done.code == 0, (arguments, done)
+        assert words in done.out
+    eventually(lambda: "trigger-dead-letters" in servers.run("export", "bob").out, 60)
+    redelivered = servers.run("redeliver")
+    assert redelivered.code == 0
+    assert re.match(r"[1-9]\d* messages are tried again", redelivered.err)
+    erased = servers.run("erase", "cleo", "--wait", "60")
+    assert erased.code == 0, erased
+    assert "not known here" not in erased.out
+    parted = servers.run("unlink", "zoe", "ann", "--wait", "60")
+    assert parted.code == 0, parted
+
+
+def assert_page_is_served(ops: Worker) -> None:
+    """Each part of what the operations page asks for."""
+    eventually(lambda: all(one["members"] is not None for one in get(ops.http, "/api/segments")["segments"]), 60)
+    assert get(ops.http, "/api/customers/bob")["customer_id"] == "bob"
+    assert get(ops.http, "/api/customers/bob/at?time=2100-01-01T00:00:00Z")["segments"]
+    eventually(lambda: get(ops.http, "/api/dead-letters")["letters"], 30)
+    assert get(ops.http, "/api/status")["state"]
+
+
+# --- a right that is missing -------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def without(servers: Servers, right: Granted) -> Iterator[None]:
+    """As long as this right is withdrawn."""
+    granted.withdraw_kafka(servers.admin, right)
+    try:
+        yield
+    finally:
+        granted.grant_kafka(servers.admin, [right])
+
+
+@pytest.fixture
+def topics_there(servers: Servers) -> None:
+    """All topics, whichever test came before."""
+    assert servers.run("topics", "create", "--triggers").code == 0
+
+
+def one_of_each() -> list[Granted]:
+    """Of each user the first right of each operation that is needed at once."""
+    found: dict[tuple[str, str], Granted] = {}
+    for right in granted.kafka_rights():
+        if right.kind == "topic" and right.operation in ("READ", "WRITE", "DESCRIBE"):
+            found.setdefault((right.user, right.operation), right)
+    return list(found.values())
+
+
+def test_what_kafka_does_not_allow_is_named(servers: Servers, topics_there: None) -> None:
+    """The operation and the topic, before anything is begun; the other topics of the same user are not named."""
+    cases = one_of_each()
+    assert len(cases) >= 9
+    for right in cases:
+        (user,) = (user for user in rights.USERS if user.name == right.user)
+        settings = Settings(**servers.settings(user.name))
+        with without(servers, right), pytest.raises(Stop) as refused:
+            topics.verify(settings, user.needs.topics)
+        said = f"Kafka does not allow this user {right.operation} of {right.name}: see docs/rights.md, then start again"
+        assert str(refused.value) == said
+        topics.verify(settings, user.needs.topics)
+
+
+def test_settings_of_topics_that_may_not_be_read(
+    servers: Servers, topics_there: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The right is named and the process goes on: what is too large for a topic is told when it is published."""
+    (right,) = (
+        right
+        for right in granted.kafka_rights()
+        if (right.user, right.name, right.operation) == ("segmenter-worker", "merges", "DESCRIBE_CONFIGS")
+    )
+    with without(servers, right):
+        topics.verify(Settings(**servers.settings(right.user)), rights.NEEDS[rights.WORKER].topics)
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "streams.topics"]
+    assert said.startswith("Kafka does not allow this user DESCRIBE_CONFIGS of merges, so these topics are not checked")
+    assert said.endswith(": see docs/rights.md")
+
+
+def test_a_worker_without_its_group_or_transactions(servers: Servers, topics_there: None) -> None:
+    """It stops with a sentence that names which; once it has the right, it decides what came meanwhile."""
+    publish(servers, moved_to_now(event("gil", 1, "Order Completed", 0, order_id="o-gil", total=1)))
+    mine = [right for right in granted.kafka_rights() if right.user == "segmenter-worker" and right.kind != "topic"]
+    assert [right.kind for right in mine] == ["group", "transactional-id"]
+    for right in mine:
+        worker = servers.process(Worker, right.user, f"without-{right.kind}", processing_guarantee="exactly_once")
+        with without(servers, right), worker:
+            eventually(lambda worker=worker: worker.exit_code is not None, 60)  # type: ignore[misc]
+        (said,) = [one for one in worker.log.read_text().splitlines() if one.startswith("segmenter stopped: ")]
+        assert worker.exit_code == 75
+        kind = right.kind.replace("-", " ")
+        assert f"Kafka does not allow this user {right.operation} of the {kind} (" in said
+        assert "see docs/rights.md" in said
+        assert "Traceback" not in worker.log.read_text()
+    with servers.process(Worker, "segmenter-worker", "with-all", processing_guarantee="exactly_once") as worker:
+        eventually(lambda: "buyer" in servers.run("explain", "gil").out, 60)
+        assert worker.stop() == 0
+
+
+@pytest.mark.parametrize(("user", "command"), [("segmenter-ops", "hgetall"), ("segmenter-reader", "hmget")])
+def test_what_redis_does_not_allow_is_named(user: str, command: str, servers: Servers, topics_there: None) -> None:
+    """Also by the page, which would look again and again, and by a command."""
+    servers.redis.execute_command("ACL", "SETUSER", user, f"-{command}")
+    try:
+        if user == "segmenter-ops":
+            ops = servers.process(Ops, user, "refused", ops_http="127.0.0.1:0", ops_token=TOKEN)
+            with ops:
+                eventually(lambda: ops.exit_code is not None, 60)
+            said, code = ops.log.read_text().splitlines()[-1] + "\n", ops.exit_code
+            assert "Traceback" not in ops.log.read_text()
+        else:
+            servers.redis.hset(key("segmenter:", 0, "meta"), "partitions", PARTITIONS)
+            code, _, said = servers.run("explain", "bob")
+    finally:
+        servers.redis.execute_command("ACL", "SETUSER", user, f"+{command}")
+    assert code == 75
+    assert_one_line(said)
+    assert said.startswith(f"segmenter stopped: Redis does not allow this user +{command} (")
