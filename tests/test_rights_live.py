@@ -315,11 +315,7 @@ def test_settings_of_topics_that_may_not_be_read(
     servers: Servers, topics_there: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The right is named and the process goes on: what is too large for a topic is told when it is published."""
-    (right,) = (
-        right
-        for right in granted.kafka_rights()
-        if (right.user, right.name, right.operation) == ("segmenter-worker", "merges", "DESCRIBE_CONFIGS")
-    )
+    right = right_of("segmenter-worker", "DESCRIBE_CONFIGS", "merges")
     with without(servers, right):
         topics.verify(Settings(**servers.settings(right.user)), rights.NEEDS[rights.WORKER].topics)
     (said,) = [record.getMessage() for record in caplog.records if record.name == "streams.topics"]
@@ -327,33 +323,73 @@ def test_settings_of_topics_that_may_not_be_read(
     assert said.endswith(": see docs/rights.md")
 
 
-def test_a_worker_without_its_group_or_transactions(servers: Servers, topics_there: None) -> None:
-    """It stops with a sentence that names which; once it has the right, it decides what came meanwhile."""
-    publish(servers, moved_to_now(event("gil", 1, "Order Completed", 0, order_id="o-gil", total=1)))
-    mine = [right for right in granted.kafka_rights() if right.user == "segmenter-worker" and right.kind != "topic"]
-    assert [right.kind for right in mine] == ["group", "transactional-id"]
-    for right in mine:
-        worker = servers.process(Worker, right.user, f"without-{right.kind}", processing_guarantee="exactly_once")
-        with without(servers, right), worker:
-            eventually(lambda worker=worker: worker.exit_code is not None, 60)  # type: ignore[misc]
-        (said,) = [one for one in worker.log.read_text().splitlines() if one.startswith("segmenter stopped: ")]
-        assert worker.exit_code == 75
-        kind = right.kind.replace("-", " ")
-        assert f"Kafka does not allow this user {right.operation} of the {kind} (" in said
-        assert "see docs/rights.md" in said
-        assert "Traceback" not in worker.log.read_text()
-    with servers.process(Worker, "segmenter-worker", "with-all", processing_guarantee="exactly_once") as worker:
-        eventually(lambda: "buyer" in servers.run("explain", "gil").out, 60)
-        assert worker.stop() == 0
+def right_of(user: str, operation: str, name: str) -> Granted:
+    (found,) = (one for one in granted.kafka_rights() if (one.user, one.operation, one.name) == (user, operation, name))
+    return found
 
 
-@pytest.mark.parametrize(("user", "command"), [("segmenter-ops", "hgetall"), ("segmenter-reader", "hmget")])
+def assert_stopped_for(process: Worker, words: str) -> None:
+    """It ends by itself, with one sentence that says this, and without a traceback."""
+    eventually(lambda: process.exit_code is not None, 60)
+    log = process.log.read_text()
+    (said,) = [one for one in log.splitlines() if one.startswith("segmenter stopped: ")]
+    assert process.exit_code == 75
+    assert f"Kafka does not allow this user {words}" in said
+    assert "see docs/rights.md" in said
+    assert "Traceback" not in log
+
+
+def order(name: str) -> dict[str, Any]:
+    (found,) = moved_to_now(event(name, 1, "Order Completed", 0, order_id=f"o-{name}", total=1))
+    return found
+
+
+def is_buyer(servers: Servers, name: str) -> bool:
+    return "segments   buyer" in servers.run("explain", name).out
+
+
+def test_a_worker_without_a_right(servers: Servers, topics_there: None) -> None:
+    """From the start, or withdrawn while it runs: it stops and says which; with the right it decides what came."""
+    user, exactly_once = "segmenter-worker", {"processing_guarantee": "exactly_once"}
+    publish(servers, [order("gil")])
+    for name, kind, words in (
+        ("segmenter", "group", "READ of the group"),
+        ("segmenter-segment-changes-", "transactions", "WRITE of the transactional id"),
+    ):
+        worker = servers.process(Worker, user, f"without-{kind}", **exactly_once)
+        with without(servers, right_of(user, "READ" if kind == "group" else "WRITE", name)), worker:
+            assert_stopped_for(worker, words)
+    with servers.process(Worker, user, "loses-writing", **exactly_once) as worker:
+        eventually(lambda: is_buyer(servers, "gil"), 60)
+        with without(servers, right_of(user, "WRITE", "segment-memberships")):
+            publish(servers, [order("hal")])
+            assert_stopped_for(worker, "WRITE of the topic")
+    with servers.process(Worker, user, "loses-reading", **exactly_once) as worker:
+        eventually(lambda: is_buyer(servers, "hal"), 60)
+        eventually(lambda: "segment-memberships" in servers.run("export", "hal").out, 60)
+        with without(servers, right_of(user, "READ", "visits")):
+            assert_stopped_for(worker, "READ of the topic visits")
+
+
+def test_the_page_loses_a_right(servers: Servers, topics_there: None) -> None:
+    """It follows the changes no more, and says why, once."""
+    user = "segmenter-ops"
+    with servers.process(Ops, user, "loses-changes", ops_http="127.0.0.1:0", ops_token=TOKEN) as ops:
+        ops.wait_ready()
+        eventually(lambda: not get(ops.http, "/api/status")["stale"], 30)
+        with without(servers, right_of(user, "READ", "segment-changes")):
+            assert_stopped_for(ops, "READ of the topic")
+
+
+@pytest.mark.parametrize(
+    ("user", "command"), [("segmenter-ops", "info"), ("segmenter-ops", "hscan"), ("segmenter-reader", "hmget")]
+)
 def test_what_redis_does_not_allow_is_named(user: str, command: str, servers: Servers, topics_there: None) -> None:
     """Also by the page, which would look again and again, and by a command."""
     servers.redis.execute_command("ACL", "SETUSER", user, f"-{command}")
     try:
         if user == "segmenter-ops":
-            ops = servers.process(Ops, user, "refused", ops_http="127.0.0.1:0", ops_token=TOKEN)
+            ops = servers.process(Ops, user, f"without-{command}", ops_http="127.0.0.1:0", ops_token=TOKEN)
             with ops:
                 eventually(lambda: ops.exit_code is not None, 60)
             said, code = ops.log.read_text().splitlines()[-1] + "\n", ops.exit_code
