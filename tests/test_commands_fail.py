@@ -61,7 +61,7 @@ class Producer:
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Four lines, of which the second is refused."""
-    monkeypatch.setattr(publish, "verify", lambda _: None)
+    monkeypatch.setattr(publish, "verify", lambda *_: None)
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"\n".join([order(1), b"{", order(2), order(3)]))
     return str(path)
@@ -97,23 +97,16 @@ def test_kafka_goes_away_at_the_end(
     assert "does not answer" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("fails", ["list_topics", "describe_topics", "describe_cluster"])
 def test_kafka_goes_away_while_topics_are_looked_for(
-    fails: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever was asked last, one sentence with the setting; and the connection is closed."""
+    """One sentence with the setting; and the connection is closed."""
 
     def raise_timeout(*_: object) -> None:
         raise KafkaTimeoutError("gone")
 
     closed: list[bool] = []
-    answers: dict[str, Any] = {
-        "list_topics": lambda: ["visits"],
-        "describe_topics": lambda _: [{"name": "visits", "partitions": [{}]}],
-        "describe_cluster": lambda: {"cluster_id": "c"},
-        "close": lambda: closed.append(True),
-    }
-    admin = SimpleNamespace(**{**answers, fails: raise_timeout})
+    admin = SimpleNamespace(describe_topics=raise_timeout, close=lambda: closed.append(True))
     monkeypatch.setattr(topics, "KafkaAdminClient", lambda **_: admin)
     assert cli.run(["topics", "verify"]) == 75
     (said,) = capsys.readouterr().err.splitlines()
@@ -143,7 +136,7 @@ def test_records_of_others_on_the_topic(monkeypatch: pytest.MonkeyPatch, capsys:
         def close(self) -> None:
             """Nothing is open."""
 
-    monkeypatch.setattr(tail, "verify", lambda _: None)
+    monkeypatch.setattr(tail, "verify", lambda *_: None)
     monkeypatch.setattr(tail, "KafkaConsumer", Consumer)
     assert cli.run(["tail", "--count", "1"]) == 0
     out, err = capsys.readouterr()
