@@ -475,9 +475,9 @@ BY_TESTS = (
     Mutant(
         "a transaction that ends for a right names it",
         "streams/publisher.py",
-        "cause = _cause(producer) or error",
-        "cause = error",
-        "tests/test_rights_live.py::test_a_worker_without_a_right",
+        "return waiter.exception() if waiter",
+        "return None if waiter",
+        "tests/test_outputs.py::test_why_a_transaction_ended",
     ),
     Mutant(
         "the page stops where it may not see Redis",
