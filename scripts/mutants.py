@@ -473,13 +473,6 @@ BY_TESTS = (
         "tests/test_rights_live.py::test_a_worker_without_a_right",
     ),
     Mutant(
-        "a transaction that ends for a right names it",
-        "streams/publisher.py",
-        "return waiter.exception() if waiter",
-        "return None if waiter",
-        "tests/test_outputs.py::test_why_a_transaction_ended",
-    ),
-    Mutant(
         "the page stops where it may not see Redis",
         "streams/ops/looking.py",
         "_ms = self._now_ms()\n            except RightMissing as missing:\n                stop(str(missing))",

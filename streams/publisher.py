@@ -215,7 +215,7 @@ async def _carry_epoch(producer: AIOKafkaProducer, places: Sequence[TopicPartiti
 
     aiokafka has no way to add a partition to a transaction but a record, so its transaction manager is asked itself.
     """
-    manager = producer._txn_manager  # noqa: SLF001  # see above
+    manager = producer._txn_manager  # see above
     for place in places:
         await producer.partitions_for(place.topic)
     for _ in range(_EMPTY_TRANSACTIONS):

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -347,15 +346,3 @@ def test_of_the_table_each_newest_row_is_kept(place: Place) -> None:
     assert dict(zip(topics.OUTPUTS, policies, strict=True)) == {
         "segment-changes": "delete", "segment-memberships": "compact", "dead-letters": "delete",
     }  # fmt: skip
-
-
-async def test_why_a_transaction_ended() -> None:
-    """By aiokafka's own account, also where a batch was refused only because it had ended; nothing has before."""
-    producer = AIOKafkaProducer(transactional_id="t")
-    assert publisher_module._cause(producer) is None
-    producer._txn_manager.set_pid_and_epoch(1, 0)
-    producer._txn_manager.begin_transaction()
-    assert publisher_module._cause(producer) is None
-    producer._txn_manager.error_transaction(TopicAuthorizationFailedError("segment-memberships"))
-    assert isinstance(publisher_module._cause(producer), TopicAuthorizationFailedError)
-    await producer.stop()

@@ -212,9 +212,8 @@ def test_everything_runs_as_its_user(servers: Servers, monkeypatch: pytest.Monke
             assert_page_is_served(ops)
             assert ops.stop() == 0
         assert (worker.stop(), triggers.stop()) == (0, 0)
-    exactly_once = {"processing_guarantee": "exactly_once"}
-    worker = servers.process(Worker, "segmenter-worker", "rebuilt", "--rebuild", **exactly_once)
-    triggers = servers.process(Triggers, "segmenter-triggers", "triggers-again", **exactly_once)
+    worker = servers.process(Worker, "segmenter-worker", "rebuilt", "--rebuild")
+    triggers = servers.process(Triggers, "segmenter-triggers", "triggers-again")
     with worker, triggers:
         worker.wait_ready()
         triggers.wait_ready()
@@ -350,21 +349,21 @@ def is_buyer(servers: Servers, name: str) -> bool:
 
 def test_a_worker_without_a_right(servers: Servers, topics_there: None) -> None:
     """From the start, or withdrawn while it runs: it stops and says which; with the right it decides what came."""
-    user, exactly_once = "segmenter-worker", {"processing_guarantee": "exactly_once"}
+    user = "segmenter-worker"
     publish(servers, [order("gil")])
     for name, kind, words in (
         ("segmenter", "group", "READ of the group"),
         ("segmenter-segment-changes-", "transactions", "WRITE of the transactional id"),
     ):
-        worker = servers.process(Worker, user, f"without-{kind}", **exactly_once)
+        worker = servers.process(Worker, user, f"without-{kind}")
         with without(servers, right_of(user, "READ" if kind == "group" else "WRITE", name)), worker:
             assert_stopped_for(worker, words)
-    with servers.process(Worker, user, "loses-writing", **exactly_once) as worker:
+    with servers.process(Worker, user, "loses-writing") as worker:
         eventually(lambda: is_buyer(servers, "gil"), 60)
         with without(servers, right_of(user, "WRITE", "segment-memberships")):
             publish(servers, [order("hal")])
             assert_stopped_for(worker, "WRITE of the topic")
-    with servers.process(Worker, user, "loses-reading", **exactly_once) as worker:
+    with servers.process(Worker, user, "loses-reading") as worker:
         eventually(lambda: is_buyer(servers, "hal"), 60)
         eventually(lambda: "segment-memberships" in servers.run("export", "hal").out, 60)
         with without(servers, right_of(user, "READ", "visits")):
