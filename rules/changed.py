@@ -13,7 +13,7 @@ Where all events were read again meanwhile, what they make of the customer takes
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -25,6 +25,9 @@ from rules.engine import Engine
 from rules.profile import Profile
 from rules.standing import Change, Customer
 from rules.wanted import Window
+
+# Segments which a former file had and the newest has not, and of which not all was kept.
+GONE_SHORT_MAX = 1_000
 
 
 class Succession:
@@ -118,4 +121,23 @@ def short(before: Definitions, now: Definitions) -> list[Short]:
         window: Window | bool = shortfall(before.facts, now.alone(segment.key).facts)
         if window is not False:
             found.append(Short(segment.key, None if window is None else int(window)))
+    return found
+
+
+def together(shorts: Iterable[Mapping[str, int | None]], newest: Definitions, since: int) -> dict[str, int | None]:
+    """Of which segments not all was kept at any of some changes, and until when (ms), as of ``since``; ``None``: for good.
+
+    Of segments that the newest file does not have, which may come back, the last `GONE_SHORT_MAX`.
+    """
+    found: dict[str, int | None] = {}
+    for key, until in (item for short in shorts for item in short.items()):
+        before = found.get(key, since)
+        if until is None or before is None:
+            found[key] = None
+        elif until > since:
+            found[key] = max(before, until)
+    keys = {segment.key for segment in newest.segments}
+    gone = [key for key in found if key not in keys]
+    for key in gone[:-GONE_SHORT_MAX]:
+        del found[key]
     return found

@@ -259,8 +259,8 @@ class Claiming(Assignment[Plan, Claimed]):
 
         async def recompute() -> Recomputation:
             log.info("all events are read again, beside what Redis holds", extra=told)
-            known = segmenter.epochs.encoded().decode()
-            return await plan.recompute(Asked(claim.partition, plan.identity.partitions, ours, known))
+            known, documents = segmenter.epochs.encoded().decode(), segmenter.epochs.documents
+            return await plan.recompute(Asked(claim.partition, plan.identity.partitions, ours, known, documents))
 
         async def follow(made: Remade) -> None:
             known = segmenter.epochs.followed_by(plan.engine, segmenter.clock)

@@ -1,7 +1,11 @@
 """Epochs: which definitions decided a partition's customers, one file after the other.
 
-The one rule: a stored customer is read under the file that decided it. Its number is kept with the customer, the files
-with the partition, the newest `KEPT_MAX` of them.
+The one rule: a stored customer is read under the file that decided it. Its number is kept with the customer. The list
+of the files is a field of the partition, and their documents, compressed, are under a key beside it, so that whoever
+needs only the number or the clock reads neither. Both are written in the step that changes them.
+
+While customers are brought over, every file stays. Once all are, former files serve profiles that other partitions
+sent under them, so of these only the newest stay: `KEPT_MAX` files, of `FORMER_MAX_BYTES` in all.
 
 Each file acts from an instant on: the partition's clock when it was first claimed under it, or rebuilt. So what a
 change of files does to a customer does not depend on when the customer's turn comes: due times up to that instant are
@@ -19,33 +23,36 @@ import msgspec
 
 from rules import ahead, changed
 from rules.changed import Succession
-from rules.definitions import Definitions, DefinitionsError, build
+from rules.definitions import Definitions
 from rules.engine import Engine
 from rules.identity_events import Moved
 from rules.standing import Change, Customer
+from streams.definition_documents import compress, engine_of
 from streams.stop import Stop
 from streams.store import ClaimRefused, Files, State
 from streams.wire import customers
 
-# Files that are remembered. What decided a customer before all of them has been looked for in as many passes.
+# Of a partition all of whose customers are brought over: how many files it lists, and bytes of former documents.
 KEPT_MAX = 50
+FORMER_MAX_BYTES = 1 << 20
 
 
-class Epoch(msgspec.Struct, frozen=True):
-    """One file: its number, its document without short forms, and from when on (ms) it decides.
+class Epoch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One file: its number, and from when on (ms) it decides.
 
     ``short``: segments of which not all was kept, and until when (ms) that makes a difference; ``None``: for good.
     ``is_swept``: nobody was found any more whom a former file decided last. ``rebuilt`` (ms): by when, by the wall
     clock, everybody was as all events make them, or from when on all were read into an empty store; 0: neither.
+    ``document``: only in a list of a former version, which had no key for documents.
     """
 
     number: int
     fingerprint: str
-    document: dict[str, object]
     since: int
     short: dict[str, int | None] = {}
     is_swept: bool = False
     rebuilt: int = 0
+    document: dict[str, object] | None = None
 
 
 _decoder = msgspec.json.Decoder(list[Epoch])
@@ -54,11 +61,27 @@ _decoder = msgspec.json.Decoder(list[Epoch])
 class Epochs:
     """The files of a partition, the newest last."""
 
-    def __init__(self, known: list[Epoch], engine: Engine, coming: Engine | None = None) -> None:
-        """``engine``: of the newest; ``coming``: of the file that other partitions may have already."""
+    def __init__(
+        self,
+        known: list[Epoch],
+        engine: Engine,
+        documents: Mapping[int, bytes] | None = None,
+        stored: Collection[int] = (),
+        coming: Engine | None = None,
+    ) -> None:
+        """``engine``: of the newest; ``coming``: of the file that other partitions may have already.
+
+        ``documents``: compressed, by number; ``stored``: the numbers of those that the store was seen to hold.
+        """
         self.known = known
         self._newest = engine
         self._coming = coming
+        self._documents = dict(documents or {})
+        self._stored = stored
+        if self.number not in self._documents:
+            self._documents[self.number] = compress(engine.definitions.document)
+        if self.is_settled:
+            self._drop_former()
 
     @property
     def number(self) -> int:
@@ -85,13 +108,26 @@ class Epochs:
         self.known[-1] = msgspec.structs.replace(self.known[-1], is_swept=True, rebuilt=rebuilt or 0)
         if rebuilt is not None:
             self.known = [msgspec.structs.replace(one, short={}) for one in self.known]
+        self._drop_former()
+
+    def _drop_former(self) -> None:
+        """Drop the oldest files, by which no stored customer was decided, where there are too many of them."""
+        first, room = len(self.known) - 1, FORMER_MAX_BYTES
+        while first and len(self.known) - first < KEPT_MAX:
+            document = self._documents.get(self.known[first - 1].number)
+            if document is None or len(document) > room:
+                break
+            first, room = first - 1, room - len(document)
+        self.known = self.known[first:]
+        self._documents = {one.number: self._documents[one.number] for one in self.known}
 
     def followed_by(self, engine: Engine, since: int) -> Epochs:
         """And by the file of this engine from ``since`` on."""
         newest = _epoch(self.number + 1, engine.definitions, since, self._newest.definitions)
-        # Until everybody was looked at, somebody may still be as the oldest of them decided.
-        kept = self.known[1 - KEPT_MAX :] if self.is_settled else self.known
-        return Epochs([*kept, newest], engine)
+        shorts = [one.short for one in (*self.known, newest)]
+        newest = msgspec.structs.replace(newest, short=changed.together(shorts, engine.definitions, since))
+        former = [msgspec.structs.replace(one, short={}) for one in self.known]
+        return Epochs([*former, newest], engine, self._documents, self._stored)
 
     def engine_of(self, customer: Customer) -> Engine:
         """By which a stored customer is read. Raises `Stop`."""
@@ -160,33 +196,37 @@ class Epochs:
         return at
 
     def _engine(self, at: int) -> Engine:
-        return self._newest if at == len(self.known) - 1 else _engine(self.known[at])
+        return self._newest if at == len(self.known) - 1 else _engine(self.known[at], self._documents)
 
     def _succession(self, at: int) -> Succession:
         return _successions(self._engine(at), self._engine(at + 1))
 
     def encoded(self) -> bytes:
-        """As they are stored with the partition."""
+        """As they are stored with the partition, without documents."""
         return msgspec.json.encode(self.known)
 
+    @property
+    def documents(self) -> Mapping[int, bytes]:
+        """The compressed documents, by number."""
+        return self._documents
+
+    def listing(self) -> Files:
+        """The same, for a step that stores no document."""
+        return Files(self.number, self.encoded(), list(self._documents))
+
     def files(self) -> Files:
-        """The same, for the store."""
-        return Files(self.number, self.encoded())
+        """The same, with the documents that the store was not seen to hold."""
+        missing = {number: one for number, one in self._documents.items() if number not in self._stored}
+        return msgspec.structs.replace(self.listing(), documents=missing)
 
 
-def _engine(epoch: Epoch) -> Engine:
-    return _built(epoch.fingerprint, msgspec.json.encode(epoch.document))
-
-
-@lru_cache(maxsize=8)  # the same for each partition
-def _built(fingerprint: str, document: bytes) -> Engine:
-    try:
-        found = build(msgspec.json.decode(document), "the former definitions")
-    except DefinitionsError as error:
-        raise ClaimRefused(f"the former definitions are no longer understood: {error.problems[0]}") from None
-    if found.fingerprint != fingerprint:
-        raise ClaimRefused("the former definitions were read otherwise by the version that wrote Redis; go back to it")
-    return Engine(found)
+def _engine(epoch: Epoch, documents: Mapping[int, bytes]) -> Engine:
+    if epoch.number not in documents:
+        raise ClaimRefused(
+            f"Redis does not hold the document of former definitions (number {epoch.number}); bring its data back, or "
+            "read everything again with `segmenter worker --rebuild` on an empty Redis"
+        )
+    return engine_of(documents[epoch.number], epoch.fingerprint)
 
 
 @lru_cache(maxsize=8)
@@ -206,7 +246,6 @@ def _epoch(
     return Epoch(
         number,
         definitions.fingerprint,
-        dict(definitions.document),
         since,
         {one.segment: None if one.for_ms is None else since + one.for_ms for one in short},
         rebuilt=rebuilt,
@@ -221,7 +260,7 @@ def of(state: State, engine: Engine) -> Epochs:
 
 def kept(state: State, engine: Engine) -> Epochs:
     """What a claim found, with the definitions that decided last. Raises `ClaimRefused`."""
-    return _known(state.epochs, engine) if state.epochs else first(engine, state.clock)
+    return _known(state.epochs, state.documents, engine) if state.epochs else first(engine, state.clock)
 
 
 def is_current(customer: Customer, meta: Mapping[str, str]) -> bool:
@@ -244,20 +283,23 @@ def _is_settled(known: list[Epoch]) -> bool:
     return len(known) < 2 or known[-1].is_swept
 
 
-def stored(meta: Mapping[str, str], engine: Engine) -> Epochs:
+def stored(meta: Mapping[str, str], documents: Mapping[int, bytes], engine: Engine) -> Epochs:
     """What a partition says, for who looks on under the definitions that it has now. Raises `ClaimRefused`."""
-    told = meta.get("epochs")
-    return first(engine) if told is None else _known(told, engine)
+    encoded = meta.get("epochs")
+    return first(engine) if encoded is None else _known(encoded, documents, engine)
 
 
-def to(told: str, engine: Engine) -> Epochs:
+def to(encoded: str, documents: Mapping[int, bytes], engine: Engine) -> Epochs:
     """What a partition says, followed by this engine's file if that is another. Raises `ClaimRefused`."""
-    known = _known(told, engine)
+    known = _known(encoded, documents, engine)
     return known if known.engine is engine else known.followed_by(engine, 0)
 
 
-def _known(told: str | bytes, engine: Engine) -> Epochs:
-    known = _decoder.decode(told)
+def _known(encoded: str | bytes, stored: Mapping[int, bytes], engine: Engine) -> Epochs:
+    known = _decoder.decode(encoded)
+    former = {one.number: compress(one.document) for one in known if one.document is not None}
+    documents = {**former, **stored}
+    known = [msgspec.structs.replace(one, document=None) for one in known]
     if known[-1].fingerprint == engine.definitions.fingerprint:
-        return Epochs(known, engine)
-    return Epochs(known, _engine(known[-1]), coming=engine)
+        return Epochs(known, engine, documents, stored)
+    return Epochs(known, _engine(known[-1], documents), documents, stored, coming=engine)

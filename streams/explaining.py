@@ -22,6 +22,9 @@ from streams.settings import Settings
 from streams.stop import Stop
 from streams.wire import customers
 
+# What is needed of a partition.
+FIELDS = ("definitions", "epoch", "epochs", "clock")
+
 
 class Explained(msgspec.Struct, frozen=True, omit_defaults=True):
     """One segment of a customer; ``since`` when in it, ``due_at`` when time alone may change it.
@@ -57,9 +60,9 @@ class Explanation(msgspec.Struct, frozen=True):
 async def explained(engine: Engine, store: RedisStore, places: Iterable[int], customer_id: str) -> Explanation | None:
     """Look a customer up in these partitions. Raises `Stop` where other definitions wrote, and `StoreFailed`."""
     for partition in places:
-        (value,) = await store.load(partition, [customer_id])
-        if value is not None:
-            return explanation(engine, customer_id, partition, value, await store.meta(partition))
+        found = await store.snapshot(partition, [customer_id], FIELDS, documents=True)
+        if (value := found.values[customer_id]) is not None:
+            return explanation(engine, customer_id, partition, value, found.meta, found.documents)
     return None
 
 
@@ -71,13 +74,23 @@ def places(settings: Settings, customer_id: str, count: int) -> range:
     return range(place, place + 1)
 
 
-def explanation(engine: Engine, customer_id: str, partition: int, found: bytes, meta: Mapping[str, str]) -> Explanation:
-    """Of a stored customer, under what is known of its partition. Raises `Stop` where other definitions wrote."""
+def explanation(
+    engine: Engine,
+    customer_id: str,
+    partition: int,
+    found: bytes,
+    meta: Mapping[str, str],
+    documents: Mapping[int, bytes],
+) -> Explanation:
+    """Of a stored customer, under what is known of its partition. Raises `Stop` where other definitions wrote.
+
+    ``meta``: `FIELDS` of it; ``documents``: of its definitions, needed only where a former file decided the customer.
+    """
     if meta["definitions"] != engine.definitions.fingerprint:
         raise Stop("Redis was written under other definitions; name their file in SEGMENTER_DEFINITIONS")
     customer = customers.decode(found)
     if not epochs.is_current(customer, meta):
-        engine = epochs.stored(meta, engine).engine_of(customer)
+        engine = epochs.stored(meta, documents, engine).engine_of(customer)
     return Explanation(
         customer_id=customer_id,
         partition=partition,

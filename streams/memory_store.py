@@ -37,6 +37,7 @@ class _Partition:
         self.trimmed = 0
         self.outputs: dict[str, int] = {}
         self.epoch, self.epochs = 0, b""
+        self.documents: dict[int, bytes] = {}
         self.scanned: list[str] = []
         self.attempt = b""
 
@@ -69,7 +70,7 @@ class MemoryStore:
         next_due = min(held.dues.values(), default=0)
         return State(
             dict(held.positions), held.clock, held.save_number, next_due, list(held.outbox), held.trimmed,
-            dict(held.outputs), held.epochs, held.attempt,
+            dict(held.outputs), held.epochs, held.attempt, dict(held.documents),
         )  # fmt: skip
 
     async def begin(
@@ -80,7 +81,8 @@ class MemoryStore:
             return False
         held.positions = {**positions, **held.positions}
         if files is not None:
-            held.epoch, held.epochs = files.number, files.encoded
+            held.epoch = files.number
+            self._set_files(held, files)
         return True
 
     async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
@@ -124,13 +126,20 @@ class MemoryStore:
         if save.epoch != held.epoch or any(held.positions.get(name) != start for name, start in save.starts.items()):
             return "moved"
         held.save_number, held.digest = save.number, save.digest
-        held.epochs = save.epochs or held.epochs
+        if save.files is not None:
+            self._set_files(held, save.files)
         held.positions.update(save.positions)
         held.clock = max(held.clock, save.clock)
         held.caught_up = max(held.caught_up, save.caught_up)
         self._write(held, save.customers)
         held.outbox.extend(save.outbox)
         return "saved"
+
+    @staticmethod
+    def _set_files(held: _Partition, files: Files) -> None:
+        held.epochs = files.encoded
+        held.documents = {number: held.documents[number] for number in files.stay if number in held.documents}
+        held.documents.update(files.documents)
 
     @staticmethod
     def _write(held: _Partition, customers: Iterable[StoredCustomer]) -> None:

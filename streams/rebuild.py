@@ -42,6 +42,7 @@ class Asked(msgspec.Struct, frozen=True):
     partitions: int
     definitions: str
     epochs: str
+    documents: Mapping[int, bytes] = {}
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):

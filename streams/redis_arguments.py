@@ -28,7 +28,7 @@ def arguments(save: Save) -> list[bytes | str | int]:
     arguments: list[bytes | str | int] = [
         save.token, save.number, save.digest, save.clock, save.caught_up,
         len(save.positions), len(customers), len(dues), len(removed), len(save.outbox), len(gone), len(erased),
-        save.epoch, save.epochs,
+        save.epoch, *(("", 0) if save.files is None else (save.files.encoded, len(save.files.stay), *save.files.stay)),
     ]  # fmt: skip
     for name, position in save.positions.items():
         arguments += (name, save.starts[name], position)

@@ -11,13 +11,14 @@ Long because it is the whole contract, and what commands look at.
 | PREFIX{p12}:erased    | hash | hash of a customer id → what stays of one who was erased      |
 | PREFIX{p12}:due       | zset | customer id by next due time (ms)                             |
 | PREFIX{p12}:outbox    | list | entries not yet known to be published, oldest first           |
+| PREFIX{p12}:files     | hash | number of a definitions file → its document (`streams.epochs`) |
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import wraps
 from importlib.resources import files
 from typing import Any, ParamSpec, Self, TypeVar, cast
@@ -82,12 +83,16 @@ def key(prefix: str, partition: int, name: str) -> str:
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Of one moment: what is known of a partition as a whole, and of some customers the stored value and due time."""
+    """Of one moment: what is known of a partition as a whole, and of some customers the stored value and due time.
+
+    ``documents``: of the definitions that decided its customers, by number, if they were asked for.
+    """
 
     meta: Mapping[str, str]
     positions: Mapping[str, int]
     values: Mapping[str, bytes | None]
     dues: Mapping[str, int]
+    documents: Mapping[int, bytes] = {}
 
 
 class RedisStore:
@@ -127,28 +132,40 @@ class RedisStore:
         await self._client.aclose()
 
     @_translated
-    async def meta(self, partition: int) -> dict[str, str]:
-        """All that is known of a partition as a whole; empty when it was never claimed."""
-        found = await cast(Any, self._client.hgetall)(self._key(partition, "meta"))
-        return {name.decode(): value.decode() for name, value in found.items()}
+    async def meta(self, partition: int, fields: Sequence[str]) -> dict[str, str]:
+        """These of the fields that say what a partition is as a whole, as far as they are set."""
+        values = await cast(Any, self._client.hmget)(self._key(partition, "meta"), list(fields))
+        return _meta(fields, values)
 
     @_translated
-    async def snapshot(self, partition: int, customers: Sequence[str]) -> Snapshot:
-        """These customers and the partition as a whole, all of one moment; for commands that look on."""
+    async def snapshot(
+        self, partition: int, customers: Sequence[str], fields: Sequence[str] = (), *, documents: bool = False
+    ) -> Snapshot:
+        """These customers and the partition as a whole, all of one moment; for commands that look on.
+
+        ``fields``: those of the partition that are needed; all of them if none is named.
+        """
         where = self._key(partition, "due")
         async with self._client.pipeline(transaction=True) as pipe:
-            pipe.hgetall(self._key(partition, "meta"))
+            if fields:
+                pipe.hmget(self._key(partition, "meta"), list(fields))
+            else:
+                pipe.hgetall(self._key(partition, "meta"))
+            if documents:
+                pipe.hgetall(self._key(partition, "files"))
             if customers:
                 pipe.hmget(self._key(partition, "customers"), list(customers))
                 pipe.zmscore(where, list(customers))
             meta, *found = await pipe.execute()
+        files = found.pop(0) if documents else {}
         values, dues = found or ([], [])
-        told = {name.decode(): value.decode() for name, value in meta.items()}
+        meta = _meta(fields, meta) if fields else _meta(list(map(bytes.decode, meta)), meta.values())
         return Snapshot(
-            meta=told,
-            positions=_offsets(told, POSITION),
+            meta=meta,
+            positions=_offsets(meta, POSITION),
             values=dict(zip(customers, values, strict=True)),
             dues={name: int(due) for name, due in zip(customers, dues, strict=True) if due is not None},
+            documents={int(number): document for number, document in files.items()},
         )
 
     @_translated
@@ -181,7 +198,7 @@ class RedisStore:
 
     @_translated
     async def claim(self, claim: Claim) -> State:
-        keys = [self._key(claim.partition, name) for name in ("meta", "due", "outbox", "erased")]
+        keys = [self._key(claim.partition, name) for name in ("meta", "due", "outbox", "erased", "files")]
         ours = claim.identity
         arguments: list[str | int] = [
             claim.token, claim.generation, -1 if claim.proven_over is None else claim.proven_over,
@@ -192,7 +209,7 @@ class RedisStore:
             raise LowerGeneration(int(answer[1]))
         if answer[0] == b"other":
             _refuse(ours, answer[1].decode(), answer[2].decode())
-        flat, due, outbox, erased = answer[1:]
+        flat, due, outbox, erased, files = answer[1:]
         if erased:
             self._erased.add(claim.partition)
         meta = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
@@ -206,6 +223,7 @@ class RedisStore:
             outputs=_offsets(meta, OUTPUT),
             epochs=meta.get("epochs", b""),
             attempt=meta.get("attempt", b""),
+            documents={int(number): document for number, document in zip(files[::2], files[1::2], strict=True)},
         )
 
     @_translated
@@ -213,10 +231,16 @@ class RedisStore:
         self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
     ) -> bool:
         arguments: list[str | int | bytes] = [claim.token, number, claim.identity.definitions]
-        arguments += ["", b""] if files is None else [files.number, files.encoded]
+        if files is None:
+            arguments += ["", b"", 0, 0]
+        else:
+            arguments += [files.number, files.encoded, len(files.stay), 2 * len(files.documents), *files.stay]
+            for number_of_file, document in files.documents.items():
+                arguments += [number_of_file, document]
         for name, position in positions.items():
             arguments += [name, position]
-        return bool(await self._begin([self._key(claim.partition, "meta")], arguments))
+        keys = [self._key(claim.partition, part) for part in ("meta", "files")]
+        return bool(await self._begin(keys, arguments))
 
     @_translated
     async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
@@ -260,7 +284,7 @@ class RedisStore:
     async def save(self, partition: int, save: Save) -> Answer:
         if any(customer.erased for customer in save.customers):
             self._erased.add(partition)
-        keys = [self._key(partition, name) for name in ("meta", "customers", "due", "outbox", "erased")]
+        keys = [self._key(partition, name) for name in ("meta", "customers", "due", "outbox", "erased", "files")]
         answer = cast(Any, await self._save(keys, arguments(save)))  # bytes: the client does not decode
         return cast(Answer, answer.decode())
 
@@ -302,6 +326,11 @@ class RedisStore:
         for name, position in outputs.items():
             arguments += [OUTPUT + name, position]
         return bool(await self._trim(keys, arguments))
+
+
+def _meta(fields: Iterable[str], values: Iterable[bytes | None]) -> dict[str, str]:
+    found = zip(fields, values, strict=True)
+    return {name: value.decode() for name, value in found if value is not None}
 
 
 def _offsets(meta: Mapping[str, bytes] | Mapping[str, str], prefix: str) -> dict[str, int]:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from streams.failpoints import happens, reach
 from streams.outbox import OutRecord, encode
 from streams.stop import Stop
-from streams.store import Fenced, Save, State, Store, StoredCustomer
+from streams.store import Fenced, Files, Save, State, Store, StoredCustomer
 
 
 class Saving:
@@ -50,7 +50,7 @@ class Saving:
         positions: Mapping[str, int],
         clock: int,
         caught_up: int = 0,
-        epochs: bytes = b"",
+        files: Files | None = None,
     ) -> None:
         """One step, all or nothing; ``out`` goes into the outbox."""
         entry = [encode(out)] if out else []
@@ -66,7 +66,7 @@ class Saving:
             outbox=entry,
             caught_up=caught_up,
             epoch=self._epoch,
-            epochs=epochs,
+            files=files,
         )
         reach("before_save")
         answer = await self._store.save(self._partition, save)

@@ -211,7 +211,7 @@ class Segmenter(Noting):
         if not self._cursor:
             if self._is_clean and not self._anew:
                 self._epochs.settle(None if self._anew is None else self._now_ms())
-                await self.save((), (), self.positions, self.positions, self.clock, epochs=self._epochs.encoded())
+                await self.save((), (), self.positions, self.positions, self.clock, files=self._epochs.listing())
             self._is_clean = True
         await self._tell_sweep()
         return out

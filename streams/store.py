@@ -45,9 +45,9 @@ class State(msgspec.Struct, frozen=True):
     """What a claim finds. Positions are the next offsets to apply, by input; the truth.
 
     ``trimmed``: how many entries of the outbox were dropped before those that it holds.
-    ``epochs``: of `streams.epochs`, empty when nothing was ever said of it. ``outputs``: by output, the
-    position up to which what was published is known here; one that is not there was never told. ``attempt``: of
-    `streams.trials`, what the former owner worked from; empty where it ended in order.
+    ``epochs``: of `streams.epochs`, empty when nothing was ever said of it, with ``documents`` by number.
+    ``outputs``: by output, the position up to which what was published is known here; one that is not there was
+    never told. ``attempt``: of `streams.trials`, what the former owner worked from; empty where it ended in order.
     """
 
     positions: Mapping[str, int]
@@ -59,13 +59,20 @@ class State(msgspec.Struct, frozen=True):
     outputs: Mapping[str, int] = {}
     epochs: bytes = b""
     attempt: bytes = b""
+    documents: Mapping[int, bytes] = {}
 
 
 class Files(msgspec.Struct, frozen=True):
-    """Which definitions decide a partition, encoded by `streams.epochs`, and the number of the newest."""
+    """Which definitions decide a partition, encoded by `streams.epochs`, and the number of the newest.
+
+    ``stay``: the numbers of the files whose documents stay; those of others are removed. ``documents``: those that may
+    not be stored yet, by number.
+    """
 
     number: int
     encoded: bytes
+    stay: Sequence[int] = ()
+    documents: Mapping[int, bytes] = {}
 
 
 class StoredCustomer(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +105,7 @@ class Save(msgspec.Struct, frozen=True):
     client's own retry of the same save is told from another save of the same number.
     ``caught_up`` (ms): with this step everything that was appended to any input up to then is read; 0: not known.
     ``epoch``: the number of the newest of the partition's files, which must be the one that it was computed by.
-    ``epochs``: the files themselves, where what is known of them has changed.
+    ``files``: where what is known of them has changed; without documents.
     """
 
     token: str
@@ -111,7 +118,7 @@ class Save(msgspec.Struct, frozen=True):
     outbox: Sequence[bytes]
     caught_up: int = 0
     epoch: int = 0
-    epochs: bytes = b""
+    files: Files | None = None
 
 
 class ClaimRefused(Exception):

@@ -234,7 +234,7 @@ class Beside:
 
     def __init__(self, lives: Lives, asked: Asked) -> None:
         assert asked.definitions == lives.engine.definitions.fingerprint
-        known = epochs.to(asked.epochs, lives.engine)
+        known = epochs.to(asked.epochs, asked.documents, lives.engine)
         logs = cast(Any, {topic: _Log(lives.topics[topic]) for topic in INPUTS})
         self._made = Recomputed(logs, lives.engine, asked.partition, lambda *_: True, known.translated)
         self._lives = lives

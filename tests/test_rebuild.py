@@ -224,7 +224,7 @@ def test_a_profile_that_comes_of_the_file_that_is_to_come() -> None:
     """Another partition has switched already and sends what it knew: an order is an order here too, at once."""
     old, new = engine_of(buyer=BOUGHT), engine_of(twice=TWICE)
     sender, waiting = bought(new), epochs.first(old)
-    here = epochs.stored({"epochs": waiting.encoded().decode()}, new)
+    here = epochs.stored({"epochs": waiting.encoded().decode()}, waiting.documents, new)
     assert here.engine.definitions.fingerprint == old.definitions.fingerprint
     known = here.carried(msgspec.msgpack.encode(sender.profile), new.definitions.fingerprint)
     assert known is not None
@@ -245,7 +245,7 @@ def test_a_profile_that_came_under_the_former_file() -> None:
     """Read again under another: each fact in its own place, however the two files number them."""
     viewed = {"performed": {"event": "Product Viewed"}}
     old, new = engine_of(buyer=BOUGHT), engine_of(a_viewer=viewed, buyer=BOUGHT)
-    known = epochs.to(epochs.first(old).encoded().decode(), new)
+    known = epochs.to((before := epochs.first(old)).encoded().decode(), before.documents, new)
     came = known.carried(msgspec.msgpack.encode(bought(old).profile), old.definitions.fingerprint)
     assert came is not None
     who = Subject("u", customers.profile(came), {})

@@ -223,7 +223,7 @@ async def test_a_redis_that_is_gone_is_one_exception() -> None:
             lambda: store.save(0, step()),
             lambda: store.trim(0, "t1", 1, {"segment-changes": 7}, 1),
             lambda: store.generation(0),
-            lambda: store.meta(0),
+            lambda: store.meta(0, ["clock"]),
         ]
         for call in calls:
             with pytest.raises(StoreFailed):
@@ -276,5 +276,5 @@ async def test_up_to_when_all_is_read_never_goes_back(redis_store: RedisStore) -
     found = []
     for number, caught_up in enumerate((0, 500, 0, 400, 700), 1):
         assert await redis_store.save(0, step(number, caught_up=caught_up)) == "saved"
-        found.append((await redis_store.meta(0)).get("caught_up"))
+        found.append((await redis_store.meta(0, ["caught_up"])).get("caught_up"))
     assert found == [None, "500", "500", "500", "700"]

@@ -174,7 +174,7 @@ async def failure(settings: Settings) -> str:
     store = RedisStore.of(settings)
     began = time.monotonic()
     with pytest.raises(StoreFailed) as failed:
-        await store.meta(0)
+        await store.meta(0, ["clock"])
     await store.close()
     assert time.monotonic() - began < 3
     assert_told_nothing(str(failed.value), repr(failed.value))
@@ -187,7 +187,7 @@ async def test_redis_with_a_password_over_tls(secure_redis: SecureRedis, certifi
     for changed in ({}, {"redis": encoded, "redis_password": None}):
         store = RedisStore.of(redis_settings(secure_redis, certificates, **changed))
         await store.verify(lambda: int(time.time() * 1000))
-        assert await store.meta(0) == {}
+        assert await store.meta(0, ["clock"]) == {}
         await store.close()
 
 
@@ -195,11 +195,11 @@ async def test_redis_that_asks_for_a_certificate(asking_redis: SecureRedis, cert
     """With it we are let in, without it we are not."""
     shown = {"redis_certificate_file": certificates.client, "redis_key_file": certificates.key}
     store = RedisStore.of(redis_settings(asking_redis, certificates, **shown))
-    assert await store.meta(0) == {}
+    assert await store.meta(0, ["clock"]) == {}
     await store.close()
     without = RedisStore.of(redis_settings(asking_redis, certificates))
     with pytest.raises((StoreFailed, TimeoutError)):
-        await asyncio.wait_for(without.meta(0), 1)
+        await asyncio.wait_for(without.meta(0, ["clock"]), 1)
     await without.close()
 
 

@@ -63,7 +63,7 @@ def unlinked(customer_id: str, other_id: str) -> Unlink:
 
 def explained(customer_id: str, customer: Customer) -> Explanation:
     meta = {"definitions": ENGINE.definitions.fingerprint, "clock": str(T)}
-    return explanation(ENGINE, customer_id, 0, customers.encode(customer), meta)
+    return explanation(ENGINE, customer_id, 0, customers.encode(customer), meta, {})
 
 
 def exported(customer: Customer) -> Mapping[str, Any]:

@@ -144,8 +144,8 @@ async def _stored(settings: Settings, definitions: Definitions, total: Total) ->
                 " or read recorded events with --events"
             )
         for partition in range(int(first["partitions"])):
-            meta = await store.meta(partition)
-            known, clock = epochs.stored(meta, engine), int(meta.get("clock", 0))
+            held = await store.snapshot(partition, [], ("epochs", "clock"), documents=True)
+            known, clock = epochs.stored(held.meta, held.documents, engine), int(held.meta.get("clock", 0))
             async for customer_id, value in store.customers(partition):
                 customer = customers.decode(value)
                 if customer.by != known.number:

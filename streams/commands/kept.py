@@ -36,13 +36,15 @@ class Slice(msgspec.Struct, frozen=True):
 class Kept(msgspec.Struct, frozen=True):
     """A partition: slices in the order of time, the first without customers, and the changes not yet published.
 
-    ``meta``: what Redis said of it at first. ``waits_for_ids``: something that an id sends to another is not published.
+    ``meta``: what Redis said of it at first, with the ``documents`` of its definitions. ``waits_for_ids``: something
+    that an id sends to another is not published.
     """
 
     slices: Sequence[Slice]
     waiting: Sequence[bytes | None]
     meta: Mapping[str, str]
     waits_for_ids: bool = False
+    documents: Mapping[int, bytes] = {}
 
     def sequences(self) -> dict[str, int]:
         """How many changes of each customer there were."""
@@ -59,7 +61,7 @@ async def read(settings: Settings, ours: Identity, partition: int, progress: Cal
     Raises `Stop` when Redis holds nothing of it, or something else's.
     """
     async with opened(settings) as store:
-        first = await store.snapshot(partition, [])
+        first = await store.snapshot(partition, [], documents=True)
         slices = [_slice(partition, ours, first)]
         # One that is saved meanwhile may come twice.
         names = list({name: None async for name, _ in store.customers(partition)})
@@ -68,7 +70,9 @@ async def read(settings: Settings, ours: Identity, partition: int, progress: Cal
             progress(at, len(names))
         records = [record for entry in await store.outbox(partition) for record in outbox.decode(entry)]
     waits_for_ids = any(record.topic == MERGES for record in records)
-    return Kept(slices, [one.value for one in records if one.topic == CHANGES], first.meta, waits_for_ids)
+    return Kept(
+        slices, [one.value for one in records if one.topic == CHANGES], first.meta, waits_for_ids, first.documents
+    )
 
 
 async def known_now(settings: Settings, partition: int, names: Sequence[str]) -> frozenset[str]:

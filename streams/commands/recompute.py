@@ -73,7 +73,7 @@ def frames(settings: Settings, asked: Asked, wanted: Iterator[dict[str, int]]) -
     if engine.definitions.fingerprint != asked.definitions:
         raise Stop("the definitions were changed since the worker was started; start it again")
     belongs = belonging(asked.partitions, settings.partitioner)
-    known = epochs.to(asked.epochs, engine)
+    known = epochs.to(asked.epochs, asked.documents, engine)
     with topics.answering(settings), closing(Logs(settings)) as logs:
         made = Recomputed(logs.inputs(asked.partition), engine, asked.partition, belongs, known.translated)
         said = partial(_said, settings, logs, asked.partition)

@@ -21,7 +21,7 @@ async def stored(settings: Settings) -> AsyncIterator[tuple[RedisStore, Mapping[
     Raises `Stop` when there is nothing, or when Redis does not answer, then or later.
     """
     async with opened(settings) as store:
-        first = await store.meta(0)
+        first = await store.meta(0, ("definitions", "partitions"))
         if not first:
             raise Stop("Redis holds no state of the segmenter; see SEGMENTER_REDIS, and whether a worker ran")
         yield store, first

@@ -85,15 +85,15 @@ class Verification:
         """What differs in a partition."""
         kept = asyncio.run(read(self._settings, self._ours, partition, partial(self._progress, partition, "customers")))
         fold = self._folded(partition, kept)
+        known = epochs.stored(kept.meta, kept.documents, self._engine)
         if kept.waits_for_ids:
             self._not_of_persons = "something of them waits to be published"
-        elif len(epochs.stored(kept.meta, self._engine).known) > 1:
+        elif known.number:
             self._not_of_persons = "the definitions were changed, and a profile that moved before lacks what they ask"
         self._person_inputs.note(partition, kept.slices[-1].positions)
         self._comparison.short = short = epochs.short(kept.meta)
         self._short |= short
-        translated = epochs.stored(kept.meta, self._engine).translated
-        recomputed = Recomputed(self._logs.inputs(partition), self._engine, partition, self._belongs, translated)
+        recomputed = Recomputed(self._logs.inputs(partition), self._engine, partition, self._belongs, known.translated)
         yield from self._compare(partition, kept, fold, recomputed)
         self._events += recomputed.events
         self._changes += fold.changes

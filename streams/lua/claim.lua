@@ -1,9 +1,9 @@
 -- Take a partition: check whose it is, then write the claim and read all that it needs.
--- KEYS meta, due, outbox, erased
+-- KEYS meta, due, outbox, erased, files
 -- ARGV token, generation, generation proven to be over (-1: none), cluster, group, partitions, definitions, topics,
 --      1: may go on from other definitions, where the partition says which
--- Returns {'claimed', meta (flat), next due, outbox, n erased}, {'lower', stored generation} or {'other', field, stored}.
-local meta, due, outbox, erased = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+-- Returns {'claimed', meta (flat), next due, outbox, n erased, files (flat)}, {'lower', stored generation} or {'other', field, stored}.
+local meta, due, outbox, erased, files = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local names = {'cluster', 'group', 'partitions', 'definitions', 'topics'}
 local stored = redis.call('HMGET', meta, 'generation', unpack(names))
 -- What was claimed but never begun holds no state: a worker that was refused after its claim binds nobody.
@@ -29,4 +29,5 @@ local all = redis.call('HGETALL', meta)
 local next_due = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
 local waiting = redis.call('LRANGE', outbox, 0, -1)
 local count = redis.call('HLEN', erased)
-return {'claimed', all, next_due, waiting, count}
+local documents = redis.call('HGETALL', files)
+return {'claimed', all, next_due, waiting, count, documents}

@@ -1,9 +1,10 @@
 -- One atomic step of a partition. A script has no rollback, so every check comes before the first write.
--- KEYS meta, customers, due, outbox, erased
+-- KEYS meta, customers, due, outbox, erased, files
 -- ARGV token, number, digest, clock, caught up to, n inputs, n customer fields, n due fields, n due removals, n outbox,
---      n gone, n erased fields, epoch, epochs (empty: as they were), then inputs (name, start, position), customers (id, value), dues (ms, id),
+--      n gone, n erased fields, epoch, epochs (empty: as they were), n files that stay, then numbers of files that stay
+--      (the others go, where epochs are given), inputs (name, start, position), customers (id, value), dues (ms, id),
 --      removals (id), outbox, gone (id), erased (hash of the id, value).
-local meta, customers, due, outbox, erased = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local meta, customers, due, outbox, erased, files = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local held = redis.call('HMGET', meta, 'token', 'save', 'digest', 'clock', 'caught_up', 'epoch')
 if held[1] ~= ARGV[1] then
   return 'fenced'
@@ -19,7 +20,7 @@ end
 if (held[6] or '0') ~= ARGV[13] then
   return 'moved'
 end
-local at = 14
+local at = 15 + tonumber(ARGV[15])
 local inputs = tonumber(ARGV[6])
 for i = 0, inputs - 1 do
   if redis.call('HGET', meta, 'position:' .. ARGV[at + 1 + 3 * i]) ~= ARGV[at + 2 + 3 * i] then
@@ -62,6 +63,15 @@ if moves then
 end
 if ARGV[14] ~= '' then
   redis.call('HSET', meta, 'epochs', ARGV[14])
+  local stays = {}
+  for i = 16, 15 + tonumber(ARGV[15]) do
+    stays[ARGV[i]] = true
+  end
+  for _, file in ipairs(redis.call('HKEYS', files)) do
+    if not stays[file] then
+      redis.call('HDEL', files, file)
+    end
+  end
 end
 if tonumber(ARGV[5]) > tonumber(held[5] or '0') then
   redis.call('HSET', meta, 'caught_up', ARGV[5])

@@ -14,7 +14,7 @@ from rules.engine import Engine
 from rules.sentences import embedded
 from rules.times import format_instant
 from streams import epochs
-from streams.explaining import Explained, Explanation, explanation, places
+from streams.explaining import FIELDS, Explained, Explanation, explained, explanation, places
 from streams.ops.answers import CustomerState, Membership
 from streams.ops.metrics import OpsMetrics
 from streams.redis_store import RedisStore
@@ -30,6 +30,8 @@ COUNT_EVERY_S = 30.0
 # So many customers, then a pause as long as twice what they took: a third of one core at most.
 _COUNTED_TOGETHER = 500
 _PAUSES = 2.0
+# What is needed of a partition every second.
+_FIELDS = ("definitions", "epoch", "clock")
 
 
 class Looking:
@@ -56,7 +58,7 @@ class Looking:
         while True:
             try:
                 for partition in range(self.partitions):
-                    self._metas[partition] = meta = await self._store.meta(partition)
+                    self._metas[partition] = meta = await self._store.meta(partition, _FIELDS)
                     if clock := int(meta.get("clock", 0)):
                         self._saw(partition, clock)
                 self.metrics.redis_used.set((memory := await self._store.memory())[0])
@@ -93,7 +95,8 @@ class Looking:
         found: Counter[str] = Counter()
         for partition in range(self.partitions):
             at, began = 0, loop.time()
-            known = epochs.stored(await self._store.meta(partition), self._engine)
+            held = await self._store.snapshot(partition, [], FIELDS, documents=True)
+            known = epochs.stored(held.meta, held.documents, self._engine)
             async for _, value in self._store.customers(partition):
                 customer = customers.decode(value)
                 if customer.by == known.number:
@@ -115,8 +118,13 @@ class Looking:
             (value,) = await self._store.load(partition, [customer_id])
             if value is not None:
                 # The partition as it was within the last second: a second round trip would be a third of the time.
-                meta = self._metas.get(partition) or await self._store.meta(partition)
-                found = explanation(self._engine, customer_id, partition, value, meta)
+                meta = self._metas.get(partition) or await self._store.meta(partition, _FIELDS)
+                if epochs.is_current(customers.decode(value), meta):
+                    found = explanation(self._engine, customer_id, partition, value, meta, {})
+                elif (other := await explained(self._engine, self._store, [partition], customer_id)) is not None:
+                    found = other
+                else:
+                    continue  # erased meanwhile
                 return self._state(found, language, behind_s)
         return None
 

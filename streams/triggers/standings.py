@@ -18,14 +18,17 @@ from streams.redis_store import Snapshot
 from streams.stop import Stop
 from streams.wire import customers
 
+# What is needed of a partition.
+FIELDS = ("definitions", "epoch", "clock", "caught_up")
+
 
 class Looked(Protocol):
     """The segmenter's store, as far as it is looked at."""
 
-    async def meta(self, partition: int) -> dict[str, str]:
-        """All that is known of a partition as a whole."""
+    async def meta(self, partition: int, fields: Sequence[str]) -> dict[str, str]:
+        """These of the fields that say what a partition is as a whole."""
 
-    async def snapshot(self, partition: int, customers: Sequence[str]) -> Snapshot:
+    async def snapshot(self, partition: int, customers: Sequence[str], fields: Sequence[str]) -> Snapshot:
         """These customers and the partition as a whole, all of one moment."""
 
 
@@ -53,11 +56,11 @@ class Standings:
 
     async def reached(self, partition: int) -> int:
         """Up to when the partition is decided (ms); 0: nobody has read it yet. Raises `Stop`."""
-        return self._reached(partition, await self._store.meta(partition))
+        return self._reached(partition, await self._store.meta(partition, FIELDS))
 
     async def look(self, partition: int, ids: Sequence[str]) -> Look:
         """What is decided of these customers, and up to when. Raises `Stop`."""
-        found = await self._store.snapshot(partition, ids)
+        found = await self._store.snapshot(partition, ids, FIELDS)
         reached = self._reached(partition, found.meta)
         of = {name: self._standing(found.values[name], found.dues.get(name, 0), found.meta) for name in ids}
         return Look(reached, of)

@@ -1,0 +1,33 @@
+"""Documents of former definitions, as they are stored: compressed JSON without short forms.
+
+A file whose document is built again must be the same file, which its fingerprint shows.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from functools import lru_cache
+
+import msgspec
+
+from rules.definitions import DefinitionsError, build
+from rules.engine import Engine
+from streams.store import ClaimRefused
+
+
+def compress(document: Mapping[str, object]) -> bytes:
+    """The document as it is stored."""
+    return zlib.compress(msgspec.json.encode(document))
+
+
+@lru_cache(maxsize=8)  # the same for each partition
+def engine_of(document: bytes, fingerprint: str) -> Engine:
+    """The engine of a stored document. Raises `ClaimRefused` where it is no longer the file of this fingerprint."""
+    try:
+        definitions = build(msgspec.json.decode(zlib.decompress(document)), "the former definitions")
+    except DefinitionsError as error:
+        raise ClaimRefused(f"the former definitions are no longer understood: {error.problems[0]}") from None
+    if definitions.fingerprint != fingerprint:
+        raise ClaimRefused("the former definitions were read otherwise by the version that wrote Redis; go back to it")
+    return Engine(definitions)
