@@ -125,7 +125,7 @@ def short(before: Definitions, now: Definitions) -> list[Short]:
 
 
 def together(shorts: Iterable[Mapping[str, int | None]], newest: Definitions, since: int) -> dict[str, int | None]:
-    """Of which segments not all was kept at any of some changes, and until when (ms), as of ``since``; ``None``: for good.
+    """Of which segments not all was kept at some change, and until when (ms), as of ``since``; ``None``: for good.
 
     Of segments that the newest file does not have, which may come back, the last `GONE_SHORT_MAX`.
     """

@@ -42,7 +42,7 @@ GRACE_MS = 1_000
 LETTER_MAX_BYTES = 64 * 1024  # of a value, in its dead letter
 REDIS_BASE_BYTES = 8_000_000
 REDIS_CUSTOMER_BYTES = 6_000
-KEYS = {"meta", "customers", "due", "outbox"}
+KEYS = {"meta", "customers", "due", "outbox", "files"}
 
 Told = tuple[str, str, int, bool]
 

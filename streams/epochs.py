@@ -12,6 +12,8 @@ change of files does to a customer does not depend on when the customer's turn c
 still the former file's, and everything after it is the new one's.
 
 A rebuild is a change of files too, mostly to the same file: everybody is brought over to what all events say of them.
+
+Long because it is all that is known of them.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from rules.engine import Engine
 from rules.identity_events import Moved
 from rules.standing import Change, Customer
 from streams.definition_documents import compress, engine_of
-from streams.stop import Stop
+from streams.stop import REBUILD, Stop
 from streams.store import ClaimRefused, Files, State
 from streams.wire import customers
 
@@ -37,13 +39,13 @@ KEPT_MAX = 50
 FORMER_MAX_BYTES = 1 << 20
 
 
-class Epoch(msgspec.Struct, frozen=True, omit_defaults=True):
+class Epoch(msgspec.Struct, frozen=True):
     """One file: its number, and from when on (ms) it decides.
 
     ``short``: segments of which not all was kept, and until when (ms) that makes a difference; ``None``: for good.
     ``is_swept``: nobody was found any more whom a former file decided last. ``rebuilt`` (ms): by when, by the wall
     clock, everybody was as all events make them, or from when on all were read into an empty store; 0: neither.
-    ``document``: only in a list of a former version, which had no key for documents.
+    ``document``: empty, but in a list of a former version, which had no key for documents and requires the field.
     """
 
     number: int
@@ -52,7 +54,7 @@ class Epoch(msgspec.Struct, frozen=True, omit_defaults=True):
     short: dict[str, int | None] = {}
     is_swept: bool = False
     rebuilt: int = 0
-    document: dict[str, object] | None = None
+    document: dict[str, object] = {}
 
 
 _decoder = msgspec.json.Decoder(list[Epoch])
@@ -71,7 +73,7 @@ class Epochs:
     ) -> None:
         """``engine``: of the newest; ``coming``: of the file that other partitions may have already.
 
-        ``documents``: compressed, by number; ``stored``: the numbers of those that the store was seen to hold.
+        ``documents``: compressed, by number; ``stored``: numbers of those that the store holds for certain.
         """
         self.known = known
         self._newest = engine
@@ -222,10 +224,7 @@ class Epochs:
 
 def _engine(epoch: Epoch, documents: Mapping[int, bytes]) -> Engine:
     if epoch.number not in documents:
-        raise ClaimRefused(
-            f"Redis does not hold the document of former definitions (number {epoch.number}); bring its data back, or "
-            "read everything again with `segmenter worker --rebuild` on an empty Redis"
-        )
+        raise ClaimRefused(f"Redis does not hold the document of former definitions (number {epoch.number}); {REBUILD}")
     return engine_of(documents[epoch.number], epoch.fingerprint)
 
 
@@ -297,9 +296,9 @@ def to(encoded: str, documents: Mapping[int, bytes], engine: Engine) -> Epochs:
 
 def _known(encoded: str | bytes, stored: Mapping[int, bytes], engine: Engine) -> Epochs:
     known = _decoder.decode(encoded)
-    former = {one.number: compress(one.document) for one in known if one.document is not None}
+    former = {one.number: compress(one.document) for one in known if one.document}
     documents = {**former, **stored}
-    known = [msgspec.structs.replace(one, document=None) for one in known]
+    known = [msgspec.structs.replace(one, document={}) for one in known]
     if known[-1].fingerprint == engine.definitions.fingerprint:
         return Epochs(known, engine, documents, stored)
     return Epochs(known, _engine(known[-1], documents), documents, stored, coming=engine)

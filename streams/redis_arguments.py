@@ -28,8 +28,12 @@ def arguments(save: Save) -> list[bytes | str | int]:
     arguments: list[bytes | str | int] = [
         save.token, save.number, save.digest, save.clock, save.caught_up,
         len(save.positions), len(customers), len(dues), len(removed), len(save.outbox), len(gone), len(erased),
-        save.epoch, *(("", 0) if save.files is None else (save.files.encoded, len(save.files.stay), *save.files.stay)),
+        save.epoch,
     ]  # fmt: skip
+    if save.files is None:
+        arguments += (b"", 0)
+    else:
+        arguments += (save.files.encoded, len(save.files.stay), *save.files.stay)
     for name, position in save.positions.items():
         arguments += (name, save.starts[name], position)
     return [*arguments, *customers, *dues, *removed, *save.outbox, *gone, *erased]
