@@ -26,6 +26,8 @@ from rules.placeholders import Placeholders, placeholders
 from rules.wanted import Facts
 
 SEGMENTS_MAX = 1_000
+# Problems of a file that are shown at once.
+SHOWN_MAX = 100
 LIBRARY = "segments.yaml"
 # Part of a file's fingerprint: customers that were stored in another form are not read by this one.
 STORED_FORMAT = 4
@@ -40,7 +42,10 @@ class DefinitionsError(Exception):
     """The definitions file is wrong. Its lines say where and how; correct the file and start again."""
 
     def __init__(self, file: str, problems: list[str]) -> None:
-        super().__init__("\n".join(f"{file}: {problem}" for problem in problems))
+        lines = problems[:SHOWN_MAX]
+        if len(problems) > SHOWN_MAX:
+            lines = [*lines, f"and {len(problems) - SHOWN_MAX:,} more problems; correct these first"]
+        super().__init__("\n".join(f"{file}: {line}" for line in lines))
         self.file = file
         self.problems = problems
 

@@ -3,34 +3,41 @@
 The one rule: nothing is guessed. A key said twice is refused, of which plain YAML silently keeps
 the last; only ``true`` and ``false`` are booleans, so that ``country: no`` stays Norway; a date
 stays the text that was written.
+
+A short text may stand for a huge document: aliases repeat what they name, and numbers have no end. So it is measured
+before anything is built of it.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from typing import Any
 
 import yaml
 
+# Of a file. The library has 13 KB; 1,000 segments of the size of its largest have 0.7 MB.
+TEXT_MAX_BYTES = 2 * 1024 * 1024
+# Keys and values of a document whose aliases are written out; 1,000 segments with 100 of each.
+NODES_MAX = 100_000
+NESTED_MAX = 100
+NUMBER_MAX_CHARS = 40
+
 _TAG = "tag:yaml.org,2002:"
+# The parser of libyaml, if it was compiled in, is ten times as fast, and says less of what is wrong.
+_Fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Texts up to this size are loaded by the other, in a few tenths of a second.
+_SLOW_MAX_CHARS = 16 * 1024
 
 
 class NotYaml(Exception):
     """The text is not YAML; ``args[0]`` says where and why."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Builds plain data only."""
-
-
-# A copy, so that the resolvers of the class above stay as they are.
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in resolvers if tag not in (f"{_TAG}bool", f"{_TAG}timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
+def _mapping(loader: Any, node: yaml.Node) -> dict[object, object]:
+    if not isinstance(node, yaml.MappingNode):  # an explicit tag before something else
+        raise yaml.MarkedYAMLError(problem="not a mapping", problem_mark=node.start_mark)
     keys: set[object] = set()
     for key_node, _ in node.value:
         if key_node.tag == f"{_TAG}merge":
@@ -43,24 +50,115 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
     return mapping
 
 
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+def _checked(construct: Callable[[Any, Any], object], kind: str) -> Callable[[Any, yaml.ScalarNode], object]:
+    """The value of a plain scalar, or an error that says where it is."""
+
+    def constructed(loader: Any, node: yaml.ScalarNode) -> object:
+        if kind == "number" and len(node.value) > NUMBER_MAX_CHARS:
+            problem = f"a number of {len(node.value):,} characters, at most {NUMBER_MAX_CHARS}"
+            problem += "; put it in quotes if it is text"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        try:
+            return construct(loader, node)
+        except (ValueError, LookupError, AttributeError):  # an explicit tag before something else
+            raise yaml.MarkedYAMLError(problem=f"not a {kind}", problem_mark=node.start_mark) from None
+
+    return constructed
 
 
-_Loader.add_implicit_resolver(f"{_TAG}bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+def _loader(base: Any) -> Any:
+    """A loader that builds plain data only."""
+
+    class Loader(base):  # type: ignore[misc]
+        # A copy, so that the resolvers of the base stay as they are.
+        yaml_implicit_resolvers = {  # noqa: RUF012
+            first: [(tag, form) for tag, form in resolvers if tag not in (f"{_TAG}bool", f"{_TAG}timestamp")]
+            for first, resolvers in base.yaml_implicit_resolvers.items()
+        }
+        yaml_constructors = {  # noqa: RUF012
+            tag: construct
+            for tag, construct in base.yaml_constructors.items()
+            if tag not in {f"{_TAG}{name}" for name in ("binary", "timestamp", "omap", "pairs", "set")}
+        }
+
+    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+    Loader.add_constructor(f"{_TAG}int", _checked(base.construct_yaml_int, "number"))
+    Loader.add_constructor(f"{_TAG}float", _checked(base.construct_yaml_float, "number"))
+    Loader.add_constructor(f"{_TAG}bool", _checked(base.construct_yaml_bool, "boolean"))
+    Loader.add_implicit_resolver(f"{_TAG}bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+    return Loader
+
+
+_ExactLoader, _FastLoader = _loader(yaml.SafeLoader), _loader(_Fast)
 
 
 def read(text: str) -> object:
     """Plain data. Raises `NotYaml`."""
+    _refuse_large(text)
+    loader = _ExactLoader if len(text) <= _SLOW_MAX_CHARS else _FastLoader
     try:
-        document: object = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        document: object = yaml.load(text, Loader=loader)  # noqa: S506 (a SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the file"
         raise NotYaml(f"{where}: not YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise NotYaml(f"not YAML: {str(error).splitlines()[0]}") from None
     try:
         json.dumps(document, ensure_ascii=False, default=str, skipkeys=True).encode()
     except UnicodeEncodeError:
         raise NotYaml("not YAML: an escape in it is half a character (a surrogate alone)") from None
     return document
+
+
+def _refuse_large(text: str) -> None:
+    """Refuse a document that would be too large. What is no YAML at all is left to the loader."""
+    if len(text) > TEXT_MAX_BYTES:
+        raise NotYaml(f"larger than {TEXT_MAX_BYTES:,} bytes; list fewer values, or let the shop send a property")
+    size = _Size()
+    try:
+        for event in yaml.parse(text, Loader=_Fast):
+            size.add(event)
+    except (yaml.YAMLError, UnicodeError):
+        return
+
+
+class _Size:
+    """How large a document is up to some event, with what its aliases repeat."""
+
+    def __init__(self) -> None:
+        self._nodes = self._characters = 0
+        self._anchored: dict[str, tuple[int, int]] = {}
+        self._open: list[tuple[str | None, int, int]] = []
+
+    def add(self, event: Any) -> None:
+        """Take the next event into account. Raises `NotYaml` where that is too much."""
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, nodes, characters = self._open.pop()
+            self._note(anchor, self._nodes - nodes, self._characters - characters)
+            return
+        if isinstance(event, yaml.AliasEvent):
+            self._grow(*self._anchored.get(str(event.anchor), (1, 0)))
+        elif isinstance(event, yaml.ScalarEvent):
+            self._grow(1, len(event.value))
+            self._note(event.anchor, 1, len(event.value))
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._open.append((event.anchor, self._nodes, self._characters))
+            self._grow(1, 0)
+        self._check(event)
+
+    def _grow(self, nodes: int, characters: int) -> None:
+        self._nodes += nodes
+        self._characters += characters
+
+    def _note(self, anchor: str | None, nodes: int, characters: int) -> None:
+        if anchor is not None:
+            self._anchored[anchor] = nodes, characters
+
+    def _check(self, event: Any) -> None:
+        place = f"line {event.start_mark.line + 1}"
+        if len(self._open) > NESTED_MAX:
+            raise NotYaml(f"{place}: nested more than {NESTED_MAX} deep; write it flatter")
+        if self._nodes > NODES_MAX or self._characters > TEXT_MAX_BYTES:
+            most = f"more than {NODES_MAX:,} keys and values, or {TEXT_MAX_BYTES:,} characters"
+            raise NotYaml(f"{place}: {most}, with what aliases (*name) repeat; use fewer aliases, or list fewer values")

@@ -5,14 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from rules.definitions import Definitions, DefinitionsError, built_in, parse
+from rules.yaml_text import TEXT_MAX_BYTES
 
 
 def load(path: Path | str | None) -> Definitions:
     """The definitions of a file; ``None``: the built-in ones. Raises `DefinitionsError` or `OSError`."""
     if path is None:
         return built_in()
+    return parse(text_of(Path(path)), str(path))
+
+
+def text_of(path: Path) -> str:
+    """The text of a YAML file, which is read only as far as it may be large. Raises `DefinitionsError` or `OSError`."""
+    with path.open("rb") as file:
+        encoded = file.read(TEXT_MAX_BYTES + 1)
+    if len(encoded) > TEXT_MAX_BYTES:
+        too_large = f"larger than {TEXT_MAX_BYTES:,} bytes; see whether it is the right file, or list fewer values"
+        raise DefinitionsError(str(path), [too_large])
     try:
-        text = Path(path).read_text("utf-8")
+        return encoded.decode()
     except UnicodeDecodeError as error:
         raise DefinitionsError(str(path), [f"not UTF-8 at byte {error.start}"]) from None
-    return parse(text, str(path))

@@ -68,9 +68,9 @@ def test_a_file_that_is_not_yaml_says_the_line(text: str, place: str, what: str)
     assert what in problem
 
 
-@pytest.mark.parametrize("text", ["a: \x00", "[" * 5_000, "a: \ud800"])
+@pytest.mark.parametrize("text", ["a: \x00", "a: \ud800"])
 def test_a_file_that_cannot_be_read_at_all(text: str) -> None:
-    """Characters that no YAML has, and brackets without end, are one message too."""
+    """Characters that no YAML has are one message too."""
     (problem,) = problems(text)
     assert "not YAML: " in problem
     assert len(problem.splitlines()) == 1

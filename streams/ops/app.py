@@ -44,8 +44,9 @@ def run(settings: Settings) -> int:
     logs.set_up(settings.log_format)
     token = _token(settings)
     tls = security.http_client(settings)
+    engine = Engine(load(settings.definitions))
     found = topics.verify(settings, rights.NEEDS["ops"].topics)
-    asyncio.run(_serve(settings, found.partitions[CHANGES], token, tls))
+    asyncio.run(_serve(settings, engine, found.partitions[CHANGES], token, tls))
     return 0
 
 
@@ -60,8 +61,9 @@ def _token(settings: Settings) -> str:
     return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
-async def _serve(settings: Settings, partitions: int, token: str, tls: ssl.SSLContext | None) -> None:
-    engine = Engine(load(settings.definitions))
+async def _serve(
+    settings: Settings, engine: Engine, partitions: int, token: str, tls: ssl.SSLContext | None
+) -> None:
     client = security.kafka(settings)
     store = RedisStore.of(settings)
     metrics = OpsMetrics()

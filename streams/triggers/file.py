@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from rules import yaml_text
 from rules.definitions import Definitions, DefinitionsError
+from streams.definitions_file import text_of
 from streams.triggers import config
 from streams.triggers.channels import made
 from streams.triggers.config import EmailWay, Trigger, TriggersFile, WebhookWay
@@ -37,8 +38,8 @@ _TAGS = frozenset(
 def load(path: Path, definitions: Definitions) -> TriggersFile:
     """The file, if it is right and fits these segments. Raises `DefinitionsError`."""
     try:
-        document = yaml_text.read(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        document = yaml_text.read(text_of(path))
+    except OSError as error:
         raise DefinitionsError(str(path), [f"cannot be read ({error})"]) from None
     except yaml_text.NotYaml as error:
         raise DefinitionsError(str(path), [str(error)]) from None
