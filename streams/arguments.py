@@ -13,10 +13,16 @@ from rules.sentences import LANGUAGES
 from rules.times import parse_instant
 
 EXIT_USAGE = 2
+_AFTER_DASHES = "an id; behind -- if it begins with a dash"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Says what is wrong in one line. After ``--`` every text is an argument, also one that is ``--`` itself."""
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        if arg_strings == ["--"] and not action.option_strings:  # which argparse drops before Python 3.13
+            return "--"
+        return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
@@ -27,6 +33,15 @@ def _instant(text: str) -> int:
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-01-01T00:00:00Z")
     return found
+
+
+def _customer(text: str) -> str:
+    """An id as it stands; bytes that are no UTF-8 are in no record, and have no place."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("an id is text in UTF-8") from None
+    return text
 
 
 def _at_least(least: int, text: str) -> int:
@@ -137,18 +152,18 @@ def _of_rules(commands: Any) -> None:
 def _of_customers(commands: Any) -> None:
     """On one customer."""
     explain = commands.add_parser("explain", help="a customer's segments, and why")
-    explain.add_argument("customer")
+    explain.add_argument("customer", type=_customer, help=_AFTER_DASHES)
     explain.add_argument("--json", action="store_true", help="as JSON")
     explain.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the reasons (default: en)")
 
     export = commands.add_parser("export", help="everything that is held of a customer, as JSON")
-    export.add_argument("customer")
+    export.add_argument("customer", type=_customer, help=_AFTER_DASHES)
 
     erase = commands.add_parser("erase", help="forget a customer; shows what is gone, and what only time takes")
-    erase.add_argument("customer")
+    erase.add_argument("customer", type=_customer, help=_AFTER_DASHES)
     erase.add_argument("--wait", type=float, default=60.0, metavar="S", help="for it to be done (default: 60)")
 
     unlink = commands.add_parser("unlink", help="part two ids that are not one person")
-    unlink.add_argument("customer", metavar="A")
-    unlink.add_argument("other", metavar="B")
+    unlink.add_argument("customer", metavar="A", type=_customer, help=_AFTER_DASHES)
+    unlink.add_argument("other", metavar="B", type=_customer)
     unlink.add_argument("--wait", type=float, default=60.0, metavar="S", help="for it to be done (default: 60)")

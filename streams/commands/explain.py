@@ -10,6 +10,7 @@ import msgspec
 
 from rules.engine import Engine
 from rules.sentences import embedded
+from streams.commands.files import visible
 from streams.commands.stored import stored
 from streams.definitions_file import load
 from streams.explaining import Explanation, explained, places
@@ -20,7 +21,7 @@ def run(settings: Settings, customer_id: str, *, as_json: bool, language: str = 
     """Exit code 1 when the customer is not known."""
     found = asyncio.run(explain(settings, customer_id))
     if found is None:
-        print(f"segmenter explain: no customer {customer_id}", file=sys.stderr)
+        print(f"segmenter explain: no customer {visible(customer_id)}", file=sys.stderr)
         return 1
     if as_json:
         print(json.dumps(msgspec.to_builtins(found), ensure_ascii=False, indent=2))
@@ -40,14 +41,14 @@ def lines(found: Explanation, language: str) -> list[str]:
     """In words, the reasons in a language of `rules.sentences`."""
     inside = [one for one in found.segments if one.member]
     lines = [
-        f"customer   {found.customer_id}",
+        f"customer   {visible(found.customer_id)}",
         f"segments   {', '.join(one.segment for one in inside) or 'none'}",
         f"decided    {found.instant}, change number {found.sequence}",
         f"next due   {found.next_due or 'never: only an event can change anything'}",
         f"clock      {found.clock} (partition {found.partition})",
     ]
     if found.known_as is not None:
-        lines.insert(1, f"known as   {found.known_as}: everything is there")
+        lines.insert(1, f"known as   {visible(found.known_as)}: everything is there")
     elif not found.segments:
         lines[2] = "decided    nothing: no event has come under this id, or none since it was parted or erased"
     for one in found.segments:

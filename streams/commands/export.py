@@ -20,6 +20,7 @@ from rules.events import INPUTS
 from rules.standing import Customer, Linkage
 from rules.times import format_instant
 from streams import rights, topics
+from streams.commands.files import visible
 from streams.commands.held import InRedis, everywhere, records
 from streams.commands.recomputed import Logs
 from streams.commands.stored import opened
@@ -48,7 +49,7 @@ def run(settings: Settings, customer_id: str) -> int:
         "topics": {name: own for name, own in on_topics.items() if own},
     }
     if not (document["redis"] or document["triggers"] or document["topics"]):
-        print(f"segmenter export: nothing is held of {customer_id}", file=sys.stderr)
+        print(f"segmenter export: nothing is held of {visible(customer_id)}", file=sys.stderr)
         return 1
     print(json.dumps(document, ensure_ascii=False, indent=2))
     return 0

@@ -79,11 +79,17 @@ async def everywhere(settings: Settings, customer_id: str, count: int) -> list[I
         return [await in_redis(store, partition, customer_id) for partition in places(settings, customer_id, count)]
 
 
+def _spellings(customer_id: str) -> set[bytes]:
+    """An id as bytes of JSON may have it: escaped or not, of which some encoders do it with slashes too."""
+    quoted = {json.dumps(customer_id, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
+    return {text.encode() for text in (customer_id, *quoted, *(one.replace("/", "\\/") for one in quoted))}
+
+
 def records(settings: Settings, logs: Logs, topic: str, customer_id: str, count: int) -> Iterator[Any]:
     """The records of a customer that a topic, of so many partitions, still holds. Raises `Stop`."""
     key = customer_id.encode()
     is_of_any = topic in (DEAD_LETTERS, LETTERS)
-    spelled = {key, json.dumps(customer_id)[1:-1].encode()}
+    spelled = _spellings(customer_id)
     for partition in range(count) if is_of_any else places(settings, customer_id, count):
         log = logs.open(topic, partition)
         for record in with_progress(log.whole(), f"of {log.name} looked through", "records"):

@@ -73,6 +73,14 @@ ROUTES = (
         "/api/changes", "changes", "segment changes as they come: events `change` and `dropped`",
         content_type="text/event-stream",
     ),
+    Route(
+        "/api/customer", "customer_of_query", "the same of an id that no path has, such as `.` and `..`",
+        answers.CustomerState, (_CUSTOMER, _LANGUAGE),
+    ),
+    Route(
+        "/api/customer/at", "past_of_query", "the same of an id that no path has", answers.Past,
+        (_CUSTOMER, Parameter("time", "RFC 3339")),
+    ),
     Route("/api/dead-letters", "letters", "the newest dead letters", answers.Letters),
     Route(
         "/api/dead-letters/{partition}/{offset}", "letter", "the bytes of one", answers.LetterBytes,
@@ -95,7 +103,9 @@ class Api:
 
     def routes(self) -> list[web.RouteDef]:
         """The table, with its handlers, and the page."""
-        served = [web.get(route.path, getattr(self, route.name)) for route in ROUTES]
+        # An id may have braces, which aiohttp's own pattern of a part of a path has not.
+        paths = [(route.path.replace("{id}", "{id:[^/]+}"), route.name) for route in ROUTES]
+        served = [web.get(path, getattr(self, name)) for path, name in paths]
         return [*served, web.get("/", self.page)]
 
     async def page(self, _: web.Request) -> web.StreamResponse:
@@ -136,7 +146,7 @@ class Api:
 
     async def customer(self, request: web.Request) -> web.Response:
         """As stored."""
-        customer_id, language = request.match_info["id"], request.query.get("lang", "en")
+        customer_id, language = _id(request), request.query.get("lang", "en")
         if language not in LANGUAGES:
             return refusal(HTTPStatus.BAD_REQUEST, f"lang is one of {', '.join(LANGUAGES)}")
         if len(customer_id.encode()) > CUSTOMER_MAX_BYTES:
@@ -151,9 +161,11 @@ class Api:
             return refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(stopped))
         return _unknown(customer_id) if found is None else _json(found)
 
+    customer_of_query = customer
+
     async def past(self, request: web.Request) -> web.Response:
         """From the topic of changes; one such reading at a time."""
-        customer_id, time = request.match_info["id"], parse_instant(request.query.get("time", ""))
+        customer_id, time = _id(request), parse_instant(request.query.get("time", ""))
         if time is None:
             return refusal(HTTPStatus.BAD_REQUEST, "time is RFC 3339, such as 2026-01-01T00:00:00Z")
         partition = self._seen.looking.partition_of(customer_id)
@@ -176,6 +188,8 @@ class Api:
                 since.pop(change.segment, None)
         then = [answers.Then(segment, at) for segment, at in sorted(since.items())]
         return _json(answers.Past(customer_id, format_instant(time), sequence, known[0].sequence == 1, then))
+
+    past_of_query = past
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
         """As they come, until the reader goes."""
@@ -200,6 +214,11 @@ class Api:
             async with asyncio.timeout(_TAKEN_WITHIN_S):
                 await response.write(b"".join(told) or b": nothing new\n\n")
             await asyncio.sleep(_TOGETHER_S)
+
+
+def _id(request: web.Request) -> str:
+    """The customer's, of the path or of the query."""
+    return request.match_info.get("id", request.query.get("id", ""))
 
 
 def _json(answer: msgspec.Struct) -> web.Response:

@@ -326,12 +326,12 @@ function showPast(past) {
 
 async function lookUp(event) {
   event.preventDefault();
-  const path = `/api/customers/${encodeURIComponent($("lookup-id").value)}`;
+  const id = encodeURIComponent($("lookup-id").value); // in the query: no path has the ids . and ..
   const time = $("lookup-time").value.trim();
   const language = $("lookup-lang").value;
   try {
-    if (time) showPast(await told(`${path}/at?time=${encodeURIComponent(time)}`));
-    else showCustomer(await told(`${path}?lang=${language}`), language);
+    if (time) showPast(await told(`/api/customer/at?id=${id}&time=${encodeURIComponent(time)}`));
+    else showCustomer(await told(`/api/customer?id=${id}&lang=${language}`), language);
   } catch (error) {
     $("lookup-result").replaceChildren(make("p", error.message, { class: "bad", dir: "auto" }));
   }
