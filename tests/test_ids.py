@@ -19,7 +19,7 @@ import msgspec
 import pytest
 import yaml
 from aiohttp import ClientSession, web
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
@@ -82,6 +82,8 @@ def order(customer_id: str, at: str = "2026-03-01T10:00:00Z") -> dict[str, Any]:
 
 
 @given(IDS, IDS)
+@example("a", "--")
+@example("--", "--json")
 @OFTEN
 def test_a_command_line_takes_every_id(one: str, other: str) -> None:
     """Behind two dashes, as it stands, beside options before them."""
