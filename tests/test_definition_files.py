@@ -234,7 +234,7 @@ def test_lives_on_a_store_of_the_version_before() -> None:
 
     def fails(seed: int) -> object:
         one = World(seed)
-        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0), transactional=True)
+        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0))
 
         async def lived() -> None:
             await lives.live(one.until, one.rng.choice((None, one.rng.randrange(20, 80))))

@@ -30,6 +30,7 @@ from streams.arguments import parser
 from streams.commands import explain, held
 from streams.commands.files import visible
 from streams.explaining import explanation
+from streams.http_access import TokenGate
 from streams.ops.api import Api
 from streams.ops.feed import Feed
 from streams.ops.guard import guard
@@ -172,7 +173,7 @@ async def answers(redis_store: RedisStore) -> AsyncIterator[Answers]:
     feed = Feed({}, "", 4, lambda: 0)
     looking = Looking(known_settings, redis_store, ENGINE, 4, metrics, lambda: 0)
     seen = Seen(feed, looking, Workers([], lambda: 0.0), ENGINE.definitions.segments, 3.0, lambda: 0)
-    app = web.Application(middlewares=[guard(TOKEN, 1e9)])
+    app = web.Application(middlewares=[guard(TokenGate(TOKEN, metrics.refused), 1e9, metrics.refused)])
     app.add_routes(Api(seen, {}, "").routes())
     runner = web.AppRunner(app)
     await runner.setup()

@@ -61,9 +61,7 @@ def _token(settings: Settings) -> str:
     return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
-async def _serve(
-    settings: Settings, engine: Engine, partitions: int, token: str, tls: ssl.SSLContext | None
-) -> None:
+async def _serve(settings: Settings, engine: Engine, partitions: int, token: str, tls: ssl.SSLContext | None) -> None:
     client = security.kafka(settings)
     store = RedisStore.of(settings)
     metrics = OpsMetrics()
