@@ -10,7 +10,6 @@ import gc
 import logging
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
@@ -73,11 +72,11 @@ def assemble(
     settings: Settings,
     plan: Ground,
     claiming: Callable[..., Assignment[Any, Any]] = Claiming,
-    decisions: Counter[tuple[str, str]] | None = None,
+    counted: Mapping[str, Mapping[tuple[str, ...], int]] | None = None,
 ) -> faust.App:
     """A Faust app that owns partitions of the plan's topics, with a store and a publisher of its own.
 
-    ``decisions``: those of triggers, to be told with the metrics.
+    ``counted``: further counters for the metrics, by name and labels.
     """
     metrics = _metrics(settings, plan)
     store = RedisStore.of(settings)
@@ -105,7 +104,7 @@ def assemble(
         fetches=fetches,
         behind_s=settings.ready_behind_s,
         monotonic=plan.monotonic,
-        decisions=decisions,
+        counted=counted or {},
     )
     _attach(app, plan, ownership, publisher)
     _look_after(app, inside, settings)

@@ -84,6 +84,9 @@ def _processes(commands: Any) -> None:
 
     triggers = commands.add_parser("triggers", help="send messages on segment changes; Faust's own arguments follow")
     triggers.add_argument("--file", metavar="F", help="triggers file (default: SEGMENTER_TRIGGERS)")
+    triggers.add_argument(
+        "--rebuild", action="store_true", help="where Redis holds nothing of triggers, read all topics from their start"
+    )
 
     commands.add_parser("ops", help="serve the operations page and its API, on this machine")
 

@@ -59,7 +59,7 @@ def _triggers(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
     if path is None:
         raise Stop("there is no triggers file; name one with --file or SEGMENTER_TRIGGERS")
     _set_loop(settings)
-    app = build(settings, path)
+    app = build(settings, path, rebuild=arguments.rebuild)
     sys.argv = _of_faust(settings, arguments)
     app.main()
 

@@ -90,6 +90,12 @@ ASKED: Mapping[str, Metric] = {
     "segmenter_trigger_decisions_total": Metric(
         "counter", ("trigger", "decision"), "decisions of a process of triggers, by kind"
     ),
+    "segmenter_trigger_given_back_total": Metric(
+        "counter", ("trigger",), "attempts that were not made, as the look right before them was against it"
+    ),
+    "segmenter_trigger_waits_total": Metric(
+        "counter", ("reason",), "looks at messages that were due and had to wait, by what for"
+    ),
 }
 NAMES = frozenset({*COUNTED, *ASKED})
 

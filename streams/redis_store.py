@@ -47,6 +47,8 @@ POSITION = "position:"
 OUTPUT = "output:"
 CLOCK_SKEW_MAX_MS = 1_000
 TIMEOUT_S = 10.0
+# What a look reads of a partition: small fields alone, as the former definition files beside them may be large.
+LOOK_FIELDS = ("definitions", "epoch", "clock", "caught_up", "trimmed")
 # Of a call with all its retries: a Redis that takes connections and says nothing would cost the timeout each time.
 CALL_MAX_S = 25.0
 
@@ -93,6 +95,18 @@ class Snapshot(msgspec.Struct, frozen=True):
     values: Mapping[str, bytes | None]
     dues: Mapping[str, int]
     documents: Mapping[int, bytes] = {}
+
+
+class PartitionLook(msgspec.Struct, frozen=True):
+    """How far a partition is, and some of its customers: stored value (of an erased one, what stays) and due time.
+
+    ``meta``: the fields of `LOOK_FIELDS` that are there. ``outbox``: entries that are not yet known to be published.
+    """
+
+    meta: Mapping[str, str]
+    outbox: int
+    values: Mapping[str, bytes]
+    dues: Mapping[str, int]
 
 
 class RedisStore:
@@ -166,6 +180,26 @@ class RedisStore:
             values=dict(zip(customers, values, strict=True)),
             dues={name: int(due) for name, due in zip(customers, dues, strict=True) if due is not None},
             documents={int(number): document for number, document in files.items()},
+        )
+
+    @_translated
+    async def look(self, partition: int, customers: Sequence[str]) -> PartitionLook:
+        """How far a partition is and these customers, all of one moment; for triggers, which look often."""
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.hmget(self._key(partition, "meta"), list(LOOK_FIELDS))
+            pipe.llen(self._key(partition, "outbox"))
+            if customers:
+                pipe.hmget(self._key(partition, "customers"), list(customers))
+                pipe.hmget(self._key(partition, "erased"), [tombstone(customer) for customer in customers])
+                pipe.zmscore(self._key(partition, "due"), list(customers))
+            fields, outbox, *found = await pipe.execute()
+        values, erased, dues = found or ([], [], [])
+        stored = [value if value is not None else stays for value, stays in zip(values, erased, strict=True)]
+        return PartitionLook(
+            meta={name: value.decode() for name, value in zip(LOOK_FIELDS, fields, strict=True) if value is not None},
+            outbox=outbox,
+            values={name: value for name, value in zip(customers, stored, strict=True) if value is not None},
+            dues={name: int(due) for name, due in zip(customers, dues, strict=True) if due is not None},
         )
 
     @_translated

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from time import monotonic
@@ -61,7 +60,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
     fetches: FetchWatchdog
     behind_s: float
     monotonic: Callable[[], float]
-    decisions: Counter[tuple[str, str]] | None = None
+    counted: Mapping[str, Mapping[tuple[str, ...], int]] = {}  # by metric and labels
 
     def ready(self) -> Ready:
         """Whether all that this process holds is decided up to now."""
@@ -125,8 +124,8 @@ class Asked(Collector):
         yield _gauge("segmenter_outbox_entries", [((at,), entries) for at, (entries, _) in waiting.items()])
         yield _gauge("segmenter_outbox_bytes", [((at,), size) for at, (_, size) in waiting.items()])
         yield from self._inputs()
-        if inside.decisions is not None:
-            yield _decisions(inside.decisions)
+        for name, counts in inside.counted.items():
+            yield _counter(name, counts)
 
     def _inputs(self) -> Iterator[Metric]:
         lags, in_hand = [], []
@@ -148,8 +147,7 @@ def _gauge(name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> Metric
     return family
 
 
-def _decisions(counts: Counter[tuple[str, str]]) -> Metric:
-    name = "segmenter_trigger_decisions_total"
+def _counter(name: str, counts: Mapping[tuple[str, ...], int]) -> Metric:
     family = CounterMetricFamily(name, ASKED[name].about, labels=ASKED[name].labels)
     for labels, count in counts.items():
         family.add_metric(labels, count)

@@ -97,8 +97,12 @@ async def test_what_is_due_and_undecided_is_waited_for() -> None:
     assert one.told() == []
     assert one.waiting()
     one.shop.undecided.clear()
-    await one.until(START + MINUTE_MS)
-    assert kinds(one) == ["sent"]
+    await one.until(START + 2 * MINUTE_MS)
+    assert [(decision.decision, decision.reason) for decision in one.decisions()] == [
+        ("deferred", "a due time of the customer has passed and is not decided yet"),
+        ("sent", None),
+    ]
+    assert one.acting.counts.waits["due_time",] == 1
 
 
 async def test_an_exit_may_start_a_message_too() -> None:
@@ -319,9 +323,11 @@ async def test_the_higher_priority_goes_first() -> None:
     await enters(one)
     await enters(one, segment="returning_visitor")
     await one.until(START + 5 * MINUTE_MS)
+    await one.until(START + 6 * MINUTE_MS)
     assert [(one.trigger, one.decision, one.reason) for one in one.decisions()] == [
-        ("greet", "skipped", "cart goes before it"),
+        ("greet", "deferred", "waits for cart, which goes before it"),
         ("cart", "sent", None),
+        ("greet", "skipped", "cart goes before it"),
     ]
 
 

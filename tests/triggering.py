@@ -6,6 +6,7 @@ The one rule: what happened is read from what the channel was told and from the 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ from streams.triggers.config import TriggersFile
 from streams.triggers.decisions import Decision
 from streams.triggers.endpoints import Endpoint
 from streams.triggers.reading import INPUTS, Come, reading
-from streams.triggers.standings import Look, Standing
+from streams.triggers.standings import Look, Standing, Waiting
 from streams.wire.changes import SegmentChange
 
 START = 1_772_359_200_000  # 2026-03-01T10:00:00Z
@@ -42,14 +43,18 @@ class Shop:
         self.since: dict[str, dict[str, int]] = {}
         self.sequences: dict[str, int] = {}
         self.undecided: set[str] = set()
+        self.stored: dict[str, int] = {}  # sequences, where the store does not know all that was published
         self.reached_ms = 0
 
     async def reached(self, partition: int) -> int:
         return self.reached_ms
 
     async def look(self, partition: int, ids: Sequence[str]) -> Look:
-        of = {name: Standing(dict(self.since.get(name, {})), name not in self.undecided) for name in ids}
-        return Look(self.reached_ms, of)
+        return Look(self.reached_ms, {name: self._standing(name) for name in ids})
+
+    def _standing(self, name: str) -> Standing:
+        waits_for = Waiting.DUE_TIME if name in self.undecided else None
+        return Standing(dict(self.since.get(name, {})), waits_for, self.stored.get(name, sys.maxsize))
 
     def change(self, who: str, segment: str, now: int, **more: Any) -> SegmentChange:
         """The customer enters the segment, or leaves it if they are in it."""

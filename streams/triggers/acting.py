@@ -2,38 +2,42 @@
 
 The one rule is the order around an attempt:
 
-1. a place at the endpoint is taken,
-2. the customer's standing is looked up, and the policy asked,
-3. that an attempt begins is **saved**,
-4. the attempt is made, if the look is not older than 100 ms; else it is given back and looked up again,
+1. the customer's standing is looked up, and the policy asked,
+2. a place at the endpoint is taken, and that an attempt begins is **saved**,
+3. the standing is looked up once more: a last look, with nothing after it that waits; an e-mail has one of its own
+   before DATA (`streams.triggers.channels.smtp`),
+4. the attempt is made, if nothing is against it now; else it is given back, counted, and published as `deferred`,
 5. what came of it is saved, with the decision in the outbox.
 
-So a crash in 4 leaves an attempt that is known to have begun; of it only that is told. All of it goes
+A store that answers slowly makes this slower; it keeps nothing from being sent. A crash after 2 leaves an attempt
+that is known to have begun; of it only that is told. All of it goes
 through the partition's one queue (`streams.triggers.owning`); the attempts themselves run beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+import msgspec
 
 from streams.merge import Taken
 from streams.outbox import OutRecord
 from streams.saving import Saving
-from streams.store import State, Store, StoredCustomer
+from streams.stop import Stop
+from streams.store import State, Store, StoredCustomer, StoreFailed
 from streams.triggers import decisions, person
-from streams.triggers.channels.base import Message
+from streams.triggers.channels.base import Outcome, Result
 from streams.triggers.config import TriggersFile
-from streams.triggers.deciding import Deciding, Step
+from streams.triggers.counts import Counts
+from streams.triggers.deciding import FRESH_MS, Begun, Deciding, Step
 from streams.triggers.decisions import Decision
 from streams.triggers.endpoints import Endpoint, Made
 from streams.triggers.person import Person
-from streams.triggers.standings import Standings
+from streams.triggers.standings import Look, Standings, Waiting
 
-LOOK_MAX_S = 0.1
-# Customers whose endpoint has no place for them now, kept in memory; more of them are put off in the store.
+# Customers who wait for a place or a decision, kept in memory; more of them are put off in the store.
 PARKED_MAX = 1_000
 
 # Persons of one step, each with the due time that it was loaded with.
@@ -54,17 +58,19 @@ class Acting(Saving):
         state: State,
         *,
         now_ms: Callable[[], int],
-        counts: Counter[tuple[str, str]] | None = None,
+        counts: Counts | None = None,
+        fresh_ms: int = FRESH_MS,
     ) -> None:
-        """``counts``: where decisions are counted, by trigger and kind."""
+        """``fresh_ms``: what the segmenter decided up to longer ago than this is not of now."""
         super().__init__(store, partition, token, state)
         self._standings = standings
         self._now_ms = now_ms
-        self._counts = Counter[tuple[str, str]]() if counts is None else counts
-        self._deciding = Deciding(file, endpoints, now_ms, self._counts)
-        self._flying: dict[str, str] = {}  # key of each attempt under way, and its customer
+        self.counts = Counts() if counts is None else counts
+        self._deciding = Deciding(file, endpoints, now_ms, self.counts, fresh_ms)
+        self._flying: dict[str, Begun] = {}  # attempts under way, by their key
         self._held: dict[str, Person] = {}  # those customers, as they are saved: this is their one writer
         self._parked: dict[str, int] = {}  # customers, and when to look at them again
+        self._is_held_up = False  # the last look met customers who wait for a decision
         self._tasks: set[asyncio.Task[None]] = set()
         self.made: list[Made] = []
 
@@ -75,7 +81,7 @@ class Acting(Saving):
         now, told = self._now_ms(), list[Decision]()
         for event in events:
             told += self._deciding.arriving.apply(loaded[event.customer][0], event, now)
-        self._counts.update((one.trigger, one.decision) for one in told)
+        self.counts.decisions.update((one.trigger, one.decision) for one in told)
         out = [decisions.record(one) for one in told]
         await self.save(_stored(loaded), out, taken.starts, taken.positions, clock, caught_up)
         return out
@@ -86,16 +92,16 @@ class Acting(Saving):
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:
         """Look at actions due ≤ ``clock`` of at most ``limit`` customers, if they are decided up to then."""
-        limit = min(limit, self._deciding.free)
-        if not limit or not 0 < self.next_due <= clock:
+        free = self._deciding.free
+        if not free or not 0 < self.next_due <= clock:
             return []
         reached = min(clock, await self._standings.reached(self._partition))
-        if self.next_due > reached:
+        if self._waits_for_segmenter(reached):
             return []
-        ready = await self._ready(reached, limit)
+        # Of no more than could be begun; but those who wait for a decision must not hide the others behind them.
+        ready = await self._ready(reached, limit if self._is_held_up else min(limit, free))
         if not ready:
             return []
-        asked = time.monotonic()
         look = await self._standings.look(self._partition, ready)
         room = PARKED_MAX - len(self._parked)
         step = Step(self._deciding, look, min(clock, look.reached), self._flying.keys(), room)
@@ -103,7 +109,16 @@ class Acting(Saving):
         for customer, (known, _) in loaded.items():
             step.customer(customer, known)
         self._parked |= step.parked
-        return await self._begin(step, loaded, asked)
+        self._is_held_up = step.is_held_up
+        return await self._begin(step, loaded)
+
+    def _waits_for_segmenter(self, reached: int) -> bool:
+        """Whether nothing due is decided, or nothing was lately: a worker that stands still reads no purchase."""
+        if self.next_due <= reached and not self._deciding.is_old(reached):
+            return False
+        if self._deciding.is_old(self.next_due):
+            self.counts.wait(Waiting.SEGMENTER)
+        return True
 
     async def _ready(self, reached: int, limit: int) -> list[str]:
         """Customers who are due, but for those of whom all that is due is under way, or has no place free."""
@@ -117,26 +132,48 @@ class Acting(Saving):
             self.next_due = await self._store.next_due(self._partition)
         return ready[:limit]
 
-    async def _begin(self, step: Step, loaded: Loaded, asked: float) -> list[OutRecord]:
+    async def _begin(self, step: Step, loaded: Loaded) -> list[OutRecord]:
         if step.changed:
             await self._keep({name: loaded[name] for name in step.changed}, step.out)
-        fresh = time.monotonic() <= asked + LOOK_MAX_S
-        for customer, action, message, endpoint in step.begun:
-            self._flying[action.key] = customer
-            self._held[customer] = loaded[customer][0]
-            if fresh:
-                task = asyncio.create_task(self._attempt(customer, message, endpoint))
+        for begun in step.begun:
+            self._flying[begun.action.key] = begun
+            self._held[begun.customer] = loaded[begun.customer][0]
+        if step.begun:
+            await self._start(step.begun)
+        return step.out
+
+    async def _start(self, attempts: list[Begun]) -> None:
+        """Make the attempts that a last look, of all of them together, has nothing against."""
+        look = await self._last_look({begun.customer for begun in attempts})
+        for begun in attempts:
+            against = self._against(begun, look)
+            if against is None:
+                task = asyncio.create_task(self._attempt(begun))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             else:
-                endpoint.give_back()
-                self.made.append(Made(customer, action.key, None))
-        return step.out
+                begun.endpoint.give_back()
+                self.made.append(Made(begun.customer, begun.action.key, Result(Outcome.GIVEN_BACK, against)))
 
-    async def _attempt(self, customer: str, message: Message, endpoint: Endpoint) -> None:
-        result = await endpoint.send(message, self._now_ms)
-        endpoint.give_back()
-        self.made.append(Made(customer, message.key, result))
+    async def _last_look(self, ids: Iterable[str]) -> Look | None:
+        try:
+            return await self._standings.look(self._partition, sorted(ids))
+        except (StoreFailed, Stop):  # the next step meets it again, and says so
+            return None
+
+    def _against(self, begun: Begun, look: Look | None) -> str | None:
+        if look is None:
+            return "the last look failed"
+        return self._deciding.against(begun, self._held[begun.customer], look)
+
+    async def _against_now(self, begun: Begun) -> str | None:
+        return self._against(begun, await self._last_look([begun.customer]))
+
+    async def _attempt(self, begun: Begun) -> None:
+        message = msgspec.structs.replace(begun.message, against=partial(self._against_now, begun))
+        result = await begun.endpoint.send(message, self._now_ms)
+        begun.endpoint.give_back()
+        self.made.append(Made(begun.customer, begun.action.key, result))
 
     async def settle(self) -> list[OutRecord]:
         """Save what came of attempts that have ended; the decisions to publish."""
@@ -150,14 +187,12 @@ class Acting(Saving):
             action = next((action for action in known.actions if action.key == one.key), None)
             if action is not None:
                 action.attempting = False
-                if one.result is None:
-                    action.attempts -= 1
-                else:
-                    out += self._deciding.ended(one.customer, known, action, one.result)
+                before = self._flying[one.key].before
+                out += self._deciding.ended(one.customer, known, action, one.result, before)
         await self._keep(loaded, out)
         for one in made:
             self._flying.pop(one.key, None)
-        self._held = {customer: self._held[customer] for customer in self._flying.values()}
+        self._held = {begun.customer: self._held[begun.customer] for begun in self._flying.values()}
         return out
 
     async def note(self, told: Mapping[str, list[Decision]]) -> None:

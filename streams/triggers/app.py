@@ -9,21 +9,26 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import faust
 
+from rules.definitions import Definitions
 from streams import definitions_file, rights, topics
 from streams.app import assemble, now_ms, pace
+from streams.partitioning import partition_of
 from streams.redis_store import RedisStore
 from streams.settings import Settings, of_triggers
-from streams.stop import stop
+from streams.stop import REBUILD, stop
 from streams.triggers import file as triggers_file
 from streams.triggers.channels import made
+from streams.triggers.counts import Counts
+from streams.triggers.deciding import FRESH_MS
 from streams.triggers.endpoints import Endpoint
+from streams.triggers.linked_ids import LinkedIds
 from streams.triggers.owning import OUTPUTS, TriggersClaiming, TriggersPlan
 from streams.triggers.reading import INPUTS
 from streams.triggers.standings import Standings
@@ -35,37 +40,58 @@ _COUNTED_EVERY_S = 60.0
 log = logging.getLogger(__name__)
 
 
-def build(settings: Settings, path: Path) -> faust.App:
+def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App:
     """The Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
     definitions = definitions_file.load(settings.definitions)
     file = triggers_file.load(path, definitions)
     found = topics.verify(settings, rights.NEEDS[rights.TRIGGERS_PROCESS].topics)
     ours = of_triggers(settings)
     channels = made.channels(file, path, os.environ, sys.stdout)
+    identity = found.identity(ours, STORED_FORMAT)
+    counts = Counts()
     plan = TriggersPlan(
         topics=[settings.topic_prefix + name for name in INPUTS],
         outputs=OUTPUTS,
-        identity=found.identity(ours, STORED_FORMAT),
+        identity=identity,
         pace=pace(ours, 0),
-        rebuild=False,
+        rebuild=rebuild,
         exact_ends=settings.broker == "kafka",
         now_ms=now_ms,
-        stop=stop,
+        stop=partial(_stop, ours.redis_prefix),
         file=file,
         placeholders=definitions.placeholders,
         endpoints={key: Endpoint(way, channels[key]) for key, way in file.channels.items()},
-        standings=Standings(RedisStore.of(settings), definitions),
-        counts=Counter(),
+        standings=_standings(settings, definitions, identity.partitions),
+        counts=counts,
+        fresh_ms=settings.grace_ms + FRESH_MS,
     )
-    app = assemble(ours, plan, TriggersClaiming, plan.counts)
-    app.timer(_COUNTED_EVERY_S)(_counted(plan.counts))
+    app = assemble(ours, plan, TriggersClaiming, counts.metrics)
+    app.timer(_COUNTED_EVERY_S)(_log_counts(counts))
     return app
 
 
-def _counted(counts: Counter[tuple[str, str]]) -> Callable[..., Awaitable[None]]:
-    async def tell(_app: Any = None) -> None:
-        if counts:
-            told = {f"{trigger} {kind}": number for (trigger, kind), number in sorted(counts.items())}
-            log.info("decided since the start", extra={"decisions": told})
+def _standings(settings: Settings, definitions: Definitions, partitions: int) -> Standings:
+    store = RedisStore.of(settings)
+    linked = None
+    if settings.partitioner == "murmur2":  # else the segmenter links no ids: it does not know where they are read
+        linked = LinkedIds(store, partial(partition_of, partitions=partitions), now_ms, settings.grace_ms)
+    return Standings(store, definitions, linked)
 
-    return tell
+
+def _stop(redis_prefix: str, sentence: str) -> NoReturn:
+    """What stops triggers is found by code that they share with the worker: what to do differs where Redis is to go."""
+    stop(
+        sentence.replace(
+            REBUILD, f"delete the keys of Redis that begin with {redis_prefix} and start `segmenter triggers --rebuild`"
+        )
+        .replace("segmenter worker --rebuild", "segmenter triggers --rebuild")
+        .replace("the worker", "triggers")
+    )
+
+
+def _log_counts(counts: Counts) -> Callable[..., Awaitable[None]]:
+    async def log_counts(_app: Any = None) -> None:
+        if fields := counts.log_fields:
+            log.info("decided since the start", extra=fields)
+
+    return log_counts

@@ -75,8 +75,9 @@ class Arriving:
         if against is not None:
             yield decisions.of(customer, action, trigger.channel, "skipped", now, against)
             return
-        if len(person.actions) >= ACTIONS_MAX:
-            oldest = min((one for one in person.actions if not one.attempting), key=lambda one: one.sequence)
+        waiting = [one for one in person.actions if not one.attempting]
+        if len(waiting) >= ACTIONS_MAX:
+            oldest = min(waiting, key=lambda one: one.sequence)
             person.actions.remove(oldest)
             channel = self.channel_of(oldest)
             yield decisions.of(customer, oldest, channel, "skipped", now, "crowded out by newer changes")

@@ -6,8 +6,9 @@ Nothing here waits or is saved; who calls it does both.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Container, Mapping
+
+import msgspec
 
 from rules.times import parse_instant
 from streams.outbox import OutRecord
@@ -15,12 +16,35 @@ from streams.triggers import decisions, outcomes, policy
 from streams.triggers.arriving import ERASED, Arriving, contact
 from streams.triggers.channels.base import Message, Outcome, Result
 from streams.triggers.config import TriggersFile
+from streams.triggers.counts import Counts
 from streams.triggers.decisions import Decision, Kind
 from streams.triggers.endpoints import Endpoint
 from streams.triggers.person import Action, Person, Sent
-from streams.triggers.standings import Look, Standing
+from streams.triggers.standings import Look, Standing, Waiting
 
+# What is decided and not beyond the grace older than this is of now: a worker saves its clock each second.
+FRESH_MS = 10_000
+# What waits for a decision is looked at again after an eighth of the time for which it is due, within these bounds.
+WAIT_FIRST_MS, WAIT_MOST_MS = 50, 60_000
+# Where it has waited for so long, a `deferred` decision says for what.
+WAIT_PUBLISHED_MS = 10_000
 _CRASHED = Result(Outcome.UNKNOWN, "the worker ended during an attempt")
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Nothing can be said yet of an action that is due."""
+
+    reason: Waiting
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """An attempt whose intent is saved with its step. ``before``: what counted as sent of its action until then."""
+
+    customer: str
+    action: Action
+    message: Message
+    endpoint: Endpoint
+    before: Sent | None
 
 
 class Deciding:
@@ -31,10 +55,13 @@ class Deciding:
         file: TriggersFile,
         endpoints: Mapping[str, Endpoint],
         now_ms: Callable[[], int],
-        counts: Counter[tuple[str, str]],
+        counts: Counts,
+        fresh_ms: int = FRESH_MS,
     ) -> None:
+        """``fresh_ms``: what the segmenter decided up to longer ago than this is not of now."""
         self.arriving = Arriving(file)
-        self._counts = counts
+        self.counts = counts
+        self._fresh_ms = fresh_ms
         self.now_ms = now_ms
         self._file = file
         self._endpoints = endpoints
@@ -44,14 +71,24 @@ class Deciding:
         """Attempts that could begin now, over all channels: of no more customers a look is worth while."""
         return sum(endpoint.free for endpoint in self._endpoints.values())
 
-    def ended(self, customer: str, known: Person, action: Action, result: Result) -> list[OutRecord]:
-        """What the end of an attempt makes of its action."""
+    def is_old(self, time: int) -> bool:
+        """Whether a time (ms) is too long ago for what is decided up to then to be of now."""
+        return self.now_ms() - time > self._fresh_ms
+
+    def ended(
+        self, customer: str, known: Person, action: Action, result: Result, before: Sent | None = None
+    ) -> list[OutRecord]:
+        """What the end of an attempt makes of its action; ``before``: as of `Begun`."""
         now = self.now_ms()
         channel = self.arriving.channel_of(action)
         if not channel:
             return self.decide(customer, known, action, "failed", "the trigger was removed during an attempt")
         action.uncertain = action.uncertain or result.outcome is Outcome.UNKNOWN
         end = outcomes.of(self._endpoints[channel].way, action, result, now)
+        if end.kind == "deferred":
+            known.gives_back(action, before)
+            self.counts.given_back[action.trigger,] += 1
+            return self.put_off(customer, action, end.reason or "", end.until)
         is_known = action.trigger in known.acted or action.occurred_at <= known.erased
         if end.kind in ("sent", "unknown, not sent") and not is_known:
             known.acted.append(action.trigger)
@@ -69,15 +106,25 @@ class Deciding:
         """The records of a decision; with a final one the action ends."""
         channel = self.arriving.channel_of(action)
         decision = decisions.of(customer, action, channel, kind, self.now_ms(), reason, until)
-        self._counts[action.trigger, kind] += 1
+        self.counts.decisions[action.trigger, kind] += 1
         if not decision.is_final:
-            action.next_at = until
+            action.next_at, action.look_at, action.waits_for = until, 0, ""
             return [decisions.record(decision)]
         known.actions.remove(action)
         if kind in ("skipped", "failed"):
             known.was_not_sent(action)
         letters = [decisions.letter(decision, action.change)] if dead else []
         return [decisions.record(decision), *letters]
+
+    def put_off(self, customer: str, action: Action, reason: str, until: int) -> list[OutRecord]:
+        """Look again at ``until`` (ms), for the same time as before; the record that says why, for a new reason."""
+        action.look_at = until
+        if reason == action.waits_for:
+            return []
+        action.waits_for = reason
+        channel = self.arriving.channel_of(action)
+        self.counts.decisions[action.trigger, "deferred"] += 1
+        return [decisions.record(decisions.of(customer, action, channel, "deferred", self.now_ms(), reason, until))]
 
     def note(self, known: Person, decision: Decision) -> bool:
         """A final decision that is on the topic; whether it was news."""
@@ -93,7 +140,8 @@ class Deciding:
         is_erased = (parse_instant(decision.occurred_at) or 0) <= known.erased
         if decision.decision in ("sent", "unknown, not sent") and not is_erased:
             sent_at = parse_instant(decision.at) or 0
-            known.sent.append(Sent(sent_at, decision.trigger, decision.channel, decision.key))
+            others = [sent for sent in known.sent if sent.key != decision.key]
+            known.sent = [*others, Sent(sent_at, decision.trigger, decision.channel, decision.key)]
             known.acted.append(decision.trigger)
         return True
 
@@ -108,16 +156,36 @@ class Deciding:
             attempted_ms=self.now_ms(),
         )
 
-    def judged(self, customer: str, known: Person, action: Action, standing: Standing, now: int) -> policy.Verdict:
+    def judged(
+        self, customer: str, known: Person, action: Action, standing: Standing, now: int
+    ) -> policy.Verdict | Wait:
         """The last word on an action that is due: by where the customer is, then by the policy."""
         if action.occurred_at <= known.erased:
             return policy.Skip(ERASED)
         trigger = self._file.triggers.get(action.trigger)
+        waiting = standing.waiting(max(known.sequence, action.sequence), action.next_at)
+        if waiting is not None:
+            over = policy.over(trigger, action, now)
+            return Wait(waiting) if over is None else policy.Skip(over)
         if trigger is not None:
             gone = left(trigger.segment, trigger.on, action.occurred_at, standing)
             if gone is not None:
                 return policy.Skip(gone)
         return policy.decide(self._file, customer, known, action, now)
+
+    def against(self, begun: Begun, known: Person, look: Look) -> str | None:
+        """What a last look has against an attempt that is about to be made."""
+        action = begun.action
+        if look.reached < action.next_at or self.is_old(look.reached):
+            return Waiting.SEGMENTER.value
+        verdict = self.judged(begun.customer, known, action, look.of[begun.customer], self.now_ms())
+        match verdict:
+            case policy.Go():
+                return None
+            case Wait(reason):
+                return reason.value
+            case _:
+                return verdict.reason
 
     def endpoint_of(self, action: Action) -> Endpoint:
         """Of an action whose trigger there is."""
@@ -128,8 +196,8 @@ class Step:
     """What one look at due customers comes to.
 
     ``flying``: keys of attempts that are under way here. ``changed``: who is to be saved; ``begun``: attempts
-    to be made; ``parked``: who waits for a place at an endpoint, and until when (ms), as far as there is
-    ``room``: their time is not moved.
+    to be made; ``parked``: who waits for a place at an endpoint or for a decision, and until when (ms), as far as there
+    is ``room``: nothing is saved of that. ``is_held_up``: whether somebody waits for a decision.
     """
 
     def __init__(self, deciding: Deciding, look: Look, reached: int, flying: Container[str], room: int) -> None:
@@ -141,17 +209,18 @@ class Step:
         self._reached = reached
         self.changed: list[str] = []
         self.out: list[OutRecord] = []
-        self.begun: list[tuple[str, Action, Message, Endpoint]] = []
+        self.begun: list[Begun] = []
+        self.is_held_up = False
 
     def customer(self, customer: str, known: Person) -> None:
         """Every action of a customer that is due, the oldest first; a message that begins counts for the next."""
         standing = self._look.of[customer]
         for action in sorted(known.actions, key=lambda one: (one.next_at, one.sequence, one.trigger)):
-            if action.next_at > self._reached or action.key in self._flying:
+            if action.due > self._reached or action.key in self._flying:
                 continue
             if action.attempting:
                 self._tell(customer, self._deciding.crashed(customer, known, action))
-            elif standing.is_decided:
+            else:
                 self._act(customer, known, action, standing)
 
     def _act(self, customer: str, known: Person, action: Action, standing: Standing) -> None:
@@ -165,8 +234,28 @@ class Step:
             case policy.Defer(until, reason):
                 action.send_at = until
                 self._tell(customer, deciding.decide(customer, known, action, "deferred", reason, until))
+            case policy.Behind():
+                deciding.counts.wait(Waiting.PRIORITY)
+                action.behind, action.send_at = verdict.rival, verdict.send_at
+                self._tell(customer, deciding.put_off(customer, action, verdict.reason, verdict.until))
+            case Wait(waiting):
+                self.is_held_up = True
+                after = min(max((now - action.next_at) // 8, WAIT_FIRST_MS), WAIT_MOST_MS)
+                self._wait(customer, action, waiting, now, now + after)
             case policy.Go():
                 self._go(customer, known, action, now)
+
+    def _wait(self, customer: str, action: Action, waiting: Waiting, now: int, until: int) -> None:
+        """Look again at ``until``: at first without saving that, and later with a record that says for what."""
+        self._deciding.counts.wait(waiting)
+        is_new = now - action.next_at < WAIT_PUBLISHED_MS
+        if (is_new or waiting is Waiting.ENDPOINT) and len(self.parked) < self._room:
+            self.parked[customer] = until
+        elif is_new:
+            action.look_at = until
+            self._tell(customer, [])
+        else:
+            self._tell(customer, self._deciding.put_off(customer, action, waiting.value, until))
 
     def _go(self, customer: str, known: Person, action: Action, now: int) -> None:
         endpoint = self._deciding.endpoint_of(action)
@@ -175,19 +264,18 @@ class Step:
             self._tell(customer, self._deciding.decide(customer, known, action, "failed", reason, dead=True))
             return
         come_back = endpoint.take(now)
-        if come_back and len(self.parked) < self._room:
-            self.parked[customer] = come_back
-            return
         if come_back:
-            action.next_at = come_back
-            self._tell(customer, [])
+            self._wait(customer, action, Waiting.ENDPOINT, now, come_back)
             return
+        before = known.sent_as(action.key)
         action.attempting = True
         action.attempts += 1
         action.first_at = action.first_at or now
+        action.look_at, action.waits_for = 0, ""
         known.sends(action, self._deciding.arriving.channel_of(action), now)
         self._tell(customer, [])
-        self.begun.append((customer, action, self._deciding.message(customer, known, action), endpoint))
+        message = self._deciding.message(customer, known, action)
+        self.begun.append(Begun(customer, action, message, endpoint, before))
 
     def _tell(self, customer: str, out: list[OutRecord]) -> None:
         self.out += out

@@ -22,11 +22,11 @@ _LINE_MOST_MS = 30_000
 
 
 class Made(msgspec.Struct, frozen=True):
-    """What came of an attempt; ``result`` is ``None`` when it was not begun."""
+    """What came of an attempt."""
 
     customer: str
     key: str
-    result: Result | None
+    result: Result
 
 
 class Endpoint:
@@ -78,6 +78,8 @@ class Endpoint:
         return result
 
     def _note(self, result: Result, now: int) -> None:
+        if result.outcome is Outcome.GIVEN_BACK:
+            return  # it says nothing of the endpoint
         self.is_gone = self.is_gone or result.outcome is Outcome.GONE
         if result.outcome not in (Outcome.FAILED, Outcome.UNKNOWN):
             self._failed = 0

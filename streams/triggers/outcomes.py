@@ -37,6 +37,8 @@ def of(way: Way, action: Action, result: Result, now: int) -> End:
             return uncertain(way, action, result, now)
         case Outcome.FAILED:
             return _again(way, action, "retried", result, now)
+        case Outcome.GIVEN_BACK:
+            return End("deferred", f"given back: {result.detail}", now)
 
 
 def uncertain(way: Way, action: Action, result: Result, now: int) -> End:

@@ -7,7 +7,7 @@ action is decided, and no message sent, again.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from functools import partial
@@ -28,6 +28,7 @@ from streams.store import Claim, State
 from streams.triggers import decisions
 from streams.triggers.acting import Acting
 from streams.triggers.config import TriggersFile
+from streams.triggers.counts import Counts
 from streams.triggers.decisions import DECISIONS, LETTERS, Decision
 from streams.triggers.endpoints import Endpoint
 from streams.triggers.reading import reading
@@ -39,16 +40,17 @@ _LOOK_S = 0.035
 
 
 class TriggersPlan(Ground, frozen=True, kw_only=True):
-    """What does not change while triggers run. ``endpoints``: by channel; ``counts``: of all decisions here.
+    """What does not change while triggers run. ``endpoints``: by channel; ``counts``: of all that is counted here.
 
-    ``placeholders``: texts that are no ids, as for the segmenter.
+    ``placeholders``: texts that are no ids, as for the segmenter. ``fresh_ms``: as of `Acting`.
     """
 
     file: TriggersFile
     placeholders: Placeholders
     endpoints: Mapping[str, Endpoint]
     standings: Standings
-    counts: Counter[tuple[str, str]]
+    counts: Counts
+    fresh_ms: int
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -67,7 +69,7 @@ class TriggersClaiming(Assignment[TriggersPlan, Claimed]):
         plan, store = self._plan, self._store
         acting = Acting(
             plan.file, plan.endpoints, plan.standings, store, claim.partition, claim.token, state,
-            now_ms=plan.now_ms, counts=plan.counts,
+            now_ms=plan.now_ms, counts=plan.counts, fresh_ms=plan.fresh_ms,
         )  # fmt: skip
         box = Outbox(store, self._publisher, claim.partition, claim.token, state, saved=lambda: acting.save_number)
         return Claimed(claim, state, acting, box)

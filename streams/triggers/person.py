@@ -3,8 +3,9 @@
 The one rule: all of it is one stored value, saved together with the positions and the decisions of its
 step; what is not in it, or on the topics, is not known after a crash.
 
-Bounds: the newest 64 actions that wait (an older one is decided as ``crowded out``), messages of the
-last 366 days and of those the newest 512, texts of traits up to 1,024 characters.
+Bounds: the newest 64 actions that wait (an older one is decided as ``crowded out``; attempts under way are beside
+them, as many as channels make at one time), messages of the last 366 days and of those the newest 512, texts of traits
+up to 1,024 characters.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ class Trait(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Action(msgspec.Struct, array_like=True, gc=False):
     """A change that starts a message, until its final decision. Times in ms.
 
-    ``send_at``: when it is to be sent, ``next_at``: when to look at it next. ``attempts`` were begun, the
-    first at ``first_at``; ``attempting``: the outcome of the last is not known yet. ``uncertain``: of some
-    attempt nobody knows whether it reached anybody.
+    ``send_at``: when it is to be sent; ``next_at``: it is due then, and all up to then must be decided before.
+    ``attempts`` were begun, the first at ``first_at``; ``attempting``: the outcome of the last is not known yet.
+    ``uncertain``: of some attempt nobody knows whether it reached anybody. ``look_at``: not looked at before, as it
+    waits for something; ``waits_for``: for what, as it was published last; ``behind``: the key of another message that
+    goes before it.
     """
 
     trigger: str
@@ -47,6 +50,14 @@ class Action(msgspec.Struct, array_like=True, gc=False):
     first_at: int = 0
     attempting: bool = False
     uncertain: bool = False
+    look_at: int = 0
+    waits_for: str = ""
+    behind: str = ""
+
+    @property
+    def due(self) -> int:
+        """When to look at it next."""
+        return max(self.next_at, self.look_at)
 
     @property
     def key(self) -> str:
@@ -95,11 +106,11 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     @property
     def due(self) -> int:
         """When to look at the customer next; 0: never."""
-        return min((action.next_at for action in self.actions), default=0)
+        return min((action.due for action in self.actions), default=0)
 
     def waits(self, now: int) -> bool:
         """Whether an action is due by then of which no attempt is under way."""
-        return any(action.next_at <= now and not action.attempting for action in self.actions)
+        return any(action.due <= now and not action.attempting for action in self.actions)
 
     def tell(self, name: str, told: Trait) -> None:
         """A trait, last writer by event time; of one event under several orders the same stands."""
@@ -116,6 +127,20 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         """An attempt begins: it counts as a message of now, once for all attempts of an action."""
         kept = [one for one in self.sent if one.key != action.key and one.time > now - LOOK_BACK_MAX_MS]
         self.sent = [*kept[-SENT_MAX + 1 :], Sent(now, action.trigger, channel, action.key)]
+
+    def sent_as(self, key: str) -> Sent | None:
+        """The message of an action, if one counts."""
+        return next((sent for sent in self.sent if sent.key == key), None)
+
+    def gives_back(self, action: Action, before: Sent | None) -> None:
+        """The newest attempt of an action was not made; ``before``: the message that counted until it began."""
+        others = [sent for sent in self.sent if sent.key != action.key]
+        if before is not None and action.occurred_at > self.erased:
+            others.append(before)
+        self.sent = sorted(others, key=lambda sent: sent.time)
+        action.attempts -= 1
+        if not action.attempts:
+            action.first_at = 0
 
     def was_not_sent(self, action: Action) -> None:
         """No attempt of an action reached anybody, as far as is known: then it never counted."""

@@ -22,6 +22,7 @@ from streams.triggers.config import Again, Caps, Quiet, Trigger, TriggersFile
 from streams.triggers.person import Action, Person
 
 WEEK_MS = 7 * DAY_MS
+REMOVED = "the trigger was removed"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -42,17 +43,35 @@ class Defer(msgspec.Struct, frozen=True):
     reason: str
 
 
-Verdict = Go | Skip | Defer
+class Behind(msgspec.Struct, frozen=True):
+    """It waits until another message, whose key is ``rival``, is sent or not: looked at again at ``until`` (ms).
+
+    ``send_at`` (ms): its new send time, not before that of the other.
+    """
+
+    rival: str
+    send_at: int
+    until: int
+    reason: str
+
+
+Verdict = Go | Skip | Defer | Behind
+# A message that goes before another and is just being sent is looked at again after so long.
+RIVAL_LOOK_MS = 1_000
 
 
 def decide(file: TriggersFile, customer: str, person: Person, action: Action, now: int) -> Verdict:
     """What becomes of an action of somebody who is (or, of an exit, is not) in the segment at ``now`` (ms)."""
     trigger = file.triggers.get(action.trigger)
-    if trigger is None:
-        return Skip("the trigger was removed")
+    reason = over(trigger, action, now)
+    if trigger is None or reason is not None:
+        return Skip(reason or REMOVED)
     reason = next((reason for reason in _against(file, trigger, customer, person, action, now) if reason), None)
     if reason is not None:
         return Skip(reason)
+    outranked = _outranked(file, trigger, person, action, now)
+    if outranked is not None:
+        return outranked
     quiet = trigger.quiet or file.channels[trigger.channel].quiet
     ends = None if quiet is None else quiet_until(quiet, zone_of(file, person), now)
     if quiet is not None and ends is not None:
@@ -64,15 +83,16 @@ def decide(file: TriggersFile, customer: str, person: Person, action: Action, no
 def _against(
     file: TriggersFile, trigger: Trigger, customer: str, person: Person, action: Action, now: int
 ) -> Iterator[str | None]:
-    yield _expired(trigger, action, now)
     yield _suppressed(file, trigger, person)
     yield "hold-out" if is_held_out(file, customer) else None
     yield _again(trigger, person, action, now)
     yield _cooling(trigger, person, action, now)
-    yield _outranked(file, trigger, person, action)
 
 
-def _expired(trigger: Trigger, action: Action, now: int) -> str | None:
+def over(trigger: Trigger | None, action: Action, now: int) -> str | None:
+    """Why an action comes to nothing whatever is decided of its customer; ``trigger``: of the file of now."""
+    if trigger is None:
+        return REMOVED
     late = now - action.send_at
     return f"expired {format_duration(trigger.expires)} after its time" if late > trigger.expires else None
 
@@ -120,16 +140,28 @@ def _within(person: Person, action: Action, window: int, now: int, what: str) ->
     return f"{what} until {format_instant(last + window)}" if last and last > now - window else None
 
 
-def _outranked(file: TriggersFile, trigger: Trigger, person: Person, action: Action) -> str | None:
-    """Another action of this channel, due within the window of this one, goes before it."""
+def _outranked(file: TriggersFile, trigger: Trigger, person: Person, action: Action, now: int) -> Skip | Behind | None:
+    """Another action of this channel, due within the window of this one, goes before it: if that is sent.
+
+    It is waited for until its end is known. So nothing is dropped for a message that is not sent.
+    """
+    if action.behind and (sent := person.sent_as(action.behind)) is not None:
+        return Skip(f"{sent.trigger} goes before it")
     if not file.window:
         return None
     for other in person.actions:
         rival = file.triggers.get(other.trigger)
         near = abs(other.send_at - action.send_at) <= file.window
         if rival and near and rival.channel == trigger.channel and rival.priority > trigger.priority:
-            return f"{other.trigger} goes before it"
+            return _behind(other, action, now)
     return None
+
+
+def _behind(other: Action, action: Action, now: int) -> Behind:
+    until = max(other.due, now + RIVAL_LOOK_MS)
+    return Behind(
+        other.key, max(action.send_at, other.send_at), until, f"waits for {other.trigger}, which goes before it"
+    )
 
 
 def zone_of(file: TriggersFile, person: Person) -> ZoneInfo:

@@ -1,42 +1,67 @@
-"""Standings: what the segmenter has decided of a customer, looked up in its store at the last moment.
+"""What the segmenter has decided of a customer, looked up in its store at the last moment.
 
-The one rule: an answer counts only for what lies before the moment up to which everything is read. A
-customer of whom something is due and not yet decided, or said and not yet derived again, or whom former definitions
-decided last, has no answer.
+A look says up to when it holds, and what it waits for where it holds no answer: a customer of whom something is due
+and not decided, of whom Redis has lost a change that was published, or whom former definitions decided last. A customer
+with linked ids is decided as far as the partitions of all of them are (`streams.triggers.linked_ids`).
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from enum import Enum
 
 import msgspec
 
 from rules.definitions import Definitions
+from rules.standing import Customer
 from streams import epochs
-from streams.redis_store import Snapshot
+from streams.redis_store import PartitionLook
 from streams.stop import Stop
+from streams.triggers.linked_ids import LinkedIds, LookStore, former_ids
 from streams.wire import customers
 
-# What is needed of a partition.
-FIELDS = ("definitions", "epoch", "clock", "caught_up")
 
+class Waiting(Enum):
+    """What a message that is due waits for: a label of the metric, and the sentence of a `deferred` decision."""
 
-class Looked(Protocol):
-    """The segmenter's store, as far as it is looked at."""
+    SEGMENTER = "not everything up to its time is read and decided, or nothing was lately"
+    DUE_TIME = "a due time of the customer has passed and is not decided yet"
+    PUBLISHED_AHEAD = "changes of the customer that were published are not decided again yet"
+    DEFINITIONS = "the customer is not decided by the new definitions yet"
+    LOST_CHANGE = "Redis has lost a change of the customer that was published"
+    LINKED_ID = "what happened under a linked id of the customer is not decided yet"
+    ENDPOINT = "the endpoint takes no more attempts now"
+    PRIORITY = "another message goes before it"
 
-    async def meta(self, partition: int, fields: Sequence[str]) -> dict[str, str]:
-        """These of the fields that say what a partition is as a whole."""
-
-    async def snapshot(self, partition: int, customers: Sequence[str], fields: Sequence[str]) -> Snapshot:
-        """These customers and the partition as a whole, all of one moment."""
+    @property
+    def label(self) -> str:
+        """As it stands in the metric."""
+        return self.name.lower()
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """``since`` (ms): by segment, when it was entered. ``is_decided``: whether that holds up to the look's moment."""
+    """A customer as the segmenter has decided it.
+
+    ``since`` (ms): by segment, when it was entered. ``waits_for``: why that is not the last word. ``sequence``: of the
+    newest change that is stored. ``reached`` (ms): up to when what happened under linked ids is decided.
+    """
 
     since: Mapping[str, int]
-    is_decided: bool
+    waits_for: Waiting | None = None
+    sequence: int = sys.maxsize
+    reached: int = sys.maxsize
+
+    def waiting(self, sequence: int, due: int) -> Waiting | None:
+        """What stands against a decision on something that is due at ``due`` (ms).
+
+        ``sequence``: of the newest change of the customer that was read. A lower one is stored where Redis lost it.
+        """
+        if self.waits_for is not None:
+            return self.waits_for
+        if self.sequence < sequence:
+            return Waiting.LOST_CHANGE
+        return Waiting.LINKED_ID if self.reached < due else None
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -49,21 +74,29 @@ class Look(msgspec.Struct, frozen=True):
 class Standings:
     """Looks at a segmenter that runs, or ran, under these definitions."""
 
-    def __init__(self, store: Looked, definitions: Definitions) -> None:
+    def __init__(self, store: LookStore, definitions: Definitions, linked: LinkedIds | None = None) -> None:
+        """``linked``: follows linked ids; ``None``: the segmenter brings no ids together."""
         self._store = store
         self._definitions = definitions
         self._keys = [segment.key for segment in definitions.segments]
+        self._linked = linked
 
     async def reached(self, partition: int) -> int:
         """Up to when the partition is decided (ms); 0: nobody has read it yet. Raises `Stop`."""
-        return self._reached(partition, await self._store.meta(partition, FIELDS))
+        return self._reached(partition, (await self._store.look(partition, [])).meta)
 
     async def look(self, partition: int, ids: Sequence[str]) -> Look:
         """What is decided of these customers, and up to when. Raises `Stop`."""
-        found = await self._store.snapshot(partition, ids, FIELDS)
+        found, decoded = await self._look(partition, ids)
+        if self._linked is not None and any(map(former_ids, decoded.values())):
+            await self._linked.refresh(decoded)
+            found, decoded = await self._look(partition, ids)  # nothing lies between this answer and what it is for
         reached = self._reached(partition, found.meta)
-        of = {name: self._standing(found.values[name], found.dues.get(name, 0), found.meta) for name in ids}
-        return Look(reached, of)
+        return Look(reached, {name: self._standing(name, decoded.get(name), found, reached) for name in ids})
+
+    async def _look(self, partition: int, ids: Sequence[str]) -> tuple[PartitionLook, Mapping[str, Customer]]:
+        found = await self._store.look(partition, ids)
+        return found, {name: customers.decode(value) for name, value in found.values.items()}
 
     def _reached(self, partition: int, meta: Mapping[str, str]) -> int:
         was = meta.get("definitions")
@@ -75,12 +108,17 @@ class Standings:
             )
         return min(int(meta.get("clock", 0)), int(meta.get("caught_up", 0)))
 
-    def _standing(self, value: bytes | None, due: int, meta: Mapping[str, str]) -> Standing:
-        if value is None:
-            return Standing({}, True)
-        customer = customers.decode(value)
-        if not epochs.is_current(customer, meta):
-            return Standing({}, False)
-        unfired = 0 < due <= int(meta.get("clock", 0))
-        since = {self._keys[at]: entered for at, entered in customer.since.items()}
-        return Standing(since, not unfired and customer.ahead is None)
+    def _standing(self, name: str, customer: Customer | None, found: PartitionLook, reached: int) -> Standing:
+        if customer is None:
+            return Standing({}, sequence=0)
+        if not customer.is_gone and not epochs.is_current(customer, found.meta):
+            return Standing({}, Waiting.DEFINITIONS)
+        since = {self._keys[index]: entered for index, entered in customer.since.items()}
+        waits_for = None
+        if 0 < found.dues.get(name, 0) <= int(found.meta.get("clock", 0)):
+            waits_for = Waiting.DUE_TIME
+        elif customer.ahead is not None:
+            waits_for = Waiting.PUBLISHED_AHEAD
+        if self._linked is not None and former_ids(customer):
+            reached = self._linked.reached(name, customer, reached)
+        return Standing(since, waits_for, customer.sequence, reached)

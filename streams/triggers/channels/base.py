@@ -6,11 +6,16 @@ decided elsewhere, and what a channel does not know it says, as `Outcome.UNKNOWN
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from typing import Any, Protocol, cast
 
 import msgspec
+
+
+async def nothing_against() -> str | None:
+    """For a message that nobody looks at again."""
+    return None
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -19,7 +24,7 @@ class Message(msgspec.Struct, frozen=True):
     ``key``: the idempotency key, the same for every attempt. ``raw``: the segment change as it was
     published. ``contact``: what is known of the customer under the names of the file's
     ``contact`` and ``variables``, such as ``email`` and ``language``; absent where nothing was told.
-    ``attempted_ms``: when this attempt begins, UTC.
+    ``attempted_ms``: when this attempt begins, UTC. ``against``: look once more, and say why it must not be sent now.
     """
 
     key: str
@@ -28,6 +33,7 @@ class Message(msgspec.Struct, frozen=True):
     raw: bytes
     contact: Mapping[str, str]
     attempted_ms: int
+    against: Callable[[], Awaitable[str | None]] = nothing_against
 
     @property
     def change(self) -> Mapping[str, Any]:
@@ -42,6 +48,7 @@ class Outcome(Enum):
     REFUSED = "refused"  # it will never be: no other attempt
     FAILED = "failed"  # not accepted this time, and not done: try again
     UNKNOWN = "unknown"  # it may have been done: the connection was lost after all was said
+    GIVEN_BACK = "given back"  # not made: the last look before it was against it
     GONE = "gone"  # the endpoint does not exist any more (410): nothing is sent to it again
 
 

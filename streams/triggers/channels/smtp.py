@@ -1,7 +1,8 @@
 """E-mail over SMTP: one connection and one message for an attempt.
 
 The one rule: what the server has not answered after the whole message was said is unknown, not failed; the
-Message-ID is made of the action's key, so that two copies of one message are known for one.
+Message-ID is made of the action's key, so that two copies of one message are known for one. To get as far as
+DATA may take seconds, so the customer is looked at once more right before it.
 """
 
 from __future__ import annotations
@@ -76,12 +77,12 @@ class Smtp:
             return Result(Outcome.REFUSED, f"the template failed ({failure})")
         except ValueError as error:
             return Result(Outcome.REFUSED, f"the template gives no message ({type(error).__name__})")
-        return await self._deliver(mail)
+        return await self._deliver(mail, message)
 
     async def close(self) -> None:
         """Nothing is kept open."""
 
-    async def _deliver(self, mail: OutgoingMail) -> Result:
+    async def _deliver(self, mail: OutgoingMail, message: Message) -> Result:
         client, said = self._client(), False
         try:
             async with asyncio.timeout(self._way.timeout / 1000):  # of all of it; the client's is of each command
@@ -89,6 +90,9 @@ class Smtp:
                 encoding = "utf-8" if options else "ascii"
                 await client.mail(mail.sender, options=options, encoding=encoding)
                 await client.rcpt(mail.recipient, encoding=encoding)
+                against = await message.against()
+                if against is not None:
+                    return Result(Outcome.GIVEN_BACK, against)
                 said = True  # from here on the server may have taken it, whatever is heard of it
                 await client.data(mail.content)
         except aiosmtplib.SMTPAuthenticationError as error:

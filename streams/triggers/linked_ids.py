@@ -1,0 +1,153 @@
+"""Up to when what happened under the linked ids of a customer is decided.
+
+What is read under a linked id is read in the partition of that id, and sent on over `merges`. An example, in seconds:
+
+    u1 in partition 0, linked to phone in partition 3; a message to u1 is due at 100
+    103  partition 3 is decided up to 101, and one entry is in its outbox
+    104  that entry is published: by 104 all that was decided up to 101 is on `merges`
+    106  partition 0 has read everything that was appended up to 105, so also that: u1 is decided up to 101
+
+So each look at a customer with linked ids looks at their partitions, too, and marks are noted: (by when, up to when).
+Until the first of them counts, some seconds after the start, such a customer waits. Ids may be linked to linked ids;
+then the same holds once more for each step of the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from rules.standing import Customer
+from streams.redis_store import CLOCK_SKEW_MAX_MS, PartitionLook
+from streams.wire import customers
+
+# Marks are kept so long beyond the grace, and no more of them than one in so many milliseconds.
+MARKS_KEPT_MS = 60_000
+MARKS_APART_MS = 100
+# Ids of one customer that are followed, over all steps; further ones are not.
+IDS_MAX = 1_000
+# Customers whose linked ids are remembered between two looks.
+CUSTOMERS_MAX = 10_000
+
+
+class LookStore(Protocol):
+    """The segmenter's store, as far as it is looked at."""
+
+    async def look(self, partition: int, customers: Sequence[str]) -> PartitionLook:
+        """How far a partition is and these customers, all of one moment."""
+
+
+class PartitionMarks:
+    """By when (ms, wall clock) what a partition decided up to when (ms) was published."""
+
+    def __init__(self, kept_ms: int) -> None:
+        self._kept_ms = kept_ms
+        self._marks: deque[tuple[int, int]] = deque()
+        self._trimmed = 0
+        self._unpublished: tuple[int, int] | None = None  # number of an entry, and up to when was decided with it
+
+    def note(self, found: PartitionLook, now: int) -> None:
+        """Take in a look that was answered by ``now`` (ms)."""
+        reached = min(int(found.meta.get("clock", 0)), int(found.meta.get("caught_up", 0)))
+        trimmed = int(found.meta.get("trimmed", 0))
+        if trimmed < self._trimmed:  # Redis lost its last writes, or all: entries are counted anew
+            self._unpublished = None
+        self._trimmed = trimmed
+        if not found.outbox:
+            self._unpublished = None
+            self._add(now, reached)
+            return
+        if self._unpublished is not None and trimmed >= self._unpublished[0]:
+            self._add(now, self._unpublished[1])
+            self._unpublished = None
+        if self._unpublished is None:
+            self._unpublished = trimmed + found.outbox, reached
+
+    def _add(self, now: int, reached: int) -> None:
+        if self._marks and now < self._marks[-1][0] + MARKS_APART_MS:
+            return
+        self._marks.append((now, reached))
+        while self._marks[0][0] < now - self._kept_ms:
+            self._marks.popleft()
+
+    def decided(self, read: int) -> int:
+        """Up to when the partition's decisions are among what was published by ``read`` (ms); 0: not known."""
+        return max((reached for now, reached in self._marks if now + CLOCK_SKEW_MAX_MS <= read), default=0)
+
+
+class Closure(msgspec.Struct, frozen=True):
+    """The partitions of all ids that are linked to a customer, and over how many steps they are."""
+
+    partitions: frozenset[int]
+    steps: int
+
+
+class LinkedIds:
+    """Follows linked ids through the partitions of a segmenter."""
+
+    def __init__(
+        self, store: LookStore, partition_of: Callable[[str], int], now_ms: Callable[[], int], grace_ms: int
+    ) -> None:
+        self._store = store
+        self._partition_of = partition_of
+        self._now_ms = now_ms
+        self._kept_ms = MARKS_KEPT_MS + grace_ms
+        self._marks: dict[int, PartitionMarks] = {}
+        self._closures: dict[str, Closure] = {}
+
+    async def refresh(self, found: Mapping[str, Customer]) -> None:
+        """Look at the partitions of all ids that are linked to these customers."""
+        while len(self._closures) > CUSTOMERS_MAX:
+            del self._closures[next(iter(self._closures))]
+        newest = {name: linked for name, customer in found.items() if (linked := former_ids(customer))}
+        ids = dict(newest)
+        steps = dict.fromkeys(ids, 0)
+        while newest:
+            stored = await self._look(frozenset().union(*newest.values()))
+            for name in newest:
+                steps[name] += 1
+            further = {name: _further(ids[name] | {name}, linked, stored) for name, linked in newest.items()}
+            newest = {name: linked for name, linked in further.items() if linked and len(ids[name]) < IDS_MAX}
+            ids |= {name: ids[name] | linked for name, linked in newest.items()}
+        for name, linked in ids.items():
+            self._closures.pop(name, None)  # the newest stand last
+            self._closures[name] = Closure(frozenset(map(self._partition_of, linked)), steps[name])
+
+    async def _look(self, ids: Iterable[str]) -> Mapping[str, Customer]:
+        by_partition: dict[int, list[str]] = defaultdict(list)
+        for linked in sorted(ids):
+            by_partition[self._partition_of(linked)].append(linked)
+        looks = await asyncio.gather(*(self._store.look(number, names) for number, names in by_partition.items()))
+        now = self._now_ms()
+        for number, found in zip(by_partition, looks, strict=True):
+            self._marks.setdefault(number, PartitionMarks(self._kept_ms)).note(found, now)
+        return {name: customers.decode(value) for found in looks for name, value in found.values.items()}
+
+    def reached(self, name: str, customer: Customer, read: int) -> int:
+        """Up to when all that happened under any id of a customer is decided, whose partition is so up to ``read``."""
+        closure = self._closures.get(name)
+        direct = frozenset(map(self._partition_of, former_ids(customer)))
+        if closure is None or not direct <= closure.partitions:
+            return 0  # linked since the last look
+        for _ in range(closure.steps):
+            read = min(read, *(self._decided(partition, read) for partition in closure.partitions))
+        return read
+
+    def _decided(self, partition: int, read: int) -> int:
+        marks = self._marks.get(partition)
+        return 0 if marks is None else marks.decided(read)
+
+
+def _further(ids: Collection[str], linked: Iterable[str], stored: Mapping[str, Customer]) -> frozenset[str]:
+    """The ids that are linked to these linked ids and are not among ``ids`` yet."""
+    return frozenset().union(*(former_ids(stored[name]) for name in linked if name in stored)).difference(ids)
+
+
+def former_ids(customer: Customer) -> frozenset[str]:
+    """The ids that are linked to a customer, in either way."""
+    aliases = customer.linkage.aliases if customer.linkage is not None else {}
+    return frozenset({*(customer.links or ()), *aliases})
