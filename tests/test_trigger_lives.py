@@ -1,0 +1,137 @@
+"""Drawn lives of triggers: each change ends in one decision, nobody who has paid is written to, waits have reasons."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from rules.times import parse_instant
+from streams.triggers.channels.base import Outcome
+from streams.triggers.decisions import FINAL
+from streams.wire import changes
+from tests.trigger_lives import FILE, FRESH_MS, START, Happening, Segmenter, TriggerLives
+
+LIVES = 150
+LINKED = frozenset({"ann", "bea"})
+NAMES = ("ann", "bea", "carl", "dora", "eve")
+HAPPENS_MS = 40_000
+ENDS_MS = 3_600_000
+# With two deaths of the process in it.
+LATE_MS = 20_000
+
+
+def happenings(rng: random.Random) -> list[list[Happening]]:
+    """Carts that are left and bought, of some customers on a linked device."""
+    found: list[list[Happening]] = [[], []]
+    for name in NAMES:
+        time = START
+        for _ in range(rng.randrange(1, 4)):
+            time += rng.randrange(500, 12_000)
+            found[0].append(Happening(time, name, "cart"))
+            if rng.random() < 0.7:
+                time += rng.randrange(100, 6_000)
+                place = 1 if name in LINKED and rng.random() < 0.6 else 0
+                found[place].append(Happening(time, name, "order"))
+    return [sorted(one) for one in found]
+
+
+def loses(lives: TriggerLives) -> None:
+    """Redis forgets its last second, of the segmenter and of triggers; the worker needs a while to come back."""
+    lost = lives.rng.randrange(100, 1_000)
+    lives.store.lose_since(lives.wall - lost)
+    lives.segmenter.lose(lives.wall, lost, lives.rng.choice((500, 3_000, 20_000)))
+
+
+def empties(lives: TriggerLives) -> None:
+    """Redis forgets all."""
+    lives.store.empty()
+    lives.segmenter.empty(lives.wall, lives.rng.choice((1_000, 5_000, 30_000)))
+
+
+async def lived(
+    seed: int, delay_ms: int, losses: Sequence[Callable[[TriggerLives], None]], deaths: int
+) -> TriggerLives:
+    rng = random.Random(seed)
+    sent = happenings(rng)
+    lives = TriggerLives(rng, Segmenter(rng, sent, LINKED), delay_ms, losses)
+    until = START + HAPPENS_MS + 40_000
+    for _ in range(deaths):
+        await lives.live(until, lives.wall + rng.randrange(1_000, 30_000))
+    for _ in range(20):
+        if await lives.live(until, START + ENDS_MS):
+            return lives
+    raise AssertionError("it never comes to rest")
+
+
+def audit(lives: TriggerLives, *, lost: bool) -> None:
+    found = lives.topics.decisions()
+    finals = Counter(decision.key for decision in found if decision.decision in FINAL)
+    read = [changes.decode(record.value) for record in lives.segmenter.records]
+    expected = Counter(
+        f"{change.change_id}-{key}"
+        for change in read
+        for key, trigger in FILE.triggers.items()
+        if (trigger.segment, trigger.on) == (change.segment, change.change)
+    )
+    assert finals == expected, "each change ends in exactly one decision for each trigger"
+
+    orders = {name: [one.time for place in (0, 1) for one in happened(lives, place, name)] for name in NAMES}
+    for attempt in lives.attempts:
+        message = attempt.message
+        if message.change["change"] == "exited":
+            continue
+        entered = parse_instant(message.change["occurred_at"]) or 0
+        due = entered + FILE.triggers[message.trigger].delay
+        paid = min((time for time in orders[message.customer] if time > entered), default=None)
+        if paid is None:
+            continue
+        assert paid > due, "who has paid by the send time is not written to, under whatever id"
+        exits = [published for left, published in lives.segmenter.exits[message.customer] if left > entered]
+        slack = 1_500 + 3 * lives.delay_ms
+        assert not exits or min(exits) > attempt.time - slack, "nor who has left as triggers could read"
+        if message.customer not in LINKED:
+            assert paid > attempt.time - FRESH_MS - 5_000, "nor by a segmenter that stands still"
+
+    times = Counter(
+        attempt.message.key
+        for attempt in lives.attempts
+        if attempt.outcome in (Outcome.SENT, Outcome.UNKNOWN) and attempt.message.trigger in ("remind", "nudge")
+    )
+    assert lost or max(times.values(), default=0) <= 1, "an e-mail goes out once"
+
+    published = {changes.decode(one.value).change_id: one.timestamp for one in lives.segmenter.records}
+    explained = {decision.key for decision in found if decision.decision not in FINAL}
+    for decision in found:
+        due = (parse_instant(decision.occurred_at) or 0) + FILE.triggers[decision.trigger].delay
+        late = (parse_instant(decision.at) or 0) - max(due, published[decision.change_id])
+        if decision.decision in FINAL and late > LATE_MS + 20 * lives.delay_ms and decision.key not in explained:
+            waits = lives.counts.waits
+            assert lost or waits["segmenter",] or waits["endpoint",], f"nothing says why this is late: {decision}"
+
+
+def happened(lives: TriggerLives, place: int, name: str) -> list[Happening]:
+    return [one for one in lives.segmenter.happenings[place] if one.customer == name and one.kind == "order"]
+
+
+@pytest.mark.parametrize(
+    ("delay_ms", "losses"),
+    [(5, ()), (50, ()), (200, ()), (5, (loses,)), (5, (empties,)), (50, (loses, empties, loses))],
+    ids=["5 ms away", "50 ms away", "200 ms away", "a lost second", "emptied", "all of it"],
+)
+async def test_drawn_lives(delay_ms: int, losses: Sequence[Callable[[TriggerLives], None]]) -> None:
+    """Whatever becomes of Redis, and whenever the process ends."""
+    outcomes = Counter[str]()
+    for seed in range(LIVES):
+        lives = await lived(seed, delay_ms, losses, deaths=seed % 3)
+        try:
+            audit(lives, lost=bool(losses))
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
+        outcomes.update(decision.decision for decision in lives.topics.decisions())
+        outcomes["given back"] += sum(lives.counts.given_back.values())
+    print(dict(outcomes))  # noqa: T201
+    assert outcomes["sent"] > LIVES
+    assert outcomes["skipped"] > LIVES

@@ -1,0 +1,429 @@
+"""Triggers beside a segmenter whose Redis is slow, loses its last second, or is emptied; in a time of its own.
+
+Claim, steps, outbox, looks and marks of linked ids are the real ones. Kafka is a list, Redis the memory store, and the
+segmenter a model: what it holds of a customer follows from the events of the customer's partition up to where that is
+decided, so a lost second is one number that goes back. Every call of a store takes time, in which all else goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import msgspec
+from faust.types import TP
+
+from rules.definitions import built_in
+from rules.engine import Engine
+from rules.placeholders import BUILT_IN
+from rules.times import parse_instant
+from streams.fetched import Answer, Batch, Heard, Offsets, Record
+from streams.out_records import CHANGES
+from streams.outbox import OutRecord
+from streams.recovery import Chunk
+from streams.redis_store import PartitionLook
+from streams.shard import Pace
+from streams.stop import Stop
+from streams.store import Fenced, Identity
+from streams.triggers import decisions
+from streams.triggers.channels.base import Message, Outcome, Result
+from streams.triggers.config import TriggersFile
+from streams.triggers.counts import Counts
+from streams.triggers.decisions import DECISIONS, LETTERS, Decision
+from streams.triggers.endpoints import Endpoint
+from streams.triggers.linked_ids import LinkedIds
+from streams.triggers.owning import ActingShard, TriggersClaiming, TriggersPlan
+from streams.triggers.reading import INPUTS
+from streams.triggers.standings import Standings
+from streams.wire import customers
+from streams.wire.changes import SegmentChange
+from tests.losing import Store
+from tests.triggering import change
+
+DEFINITIONS = built_in()
+PLACE = next(index for index, one in enumerate(DEFINITIONS.segments) if one.key == "abandoned_cart")
+GRACE_MS = 1_000
+ENGINE = Engine(DEFINITIONS)
+FRESH_MS = 11_000
+START = 1_772_359_200_000
+FILE = TriggersFile.model_validate({
+    "version": 1,
+    "window": "3s",
+    "channels": {
+        "mail": {"kind": "console", "after_crash": "drop", "concurrency": 2},
+        "bot": {"kind": "console", "after_crash": "send", "concurrency": 2, "retry": {"first": "1s", "attempts": 3}},
+    },
+    "triggers": {
+        "remind": {"segment": "abandoned_cart", "channel": "mail", "delay": "3s", "priority": 1},
+        "nudge": {"segment": "abandoned_cart", "channel": "mail", "cool_down": "1h", "delay": "2s"},
+        "call": {"segment": "abandoned_cart", "channel": "bot"},
+        "thanks": {"segment": "abandoned_cart", "on": "exited", "channel": "bot", "delay": "1s"},
+    },
+})  # fmt: skip
+
+
+class Happening(NamedTuple):
+    """An event of a customer, at its place in a partition's inputs. ``time`` (ms): when it was appended."""
+
+    time: int
+    customer: str
+    kind: str  # "cart" or "order"
+
+
+class Segmenter:
+    """Two partitions: 0 of customers, 1 of ids that are linked to them.
+
+    ``happenings``: by partition, what was appended. ``reached`` (ms): by partition, up to where that is decided.
+    """
+
+    def __init__(self, rng: random.Random, happenings: Sequence[list[Happening]], linked: frozenset[str]) -> None:
+        self.rng = rng
+        self.happenings = happenings
+        self.linked = linked
+        self.reached = [START, START]
+        self.records: list[Record] = []  # of segment-changes
+        self.exits: dict[str, list[tuple[int, int]]] = defaultdict(list)  # when they occurred and were published
+        self._coming: list[tuple[int, SegmentChange]] = []
+        self._sending: list[tuple[int, Happening]] = []  # over `merges`, until acknowledged
+        self._sent: set[Happening] = set()
+        self._was = [(START, list(self.reached))]
+        self._steps_at = [START, START]
+        self._published_by = START  # in the order in which they were decided
+        self.away_until = 0
+        self.is_empty = False
+        self.published: dict[str, int] = {}
+
+    def stays(self, customer: str, until: int) -> list[tuple[str, int]]:
+        """All changes of a customer up to then: whether it entered or exited, and when."""
+        found: list[tuple[str, int]] = []
+        for happening in self.happenings[0]:
+            if happening.customer != customer or happening.time > until:
+                continue
+            kind = "entered" if happening.kind == "cart" else "exited"
+            if (found[-1][0] if found else "exited") != kind:
+                found.append((kind, happening.time))
+        return found
+
+    def run(self, now: int) -> None:
+        """All that the segmenter and Kafka do up to now."""
+        for partition in (0, 1):
+            if now >= max(self._steps_at[partition], self.away_until):
+                self._step(partition, now)
+                wait = self.rng.choice((100, 300, 1_000, 1_000, 1_000, 4_000))
+                self._steps_at[partition] = now + (
+                    self.rng.choice((8_000, 30_000)) if self.rng.random() < 0.03 else wait
+                )
+        if now < self.away_until:
+            return
+        for coming in [coming for coming in self._coming if coming[0] <= now]:
+            self._coming.remove(coming)
+            self._publish(*coming)
+        for sending in [sending for sending in self._sending if sending[0] <= now]:
+            self._sending.remove(sending)
+            self._sent.add(sending[1])
+            self.happenings[0].append(sending[1]._replace(time=sending[0]))
+            self.happenings[0].sort()
+
+    def _step(self, partition: int, now: int) -> None:
+        self.is_empty = False
+        self.reached[partition] = now - GRACE_MS
+        self._was.append((now, list(self.reached)))
+        if partition == 1:
+            for happening in self.happenings[1]:
+                sent = self._sent | {one for _, one in self._sending}
+                if happening.time <= self.reached[1] and happening not in sent:
+                    self._sending.append((now + self.rng.choice((5, 50, 2_000)), happening))
+            return
+        for customer in sorted({happening.customer for happening in self.happenings[0]}):
+            stays = self.stays(customer, self.reached[0])
+            for sequence, (kind, time) in enumerate(stays, 1):
+                if sequence > self.published.get(customer, 0):
+                    self.published[customer] = sequence
+                    made = change(customer, "abandoned_cart", kind, time, sequence, ())
+                    self._published_by = max(self._published_by, now + self.rng.choice((5, 50, 300)))
+                    self._coming.append((self._published_by, made))
+
+    def _publish(self, time: int, made: SegmentChange) -> None:
+        if made.change == "exited":
+            self.exits[made.customer_id].append((parse_instant(made.occurred_at) or 0, time))
+        value = msgspec.json.encode(made)
+        self.records.append(Record(CHANGES, len(self.records), time, made.customer_id.encode(), value))
+
+    def lose(self, now: int, lost_ms: int, away_ms: int) -> None:
+        """Redis is as it was; the worker finds that and is away for a while. What it had not published is not lost."""
+        kept = [reached for time, reached in self._was if time <= now - lost_ms]
+        self.reached = list(kept[-1]) if kept else [START, START]
+        self.away_until = now + away_ms
+
+    def empty(self, now: int, away_ms: int) -> None:
+        """Redis holds nothing; later on all events are read again."""
+        self.reached, self.is_empty, self.away_until = [0, 0], True, now + away_ms
+
+    def look(self, partition: int, ids: Sequence[str]) -> PartitionLook:
+        """What Redis holds."""
+        if self.is_empty:
+            return PartitionLook({}, 0, {}, {})
+        reached = str(self.reached[partition])
+        sending = len(self._sending) if partition == 1 else 0
+        trimmed = len(self._sent) if partition == 1 else 0
+        meta = {"clock": reached, "caught_up": reached, "trimmed": str(trimmed)}
+        meta |= {"definitions": DEFINITIONS.fingerprint, "epoch": "0"}
+        values = {name: value for name in ids if partition == 0 and (value := self._stored(name)) is not None}
+        return PartitionLook(meta, sending, values, {})
+
+    def _stored(self, name: str) -> bytes | None:
+        stays = self.stays(name, self.reached[0])
+        if not stays and name not in self.linked:
+            return None
+        customer = ENGINE.new()
+        customer.sequence = len(stays)
+        if stays and stays[-1][0] == "entered":
+            customer.since[PLACE] = stays[-1][1]
+        if name in self.linked:
+            customer.links = {f"phone of {name}": START}
+        return customers.encode(customer)
+
+
+class Topics:
+    """What triggers have published."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, list[OutRecord]] = {DECISIONS: [], LETTERS: []}
+
+    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> Any:
+        """From these positions to the end."""
+        for (topic, partition), position in positions.items():
+            records = self.records[topic][position or 0 :]
+            if records:
+                yield Chunk(topic, partition, cast(Any, records), len(self.records[topic]))
+
+    async def claim(self, partitions: Sequence[int]) -> None:
+        """Nothing to make ready."""
+
+    async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
+        for record in records:
+            self.records[record.topic].append(record)
+        return {topic: len(self.records[topic]) for topic in {record.topic for record in records}}
+
+    async def release(self) -> None:
+        """Nothing to let go of."""
+
+    def decisions(self) -> list[Decision]:
+        """All of them, in order."""
+        return [decisions.decode(record.value or b"") for record in self.records[DECISIONS]]
+
+
+class SlowStore(Store):
+    """The memory store, each call of which takes time; ``history``: what it was after which write."""
+
+    def __init__(self, lives: TriggerLives) -> None:
+        super().__init__()
+        self._lives = lives
+        self._times = [START]
+
+    def _written(self) -> None:
+        super()._written()
+        self._times.append(self._lives.wall)
+
+    def lose_since(self, time: int) -> None:
+        """What was written after that was never there."""
+        lost = sum(written > time for written in self._times)
+        if lost:
+            self.lose(lost)
+            self._times = self._times[: len(self.was)]
+
+    def empty(self) -> None:
+        """Nothing is left."""
+        self.lose(len(self.was))
+        self._times = self._times[:1]
+
+    async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
+        return await self._lives.slowly(lambda: super(SlowStore, self).load(partition, customers))
+
+    async def due(self, partition: int, until: int, limit: int) -> list[str]:
+        return await self._lives.slowly(lambda: super(SlowStore, self).due(partition, until, limit))
+
+    async def next_due(self, partition: int) -> int:
+        return await self._lives.slowly(lambda: super(SlowStore, self).next_due(partition))
+
+    async def save(self, partition: int, save: Any) -> Any:
+        return await self._lives.slowly(lambda: super(SlowStore, self).save(partition, save))
+
+    async def trim(self, *arguments: Any) -> bool:
+        return await self._lives.slowly(lambda: super(SlowStore, self).trim(*arguments))
+
+
+class Attempt(NamedTuple):
+    """A message that went out. ``due`` (ms): the send time that it was for."""
+
+    time: int
+    message: Message
+    outcome: Outcome
+
+
+class TriggerLives:
+    """Triggers of one partition, over all their lives."""
+
+    def __init__(
+        self, rng: random.Random, segmenter: Segmenter, delay_ms: int, losses: Sequence[Callable[[TriggerLives], None]]
+    ) -> None:
+        """``losses``: what happens to Redis, each at a time of its own."""
+        self.rng = rng
+        self.wall = START
+        self.segmenter = segmenter
+        self.delay_ms = delay_ms
+        self.topics = Topics()
+        self.store = SlowStore(self)
+        self.attempts: list[Attempt] = []
+        self.counts = Counts()
+        self.stops: list[str] = []
+        self.generation = 0
+        self._losses = sorted(
+            (START + rng.randrange(2_000, 30_000), number, loss) for number, loss in enumerate(losses)
+        )
+        self._fetched = (0, START)
+        self._linked = LinkedIds(self, lambda name: int(name.startswith("phone")), lambda: self.wall, GRACE_MS)
+
+    # --- time
+
+    def pass_ms(self, passed: int) -> None:
+        """Time goes on, and the world with it."""
+        until = self.wall + passed
+        while self.wall < until:
+            self.wall = min(until, self.wall + 50)
+            if self._losses and self._losses[0][0] <= self.wall:
+                self._losses.pop(0)[2](self)
+            self.segmenter.run(self.wall)
+
+    async def slowly(self, call: Callable[[], Any]) -> Any:
+        """A call of Redis: half of its time lies before what it does, half after."""
+        self.pass_ms(self.delay_ms - self.delay_ms // 2)
+        await asyncio.sleep(0)
+        answer = await call()
+        self.pass_ms(self.delay_ms // 2)
+        await asyncio.sleep(0)
+        return answer
+
+    async def look(self, partition: int, ids: Sequence[str]) -> PartitionLook:
+        """As of `streams.redis_store.RedisStore`."""
+
+        async def found() -> PartitionLook:
+            return self.segmenter.look(partition, ids)
+
+        return cast(PartitionLook, await self.slowly(found))
+
+    # --- what stands in for Kafka's consumer
+
+    async def offsets(self, tps: frozenset[TP]) -> Offsets:
+        ends = {tp: len(self._records(tp.topic)) for tp in tps}
+        return Offsets(dict.fromkeys(tps, 0), ends, dict.fromkeys(tps, 1) if self.generation > 1 else {})
+
+    def heard(self, tp: TP) -> Heard:
+        end, asked = self._fetched
+        end = end if tp.topic == CHANGES else 0
+        return Heard(Answer(end, end, asked, asked / 1000), asked / 1000)
+
+    def _records(self, topic: str) -> list[Record]:
+        return self.segmenter.records if topic == CHANGES else []
+
+    # --- a channel
+
+    async def send(self, message: Message) -> Result:
+        """Connects for a while, looks once more, and sends."""
+        self.pass_ms(self.rng.choice((0, 0, 20, 3_000)))
+        await asyncio.sleep(0)
+        against = await message.against()
+        if against is not None:
+            return Result(Outcome.GIVEN_BACK, against)
+        outcome = self.rng.choice([Outcome.SENT] * 8 + [Outcome.FAILED, Outcome.UNKNOWN])
+        self.attempts.append(Attempt(self.wall, message, outcome))
+        return Result(outcome, "drawn")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    # --- lives
+
+    def _plan(self, *, rebuild: bool) -> TriggersPlan:
+        return TriggersPlan(
+            topics=INPUTS,
+            identity=Identity("cluster", "group", 1, "triggers"),
+            pace=Pace(self.rng.choice((1, 10)), 1_000, 100, 0),
+            rebuild=rebuild,
+            exact_ends=True,
+            now_ms=lambda: self.wall,
+            stop=self.stops.append,
+            monotonic=lambda: self.wall / 1000,
+            file=FILE,
+            placeholders=BUILT_IN,
+            endpoints={name: Endpoint(way, self) for name, way in FILE.channels.items()},
+            standings=Standings(self, DEFINITIONS, self._linked),
+            counts=self.counts,
+            fresh_ms=FRESH_MS,
+        )
+
+    async def live(self, until: int, ends_at: int) -> bool:
+        """Claim and go on until all is decided after ``until``; whether it came to that before ``ends_at``."""
+        self.generation += 1
+        self._linked = LinkedIds(self, lambda name: int(name.startswith("phone")), lambda: self.wall, GRACE_MS)
+        rebuild = self.generation > 1 and not self.store._of(0).positions
+        if rebuild:
+            await self._refused()
+        claiming = TriggersClaiming(
+            self._plan(rebuild=rebuild), self.store, self.topics, self.topics, self.generation, cast(Any, self)
+        )
+        running: asyncio.Task[None] | None = None
+        try:
+            await claiming.take(frozenset(TP(topic, 0) for topic in INPUTS))
+            claimed = claiming.claimed[0]
+            running = asyncio.create_task(claimed.outbox.run())
+            (holding,) = claiming.holdings().values()
+            return await self._turns(cast(ActingShard, holding.shard), running, until, ends_at)
+        except (Stop, Fenced):
+            return False
+        finally:
+            tasks = [running] if running is not None else []
+            if claiming.claimed:
+                tasks += claiming.claimed[0].acting._tasks
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.pass_ms(self.rng.randrange(500, 3_000))
+
+    async def _refused(self) -> None:
+        """Without ``--rebuild`` an empty Redis is refused."""
+        claiming = TriggersClaiming(
+            self._plan(rebuild=False), self.store, self.topics, self.topics, self.generation, cast(Any, self)
+        )
+        try:
+            await claiming.take(frozenset(TP(topic, 0) for topic in INPUTS))
+        except Stop:
+            return
+        raise AssertionError("an empty Redis is taken for a new one")
+
+    async def _turns(self, shard: ActingShard, running: asyncio.Task[None], until: int, ends_at: int) -> bool:
+        while self.wall < ends_at:
+            if self.rng.random() < 0.7:
+                self._fetch(shard)
+            moved = await shard._step()
+            await shard._fire()
+            await asyncio.sleep(0)
+            if running.done():
+                running.result()
+            if moved:
+                continue
+            if self.wall > until and not shard.acting.next_due and not shard.acting._flying and not self._losses:
+                await shard._outbox.drained()
+                return True
+            self.pass_ms(35 if self.wall < until else 500)
+        return False
+
+    def _fetch(self, shard: ActingShard) -> None:
+        start, end = shard.merge.fetched(CHANGES), len(self.segmenter.records)
+        if start < end:
+            records = cast(Any, self.segmenter.records[start:end])
+            shard.receive(Batch(CHANGES, 0, start, end, records, self.generation))
+        self._fetched = (end, self.wall)
