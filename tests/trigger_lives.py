@@ -85,7 +85,7 @@ class Segmenter:
         self.linked = linked
         self.reached = [START, START]
         self.records: list[Record] = []  # of segment-changes
-        self.exits: dict[str, list[tuple[int, int]]] = defaultdict(list)  # when they occurred and were published
+        self.exits: dict[str, list[tuple[int, Record]]] = defaultdict(list)  # when they occurred, and as published
         self._coming: list[tuple[int, SegmentChange]] = []
         self._sending: list[tuple[int, Happening]] = []  # over `merges`, until acknowledged
         self._sent: set[Happening] = set()
@@ -147,10 +147,11 @@ class Segmenter:
                     self._coming.append((self._published_by, made))
 
     def _publish(self, time: int, made: SegmentChange) -> None:
-        if made.change == "exited":
-            self.exits[made.customer_id].append((parse_instant(made.occurred_at) or 0, time))
         value = msgspec.json.encode(made)
-        self.records.append(Record(CHANGES, len(self.records), time, made.customer_id.encode(), value))
+        record = Record(CHANGES, len(self.records), time, made.customer_id.encode(), value)
+        self.records.append(record)
+        if made.change == "exited":
+            self.exits[made.customer_id].append((parse_instant(made.occurred_at) or 0, record))
 
     def lose(self, now: int, lost_ms: int, away_ms: int) -> None:
         """Redis is as it was; the worker finds that and is away for a while. What it had not published is not lost."""
@@ -257,9 +258,10 @@ class SlowStore(Store):
 
 
 class Attempt(NamedTuple):
-    """A message that went out. ``due`` (ms): the send time that it was for."""
+    """A message that went out. ``read``: how many changes triggers had read when they looked last."""
 
     time: int
+    read: int
     message: Message
     outcome: Outcome
 
@@ -335,11 +337,12 @@ class TriggerLives:
         """Connects for a while, looks once more, and sends."""
         self.pass_ms(self.rng.choice((0, 0, 20, 3_000)))
         await asyncio.sleep(0)
+        read = self._shard.acting.positions[CHANGES]
         against = await message.against()
         if against is not None:
             return Result(Outcome.GIVEN_BACK, against)
         outcome = self.rng.choice([Outcome.SENT] * 8 + [Outcome.FAILED, Outcome.UNKNOWN])
-        self.attempts.append(Attempt(self.wall, message, outcome))
+        self.attempts.append(Attempt(self.wall, read, message, outcome))
         return Result(outcome, "drawn")
 
     async def close(self) -> None:
@@ -381,7 +384,8 @@ class TriggerLives:
             claimed = claiming.claimed[0]
             running = asyncio.create_task(claimed.outbox.run())
             (holding,) = claiming.holdings().values()
-            return await self._turns(cast(ActingShard, holding.shard), running, until, ends_at)
+            self._shard = cast(ActingShard, holding.shard)
+            return await self._turns(self._shard, running, until, ends_at)
         except (Stop, Fenced):
             return False
         finally:
@@ -415,6 +419,7 @@ class TriggerLives:
                 running.result()
             if moved:
                 continue
+            await shard._idle()
             if self.wall > until and not shard.acting.next_due and not shard.acting._flying and not self._losses:
                 await shard._outbox.drained()
                 return True

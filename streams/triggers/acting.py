@@ -70,6 +70,7 @@ class Acting(Saving):
         self._flying: dict[str, Begun] = {}  # attempts under way, by their key
         self._held: dict[str, Person] = {}  # those customers, as they are saved: this is their one writer
         self._parked: dict[str, int] = {}  # customers, and when to look at them again
+        self._furthest = 0  # up to where a look found the partition decided
         self._is_held_up = False  # the last look met customers who wait for a decision
         self._tasks: set[asyncio.Task[None]] = set()
         self.made: list[Made] = []
@@ -95,14 +96,14 @@ class Acting(Saving):
         free = self._deciding.free
         if not free or not 0 < self.next_due <= clock:
             return []
-        reached = min(clock, await self._standings.reached(self._partition))
+        reached = min(clock, self._checked(await self._standings.reached(self._partition)))
         if self._waits_for_segmenter(reached):
             return []
         # Of no more than could be begun; but those who wait for a decision must not hide the others behind them.
         ready = await self._ready(reached, limit if self._is_held_up else min(limit, free))
         if not ready:
             return []
-        look = await self._standings.look(self._partition, ready)
+        look = await self._look(ready)
         room = PARKED_MAX - len(self._parked)
         step = Step(self._deciding, look, min(clock, look.reached), self._flying.keys(), room)
         loaded = await self._load(ready)
@@ -111,6 +112,18 @@ class Acting(Saving):
         self._parked |= step.parked
         self._is_held_up = step.is_held_up
         return await self._begin(step, loaded)
+
+    async def _look(self, ids: Iterable[str]) -> Look:
+        look = await self._standings.look(self._partition, sorted(ids))
+        return msgspec.structs.replace(look, reached=self._checked(look.reached))
+
+    def _checked(self, reached: int) -> int:
+        """Up to when the partition is decided; 0 where that went back, as Redis lost its last writes.
+
+        An exit may be among them. Nothing is decided until the segmenter has come as far again.
+        """
+        self._furthest = max(self._furthest, reached)
+        return reached if reached == self._furthest else 0
 
     def _waits_for_segmenter(self, reached: int) -> bool:
         """Whether nothing due is decided, or nothing was lately: a worker that stands still reads no purchase."""
@@ -157,7 +170,7 @@ class Acting(Saving):
 
     async def _last_look(self, ids: Iterable[str]) -> Look | None:
         try:
-            return await self._standings.look(self._partition, sorted(ids))
+            return await self._look(ids)
         except (StoreFailed, Stop):  # the next step meets it again, and says so
             return None
 
