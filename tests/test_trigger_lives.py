@@ -70,7 +70,7 @@ async def lived(
 def audit(lives: TriggerLives, *, lost: bool) -> None:
     found = lives.topics.decisions()
     finals = Counter(decision.key for decision in found if decision.decision in FINAL)
-    read = [changes.decode(record.value) for record in lives.segmenter.records]
+    read = [changes.decode(record.value or b"") for record in lives.segmenter.records]
     expected = Counter(
         f"{change.change_id}-{key}"
         for change in read
@@ -103,7 +103,7 @@ def audit(lives: TriggerLives, *, lost: bool) -> None:
     )
     assert lost or max(times.values(), default=0) <= 1, "an e-mail goes out once"
 
-    published = {changes.decode(one.value).change_id: one.timestamp for one in lives.segmenter.records}
+    published = {changes.decode(one.value or b"").change_id: one.timestamp for one in lives.segmenter.records}
     explained = {decision.key for decision in found if decision.decision not in FINAL}
     for decision in found:
         due = (parse_instant(decision.occurred_at) or 0) + FILE.triggers[decision.trigger].delay

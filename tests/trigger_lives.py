@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 from faust.types import TP
@@ -43,6 +43,7 @@ from streams.wire.changes import SegmentChange
 from tests.losing import Store
 from tests.triggering import change
 
+T = TypeVar("T")
 DEFINITIONS = built_in()
 PLACE = next(index for index, one in enumerate(DEFINITIONS.segments) if one.key == "abandoned_cart")
 GRACE_MS = 1_000
@@ -300,7 +301,7 @@ class TriggerLives:
                 self._losses.pop(0)[2](self)
             self.segmenter.run(self.wall)
 
-    async def slowly(self, call: Callable[[], Any]) -> Any:
+    async def slowly(self, call: Callable[[], Awaitable[T]]) -> T:
         """A call of Redis: half of its time lies before what it does, half after."""
         self.pass_ms(self.delay_ms - self.delay_ms // 2)
         await asyncio.sleep(0)
@@ -315,7 +316,7 @@ class TriggerLives:
         async def found() -> PartitionLook:
             return self.segmenter.look(partition, ids)
 
-        return cast(PartitionLook, await self.slowly(found))
+        return await self.slowly(found)
 
     # --- what stands in for Kafka's consumer
 

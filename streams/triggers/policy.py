@@ -145,7 +145,8 @@ def _outranked(file: TriggersFile, trigger: Trigger, person: Person, action: Act
 
     It is waited for until its end is known. So nothing is dropped for a message that is not sent.
     """
-    if action.behind and (sent := person.sent_as(action.behind)) is not None:
+    is_ended = all(other.key != action.behind for other in person.actions)
+    if is_ended and (sent := person.sent_as(action.behind)) is not None:
         return Skip(f"{sent.trigger} goes before it")
     if not file.window:
         return None

@@ -1,0 +1,409 @@
+"""What triggers wait for, and what a last look stops: a slow or lost store, undecided customers, other messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from rules.times import DAY_MS, MINUTE_MS, SECOND_MS
+from streams.store import StoreFailed
+from streams.triggers import person
+from streams.triggers.channels.base import Message, Outcome, Result
+from streams.triggers.deciding import FRESH_MS
+from streams.triggers.person import Action, Person, Sent
+from tests.test_triggers_acting import cart, enters, kinds, world
+from tests.triggering import START, World, change, come, file_of, identify
+
+LOST = "Redis has lost a change of the customer that was published"
+
+
+def reasons(one: World) -> list[tuple[str, str | None]]:
+    return [(decision.decision, decision.reason) for decision in one.decisions()]
+
+
+def stored(one: World, who: str = "u1") -> Person:
+    return person.decode(one.store._of(0).customers.get(who))
+
+
+def after(one: World, method: str, then: Callable[[], Any]) -> None:
+    """Something happens once a call of the store has been answered."""
+    call = getattr(one.store, method)
+
+    async def called(*arguments: Any) -> Any:
+        answer = await call(*arguments)
+        then()
+        return answer
+
+    setattr(one.store, method, called)
+
+
+# --- the last look -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delay_ms", [5, 34, 200])
+async def test_a_store_that_answers_slowly_keeps_nothing_from_being_sent(delay_ms: int) -> None:
+    """One save for the intent and one for the decision, however long each call takes."""
+    one = await world(cart())
+
+    def slow(call: Any) -> Any:
+        async def called(*arguments: Any) -> Any:
+            await asyncio.sleep(delay_ms / 1000)
+            return await call(*arguments)
+
+        return called
+
+    for part, names in ((one.store, ("load", "save", "due", "next_due")), (one.shop, ("look", "reached"))):
+        for name in names:
+            setattr(part, name, slow(getattr(part, name)))
+    await enters(one)
+    saves = one.acting.save_number
+    await one.until(START + SECOND_MS)
+    assert kinds(one) == ["sent"]
+    assert one.acting.save_number == saves + 2
+
+
+async def test_who_pays_while_the_intent_is_saved_is_not_written_to() -> None:
+    """The attempt is given back, which is counted and published; it counts for no cap and no budget of retries."""
+    one = await world(cart())
+    await enters(one)
+    after(one, "save", one.shop.since["u1"].clear)
+    await one.until(START + SECOND_MS)
+    assert one.told() == []
+    assert reasons(one) == [("deferred", "given back: left meanwhile"), ("skipped", "left meanwhile")]
+    assert one.acting.counts.given_back == {("cart",): 1}
+    assert [decision.attempts for decision in one.decisions()] == [0, 0]
+    assert stored(one).sent == []
+    assert [endpoint.free for endpoint in one.acting._deciding._endpoints.values()] == [8]
+
+
+async def test_a_retry_that_is_given_back_leaves_what_was_sent_before() -> None:
+    """A message whose first attempt may have arrived goes on to count from then."""
+    one = await world(cart(), lambda *_: Result(Outcome.UNKNOWN, "cut"))
+    await enters(one)
+    await one.until(START)
+    (sent,) = stored(one).sent
+    after(one, "save", lambda: one.shop.undecided.add("u1"))
+    await one.until(START + MINUTE_MS)
+    assert len(one.told()) == 1
+    assert stored(one).sent == [sent]
+    (action,) = stored(one).actions
+    assert (action.attempts, action.first_at, action.attempting) == (1, START, False)
+
+
+async def test_a_last_look_that_fails_gives_back() -> None:
+    """What failed is met again by the next step; the message is not called unknown, as it was not made."""
+    one = await world(cart())
+    await enters(one)
+    look, looks = one.shop.look, []
+
+    async def fails_once(*arguments: Any) -> Any:
+        looks.append(arguments)
+        if len(looks) == 2:
+            raise StoreFailed("no answer")
+        return await look(*arguments)
+
+    one.shop.look = fails_once  # type: ignore[method-assign, assignment]
+    await one.until(START + SECOND_MS)
+    assert reasons(one) == [("deferred", "given back: the last look failed"), ("sent", None)]
+
+
+async def test_a_channel_may_look_once_more() -> None:
+    """Right before it says anything that cannot be taken back: whoever has left, or taken back consent, is spared."""
+    file = file_of(
+        suppress={"unsubscribed": True}, triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}}
+    )
+
+    async def pays(one: World) -> None:
+        one.shop.since["u1"].clear()
+
+    async def unsubscribes(one: World) -> None:
+        await one.read(identify("u1", START, unsubscribed=True))
+
+    for happens, reason in ((pays, "left meanwhile"), (unsubscribes, "suppressed by unsubscribed")):
+        one = await world(file)
+
+        async def connects(message: Message, one: World = one, happens: Any = happens) -> Result:
+            assert await message.against() is None
+            await happens(one)
+            against = await message.against()
+            return Result(Outcome.SENT) if against is None else Result(Outcome.GIVEN_BACK, against)
+
+        one.channels["screen"].send = connects  # type: ignore[method-assign]
+        await enters(one)
+        await one.until(START + SECOND_MS)
+        assert reasons(one) == [("deferred", f"given back: {reason}"), ("skipped", reason)]
+
+
+# --- what is not decided -----------------------------------------------------------------------
+
+
+async def test_a_change_that_redis_lost_is_no_exit() -> None:
+    """Its sequence was read and a lower one is stored: it is waited for, which a record says, and then it counts."""
+    one = await world(cart())
+    await enters(one)
+    stays = one.shop.since.pop("u1")
+    one.shop.stored["u1"] = 0
+    await one.until(START + SECOND_MS)
+    assert (one.told(), one.decisions()) == ([], [])
+    await one.until(START + 20 * SECOND_MS)
+    await one.until(START + MINUTE_MS)
+    assert reasons(one) == [("deferred", LOST)], "once"
+    one.shop.since["u1"], one.shop.stored["u1"] = stays, 1
+    await one.until(START + 2 * MINUTE_MS)
+    assert reasons(one) == [("deferred", LOST), ("sent", None)]
+
+
+async def test_an_exit_that_redis_lost_keeps_the_message_back() -> None:
+    """Redis still shows the customer in the segment, but the exit was published and read."""
+    one = await world(cart(delay="1m"))
+    await enters(one)
+    await enters(one)  # pays
+    one.shop.since["u1"], one.shop.stored["u1"] = {"abandoned_cart": START}, 1
+    for second in range(60, 300):
+        await one.until(START + second * SECOND_MS)
+    assert one.told() == []
+    one.shop.since["u1"], one.shop.stored["u1"] = {}, 2
+    await one.until(START + 10 * MINUTE_MS)
+    assert reasons(one) == [("deferred", LOST), ("skipped", "left meanwhile")]
+
+
+async def test_what_is_never_decided_expires() -> None:
+    """Each change ends in a final decision, also where Redis never knows of it again."""
+    one = await world(cart(expires="1h"))
+    await enters(one)
+    one.shop.stored["u1"] = 0
+    await one.until(START + MINUTE_MS)
+    await one.until(START + DAY_MS)
+    assert reasons(one) == [("deferred", LOST), ("skipped", "expired 1h after its time")]
+
+
+@pytest.mark.parametrize("count", [8, 500, 1_200])
+async def test_undecided_customers_hide_nobody(count: int) -> None:
+    """However many are due before; they are looked at less and less often."""
+    one = await world(cart())
+    for number in range(count):
+        one.shop.undecided.add(f"w{number}")
+        await enters(one, f"w{number}")
+    one.now += SECOND_MS
+    await enters(one)
+    for _ in range(count // 100 + 4):
+        one.shop.reached_ms = one.now
+        await one.acting.fire(one.now, 100)
+        await one.acting.landed()
+        await one.acting.settle()
+    assert [message.customer for _, message, _ in one.told()] == ["u1"]
+    one.shop.undecided.clear()
+    for minute in range(1, 30):
+        await one.until(START + minute * MINUTE_MS)
+    assert kinds(one).count("sent") == count + 1
+
+
+async def test_nothing_is_sent_by_a_segmenter_that_stands_still() -> None:
+    """It may have read no purchase since: what is decided up to a while ago is not of now."""
+    one = await world(cart())
+    await enters(one)
+    one.shop.reached_ms = START + SECOND_MS
+    one.now = one.shop.reached_ms + FRESH_MS + 1
+    await one.turn()
+    assert (one.told(), one.decisions()) == ([], [])
+    assert one.acting.counts.waits == {("segmenter",): 1}
+    one.shop.reached_ms = one.now - FRESH_MS
+    await one.turn()
+    assert kinds(one) == ["sent"]
+
+
+async def test_a_segmenter_that_went_back_decides_nothing() -> None:
+    """Redis lost its last writes, and an exit may be among them; until the segmenter has come as far again."""
+    one = await world(cart(delay="1s"))
+    await enters(one)
+    await enters(one, "u2")
+    one.now = START + 3 * SECOND_MS
+    one.shop.reached_ms = START
+    one.acting.next_due = START + SECOND_MS
+    await one.acting._look([])
+    one.shop.reached_ms = START + 2 * SECOND_MS
+    await one.acting._look([])
+    one.shop.reached_ms -= 1
+    await one.turn()
+    assert one.told() == []
+    one.shop.reached_ms += 1
+    await one.turn()
+    assert kinds(one) == ["sent", "sent"]
+
+
+async def test_an_attempt_is_given_back_where_the_segmenter_goes_back() -> None:
+    """Between the first look and the last."""
+    one = await world(cart())
+    await enters(one)
+    moved: list[int] = []
+
+    def back() -> None:
+        if not moved:
+            moved.append(1)
+            one.shop.reached_ms -= 1
+
+    after(one, "save", back)
+    one.shop.reached_ms = one.now = START + SECOND_MS
+    await one.acting.fire(one.now, 100)
+    await one.acting.landed()
+    await one.acting.settle()
+    assert one.told() == []
+    assert kinds(one) == ["deferred"]
+
+
+# --- bounds ------------------------------------------------------------------------------------
+
+
+async def test_attempts_under_way_take_no_place_of_what_waits() -> None:
+    """Sixty-four of a customer and one more change, which comes while they are made, or after a crash in them."""
+    segments = [f"segment_{number}" for number in range(70)]
+    file = file_of(
+        channels={"screen": {"kind": "console", "concurrency": 256}},
+        triggers={f"t{number}": {"segment": key, "channel": "screen"} for number, key in enumerate(segments)},
+    )
+    one = await world(file)
+    over = asyncio.Event()
+
+    async def hangs(_: Message) -> Result:
+        await over.wait()
+        return Result(Outcome.SENT)
+
+    one.channels["screen"].send = hangs  # type: ignore[method-assign, assignment]
+    for key in segments[:64]:
+        await enters(one, segment=key)
+    one.shop.reached_ms = one.now
+    await one.acting.fire(one.now, 100)
+    await enters(one, segment=segments[64])
+    await one.claim()
+    await enters(one, segment=segments[65])
+    over.set()
+    for minute in range(1, 10):
+        await one.until(START + minute * MINUTE_MS)
+    assert kinds(one).count("sent") == 66
+    assert len(stored(one).actions) == 0
+
+
+def test_bytes_of_the_version_before_are_read() -> None:
+    """Actions as they were stored before they could wait for something."""
+    former = msgspec.msgpack.encode(
+        [2, {}, [["cart", "c-2", 2, 5, b"{}", 10, 12, 1, 7, False, True]], [[8, "cart", "mail", "k"]], ["cart"], [], 0]
+    )
+    (action,) = person.decode(former).actions
+    assert action == Action("cart", "c-2", 2, 5, b"{}", 10, 12, 1, 7, False, True)
+    assert (action.due, action.look_at, action.waits_for, action.behind) == (12, 0, "", "")
+    assert person.decode(former).sent == [Sent(8, "cart", "mail", "k")]
+
+
+# --- other messages ----------------------------------------------------------------------------
+
+
+RANKED = {
+    "window": "10m",
+    "triggers": {
+        "cart": {"segment": "abandoned_cart", "channel": "screen", "priority": 10, "cool_down": "7d", "delay": "5m"},
+        "greet": {"segment": "returning_visitor", "channel": "screen"},
+    },
+}
+
+
+async def test_a_lower_priority_is_not_dropped_for_a_message_that_is_not_sent() -> None:
+    """The higher one is in its cool-down, or fails for good; the lower one waits for that, and then goes out."""
+    one = await world(file_of(**RANKED))
+    await enters(one)
+    await one.until(START + 10 * MINUTE_MS)
+    await enters(one)
+    one.now += DAY_MS
+    await enters(one)
+    await enters(one, segment="returning_visitor")
+    for minute in range(1, 10):
+        await one.until(START + DAY_MS + (10 + minute) * MINUTE_MS)
+    assert [(decision.trigger, decision.decision) for decision in one.decisions()] == [
+        ("cart", "sent"),
+        ("greet", "deferred"),
+        ("cart", "skipped"),
+        ("greet", "sent"),
+    ]
+
+    def refused(message: Message, _: int) -> Result:
+        return Result(Outcome.REFUSED if message.trigger == "cart" else Outcome.SENT)
+
+    other = await world(file_of(**RANKED), refused)
+    await enters(other)
+    await enters(other, segment="returning_visitor")
+    for minute in range(10):
+        await other.until(START + minute * MINUTE_MS)
+    assert [(decision.trigger, decision.decision) for decision in other.decisions()] == [
+        ("greet", "deferred"),
+        ("cart", "failed"),
+        ("greet", "sent"),
+    ]
+
+
+async def test_a_lower_priority_is_dropped_where_the_higher_one_may_have_arrived() -> None:
+    """Sent at last after retries that take longer than the window; or nobody knows."""
+
+    def third(message: Message, attempt: int) -> Result:
+        return Result(Outcome.SENT if attempt == 3 or message.trigger != "cart" else Outcome.FAILED, "busy")
+
+    def unknown(message: Message, _: int) -> Result:
+        return Result(Outcome.UNKNOWN, "cut")
+
+    channels = {"screen": {"kind": "console", "after_crash": "drop", "retry": {"first": "20m"}}}
+    for script, ended in ((third, "sent"), (unknown, "unknown, not sent")):
+        one = await world(file_of(channels=channels, **RANKED), script)
+        await enters(one)
+        await enters(one, segment="returning_visitor")
+        for minute in range(180):
+            await one.until(START + minute * MINUTE_MS)
+        finals = [(decision.trigger, decision.decision) for decision in one.decisions() if decision.is_final]
+        assert finals == [("cart", ended), ("greet", "skipped")]
+
+
+async def test_a_full_endpoint_says_so() -> None:
+    """What waits for a place is counted; beyond what is parked in memory it is put off, with a record."""
+    one = await world(file_of(channels={"screen": {"kind": "console", "concurrency": 1}}, **_carts()))
+    over = asyncio.Event()
+
+    async def hangs(_: Message) -> Result:
+        await over.wait()
+        return Result(Outcome.SENT)
+
+    one.channels["screen"].send = hangs  # type: ignore[method-assign, assignment]
+    for who in ("u1", "u2"):
+        await enters(one, who, "abandoned_cart")
+        await enters(one, who, "returning_visitor")
+    one.shop.reached_ms = one.now
+    await one.acting.fire(one.now, 100)
+    assert one.acting.counts.waits == {("endpoint",): 1}
+    over.set()
+    for minute in range(5):
+        await one.until(START + minute * MINUTE_MS)
+    assert kinds(one) == ["sent"] * 4
+
+
+def _carts() -> dict[str, Any]:
+    return {
+        "triggers": {
+            "cart": {"segment": "abandoned_cart", "channel": "screen"},
+            "greet": {"segment": "returning_visitor", "channel": "screen"},
+        }
+    }
+
+
+async def test_a_message_that_is_read_back_counts_once() -> None:
+    """Its attempt was saved, its decision published, and that save lost."""
+    one = await world(cart())
+    await enters(one)
+    await one.until(START)
+    (decision,) = one.decisions()
+    other = await world(cart())
+    await other.read(come(change("u1", "abandoned_cart", "entered", START, 1, ["abandoned_cart"]), START))
+    other.shop.since["u1"] = {"abandoned_cart": START}
+    other.shop.reached_ms = START
+    await other.acting.fire(START, 100)
+    await other.acting.note({"u1": [decision]})
+    assert len(stored(other).sent) == 1
