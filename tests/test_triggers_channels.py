@@ -183,6 +183,42 @@ async def test_what_a_mail_server_may_say(at: str, answer: str | None, outcome: 
     assert (await smtp(free_port()).send(message())).outcome is Outcome.FAILED
 
 
+async def test_the_last_look_of_an_email_comes_right_before_data() -> None:
+    """After all that takes time; what it has against the message is the last that the server hears nothing of."""
+    heard: list[str] = []
+
+    class Spy(Mailbox):
+        async def handle_RCPT(  # noqa: N802 (aiosmtpd's)
+            self, server: Any, session: Any, envelope: Any, address: str, options: Any
+        ) -> str:
+            heard.append("RCPT")
+            envelope.rcpt_tos.append(address)
+            return "250 OK"
+
+    async def against() -> str | None:
+        heard.append("look")
+        return "left meanwhile" if heard.count("look") == 1 else None
+
+    with Spy() as mailbox:
+        first = await smtp(mailbox.port).send(message(against=against))
+        assert (first.outcome, first.detail, mailbox.mails) == (Outcome.GIVEN_BACK, "left meanwhile", [])
+        assert (await smtp(mailbox.port).send(message(against=against))).outcome is Outcome.SENT
+    assert heard == ["RCPT", "look"] * 2
+    assert len(mailbox.mails) == 1
+
+
+async def test_a_last_look_without_an_answer_is_no_unknown_attempt() -> None:
+    """Nothing was said that the server could have taken, so another attempt is safe."""
+
+    async def never() -> str | None:
+        await asyncio.sleep(60)
+        return None
+
+    with Mailbox() as mailbox:
+        result = await smtp(mailbox.port, timeout="200ms").send(message(against=never))
+    assert (result.outcome, mailbox.mails) == (Outcome.FAILED, [])
+
+
 # --- webhooks
 
 

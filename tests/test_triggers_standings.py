@@ -2,50 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 
 from rules.definitions import built_in
 from rules.engine import Engine
-from rules.standing import Ahead
-from streams.redis_store import RedisStore
+from rules.standing import Ahead, Customer, Linkage
+from streams.redis_store import LOOK_FIELDS, PartitionLook, RedisStore
 from streams.stop import Stop
-from streams.triggers.standings import Standings
+from streams.store import StoredCustomer
+from streams.triggers.linked_ids import LinkedIds, PartitionMarks
+from streams.triggers.standings import Standings, Waiting
 from streams.wire import customers
 from tests.test_store import IDENTITY, claim, known, step
 
 DEFINITIONS = built_in()
 ENGINE = Engine(DEFINITIONS)
-AT = next(at for at, segment in enumerate(DEFINITIONS.segments) if segment.key == "abandoned_cart")
+PLACE = next(index for index, segment in enumerate(DEFINITIONS.segments) if segment.key == "abandoned_cart")
+OURS = msgspec.structs.replace(IDENTITY, definitions=DEFINITIONS.fingerprint)
+
+
+def member(sequence: int = 1) -> Customer:
+    customer = ENGINE.new()
+    customer.since[PLACE] = 1_234
+    customer.sequence = sequence
+    return customer
 
 
 async def filled(store: RedisStore, fingerprint: str = DEFINITIONS.fingerprint) -> Standings:
-    """Three customers in a segment: one decided, one with a due time that has passed, one of whom more was said."""
+    """Customers who are decided, due, ahead, of a former file, and erased."""
     ours = claim(identity=msgspec.structs.replace(IDENTITY, definitions=fingerprint))
     await store.claim(ours)
     await store.begin(ours, {"visits": 10, "carts": 20})
-    saved = []
-    for name, due, is_ahead in (("decided", 6_000, False), ("due", 5_000, False), ("ahead", 0, True)):
-        customer = ENGINE.new()
-        customer.since[AT] = 1_234
-        customer.ahead = Ahead({"c"}, 9, 9, ()) if is_ahead else None
-        saved.append(known(name, customers.encode(customer), due))
+    ahead, former, erased = member(), member(), member(7)
+    ahead.ahead = Ahead({"c"}, 9, 9, ())
+    former.by = 3
+    erased.since, erased.erased, erased.by = {}, 5, 2
+    saved = [
+        known("decided", customers.encode(member(4)), 6_000),
+        known("due", customers.encode(member()), 5_000),
+        known("ahead", customers.encode(ahead), 0),
+        known("former", customers.encode(former), 0),
+        StoredCustomer("erased", customers.encode(erased), 0, erased=True),
+    ]
     assert await store.save(0, step(clock=5_500, caught_up=5_200, customers=saved)) == "saved"
     return Standings(store, DEFINITIONS)
 
 
 async def test_what_is_decided_up_to_when(redis_store: RedisStore) -> None:
-    """The clock, and no further than everything is read; undecided with a due time at or before the clock, or ahead."""
+    """The clock, and no further than everything is read; with what stands against a decision, and the newest change."""
     standings = await filled(redis_store)
     assert await standings.reached(0) == 5_200
-    look = await standings.look(0, ["decided", "due", "ahead", "nobody"])
+    look = await standings.look(0, ["decided", "due", "ahead", "former", "erased", "nobody"])
     assert look.reached == 5_200
-    assert {name: (dict(one.since), one.is_decided) for name, one in look.of.items()} == {
-        "decided": ({"abandoned_cart": 1_234}, True),
-        "due": ({"abandoned_cart": 1_234}, False),
-        "ahead": ({"abandoned_cart": 1_234}, False),
-        "nobody": ({}, True),
+    inside = {"abandoned_cart": 1_234}
+    assert {
+        name: (dict(one.since), one.waits_for, one.sequence) for name, one in look.of.items() if name != "former"
+    } == {
+        "decided": (inside, None, 4),
+        "due": (inside, Waiting.DUE_TIME, 1),
+        "ahead": (inside, Waiting.PUBLISHED_AHEAD, 1),
+        "erased": ({}, None, 7),
+        "nobody": ({}, None, 0),
     }
+    assert look.of["former"].waits_for is Waiting.DEFINITIONS
+
+
+async def test_a_change_that_was_read_and_is_not_stored_is_waited_for(redis_store: RedisStore) -> None:
+    """Of a customer whom Redis lost as a whole, too; of an erased one what stays says which was the last."""
+    look = await (await filled(redis_store)).look(0, ["decided", "erased", "nobody"])
+    assert {name: (one.waiting(4, 0), one.waiting(8, 0)) for name, one in look.of.items()} == {
+        "decided": (None, Waiting.LOST_CHANGE),
+        "erased": (None, Waiting.LOST_CHANGE),
+        "nobody": (Waiting.LOST_CHANGE, Waiting.LOST_CHANGE),
+    }
+
+
+async def test_a_look_reads_small_fields_alone(redis_store: RedisStore) -> None:
+    """Former definition files lie beside them, and may be megabytes; a look comes many times a second."""
+    standings = await filled(redis_store)
+    await redis_store._client.hset(redis_store._key(0, "meta"), "epochs", b"x" * 1_000_000)
+    found = await redis_store.look(0, ["decided"])
+    assert found.meta.keys() <= set(LOOK_FIELDS)
+    assert sum(map(len, found.meta.values())) < 200
+    assert (await standings.look(0, ["decided"])).of["decided"].waits_for is None
 
 
 async def test_a_partition_that_nobody_reads_is_never_reached(redis_store: RedisStore) -> None:
@@ -58,3 +100,123 @@ async def test_other_definitions_stop_triggers(redis_store: RedisStore) -> None:
     standings = await filled(redis_store, "another")
     with pytest.raises(Stop, match="other definitions"):
         await standings.reached(0)
+
+
+# --- linked ids --------------------------------------------------------------------------------
+
+
+class Partitions:
+    """What Redis holds of a segmenter's partitions; set by a test."""
+
+    def __init__(self) -> None:
+        self.now = 100_000
+        self.meta: dict[int, dict[str, str]] = {}
+        self.outbox: dict[int, int] = {}
+        self.values: dict[int, dict[str, bytes]] = {0: {}, 1: {}, 2: {}}
+        self.looks: list[tuple[int, tuple[str, ...]]] = []
+        linked = LinkedIds(self, lambda name: int(name[-1]), lambda: self.now, 1_000)
+        self.standings = Standings(self, DEFINITIONS, linked)
+
+    def at(self, partition: int, reached: int, trimmed: int = 0, outbox: int = 0) -> None:
+        self.meta[partition] = {"clock": str(reached), "caught_up": str(reached), "trimmed": str(trimmed)}
+        self.outbox[partition] = outbox
+
+    async def look(self, partition: int, customers: Sequence[str]) -> PartitionLook:
+        self.looks.append((partition, tuple(customers)))
+        values = {name: self.values[partition][name] for name in customers if name in self.values[partition]}
+        return PartitionLook(self.meta.get(partition, {}), self.outbox.get(partition, 0), values, {})
+
+    async def reached(self, now: int, name: str = "u0") -> int:
+        """Up to when all ids of a customer are decided, by a look at ``now``."""
+        self.now = now
+        return (await self.standings.look(0, [name])).of[name].reached
+
+
+def linked_to(*names: str, alias: bool = False) -> bytes:
+    customer = member()
+    links = dict.fromkeys(names, 5)
+    customer.links, customer.linkage = (None, Linkage(aliases=links)) if alias else (links, None)
+    return customers.encode(customer)
+
+
+@pytest.mark.parametrize("alias", [False, True])
+async def test_who_has_a_linked_id_is_decided_as_far_as_its_partition(alias: bool) -> None:
+    """And as far as what was sent on from there by then has been read: marks of looks, a second of skew included."""
+    parts = Partitions()
+    parts.values[0]["u0"] = linked_to("phone1", alias=alias)
+    parts.at(0, 99_000)
+    parts.at(1, 60_000)  # lags
+    assert await parts.reached(100_000) == 0, "no mark counts yet"
+    parts.at(0, 102_000)
+    assert await parts.reached(103_000) == 60_000
+    parts.at(1, 103_000)
+    assert await parts.reached(104_000) == 60_000, "what it decided by now is not read yet"
+    parts.at(0, 104_999)
+    assert await parts.reached(105_000) == 60_000
+    parts.at(0, 105_000)
+    assert await parts.reached(105_500) == 103_000
+    assert parts.looks[-1] == (0, ("u0",)), "nothing lies between the last answer and what it is for"
+
+
+async def test_what_is_not_published_yet_is_waited_for() -> None:
+    """A purchase that was read under a linked id lies in the outbox of that partition before it is sent on."""
+    parts = Partitions()
+    parts.values[0]["u0"] = linked_to("phone1")
+    parts.at(0, 99_000)
+    parts.at(1, 99_000, trimmed=7, outbox=2)
+    await parts.reached(100_000)
+    parts.at(1, 100_500, trimmed=8, outbox=5)
+    await parts.reached(101_000)
+    parts.at(0, 110_000)
+    assert await parts.reached(111_000) == 0
+    parts.at(1, 111_000, trimmed=9, outbox=5)  # all that lay there at 100,000
+    await parts.reached(112_000)
+    parts.at(0, 113_000)
+    assert await parts.reached(114_000) == 99_000
+
+
+async def test_ids_that_are_linked_to_linked_ids_count_too() -> None:
+    """Each step of the way takes the time of one more partition."""
+    parts = Partitions()
+    parts.values[0]["u0"] = linked_to("old1")
+    parts.values[1]["old1"] = linked_to("phone2", "u0")  # rings end
+    reached = 0
+    for now in range(100_000, 110_000, 1_000):
+        for partition in (0, 1, 2):
+            parts.at(partition, now - 1_000)
+        reached = await parts.reached(now)
+    assert (2, ("phone2",)) in parts.looks
+    assert reached == 108_000 - 2 * 2_000, "of each step: how far a partition is behind, and the skew"
+    for now in range(110_000, 130_000, 1_000):  # the last one stands still
+        for partition in (0, 1):
+            parts.at(partition, now - 1_000)
+        reached = await parts.reached(now)
+    assert 104_000 < reached <= 108_000, "no further than that"
+
+
+async def test_a_partition_that_nobody_read_holds_who_is_linked_to_it() -> None:
+    """And nobody else."""
+    parts = Partitions()
+    parts.values[0] |= {"u0": linked_to("phone1"), "v0": customers.encode(member())}
+    for now in range(100_000, 200_000, 10_000):
+        parts.at(0, now)
+        assert await parts.reached(now) == 0
+    look = await parts.standings.look(0, ["u0", "v0"])
+    assert (look.of["u0"].waiting(1, 90_000), look.of["v0"].waiting(1, 90_000)) == (Waiting.LINKED_ID, None)
+
+
+def test_marks_after_a_loss() -> None:
+    """Redis counts entries anew; what was noted of former ones does not hold for new ones."""
+    marks = PartitionMarks(60_000)
+
+    def note(now: int, reached: int, trimmed: int, outbox: int) -> None:
+        told = {"clock": str(reached), "caught_up": str(reached), "trimmed": str(trimmed)}
+        marks.note(PartitionLook(told, outbox, {}, {}), now)
+
+    note(10_000, 9_000, trimmed=100, outbox=3)
+    note(11_000, 8_000, trimmed=1, outbox=2)
+    note(12_000, 9_500, trimmed=3, outbox=1)
+    assert [marks.decided(read) for read in (12_999, 13_000)] == [0, 8_000]
+    note(80_000, 79_000, trimmed=4, outbox=0)
+    assert marks.decided(79_000) == 0, "too old to be remembered"
+    assert marks.decided(81_000) == 79_000
