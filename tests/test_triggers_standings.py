@@ -11,8 +11,9 @@ from rules.definitions import built_in
 from rules.engine import Engine
 from rules.standing import Ahead, Customer, Linkage
 from streams.redis_store import LOOK_FIELDS, PartitionLook, RedisStore
-from streams.stop import Stop
+from streams.stop import REBUILD, Stop
 from streams.store import StoredCustomer
+from streams.triggers.app import sentence_of_triggers
 from streams.triggers.linked_ids import LinkedIds, PartitionMarks
 from streams.triggers.standings import Standings, Waiting
 from streams.wire import customers
@@ -203,6 +204,38 @@ async def test_a_partition_that_nobody_read_holds_who_is_linked_to_it() -> None:
         assert await parts.reached(now) == 0
     look = await parts.standings.look(0, ["u0", "v0"])
     assert (look.of["u0"].waiting(1, 90_000), look.of["v0"].waiting(1, 90_000)) == (Waiting.LINKED_ID, None)
+
+
+async def test_an_id_that_was_linked_between_two_looks_is_waited_for() -> None:
+    """Its partition was not looked at yet."""
+    parts = Partitions()
+    parts.values[0]["u0"] = linked_to("phone1")
+    for now in range(100_000, 110_000, 1_000):
+        parts.at(0, now)
+        parts.at(1, now)
+        await parts.reached(now)
+    assert await parts.reached(110_000) > 100_000
+    look, looks = parts.look, []
+
+    async def links(partition: int, customers: Sequence[str]) -> PartitionLook:
+        looks.append(partition)
+        if looks == [0, 1, 0]:
+            parts.values[0]["u0"] = linked_to("phone1", "phone2")
+        return await look(partition, customers)
+
+    parts.look = links  # type: ignore[method-assign]
+    assert await parts.reached(111_000) == 0
+
+
+def test_a_stop_of_triggers_says_what_to_do_about_triggers() -> None:
+    """The worker's Redis and the worker's rebuild are not theirs."""
+    emptied = "Redis holds nothing of it; bring it back, or read everything again with `segmenter worker --rebuild`"
+    assert sentence_of_triggers("p:triggers:", emptied).endswith("with `segmenter triggers --rebuild`")
+    assert sentence_of_triggers("p:triggers:", f"topic-0: records are gone; {REBUILD}") == (
+        "topic-0: records are gone; delete the keys of Redis that begin with p:triggers: "
+        "and start `segmenter triggers --rebuild`"
+    )
+    assert sentence_of_triggers("p:", "start the worker again") == "start triggers again"
 
 
 def test_marks_after_a_loss() -> None:

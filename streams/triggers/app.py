@@ -79,14 +79,17 @@ def _standings(settings: Settings, definitions: Definitions, partitions: int) ->
 
 
 def _stop(redis_prefix: str, sentence: str) -> NoReturn:
-    """What stops triggers is found by code that they share with the worker: what to do differs where Redis is to go."""
-    stop(
-        sentence.replace(
-            REBUILD, f"delete the keys of Redis that begin with {redis_prefix} and start `segmenter triggers --rebuild`"
-        )
-        .replace("segmenter worker --rebuild", "segmenter triggers --rebuild")
-        .replace("the worker", "triggers")
-    )
+    stop(sentence_of_triggers(redis_prefix, sentence))
+
+
+def sentence_of_triggers(redis_prefix: str, sentence: str) -> str:
+    """Why the code that triggers share with the worker stops, with what to do about triggers.
+
+    A fresh Redis would be one for the worker, too: of triggers, the keys under their prefix are deleted.
+    """
+    emptied = f"delete the keys of Redis that begin with {redis_prefix} and start `segmenter triggers --rebuild`"
+    sentence = sentence.replace(REBUILD, emptied).replace("segmenter worker --rebuild", "segmenter triggers --rebuild")
+    return sentence.replace("the worker", "triggers")
 
 
 def _log_counts(counts: Counts) -> Callable[..., Awaitable[None]]:
