@@ -615,7 +615,7 @@ BY_TESTS = (
     Mutant(
         "past undecided customers more are looked at",
         "streams/triggers/acting.py",
-        "limit if self._is_held_up else min(limit, free)",
+        "min(limit, free + self._held_up)",
         "min(limit, free)",
         "tests/test_triggers_waiting.py",
     ),

@@ -190,7 +190,7 @@ async def test_undecided_customers_hide_nobody(count: int) -> None:
         await enters(one, f"w{number}")
     one.now += SECOND_MS
     await enters(one)
-    for _ in range(count // 100 + 4):
+    for _ in range(count // 100 + 10):
         one.shop.reached_ms = one.now
         await one.acting.fire(one.now, 100)
         await one.acting.landed()

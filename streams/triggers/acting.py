@@ -71,7 +71,7 @@ class Acting(Saving):
         self._held: dict[str, Person] = {}  # those customers, as they are saved: this is their one writer
         self._parked: dict[str, int] = {}  # customers, and when to look at them again
         self._furthest = 0  # up to where a look found the partition decided
-        self._is_held_up = False  # the last look met customers who wait for a decision
+        self._held_up = 0  # customers that the last look found waiting for a decision
         self._tasks: set[asyncio.Task[None]] = set()
         self.made: list[Made] = []
 
@@ -99,8 +99,8 @@ class Acting(Saving):
         reached = min(clock, self._checked(await self._standings.reached(self._partition)))
         if self._waits_for_segmenter(reached):
             return []
-        # Of no more than could be begun; but those who wait for a decision must not hide the others behind them.
-        ready = await self._ready(reached, limit if self._is_held_up else min(limit, free))
+        # Of no more than could be begun; but those that wait for a decision must not hide the others behind them.
+        ready = await self._ready(reached, min(limit, free + self._held_up))
         if not ready:
             return []
         look = await self._look(ready)
@@ -110,7 +110,7 @@ class Acting(Saving):
         for customer, (known, _) in loaded.items():
             step.customer(customer, known)
         self._parked |= step.parked
-        self._is_held_up = step.is_held_up
+        self._held_up = len(step.held_up)
         return await self._begin(step, loaded)
 
     async def _look(self, ids: Iterable[str]) -> Look:

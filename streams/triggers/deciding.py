@@ -197,7 +197,7 @@ class Step:
 
     ``flying``: keys of attempts that are under way here. ``changed``: who is to be saved; ``begun``: attempts
     to be made; ``parked``: who waits for a place at an endpoint or for a decision, and until when (ms), as far as there
-    is ``room``: nothing is saved of that. ``is_held_up``: whether somebody waits for a decision.
+    is ``room``: nothing is saved of that. ``held_up``: customers that wait for a decision.
     """
 
     def __init__(self, deciding: Deciding, look: Look, reached: int, flying: Container[str], room: int) -> None:
@@ -210,7 +210,7 @@ class Step:
         self.changed: list[str] = []
         self.out: list[OutRecord] = []
         self.begun: list[Begun] = []
-        self.is_held_up = False
+        self.held_up: set[str] = set()
 
     def customer(self, customer: str, known: Person) -> None:
         """Every action of a customer that is due, the oldest first; a message that begins counts for the next."""
@@ -239,7 +239,7 @@ class Step:
                 action.behind, action.send_at = verdict.rival, verdict.send_at
                 self._tell(customer, deciding.put_off(customer, action, verdict.reason, verdict.until))
             case Wait(waiting):
-                self.is_held_up = True
+                self.held_up.add(customer)
                 after = min(max((now - action.next_at) // 8, WAIT_FIRST_MS), WAIT_MOST_MS)
                 self._wait(customer, action, waiting, now, now + after)
             case policy.Go():
