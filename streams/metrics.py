@@ -87,15 +87,9 @@ ASKED: Mapping[str, Metric] = {
         "gauge", ("watchdog",), "how near each watchdog is to stopping the process, which it does at 1"
     ),
     "segmenter_ready": Metric("gauge", (), "1 when /ready says so"),
-    "segmenter_trigger_decisions_total": Metric(
-        "counter", ("trigger", "decision"), "decisions of a process of triggers, by kind"
-    ),
-    "segmenter_trigger_given_back_total": Metric(
-        "counter", ("trigger",), "attempts that were not made, as the look right before them was against it"
-    ),
-    "segmenter_trigger_waits_total": Metric(
-        "counter", ("reason",), "looks at messages that were due and had to wait, by what for"
-    ),
+    "segmenter_trigger_decisions_total": Metric("counter", ("trigger", "decision"), "decisions of triggers, by kind"),
+    "segmenter_trigger_given_back_total": Metric("counter", ("trigger",), "attempts that a last look stopped"),
+    "segmenter_trigger_waits_total": Metric("counter", ("reason",), "looks at what was due and had to wait, by reason"),
 }
 NAMES = frozenset({*COUNTED, *ASKED})
 

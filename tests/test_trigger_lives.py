@@ -12,7 +12,9 @@ from rules.times import parse_instant
 from streams.triggers.channels.base import Outcome
 from streams.triggers.decisions import FINAL
 from streams.wire import changes
-from tests.trigger_lives import FILE, FRESH_MS, START, Happening, Segmenter, TriggerLives
+from tests.trigger_lives import FILE, FRESH_MS, TriggerLives
+from tests.trigger_segmenter import Happening, Segmenter
+from tests.triggering import START
 
 LINKED = frozenset({"ann", "bea"})
 NAMES = ("ann", "bea", "carl", "dora", "eve")

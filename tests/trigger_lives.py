@@ -1,25 +1,19 @@
 """Triggers beside a segmenter whose Redis is slow, loses its last second, or is emptied; in a time of its own.
 
 Claim, steps, outbox, looks and marks of linked ids are the real ones. Kafka is a list, Redis the memory store, and the
-segmenter a model: what it holds of a customer follows from the events of the customer's partition up to where that is
-decided, so a lost second is one number that goes back. Every call of a store takes time, in which all else goes on.
+segmenter a model (`tests.trigger_segmenter`). Every call of a store takes time, in which all else goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
-import msgspec
 from faust.types import TP
 
-from rules.definitions import built_in
-from rules.engine import Engine
 from rules.placeholders import BUILT_IN
-from rules.times import parse_instant
 from streams.fetched import Answer, Batch, Heard, Offsets, Record
 from streams.out_records import CHANGES
 from streams.outbox import OutRecord
@@ -38,18 +32,12 @@ from streams.triggers.linked_ids import LinkedIds
 from streams.triggers.owning import ActingShard, TriggersClaiming, TriggersPlan
 from streams.triggers.reading import INPUTS
 from streams.triggers.standings import Standings
-from streams.wire import customers
-from streams.wire.changes import SegmentChange
 from tests.losing import Store
-from tests.triggering import change
+from tests.trigger_segmenter import DEFINITIONS, GRACE_MS, Segmenter
+from tests.triggering import START
 
 T = TypeVar("T")
-DEFINITIONS = built_in()
-PLACE = next(index for index, one in enumerate(DEFINITIONS.segments) if one.key == "abandoned_cart")
-GRACE_MS = 1_000
-ENGINE = Engine(DEFINITIONS)
 FRESH_MS = 11_000
-START = 1_772_359_200_000
 FILE = TriggersFile.model_validate({
     "version": 1,
     "window": "3s",
@@ -64,129 +52,6 @@ FILE = TriggersFile.model_validate({
         "thanks": {"segment": "abandoned_cart", "on": "exited", "channel": "bot", "delay": "1s"},
     },
 })  # fmt: skip
-
-
-class Happening(NamedTuple):
-    """An event of a customer, at its place in a partition's inputs. ``time`` (ms): when it was appended."""
-
-    time: int
-    customer: str
-    kind: str  # "cart" or "order"
-
-
-class Segmenter:
-    """Two partitions: 0 of customers, 1 of ids that are linked to them.
-
-    ``happenings``: by partition, what was appended. ``reached`` (ms): by partition, up to where that is decided.
-    """
-
-    def __init__(self, rng: random.Random, happenings: Sequence[list[Happening]], linked: frozenset[str]) -> None:
-        self.rng = rng
-        self.happenings = happenings
-        self.linked = linked
-        self.reached = [START, START]
-        self.records: list[Record] = []  # of segment-changes
-        self.exits: dict[str, list[tuple[int, Record]]] = defaultdict(list)  # when they occurred, and as published
-        self._coming: list[tuple[int, SegmentChange]] = []
-        self._sending: list[tuple[int, Happening]] = []  # over `merges`, until acknowledged
-        self._sent: set[Happening] = set()
-        self._was = [(START, list(self.reached))]
-        self._steps_at = [START, START]
-        self._published_by = START  # in the order in which they were decided
-        self.away_until = 0
-        self.is_empty = False
-        self.published: dict[str, int] = {}
-
-    def stays(self, customer: str, until: int) -> list[tuple[str, int]]:
-        """All changes of a customer up to then: whether it entered or exited, and when."""
-        found: list[tuple[str, int]] = []
-        for happening in self.happenings[0]:
-            if happening.customer != customer or happening.time > until:
-                continue
-            kind = "entered" if happening.kind == "cart" else "exited"
-            if (found[-1][0] if found else "exited") != kind:
-                found.append((kind, happening.time))
-        return found
-
-    def run(self, now: int) -> None:
-        """All that the segmenter and Kafka do up to now."""
-        for partition in (0, 1):
-            if now >= max(self._steps_at[partition], self.away_until):
-                self._step(partition, now)
-                wait = self.rng.choice((100, 300, 1_000, 1_000, 1_000, 4_000))
-                self._steps_at[partition] = now + (
-                    self.rng.choice((8_000, 30_000)) if self.rng.random() < 0.03 else wait
-                )
-        if now < self.away_until:
-            return
-        for coming in [coming for coming in self._coming if coming[0] <= now]:
-            self._coming.remove(coming)
-            self._publish(*coming)
-        for sending in [sending for sending in self._sending if sending[0] <= now]:
-            self._sending.remove(sending)
-            self._sent.add(sending[1])
-            self.happenings[0].append(sending[1]._replace(time=sending[0]))
-            self.happenings[0].sort()
-
-    def _step(self, partition: int, now: int) -> None:
-        self.is_empty = False
-        self.reached[partition] = now - GRACE_MS
-        self._was.append((now, list(self.reached)))
-        if partition == 1:
-            for happening in self.happenings[1]:
-                sent = self._sent | {one for _, one in self._sending}
-                if happening.time <= self.reached[1] and happening not in sent:
-                    self._sending.append((now + self.rng.choice((5, 50, 2_000)), happening))
-            return
-        for customer in sorted({happening.customer for happening in self.happenings[0]}):
-            stays = self.stays(customer, self.reached[0])
-            for sequence, (kind, time) in enumerate(stays, 1):
-                if sequence > self.published.get(customer, 0):
-                    self.published[customer] = sequence
-                    made = change(customer, "abandoned_cart", kind, time, sequence, ())
-                    self._published_by = max(self._published_by, now + self.rng.choice((5, 50, 300)))
-                    self._coming.append((self._published_by, made))
-
-    def _publish(self, time: int, made: SegmentChange) -> None:
-        value = msgspec.json.encode(made)
-        record = Record(CHANGES, len(self.records), time, made.customer_id.encode(), value)
-        self.records.append(record)
-        if made.change == "exited":
-            self.exits[made.customer_id].append((parse_instant(made.occurred_at) or 0, record))
-
-    def lose(self, now: int, lost_ms: int, away_ms: int) -> None:
-        """Redis is as it was; the worker finds that and is away for a while. What it had not published is not lost."""
-        kept = [reached for time, reached in self._was if time <= now - lost_ms]
-        self.reached = list(kept[-1]) if kept else [START, START]
-        self.away_until = now + away_ms
-
-    def empty(self, now: int, away_ms: int) -> None:
-        """Redis holds nothing; later on all events are read again."""
-        self.reached, self.is_empty, self.away_until = [0, 0], True, now + away_ms
-
-    def look(self, partition: int, ids: Sequence[str]) -> PartitionLook:
-        """What Redis holds."""
-        if self.is_empty:
-            return PartitionLook({}, 0, {}, {})
-        reached = str(self.reached[partition])
-        sending = len(self._sending) if partition == 1 else 0
-        trimmed = len(self._sent) if partition == 1 else 0
-        meta = {"clock": reached, "caught_up": reached, "trimmed": str(trimmed)}
-        meta |= {"definitions": DEFINITIONS.fingerprint, "epoch": "0"}
-        values = {name: value for name in ids if partition == 0 and (value := self._stored(name)) is not None}
-        return PartitionLook(meta, sending, values, {})
-
-    def _stored(self, name: str) -> bytes | None:
-        stays = self.stays(name, self.reached[0])
-        if not stays and name not in self.linked:
-            return None
-        customer = ENGINE.new()
-        customer.sequence = len(stays)
-        if stays and stays[-1][0] == "entered":
-            customer.since[PLACE] = stays[-1][1]
-        if name in self.linked:
-            customer.links = {f"phone of {name}": START}
-        return customers.encode(customer)
 
 
 class Topics:
