@@ -10,8 +10,8 @@ The one rule is the order around an attempt:
 5. what came of it is saved, with the decision in the outbox.
 
 A store that answers slowly makes this slower; it keeps nothing from being sent. A crash after 2 leaves an attempt
-that is known to have begun; of it only that is told. All of it goes
-through the partition's one queue (`streams.triggers.owning`); the attempts themselves run beside it.
+that is known to have begun; of it only that is told. All of it goes through the partition's one queue
+(`streams.triggers.owning`); the attempts themselves run beside it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from streams.triggers.endpoints import Endpoint, Made
 from streams.triggers.person import Person
 from streams.triggers.standings import Look, Standings, Waiting
 
-# Customers who wait for a place or a decision, kept in memory; more of them are put off in the store.
+# Customers that wait for a place or a decision, kept in memory; more of them are put off in the store.
 PARKED_MAX = 1_000
 
 # Persons of one step, each with the due time that it was loaded with.
@@ -96,7 +96,8 @@ class Acting(Saving):
         free = self._deciding.free
         if not free or not 0 < self.next_due <= clock:
             return []
-        reached = min(clock, self._checked(await self._standings.reached(self._partition)))
+        before = self._furthest
+        reached = min(clock, self._checked(await self._standings.reached(self._partition), before))
         if self._waits_for_segmenter(reached):
             return []
         # Of no more than could be begun; but those that wait for a decision must not hide the others behind them.
@@ -114,16 +115,18 @@ class Acting(Saving):
         return await self._begin(step, loaded)
 
     async def _look(self, ids: Iterable[str]) -> Look:
+        before = self._furthest
         look = await self._standings.look(self._partition, sorted(ids))
-        return msgspec.structs.replace(look, reached=self._checked(look.reached))
+        return msgspec.structs.replace(look, reached=self._checked(look.reached, before))
 
-    def _checked(self, reached: int) -> int:
+    def _checked(self, reached: int, before: int) -> int:
         """Up to when the partition is decided; 0 where that went back, as Redis lost its last writes.
 
-        An exit may be among them. Nothing is decided until the segmenter has come as far again.
+        An exit may be among them. Nothing is decided until the segmenter has come as far again. ``before``: how far it
+        was when Redis was called, as answers of several calls may overtake one another.
         """
         self._furthest = max(self._furthest, reached)
-        return reached if reached == self._furthest else 0
+        return reached if reached >= before else 0
 
     def _waits_for_segmenter(self, reached: int) -> bool:
         """Whether nothing due is decided, or nothing was lately: a worker that stands still reads no purchase."""
