@@ -22,7 +22,7 @@ HAPPENS_MS = 40_000
 ENDS_MS = 3_600_000
 # Of what is decided, with the time that it takes to send.
 OLD_MS = FRESH_MS + 5_000
-# Of a decision, where the process does not end meanwhile and nothing says for what it waited.
+# Of a decision, where the process does not end meanwhile and nothing says for what it waited. Here attempts take turns.
 LATE_MS = 20_000
 
 
@@ -110,7 +110,7 @@ def audit(lives: TriggerLives, *, lost: bool) -> None:
     for decision in found:
         due = (parse_instant(decision.occurred_at) or 0) + FILE.triggers[decision.trigger].delay
         late = (parse_instant(decision.at) or 0) - max(due, published[decision.change_id])
-        if decision.decision in FINAL and late > LATE_MS + 20 * lives.delay_ms and decision.key not in explained:
+        if decision.decision in FINAL and late > LATE_MS + 60 * lives.delay_ms and decision.key not in explained:
             waits = lives.counts.waits
             explains = lives.generation > 1 or waits["segmenter",] or waits["endpoint",]
             assert explains, f"nothing says why this is late: {decision}"
