@@ -282,7 +282,7 @@ async def test_what_reads_the_clock_reads_no_file(partition: Partition, client: 
     before = await hash_reads(client)
     standings = Standings(partition.store, engine.definitions)
     assert await standings.reached(0) == 0
-    assert (await standings.look(0, ["u"])).of["u"].is_decided
+    assert (await standings.look(0, ["u"])).of["u"].waits_for is None
     looking = Looking(Settings(partitions=1), partition.store, engine, 1, OpsMetrics(), lambda: 0)
     watching = asyncio.create_task(looking.look())
     await asyncio.sleep(0.1)  # which looks at once

@@ -57,6 +57,8 @@ FILE = TriggersFile.model_validate({
 class Topics:
     """What triggers have published."""
 
+    renew_s = None
+
     def __init__(self) -> None:
         self.records: dict[str, list[OutRecord]] = {DECISIONS: [], LETTERS: []}
 
@@ -69,6 +71,9 @@ class Topics:
 
     async def claim(self, partitions: Sequence[int]) -> None:
         """Nothing to make ready."""
+
+    async def renew(self, partition: int) -> None:
+        """Nobody else is there."""
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         for record in records:
@@ -219,6 +224,7 @@ class TriggerLives:
     def _plan(self, *, rebuild: bool) -> TriggersPlan:
         return TriggersPlan(
             topics=INPUTS,
+            outputs=(DECISIONS, LETTERS),
             identity=Identity("cluster", "group", 1, "triggers"),
             pace=Pace(self.rng.choice((1, 10)), 1_000, 100, 0),
             rebuild=rebuild,
