@@ -102,9 +102,10 @@ def _processes(commands: Any) -> None:
 
 def _of_topics(commands: Any) -> None:
     """On topics, and the events on them."""
-    topics = commands.add_parser("topics", help="create or verify the topics")
-    topics.add_argument("action", choices=["create", "verify"])
+    topics = commands.add_parser("topics", help="create, verify or copy the topics")
+    topics.add_argument("action", choices=["create", "verify", "copy"])
     topics.add_argument("--triggers", action="store_true", help="and those of triggers")
+    topics.add_argument("--to", metavar="PREFIX", help="copy: the prefix of the new topics, which are created")
 
     publish = commands.add_parser("publish", help="send JSON lines of Segment Spec events to their topics")
     publish.add_argument("file", metavar="FILE|-")

@@ -16,7 +16,7 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 from faust.types import TP
 
-from streams import epochs, erasures, safety, trials
+from streams import epochs, erasures, placement, safety, trials
 from streams.epochs import Epochs
 from streams.failpoints import reach
 from streams.fetched import Offsets
@@ -150,7 +150,7 @@ class Assignment(Generic[G, H]):
             except LowerGeneration:  # of a claim that came meanwhile
                 raise Overtaken from None
         reach("after_claim")
-        positions = safety.positions(tps, state, offsets, rebuild=plan.rebuild, exact_ends=plan.exact_ends)
+        positions = safety.positions(tps, state, offsets, plan)
         if all(position == offsets.first[tp] for tp, position in positions.items()):
             self.unread.add(partition)
         by_topic = {tp.topic: position for tp, position in positions.items()}
@@ -188,6 +188,8 @@ class Claiming(Assignment[Plan, Claimed]):
         return {}
 
     async def _recover(self) -> None:
+        if self.unread:
+            await placement.check(self._outputs, self._plan.identity.partitions, self._plan.belongs)
         for partition in sorted(self.unread):
             self.claimed[partition] = await self._forget(self.claimed[partition])
         await recover(self.claimed, self._outputs, self._plan.now_ms)

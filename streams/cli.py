@@ -80,6 +80,10 @@ def _redeliver(settings: Settings, arguments: argparse.Namespace) -> int:
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams import rights, topics  # noqa: PLC0415  # as above
 
+    if arguments.action == "copy":
+        from streams.commands import topic_copy  # noqa: PLC0415  # as above
+
+        return topic_copy.run(settings, arguments.to)
     names = topics.ALL if arguments.triggers else topics.WORKERS
     if arguments.action == "create":
         for name in topics.create(settings, names):
@@ -205,6 +209,8 @@ def run(argv: Sequence[str]) -> int:
     arguments, rest = known.parse_known_args(argv)
     if rest and arguments.command not in ("worker", "triggers"):
         known.error(f"unrecognized arguments: {' '.join(rest)}")
+    if arguments.command == "topics" and (arguments.action == "copy") != bool(arguments.to):
+        known.error("topics copy needs --to PREFIX, which goes with nothing else")
     arguments.rest = rest
     try:
         return _COMMANDS[arguments.command](_settings(arguments), arguments)

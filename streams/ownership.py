@@ -152,7 +152,7 @@ class Ownership:
         """Seek, if Kafka still has what is awaited. What Kafka refuses is tried again at the next occasion."""
         try:
             offsets = await consumer.offsets(frozenset(positions))
-            safety.check_held(positions, offsets, exact_ends=self._plan.exact_ends)
+            safety.check_held(positions, offsets, self._plan)
             await consumer.seek_all(positions)
         except Stop as stopped:
             self._plan.stop(str(stopped))

@@ -14,6 +14,7 @@ from streams.defects import nobody
 from streams.meter import UNMETERED, Meter
 from streams.rebuild import Recompute, Spawned
 from streams.shard import Pace
+from streams.stop import REBUILD
 from streams.store import Identity
 from streams.sweeping import Sweeping
 from streams.trials import DEATHS_MAX
@@ -32,6 +33,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     pace: Pace
     rebuild: bool
     exact_ends: bool
+    reread: str = REBUILD  # how everything is read again
     now_ms: Callable[[], int]
     stop: Callable[[str], None]
     monotonic: Callable[[], float] = time.monotonic

@@ -6,19 +6,36 @@ The one rule: every refusal is a `Stop` whose sentence says what is wrong and wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from faust.types import TP
 
 from streams.fetched import Offsets
-from streams.stop import REBUILD, Stop, created_anew
+from streams.stop import COPY, Stop, created_anew
 from streams.store import State
+
+
+class Terms(Protocol):
+    """What a process is started with, as far as it matters here."""
+
+    @property
+    def rebuild(self) -> bool:
+        """Whether everything is to be read again."""
+
+    @property
+    def exact_ends(self) -> bool:
+        """Whether the broker knows its end offsets exactly."""
+
+    @property
+    def reread(self) -> str:
+        """What an operator does to have everything read again."""
 
 
 def check_complete(tps: frozenset[TP], topics: Sequence[str], partitions: int) -> list[int]:
     """The partitions of an assignment, if each comes with all its inputs and none is new."""
     assigned = sorted({tp.partition for tp in tps})
     if assigned and assigned[-1] >= partitions:
-        raise Stop(f"the topics now have more than {partitions} partitions, so customers would move; {REBUILD}")
+        raise Stop(f"the topics now have more than {partitions} partitions, so customers would move; {COPY}")
     for partition in assigned:
         missing = [topic for topic in topics if TP(topic, partition) not in tps]
         if missing:
@@ -29,26 +46,21 @@ def check_complete(tps: frozenset[TP], topics: Sequence[str], partitions: int) -
     return assigned
 
 
-def positions(
-    tps: Sequence[TP], state: State, offsets: Offsets, *, rebuild: bool, exact_ends: bool
-) -> Mapping[TP, int]:
-    """Where to read on, if what Kafka holds fits to what is saved.
-
-    ``exact_ends``: whether the broker knows its end offsets exactly.
-    """
+def positions(tps: Sequence[TP], state: State, offsets: Offsets, terms: Terms) -> Mapping[TP, int]:
+    """Where to read on, if what Kafka holds fits to what is saved."""
     found = {}
     for tp in tps:
-        if not state.positions and not rebuild and offsets.committed.get(tp, 0) > 0:
+        if not state.positions and not terms.rebuild and offsets.committed.get(tp, 0) > 0:
             raise Stop(
                 f"Redis holds nothing of partition {tp.partition} but the group has read it; bring the Redis data "
-                "back, or read everything again with `segmenter worker --rebuild`"
+                f"back, or {terms.reread}"
             )
         found[tp] = state.positions.get(tp.topic, offsets.first[tp])
-    check_held(found, offsets, exact_ends=exact_ends)
+    check_held(found, offsets, terms)
     return found
 
 
-def check_held(found: Mapping[TP, int], offsets: Offsets, *, exact_ends: bool) -> None:
+def check_held(found: Mapping[TP, int], offsets: Offsets, terms: Terms) -> None:
     """Refuse positions that retention has passed, or beyond the end: then the topic is not the one that was read.
 
     Ends are asked for, not taken from a fetch: a new leader answers only once its end cannot go
@@ -58,8 +70,8 @@ def check_held(found: Mapping[TP, int], offsets: Offsets, *, exact_ends: bool) -
         name, first, end = f"{tp.topic}-{tp.partition}", offsets.first[tp], offsets.end[tp]
         if position < first:
             raise Stop(
-                f"{name}: records {position} to {first - 1} are gone before they were read; {REBUILD}, "
+                f"{name}: records {position} to {first - 1} are gone before they were read; {terms.reread}, "
                 "and a longer retention"
             )
-        if exact_ends and position > end:
-            raise created_anew(name, end, position)
+        if terms.exact_ends and position > end:
+            raise created_anew(name, end, position, terms.reread)

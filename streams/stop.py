@@ -15,15 +15,21 @@ EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h
 REBUILD = "use a fresh Redis and `segmenter worker --rebuild`"
 # Where it stands what each process may do, to Kafka and to Redis.
 RIGHTS = "docs/rights.md"
+# What to do where records do not lie by the number of partitions that the topics have.
+COPY = (
+    "while nothing writes to these topics, copy them to new ones with `segmenter topics copy --to PREFIX` (of "
+    "SEGMENTER_PARTITIONS partitions each); then start everything with SEGMENTER_TOPIC_PREFIX=PREFIX and another "
+    "SEGMENTER_REDIS_PREFIX"
+)
 
 
 class Stop(Exception):
     """The worker must not go on; the text says why and what to do."""
 
 
-def created_anew(log: str, end: int, position: int) -> Stop:
-    """A log (topic-partition) that ends before what was read of it."""
-    return Stop(f"{log} ends at {end} but {position} were read; the topic was created anew: {REBUILD}")
+def created_anew(log: str, end: int, position: int, reread: str = REBUILD) -> Stop:
+    """A log (topic-partition) that ends before what was read of it. ``reread``: how everything is read again."""
+    return Stop(f"{log} ends at {end} but {position} were read; the topic was created anew: {reread}")
 
 
 def stop(sentence: str) -> NoReturn:

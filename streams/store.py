@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from streams.stop import REBUILD
+from streams.stop import COPY, REBUILD
 
 Answer = Literal["saved", "already", "fenced", "out_of_order", "moved", "too_early"]
 
@@ -210,7 +210,7 @@ def check_identity(stored: Identity, ours: Identity, *, follows: bool = False) -
         "cluster": "this Redis holds the state of another Kafka cluster; point SEGMENTER_REDIS to a fresh one",
         "group": "this Redis holds the state of another group; set SEGMENTER_GROUP back or use a fresh Redis",
         "topics": "this Redis holds the state of other topics; set SEGMENTER_TOPIC_PREFIX back or use a fresh Redis",
-        "partitions": f"the number of partitions changed; {REBUILD}",
+        "partitions": f"the number of partitions changed, so customers would move; {COPY}",
         "definitions": f"the definitions changed, and Redis does not hold the former file; run it once, or {REBUILD}",
     }
     for field, remedy in remedies.items():

@@ -30,7 +30,7 @@ from streams import security
 from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.outbox import batch_size_needed
 from streams.settings import Settings
-from streams.stop import RIGHTS, Stop
+from streams.stop import COPY, RIGHTS, Stop
 from streams.store import Identity
 from streams.wire.merges import MERGES
 
@@ -50,6 +50,7 @@ TRIES, TRY_MS = 5, 2_000
 # Of each key the newest is kept for ever.
 _CONFIGS: Mapping[str, Mapping[str, str]] = {MEMBERSHIPS: {"cleanup.policy": "compact"}}
 _RETENTION = ("cleanup.policy", "retention.ms")
+_KEPT_FOR = ("retention.ms", "retention.bytes")
 _BATCH_SIZE = "max.message.bytes"
 _NOBODY = "ECONNREFUSED"
 _HUNG_UP = "socket disconnected"
@@ -233,6 +234,16 @@ def _configs(
     return {name: by_name.get(settings.topic_prefix + name, {}) for name in topics}
 
 
+def kept_for(settings: Settings, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """The settings by which these topics keep records, as far as the broker says them. Raises `Stop`."""
+    with _admin(settings) as admin:
+        configs = _configs(admin, settings, topics, _KEPT_FOR)
+    return {
+        name: {key: str(told["value"]) for key, told in values.items() if told.get("value") is not None}
+        for name, values in configs.items()
+    }
+
+
 def _kept(values: Mapping[str, Any]) -> Kept | None:
     policy, for_ms = (values.get(name, {}).get("value") for name in _RETENTION)
     if policy is None or for_ms is None:
@@ -240,8 +251,10 @@ def _kept(values: Mapping[str, Any]) -> Kept | None:
     return Kept(None if "delete" not in policy or int(for_ms) < 0 else int(for_ms))
 
 
-def create(settings: Settings, topics: Sequence[str] = WORKERS) -> list[str]:
-    """Create what is missing; the names created."""
+def create(
+    settings: Settings, topics: Sequence[str] = WORKERS, configs: Mapping[str, Mapping[str, str]] | None = None
+) -> list[str]:
+    """Create what is missing; the names created. ``configs``: of topics that are to be other than by default."""
     with _admin(settings) as admin:
         made = []
         for name in topics:
@@ -249,7 +262,7 @@ def create(settings: Settings, topics: Sequence[str] = WORKERS) -> list[str]:
                 settings.topic_prefix + name,
                 settings.partitions,
                 settings.replication,
-                topic_configs=dict(_CONFIGS.get(name, {})),
+                topic_configs={**_CONFIGS.get(name, {}), **(configs or {}).get(name, {})},
             )
             try:
                 admin.create_topics([topic])
@@ -277,7 +290,10 @@ def verify(settings: Settings, use: TopicUse) -> Found:
             raise Stop(f"topics are missing: {', '.join(missing)}; run `segmenter topics create{of}`")
         if len(set(found.partitions.values())) > 1:
             counts = ", ".join(f"{name} {count}" for name, count in sorted(found.partitions.items()))
-            raise Stop(f"topics differ in their number of partitions ({counts}); add some where there are fewer")
+            raise Stop(
+                f"topics differ in their number of partitions ({counts}); where those with fewer hold nothing yet, add "
+                f"partitions to them; else, {COPY}"
+            )
         if limited := [name for name in use.limited if name in WRITTEN]:
             _check_batch_sizes(settings, _configs(admin, settings, limited, [_BATCH_SIZE]))
         return found

@@ -55,6 +55,7 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
         identity=identity,
         pace=pace(ours, 0),
         rebuild=rebuild,
+        reread=_reread(ours.redis_prefix),
         exact_ends=settings.broker == "kafka",
         now_ms=now_ms,
         stop=partial(_stop, ours.redis_prefix),
@@ -78,17 +79,18 @@ def _standings(settings: Settings, definitions: Definitions, partitions: int) ->
     return Standings(store, definitions, linked)
 
 
+def _reread(redis_prefix: str) -> str:
+    """How all is read again. A fresh Redis would be one for the worker, too."""
+    return f"remove what is under {redis_prefix} in Redis and start `segmenter triggers --rebuild`"
+
+
 def _stop(redis_prefix: str, sentence: str) -> NoReturn:
     stop(sentence_of_triggers(redis_prefix, sentence))
 
 
 def sentence_of_triggers(redis_prefix: str, sentence: str) -> str:
-    """Why the code that triggers share with the worker stops, with what to do about triggers.
-
-    A fresh Redis would be one for the worker, too: of triggers, the keys under their prefix are deleted.
-    """
-    emptied = f"delete the keys of Redis that begin with {redis_prefix} and start `segmenter triggers --rebuild`"
-    sentence = sentence.replace(REBUILD, emptied).replace("segmenter worker --rebuild", "segmenter triggers --rebuild")
+    """Why the code that triggers share with the worker stops, with what to do about triggers."""
+    sentence = sentence.replace(REBUILD, _reread(redis_prefix)).replace("segmenter worker --rebuild", "segmenter triggers --rebuild")
     return sentence.replace("the worker", "triggers")
 
 

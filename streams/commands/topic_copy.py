@@ -1,0 +1,86 @@
+"""``segmenter topics copy``: the events on new topics, by the number of partitions that those have.
+
+The one rule: a record keeps its key, bytes, headers and Kafka time, and goes to the partition of its key; records that
+lay on different partitions are written by their Kafka times, so that a customer's stay in order.
+
+What was said is copied, too: segment changes, and decisions of triggers. So a worker there decides everything again
+and says nothing twice, and no message is sent again. Not copied is what follows from the events by itself: memberships,
+dead letters, `merges`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from rules.events import INPUTS
+from streams import topics
+from streams.commands.files import with_progress
+from streams.commands.recomputed import Logs
+from streams.out_records import CHANGES
+from streams.settings import Settings
+from streams.stop import Stop
+from streams.topics import answering, client
+
+SAID = (CHANGES, topics.TRIGGERS[0])
+COPIED = (*INPUTS, *SAID)
+
+
+def run(settings: Settings, to: str) -> int:
+    """Copy to the topics of the prefix ``to``, which are created. Raises `Stop`."""
+    if settings.partitioner != "murmur2":
+        raise Stop(
+            "where keys lie is known to your own partitioner alone (SEGMENTER_PARTITIONER=none): copy the topics with it"
+        )
+    found = topics.find(settings, topics.ALL).partitions
+    target = settings.model_copy(update={"topic_prefix": to})
+    if missing := [settings.topic_prefix + name for name in INPUTS if name not in found]:
+        raise Stop(f"topics are missing: {', '.join(missing)}; see SEGMENTER_TOPIC_PREFIX")
+    if there := [to + name for name in topics.find(target, topics.ALL).partitions]:
+        raise Stop(f"topics are there already: {', '.join(there)}; delete them, or copy to another prefix")
+    created = [name for name in topics.ALL if name in (*topics.WORKERS, *found)]
+    topics.create(target, created, topics.kept_for(settings, [name for name in COPIED if name in found]))
+    with answering(settings):
+        producer = client(
+            settings, KafkaProducer, acks="all", enable_idempotence=settings.broker == "kafka", linger_ms=5
+        )
+        with closing(producer):
+            for name in COPIED:
+                if name in found:
+                    count = _copy(producer, to + name, _merged(settings, name, found[name]))
+                    print(f"{to}{name}: {count} records copied", file=sys.stderr)
+    return 0
+
+
+def _copy(producer: Any, topic: str, records: Iterable[Any]) -> int:
+    """Write these records to a topic; how many there were. Raises `Stop` when one of them is not taken."""
+    count, failed = 0, list[BaseException]()
+    try:
+        for record in with_progress(records, "copied", "records"):
+            producer.send(
+                topic, key=record.key, value=record.value, headers=[*record.headers], timestamp_ms=record.timestamp
+            ).add_errback(failed.append)
+            count += 1
+        producer.flush()
+    except KafkaError as error:
+        failed.append(error)
+    if failed:
+        raise Stop(f"{topic} did not take a record ({failed[0]}); delete the new topics, and copy again")
+    return count
+
+
+def _merged(settings: Settings, name: str, partitions: int) -> Iterator[Any]:
+    """The records of all partitions of a topic by Kafka time, each partition in its order."""
+    logs = [Logs(settings) for _ in range(partitions)]
+    try:
+        opened = [one.open(name, partition) for partition, one in enumerate(logs)]
+        yield from heapq.merge(*(log.whole() for log in opened), key=lambda record: record.timestamp)
+    finally:
+        for one in logs:
+            one.close()

@@ -1,0 +1,264 @@
+"""Topics that get more partitions, on real Kafka and Redis: what stops says so, and what it advises works.
+
+The one rule: nothing is lost. In the end each customer is as all events say, and nothing was told twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer
+from kafka.admin import NewPartitions
+
+from local import Kafka, Redis
+from streams import placement, topics
+from streams.partitioning import belonging, partition_of
+from streams.settings import Settings
+from streams.topics import retention
+from tests import live
+from tests.commands import Done, assert_stopped, segmenter
+from tests.patience import eventually
+from tests.test_stops import administrator, refused, sentence, worker
+
+CUSTOMERS = 120
+_names = (f"partitions{number}" for number in itertools.count())
+_messages = itertools.count()
+
+Event = tuple[str, str, datetime]
+
+
+# --- what is seen at the head of a topic ---------------------------------------------------------
+
+
+def is_seen(number: int, now: int, customers: Iterable[int], strangers: Iterable[int] = ()) -> bool:
+    """Whether partition 0 is refused, with these customers by ``number`` of partitions, by ``now`` of them.
+
+    ``strangers`` are written to it by a producer that partitions in another way, each after twenty customers.
+    """
+    names = [f"u{one}" for one in customers if partition_of(f"u{one}", number) == 0]
+    elsewhere = [f"s{one}" for one in strangers if partition_of(f"s{one}", now) != 0]
+    for place, name in enumerate(elsewhere, 1):
+        names.insert(21 * place - 1, name)
+    belongs = belonging(now, "murmur2")
+    return placement.is_misplaced([name.encode() for name in names], lambda key: belongs(key.decode(), 0))
+
+
+@pytest.mark.parametrize(("before", "now"), [(1, 2), (2, 4), (3, 5), (4, 6), (10, 20), (64, 128)])
+def test_customers_of_another_number_are_seen(before: int, now: int) -> None:
+    """Few of them are enough, also where many of the present number follow."""
+    assert not is_seen(now, now, range(2_000))
+    assert is_seen(before, now, range(20 * before))
+    belongs = belonging(now, "murmur2")
+    early = [f"u{one}" for one in range(20 * before) if partition_of(f"u{one}", before) == 0]
+    late = [f"v{one}" for one in range(50 * now) if partition_of(f"v{one}", now) == 0]
+    assert placement.is_misplaced([one.encode() for one in early + late], lambda key: belongs(key.decode(), 0))
+
+
+def test_strangers_among_customers_are_no_sign() -> None:
+    """Each of them is a dead letter; and so are fewer customers than would be a sign."""
+    assert not is_seen(4, 4, range(2_000), strangers=range(20))
+    assert not placement.is_misplaced([b"a", b"b"], lambda _: False)
+
+
+# --- on real parts -------------------------------------------------------------------------------
+
+
+class Grown:
+    """A shop whose topics get more partitions."""
+
+    def __init__(self, kafka: Kafka, redis_server: Redis, partitions: int) -> None:
+        name = next(_names)
+        self.kafka = kafka
+        self.settings: dict[str, Any] = {
+            "brokers": kafka.address, "broker": "kafka", "redis": redis_server.url, "partitions": partitions,
+            "session_timeout_s": 2, "topic_prefix": f"{name}-", "group": name, "redis_prefix": f"{name}:",
+            "definitions": live.FOUR,
+        }  # fmt: skip
+        topics.create(Settings(**self.settings))
+
+    def grow(self, partitions: int, names: Sequence[str] = topics.WORKERS) -> None:
+        with administrator(self.kafka) as admin:
+            wanted = {self.settings["topic_prefix"] + name: NewPartitions(total_count=partitions) for name in names}
+            admin.create_partitions(wanted)
+        self.settings["partitions"] = partitions
+
+    def publish(self, topic: str, events: Iterable[Event], partitions: int | None = None) -> None:
+        """Events (customer, name, time) as a producer of that many partitions writes them."""
+        producer: Any = KafkaProducer(bootstrap_servers=self.settings["brokers"], enable_idempotence=False)
+        for customer, name, at in events:
+            number = next(_messages)
+            body = {
+                "type": "track", "event": name, "messageId": f"m{number}", "userId": customer,
+                "timestamp": at.isoformat(), "properties": {"order_id": f"o{number}", "product_id": "p1"},
+            }  # fmt: skip
+            place = partition_of(customer, partitions or self.settings["partitions"])
+            producer.send(
+                self.settings["topic_prefix"] + topic, json.dumps(body).encode(), customer.encode(), None, place
+            )
+        producer.flush()
+        producer.close()
+
+    def run(self, folder: Path, settings: Mapping[str, Any], customers: int) -> Done:
+        """Run a worker until all is read; what `verify` says of so many customers."""
+        with worker(settings, folder) as running:
+            eventually(lambda: running.exit_code is not None or equal(settings, customers), 60)
+            assert running.exit_code is None, running.tail()
+        return segmenter("verify", **settings)
+
+    def changes(self, settings: Mapping[str, Any]) -> list[str]:
+        found = live.committed(
+            settings["brokers"], settings["topic_prefix"] + "segment-changes", settings["partitions"]
+        )
+        return [json.loads(one.value)["change_id"] for one in found]
+
+
+def equal(settings: Mapping[str, Any], customers: int) -> bool:
+    done = segmenter("verify", **settings)
+    return done.code == 0 and f"{customers} customers" in done.out
+
+
+def orders(first: int, last: int, ago: timedelta = timedelta(hours=2)) -> list[Event]:
+    at = datetime.now(UTC) - ago
+    return [(f"u{one}", "Order Completed", at + timedelta(milliseconds=one)) for one in range(first, last)]
+
+
+def carts(first: int, last: int) -> list[Event]:
+    at = datetime.now(UTC) - timedelta(hours=3)
+    return [(f"u{one}", "Product Added", at) for one in range(first, last)]
+
+
+def there(settings: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """As the sentence advises: new topics, and another prefix in Redis."""
+    return {**settings, "topic_prefix": prefix, "redis_prefix": f"{prefix}:"}
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(("before", "now"), [(2, 4), pytest.param(3, 5, marks=pytest.mark.nightly)])
+def test_partitions_are_added(before: int, now: int, kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """The worker stops; so does one on a fresh Redis, with `--rebuild` or another group; a copy has everybody."""
+    shop = Grown(kafka, redis_server, before)
+    shop.publish("carts", carts(0, CUSTOMERS))
+    shop.publish("purchases", orders(0, CUSTOMERS))
+    assert "equal" in shop.run(tmp_path, shop.settings, CUSTOMERS).out
+    said_before = shop.changes(shop.settings)
+    shop.grow(now)
+    shop.publish("purchases", orders(0, CUSTOMERS + 20, timedelta(hours=1)))  # of most customers on two partitions
+
+    said = refused(shop.settings, tmp_path)
+    assert said.startswith(f"partitions stored {before}, here {now}: the number of partitions changed")
+    fresh = {**shop.settings, "redis_prefix": f"{shop.settings['group']}-fresh:"}
+    another = {**fresh, "redis_prefix": f"{shop.settings['group']}-other:", "group": f"{shop.settings['group']}-other"}
+    with worker(fresh, tmp_path, "--rebuild") as rebuilding, worker(another, tmp_path) as reading:
+        again, other = sentence(rebuilding), sentence(reading)
+    for one in (again, other):
+        assert "belong to other partitions, as partitions were added after they were written" in one
+    for one in (said, again, other):
+        assert "while nothing writes to these topics, copy them to new ones" in one
+        assert "`segmenter topics copy --to PREFIX`" in one
+        assert "SEGMENTER_TOPIC_PREFIX=PREFIX and another SEGMENTER_REDIS_PREFIX" in one
+
+    prefix = f"{shop.settings['group']}-new-"
+    copied = segmenter("topics", "copy", "--to", prefix, **shop.settings)
+    assert copied.code == 0, copied.err
+    moved = there(shop.settings, prefix)
+    assert "\nequal\n" in shop.run(tmp_path, moved, CUSTOMERS + 20).out
+    counted = Counter(shop.changes(moved))
+    assert set(counted.values()) == {1}
+    assert counted.keys() > set(said_before), "what was said is not said again, nor forgotten"
+    letters = live.committed(shop.settings["brokers"], prefix + "dead-letters", now)
+    assert letters == []
+    assert_stopped(segmenter("topics", "copy", "--to", prefix, **shop.settings), "are there already", "another prefix")
+
+
+@pytest.mark.kafka
+def test_records_are_copied_as_they_are(kafka: Kafka, redis_server: Redis) -> None:
+    """Key, bytes, headers and Kafka time, in order, and kept for as long."""
+    shop = Grown(kafka, redis_server, 2)
+    prefix = shop.settings["topic_prefix"]
+    with administrator(kafka) as admin:
+        admin.delete_topics([prefix + "visits"])
+        eventually(lambda: prefix + "visits" not in admin.list_topics())
+    topics.create(Settings(**shop.settings), ["visits"], {"visits": {"retention.ms": "86400000000"}})
+    producer: Any = KafkaProducer(bootstrap_servers=kafka.address, enable_idempotence=False)
+    at = int(datetime.now(UTC).timestamp() * 1000) - 1_000_000
+    for number in range(40):
+        # One customer on two partitions, in turns.
+        producer.send(prefix + "visits", b"%d" % number, b"u1", [("h", b"1")], number % 2, at + number)
+    producer.flush()
+    producer.close()
+    settings = {**shop.settings, "partitions": 3}
+    assert segmenter("topics", "copy", "--to", prefix + "to-", **settings).code == 0
+    found = live.committed(kafka.address, prefix + "to-visits", 3)
+    assert [(one.value, one.key, one.timestamp) for one in found] == [
+        (b"%d" % number, b"u1", at + number) for number in range(40)
+    ]
+    assert {(one.partition, tuple(one.headers)) for one in found} == {(partition_of("u1", 3), (("h", b"1"),))}
+    kept = retention(Settings(**there(settings, prefix + "to-")), ["visits"])["visits"]
+    assert kept.for_ms == 86_400_000_000
+
+
+@pytest.mark.kafka
+@pytest.mark.nightly
+def test_topics_differ_in_their_number(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """Where those with fewer hold nothing, partitions are added and all is well; else that is refused, and a copy has all."""
+    shop = Grown(kafka, redis_server, 2)
+    shop.publish("carts", carts(0, CUSTOMERS))
+    shop.grow(3, ["profiles"])
+    advised = "where those with fewer hold nothing yet, add partitions to them; else, while nothing writes"
+    assert advised in refused(shop.settings, tmp_path)
+    shop.grow(3, [name for name in topics.WORKERS if name != "profiles"])  # carts, too: against the advice
+    assert "events on partition 0 of carts belong to other partitions" in refused(shop.settings, tmp_path)
+    prefix = shop.settings["topic_prefix"] + "new-"
+    assert segmenter("topics", "copy", "--to", prefix, **shop.settings).code == 0
+    moved = there(shop.settings, prefix)
+    assert "\nequal\n" in shop.run(tmp_path, moved, CUSTOMERS).out
+
+    empty = Grown(kafka, redis_server, 2)
+    empty.grow(3, ["carts"])
+    empty.publish("carts", carts(0, CUSTOMERS))
+    assert advised in refused(empty.settings, tmp_path)
+    empty.grow(3, [name for name in topics.WORKERS if name != "carts"])
+    assert "\nequal\n" in empty.run(tmp_path, empty.settings, CUSTOMERS).out
+
+
+@pytest.mark.kafka
+@pytest.mark.nightly
+def test_a_producer_of_another_partitioner(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """A few of its records become dead letters, and nobody is kept from starting by them."""
+    shop = Grown(kafka, redis_server, 2)
+    shop.publish("purchases", orders(0, CUSTOMERS))
+    lost = [one for one in orders(1_000, 1_010) if partition_of(one[0], 2)]
+    shop.publish("purchases", lost, partitions=1)
+    assert "\nequal\n" in shop.run(tmp_path, shop.settings, CUSTOMERS).out
+    letters = live.committed(kafka.address, shop.settings["topic_prefix"] + "dead-letters", 2)
+    assert len(letters) == len(lost) > placement.MISPLACED_MIN
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"partitioner": "none"}, "SEGMENTER_PARTITIONER=none): copy the topics with it"),
+        ({"topic_prefix": "nowhere-"}, "topics are missing: nowhere-profiles"),
+    ],
+)
+@pytest.mark.kafka
+def test_what_cannot_be_copied(settings: Mapping[str, Any], said: str, kafka: Kafka, redis_server: Redis) -> None:
+    """A sentence, and nothing is created."""
+    shop = Grown(kafka, redis_server, 1)
+    assert_stopped(segmenter("topics", "copy", "--to", "never-", **{**shop.settings, **settings}), said)
+    with administrator(kafka) as admin:
+        assert not any(name.startswith("never-") for name in admin.list_topics())
+
+
+def test_a_copy_needs_to_know_where_to() -> None:
+    """And nothing else does."""
+    for words in (["copy"], ["create", "--to", "x-"]):
+        done = segmenter("topics", *words)
+        assert (done.code, "--to PREFIX" in done.err) == (2, True)
