@@ -32,7 +32,7 @@ from streams.partitioning import belonging
 from streams.plan import Ground, Plan
 from streams.publisher import FencedPublisher, UnfencedPublisher
 from streams.redis_store import RedisStore
-from streams.serving import Inside, serve
+from streams.serving import Inside, Reachable, serve
 from streams.settings import Settings
 from streams.shard import Pace
 from streams.stop import Stop, end_at_last, stop
@@ -73,10 +73,11 @@ def assemble(
     plan: Ground,
     claiming: Callable[..., Assignment[Any, Any]] = Claiming,
     counted: Mapping[str, Mapping[tuple[str, ...], int]] | None = None,
+    endpoints: Mapping[str, Reachable] | None = None,
 ) -> faust.App:
     """A Faust app that owns partitions of the plan's topics, with a store and a publisher of its own.
 
-    ``counted``: further counters for the metrics, by name and labels.
+    ``counted``: further counters for the metrics, by name and labels; ``endpoints``: those of triggers, by channel.
     """
     metrics = _metrics(settings, plan)
     store = RedisStore.of(settings)
@@ -105,6 +106,7 @@ def assemble(
         behind_s=settings.ready_behind_s,
         monotonic=plan.monotonic,
         counted=counted or {},
+        endpoints=endpoints or {},
     )
     _attach(app, plan, ownership, publisher)
     _look_after(app, inside, settings)

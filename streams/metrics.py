@@ -90,6 +90,8 @@ ASKED: Mapping[str, Metric] = {
     "segmenter_trigger_decisions_total": Metric("counter", ("trigger", "decision"), "decisions of triggers, by kind"),
     "segmenter_trigger_given_back_total": Metric("counter", ("trigger",), "attempts that a last look stopped"),
     "segmenter_trigger_waits_total": Metric("counter", ("reason",), "looks at what was due and had to wait, by reason"),
+    "segmenter_endpoint_broken": Metric("gauge", ("channel",), "1 while a channel's breaker is open: attempts fail"),
+    "segmenter_endpoint_gone": Metric("gauge", ("channel",), "1 once a channel answered 410, until the next start"),
 }
 NAMES = frozenset({*COUNTED, *ASKED})
 

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from time import monotonic
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
@@ -50,6 +51,18 @@ class Ready(msgspec.Struct, frozen=True):
     because: list[str]
 
 
+class Reachable(Protocol):
+    """An endpoint of triggers."""
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether its breaker is open."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it wants nothing more."""
+
+
 class Inside(msgspec.Struct, frozen=True, kw_only=True):
     """What of a process is looked at. ``behind_s``: a partition that is further behind is not caught up."""
 
@@ -61,6 +74,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
     behind_s: float
     monotonic: Callable[[], float]
     counted: Mapping[str, Mapping[tuple[str, ...], int]] = {}  # by metric and labels
+    endpoints: Mapping[str, Reachable] = {}  # msgspec copies it; by channel
 
     def ready(self) -> Ready:
         """Whether all that this process holds is decided up to now."""
@@ -126,6 +140,9 @@ class Asked(Collector):
         yield from self._inputs()
         for name, counts in inside.counted.items():
             yield _counter(name, counts)
+        if channels := sorted(inside.endpoints.items()):
+            yield _gauge("segmenter_endpoint_broken", [((key,), one.is_broken) for key, one in channels])
+            yield _gauge("segmenter_endpoint_gone", [((key,), one.is_gone) for key, one in channels])
 
     def _inputs(self) -> Iterator[Metric]:
         lags, in_hand = [], []

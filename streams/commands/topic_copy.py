@@ -36,7 +36,8 @@ def run(settings: Settings, to: str) -> int:
     """Copy to the topics of the prefix ``to``, which are created. Raises `Stop`."""
     if settings.partitioner != "murmur2":
         raise Stop(
-            "where keys lie is known to your own partitioner alone (SEGMENTER_PARTITIONER=none): copy the topics with it"
+            "which partition a key has is known to your own partitioner alone (SEGMENTER_PARTITIONER=none): copy the "
+            "topics with it"
         )
     found = topics.find(settings, topics.ALL).partitions
     target = settings.model_copy(update={"topic_prefix": to})

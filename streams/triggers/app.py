@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -48,7 +49,8 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
     ours = of_triggers(settings)
     channels = made.channels(file, path, os.environ, sys.stdout)
     identity = found.identity(ours, STORED_FORMAT)
-    counts = Counts()
+    # At 0 from the start: an alert compares with what was.
+    counts = Counts(Counter({(key, kind): 0 for key in file.triggers for kind in ("sent", "failed")}))
     plan = TriggersPlan(
         topics=[settings.topic_prefix + name for name in INPUTS],
         outputs=OUTPUTS,
@@ -66,7 +68,7 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
         counts=counts,
         fresh_ms=settings.grace_ms + FRESH_MS,
     )
-    app = assemble(ours, plan, TriggersClaiming, counts.metrics)
+    app = assemble(ours, plan, TriggersClaiming, counts.metrics, plan.endpoints)
     app.timer(_COUNTED_EVERY_S)(_log_counts(counts))
     return app
 
@@ -90,8 +92,8 @@ def _stop(redis_prefix: str, sentence: str) -> NoReturn:
 
 def sentence_of_triggers(redis_prefix: str, sentence: str) -> str:
     """Why the code that triggers share with the worker stops, with what to do about triggers."""
-    sentence = sentence.replace(REBUILD, _reread(redis_prefix)).replace("segmenter worker --rebuild", "segmenter triggers --rebuild")
-    return sentence.replace("the worker", "triggers")
+    sentence = sentence.replace(REBUILD, _reread(redis_prefix))
+    return sentence.replace("segmenter worker --rebuild", "segmenter triggers --rebuild").replace("the worker", "triggers")
 
 
 def _log_counts(counts: Counts) -> Callable[..., Awaitable[None]]:

@@ -41,7 +41,7 @@ class Counts(msgspec.Struct, frozen=True):
         """For a line of the log; empty while nothing was counted."""
         counters = {"decisions": self.decisions, "given_back": self.given_back, "waits": self.waits}
         return {
-            name: {" ".join(labels): count for labels, count in sorted(counter.items())}
+            name: {" ".join(labels): count for labels, count in sorted(counted.items())}
             for name, counter in counters.items()
-            if counter
+            if (counted := +counter)
         }

@@ -57,6 +57,11 @@ class Endpoint:
         return self._line_until
 
     @property
+    def is_broken(self) -> bool:
+        """Whether the breaker is open, also while an attempt tries whether it may close."""
+        return self._failed >= BREAKS_AFTER
+
+    @property
     def free(self) -> int:
         """Attempts that could begin now, if the breaker lets them."""
         return self._free

@@ -1,0 +1,58 @@
+"""What triggers tell Prometheus, on real parts.
+
+The one rule: each metric that an alert of theirs asks for is seen to change by what happens to an endpoint.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from receivers import Hook, Mailbox, now_ms
+from tests.operating import exposed
+from tests.patience import eventually
+from tests.test_triggers_live import Sender, environment, leave_a_cart, parts, write
+from workers import Worker
+
+__all__ = ["parts"]  # the fixture
+
+pytestmark = pytest.mark.kafka
+
+
+def test_what_alerts_ask_for_is_told(parts: dict[str, Any]) -> None:
+    """Counts from 0 on; the breaker while attempts fail and not after; an endpoint that answers 410."""
+    status = [500]
+    with Hook(lambda _: (status[0], 0.0)) as hook, Mailbox() as mailbox:
+        write(parts["triggers"], hook, mailbox, delay="1s")
+        with (
+            Worker({**parts, "http": "127.0.0.1:0"}) as worker,
+            environment({**parts, "http": "127.0.0.1:0"}) as triggers,
+        ):
+            worker.wait_ready()
+            triggers.wait_ready()
+
+            def told(name: str, **labels: str) -> float:
+                (sample,) = [one for one in exposed(triggers.http)[f"segmenter_{name}"].samples if one.labels == labels]
+                return float(sample.value)
+
+            assert {told("trigger_decisions_total", trigger="call", decision=kind) for kind in ("sent", "failed")} == {
+                0
+            }
+            assert told("endpoint_broken", channel="bot") == told("endpoint_gone", channel="bot") == 0
+            to = Sender(parts)
+            for number in range(6):
+                leave_a_cart(to, f"u{number}", now_ms())
+            to.flush()
+            eventually(lambda: told("endpoint_broken", channel="bot") == 1, 30, triggers.tail(40))
+            assert told("endpoint_broken", channel="mail") == 0
+            status[0] = 200
+            eventually(
+                lambda: told("trigger_decisions_total", trigger="call", decision="sent") == 6, 30, triggers.tail(40)
+            )
+            assert told("endpoint_broken", channel="bot") == 0
+            status[0] = 410
+            leave_a_cart(to, "gone", now_ms())
+            to.flush()
+            eventually(lambda: told("trigger_decisions_total", trigger="call", decision="failed") == 1, 30)
+            assert (told("endpoint_gone", channel="bot"), told("endpoint_gone", channel="mail")) == (1, 0)
