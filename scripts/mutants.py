@@ -177,6 +177,48 @@ BY_SIMULATION = (
 )
 BY_TESTS = (
     Mutant(
+        "topics that got more partitions are refused",
+        "streams/claiming.py",
+        "        if self.unread:\n            await placement.check",
+        "        if False:\n            await placement.check",
+        "tests/test_ownership.py",
+    ),
+    Mutant(
+        "customers of another number of partitions are seen",
+        "streams/placement.py",
+        "if misplaced >= MISPLACED_MIN and misplaced * ONE_IN > count:",
+        "if False:",
+        "tests/test_partitions_live.py::test_customers_of_another_number_are_seen",
+    ),
+    Mutant(
+        "strangers among customers keep nobody from starting",
+        "streams/placement.py",
+        " and misplaced * ONE_IN > count:",
+        ":",
+        "tests/test_partitions_live.py::test_strangers_among_customers_are_no_sign",
+    ),
+    Mutant(
+        "a sentence of a stop is found in the source",
+        "tests/stop_sentences.py",
+        "isinstance(node, ast.Call) and node.args and _name(node.func) in _CALLED:",
+        "isinstance(node, ast.Call) and node.args and _name(node.func) in _CALLED - {'Stop'}:",
+        "tests/test_stop_sentences.py::test_a_new_sentence_is_found",
+    ),
+    Mutant(
+        "what was not acknowledged is published again",
+        "streams/commands/publish.py",
+        "min([number, *(failed for failed, _ in publisher.failed)])",
+        "number",
+        "tests/test_commands_fail.py",
+    ),
+    Mutant(
+        "a breaker is told open while it is tried whether it may close",
+        "streams/triggers/endpoints.py",
+        "return self._failed >= BREAKS_AFTER",
+        "return False",
+        "tests/test_triggers_metrics.py::test_a_breaker_is_told_open_until_an_attempt_succeeds",
+    ),
+    Mutant(
         "an identified customer becomes nobody's former id by an anonymousId",
         "rules/links.py",
         "if not event.vouched and customer.identified:",

@@ -13,7 +13,10 @@ import msgspec
 
 from rules.definitions import DefinitionsError, build
 from rules.engine import Engine
+from streams.stop import REBUILD
 from streams.store import ClaimRefused
+
+_ANOTHER_VERSION = f"go back to the version of segmenter that wrote it, or {REBUILD}"
 
 
 def compress(document: Mapping[str, object]) -> bytes:
@@ -27,7 +30,9 @@ def engine_of(document: bytes, fingerprint: str) -> Engine:
     try:
         definitions = build(msgspec.json.decode(zlib.decompress(document)), "the former definitions")
     except DefinitionsError as error:
-        raise ClaimRefused(f"the former definitions are no longer understood: {error.problems[0]}") from None
+        raise ClaimRefused(
+            f"the former definitions are no longer understood ({error.problems[0]}); {_ANOTHER_VERSION}"
+        ) from None
     if definitions.fingerprint != fingerprint:
-        raise ClaimRefused("the former definitions were read otherwise by the version that wrote Redis; go back to it")
+        raise ClaimRefused(f"the former definitions are read otherwise than when Redis was written; {_ANOTHER_VERSION}")
     return Engine(definitions)

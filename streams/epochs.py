@@ -193,7 +193,7 @@ class Epochs:
         if not 0 <= at < len(self.known):
             raise Stop(
                 f"Redis does not hold the definitions that decided some customers (number {customer.by}); "
-                "bring its data back, or read everything again with `segmenter worker --rebuild` on an empty Redis"
+                f"bring its data back, or {REBUILD}"
             )
         return at
 

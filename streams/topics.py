@@ -50,7 +50,7 @@ TRIES, TRY_MS = 5, 2_000
 # Of each key the newest is kept for ever.
 _CONFIGS: Mapping[str, Mapping[str, str]] = {MEMBERSHIPS: {"cleanup.policy": "compact"}}
 _RETENTION = ("cleanup.policy", "retention.ms")
-_KEPT_FOR = ("retention.ms", "retention.bytes")
+_COPIED = ("retention.ms", "retention.bytes", "max.message.bytes")
 _BATCH_SIZE = "max.message.bytes"
 _NOBODY = "ECONNREFUSED"
 _HUNG_UP = "socket disconnected"
@@ -234,10 +234,10 @@ def _configs(
     return {name: by_name.get(settings.topic_prefix + name, {}) for name in topics}
 
 
-def kept_for(settings: Settings, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-    """The settings by which these topics keep records, as far as the broker says them. Raises `Stop`."""
+def settings_of(settings: Settings, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """What these topics keep and take, as far as the broker says it. Raises `Stop`."""
     with _admin(settings) as admin:
-        configs = _configs(admin, settings, topics, _KEPT_FOR)
+        configs = _configs(admin, settings, topics, _COPIED)
     return {
         name: {key: str(told["value"]) for key, told in values.items() if told.get("value") is not None}
         for name, values in configs.items()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from streams.topics import retention
 from tests import live
 from tests.commands import Done, assert_stopped, segmenter
 from tests.patience import eventually
+from tests.stop_trials import World, messages
 from tests.test_stops import administrator, refused, sentence, worker
 
 CUSTOMERS = 120
@@ -178,26 +180,70 @@ def test_partitions_are_added(before: int, now: int, kafka: Kafka, redis_server:
 
 
 @pytest.mark.kafka
+@pytest.mark.nightly
+def test_partitions_are_added_under_a_running_worker(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """It stops once the group gives it one of them, before anything of those is read."""
+    shop = Grown(kafka, redis_server, 2)
+    shop.publish("purchases", orders(0, CUSTOMERS))
+    with worker(shop.settings, tmp_path) as first:
+        eventually(lambda: equal(shop.settings, CUSTOMERS), 60)
+        shop.grow(4)
+        with worker(shop.settings, tmp_path) as second:
+            said = sentence(first, 60)
+            assert sentence(second, 60).startswith("partitions stored 2, here 4")
+    assert said.startswith("the topics now have more than 2 partitions, so customers would move; while nothing writes")
+    prefix = shop.settings["topic_prefix"] + "new-"
+    assert segmenter("topics", "copy", "--to", prefix, **shop.settings).code == 0
+    assert "\nequal\n" in shop.run(tmp_path, there(shop.settings, prefix), CUSTOMERS).out
+
+
+@pytest.mark.kafka
+@pytest.mark.nightly
+def test_messages_that_were_sent_are_not_sent_again(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """Of triggers on a copy: their decisions are there, and what comes later is sent."""
+    before = [f"before{number}" for number in range(12)]
+    with messages(World(kafka, redis_server, tmp_path)) as shop:
+        with shop.triggers():
+            for who in before:
+                shop.leave(who)
+            shop.come_to(*before)
+        name = shop.settings["topic_prefix"]
+        copied = segmenter("topics", "copy", "--to", f"{name}new-", **{**shop.settings, "partitions": 5})
+        assert copied.code == 0, copied.err
+        shop.settings |= {"partitions": 5, "topic_prefix": f"{name}new-", "redis_prefix": f"{name}new:"}
+        with shop.worker() as there, shop.triggers():
+            there.wait_ready()
+            for who in ("later1", "later2"):
+                shop.leave(who)
+            shop.come_to(*before, "later1", "later2")
+            time.sleep(3)  # what should not come would come now
+            shop.come_to(*before, "later1", "later2")
+
+
+@pytest.mark.kafka
 def test_records_are_copied_as_they_are(kafka: Kafka, redis_server: Redis) -> None:
-    """Key, bytes, headers and Kafka time, in order, and kept for as long."""
+    """Key, bytes, headers and Kafka time, in order, of any size that the topic took, and kept for as long."""
     shop = Grown(kafka, redis_server, 2)
     prefix = shop.settings["topic_prefix"]
     with administrator(kafka) as admin:
         admin.delete_topics([prefix + "visits"])
         eventually(lambda: prefix + "visits" not in admin.list_topics())
-    topics.create(Settings(**shop.settings), ["visits"], {"visits": {"retention.ms": "86400000000"}})
-    producer: Any = KafkaProducer(bootstrap_servers=kafka.address, enable_idempotence=False)
+    large = b"x" * 1_500_000
+    configs = {"retention.ms": "86400000000", "max.message.bytes": "2000000"}
+    topics.create(Settings(**shop.settings), ["visits"], {"visits": configs})
+    producer: Any = KafkaProducer(bootstrap_servers=kafka.address, enable_idempotence=False, max_request_size=2_000_000)
     at = int(datetime.now(UTC).timestamp() * 1000) - 1_000_000
     for number in range(40):
         # One customer on two partitions, in turns.
-        producer.send(prefix + "visits", b"%d" % number, b"u1", [("h", b"1")], number % 2, at + number)
+        value = large if number == 7 else b"%d" % number
+        producer.send(prefix + "visits", value, b"u1", [("h", b"1")], number % 2, at + number)
     producer.flush()
     producer.close()
     settings = {**shop.settings, "partitions": 3}
     assert segmenter("topics", "copy", "--to", prefix + "to-", **settings).code == 0
     found = live.committed(kafka.address, prefix + "to-visits", 3)
     assert [(one.value, one.key, one.timestamp) for one in found] == [
-        (b"%d" % number, b"u1", at + number) for number in range(40)
+        (large if number == 7 else b"%d" % number, b"u1", at + number) for number in range(40)
     ]
     assert {(one.partition, tuple(one.headers)) for one in found} == {(partition_of("u1", 3), (("h", b"1"),))}
     kept = retention(Settings(**there(settings, prefix + "to-")), ["visits"])["visits"]

@@ -5,21 +5,53 @@ The one rule: each metric that an alert of theirs asks for is seen to change by 
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import pytest
 
 from receivers import Hook, Mailbox, now_ms
+from streams.triggers.channels.base import Message, Outcome, Result
+from streams.triggers.endpoints import BREAKS_AFTER, BROKEN_MOST_MS, Endpoint
 from tests.operating import exposed
 from tests.patience import eventually
+from tests.test_triggers_acting import cart
 from tests.test_triggers_live import Sender, environment, leave_a_cart, parts, write
 from workers import Worker
 
 __all__ = ["parts"]  # the fixture
 
-pytestmark = pytest.mark.kafka
+
+class Failing:
+    """A channel that fails so often, and then sends."""
+
+    def __init__(self, times: int) -> None:
+        self._times = times
+
+    async def send(self, _: Message) -> Result:
+        self._times -= 1
+        return Result(Outcome.FAILED if self._times >= 0 else Outcome.SENT)
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
+async def test_a_breaker_is_told_open_until_an_attempt_succeeds() -> None:
+    """Also after the time for which nothing is sent, while an attempt tries whether it works again."""
+    (way,) = cart().channels.values()
+    endpoint = Endpoint(way, Failing(BREAKS_AFTER))
+    told = []
+    for at in range(BREAKS_AFTER + 1):
+        now = at * BROKEN_MOST_MS
+        assert endpoint.take(now) == 0
+        told.append(endpoint.is_broken)
+        await endpoint.send(cast(Message, None), partial(int, now))
+        endpoint.give_back()
+    assert told == [False] * BREAKS_AFTER + [True]
+    assert not endpoint.is_broken
+
+
+@pytest.mark.kafka
 def test_what_alerts_ask_for_is_told(parts: dict[str, Any]) -> None:
     """Counts from 0 on; the breaker while attempts fail and not after; an endpoint that answers 410."""
     status = [500]

@@ -30,7 +30,7 @@ class Publisher:
         self._placeholders = load(settings.definitions).placeholders
         self._prefix = settings.topic_prefix
         self.sent = 0
-        self.failed: list[str] = []
+        self.failed: list[tuple[int, str]] = []
         self._producer = client(
             settings,
             KafkaProducer,
@@ -39,12 +39,12 @@ class Publisher:
             linger_ms=5,
         )
 
-    def send(self, line: bytes, name: str = "an event") -> None:
-        """Send one line, known as ``name`` if it fails. Raises `Rejected` when the worker would not accept it."""
+    def send(self, line: bytes, number: int = 0) -> None:
+        """Send one line; if it fails, ``number`` is told. Raises `Rejected` when the worker would not accept it."""
         event = decode_line(line, int(time.time() * 1000), placeholders=self._placeholders)
         topic = self._prefix + input_of(event.name)
         future = self._producer.send(topic, key=event.customer.encode(), value=line)
-        future.add_errback(lambda error: self.failed.append(f"{name}: not acknowledged: {error}"))
+        future.add_errback(lambda error: self.failed.append((number, f"not acknowledged: {error}")))
         self.sent += 1
 
     def close(self) -> None:
@@ -54,29 +54,33 @@ class Publisher:
 
 
 def run(settings: Settings, file: str) -> int:
-    """Exit code 1 when a line was refused or not acknowledged."""
-    bad = 0
+    """Exit code 1 when a line was refused or not acknowledged. Raises `Stop` when Kafka takes no more."""
+    bad = number = 0
+    ended: KafkaError | None = None
     with opened(file) as lines, answering(settings):
         publisher = Publisher(settings)
         try:
-            for number, line in enumerate(with_progress(lines, "sent"), 1):
-                bad += _send(publisher, number, line.strip())
+            for number, line in enumerate(with_progress(lines, "sent"), 1):  # of the last line
+                bad += _is_refused(publisher, number, line.strip())
+        except KafkaError as error:
+            ended = error
         finally:
             publisher.close()
             print(f"{publisher.sent - len(publisher.failed)} events published, {bad} lines refused", file=sys.stderr)
-            for failure in publisher.failed:
-                print(failure, file=sys.stderr)
+            for failed, why in publisher.failed:
+                print(f"line {failed}: {why}", file=sys.stderr)
+    if ended is not None:
+        first = min([number, *(failed for failed, _ in publisher.failed)])
+        raise Stop(f"line {number} could not be sent ({ended}); when Kafka answers, publish from line {first} on")
     return 1 if bad or publisher.failed else 0
 
 
-def _send(publisher: Publisher, number: int, line: bytes) -> bool:
-    """Whether the line was refused, which is said. Raises `Stop` when Kafka does not take it."""
+def _is_refused(publisher: Publisher, number: int, line: bytes) -> bool:
+    """Whether the worker would not accept the line, which is said; else it is sent."""
     try:
         if line:
-            publisher.send(line, f"line {number}")
+            publisher.send(line, number)
     except Rejected as reason:
         print(f"line {number}: {reason.args[0]}", file=sys.stderr)
         return True
-    except KafkaError as error:
-        raise Stop(f"line {number} could not be sent ({error}); when Kafka answers, publish from it on") from None
     return False

@@ -88,8 +88,10 @@ class Log:
     def needed_whole(self) -> Self:
         """The same. Raises `Stop` where its first records are gone."""
         if self.first:
-            told = f"{self.name} begins at {self.first}"
-            raise Stop(f"{told}: all records are needed, so give topics a longer retention")
+            raise Stop(
+                f"{self.name} begins at {self.first}: all records are needed, and those before are gone; give topics "
+                "a longer retention before more of them go"
+            )
         return self
 
     def check(self, position: int) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
@@ -30,6 +30,8 @@ from streams.topics import answering, client
 
 SAID = (CHANGES, topics.TRIGGERS[0])
 COPIED = (*INPUTS, *SAID)
+# An input may take more than a worker does; it is copied all the same.
+_RECORD_MAX_BYTES = 64 * 1024 * 1024
 
 
 def run(settings: Settings, to: str) -> int:
@@ -46,16 +48,24 @@ def run(settings: Settings, to: str) -> int:
     if there := [to + name for name in topics.find(target, topics.ALL).partitions]:
         raise Stop(f"topics are there already: {', '.join(there)}; delete them, or copy to another prefix")
     created = [name for name in topics.ALL if name in (*topics.WORKERS, *found)]
-    topics.create(target, created, topics.kept_for(settings, [name for name in COPIED if name in found]))
+    topics.create(target, created, topics.settings_of(settings, [name for name in COPIED if name in found]))
     with answering(settings):
         producer = client(
-            settings, KafkaProducer, acks="all", enable_idempotence=settings.broker == "kafka", linger_ms=5
+            settings,
+            KafkaProducer,
+            acks="all",
+            enable_idempotence=settings.broker == "kafka",
+            linger_ms=5,
+            max_request_size=_RECORD_MAX_BYTES,
         )
-        with closing(producer):
+        try:
             for name in COPIED:
                 if name in found:
                     count = _copy(producer, to + name, _merged(settings, name, found[name]))
                     print(f"{to}{name}: {count} records copied", file=sys.stderr)
+        finally:
+            with suppress(KafkaError):  # what was not taken is told already
+                producer.close()
     return 0
 
 
@@ -72,7 +82,9 @@ def _copy(producer: Any, topic: str, records: Iterable[Any]) -> int:
     except KafkaError as error:
         failed.append(error)
     if failed:
-        raise Stop(f"{topic} did not take a record ({failed[0]}); delete the new topics, and copy again")
+        raise Stop(
+            f"{topic} did not take a record ({failed[0]}); when Kafka answers, delete the new topics, and copy again"
+        )
     return count
 
 

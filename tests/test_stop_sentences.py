@@ -1,0 +1,181 @@
+"""Every sentence with which something stops is tried: what it advises works, and nothing is lost.
+
+The one rule: the source is read for its sentences (`tests.stop_sentences`), and each stands in exactly one entry: of
+`tests.stop_trials.TRIED`, `TRIED_BY` or `DEFECTS`, by parts of its text in their order. So one that is new, or that
+advises something else, fails until it is tried.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from local import Kafka, Redis
+from tests import stop_sentences
+from tests.stop_trials import TRIED, World
+
+# Sentences that name a defect: nothing is advised but to report it.
+DEFECTS = [("a defect ended", "please report it"), ("does not fit into an empty batch; this is a defect",)]
+# By the test of another module that tries them.
+TRIED_BY: dict[str, list[tuple[str, ...]]] = {
+    "test_stops::test_more_dead_letters_than_the_ceiling": [
+        ("are dead letters; correct the producer, or raise SEGMENTER_DEAD_LETTER_SHARE",),
+    ],
+    "test_distribution::test_redis_tells_what_the_recorded_events_tell": [
+        ("Redis was written under other definitions: name their file", "or read recorded events"),
+    ],
+    "test_commands::test_explain_of_a_state_that_is_not_there": [
+        ("Redis was written under other definitions; name their file",),
+        ("Redis holds no state of the segmenter; see SEGMENTER_REDIS",),
+    ],
+    "test_commands::test_what_is_not_there_is_named": [
+        ("Redis does not answer", "see SEGMENTER_REDIS"),
+        ("Kafka at {} does not answer", "see"),
+    ],
+    "test_changed_live::test_a_file_is_changed_and_changed_back": [
+        ("were changed, and not everybody is decided by the new ones yet; try again once",),
+    ],
+    "test_commands_fail::test_kafka_goes_away_while_lines_are_sent": [
+        ("could not be sent", "when Kafka answers, publish from line"),
+    ],
+    "test_stops::test_redis_dies_under_the_worker_and_comes_back": [
+        ("Redis failed", "when it is back, start the worker again"),
+    ],
+    "test_partitions_live::test_topics_differ_in_their_number": [
+        ("topics differ in their number", "where those with fewer hold nothing yet, add partitions to them; else"),
+    ],
+    "test_partitions_live::test_partitions_are_added": [
+        ("belong to other partitions", "segmenter topics copy"),
+        ("the number of partitions changed", "segmenter topics copy"),
+        ("topics are there already", "delete them, or copy to another prefix"),
+    ],
+    "test_partitions_live::test_partitions_are_added_under_a_running_worker": [
+        ("the topics now have more than", "segmenter topics copy"),
+    ],
+    "test_partitions_live::test_what_cannot_be_copied": [
+        ("your own partitioner alone", "copy the topics with it"),
+        ("topics are missing: {}; see SEGMENTER_TOPIC_PREFIX",),
+    ],
+    "test_stops::test_retention_has_passed_the_position": [
+        ("are gone before they were read", "and a longer retention"),
+    ],
+    "test_rebuild_live::test_events_that_are_gone": [
+        ("without --rebuild it goes on as it is",),
+        ("all records are needed, and those before are gone; give topics a longer retention",),
+    ],
+    "test_guarantees::test_former_owners_that_wake_up": [
+        ("has a newer owner but the group did not say so", "start the worker again"),
+    ],
+    "test_guarantees::test_redis_loses_what_it_wrote_last": [
+        ("was changed by someone else or Redis lost its last writes", "start the worker again"),
+    ],
+    "test_ownership::test_a_claim_that_redis_loses_before_it_begins": [
+        ("a claim was lost while it was made", "start the worker again"),
+    ],
+    "test_ownership::test_a_claim_that_kafkas_client_breaks_off": [
+        ("claiming was broken off by Kafka's client; start the worker again",),
+    ],
+    "test_ownership::test_a_reading_back_that_takes_too_long": [
+        ("claiming took over", "what was published is being read back: start the worker again"),
+    ],
+    "test_ownership::test_a_claim_that_takes_too_long": [
+        ("claiming took over", "see that Redis and Kafka answer"),
+    ],
+    "test_stops::test_a_topic_that_takes_no_more": [
+        ("does not take a batch of", "set max.message.bytes of the topic"),
+        ("topics take only smaller batches than are published: max.message.bytes is",),
+    ],
+    "test_secured_path::test_a_worker_that_may_not": [
+        ("this user may not write", "let them, then start the worker again"),
+        ("cannot be read", "let this user read it"),
+        ("{}-{} cannot be read ({})",),
+        ("the group cannot be joined",),
+        ("see what Kafka lets this user do, and SEGMENTER_GROUP",),
+    ],
+    "test_secured_path::test_kafka_does_not_take_the_password": [
+        ("does not let us in", "see"),
+    ],
+    "test_secured_path::test_topics_that_a_user_may_not_create_or_see": [
+        ("let them, or create it as another",),
+    ],
+    "test_security::test_files_that_cannot_be_used": [
+        ("_CA_FILE cannot be used",),
+        ("_CERTIFICATE_FILE, its key or the key's password cannot be used",),
+    ],
+    "test_outputs::test_more_partitions_than_there_may_be_producers": [
+        ("exactly_once needs a producer for each", "start more workers"),
+    ],
+    "test_rebuild_live::test_a_process_that_ends_by_itself": [
+        ("the process that read its events has ended", "then start the worker again"),
+    ],
+    "test_watchdog::test_unread_records_that_are_not_fetched": [
+        ("has records that were not fetched", "start again"),
+    ],
+    "test_watchdog::test_a_loop_that_stands_still": [
+        ("the event loop stood still", "start the worker again"),
+    ],
+    "test_watchdog::test_partitions_that_nothing_follows": [
+        ("nothing was claimed for", "see that Kafka is up, and start again"),
+    ],
+}
+ELSEWHERE = [parts for entries in TRIED_BY.values() for parts in entries]
+
+# Texts around the sentence of another entry.
+FRAMES = {"{}; {}", "publishing failed: {}", "{} stored {}, here {}: {}"}
+# The trials of each time; the others run at night.
+DAILY = {"input_created_anew", "redis_out_of_memory"}
+
+
+def holds(text: str, parts: tuple[str, ...]) -> bool:
+    """Whether the parts stand in the text, in their order."""
+    place = 0
+    for part in parts:
+        at = text.find(part, place)
+        if at < 0:
+            return False
+        place = at + len(part)
+    return True
+
+
+def test_each_sentence_is_tried_in_one_place() -> None:
+    """A sentence that stands in no entry, or an entry without a sentence, fails."""
+    entries = [*TRIED, *ELSEWHERE, *DEFECTS]
+    sentences = stop_sentences.found()
+    assert stop_sentences.not_understood() == set()
+    tried = {text: [parts for parts in entries if holds(text, parts)] for text in sentences.keys() - FRAMES}
+    assert {text: found for text, found in tried.items() if len(found) != 1} == {}
+    assert [parts for parts in entries if not any(holds(text, parts) for text in sentences)] == []
+
+
+@pytest.mark.parametrize("place", TRIED_BY)
+def test_what_is_tried_elsewhere_is_there(place: str) -> None:
+    """A test of that name."""
+    module, _, name = place.partition("::")
+    tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text("utf-8"))
+    assert name in {one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_a_new_sentence_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it is written; a text that cannot be seen is told."""
+    (tmp_path / "new.py").write_text(
+        "def f(x):\n    if x:\n        raise Stop('a' + f'b {x}; do c' if x else 'd')\n    stop(x.why())\n"
+    )
+    monkeypatch.setattr(stop_sentences, "SOURCE", tmp_path)
+    assert stop_sentences.found() == {"ab {}; do c": "new.py", "d": "new.py"}
+    assert stop_sentences.not_understood() == {"x.why()"}
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param(parts, id=trial.__name__, marks=() if trial.__name__ in DAILY else pytest.mark.nightly)
+        for parts, trial in TRIED.items()
+    ],
+)
+def test_what_a_stop_advises_works(parts: tuple[str, ...], kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """The stop is brought about, what it says is done, and nothing is lost."""
+    said = TRIED[parts](World(kafka, redis_server, tmp_path))
+    assert holds(said, tuple(piece for part in parts for piece in part.split("{}"))), said
