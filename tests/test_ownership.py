@@ -1,7 +1,7 @@
 """From an assignment to partitions that are held: all of it or nothing, and nothing of what was heard before.
 
 The one rule: Kafka, the group and the publisher are stand-ins that do one thing at the moment that a test is about;
-the store is the memory store, which keeps the contract. Long because every way in which an assignment can fail is here.
+the store is the memory store, which keeps the contract. Long because a claim may go wrong at each of its steps.
 """
 
 from __future__ import annotations

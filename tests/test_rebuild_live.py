@@ -102,6 +102,11 @@ def test_events_that_are_gone(shop: Shop, kafka: Kafka) -> None:
         said = worker.tail()
     assert f"was not made again: {shop.prefix}visits-0 begins at 1: all records are needed" in said
     assert {meta["epoch"] for meta in shop.metas()} == {"0"}
+    assert said.endswith("; without --rebuild it goes on as it is")
+    shop.publish(live.another_night(live.real_events()[:300], 2))
+    with Worker(shop.under("new")) as worker:
+        eventually(shop.is_read, 60)
+        assert worker.exit_code is None
 
 
 async def test_a_process_that_ends_by_itself(shop: Shop) -> None:
