@@ -162,8 +162,8 @@ class Loading(Saving):
         if moved is None and not self._skips_unknown:
             ours = self._engine.definitions.fingerprint
             raise Stop(
-                f"a profile came that other definitions keep ({what.definitions}, here {ours}); start all workers "
-                "with the same SEGMENTER_DEFINITIONS, then this goes on"
+                f"a profile came that other definitions keep than those here ({ours}); start all workers with the "
+                f"SEGMENTER_DEFINITIONS of {what.definitions}, then this goes on, later also with others"
             )
         return moved
 
