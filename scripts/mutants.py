@@ -519,14 +519,14 @@ BY_TESTS = (
         "streams/ops/looking.py",
         "_ms = self._now_ms()\n            except RightMissing as missing:\n                stop(str(missing))",
         "_ms = self._now_ms()",
-        "tests/test_rights_live.py::test_what_redis_does_not_allow_is_named",
+        "tests/test_rights_live.py::test_what_redis_does_not_allow_is_named[segmenter-ops-info]",
     ),
     Mutant(
         "the page stops where it may not count members",
         "streams/ops/looking.py",
         "await self._count()\n            except RightMissing as missing:\n                stop(str(missing))",
         "await self._count()",
-        "tests/test_rights_live.py::test_what_redis_does_not_allow_is_named",
+        "tests/test_rights_live.py::test_what_redis_does_not_allow_is_named[segmenter-ops-hscan]",
     ),
     Mutant(
         "the page stops where it may not follow the changes",

@@ -329,7 +329,7 @@ def right_of(user: str, operation: str, name: str) -> Granted:
 
 def assert_stopped_for(process: Worker, words: str) -> None:
     """It ends by itself, with one sentence that says this, and without a traceback."""
-    eventually(lambda: process.exit_code is not None, 60)
+    eventually(lambda: process.exit_code is not None, 20)
     log = process.log.read_text()
     (said,) = [one for one in log.splitlines() if one.startswith("segmenter stopped: ")]
     assert process.exit_code == 75
@@ -390,7 +390,7 @@ def test_what_redis_does_not_allow_is_named(user: str, command: str, servers: Se
         if user == "segmenter-ops":
             ops = servers.process(Ops, user, f"without-{command}", ops_http="127.0.0.1:0", ops_token=TOKEN)
             with ops:
-                eventually(lambda: ops.exit_code is not None, 60)
+                eventually(lambda: ops.exit_code is not None, 10)
             said, code = ops.log.read_text().splitlines()[-1] + "\n", ops.exit_code
             assert "Traceback" not in ops.log.read_text()
         else:
