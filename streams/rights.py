@@ -125,7 +125,7 @@ class User(msgspec.Struct, frozen=True):
 
 
 USERS = (
-    User("segmenter-worker", (WORKER,), "workers, with `--rebuild` and without, under both guarantees"),
+    User("segmenter-worker", (WORKER,), "workers, with `--rebuild` and without"),
     User("segmenter-triggers", (TRIGGERS_PROCESS,), "triggers"),
     User("segmenter-ops", ("ops",), "the operations page, which writes nothing"),
     User(
@@ -232,6 +232,9 @@ Whoever wants a user for each command finds here what it takes.
 | command | user | reads | writes | Redis keys of |
 |---|---|---|---|---|
 """
+_COPY = """
+`topics copy` reads the topics of one prefix and creates and writes those of another: run it as who administers Kafka.
+"""
 _REDIS = """
 ## Redis
 
@@ -267,6 +270,7 @@ def page(settings: Settings) -> str:
         + _COMMANDS
         + _lines(_row(user, name) for user in USERS for name in user.runs)
         + f"| {', '.join(f'`{name}`' for name in NEITHER)}, `diff FILE` | – | – | – | – |\n"
+        + _COPY
         + f"{_REDIS}\n```\n{_lines(redis)}```\n{_REDIS_AFTER.format(cluster=cluster)}"
         + f"{_KAFKA}\n```\n{_lines(kafka)}```\n"
     )

@@ -1,7 +1,7 @@
 """The topics: create them, and see that they are what the worker needs.
 
 The one rule: all inputs and outputs have the same number of partitions, so that partition and
-shard are one.
+shard are one. Long because each thing that may be wrong with a topic has its sentence here.
 """
 
 from __future__ import annotations

@@ -10,11 +10,12 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from streams import epochs, publisher, redis_client, stop
+from streams import definition_documents, publisher, redis_client, stop
 
 # Parts of sentences that stand on their own.
 REMEDIES = {
-    "REBUILD": stop.REBUILD, "COPY": stop.COPY, "_ANOTHER_VERSION": epochs._ANOTHER_VERSION,
+    "REBUILD": stop.REBUILD, "COPY": stop.COPY,
+    "_ANOTHER_VERSION": definition_documents._ANOTHER_VERSION,
     "_WHEN_BACK": publisher._WHEN_BACK, "_REPLICA": redis_client._REPLICA,
 }  # fmt: skip
 SOURCE = Path(__file__).parent.parent / "streams"

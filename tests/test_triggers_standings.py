@@ -232,8 +232,7 @@ def test_a_stop_of_triggers_says_what_to_do_about_triggers() -> None:
     emptied = "Redis holds nothing of it; bring it back, or read everything again with `segmenter worker --rebuild`"
     assert sentence_of_triggers("p:triggers:", emptied).endswith("with `segmenter triggers --rebuild`")
     assert sentence_of_triggers("p:triggers:", f"topic-0: records are gone; {REBUILD}") == (
-        "topic-0: records are gone; remove what is under p:triggers: in Redis "
-        "and start `segmenter triggers --rebuild`"
+        "topic-0: records are gone; remove what is under p:triggers: in Redis and start `segmenter triggers --rebuild`"
     )
     assert sentence_of_triggers("p:", "start the worker again") == "start triggers again"
 

@@ -1,7 +1,8 @@
 """Triggers beside a segmenter whose Redis is slow, loses its last second, or is emptied; in a time of its own.
 
 Claim, steps, outbox, looks and marks of linked ids are the real ones. Kafka is a list, Redis the memory store, and the
-segmenter a model (`tests.trigger_segmenter`). Every call of a store takes time, in which all else goes on.
+segmenter a model (`tests.trigger_segmenter`). Every call of a store takes time, in which all else goes on. Long because
+it is one world.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from streams.topics import answering, client
 
 SAID = (CHANGES, topics.TRIGGERS[0])
 COPIED = (*INPUTS, *SAID)
+_ALL = topics.TopicUse(described=topics.ALL)
 # An input may take more than a worker does; it is copied all the same.
 _RECORD_MAX_BYTES = 64 * 1024 * 1024
 
@@ -41,11 +42,11 @@ def run(settings: Settings, to: str) -> int:
             "which partition a key has is known to your own partitioner alone (SEGMENTER_PARTITIONER=none): copy the "
             "topics with it"
         )
-    found = topics.find(settings, topics.ALL).partitions
+    found = topics.find(settings, _ALL).partitions
     target = settings.model_copy(update={"topic_prefix": to})
     if missing := [settings.topic_prefix + name for name in INPUTS if name not in found]:
         raise Stop(f"topics are missing: {', '.join(missing)}; see SEGMENTER_TOPIC_PREFIX")
-    if there := [to + name for name in topics.find(target, topics.ALL).partitions]:
+    if there := [to + name for name in topics.find(target, _ALL).partitions]:
         raise Stop(f"topics are there already: {', '.join(there)}; delete them, or copy to another prefix")
     created = [name for name in topics.ALL if name in (*topics.WORKERS, *found)]
     topics.create(target, created, topics.settings_of(settings, [name for name in COPIED if name in found]))

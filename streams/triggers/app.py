@@ -93,7 +93,9 @@ def _stop(redis_prefix: str, sentence: str) -> NoReturn:
 def sentence_of_triggers(redis_prefix: str, sentence: str) -> str:
     """Why the code that triggers share with the worker stops, with what to do about triggers."""
     sentence = sentence.replace(REBUILD, _reread(redis_prefix))
-    return sentence.replace("segmenter worker --rebuild", "segmenter triggers --rebuild").replace("the worker", "triggers")
+    return sentence.replace("segmenter worker --rebuild", "segmenter triggers --rebuild").replace(
+        "the worker", "triggers"
+    )
 
 
 def _log_counts(counts: Counts) -> Callable[..., Awaitable[None]]:
