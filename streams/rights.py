@@ -7,6 +7,7 @@ is drawn from it, and tests run every command as its user, which may do nothing 
 
 A right stands here because something fails without it. What Kafka implies is not repeated: READ and WRITE of a topic
 imply DESCRIBE, WRITE of any topic implies the idempotent producer, and WRITE of a transactional id implies DESCRIBE.
+Long because it is one list, with the page that is drawn from it.
 """
 
 from __future__ import annotations
