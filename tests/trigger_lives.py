@@ -293,11 +293,15 @@ class TriggerLives:
             if moved:
                 continue
             await shard._idle()
-            if self.wall > until and not shard.acting.next_due and not shard.acting._flying and not self._losses:
+            if self.wall > until and self._is_quiet(shard):
                 await shard._outbox.drained()
                 return True
             self.pass_ms(35 if self.wall < until else 500)
         return False
+
+    def _is_quiet(self, shard: ActingShard) -> bool:
+        all_read = self.segmenter.is_quiet and shard.acting.positions[CHANGES] == len(self.segmenter.records)
+        return all_read and not shard.acting.next_due and not shard.acting._flying and not self._losses
 
     def _fetch(self, shard: ActingShard) -> None:
         start, end = shard.merge.fetched(CHANGES), len(self.segmenter.records)

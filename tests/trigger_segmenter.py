@@ -71,6 +71,12 @@ class Segmenter:
                 found.append((kind, happening.time))
         return found
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether all that ever happens is decided and published."""
+        last = max((one.time for found in self.happenings for one in found), default=0)
+        return min(self.reached) >= last and not self._coming and not self._sending
+
     def run(self, now: int) -> None:
         """All that the segmenter and Kafka do up to now."""
         for partition in (0, 1):
