@@ -93,6 +93,8 @@ def audit(lives: TriggerLives, *, lost: bool) -> None:
             continue
         assert paid > due, "who has paid by the send time is not written to, under whatever id"
         left = [record for time, record in lives.segmenter.exits[message.customer] if time > entered]
+        stays = lives.segmenter.stays(message.customer, attempt.decided)
+        assert lost or stays[-1:] == [("entered", entered)], "nor who has left as Redis holds"
         assert all(record.offset >= attempt.read for record in left), "nor who has left as triggers have read"
         assert all(record.timestamp > attempt.time - OLD_MS for record in left), "nor who has left long since"
         if message.customer not in LINKED:

@@ -130,10 +130,14 @@ class SlowStore(Store):
 
 
 class Attempt(NamedTuple):
-    """A message that went out. ``read``: how many changes triggers had read when they looked last."""
+    """A message that went out, with what there was when triggers looked last.
+
+    ``read``: how many changes they had read. ``decided`` (ms): up to where Redis held what the segmenter decided.
+    """
 
     time: int
     read: int
+    decided: int
     message: Message
     outcome: Outcome
 
@@ -209,12 +213,12 @@ class TriggerLives:
         """Connects for a while, looks once more, and sends."""
         self.pass_ms(self.rng.choice((0, 0, 20, 3_000)))
         await asyncio.sleep(0)
-        read = self._shard.acting.positions[CHANGES]
+        read, decided = self._shard.acting.positions[CHANGES], self.segmenter.reached[0]
         against = await message.against()
         if against is not None:
             return Result(Outcome.GIVEN_BACK, against)
         outcome = self.rng.choice([Outcome.SENT] * 8 + [Outcome.FAILED, Outcome.UNKNOWN])
-        self.attempts.append(Attempt(self.wall, read, message, outcome))
+        self.attempts.append(Attempt(self.wall, read, decided, message, outcome))
         return Result(outcome, "drawn")
 
     async def close(self) -> None:
