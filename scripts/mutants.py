@@ -929,9 +929,9 @@ BY_TESTS = (
     ),
     Mutant(
         "triggers read fields of a partition, and no list of files",
-        "streams/triggers/standings.py",
-        "await self._store.snapshot(partition, ids, FIELDS)",
-        "await self._store.snapshot(partition, ids, ())",
+        "streams/redis_store.py",
+        'pipe.hmget(self._key(partition, "meta"), list(LOOK_FIELDS))',
+        'pipe.hgetall(self._key(partition, "meta"))',
         "tests/test_definition_files.py",
     ),
     Mutant(

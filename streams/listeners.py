@@ -22,6 +22,8 @@ async def listening_sockets(host: str, port: int) -> list[socket.socket]:
         )
     except (OverflowError, UnicodeError) as error:
         raise OSError(errno.EINVAL, str(error)) from None
+    if not 0 <= port < 1 << 16:  # a resolver need not look at it
+        raise OSError(errno.EINVAL, f"no port is {port}")
     listeners: list[socket.socket] = []
     unavailable = OSError(errno.EADDRNOTAVAIL, "the host has no address")
     try:

@@ -88,7 +88,7 @@ NEEDS: Mapping[str, Needs] = {
     "ops": Needs(
         topics=TopicUse(read=(CHANGES, DEAD_LETTERS)),
         looks_at=(WORKER,),
-        commands=frozenset({"info", "ping", "hgetall", "hmget", "hscan"}),
+        commands=frozenset({"info", "ping", "hmget", "hscan"}),
     ),
     "tail": Needs(topics=TopicUse(read=(CHANGES,))),
     "explain": Needs(looks_at=(WORKER,), commands=frozenset({"hgetall", "hmget"})),

@@ -22,11 +22,18 @@ SOURCE = Path(__file__).parent.parent / "streams"
 # What is called with a sentence.
 _CALLED = {"Stop", "ClaimRefused", "StoreRefused", "PublishFailed", "stop", "_stop", "lost"}
 # What returns one, or is a mapping of some.
-_RETURNED = {"topics.py": "_why", "ownership.py": "_failure", "defects.py": "report"}
+_RETURNED = {
+    "topics.py": "_why",
+    "ownership.py": "_failure",
+    "defects.py": "report",
+    "kafka_refusals.py": "missing_right",
+}
 _MAPPINGS = {"remedies", "REFUSALS"}
 # Arguments that are sentences of others.
 PASSED_ON = {
-    "str(error)", "str(refused)", "str(stopped)", "_why(settings, [error, *causes.seen])", "refusal", "sentence",
+    "str(error)", "str(refused)", "str(stopped)", "str(missing)", "sentence_of_triggers(redis_prefix, sentence)",
+    "missing_right(result._error, 'READ', tp.topic) or refusal", "missing_right(error, 'READ') or str(error)",
+    "missing_right(error, 'READ') or refusal", "_why(settings, [error, *causes.seen])", "refusal", "sentence",
     "_failure(error)", "defects.report('a task', error)", "defects.report('a claim', error)",
     "defects.report(f'partition {partition}', error)",
     "defects.report(f'the taking in of a batch of {batch.topic}-{batch.partition}', error)",
@@ -57,7 +64,8 @@ def _sentences(node: ast.AST, file: str) -> Iterator[ast.expr]:
     if isinstance(node, ast.Call) and node.args and _name(node.func) in _CALLED:
         yield node.args[0]
     elif isinstance(node, ast.FunctionDef) and node.name == _RETURNED.get(file):
-        yield from (one.value for one in ast.walk(node) if isinstance(one, ast.Return) and isinstance(one.value, _TEXT))
+        returned = [one.value for one in ast.walk(node) if isinstance(one, ast.Return)]
+        yield from (value for value in returned if isinstance(value, _TEXT) and ast.unparse(value) != "None")
     elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if any(_name(target) in _MAPPINGS for target in targets):

@@ -36,6 +36,7 @@ from receivers import SECRET, Hook, Mailbox, now_ms
 from rules.events import INPUTS
 from streams import safety, topics
 from streams.commands import recomputed, topic_copy
+from streams.definition_documents import compress
 from streams.definitions_file import load
 from streams.settings import Settings
 from streams.stop import REBUILD, Stop
@@ -511,17 +512,35 @@ def other_definitions(world: World) -> str:
     return said
 
 
-def tampered(world: World, change: Callable[[dict[str, Any]], None]) -> str:
+@tries("Redis does not hold the document of former definitions", "use a fresh Redis and `segmenter worker --rebuild`")
+def a_document_is_gone(world: World) -> str:
+    shop = read(world)
+    files = f"{shop.settings['redis_prefix']}{{p0}}:files"
+    stored: Any = shop._redis.hgetall(files)
+    shop._redis.delete(files)
+    other = under(shop, definitions=DEMO)
+    said = refused(other.settings, world.folder)
+    goes_on(fresh(other), world, "--rebuild")
+    shop._redis.hset(files, mapping=stored)
+    goes_on(other, world)
+    return said
+
+
+def tampered(world: World, document: dict[str, Any] | None = None) -> str:
     """Redis says of the newest definitions what no version of today would; both ways that are told work."""
     shop = read(world)
-    meta = f"{shop.settings['redis_prefix']}{{p0}}:meta"
+    meta, files = (f"{shop.settings['redis_prefix']}{{p0}}:{name}" for name in ("meta", "files"))
     before: Any = shop._redis.hget(meta, "epochs")
+    documents: Any = shop._redis.hgetall(files)
     known = json.loads(before)
-    change(known[-1])
+    known[-1]["fingerprint"] = "000000000000"
     shop._redis.hset(meta, "epochs", json.dumps(known))
+    if document is not None:
+        shop._redis.hset(files, known[-1]["number"], compress(document))
     said = refused(shop.settings, world.folder)
     goes_on(fresh(shop), world, "--rebuild")
     shop._redis.hset(meta, "epochs", before)  # as the version that wrote it reads it
+    shop._redis.hset(files, mapping=documents)
     goes_on(shop, world)
     return said
 
@@ -530,7 +549,7 @@ def tampered(world: World, change: Callable[[dict[str, Any]], None]) -> str:
     "the former definitions are read otherwise", "go back to the version", "or use a fresh Redis and `segmenter worker"
 )
 def definitions_read_otherwise(world: World) -> str:
-    return tampered(world, lambda epoch: epoch.update(fingerprint="000000000000"))
+    return tampered(world)
 
 
 @tries(
@@ -538,7 +557,7 @@ def definitions_read_otherwise(world: World) -> str:
 )
 def definitions_not_understood(world: World) -> str:
     document = {"version": 1, "segments": {"x": {"title": "X", "when": {"of_the_future": {}}}}}
-    return tampered(world, lambda epoch: epoch.update(fingerprint="000000000000", document=document))
+    return tampered(world, document)
 
 
 @tries(

@@ -50,7 +50,7 @@ FIRST = change(1, "entered", "a", ["a"])
     ("then", "found"),
     [
         (change(2, "exited", "a", []), []),
-        (change(1, "entered", "a", ["a"], at="2"), []),
+        (change(1, "entered", "a", ["a"], at="2"), ["I4"]),
         (change(1, "entered", "b", ["b"]), ["I4"]),
         (change(3, "exited", "a", []), ["I5"]),
         (change(2, "entered", "a", []), ["I3"]),

@@ -148,7 +148,7 @@ async def test_a_lower_generation_is_refused_unless_proven(store: Store) -> None
 OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"cluster": "cluster-b"}, "cluster stored 'cluster-a', here 'cluster-b': .*another Kafka cluster"),
     ({"group": "other"}, "group stored 'segmenter', here 'other': .*SEGMENTER_GROUP"),
-    ({"partitions": 8}, "partitions stored 4, here 8: .*--rebuild"),
+    ({"partitions": 8}, "partitions stored 4, here 8: .*segmenter topics copy"),
     ({"definitions": "def456"}, "definitions stored 'abc123', here 'def456': .*former file"),
 ]
 
