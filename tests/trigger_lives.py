@@ -163,7 +163,6 @@ class TriggerLives:
             (START + rng.randrange(2_000, 30_000), number, loss) for number, loss in enumerate(losses)
         )
         self._fetched = (0, START)
-        self._linked = LinkedIds(self, lambda name: int(name.startswith("phone")), lambda: self.wall, GRACE_MS)
 
     # --- time
 
@@ -227,6 +226,7 @@ class TriggerLives:
     # --- lives
 
     def _plan(self, *, rebuild: bool) -> TriggersPlan:
+        linked = LinkedIds(self, lambda name: int(name.startswith("phone")), lambda: self.wall, GRACE_MS)
         return TriggersPlan(
             topics=INPUTS,
             outputs=(DECISIONS, LETTERS),
@@ -240,7 +240,7 @@ class TriggerLives:
             file=FILE,
             placeholders=BUILT_IN,
             endpoints={name: Endpoint(way, self) for name, way in FILE.channels.items()},
-            standings=Standings(self, DEFINITIONS, self._linked),
+            standings=Standings(self, DEFINITIONS, linked),
             counts=self.counts,
             fresh_ms=FRESH_MS,
         )
@@ -248,13 +248,10 @@ class TriggerLives:
     async def live(self, until: int, ends_at: int) -> bool:
         """Claim and go on until all is decided after ``until``; whether it came to that before ``ends_at``."""
         self.generation += 1
-        self._linked = LinkedIds(self, lambda name: int(name.startswith("phone")), lambda: self.wall, GRACE_MS)
         rebuild = self.generation > 1 and not self.store._of(0).positions
         if rebuild:
             await self._refused()
-        claiming = TriggersClaiming(
-            self._plan(rebuild=rebuild), self.store, self.topics, self.topics, self.generation, cast(Any, self)
-        )
+        claiming = self._claiming(rebuild=rebuild)
         running: asyncio.Task[None] | None = None
         try:
             await claiming.take(frozenset(TP(topic, 0) for topic in INPUTS))
@@ -274,13 +271,14 @@ class TriggerLives:
             await asyncio.gather(*tasks, return_exceptions=True)
             self.pass_ms(self.rng.randrange(500, 3_000))
 
+    def _claiming(self, *, rebuild: bool) -> TriggersClaiming:
+        plan = self._plan(rebuild=rebuild)
+        return TriggersClaiming(plan, self.store, self.topics, self.topics, self.generation, cast(Any, self))
+
     async def _refused(self) -> None:
         """Without ``--rebuild`` an empty Redis is refused."""
-        claiming = TriggersClaiming(
-            self._plan(rebuild=False), self.store, self.topics, self.topics, self.generation, cast(Any, self)
-        )
         try:
-            await claiming.take(frozenset(TP(topic, 0) for topic in INPUTS))
+            await self._claiming(rebuild=False).take(frozenset(TP(topic, 0) for topic in INPUTS))
         except Stop:
             return
         raise AssertionError("an empty Redis is taken for a new one")
