@@ -57,6 +57,8 @@ _STARTING_MAX = 16
 # Kafka remembers an idle producer for a day by default.
 RENEW_S = 6 * 3600.0
 FENCE_MAX_S = 18 * 3600.0
+# A claim may take 30 s in all (`streams.ownership.CLAIM_MAX_S`).
+FENCE_WAIT_S = 20.0
 _EMPTY_TRANSACTIONS = 2
 _ADDED_LOOK_S = 0.001
 _WHEN_BACK = "when Kafka is back, start the worker again"
@@ -173,13 +175,20 @@ class FencedPublisher:
         made = _Instant.now()
         places = [TopicPartition(self._prefix + topic, partition) for topic in self._outputs]
         try:
-            producer = await _start({**self._options, "transactional_id": f"{self._id}-{partition}"})
-            reach("mid_fence")
-            try:
-                await _carry_epoch(producer, places)
-            except BaseException:
-                await _close(producer)
-                raise
+            async with asyncio.timeout(FENCE_WAIT_S):
+                producer = await _start({**self._options, "transactional_id": f"{self._id}-{partition}"})
+                reach("mid_fence")
+                try:
+                    await _carry_epoch(producer, places)
+                except BaseException:
+                    await _close(producer)
+                    raise
+        except TimeoutError:
+            raise PublishFailed(
+                f"Kafka kept no transaction within {FENCE_WAIT_S:.0f} s; see that it is up, and that "
+                "transaction.state.log.replication.factor is at most the number of its brokers, then start the "
+                "worker again"
+            ) from None
         except kafka_errors.ProducerFenced as error:
             raise ProducerFenced from error
         except (KafkaError, AssertionError) as error:  # aiokafka asserts that a producer has not failed before

@@ -21,6 +21,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from local import Kafka, Tansu
 from streams import out_batches, rights, topics
+from streams import publisher as publisher_module
 from streams.outbox import BATCH_MAX_BYTES, OutRecord, ProducerFenced, PublishFailed, batch_size_needed
 from streams.output_topics import OutputTopics
 from streams.publisher import PRODUCERS_MAX, FencedPublisher, UnfencedPublisher
@@ -268,6 +269,17 @@ async def test_an_owner_that_could_not_renew_publishes_nothing(forgetful: Place)
         former._fence_max_s = 60
         await former.publish(0, records(b"taken"))
     assert await values_of(forgetful) == [b"1", b"taken"], "so the look at the clock is what keeps it away"
+
+
+@pytest.mark.kafka
+async def test_a_broker_that_can_keep_no_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one broker alone by default, whose log of transactions wants three copies."""
+    monkeypatch.setattr(publisher_module, "FENCE_WAIT_S", 2.0)
+    said = r"within 2 s; see that it is up, and that transaction\.state\.log\.replication\.factor is at most"
+    with Kafka(heap_mb=256, properties={"transaction.state.log.replication.factor": "3"}) as kafka:
+        publisher = FencedPublisher(Place(kafka).client, "", "group", OUTPUTS)
+        with pytest.raises(PublishFailed, match=said):
+            await publisher.claim([0])
 
 
 @pytest.mark.kafka

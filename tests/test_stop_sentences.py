@@ -93,6 +93,9 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
     "test_rights_live::test_what_kafka_does_not_allow_is_named": [
         ("Kafka does not allow this user {}: see", "then start again"),
     ],
+    "test_outputs::test_a_broker_that_can_keep_no_transaction": [
+        ("Kafka kept no transaction within", "replication.factor is at most the number of its brokers"),
+    ],
     "test_outputs::test_an_owner_that_could_not_renew_publishes_nothing": [
         ("was stopped for longer than Kafka remembers it", "start the worker again"),
     ],
