@@ -10,12 +10,27 @@ import pytest
 
 from rules.times import parse_instant
 from streams.triggers.channels.base import Outcome
+from streams.triggers.config import TriggersFile
 from streams.triggers.decisions import FINAL
 from streams.wire import changes
-from tests.trigger_lives import FILE, FRESH_MS, TriggerLives
+from tests.trigger_lives import FRESH_MS, TriggerLives
 from tests.trigger_segmenter import Happening, Segmenter
 from tests.triggering import START
 
+FILE = TriggersFile.model_validate({
+    "version": 1,
+    "window": "3s",
+    "channels": {
+        "mail": {"kind": "console", "after_crash": "drop", "concurrency": 2},
+        "bot": {"kind": "console", "after_crash": "send", "concurrency": 2, "retry": {"first": "1s", "attempts": 3}},
+    },
+    "triggers": {
+        "remind": {"segment": "abandoned_cart", "channel": "mail", "delay": "3s", "priority": 1},
+        "nudge": {"segment": "abandoned_cart", "channel": "mail", "cool_down": "1h", "delay": "2s"},
+        "call": {"segment": "abandoned_cart", "channel": "bot"},
+        "thanks": {"segment": "abandoned_cart", "on": "exited", "channel": "bot", "delay": "1s"},
+    },
+})  # fmt: skip
 LINKED = frozenset({"ann", "bea"})
 NAMES = ("ann", "bea", "carl", "dora", "eve")
 HAPPENS_MS = 40_000
@@ -59,7 +74,7 @@ async def lived(
 ) -> TriggerLives:
     rng = random.Random(seed)
     sent = happenings(rng)
-    lives = TriggerLives(rng, Segmenter(rng, sent, LINKED), delay_ms, losses)
+    lives = TriggerLives(rng, FILE, Segmenter(rng, sent, LINKED), delay_ms, losses)
     until = START + HAPPENS_MS + 40_000
     for _ in range(deaths):
         await lives.live(until, lives.wall + rng.randrange(1_000, 30_000))

@@ -39,20 +39,6 @@ from tests.triggering import START
 
 T = TypeVar("T")
 FRESH_MS = 11_000
-FILE = TriggersFile.model_validate({
-    "version": 1,
-    "window": "3s",
-    "channels": {
-        "mail": {"kind": "console", "after_crash": "drop", "concurrency": 2},
-        "bot": {"kind": "console", "after_crash": "send", "concurrency": 2, "retry": {"first": "1s", "attempts": 3}},
-    },
-    "triggers": {
-        "remind": {"segment": "abandoned_cart", "channel": "mail", "delay": "3s", "priority": 1},
-        "nudge": {"segment": "abandoned_cart", "channel": "mail", "cool_down": "1h", "delay": "2s"},
-        "call": {"segment": "abandoned_cart", "channel": "bot"},
-        "thanks": {"segment": "abandoned_cart", "on": "exited", "channel": "bot", "delay": "1s"},
-    },
-})  # fmt: skip
 
 
 class Topics:
@@ -146,10 +132,16 @@ class TriggerLives:
     """Triggers of one partition, over all their lives."""
 
     def __init__(
-        self, rng: random.Random, segmenter: Segmenter, delay_ms: int, losses: Sequence[Callable[[TriggerLives], None]]
+        self,
+        rng: random.Random,
+        file: TriggersFile,
+        segmenter: Segmenter,
+        delay_ms: int,
+        losses: Sequence[Callable[[TriggerLives], None]],
     ) -> None:
         """``losses``: what happens to Redis, each at a time of its own."""
         self.rng = rng
+        self.file = file
         self.wall = START
         self.segmenter = segmenter
         self.delay_ms = delay_ms
@@ -237,9 +229,9 @@ class TriggerLives:
             now_ms=lambda: self.wall,
             stop=self.stops.append,
             monotonic=lambda: self.wall / 1000,
-            file=FILE,
+            file=self.file,
             placeholders=BUILT_IN,
-            endpoints={name: Endpoint(way, self) for name, way in FILE.channels.items()},
+            endpoints={name: Endpoint(way, self) for name, way in self.file.channels.items()},
             standings=Standings(self, DEFINITIONS, linked),
             counts=self.counts,
             fresh_ms=FRESH_MS,
