@@ -61,7 +61,7 @@ BY_SIMULATION = (
     Mutant(
         "a lower generation must prove itself",
         "streams/memory_store.py",
-        "if claim.generation < stored and claim.proven_over != stored:",
+        "if claim.generation < stored and claim.proven_over != held.claim.token:",
         "if False:",
     ),
     Mutant(

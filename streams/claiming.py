@@ -144,7 +144,7 @@ class Assignment(Generic[G, H]):
                 raise Overtaken from None
             if not await consumer.proves_generation({tp: offsets.committed.get(tp, 0) for tp in tps}):
                 raise Overtaken from None
-            claim = msgspec.structs.replace(claim, proven_over=lower.stored)
+            claim = msgspec.structs.replace(claim, proven_over=lower.token)
             try:
                 state = await self._store.claim(claim)
             except LowerGeneration:  # of a claim that came meanwhile

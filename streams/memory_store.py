@@ -64,8 +64,8 @@ class MemoryStore:
             if held.positions:
                 check_identity(held.claim.identity, claim.identity, follows=claim.follows and held.epochs != b"")
             stored = held.claim.generation
-            if claim.generation < stored and claim.proven_over != stored:
-                raise LowerGeneration(stored)
+            if claim.generation < stored and claim.proven_over != held.claim.token:
+                raise LowerGeneration(stored, held.claim.token)
         held.claim = claim
         next_due = min(held.dues.values(), default=0)
         return State(

@@ -235,12 +235,12 @@ class RedisStore:
         keys = [self._key(claim.partition, name) for name in ("meta", "due", "outbox", "erased", "files")]
         ours = claim.identity
         arguments: list[str | int] = [
-            claim.token, claim.generation, -1 if claim.proven_over is None else claim.proven_over,
+            claim.token, claim.generation, claim.proven_over,
             ours.cluster, ours.group, ours.partitions, ours.definitions, ours.topics, int(claim.follows),
         ]  # fmt: skip
         answer = await self._claim(keys, arguments)
         if answer[0] == b"lower":
-            raise LowerGeneration(int(answer[1]))
+            raise LowerGeneration(int(answer[1]), answer[2].decode())
         if answer[0] == b"other":
             _refuse(ours, answer[1].decode(), answer[2].decode())
         flat, due, outbox, erased, files = answer[1:]

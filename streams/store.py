@@ -35,8 +35,9 @@ class Claim(msgspec.Struct, frozen=True):
     generation: int
     token: str
     identity: Identity
-    # The stored generation above this one which an offset commit of this one has proven to be over.
-    proven_over: int | None = None
+    # The token of the claim of a higher generation which an offset commit of this one has proven to be over. Not its
+    # number: a group that began anew may have come to that again.
+    proven_over: str = ""
     # Whether it may go on from other definitions, where the partition says which.
     follows: bool = False
 
@@ -128,9 +129,9 @@ class ClaimRefused(Exception):
 class LowerGeneration(Exception):
     """The stored generation is higher: prove this one with an offset commit and claim again."""
 
-    def __init__(self, stored: int) -> None:
-        super().__init__(stored)
-        self.stored = stored
+    def __init__(self, stored: int, token: str) -> None:
+        super().__init__(stored, token)
+        self.token = token
 
 
 class Fenced(Exception):

@@ -1,8 +1,8 @@
 -- Take a partition: check whose it is, then write the claim and read all that it needs.
 -- KEYS meta, due, outbox, erased, files
--- ARGV token, generation, generation proven to be over (-1: none), cluster, group, partitions, definitions, topics,
+-- ARGV token, generation, token of a claim proven to be over (empty: none), cluster, group, partitions, definitions, topics,
 --      1: may go on from other definitions, where the partition says which
--- Returns {'claimed', meta (flat), next due, outbox, n erased, files (flat)}, {'lower', stored generation} or {'other', field, stored}.
+-- Returns {'claimed', meta (flat), next due, outbox, n erased, files (flat)}, {'lower', stored generation, its token} or {'other', field, stored}.
 local meta, due, outbox, erased, files = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local names = {'cluster', 'group', 'partitions', 'definitions', 'topics'}
 local stored = redis.call('HMGET', meta, 'generation', unpack(names))
@@ -17,8 +17,11 @@ for i, name in ipairs(names) do
     return {'other', name, stored[i + 1]}
   end
 end
-if stored[1] and tonumber(ARGV[2]) < tonumber(stored[1]) and ARGV[3] ~= stored[1] then
-  return {'lower', stored[1]}
+if stored[1] and tonumber(ARGV[2]) < tonumber(stored[1]) then
+  local token = redis.call('HGET', meta, 'token')
+  if ARGV[3] ~= token then
+    return {'lower', stored[1], token}
+  end
 end
 redis.call('HSET', meta, 'token', ARGV[1], 'generation', ARGV[2], 'cluster', ARGV[4], 'group', ARGV[5],
   'partitions', ARGV[6], 'topics', ARGV[8])

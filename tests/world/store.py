@@ -105,7 +105,7 @@ class Client:
         medium.history[claim.partition].append(Claimed(epoch, claim.generation))
         if state.outbox:
             sim.reached("claim found an outbox")
-        if claim.proven_over is not None:
+        if claim.proven_over:
             sim.reached("a lower generation was proven")
         sim.say(
             f"{self._process.name} claims p{claim.partition} generation {claim.generation}: "
