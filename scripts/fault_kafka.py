@@ -12,6 +12,7 @@ from kafka import TopicPartition
 from kafka.admin import NewPartitions, NewTopic
 from kafka.errors import KafkaError
 
+import fault_evidence as evidence
 import fault_traffic
 from fault_kinds import KAFKA_AWAY, NEWER_OWNER, kind
 from fault_redis import frozen, pause
@@ -152,7 +153,7 @@ def _(scene: Scene) -> None:
     scene.crew.wait_ready()
     scene.traffic.start()
     pause(WITHHELD_S)
-    decided = sum(end for (name, _), end in scene.ends(OUTPUTS).items() if name == "segment-changes")
+    decided = len(evidence.read(scene, "segment-changes"))
     held.commit_transaction()
     held.close()
     if decided:

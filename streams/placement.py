@@ -13,8 +13,9 @@ are no sign of it: each becomes a dead letter `wrong_partition`, as fewer than `
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 
 from rules.events import INPUTS
@@ -23,6 +24,8 @@ from streams.stop import COPY, Stop
 
 # Customers and records of a partition of an input that are looked at.
 CUSTOMERS_MAX, RECORDS_MAX = 64, 5_000
+# An upstream's open transaction hides what follows it, and keeps nobody from beginning.
+READ_MAX_S = 2.0
 # From so many customers on, and if they are more than one in so many of those at the head.
 MISPLACED_MIN, ONE_IN = 3, 4
 
@@ -42,12 +45,16 @@ async def _heads(outputs: Outputs, topic: str, partitions: int) -> Mapping[int, 
     """The first keys of each partition of a topic, in their order."""
     heads: dict[int, dict[bytes, None]] = {partition: {} for partition in range(partitions)}
     count = 0
-    async with aclosing(outputs.read(dict.fromkeys((topic, partition) for partition in heads))) as chunks:
-        async for chunk in chunks:
-            count += len(chunk.records)
-            heads[chunk.partition].update(dict.fromkeys(record.key for record in chunk.records if record.key))
-            if count >= RECORDS_MAX * partitions or all(len(keys) >= CUSTOMERS_MAX for keys in heads.values()):
-                break
+    with suppress(TimeoutError):
+        async with (
+            asyncio.timeout(READ_MAX_S),
+            aclosing(outputs.read(dict.fromkeys((topic, at) for at in heads))) as chunks,
+        ):
+            async for chunk in chunks:
+                count += len(chunk.records)
+                heads[chunk.partition].update(dict.fromkeys(record.key for record in chunk.records if record.key))
+                if count >= RECORDS_MAX * partitions or all(len(keys) >= CUSTOMERS_MAX for keys in heads.values()):
+                    break
     return heads
 
 

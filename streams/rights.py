@@ -83,16 +83,16 @@ NEEDS: Mapping[str, Needs] = {
         ),
         owns=(TRIGGERS_PROCESS,),
         looks_at=(WORKER,),
-        commands=_OWNER | _SNAPSHOT,
+        commands=_OWNER | {"multi", "exec", "zmscore", "llen"},
     ),
     "ops": Needs(
         topics=TopicUse(read=(CHANGES, DEAD_LETTERS)),
         looks_at=(WORKER,),
-        commands=frozenset({"info", "ping", "hmget", "hscan"}),
+        commands=frozenset({"info", "ping", "multi", "exec", "hgetall", "hmget", "hscan"}),
     ),
     "tail": Needs(topics=TopicUse(read=(CHANGES,))),
-    "explain": Needs(looks_at=(WORKER,), commands=frozenset({"hgetall", "hmget"})),
-    "distribution": Needs(looks_at=(WORKER,), commands=frozenset({"hgetall", "hscan"})),
+    "explain": Needs(looks_at=(WORKER,), commands=_SNAPSHOT),
+    "distribution": Needs(looks_at=(WORKER,), commands=frozenset({"multi", "exec", "hgetall", "hmget", "hscan"})),
     "verify": Needs(
         topics=TopicUse(read=(*READ, CHANGES)), looks_at=(WORKER,), commands=_SNAPSHOT | {"hscan", "lrange"}
     ),

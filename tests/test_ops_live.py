@@ -24,7 +24,10 @@ from tests.patience import eventually
 pytestmark = pytest.mark.kafka
 
 
-OF_TRIGGERS = {"segmenter_trigger_decisions_total", "segmenter_endpoint_broken", "segmenter_endpoint_gone"}
+OF_TRIGGERS = {
+    "segmenter_trigger_decisions_total", "segmenter_trigger_given_back_total", "segmenter_trigger_waits_total",
+    "segmenter_endpoint_broken", "segmenter_endpoint_gone",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -89,12 +89,12 @@ async def of_worker(store: RedisStore, _: RedisStore) -> None:
 
 async def of_triggers_process(segmenter: RedisStore, store: RedisStore) -> None:
     await own(store)
-    await segmenter.meta(0, ["clock"])
-    await segmenter.snapshot(0, ["a"])
+    await segmenter.look(0, ["a"])
 
 
 async def of_ops(store: RedisStore, _: RedisStore) -> None:
     await store.meta(0, ["clock"])
+    await store.snapshot(0, [], ["clock"], documents=True)
     await store.memory()
     await store.load(0, ["a"])
     assert [name async for name, _ in store.customers(0)] == []

@@ -151,7 +151,10 @@ def test_a_redis_that_was_emptied(parts: dict[str, Any], own_redis: Redis) -> No
             eventually(lambda: refused.exit_code == 75, 60, refused.tail(20))
         said = refused.log.read_text()
         assert "Redis holds nothing of partition" in said
-        assert "read everything again with `segmenter triggers --rebuild`" in said
+        assert (
+            f"remove what is under {parts['redis_prefix']}triggers: in Redis and start `segmenter triggers --rebuild`"
+            in said
+        )
         buy(to, "buyer", now_ms())
         to.flush()
         rebuilding = Triggers(parts, "--rebuild")
