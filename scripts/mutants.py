@@ -65,6 +65,13 @@ BY_SIMULATION = (
         "if False:",
     ),
     Mutant(
+        "a proof is of one claim, not of its number",
+        "streams/memory_store.py",
+        "claim.proven_over != held.claim.token",
+        "not claim.proven_over",
+        "tests/test_store.py",
+    ),
+    Mutant(
         "a batch that does not follow on what was fetched",
         "streams/input_buffer.py",
         "if batch.start > awaited:",
@@ -594,8 +601,8 @@ BY_TESTS = (
     Mutant(
         "a lower generation must prove itself in Redis",
         "streams/lua/claim.lua",
-        "and ARGV[3] ~= stored[1] then",
-        "and false then",
+        "  if ARGV[3] ~= token then",
+        "  if false then",
         "tests/test_store.py",
     ),
     Mutant(
@@ -926,6 +933,13 @@ BY_TESTS = (
         "documents = {**former, **stored}",
         "documents = dict(stored)",
         "tests/test_definition_files.py",
+    ),
+    Mutant(
+        "marks of linked ids outlast the longest wait",
+        "streams/triggers/linked_ids.py",
+        "MARKS_KEPT_MS = 180_000",
+        "MARKS_KEPT_MS = 60_000",
+        "tests/test_triggers_standings.py",
     ),
     Mutant(
         "triggers read fields of a partition, and no list of files",

@@ -14,7 +14,8 @@ from streams.redis_store import LOOK_FIELDS, PartitionLook, RedisStore
 from streams.stop import REBUILD, Stop
 from streams.store import StoredCustomer
 from streams.triggers.app import sentence_of_triggers
-from streams.triggers.linked_ids import LinkedIds, PartitionMarks
+from streams.triggers.deciding import WAIT_MOST_MS
+from streams.triggers.linked_ids import MARKS_KEPT_MS, LinkedIds, PartitionMarks
 from streams.triggers.standings import Standings, Waiting
 from streams.wire import customers
 from tests.test_store import IDENTITY, claim, known, step
@@ -252,3 +253,11 @@ def test_marks_after_a_loss() -> None:
     note(80_000, 79_000, trimmed=4, outbox=0)
     assert marks.decided(79_000) == 0, "too old to be remembered"
     assert marks.decided(81_000) == 79_000
+
+
+def test_the_look_before_counts_however_long_a_message_waits() -> None:
+    """As after an outage, where what is due for long is looked at as seldom as can be: else it would wait for ever."""
+    marks = PartitionMarks(MARKS_KEPT_MS)
+    for now in (0, WAIT_MOST_MS + 2_000):
+        marks.note(PartitionLook({"clock": str(now + 1), "caught_up": str(now + 1)}, 0, {}, {}), now)
+    assert marks.decided(WAIT_MOST_MS) == 1

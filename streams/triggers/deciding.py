@@ -26,6 +26,8 @@ from streams.triggers.standings import Look, Standing, Waiting
 FRESH_MS = 10_000
 # What waits for a decision is looked at again after an eighth of the time for which it is due, within these bounds.
 WAIT_FIRST_MS, WAIT_MOST_MS = 50, 60_000
+# What is due for long, as after an outage, waits no longer for linked ids, which take a few seconds by themselves.
+WAIT_LINKED_MOST_MS = 5_000
 # Where it has waited for so long, a `deferred` decision says for what.
 WAIT_PUBLISHED_MS = 10_000
 _CRASHED = Result(Outcome.UNKNOWN, "the worker ended during an attempt")
@@ -240,7 +242,8 @@ class Step:
                 self._tell(customer, deciding.put_off(customer, action, verdict.reason, verdict.until))
             case Wait(waiting):
                 self.held_up.add(customer)
-                after = min(max((now - action.next_at) // 8, WAIT_FIRST_MS), WAIT_MOST_MS)
+                most = WAIT_LINKED_MOST_MS if waiting is Waiting.LINKED_ID else WAIT_MOST_MS
+                after = min(max((now - action.next_at) // 8, WAIT_FIRST_MS), most)
                 self._wait(customer, action, waiting, now, now + after)
             case policy.Go():
                 self._go(customer, known, action, now)
