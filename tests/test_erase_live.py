@@ -5,8 +5,8 @@ The one rule: whether something of a customer is there is looked for in the byte
 
 from __future__ import annotations
 
-import itertools
 import json
+import secrets
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -27,14 +27,13 @@ from workers import Worker
 pytestmark = pytest.mark.kafka
 
 WHO = "زهرا-۷f3"
-_shops = itertools.count()
 
 
 class Shop:
     """Topics, a Redis prefix, and a worker's settings, all of one name."""
 
     def __init__(self, kafka: Kafka, redis_server: Redis) -> None:
-        self.prefix = f"erase{next(_shops)}-"
+        self.prefix = f"erase-{secrets.token_hex(4)}-"  # this module may be imported under two names
         self.settings: dict[str, Any] = {
             "brokers": kafka.address, "redis": redis_server.url, "partitions": live.PARTITIONS,
             "topic_prefix": self.prefix, "group": self.prefix, "redis_prefix": self.prefix,

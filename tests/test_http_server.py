@@ -198,6 +198,9 @@ async def test_an_answer_that_is_not_read_is_let_go(started: Started) -> None:
     before = descriptors()
     sock = await served.connect(send=b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
     until = time.monotonic() + PATIENCE_S
+    while descriptors() < before + 2:
+        assert time.monotonic() < until, "the connection is accepted"
+        await asyncio.sleep(0.01)
     while descriptors() > before + 1:
         assert time.monotonic() < until, "the connection ends"
         await asyncio.sleep(0.1)
