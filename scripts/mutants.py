@@ -935,6 +935,13 @@ BY_TESTS = (
         "tests/test_definition_files.py",
     ),
     Mutant(
+        "a partition that was let go of sends nothing more",
+        "streams/triggers/acting.py",
+        "if self.is_released else",
+        "if False else",
+        "tests/test_triggers_waiting.py",
+    ),
+    Mutant(
         "marks of linked ids outlast the longest wait",
         "streams/triggers/linked_ids.py",
         "MARKS_KEPT_MS = 180_000",

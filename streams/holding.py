@@ -16,7 +16,7 @@ from streams.failpoints import reach
 from streams.outbox import Outbox, ProducerFenced, PublishFailed
 from streams.shard import Shard
 from streams.stop import Stop
-from streams.store import Claim, Fenced, Store, StoreFailed, StoreRefused
+from streams.store import Claim, ClaimRefused, Fenced, Store, StoreFailed, StoreRefused
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Holding:
         partition = self._claim.partition
         try:
             await self._until_fenced(run)
-        except (Stop, StoreRefused) as stopped:
+        except (Stop, StoreRefused, ClaimRefused) as stopped:
             self._stop(str(stopped))
         except StoreFailed as error:
             self._stop(f"Redis failed ({error}); when it is back, start the worker again")

@@ -49,8 +49,8 @@ log = logging.getLogger(__name__)
 
 # The largest batch of all: one record of `merges`. (aiokafka 0.14 checks it for `send` alone, not for `send_batch`.)
 REQUEST_MAX_BYTES = merges.BATCH_MAX_BYTES
-# As Kafka Streams has it: a claim that died leaves its transaction open so long, if nobody follows it.
-TRANSACTION_MAX_MS = 10_000
+# Longer than a fence may take, or Kafka would end its transactions meanwhile. There is no record in them.
+TRANSACTION_MAX_MS = 30_000
 # Each has connections of its own to the coordinator and to the leaders of its partition.
 PRODUCERS_MAX = 200
 _STARTING_MAX = 16
@@ -150,8 +150,8 @@ class FencedPublisher:
         """As `streams.outbox.Publisher`. Raises `Stop` for more partitions than there may be producers."""
         if len(partitions) > PRODUCERS_MAX:
             raise Stop(
-                f"this worker was given {len(partitions)} partitions; it needs a producer for each, and "
-                f"{PRODUCERS_MAX} at most: start more workers"
+                f"this process was given {len(partitions)} partitions; it needs a producer for each, and "
+                f"{PRODUCERS_MAX} at most: start more of them"
             )
         starting = asyncio.Semaphore(_STARTING_MAX)
 

@@ -28,9 +28,9 @@ The positions are told on chunk by chunk, each after what was found in it is sav
 runs out of time goes on from there when the worker is started again. They are never told on past
 a record of the outbox that is not trimmed.
 
-What is not seen: in the default mode a former owner that is alive and does not know that it was
-replaced may have records on their way while the topics are read. They are repeats under the ids
-that they already have. With transactions it is kept from publishing before the reading begins.
+A former owner that is alive and does not know that it was replaced is kept from publishing before the reading begins
+(`streams.publisher`). Where that cannot be, on Tansu, what it has on its way is not seen: a change may come twice
+under the id that it already has, and a row may be set back.
 """
 
 from __future__ import annotations

@@ -343,7 +343,7 @@ async def test_on_the_embedded_broker(tansu: Tansu) -> None:
 async def test_more_partitions_than_there_may_be_producers() -> None:
     """No connection is made."""
     publisher = FencedPublisher({"bootstrap_servers": "127.0.0.1:1"}, "", "group", OUTPUTS)
-    with pytest.raises(Stop, match="start more workers"):
+    with pytest.raises(Stop, match="start more of them"):
         await publisher.claim(range(PRODUCERS_MAX + 1))
 
 

@@ -110,7 +110,7 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("_CERTIFICATE_FILE, its key or the key's password cannot be used",),
     ],
     "test_outputs::test_more_partitions_than_there_may_be_producers": [
-        ("it needs a producer for each", "start more workers"),
+        ("it needs a producer for each", "start more of them"),
     ],
     "test_rebuild_live::test_a_process_that_ends_by_itself": [
         ("the process that read its events has ended", "then start the worker again"),

@@ -138,6 +138,23 @@ async def test_a_channel_may_look_once_more() -> None:
         assert reasons(one) == [("deferred", f"given back: {reason}"), ("skipped", reason)]
 
 
+async def test_a_partition_that_was_let_go_of_sends_nothing_more() -> None:
+    """A newer owner may have read that the customer was erased, which the attempt's last look cannot know."""
+    one = await world(file_of(triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}}))
+    said: list[str | None] = []
+
+    async def connects(message: Message) -> Result:
+        one.acting.is_released = not said
+        against = await message.against()
+        said.append(against)
+        return Result(Outcome.SENT) if against is None else Result(Outcome.GIVEN_BACK, against)
+
+    one.channels["screen"].send = connects  # type: ignore[method-assign]
+    await enters(one)
+    await one.until(START + SECOND_MS)
+    assert said == ["the partition was let go of", None]
+
+
 # --- what is not decided -----------------------------------------------------------------------
 
 

@@ -74,6 +74,7 @@ class Acting(Saving):
         self._held_up = 0  # customers that the last look found waiting for a decision
         self._tasks: set[asyncio.Task[None]] = set()
         self.made: list[Made] = []
+        self.is_released = False  # attempts under way go on, but nobody reads the customers' events here any more
 
     async def advance(self, taken: Taken, clock: int, caught_up: int = 0) -> list[OutRecord]:
         """Apply what was read, and save; the decisions to publish."""
@@ -183,7 +184,9 @@ class Acting(Saving):
         return self._deciding.against(begun, self._held[begun.customer], look)
 
     async def _against_now(self, begun: Begun) -> str | None:
-        return self._against(begun, await self._last_look([begun.customer]))
+        look = await self._last_look([begun.customer])
+        # What a newer owner has read of the customer, an erasure say, is not known here.
+        return "the partition was let go of" if self.is_released else self._against(begun, look)
 
     async def _attempt(self, begun: Begun) -> None:
         message = msgspec.structs.replace(begun.message, against=partial(self._against_now, begun))

@@ -80,7 +80,8 @@ class Arriving:
             oldest = min(waiting, key=lambda one: one.sequence)
             person.actions.remove(oldest)
             channel = self.channel_of(oldest)
-            yield decisions.of(customer, oldest, channel, "skipped", now, "crowded out by newer changes")
+            kind: decisions.Kind = "unknown, not sent" if oldest.uncertain else "skipped"
+            yield decisions.of(customer, oldest, channel, kind, now, "crowded out by newer changes")
         person.actions.append(action)
 
     def channel_of(self, action: Action) -> str:

@@ -110,6 +110,10 @@ class ActingShard(Shard):
     acting: Acting
     _read_to = 0
 
+    def release(self) -> None:
+        super().release()
+        self.acting.is_released = True
+
     async def _fire(self) -> bool:
         await self._settle()
         self._read_to = max(self._read_to, self.caught_up())
