@@ -559,8 +559,8 @@ BY_TESTS = (
     Mutant(
         "a Redis that refuses a partition's writes is no Redis that is away",
         "streams/holding.py",
-        "except (Stop, StoreRefused) as",
-        "except Stop as",
+        "except (Stop, StoreRefused, ClaimRefused) as",
+        "except (Stop, ClaimRefused) as",
         "tests/test_holding.py",
     ),
     Mutant(
