@@ -34,7 +34,6 @@ SENT_SHARE = 0.5  # of what the rate promises
 SAMPLE = 5_000
 BAD_SHARE = 0.001
 # Changes that two looks at an outbox, a tenth of a second apart, may miss: what a worker may decide in that time.
-UNSEEN = 2_000
 SEGMENT_BYTES = 64 << 20  # a broker that was killed reads its newest segments again before it answers
 
 FAULTS: dict[str, Callable[[Scene], None]] = {

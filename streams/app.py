@@ -25,7 +25,6 @@ from streams.defects import Pseudonyms
 from streams.definitions_file import load
 from streams.fetched import Batch
 from streams.metrics import Metrics, PartitionMeter
-from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.output_topics import OutputTopics
 from streams.ownership import Ownership
 from streams.partitioning import belonging
@@ -131,7 +130,7 @@ def _plan(settings: Settings, engine: Engine, found: topics.Found, *, rebuild: b
     identity = found.identity(settings, engine.definitions.fingerprint)
     return Plan(
         topics=[settings.topic_prefix + name for name in topics.READ],
-        outputs=(CHANGES, MEMBERSHIPS, DEAD_LETTERS),
+        outputs=topics.OUTPUTS,
         identity=identity,
         engine=engine,
         pace=pace(settings, settings.grace_ms),

@@ -26,12 +26,13 @@ from streams.claiming import Claiming
 from streams.commands.recompute import beyond, newest
 from streams.commands.recomputed import Recomputed
 from streams.fetched import Answer, Batch, Heard, Offsets
-from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
+from streams.out_records import CHANGES
 from streams.plan import Plan
 from streams.rebuild import Asked, Recomputation
 from streams.shard import Pace, Shard
 from streams.stop import Stop
 from streams.store import Fenced, Identity
+from streams.topics import OUTPUTS
 from streams.wire import customers
 from tests import oracle
 from tests.losing import Deaths, Died, Outputs, Publisher, Store
@@ -89,7 +90,7 @@ class Lives:
     def _plan(self) -> Plan:
         return Plan(
             topics=INPUTS,
-            outputs=(CHANGES, MEMBERSHIPS, DEAD_LETTERS),
+            outputs=OUTPUTS,
             identity=msgspec.structs.replace(IDENTITY, definitions=self.engine.definitions.fingerprint),
             engine=self.engine,
             pace=Pace(self.rng.choice((1, 3, 10)), 1_000, self.rng.choice((1, 5)), GRACE_MS),

@@ -27,13 +27,13 @@ from streams.output_topics import OutputTopics
 from streams.publisher import PRODUCERS_MAX, FencedPublisher, UnfencedPublisher
 from streams.settings import Settings
 from streams.stop import Stop
+from streams.topics import OUTPUTS
 from streams.wire import merges
 from streams.wire.changes import CHANGE_MAX_BYTES
 from streams.wire.decode import CUSTOMER_MAX_BYTES
 from streams.wire.merges import MERGES
 
 CHANGES, LETTERS = "segment-changes", "dead-letters"
-OUTPUTS = (CHANGES, "segment-memberships", LETTERS)
 MARKERS = 2  # of each claim, on each output
 TOO_LARGE = 2 << 20  # above what a broker takes by default
 _numbers = count(1)

@@ -32,6 +32,7 @@ from streams.segmenter import Segmenter
 from streams.shard import Pace
 from streams.stop import Stop
 from streams.store import Claim, Identity, Save, State, StoreFailed, StoreRefused
+from streams.topics import OUTPUTS
 from streams.watchdog import LOST_AFTER_ANSWERS, FetchWatchdog
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
@@ -163,7 +164,7 @@ class World:
         """Another worker on the same store."""
         plan = Plan(
             topics=TOPICS,
-            outputs=("segment-changes", "segment-memberships", "dead-letters"),
+            outputs=OUTPUTS,
             identity=identity,
             engine=Engine(built_in()),
             pace=Pace(10, 10, 10, 1_000),

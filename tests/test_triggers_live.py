@@ -44,13 +44,17 @@ _names = (f"triggers{number}" for number in itertools.count())
 @pytest.fixture
 def parts(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> dict[str, Any]:
     """Settings of a worker and of triggers, all under a name of its own; the triggers file is written by the test."""
-    segments = tmp_path / "segments.yaml"
+    return settings_of(kafka, redis_server, tmp_path, next(_names))
+
+
+def settings_of(kafka: Kafka, redis: Redis, folder: Path, name: str) -> dict[str, Any]:
+    """With topics that are there; ``folder``: of the files."""
+    segments = folder / "segments.yaml"
     segments.write_text(SEGMENTS)
-    name = next(_names)
     settings: dict[str, Any] = {
-        "brokers": kafka.address, "redis": redis_server.url, "partitions": live.PARTITIONS, "session_timeout_s": 3,
+        "brokers": kafka.address, "redis": redis.url, "partitions": live.PARTITIONS, "session_timeout_s": 3,
         "topic_prefix": f"{name}-", "group": name, "redis_prefix": f"{name}:",
-        "definitions": segments, "triggers": tmp_path / "triggers.yaml",
+        "definitions": segments, "triggers": folder / "triggers.yaml",
     }  # fmt: skip
     topics.create(Settings(**settings), (*topics.WORKERS, *topics.TRIGGERS))
     return settings

@@ -20,12 +20,10 @@ from local import Kafka, Redis
 from proxy import Proxy
 from receivers import Hook, Mailbox, now_ms
 from rules.times import format_instant
-from streams import topics
 from streams.partitioning import partition_of
-from streams.settings import Settings
 from tests import live
 from tests.patience import eventually
-from tests.test_triggers_live import SEGMENTS, Sender, buy, decided, environment, leave_a_cart, write
+from tests.test_triggers_live import Sender, buy, decided, environment, leave_a_cart, settings_of, write
 from workers import Triggers, Worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -43,16 +41,7 @@ def own_redis() -> Iterator[Redis]:
 @pytest.fixture
 def parts(kafka: Kafka, own_redis: Redis, tmp_path: Path) -> dict[str, Any]:
     """Settings of a worker and of triggers on a Redis of their own."""
-    segments = tmp_path / "segments.yaml"
-    segments.write_text(SEGMENTS)
-    name = f"robbed{next(_numbers)}"
-    settings: dict[str, Any] = {
-        "brokers": kafka.address, "redis": own_redis.url, "partitions": live.PARTITIONS, "session_timeout_s": 3,
-        "topic_prefix": f"{name}-", "group": name, "redis_prefix": f"{name}:",
-        "definitions": segments, "triggers": tmp_path / "triggers.yaml",
-    }  # fmt: skip
-    topics.create(Settings(**settings), (*topics.WORKERS, *topics.TRIGGERS))
-    return settings
+    return settings_of(kafka, own_redis, tmp_path, f"robbed{next(_numbers)}")
 
 
 def finals(parts: dict[str, Any]) -> dict[tuple[str, str], list[tuple[str, str | None]]]:

@@ -23,7 +23,6 @@ from tests.world.sim import Sim, answer
 
 LONG_POLL_S = 0.3
 MERGES = "merges"
-OUTPUTS = ("segment-changes", "segment-memberships", "dead-letters")
 
 
 class Record:

@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from streams.outbox import OutRecord, ProducerFenced, PublishFailed
-from tests.world.kafka import MERGES, OUTPUTS, Kafka
+from streams.topics import OUTPUTS
+from tests.world.kafka import MERGES, Kafka
 from tests.world.loop import Process
 from tests.world.medium import Medium
 from tests.world.sim import Rates, Sim, answer

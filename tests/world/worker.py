@@ -17,11 +17,12 @@ from streams.ownership import Ownership
 from streams.plan import Plan
 from streams.shard import Pace
 from streams.store import Identity
+from streams.topics import OUTPUTS
 from streams.watchdog import FetchWatchdog
 from tests.evidence import Stopped
 from tests.world.consumer import Consumer
 from tests.world.group import Group
-from tests.world.kafka import OUTPUTS, Kafka
+from tests.world.kafka import Kafka
 from tests.world.loop import Killed, Process
 from tests.world.medium import Medium
 from tests.world.publisher import Fenced
