@@ -28,13 +28,13 @@ FILE = TriggersFile.model_validate({
         "remind": {"segment": "abandoned_cart", "channel": "mail", "delay": "3s", "priority": 1},
         "nudge": {"segment": "abandoned_cart", "channel": "mail", "cool_down": "1h", "delay": "2s"},
         "call": {"segment": "abandoned_cart", "channel": "bot"},
-        "thanks": {"segment": "abandoned_cart", "on": "exited", "channel": "bot", "delay": "1s"},
+        "thanks": {"segment": "abandoned_cart", "on": "exited", "channel": "bot", "delay": "1s", "expires": "30m"},
     },
 })  # fmt: skip
 LINKED = frozenset({"ann", "bea"})
 NAMES = ("ann", "bea", "carl", "dora", "eve")
 HAPPENS_MS = 40_000
-ENDS_MS = 3_600_000
+ENDS_MS = 8_000_000
 # Of what is decided, with the time that it takes to send.
 OLD_MS = FRESH_MS + 5_000
 # Of a decision, where the process does not end meanwhile and nothing says for what it waited. Here attempts take turns.
@@ -67,6 +67,11 @@ def empties(lives: TriggerLives) -> None:
     """Redis forgets all."""
     lives.store.empty()
     lives.segmenter.empty(lives.wall, lives.rng.choice((1_000, 5_000, 30_000)))
+
+
+def stands_still(lives: TriggerLives) -> None:
+    """The worker is away for an hour, and nothing is lost."""
+    lives.segmenter.lose(lives.wall, 0, 3_600_000)
 
 
 async def lived(
@@ -140,8 +145,16 @@ def happened(lives: TriggerLives, place: int, name: str) -> list[Happening]:
 @pytest.mark.parametrize("count", [40, pytest.param(1_000, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(
     ("delay_ms", "losses"),
-    [(5, ()), (50, ()), (200, ()), (5, (loses,)), (5, (empties,)), (50, (loses, empties, loses))],
-    ids=["5 ms away", "50 ms away", "200 ms away", "a lost second", "emptied", "all of it"],
+    [(5, ()), (50, ()), (200, ()), (5, (loses,)), (5, (empties,)), (50, (loses, empties, loses)), (5, (stands_still,))],
+    ids=[
+        "5 ms away",
+        "50 ms away",
+        "200 ms away",
+        "a lost second",
+        "emptied",
+        "all of it",
+        "stands still",
+    ],
 )
 async def test_drawn_lives(delay_ms: int, losses: Sequence[Callable[[TriggerLives], None]], count: int) -> None:
     """Whatever becomes of Redis, and whenever the process ends."""

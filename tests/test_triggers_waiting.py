@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from rules.times import DAY_MS, MINUTE_MS, SECOND_MS
+from rules.events import ERASE, Event
+from rules.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from streams.store import StoreFailed
 from streams.triggers import person
 from streams.triggers.channels.base import Message, Outcome, Result
 from streams.triggers.deciding import FRESH_MS
 from streams.triggers.person import Action, Person, Sent
+from streams.triggers.standings import Waiting
 from tests.test_triggers_acting import cart, enters, kinds, world
 from tests.triggering import START, World, change, come, file_of, identify
 
@@ -226,11 +228,31 @@ async def test_nothing_is_sent_by_a_segmenter_that_stands_still() -> None:
     one.shop.reached_ms = START + SECOND_MS
     one.now = one.shop.reached_ms + FRESH_MS + 1
     await one.turn()
-    assert (one.told(), one.decisions()) == ([], [])
+    assert (one.told(), reasons(one)) == ([], [("deferred", Waiting.SEGMENTER.value)])
     assert one.acting.counts.waits == {("segmenter",): 1}
-    one.shop.reached_ms = one.now - FRESH_MS
-    await one.turn()
-    assert kinds(one) == ["sent"]
+    await one.until(one.now + 10 * SECOND_MS)
+    assert kinds(one) == ["deferred", "sent"]
+
+
+async def test_what_waits_for_a_segmenter_that_stands_still_expires() -> None:
+    """An outage of days: who comes back to the shop after it is not asked about a cart of last week."""
+    one = await world(cart())
+    await enters(one)
+    one.shop.reached_ms = START
+    for hour in range(1, 30):
+        await one.until(START + hour * HOUR_MS, decided=False)
+    assert one.told() == []
+    assert reasons(one) == [("deferred", Waiting.SEGMENTER.value), ("skipped", "expired 1d after its time")]
+
+
+async def test_a_segmenter_with_a_longer_grace_than_triggers_is_waited_for_with_a_reason() -> None:
+    """It runs, and all that it decides is older than what triggers take for lately."""
+    one = await world(cart())
+    await enters(one)
+    for second in range(1, 60):
+        one.shop.reached_ms = one.now - FRESH_MS - SECOND_MS
+        await one.until(START + second * SECOND_MS, decided=False)
+    assert reasons(one) == [("deferred", Waiting.SEGMENTER.value)]
 
 
 async def test_a_segmenter_that_went_back_decides_nothing() -> None:
@@ -378,6 +400,88 @@ async def test_a_lower_priority_is_dropped_where_the_higher_one_may_have_arrived
             await one.until(START + minute * MINUTE_MS)
         finals = [(decision.trigger, decision.decision) for decision in one.decisions() if decision.is_final]
         assert finals == [("cart", ended), ("greet", "skipped")]
+
+
+ONE_OF_TWO: list[dict[str, Any]] = [
+    {"caps": {"per_day": 1}},
+    {"channels": {"screen": {"kind": "console", "caps": {"per_week": 1}}}},
+    {"triggers": {"cart": {"segment": "abandoned_cart", "channel": "screen", "cool_down": "1d"}}},
+    {"triggers": {"cart": {"segment": "abandoned_cart", "channel": "screen", "reentry": "once"}}},
+]
+
+
+@pytest.mark.parametrize("rule", ONE_OF_TWO, ids=["cap", "cap of a channel", "cool-down", "re-entry"])
+@pytest.mark.parametrize("first", [Outcome.GIVEN_BACK, Outcome.REFUSED, Outcome.SENT, Outcome.FAILED])
+async def test_nothing_is_dropped_for_a_message_that_is_not_sent(rule: dict[str, Any], first: Outcome) -> None:
+    """One message is allowed, and an attempt of another is under way: its end is waited for."""
+    one = await world(file_of(**(_carts() | rule)))
+    over = asyncio.Event()
+    keys: list[str] = []
+
+    async def hangs(message: Message) -> Result:
+        keys.append(message.key)
+        if len(keys) > 1:
+            return Result(Outcome.SENT)
+        await over.wait()
+        return Result(first, "drawn")
+
+    one.channels["screen"].send = hangs  # type: ignore[method-assign]
+    await enters(one)
+    one.shop.reached_ms = one.now
+    await one.acting.fire(one.now, 100)
+    await asyncio.sleep(0)
+    if "triggers" in rule:
+        await enters(one)  # leaves
+        one.now += 1
+        await enters(one)
+    else:
+        await enters(one, segment="returning_visitor")
+    one.shop.reached_ms = one.now
+    await one.acting.fire(one.now, 100)
+    assert (len(keys), kinds(one)) == (1, [])
+    assert one.acting.counts.waits == {("attempt",): 1}
+    over.set()
+    await one.turn()
+    for minute in range(1, 5):
+        await one.until(START + minute * MINUTE_MS)
+    finals = [decision.decision for decision in one.decisions() if decision.is_final]
+    assert finals.count("sent") == 1
+    if first in (Outcome.REFUSED, Outcome.FAILED):
+        assert len(set(keys)) == 2, "the other one was sent"
+
+
+async def test_a_message_that_failed_for_certain_holds_up_no_other() -> None:
+    """It is tried again in 20 minutes, and by then the customer has had the other one."""
+
+    def script(message: Message, _: int) -> Result:
+        return Result(Outcome.FAILED if message.trigger == "cart" else Outcome.SENT, "busy")
+
+    channels = {"screen": {"kind": "console", "retry": {"first": "20m"}}}
+    one = await world(file_of(channels=channels, caps={"per_day": 1}, **_carts()), script)
+    await enters(one)
+    await one.until(START + SECOND_MS)
+    await enters(one, segment="returning_visitor")
+    for minute in range(1, 30):
+        await one.until(START + minute * MINUTE_MS)
+    assert [(decision.trigger, decision.decision, decision.reason) for decision in one.decisions()] == [
+        ("cart", "retried", "busy"),
+        ("greet", "sent", "busy"),
+        ("cart", "skipped", "at most 1 a day to one customer"),
+    ]
+
+
+async def test_who_is_erased_may_have_been_written_to() -> None:
+    """Of a message that waits for another attempt after one of which nobody knows."""
+
+    def cut(_: Message, __: int) -> Result:
+        return Result(Outcome.UNKNOWN, "cut")
+
+    channels = {"screen": {"kind": "console", "after_crash": "send", "retry": {"first": "20m"}}}
+    one = await world(file_of(channels=channels, **_carts()), cut)
+    await enters(one)
+    await one.until(START + SECOND_MS)
+    await one.read(Event("u1", ERASE, one.now, "erase"))
+    assert reasons(one) == [("unknown, sent again", "cut"), ("unknown, not sent", "erased")]
 
 
 async def test_a_full_endpoint_says_so() -> None:

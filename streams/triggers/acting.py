@@ -35,7 +35,7 @@ from streams.triggers.deciding import FRESH_MS, Begun, Deciding, Step
 from streams.triggers.decisions import Decision
 from streams.triggers.endpoints import Endpoint, Made
 from streams.triggers.person import Person
-from streams.triggers.standings import Look, Standings, Waiting
+from streams.triggers.standings import Look, Standings, undecided
 
 # Customers that wait for a place or a decision, kept in memory; more of them are put off in the store.
 PARKED_MAX = 1_000
@@ -99,13 +99,14 @@ class Acting(Saving):
             return []
         before = self._furthest
         reached = min(clock, self._checked(await self._standings.reached(self._partition), before))
-        if self._waits_for_segmenter(reached):
-            return []
+        stands_still = self.next_due > reached or self._deciding.is_old(reached)
+        if stands_still and not self._deciding.is_old(self.next_due):
+            return []  # the segmenter will come as far in a moment
         # Of no more than could be begun; but those that wait for a decision must not hide the others behind them.
-        ready = await self._ready(reached, min(limit, free + self._held_up))
+        ready = await self._ready(clock if stands_still else reached, min(limit, free + self._held_up))
         if not ready:
             return []
-        look = await self._look(ready)
+        look = undecided(clock, ready) if stands_still else await self._look(ready)
         room = PARKED_MAX - len(self._parked)
         step = Step(self._deciding, look, min(clock, look.reached), self._flying.keys(), room)
         loaded = await self._load(ready)
@@ -128,14 +129,6 @@ class Acting(Saving):
         """
         self._furthest = max(self._furthest, reached)
         return reached if reached >= before else 0
-
-    def _waits_for_segmenter(self, reached: int) -> bool:
-        """Whether nothing due is decided, or nothing was lately: a worker that stands still reads no purchase."""
-        if self.next_due <= reached and not self._deciding.is_old(reached):
-            return False
-        if self._deciding.is_old(self.next_due):
-            self.counts.wait(Waiting.SEGMENTER)
-        return True
 
     async def _ready(self, reached: int, limit: int) -> list[str]:
         """Customers who are due, but for those of whom all that is due is under way, or has no place free."""
@@ -211,6 +204,7 @@ class Acting(Saving):
         await self._keep(loaded, out)
         for one in made:
             self._flying.pop(one.key, None)
+            self._parked.pop(one.customer, None)  # another message may have waited for this end
         self._held = {begun.customer: self._held[begun.customer] for begun in self._flying.values()}
         return out
 

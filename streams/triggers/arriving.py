@@ -38,7 +38,7 @@ class Arriving:
             return []
         if event.name == ERASE:
             return [
-                decisions.of(event.customer, action, self.channel_of(action), "skipped", now, ERASED)
+                decisions.of(event.customer, action, self.channel_of(action), decisions.unsent(action), now, ERASED)
                 for action in person.forget(event.time)
             ]
         fields = event.traits.fields
@@ -80,8 +80,8 @@ class Arriving:
             oldest = min(waiting, key=lambda one: one.sequence)
             person.actions.remove(oldest)
             channel = self.channel_of(oldest)
-            kind: decisions.Kind = "unknown, not sent" if oldest.uncertain else "skipped"
-            yield decisions.of(customer, oldest, channel, kind, now, "crowded out by newer changes")
+            reason = "crowded out by newer changes"
+            yield decisions.of(customer, oldest, channel, decisions.unsent(oldest), now, reason)
         person.actions.append(action)
 
     def channel_of(self, action: Action) -> str:

@@ -30,6 +30,8 @@ WAIT_FIRST_MS, WAIT_MOST_MS = 50, 60_000
 WAIT_LINKED_MOST_MS = 5_000
 # Where it has waited for so long, a `deferred` decision says for what.
 WAIT_PUBLISHED_MS = 10_000
+# Such waits are for an attempt's end.
+_SHORT = (Waiting.ENDPOINT, Waiting.ATTEMPT)
 _CRASHED = Result(Outcome.UNKNOWN, "the worker ended during an attempt")
 
 
@@ -109,12 +111,12 @@ class Deciding:
         channel = self.arriving.channel_of(action)
         decision = decisions.of(customer, action, channel, kind, self.now_ms(), reason, until)
         self.counts.decisions[action.trigger, kind] += 1
+        if kind in ("retried", "skipped", "failed"):
+            known.was_not_sent(action)
         if not decision.is_final:
             action.next_at, action.look_at, action.waits_for = until, 0, ""
             return [decisions.record(decision)]
         known.actions.remove(action)
-        if kind in ("skipped", "failed"):
-            known.was_not_sent(action)
         letters = [decisions.letter(decision, action.change)] if dead else []
         return [decisions.record(decision), *letters]
 
@@ -186,6 +188,8 @@ class Deciding:
                 return None
             case Wait(reason):
                 return reason.value
+            case policy.Occupied():
+                return Waiting.ATTEMPT.value
             case _:
                 return verdict.reason
 
@@ -226,13 +230,11 @@ class Step:
                 self._act(customer, known, action, standing)
 
     def _act(self, customer: str, known: Person, action: Action, standing: Standing) -> None:
-        deciding = self._deciding
-        now = deciding.now_ms()
+        deciding, now = self._deciding, self._deciding.now_ms()
         verdict = deciding.judged(customer, known, action, standing, now)
         match verdict:
             case policy.Skip(reason):
-                kind: Kind = "unknown, not sent" if action.uncertain else "skipped"
-                self._tell(customer, deciding.decide(customer, known, action, kind, reason))
+                self._tell(customer, deciding.decide(customer, known, action, decisions.unsent(action), reason))
             case policy.Defer(until, reason):
                 action.send_at = until
                 self._tell(customer, deciding.decide(customer, known, action, "deferred", reason, until))
@@ -240,6 +242,8 @@ class Step:
                 deciding.counts.wait(Waiting.PRIORITY)
                 action.behind, action.send_at = verdict.rival, verdict.send_at
                 self._tell(customer, deciding.put_off(customer, action, verdict.reason, verdict.until))
+            case policy.Occupied():
+                self._wait(customer, action, Waiting.ATTEMPT, now, now + policy.RIVAL_LOOK_MS)
             case Wait(waiting):
                 self.held_up.add(customer)
                 most = WAIT_LINKED_MOST_MS if waiting is Waiting.LINKED_ID else WAIT_MOST_MS
@@ -252,7 +256,7 @@ class Step:
         """Look again at ``until``: at first without saving that, and later with a record that says for what."""
         self._deciding.counts.wait(waiting)
         is_new = now - action.next_at < WAIT_PUBLISHED_MS
-        if (is_new or waiting is Waiting.ENDPOINT) and len(self.parked) < self._room:
+        if (is_new or waiting in _SHORT) and len(self.parked) < self._room:
             self.parked[customer] = until
         elif is_new:
             action.look_at = until
@@ -263,8 +267,8 @@ class Step:
     def _go(self, customer: str, known: Person, action: Action, now: int) -> None:
         endpoint = self._deciding.endpoint_of(action)
         if endpoint.is_gone:
-            reason = "the endpoint is gone"
-            self._tell(customer, self._deciding.decide(customer, known, action, "failed", reason, dead=True))
+            out = self._deciding.decide(customer, known, action, "failed", "the endpoint is gone", dead=True)
+            self._tell(customer, out)
             return
         come_back = endpoint.take(now)
         if come_back:
@@ -274,7 +278,7 @@ class Step:
         action.attempting = True
         action.attempts += 1
         action.first_at = action.first_at or now
-        action.look_at, action.waits_for = 0, ""
+        action.look_at, action.waits_for, action.behind = 0, "", ""
         known.sends(action, self._deciding.arriving.channel_of(action), now)
         self._tell(customer, [])
         message = self._deciding.message(customer, known, action)

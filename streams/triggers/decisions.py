@@ -25,6 +25,7 @@ DECISIONS, LETTERS, REPLAYS = TRIGGERS
 Kind = Literal[
     "sent", "skipped", "failed", "unknown, not sent", "deferred", "retried", "unknown, sent again",
 ]  # fmt: skip
+Unsent = Literal["skipped", "unknown, not sent"]
 FINAL = frozenset({"sent", "skipped", "failed", "unknown, not sent"})
 
 
@@ -81,6 +82,11 @@ def of(
         attempts=action.attempts,
         until=format_instant(until) if until else None,
     )
+
+
+def unsent(action: Action) -> Unsent:
+    """The end of an action of which no more attempts are made: one of those before may have reached the customer."""
+    return "unknown, not sent" if action.uncertain else "skipped"
 
 
 def record(decision: Decision) -> OutRecord:

@@ -66,7 +66,7 @@ class Action(msgspec.Struct, array_like=True, gc=False):
 
 
 class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A message, dated by its newest attempt; it counts from its first one on."""
+    """A message, dated by its newest attempt: one that is under way, or that reached the customer or may have."""
 
     time: int
     trigger: str
@@ -111,6 +111,11 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     def waits(self, now: int) -> bool:
         """Whether an action is due by then of which no attempt is under way."""
         return any(action.due <= now and not action.attempting for action in self.actions)
+
+    @property
+    def under_way(self) -> set[str]:
+        """Keys of messages of which an attempt is under way."""
+        return {action.key for action in self.actions if action.attempting}
 
     def tell(self, name: str, told: Trait) -> None:
         """A trait, last writer by event time; of one event under several orders the same stands."""

@@ -3,8 +3,9 @@
 The one rule: the first reason against it wins, in the order of `decide`; there is one answer to each
 action at each instant, and each answer but `Go` has its reason in words.
 
-All windows are half-open, (now - window, now]: a message counts for caps and cool-downs from its first
-attempt on until its newest is as old as they are long.
+All windows are half-open, (now - window, now]: a message counts for caps, cool-downs and re-entry from its newest
+attempt on, unless that failed for certain. While the attempt is under way, nobody knows whether it will count: what it
+stands against waits for its end, so that nothing is dropped for a message that is not sent.
 """
 
 from __future__ import annotations
@@ -55,13 +56,28 @@ class Behind(msgspec.Struct, frozen=True):
     reason: str
 
 
-Verdict = Go | Skip | Defer | Behind
+class Occupied(msgspec.Struct, frozen=True):
+    """It waits for the end of an attempt that is under way to the same customer."""
+
+
+Verdict = Go | Skip | Defer | Behind | Occupied
 # A message that goes before another and is just being sent is looked at again after so long.
 RIVAL_LOOK_MS = 1_000
 
 
 def decide(file: TriggersFile, customer: str, person: Person, action: Action, now: int) -> Verdict:
     """What becomes of an action of somebody who is (or, of an exit, is not) in the segment at ``now`` (ms)."""
+    verdict = _decide(file, customer, person, action, now)
+    under_way = person.under_way
+    if not under_way or not isinstance(verdict, Skip):
+        return verdict
+    # The same question, as if the attempts that are under way came to nothing.
+    others = [sent for sent in person.sent if sent.key not in under_way]
+    without = _decide(file, customer, msgspec.structs.replace(person, sent=others), action, now)
+    return verdict if isinstance(without, Skip) else Occupied()
+
+
+def _decide(file: TriggersFile, customer: str, person: Person, action: Action, now: int) -> Verdict:
     trigger = file.triggers.get(action.trigger)
     reason = over(trigger, action, now)
     if trigger is None or reason is not None:
@@ -121,12 +137,12 @@ def is_held_out(file: TriggersFile, customer: str) -> bool:
 
 
 def _again(trigger: Trigger, person: Person, action: Action, now: int) -> str | None:
-    """What the re-entry policy has against it. An action that was tried before is no second one."""
-    if action.attempts or trigger.reentry == "always":
+    """What the re-entry policy has against it. Attempts of one action are no second message."""
+    if trigger.reentry == "always":
         return None
     if trigger.reentry == "once":
-        before = action.trigger in person.acted or any(one.trigger == action.trigger for one in person.sent)
-        return "sent before, and once is all" if before else None
+        others = [one for one in person.sent if one.trigger == action.trigger and one.key != action.key]
+        return "sent before, and once is all" if others or action.trigger in person.acted else None
     assert isinstance(trigger.reentry, Again)
     return _within(person, action, trigger.reentry.after, now, "sent again only")
 

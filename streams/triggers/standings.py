@@ -8,7 +8,7 @@ with linked ids is decided as far as the partitions of all of them are (`streams
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
 import msgspec
@@ -32,6 +32,7 @@ class Waiting(Enum):
     LOST_CHANGE = "Redis has lost a change of the customer that was published"
     LINKED_ID = "what happened under a linked id of the customer is not decided yet"
     ENDPOINT = "the endpoint takes no more attempts now"
+    ATTEMPT = "an attempt to send the customer another message is under way"
     PRIORITY = "another message goes before it"
 
     @property
@@ -69,6 +70,11 @@ class Look(msgspec.Struct, frozen=True):
 
     reached: int
     of: Mapping[str, Standing]
+
+
+def undecided(reached: int, ids: Iterable[str]) -> Look:
+    """Nothing is known of these customers: the segmenter stands still, and whoever paid meanwhile is not known."""
+    return Look(reached, dict.fromkeys(ids, Standing({}, Waiting.SEGMENTER)))
 
 
 class Standings:
