@@ -87,6 +87,7 @@ class Assignment(Generic[G, H]):
         await self._publisher.claim(partitions)
         # Whoever was overtaken before it came here would keep the newer owner from publishing, and set rows back.
         await asyncio.gather(*(self._see_that_it_stands(claimed) for claimed in self.claimed.values()))
+        await self._check_placement()
         self.is_reading_back = True
         await self._recover()
         self.is_reading_back = False
@@ -123,6 +124,9 @@ class Assignment(Generic[G, H]):
 
     def _claimed(self, claim: Claim, state: State) -> H:
         raise NotImplementedError
+
+    async def _check_placement(self) -> None:
+        """Refuse what is not to be read at all. Raises `Stop`."""
 
     async def _recover(self) -> None:
         """Bring together what is published and what is known, and publish the rest."""
@@ -187,9 +191,13 @@ class Claiming(Assignment[Plan, Claimed]):
     def _epochs(self) -> dict[int, Epochs]:
         return {}
 
+    async def _check_placement(self) -> None:
+        plan = self._plan
+        if unread := self.unread - plan.placed:
+            others = {*range(plan.identity.partitions)} - unread - plan.placed
+            plan.placed.update(await placement.check(self._outputs, unread, others, plan.belongs))
+
     async def _recover(self) -> None:
-        if self.unread:
-            await placement.check(self._outputs, self._plan.identity.partitions, self._plan.belongs)
         for partition in sorted(self.unread):
             self.claimed[partition] = await self._forget(self.claimed[partition])
         await recover(self.claimed, self._outputs, self._plan.now_ms)

@@ -53,6 +53,7 @@ class Plan(Ground, frozen=True, kw_only=True):
     pseudonym: Callable[[str], str] = nobody
     sweeping: Sweeping = msgspec.field(default_factory=Sweeping)
     links: bool = True  # whether ids of one person are brought together, for which their partitions must be known
+    placed: set[int] = msgspec.field(default_factory=set)  # partitions whose first records were seen to belong to them
     started_ms: int = 0  # what was rebuilt since then is not rebuilt again
     recompute: Recompute = Spawned.start
     rebuilding: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)

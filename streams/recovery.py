@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Protocol
@@ -59,6 +59,8 @@ log = logging.getLogger(__name__)
 # What is read back. Of the table of memberships nothing needs to be known.
 OUTPUTS = (CHANGES, DEAD_LETTERS)
 Identity = tuple[bytes, ...]
+# A partition of a topic.
+Place = tuple[str, int]
 
 
 class Published(Protocol):
@@ -86,6 +88,9 @@ class Outputs(Protocol):
 
     def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
         """By topic and partition, from a position or (``None``) the beginning, to the end as it is then."""
+
+    def peek(self, places: Collection[Place], wanted: Callable[[Place], bool]) -> AsyncGenerator[Chunk, None]:
+        """The first records, committed or not, as long as more of a partition is wanted and to its end at most."""
 
 
 class Claimed(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ import msgspec
 from streams.memory_store import MemoryStore
 from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.outbox import OutRecord
-from streams.recovery import Chunk
+from streams.recovery import Chunk, Place
 from streams.store import Claim, Files, Save
 from streams.wire import changes, memberships
 
@@ -50,6 +50,11 @@ class Outputs:
                 end = min(len(self.records[topic]), at + self.rng.choice((1, 2, 5, 100)))
                 yield Chunk(topic, partition, self.records[topic][at:end], end)
                 at = end
+
+    async def peek(self, places: Collection[Place], _wanted: Callable[[Place], bool]) -> AsyncGenerator[Chunk, None]:
+        """Of the inputs all that is there."""
+        for topic, partition in places:
+            yield Chunk(topic, partition, self.inputs(topic), len(self.inputs(topic)))
 
     def fence(self) -> None:
         """Take nothing more of whoever published before."""

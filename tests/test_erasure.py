@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -335,6 +336,8 @@ def test_a_row_alone_is_published_again(comes_back: bool) -> None:
 class _Topics:
     """What is on ``merges`` and ``profiles``, all of one partition."""
 
+    peek: Any = None  # it is not called here
+
     def __init__(self, sent: Sequence[Event], encode: Callable[[Event], bytes] = merges.encode) -> None:
         own = [OutRecord(MERGES, one.customer.encode(), encode(one), []) for one in sent]
         self._records = {"merges": own, "profiles": list[OutRecord]()}
@@ -423,6 +426,6 @@ def test_a_claim_tells_the_next_up_to_where_it_looked() -> None:
     asyncio.run(lives.claim())
     count = len(lives.topics["profiles"])
     asked = [places["profiles", 0] for places in lives.outputs.asked if places.keys() == {("profiles", 0)}]
-    assert asked == [None, count], "the first is a look at whether records lie where they belong"
+    assert asked == [count]
     held = lives.store._partitions[0]
     assert {tombstone(who) for who in erased_for_good(case)} <= held.erased.keys()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -27,7 +27,7 @@ from streams.outbox import OutRecord, encode
 from streams.ownership import Ownership
 from streams.plan import Plan
 from streams.rebuild import Asked, Recomputation
-from streams.recovery import Chunk
+from streams.recovery import Chunk, Place
 from streams.segmenter import Segmenter
 from streams.shard import Pace
 from streams.stop import Stop
@@ -39,6 +39,7 @@ TOPICS = ("profiles", "visits", "carts", "purchases")
 IDENTITY = Identity("cluster", "group", 2, "definitions")
 PARTITIONS = (0, 1)
 TPS = frozenset(TP(topic, partition) for topic in TOPICS for partition in PARTITIONS)
+NEW = frozenset(tp for tp in TPS if tp.partition == 1)
 CARTS = TP("carts", 1)
 END = 10_000
 
@@ -115,19 +116,24 @@ class Outputs:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
         self.chunks: list[Chunk] = []
-        self.heads: list[OutRecord] = []  # of each partition of each input
+        self.heads: Mapping[int, list[OutRecord]] = {}  # by partition, of each input
+        self.peeked: list[set[int]] = []
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
         if all(topic in (*TOPICS, "merges") for topic, _ in positions):  # nobody asked to be erased
-            for topic, partition in positions if self.heads else ():
-                yield Chunk(topic, partition, self.heads, len(self.heads))
             return
         self._publisher.calls.append("read back")
         if self.meanwhile is not None:
             await self.meanwhile()
         for chunk in self.chunks:
             yield chunk
+
+    async def peek(self, places: Collection[Place], _wanted: Callable[[Place], bool]) -> AsyncGenerator[Chunk, None]:
+        self.peeked.append({partition for _, partition in places})
+        for topic, partition in places:
+            if head := self.heads.get(partition):
+                yield Chunk(topic, partition, head, len(head))
 
 
 class Nobody:
@@ -157,7 +163,7 @@ class World:
         self.said: list[str] = []
         self.rebuilt: list[str] = []
         self.fails = ""
-        self.belongs = True
+        self.stays: Callable[[str], bool] = lambda _: True
         self.ownership = self.worker()
 
     def worker(self, identity: Identity = IDENTITY, *, rebuild: bool = False) -> Ownership:
@@ -172,7 +178,7 @@ class World:
             languages=(),
             rebuild=rebuild,
             exact_ends=True,
-            belongs=lambda *_: self.belongs,
+            belongs=lambda customer, _: self.stays(customer),
             now_ms=lambda: int(time.time() * 1000),
             stop=self.said.append,  # the process goes on here
             started_ms=int(time.time() * 1000),
@@ -194,8 +200,8 @@ class World:
             starts, positions = dict.fromkeys(TOPICS, position - 1), dict.fromkeys(TOPICS, position)
             await self.store.save(partition, Save("former", 1, b"d", starts, positions, 1, [], [entry]))
 
-    async def claim(self, ownership: Ownership | None = None) -> Mapping[TP, int]:
-        return await (ownership or self.ownership).claim(TPS, 7, cast(Any, self.consumer))
+    async def claim(self, ownership: Ownership | None = None, tps: frozenset[TP] = TPS) -> Mapping[TP, int]:
+        return await (ownership or self.ownership).claim(tps, 7, cast(Any, self.consumer))
 
 
 @pytest.fixture
@@ -217,18 +223,52 @@ async def test_a_claim_reads_on_from_what_is_saved(world: World) -> None:
     assert world.said == []
 
 
+def head(*names: str) -> list[OutRecord]:
+    """The first records of a partition, each of another customer."""
+    return [OutRecord("", name.encode(), b"", []) for name in names]
+
+
+MOVED, STAYED = head("moved1", "moved2", "moved3"), head("stayed1")
+
+
+def stays(customer: str) -> bool:
+    return customer.startswith("stayed")
+
+
 async def test_topics_that_got_more_partitions(world: World) -> None:
     """Where nothing was read yet nothing is read; what Redis holds was read under this number of partitions."""
-    world.belongs = False
-    world.outputs.heads = [OutRecord("", b"u%d" % number, b"", []) for number in range(3)]
+    world.stays, world.outputs.heads = stays, {0: MOVED}
     await world.claim()
     assert world.said[0].startswith("events on partition 0 of profiles belong to other partitions")
     assert (world.consumer.begun, world.ownership.held) == ([], {})
     other = World()
-    other.belongs, other.outputs.heads = False, world.outputs.heads
+    other.stays, other.outputs.heads = stays, {0: MOVED, 1: MOVED}
     await other.left(5_000)
     assert await other.claim() == dict.fromkeys(TPS, 5_000)
-    assert other.said == []
+    assert (other.said, other.outputs.peeked) == ([], [])
+    await other.ownership.release()
+
+
+async def test_a_worker_that_has_a_new_partition_alone(world: World) -> None:
+    """It would decide the customers that came there without what they did before, which another partition holds."""
+    world.stays, world.outputs.heads = stays, {0: MOVED, 1: STAYED}
+    await world.claim(tps=NEW)
+    assert world.said[0].startswith("events on partition 0 of profiles belong to other partitions")
+    assert (world.consumer.begun, world.ownership.held) == ([], {})
+
+
+async def test_first_records_are_looked_at_once(world: World) -> None:
+    """By a process, at its first claim; and of an empty partition nobody looks further than at it."""
+    await world.claim(tps=NEW)
+    world.outputs.heads = {0: STAYED, 1: STAYED}
+    for _ in range(2):
+        await world.claim()
+    assert (world.said, world.outputs.peeked) == ([], [{1}, {0}])
+    other = World()
+    other.outputs.heads = world.outputs.heads
+    for _ in range(2):
+        await other.claim(tps=NEW)
+    assert (other.said, other.outputs.peeked) == ([], [{1}, {0}])
     await other.ownership.release()
 
 

@@ -9,19 +9,25 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from kafka import KafkaProducer
 from kafka.admin import NewPartitions
 
 from local import Kafka, Redis
+from proxy import Proxy
+from server import free_port
 from streams import placement, topics
+from streams.outbox import OutRecord
 from streams.partitioning import belonging, partition_of
+from streams.recovery import Chunk, Place
 from streams.settings import Settings
+from streams.stop import Stop
 from streams.topics import retention
 from tests import live
 from tests.commands import Done, assert_stopped, segmenter
@@ -67,6 +73,54 @@ def test_strangers_among_customers_are_no_sign() -> None:
     """Each of them is a dead letter; and so are fewer customers than would be a sign."""
     assert not is_seen(4, 4, range(2_000), strangers=range(20))
     assert not placement.is_misplaced([b"a", b"b"], lambda _: False)
+
+
+class Coming:
+    """Stands in for the topics: first records, each of which comes so long (s) after the look began."""
+
+    def __init__(self, clock: SimpleNamespace, *coming: tuple[float, int, Sequence[str]]) -> None:
+        self._clock = clock
+        self._coming = coming
+        self.given_up: list[int] = []
+
+    async def peek(self, places: Collection[Place], wanted: Callable[[Place], bool]) -> AsyncGenerator[Chunk, None]:
+        left = set(places)
+        for at, partition, names in self._coming:
+            self._clock.now = at
+            left = {place for place in left if wanted(place)}
+            place = "purchases", partition
+            if place in left:
+                records = [OutRecord("", name.encode(), b"", []) for name in names]
+                yield Chunk(*place, records, len(records))
+            else:
+                self.given_up.append(partition)
+
+
+async def look(monkeypatch: pytest.MonkeyPatch, *coming: tuple[float, int, Sequence[str]]) -> list[int]:
+    """Look at partitions 0 and 1 of two; the partitions whose records were not waited for."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(placement, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    outputs = Coming(clock, *coming)
+    await placement.check(cast(Any, outputs), [0, 1], [], lambda customer, _: customer.startswith("stayed"))
+    return outputs.given_up
+
+
+STAYED, MOVED = ["stayed"], ["moved1", "moved2", "moved3"]
+
+
+async def test_first_records_that_come_late_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes until there is anything of a partition, and however soon the other's came."""
+    for coming in ([(20.0, 0, MOVED)], [(0.1, 0, STAYED), (20.0, 1, MOVED)]):
+        with pytest.raises(Stop, match="belong to other partitions"):
+            await look(monkeypatch, *coming)
+
+
+async def test_more_of_a_partition_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first records on, as the bound is of what is read and not of how long Kafka took to be found."""
+    soon, late = 10.0 + placement.READ_MAX_S, 10.1 + placement.READ_MAX_S
+    assert await look(monkeypatch, (10.0, 0, STAYED), (late, 0, MOVED)) == [0]
+    with pytest.raises(Stop, match="belong to other partitions"):
+        await look(monkeypatch, (10.0, 0, STAYED), (soon, 0, MOVED))
 
 
 # --- on real parts -------------------------------------------------------------------------------
@@ -177,6 +231,38 @@ def test_partitions_are_added(before: int, now: int, kafka: Kafka, redis_server:
     letters = live.committed(shop.settings["brokers"], prefix + "dead-letters", now)
     assert letters == []
     assert_stopped(segmenter("topics", "copy", "--to", prefix, **shop.settings), "are there already", "another prefix")
+
+
+@pytest.mark.kafka
+def test_records_of_an_open_transaction_are_judged(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """They will be read when it ends. The first is larger than what of a partition is looked at."""
+    shop = Grown(kafka, redis_server, 2)
+    name = shop.settings["topic_prefix"] + "purchases"
+    producer: Any = KafkaProducer(bootstrap_servers=kafka.address, transactional_id=name)
+    producer.init_transactions()
+    producer.begin_transaction()
+    for customer, _, _ in orders(0, CUSTOMERS):
+        producer.send(name, b"x" * (900_000 if customer in {"u0", "u1"} else 10), customer.encode())
+    producer.flush()
+    shop.grow(4)
+    assert "of purchases belong to other partitions" in refused(shop.settings, tmp_path)
+    producer.abort_transaction()
+    producer.close()
+
+
+@pytest.mark.kafka
+@pytest.mark.nightly
+def test_partitions_are_added_to_a_far_kafka(redis_server: Redis, tmp_path: Path) -> None:
+    """However long it takes until it answers."""
+    behind = free_port()
+    with Proxy(behind) as proxy, Kafka(proxied=(behind, proxy.port)) as kafka:
+        shop = Grown(kafka, redis_server, 2)
+        shop.publish("purchases", orders(0, CUSTOMERS))
+        shop.grow(4)
+        proxy.latency_s = 0.2
+        settings = {**shop.settings, "brokers": f"127.0.0.1:{proxy.port}", "session_timeout_s": 10}
+        with worker(settings, tmp_path) as far:
+            assert "of purchases belong to other partitions" in sentence(far, 60)
 
 
 @pytest.mark.kafka

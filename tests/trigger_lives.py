@@ -45,6 +45,7 @@ class Topics:
     """What triggers have published."""
 
     renew_s = None
+    peek: Any = None  # triggers do not call it
 
     def __init__(self) -> None:
         self.records: dict[str, list[OutRecord]] = {DECISIONS: [], LETTERS: []}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from aiokafka.errors import KafkaConnectionError
@@ -18,7 +18,7 @@ from faust.types import TP
 from streams.fetched import Offsets
 from streams.outbox import OutRecord
 from streams.partitioning import partition_of
-from streams.recovery import Chunk
+from streams.recovery import Chunk, Place
 from tests.world.sim import Sim, answer
 
 LONG_POLL_S = 0.3
@@ -234,7 +234,14 @@ class Kafka:
         self.epochs[topic, partition] = epoch
         self.out[topic, partition] += [Out(self._sim.now, None)] * 2
 
-    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
+    async def peek(self, places: Collection[Place], _wanted: Callable[[Place], bool]) -> AsyncGenerator[Chunk, None]:
+        """As `streams.recovery.Outputs`, of the inputs."""
+        for topic, partition in places:
+            await asyncio.sleep(self._sim.delay())
+            found = self.logs[TP(topic, partition)].committed()
+            yield Chunk(topic, partition, found.records, found.position)  # type: ignore[arg-type]  # no headers
+
+    async def read(self, positions: Mapping[Place, int | None]) -> AsyncGenerator[Chunk, None]:
         """As `streams.recovery.Outputs`: to the end as it is when each is begun."""
         for (topic, partition), position in positions.items():
             await asyncio.sleep(self._sim.delay())
