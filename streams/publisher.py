@@ -32,6 +32,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -39,16 +40,14 @@ from aiokafka import errors as kafka_errors
 from aiokafka.errors import KafkaError
 
 from streams import out_batches
+from streams import producer as producers
 from streams.failpoints import reach
 from streams.kafka_refusals import missing_right
-from streams.outbox import BATCH_MAX_BYTES, OutRecord, ProducerFenced, PublishFailed
+from streams.outbox import OutRecord, ProducerFenced, PublishFailed
 from streams.stop import Stop
-from streams.wire import merges
 
 log = logging.getLogger(__name__)
 
-# The largest batch of all: one record of `merges`. (aiokafka 0.14 checks it for `send` alone, not for `send_batch`.)
-REQUEST_MAX_BYTES = merges.BATCH_MAX_BYTES
 # Longer than a fence may take, or Kafka would end its transactions meanwhile. There is no record in them.
 TRANSACTION_MAX_MS = 30_000
 # Each has connections of its own to the coordinator and to the leaders of its partition.
@@ -62,7 +61,6 @@ FENCE_WAIT_S = 20.0
 _EMPTY_TRANSACTIONS = 2
 _ADDED_LOOK_S = 0.001
 _WHEN_BACK = "when Kafka is back, start the worker again"
-_CLOSE_MAX_S = 2.0
 
 
 class UnfencedPublisher:
@@ -70,19 +68,26 @@ class UnfencedPublisher:
 
     def __init__(self, client: Mapping[str, Any], prefix: str) -> None:
         """``client``: where the brokers are, and who we are to them."""
-        self._options = _options(client)
+        self._options = producers.options(client)
         self._prefix = prefix
         self._started: asyncio.Future[AIOKafkaProducer] | None = None
 
     async def _producer(self) -> AIOKafkaProducer:
         """The producer, started at first use: it belongs to the loop that is running then."""
-        if self._started is None:
-            self._started = asyncio.ensure_future(_start(self._options))
+        if not self._is_started:
+            self._started = asyncio.ensure_future(producers.start(self._options))
+        assert self._started is not None
         return await asyncio.shield(self._started)
+
+    @property
+    def _is_started(self) -> bool:
+        """Or is being started; what could not start may be able to later."""
+        started = self._started
+        return started is not None and not (started.done() and (started.cancelled() or started.exception()))
 
     async def claim(self, partitions: Sequence[int]) -> None:  # noqa: ARG002  # one producer for all
         """As `streams.outbox.Publisher`: what a release did not wait for is on the topics afterwards, or has failed."""
-        if self._started is not None:
+        if self._is_started:
             await (await self._producer()).flush()
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
@@ -101,9 +106,10 @@ class UnfencedPublisher:
         """As `streams.outbox.Publisher`."""
 
     async def close(self) -> None:
-        """Flush and stop."""
-        if self._started is not None:
-            await (await self._started).stop()
+        """Flush and stop, within a bound."""
+        if self._is_started:
+            with suppress(KafkaError):  # of a start that fails meanwhile
+                await producers.close(await self._producer())
 
 
 class _Instant(NamedTuple):
@@ -140,7 +146,7 @@ class FencedPublisher:
         """
         self.renew_s: float | None = renew_s
         self._fence_max_s = FENCE_MAX_S / RENEW_S * renew_s
-        self._options = {**_options(client), "transaction_timeout_ms": TRANSACTION_MAX_MS}
+        self._options = {**producers.options(client), "transaction_timeout_ms": TRANSACTION_MAX_MS}
         self._prefix = prefix
         self._id = f"{group}-{prefix}segment-changes"
         self._outputs = outputs
@@ -169,19 +175,19 @@ class FencedPublisher:
         if former is None:
             raise ProducerFenced  # released meanwhile
         await self._fence(partition)
-        await _close(former.producer)
+        await producers.close(former.producer)
 
     async def _fence(self, partition: int) -> None:
         made = _Instant.now()
         places = [TopicPartition(self._prefix + topic, partition) for topic in self._outputs]
         try:
             async with asyncio.timeout(FENCE_WAIT_S):
-                producer = await _start({**self._options, "transactional_id": f"{self._id}-{partition}"})
+                producer = await producers.start({**self._options, "transactional_id": f"{self._id}-{partition}"})
                 reach("mid_fence")
                 try:
                     await _carry_epoch(producer, places)
                 except BaseException:
-                    await _close(producer)
+                    await producers.close(producer)
                     raise
         except TimeoutError:
             raise PublishFailed(
@@ -212,7 +218,7 @@ class FencedPublisher:
     async def release(self) -> None:
         """As `streams.outbox.Publisher`. A transaction that is open is ended by the next owner, or by its time."""
         fences, self._fences = self._fences, {}
-        await asyncio.gather(*(_close(fence.producer) for fence in fences.values()))
+        await asyncio.gather(*(producers.close(fence.producer) for fence in fences.values()))
 
     async def close(self) -> None:
         """Nothing is held once all is released."""
@@ -243,31 +249,3 @@ def _failed(error: Exception) -> PublishFailed:
     if sentence := missing_right(error, "WRITE"):
         return PublishFailed(sentence)
     return PublishFailed(f"{error!r}; {_WHEN_BACK}")
-
-
-def _options(client: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **client,
-        "acks": "all",
-        "max_batch_size": BATCH_MAX_BYTES,
-        "max_request_size": REQUEST_MAX_BYTES,
-    }
-
-
-async def _start(options: Mapping[str, Any]) -> AIOKafkaProducer:
-    producer = AIOKafkaProducer(**options)
-    try:
-        await producer.start()
-    except BaseException:  # a cancelled claim too must leave no connection
-        await _close(producer)
-        raise
-    return producer
-
-
-async def _close(producer: AIOKafkaProducer) -> None:
-    """Stop, within a bound: aiokafka waits for what is on its way, which may be for ever."""
-    try:
-        async with asyncio.timeout(_CLOSE_MAX_S):
-            await producer.stop()
-    except (KafkaError, TimeoutError) as error:
-        log.warning("a producer was left as it was", extra={"error": repr(error)})

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from itertools import count, pairwise
 from typing import Any
 
@@ -23,7 +22,6 @@ from local import Kafka, Tansu
 from streams import out_batches, rights, topics
 from streams import publisher as publisher_module
 from streams.outbox import BATCH_MAX_BYTES, OutRecord, ProducerFenced, PublishFailed, batch_size_needed
-from streams.output_topics import OutputTopics
 from streams.publisher import PRODUCERS_MAX, FencedPublisher, UnfencedPublisher
 from streams.settings import Settings
 from streams.stop import Stop
@@ -32,11 +30,10 @@ from streams.wire import merges
 from streams.wire.changes import CHANGE_MAX_BYTES
 from streams.wire.decode import CUSTOMER_MAX_BYTES
 from streams.wire.merges import MERGES
+from tests.outputs import CHANGES, LETTERS, Place, records, values_of
 
-CHANGES, LETTERS = "segment-changes", "dead-letters"
 MARKERS = 2  # of each claim, on each output
 TOO_LARGE = 2 << 20  # above what a broker takes by default
-_numbers = count(1)
 
 
 def set_batch_size(brokers: str, topic: str, size: int) -> None:
@@ -44,39 +41,6 @@ def set_batch_size(brokers: str, topic: str, size: int) -> None:
     admin: Any = KafkaAdminClient(bootstrap_servers=brokers)
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": str(size)})])
     admin.close()
-
-
-def records(*values: bytes, topic: str = CHANGES) -> list[OutRecord]:
-    return [OutRecord(topic, b"u1", value, [("ce_id", value)]) for value in values]
-
-
-class Place:
-    """Output topics of their own on a broker."""
-
-    def __init__(self, broker: Kafka | Tansu) -> None:
-        self.brokers = broker.address
-        self.client = {"bootstrap_servers": self.brokers}
-        self.prefix = f"outputs{next(_numbers)}-"
-        topics.create(Settings(brokers=self.brokers, topic_prefix=self.prefix, partitions=2))
-
-    @asynccontextmanager
-    async def publisher(self, **more: float) -> AsyncIterator[FencedPublisher]:
-        """One that has claimed both partitions."""
-        made = FencedPublisher(self.client, self.prefix, "group", OUTPUTS, **more)
-        await made.claim([0, 1])
-        yield made
-        await made.close()
-
-    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> dict[tuple[str, int], list[bytes | None]]:
-        """The values from there on; and where the reading ended is where another one begins."""
-        found: dict[tuple[str, int], list[bytes | None]] = {}
-        after: dict[tuple[str, int], int | None] = {}
-        reader = OutputTopics(self.client, self.prefix)
-        async for chunk in reader.read(positions):
-            found.setdefault((chunk.topic, chunk.partition), []).extend(record.value for record in chunk.records)
-            after[chunk.topic, chunk.partition] = chunk.position
-        assert not after or [chunk async for chunk in reader.read(after)] == []
-        return found
 
 
 @pytest.fixture
@@ -223,10 +187,6 @@ async def test_nothing_comes_after_a_claim_from_an_owner_that_goes_on_publishing
         assert len(await values_of(place)) == claimed, "it came after the claim"
         await former.release()
     await owners[-1].release()
-
-
-async def values_of(place: Place) -> list[bytes | None]:
-    return (await place.read({(CHANGES, 0): None})).get((CHANGES, 0), [])
 
 
 @pytest.fixture

@@ -1,0 +1,55 @@
+"""Output topics of their own on a broker, for the tests of what is published and read back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+
+from local import Kafka, Tansu
+from streams import topics
+from streams.outbox import OutRecord
+from streams.output_topics import OutputTopics
+from streams.publisher import FencedPublisher
+from streams.settings import Settings
+from streams.topics import OUTPUTS
+
+CHANGES, LETTERS = "segment-changes", "dead-letters"
+_numbers = count(1)
+
+
+def records(*values: bytes, topic: str = CHANGES) -> list[OutRecord]:
+    return [OutRecord(topic, b"u1", value, [("ce_id", value)]) for value in values]
+
+
+class Place:
+    """Output topics of their own on a broker."""
+
+    def __init__(self, broker: Kafka | Tansu, partitions: int = 2) -> None:
+        self.brokers = broker.address
+        self.client = {"bootstrap_servers": self.brokers}
+        self.prefix = f"outputs{next(_numbers)}-"
+        topics.create(Settings(brokers=self.brokers, topic_prefix=self.prefix, partitions=partitions))
+
+    @asynccontextmanager
+    async def publisher(self, **more: float) -> AsyncIterator[FencedPublisher]:
+        """One that has claimed both partitions."""
+        made = FencedPublisher(self.client, self.prefix, "group", OUTPUTS, **more)
+        await made.claim([0, 1])
+        yield made
+        await made.close()
+
+    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> dict[tuple[str, int], list[bytes | None]]:
+        """The values from there on; and where the reading ended is where another one begins."""
+        found: dict[tuple[str, int], list[bytes | None]] = {}
+        after: dict[tuple[str, int], int | None] = {}
+        reader = OutputTopics(self.client, self.prefix)
+        async for chunk in reader.read(positions):
+            found.setdefault((chunk.topic, chunk.partition), []).extend(record.value for record in chunk.records)
+            after[chunk.topic, chunk.partition] = chunk.position
+        assert not after or [chunk async for chunk in reader.read(after)] == []
+        return found
+
+
+async def values_of(place: Place) -> list[bytes | None]:
+    return (await place.read({(CHANGES, 0): None})).get((CHANGES, 0), [])
