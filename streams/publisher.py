@@ -45,6 +45,7 @@ from streams.failpoints import reach
 from streams.kafka_refusals import missing_right
 from streams.outbox import OutRecord, ProducerFenced, PublishFailed
 from streams.stop import Stop
+from streams.transactional_ids import transactional_id
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +149,7 @@ class FencedPublisher:
         self._fence_max_s = FENCE_MAX_S / RENEW_S * renew_s
         self._options = {**producers.options(client), "transaction_timeout_ms": TRANSACTION_MAX_MS}
         self._prefix = prefix
-        self._id = f"{group}-{prefix}segment-changes"
+        self._group = group
         self._outputs = outputs
         self._fences: dict[int, _Fence] = {}
 
@@ -182,7 +183,7 @@ class FencedPublisher:
         places = [TopicPartition(self._prefix + topic, partition) for topic in self._outputs]
         try:
             async with asyncio.timeout(FENCE_WAIT_S):
-                producer = await producers.start({**self._options, "transactional_id": f"{self._id}-{partition}"})
+                producer = await producers.start({**self._options, "transactional_id": transactional_id(self._group, self._prefix, partition)})
                 reach("mid_fence")
                 try:
                     await _carry_epoch(producer, places)

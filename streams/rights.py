@@ -19,6 +19,7 @@ from functools import reduce
 import msgspec
 
 from rules.events import INPUTS
+from streams import transactional_ids
 from streams.out_records import CHANGES, DEAD_LETTERS
 from streams.settings import Settings, of_triggers
 from streams.topics import ALL, OUTPUTS, READ, TRIGGERS, WRITTEN, TopicUse
@@ -167,8 +168,7 @@ def of_kafka(needs: Needs, settings: Settings) -> Iterator[KafkaRight]:
     for owner in needs.owns:
         group = _of_owner(settings, owner).group
         yield KafkaRight("group", (group,), ("READ",))
-        # As `streams.publisher` names them, with the partition after it.
-        transactions = f"{group}-{settings.topic_prefix}{CHANGES}-"
+        transactions = transactional_ids.beginning(group, settings.topic_prefix)
         yield KafkaRight("transactional-id", (transactions,), ("WRITE",), is_prefix=True)
 
 

@@ -40,6 +40,7 @@ from streams.definition_documents import compress
 from streams.definitions_file import load
 from streams.settings import Settings
 from streams.stop import REBUILD, Stop
+from streams.transactional_ids import transactional_id
 from streams.wire import customers
 from tests import live
 from tests.commands import segmenter
@@ -285,10 +286,10 @@ def kafka_gone_at_the_start(world: World) -> str:
 @tries("Kafka takes nothing more of partition", "start the worker again")
 def another_producer_of_its_id(world: World) -> str:
     shop = opened(world, processing_guarantee="exactly_once")
-    transactional_id = f"{shop.settings['group']}-{shop.prefix}segment-changes-0"
+    its_id = transactional_id(shop.settings["group"], shop.prefix, 0)
 
     async def take_it() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=world.kafka.address, transactional_id=transactional_id)
+        producer = AIOKafkaProducer(bootstrap_servers=world.kafka.address, transactional_id=its_id)
         await producer.start()
         await producer.stop()
 

@@ -1,0 +1,46 @@
+"""No two installations share a transactional id."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams import rights
+from streams.settings import Settings, of_triggers
+from streams.transactional_ids import transactional_id
+
+# Parts of which names are made that could be taken for one another.
+_PARTS = ("shop", "b", "-", "segment-changes-", "0", "12", ":", "triggers")
+_names = st.lists(st.sampled_from(_PARTS), max_size=6).map("".join)
+
+
+def taken_apart(said: str) -> tuple[str, str, int]:
+    """Group, topic prefix and partition, by the id alone."""
+    found = re.fullmatch(r"(.*)segment-changes-(\d+)(?:-(\d+))?", said)
+    assert found is not None
+    before, partition, length = found[1], int(found[2]), int(found[3] or 0)
+    at = len(before) - length
+    return before[: at - 1], before[at:], partition
+
+
+@given(group=_names, prefix=_names, partition=st.integers(0, 500))
+def test_an_id_can_be_taken_apart_in_one_way(group: str, prefix: str, partition: int) -> None:
+    """So two installations that differ in group or prefix share none."""
+    assert taken_apart(transactional_id(group, prefix, partition)) == (group, prefix, partition)
+
+
+def test_without_a_prefix_it_is_what_it_was() -> None:
+    """So that a worker of this version fences one of the version before."""
+    assert transactional_id("segmenter", "", 3) == "segmenter-segment-changes-3"
+
+
+def test_the_right_that_is_documented_is_enough() -> None:
+    """Of workers and of triggers, with a prefix and without."""
+    for prefix in ("", "b-"):
+        settings = Settings(group="shop", topic_prefix=prefix)
+        for name, owner in ((rights.WORKER, settings), (rights.TRIGGERS_PROCESS, of_triggers(settings))):
+            (right,) = (one for one in rights.of_kafka(rights.NEEDS[name], settings) if one.kind == "transactional-id")
+            assert right.is_prefix
+            assert transactional_id(owner.group, prefix, 7).startswith(right.names[0])
