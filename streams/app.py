@@ -10,7 +10,7 @@ import gc
 import logging
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, cast
 
 import faust
@@ -86,7 +86,7 @@ def assemble(
         )
         store.stopwatch.took = metrics.called
     client = security.kafka(settings)
-    publisher = _publisher(settings, client, plan.outputs)
+    publisher = _publisher(settings, client, plan)
     outputs = OutputTopics(client, settings.topic_prefix)
     ownership = Ownership(plan, store, publisher, outputs, claiming)
     app = _faust(settings, client)
@@ -118,11 +118,9 @@ def _metrics(settings: Settings, plan: Ground) -> Metrics:
     return Metrics(plan.now_ms, plan.pace.grace_ms, names, segments)
 
 
-def _publisher(
-    settings: Settings, client: Mapping[str, Any], outputs: Sequence[str]
-) -> FencedPublisher | UnfencedPublisher:
+def _publisher(settings: Settings, client: Mapping[str, Any], plan: Ground) -> FencedPublisher | UnfencedPublisher:
     if settings.broker == "kafka":
-        return FencedPublisher(client, settings.topic_prefix, settings.group, outputs)
+        return FencedPublisher(client, settings.topic_prefix, settings.group, plan.outputs, plan.identity.partitions)
     return UnfencedPublisher(client, settings.topic_prefix)
 
 

@@ -69,8 +69,8 @@ class Holding:
         generation = await self._store.generation(partition)
         if generation <= self._claim.generation:
             self._stop(
-                f"Kafka takes nothing more of partition {partition} from this producer: another producer has its "
-                "transactional id; start the worker again"
+                f"Kafka takes nothing more of partition {partition} from this producer: {fenced}; "
+                "start the worker again"
                 if isinstance(fenced, ProducerFenced)
                 else f"Redis no longer knows the claim of partition {partition}: it lost its last writes or all of "
                 "them; start the worker again, it says what to do"

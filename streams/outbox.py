@@ -8,6 +8,7 @@ where the next claim finds them (`streams.recovery`).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -19,6 +20,8 @@ from streams.store import Fenced, State, Store
 from streams.wire import merges
 from streams.wire.changes import Header
 
+log = logging.getLogger(__name__)
+
 # Entries (one per save) that may wait before the partition stops computing more.
 WAITING_MAX = 64
 # Or so many bytes of them, and the entry that passes it: an entry of dead letters may be 4 MiB.
@@ -27,6 +30,13 @@ WAITING_MAX_BYTES = 16 * 1024 * 1024
 BATCH_MAX_BYTES = 512 * 1024
 # Records whose entries are published with one round trip.
 _TOGETHER_MAX = 4_000
+# So many partitions a process may hold: each has a producer, with connections to the coordinator and to its leaders.
+PRODUCERS_MAX = 200
+# What could not be renewed is tried again after this share of the time: 5 min of 6 h.
+_AGAIN_SHARE = 1 / 72
+# Or after so long (s), where nothing may be published until it is.
+AGAIN_S = 5.0
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 class OutRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -63,6 +73,16 @@ def batch_size_needed(topic: str) -> int:
     return merges.BATCH_MAX_BYTES if topic == merges.MERGES else BATCH_MAX_BYTES
 
 
+def processes_needed(partitions: int) -> int:
+    """How many processes of a kind must run at least."""
+    return -(-partitions // PRODUCERS_MAX)
+
+
+def renewal_s(partition: int, at_most_s: float) -> float:
+    """After how long a partition renews: each after a time of its own, spread evenly over the second half."""
+    return at_most_s * (1 - partition * _GOLDEN_RATIO % 1 / 2)
+
+
 class Publisher(Protocol):
     """Where records go."""
 
@@ -85,9 +105,9 @@ class Publisher(Protocol):
         """How often what a claim keeps from others must be renewed (s); ``None``: it keeps nothing from them."""
 
     async def renew(self, partition: int) -> None:
-        """Renew it. Afterwards the claim must be seen to stand, before anything is published.
+        """Renew it. Afterwards the claim must be seen to stand, before anything is published, also where it failed.
 
-        Raises `PublishFailed`, or `ProducerFenced`.
+        Raises `PublishFailed`, or `ProducerFenced`; for a cause that may pass `NotRenewed`.
         """
 
     async def release(self) -> None:
@@ -98,8 +118,19 @@ class PublishFailed(Exception):
     """Kafka did not take records that are saved; the text says why, and what to do before the next start."""
 
 
+class NotRenewed(PublishFailed):
+    """For a cause that may pass. ``has_begun``: nothing may be published until another attempt has come through."""
+
+    def __init__(self, sentence: str, *, has_begun: bool) -> None:
+        super().__init__(sentence)
+        self.has_begun = has_begun
+
+
 class ProducerFenced(Fenced):
-    """Kafka takes nothing more from this producer: another has its transactional id."""
+    """Kafka takes nothing more from this producer; the text says why."""
+
+    def __init__(self, why: str = "another producer has its transactional id") -> None:
+        super().__init__(why)
 
 
 class Outbox:
@@ -162,8 +193,7 @@ class Outbox:
         renew_at = self._renew_at()
         while True:
             if renew_at is not None and loop.time() >= renew_at:
-                await self.renew()
-                renew_at = self._renew_at()
+                renew_at = self._renew_at(is_renewed=await self.renew())
             try:
                 async with asyncio.timeout_at(renew_at):
                     entries = [await self._waiting.get()]
@@ -179,14 +209,39 @@ class Outbox:
                 self._weigh(-_size(entry))
                 self._waiting.task_done()
 
-    def _renew_at(self) -> float | None:
-        every_s = self._publisher.renew_s
-        return None if every_s is None else asyncio.get_running_loop().time() + every_s
+    def _renew_at(self, *, is_renewed: bool = True) -> float | None:
+        at_most_s = self._publisher.renew_s
+        if at_most_s is None:
+            return None
+        after_s = renewal_s(self._partition, at_most_s) if is_renewed else at_most_s * _AGAIN_SHARE
+        return asyncio.get_running_loop().time() + after_s
 
-    async def renew(self) -> None:
-        """Keep others from publishing for longer. Raises `Fenced` when the partition has another owner by now."""
-        await self._publisher.renew(self._partition)
-        await self.trim(0, {})
+    async def renew(self) -> bool:
+        """Keep others from publishing for longer; if not, what kept them until now still does.
+
+        Raises `Fenced` when the partition has another owner by now.
+        """
+        may_publish = True
+        while True:
+            failed = await self._try_to_renew()
+            await self.trim(0, {})
+            if failed is None:
+                return True
+            may_publish = may_publish and not failed.has_begun
+            if may_publish:
+                return False
+            await asyncio.sleep(AGAIN_S)
+
+    async def _try_to_renew(self) -> NotRenewed | None:
+        try:
+            await self._publisher.renew(self._partition)
+        except NotRenewed as failed:
+            log.warning(
+                "a fence could not be renewed; it is tried again",
+                extra={"partition": self._partition, "error": str(failed), "has_begun": failed.has_begun},
+            )
+            return failed
+        return None
 
     async def publish(self, entries: Sequence[Sequence[OutRecord]]) -> None:
         """Publish the next entries, and trim them. Of a former claim's, what is left to be published."""

@@ -21,7 +21,7 @@ from streams.failpoints import reach
 from streams.fetched import Batch
 from streams.holding import Holding
 from streams.kafka_refusals import missing_right
-from streams.outbox import Publisher, PublishFailed
+from streams.outbox import ProducerFenced, Publisher, PublishFailed
 from streams.plan import Ground
 from streams.recovery import Outputs
 from streams.stop import Stop
@@ -195,12 +195,7 @@ class Ownership:
             )
         except (Stop, ClaimRefused, StoreRefused) as refused:
             self._plan.stop(str(refused))
-        except Fenced:
-            self._plan.stop(
-                "a claim was lost while it was made: a newer owner has the partition, or Redis lost its last writes; "
-                "start the worker again"
-            )
-        except (StoreFailed, PublishFailed, KafkaError) as error:
+        except (Fenced, StoreFailed, PublishFailed, KafkaError) as error:
             self._plan.stop(_failure(error))
         except Exception as error:  # noqa: BLE001  # Faust would log it, and then neither read nor rejoin
             self._plan.stop(defects.report("a claim", error))
@@ -262,6 +257,13 @@ def _told(positions: Mapping[TP, int]) -> dict[str, int]:
 
 
 def _failure(error: Exception) -> str:
+    if isinstance(error, ProducerFenced):
+        return f"Kafka takes nothing of this claim: {error}; start the worker again"
+    if isinstance(error, Fenced):
+        return (
+            "a claim was lost while it was made: a newer owner has the partition, or Redis lost its last writes; "
+            "start the worker again"
+        )
     if isinstance(error, PublishFailed):
         return f"publishing failed: {error}"
     if sentence := missing_right(error, "READ and WRITE"):

@@ -26,9 +26,8 @@ from kafka.errors import (
 )
 
 from rules.events import INPUTS
-from streams import security
+from streams import outbox, security
 from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
-from streams.outbox import batch_size_needed
 from streams.settings import Settings
 from streams.stop import COPY, RIGHTS, Stop
 from streams.store import Identity
@@ -45,6 +44,8 @@ TRIGGERS = ("trigger-decisions", "trigger-dead-letters", "trigger-replays")
 ALL = (*WORKERS, *TRIGGERS)
 # What is published, in batches of up to `batch_size_needed`.
 WRITTEN = frozenset({MERGES, *OUTPUTS, *TRIGGERS})
+# What is published by the owners of partitions alone.
+_OWNED = frozenset({*OUTPUTS, *TRIGGERS[:2]})
 # Kafka is waited for so often for so long.
 TRIES, TRY_MS = 5, 2_000
 # Of each key the newest is kept for ever.
@@ -294,18 +295,32 @@ def verify(settings: Settings, use: TopicUse) -> Found:
                 f"topics differ in their number of partitions ({counts}); where those with fewer hold nothing yet, add "
                 f"partitions to them; else, {COPY}"
             )
+        _warn_of_many(settings, use, max(found.partitions.values(), default=0))
         if limited := [name for name in use.limited if name in WRITTEN]:
             _check_batch_sizes(settings, _configs(admin, settings, limited, [_BATCH_SIZE]))
         return found
+
+
+def _warn_of_many(settings: Settings, use: TopicUse, partitions: int) -> None:
+    """Before too few processes stop one after the other, each with the partitions of the one before."""
+    needed = outbox.processes_needed(partitions)
+    if needed > 1 and settings.broker == "kafka" and (use.created or _OWNED & set(use.written)):
+        log.warning(
+            "%d partitions need at least %d workers at any time, and as many processes of triggers, if any: each holds "
+            "%d at most",
+            partitions,
+            needed,
+            outbox.PRODUCERS_MAX,
+        )
 
 
 def _check_batch_sizes(settings: Settings, configs: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse topics that would not take what is published; what the broker does not say is tried. Raises `Stop`."""
     limits = {name: (values.get(_BATCH_SIZE) or {}).get("value") for name, values in configs.items()}
     small = [
-        f"{limit} of {settings.topic_prefix}{name} (set it to {batch_size_needed(name)} or more)"
+        f"{limit} of {settings.topic_prefix}{name} (set it to {outbox.batch_size_needed(name)} or more)"
         for name, limit in sorted(limits.items())
-        if limit is not None and int(limit) < batch_size_needed(name)
+        if limit is not None and int(limit) < outbox.batch_size_needed(name)
     ]
     if small:
         raise Stop(f"topics take only smaller batches than are published: max.message.bytes is {', '.join(small)}")

@@ -25,16 +25,16 @@ def records(*values: bytes, topic: str = CHANGES) -> list[OutRecord]:
 class Place:
     """Output topics of their own on a broker."""
 
-    def __init__(self, broker: Kafka | Tansu, partitions: int = 2) -> None:
+    def __init__(self, broker: Kafka | Tansu, *, partitions: int = 2, prefix: str = "") -> None:
         self.brokers = broker.address
         self.client = {"bootstrap_servers": self.brokers}
-        self.prefix = f"outputs{next(_numbers)}-"
+        self.prefix = prefix or f"outputs{next(_numbers)}-"
         topics.create(Settings(brokers=self.brokers, topic_prefix=self.prefix, partitions=partitions))
 
     @asynccontextmanager
     async def publisher(self, **more: float) -> AsyncIterator[FencedPublisher]:
         """One that has claimed both partitions."""
-        made = FencedPublisher(self.client, self.prefix, "group", OUTPUTS, **more)
+        made = FencedPublisher(self.client, self.prefix, "group", OUTPUTS, 2, **more)
         await made.claim([0, 1])
         yield made
         await made.close()

@@ -10,17 +10,17 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from streams import definition_documents, publisher, redis_client, stop
+from streams import definition_documents, fence, redis_client, stop
 
 # Parts of sentences that stand on their own.
 REMEDIES = {
     "REBUILD": stop.REBUILD, "COPY": stop.COPY,
     "_ANOTHER_VERSION": definition_documents._ANOTHER_VERSION,
-    "_WHEN_BACK": publisher._WHEN_BACK, "_REPLICA": redis_client._REPLICA,
+    "_WHEN_BACK": fence._WHEN_BACK, "_REPLICA": redis_client._REPLICA,
 }  # fmt: skip
 SOURCE = Path(__file__).parent.parent / "streams"
 # What is called with a sentence.
-_CALLED = {"Stop", "ClaimRefused", "StoreRefused", "PublishFailed", "stop", "_stop", "lost"}
+_CALLED = {"Stop", "ClaimRefused", "StoreRefused", "PublishFailed", "NotRenewed", "stop", "_stop", "lost"}
 # What returns one, or is a mapping of some.
 _RETURNED = {
     "topics.py": "_why",
@@ -31,7 +31,8 @@ _RETURNED = {
 _MAPPINGS = {"remedies", "REFUSALS"}
 # Arguments that are sentences of others.
 PASSED_ON = {
-    "str(error)", "str(refused)", "str(stopped)", "str(missing)", "sentence_of_triggers(redis_prefix, sentence)",
+    "str(error)", "str(failed)",
+    "str(refused)", "str(stopped)", "str(missing)", "sentence_of_triggers(redis_prefix, sentence)",
     "missing_right(result._error, 'READ', tp.topic) or refusal", "missing_right(error, 'READ') or str(error)",
     "missing_right(error, 'READ') or refusal", "_why(settings, [error, *causes.seen])", "refusal", "sentence",
     "_failure(error)", "defects.report('a task', error)", "defects.report('a claim', error)",

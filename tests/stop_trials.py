@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 import yaml
-from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 from faust.types import TP
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -38,9 +37,9 @@ from streams import safety, topics
 from streams.commands import recomputed, topic_copy
 from streams.definition_documents import compress
 from streams.definitions_file import load
+from streams.publisher import FencedPublisher
 from streams.settings import Settings
 from streams.stop import REBUILD, Stop
-from streams.transactional_ids import transactional_id
 from streams.wire import customers
 from tests import live
 from tests.commands import segmenter
@@ -285,13 +284,13 @@ def kafka_gone_at_the_start(world: World) -> str:
 
 @tries("Kafka takes nothing more of partition", "start the worker again")
 def another_producer_of_its_id(world: World) -> str:
-    shop = opened(world, processing_guarantee="exactly_once")
-    its_id = transactional_id(shop.settings["group"], shop.prefix, 0)
+    shop = opened(world)
 
     async def take_it() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=world.kafka.address, transactional_id=its_id)
-        await producer.start()
-        await producer.stop()
+        client = {"bootstrap_servers": world.kafka.address}
+        another = FencedPublisher(client, shop.prefix, shop.settings["group"], topics.OUTPUTS, 1)
+        await another.claim([0])
+        await another.release()
 
     with running(shop, world) as one:
         eventually(lambda: is_read(shop))

@@ -15,7 +15,7 @@ from streams.fetched import Answer, Heard
 from streams.holding import Holding
 from streams.memory_store import MemoryStore
 from streams.merge import Merge
-from streams.outbox import Outbox, OutRecord
+from streams.outbox import Outbox, OutRecord, ProducerFenced
 from streams.segmenter import Segmenter
 from streams.shard import Pace, Shard
 from streams.store import Claim, Identity, StoreFailed, StoreRefused
@@ -32,7 +32,7 @@ class Stopped(Exception):
 class Publisher:
     """Takes everything."""
 
-    renew_s = None
+    renew_s: float | None = None
 
     async def renew(self, partition: int) -> None:
         """Nobody else is there."""
@@ -48,7 +48,16 @@ class Publisher:
         """Nothing to let go of."""
 
 
-async def held(store: MemoryStore, generation: int, said: list[str]) -> Holding:
+class Refused(Publisher):
+    """Cannot renew what keeps others away."""
+
+    renew_s = 0.05
+
+    async def renew(self, partition: int) -> None:
+        raise ProducerFenced("it stood still")
+
+
+async def held(store: MemoryStore, generation: int, said: list[str], publisher: type[Publisher] = Publisher) -> Holding:
     """A started holding that idles and saves its clock at every turn."""
     claim = Claim(0, generation, f"token-{generation}", IDENTITY)
     state = await store.claim(claim)
@@ -67,7 +76,7 @@ async def held(store: MemoryStore, generation: int, said: list[str]) -> Holding:
         Engine(built_in()), store, 0, claim.token, state,
         now_ms=now_ms, belongs=lambda _: True, ceiling=Ceiling(0.5, 10_000),
     )  # fmt: skip
-    outbox = Outbox(store, Publisher(), 0, claim.token, state, saved=lambda: segmenter.save_number)
+    outbox = Outbox(store, publisher(), 0, claim.token, state, saved=lambda: segmenter.save_number)
     loop = asyncio.get_running_loop()
     shard = Shard(
         0, Merge(TOPICS, state.positions), segmenter, outbox,
@@ -98,6 +107,21 @@ def test_a_store_that_forgot_the_claim_stops_the_worker() -> None:
         return said
 
     assert "Redis no longer knows the claim of partition 0" in asyncio.run(run())[0]
+
+
+def test_a_producer_that_kafka_refuses() -> None:
+    """The claim stands in Redis, so it is said why Kafka refuses, and of no newer owner."""
+
+    async def run() -> list[str]:
+        said = list[str]()
+        holding = await held(MemoryStore(), 5, said, Refused)
+        await until(said)
+        await holding.release()
+        return said
+
+    assert asyncio.run(run())[0] == (
+        "Kafka takes nothing more of partition 0 from this producer: it stood still; start the worker again"
+    )
 
 
 def test_a_newer_owner_is_given_way_and_then_time_to_be_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:

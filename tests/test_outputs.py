@@ -19,10 +19,9 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from local import Kafka, Tansu
-from streams import out_batches, rights, topics
-from streams import publisher as publisher_module
-from streams.outbox import BATCH_MAX_BYTES, OutRecord, ProducerFenced, PublishFailed, batch_size_needed
-from streams.publisher import PRODUCERS_MAX, FencedPublisher, UnfencedPublisher
+from streams import fence, out_batches, outbox, rights, topics
+from streams.outbox import BATCH_MAX_BYTES, PRODUCERS_MAX, OutRecord, ProducerFenced, PublishFailed, batch_size_needed
+from streams.publisher import FencedPublisher, UnfencedPublisher
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.topics import OUTPUTS
@@ -96,6 +95,29 @@ def test_topics_that_take_smaller_batches(place: Place) -> None:
             topics.verify(settings, use)
         set_batch_size(place.brokers, place.prefix + topic, needed)
         topics.verify(settings, use)
+
+
+@pytest.mark.kafka
+def test_more_partitions_than_one_process_may_hold(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever holds them, and who creates the topics, is told at the start how many processes must run."""
+    settings = Settings(brokers=place.brokers, topic_prefix=place.prefix, partitions=2)
+    topics.create(settings, topics.TRIGGERS)
+
+    def warned(name: str) -> list[str]:
+        caplog.clear()
+        topics.verify(settings, rights.NEEDS[name].topics)
+        return [record.getMessage() for record in caplog.records if "at any time" in record.getMessage()]
+
+    assert warned("worker") == []
+    monkeypatch.setattr(outbox, "PRODUCERS_MAX", 1)
+    said = (
+        "2 partitions need at least 2 workers at any time, and as many processes of triggers, if any: each holds 1 at "
+        "most"
+    )
+    assert warned("worker") == warned("triggers") == warned("topics") == [said]
+    assert warned("erase") == warned("publish") == []
 
 
 @pytest.mark.kafka
@@ -173,7 +195,7 @@ async def publish_on(publisher: FencedPublisher, name: bytes, sent: list[bytes])
 @pytest.mark.kafka
 async def test_nothing_comes_after_a_claim_from_an_owner_that_goes_on_publishing(place: Place) -> None:
     """Owner after owner, each claiming while the one before publishes all the time."""
-    owners = [FencedPublisher(place.client, place.prefix, "group", OUTPUTS) for _ in range(20)]
+    owners = [FencedPublisher(place.client, place.prefix, "group", OUTPUTS, 2) for _ in range(20)]
     await owners[0].claim([0])
     for number, (former, newer) in enumerate(pairwise(owners)):
         sent: list[bytes] = []
@@ -224,7 +246,7 @@ async def test_an_owner_that_could_not_renew_publishes_nothing(forgetful: Place)
         async with forgetful.publisher() as newer:
             await newer.publish(0, records(b"1"))
         await asyncio.sleep(8)
-        with pytest.raises(PublishFailed, match="longer than Kafka remembers it; start the worker again"):
+        with pytest.raises(PublishFailed, match="which may be longer than Kafka remembers it; start the worker again"):
             await former.publish(0, records(b"former"))
         former._fence_max_s = 60
         await former.publish(0, records(b"taken"))
@@ -234,10 +256,10 @@ async def test_an_owner_that_could_not_renew_publishes_nothing(forgetful: Place)
 @pytest.mark.kafka
 async def test_a_broker_that_can_keep_no_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one broker alone by default, whose log of transactions wants three copies."""
-    monkeypatch.setattr(publisher_module, "FENCE_WAIT_S", 2.0)
+    monkeypatch.setattr(fence, "FENCE_WAIT_S", 2.0)
     said = r"within 2 s; see that it is up, and that transaction\.state\.log\.replication\.factor is at most"
     with Kafka(heap_mb=256, properties={"transaction.state.log.replication.factor": "3"}) as kafka:
-        publisher = FencedPublisher(Place(kafka).client, "", "group", OUTPUTS)
+        publisher = FencedPublisher(Place(kafka).client, "", "group", OUTPUTS, 2)
         with pytest.raises(PublishFailed, match=said):
             await publisher.claim([0])
 
@@ -301,10 +323,10 @@ async def test_on_the_embedded_broker(tansu: Tansu) -> None:
 
 
 async def test_more_partitions_than_there_may_be_producers() -> None:
-    """No connection is made."""
-    publisher = FencedPublisher({"bootstrap_servers": "127.0.0.1:1"}, "", "group", OUTPUTS)
-    with pytest.raises(Stop, match="start more of them"):
-        await publisher.claim(range(PRODUCERS_MAX + 1))
+    """No connection is made, and it is told how many processes all partitions need."""
+    publisher = FencedPublisher({"bootstrap_servers": "127.0.0.1:1"}, "", "group", OUTPUTS, 3 * PRODUCERS_MAX + 1)
+    with pytest.raises(Stop, match=r"given 301 of 601 partitions; .* may have 200: run 4 of them or more"):
+        await publisher.claim(range(PRODUCERS_MAX + 101))
 
 
 @pytest.mark.kafka

@@ -13,6 +13,7 @@ import pytest
 
 from local import Kafka, Tansu
 from server import free_port
+from streams import fence
 from streams import publisher as publisher_module
 from streams.outbox import PublishFailed
 from streams.publisher import FencedPublisher, UnfencedPublisher
@@ -54,7 +55,10 @@ async def leaving_nothing(kafka: Kafka) -> AsyncIterator[None]:
     """Neither a task nor a connection that was not there before."""
     tasks, count = asyncio.all_tasks(), connections(kafka)
     yield
-    await asyncio.sleep(0.1)  # what was ended is ended by the loop's next turns
+    with suppress(TimeoutError):
+        async with asyncio.timeout(2):  # what was ended is ended by the loop's next turns
+            while asyncio.all_tasks() - tasks or connections(kafka) > count:  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0.01)
     assert asyncio.all_tasks() - tasks == set()
     assert connections(kafka) == count
 
@@ -65,7 +69,7 @@ async def test_a_release_with_a_batch_on_its_way(own_kafka: Kafka, size: int) ->
     """aiokafka would wait for its acknowledgement; a large one is not even sent."""
     place = Place(own_kafka)
     async with leaving_nothing(own_kafka):
-        publisher = FencedPublisher(place.client, place.prefix, "group", OUTPUTS)
+        publisher = FencedPublisher(place.client, place.prefix, "group", OUTPUTS, 2)
         await publisher.claim([0, 1])
         with standing_still(own_kafka):
             await cut_off(publisher.publish(0, records(bytes(size))))
@@ -87,7 +91,7 @@ async def test_a_release_that_is_cut_off_itself(own_kafka: Kafka) -> None:
     """By a group that assigns anew: what is being closed is closed."""
     place = Place(own_kafka)
     async with leaving_nothing(own_kafka):
-        publisher = FencedPublisher(place.client, place.prefix, "group", OUTPUTS)
+        publisher = FencedPublisher(place.client, place.prefix, "group", OUTPUTS, 2)
         await publisher.claim([0, 1])
         with standing_still(own_kafka):
             await cut_off(publisher.publish(0, records(b"1")))
@@ -101,12 +105,13 @@ async def test_a_fence_that_kafka_does_not_answer(
 ) -> None:
     """Whether the broker stands still before it is connected to, or within a transaction."""
     place = Place(own_kafka)
-    monkeypatch.setattr(publisher_module, "FENCE_WAIT_S", 2.0)
-    monkeypatch.setattr(
-        publisher_module, "reach", lambda name: os.kill(own_kafka.pid, signal.SIGSTOP) if name == point else None
-    )
+    monkeypatch.setattr(fence, "FENCE_WAIT_S", 2.0)
+    for module in (fence, publisher_module):
+        monkeypatch.setattr(
+            module, "reach", lambda name: os.kill(own_kafka.pid, signal.SIGSTOP) if name == point else None
+        )
     async with leaving_nothing(own_kafka):
-        publisher = FencedPublisher(place.client, place.prefix, "group", OUTPUTS)
+        publisher = FencedPublisher(place.client, place.prefix, "group", OUTPUTS, 2)
         try:
             with pytest.raises(PublishFailed):
                 await publisher.claim([0])

@@ -17,12 +17,13 @@ import msgspec
 import pytest
 
 from rules.times import format_instant
+from streams import outbox as outbox_module
 from streams.fetch_queue import RECORD_COST_BYTES
 from streams.fetched import Answer, Batch, Heard
 from streams.input_buffer import SLICE_MAX_COST
 from streams.memory_store import MemoryStore
 from streams.merge import Merge
-from streams.outbox import WAITING_MAX, WAITING_MAX_BYTES, Outbox, OutRecord
+from streams.outbox import WAITING_MAX, WAITING_MAX_BYTES, NotRenewed, Outbox, OutRecord
 from streams.shard import IN_HAND_MAX_BYTES, Pace, Shard
 from streams.store import Claim, Fenced, Identity, Save
 
@@ -173,11 +174,14 @@ class Slow:
     def __init__(self, renew_s: float | None = None) -> None:
         self.renew_s = renew_s
         self.renewed = 0
+        self.fails: list[NotRenewed] = []
         self.may = asyncio.Event()
         self.published = 0
 
     async def renew(self, partition: int) -> None:
         self.renewed += 1
+        if self.fails:
+            raise self.fails.pop()
 
     async def claim(self, partitions: Sequence[int]) -> None:
         """Nothing to make ready."""
@@ -233,6 +237,22 @@ async def test_what_keeps_others_away_is_renewed_as_long_as_the_claim_stands(is_
             await outbox.put([])
         await asyncio.sleep(0 if is_busy else 0.1)
     assert publisher.renewed >= 3
+    await store.claim(msgspec.structs.replace(claim, generation=2, token="newer"))
+    with pytest.raises(Fenced):
+        await asyncio.wait_for(running, 1)
+
+
+async def test_an_owner_that_tries_again_to_renew_lets_go_of_what_another_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt may have fenced the newer owner, so it looks after each, and tries no more."""
+    monkeypatch.setattr(outbox_module, "AGAIN_S", 0.01)
+    store, publisher = MemoryStore(), Slow(renew_s=0.05)
+    claim = Claim(0, 1, "t", Identity("cluster", "group", 1, "definitions"))
+    state = await store.claim(claim)
+    await store.begin(claim, {})
+    publisher.fails = [NotRenewed("no answer", has_begun=True) for _ in range(1_000)]
+    running = asyncio.create_task(Outbox(store, publisher, 0, "t", state, saved=lambda: 0).run())
+    await asyncio.sleep(0.3)
+    assert publisher.renewed > 2
     await store.claim(msgspec.structs.replace(claim, generation=2, token="newer"))
     with pytest.raises(Fenced):
         await asyncio.wait_for(running, 1)

@@ -26,8 +26,8 @@ DAILY_PEOPLE = 200
 REACHED = (
     "answer came after a seek", "bad record", "change marked late", "claim found an outbox", "fault crash",
     "fault freeze", "fault group deleted", "fault input unreachable", "fault outage", "fault rebalance",
-    "fault redis falls back", "fault redis restarts", "redis lost writes", "reply lost", "save already", "save fenced",
-    "sent late", "sent twice", "transaction aborted", "transaction committed",
+    "fault redis falls back", "fault redis restarts", "redis lost writes", "renewal fails", "reply lost",
+    "save already", "save fenced", "sent late", "sent twice", "transaction aborted", "transaction committed",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from streams.outbox import OutRecord, ProducerFenced, PublishFailed
+from streams.outbox import NotRenewed, OutRecord, ProducerFenced, PublishFailed
 from streams.topics import OUTPUTS
 from tests.world.kafka import MERGES, Kafka
 from tests.world.loop import Process
@@ -44,8 +44,11 @@ class Fenced:
             self._sim.tread(self._process, "after a fence")
 
     async def renew(self, partition: int) -> None:
-        """As a claim does."""
+        """As a claim does. It may fail before it has begun, or when some of the leaders know of it."""
         sim, started = self._sim, self._sim.future()
+        fails = sim.happens("renewal fails", self._rates.publish)
+        if fails and sim.rng.random() < 0.5:
+            raise NotRenewed("no answer", has_begun=False)
         sim.later(sim.delay(), self._start, partition, started)
         epoch = await started
         for topic in OUTPUTS:
@@ -53,6 +56,10 @@ class Fenced:
             sim.later(sim.delay(), self._mark, topic, partition, epoch, marked)
             if not await marked:
                 raise ProducerFenced
+            if fails and sim.rng.random() < 0.5:
+                break
+        if fails:
+            raise NotRenewed("no answer", has_begun=True)
         self._epochs[partition] = epoch
 
     def _start(self, partition: int, started: asyncio.Future[int]) -> None:
