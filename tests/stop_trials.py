@@ -245,12 +245,12 @@ def kafka_gone_while_publishing(world: World) -> str:
         with worker(shop.settings, world.folder) as one:
             one.stop()
         one = worker(shop.settings, world.folder)
-        one.environment["SEGMENTER_FAIL_POINT"] = "before_publish:1:SIGSTOP"
+        one.environment["SEGMENTER_FAIL_POINT"] = "before_fence:1:SIGSTOP"  # what is sent later is sent for long
         with one:
             eventually(lambda: is_frozen(one), 60)
             mortal.kill9()
             os.kill(one.pid, signal.SIGCONT)
-            said = sentence(one, 120)
+            said = sentence(one, 60)
         mortal.start()
         goes_on(shop, world)
     return said
