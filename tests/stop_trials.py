@@ -28,13 +28,12 @@ import yaml
 from aiokafka.partitioner import murmur2
 from faust.types import TP
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
 
 from local import Kafka, Redis
 from receivers import SECRET, Hook, Mailbox, now_ms
 from rules.events import INPUTS
 from streams import safety, topics
-from streams.commands import recomputed, topic_copy
+from streams.commands import recomputed
 from streams.definition_documents import compress
 from streams.definitions_file import load
 from streams.publisher import FencedPublisher
@@ -53,7 +52,6 @@ from tests.test_stops import (
     order,
     refused,
     sentence,
-    set_batch_size,
     worker,
 )
 from tests.test_triggers_live import SEGMENTS, Sender, leave_a_cart, write
@@ -183,27 +181,6 @@ def topics_not_created(world: World) -> str:
     assert segmenter("topics", "create", **{**shop.settings, "replication": 1}).code == 0
     goes_on(shop, world)
     return said
-
-
-@tries("did not take a record", "delete the new topics, and copy again")
-def copy_not_taken(world: World) -> str:
-    shop = read(world)
-    small = shop.prefix + "visits"
-    set_batch_size(world.kafka, small, 100)
-    with closing(KafkaConsumer(bootstrap_servers=world.kafka.address)) as consumer:
-        place = TopicPartition(shop.prefix + "purchases", 0)
-        consumer.assign([place])
-        consumer.seek_to_beginning(place)
-        records = [one for _ in range(20) for found in consumer.poll(200).values() for one in found]
-    producer: Any = KafkaProducer(bootstrap_servers=world.kafka.address)
-    with pytest.raises(Stop) as raised:
-        topic_copy._copy(producer, small, records)
-    with suppress(KafkaError):
-        producer.close()
-    prefix = f"{next(_names)}-"
-    assert segmenter("topics", "copy", "--to", prefix, **shop.settings).code == 0
-    goes_on(under(shop, topic_prefix=prefix, redis_prefix=f"{next(_names)}:"), world)
-    return str(raised.value)
 
 
 @tries("Kafka gave nothing of", "try again")

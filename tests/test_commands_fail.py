@@ -9,92 +9,71 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kafka import KafkaProducer
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 
+from local import Kafka, Redis
 from rules.engine import Engine
 from streams import cli, topics
-from streams.commands import publish, tail
+from streams.commands import tail
 from streams.definitions_file import load
 from streams.replay import Replay
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.wire import changes
-from streams.wire.decode import decode_line
+from streams.wire.decode import RECORD_MAX_BYTES, decode_line
 from tests import live
+from tests.commands import segmenter
+from tests.test_stops import Shop, set_batch_size
 
 
-def order(number: int) -> bytes:
+def order(number: int, note: str = "") -> bytes:
     what = {"type": "track", "event": "Order Completed", "messageId": f"m{number}", "userId": "u1"}
-    properties = {"order_id": f"o{number}"}
+    properties = {"order_id": f"o{number}", "note": note}
     return json.dumps({**what, "timestamp": datetime.now(UTC).isoformat(), "properties": properties}).encode()
 
 
 # --- publish -----------------------------------------------------------------------------------
 
 
-class Producer:
-    """Takes two records and then no more; says so for one that it took."""
-
-    taken = 0
-
-    def __init__(self, **_: object) -> None:
-        self.errbacks: list[Any] = []
-
-    def send(self, topic: str, **_: object) -> Any:
-        if self.taken == 2:
-            raise KafkaTimeoutError("no leader")
-        self.taken += 1
-        return SimpleNamespace(add_errback=self.errbacks.append)
-
-    def flush(self) -> None:
-        self.errbacks[-1](KafkaTimeoutError("not in time"))
-
-    def close(self) -> None:
-        """Nothing is open."""
+@pytest.mark.kafka
+def test_lines_that_kafka_does_not_take(kafka: Kafka, redis_server: Redis) -> None:
+    """Too large for the client, or for the topic: each is named, and the rest goes on."""
+    shop = Shop(kafka, redis_server, "not-taken")
+    lines = [order(1), order(2, "x" * (RECORD_MAX_BYTES - len(order(2)))), order(3)]
+    done = segmenter("publish", "-", stdin=b"\n".join(lines), **shop.settings)
+    counted, named = done.err.splitlines()
+    assert (done.code, counted) == (1, "2 events published, 0 lines refused")
+    assert named.startswith("line 2: not acknowledged: ")
+    assert [one.value for one in shop.read("purchases", 3, within_s=1)] == lines[::2]
+    set_batch_size(kafka, shop.prefix + "purchases", 100)
+    done = segmenter("publish", "-", stdin=b"\n".join(lines[::2]), **shop.settings)
+    assert (done.code, done.err.count("not acknowledged: ")) == (1, 2)
 
 
-@pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Four lines, of which the second is refused."""
-    monkeypatch.setattr(publish, "verify", lambda *_: None)
-    path = tmp_path / "events.jsonl"
-    path.write_bytes(b"\n".join([order(1), b"{", order(2), order(3)]))
-    return str(path)
+@pytest.mark.kafka
+def test_a_message_that_kafka_does_not_take(kafka: Kafka, redis_server: Redis) -> None:
+    """It is not said to be tried again."""
+    shop = Shop(kafka, redis_server, "not-tried")
+    topics.create(Settings(**shop.settings), topics.TRIGGERS)
+    producer: Any = KafkaProducer(bootstrap_servers=kafka.address)
+    producer.send(shop.prefix + "trigger-dead-letters", b'"%s"' % (b"x" * 1_000), b"u1", [("trigger", b"call")])
+    producer.close()
+    set_batch_size(kafka, shop.prefix + "trigger-replays", 500)
+    done = segmenter("redeliver", **shop.settings)
+    counted, named = done.err.splitlines()
+    assert (done.code, counted) == (1, "0 messages are tried again")
+    assert named.startswith(f"{shop.prefix}trigger-replays did not take one: [Error 10] MessageSizeTooLargeError")
+    set_batch_size(kafka, shop.prefix + "trigger-replays", 100_000)
+    done = segmenter("redeliver", **shop.settings)
+    assert (done.code, done.err) == (0, "1 messages are tried again\n")
 
 
-def test_kafka_goes_away_while_lines_are_sent(
-    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The line at which it happened, and what became of those before it."""
-    monkeypatch.setattr(publish, "KafkaProducer", Producer)
-    assert cli.run(["publish", file]) == 75
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == "line 2: not_json"
-    assert said[1] == "1 events published, 1 lines refused"
-    assert said[2].startswith("line 3: not acknowledged: ")
-    assert said[3].startswith("segmenter stopped: line 4 could not be sent (")
-    assert "publish from line 3 on" in said[3], "what was not acknowledged is not left out"
-
-
-def test_kafka_goes_away_at_the_end(
-    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """While the acknowledgements are waited for."""
-
-    class Silent(Producer):
-        taken = -9
-
-        def flush(self) -> None:
-            raise KafkaTimeoutError("not in time")
-
-    monkeypatch.setattr(publish, "KafkaProducer", Silent)
-    assert cli.run(["publish", file]) == 75
-    assert "does not answer" in capsys.readouterr().err
+# --- topics -------------------------------------------------------------------------------------
 
 
 def test_kafka_goes_away_while_topics_are_looked_for(

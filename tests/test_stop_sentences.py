@@ -37,8 +37,11 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
     "test_changed_live::test_a_file_is_changed_and_changed_back": [
         ("were changed, and not everybody is decided by the new ones yet; try again once",),
     ],
-    "test_commands_fail::test_kafka_goes_away_while_lines_are_sent": [
+    "test_stop_advice::test_kafka_answers_again": [
+        ("Kafka kept no transaction within", "replication.factor is at most the number of its brokers"),
         ("could not be sent", "when Kafka answers, publish from line"),
+        ("did not take a record", "when Kafka answers, delete the new topics, and copy again"),
+        ("nothing was claimed for", "see that Kafka is up, and start again"),
     ],
     "test_stops::test_redis_dies_under_the_worker_and_comes_back": [
         ("Redis failed", "when it is back, start the worker again"),
@@ -93,9 +96,6 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
     "test_rights_live::test_what_kafka_does_not_allow_is_named": [
         ("Kafka does not allow this user {}: see", "then start again"),
     ],
-    "test_outputs::test_a_broker_that_can_keep_no_transaction": [
-        ("Kafka kept no transaction within", "replication.factor is at most the number of its brokers"),
-    ],
     "test_outputs::test_an_owner_that_could_not_renew_publishes_nothing": [
         ("or could not renew its fence", "longer than Kafka remembers it; start the worker again"),
     ],
@@ -124,9 +124,6 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
     ],
     "test_watchdog::test_a_loop_that_stands_still": [
         ("the event loop stood still", "start the worker again"),
-    ],
-    "test_watchdog::test_partitions_that_nothing_follows": [
-        ("nothing was claimed for", "see that Kafka is up, and start again"),
     ],
 }
 ELSEWHERE = [parts for entries in TRIED_BY.values() for parts in entries]

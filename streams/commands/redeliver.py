@@ -8,41 +8,42 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 
 from streams import rights, topics
+from streams.commands.sending import Sender
 from streams.settings import Settings
 from streams.triggers.decisions import LETTERS, REPLAYS
 from streams.triggers.reading import replayed
 
 
 def run(settings: Settings, trigger: str | None, since_ms: int) -> int:
-    """All dead letters of a trigger (``None``: of all) that were published at or after a time; exit code 0."""
+    """All dead letters of a trigger (``None``: of all) that were published at or after a time.
+
+    Exit code 1 when Kafka refused one of them. Raises `Stop`.
+    """
     topics.verify(settings, rights.NEEDS["redeliver"].topics)
     with topics.answering(settings):
         consumer = topics.client(settings, KafkaConsumer, enable_auto_commit=False, isolation_level="read_committed")
-        idempotent = settings.broker == "kafka"
-        producer = topics.client(settings, KafkaProducer, acks="all", enable_idempotence=idempotent)
-        count = 0
-        try:
-            for record in _letters(consumer, settings.topic_prefix + LETTERS):
+        sender = Sender(settings)
+        with closing(consumer), closing(sender):
+            for number, record in enumerate(_letters(consumer, settings.topic_prefix + LETTERS)):
                 name = _trigger_of(record)
                 if name and trigger in (None, name) and record.timestamp >= since_ms:
-                    producer.send(
+                    sender.send(
+                        number,
                         settings.topic_prefix + REPLAYS,
                         key=record.key,
                         value=replayed(name, record.value),
                         partition=record.partition,
                     )
-                    count += 1
-            producer.flush()
-        finally:
-            producer.close()
-            consumer.close()
-    print(f"{count} messages are tried again", file=sys.stderr)
-    return 0
+    print(f"{sender.acknowledged} messages are tried again", file=sys.stderr)
+    for why in sender.refused.values():
+        print(f"{settings.topic_prefix}{REPLAYS} did not take one: {why}", file=sys.stderr)
+    return 1 if sender.refused else 0
 
 
 def _letters(consumer: Any, topic: str) -> Iterator[Any]:

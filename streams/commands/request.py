@@ -11,14 +11,14 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 
 import msgspec
-from kafka import KafkaProducer
 
 from rules.events import INPUTS
 from rules.times import format_instant
-from streams import topics
 from streams.commands.held import everywhere
+from streams.commands.sending import Sender
 from streams.definitions_file import load
 from streams.explaining import places
 from streams.settings import Settings
@@ -63,18 +63,19 @@ def refusal_of(settings: Settings, kind: str, customer_id: str, **fields: str) -
 def send(settings: Settings, count: int, kind: str, customer_id: str, **fields: str) -> Request:
     """Send a request to each partition, of so many, in which the customer may be."""
     value, at = event_of(kind, customer_id, **fields)
-    producer = topics.client(settings, KafkaProducer, acks="all", enable_idempotence=settings.broker == "kafka")
-    try:
+    sender = Sender(settings)
+    with closing(sender):
         sent = {
-            partition: producer.send(
-                settings.topic_prefix + PROFILES, key=customer_id.encode(), value=value, partition=partition
+            partition: sender.send(
+                partition,
+                settings.topic_prefix + PROFILES,
+                key=customer_id.encode(),
+                value=value,
+                partition=partition,
             )
             for partition in places(settings, customer_id, count)
         }
-        offsets = {partition: future.get(30).offset for partition, future in sent.items()}
-    finally:
-        producer.close()
-    return Request(customer_id, at, offsets)
+    return Request(customer_id, at, {partition: future.get().offset for partition, future in sent.items()})
 
 
 def is_read(settings: Settings, request: Request, count: int) -> bool:

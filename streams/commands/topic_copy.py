@@ -12,21 +12,21 @@ from __future__ import annotations
 
 import heapq
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from typing import Any
 
-from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from rules.events import INPUTS
 from streams import topics
 from streams.commands.files import with_progress
 from streams.commands.recomputed import Logs
+from streams.commands.sending import Sender
 from streams.out_records import CHANGES
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.topics import answering, client
+from streams.topics import answering
 
 SAID = (CHANGES, topics.TRIGGERS[0])
 COPIED = (*INPUTS, *SAID)
@@ -51,45 +51,38 @@ def run(settings: Settings, to: str) -> int:
     created = [name for name in topics.ALL if name in (*topics.WORKERS, *found)]
     topics.create(target, created, topics.settings_of(settings, [name for name in COPIED if name in found]))
     with answering(settings):
-        producer = client(
-            settings,
-            KafkaProducer,
-            acks="all",
-            enable_idempotence=settings.broker == "kafka",
-            linger_ms=5,
-            max_request_size=_RECORD_MAX_BYTES,
-        )
-        try:
-            for name in COPIED:
-                if name in found:
-                    count = _copy(producer, to + name, _merged(settings, name, found[name]))
-                    print(f"{to}{name}: {count} records copied", file=sys.stderr)
-        finally:
-            with suppress(KafkaError):  # what was not taken is told already
-                producer.close()
+        for name in COPIED:
+            if name in found:
+                with closing(_merged(settings, name, found[name])) as records:
+                    count = _copy(target, to + name, records)
+                print(f"{to}{name}: {count} records copied", file=sys.stderr)
     return 0
 
 
-def _copy(producer: Any, topic: str, records: Iterable[Any]) -> int:
+def _copy(settings: Settings, topic: str, records: Iterable[Any]) -> int:
     """Write these records to a topic; how many there were. Raises `Stop` when one of them is not taken."""
-    count, failed = 0, list[BaseException]()
+    sender = Sender(settings, max_request_size=_RECORD_MAX_BYTES)
+    failed: KafkaError | None = None
     try:
-        for record in with_progress(records, "copied", "records"):
-            producer.send(
-                topic, key=record.key, value=record.value, headers=[*record.headers], timestamp_ms=record.timestamp
-            ).add_errback(failed.append)
-            count += 1
-        producer.flush()
+        with closing(sender):
+            for number, record in enumerate(with_progress(records, "copied", "records")):
+                sender.send(
+                    number,
+                    topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=[*record.headers],
+                    timestamp_ms=record.timestamp,
+                )
     except KafkaError as error:
-        failed.append(error)
-    if failed:
-        raise Stop(
-            f"{topic} did not take a record ({failed[0]}); when Kafka answers, delete the new topics, and copy again"
-        )
-    return count
+        failed = error
+    why = failed or next(iter(sender.refused.values()), None)
+    if why is not None:
+        raise Stop(f"{topic} did not take a record ({why}); when Kafka answers, delete the new topics, and copy again")
+    return sender.acknowledged
 
 
-def _merged(settings: Settings, name: str, partitions: int) -> Iterator[Any]:
+def _merged(settings: Settings, name: str, partitions: int) -> Generator[Any]:
     """The records of all partitions of a topic by Kafka time, each partition in its order."""
     logs = [Logs(settings) for _ in range(partitions)]
     try:

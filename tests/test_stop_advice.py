@@ -1,0 +1,203 @@
+"""What stops advise, carried out: several of them in one shop, each of which the next step is the remedy of.
+
+The one rule: as of `tests.stop_trials`, where most stops have a trial of their own. In the end everybody is as all
+events say, and nothing is said twice. What takes hours in the world takes seconds here: a process is started with lines
+of its own before the program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from local import Kafka, Redis
+from tests import live
+from tests.commands import Done, environment, segmenter
+from tests.patience import eventually
+from tests.stop_trials import World, goes_on, is_frozen, is_read, opened, running, under
+from tests.test_stops import Shop, administrator, order, sentence, worker
+from workers import Worker
+
+pytestmark = pytest.mark.kafka
+
+RUN = "from streams.cli import main\nmain()"
+# A signal that the program has no use for.
+ON_SIGHUP = "import signal, time\nsignal.signal(signal.SIGHUP, {})"
+
+
+def altered(shop: Shop, world: World, lines: str, *arguments: str, **variables: str) -> Worker:
+    """A worker that runs these lines first."""
+    one = worker(shop.settings, world.folder, *arguments)
+    one.program = ("-c", f"{lines}\n{RUN}")
+    one.environment |= variables
+    return one
+
+
+def frozen(one: Worker) -> None:
+    """Until the worker has stopped itself."""
+    eventually(lambda: one.exit_code is not None or is_frozen(one), 60)
+    assert one.exit_code is None, one.tail()
+
+
+def thawed(one: Worker, within_s: float = 60) -> str:
+    """Let it go on; the sentence with which it stops."""
+    os.kill(one.pid, signal.SIGCONT)
+    return sentence(one, within_s)
+
+
+@contextmanager
+def silent(server: Kafka | Redis) -> Iterator[None]:
+    """A server that does not answer for a while."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+def reads_on(shop: Shop, one: Worker) -> None:
+    """A new order is applied by this worker: the stop before it is over."""
+    shop.publish("purchases", order())
+    eventually(lambda: one.exit_code is not None or is_read(shop), 60)
+    assert one.exit_code is None, one.tail()
+
+
+def meta(shop: Shop) -> str:
+    return f"{shop.settings['redis_prefix']}{{p0}}:meta"
+
+
+def said_once(shop: Shop) -> None:
+    """No change is on the topic twice."""
+    found = live.committed(shop.settings["brokers"], shop.prefix + "segment-changes", shop.settings["partitions"])
+    ids = [json.loads(one.value)["change_id"] for one in found]
+    assert len(ids) == len(set(ids)) > 0
+
+
+def verified(shop: Shop) -> str:
+    return segmenter("verify", **shop.settings).out
+
+
+# --- a Kafka that is set right, or answers again -------------------------------------------------
+
+
+def run_altered(lines: str, *arguments: str, stdin: bytes = b"", **settings: object) -> Done:
+    """A command that runs these lines first."""
+    command = [sys.executable, "-c", f"{lines}\n{RUN}", *arguments]
+    done = subprocess.run(command, input=stdin, env=environment(settings), capture_output=True, timeout=60, check=False)
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+FALLS_SILENT = """
+import os, signal, time
+from streams.commands import sending
+sending.ANSWER_MAX_S = 4
+send = sending.Sender.send
+def send_on(self, number, *of, **record):
+    if number == {number}:
+        time.sleep(1)  # what was sent before is acknowledged
+        os.kill({pid}, signal.SIGSTOP)
+    if number > {number}:
+        time.sleep(0.3)  # there is always more to be sent
+    return send(self, number, *of, **record)
+sending.Sender.send = send_on
+"""
+
+
+@contextmanager
+def falling_silent(mortal: Kafka, number: int) -> Iterator[str]:
+    """Lines by which Kafka no longer answers when a command sends the record of this number."""
+    try:
+        yield FALLS_SILENT.format(number=number, pid=mortal.pid)
+    finally:
+        os.kill(mortal.pid, signal.SIGCONT)
+
+
+def without_room_for_transactions(world: World, shop: Shop, mortal: Kafka) -> str:
+    """One broker alone, whose log of transactions wants three copies."""
+    lines = "from streams import publisher\npublisher.FENCE_WAIT_S = 3"
+    with altered(shop, world, lines) as one:
+        said = sentence(one, 60)
+    assert mortal.folder is not None
+    config = mortal.folder / "server.properties"
+    mortal.kill9()
+    factor = "transaction.state.log.replication.factor"
+    config.write_text(config.read_text().replace(f"{factor}=3", f"{factor}=1"))
+    mortal.start()
+    with running(shop, world) as one:
+        reads_on(shop, one)
+    return said
+
+
+def publish_to_a_kafka_that_falls_silent(_: World, shop: Shop, mortal: Kafka) -> str:
+    lines = [order() for _ in range(400)]
+    lines[2] = b"{"
+    before = len(shop.read("purchases", 1_000, within_s=2))
+    with falling_silent(mortal, 100) as altered_so:
+        done = run_altered(altered_so, "publish", "-", stdin=b"\n".join(lines), **shop.settings)
+    assert done.code == 75, done
+    *counted, said = done.err.splitlines()
+    assert counted == ["line 3: not_json", "98 events published, 1 lines refused"]
+    assert said.endswith("; when Kafka answers, publish from line 100 on")
+    assert segmenter("publish", "-", stdin=b"\n".join(lines[99:]), **shop.settings).code == 0
+    found = [one.value for one in shop.read("purchases", 1_000, within_s=2)][before:]
+    assert sorted({*found}) == sorted({*lines} - {b"{"})
+    return said
+
+
+def copy_on_a_kafka_that_falls_silent(world: World, shop: Shop, mortal: Kafka) -> str:
+    prefix = f"{shop.prefix}new-"
+    with falling_silent(mortal, 100) as altered_so:
+        done = run_altered(altered_so, "topics", "copy", "--to", prefix, **shop.settings)
+    assert done.code == 75, done
+    with administrator(mortal) as admin:
+        new = [name for name in admin.list_topics() if name.startswith(prefix)]
+        admin.delete_topics(new)
+        eventually(lambda: not {*new} & {*admin.list_topics()})
+    again = segmenter("topics", "copy", "--to", prefix, **shop.settings)
+    assert again.code == 0, again
+    shop.settings |= {"topic_prefix": prefix, "redis_prefix": f"{prefix}:"}
+    shop.prefix = prefix
+    with running(shop, world) as one:
+        reads_on(shop, one)
+    return done.err.splitlines()[-1]
+
+
+def partitions_that_nothing_follows(world: World, shop: Shop, mortal: Kafka) -> str:
+    """Kafka falls silent after a worker has let go of its partitions and before another one has them."""
+    one = worker(under(shop, unread_s=1).settings, world.folder)
+    one.environment["SEGMENTER_FAIL_POINT"] = "before_release:1:SIGSTOP"
+    with one:
+        one.wait_ready()
+        with worker(shop.settings, world.folder) as other:
+            frozen(one)
+            with silent(mortal):
+                said = thawed(one)
+                other.kill()
+    return said
+
+
+@pytest.mark.nightly
+def test_kafka_answers_again(redis_server: Redis, tmp_path: Path) -> None:
+    """What was sent in vain is sent again, and what was begun is begun again."""
+    steps: list[tuple[Callable[[World, Shop, Kafka], str], tuple[str, ...]]] = [
+        (without_room_for_transactions, ("Kafka kept no transaction", "replication.factor is at most the number")),
+        (publish_to_a_kafka_that_falls_silent, ("line 100 could not be sent", "when Kafka answers, publish from line")),
+        (copy_on_a_kafka_that_falls_silent, ("did not take a record", "delete the new topics, and copy again")),
+        (partitions_that_nothing_follows, ("nothing was claimed for", "see that Kafka is up, and start again")),
+    ]
+    with Kafka(heap_mb=256, properties={"transaction.state.log.replication.factor": "3"}) as mortal:
+        world = World(mortal, redis_server, tmp_path)
+        shop = opened(world)
+        for step, parts in steps:
+            said = step(world, shop, mortal)
+            assert all(part in said for part in parts), (step.__name__, said)
+        goes_on(shop, world)
+        said_once(shop)
