@@ -296,6 +296,13 @@ BY_TESTS = (
         "tests/test_commands_fail.py::test_lines_that_kafka_does_not_take",
     ),
     Mutant(
+        "a process with too many partitions waits for others",
+        "streams/publisher.py",
+        "            await asyncio.sleep(OTHERS_WAIT_S)\n",
+        "",
+        "tests/test_stop_advice.py::test_more_of_them_are_started",
+    ),
+    Mutant(
         "a breaker is told open while it is tried whether it may close",
         "streams/triggers/endpoints.py",
         "return self._failed >= BREAKS_AFTER",

@@ -41,6 +41,9 @@ from streams.transactional_ids import transactional_id
 
 log = logging.getLogger(__name__)
 
+# So long a process that was given more partitions than it can hold waits as a member of its group for others to join,
+# which ends its claim: if each ended at once, none would ever meet another there.
+OTHERS_WAIT_S = 20.0
 _STARTING_MAX = 16
 # Kafka remembers an idle producer for a day by default.
 RENEW_S = 6 * 3600.0
@@ -123,11 +126,13 @@ class FencedPublisher:
         self._starting = asyncio.Semaphore(_STARTING_MAX)
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        """As `streams.outbox.Publisher`. Raises `Stop` for more partitions than there may be producers."""
+        """As `streams.outbox.Publisher`. Raises `Stop` when there stay more partitions than producers may be."""
         if len(partitions) > PRODUCERS_MAX:
+            log.warning("too many partitions; waiting for others to join the group", extra={"count": len(partitions)})
+            await asyncio.sleep(OTHERS_WAIT_S)
             raise Stop(
                 f"this process was given {len(partitions)} of {self._partitions} partitions; it needs a producer for "
-                f"each, and may have {PRODUCERS_MAX}: run {processes_needed(self._partitions)} of them or more"
+                f"each, and may have {PRODUCERS_MAX}: run {processes_needed(self._partitions)} of them or more, together"
             )
         await asyncio.gather(*(self._fence(partition) for partition in partitions))
 

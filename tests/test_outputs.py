@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
+import time
 from collections.abc import Iterator
 from itertools import count, pairwise
 from typing import Any
@@ -322,11 +323,14 @@ async def test_on_the_embedded_broker(tansu: Tansu) -> None:
 # --- what is refused ---------------------------------------------------------------------------
 
 
-async def test_more_partitions_than_there_may_be_producers() -> None:
-    """No connection is made, and it is told how many processes all partitions need."""
+async def test_more_partitions_than_there_may_be_producers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are waited for, no connection is made, and it is told how many processes all partitions need."""
+    monkeypatch.setattr(publisher_module, "OTHERS_WAIT_S", 0.2)
+    began = time.monotonic()
     publisher = FencedPublisher({"bootstrap_servers": "127.0.0.1:1"}, "", "group", OUTPUTS, 3 * PRODUCERS_MAX + 1)
-    with pytest.raises(Stop, match=r"given 301 of 601 partitions; .* may have 200: run 4 of them or more"):
+    with pytest.raises(Stop, match=r"given 301 of 601 partitions; .* may have 200: run 4 of them or more, together"):
         await publisher.claim(range(PRODUCERS_MAX + 101))
+    assert time.monotonic() - began > 0.2
 
 
 @pytest.mark.kafka

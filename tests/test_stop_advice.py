@@ -201,3 +201,22 @@ def test_kafka_answers_again(redis_server: Redis, tmp_path: Path) -> None:
             assert all(part in said for part in parts), (step.__name__, said)
         goes_on(shop, world)
         said_once(shop)
+
+
+# --- more partitions than a process has producers for --------------------------------------------
+
+
+@pytest.mark.nightly
+def test_more_of_them_are_started(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """A process that is given too many partitions stops; together they go on."""
+    world = World(kafka, redis_server, tmp_path)
+    shop = opened(world, partitions=2)
+    few = "from streams import publisher\npublisher.PRODUCERS_MAX, publisher.OTHERS_WAIT_S = 1, 12"
+    with altered(shop, world, few) as one:
+        said = sentence(one, 60)
+    assert said.endswith("it needs a producer for each, and may have 1: run 2 of them or more, together")
+    with altered(shop, world, few) as one:
+        eventually(lambda: "waiting for others" in one.log.read_text(), 30)
+        with altered(shop, world, few) as other:
+            eventually(lambda: "\nequal\n" in verified(shop), 60)
+            assert (one.exit_code, other.exit_code) == (None, None), one.tail() + other.tail()

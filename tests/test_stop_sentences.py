@@ -113,8 +113,8 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("_CA_FILE cannot be used",),
         ("_CERTIFICATE_FILE, its key or the key's password cannot be used",),
     ],
-    "test_outputs::test_more_partitions_than_there_may_be_producers": [
-        ("it needs a producer for each", "of them or more"),
+    "test_stop_advice::test_more_of_them_are_started": [
+        ("it needs a producer for each", "of them or more, together"),
     ],
     "test_rebuild_live::test_a_process_that_ends_by_itself": [
         ("the process that read its events has ended", "then start the worker again"),
