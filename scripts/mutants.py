@@ -303,6 +303,20 @@ BY_TESTS = (
         "tests/test_stop_advice.py::test_more_of_them_are_started",
     ),
     Mutant(
+        "a session that is longer than Faust waits is refused",
+        "streams/settings.py",
+        "Field(10.0, gt=0, le=90,",
+        "Field(10.0, gt=0,",
+        "tests/test_commands.py::test_a_wrong_setting_is_named",
+    ),
+    Mutant(
+        "a sentence that stands after an or is found in the source",
+        "tests/stop_sentences.py",
+        "case ast.BoolOp(values=values):",
+        "case ast.BoolOp(values=[*values]) if False:",
+        "tests/test_stop_sentences.py::test_a_new_sentence_is_found",
+    ),
+    Mutant(
         "a breaker is told open while it is tried whether it may close",
         "streams/triggers/endpoints.py",
         "return self._failed >= BREAKS_AFTER",

@@ -79,8 +79,10 @@ def refusals(coordinator: GroupCoordinator, lost: Callable[[str], None]) -> None
     push = coordinator._push_error_to_user
 
     def push_error_to_user(error: Exception) -> Any:
-        refusal = f"the group cannot be joined ({error!r}); see SEGMENTER_GROUP"
-        lost(missing_right(error, "READ") or refusal)
+        lost(
+            missing_right(error, "READ")
+            or f"the group cannot be joined ({error!r}); see SEGMENTER_GROUP and SEGMENTER_SESSION_TIMEOUT_S"
+        )
         return push(error)
 
     coordinator._push_error_to_user = push_error_to_user

@@ -99,7 +99,8 @@ class Settings(BaseSettings):
         pattern=r"^(none|(en|fa)(,(en|fa))*)$",
     )
     grace_ms: int = Field(1_000, ge=0, description="the clock stays so far behind the wall clock")
-    session_timeout_s: float = Field(10.0, gt=0, description="Kafka drops a silent worker after it")
+    # 90: as long as Faust waits for an answer.
+    session_timeout_s: float = Field(10.0, gt=0, le=90, description="Kafka drops a silent worker after it; 90 at most")
     instance_id: str | None = Field(None, description="static group membership (KIP-345)")
 
     dead_letter_share: float = Field(0.5, gt=0, le=1, description="stop above this share of dead letters")

@@ -121,8 +121,8 @@ class _Thread(AIOKafkaConsumerThread):
             if not isinstance(result, FetchResult):
                 del fetcher._records[raw_tp]
                 fetcher._notify(fetcher._wait_consume_future)
-                refusal = f"{tp.topic}-{tp.partition} cannot be read ({result._error!r}); see SEGMENTER_GROUP"
-                owner.lost(missing_right(result._error, "READ", tp.topic) or refusal)
+                right = missing_right(result._error, "READ", tp.topic)
+                owner.lost(right or f"{tp.topic}-{tp.partition} cannot be read ({result._error!r}); see Kafka's log")
                 continue
             state = result._assignment.state_value(raw_tp)
             start = state._position

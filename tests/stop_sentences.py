@@ -20,7 +20,9 @@ REMEDIES = {
 }  # fmt: skip
 SOURCE = Path(__file__).parent.parent / "streams"
 # What is called with a sentence.
-_CALLED = {"Stop", "ClaimRefused", "StoreRefused", "PublishFailed", "NotRenewed", "stop", "_stop", "lost"}
+_CALLED = {
+    "Stop", "ClaimRefused", "StoreRefused", "RightMissing", "PublishFailed", "NotRenewed", "stop", "_stop", "lost",
+}  # fmt: skip
 # What returns one, or is a mapping of some.
 _RETURNED = {
     "topics.py": "_why",
@@ -33,8 +35,7 @@ _MAPPINGS = {"remedies", "REFUSALS"}
 PASSED_ON = {
     "str(error)", "str(failed)",
     "str(refused)", "str(stopped)", "str(missing)", "sentence_of_triggers(redis_prefix, sentence)",
-    "missing_right(result._error, 'READ', tp.topic) or refusal", "missing_right(error, 'READ') or str(error)",
-    "missing_right(error, 'READ') or refusal", "_why(settings, [error, *causes.seen])", "refusal", "sentence",
+    "missing_right(error, 'READ') or str(error)", "_why(settings, [error, *causes.seen])", "refusal", "sentence",
     "_failure(error)", "defects.report('a task', error)", "defects.report('a claim', error)",
     "defects.report(f'partition {partition}', error)",
     "defects.report(f'the taking in of a batch of {batch.topic}-{batch.partition}', error)",
@@ -100,5 +101,7 @@ def _texts(node: ast.expr) -> Iterator[str]:
             yield REMEDIES[name]
         case ast.IfExp(body=one, orelse=other):
             yield from (*_texts(one), *_texts(other))
+        case ast.BoolOp(values=values):
+            yield from (text for value in values for text in _texts(value))
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             yield from (before + after for before in _texts(left) for after in _texts(right))

@@ -97,6 +97,7 @@ def test_wrong_arguments(arguments: str, named: str) -> None:
         ("check", "partitions", "0"),
         ("check", "partitions", "four"),
         ("check", "dead_letter_share", "1.5"),
+        ("check", "session_timeout_s", "90.5"),
         ("check", "redis_prefix", "{p1}"),
         ("check", "broker", "pulsar"),
         ("topics verify", "brokers", "127.0.0.1:kafka"),

@@ -15,15 +15,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kafka import KafkaConsumer
 
 from local import Kafka, Redis
 from tests import live
 from tests.commands import Done, environment, segmenter
 from tests.patience import eventually
 from tests.stop_trials import World, goes_on, is_frozen, is_read, opened, running, under
-from tests.test_stops import Shop, administrator, order, sentence, worker
+from tests.test_stops import Shop, administrator, order, refused, sentence, worker
 from workers import Worker
 
 pytestmark = pytest.mark.kafka
@@ -201,6 +203,26 @@ def test_kafka_answers_again(redis_server: Redis, tmp_path: Path) -> None:
             assert all(part in said for part in parts), (step.__name__, said)
         goes_on(shop, world)
         said_once(shop)
+
+
+# --- groups --------------------------------------------------------------------------------------
+
+
+@pytest.mark.nightly
+def test_a_group_that_cannot_be_joined(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """It is a group of another kind, or Kafka does not wait as long for a silent member."""
+    world = World(kafka, redis_server, tmp_path)
+    shop = opened(world)
+    consumer: Any = KafkaConsumer(shop.prefix + "visits", bootstrap_servers=kafka.address, group_id=shop.prefix)
+    eventually(lambda: consumer.poll(100) is not None and bool(consumer.assignment()), 30)
+    taken = refused(under(shop, group=shop.prefix).settings, tmp_path)
+    with worker(under(shop, session_timeout_s=0.5).settings, tmp_path) as one:
+        too_long = sentence(one)
+    for said in (taken, too_long):
+        assert said.startswith("the group cannot be joined (")
+        assert said.endswith("; see SEGMENTER_GROUP and SEGMENTER_SESSION_TIMEOUT_S")
+    goes_on(shop, world)
+    consumer.close()
 
 
 # --- more partitions than a process has producers for --------------------------------------------
