@@ -45,6 +45,9 @@ DEMO = Path(__file__).parent.parent / "rules" / "demo.yaml"
 COMMANDS = ("worker", "topics", "publish", "replay", "check", "distribution", "explain", "verify", "unlink", "tail")
 DAY_MS = 86_400_000
 NOBODY = "127.0.0.1:1"  # a privileged port on which nothing listens
+UNREACHABLE = {
+    words.split()[0]: words.split() for words in ("topics verify", "publish -", "tail", "worker", "explain u1")
+}
 
 
 # --- wrong arguments and settings --------------------------------------------------------------
@@ -54,9 +57,8 @@ NOBODY = "127.0.0.1:1"  # a privileged port on which nothing listens
 def unreachable() -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """Commands that look for what is not there, begun first: Kafka's clients try for half a minute."""
     settings = environment({"brokers": NOBODY, "redis": f"redis://{NOBODY}"})
-    lines = ("topics verify", "publish -", "tail", "worker", "explain u1")
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    begun = {words.split()[0]: subprocess.Popen(command(*words.split()), env=settings, **pipes) for words in lines}
+    begun = {name: subprocess.Popen(command(*words), env=settings, **pipes) for name, words in UNREACHABLE.items()}
     yield begun
     for process in begun.values():
         with process:
@@ -544,14 +546,25 @@ def test_explain_of_somebody_unknown(shop: dict[str, Any]) -> None:
 
 def test_explain_of_a_state_that_is_not_there(shop: dict[str, Any]) -> None:
     """Another prefix, or other definitions: a sentence with the setting to look at."""
-    assert_stopped(segmenter("explain", MARYAM, **{**shop, "redis_prefix": "other:"}), "SEGMENTER_REDIS")
+    elsewhere = segmenter("explain", MARYAM, **{**shop, "redis_prefix": "other:"})
+    assert_stopped(elsewhere, "see SEGMENTER_REDIS and SEGMENTER_REDIS_PREFIX")
     assert_stopped(segmenter("explain", MARYAM, **{**shop, "definitions": DEMO}), "SEGMENTER_DEFINITIONS")
+    assert segmenter("explain", MARYAM, **shop).code == 0, "with both as they should be"
 
 
-@pytest.mark.parametrize("name", ["topics", "publish", "tail", "worker", "explain"])
-def test_what_is_not_there_is_named(name: str, unreachable: dict[str, subprocess.Popen[bytes]]) -> None:
-    """Exit 75 and one sentence, after trying for a while; not a word in between."""
+@pytest.mark.parametrize("name", UNREACHABLE)
+def test_what_is_not_there_is_named(
+    name: str, unreachable: dict[str, subprocess.Popen[bytes]], shop: dict[str, Any]
+) -> None:
+    """Exit 75 and one sentence, after trying for a while; not a word in between. With the right setting it goes on."""
     out, err = unreachable[name].communicate(timeout=60)
     done = Done(unreachable[name].returncode, out.decode(), err.decode())
     setting = "SEGMENTER_REDIS" if name == "explain" else "SEGMENTER_BROKERS"
     assert_stopped(done, "does not answer", setting)
+    if name == "worker":
+        with Worker(shop) as worker:
+            worker.wait_ready()
+    else:
+        words = {"tail": ("tail", "--from-beginning", "--count", "1"), "explain": ("explain", MARYAM)}
+        right = segmenter(*words.get(name, UNREACHABLE[name]), **shop)
+        assert (right.code, "stopped" in right.err) == (0, False), right

@@ -345,8 +345,8 @@ def test_redis_tells_what_the_recorded_events_tell(wish: str, shop: dict[str, An
     assert stored == segmenter("distribution", "--of", wish, "--events", recorded)
 
 
-def test_a_state_that_is_not_there_or_of_other_definitions(shop: dict[str, Any], tmp_path: Path) -> None:
-    """Each is a sentence with the setting to look at; a total written out is in no stored file."""
+def test_a_state_that_is_not_there_or_of_other_definitions(shop: dict[str, Any], recorded: str, tmp_path: Path) -> None:
+    """Each is a sentence with the setting to look at; a total written out is in no stored file. What it says works."""
     path = tmp_path / "own.yaml"
     total = {"agg": "sum", "of": "total", "event": "Order Completed", "at_least": 1}
     own = {"version": 1, "currency": "USD", "segments": {"own": {"title": "Own", "when": {"total": total}}}}
@@ -357,6 +357,10 @@ def test_a_state_that_is_not_there_or_of_other_definitions(shop: dict[str, Any],
     assert_stopped(others, "other definitions", "SEGMENTER_DEFINITIONS", "--events")
     written = segmenter("distribution", "--of", "{agg: sum, of: total, event: Order Completed}", **shop)
     assert_stopped(written, "other definitions", "--events")
+    named = segmenter("distribution", "--of", "customer_value", **shop)
+    read_again = segmenter("distribution", "--of", "own", "--events", recorded, **shop, definitions=path)
+    assert (named.code, read_again.code) == (0, 0)
+    assert named.out.partition("\n")[2] == read_again.out.partition("\n")[2]
 
 
 # --- check, with all it can tell ---------------------------------------------------------------

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,6 +23,7 @@ from kafka.admin import NewPartitions
 from local import Kafka, Redis
 from proxy import Proxy
 from server import free_port
+from rules.events import INPUTS
 from streams import placement, topics
 from streams.outbox import OutRecord
 from streams.partitioning import belonging, partition_of
@@ -145,8 +147,14 @@ class Grown:
             admin.create_partitions(wanted)
         self.settings["partitions"] = partitions
 
-    def publish(self, topic: str, events: Iterable[Event], partitions: int | None = None) -> None:
-        """Events (customer, name, time) as a producer of that many partitions writes them."""
+    def publish(
+        self,
+        topic: str,
+        events: Iterable[Event],
+        partitions: int | None = None,
+        place: Callable[[str, int], int] = partition_of,
+    ) -> None:
+        """Events (customer, name, time) as a producer of that many partitions and this partitioner writes them."""
         producer: Any = KafkaProducer(bootstrap_servers=self.settings["brokers"], enable_idempotence=False)
         for customer, name, at in events:
             number = next(_messages)
@@ -154,9 +162,9 @@ class Grown:
                 "type": "track", "event": name, "messageId": f"m{number}", "userId": customer,
                 "timestamp": at.isoformat(), "properties": {"order_id": f"o{number}", "product_id": "p1"},
             }  # fmt: skip
-            place = partition_of(customer, partitions or self.settings["partitions"])
+            at_place = place(customer, partitions or self.settings["partitions"])
             producer.send(
-                self.settings["topic_prefix"] + topic, json.dumps(body).encode(), customer.encode(), None, place
+                self.settings["topic_prefix"] + topic, json.dumps(body).encode(), customer.encode(), None, at_place
             )
         producer.flush()
         producer.close()
@@ -385,8 +393,63 @@ def test_what_cannot_be_copied(settings: Mapping[str, Any], said: str, kafka: Ka
     """A sentence, and nothing is created."""
     shop = Grown(kafka, redis_server, 1)
     assert_stopped(segmenter("topics", "copy", "--to", "never-", **{**shop.settings, **settings}), said)
+    assert names_of(kafka, "never-") == []
+
+
+@pytest.mark.kafka
+@pytest.mark.nightly
+def test_a_copy_that_is_refused(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """What the sentence says is done, and works."""
+    shop = Grown(kafka, redis_server, 1)
+    shop.publish("purchases", orders(0, 3))
+    to, another = (shop.settings["topic_prefix"] + name for name in ("to-", "another-"))
+    copy = partial(segmenter, "topics", "copy", "--to", to)
+    missing = copy(**{**shop.settings, "topic_prefix": "nowhere-"})
+    assert_stopped(missing, "topics are missing: nowhere-profiles", "; see SEGMENTER_TOPIC_PREFIX")
+    assert copy(**shop.settings).code == 0
+    assert_stopped(copy(**shop.settings), "topics are there already", "; delete them, or copy to another prefix")
+    assert segmenter("topics", "copy", "--to", another, **shop.settings).code == 0
     with administrator(kafka) as admin:
-        assert not any(name.startswith("never-") for name in admin.list_topics())
+        admin.delete_topics(names_of(kafka, to))
+        eventually(lambda: not names_of(kafka, to))
+    assert copy(**shop.settings).code == 0
+    for prefix in (to, another):
+        assert "\nequal\n" in shop.run(tmp_path, there(shop.settings, prefix), 3).out
+
+
+def names_of(kafka: Kafka, prefix: str) -> list[str]:
+    """Of the topics that begin so."""
+    with administrator(kafka) as admin:
+        return [name for name in admin.list_topics() if name.startswith(prefix)]
+
+
+def place_of(customer: str, partitions: int) -> int:
+    """A partitioner of one's own."""
+    return sum(customer.encode()) % partitions
+
+
+@pytest.mark.kafka
+@pytest.mark.nightly
+def test_topics_of_ones_own_partitioner(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """Its owner copies them with it: what a copy would have taken, to more partitions; nothing is said twice."""
+    shop = Grown(kafka, redis_server, 2)
+    shop.settings["partitioner"] = "none"
+    shop.publish("purchases", orders(0, CUSTOMERS), place=place_of)
+    assert "\nequal\n" in shop.run(tmp_path, shop.settings, CUSTOMERS).out
+    to = shop.settings["topic_prefix"] + "to-"
+    refused_to = segmenter("topics", "copy", "--to", to, **shop.settings)
+    assert_stopped(refused_to, "SEGMENTER_PARTITIONER=none): copy the topics with it")
+    moved = {**there(shop.settings, to), "partitions": 3}
+    topics.create(Settings(**moved))
+    producer: Any = KafkaProducer(bootstrap_servers=kafka.address, enable_idempotence=False)
+    for name in (*INPUTS, "segment-changes"):
+        for one in live.committed(kafka.address, shop.settings["topic_prefix"] + name, 2):
+            place = place_of(one.key.decode(), 3)
+            producer.send(to + name, one.value, one.key, [*one.headers], place, one.timestamp)
+    producer.flush()
+    producer.close()
+    assert "\nequal\n" in shop.run(tmp_path, moved, CUSTOMERS).out
+    assert sorted(shop.changes(moved)) == sorted(shop.changes(shop.settings))
 
 
 def test_a_copy_needs_to_know_where_to() -> None:

@@ -211,16 +211,29 @@ def refused(servers: Servers, capsys: pytest.CaptureFixture[str], monkeypatch: p
     return Commands(servers.settings("PLAIN", "refused"), capsys)
 
 
+@pytest.fixture(scope="module")
+def allowed(servers: Servers) -> Mapping[str, Any]:
+    """Settings of a user who may do everything with topics that are there."""
+    settings = servers.settings("PLAIN", "allowed")
+    servers.kafka.allow("allowed-", "allowed", MAY)
+    topics.create(servers.without_login(settings))
+    return settings
+
+
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
-def test_kafka_does_not_take_the_password(refused: Commands, mechanism: str) -> None:
+def test_kafka_does_not_take_the_password(
+    allowed: Mapping[str, Any], mechanism: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """One sentence, exit code 75, and not only after all the time that a broker that is away is given."""
+    run = Commands(allowed, capsys)
     began = time.monotonic()
-    code, out, err = refused("topics", "verify", kafka_mechanism=mechanism, kafka_password=WRONG)
+    code, out, err = run("topics", "verify", kafka_mechanism=mechanism, kafka_password=WRONG)
     assert (code, out) == (75, "")
     commands.assert_one_line(err)
     assert "does not let us in" in err
     assert "SEGMENTER_KAFKA_PASSWORD" in err
     assert time.monotonic() - began < topics.TRIES * topics.TRY_MS / 1000
+    assert run("topics", "verify", kafka_mechanism=mechanism)[0] == 0, "with the right one"
 
 
 def test_a_broker_that_we_must_not_trust(refused: Commands, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,8 +263,24 @@ def test_kafka_asks_for_more_than_we_show(refused: Commands, servers: Servers, m
         assert "SEGMENTER_KAFKA_PROTOCOL" in err or "SEGMENTER_BROKERS" in err
 
 
-def test_topics_that_a_user_may_not_create_or_see(refused: Commands) -> None:
-    """Each in one sentence."""
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"kafka_ca_file": "nowhere.pem"}, "SEGMENTER_KAFKA_CA_FILE cannot be used: nowhere.pem"),
+        ({"kafka_key_password": WRONG}, "SEGMENTER_KAFKA_CERTIFICATE_FILE, its key or the key's password cannot be"),
+    ],
+)
+def test_a_file_that_cannot_be_used(changed: Mapping[str, Any], said: str, workers: Mapping[str, Worked]) -> None:
+    """The setting is named; set right, Kafka lets us in by it."""
+    settings = workers["certificate"].settings
+    done = commands.segmenter("topics", "verify", **{**settings, **changed})
+    commands.assert_stopped(done, f"segmenter stopped: {said}")
+    assert_told_nothing(done.err)
+    assert commands.segmenter("topics", "verify", **settings).code == 0
+
+
+def test_topics_that_a_user_may_not_create_or_see(refused: Commands, servers: Servers) -> None:
+    """Each in one sentence. When another user has created them, and this one may use them, all is well."""
     code, _, err = refused("topics", "create")
     assert code == 75
     refusal = "CREATE of refused-profiles (TopicAuthorizationFailedError): see docs/rights.md, or create it as another"
@@ -259,3 +288,6 @@ def test_topics_that_a_user_may_not_create_or_see(refused: Commands) -> None:
     code, _, err = refused("topics", "verify")
     assert code == 75
     assert "Kafka does not allow this user DESCRIBE of refused-profiles, " in err
+    topics.create(servers.without_login(servers.settings("PLAIN", "refused")))
+    servers.kafka.allow("refused-", "", ("READ", "WRITE"))
+    assert refused("topics", "verify")[0] == 0

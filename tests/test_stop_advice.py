@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +25,9 @@ from local import Kafka, Redis
 from tests import live
 from tests.commands import Done, environment, segmenter
 from tests.patience import eventually
-from tests.stop_trials import World, goes_on, is_frozen, is_read, opened, running, under
-from tests.test_stops import Shop, administrator, order, refused, sentence, worker
+from tests.stop_trials import World, goes_on, is_frozen, is_read, opened, publish_for, running, stopped, under
+from tests.test_guarantees import append_only_file
+from tests.test_stops import DEMO, Shop, administrator, order, refused, sentence, worker
 from workers import Worker
 
 pytestmark = pytest.mark.kafka
@@ -85,6 +87,169 @@ def said_once(shop: Shop) -> None:
 
 def verified(shop: Shop) -> str:
     return segmenter("verify", **shop.settings).out
+
+
+# --- start the worker again ----------------------------------------------------------------------
+
+Step = Callable[[World, Shop, Redis], str]
+
+
+def a_claim_is_lost(world: World, shop: Shop, _: Redis) -> str:
+    with altered(shop, world, "", SEGMENTER_FAIL_POINT="after_claim:1:SIGSTOP") as one:
+        frozen(one)
+        shop._redis.hdel(meta(shop), "token")  # the last write
+        return thawed(one)
+
+
+def a_newer_owner(world: World, shop: Shop, _: Redis) -> str:
+    with altered(shop, world, "from streams import holding\nholding.NEWER_OWNER_WAIT_S = 1") as one:
+        reads_on(shop, one)
+        shop._redis.hincrby(meta(shop), "generation", 5)
+        shop._redis.hset(meta(shop), "token", "of another")
+        shop.publish("purchases", order())
+        return sentence(one, 30)
+
+
+BROKEN_OFF = """
+import asyncio
+from streams.claiming import Claiming
+async def take(*_):
+    raise asyncio.CancelledError
+Claiming.take = take
+"""
+
+
+def a_claim_that_is_broken_off(world: World, shop: Shop, _: Redis) -> str:
+    with altered(shop, world, BROKEN_OFF) as one:
+        return sentence(one, 60)
+
+
+def last_writes_are_lost(world: World, shop: Shop, own: Redis) -> str:
+    with running(shop, world) as one:
+        reads_on(shop, one)
+        eventually(lambda: shop._redis.llen(f"{shop.settings['redis_prefix']}{{p0}}:outbox") == 0)
+        log = append_only_file(own)
+        size = log.stat().st_size
+        reads_on(shop, one)
+        own.kill9()
+        os.truncate(log, size)
+        own.start()
+        shop.publish("purchases", order())
+        return sentence(one, 60)
+
+
+def a_claim_without_answers(world: World, shop: Shop, own: Redis) -> str:
+    lines = "from streams import ownership\nownership.CLAIM_MAX_S = 3"
+    with altered(shop, world, lines, SEGMENTER_FAIL_POINT="after_claim:1:SIGSTOP") as one:
+        frozen(one)
+        with silent(own):
+            return thawed(one)
+
+
+def a_loop_that_stands_still(world: World, shop: Shop, _: Redis) -> str:
+    with altered(under(shop, stuck_s=2), world, ON_SIGHUP.format("lambda *_: time.sleep(600)")) as one:
+        reads_on(shop, one)
+        os.kill(one.pid, signal.SIGHUP)
+        return sentence(one)
+
+
+SLOW = """
+import asyncio
+from streams import output_topics, ownership, recovery
+ownership.CLAIM_MAX_S, output_topics.CHUNK_MAX = 2, 1
+read = recovery._Part.read
+async def slow(*of):
+    await read(*of)
+    await asyncio.sleep(0.7)
+recovery._Part.read = slow
+"""
+
+
+def a_reading_back_that_takes_too_long(world: World, shop: Shop, _: Redis) -> str:
+    """As often as it stops it is started again; each time it comes further."""
+    shop._redis.hdel(meta(shop), *[name for name in shop.saved() if name.startswith("output:")])
+    said = []
+    for _try in range(10):
+        with altered(shop, world, SLOW) as one:
+            eventually(lambda: one.exit_code is not None or "claimed partitions" in one.log.read_text(), 60)
+            if one.exit_code is None:
+                break
+            said.append(sentence(one))
+    assert len(said) > 1
+    assert len(set(said)) == 1
+    return said[0]
+
+
+NOT_FETCHED = """
+from streams.ownership import Ownership
+receive, lost = Ownership.receive, []
+async def receive_some(self, batch):
+    if not lost:
+        await receive(self, batch)
+Ownership.receive = receive_some
+"""
+
+
+def records_that_are_not_fetched(world: World, shop: Shop, _: Redis) -> str:
+    lines = NOT_FETCHED + ON_SIGHUP.format("lambda *_: lost.append(True)")
+    with altered(under(shop, unread_s=2), world, lines) as one:
+        reads_on(shop, one)
+        os.kill(one.pid, signal.SIGHUP)
+        shop.publish("purchases", order())
+        return sentence(one, 30)
+
+
+def a_process_that_stood_still_for_long(world: World, shop: Shop, _: Redis) -> str:
+    lines = "from streams import publisher\npublisher.FENCE_MAX_S = 4"
+    with altered(shop, world, lines, SEGMENTER_FAIL_POINT="before_publish:1:SIGSTOP") as one:
+        publish_for(shop, "of an hour ago")
+        frozen(one)
+        time.sleep(4)
+        return thawed(one)
+
+
+def a_reading_process_that_ends(world: World, shop: Shop, _: Redis) -> str:
+    with worker(shop.settings, world.folder, "--rebuild") as one:
+        eventually(lambda: bool(reading_processes(one)), 60)
+        for pid in reading_processes(one):
+            os.kill(pid, signal.SIGKILL)
+        return sentence(one, 60)
+
+
+def reading_processes(one: Worker) -> list[int]:
+    """Those that read events again for this worker."""
+    children = Path(f"/proc/{one.pid}/task/{one.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"recompute" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+# Those of which the remedy is seen at a claim, and those whose worker reads on first, in turns.
+START_AGAIN: list[tuple[Step, tuple[str, ...]]] = [
+    (a_claim_is_lost, ("a claim was lost while it was made", "start the worker again")),
+    (a_newer_owner, ("has a newer owner but the group did not say so", "start the worker again")),
+    (a_claim_that_is_broken_off, ("claiming was broken off by Kafka's client; start the worker again",)),
+    (last_writes_are_lost, ("was changed by someone else or Redis lost its last writes", "start the worker again")),
+    (a_claim_without_answers, ("claiming took over", "see that Redis and Kafka answer")),
+    (a_loop_that_stands_still, ("the event loop stood still", "start the worker again")),
+    (a_reading_back_that_takes_too_long, ("claiming took over", "is being read back: start the worker again")),
+    (records_that_are_not_fetched, ("has records that were not fetched", "start again")),
+    (a_process_that_stood_still_for_long, ("was stopped for longer than Kafka remembers it", "start the worker again")),
+    (a_reading_process_that_ends, ("the process that read its events has ended", "then start the worker again")),
+]
+
+
+@pytest.mark.nightly
+def test_the_worker_is_started_again(kafka: Kafka, tmp_path: Path) -> None:
+    """And again: each goes on from where the one before it stopped."""
+    with Redis(aof=True) as own:
+        world = World(kafka, own, tmp_path)
+        shop = opened(world, instance_id="always the same")
+        for number in range(6):
+            publish_for(shop, f"buyer {number}")
+        for step, parts in START_AGAIN:
+            said = step(world, shop, own)
+            assert all(part in said for part in parts), (step.__name__, said)
+        goes_on(shop, world, "--rebuild")
+        said_once(shop)
 
 
 # --- a Kafka that is set right, or answers again -------------------------------------------------
@@ -242,3 +407,25 @@ def test_more_of_them_are_started(kafka: Kafka, redis_server: Redis, tmp_path: P
         with altered(shop, world, few) as other:
             eventually(lambda: "\nequal\n" in verified(shop), 60)
             assert (one.exit_code, other.exit_code) == (None, None), one.tail() + other.tail()
+
+
+# --- definitions ---------------------------------------------------------------------------------
+
+
+def test_verify_waits_for_changed_definitions(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """While not everybody is decided by them it says so; once the worker has logged it, everybody is compared."""
+    world = World(kafka, redis_server, tmp_path)
+    shop = opened(world)
+    with running(shop, world) as one:
+        eventually(lambda: is_read(shop))
+        one.stop()
+    changed = under(shop, definitions=DEMO)
+    one = worker(changed.settings, tmp_path)
+    one.environment["SEGMENTER_FAIL_POINT"] = "after_begin:1:SIGSTOP"
+    with one:
+        frozen(one)
+        said = stopped("verify", **changed.settings)
+        os.kill(one.pid, signal.SIGCONT)
+        eventually(lambda: "customers decided again" in one.log.read_text())
+        assert "\nequal\n" in verified(changed)
+    assert "were changed, and not everybody is decided by the new ones yet; try again once" in said

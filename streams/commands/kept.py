@@ -109,7 +109,7 @@ def _slice(partition: int, ours: Identity, snapshot: Snapshot) -> Slice:
     if snapshot.meta.get("epochs") and not epochs.is_settled(snapshot.meta):
         raise Stop(
             f"the definitions of partition {partition} were changed, and not everybody is decided by the new ones yet; "
-            "try again once the worker has logged that they are"
+            "try again once the worker has logged that all customers are decided again"
         )
     known = {
         name: Stored(value, snapshot.dues.get(name, 0)) for name, value in snapshot.values.items() if value is not None

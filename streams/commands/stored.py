@@ -23,7 +23,10 @@ async def stored(settings: Settings) -> AsyncIterator[tuple[RedisStore, Mapping[
     async with opened(settings) as store:
         first = await store.meta(0, ("definitions", "partitions"))
         if not first:
-            raise Stop("Redis holds no state of the segmenter; see SEGMENTER_REDIS, and whether a worker ran")
+            raise Stop(
+                "Redis holds no state of the segmenter; see SEGMENTER_REDIS and SEGMENTER_REDIS_PREFIX, and whether a "
+                "worker ran"
+            )
         yield store, first
 
 
