@@ -226,6 +226,20 @@ BY_TESTS = (
         "tests/test_partitions_live.py::test_more_of_a_partition_is_not_waited_for_long",
     ),
     Mutant(
+        "a Kafka that falls silent before anything is claimed is told of",
+        "streams/transport.py",
+        "self.add_future(transport.watch.run())",
+        "pass",
+        "tests/test_silent_kafka.py::test_kafka_falls_silent_before_the_group_is_joined",
+    ),
+    Mutant(
+        "an answer ends the warnings of a silent Kafka",
+        "streams/overheard.py",
+        "        answered()\n",
+        "",
+        "tests/test_silent_kafka.py::test_kafka_falls_silent_before_the_first_fetch",
+    ),
+    Mutant(
         "first records of an open transaction are judged",
         "streams/output_topics.py",
         'isolation_level="read_uncommitted"',

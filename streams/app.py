@@ -36,7 +36,7 @@ from streams.settings import Settings
 from streams.shard import Pace
 from streams.stop import Stop, end_at_last, stop
 from streams.transport import Transport, Whole
-from streams.watchdog import FetchWatchdog, LoopWatchdog
+from streams.watchdog import AnswerWatch, FetchWatchdog, LoopWatchdog
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,8 @@ def assemble(
     outputs = OutputTopics(client, settings.topic_prefix)
     ownership = Ownership(plan, store, publisher, outputs, claiming)
     app = _faust(settings, client)
-    app.transport = Transport(app.conf.broker_consumer, app, ownership, settings.fetch_wait_ms)
+    watch = AnswerWatch(settings.unread_s)
+    app.transport = Transport(app.conf.broker_consumer, app, ownership, settings.fetch_wait_ms, watch)
     _quiet_collector()
     loop = LoopWatchdog(settings.stuck_s, stop)
     fetches = FetchWatchdog(

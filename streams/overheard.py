@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.structs import TopicPartition
@@ -48,6 +49,18 @@ def answers(fetcher: Fetcher, heard: Answers) -> None:
         return answered
 
     fetcher._proc_fetch_request = proc_fetch_request
+
+
+def any_answer(client: AIOKafkaClient, answered: Callable[[], None]) -> None:
+    """Tell of each answer, whatever was asked."""
+    send = client.send
+
+    async def send_and_tell(*args: Any, **options: Any) -> Any:
+        answer = await send(*args, **options)
+        answered()
+        return answer
+
+    client.send = send_and_tell
 
 
 def _answer(state: Any, asked_ms: int, asked_monotonic: float) -> Answer:

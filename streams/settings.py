@@ -156,7 +156,11 @@ class Settings(BaseSettings):
         description="proxies before `ops`, addresses or networks, by commas: X-Forwarded-For is believed of them",
     )
     stuck_s: float = Field(30.0, gt=0, description="stop when the event loop has not turned for so long")
-    unread_s: float = Field(60.0, gt=0, description="stop when unread records are not fetched for so long")
+    unread_s: float = Field(
+        60.0,
+        gt=0,
+        description="stop when unread records are not fetched for so long; warn when Kafka answers nothing for so long",
+    )
 
     @field_validator("processing_guarantee")
     @classmethod

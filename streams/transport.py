@@ -30,6 +30,7 @@ from streams.fetched import Answers, Batch, Heard, Offsets
 from streams.kafka_refusals import missing_right
 from streams.record_batches import bound_batches, consumer_record, drain
 from streams.stop import stop
+from streams.watchdog import AnswerWatch
 
 # How long a look for fetched records waits for some; it also bounds how late a freed input is seen.
 _LOOK_SECONDS = 0.1
@@ -61,18 +62,17 @@ class _Thread(AIOKafkaConsumerThread):
         """Faust fixes fetch_max_wait_ms at 1.5 s and reads uncommitted; both are set before start."""
         bound_batches()
         consumer = super()._create_worker_consumer(transport)
-        settings = cast(Transport, transport)
-        for name, value in (
-            ("_fetch_max_wait_ms", settings.fetch_wait_ms),
-            ("_isolation_level", "read_committed"),
-        ):
+        for name, value in (("_fetch_max_wait_ms", transport.fetch_wait_ms), ("_isolation_level", "read_committed")):
             assert hasattr(consumer, name), f"aiokafka no longer has {name}"
             setattr(consumer, name, value)
+        overheard.any_answer(consumer._client, transport.watch.answered)
         return consumer
 
     async def on_start(self) -> None:
         """Faust would end with exit code 1, and an exception of its own end in the place of the cause."""
         self.answers = Answers()
+        transport = cast(Transport, self.transport)
+        self.add_future(transport.watch.run())  # the tasks of the app begin when the first partitions are claimed
         try:
             await super().on_start()
         except KafkaError as error:
@@ -80,7 +80,7 @@ class _Thread(AIOKafkaConsumerThread):
         consumer = cast(Any, self._consumer)
         overheard.answers(consumer._fetcher, self.answers)
         overheard.cancellations(consumer)
-        overheard.refusals(consumer._coordinator, cast(Transport, self.transport).owner.lost)
+        overheard.refusals(consumer._coordinator, transport.owner.lost)
 
     async def _fetch_records(
         self,
@@ -281,10 +281,11 @@ class Transport(FaustTransport):
     Consumer = Consumer
     Producer = Producer
 
-    def __init__(self, url: Any, app: faust.App, owner: Owner, fetch_wait_ms: int) -> None:
+    def __init__(self, url: Any, app: faust.App, owner: Owner, fetch_wait_ms: int, watch: AnswerWatch) -> None:
         super().__init__(url, app)
         self.owner = owner
         self.fetch_wait_ms = fetch_wait_ms
+        self.watch = watch
 
 
 class Whole(faust.Schema[Any, Any]):

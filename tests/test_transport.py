@@ -32,6 +32,7 @@ from streams import overheard
 from streams.fetched import Answer, Answers, Batch, Heard
 from streams.record_batches import DRAIN_MAX_BYTES, BoundedRecords, drain
 from streams.transport import Consumer, Transport, _message, _Thread
+from streams.watchdog import AnswerWatch
 
 CARTS, VISITS = TP("carts", 0), TP("visits", 0)
 
@@ -290,7 +291,7 @@ async def test_what_is_read_again_is_passed_on(monkeypatch: pytest.MonkeyPatch) 
     async def callback(message: Any) -> None:
         came.append(message.value.start)
 
-    transport = Transport([URL("kafka://127.0.0.1:1")], app, cast(Any, None), 100)
+    transport = Transport([URL("kafka://127.0.0.1:1")], app, cast(Any, None), 100, AnswerWatch(60))
     signals: Any = {"on_partitions_revoked": None, "on_partitions_assigned": None}
     consumer = cast(Consumer, transport.create_consumer(callback=callback, **signals))
     fetcher = SimpleNamespace(_stopped=asyncio.Event())

@@ -15,7 +15,7 @@ import pytest
 from faust.types import TP
 
 from streams import watchdog
-from streams.watchdog import LOST_AFTER_ANSWERS, Fetching, FetchWatchdog, LoopWatchdog, Strays
+from streams.watchdog import LOST_AFTER_ANSWERS, AnswerWatch, Fetching, FetchWatchdog, LoopWatchdog, Strays
 
 
 class Stops:
@@ -139,6 +139,22 @@ def test_a_silent_kafka(stops: Stops) -> None:
 def test_an_input_that_is_held_back_may_be_silent(stops: Stops) -> None:
     """What Kafka gave is not used up yet, so it is asked for no more; the others tell whether it answers."""
     assert look(stops, (1_000, [reading(end=90, heard=0.0, full=True)])) == []
+
+
+# --- a Kafka that answers nothing ---------------------------------------------------------------
+
+
+def test_a_kafka_that_answers_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """It is warned after ``every_s``, and again after as much; an answer ends it, and one in time says nothing."""
+    caplog.set_level("INFO")
+    watch = AnswerWatch(5.0)
+    for looks in (9, 9, 25):
+        for _ in range(looks):
+            watch.look()
+        watch.answered()
+    assert [(one.levelname, one.silent_s) for one in caplog.records] == [  # type: ignore[attr-defined]
+        ("WARNING", 5), ("WARNING", 10), ("INFO", 12),
+    ]  # fmt: skip
 
 
 # --- inputs out of step ------------------------------------------------------------------------
