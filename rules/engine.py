@@ -4,6 +4,9 @@ The one rule: an event first fires its own customer's due times up to its own ti
 own instant, then it is applied and decided at max(instant, its time). An event runs only the
 facts that its name can change, and decides only the segments that look at a fact that changed:
 all that time alone turned up to then has been decided before.
+
+A due time is when a window ends or a timer would fire. Order makes no difference to a profile
+(`rules.profile.profile`), so a late event is applied like any other and decided at the customer's own instant.
 """
 
 from __future__ import annotations
@@ -12,11 +15,11 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from rules.conditions import NEVER, Subject
-from rules.definitions import Definitions
+from rules.conditions import NEVER, CustomerView
+from rules.definitions.segments_file import Definitions
 from rules.events import ORDER_COMPLETED, UNNAMED, WITHOUT_EFFECT, Event
-from rules.identity_events import Moved
-from rules.profile import Profile, short_id
+from rules.identity.events import ProfileMerge
+from rules.profile.profile import Profile, short_id
 from rules.reasons import ERASED, MERGED, Reason
 from rules.standing import Change, Customer
 
@@ -57,7 +60,7 @@ class Engine:
 
         Of the others nothing is true of a customer without facts, now or by time.
         """
-        blank = Subject("", self.definitions.facts.empty(), {})
+        blank = CustomerView("", self.definitions.facts.empty(), {})
         true_of_nobody = _mask(
             at for at, segment in enumerate(self._segments) if segment.when.decide(blank, 0) != (False, NEVER)
         )
@@ -123,7 +126,7 @@ class Engine:
     def _take_in_or_leave(
         self, customer_id: str, customer: Customer, event: Event, late: bool, changes: list[Change]
     ) -> None:
-        if isinstance(event, Moved):
+        if isinstance(event, ProfileMerge):
             self._take_in(customer_id, customer, event, late, changes)
         else:
             self._leave(customer_id, customer, event, late, changes)
@@ -141,7 +144,9 @@ class Engine:
             customer.erased, customer.into, customer.links = customer.instant, None, None
             customer.linkage = None
 
-    def _take_in(self, customer_id: str, customer: Customer, event: Moved, late: bool, changes: list[Change]) -> None:
+    def _take_in(
+        self, customer_id: str, customer: Customer, event: ProfileMerge, late: bool, changes: list[Change]
+    ) -> None:
         """What was known of the same person under another id."""
         other = _profiles.decode(event.profile)
         for fact, _ in self._facts:
@@ -183,7 +188,7 @@ class Engine:
     ) -> None:
         """Decide these segments. ``ordered_ms``: when an order was completed that ends minimum stays; -1: none was."""
         now, since, dues = customer.instant, customer.since, customer.dues
-        who = Subject(customer_id, customer.profile, since)
+        who = CustomerView(customer_id, customer.profile, since)
         while touched:
             lowest = touched & -touched
             touched ^= lowest

@@ -47,7 +47,8 @@ ALIASES = {
     "Completed Order": ORDER_COMPLETED,
 }
 
-# The name of what no customer does, which no track can have: a request to erase somebody, and what `rules.people` has.
+# The name of what no customer does, which no track can have: a request to erase somebody, and what
+# `rules.identity.resolution` has.
 UNNAMED = ""
 ERASE = UNNAMED
 
@@ -93,7 +94,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     ``amount`` (10⁻⁶ of the currency) those of an order event. ``properties``, ``traits`` (of an
     identify) and ``context`` are read when a rule asks for them. ``link``: another id of the same person;
     ``vouched``: by an `alias` on `profiles`, whose writers vouch for it. ``identifies``: the event names its customer
-    as `userId` (`rules.people` says what that is for).
+    as `userId` (`rules.identity.resolution` says what that is for).
     """
 
     customer: str

@@ -25,7 +25,7 @@ _ELLIPSIS = "…"
 Json = Any  # what msgspec makes of a reason
 
 
-class Limit(NamedTuple):
+class ReasonLimit(NamedTuple):
     """What is left of each list or object, and of each text."""
 
     items: int
@@ -34,7 +34,7 @@ class Limit(NamedTuple):
 
 # The first under which the reason fits is taken. No key of a segment is longer than the last one's texts, and a chain
 # of single conditions, nested as deep as they may be, fits under it in any script.
-_LIMITS = (Limit(256, 512), Limit(64, 256), Limit(16, 128), Limit(4, 64), Limit(1, 64))
+_LIMITS = (ReasonLimit(256, 512), ReasonLimit(64, 256), ReasonLimit(16, 128), ReasonLimit(4, 64), ReasonLimit(1, 64))
 
 _encoder = msgspec.json.Encoder()
 
@@ -54,7 +54,7 @@ def pointer(*steps: str) -> str:
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-def _node(node: Mapping[str, Json], limit: Limit) -> dict[str, Json]:
+def _node(node: Mapping[str, Json], limit: ReasonLimit) -> dict[str, Json]:
     marks: dict[str, int] = {}
     shortened: dict[str, Json] = {}
     for name, value in node.items():
@@ -67,7 +67,7 @@ def _node(node: Mapping[str, Json], limit: Limit) -> dict[str, Json]:
     return {**shortened, _CUT: marks} if marks else shortened
 
 
-def _value(value: Json, place: str, limit: Limit, marks: dict[str, int]) -> Json:
+def _value(value: Json, place: str, limit: ReasonLimit, marks: dict[str, int]) -> Json:
     if isinstance(value, str):
         return _text(value, place, limit, marks)
     if isinstance(value, list | tuple):
@@ -81,13 +81,13 @@ def _value(value: Json, place: str, limit: Limit, marks: dict[str, int]) -> Json
     return value
 
 
-def _first(items: Sequence[Json], place: str, limit: Limit, marks: dict[str, int]) -> Sequence[Json]:
+def _first(items: Sequence[Json], place: str, limit: ReasonLimit, marks: dict[str, int]) -> Sequence[Json]:
     if len(items) > limit.items:
         marks[place] = len(items) - limit.items
     return items[: limit.items]
 
 
-def _text(text: str, place: str, limit: Limit, marks: dict[str, int]) -> str:
+def _text(text: str, place: str, limit: ReasonLimit, marks: dict[str, int]) -> str:
     if len(text) <= limit.chars:
         return text
     head = text[: limit.chars - len(_ELLIPSIS)]

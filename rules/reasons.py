@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from rules.predicates import Shown
+from rules.value_tests import Shown
 
 Instant = Annotated[str, msgspec.Meta(description="RFC 3339, UTC, milliseconds")]
 

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from rules.events import UNNAMED, Event
-from rules.profile import Profile
+from rules.profile.profile import Profile
 from rules.reasons import Reason
 
 Kind = Literal["entered", "exited"]
@@ -20,7 +20,7 @@ Cause = Literal["event", "time", "erasure", "merge", "definition"]
 
 
 class Ahead(msgspec.Struct, array_like=True, gc=False):
-    """What was published of a customer beyond its standing; see `rules.ahead`.
+    """What was published of a customer beyond its standing; see `rules.published_ahead`.
 
     ``waiting``: ids of published changes that were not decided again yet. ``newest`` (ms): when
     the latest published change occurred. ``wake`` (ms): when the wait for them ends, even if
@@ -33,8 +33,8 @@ class Ahead(msgspec.Struct, array_like=True, gc=False):
     segments: tuple[str, ...]
 
 
-class Arriving(msgspec.Struct, array_like=True, gc=False):
-    """A profile of a former id of which not all parts have come; see `rules.identity_events.Moved` for the fields."""
+class ArrivingProfile(msgspec.Struct, array_like=True, gc=False):
+    """A profile of a former id of which not all parts have come. Fields: see `rules.identity.events.ProfileMerge`."""
 
     digest: bytes
     definitions: str
@@ -49,7 +49,7 @@ class Arriving(msgspec.Struct, array_like=True, gc=False):
 
 
 class Linkage(msgspec.Struct, array_like=True, gc=False):
-    """What few ids need to know of their links; see `rules.people`.
+    """What few ids need to know of their links; see `rules.identity.resolution`.
 
     ``vouched``: the redirect of this id is by an `alias` on `profiles`. ``left`` (ms): the instant at which a redirect
     ended, up to which nothing was decided of the customer that the id is since; 0: none did. ``cut``: time (ms) and
@@ -69,7 +69,7 @@ class Linkage(msgspec.Struct, array_like=True, gc=False):
     separated: dict[str, int] = {}
     taken: dict[int, int] = {}
     taken_since: int = 0
-    arriving: dict[int, Arriving] = {}
+    arriving: dict[int, ArrivingProfile] = {}
     erased_along: bool = False
     shared: bool = False
     erased_before: int = 0
@@ -79,16 +79,16 @@ class Linkage(msgspec.Struct, array_like=True, gc=False):
 class Customer(msgspec.Struct, array_like=True, gc=False):
     """A customer: the standing and the profile that it was decided from.
 
-    ``instant`` (ms): the latest moment at which this customer was decided. ``since`` (ms): by
-    place of a segment, when it was entered, for those that the customer is in. ``dues`` (ms): by
-    place, when time alone may next change it, where it may; ``due``: the next of them, 0 = none.
-    ``ahead``: what was published that this standing does not know, nearly always nothing.
-    ``late``: how often something came out of its order: an event after its time, a link that ended, or a change that
-    was not decided as it had been published. With 0, what was decided follows from the events alone.
-    ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
-    ``by``: which definitions of the partition decided last, by their number (`streams.epochs`). ``into``: of an id that
-    was linked to another, which, and when (ms). ``links``: ids that were linked to this one, and when (ms).
-    ``identified``: an event named the id as `userId`. ``linkage``: what else is known of its links, mostly nothing.
+    ``instant`` (ms): the latest moment at which this customer was decided. ``since`` (ms): by place of a segment, when
+    it was entered, for those that the customer is in. ``dues`` (ms): by place, when time alone may next change it,
+    where it may; ``due``: the next of them, 0 = none. ``ahead``: what was published that this standing does not know,
+    nearly always nothing. ``late``: how often something came out of its order: an event after its time, a link that
+    ended, or a change that was not decided as it had been published. With 0, what was decided follows from the events
+    alone. ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
+    ``by``: which definitions of the partition decided last, by their number (`streams.state.definition_versions`).
+    ``into``: of an id that was linked to another, which, and when (ms). ``links``: ids that were linked to this one,
+    and when (ms). ``identified``: an event named the id as `userId`. ``linkage``: what else is known of its links,
+    mostly nothing.
     """
 
     instant: int

@@ -77,11 +77,11 @@ def path_of(name: str) -> Path:
     return tuple(name.split("."))
 
 
-def reach(value: Json, path: Path) -> Json:
+def resolve_path(value: Json, path: Path) -> Json:
     """What stands at a path; `None` when nothing does."""
     for step, name in enumerate(path):
         if isinstance(value, list):
-            found: list[Json] = [inner for member in value if (inner := reach(member, path[step:])) is not None]
+            found: list[Json] = [inner for member in value if (inner := resolve_path(member, path[step:])) is not None]
             return found or None
         if not isinstance(value, dict):
             return None

@@ -35,7 +35,7 @@ class Pseudonyms:
         return "customer-" + blake2b(customer_id.encode(), digest_size=_PSEUDONYM_BYTES, key=self._key).hexdigest()
 
 
-def nobody(customer_id: str) -> str:  # noqa: ARG001  # where nobody is to be told from another
+def no_pseudonym(customer_id: str) -> str:  # noqa: ARG001  # where nobody is to be told from another
     """In place of `Pseudonyms`."""
     return "a customer"
 

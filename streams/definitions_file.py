@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rules.definitions import Definitions, DefinitionsError, built_in, parse
-from rules.yaml_text import TEXT_MAX_BYTES
+from rules.definitions.segments_file import Definitions, DefinitionsError, built_in, parse
+from rules.definitions.yaml_text import TEXT_MAX_BYTES
 
 
 def load(path: Path | str | None) -> Definitions:

@@ -1,7 +1,7 @@
 """The rights that each process and command needs of Kafka and of Redis, and the users that have them.
 
-The one rule: this is the only list. Commands ask by it for their topics (`streams.topics.verify`), ``docs/rights.md``
-is drawn from it, and tests run every command as its user, which may do nothing else.
+The one rule: this is the only list. Commands ask by it for their topics (`streams.kafka.admin.verify`),
+``docs/rights.md`` is drawn from it, and tests run every command as its user, which may do nothing else.
 
     python -m streams.rights        prints the page for the prefixes and the group of the settings
 
@@ -19,13 +19,22 @@ from functools import reduce
 import msgspec
 
 from rules.events import INPUTS
-from streams import transactional_ids
-from streams.out_records import CHANGES, DEAD_LETTERS
+from streams.kafka import transactional_ids
+from streams.kafka.admin import TopicUse
 from streams.settings import Settings, of_triggers
-from streams.topics import ALL, OUTPUTS, READ, TRIGGERS, WRITTEN, TopicUse
-from streams.wire.merges import MERGES
+from streams.wire.topics import (
+    ALL,
+    CHANGES,
+    DEAD_LETTERS,
+    MERGES,
+    OUTPUTS,
+    READ,
+    TRIGGER_DEAD_LETTERS,
+    TRIGGER_DECISIONS,
+    TRIGGER_REPLAYS,
+    WRITTEN,
+)
 
-_DECISIONS, _LETTERS, _REPLAYS = TRIGGERS
 _PROFILES = INPUTS[0]
 
 
@@ -78,9 +87,9 @@ NEEDS: Mapping[str, Needs] = {
     ),
     TRIGGERS_PROCESS: Needs(
         topics=TopicUse(
-            read=(_PROFILES, CHANGES, _REPLAYS, _DECISIONS, _LETTERS),
-            written=(_DECISIONS, _LETTERS),
-            limited=(_DECISIONS, _LETTERS),
+            read=(_PROFILES, CHANGES, TRIGGER_REPLAYS, TRIGGER_DECISIONS, TRIGGER_DEAD_LETTERS),
+            written=(TRIGGER_DECISIONS, TRIGGER_DEAD_LETTERS),
+            limited=(TRIGGER_DECISIONS, TRIGGER_DEAD_LETTERS),
         ),
         owns=(TRIGGERS_PROCESS,),
         looks_at=(WORKER,),
@@ -105,7 +114,7 @@ NEEDS: Mapping[str, Needs] = {
         commands=_HELD,
     ),
     "unlink": Needs(topics=TopicUse(written=(_PROFILES,)), looks_at=(WORKER,), commands=_HELD),
-    "redeliver": Needs(topics=TopicUse(read=(_LETTERS,), written=(_REPLAYS,))),
+    "redeliver": Needs(topics=TopicUse(read=(TRIGGER_DEAD_LETTERS,), written=(TRIGGER_REPLAYS,))),
     "publish": Needs(topics=TopicUse(written=INPUTS)),
     "topics": Needs(topics=TopicUse(described=ALL, limited=tuple(n for n in ALL if n in WRITTEN), created=ALL)),
 }
@@ -216,7 +225,7 @@ def _named(operation: str) -> str:
 
 # --- the page ----------------------------------------------------------------------------------
 
-_HEAD = """<!-- Drawn from the code: python -m streams.schemas -->
+_HEAD = """<!-- Drawn from the code: python -m doc_tools.schemas -->
 
 # Rights
 

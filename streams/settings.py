@@ -2,7 +2,7 @@
 
 The one rule: a setting has its unit in its name and its default beside it; nothing else in the
 project reads the environment (but for fail points, which are for tests). What is secret is a
-`SecretStr`: it is shown by nobody, and opened by `streams.security` alone.
+`SecretStr`: it is shown by nobody, and opened by `streams.credentials` alone.
 Long because every setting stands here, with its description.
 """
 
@@ -22,8 +22,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from streams import tokens
-from streams.addresses import is_loopback, networks
+from streams.http import tokens
+from streams.http.addresses import is_loopback, networks
 
 PREFIX = "SEGMENTER_"
 _ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s,:\[\]]+):\d{1,5}"

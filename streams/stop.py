@@ -27,9 +27,9 @@ class Stop(Exception):
     """The worker must not go on; the text says why and what to do."""
 
 
-def created_anew(log: str, end: int, position: int, reread: str = REBUILD) -> Stop:
-    """A log (topic-partition) that ends before what was read of it. ``reread``: how everything is read again."""
-    return Stop(f"{log} ends at {end} but {position} were read; the topic was created anew: {reread}")
+def created_anew(log: str, end: int, position: int) -> Stop:
+    """A log (topic-partition) that ends before what was read of it."""
+    return Stop(f"{log} ends at {end} but {position} were read; the topic was created anew: {REBUILD}")
 
 
 def stop(sentence: str) -> NoReturn:

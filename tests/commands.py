@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from aiokafka.partitioner import murmur2
 from kafka import KafkaConsumer, TopicPartition
 
-from local import Tansu
+from local.servers import Tansu
 from tests import live
 
 NOW = datetime.now(UTC).replace(microsecond=0)

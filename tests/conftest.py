@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis.asyncio as redis
 
-from local import Kafka, Redis, RedisCluster, Tansu, kafka_available
-from streams import redis_client
-from streams.memory_store import MemoryStore
-from streams.redis_store import TIMEOUT_S, RedisStore
+from local.servers import Kafka, Redis, RedisCluster, Tansu, kafka_available
 from streams.settings import Settings, redis_urls
-from streams.store import Store
+from streams.state import redis_client
+from streams.state.contract import Store
+from streams.state.memory import MemoryStore
+from streams.state.redis import TIMEOUT_S, RedisStore
 
 _prefixes = (f"test{number}:" for number in itertools.count())
 

@@ -19,13 +19,14 @@ from kafka import KafkaAdminClient, KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from local import Kafka, Redis
-from streams import topics
+from local.processes import Worker
+from local.servers import Kafka, Redis
+from streams.kafka import admin as topics
 from streams.settings import Settings
+from streams.wire.topics import ALL
 from tests import hostile
 from tests.hostile import PARTITIONS, REASONS, Sent
 from tests.patience import PATIENCE
-from workers import Worker
 
 SENT_TOGETHER = 20_000
 Place = tuple[str, int]
@@ -53,7 +54,7 @@ class Run:
             "brokers": kafka.address, "redis": redis.url, "redis_prefix": f"{name}:", "topic_prefix": f"{name}-",
             "group": name, "partitions": PARTITIONS, "definitions": file, "session_timeout_s": 3, **more,
         }  # fmt: skip
-        topics.create(Settings(**self.settings), topics.ALL)
+        topics.create(Settings(**self.settings), ALL)
         self.log = folder / "worker.log"
         self.noted: dict[Place, Noted] = {
             (topic, at): Noted(bytearray(), array("L"), set()) for topic in hostile.TOPICS for at in range(PARTITIONS)

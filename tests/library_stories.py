@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from rules import yaml_text
+from rules.definitions import yaml_text
 from tests.oracle import milliseconds
 
 Json = dict[str, Any]

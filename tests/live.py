@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 from aiokafka.partitioner import murmur2
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-import rees46
+from load import rees46
 from tests.oracle import OracleChange, milliseconds
 from tests.patience import PATIENCE
 
 DATA = Path(__file__).parent.parent / "data" / "rees46-2019-10-01.csv.gz"
 # The four segments of the contract: those of oracle.BUILT_IN, whatever else the library has.
-FOUR = Path(__file__).parent.parent / "scripts" / "four.yaml"
+FOUR = Path(__file__).parent.parent / "scripts" / "load" / "four_segments.yaml"
 PARTITIONS = 4
 # Topics by event name, from the contract; the history has no other names.
 TOPICS = {"Product Viewed": "visits", "Product Added": "carts", "Order Completed": "purchases"}

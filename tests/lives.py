@@ -17,23 +17,22 @@ from typing import Any, NamedTuple, cast
 import msgspec
 from faust.types import TP
 
-from rules.ahead import Told
 from rules.engine import Engine
 from rules.events import INPUTS
-from streams import epochs
-from streams.ceiling import Ceiling
-from streams.claiming import Claiming
-from streams.commands.recompute import beyond, newest
-from streams.commands.recomputed import Recomputed
-from streams.fetched import Answer, Batch, Heard, Offsets
-from streams.out_records import CHANGES
-from streams.plan import Plan
-from streams.rebuild import Asked, Recomputation
-from streams.shard import Pace, Shard
+from rules.published_ahead import PublishedChange
+from streams.errors import Fenced
+from streams.kafka.fetch import Batch, FetchResponse, FetchStatus, Offsets
+from streams.offline.rebuild_process import beyond, newest
+from streams.offline.recompute import Recomputed
+from streams.runtime.partition_task import Pace, PartitionTask
+from streams.state import definition_versions
+from streams.state.contract import Identity
 from streams.stop import Stop
-from streams.store import Fenced, Identity
-from streams.topics import OUTPUTS
 from streams.wire import customers
+from streams.wire.topics import CHANGES, OUTPUTS
+from streams.worker.claim import WorkerAssignment, WorkerConfig
+from streams.worker.dead_letter_limit import DeadLetterLimit
+from streams.worker.rebuild import RebuildRequest, Recomputation
 from tests import oracle
 from tests.losing import Deaths, Died, Outputs, Publisher, Store
 from tests.oracle import Json
@@ -87,14 +86,14 @@ class Lives:
         self.said: list[str] = []
         self.rebuilds = False
 
-    def _plan(self) -> Plan:
-        return Plan(
+    def _plan(self) -> WorkerConfig:
+        return WorkerConfig(
             topics=INPUTS,
             outputs=OUTPUTS,
             identity=msgspec.structs.replace(IDENTITY, definitions=self.engine.definitions.fingerprint),
             engine=self.engine,
             pace=Pace(self.rng.choice((1, 3, 10)), 1_000, self.rng.choice((1, 5)), GRACE_MS),
-            ceiling=Ceiling(1.0, 10_000),
+            ceiling=DeadLetterLimit(1.0, 10_000),
             languages=(),
             rebuild=self.rebuilds,
             started_ms=self.wall + 1,
@@ -112,14 +111,14 @@ class Lives:
     async def offsets(self, tps: frozenset[TP]) -> Offsets:
         return Offsets(dict.fromkeys(tps, 0), {tp: len(self.topics[tp.topic]) for tp in tps}, {})
 
-    def heard(self, tp: TP) -> Heard:
+    def heard(self, tp: TP) -> FetchStatus:
         end = self._end(tp.topic)
-        return Heard(Answer(end, end, self.wall, time.monotonic()), time.monotonic())
+        return FetchStatus(FetchResponse(end, end, self.wall, time.monotonic()), time.monotonic())
 
     def _end(self, topic: str) -> int:
         return sum(record.timestamp <= self.wall for record in self.topics[topic])
 
-    async def _recompute(self, asked: Asked) -> Recomputation:
+    async def _recompute(self, asked: RebuildRequest) -> Recomputation:
         return Beside(self, asked)
 
     # --- a life
@@ -141,12 +140,12 @@ class Lives:
         running: asyncio.Task[None] | None = None
         try:
             claiming = await self.claim(publisher)
-            (holding,) = claiming.holdings().values()
+            (runner,) = claiming.runners().values()
             running = asyncio.create_task(claiming.claimed[0].outbox.run())
             try:
-                await self._read_on(holding.shard, publisher, running, until)
+                await self._read_on(runner.task, publisher, running, until)
             finally:
-                await holding.shard._end_rebuild()
+                await runner.task._end_rebuild()
             publisher.may.set()
             await self._drained(claiming, running)
         except (Died, Stop, Fenced):
@@ -157,23 +156,25 @@ class Lives:
                 await asyncio.gather(running, return_exceptions=True)
         return True
 
-    async def claim(self, publisher: Publisher | None = None) -> Claiming:
+    async def claim(self, publisher: Publisher | None = None) -> WorkerAssignment:
         """All that comes before anything new is read."""
         publisher = publisher or Publisher(self.outputs, Deaths())
         publisher.may.set()
-        claiming = Claiming(self._plan(), self.store, publisher, self.outputs, self.count, cast(Any, self))
+        claiming = WorkerAssignment(self._plan(), self.store, publisher, self.outputs, self.count, cast(Any, self))
         await claiming.take(frozenset(TP(topic, 0) for topic in INPUTS))
         return claiming
 
     @staticmethod
-    async def _drained(claiming: Claiming, running: asyncio.Task[None]) -> None:
+    async def _drained(claiming: WorkerAssignment, running: asyncio.Task[None]) -> None:
         drained = asyncio.create_task(claiming.claimed[0].outbox.drained())
         await asyncio.wait([drained, running], return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             drained.cancel()
             running.result()
 
-    async def _read_on(self, shard: Shard, publisher: Publisher, running: asyncio.Task[None], until: int) -> None:
+    async def _read_on(
+        self, shard: PartitionTask, publisher: Publisher, running: asyncio.Task[None], until: int
+    ) -> None:
         if shard._rebuild is not None:
             shard._rebuild.start()
         while True:
@@ -188,7 +189,7 @@ class Lives:
                 running.result()
             if (
                 not moved
-                and shard.segmenter.is_settled
+                and shard.processor.is_settled
                 and shard._rebuild is None
                 and all(shard.merge.fetched(topic) == self._end(topic) for topic in INPUTS)
             ):
@@ -197,7 +198,7 @@ class Lives:
                 later = [when for when in self.times if when > self.wall]
                 self.wall = later[0] if later else until + GRACE_MS
 
-    def _fetch(self, shard: Shard) -> None:
+    def _fetch(self, shard: PartitionTask) -> None:
         """Some of what is there, of some inputs."""
         for topic in INPUTS:
             start, end = shard.merge.fetched(topic), self._end(topic)
@@ -233,14 +234,14 @@ class Lives:
 class Beside:
     """All events read again by another who takes turns with the life."""
 
-    def __init__(self, lives: Lives, asked: Asked) -> None:
+    def __init__(self, lives: Lives, asked: RebuildRequest) -> None:
         assert asked.definitions == lives.engine.definitions.fingerprint
-        known = epochs.to(asked.epochs, asked.documents, lives.engine)
+        known = definition_versions.to(asked.epochs, asked.documents, lives.engine)
         logs = cast(Any, {topic: _Log(lives.topics[topic]) for topic in INPUTS})
         self._made = Recomputed(logs, lives.engine, asked.partition, lambda *_: True, known.translated)
         self._lives = lives
         self.customers: dict[str, bytes] = {}
-        self.said: dict[str, Told] = {}
+        self.said: dict[str, PublishedChange] = {}
 
     async def upto(self, positions: Mapping[str, int]) -> None:
         """As a process of its own does."""

@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
-from streams.memory_store import MemoryStore
-from streams.out_records import CHANGES, DEAD_LETTERS, MEMBERSHIPS
-from streams.outbox import OutRecord
-from streams.recovery import Chunk, Place
-from streams.store import Claim, Files, Save
-from streams.wire import changes, memberships
+from streams.kafka.fetch import OutputChunk, Place
+from streams.state.contract import Claim, Files, Save
+from streams.state.memory import MemoryStore
+from streams.wire import changes
+from streams.wire.memberships import Membership
+from streams.wire.records import OutRecord
+from streams.wire.topics import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 
 
 class Died(Exception):
@@ -38,23 +39,25 @@ class Outputs:
         self.inputs: Callable[[str], Sequence[Any]] = lambda _: ()
         self.asked: list[dict[tuple[str, int], int | None]] = []
 
-    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
+    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[OutputChunk, None]:
         """In chunks of any size."""
         self.asked.append(dict(positions))
         for (topic, partition), position in positions.items():
             if topic not in self.records:
-                yield Chunk(topic, partition, self.inputs(topic)[position or 0 :], len(self.inputs(topic)))
+                yield OutputChunk(topic, partition, self.inputs(topic)[position or 0 :], len(self.inputs(topic)))
                 continue
             at = position or 0
             while at < len(self.records[topic]):
                 end = min(len(self.records[topic]), at + self.rng.choice((1, 2, 5, 100)))
-                yield Chunk(topic, partition, self.records[topic][at:end], end)
+                yield OutputChunk(topic, partition, self.records[topic][at:end], end)
                 at = end
 
-    async def peek(self, places: Collection[Place], _wanted: Callable[[Place], bool]) -> AsyncGenerator[Chunk, None]:
+    async def peek(
+        self, places: Collection[Place], _wanted: Callable[[Place], bool]
+    ) -> AsyncGenerator[OutputChunk, None]:
         """Of the inputs all that is there."""
         for topic, partition in places:
-            yield Chunk(topic, partition, self.inputs(topic), len(self.inputs(topic)))
+            yield OutputChunk(topic, partition, self.inputs(topic), len(self.inputs(topic)))
 
     def fence(self) -> None:
         """Take nothing more of whoever published before."""
@@ -69,14 +72,10 @@ class Outputs:
     def changes(self) -> list[changes.SegmentChange]:
         return [changes.decode(record.value or b"") for record in self.records[CHANGES]]
 
-    def table(self) -> dict[str, memberships.Membership]:
+    def table(self) -> dict[str, Membership]:
         """The newest row of each customer, which is all that compaction need leave."""
         rows = {(one.key or b"").decode(): one.value for one in self.records[MEMBERSHIPS]}
-        return {
-            name: msgspec.json.decode(value, type=memberships.Membership)
-            for name, value in rows.items()
-            if value is not None
-        }
+        return {name: msgspec.json.decode(value, type=Membership) for name, value in rows.items() if value is not None}
 
     def letters(self) -> list[tuple[str, int]]:
         found = [dict(record.headers) for record in self.records[DEAD_LETTERS]]

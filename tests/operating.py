@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 from kafka import KafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
-import local
-from streams import topics
+from local import servers
+from local.processes import Ops, Worker
+from streams.kafka import admin
 from streams.settings import Settings
 from tests import live
 from tests.patience import eventually
 from tests.test_triggers_live import say
-from workers import Ops, Worker
 
 TOKEN = "a-token-for-the-tests"
 BEHIND_S = 3.0
@@ -31,8 +31,8 @@ BEHIND_S = 3.0
 class Parts(NamedTuple):
     """What runs."""
 
-    kafka: local.Kafka
-    redis: local.Redis
+    kafka: servers.Kafka
+    redis: servers.Redis
     worker: Worker
     ops: Ops
 
@@ -40,12 +40,12 @@ class Parts(NamedTuple):
 @contextmanager
 def running() -> Iterator[Parts]:
     """A worker and the operations process on servers of their own."""
-    with local.Kafka() as kafka, local.Redis(aof=True) as redis:
+    with servers.Kafka() as kafka, servers.Redis(aof=True) as redis:
         settings: dict[str, Any] = {
             "brokers": kafka.address, "redis": redis.url, "partitions": live.PARTITIONS, "http": "127.0.0.1:0",
             "ready_behind_s": BEHIND_S, "definitions": live.FOUR, "fetch_wait_ms": 50,
         }  # fmt: skip
-        topics.create(Settings(**settings))
+        admin.create(Settings(**settings))
         with Worker(settings) as worker:
             worker.wait_ready()
             eventually(lambda: "serving metrics" in worker.log.read_text(), 10, "the worker serves its metrics")

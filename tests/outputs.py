@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 
-from local import Kafka, Tansu
-from streams import topics
-from streams.outbox import OutRecord
-from streams.output_topics import OutputTopics
-from streams.publisher import FencedPublisher
+from local.servers import Kafka, Tansu
+from streams.kafka import admin
+from streams.kafka.output_reader import KafkaOutputReader
+from streams.kafka.publisher import FencedPublisher
 from streams.settings import Settings
-from streams.topics import OUTPUTS
+from streams.wire.records import OutRecord
+from streams.wire.topics import OUTPUTS
 
 CHANGES, LETTERS = "segment-changes", "dead-letters"
 _numbers = count(1)
@@ -29,7 +29,7 @@ class Place:
         self.brokers = broker.address
         self.client = {"bootstrap_servers": self.brokers}
         self.prefix = prefix or f"outputs{next(_numbers)}-"
-        topics.create(Settings(brokers=self.brokers, topic_prefix=self.prefix, partitions=partitions))
+        admin.create(Settings(brokers=self.brokers, topic_prefix=self.prefix, partitions=partitions))
 
     @asynccontextmanager
     async def publisher(self, **more: float) -> AsyncIterator[FencedPublisher]:
@@ -43,7 +43,7 @@ class Place:
         """The values from there on; and where the reading ended is where another one begins."""
         found: dict[tuple[str, int], list[bytes | None]] = {}
         after: dict[tuple[str, int], int | None] = {}
-        reader = OutputTopics(self.client, self.prefix)
+        reader = KafkaOutputReader(self.client, self.prefix)
         async for chunk in reader.read(positions):
             found.setdefault((chunk.topic, chunk.partition), []).extend(record.value for record in chunk.records)
             after[chunk.topic, chunk.partition] = chunk.position

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import msgspec
 
-from rules.definitions import Definitions, build
+from rules.definitions.segments_file import Definitions, build
 from rules.events import Event, Item
-from rules.profile import Profile
+from rules.profile.profile import Profile
 from rules.times import DAY_MS
 from rules.values import Document
 from tests import strategies

@@ -32,10 +32,10 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from local import Kafka, Redis
-from server import HOST, StartError, free_port
+from local.server_process import HOST, StartError, free_port
+from local.servers import Kafka, Redis
 from streams import rights
-from streams.topics import OUTPUTS
+from streams.wire.topics import OUTPUTS
 
 USER = "segmenter-app"
 PASSWORD = "correct horse/#?@%battery"  # of such characters that a URL cannot hold them as they are

@@ -29,17 +29,21 @@ from aiokafka.partitioner import murmur2
 from faust.types import TP
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from local import Kafka, Redis
-from receivers import SECRET, Hook, Mailbox, now_ms
+from local.processes import Ops, Triggers, Worker
+from local.receivers import SECRET, Hook, Mailbox, now_ms
+from local.servers import Kafka, Redis
 from rules.events import INPUTS
-from streams import safety, topics
-from streams.commands import recomputed
-from streams.definition_documents import compress
 from streams.definitions_file import load
-from streams.publisher import FencedPublisher
+from streams.kafka import admin
+from streams.kafka.log_reader import Logs
+from streams.kafka.publisher import FencedPublisher
+from streams.offline import recompute
+from streams.runtime import preflight
 from streams.settings import Settings
+from streams.state.definition_documents import compress
 from streams.stop import REBUILD, Stop
 from streams.wire import customers
+from streams.wire.topics import ALL, OUTPUTS
 from tests import live
 from tests.commands import segmenter
 from tests.patience import eventually
@@ -55,9 +59,8 @@ from tests.test_stops import (
     worker,
 )
 from tests.test_triggers_live import SEGMENTS, Sender, leave_a_cart, write
-from workers import Ops, Triggers, Worker
 
-SKEW = Path(__file__).parent.parent / "scripts" / "skew"
+SKEW = Path(__file__).parent.parent / "scripts" / "fault_runs" / "skew"
 _names = (f"trial{number}" for number in itertools.count())
 
 
@@ -186,8 +189,8 @@ def topics_not_created(world: World) -> str:
 @tries("Kafka gave nothing of", "try again")
 def kafka_gives_nothing(world: World) -> str:
     shop = read(world)
-    with pytest.MonkeyPatch.context() as patched, closing(recomputed.Logs(Settings(**shop.settings))) as logs:
-        patched.setattr(recomputed, "SILENT_MAX_S", 1.0)
+    with pytest.MonkeyPatch.context() as patched, closing(Logs(Settings(**shop.settings))) as logs:
+        patched.setattr(recompute, "SILENT_MAX_S", 1.0)
         log = logs.open("purchases", 0)
         log._consumer.pause(log._tp)
         with pytest.raises(Stop) as raised:
@@ -265,7 +268,7 @@ def another_producer_of_its_id(world: World) -> str:
 
     async def take_it() -> None:
         client = {"bootstrap_servers": world.kafka.address}
-        another = FencedPublisher(client, shop.prefix, shop.settings["group"], topics.OUTPUTS, 1)
+        another = FencedPublisher(client, shop.prefix, shop.settings["group"], OUTPUTS, 1)
         await another.claim([0])
         await another.release()
 
@@ -449,7 +452,7 @@ def another_cluster(world: World) -> str:
     shop = read(world)
     with Kafka() as another, Redis(aof=True) as own:
         moved = under(shop, brokers=another.address)
-        topics.create(Settings(**moved.settings))
+        admin.create(Settings(**moved.settings))
         moved.publish("purchases", order())
         said = refused(moved.settings, world.folder)
         goes_on(under(moved, redis=own.url), world)
@@ -640,7 +643,7 @@ def verify_before_a_worker(world: World) -> str:
 def partition_without_an_input(world: World) -> str:
     shop = read(world)
     with pytest.raises(Stop) as raised:
-        safety.check_complete(frozenset({TP("a", 0)}), ["a", "b"], 1)
+        preflight.check_complete(frozenset({TP("a", 0)}), ["a", "b"], 1)
     assert "purchases: 1 partitions" in segmenter("topics", "verify", **shop.settings).out
     return str(raised.value)
 
@@ -683,7 +686,7 @@ class Messages:
             "topic_prefix": f"{name}-", "group": name, "redis_prefix": f"{name}:",
             "definitions": segments, "triggers": world.folder / "triggers.yaml",
         }  # fmt: skip
-        topics.create(Settings(**self.settings), topics.ALL)
+        admin.create(Settings(**self.settings), ALL)
         write(self.settings["triggers"], hook, mailbox, delay="1s")
 
     def worker(self) -> Worker:

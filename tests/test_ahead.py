@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from rules import ahead
-from rules.ahead import Told
-from rules.definitions import build
+from rules import published_ahead
+from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event
+from rules.published_ahead import PublishedChange, record_published
 from rules.reasons import REMOVED
 from rules.standing import Ahead, Change, Customer
 from rules.times import format_instant
@@ -56,8 +56,8 @@ def decided(events: Sequence[Event], until_ms: int = 0) -> tuple[list[Change], C
     return changes + ENGINE.fire("u1", customer, START + until_ms), customer
 
 
-def published(changes: Sequence[Change]) -> list[Told]:
-    return [Told(one.id, one.occurred_at, one.sequence, one.segments) for one in changes]
+def published(changes: Sequence[Change]) -> list[PublishedChange]:
+    return [PublishedChange(one.id, one.occurred_at, one.sequence, one.segments) for one in changes]
 
 
 def again(customer: Customer, *events: Event) -> list[Change]:
@@ -65,7 +65,9 @@ def again(customer: Customer, *events: Event) -> list[Change]:
     made: list[Change] = []
     for one in events:
         customer = reloaded(customer)
-        made += (ENGINE.apply if customer.ahead is None else lambda *so: ahead.apply(ENGINE, *so))("u1", customer, one)
+        made += (ENGINE.apply if customer.ahead is None else lambda *so: published_ahead.apply(ENGINE, *so))(
+            "u1", customer, one
+        )
     return made
 
 
@@ -89,7 +91,7 @@ def is_ahead(customer: Customer) -> bool:
 def behind(changes: Sequence[Change], *events: Event) -> Customer:
     """A customer of whom these changes are published and only these events are known."""
     _, customer = decided(events)
-    assert ahead.attach(customer, published(changes), NOW)
+    assert record_published(customer, published(changes), NOW)
     assert is_ahead(customer)
     return customer
 
@@ -115,7 +117,7 @@ def test_decided_again_nothing_is_published_twice(known: int) -> None:
     customer = behind(FORMER, *events[:known])
     assert again(customer, *events[known:]) == []
     assert is_ahead(customer)
-    assert ahead.fire(ENGINE, "u1", customer, START + 10 * MINUTE) == []
+    assert published_ahead.fire(ENGINE, "u1", customer, START + 10 * MINUTE) == []
     assert not is_ahead(customer)
     assert told(again(customer, event("page", 20 * MINUTE))) == [("busy", "entered", 20 * MINUTE, 6, False)]
 
@@ -141,16 +143,16 @@ def test_what_was_published_comes_in_pieces_and_repeatedly() -> None:
     """Noted in parts, with repeats of what came before them: the same as at once; noted again: nothing."""
     whole, parts = behind(FORMER, PAGE), behind(FORMER[:3], PAGE)
     line = published(FORMER)
-    assert ahead.attach(parts, [line[3], line[1], line[4], line[3], line[0]], NOW)
+    assert record_published(parts, [line[3], line[1], line[4], line[3], line[0]], NOW)
     assert parts == whole
-    assert not ahead.attach(parts, line, NOW + MINUTE)
+    assert not record_published(parts, line, NOW + MINUTE)
     assert parts == whole
 
 
 def test_what_the_standing_knows_is_nothing_new() -> None:
     """Every change that it has reached, by its number."""
     _, customer = decided([PAGE, ORDER])
-    assert not ahead.attach(customer, published(FORMER[:3]), NOW)
+    assert not record_published(customer, published(FORMER[:3]), NOW)
     assert not is_ahead(customer)
 
 
@@ -158,8 +160,8 @@ def test_a_segment_that_the_definitions_no_longer_have() -> None:
     """Whoever the topic says is in it leaves it, once nothing more can come of what was published."""
     last = published(FORMER)[2]
     _, customer = decided([PAGE])
-    gone = Told(last.change_id, last.occurred_at, 3, ("busy", "buyer", "gone", "shy"))
-    assert ahead.attach(customer, [gone], NOW)
+    gone = PublishedChange(last.change_id, last.occurred_at, 3, ("busy", "buyer", "gone", "shy"))
+    assert record_published(customer, [gone], NOW)
     assert again(customer, ORDER) == []
     (change,) = again(customer, LATER)[:1]
     assert (change.segment, change.kind, change.reason, change.late) == ("gone", "exited", REMOVED, True)
@@ -191,7 +193,7 @@ def test_what_was_withheld_is_said_in_the_end_if_it_still_holds() -> None:
     assert again(customer, PAGE, early, ORDER) == []
     assert customer.ahead is not None
     assert customer.ahead.waiting == set()
-    made = ahead.fire(ENGINE, "u1", customer, NOW + 1)
+    made = published_ahead.fire(ENGINE, "u1", customer, NOW + 1)
     assert told(made) == [("shy", "exited", MINUTE + 1, 4, True), ("busy", "exited", 10 * MINUTE, 5, False)]
 
 
@@ -200,9 +202,9 @@ def test_a_closing_change_is_new_even_where_nothing_else_happens() -> None:
     back = [*FORMER[:3], *decided([PAGE, ORDER, event("page", 3 * MINUTE)], 15 * MINUTE)[0][3:]]
     customer = behind(back[:4], PAGE, ORDER)  # busy is out, by time, at its due time
     assert told(back[3:4]) == [("busy", "exited", 13 * MINUTE, 4, False)]
-    assert ahead.fire(ENGINE, "u1", customer, START + 12 * MINUTE) == []  # out earlier, withheld
+    assert published_ahead.fire(ENGINE, "u1", customer, START + 12 * MINUTE) == []  # out earlier, withheld
     assert again(customer, event("page", 12 * MINUTE)) == []  # and in again
-    made = ahead.fire(ENGINE, "u1", customer, NOW + 1)
+    made = published_ahead.fire(ENGINE, "u1", customer, NOW + 1)
     assert told(made)[0] == ("busy", "entered", 13 * MINUTE + 1, 5, True)
     assert {one.id for one in made}.isdisjoint(one.id for one in back)
 
@@ -225,16 +227,16 @@ def test_nothing_more_happens_to_the_customer() -> None:
     known = event("Signed Up", 0)
     bought, _ = decided([known, ORDER])
     customer = behind(bought, known)  # the order never comes
-    assert ahead.fire(ENGINE, "u1", customer, NOW) == []
+    assert published_ahead.fire(ENGINE, "u1", customer, NOW) == []
     assert customer.due == NOW + 1
-    assert told(ahead.fire(ENGINE, "u1", customer, NOW + 1)) == [("buyer", "exited", MINUTE + 1, 2, True)]
+    assert told(published_ahead.fire(ENGINE, "u1", customer, NOW + 1)) == [("buyer", "exited", MINUTE + 1, 2, True)]
     assert (customer.ahead, customer.due) == (None, 0)
 
 
 def test_a_wake_is_never_before_the_newest_published_change() -> None:
     """Where the clock is behind it."""
     _, customer = decided([PAGE])
-    ahead.attach(customer, published(FORMER[:3]), START)
+    record_published(customer, published(FORMER[:3]), START)
     assert customer.ahead is not None
     assert customer.ahead.wake == START + MINUTE + 1
     assert customer.due == customer.ahead.wake
@@ -244,7 +246,7 @@ def test_an_own_due_time_comes_before_the_wake() -> None:
     """Past the newest published change it ends the wait like any other decision."""
     customer = behind(FORMER[:3], PAGE)
     assert customer.due == START + 10 * MINUTE
-    made = ahead.fire(ENGINE, "u1", customer, START + 10 * MINUTE)
+    made = published_ahead.fire(ENGINE, "u1", customer, START + 10 * MINUTE)
     assert told(made) == [
         ("buyer", "exited", MINUTE + 1, 4, True), ("busy", "exited", 10 * MINUTE, 5, False),
     ]  # fmt: skip
@@ -268,7 +270,7 @@ def test_of_a_lost_customer_the_first_event_decides_everything() -> None:
 def test_a_lost_customer_of_whom_nothing_is_read_again() -> None:
     """In nothing at the wake; should an event come after all, it decides everything."""
     customer = behind(FORMER[:2])
-    assert told(ahead.fire(ENGINE, "u1", customer, NOW + 1)) == [
+    assert told(published_ahead.fire(ENGINE, "u1", customer, NOW + 1)) == [
         ("busy", "exited", 1, 3, True),
         ("shy", "exited", 1, 4, True),
     ]

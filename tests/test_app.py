@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from streams import app
+from streams.runtime import host
 
 
 class Stopped(Exception):
@@ -27,9 +27,9 @@ async def test_a_task_that_fails_is_a_stop(monkeypatch: pytest.MonkeyPatch) -> N
     async def action() -> None:
         raise LookupError("no such thing")
 
-    monkeypatch.setattr(app, "stop", stop)
+    monkeypatch.setattr(host, "stop", stop)
     with pytest.raises(Stopped):
-        await asyncio.wait_for(app._every(0, action)(), 5)
+        await asyncio.wait_for(host._every(0, action)(), 5)
     (sentence,) = said
     assert sentence.startswith("a defect ended a task (LookupError at test_app.py:")
     assert sentence.endswith("); please report it with the log above")

@@ -14,16 +14,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from rules.carried import carrying, shortfall
-from rules.changed import Short, Succession, short
-from rules.conditions import Subject
-from rules.definitions import Definitions, build, built_in
+from rules.conditions import CustomerView
+from rules.definition_migration import DefinitionMigration, Short, short
+from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
+from rules.profile_migration import carrying, missing_history
 from rules.reasons import REMOVED
 from rules.sentences import sentence
 from rules.standing import Change, Customer
-from streams.epochs import Epoch, Epochs
-from streams.replay import Replay
+from streams.offline.replay import Replay
+from streams.state.definition_versions import DefinitionVersion, DefinitionVersions
 from streams.wire import changes
 from tests import oracle, strategies, worlds
 from tests.lives import GRACE_MS, Lives, inputs
@@ -56,10 +56,10 @@ class World:
         """All changes, and everybody in the end, by the second file."""
         first, second = Replay(self.before), Replay(self.after)
         told = list(first.run(worlds.decoded(self.sent[: self.cut]), self.at))
-        succession = Succession(self.before.definitions, self.after)
+        succession = DefinitionMigration(self.before.definitions, self.after)
         second.customers = first.customers
         for who in sorted(first.customers):
-            told += succession.adopt(who, first.customers[who], self.at)
+            told += succession.migrate(who, first.customers[who], self.at)
         told += second.run(worlds.decoded(self.sent[self.cut :]), self.until)
         return told, second.customers
 
@@ -114,7 +114,7 @@ def test_what_was_kept_is_what_a_replay_keeps() -> None:
     count = 0
     for seed in SEEDS:
         one = World(seed)
-        if shortfall(one.before.definitions.facts, one.after.definitions.facts) is not False:
+        if missing_history(one.before.definitions.facts, one.after.definitions.facts) is not False:
             continue
         count += 1
         _, customers = one.run()
@@ -122,8 +122,8 @@ def test_what_was_kept_is_what_a_replay_keeps() -> None:
         list(fresh.run(worlds.decoded(one.sent), one.until))
         for who, known in customers.items():
             for at, segment in enumerate(one.after.definitions.segments):
-                decided = segment.when.decide(Subject(who, known.profile, known.since), known.instant)
-                right = segment.when.decide(Subject(who, fresh.customers[who].profile, known.since), known.instant)
+                decided = segment.when.decide(CustomerView(who, known.profile, known.since), known.instant)
+                right = segment.when.decide(CustomerView(who, fresh.customers[who].profile, known.since), known.instant)
                 assert decided == right, (seed, segment.key, at)
     assert count > 60
 
@@ -205,7 +205,7 @@ def told_of(old: Engine, new: Engine, at: int) -> list[Change]:
         "properties": {"order_id": "o"},
     }
     list(replay.run(worlds.decoded([{**order, "timestamp": "2026-03-01T10:00:00Z"}])))
-    return Succession(old.definitions, new).adopt("u", replay.customers["u"], at)
+    return DefinitionMigration(old.definitions, new).migrate("u", replay.customers["u"], at)
 
 
 # --- a partition that lives several lives ------------------------------------------------------
@@ -259,8 +259,10 @@ async def through_files(one: World, lives: Lives) -> list[Engine]:
     return used
 
 
-def _epochs(lives: Lives, engine: Engine) -> Epochs:
-    return Epochs(msgspec.json.decode(lives.store._partitions[0].epochs, type=list[Epoch]), engine)
+def _epochs(lives: Lives, engine: Engine) -> DefinitionVersions:
+    return DefinitionVersions(
+        msgspec.json.decode(lives.store._partitions[0].epochs, type=list[DefinitionVersion]), engine
+    )
 
 
 def _only(members: dict[str, frozenset[str]], keys: set[str] | None) -> dict[str, frozenset[str]]:
@@ -324,7 +326,7 @@ def test_an_attribute_is_asked_of_what_it_says() -> None:
     replay = Replay(old)
     page = {"type": "page", "messageId": "m", "userId": "u", "context": {"location": {"country": "Chile"}}}
     list(replay.run(worlds.decoded([{**page, "timestamp": "2026-03-01T10:00:00Z"}])))
-    (change,) = Succession(old.definitions, new).adopt("u", replay.customers["u"], 0)
+    (change,) = DefinitionMigration(old.definitions, new).migrate("u", replay.customers["u"], 0)
     assert (change.segment, change.kind) == ("s", "entered")
 
 

@@ -16,15 +16,15 @@ import pytest
 import redis
 import yaml
 
-from local import Kafka, Redis
-from rules.definitions import build
-from streams import topics
-from streams.redis_store import key
+from local.processes import Worker
+from local.servers import Kafka, Redis
+from rules.definitions.segments_file import build
+from streams.kafka import admin
 from streams.settings import Settings
+from streams.state.redis import key
 from tests import live
 from tests.commands import Done, event, moved_to_now, segmenter
 from tests.patience import eventually
-from workers import Worker
 
 pytestmark = pytest.mark.kafka
 
@@ -60,7 +60,7 @@ class Shop:
         self.redis: Any = redis.Redis.from_url(redis_server.url)
         self.topics = {name: prefix + topic for name, topic in live.TOPICS.items()}
         self._published = 0
-        topics.create(Settings(**self.settings))
+        admin.create(Settings(**self.settings))
 
     def under(self, name: str) -> dict[str, Any]:
         return {**self.settings, "definitions": self.files[name]}

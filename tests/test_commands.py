@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from local import Redis, Tansu
+from local.processes import Worker
+from local.servers import Redis, Tansu
 from rules.events import INPUTS
 from tests import library_stories, live, oracle
 from tests.commands import (
@@ -39,7 +40,6 @@ from tests.commands import (
     shop_on,
 )
 from tests.oracle import OracleChange, milliseconds
-from workers import Worker
 
 DEMO = Path(__file__).parent.parent / "rules" / "demo.yaml"
 COMMANDS = ("worker", "topics", "publish", "replay", "check", "distribution", "explain", "verify", "unlink", "tail")

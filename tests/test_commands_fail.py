@@ -16,16 +16,18 @@ import pytest
 from kafka import KafkaProducer
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 
-from local import Kafka, Redis
+from local.servers import Kafka, Redis
 from rules.engine import Engine
-from streams import cli, topics
-from streams.commands import tail
+from streams.cli import main, tail
 from streams.definitions_file import load
-from streams.replay import Replay
+from streams.kafka import admin as topics
+from streams.kafka.client import answering
+from streams.offline.replay import Replay
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.wire import changes
 from streams.wire.decode import RECORD_MAX_BYTES, decode_line
+from streams.wire.topics import TRIGGERS
 from tests import live
 from tests.commands import segmenter
 from tests.test_stops import Shop, set_batch_size
@@ -59,7 +61,7 @@ def test_lines_that_kafka_does_not_take(kafka: Kafka, redis_server: Redis) -> No
 def test_a_message_that_kafka_does_not_take(kafka: Kafka, redis_server: Redis) -> None:
     """It is not said to be tried again."""
     shop = Shop(kafka, redis_server, "not-tried")
-    topics.create(Settings(**shop.settings), topics.TRIGGERS)
+    topics.create(Settings(**shop.settings), TRIGGERS)
     producer: Any = KafkaProducer(bootstrap_servers=kafka.address)
     producer.send(shop.prefix + "trigger-dead-letters", b'"%s"' % (b"x" * 1_000), b"u1", [("trigger", b"call")])
     producer.close()
@@ -87,7 +89,7 @@ def test_kafka_goes_away_while_topics_are_looked_for(
     closed: list[bool] = []
     admin = SimpleNamespace(describe_topics=raise_timeout, close=lambda: closed.append(True))
     monkeypatch.setattr(topics, "KafkaAdminClient", lambda **_: admin)
-    assert cli.run(["topics", "verify"]) == 75
+    assert main.run(["topics", "verify"]) == 75
     (said,) = capsys.readouterr().err.splitlines()
     assert "does not answer" in said
     assert "SEGMENTER_BROKERS" in said
@@ -117,7 +119,7 @@ def test_records_of_others_on_the_topic(monkeypatch: pytest.MonkeyPatch, capsys:
 
     monkeypatch.setattr(tail, "verify", lambda *_: None)
     monkeypatch.setattr(tail, "KafkaConsumer", Consumer)
-    assert cli.run(["tail", "--count", "1"]) == 0
+    assert main.run(["tail", "--count", "1"]) == 0
     out, err = capsys.readouterr()
     assert out.count("\n") == 1
     assert "recently_purchased" in out
@@ -149,7 +151,7 @@ def test_what_a_broker_answered_is_told_before_that_another_is_not_there(seen: l
     """Whichever was noticed last; and that nobody is there, where that is all."""
 
     def connect() -> None:
-        with topics.answering(Settings()):
+        with answering(Settings()):
             for error in seen:
                 logging.getLogger("kafka.net.manager").error("Connection failed: %s", KafkaConnectionError(error))
             raise KafkaTimeoutError("Unable to bootstrap")

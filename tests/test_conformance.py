@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from rules.definitions import build
+from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.times import format_instant, parse_instant
-from streams.replay import Replay
+from streams.offline.replay import Replay
 from streams.wire.decode import decode_line
 from tests import conformance, library_stories, oracle
 

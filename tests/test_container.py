@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from streams import arguments
+from streams.cli import parser as arguments
 from streams.settings import Settings
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.events import Event, Item
-from rules.profile import short_id
+from rules.profile.profile import short_id
 from streams.wire.decode import REASONS
 from tests import oracle
 from tests.test_decode import BASE, MIB, NOON, TIMES, outcome, record

@@ -13,18 +13,18 @@ from typing import NamedTuple
 import pytest
 from pydantic import SecretStr
 
-from rules.definitions import built_in
+from rules.definitions.segments_file import built_in
 from rules.engine import Engine
 from rules.events import Event, Origin
 from rules.standing import Change, Customer
 from streams import defects
-from streams.ceiling import Ceiling
 from streams.defects import Pseudonyms
-from streams.fetched import Batch
-from streams.input_buffer import read_record
-from streams.memory_store import MemoryStore
-from streams.segmenter import Segmenter
-from streams.store import State
+from streams.kafka.fetch import Batch
+from streams.runtime.input_buffer import read_record
+from streams.state.contract import PartitionState
+from streams.state.memory import MemoryStore
+from streams.worker.dead_letter_limit import DeadLetterLimit
+from streams.worker.segmenter import Segmenter
 
 CUSTOMER = "someone@example.com"
 STREAMS = Path(__file__).parent.parent / "streams"
@@ -79,7 +79,7 @@ def test_every_defect_is_told_so() -> None:
         text = path.read_text()
         assert "log.exception" not in text, path
         # One takes it out of what others log, the other looks for what anybody can bring about.
-        assert "exc_info" not in text or path.name in ("logs.py", "http_server.py"), path
+        assert "exc_info" not in text or path in (STREAMS / "logs.py", STREAMS / "http" / "server.py"), path
 
 
 class Record(NamedTuple):
@@ -106,8 +106,8 @@ def test_a_customer_that_cannot_be_decided_is_found_again() -> None:
     names = Pseudonyms(SecretStr("key"))
     engine = Broken(built_in())
     segmenter = Segmenter(
-        engine, MemoryStore(), 3, "token", State({}, 0, 0, 0, [], 0),
-        now_ms=lambda: 0, belongs=lambda _: True, ceiling=Ceiling(0.5, 10), pseudonym=names,
+        engine, MemoryStore(), 3, "token", PartitionState({}, 0, 0, 0, [], 0),
+        now_ms=lambda: 0, belongs=lambda _: True, ceiling=DeadLetterLimit(0.5, 10), pseudonym=names,
     )  # fmt: skip
     event = Event(CUSTOMER, "page", 5, "m1", origin=Origin("visits", 3, 17))
     record = Record("visits", 17)

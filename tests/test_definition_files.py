@@ -17,15 +17,15 @@ import pytest
 import redis.asyncio as redis
 
 from rules.engine import Engine
-from streams import epochs
-from streams.epochs import FORMER_MAX_BYTES, KEPT_MAX, Epoch, Epochs
-from streams.explaining import explained
-from streams.ops.looking import Looking
+from streams.offline.explain import explained
 from streams.ops.metrics import OpsMetrics
-from streams.redis_store import RedisStore
+from streams.ops.state_poller import Looking
 from streams.settings import Settings
-from streams.store import Claim, State
-from streams.triggers.standings import Standings
+from streams.state import definition_versions
+from streams.state.contract import Claim, PartitionState
+from streams.state.definition_versions import FORMER_MAX_BYTES, KEPT_MAX, DefinitionVersion, DefinitionVersions
+from streams.state.redis import RedisStore
+from streams.triggers.membership_lookup import MembershipLookup
 from streams.wire import customers
 from tests import oracle
 from tests.lives import GRACE_MS, Lives, inputs
@@ -52,21 +52,21 @@ class Partition:
         self.generation = 0
         self.saves = 0
 
-    async def claimed(self, engine: Engine) -> tuple[Claim, State]:
+    async def claimed(self, engine: Engine) -> tuple[Claim, PartitionState]:
         """A claim under a file, before it is begun."""
         self.generation += 1
         ours = msgspec.structs.replace(IDENTITY, definitions=engine.definitions.fingerprint)
         claim = Claim(0, self.generation, f"t{self.generation}", ours, follows=True)
         return claim, await self.store.claim(claim)
 
-    async def begun(self, engine: Engine) -> Epochs:
+    async def begun(self, engine: Engine) -> DefinitionVersions:
         """A worker under a file begins."""
         claim, state = await self.claimed(engine)
-        files = epochs.of(state, engine) if state.positions else epochs.first(engine)
+        files = definition_versions.of(state, engine) if state.positions else definition_versions.first(engine)
         assert await self.store.begin(claim, POSITIONS, files.files(), self.saves)
         return files
 
-    async def saved(self, files: Epochs, name: str, *, is_last: bool = False) -> None:
+    async def saved(self, files: DefinitionVersions, name: str, *, is_last: bool = False) -> None:
         """A customer is saved who bought once, decided by the newest file; ``is_last``: everybody was brought over."""
         customer = bought(files.engine)
         customer.by = files.number
@@ -82,7 +82,7 @@ class Partition:
         assert await self.store.save(0, content) == "saved"
         self.saves += 1
 
-    async def changed(self, engine: Engine) -> Epochs:
+    async def changed(self, engine: Engine) -> DefinitionVersions:
         """The file is changed, and everybody is brought over."""
         files = await self.begun(engine)
         await self.saved(files, "u", is_last=True)
@@ -108,7 +108,7 @@ async def test_the_size_is_bounded_whatever_the_number_of_changes(
 ) -> None:
     """So many files, one after the other: some documents stay, by which a profile of another partition is read."""
     engines = [numbered(number) for number in range(count)]
-    files = epochs.first(engines[0])
+    files = definition_versions.first(engines[0])
     for engine in engines:
         files = await partition.changed(engine)
     meta, documents, size = await sizes(client, partition.store)
@@ -149,7 +149,7 @@ async def test_every_file_stays_until_everybody_is_brought_over(partition: Parti
     assert found is not None
     assert {one.segment: one.member for one in found.segments}["buyer"]
 
-    files.adopt("oldest", customer)
+    files.migrate("oldest", customer)
     await partition.saved(files, "oldest", is_last=True)
     assert (await sizes(client, partition.store))[1] == KEPT_MAX
     again = step(partition.saves, token=f"t{partition.generation}", epoch=files.number, files=files.listing())
@@ -172,7 +172,7 @@ async def test_a_worker_dies_between_any_two_calls_of_a_change(partition: Partit
     found = [after.engine_of(customers.decode(value or b"")).definitions.fingerprint for value in values]
     assert found == [numbered(number).definitions.fingerprint for number in (0, 1)]
     _, state = await partition.claimed(numbered(2))
-    assert epochs.of(state, numbered(2)).number == 2
+    assert definition_versions.of(state, numbered(2)).number == 2
     assert {number: json.loads(zlib.decompress(one))["version"] for number, one in state.documents.items()} == {
         0: 1,
         1: 1,
@@ -196,7 +196,7 @@ async def test_another_owner_changes_no_file(partition: Partition, client: redis
 # --- what a former version wrote ---------------------------------------------------------------
 
 
-def as_before(files: Epochs) -> bytes:
+def as_before(files: DefinitionVersions) -> bytes:
     """The list with the documents in it, as the version before this wrote it; it had no other place for them."""
     documents = {number: json.loads(zlib.decompress(one)) for number, one in files.documents.items()}
     return msgspec.json.encode([{**msgspec.to_builtins(one), "document": documents[one.number]} for one in files.known])
@@ -224,7 +224,7 @@ async def test_a_redis_of_the_version_before(
     assert (meta < 1_500, documents) == (True, 3 if changes else 2)
     (value,) = await partition.store.load(0, ["u"])
     customer = customers.decode(value or b"")
-    now.adopt("u", customer)
+    now.migrate("u", customer)
     assert (customer.by, now.engine.membership(customer)) == (now.number, ("buyer",))
 
 
@@ -242,7 +242,7 @@ def test_lives_on_a_store_of_the_version_before() -> None:
             await lives.live(one.until, one.rng.randrange(1, 15))
             held = lives.store._of(0)
             if held.epochs:
-                files = Epochs(_epochs(lives, one.after).known, one.after, held.documents)
+                files = DefinitionVersions(_epochs(lives, one.after).known, one.after, held.documents)
                 halfway.append(files.number == 1 and not files.is_settled)
                 held.epochs, held.documents = as_before(files), {}
             await lives.live(one.until, one.rng.randrange(5, 40))
@@ -280,7 +280,7 @@ async def test_what_reads_the_clock_reads_no_file(partition: Partition, client: 
     files = await partition.changed(numbered(0))
     engine = numbered(0)
     before = await hash_reads(client)
-    standings = Standings(partition.store, engine.definitions)
+    standings = MembershipLookup(partition.store, engine.definitions)
     assert await standings.reached(0) == 0
     assert (await standings.look(0, ["u"])).of["u"].waits_for is None
     looking = Looking(Settings(partitions=1), partition.store, engine, 1, OpsMetrics(), lambda: 0)
@@ -309,7 +309,7 @@ async def test_the_page_reads_a_customer_of_a_former_file_by_that_file(partition
 def test_what_is_short_is_listed_once() -> None:
     """By the newest file alone: the latest moment of each segment, and none that has passed."""
     now, day = 10_000_000_000, 86_400_000
-    old = epochs.first(engine_of(a=BOUGHT), since=now)
+    old = definition_versions.first(engine_of(a=BOUGHT), since=now)
     viewed = {"performed": {"event": "page", "within": "2d"}}
     ever = {"performed": {"event": "Product Viewed"}}
     second = old.followed_by(engine_of(a=BOUGHT, v=viewed, e=ever), now + day)
@@ -317,6 +317,6 @@ def test_what_is_short_is_listed_once() -> None:
     assert [one.short for one in third.known] == [{}, {}, {"v": now + 7 * day, "e": None}]
     last = third.followed_by(engine_of(a=BOUGHT), now + 8 * day)
     assert [one.short for one in last.known] == [{}, {}, {}, {"e": None}]
-    assert epochs.short({"epochs": last.encoded().decode(), "clock": "0"}) == {"e"}
-    known = msgspec.json.decode(last.encoded(), type=list[Epoch])
+    assert definition_versions.short({"epochs": last.encoded().decode(), "clock": "0"}) == {"e"}
+    known = msgspec.json.decode(last.encoded(), type=list[DefinitionVersion])
     assert [one.number for one in known] == [0, 1, 2, 3]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from rules.asked import COUNT_MAX
-from rules.definitions import SEGMENTS_MAX, Definitions, DefinitionsError, build, built_in, parse
+from rules.definitions.condition_parsing import DEPTH_MAX
+from rules.definitions.segments_file import SEGMENTS_MAX, Definitions, DefinitionsError, build, built_in, parse
+from rules.definitions.value_test_parsing import COUNT_MAX
 from rules.engine import Engine
 from rules.events import Event, Item
-from rules.parsing import DEPTH_MAX
 from rules.times import DAY_MS, MINUTE_MS
 from tests import oracle, strategies
 from tests.wrong_definitions import CART, PERFORMED, WRONG, Form, nested, performed, sessions, with_when

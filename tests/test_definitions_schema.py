@@ -11,11 +11,11 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from rules import asked, forms
+from doc_tools import schemas, segments_schema
 from rules.conditions.calendars import WEEKDAYS
-from rules.definitions import DefinitionsError, build
-from rules.parsing import FORMS
-from streams import definitions_schema, schemas
+from rules.definitions import forms, value_test_parsing
+from rules.definitions.condition_parsing import FORMS
+from rules.definitions.segments_file import DefinitionsError, build
 from tests import strategies
 from tests.kinds import KINDS, definitions_of
 from tests.wrong_definitions import WRONG
@@ -37,7 +37,7 @@ def test_the_schema_is_a_schema_and_committed() -> None:
     """By the dialect that it names; the file is what the code says."""
     Draft202012Validator.check_schema(COMMITTED)
     assert COMMITTED["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
-    assert definitions_schema.schema() == COMMITTED
+    assert segments_schema.schema() == COMMITTED
 
 
 # --- what is right -----------------------------------------------------------------------------
@@ -210,5 +210,5 @@ def test_conditions_attributes_and_days_are_those_of_the_code() -> None:
     assert set(condition("context")["properties"]) == set(forms.CONTEXT_KEYS)
     (one, several) = condition("calendar")["properties"]["weekday"]["anyOf"]
     assert tuple(one["enum"]) == tuple(several["items"]["enum"]) == WEEKDAYS
-    assert COMMITTED["$defs"]["count"]["anyOf"][0]["maximum"] == asked.COUNT_MAX
+    assert COMMITTED["$defs"]["count"]["anyOf"][0]["maximum"] == value_test_parsing.COUNT_MAX
     assert condition("sequence")["properties"]["steps"]["maxItems"] == forms.STEPS_MAX

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rules import describe
+from rules.definitions import describe
 from tests.profiles import ORDER, When, performed, profile_of, stored, told, total, wanting
 from tests.worlds import decoded
 

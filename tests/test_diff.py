@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 import yaml
 
-from local import Redis, Tansu
-from rules.definitions import build
+from local.servers import Redis, Tansu
+from rules.definitions.segments_file import build
 from rules.times import format_instant
-from streams.commands.differences import chart, document
-from streams.dry_run import DryRun
+from streams.cli.diff_report import chart, document
+from streams.offline.comparison import DryRun
 from tests import oracle, strategies, worlds
 from tests.commands import event, line, lines, on_tansu, segmenter
 from tests.oracle import Json, OracleChange

@@ -16,13 +16,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local import Redis, Tansu
-from rules import cutoffs, yaml_text
-from rules.definitions import build
-from streams.commands.distribution import lines as shown
+from local.processes import Worker
+from local.servers import Redis, Tansu
+from rules.definitions import yaml_text
+from rules.definitions.segments_file import build
+from streams.cli.distribution import lines as shown
+from streams.offline import cutoffs
 from tests import library_stories, live
 from tests.commands import Done, assert_stopped, event, lines, moved_to_now, read, segmenter, shop_on
-from workers import Worker
 
 MICRO = 10**6
 BANDS = st.integers(2, 9)
@@ -383,7 +384,7 @@ def test_check_explains_every_segment() -> None:
     assert (done.code, done.err) == (0, "")
     found = paragraphs(done)
     assert list(found) == sorted(story.segment for story in library_stories.stories())
-    page = (live.FOUR.parent.parent / "docs" / "library.md").read_text("utf-8")
+    page = (live.FOUR.parent.parent.parent / "docs" / "library.md").read_text("utf-8")
     for key, (sentence, events, windows, keeps) in found.items():
         assert sentence in page.partition(f"\n## {key}\n")[2].partition("\n## ")[0]
         assert re.fullmatch(r"events: \S.*", events)

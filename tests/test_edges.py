@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rules.definitions import Definitions, build, built_in
+from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
 from rules.standing import Customer
 from rules.times import DAY_MS, format_instant

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from rules.conditions import NEVER, Condition, Subject
-from rules.definitions import build
+from rules.conditions import NEVER, Condition, CustomerView
+from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event
 from rules.reasons import Reason
 from rules.standing import Change, Customer
-from streams.replay import Replay, in_reading_order
+from streams.offline.replay import Replay, in_reading_order
 from streams.wire import customers
 from tests import oracle, strategies
 from tests.strategies import DAY, DURATIONS
@@ -330,7 +330,7 @@ def moments(events: Sequence[Event], rng: random.Random) -> list[int]:
     return sorted({*rng.sample(found, min(40, len(found))), *others})
 
 
-def subjects(seed: int) -> Iterator[tuple[Subject, int, list[int]]]:
+def subjects(seed: int) -> Iterator[tuple[CustomerView, int, list[int]]]:
     """A few customers of a world, each at some event, with instants to look at."""
     rng = random.Random(seed)
     one = world(seed)
@@ -341,11 +341,11 @@ def subjects(seed: int) -> Iterator[tuple[Subject, int, list[int]]]:
         customer = known.setdefault(event.customer, engine.new())
         engine.apply(event.customer, customer, event)
         if rng.random() < 0.15:
-            who = Subject(event.customer, customer.profile, customer.since)
+            who = CustomerView(event.customer, customer.profile, customer.since)
             yield who, customer.instant, moments(events[: at + 1], rng)
 
 
-def flips(when: Condition, who: Subject, now: int, looks: list[int]) -> int:
+def flips(when: Condition, who: CustomerView, now: int, looks: list[int]) -> int:
     """Walks from due time to due time; how many of them turned the answer."""
     turned = 0
     end = now + LOOKED_AT
@@ -365,8 +365,8 @@ def flips(when: Condition, who: Subject, now: int, looks: list[int]) -> int:
 
 # Conditions that time alone turns, and those that it does not.
 TURNED = {
-    "AllOf", "AnyOf", "NoneOf", "Performed", "Total", "Moment", "Followed", "OpenCart", "SessionCount", "TraitIs",
-    "OnDays",
+    "AllOf", "AnyOf", "NoneOf", "Performed", "Total", "Recency", "SequenceMatched", "OpenCart", "SessionCount",
+    "TraitIs", "CalendarDays",
 }  # fmt: skip
 NOT_TURNED = {"ContextIs", "InSegment", "Sample"}
 

@@ -16,13 +16,13 @@ import redis
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from local import Kafka, Redis
-from streams import topics
+from local.processes import Worker
+from local.servers import Kafka, Redis
+from streams.kafka import admin as topics
 from streams.settings import Settings
 from tests import live
 from tests.commands import Done, assert_one_line, event, moved_to_now, partition_of, segmenter
 from tests.patience import eventually
-from workers import Worker
 
 pytestmark = pytest.mark.kafka
 

@@ -15,21 +15,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from rules.ahead import Told
 from rules.events import ERASE, Event, Origin
-from rules.identity_events import Erased, ErasureNotice, Link
+from rules.identity.events import CascadedErasure, ErasureNotice, Link
+from rules.published_ahead import PublishedChange
 from rules.reasons import ERASED
 from rules.sentences import sentence
 from rules.standing import Ahead, Customer
-from streams import erasures, recovery
-from streams.out_records import CHANGES, MEMBERSHIPS, membership_record
-from streams.outbox import OutRecord, encode
-from streams.recovery import Chunk
-from streams.replay import Replay
-from streams.store import tombstone
+from streams.kafka.fetch import OutputChunk
+from streams.offline.replay import Replay
+from streams.state.contract import tombstone
 from streams.wire import changes, customers, memberships, merges
 from streams.wire.decode import Rejected, decode, decode_line
-from streams.wire.merges import MERGES
+from streams.wire.records import OutRecord, encode_entry, membership_record
+from streams.wire.topics import CHANGES, MEMBERSHIPS, MERGES
+from streams.worker import erasure_scan, recovery
 from tests import oracle, strategies, worlds
 from tests.lives import GRACE_MS, Lives
 from tests.losing import Store
@@ -257,8 +256,8 @@ def test_a_repeat_gives_no_row_to_whom_more_is_known_of() -> None:
     known = engine.new()
     known.instant = known.erased = 8
     known.sequence, known.ahead = 3, Ahead({"c3"}, 9, 10, ("b",))
-    assert recovery._row("u", [Told("c1", 1, 1, ("b",))], known) is None
-    newest = recovery._row("u", [Told("c3", 9, 3, ("b",))], known)
+    assert recovery._row("u", [PublishedChange("c1", 1, 1, ("b",))], known) is None
+    newest = recovery._row("u", [PublishedChange("c3", 9, 3, ("b",))], known)
     assert newest is not None
     assert newest.value is not None
 
@@ -320,7 +319,7 @@ def test_a_row_alone_is_published_again(comes_back: bool) -> None:
     assert list(lives.outputs.table()) == ["u2"]
     of_store, published = lives.store._partitions[0], lives.outputs.records
     newest, row = published[CHANGES][-1], membership_record("u1", None)
-    of_store.outbox = [encode([newest]), encode([row]), encode([newest])]
+    of_store.outbox = [encode_entry([newest]), encode_entry([row]), encode_entry([newest])]
     of_store.trimmed -= 3
     of_store.outputs = {CHANGES: len(published[CHANGES]) - 1}
     before = {topic: len(records) for topic, records in published.items()}
@@ -342,15 +341,15 @@ class _Topics:
         own = [OutRecord(MERGES, one.customer.encode(), encode(one), []) for one in sent]
         self._records = {"merges": own, "profiles": list[OutRecord]()}
 
-    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
+    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[OutputChunk, None]:
         for (topic, partition), position in positions.items():
             for at, record in enumerate(self._records[topic][position or 0 :], position or 0):
-                yield Chunk(topic, partition, [record], at + 1)
+                yield OutputChunk(topic, partition, [record], at + 1)
 
 
 def _by_former_version(event: Event) -> bytes:
     """As versions wrote links and erasures that noted nothing."""
-    assert isinstance(event, Link | Erased)
+    assert isinstance(event, Link | CascadedErasure)
     kind, linked = ("link", 0) if isinstance(event, Link) else ("erased", event.linked)
     fields = {"kind": kind, "customer": event.customer, "time": event.time, "id": event.id, "into": event.into}
     return json.dumps(fields | ({"linked": linked} if linked else {})).encode()
@@ -360,8 +359,8 @@ def _linked(former: str, into: str, at: int) -> Link:
     return Link(former, ERASE, at, f"l{at}", into=into)
 
 
-def _sent_on(former: str, into: str, at: int) -> Erased:
-    return Erased(former, ERASE, at, f"e{at}", into=into)
+def _sent_on(former: str, into: str, at: int) -> CascadedErasure:
+    return CascadedErasure(former, ERASE, at, f"e{at}", into=into)
 
 
 @pytest.mark.parametrize(
@@ -377,30 +376,30 @@ def _sent_on(former: str, into: str, at: int) -> Erased:
 )
 def test_former_ids_of_who_was_erased_are_found(sent: Sequence[Event], found: dict[str, int]) -> None:
     """As their owner acted on it: unless the newest link was to another person. Of versions that noted nothing."""
-    assert asyncio.run(erasures.find(_Topics(sent, _by_former_version), 0, {})).erased == found
+    assert asyncio.run(erasure_scan.find(_Topics(sent, _by_former_version), 0, {})).erased == found
 
 
 def test_an_erasure_along_is_found_by_its_notice_alone() -> None:
     """What an id was sent says nothing: its owner may have refused the link, and then it stays."""
     sent = [_linked("a", "u", 1), _sent_on("a", "u", 5)]
-    assert asyncio.run(erasures.find(_Topics(sent), 0, {})).erased == {}
+    assert asyncio.run(erasure_scan.find(_Topics(sent), 0, {})).erased == {}
     notices = [ErasureNotice("a", ERASE, 5, "e5"), ErasureNotice("a", ERASE, 3, "e3")]
-    found = asyncio.run(erasures.find(_Topics([*sent, *notices]), 0, {}))
+    found = asyncio.run(erasure_scan.find(_Topics([*sent, *notices]), 0, {}))
     assert (found.erased, found.along) == ({"a": 5}, {"a"})
     vouched = ErasureNotice("a", ERASE, 5, "e5", vouched=True)
-    assert asyncio.run(erasures.find(_Topics([*sent, vouched]), 0, {})).along == set()
+    assert asyncio.run(erasure_scan.find(_Topics([*sent, vouched]), 0, {})).along == set()
 
 
 def test_a_late_erasure_is_judged_by_links_and_requests() -> None:
     """As its owner did: not of one who was erased or linked anew since."""
-    late = Erased("a", ERASE, 10, "e10", into="u", linked=3)
+    late = CascadedErasure("a", ERASE, 10, "e10", into="u", linked=3)
     for sent, found in (
         ([late], {"a": 10}),
         ([_linked("a", "v", 2), late], {"a": 10}),
         ([_linked("a", "v", 4), late], {}),
         ([_linked("a", "u", 1), _sent_on("a", "u", 5), late], {"a": 5}),
     ):
-        assert asyncio.run(erasures.find(_Topics(sent, _by_former_version), 0, {})).erased == found
+        assert asyncio.run(erasure_scan.find(_Topics(sent, _by_former_version), 0, {})).erased == found
 
 
 def test_looked_for_from_where_a_claim_came_to() -> None:
@@ -411,9 +410,9 @@ def test_looked_for_from_where_a_claim_came_to() -> None:
         _linked("b", "w", 6),
         ErasureNotice("b", ERASE, 7, "m"),
     ]
-    first = asyncio.run(erasures.find(_Topics(sent[:2]), 0, {}))
+    first = asyncio.run(erasure_scan.find(_Topics(sent[:2]), 0, {}))
     assert (first.erased, first.positions) == ({"a": 5}, {"merges": 2})
-    assert asyncio.run(erasures.find(_Topics(sent), 0, first.positions)).erased == {"b": 7}
+    assert asyncio.run(erasure_scan.find(_Topics(sent), 0, first.positions)).erased == {"b": 7}
 
 
 def test_a_claim_tells_the_next_up_to_where_it_looked() -> None:

@@ -17,10 +17,10 @@ import pytest
 from kafka import KafkaProducer
 from standardwebhooks.webhooks import Webhook
 
-from local import Kafka
-from receivers import SECRET
-from server import free_port
-from streams import topics
+from local.receivers import SECRET
+from local.server_process import free_port
+from local.servers import Kafka
+from streams.kafka import admin
 from streams.settings import Settings
 from tests.triggering import START, change
 
@@ -30,7 +30,7 @@ EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 @pytest.mark.kafka
 def test_the_consumer_takes_each_change_once(kafka: Kafka) -> None:
     """Repeats are dropped by their sequence, and a gap is told."""
-    topics.create(Settings(brokers=kafka.address, partitions=1))  # the only test here that uses names without a prefix
+    admin.create(Settings(brokers=kafka.address, partitions=1))  # the only test here that uses names without a prefix
     producer = KafkaProducer(bootstrap_servers=kafka.address)
     for sequence in (1, 2, 2, 1, 4):
         made = change("بهار", "abandoned_cart", "entered" if sequence % 2 else "exited", START, sequence)

@@ -15,17 +15,17 @@ from typing import Any
 import msgspec
 import pytest
 
-import fault_evidence as evidence
-import fault_traffic
-import faults
-import soak_audit
-from fault_audit import audit
-from fault_crew import Crew, Member
-from fault_kinds import KINDS
-from fault_scene import PARTITIONS, Lane, Scene
-from fault_workers import CHAINS
+from fault_runs import evidence, main
+from fault_runs import traffic as fault_traffic
+from fault_runs.audit import audit
+from fault_runs.kinds import KINDS
+from fault_runs.scene import PARTITIONS, Lane, Scene
+from fault_runs.supervisor import Crew, Member
+from fault_runs.traffic import TrafficRecord
+from fault_runs.worker_faults import CHAINS
+from local.processes import Worker
+from soak_runs import audit as soak_audit
 from streams.failpoints import NAMES
-from workers import Worker
 
 EVENTS = 500
 
@@ -45,16 +45,16 @@ def test_faults() -> None:
 
     In one test, as they mostly wait: three at a time take a third of the time.
     """
-    todo = faults.quick(1)
-    results = faults.run_all(todo, EVENTS, lanes=3)
-    print(faults.table(results))  # noqa: T201  # pytest shows it with a failure
+    todo = main.quick(1)
+    results = main.run_all(todo, EVENTS, lanes=3)
+    print(main.table(results))  # noqa: T201  # pytest shows it with a failure
     assert {f"{one.kind} --seed {one.seed}": one.findings for one in results if one.findings} == {}
     assert len(results) == len(todo)
 
 
 def test_ci_has_at_least_twenty() -> None:
     """And of those that it leaves out each is in the whole matrix."""
-    quick = faults.quick(1)
+    quick = main.quick(1)
     assert len(quick) >= 20
     assert set(KINDS) - {fault.name for fault, _ in quick}
 
@@ -68,7 +68,7 @@ def test_every_fail_point_is_deadly_somewhere() -> None:
 # --- the auditor -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("auditor", ["scripts/*_audit.py", "scripts/*_evidence.py", "scripts/soak_fold.py",
+@pytest.mark.parametrize("auditor", ["scripts/*/audit.py", "scripts/*/evidence.py", "scripts/soak_runs/fold.py",
                                      "tests/oracle*.py", "tests/audit*.py", "tests/evidence.py"])  # fmt: skip
 def test_what_checks_shares_nothing_with_what_is_checked(auditor: str) -> None:
     """Neither rules nor the shell."""
@@ -201,7 +201,7 @@ def test_the_auditor_tells_what_was_published_wrongly(lane: Lane) -> None:
         assert found(scene, "segment-memberships", at, row) > {"I11"}  # under another's key
         headers = [("reason", b"not_json"), ("topic", b"carts"), ("partition", b"0"), ("offset", b"0")]
         assert "I8" in found(scene, "dead-letters", 0, b"{", headers)
-        lost = fault_traffic.Record("carts", name.encode(), b"{", "not_json")
+        lost = TrafficRecord("carts", name.encode(), b"{", "not_json")
         scene.publish([lost])
         assert any(one.startswith("I8: no dead letter") for one in audit(scene).findings)
 

@@ -18,15 +18,17 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import RequestTimedOutError
 
-from local import Kafka
-from streams import fence, outbox, ownership
-from streams import publisher as publisher_module
-from streams.memory_store import MemoryStore
-from streams.outbox import NotRenewed, Outbox, ProducerFenced, PublishFailed, renewal_s
-from streams.publisher import FencedPublisher
-from streams.store import Claim, Identity, Save
-from streams.topics import OUTPUTS
-from streams.transactional_ids import transactional_id
+from local.servers import Kafka
+from streams.errors import NotRenewed, ProducerFenced, PublishFailed
+from streams.kafka import fence
+from streams.kafka import publisher as publisher_module
+from streams.kafka.publisher import FencedPublisher
+from streams.kafka.transactional_ids import transactional_id
+from streams.runtime import outbox, ownership
+from streams.runtime.outbox import Outbox, renewal_s
+from streams.state.contract import Claim, Identity, Save
+from streams.state.memory import MemoryStore
+from streams.wire.topics import OUTPUTS
 from tests.outputs import Place, records, values_of
 
 NOBODY = "127.0.0.1:1"

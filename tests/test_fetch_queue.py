@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 
-from streams.fetch_queue import RECORD_COST_BYTES, FetchQueue, size
-from streams.fetched import Batch, Record
+from streams.kafka.fetch import Batch, FetchedRecord
+from streams.kafka.fetch_queue import RECORD_COST_BYTES, FetchQueue, size
 
 
 def batch(start: int, sizes: list[int | None], end: int | None = None) -> Batch:
     """Records from ``start`` on, of values of these sizes; ``end``: where offsets have a hole behind them."""
     records = [
-        Record("visits", start + at, 0, None, None if one is None else bytes(one)) for at, one in enumerate(sizes)
+        FetchedRecord("visits", start + at, 0, None, None if one is None else bytes(one))
+        for at, one in enumerate(sizes)
     ]
     return Batch("visits", 0, start, start + len(sizes) if end is None else end, records, 1)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-import generate
-from generate import PROFILES, START_MS, WEEK_MS, Record, records
+from load import generate
+from load.generate import PROFILES, START_MS, WEEK_MS, Record, records
 from tests.oracle import BUILT_IN, changes, milliseconds
 
 RANK = {"profiles": 0, "visits": 1, "carts": 2, "purchases": 3}

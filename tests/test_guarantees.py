@@ -23,12 +23,13 @@ import redis as redis_client
 from aiokafka import AIOKafkaProducer
 from kafka import KafkaConsumer, TopicPartition
 
-from local import Kafka, Redis
-from streams import topics
+from local.processes import Worker
+from local.servers import Kafka, Redis
+from streams.kafka import admin
 from streams.settings import Settings
+from streams.wire.topics import READ
 from tests import live, oracle
 from tests.patience import eventually
-from workers import Worker
 
 pytestmark = pytest.mark.kafka
 
@@ -62,7 +63,7 @@ class Parts:
             "in_hand_max": 40,
         }
         self.workers: list[Worker] = []
-        topics.create(Settings(**self.settings))
+        admin.create(Settings(**self.settings))
 
     def publish(self, events: list[dict[str, Any]]) -> None:
         names = {name: self.prefix + topic for name, topic in live.TOPICS.items()}
@@ -268,7 +269,7 @@ def positions(parts: Parts) -> dict[tuple[str, int], int]:
 def ends(parts: Parts) -> dict[tuple[str, int], int]:
     """Where they end, markers and all."""
     consumer: Any = KafkaConsumer(bootstrap_servers=parts.kafka.address)
-    places = [TopicPartition(parts.prefix + name, number) for name in topics.READ for number in range(live.PARTITIONS)]
+    places = [TopicPartition(parts.prefix + name, number) for name in READ for number in range(live.PARTITIONS)]
     found = {(place.topic, place.partition): end for place, end in consumer.end_offsets(places).items()}
     consumer.close()
     return found

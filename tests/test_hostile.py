@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from local import Kafka, Redis
+from local.processes import Worker
+from local.servers import Kafka, Redis
 from rules.times import format_instant
 from tests import hostile
 from tests.hostile import REASONS, mixed
 from tests.hostile_run import Run
-from workers import Worker
 
 pytestmark = pytest.mark.kafka
 

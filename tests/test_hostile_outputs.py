@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from local import Kafka, Redis
-from receivers import SECRET, Hook
+from local.processes import Triggers, Worker
+from local.receivers import SECRET, Hook
+from local.servers import Kafka, Redis
 from streams.wire import merges
 from streams.wire.changes import CHANGE_MAX_BYTES
 from streams.wire.dead_letters import KEPT_MAX_BYTES
@@ -27,7 +28,6 @@ from tests.commands import segmenter
 from tests.hostile import PARTITIONS
 from tests.hostile_run import Run, resident_mb
 from tests.patience import eventually
-from workers import Triggers, Worker
 
 pytestmark = pytest.mark.kafka
 

@@ -15,14 +15,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from rules import cart, days, orders
-from rules.definitions import Definitions, built_in
+from rules.definitions.segments_file import Definitions, built_in
 from rules.engine import Engine
 from rules.events import Event, Item
-from rules.facts.picked import LISTED_MAX
+from rules.facts.selection import LISTED_MAX
+from rules.profile import cart, days, orders
+from rules.profile.steps import SAME_MAX
+from rules.profile.sums import ENTRIES_MAX
 from rules.standing import Customer
-from rules.steps import SAME_MAX
-from rules.sums import ENTRIES_MAX
 from rules.times import DAY_MS, format_instant
 from rules.values import MICRO
 from streams.wire import customers

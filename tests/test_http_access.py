@@ -15,11 +15,11 @@ import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
-from streams import http_access, tokens
-from streams.addresses import client_address, counted_as, is_loopback_host, networks
-from streams.http_access import Limit, TokenGate
-from streams.http_server import HttpServer, Limits
-from streams.ops.guard import guard
+from streams.http import access, tokens
+from streams.http.access import RateLimit, TokenGate
+from streams.http.addresses import client_address, counted_as, is_loopback_host, networks
+from streams.http.server import HttpServer, Limits
+from streams.ops.auth import guard
 from streams.settings import Settings
 
 HOST = "127.0.0.1"
@@ -139,8 +139,8 @@ def test_an_ipv6_host_is_counted_as_its_network(address: str, counted: str) -> N
 
 def test_of_many_addresses_the_longest_quiet_one_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded, and a flood of addresses does not let the one off that is slowed."""
-    monkeypatch.setattr(http_access, "_ADDRESSES_MAX", 10)
-    limit = Limit(1, 1, lambda: 0.0)
+    monkeypatch.setattr(access, "_ADDRESSES_MAX", 10)
+    limit = RateLimit(1, 1, lambda: 0.0)
     assert limit.take("guesses")
     for number in range(100):
         assert limit.take(str(number))
@@ -224,7 +224,7 @@ async def test_wrong_tokens_are_slowed(opened: Opened) -> None:
     assert [await page.get("wrong") for _ in range(BURST)] == [401] * BURST
     began = time.monotonic()
     assert await asyncio.gather(*(page.get("wrong") for _ in range(20))) == [429] * 20
-    assert time.monotonic() - began >= http_access.SLOWED_S
+    assert time.monotonic() - began >= access.SLOWED_S
     assert await page.get("wrong", "/health") == 200
     assert page.refused == {"wrong_token": BURST + 20}
 

@@ -24,8 +24,8 @@ import trustme
 import uvloop
 from aiohttp import web
 
-from streams import http_server
-from streams.http_server import ADMITTED, HttpServer, Limits
+from streams.http import server as http_server
+from streams.http.server import ADMITTED, HttpServer, Limits
 
 HOST, OTHER = "127.0.0.1", "127.0.0.2"
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

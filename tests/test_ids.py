@@ -23,32 +23,34 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from local import Kafka, Redis
+from local.processes import Ops, Triggers, Worker
+from local.servers import Kafka, Redis
 from rules.times import format_instant
-from streams import cli, topics
-from streams.arguments import parser
-from streams.commands import explain, held
-from streams.commands.files import visible
-from streams.explaining import explanation
-from streams.http_access import TokenGate
+from streams.cli import explain, main
+from streams.cli.input_files import visible
+from streams.cli.parser import parser
+from streams.http.access import TokenGate
+from streams.kafka import admin
+from streams.kafka.partitioner import partition_of
+from streams.offline import customer_records
+from streams.offline.explain import explanation
 from streams.ops.api import Api
-from streams.ops.feed import Feed
-from streams.ops.guard import guard
-from streams.ops.looking import Looking
+from streams.ops.auth import guard
+from streams.ops.change_feed import Feed
 from streams.ops.metrics import OpsMetrics
-from streams.ops.seen import Seen
-from streams.ops.workers import Workers
-from streams.partitioning import partition_of
-from streams.redis_store import RedisStore
+from streams.ops.state_poller import Looking
+from streams.ops.status import OpsStatus
+from streams.ops.worker_poller import Workers
 from streams.settings import Settings
+from streams.state.redis import RedisStore
 from streams.wire import customers
 from streams.wire.ids import is_id
+from streams.wire.topics import TRIGGERS, WORKERS
 from tests import live
 from tests.commands import Done, segmenter
 from tests.patience import eventually
 from tests.test_changed import BOUGHT, engine_of
 from tests.test_store import IDENTITY, POSITIONS, claim, known, step
-from workers import Ops, Triggers, Worker
 
 # Each means something to one of them: hash tags, formats, templates, Lua patterns, regular expressions, globs, paths.
 STRANGE = (
@@ -129,7 +131,7 @@ def test_explain_prints_what_turns_no_line_around(customer_id: str) -> None:
 @OFTEN
 def test_dead_letters_of_a_customer_are_those_that_name_it(customer_id: str) -> None:
     """However an encoder of JSON writes the id."""
-    spellings = held._spellings(customer_id)
+    spellings = customer_records._spellings(customer_id)
     for is_ascii in (True, False):
         encoded = json.dumps({"userId": customer_id}, ensure_ascii=is_ascii)
         for text in (encoded, encoded.replace("/", "\\/")):
@@ -172,7 +174,7 @@ async def answers(redis_store: RedisStore) -> AsyncIterator[Answers]:
     known_settings, metrics = Settings(partitions=4), OpsMetrics()
     feed = Feed({}, "", 4, lambda: 0)
     looking = Looking(known_settings, redis_store, ENGINE, 4, metrics, lambda: 0)
-    seen = Seen(feed, looking, Workers([], lambda: 0.0), ENGINE.definitions.segments, 3.0, lambda: 0)
+    seen = OpsStatus(feed, looking, Workers([], lambda: 0.0), ENGINE.definitions.segments, 3.0, lambda: 0)
     app = web.Application(middlewares=[guard(TokenGate(TOKEN, metrics.refused), 1e9, metrics.refused)])
     app.add_routes(Api(seen, {}, "").routes())
     runner = web.AppRunner(app)
@@ -223,7 +225,7 @@ async def test_bytes_that_are_no_text_are_nobody(answers: Answers) -> None:
 
 def test_the_page_asks_by_the_query() -> None:
     """A browser resolves . and .. in a path, also where they are escaped."""
-    page = (Path(topics.__file__).parent / "ops" / "static" / "page.js").read_text("utf-8")
+    page = (Path(admin.__file__).parent.parent / "ops" / "static" / "page.js").read_text("utf-8")
     assert "`/api/customer?id=${id}" in page
     assert "`/api/customer/at?id=${id}" in page
     assert "/api/customers/" not in page
@@ -256,7 +258,7 @@ class Shop:
             "topic_prefix": f"{name}-", "group": name, "redis_prefix": f"{name}:", "definitions": segments,
             "triggers": triggers,
         }  # fmt: skip
-        topics.create(Settings(**self.settings), (*topics.WORKERS, *topics.TRIGGERS))
+        admin.create(Settings(**self.settings), (*WORKERS, *TRIGGERS))
 
     def run(self, *arguments: str) -> Done:
         """A command in this process, as there are many."""
@@ -264,7 +266,7 @@ class Shop:
         with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
             for name, value in self.settings.items():
                 patched.setenv(f"SEGMENTER_{name.upper()}", str(value))
-            return Done(cli.run(arguments), out.getvalue(), err.getvalue())
+            return Done(main.run(arguments), out.getvalue(), err.getvalue())
 
     def customers_of(self, topic: str) -> list[str]:
         """Who is on a topic of JSON."""

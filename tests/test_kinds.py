@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from streams.replay import Replay
+from streams.offline.replay import Replay
 from tests.kinds import KINDS, of_kind, world_of
 from tests.worlds import World, failing, wrong_in_any_order, wrong_in_time_order
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from rules.definitions import build, built_in
+from rules.definitions.segments_file import build, built_in
 from rules.engine import Engine
 from rules.times import format_instant, parse_instant
-from streams.replay import Replay
+from streams.offline.replay import Replay
 from streams.wire.decode import decode_line
 from tests import library_stories, oracle
 from tests.library_stories import LibraryStory

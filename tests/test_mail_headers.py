@@ -24,12 +24,12 @@ import pytest
 from aiosmtpd.controller import Controller
 from fast_mail_parser import PyMail, PyMimePart, parse_email, parse_email_tree
 
-from server import free_port
+from local.server_process import free_port
 from streams.triggers import config
 from streams.triggers.channels import mime
-from streams.triggers.channels.base import Message, Outcome, Result
 from streams.triggers.channels.smtp import Smtp
-from streams.triggers.templates import Words
+from streams.triggers.messages import AttemptResult, Message, Outcome
+from streams.triggers.templates import MessageTemplates
 from tests.triggering import START, change
 
 NAMES = [
@@ -70,7 +70,7 @@ def channel(port: int = 1, unsubscribe: str | None = UNSUBSCRIBE, subject: str =
         "reply_to": "Help <help@example.com>, Büro <office@example.com>", "timeout": "10s", **more,
     }  # fmt: skip
     template = config.Template(subject=subject, text=TEXT, html=HTML)
-    words = Words(template, Path(), frozenset({"email", "name"}), unsubscribe)
+    words = MessageTemplates(template, Path(), frozenset({"email", "name"}), unsubscribe)
     return Smtp(config.EmailWay.model_validate(way), None, {"cart": words})
 
 
@@ -263,7 +263,7 @@ def test_isolates_of_sentences_stay_in_a_subject() -> None:
 )  # fmt: skip
 def test_expressions_in_an_address_are_encoded_once(template: str, address: str) -> None:
     """Whether or not the author says so; ``safe`` is for a trait that is a whole address, of which a URI is made."""
-    words = Words(config.Template(text="{{ unsubscribe }}"), Path(), frozenset({"email", "name"}), template)
+    words = MessageTemplates(config.Template(text="{{ unsubscribe }}"), Path(), frozenset({"email", "name"}), template)
     contact = {"name": "x\r\nBcc: y", "email": "https://example.net/a?b=c>,<https://evil.example/"}
     said, unsubscribe = words.say(msgspec.structs.replace(message("a&b/> ä"), contact=contact))
     assert (unsubscribe, said.text) == (address, address)
@@ -287,10 +287,10 @@ def test_what_is_no_address_is_a_problem_at_the_start(template: str) -> None:
 async def test_an_address_that_fits_no_line_is_refused() -> None:
     """And one that a trait makes no address; in a sentence that names neither."""
     long, other = channel(), channel(unsubscribe="{{ contact.name | safe }}")
-    assert await long.send(message(name="x" * 998)) == Result(
+    assert await long.send(message(name="x" * 998)) == AttemptResult(
         Outcome.REFUSED, "the address to unsubscribe at is too long"
     )
-    assert await other.send(message(name="javascript:x")) == Result(
+    assert await other.send(message(name="javascript:x")) == AttemptResult(
         Outcome.REFUSED, "the address to unsubscribe at is neither https nor mailto"
     )
 
@@ -373,7 +373,7 @@ def test_a_message_of_one_part(subtype: str) -> None:
 async def test_what_would_not_be_read_as_meant_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a header written as Python's own package does on an old interpreter, no server would be called."""
     monkeypatch.setattr(mime, "_encoded", lambda text: text.replace("Ann", "Ann\r\nReply-To: evil@example.net"))
-    assert await channel().send(message()) == Result(
+    assert await channel().send(message()) == AttemptResult(
         Outcome.REFUSED, "the message does not have the headers that were meant"
     )
 
@@ -420,8 +420,8 @@ async def test_a_recipient_is_one_recipient(address: str) -> None:
     assert [(sender, recipients) for sender, recipients, _ in inbox.mails] == [("shop@example.com", [address])]
     with Inbox(takes_utf8=False) as inbox:
         result = await channel(inbox.port).send(message(email=address))
-    refused = Result(Outcome.REFUSED, "the server cannot take such an address")
-    assert result == (Result(Outcome.SENT) if address.isascii() else refused)
+    refused = AttemptResult(Outcome.REFUSED, "the server cannot take such an address")
+    assert result == (AttemptResult(Outcome.SENT) if address.isascii() else refused)
 
 
 def batches(count: int) -> Iterator[list[tuple[int, str, str]]]:

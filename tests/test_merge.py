@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from rules.events import Event
-from streams.merge import Merge, Reading, Taken
+from streams.runtime.merge import Merge, MergedBatch, Reading
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 FROM = {"profiles": 0, "visits": 10, "carts": 200, "purchases": 3_000}
@@ -44,7 +44,7 @@ def place(reading: Reading) -> tuple[str, int]:
     return reading[4].topic, reading[4].offset
 
 
-def places(taken: Taken) -> list[tuple[str, int]]:
+def places(taken: MergedBatch) -> list[tuple[str, int]]:
     return [place(reading) for reading in taken.readings]
 
 

@@ -29,18 +29,18 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from local import Redis, Tansu
-from streams import topics
-from streams.http_server import HttpServer
-from streams.metrics import Metrics
-from streams.ops import workers
-from streams.ops.workers import Workers, resolved
-from streams.serving import LIMITS, Exposition, Inside, Ready, routes, where
+from local.processes import Ops, Worker
+from local.servers import Redis, Tansu
+from streams.http.server import HttpServer
+from streams.kafka import admin
+from streams.ops import worker_poller
+from streams.ops.worker_poller import Workers, resolved
+from streams.runtime.health_endpoint import LIMITS, Exposition, Inside, Ready, routes, where
+from streams.runtime.metrics import Metrics
 from streams.settings import Settings
 from tests import live
 from tests.operating import get
 from tests.patience import eventually
-from workers import Ops, Worker
 
 HOST = "127.0.0.1"
 TOKEN, OPS_TOKEN = "the-token-of-the-workers-port", "the-token-of-the-page"
@@ -78,7 +78,7 @@ def settle(tansu: Tansu, redis_server: Redis) -> Settle:
             "definitions": live.FOUR, "topic_prefix": f"{name}-", "group": name, "redis_prefix": f"{name}:",
             "http": f"{HOST}:0", **more,
         }  # fmt: skip
-        topics.create(Settings(**made))
+        admin.create(Settings(**made))
         return made
 
     return settings
@@ -245,7 +245,7 @@ def goes_on_without_port(worker: Worker) -> None:
 
 
 class Behind:
-    """A process that is not ready, as `streams.serving` looks at it."""
+    """A process that is not ready, as `streams.runtime.health_endpoint` looks at it."""
 
     def __init__(self) -> None:
         self.metrics = Metrics(lambda: 0, 0, {})
@@ -319,7 +319,7 @@ def test_rendering_takes_a_tenth_of_the_time() -> None:
 @pytest.mark.parametrize("kind", ["redirect", "long"])
 async def test_a_liar_in_a_workers_place_is_no_worker(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It sends nobody elsewhere, and not more than a worker's answer has."""
-    monkeypatch.setattr(workers, "_ANSWER_MAX_BYTES", 10_000)
+    monkeypatch.setattr(worker_poller, "_ANSWER_MAX_BYTES", 10_000)
     came: list[str] = []
     has_come = asyncio.Event()
 

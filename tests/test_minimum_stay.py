@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rules.definitions import build
+from rules.definitions.segments_file import build
 from rules.engine import Engine
-from streams.replay import Replay
+from streams.offline.replay import Replay
 from tests import strategies, worlds
 
 # In for a minute by the rule alone, for ten by the stay.

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from streams import metrics
 from streams.ops import metrics as ops_metrics
+from streams.runtime import metrics
 
 ROOT = Path(__file__).parent.parent
 MONITORING = ROOT / "docs" / "monitoring"

@@ -9,20 +9,20 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from rules import profile_moves
-from rules.conditions import Subject
-from rules.definitions import build
+from rules.conditions import CustomerView
+from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import ERASE, Event
-from rules.identity_events import Link, Moved, Unlink
-from rules.links import Decider
-from rules.people import act
-from rules.profile_moves import TAKEN_MAX, parts_of
-from rules.standing import Arriving, Customer, Linkage
-from streams.fetched import Record
-from streams.segmenter import StepResult
+from rules.identity import profile_moves
+from rules.identity.events import Link, ProfileMerge, Unlink
+from rules.identity.links import Decider
+from rules.identity.profile_moves import TAKEN_MAX, parts_of
+from rules.identity.resolution import process
+from rules.standing import ArrivingProfile, Customer, Linkage
+from streams.kafka.fetch import FetchedRecord
 from streams.wire import customers, merges
 from streams.wire.decode import decode_line
+from streams.worker.segmenter import StepResult
 from tests import strategies
 from tests.test_people import Post
 from tests.worlds import failing
@@ -77,7 +77,7 @@ def decoded(sent: strategies.Event) -> Event:
 
 def sums(customer: Customer, name: str = "ann") -> list[int]:
     """What the two totals come to."""
-    subject = Subject(name, customer.profile, customer.since)
+    subject = CustomerView(name, customer.profile, customer.since)
     return [segment.when.value(subject, customer.instant) // 10**6 for segment in ENGINE.definitions.segments]  # type: ignore[attr-defined]
 
 
@@ -131,16 +131,16 @@ def test_every_record_twice_in_many_lives() -> None:
 def known(count: int, who: str = "phone") -> Customer:
     customer = ENGINE.new()
     for second in range(1, count + 1):
-        act(viewed(who, second), customer, DECIDER)
+        process(viewed(who, second), customer, DECIDER)
     return customer
 
 
-def moved(count: int = 400) -> Moved:
+def moved(count: int = 400) -> ProfileMerge:
     """A profile on its way from phone to ann."""
     customer = known(count)
     link = Link("phone", ERASE, customer.instant + 1, "l", into="ann")
-    (sent,) = act(link, customer, DECIDER).sent
-    assert isinstance(sent, Moved)
+    (sent,) = process(link, customer, DECIDER).sent
+    assert isinstance(sent, ProfileMerge)
     return sent
 
 
@@ -148,7 +148,7 @@ def test_a_profile_that_comes_three_times_counts_once() -> None:
     """Also after what the receiver knows was stored and read again."""
     sent, ann = moved(), ENGINE.new()
     for _ in range(3):
-        act(sent, ann, DECIDER)
+        process(sent, ann, DECIDER)
         assert sums(ann) == right(range(1, 401))
         ann = customers.decode(customers.encode(ann))
 
@@ -156,12 +156,12 @@ def test_a_profile_that_comes_three_times_counts_once() -> None:
 def test_a_profile_that_went_on_is_known_there() -> None:
     """What a person took in travels with its profile: a repeat that comes by the old way changes nothing."""
     sent, ann, whole = moved(), ENGINE.new(), ENGINE.new()
-    act(sent, ann, DECIDER)
+    process(sent, ann, DECIDER)
     link = Link("ann", ERASE, ann.instant + 1, "l2", into="ann@shop", vouched=True)
-    (onward,) = act(link, ann, DECIDER).sent
-    act(onward, whole, DECIDER)
-    (again,) = act(sent, ann, DECIDER).sent  # ann is a redirect by now
-    act(again, whole, DECIDER)
+    (onward,) = process(link, ann, DECIDER).sent
+    process(onward, whole, DECIDER)
+    (again,) = process(sent, ann, DECIDER).sent  # ann is a redirect by now
+    process(again, whole, DECIDER)
     assert sums(whole) == right(range(1, 401))
 
 
@@ -169,14 +169,14 @@ def test_of_very_many_moves_the_oldest_count_as_taken_in() -> None:
     """Never twice: what was forgotten is refused as too late, and what is newer than all that is known is taken in."""
     ann, sent = ENGINE.new(), moved(3)
     for number in range(TAKEN_MAX + 10):
-        act(
+        process(
             msgspec.structs.replace(sent, move=number, linked=sent.linked + number, time=sent.time + number),
             ann,
             DECIDER,
         )
     assert ann.linkage is not None
     assert len(ann.linkage.taken) == TAKEN_MAX
-    old = act(msgspec.structs.replace(sent, move=5, linked=sent.linked + 5), ann, DECIDER)
+    old = process(msgspec.structs.replace(sent, move=5, linked=sent.linked + 5), ann, DECIDER)
     assert (old.changes, old.refused) == ([], "too_late")
 
 
@@ -193,7 +193,7 @@ def test_parts_come_in_any_order_and_twice(small_parts: None) -> None:
     """Nothing is decided by half of a profile, whatever is stored and read again between two parts."""
     customer = known(400)
     link = Link("phone", ERASE, customer.instant + 1, "l", into="ann")
-    sent = [event for event in act(link, customer, DECIDER).sent if isinstance(event, Moved)]
+    sent = [event for event in process(link, customer, DECIDER).sent if isinstance(event, ProfileMerge)]
     assert len(sent) > 5
     for seed in range(50):
         rng = random.Random(seed)
@@ -201,7 +201,7 @@ def test_parts_come_in_any_order_and_twice(small_parts: None) -> None:
         rng.shuffle(order)
         ann, came = ENGINE.new(), set[int]()
         for part in order:
-            act(part, ann, DECIDER)
+            process(part, ann, DECIDER)
             came.add(part.part)
             assert (ann.instant > 0) == (len(came) == len(sent))
             ann = customers.decode(customers.encode(ann))
@@ -214,16 +214,16 @@ def test_parts_go_on_where_their_receiver_has_gone(small_parts: None) -> None:
     """Those that had come are sent on with the link, and those that come later by the redirect."""
     customer = known(400)
     link = Link("phone", ERASE, customer.instant + 1, "l", into="ann")
-    sent = [event for event in act(link, customer, DECIDER).sent if isinstance(event, Moved)]
+    sent = [event for event in process(link, customer, DECIDER).sent if isinstance(event, ProfileMerge)]
     for some in range(len(sent) + 1):
         ann, whole = ENGINE.new(), ENGINE.new()
         for part in sent[:some]:
-            act(part, ann, DECIDER)
-        onward = act(Link("ann", ERASE, link.time + 9, "l2", into="x", vouched=True), ann, DECIDER).sent
+            process(part, ann, DECIDER)
+        onward = process(Link("ann", ERASE, link.time + 9, "l2", into="x", vouched=True), ann, DECIDER).sent
         for part in sent[some:]:
-            onward += act(part, ann, DECIDER).sent
+            onward += process(part, ann, DECIDER).sent
         for event in onward:
-            act(event, whole, DECIDER)
+            process(event, whole, DECIDER)
         assert sums(whole) == right(range(1, 401)), some
 
 
@@ -232,7 +232,7 @@ def test_parts_of_another_content_begin_anew(small_parts: None) -> None:
     first, second = (parts_of(msgspec.structs.replace(moved_whole(count), move=7)) for count in (380, 400))
     ann = ENGINE.new()
     for part in (*first[:-1], *second):
-        act(part, ann, DECIDER)
+        process(part, ann, DECIDER)
     assert sums(ann) == right(range(1, 401))
 
 
@@ -242,7 +242,7 @@ def test_parts_of_two_contents_that_come_mixed(small_parts: None) -> None:
     mixed = [part for pair in zip(second, first, strict=False) for part in pair]
     ann = ENGINE.new()
     for part in [*mixed, *second[len(first) :], *first[len(second) :]]:
-        act(part, ann, DECIDER)
+        process(part, ann, DECIDER)
     assert sums(ann) in (right(range(1, 401)), right(range(1, 381)))
     assert ann.linkage is not None
     assert len(ann.linkage.taken) == 1
@@ -253,7 +253,7 @@ def test_half_profiles_do_not_pile_up(small_parts: None) -> None:
     ann = ENGINE.new()
     for number in range(40):
         first, *_ = parts_of(msgspec.structs.replace(moved_whole(200), move=number, linked=number))
-        act(first, ann, DECIDER)
+        process(first, ann, DECIDER)
     assert ann.linkage is not None
     assert len(ann.linkage.arriving) == profile_moves.ARRIVING_MAX
 
@@ -261,19 +261,19 @@ def test_half_profiles_do_not_pile_up(small_parts: None) -> None:
 def test_a_profile_is_known_after_its_receiver_has_come_back() -> None:
     """A customer that took a profile in, was another's for a while and is parted from it takes it in no more."""
     sent, ann = moved(), ENGINE.new()
-    act(sent, ann, DECIDER)
-    act(Link("ann", ERASE, ann.instant + 1, "l2", into="bob", vouched=True), ann, DECIDER)
-    act(Unlink("ann", ERASE, ann.instant + 5, "u", other="bob"), ann, DECIDER)
+    process(sent, ann, DECIDER)
+    process(Link("ann", ERASE, ann.instant + 1, "l2", into="bob", vouched=True), ann, DECIDER)
+    process(Unlink("ann", ERASE, ann.instant + 5, "u", other="bob"), ann, DECIDER)
     assert ann.into is None
-    act(sent, ann, DECIDER)
+    process(sent, ann, DECIDER)
     assert sums(ann) == [0, 0]
 
 
-def moved_whole(count: int) -> Moved:
+def moved_whole(count: int) -> ProfileMerge:
     customer = known(count)
     profile = msgspec.msgpack.encode(customer.profile)
     fingerprint = ENGINE.definitions.fingerprint
-    return Moved(
+    return ProfileMerge(
         "ann", ERASE, customer.instant, "l", profile=profile, definitions=fingerprint, path=("phone",), move=1, linked=5
     )
 
@@ -281,7 +281,7 @@ def moved_whole(count: int) -> Moved:
 def test_every_part_fits_into_a_record() -> None:
     """With ids and paths of the greatest size, and all that a profile may have taken in."""
     customer = known(2_000)
-    whole = Moved(
+    whole = ProfileMerge(
         "م" * 128, ERASE, customer.instant, "m" * 256, profile=b"p" * 3_000_000, definitions="d" * 12,
         path=tuple(f"{number:02}" + "م" * 127 for number in range(32)), move=2**64 - 1, linked=2**40,
         taken={2**64 - 1 - number: 2**40 for number in range(TAKEN_MAX)},
@@ -321,10 +321,10 @@ def test_a_customer_of_the_former_version_is_read_on() -> None:
     today = customers.decode(customers.encode(ENGINE.new()))
     today.links = {"phone": 7}  # an anonymous id may hold links, too
     assert not customers.decode(customers.encode(today)).identified
-    refused = act(Link("ann", ERASE, 2**41, "l", into="evil"), ann, DECIDER)
+    refused = process(Link("ann", ERASE, 2**41, "l", into="evil"), ann, DECIDER)
     assert (refused.refused, ann.into) == ("identified", None)
     redirect = customers.decode(msgspec.msgpack.encode(msgspec.structs.replace(stored, links=None, into=("ann", 5))))
-    (sent,) = act(viewed("phone", 9), redirect, DECIDER).sent
+    (sent,) = process(viewed("phone", 9), redirect, DECIDER).sent
     assert sent.customer == "ann"
 
 
@@ -340,11 +340,11 @@ def test_a_record_of_the_former_version_is_read_on() -> None:
     ann = ENGINE.new()
     for _ in range(2):
         event = merges.read(record, b"ann")
-        assert isinstance(event, Moved)
-        act(event, ann, DECIDER)
+        assert isinstance(event, ProfileMerge)
+        process(event, ann, DECIDER)
     assert sums(ann) == right(range(1, 401))
     made_again = msgspec.structs.replace(moved(), id="l")
-    act(made_again, ann, DECIDER)  # as when all events are read again by this version
+    process(made_again, ann, DECIDER)  # as when all events are read again by this version
     assert sums(ann) == right(range(1, 401))
     link = merges.read(b'{"kind":"link","customer":"phone","time":5,"id":"m","into":"ann"}', b"phone")
     assert link == Link("phone", "", 5, "m", into="ann")
@@ -352,7 +352,7 @@ def test_a_record_of_the_former_version_is_read_on() -> None:
 
 def test_what_a_linkage_holds_is_stored() -> None:
     """Each field comes back as it was, half of a profile too."""
-    arriving = Arriving(b"d", "f", 2, 5, "m", 4, ("a",), 9, {1: 2}, {0: b"x"})
+    arriving = ArrivingProfile(b"d", "f", 2, 5, "m", 4, ("a",), 9, {1: 2}, {0: b"x"})
     linkage = Linkage(True, 3, (1, "b"), {"a": 1}, {"c": 2}, {2**64 - 1: 5}, 4, {7: arriving}, True)
     customer = known(3)
     customer.linkage, customer.identified = linkage, True
@@ -368,8 +368,8 @@ def test_an_event_that_fits_into_no_record_is_a_dead_letter(size: int, reason: s
     """It is sent on as it came, not in base64; what is larger than a record may be is a dead letter instead."""
     redirect = ENGINE.new()
     redirect.into = ("ann", 5)
-    (sent,) = act(viewed("phone", 9), redirect, DECIDER, b"x" * size).sent
-    result, record = StepResult([]), Record("visits", 3, 0, b"phone", b"x" * size)
+    (sent,) = process(viewed("phone", 9), redirect, DECIDER, b"x" * size).sent
+    result, record = StepResult([]), FetchedRecord("visits", 3, 0, b"phone", b"x" * size)
     result.send([sent], record)
     assert [why for _, why in result.dead] == ([] if reason is None else [reason])
     assert (result.sent == [sent]) == (reason is None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from mutants import BY_SIMULATION, BY_TESTS, ROOT, SEEDS, Mutant, tried
+from quality.mutants import BY_SIMULATION, BY_TESTS, ROOT, SEEDS, Mutant, tried
 
 ALL = {mutant.guard: mutant for mutant in (*BY_SIMULATION, *BY_TESTS)}
 DAILY = (

@@ -16,19 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
-import bench_ops
+from benchmarks import metrics_overhead
+from doc_tools import schemas
 from rules.standing import Change
-from streams import schemas
-from streams.http_access import Limit
-from streams.http_server import HttpServer, Limits
-from streams.meter import Made, Step
-from streams.metrics import SHORT_STAY_MS, Metrics, PartitionMeter, Spread
+from streams.http.access import RateLimit
+from streams.http.server import HttpServer, Limits
 from streams.ops import api
-from streams.ops.feed import Feed
-from streams.ops.seen import Seen
-from streams.ops.tally import MINUTE_MS, SILENT_AT_LEAST_MS, SILENT_TIMES, USUAL_FROM, Counted
-from streams.ops.workers import Told, Workers, addresses, parsed, quantile_ms
-from streams.serving import Ready
+from streams.ops.change_feed import Feed
+from streams.ops.segment_activity import MINUTE_MS, SILENT_AT_LEAST_MS, SILENT_TIMES, USUAL_FROM, Counted
+from streams.ops.status import OpsStatus
+from streams.ops.worker_poller import WorkerReport, Workers, addresses, parsed, quantile_ms
+from streams.runtime.health_endpoint import Ready
+from streams.runtime.meter import DecidedChanges, MeteredStep
+from streams.runtime.metrics import SHORT_STAY_MS, Histogram, Metrics, PartitionMeter
 from tests.test_sentences import QUIET
 
 T = 1_800_000_000_000
@@ -48,9 +48,9 @@ def test_a_change_is_late_by_what_is_beyond_its_due_time_and_the_grace() -> None
     now = [T + 1_500]
     metrics = Metrics(lambda: now[0], 1_000, {})
     meter = PartitionMeter(metrics)
-    meter.decided([Made([change("first", T)], 0)])
+    meter.decided([DecidedChanges([change("first", T)], 0)])
     meter.decided([])
-    meter.decided([Made([change("second", T)], 0)])
+    meter.decided([DecidedChanges([change("second", T)], 0)])
     assert metrics.spreads["segmenter_due_late_seconds"]["first"].total == 0
     meter.published(2)
     now[0] += 3_000
@@ -63,7 +63,7 @@ def test_an_exit_soon_after_the_entry_is_a_short_stay() -> None:
     """Up to a minute; of an entry there is none."""
     metrics = Metrics(lambda: T, 0, {})
     stays = (0, 1, SHORT_STAY_MS - 1, SHORT_STAY_MS)
-    metrics.decided([Made([change("flaps", T, stayed_ms=stay) for stay in stays], 0)])
+    metrics.decided([DecidedChanges([change("flaps", T, stayed_ms=stay) for stay in stays], 0)])
     assert (metrics.segments["flaps"].short, metrics.segments["flaps"].exited) == (2, 4)
 
 
@@ -72,7 +72,7 @@ def test_what_is_told_is_what_was_counted() -> None:
     metrics = Metrics(lambda: T, 0, {}, ["never"])
     for seconds in (0.001, 0.3, 99_999.0):
         metrics.called("save", seconds)
-    metrics.stepped(Step([], [], [], 0.1))
+    metrics.stepped(MeteredStep([], [], [], 0.1))
     samples = parsed(generate_latest(metrics.registry).decode())
     buckets = {dict(labels)["le"]: count for labels, count in samples["segmenter_redis_seconds_bucket"].items()}
     assert (buckets["0.001"], buckets["0.25"], buckets["0.5"], buckets["25.0"], buckets["+Inf"]) == (1, 1, 2, 2, 3)
@@ -84,7 +84,7 @@ def test_what_is_told_is_what_was_counted() -> None:
 def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: list[float], share: float) -> None:
     """Of the sorted values the one at that share, whatever they are."""
     bounds = [0.01, 0.1, 0.5, 1, 5, 60]
-    spread = Spread(bounds)
+    spread = Histogram(bounds)
     for value in values:
         spread.observe(value)
     found = quantile_ms({float(bound): count for bound, count in spread.told()}, share)
@@ -121,7 +121,7 @@ def test_one_campaign_is_no_habit() -> None:
 def test_a_limit_gives_its_burst_and_then_its_rate() -> None:
     """Each address its own."""
     now = [0.0]
-    limit = Limit(2, 3, lambda: now[0])
+    limit = RateLimit(2, 3, lambda: now[0])
     assert [limit.take("a") for _ in range(4)] == [True, True, True, False]
     assert limit.take("b")
     now[0] = 0.5
@@ -154,7 +154,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyP
     """It would hold its place, and what it was sent, for as long as it likes."""
     monkeypatch.setattr(api, "_TAKEN_WITHIN_S", 0.3)
     feed = Feed({}, "", 1, lambda: T)
-    told = api.Api(cast("Seen", SimpleNamespace(feed=feed)), {}, "")
+    told = api.Api(cast(OpsStatus, SimpleNamespace(feed=feed)), {}, "")
     app = web.Application()
     app.add_routes([web.get("/api/changes", told.changes)])
     server = HttpServer(app, Limits(connections=8, idle_s=60.0), lambda _: None)
@@ -180,7 +180,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyP
 
 def test_the_cost_of_metrics_is_judged_by_pairs() -> None:
     """The interval holds the truth where it is known, and is narrow where pairs agree."""
-    found = bench_ops.cost([(1.04, 1.0), (1.05, 1.0), (1.06, 1.0)] * 4)
+    found = metrics_overhead.cost([(1.04, 1.0), (1.05, 1.0), (1.06, 1.0)] * 4)
     assert found.low < 0.05 < found.high
     assert found.low > 0.03
     assert found.high < 0.07
@@ -190,9 +190,9 @@ def test_turns_are_compared_in_pairs() -> None:
     """CPU per event with metrics first, whichever came first; not of turns in which a worker starts."""
     turns = ("on 1 9.0", "off 1 9.0", "off 10 1.0", "on 10 1.1", "on 20 2.4", "off 20 2.0", "off 5 0.5")
     log = "".join(f"2026-11-27 12:00:00 [warning  ] turn {turn} [mode.redirect]\nanother line\n" for turn in turns)
-    assert bench_ops.paired(log) == [(1.1 / 10, 1.0 / 10), (2.4 / 20, 2.0 / 20)]
+    assert metrics_overhead.paired(log) == [(1.1 / 10, 1.0 / 10), (2.4 / 20, 2.0 / 20)]
     with pytest.raises(RuntimeError, match="too few to compare"):
-        bench_ops.paired("no turn at all")
+        metrics_overhead.paired("no turn at all")
 
 
 def test_a_partition_is_a_workers_and_not_of_triggers() -> None:
@@ -201,6 +201,6 @@ def test_a_partition_is_a_workers_and_not_of_triggers() -> None:
     outbox = 'segmenter_outbox_entries{partition="0"} 2\n'
     workers = Workers([], lambda: 0.0)
     for address, topic in (("triggers", "segment-changes"), ("worker", "visits")):
-        workers.told[address] = Told(0.0, parsed(lags % topic + outbox), Ready(ready=True, because=[]))
+        workers.told[address] = WorkerReport(0.0, parsed(lags % topic + outbox), Ready(ready=True, because=[]))
     assert workers.of_partition(0) == ("worker", {"visits": 3}, 2)
     assert workers.of_partition(1) == (None, None, None)

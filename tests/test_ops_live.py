@@ -15,9 +15,9 @@ from urllib.parse import quote
 import pytest
 from kafka import KafkaProducer
 
-from fault_redis import frozen
+from fault_runs.redis_faults import frozen
 from rules.times import format_instant
-from streams import metrics
+from streams.runtime import metrics
 from tests.operating import BEHIND_S, Parts, exposed, get, running, send, total
 from tests.patience import eventually
 

@@ -16,28 +16,31 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from rules.definition_limits import CONDITION_MAX_BYTES, TEXT_MAX_CHARS
-from rules.definitions import SEGMENTS_MAX, DefinitionsError, build, parse
+from doc_tools import schemas
+from rules.definitions.condition_parsing import DEPTH_MAX
+from rules.definitions.limits import CONDITION_MAX_BYTES, TEXT_MAX_CHARS
+from rules.definitions.segments_file import SEGMENTS_MAX, DefinitionsError, build, parse
 from rules.engine import Engine
 from rules.events import Origin
-from rules.parsing import DEPTH_MAX
+from rules.profile.attributes import SHOWN_MAX_CHARS
 from rules.reason_limits import REASON_MAX_BYTES, bounded
 from rules.reasons import Observed, Reason, StepAsked
 from rules.sentences import LANGUAGES, SENTENCE_MAX_CHARS, embedded, sentence
-from rules.sentences.foreign import FSI, PDI, RLI
+from rules.sentences.untrusted import FSI, PDI, RLI
 from rules.standing import Change
-from rules.touches import SHOWN_MAX_CHARS
-from streams import out_records, recovery, schemas
-from streams.commands import tail
-from streams.fetched import Record
-from streams.outbox import BATCH_MAX_BYTES, OutRecord, encode
-from streams.replay import Replay
-from streams.triggers import decisions
-from streams.triggers.person import Action
-from streams.triggers.reading import reading
+from streams.cli import tail
+from streams.kafka.fetch import FetchedRecord
+from streams.offline.replay import Replay
+from streams.triggers import decision_log
+from streams.triggers.customer_state import Action
+from streams.triggers.inputs import reading
 from streams.wire import changes, dead_letters, memberships
+from streams.wire import records as out_records
 from streams.wire.changes import CHANGE_MAX_BYTES, SegmentChange
 from streams.wire.decode import CUSTOMER_MAX_BYTES, MESSAGE_ID_MAX_CHARS, decode_line
+from streams.wire.records import BATCH_MAX_BYTES, OutRecord, encode_entry
+from streams.wire.topics import TRIGGER_DEAD_LETTERS
+from streams.worker.recovery import OutboxEntry
 from tests.triggering import change as trigger_change
 from tests.triggering import come
 
@@ -289,23 +292,23 @@ def test_a_change_that_a_former_version_saved(seed: int) -> None:
     change = largest(Drawn(seed).reason())
     long = msgspec.structs.replace(change, said={"en": "x" * 700_000, "fa": f"{RLI}{FSI}" * 100_000})
     saved = OutRecord("segment-changes", b"u1", msgspec.json.encode(long), changes.headers(change))
-    (cut,) = recovery._Entry(encode([saved])).records
+    (cut,) = OutboxEntry(encode_entry([saved])).records
     assert len(cut.value or b"") <= CHANGE_MAX_BYTES
     assert (cut.topic, cut.key, cut.headers) == (saved.topic, saved.key, saved.headers)
     assert changes.decode(cut.value or b"").segments == change.segments
-    letter = OutRecord(decisions.LETTERS, b"u1", saved.value, [])
-    assert decisions.bounded(letter).value == cut.value
+    letter = OutRecord(TRIGGER_DEAD_LETTERS, b"u1", saved.value, [])
+    assert decision_log.bounded(letter).value == cut.value
 
 
 def test_what_is_not_too_large_is_published_as_it_was_saved() -> None:
     """Byte for byte, even with fields of another version."""
     odd = OutRecord("segment-changes", b"u1", b'{"of another version": 1}', [])
     assert out_records.bounded(odd) is odd
-    letter = OutRecord(decisions.LETTERS, b"u1", b'{"of another version": 1}', [])
-    assert decisions.bounded(letter) == letter
+    letter = OutRecord(TRIGGER_DEAD_LETTERS, b"u1", b'{"of another version": 1}', [])
+    assert decision_log.bounded(letter) == letter
     row = OutRecord("segment-memberships", b"u1", bytes(2 * CHANGE_MAX_BYTES), [])
     assert out_records.bounded(row) is row
-    assert decisions.bounded(row) is row
+    assert decision_log.bounded(row) is row
 
 
 def test_tail_of_a_change_that_was_cut() -> None:
@@ -326,7 +329,7 @@ def test_what_others_wrote_makes_no_row_that_cannot_be_published(field: str) -> 
     strange = msgspec.json.encode(change_of(Reason(False), **{field: value}))
     with pytest.raises(msgspec.DecodeError):
         changes.told(strange)
-    assert reading(Record("segment-changes", 0, START, b"u1", strange), cast("Any", None)) == "not_a_change"
+    assert reading(FetchedRecord("segment-changes", 0, START, b"u1", strange), cast("Any", None)) == "not_a_change"
 
 
 # --- through the engine ------------------------------------------------------------------------
@@ -385,7 +388,7 @@ def test_a_value_of_a_megabyte_that_a_customer_sends() -> None:
 @pytest.mark.parametrize("large", [0, dead_letters.KEPT_MAX_BYTES, dead_letters.KEPT_MAX_BYTES + 1, 1 << 20])
 def test_a_dead_letter_of_any_size(large: int) -> None:
     """Key, value and headers together fit into a batch several times."""
-    record = Record("t" * 249, 2**63 - 1, 0, b"k" * large, b"v" * large)
+    record = FetchedRecord("t" * 249, 2**63 - 1, 0, b"k" * large, b"v" * large)
     assert weight(out_records.dead_letter_record(record, "absurd_timestamp", 2**31)) < BATCH_MAX_BYTES / 3
 
 
@@ -435,5 +438,5 @@ def test_what_triggers_take_in_is_bounded() -> None:
     assert changes.decode(event.value).change_id == long.change_id
     stored = msgspec.json.encode(long)  # by a former version, with the action
     action = Action("t", long.change_id, 1, START, stored, START, START)
-    letter = decisions.letter(decisions.of("u1", action, "c", "failed", START, "refused"), stored)
+    letter = decision_log.letter(decision_log.of("u1", action, "c", "failed", START, "refused"), stored)
     assert letter.value == event.value

@@ -19,17 +19,21 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from local import Kafka, Tansu
-from streams import fence, out_batches, outbox, rights, topics
-from streams.outbox import BATCH_MAX_BYTES, PRODUCERS_MAX, OutRecord, ProducerFenced, PublishFailed, batch_size_needed
-from streams.publisher import FencedPublisher, UnfencedPublisher
+from local.servers import Kafka, Tansu
+from streams import rights
+from streams.errors import ProducerFenced, PublishFailed
+from streams.kafka import admin as topics
+from streams.kafka import fence, output_batches, producer
+from streams.kafka import publisher as publisher_module
+from streams.kafka.producer import PRODUCERS_MAX
+from streams.kafka.publisher import FencedPublisher, UnfencedPublisher
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.topics import OUTPUTS
 from streams.wire import merges
 from streams.wire.changes import CHANGE_MAX_BYTES
 from streams.wire.decode import CUSTOMER_MAX_BYTES
-from streams.wire.merges import MERGES
+from streams.wire.records import BATCH_MAX_BYTES, OutRecord, batch_size_needed
+from streams.wire.topics import MERGES, OUTPUTS, TRIGGERS
 from tests.outputs import CHANGES, LETTERS, Place, records, values_of
 
 MARKERS = 2  # of each claim, on each output
@@ -104,7 +108,7 @@ def test_more_partitions_than_one_process_may_hold(
 ) -> None:
     """Whoever holds them, and who creates the topics, is told at the start how many processes must run."""
     settings = Settings(brokers=place.brokers, topic_prefix=place.prefix, partitions=2)
-    topics.create(settings, topics.TRIGGERS)
+    topics.create(settings, TRIGGERS)
 
     def warned(name: str) -> list[str]:
         caplog.clear()
@@ -112,7 +116,7 @@ def test_more_partitions_than_one_process_may_hold(
         return [record.getMessage() for record in caplog.records if "at any time" in record.getMessage()]
 
     assert warned("worker") == []
-    monkeypatch.setattr(outbox, "PRODUCERS_MAX", 1)
+    monkeypatch.setattr(producer, "PRODUCERS_MAX", 1)
     said = (
         "2 partitions need at least 2 workers at any time, and as many processes of triggers, if any: each holds 1 at "
         "most"
@@ -155,9 +159,9 @@ async def test_full_batches_are_taken_by_a_topic_of_that_size(place: Place) -> N
 
 async def test_a_record_that_no_batch_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ends in an error, not in a loop."""
-    monkeypatch.setattr(out_batches, "_append", lambda *_: False)
+    monkeypatch.setattr(output_batches, "_append", lambda *_: False)
     with pytest.raises(PublishFailed, match=f"a record for {CHANGES} does not fit into an empty batch"):
-        await out_batches._send(Unsent(), CHANGES, 0, records(b"1"))
+        await output_batches._send(Unsent(), CHANGES, 0, records(b"1"))
 
 
 class Unsent:
@@ -336,11 +340,11 @@ async def test_more_partitions_than_there_may_be_producers(monkeypatch: pytest.M
 @pytest.mark.kafka
 def test_of_the_table_each_newest_row_is_kept(place: Place) -> None:
     """It is compacted, and no other output is."""
-    names = [ConfigResource(ConfigResourceType.TOPIC, place.prefix + name) for name in topics.OUTPUTS]
+    names = [ConfigResource(ConfigResourceType.TOPIC, place.prefix + name) for name in OUTPUTS]
     admin: Any = KafkaAdminClient(bootstrap_servers=place.brokers)
     told = admin.describe_configs(names, config_filter="all")["topic"]
     admin.close()
-    policies = [told[place.prefix + name]["cleanup.policy"]["value"] for name in topics.OUTPUTS]
-    assert dict(zip(topics.OUTPUTS, policies, strict=True)) == {
+    policies = [told[place.prefix + name]["cleanup.policy"]["value"] for name in OUTPUTS]
+    assert dict(zip(OUTPUTS, policies, strict=True)) == {
         "segment-changes": "delete", "segment-memberships": "compact", "dead-letters": "delete",
     }  # fmt: skip

@@ -16,24 +16,24 @@ import pytest
 from aiokafka.errors import IllegalStateError, KafkaConnectionError
 from faust.types import TP
 
-from rules.ahead import Told
-from rules.definitions import built_in
+from rules.definitions.segments_file import built_in
 from rules.engine import Engine
-from streams import ownership, trials
-from streams.ceiling import Ceiling
-from streams.fetched import Answer, Answers, Batch, Heard, Offsets
-from streams.memory_store import MemoryStore
-from streams.outbox import OutRecord, encode
-from streams.ownership import Ownership
-from streams.plan import Plan
-from streams.rebuild import Asked, Recomputation
-from streams.recovery import Chunk, Place
-from streams.segmenter import Segmenter
-from streams.shard import Pace
+from rules.published_ahead import PublishedChange
+from streams.errors import StoreFailed, StoreRefused
+from streams.kafka.fetch import Answers, Batch, FetchResponse, FetchStatus, Offsets, OutputChunk, Place
+from streams.runtime import ownership, poison_pills
+from streams.runtime.ownership import PartitionOwner
+from streams.runtime.partition_task import Pace
+from streams.runtime.watchdog import LOST_AFTER_ANSWERS, FetchWatchdog
+from streams.state.contract import Claim, Identity, PartitionState, Save
+from streams.state.memory import MemoryStore
 from streams.stop import Stop
-from streams.store import Claim, Identity, Save, State, StoreFailed, StoreRefused
-from streams.topics import OUTPUTS
-from streams.watchdog import LOST_AFTER_ANSWERS, FetchWatchdog
+from streams.wire.records import OutRecord, encode_entry
+from streams.wire.topics import OUTPUTS
+from streams.worker.claim import WorkerAssignment, WorkerConfig
+from streams.worker.dead_letter_limit import DeadLetterLimit
+from streams.worker.rebuild import RebuildRequest, Recomputation
+from streams.worker.segmenter import Segmenter
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 IDENTITY = Identity("cluster", "group", 2, "definitions")
@@ -45,7 +45,7 @@ END = 10_000
 
 
 class Consumer:
-    """Stands in for `streams.transport.Consumer`: notes where it seeks, and can be told what to answer."""
+    """Stands in for `streams.kafka.faust_transport.Consumer`: notes where it seeks, and can be told what to answer."""
 
     def __init__(self) -> None:
         self.generation = 7
@@ -64,7 +64,7 @@ class Consumer:
             await self.meanwhile()
         return self.proves
 
-    def heard(self, tp: TP) -> Heard:
+    def heard(self, tp: TP) -> FetchStatus:
         return self.answers.of(tp)
 
     async def offsets(self, tps: frozenset[TP]) -> Offsets:
@@ -115,12 +115,12 @@ class Outputs:
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
-        self.chunks: list[Chunk] = []
+        self.chunks: list[OutputChunk] = []
         self.heads: Mapping[int, list[OutRecord]] = {}  # by partition, of each input
         self.peeked: list[set[int]] = []
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
-    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
+    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[OutputChunk, None]:
         if all(topic in (*TOPICS, "merges") for topic, _ in positions):  # nobody asked to be erased
             return
         self._publisher.calls.append("read back")
@@ -129,11 +129,13 @@ class Outputs:
         for chunk in self.chunks:
             yield chunk
 
-    async def peek(self, places: Collection[Place], _wanted: Callable[[Place], bool]) -> AsyncGenerator[Chunk, None]:
+    async def peek(
+        self, places: Collection[Place], _wanted: Callable[[Place], bool]
+    ) -> AsyncGenerator[OutputChunk, None]:
         self.peeked.append({partition for _, partition in places})
         for topic, partition in places:
             if head := self.heads.get(partition):
-                yield Chunk(topic, partition, head, len(head))
+                yield OutputChunk(topic, partition, head, len(head))
 
 
 class Nobody:
@@ -141,7 +143,7 @@ class Nobody:
 
     def __init__(self, world: World, partition: int) -> None:
         self.customers: dict[str, bytes] = {}
-        self.said: dict[str, Told] = {}
+        self.said: dict[str, PublishedChange] = {}
         self._world, self._partition = world, partition
 
     async def upto(self, positions: Mapping[str, int]) -> None:
@@ -166,15 +168,15 @@ class World:
         self.stays: Callable[[str], bool] = lambda _: True
         self.ownership = self.worker()
 
-    def worker(self, identity: Identity = IDENTITY, *, rebuild: bool = False) -> Ownership:
+    def worker(self, identity: Identity = IDENTITY, *, rebuild: bool = False) -> PartitionOwner:
         """Another worker on the same store."""
-        plan = Plan(
+        plan = WorkerConfig(
             topics=TOPICS,
             outputs=OUTPUTS,
             identity=identity,
             engine=Engine(built_in()),
             pace=Pace(10, 10, 10, 1_000),
-            ceiling=Ceiling(0.5, 10_000),
+            ceiling=DeadLetterLimit(0.5, 10_000),
             languages=(),
             rebuild=rebuild,
             exact_ends=True,
@@ -184,9 +186,9 @@ class World:
             started_ms=int(time.time() * 1000),
             recompute=self._recompute,
         )
-        return Ownership(plan, self.store, self.publisher, self.outputs)
+        return PartitionOwner(plan, self.store, self.publisher, self.outputs, WorkerAssignment)
 
-    async def _recompute(self, asked: Asked) -> Recomputation:
+    async def _recompute(self, asked: RebuildRequest) -> Recomputation:
         self.rebuilt.append(f"{asked.partition} begun")
         return Nobody(self, asked.partition)
 
@@ -196,11 +198,11 @@ class World:
             claim = Claim(partition, 5, "former", IDENTITY)
             await self.store.claim(claim)
             await self.store.begin(claim, dict.fromkeys(TOPICS, position - 1))
-            entry = encode([OutRecord("segment-changes", b"u1", b"{}", [])])
+            entry = encode_entry([OutRecord("segment-changes", b"u1", b"{}", [])])
             starts, positions = dict.fromkeys(TOPICS, position - 1), dict.fromkeys(TOPICS, position)
             await self.store.save(partition, Save("former", 1, b"d", starts, positions, 1, [], [entry]))
 
-    async def claim(self, ownership: Ownership | None = None, tps: frozenset[TP] = TPS) -> Mapping[TP, int]:
+    async def claim(self, ownership: PartitionOwner | None = None, tps: frozenset[TP] = TPS) -> Mapping[TP, int]:
         return await (ownership or self.ownership).claim(tps, 7, cast(Any, self.consumer))
 
 
@@ -275,7 +277,7 @@ async def test_first_records_are_looked_at_once(world: World) -> None:
 async def test_a_takeover_is_not_judged_by_what_was_heard_before(world: World) -> None:
     """The survivor heard of these inputs long ago, when they ended earlier than what was read since by another."""
     for tp in TPS:
-        world.consumer.answers.came(tp, Answer(100, 100, 0, 0.0))
+        world.consumer.answers.came(tp, FetchResponse(100, 100, 0, 0.0))
     await world.left(5_000)
     dog = FetchWatchdog(
         60, lambda: world.ownership.fetching().values(), lambda: world.ownership.without_since,
@@ -347,7 +349,7 @@ async def test_a_claim_that_redis_loses_before_it_begins(world: World) -> None:
     """What is held would be read and told to Kafka, of which Redis then knows nothing at the next start."""
     claim = world.store.claim
 
-    async def claim_and_forget(wanted: Claim) -> State:
+    async def claim_and_forget(wanted: Claim) -> PartitionState:
         state = await claim(wanted)
         world.store._partitions.clear()
         return state
@@ -453,7 +455,7 @@ async def test_a_second_release_waits_for_the_first(world: World) -> None:
         await may.wait()
 
     world.publisher.meanwhile = send
-    await world.ownership._holdings[0].outbox.put([OutRecord("segment-changes", b"u1", b"{}", [])])
+    await world.ownership._runners[0].outbox.put([OutRecord("segment-changes", b"u1", b"{}", [])])
     await sending.wait()
     del calls[:]
     releases = [asyncio.create_task(world.ownership.release()) for _ in range(2)]
@@ -494,7 +496,7 @@ async def test_a_rebuild_on_what_is_there() -> None:
     again = world.worker(rebuild=True)
     for _ in range(2):
         assert await world.claim(again) == dict.fromkeys(TPS, 5_000)
-        await soon(lambda: all(cast(Segmenter, one.shard.segmenter).epochs.rebuilt for one in again.held.values()))
+        await soon(lambda: all(cast(Segmenter, one.task.processor).epochs.rebuilt for one in again.held.values()))
         await again.release()
     assert world.said == []
     assert world.rebuilt == [
@@ -538,7 +540,7 @@ async def test_a_store_that_fails_while_partitions_are_claimed(
 ) -> None:
     """A store that answers with a refusal can be reached; the sentence says what it refuses and what to do."""
 
-    async def fail(_: Claim) -> State:
+    async def fail(_: Claim) -> PartitionState:
         raise error
 
     monkeypatch.setattr(world.store, "claim", fail)
@@ -564,10 +566,10 @@ async def test_what_was_published_is_read_back_before_anything_is_published(worl
 async def test_a_reading_back_that_takes_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is kept how far it came, so the remedy is to start again; nothing is held meanwhile."""
     monkeypatch.setattr(ownership, "CLAIM_MAX_S", 0.2)
-    world.outputs.chunks = [Chunk("segment-changes", partition, [], 7) for partition in PARTITIONS]
+    world.outputs.chunks = [OutputChunk("segment-changes", partition, [], 7) for partition in PARTITIONS]
     read = world.outputs.read
 
-    async def slow(positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[Chunk, None]:
+    async def slow(positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[OutputChunk, None]:
         async for chunk in read(positions):
             yield chunk
         if ("segment-changes", 0) in positions:
@@ -588,7 +590,7 @@ async def test_a_reading_back_that_takes_too_long(world: World, monkeypatch: pyt
 async def answered(world: World, end: int, times: int = LOST_AFTER_ANSWERS + 1) -> None:
     """Looks, each after another answer that there are records in one input."""
     for at in range(times):
-        world.consumer.answers.came(CARTS, Answer(end, end, 0, float(at)))
+        world.consumer.answers.came(CARTS, FetchResponse(end, end, 0, float(at)))
         await world.ownership.heal()
 
 
@@ -658,12 +660,12 @@ async def test_a_claim_that_is_not_released_is_a_death_for_the_next(world: World
     partition = PARTITIONS[0]
     for deaths in (0, 1):
         await world.claim(world.worker())  # and the process is gone
-        attempt = msgspec.json.decode(world.store._of(partition).attempt, type=trials.Attempt)
+        attempt = msgspec.json.decode(world.store._of(partition).attempt, type=poison_pills.Attempt)
         assert (attempt.deaths, attempt.needs_care) == (deaths, False)
     await world.claim()
-    found = [holding.shard._is_careful for holding in world.ownership.held.values()]
+    found = [runner.task._is_careful for runner in world.ownership.held.values()]
     assert found == [True] * len(PARTITIONS)
     await world.ownership.release()
     assert [world.store._of(one).attempt for one in PARTITIONS] == [b""] * len(PARTITIONS)
     await world.claim()
-    assert not any(holding.shard._is_careful for holding in world.ownership.held.values())
+    assert not any(runner.task._is_careful for runner in world.ownership.held.values())

@@ -20,17 +20,19 @@ import pytest
 from kafka import KafkaProducer
 from kafka.admin import NewPartitions
 
-from local import Kafka, Redis
-from proxy import Proxy
-from server import free_port
+from local.server_process import free_port
+from local.servers import Kafka, Redis
+from local.tcp_proxy import Proxy
 from rules.events import INPUTS
-from streams import placement, topics
-from streams.outbox import OutRecord
-from streams.partitioning import belonging, partition_of
-from streams.recovery import Chunk, Place
+from streams.kafka import admin as topics
+from streams.kafka.admin import retention
+from streams.kafka.fetch import OutputChunk, Place
+from streams.kafka.partitioner import belonging, partition_of
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.topics import retention
+from streams.wire.records import OutRecord
+from streams.wire.topics import WORKERS
+from streams.worker import placement
 from tests import live
 from tests.commands import Done, assert_stopped, segmenter
 from tests.patience import eventually
@@ -85,7 +87,9 @@ class Coming:
         self._coming = coming
         self.given_up: list[int] = []
 
-    async def peek(self, places: Collection[Place], wanted: Callable[[Place], bool]) -> AsyncGenerator[Chunk, None]:
+    async def peek(
+        self, places: Collection[Place], wanted: Callable[[Place], bool]
+    ) -> AsyncGenerator[OutputChunk, None]:
         left = set(places)
         for at, partition, names in self._coming:
             self._clock.now = at
@@ -93,7 +97,7 @@ class Coming:
             place = "purchases", partition
             if place in left:
                 records = [OutRecord("", name.encode(), b"", []) for name in names]
-                yield Chunk(*place, records, len(records))
+                yield OutputChunk(*place, records, len(records))
             else:
                 self.given_up.append(partition)
 
@@ -141,7 +145,7 @@ class Grown:
         }  # fmt: skip
         topics.create(Settings(**self.settings))
 
-    def grow(self, partitions: int, names: Sequence[str] = topics.WORKERS) -> None:
+    def grow(self, partitions: int, names: Sequence[str] = WORKERS) -> None:
         with administrator(self.kafka) as admin:
             wanted = {self.settings["topic_prefix"] + name: NewPartitions(total_count=partitions) for name in names}
             admin.create_partitions(wanted)
@@ -353,7 +357,7 @@ def test_topics_differ_in_their_number(kafka: Kafka, redis_server: Redis, tmp_pa
     shop.grow(3, ["profiles"])
     advised = "where those with fewer hold nothing yet, add partitions to them; else, while nothing writes"
     assert advised in refused(shop.settings, tmp_path)
-    shop.grow(3, [name for name in topics.WORKERS if name != "profiles"])  # carts, too: against the advice
+    shop.grow(3, [name for name in WORKERS if name != "profiles"])  # carts, too: against the advice
     assert "events on partition 0 of carts belong to other partitions" in refused(shop.settings, tmp_path)
     prefix = shop.settings["topic_prefix"] + "new-"
     assert segmenter("topics", "copy", "--to", prefix, **shop.settings).code == 0
@@ -364,7 +368,7 @@ def test_topics_differ_in_their_number(kafka: Kafka, redis_server: Redis, tmp_pa
     empty.grow(3, ["carts"])
     empty.publish("carts", carts(0, CUSTOMERS))
     assert advised in refused(empty.settings, tmp_path)
-    empty.grow(3, [name for name in topics.WORKERS if name != "carts"])
+    empty.grow(3, [name for name in WORKERS if name != "carts"])
     assert "\nequal\n" in empty.run(tmp_path, empty.settings, CUSTOMERS).out
 
 

@@ -15,15 +15,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from rules import identity_events, people
-from rules.definitions import build
+from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event, Origin, input_of
-from rules.links import LINKS_MAX, Decider
-from rules.people import HOPS_MAX, act
-from rules.profile import Profile
+from rules.identity import events as identity_events
+from rules.identity.events import CascadedErasure, ForwardedEvent, ProfileMerge
+from rules.identity.links import LINKS_MAX, Decider
+from rules.identity.resolution import HOPS_MAX, is_effective, process
+from rules.profile.profile import Profile
 from rules.standing import Change, Customer
-from streams.replay import Replay
+from streams.offline.replay import Replay
 from streams.wire import changes, merges
 from streams.wire.decode import Rejected, decode_line
 from tests import oracle, strategies, worlds
@@ -98,7 +99,7 @@ class Post:
     def read(self, event: Event, value: bytes = b"", at: int = -1) -> None:
         """One event for its id; what it sends is on its way then."""
         customer = self.customers[event.customer]
-        acted = act(event, customer, self._decider, value, at)
+        acted = process(event, customer, self._decider, value, at)
         assert not acted.is_lost
         self.refused.update([acted.refused] if acted.refused is not None else [])
         self.kinds |= set(map(type, acted.sent))
@@ -141,7 +142,7 @@ def posted(events: Sequence[strategies.Event], engine: Engine, rng: random.Rando
     for number, event in enumerate(events):
         value = json.dumps(event).encode()
         decoded = decode_line(value, None, Origin(input_of(decode_line(value).name), 0, number))
-        if people.acts(decoded):
+        if is_effective(decoded):
             post.read(decoded, value)
         post.deliver(rng.choice((0, 0, 1, 5)))
     post.deliver()
@@ -210,7 +211,7 @@ def test_histories_are_cut() -> None:
         counts["after"] += sum(change.cause == "merge" and change.kind == "entered" for change in told)
         counts["moved"] += sum(known.into is not None for known in replay.customers.values())
         counts["forwarded"] += sum(
-            change.event is not None and isinstance(change.event, identity_events.Forwarded) for change in told
+            change.event is not None and isinstance(change.event, ForwardedEvent) for change in told
         )
     assert min(counts.values()) > 40, counts
 
@@ -475,7 +476,7 @@ def test_what_an_alias_links() -> None:
 
 def test_what_is_on_the_topic_is_read_as_it_was_sent() -> None:
     """All kinds; and what is nobody's of ours is a dead letter."""
-    moved = identity_events.Moved(
+    moved = ProfileMerge(
         "u", "", 5, "m", origin=Origin("visits", 1, 2), profile=b"\x90", definitions="d", path=("a",), move=7, linked=4,
         taken={3: 2}, part=1, parts=2, digest=b"d",
     )  # fmt: skip
@@ -485,7 +486,7 @@ def test_what_is_on_the_topic_is_read_as_it_was_sent() -> None:
         identity_events.Unlinked("u", "", 5, "m", former="a"),
         identity_events.Link("a", "", 5, "m", into="u", vouched=True),
         identity_events.Unlink("a", "", 5, "m", other="u", is_relayed=True),
-        identity_events.Erased("a", "", 5, "m", into="u", linked=3, vouched=True),
+        CascadedErasure("a", "", 5, "m", into="u", linked=3, vouched=True),
         identity_events.ErasureNotice("a", "", 5, "m"),
     ):
         assert merges.read(merges.encode(event), event.customer.encode()) == event

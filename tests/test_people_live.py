@@ -21,16 +21,16 @@ import pytest
 import redis
 from kafka import KafkaProducer
 
-from fault_outputs import Repeater
-from local import Kafka, Redis
-from rules.identity_events import Forwarded, Link, Moved
-from streams import topics
+from fault_runs.output_faults import Repeater
+from local.processes import Worker
+from local.servers import Kafka, Redis
+from rules.identity.events import ForwardedEvent, Link, ProfileMerge
+from streams.kafka import admin
 from streams.settings import Settings
 from streams.wire import merges
 from tests import live, oracle
 from tests.commands import partition_of, segmenter
 from tests.patience import eventually
-from workers import Worker
 
 pytestmark = pytest.mark.kafka
 
@@ -76,7 +76,7 @@ def settings(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[dict
         "brokers": kafka.address, "redis": redis_server.url, "partitions": live.PARTITIONS, "topic_prefix": prefix,
         "group": prefix, "redis_prefix": prefix, "definitions": file, "session_timeout_s": 3,
     }  # fmt: skip
-    topics.create(Settings(**made))
+    admin.create(Settings(**made))
     yield made
     client: Any = redis.Redis.from_url(redis_server.url)
     for name in client.keys(f"{prefix}*"):
@@ -156,7 +156,7 @@ def forge(settings: dict[str, Any]) -> None:
     """Write a profile that moved once more to `merges`, under another name, as a liar or a defect would."""
     for record in live.read_topic(settings["brokers"], settings["topic_prefix"] + "merges"):
         event = merges.read(record.value, record.key)
-        if isinstance(event, Moved) and event.customer == "busy":
+        if isinstance(event, ProfileMerge) and event.customer == "busy":
             other = msgspec.structs.replace(event, move=event.move ^ 1)
             producer: Any = KafkaProducer(bootstrap_servers=settings["brokers"])
             topic = settings["topic_prefix"] + "merges"
@@ -219,7 +219,7 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
     assert repeater.count > PERSONS
     assert out_of_sequence(settings) == []
     moved = live.read_topic(settings["brokers"], settings["topic_prefix"] + "merges")
-    assert {type(merges.read(record.value, record.key)) for record in moved} >= {Link, Moved, Forwarded}
+    assert {type(merges.read(record.value, record.key)) for record in moved} >= {Link, ProfileMerge, ForwardedEvent}
 
     forge(settings)
     with Worker(settings) as worker:

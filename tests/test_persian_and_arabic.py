@@ -15,19 +15,19 @@ from typing import Any
 import pytest
 import yaml
 
-from local import Redis, Tansu
-from rules.definitions import build
+from local.processes import Worker
+from local.servers import Redis, Tansu
+from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Origin
 from rules.standing import Change
-from streams.redis_store import RedisStore
-from streams.store import Store, StoredCustomer
+from streams.state.contract import Store, StoredCustomer
+from streams.state.redis import RedisStore
 from streams.wire import changes, customers
 from streams.wire.decode import Rejected, decode, decode_line
 from tests import live
 from tests.commands import NOW, Done, lines, partition_of, read, segmenter, shop_on
 from tests.test_store import claimed, step
-from workers import Worker
 
 Json = dict[str, Any]
 

@@ -23,13 +23,13 @@ from aiokafka.partitioner import murmur2
 from jsonschema import Draft202012Validator
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from local import Redis, Tansu
-from streams import topics
+from local.processes import Worker
+from local.servers import Redis, Tansu
+from streams.kafka import admin
 from streams.settings import Settings
 from tests import live, oracle
 from tests.oracle import OracleChange, milliseconds
 from tests.patience import PATIENCE
-from workers import Worker
 
 SCHEMAS = Path(__file__).parent.parent / "docs" / "schemas"
 PREFIX = "pipeline-"
@@ -95,7 +95,7 @@ class Shop:
 
     def __init__(self, settings: dict[str, Any], folder: Path) -> None:
         self._settings, self._folder = settings, folder
-        topics.create(Settings(**settings))
+        admin.create(Settings(**settings))
         self._producer: Any = KafkaProducer(
             bootstrap_servers=settings["brokers"], enable_idempotence=False, max_request_size=8 << 20
         )

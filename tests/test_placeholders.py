@@ -13,16 +13,16 @@ from typing import Any
 
 import msgspec
 
-from rules.definitions import Definitions, build, built_in
+from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
 from rules.events import INPUTS, Event
-from rules.identity_events import Forwarded, Misaddressed
-from streams import replay as replaying
-from streams.epochs import Epoch, Epochs
-from streams.fetched import Batch
-from streams.input_buffer import reader
-from streams.replay import Replay
-from streams.triggers.reading import reading
+from rules.identity.events import ForwardedEvent, Misaddressed
+from streams.kafka.fetch import Batch
+from streams.offline import replay as replaying
+from streams.offline.replay import Replay
+from streams.runtime.input_buffer import reader
+from streams.state.definition_versions import DefinitionVersion, DefinitionVersions
+from streams.triggers.inputs import reading
 from streams.wire import merges
 from tests.lives import Lives, Record
 
@@ -117,9 +117,9 @@ def test_a_worker_reads_none_of_them_as_an_id() -> None:
         ({"userId": "ann", "anonymousId": "visitor"}, None),
         ({"userId": "ann", "anonymousId": "b"}, "b"),
     ):
-        sent = Forwarded("ann", "page", 1, "m", path=("a",), value=page(**ids), appended_ms=1_772_449_200_000)
+        sent = ForwardedEvent("ann", "page", 1, "m", path=("a",), value=page(**ids), appended_ms=1_772_449_200_000)
         event = decoded("merges", "ann", merges.encode(sent))
-        assert isinstance(event, Forwarded)
+        assert isinstance(event, ForwardedEvent)
         assert event.link == link
 
 
@@ -161,7 +161,9 @@ def test_adding_them_is_a_change_of_definitions() -> None:
     lives.engine = Engine(NEWER)
     assert asyncio.run(lives.live(0))
     assert lives.said == []
-    epochs = Epochs(msgspec.json.decode(lives.store._partitions[0].epochs, type=list[Epoch]), lives.engine)
+    epochs = DefinitionVersions(
+        msgspec.json.decode(lives.store._partitions[0].epochs, type=list[DefinitionVersion]), lives.engine
+    )
     assert (epochs.number, epochs.is_settled) == (1, True)
     assert lives.members() == {"visitor": frozenset({"buyer"}), "b": frozenset({"buyer"})}
     assert [change.customer_id for change in lives.outputs.changes()] == ["visitor", "b"]

@@ -18,15 +18,15 @@ import redis as sync_redis
 from aiokafka import AIOKafkaProducer
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from local import Kafka, Redis
+from local.processes import Worker
+from local.servers import Kafka, Redis
 from rules.times import format_instant
-from streams import topics
 from streams.failpoints import MARK
-from streams.output_topics import OutputTopics
+from streams.kafka import admin
+from streams.kafka.output_reader import KafkaOutputReader
 from streams.settings import Settings
 from tests import live
 from tests.patience import PATIENCE
-from workers import Worker
 
 pytestmark = pytest.mark.kafka
 
@@ -49,7 +49,7 @@ class Run:
             "brokers": kafka.address, "redis": redis.url, "redis_prefix": f"{name}:", "topic_prefix": f"{name}-",
             "group": name, "partitions": 1, "definitions": live.FOUR, "session_timeout_s": 3,
         }  # fmt: skip
-        topics.create(Settings(**self.settings))
+        admin.create(Settings(**self.settings))
         self.log = folder / "worker.log"
         self._redis: Any = sync_redis.Redis.from_url(redis.url)
 
@@ -202,7 +202,7 @@ async def test_what_is_read_back_comes_in_bounded_pieces(kafka: Kafka, redis_ser
             await asyncio.sleep(0)
 
     turning = asyncio.create_task(turn())
-    outputs = OutputTopics({"bootstrap_servers": kafka.address}, run.settings["topic_prefix"])
+    outputs = KafkaOutputReader({"bootstrap_servers": kafka.address}, run.settings["topic_prefix"])
     counts, turns_before = [], []
     async for chunk in outputs.read({("profiles", 0): None}):
         counts.append(len(chunk.records))

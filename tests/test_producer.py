@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from local import Kafka, Tansu
-from server import free_port
-from streams import fence
-from streams import publisher as publisher_module
-from streams.outbox import PublishFailed
-from streams.publisher import FencedPublisher, UnfencedPublisher
-from streams.topics import OUTPUTS
+from local.server_process import free_port
+from local.servers import Kafka, Tansu
+from streams.errors import PublishFailed
+from streams.kafka import fence
+from streams.kafka import publisher as publisher_module
+from streams.kafka.publisher import FencedPublisher, UnfencedPublisher
+from streams.wire.topics import OUTPUTS
 from tests.outputs import CHANGES, Place, records
 
 SMALL, LARGE = 10, 16 << 20  # a record that the buffers of a connection take, and one that they do not

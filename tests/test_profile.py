@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import cart, orders
-from rules.cart import LINES_MAX, Cart
-from rules.definitions import Definitions
+from rules.definitions.segments_file import Definitions
 from rules.events import Event, Item
-from rules.orders import MESSAGES_MAX
-from rules.profile import ID_MAX_BYTES, Profile, short_id
-from rules.sessions import INTERVALS_MAX
+from rules.profile import cart, orders
+from rules.profile.cart import LINES_MAX, Cart
+from rules.profile.orders import MESSAGES_MAX
+from rules.profile.profile import ID_MAX_BYTES, Profile, short_id
+from rules.profile.sessions import INTERVALS_MAX
 from rules.values import MICRO
 from tests import strategies
 from tests.profiles import (

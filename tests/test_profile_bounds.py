@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from rules import cart
-from rules.conditions import Condition, Subject, Total
+from rules.conditions import Condition, CustomerView, Total
 from rules.events import Event, Item
-from rules.extremes import STEPS_MAX
 from rules.facts import DISTINCT_MAX
-from rules.orders import MESSAGES_MAX
-from rules.steps import ENTRIES_MAX as STEP_ENTRIES_MAX
-from rules.sums import ENTRIES_MAX
+from rules.profile import cart
+from rules.profile.extremes import STEPS_MAX
+from rules.profile.orders import MESSAGES_MAX
+from rules.profile.steps import ENTRIES_MAX as STEP_ENTRIES_MAX
+from rules.profile.sums import ENTRIES_MAX
 from rules.values import MICRO
 from tests.profiles import ORDER, T, When, in_every_order, named, order, page, profile_of, total, wanting
 from tests.strategies import DAY, HOUR, SECOND
@@ -23,10 +23,10 @@ MORNING = 10 * HOUR
 MONTH = 30 * DAY
 
 
-def asked(when: When, events: Sequence[Event]) -> tuple[Condition, Subject]:
+def asked(when: When, events: Sequence[Event]) -> tuple[Condition, CustomerView]:
     """The condition, and the customer whose events these are."""
     definitions = wanting(when)
-    return definitions.segments[0].when, Subject("u", profile_of(definitions, events), {})
+    return definitions.segments[0].when, CustomerView("u", profile_of(definitions, events), {})
 
 
 def value_of(when: When, events: Sequence[Event]) -> Callable[[int], int | None]:

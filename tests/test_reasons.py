@@ -13,16 +13,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from rules.conditions import Subject
-from rules.definitions import build
+from rules.conditions import CustomerView
+from rules.definitions.condition_parsing import FORMS
+from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event, Item
-from rules.parsing import FORMS
 from rules.reasons import Observed, Reason
 from rules.sentences import sentence
 from rules.standing import Change
 from rules.times import parse_instant
-from streams.replay import Replay
+from streams.offline.replay import Replay
 from streams.wire.decode import decode_line
 from tests import oracle, oracle_dates, strategies
 from tests.strategies import DAY, MINUTE
@@ -297,7 +297,7 @@ def test_count_says_or_more_where_not_all_is_kept() -> None:
     customer = engine.new()
     for at in range(10):
         engine.apply("u", customer, Event("u", "page", 1_000_000_000_000 + at, f"m{at}"))
-    who = Subject("u", customer.profile, customer.since)
+    who = CustomerView("u", customer.profile, customer.since)
     reason = definitions.segments[0].when.reason(who, customer.instant)
     assert reason.observed is not None
     assert (reason.observed.count, reason.observed.or_more) == (2, True)

@@ -12,18 +12,18 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from rules.ahead import Told
-from rules.changed import Succession
-from rules.conditions import Subject
+from rules.conditions import CustomerView
+from rules.definition_migration import DefinitionMigration
 from rules.engine import Engine
 from rules.events import ERASE, Event
+from rules.published_ahead import PublishedChange
 from rules.standing import Customer
-from streams import epochs
-from streams.commands.recompute import newest
-from streams.out_records import CHANGES
-from streams.rebuild import Rebuild, Remade
-from streams.replay import Replay
+from streams.offline.rebuild_process import newest
+from streams.offline.replay import Replay
+from streams.state import definition_versions
 from streams.wire import customers, memberships
+from streams.wire.topics import CHANGES
+from streams.worker.rebuild import Rebuild, RebuildResult
 from tests import oracle, worlds
 from tests.lives import GRACE_MS, Lives, inputs
 from tests.test_changed import BOUGHT, TWICE, World, _epochs, _only, engine_of
@@ -93,7 +93,8 @@ def _otherwise(one: World, lives: Lives) -> list[str]:
         known, right = customers.decode(value), fresh.customers[who]
         for segment in one.after.definitions.segments:
             decided, expected = (
-                segment.when.decide(Subject(who, each.profile, right.since), known.instant) for each in (known, right)
+                segment.when.decide(CustomerView(who, each.profile, right.since), known.instant)
+                for each in (known, right)
             )
             if decided != expected:
                 found.append(f"{who} {segment.key}")
@@ -197,7 +198,7 @@ def kept_of(lives: Lives) -> dict[str, bytes]:
     return lives.store._partitions[0].customers
 
 
-def newest_of(lives: Lives) -> dict[str, Told]:
+def newest_of(lives: Lives) -> dict[str, PublishedChange]:
     return newest(record.value for record in lives.outputs.records[CHANGES])
 
 
@@ -223,12 +224,14 @@ def test_nothing_is_in_the_way() -> None:
 def test_a_profile_that_comes_of_the_file_that_is_to_come() -> None:
     """Another partition has switched already and sends what it knew: an order is an order here too, at once."""
     old, new = engine_of(buyer=BOUGHT), engine_of(twice=TWICE)
-    sender, waiting = bought(new), epochs.first(old)
-    here = epochs.stored({"epochs": waiting.encoded().decode()}, waiting.documents, new)
+    sender, waiting = bought(new), definition_versions.first(old)
+    here = definition_versions.stored({"epochs": waiting.encoded().decode()}, waiting.documents, new)
     assert here.engine.definitions.fingerprint == old.definitions.fingerprint
     known = here.carried(msgspec.msgpack.encode(sender.profile), new.definitions.fingerprint)
     assert known is not None
-    decided, _ = old.definitions.segments[0].when.decide(Subject("u", customers.profile(known), {}), sender.instant)
+    decided, _ = old.definitions.segments[0].when.decide(
+        CustomerView("u", customers.profile(known), {}), sender.instant
+    )
     assert decided
     assert here.carried(msgspec.msgpack.encode(sender.profile), "unknown") is None
 
@@ -245,10 +248,10 @@ def test_a_profile_that_came_under_the_former_file() -> None:
     """Read again under another: each fact in its own place, however the two files number them."""
     viewed = {"performed": {"event": "Product Viewed"}}
     old, new = engine_of(buyer=BOUGHT), engine_of(a_viewer=viewed, buyer=BOUGHT)
-    known = epochs.to((before := epochs.first(old)).encoded().decode(), before.documents, new)
+    known = definition_versions.to((before := definition_versions.first(old)).encoded().decode(), before.documents, new)
     came = known.carried(msgspec.msgpack.encode(bought(old).profile), old.definitions.fingerprint)
     assert came is not None
-    who = Subject("u", customers.profile(came), {})
+    who = CustomerView("u", customers.profile(came), {})
     decided = {one.key: one.when.decide(who, bought(old).instant)[0] for one in new.definitions.segments}
     assert decided == {"a_viewer": False, "buyer": True}
 
@@ -261,7 +264,7 @@ def test_an_erasure_that_redis_lost(lost: str) -> None:
     at = anew.instant + 10
     engine.apply("u", anew, Event("u", ERASE, at, "e"))
     assert anew.is_erased
-    told = Succession(engine.definitions, engine).rebuild("u", known, anew, at + 5)
+    told = DefinitionMigration(engine.definitions, engine).rebuild("u", known, anew, at + 5)
     assert [one.kind for one in told] == (["exited"] if lost == "erasure" else [])
     assert known.is_erased
     assert known.erased >= at
@@ -273,7 +276,7 @@ def test_who_leaves_what_is_gone_is_not_undisturbed() -> None:
     old, new = engine_of(x1=BOUGHT, x2=BOUGHT), engine_of(y=TWICE)
     known, anew = bought(old), bought(new)
     anew.sequence = known.sequence
-    told = Succession(old.definitions, new).rebuild("u", known, anew, known.instant + 5)
+    told = DefinitionMigration(old.definitions, new).rebuild("u", known, anew, known.instant + 5)
     assert [one.segment for one in told] == ["x1", "x2"]
     assert known.late
 
@@ -286,7 +289,7 @@ async def test_a_turn_is_given_back_whatever_becomes_of_who_had_it() -> None:
     async def recompute() -> Stuck:
         return made
 
-    async def follow(_: Remade) -> None:
+    async def follow(_: RebuildResult) -> None:
         raise AssertionError
 
     one = Rebuild(recompute, dict, follow, turn)
@@ -305,7 +308,7 @@ class Stuck:
 
     def __init__(self) -> None:
         self.customers: dict[str, bytes] = {}
-        self.said: dict[str, Told] = {}
+        self.said: dict[str, PublishedChange] = {}
 
     async def upto(self, _: Mapping[str, int]) -> None:
         await asyncio.sleep(60)

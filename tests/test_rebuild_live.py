@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 from kafka import TopicPartition
 
-from local import Kafka, Redis
-from streams.commands.recompute import frames
-from streams.rebuild import Asked, Spawned
-from streams.redis_store import key
+from local.processes import Worker
+from local.servers import Kafka, Redis
+from streams.offline.rebuild_process import frames
 from streams.settings import Settings
+from streams.state.redis import key
 from streams.stop import Stop
+from streams.worker.rebuild import RebuildProcess, RebuildRequest
 from tests import live
 from tests.commands import partition_of
 from tests.patience import eventually
 from tests.test_changed_live import EVENTS, Shop, consistent
 from tests.test_stops import administrator
-from workers import Worker
 
 pytestmark = pytest.mark.kafka
 
@@ -111,14 +111,14 @@ def test_events_that_are_gone(shop: Shop, kafka: Kafka) -> None:
 
 async def test_a_process_that_ends_by_itself(shop: Shop) -> None:
     """It is told in a sentence; so is a file that is no longer the worker's."""
-    made = await Spawned.start(Asked(0, live.PARTITIONS, "another", "[]"))
+    made = await RebuildProcess.start(RebuildRequest(0, live.PARTITIONS, "another", "[]"))
     with pytest.raises(Stop, match=r"the definitions were changed since the worker was started"):
         await made.upto({})
     await made.close()
-    made = await Spawned.start(Asked(0, live.PARTITIONS, "another", "[]"))
+    made = await RebuildProcess.start(RebuildRequest(0, live.PARTITIONS, "another", "[]"))
     made._process.kill()
     with pytest.raises(Stop, match=r"the process that read its events has ended"):
         await made.upto({})
     await made.close()
     with pytest.raises(Stop, match="the definitions were changed"):
-        list(frames(Settings(**shop.under("new")), Asked(0, live.PARTITIONS, "another", "[]"), iter(())))
+        list(frames(Settings(**shop.under("new")), RebuildRequest(0, live.PARTITIONS, "another", "[]"), iter(())))

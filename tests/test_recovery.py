@@ -16,14 +16,15 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from rules.definitions import parse
+from rules.definitions.segments_file import parse
 from rules.engine import Engine
 from rules.reasons import Observed, Reason
-from streams import recovery, saving
-from streams.out_records import CHANGES, MEMBERSHIPS
-from streams.outbox import OutRecord, encode
+from streams.runtime import checkpoint
 from streams.wire import changes, memberships
 from streams.wire.changes import SegmentChange
+from streams.wire.records import OutRecord, encode_entry
+from streams.wire.topics import CHANGES, MEMBERSHIPS
+from streams.worker import recovery
 from tests import live, oracle, strategies, worlds
 from tests.lives import GRACE_MS, Lives, Record, inputs
 from tests.oracle import Json, milliseconds
@@ -275,7 +276,7 @@ def test_records_that_are_not_ours(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_save_of_which_the_reply_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is sent a second time, and nothing is there twice."""
-    monkeypatch.setattr(saving, "happens", lambda name: name == "lost_save_reply")
+    monkeypatch.setattr(checkpoint, "happens", lambda name: name == "lost_save_reply")
     case, lives = lived()
     assert wrong(case, lives, late=False) == {}
 
@@ -289,7 +290,7 @@ def test_rows_of_entries_that_are_not_seen_whole() -> None:
     rows_of = [one for one in published[MEMBERSHIPS] if one.key == changes_of[0].key]
     assert len(changes_of) > 2
     elsewhere = OutRecord("merges", b"another", b"{}", [])
-    of_store.outbox = [encode([changes_of[0], rows_of[0], elsewhere])]
+    of_store.outbox = [encode_entry([changes_of[0], rows_of[0], elsewhere])]
     of_store.trimmed -= 1
     of_store.outputs = {CHANGES: 0}
     published["merges"] = []
@@ -320,7 +321,7 @@ def test_a_change_that_is_too_large_to_be_published_is_cut() -> None:
     decoded = changes.decode(change.value or b"")
     long = Reason(True, "sample", Observed(), {"salt": "x" * 1_200_000})
     value = msgspec.json.encode(msgspec.structs.replace(decoded, reason=long))
-    of_store.outbox = [encode([OutRecord(CHANGES, change.key, value, change.headers), row])]
+    of_store.outbox = [encode_entry([OutRecord(CHANGES, change.key, value, change.headers), row])]
     of_store.trimmed -= 1
     of_store.outputs = {CHANGES: len(published[CHANGES])}
     asyncio.run(lives.claim())

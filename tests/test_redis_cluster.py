@@ -15,16 +15,16 @@ import redis as sync_redis
 import redis.asyncio as redis
 from redis.crc import key_slot
 
-from local import SLOTS, Redis, RedisCluster, Tansu
-from streams import redis_store as redis_stores
-from streams import topics
-from streams.redis_store import RedisStore, key
+from local.processes import Worker
+from local.servers import SLOTS, Redis, RedisCluster, Tansu
+from streams.errors import ClaimRefused, StoreFailed
+from streams.kafka import admin
 from streams.settings import Settings
-from streams.store import ClaimRefused, StoreFailed
+from streams.state import redis as redis_stores
+from streams.state.redis import RedisStore, key
 from tests import live, oracle
 from tests.commands import segmenter
 from tests.test_store import claim, claimed, known, seen, step
-from workers import Worker
 
 YEAR_MS = 365 * 86_400_000
 SPENDER = """
@@ -184,7 +184,7 @@ def test_a_worker_on_a_cluster(tansu: Tansu, redis_cluster: RedisCluster, tmp_pa
     settings = on(
         redis_cluster, **own, brokers=tansu.address, broker="tansu", definitions=definitions, session_timeout_s=3
     )
-    topics.create(Settings(**settings))
+    admin.create(Settings(**settings))
     live.publish(tansu.address, history, {name: f"cluster-{topic}" for name, topic in live.TOPICS.items()})
     until = oracle.milliseconds(history[-1]["timestamp"]) + YEAR_MS
     wanted = oracle.changes(history, oracle.BUILT_IN, until)

@@ -17,11 +17,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
-from local import Redis
-from streams import redis_store as redis_stores
-from streams.redis_client import REFUSALS
-from streams.redis_store import CLOCK_SKEW_MAX_MS, RedisStore, key
-from streams.store import ClaimRefused, Identity, RightMissing, StoredCustomer, StoreFailed, StoreRefused
+from local.servers import Redis
+from streams.errors import ClaimRefused, RightMissing, StoreFailed, StoreRefused
+from streams.state import redis as redis_stores
+from streams.state.contract import Identity, StoredCustomer
+from streams.state.redis import CLOCK_SKEW_MAX_MS, RedisStore, key
+from streams.state.redis_client import REFUSALS
 from tests.patience import eventually
 from tests.test_store import NOTHING, PERSIAN, POSITIONS, claim, claimed, known, seen, step
 

@@ -11,8 +11,8 @@ from typing import cast
 
 import pytest
 
-import rees46
-from rees46 import Event, RowError, events, open_csv
+from load import rees46
+from load.rees46 import Event, RowError, events, open_csv
 
 FILE = Path(__file__).parents[1] / "data" / "rees46-2019-10-01.csv.gz"
 HEADER = "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session"

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from rules.conditions import Subject, Total
+from rules.conditions import CustomerView, Total
 from rules.engine import Engine
 from rules.events import Event, Origin
-from rules.profile import short_id
-from rules.repeats import AHEAD_MAX_MS, merged
+from rules.profile.deduplication import AHEAD_MAX_MS, merged
+from rules.profile.profile import short_id
 from rules.times import format_instant
 from rules.values import MICRO
 from streams.wire.decode import decode
@@ -40,7 +40,7 @@ def once(name: str, at: int, ident: str, **properties: object) -> Event:
 
 def holds(when: When, events: Sequence[Event], at: int = 3 * HOUR) -> bool:
     definitions = wanting(when)
-    who = Subject("u", profile_of(definitions, events), {})
+    who = CustomerView("u", profile_of(definitions, events), {})
     return definitions.segments[0].when.decide(who, T + at)[0]
 
 
@@ -110,7 +110,7 @@ def spent(events: Sequence[Event]) -> int:
     definitions = wanting({"total": {"agg": "sum", "of": "total", "event": ORDER, "at_least": 1}})
     when = definitions.segments[0].when
     assert isinstance(when, Total)
-    value = when.value(Subject("u", profile_of(definitions, events), {}), T + 3 * HOUR)
+    value = when.value(CustomerView("u", profile_of(definitions, events), {}), T + 3 * HOUR)
     assert value is not None
     return value // MICRO
 

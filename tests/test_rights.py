@@ -17,11 +17,13 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from local import Redis, RedisCluster
-from streams import redis_client, rights
-from streams.redis_store import RedisStore, key
+from local.servers import Redis, RedisCluster
+from streams import rights
+from streams.errors import RightMissing, StoreFailed
 from streams.settings import Settings, of_triggers
-from streams.store import RightMissing, StoredCustomer, StoreFailed
+from streams.state import redis_client
+from streams.state.contract import StoredCustomer
+from streams.state.redis import RedisStore, key
 from tests import granted
 from tests.test_store import POSITIONS, claim, claimed, known, step
 
@@ -268,7 +270,7 @@ def test_names_of_ones_own() -> None:
 
 def test_all_commands_have_rights() -> None:
     """Each of the command line's stands in the list, once, or needs nothing of Kafka and Redis."""
-    from streams.cli import _COMMANDS  # noqa: PLC0415  # the list of the command line itself
+    from streams.cli.main import _COMMANDS  # noqa: PLC0415  # the list of the command line itself
 
     run = [name for user in rights.USERS for name in user.runs]
     assert sorted([*run, *rights.NEITHER]) == sorted(_COMMANDS)
@@ -277,7 +279,7 @@ def test_all_commands_have_rights() -> None:
 
 def test_the_rights_cover_what_the_scripts_call() -> None:
     """A script runs with the rights of who calls it; a call whose line does not name it could not be said."""
-    scripts = (Path(__file__).parent.parent / "streams" / "lua").glob("*.lua")
+    scripts = (Path(__file__).parent.parent / "streams" / "state" / "lua").glob("*.lua")
     calls = {name.lower() for script in scripts for name in re.findall(r"call\('(\w+)'", script.read_text())}
     assert {"hset", "zadd", "ltrim"} <= calls
     assert calls <= rights.NEEDS[rights.WORKER].commands

@@ -19,18 +19,20 @@ import pytest
 import redis
 from kafka import KafkaAdminClient, KafkaProducer
 
-from local import Redis
-from server import free_port
-from streams import cli, rights, topics
-from streams.redis_store import key
+from local.processes import Ops, Triggers, Worker
+from local.server_process import free_port
+from local.servers import Redis
+from streams import rights
+from streams.cli import main
+from streams.kafka import admin as topics
 from streams.settings import Settings
+from streams.state.redis import key
 from streams.stop import Stop
 from tests import granted
 from tests.commands import assert_one_line, event, line, moved_to_now
 from tests.granted import Granted
 from tests.patience import eventually
 from tests.secured import Certificates, SecureKafka
-from workers import Ops, Triggers, Worker
 
 pytestmark = pytest.mark.kafka
 
@@ -107,7 +109,7 @@ class Servers:
         with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             for name, value in self.settings(user).items():
                 patch.setenv(f"SEGMENTER_{name.upper()}", str(value))
-            code = cli.run(arguments)
+            code = main.run(arguments)
         return Done(code, out.getvalue(), err.getvalue())
 
     def process(self, kind: type[Worker], user: str, name: str, *arguments: str, **more: Any) -> Worker:
@@ -318,7 +320,7 @@ def test_settings_of_topics_that_may_not_be_read(
     right = right_of("segmenter-worker", "DESCRIBE_CONFIGS", "merges")
     with without(servers, right):
         topics.verify(Settings(**servers.settings(right.user)), rights.NEEDS[rights.WORKER].topics)
-    (said,) = [record.getMessage() for record in caplog.records if record.name == "streams.topics"]
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "streams.kafka.admin"]
     assert said.startswith("Kafka does not allow this user DESCRIBE_CONFIGS of merges, so these topics are not checked")
     assert said.endswith(": see docs/rights.md")
 

@@ -13,15 +13,16 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 from referencing import Registry, Resource
 
-from rules.definitions import Definitions, build, built_in
+from doc_tools import schemas
+from rules.definitions.condition_parsing import FORMS
+from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
 from rules.events import INPUTS, SHOP_NAMES, Event, Origin, input_of
-from rules.parsing import FORMS
 from rules.times import parse_instant
-from streams import schemas, topics
-from streams.replay import Replay
+from streams.offline.replay import Replay
 from streams.wire import changes, dead_letters, decode
 from streams.wire.changes import SegmentChange
+from streams.wire.topics import OUTPUTS
 from tests import strategies
 
 Json = dict[str, Any]
@@ -348,7 +349,7 @@ def test_every_reference_leads_somewhere(name: str) -> None:
 def test_every_topic_has_its_channel() -> None:
     """Inputs are received, outputs sent, each with the message that is on it."""
     sent = {operation["channel"]["$ref"]: operation["action"] for operation in TOPICS["operations"].values()}
-    wanted = dict.fromkeys(INPUTS, "receive") | dict.fromkeys(topics.OUTPUTS, "send")
+    wanted = dict.fromkeys(INPUTS, "receive") | dict.fromkeys(OUTPUTS, "send")
     assert sent == {f"#/channels/{topic}": action for topic, action in wanted.items()}
     for topic, channel in TOPICS["channels"].items():
         assert channel["address"] == channel["bindings"]["kafka"]["topic"] == topic

@@ -16,8 +16,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from streams import cli, topics
-from streams.commands.publish import Publisher
+from local.processes import Worker
+from streams.cli import main
+from streams.cli.publish import LinePublisher
+from streams.kafka import admin
+from streams.kafka import client as kafka_client
+from streams.kafka.client import TRIES, TRY_MS
 from streams.settings import Settings
 from tests import commands
 from tests.secured import (
@@ -30,7 +34,6 @@ from tests.secured import (
     SecureRedis,
     assert_told_nothing,
 )  # fmt: skip
-from workers import Worker
 
 pytestmark = pytest.mark.kafka
 
@@ -106,9 +109,9 @@ def workers(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
         operations, group = MAY_NOT.get(name, (MAY, True))
         servers.kafka.allow(f"{name.lower()}-", name.lower() if group else "", operations)
         everybodys = servers.without_login(settings)
-        topics.create(everybodys)
+        admin.create(everybodys)
         if name in MAY_NOT:
-            publisher = Publisher(everybodys)
+            publisher = LinePublisher(everybodys)
             publisher.send(an_order())
             publisher.close()
         arguments = ("--loglevel", "debug") if name in WAYS else ()
@@ -144,7 +147,7 @@ class Commands:
             root.addHandler(logged)
             root.setLevel(logging.DEBUG)
             try:
-                code = cli.run(arguments)
+                code = main.run(arguments)
             finally:
                 root.setLevel(logging.WARNING)
                 root.removeHandler(logged)
@@ -207,7 +210,7 @@ def test_a_worker_that_may_not(what: str, said: str, workers: Mapping[str, Worke
 @pytest.fixture
 def refused(servers: Servers, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Commands:
     """As a user who may do nothing with these topics."""
-    monkeypatch.setattr(topics, "TRY_MS", 1_000)
+    monkeypatch.setattr(kafka_client, "TRY_MS", 1_000)
     return Commands(servers.settings("PLAIN", "refused"), capsys)
 
 
@@ -216,7 +219,7 @@ def allowed(servers: Servers) -> Mapping[str, Any]:
     """Settings of a user who may do everything with topics that are there."""
     settings = servers.settings("PLAIN", "allowed")
     servers.kafka.allow("allowed-", "allowed", MAY)
-    topics.create(servers.without_login(settings))
+    admin.create(servers.without_login(settings))
     return settings
 
 
@@ -232,13 +235,13 @@ def test_kafka_does_not_take_the_password(
     commands.assert_one_line(err)
     assert "does not let us in" in err
     assert "SEGMENTER_KAFKA_PASSWORD" in err
-    assert time.monotonic() - began < topics.TRIES * topics.TRY_MS / 1000
+    assert time.monotonic() - began < TRIES * TRY_MS / 1000
     assert run("topics", "verify", kafka_mechanism=mechanism)[0] == 0, "with the right one"
 
 
 def test_a_broker_that_we_must_not_trust(refused: Commands, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Signed by a stranger, or for another host: no password is sent there."""
-    monkeypatch.setattr(topics, "TRIES", 1)
+    monkeypatch.setattr(kafka_client, "TRIES", 1)
     elsewhere = {"kafka_protocol": "SSL", "kafka_user": "", "kafka_password": ""}
     elsewhere["brokers"] = servers.kafka.addresses["ELSEWHERE"]
     for changed in ({"kafka_ca_file": servers.certificates.stranger}, elsewhere):
@@ -250,7 +253,7 @@ def test_a_broker_that_we_must_not_trust(refused: Commands, servers: Servers, mo
 
 def test_kafka_asks_for_more_than_we_show(refused: Commands, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener that wants a certificate, or TLS, or a password."""
-    monkeypatch.setattr(topics, "TRIES", 1)
+    monkeypatch.setattr(kafka_client, "TRIES", 1)
     without = {"kafka_user": "", "kafka_password": ""}
     for changed in (
         {**without, "kafka_protocol": "SSL", "brokers": servers.kafka.addresses["SSL"]},
@@ -288,6 +291,6 @@ def test_topics_that_a_user_may_not_create_or_see(refused: Commands, servers: Se
     code, _, err = refused("topics", "verify")
     assert code == 75
     assert "Kafka does not allow this user DESCRIBE of refused-profiles, " in err
-    topics.create(servers.without_login(servers.settings("PLAIN", "refused")))
+    admin.create(servers.without_login(servers.settings("PLAIN", "refused")))
     servers.kafka.allow("refused-", "", ("READ", "WRITE"))
     assert refused("topics", "verify")[0] == 0

@@ -15,11 +15,13 @@ from urllib.parse import quote
 import pytest
 from pydantic import ValidationError
 
-from streams import cli, rights, security, topics
-from streams.redis_store import RedisStore
+from streams import credentials, rights
+from streams.cli import main
+from streams.errors import StoreFailed
+from streams.kafka import admin
 from streams.settings import Settings, complaints
+from streams.state.redis import RedisStore
 from streams.stop import Stop
-from streams.store import StoreFailed
 from tests import commands
 from tests.secured import (
     KEY_PASSWORD,
@@ -81,7 +83,7 @@ def test_settings_that_do_not_fit_together(
     """Exit code 2 and one line that names the setting, where silence would leave a password or a file unused."""
     for name, value in given.items():
         monkeypatch.setenv(f"SEGMENTER_{name.upper()}", str(value))
-    assert cli.run(["topics", "verify"]) == 2
+    assert main.run(["topics", "verify"]) == 2
     out, err = capsys.readouterr()
     commands.assert_one_line(err)
     assert said in err
@@ -104,7 +106,7 @@ def test_secrets_are_shown_by_nobody() -> None:
     url = f"rediss://{USER}:{quote(PASSWORD, safe='')}@h:1/0"
     settings = Settings(**SASL, redis=url, kafka_key_password=KEY_PASSWORD)
     assert_told_nothing(repr(settings), str(settings), settings.model_dump_json())
-    options = security.kafka(settings)
+    options = credentials.kafka(settings)
     assert_told_nothing(repr(options))
     assert options["sasl_plain_password"] == PASSWORD
 
@@ -153,7 +155,7 @@ def test_files_that_cannot_be_used(certificates: Certificates, changed: Mapping[
     use: Callable[[Settings], object] = (
         RedisStore.of
         if any(name.startswith("redis") for name in changed)
-        else lambda settings: topics.find(settings, rights.NEEDS["worker"].topics)
+        else lambda settings: admin.find(settings, rights.NEEDS["worker"].topics)
     )
     settings = Settings(**given)
     with pytest.raises(Stop, match=f"^{said}") as stopped:

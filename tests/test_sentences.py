@@ -11,23 +11,23 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rules.conditions import Subject
-from rules.definitions import build
+from rules.conditions import CustomerView
+from rules.definitions.condition_parsing import FORMS
+from rules.definitions.segments_file import build
 from rules.engine import Engine
-from rules.parsing import FORMS
 from rules.reasons import Observed, Reason, StepAsked
 from rules.sentences import LANGUAGES, embedded, sentence
 from rules.sentences.english import ENGLISH
-from rules.sentences.foreign import FSI, PDI, RLI
 from rules.sentences.language import Language
 from rules.sentences.persian import PERSIAN
+from rules.sentences.phrase_cache import phrase
 from rules.sentences.phrases import PHRASES
-from rules.sentences.remembered import phrase
+from rules.sentences.untrusted import FSI, PDI, RLI
 from rules.times import format_instant, parse_duration, parse_instant
-from streams import cli, explaining
-from streams.arguments import EXIT_USAGE
-from streams.commands import explain, tail
-from streams.replay import Replay
+from streams.cli import explain, main, tail
+from streams.cli.parser import EXIT_USAGE
+from streams.offline import explain as explaining
+from streams.offline.replay import Replay
 from streams.wire import changes
 from streams.wire.decode import decode_line
 from tests import strategies
@@ -59,7 +59,7 @@ def reason_of(case: Case) -> Reason:
         pass
     customer = replay.customers["u"]
     (asked,) = (segment for segment in definitions.segments if segment.key == "s")
-    return asked.when.reason(Subject("u", customer.profile, customer.since), until)
+    return asked.when.reason(CustomerView("u", customer.profile, customer.since), until)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -316,7 +316,7 @@ def test_explain_tells_in_the_language_that_is_asked_for() -> None:
 def test_a_language_that_is_not_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Wrong arguments: one line that names those that are."""
     with pytest.raises(SystemExit) as stopped:
-        cli.run([*command.split(), "--lang", "de"])
+        main.run([*command.split(), "--lang", "de"])
     assert stopped.value.code == EXIT_USAGE
     said = capsys.readouterr().err
     assert said.count("\n") == 1

@@ -17,15 +17,17 @@ import msgspec
 import pytest
 
 from rules.times import format_instant
-from streams import outbox as outbox_module
-from streams.fetch_queue import RECORD_COST_BYTES
-from streams.fetched import Answer, Batch, Heard
-from streams.input_buffer import SLICE_MAX_COST
-from streams.memory_store import MemoryStore
-from streams.merge import Merge
-from streams.outbox import WAITING_MAX, WAITING_MAX_BYTES, NotRenewed, Outbox, OutRecord
-from streams.shard import IN_HAND_MAX_BYTES, Pace, Shard
-from streams.store import Claim, Fenced, Identity, Save
+from streams.errors import Fenced, NotRenewed
+from streams.kafka.fetch import Batch, FetchResponse, FetchStatus
+from streams.kafka.fetch_queue import RECORD_COST_BYTES
+from streams.runtime import outbox as outbox_module
+from streams.runtime.input_buffer import SLICE_MAX_COST
+from streams.runtime.merge import Merge
+from streams.runtime.outbox import WAITING_MAX, WAITING_MAX_BYTES, Outbox
+from streams.runtime.partition_task import IN_HAND_MAX_BYTES, Pace, PartitionTask
+from streams.state.contract import Claim, Identity, Save
+from streams.state.memory import MemoryStore
+from streams.wire.records import OutRecord
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 DUE_MS = 1_000_000
@@ -42,16 +44,16 @@ class Clock:
         return int(self.now)
 
 
-def shard(clock: Clock, heard: Heard) -> Shard:
+def shard(clock: Clock, heard: FetchStatus) -> PartitionTask:
     """A shard with one due time, of which only the waiting is looked at."""
     segmenter = SimpleNamespace(is_settled=True, next_due=DUE_MS, clock=0, positions=dict.fromkeys(TOPICS, 5))
-    return Shard(
+    return PartitionTask(
         0, Merge(TOPICS, segmenter.positions), cast(Any, segmenter), cast(Any, None),
         heard=lambda _: heard, now_ms=clock, pace=Pace(10, 10, 10, GRACE_MS),
     )  # fmt: skip
 
 
-def looks(one: Shard, clock: Clock, for_ms: int) -> int:
+def looks(one: PartitionTask, clock: Clock, for_ms: int) -> int:
     """How often it looks in a time."""
     until, count = clock.now + for_ms, 0
     while clock.now < until:
@@ -63,7 +65,7 @@ def looks(one: Shard, clock: Clock, for_ms: int) -> int:
 def test_a_due_time_that_kafka_does_not_confirm() -> None:
     """A silent Kafka holds the clock back: the looks become as rare as when nothing is due."""
     clock = Clock()
-    one = shard(clock, Heard(None, 0.0))
+    one = shard(clock, FetchStatus(None, 0.0))
     clock.now = DUE_MS + GRACE_MS
     assert looks(one, clock, 10_000) < 10_000 / 50 + 50
 
@@ -71,7 +73,7 @@ def test_a_due_time_that_kafka_does_not_confirm() -> None:
 def test_a_due_time_is_looked_for_in_time() -> None:
     """Right when the wall clock has passed it, and then within a quarter of the time that it is late."""
     clock = Clock()
-    one = shard(clock, Heard(None, 0.0))
+    one = shard(clock, FetchStatus(None, 0.0))
     for late_ms, wait_ms in ((-100, 50), (-30, 30), (-1, 2), (0, 2), (8, 2), (40, 10), (100, 25), (5_000, 50)):
         clock.now = DUE_MS + GRACE_MS + late_ms
         assert one._wait_s() == pytest.approx(wait_ms / 1000)
@@ -79,9 +81,9 @@ def test_a_due_time_is_looked_for_in_time() -> None:
 
 def test_how_an_input_is_fetched() -> None:
     """Until the first answer all of it is; then as Kafka says."""
-    silent = shard(Clock(), Heard(None, 7.0)).fetching("carts")
+    silent = shard(Clock(), FetchStatus(None, 7.0)).fetching("carts")
     assert (silent.fetched, silent.end, silent.readable, silent.asked, silent.heard) == (5, 5, 5, -math.inf, 7.0)
-    told = shard(Clock(), Heard(Answer(9, 8, 1, 6.5), 7.0)).fetching("carts")
+    told = shard(Clock(), FetchStatus(FetchResponse(9, 8, 1, 6.5), 7.0)).fetching("carts")
     assert (told.name, told.fetched, told.end, told.readable, told.asked, told.heard) == ("carts-0", 5, 9, 8, 6.5, 7.0)
 
 
@@ -97,25 +99,25 @@ def visit(time_ms: int, offset: int = 5) -> Batch:
     return Batch("visits", 0, offset, offset + 1, cast(Any, [record]), 1)
 
 
-def receive(one: Shard, batch: Batch) -> None:
+def receive(one: PartitionTask, batch: Batch) -> None:
     """Take a batch in and decode it."""
     assert one.receive(batch) is None
     asyncio.run(one._inputs.decode())
 
 
-def clocked(heard: dict[str, Heard], now_ms: int) -> Shard:
+def clocked(heard: dict[str, FetchStatus], now_ms: int) -> PartitionTask:
     segmenter = SimpleNamespace(is_settled=True, next_due=0, clock=NOON_MS, positions=dict.fromkeys(TOPICS, 5))
-    return Shard(
+    return PartitionTask(
         0, Merge(TOPICS, segmenter.positions), cast(Any, segmenter), cast(Any, None),
         heard=heard.__getitem__, now_ms=lambda: now_ms, pace=Pace(10, 10, 10, GRACE_MS), monotonic=lambda: 100.0,
     )  # fmt: skip
 
 
-def at_its_end(asked_ms: int, end: int = 5, age_s: float = 0.1) -> Heard:
-    return Heard(Answer(end, end, asked_ms, 100.0 - age_s), 100.0)
+def at_its_end(asked_ms: int, end: int = 5, age_s: float = 0.1) -> FetchStatus:
+    return FetchStatus(FetchResponse(end, end, asked_ms, 100.0 - age_s), 100.0)
 
 
-def with_a_visit(heard: dict[str, Heard], now_ms: int, ago_ms: int) -> Shard:
+def with_a_visit(heard: dict[str, FetchStatus], now_ms: int, ago_ms: int) -> PartitionTask:
     """A visit is in hand, and purchases were last asked for so long ago."""
     heard |= {topic: at_its_end(now_ms) for topic in TOPICS}
     heard |= {"purchases": at_its_end(now_ms - ago_ms, age_s=ago_ms / 1000), "visits": at_its_end(now_ms, end=6)}
@@ -136,7 +138,7 @@ def test_the_clock_waits_for_an_input_that_cannot_be_reached(ago_ms: int, taken:
 
 def test_what_comes_long_after_another_input_was_asked_waits() -> None:
     """A purchase before this visit may have come since: it is taken once purchases were asked again."""
-    now_ms, heard = NOON_MS + 60_000, dict[str, Heard]()
+    now_ms, heard = NOON_MS + 60_000, dict[str, FetchStatus]()
     one = with_a_visit(heard, now_ms, 400)
     assert not one.take()
     heard["purchases"] = at_its_end(now_ms, age_s=0.0)
@@ -264,7 +266,7 @@ def test_caught_up_is_said_of_all_inputs_at_their_ends() -> None:
     heard = {topic: at_its_end(now_ms) for topic in TOPICS} | {"carts": at_its_end(now_ms - 300)}
     assert clocked(heard, now_ms).caught_up() == now_ms - 300 - GRACE_MS
     assert clocked(heard | {"visits": at_its_end(now_ms, end=6)}, now_ms).caught_up() == 0
-    assert clocked(heard | {"visits": Heard(None, 100.0)}, now_ms).caught_up() == 0
+    assert clocked(heard | {"visits": FetchStatus(None, 100.0)}, now_ms).caught_up() == 0
     in_hand = clocked(heard | {"visits": at_its_end(now_ms, end=6)}, now_ms)
     receive(in_hand, visit(NOON_MS + 5_000))
     assert in_hand.clock() > 0
@@ -293,9 +295,9 @@ async def test_decoding_lets_the_loop_turn() -> None:
             await asyncio.sleep(0)
 
     segmenter = SimpleNamespace(is_settled=True, next_due=0, clock=0, positions=dict.fromkeys(TOPICS, 0))
-    one = Shard(
+    one = PartitionTask(
         0, Merge(TOPICS, segmenter.positions), cast(Any, segmenter), cast(Any, None),
-        heard=lambda _: Heard(None, 0.0), now_ms=lambda: 0, pace=Pace(10, 5_000, 10, GRACE_MS), reading=reading,
+        heard=lambda _: FetchStatus(None, 0.0), now_ms=lambda: 0, pace=Pace(10, 5_000, 10, GRACE_MS), reading=reading,
     )  # fmt: skip
     sizes = [100_000] * 30 + [10] * 3_000
     records = [SimpleNamespace(topic="visits", offset=at, timestamp=0, value=bytes(n)) for at, n in enumerate(sizes)]

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from local import Kafka, Redis
+from local.processes import Worker
+from local.servers import Kafka, Redis
 from tests.patience import eventually
 from tests.test_stops import Shop, order, worker
-from workers import Worker
 
 SILENT = "Kafka does not answer; reading goes on when it does"
 ANSWERS = "Kafka answers again"

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from fault_evidence import SLOW_MS, In
-from soak_audit import Pass
-from soak_fold import Fold
-from soak_memory import Quarter, grown
+from fault_runs.evidence import SLOW_MS, In
+from soak_runs.audit import Pass
+from soak_runs.fold import CustomerFold
+from soak_runs.memory import Quarter, grown
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 def test_a_short_soak_is_equal(seed: int) -> None:
     """Some seconds, a fault or two, with transactions and without."""
     options = f"--seed {seed} --minutes 0.4 --rate 200 --every 8 12 --sample 300"
-    command = [sys.executable, str(ROOT / "scripts" / "soak.py"), *options.split()]
+    command = [sys.executable, "-m", "soak_runs.main", *options.split()]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -60,7 +60,7 @@ FIRST = change(1, "entered", "a", ["a"])
 )
 def test_what_is_told_is_added_up(then: bytes, found: list[str]) -> None:
     """One change after another, and what is wrong with the second."""
-    fold, counts = Fold(), Counter[str]()
+    fold, counts = CustomerFold(), Counter[str]()
     assert list(fold.add("u", FIRST, counts)) == []
     assert [one.partition(":")[0] for one in fold.add("u", then, counts)] == found
     assert counts["repeats"] == (b'"sequence":1' in then)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from step import measure
+from benchmarks.step_cost import measure
 
 
 @pytest.mark.parametrize(("profile", "bound"), [("change-heavy", 1.5), ("session-like", 0.95)])

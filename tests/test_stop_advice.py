@@ -21,18 +21,18 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer
 
-from local import Kafka, Redis
+from local.processes import Worker
+from local.servers import Kafka, Redis
 from tests import live
 from tests.commands import Done, environment, segmenter
 from tests.patience import eventually
 from tests.stop_trials import World, goes_on, is_frozen, is_read, opened, publish_for, running, stopped, under
 from tests.test_guarantees import append_only_file
 from tests.test_stops import DEMO, Shop, administrator, order, refused, sentence, worker
-from workers import Worker
 
 pytestmark = pytest.mark.kafka
 
-RUN = "from streams.cli import main\nmain()"
+RUN = "from streams.cli.main import main\nmain()"
 # A signal that the program has no use for.
 ON_SIGHUP = "import signal, time\nsignal.signal(signal.SIGHUP, {})"
 
@@ -102,7 +102,9 @@ def a_claim_is_lost(world: World, shop: Shop, _: Redis) -> str:
 
 
 def a_newer_owner(world: World, shop: Shop, _: Redis) -> str:
-    with altered(shop, world, "from streams import holding\nholding.NEWER_OWNER_WAIT_S = 1") as one:
+    with altered(
+        shop, world, "from streams.runtime import partition_runner\npartition_runner.NEWER_OWNER_WAIT_S = 1"
+    ) as one:
         reads_on(shop, one)
         shop._redis.hincrby(meta(shop), "generation", 5)
         shop._redis.hset(meta(shop), "token", "of another")
@@ -112,7 +114,7 @@ def a_newer_owner(world: World, shop: Shop, _: Redis) -> str:
 
 BROKEN_OFF = """
 import asyncio
-from streams.claiming import Claiming
+from streams.worker.claim import Claiming
 async def take(*_):
     raise asyncio.CancelledError
 Claiming.take = take
@@ -139,7 +141,7 @@ def last_writes_are_lost(world: World, shop: Shop, own: Redis) -> str:
 
 
 def a_claim_without_answers(world: World, shop: Shop, own: Redis) -> str:
-    lines = "from streams import ownership\nownership.CLAIM_MAX_S = 3"
+    lines = "from streams.runtime import ownership\nownership.CLAIM_MAX_S = 3"
     with altered(shop, world, lines, SEGMENTER_FAIL_POINT="after_claim:1:SIGSTOP") as one:
         frozen(one)
         with silent(own):
@@ -181,7 +183,7 @@ def a_reading_back_that_takes_too_long(world: World, shop: Shop, _: Redis) -> st
 
 
 NOT_FETCHED = """
-from streams.ownership import Ownership
+from streams.runtime.ownership import Ownership
 receive, lost = Ownership.receive, []
 async def receive_some(self, batch):
     if not lost:
@@ -200,7 +202,7 @@ def records_that_are_not_fetched(world: World, shop: Shop, _: Redis) -> str:
 
 
 def a_process_that_stood_still_for_long(world: World, shop: Shop, _: Redis) -> str:
-    lines = "from streams import publisher\npublisher.FENCE_MAX_S = 4"
+    lines = "from streams.kafka import publisher\npublisher.FENCE_MAX_S = 4"
     with altered(shop, world, lines, SEGMENTER_FAIL_POINT="before_publish:1:SIGSTOP") as one:
         publish_for(shop, "of an hour ago")
         frozen(one)
@@ -232,7 +234,10 @@ START_AGAIN: list[tuple[Step, tuple[str, ...]]] = [
     (a_loop_that_stands_still, ("the event loop stood still", "start the worker again")),
     (a_reading_back_that_takes_too_long, ("claiming took over", "is being read back: start the worker again")),
     (records_that_are_not_fetched, ("has records that were not fetched", "start again")),
-    (a_process_that_stood_still_for_long, ("was stopped for longer than Kafka remembers it", "start the worker again")),
+    (
+        a_process_that_stood_still_for_long,
+        ("or could not renew its fence", "longer than Kafka remembers it; start the worker again"),
+    ),
     (a_reading_process_that_ends, ("the process that read its events has ended", "then start the worker again")),
 ]
 
@@ -264,9 +269,9 @@ def run_altered(lines: str, *arguments: str, stdin: bytes = b"", **settings: obj
 
 FALLS_SILENT = """
 import os, signal, time
-from streams.commands import sending
-sending.ANSWER_MAX_S = 4
-send = sending.Sender.send
+from streams.cli import delivery
+delivery.ANSWER_MAX_S = 4
+send = delivery.Sender.send
 def send_on(self, number, *of, **record):
     if number == {number}:
         time.sleep(1)  # what was sent before is acknowledged
@@ -274,7 +279,7 @@ def send_on(self, number, *of, **record):
     if number > {number}:
         time.sleep(0.3)  # there is always more to be sent
     return send(self, number, *of, **record)
-sending.Sender.send = send_on
+delivery.Sender.send = send_on
 """
 
 
@@ -289,7 +294,7 @@ def falling_silent(mortal: Kafka, number: int) -> Iterator[str]:
 
 def without_room_for_transactions(world: World, shop: Shop, mortal: Kafka) -> str:
     """One broker alone, whose log of transactions wants three copies."""
-    lines = "from streams import publisher\npublisher.FENCE_WAIT_S = 3"
+    lines = "from streams.kafka import fence\nfence.FENCE_WAIT_S = 3"
     with altered(shop, world, lines) as one:
         said = sentence(one, 60)
     assert mortal.folder is not None
@@ -398,7 +403,11 @@ def test_more_of_them_are_started(kafka: Kafka, redis_server: Redis, tmp_path: P
     """A process that is given too many partitions stops; together they go on."""
     world = World(kafka, redis_server, tmp_path)
     shop = opened(world, partitions=2)
-    few = "from streams import publisher\npublisher.PRODUCERS_MAX, publisher.OTHERS_WAIT_S = 1, 12"
+    few = (
+        "from streams.kafka import producer, publisher\n"
+        "producer.PRODUCERS_MAX = publisher.PRODUCERS_MAX = 1\n"
+        "publisher.OTHERS_WAIT_S = 12"
+    )
     with altered(shop, world, few) as one:
         said = sentence(one, 60)
     assert said.endswith("it needs a producer for each, and may have 1: run 2 of them or more, together")

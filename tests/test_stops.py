@@ -24,17 +24,18 @@ import redis
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
-from local import Kafka, Redis, Tansu
+from local.processes import Worker
+from local.servers import Kafka, Redis, Tansu
 from rules.events import INPUTS
 from rules.standing import Customer
-from streams import topics
-from streams.outbox import BATCH_MAX_BYTES
+from streams.kafka import admin as topics
 from streams.settings import Settings
 from streams.wire import customers
+from streams.wire.records import BATCH_MAX_BYTES
+from streams.wire.topics import OUTPUTS
 from tests import live, oracle
 from tests.oracle import OracleChange, milliseconds
 from tests.patience import eventually
-from workers import Worker
 
 DEMO = Path(__file__).parent.parent / "rules" / "demo.yaml"
 YEAR_MS = 365 * 86_400_000
@@ -325,7 +326,7 @@ def test_missing_topics(tansu: Tansu, redis_server: Redis, tmp_path: Path) -> No
     """Named, with the command that creates them."""
     settings = Shop(tansu, redis_server, "some").settings | {"topic_prefix": "none-"}
     said = refused(settings, tmp_path)
-    for name in (*INPUTS, *topics.OUTPUTS):
+    for name in (*INPUTS, *OUTPUTS):
         assert f"none-{name}" in said
     assert "run `segmenter topics create`" in said
 

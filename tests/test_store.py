@@ -18,25 +18,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from local import Redis
-from streams.memory_store import MemoryStore
-from streams.redis_store import RedisStore
-from streams.store import (
-    Claim,
-    ClaimRefused,
-    Files,
-    Identity,
-    LowerGeneration,
-    Save,
-    State,
-    Store,
-    StoredCustomer,
-)
+from local.servers import Redis
+from streams.errors import ClaimRefused, LowerGeneration
+from streams.state.contract import Claim, Files, Identity, PartitionState, Save, Store, StoredCustomer
+from streams.state.memory import MemoryStore
+from streams.state.redis import RedisStore
 
 IDENTITY = Identity("cluster-a", "segmenter", 4, "abc123")
 POSITIONS = {"visits": 10, "carts": 20}
 PERSIAN = "مشتری-۱"
-NOTHING = State({}, 0, 0, 0, [], 0)
+NOTHING = PartitionState({}, 0, 0, 0, [], 0)
 MANY = 5_001  # two values each: beyond the 8,000 that Lua's unpack() takes
 Answer = TypeVar("Answer")
 
@@ -59,7 +50,7 @@ def known(name: str, value: bytes = b"v", due: int | None = None) -> StoredCusto
     return StoredCustomer(name, value, due)
 
 
-async def claimed(store: Store, **more: Any) -> State:
+async def claimed(store: Store, **more: Any) -> PartitionState:
     """A partition that is claimed and has its first positions."""
     await store.claim(claim(**more))
     await store.begin(claim(**more), POSITIONS)
@@ -93,7 +84,7 @@ async def test_a_claim_finds_what_was_saved(store: Store) -> None:
     save = step(customers=[known("a", due=700), known("b", due=600)], outbox=[b"one", b"two"])
     assert await store.save(0, save) == "saved"
     state = await store.claim(claim("t2", 6))
-    assert state == State({"visits": 11, "carts": 21}, 1_000, 1, 600, [b"one", b"two"], trimmed=0)
+    assert state == PartitionState({"visits": 11, "carts": 21}, 1_000, 1, 600, [b"one", b"two"], trimmed=0)
 
 
 async def test_first_positions_are_set_once(store: Store) -> None:
@@ -500,7 +491,7 @@ class Both(RuleBasedStateMachine):
         found = self.both(
             lambda store: store.claim(claim(token, generation, proven_over=proven_over, identity=identity))
         )
-        if isinstance(found, State):
+        if isinstance(found, PartitionState):
             self.holder, self.number, self.positions = token, found.save_number, dict(found.positions)
 
     @rule(token=TOKENS, positions=st.dictionaries(INPUTS, SMALL), behind=st.sampled_from([0, 0, 0, 1, -1]))

@@ -7,11 +7,11 @@ from typing import TypedDict, cast
 
 import pytest
 
-from rules.definitions import Definitions, build, built_in
+from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
 from rules.standing import Change
 from rules.times import format_instant, parse_instant
-from streams.replay import Replay
+from streams.offline.replay import Replay
 from streams.wire.decode import decode_line
 
 

@@ -15,15 +15,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from rules.definitions import build
+from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event, Origin
-from rules.identity_events import Erased, Forwarded, Link, Moved, Unlink
-from rules.links import LINKS_MAX, NEW_LINKS_MAX, Decider
-from rules.people import act
+from rules.identity.events import CascadedErasure, ForwardedEvent, Link, ProfileMerge, Unlink
+from rules.identity.links import LINKS_MAX, NEW_LINKS_MAX, Decider
+from rules.identity.resolution import process
 from rules.placeholders import TEXTS
 from rules.standing import Customer
-from streams.replay import Replay
+from streams.offline.replay import Replay
 from streams.wire.decode import decode, read
 from tests import strategies, worlds
 from tests.test_people import Post, consistent
@@ -394,8 +394,8 @@ def test_two_ids_that_were_parted_stay_so() -> None:
         assert (orders_of(replay, "ann"), orders_of(replay, "phone")) == (1, 1)
     phone = ENGINE.new()
     decider = Decider(lambda one, customer: ENGINE.apply(one.customer, customer, one), ENGINE.definitions.fingerprint)
-    act(Unlink("phone", "", 5, "u", other="ann", is_relayed=True), phone, decider)
-    on_its_way = act(Link("phone", "", 4, "l", into="ann"), phone, decider)
+    process(Unlink("phone", "", 5, "u", other="ann", is_relayed=True), phone, decider)
+    on_its_way = process(Link("phone", "", 4, "l", into="ann"), phone, decider)
     assert (on_its_way.refused, phone.into) == ("unlinked", None)
     older = event("alias", 1, 7, userId="ann", previousId="phone")
     assert replayed(device, link, part, older, *later).customers["phone"].into is None
@@ -453,4 +453,4 @@ def test_all_kinds_of_records_are_tried() -> None:
     kinds: set[type[Event]] = set()
     for seed in range(60):
         kinds |= attacked(seed)[1].kinds
-    assert {Link, Moved, Forwarded, Erased, Unlink} <= kinds
+    assert {Link, ProfileMerge, ForwardedEvent, CascadedErasure, Unlink} <= kinds

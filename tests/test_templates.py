@@ -11,21 +11,21 @@ import msgspec
 import pytest
 
 from streams.triggers import config
-from streams.triggers.channels.base import Channel, Message, Outcome, Result
 from streams.triggers.channels.console import Console
 from streams.triggers.channels.smtp import Smtp
 from streams.triggers.channels.webhook import Webhook
-from streams.triggers.endpoints import BREAKS_AFTER, Endpoint
+from streams.triggers.endpoint import BREAKS_AFTER, Endpoint
+from streams.triggers.messages import AttemptResult, Channel, Message, Outcome
 from streams.triggers.sandbox import STEPS_MAX, TEXT_MAX_CHARS, WIDTH_MAX
-from streams.triggers.templates import EXAMPLE, TemplateFailed, Words
+from streams.triggers.templates import EXAMPLE, MessageTemplates, TemplateFailed
 
 TRAITS = frozenset({"email", "n", "text"})
 WEBHOOK_SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PEAK_MAX_BYTES = 8 * 1024 * 1024
 
 
-def words(template: str) -> Words:
-    return Words(config.Template(subject="s", text=template), Path(), TRAITS)
+def words(template: str) -> MessageTemplates:
+    return MessageTemplates(config.Template(subject="s", text=template), Path(), TRAITS)
 
 
 def message(**contact: str) -> Message:
@@ -173,5 +173,5 @@ async def test_a_customer_does_not_close_a_channel(kind: str, name: str) -> None
         assert endpoint.take(0) == 0
         result = await endpoint.send(message(**contact), lambda: 0)
         endpoint.give_back()
-        assert result == Result(Outcome.REFUSED, f"the template failed ({error})")
+        assert result == AttemptResult(Outcome.REFUSED, f"the template failed ({error})")
     await endpoint.close()

@@ -1,10 +1,10 @@
-"""scripts/tidy.py: finds what it says it finds, and nothing in what is tidy."""
+"""`quality.tidy` finds what it says it finds, and nothing in what is tidy."""
 
 from pathlib import Path
 
 import pytest
 
-import tidy
+from quality import tidy
 
 LONG = "x = 1\n" * (tidy.MODULE_LINES + 1)
 
@@ -24,6 +24,20 @@ def test_a_finding_names_the_line(name: str, text: str, finding: str, tmp_path: 
     (tmp_path / name).write_text(text)
     (found,) = tidy.findings([tmp_path / name])
     assert finding in found
+
+
+def test_a_name_has_one_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two classes of one name, and a module which is named by what it does."""
+    (tmp_path / "streams").mkdir()
+    (tmp_path / "tests").mkdir()
+    monkeypatch.setattr(tidy, "ROOT", tmp_path)
+    paths = [tmp_path / "streams" / "clock.py", tmp_path / "streams" / "noting.py", tmp_path / "tests" / "noting.py"]
+    for path in paths:
+        path.write_text("class Clock:\n    pass\n")
+    assert list(tidy.name_findings(paths)) == [
+        "streams/noting.py:1: a module is named by a noun or by a term of the field, not by a participle",
+        "streams/noting.py:1: the class name Clock is taken by streams/clock.py:1",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
 
-
-def run(script: str, *arguments: str) -> str:
+def run(module: str, *arguments: str) -> str:
     """What it prints; it ends well."""
     ended = subprocess.run(
-        [sys.executable, str(SCRIPTS / script), *arguments], capture_output=True, text=True, timeout=280, check=False
+        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, timeout=280, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -27,7 +24,7 @@ def run(script: str, *arguments: str) -> str:
 @pytest.mark.slow
 def test_the_demo() -> None:
     """All is published and decided, time alone changes something, messages come, and nothing is a dead letter."""
-    said = run("demo.py", "--triggers")
+    said = run("demos.main", "--triggers")
     assert "17,420 published, 0 dead letters" in said
     for told in ("event → change", "due time → change", "by time:", "✉ shopper-", "☎ chatbot", "0 forged", "try next"):
         assert told in said
@@ -49,7 +46,7 @@ def test_the_demo() -> None:
 def test_the_benchmark_of_a_backlog(peers: tuple[str, ...]) -> None:
     """Each drains all of it, and says of every customer what the rules say."""
     few = ("--events", "5000", "--customers", "500", "--hot-every", "10")
-    said = run("bench.py", "--only", "throughput", *few, "--peers", "bare", *peers)
+    said = run("benchmarks.main", "--only", "throughput", *few, "--peers", "bare", *peers)
     assert "memberships of all are as the rules give them" in said
     assert len(re.findall(r"^round 1 of 1", said, re.MULTILINE)) == 1 + len(peers)
 
@@ -58,7 +55,7 @@ def test_the_benchmark_of_a_backlog(peers: tuple[str, ...]) -> None:
 @pytest.mark.slow
 def test_the_benchmark_of_a_steady_load() -> None:
     """All of the paced load came through."""
-    said = run("bench.py", "--only", "latency", "--rates", "200", "--seconds", "2")
+    said = run("benchmarks.main", "--only", "latency", "--rates", "200", "--seconds", "2")
     assert "segmenter: 100 of 100 changes came" in said
 
 
@@ -68,7 +65,7 @@ def test_the_benchmark_of_a_steady_load() -> None:
 def test_the_benchmark_of_due_times_and_sizes() -> None:
     """Each due time fires, alone and with everybody's at once; and a worker comes back to what it holds."""
     few = ("--rates", "200", "--seconds", "2", "--crowd", "1000", "--sizes", "200")
-    said = run("bench.py", "--only", "due", "crowd", "scale", *few)
+    said = run("benchmarks.main", "--only", "due", "crowd", "scale", *few)
     assert "100 of 100 changes came" in said
     assert "1,000 customers due at one instant, among 200 events/s: 1,000 changes" in said
     assert re.search("after SIGTERM.*[0-9] s\n.*after kill -9", said)
@@ -80,5 +77,5 @@ def test_the_benchmark_of_due_times_and_sizes() -> None:
 def test_the_benchmark_of_kafka_streams_under_a_steady_load() -> None:
     """Its changes are those of ours, and come through."""
     paced = ("--rates", "200", "--seconds", "2", "--commits", "100")
-    said = run("bench.py", "--only", "latency", *paced)
+    said = run("benchmarks.main", "--only", "latency", *paced)
     assert "Kafka Streams, exactly_once_v2, commit 100 ms: 100 of 100 changes came" in said

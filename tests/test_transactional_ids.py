@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import rights
+from streams.kafka.transactional_ids import transactional_id
 from streams.settings import Settings, of_triggers
-from streams.transactional_ids import transactional_id
 
 # Parts of which names are made that could be taken for one another.
 _PARTS = ("shop", "b", "-", "segment-changes-", "0", "12", ":", "triggers")

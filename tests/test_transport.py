@@ -28,11 +28,11 @@ from aiokafka.util import commit_structure_validate
 from faust.types import TP
 from yarl import URL
 
-from streams import overheard
-from streams.fetched import Answer, Answers, Batch, Heard
-from streams.record_batches import DRAIN_MAX_BYTES, BoundedRecords, drain
-from streams.transport import Consumer, Transport, _message, _Thread
-from streams.watchdog import AnswerWatch
+from streams.kafka import aiokafka_hooks
+from streams.kafka.answer_watch import AnswerWatch
+from streams.kafka.faust_transport import Consumer, Transport, _message, _Thread
+from streams.kafka.fetch import Answers, Batch, FetchResponse, FetchStatus
+from streams.kafka.record_batches import DRAIN_MAX_BYTES, BoundedRecords, drain
 
 CARTS, VISITS = TP("carts", 0), TP("visits", 0)
 
@@ -54,18 +54,18 @@ def answers(clock: Clock) -> Answers:
     return Answers(clock)
 
 
-def answer(end: int) -> Answer:
-    return Answer(end, end, 0, 0.0)
+def answer(end: int) -> FetchResponse:
+    return FetchResponse(end, end, 0, 0.0)
 
 
 def test_what_was_heard(answers: Answers, clock: Clock) -> None:
     """The newest answer and the time at which it came; before any, the time of the claim."""
     answers.begin([CARTS])
     clock.now += 5
-    assert answers.of(CARTS) == Heard(None, 1_000.0)
+    assert answers.of(CARTS) == FetchStatus(None, 1_000.0)
     answers.came(CARTS, answer(7))
     clock.now += 5
-    assert answers.of(CARTS) == Heard(answer(7), 1_005.0)
+    assert answers.of(CARTS) == FetchStatus(answer(7), 1_005.0)
 
 
 def test_what_waits_to_be_used_is_no_silence(answers: Answers, clock: Clock) -> None:
@@ -73,7 +73,7 @@ def test_what_waits_to_be_used_is_no_silence(answers: Answers, clock: Clock) -> 
     answers.came(CARTS, answer(7))
     clock.now += 400
     answers.waits(CARTS)
-    assert answers.of(CARTS) == Heard(answer(7), 1_400.0)
+    assert answers.of(CARTS) == FetchStatus(answer(7), 1_400.0)
 
 
 def test_a_claim_forgets_what_was_heard_before(answers: Answers, clock: Clock) -> None:
@@ -82,8 +82,8 @@ def test_a_claim_forgets_what_was_heard_before(answers: Answers, clock: Clock) -
         answers.came(tp, answer(7))
     clock.now += 400
     answers.begin([CARTS])
-    assert answers.of(CARTS) == Heard(None, 1_400.0)
-    assert answers.of(VISITS) == Heard(answer(7), 1_000.0)
+    assert answers.of(CARTS) == FetchStatus(None, 1_400.0)
+    assert answers.of(VISITS) == FetchStatus(answer(7), 1_000.0)
 
 
 def test_no_answer_takes_the_last_one_back(answers: Answers, clock: Clock) -> None:
@@ -91,7 +91,7 @@ def test_no_answer_takes_the_last_one_back(answers: Answers, clock: Clock) -> No
     answers.came(CARTS, answer(7))
     clock.now += 4
     answers.failed(CARTS)
-    assert answers.of(CARTS) == Heard(None, 1_000.0)
+    assert answers.of(CARTS) == FetchStatus(None, 1_000.0)
 
 
 class Fetching:
@@ -116,7 +116,7 @@ async def test_a_fetch_that_is_not_answered(answered: tuple[TP, ...], answers: A
     for tp in (CARTS, VISITS):
         answers.came(tp, answer(7))
     fetcher = Fetching(answered)
-    overheard.answers(cast(Any, fetcher), answers)
+    aiokafka_hooks.answers(cast(Any, fetcher), answers)
     request = SimpleNamespace(topics=[(tp.topic, [(tp.partition, 7, 1)]) for tp in (CARTS, VISITS)])
     await fetcher._proc_fetch_request(fetcher, 1, request)
     ends = {tp: known.end if (known := answers.of(tp).answer) else None for tp in (CARTS, VISITS)}
@@ -148,14 +148,14 @@ async def test_a_fetcher_is_closed_while_a_fetch_waits_to_be_tried_again() -> No
     subscriptions.assign_from_user([carts])
     subscriptions.seek(carts, 5)
     fetcher = Fetcher(client, subscriptions, retry_backoff_ms=60_000)
-    overheard.cancellations(cast(Any, SimpleNamespace(_fetcher=fetcher)))
+    aiokafka_hooks.cancellations(cast(Any, SimpleNamespace(_fetcher=fetcher)))
     await client.asked.wait()
     await fetcher.close()
 
 
 def test_what_was_never_claimed_is_not_silent(answers: Answers, clock: Clock) -> None:
     """There is nothing to be heard of it."""
-    assert answers.of(CARTS) == Heard(None, clock.now)
+    assert answers.of(CARTS) == FetchStatus(None, clock.now)
 
 
 # --- the consumer's thread ---------------------------------------------------------------------
@@ -165,7 +165,7 @@ class Thread(SimpleNamespace):
     """As much of the consumer's thread as a seek and a drain need."""
 
     def __init__(self, answers: Answers) -> None:
-        self.sought: list[tuple[TP, int, Heard]] = []
+        self.sought: list[tuple[TP, int, FetchStatus]] = []
         super().__init__(answers=answers, app=SimpleNamespace(consumer_generation_id=3))
 
     def _ensure_consumer(self) -> Any:
@@ -184,7 +184,7 @@ async def test_a_claim_seeks_with_nothing_heard(answers: Answers, clock: Clock) 
     clock.now += 400
     thread = Thread(answers)
     await _Thread.begin_now(cast(Any, thread), {CARTS: 9})
-    assert thread.sought == [(CARTS, 9, Heard(None, 1_400.0))]
+    assert thread.sought == [(CARTS, 9, FetchStatus(None, 1_400.0))]
 
 
 async def test_reading_again_leaves_what_was_heard(answers: Answers, clock: Clock) -> None:
@@ -192,7 +192,7 @@ async def test_reading_again_leaves_what_was_heard(answers: Answers, clock: Cloc
     answers.came(CARTS, answer(7))
     clock.now += 400
     await _Thread.seek_now(cast(Any, Thread(answers)), {CARTS: 2})
-    assert answers.of(CARTS) == Heard(answer(7), 1_000.0)
+    assert answers.of(CARTS) == FetchStatus(answer(7), 1_000.0)
 
 
 class Committing:
@@ -238,7 +238,7 @@ def test_a_chunk_that_lies_in_the_fetcher(full: bool, answers: Answers, clock: C
     active = {CARTS} if full else set()
     drained, kept = _Thread._drain(cast(Any, Thread(answers)), fetcher, active, cast(Any, owner), 10)
     assert (drained, kept) == ({}, True)
-    assert answers.of(CARTS) == Heard(answer(7), 1_400.0)
+    assert answers.of(CARTS) == FetchStatus(answer(7), 1_400.0)
 
 
 def fetched(values: list[bytes]) -> tuple[FetchResult, Any]:

@@ -12,14 +12,16 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from rules.events import Event
-from streams.fetched import Answer, Batch, Heard, Record
-from streams.memory_store import MemoryStore
-from streams.merge import Merge, Taken
-from streams.outbox import Outbox, OutRecord, PublishFailed
-from streams.shard import Pace, Shard
+from streams.errors import Fenced, PublishFailed, StoreFailed
+from streams.kafka.fetch import Batch, FetchedRecord, FetchResponse, FetchStatus
+from streams.runtime.merge import Merge, MergedBatch
+from streams.runtime.outbox import Outbox
+from streams.runtime.partition_task import Pace, PartitionTask
+from streams.runtime.poison_pills import CARE_MAX_S, Attempt, Care, Trials, encode, judge
+from streams.state.contract import Claim, Identity
+from streams.state.memory import MemoryStore
 from streams.stop import Stop
-from streams.store import Claim, Fenced, Identity, StoreFailed
-from streams.trials import CARE_MAX_S, Attempt, Care, Trials, encode, judge
+from streams.wire.records import OutRecord
 
 POSITIONS = {"visits": 5, "carts": 7}
 IDENTITY = Identity("cluster", "group", 1, "definitions")
@@ -27,8 +29,8 @@ ENDS = {"visits": 10, "carts": 4}
 FIRST, SECOND = ("visits", 5), ("visits", 6)
 
 
-def record(offset: int, topic: str = "visits", value: bytes = b"{}") -> Record:
-    return Record(topic, offset, 1_000, b"u", value)
+def record(offset: int, topic: str = "visits", value: bytes = b"{}") -> FetchedRecord:
+    return FetchedRecord(topic, offset, 1_000, b"u", value)
 
 
 def test_what_ended_in_order_is_no_attempt() -> None:
@@ -112,7 +114,7 @@ class Steps:
     async def pass_time(self, clock: int, caught_up: int = 0) -> None:
         """Nothing is decided by time."""
 
-    async def advance(self, taken: Taken, clock: int, caught_up: int = 0) -> list[OutRecord]:
+    async def advance(self, taken: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
         self.together.append(len(taken.readings))
         for reading in taken.readings:
             if not isinstance(reading[3], str):
@@ -158,11 +160,11 @@ class World:
         care = Care([0] if attempt.needs_care else [], 100)
         steps = Steps(self, token, state.positions, state.save_number)
         outbox = Outbox(self.store, cast(Any, None), 0, token, state, saved=lambda: 0)
-        shard = Shard(
-            0, Merge(["visits", "carts"], state.positions), steps, outbox,
-            heard=lambda topic: Heard(Answer(ENDS[topic], ENDS[topic], 10_000, 0.0), 0.0), monotonic=lambda: 0.0,
-            now_ms=lambda: 20_000, pace=Pace(100, 100, 10, 1_000), reading=self._read,
-            trials=Trials(self.store, 0, token, attempt, care),
+        shard = PartitionTask(
+            0, Merge(["visits", "carts"], state.positions), steps, outbox, heard=lambda topic:
+            FetchStatus(FetchResponse(ENDS[topic], ENDS[topic], 10_000, 0.0), 0.0), monotonic=lambda: 0.0,
+            now_ms=lambda: 20_000, pace=Pace(100, 100, 10, 1_000), reading=self._read, trials=Trials(self.store, 0,
+            token, attempt, care),
         )  # fmt: skip
         for topic, end in ENDS.items():
             start = state.positions[topic]
@@ -272,9 +274,9 @@ async def test_nothing_of_another_partition_happens_beside_a_trial() -> None:
     for partition in (0, 1):
         trials = Trials(MemoryStore(), partition, "t", Attempt(POSITIONS), care)
         steps: Any = Steps(World(), "t", POSITIONS, 0)
-        one = Shard(
+        one = PartitionTask(
             partition, Merge(list(POSITIONS), POSITIONS), steps, cast(Any, None),
-            heard=lambda _: Heard(None, 0.0), now_ms=lambda: 0, pace=Pace(1, 1, 1, 0), trials=trials,
+            heard=lambda _: FetchStatus(None, 0.0), now_ms=lambda: 0, pace=Pace(1, 1, 1, 0), trials=trials,
         )  # fmt: skip
         one._moved = moved  # type: ignore[method-assign]
         shards.append(one)

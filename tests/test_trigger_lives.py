@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from rules.times import parse_instant
-from streams.triggers.channels.base import Outcome
 from streams.triggers.config import TriggersFile
-from streams.triggers.decisions import FINAL
+from streams.triggers.decision_log import FINAL
+from streams.triggers.messages import Outcome
 from streams.wire import changes
 from tests.trigger_lives import FRESH_MS, TriggerLives
 from tests.trigger_segmenter import Happening, Segmenter

@@ -9,10 +9,10 @@ import pytest
 
 from rules.events import ERASE, Event
 from rules.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
-from streams.triggers import person
-from streams.triggers.channels.base import Message, Outcome, Result
+from streams.triggers import customer_state
 from streams.triggers.config import TriggersFile
-from streams.triggers.person import Person
+from streams.triggers.customer_state import Person
+from streams.triggers.messages import AttemptResult, Message, Outcome
 from streams.wire.changes import Cause
 from tests.triggering import START, Script, World, change, come, file_of, identify, sent
 
@@ -144,8 +144,8 @@ async def test_what_else_must_be_so_of_a_change(where: dict, more: dict, reason:
 async def test_a_failed_attempt_is_made_again_with_the_same_key() -> None:
     """Later each time, until it works."""
 
-    def third(_: Message, attempt: int) -> Result:
-        return Result(Outcome.SENT if attempt == 3 else Outcome.FAILED, "busy")
+    def third(_: Message, attempt: int) -> AttemptResult:
+        return AttemptResult(Outcome.SENT if attempt == 3 else Outcome.FAILED, "busy")
 
     one = await world(cart(), third)
     await enters(one)
@@ -161,8 +161,8 @@ async def test_a_failed_attempt_is_made_again_with_the_same_key() -> None:
 async def test_retry_after_is_kept() -> None:
     """Not before the other side said."""
 
-    def later(_: Message, attempt: int) -> Result:
-        return Result(Outcome.SENT) if attempt > 1 else Result(Outcome.FAILED, "429", 10 * MINUTE_MS)
+    def later(_: Message, attempt: int) -> AttemptResult:
+        return AttemptResult(Outcome.SENT) if attempt > 1 else AttemptResult(Outcome.FAILED, "429", 10 * MINUTE_MS)
 
     one = await world(cart(), later)
     await enters(one)
@@ -173,7 +173,7 @@ async def test_retry_after_is_kept() -> None:
 
 async def test_each_retry_looks_again() -> None:
     """Who has bought meanwhile is not sent the second attempt."""
-    one = await world(cart(), lambda *_: Result(Outcome.FAILED, "down"))
+    one = await world(cart(), lambda *_: AttemptResult(Outcome.FAILED, "down"))
     await enters(one)
     await one.until(START)
     one.shop.change("u1", "abandoned_cart", START + SECOND_MS)
@@ -184,14 +184,14 @@ async def test_each_retry_looks_again() -> None:
 
 async def test_what_fails_for_good_leaves_a_dead_letter() -> None:
     """Refused, or out of attempts; with the change, so that it can be replayed."""
-    refused = await world(cart(), lambda *_: Result(Outcome.REFUSED, "no address"))
+    refused = await world(cart(), lambda *_: AttemptResult(Outcome.REFUSED, "no address"))
     await enters(refused)
     await refused.until(START)
     assert [(one.decision, one.reason) for one in refused.decisions()] == [("failed", "refused: no address")]
     (letter,) = refused.letters()
     assert b'"change_id":"u1-1"' in (letter.value or b"")
     assert ("trigger", b"cart") in letter.headers
-    tired = await world(cart(), lambda *_: Result(Outcome.FAILED, "down"))
+    tired = await world(cart(), lambda *_: AttemptResult(Outcome.FAILED, "down"))
     await enters(tired)
     for hour in range(48):
         await tired.until(START + hour * HOUR_MS)
@@ -226,7 +226,7 @@ async def test_a_crash_during_an_attempt_is_told_as_such() -> None:
 
 async def test_an_unknown_outcome_that_then_leaves_is_not_called_skipped() -> None:
     """It may have reached them."""
-    one = await world(cart(), lambda *_: Result(Outcome.UNKNOWN, "cut"))
+    one = await world(cart(), lambda *_: AttemptResult(Outcome.UNKNOWN, "cut"))
     await enters(one)
     await one.until(START)
     one.shop.change("u1", "abandoned_cart", START)
@@ -236,7 +236,7 @@ async def test_an_unknown_outcome_that_then_leaves_is_not_called_skipped() -> No
 
 async def test_an_endpoint_that_is_gone_is_sent_nothing_more() -> None:
     """All that follows fails, with dead letters."""
-    one = await world(cart(), lambda *_: Result(Outcome.GONE))
+    one = await world(cart(), lambda *_: AttemptResult(Outcome.GONE))
     await enters(one)
     await one.until(START)
     await enters(one, "u2")
@@ -392,9 +392,9 @@ async def test_a_slow_endpoint_slows_no_other() -> None:
     )
     one, over = await world(file), asyncio.Event()
 
-    async def never(_: Message) -> Result:
+    async def never(_: Message) -> AttemptResult:
         await over.wait()
-        return Result(Outcome.SENT)
+        return AttemptResult(Outcome.SENT)
 
     one.channels["slow"].send = never  # type: ignore[method-assign, assignment]
     for who in range(5):
@@ -419,7 +419,7 @@ async def test_a_slow_endpoint_slows_no_other() -> None:
 
 async def test_an_endpoint_that_keeps_failing_is_left_alone() -> None:
     """After five failures in a row, for longer with each that follows; then one attempt at a time until it works."""
-    one = await world(cart(), lambda *_: Result(Outcome.FAILED, "down"))
+    one = await world(cart(), lambda *_: AttemptResult(Outcome.FAILED, "down"))
     for who in range(20):
         await enters(one, f"u{who}")
     await one.until(START)
@@ -452,7 +452,7 @@ async def test_who_is_erased_is_sent_nothing() -> None:
     held = one.store._partitions[0]
     assert list(held.customers) == ["u2"]
     (stays,) = held.erased.values()
-    assert person.decode(stays) == Person(sequence=1, erased=START + SECOND_MS)
+    assert customer_state.decode(stays) == Person(sequence=1, erased=START + SECOND_MS)
 
 
 async def test_a_change_from_before_an_erasure_starts_nothing() -> None:
@@ -489,7 +489,7 @@ async def test_an_attempt_under_way_ends_and_is_forgotten() -> None:
 async def test_a_failed_attempt_is_not_made_again_for_who_was_erased() -> None:
     """Whether it fails before the erasure is read or after it."""
     for early in (False, True):
-        one = await world(cart(), lambda *_: Result(Outcome.FAILED, "down"))
+        one = await world(cart(), lambda *_: AttemptResult(Outcome.FAILED, "down"))
         await enters(one)
         one.shop.reached_ms = one.now
         await one.acting.fire(one.now, 100)

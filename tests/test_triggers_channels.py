@@ -19,16 +19,15 @@ from aiohttp import web
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
-from receivers import SECRET, Hook, Mailbox, now_ms
+from local.receivers import SECRET, Hook, Mailbox, now_ms
+from local.server_process import free_port
 from rules.times import DAY_MS
-from server import free_port
-from streams.triggers import config
-from streams.triggers.channels import guard
-from streams.triggers.channels.base import Channel, Message, Outcome
+from streams.triggers import config, ssrf
 from streams.triggers.channels.console import Console
 from streams.triggers.channels.smtp import Smtp
 from streams.triggers.channels.webhook import Webhook, waited
-from streams.triggers.templates import Words
+from streams.triggers.messages import Channel, Message, Outcome
+from streams.triggers.templates import MessageTemplates
 from tests.triggering import START, change
 
 OTHER = "whsec_" + "C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -45,9 +44,11 @@ def message(**more: Any) -> Message:
     return Message(**told)
 
 
-def words(**parts: Any) -> dict[str, Words]:
+def words(**parts: Any) -> dict[str, MessageTemplates]:
     template = config.Template(**(parts or {"subject": SUBJECT, "text": TEXT, "html": HTML}))
-    return {"cart": Words(template, Path(), frozenset({"email", "name"}), "https://example.com/{{ customer }}")}
+    return {
+        "cart": MessageTemplates(template, Path(), frozenset({"email", "name"}), "https://example.com/{{ customer }}")
+    }
 
 
 # --- e-mail
@@ -346,7 +347,7 @@ def test_retry_after_in_both_forms() -> None:
 )  # fmt: skip
 def test_which_addresses_are_public(address: str, allowed: bool) -> None:
     """In every form in which an address inside may be carried."""
-    assert guard.is_public(address) is allowed
+    assert ssrf.is_public(address) is allowed
 
 
 @pytest.mark.parametrize(
@@ -384,12 +385,12 @@ class Names:
 
 async def test_a_name_that_turns_inside_is_not_followed() -> None:
     """Public at first and private later, or mixed: what was checked is what is connected to."""
-    rebinding = guard.Guard(Names(["93.184.216.34"], ["127.0.0.1"]))  # type: ignore[arg-type]
+    rebinding = ssrf.Guard(Names(["93.184.216.34"], ["127.0.0.1"]))  # type: ignore[arg-type]
     assert [one["host"] for one in await rebinding.resolve("example.com", 443)] == ["93.184.216.34"]
-    with pytest.raises(guard.NotAllowed):
+    with pytest.raises(ssrf.NotAllowed):
         await rebinding.resolve("example.com", 443)
-    with pytest.raises(guard.NotAllowed):
-        await guard.Guard(Names(["93.184.216.34", "10.0.0.1"])).resolve("example.com", 443)  # type: ignore[arg-type]
+    with pytest.raises(ssrf.NotAllowed):
+        await ssrf.Guard(Names(["93.184.216.34", "10.0.0.1"])).resolve("example.com", 443)  # type: ignore[arg-type]
 
 
 async def test_a_private_name_is_refused(monkeypatch: pytest.MonkeyPatch, endpoint: Any) -> None:
@@ -402,13 +403,13 @@ async def test_a_private_name_is_refused(monkeypatch: pytest.MonkeyPatch, endpoi
 
     url = await endpoint(answer)
     inner = Names(["127.0.0.1"])
-    monkeypatch.setattr(guard, "Guard", lambda: _guard(inner))
+    monkeypatch.setattr(ssrf, "Guard", lambda: _guard(inner))
     channel = hook(url.replace("http://127.0.0.1", "https://internal.example"), allow_private=False)
     result = await closed(channel, message())
     assert (result.outcome, result.detail, came) == (Outcome.REFUSED, "the address is not allowed", [])
 
 
-def _guard(inner: Any, real: type[guard.Guard] = guard.Guard) -> guard.Guard:
+def _guard(inner: Any, real: type[ssrf.Guard] = ssrf.Guard) -> ssrf.Guard:
     return real(inner)
 
 

@@ -11,9 +11,10 @@ import jsonschema
 import pytest
 import yaml
 
-from rules.definitions import DefinitionsError, built_in
-from streams.triggers import describe, schema
-from streams.triggers.file import load
+from doc_tools import triggers_schema
+from rules.definitions.segments_file import DefinitionsError, built_in
+from streams.triggers import describe
+from streams.triggers.config_file import load
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "triggers.yaml"
 DEFINITIONS = built_in()
@@ -180,8 +181,8 @@ def test_the_example_is_right_and_said_in_words() -> None:
 
 def test_the_schema_takes_what_check_takes() -> None:
     """And refuses what is wrong by form alone."""
-    validator = jsonschema.Draft202012Validator(schema.triggers())
-    validator.check_schema(schema.triggers())
+    validator = jsonschema.Draft202012Validator(triggers_schema.triggers())
+    validator.check_schema(triggers_schema.triggers())
     validator.validate(yaml.safe_load(EXAMPLE.read_text()))
     validator.validate(right())
     refused = [path for path, value, _ in WRONG if not validator.is_valid(_json(changed(path, value)))]

@@ -18,16 +18,17 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 
-from local import Kafka, Redis
-from receivers import SECRET, Hook, Mailbox, now_ms
+from local.processes import Triggers, Worker
+from local.receivers import SECRET, Hook, Mailbox, now_ms
+from local.servers import Kafka, Redis
 from rules.times import format_instant
-from streams import topics
+from streams.kafka import admin
 from streams.settings import Settings
-from streams.triggers import decisions
-from streams.triggers.decisions import Decision
+from streams.triggers import decision_log
+from streams.triggers.decision_log import Decision
+from streams.wire.topics import TRIGGERS, WORKERS
 from tests import live
 from tests.patience import eventually
-from workers import Triggers, Worker
 
 pytestmark = pytest.mark.kafka
 
@@ -56,7 +57,7 @@ def settings_of(kafka: Kafka, redis: Redis, folder: Path, name: str) -> dict[str
         "topic_prefix": f"{name}-", "group": name, "redis_prefix": f"{name}:",
         "definitions": segments, "triggers": folder / "triggers.yaml",
     }  # fmt: skip
-    topics.create(Settings(**settings), (*topics.WORKERS, *topics.TRIGGERS))
+    admin.create(Settings(**settings), (*WORKERS, *TRIGGERS))
     return settings
 
 
@@ -127,7 +128,7 @@ def read(settings: dict[str, Any], topic: str) -> list[Any]:
 
 def decided(settings: dict[str, Any]) -> list[Decision]:
     """What stands on the topic, repeats dropped by their id."""
-    found = [decisions.decode(record.value) for record in read(settings, "trigger-decisions")]
+    found = [decision_log.decode(record.value) for record in read(settings, "trigger-decisions")]
     return list({one.decision_id: one for one in found}.values())
 
 

@@ -10,14 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from receivers import Hook, Mailbox, now_ms
-from streams.triggers.channels.base import Message, Outcome, Result
-from streams.triggers.endpoints import BREAKS_AFTER, BROKEN_MOST_MS, Endpoint
+from local.processes import Worker
+from local.receivers import Hook, Mailbox, now_ms
+from streams.triggers.endpoint import BREAKS_AFTER, BROKEN_MOST_MS, Endpoint
+from streams.triggers.messages import AttemptResult, Message, Outcome
 from tests.operating import exposed
 from tests.patience import eventually
 from tests.test_triggers_acting import cart
 from tests.test_triggers_live import Sender, environment, leave_a_cart, parts, write
-from workers import Worker
 
 __all__ = ["parts"]  # the fixture
 
@@ -28,9 +28,9 @@ class Failing:
     def __init__(self, times: int) -> None:
         self._times = times
 
-    async def send(self, _: Message) -> Result:
+    async def send(self, _: Message) -> AttemptResult:
         self._times -= 1
-        return Result(Outcome.FAILED if self._times >= 0 else Outcome.SENT)
+        return AttemptResult(Outcome.FAILED if self._times >= 0 else Outcome.SENT)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -16,9 +16,9 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
 from rules.times import DAY_MS, HOUR_MS, MINUTE_MS
-from streams.triggers.channels.base import Message, Outcome, Result
 from streams.triggers.config import TriggersFile
-from streams.triggers.decisions import FINAL
+from streams.triggers.decision_log import FINAL
+from streams.triggers.messages import AttemptResult, Message, Outcome
 from tests.triggering import World, come, identify
 
 WHO = ("ann", "بهار", "carl")
@@ -78,10 +78,10 @@ steps = st.lists(
 )
 
 
-def outcome(message: Message, attempt: int) -> Result:
+def outcome(message: Message, attempt: int) -> AttemptResult:
     """As the key and the attempt have it."""
     drawn = sha256(f"{message.key} {attempt}".encode()).digest()[0]
-    return Result(OUTCOMES[drawn % len(OUTCOMES)], "drawn")
+    return AttemptResult(OUTCOMES[drawn % len(OUTCOMES)], "drawn")
 
 
 async def live(file: TriggersFile, life: list[tuple]) -> tuple[World, list[tuple[str, str, str, int]], dict[str, list]]:

@@ -15,16 +15,16 @@ from typing import Any, cast
 import pytest
 import redis
 
-from fault_redis import append_only, rob
-from local import Kafka, Redis
-from proxy import Proxy
-from receivers import Hook, Mailbox, now_ms
+from fault_runs.redis_faults import append_only, rob
+from local.processes import Triggers, Worker
+from local.receivers import Hook, Mailbox, now_ms
+from local.servers import Kafka, Redis
+from local.tcp_proxy import Proxy
 from rules.times import format_instant
-from streams.partitioning import partition_of
+from streams.kafka.partitioner import partition_of
 from tests import live
 from tests.patience import eventually
 from tests.test_triggers_live import Sender, buy, decided, environment, leave_a_cart, settings_of, write
-from workers import Triggers, Worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

@@ -17,11 +17,10 @@ import trustme
 from aiohttp import web
 from pydantic import ValidationError
 
-from receivers import SECRET
-from streams.triggers import config
-from streams.triggers.channels import guard
-from streams.triggers.channels.base import Outcome, Result
+from local.receivers import SECRET
+from streams.triggers import config, ssrf
 from streams.triggers.channels.webhook import Webhook
+from streams.triggers.messages import AttemptResult, Outcome
 from tests.test_triggers_channels import Names, message, words
 
 HOST = "127.0.0.1"
@@ -69,7 +68,7 @@ async def inside() -> AsyncIterator[Inside]:
     server.close()
 
 
-async def call(url: str, trusting: ssl.SSLContext, **more: Any) -> Result:
+async def call(url: str, trusting: ssl.SSLContext, **more: Any) -> AttemptResult:
     """One attempt of a real channel."""
     way = {"kind": "webhook", "url": url, "secrets": [{"env": "S"}], "timeout": "5s", **more}
     channel = Webhook(config.WebhookWay.model_validate(way), [SECRET], words(text="t"), ssl=trusting)
@@ -95,7 +94,7 @@ async def call(url: str, trusting: ssl.SSLContext, **more: Any) -> Result:
 )  # fmt: skip
 def test_no_form_of_an_address_inside_is_public(address: str, is_public: bool) -> None:
     """Whatever the Python in use knows of them."""
-    assert guard.is_public(address) is is_public
+    assert ssrf.is_public(address) is is_public
 
 
 @pytest.mark.parametrize(
@@ -132,7 +131,7 @@ async def test_a_name_that_is_inside_is_not_connected_to(inside: Inside) -> None
 
 async def test_the_address_that_is_connected_to_is_looked_at(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the resolver let it through, as one of another library would."""
-    monkeypatch.setattr(guard, "Guard", lambda: Names([HOST]))
+    monkeypatch.setattr(ssrf, "Guard", lambda: Names([HOST]))
     result = await call(f"https://{NAME}:{inside.port}/hook", inside.trusting)
     assert (result.outcome, result.detail) == (Outcome.REFUSED, "the address is not allowed")
     assert inside.connections == 0
@@ -140,8 +139,8 @@ async def test_the_address_that_is_connected_to_is_looked_at(inside: Inside, mon
 
 async def test_the_peer_of_a_connection_is_looked_at(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where nothing was looked at before: no request goes over it."""
-    monkeypatch.setattr(guard, "Guard", lambda: Names([HOST]))
-    monkeypatch.setattr(guard, "public_socket", lambda place: socket.socket(*place[:3]))
+    monkeypatch.setattr(ssrf, "Guard", lambda: Names([HOST]))
+    monkeypatch.setattr(ssrf, "public_socket", lambda place: socket.socket(*place[:3]))
     result = await call(f"https://{NAME}:{inside.port}/hook", inside.trusting)
     assert (result.outcome, result.detail) == (Outcome.REFUSED, "the address is not allowed")
     assert (inside.connections, inside.requests) == (1, [])

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from rules.definitions import built_in
+from rules.definitions.segments_file import built_in
 from rules.engine import Engine
 from rules.standing import Ahead, Customer, Linkage
-from streams.redis_store import LOOK_FIELDS, PartitionLook, RedisStore
-from streams.stop import REBUILD, Stop
-from streams.store import StoredCustomer
+from streams.state.contract import StoredCustomer
+from streams.state.redis import LOOK_FIELDS, PartitionLook, RedisStore
+from streams.stop import Stop, created_anew
+from streams.triggers.action_decisions import WAIT_MOST_MS
 from streams.triggers.app import sentence_of_triggers
-from streams.triggers.deciding import WAIT_MOST_MS
 from streams.triggers.linked_ids import MARKS_KEPT_MS, LinkedIds, PartitionMarks
-from streams.triggers.standings import Standings, Waiting
+from streams.triggers.membership_lookup import MembershipLookup, Waiting
 from streams.wire import customers
 from tests.test_store import IDENTITY, claim, known, step
 
@@ -33,7 +33,7 @@ def member(sequence: int = 1) -> Customer:
     return customer
 
 
-async def filled(store: RedisStore, fingerprint: str = DEFINITIONS.fingerprint) -> Standings:
+async def filled(store: RedisStore, fingerprint: str = DEFINITIONS.fingerprint) -> MembershipLookup:
     """Customers who are decided, due, ahead, of a former file, and erased."""
     ours = claim(identity=msgspec.structs.replace(IDENTITY, definitions=fingerprint))
     await store.claim(ours)
@@ -50,7 +50,7 @@ async def filled(store: RedisStore, fingerprint: str = DEFINITIONS.fingerprint) 
         StoredCustomer("erased", customers.encode(erased), 0, erased=True),
     ]
     assert await store.save(0, step(clock=5_500, caught_up=5_200, customers=saved)) == "saved"
-    return Standings(store, DEFINITIONS)
+    return MembershipLookup(store, DEFINITIONS)
 
 
 async def test_what_is_decided_up_to_when(redis_store: RedisStore) -> None:
@@ -94,7 +94,7 @@ async def test_a_look_reads_small_fields_alone(redis_store: RedisStore) -> None:
 
 async def test_a_partition_that_nobody_reads_is_never_reached(redis_store: RedisStore) -> None:
     """Nothing is sent before a segmenter has come."""
-    assert await Standings(redis_store, DEFINITIONS).reached(0) == 0
+    assert await MembershipLookup(redis_store, DEFINITIONS).reached(0) == 0
 
 
 async def test_other_definitions_stop_triggers(redis_store: RedisStore) -> None:
@@ -117,7 +117,7 @@ class Partitions:
         self.values: dict[int, dict[str, bytes]] = {0: {}, 1: {}, 2: {}}
         self.looks: list[tuple[int, tuple[str, ...]]] = []
         linked = LinkedIds(self, lambda name: int(name[-1]), lambda: self.now, 1_000)
-        self.standings = Standings(self, DEFINITIONS, linked)
+        self.standings = MembershipLookup(self, DEFINITIONS, linked)
 
     def at(self, partition: int, reached: int, trimmed: int = 0, outbox: int = 0) -> None:
         self.meta[partition] = {"clock": str(reached), "caught_up": str(reached), "trimmed": str(trimmed)}
@@ -230,10 +230,9 @@ async def test_an_id_that_was_linked_between_two_looks_is_waited_for() -> None:
 
 def test_a_stop_of_triggers_says_what_to_do_about_triggers() -> None:
     """The worker's Redis and the worker's rebuild are not theirs."""
-    emptied = "Redis holds nothing of it; bring it back, or read everything again with `segmenter worker --rebuild`"
-    assert sentence_of_triggers("p:triggers:", emptied).endswith("with `segmenter triggers --rebuild`")
-    assert sentence_of_triggers("p:triggers:", f"topic-0: records are gone; {REBUILD}") == (
-        "topic-0: records are gone; remove what is under p:triggers: in Redis and start `segmenter triggers --rebuild`"
+    assert sentence_of_triggers("p:triggers:", str(created_anew("visits-0", 4, 5))) == (
+        "visits-0 ends at 4 but 5 were read; the topic was created anew: remove what is under p:triggers: in Redis and "
+        "start `segmenter triggers --rebuild`"
     )
     assert sentence_of_triggers("p:", "start the worker again") == "start triggers again"
 

@@ -11,12 +11,12 @@ import pytest
 
 from rules.events import ERASE, Event
 from rules.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
-from streams.store import StoreFailed
-from streams.triggers import person
-from streams.triggers.channels.base import Message, Outcome, Result
-from streams.triggers.deciding import FRESH_MS
-from streams.triggers.person import Action, Person, Sent
-from streams.triggers.standings import Waiting
+from streams.errors import StoreFailed
+from streams.triggers import customer_state
+from streams.triggers.action_decisions import FRESH_MS
+from streams.triggers.customer_state import Action, Person, Sent
+from streams.triggers.membership_lookup import Waiting
+from streams.triggers.messages import AttemptResult, Message, Outcome
 from tests.test_triggers_acting import cart, enters, kinds, world
 from tests.triggering import START, World, change, come, file_of, identify
 
@@ -28,7 +28,7 @@ def reasons(one: World) -> list[tuple[str, str | None]]:
 
 
 def stored(one: World, who: str = "u1") -> Person:
-    return person.decode(one.store._of(0).customers.get(who))
+    return customer_state.decode(one.store._of(0).customers.get(who))
 
 
 def after(one: World, method: str, then: Callable[[], Any]) -> None:
@@ -84,7 +84,7 @@ async def test_who_pays_while_the_intent_is_saved_is_not_written_to() -> None:
 
 async def test_a_retry_that_is_given_back_leaves_what_was_sent_before() -> None:
     """A message whose first attempt may have arrived goes on to count from then."""
-    one = await world(cart(), lambda *_: Result(Outcome.UNKNOWN, "cut"))
+    one = await world(cart(), lambda *_: AttemptResult(Outcome.UNKNOWN, "cut"))
     await enters(one)
     await one.until(START)
     (sent,) = stored(one).sent
@@ -128,11 +128,11 @@ async def test_a_channel_may_look_once_more() -> None:
     for happens, reason in ((pays, "left meanwhile"), (unsubscribes, "suppressed by unsubscribed")):
         one = await world(file)
 
-        async def connects(message: Message, one: World = one, happens: Any = happens) -> Result:
+        async def connects(message: Message, one: World = one, happens: Any = happens) -> AttemptResult:
             assert await message.against() is None
             await happens(one)
             against = await message.against()
-            return Result(Outcome.SENT) if against is None else Result(Outcome.GIVEN_BACK, against)
+            return AttemptResult(Outcome.SENT) if against is None else AttemptResult(Outcome.GIVEN_BACK, against)
 
         one.channels["screen"].send = connects  # type: ignore[method-assign]
         await enters(one)
@@ -145,11 +145,11 @@ async def test_a_partition_that_was_let_go_of_sends_nothing_more() -> None:
     one = await world(file_of(triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}}))
     said: list[str | None] = []
 
-    async def connects(message: Message) -> Result:
+    async def connects(message: Message) -> AttemptResult:
         one.acting.is_released = not said
         against = await message.against()
         said.append(against)
-        return Result(Outcome.SENT) if against is None else Result(Outcome.GIVEN_BACK, against)
+        return AttemptResult(Outcome.SENT) if against is None else AttemptResult(Outcome.GIVEN_BACK, against)
 
     one.channels["screen"].send = connects  # type: ignore[method-assign]
     await enters(one)
@@ -307,9 +307,9 @@ async def test_attempts_under_way_take_no_place_of_what_waits() -> None:
     one = await world(file)
     over = asyncio.Event()
 
-    async def hangs(_: Message) -> Result:
+    async def hangs(_: Message) -> AttemptResult:
         await over.wait()
-        return Result(Outcome.SENT)
+        return AttemptResult(Outcome.SENT)
 
     one.channels["screen"].send = hangs  # type: ignore[method-assign, assignment]
     for key in segments[:64]:
@@ -331,10 +331,10 @@ def test_bytes_of_the_version_before_are_read() -> None:
     former = msgspec.msgpack.encode(
         [2, {}, [["cart", "c-2", 2, 5, b"{}", 10, 12, 1, 7, False, True]], [[8, "cart", "mail", "k"]], ["cart"], [], 0]
     )
-    (action,) = person.decode(former).actions
+    (action,) = customer_state.decode(former).actions
     assert action == Action("cart", "c-2", 2, 5, b"{}", 10, 12, 1, 7, False, True)
     assert (action.due, action.look_at, action.waits_for, action.behind) == (12, 0, "", "")
-    assert person.decode(former).sent == [Sent(8, "cart", "mail", "k")]
+    assert customer_state.decode(former).sent == [Sent(8, "cart", "mail", "k")]
 
 
 # --- other messages ----------------------------------------------------------------------------
@@ -367,8 +367,8 @@ async def test_a_lower_priority_is_not_dropped_for_a_message_that_is_not_sent() 
         ("greet", "sent"),
     ]
 
-    def refused(message: Message, _: int) -> Result:
-        return Result(Outcome.REFUSED if message.trigger == "cart" else Outcome.SENT)
+    def refused(message: Message, _: int) -> AttemptResult:
+        return AttemptResult(Outcome.REFUSED if message.trigger == "cart" else Outcome.SENT)
 
     other = await world(file_of(**RANKED), refused)
     await enters(other)
@@ -385,11 +385,11 @@ async def test_a_lower_priority_is_not_dropped_for_a_message_that_is_not_sent() 
 async def test_a_lower_priority_is_dropped_where_the_higher_one_may_have_arrived() -> None:
     """Sent at last after retries that take longer than the window; or nobody knows."""
 
-    def third(message: Message, attempt: int) -> Result:
-        return Result(Outcome.SENT if attempt == 3 or message.trigger != "cart" else Outcome.FAILED, "busy")
+    def third(message: Message, attempt: int) -> AttemptResult:
+        return AttemptResult(Outcome.SENT if attempt == 3 or message.trigger != "cart" else Outcome.FAILED, "busy")
 
-    def unknown(message: Message, _: int) -> Result:
-        return Result(Outcome.UNKNOWN, "cut")
+    def unknown(message: Message, _: int) -> AttemptResult:
+        return AttemptResult(Outcome.UNKNOWN, "cut")
 
     channels = {"screen": {"kind": "console", "after_crash": "drop", "retry": {"first": "20m"}}}
     for script, ended in ((third, "sent"), (unknown, "unknown, not sent")):
@@ -418,12 +418,12 @@ async def test_nothing_is_dropped_for_a_message_that_is_not_sent(rule: dict[str,
     over = asyncio.Event()
     keys: list[str] = []
 
-    async def hangs(message: Message) -> Result:
+    async def hangs(message: Message) -> AttemptResult:
         keys.append(message.key)
         if len(keys) > 1:
-            return Result(Outcome.SENT)
+            return AttemptResult(Outcome.SENT)
         await over.wait()
-        return Result(first, "drawn")
+        return AttemptResult(first, "drawn")
 
     one.channels["screen"].send = hangs  # type: ignore[method-assign]
     await enters(one)
@@ -453,8 +453,8 @@ async def test_nothing_is_dropped_for_a_message_that_is_not_sent(rule: dict[str,
 async def test_a_message_that_failed_for_certain_holds_up_no_other() -> None:
     """It is tried again in 20 minutes, and by then the customer has had the other one."""
 
-    def script(message: Message, _: int) -> Result:
-        return Result(Outcome.FAILED if message.trigger == "cart" else Outcome.SENT, "busy")
+    def script(message: Message, _: int) -> AttemptResult:
+        return AttemptResult(Outcome.FAILED if message.trigger == "cart" else Outcome.SENT, "busy")
 
     channels = {"screen": {"kind": "console", "retry": {"first": "20m"}}}
     one = await world(file_of(channels=channels, caps={"per_day": 1}, **_carts()), script)
@@ -473,8 +473,8 @@ async def test_a_message_that_failed_for_certain_holds_up_no_other() -> None:
 async def test_who_is_erased_may_have_been_written_to() -> None:
     """Of a message that waits for another attempt after one of which nobody knows."""
 
-    def cut(_: Message, __: int) -> Result:
-        return Result(Outcome.UNKNOWN, "cut")
+    def cut(_: Message, __: int) -> AttemptResult:
+        return AttemptResult(Outcome.UNKNOWN, "cut")
 
     channels = {"screen": {"kind": "console", "after_crash": "send", "retry": {"first": "20m"}}}
     one = await world(file_of(channels=channels, **_carts()), cut)
@@ -489,9 +489,9 @@ async def test_a_full_endpoint_says_so() -> None:
     one = await world(file_of(channels={"screen": {"kind": "console", "concurrency": 1}}, **_carts()))
     over = asyncio.Event()
 
-    async def hangs(_: Message) -> Result:
+    async def hangs(_: Message) -> AttemptResult:
         await over.wait()
-        return Result(Outcome.SENT)
+        return AttemptResult(Outcome.SENT)
 
     one.channels["screen"].send = hangs  # type: ignore[method-assign, assignment]
     for who in ("u1", "u2"):

@@ -13,22 +13,22 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from local import Redis
-from rules.definitions import build
+from local.servers import Redis
+from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import ERASE, Event
-from rules.identity_events import Unlink
-from rules.links import Decider
-from rules.people import act
+from rules.identity.events import Unlink
+from rules.identity.links import Decider
+from rules.identity.resolution import process
 from rules.standing import Customer
-from streams.commands import export, unlink
-from streams.commands.explain import lines
-from streams.commands.held import InRedis
-from streams.commands.request import Request
-from streams.explaining import Explanation, explanation
-from streams.redis_store import RedisStore
+from streams.cli import export, unlink
+from streams.cli.explain import lines
+from streams.cli.request import Request
+from streams.offline.customer_records import InRedis
+from streams.offline.explain import Explanation, explanation
 from streams.settings import Settings
-from streams.store import Claim, Identity, Save, StoredCustomer
+from streams.state.contract import Claim, Identity, Save, StoredCustomer
+from streams.state.redis import RedisStore
 from streams.wire import customers
 from streams.wire.decode import decode_line
 from tests.commands import assert_one_line, line, segmenter
@@ -43,7 +43,7 @@ DECIDER = Decider(lambda event, customer: ENGINE.apply(event.customer, customer,
 def read(customer: Customer, *events: Event) -> Customer:
     """A customer whose owner has read these."""
     for event in events:
-        act(event, customer, DECIDER)
+        process(event, customer, DECIDER)
     return customer
 
 
@@ -146,12 +146,12 @@ def test_it_is_done_when_both_owners_have_noted_it(redis_server: Redis) -> None:
     stored = Stored(redis_server)
     linking = browsed(1, userId="ann", anonymousId="phone")
     ann, phone = ENGINE.new(), read(ENGINE.new(), browsed(0, anonymousId="phone"))
-    read(phone, *act(linking, ann, DECIDER).sent)
+    read(phone, *process(linking, ann, DECIDER).sent)
     stored.save(4, ann=ann, phone=phone)
     assert not stored.is_carried_out()
     stored.save(5, ann=ann)
     assert not stored.is_carried_out()
-    (relayed,) = act(unlinked("ann", "phone"), ann, DECIDER).sent
+    (relayed,) = process(unlinked("ann", "phone"), ann, DECIDER).sent
     stored.save(5, ann=ann)
     assert not stored.is_carried_out()
     read(phone, relayed)
@@ -159,7 +159,7 @@ def test_it_is_done_when_both_owners_have_noted_it(redis_server: Redis) -> None:
     assert stored.is_carried_out()
     assert not stored.is_carried_out(offset=5)
 
-    read(phone, *act(alias("ann", "phone", hour=11), read(ENGINE.new(), linking), DECIDER).sent)
+    read(phone, *process(alias("ann", "phone", hour=11), read(ENGINE.new(), linking), DECIDER).sent)
     stored.save(5, phone=phone)
     assert phone.into is not None
     assert not stored.is_carried_out()  # ann's owner has read another unlink, and phone's has not
@@ -175,7 +175,7 @@ def test_a_former_id_and_after_it_is_parted() -> None:
     """Known as its person; then of its own, of which nothing is decided until an event comes; then as any other."""
     phone = read(ENGINE.new(), browsed(0, anonymousId="phone"))
     ann = read(ENGINE.new(), linking := browsed(1, userId="ann", anonymousId="phone"))
-    (link,) = act(linking, ENGINE.new(), DECIDER).sent
+    (link,) = process(linking, ENGINE.new(), DECIDER).sent
     read(phone, link)
     assert explained("phone", phone).known_as == "ann"
     assert "known as   ann: everything is there" in lines(explained("phone", phone), "en")

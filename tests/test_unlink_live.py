@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from local import Kafka, Redis
+from local.processes import Worker
+from local.servers import Kafka, Redis
 from tests.commands import event
 from tests.patience import eventually
 from tests.test_erase_live import Shop, timestamp_of_now
-from workers import Worker
 
 pytestmark = pytest.mark.kafka
 

@@ -21,16 +21,16 @@ import redis
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
-from local import Kafka, Redis
+from local.processes import Worker
+from local.servers import Kafka, Redis
 from rules.standing import Customer
-from streams import topics
-from streams.commands import verify
+from streams.cli import verify
+from streams.kafka import admin as topics
 from streams.settings import Settings
 from streams.wire import customers
 from tests import live
 from tests.commands import Done, assert_stopped, event, moved_to_now, partition_of, segmenter
 from tests.patience import eventually
-from workers import Worker
 
 pytestmark = pytest.mark.kafka
 

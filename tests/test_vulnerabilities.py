@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-import vulnerabilities
+from quality import vulnerabilities
 
 ROOT = Path(__file__).parent.parent
 CLEAN = {"name": "redis", "version": "8.1.0", "vulns": []}

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from streams import watchdog
-from streams.watchdog import LOST_AFTER_ANSWERS, AnswerWatch, Fetching, FetchWatchdog, LoopWatchdog, Strays
+from streams.kafka.answer_watch import AnswerWatch
+from streams.kafka.fetch import Fetching
+from streams.runtime import watchdog
+from streams.runtime.watchdog import LOST_AFTER_ANSWERS, FetchWatchdog, LoopWatchdog, LostFetchDetector
 
 
 class Stops:
@@ -175,7 +177,7 @@ def test_partitions_that_nothing_follows(stops: Stops) -> None:
 
 def strays(*looks: Fetching) -> list[int]:
     """Where to read again from, over these looks at one input."""
-    found = Strays()
+    found = LostFetchDetector()
     return [position for one in looks for position in found.look({CARTS: one}).values()]
 
 
@@ -212,7 +214,7 @@ def test_in_step_in_between(between: Fetching) -> None:
 
 def test_inputs_are_counted_apart() -> None:
     """One that is let go of, as at a rebalance, begins anew too."""
-    found, visits = Strays(), TP("visits", 0)
+    found, visits = LostFetchDetector(), TP("visits", 0)
     for one in answers(LOST_AFTER_ANSWERS, end=6):
         assert found.look({CARTS: one, visits: reading()}) == {}
     assert found.look({visits: reading(end=6, asked=50.0)}) == {}

@@ -18,11 +18,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules import yaml_text
-from rules.definitions import SHOWN_MAX, DefinitionsError, built_in, parse
-from rules.yaml_text import NESTED_MAX, NODES_MAX, NUMBER_MAX_CHARS, TEXT_MAX_BYTES, NotYaml
+from rules.definitions import yaml_text
+from rules.definitions.segments_file import SHOWN_MAX, DefinitionsError, built_in, parse
+from rules.definitions.yaml_text import NESTED_MAX, NODES_MAX, NUMBER_MAX_CHARS, TEXT_MAX_BYTES, NotYaml
 from streams.definitions_file import load
-from streams.triggers import file as triggers_file
+from streams.triggers import config_file as triggers_file
 from tests.commands import segmenter
 
 FEWER = "use fewer aliases, or list fewer values"
@@ -122,7 +122,7 @@ def test_the_longest_number() -> None:
 
 def test_both_parsers_read_the_same() -> None:
     """The files that come with the project, padded beyond the size from which the fast one is taken."""
-    for path in (*Path(yaml_text.__file__).parent.glob("*.yaml"), Path("docs/triggers.yaml")):
+    for path in (*Path(yaml_text.__file__).parent.parent.glob("*.yaml"), Path("docs/triggers.yaml")):
         text = path.read_text("utf-8")
         assert yaml_text.read(text) == yaml_text.read(text + "#" * 20_000 + "\n")
 

@@ -12,11 +12,11 @@ from typing import cast
 import pytest
 
 import rules
-from generate import records
-from rules import yaml_text
-from rules.definitions import built_in
+from load.generate import records
+from rules.definitions import yaml_text
+from rules.definitions.segments_file import built_in
 from rules.engine import Engine
-from streams.replay import Replay
+from streams.offline.replay import Replay
 from streams.wire.decode import decode_line
 from tests import oracle
 

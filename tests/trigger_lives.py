@@ -15,24 +15,24 @@ from typing import Any, NamedTuple, TypeVar, cast
 from faust.types import TP
 
 from rules.placeholders import BUILT_IN
-from streams.fetched import Answer, Batch, Heard, Offsets, Record
-from streams.out_records import CHANGES
-from streams.outbox import OutRecord
-from streams.recovery import Chunk
-from streams.redis_store import PartitionLook
-from streams.shard import Pace
+from streams.errors import Fenced
+from streams.kafka.fetch import Batch, FetchedRecord, FetchResponse, FetchStatus, Offsets, OutputChunk
+from streams.runtime.partition_task import Pace
+from streams.state.contract import Identity
+from streams.state.redis import PartitionLook
 from streams.stop import Stop
-from streams.store import Fenced, Identity
-from streams.triggers import decisions
-from streams.triggers.channels.base import Message, Outcome, Result
+from streams.triggers import decision_log
+from streams.triggers.claim import TriggersAssignment, TriggersConfig, TriggersTask
 from streams.triggers.config import TriggersFile
 from streams.triggers.counts import Counts
-from streams.triggers.decisions import DECISIONS, LETTERS, Decision
-from streams.triggers.endpoints import Endpoint
+from streams.triggers.decision_log import Decision
+from streams.triggers.endpoint import Endpoint
+from streams.triggers.inputs import INPUTS
 from streams.triggers.linked_ids import LinkedIds
-from streams.triggers.owning import ActingShard, TriggersClaiming, TriggersPlan
-from streams.triggers.reading import INPUTS
-from streams.triggers.standings import Standings
+from streams.triggers.membership_lookup import MembershipLookup
+from streams.triggers.messages import AttemptResult, Message, Outcome
+from streams.wire.records import OutRecord
+from streams.wire.topics import CHANGES, TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS
 from tests.losing import Store
 from tests.trigger_segmenter import DEFINITIONS, GRACE_MS, Segmenter
 from tests.triggering import START
@@ -48,14 +48,14 @@ class Topics:
     peek: Any = None  # triggers do not call it
 
     def __init__(self) -> None:
-        self.records: dict[str, list[OutRecord]] = {DECISIONS: [], LETTERS: []}
+        self.records: dict[str, list[OutRecord]] = {TRIGGER_DECISIONS: [], TRIGGER_DEAD_LETTERS: []}
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> Any:
         """From these positions to the end."""
         for (topic, partition), position in positions.items():
             records = self.records[topic][position or 0 :]
             if records:
-                yield Chunk(topic, partition, cast(Any, records), len(self.records[topic]))
+                yield OutputChunk(topic, partition, cast(Any, records), len(self.records[topic]))
 
     async def claim(self, partitions: Sequence[int]) -> None:
         """Nothing to make ready."""
@@ -73,7 +73,7 @@ class Topics:
 
     def decisions(self) -> list[Decision]:
         """All of them, in order."""
-        return [decisions.decode(record.value or b"") for record in self.records[DECISIONS]]
+        return [decision_log.decode(record.value or b"") for record in self.records[TRIGGER_DECISIONS]]
 
 
 class SlowStore(Store):
@@ -178,7 +178,7 @@ class TriggerLives:
         return answer
 
     async def look(self, partition: int, ids: Sequence[str]) -> PartitionLook:
-        """As of `streams.redis_store.RedisStore`."""
+        """As of `streams.state.redis.RedisStore`."""
 
         async def found() -> PartitionLook:
             return self.segmenter.look(partition, ids)
@@ -191,38 +191,38 @@ class TriggerLives:
         ends = {tp: len(self._records(tp.topic)) for tp in tps}
         return Offsets(dict.fromkeys(tps, 0), ends, dict.fromkeys(tps, 1) if self.generation > 1 else {})
 
-    def heard(self, tp: TP) -> Heard:
+    def heard(self, tp: TP) -> FetchStatus:
         end, asked = self._fetched
         end = end if tp.topic == CHANGES else 0
-        return Heard(Answer(end, end, asked, asked / 1000), asked / 1000)
+        return FetchStatus(FetchResponse(end, end, asked, asked / 1000), asked / 1000)
 
-    def _records(self, topic: str) -> list[Record]:
+    def _records(self, topic: str) -> list[FetchedRecord]:
         return self.segmenter.records if topic == CHANGES else []
 
     # --- a channel
 
-    async def send(self, message: Message) -> Result:
+    async def send(self, message: Message) -> AttemptResult:
         """Connects for a while, looks once more, and sends."""
         self.pass_ms(self.rng.choice((0, 0, 20, 3_000)))
         await asyncio.sleep(0)
         read, decided = self._shard.acting.positions[CHANGES], self.segmenter.reached[0]
         against = await message.against()
         if against is not None:
-            return Result(Outcome.GIVEN_BACK, against)
+            return AttemptResult(Outcome.GIVEN_BACK, against)
         outcome = self.rng.choice([Outcome.SENT] * 8 + [Outcome.FAILED, Outcome.UNKNOWN])
         self.attempts.append(Attempt(self.wall, read, decided, message, outcome))
-        return Result(outcome, "drawn")
+        return AttemptResult(outcome, "drawn")
 
     async def close(self) -> None:
         """Nothing is open."""
 
     # --- lives
 
-    def _plan(self, *, rebuild: bool) -> TriggersPlan:
+    def _plan(self, *, rebuild: bool) -> TriggersConfig:
         linked = LinkedIds(self, lambda name: int(name.startswith("phone")), lambda: self.wall, GRACE_MS)
-        return TriggersPlan(
+        return TriggersConfig(
             topics=INPUTS,
-            outputs=(DECISIONS, LETTERS),
+            outputs=(TRIGGER_DECISIONS, TRIGGER_DEAD_LETTERS),
             identity=Identity("cluster", "group", 1, "triggers"),
             pace=Pace(self.rng.choice((1, 10)), 1_000, 100, 0),
             rebuild=rebuild,
@@ -233,7 +233,7 @@ class TriggerLives:
             file=self.file,
             placeholders=BUILT_IN,
             endpoints={name: Endpoint(way, self) for name, way in self.file.channels.items()},
-            standings=Standings(self, DEFINITIONS, linked),
+            standings=MembershipLookup(self, DEFINITIONS, linked),
             counts=self.counts,
             fresh_ms=FRESH_MS,
         )
@@ -250,8 +250,8 @@ class TriggerLives:
             await claiming.take(frozenset(TP(topic, 0) for topic in INPUTS))
             claimed = claiming.claimed[0]
             running = asyncio.create_task(claimed.outbox.run())
-            (holding,) = claiming.holdings().values()
-            self._shard = cast(ActingShard, holding.shard)
+            (runner,) = claiming.runners().values()
+            self._shard = cast(TriggersTask, runner.task)
             return await self._turns(self._shard, running, until, ends_at)
         except (Stop, Fenced):
             return False
@@ -264,9 +264,9 @@ class TriggerLives:
             await asyncio.gather(*tasks, return_exceptions=True)
             self.pass_ms(self.rng.randrange(500, 3_000))
 
-    def _claiming(self, *, rebuild: bool) -> TriggersClaiming:
+    def _claiming(self, *, rebuild: bool) -> TriggersAssignment:
         plan = self._plan(rebuild=rebuild)
-        return TriggersClaiming(plan, self.store, self.topics, self.topics, self.generation, cast(Any, self))
+        return TriggersAssignment(plan, self.store, self.topics, self.topics, self.generation, cast(Any, self))
 
     async def _refused(self) -> None:
         """Without ``--rebuild`` an empty Redis is refused."""
@@ -276,7 +276,7 @@ class TriggerLives:
             return
         raise AssertionError("an empty Redis is taken for a new one")
 
-    async def _turns(self, shard: ActingShard, running: asyncio.Task[None], until: int, ends_at: int) -> bool:
+    async def _turns(self, shard: TriggersTask, running: asyncio.Task[None], until: int, ends_at: int) -> bool:
         while self.wall < ends_at:
             if self.rng.random() < 0.7:
                 self._fetch(shard)
@@ -294,11 +294,11 @@ class TriggerLives:
             self.pass_ms(35 if self.wall < until else 500)
         return False
 
-    def _is_quiet(self, shard: ActingShard) -> bool:
+    def _is_quiet(self, shard: TriggersTask) -> bool:
         all_read = self.segmenter.is_quiet and shard.acting.positions[CHANGES] == len(self.segmenter.records)
         return all_read and not shard.acting.next_due and not shard.acting._flying and not self._losses
 
-    def _fetch(self, shard: ActingShard) -> None:
+    def _fetch(self, shard: TriggersTask) -> None:
         start, end = shard.merge.fetched(CHANGES), len(self.segmenter.records)
         if start < end:
             records = cast(Any, self.segmenter.records[start:end])

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from rules.definitions import built_in
+from rules.definitions.segments_file import built_in
 from rules.engine import Engine
 from rules.times import parse_instant
-from streams.fetched import Record
-from streams.out_records import CHANGES
-from streams.redis_store import PartitionLook
+from streams.kafka.fetch import FetchedRecord
+from streams.state.redis import PartitionLook
 from streams.wire import customers
 from streams.wire.changes import SegmentChange
+from streams.wire.topics import CHANGES
 from tests.triggering import START, change
 
 DEFINITIONS = built_in()
@@ -48,8 +48,10 @@ class Segmenter:
         self.happenings = happenings
         self.linked = linked
         self.reached = [START, START]
-        self.records: list[Record] = []  # of segment-changes
-        self.exits: dict[str, list[tuple[int, Record]]] = defaultdict(list)  # when they occurred, and as published
+        self.records: list[FetchedRecord] = []  # of segment-changes
+        self.exits: dict[str, list[tuple[int, FetchedRecord]]] = defaultdict(
+            list
+        )  # when they occurred, and as published
         self._coming: list[tuple[int, SegmentChange]] = []
         self._sending: list[tuple[int, Happening]] = []  # over `merges`, until acknowledged
         self._sent: set[Happening] = set()
@@ -118,7 +120,7 @@ class Segmenter:
 
     def _publish(self, time: int, made: SegmentChange) -> None:
         value = msgspec.json.encode(made)
-        record = Record(CHANGES, len(self.records), time, made.customer_id.encode(), value)
+        record = FetchedRecord(CHANGES, len(self.records), time, made.customer_id.encode(), value)
         self.records.append(record)
         if made.change == "exited":
             self.exits[made.customer_id].append((parse_instant(made.occurred_at) or 0, record))

@@ -15,25 +15,26 @@ import msgspec
 from rules.events import IDENTIFY, Event
 from rules.times import format_instant
 from rules.values import Document
-from streams import outbox
-from streams.fetched import Record
-from streams.memory_store import MemoryStore
-from streams.merge import Taken
-from streams.store import Claim, Identity, State
-from streams.triggers import decisions
-from streams.triggers.acting import Acting
-from streams.triggers.channels.base import Message, Outcome, Result
+from streams.kafka.fetch import FetchedRecord
+from streams.runtime.merge import MergedBatch
+from streams.state.contract import Claim, Identity, PartitionState
+from streams.state.memory import MemoryStore
+from streams.triggers import decision_log
 from streams.triggers.config import TriggersFile
-from streams.triggers.decisions import Decision
-from streams.triggers.endpoints import Endpoint
-from streams.triggers.reading import INPUTS, Come, reading
-from streams.triggers.standings import Look, Standing, Waiting
+from streams.triggers.decision_log import Decision
+from streams.triggers.dispatcher import Dispatcher
+from streams.triggers.endpoint import Endpoint
+from streams.triggers.inputs import INPUTS, Come, reading
+from streams.triggers.membership_lookup import LookupResult, MembershipAnswer, Waiting
+from streams.triggers.messages import AttemptResult, Message, Outcome
 from streams.wire.changes import SegmentChange
+from streams.wire.records import OutRecord, decode_entry
+from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS
 
 START = 1_772_359_200_000  # 2026-03-01T10:00:00Z
 IDENTITY = Identity("cluster", "group", 1, "triggers")
 
-Script = Callable[[Message, int], Result]
+Script = Callable[[Message, int], AttemptResult]
 
 
 class Shop:
@@ -49,12 +50,12 @@ class Shop:
     async def reached(self, partition: int) -> int:
         return self.reached_ms
 
-    async def look(self, partition: int, ids: Sequence[str]) -> Look:
-        return Look(self.reached_ms, {name: self._standing(name) for name in ids})
+    async def look(self, partition: int, ids: Sequence[str]) -> LookupResult:
+        return LookupResult(self.reached_ms, {name: self._standing(name) for name in ids})
 
-    def _standing(self, name: str) -> Standing:
+    def _standing(self, name: str) -> MembershipAnswer:
         waits_for = Waiting.DUE_TIME if name in self.undecided else None
-        return Standing(dict(self.since.get(name, {})), waits_for, self.stored.get(name, sys.maxsize))
+        return MembershipAnswer(dict(self.since.get(name, {})), waits_for, self.stored.get(name, sys.maxsize))
 
     def change(self, who: str, segment: str, now: int, **more: Any) -> SegmentChange:
         """The customer enters the segment, or leaves it if they are in it."""
@@ -74,9 +75,9 @@ class Scripted:
     def __init__(self, world: World, script: Script) -> None:
         self._world = world
         self._script = script
-        self.told: list[tuple[int, Message, Result]] = []
+        self.told: list[tuple[int, Message, AttemptResult]] = []
 
-    async def send(self, message: Message) -> Result:
+    async def send(self, message: Message) -> AttemptResult:
         result = self._script(message, sum(one.key == message.key for _, one, _ in self.told) + 1)
         self.told.append((self._world.now, message, result))
         return result
@@ -85,9 +86,9 @@ class Scripted:
         pass
 
 
-def sent(_: Message, __: int) -> Result:
+def sent(_: Message, __: int) -> AttemptResult:
     """The script of a channel that always works."""
-    return Result(Outcome.SENT)
+    return AttemptResult(Outcome.SENT)
 
 
 class World:
@@ -101,17 +102,17 @@ class World:
         self.channels = {name: Scripted(self, script) for name in file.channels}
         self._offset = dict.fromkeys(INPUTS, 0)
         self._claims = 0
-        self.acting: Acting
+        self.acting: Dispatcher
 
     async def claim(self) -> None:
         """A new owner: all that was in memory is gone."""
         self._claims += 1
         claim = Claim(0, self._claims, f"token-{self._claims}", IDENTITY)
-        state: State = await self.store.claim(claim)
+        state: PartitionState = await self.store.claim(claim)
         await self.store.begin(claim, dict.fromkeys(INPUTS, 0))
         state = await self.store.claim(claim)
         endpoints = {name: Endpoint(way, self.channels[name]) for name, way in self.file.channels.items()}
-        self.acting = Acting(
+        self.acting = Dispatcher(
             self.file, endpoints, self.shop, self.store, 0, claim.token, state, now_ms=lambda: self.now  # type: ignore[arg-type]
         )  # fmt: skip
 
@@ -121,9 +122,9 @@ class World:
         for event in events:
             topic = INPUTS[1] if isinstance(event, Come) else INPUTS[0]
             offset = self._offset[topic]
-            readings.append((event.time, INPUTS.index(topic), offset, event, Record(topic, offset, 0, b"", b"")))
+            readings.append((event.time, INPUTS.index(topic), offset, event, FetchedRecord(topic, offset, 0, b"", b"")))
             self._offset[topic] += 1
-        await self.acting.advance(Taken(readings, starts, dict(self._offset)), self.now)
+        await self.acting.advance(MergedBatch(readings, starts, dict(self._offset)), self.now)
 
     async def until(self, now: int, *, decided: bool = True) -> None:
         """The clock is set, and all that is due is done; not ``decided``: the segmenter does not come along."""
@@ -143,15 +144,15 @@ class World:
     def decisions(self) -> list[Decision]:
         """All that was decided, in order."""
         entries = self.store._of(0).outbox
-        records = [record for entry in entries for record in outbox.decode(entry)]
-        return [decisions.decode(one.value or b"") for one in records if one.topic == decisions.DECISIONS]
+        records = [record for entry in entries for record in decode_entry(entry)]
+        return [decision_log.decode(one.value or b"") for one in records if one.topic == TRIGGER_DECISIONS]
 
-    def letters(self) -> list[outbox.OutRecord]:
+    def letters(self) -> list[OutRecord]:
         """What failed for good."""
         entries = self.store._of(0).outbox
-        return [one for entry in entries for one in outbox.decode(entry) if one.topic == decisions.LETTERS]
+        return [one for entry in entries for one in decode_entry(entry) if one.topic == TRIGGER_DEAD_LETTERS]
 
-    def told(self) -> list[tuple[int, Message, Result]]:
+    def told(self) -> list[tuple[int, Message, AttemptResult]]:
         """All attempts of all channels."""
         return [one for channel in self.channels.values() for one in channel.told]
 
@@ -175,7 +176,7 @@ def change(
 
 def come(what: SegmentChange, now: int) -> Come:
     """As triggers read it."""
-    record = Record("segment-changes", 0, now, what.customer_id.encode(), msgspec.json.encode(what))
+    record = FetchedRecord("segment-changes", 0, now, what.customer_id.encode(), msgspec.json.encode(what))
     found = reading(record, None)  # type: ignore[arg-type]
     assert isinstance(found, Come)
     return found

@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from rules.definitions import build
+from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event
 from rules.standing import Change
-from streams.replay import Replay
+from streams.offline.replay import Replay
 from streams.wire.decode import decode_line
 from tests import oracle, strategies
 from tests.oracle import Json

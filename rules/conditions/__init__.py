@@ -21,20 +21,47 @@ which time alone may turn that, `NEVER` when only an event can.
 | `in_segment` | the customer is in that segment                          | never: that one's turn decides it |
 | `calendar`   | the local day is one of these                            | at a local midnight               |
 | `sample`     | the customer's hash is below the share                   | never                             |
+
+To add a condition: its class here, its form in `rules.definitions.forms`, its reading in a ``parse_`` module of
+`rules.definitions`, and, for its sentence, `rules.sentences.phrases` with the languages. A new kind of fact stands in
+`rules.facts`.
 """
 
-from rules.conditions.base import NEVER, Condition, Decision, Subject, due_at, holds
-from rules.conditions.calendars import OnDays
-from rules.conditions.carts import OpenCart
+from rules.conditions.attributes import ContextIs, ContextTest, InSegment, Sample, TraitIs, TraitTest, Years
+from rules.conditions.base import NEVER, Condition, CustomerView, Decision, due_at, holds
+from rules.conditions.boolean import AllOf, AnyOf, NoneOf
+from rules.conditions.calendars import CalendarDays
+from rules.conditions.cart import OpenCart
 from rules.conditions.counts import Count, Performed, SessionCount
-from rules.conditions.groups import AllOf, AnyOf, NoneOf
-from rules.conditions.moments import Ago, Moment
-from rules.conditions.people import ContextIs, ContextTest, InSegment, Sample, TraitIs, TraitTest, Years
-from rules.conditions.sequences import Followed, Step
+from rules.conditions.recency import Ago, Recency
+from rules.conditions.sequences import SequenceMatched, SequenceStep
 from rules.conditions.totals import Total
 
 __all__ = [
-    "NEVER", "Ago", "AllOf", "AnyOf", "Condition", "ContextIs", "ContextTest", "Count", "Decision", "Followed",
-    "InSegment", "Moment", "NoneOf", "OnDays", "OpenCart", "Performed", "Sample", "SessionCount", "Step", "Subject",
-    "Total", "TraitIs", "TraitTest", "Years", "due_at", "holds",
+    "NEVER",
+    "Ago",
+    "AllOf",
+    "AnyOf",
+    "CalendarDays",
+    "Condition",
+    "ContextIs",
+    "ContextTest",
+    "Count",
+    "CustomerView",
+    "Decision",
+    "InSegment",
+    "NoneOf",
+    "OpenCart",
+    "Performed",
+    "Recency",
+    "Sample",
+    "SequenceMatched",
+    "SequenceStep",
+    "SessionCount",
+    "Total",
+    "TraitIs",
+    "TraitTest",
+    "Years",
+    "due_at",
+    "holds",
 ]  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from rules import cart
-from rules.orders import Order
-from rules.profile import Profile
+from rules.profile import cart
+from rules.profile.orders import Order
+from rules.profile.profile import Profile
 from rules.reasons import Reason
 from rules.times import format_instant
 
@@ -16,7 +16,7 @@ NEVER = 0  # no event is from before the year 2000
 Decision = tuple[bool, int]
 
 
-class Subject:
+class CustomerView:
     """A customer as conditions see it in one decision.
 
     ``since``: by place of a segment, when it was entered, for those that the customer is in.
@@ -38,7 +38,7 @@ class Subject:
 
     @property
     def cart_contents(self) -> Mapping[str, int]:
-        """What is in the cart, as of `rules.cart.contents`; folded once per decision."""
+        """What is in the cart, as of `rules.profile.cart.contents`; folded once per decision."""
         if self._cart_contents is None:
             held = self.profile.cart
             self._cart_contents = {} if held is None else cart.contents(held.lines)
@@ -53,19 +53,19 @@ class Subject:
 class Condition(Protocol):
     """A frozen predicate over a customer at an instant, of whom no fact is later than that."""
 
-    def decide(self, who: Subject, now: int) -> Decision:
+    def decide(self, who: CustomerView, now: int) -> Decision:
         """Whether it holds, and the next due time; both from one look, as both are always needed."""
 
-    def reason(self, who: Subject, now: int) -> Reason:
+    def reason(self, who: CustomerView, now: int) -> Reason:
         """What was observed beside what was asked."""
 
 
-def holds(condition: Condition, who: Subject, now: int) -> bool:
+def holds(condition: Condition, who: CustomerView, now: int) -> bool:
     """Whether the condition holds at ``now``."""
     return condition.decide(who, now)[0]
 
 
-def due_at(condition: Condition, who: Subject, now: int) -> int | None:
+def due_at(condition: Condition, who: CustomerView, now: int) -> int | None:
     """The earliest instant after ``now`` at which time alone may turn it."""
     return condition.decide(who, now)[1] or None
 

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 import jdatetime
 import msgspec
 
-from rules.conditions.base import NEVER, Decision, Subject, until
-from rules.predicates import Shown
+from rules.conditions.base import NEVER, CustomerView, Decision, until
 from rules.reasons import Observed, Reason
 from rules.times import HOUR_MS
+from rules.value_tests import Shown
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -31,7 +31,7 @@ _LAST_MS = (datetime(9999, 12, 28, tzinfo=UTC) - _EPOCH) // _MS
 MonthDay = tuple[int, int]
 
 
-class OnDays(msgspec.Struct, frozen=True, dict=True):
+class CalendarDays(msgspec.Struct, frozen=True, dict=True):
     """The local day lies between two month-days (inclusive, may wrap) and is one of these weekdays.
 
     What was found last is kept beside it (``dict=True``): it serves until it turns.
@@ -42,7 +42,7 @@ class OnDays(msgspec.Struct, frozen=True, dict=True):
     jalali: bool
     timezone: str
 
-    def decide(self, who: Subject, now: int) -> Decision:  # noqa: ARG002
+    def decide(self, who: CustomerView, now: int) -> Decision:  # noqa: ARG002
         since, answer = self.__dict__.get("latest", (0, (False, NEVER)))
         if since <= now < answer[1]:
             return cast(Decision, answer)
@@ -52,7 +52,7 @@ class OnDays(msgspec.Struct, frozen=True, dict=True):
         self.__dict__["latest"] = now, (holding, due)
         return holding, due
 
-    def reason(self, who: Subject, now: int) -> Reason:
+    def reason(self, who: CustomerView, now: int) -> Reason:
         holding, due = self.decide(who, now)
         observed = Observed(date=self._written(_local_day(self.timezone, now)))
         return Reason(holding, condition="calendar", observed=observed, test=self.test, until=until(due))
@@ -93,11 +93,11 @@ def _local_day(timezone: str, now: int) -> date:
 
 
 # What was found for a day is so for each day up to the next turn.
-_answers: dict[tuple[OnDays, date], Decision] = {}
+_answers: dict[tuple[CalendarDays, date], Decision] = {}
 _ANSWERS_MAX = 100_000
 
 
-def _answer(rule: OnDays, day: date) -> Decision:
+def _answer(rule: CalendarDays, day: date) -> Decision:
     """Whether it holds on that day, and the midnight at which that turns."""
     known = _answers.get((rule, day))
     if known is not None:

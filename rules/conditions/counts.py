@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
-from rules.predicates import Shown, Where
+from rules.conditions.base import NEVER, CustomerView, Decision, shown_events, until
 from rules.reasons import Observed, Reason
 from rules.times import format_duration, format_instant
+from rules.value_tests import PropertyTests, Shown
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -54,23 +54,23 @@ class Performed(msgspec.Struct, frozen=True):
     """
 
     events: tuple[str, ...]
-    where: Where
+    where: PropertyTests
     count: Count
     within: int | None
     view: int | None
     slot: int | None
 
-    def _times(self, who: Subject) -> Sequence[int]:
+    def _times(self, who: CustomerView) -> Sequence[int]:
         times = [] if self.slot is None else who.profile.occurrences[self.slot].times
         if self.view is None:
             return times
         completed = who.completions(self.view)
         return sorted(times + completed) if times else completed
 
-    def decide(self, who: Subject, now: int) -> Decision:
+    def decide(self, who: CustomerView, now: int) -> Decision:
         return self.count.decide(self._times(who), self.within, now)
 
-    def reason(self, who: Subject, now: int) -> Reason:
+    def reason(self, who: CustomerView, now: int) -> Reason:
         times = self._times(who)
         holding, due = self.count.decide(times, self.within, now)
         return Reason(
@@ -93,13 +93,13 @@ class SessionCount(msgspec.Struct, frozen=True):
     gap: int
     slot: int
 
-    def _starts(self, who: Subject) -> Sequence[int]:
+    def _starts(self, who: CustomerView) -> Sequence[int]:
         return [start for start, _ in who.profile.sessions[self.slot]]
 
-    def decide(self, who: Subject, now: int) -> Decision:
+    def decide(self, who: CustomerView, now: int) -> Decision:
         return self.count.decide(self._starts(who), self.within, now)
 
-    def reason(self, who: Subject, now: int) -> Reason:
+    def reason(self, who: CustomerView, now: int) -> Reason:
         starts = self._starts(who)
         holding, due = self.count.decide(starts, self.within, now)
         return Reason(

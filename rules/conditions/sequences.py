@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import msgspec
 
-from rules.conditions.base import Decision, Subject, shown_events, until
-from rules.conditions.moments import Ago
-from rules.predicates import Where
+from rules.conditions.base import CustomerView, Decision, shown_events, until
+from rules.conditions.recency import Ago
+from rules.profile.steps import Entry, latest_start
 from rules.reasons import Observed, Reason, StepAsked
-from rules.steps import Entry, latest_start
 from rules.times import format_duration, format_instant
+from rules.value_tests import PropertyTests
 
 
-class Step(msgspec.Struct, frozen=True):
+class SequenceStep(msgspec.Struct, frozen=True):
     """One step. ``view``: of orders, where Order Completed is named."""
 
     events: tuple[str, ...]
-    where: Where
+    where: PropertyTests
     view: int | None
 
 
-class Followed(msgspec.Struct, frozen=True):
+class SequenceMatched(msgspec.Struct, frozen=True):
     """All steps in their order, by (time, message id), so long ago that all are in the window.
 
     ``same``: the property whose value all steps share, and ``place`` where orders have it.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[SequenceStep, ...]
     ago: Ago
     same: str | None
     place: int
     slot: int | None
 
-    def decide(self, who: Subject, now: int) -> Decision:
+    def decide(self, who: CustomerView, now: int) -> Decision:
         return self.ago.decide_known(self._start(who), now)
 
-    def reason(self, who: Subject, now: int) -> Reason:
+    def reason(self, who: CustomerView, now: int) -> Reason:
         start = self._start(who)
         holding, due = self.ago.decide_known(start, now)
         asked = [StepAsked(shown_events(step.events), step.where.test or None) for step in self.steps]
@@ -50,12 +50,12 @@ class Followed(msgspec.Struct, frozen=True):
             same=self.same,
         )
 
-    def _start(self, who: Subject) -> int:
+    def _start(self, who: CustomerView) -> int:
         kept = [] if self.slot is None else who.profile.steps[self.slot]
         of_orders = self._of_orders(who)
         return latest_start(sorted(kept + of_orders) if of_orders else kept, len(self.steps))
 
-    def _of_orders(self, who: Subject) -> list[Entry]:
+    def _of_orders(self, who: CustomerView) -> list[Entry]:
         asked = [(1 << at, step.view) for at, step in enumerate(self.steps) if step.view is not None]
         if not asked:
             return []

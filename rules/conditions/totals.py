@@ -9,17 +9,17 @@ from typing import Literal
 
 import msgspec
 
-from rules import days, orders, sums
-from rules.conditions.base import NEVER, Decision, Subject, shown_events, until
+from rules.conditions.base import NEVER, CustomerView, Decision, shown_events, until
 from rules.conditions.counts import Count, outside
-from rules.extremes import staircase
-from rules.predicates import NumberTest, Where
-from rules.profile import hashed_id
+from rules.profile import days, orders, sums
+from rules.profile.extremes import staircase
+from rules.profile.profile import hashed_id
 from rules.reasons import Observed, Reason
 from rules.times import format_duration
+from rules.value_tests import NumberTest, PropertyTests
 from rules.values import MICRO, number_key, shown_number
 
-# (Time from which its window runs, sum, count), as of `rules.sums.leaving`.
+# (Time from which its window runs, sum, count), as of `rules.profile.sums.leaving`.
 Contribution = tuple[int, int, int]
 _time = itemgetter(0)
 
@@ -36,7 +36,7 @@ class Total(msgspec.Struct, frozen=True):
     agg: Aggregate
     of: str
     events: tuple[str, ...]
-    where: Where
+    where: PropertyTests
     within: int | None
     test: NumberTest
     count: Count
@@ -44,14 +44,14 @@ class Total(msgspec.Struct, frozen=True):
     place: int
     slot: int | None
 
-    def decide(self, who: Subject, now: int) -> Decision:
+    def decide(self, who: CustomerView, now: int) -> Decision:
         if self.agg in ("sum", "avg"):
             return self._decide_sum(who, now)
         if self.agg == "distinct":
             return self.count.decide(self._newest_times(who), self.within, now)
         return self._decide_extreme(who, now)
 
-    def value(self, who: Subject, now: int) -> int | None:
+    def value(self, who: CustomerView, now: int) -> int | None:
         """The aggregate at an instant, in 10⁻⁶ (``distinct``: times 10⁶); ``None``: of nothing."""
         if self.agg in ("sum", "avg"):
             _, total, count = self._inside(who, now)
@@ -65,7 +65,7 @@ class Total(msgspec.Struct, frozen=True):
         at = self._outside(steps, now)
         return steps[at][1] if at < len(steps) else None
 
-    def reason(self, who: Subject, now: int) -> Reason:
+    def reason(self, who: CustomerView, now: int) -> Reason:
         holding, due = self.decide(who, now)
         value = self.value(who, now)
         return Reason(
@@ -87,7 +87,7 @@ class Total(msgspec.Struct, frozen=True):
 
     # --- sum and avg
 
-    def _inside(self, who: Subject, now: int) -> tuple[list[Contribution], int, int]:
+    def _inside(self, who: CustomerView, now: int) -> tuple[list[Contribution], int, int]:
         """What is in the window, its sum and count."""
         entries = self._contributions(who)
         inside = entries[self._outside(entries, now) :]
@@ -97,7 +97,7 @@ class Total(msgspec.Struct, frozen=True):
             count += number
         return inside, total, count
 
-    def _decide_sum(self, who: Subject, now: int) -> Decision:
+    def _decide_sum(self, who: CustomerView, now: int) -> Decision:
         inside, total, count = self._inside(who, now)
         holding = self._meets(total, count)
         if self.within is None:
@@ -114,8 +114,8 @@ class Total(msgspec.Struct, frozen=True):
             return self.test.meets(total)
         return count > 0 and self.test.meets(total, per=count)
 
-    def _contributions(self, who: Subject) -> list[Contribution]:
-        """As `rules.sums.leaving`."""
+    def _contributions(self, who: CustomerView) -> list[Contribution]:
+        """As `rules.profile.sums.leaving`."""
         kept = [] if self.slot is None else sums.leaving(who.profile.sums[self.slot])
         found = [(time, value, 1) for time, value in self._of_orders(who)]
         kept_orders = who.profile.orders
@@ -124,19 +124,19 @@ class Total(msgspec.Struct, frozen=True):
             found += days.leaving(settled)
         return sorted(kept + found) if found else kept
 
-    def _of_orders(self, who: Subject) -> list[tuple[int, int]]:
+    def _of_orders(self, who: CustomerView) -> list[tuple[int, int]]:
         """What standing orders contribute, each at its time."""
         kept = who.profile.orders
         return [] if self.view is None or kept is None else kept.values(self.view, self.place)
 
     # --- min and max
 
-    def _steps(self, who: Subject) -> list[tuple[int, int]]:
+    def _steps(self, who: CustomerView) -> list[tuple[int, int]]:
         kept = [] if self.slot is None else who.profile.extremes[self.slot]
         found = self._of_orders(who)
         return staircase(sorted(kept + found), greatest=self.agg == "max") if found else kept
 
-    def _decide_extreme(self, who: Subject, now: int) -> Decision:
+    def _decide_extreme(self, who: CustomerView, now: int) -> Decision:
         steps = self._steps(who)
         inside = steps[self._outside(steps, now) :]
         answers = [self.test.meets(value) for _, value in inside] + [False]
@@ -148,7 +148,7 @@ class Total(msgspec.Struct, frozen=True):
 
     # --- distinct
 
-    def _newest_times(self, who: Subject) -> list[int]:
+    def _newest_times(self, who: CustomerView) -> list[int]:
         newest = {} if self.slot is None else dict(who.profile.distincts[self.slot])
         for time, value in self._of_orders(who):
             key = hashed_id(number_key(value)) if self.place == orders.TOTAL else value

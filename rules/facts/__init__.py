@@ -4,7 +4,8 @@ The one rule: a fact knows the event names that change it and says whether an ev
 anything that decides, so that an event costs only what depends on it.
 """
 
-from rules.facts.happened import (
+from rules.facts.attribute_facts import TouchFact, TraitFact
+from rules.facts.event_facts import (
     DISTINCT_MAX,
     DistinctFact,
     ExtremeFact,
@@ -13,11 +14,22 @@ from rules.facts.happened import (
     StepFact,
     SumFact,
 )
-from rules.facts.picked import Picked, Reading
-from rules.facts.shop import CartFact, OrderFact, SessionFact
-from rules.facts.told import TouchFact, TraitFact
+from rules.facts.selection import EventFilter, PropertyReader
+from rules.facts.shop_facts import CartFact, OrderFact, SessionFact
 
 __all__ = [
-    "DISTINCT_MAX", "CartFact", "DistinctFact", "ExtremeFact", "FirstFact", "OccurrenceFact", "OrderFact", "Picked",
-    "Reading", "SessionFact", "StepFact", "SumFact", "TouchFact", "TraitFact",
+    "DISTINCT_MAX",
+    "CartFact",
+    "DistinctFact",
+    "EventFilter",
+    "ExtremeFact",
+    "FirstFact",
+    "OccurrenceFact",
+    "OrderFact",
+    "PropertyReader",
+    "SessionFact",
+    "StepFact",
+    "SumFact",
+    "TouchFact",
+    "TraitFact",
 ]  # fmt: skip

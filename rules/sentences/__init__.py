@@ -3,16 +3,16 @@
 The one rule: one sentence in each language tells what was observed beside what was asked, and
 nothing that a customer or a definition wrote can change how the rest of it reads.
 
-| module     | what it holds                                                        |
-|------------|----------------------------------------------------------------------|
-| `walker`   | groups of conditions                                                 |
-| `remembered` | phrases that were said before, but for the moment in them          |
-| `phrases`  | each kind of condition: which message, and what stands in it         |
-| `asks`     | tests of numbers, values, properties and ages                        |
-| `language` | what a language is: numbers, durations, days, names by its tables    |
-| `english`  | the messages in English                                              |
-| `persian`  | the messages in Persian                                              |
-| `foreign`  | values of others, made safe                                          |
+| module         | what it holds                                                        |
+|----------------|----------------------------------------------------------------------|
+| `reason_tree`  | builds the sentence: groups of conditions                            |
+| `phrase_cache` | phrases that were built before, but for the moment in them           |
+| `phrases`      | each kind of condition: which message, and what stands in it         |
+| `value_tests`  | tests of numbers, values, properties and ages                        |
+| `language`     | what a language is: numbers, durations, days, names by its tables    |
+| `english`      | the messages in English                                              |
+| `persian`      | the messages in Persian                                              |
+| `untrusted`    | values of others, made safe                                          |
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from collections.abc import Mapping
 
 from rules.reasons import Reason
 from rules.sentences.english import ENGLISH
-from rules.sentences.foreign import PDI, RLI, shortened
 from rules.sentences.language import Language
 from rules.sentences.persian import PERSIAN
-from rules.sentences.walker import tell
+from rules.sentences.reason_tree import tell
+from rules.sentences.untrusted import PDI, RLI, shortened
 
 __all__ = ["LANGUAGES", "SENTENCE_MAX_CHARS", "embedded", "sentence"]
 

@@ -1,6 +1,8 @@
-"""English: messages, units and names of days.
+"""The messages, units and names of days in English.
 
 The one rule: a message says nothing that its slots do not carry. A pair is for one and for several.
+
+See also `rules.sentences.reason_tree` and `rules.sentences.phrases`, which build a sentence of them.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 import jdatetime
 import msgspec
 
-from rules.sentences.foreign import escaped, isolated, shortened
+from rules.sentences.untrusted import escaped, isolated, shortened
 from rules.times import format_duration, parse_duration
 
 # A template; or two, of which the first is for one of something.

@@ -12,13 +12,13 @@ from itertools import islice
 from rules.conditions.calendars import WEEKDAYS
 from rules.context import ATTRIBUTES
 from rules.events import MONEY
-from rules.predicates import Shown
 from rules.reasons import Observed, Reason, StepAsked
-from rules.sentences import asks
+from rules.sentences import value_tests
 from rules.sentences.language import LISTED_MAX, Language
+from rules.value_tests import Shown
 
 _NOTHING = Observed()
-_SESSION_GAP = "30m"  # of whoever asks for none (`rules.forms`); only another one is told
+_SESSION_GAP = "30m"  # of whoever asks for none (`rules.definitions.forms`); only another one is told
 
 
 def _beside(lang: Language, seen: str, asked: str) -> str:
@@ -36,11 +36,11 @@ def _window(lang: Language, within: str | None, ever: str = "ever") -> str:
 
 
 def _events(lang: Language, asked: Reason | StepAsked, cut: Mapping[str, int] | None, place: str = "") -> str:
-    """The events, and what their properties must be; ``cut`` and ``place``: as in `asks.properties`."""
+    """The events, and what their properties must be; ``cut`` and ``place``: as in `value_tests.properties`."""
     events = lang.events(asked.event)
     if not asked.where:
         return events
-    return lang.say("where", event=events, tests=asks.properties(lang, asked.where, cut, f"{place}/where"))
+    return lang.say("where", event=events, tests=value_tests.properties(lang, asked.where, cut, f"{place}/where"))
 
 
 # --- counts and totals
@@ -51,14 +51,14 @@ def _performed(lang: Language, reason: Reason) -> str:
     count = lang.say("or_more" if observed.or_more else "count", count=lang.number(observed.count or 0))
     key = "performed" if observed.count else "not_performed"
     seen = lang.say(key, count=count, event=_events(lang, reason, reason.cut), window=window)
-    return _beside(lang, seen, lang.say("times", range=asks.numbers(lang, reason.test or {})))
+    return _beside(lang, seen, lang.say("times", range=value_tests.numbers(lang, reason.test or {})))
 
 
 def _sessions(lang: Language, reason: Reason) -> str:
     count = (reason.observed or _NOTHING).count or 0
     key = "sessions" if count else "no_sessions"
     seen = lang.say(key, count, count=lang.number(count), window=_window(lang, reason.within))
-    asked = asks.numbers(lang, reason.test or {})
+    asked = value_tests.numbers(lang, reason.test or {})
     if reason.gap and reason.gap != _SESSION_GAP:
         asked = lang.say("apart", range=asked, gap=lang.duration(reason.gap))
     return _beside(lang, seen, asked)
@@ -77,7 +77,7 @@ def _total(lang: Language, reason: Reason) -> str:
         seen = lang.say("total_of_nothing", agg=agg, of=of, event=event, window=window)
     else:
         seen = lang.say("total", agg=lang.say(reason.agg or "", of=of), event=event, window=window, value=written)
-    return _beside(lang, seen, asks.numbers(lang, reason.test or {}, money=money))
+    return _beside(lang, seen, value_tests.numbers(lang, reason.test or {}, money=money))
 
 
 # --- moments and sequences
@@ -86,7 +86,7 @@ def _total(lang: Language, reason: Reason) -> str:
 def _moment(lang: Language, reason: Reason) -> str:
     observed, test = reason.observed or _NOTHING, (reason.test or {}).get("ago") or {}
     at, event = observed.first_at or observed.last_at, _events(lang, reason, reason.cut)
-    asked = asks.ago(lang, test) if test else lang.say("any_time")
+    asked = value_tests.ago(lang, test) if test else lang.say("any_time")
     if at is None:
         return _beside(lang, lang.say("never", event=event), asked)
     seen = lang.say(reason.condition or "", event=event, at=lang.name(at))
@@ -150,9 +150,9 @@ def _contents(lang: Language, observed: Observed) -> str:
 def _cart_asked(lang: Language, test: Mapping[str, Shown]) -> str:
     asked = [lang.say(name, time=lang.duration(test[name])) for name in ("idle_for", "until") if name in test]
     if "items" in test:
-        asked.append(lang.say("items_asked", range=asks.numbers(lang, test["items"], between="and")))
+        asked.append(lang.say("items_asked", range=value_tests.numbers(lang, test["items"], between="and")))
     if "value" in test:
-        asked.append(lang.say("worth_asked", range=asks.numbers(lang, test["value"], money=True, between="and")))
+        asked.append(lang.say("worth_asked", range=value_tests.numbers(lang, test["value"], money=True, between="and")))
     if "stage" in test:
         asked.append(lang.say(f"at_{test['stage']}"))
     return lang.say("comma").join(asked)
@@ -163,13 +163,13 @@ def _cart_asked(lang: Language, test: Mapping[str, Shown]) -> str:
 
 def _trait(lang: Language, reason: Reason) -> str:
     seen = _known(lang, reason, "trait", {})
-    return _judged(lang, reason, seen, asks.properties(lang, reason.test or {}, reason.cut, "/test"))
+    return _judged(lang, reason, seen, value_tests.properties(lang, reason.test or {}, reason.cut, "/test"))
 
 
 def _context(lang: Language, reason: Reason) -> str:
     names = {name: lang.attributes[name] for name in ATTRIBUTES}
     seen = _known(lang, reason, f"{reason.touch}_touch", names)
-    return _judged(lang, reason, seen, asks.properties(lang, reason.test or {}, reason.cut, "/test", names))
+    return _judged(lang, reason, seen, value_tests.properties(lang, reason.test or {}, reason.cut, "/test", names))
 
 
 def _known(lang: Language, reason: Reason, key: str, names: Mapping[str, str]) -> str:

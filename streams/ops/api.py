@@ -20,13 +20,14 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from rules.sentences import LANGUAGES
 from rules.times import format_instant, parse_instant
-from streams.http_access import refusal
-from streams.ops import answers, feed
-from streams.ops.seen import Seen
-from streams.out_records import CHANGES
+from streams.errors import StoreFailed, StoreRefused
+from streams.http.access import refusal
+from streams.ops import change_feed, responses
+from streams.ops.change_feed import FeedLetter
+from streams.ops.status import OpsStatus
 from streams.stop import Stop
-from streams.store import StoreFailed, StoreRefused
 from streams.wire.decode import CUSTOMER_MAX_BYTES
+from streams.wire.topics import CHANGES
 
 STATIC = Path(__file__).parent / "static"
 _BEAT_S = 15.0
@@ -59,14 +60,14 @@ class Route(NamedTuple):
 _CUSTOMER = Parameter("id", "customer id")
 _LANGUAGE = Parameter("lang", f"language of the reasons: {' or '.join(LANGUAGES)} (default: en)", required=False)
 ROUTES = (
-    Route("/api/status", "status", "everything in one look", answers.Status),
-    Route("/api/segments", "segments", "sizes, rates and freshness of all segments", answers.Segments),
+    Route("/api/status", "status", "everything in one look", responses.Status),
+    Route("/api/segments", "segments", "sizes, rates and freshness of all segments", responses.Segments),
     Route(
         "/api/customers/{id}", "customer", "a customer's membership, since when, why, and the last changes",
-        answers.CustomerState, (_CUSTOMER, _LANGUAGE),
+        responses.CustomerState, (_CUSTOMER, _LANGUAGE),
     ),
     Route(
-        "/api/customers/{id}/at", "past", "membership at a past time, from what was published", answers.Past,
+        "/api/customers/{id}/at", "past", "membership at a past time, from what was published", responses.Past,
         (_CUSTOMER, Parameter("time", "RFC 3339")),
     ),
     Route(
@@ -75,15 +76,15 @@ ROUTES = (
     ),
     Route(
         "/api/customer", "customer_of_query", "the same of an id that no path has, such as `.` and `..`",
-        answers.CustomerState, (_CUSTOMER, _LANGUAGE),
+        responses.CustomerState, (_CUSTOMER, _LANGUAGE),
     ),
     Route(
-        "/api/customer/at", "past_of_query", "the same of an id that no path has", answers.Past,
+        "/api/customer/at", "past_of_query", "the same of an id that no path has", responses.Past,
         (_CUSTOMER, Parameter("time", "RFC 3339")),
     ),
-    Route("/api/dead-letters", "letters", "the newest dead letters", answers.Letters),
+    Route("/api/dead-letters", "letters", "the newest dead letters", responses.Letters),
     Route(
-        "/api/dead-letters/{partition}/{offset}", "letter", "the bytes of one", answers.LetterBytes,
+        "/api/dead-letters/{partition}/{offset}", "letter", "the bytes of one", responses.LetterBytes,
         (Parameter("partition", "of `dead-letters`"), Parameter("offset", "in it")),
     ),
     Route("/metrics", "metrics", "metrics of this process, for Prometheus", content_type="text/plain"),
@@ -94,7 +95,7 @@ ROUTES = (
 class Api:
     """The handlers, by the names of the table."""
 
-    def __init__(self, seen: Seen, client: Mapping[str, Any], topic_prefix: str) -> None:
+    def __init__(self, seen: OpsStatus, client: Mapping[str, Any], topic_prefix: str) -> None:
         """``client``: where the brokers are, and who we are to them."""
         self._seen = seen
         self._client = client
@@ -131,7 +132,7 @@ class Api:
 
     async def letters(self, _: web.Request) -> web.Response:
         """The newest dead letters."""
-        return _json(answers.Letters([_letter(one) for one in reversed(self._seen.feed.letters)]))
+        return _json(responses.Letters([_letter(one) for one in reversed(self._seen.feed.letters)]))
 
     async def letter(self, request: web.Request) -> web.Response:
         """One of them."""
@@ -141,7 +142,7 @@ class Api:
                 key = None if one.key is None else one.key.decode(errors="replace")
                 told = base64.b64encode(one.value).decode()
                 reason = one.headers.get("reason", "")
-                return _json(answers.LetterBytes(reason, key, told, dict(one.headers)))
+                return _json(responses.LetterBytes(reason, key, told, dict(one.headers)))
         return refusal(HTTPStatus.NOT_FOUND, "no such dead letter among the newest")
 
     async def customer(self, request: web.Request) -> web.Response:
@@ -171,7 +172,7 @@ class Api:
         partition = self._seen.looking.partition_of(customer_id)
         try:
             async with asyncio.timeout(_PAST_MAX_S), self._reading:
-                known = await feed.past(self._client, self._topic, partition, customer_id)
+                known = await change_feed.past(self._client, self._topic, partition, customer_id)
         except (KafkaError, TimeoutError) as error:
             return refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"the topic of changes could not be read ({error!r})")
         if not known:
@@ -186,8 +187,8 @@ class Api:
                 since[change.segment] = change.occurred_at
             else:
                 since.pop(change.segment, None)
-        then = [answers.Then(segment, at) for segment, at in sorted(since.items())]
-        return _json(answers.Past(customer_id, format_instant(time), sequence, known[0].sequence == 1, then))
+        then = [responses.Then(segment, at) for segment, at in sorted(since.items())]
+        return _json(responses.Past(customer_id, format_instant(time), sequence, known[0].sequence == 1, then))
 
     past_of_query = past
 
@@ -199,12 +200,14 @@ class Api:
                 await response.prepare(request)
                 await self._stream(reader, response)
         except OverflowError:
-            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{feed.READERS_MAX} readers follow the changes already")
+            return refusal(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"{change_feed.READERS_MAX} readers follow the changes already"
+            )
         except (ConnectionError, TimeoutError):
             pass
         return response
 
-    async def _stream(self, reader: feed.Reader, response: web.StreamResponse) -> None:
+    async def _stream(self, reader: change_feed.Reader, response: web.StreamResponse) -> None:
         await response.write(b": the newest come last\n\n")
         while True:
             taken, dropped = await reader.take(_BEAT_S)
@@ -229,11 +232,11 @@ def _unknown(customer_id: str) -> web.Response:
     return refusal(HTTPStatus.NOT_FOUND, f"no customer {customer_id}")
 
 
-def _letter(one: feed.Letter) -> answers.Letter:
+def _letter(one: FeedLetter) -> responses.Letter:
     def number(name: str) -> int:
         return int(text) if (text := one.headers.get(name, "")).isdigit() else -1
 
-    return answers.Letter(
+    return responses.Letter(
         at=format_instant(one.at_ms),
         reason=one.headers.get("reason", ""),
         topic=one.headers.get("topic", ""),
@@ -247,7 +250,7 @@ def _letter(one: feed.Letter) -> answers.Letter:
 
 def openapi() -> dict[str, Any]:
     """The document: https://spec.openapis.org/oas/v3.1.0."""
-    types = [*(route.answer for route in ROUTES if route.answer), answers.Wrong]
+    types = [*(route.answer for route in ROUTES if route.answer), responses.Wrong]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     by_type = dict(zip(types, schemas, strict=True))
     return {
@@ -261,7 +264,7 @@ def openapi() -> dict[str, Any]:
 
 def _operation(route: Route, by_type: Mapping[type, Any]) -> dict[str, Any]:
     content = {route.content_type: {"schema": by_type[route.answer]} if route.answer else {}}
-    wrong = {"application/json": {"schema": by_type[answers.Wrong]}}
+    wrong = {"application/json": {"schema": by_type[responses.Wrong]}}
     refusals = {"401": "the token is missing or wrong", "429": "too many requests"}
     if route.parameters:
         refusals |= {"400": "a parameter is wrong", "404": "not known", "503": "Redis or Kafka does not answer"}

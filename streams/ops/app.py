@@ -1,6 +1,6 @@
 """The composition root of the operations process: ``segmenter ops``.
 
-The one rule: as of `streams.app`. It owns no partition, is in no group, and writes nothing.
+The one rule: as of `streams.runtime.host`. It owns no partition, is in no group, and writes nothing.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ import sys
 from aiohttp import web
 
 from rules.engine import Engine
-from streams import logs, rights, security, topics
-from streams.addresses import is_loopback, networks
-from streams.app import now_ms
+from streams import credentials, logs, rights
 from streams.definitions_file import load
-from streams.http_access import TokenGate
-from streams.http_server import HttpServer, Limits
+from streams.http.access import TokenGate
+from streams.http.addresses import is_loopback, networks
+from streams.http.server import HttpServer, Limits
+from streams.kafka import admin
 from streams.ops.api import STATIC, Api
-from streams.ops.feed import Feed
-from streams.ops.guard import guard
-from streams.ops.looking import Looking
+from streams.ops.auth import guard
+from streams.ops.change_feed import Feed
 from streams.ops.metrics import OpsMetrics
-from streams.ops.seen import Seen
-from streams.ops.workers import Workers, addresses
-from streams.out_records import CHANGES
-from streams.redis_store import RedisStore
-from streams.serving import where
+from streams.ops.state_poller import Looking
+from streams.ops.status import OpsStatus
+from streams.ops.worker_poller import Workers, addresses
+from streams.runtime.health_endpoint import where
+from streams.runtime.host import now_ms
 from streams.settings import Settings, host_of
+from streams.state.redis import RedisStore
 from streams.stop import Stop
+from streams.wire.topics import CHANGES
 
 _TOKEN_BYTES = 24
 _REQUEST_MAX_BYTES = 16 * 1024
@@ -43,16 +44,16 @@ def run(settings: Settings) -> int:
     """Serve until interrupted. Raises `Stop`."""
     logs.set_up(settings.log_format)
     token = _token(settings)
-    tls = security.http_client(settings)
+    tls = credentials.http_client(settings)
     engine = Engine(load(settings.definitions))
-    found = topics.verify(settings, rights.NEEDS["ops"].topics)
+    found = admin.verify(settings, rights.NEEDS["ops"].topics)
     asyncio.run(_serve(settings, engine, found.partitions[CHANGES], token, tls))
     return 0
 
 
 def _token(settings: Settings) -> str:
     """The one that is set; on this machine alone one may be drawn."""
-    token = security.ops_token(settings)
+    token = credentials.ops_token(settings)
     if token is not None:
         return token
     host = host_of(settings.ops_http)
@@ -62,15 +63,15 @@ def _token(settings: Settings) -> str:
 
 
 async def _serve(settings: Settings, engine: Engine, partitions: int, token: str, tls: ssl.SSLContext | None) -> None:
-    client = security.kafka(settings)
+    client = credentials.kafka(settings)
     store = RedisStore.of(settings)
     metrics = OpsMetrics()
     feed = Feed(client, settings.topic_prefix, partitions, now_ms)
     looking = Looking(settings, store, engine, partitions, metrics, now_ms)
     workers = Workers(
-        addresses(settings.ops_workers), lambda: now_ms() / 1000, token=security.http_token(settings), tls=tls
+        addresses(settings.ops_workers), lambda: now_ms() / 1000, token=credentials.http_token(settings), tls=tls
     )
-    seen = Seen(feed, looking, workers, engine.definitions.segments, settings.ready_behind_s, now_ms)
+    seen = OpsStatus(feed, looking, workers, engine.definitions.segments, settings.ready_behind_s, now_ms)
     gate = TokenGate(token, metrics.refused, networks(settings.ops_proxies))
     app = web.Application(
         middlewares=[guard(gate, settings.ops_requests, metrics.refused)], client_max_size=_REQUEST_MAX_BYTES

@@ -1,6 +1,6 @@
 """The metrics of the operations process itself: what no worker can tell, as it holds when all are gone.
 
-The one rule: as of `streams.metrics`.
+The one rule: as of `streams.runtime.metrics`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from streams.metrics import HTTP_REFUSALS, REFUSALS, Metric
+from streams.runtime.metrics import HTTP_REFUSALS, REFUSALS, Metric
 
 GAUGES: Mapping[str, Metric] = {
     "segmenter_partition_behind_seconds": Metric(
@@ -41,5 +41,5 @@ class OpsMetrics:
             self._refusals.labels(reason)
 
     def refused(self, reason: str) -> None:
-        """A connection or a request to this process's port is refused; see `streams.metrics.REFUSALS`."""
+        """A connection or a request to this process's port is refused; see `streams.runtime.metrics.REFUSALS`."""
         self._refusals.labels(reason).inc()

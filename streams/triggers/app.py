@@ -1,6 +1,6 @@
 """The composition root of triggers: a Faust app of their own, beside the workers' and after it.
 
-The one rule: as of `streams.app`. Its group, its Redis keys and its topics are its own; the segmenter's
+The one rule: as of `streams.runtime.host`. Its group, its Redis keys and its topics are its own; the segmenter's
 store is only looked at.
 """
 
@@ -17,22 +17,23 @@ from typing import Any, NoReturn
 
 import faust
 
-from rules.definitions import Definitions
-from streams import definitions_file, rights, topics
-from streams.app import assemble, now_ms, pace
-from streams.partitioning import partition_of
-from streams.redis_store import RedisStore
+from rules.definitions.segments_file import Definitions
+from streams import definitions_file, rights
+from streams.kafka import admin
+from streams.kafka.partitioner import partition_of
+from streams.runtime.host import assemble, now_ms, pace
 from streams.settings import Settings, of_triggers
+from streams.state.redis import RedisStore
 from streams.stop import REBUILD, stop
-from streams.triggers import file as triggers_file
-from streams.triggers.channels import made
+from streams.triggers import config_file as triggers_file
+from streams.triggers.action_decisions import FRESH_MS
+from streams.triggers.channels import factory
+from streams.triggers.claim import OUTPUTS, TriggersAssignment, TriggersConfig
 from streams.triggers.counts import Counts
-from streams.triggers.deciding import FRESH_MS
-from streams.triggers.endpoints import Endpoint
+from streams.triggers.endpoint import Endpoint
+from streams.triggers.inputs import INPUTS
 from streams.triggers.linked_ids import LinkedIds
-from streams.triggers.owning import OUTPUTS, TriggersClaiming, TriggersPlan
-from streams.triggers.reading import INPUTS
-from streams.triggers.standings import Standings
+from streams.triggers.membership_lookup import MembershipLookup
 
 # What triggers keep in Redis; another number when it is stored otherwise.
 STORED_FORMAT = "triggers-1"
@@ -45,19 +46,18 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
     """The Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
     definitions = definitions_file.load(settings.definitions)
     file = triggers_file.load(path, definitions)
-    found = topics.verify(settings, rights.NEEDS[rights.TRIGGERS_PROCESS].topics)
+    found = admin.verify(settings, rights.NEEDS[rights.TRIGGERS_PROCESS].topics)
     ours = of_triggers(settings)
-    channels = made.channels(file, path, os.environ, sys.stdout)
+    channels = factory.channels(file, path, os.environ, sys.stdout)
     identity = found.identity(ours, STORED_FORMAT)
     # At 0 from the start: an alert compares with what was.
     counts = Counts(Counter({(key, kind): 0 for key in file.triggers for kind in ("sent", "failed")}))
-    plan = TriggersPlan(
+    config = TriggersConfig(
         topics=[settings.topic_prefix + name for name in INPUTS],
         outputs=OUTPUTS,
         identity=identity,
         pace=pace(ours, 0),
         rebuild=rebuild,
-        reread=_reread(ours.redis_prefix),
         exact_ends=settings.broker == "kafka",
         now_ms=now_ms,
         stop=partial(_stop, ours.redis_prefix),
@@ -68,22 +68,17 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
         counts=counts,
         fresh_ms=settings.grace_ms + FRESH_MS,
     )
-    app = assemble(ours, plan, TriggersClaiming, counts.metrics, plan.endpoints)
+    app = assemble(ours, config, TriggersAssignment, counts.metrics, config.endpoints)
     app.timer(_COUNTED_EVERY_S)(_log_counts(counts))
     return app
 
 
-def _standings(settings: Settings, definitions: Definitions, partitions: int) -> Standings:
+def _standings(settings: Settings, definitions: Definitions, partitions: int) -> MembershipLookup:
     store = RedisStore.of(settings)
     linked = None
     if settings.partitioner == "murmur2":  # else the segmenter links no ids: it does not know where they are read
         linked = LinkedIds(store, partial(partition_of, partitions=partitions), now_ms, settings.grace_ms)
-    return Standings(store, definitions, linked)
-
-
-def _reread(redis_prefix: str) -> str:
-    """How all is read again. A fresh Redis would be one for the worker, too."""
-    return f"remove what is under {redis_prefix} in Redis and start `segmenter triggers --rebuild`"
+    return MembershipLookup(store, definitions, linked)
 
 
 def _stop(redis_prefix: str, sentence: str) -> NoReturn:
@@ -91,11 +86,12 @@ def _stop(redis_prefix: str, sentence: str) -> NoReturn:
 
 
 def sentence_of_triggers(redis_prefix: str, sentence: str) -> str:
-    """Why the code that triggers share with the worker stops, with what to do about triggers."""
-    sentence = sentence.replace(REBUILD, _reread(redis_prefix))
-    return sentence.replace("segmenter worker --rebuild", "segmenter triggers --rebuild").replace(
-        "the worker", "triggers"
-    )
+    """Why the code that triggers share with the worker stops, with what to do about triggers.
+
+    All is read again from their own keys on: a fresh Redis would be one for the worker, too.
+    """
+    rebuild = f"remove what is under {redis_prefix} in Redis and start `segmenter triggers --rebuild`"
+    return sentence.replace(REBUILD, rebuild).replace("the worker", "triggers")
 
 
 def _log_counts(counts: Counts) -> Callable[..., Awaitable[None]]:

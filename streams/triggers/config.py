@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from rules import asked
-from rules.predicates import ValueTest
+from rules.definitions import value_test_parsing
 from rules.times import DAY_MS, DURATION_FORM, HOUR_MS, SECOND_MS
-from streams.triggers.channels import guard
+from rules.value_tests import ValueTest
+from streams.triggers import ssrf
 
 KEY = r"^[a-z][a-z0-9_]{0,63}$"
 WEEK_MS = 7 * DAY_MS
@@ -35,7 +35,7 @@ def _zone(value: object) -> str:
 
 
 def _delay(value: object) -> int:
-    return 0 if value == 0 and not isinstance(value, bool) else asked.duration(value)
+    return 0 if value == 0 and not isinstance(value, bool) else value_test_parsing.duration(value)
 
 
 def _kept(value: int) -> int:
@@ -46,8 +46,8 @@ def _kept(value: int) -> int:
 
 def _url(value: str) -> str:
     try:
-        guard.parsed(value)
-    except guard.NotAllowed as error:
+        ssrf.parsed(value)
+    except ssrf.NotAllowed as error:
         raise ValueError(f"is not {error}; write it as https://example.com/path") from None
     return value
 
@@ -67,7 +67,7 @@ def _clock_time(value: object) -> time:
 # Each as a person writes it, beside what it is read into: milliseconds, a time, a `ValueTest`.
 Duration = Annotated[
     int,
-    BeforeValidator(asked.duration),
+    BeforeValidator(value_test_parsing.duration),
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$", "description": DURATION_FORM}),
 ]
 # What is compared with former messages.
@@ -85,7 +85,7 @@ ClockTime = Annotated[
 ]
 Test = Annotated[
     Any,
-    BeforeValidator(asked.value_test),
+    BeforeValidator(value_test_parsing.value_test),
     WithJsonSchema({"type": ["string", "number", "boolean", "object"], "description": "as a test in segments"}),
 ]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from streams.triggers.standings import Waiting
+from streams.triggers.membership_lookup import Waiting
 
 Labels = tuple[str, ...]
 

@@ -22,11 +22,11 @@ from typing import Protocol
 import msgspec
 
 from rules.standing import Customer
-from streams.redis_store import CLOCK_SKEW_MAX_MS, PartitionLook
+from streams.state.redis import CLOCK_SKEW_MAX_MS, PartitionLook
 from streams.wire import customers
 
-# Marks are kept so long beyond the grace: longer than two looks lie apart (`streams.triggers.deciding`), or those of
-# the look before would never count. And no more of them than one in so many milliseconds.
+# Marks are kept so long beyond the grace: longer than two looks lie apart (`streams.triggers.action_decisions`), or
+# those of the look before would never count. And no more of them than one in so many milliseconds.
 MARKS_KEPT_MS = 180_000
 MARKS_APART_MS = 100
 # Ids of one customer that are followed, over all steps; further ones are not.

@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from rules.times import DAY_MS, format_duration, format_instant
-from rules.values import Json, path_of, reach
+from rules.values import Json, path_of, resolve_path
 from streams.triggers.config import Again, Caps, Quiet, Trigger, TriggersFile
-from streams.triggers.person import Action, Person
+from streams.triggers.customer_state import Action, Person
 
 WEEK_MS = 7 * DAY_MS
 REMOVED = "the trigger was removed"
@@ -125,11 +125,11 @@ def _suppressed(file: TriggersFile, trigger: Trigger, person: Person) -> str | N
 
 def _told(person: Person, name: str) -> Json:
     first, *rest = path_of(name)
-    return reach(person.trait(first), tuple(rest))
+    return resolve_path(person.trait(first), tuple(rest))
 
 
 def is_held_out(file: TriggersFile, customer: str) -> bool:
-    """Whether the customer is of the share that is sent nothing; as `rules.conditions.people.Sample`."""
+    """Whether the customer is of the share that is sent nothing; as `rules.conditions.attributes.Sample`."""
     if file.hold_out is None:
         return False
     digest = sha256(f"{file.hold_out.salt}\0{customer}".encode()).digest()

@@ -18,7 +18,7 @@ from jinja2 import Template
 from jinja2.filters import FILTERS
 
 from streams.triggers import config
-from streams.triggers.channels.base import Message
+from streams.triggers.messages import Message
 from streams.triggers.sandbox import TEXT_MAX_CHARS, BoundedEnvironment, RangeBudget
 
 NAMES = ("change", "customer", "contact", "segment", "said", "unsubscribe")
@@ -50,7 +50,7 @@ class NotAnAddress(ValueError):
     """What should be an address to unsubscribe at is none; the text says why, without the address."""
 
 
-class Said(msgspec.Struct, frozen=True):
+class RenderedMessage(msgspec.Struct, frozen=True):
     """A message in words; ``None``: the trigger has no such template."""
 
     subject: str | None
@@ -58,10 +58,10 @@ class Said(msgspec.Struct, frozen=True):
     html: str | None
 
 
-_NOTHING = Said(None, None, None)
+_NOTHING = RenderedMessage(None, None, None)
 
 
-class Words:
+class MessageTemplates:
     """The templates of one trigger. ``names``: what a contact may have; ``unsubscribe``: the channel's template."""
 
     def __init__(
@@ -94,13 +94,13 @@ class Words:
                 known = f"; known are {', '.join(NAMES)}, and of contact {', '.join(sorted(self._names)) or 'nothing'}"
                 raise ValueError(f"{part}: {_reason(failure.__cause__)}{known}") from None
 
-    def say(self, message: Message) -> tuple[Said, str | None]:
+    def say(self, message: Message) -> tuple[RenderedMessage, str | None]:
         """The message, and where to unsubscribe. Raises `TemplateFailed` or `NotAnAddress`."""
         if self._is_silent:
             return _NOTHING, None
         unsubscribe = _address(_rendered(self._unsubscribe, self._context(message, None)))
         context = self._context(message, unsubscribe)
-        said = Said(*(_rendered(template, context) for template in (self._subject, self._text, self._html)))
+        said = RenderedMessage(*(_rendered(template, context) for template in (self._subject, self._text, self._html)))
         return said, unsubscribe
 
     def _context(self, message: Message, unsubscribe: str | None) -> Mapping[str, Any]:
@@ -117,7 +117,7 @@ class Words:
 
 
 class Sentence(str):
-    """Text of the segmenter's own, in which foreign values stand in isolates (see `rules.sentences.foreign`)."""
+    """Text of the segmenter's own, in which foreign values stand in isolates (see `rules.sentences.untrusted`)."""
 
     __slots__ = ()
 

@@ -19,11 +19,11 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
 from rules import reason_limits
-from rules.ahead import Told
+from rules.published_ahead import PublishedChange
 from rules.reason_limits import REASON_MAX_BYTES
 from rules.reasons import Instant, Reason
 from rules.sentences import LANGUAGES, SENTENCE_MAX_CHARS, sentence
-from rules.sentences.foreign import shortened
+from rules.sentences.untrusted import shortened
 from rules.standing import Change
 from rules.times import format_instant, parse_instant
 
@@ -80,7 +80,7 @@ class _ToldCause(msgspec.Struct, frozen=True, gc=False):
     kind: str
 
 
-class _Told(msgspec.Struct, frozen=True, gc=False):
+class _ChangeHead(msgspec.Struct, frozen=True, gc=False):
     """As much of a change as says which one it is and what is true after it."""
 
     change_id: str
@@ -93,7 +93,7 @@ class _Told(msgspec.Struct, frozen=True, gc=False):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(SegmentChange)
-_told_decoder = msgspec.json.Decoder(_Told)
+_told_decoder = msgspec.json.Decoder(_ChangeHead)
 
 
 def of(change: Change, emitted_at: str | UnsetType = UNSET, languages: Sequence[str] = LANGUAGES) -> SegmentChange:
@@ -147,7 +147,7 @@ def decode(value: bytes) -> SegmentChange:
     return _decoder.decode(value)
 
 
-def told(value: bytes) -> tuple[str, Told]:
+def told(value: bytes) -> tuple[str, PublishedChange]:
     """Of which customer a published change is, and which one; raises `msgspec.DecodeError`.
 
     Its row must be publishable, too: what others wrote may have ids or a membership of any length.
@@ -159,7 +159,7 @@ def told(value: bytes) -> tuple[str, Told]:
     if occurred_at is None:
         raise msgspec.ValidationError(f"{read.occurred_at!r} is no instant")
     erased = read.cause.kind == "erasure"
-    return read.customer_id, Told(read.change_id, occurred_at, read.sequence, read.segments, erased)
+    return read.customer_id, PublishedChange(read.change_id, occurred_at, read.sequence, read.segments, erased)
 
 
 def identity(headers: Sequence[tuple[str, bytes]]) -> tuple[bytes, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rules.profile import Profile
+from rules.profile.profile import Profile
 from rules.standing import Customer
 
 # How an array of 12 fields begins: versions before the mark of identified ids stored so many.

@@ -24,16 +24,16 @@ from rules.events import (
     Event,
     Origin,
 )
-from rules.identity_events import Misaddressed, Unlink, fields_of
+from rules.identity.events import Misaddressed, Unlink, fields_of
 from rules.placeholders import BUILT_IN, Placeholders
-from rules.profile import short_id
-from rules.repeats import AHEAD_MAX_MS
+from rules.profile.deduplication import AHEAD_MAX_MS
+from rules.profile.profile import short_id
 from rules.times import parse_instant
 from rules.values import NO_DOCUMENT, Document
 from streams import defects
 from streams.wire.dead_letters import Head
-from streams.wire.envelope import NOTHING, Envelope
 from streams.wire.ids import CUSTOMER_MAX_BYTES, Rejected, customer_of, is_id, names_user, present, previous_of
+from streams.wire.segment_spec import NOTHING, Envelope
 from streams.wire.shop import shop_fields
 
 __all__ = [
@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 # From "too_large_to_forward" on they are found by no decoder: the last one is that a record killed the worker again
-# and again (`streams.trials`).
+# and again (`streams.runtime.poison_pills`).
 REASONS: Final = (
     "too_large", "not_json", "not_object", "no_customer", "bad_id", "no_message_id", "no_timestamp",
     "absurd_timestamp", "bad_type", "bad_value", "wrong_key", "wrong_partition", "too_large_to_forward",

@@ -10,7 +10,7 @@ from typing import Any
 
 from rules.events import IDENTIFY, INPUTS, Origin, input_of
 from rules.placeholders import Placeholders
-from streams.wire.envelope import Envelope
+from streams.wire.segment_spec import Envelope
 
 CUSTOMER_MAX_BYTES = 256
 _VISITS = INPUTS[1]

@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from rules.ahead import Told
+from rules.published_ahead import PublishedChange
 from rules.reasons import Instant
 from rules.times import format_instant
 from streams.wire.changes import Header, SegmentChange, cloud_event
@@ -38,7 +38,7 @@ def of(change: SegmentChange) -> Membership:
     return Membership(change.customer_id, change.segments, change.sequence, change.occurred_at, change.change_id)
 
 
-def of_told(customer_id: str, told: Told) -> Membership:
+def of_told(customer_id: str, told: PublishedChange) -> Membership:
     """After a change that was read back."""
     return Membership(customer_id, told.segments, told.sequence, format_instant(told.occurred_at), told.change_id)
 

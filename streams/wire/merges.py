@@ -12,21 +12,19 @@ from typing import Any, Literal
 import msgspec
 
 from rules.events import UNNAMED, Event, Origin
-from rules.identity_events import (
-    Erased,
+from rules.identity.events import (
+    CascadedErasure,
     ErasureNotice,
-    Forwarded,
+    ForwardedEvent,
     Link,
-    Moved,
+    ProfileMerge,
     Unlink,
     Unlinked,
     fields_of,
 )
+from rules.identity.profile_moves import move_id
 from rules.placeholders import BUILT_IN, Placeholders
-from rules.profile_moves import move_id
 from streams.wire.decode import Rejected, decode_line
-
-MERGES = "merges"
 
 # Of a batch, as brokers take it by default (message.max.bytes); the topic must take as much.
 BATCH_MAX_BYTES = 1_048_588
@@ -35,14 +33,16 @@ RECORD_MAX_BYTES = 1_048_000
 
 Kind = Literal["link", "unlinked", "unlink", "moved", "forwarded", "erased", "notice"]
 _KINDS: dict[type[Event], Kind] = {
-    Link: "link", Unlinked: "unlinked", Unlink: "unlink", Moved: "moved", Forwarded: "forwarded", Erased: "erased",
-    ErasureNotice: "notice",
+    Link: "link", Unlinked: "unlinked", Unlink: "unlink", ProfileMerge: "moved", ForwardedEvent: "forwarded",
+    CascadedErasure: "erased", ErasureNotice: "notice",
 }  # fmt: skip
 _CLASSES: dict[Kind, type[Event]] = {kind: made for made, kind in _KINDS.items()}
 
 
 class SentRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One record. ``origin``: where the event was read that it comes of. The other fields: see `rules.people`.
+    """One record. ``origin``: where the event which it comes of was read.
+
+    For the other fields see `rules.identity.resolution`.
 
     ``other`` is the other id: ``into``, ``former`` or ``other`` there. Fields are added at the end alone.
     """
@@ -108,11 +108,11 @@ def _own(event: Event) -> dict[str, Any]:
         return {"other": event.former}
     if isinstance(event, Unlink):
         return {"other": event.other, "is_relayed": event.is_relayed}
-    if isinstance(event, Erased):
+    if isinstance(event, CascadedErasure):
         return {"other": event.into, "linked": event.linked}
-    if isinstance(event, Forwarded):
+    if isinstance(event, ForwardedEvent):
         return {"path": event.path, "value": event.value, "appended_ms": event.appended_ms}
-    if isinstance(event, Moved):
+    if isinstance(event, ProfileMerge):
         return {
             "value": event.profile, "definitions": event.definitions, "path": event.path, "move": event.move,
             "linked": event.linked, "taken": event.taken, "part": event.part, "parts": event.parts,
@@ -123,7 +123,7 @@ def _own(event: Event) -> dict[str, Any]:
 
 def fits(event: Event) -> bool:
     """Whether a record holds it; of all kinds only an event that is sent on may be too large."""
-    if not isinstance(event, Forwarded) or len(event.value) < RECORD_MAX_BYTES // 2:
+    if not isinstance(event, ForwardedEvent) or len(event.value) < RECORD_MAX_BYTES // 2:
         return True
     return len(encode(event)) + len(event.customer.encode()) <= RECORD_MAX_BYTES
 
@@ -144,7 +144,7 @@ def read(value: bytes | None, key: bytes | None, placeholders: Placeholders = BU
 
 
 def is_of_former_version(value: bytes) -> bool:
-    """Whether a version wrote it that noted no erasures (`rules.people.ErasureNotice`)."""
+    """Whether a version wrote it that noted no erasures (`rules.identity.resolution.ErasureNotice`)."""
     return value[:1] == b"{"
 
 
@@ -193,4 +193,4 @@ def _forwarded(record: SentRecord, origin: Origin | None, placeholders: Placehol
     # It names the customer that it is for only where its record had come under another key.
     fields["identifies"] = event.identifies and event.customer == record.customer
     fields["customer"] = record.customer
-    return Forwarded(**fields, path=record.path, value=record.value, appended_ms=record.appended_ms)
+    return ForwardedEvent(**fields, path=record.path, value=record.value, appended_ms=record.appended_ms)

@@ -13,7 +13,7 @@ from rules.events import (
     WISHLIST_ADDED,
     Item,
 )
-from streams.wire.envelope import NOTHING, Product, Properties
+from streams.wire.segment_spec import NOTHING, Product, Properties
 from streams.wire.values import amount, check_text, identity, product_key
 
 _ONE_PRODUCT = frozenset({PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED})

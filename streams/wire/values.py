@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import msgspec
 
-from rules.profile import short_id
-from streams.wire.envelope import NOTHING
+from rules.profile.profile import short_id
+from streams.wire.segment_spec import NOTHING
 
 MICRO = 1_000_000
 LIMIT = 10**12

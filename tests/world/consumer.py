@@ -1,4 +1,4 @@
-"""One member of the group as `streams.transport.Consumer` shows it: assignments, fetches, batches.
+"""One member of the group as `streams.kafka.faust_transport.Consumer` shows it: assignments, fetches, batches.
 
 The one rule: what Faust and aiokafka do around the product is done here, their order of things
 included: a claim is called off by the next assignment and not before, a queue of batches is
@@ -14,8 +14,8 @@ from typing import Any, cast
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
-from streams.fetched import Answer, Answers, Batch, Heard, Offsets
-from streams.ownership import Ownership
+from streams.kafka.fetch import Answers, Batch, FetchResponse, FetchStatus, Offsets
+from streams.runtime.ownership import PartitionOwner
 from tests.world.group import Assigned, Group
 from tests.world.kafka import Kafka
 from tests.world.loop import Process
@@ -33,7 +33,7 @@ class Consumer:
     ) -> None:
         self.generation = -1
         self.epoch = 0
-        self.ownership: Ownership
+        self.ownership: PartitionOwner
         self._sim = sim
         self._kafka = kafka
         self._group = group
@@ -49,7 +49,7 @@ class Consumer:
 
     # --- what the product asks -------------------------------------------------------------
 
-    def heard(self, tp: TP) -> Heard:
+    def heard(self, tp: TP) -> FetchStatus:
         return self._answers.of(tp)
 
     async def offsets(self, tps: frozenset[TP]) -> Offsets:
@@ -152,7 +152,7 @@ class Consumer:
                 self._answers.failed(tp)
                 sim.reached("answer came after a seek")
                 continue
-            self._answers.came(tp, Answer(fetched.end, fetched.readable, *asked))
+            self._answers.came(tp, FetchResponse(fetched.end, fetched.readable, *asked))
             if fetched.position == position:
                 continue
             while not self._flows or self.ownership.is_full(tp):

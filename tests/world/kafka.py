@@ -15,10 +15,9 @@ from typing import NamedTuple
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
-from streams.fetched import Offsets
-from streams.outbox import OutRecord
-from streams.partitioning import partition_of
-from streams.recovery import Chunk, Place
+from streams.kafka.fetch import Offsets, OutputChunk, Place
+from streams.kafka.partitioner import partition_of
+from streams.wire.records import OutRecord
 from tests.world.sim import Sim, answer
 
 LONG_POLL_S = 0.3
@@ -234,26 +233,28 @@ class Kafka:
         self.epochs[topic, partition] = epoch
         self.out[topic, partition] += [Out(self._sim.now, None)] * 2
 
-    async def peek(self, places: Collection[Place], _wanted: Callable[[Place], bool]) -> AsyncGenerator[Chunk, None]:
-        """As `streams.recovery.Outputs`, of the inputs."""
+    async def peek(
+        self, places: Collection[Place], _wanted: Callable[[Place], bool]
+    ) -> AsyncGenerator[OutputChunk, None]:
+        """As `streams.kafka.fetch.OutputReader`, of the inputs."""
         for topic, partition in places:
             await asyncio.sleep(self._sim.delay())
             found = self.logs[TP(topic, partition)].committed()
-            yield Chunk(topic, partition, found.records, found.position)  # type: ignore[arg-type]  # no headers
+            yield OutputChunk(topic, partition, found.records, found.position)  # type: ignore[arg-type]  # no headers
 
-    async def read(self, positions: Mapping[Place, int | None]) -> AsyncGenerator[Chunk, None]:
-        """As `streams.recovery.Outputs`: to the end as it is when each is begun."""
+    async def read(self, positions: Mapping[Place, int | None]) -> AsyncGenerator[OutputChunk, None]:
+        """As `streams.kafka.fetch.OutputReader`: to the end as it is when each is begun."""
         for (topic, partition), position in positions.items():
             await asyncio.sleep(self._sim.delay())
             if (log := self.logs.get(TP(topic, partition))) is not None:
                 found = log.committed()
-                yield Chunk(topic, partition, found.records, found.position)  # type: ignore[arg-type]  # no headers
+                yield OutputChunk(topic, partition, found.records, found.position)  # type: ignore[arg-type]  # no headers
                 continue
             out, at = self.out[topic, partition], position or 0
             end = len(out)
             while at < end:
                 to = min(end, at + self._sim.pick((1, 3, 100)))
                 records = [one.record for one in out[at:to] if one.record is not None]
-                yield Chunk(topic, partition, records, to)
+                yield OutputChunk(topic, partition, records, to)
                 await asyncio.sleep(self._sim.delay())
                 at = to

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from streams.memory_store import MemoryStore
+from streams.state.memory import MemoryStore
 from tests.evidence import Claimed, Saved
 from tests.world.loop import Process
 from tests.world.sim import Sim

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from streams.outbox import NotRenewed, OutRecord, ProducerFenced, PublishFailed
-from streams.topics import OUTPUTS
+from streams.errors import NotRenewed, ProducerFenced, PublishFailed
+from streams.wire.records import OutRecord
+from streams.wire.topics import OUTPUTS
 from tests.world.kafka import MERGES, Kafka
 from tests.world.loop import Process
 from tests.world.medium import Medium
@@ -77,7 +78,7 @@ class Fenced:
         self._epochs.clear()
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
-        """As `streams.outbox.Publisher`."""
+        """As `streams.runtime.outbox.Publisher`."""
         self._sim.tread(self._process, "before a publish")
         self._medium.publishing()
         if partition not in self._epochs:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from faust.types import TP
 
-from rules.definitions import build
+from rules.definitions.segments_file import build
 from rules.engine import Engine
-from streams.shard import Pace
-from streams.store import tombstone
+from streams.runtime.partition_task import Pace
+from streams.state.contract import tombstone
 from streams.wire import customers
 from tests import audit_people
 from tests.audit import audit

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from streams.redis_store import CALL_MAX_S
-from streams.store import Answer, Claim, Files, Save, State, StoreFailed
+from streams.errors import StoreFailed
+from streams.state.contract import Claim, Files, PartitionState, Save, SaveAnswer
+from streams.state.redis import CALL_MAX_S
 from streams.wire.customers import decode
 from tests.evidence import Claimed, Saved
 from tests.world.loop import Process
@@ -39,7 +40,7 @@ class Network:
 
 
 class Client:
-    """The store as one process sees it; the contract of `streams.store.Store`."""
+    """The store as one process sees it; the contract of `streams.state.contract.Store`."""
 
     def __init__(self, sim: Sim, medium: Medium, process: Process, epoch: Callable[[], int], faults: Network) -> None:
         self._sim = sim
@@ -57,7 +58,7 @@ class Client:
     async def verify(self, now_ms: Callable[[], int]) -> None:
         await self._ask(lambda: None)
 
-    async def claim(self, claim: Claim) -> State:
+    async def claim(self, claim: Claim) -> PartitionState:
         epoch = self._epoch()
         return await self._ask(lambda: self._claimed(claim, epoch))
 
@@ -86,7 +87,7 @@ class Client:
     async def next_due(self, partition: int) -> int:
         return await self._ask(lambda: at_once(self._medium.memory.next_due(partition)))
 
-    async def save(self, partition: int, save: Save) -> Answer:
+    async def save(self, partition: int, save: Save) -> SaveAnswer:
         is_idle = not save.customers and save.starts == save.positions  # such a step loads nothing
         stepped = self._sim.now if is_idle else self._stepped.get(partition, self._sim.now)
         return await self._ask(lambda: self._saved(partition, save, stepped))
@@ -99,7 +100,7 @@ class Client:
     def _write(self, partition: int, action: Coroutine[Any, Any, T], entries: Sequence[bytes] = ()) -> T:
         return self._medium.write(self._process, partition, action, entries)
 
-    def _claimed(self, claim: Claim, epoch: int) -> State:
+    def _claimed(self, claim: Claim, epoch: int) -> PartitionState:
         medium, sim = self._medium, self._sim
         state = self._write(claim.partition, medium.memory.claim(claim))
         medium.history[claim.partition].append(Claimed(epoch, claim.generation))
@@ -121,7 +122,7 @@ class Client:
             self._medium.sync()
         return is_held
 
-    def _saved(self, partition: int, save: Save, stepped: float) -> Answer:
+    def _saved(self, partition: int, save: Save, stepped: float) -> SaveAnswer:
         medium, sim = self._medium, self._sim
         told = self._write(partition, medium.memory.save(partition, save), save.outbox)
         sim.reached(f"save {told}")

@@ -1,6 +1,6 @@
 """A worker: the real ownership in a process of its own, started again whenever it ends.
 
-The one rule: the product runs as its composition root runs it (streams/app.py); only Kafka's
+The one rule: the product runs as its composition root runs it (streams/runtime/host.py); only Kafka's
 consumer, the publisher and the way to the store are the world's.
 """
 
@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, NoReturn, cast
 
 from rules.engine import Engine
-from streams.ceiling import Ceiling
-from streams.ownership import Ownership
-from streams.plan import Plan
-from streams.shard import Pace
-from streams.store import Identity
-from streams.topics import OUTPUTS
-from streams.watchdog import FetchWatchdog
+from streams.runtime.ownership import PartitionOwner
+from streams.runtime.partition_task import Pace
+from streams.runtime.watchdog import FetchWatchdog
+from streams.state.contract import Identity
+from streams.wire.topics import OUTPUTS
+from streams.worker.claim import WorkerAssignment, WorkerConfig
+from streams.worker.dead_letter_limit import DeadLetterLimit
 from tests.evidence import Stopped
 from tests.world.consumer import Consumer
 from tests.world.group import Group
@@ -87,18 +87,18 @@ class Worker:
         store = Client(sim, site.medium, process, lambda: consumer.epoch, self.network)
         producer = Fenced(sim, site.kafka, site.medium, process, site.rates, site.renew_s)
         self._consumer = consumer
-        consumer.ownership = Ownership(self._plan(process), store, producer, site.kafka)
+        consumer.ownership = PartitionOwner(self._plan(process), store, producer, site.kafka, WorkerAssignment)
         sim.spawn(process, self._main(consumer, consumer.ownership))
 
-    def _plan(self, process: Process) -> Plan:
+    def _plan(self, process: Process) -> WorkerConfig:
         site = self._site
-        return Plan(
+        return WorkerConfig(
             topics=site.topics,
             outputs=OUTPUTS,
             identity=Identity("cluster", "group", site.partitions, site.engine.definitions.fingerprint),
             engine=site.engine,
             pace=site.pace,
-            ceiling=Ceiling(0.5, 10_000),
+            ceiling=DeadLetterLimit(0.5, 10_000),
             # Processes die at any call here, a thousand times as often as where they live: that proves nothing.
             trial_deaths_max=sys.maxsize,
             languages=(),
@@ -118,12 +118,12 @@ class Worker:
             process.is_dead = True
         raise Killed
 
-    async def _main(self, consumer: Consumer, ownership: Ownership) -> None:
+    async def _main(self, consumer: Consumer, ownership: PartitionOwner) -> None:
         watchdog = FetchWatchdog(
             UNREAD_S,
             lambda: ownership.fetching().values(),
             lambda: ownership.without_since,
-            cast(Any, ownership._plan.stop),
+            cast(Any, ownership._config.stop),
         )
 
         async def watch() -> None:
@@ -138,7 +138,7 @@ class Worker:
                 tasks.create_task(_every(VERIFY_EVERY_S, ownership.verify))
                 tasks.create_task(_every(UNREAD_S / 10, watch))
         except* Exception as errors:  # noqa: BLE001  # none is survived
-            ownership._plan.stop(f"a defect ended a task ({errors.exceptions!r})")
+            ownership._config.stop(f"a defect ended a task ({errors.exceptions!r})")
 
     def held(self) -> list[int]:
         """The partitions that its process holds."""

@@ -1,1 +1,1 @@
-"""Channels: ways by which a message leaves; each is one small file behind `streams.triggers.channels.base`."""
+"""Channels: ways by which a message leaves; each is one small file behind `streams.triggers.messages`."""

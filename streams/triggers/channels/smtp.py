@@ -18,9 +18,9 @@ from typing import NamedTuple
 import aiosmtplib
 
 from streams.triggers.channels import mime
-from streams.triggers.channels.base import Message, Outcome, Result
 from streams.triggers.config import EmailWay
-from streams.triggers.templates import NotAnAddress, TemplateFailed, Words
+from streams.triggers.messages import AttemptResult, Message, Outcome
+from streams.triggers.templates import MessageTemplates, NotAnAddress, TemplateFailed
 
 _PERMANENT = 500  # RFC 5321, 4.2.1: from here on it is no for good
 
@@ -45,7 +45,7 @@ class Smtp:
         self,
         way: EmailWay,
         password: str | None,
-        words: Mapping[str, Words],
+        words: Mapping[str, MessageTemplates],
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         """``ssl_context``: of the server's certificate; none: the system's authorities. Raises `ValueError`."""
@@ -64,25 +64,25 @@ class Smtp:
         self._words = words
         self._ssl_context = ssl_context
 
-    async def send(self, message: Message) -> Result:
-        """As `streams.triggers.channels.base.Channel`."""
+    async def send(self, message: Message) -> AttemptResult:
+        """As `streams.triggers.messages.Channel`."""
         address = message.contact.get("email", "").strip()
         if not mime.is_address(address):
-            return Result(Outcome.REFUSED, "no address")
+            return AttemptResult(Outcome.REFUSED, "no address")
         try:
             mail = self.compose(message, address)
         except (mime.NotAsMeant, NotAnAddress) as error:
-            return Result(Outcome.REFUSED, str(error))
+            return AttemptResult(Outcome.REFUSED, str(error))
         except TemplateFailed as failure:
-            return Result(Outcome.REFUSED, f"the template failed ({failure})")
+            return AttemptResult(Outcome.REFUSED, f"the template failed ({failure})")
         except ValueError as error:
-            return Result(Outcome.REFUSED, f"the template gives no message ({type(error).__name__})")
+            return AttemptResult(Outcome.REFUSED, f"the template gives no message ({type(error).__name__})")
         return await self._deliver(mail, message)
 
     async def close(self) -> None:
         """Nothing is kept open."""
 
-    async def _deliver(self, mail: OutgoingMail, message: Message) -> Result:
+    async def _deliver(self, mail: OutgoingMail, message: Message) -> AttemptResult:
         client, said = self._client(), False
         try:
             # Of all that the server does; the client's is of each command.
@@ -93,20 +93,22 @@ class Smtp:
                 await client.rcpt(mail.recipient, encoding=encoding)
                 against = await _look(message, bound)
                 if against is not None:
-                    return Result(Outcome.GIVEN_BACK, against)
+                    return AttemptResult(Outcome.GIVEN_BACK, against)
                 said = True  # from here on the server may have taken it, whatever is heard of it
                 await client.data(mail.content)
         except aiosmtplib.SMTPAuthenticationError as error:
-            return Result(Outcome.FAILED, f"the server does not let us in ({error.code})")
+            return AttemptResult(Outcome.FAILED, f"the server does not let us in ({error.code})")
         except aiosmtplib.SMTPResponseException as error:
-            return Result(Outcome.REFUSED if error.code >= _PERMANENT else Outcome.FAILED, f"status {error.code}")
+            return AttemptResult(
+                Outcome.REFUSED if error.code >= _PERMANENT else Outcome.FAILED, f"status {error.code}"
+            )
         except aiosmtplib.SMTPNotSupported:
-            return Result(Outcome.REFUSED, "the server cannot take such an address")
+            return AttemptResult(Outcome.REFUSED, "the server cannot take such an address")
         except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
-            return Result(Outcome.UNKNOWN if said else Outcome.FAILED, type(error).__name__)
+            return AttemptResult(Outcome.UNKNOWN if said else Outcome.FAILED, type(error).__name__)
         finally:
             client.close()
-        return Result(Outcome.SENT)
+        return AttemptResult(Outcome.SENT)
 
     async def _enter(self, client: aiosmtplib.SMTP, mail: OutgoingMail) -> list[str]:
         """Connect, and say who we are; what such addresses need (RFC 6531)."""

@@ -16,10 +16,10 @@ import msgspec
 from standardwebhooks.webhooks import Webhook as Signer
 
 from rules.times import DAY_MS, format_instant
-from streams.triggers.channels import guard
-from streams.triggers.channels.base import Message, Outcome, Result
+from streams.triggers import ssrf
 from streams.triggers.config import WebhookWay
-from streams.triggers.templates import TemplateFailed, Words
+from streams.triggers.messages import AttemptResult, Message, Outcome
+from streams.triggers.templates import MessageTemplates, TemplateFailed
 
 BODY_MAX_BYTES = 256 * 1024
 ANSWER_MAX_BYTES = 64 * 1024
@@ -37,7 +37,9 @@ _kind = msgspec.json.Decoder(_Kind)
 class Webhook:
     """One endpoint. ``words``: by trigger, what a chatbot is to say."""
 
-    def __init__(self, way: WebhookWay, secrets: Sequence[str], words: Mapping[str, Words], **connector: Any) -> None:
+    def __init__(
+        self, way: WebhookWay, secrets: Sequence[str], words: Mapping[str, MessageTemplates], **connector: Any
+    ) -> None:
         """Raises `ValueError` for a secret that is none, or a URL that may not be called."""
         self._way = way
         self._signers = [_signer(secret) for secret in secrets]
@@ -45,34 +47,34 @@ class Webhook:
         self._options = connector
         self._session: aiohttp.ClientSession | None = None
         try:
-            self._url = guard.check_url(way.url, allow_private=way.allow_private)
-        except guard.NotAllowed as error:
+            self._url = ssrf.check_url(way.url, allow_private=way.allow_private)
+        except ssrf.NotAllowed as error:
             raise ValueError(f"url: expected {error}") from None
 
-    async def send(self, message: Message) -> Result:
-        """As `streams.triggers.channels.base.Channel`."""
+    async def send(self, message: Message) -> AttemptResult:
+        """As `streams.triggers.messages.Channel`."""
         try:
             body = self._body(message)
         except TemplateFailed as failure:
-            return Result(Outcome.REFUSED, f"the template failed ({failure})")
+            return AttemptResult(Outcome.REFUSED, f"the template failed ({failure})")
         except ValueError as error:
-            return Result(Outcome.REFUSED, f"the template gives no message ({type(error).__name__})")
+            return AttemptResult(Outcome.REFUSED, f"the template gives no message ({type(error).__name__})")
         if len(body) > BODY_MAX_BYTES:
-            return Result(Outcome.REFUSED, f"longer than {BODY_MAX_BYTES} bytes")
+            return AttemptResult(Outcome.REFUSED, f"longer than {BODY_MAX_BYTES} bytes")
         try:
             return await self._post(body, self._headers(message, body))
         except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, guard.NotAllowed):
-                return Result(Outcome.REFUSED, "the address is not allowed")
-            return Result(Outcome.FAILED, "no connection")
+            if isinstance(error.os_error, ssrf.NotAllowed):
+                return AttemptResult(Outcome.REFUSED, "the address is not allowed")
+            return AttemptResult(Outcome.FAILED, "no connection")
         except aiohttp.ConnectionTimeoutError:
-            return Result(Outcome.FAILED, "no connection in time")
+            return AttemptResult(Outcome.FAILED, "no connection in time")
         except TimeoutError:
-            return Result(Outcome.UNKNOWN, "no answer in time")
+            return AttemptResult(Outcome.UNKNOWN, "no answer in time")
         except (aiohttp.ClientError, OSError) as error:  # once there was a connection, it may have been taken
-            return Result(Outcome.UNKNOWN, type(error).__name__)
+            return AttemptResult(Outcome.UNKNOWN, type(error).__name__)
 
-    async def _post(self, body: bytes, headers: Mapping[str, str]) -> Result:
+    async def _post(self, body: bytes, headers: Mapping[str, str]) -> AttemptResult:
         async with self._open().post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
             left = ANSWER_MAX_BYTES
             async for part in answer.content.iter_chunked(4_096):  # read, so that the connection is used again
@@ -87,7 +89,7 @@ class Webhook:
         if self._session is None:
             limit_s = self._way.timeout / 1000
             self._session = aiohttp.ClientSession(
-                connector=guard.connector(
+                connector=ssrf.connector(
                     allow_private=self._way.allow_private, limit=self._way.concurrency, **self._options
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -114,7 +116,7 @@ class Webhook:
         return msgspec.json.encode(body)
 
     async def close(self) -> None:
-        """As `streams.triggers.channels.base.Channel`."""
+        """As `streams.triggers.messages.Channel`."""
         if self._session is not None:
             await self._session.close()
 
@@ -158,16 +160,16 @@ def audience_of(message: Message, said: str | None) -> dict[str, Any]:
     }
 
 
-def judged(status: int, retry_after: str | None) -> Result:
+def judged(status: int, retry_after: str | None) -> AttemptResult:
     """What an answer means; RFC 9110 for Retry-After."""
     detail = f"status {status}"
     if 200 <= status < 300:
-        return Result(Outcome.SENT)
+        return AttemptResult(Outcome.SENT)
     if status == 410:
-        return Result(Outcome.GONE, detail)
+        return AttemptResult(Outcome.GONE, detail)
     if status in _AGAIN or status >= 500:
-        return Result(Outcome.FAILED, detail, waited(retry_after))
-    return Result(Outcome.REFUSED, detail)
+        return AttemptResult(Outcome.FAILED, detail, waited(retry_after))
+    return AttemptResult(Outcome.REFUSED, detail)
 
 
 def waited(retry_after: str | None) -> int | None:

@@ -1,0 +1,69 @@
+"""Groups: `all`, `any` and `not` over conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from rules.conditions.base import NEVER, Condition, CustomerView, Decision
+from rules.reasons import Reason
+
+
+class AllOf(msgspec.Struct, frozen=True):
+    """Every member holds. While one fails, it cannot hold before each failing member turned."""
+
+    members: tuple[Condition, ...]
+
+    def decide(self, who: CustomerView, now: int) -> Decision:
+        return combined((member.decide(who, now) for member in self.members), turned_by=False)
+
+    def reason(self, who: CustomerView, now: int) -> Reason:
+        members = [member.reason(who, now) for member in self.members]
+        return Reason(all(member.holds for member in members), all=members)
+
+
+class AnyOf(msgspec.Struct, frozen=True):
+    """A member holds. While one holds, it cannot fail before each holding member turned."""
+
+    members: tuple[Condition, ...]
+
+    def decide(self, who: CustomerView, now: int) -> Decision:
+        return combined((member.decide(who, now) for member in self.members), turned_by=True)
+
+    def reason(self, who: CustomerView, now: int) -> Reason:
+        members = [member.reason(who, now) for member in self.members]
+        return Reason(any(member.holds for member in members), any=members)
+
+
+class NoneOf(msgspec.Struct, frozen=True):
+    """No member holds."""
+
+    members: tuple[Condition, ...]
+
+    def decide(self, who: CustomerView, now: int) -> Decision:
+        holding, due = combined((member.decide(who, now) for member in self.members), turned_by=True)
+        return not holding, due
+
+    def reason(self, who: CustomerView, now: int) -> Reason:
+        members = [member.reason(who, now) for member in self.members]
+        return Reason(not any(member.holds for member in members), not_=members)
+
+
+def combined(decisions: Iterable[Decision], *, turned_by: bool) -> Decision:
+    """One decision that is ``turned_by`` makes that the answer of all.
+
+    While some are, the answer stays until the last of them has turned; while none is, it may
+    turn with the first. So a due time is never too late, and seldom for nothing.
+    """
+    first = last = NEVER
+    decided = False
+    for answer, due in decisions:
+        if answer == turned_by:
+            if due == NEVER:
+                return turned_by, NEVER  # only an event can turn it, so the others do not matter
+            decided = True
+            last = max(last, due)
+        elif due and (first == NEVER or due < first):
+            first = due
+    return (turned_by, last) if decided else (not turned_by, first)

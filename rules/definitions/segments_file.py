@@ -1,0 +1,297 @@
+"""Definitions: a YAML file of segments into conditions, with errors that point.
+
+The one rule: nothing starts on a wrong file. Every error names the file, the path inside it and
+what would be right, and all errors of a file are reported at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from importlib.resources import files
+from typing import cast
+
+import msgspec
+
+from rules.conditions import Condition
+from rules.definitions import limits, yaml_text
+from rules.definitions.condition_parsing import Problems, Scope, WrongCondition, condition
+from rules.definitions.forms import SegmentForm
+from rules.definitions.parse_identity import added_placeholders
+from rules.definitions.shorthand import Nodes, Spelled, with_bands, with_library
+from rules.facts.registry import FactRegistry
+from rules.placeholders import Placeholders, placeholders
+
+SEGMENTS_MAX = 1_000
+# Problems of a file that are shown at once.
+SHOWN_MAX = 100
+LIBRARY = "segments.yaml"
+# Part of a file's fingerprint: customers that were stored in another form are not read by this one.
+STORED_FORMAT = 4
+
+KEY = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+
+_TOP = ("version", "currency", "library", "placeholders", "segments")
+
+
+class DefinitionsError(Exception):
+    """The definitions file is wrong. Its lines say where and how; correct the file and start again."""
+
+    def __init__(self, file: str, problems: list[str]) -> None:
+        lines = problems[:SHOWN_MAX]
+        if len(problems) > SHOWN_MAX:
+            lines = [*lines, f"and {len(problems) - SHOWN_MAX:,} more problems; correct these first"]
+        super().__init__("\n".join(f"{file}: {line}" for line in lines))
+        self.file = file
+        self.problems = problems
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A segment: its key, its texts, its condition, and the fingerprint of what decides it.
+
+    ``hold`` (ms, 0 = none): how long a customer stays at least. ``named``: the segments that its
+    condition asks about. ``canonical``: what is fingerprinted.
+    """
+
+    key: str
+    title: str
+    about: str | None
+    kind: str | None
+    hold: int
+    when: Condition
+    named: frozenset[str]
+    canonical: Mapping[str, object]
+    fingerprint: str = ""
+
+
+class Definitions(msgspec.Struct, frozen=True):
+    """A checked file: its segments in the order in which they are decided, the facts that they need.
+
+    That order is by depth of `in_segment`, then by key. ``families``: by the key of bands, theirs.
+    ``fingerprint`` is of the whole file. ``document``: the file without short forms, from which the same can be built.
+    ``placeholders``: texts that are no ids.
+    """
+
+    segments: tuple[Segment, ...]
+    facts: FactRegistry
+    currency: str | None
+    families: Mapping[str, tuple[str, ...]]
+    fingerprint: str
+    document: Mapping[str, object]
+    placeholders: Placeholders
+
+    def alone(self, key: str) -> Definitions:
+        """The definitions of one segment, and of those that it asks about."""
+        nodes = cast(Mapping[str, object], self.document["segments"])
+        own = {one: nodes[one] for one in closure(key, self.segments)}
+        return build({**self.document, "segments": own}, key)
+
+
+def parse(text: str, file: str) -> Definitions:
+    """The definitions of a YAML text; ``file`` names it in errors.
+
+    Raises `DefinitionsError` with every problem found.
+    """
+    try:
+        document = yaml_text.read(text)
+    except yaml_text.NotYaml as error:
+        raise DefinitionsError(file, [str(error)]) from None
+    problems = Problems()
+    for problem in limits.problems(document):
+        problems.note(*problem)
+    return _build(document, file, problems)
+
+
+def build(document: object, file: str) -> Definitions:
+    """The definitions of a document already read; as `parse`, whatever its size."""
+    return _build(document, file, Problems())
+
+
+def _build(document: object, file: str, problems: Problems) -> Definitions:
+    currency, spelled = _spelled_out(document, problems)
+    spelled_placeholders = added_placeholders(
+        problems, document.get("placeholders") if isinstance(document, dict) else None
+    )
+    nodes = spelled.nodes
+    first = _segments(nodes, Scope(problems, currency, _places(nodes), FactRegistry(), set()))
+    order = _order({segment.key: segment.named for segment in first}, problems) if not problems.lines else []
+    if problems.lines:
+        raise DefinitionsError(file, problems.lines)
+    # Once more, in the order of deciding: facts take their places in a stored profile as they are
+    # met, and the order of a file must decide nothing, as the fingerprint does not know it.
+    scope = Scope(problems, currency, {key: at for at, key in enumerate(order)}, FactRegistry(), set())
+    segments = _segments({key: nodes[key] for key in order}, scope)
+    canonical = {segment.key: segment.canonical for segment in segments}
+    marked = tuple(
+        msgspec.structs.replace(segment, fingerprint=_digest({
+            "currency": currency,
+            "segments": {key: canonical[key] for key in closure(segment.key, segments)},
+        }))
+        for segment in segments
+    )  # fmt: skip
+    # A key that a file does not use stays out of its fingerprint, as `_digest` says.
+    added = {} if not spelled_placeholders else {"placeholders": spelled_placeholders}
+    fingerprints = {segment.key: segment.fingerprint for segment in marked}
+    whole = _digest({"stored": STORED_FORMAT, "segments": fingerprints, **added})
+    document = {"version": 1, "segments": {str(key): node for key, node in nodes.items()}, **added}
+    document |= {} if currency is None else {"currency": currency}
+    return Definitions(
+        marked, scope.facts, currency, spelled.families, whole, document, placeholders(spelled_placeholders)
+    )
+
+
+def built_in(name: str = LIBRARY) -> Definitions:
+    """A file that comes with this package: the library, or ``demo.yaml``."""
+    return parse(_packaged(name), f"rules/{name}")
+
+
+def _packaged(name: str) -> str:
+    return files("rules").joinpath(name).read_text("utf-8")
+
+
+def closure(key: str, segments: Sequence[Segment]) -> list[str]:
+    """A segment and all that it asks about, directly or over others; sorted keys."""
+    named = {segment.key: segment.named for segment in segments}
+    found, ahead = {key}, [key]
+    while ahead:
+        for one in named[ahead.pop()] - found:
+            found.add(one)
+            ahead.append(one)
+    return sorted(found)
+
+
+# --- the file around the conditions
+
+
+def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Spelled]:
+    """The currency and the segments, short forms spelled out."""
+    if not isinstance(document, Mapping):
+        problems.note("", "expected a mapping with version: 1 and segments")
+        return None, Spelled({}, {})
+    for key in document:
+        if key not in _TOP:
+            problems.note(str(key), f"unknown key; known here: {', '.join(_TOP)}")
+    if type(document.get("version")) is not int or document["version"] != 1:
+        problems.note("version", f"expected 1, here is {document.get('version')!r}")
+    library: dict[object, object] = {}
+    if document.get("library") not in (None, False):
+        told = yaml_text.read(_packaged(LIBRARY))
+        assert isinstance(told, dict)
+        library = told
+    currency = _currency(problems, document.get("currency")) or library.get("currency")
+    assert currency is None or isinstance(currency, str)
+    nodes = document.get("segments", {} if library else None)
+    if not isinstance(nodes, Mapping) or (not nodes and not library):
+        problems.note("segments", "expected at least one, such as repeat_buyer: {title: …, when: {…}}")
+        return currency, Spelled({}, {})
+    scope = Scope(problems, currency, {}, FactRegistry(), set())
+    taken = with_library(
+        with_bands(nodes, scope), document.get("library"), with_bands(_nodes(library), scope), problems
+    )
+    if not taken.nodes and not problems.lines:
+        problems.note("segments", "nothing is left; expected at least one")
+    if len(taken.nodes) > SEGMENTS_MAX:
+        count = len(taken.nodes)
+        problems.note(
+            "segments", f"at most {SEGMENTS_MAX:,}, here are {count:,}: a change carries the whole membership"
+        )
+        return currency, Spelled({}, {})
+    return currency, taken
+
+
+def _nodes(document: Mapping[object, object]) -> Nodes:
+    nodes = document.get("segments", {})
+    assert isinstance(nodes, dict)
+    return nodes
+
+
+def _currency(problems: Problems, given: object) -> str | None:
+    if given is None or (isinstance(given, str) and CURRENCY.fullmatch(given)):
+        return given
+    problems.note("currency", f"{given!r} is not a currency; write its ISO 4217 code, such as EUR")
+    return None
+
+
+# --- segments
+
+
+def _places(nodes: Nodes) -> dict[str, int]:
+    return {key: at for at, key in enumerate(nodes) if isinstance(key, str)}
+
+
+def _segments(nodes: Nodes, scope: Scope) -> list[Segment]:
+    found = []
+    for at, (key, node) in enumerate(nodes.items()):
+        scope.facts.segment = at
+        segment = _segment(key, node, scope)
+        if segment is not None:
+            found.append(segment)
+    return found
+
+
+def _segment(key: object, node: object, scope: Scope) -> Segment | None:
+    """One entry under ``segments``."""
+    path = f"segments.{key}"
+    if not isinstance(key, str) or not KEY.fullmatch(key):
+        scope.problems.note(
+            path, "a segment's key is lower-case letters, digits and _, at most 64, such as repeat_buyer"
+        )
+        return None
+    if not isinstance(node, dict):
+        scope.problems.note(path, "expected {title: …, when: {…}}")
+        return None
+    scope.named = set()
+    form = None
+    with suppress(WrongCondition):
+        form = scope.problems.fill(path, SegmentForm, node)
+    parsed = condition(scope, f"{path}.when", node.get("when"))
+    if form is None or parsed is None:
+        return None
+    when, told = parsed
+    assert isinstance(told, dict)
+    hold = form.hold or 0
+    if hold:
+        scope.facts.want_completions(hold)
+    canonical = told | {"hold": hold} if hold else told
+    return Segment(key, form.title, form.about, form.kind, hold, when, frozenset(scope.named), canonical)
+
+
+def _order(named: Mapping[str, frozenset[str]], problems: Problems) -> list[str]:
+    """Keys in the order of deciding, after noting every cycle."""
+    depths: dict[str, int] = {}
+    waiting = dict(named)
+    while waiting:
+        ready = [key for key, asked in waiting.items() if asked <= depths.keys()]
+        if not ready:
+            for key in sorted(key for key in waiting if _asks_itself(key, named)):
+                problems.note(f"segments.{key}.when", "asks, over in_segment, about itself; a cycle decides nothing")
+            return []
+        level = {key: 1 + max((depths[one] for one in waiting[key]), default=-1) for key in ready}
+        depths |= level
+        waiting = {key: asked for key, asked in waiting.items() if key not in level}
+    return sorted(depths, key=lambda key: (depths[key], key))
+
+
+def _asks_itself(key: str, named: Mapping[str, frozenset[str]]) -> bool:
+    seen: set[str] = set()
+    ahead = list(named[key])
+    while ahead:
+        one = ahead.pop()
+        if one == key:
+            return True
+        if one not in seen:
+            seen.add(one)
+            ahead += named[one]
+    return False
+
+
+def _digest(canonical: object) -> str:
+    """12 hex digits. A key that a later version knows stays out of the canonical form while it is
+    not used: otherwise every running installation would be stopped by definitions that did not change.
+    """
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,131 @@
+"""Short forms of a segments file, spelled out: the library and value bands.
+
+The one rule: what comes out is a file without short forms, and only that is decided by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from rules.definitions import forms, value_test_parsing
+from rules.definitions.condition_parsing import Problems, Scope, WrongCondition, condition
+from rules.value_tests import ENDS
+
+Nodes = dict[object, object]
+
+BANDS_MAX = 20
+
+
+class Spelled(msgspec.Struct, frozen=True):
+    """Segments without short forms; ``families``: by the key of bands, theirs."""
+
+    nodes: Nodes
+    families: dict[str, tuple[str, ...]]
+
+
+def with_library(own: Spelled, wish: object, library: Spelled, problems: Problems) -> Spelled:
+    """The library's segments that a file takes (``library: true``, ``{without: […]}`` or ``{only: […]}``) and its own.
+
+    What the file defines itself stands in place of the library's; bands in place of bands.
+    """
+    if wish is None or wish is False:
+        return own
+    taken = set(library.nodes) if wish is True else _taken(wish, library, problems)
+    for key in (*own.families, *own.nodes):
+        taken -= set(library.families.get(str(key), (key,)))
+    nodes = {key: node for key, node in library.nodes.items() if key in taken} | own.nodes
+    for key in sorted(taken, key=str):
+        missing = sorted(_asked_about(nodes[key]) - set(map(str, nodes)))
+        if missing:
+            problems.note("library", f"{key} asks about {', '.join(missing)}: take that too, or leave {key} out")
+            del nodes[key]
+    families = {key: keys for key, keys in library.families.items() if set(keys) <= set(nodes)}
+    return Spelled(nodes, families | own.families)
+
+
+def _taken(wish: object, library: Spelled, problems: Problems) -> set[object]:
+    try:
+        form = problems.fill("library", forms.LibraryForm, wish)
+    except WrongCondition:
+        return set()
+    named: dict[str, set[object]] = {}
+    for name, keys in (("without", form.without), ("only", form.only)):
+        named[name] = {one for key in keys for one in library.families.get(key, (key,))}
+        for key in sorted(named[name] - set(library.nodes), key=str):
+            problems.note(f"library.{name}", f"there is no {key} in the library")
+    if form.without and form.only:
+        problems.note("library", "without and only say opposite things; keep one")
+    return named["only"] & set(library.nodes) if form.only else set(library.nodes) - named["without"]
+
+
+def _asked_about(node: object) -> set[str]:
+    """The segments that are named under ``in_segment`` anywhere in a node."""
+    if isinstance(node, dict):
+        own = {told for key, told in node.items() if key == "in_segment" and isinstance(told, str)}
+        return own.union(*(_asked_about(inner) for inner in node.values()))
+    return set[str]().union(*(_asked_about(inner) for inner in node)) if isinstance(node, list) else set()
+
+
+def with_bands(nodes: Mapping[object, object], scope: Scope) -> Spelled:
+    """Each segment that has ``bands`` becomes one per band: ``<key>_<name>``."""
+    spelled = Spelled({}, {})
+    for key, node in nodes.items():
+        if not isinstance(node, dict) or "bands" not in node:
+            spelled.nodes[key] = node
+            continue
+        bands = _bands(f"segments.{key}", node, scope)
+        spelled.families[str(key)] = tuple(f"{key}_{name}" for name in bands)
+        for name, band in bands.items():
+            band_key = f"{key}_{name}"
+            if band_key in nodes or band_key in spelled.nodes:
+                scope.problems.note(f"segments.{key}.bands.from.{name}", f"there is a segment {band_key} already")
+            spelled.nodes[band_key] = band
+    return spelled
+
+
+def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, object]:
+    problems = scope.problems
+    if "when" in node:
+        problems.note(path, "bands take the place of when; keep one of them")
+        return {}
+    try:
+        whole = problems.fill(path, forms.SegmentForm, node)
+        form = problems.fill(f"{path}.bands", forms.BandsForm, node["bands"])
+    except WrongCondition:
+        return {}
+    found = list(form.from_.items())
+    if not 0 < len(found) <= BANDS_MAX:
+        problems.note(f"{path}.bands.from", f"expected 1 to {BANDS_MAX} bands, such as {{low: 0, high: 1001}}")
+        return {}
+    before = len(problems.lines)
+    lows = [_low(f"{path}.bands.from.{name}", low, problems) for name, low in found]
+    if len(set(lows)) < len(lows):
+        problems.note(
+            f"{path}.bands.from", "two bands begin at the same number; each begins where the one below it ends"
+        )
+    if set(form.total) & set(ENDS):
+        problems.note(f"{path}.bands.total", "the bands are its test; leave out at_least, at_most, above and below")
+    if len(problems.lines) == before:
+        condition(scope, f"{path}.bands", {"total": {**form.total, "at_least": found[0][1]}})
+    if len(problems.lines) > before:
+        return {}
+    found = [band for _, band in sorted(zip(lows, found, strict=True), key=lambda pair: pair[0])]
+    highs = [{"below": low} for _, low in found[1:]] + [{}]
+    kept = {name: told for name, told in node.items() if name not in ("bands", "title")}
+    return {
+        name: {
+            **kept,
+            "title": f"{whole.title}: {name.replace('_', ' ')}",
+            "when": {"total": {**form.total, "at_least": low, **high}},
+        }
+        for (name, low), high in zip(found, highs, strict=True)
+    }
+
+
+def _low(path: str, low: object, problems: Problems) -> int:
+    try:
+        return problems.read(path, value_test_parsing.micro, low)
+    except WrongCondition:
+        return 0

@@ -1,0 +1,242 @@
+"""Tests as they stand in a segments file, read into what decides.
+
+The one rule: each takes what YAML gave and returns a test, or raises `ValueError` with what would
+be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import TypeVar
+
+import re2
+
+from rules.conditions.attributes import Years
+from rules.conditions.counts import Count
+from rules.conditions.recency import Ago
+from rules.times import DURATION_FORM, parse_duration
+from rules.value_tests import ENDS, Number, NumberTest, Scalar, ValueTest, pattern
+from rules.values import MICRO, number
+
+COUNT_MAX = 1_000
+YEARS_MAX = 200
+IN_MAX = 1_000
+PATTERN_MAX_CHARS = 500
+
+COUNT_KEYS = ("at_least", "at_most", "exactly")
+AGO_KEYS = ("at_least", "at_most", "below")
+EMPTY = "nothing stands here; write a value, or leave the key out"
+
+T = TypeVar("T")
+
+_TESTS = ("in", "not_in", *ENDS, "contains", "exists", "matches")
+
+
+class WrongValue(ValueError):
+    """What is wrong further inside: ``path`` is the way there, such as ``.in[2]``."""
+
+    def __init__(self, path: str, text: str) -> None:
+        super().__init__(text)
+        self.path = path
+
+
+def path_of_error(error: object) -> str:
+    """The way from where a test stands to what is wrong in it."""
+    return error.path if isinstance(error, WrongValue) else ""
+
+
+def under(name: object, read: Callable[[object], T], value: object) -> T:
+    """Read what stands under a key; its name leads the way to what is wrong."""
+    try:
+        return read(value)
+    except ValueError as error:
+        raise WrongValue(f".{name}{path_of_error(error)}", str(error)) from None
+
+
+def count(value: object) -> Count:
+    """A whole number, or ``{at_least, at_most}`` or ``{exactly}``."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = {"exactly": value}
+    if not isinstance(value, dict) or not value:
+        raise ValueError(f"{value!r} is not a count; write {{at_least: 2}}, {{at_most: 5}} or {{exactly: 1}}")
+    _only(value, COUNT_KEYS)
+    for name, bound in value.items():
+        if not isinstance(bound, int) or isinstance(bound, bool) or not 0 <= bound <= COUNT_MAX:
+            raise WrongValue(f".{name}", f"{bound!r} is not a whole number from 0 to {COUNT_MAX}")
+    if "exactly" in value:
+        if len(value) > 1:
+            raise ValueError("exactly stands alone, without at_least and at_most")
+        return Count(value["exactly"], value["exactly"])
+    at_least, at_most = value.get("at_least", 0), value.get("at_most")
+    if at_most is not None and at_most < at_least:
+        raise ValueError(f"no count is at least {at_least} and at most {at_most}")
+    if at_most is None and not at_least:
+        raise ValueError("every count is at least 0; write at_least: 1 or more")
+    return Count(at_least, at_most)
+
+
+def micro(value: object) -> int:
+    """A number of a rule, in 10⁻⁶."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is not a number")  # noqa: TRY004 (what pydantic reports)
+    found = number(value if isinstance(value, int) else repr(value))
+    if found is None:
+        raise ValueError(f"{value!r} is out of reach; numbers go up to 9·10¹² (an id is written in quotes)")
+    if isinstance(value, float) and Decimal(repr(value)) != Decimal(found) / MICRO:
+        raise ValueError(f"{value!r} has more than six digits after the point")
+    return found
+
+
+def number_test(value: object) -> NumberTest:
+    """A number, or a mapping of ends."""
+    if isinstance(value, dict):
+        if not value:
+            raise ValueError("expected a number or {at_least, at_most, above, below}")
+        _only(value, ENDS)
+        return ends(value)
+    exact = micro(value)
+    return NumberTest(at_least=exact, at_most=exact)
+
+
+def ends(value: dict[object, object]) -> NumberTest:
+    """The ends among the keys, which must leave room between them."""
+    found = {name: under(name, micro, value[name]) for name in ENDS if name in value}
+    test = NumberTest(**found)
+    if "at_least" in found and "above" in found:
+        raise ValueError("at_least and above are both lower ends; keep one")
+    if "at_most" in found and "below" in found:
+        raise ValueError("at_most and below are both upper ends; keep one")
+    low, high = test.at_least, test.at_most
+    low = low if test.above is None else test.above + 1
+    high = high if test.below is None else test.below - 1
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"no number is {' and '.join(f'{name} {value[name]}' for name in found)}")
+    return test
+
+
+def value_test(value: object) -> ValueTest:
+    """A value, or a mapping of tests."""
+    if isinstance(value, dict):
+        return _tests(value)
+    if value is None:
+        raise ValueError("nothing stands here; write a value, or exists: false for what is absent")
+    if isinstance(value, list):
+        raise ValueError("a list stands here; write {in: […]} for one of them")  # noqa: TRY004 (as above)
+    return ValueTest(equals=scalar(value))
+
+
+def text_test(value: object) -> ValueTest:
+    """A test of what is always text."""
+    test = value_test(value)
+    scalars = [test.equals, test.contains, *(test.in_ or ()), *(test.not_in or ())]
+    wrong = next((one for one in scalars if one is not None and not isinstance(one, str)), None)
+    if wrong is not None or test.numbers is not None:
+        raise ValueError("this is always text; write it in quotes, and no at_least, at_most, above or below")
+    return test
+
+
+def trait_test(value: object) -> tuple[ValueTest | None, Ago | Years | None]:
+    """A test of a trait and of its age, of which there is one at least."""
+    if not isinstance(value, dict) or "age" not in value:
+        return value_test(value), None
+    rest = {name: asked for name, asked in value.items() if name != "age"}
+    return _tests(rest) if rest else None, under("age", age, value["age"])
+
+
+def ago(value: object) -> Ago:
+    """``{at_least, at_most}`` (or ``below``, which says the same as ``at_most``) as durations."""
+    if not isinstance(value, dict) or not value:
+        raise ValueError("expected {at_least: 7d, at_most: 14d}, one of them or both")
+    _only(value, AGO_KEYS)
+    if "at_most" in value and "below" in value:
+        raise ValueError("at_most and below say the same; keep one")
+    found = {name: under(name, duration, told) for name, told in value.items()}
+    at_most = found.get("at_most", found.get("below"))
+    if at_most is not None and at_most <= found.get("at_least", 0):
+        raise ValueError("at_most must be longer than at_least")
+    return Ago(found.get("at_least"), at_most)
+
+
+def age(value: object) -> Ago | Years:
+    """Completed years as whole numbers, or durations."""
+    if not isinstance(value, dict) or not value:
+        raise ValueError("expected {at_least: 18, below: 25} in years, or durations such as {at_most: 30d}")
+    _only(value, ENDS)
+    if any(isinstance(told, str) for told in value.values()):
+        return ago(value)
+    for name, told in value.items():
+        if not isinstance(told, int) or isinstance(told, bool) or not 0 <= told <= YEARS_MAX:
+            raise WrongValue(
+                f".{name}", f"{told!r} is not a whole number of years from 0 to {YEARS_MAX}, nor a duration"
+            )
+    test = ends(value)
+    low = test.at_least or 0 if test.above is None else test.above + MICRO
+    high = test.below if test.at_most is None else test.at_most + MICRO
+    if high is not None and high <= low:
+        raise ValueError("nobody is of such an age")
+    return Years(low // MICRO, None if high is None else high // MICRO, test)
+
+
+def duration(value: object) -> int:
+    """A length of time, in milliseconds."""
+    ms = parse_duration(value)
+    if ms is None:
+        raise ValueError(f"{value!r} is not a duration; write {DURATION_FORM}")
+    return ms
+
+
+def scalar(value: object) -> Scalar:
+    """A single value of a rule."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if not value:
+            raise ValueError("empty text counts as absent; write exists: false")
+        return value
+    return Number(micro(value))
+
+
+def _tests(value: dict[object, object]) -> ValueTest:
+    if not value:
+        raise ValueError("nothing is asked; write a value or one of " + ", ".join(_TESTS))
+    _only(value, _TESTS)
+    if value.get("exists") is False and len(value) > 1:
+        raise ValueError("what does not exist meets no other test; exists: false stands alone")
+    if "exists" in value and not isinstance(value["exists"], bool):
+        raise WrongValue(".exists", f"{value['exists']!r} is neither true nor false")
+    return ValueTest(
+        in_=under("in", _scalars, value["in"]) if "in" in value else None,
+        not_in=under("not_in", _scalars, value["not_in"]) if "not_in" in value else None,
+        contains=under("contains", scalar, value["contains"]) if "contains" in value else None,
+        exists=bool(value["exists"]) if "exists" in value else None,
+        matches=under("matches", _pattern, value["matches"]) if "matches" in value else None,
+        numbers=ends(value) if any(name in value for name in ENDS) else None,
+    )
+
+
+def _scalars(value: object) -> tuple[Scalar, ...]:
+    if not isinstance(value, list) or not 0 < len(value) <= IN_MAX:
+        raise ValueError(f"expected a list of 1 to {IN_MAX} values")
+    return tuple(map(scalar, value))
+
+
+def _pattern(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= PATTERN_MAX_CHARS:
+        raise ValueError(f"expected a regular expression (RE2) of up to {PATTERN_MAX_CHARS} characters, in quotes")
+    try:
+        pattern(value)
+    except re2.error as error:
+        told = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error.args[0]
+        raise ValueError(f"{value!r} is not a regular expression (RE2): {told}") from None
+    return value
+
+
+def _only(value: dict[object, object], known: Iterable[str]) -> None:
+    known = tuple(known)
+    unknown = [str(name) for name in value if name not in known]
+    empty = next((str(name) for name, told in value.items() if told is None), None)
+    if empty is not None:
+        raise WrongValue(f".{empty}", EMPTY)
+    if unknown:
+        raise ValueError(f"unknown key {', '.join(unknown)}; known here: {', '.join(known)}")

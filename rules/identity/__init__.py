@@ -1,0 +1,1 @@
+"""The ids of one person: what brings them together, what refuses it, and what moves with it."""

@@ -1,0 +1,243 @@
+"""Links of ids: which may be made, what they do to either id, and what ends them.
+
+`rules.identity.resolution` states the rules. This is the part of the owner that hears of a link first (`links_of`), and
+of the owner of the former id (`become_redirect`), which has the last word.
+
+    evil   page {userId: evil, anonymousId: ann}   `links_of` notes the link and sends `Link`
+    ann    is identified                           `become_redirect` refuses; nothing of ann has moved
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+
+from rules.events import ERASE, Event
+from rules.identity.events import CascadedErasure, Link, ProfileMerge, Unlink, Unlinked
+from rules.identity.profile_moves import profiles_of
+from rules.standing import Change, Customer, Linkage
+
+# Former ids that a customer remembers of each kind; the next event with an older one links it again, which is harmless.
+LINKS_MAX = 64
+# A person has a few devices and browsers; whoever sends more is no person, or means harm.
+NEW_LINKS_MAX = 64
+NEW_LINKS_WINDOW_MS = 30 * 24 * 3600 * 1000
+
+Refusal = Literal["identified", "too_many", "unlinked", "too_late"]
+
+
+Apply = Callable[[Event, Customer], list[Change]]
+Sent = list[Event]
+
+
+def _as_it_is(moved: ProfileMerge) -> ProfileMerge | None:
+    return moved
+
+
+class Decider(msgspec.Struct, frozen=True):
+    """What decides the ids of a partition.
+
+    ``apply``: the engine; ``definitions``: the fingerprint of its file. ``translate``: a whole profile that other
+    definitions kept, as these keep it; ``None``: it is passed over.
+    """
+
+    apply: Apply
+    definitions: str
+    translate: Callable[[ProfileMerge], ProfileMerge | None] = _as_it_is
+
+
+class Acted(msgspec.Struct, frozen=True, gc=False):
+    """What one event came to: changes, what is to be sent to other ids, and the link that was refused, if any.
+
+    ``is_lost``: it went through too many ids.
+    """
+
+    changes: list[Change]
+    sent: Sent
+    is_lost: bool = False
+    refused: Refusal | None = None
+
+
+def nothing() -> Acted:
+    """An event that came to nothing."""
+    return Acted([], [])
+
+
+def identify(event: Event, customer: Customer) -> Sent:
+    """Mark a customer that the event names as `userId`; what a link by an `anonymousId` did before ends here."""
+    if not event.identifies:
+        return []
+    customer.identified = True
+    if customer.linkage is not None and customer.linkage.erased_along:
+        # Whoever made that link had no right to what comes of this id from here on. What was before stays erased.
+        linkage = customer.linkage
+        linkage.erased_along, linkage.left = False, customer.instant
+        customer.erased = max(linkage.erased_before, min(customer.erased, event.time - 1))
+    if customer.into is None or linkage_of(customer).vouched:
+        return []
+    return [end_link(event, customer)]
+
+
+def links_of(event: Event, customer: Customer, appended_ms: int = -1) -> tuple[Sent, Refusal | None]:
+    """The link to the other id, unless it was made, or why not; one from before an erasure erases that id too.
+
+    ``appended_ms``: when the event's record was written; -1: not known.
+    """
+    former, into = event.link, event.customer
+    if former is None or former == into:
+        return [], None
+    linkage = customer.linkage or Linkage()
+    at = appended_ms if appended_ms > 0 else event.time
+    if event.time <= customer.erased:
+        if not event.vouched and not _counted(customer, at):
+            return [], "too_many"
+        return [erased_by(event, former, customer.erased, linked=event.time)], None
+    if former in linkage.aliases or (former in (customer.links or ()) and not event.vouched):
+        return [], None
+    if event.vouched:
+        if event.time <= linkage.separated.get(former, 0):
+            return [], "unlinked"
+        _note_alias(customer, former, event.time)
+    else:
+        if former in linkage.separated:
+            return [], "unlinked"
+        if not _counted(customer, at):
+            return [], "too_many"
+        customer.links = _newest({**(customer.links or {}), former: event.time}, LINKS_MAX)
+    link = Link(former, ERASE, event.time, event.id, origin=event.origin, into=into, vouched=event.vouched)
+    return [link], None
+
+
+def _note_alias(customer: Customer, former: str, at: int) -> None:
+    linkage = linkage_of(customer)
+    linkage.separated.pop(former, None)
+    linkage.aliases = _newest({**linkage.aliases, former: at}, LINKS_MAX)
+    if customer.links is not None:
+        customer.links.pop(former, None)
+
+
+def _counted(customer: Customer, at: int) -> bool:
+    """Count a new id of a person at ``at`` (ms); whether it is within the bound.
+
+    By the times of records: those of events are written by whoever sends them.
+    """
+    linkage = linkage_of(customer)
+    recent = [linked for linked in linkage.linked_ms if linked > at - NEW_LINKS_WINDOW_MS]
+    if len(recent) >= NEW_LINKS_MAX:
+        return False
+    linkage.linked_ms = [*recent, at]
+    return True
+
+
+def become_redirect(event: Link, customer: Customer, decider: Decider) -> Acted:
+    """Become a redirect, unless something stands against it."""
+    linkage = customer.linkage or Linkage()
+    if event.time <= customer.erased or event.into == event.customer:
+        return nothing()
+    if linkage.cut is not None and (event.time, event.into) <= linkage.cut:
+        return nothing()  # it was made, and found to end a ring
+    if refused := refusal_of(event, customer, linkage):
+        return Acted([], [], refused=refused)
+    if customer.into is not None:
+        return _link_again(event, customer, customer.into)
+    sent: Sent = [*profiles_of(event, customer, decider.definitions)]
+    changes = decider.apply(event, customer)
+    customer.into = event.into, event.time
+    _leave(customer, vouched=event.vouched)
+    return Acted(changes, sent)
+
+
+def refusal_of(event: Link, customer: Customer, linkage: Linkage) -> Refusal | None:
+    """Why an id must not become a former id by this link."""
+    if not event.vouched and customer.identified:
+        return "identified"
+    parted = linkage.separated.get(event.into)
+    if parted is not None and (not event.vouched or event.time <= parted):
+        return "unlinked"
+    return None
+
+
+def _leave(customer: Customer, *, vouched: bool) -> None:
+    """Note whose word the redirect is by. What was taken in stays known: it may come once more when this has ended."""
+    if customer.linkage is not None:
+        customer.linkage.arriving = {}  # sent on with the profile
+    if vouched or customer.linkage is not None:
+        linkage_of(customer).vouched = vouched
+
+
+def _link_again(event: Link, customer: Customer, known: tuple[str, int]) -> Acted:
+    """Another link of a redirect: one that is vouched for counts before any other, of two alike the newer one."""
+    into, since = known
+    vouched = customer.linkage is not None and customer.linkage.vouched
+    if event.into == into:
+        if event.vouched:
+            linkage_of(customer).vouched = True
+        return nothing()
+    if vouched and not event.vouched:
+        return Acted([], [], refused="identified")
+    is_stronger = event.vouched and not vouched
+    if not is_stronger and (event.time, event.into) < (since, into):
+        return nothing()
+    customer.into = event.into, max(since, event.time)
+    linkage_of(customer).vouched, linkage_of(customer).shared = event.vouched, True
+    customer.late += 1  # what is known of this id lies with two persons
+    told = Unlinked(into, ERASE, customer.into[1], event.id, origin=event.origin, former=event.customer)
+    return Acted([], [told])
+
+
+def drop_link(customer: Customer, former: str, until: int) -> None:
+    """Forget a link up to ``until`` (ms): a newer one stays."""
+    for links in (customer.links, None if customer.linkage is None else customer.linkage.aliases):
+        if links is not None and links.get(former, until + 1) <= until:
+            del links[former]
+
+
+def end_link(event: Event, customer: Customer) -> Unlinked:
+    """End a redirect: from here the id is a customer of its own, of which nothing was decided yet."""
+    assert customer.into is not None
+    into, since = customer.into
+    restart(customer)
+    return Unlinked(into, ERASE, since, event.id, origin=event.origin, former=event.customer)
+
+
+def restart(customer: Customer) -> None:
+    linkage = linkage_of(customer)
+    customer.into, linkage.vouched, linkage.left = None, False, customer.instant
+    customer.late += 1  # what moved stays where it is: the events of this id alone no longer say what is decided
+
+
+def unlink(event: Unlink, customer: Customer) -> Acted:
+    """Part two ids, whichever of them is the former one."""
+    sent: Sent = []
+    drop_link(customer, event.other, event.time)
+    if customer.into is not None and customer.into[0] == event.other and customer.into[1] <= event.time:
+        sent.append(end_link(event, customer))
+    linkage = linkage_of(customer)
+    parted = max(event.time, linkage.separated.get(event.other, 0))
+    linkage.separated = _newest({**linkage.separated, event.other: parted}, LINKS_MAX)
+    if not event.is_relayed:
+        relayed = msgspec.structs.replace(event, customer=event.other, other=event.customer, is_relayed=True)
+        sent.append(relayed)
+    return Acted([], sent)
+
+
+def erased_by(event: Event, former: str, at: int, linked: int = 0) -> CascadedErasure:
+    """What a former id is sent when its person is erased at ``at`` (ms)."""
+    return CascadedErasure(
+        former, ERASE, at, event.id, origin=event.origin, into=event.customer, linked=linked, vouched=event.vouched
+    )
+
+
+def linkage_of(customer: Customer) -> Linkage:
+    if customer.linkage is None:
+        customer.linkage = Linkage()
+    return customer.linkage
+
+
+def _newest(links: Mapping[str, int], most: int) -> dict[str, int]:
+    """So many of them, by their times (ms), of one time by their ids."""
+    if len(links) <= most:
+        return dict(links)
+    return dict(sorted(links.items(), key=lambda link: (link[1], link[0]))[-most:])

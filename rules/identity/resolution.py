@@ -1,0 +1,233 @@
+"""Identity: several ids of one person, and what goes from one id to another.
+
+Each id has one owner, that of its partition, which alone changes it. What concerns another id is sent there as an event
+of that id (`streams.wire.merges` writes it), so that everything stays one partition's step. Such a record may come
+twice and in any order: it counts once.
+
+An event that names two ids links the former one, an anonymous or previous id, to its customer:
+
+    phone  Product Added
+    ann    page {userId: ann, anonymousId: phone}    1. ann's owner notes the link and sends `Link` to phone
+    phone                                            2. leaves its segments, becomes a redirect, sends `ProfileMerge`
+    ann                                              3. takes the profile in, once
+    phone  Order Completed                           4. sent on as `Forwarded`; it counts at its own time
+
+**What may link.** Browsers send what they like, so an id that names a customer must not be taken over by an event:
+
+- An id is *identified* once an event names it as `userId` (`Event.identifies`). The mark outlives an erasure.
+- An identified id never becomes a former id through an `anonymousId`. Where such a link came first, it ends at the
+  first event that identifies the id: from there the id is a customer of its own; what had moved stays where it is.
+- Two identified ids become one by an `alias` on `profiles` alone (`Event.vouched`). Such a redirect does not end so.
+- `NEW_LINKS_MAX` new ids are linked to a person by `anonymousId` within `NEW_LINKS_WINDOW_MS` (`rules.identity.links`).
+- `Unlink`, from `profiles`, parts two ids: no `anonymousId` links them again, nor an older `alias`.
+
+What is refused is said in `Refusal`. Nothing is sent back: an event that tries again would make a record each time.
+
+**What becomes of the rest.**
+
+- **Chains** (a → b → c): whatever comes to a goes to b, and on to c; through `HOPS_MAX` ids at most.
+- **Links that come before anything else** leave a redirect; what comes then is forwarded.
+- **Rings** (a → b and b → a): the first thing that comes round cuts the ring at its smallest id, which is the person
+  from then on.
+- **A shared device** (one anonymous id, two customers): the newer link wins for what follows, and nothing moves back.
+  The customer that had the device gets `Unlinked`, so that its next event with that id links it anew.
+- **An erasure** of a customer erases the ids that are linked to it (`CascadedErasure`), and of a redirect the redirect.
+  The
+  owner that carries out an `CascadedErasure` notes so on `merges` (`ErasureNotice`), for whoever reads everything
+  again.
+
+See also: `rules.identity.profile_moves` (profiles in parts, taken in once), `streams.wire.merges` (the records),
+`streams.worker.erasure_scan` (erasures that are found before everything is read again).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from rules.events import ERASE, WITHOUT_EFFECT, Event
+from rules.identity.events import (
+    CascadedErasure,
+    ErasureNotice,
+    ForwardedEvent,
+    Link,
+    Misaddressed,
+    ProfileMerge,
+    Unlink,
+    Unlinked,
+    fields_of,
+)
+from rules.identity.links import (
+    Acted,
+    Apply,
+    Decider,
+    become_redirect,
+    drop_link,
+    erased_by,
+    identify,
+    linkage_of,
+    links_of,
+    nothing,
+    refusal_of,
+    restart,
+    unlink,
+)
+from rules.identity.profile_moves import drop_parts, join, note_taken
+from rules.standing import Customer, Linkage
+
+HOPS_MAX = 32
+
+
+def is_effective(event: Event) -> bool:
+    """Whether it may change anything of its customer, or is to be answered by it."""
+    if isinstance(event, Misaddressed | ErasureNotice):
+        return False
+    return event.name not in WITHOUT_EFFECT or event.link is not None or event.identifies
+
+
+def is_plain(event: Event, customer: Customer) -> bool:
+    """Whether it is the customer's alone, as nearly every event is: then the engine is all that it needs."""
+    if customer.into is not None or event.name == ERASE or event.name in WITHOUT_EFFECT:
+        return False
+    if event.identifies and not customer.identified:
+        return False
+    if event.link is None or (customer.links is not None and event.link in customer.links):
+        return True
+    return customer.linkage is not None and event.link in customer.linkage.aliases
+
+
+def process(event: Event, customer: Customer, decider: Decider, value: bytes = b"", appended_ms: int = 0) -> Acted:
+    """Process one event of a customer, whatever it is. ``value``, ``appended_ms`` (ms): of its record."""
+    if event.name == ERASE and (acted := _between_ids(event, customer, decider)) is not None:
+        return acted
+    sent = identify(event, customer)
+    if customer.into is not None and _is_end_of_ring(event, customer):
+        _cut_ring(customer)
+    if customer.into is not None:
+        if isinstance(event, ProfileMerge) and event.part + 1 == event.parts:
+            note_taken(linkage_of(customer), {event.move: event.linked})  # it is the person's; see `Linkage.taken`
+        forwarded = _forward(event, customer, value, appended_ms)
+        return Acted([], sent + forwarded.sent, forwarded.is_lost)
+    if isinstance(event, ProfileMerge):
+        return _take_in(event, customer, decider)
+    changes = decider.apply(event, customer) if event.name not in WITHOUT_EFFECT else []
+    links, refused = links_of(event, customer, appended_ms)
+    return Acted(changes, sent + links, refused=refused)
+
+
+def _between_ids(event: Event, customer: Customer, decider: Decider) -> Acted | None:
+    """What concerns the id itself, redirect or not; ``None``: the event is for whoever the id is."""
+    if isinstance(event, Link):
+        return become_redirect(event, customer, decider)
+    if isinstance(event, Unlinked):
+        drop_link(customer, event.former, event.time)
+        return nothing()
+    if isinstance(event, Unlink):
+        return unlink(event, customer)
+    if isinstance(event, CascadedErasure):
+        return _erase_along(event, customer, decider.apply)
+    if isinstance(event, ErasureNotice):
+        return nothing()
+    return _erase(event, customer, decider.apply) if event.is_erasure else None
+
+
+# --- erasures ------------------------------------------------------------------------------------
+
+
+def _erase(event: Event, customer: Customer, apply: Apply) -> Acted:
+    if event.time <= customer.erased:
+        return nothing()
+    aliases = customer.linkage.aliases if customer.linkage is not None else {}
+    linked = sorted({**(customer.links or {}), **aliases})
+    changes = apply(event, customer)
+    return Acted(changes, [erased_by(event, former, event.time) for former in linked])
+
+
+def erases(event: CascadedErasure, erased: int, into: tuple[str, int] | None) -> bool:
+    """Whether it is of an id that was erased last at ``erased`` (ms) and is linked so, to which id and when (ms)."""
+    if not event.linked:
+        return into is not None and into[0] == event.into
+    return event.linked > erased and (into is None or (into[1], into[0]) <= (event.linked, event.into))
+
+
+def _erase_along(event: CascadedErasure, customer: Customer, apply: Apply) -> Acted:
+    into = customer.into
+    if not erases(event, customer.erased, into):
+        return nothing()
+    if event.linked and (into is None or into[0] != event.into):
+        # There is no such link: it is judged as one that comes now.
+        linkage = customer.linkage or Linkage()
+        link = Link(event.customer, ERASE, event.linked, event.id, into=event.into, vouched=event.vouched)
+        if refused := refusal_of(link, customer, linkage):
+            return Acted([], [], refused=refused)
+    if event.time <= customer.erased:
+        return nothing()
+    vouched = event.vouched if event.linked else customer.linkage is not None and customer.linkage.vouched
+    before = customer.erased
+    acted = _erase(Event(event.customer, ERASE, event.time, event.id, origin=event.origin), customer, apply)
+    if not vouched:
+        customer.linkage = Linkage(erased_along=True, erased_before=before)
+    notice = ErasureNotice(event.customer, ERASE, event.time, event.id, origin=event.origin, vouched=vouched)
+    sent = [*acted.sent, notice]
+    if into is not None and into[0] != event.into:
+        since = max(event.time, into[1])
+        sent.append(Unlinked(into[0], ERASE, since, event.id, origin=event.origin, former=event.customer))
+    return Acted(acted.changes, sent)
+
+
+# --- profiles that move --------------------------------------------------------------------------
+
+
+def _take_in(event: ProfileMerge, customer: Customer, decider: Decider) -> Acted:
+    """Take in a profile that has come whole and was not taken in before."""
+    linkage = linkage_of(customer)
+    if event.move in linkage.taken:
+        return nothing()
+    if event.linked <= linkage.taken_since:
+        drop_parts(linkage, event.move)
+        return Acted([], [], refused="too_late")
+    whole = join(event, linkage)
+    if whole is None:
+        return nothing()
+    drop_parts(linkage, event.move)
+    moved = decider.translate(whole)
+    if moved is None:
+        return nothing()
+    note_taken(linkage, {**whole.taken, event.move: event.linked})
+    return Acted(decider.apply(moved, customer), [])
+
+
+# --- what is sent on -----------------------------------------------------------------------------
+
+
+def _path(event: Event) -> tuple[str, ...]:
+    return event.path if isinstance(event, ProfileMerge | ForwardedEvent) else ()
+
+
+def _is_end_of_ring(event: Event, customer: Customer) -> bool:
+    """Whether this came round, and the ring is to be cut here."""
+    assert customer.into is not None
+    path = (*_path(event), event.customer)
+    if customer.into[0] not in path:
+        return False
+    ring = path[path.index(customer.into[0]) :]
+    return event.customer == min(ring)
+
+
+def _cut_ring(customer: Customer) -> None:
+    assert customer.into is not None
+    into, since = customer.into
+    restart(customer)
+    linkage_of(customer).cut = since, into
+
+
+def _forward(event: Event, customer: Customer, value: bytes, appended_ms: int) -> Acted:
+    assert customer.into is not None
+    path = (*_path(event), event.customer)
+    if len(path) > HOPS_MAX:
+        return Acted([], [], is_lost=True)
+    into, since = customer.into
+    customer.late += event.time < since  # in its order it would have been decided here
+    if isinstance(event, ProfileMerge | ForwardedEvent):
+        return Acted([], [msgspec.structs.replace(event, customer=into, path=path)])
+    fields = fields_of(event) | {"customer": into, "identifies": False}
+    return Acted([], [ForwardedEvent(**fields, path=path, value=value, appended_ms=appended_ms)])

@@ -1,0 +1,45 @@
+"""Touches: the first or last event that told something, and what it told.
+
+The one rule: the earliest or newest by (time, message id) stands, whatever came when. Of what was
+told only the answers to the definitions' tests are kept, the dates that they look at, and a short
+form to show.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+SHOWN_MAX_CHARS = 80
+
+
+class AttributeValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One event's telling. Bit i of ``met``: it meets test i; ``dates``: in ms, ``None`` for no date."""
+
+    time: int
+    id: str
+    met: int
+    shown: str | None = None
+    dates: tuple[int | None, ...] = ()
+
+    def answers(self, other: AttributeValue | None) -> bool:
+        """Whether every test is answered as by the other."""
+        return other is not None and self.met == other.met and self.dates == other.dates
+
+
+def stands(known: AttributeValue | None, time: int, event_id: str, *, first: bool) -> bool:
+    """Whether an event comes before (``first``) or after what is known."""
+    if known is None:
+        return True
+    return (time, event_id) < (known.time, known.id) if first else (time, event_id) > (known.time, known.id)
+
+
+def merge(ours: AttributeValue | None, theirs: AttributeValue | None, *, first: bool) -> AttributeValue | None:
+    """The one of both that stands."""
+    if ours is None or theirs is None:
+        return ours or theirs
+    return theirs if stands(ours, theirs.time, theirs.id, first=first) else ours
+
+
+def shortened(text: str) -> str:
+    """What is shown of a text."""
+    return text if len(text) <= SHOWN_MAX_CHARS else text[: SHOWN_MAX_CHARS - 1] + "…"

@@ -1,0 +1,184 @@
+"""The cart: what a customer has put together and not yet bought.
+
+The one rule: the newest purchase is a barrier. Nothing at or before it counts, whenever it
+arrives; everything after it is folded in (time, message id) order.
+
+Bounds: item events more than 90 days before the newest cart event, those before the newest event
+that states the whole cart, and those before the newest 256 do not count; nor do prices told more
+than 90 days before the newest cart event, or of products beyond the 256 told of last. Of an event
+that lists products, the first 256 count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from rules.profile import deduplication
+from rules.times import DAY_MS
+from rules.values import MICRO
+
+LINES_MAX = 256
+LINES_AGE_MS = 90 * DAY_MS
+PRICES_MAX = 256
+ITEMS_MAX = 256
+
+ADDED, REMOVED, REPLACED = 0, 1, 2
+
+Told = tuple[int, str, int]  # an item event's time, message id and price (10⁻⁶)
+
+
+class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One item event: what it does with which products and quantities (10⁻⁶; ``None``: not told)."""
+
+    time: int
+    id: str
+    kind: int
+    items: tuple[tuple[str, int | None], ...]
+
+
+class Cart(msgspec.Struct, array_like=True, gc=False):
+    """The cart; instants are 0 for never.
+
+    ``bought``: the newest purchase; ``touched``: the newest cart event after it; ``checkout``: the
+    newest of those that belong to a checkout. ``prices``: by product the newest item event that
+    told one, and the price (10⁻⁶).
+    """
+
+    bought: int = 0
+    touched: int = 0
+    lines: list[Line] = []
+    checkout: int = 0
+    prices: dict[str, Told] = {}
+
+
+def buy(cart: Cart, time: int) -> bool:
+    """A purchase ends every cart up to its own time; whether one was open."""
+    if time <= cart.bought:
+        return False
+    was_open = cart.touched > 0
+    cart.bought = time
+    cart.touched = cart.touched if cart.touched > time else 0
+    cart.checkout = cart.checkout if cart.checkout > time else 0
+    if was_open:
+        cart.lines = [line for line in cart.lines if line.time > time]
+        cart.prices = {product: told for product, told in cart.prices.items() if told[0] > time}
+    return was_open
+
+
+def touch(cart: Cart, time: int) -> bool:
+    """Any cart event after the newest purchase keeps the cart open; whether this is the newest."""
+    if time <= cart.bought or time <= cart.touched:
+        return False
+    cart.touched = time
+    _bound(cart)
+    return True
+
+
+def reach_checkout(cart: Cart, time: int) -> bool:
+    """A checkout event; whether it is the first since the newest purchase."""
+    if time <= cart.bought:
+        return False
+    reached = not cart.checkout
+    cart.checkout = max(cart.checkout, time)
+    return reached
+
+
+def change(cart: Cart, line: Line) -> bool:
+    """An item event, in its place by (time, message id); whether it is new and counts."""
+    if line.time <= cart.bought:
+        return False
+    if not deduplication.insert(cart.lines, line, _key):
+        return False
+    if not touch(cart, line.time):
+        _bound(cart)
+    return True
+
+
+def price(cart: Cart, told: Mapping[str, Told]) -> None:
+    """What item events told of products; of each product the newest stands."""
+    prices = cart.prices
+    newer = {
+        product: one
+        for product, one in told.items()
+        if one[0] > cart.bought and one[:2] >= prices.get(product, (0, ""))[:2]
+    }
+    if not newer:
+        return
+    for product in newer:
+        prices.pop(product, None)
+    last = _priced(prices, next(reversed(prices))) if prices else None
+    prices.update(newer)
+    if len(newer) > 1 or (last is not None and _priced(prices, next(iter(newer))) < last):
+        cart.prices = {product: prices[product] for product in sorted(prices, key=lambda one: _priced(prices, one))}
+    _bound(cart)
+
+
+def _priced(prices: dict[str, Told], product: str) -> tuple[int, str, str]:
+    """In this order prices are stored, so that equal carts are stored alike."""
+    time, message_id, _ = prices[product]
+    return time, message_id, product
+
+
+def merge(ours: Cart | None, theirs: Cart | None) -> Cart | None:
+    """The cart that all events of both would have left."""
+    if ours is None and theirs is None:
+        return None
+    ours, theirs = ours or Cart(), theirs or Cart()
+    bought = max(ours.bought, theirs.bought)
+    touched = max(ours.touched, theirs.touched)
+    checkout = max(ours.checkout, theirs.checkout)
+    merged = Cart(
+        bought,
+        touched if touched > bought else 0,
+        deduplication.merged((line for line in (*ours.lines, *theirs.lines) if line.time > bought), _key),
+        checkout if checkout > bought else 0,
+    )
+    price(merged, ours.prices)
+    price(merged, theirs.prices)
+    _bound(merged)
+    return merged
+
+
+def _key(line: Line) -> tuple[int, str]:
+    return line.time, line.id
+
+
+def _bound(cart: Cart) -> None:
+    lines = cart.lines
+    start = max(0, len(lines) - LINES_MAX)
+    frontier = cart.touched - LINES_AGE_MS
+    while start < len(lines) and lines[start].time < frontier:
+        start += 1
+    for at in range(len(lines) - 1, start, -1):
+        if lines[at].kind == REPLACED:
+            start = at
+            break
+    if start:
+        del lines[:start]
+    prices = cart.prices
+    if prices and (len(prices) > PRICES_MAX or next(iter(prices.values()))[0] < frontier):
+        newest = sorted(prices, key=lambda product: _priced(prices, product))[-PRICES_MAX:]
+        cart.prices = {product: prices[product] for product in newest if prices[product][0] >= frontier}
+
+
+def contents(lines: Iterable[Line]) -> dict[str, int]:
+    """Product to quantity (10⁻⁶, above 0), folded in order; a quantity never falls below 0."""
+    held: dict[str, int] = {}
+    for line in lines:
+        if line.kind == REPLACED:
+            held.clear()
+        for product, quantity in line.items:
+            if line.kind == REMOVED:
+                left = 0 if quantity is None else held.get(product, 0) - quantity
+                held[product] = max(0, left)
+            else:
+                held[product] = held.get(product, 0) + (MICRO if quantity is None else quantity)
+    return {product: quantity for product, quantity in held.items() if quantity}
+
+
+def worth(cart: Cart, held: Mapping[str, int]) -> int:
+    """The value of what is held, in 10⁻¹², each product at its newest price; none told: 0."""
+    prices = cart.prices
+    return sum(quantity * prices[product][2] for product, quantity in held.items() if product in prices)

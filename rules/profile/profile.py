@@ -1,0 +1,75 @@
+"""The profile: what is remembered of a customer, as facts that merge.
+
+The one rule: a profile is a function of the *set* of events, whatever their order and however
+often each came, within the bounds that each kind of fact states at its head. Two profiles merge
+into the one that all their events would have made. Only facts change a profile (`Fact.apply`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Protocol
+
+import msgspec
+
+from rules.events import Event
+from rules.profile.attributes import AttributeValue
+from rules.profile.cart import Cart
+from rules.profile.occurrences import Occurrences
+from rules.profile.orders import Orders
+from rules.profile.sums import Sum
+
+# A message id orders ties and tells repeats apart; beyond this length, in UTF-8, its head and a hash do.
+ID_MAX_BYTES = 64
+_ID_HEAD_BYTES = 40
+
+
+class Profile(msgspec.Struct, array_like=True, gc=False):
+    """All facts of one customer; one slot per kind, or per kind and parameters.
+
+    Stored as an array: a later kind of fact is a new last field with a default.
+    """
+
+    orders: Orders | None = None
+    cart: Cart | None = None
+    sessions: list[list[tuple[int, int]]] = []
+    occurrences: list[Occurrences] = []
+    firsts: list[int] = []
+    sums: list[Sum] = []
+    extremes: list[list[tuple[int, int]]] = []
+    distincts: list[dict[int, int]] = []
+    steps: list[list[tuple[int, str, int, int]]] = []
+    traits: list[AttributeValue | None] = []
+    touches: list[AttributeValue | None] = []
+
+
+class Fact(Protocol):
+    """One kind of fact that the definitions ask to be kept."""
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """The event names that change it; ``None``: any may."""
+
+    def apply(self, profile: Profile, event: Event) -> bool:
+        """Remember the event; whether a decision may now be another. A repeat changes nothing."""
+
+    def merge(self, profile: Profile, other: Profile) -> None:
+        """Make ``profile`` what the events of both would have made."""
+
+
+def short_id(text: str) -> str:
+    """An id that is safe to keep: as it is, or its head and a hash when it is long."""
+    if len(text) <= ID_MAX_BYTES and text.isascii():
+        return text
+    known = text.encode()
+    if len(known) <= ID_MAX_BYTES:
+        return text
+    return known[:_ID_HEAD_BYTES].decode(errors="ignore") + blake2b(known, digest_size=12).hexdigest()
+
+
+# A few facts ask for the hash of one event's id, one after the other.
+@lru_cache(maxsize=256)
+def hashed_id(text: str) -> int:
+    """64 bits of an id, for facts where only sameness matters."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")

@@ -1,0 +1,91 @@
+"""Steps: the events that a sequence may be made of.
+
+The one rule: what is kept decides, and the latest start of a complete sequence is found by going
+through it once in (time, message id) order.
+
+Bound: when there are more than 256 entries, those that another of the same step and value follows
+with nothing between them are dropped, as the newer serve as well (``thin``; not where orders are
+steps too, as those stand elsewhere and may lie between); then the oldest. Beyond it, a
+sequence whose steps lie more than 256 changes of step apart is not seen, and a late event may
+find its partner gone. Of a property that is a list, the first 32 values of an event are shared.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from rules.profile import deduplication
+
+ENTRIES_MAX = 256
+SAME_MAX = 32
+
+# (time, message id, bit i: it can be step i, hash of the value that all steps share or 0)
+Entry = tuple[int, str, int, int]
+
+
+def add(kept: list[Entry], entries: Sequence[Entry], window: int | None, ends: int, *, thin: bool) -> bool:
+    """Add an event's entries in place; whether a complete sequence may now begin otherwise.
+
+    ``ends``: the mask of the last step; 0: that is not kept here. What is newest and no last step
+    completes nothing.
+    """
+    new = False
+    for entry in entries:
+        new = deduplication.insert(kept, entry, _key) or new
+    if not new:
+        return False
+    full = len(kept) > ENTRIES_MAX
+    _bound(kept, window, thin)
+    newest = kept[-1]
+    return full or not ends or newest[2] & ends > 0 or newest[:2] != entries[0][:2]
+
+
+def merge(ours: list[Entry], theirs: list[Entry], window: int | None, *, thin: bool) -> list[Entry]:
+    """What the events of both would have left."""
+    merged = deduplication.merged((*ours, *theirs), _key)
+    if merged:
+        _bound(merged, window, thin)
+    return merged
+
+
+def latest_start(entries: Sequence[Entry], steps: int) -> int:
+    """The latest time at which a complete sequence began; 0 when there is none."""
+    starts: dict[int, list[int]] = {}
+    for time, _, mask, value in entries:
+        reached = starts.setdefault(value, [0] * steps)
+        # Downwards, so that one event is one step.
+        for step in range(steps - 1, 0, -1):
+            if mask >> step & 1 and reached[step - 1] > reached[step]:
+                reached[step] = reached[step - 1]
+        if mask & 1:
+            reached[0] = time
+    return max((reached[-1] for reached in starts.values()), default=0)
+
+
+def _key(entry: Entry) -> tuple[int, tuple[str, int]]:
+    """A message that shares several values is several entries."""
+    return entry[0], (entry[1], entry[3])
+
+
+def _bound(kept: list[Entry], window: int | None, thin: bool) -> None:
+    if window is not None and kept[0][0] <= (frontier := kept[-1][0] - window):
+        del kept[: bisect_left(kept, (frontier + 1,))]
+    if len(kept) > ENTRIES_MAX:
+        if thin:
+            kept[:] = _thinned(kept)
+        del kept[:-ENTRIES_MAX]
+
+
+def _thinned(kept: list[Entry]) -> list[Entry]:
+    """Of neighbours of one value that can be the same steps, as many of the newest as there are steps."""
+    newest: list[Entry] = []
+    runs: dict[int, tuple[int, int]] = {}  # by value: the run's mask, how many of it are taken
+    for entry in reversed(kept):
+        mask, value = entry[2], entry[3]
+        run_mask, taken = runs.get(value, (0, 0))
+        taken = taken if mask == run_mask else 0
+        if taken < mask.bit_count():
+            newest.append(entry)
+        runs[value] = (mask, taken + 1)
+    return newest[::-1]

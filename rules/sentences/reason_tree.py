@@ -1,0 +1,53 @@
+"""A tree of reasons as one sentence.
+
+The one rule: what belongs together can be told from the words alone; a member that is a group, or
+that has several clauses, stands in parentheses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rules.reason_limits import pointer
+from rules.reasons import Reason
+from rules.sentences.language import Language
+from rules.sentences.phrase_cache import phrase
+
+# Of a group so much is told, and how many members are left; so that this too stands within a sentence's limit.
+_GROUP_MAX_CHARS = 1_500
+
+
+def tell(lang: Language, reason: Reason) -> str:
+    """What was seen and what was asked, of a condition or of a group of them."""
+    if reason.all is not None:
+        return _members(lang, reason, reason.all, "all", "all")
+    if reason.any is not None:
+        return _members(lang, reason, reason.any, "any", "any")
+    if reason.not_ is not None:
+        members = _members(lang, reason, reason.not_, "not", "semicolon")
+        key = ("not" if len(reason.not_) == 1 else "none") + ("" if reason.holds else "_in_vain")
+        return lang.say(key, members=members)
+    if not reason.condition:
+        return lang.say("erased")
+    words = phrase(lang, reason)
+    return lang.say("shortened", words=words) if reason.cut else words
+
+
+def _members(lang: Language, group: Reason, members: Sequence[Reason], name: str, between: str) -> str:
+    count = len(members) + (group.cut or {}).get(pointer(name), 0)
+    if count == 1:
+        return tell(lang, members[0])
+    first: list[str] = []
+    chars = 0
+    for member in members:
+        first.append(_member(lang, member))
+        chars += len(first[-1])
+        if chars > _GROUP_MAX_CHARS:
+            break
+    return lang.listed(between, first, count)
+
+
+def _member(lang: Language, member: Reason) -> str:
+    words = tell(lang, member)
+    several = member.condition is None or lang.say("semicolon") in words
+    return lang.say("enclosed", words=words) if several else words

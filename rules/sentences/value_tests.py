@@ -1,0 +1,105 @@
+"""Tests in words: what a rule asks of a number, a value, a property or an age.
+
+The one rule: what is asked is told whole, but of a long list or text only its beginning, and of a list how many more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+
+from rules.reason_limits import pointer
+from rules.sentences.language import LISTED_MAX, Language
+from rules.value_tests import Shown
+
+VALUES_MAX = 5  # a rule may list a thousand values; a sentence is to be read
+
+_ENDS = ("at_least", "above", "exactly", "at_most", "below")
+
+
+def ends(test: Mapping[str, Shown], say: Callable[[str, Shown], str]) -> list[str]:
+    """The ends of a range, lower one first; both ends on one number are ``exactly`` that."""
+    if "at_least" in test and test["at_least"] == test.get("at_most"):
+        return [say("exactly", test["at_least"])]
+    return [say(name, test[name]) for name in _ENDS if name in test]
+
+
+def numbers(lang: Language, test: Mapping[str, Shown], *, money: bool = False, between: str = "ends") -> str:
+    """A range of numbers."""
+    written = lang.amount if money else lang.number
+    return lang.say(between).join(ends(test, lambda end, number: lang.say(end, number=written(number))))
+
+
+def ago(lang: Language, test: Mapping[str, Shown]) -> str:
+    """How long ago: at least, and less than."""
+    bounds = {"at_least": "at_least", "at_most": "less_than"}
+    told = [lang.say(bounds[end], number=lang.duration(test[end])) for end in bounds if end in test]
+    return lang.say("ago", time=lang.say("and").join(told))
+
+
+def properties(
+    lang: Language,
+    tests: Mapping[str, Shown],
+    cut: Mapping[str, int] | None,
+    place: str,
+    names: Mapping[str, str] | None = None,
+) -> str:
+    """Tests of properties, all of which are asked.
+
+    ``cut``: as `rules.reasons.Reason.cut`, of the node in which the tests stand at ``place``. ``names``: by which a
+    reader knows the properties.
+    """
+    left_out, readable = cut or {}, names or {}
+    predicates = [
+        predicate
+        for name, test in islice(tests.items(), LISTED_MAX)
+        for predicate in _predicates(lang, readable.get(name) or lang.name(name), test, left_out, place + pointer(name))
+    ]
+    words = lang.say("and").join(predicates)
+    more = max(0, len(tests) - LISTED_MAX) + left_out.get(place, 0)
+    return lang.say("and_more", values=words, count=lang.number(more)) if more else words
+
+
+def _predicates(lang: Language, name: str, test: Shown, cut: Mapping[str, int], place: str) -> list[str]:
+    if not isinstance(test, Mapping):
+        return [lang.say("is", name=name, value=_value(lang, test))]
+    told = []
+    range_ = ends(test, lambda end, number: lang.say(end, number=lang.number(number)))
+    if range_:
+        told.append(lang.say("is_in_range", name=name, range=lang.say("and").join(range_)))
+    told += [
+        _listed(lang, name, key, test[key], cut.get(place + pointer(key), 0)) for key in ("in", "not_in") if key in test
+    ]
+    told += [lang.say(key, name=name, value=_value(lang, test[key])) for key in ("contains", "matches") if key in test]
+    if "exists" in test:
+        told.append(lang.say("exists" if test["exists"] else "absent", name=name))
+    if "age" in test:
+        told.append(lang.say("age", name=name, age=_age(lang, test["age"])))
+    return told
+
+
+def _value(lang: Language, value: Shown) -> str:
+    if isinstance(value, bool):
+        return lang.name(str(value).lower())
+    return lang.number(value) if isinstance(value, int | float) else lang.quoted(value)
+
+
+def _listed(lang: Language, name: str, key: str, values: Sequence[Shown], left_out: int) -> str:
+    count = len(values) + left_out
+    if count == 1:
+        return lang.say("is" if key == "in" else "is_not", name=name, value=_value(lang, values[0]))
+    first = [_value(lang, value) for value in values[:VALUES_MAX]]
+    return lang.say(key, name=name, values=lang.listed("comma", first, count))
+
+
+def _age(lang: Language, test: Mapping[str, Shown]) -> str:
+    """In completed years, which end with the last day of that age; or as durations, which end at an instant."""
+    if any(isinstance(bound, str) for bound in test.values()):
+        test = {"below" if end == "at_most" else end: bound for end, bound in test.items()}
+
+    def said(end: str, bound: Shown) -> str:
+        if isinstance(bound, str):
+            return lang.say("less_than" if end == "below" else end, number=lang.duration(bound))
+        return lang.say(end, number=lang.measured(bound, "y"))
+
+    return lang.say("and").join(ends(test, said))

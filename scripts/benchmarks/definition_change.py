@@ -1,0 +1,136 @@
+"""What a changed definitions file costs those who act meanwhile: the delay of live changes without it, and with it.
+
+The same for a rebuild, in which all events are read again beside them.
+
+The one rule: all are of a worker that has just started on the same customers, one after the other; and afterwards
+everybody is as the events make them under the new file, which `segmenter verify` recomputes from all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from redis import Redis
+
+from benchmarks.peers import wait_drained
+from benchmarks.stage import PARTITIONS, load, preload, settings_of
+from benchmarks.throughput import machine
+from load import pace
+from local import servers
+from local.processes import Worker
+from streams.kafka import admin
+from streams.settings import Settings
+from streams.state import definition_versions
+from streams.state.redis import key
+
+EVENTS_EACH = 2
+WARM_S = 20.0
+SWEPT_MAX_S = 900.0
+VERIFIED_MAX = 200_000
+# Three of the four as they were; one that asks for more, one that is new, both of what is kept.
+CHANGED = """
+version: 1
+library: {only: [abandoned_cart, recently_purchased, returning_visitor]}
+segments:
+  repeat_buyer: {title: Repeat buyer, when: {performed: {event: Order Completed, count: {at_least: 3}, within: 365d}}}
+  one_order: {title: One order, when: {performed: {event: Order Completed, count: 1, within: 365d}}}
+"""
+
+
+def run(customers: int, rate: int, seconds: float) -> None:
+    """One worker that knows so many customers, under a steady load of others."""
+    print(f"{customers:,} customers, one worker, {rate:,} events/s of others for {seconds:g} s; {machine()}")
+    with (
+        servers.Kafka(heap_mb=1024) as kafka,
+        servers.Redis(aof=True) as redis,
+        Redis.from_url(redis.url) as client,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        changed = Path(folder) / "changed.yaml"
+        changed.write_text(CHANGED)
+        settings = settings_of(kafka.address, redis.url)
+        admin.create(settings)
+        made = load(EVENTS_EACH * customers, customers, "change-heavy")
+        asyncio.run(preload(kafka.address, "", made))
+        print("  the topics are filled", flush=True)
+        with Worker(_told(settings)) as worker:
+            wait_drained(client, settings, made.events, [worker])
+            print(f"  {_stored(client, settings):,} customers are stored", flush=True)
+        _settled(client)
+        with Worker(_told(settings)) as worker:
+            worker.wait_ready()
+            pace.delays_ms(kafka.address, rate, WARM_S, "warm")
+            without = _shown("without", pace.delays_ms(kafka.address, rate, seconds, "without"))
+        new = settings.model_copy(update={"definitions": changed})
+        _settled(client)
+        with Worker(_told(new)) as worker:
+            worker.wait_ready()
+            began = time.monotonic()
+            meanwhile = _shown("meanwhile", pace.delays_ms(kafka.address, rate, seconds, "meanwhile"))
+            measured_s = time.monotonic() - began
+            took_s = _swept(client, settings, began)
+            print(f"  everybody is decided again after {took_s:.0f} s; measured for {measured_s:.0f} of them")
+            print(f"  p99 {meanwhile / without:.2f} x what it is without", flush=True)
+            time.sleep(5)
+        _settled(client)
+        with Worker(_told(new), "--rebuild") as worker:
+            worker.wait_ready()
+            rebuilding = _shown("while all is read again", pace.delays_ms(kafka.address, rate, seconds, "rebuilding"))
+            print(f"  p99 {rebuilding / without:.2f} x what it is without", flush=True)
+        told = _verified(new) if customers <= VERIFIED_MAX else "not recomputed: that takes a minute for each 150,000"
+        print(f"  {told}", flush=True)
+
+
+def _settled(client: Any) -> None:
+    """Redis has written its log anew, and the disk what the backlog left: neither is to fall into what is measured."""
+    client.bgrewriteaof()
+    while client.info("persistence")["aof_rewrite_in_progress"]:
+        time.sleep(0.5)
+    os.sync()
+
+
+def _told(settings: Settings) -> dict[str, Any]:
+    return settings.model_dump(exclude_none=True)
+
+
+def _shown(name: str, delays: Sequence[float]) -> float:
+    p50, p99 = np.percentile(delays, [50, 99])
+    print(f"  {name}: {len(delays):,} changes, p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {delays[-1]:.0f} ms", flush=True)
+    return float(p99)
+
+
+def _stored(client: Any, settings: Settings) -> int:
+    return sum(client.hlen(key(settings.redis_prefix, at, "customers")) for at in range(PARTITIONS))
+
+
+def _swept(client: Any, settings: Settings, began: float) -> float:
+    """Seconds until nobody is left whom the former file decided last."""
+    where = [key(settings.redis_prefix, at, "meta") for at in range(PARTITIONS)]
+    while not all(definition_versions.is_settled({"epochs": client.hget(one, "epochs").decode()}) for one in where):
+        if time.monotonic() > began + SWEPT_MAX_S:
+            raise TimeoutError(f"not everybody was decided again within {SWEPT_MAX_S:g} s")
+        time.sleep(0.2)
+    return time.monotonic() - began
+
+
+def _verified(settings: Settings) -> str:
+    """What a recomputation of everybody from all events says."""
+    environment = {f"SEGMENTER_{name.upper()}": str(value) for name, value in _told(settings).items()}
+    environment["SEGMENTER_REDIS"] = settings.redis.get_secret_value()
+    environment = {**os.environ, **environment}
+    command = [sys.executable, "-m", "streams", "verify"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    told = re.findall(r"^(.*customers, .*|equal|.*differences of.*)$", done.stdout, re.MULTILINE)
+    if done.returncode:
+        raise AssertionError(done.stdout + done.stderr)
+    return "; ".join(told)

@@ -1,0 +1,151 @@
+"""The delay from an event, or from a due time, to its change in a consumer's hands, under a steady load.
+
+The one rule: producer and consumer are processes of their own, and whoever is measured is warmed up by
+the same load before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaProducer
+from redis import Redis
+
+from benchmarks.peer_programs import await_line, java_running
+from benchmarks.peers import applied
+from benchmarks.stage import cpu_s, see_changes, settings_of
+from load import pace
+from local import servers
+from local.processes import Worker
+from rules.times import format_instant, parse_instant
+from streams.kafka import admin
+from streams.settings import Settings
+
+WARM_S = 10.0
+DUE_AFTER_S = 2
+CROWD_AFTER_S = 45
+CALM_S = 10.0
+# The crowd's due time comes this long after the load that it may disturb has begun, which lasts three times so long.
+BEFORE_S = 8.0
+
+
+def run(rate: int, seconds: float) -> None:
+    """This worker, from event to change."""
+    with _worker() as (settings, worker):
+        _measure("segmenter", settings.brokers, rate, seconds, worker.pid)
+
+
+def run_streams(rate: int, seconds: float, commit_ms: int) -> None:
+    """Kafka Streams, exactly once, from event to change."""
+    with servers.Kafka() as kafka:
+        admin.create(settings_of(kafka.address, "redis://unused"))
+        with java_running(kafka.address, ["exactly_once_v2", "2", str(commit_ms)], "") as process:
+            await_line(process, "RUNNING")
+            name = f"Kafka Streams, exactly_once_v2, commit {commit_ms} ms"
+            _measure(name, kafka.address, rate, seconds, process.pid)
+
+
+def _measure(name: str, broker: str, rate: int, seconds: float, pid: int) -> None:
+    pace.delays_ms(broker, rate, min(WARM_S, seconds), "warm")
+    cpu = cpu_s(pid)
+    delays = pace.delays_ms(broker, rate, seconds, "paced")
+    cpu = cpu_s(pid) - cpu
+    sent = int(rate * seconds / pace.BUYERS)
+    print(f"{rate:,} events/s for {seconds:g} s, {name}: {len(delays):,} of {sent:,} changes came; {shares(delays)}")
+    print(f"  CPU {cpu / seconds:.0%} of one core", flush=True)
+
+
+def run_due(rate: int, seconds: float) -> None:
+    """This worker, from a due time (and the grace) to its change; one event in four has one."""
+    with _definitions(DUE_AFTER_S) as definitions, _worker(definitions=definitions) as (settings, _):
+        pace.delays_ms(settings.brokers, rate, min(WARM_S, seconds), "warm", "exited")
+        delays = pace.delays_ms(settings.brokers, rate, seconds, "paced", "exited")
+    sent = int(rate * seconds / pace.BUYERS)
+    beyond = [delay - settings.grace_ms for delay in delays]
+    print(
+        f"{rate // pace.BUYERS:,} due times/s among {rate:,} events/s for {seconds:g} s: {len(delays):,} of {sent:,} "
+        f"changes came; beyond the grace of {settings.grace_ms:,} ms: {shares(beyond)}",
+        flush=True,
+    )
+
+
+def run_crowd(customers: int, rate: int) -> None:
+    """Everybody is due at one instant: how long that takes, and what it does to the events that come meanwhile."""
+    with _definitions(CROWD_AFTER_S) as definitions, _worker(definitions=definitions) as (settings, worker):
+        at_ms = time.time_ns() // 1_000_000
+        due_ms = at_ms + CROWD_AFTER_S * 1000
+        _send_crowd(settings.brokers, customers, at_ms)
+        with Redis.from_url(settings.redis.get_secret_value()) as client:
+            while applied(client, settings) < customers:
+                time.sleep(0.1)
+        calm = pace.delays_ms(settings.brokers, rate, CALM_S, "calm")
+        wait_s = due_ms / 1000 - BEFORE_S - time.time()
+        if wait_s < 0:
+            raise RuntimeError(f"{customers:,} customers take more than {CROWD_AFTER_S} s to come: ask for fewer")
+        time.sleep(wait_s)
+        during = pace.delays_ms(settings.brokers, rate, 3 * BEFORE_S, "during")
+        told_ms = _crowd_told_ms(settings.brokers, due_ms)
+        assert worker.exit_code is None
+    print(f"{customers:,} customers due at one instant, among {rate:,} events/s: {len(told_ms):,} changes,")
+    first, last = min(told_ms) - due_ms - settings.grace_ms, max(told_ms) - due_ms - settings.grace_ms
+    print(f"  published {first:,} to {last:,} ms after it and the grace of {settings.grace_ms:,} ms")
+    print(f"  event to change, {CALM_S:g} s before: {shares(calm)}")
+    print(f"  event to change, the {3 * BEFORE_S:g} s around it: {shares(during)}", flush=True)
+
+
+def _send_crowd(broker: str, customers: int, at_ms: int) -> None:
+    producer = KafkaProducer(bootstrap_servers=broker, linger_ms=20, batch_size=200_000)
+    for number in range(customers):
+        name = f"crowd-{number}"
+        event = {
+            "type": "track", "event": "Order Completed", "messageId": name, "userId": name,
+            "timestamp": format_instant(at_ms), "properties": {"order_id": name},
+        }  # fmt: skip
+        producer.send("purchases", key=name.encode(), value=json.dumps(event).encode())
+    producer.flush()
+    producer.close()
+
+
+def _crowd_told_ms(broker: str, due_ms: int) -> list[int]:
+    """When each change of that due time was published."""
+    found: list[int] = []
+
+    def see(record: Any) -> None:
+        change = json.loads(record.value)
+        if change["change"] == "exited" and parse_instant(change["occurred_at"]) == due_ms:
+            found.append(record.timestamp)
+
+    asyncio.run(see_changes(broker, "", see))
+    return found
+
+
+@contextmanager
+def _worker(**more: Any) -> Iterator[tuple[Settings, Worker]]:
+    with servers.Kafka() as kafka, servers.Redis(aof=True) as redis:
+        settings = settings_of(kafka.address, redis.url, **more)
+        admin.create(settings)
+        with Worker(settings.model_dump(exclude_none=True)) as worker:
+            worker.wait_ready()
+            yield settings, worker
+
+
+@contextmanager
+def _definitions(within_s: int) -> Iterator[Path]:
+    """One segment: who has bought within so many seconds."""
+    with tempfile.TemporaryDirectory(prefix="segmenter-bench-") as folder:
+        path = Path(folder) / "due.yaml"
+        when = f"{{performed: {{event: Order Completed, within: {within_s}s}}}}"
+        path.write_text(f"version: 1\nsegments:\n  just_bought: {{title: Just bought, when: {when}}}\n")
+        yield path
+
+
+def shares(ordered: Sequence[float]) -> str:
+    parts = [f"p{share * 100:g} {ordered[int(len(ordered) * share)]:.0f}" for share in (0.5, 0.9, 0.99, 0.999)]
+    return f"{', '.join(parts)}, max {ordered[-1]:.0f} ms"

@@ -1,0 +1,250 @@
+"""Who drains a backlog in the benchmark: this worker, and what one would use instead.
+
+The one rule: each is given the same records on topics of its own, is timed from when it has its
+partitions until all of them are settled (saved or committed, and what follows from them published),
+and what it told is compared with what the rules give. What starting costs is left out for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kafka import KafkaConsumer, TopicPartition
+from redis import Redis
+
+from benchmarks.peer_programs import await_line, java_running, quix_python, running, say
+from benchmarks.stage import PARTITIONS, Stage, StageLoad, consumed, cpu_s, settings_of
+from local import servers
+from local.processes import Worker
+from rules.events import INPUTS
+from streams.settings import Settings
+from streams.state.redis import key
+from streams.wire.topics import MERGES, READ
+
+SOURCES = Path(__file__).parent / "peer_sources"
+ALL_SEGMENTS = frozenset({"abandoned_cart", "recently_purchased", "repeat_buyer", "returning_visitor"})
+SETTLES_WITHIN_S = 8
+DRAIN_MAX_S = 300.0
+SLOWEST_RATE = 4_000.0  # events per second, with what links make of them: of more than a drain's time, so many
+LOOK_S = 0.1
+
+
+class Drained(NamedTuple):
+    """One run. CPU is of the system itself, the broker and Redis while it drained; 0 where there is none."""
+
+    events: int
+    seconds: float
+    own_cpu_s: float = 0.0
+    broker_cpu_s: float = 0.0
+    redis_cpu_s: float = 0.0
+    redis_bytes_per_customer: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        return self.events / self.seconds
+
+
+class RunClock:
+    """Time and CPU from a moment on."""
+
+    def __init__(self, stage: Stage, pids: list[int], redis: Any = None) -> None:
+        self._stage, self._pids, self._redis = stage, pids, redis
+        self._began = self._now()
+
+    def _now(self) -> tuple[float, float, float, float]:
+        used = self._redis.info("cpu") if self._redis else {"used_cpu_user": 0.0, "used_cpu_sys": 0.0}
+        return (
+            time.monotonic(),
+            sum(map(cpu_s, self._pids)),
+            cpu_s(self._stage.kafka.pid),
+            used["used_cpu_user"] + used["used_cpu_sys"],
+        )
+
+    def drained(self, events: int) -> Drained:
+        return Drained(events, *(now - then for now, then in zip(self._now(), self._began, strict=True)))
+
+
+class BareLoop:
+    """The least that any consumer in Python does: fetch and parse."""
+
+    name = "bare loop: aiokafka getmany + json.loads"
+    segments: frozenset[str] = frozenset()
+    load: StageLoad | None = None
+
+    def drain(self, stage: Stage, prefix: str, load: StageLoad) -> Drained:
+        clock = RunClock(stage, [os.getpid()])
+        seconds = asyncio.run(
+            consumed(
+                stage.kafka.address,
+                [prefix + name for name in INPUTS],
+                load.events,
+                lambda record: json.loads(record.value),
+            )
+        )
+        return clock.drained(load.events)._replace(seconds=seconds)
+
+
+class SegmenterPeer:
+    """This system: workers of one group, Redis with an AOF that is synced every second."""
+
+    segments = ALL_SEGMENTS
+
+    def __init__(self, workers: int) -> None:
+        self.name = f"segmenter, {workers} worker{'s' * (workers > 1)}"
+        self._workers = workers
+
+    def drain(self, stage: Stage, prefix: str, load: StageLoad) -> Drained:
+        with servers.Redis(aof=True) as redis, ExitStack() as crew, Redis.from_url(redis.url) as client:
+            settings = settings_of(
+                stage.kafka.address,
+                redis.url,
+                topic_prefix=prefix,
+                group=prefix + "segmenter",
+            )
+            empty = client.info("memory")["used_memory"]
+            told = settings.model_dump(exclude_none=True)
+            workers = [crew.enter_context(Worker(told)) for _ in range(self._workers)]
+            return drained_by(workers, stage, client, settings, load.events, empty)
+
+
+def drained_by(
+    workers: list[Worker], stage: Stage, client: Any, settings: Settings, events: int, empty: int
+) -> Drained:
+    """What started workers did from when they were ready; ``empty``: bytes that Redis used before they came."""
+    for worker in workers:
+        worker.wait_ready()
+    before = applied(client, settings)
+    clock = RunClock(stage, [worker.pid for worker in workers], client)
+    wait_drained(client, settings, events, workers)
+    drained = clock.drained(events - before)
+    held = sum(client.hlen(key(settings.redis_prefix, at, "customers")) for at in range(PARTITIONS))
+    return drained._replace(redis_bytes_per_customer=(_settled_memory(client) - empty) / held)
+
+
+def _settled_memory(client: Any) -> int:
+    """Bytes that Redis uses once it has given back the buffers of connections that said a lot (2 s after that)."""
+    time.sleep(2)
+    used = client.info("memory")["used_memory"]
+    for _ in range(SETTLES_WITHIN_S):
+        time.sleep(1)
+        before, used = used, client.info("memory")["used_memory"]
+        if abs(before - used) < before // 1_000:
+            break
+    return int(used)
+
+
+def wait_drained(client: Any, settings: Settings, events: int, workers: list[Worker]) -> None:
+    """Until so many events are applied, what they changed is published, and so are links with what came of them."""
+    until = time.monotonic() + max(DRAIN_MAX_S, events / SLOWEST_RATE)
+    while applied(client, settings) < events or waiting(client, settings) or unlinked(client, settings):
+        for worker in workers:
+            if worker.exit_code is not None or time.monotonic() > until:
+                raise RuntimeError(f"the backlog was not drained:\n{worker.tail()}")
+        time.sleep(LOOK_S)
+
+
+def applied(client: Any, settings: Settings) -> int:
+    """Events applied so far, over all partitions; without what workers send each other of one person's ids."""
+    return sum(_positions(client, settings, name) for name in READ if name != MERGES)
+
+
+def unlinked(client: Any, settings: Settings) -> bool:
+    """Whether there is anything that workers sent each other and did not apply. The end may be a transaction's mark."""
+    places = [TopicPartition(settings.topic_prefix + MERGES, partition) for partition in range(PARTITIONS)]
+    with closing(KafkaConsumer(bootstrap_servers=settings.brokers)) as consumer:
+        ends = consumer.end_offsets(places)
+    return bool(_positions(client, settings, MERGES) < sum(ends.values()) - PARTITIONS)
+
+
+def _positions(client: Any, settings: Settings, name: str) -> int:
+    field = f"position:{settings.topic_prefix}{name}"
+    keys = (key(settings.redis_prefix, partition, "meta") for partition in range(PARTITIONS))
+    return sum(int(client.hget(one, field) or 0) for one in keys)
+
+
+def waiting(client: Any, settings: Settings) -> int:
+    """Saves whose changes are not yet known to be published."""
+    return sum(client.llen(key(settings.redis_prefix, at, "outbox")) for at in range(PARTITIONS))
+
+
+class KafkaStreams:
+    """The four segments in Java, on RocksDB with a changelog; its JVM is warmed by another load first."""
+
+    segments = ALL_SEGMENTS
+
+    def __init__(self, guarantee: str, threads: int, commit_ms: int, warm: StageLoad) -> None:
+        self.name = f"Kafka Streams, {threads} threads, {guarantee}, commit {commit_ms} ms"
+        self._told = [guarantee, str(threads), str(commit_ms)]
+        self._warm = warm
+
+    def drain(self, stage: Stage, prefix: str, load: StageLoad) -> Drained:
+        warm = stage.fill(self._warm)
+        with java_running(stage.kafka.address, self._told, warm, prefix) as process:
+            await_line(process, f"RUNNING {warm}")
+            self._settled(stage, warm, self._warm.events)
+            say(process)
+            await_line(process, f"RUNNING {prefix}")
+            clock = RunClock(stage, [process.pid])
+            self._settled(stage, prefix, load.events)
+            drained = clock.drained(load.events)
+            say(process)
+            process.wait(40)
+        stage.clear(warm)
+        return drained
+
+    @staticmethod
+    def _settled(stage: Stage, prefix: str, events: int) -> None:
+        until = time.monotonic() + DRAIN_MAX_S
+        with stage.watching(f"{prefix}peer", prefix) as committed:
+            while committed() < events:
+                if time.monotonic() > until:
+                    raise TimeoutError(f"Kafka Streams has committed {committed():,} of {events:,} records")
+                time.sleep(LOOK_S)
+
+
+class Quix:
+    """One segment, repeat_buyer, on Quix Streams; it is given the purchases alone."""
+
+    name = "Quix Streams, repeat_buyer alone, exactly-once"
+    segments = frozenset({"repeat_buyer"})
+
+    def drain(self, stage: Stage, prefix: str, load: StageLoad) -> Drained:
+        count = sum(topic == "purchases" for topic, *_ in load.records())
+        command = [str(quix_python()), str(SOURCES / "quix.py"), stage.kafka.address, prefix, str(count)]
+        with running(lambda folder: [*command, folder]) as process:
+            return _self_timed(stage, count, process)
+
+
+class Obvious:
+    """The obvious loop; so slow that it gets a load of its own."""
+
+    name = "obvious loop: Faust agent, GET, SET and send per event"
+    segments = frozenset({"recently_purchased", "repeat_buyer"})
+
+    def drain(self, stage: Stage, prefix: str, load: StageLoad) -> Drained:
+        with servers.Redis(aof=True) as redis:
+            told = [stage.kafka.address, redis.url, prefix, str(load.events), str(PARTITIONS)]
+            command = [sys.executable, str(SOURCES / "obvious.py"), *told]
+            with running(lambda folder: [*command, folder]) as process:
+                return _self_timed(stage, load.events, process)
+
+
+def _self_timed(stage: Stage, events: int, process: subprocess.Popen[str]) -> Drained:
+    """Of a peer that says itself how long it took from its first record to its last."""
+    clock = RunClock(stage, [process.pid])
+    seconds = float(await_line(process, "DONE").split()[1])
+    drained = clock.drained(events)._replace(seconds=seconds)
+    process.terminate()  # it sends what it has yet to send
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    return drained

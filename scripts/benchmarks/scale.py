@@ -1,0 +1,117 @@
+"""What more customers cost: throughput, memory of Redis and of the worker, and how soon it is back.
+
+The one rule: each size has as many events per customer in the same span, so that its changes per event
+are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaProducer
+from redis import Redis
+
+from benchmarks.peers import drained_by
+from benchmarks.stage import PARTITIONS, Stage, load, settings_of
+from benchmarks.throughput import machine
+from local import servers
+from local.processes import Worker
+from rules.times import format_instant
+from streams.settings import Settings
+from streams.state.redis import key
+
+EVENTS_EACH = 5
+PROFILE = "change-heavy"
+FEED_EVERY_S = 0.01
+BACK_MAX_S = 60.0
+
+
+def run(sizes: Sequence[int]) -> None:
+    """One worker, at each number of customers."""
+    print(f"one worker, {EVENTS_EACH} events per customer, {PROFILE}; {machine()}")
+    for customers in sizes:
+        with Stage() as stage:
+            _run(stage, customers)
+
+
+def _run(stage: Stage, customers: int) -> None:
+    events = EVENTS_EACH * customers
+    print(f"{customers:,} customers: filling the topics with {events:,} events …", flush=True)
+    prefix = stage.fill(load(events, customers, PROFILE))
+    with servers.Redis(aof=True) as redis, Redis.from_url(redis.url) as client:
+        settings = settings_of(stage.kafka.address, redis.url, topic_prefix=prefix, group=prefix + "segmenter")
+        told = settings.model_dump(exclude_none=True)
+        empty = client.info("memory")["used_memory"]
+        with Worker(told) as worker:
+            drained = drained_by([worker], stage, client, settings, events, empty)
+            resident, most = _memory_mb(worker.pid)
+            worker.stop()
+        print(f"  {drained.rate:,.0f} events/s; Redis {drained.redis_bytes_per_customer:.0f} bytes per customer")
+        print(f"  worker {resident:.0f} MB, at most {most:.0f} MB", flush=True)
+        with _feeding(settings):
+            with Worker(told) as second:
+                print(f"  after SIGTERM, started to events on all partitions: {_back_s(client, settings):.1f} s")
+                second.kill()
+                with Worker(told):
+                    took_s = _back_s(client, settings)
+            print(
+                f"  after kill -9 likewise: {took_s:.1f} s (session timeout {settings.session_timeout_s:g} s)",
+                flush=True,
+            )
+
+
+def _memory_mb(pid: int) -> tuple[float, float]:
+    """Resident now, and at most so far."""
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
+    return int(lines["VmRSS"].split()[0]) / 1e3, int(lines["VmHWM"].split()[0]) / 1e3
+
+
+def _back_s(client: Any, settings: Settings) -> float:
+    """Seconds until each partition has gone on."""
+    began = time.monotonic()
+    before = _positions(client, settings)
+    while any(now == then for now, then in zip(_positions(client, settings), before, strict=True)):
+        if time.monotonic() > began + BACK_MAX_S:
+            raise TimeoutError(f"not all partitions went on within {BACK_MAX_S:g} s")
+        time.sleep(FEED_EVERY_S)
+    return time.monotonic() - began
+
+
+def _positions(client: Any, settings: Settings) -> list[dict[bytes, bytes]]:
+    whole = [client.hgetall(key(settings.redis_prefix, at, "meta")) for at in range(PARTITIONS)]
+    return [{name: value for name, value in meta.items() if name.startswith(b"position:")} for meta in whole]
+
+
+@contextmanager
+def _feeding(settings: Settings) -> Iterator[None]:
+    """Events of now, to each partition in turn."""
+    over = threading.Event()
+    thread = threading.Thread(target=_feed, args=(settings, over))
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _feed(settings: Settings, over: threading.Event) -> None:
+    producer = KafkaProducer(bootstrap_servers=settings.brokers)
+    number = 0
+    while not over.wait(FEED_EVERY_S):
+        name = f"fed-{number}"
+        event = {
+            "type": "page",
+            "messageId": name,
+            "userId": name,
+            "timestamp": format_instant(int(time.time() * 1000)),
+        }
+        producer.send(f"{settings.topic_prefix}visits", key=name.encode(), value=json.dumps(event).encode())
+        number += 1
+    producer.close()

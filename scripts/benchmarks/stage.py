@@ -1,0 +1,222 @@
+"""What a benchmark runs on: a broker, topics that are filled the same way each time, and what was told there.
+
+The one rule: each run has topics of its own with the same records in them, so that none finds
+warmer or fuller what another left. Only 127.0.0.1 is spoken to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import TopicPartition as Place
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+
+from load.generate import Record, records
+from local import servers
+from rules.definitions.segments_file import parse
+from rules.engine import Engine
+from rules.events import INPUTS
+from rules.times import parse_instant
+from streams.kafka import admin as topics
+from streams.kafka.partitioner import partition_of
+from streams.offline import replay
+from streams.settings import Settings
+from streams.wire.topics import CHANGES
+
+PARTITIONS = 4
+SPAN_MS = 6 * 3_600_000
+ENDED_MS = 60_000  # before it is published, so that nothing in it lies in the future
+# Memberships are compared as of when so much of a load had happened: with the last events each system's
+# time ends where its partitions do.
+COMPARED_SHARE = 0.99
+DEFINITIONS = Path(__file__).parent.parent / "load" / "four_segments.yaml"
+HOT = b"everybody"
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+Members = Mapping[str, frozenset[str]]
+
+
+class StageLoad(NamedTuple):
+    """What is published: ``start_ms`` is the same in every run."""
+
+    events: int
+    customers: int
+    profile: str
+    start_ms: int
+    hot_every: int = 0
+    seed: int = 1
+
+    def records(self) -> Iterable[Record]:
+        """In the order of their times; one in ``hot_every`` (0: none) is of one customer instead."""
+        made = records(self.events, self.customers, self.seed, self.profile, self.start_ms, SPAN_MS)
+        if not self.hot_every:
+            return made
+        return (_of_hot(one) if at % self.hot_every == 0 else one for at, one in enumerate(made))
+
+
+def _of_hot(one: Record) -> Record:
+    topic, key, value, ms = one
+    return topic, HOT, value.replace(key, HOT), ms
+
+
+def load(events: int, customers: int, profile: str, hot_every: int = 0) -> StageLoad:
+    """One that ended a while ago."""
+    return StageLoad(events, customers, profile, int(time.time() * 1000) - SPAN_MS - ENDED_MS, hot_every)
+
+
+class _PublishedChange(msgspec.Struct):
+    customer_id: str
+    segments: list[str]
+    occurred_at: str
+
+
+_told = msgspec.json.Decoder(_PublishedChange)
+
+
+def settings_of(broker: str, redis_url: str, **more: Any) -> Settings:
+    """Of a worker that decides the four segments on these parts."""
+    told = {"definitions": DEFINITIONS, **more}
+    return Settings(brokers=broker, redis=redis_url, partitions=PARTITIONS, **told)
+
+
+async def preload(broker: str, prefix: str, load: StageLoad) -> None:
+    """Publish a generated history, in ready-made batches."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker, max_batch_size=400_000)
+    await producer.start()
+    builders: dict[tuple[str, int], Any] = {}
+    places: dict[bytes, int] = {}
+    for topic, customer, value, _ in load.records():
+        place = places.get(customer)
+        if place is None:
+            place = places[customer] = partition_of(customer.decode(), PARTITIONS)
+        builder = builders.get((topic, place))
+        if builder is None:
+            builder = builders[topic, place] = producer.create_batch()
+        while builder.append(timestamp=None, key=customer, value=value) is None:
+            await producer.send_batch(builder, prefix + topic, partition=place)
+            builder = builders[topic, place] = producer.create_batch()
+    for (topic, place), builder in builders.items():
+        await producer.send_batch(builder, prefix + topic, partition=place)
+    await producer.stop()
+
+
+async def consumed(broker: str, names: Iterable[str], count: int, see: Any) -> float:
+    """Hand ``count`` records to ``see`` as they come; how many seconds it took."""
+    consumer = AIOKafkaConsumer(
+        *names, bootstrap_servers=broker, auto_offset_reset="earliest", isolation_level="read_committed"
+    )
+    await consumer.start()
+    seen, began = 0, time.monotonic()
+    while seen < count:
+        for batch in (await consumer.getmany(timeout_ms=1000)).values():
+            for record in batch:
+                see(record)
+            seen += len(batch)
+        if time.monotonic() - began > 300:
+            raise TimeoutError(f"{seen:,} of {count:,} records came in 300 s")
+    taken_s = time.monotonic() - began
+    await consumer.stop()
+    return taken_s
+
+
+async def told(broker: str, prefix: str, until_ms: int) -> tuple[Members, int]:
+    """Who is where by the changes that occurred up to then; and how many changes there are at all."""
+    members: dict[str, frozenset[str]] = {}
+    count = 0
+
+    def see(record: Any) -> None:
+        nonlocal count
+        change = _told.decode(record.value)
+        count += 1
+        if (parse_instant(change.occurred_at) or 0) <= until_ms:
+            members[change.customer_id] = frozenset(change.segments)
+
+    await see_changes(broker, prefix, see)
+    return {name: held for name, held in members.items() if held}, count
+
+
+async def see_changes(broker: str, prefix: str, see: Callable[[Any], None]) -> None:
+    """Hand over each record that the changes topic has by now."""
+    name = prefix + CHANGES
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=broker, auto_offset_reset="earliest", isolation_level="read_committed"
+    )
+    await consumer.start()
+    places = [Place(name, at) for at in range(PARTITIONS)]
+    consumer.assign(places)
+    ends = await consumer.end_offsets(places)
+    await consumer.seek_to_beginning(*places)
+    while any([await consumer.position(place) < end for place, end in ends.items()]):
+        for batch in (await consumer.getmany(timeout_ms=500)).values():
+            for record in batch:
+                see(record)
+    await consumer.stop()
+
+
+def expected(load: StageLoad) -> tuple[Members, int]:
+    """Who is where by the rules alone, in one process from the records themselves; and as of when."""
+    times = [ms for *_, ms in load.records()]
+    until_ms = times[int(len(times) * COMPARED_SHARE)]
+    lines = (value for _, _, value, _ in load.records())
+    run = replay.Replay(Engine(parse(DEFINITIONS.read_text("utf-8"), DEFINITIONS.name)))
+    members: dict[str, frozenset[str]] = {}
+    for change in run.run(replay.read(lines, _refuse), until_ms):
+        members[change.customer] = frozenset(change.segments)
+    return {name: held for name, held in members.items() if held}, until_ms
+
+
+def _refuse(number: int, _: bytes, reason: str) -> None:
+    raise AssertionError(f"generated record {number} is a dead letter: {reason}")
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process so far, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+class Stage:
+    """One broker, and topics on it under a prefix for each run."""
+
+    def __init__(self) -> None:
+        self.kafka = servers.Kafka(heap_mb=1024)
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        self.kafka.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kafka.stop()
+
+    def fill(self, load: StageLoad) -> str:
+        """New topics with the load in them; their prefix."""
+        self._count += 1
+        prefix = f"run{self._count}-"
+        topics.create(settings_of(self.kafka.address, "redis://unused", topic_prefix=prefix))
+        asyncio.run(preload(self.kafka.address, prefix, load))
+        return prefix
+
+    def clear(self, prefix: str) -> None:
+        """Delete whatever a run had."""
+        admin = KafkaAdminClient(bootstrap_servers=self.kafka.address)
+        admin.delete_topics([name for name in admin.list_topics() if name.startswith(prefix)])
+        admin.close()
+
+    @contextmanager
+    def watching(self, group: str, prefix: str) -> Iterator[Callable[[], int]]:
+        """What says how many records a group has committed, over all inputs."""
+        places = [TopicPartition(prefix + name, at) for name in INPUTS for at in range(PARTITIONS)]
+        consumer = KafkaConsumer(bootstrap_servers=self.kafka.address, group_id=group, enable_auto_commit=False)
+        try:
+            yield lambda: sum(consumer.committed(place) or 0 for place in places)
+        finally:
+            consumer.close()

@@ -1,0 +1,142 @@
+"""What an event costs in process: decoded, merged, decided, encoded for store and topic, without Kafka and Redis.
+
+The one rule: as a ratio to ``json.loads`` of the same bytes in the same run, turn by turn, the least of
+each: what else the machine does makes both slower.
+"""
+
+import asyncio
+import gc
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from load.generate import records
+from rules.definitions.segments_file import Definitions, parse
+from rules.engine import Engine
+from rules.events import INPUTS, Origin
+from streams.runtime.merge import Merge
+from streams.state.contract import Claim, Identity
+from streams.state.memory import MemoryStore
+from streams.wire.decode import read
+from streams.worker.dead_letter_limit import DeadLetterLimit
+from streams.worker.segmenter import Segmenter
+
+FOUR = Path(__file__).parent.parent / "load" / "four_segments.yaml"
+SPAN_MS = 6 * 3_600_000
+BATCH = 1_000
+ROUNDS = 3
+_ONE_OF = 5  # of the records as many are parsed in Python
+
+
+class Fetched(NamedTuple):
+    """A record as a fetch gives it."""
+
+    topic: str
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+
+
+class StepCost(NamedTuple):
+    """CPU seconds of each for the same records, and how many changes these made.
+
+    ``python_s``: of the standard library's parser that is written in Python. A machine that is short of caches slows
+    it down as it does the steps, so that is what they can be held against anywhere.
+    """
+
+    step_s: float
+    parse_s: float
+    python_s: float
+    events: int
+    changes: int
+
+    @property
+    def ratio(self) -> float:
+        return self.step_s / self.parse_s
+
+    @property
+    def ratio_python(self) -> float:
+        return self.step_s / self.python_s
+
+
+class _InPython(json.JSONDecoder):
+    """The parser that stands in where there is none in C."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parse_string = json.decoder.py_scanstring  # type: ignore[attr-defined]
+        self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
+
+
+def load(events: int, profile: str) -> list[Fetched]:
+    """One event in five is of a new customer."""
+    made = records(events, max(1, events // 5), 1, profile, span_ms=SPAN_MS)
+    return [Fetched(topic, at, ms, key, value) for at, (topic, key, value, ms) in enumerate(made)]
+
+
+async def _steps(definitions: Definitions, fetched: Sequence[Fetched], languages: Sequence[str]) -> int:
+    store = MemoryStore()
+    claim = Claim(0, 1, "token", Identity("cluster", "group", 1, "definitions"))
+    await store.claim(claim)
+    await store.begin(claim, dict.fromkeys(INPUTS, 0))
+    state = await store.claim(claim)
+    segmenter = Segmenter(
+        Engine(definitions), store, 0, claim.token, state, now_ms=lambda: 0, belongs=lambda _: True,
+        ceiling=DeadLetterLimit(0.5, 10_000), languages=languages,
+    )  # fmt: skip
+    merge = Merge(INPUTS, state.positions)
+    changes = 0
+    for first in range(0, len(fetched), BATCH):
+        batch = fetched[first : first + BATCH]
+        for topic in INPUTS:
+            of_topic = [one for one in batch if one.topic == topic]
+            merge.add(
+                topic,
+                first + len(batch),
+                ((read(one.value, one.key, one.timestamp, Origin(topic, 0, one.offset)), one) for one in of_topic),
+            )
+        changes += len(await segmenter.advance(merge.take(BATCH, lambda _: 0.0), batch[-1].timestamp))
+        while 0 < segmenter.next_due <= segmenter.clock:
+            changes += len(await segmenter.fire(segmenter.clock, BATCH))
+    return changes
+
+
+def measure(events: int, profile: str, languages: Sequence[str] = ("en", "fa"), rounds: int = ROUNDS) -> StepCost:
+    """The least of the rounds."""
+    fetched = load(events, profile)
+    definitions = parse(FOUR.read_text("utf-8"), FOUR.name)
+    parsing, in_python, stepping, changes = [], [], [], 0
+    decode, some = _InPython().decode, [one.value.decode() for one in fetched[::_ONE_OF]]
+    gc.collect()
+    gc.disable()  # a worker collects seldom
+    for _ in range(rounds):
+        began = time.process_time()
+        for one in fetched:
+            json.loads(one.value)
+        parsed = time.process_time()
+        for text in some:
+            decode(text)
+        between = time.process_time()
+        changes = asyncio.run(_steps(definitions, fetched, languages))
+        parsing.append(parsed - began)
+        in_python.append((between - parsed) * len(fetched) / len(some))
+        stepping.append(time.process_time() - between)
+    gc.enable()
+    return StepCost(min(stepping), min(parsing), min(in_python), events, changes)
+
+
+def main() -> None:
+    for profile in ("change-heavy", "session-like"):
+        cost = measure(50_000, profile, rounds=5)
+        each = 1e6 / cost.events
+        print(
+            f"{profile}: {cost.step_s * each:.1f} µs per event in process, {cost.ratio:.2f} × json.loads "
+            f"({cost.parse_s * each:.1f} µs); {cost.changes / cost.events:.2f} changes per event"
+        )
+
+
+if __name__ == "__main__":
+    main()

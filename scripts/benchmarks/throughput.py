@@ -1,0 +1,126 @@
+"""A backlog, drained by one after the other, several rounds of all.
+
+The one rule: everybody's memberships are those that the rules give for the same records, or the
+run fails: a system that is fast and wrong is not in the table. But for the obvious loop, which now and
+then loses an event that it reads beside another of the same customer: of that it is told.
+"""
+
+import asyncio
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import peers
+from benchmarks.peers import SegmenterPeer
+from benchmarks.stage import Members, Stage, StageLoad, expected, load, told
+from local import kafka_jars
+
+PROFILES = ("change-heavy", "session-like")
+# The obvious loop is so slow that its load is a part of the others'.
+OBVIOUS_SHARE = 25
+# What warms a JVM comes before, and is as much smaller.
+WARM_SHARE = 2
+
+_MAKE: dict[str, Callable[[StageLoad], Any]] = {
+    "bare": lambda _: peers.BareLoop(),
+    "one": lambda _: SegmenterPeer(1),
+    "two": lambda _: SegmenterPeer(2),
+    "streams": lambda warm: peers.KafkaStreams("at_least_once", 2, 1_000, warm),
+    "streams-exactly-once": lambda warm: peers.KafkaStreams("exactly_once_v2", 2, 100, warm),
+    "quix": lambda _: peers.Quix(),
+    "obvious": lambda _: peers.Obvious(),
+}
+PEERS = (*_MAKE, "all")
+
+
+def run(profile: str, events: int, customers: int, names: Sequence[str], rounds: int, hot_every: int) -> None:
+    """Drain and print the table."""
+    whole = load(events, customers, profile, hot_every)
+    warm = _part(whole, WARM_SHARE)
+    chosen = [make(warm) for name, make in _MAKE.items() if name in names or "all" in names]
+    loads = {peer: _part(whole, OBVIOUS_SHARE) if isinstance(peer, peers.Obvious) else whole for peer in chosen}
+    right = {each: expected(each) for each in set(loads.values())}
+    found: dict[Any, list[peers.Drained]] = {peer: [] for peer in chosen}
+    changes: dict[Any, int] = {}
+    with Stage() as stage:
+        for at in range(rounds):
+            for peer in chosen:
+                print(f"round {at + 1} of {rounds}, {profile}: {peer.name} …", flush=True)
+                prefix = stage.fill(loads[peer])
+                drained = peer.drain(stage, prefix, loads[peer])
+                if peer.segments:
+                    wanted, until_ms = right[loads[peer]]
+                    members, changes[peer] = asyncio.run(told(stage.kafka.address, prefix, until_ms))
+                    _compare(peer, members, wanted, may_lose=isinstance(peer, peers.Obvious))
+                stage.clear(prefix)
+                found[peer].append(drained)
+                print(f"  {drained.rate:,.0f} events/s", flush=True)
+    _print(profile, whole, found, changes)
+
+
+def _part(whole: StageLoad, share: int) -> StageLoad:
+    return whole._replace(events=whole.events // share, customers=whole.customers // share)
+
+
+def _compare(peer: Any, members: Members, right: Members, *, may_lose: bool) -> None:
+    wanted = {name: held & peer.segments for name, held in right.items() if held & peer.segments}
+    wrong = [name for name in wanted.keys() | members.keys() if wanted.get(name) != members.get(name)]
+    if wrong:
+        first = wrong[0]
+        told = (
+            f"{peer.name}: {len(wrong):,} of {len(wanted):,} customers are in other segments, such as {first}: "
+            f"{sorted(members.get(first, ()))}, not {sorted(wanted.get(first, ()))}"
+        )
+        if not may_lose:
+            raise AssertionError(told)
+        print(f"  {told}")
+
+
+def _print(profile: str, whole: StageLoad, found: dict[Any, list[peers.Drained]], changes: dict[Any, int]) -> None:
+    hot = f", 1 in {whole.hot_every} of one customer" if whole.hot_every else ""
+    print(f"\n{profile}: {whole.events:,} events of {whole.customers:,} customers{hot}; {machine()}")
+    ours = [peer for peer in found if isinstance(peer, SegmenterPeer)]
+    against = _rate(found[ours[0]]) if ours else 0.0
+    print(f"{'':56} {'events/s':>9} {'least-most':>17} {'ratio':>6} {'changes':>8}   CPU s per 1M: own broker Redis")
+    for peer, runs in found.items():
+        rates = [run.rate for run in runs]
+        ratio = f"{_rate(runs) / against:.2f}" if against else ""
+        cpu = [
+            statistics.median(getattr(run, name) / max(run.events, 1) * 1e6 for run in runs)
+            for name in ("own_cpu_s", "broker_cpu_s", "redis_cpu_s")
+        ]
+        print(
+            f"{peer.name:56} {_rate(runs):9,.0f} {min(rates):8,.0f}-{max(rates):8,.0f} {ratio:>6} "
+            f"{changes.get(peer, 0):8,}   {cpu[0]:17.0f} {cpu[1]:6.0f} {cpu[2]:5.0f}"
+        )
+    for peer in ours:
+        held = statistics.median(run.redis_bytes_per_customer for run in found[peer])
+        print(f"Redis, {peer.name}: {held:.0f} bytes per customer")
+        break
+    if ours:
+        print(
+            f"changes per event: {changes[ours[0]] / whole.events:.2f}; memberships of all are as the rules give them"
+        )
+
+
+def _rate(runs: Sequence[peers.Drained]) -> float:
+    return statistics.median(run.rate for run in runs)
+
+
+def machine() -> str:
+    """What a figure was measured on, in a line."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent,
+    ).stdout.strip()
+    return (
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
+        f"Apache Kafka {kafka_jars.VERSION}, commit {commit or 'unknown'}"
+    )

@@ -1,0 +1,243 @@
+"""Webhooks of triggers: how many a second beside a bare aiohttp loop, and how soon after they may be sent.
+
+The one rule: both post to the same receiver, a process of its own that does nothing but note what came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import tempfile
+import threading
+import time
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from aiokafka.partitioner import murmur2
+from kafka import KafkaProducer
+from redis import Redis
+
+from benchmarks.latency import shares
+from benchmarks.stage import PARTITIONS, settings_of
+from benchmarks.throughput import machine
+from local import servers
+from local.processes import Triggers, Worker
+from local.receivers import SECRET
+from local.server_process import free_port
+from rules.times import format_instant, parse_instant
+from streams.kafka import admin
+from streams.settings import Settings
+from streams.state.redis import key
+from streams.wire.topics import TRIGGERS, WORKERS
+
+CONCURRENCY = 64  # of the bare loop: with more it is no faster
+OURS = 256  # of each of the two workers of ours
+SAMPLE_S = 0.003
+LAST_S = 15.0
+SEGMENTS = "version: 1\nsegments:\n  just_bought: {title: J, when: {performed: {event: Order Completed, within: 1h}}}\n"
+
+# When a call came (s), the id and the body.
+Came = tuple[float, str, bytes]
+
+
+def run(messages: int = 10_000, rate: int = 200, seconds: float = 30.0) -> None:
+    """Print both."""
+    print(f"webhooks of triggers; {machine()}")
+    with _receiver() as (url, found):
+        bare, ours = _backlog(url, messages, found)
+        print(
+            f"  {messages:,} that are due: {ours:,.0f} a second; bare aiohttp loop, {CONCURRENCY} at a time: "
+            f"{bare:,.0f} ({ours / bare:.2f} x)",
+            flush=True,
+        )
+        delays = _paced(url, rate, seconds, found)
+    came = f"{len(delays):,} of {int(rate * seconds):,} came"
+    print(f"  {rate} a second for {seconds:g} s: {came}; after they may be sent: {shares(delays)}")
+
+
+# --- the receiver
+
+
+def _serve(port: int, said: Queue[list[Came]], asked: Queue[bool]) -> None:
+    calls: list[Came] = []
+
+    async def receive(request: web.Request) -> web.Response:
+        body = await request.read()
+        calls.append((time.time(), request.headers.get("webhook-id", ""), body))
+        return web.Response()
+
+    async def main() -> None:
+        app = web.Application()
+        app.router.add_post("/hook", receive)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        said.put([])
+        loop = asyncio.get_running_loop()
+        while await loop.run_in_executor(None, asked.get):
+            said.put(list(calls))
+            calls.clear()
+
+    asyncio.run(main())
+
+
+@contextmanager
+def _receiver() -> Iterator[tuple[str, Any]]:
+    """Its address, and a function that gives the calls since it was asked last."""
+    context = multiprocessing.get_context("spawn")
+    said: Queue[list[Came]] = context.Queue()
+    asked: Queue[bool] = context.Queue()
+    port = free_port()
+    process = context.Process(target=_serve, args=(port, said, asked), daemon=True)
+    process.start()
+    said.get(timeout=30)
+
+    def found() -> list[Came]:
+        asked.put(True)
+        return said.get(timeout=30)
+
+    yield f"http://127.0.0.1:{port}/hook", found
+    asked.put(False)
+    process.join(10)
+
+
+# --- the bare loop
+
+
+def _bare(url: str, messages: int) -> float:
+    return messages / asyncio.run(_post(url, messages, b"x" * 1_200))
+
+
+async def _post(url: str, messages: int, body: bytes) -> float:
+    left = iter(range(messages))
+
+    async def one(session: aiohttp.ClientSession) -> None:
+        for _ in left:
+            async with session.post(url, data=body) as answer:
+                await answer.read()
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONCURRENCY)) as session:
+        began = time.monotonic()
+        await asyncio.gather(*(one(session) for _ in range(CONCURRENCY)))
+        return time.monotonic() - began
+
+
+# --- ours
+
+
+@contextmanager
+def _worker(url: str) -> Iterator[tuple[Settings, Worker, Triggers]]:
+    """A worker that runs, and triggers that are not started."""
+    with servers.Kafka() as kafka, servers.Redis(aof=True) as redis, tempfile.TemporaryDirectory() as folder:
+        segments, triggers = Path(folder) / "segments.yaml", Path(folder) / "triggers.yaml"
+        segments.write_text(SEGMENTS)
+        way = {
+            "kind": "webhook", "url": url, "secrets": [{"env": "BOT_SECRET"}], "allow_private": True,
+            "concurrency": OURS,
+        }  # fmt: skip
+        trigger = {"segment": "just_bought", "channel": "bot"}
+        triggers.write_text(json.dumps({"version": 1, "channels": {"bot": way}, "triggers": {"call": trigger}}))
+        settings = settings_of(kafka.address, redis.url, definitions=segments, triggers=triggers)
+        admin.create(settings, (*WORKERS, *TRIGGERS))
+        told = settings.model_dump(exclude_none=True)
+        calling = Triggers(told)
+        calling.environment["BOT_SECRET"] = SECRET
+        with Worker(told) as worker:
+            yield settings, worker.wait_ready(), calling
+
+
+def _order(number: int, name: str) -> tuple[bytes, bytes]:
+    who = f"{name}-{number}"
+    event = {
+        "type": "track", "event": "Order Completed", "messageId": who, "userId": who,
+        "timestamp": format_instant(time.time_ns() // 1_000_000), "properties": {"order_id": who},
+    }  # fmt: skip
+    return who.encode(), json.dumps(event).encode()
+
+
+def _send(broker: str, count: int, name: str, rate: int = 0) -> None:
+    producer = KafkaProducer(bootstrap_servers=broker, linger_ms=5)
+    began = time.monotonic()
+    for number in range(count):
+        if rate:
+            time.sleep(max(0.0, began + number / rate - time.monotonic()))
+        who, value = _order(number, name)
+        producer.send("purchases", key=who, value=value)
+    producer.flush()
+    producer.close()
+
+
+def _all_of(calls: list[Came], count: int, found: Any) -> list[Came]:
+    """Until so many different ids came, or nothing has for long."""
+    since = time.monotonic()
+    while len({name for _, name, _ in calls}) < count and time.monotonic() < since + LAST_S:
+        time.sleep(0.2)
+        more = found()
+        since = time.monotonic() if more else since
+        calls += more
+    return calls
+
+
+def _backlog(url: str, messages: int, found: Any) -> tuple[float, float]:
+    """Deliveries a second of a bare loop beside the same idle servers, and of what is due when triggers start."""
+    with _worker(url) as (settings, _, triggers):
+        bare = _bare(url, messages)
+        found()
+        _send(settings.brokers, messages, "backlog")
+        time.sleep(5)
+        second = Triggers(settings.model_dump(exclude_none=True))
+        second.environment = triggers.environment
+        with triggers, second:
+            calls = _all_of([], messages, found)
+    times = sorted(at for at, _, _ in calls)
+    if len(calls) < messages:
+        raise RuntimeError(f"{len(calls):,} of {messages:,} calls came:\n{triggers.tail()}")
+    return bare, len(times) / (times[-1] - times[0])
+
+
+def _paced(url: str, rate: int, seconds: float, found: Any) -> list[float]:
+    """Ms from when the customer's partition is known to be decided up to the send time to the call."""
+    with _worker(url) as (settings, _, triggers), triggers:
+        triggers.wait_ready()
+        _send(settings.brokers, int(rate * 5), "warm", rate)
+        _all_of([], int(rate * 5), found)
+        samples: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        over = threading.Event()
+        sampling = threading.Thread(target=_sample, args=(settings, samples, over))
+        sampling.start()
+        _send(settings.brokers, int(rate * seconds), "paced", rate)
+        calls = _all_of([], int(rate * seconds), found)
+        over.set()
+        sampling.join()
+    return sorted(_delay_ms(call, samples) for call in calls)
+
+
+def _sample(settings: Settings, samples: dict[int, list[tuple[int, float]]], over: threading.Event) -> None:
+    """When (s) each partition was first seen to be decided up to when (ms)."""
+    with Redis.from_url(settings.redis.get_secret_value()) as client:
+        while not over.wait(SAMPLE_S):
+            pipe = client.pipeline(transaction=False)
+            for at in range(PARTITIONS):
+                pipe.hmget(key(settings.redis_prefix, at, "meta"), "clock", "caught_up")
+            now = time.time()
+            for at, found in enumerate(pipe.execute()):
+                reached = min(int(value or 0) for value in found)
+                if not samples[at] or samples[at][-1][0] < reached:
+                    samples[at].append((reached, now))
+
+
+def _delay_ms(call: Came, samples: dict[int, list[tuple[int, float]]]) -> float:
+    at, _, body = call
+    change = json.loads(body)["data"]["change"]
+    of = samples[(murmur2(change["customer_id"].encode()) & 0x7FFFFFFF) % PARTITIONS]
+    send_at = parse_instant(change["occurred_at"]) or 0
+    first: Sequence[int] = [reached for reached, _ in of]
+    return (at - of[bisect_left(first, send_at)][1]) * 1000

@@ -1,0 +1,122 @@
+"""The demo's messages: an e-mail for an abandoned cart and a chatbot's greeting, to a real SMTP server and endpoint.
+
+The one rule: the servers are real, on this machine, and print what came to them. The data set holds no
+addresses, so each customer is given one at example.com, which belongs to nobody (RFC 2606).
+"""
+
+import json
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from local.processes import Triggers
+from local.receivers import SECRET, Call, Hook, Mailbox
+from rules.times import format_instant
+from streams.kafka import admin
+from streams.settings import Settings
+from streams.wire.topics import TRIGGERS
+
+Say = Callable[[str], None]
+
+FILE: dict[str, Any] = {
+    "version": 1,
+    "contact": {"email": "email"},
+    "channels": {
+        "mail": {
+            "kind": "email", "host": "127.0.0.1", "tls": "none", "from": "Shop <shop@example.com>",
+            "list_unsubscribe": "https://example.com/stop?who={{ customer }}", "caps": {"per_day": 1},
+        },
+        "chatbot": {"kind": "webhook", "secrets": [{"env": "BOT_SECRET"}], "allow_private": True},
+    },
+    "triggers": {
+        "cart_mail": {
+            "segment": "abandoned_cart", "channel": "mail", "delay": "2s", "expires": "30s",
+            "template": {
+                "subject": "You left something in your cart",
+                "text": "It is still there: {{ said.en }}.\n{{ said.fa }}\n",
+                "html": "<p>It is still there: {{ said.en }}.</p><p dir=rtl lang=fa>{{ said.fa }}</p>",
+            },
+        },
+        "greeting": {
+            "segment": "returning_visitor", "channel": "chatbot", "expires": "30s",
+            "template": {"text": "Welcome back! {{ said.en }}."},
+        },
+    },
+}  # fmt: skip
+
+
+def identifies(events: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """An address for each customer, told at their first event."""
+    first = {event["userId"]: event["timestamp"] for event in reversed(events)}
+    for who, at in first.items():
+        yield {
+            "type": "identify", "messageId": f"address-{who}", "userId": who, "timestamp": at,
+            "traits": {"email": f"shopper-{who}@example.com"},
+        }  # fmt: skip
+
+
+class Messages:
+    """Both receivers, and a thread that says what comes to them."""
+
+    def __init__(self, hook: Hook, mailbox: Mailbox, say: Say) -> None:
+        self._hook = hook
+        self._mailbox = mailbox
+        self._say = say
+        self._told = [0, 0]
+        self.over = threading.Event()
+
+    def watch(self) -> None:
+        """Until the end, and once more."""
+        while not self.over.wait(0.1):
+            self._tell()
+        self._tell()
+
+    def _tell(self) -> None:
+        mails, calls = self._mailbox.mails[self._told[0] :], self._hook.calls[self._told[1] :]
+        self._told = [self._told[0] + len(mails), self._told[1] + len(calls)]
+        for at, mail in mails:
+            part = mail.get_body(("plain",))
+            text = "" if part is None else str(part.get_content()).splitlines()[0]
+            self._say(f"{format_instant(at)[11:]}  [bold]✉[/] {mail['To']}  “{mail['Subject']}”  {text}")
+        for call in calls:
+            self._say(_told(call))
+
+    def summary(self) -> str:
+        """What came, in a line."""
+        return (
+            f"messages           {self._told[0]} e-mails, {self._told[1]} calls of the chatbot "
+            f"(all signatures verified, {self._hook.forged} forged)"
+        )
+
+
+def _told(call: Call) -> str:
+    data = call.body["data"]
+    return f"{format_instant(call.at_ms)[11:]}  [bold]☎[/] chatbot → {data['change']['customer_id']}  {data['message']}"
+
+
+@contextmanager
+def running(settings: Settings, say: Say) -> Iterator[Messages]:
+    """Receivers and a worker of triggers."""
+    admin.create(settings, TRIGGERS)
+    with Hook() as hook, Mailbox() as mailbox, tempfile.TemporaryDirectory(prefix="segmenter-demo-") as folder:
+        file = json.loads(json.dumps(FILE))
+        file["channels"]["mail"]["port"] = mailbox.port
+        file["channels"]["chatbot"]["url"] = hook.url
+        path = Path(folder) / "triggers.yaml"
+        path.write_text(json.dumps(file), "utf-8")
+        triggers = Triggers({**settings.model_dump(exclude_none=True), "triggers": path})
+        triggers.environment["BOT_SECRET"] = SECRET
+        messages = Messages(hook, mailbox, say)
+        watching = threading.Thread(target=messages.watch)
+        with triggers:
+            triggers.wait_ready()
+            say(f"triggers   pid {triggers.pid}, log {triggers.log}; SMTP 127.0.0.1:{mailbox.port}, chatbot {hook.url}")
+            watching.start()
+            try:
+                yield messages
+            finally:
+                messages.over.set()
+                watching.join()

@@ -1,0 +1,39 @@
+"""The reference of all metrics, drawn from their lists.
+
+The one rule: as of `doc_tools.reference`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from streams.ops import metrics as ours
+from streams.runtime import metrics as workers
+from streams.runtime.metrics import Metric
+
+_HEAD = """<!-- Drawn from the code: python -m doc_tools.schemas -->
+
+# Metrics
+
+For Prometheus, at `/metrics`: the whole list, beside what prometheus-client tells of every Python process
+(`process_…`, `python_gc_…`). No label holds a customer; each has a bounded set of values. There are no cache hits among
+them, as no customer is cached: each step loads its own from Redis.
+
+"""
+
+
+def metrics() -> str:
+    """``docs/metrics.md``."""
+    return _HEAD + "\n".join(
+        [
+            *_table("Of a worker, and of a process of triggers", {**workers.COUNTED, **workers.ASKED}),
+            *_table("Of `segmenter ops`, also while no worker lives", {**ours.GAUGES, **ours.COUNTERS}),
+        ]
+    )
+
+
+def _table(title: str, metrics: Mapping[str, Metric]) -> list[str]:
+    rows = [
+        f"| `{name}` | {one.kind} | {', '.join(one.labels) or '–'} | {one.about} |" for name, one in metrics.items()
+    ]
+    return [f"## {title}", "", "| metric | kind | labels | says |", "|---|---|---|---|", *rows, ""]

@@ -1,0 +1,101 @@
+"""The reference of conditions and of the library, drawn from the code and the library itself.
+
+The one rule: what the code knows is never said again here; the table of conditions is the one at
+the head of `rules.conditions`, the bounds are those of the modules that keep them.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+from pydantic import BaseModel
+
+import rules.conditions
+from rules.definitions import describe, forms
+from rules.definitions.condition_parsing import FORMS, ORDERS_MAX
+from rules.definitions.segments_file import Definitions, Segment, built_in
+from rules.facts import DISTINCT_MAX
+from rules.facts.selection import LISTED_MAX
+from rules.profile import cart, days, extremes, orders, sessions, steps, sums
+from rules.profile.profile import ID_MAX_BYTES
+
+_HEAD = "<!-- Drawn from the code: python -m doc_tools.schemas -->\n\n"
+_BOUNDS = (
+    ("orders", f"the newest {orders.MESSAGES_MAX} messages, each up to the longest window and 90 days old"),
+    ("orders, beyond", f"in sums and averages by their UTC day, and in `first`; counts go up to {ORDERS_MAX - 1}"),
+    ("cart", f"the newest {cart.LINES_MAX} item events of 90 days, and {cart.PRICES_MAX} prices"),
+    ("a list of products", f"of one event the first {cart.ITEMS_MAX}"),
+    ("sessions", f"the newest {sessions.INTERVALS_MAX} of the window and gap"),
+    ("`performed`", "one more than the count asks for, no older than the window"),
+    ("`total` sum, avg", f"the newest {sums.ENTRIES_MAX}; older ones leave at the end of their UTC day"),
+    ("`total` min, max", f"exact up to {extremes.STEPS_MAX} values that only fall (or rise)"),
+    ("`total` distinct", f"the newest {DISTINCT_MAX} values"),
+    ("`sequence`", f"{steps.ENTRIES_MAX} changes of step; runs of one step are kept short"),
+    ("`trait`, `context`", "one value each"),
+    ("changes that Redis lost", "the ids of all that are on the topic, until they are decided again"),
+    ("day sums", f"the newest {days.DAYS_MAX:,} days with anything on them; older ones count with the oldest of these"),
+    ("`of` a list", f"of an event the first {LISTED_MAX} values, of all orders the newest {orders.VALUES_MAX:,}"),
+    ("`same` of a list", f"of one event the first {steps.SAME_MAX} values"),
+    ("ids", f"{ID_MAX_BYTES} bytes of UTF-8; of a longer one its beginning and a hash"),
+)  # fmt: skip
+
+
+_FORMS: dict[str, type[BaseModel]] = {
+    "performed": forms.PerformedForm, "total": forms.TotalForm, "last": forms.MomentForm, "first": forms.MomentForm,
+    "sequence": forms.SequenceForm, "cart": forms.CartForm, "sessions": forms.SessionsForm,
+    "calendar": forms.CalendarForm, "sample": forms.SampleForm,
+}  # fmt: skip
+_TESTS = (
+    """A test (in `where`, `trait`, `context`) is a value, or a mapping of these, all of which must be met:
+`in`, `not_in` (lists of values), `at_least`, `at_most`, `above`, `below` (numbers, also as text in the data),
+`contains` (a part of a text, or a member of a list), `exists` (true or false), `matches` (RE2, anywhere). An absent
+value, null and empty text meet
+only `exists: false`. A trait that is a date takes `age` (whole years, or durations). `count` takes
+`at_least`, `at_most`, `exactly`, or a number; `ago` takes `at_least` and `at_most` as durations. A dotted name reaches
+into objects, through a list to its members' values.
+
+A segment has """
+    + ", ".join(f"`{name}`" for name in forms.SegmentForm.model_fields)
+    + """. With `hold` a
+customer stays at least so long, unless they buy. `bands` takes a `total` without a test and `from`, the number at which
+each band begins. A file has `version: 1`, `segments`, `currency` (money is added up in it alone),
+`library` (true, `without`, `only`) and `placeholders`: further texts that are no ids, such as `[visitor]`, compared
+without case and white space.
+"""
+)
+
+
+def _keys(kind: str) -> str:
+    if kind == "context":
+        return ", ".join(f"`{name}`" for name in forms.CONTEXT_KEYS)
+    return ", ".join(f"`{name}`" for name in _FORMS[kind].model_fields) if kind in _FORMS else ""
+
+
+def conditions() -> str:
+    """docs/conditions.md"""
+    told = inspect.getdoc(rules.conditions) or ""
+    table = "\n".join(line for line in told.splitlines() if line.startswith("|"))
+    table_of_forms = "\n".join(f"| `{kind}` | {_keys(kind)} | `{form}` |" for kind, form in FORMS.items())
+    bounds = "\n".join(f"| {what} | {bound} |" for what, bound in _BOUNDS)
+    return (
+        f"{_HEAD}# Conditions\n\n{table}\n\n"
+        f"## Forms\n\n| condition | keys | such as |\n|---|---|---|\n{table_of_forms}\n\n{_TESTS}\n"
+        f"## Bounds\n\nWhat is kept of a customer, and what happens beyond it:\n\n"
+        f"| fact | bound |\n|---|---|\n{bounds}\n"
+    )
+
+
+def library() -> str:
+    """docs/library.md"""
+    definitions = built_in()
+    head = f"{_HEAD}# The library\n\nMoney is in {definitions.currency}; a file of your own sets its own currency.\n"
+    segments = sorted(definitions.segments, key=lambda segment: (segment.kind or "", segment.key))
+    return "\n".join([head, *(_told(definitions, segment) for segment in segments)])
+
+
+def _told(definitions: Definitions, segment: Segment) -> str:
+    names = ", ".join(describe.events(segment, definitions)) or "none"
+    return (
+        f"## {segment.key}\n\n**{segment.title}** ({segment.kind}). {segment.about}\n\n"
+        f"{describe.sentence(segment)}\n\nEvents: {names}.\n"
+    )

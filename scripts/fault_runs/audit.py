@@ -1,0 +1,246 @@
+"""The audit of a run: whether what is stored and published is what the events ask for.
+
+The one rule: nothing is shared with what is audited. The inputs are read back from Kafka; what they
+ask for is computed by the tests' oracle; Redis and the outputs are read as bytes.
+
+I1  every customer stands where the oracle says: segments, since when, how many changes
+I2  the changes on the topic add up to the same
+I3  entered and exited of a segment alternate, and each change names the membership after it
+I4  a change comes once, and so does a dead letter
+I5  a customer's sequence has no gap
+I6  the saved positions are the ends of the inputs
+I7  the changes are exactly the oracle's, so no due time fired early or over an earlier event
+I8  each bad record is a dead letter, once
+I9  the claims' generation never went back
+I10 the outbox is drained, and Redis holds what it should and no more
+I11 the newest row of each customer says what their newest change says
+"""
+
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple
+
+import yaml
+
+from fault_runs import evidence
+from fault_runs.evidence import In, StoredState
+from fault_runs.scene import INPUTS, OUTPUTS, PARTITIONS, Scene
+from tests import oracle
+from tests.audit_changes import consistent
+from tests.audit_table import table
+from tests.oracle import milliseconds
+
+__all__ = [
+    "Audited", "AuditedCustomers", "adds_up", "audit", "clocks", "compare", "dead_letters", "holds", "listed",
+    "positions", "segments",
+]  # fmt: skip
+
+GRACE_MS = 1_000
+LETTER_MAX_BYTES = 64 * 1024  # of a value, in its dead letter
+REDIS_BASE_BYTES = 8_000_000
+REDIS_CUSTOMER_BYTES = 6_000
+KEYS = {"meta", "customers", "due", "outbox", "files"}
+
+Told = tuple[str, str, int, bool]
+
+
+class Audited(NamedTuple):
+    """What was found wrong, and how much was looked at."""
+
+    findings: list[str]
+    counts: Counter[str]
+
+
+def audit(scene: Scene) -> Audited:
+    """Everything, once the run has settled and the workers have ended."""
+    counts: Counter[str] = Counter()
+    inputs = evidence.inputs(scene)
+    told = {name: evidence.read(scene, name) for name in OUTPUTS}
+    findings = [
+        *positions(scene),
+        *clocks(scene),
+        *dead_letters(inputs, told["dead-letters"], counts),
+        *_repeats(told["segment-changes"], counts),
+        *table(
+            (json.loads(record.value) for record in told["segment-changes"]),
+            {record.key.decode(): json.loads(record.value) for record in told["segment-memberships"]},
+        ),
+        *holds(scene, counts),
+        *_customers(scene, inputs, told["segment-changes"], counts),
+        *scene.went_back,
+    ]
+    counts["events"] = sum(record.bad is None for record in inputs)
+    return Audited(findings, counts)
+
+
+# --- what is as it should be whoever the customers are -----------------------------------------
+
+
+def positions(scene: Scene) -> Iterator[str]:
+    saved, ends = scene.positions(), scene.ends()
+    if saved != ends:
+        wrong = {place: (saved.get(place), end) for place, end in ends.items() if saved.get(place) != end}
+        yield f"I6: positions and ends differ: {wrong}"
+
+
+def clocks(scene: Scene) -> Iterator[str]:
+    now = int(time.time() * 1000)
+    for partition in range(PARTITIONS):
+        if (clock := int(scene.meta(partition)["clock"])) > now - GRACE_MS:
+            yield f"I7: the clock of p{partition} is {(clock - now) / 1000:.1f} s ahead of the time that it is"
+
+
+def dead_letters(inputs: Sequence[In], letters: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
+    wanted = {
+        (one.topic, one.partition, one.offset, one.bad, one.key, (one.value or b"")[:LETTER_MAX_BYTES])
+        for one in inputs
+        if one.bad
+    }
+    came: Counter[tuple[Any, ...]] = Counter()
+    for letter in letters:
+        said = {name: text.decode() for name, text in letter.headers}
+        topic = next(name for name in INPUTS if said["topic"].endswith(name))
+        place = topic, int(said["partition"]), int(said["offset"])
+        came[*place, said["reason"], letter.key, letter.value] += 1
+    counts["dead letters"] = len(wanted)
+    if repeated := came.total() - len(came):
+        yield f"I4: {repeated} dead letters came twice"
+    for one in wanted - came.keys():
+        yield f"I8: no dead letter for {one[:4]}"
+    for one in came.keys() - wanted:
+        yield f"I8: a dead letter for {one[:4]}, which is not bad, or not so, or not as it came"
+
+
+def _repeats(records: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for record in records:
+        name = json.loads(record.value)["change_id"]
+        if name in seen:
+            counts["repeats"] += 1
+            yield f"I4: {name} came twice"
+        seen.add(name)
+
+
+def holds(scene: Scene, counts: Counter[str]) -> Iterator[str]:
+    wanted = {scene.key(partition, name) for partition in range(PARTITIONS) for name in KEYS}
+    found = {key.decode() for key in scene.client.keys("*")}
+    if found - wanted:
+        yield f"I10: Redis holds {sorted(found - wanted)}"
+    for partition in range(PARTITIONS):
+        if left := scene.client.llen(scene.key(partition, "outbox")):
+            yield f"I10: {left} entries are left in the outbox of p{partition}"
+    customers = sum(scene.client.hlen(scene.key(partition, "customers")) for partition in range(PARTITIONS))
+    counts["customers"] = customers
+    used = scene.client.info("memory")["used_memory_dataset"]
+    if used > REDIS_BASE_BYTES + REDIS_CUSTOMER_BYTES * customers:
+        yield f"I10: Redis uses {used:,} bytes for {customers:,} customers"
+
+
+# --- customers -----------------------------------------------------------------------------------
+
+
+class AuditedCustomers(NamedTuple):
+    """Of some customers of a partition: what came, what was told, and what Redis holds. ``slow``: who may be late."""
+
+    events: list[Any]
+    told: Mapping[str, Sequence[Any]]
+    stored: Mapping[str, StoredState]
+    slow: AbstractSet[str]
+    clock: int
+
+
+def _customers(scene: Scene, inputs: Sequence[In], records: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
+    definitions = yaml.safe_load(scene.definitions.read_text())
+    keys = segments(definitions)
+    told: dict[str, list[Any]] = defaultdict(list)
+    for body in {body["change_id"]: body for body in (json.loads(record.value) for record in records)}.values():
+        told[body["customer_id"]].append(body)
+    counts["changes"] = sum(map(len, told.values()))
+    counts["due times"] = sum(one["cause"]["kind"] == "time" for own in told.values() for one in own)
+    slow = evidence.slow(inputs)
+    counts["slow"] = len(slow)
+    everybody: set[str] = set()
+    for partition in range(PARTITIONS):
+        events = evidence.events([one for one in inputs if one.partition == partition])
+        stored = evidence.stored(scene, partition, keys)
+        seen = AuditedCustomers(events, told, stored, slow, int(scene.meta(partition)["clock"]))
+        everybody |= {*map(oracle.customer, events), *stored}
+        yield from compare(seen, definitions, clock_is_right=scene.clock_is_right)
+        yield from listed(scene, partition, stored)
+    for name in told.keys() - everybody:
+        yield f"I1: changes were told of {name}, of whom nothing came"
+
+
+def segments(definitions: Any) -> list[str]:
+    """In the order by whose numbers Redis names them."""
+    return list(oracle.in_dependency_order(oracle.conditions_of(definitions)))
+
+
+def listed(scene: Scene, partition: int, stored: Mapping[str, StoredState]) -> Iterator[str]:
+    """I10: whoever is due is listed so, and nobody else."""
+    if evidence.listed(scene, partition) != {name: one.due for name, one in stored.items() if one.due}:
+        yield f"I10: the due times listed for p{partition} are not those of its customers"
+
+
+def compare(seen: AuditedCustomers, definitions: Any, *, clock_is_right: bool) -> Iterator[str]:
+    """With the oracle: everybody of whom something came or is stored."""
+    wanted: dict[str, list[Told]] = defaultdict(list)
+    for change in oracle.changes(seen.events, definitions, seen.clock):
+        wanted[change.customer_id].append((change.segment, change.change, change.occurred_at, change.late))
+    members = oracle.membership(seen.events, definitions, seen.clock)
+    times: dict[str, list[int]] = defaultdict(list)
+    for event in seen.events:
+        times[oracle.customer(event)].append(milliseconds(event["timestamp"]))
+    for name in sorted({*members, *seen.stored}):
+        told, stored = seen.told.get(name, ()), seen.stored.get(name)
+        yield from _standing(name, stored, told, members.get(name, frozenset()))
+        if name not in seen.slow:
+            yield from _exact(name, stored, told, wanted[name])
+        if clock_is_right:
+            yield from _too_early(name, told, times[name])
+
+
+def _standing(name: str, stored: StoredState | None, told: Sequence[Any], members: frozenset[str]) -> Iterator[str]:
+    """What holds of everybody, late or not."""
+    if stored is None:
+        yield f"I1: {name} is not in Redis"
+        return
+    if stored.since.keys() != members:
+        yield f"I1: {name} is in {sorted(stored.since)}, should be in {sorted(members)}"
+    yield from consistent(name, told)
+    folded: set[str] = set()
+    for one in told:
+        folded ^= {one["segment"]}
+    yield from adds_up(name, stored, folded, len(told))
+
+
+def adds_up(name: str, stored: StoredState, folded: AbstractSet[str], count: int) -> Iterator[str]:
+    """What was told, against what is stored."""
+    if folded != stored.since.keys():
+        yield f"I2: {name} is in {sorted(stored.since)}, told was {sorted(folded)}"
+    if stored.sequence != count:
+        yield f"I5: {name} made {stored.sequence} changes, {count} were told"
+
+
+def _exact(name: str, stored: StoredState | None, told: Sequence[Any], wanted: Sequence[Told]) -> Iterator[str]:
+    """What holds of those whose events came in time."""
+    said = [(one["segment"], one["change"], milliseconds(one["occurred_at"]), one["late"]) for one in told]
+    if said != list(wanted):
+        at = next((at for at, pair in enumerate(zip(said, wanted, strict=False)) if len(set(pair)) > 1), None)
+        at = min(len(said), len(wanted)) if at is None else at
+        yield f"I7: {name}: from change {at + 1} on told {said[at:][:4]}, asked for {list(wanted)[at:][:4]}"
+    since = {segment: when for segment, change, when, _ in wanted if change == "entered"}
+    if stored is not None and any(since.get(segment) != when for segment, when in stored.since.items()):
+        yield f"I1: {name} is in {dict(stored.since)}, entered was {since}"
+
+
+def _too_early(name: str, told: Sequence[Any], times: Sequence[int]) -> Iterator[str]:
+    """A due time fires when the grace is over, or for an event of the customer's own that is later than it."""
+    for one in told:
+        due, emitted = milliseconds(one["occurred_at"]), milliseconds(one["emitted_at"])
+        fired = one["cause"]["kind"] == "time"
+        if fired and emitted < due + GRACE_MS and not any(due <= time <= emitted for time in times):
+            yield f"I7: {name} was told of {one['segment']} at {one['emitted_at']}, due {one['occurred_at']}"

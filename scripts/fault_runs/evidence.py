@@ -1,0 +1,95 @@
+"""What a run has left behind: its inputs, what was published, and what Redis holds.
+
+The one rule: it is read as bytes, with nothing of the product, so that a mistake there is none here.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from fault_runs.scene import INPUTS, PARTITIONS, Scene
+from fault_runs.traffic import EXPECTED
+from tests import oracle
+from tests.live import committed
+from tests.oracle import milliseconds
+
+__all__ = ["SLOW_MS", "In", "StoredState", "events", "inputs", "listed", "read", "slow", "stored"]
+
+# Whoever was so long on the way from its own time to Kafka may be late.
+SLOW_MS = 700
+
+
+class In(NamedTuple):
+    """A record of an input; ``bad``: why it is none, as its sender knew."""
+
+    topic: str
+    partition: int
+    offset: int
+    appended_ms: int
+    key: bytes | None
+    value: bytes | None
+    bad: str | None
+
+
+class StoredState(NamedTuple):
+    """A customer as Redis holds it: since when in which segment, how many changes, the next due time (0: none)."""
+
+    since: Mapping[str, int]
+    sequence: int
+    due: int
+
+
+def inputs(scene: Scene) -> list[In]:
+    """Everything that was sent and not taken back."""
+    return [_in(record, scene) for name in INPUTS for record in read(scene, name)]
+
+
+def read(scene: Scene, name: str) -> list[Any]:
+    """All committed records of a topic, by partition and offset."""
+    found = committed(scene.lane.kafka.address, scene.prefix + name, PARTITIONS)
+    return sorted(found, key=lambda record: (record.partition, record.offset))
+
+
+def _in(record: Any, scene: Scene) -> In:
+    bad = dict(record.headers).get(EXPECTED)
+    return In(
+        record.topic.removeprefix(scene.prefix), record.partition, record.offset, record.timestamp,
+        record.key, record.value, None if bad is None else bad.decode(),
+    )  # fmt: skip
+
+
+def slow(came: Sequence[In]) -> set[str]:
+    """Whose events of now were long on their way, so that they may have come late."""
+    found = set()
+    for one in came:
+        if one.bad is None and (one.key or b"").startswith(b"live-"):
+            event = json.loads(one.value or b"")
+            if one.appended_ms - milliseconds(event["timestamp"]) > SLOW_MS:
+                found.add(oracle.customer(event))
+    return found
+
+
+def events(came: Sequence[In]) -> list[Any]:
+    """In the order of their times, then of the inputs."""
+    found = []
+    for one in came:
+        if one.bad is None:
+            event = json.loads(one.value or b"")
+            found.append(((milliseconds(event["timestamp"]), INPUTS.index(one.topic), one.offset), event))
+    return [event for _, event in sorted(found, key=lambda pair: pair[0])]
+
+
+def stored(scene: Scene, partition: int, keys: Sequence[str]) -> dict[str, StoredState]:
+    found = {}
+    for name, value in scene.client.hscan_iter(scene.key(partition, "customers"), count=5_000):
+        _, sequence, since, _, _, due, *_ = msgspec.msgpack.decode(value, strict=False)
+        found[name.decode()] = StoredState({keys[int(at)]: when for at, when in since.items()}, sequence, due)
+    return found
+
+
+def listed(scene: Scene, partition: int) -> dict[str, int]:
+    """The due times by which a partition finds the customers that are due."""
+    found = scene.client.zrange(scene.key(partition, "due"), 0, -1, withscores=True)
+    return {name.decode(): int(due) for name, due in found}

@@ -1,0 +1,50 @@
+"""What a fault is to the runner: a name, what it does to a scene, and what may come of it.
+
+The one rule: the sentences with which workers may stop are written beside the fault that may cause
+them; one that must come is asked for by the fault itself.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from fault_runs.scene import Scene
+
+__all__ = ["KAFKA_AWAY", "KINDS", "REDIS_AWAY", "REDIS_FORGOT", "FaultKind", "kind"]
+
+NEWER_OWNER = "newer owner"
+REDIS_AWAY = (r"^Redis failed", r"^claiming failed", r"^claiming took over", NEWER_OWNER)
+REDIS_FORGOT = (
+    *REDIS_AWAY, "was changed by someone else or Redis lost its last writes", "Redis no longer knows the claim",
+    "a claim was lost while it was made",
+)  # fmt: skip
+KAFKA_AWAY = (
+    r"^publishing failed", r"^claiming failed", r"^claiming took over", "does not answer", "did not answer",
+    "were not fetched", NEWER_OWNER, "Kafka takes nothing more", "^Kafka cannot be reached", "^nothing was claimed",
+)  # fmt: skip
+
+
+class FaultKind(NamedTuple):
+    """A fault. ``quick``: part of CI. ``audited``: it settles, and is looked at afterwards."""
+
+    name: str
+    about: str
+    act: Callable[[Scene], None]
+    stops: tuple[str, ...] = (NEWER_OWNER,)
+    through: str = ""
+    redis: Mapping[str, Any] = {}
+    settings: Mapping[str, object] = {}
+    quick: bool = True
+    audited: bool = True
+
+
+KINDS: dict[str, FaultKind] = {}
+
+
+def kind(name: str, about: str, **more: Any) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
+    """Enter a fault into the catalogue."""
+
+    def enter(act: Callable[[Scene], None]) -> Callable[[Scene], None]:
+        KINDS[name] = FaultKind(name, about, act, **more)
+        return act
+
+    return enter

@@ -1,0 +1,180 @@
+"""Fault runs: load real Kafka, Redis and workers, let something go wrong, and audit what is left.
+
+The one rule: a run is its name and its seed, and both are printed; whatever differs from what the
+events ask for makes the exit code 1.
+
+    scripts/faults --ci                           the quick ones, once each
+    scripts/faults --all --runs 5                 the whole matrix
+    scripts/faults --only redis-kill --seed 7     one run, again
+"""
+
+import argparse
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn
+
+from fault_runs import (
+    clock_faults,  # noqa: F401  # enters its faults, as the next ones do
+    kafka_faults,  # noqa: F401
+    network_faults,  # noqa: F401
+    output_faults,  # noqa: F401
+    redis_faults,  # noqa: F401
+    worker_faults,  # noqa: F401
+)
+from fault_runs.audit import audit
+from fault_runs.kinds import KINDS, FaultKind
+from fault_runs.scene import Lane, Scene, TimedOut
+
+__all__ = ["FaultResult", "main", "run"]
+
+EVENTS = 1_500
+LANES = 3  # they mostly wait
+
+
+class FaultResult(NamedTuple):
+    """How a run ended. ``findings``: what differs; none is good."""
+
+    kind: str
+    seed: int
+    seconds: float
+    findings: list[str]
+    deaths: list[str]
+    counts: Counter[str]
+
+
+def run(lane: Lane, fault: FaultKind, seed: int, events: int) -> FaultResult:
+    """One run from its publishing to its audit."""
+    began = time.monotonic()
+    findings: list[str] = []
+    counts: Counter[str] = Counter()
+    scene = Scene(
+        lane, fault.name, seed, events,
+        stops=fault.stops, through=fault.through, redis_options=fault.redis, settings=fault.settings,
+    )  # fmt: skip
+    with scene:
+        try:
+            fault.act(scene)
+            if fault.audited:
+                scene.settle()
+                findings, counts = audit(scene)
+        except TimedOut as error:
+            findings.append(f"{error}\n{_logs(scene)}")
+        except Exception:  # noqa: BLE001  # a run that breaks is a finding, and the others go on
+            findings.append(traceback.format_exc())
+        findings += scene.crew.findings
+        deaths = scene.crew.deaths
+    return FaultResult(fault.name, seed, time.monotonic() - began, findings, deaths, counts)
+
+
+def _logs(scene: Scene) -> str:
+    return "\n".join(f"--- {member.worker.log.name}\n{member.worker.tail(12)}" for member in scene.crew.members)
+
+
+def run_all(todo: Sequence[tuple[FaultKind, int]], events: int, lanes: int) -> list[FaultResult]:
+    """All runs, several at a time, each lane with a Kafka of its own; told as they end."""
+    waiting: queue.SimpleQueue[tuple[FaultKind, int]] = queue.SimpleQueue()
+    for one in todo:
+        waiting.put(one)
+    results: list[FaultResult] = []
+
+    def work() -> None:
+        with Lane() as lane:
+            while True:
+                try:
+                    fault, seed = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                results.append(run(lane, fault, seed, events))
+                tell(results[-1], len(results), len(todo))
+
+    threads = [threading.Thread(target=work, name=f"lane-{number}") for number in range(min(lanes, len(todo)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def quick(seed: int) -> list[tuple[FaultKind, int]]:
+    """What CI runs: the quick ones."""
+    kinds = [one for one in KINDS.values() if one.quick]
+    return [(one, seed + number) for number, one in enumerate(kinds)]
+
+
+def tell(result: FaultResult, number: int, of: int) -> None:
+    """A line per run; more where something differs."""
+    said = "FAILED" if result.findings else "equal"
+    deaths = Counter(death.split(" (")[0][:60] for death in result.deaths)
+    died = ", ".join(f"{count} × {death}" for death, count in deaths.items()) or "nobody died"
+    print(f"{number}/{of} {result.kind} --seed {result.seed}: {said}, {result.seconds:.0f} s; {died}", flush=True)
+    for finding in result.findings[:8]:
+        print(f"    {finding}", flush=True)
+    if len(result.findings) > 8:
+        print(f"    … and {len(result.findings) - 8} more", flush=True)
+
+
+COLUMNS = ("events", "changes", "due times", "dead letters", "repeats", "slow")
+
+
+def table(results: Sequence[FaultResult]) -> str:
+    """Fault by fault: how often, on how much, and what differs."""
+    lines = [f"{'fault':<24} runs deaths  " + "  ".join(f"{name:>12}" for name in COLUMNS) + "  differences"]
+    for name in dict.fromkeys(result.kind for result in results):
+        own = [result for result in results if result.kind == name]
+        counts = sum((result.counts for result in own), Counter[str]())
+        deaths = sum(len(result.deaths) for result in own)
+        figures = "  ".join(f"{counts[column]:>12,}" for column in COLUMNS)
+        figures = figures if KINDS[name].audited else f"{'only that it stops, and says why':<{len(figures)}}"
+        lines.append(f"{name:<24} {len(own):>4} {deaths:>6}  {figures}  {sum(len(one.findings) for one in own):>11}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; exit code 1 when anything differs."""
+    parser = argparse.ArgumentParser(prog="scripts/faults", description="Faults on real Kafka and Redis, audited.")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--ci", action="store_true", help="the quick ones, once each (the default)")
+    which.add_argument("--all", action="store_true", help="every fault")
+    which.add_argument("--only", nargs="+", metavar="NAME", choices=sorted(KINDS), help="these faults")
+    which.add_argument("--list", action="store_true", help="what there is")
+    parser.add_argument("--seed", type=int, default=1, help="of the first run (1)")
+    parser.add_argument("--runs", type=int, default=1, help="of each fault (1); every run has the next seed")
+    parser.add_argument("--events", type=int, default=EVENTS, help=f"of the history of a run ({EVENTS})")
+    parser.add_argument(
+        "--lanes", type=int, default=LANES, help=f"runs at a time, each with a Kafka of its own ({LANES})"
+    )
+    wish = parser.parse_args(arguments)
+    if wish.list:
+        for fault in KINDS.values():
+            print(f"{fault.name:<24} {'ci ' if fault.quick else '   '} {fault.about}")
+        return 0
+    if wish.all or wish.only:
+        kinds = [KINDS[name] for name in wish.only or KINDS]
+        todo = [(kind, wish.seed + number + run) for run in range(wish.runs) for number, kind in enumerate(kinds)]
+    else:
+        todo = quick(wish.seed)
+    began = time.monotonic()
+    results = run_all(todo, wish.events, wish.lanes)
+    failed = [result for result in results if result.findings]
+    print(table(results))
+    print(f"{len(results)} runs in {time.monotonic() - began:.0f} s, {len(failed)} failed")
+    for result in failed:
+        print(f"again: scripts/faults --only {result.kind} --seed {result.seed} --events {wish.events}")
+    if len(results) < len(todo):
+        print(f"{len(todo) - len(results)} runs could not begin")
+    return 1 if failed or len(results) < len(todo) else 0
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit(130)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _leave)
+    sys.exit(main())

@@ -1,0 +1,255 @@
+"""What the shop sends while things go wrong: a history of two hours at once, and events of now.
+
+The one rule: nobody can be late through our own doing. The history is published whole, each input in
+the order of its times; of now, two events of one customer are so far apart that what reads them in
+another order has done wrong.
+"""
+
+import contextlib
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Self
+
+from aiokafka.partitioner import murmur2
+from kafka import KafkaProducer
+
+from load.generate import records
+
+__all__ = [
+    "EVENTS_EACH",
+    "EXPECTED",
+    "HISTORY_MS",
+    "Shop",
+    "Traffic",
+    "TrafficRecord",
+    "history",
+    "partition_of",
+    "producer",
+    "publish",
+]  # fmt: skip
+
+HISTORY_MS = 2 * 3_600_000
+BAD_SHARE = 0.01
+AGAIN_SHARE = 0.01
+APART_S = 1.2
+TICK_S = 0.03  # what is due within it is sent at once, at least one event
+EVENTS_EACH = 12  # about so many events of now has a customer: the oracle looks at all pairs of them
+EXPECTED = "expected"  # a header that the product does not read: why this record is a dead letter
+
+NAMES = {
+    "Product Viewed": "visits", "page": "visits", "Product Added": "carts", "Product Removed": "carts",
+    "Cart Viewed": "carts", "Order Completed": "purchases", "identify": "profiles",
+}  # fmt: skip
+WEIGHTS = (3, 2, 4, 1, 1, 3, 1)
+
+
+REASONS = (
+    "not_json", "no_customer", "no_timestamp", "absurd_timestamp", "bad_type", "bad_value", "wrong_key",
+    "wrong_partition",
+)  # fmt: skip
+
+
+class TrafficRecord(NamedTuple):
+    """A record to be sent; ``bad``: why it cannot be used, if so; ``astray``: so many partitions from its own."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    bad: str | None = None
+    astray: int = 0
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Where Kafka's default partitioner puts it."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+
+
+def history(seed: int, events: int, ends_ms: int) -> list[TrafficRecord]:
+    """Two hours of events up to `ends_ms`, in the order of their times, some twice, and some records that are none."""
+    rng = random.Random(f"history {seed}")
+    customers = max(1, events // 5)
+    made = records(events, customers, seed, "change-heavy", ends_ms - HISTORY_MS, HISTORY_MS)
+    found: list[TrafficRecord] = []
+    for topic, key, value, _ in made:
+        found.append(TrafficRecord(topic, key, value))
+        if rng.random() < BAD_SHARE:
+            found.append(_bad(rng, topic, key, value))
+        if rng.random() < AGAIN_SHARE:  # as by an upstream that tries again
+            found.append(TrafficRecord(topic, key, value))
+    return found
+
+
+def of_devices(seed: int, found: Sequence[TrafficRecord]) -> Iterator[TrafficRecord]:
+    """The same events of persons who are known by a device until they name themselves, some of them never again."""
+    rng = random.Random(f"devices {seed}")
+    known: set[bytes] = set()
+    for number, one in enumerate(found):
+        key = one.key or b""
+        if one.bad is not None or rng.random() < 0.3:
+            yield one
+            continue
+        event, device = json.loads(one.value), key + b"-device"
+        name = event.pop("userId", None) or event.pop("anonymousId")
+        if key not in known and rng.random() < 0.2:
+            known.add(key)
+            link = {"type": "alias", "messageId": f"link-{number}", "timestamp": event["timestamp"]}
+            link |= {"userId": name, "previousId": device.decode()}
+            yield TrafficRecord("profiles", key, json.dumps(link).encode())
+        yield TrafficRecord(one.topic, device, json.dumps({**event, "anonymousId": device.decode()}).encode())
+
+
+def stamp() -> str:
+    """Now, as events have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _bad(rng: random.Random, topic: str, key: bytes, value: bytes) -> TrafficRecord:
+    """A record that was an event before something happened to it."""
+    event = json.loads(value)
+    event["messageId"] += "-bad"
+    reason = rng.choice(REASONS)
+    if reason == "not_json":
+        return TrafficRecord(topic, key, value[: len(value) // 2], reason)
+    if reason == "no_customer":
+        del event["userId"]
+        event.pop("anonymousId", None)
+    elif reason == "no_timestamp":
+        del event["timestamp"]
+    elif reason == "absurd_timestamp":
+        event["timestamp"] = "1999-12-31T23:59:59Z"
+    elif reason == "bad_type":
+        event["type"] = "gossip"
+    elif reason == "bad_value":
+        event |= {"type": "track", "event": "Product Added", "properties": {"product_id": "p1", "price": -1}}
+    elif reason == "wrong_key":
+        return TrafficRecord(topic, rng.choice((None, b"somebody else")), json.dumps(event).encode(), reason)
+    return TrafficRecord(topic, key, json.dumps(event).encode(), reason, int(reason == "wrong_partition"))
+
+
+def producer(brokers: str, **more: Any) -> Any:
+    """kafka-python's, which has no code in common with what is tried."""
+    return KafkaProducer(bootstrap_servers=brokers, acks="all", **more)
+
+
+def publish(sender: Any, prefix: str, partitions: int, found: Sequence[TrafficRecord]) -> None:
+    """Send these in their order, and wait until all are acknowledged."""
+    futures = [_send(sender, prefix, partitions, one) for one in found]
+    sender.flush()
+    for future in futures:
+        future.get(60)
+
+
+def _send(sender: Any, prefix: str, partitions: int, one: TrafficRecord) -> Any:
+    headers = [] if one.bad is None else [(EXPECTED, one.bad.encode())]
+    place = (partition_of(one.key or b"", partitions) + one.astray) % partitions
+    return sender.send(prefix + one.topic, key=one.key, value=one.value, partition=place, headers=headers)
+
+
+class Shop:
+    """Who does what next: events of now, of so many customers at a time, and of others once these have done enough."""
+
+    def __init__(self, seed: int, customers: int, bad_share: float = 0.0) -> None:
+        self._rng = random.Random(f"traffic {seed}")
+        self._customers = customers
+        self._bad_share = bad_share
+        self._made = 0
+        self._generation = 0
+        self._last: dict[str, float] = {}
+
+    def event(self, now: float) -> TrafficRecord | None:
+        """Of a customer who has not sent anything for a while, if it is such a one that is drawn."""
+        if self._generation != (generation := self._made // (EVENTS_EACH * self._customers)):
+            self._generation = generation
+            self._last.clear()  # they never come again
+        name = f"live-{generation}-{self._rng.randrange(self._customers)}"
+        kind = self._rng.choices(list(NAMES), WEIGHTS)[0]
+        if now - self._last.get(name, 0.0) < APART_S:
+            return None
+        self._last[name] = now
+        topic, key, value = NAMES[kind], name.encode(), json.dumps(_body(kind, name, self._made, now)).encode()
+        self._made += 1
+        if self._bad_share and self._rng.random() < self._bad_share:
+            return _bad(self._rng, topic, key, value)
+        return TrafficRecord(topic, key, value)
+
+
+def _body(kind: str, name: str, number: int, now: float) -> dict[str, Any]:
+    properties = {"product_id": "p1", "order_id": f"o{number}", "total": 40, "currency": "USD", "price": 9.5}
+    return {
+        **({"type": kind} if kind in ("page", "identify") else {"type": "track", "event": kind}),
+        **({"traits": {"plan": "pro"}} if kind == "identify" else {"properties": properties}),
+        "messageId": f"{name}-{number}",
+        "userId": name,
+        "timestamp": datetime.fromtimestamp(int(now * 1000) / 1000, UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+class Traffic:
+    """Events of now, so many a second, sent from a thread: what a tick brings at once, and the next when all is there.
+
+    So what comes after an answer that took long is not late: it is made, and gets its time, after that answer.
+    """
+
+    def __init__(self, shop: Shop, brokers: str, prefix: str, partitions: int, rate: float) -> None:
+        self.sent = 0
+        self.paused_s = 0.0
+        self._shop = shop
+        self._brokers, self._prefix, self._partitions = brokers, prefix, partitions
+        self._each = max(1, round(rate * TICK_S))
+        self._draws = 1 if self._each == 1 else 2 * self._each  # who has just sent something is drawn, too
+        self._tick_s = self._each / rate
+        self._going = threading.Event()
+        self._sending = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
+
+    def start(self) -> Self:
+        self._going.set()
+        self._thread.start()
+        return self
+
+    def end(self) -> None:
+        """Send nothing more; what was sent is acknowledged."""
+        self._going.clear()
+        if self._thread.is_alive():
+            self._thread.join(90)
+
+    @property
+    def is_going(self) -> bool:
+        """Whether it sends: an answer that did not come ends it."""
+        return self._thread.is_alive()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Send nothing for a while: what waited for a broker would be late through our own doing."""
+        with self._sending:
+            began = time.monotonic()
+            try:
+                yield
+            finally:
+                self.paused_s += time.monotonic() - began
+
+    def _run(self) -> None:
+        sender = producer(self._brokers)
+        due = time.monotonic()
+        while self._going.is_set():
+            with self._sending:
+                self._send_tick(sender)
+            due = max(due + self._tick_s, time.monotonic())  # what could not be sent in time is not made up for
+            time.sleep(max(0.001, due - time.monotonic()))  # so that a pause can begin at all
+        sender.close()
+
+    def _send_tick(self, sender: Any) -> None:
+        futures: list[Any] = []
+        for _ in range(self._draws):
+            one = self._shop.event(time.time())
+            if one is not None:
+                futures.append(_send(sender, self._prefix, self._partitions, one))
+            if len(futures) == self._each:
+                break
+        for future in futures:
+            future.get(60)
+        self.sent += len(futures)

@@ -1,0 +1,108 @@
+"""Receivers of messages for tests, the demo and the benchmark: a real HTTP endpoint and a real SMTP server.
+
+The one rule: on 127.0.0.1, each in a thread of its own, and every call is kept with the instant at which it
+came. The HTTP endpoint verifies each signature with the published library.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any, NamedTuple, Self, cast
+
+from aiohttp import web
+from aiosmtpd.controller import Controller
+from standardwebhooks.webhooks import Webhook
+
+from local.server_process import free_port
+
+SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # of tests, known to everybody
+
+
+class Call(NamedTuple):
+    """A call that came: its id, its verified body, when (ms), and what was answered."""
+
+    id: str
+    body: Any
+    at_ms: int
+    status: int
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Hook:
+    """An endpoint. ``answer``: from the number of calls so far to a status and the seconds before it."""
+
+    def __init__(self, answer: Callable[[int], tuple[int, float]] = lambda _: (200, 0.0)) -> None:
+        self.answer = answer
+        self.calls: list[Call] = []
+        self.forged = 0
+        self.url = ""
+        self._verifier = Webhook(SECRET)
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        raw = await request.read()
+        try:
+            body = self._verifier.verify(raw, dict(request.headers))
+        except Exception:  # noqa: BLE001  # the library's, and what it lets through
+            self.forged += 1
+            return web.Response(status=401)
+        status, wait_s = self.answer(len(self.calls))
+        self.calls.append(Call(request.headers["webhook-id"], body, now_ms(), status))
+        if wait_s:
+            await asyncio.sleep(wait_s)
+        return web.Response(status=status, headers={"Retry-After": "1"} if status == 429 else {})
+
+    async def _serve(self) -> None:
+        app = web.Application()
+        app.router.add_post("/hook", self._receive)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = cast(Any, site._server).sockets[0].getsockname()[1]  # noqa: SLF001  # 0: the system chose one
+        self.url = f"http://127.0.0.1:{port}/hook"
+        self._ready.set()
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        self._loop.run_forever()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+
+class Mailbox:
+    """An SMTP server that keeps what it is given. ``pause``: seconds before it says that it has it, by their number."""
+
+    def __init__(self, pause: Callable[[int], float] = lambda _: 0.0) -> None:
+        self._pause = pause
+        self.mails: list[tuple[int, EmailMessage]] = []
+        self.port = free_port()
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802, ARG002 (aiosmtpd's)
+        content = message_from_bytes(envelope.original_content or envelope.content, policy=policy.default)
+        self.mails.append((now_ms(), content))
+        await asyncio.sleep(self._pause(len(self.mails)))
+        return "250 OK"
+
+    def __enter__(self) -> Self:
+        self._controller.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._controller.stop()

@@ -1,0 +1,103 @@
+"""Checks that the linters do not know: long modules, names, hosts of packages, paths of one machine.
+
+The one rule: every finding is `path:line: what, and what to do`, and any finding is exit code 1.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+__all__ = ["findings", "main"]
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MODULE_LINES = 300  # past that a module says in its docstring why: "Long because …"
+TEST_LINES = 600  # cases side by side stay readable for longer
+LONG_BECAUSE = re.compile(r"\blong because\b", re.IGNORECASE)
+NAMED_PACKAGES = ("rules", "streams", "scripts")
+PARTICIPLE = re.compile(r"(?:ing|ed)$")
+# Words which look like participles and are nouns or terms of the field.
+NOUNS = ("feed", "parsing", "standing", "untrusted")
+# Titles of published schemas, which stay.
+CONTRACT_NAMES = ("Membership",)
+# Where packages are fetched from is a setting of the machine, never of this project.
+FETCHED_FROM = re.compile(r"//(?:[^\s/@]+@)?(?:pypi|registry|repo\d*|files|proxy|index|deb|mirrors?|crates)\.[\w.-]+")
+MACHINE_PATH = re.compile(r"(?<![\w.:/~$}-])/(?:root|home|Users|work)/[\w.]")
+
+
+def main() -> int:
+    paths = tracked()
+    found = [*findings(paths), *name_findings(paths)]
+    for line in found:
+        print(line)
+    return 1 if found else 0
+
+
+def findings(paths: list[Path]) -> Iterator[str]:
+    """Every finding in these files, in their order."""
+    for path in paths:
+        content = path.read_bytes()
+        if b"\0" in content:
+            continue  # not a text
+        text = content.decode()
+        name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        if path.suffix == ".py":
+            limit = TEST_LINES if path.name.startswith("test_") else MODULE_LINES
+            yield from (f"{name}:{what}" for what in module_findings(text, limit))
+        yield from (f"{name}:{what}" for what in text_findings(text))
+
+
+def module_findings(text: str, limit: int) -> Iterator[str]:
+    """A long module explains itself at its head."""
+    count = text.count("\n")
+    head = text.split('"""')[1] if text.startswith(('"""', 'r"""')) else ""
+    if count > limit and not LONG_BECAUSE.search(head):
+        yield f'1: {count} lines; past {limit} find the seam, or let the docstring say "Long because …"'
+
+
+def name_findings(paths: Sequence[Path]) -> Iterator[str]:
+    """Find modules which are named by a participle, and class names which have two meanings.
+
+    Tests may call a stand-in like what it stands in for.
+    """
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        if path.suffix != ".py" or not path.is_relative_to(ROOT):
+            continue
+        name = path.relative_to(ROOT)
+        if name.parts[0] not in NAMED_PACKAGES:
+            continue
+        last_word = path.stem.rpartition("_")[2]
+        if PARTICIPLE.search(last_word) and last_word not in NOUNS:
+            yield f"{name}:1: a module is named by a noun or by a term of the field, not by a participle"
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and node.name not in CONTRACT_NAMES:
+                places[node.name].append(f"{name}:{node.lineno}")
+    for class_name, (first, *others) in sorted(places.items()):
+        for other in others:
+            yield f"{other}: the class name {class_name} is taken by {first}"
+
+
+def text_findings(text: str) -> Iterator[str]:
+    """Nothing that holds on one machine or in one network only."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if FETCHED_FROM.search(line):
+            yield f"{number}: the host of a package registry; leave it to the machine's settings"
+        if MACHINE_PATH.search(line):
+            yield f"{number}: a path of one machine"
+        if line.rstrip() != line:
+            yield f"{number}: trailing blanks"
+
+
+def tracked() -> list[Path]:
+    """The files that git has or would take."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [path for name in sorted(names.split("\0")) if name and (path := ROOT / name).is_file()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""The audit of a soak: millions of records, in one pass over each partition, none of them kept.
+
+The one rule: what is cheap is asked of everybody, with a few bytes for each of a customer's changes; the
+oracle is asked about customers that a hash of seed and name chooses, so nobody knows them before.
+The invariants are those of `fault_audit`, which asks the oracle about everybody.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import subprocess
+import sys
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import yaml
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from fault_runs import audit as fault_audit
+from fault_runs import evidence
+from fault_runs.audit import Audited, AuditedCustomers
+from fault_runs.evidence import SLOW_MS, In, StoredState
+from fault_runs.scene import INPUTS, PARTITIONS, Scene
+from fault_runs.traffic import EXPECTED
+from local.processes import Worker
+from soak_runs.fold import CustomerFold
+
+__all__ = ["Pass", "audit", "verify"]
+
+CHANGES = "segment-changes"
+AT_ONCE = 5_000
+TOGETHER = 250  # customers that the oracle is asked about in one go
+PROCESSES = 2
+
+
+class SentEvent(msgspec.Struct):
+    """When an event was made."""
+
+    timestamp: datetime
+
+
+class Pass:
+    """One partition: what came, what was told, and whoever is in the sample with all of it."""
+
+    def __init__(self, seed: int, share: float) -> None:
+        self.came: set[str] = set()
+        self.slow: set[str] = set()
+        self.bad: list[In] = []
+        self.folds: dict[str, CustomerFold] = defaultdict(CustomerFold)
+        self.findings: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self.inputs: dict[str, list[In]] = defaultdict(list)
+        self.told: dict[str, list[Any]] = defaultdict(list)
+        self._salt, self._below = f"{seed} ".encode(), share * 2**32
+
+    def is_sampled(self, name: str) -> bool:
+        return zlib.crc32(self._salt + name.encode()) < self._below
+
+    def read(self, one: In) -> None:
+        """A record of an input; the sender's header says whether it is an event."""
+        if one.bad is not None:
+            self.bad.append(one)
+            return
+        self.counts["events"] += 1
+        name = (one.key or b"").decode()
+        self.came.add(name)
+        if name.startswith("live-"):
+            made = msgspec.json.decode(one.value or b"", type=SentEvent).timestamp
+            if one.appended_ms - made.timestamp() * 1000 > SLOW_MS:
+                self.slow.add(name)
+        if self.is_sampled(name):
+            self.inputs[name].append(one)
+
+    def hear(self, key: bytes, value: bytes) -> None:
+        """A change."""
+        name = key.decode()
+        fold = self.folds[name]
+        before = fold.count
+        self.findings += fold.add(name, value, self.counts)
+        if fold.count > before and self.is_sampled(name):
+            self.told[name].append(json.loads(value))
+
+    def compare(self, stored: Mapping[str, StoredState]) -> Iterator[str]:
+        """I1, I2, I5: everybody, by what was told of them."""
+        for name in self.came - stored.keys():
+            yield f"I1: {name} is not in Redis"
+        for name in stored.keys() - self.came:
+            yield f"I1: {name} is in Redis, and nothing came of it"
+        for name in self.folds.keys() - stored.keys():
+            yield f"I1: changes were told of {name}, of whom nothing is stored"
+        none = CustomerFold()
+        for name, one in stored.items():
+            fold = self.folds.get(name, none)
+            yield from fault_audit.adds_up(name, one, fold.members, fold.count)
+
+    def samples(self, stored: Mapping[str, StoredState], clock: int) -> Iterator[AuditedCustomers]:
+        """What the oracle is asked, some customers at a time."""
+        names = sorted(self.inputs)
+        for at in range(0, len(names), TOGETHER):
+            some = names[at : at + TOGETHER]
+            events = evidence.events([one for name in some for one in self.inputs[name]])
+            told = {name: self.told[name] for name in some}
+            own = {name: stored[name] for name in some if name in stored}
+            yield AuditedCustomers(events, told, own, self.slow & set(some), clock)
+
+
+def audit(scene: Scene, sample: int) -> Audited:
+    """Everything, once the run has settled and the workers have ended."""
+    counts: Counter[str] = Counter()
+    definitions = yaml.safe_load(scene.definitions.read_text())
+    findings = [*fault_audit.positions(scene), *fault_audit.clocks(scene), *fault_audit.holds(scene, counts)]
+    share = min(1.0, sample / max(1, counts["customers"]))
+    bad: list[In] = []
+    with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as pool:
+        asked = []
+        for partition in range(PARTITIONS):
+            one = asyncio.run(_passed(scene, partition, share))
+            stored = evidence.stored(scene, partition, fault_audit.segments(definitions))
+            findings += [*one.findings, *one.compare(stored), *fault_audit.listed(scene, partition, stored)]
+            bad += one.bad
+            counts += one.counts
+            counts["slow customers"] += len(one.slow)
+            counts["customers asked of the oracle"] += len(one.inputs)
+            counts["of these slow, asked where they stand alone"] += len(one.slow & one.inputs.keys())
+            clock = int(scene.meta(partition)["clock"])
+            right = scene.clock_is_right
+            asked += [pool.submit(_compared, seen, definitions, right) for seen in one.samples(stored, clock)]
+        for future in asked:
+            findings += future.result()
+    findings += fault_audit.dead_letters(bad, evidence.read(scene, "dead-letters"), counts)
+    findings += scene.went_back
+    return Audited(findings, counts)
+
+
+def verify(scene: Scene) -> list[str]:
+    """``segmenter verify`` for everybody: what it says is shown, its exit code is taken."""
+    command = [sys.executable, "-m", "streams", "verify"]
+    done = subprocess.run(
+        command, env=Worker(scene.settings).environment, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    print(f"segmenter verify: {done.stdout.strip()}", flush=True)
+    if done.returncode == 0:
+        return []
+    return [f"segmenter verify ended with {done.returncode}: {done.stdout[-2_000:]} {done.stderr[-2_000:]}"]
+
+
+def _compared(seen: AuditedCustomers, definitions: Any, clock_is_right: bool) -> list[str]:
+    return list(fault_audit.compare(seen, definitions, clock_is_right=clock_is_right))
+
+
+async def _passed(scene: Scene, partition: int, share: float) -> Pass:
+    found = Pass(scene.seed, share)
+    async for name, records in _records(scene, (*INPUTS, CHANGES), partition):
+        if name == CHANGES:
+            for record in records:
+                found.hear(record.key, record.value)
+        else:
+            for record in records:
+                found.read(_in(name, record))
+    return found
+
+
+def _in(name: str, record: Any) -> In:
+    bad = next((text.decode() for header, text in record.headers if header == EXPECTED), None)
+    return In(name, record.partition, record.offset, record.timestamp, record.key, record.value, bad)
+
+
+async def _records(scene: Scene, names: Sequence[str], partition: int) -> AsyncIterator[tuple[str, Sequence[Any]]]:
+    """All committed records of a partition of these topics, some at a time."""
+    consumer: Any = AIOKafkaConsumer(
+        bootstrap_servers=scene.lane.kafka.address, isolation_level="read_committed", enable_auto_commit=False,
+        max_partition_fetch_bytes=4_000_000,
+    )  # fmt: skip
+    await consumer.start()
+    try:
+        places = {TopicPartition(scene.prefix + name, partition): name for name in names}
+        consumer.assign(list(places))
+        await consumer.seek_to_beginning(*places)
+        ends = await consumer.end_offsets(list(places))
+        while [place for place in places if await consumer.position(place) < ends[place]]:
+            for place, records in (await consumer.getmany(timeout_ms=500, max_records=AT_ONCE)).items():
+                yield places[place], records
+    finally:
+        await consumer.stop()

@@ -1,0 +1,96 @@
+"""The memory of a soak: what workers and Redis hold, quarter by quarter, and whether that grows.
+
+The one rule: like is compared with like. A worker counts once it has lived for a while, in each quarter
+by the median of many looks, since faults end most of them early, and in each half by the mean of its
+quarters, since a worker that caught up with a backlog keeps what that took; Redis counts by its data, per customer.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from redis.exceptions import RedisError
+
+from fault_runs.scene import PARTITIONS, Scene
+
+__all__ = ["QUARTERS", "WORKER_GROWTH", "Memory", "Quarter", "grown"]
+
+QUARTERS = 4
+GROWN_UP_S = 60.0
+SHORT_S = 120.0  # in a shorter quarter most customers are still doing something, and hold less or more for it
+LOOK_EVERY_S = 2.0
+WORKER_GROWTH = 1.25
+CUSTOMER_GROWTH = 1.1
+
+
+class Quarter(NamedTuple):
+    """What was held at its end; ``worker_mb``: of grown workers throughout it, `None` if there were none."""
+
+    worker_mb: float | None
+    customers: int
+    customer_bytes: float
+
+
+class Memory:
+    """Looks at it while a soak goes on, and tells at each quarter."""
+
+    def __init__(self, scene: Scene, minutes: float) -> None:
+        self.quarters: list[Quarter] = []
+        self._scene = scene
+        self._grown_up_s = min(GROWN_UP_S, minutes * 60 / QUARTERS / 3)
+        self._looks: list[float] = []
+        self._next_look = 0.0
+        self._empty = self._dataset()
+
+    def look(self) -> None:
+        """Now and then, at the workers that have lived for a while."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK_EVERY_S
+        grown_up = [one for one in self._scene.crew.members if one.age_s > self._grown_up_s and not one.frozen]
+        self._looks += [held for one in grown_up if (held := one.memory_mb)]
+
+    def quarter(self) -> str:
+        """Ends a quarter, and says what is held."""
+        customers = self._customers()
+        dataset = self._dataset()
+        per_customer = (dataset - self._empty) / max(1, customers)
+        typical = statistics.median(self._looks) if self._looks else None
+        self.quarters.append(Quarter(typical, customers, per_customer))
+        self._looks.clear()
+        now = ", ".join(f"{one.memory_mb:.0f}" for one in self._scene.crew.members)
+        told = "none of that age" if typical is None else f"{typical:.0f} MB in the middle"
+        used = self._scene.client.info("memory")["used_memory"]
+        return (
+            f"workers hold {now} MB, those older than {self._grown_up_s:.0f} s {told}; Redis uses {used / 1e6:.1f} MB, "
+            f"of it data {dataset / 1e6:.1f} MB, {customers:,} customers, {per_customer:.0f} bytes each"
+        )
+
+    def _customers(self) -> int:
+        return sum(self._scene.client.hlen(self._scene.key(partition, "customers")) for partition in range(PARTITIONS))
+
+    def _dataset(self) -> int:
+        for _ in range(20):
+            try:
+                return int(self._scene.client.info("memory")["used_memory_dataset"])
+            except (RedisError, OSError):
+                time.sleep(0.5)  # it may have been started just now
+        return int(self._scene.client.info("memory")["used_memory_dataset"])
+
+
+def grown(quarters: list[Quarter], quarter_s: float = SHORT_S) -> Iterator[str]:
+    """What the second half holds beyond what the first did; of Redis, the last quarter beyond the first."""
+    if quarter_s < SHORT_S:
+        print(f"memory is not compared: a quarter has {quarter_s:.0f} s, {SHORT_S:.0f} are needed", flush=True)
+        return
+    known = [one.worker_mb for one in quarters if one.worker_mb is not None]
+    if len(known) < 2:
+        yield f"memory: only {len(known)} of {len(quarters)} quarters had a worker that lived long enough to compare"
+    else:
+        then, now = (statistics.mean(half) for half in (known[: len(known) // 2], known[len(known) // 2 :]))
+        if now > WORKER_GROWTH * then:
+            yield f"memory: workers held {then:.0f} MB in the first half, {now:.0f} MB in the second"
+    first, last = quarters[0].customer_bytes, quarters[-1].customer_bytes
+    if last > CUSTOMER_GROWTH * first:
+        yield f"memory: Redis held {first:.0f} bytes per customer at first, {last:.0f} at last"

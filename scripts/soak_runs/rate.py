@@ -1,0 +1,44 @@
+"""How fast the workers of a soak are on this machine: a backlog, published before they start, and drained.
+
+The one rule: it is measured with what the soak itself uses, definitions, settings and kinds of events,
+from the first record that is applied to the last, changes of owners included.
+"""
+
+import time
+from collections.abc import Mapping
+
+from fault_runs.scene import Lane, Scene
+from fault_runs.traffic import Shop, TrafficRecord
+
+__all__ = ["backlog", "drained_per_s"]
+
+BACKLOG = 60_000
+CUSTOMERS = 10_000
+MADE_PER_S = 4_000
+
+
+def backlog(seed: int, events: int, ends_s: float) -> list[TrafficRecord]:
+    """What the shop would have sent up to then."""
+    shop = Shop(seed, CUSTOMERS)
+    found: list[TrafficRecord] = []
+    number = 0
+    while len(found) < events:
+        number += 1
+        one = shop.event(ends_s - 2 * events / MADE_PER_S + number / MADE_PER_S)
+        if one is not None:
+            found.append(one)
+    return found
+
+
+def drained_per_s(lane: Lane, seed: int, settings: Mapping[str, object], events: int = BACKLOG) -> float:
+    """Events per second of two workers."""
+    with Scene(lane, "soak-rate", seed, 0, settings=settings) as scene:
+        scene.publish(backlog(seed, events, time.time() - 1))
+        for _ in range(2):
+            scene.crew.hire()
+        scene.wait(lambda: scene.applied() > 0, "the first record applied")
+        began, before = time.monotonic(), scene.applied()
+        scene.wait(lambda: scene.applied() >= events, "the backlog drained", 300.0)
+        rate = (events - before) / (time.monotonic() - began)
+        scene.crew.end_all()
+    return rate

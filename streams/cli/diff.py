@@ -1,0 +1,73 @@
+"""``segmenter diff``: what another segments file would do to recorded events, before it does it to customers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from rules.events import INPUTS, Event
+from rules.placeholders import Placeholders
+from streams import rights
+from streams.cli.diff_report import document, lines
+from streams.cli.input_files import Rejections, opened, with_progress
+from streams.definitions_file import load
+from streams.kafka import admin
+from streams.kafka.client import answering
+from streams.kafka.log_reader import Logs
+from streams.kafka.partitioner import belonging
+from streams.offline.comparison import DryRun
+from streams.offline.recompute import merged
+from streams.offline.replay import read
+from streams.settings import Settings
+
+
+def run(
+    settings: Settings, old: Path, new: Path, file: str | None, *, until: int | None, as_json: bool, examples: int
+) -> int:
+    """``file`` of events, ``None``: what the input topics hold, decided up to now. Exit code 1 when a line of the file
+    could not be used. Raises `DefinitionsError` for a wrong segments file.
+    """
+    definitions = load(new)
+    dry = DryRun(load(old), definitions, examples)
+    dead = Rejections()
+    if file is None:
+        _of_topics(settings, dry, until, definitions.placeholders)
+    else:
+        with opened(file) as events:
+            dry.run(read(with_progress(events, "read"), dead, definitions.placeholders), until)
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(document(dry, old, new)) + b"\n")
+    else:
+        print("\n".join(lines(dry, old, new)))
+    if dead.count:
+        print(f"{dead.count} dead letters", file=sys.stderr)
+    return 1 if dead.count else 0
+
+
+def _of_topics(settings: Settings, dry: DryRun, until: int | None, placeholders: Placeholders) -> None:
+    partitions = admin.verify(settings, rights.NEEDS["diff"].topics).partitions[INPUTS[0]]
+    end = int(time.time() * 1000) if until is None else until
+    logs = Logs(settings)
+    with answering(settings), closing(logs):
+        for partition in range(partitions):
+            events = _events(settings, logs, partition, partitions, placeholders)
+            dry.run(with_progress(events, "read", f"events of partition {partition} of {partitions}"), end, links=False)
+
+
+def _events(
+    settings: Settings, logs: Logs, partition: int, partitions: int, placeholders: Placeholders
+) -> Iterator[Event]:
+    """What a worker would apply of a partition, from the first record that is still there."""
+    inputs = [logs.open(name, partition) for name in INPUTS]
+    for log in inputs:
+        if log.first:
+            print(f"{log.name} begins at {log.first}: what retention removed is not decided", file=sys.stderr)
+    belongs = belonging(partitions, settings.partitioner)
+    for _, event in merged([log.whole() for log in inputs], partition, [0] * len(inputs), placeholders):
+        if event is not None and belongs(event.customer, partition):
+            yield event

@@ -1,0 +1,155 @@
+"""``segmenter distribution``: how a total is spread over the customers, and where to cut it into bands."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from rules.conditions import AllOf, AnyOf, Condition, CustomerView, NoneOf, Total
+from rules.definitions import yaml_text
+from rules.definitions.segments_file import Definitions, DefinitionsError, build
+from rules.engine import Engine
+from rules.standing import Customer
+from rules.values import MICRO
+from streams.cli.replay import replayed
+from streams.definitions_file import load
+from streams.offline import cutoffs
+from streams.settings import Settings
+from streams.state import definition_versions
+from streams.state.stored_customers import stored
+from streams.stop import Stop
+from streams.wire import customers
+
+BAR_CHARS = 40
+_NAMES = ("low", "medium", "high", "higher", "top")
+
+
+def run(settings: Settings, wish: str, events: str | None, bands: int) -> int:
+    """``wish``: a segment's key, or a total in braces. Exit code 1 when there is nothing to show.
+
+    Raises `DefinitionsError` for a total that is wrong, `Stop` when Redis cannot answer.
+    """
+    definitions = _definitions(settings, wish)
+    total = find(definitions, wish)
+    if total is None:
+        print(
+            f"segmenter distribution: {wish} is neither a segment with a total, nor a total in braces", file=sys.stderr
+        )
+        return 1
+    if events is not None:
+        replay = replayed(Engine(definitions), events)
+        values = list(_values(replay.customers.items(), total, replay.last))
+    else:
+        values = asyncio.run(_stored(settings, definitions, total))
+    if not values:
+        print("segmenter distribution: no customer has a value", file=sys.stderr)
+        return 1
+    print(f"{total.agg} of {total.of}" + ("" if wish.startswith("{") else f", as in {wish}"))
+    print("\n".join(lines([value / MICRO for value in values], bands)))
+    return 0
+
+
+def find(definitions: Definitions, wish: str) -> Total | None:
+    """The total that a segment asks about, or bands do; of a total in braces, that one."""
+    keys = definitions.families.get(wish, (wish,))
+    for segment in definitions.segments:
+        if segment.key in keys or wish.startswith("{"):
+            total = next(_totals(segment.when), None)
+            if total is not None:
+                return total
+    return None
+
+
+def lines(values: list[float], bands: int) -> list[str]:
+    """What is printed."""
+    spread = cutoffs.spread(values)
+    told = [
+        f"customers  {spread.count:,}, from {spread.least:,.2f} to {spread.greatest:,.2f}, mean {spread.mean:,.2f}",
+        "deciles    " + "  ".join(f"{value:,.2f}" for value in spread.deciles),
+        "",
+    ]
+    most = max(spread.bars)
+    for (low, high), count in zip(pairwise(spread.edges), spread.bars, strict=True):
+        bar = "█" * max(round(BAR_CHARS * count / most), 1 if count else 0)
+        told.append(f"{low:>14,.2f} … {high:>14,.2f}  {bar} {count:,}")
+    told.append("")
+    for name, cuts in (
+        ("as many in each", cutoffs.quantile_cuts(values, bands)),
+        ("natural breaks", cutoffs.natural_cuts(values, bands)),
+    ):
+        told.append(f"{name:<16} {_from(spread.least, cuts)}   # {_sizes(values, cuts)} customers")
+    return told
+
+
+def _from(least: float, cuts: list[float]) -> str:
+    """The cut-offs as ``bands`` takes them."""
+    first = min(0.01, least) if least > 0 else math.floor(least)
+    names = _NAMES if len(cuts) < len(_NAMES) else [f"band_{at}" for at in range(len(cuts) + 1)]
+    told = (f"{name}: {_plain(low)}" for name, low in zip(names, [first, *cuts], strict=False))
+    return "from: {" + ", ".join(told) + "}"
+
+
+def _plain(number: float) -> str:
+    """Digits without an exponent, which YAML would take for text."""
+    told = f"{number:.6f}".rstrip("0").rstrip(".")
+    return told if float(told) else "0.000001"
+
+
+def _sizes(values: list[float], cuts: list[float]) -> str:
+    edges = [float("-inf"), *cuts, float("inf")]
+    counts = [sum(low <= value < high for value in values) for low, high in pairwise(edges)]
+    return ", ".join(f"{count:,}" for count in counts)
+
+
+def _definitions(settings: Settings, wish: str) -> Definitions:
+    """The worker's definitions, or a file of the one total that was written out."""
+    own = load(settings.definitions)
+    if not wish.startswith("{"):
+        return own
+    try:
+        total = yaml_text.read(wish)
+    except yaml_text.NotYaml as error:
+        raise DefinitionsError("--of", [str(error)]) from None
+    asked = {**total, "at_least": 0} if isinstance(total, dict) else total
+    document = {"version": 1, "segments": {"total": {"title": "Total", "when": {"total": asked}}}}
+    return build(document if own.currency is None else {**document, "currency": own.currency}, "--of")
+
+
+def _totals(condition: Condition) -> Iterator[Total]:
+    if isinstance(condition, Total):
+        yield condition
+    elif isinstance(condition, AllOf | AnyOf | NoneOf):
+        for member in condition.members:
+            yield from _totals(member)
+
+
+def _values(known: Iterable[tuple[str, Customer]], total: Total, now: int) -> Iterator[int]:
+    """Who has nothing to add up or to compare is no part of a band and left out."""
+    for customer_id, customer in known:
+        value = total.value(CustomerView(customer_id, customer.profile, customer.since), max(now, customer.instant))
+        nothing = total.agg in ("sum", "distinct") and value == 0
+        if value is not None and not nothing:
+            yield value
+
+
+async def _stored(settings: Settings, definitions: Definitions, total: Total) -> list[int]:
+    found: list[int] = []
+    engine = Engine(definitions)
+    async with stored(settings) as (store, first):
+        if first["definitions"] != definitions.fingerprint:
+            raise Stop(
+                "Redis was written under other definitions: name their file in SEGMENTER_DEFINITIONS and a total of it,"
+                " or read recorded events with --events"
+            )
+        for partition in range(int(first["partitions"])):
+            held = await store.snapshot(partition, [], ("epochs", "clock"), documents=True)
+            known, clock = definition_versions.stored(held.meta, held.documents, engine), int(held.meta.get("clock", 0))
+            async for customer_id, value in store.customers(partition):
+                customer = customers.decode(value)
+                if customer.by != known.number:
+                    known.migrate(customer_id, customer)
+                found += _values([(customer_id, customer)], total, clock)
+    return found

@@ -1,0 +1,78 @@
+"""``segmenter publish``: JSON lines to the topics on which they belong, the key set.
+
+The one rule: a line that the worker would not accept is not sent. It is named by its number and
+the rest goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import closing
+
+from kafka.errors import KafkaError
+
+from rules.events import input_of
+from streams import rights
+from streams.cli.delivery import Sender
+from streams.cli.input_files import opened, with_progress
+from streams.definitions_file import load
+from streams.kafka.admin import verify
+from streams.kafka.client import answering
+from streams.settings import Settings
+from streams.stop import Stop
+from streams.wire.decode import Rejected, decode_line
+
+
+class LinePublisher:
+    """Validated lines to Kafka."""
+
+    def __init__(self, settings: Settings) -> None:
+        verify(settings, rights.NEEDS["publish"].topics)
+        self._placeholders = load(settings.definitions).placeholders
+        self._prefix = settings.topic_prefix
+        self.sender = Sender(settings)
+
+    def send(self, line: bytes, number: int = 0) -> None:
+        """Send a line, known by ``number``. Raises `Rejected` when the worker would not accept it, and `KafkaError`."""
+        event = decode_line(line, int(time.time() * 1000), placeholders=self._placeholders)
+        topic = self._prefix + input_of(event.name)
+        self.sender.send(number, topic, key=event.customer.encode(), value=line)
+
+    def close(self) -> None:
+        """Wait until everything is acknowledged. Raises `KafkaError` when it is not in time."""
+        self.sender.close()
+
+
+def run(settings: Settings, file: str) -> int:
+    """Exit code 1 when a line was refused or not acknowledged. Raises `Stop` when Kafka takes no more."""
+    bad = 0
+    silence: KafkaError | None = None
+    with opened(file) as lines, answering(settings):
+        publisher = LinePublisher(settings)
+        sender = publisher.sender
+        try:
+            with closing(publisher):
+                for number, line in enumerate(with_progress(lines, "sent"), 1):
+                    bad += _is_refused(publisher, number, line.strip())
+        except KafkaError as error:
+            silence = error
+        finally:
+            print(f"{sender.acknowledged} events published, {bad} lines refused", file=sys.stderr)
+            for number, why in sender.refused.items():
+                print(f"line {number}: not acknowledged: {why}", file=sys.stderr)
+    if silence is not None:
+        first = min(sender.unanswered)
+        raise Stop(f"line {first} could not be sent ({silence}); when Kafka answers, publish from line {first} on")
+    return 1 if bad or sender.refused else 0
+
+
+def _is_refused(publisher: LinePublisher, number: int, line: bytes) -> bool:
+    """Whether the worker would not accept the line, which is said; else it is sent."""
+    try:
+        if line:
+            publisher.send(line, number)
+    except Rejected as reason:
+        print(f"line {number}: {reason.args[0]}", file=sys.stderr)
+        return True
+    return False

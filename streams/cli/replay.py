@@ -1,0 +1,44 @@
+"""``segmenter replay``: recorded events through the definitions, changes as JSON lines."""
+
+from __future__ import annotations
+
+import sys
+
+from rules.engine import Engine
+from rules.times import parse_instant
+from streams.cli.input_files import Rejections, opened, with_progress
+from streams.definitions_file import load
+from streams.offline.replay import Replay, read
+from streams.settings import Settings
+from streams.wire import changes
+
+
+def run(settings: Settings, file: str, definitions_file: str | None, until: str | None) -> int:
+    """Exit code 1 when a line could not be used, 2 for a wrong time."""
+    until_ms = None if until is None else parse_instant(until)
+    if until is not None and until_ms is None:
+        print(
+            f"segmenter replay: --until {until} is no RFC 3339 time such as 2026-11-22T10:30:00Z",
+            file=sys.stderr,
+        )
+        return 2
+    definitions = load(definitions_file or settings.definitions)
+    dead = Rejections()
+    out = sys.stdout.buffer
+    with opened(file) as lines:
+        events = read(with_progress(lines, "read"), dead, definitions.placeholders)
+        for change in Replay(Engine(definitions)).run(events, until_ms):
+            out.write(changes.encode(changes.of(change)) + b"\n")
+    out.flush()
+    if dead.count:
+        print(f"{dead.count} dead letters", file=sys.stderr)
+    return 1 if dead.count else 0
+
+
+def replayed(engine: Engine, file: str) -> Replay:
+    """The customers at the end of recorded events; lines that cannot be used are said on stderr and left out."""
+    replay = Replay(engine)
+    with opened(file) as lines:
+        for _ in replay.run(read(with_progress(lines, "read"), Rejections(), engine.definitions.placeholders)):
+            pass
+    return replay

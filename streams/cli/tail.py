@@ -1,0 +1,68 @@
+"""``segmenter tail``: segment changes as they come, one line each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import msgspec
+from kafka import KafkaConsumer
+from rich.console import Console
+from rich.text import Text
+
+from rules.sentences import embedded
+from streams import rights
+from streams.cli.input_files import visible
+from streams.kafka.admin import verify
+from streams.kafka.client import answering, connect
+from streams.settings import Settings
+from streams.wire import changes
+from streams.wire.topics import CHANGES
+
+
+def line(change: changes.SegmentChange, language: str = "en") -> Text:
+    """A change in words: when, who, what, and in a language of `rules.sentences` why."""
+    entered = change.change == "entered"
+    text = Text()
+    text.append(change.occurred_at[11:], style="dim")
+    text.append("  + " if entered else "  - ", style="bold green" if entered else "bold red")
+    text.append(f"{change.segment:<20}", style="green" if entered else "red")
+    text.append(f" {visible(change.customer_id)}", style="bold")
+    text.append("  " + ("by time: " if change.cause.kind == "time" else ""), style="dim")
+    text.append(embedded(change.reason, language), style="dim")
+    if change.late:
+        text.append("  late", style="yellow")
+    return text
+
+
+def run(settings: Settings, *, from_beginning: bool, count: int | None, language: str = "en") -> int:
+    """Until interrupted, or after ``count`` changes."""
+    # A consumer of a missing topic may create it, with another number of partitions.
+    verify(settings, rights.NEEDS["tail"].topics)
+    console = Console(highlight=False, soft_wrap=True)
+    with answering(settings):
+        consumer = connect(
+            settings,
+            KafkaConsumer,
+            settings.topic_prefix + CHANGES,
+            auto_offset_reset="earliest" if from_beginning else "latest",
+            enable_auto_commit=False,
+        )
+        try:
+            for change in islice(_changes(consumer), count):
+                console.print(line(change, language))
+        finally:
+            consumer.close()
+    return 0
+
+
+def _changes(records: Iterable[Any]) -> Iterator[changes.SegmentChange]:
+    """The records that are segment changes: anybody may write to a topic."""
+    for record in records:
+        try:
+            yield changes.decode(record.value or b"")
+        except msgspec.DecodeError as error:
+            where = f"{record.topic}-{record.partition}, offset {record.offset}"
+            print(f"segmenter tail: {where} is no segment change ({error})", file=sys.stderr)

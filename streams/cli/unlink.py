@@ -1,0 +1,93 @@
+"""``segmenter unlink``: part two ids that are not one person, wait until it is done, and say what is so now.
+
+    segmenter unlink ann bob     1. the event `unlink` goes to ann's owner, on ``profiles``
+                                 2. ann's owner ends a link of the two, and sends it on to bob's
+                                 3. once both owners have noted it, the command says so
+
+Two ids may still be one person after it, over a third: then that is what the command says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+
+from rules.identity.resolution import HOPS_MAX
+from rules.standing import Customer
+from rules.times import format_instant
+from streams import rights
+from streams.cli import request
+from streams.cli.input_files import visible
+from streams.cli.request import PROFILES, Request
+from streams.kafka import admin
+from streams.kafka.client import answering
+from streams.offline.customer_records import everywhere
+from streams.settings import Settings
+
+
+def run(settings: Settings, customer_id: str, other_id: str, wait_s: float) -> int:
+    """Exit code 1 when it cannot be asked for, is not done within so long, or does not part them. Raises `Stop`."""
+    names = f"{visible(customer_id)} and {visible(other_id)}"
+    if reason := request.refusal_of(settings, "unlink", customer_id, previousId=other_id):
+        print(f"segmenter unlink: {names} are not the ids of two customers ({reason})", file=sys.stderr)
+        return 1
+    if settings.partitioner == "none":
+        print("segmenter unlink: with SEGMENTER_PARTITIONER=none no ids are linked", file=sys.stderr)
+        return 1
+    count = admin.verify(settings, rights.NEEDS["unlink"].topics).partitions[PROFILES]
+    with answering(settings):
+        sent = request.send(settings, count, "unlink", customer_id, previousId=other_id)
+    print(f"asked     unlink {names}, as of {format_instant(sent.at)}: {sent.place}")
+    if not request.wait(lambda: _is_carried_out(settings, sent, other_id, count), wait_s):
+        request.report_not_done("unlink", wait_s)
+        return 1
+    persons = [_person(settings, one_id, count) for one_id in (customer_id, other_id)]
+    if persons[0] == persons[1]:
+        person = visible(persons[0])
+        print(f"still     {names} are one person, {person}, by links of other ids: unlink those, too")
+        return 1
+    for line in _parted(names, sent.at):
+        print(line)
+    for one_id, person in zip((customer_id, other_id), persons, strict=True):
+        if person != one_id:
+            print(f"beside    {visible(one_id)} is known as {visible(person)}: everything is there")
+    return 0
+
+
+def _parted(names: str, at: int) -> Iterator[str]:
+    yield f"parted    {names} are two persons from here on"
+    yield "stays     what had moved from one to the other before stays where it is"
+    yield f"links     no anonymousId links them again, only an alias on {PROFILES} of a time after {format_instant(at)}"
+
+
+def _is_carried_out(settings: Settings, sent: Request, other_id: str, count: int) -> bool:
+    """Whether both owners have noted it, and neither id is known as the other."""
+    return (
+        request.is_read(settings, sent, count)
+        and _is_parted(_customer(settings, sent.customer_id, count), other_id)
+        and _is_parted(_customer(settings, other_id, count), sent.customer_id)
+    )
+
+
+def _is_parted(customer: Customer | None, other_id: str) -> bool:
+    """Whether the owner of an id has noted that it is not the other, and it is not known as that."""
+    if customer is None or customer.linkage is None or other_id not in customer.linkage.separated:
+        return False
+    return customer.into is None or customer.into[0] != other_id
+
+
+def _person(settings: Settings, customer_id: str, count: int) -> str:
+    """The id under which everything of this one is now."""
+    for _ in range(HOPS_MAX):
+        customer = _customer(settings, customer_id, count)
+        if customer is None or customer.into is None:
+            break
+        customer_id = customer.into[0]
+    return customer_id
+
+
+def _customer(settings: Settings, customer_id: str, count: int) -> Customer | None:
+    """The customer as stored, also where it was erased."""
+    stored = asyncio.run(everywhere(settings, customer_id, count))
+    return next((part.standing for part in stored if part.standing is not None), None)

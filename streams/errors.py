@@ -1,0 +1,57 @@
+"""Errors that more than one package raises or handles: what a store, a publisher or a newer owner does to a worker.
+
+A `streams.stop.Stop` is the one error which ends the process with a sentence for its operator.
+"""
+
+from __future__ import annotations
+
+
+class ClaimRefused(Exception):
+    """The stored partition belongs to another cluster, group or definition file. The text says what to do."""
+
+
+class LowerGeneration(Exception):
+    """The stored claim has a higher generation. An offset commit proves which of the two is newer."""
+
+    def __init__(self, stored: int, token: str) -> None:
+        super().__init__(stored, token)
+        self.token = token
+
+
+class Fenced(Exception):
+    """Another worker has claimed the partition. This one must release it."""
+
+
+class StoreFailed(Exception):
+    """The store did not answer, retries included. The worker stops and can be started when the store is back."""
+
+
+class StoreRefused(StoreFailed):
+    """The store answered and refused the call. The text says why and what to do."""
+
+
+class RightMissing(StoreRefused):
+    """The store does not allow its user a call that the process needs. The text names the right."""
+
+
+class PublishFailed(Exception):
+    """Kafka did not take records of the outbox. The text says why, and what to do before the next start."""
+
+
+class ProducerFenced(Fenced):
+    """Kafka takes nothing more from this producer; the text says why."""
+
+    def __init__(self, why: str = "another producer has its transactional id") -> None:
+        super().__init__(why)
+
+
+class StaleAssignment(Exception):
+    """The group has rebalanced while an assignment was being claimed. The next assignment follows."""
+
+
+class NotRenewed(PublishFailed):
+    """For a cause that may pass. ``has_begun``: nothing may be published until another attempt has come through."""
+
+    def __init__(self, sentence: str, *, has_begun: bool) -> None:
+        super().__init__(sentence)
+        self.has_begun = has_begun

@@ -1,0 +1,102 @@
+"""Access to what is served over HTTP: the token of a request, the address that it comes from, and how often.
+
+A right token is let in before anything is counted, so that nobody can lock its holder out, not even from the same
+address. Wrong tokens are counted by address, logged, and answered slowly once there are many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from time import monotonic
+
+from aiohttp import web
+
+from streams.http import tokens
+from streams.http.addresses import Network, client_address, counted_as
+
+log = logging.getLogger(__name__)
+
+# Wrong tokens from one address: so many are answered at once, then one a second; the answer to another waits so long.
+_WRONG_BURST = 10
+_WRONG_PER_S = 1.0
+SLOWED_S = 1.0
+_ADDRESSES_MAX = 10_000
+# One line for all wrong tokens of this time: a liar is not to fill the disk.
+_LOG_EVERY_S = 1.0
+
+
+class RateLimit:
+    """Token buckets by address: ``burst`` at once, then ``per_s``."""
+
+    def __init__(self, per_s: float, burst: float, now: Callable[[], float] = monotonic) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._now = now
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def take(self, address: str) -> bool:
+        """Whether a further one is allowed; it counts if so."""
+        now = self._now()
+        left, counted_at = self._left.pop(address, (self._burst, now))
+        left = min(self._burst, left + (now - counted_at) * self._per_s)
+        if len(self._left) >= _ADDRESSES_MAX:
+            del self._left[next(iter(self._left))]  # of the address that was quiet for the longest time
+        is_allowed = left >= 1
+        self._left[address] = left - is_allowed, now
+        return is_allowed
+
+
+class TokenGate:
+    """Lets in who carries the token.
+
+    ``proxies``: networks whose X-Forwarded-For is believed. ``refused``: called with the reason of each refusal.
+    """
+
+    def __init__(self, token: str, refused: Callable[[str], None], proxies: Sequence[Network] = ()) -> None:
+        self._token = token
+        self._refused = refused
+        self._proxies = proxies
+        self._wrong = RateLimit(_WRONG_PER_S, _WRONG_BURST)
+        self._unlogged = 0
+        self._logged_at = -_LOG_EVERY_S
+
+    def is_right(self, request: web.Request) -> bool:
+        """Whether the request carries the token."""
+        return tokens.is_right(request.headers.get("Authorization", ""), self._token)
+
+    def address(self, request: web.Request) -> str:
+        """The client's address, under which it is counted."""
+        forwarded = request.headers.getall("X-Forwarded-For", [])
+        return counted_as(client_address(request.remote or "", forwarded, self._proxies))
+
+    async def refuse(self, request: web.Request) -> web.Response:
+        """The answer to a request without the right token; after many wrong ones of its address it comes slowly."""
+        if "Authorization" not in request.headers:
+            self._refused("no_token")
+            return refusal(HTTPStatus.UNAUTHORIZED, "the token is missing")
+        address = self.address(request)
+        self._refused("wrong_token")
+        self._note(address)
+        if self._wrong.take(address):
+            return refusal(HTTPStatus.UNAUTHORIZED, "the token is wrong")
+        await asyncio.sleep(SLOWED_S)
+        return refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens; try again in a second")
+
+    def _note(self, address: str) -> None:
+        self._unlogged += 1
+        if monotonic() - self._logged_at >= _LOG_EVERY_S:
+            log.warning("a wrong token was refused", extra={"address": address, "since_last_line": self._unlogged})
+            self._unlogged, self._logged_at = 0, monotonic()
+
+
+def refusal(status: HTTPStatus, sentence: str) -> web.Response:
+    """An answer that says why there is none."""
+    headers = {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers["Retry-After"] = "1"
+    return web.json_response({"error": sentence}, status=status, headers=headers)

@@ -1,0 +1,110 @@
+"""Batches of the output topics: the records of a publish, sent together and awaited together.
+
+A batch is never larger than `BATCH_MAX_BYTES` unless one record is: aiokafka always takes the first.
+No change, row or dead letter comes near it (`streams.wire.changes`, `streams.wire.dead_letters`); an event that is
+sent on over `merges` may be twice as large. `streams.kafka.admin.verify` sees at the start that the topics take such
+batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka_errors
+
+from streams.errors import PublishFailed
+from streams.kafka.partitioner import partition_of
+from streams.wire.records import BY_KEY, OutRecord, batch_size_needed
+
+_TOO_LARGE = (
+    kafka_errors.MessageSizeTooLargeError,
+    kafka_errors.RecordListTooLargeError,
+    kafka_errors.RecordTooLargeError,
+)
+
+
+async def publish(
+    producer: AIOKafkaProducer, prefix: str, partition: int, records: Sequence[OutRecord]
+) -> dict[str, int]:
+    """Send records of a partition's outbox; the positions after them, by topic.
+
+    Raises `KafkaError` and `PublishFailed`.
+    """
+    by_place: dict[tuple[str, int], list[OutRecord]] = {}
+    for record in records:
+        place = partition if record.topic not in BY_KEY else await _place_of(producer, prefix, record)
+        by_place.setdefault((record.topic, place), []).append(record)
+    sent = [
+        batch
+        for (topic, place), of_place in by_place.items()
+        for batch in await _send(producer, prefix + topic, place, of_place)
+    ]
+    # All are awaited: an exception that nobody takes would be logged when its future is collected.
+    answers: list[Any] = await asyncio.gather(*(batch.answer for batch in sent), return_exceptions=True)
+    failed = [(batch, answer) for batch, answer in zip(sent, answers, strict=True) if isinstance(answer, BaseException)]
+    for batch, error in failed:  # what follows in other batches of the producer may say less
+        if isinstance(error, _TOO_LARGE):
+            needed = batch_size_needed(batch.topic.removeprefix(prefix))
+            raise _too_large(batch.topic, batch.size, needed, error) from error
+    if failed:
+        raise failed[0][1]
+    positions: dict[str, int] = {}
+    for batch, answer in zip(sent, answers, strict=True):
+        topic = batch.topic.removeprefix(prefix)
+        # -1 where the broker knows the batch already, but not where it stands
+        if answer.offset >= 0 and topic not in BY_KEY:
+            positions[topic] = answer.offset + batch.records
+    return positions
+
+
+async def _place_of(producer: AIOKafkaProducer, prefix: str, record: OutRecord) -> int:
+    """Its key's partition, as producers choose it by default."""
+    assert record.key is not None
+    return partition_of(record.key.decode(), len(await producer.partitions_for(prefix + record.topic)))
+
+
+class SentBatch(NamedTuple):
+    """A batch on its way: the full name of its topic, how many records and bytes, and what Kafka answers."""
+
+    topic: str
+    records: int
+    size: int
+    answer: asyncio.Future[Any]
+
+
+async def _send(
+    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[OutRecord]
+) -> list[SentBatch]:
+    async def send(batch: Any) -> SentBatch:
+        count, size = batch.record_count(), batch.size()
+        return SentBatch(topic, count, size, await producer.send_batch(batch, topic, partition=partition))
+
+    sent = []
+    batch = producer.create_batch()
+    for record in records:
+        if _append(batch, record):
+            continue
+        sent.append(await send(batch))
+        batch = producer.create_batch()
+        if not _append(batch, record):
+            raise PublishFailed(f"a record for {topic} does not fit into an empty batch; this is a defect")
+    sent.append(await send(batch))
+    return sent
+
+
+def _append(batch: Any, record: OutRecord) -> bool:
+    # A batch refuses a record that has neither key nor value, so an empty value stands for none.
+    value = b"" if record.key is None and record.value is None else record.value
+    added = batch.append(timestamp=None, key=record.key, value=value, headers=record.headers)
+    return added is not None
+
+
+def _too_large(topic: str, size: int, needed: int, error: BaseException) -> PublishFailed:
+    most = max(size, needed)
+    return PublishFailed(
+        f"{topic} does not take a batch of {size:,} bytes ({type(error).__name__}); set max.message.bytes of the "
+        f"topic, or message.max.bytes of the brokers, to {most} or more, then start the worker again"
+    )

@@ -1,0 +1,1 @@
+"""Reads topics and stored customers beside the worker: replays, recomputation, verification."""

@@ -1,0 +1,175 @@
+"""What the API answers: the types of its JSON, from which its OpenAPI document is drawn.
+
+The one rule: fields are added, never renamed. Times are RFC 3339, durations in the unit that their name ends with;
+``null`` where it is not known.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+State = Literal["green", "amber", "red"]
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Of all workers together, over the last ten seconds; ``null`` while no worker answers or nothing came."""
+
+    events_per_s: float | None = None
+    changes_per_s: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    late_p99_ms: float | None = None
+
+
+class Partition(msgspec.Struct, frozen=True):
+    """A partition: who holds it, up to when its time is decided, and how far that is behind the wall clock."""
+
+    partition: int
+    owner: str | None
+    clock: str | None
+    behind_s: float | None
+    lag: dict[str, int] | None
+    outbox: int | None
+
+
+class Near(msgspec.Struct, frozen=True):
+    """A watchdog, and how near it is to stopping its worker, which it does at 1."""
+
+    watchdog: str
+    near: float
+
+
+class WorkerState(msgspec.Struct, frozen=True):
+    """A worker that answers, or that did; ``because``: what is not as it should be."""
+
+    address: str
+    ready: bool
+    because: list[str]
+    memory_bytes: float | None
+    watchdogs: list[Near]
+
+
+class Series(msgspec.Struct, frozen=True):
+    """The last five minutes, a point every two seconds; ``at`` in seconds since 1970."""
+
+    at: list[float]
+    events: list[float | None]
+    changes: list[float | None]
+    p99_ms: list[float | None]
+    late_p99_ms: list[float | None]
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Everything in one look. ``stale``: some of it may be older than it should be; the sentences say what."""
+
+    at: str
+    state: State
+    sentences: list[str]
+    stale: bool
+    rates: Rates
+    partitions: list[Partition]
+    workers: list[WorkerState]
+    series: Series
+
+
+class SegmentState(msgspec.Struct, frozen=True):
+    """A segment. ``usual_s``: between minutes with changes. ``spark``: changes per minute, in order."""
+
+    segment: str
+    title: str
+    members: int | None
+    entered_per_min: float
+    exited_per_min: float
+    p99_ms: float | None
+    last_change_at: str | None
+    usual_s: float | None
+    silent: bool
+    spark: list[int]
+
+
+class Segments(msgspec.Struct, frozen=True):
+    """All segments; ``counted_at``: when the members of all partitions had been counted."""
+
+    at: str
+    counted_at: str | None
+    segments: list[SegmentState]
+
+
+class Membership(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A segment of a customer, in or not, and why; as of `streams.offline.explain.Explained`."""
+
+    segment: str
+    title: str
+    member: bool
+    said: dict[str, str]
+    held: bool = False
+    since: str | None = None
+    due_at: str | None = None
+
+
+class CustomerState(msgspec.Struct, frozen=True):
+    """A customer as stored. ``changes``: published since ``changes_since``. ``stale``: the partition is behind."""
+
+    customer_id: str
+    partition: int
+    instant: str
+    sequence: int
+    clock: str
+    next_due: str | None
+    stale: bool
+    segments: list[Membership]
+    changes: list[dict[str, Any]]
+    changes_since: str
+
+
+class Then(msgspec.Struct, frozen=True):
+    """In which segment since when, at a past time."""
+
+    segment: str
+    since: str
+
+
+class Past(msgspec.Struct, frozen=True):
+    """Membership at a past time, from what was published; ``complete``: from the customer's first change on."""
+
+    customer_id: str
+    time: str
+    sequence: int
+    complete: bool
+    segments: list[Then]
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A dead letter: where it was read, and where it lies on ``dead-letters`` now."""
+
+    at: str
+    reason: str
+    topic: str
+    partition: int
+    offset: int
+    where_partition: int
+    where_offset: int
+    size: int
+
+
+class Letters(msgspec.Struct, frozen=True):
+    """The newest dead letters, newest first."""
+
+    letters: list[Letter]
+
+
+class LetterBytes(msgspec.Struct, frozen=True):
+    """A dead letter's bytes as they came (the first 64 KiB)."""
+
+    reason: str
+    key: str | None
+    base64: str
+    headers: dict[str, str]
+
+
+class Wrong(msgspec.Struct, frozen=True):
+    """Why there is no answer."""
+
+    error: str

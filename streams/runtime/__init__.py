@@ -1,0 +1,1 @@
+"""What every process that owns partitions has: assignment, steps, checkpoints, outbox, metrics."""

@@ -1,0 +1,119 @@
+"""The inputs of one partition in memory: fetched, decoded a slice at a time, merged.
+
+A batch of a few kilobytes may unpack to many megabytes, and decoding is work of the event loop. So what was fetched
+waits as it came, counted as in hand, until the partition's writer decodes it: in slices between which the loop
+turns, or with care one record at a time, each under a trial of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+
+from rules.events import Event, Origin
+from rules.placeholders import BUILT_IN, Placeholders
+from streams.failpoints import reach_record
+from streams.kafka.fetch import Batch
+from streams.kafka.fetch_queue import FetchQueue, QueuedSlice
+from streams.runtime.merge import Merge
+from streams.runtime.poison_pills import Trials
+from streams.wire import merges
+from streams.wire.decode import read
+from streams.wire.records import InputRecord
+from streams.wire.topics import MERGES
+
+# What is decoded between two turns of the loop: of ordinary records 2 ms of work, of hostile ones 5 ms.
+SLICE_MAX_COST = 256 * 1024
+
+RecordReader = Callable[[InputRecord, Batch], Event | str]
+
+
+class InputBuffer:
+    """Takes batches in, and gives their readings to a merge. ``topics``: its inputs."""
+
+    def __init__(
+        self,
+        topics: Iterable[str],
+        merge: Merge,
+        monotonic: Callable[[], float],
+        reading: RecordReader | None = None,
+        trials: Trials | None = None,
+    ) -> None:
+        """``reading``: what a record is, or why it is a dead letter."""
+        self._topics = list(topics)
+        self._merge = merge
+        self._queue = FetchQueue({topic: merge.fetched(topic) for topic in self._topics})
+        self._monotonic = monotonic
+        self._reading = reading or read_record
+        self._poison = None if trials is None else trials.poison
+
+    def receive(self, batch: Batch) -> int | None:
+        """Take a batch; the position to seek back to when something before it is missing.
+
+        What was already received is skipped, so a batch may come twice.
+        """
+        awaited = self._queue.fetched(batch.topic)
+        if batch.start > awaited:
+            return awaited
+        if batch.end > awaited:
+            self._queue.add(batch, self._monotonic())
+        return None
+
+    def fetched(self, topic: str) -> int:
+        """The position from which the next batch of this input is awaited."""
+        return self._queue.fetched(topic)
+
+    def count(self, topic: str) -> int:
+        """How many records of this input wait, decoded or not."""
+        return self._merge.in_hand(topic) + self._queue.count(topic)
+
+    def size(self, topic: str) -> int:
+        """How many bytes of values they have."""
+        return self._merge.bytes_in_hand(topic) + self._queue.size(topic)
+
+    async def decode(self) -> None:
+        """Decode all that waits."""
+        cost = 0
+        for topic in self._topics:
+            while (piece := self._queue.take(topic, SLICE_MAX_COST)) is not None:
+                self._add(piece)
+                cost += piece.cost
+                if cost >= SLICE_MAX_COST:
+                    cost = 0
+                    await asyncio.sleep(0)
+
+    async def try_decode(self, trials: Trials) -> None:
+        """Decode the first record of each input that has none decoded, one after the other."""
+        for topic in self._topics:
+            while not self._merge.in_hand(topic) and (piece := self._queue.take(topic, 1)) is not None:
+                async with contextlib.AsyncExitStack() as trial:
+                    for record in piece.records:
+                        await trial.enter_async_context(trials.of(record))
+                    self._add(piece)
+
+    def _add(self, piece: QueuedSlice) -> None:
+        batch = piece.batch
+        reading = self._reading if self._poison is None else self._read_but_poison
+        readings = ((reading(record, batch), record) for record in piece.records)
+        reach_record("mid_decode", (one.value for one in piece.records if (batch.topic, one.offset) != self._poison))
+        self._merge.add(batch.topic, piece.end, readings, piece.came)
+
+    def _read_but_poison(self, record: InputRecord, batch: Batch) -> Event | str:
+        """The record that ended the process is not looked at again."""
+        return "poison" if (batch.topic, record.offset) == self._poison else self._reading(record, batch)
+
+
+def reader(placeholders: Placeholders) -> RecordReader:
+    """What reads the records of a partition's inputs: an event, or why the record is a dead letter."""
+
+    def read_input(record: InputRecord, batch: Batch) -> Event | str:
+        if batch.topic.endswith(MERGES):
+            return merges.read(record.value, record.key, placeholders)
+        origin = Origin(batch.topic, batch.partition, record.offset)
+        return read(record.value, record.key, record.timestamp, origin, placeholders)
+
+    return read_input
+
+
+read_record = reader(BUILT_IN)

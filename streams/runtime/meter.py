@@ -1,0 +1,57 @@
+"""What a partition reports of its steps to the metrics.
+
+The one rule: a step reports once and in bulk. No decision, checkpoint or record depends on the reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from rules.identity.links import Refusal
+from rules.standing import Change
+from streams.runtime.merge import Reading
+
+
+class DecidedChanges(msgspec.Struct, frozen=True, gc=False):
+    """Changes that were decided together, and when (ms) what caused those by an event was appended to its topic."""
+
+    changes: Sequence[Change]
+    appended_ms: int
+
+
+class MeteredStep(msgspec.Struct, frozen=True, gc=False):
+    """A step that is saved: its readings, of those that became dead letters topic and reason, the topics of those
+    without effect, how long it took (s), and why links of ids were refused."""
+
+    readings: Sequence[Reading]
+    letters: Sequence[tuple[str, str]]
+    without_effect: Sequence[str]
+    took_s: float
+    refused: Sequence[Refusal] = ()
+
+
+class Meter(Protocol):
+    """Of one partition while it is claimed; called on the worker's loop."""
+
+    def stepped(self, step: MeteredStep) -> None:
+        """A step is saved."""
+
+    def decided(self, made: Sequence[DecidedChanges]) -> None:
+        """An entry of the outbox is saved that holds these changes; called for each entry, also without any."""
+
+    def published(self, entries: int) -> None:
+        """So many entries, oldest first, are acknowledged by Kafka."""
+
+
+class NullMeter:
+    """In place of a meter, where nothing is counted."""
+
+    def stepped(self, step: MeteredStep) -> None: ...
+    def decided(self, made: Sequence[DecidedChanges]) -> None: ...
+    def published(self, entries: int) -> None: ...
+
+
+NULL_METER = NullMeter()

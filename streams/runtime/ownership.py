@@ -1,0 +1,284 @@
+"""Rebalances of the Kafka group: partitions that are assigned are claimed and run, those that are revoked released.
+
+The one rule: the position in Redis is the truth. Every assignment claims its partitions anew, reads on from the saved
+positions, and refuses what cannot go on safely before anything but the claim is written. No partition is run before
+all of the assignment is claimed and sought.
+
+See also `streams.runtime.assignment` for the steps of a claim, and `streams.runtime.host`, which connects this to
+Faust.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from aiokafka.errors import IllegalStateError, KafkaError
+from faust.types import TP
+
+from streams import defects
+from streams.errors import (
+    ClaimRefused,
+    Fenced,
+    ProducerFenced,
+    PublishFailed,
+    StaleAssignment,
+    StoreFailed,
+    StoreRefused,
+)
+from streams.failpoints import reach
+from streams.kafka.faust_transport import Consumer
+from streams.kafka.fetch import Batch, Fetching, OutputReader
+from streams.kafka.refusals import missing_right
+from streams.runtime import preflight
+from streams.runtime.assignment import Assignment, OwnerConfig
+from streams.runtime.outbox import Publisher
+from streams.runtime.partition_runner import PartitionRunner
+from streams.runtime.watchdog import LostFetchDetector
+from streams.state.contract import Store
+from streams.stop import Stop
+
+log = logging.getLogger(__name__)
+
+# Faust gives a claim 90 s and then goes on, deaf: it must have failed loudly before.
+CLAIM_MAX_S = 30.0
+
+
+class PartitionOwner:
+    """The shards of this worker; the `streams.kafka.faust_transport.Owner` of what is fetched."""
+
+    def __init__(
+        self,
+        config: OwnerConfig,
+        store: Store,
+        publisher: Publisher,
+        outputs: OutputReader,
+        claiming: Callable[..., Assignment[Any, Any]],
+    ) -> None:
+        """``claiming``: the kind of claim that the config is for."""
+        self._claiming = claiming
+        self._config = config
+        self._store = store
+        self._publisher = publisher
+        self._outputs = outputs
+        self._runners: dict[int, PartitionRunner] = {}
+        self._left: dict[TP, int] = {}
+        self._strays = LostFetchDetector()
+        self._generation = -1
+        self._consumer: Consumer | None = None
+        self._making: asyncio.Task[Mapping[TP, int]] | None = None  # the newest claim
+        self._releasing = asyncio.Lock()
+        self._without_since: float | None = None
+        self._is_spare = False
+
+    def position(self, tp: TP) -> int | None:
+        """The saved position of an input partition, also after its release; ``None``: never ours."""
+        runner = self._runners.get(tp.partition)
+        return self._left.get(tp) if runner is None else runner.task.processor.positions.get(tp.topic)
+
+    def is_full(self, tp: TP) -> bool:
+        """Whether enough of this input is in hand."""
+        runner = self._runners.get(tp.partition)
+        return runner is not None and runner.task.is_full(tp.topic)
+
+    def lost(self, sentence: str) -> None:
+        """Kafka refuses what no other try would change: rights, or a group of another kind."""
+        self._config.stop(sentence)
+
+    def fetching(self) -> Mapping[TP, Fetching]:
+        """How each input of each partition is being fetched."""
+        return {
+            TP(topic, partition): runner.task.fetching(topic)
+            for partition, runner in self._runners.items()
+            for topic in self._config.topics
+        }
+
+    def assigned(self, tps: Collection[TP]) -> None:
+        """What the group gave; where it is nothing, as there are more workers than partitions, no claim follows."""
+        self._is_spare = not tps
+        if not tps:
+            self._without_since = None
+
+    @property
+    def held(self) -> Mapping[int, PartitionRunner]:
+        """By partition, what is held."""
+        return self._runners
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether the group has nothing for this worker: there are more workers than partitions."""
+        return self._is_spare
+
+    @property
+    def without_since(self) -> float | None:
+        """Since when (monotonic) partitions were let go of and none were claimed instead."""
+        return self._without_since
+
+    async def verify(self) -> None:
+        """See that the store can still be trusted; stop when not."""
+        try:
+            await self._store.verify(self._config.now_ms)
+        except ClaimRefused as refused:
+            self._config.stop(str(refused))
+        except StoreFailed:
+            log.warning("Redis did not answer a check; the next save will tell", extra=self._generation_told())
+
+    async def receive(self, batch: Batch) -> None:
+        """A fetched batch; one of a former generation is dropped."""
+        runner = self._runners.get(batch.partition)
+        if runner is None or batch.generation != self._generation or self._consumer is None:
+            return
+        reach("after_poll")
+        missing = runner.task.receive(batch)
+        if missing is not None:
+            log.info(
+                "seeking back",
+                extra={
+                    "topic": batch.topic,
+                    "partition": batch.partition,
+                    "offset": missing,
+                    **self._generation_told(),
+                },
+            )
+            await self._read_again({TP(batch.topic, batch.partition): missing}, self._consumer)
+
+    async def heal(self) -> None:
+        """Read again what was fetched but never came; called now and then.
+
+        A batch can be lost between Kafka and its shard when the group rebalances, and where no
+        other follows it nothing else would show the hole. Nor would another topic of the same
+        name, whose offsets begin anew.
+        """
+        lost = self._strays.look(self.fetching())
+        if lost and self._consumer is not None:
+            log.warning(
+                "records that were fetched did not come; reading again",
+                extra={"positions": _told(lost), **self._generation_told()},
+            )
+            await self._read_again(lost, self._consumer)
+
+    async def _read_again(self, positions: Mapping[TP, int], consumer: Consumer) -> None:
+        """Seek, if Kafka still has what is awaited. What Kafka refuses is tried again at the next occasion."""
+        try:
+            offsets = await consumer.offsets(frozenset(positions))
+            preflight.check_held(positions, offsets, self._config)
+            await consumer.seek_all(positions)
+        except Stop as stopped:
+            self._config.stop(str(stopped))
+        except KafkaError as error:
+            log.warning(
+                "could not read again",
+                extra={"positions": _told(positions), "error": repr(error), **self._generation_told()},
+            )
+
+    async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
+        """Claim all partitions of an assignment; the positions from which to read."""
+        claiming = self._claiming(self._config, self._store, self._publisher, self._outputs, generation, consumer)
+        making: asyncio.Task[Mapping[TP, int]] | None = None
+        began = self._config.monotonic()
+        try:
+            async with asyncio.timeout(CLAIM_MAX_S):
+                await self.release()
+                self._left.clear()
+                self._generation, self._consumer = generation, consumer
+                self._making = making = asyncio.create_task(self._claim(claiming, tps, consumer))
+                claimed = await making
+                self._config.claimed(self._config.monotonic() - began)
+                return claimed
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            if self._making is making:  # nobody has let go of it, so nobody would claim again
+                self._config.stop("claiming was broken off by Kafka's client; start the worker again")
+            log.info("let go of while it was claimed", extra={"generation": generation})
+        except StaleAssignment:
+            log.info("overtaken while it was claimed", extra={"generation": generation})
+        except TimeoutError:
+            self._config.stop(
+                f"claiming took over {CLAIM_MAX_S:.0f} s; "
+                + (
+                    "what was published is being read back: start the worker again, it goes on from where it came to"
+                    if claiming.is_reading_back
+                    else "see that Redis and Kafka answer"
+                )
+            )
+        except (Stop, ClaimRefused, StoreRefused) as refused:
+            self._config.stop(str(refused))
+        except (Fenced, StoreFailed, PublishFailed, KafkaError) as error:
+            self._config.stop(_failure(error))
+        except Exception as error:  # noqa: BLE001  # Faust would log it, and then neither read nor rejoin
+            self._config.stop(defects.report("a claim", error))
+        return {}
+
+    async def _claim(self, claiming: Assignment[Any, Any], tps: frozenset[TP], consumer: Consumer) -> Mapping[TP, int]:
+        await claiming.take(tps)
+        found = {partition: claimed.state for partition, claimed in claiming.claimed.items()}
+        if not found:
+            return {}
+        positions = {
+            TP(topic, partition): position
+            for partition, state in found.items()
+            for topic, position in state.positions.items()
+        }
+        await self._begin(claiming.runners(), positions, consumer)
+        log.info("claimed partitions", extra={"partitions": list(found), **self._generation_told()})
+        return positions
+
+    def _generation_told(self) -> dict[str, int]:
+        return {"generation": self._generation}
+
+    async def _begin(
+        self, runners: dict[int, PartitionRunner], positions: Mapping[TP, int], consumer: Consumer
+    ) -> None:
+        """Read and hold; until then nobody looks at inputs of which the last thing heard is from before the claim."""
+        try:
+            await consumer.begin_all(positions)
+        except IllegalStateError:  # aiokafka's word for a seek in what is assigned no longer
+            raise StaleAssignment from None
+        self._runners, self._without_since = runners, None
+        for runner in runners.values():
+            runner.start()
+
+    async def release(self) -> None:
+        """Let go of everything; called before partitions are taken away and at the end.
+
+        A second call waits for the first: what that one still publishes needs the producers. A claim
+        that is being made is ended: its producers would fence those of the next one.
+        """
+        async with self._releasing:
+            if self._without_since is None:
+                self._without_since = self._config.monotonic()
+            making, self._making = self._making, None  # the claim that is being made
+            if making is not None:
+                making.cancel()
+                await asyncio.wait([making])
+            runners, self._runners = self._runners, {}
+            if runners:
+                log.info("letting go of partitions", extra={"partitions": list(runners), **self._generation_told()})
+                self._config.let_go()
+            await asyncio.gather(*(runner.release() for runner in runners.values()))
+            await self._publisher.release()
+            for partition, runner in runners.items():
+                positions = runner.task.processor.positions
+                self._left.update({TP(topic, partition): position for topic, position in positions.items()})
+
+
+def _told(positions: Mapping[TP, int]) -> dict[str, int]:
+    return {f"{tp.topic}-{tp.partition}": position for tp, position in positions.items()}
+
+
+def _failure(error: Exception) -> str:
+    if isinstance(error, ProducerFenced):
+        return f"Kafka takes nothing of this claim: {error}; start the worker again"
+    if isinstance(error, Fenced):
+        return (
+            "a claim was lost while it was made: a newer owner has the partition, or Redis lost its last writes; "
+            "start the worker again"
+        )
+    if isinstance(error, PublishFailed):
+        return f"publishing failed: {error}"
+    if sentence := missing_right(error, "READ and WRITE"):
+        return sentence
+    return f"claiming failed ({error!r}); see that Redis and Kafka can be reached"

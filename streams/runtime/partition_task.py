@@ -1,0 +1,287 @@
+"""The task of one partition while this process owns it: the only writer of the partition's state.
+
+The one rule: events and due times go through one queue. Each turn takes a bounded step of merged records and then a
+bounded slice of due times, so neither starves the other. Every step is saved before the next one begins.
+
+A due time is what Kafka Streams calls a punctuation and Flink a timer. The window of a condition ends by one.
+
+See also `streams.runtime.merge` for the order of the records, and `streams.runtime.step_processor` for what a step
+does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from streams.kafka.fetch import Batch, Fetching, FetchResponse, FetchStatus
+from streams.runtime.background import BackgroundBudget, BackgroundWork
+from streams.runtime.input_buffer import InputBuffer, RecordReader
+from streams.runtime.merge import Merge, MergedBatch
+from streams.runtime.outbox import Outbox
+from streams.runtime.poison_pills import Trials
+from streams.runtime.step_processor import StepProcessor
+
+_IDLE_WAIT_S = 0.05
+_IDLE_SAVE_MS = 1_000
+# Of one input; beside the count, as a record may be as large as a MiB.
+IN_HAND_MAX_BYTES = 16 * 1024 * 1024
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """Sizes of a step, how far the clock stays behind the wall clock, and how long an end that was told counts."""
+
+    batch_max: int
+    in_hand_max: int
+    due_slice: int
+    grace_ms: int
+    told_s: float = 0.35
+
+
+class PartitionTask:
+    """Merges, decides, saves and publishes one partition until it is released."""
+
+    def __init__(  # noqa: PLR0913 (each is one thing that a partition needs)
+        self,
+        partition: int,
+        merge: Merge,
+        processor: StepProcessor,
+        outbox: Outbox,
+        *,
+        heard: Callable[[str], FetchStatus],
+        now_ms: Callable[[], int],
+        pace: Pace,
+        monotonic: Callable[[], float] = time.monotonic,
+        reading: RecordReader | None = None,
+        sweeping: BackgroundBudget | None = None,
+        rebuild: BackgroundWork | None = None,
+        trials: Trials | None = None,
+    ) -> None:
+        """``reading``: what a record is, if not an input event or why it is a dead letter; ``rebuild``: one to come."""
+        self._rebuild = rebuild
+        self._trials = trials
+        self._sweeping = sweeping or BackgroundBudget(monotonic)
+        self.partition = partition
+        self.processor = processor
+        self.merge = merge
+        self._inputs = InputBuffer(processor.positions, merge, monotonic, reading, trials)
+        self._outbox = outbox
+        self._heard = heard
+        self._now_ms = now_ms
+        self._monotonic = monotonic
+        self._pace = pace
+        self._more = asyncio.Event()
+        self._releasing = False
+
+    def receive(self, batch: Batch) -> int | None:
+        """Take a fetched batch; the position to seek back to when something before it is missing.
+
+        What was already received is skipped, so a batch may come twice.
+        """
+        missing = self._inputs.receive(batch)
+        if missing is None:
+            self._more.set()
+        return missing
+
+    def in_hand(self, topic: str) -> int:
+        """How many records of this input wait, decoded or not."""
+        return self._inputs.count(topic)
+
+    def is_full(self, topic: str) -> bool:
+        """Whether this input has enough in hand."""
+        return self.in_hand(topic) >= self._pace.in_hand_max or self._inputs.size(topic) >= IN_HAND_MAX_BYTES
+
+    def fetching(self, topic: str) -> Fetching:
+        """How this input is being fetched; until the first answer, as if all of it were."""
+        heard = self._heard(topic)
+        fetched = self._inputs.fetched(topic)
+        answer = heard.answer or FetchResponse(fetched, fetched, 0, -math.inf)
+        return Fetching(
+            name=f"{topic}-{self.partition}",
+            fetched=fetched,
+            end=answer.end,
+            readable=answer.readable,
+            asked=answer.asked_monotonic,
+            heard=heard.at,
+            full=self.is_full(topic),
+        )
+
+    def release(self) -> None:
+        """End `run` after the step in hand."""
+        self._releasing = True
+        self._more.set()
+
+    async def run(self) -> None:
+        """Step until released. Raises what a step raises: nothing is retried here."""
+        if self._rebuild is not None:
+            self._rebuild.start()
+        try:
+            while not self._releasing:
+                await self._turn()
+        finally:
+            await self._end_rebuild()
+
+    async def _turn(self) -> None:
+        self._more.clear()
+        if self._is_careful:
+            async with self._care.alone:
+                moved = await self._moved()
+        else:
+            moved = await self._moved()
+        if moved:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._more.wait(), self._wait_s())
+
+    async def _moved(self) -> bool:
+        """Do what there is to do; whether there was anything."""
+        # Each step is a turn of its own: a short list keeps the loop's other work going.
+        moved = await self._try_step() if self._is_careful else await self._step()
+        fired = await self._fire()
+        if await self._switch() or await self._sweep() or fired or moved:
+            return True
+        await self._idle()
+        return False
+
+    @property
+    def _is_careful(self) -> bool:
+        return self._trials is not None and self._trials.is_on
+
+    @property
+    def _care(self) -> Trials:
+        assert self._trials is not None
+        return self._trials
+
+    async def _try_step(self) -> bool:
+        """A step of one record, with a trial of its decoding and one of the rest; published before the next."""
+        care = self._care
+        await self._inputs.try_decode(care)
+        taken = self.merge.take(1, self._read_until)
+        if not taken:
+            if self.caught_up():
+                care.ended()
+            return False
+        async with contextlib.AsyncExitStack() as trial:
+            for reading in taken.readings:
+                await trial.enter_async_context(care.of(reading[4]))
+            out = await self.processor.advance(taken, self.clock(), self.caught_up())
+        if out:
+            await self._outbox.put(out)
+        await self._outbox.drained()
+        care.passed()
+        return True
+
+    async def _step(self) -> bool:
+        await self._inputs.decode()
+        taken = self.take()
+        if not taken:
+            return False
+        self._sweeping.stepped()
+        out = await self.processor.advance(taken, self.clock(), self.caught_up())
+        if out:
+            await self._outbox.put(out)
+        return True
+
+    async def _fire(self) -> bool:
+        clock = self.clock()
+        if not 0 < self.processor.next_due <= clock:
+            return False
+        out = await self.processor.fire(clock, self._pace.due_slice)
+        if out:
+            await self._outbox.put(out)
+        return True
+
+    async def _switch(self) -> bool:
+        if self._rebuild is None or not self._rebuild.is_near:
+            return False
+        await self._rebuild.switch()
+        return True
+
+    async def _end_rebuild(self) -> None:
+        rebuild, self._rebuild = self._rebuild, None
+        if rebuild is not None:
+            await rebuild.end()
+
+    @property
+    def _may_sweep(self) -> bool:
+        """Whether there is anybody to look at; before a rebuild it would be for nothing."""
+        return not self.processor.is_settled and (self._rebuild is None or self._rebuild.is_done)
+
+    async def _sweep(self) -> bool:
+        if not self._may_sweep:
+            return False
+        out = await self._sweeping.turn(self.processor.sweep)
+        if self.processor.is_settled:
+            await self._end_rebuild()
+        if out:
+            await self._outbox.put(out)
+        return out is not None
+
+    async def _idle(self) -> None:
+        """Save the clock now and then although nothing came: it says how far time was decided."""
+        clock = self.clock()
+        if clock >= self.processor.clock + _IDLE_SAVE_MS:
+            await self.processor.pass_time(clock, self.caught_up())
+
+    def _wait_s(self) -> float:
+        if self._may_sweep:
+            return min(_IDLE_WAIT_S, self._sweeping.wait_s + 0.001)
+        due = self.processor.next_due
+        if not due:
+            return _IDLE_WAIT_S
+        left_ms = due + self._pace.grace_ms - self._now_ms()
+        # Overdue while Kafka is silent: the clock waits for its answer, and each look a little longer.
+        return min(_IDLE_WAIT_S, max(0.002, left_ms / 1000, -left_ms / 4000))
+
+    def take(self) -> MergedBatch:
+        """The readings of the next step.
+
+        An input is at its end as Kafka told last. Inputs are not all asked together (one from which
+        records lie in the fetcher is not), so what another input gave later than `Pace.told_s` after
+        that waits for the next answer.
+        """
+        return self.merge.take(self._pace.batch_max, self._read_until)
+
+    def _read_until(self, topic: str) -> float:
+        answer = self._heard(topic).answer
+        if answer is None or answer.end != self.merge.fetched(topic):
+            return -math.inf
+        return answer.asked_monotonic + self._pace.told_s
+
+    def clock(self) -> int:
+        """The partition's clock (ms): never back, never beyond the wall clock less the grace.
+
+        Nor over anything that may be unread: what is due before that may be settled by it.
+        """
+        unread = min(self._unread_from(topic) for topic in self.processor.positions)
+        return max(self.processor.clock, min(unread, self._now_ms() - self._pace.grace_ms))
+
+    def caught_up(self) -> int:
+        """The moment (ms) up to which everything appended to any input is read; 0 while some input is behind.
+
+        The clock alone does not say so: behind, it is the time of the last record, and one that is older may follow.
+        """
+        if not all(self._is_at_its_end(topic) for topic in self.processor.positions):
+            return 0
+        return min(self._unread_from(topic) for topic in self.processor.positions)
+
+    def _is_at_its_end(self, topic: str) -> bool:
+        answer = self._heard(topic).answer
+        return answer is not None and not self.merge.in_hand(topic) and answer.end == self.merge.fetched(topic)
+
+    def _unread_from(self, topic: str) -> int:
+        """The moment (ms) up to which everything of an input is read.
+
+        Where a fetch found nothing more and all of it is taken, that is when it was asked for, less
+        the grace: what was appended before has been read. It holds however old the answer is, so
+        an input that cannot be reached stops the clock, whatever is read from the others.
+        """
+        answer = self._heard(topic).answer
+        if answer is None or not self._is_at_its_end(topic):
+            return self.merge.unread_from(topic)
+        return answer.asked_ms - self._pace.grace_ms

@@ -1,0 +1,170 @@
+"""Poison pills: a record which kills the process again and again is found by trials, and becomes a dead letter.
+
+    start 1   position 40; a thousand records are in hand when the process is killed
+    start 2   position 40; killed again
+    start 3   two deaths at one position: with care. "Trying visits, 57" is written, then 57 is decoded; killed
+    start 4   what precedes 57 is saved, so 57 is tried first; killed
+    start 5   two deaths in a row with 57 alone under trial: it is a dead letter `poison`, and 58 is tried
+
+A record is under trial while it is decoded and while it is applied and saved. With care there is one trial at a
+time in the whole process, and nothing else of any partition happens beside it: so a death during a trial is the
+record's, or comes from outside. An exit that says why (`Stop`, a Redis or Kafka that fails, a newer owner) ends
+the trial before the process ends; a defect does not, as the record is what it was met with. What was published
+needs no trial: it is bytes by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+
+import msgspec
+
+from streams.errors import Fenced, StoreFailed
+from streams.state.contract import Store
+from streams.stop import Stop
+from streams.wire.records import InputRecord
+
+log = logging.getLogger(__name__)
+
+# Deaths in a row at one position before it is worked on with care, and with one record under trial before it is poison.
+DEATHS_MAX = 2
+# Care ends after so long: an input that cannot be read would have it last.
+CARE_MAX_S = 300.0
+# So long an exit that says why waits until that is written.
+EXCUSE_MAX_S = 2.0
+
+Place = tuple[str, int]  # the topic and offset of an input
+
+
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an owner works from, and how that ended for the owners before.
+
+    ``deaths``: how many in a row ended at these positions; ``suspect``: the record that was tried last, with how
+    many deaths in a row during its trial, without this one; ``is_trying``: whether its trial goes on.
+    """
+
+    positions: Mapping[str, int]
+    deaths: int = 0
+    suspect: Place | None = None
+    suspect_deaths: int = 0
+    is_trying: bool = False
+
+    @property
+    def needs_care(self) -> bool:
+        """Whether to go record by record."""
+        return self.deaths >= DEATHS_MAX or self.suspect_deaths > 0
+
+    def trying(self, place: Place) -> Attempt:
+        """The same while a record is under trial."""
+        deaths = self.suspect_deaths if place == self.suspect else 0
+        return msgspec.structs.replace(self, suspect=place, suspect_deaths=deaths, is_trying=True)
+
+
+def encode(attempt: Attempt) -> bytes:
+    """As it is stored; JSON, as whoever looks at a partition in Redis should be able to read it."""
+    return msgspec.json.encode(attempt)
+
+
+def judge(stored: bytes, positions: Mapping[str, int]) -> Attempt:
+    """The attempt of a new owner. ``stored``: what the former one left; nothing, where it ended in order."""
+    try:
+        former = msgspec.json.decode(stored, type=Attempt) if stored else None
+    except msgspec.DecodeError:
+        former = None
+    if former is None:
+        return Attempt(positions)
+    deaths = former.deaths + 1 if former.positions == positions else 1
+    topic, offset = former.suspect or ("", -1)
+    if offset < positions.get(topic, 0):  # it was saved since, so it is no suspect
+        return Attempt(positions, deaths)
+    return Attempt(positions, deaths, former.suspect, former.suspect_deaths + former.is_trying)
+
+
+class Care:
+    """Whether a process works record by record: for all of its partitions, or for none.
+
+    ``records``: after so many saved records of each partition that needs care it is over.
+    """
+
+    def __init__(
+        self, partitions: Iterable[int] = (), records: int = 0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._left = dict.fromkeys(partitions, records)
+        self._monotonic = monotonic
+        self._until = monotonic() + CARE_MAX_S
+        self.alone = asyncio.Lock()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether some partition needs care still."""
+        return bool(self._left) and self._monotonic() < self._until
+
+    def passed(self, partition: int) -> None:
+        """One more of its records is saved."""
+        if partition in self._left:
+            self._left[partition] -= 1
+            if self._left[partition] <= 0:
+                self.ended(partition)
+
+    def ended(self, partition: int) -> None:
+        """This partition needs no care any more."""
+        self._left.pop(partition, None)
+
+
+class Trials:
+    """The trials of one partition under one claim."""
+
+    def __init__(
+        self, store: Store, partition: int, token: str, attempt: Attempt, care: Care, deaths_max: int = DEATHS_MAX
+    ) -> None:
+        """``deaths_max``: so many in a row with one record under trial make it `poison`."""
+        self._store = store
+        self._partition = partition
+        self._token = token
+        self._attempt = attempt
+        self._care = care
+        self.poison = attempt.suspect if attempt.suspect_deaths >= deaths_max else None
+        if self.poison is not None:
+            log.error(
+                "a record ended the process again and again while nothing else was worked on; it is passed over",
+                extra={"topic": self.poison[0], "partition": partition, "offset": self.poison[1]},
+            )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether each record is to be tried by itself."""
+        return self._care.is_on
+
+    @property
+    def alone(self) -> asyncio.Lock:
+        """Held while anything of this partition is done with care."""
+        return self._care.alone
+
+    def passed(self) -> None:
+        """A record is saved."""
+        self._care.passed(self._partition)
+
+    def ended(self) -> None:
+        """All that was there is read."""
+        self._care.ended(self._partition)
+
+    @contextlib.asynccontextmanager
+    async def of(self, record: InputRecord) -> AsyncIterator[None]:
+        """Try a record: a death before the end of the context is one of its trial. Raises `Fenced`."""
+        try:
+            await self._write(self._attempt.trying((record.topic, record.offset)))
+            yield
+        except (Stop, StoreFailed, Fenced, asyncio.CancelledError):
+            with contextlib.suppress(TimeoutError, StoreFailed, Fenced):
+                async with asyncio.timeout(EXCUSE_MAX_S):
+                    await self._write(self._attempt)
+            raise
+        await self._write(self._attempt)
+
+    async def _write(self, attempt: Attempt) -> None:
+        if not await self._store.set_attempt(self._partition, self._token, encode(attempt)):
+            raise Fenced

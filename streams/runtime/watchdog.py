@@ -1,0 +1,140 @@
+"""Watchdogs: stop rather than stand still unseen.
+
+The one rule: a worker that cannot make progress says so and exits, so that its supervisor and
+its group notice; Faust alone would go on heart-beating.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from faust.types import TP
+
+from streams.kafka.fetch import Fetching
+
+# So many answers in a row without progress on what is out of step mean that something was lost on the way.
+LOST_AFTER_ANSWERS = 3
+
+
+class LoopWatchdog:
+    """A thread that stops the process when the event loop has not turned for ``stuck_s``."""
+
+    def __init__(self, stuck_s: float, stop: Callable[[str], None]) -> None:
+        self._stuck_s = stuck_s
+        self._stop = stop
+        self._turned = time.monotonic()
+        self._done = threading.Event()
+        self._longest_s = 0.0
+
+    async def run(self) -> None:
+        """Beat on the loop; the thread starts with the first beat and ends with this task."""
+        self._turned = time.monotonic()
+        threading.Thread(target=self._watch, name="loop-watchdog", daemon=True).start()
+        try:
+            while True:
+                now = time.monotonic()
+                # A long pause stays to be seen for a while: whoever looks, looks between two.
+                self._longest_s = max(now - self._turned, 0.97 * self._longest_s)
+                self._turned = now
+                await asyncio.sleep(self._stuck_s / 30)
+        finally:
+            self._done.set()
+
+    @property
+    def near(self) -> float:
+        """The longest pause of late, as a share of the one that stops the process."""
+        return self._longest_s / self._stuck_s
+
+    def _watch(self) -> None:
+        while not self._done.wait(self._stuck_s / 10):
+            if time.monotonic() - self._turned > self._stuck_s:
+                self._stop(f"the event loop stood still for {self._stuck_s:.0f} s; start the worker again")
+
+
+class LostFetchDetector:
+    """Finds inputs that are out of step with what Kafka answers.
+
+    What waits there does not come (a batch was lost between Kafka and its shard, and none
+    follows it), or the log ends before what was read (the topic is another one, or its new
+    leader has not caught up yet). Answers are counted, not time: a silent Kafka has lost nothing.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[TP, tuple[int, float, int]] = {}
+
+    def look(self, inputs: Mapping[TP, Fetching]) -> Mapping[TP, int]:
+        """The positions awaited of those that were out of step for `LOST_AFTER_ANSWERS` answers after the first."""
+        seen, lost = {}, {}
+        for tp, one in inputs.items():
+            if not one.waits and one.fetched <= one.end:
+                continue
+            fetched, asked, count = self._seen.get(tp, (-1, 0.0, 0))
+            count = 0 if fetched != one.fetched else count + (one.asked > asked)
+            if count < LOST_AFTER_ANSWERS:
+                seen[tp] = one.fetched, one.asked, count
+            else:
+                lost[tp] = one.fetched
+        self._seen = seen
+        return lost
+
+
+class FetchWatchdog:
+    """Stops the process when Kafka holds records of ours that are not fetched, or is silent.
+
+    ``unread_s``: so long may readable records wait without any being fetched. Silence may last
+    five times that: a broker that is away is no reason to hurry, a deaf client is. An input that
+    is held back on purpose is not asked for, so its silence says nothing. Nor may it take longer
+    until partitions that were let go of are followed by others: ``without_since`` says since when.
+    """
+
+    def __init__(
+        self,
+        unread_s: float,
+        fetching: Callable[[], Iterable[Fetching]],
+        without_since: Callable[[], float | None],
+        stop: Callable[[str], None],
+    ) -> None:
+        self._unread_s = unread_s
+        self._fetching = fetching
+        self._without_since = without_since
+        self._stop = stop
+        self._since: dict[str, tuple[int, float]] = {}
+
+    async def run(self) -> None:
+        """Look now and then until cancelled."""
+        while True:
+            await asyncio.sleep(self._unread_s / 10)
+            self.look(time.monotonic())
+
+    def look(self, now: float) -> None:
+        """One look at all inputs."""
+        without = self._without_since()
+        if without is not None and now - without > 5 * self._unread_s:
+            self._stop(
+                f"nothing was claimed for {5 * self._unread_s:.0f} s after partitions were let go of; see that Kafka "
+                "is up, and start again"
+            )
+        since: dict[str, tuple[int, float]] = {}
+        for one in self._fetching():
+            position, began = self._since.get(one.name, (one.fetched, now))
+            since[one.name] = (position, began) if one.waits and position == one.fetched else (one.fetched, now)
+            if now - since[one.name][1] > self._unread_s:
+                self._stop(f"{one.name} has records that were not fetched for {self._unread_s:.0f} s; start again")
+            if not one.full and now - one.heard > 5 * self._unread_s:
+                self._stop(f"Kafka did not answer for {one.name} in {5 * self._unread_s:.0f} s; see that it is up")
+        self._since = since
+
+    def near(self, now: float) -> Mapping[str, float]:
+        """Of each limit, the share of it that is used up."""
+        without = self._without_since()
+        inputs = list(self._fetching())
+        unread = [now - self._since[one.name][1] for one in inputs if one.waits and one.name in self._since]
+        silent = [now - one.heard for one in inputs if not one.full]
+        return {
+            "unread": max(unread, default=0.0) / self._unread_s,
+            "silent": max(silent, default=0.0) / (5 * self._unread_s),
+            "unclaimed": 0.0 if without is None else (now - without) / (5 * self._unread_s),
+        }

@@ -1,0 +1,38 @@
+"""Documents of former definitions, as they are stored: compressed JSON without short forms.
+
+A file whose document is built again must be the same file, which its fingerprint shows.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from functools import lru_cache
+
+import msgspec
+
+from rules.definitions.segments_file import DefinitionsError, build
+from rules.engine import Engine
+from streams.errors import ClaimRefused
+from streams.stop import REBUILD
+
+_ANOTHER_VERSION = f"go back to the version of segmenter that wrote it, or {REBUILD}"
+
+
+def compress(document: Mapping[str, object]) -> bytes:
+    """The document as it is stored."""
+    return zlib.compress(msgspec.json.encode(document))
+
+
+@lru_cache(maxsize=8)  # the same for each partition
+def engine_of(document: bytes, fingerprint: str) -> Engine:
+    """The engine of a stored document. Raises `ClaimRefused` where it is no longer the file of this fingerprint."""
+    try:
+        definitions = build(msgspec.json.decode(zlib.decompress(document)), "the former definitions")
+    except DefinitionsError as error:
+        raise ClaimRefused(
+            f"the former definitions are no longer understood ({error.problems[0]}); {_ANOTHER_VERSION}"
+        ) from None
+    if definitions.fingerprint != fingerprint:
+        raise ClaimRefused(f"the former definitions are read otherwise than when Redis was written; {_ANOTHER_VERSION}")
+    return Engine(definitions)

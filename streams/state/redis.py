@@ -1,0 +1,368 @@
+"""The store on Redis: one hash tag per partition, one script per step.
+
+The one rule: all keys of a partition carry its hash tag, ``{p12}``, so they live on one shard and
+one script may touch them together (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags).
+Long because it is the whole contract, and what commands look at.
+
+| key                   | type | holds                                                         |
+|-----------------------|------|---------------------------------------------------------------|
+| PREFIX{p12}:meta      | hash | claim, identity, save number, digest, clock, position by input and output, attempt |
+| PREFIX{p12}:customers | hash | customer id → stored customer                                 |
+| PREFIX{p12}:erased    | hash | hash of a customer id → what stays of one who was erased      |
+| PREFIX{p12}:due       | zset | customer id by next due time (ms)                             |
+| PREFIX{p12}:outbox    | list | entries not yet known to be published, oldest first           |
+| PREFIX{p12}:files     | hash | number of a definitions file → its document (`streams.state.definition_versions`) |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import wraps
+from importlib.resources import files
+from typing import Any, ParamSpec, Self, TypeVar, cast
+
+import msgspec
+
+from streams import credentials
+from streams.errors import ClaimRefused, LowerGeneration, StoreFailed
+from streams.settings import Settings, redis_urls
+from streams.state import redis_client
+from streams.state.call_timer import CallTimer
+from streams.state.contract import Claim, Files, Identity, PartitionState, Save, SaveAnswer, check_identity, tombstone
+from streams.state.redis_arguments import arguments
+
+POSITION = "position:"
+OUTPUT = "output:"
+CLOCK_SKEW_MAX_MS = 1_000
+TIMEOUT_S = 10.0
+# What a look reads of a partition: small fields alone, as the former definition files beside them may be large.
+LOOK_FIELDS = ("definitions", "epoch", "clock", "caught_up", "trimmed")
+# Of a call with all its retries: a Redis that takes connections and says nothing would cost the timeout each time.
+CALL_MAX_S = 25.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _translated(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """What Redis says went wrong, and that it says nothing, as the store's contract says it."""
+
+    @wraps(method)
+    async def translated(*args: P.args, **kwargs: P.kwargs) -> T:
+        store = cast(RedisStore, args[0])
+        stopwatch = store.stopwatch
+        number = stopwatch.begin()
+        try:
+            async with asyncio.timeout(CALL_MAX_S):
+                return await method(*args, **kwargs)
+        except redis_client.FAILURES as error:
+            raise store.failed(error) from error
+        finally:
+            stopwatch.end(number, method.__name__)
+
+    return translated
+
+
+def _script(name: str) -> str:
+    return files("streams.state").joinpath("lua", name).read_text("utf-8")
+
+
+def key(prefix: str, partition: int, name: str) -> str:
+    """The Redis key of a part of a partition."""
+    return f"{prefix}{{p{partition}}}:{name}"
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Of one moment: what is known of a partition as a whole, and of some customers the stored value and due time.
+
+    ``documents``: of the definitions that decided its customers, by number, if they were asked for.
+    """
+
+    meta: Mapping[str, str]
+    positions: Mapping[str, int]
+    values: Mapping[str, bytes | None]
+    dues: Mapping[str, int]
+    documents: Mapping[int, bytes] = {}
+
+
+class PartitionLook(msgspec.Struct, frozen=True):
+    """How far a partition is, and some of its customers: stored value (of an erased one, what stays) and due time.
+
+    ``meta``: the fields of `LOOK_FIELDS` that are there. ``outbox``: entries that are not yet known to be published.
+    """
+
+    meta: Mapping[str, str]
+    outbox: int
+    values: Mapping[str, bytes]
+    dues: Mapping[str, int]
+
+
+class RedisStore:
+    """The contract of `streams.state.contract.Store` on one Redis, or one Redis Cluster.
+
+    The client must not decode responses.
+    """
+
+    def __init__(self, client: redis_client.Client, prefix: str = "segmenter:") -> None:
+        self._client = client
+        self._prefix = prefix
+        self._erased: set[int] = set()  # partitions of which somebody was
+        self.stopwatch = CallTimer()
+        self._claim = client.register_script(_script("claim.lua"))
+        self._begin = client.register_script(_script("begin.lua"))
+        self._save = client.register_script(_script("save.lua"))
+        self._trim = client.register_script(_script("trim.lua"))
+        self._set_attempt = client.register_script(_script("attempt.lua"))
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The store that the settings name. Raises `Stop` for a file that cannot be used."""
+        options = credentials.redis(settings)
+        if settings.redis_cluster:
+            return cls(
+                redis_client.connect_cluster(redis_urls(settings.redis), TIMEOUT_S, **options), settings.redis_prefix
+            )
+        return cls.connect(settings.redis.get_secret_value(), settings.redis_prefix, **options)
+
+    @classmethod
+    def connect(cls, url: str, prefix: str, **options: Any) -> Self:
+        """A store on a single Redis; ``options``: as of `streams.state.redis_client.connect`."""
+        return cls(redis_client.connect(url, TIMEOUT_S, **options), prefix)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    @_translated
+    async def meta(self, partition: int, fields: Sequence[str]) -> dict[str, str]:
+        """These of the fields that say what a partition is as a whole, as far as they are set."""
+        values = await cast(Any, self._client.hmget)(self._key(partition, "meta"), list(fields))
+        return _meta(fields, values)
+
+    @_translated
+    async def snapshot(
+        self, partition: int, customers: Sequence[str], fields: Sequence[str] = (), *, documents: bool = False
+    ) -> Snapshot:
+        """These customers and the partition as a whole, all of one moment; for commands that look on.
+
+        ``fields``: those of the partition that are needed; all of them if none is named.
+        """
+        where = self._key(partition, "due")
+        async with self._client.pipeline(transaction=True) as pipe:
+            if fields:
+                pipe.hmget(self._key(partition, "meta"), list(fields))
+            else:
+                pipe.hgetall(self._key(partition, "meta"))
+            if documents:
+                pipe.hgetall(self._key(partition, "files"))
+            if customers:
+                pipe.hmget(self._key(partition, "customers"), list(customers))
+                pipe.zmscore(where, list(customers))
+            meta, *found = await pipe.execute()
+        files = found.pop(0) if documents else {}
+        values, dues = found or ([], [])
+        meta = _meta(fields, meta) if fields else _meta(list(map(bytes.decode, meta)), meta.values())
+        return Snapshot(
+            meta=meta,
+            positions=_offsets(meta, POSITION),
+            values=dict(zip(customers, values, strict=True)),
+            dues={name: int(due) for name, due in zip(customers, dues, strict=True) if due is not None},
+            documents={int(number): document for number, document in files.items()},
+        )
+
+    @_translated
+    async def look(self, partition: int, customers: Sequence[str]) -> PartitionLook:
+        """How far a partition is and these customers, all of one moment; for triggers, which look often."""
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.hmget(self._key(partition, "meta"), list(LOOK_FIELDS))
+            pipe.llen(self._key(partition, "outbox"))
+            if customers:
+                pipe.hmget(self._key(partition, "customers"), list(customers))
+                pipe.hmget(self._key(partition, "erased"), [tombstone(customer) for customer in customers])
+                pipe.zmscore(self._key(partition, "due"), list(customers))
+            fields, outbox, *found = await pipe.execute()
+        values, erased, dues = found or ([], [], [])
+        stored = [value if value is not None else stays for value, stays in zip(values, erased, strict=True)]
+        return PartitionLook(
+            meta={name: value.decode() for name, value in zip(LOOK_FIELDS, fields, strict=True) if value is not None},
+            outbox=outbox,
+            values={name: value for name, value in zip(customers, stored, strict=True) if value is not None},
+            dues={name: int(due) for name, due in zip(customers, dues, strict=True) if due is not None},
+        )
+
+    @_translated
+    async def outbox(self, partition: int) -> list[bytes]:
+        """The entries that are not yet known to be published, oldest first."""
+        return cast(list[bytes], await cast(Any, self._client.lrange)(self._key(partition, "outbox"), 0, -1))
+
+    @_translated
+    async def erased(self, partition: int, customer: str) -> bytes | None:
+        """What stays of one who was erased."""
+        found = await cast(Any, self._client.hget)(self._key(partition, "erased"), tombstone(customer))
+        return cast(bytes | None, found)
+
+    async def customers(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
+        """Every stored customer of a partition, in no order; one that is saved meanwhile may come twice."""
+        try:
+            async for name, stored in self._client.hscan_iter(self._key(partition, "customers"), count=1_000):
+                yield name.decode(), stored
+        except redis_client.FAILURES as error:
+            raise self.failed(error) from error
+
+    def failed(self, error: Exception) -> StoreFailed:
+        """What went wrong, as the store's contract says it."""
+        scripts = (self._claim, self._begin, self._save, self._trim, self._set_attempt)
+        texts = {str(script.sha): str(script.script) for script in scripts}
+        return redis_client.failed(error, f"{self._prefix}{{p*", texts)
+
+    def _key(self, partition: int, name: str) -> str:
+        return key(self._prefix, partition, name)
+
+    @_translated
+    async def claim(self, claim: Claim) -> PartitionState:
+        keys = [self._key(claim.partition, name) for name in ("meta", "due", "outbox", "erased", "files")]
+        ours = claim.identity
+        arguments: list[str | int] = [
+            claim.token, claim.generation, claim.proven_over,
+            ours.cluster, ours.group, ours.partitions, ours.definitions, ours.topics, int(claim.follows),
+        ]  # fmt: skip
+        answer = await self._claim(keys, arguments)
+        if answer[0] == b"lower":
+            raise LowerGeneration(int(answer[1]), answer[2].decode())
+        if answer[0] == b"other":
+            _refuse(ours, answer[1].decode(), answer[2].decode())
+        flat, due, outbox, erased, files = answer[1:]
+        if erased:
+            self._erased.add(claim.partition)
+        meta = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+        return PartitionState(
+            positions=_offsets(meta, POSITION),
+            clock=int(meta.get("clock", 0)),
+            save_number=int(meta.get("save", 0)),
+            next_due=int(float(due[1])) if due else 0,
+            outbox=outbox,
+            trimmed=int(meta.get("trimmed", 0)),
+            outputs=_offsets(meta, OUTPUT),
+            epochs=meta.get("epochs", b""),
+            attempt=meta.get("attempt", b""),
+            documents={int(number): document for number, document in zip(files[::2], files[1::2], strict=True)},
+        )
+
+    @_translated
+    async def begin(
+        self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
+    ) -> bool:
+        arguments: list[str | int | bytes] = [claim.token, number, claim.identity.definitions]
+        if files is None:
+            arguments += ["", b"", 0, 0]
+        else:
+            arguments += [files.number, files.encoded, len(files.stay), 2 * len(files.documents), *files.stay]
+            for number_of_file, document in files.documents.items():
+                arguments += [number_of_file, document]
+        for name, position in positions.items():
+            arguments += [name, position]
+        keys = [self._key(claim.partition, part) for part in ("meta", "files")]
+        return bool(await self._begin(keys, arguments))
+
+    @_translated
+    async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
+        return bool(await self._set_attempt([self._key(partition, "meta")], [token, attempt]))
+
+    @_translated
+    async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
+        if not customers:
+            return []
+        command = cast(Any, self._client.hmget)  # redis-py types one method for sync and async
+        found = cast(list[bytes | None], await command(self._key(partition, "customers"), customers))
+        missing = [at for at, value in enumerate(found) if value is None]
+        if missing and partition in self._erased:
+            names = [tombstone(customers[at]) for at in missing]
+            for at, value in zip(missing, await command(self._key(partition, "erased"), names), strict=True):
+                found[at] = value
+        return found
+
+    @_translated
+    async def count(self, partition: int) -> int:
+        return int(await cast(Any, self._client.hlen)(self._key(partition, "customers")))
+
+    @_translated
+    async def scan(self, partition: int, cursor: int, count: int) -> tuple[int, list[tuple[str, bytes]]]:
+        call = cast(Any, self._client.hscan)
+        after, found = await call(self._key(partition, "customers"), cursor=cursor, count=count)
+        return int(after), [(name.decode(), value) for name, value in found.items()]
+
+    @_translated
+    async def due(self, partition: int, until: int, limit: int) -> list[str]:
+        where = self._key(partition, "due")
+        found = await self._client.zrangebyscore(where, "-inf", until, start=0, num=limit)
+        return [cast(bytes, customer).decode() for customer in found]
+
+    @_translated
+    async def next_due(self, partition: int) -> int:
+        first = await self._client.zrange(self._key(partition, "due"), 0, 0, withscores=True)
+        return int(first[0][1]) if first else 0
+
+    @_translated
+    async def save(self, partition: int, save: Save) -> SaveAnswer:
+        if any(customer.erased for customer in save.customers):
+            self._erased.add(partition)
+        keys = [self._key(partition, name) for name in ("meta", "customers", "due", "outbox", "erased", "files")]
+        answer = cast(Any, await self._save(keys, arguments(save)))  # bytes: the client does not decode
+        return cast(SaveAnswer, answer.decode())
+
+    @_translated
+    async def generation(self, partition: int) -> int:
+        found = await cast(Any, self._client.hget)(self._key(partition, "meta"), "generation")
+        return -1 if found is None else int(found)
+
+    @_translated
+    async def memory(self) -> tuple[int, int]:
+        """Bytes that Redis uses and may use, of the server that is fullest; 0: no limit."""
+        found = [
+            await cast(Any, self._client.info)("memory", **server)
+            for server in await redis_client.servers(self._client)
+        ]
+        sizes = [(int(one["used_memory"]), int(one.get("maxmemory", 0))) for one in found]
+        return max(sizes, key=lambda size: size[0] / (size[1] or sys.maxsize))
+
+    @_translated
+    async def verify(self, now_ms: Callable[[], int]) -> None:
+        """Refuse a Redis that may forget, or whose clock differs from ours. Raises `ClaimRefused`."""
+        for server in await redis_client.servers(self._client):
+            memory = await cast(Any, self._client.info)("memory", **server)
+            policy = memory.get("maxmemory_policy", "noeviction")
+            if policy != "noeviction":
+                raise ClaimRefused(f"Redis may evict what it holds ({policy}); set maxmemory-policy noeviction")
+            before = now_ms()
+            seconds, micros = await cast(Any, self._client.time)(**server)
+            after = now_ms()
+            theirs = int(seconds) * 1000 + int(micros) // 1000
+            skew_ms = max(before - theirs, theirs - after, 0)
+            if skew_ms > CLOCK_SKEW_MAX_MS:
+                raise ClaimRefused(f"the clocks of this machine and of Redis differ by {skew_ms} ms; set them right")
+
+    @_translated
+    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
+        keys = [self._key(partition, name) for name in ("meta", "outbox")]
+        arguments: list[str | int] = [token, first, number]
+        for name, position in outputs.items():
+            arguments += [OUTPUT + name, position]
+        return bool(await self._trim(keys, arguments))
+
+
+def _meta(fields: Iterable[str], values: Iterable[bytes | None]) -> dict[str, str]:
+    found = zip(fields, values, strict=True)
+    return {name: value.decode() for name, value in found if value is not None}
+
+
+def _offsets(meta: Mapping[str, bytes] | Mapping[str, str], prefix: str) -> dict[str, int]:
+    return {name[len(prefix) :]: int(value) for name, value in meta.items() if name.startswith(prefix)}
+
+
+def _refuse(ours: Identity, field: str, stored: str) -> None:
+    values = {name: getattr(ours, name) for name in ours.__struct_fields__}
+    values[field] = int(stored) if field == "partitions" else stored
+    check_identity(Identity(**values), ours)
+    raise AssertionError(f"{field} differs for Redis alone")

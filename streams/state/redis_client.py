@@ -1,0 +1,201 @@
+"""Clients of Redis for the store: made from the settings, and what they say when they fail.
+
+The one rule: a Redis that is away is waited for; one that refuses us, or that we must not trust, is not.
+A refusal is read by its code and not by its text, which differs between Redis 6.2, Redis 7 and Valkey.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar, cast
+from urllib.parse import urlsplit
+
+import hiredis
+import redis.asyncio as redis
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.connection import HiredisRespSerializer
+from redis.exceptions import (
+    AuthenticationError,
+    MasterDownError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
+from redis.maint_notifications import MaintNotificationsConfig
+
+from streams.errors import RightMissing, StoreFailed, StoreRefused
+from streams.stop import RIGHTS
+
+_REPLICA = "Redis is a replica, which takes no writes: name its primary in SEGMENTER_REDIS, then start again"
+# By the code of the error: what is wrong with a Redis that answers, and what to do.
+REFUSALS: Mapping[str, str] = {
+    "OOM": "Redis is out of memory (maxmemory): give it more room, then start the worker again",
+    "MISCONF": "Redis cannot save its snapshots, so it takes no writes: see its log, then start the worker again",
+    "NOREPLICAS": "Redis has fewer replicas than min-replicas-to-write: start them, then start the worker again",
+    "READONLY": _REPLICA,
+    "MASTERDOWN": _REPLICA,
+    "BUSY": "Redis is busy with a script of another client: wait for it or end it (SCRIPT KILL), then start again",
+}
+# redis-py takes the code off the text of these.
+_CODES: Mapping[type[RedisError], str] = {
+    OutOfMemoryError: "OOM",
+    ReadOnlyError: "READONLY",
+    MasterDownError: "MASTERDOWN",
+}
+# Redis 6.2 puts what a command of a script was answered with into a text of its own: "Error running script …: -OOM …".
+_CODE = re.compile(r"(?:^|: -)([A-Z]+) ")
+# Without a code of their own: to end a transaction is not allowed, or to begin one; a command in a script is not, as
+# Redis up to 7.0 says it, and as later ones and Valkey do.
+_NOT_ALLOWED = re.compile(r": NOPERM |^EXEC without MULTI|The user executing the script can't|ACL failure in script")
+# What is missing: the command by its name, or, in a script of Redis up to 7.0, by the line that calls it.
+_COMMAND = re.compile(r"the '([\w|]+)' command")
+_LINE = re.compile(r"@user_script:(\d+)")
+_CALL = re.compile(r"call\('([A-Z]+)'")
+
+RETRIES = 12  # 15 s in all while connections are refused: a Redis that restarts is waited for
+
+HEALTH_CHECK_S = 30  # a connection that was idle for so long is asked whether it is still there
+
+_PORT = 6379
+
+T = TypeVar("T")
+FAILURES = (RedisError, RedisClusterException, OSError)  # TimeoutError is an OSError
+Client: TypeAlias = redis.Redis | redis.RedisCluster
+
+
+def connect(url: str, timeout_s: float, **options: Any) -> redis.Redis:
+    """A client of a single Redis, which connects at first use; ``options``: redis-py's, beside those of the URL.
+
+    The client may retry on its own: a save that it sends twice is recognised by its number.
+    """
+    client = redis.Redis.from_url(url, **_options(timeout_s), **options)
+    client.connection_pool.connection_class = _packing(client.connection_pool.connection_class)
+    return client
+
+
+def _packing(connection: type[AbstractConnection]) -> type[AbstractConnection]:
+    """Commands are packed in C, as redis-py does on connections that wait (of a worker's time it took 5 %)."""
+
+    packed = HiredisRespSerializer()
+
+    def pack_command(_: AbstractConnection, *words: Any) -> list[bytes]:
+        # A command of two words, such as CONFIG GET, comes as one; redis-py packs that.
+        if isinstance(words[0], str) and " " not in words[0]:
+            return [hiredis.pack_command(words)]
+        return cast("list[bytes]", packed.pack(*words))
+
+    async def send_packed_command(self: AbstractConnection, *words: Any, **named: Any) -> None:
+        try:
+            await connection.send_packed_command(self, *words, **named)
+        except (
+            RuntimeError
+        ) as error:  # uvloop's, of a transport that was closed under it; asyncio drops what is written
+            await self.disconnect(nowait=True)
+            raise redis.ConnectionError("the connection was closed") from error
+
+    assert hasattr(connection, "pack_command"), "redis-py no longer packs where it did"
+    named = {"pack_command": pack_command, "send_packed_command": send_packed_command}
+    return type(f"Packing{connection.__name__}", (connection,), named)
+
+
+def connect_cluster(urls: Sequence[str], timeout_s: float, **options: Any) -> redis.RedisCluster:
+    """The same of a Redis Cluster; one of the nodes that the URLs name must answer, and tells of the others."""
+    nodes = [ClusterNode(str(url.hostname), url.port or _PORT) for url in map(urlsplit, urls)]
+    return redis.RedisCluster.from_url(urls[0], startup_nodes=nodes, **_options(timeout_s), **options)
+
+
+def _options(timeout_s: float) -> dict[str, Any]:
+    return {
+        "retry": _Patience(ExponentialBackoff(cap=2.0, base=0.05), RETRIES),
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "health_check_interval": HEALTH_CHECK_S,
+        # What redis-py tells and asks a server about itself, by commands for which nobody here has the right.
+        "driver_info": None,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+
+
+async def servers(client: Client) -> list[dict[str, Any]]:
+    """For each server that holds data, the arguments with which the client asks it and no other."""
+    if not isinstance(client, redis.RedisCluster):
+        return [{}]
+    await client.initialize()
+    return [{"target_nodes": node} for node in client.get_primaries()]
+
+
+def failed(error: Exception, keys: str, scripts: Mapping[str, str]) -> StoreFailed:
+    """What Redis or its client says went wrong, as the store's contract says it.
+
+    ``keys``: the pattern of the keys that are used; ``scripts``: the text of each, by its SHA-1.
+    """
+    cause: BaseException = error
+    while isinstance(cause, _Refused | RedisClusterException) and (below := cause.__cause__ or cause.__context__):
+        cause = below
+    if isinstance(cause, ResponseError) and (refusal := REFUSALS.get(_code(cause))):
+        return StoreRefused(refusal)
+    if isinstance(cause, NoPermissionError) or _NOT_ALLOWED.search(str(cause)):
+        right = _missing(str(cause), scripts) or f"keys ~{keys}"
+        return RightMissing(f"Redis does not allow this user {right} ({cause}): see {RIGHTS}, then start again")
+    hint = ""
+    if isinstance(cause, AuthenticationError):
+        hint = "; see SEGMENTER_REDIS_PASSWORD"
+    elif _distrusts(cause):
+        hint = "; see SEGMENTER_REDIS_CA_FILE"
+    elif isinstance(error, MovedError | RedisClusterException):
+        hint = "; see SEGMENTER_REDIS_CLUSTER"
+    return StoreFailed(f"{type(cause).__name__}: {cause}{hint}")
+
+
+def _missing(text: str, scripts: Mapping[str, str]) -> str:
+    """The command that an error says is not allowed, as a rule of ACL; empty where it is not about a command."""
+    if text.startswith("EXEC without"):
+        return "+multi"
+    if match := _COMMAND.search(text):
+        return "+script|load" if match[1] == "script" else f"+{match[1]}"  # Redis 6.2 leaves out the second word
+    line, script = _LINE.search(text), next((script for sha, script in scripts.items() if sha in text), "")
+    call = _CALL.search(script.splitlines()[int(line[1]) - 1]) if line and script else None
+    return f"+{call[1].lower()}" if call else ""
+
+
+def _code(error: ResponseError) -> str:
+    """The word before the text of an error, such as OOM; empty where there is none."""
+    for kind, code in _CODES.items():
+        if isinstance(error, kind):
+            return code
+    match = _CODE.search(str(error))
+    return match[1] if match else ""
+
+
+def _distrusts(error: BaseException) -> bool:
+    return isinstance(error, redis.ConnectionError) and isinstance(error.__context__, ssl.SSLCertVerificationError)
+
+
+class _Refused(RedisError):
+    """Redis does not let us in, or we do not trust it; its cause says how that was told."""
+
+
+class _Patience(Retry):
+    """Tries again what may end otherwise; redis-py would also try a wrong password again."""
+
+    async def call_with_retry(self, do: Callable[[], Awaitable[T]], fail: Any, *more: Any, **named: Any) -> T:
+        async def once() -> T:
+            try:
+                return await do()
+            except AuthenticationError as error:
+                raise _Refused from error
+            except redis.ConnectionError as error:
+                if _distrusts(error):
+                    raise _Refused from error
+                raise
+
+        return await super().call_with_retry(once, fail, *more, **named)

@@ -1,0 +1,44 @@
+"""The customers that a worker has stored in Redis, for commands that read them.
+
+The one rule: nothing is written, and what cannot be read stops with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from streams.errors import StoreFailed, StoreRefused
+from streams.settings import Settings
+from streams.state.redis import RedisStore
+from streams.stop import Stop
+
+
+@asynccontextmanager
+async def stored(settings: Settings) -> AsyncIterator[tuple[RedisStore, Mapping[str, str]]]:
+    """The store, and what its first partition says of all: how many there are, under which definitions.
+
+    Raises `Stop` when there is nothing, or when Redis does not answer, then or later.
+    """
+    async with opened(settings) as store:
+        first = await store.meta(0, ("definitions", "partitions"))
+        if not first:
+            raise Stop(
+                "Redis holds no state of the segmenter; see SEGMENTER_REDIS and SEGMENTER_REDIS_PREFIX, and whether a "
+                "worker ran"
+            )
+        yield store, first
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[RedisStore]:
+    """The store, whatever it holds. Raises `Stop` when Redis does not answer, then or later."""
+    store = RedisStore.of(settings)
+    try:
+        yield store
+    except StoreRefused as refused:
+        raise Stop(str(refused)) from None
+    except StoreFailed as error:
+        raise Stop(f"Redis does not answer ({error}); see SEGMENTER_REDIS") from None
+    finally:
+        await store.close()

@@ -1,0 +1,294 @@
+"""Decides what becomes of actions that are due, and of attempts that have ended.
+
+The one rule: an action that ends has exactly one final decision, and leaves a dead letter where it failed.
+Nothing here waits or is saved; the dispatcher does both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping
+
+import msgspec
+
+from rules.times import parse_instant
+from streams.triggers import decision_log, policy, retries
+from streams.triggers.config import TriggersFile
+from streams.triggers.counts import Counts
+from streams.triggers.customer_state import Action, Person, Sent
+from streams.triggers.decision_log import Decision, Kind
+from streams.triggers.endpoint import Endpoint
+from streams.triggers.intake import ERASED, TriggerIntake, contact
+from streams.triggers.membership_lookup import LookupResult, MembershipAnswer, Waiting, why_ended
+from streams.triggers.messages import AttemptResult, Message, Outcome
+from streams.wire.records import OutRecord
+
+# What is decided and not beyond the grace older than this is of now: a worker saves its clock each second.
+FRESH_MS = 10_000
+# What waits for a decision is looked at again after an eighth of the time for which it is due, within these bounds.
+WAIT_FIRST_MS, WAIT_MOST_MS = 50, 60_000
+# What is due for long, as after an outage, waits no longer for linked ids, which take a few seconds by themselves.
+WAIT_LINKED_MOST_MS = 5_000
+# Where it has waited for so long, a `deferred` decision says for what.
+WAIT_PUBLISHED_MS = 10_000
+# Such waits are for an attempt's end.
+_SHORT = (Waiting.ENDPOINT, Waiting.ATTEMPT)
+_CRASHED = AttemptResult(Outcome.UNKNOWN, "the worker ended during an attempt")
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Nothing can be said yet of an action that is due."""
+
+    reason: Waiting
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """An attempt whose intent is saved with its step. ``before``: what counted as sent of its action until then."""
+
+    customer: str
+    action: Action
+    message: Message
+    endpoint: Endpoint
+    before: Sent | None
+
+
+class ActionDecisions:
+    """Decides under one triggers file; ``endpoints`` by the key of their channel."""
+
+    def __init__(
+        self,
+        file: TriggersFile,
+        endpoints: Mapping[str, Endpoint],
+        now_ms: Callable[[], int],
+        counts: Counts,
+        fresh_ms: int = FRESH_MS,
+    ) -> None:
+        """``fresh_ms``: what the segmenter decided up to longer ago than this is not of now."""
+        self.arriving = TriggerIntake(file)
+        self.counts = counts
+        self._fresh_ms = fresh_ms
+        self.now_ms = now_ms
+        self._file = file
+        self._endpoints = endpoints
+
+    @property
+    def free(self) -> int:
+        """Attempts that could begin now, over all channels: of no more customers a look is worth while."""
+        return sum(endpoint.free for endpoint in self._endpoints.values())
+
+    def is_old(self, time: int) -> bool:
+        """Whether a time (ms) is too long ago for what is decided up to then to be of now."""
+        return self.now_ms() - time > self._fresh_ms
+
+    def ended(
+        self, customer: str, known: Person, action: Action, result: AttemptResult, before: Sent | None = None
+    ) -> list[OutRecord]:
+        """What the end of an attempt makes of its action; ``before``: as of `Begun`."""
+        now = self.now_ms()
+        channel = self.arriving.channel_of(action)
+        if not channel:
+            return self.decide(customer, known, action, "failed", "the trigger was removed during an attempt")
+        action.uncertain = action.uncertain or result.outcome is Outcome.UNKNOWN
+        end = retries.of(self._endpoints[channel].way, action, result, now)
+        if end.kind == "deferred":
+            known.gives_back(action, before)
+            self.counts.given_back[action.trigger,] += 1
+            return self.put_off(customer, action, end.reason or "", end.until)
+        is_known = action.trigger in known.acted or action.occurred_at <= known.erased
+        if end.kind in ("sent", "unknown, not sent") and not is_known:
+            known.acted.append(action.trigger)
+        return self.decide(customer, known, action, end.kind, end.reason, end.until, dead=end.is_dead)
+
+    def crashed(self, customer: str, known: Person, action: Action) -> list[OutRecord]:
+        """An attempt of a former owner, of which nobody knows more than that it began."""
+        action.attempting = False
+        return self.ended(customer, known, action, _CRASHED)
+
+    def decide(
+        self, customer: str, known: Person, action: Action, kind: Kind, reason: str | None, until: int = 0, *,
+        dead: bool = False,
+    ) -> list[OutRecord]:  # fmt: skip
+        """The records of a decision; with a final one the action ends."""
+        channel = self.arriving.channel_of(action)
+        decision = decision_log.of(customer, action, channel, kind, self.now_ms(), reason, until)
+        self.counts.decisions[action.trigger, kind] += 1
+        if kind in ("retried", "skipped", "failed"):
+            known.was_not_sent(action)
+        if not decision.is_final:
+            action.next_at, action.look_at, action.waits_for = until, 0, ""
+            return [decision_log.record(decision)]
+        known.actions.remove(action)
+        letters = [decision_log.letter(decision, action.change)] if dead else []
+        return [decision_log.record(decision), *letters]
+
+    def put_off(self, customer: str, action: Action, reason: str, until: int) -> list[OutRecord]:
+        """Look again at ``until`` (ms), for the same time as before; the record that says why, for a new reason."""
+        action.look_at = until
+        if reason == action.waits_for:
+            return []
+        action.waits_for = reason
+        channel = self.arriving.channel_of(action)
+        self.counts.decisions[action.trigger, "deferred"] += 1
+        return [
+            decision_log.record(decision_log.of(customer, action, channel, "deferred", self.now_ms(), reason, until))
+        ]
+
+    def note(self, known: Person, decision: Decision) -> bool:
+        """A final decision that is on the topic; whether it was news."""
+        if decision.key in known.told:
+            return False
+        if decision.sequence > known.sequence:
+            known.told.append(decision.key)  # its change is to be read again
+        else:
+            action = next((one for one in known.actions if one.key == decision.key), None)
+            if action is None:
+                return False
+            known.actions.remove(action)
+        is_erased = (parse_instant(decision.occurred_at) or 0) <= known.erased
+        if decision.decision in ("sent", "unknown, not sent") and not is_erased:
+            sent_at = parse_instant(decision.at) or 0
+            others = [sent for sent in known.sent if sent.key != decision.key]
+            known.sent = [*others, Sent(sent_at, decision.trigger, decision.channel, decision.key)]
+            known.acted.append(decision.trigger)
+        return True
+
+    def message(self, customer: str, known: Person, action: Action) -> Message:
+        """What its channel is given for an attempt."""
+        return Message(
+            key=action.key,
+            trigger=action.trigger,
+            customer=customer,
+            raw=action.change,
+            contact=contact(self._file, known),
+            attempted_ms=self.now_ms(),
+        )
+
+    def judged(
+        self, customer: str, known: Person, action: Action, standing: MembershipAnswer, now: int
+    ) -> policy.Verdict | Wait:
+        """The last word on an action that is due: by where the customer is, then by the policy."""
+        if action.occurred_at <= known.erased:
+            return policy.Skip(ERASED)
+        trigger = self._file.triggers.get(action.trigger)
+        waiting = standing.waiting(max(known.sequence, action.sequence), action.next_at)
+        if waiting is not None:
+            over = policy.over(trigger, action, now)
+            return Wait(waiting) if over is None else policy.Skip(over)
+        if trigger is not None:
+            gone = why_ended(trigger.segment, trigger.on, action.occurred_at, standing)
+            if gone is not None:
+                return policy.Skip(gone)
+        return policy.decide(self._file, customer, known, action, now)
+
+    def against(self, begun: Begun, known: Person, look: LookupResult) -> str | None:
+        """What a last look has against an attempt that is about to be made."""
+        action = begun.action
+        if look.reached < action.next_at or self.is_old(look.reached):
+            return Waiting.SEGMENTER.value
+        verdict = self.judged(begun.customer, known, action, look.of[begun.customer], self.now_ms())
+        match verdict:
+            case policy.Go():
+                return None
+            case Wait(reason):
+                return reason.value
+            case policy.Occupied():
+                return Waiting.ATTEMPT.value
+            case _:
+                return verdict.reason
+
+    def endpoint_of(self, action: Action) -> Endpoint:
+        """Of an action whose trigger there is."""
+        return self._endpoints[self.arriving.channel_of(action)]
+
+
+class DueStep:
+    """What one look at due customers comes to.
+
+    ``flying``: keys of attempts that are under way here. ``changed``: who is to be saved; ``begun``: attempts
+    to be made; ``parked``: who waits for a place at an endpoint or for a decision, and until when (ms), as far as there
+    is ``room``: nothing is saved of that. ``held_up``: customers that wait for a decision.
+    """
+
+    def __init__(
+        self, deciding: ActionDecisions, look: LookupResult, reached: int, flying: Container[str], room: int
+    ) -> None:
+        self._flying = flying
+        self._room = room
+        self.parked: dict[str, int] = {}
+        self._deciding = deciding
+        self._look = look
+        self._reached = reached
+        self.changed: list[str] = []
+        self.out: list[OutRecord] = []
+        self.begun: list[Begun] = []
+        self.held_up: set[str] = set()
+
+    def customer(self, customer: str, known: Person) -> None:
+        """Every action of a customer that is due, the oldest first; a message that begins counts for the next."""
+        standing = self._look.of[customer]
+        for action in sorted(known.actions, key=lambda one: (one.next_at, one.sequence, one.trigger)):
+            if action.due > self._reached or action.key in self._flying:
+                continue
+            if action.attempting:
+                self._tell(customer, self._deciding.crashed(customer, known, action))
+            else:
+                self._act(customer, known, action, standing)
+
+    def _act(self, customer: str, known: Person, action: Action, standing: MembershipAnswer) -> None:
+        deciding, now = self._deciding, self._deciding.now_ms()
+        verdict = deciding.judged(customer, known, action, standing, now)
+        match verdict:
+            case policy.Skip(reason):
+                self._tell(customer, deciding.decide(customer, known, action, decision_log.unsent(action), reason))
+            case policy.Defer(until, reason):
+                action.send_at = until
+                self._tell(customer, deciding.decide(customer, known, action, "deferred", reason, until))
+            case policy.Behind():
+                deciding.counts.wait(Waiting.PRIORITY)
+                action.behind, action.send_at = verdict.rival, verdict.send_at
+                self._tell(customer, deciding.put_off(customer, action, verdict.reason, verdict.until))
+            case policy.Occupied():
+                self._wait(customer, action, Waiting.ATTEMPT, now, now + policy.RIVAL_LOOK_MS)
+            case Wait(waiting):
+                self.held_up.add(customer)
+                most = WAIT_LINKED_MOST_MS if waiting is Waiting.LINKED_ID else WAIT_MOST_MS
+                after = min(max((now - action.next_at) // 8, WAIT_FIRST_MS), most)
+                self._wait(customer, action, waiting, now, now + after)
+            case policy.Go():
+                self._go(customer, known, action, now)
+
+    def _wait(self, customer: str, action: Action, waiting: Waiting, now: int, until: int) -> None:
+        """Look again at ``until``: at first without saving that, and later with a record that says for what."""
+        self._deciding.counts.wait(waiting)
+        is_new = now - action.next_at < WAIT_PUBLISHED_MS
+        if (is_new or waiting in _SHORT) and len(self.parked) < self._room:
+            self.parked[customer] = until
+        elif is_new:
+            action.look_at = until
+            self._tell(customer, [])
+        else:
+            self._tell(customer, self._deciding.put_off(customer, action, waiting.value, until))
+
+    def _go(self, customer: str, known: Person, action: Action, now: int) -> None:
+        endpoint = self._deciding.endpoint_of(action)
+        if endpoint.is_gone:
+            out = self._deciding.decide(customer, known, action, "failed", "the endpoint is gone", dead=True)
+            self._tell(customer, out)
+            return
+        come_back = endpoint.take(now)
+        if come_back:
+            self._wait(customer, action, Waiting.ENDPOINT, now, come_back)
+            return
+        before = known.sent_as(action.key)
+        action.attempting = True
+        action.attempts += 1
+        action.first_at = action.first_at or now
+        action.look_at, action.waits_for, action.behind = 0, "", ""
+        known.sends(action, self._deciding.arriving.channel_of(action), now)
+        self._tell(customer, [])
+        message = self._deciding.message(customer, known, action)
+        self.begun.append(Begun(customer, action, message, endpoint, before))
+
+    def _tell(self, customer: str, out: list[OutRecord]) -> None:
+        self.out += out
+        if not self.changed or self.changed[-1] != customer:
+            self.changed.append(customer)

@@ -1,0 +1,58 @@
+"""Making channels from the triggers file: a new kind is a file of its own and a line here.
+
+The one rule: what is wrong with a channel or a template is told at the start, with its path in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+from rules.definitions.segments_file import DefinitionsError
+from streams.triggers.channels.console import Console
+from streams.triggers.channels.smtp import Smtp
+from streams.triggers.channels.webhook import Webhook
+from streams.triggers.config import EmailWay, TriggersFile, Way, WebhookWay
+from streams.triggers.messages import Channel
+from streams.triggers.secrets import opened
+from streams.triggers.templates import MessageTemplates
+
+
+def channels(file: TriggersFile, path: Path, environment: Mapping[str, str], stream: TextIO) -> dict[str, Channel]:
+    """By key. ``path``: of the file, beside which templates and secrets lie. Raises `DefinitionsError`."""
+    said, problems = words(file, path)
+    made: dict[str, Channel] = {}
+    for key, way in file.channels.items():
+        try:
+            made[key] = _channel(way, said, environment, path.parent, stream)
+        except ValueError as error:
+            problems.append(f"channels.{key}: {error}")
+    if problems:
+        raise DefinitionsError(str(path), problems)
+    return made
+
+
+def words(file: TriggersFile, path: Path) -> tuple[dict[str, MessageTemplates], list[str]]:
+    """The templates of each trigger, tried out; and what is wrong with any."""
+    names, problems = frozenset(file.contact), []
+    found: dict[str, MessageTemplates] = {}
+    for key, trigger in file.triggers.items():
+        way = file.channels.get(trigger.channel)  # one that is not there is told by who reads the file
+        unsubscribe = way.list_unsubscribe if isinstance(way, EmailWay) else None
+        try:
+            found[key] = MessageTemplates(trigger.template, path.parent, names, unsubscribe)
+        except ValueError as error:
+            problems.append(f"triggers.{key}.template.{error}")
+    return found, problems
+
+
+def _channel(
+    way: Way, said: Mapping[str, MessageTemplates], environment: Mapping[str, str], folder: Path, stream: TextIO
+) -> Channel:
+    if isinstance(way, EmailWay):
+        password = None if way.password is None else opened(way.password, environment, folder)
+        return Smtp(way, password, said)
+    if isinstance(way, WebhookWay):
+        return Webhook(way, [opened(secret, environment, folder) for secret in way.secrets], said)
+    return Console(said, stream)

@@ -1,0 +1,180 @@
+"""What triggers do with a claimed partition.
+
+The one rule: what is on ``trigger-decisions`` was decided. A claim reads it back from where the last trim left it.
+Decisions that the store does not know are saved before anything new is read, so that no action is decided again and no
+message is sent again.
+
+See also `streams.runtime.assignment` for the order of a claim.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import aclosing
+from functools import partial
+
+import msgspec
+from faust.types import TP
+
+from rules.placeholders import Placeholders
+from streams.kafka.fetch import OutputChunk
+from streams.runtime.assignment import Assignment, OwnerConfig
+from streams.runtime.merge import Merge
+from streams.runtime.outbox import Outbox
+from streams.runtime.partition_runner import PartitionRunner
+from streams.runtime.partition_task import PartitionTask
+from streams.state.contract import Claim, PartitionState
+from streams.triggers import decision_log
+from streams.triggers.config import TriggersFile
+from streams.triggers.counts import Counts
+from streams.triggers.decision_log import Decision
+from streams.triggers.dispatcher import Dispatcher
+from streams.triggers.endpoint import Endpoint
+from streams.triggers.inputs import reading
+from streams.triggers.membership_lookup import MembershipLookup
+from streams.wire.records import OutRecord, decode_entry
+from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS
+
+OUTPUTS = (TRIGGER_DECISIONS, TRIGGER_DEAD_LETTERS)
+# Between looks: of a hundred actions at most (a slice of due times), so that a partition begins 5,000 a second.
+_LOOK_S = 0.035
+
+
+class TriggersConfig(OwnerConfig, frozen=True, kw_only=True):
+    """What does not change while triggers run. ``endpoints``: by channel; ``counts``: of all that is counted here.
+
+    ``placeholders``: texts that are no ids, as for the segmenter. ``fresh_ms``: as of `Dispatcher`.
+    """
+
+    file: TriggersFile
+    placeholders: Placeholders
+    endpoints: Mapping[str, Endpoint]
+    standings: MembershipLookup
+    counts: Counts
+    fresh_ms: int
+
+
+class OwnedTriggersPartition(msgspec.Struct, frozen=True):
+    """A claimed partition that is not read on yet; as of `streams.runtime.assignment.OwnedPartition`."""
+
+    claim: Claim
+    state: PartitionState
+    acting: Dispatcher
+    outbox: Outbox
+
+
+class TriggersAssignment(Assignment[TriggersConfig, OwnedTriggersPartition]):
+    """One assignment of triggers while it is being claimed."""
+
+    def _claimed(self, claim: Claim, state: PartitionState) -> OwnedTriggersPartition:
+        config, store = self._config, self._store
+        acting = Dispatcher(
+            config.file, config.endpoints, config.standings, store, claim.partition, claim.token, state,
+            now_ms=config.now_ms, counts=config.counts, fresh_ms=config.fresh_ms,
+        )  # fmt: skip
+        box = Outbox(store, self._publisher, claim.partition, claim.token, state, saved=lambda: acting.save_number)
+        return OwnedTriggersPartition(claim, state, acting, box)
+
+    async def _recover(self) -> None:
+        parts = {partition: _DecisionRecovery(one) for partition, one in self.claimed.items()}
+        positions = {(topic, at): one.state.outputs.get(topic) for at, one in self.claimed.items() for topic in OUTPUTS}
+        async with aclosing(self._outputs.read(positions)) as chunks:
+            async for chunk in chunks:
+                await parts[chunk.partition].read(chunk)
+        for part in parts.values():
+            await part.publish_rest()
+
+    def _runner(self, claimed: OwnedTriggersPartition) -> PartitionRunner:
+        config, consumer, partition = self._config, self._consumer, claimed.claim.partition
+        shard = TriggersTask(
+            partition,
+            Merge(config.topics, claimed.state.positions),
+            claimed.acting,
+            claimed.outbox,
+            heard=lambda topic: consumer.heard(TP(topic, partition)),
+            now_ms=config.now_ms,
+            pace=config.pace,
+            monotonic=config.monotonic,
+            reading=partial(reading, placeholders=config.placeholders),
+            trials=self._trials(claimed.claim),
+        )
+        shard.acting = claimed.acting
+        return PartitionRunner(claimed.claim, shard, claimed.outbox, self._store, config.stop)
+
+
+class TriggersTask(PartitionTask):
+    """Beside what is read: attempts that have ended, and actions due up to where everything is read.
+
+    Looked after every `_LOOK_S` and not at each attempt's end: what ends meanwhile is saved together.
+    """
+
+    acting: Dispatcher
+    _read_to = 0
+
+    def release(self) -> None:
+        super().release()
+        self.acting.is_released = True
+
+    async def _fire(self) -> bool:
+        await self._settle()
+        self._read_to = max(self._read_to, self.caught_up())
+        begun = await self.acting.fire(self._read_to, self._pace.due_slice)
+        if begun:
+            await self._outbox.put(begun)
+        return False
+
+    async def _settle(self) -> None:
+        settled = await self.acting.settle()
+        if settled:
+            await self._outbox.put(settled)
+
+    def _wait_s(self) -> float:
+        return _LOOK_S
+
+    async def run(self) -> None:
+        """As `PartitionTask.run`; what is under way at the release is waited for and settled."""
+        await super().run()
+        await self.acting.landed()
+        await self._settle()
+
+
+class _DecisionRecovery:
+    """What of a partition is on the topics, and what is left to be published."""
+
+    def __init__(self, claimed: OwnedTriggersPartition) -> None:
+        self._claimed = claimed
+        self._left = [
+            [decision_log.bounded(record) for record in decode_entry(entry)] for entry in claimed.state.outbox
+        ]
+        self._seen: set[tuple[str, bytes]] = set()
+
+    async def read(self, chunk: OutputChunk) -> None:
+        """What was published: it is not published again, and what the store does not know of it is saved."""
+        self._seen.update(decision_log.identity(chunk.topic, record.headers) for record in chunk.records)
+        if chunk.topic == TRIGGER_DECISIONS:
+            await self._claimed.acting.note(_by_customer(chunk))
+
+    async def publish_rest(self) -> None:
+        """The entries that are not on the topics, in order."""
+        for entry in self._left:
+            await self._claimed.outbox.publish([[one for one in entry if not self._is_seen(one)]])
+
+    def _is_seen(self, record: OutRecord) -> bool:
+        return decision_log.identity(record.topic, record.headers) in self._seen
+
+
+def _by_customer(chunk: OutputChunk) -> Mapping[str, list[Decision]]:
+    found: dict[str, list[Decision]] = defaultdict(list)
+    for decision in _decoded(chunk):
+        if decision.is_final:
+            found[decision.customer_id].append(decision)
+    return found
+
+
+def _decoded(chunk: OutputChunk) -> Iterable[Decision]:
+    for record in chunk.records:
+        try:
+            yield decision_log.decode(record.value or b"")
+        except msgspec.DecodeError:
+            continue  # whoever wrote it, it is no decision of ours

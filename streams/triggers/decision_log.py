@@ -1,0 +1,120 @@
+"""Decisions as bytes: the contract of the ``trigger-decisions`` topic.
+
+The one rule: each change ends, for each trigger that it may start, in exactly one final decision; what
+comes before it (``deferred``, ``retried``, ``unknown, sent again``) is told, too. The key is the customer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from rules.reasons import Instant
+from rules.times import format_instant
+from streams.triggers.customer_state import Action
+from streams.wire import changes
+from streams.wire.records import OutRecord
+from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS
+
+Kind = Literal[
+    "sent", "skipped", "failed", "unknown, not sent", "deferred", "retried", "unknown, sent again",
+]  # fmt: skip
+Unsent = Literal["skipped", "unknown, not sent"]
+FINAL = frozenset({"sent", "skipped", "failed", "unknown, not sent"})
+
+
+class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What became of a change under a trigger.
+
+    ``reason``: why, in words, without personal data. ``attempts``: how often it was tried to send. ``until``:
+    when it is looked at again, where it is not final. ``sequence`` is that of the change.
+    """
+
+    decision_id: str
+    trigger: str
+    change_id: str
+    customer_id: str
+    sequence: Annotated[int, Meta(ge=1)]
+    channel: str
+    decision: Kind
+    at: Instant
+    occurred_at: Instant
+    reason: str | None = None
+    attempts: int = 0
+    until: Instant | None = None
+
+    @property
+    def key(self) -> str:
+        """As of `streams.triggers.customer_state.Action`."""
+        return f"{self.change_id}-{self.trigger}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.decision in FINAL
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Decision)
+
+
+def of(
+    customer: str, action: Action, channel: str, kind: Kind, now: int, reason: str | None = None, until: int = 0
+) -> Decision:
+    """A decision on an action at ``now`` (ms)."""
+    told = f"{action.key}\0{kind}\0{action.attempts}\0{until}"
+    return Decision(
+        decision_id=sha256(told.encode()).hexdigest()[:32],
+        trigger=action.trigger,
+        change_id=action.change_id,
+        customer_id=customer,
+        sequence=action.sequence,
+        channel=channel,
+        decision=kind,
+        at=format_instant(now),
+        occurred_at=format_instant(action.occurred_at),
+        reason=reason,
+        attempts=action.attempts,
+        until=format_instant(until) if until else None,
+    )
+
+
+def unsent(action: Action) -> Unsent:
+    """The end of an action of which no more attempts are made: one of those before may have reached the customer."""
+    return "unknown, not sent" if action.uncertain else "skipped"
+
+
+def record(decision: Decision) -> OutRecord:
+    """For the outbox."""
+    headers = [("decision-id", decision.decision_id.encode()), ("content-type", b"application/json")]
+    return OutRecord(TRIGGER_DECISIONS, decision.customer_id.encode(), _encoder.encode(decision), headers)
+
+
+def letter(decision: Decision, change: bytes) -> OutRecord:
+    """What failed for good, so that it can be replayed: the change as it came, and why."""
+    headers = [
+        ("decision-id", decision.decision_id.encode()),
+        ("trigger", decision.trigger.encode()),
+        ("reason", (decision.reason or "").encode()),
+    ]
+    return OutRecord(TRIGGER_DEAD_LETTERS, decision.customer_id.encode(), changes.bounded(change), headers)
+
+
+def bounded(record: OutRecord) -> OutRecord:
+    """A record of the outbox as this version would save it: one saved by a former version may be too large."""
+    if record.topic != TRIGGER_DEAD_LETTERS or record.value is None:
+        return record
+    return OutRecord(TRIGGER_DEAD_LETTERS, record.key, changes.bounded(record.value), record.headers)
+
+
+def decode(value: bytes) -> Decision:
+    """A record's value; raises `msgspec.DecodeError`."""
+    return _decoder.decode(value)
+
+
+def identity(topic: str, headers: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
+    """What a record of ours is known by."""
+    return topic, next((value for name, value in headers if name == "decision-id"), b"")

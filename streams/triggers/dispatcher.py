@@ -1,0 +1,248 @@
+"""The steps of one partition of triggers, from changes and due actions to attempts and decisions.
+
+The one rule is the order around an attempt:
+
+1. the customer's memberships are looked up, and the policy decides,
+2. a place at the endpoint is taken, and the intent of the attempt is **saved**,
+3. the memberships are looked up once more: a last look, with nothing after it that waits; an e-mail has one of its own
+   before DATA (`streams.triggers.channels.smtp`),
+4. the attempt is made, if nothing is against it now; else it is given back, counted, and published as `deferred`,
+5. the outcome is saved, with the decision in the outbox.
+
+A store that answers slowly makes this slower, but keeps nothing from being sent. After a crash between 2 and 5 only
+that the attempt began is known, and the decision says so. All of it goes through the partition's one queue
+(`streams.triggers.claim`); the attempts themselves run beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+import msgspec
+
+from streams.errors import StoreFailed
+from streams.runtime.checkpoint import Checkpointer
+from streams.runtime.merge import MergedBatch
+from streams.state.contract import PartitionState, Store, StoredCustomer
+from streams.stop import Stop
+from streams.triggers import customer_state, decision_log
+from streams.triggers.action_decisions import FRESH_MS, ActionDecisions, Begun, DueStep
+from streams.triggers.config import TriggersFile
+from streams.triggers.counts import Counts
+from streams.triggers.customer_state import Person
+from streams.triggers.decision_log import Decision
+from streams.triggers.endpoint import EndedAttempt, Endpoint
+from streams.triggers.membership_lookup import LookupResult, MembershipLookup, undecided
+from streams.triggers.messages import AttemptResult, Outcome
+from streams.wire.records import OutRecord
+
+# Customers that wait for a place or a decision, kept in memory; more of them are put off in the store.
+PARKED_MAX = 1_000
+
+# Persons of one step, each with the due time that it was loaded with.
+Loaded = dict[str, tuple[Person, int]]
+
+
+class Dispatcher(Checkpointer):
+    """One partition's steps under one claim. ``made``: attempts that have ended, to be settled in the next step."""
+
+    def __init__(  # noqa: PLR0913 (each is one thing that a step needs)
+        self,
+        file: TriggersFile,
+        endpoints: Mapping[str, Endpoint],
+        standings: MembershipLookup,
+        store: Store,
+        partition: int,
+        token: str,
+        state: PartitionState,
+        *,
+        now_ms: Callable[[], int],
+        counts: Counts | None = None,
+        fresh_ms: int = FRESH_MS,
+    ) -> None:
+        """``fresh_ms``: what the segmenter decided up to longer ago than this is not of now."""
+        super().__init__(store, partition, token, state)
+        self._standings = standings
+        self._now_ms = now_ms
+        self.counts = Counts() if counts is None else counts
+        self._deciding = ActionDecisions(file, endpoints, now_ms, self.counts, fresh_ms)
+        self._flying: dict[str, Begun] = {}  # attempts under way, by their key
+        self._held: dict[str, Person] = {}  # those customers, as they are saved: this is their one writer
+        self._parked: dict[str, int] = {}  # customers, and when to look at them again
+        self._furthest = 0  # up to where a look found the partition decided
+        self._held_up = 0  # customers that the last look found waiting for a decision
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.made: list[EndedAttempt] = []
+        self.is_released = False  # attempts under way go on, but nobody reads the customers' events here any more
+
+    async def advance(self, taken: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
+        """Apply what was read, and save; the decisions to publish."""
+        events = [reading[3] for reading in taken.readings if not isinstance(reading[3], str)]
+        loaded = await self._load({event.customer for event in events})
+        now, told = self._now_ms(), list[Decision]()
+        for event in events:
+            told += self._deciding.arriving.apply(loaded[event.customer][0], event, now)
+        self.counts.decisions.update((one.trigger, one.decision) for one in told)
+        out = [decision_log.record(one) for one in told]
+        await self.save(_stored(loaded), out, taken.starts, taken.positions, clock, caught_up)
+        return out
+
+    async def pass_time(self, clock: int, caught_up: int = 0) -> None:
+        """Save the clock alone."""
+        await self.save((), (), self.positions, self.positions, clock, caught_up)
+
+    async def fire(self, clock: int, limit: int) -> list[OutRecord]:
+        """Look at actions due ≤ ``clock`` of at most ``limit`` customers, if they are decided up to then."""
+        free = self._deciding.free
+        if not free or not 0 < self.next_due <= clock:
+            return []
+        before = self._furthest
+        reached = min(clock, self._checked(await self._standings.reached(self._partition), before))
+        stands_still = self.next_due > reached or self._deciding.is_old(reached)
+        if stands_still and not self._deciding.is_old(self.next_due):
+            return []  # the segmenter will come as far in a moment
+        # Of no more than could be begun; but those that wait for a decision must not hide the others behind them.
+        ready = await self._ready(clock if stands_still else reached, min(limit, free + self._held_up))
+        if not ready:
+            return []
+        look = undecided(clock, ready) if stands_still else await self._look(ready)
+        room = PARKED_MAX - len(self._parked)
+        step = DueStep(self._deciding, look, min(clock, look.reached), self._flying.keys(), room)
+        loaded = await self._load(ready)
+        for customer, (known, _) in loaded.items():
+            step.customer(customer, known)
+        self._parked |= step.parked
+        self._held_up = len(step.held_up)
+        return await self._begin(step, loaded)
+
+    async def _look(self, ids: Iterable[str]) -> LookupResult:
+        before = self._furthest
+        look = await self._standings.look(self._partition, sorted(ids))
+        return msgspec.structs.replace(look, reached=self._checked(look.reached, before))
+
+    def _checked(self, reached: int, before: int) -> int:
+        """Up to when the partition is decided; 0 where that went back, as Redis lost its last writes.
+
+        An exit may be among them. Nothing is decided until the segmenter has come as far again. ``before``: how far it
+        was when Redis was called, as answers of several calls may overtake one another.
+        """
+        self._furthest = max(self._furthest, reached)
+        return reached if reached >= before else 0
+
+    async def _ready(self, reached: int, limit: int) -> list[str]:
+        """Customers who are due, but for those of whom all that is due is under way, or has no place free."""
+        now = self._now_ms()
+        self._parked = {customer: until for customer, until in self._parked.items() if until > now}
+        under_way = {customer for customer, known in self._held.items() if not known.waits(reached)}
+        passed = self._parked.keys() | under_way
+        found = await self._store.due(self._partition, reached, limit + len(passed))
+        ready = [customer for customer in found if customer not in passed]
+        if not found:
+            self.next_due = await self._store.next_due(self._partition)
+        return ready[:limit]
+
+    async def _begin(self, step: DueStep, loaded: Loaded) -> list[OutRecord]:
+        if step.changed:
+            await self._keep({name: loaded[name] for name in step.changed}, step.out)
+        for begun in step.begun:
+            self._flying[begun.action.key] = begun
+            self._held[begun.customer] = loaded[begun.customer][0]
+        if step.begun:
+            await self._start(step.begun)
+        return step.out
+
+    async def _start(self, attempts: list[Begun]) -> None:
+        """Make the attempts that a last look, of all of them together, has nothing against."""
+        look = await self._last_look({begun.customer for begun in attempts})
+        for begun in attempts:
+            against = self._against(begun, look)
+            if against is None:
+                task = asyncio.create_task(self._attempt(begun))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            else:
+                begun.endpoint.give_back()
+                self.made.append(
+                    EndedAttempt(begun.customer, begun.action.key, AttemptResult(Outcome.GIVEN_BACK, against))
+                )
+
+    async def _last_look(self, ids: Iterable[str]) -> LookupResult | None:
+        try:
+            return await self._look(ids)
+        except (StoreFailed, Stop):  # the next step meets it again, and says so
+            return None
+
+    def _against(self, begun: Begun, look: LookupResult | None) -> str | None:
+        if look is None:
+            return "the last look failed"
+        return self._deciding.against(begun, self._held[begun.customer], look)
+
+    async def _against_now(self, begun: Begun) -> str | None:
+        look = await self._last_look([begun.customer])
+        # What a newer owner has read of the customer, an erasure say, is not known here.
+        return "the partition was let go of" if self.is_released else self._against(begun, look)
+
+    async def _attempt(self, begun: Begun) -> None:
+        message = msgspec.structs.replace(begun.message, against=partial(self._against_now, begun))
+        result = await begun.endpoint.send(message, self._now_ms)
+        begun.endpoint.give_back()
+        self.made.append(EndedAttempt(begun.customer, begun.action.key, result))
+
+    async def settle(self) -> list[OutRecord]:
+        """Save what came of attempts that have ended; the decisions to publish."""
+        made, self.made = self.made, []
+        if not made:
+            return []
+        loaded = await self._load({one.customer for one in made})
+        out: list[OutRecord] = []
+        for one in made:
+            known = loaded[one.customer][0]
+            action = next((action for action in known.actions if action.key == one.key), None)
+            if action is not None:
+                action.attempting = False
+                before = self._flying[one.key].before
+                out += self._deciding.ended(one.customer, known, action, one.result, before)
+        await self._keep(loaded, out)
+        for one in made:
+            self._flying.pop(one.key, None)
+            self._parked.pop(one.customer, None)  # another message may have waited for this end
+        self._held = {begun.customer: self._held[begun.customer] for begun in self._flying.values()}
+        return out
+
+    async def note(self, told: Mapping[str, list[Decision]]) -> None:
+        """Final decisions that are on the topic: what the store does not know of them is saved."""
+        loaded = await self._load(told)
+        changed = {
+            customer: (known, due)
+            for customer, (known, due) in loaded.items()
+            if [one for one in told[customer] if self._deciding.note(known, one)]
+        }
+        if changed:
+            await self._keep(changed, [])
+
+    async def landed(self) -> None:
+        """Until no attempt is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _load(self, ids: Iterable[str]) -> Loaded:
+        wanted = list(ids)
+        absent = [name for name in wanted if name not in self._held]
+        stored = await self._store.load(self._partition, absent) if absent else []
+        loaded = {name: customer_state.decode(value) for name, value in zip(absent, stored, strict=True)}
+        found = {name: self._held.get(name) or loaded[name] for name in wanted}
+        return {name: (known, known.due) for name, known in found.items()}
+
+    async def _keep(self, loaded: Loaded, out: list[OutRecord]) -> None:
+        await self.save(_stored(loaded), out, self.positions, self.positions, self.clock)
+
+
+def _stored(loaded: Loaded) -> list[StoredCustomer]:
+    found = []
+    for name, (known, before) in loaded.items():
+        due = known.due
+        changed = None if due == before else due
+        found.append(StoredCustomer(name, customer_state.encode(known), changed, erased=known.is_erased))
+    return found

@@ -1,0 +1,99 @@
+"""Endpoints: each channel with the attempts that are under way, and whether it can take one more now.
+
+The one rule: an endpoint that is slow, broken or gone holds up nobody else. Who cannot be served now is
+told when to come back, and is not held in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from streams import defects
+from streams.triggers.config import Way
+from streams.triggers.messages import AttemptResult, Channel, Message, Outcome
+
+# So many attempts in a row that failed open the breaker, for a second at first and then twice as long each time.
+BREAKS_AFTER = 5
+BROKEN_FIRST_MS, BROKEN_MOST_MS = 1_000, 60_000
+_COME_BACK_MS = 100
+_LINE_MOST_MS = 30_000
+
+
+class EndedAttempt(msgspec.Struct, frozen=True):
+    """What came of an attempt."""
+
+    customer: str
+    key: str
+    result: AttemptResult
+
+
+class Endpoint:
+    """One channel. Times in ms by the wall clock."""
+
+    def __init__(self, way: Way, channel: Channel) -> None:
+        self.way = way
+        self.is_gone = False
+        self._channel = channel
+        self._free = way.concurrency
+        self._failed = 0
+        self._closed_until = 0
+        self._line_until = 0
+        self._took_ms = 50.0  # of an attempt, as a moving average
+
+    def take(self, now: int) -> int:
+        """Take a place for an attempt: 0, or when to come back.
+
+        Who comes back stands in line: each a little later than the one before, as places get free.
+        """
+        if now < self._closed_until:
+            return self._closed_until
+        if self._free and not (self._failed >= BREAKS_AFTER and self._free < self.way.concurrency):
+            self._free -= 1
+            return 0
+        self._line_until = max(self._line_until, now + _COME_BACK_MS) + int(self._took_ms / self.way.concurrency)
+        self._line_until = min(self._line_until, now + _LINE_MOST_MS)
+        return self._line_until
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the breaker is open, also while an attempt tries whether it may close."""
+        return self._failed >= BREAKS_AFTER
+
+    @property
+    def free(self) -> int:
+        """Attempts that could begin now, if the breaker lets them."""
+        return self._free
+
+    def give_back(self) -> None:
+        """The place is free again: the attempt has ended, or was not begun."""
+        self._free += 1
+
+    async def send(self, message: Message, now_ms: Callable[[], int]) -> AttemptResult:
+        """Make the attempt for which a place was taken."""
+        began = now_ms()
+        try:
+            result = await self._channel.send(message)
+        except Exception as error:  # noqa: BLE001  # a defect of a channel ends one attempt, not the partition
+            defects.report(f"a {self.way.kind} channel", error)
+            result = AttemptResult(Outcome.UNKNOWN, "a defect of the channel")
+        self._took_ms += 0.1 * (now_ms() - began - self._took_ms)
+        self._note(result, now_ms())
+        return result
+
+    def _note(self, result: AttemptResult, now: int) -> None:
+        if result.outcome is Outcome.GIVEN_BACK:
+            return  # it says nothing of the endpoint
+        self.is_gone = self.is_gone or result.outcome is Outcome.GONE
+        if result.outcome not in (Outcome.FAILED, Outcome.UNKNOWN):
+            self._failed = 0
+            return
+        self._failed += 1
+        if self._failed >= BREAKS_AFTER:
+            broken = min(BROKEN_MOST_MS, BROKEN_FIRST_MS << min(self._failed - BREAKS_AFTER, 10))
+            self._closed_until = now + broken
+
+    async def close(self) -> None:
+        """Close the channel's connections."""
+        await self._channel.close()

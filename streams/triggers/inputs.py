@@ -1,0 +1,91 @@
+"""What triggers read: identify and erase from ``profiles``, changes from ``segment-changes``, replays of what failed.
+
+The one rule: whatever a record is, it is an event with a customer and a time, by which the inputs are
+merged, or a word for why nothing is done with it. The time of a change is when it was published.
+"""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+
+import msgspec
+
+from rules.events import IDENTIFY, Event, Origin
+from rules.identity.events import Misaddressed
+from rules.placeholders import BUILT_IN, Placeholders
+from rules.times import parse_instant
+from streams.kafka.fetch import Batch
+from streams.wire import changes
+from streams.wire.decode import read
+from streams.wire.records import InputRecord
+from streams.wire.topics import CHANGES, TRIGGER_REPLAYS
+
+# In the order in which records of one millisecond are read: who somebody is before what happens to them.
+INPUTS = ("profiles", CHANGES, TRIGGER_REPLAYS)
+
+
+class Come(Event, frozen=True, gc=False, kw_only=True):
+    """A change that came; ``trigger``: it is for this one alone, once more."""
+
+    change: changes.SegmentChange
+    occurred_at: int
+    value: bytes
+    trigger: str | None = None
+
+
+def reading(record: InputRecord, batch: Batch, placeholders: Placeholders = BUILT_IN) -> Event | str:
+    """An identify, an erasure, a change that came, or why it is passed over."""
+    topic = record.topic
+    if topic.endswith((CHANGES, TRIGGER_REPLAYS)):
+        return _come(record)
+    origin = Origin(batch.topic, batch.partition, record.offset)
+    event = read(record.value, record.key, record.timestamp, origin, placeholders)
+    if isinstance(event, Misaddressed):
+        return "wrong_key"  # of a customer of another partition
+    if isinstance(event, str) or event.name == IDENTIFY or event.is_erasure:
+        return event
+    return "not_identify"
+
+
+def is_come(event: Event) -> TypeGuard[Come]:
+    return isinstance(event, Come)
+
+
+class _Replay(msgspec.Struct, frozen=True):
+    trigger: str
+    change: msgspec.Raw
+
+
+_replay = msgspec.json.Decoder(_Replay)
+
+
+def replayed(trigger: str, change: bytes) -> bytes:
+    """The value of a record of ``trigger-replays``."""
+    return msgspec.json.encode(_Replay(trigger, msgspec.Raw(change)))
+
+
+def _come(record: InputRecord) -> Event | str:
+    value, trigger = record.value, None
+    if value is None:
+        return "tombstone"
+    try:
+        if record.topic.endswith(TRIGGER_REPLAYS):
+            again = _replay.decode(value)
+            value, trigger = bytes(again.change), again.trigger
+        change = changes.decode(value)
+        value = changes.bounded(value)  # it may go on as a webhook or a dead letter
+    except msgspec.DecodeError:
+        return "not_a_change"
+    occurred_at = parse_instant(change.occurred_at)
+    if occurred_at is None or len(value) > changes.CHANGE_MAX_BYTES:
+        return "not_a_change"
+    return Come(
+        customer=change.customer_id,
+        name=CHANGES,
+        time=max(record.timestamp, 0),
+        id=change.change_id,
+        change=change,
+        occurred_at=occurred_at,
+        value=value,
+        trigger=trigger,
+    )

@@ -1,0 +1,132 @@
+"""Applies a record that was read to what triggers remember of a customer.
+
+The one rule: a change that was read before changes nothing, which its sequence tells. Pure: the instant is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rules.events import ERASE, Event
+from rules.values import Json, Real, text
+from streams.triggers import decision_log
+from streams.triggers.config import Trigger, TriggersFile, Where
+from streams.triggers.customer_state import ACTIONS_MAX, TRAIT_MAX_CHARS, Action, Person, Trait
+from streams.triggers.decision_log import Decision
+from streams.triggers.inputs import Come, is_come
+
+ERASED = "erased"
+
+
+class TriggerIntake:
+    """Applies what is read, under one triggers file."""
+
+    def __init__(self, file: TriggersFile) -> None:
+        self._file = file
+        self._traits = file.traits
+        self._of: dict[tuple[str, str], list[tuple[str, Trigger]]] = {}
+        for key, trigger in file.triggers.items():
+            self._of.setdefault((trigger.segment, trigger.on), []).append((key, trigger))
+
+    def apply(self, person: Person, event: Event, now: int) -> list[Decision]:
+        """Remember an event; the decisions that can be made at once."""
+        if is_come(event):
+            return list(self._come(person, event, now))
+        if event.time <= person.erased:
+            return []
+        if event.name == ERASE:
+            return [
+                decision_log.of(
+                    event.customer, action, self.channel_of(action), decision_log.unsent(action), now, ERASED
+                )
+                for action in person.forget(event.time)
+            ]
+        fields = event.traits.fields
+        for name in self._traits & fields.keys():
+            person.tell(name, Trait(event.time, event.id, kept(fields[name])))
+        return []
+
+    def _come(self, person: Person, come: Come, now: int) -> Iterator[Decision]:
+        change = come.change
+        if come.trigger is None:
+            if change.sequence <= person.sequence:
+                return
+            person.sequence = change.sequence
+        for key, trigger in self._of.get((change.segment, change.change), ()):
+            if come.trigger not in (None, key):
+                continue
+            action = Action(
+                key, change.change_id, change.sequence, come.occurred_at, come.value,
+                send_at=come.occurred_at + trigger.delay, next_at=come.occurred_at + trigger.delay,
+            )  # fmt: skip
+            yield from self._begin(person, come, trigger, action, now)
+
+    def _begin(self, person: Person, come: Come, trigger: Trigger, action: Action, now: int) -> Iterator[Decision]:
+        customer = come.customer
+        if come.trigger is not None:
+            if any(known.key == action.key for known in person.actions):
+                return  # it is on its way already
+            action.send_at = action.next_at = come.time
+        elif action.key in person.told:
+            person.told.remove(action.key)
+            return
+        is_erased = come.occurred_at <= person.erased or come.change.cause.kind == "erasure"
+        against = ERASED if is_erased else None if come.trigger else reason_against(trigger, come)
+        if against is not None:
+            yield decision_log.of(customer, action, trigger.channel, "skipped", now, against)
+            return
+        waiting = [one for one in person.actions if not one.attempting]
+        if len(waiting) >= ACTIONS_MAX:
+            oldest = min(waiting, key=lambda one: one.sequence)
+            person.actions.remove(oldest)
+            channel = self.channel_of(oldest)
+            reason = "crowded out by newer changes"
+            yield decision_log.of(customer, oldest, channel, decision_log.unsent(oldest), now, reason)
+        person.actions.append(action)
+
+    def channel_of(self, action: Action) -> str:
+        """The channel's key; "" of a trigger that was removed."""
+        trigger = self._file.triggers.get(action.trigger)
+        return "" if trigger is None else trigger.channel
+
+
+def reason_against(trigger: Trigger, come: Come) -> str | None:
+    """Why a change of the right segment does not start the trigger."""
+    change, where = come.change, trigger.where
+    if change.cause.kind == "merge" and change.change == "exited":
+        return "merged"  # nobody left: the person is known under another id
+    if change.backfill and not trigger.backfill:
+        return "backfill"
+    if where.late is not None and change.late != where.late:
+        return "late" if change.late else "not late"
+    if where.cause is not None and change.cause.kind not in where.cause:
+        return f"caused by {change.cause.kind}"
+    return _membership(where, frozenset(change.segments))
+
+
+def _membership(where: Where, segments: frozenset[str]) -> str | None:
+    absent = next((key for key in where.also_in if key not in segments), None)
+    present = next((key for key in where.not_in if key in segments), None)
+    if absent is not None:
+        return f"not in {absent}"
+    return None if present is None else f"in {present}"
+
+
+def kept(value: Json) -> Any:
+    """What is stored of a trait: of a text its head, of a number with a point its text, of the rest itself."""
+    if isinstance(value, Real):
+        return str(value)
+    if isinstance(value, str):
+        return value[:TRAIT_MAX_CHARS]
+    if isinstance(value, list):
+        return [kept(one) for one in value[:64]]
+    if isinstance(value, dict):
+        return {name: kept(one) for name, one in list(value.items())[:64]}
+    return value if isinstance(value, bool) or value is None or abs(value) < 2**63 else str(value)
+
+
+def contact(file: TriggersFile, person: Person) -> dict[str, str]:
+    """What messages may say of a customer: the file's names with the texts that were told."""
+    told = {name: text(person.trait(trait)) for name, trait in file.contact.items()}
+    return {name: known for name, known in told.items() if known is not None}

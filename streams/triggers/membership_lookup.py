@@ -1,0 +1,140 @@
+"""What the segmenter has decided of a customer, looked up in its store at the last moment.
+
+A look says up to when it holds, and what it waits for where it holds no answer: a customer of whom something is due
+and not decided, of whom Redis has lost a change that was published, or whom former definitions decided last. A customer
+with linked ids is decided as far as the partitions of all of them are (`streams.triggers.linked_ids`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+
+import msgspec
+
+from rules.definitions.segments_file import Definitions
+from rules.standing import Customer
+from streams.state import definition_versions
+from streams.state.redis import PartitionLook
+from streams.stop import Stop
+from streams.triggers.linked_ids import LinkedIds, LookStore, former_ids
+from streams.wire import customers
+
+
+class Waiting(Enum):
+    """What a message that is due waits for: a label of the metric, and the sentence of a `deferred` decision."""
+
+    SEGMENTER = "not everything up to its time is read and decided, or nothing was lately"
+    DUE_TIME = "a due time of the customer has passed and is not decided yet"
+    PUBLISHED_AHEAD = "changes of the customer that were published are not decided again yet"
+    DEFINITIONS = "the customer is not decided by the new definitions yet"
+    LOST_CHANGE = "Redis has lost a change of the customer that was published"
+    LINKED_ID = "what happened under a linked id of the customer is not decided yet"
+    ENDPOINT = "the endpoint takes no more attempts now"
+    ATTEMPT = "an attempt to send the customer another message is under way"
+    PRIORITY = "another message goes before it"
+
+    @property
+    def label(self) -> str:
+        """As it stands in the metric."""
+        return self.name.lower()
+
+
+class MembershipAnswer(msgspec.Struct, frozen=True):
+    """A customer as the segmenter has decided it.
+
+    ``since`` (ms): by segment, when it was entered. ``waits_for``: why that is not the last word. ``sequence``: of the
+    newest change that is stored. ``reached`` (ms): up to when what happened under linked ids is decided.
+    """
+
+    since: Mapping[str, int]
+    waits_for: Waiting | None = None
+    sequence: int = sys.maxsize
+    reached: int = sys.maxsize
+
+    def waiting(self, sequence: int, due: int) -> Waiting | None:
+        """What stands against a decision on something that is due at ``due`` (ms).
+
+        ``sequence``: of the newest change of the customer that was read. A lower one is stored where Redis lost it.
+        """
+        if self.waits_for is not None:
+            return self.waits_for
+        if self.sequence < sequence:
+            return Waiting.LOST_CHANGE
+        return Waiting.LINKED_ID if self.reached < due else None
+
+
+class LookupResult(msgspec.Struct, frozen=True):
+    """``reached`` (ms): what happened, and was appended, up to then is decided."""
+
+    reached: int
+    of: Mapping[str, MembershipAnswer]
+
+
+def undecided(reached: int, ids: Iterable[str]) -> LookupResult:
+    """Nothing is known of these customers: the segmenter stands still, and whoever paid meanwhile is not known."""
+    return LookupResult(reached, dict.fromkeys(ids, MembershipAnswer({}, Waiting.SEGMENTER)))
+
+
+class MembershipLookup:
+    """Looks at a segmenter that runs, or ran, under these definitions."""
+
+    def __init__(self, store: LookStore, definitions: Definitions, linked: LinkedIds | None = None) -> None:
+        """``linked``: follows linked ids; ``None``: the segmenter brings no ids together."""
+        self._store = store
+        self._definitions = definitions
+        self._keys = [segment.key for segment in definitions.segments]
+        self._linked = linked
+
+    async def reached(self, partition: int) -> int:
+        """Up to when the partition is decided (ms); 0: nobody has read it yet. Raises `Stop`."""
+        return self._reached(partition, (await self._store.look(partition, [])).meta)
+
+    async def look(self, partition: int, ids: Sequence[str]) -> LookupResult:
+        """What is decided of these customers, and up to when. Raises `Stop`."""
+        found, decoded = await self._look(partition, ids)
+        if self._linked is not None and any(map(former_ids, decoded.values())):
+            await self._linked.refresh(decoded)
+            found, decoded = await self._look(partition, ids)  # nothing lies between this answer and what it is for
+        reached = self._reached(partition, found.meta)
+        return LookupResult(reached, {name: self._standing(name, decoded.get(name), found, reached) for name in ids})
+
+    async def _look(self, partition: int, ids: Sequence[str]) -> tuple[PartitionLook, Mapping[str, Customer]]:
+        found = await self._store.look(partition, ids)
+        return found, {name: customers.decode(value) for name, value in found.values.items()}
+
+    def _reached(self, partition: int, meta: Mapping[str, str]) -> int:
+        was = meta.get("definitions")
+        ours = self._definitions.fingerprint
+        if was is not None and was != ours:
+            raise Stop(
+                f"partition {partition} is segmented by other definitions ({was}, here "
+                f"{ours}); give triggers and worker the same SEGMENTER_DEFINITIONS"
+            )
+        return min(int(meta.get("clock", 0)), int(meta.get("caught_up", 0)))
+
+    def _standing(self, name: str, customer: Customer | None, found: PartitionLook, reached: int) -> MembershipAnswer:
+        if customer is None:
+            return MembershipAnswer({}, sequence=0)
+        if not customer.is_gone and not definition_versions.is_current(customer, found.meta):
+            return MembershipAnswer({}, Waiting.DEFINITIONS)
+        since = {self._keys[index]: entered for index, entered in customer.since.items()}
+        waits_for = None
+        if 0 < found.dues.get(name, 0) <= int(found.meta.get("clock", 0)):
+            waits_for = Waiting.DUE_TIME
+        elif customer.ahead is not None:
+            waits_for = Waiting.PUBLISHED_AHEAD
+        if self._linked is not None and former_ids(customer):
+            reached = self._linked.reached(name, customer, reached)
+        return MembershipAnswer(since, waits_for, customer.sequence, reached)
+
+
+def why_ended(segment: str, on: str, occurred_at: int, standing: MembershipAnswer) -> str | None:
+    """Whether the stay, or absence, that a change began has ended since."""
+    since = standing.since.get(segment)
+    if on == "exited":
+        return None if since is None else "came back meanwhile"
+    if since is None:
+        return "left meanwhile"
+    return "left meanwhile and came back" if since > occurred_at else None

@@ -1,0 +1,66 @@
+"""Decides what follows from the end of an attempt: a final decision, or a retry after a back-off.
+
+Pure: the instant is an argument.
+
+The one rule: an action ends in one final decision, and a message that may have been delivered is never called skipped.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgspec
+
+from streams.triggers.config import Retry, Way
+from streams.triggers.customer_state import Action
+from streams.triggers.decision_log import Kind
+from streams.triggers.messages import AttemptResult, Outcome
+
+
+class End(msgspec.Struct, frozen=True):
+    """The decision; ``until`` (ms): when to look again, 0 where it is final. ``is_dead``: it becomes a dead letter."""
+
+    kind: Kind
+    reason: str | None = None
+    until: int = 0
+    is_dead: bool = False
+
+
+def of(way: Way, action: Action, result: AttemptResult, now: int) -> End:
+    """What follows from the end of the newest attempt of an action."""
+    match result.outcome:
+        case Outcome.SENT:
+            return End("sent", result.detail or None)
+        case Outcome.REFUSED:
+            return End("failed", f"refused: {result.detail}", is_dead=True)
+        case Outcome.GONE:
+            return End("failed", "the endpoint is gone", is_dead=True)
+        case Outcome.UNKNOWN:
+            return uncertain(way, action, result, now)
+        case Outcome.FAILED:
+            return _again(way, action, "retried", result, now)
+        case Outcome.GIVEN_BACK:
+            return End("deferred", f"given back: {result.detail}", now)
+
+
+def uncertain(way: Way, action: Action, result: AttemptResult, now: int) -> End:
+    """Nobody knows whether the attempt was made: of a crash, or of a connection that was lost at the wrong moment."""
+    if way.after_crash == "drop":
+        return End("unknown, not sent", result.detail)
+    return _again(way, action, "unknown, sent again", result, now)
+
+
+def _again(way: Way, action: Action, kind: Kind, result: AttemptResult, now: int) -> End:
+    wait = max(wait_ms(way.retry, action), result.retry_after_ms or 0)
+    if action.attempts >= way.retry.attempts:
+        return End("failed", f"{action.attempts} attempts: {result.detail}", is_dead=True)
+    if now + wait > action.first_at + way.retry.budget:
+        return End("failed", f"out of time: {result.detail}", is_dead=True)
+    return End(kind, result.detail or None, now + wait)
+
+
+def wait_ms(retry: Retry, action: Action) -> int:
+    """Twice as long after each attempt, half of it by chance: drawn from the key, so that it is the same again."""
+    full = min(retry.most, retry.first << min(action.attempts - 1, 30))
+    drawn = sha256(f"{action.key}\0{action.attempts}".encode()).digest()
+    return full // 2 + int.from_bytes(drawn[:4], "big") % (full // 2 + 1)

@@ -1,0 +1,1 @@
+"""The worker, which segments customers."""

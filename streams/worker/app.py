@@ -1,0 +1,48 @@
+"""The composition root of the worker, where its engine, its topics and its claims meet."""
+
+from __future__ import annotations
+
+import faust
+
+from rules.engine import Engine
+from streams import rights
+from streams.defects import Pseudonyms
+from streams.definitions_file import load
+from streams.kafka import admin
+from streams.kafka.admin import FoundTopics
+from streams.kafka.partitioner import belonging
+from streams.runtime.host import assemble, now_ms, pace
+from streams.settings import Settings
+from streams.stop import stop
+from streams.wire.topics import OUTPUTS, READ
+from streams.worker.claim import WorkerAssignment, WorkerConfig
+from streams.worker.dead_letter_limit import DeadLetterLimit
+
+
+def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
+    """The worker's Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
+    engine = Engine(load(settings.definitions))
+    found = admin.verify(settings, rights.NEEDS[rights.WORKER].topics)
+    return assemble(settings, _config(settings, engine, found, rebuild=rebuild), WorkerAssignment)
+
+
+def _config(settings: Settings, engine: Engine, found: FoundTopics, *, rebuild: bool) -> WorkerConfig:
+    identity = found.identity(settings, engine.definitions.fingerprint)
+    return WorkerConfig(
+        topics=[settings.topic_prefix + name for name in READ],
+        outputs=OUTPUTS,
+        identity=identity,
+        engine=engine,
+        segments=[segment.key for segment in engine.definitions.segments],
+        pace=pace(settings, settings.grace_ms),
+        ceiling=DeadLetterLimit(settings.dead_letter_share, settings.dead_letter_window),
+        languages=() if settings.languages == "none" else settings.languages.split(","),
+        rebuild=rebuild,
+        exact_ends=settings.broker == "kafka",
+        belongs=belonging(identity.partitions, settings.partitioner),
+        links=settings.partitioner == "murmur2",
+        now_ms=now_ms,
+        stop=stop,
+        pseudonym=Pseudonyms(settings.log_key),
+        started_ms=now_ms(),
+    )

@@ -1,0 +1,108 @@
+"""The scan for erasures: which customers asked to be erased, found before anything else of a partition is read.
+
+The one rule: where nothing was read yet, as in a rebuild, the requests are looked for first. So a customer which was
+erased is not decided and published once more on the way to its request.
+
+Only ``profiles`` is scanned for requests, as they are accepted there alone, and ``merges`` for those which were sent on
+to a person's former ids. Other records are not decoded. The scan goes partition by partition, and its progress is saved
+with the positions of the outputs: a claim that runs out of time goes on with the next partition at the next attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from rules.events import INPUTS, Event, Origin
+from rules.identity.events import CascadedErasure, ErasureNotice, Link
+from rules.identity.resolution import erases
+from rules.placeholders import BUILT_IN, Placeholders
+from streams.kafka.fetch import OutputReader
+from streams.wire import merges
+from streams.wire.decode import read
+from streams.wire.topics import MERGES
+
+_PROFILES = INPUTS[0]
+
+TOPICS = (_PROFILES, MERGES)
+# The kind is the first field of a record.
+_KIND_WITHIN_BYTES = 16
+
+
+class ErasedIds(msgspec.Struct, frozen=True):
+    """Ids that are erased, and when last (event time, ms); by topic, up to where was looked.
+
+    ``along``: of these, ids for which nobody asked but that were linked by an `anonymousId` to a person who did.
+    """
+
+    erased: dict[str, int]
+    positions: dict[str, int]
+    along: set[str]
+
+
+async def find(
+    outputs: OutputReader, partition: int, positions: Mapping[str, int], placeholders: Placeholders = BUILT_IN
+) -> ErasedIds:
+    """In a partition, from these positions on, or from the first record. Raises what the reading raises."""
+    found, linked = ErasedIds({}, {}, set()), dict[str, tuple[int, str]]()
+    for topic in TOPICS:  # requests first: who asked is linked to nobody by an older link
+        async with aclosing(outputs.read({(topic, partition): positions.get(topic)})) as chunks:
+            async for chunk in chunks:
+                records, erased = chunk.records, found.erased
+                if topic == _PROFILES:
+                    requests = _requests(records, partition, placeholders)
+                else:
+                    requests = _carried_out(records, linked, erased)
+                for event in requests:
+                    if isinstance(event, ErasureNotice) and not event.vouched and event.customer not in erased:
+                        found.along.add(event.customer)
+                    erased[event.customer] = max(erased.get(event.customer, 0), event.time)
+                found.positions[topic] = chunk.position
+    return found
+
+
+def _requests(records: Iterable[Any], partition: int, placeholders: Placeholders) -> Iterable[Event]:
+    for record in records:
+        value = record.value or b""
+        if b"erase" in value or b"\\u" in value:  # which may spell it
+            origin = Origin(_PROFILES, partition, record.offset)
+            event = read(value, record.key, record.timestamp, origin, placeholders)
+            if not isinstance(event, str) and event.is_erasure:
+                yield event
+
+
+def _carried_out(
+    records: Iterable[Any], linked: dict[str, tuple[int, str]], erased: Mapping[str, int]
+) -> Iterable[Event]:
+    """Erasures of ids along with the persons to which they were linked.
+
+    Only the owner of an id knows whether it is erased along: a link to it may have been refused. So it is its notice
+    that counts, and not what it was sent.
+    """
+    for record in records:
+        value = record.value or b""
+        if merges.is_of_former_version(value):
+            yield from _sent_on(value, record.key, linked, erased)
+        elif b"notice" in value[:_KIND_WITHIN_BYTES]:
+            event = merges.read(value, record.key)
+            if isinstance(event, ErasureNotice):
+                yield event
+
+
+def _sent_on(
+    value: bytes, key: bytes | None, linked: dict[str, tuple[int, str]], erased: Mapping[str, int]
+) -> Iterable[Event]:
+    """Of a record of a version that noted nothing; ``linked``: by former id, when (ms) and to which id last."""
+    if b'"link"' in value or b'"erased"' in value:
+        event = merges.read(value, key)
+        if isinstance(event, Link):
+            linked[event.customer] = max(linked.get(event.customer, (0, "")), (event.time, event.into))
+        elif isinstance(event, CascadedErasure):
+            # Of an older link than there is nothing is known: it was to the same.
+            since, into = linked.get(event.customer, (0, event.into))
+            gone = erased.get(event.customer, 0)
+            if erases(event, gone, None if gone >= since > 0 else (into, since)):
+                yield event

@@ -1,0 +1,107 @@
+"""Placement: whether the records of a partition belong to it by the number of partitions that the topics have now.
+
+The one rule: a partition of which nothing was read yet is not begun while any first records of the topics belong to
+other partitions, or could not be read.
+
+    topics of 2 partitions      u7 → 1, u8 → 0
+    partitions are added        4 partitions: u7 → 3, u8 → 0; what was written before stays where it is
+    a worker on an empty Redis  would find u7's former orders on partition 1, where they count for nobody;
+                                another one, which has partition 3 alone, would decide u7 without them
+
+What was written before stands first, and half or more of its customers belong to others by any larger number. So a few
+customers at the head of each input are enough to see it. Single records of a producer that partitions in another way
+are no sign of it: each becomes a dead letter `wrong_partition`, as fewer than `MISPLACED_MIN` customers do in any case.
+
+Only keys are judged, so records of an open or aborted transaction count as any others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import aclosing
+from functools import partial
+
+import msgspec
+
+from rules.events import INPUTS
+from streams.kafka.fetch import OutputReader, Place
+from streams.stop import COPY, Stop
+
+# Customers and records of a partition of an input that are looked at.
+CUSTOMERS_MAX, RECORDS_MAX = 64, 5_000
+# After the first of them came, a partition of which some were read is judged by those. Of another some are waited for,
+# as long as a claim may take.
+READ_MAX_S = 2.0
+# From so many customers on, and if they are more than one in so many of those at the head.
+MISPLACED_MIN, ONE_IN = 3, 4
+
+Belongs = Callable[[str, int], bool]
+
+
+class _Head(msgspec.Struct):
+    """The first customers of a partition of an input, in their order, and how many records they sent."""
+
+    keys: dict[bytes, None] = {}
+    count: int = 0
+
+    @property
+    def is_enough(self) -> bool:
+        return len(self.keys) >= CUSTOMERS_MAX or self.count >= RECORDS_MAX
+
+
+async def check(outputs: OutputReader, unread: Collection[int], others: Collection[int], belongs: Belongs) -> set[int]:
+    """Refuse topics whose first records belong to other partitions; the partitions that were looked at.
+
+    ``unread``: partitions of which nothing was read yet. Only if there is anything on them, the others are looked at.
+    Raises `Stop`, and what the reading raises.
+    """
+    looked_at = set(unread)
+    if await _check(outputs, unread, belongs) and others:
+        await _check(outputs, others, belongs)
+        looked_at.update(others)
+    return looked_at
+
+
+async def _check(outputs: OutputReader, partitions: Collection[int], belongs: Belongs) -> bool:
+    """Refuse misplaced records of these partitions; whether there were any records."""
+    heads = await _heads(outputs, [(topic, partition) for topic in INPUTS for partition in partitions])
+    for (topic, partition), head in heads.items():
+        if is_misplaced(head.keys, partial(_belongs_to, belongs, partition)):
+            raise Stop(
+                f"events on partition {partition} of {topic} belong to other partitions, as partitions were added "
+                f"after they were written; nothing was read; {COPY}"
+            )
+    return any(head.count for head in heads.values())
+
+
+async def _heads(outputs: OutputReader, places: Collection[Place]) -> Mapping[Place, _Head]:
+    heads = {place: _Head() for place in places}
+    until = float("inf")
+
+    def is_wanted(place: Place) -> bool:
+        head = heads[place]
+        is_late = time.monotonic() > until
+        return not head.is_enough and not (is_late and head.count)
+
+    async with aclosing(outputs.peek(places, is_wanted)) as chunks:
+        async for chunk in chunks:
+            until = min(until, time.monotonic() + READ_MAX_S)
+            head = heads[chunk.topic, chunk.partition]
+            head.keys.update(dict.fromkeys(record.key for record in chunk.records if record.key))
+            head.count += len(chunk.records)
+    return heads
+
+
+def _belongs_to(belongs: Belongs, partition: int, key: bytes) -> bool:
+    return belongs(key.decode(errors="replace"), partition)
+
+
+def is_misplaced(keys: Iterable[bytes], belongs: Callable[[bytes], bool]) -> bool:
+    """Whether different customers, in the order in which they came, were at first placed by another number."""
+    misplaced = 0
+    for count, key in enumerate(keys, 1):
+        misplaced += not belongs(key)
+        if misplaced >= MISPLACED_MIN and misplaced * ONE_IN > count:
+            return True
+    return False
