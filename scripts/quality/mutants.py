@@ -240,6 +240,13 @@ BY_TESTS = (
         "tests/test_silent_kafka.py::test_kafka_falls_silent_before_the_first_fetch",
     ),
     Mutant(
+        "what ids sent to one another is copied",
+        "streams/cli/topic_copy.py",
+        "COPIED = (*READ, *SAID)",
+        "COPIED = (*INPUTS, *SAID)",
+        "tests/test_topic_copy_live.py",
+    ),
+    Mutant(
         "first records of an open transaction are judged",
         "streams/kafka/output_reader.py",
         'isolation_level="read_uncommitted"',

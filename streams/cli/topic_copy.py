@@ -3,9 +3,10 @@
 The one rule: a record keeps its key, bytes, headers and Kafka time, and goes to the partition of its key; records that
 lay on different partitions are written by their Kafka times, so that a customer's stay in order.
 
-What was said is copied, too: segment changes, and decisions of triggers. So a worker there decides everything again
-and says nothing twice, and no message is sent again. Not copied is what follows from the events by itself: memberships,
-dead letters, `merges`.
+What was published is copied, too: segment changes, and decisions of triggers. So a worker there decides everything
+again, publishes nothing twice, and no message is sent again. So is what ids of one person sent to one another
+(``merges``): an id learns of a link at the same point of its events, and an id which was erased along with a person is
+gone before anything of it is decided. What follows from the events by itself is not copied: memberships, dead letters.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.wire.topics import ALL, CHANGES, TRIGGERS, WORKERS
+from streams.wire.topics import ALL, CHANGES, READ, TRIGGERS, WORKERS
 
 SAID = (CHANGES, TRIGGERS[0])
-COPIED = (*INPUTS, *SAID)
+COPIED = (*READ, *SAID)
 _ALL = admin.TopicUse(described=ALL)
 # An input may take more than a worker does; it is copied all the same.
 _RECORD_MAX_BYTES = 64 * 1024 * 1024
