@@ -30,7 +30,7 @@ from streams.wire.topics import (
     OUTPUTS,
     READ,
     TRIGGER_DEAD_LETTERS,
-    TRIGGER_DECISIONS,
+    TRIGGER_OUTPUTS,
     TRIGGER_REPLAYS,
     WRITTEN,
 )
@@ -87,9 +87,9 @@ NEEDS: Mapping[str, Needs] = {
     ),
     TRIGGERS_PROCESS: Needs(
         topics=TopicUse(
-            read=(_PROFILES, CHANGES, TRIGGER_REPLAYS, TRIGGER_DECISIONS, TRIGGER_DEAD_LETTERS),
-            written=(TRIGGER_DECISIONS, TRIGGER_DEAD_LETTERS),
-            limited=(TRIGGER_DECISIONS, TRIGGER_DEAD_LETTERS),
+            read=(_PROFILES, CHANGES, TRIGGER_REPLAYS, *TRIGGER_OUTPUTS),
+            written=TRIGGER_OUTPUTS,
+            limited=TRIGGER_OUTPUTS,
         ),
         owns=(TRIGGERS_PROCESS,),
         looks_at=(WORKER,),

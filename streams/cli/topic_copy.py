@@ -27,9 +27,9 @@ from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.wire.topics import ALL, CHANGES, READ, TRIGGERS, WORKERS
+from streams.wire.topics import ALL, CHANGES, READ, TRIGGER_DECISIONS, WORKERS
 
-SAID = (CHANGES, TRIGGERS[0])
+SAID = (CHANGES, TRIGGER_DECISIONS)
 COPIED = (*READ, *SAID)
 _ALL = admin.TopicUse(described=ALL)
 # An input may take more than a worker does; it is copied all the same.

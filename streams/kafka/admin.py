@@ -28,12 +28,12 @@ from streams.settings import Settings
 from streams.state.contract import Identity
 from streams.stop import COPY, RIGHTS, Stop
 from streams.wire.records import batch_size_needed
-from streams.wire.topics import MEMBERSHIPS, OUTPUTS, TRIGGERS, WORKERS, WRITTEN
+from streams.wire.topics import MEMBERSHIPS, OUTPUTS, TRIGGER_OUTPUTS, TRIGGERS, WORKERS, WRITTEN
 
 log = logging.getLogger(__name__)
 
 # What is published by the owners of partitions alone.
-_OWNED = frozenset({*OUTPUTS, *TRIGGERS[:2]})
+_OWNED = frozenset({*OUTPUTS, *TRIGGER_OUTPUTS})
 # Of each key the newest is kept for ever.
 _CONFIGS: Mapping[str, Mapping[str, str]] = {MEMBERSHIPS: {"cleanup.policy": "compact"}}
 _RETENTION = ("cleanup.policy", "retention.ms")

@@ -28,12 +28,13 @@ from streams.stop import REBUILD, stop
 from streams.triggers import config_file as triggers_file
 from streams.triggers.action_decisions import FRESH_MS
 from streams.triggers.channels import factory
-from streams.triggers.claim import OUTPUTS, TriggersAssignment, TriggersConfig
+from streams.triggers.claim import TriggersAssignment, TriggersConfig
 from streams.triggers.counts import Counts
 from streams.triggers.endpoint import Endpoint
 from streams.triggers.inputs import INPUTS
 from streams.triggers.linked_ids import LinkedIds
 from streams.triggers.membership_lookup import MembershipLookup
+from streams.wire.topics import TRIGGER_OUTPUTS
 
 # What triggers keep in Redis; another number when it is stored otherwise.
 STORED_FORMAT = "triggers-1"
@@ -54,7 +55,7 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
     counts = Counts(Counter({(key, kind): 0 for key in file.triggers for kind in ("sent", "failed")}))
     config = TriggersConfig(
         topics=[settings.topic_prefix + name for name in INPUTS],
-        outputs=OUTPUTS,
+        outputs=TRIGGER_OUTPUTS,
         identity=identity,
         pace=pace(ours, 0),
         rebuild=rebuild,

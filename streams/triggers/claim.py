@@ -34,9 +34,8 @@ from streams.triggers.endpoint import Endpoint
 from streams.triggers.inputs import reading
 from streams.triggers.membership_lookup import MembershipLookup
 from streams.wire.records import OutRecord, decode_entry
-from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS
+from streams.wire.topics import TRIGGER_DECISIONS, TRIGGER_OUTPUTS
 
-OUTPUTS = (TRIGGER_DECISIONS, TRIGGER_DEAD_LETTERS)
 # Between looks: of a hundred actions at most (a slice of due times), so that a partition begins 5,000 a second.
 _LOOK_S = 0.035
 
@@ -78,7 +77,9 @@ class TriggersAssignment(Assignment[TriggersConfig, OwnedTriggersPartition]):
 
     async def _recover(self) -> None:
         parts = {partition: _DecisionRecovery(one) for partition, one in self.claimed.items()}
-        positions = {(topic, at): one.state.outputs.get(topic) for at, one in self.claimed.items() for topic in OUTPUTS}
+        positions = {
+            (topic, at): one.state.outputs.get(topic) for at, one in self.claimed.items() for topic in TRIGGER_OUTPUTS
+        }
         async with aclosing(self._outputs.read(positions)) as chunks:
             async for chunk in chunks:
                 await parts[chunk.partition].read(chunk)

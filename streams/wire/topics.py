@@ -18,7 +18,9 @@ TRIGGER_DECISIONS = "trigger-decisions"
 TRIGGER_DEAD_LETTERS = "trigger-dead-letters"
 # Trigger dead letters which an operator sends again.
 TRIGGER_REPLAYS = "trigger-replays"
-TRIGGERS = (TRIGGER_DECISIONS, TRIGGER_DEAD_LETTERS, TRIGGER_REPLAYS)
+# Topics of which triggers are the one writer, as workers are of `OUTPUTS`.
+TRIGGER_OUTPUTS = (TRIGGER_DECISIONS, TRIGGER_DEAD_LETTERS)
+TRIGGERS = (*TRIGGER_OUTPUTS, TRIGGER_REPLAYS)
 
 ALL = (*WORKERS, *TRIGGERS)
 # Topics which are published in batches of up to `streams.wire.records.batch_size_needed`.
