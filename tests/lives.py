@@ -24,13 +24,15 @@ from streams.errors import Fenced
 from streams.kafka.fetch import Batch, FetchResponse, FetchStatus, Offsets
 from streams.offline.rebuild_process import beyond, newest
 from streams.offline.recompute import Recomputed
+from streams.runtime.assignment import Assignment
+from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.partition_task import Pace, PartitionTask
-from streams.state import definition_versions
 from streams.state.contract import Identity
+from streams.state.definition_versions import DefinitionVersions
 from streams.stop import Stop
 from streams.wire import customers
 from streams.wire.topics import CHANGES, OUTPUTS
-from streams.worker.claim import WorkerAssignment, WorkerConfig
+from streams.worker.claim import WorkerConfig, claim_partitions
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.rebuild import RebuildRequest, Recomputation
 from tests import oracle
@@ -93,7 +95,7 @@ class Lives:
             identity=msgspec.structs.replace(IDENTITY, definitions=self.engine.definitions.fingerprint),
             engine=self.engine,
             pace=Pace(self.rng.choice((1, 3, 10)), 1_000, self.rng.choice((1, 5)), GRACE_MS),
-            ceiling=DeadLetterLimit(1.0, 10_000),
+            dead_letter_limit=DeadLetterLimit(1.0, 10_000),
             languages=(),
             rebuild=self.rebuilds,
             started_ms=self.wall + 1,
@@ -139,15 +141,14 @@ class Lives:
         publisher = Publisher(self.outputs, deaths)
         running: asyncio.Task[None] | None = None
         try:
-            claiming = await self.claim(publisher)
-            (runner,) = claiming.runners().values()
-            running = asyncio.create_task(claiming.claimed[0].outbox.run())
+            runner = await self.claim(publisher)
+            running = asyncio.create_task(runner.outbox.run())
             try:
                 await self._read_on(runner.task, publisher, running, until)
             finally:
                 await runner.task._end_rebuild()
             publisher.may.set()
-            await self._drained(claiming, running)
+            await self._drained(runner, running)
         except (Died, Stop, Fenced):
             return False
         finally:
@@ -156,17 +157,18 @@ class Lives:
                 await asyncio.gather(running, return_exceptions=True)
         return True
 
-    async def claim(self, publisher: Publisher | None = None) -> WorkerAssignment:
+    async def claim(self, publisher: Publisher | None = None) -> PartitionRunner:
         """All that comes before anything new is read."""
         publisher = publisher or Publisher(self.outputs, Deaths())
         publisher.may.set()
-        claiming = WorkerAssignment(self._plan(), self.store, publisher, self.outputs, self.count, cast(Any, self))
-        await claiming.take(frozenset(TP(topic, 0) for topic in INPUTS))
-        return claiming
+        config = self._plan()
+        assignment = Assignment(config, self.store, publisher, self.outputs, self.count, cast(Any, self))
+        (runner,) = (await claim_partitions(config, assignment, frozenset(TP(topic, 0) for topic in INPUTS))).values()
+        return runner
 
     @staticmethod
-    async def _drained(claiming: WorkerAssignment, running: asyncio.Task[None]) -> None:
-        drained = asyncio.create_task(claiming.claimed[0].outbox.drained())
+    async def _drained(runner: PartitionRunner, running: asyncio.Task[None]) -> None:
+        drained = asyncio.create_task(runner.outbox.drained())
         await asyncio.wait([drained, running], return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             drained.cancel()
@@ -183,13 +185,13 @@ class Lives:
             moved = await shard._step()
             moved = await shard._fire() or moved
             moved = await shard._switch() or moved
-            moved = await shard._sweep() or moved
+            moved = await shard._backfill() or moved
             await asyncio.sleep(0)
             if running.done():
                 running.result()
             if (
                 not moved
-                and shard.processor.is_settled
+                and shard._background.is_done
                 and shard._rebuild is None
                 and all(shard.merge.fetched(topic) == self._end(topic) for topic in INPUTS)
             ):
@@ -236,7 +238,8 @@ class Beside:
 
     def __init__(self, lives: Lives, asked: RebuildRequest) -> None:
         assert asked.definitions == lives.engine.definitions.fingerprint
-        known = definition_versions.to(asked.epochs, asked.documents, lives.engine)
+        known = DefinitionVersions.decoded(asked.epochs, asked.documents, lives.engine)
+        known = known.for_engine(lives.engine, 0)
         logs = cast(Any, {topic: _Log(lives.topics[topic]) for topic in INPUTS})
         self._made = Recomputed(logs, lives.engine, asked.partition, lambda *_: True, known.translated)
         self._lives = lives

@@ -23,7 +23,8 @@ from rules.reasons import REMOVED
 from rules.sentences import sentence
 from rules.standing import Change, Customer
 from streams.offline.replay import Replay
-from streams.state.definition_versions import DefinitionVersion, DefinitionVersions
+from streams.state.definition_list import DefinitionVersion
+from streams.state.definition_versions import DefinitionVersions
 from streams.wire import changes
 from tests import oracle, strategies, worlds
 from tests.lives import GRACE_MS, Lives, inputs

@@ -21,10 +21,12 @@ from streams import defects
 from streams.defects import Pseudonyms
 from streams.kafka.fetch import Batch
 from streams.runtime.input_buffer import read_record
-from streams.state.contract import PartitionState
+from streams.state.contract import Claim, Identity, PartitionState
+from streams.state.definition_versions import DefinitionVersions
 from streams.state.memory import MemoryStore
 from streams.worker.dead_letter_limit import DeadLetterLimit
-from streams.worker.segmenter import Segmenter
+from streams.worker.partition import WorkerPartition
+from streams.worker.segmenter import SegmenterConfig, StepResult
 
 CUSTOMER = "someone@example.com"
 STREAMS = Path(__file__).parent.parent / "streams"
@@ -105,15 +107,18 @@ def test_a_customer_that_cannot_be_decided_is_found_again() -> None:
     """By the record, and by a name that whoever has id and key can make."""
     names = Pseudonyms(SecretStr("key"))
     engine = Broken(built_in())
-    segmenter = Segmenter(
-        engine, MemoryStore(), 3, "token", PartitionState({}, 0, 0, 0, [], 0),
-        now_ms=lambda: 0, belongs=lambda _: True, ceiling=DeadLetterLimit(0.5, 10), pseudonym=names,
-    )  # fmt: skip
+    claim = Claim(3, 1, "token", Identity("cluster", "group", 4, "definitions"))
+    config = SegmenterConfig(
+        now_ms=lambda: 0, belongs=lambda _: True, dead_letter_limit=DeadLetterLimit(0.5, 10), pseudonym=names
+    )
+    state = PartitionState({}, 0, 0, 0, [], 0)
+    segmenter = WorkerPartition(MemoryStore(), claim, state, DefinitionVersions.initial(engine), config).segmenter
+    result = StepResult([])
     event = Event(CUSTOMER, "page", 5, "m1", origin=Origin("visits", 3, 17))
     record = Record("visits", 17)
     ways: list[Callable[[], object]] = [
-        lambda: segmenter._apply(event, engine.new(), record),
-        lambda: segmenter._fire(CUSTOMER, engine.new(), 9),
+        lambda: segmenter._apply(event, engine.new(), record, result),
+        lambda: segmenter._fire(CUSTOMER, engine.new(), 9, result),
     ]
     for decide in ways:
         with pytest.raises(KeyError) as raised:

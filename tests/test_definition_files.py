@@ -21,9 +21,10 @@ from streams.offline.explain import explained
 from streams.ops.metrics import OpsMetrics
 from streams.ops.state_poller import Looking
 from streams.settings import Settings
-from streams.state import definition_versions
+from streams.state import definition_list
 from streams.state.contract import Claim, PartitionState
-from streams.state.definition_versions import FORMER_MAX_BYTES, KEPT_MAX, DefinitionVersion, DefinitionVersions
+from streams.state.definition_list import DefinitionVersion
+from streams.state.definition_versions import FORMER_MAX_BYTES, KEPT_MAX, DefinitionVersions
 from streams.state.redis import RedisStore
 from streams.triggers.membership_lookup import MembershipLookup
 from streams.wire import customers
@@ -62,7 +63,7 @@ class Partition:
     async def begun(self, engine: Engine) -> DefinitionVersions:
         """A worker under a file begins."""
         claim, state = await self.claimed(engine)
-        files = definition_versions.of(state, engine) if state.positions else definition_versions.first(engine)
+        files = DefinitionVersions.loaded_for(state, engine) if state.positions else DefinitionVersions.initial(engine)
         assert await self.store.begin(claim, POSITIONS, files.files(), self.saves)
         return files
 
@@ -108,16 +109,16 @@ async def test_the_size_is_bounded_whatever_the_number_of_changes(
 ) -> None:
     """So many files, one after the other: some documents stay, by which a profile of another partition is read."""
     engines = [numbered(number) for number in range(count)]
-    files = definition_versions.first(engines[0])
+    files = DefinitionVersions.initial(engines[0])
     for engine in engines:
         files = await partition.changed(engine)
     meta, documents, size = await sizes(client, partition.store)
     assert documents == min(count, KEPT_MAX)
     assert meta < 12_000
     assert size < 30_000
-    assert [one.number for one in files.known] == list(range(count - documents, count))
+    assert [one.number for one in files.versions] == list(range(count - documents, count))
     came = msgspec.msgpack.encode(bought(engines[-20]).profile)
-    found = (await partition.begun(engines[-1])).carried(came, engines[-20].definitions.fingerprint)
+    found = (await partition.begun(engines[-1])).translated_profile(came, engines[-20].definitions.fingerprint)
     assert found == msgspec.msgpack.encode(bought(engines[-1]).profile)
 
 
@@ -172,7 +173,7 @@ async def test_a_worker_dies_between_any_two_calls_of_a_change(partition: Partit
     found = [after.engine_of(customers.decode(value or b"")).definitions.fingerprint for value in values]
     assert found == [numbered(number).definitions.fingerprint for number in (0, 1)]
     _, state = await partition.claimed(numbered(2))
-    assert definition_versions.of(state, numbered(2)).number == 2
+    assert DefinitionVersions.loaded_for(state, numbered(2)).number == 2
     assert {number: json.loads(zlib.decompress(one))["version"] for number, one in state.documents.items()} == {
         0: 1,
         1: 1,
@@ -186,7 +187,7 @@ async def test_another_owner_changes_no_file(partition: Partition, client: redis
     stale, _ = await partition.claimed(numbered(1))
     await partition.claimed(numbered(1))
     before = await sizes(client, partition.store)
-    assert not await partition.store.begin(stale, {}, files.followed_by(numbered(2), 0).files(), partition.saves)
+    assert not await partition.store.begin(stale, {}, files.with_next(numbered(2), 0).files(), partition.saves)
     files.settle()
     content = step(partition.saves + 1, token=stale.token, epoch=1, files=files.listing())
     assert await partition.store.save(0, content) == "fenced"
@@ -199,7 +200,9 @@ async def test_another_owner_changes_no_file(partition: Partition, client: redis
 def as_before(files: DefinitionVersions) -> bytes:
     """The list with the documents in it, as the version before this wrote it; it had no other place for them."""
     documents = {number: json.loads(zlib.decompress(one)) for number, one in files.documents.items()}
-    return msgspec.json.encode([{**msgspec.to_builtins(one), "document": documents[one.number]} for one in files.known])
+    return msgspec.json.encode(
+        [{**msgspec.to_builtins(one), "document": documents[one.number]} for one in files.versions]
+    )
 
 
 @pytest.mark.parametrize("changes", [False, True], ids=["the same file", "another file"])
@@ -242,7 +245,7 @@ def test_lives_on_a_store_of_the_version_before() -> None:
             await lives.live(one.until, one.rng.randrange(1, 15))
             held = lives.store._of(0)
             if held.epochs:
-                files = DefinitionVersions(_epochs(lives, one.after).known, one.after, held.documents)
+                files = DefinitionVersions(_epochs(lives, one.after).versions, one.after, held.documents)
                 halfway.append(files.number == 1 and not files.is_settled)
                 held.epochs, held.documents = as_before(files), {}
             await lives.live(one.until, one.rng.randrange(5, 40))
@@ -309,14 +312,14 @@ async def test_the_page_reads_a_customer_of_a_former_file_by_that_file(partition
 def test_what_is_short_is_listed_once() -> None:
     """By the newest file alone: the latest moment of each segment, and none that has passed."""
     now, day = 10_000_000_000, 86_400_000
-    old = definition_versions.first(engine_of(a=BOUGHT), since=now)
+    old = DefinitionVersions.initial(engine_of(a=BOUGHT), since=now)
     viewed = {"performed": {"event": "page", "within": "2d"}}
     ever = {"performed": {"event": "Product Viewed"}}
-    second = old.followed_by(engine_of(a=BOUGHT, v=viewed, e=ever), now + day)
-    third = second.followed_by(engine_of(a=BOUGHT, v={"performed": {"event": "page", "within": "5d"}}), now + 2 * day)
-    assert [one.short for one in third.known] == [{}, {}, {"v": now + 7 * day, "e": None}]
-    last = third.followed_by(engine_of(a=BOUGHT), now + 8 * day)
-    assert [one.short for one in last.known] == [{}, {}, {}, {"e": None}]
-    assert definition_versions.short({"epochs": last.encoded().decode(), "clock": "0"}) == {"e"}
+    second = old.with_next(engine_of(a=BOUGHT, v=viewed, e=ever), now + day)
+    third = second.with_next(engine_of(a=BOUGHT, v={"performed": {"event": "page", "within": "5d"}}), now + 2 * day)
+    assert [one.short for one in third.versions] == [{}, {}, {"v": now + 7 * day, "e": None}]
+    last = third.with_next(engine_of(a=BOUGHT), now + 8 * day)
+    assert [one.short for one in last.versions] == [{}, {}, {}, {"e": None}]
+    assert definition_list.short({"epochs": last.encoded().decode(), "clock": "0"}) == {"e"}
     known = msgspec.json.decode(last.encoded(), type=list[DefinitionVersion])
     assert [one.number for one in known] == [0, 1, 2, 3]

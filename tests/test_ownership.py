@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -23,14 +24,16 @@ from streams.errors import StoreFailed, StoreRefused
 from streams.kafka.fetch import Answers, Batch, FetchResponse, FetchStatus, Offsets, OutputChunk, Place
 from streams.runtime import ownership, poison_pills
 from streams.runtime.ownership import PartitionOwner
+from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.partition_task import Pace
 from streams.runtime.watchdog import LOST_AFTER_ANSWERS, FetchWatchdog
 from streams.state.contract import Claim, Identity, PartitionState, Save
+from streams.state.definition_versions import DefinitionVersions
 from streams.state.memory import MemoryStore
 from streams.stop import Stop
 from streams.wire.records import OutRecord, encode_entry
 from streams.wire.topics import OUTPUTS
-from streams.worker.claim import WorkerAssignment, WorkerConfig
+from streams.worker.claim import WorkerConfig, claim_partitions
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.rebuild import RebuildRequest, Recomputation
 from streams.worker.segmenter import Segmenter
@@ -176,7 +179,7 @@ class World:
             identity=identity,
             engine=Engine(built_in()),
             pace=Pace(10, 10, 10, 1_000),
-            ceiling=DeadLetterLimit(0.5, 10_000),
+            dead_letter_limit=DeadLetterLimit(0.5, 10_000),
             languages=(),
             rebuild=rebuild,
             exact_ends=True,
@@ -186,7 +189,7 @@ class World:
             started_ms=int(time.time() * 1000),
             recompute=self._recompute,
         )
-        return PartitionOwner(plan, self.store, self.publisher, self.outputs, WorkerAssignment)
+        return PartitionOwner(plan, self.store, self.publisher, self.outputs, partial(claim_partitions, plan))
 
     async def _recompute(self, asked: RebuildRequest) -> Recomputation:
         self.rebuilt.append(f"{asked.partition} begun")
@@ -223,6 +226,11 @@ async def test_a_claim_reads_on_from_what_is_saved(world: World) -> None:
     assert world.consumer.begun == [dict.fromkeys(TPS, 5_000)]
     assert set(world.ownership.fetching()) == TPS
     assert world.said == []
+
+
+def versions(runner: PartitionRunner) -> DefinitionVersions:
+    """The definition files of a partition that runs."""
+    return cast(Segmenter, runner.task.processor)._loader.versions
 
 
 def head(*names: str) -> list[OutRecord]:
@@ -496,7 +504,9 @@ async def test_a_rebuild_on_what_is_there() -> None:
     again = world.worker(rebuild=True)
     for _ in range(2):
         assert await world.claim(again) == dict.fromkeys(TPS, 5_000)
-        await soon(lambda: all(cast(Segmenter, one.task.processor).epochs.rebuilt for one in again.held.values()))
+        await soon(
+            lambda: all(cast(Segmenter, one.task.processor)._loader.versions.rebuilt for one in again.held.values())
+        )
         await again.release()
     assert world.said == []
     assert world.rebuilt == [

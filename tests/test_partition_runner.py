@@ -15,12 +15,14 @@ from streams.runtime import partition_runner as partition_runner_module
 from streams.runtime.merge import Merge
 from streams.runtime.outbox import Outbox
 from streams.runtime.partition_runner import PartitionRunner
-from streams.runtime.partition_task import Pace, PartitionTask
+from streams.runtime.partition_task import Pace, PartitionTask, TaskContext
 from streams.state.contract import Claim, Identity
+from streams.state.definition_versions import DefinitionVersions
 from streams.state.memory import MemoryStore
 from streams.wire.records import OutRecord
 from streams.worker.dead_letter_limit import DeadLetterLimit
-from streams.worker.segmenter import Segmenter
+from streams.worker.partition import WorkerPartition
+from streams.worker.segmenter import SegmenterConfig
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 IDENTITY = Identity("cluster", "group", 1, "definitions")
@@ -76,17 +78,18 @@ async def held(
         said.append(sentence)
         raise Stopped
 
-    segmenter = Segmenter(
-        Engine(built_in()), store, 0, claim.token, state,
-        now_ms=now_ms, belongs=lambda _: True, ceiling=DeadLetterLimit(0.5, 10_000),
-    )  # fmt: skip
-    outbox = Outbox(store, publisher(), 0, claim.token, state, saved=lambda: segmenter.save_number)
+    config = SegmenterConfig(now_ms=now_ms, belongs=lambda _: True, dead_letter_limit=DeadLetterLimit(0.5, 10_000))
+    part = WorkerPartition(store, claim, state, DefinitionVersions.initial(Engine(built_in())), config)
+    outbox = Outbox(store, publisher(), 0, claim.token, state, saved=lambda: part.checkpointer.save_number)
     loop = asyncio.get_running_loop()
-    shard = PartitionTask(
-        0, Merge(TOPICS, state.positions), segmenter, outbox,
-        heard=lambda _: FetchStatus(FetchResponse(0, 0, next(times), loop.time()), loop.time()),
-        now_ms=now_ms, pace=Pace(10, 10, 10, 1_000),
-    )  # fmt: skip
+    context = TaskContext(
+        partition=0,
+        merge=Merge(TOPICS, state.positions),
+        pace=Pace(10, 10, 10, 1_000),
+        fetch_status=lambda _: FetchStatus(FetchResponse(0, 0, next(times), loop.time()), loop.time()),
+        now_ms=now_ms,
+    )
+    shard = PartitionTask(context, part.segmenter, outbox)
     runner = PartitionRunner(claim, shard, outbox, store, stop)
     runner.start()
     return runner

@@ -21,7 +21,8 @@ from streams.kafka.fetch import Batch
 from streams.offline import replay as replaying
 from streams.offline.replay import Replay
 from streams.runtime.input_buffer import reader
-from streams.state.definition_versions import DefinitionVersion, DefinitionVersions
+from streams.state.definition_list import DefinitionVersion
+from streams.state.definition_versions import DefinitionVersions
 from streams.triggers.inputs import reading
 from streams.wire import merges
 from tests.lives import Lives, Record

@@ -20,7 +20,7 @@ from rules.published_ahead import PublishedChange
 from rules.standing import Customer
 from streams.offline.rebuild_process import newest
 from streams.offline.replay import Replay
-from streams.state import definition_versions
+from streams.state.definition_versions import DefinitionVersions
 from streams.wire import customers, memberships
 from streams.wire.topics import CHANGES
 from streams.worker.rebuild import Rebuild, RebuildResult
@@ -73,7 +73,7 @@ def test_the_end_is_that_of_a_replay(seeds: range) -> None:
             "sequence, alternation or segments": strange,
             "still ahead": lives.ahead(),
             "not settled": not _epochs(lives, one.after).is_settled,
-            "short": [epoch.short for epoch in _epochs(lives, one.after).known if epoch.short],
+            "short": [epoch.short for epoch in _epochs(lives, one.after).versions if epoch.short],
             "the topic": folded != right and (folded, right),
             "the store": (held := lives.members()) != right and (held, right),
             "decided otherwise than a replay decides": _otherwise(one, lives),
@@ -224,16 +224,16 @@ def test_nothing_is_in_the_way() -> None:
 def test_a_profile_that_comes_of_the_file_that_is_to_come() -> None:
     """Another partition has switched already and sends what it knew: an order is an order here too, at once."""
     old, new = engine_of(buyer=BOUGHT), engine_of(twice=TWICE)
-    sender, waiting = bought(new), definition_versions.first(old)
-    here = definition_versions.stored({"epochs": waiting.encoded().decode()}, waiting.documents, new)
+    sender, waiting = bought(new), DefinitionVersions.initial(old)
+    here = DefinitionVersions.read({"epochs": waiting.encoded().decode()}, waiting.documents, new)
     assert here.engine.definitions.fingerprint == old.definitions.fingerprint
-    known = here.carried(msgspec.msgpack.encode(sender.profile), new.definitions.fingerprint)
+    known = here.translated_profile(msgspec.msgpack.encode(sender.profile), new.definitions.fingerprint)
     assert known is not None
     decided, _ = old.definitions.segments[0].when.decide(
         CustomerView("u", customers.profile(known), {}), sender.instant
     )
     assert decided
-    assert here.carried(msgspec.msgpack.encode(sender.profile), "unknown") is None
+    assert here.translated_profile(msgspec.msgpack.encode(sender.profile), "unknown") is None
 
 
 def bought(engine: Engine) -> Customer:
@@ -248,8 +248,9 @@ def test_a_profile_that_came_under_the_former_file() -> None:
     """Read again under another: each fact in its own place, however the two files number them."""
     viewed = {"performed": {"event": "Product Viewed"}}
     old, new = engine_of(buyer=BOUGHT), engine_of(a_viewer=viewed, buyer=BOUGHT)
-    known = definition_versions.to((before := definition_versions.first(old)).encoded().decode(), before.documents, new)
-    came = known.carried(msgspec.msgpack.encode(bought(old).profile), old.definitions.fingerprint)
+    before = DefinitionVersions.initial(old)
+    known = DefinitionVersions.decoded(before.encoded(), before.documents, new).for_engine(new, 0)
+    came = known.translated_profile(msgspec.msgpack.encode(bought(old).profile), old.definitions.fingerprint)
     assert came is not None
     who = CustomerView("u", customers.profile(came), {})
     decided = {one.key: one.when.decide(who, bought(old).instant)[0] for one in new.definitions.segments}

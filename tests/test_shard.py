@@ -21,10 +21,10 @@ from streams.errors import Fenced, NotRenewed
 from streams.kafka.fetch import Batch, FetchResponse, FetchStatus
 from streams.kafka.fetch_queue import RECORD_COST_BYTES
 from streams.runtime import outbox as outbox_module
-from streams.runtime.input_buffer import SLICE_MAX_COST
+from streams.runtime.input_buffer import SLICE_MAX_COST, RecordReader
 from streams.runtime.merge import Merge
 from streams.runtime.outbox import WAITING_MAX, WAITING_MAX_BYTES, Outbox
-from streams.runtime.partition_task import IN_HAND_MAX_BYTES, Pace, PartitionTask
+from streams.runtime.partition_task import IN_HAND_MAX_BYTES, Pace, PartitionTask, TaskContext
 from streams.state.contract import Claim, Identity, Save
 from streams.state.memory import MemoryStore
 from streams.wire.records import OutRecord
@@ -44,13 +44,26 @@ class Clock:
         return int(self.now)
 
 
+def task(
+    *,
+    next_due: int = 0,
+    clock: int = 0,
+    position: int = 5,
+    in_hand_max: int = 10,
+    read_record: RecordReader | None = None,
+    **context: Any,
+) -> PartitionTask:
+    """A task of a partition of which nothing is processed."""
+    saved = SimpleNamespace(next_due=next_due, clock=clock, positions=dict.fromkeys(TOPICS, position))
+    processor: Any = SimpleNamespace(checkpointer=saved)
+    pace = Pace(10, in_hand_max, 10, GRACE_MS)
+    of_task = TaskContext(partition=0, merge=Merge(TOPICS, saved.positions), pace=pace, **context)
+    return PartitionTask(of_task, processor, cast(Any, None), read_record=read_record)
+
+
 def shard(clock: Clock, heard: FetchStatus) -> PartitionTask:
     """A shard with one due time, of which only the waiting is looked at."""
-    segmenter = SimpleNamespace(is_settled=True, next_due=DUE_MS, clock=0, positions=dict.fromkeys(TOPICS, 5))
-    return PartitionTask(
-        0, Merge(TOPICS, segmenter.positions), cast(Any, segmenter), cast(Any, None),
-        heard=lambda _: heard, now_ms=clock, pace=Pace(10, 10, 10, GRACE_MS),
-    )  # fmt: skip
+    return task(next_due=DUE_MS, fetch_status=lambda _: heard, now_ms=clock)
 
 
 def looks(one: PartitionTask, clock: Clock, for_ms: int) -> int:
@@ -106,11 +119,7 @@ def receive(one: PartitionTask, batch: Batch) -> None:
 
 
 def clocked(heard: dict[str, FetchStatus], now_ms: int) -> PartitionTask:
-    segmenter = SimpleNamespace(is_settled=True, next_due=0, clock=NOON_MS, positions=dict.fromkeys(TOPICS, 5))
-    return PartitionTask(
-        0, Merge(TOPICS, segmenter.positions), cast(Any, segmenter), cast(Any, None),
-        heard=heard.__getitem__, now_ms=lambda: now_ms, pace=Pace(10, 10, 10, GRACE_MS), monotonic=lambda: 100.0,
-    )  # fmt: skip
+    return task(clock=NOON_MS, fetch_status=heard.__getitem__, now_ms=lambda: now_ms, monotonic=lambda: 100.0)
 
 
 def at_its_end(asked_ms: int, end: int = 5, age_s: float = 0.1) -> FetchStatus:
@@ -294,11 +303,13 @@ async def test_decoding_lets_the_loop_turn() -> None:
             since_turn = 0
             await asyncio.sleep(0)
 
-    segmenter = SimpleNamespace(is_settled=True, next_due=0, clock=0, positions=dict.fromkeys(TOPICS, 0))
-    one = PartitionTask(
-        0, Merge(TOPICS, segmenter.positions), cast(Any, segmenter), cast(Any, None),
-        heard=lambda _: FetchStatus(None, 0.0), now_ms=lambda: 0, pace=Pace(10, 5_000, 10, GRACE_MS), reading=reading,
-    )  # fmt: skip
+    one = task(
+        position=0,
+        fetch_status=lambda _: FetchStatus(None, 0.0),
+        now_ms=lambda: 0,
+        in_hand_max=5_000,
+        read_record=reading,
+    )
     sizes = [100_000] * 30 + [10] * 3_000
     records = [SimpleNamespace(topic="visits", offset=at, timestamp=0, value=bytes(n)) for at, n in enumerate(sizes)]
     assert not one.is_full("visits")

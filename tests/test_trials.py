@@ -16,7 +16,7 @@ from streams.errors import Fenced, PublishFailed, StoreFailed
 from streams.kafka.fetch import Batch, FetchedRecord, FetchResponse, FetchStatus
 from streams.runtime.merge import Merge, MergedBatch
 from streams.runtime.outbox import Outbox
-from streams.runtime.partition_task import Pace, PartitionTask
+from streams.runtime.partition_task import Pace, PartitionTask, TaskContext
 from streams.runtime.poison_pills import CARE_MAX_S, Attempt, Care, Trials, encode, judge
 from streams.state.contract import Claim, Identity
 from streams.state.memory import MemoryStore
@@ -95,26 +95,25 @@ class Life(NamedTuple):
 class Steps:
     """Decides nothing: saves positions, and dies or raises where it is told to."""
 
-    is_settled = True
     next_due = 0
     clock = 0
-    dead_share_near = 0.0
 
     def __init__(self, world: World, token: str, positions: Mapping[str, int], number: int) -> None:
         self.world, self.token, self.positions, self.number = world, token, dict(positions), number
         self.saved: list[tuple[int, str]] = []
         self.together: list[int] = []
 
-    async def sweep(self, _limit: int) -> list[OutRecord]:
-        return []
-
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:
         return []
 
-    async def pass_time(self, clock: int, caught_up: int = 0) -> None:
+    @property
+    def checkpointer(self) -> Any:
+        return self
+
+    async def save_time(self, clock: int, caught_up: int = 0) -> None:
         """Nothing is decided by time."""
 
-    async def advance(self, taken: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
+    async def process_batch(self, taken: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
         self.together.append(len(taken.readings))
         for reading in taken.readings:
             if not isinstance(reading[3], str):
@@ -160,12 +159,16 @@ class World:
         care = Care([0] if attempt.needs_care else [], 100)
         steps = Steps(self, token, state.positions, state.save_number)
         outbox = Outbox(self.store, cast(Any, None), 0, token, state, saved=lambda: 0)
-        shard = PartitionTask(
-            0, Merge(["visits", "carts"], state.positions), steps, outbox, heard=lambda topic:
-            FetchStatus(FetchResponse(ENDS[topic], ENDS[topic], 10_000, 0.0), 0.0), monotonic=lambda: 0.0,
-            now_ms=lambda: 20_000, pace=Pace(100, 100, 10, 1_000), reading=self._read, trials=Trials(self.store, 0,
-            token, attempt, care),
-        )  # fmt: skip
+        context = TaskContext(
+            partition=0,
+            merge=Merge(["visits", "carts"], state.positions),
+            pace=Pace(100, 100, 10, 1_000),
+            fetch_status=lambda topic: FetchStatus(FetchResponse(ENDS[topic], ENDS[topic], 10_000, 0.0), 0.0),
+            now_ms=lambda: 20_000,
+            monotonic=lambda: 0.0,
+            trials=Trials(self.store, 0, token, attempt, care),
+        )
+        shard = PartitionTask(context, cast(Any, steps), outbox, read_record=self._read)
         for topic, end in ENDS.items():
             start = state.positions[topic]
             shard.receive(Batch(topic, 0, start, end, [record(at, topic) for at in range(start, end)], 1))
@@ -274,10 +277,15 @@ async def test_nothing_of_another_partition_happens_beside_a_trial() -> None:
     for partition in (0, 1):
         trials = Trials(MemoryStore(), partition, "t", Attempt(POSITIONS), care)
         steps: Any = Steps(World(), "t", POSITIONS, 0)
-        one = PartitionTask(
-            partition, Merge(list(POSITIONS), POSITIONS), steps, cast(Any, None),
-            heard=lambda _: FetchStatus(None, 0.0), now_ms=lambda: 0, pace=Pace(1, 1, 1, 0), trials=trials,
-        )  # fmt: skip
+        context = TaskContext(
+            partition=partition,
+            merge=Merge(list(POSITIONS), POSITIONS),
+            pace=Pace(1, 1, 1, 0),
+            fetch_status=lambda _: FetchStatus(None, 0.0),
+            now_ms=lambda: 0,
+            trials=trials,
+        )
+        one = PartitionTask(context, steps, cast(Any, None))
         one._moved = moved  # type: ignore[method-assign]
         shards.append(one)
     running = [asyncio.create_task(one.run()) for one in shards]

@@ -62,10 +62,10 @@ async def test_a_store_that_answers_slowly_keeps_nothing_from_being_sent(delay_m
         for name in names:
             setattr(part, name, slow(getattr(part, name)))
     await enters(one)
-    saves = one.acting.save_number
+    saves = one.acting.checkpointer.save_number
     await one.until(START + SECOND_MS)
     assert kinds(one) == ["sent"]
-    assert one.acting.save_number == saves + 2
+    assert one.acting.checkpointer.save_number == saves + 2
 
 
 async def test_who_pays_while_the_intent_is_saved_is_not_written_to() -> None:
@@ -262,7 +262,7 @@ async def test_a_segmenter_that_went_back_decides_nothing() -> None:
     await enters(one, "u2")
     one.now = START + 3 * SECOND_MS
     one.shop.reached_ms = START
-    one.acting.next_due = START + SECOND_MS
+    one.acting.checkpointer.next_due = START + SECOND_MS
     await one.acting._look([])
     one.shop.reached_ms = START + 2 * SECOND_MS
     await one.acting._look([])

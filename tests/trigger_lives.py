@@ -17,12 +17,14 @@ from faust.types import TP
 from rules.placeholders import BUILT_IN
 from streams.errors import Fenced
 from streams.kafka.fetch import Batch, FetchedRecord, FetchResponse, FetchStatus, Offsets, OutputChunk
+from streams.runtime.assignment import Assignment
+from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.partition_task import Pace
 from streams.state.contract import Identity
 from streams.state.redis import PartitionLook
 from streams.stop import Stop
 from streams.triggers import decision_log
-from streams.triggers.claim import TriggersAssignment, TriggersConfig, TriggersTask
+from streams.triggers.claim import TriggersConfig, TriggersTask, claim_partitions
 from streams.triggers.config import TriggersFile
 from streams.triggers.counts import Counts
 from streams.triggers.decision_log import Decision
@@ -205,7 +207,7 @@ class TriggerLives:
         """Connects for a while, looks once more, and sends."""
         self.pass_ms(self.rng.choice((0, 0, 20, 3_000)))
         await asyncio.sleep(0)
-        read, decided = self._shard.acting.positions[CHANGES], self.segmenter.reached[0]
+        read, decided = self._shard.dispatcher.checkpointer.positions[CHANGES], self.segmenter.reached[0]
         against = await message.against()
         if against is not None:
             return AttemptResult(Outcome.GIVEN_BACK, against)
@@ -244,34 +246,34 @@ class TriggerLives:
         rebuild = self.generation > 1 and not self.store._of(0).positions
         if rebuild:
             await self._refused()
-        claiming = self._claiming(rebuild=rebuild)
         running: asyncio.Task[None] | None = None
+        task: TriggersTask | None = None
         try:
-            await claiming.take(frozenset(TP(topic, 0) for topic in INPUTS))
-            claimed = claiming.claimed[0]
-            running = asyncio.create_task(claimed.outbox.run())
-            (runner,) = claiming.runners().values()
-            self._shard = cast(TriggersTask, runner.task)
-            return await self._turns(self._shard, running, until, ends_at)
+            runner = await self._claim(rebuild=rebuild)
+            running = asyncio.create_task(runner.outbox.run())
+            self._shard = task = cast(TriggersTask, runner.task)
+            return await self._turns(task, running, until, ends_at)
         except (Stop, Fenced):
             return False
         finally:
             tasks = [running] if running is not None else []
-            if claiming.claimed:
-                tasks += claiming.claimed[0].acting._tasks
-            for task in tasks:
-                task.cancel()
+            if task is not None:
+                tasks += task.dispatcher._tasks
+            for ended in tasks:
+                ended.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self.pass_ms(self.rng.randrange(500, 3_000))
 
-    def _claiming(self, *, rebuild: bool) -> TriggersAssignment:
-        plan = self._plan(rebuild=rebuild)
-        return TriggersAssignment(plan, self.store, self.topics, self.topics, self.generation, cast(Any, self))
+    async def _claim(self, *, rebuild: bool) -> PartitionRunner:
+        config = self._plan(rebuild=rebuild)
+        assignment = Assignment(config, self.store, self.topics, self.topics, self.generation, cast(Any, self))
+        (runner,) = (await claim_partitions(config, assignment, frozenset(TP(topic, 0) for topic in INPUTS))).values()
+        return runner
 
     async def _refused(self) -> None:
         """Without ``--rebuild`` an empty Redis is refused."""
         try:
-            await self._claiming(rebuild=False).take(frozenset(TP(topic, 0) for topic in INPUTS))
+            await self._claim(rebuild=False)
         except Stop:
             return
         raise AssertionError("an empty Redis is taken for a new one")
@@ -295,8 +297,15 @@ class TriggerLives:
         return False
 
     def _is_quiet(self, shard: TriggersTask) -> bool:
-        all_read = self.segmenter.is_quiet and shard.acting.positions[CHANGES] == len(self.segmenter.records)
-        return all_read and not shard.acting.next_due and not shard.acting._flying and not self._losses
+        all_read = self.segmenter.is_quiet and shard.dispatcher.checkpointer.positions[CHANGES] == len(
+            self.segmenter.records
+        )
+        return (
+            all_read
+            and not shard.dispatcher.checkpointer.next_due
+            and not shard.dispatcher._flying
+            and not self._losses
+        )
 
     def _fetch(self, shard: TriggersTask) -> None:
         start, end = shard.merge.fetched(CHANGES), len(self.segmenter.records)

@@ -124,7 +124,7 @@ class World:
             offset = self._offset[topic]
             readings.append((event.time, INPUTS.index(topic), offset, event, FetchedRecord(topic, offset, 0, b"", b"")))
             self._offset[topic] += 1
-        await self.acting.advance(MergedBatch(readings, starts, dict(self._offset)), self.now)
+        await self.acting.process_batch(MergedBatch(readings, starts, dict(self._offset)), self.now)
 
     async def until(self, now: int, *, decided: bool = True) -> None:
         """The clock is set, and all that is due is done; not ``decided``: the segmenter does not come along."""

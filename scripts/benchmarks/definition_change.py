@@ -30,7 +30,7 @@ from local import servers
 from local.processes import Worker
 from streams.kafka import admin
 from streams.settings import Settings
-from streams.state import definition_versions
+from streams.state import definition_list
 from streams.state.redis import key
 
 EVENTS_EACH = 2
@@ -116,7 +116,7 @@ def _stored(client: Any, settings: Settings) -> int:
 def _swept(client: Any, settings: Settings, began: float) -> float:
     """Seconds until nobody is left whom the former file decided last."""
     where = [key(settings.redis_prefix, at, "meta") for at in range(PARTITIONS)]
-    while not all(definition_versions.is_settled({"epochs": client.hget(one, "epochs").decode()}) for one in where):
+    while not all(definition_list.is_settled({"epochs": client.hget(one, "epochs").decode()}) for one in where):
         if time.monotonic() > began + SWEPT_MAX_S:
             raise TimeoutError(f"not everybody was decided again within {SWEPT_MAX_S:g} s")
         time.sleep(0.2)

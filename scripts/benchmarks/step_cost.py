@@ -18,10 +18,12 @@ from rules.engine import Engine
 from rules.events import INPUTS, Origin
 from streams.runtime.merge import Merge
 from streams.state.contract import Claim, Identity
+from streams.state.definition_versions import DefinitionVersions
 from streams.state.memory import MemoryStore
 from streams.wire.decode import read
 from streams.worker.dead_letter_limit import DeadLetterLimit
-from streams.worker.segmenter import Segmenter
+from streams.worker.partition import WorkerPartition
+from streams.worker.segmenter import SegmenterConfig
 
 FOUR = Path(__file__).parent.parent / "load" / "four_segments.yaml"
 SPAN_MS = 6 * 3_600_000
@@ -83,10 +85,14 @@ async def _steps(definitions: Definitions, fetched: Sequence[Fetched], languages
     await store.claim(claim)
     await store.begin(claim, dict.fromkeys(INPUTS, 0))
     state = await store.claim(claim)
-    segmenter = Segmenter(
-        Engine(definitions), store, 0, claim.token, state, now_ms=lambda: 0, belongs=lambda _: True,
-        ceiling=DeadLetterLimit(0.5, 10_000), languages=languages,
-    )  # fmt: skip
+    config = SegmenterConfig(
+        now_ms=lambda: 0,
+        belongs=lambda _: True,
+        dead_letter_limit=DeadLetterLimit(0.5, 10_000),
+        languages=languages,
+    )
+    part = WorkerPartition(store, claim, state, DefinitionVersions.initial(Engine(definitions)), config)
+    segmenter, saved = part.segmenter, part.checkpointer
     merge = Merge(INPUTS, state.positions)
     changes = 0
     for first in range(0, len(fetched), BATCH):
@@ -98,9 +104,9 @@ async def _steps(definitions: Definitions, fetched: Sequence[Fetched], languages
                 first + len(batch),
                 ((read(one.value, one.key, one.timestamp, Origin(topic, 0, one.offset)), one) for one in of_topic),
             )
-        changes += len(await segmenter.advance(merge.take(BATCH, lambda _: 0.0), batch[-1].timestamp))
-        while 0 < segmenter.next_due <= segmenter.clock:
-            changes += len(await segmenter.fire(segmenter.clock, BATCH))
+        changes += len(await segmenter.process_batch(merge.take(BATCH, lambda _: 0.0), batch[-1].timestamp))
+        while 0 < saved.next_due <= saved.clock:
+            changes += len(await segmenter.fire(saved.clock, BATCH))
     return changes
 
 

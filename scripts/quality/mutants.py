@@ -140,32 +140,32 @@ BY_SIMULATION = (
     Mutant(
         "an outbox that is found is published",
         "streams/worker/recovery.py",
-        "await part.publish_rest()",
+        "await recovery.publish_rest()",
         "pass",
     ),
     Mutant(
         "what is on the topics is not published again",
         "streams/worker/recovery.py",
-        "entry.unseen -= seen",
+        "entry.missing -= identities",
         "pass",
     ),
     Mutant(
         "published changes that are unknown are noted",
         "streams/worker/recovery.py",
-        "known = await self._claimed.segmenter.note(told, self._now_ms())",
-        "known = await self._claimed.segmenter.known(list(told))",
+        "customers = await mark_published(self._part.loader, self._part.checkpointer, published, self._now_ms())",
+        "customers = await load_customers(self._part.loader, list(published))",
     ),
     Mutant(
         "of a customer that is ahead nothing is published",
         "streams/worker/segmenter.py",
-        "if customer.ahead is None:\n                return self._engine.apply(",
-        "if True:\n                return self._engine.apply(",
+        "if customer.ahead is None:\n                return self._loader.engine.apply(",
+        "if True:\n                return self._loader.engine.apply(",
     ),
     Mutant(
         "dead letters that are on their topic are not published again",
         "streams/worker/segmenter.py",
-        " if _place(one[0]) not in self._letters]",
-        "]",
+        "            if _place(record) not in self._published_dead_letters\n",
+        "",
     ),
     Mutant(
         "published before it is trimmed",
@@ -186,8 +186,8 @@ BY_TESTS = (
     Mutant(
         "topics that got more partitions are refused",
         "streams/worker/claim.py",
-        "if unread := self.unread - config.placed:",
-        "if unread := set[int]():",
+        "if unchecked := unread - config.placed:",
+        "if unchecked := set[int]():",
         "tests/test_ownership.py::test_topics_that_got_more_partitions",
     ),
     Mutant(
@@ -200,8 +200,8 @@ BY_TESTS = (
     Mutant(
         "first records are looked at once by a process",
         "streams/worker/claim.py",
-        "config.placed.update(await placement.check(self._outputs, unread, others, config.belongs))",
-        "await placement.check(self._outputs, unread, others, config.belongs)",
+        "config.placed.update(await placement.check(assignment.outputs, unchecked, others, config.belongs))",
+        "await placement.check(assignment.outputs, unchecked, others, config.belongs)",
         "tests/test_ownership.py::test_first_records_are_looked_at_once",
     ),
     Mutant(
@@ -481,8 +481,8 @@ BY_TESTS = (
     Mutant(
         "a claim that Redis lost is not held",
         "streams/runtime/assignment.py",
-        "if not await self._store.begin(claim, by_topic, self._files_of(partition, state), state.save_number):",
-        "await self._store.begin(claim, by_topic, self._files_of(partition, state), state.save_number)\n"
+        "if not await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number):",
+        "await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number)\n"
         "        if False:",
         "tests/test_ownership.py",
     ),
@@ -699,15 +699,15 @@ BY_TESTS = (
     Mutant(
         "what goes again sets no row back",
         "streams/worker/recovery.py",
-        "or one.key in unseen or is_newest(one)",
+        "or record.key in customers or is_newest(record)",
         "or True",
         "tests/test_recovery.py",
     ),
     Mutant(
         "of whom Redis lost the changes go on in number",
-        "streams/worker/customer_loader.py",
-        "        customer.sequence = said.sequence\n        return said",
-        "        return said",
+        "streams/worker/customer_migration.py",
+        "    customer.sequence = published.sequence\n    return published",
+        "    return published",
         "tests/test_rebuild.py",
     ),
     Mutant(
@@ -860,7 +860,7 @@ BY_TESTS = (
     Mutant(
         "what waits for a segmenter that stands still says so and expires",
         "streams/triggers/dispatcher.py",
-        "if stands_still and not self._deciding.is_old(self.next_due):",
+        "if stands_still and not self._deciding.is_old(next_due):",
         "if stands_still:",
         "tests/test_triggers_waiting.py",
     ),
@@ -1077,7 +1077,7 @@ BY_TESTS = (
     Mutant(
         "so many former files stay",
         "streams/state/definition_versions.py",
-        "while first and len(self.known) - first < KEPT_MAX:",
+        "while first and len(self.versions) - first < KEPT_MAX:",
         "while first:",
         "tests/test_definition_files.py",
     ),
@@ -1091,7 +1091,7 @@ BY_TESTS = (
     Mutant(
         "documents in the list of the version before are moved",
         "streams/state/definition_versions.py",
-        "documents = {**former, **stored}",
+        "documents = {**in_list, **stored}",
         "documents = dict(stored)",
         "tests/test_definition_files.py",
     ),
@@ -1532,7 +1532,7 @@ BY_TESTS = (
     Mutant(
         "whoever has fenced sees whether its claim still stands",
         "streams/runtime/assignment.py",
-        "        if not await self._store.trim(claim.partition, claim.token, state.trimmed, {}, state.save_number):",
+        "        if not await self.store.trim(claim.partition, claim.token, state.trimmed, {}, state.save_number):",
         "        if False:",
         "tests/test_ownership.py",
     ),
@@ -1777,8 +1777,8 @@ BY_TESTS = (
     Mutant(
         "with care one record is applied at a time",
         "streams/runtime/partition_task.py",
-        "taken = self.merge.take(1, self._read_until)",
-        "taken = self.merge.take(9, self._read_until)",
+        "batch = self.merge.take(1, self._read_until)",
+        "batch = self.merge.take(9, self._read_until)",
         "tests/test_trials.py",
     ),
     Mutant(

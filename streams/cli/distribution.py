@@ -18,7 +18,7 @@ from streams.cli.replay import replayed
 from streams.definitions_file import load
 from streams.offline import cutoffs
 from streams.settings import Settings
-from streams.state import definition_versions
+from streams.state.definition_versions import DefinitionVersions
 from streams.state.stored_customers import stored
 from streams.stop import Stop
 from streams.wire import customers
@@ -146,7 +146,7 @@ async def _stored(settings: Settings, definitions: Definitions, total: Total) ->
             )
         for partition in range(int(first["partitions"])):
             held = await store.snapshot(partition, [], ("epochs", "clock"), documents=True)
-            known, clock = definition_versions.stored(held.meta, held.documents, engine), int(held.meta.get("clock", 0))
+            known, clock = DefinitionVersions.read(held.meta, held.documents, engine), int(held.meta.get("clock", 0))
             async for customer_id, value in store.customers(partition):
                 customer = customers.decode(value)
                 if customer.by != known.number:

@@ -32,8 +32,9 @@ from streams.offline.persons import PersonInputs, Persons
 from streams.offline.recompute import Recomputed
 from streams.offline.verification import NOTHING, Comparison, Difference, by_what, missing, order_counts
 from streams.settings import Settings
-from streams.state import definition_versions
+from streams.state import definition_list
 from streams.state.contract import Identity
+from streams.state.definition_versions import DefinitionVersions
 from streams.wire.topics import CHANGES
 
 _PROGRESS_EVERY_S = 2.0
@@ -89,13 +90,13 @@ class Verification:
         """What differs in a partition."""
         kept = asyncio.run(read(self._settings, self._ours, partition, partial(self._progress, partition, "customers")))
         fold = self._folded(partition, kept)
-        known = definition_versions.stored(kept.meta, kept.documents, self._engine)
+        known = DefinitionVersions.read(kept.meta, kept.documents, self._engine)
         if kept.waits_for_ids:
             self._not_of_persons = "something of them waits to be published"
         elif known.number:
             self._not_of_persons = "the definitions were changed, and a profile that moved before lacks what they ask"
         self._person_inputs.note(partition, kept.slices[-1].positions)
-        self._comparison.short = short = definition_versions.short(kept.meta)
+        self._comparison.short = short = definition_list.short(kept.meta)
         self._short |= short
         recomputed = Recomputed(self._logs.inputs(partition), self._engine, partition, self._belongs, known.translated)
         yield from self._compare(partition, kept, fold, recomputed)

@@ -15,7 +15,8 @@ from rules.engine import Engine
 from rules.reasons import Reason
 from rules.standing import Customer
 from rules.times import format_instant
-from streams.state import definition_versions
+from streams.state import definition_list
+from streams.state.definition_versions import DefinitionVersions
 from streams.state.redis import RedisStore
 from streams.stop import Stop
 from streams.wire import customers
@@ -79,8 +80,8 @@ def explanation(
     if meta["definitions"] != engine.definitions.fingerprint:
         raise Stop("Redis was written under other definitions; name their file in SEGMENTER_DEFINITIONS")
     customer = customers.decode(found)
-    if not definition_versions.is_current(customer, meta):
-        engine = definition_versions.stored(meta, documents, engine).engine_of(customer)
+    if not definition_list.is_current(customer, meta):
+        engine = DefinitionVersions.read(meta, documents, engine).engine_of(customer)
     return Explanation(
         customer_id=customer_id,
         partition=partition,

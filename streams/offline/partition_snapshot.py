@@ -14,7 +14,7 @@ import msgspec
 from streams.errors import ClaimRefused
 from streams.offline.verification import StoredValue
 from streams.settings import Settings
-from streams.state import definition_versions
+from streams.state import definition_list
 from streams.state.contract import Identity, check_identity
 from streams.state.redis import Snapshot
 from streams.state.stored_customers import opened
@@ -109,7 +109,7 @@ def _slice(partition: int, ours: Identity, snapshot: Snapshot) -> SnapshotSlice:
         check_identity(_identity(snapshot.meta), ours)
     except ClaimRefused as refused:
         raise Stop(str(refused)) from None
-    if snapshot.meta.get("epochs") and not definition_versions.is_settled(snapshot.meta):
+    if snapshot.meta.get("epochs") and not definition_list.is_settled(snapshot.meta):
         raise Stop(
             f"the definitions of partition {partition} were changed, and not everybody is decided by the new ones yet; "
             "try again once the worker has logged that all customers are decided again"

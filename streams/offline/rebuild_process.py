@@ -31,7 +31,7 @@ from streams.kafka.partitioner import belonging
 from streams.offline.partition_snapshot import sequences_now
 from streams.offline.recompute import Recomputed
 from streams.settings import Settings
-from streams.state import definition_versions
+from streams.state.definition_versions import DefinitionVersions
 from streams.stop import Stop
 from streams.wire import changes, customers
 from streams.wire.topics import CHANGES
@@ -75,7 +75,7 @@ def frames(settings: Settings, asked: RebuildRequest, wanted: Iterator[dict[str,
     if engine.definitions.fingerprint != asked.definitions:
         raise Stop("the definitions were changed since the worker was started; start it again")
     belongs = belonging(asked.partitions, settings.partitioner)
-    known = definition_versions.to(asked.epochs, asked.documents, engine)
+    known = DefinitionVersions.decoded(asked.epochs, asked.documents, engine).for_engine(engine, 0)
     with answering(settings), closing(Logs(settings)) as logs:
         made = Recomputed(logs.inputs(asked.partition), engine, asked.partition, belongs, known.translated)
         said = partial(_said, settings, logs, asked.partition)

@@ -19,7 +19,8 @@ from streams.offline.explain import FIELDS, Explained, Explanation, explained, e
 from streams.ops.metrics import OpsMetrics
 from streams.ops.responses import CustomerState, Membership
 from streams.settings import Settings
-from streams.state import definition_versions
+from streams.state import definition_list
+from streams.state.definition_versions import DefinitionVersions
 from streams.state.redis import RedisStore
 from streams.stop import stop
 from streams.wire import customers
@@ -97,7 +98,7 @@ class Looking:
         for partition in range(self.partitions):
             at, began = 0, loop.time()
             held = await self._store.snapshot(partition, [], FIELDS, documents=True)
-            known = definition_versions.stored(held.meta, held.documents, self._engine)
+            known = DefinitionVersions.read(held.meta, held.documents, self._engine)
             async for _, value in self._store.customers(partition):
                 customer = customers.decode(value)
                 if customer.by == known.number:
@@ -120,7 +121,7 @@ class Looking:
             if value is not None:
                 # The partition as it was within the last second: a second round trip would be a third of the time.
                 meta = self._metas.get(partition) or await self._store.meta(partition, _FIELDS)
-                if definition_versions.is_current(customers.decode(value), meta):
+                if definition_list.is_current(customers.decode(value), meta):
                     found = explanation(self._engine, customer_id, partition, value, meta, {})
                 elif (other := await explained(self._engine, self._store, [partition], customer_id)) is not None:
                     found = other

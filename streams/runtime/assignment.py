@@ -5,19 +5,19 @@
 3. A look whether the claim still stands: a process which stood still between 1 and 2 would fence the newer owner.
 4. Recovery: what is on the output topics is read back. Only then anything new is read.
 
-See also `streams.worker.claim` and `streams.triggers.claim` for what each process does with a claimed partition, and
+See also `streams.worker.claim` and `streams.triggers.claim` for the last step and what each process goes on with, and
 `streams.kafka.fence` for the second step.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from faust.types import TP
@@ -27,10 +27,11 @@ from streams.failpoints import reach
 from streams.kafka.faust_transport import Consumer
 from streams.kafka.fetch import Offsets, OutputReader
 from streams.runtime import poison_pills, preflight
+from streams.runtime.merge import Merge
 from streams.runtime.meter import NULL_METER, Meter
 from streams.runtime.outbox import Publisher
 from streams.runtime.partition_runner import PartitionRunner
-from streams.runtime.partition_task import Pace
+from streams.runtime.partition_task import Pace, TaskContext
 from streams.runtime.poison_pills import DEATHS_MAX, Attempt, Care, Trials
 from streams.state.contract import Claim, Files, Identity, PartitionState, Store
 
@@ -60,66 +61,97 @@ class OwnerConfig(msgspec.Struct, frozen=True, kw_only=True):
     trial_deaths_max: int = DEATHS_MAX  # a simulation kills for no reason, far more often
 
 
-class OwnedPartition(Protocol):
-    """A claimed partition that is not read on yet. The positions of ``state`` are those from which to read."""
+class ClaimedPartition(msgspec.Struct, frozen=True):
+    """A partition that is claimed and fenced. The positions of ``state`` are those from which to read.
 
-    @property
-    def claim(self) -> Claim: ...
-    @property
-    def state(self) -> PartitionState: ...
+    ``is_unread``: nothing of its inputs was ever read.
+    """
 
-
-H = TypeVar("H", bound=OwnedPartition)
-G = TypeVar("G", bound=OwnerConfig)
+    claim: Claim
+    state: PartitionState
+    is_unread: bool
 
 
-class Assignment(Generic[G, H]):
-    """One assignment while it is being claimed; what becomes of a claimed partition its kinds say."""
+def no_files(_partition: int, _state: PartitionState) -> Files | None:
+    """The definitions of a process that stores none."""
+    return None
+
+
+# The definition files to store with a claimed partition, by its number and what the store has of it.
+FilesOf = Callable[[int, PartitionState], Files | None]
+
+
+class Assignment:
+    """One assignment of the Kafka group while its partitions are claimed."""
 
     def __init__(
-        self, config: G, store: Store, publisher: Publisher, outputs: OutputReader, generation: int, consumer: Consumer
+        self,
+        config: OwnerConfig,
+        store: Store,
+        publisher: Publisher,
+        outputs: OutputReader,
+        generation: int,
+        consumer: Consumer,
     ) -> None:
+        self.store = store
+        self.publisher = publisher
+        self.outputs = outputs
+        self.is_reading_back = False
         self._config = config
-        self._store = store
-        self._publisher = publisher
-        self._outputs = outputs
         self._generation = generation
         self._consumer = consumer
-        self.claimed: dict[int, H] = {}
         self._attempts: dict[int, Attempt] = {}
-        self.unread: set[int] = set()  # partitions of which nothing was ever read
-        self.is_reading_back = False
 
-    async def take(self, tps: frozenset[TP]) -> None:
-        """Claim the partitions of an assignment, read back what was published, and publish what is left.
+    async def claim(
+        self, tps: frozenset[TP], files_of: FilesOf = no_files, *, follows: bool = False
+    ) -> list[ClaimedPartition]:
+        """Claim and fence the partitions of the assignment; steps 1 to 3 of the head.
 
-        Raises `StaleAssignment`, and what store, publisher and Kafka raise.
+        ``follows``: whether the process may go on from other definitions than those stored. Raises `StaleAssignment`,
+        and what store, publisher and Kafka raise.
         """
         config = self._config
         partitions = preflight.check_complete(tps, config.topics, config.identity.partitions)
         if not partitions:
-            return
-        await self._store.verify(config.now_ms)
+            return []
+        await self.store.verify(config.now_ms)
         offsets = await self._consumer.offsets(tps)
-        for partition in partitions:
-            self.claimed[partition] = self._claimed(*await self._claim(partition, offsets))
-        await self._publisher.claim(partitions)
-        # Whoever was overtaken before it came here would keep the newer owner from publishing, and set rows back.
-        await asyncio.gather(*(self._see_that_it_stands(claimed) for claimed in self.claimed.values()))
-        await self._check_placement()
-        self.is_reading_back = True
-        await self._recover()
-        self.is_reading_back = False
+        claimed = [await self._claim(partition, offsets, files_of, follows=follows) for partition in partitions]
+        await self.publisher.claim(partitions)
+        # An owner that was replaced before it came here would keep the newer owner from publishing, and set rows back.
+        await asyncio.gather(*(self._check_stands(partition) for partition in claimed))
+        return claimed
 
-    async def _see_that_it_stands(self, claimed: H) -> None:
-        """Raises `Fenced` when another has claimed the partition since."""
+    async def _check_stands(self, claimed: ClaimedPartition) -> None:
+        """Raises `Fenced` when another process has claimed the partition since."""
         claim, state = claimed.claim, claimed.state
-        if not await self._store.trim(claim.partition, claim.token, state.trimmed, {}, state.save_number):
+        if not await self.store.trim(claim.partition, claim.token, state.trimmed, {}, state.save_number):
             raise Fenced
 
-    def runners(self) -> dict[int, PartitionRunner]:
-        """What was claimed, ready to be started."""
-        return {partition: self._runner(claimed) for partition, claimed in self.claimed.items()}
+    def meter(self) -> Meter:
+        """A meter for one claimed partition."""
+        return self._config.meter()
+
+    @contextlib.contextmanager
+    def reading_back(self) -> Iterator[None]:
+        """Step 4 of the head; a claim that takes too long in it goes on from there at the next attempt."""
+        self.is_reading_back = True
+        yield
+        self.is_reading_back = False
+
+    def task_context(self, claimed: ClaimedPartition) -> TaskContext:
+        """What the task of a claimed partition goes by."""
+        config, claim = self._config, claimed.claim
+        attempt = self._attempts[claim.partition]
+        return TaskContext(
+            partition=claim.partition,
+            merge=Merge(config.topics, claimed.state.positions),
+            pace=config.pace,
+            fetch_status=lambda topic: self._consumer.heard(TP(topic, claim.partition)),
+            now_ms=config.now_ms,
+            monotonic=config.monotonic,
+            trials=Trials(self.store, claim.partition, claim.token, attempt, self._care, config.trial_deaths_max),
+        )
 
     @cached_property
     def _care(self) -> Care:
@@ -131,56 +163,41 @@ class Assignment(Generic[G, H]):
             )
         return Care(careful, 3 * self._config.pace.in_hand_max, self._config.monotonic)
 
-    def _trials(self, claim: Claim) -> Trials:
-        attempt, deaths_max = self._attempts[claim.partition], self._config.trial_deaths_max
-        return Trials(self._store, claim.partition, claim.token, attempt, self._care, deaths_max)
-
-    _follows = False
-
-    def _files_of(self, _partition: int, _state: PartitionState) -> Files | None:
-        """The definitions, to be stored with the partition; none. Raises `ClaimRefused`."""
-        return None
-
-    def _claimed(self, claim: Claim, state: PartitionState) -> H:
-        raise NotImplementedError
-
-    async def _check_placement(self) -> None:
-        """Refuse what is not to be read at all. Raises `Stop`."""
-
-    async def _recover(self) -> None:
-        """Bring together what is published and what is known, and publish the rest."""
-        raise NotImplementedError
-
-    def _runner(self, claimed: H) -> PartitionRunner:
-        raise NotImplementedError
-
-    async def _claim(self, partition: int, offsets: Offsets) -> tuple[Claim, PartitionState]:
-        config, generation, consumer = self._config, self._generation, self._consumer
-        claim = Claim(partition, generation, secrets.token_hex(16), config.identity, follows=self._follows)
+    async def _claim(self, partition: int, offsets: Offsets, files_of: FilesOf, *, follows: bool) -> ClaimedPartition:
+        config = self._config
+        claim = Claim(partition, self._generation, secrets.token_hex(16), config.identity, follows=follows)
         tps = [TP(topic, partition) for topic in config.topics]
         reach("before_claim")
+        claim, state = await self._claim_in_store(claim, tps, offsets)
+        reach("after_claim")
+        positions = preflight.positions(tps, state, offsets, config)
+        is_unread = all(position == offsets.first[tp] for tp, position in positions.items())
+        by_topic = {tp.topic: position for tp, position in positions.items()}
+        if not await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number):
+            raise Fenced
+        self._attempts[partition] = attempt = poison_pills.judge(state.attempt, by_topic)
+        if not await self.store.set_attempt(partition, claim.token, poison_pills.encode(attempt)):
+            raise Fenced
+        reach("after_begin")
+        return ClaimedPartition(claim, msgspec.structs.replace(state, positions=by_topic), is_unread)
+
+    async def _claim_in_store(self, claim: Claim, tps: Sequence[TP], offsets: Offsets) -> tuple[Claim, PartitionState]:
+        """Claim, also over a higher generation, where Kafka proves that the group has left it behind."""
+        consumer = self._consumer
         try:
-            state = await self._store.claim(claim)
+            return claim, await self.store.claim(claim)
         except LowerGeneration as lower:
             # The group was deleted, or has moved on without this worker: only the group itself can tell.
-            if consumer.generation != generation:
+            if consumer.generation != self._generation:
                 raise StaleAssignment from None
             if not await consumer.proves_generation({tp: offsets.committed.get(tp, 0) for tp in tps}):
                 raise StaleAssignment from None
             claim = msgspec.structs.replace(claim, proven_over=lower.token)
-            try:
-                state = await self._store.claim(claim)
-            except LowerGeneration:  # of a claim that came meanwhile
-                raise StaleAssignment from None
-        reach("after_claim")
-        positions = preflight.positions(tps, state, offsets, config)
-        if all(position == offsets.first[tp] for tp, position in positions.items()):
-            self.unread.add(partition)
-        by_topic = {tp.topic: position for tp, position in positions.items()}
-        if not await self._store.begin(claim, by_topic, self._files_of(partition, state), state.save_number):
-            raise Fenced
-        self._attempts[partition] = attempt = poison_pills.judge(state.attempt, by_topic)
-        if not await self._store.set_attempt(partition, claim.token, poison_pills.encode(attempt)):
-            raise Fenced
-        reach("after_begin")
-        return claim, msgspec.structs.replace(state, positions=by_topic)
+        try:
+            return claim, await self.store.claim(claim)
+        except LowerGeneration:  # of a claim that came meanwhile
+            raise StaleAssignment from None
+
+
+# Claims an assignment's partitions for one kind of process; the runners, ready to be started.
+ClaimPartitions = Callable[[Assignment, frozenset[TP]], Awaitable[dict[int, PartitionRunner]]]

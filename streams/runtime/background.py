@@ -12,12 +12,12 @@ from typing import Protocol
 
 from streams.wire.records import OutRecord
 
-# Of the time of a process so much of it, while events come and when none do.
-SWEEPING_SHARE = 0.2
-SWEEPING_SHARE_IDLE = 0.9
-# Customers of one turn: an event waits for the whole of it.
-SWEPT = 8
-SWEPT_IDLE = 25
+# The share of the time of a process, while events come and when none do.
+TIME_SHARE = 0.2
+TIME_SHARE_IDLE = 0.9
+# Customers of one step: an event waits for the whole of it.
+STEP_SIZE = 8
+STEP_SIZE_IDLE = 25
 BUSY_S = 0.5
 
 
@@ -40,8 +40,19 @@ class BackgroundWork(Protocol):
         """Release what the work holds, whether it is done or the claim ends."""
 
 
+class BackgroundScan(Protocol):
+    """The backfill of a claimed partition: all its customers are looked at, some in each step."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no customer waits for it."""
+
+    async def step(self, limit: int) -> list[OutRecord]:
+        """Look at about ``limit`` customers and save; the records to publish."""
+
+
 class BackgroundBudget:
-    """When the shards of a process may sweep: one after the other, with pauses as long as events need."""
+    """When the partitions of a process may take background steps: one at a time, paused for as long as events need."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -61,15 +72,34 @@ class BackgroundBudget:
         """Until the next may begin."""
         return max(0.0, self._next_at - self._monotonic())
 
-    async def turn(self, sweep: Callable[[int], Awaitable[list[OutRecord]]]) -> list[OutRecord] | None:
-        """One of them, of so many customers, if it is time; else ``None``."""
+    async def turn(self, step: Callable[[int], Awaitable[list[OutRecord]]]) -> list[OutRecord] | None:
+        """Take one step, of so many customers, if it is time; else ``None``."""
         if self._is_taken or self.wait_s > 0:
             return None
         self._is_taken, began = True, self._monotonic()
         try:
-            return await sweep(SWEPT if self._is_busy(began) else SWEPT_IDLE)
+            return await step(STEP_SIZE if self._is_busy(began) else STEP_SIZE_IDLE)
         finally:
             ended = self._monotonic()
-            share = SWEEPING_SHARE if self._is_busy(ended) else SWEEPING_SHARE_IDLE
+            share = TIME_SHARE if self._is_busy(ended) else TIME_SHARE_IDLE
             self._next_at = ended + (ended - began) * (1 / share - 1)
             self._is_taken = False
+
+
+class Background:
+    """The background work of one partition: a backfill, in steps of the budget, and perhaps a rebuild before it."""
+
+    def __init__(
+        self,
+        backfill: BackgroundScan | None = None,
+        budget: BackgroundBudget | None = None,
+        rebuild: BackgroundWork | None = None,
+    ) -> None:
+        self.backfill = backfill
+        self.budget = budget or BackgroundBudget()
+        self.rebuild = rebuild
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no customer waits for the backfill."""
+        return self.backfill is None or self.backfill.is_done

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
+import msgspec
+
 from streams.errors import Fenced
 from streams.failpoints import happens, reach
 from streams.state.contract import Files, PartitionState, Save, Store, StoredCustomer
@@ -18,80 +20,98 @@ from streams.stop import Stop
 from streams.wire.records import OutRecord, encode_entry
 
 
-class Checkpointer:
-    """What is saved of a partition. Not for concurrent use: a partition has one writer."""
+class Progress(msgspec.Struct, frozen=True):
+    """How far a step brings its partition.
 
-    def __init__(self, store: Store, partition: int, token: str, state: PartitionState) -> None:
-        self._store = store
-        self._partition = partition
+    ``starts``: the positions from which the step was computed; ``positions``: those after it; ``clock`` (ms): the
+    partition's clock after it; ``caught_up`` (ms): see `streams.state.contract.Save`.
+    """
+
+    starts: Mapping[str, int]
+    positions: Mapping[str, int]
+    clock: int
+    caught_up: int = 0
+
+
+class Checkpointer:
+    """Saves the steps of a partition. Not for concurrent use: a partition has one writer.
+
+    ``positions``, ``clock`` (ms), ``next_due`` (ms, 0: none) and ``save_number`` are those of the last checkpoint.
+    ``definition_version``: the number of the newest definition file, under which the next checkpoint is made.
+    """
+
+    def __init__(
+        self, store: Store, partition: int, token: str, state: PartitionState, definition_version: int = 0
+    ) -> None:
+        self.store = store
+        self.partition = partition
         self._token = token
         self.save_number = state.save_number
         self.positions = dict(state.positions)
         self.clock = state.clock
         self.next_due = state.next_due
-        self._epoch = 0
+        self.definition_version = definition_version
 
     @property
-    def dead_share_near(self) -> float:
-        """How near dead letters are to stopping the process, which they do at 1; without any, 0."""
-        return 0.0
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether `sweep` has nothing to do."""
-        return True
-
-    async def sweep(self, _limit: int) -> list[OutRecord]:
-        """About so many of the customers who must all be looked at again; the records to publish."""
-        return []
+    def here(self) -> Progress:
+        """The progress of a checkpoint that leaves positions and clock as they are."""
+        return Progress(self.positions, self.positions, self.clock)
 
     async def save(
         self,
         stored: Sequence[StoredCustomer],
         out: Sequence[OutRecord],
-        starts: Mapping[str, int],
-        positions: Mapping[str, int],
-        clock: int,
-        caught_up: int = 0,
+        progress: Progress | None = None,
         files: Files | None = None,
     ) -> None:
-        """One step, all or nothing; ``out`` goes into the outbox."""
+        """Save one step, all or nothing; ``out`` goes into the outbox. Without ``progress`` the partition stays here.
+
+        Raises `Fenced` when the claim is no longer in force, `Stop` when the store was changed by somebody else.
+        """
+        progress = progress or self.here
         entry = [encode_entry(out)] if out else []
-        clock = max(clock, self.clock)
+        clock = max(progress.clock, self.clock)
         save = Save(
             token=self._token,
             number=self.save_number + 1,
-            digest=_digest(positions, (clock, caught_up), stored, entry),
-            starts=starts,
-            positions=positions,
+            digest=_digest(progress.positions, (clock, progress.caught_up), stored, entry),
+            starts=progress.starts,
+            positions=progress.positions,
             clock=clock,
             customers=stored,
             outbox=entry,
-            caught_up=caught_up,
-            epoch=self._epoch,
+            caught_up=progress.caught_up,
+            epoch=self.definition_version,
             files=files,
         )
+        await self._write(save)
+        self.save_number += 1
+        self.clock = clock
+        self.positions.update(progress.positions)
+        dues = [customer.due for customer in stored if customer.due]
+        self.next_due = min(filter(None, (self.next_due, *dues)), default=0)
+
+    async def save_time(self, clock: int, caught_up: int = 0) -> None:
+        """Save the clock alone."""
+        await self.save((), (), Progress(self.positions, self.positions, clock, caught_up))
+
+    async def _write(self, save: Save) -> None:
         reach("before_save")
-        answer = await self._store.save(self._partition, save)
+        answer = await self.store.save(self.partition, save)
         if happens("lost_save_reply"):
-            answer = await self._store.save(self._partition, save)
+            answer = await self.store.save(self.partition, save)
         reach("after_save")
         if answer == "fenced":
             raise Fenced
         if answer in ("out_of_order", "moved"):
             raise Stop(
-                f"partition {self._partition} was changed by someone else or Redis lost its last writes ({answer}); "
+                f"partition {self.partition} was changed by someone else or Redis lost its last writes ({answer}); "
                 "start the worker again, it goes on from what Redis holds"
             )
         if answer == "too_early":
             raise Stop(
                 "the clock of this machine is ahead of the clock of Redis; set them right, then start the worker"
             )
-        self.save_number += 1
-        self.clock = clock
-        self.positions.update(positions)
-        dues = [customer.due for customer in stored if customer.due]
-        self.next_due = min(filter(None, (self.next_due, *dues)), default=0)
 
 
 def _digest(

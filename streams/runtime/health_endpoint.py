@@ -87,13 +87,13 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
         """By partition, how far its saved clock is behind the wall clock, beyond the grace, in seconds."""
         allowed = self.metrics.now_ms() - self.metrics.grace_ms
         return {
-            partition: max(0, allowed - runner.task.processor.clock) / 1000
+            partition: max(0, allowed - runner.task.saved.clock) / 1000
             for partition, runner in self.ownership.held.items()
         }
 
     def near(self) -> Mapping[str, float]:
         """How near each watchdog is to its limit: 0 far, 1 it stops the process."""
-        shares = [runner.task.processor.dead_share_near for runner in self.ownership.held.values()]
+        shares = [runner.task.processor.dead_letter_load for runner in self.ownership.held.values()]
         return {
             "loop": self.loop.near,
             **self.fetches.near(self.monotonic()),
@@ -132,7 +132,7 @@ class ScrapedMetrics(Collector):
         yield _gauge("segmenter_ready", [((), inside.ready().ready)])
         yield _gauge("segmenter_watchdog_near_ratio", [((name,), near) for name, near in inside.near().items()])
         yield _gauge("segmenter_behind_seconds", [((str(at),), behind) for at, behind in inside.behind().items()])
-        clocks = [((str(at),), one.task.processor.clock / 1000) for at, one in held.items()]
+        clocks = [((str(at),), one.task.saved.clock / 1000) for at, one in held.items()]
         yield _gauge("segmenter_clock_timestamp_seconds", clocks)
         waiting = {str(at): one.outbox.waiting for at, one in held.items()}
         yield _gauge("segmenter_outbox_entries", [((at,), entries) for at, (entries, _) in waiting.items()])
@@ -150,7 +150,7 @@ class ScrapedMetrics(Collector):
         for tp, one in self._inside.ownership.fetching().items():
             runner = self._inside.ownership.held[tp.partition]
             place = names.get(tp.topic, tp.topic), str(tp.partition)
-            lags.append((place, max(0, one.readable - runner.task.processor.positions[tp.topic])))
+            lags.append((place, max(0, one.readable - runner.task.saved.positions[tp.topic])))
             in_hand.append((place, runner.task.in_hand(tp.topic)))
         yield _gauge("segmenter_lag_records", lags)
         yield _gauge("segmenter_in_hand_records", in_hand)

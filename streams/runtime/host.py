@@ -25,7 +25,7 @@ from streams.kafka.faust_transport import BatchPassthroughSchema, Transport
 from streams.kafka.fetch import Batch
 from streams.kafka.output_reader import KafkaOutputReader
 from streams.kafka.publisher import FencedPublisher, UnfencedPublisher
-from streams.runtime.assignment import Assignment, OwnerConfig
+from streams.runtime.assignment import ClaimPartitions, OwnerConfig
 from streams.runtime.health_endpoint import Inside, Reachable, serve
 from streams.runtime.metrics import Metrics, PartitionMeter
 from streams.runtime.ownership import PartitionOwner
@@ -60,7 +60,7 @@ def _quiet_collector() -> None:
 def assemble(
     settings: Settings,
     config: OwnerConfig,
-    claiming: Callable[..., Assignment[Any, Any]],
+    claim_partitions: ClaimPartitions,
     counted: Mapping[str, Mapping[tuple[str, ...], int]] | None = None,
     endpoints: Mapping[str, Reachable] | None = None,
 ) -> faust.App:
@@ -78,7 +78,7 @@ def assemble(
     client = credentials.kafka(settings)
     publisher = _publisher(settings, client, config)
     outputs = KafkaOutputReader(client, settings.topic_prefix)
-    ownership = PartitionOwner(config, store, publisher, outputs, claiming)
+    ownership = PartitionOwner(config, store, publisher, outputs, claim_partitions)
     app = _faust(settings, client)
     watch = AnswerWatch(settings.unread_s)
     app.transport = Transport(app.conf.broker_consumer, app, ownership, settings.fetch_wait_ms, watch)

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
@@ -33,7 +32,7 @@ from streams.kafka.faust_transport import Consumer
 from streams.kafka.fetch import Batch, Fetching, OutputReader
 from streams.kafka.refusals import missing_right
 from streams.runtime import preflight
-from streams.runtime.assignment import Assignment, OwnerConfig
+from streams.runtime.assignment import Assignment, ClaimPartitions, OwnerConfig
 from streams.runtime.outbox import Publisher
 from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.watchdog import LostFetchDetector
@@ -55,10 +54,10 @@ class PartitionOwner:
         store: Store,
         publisher: Publisher,
         outputs: OutputReader,
-        claiming: Callable[..., Assignment[Any, Any]],
+        claim_partitions: ClaimPartitions,
     ) -> None:
-        """``claiming``: the kind of claim that the config is for."""
-        self._claiming = claiming
+        """``claim_partitions``: that of the process which the config is for."""
+        self._claim_partitions = claim_partitions
         self._config = config
         self._store = store
         self._publisher = publisher
@@ -76,7 +75,7 @@ class PartitionOwner:
     def position(self, tp: TP) -> int | None:
         """The saved position of an input partition, also after its release; ``None``: never ours."""
         runner = self._runners.get(tp.partition)
-        return self._left.get(tp) if runner is None else runner.task.processor.positions.get(tp.topic)
+        return self._left.get(tp) if runner is None else runner.task.saved.positions.get(tp.topic)
 
     def is_full(self, tp: TP) -> bool:
         """Whether enough of this input is in hand."""
@@ -154,7 +153,7 @@ class PartitionOwner:
         lost = self._strays.look(self.fetching())
         if lost and self._consumer is not None:
             log.warning(
-                "records that were fetched did not come; reading again",
+                "fetched records were not delivered; seeking back to re-read them",
                 extra={"positions": _told(lost), **self._generation_told()},
             )
             await self._read_again(lost, self._consumer)
@@ -175,7 +174,7 @@ class PartitionOwner:
 
     async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
         """Claim all partitions of an assignment; the positions from which to read."""
-        claiming = self._claiming(self._config, self._store, self._publisher, self._outputs, generation, consumer)
+        assignment = Assignment(self._config, self._store, self._publisher, self._outputs, generation, consumer)
         making: asyncio.Task[Mapping[TP, int]] | None = None
         began = self._config.monotonic()
         try:
@@ -183,7 +182,7 @@ class PartitionOwner:
                 await self.release()
                 self._left.clear()
                 self._generation, self._consumer = generation, consumer
-                self._making = making = asyncio.create_task(self._claim(claiming, tps, consumer))
+                self._making = making = asyncio.create_task(self._claim(assignment, tps, consumer))
                 claimed = await making
                 self._config.claimed(self._config.monotonic() - began)
                 return claimed
@@ -192,15 +191,15 @@ class PartitionOwner:
                 raise
             if self._making is making:  # nobody has let go of it, so nobody would claim again
                 self._config.stop("claiming was broken off by Kafka's client; start the worker again")
-            log.info("let go of while it was claimed", extra={"generation": generation})
+            log.info("partitions revoked during claim", extra={"generation": generation})
         except StaleAssignment:
-            log.info("overtaken while it was claimed", extra={"generation": generation})
+            log.info("claim abandoned: a newer assignment arrived", extra={"generation": generation})
         except TimeoutError:
             self._config.stop(
                 f"claiming took over {CLAIM_MAX_S:.0f} s; "
                 + (
                     "what was published is being read back: start the worker again, it goes on from where it came to"
-                    if claiming.is_reading_back
+                    if assignment.is_reading_back
                     else "see that Redis and Kafka answer"
                 )
             )
@@ -212,18 +211,17 @@ class PartitionOwner:
             self._config.stop(defects.report("a claim", error))
         return {}
 
-    async def _claim(self, claiming: Assignment[Any, Any], tps: frozenset[TP], consumer: Consumer) -> Mapping[TP, int]:
-        await claiming.take(tps)
-        found = {partition: claimed.state for partition, claimed in claiming.claimed.items()}
-        if not found:
+    async def _claim(self, assignment: Assignment, tps: frozenset[TP], consumer: Consumer) -> Mapping[TP, int]:
+        runners = await self._claim_partitions(assignment, tps)
+        if not runners:
             return {}
         positions = {
             TP(topic, partition): position
-            for partition, state in found.items()
-            for topic, position in state.positions.items()
+            for partition, runner in runners.items()
+            for topic, position in runner.task.saved.positions.items()
         }
-        await self._begin(claiming.runners(), positions, consumer)
-        log.info("claimed partitions", extra={"partitions": list(found), **self._generation_told()})
+        await self._begin(runners, positions, consumer)
+        log.info("claimed partitions", extra={"partitions": list(runners), **self._generation_told()})
         return positions
 
     def _generation_told(self) -> dict[str, int]:
@@ -261,7 +259,7 @@ class PartitionOwner:
             await asyncio.gather(*(runner.release() for runner in runners.values()))
             await self._publisher.release()
             for partition, runner in runners.items():
-                positions = runner.task.processor.positions
+                positions = runner.task.saved.positions
                 self._left.update({TP(topic, partition): position for topic, position in positions.items()})
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import msgspec
 
 from streams.kafka.fetch import Batch, Fetching, FetchResponse, FetchStatus
-from streams.runtime.background import BackgroundBudget, BackgroundWork
+from streams.runtime.background import Background
 from streams.runtime.input_buffer import InputBuffer, RecordReader
 from streams.runtime.merge import Merge, MergedBatch
 from streams.runtime.outbox import Outbox
@@ -43,38 +43,47 @@ class Pace(msgspec.Struct, frozen=True):
     told_s: float = 0.35
 
 
+class TaskContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What the task of a partition goes by, whatever its process does with the records.
+
+    ``fetch_status``: how an input of the partition, by its topic, is being fetched. ``trials``: the care for records
+    near which the process died; ``None``: without.
+    """
+
+    partition: int
+    merge: Merge
+    pace: Pace
+    fetch_status: Callable[[str], FetchStatus]
+    now_ms: Callable[[], int]
+    monotonic: Callable[[], float] = time.monotonic
+    trials: Trials | None = None
+
+
 class PartitionTask:
     """Merges, decides, saves and publishes one partition until it is released."""
 
-    def __init__(  # noqa: PLR0913 (each is one thing that a partition needs)
+    def __init__(
         self,
-        partition: int,
-        merge: Merge,
+        context: TaskContext,
         processor: StepProcessor,
         outbox: Outbox,
         *,
-        heard: Callable[[str], FetchStatus],
-        now_ms: Callable[[], int],
-        pace: Pace,
-        monotonic: Callable[[], float] = time.monotonic,
-        reading: RecordReader | None = None,
-        sweeping: BackgroundBudget | None = None,
-        rebuild: BackgroundWork | None = None,
-        trials: Trials | None = None,
+        read_record: RecordReader | None = None,
+        background: Background | None = None,
     ) -> None:
-        """``reading``: what a record is, if not an input event or why it is a dead letter; ``rebuild``: one to come."""
-        self._rebuild = rebuild
-        self._trials = trials
-        self._sweeping = sweeping or BackgroundBudget(monotonic)
-        self.partition = partition
+        """``read_record``: decodes the records of the inputs; by default those of the segmenter's inputs."""
+        self.partition = context.partition
         self.processor = processor
-        self.merge = merge
-        self._inputs = InputBuffer(processor.positions, merge, monotonic, reading, trials)
+        self.merge = context.merge
+        self.saved = processor.checkpointer
         self._outbox = outbox
-        self._heard = heard
-        self._now_ms = now_ms
-        self._monotonic = monotonic
-        self._pace = pace
+        self._pace = context.pace
+        self._fetch_status = context.fetch_status
+        self._now_ms = context.now_ms
+        self._trials = context.trials
+        self._inputs = InputBuffer(self.saved.positions, self.merge, context.monotonic, read_record, self._trials)
+        self._background = background or Background()
+        self._rebuild = self._background.rebuild
         self._more = asyncio.Event()
         self._releasing = False
 
@@ -98,16 +107,16 @@ class PartitionTask:
 
     def fetching(self, topic: str) -> Fetching:
         """How this input is being fetched; until the first answer, as if all of it were."""
-        heard = self._heard(topic)
+        status = self._fetch_status(topic)
         fetched = self._inputs.fetched(topic)
-        answer = heard.answer or FetchResponse(fetched, fetched, 0, -math.inf)
+        answer = status.answer or FetchResponse(fetched, fetched, 0, -math.inf)
         return Fetching(
             name=f"{topic}-{self.partition}",
             fetched=fetched,
             end=answer.end,
             readable=answer.readable,
             asked=answer.asked_monotonic,
-            heard=heard.at,
+            heard=status.at,
             full=self.is_full(topic),
         )
 
@@ -143,7 +152,7 @@ class PartitionTask:
         # Each step is a turn of its own: a short list keeps the loop's other work going.
         moved = await self._try_step() if self._is_careful else await self._step()
         fired = await self._fire()
-        if await self._switch() or await self._sweep() or fired or moved:
+        if await self._switch() or await self._backfill() or fired or moved:
             return True
         await self._idle()
         return False
@@ -161,15 +170,15 @@ class PartitionTask:
         """A step of one record, with a trial of its decoding and one of the rest; published before the next."""
         care = self._care
         await self._inputs.try_decode(care)
-        taken = self.merge.take(1, self._read_until)
-        if not taken:
+        batch = self.merge.take(1, self._read_until)
+        if not batch:
             if self.caught_up():
                 care.ended()
             return False
         async with contextlib.AsyncExitStack() as trial:
-            for reading in taken.readings:
+            for reading in batch.readings:
                 await trial.enter_async_context(care.of(reading[4]))
-            out = await self.processor.advance(taken, self.clock(), self.caught_up())
+            out = await self.processor.process_batch(batch, self.clock(), self.caught_up())
         if out:
             await self._outbox.put(out)
         await self._outbox.drained()
@@ -178,18 +187,18 @@ class PartitionTask:
 
     async def _step(self) -> bool:
         await self._inputs.decode()
-        taken = self.take()
-        if not taken:
+        batch = self.take()
+        if not batch:
             return False
-        self._sweeping.stepped()
-        out = await self.processor.advance(taken, self.clock(), self.caught_up())
+        self._background.budget.stepped()
+        out = await self.processor.process_batch(batch, self.clock(), self.caught_up())
         if out:
             await self._outbox.put(out)
         return True
 
     async def _fire(self) -> bool:
         clock = self.clock()
-        if not 0 < self.processor.next_due <= clock:
+        if not 0 < self.saved.next_due <= clock:
             return False
         out = await self.processor.fire(clock, self._pace.due_slice)
         if out:
@@ -208,15 +217,16 @@ class PartitionTask:
             await rebuild.end()
 
     @property
-    def _may_sweep(self) -> bool:
-        """Whether there is anybody to look at; before a rebuild it would be for nothing."""
-        return not self.processor.is_settled and (self._rebuild is None or self._rebuild.is_done)
+    def _may_backfill(self) -> bool:
+        """Whether customers wait for the backfill; before a rebuild is ready it would be for nothing."""
+        return not self._background.is_done and (self._rebuild is None or self._rebuild.is_done)
 
-    async def _sweep(self) -> bool:
-        if not self._may_sweep:
+    async def _backfill(self) -> bool:
+        backfill = self._background.backfill
+        if backfill is None or not self._may_backfill:
             return False
-        out = await self._sweeping.turn(self.processor.sweep)
-        if self.processor.is_settled:
+        out = await self._background.budget.turn(backfill.step)
+        if backfill.is_done:
             await self._end_rebuild()
         if out:
             await self._outbox.put(out)
@@ -225,13 +235,13 @@ class PartitionTask:
     async def _idle(self) -> None:
         """Save the clock now and then although nothing came: it says how far time was decided."""
         clock = self.clock()
-        if clock >= self.processor.clock + _IDLE_SAVE_MS:
-            await self.processor.pass_time(clock, self.caught_up())
+        if clock >= self.saved.clock + _IDLE_SAVE_MS:
+            await self.saved.save_time(clock, self.caught_up())
 
     def _wait_s(self) -> float:
-        if self._may_sweep:
-            return min(_IDLE_WAIT_S, self._sweeping.wait_s + 0.001)
-        due = self.processor.next_due
+        if self._may_backfill:
+            return min(_IDLE_WAIT_S, self._background.budget.wait_s + 0.001)
+        due = self.saved.next_due
         if not due:
             return _IDLE_WAIT_S
         left_ms = due + self._pace.grace_ms - self._now_ms()
@@ -248,7 +258,7 @@ class PartitionTask:
         return self.merge.take(self._pace.batch_max, self._read_until)
 
     def _read_until(self, topic: str) -> float:
-        answer = self._heard(topic).answer
+        answer = self._fetch_status(topic).answer
         if answer is None or answer.end != self.merge.fetched(topic):
             return -math.inf
         return answer.asked_monotonic + self._pace.told_s
@@ -258,20 +268,20 @@ class PartitionTask:
 
         Nor over anything that may be unread: what is due before that may be settled by it.
         """
-        unread = min(self._unread_from(topic) for topic in self.processor.positions)
-        return max(self.processor.clock, min(unread, self._now_ms() - self._pace.grace_ms))
+        unread = min(self._unread_from(topic) for topic in self.saved.positions)
+        return max(self.saved.clock, min(unread, self._now_ms() - self._pace.grace_ms))
 
     def caught_up(self) -> int:
         """The moment (ms) up to which everything appended to any input is read; 0 while some input is behind.
 
         The clock alone does not say so: behind, it is the time of the last record, and one that is older may follow.
         """
-        if not all(self._is_at_its_end(topic) for topic in self.processor.positions):
+        if not all(self._is_at_its_end(topic) for topic in self.saved.positions):
             return 0
-        return min(self._unread_from(topic) for topic in self.processor.positions)
+        return min(self._unread_from(topic) for topic in self.saved.positions)
 
     def _is_at_its_end(self, topic: str) -> bool:
-        answer = self._heard(topic).answer
+        answer = self._fetch_status(topic).answer
         return answer is not None and not self.merge.in_hand(topic) and answer.end == self.merge.fetched(topic)
 
     def _unread_from(self, topic: str) -> int:
@@ -281,7 +291,7 @@ class PartitionTask:
         the grace: what was appended before has been read. It holds however old the answer is, so
         an input that cannot be reached stops the clock, whatever is read from the others.
         """
-        answer = self._heard(topic).answer
+        answer = self._fetch_status(topic).answer
         if answer is None or not self._is_at_its_end(topic):
             return self.merge.unread_from(topic)
         return answer.asked_ms - self._pace.grace_ms

@@ -28,7 +28,7 @@ from streams.stop import REBUILD, stop
 from streams.triggers import config_file as triggers_file
 from streams.triggers.action_decisions import FRESH_MS
 from streams.triggers.channels import factory
-from streams.triggers.claim import TriggersAssignment, TriggersConfig
+from streams.triggers.claim import TriggersConfig, claim_partitions
 from streams.triggers.counts import Counts
 from streams.triggers.endpoint import Endpoint
 from streams.triggers.inputs import INPUTS
@@ -69,7 +69,7 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
         counts=counts,
         fresh_ms=settings.grace_ms + FRESH_MS,
     )
-    app = assemble(ours, config, TriggersAssignment, counts.metrics, config.endpoints)
+    app = assemble(ours, config, partial(claim_partitions, config), counts.metrics, config.endpoints)
     app.timer(_COUNTED_EVERY_S)(_log_counts(counts))
     return app
 

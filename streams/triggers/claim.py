@@ -18,13 +18,13 @@ import msgspec
 from faust.types import TP
 
 from rules.placeholders import Placeholders
-from streams.kafka.fetch import OutputChunk
-from streams.runtime.assignment import Assignment, OwnerConfig
-from streams.runtime.merge import Merge
+from streams.kafka.fetch import OutputChunk, OutputReader
+from streams.runtime.assignment import Assignment, ClaimedPartition, OwnerConfig
+from streams.runtime.input_buffer import RecordReader
 from streams.runtime.outbox import Outbox
 from streams.runtime.partition_runner import PartitionRunner
-from streams.runtime.partition_task import PartitionTask
-from streams.state.contract import Claim, PartitionState
+from streams.runtime.partition_task import PartitionTask, TaskContext
+from streams.state.contract import PartitionState
 from streams.triggers import decision_log
 from streams.triggers.config import TriggersFile
 from streams.triggers.counts import Counts
@@ -55,53 +55,66 @@ class TriggersConfig(OwnerConfig, frozen=True, kw_only=True):
 
 
 class OwnedTriggersPartition(msgspec.Struct, frozen=True):
-    """A claimed partition that is not read on yet; as of `streams.runtime.assignment.OwnedPartition`."""
+    """A claimed partition that is not read on yet."""
 
-    claim: Claim
     state: PartitionState
-    acting: Dispatcher
+    dispatcher: Dispatcher
     outbox: Outbox
 
 
-class TriggersAssignment(Assignment[TriggersConfig, OwnedTriggersPartition]):
-    """One assignment of triggers while it is being claimed."""
+async def claim_partitions(
+    config: TriggersConfig, assignment: Assignment, tps: frozenset[TP]
+) -> dict[int, PartitionRunner]:
+    """Claim the partitions of an assignment, and recover them; the runners, ready to be started.
 
-    def _claimed(self, claim: Claim, state: PartitionState) -> OwnedTriggersPartition:
-        config, store = self._config, self._store
-        acting = Dispatcher(
-            config.file, config.endpoints, config.standings, store, claim.partition, claim.token, state,
-            now_ms=config.now_ms, counts=config.counts, fresh_ms=config.fresh_ms,
-        )  # fmt: skip
-        box = Outbox(store, self._publisher, claim.partition, claim.token, state, saved=lambda: acting.save_number)
-        return OwnedTriggersPartition(claim, state, acting, box)
+    Raises what `Assignment.claim` and the recovery raise.
+    """
+    claimed = {entry.claim.partition: entry for entry in await assignment.claim(tps)}
+    owned = {number: _own(config, assignment, entry) for number, entry in claimed.items()}
+    with assignment.reading_back():
+        await _recover(owned, assignment.outputs)
+    return {number: _runner(config, assignment, claimed[number], partition) for number, partition in owned.items()}
 
-    async def _recover(self) -> None:
-        parts = {partition: _DecisionRecovery(one) for partition, one in self.claimed.items()}
-        positions = {
-            (topic, at): one.state.outputs.get(topic) for at, one in self.claimed.items() for topic in TRIGGER_OUTPUTS
-        }
-        async with aclosing(self._outputs.read(positions)) as chunks:
-            async for chunk in chunks:
-                await parts[chunk.partition].read(chunk)
-        for part in parts.values():
-            await part.publish_rest()
 
-    def _runner(self, claimed: OwnedTriggersPartition) -> PartitionRunner:
-        config, consumer, partition = self._config, self._consumer, claimed.claim.partition
-        shard = TriggersTask(
-            partition,
-            Merge(config.topics, claimed.state.positions),
-            claimed.acting,
-            claimed.outbox,
-            heard=lambda topic: consumer.heard(TP(topic, partition)),
-            now_ms=config.now_ms,
-            pace=config.pace,
-            monotonic=config.monotonic,
-            reading=partial(reading, placeholders=config.placeholders),
-            trials=self._trials(claimed.claim),
-        )
-        shard.acting = claimed.acting
-        return PartitionRunner(claimed.claim, shard, claimed.outbox, self._store, config.stop)
+def _own(config: TriggersConfig, assignment: Assignment, claimed: ClaimedPartition) -> OwnedTriggersPartition:
+    claim, state, store = claimed.claim, claimed.state, assignment.store
+    dispatcher = Dispatcher(
+        config.file, config.endpoints, config.standings, store, claim.partition, claim.token, state,
+        now_ms=config.now_ms, counts=config.counts, fresh_ms=config.fresh_ms,
+    )  # fmt: skip
+    checkpointer = dispatcher.checkpointer
+    outbox = Outbox(
+        store,
+        assignment.publisher,
+        claim.partition,
+        claim.token,
+        state,
+        saved=lambda: checkpointer.save_number,
+    )
+    return OwnedTriggersPartition(state, dispatcher, outbox)
+
+
+async def _recover(owned: Mapping[int, OwnedTriggersPartition], outputs: OutputReader) -> None:
+    """Bring together what is published and what the store knows, and publish the rest."""
+    recoveries = {number: _DecisionRecovery(partition) for number, partition in owned.items()}
+    positions = {
+        (topic, number): partition.state.outputs.get(topic)
+        for number, partition in owned.items()
+        for topic in TRIGGER_OUTPUTS
+    }
+    async with aclosing(outputs.read(positions)) as chunks:
+        async for chunk in chunks:
+            await recoveries[chunk.partition].read(chunk)
+    for recovery in recoveries.values():
+        await recovery.publish_rest()
+
+
+def _runner(
+    config: TriggersConfig, assignment: Assignment, claimed: ClaimedPartition, owned: OwnedTriggersPartition
+) -> PartitionRunner:
+    read_record = partial(reading, placeholders=config.placeholders)
+    task = TriggersTask(assignment.task_context(claimed), owned.dispatcher, owned.outbox, read_record)
+    return PartitionRunner(claimed.claim, task, owned.outbox, assignment.store, config.stop)
 
 
 class TriggersTask(PartitionTask):
@@ -110,23 +123,25 @@ class TriggersTask(PartitionTask):
     Looked after every `_LOOK_S` and not at each attempt's end: what ends meanwhile is saved together.
     """
 
-    acting: Dispatcher
-    _read_to = 0
+    def __init__(self, context: TaskContext, dispatcher: Dispatcher, outbox: Outbox, read_record: RecordReader) -> None:
+        super().__init__(context, dispatcher, outbox, read_record=read_record)
+        self.dispatcher = dispatcher
+        self._read_to = 0
 
     def release(self) -> None:
         super().release()
-        self.acting.is_released = True
+        self.dispatcher.is_released = True
 
     async def _fire(self) -> bool:
         await self._settle()
         self._read_to = max(self._read_to, self.caught_up())
-        begun = await self.acting.fire(self._read_to, self._pace.due_slice)
+        begun = await self.dispatcher.fire(self._read_to, self._pace.due_slice)
         if begun:
             await self._outbox.put(begun)
         return False
 
     async def _settle(self) -> None:
-        settled = await self.acting.settle()
+        settled = await self.dispatcher.settle()
         if settled:
             await self._outbox.put(settled)
 
@@ -136,30 +151,28 @@ class TriggersTask(PartitionTask):
     async def run(self) -> None:
         """As `PartitionTask.run`; what is under way at the release is waited for and settled."""
         await super().run()
-        await self.acting.landed()
+        await self.dispatcher.landed()
         await self._settle()
 
 
 class _DecisionRecovery:
     """What of a partition is on the topics, and what is left to be published."""
 
-    def __init__(self, claimed: OwnedTriggersPartition) -> None:
-        self._claimed = claimed
-        self._left = [
-            [decision_log.bounded(record) for record in decode_entry(entry)] for entry in claimed.state.outbox
-        ]
+    def __init__(self, owned: OwnedTriggersPartition) -> None:
+        self._owned = owned
+        self._left = [[decision_log.bounded(record) for record in decode_entry(entry)] for entry in owned.state.outbox]
         self._seen: set[tuple[str, bytes]] = set()
 
     async def read(self, chunk: OutputChunk) -> None:
         """What was published: it is not published again, and what the store does not know of it is saved."""
         self._seen.update(decision_log.identity(chunk.topic, record.headers) for record in chunk.records)
         if chunk.topic == TRIGGER_DECISIONS:
-            await self._claimed.acting.note(_by_customer(chunk))
+            await self._owned.dispatcher.note(_by_customer(chunk))
 
     async def publish_rest(self) -> None:
         """The entries that are not on the topics, in order."""
         for entry in self._left:
-            await self._claimed.outbox.publish([[one for one in entry if not self._is_seen(one)]])
+            await self._owned.outbox.publish([[one for one in entry if not self._is_seen(one)]])
 
     def _is_seen(self, record: OutRecord) -> bool:
         return decision_log.identity(record.topic, record.headers) in self._seen

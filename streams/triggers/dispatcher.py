@@ -23,7 +23,7 @@ from functools import partial
 import msgspec
 
 from streams.errors import StoreFailed
-from streams.runtime.checkpoint import Checkpointer
+from streams.runtime.checkpoint import Checkpointer, Progress
 from streams.runtime.merge import MergedBatch
 from streams.state.contract import PartitionState, Store, StoredCustomer
 from streams.stop import Stop
@@ -45,8 +45,11 @@ PARKED_MAX = 1_000
 Loaded = dict[str, tuple[Person, int]]
 
 
-class Dispatcher(Checkpointer):
+class Dispatcher:
     """One partition's steps under one claim. ``made``: attempts that have ended, to be settled in the next step."""
+
+    # A record that triggers cannot read is passed over.
+    dead_letter_load = 0.0
 
     def __init__(  # noqa: PLR0913 (each is one thing that a step needs)
         self,
@@ -63,7 +66,9 @@ class Dispatcher(Checkpointer):
         fresh_ms: int = FRESH_MS,
     ) -> None:
         """``fresh_ms``: what the segmenter decided up to longer ago than this is not of now."""
-        super().__init__(store, partition, token, state)
+        self.checkpointer = Checkpointer(store, partition, token, state)
+        self._store = store
+        self._partition = partition
         self._standings = standings
         self._now_ms = now_ms
         self.counts = Counts() if counts is None else counts
@@ -77,31 +82,29 @@ class Dispatcher(Checkpointer):
         self.made: list[EndedAttempt] = []
         self.is_released = False  # attempts under way go on, but nobody reads the customers' events here any more
 
-    async def advance(self, taken: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
+    async def process_batch(self, batch: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
         """Apply what was read, and save; the decisions to publish."""
-        events = [reading[3] for reading in taken.readings if not isinstance(reading[3], str)]
+        events = [what for _, _, _, what, _ in batch.readings if not isinstance(what, str)]
         loaded = await self._load({event.customer for event in events})
         now, told = self._now_ms(), list[Decision]()
         for event in events:
             told += self._deciding.arriving.apply(loaded[event.customer][0], event, now)
         self.counts.decisions.update((one.trigger, one.decision) for one in told)
         out = [decision_log.record(one) for one in told]
-        await self.save(_stored(loaded), out, taken.starts, taken.positions, clock, caught_up)
+        progress = Progress(batch.starts, batch.positions, clock, caught_up)
+        await self.checkpointer.save(_stored(loaded), out, progress)
         return out
-
-    async def pass_time(self, clock: int, caught_up: int = 0) -> None:
-        """Save the clock alone."""
-        await self.save((), (), self.positions, self.positions, clock, caught_up)
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:
         """Look at actions due ≤ ``clock`` of at most ``limit`` customers, if they are decided up to then."""
         free = self._deciding.free
-        if not free or not 0 < self.next_due <= clock:
+        next_due = self.checkpointer.next_due
+        if not free or not 0 < next_due <= clock:
             return []
         before = self._furthest
         reached = min(clock, self._checked(await self._standings.reached(self._partition), before))
-        stands_still = self.next_due > reached or self._deciding.is_old(reached)
-        if stands_still and not self._deciding.is_old(self.next_due):
+        stands_still = next_due > reached or self._deciding.is_old(reached)
+        if stands_still and not self._deciding.is_old(next_due):
             return []  # the segmenter will come as far in a moment
         # Of no more than could be begun; but those that wait for a decision must not hide the others behind them.
         ready = await self._ready(clock if stands_still else reached, min(limit, free + self._held_up))
@@ -140,7 +143,7 @@ class Dispatcher(Checkpointer):
         found = await self._store.due(self._partition, reached, limit + len(passed))
         ready = [customer for customer in found if customer not in passed]
         if not found:
-            self.next_due = await self._store.next_due(self._partition)
+            self.checkpointer.next_due = await self._store.next_due(self._partition)
         return ready[:limit]
 
     async def _begin(self, step: DueStep, loaded: Loaded) -> list[OutRecord]:
@@ -236,7 +239,7 @@ class Dispatcher(Checkpointer):
         return {name: (known, known.due) for name, known in found.items()}
 
     async def _keep(self, loaded: Loaded, out: list[OutRecord]) -> None:
-        await self.save(_stored(loaded), out, self.positions, self.positions, self.clock)
+        await self.checkpointer.save(_stored(loaded), out)
 
 
 def _stored(loaded: Loaded) -> list[StoredCustomer]:

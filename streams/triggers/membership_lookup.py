@@ -15,7 +15,7 @@ import msgspec
 
 from rules.definitions.segments_file import Definitions
 from rules.standing import Customer
-from streams.state import definition_versions
+from streams.state import definition_list
 from streams.state.redis import PartitionLook
 from streams.stop import Stop
 from streams.triggers.linked_ids import LinkedIds, LookStore, former_ids
@@ -117,7 +117,7 @@ class MembershipLookup:
     def _standing(self, name: str, customer: Customer | None, found: PartitionLook, reached: int) -> MembershipAnswer:
         if customer is None:
             return MembershipAnswer({}, sequence=0)
-        if not customer.is_gone and not definition_versions.is_current(customer, found.meta):
+        if not customer.is_gone and not definition_list.is_current(customer, found.meta):
             return MembershipAnswer({}, Waiting.DEFINITIONS)
         since = {self._keys[index]: entered for index, entered in customer.since.items()}
         waits_for = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import faust
 
 from rules.engine import Engine
@@ -15,7 +17,7 @@ from streams.runtime.host import assemble, now_ms, pace
 from streams.settings import Settings
 from streams.stop import stop
 from streams.wire.topics import OUTPUTS, READ
-from streams.worker.claim import WorkerAssignment, WorkerConfig
+from streams.worker.claim import WorkerConfig, claim_partitions
 from streams.worker.dead_letter_limit import DeadLetterLimit
 
 
@@ -23,7 +25,8 @@ def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     """The worker's Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
     engine = Engine(load(settings.definitions))
     found = admin.verify(settings, rights.NEEDS[rights.WORKER].topics)
-    return assemble(settings, _config(settings, engine, found, rebuild=rebuild), WorkerAssignment)
+    config = _config(settings, engine, found, rebuild=rebuild)
+    return assemble(settings, config, partial(claim_partitions, config))
 
 
 def _config(settings: Settings, engine: Engine, found: FoundTopics, *, rebuild: bool) -> WorkerConfig:
@@ -35,7 +38,7 @@ def _config(settings: Settings, engine: Engine, found: FoundTopics, *, rebuild: 
         engine=engine,
         segments=[segment.key for segment in engine.definitions.segments],
         pace=pace(settings, settings.grace_ms),
-        ceiling=DeadLetterLimit(settings.dead_letter_share, settings.dead_letter_window),
+        dead_letter_limit=DeadLetterLimit(settings.dead_letter_share, settings.dead_letter_window),
         languages=() if settings.languages == "none" else settings.languages.split(","),
         rebuild=rebuild,
         exact_ends=settings.broker == "kafka",

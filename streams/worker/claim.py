@@ -1,4 +1,4 @@
-"""What the worker does with a claimed partition: definitions, erasures, recovery, and the runner that goes on.
+"""What the worker does with an assignment: definitions, placement, erasures, recovery, and the runners that go on.
 
 See also `streams.runtime.assignment` for the order of a claim.
 """
@@ -8,163 +8,183 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 import msgspec
 from faust.types import TP
 
 from rules.engine import Engine
 from streams.defects import no_pseudonym
-from streams.runtime.assignment import Assignment, OwnerConfig
-from streams.runtime.background import BackgroundBudget
+from streams.runtime.assignment import Assignment, ClaimedPartition, OwnerConfig
+from streams.runtime.background import Background, BackgroundBudget
 from streams.runtime.input_buffer import reader
-from streams.runtime.merge import Merge
 from streams.runtime.outbox import Outbox
 from streams.runtime.partition_runner import PartitionRunner
-from streams.runtime.partition_task import PartitionTask
-from streams.state import definition_versions
-from streams.state.contract import Claim, Files, PartitionState
+from streams.runtime.partition_task import PartitionTask, TaskContext
+from streams.state.contract import Files, PartitionState
 from streams.state.definition_versions import DefinitionVersions
 from streams.wire.records import encode_entry
 from streams.wire.topics import DEAD_LETTERS
 from streams.worker import erasure_scan, placement
 from streams.worker.dead_letter_limit import DeadLetterLimit
+from streams.worker.partition import WorkerPartition
 from streams.worker.rebuild import Rebuild, RebuildProcess, RebuildRequest, RebuildResult, Recomputation, Recompute
+from streams.worker.recovered_customers import apply_erasures
 from streams.worker.recovery import OwnedWorkerPartition, recover
-from streams.worker.segmenter import PublishedDeadLetters, Segmenter
+from streams.worker.segmenter import SegmenterConfig
 
 log = logging.getLogger(__name__)
 
 
 class WorkerConfig(OwnerConfig, frozen=True, kw_only=True):
-    """And of the worker that segments."""
+    """Configuration of the segmenting worker: what every owner needs, plus rules and background work.
+
+    ``belongs``: whether a customer belongs to a partition. ``placed``: partitions whose first records were seen to
+    belong to them. ``started_ms``: what was rebuilt since then is not rebuilt again. ``rebuilding``: held by the one
+    rebuild of the process which runs.
+    """
 
     engine: Engine
-    ceiling: DeadLetterLimit
+    dead_letter_limit: DeadLetterLimit
     languages: Sequence[str]
     belongs: Callable[[str, int], bool]
     pseudonym: Callable[[str], str] = no_pseudonym
-    sweeping: BackgroundBudget = msgspec.field(default_factory=BackgroundBudget)
+    background: BackgroundBudget = msgspec.field(default_factory=BackgroundBudget)
     links: bool = True  # whether ids of one person are brought together, for which their partitions must be known
-    placed: set[int] = msgspec.field(default_factory=set)  # partitions whose first records were seen to belong to them
-    started_ms: int = 0  # what was rebuilt since then is not rebuilt again
+    placed: set[int] = msgspec.field(default_factory=set)
+    started_ms: int = 0
     recompute: Recompute = RebuildProcess.start
     rebuilding: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
 
 
-class WorkerAssignment(Assignment[WorkerConfig, OwnedWorkerPartition]):
-    """Of the worker that segments."""
+async def claim_partitions(
+    config: WorkerConfig, assignment: Assignment, tps: frozenset[TP]
+) -> dict[int, PartitionRunner]:
+    """Claim the partitions of an assignment, and recover them; the runners, ready to be started.
 
-    _follows = True
+    Raises what `Assignment.claim` and the recovery raise.
+    """
+    versions: dict[int, DefinitionVersions] = {}
 
-    def _files_of(self, _partition: int, _state: PartitionState) -> Files | None:
-        config = self._config
-        if not _state.positions:
-            known = definition_versions.first(config.engine, _state.clock, config.now_ms() if config.rebuild else 0)
-        elif self._is_to_be_rebuilt(known := definition_versions.kept(_state, config.engine)):
-            self._epochs[_partition] = known
-            return known.files() if not _state.epochs else None
-        else:
-            known = definition_versions.of(_state, config.engine)
-        self._epochs[_partition] = known
-        return known.files()
+    def files_of(partition: int, state: PartitionState) -> Files | None:
+        versions[partition], files = _definitions(config, state)
+        return files
 
-    def _is_to_be_rebuilt(self, known: DefinitionVersions) -> bool:
-        return self._config.rebuild and known.rebuilt < self._config.started_ms
+    claimed = {entry.claim.partition: entry for entry in await assignment.claim(tps, files_of, follows=True)}
+    unread = {partition for partition, entry in claimed.items() if entry.is_unread}
+    await _check_placement(config, assignment, unread)
+    owned = {number: _own(config, assignment, entry, versions[number]) for number, entry in claimed.items()}
+    with assignment.reading_back():
+        for number in sorted(unread):
+            owned[number].unpublished += await _erase(config, assignment, owned[number])
+        await recover(owned, assignment.outputs, config.now_ms)
+    return {
+        number: _runner(config, assignment, partition, assignment.task_context(claimed[number]))
+        for number, partition in owned.items()
+    }
 
-    @cached_property
-    def _epochs(self) -> dict[int, DefinitionVersions]:
-        return {}
 
-    async def _check_placement(self) -> None:
-        config = self._config
-        if unread := self.unread - config.placed:
-            others = {*range(config.identity.partitions)} - unread - config.placed
-            config.placed.update(await placement.check(self._outputs, unread, others, config.belongs))
+def _definitions(config: WorkerConfig, state: PartitionState) -> tuple[DefinitionVersions, Files | None]:
+    """The versions under which a partition goes on, and what of them is to be stored with the claim."""
+    if not state.positions:
+        rebuilt = config.now_ms() if config.rebuild else 0
+        versions = DefinitionVersions.initial(config.engine, state.clock, rebuilt)
+    elif config.rebuild and _awaits_rebuild(config, versions := DefinitionVersions.loaded(state, config.engine)):
+        return versions, versions.files() if not state.epochs else None
+    else:
+        versions = DefinitionVersions.loaded_for(state, config.engine)
+    return versions, versions.files()
 
-    async def _recover(self) -> None:
-        for partition in sorted(self.unread):
-            self.claimed[partition] = await self._forget(self.claimed[partition])
-        await recover(self.claimed, self._outputs, self._config.now_ms)
 
-    async def _forget(self, claimed: OwnedWorkerPartition) -> OwnedWorkerPartition:
-        """Who asks to be erased, before anything of theirs is read; with what is to be published of it."""
-        state = claimed.state
-        known = self._config.engine.definitions.placeholders
-        found = await erasure_scan.find(self._outputs, claimed.claim.partition, state.outputs, known)
-        entries = [encode_entry(out) async for out in claimed.segmenter.forget(found.erased, found.along)]
-        if found.positions:
-            await claimed.outbox.trim(0, found.positions)
-        return msgspec.structs.replace(claimed, state=msgspec.structs.replace(state, outbox=[*state.outbox, *entries]))
+def _awaits_rebuild(config: WorkerConfig, versions: DefinitionVersions) -> bool:
+    return config.rebuild and versions.rebuilt < config.started_ms
 
-    def _claimed(self, claim: Claim, state: PartitionState) -> OwnedWorkerPartition:
-        config, partition = self._config, claim.partition
-        letters: PublishedDeadLetters = set()
-        meter, known = config.meter(), self._epochs[partition]
-        segmenter = Segmenter(
-            known.engine,
-            self._store,
-            partition,
-            claim.token,
-            state,
-            now_ms=config.now_ms,
-            belongs=lambda customer: config.belongs(customer, partition),
-            ceiling=config.ceiling,
-            languages=config.languages,
-            letters=letters,
-            pseudonym=config.pseudonym,
-            meter=meter,
-            epochs=known,
-            links=config.links,
-            skips_unknown=config.rebuild
-            and known.number == 0
-            and known.rebuilt > 0,  # those that sent it send it again
-        )
-        outbox = Outbox(
-            self._store,
-            self._publisher,
-            partition,
-            claim.token,
-            state,
-            saved=lambda: segmenter.save_number,
-            held={DEAD_LETTERS: letters},
-            meter=meter,
-        )
-        return OwnedWorkerPartition(claim, state, segmenter, outbox, letters)
 
-    def _runner(self, claimed: OwnedWorkerPartition) -> PartitionRunner:
-        config, consumer, partition = self._config, self._consumer, claimed.claim.partition
-        shard = PartitionTask(
-            partition,
-            Merge(config.topics, claimed.state.positions),
-            claimed.segmenter,
-            claimed.outbox,
-            heard=lambda topic: consumer.heard(TP(topic, partition)),
-            now_ms=config.now_ms,
-            pace=config.pace,
-            monotonic=config.monotonic,
-            reading=reader(config.engine.definitions.placeholders),
-            sweeping=config.sweeping,
-            trials=self._trials(claimed.claim),
-            rebuild=self._rebuild(claimed) if self._is_to_be_rebuilt(claimed.segmenter.epochs) else None,
-        )
-        return PartitionRunner(claimed.claim, shard, claimed.outbox, self._store, config.stop)
+async def _check_placement(config: WorkerConfig, assignment: Assignment, unread: set[int]) -> None:
+    """Refuse topics whose records do not lie where the partitioner puts them. Raises `Stop`."""
+    if unchecked := unread - config.placed:
+        others = {*range(config.identity.partitions)} - unchecked - config.placed
+        config.placed.update(await placement.check(assignment.outputs, unchecked, others, config.belongs))
 
-    def _rebuild(self, claimed: OwnedWorkerPartition) -> Rebuild:
-        config, claim, segmenter = self._config, claimed.claim, claimed.segmenter
-        ours, told = config.engine.definitions.fingerprint, {"partition": claim.partition}
 
-        async def recompute() -> Recomputation:
-            log.info("all events are read again, beside what Redis holds", extra=told)
-            known, documents = segmenter.epochs.encoded().decode(), segmenter.epochs.documents
-            return await config.recompute(
-                RebuildRequest(claim.partition, config.identity.partitions, ours, known, documents)
+def _own(
+    config: WorkerConfig, assignment: Assignment, claimed: ClaimedPartition, versions: DefinitionVersions
+) -> OwnedWorkerPartition:
+    claim, meter = claimed.claim, assignment.meter()
+    of_partition = SegmenterConfig(
+        now_ms=config.now_ms,
+        belongs=lambda customer: config.belongs(customer, claim.partition),
+        dead_letter_limit=config.dead_letter_limit,
+        languages=config.languages,
+        pseudonym=config.pseudonym,
+        links=config.links,
+        # A partition that began with the rebuild of a fresh store: those which sent profiles send them again.
+        skips_unknown_profiles=config.rebuild and versions.number == 0 and versions.rebuilt > 0,
+    )
+    part = WorkerPartition(assignment.store, claim, claimed.state, versions, of_partition, meter)
+    outbox = Outbox(
+        assignment.store,
+        assignment.publisher,
+        claim.partition,
+        claim.token,
+        claimed.state,
+        saved=lambda: part.checkpointer.save_number,
+        held={DEAD_LETTERS: part.published_dead_letters},
+        meter=meter,
+    )
+    return OwnedWorkerPartition(part, outbox, list(claimed.state.outbox))
+
+
+async def _erase(config: WorkerConfig, assignment: Assignment, owned: OwnedWorkerPartition) -> list[bytes]:
+    """Apply the erasure requests that are still unread, before recovery reads those customers.
+
+    Returns the resulting entries of the outbox.
+    """
+    part = owned.part
+    erasures = await erasure_scan.find(
+        assignment.outputs, part.claim.partition, part.state.outputs, config.engine.definitions.placeholders
+    )
+    saves = apply_erasures(part.loader, part.checkpointer, erasures.erased, erasures.along)
+    entries = [encode_entry(out) async for out in saves]
+    if erasures.positions:
+        await owned.outbox.trim(0, erasures.positions)
+    return entries
+
+
+def _runner(
+    config: WorkerConfig, assignment: Assignment, owned: OwnedWorkerPartition, context: TaskContext
+) -> PartitionRunner:
+    part = owned.part
+    rebuild = _rebuild(config, part) if _awaits_rebuild(config, part.loader.versions) else None
+    task = PartitionTask(
+        context,
+        part.segmenter,
+        owned.outbox,
+        read_record=reader(config.engine.definitions.placeholders),
+        background=Background(part.backfill, config.background, rebuild),
+    )
+    return PartitionRunner(part.claim, task, owned.outbox, assignment.store, config.stop)
+
+
+def _rebuild(config: WorkerConfig, part: WorkerPartition) -> Rebuild:
+    log_fields = {"partition": part.claim.partition}
+
+    async def recompute() -> Recomputation:
+        log.info("all events are read again, beside what Redis holds", extra=log_fields)
+        versions = part.loader.versions
+        return await config.recompute(
+            RebuildRequest(
+                part.claim.partition,
+                config.identity.partitions,
+                config.engine.definitions.fingerprint,
+                versions.encoded().decode(),
+                versions.documents,
             )
+        )
 
-        async def follow(made: RebuildResult) -> None:
-            known = segmenter.epochs.followed_by(config.engine, segmenter.clock)
-            count = len(made.customers)
-            await segmenter.follow(known, made, claim)
-            log.info("all events are read again; going on from them", extra={**told, "customers": count})
+    async def follow(result: RebuildResult) -> None:
+        count = len(result.customers)
+        versions = part.loader.versions.with_next(config.engine, part.checkpointer.clock)
+        await part.loader.use_rebuilt(versions, result, part.claim)
+        log.info("all events are read again; going on from them", extra={**log_fields, "customers": count})
 
-        return Rebuild(recompute, lambda: dict(segmenter.positions), follow, config.rebuilding, config.monotonic)
+    return Rebuild(recompute, lambda: dict(part.checkpointer.positions), follow, config.rebuilding, config.monotonic)

@@ -1,178 +1,146 @@
 """Loads the customers of a step, each under the newest of the partition's definition files.
 
 The one rule: a customer that a former file decided last is migrated when it is loaded. What the migration changed is
-made in the step for which the customer was loaded, before anything else of it. The same goes for what a rebuild made
+saved in the step for which the customer was loaded, before anything else of it. The same goes for what a rebuild made
 of a customer.
+
+See also `streams.worker.customer_migration` for what a migration does to one customer.
 """
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rules.engine import Engine
 from rules.identity.events import ProfileMerge
-from rules.published_ahead import PublishedChange, is_forgotten, record_published
+from rules.published_ahead import PublishedChange
 from rules.standing import Customer
 from streams.errors import Fenced
 from streams.runtime.checkpoint import Checkpointer
 from streams.runtime.meter import DecidedChanges
-from streams.state.contract import Claim, PartitionState, Store
-from streams.state.definition_versions import DefinitionVersions, first
+from streams.state.contract import Claim
+from streams.state.definition_versions import DefinitionVersions
 from streams.stop import Stop
 from streams.wire import customers
+from streams.worker.customer_migration import RowAction, migrate_customer
 from streams.worker.rebuild import RebuildResult
 
-log = logging.getLogger(__name__)
-
-_TOLD_EVERY_S = 5.0
-# Of whom the store does not know; no due time is so, and the one that is still listed, if any, is set right.
+# The due time of a customer which the store does not hold. No real due time is 1 ms, so that the save sets it anew.
 _UNKNOWN_DUE = 1
+# The due time of a customer which belongs to another partition.
+_MISPLACED = -1
 
+# Customers by id, each with the due time (ms) that it was loaded with; negative: it belongs to another partition.
 Loaded = dict[str, tuple[Customer, int]]
 
 
-class CustomerLoader(Checkpointer):
-    """What a partition's steps load. ``epochs``: the files that decided this partition, the newest last.
+class CustomerLoader:
+    """Loads customers of one partition.
 
-    ``skips_unknown``: whether a profile that unknown definitions kept is passed over.
+    ``versions``: the definition files that decided the partition. ``belongs``: whether a customer belongs to it.
+    ``skips_unknown_profiles``: whether a profile that came under unknown definitions is passed over.
     """
 
     def __init__(
         self,
-        engine: Engine,
-        store: Store,
-        partition: int,
-        token: str,
-        state: PartitionState,
-        *,
+        checkpointer: Checkpointer,
+        versions: DefinitionVersions,
         belongs: Callable[[str], bool],
-        epochs: DefinitionVersions | None,
-        skips_unknown: bool,
+        *,
+        skips_unknown_profiles: bool = False,
     ) -> None:
-        super().__init__(store, partition, token, state)
-        self._engine = engine
+        self._checkpointer = checkpointer
+        self._store = checkpointer.store
+        self._partition = checkpointer.partition
         self._belongs = belongs
-        self._epochs = epochs or first(engine)
-        self._epoch = self._epochs.number
-        self._adopted: list[DecidedChanges] = []
-        self._unchanged: dict[str, PublishedChange | None] = {}
-        self._skips_unknown = skips_unknown
-        self._swept = 0
-        self._told = time.monotonic()
-        # What all events made of those who are not brought over yet, encoded; ``None``: they were not read again.
-        self._anew: dict[str, bytes] | None = None
-        self._said: Mapping[str, PublishedChange] = {}  # what was published last of those of whom the store knew less
+        self._skips_unknown_profiles = skips_unknown_profiles
+        # What all events made of customers that are not migrated yet, encoded; ``None``: there was no rebuild.
+        self.rebuilt: dict[str, bytes] | None = None
+        # The newest published change of rebuilt customers of which the store knows less.
+        self._published: Mapping[str, PublishedChange] = {}
+        self._migration_changes: list[DecidedChanges] = []
+        self._rows: dict[str, PublishedChange | None] = {}
+        self._use(versions)
 
-    @property
-    def epochs(self) -> DefinitionVersions:
-        """The files that decided the partition, the newest last."""
-        return self._epochs
+    def _use(self, versions: DefinitionVersions) -> None:
+        self.versions = versions
+        self.engine = versions.engine
+        self._checkpointer.definition_version = versions.number
 
-    async def follow(self, epochs: DefinitionVersions, made: RebuildResult, claim: Claim) -> None:
-        """Go on with other definitions, or the same; everybody is brought over to what all events made of them.
+    async def use_rebuilt(self, versions: DefinitionVersions, result: RebuildResult, claim: Claim) -> None:
+        """Go on under ``versions``, which may be the same; customers become what all events made of them.
 
-        ``made``: that, up to where the partition is now; emptied by and by. Raises `Fenced`, also where the store lost
-        its last saves: nobody may go on by what they knew.
+        ``result``: up to where the partition is now; it is emptied as customers are migrated. Raises `Fenced`, also
+        where the store lost its last saves: what those customers were rebuilt from is no longer what the store has.
         """
-        if not await self._store.begin(claim, {}, epochs.files(), self.save_number):
+        if not await self._store.begin(claim, {}, versions.files(), self._checkpointer.save_number):
             raise Fenced
-        self._engine, self._epochs, self._epoch = epochs.engine, epochs, epochs.number
-        self._anew, self._said, self._swept = made.customers, made.said, 0
+        self._use(versions)
+        self.rebuilt, self._published = result.customers, result.said
 
-    def _said_again(self) -> Mapping[str, PublishedChange | None]:
-        """Of whom the store had lost it and nothing is otherwise, since this was asked last."""
-        unchanged, self._unchanged = self._unchanged, {}
-        return unchanged
-
-    def _taken_over(self) -> list[DecidedChanges]:
-        """What bringing customers over has changed since this was asked last."""
-        made, self._adopted = self._adopted, []
-        return made
-
-    async def _as_stored(self, ids: Sequence[str]) -> Loaded:
-        """As `_load`, whatever definitions decided them."""
-        stored = await self._store.load(self._partition, ids)
-        loaded: Loaded = {}
-        for customer_id, value in zip(ids, stored, strict=True):
-            customer = self._new() if value is None else customers.decode(value)
-            due = customer.due if value is not None else _UNKNOWN_DUE
-            loaded[customer_id] = (customer, due if value or self._belongs(customer_id) else -1)
-        return loaded
-
-    async def _load(self, ids: Iterable[str]) -> Loaded:
-        """Customers with the due time they had; -1 marks one that belongs to another partition."""
+    async def load(self, ids: Iterable[str]) -> Loaded:
+        """These customers under the newest definitions, each with the due time that it had."""
         wanted = list(ids)
         stored = await self._store.load(self._partition, wanted)
         loaded: Loaded = {}
+        newest = self.versions.number
         for customer_id, value in zip(wanted, stored, strict=True):
             if value is not None:
                 customer = customers.decode(value)
-                if customer.by == self._epoch:
+                if customer.by == newest:
                     loaded[customer_id] = (customer, customer.due)
                 else:
-                    loaded[customer_id] = self._adopt(customer_id, customer)
-            elif self._anew and customer_id in self._anew:
-                loaded[customer_id] = self._adopt(customer_id, self._unknown())[0], _UNKNOWN_DUE
+                    loaded[customer_id] = self.migrate(customer_id, customer)
+            elif self.rebuilt and customer_id in self.rebuilt:
+                loaded[customer_id] = self.migrate(customer_id, self._new(newest - 1))[0], _UNKNOWN_DUE
             else:
-                # Only a customer not yet known here needs the check: it costs more than the rest.
-                loaded[customer_id] = (self._new(), _UNKNOWN_DUE if self._belongs(customer_id) else -1)
+                # Only a customer that is new here needs the check: it costs more than the rest.
+                loaded[customer_id] = (self._new(newest), _UNKNOWN_DUE if self._belongs(customer_id) else _MISPLACED)
         return loaded
 
-    def _unknown(self) -> Customer:
-        """One whom the store does not know, although the events do."""
-        customer = self._engine.new()
-        customer.by = self._epoch - 1
+    async def load_as_stored(self, ids: Sequence[str]) -> Loaded:
+        """These customers under the definitions that decided them last."""
+        stored = await self._store.load(self._partition, ids)
+        loaded: Loaded = {}
+        for customer_id, value in zip(ids, stored, strict=True):
+            customer = self._new(self.versions.number) if value is None else customers.decode(value)
+            due = customer.due if value is not None else _UNKNOWN_DUE
+            loaded[customer_id] = (customer, due if value or self._belongs(customer_id) else _MISPLACED)
+        return loaded
+
+    def _new(self, version: int) -> Customer:
+        customer = self.engine.new()
+        customer.by = version
         return customer
 
-    def _new(self) -> Customer:
-        customer = self._engine.new()
-        customer.by = self._epoch
-        return customer
-
-    def _adopt(self, customer_id: str, customer: Customer) -> tuple[Customer, int]:
-        """Under the definitions of now, with the due time they had; what that changed is made in this step."""
+    def migrate(self, customer_id: str, customer: Customer) -> tuple[Customer, int]:
+        """Bring a stored customer under the newest definitions; returns it with the due time that it had."""
         due = customer.due
-        value = self._anew.pop(customer_id, None) if self._anew else None
-        anew = None if value is None else customers.decode(value)
-        was_ahead, said = customer.ahead is not None, self._said_beyond(customer_id, customer)
-        if changes := self._epochs.migrate(customer_id, customer, anew, None if said is None else said.segments):
-            self._adopted.append(DecidedChanges(changes, 0))
-        elif said is not None and set(self._engine.membership(customer)) == set(said.segments):
-            # The row may be of what was said since Redis lost it.
-            self._unchanged[customer_id] = None if is_forgotten(customer, said) else said
-        elif was_ahead and customer.is_gone:
-            self._unchanged[customer_id] = None
+        rebuilt = self.rebuilt.pop(customer_id, None) if self.rebuilt else None
+        published = self._published.get(customer_id)
+        migration = migrate_customer(self.versions, customer_id, customer, rebuilt, published, self._checkpointer.clock)
+        if migration.changes:
+            self._migration_changes.append(DecidedChanges(migration.changes, 0))
+        if migration.row is not RowAction.LEAVE:
+            self._rows[customer_id] = migration.repeated
         return customer, due
 
-    def _said_beyond(self, customer_id: str, customer: Customer) -> PublishedChange | None:
-        """What was published last of one of whom the store has lost it; their changes go on in number."""
-        said = self._said.get(customer_id)
-        if said is None or said.sequence <= customer.sequence:
-            return None
-        if customer.ahead is not None:
-            record_published(customer, [said], self.clock)
-            return None
-        customer.sequence = said.sequence
-        return said
+    def take_migration_changes(self) -> list[DecidedChanges]:
+        """The changes that migrations have made since the last call. Cleared by each call."""
+        changes, self._migration_changes = self._migration_changes, []
+        return changes
 
-    def _translated(self, what: ProfileMerge) -> ProfileMerge | None:
-        """A profile that other definitions kept, as the newest keep it; ``None``: passed over. Raises `Stop`."""
-        moved = self._epochs.translated(what)
-        if moved is None and not self._skips_unknown:
-            ours = self._engine.definitions.fingerprint
+    def take_rows(self) -> Mapping[str, PublishedChange | None]:
+        """Rows to publish of customers whose migration changed nothing; ``None``: removed. Cleared by each call."""
+        rows, self._rows = self._rows, {}
+        return rows
+
+    def translate(self, merge: ProfileMerge) -> ProfileMerge | None:
+        """A profile that other definitions kept, as the newest keep it; ``None``: it is passed over. Raises `Stop`."""
+        translated = self.versions.translated(merge)
+        if translated is None and not self._skips_unknown_profiles:
+            fingerprint = self.engine.definitions.fingerprint
             raise Stop(
-                f"a profile came that other definitions keep than those here ({ours}); start all workers with the "
-                f"SEGMENTER_DEFINITIONS of {what.definitions}, then this goes on, later also with others"
+                f"a profile came that other definitions keep than those here ({fingerprint}); start all workers with "
+                f"the SEGMENTER_DEFINITIONS of {merge.definitions}, then this goes on, later also with others"
             )
-        return moved
-
-    async def _tell_sweep(self) -> None:
-        now = time.monotonic()
-        if self.is_settled or now - self._told > _TOLD_EVERY_S:
-            self._told = now
-            total = await self._store.count(self._partition)
-            told = {"partition": self._partition, "count": self._swept, "of": max(total, self._swept)}
-            what = "definitions changed" if self._anew is None else "all events read again"
-            log.info("%s: customers decided again", what, extra=told)
+        return translated

@@ -1,36 +1,42 @@
-"""Recovery: what the output topics say and what the store knows, brought together before a claimed partition is read.
+"""Recovery: what the output topics have and what the store knows, brought together before new records are read.
 
-The one rule: what is on the topics was said. It is never taken back, and, as far as the claim can
-see it, never said again.
+    step 8      saved: change 4 of a customer, its row, and a dead letter are entries of the outbox
+    publish     change 4 is acknowledged by Kafka; the process dies before its row is, and before the trim
+    claim       the next owner finds the entry in the outbox, reads the topic back and finds change 4 there
+    recovery    change 4 is not published again, its row and the dead letter are, and the entry is trimmed
 
-On claim the partition's outputs are read from the positions up to which the store knows what was
-published, those that came with the last trim, to their ends. A store that was never told reads
-from the beginning. What is found is one of four:
+The one rule: what is on the topics was published. It is never taken back, and, as far as the claim can see it, never
+published again.
 
-1. **A record of the outbox**: saved, published, and not trimmed when the former owner died. It is
-   not published again; the rest of the outbox is.
-2. **A change that the store knows**: the customer's sequence has reached it. Nothing is to be done.
-   That is so of repeats, and of everything when the same is read a second time.
-3. **A change that the store does not know**: the customer is *ahead* (`rules.published_ahead`). Which changes,
-   and the membership that they left, is saved with the customer itself, in one save with its due
-   time. So it is there for every step of the partition, goes back with the customer if the store
-   loses its last writes again, and needs nothing else to survive a crash or another claim.
-4. **A dead letter of a record that the store has yet to read**: it is remembered in memory until it
-   is read again. Until all of them are, the position of that topic is not told on, so that the next
-   claim finds them again.
+On claim the partition's outputs are read from the positions up to which the store knows what was published, those
+that came with the last trim, to their ends. A store that has no such position reads from the beginning. Each record
+that is found is one of four:
 
-The table of memberships is not read back, as compaction may have taken what was published. Of each change
-that is found its customer's row is published again, before anything is told on: whoever published the
-change may have died before its row. A row that comes twice is the same row, and the newest comes last: what is
-older than what the customer has come to by then, as repeats are, gives none.
+1. **A record of the outbox**: saved, published, and not trimmed when the former owner died. It is not published again;
+   the rest of the outbox is.
+2. **A change that the store knows**: the customer's sequence has reached it. Nothing is to be done. That is so of
+   repeats, and of everything when the same is read a second time.
+3. **A change that the store does not know**: the customer is *published-ahead* (`rules.published_ahead`). Which
+   changes, and the membership that they left, is saved with the customer itself, in one save with its due time. So it
+   is there for every step of the partition, goes back with the customer if the store loses its last writes again, and
+   needs nothing else to survive a crash or another claim.
+4. **A dead letter of a record that the store has yet to read**: it is remembered in memory until the record is read
+   again. Until then the position of that topic is not advanced, so that the next claim finds the dead letter again.
 
-The positions are told on chunk by chunk, each after what was found in it is saved; so a claim that
-runs out of time goes on from there when the worker is started again. They are never told on past
-a record of the outbox that is not trimmed.
+The table of memberships is not read back, as compaction may have removed what was published. For each change that is
+found the row of its customer is published again before the position is advanced: the process which published the
+change may have died before the row. A row that comes twice is the same row, and the newest comes last: a change that
+is older than what its customer has come to by then, as repeats are, gives none.
+
+The positions are advanced chunk by chunk, each after what was found in it is saved; so a claim that runs out of time
+goes on from there when the worker is started again. They are never advanced past a record of the outbox that is not
+trimmed.
 
 A former owner that is alive and does not know that it was replaced is kept from publishing before the reading begins
 (`streams.kafka.publisher`). Where that cannot be, on Tansu, what it has on its way is not seen: a change may come twice
 under the id that it already has, and a row may be set back.
+
+See also `streams.worker.erasure_scan`, which comes before, and `streams.triggers.claim` for the recovery of triggers.
 """
 
 from __future__ import annotations
@@ -48,153 +54,168 @@ from rules.standing import Customer
 from streams.failpoints import reach
 from streams.kafka.fetch import OutputChunk, OutputReader
 from streams.runtime.outbox import Outbox
-from streams.state.contract import Claim, PartitionState
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Header
 from streams.wire.records import BY_KEY, OutRecord, bounded, decode_entry, said_row
 from streams.wire.topics import CHANGES, DEAD_LETTERS, MEMBERSHIPS
-from streams.worker.segmenter import PublishedDeadLetters, Segmenter
+from streams.worker.partition import WorkerPartition
+from streams.worker.recovered_customers import load_customers, mark_published
 
 log = logging.getLogger(__name__)
 
-# What is read back. Of the table of memberships nothing needs to be known.
+# The output topics that are read back. Of the table of memberships nothing needs to be read.
 OUTPUTS = (CHANGES, DEAD_LETTERS)
 Identity = tuple[bytes, ...]
 
 
-class OwnedWorkerPartition(msgspec.Struct, frozen=True):
-    """A claimed partition that is not read on yet: what the store said of it, and who goes on with it.
+class OwnedWorkerPartition(msgspec.Struct):
+    """A claimed partition that is not read on yet. ``unpublished``: the entries of the outbox which it came with."""
 
-    The positions of ``state`` are those from which to read.
-    """
-
-    claim: Claim
-    state: PartitionState
-    segmenter: Segmenter
+    part: WorkerPartition
     outbox: Outbox
-    letters: PublishedDeadLetters
+    unpublished: list[bytes]
 
 
-async def recover(
-    claimed: Mapping[int, OwnedWorkerPartition], outputs: OutputReader, now_ms: Callable[[], int]
-) -> None:
+async def recover(owned: Mapping[int, OwnedWorkerPartition], outputs: OutputReader, now_ms: Callable[[], int]) -> None:
     """Read back what was published, and publish what is left of the outboxes.
 
     Raises what the store and the publisher raise.
     """
-    parts = {partition: PartitionRecovery(one, now_ms) for partition, one in claimed.items()}
-    positions = {(topic, number): one.state.outputs.get(topic) for number, one in claimed.items() for topic in OUTPUTS}
+    recoveries = {number: PartitionRecovery(partition, now_ms) for number, partition in owned.items()}
+    positions = {
+        (topic, number): partition.part.state.outputs.get(topic)
+        for number, partition in owned.items()
+        for topic in OUTPUTS
+    }
     async with aclosing(outputs.read(positions)) as chunks:
         async for chunk in chunks:
-            await parts[chunk.partition].read(chunk)
+            await recoveries[chunk.partition].read(chunk)
     reach("after_read_back")
-    for part in parts.values():
-        await part.publish_rest()
+    for recovery in recoveries.values():
+        await recovery.publish_rest()
 
 
 class OutboxEntry:
-    """One entry of the outbox, and which of its records were not found."""
+    """One entry of the outbox, and which of its records were not found on the topics."""
 
     def __init__(self, entry: bytes) -> None:
         self.records = [bounded(record) for record in decode_entry(entry)]
-        self.unseen = {_identity(one.topic, one.headers) for one in self.records if one.topic in OUTPUTS}
-        self._count = len(self.unseen)
+        self.missing = {_identity(record.topic, record.headers) for record in self.records if record.topic in OUTPUTS}
+        self._count = len(self.missing)
 
     @property
-    def is_seen(self) -> bool:
-        """Nobody can see whether rows alone were published, nor what went to another partition."""
-        return not self.unseen and self._count > 0 and all(one.topic not in BY_KEY for one in self.records)
+    def is_published(self) -> bool:
+        """Whether every record is on its topic.
+
+        Unknown, hence False, for entries of rows only and for records sent to another partition: neither can be read
+        back.
+        """
+        no_others = all(record.topic not in BY_KEY for record in self.records)
+        return not self.missing and self._count > 0 and no_others
 
     @property
-    def is_partly_seen(self) -> bool:
-        return len(self.unseen) < self._count
+    def is_partly_published(self) -> bool:
+        return len(self.missing) < self._count
 
-    def rest(self, is_newest: Callable[[OutRecord], bool]) -> list[OutRecord]:
-        """What is not on the topics; of rows without a change that is not there, those that nothing came after."""
-        unseen = self._unseen_keys()
+    def unpublished(self, is_newest: Callable[[OutRecord], bool]) -> list[OutRecord]:
+        """The records that still must be published.
 
-        def is_left(one: OutRecord) -> bool:
-            if one.topic in OUTPUTS:
-                return self._is_unseen(one)
-            return one.topic != MEMBERSHIPS or one.key in unseen or is_newest(one)
+        They are missing changes and dead letters, rows of missing changes, and rows which no newer change has replaced.
+        """
+        customers = self._customers_of_missing_changes()
 
-        return [one for one in self.records if is_left(one)]
+        def is_unpublished(record: OutRecord) -> bool:
+            if record.topic in OUTPUTS:
+                return self._is_missing(record)
+            return record.topic != MEMBERSHIPS or record.key in customers or is_newest(record)
 
-    def rows_taken_away(self) -> list[OutRecord]:
-        return [one for one in self.records if one.topic == MEMBERSHIPS and one.value is None]
+        return [record for record in self.records if is_unpublished(record)]
+
+    def tombstones(self) -> list[OutRecord]:
+        """The rows that are removed."""
+        return [record for record in self.records if record.topic == MEMBERSHIPS and record.value is None]
 
     def rows(self) -> list[OutRecord]:
-        """Those without a change that is not found."""
-        unseen = self._unseen_keys()
-        return [one for one in self.records if one.topic == MEMBERSHIPS and one.key not in unseen]
+        """The rows of customers of which no change is missing."""
+        customers = self._customers_of_missing_changes()
+        return [record for record in self.records if record.topic == MEMBERSHIPS and record.key not in customers]
 
-    def _unseen_keys(self) -> set[bytes | None]:
-        return {one.key for one in self.records if one.topic == CHANGES and self._is_unseen(one)}
+    def _customers_of_missing_changes(self) -> set[bytes | None]:
+        return {record.key for record in self.records if record.topic == CHANGES and self._is_missing(record)}
 
-    def _is_unseen(self, record: OutRecord) -> bool:
-        return _identity(record.topic, record.headers) in self.unseen
+    def _is_missing(self, record: OutRecord) -> bool:
+        return _identity(record.topic, record.headers) in self.missing
 
 
 class PartitionRecovery:
     """The recovery of one partition."""
 
-    def __init__(self, claimed: OwnedWorkerPartition, now_ms: Callable[[], int]) -> None:
-        self._claimed = claimed
+    def __init__(self, owned: OwnedWorkerPartition, now_ms: Callable[[], int]) -> None:
+        self._part = owned.part
+        self._outbox = owned.outbox
         self._now_ms = now_ms
-        self._left = [OutboxEntry(entry) for entry in claimed.state.outbox]
-        self._taken_away = frozenset(row.key for entry in self._left for row in entry.rows_taken_away())
-        self._found: set[bytes | None] = set()  # of these, of whom a change is on the topic: their row came after it
+        self._entries = [OutboxEntry(entry) for entry in owned.unpublished]
+        self._removed_rows = frozenset(row.key for entry in self._entries for row in entry.tombstones())
+        # Customers of these of which a change is on the topic: their row came after it.
+        self._changed_and_removed: set[bytes | None] = set()
         self._positions: dict[str, int] = {}
 
     async def read(self, chunk: OutputChunk) -> None:
-        """Bring one chunk together with what is known."""
-        if self._left:
-            seen = {_identity(chunk.topic, record.headers) for record in chunk.records}
-            for entry in self._left:
-                entry.unseen -= seen
+        """Bring one chunk of an output together with what the store knows."""
+        if self._entries:
+            identities = {_identity(chunk.topic, record.headers) for record in chunk.records}
+            for entry in self._entries:
+                entry.missing -= identities
         if chunk.topic == CHANGES:
-            told = _by_customer(chunk)
-            self._found |= self._taken_away & {name.encode() for name in told}
-            known = await self._claimed.segmenter.note(told, self._now_ms())
-            rows = [_row(name, of_one, known[name]) for name, of_one in told.items()]
-            await self._claimed.outbox.repeat([row for row in rows if row is not None])
+            await self._read_changes(chunk)
         else:
-            self._note_letters(chunk)
+            self._remember_dead_letters(chunk)
         reach("mid_read_back")
-        await self._told_on(chunk)
+        await self._advance_position(chunk)
 
-    def _note_letters(self, chunk: OutputChunk) -> None:
-        positions = self._claimed.segmenter.positions
+    async def _read_changes(self, chunk: OutputChunk) -> None:
+        published = _by_customer(chunk)
+        self._changed_and_removed |= self._removed_rows & {name.encode() for name in published}
+        customers = await mark_published(self._part.loader, self._part.checkpointer, published, self._now_ms())
+        rows = [_row(name, changes_of_one, customers[name]) for name, changes_of_one in published.items()]
+        await self._outbox.repeat([row for row in rows if row is not None])
+
+    def _remember_dead_letters(self, chunk: OutputChunk) -> None:
+        positions = self._part.checkpointer.positions
         for record in chunk.records:
             topic, offset = dead_letters.place(record.headers)
             if offset >= positions.get(topic, offset + 1):
-                self._claimed.letters.add((topic, offset))
+                self._part.published_dead_letters.add((topic, offset))
 
-    async def _told_on(self, chunk: OutputChunk) -> None:
+    async def _advance_position(self, chunk: OutputChunk) -> None:
+        """Save up to where the outputs are read back, never past an entry that is not trimmed."""
         trimmed = 0
-        while self._left and self._left[0].is_seen:
-            del self._left[0]
+        while self._entries and self._entries[0].is_published:
+            del self._entries[0]
             trimmed += 1
         self._positions[chunk.topic] = chunk.position
-        if not any(entry.is_partly_seen for entry in self._left):
-            await self._claimed.outbox.trim(trimmed, self._positions)
+        if not any(entry.is_partly_published for entry in self._entries):
+            await self._outbox.trim(trimmed, self._positions)
         elif trimmed:
-            await self._claimed.outbox.trim(trimmed, {})
+            await self._outbox.trim(trimmed, {})
 
     async def publish_rest(self) -> None:
-        """The entries that are not on the topics, in order; no row goes back behind what came after it."""
-        for entry in self._left:
+        """Publish the entries that are not on the topics, in order; no row replaces a newer one."""
+        for entry in self._entries:
             names = sorted({(row.key or b"").decode() for row in entry.rows()})
-            known = await self._claimed.segmenter.known(names)
-            await self._claimed.outbox.publish([entry.rest(partial(self._is_newest, known))])
+            customers = await load_customers(self._part.loader, names)
+            await self._outbox.publish([entry.unpublished(partial(self._is_newest, customers))])
 
-    def _is_newest(self, known: Mapping[str, Customer], row: OutRecord) -> bool:
-        """Whether nothing was said of its customer after it; what takes a row away does so of who is in nothing."""
-        customer = known[(row.key or b"").decode()]
+    def _is_newest(self, customers: Mapping[str, Customer], row: OutRecord) -> bool:
+        """Whether nothing newer than the row was published of its customer.
+
+        A row that is removed is newer than all if its customer is in no segment.
+        """
+        customer = customers[(row.key or b"").decode()]
         if row.value is not None:
             return memberships.decode(row.value).sequence >= customer.sequence
         is_nowhere = customer.ahead is None and not customer.since
-        return is_nowhere and (customer.is_erased or row.key not in self._found)
+        return is_nowhere and (customer.is_erased or row.key not in self._changed_and_removed)
 
 
 def _identity(topic: str, headers: Sequence[Header]) -> Identity:
@@ -202,31 +223,31 @@ def _identity(topic: str, headers: Sequence[Header]) -> Identity:
 
 
 def _by_customer(chunk: OutputChunk) -> Mapping[str, list[PublishedChange]]:
-    by: dict[str, list[PublishedChange]] = defaultdict(list)
-    for customer_id, told in _told(chunk):
-        by[customer_id].append(told)
-    return by
+    by_customer: dict[str, list[PublishedChange]] = defaultdict(list)
+    for customer_id, change in _published_changes(chunk):
+        by_customer[customer_id].append(change)
+    return by_customer
 
 
-def _row(customer_id: str, told: Sequence[PublishedChange], customer: Customer) -> OutRecord | None:
-    """Of the table, after the newest of these changes; ``None``: what is known of the customer goes on after it."""
-    newest = max(told, key=lambda one: one.sequence)
+def _row(customer_id: str, published: Sequence[PublishedChange], customer: Customer) -> OutRecord | None:
+    """The row of a customer after the newest of these changes; ``None``: the customer has come further since."""
+    newest = max(published, key=lambda change: change.sequence)
     if newest.sequence < customer.sequence and not customer.is_gone:
         return None
     return said_row(customer_id, None if is_forgotten(customer, newest) else newest)
 
 
-def _told(chunk: OutputChunk) -> Iterable[tuple[str, PublishedChange]]:
-    strange = 0
+def _published_changes(chunk: OutputChunk) -> Iterable[tuple[str, PublishedChange]]:
+    undecodable = 0
     for record in chunk.records:
         if record.value is None:
             continue  # a tombstone says nothing of a customer
         try:
             yield changes.told(record.value)
         except msgspec.DecodeError:
-            strange += 1
-    if strange:
+            undecodable += 1
+    if undecodable:
         log.warning(
-            "the topic holds records that are no changes of ours",
-            extra={"topic": chunk.topic, "partition": chunk.partition, "count": strange},
+            "the topic holds records that are no segment changes; they are skipped",
+            extra={"topic": chunk.topic, "partition": chunk.partition, "count": undecodable},
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple, NoReturn, cast
 
 from rules.engine import Engine
@@ -17,7 +18,7 @@ from streams.runtime.partition_task import Pace
 from streams.runtime.watchdog import FetchWatchdog
 from streams.state.contract import Identity
 from streams.wire.topics import OUTPUTS
-from streams.worker.claim import WorkerAssignment, WorkerConfig
+from streams.worker.claim import WorkerConfig, claim_partitions
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from tests.evidence import Stopped
 from tests.world.consumer import Consumer
@@ -87,7 +88,8 @@ class Worker:
         store = Client(sim, site.medium, process, lambda: consumer.epoch, self.network)
         producer = Fenced(sim, site.kafka, site.medium, process, site.rates, site.renew_s)
         self._consumer = consumer
-        consumer.ownership = PartitionOwner(self._plan(process), store, producer, site.kafka, WorkerAssignment)
+        config = self._plan(process)
+        consumer.ownership = PartitionOwner(config, store, producer, site.kafka, partial(claim_partitions, config))
         sim.spawn(process, self._main(consumer, consumer.ownership))
 
     def _plan(self, process: Process) -> WorkerConfig:
@@ -98,7 +100,7 @@ class Worker:
             identity=Identity("cluster", "group", site.partitions, site.engine.definitions.fingerprint),
             engine=site.engine,
             pace=site.pace,
-            ceiling=DeadLetterLimit(0.5, 10_000),
+            dead_letter_limit=DeadLetterLimit(0.5, 10_000),
             # Processes die at any call here, a thousand times as often as where they live: that proves nothing.
             trial_deaths_max=sys.maxsize,
             languages=(),

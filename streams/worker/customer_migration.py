@@ -1,0 +1,93 @@
+"""Brings one loaded customer under the newest definitions, and decides what is published of it.
+
+    stored     sequence 4, decided by version 1, in {buyers}
+    published  sequence 6, in {buyers, lapsed}: Redis has lost its last saves, the topic has not
+    rebuilt    what all events make of the customer under version 2: in {buyers, lapsed}
+    result     version 2, numbered on from 6; no change, but the row of sequence 6 is published again
+
+The one rule: what was published is never taken back, and numbers only rise. So a customer goes on from the newest
+change on the topic, however little of it the store knows.
+
+See also `rules.definition_migration` for what a migration changes, and `rules.published_ahead` for customers whose
+published changes the store has yet to decide.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+import msgspec
+
+from rules.published_ahead import PublishedChange, is_forgotten, record_published
+from rules.standing import Change, Customer
+from streams.state.definition_versions import DefinitionVersions
+from streams.wire import customers
+
+
+class RowAction(enum.Enum):
+    """What becomes of the customer's row in the table of memberships, beside what its changes do."""
+
+    LEAVE = enum.auto()
+    REPEAT = enum.auto()
+    REMOVE = enum.auto()
+
+
+class CustomerMigration(msgspec.Struct, frozen=True):
+    """What a migration came to: changes to publish, and what becomes of the row. ``repeated``: for `REPEAT`."""
+
+    changes: Sequence[Change]
+    row: RowAction
+    repeated: PublishedChange | None = None
+
+
+def migrate_customer(
+    versions: DefinitionVersions,
+    customer_id: str,
+    customer: Customer,
+    rebuilt: bytes | None,
+    published: PublishedChange | None,
+    clock: int,
+) -> CustomerMigration:
+    """Bring ``customer`` under the newest of ``versions``, in place. Raises `Stop`.
+
+    ``rebuilt``: what all events make of the customer, encoded; ``None``: not rebuilt. ``published``: its newest change
+    on the topic, where the store had lost changes; ``clock`` (ms): up to when the partition is decided.
+
+    ======================================  ===========  ==========================================
+    published beyond the store              changes      row
+    ======================================  ===========  ==========================================
+    no, or the customer is published-ahead  any          left; removed if the customer is gone by it
+    yes, with the membership of now         none         repeated; removed if it holds nothing more
+    yes, with another membership            some         theirs
+    ======================================  ===========  ==========================================
+    """
+    was_ahead = customer.ahead is not None
+    beyond = _published_beyond(customer, published, clock)
+    changes = versions.migrate(
+        customer_id,
+        customer,
+        None if rebuilt is None else customers.decode(rebuilt),
+        None if beyond is None else beyond.segments,
+    )
+    if changes:
+        return CustomerMigration(changes, RowAction.LEAVE)
+    if beyond is not None and set(versions.engine.membership(customer)) == set(beyond.segments):
+        # The row on the topic may be older than the change, as its owner may have died between the two.
+        if is_forgotten(customer, beyond):
+            return CustomerMigration((), RowAction.REMOVE)
+        return CustomerMigration((), RowAction.REPEAT, beyond)
+    if was_ahead and customer.is_gone:
+        return CustomerMigration((), RowAction.REMOVE)
+    return CustomerMigration((), RowAction.LEAVE)
+
+
+def _published_beyond(customer: Customer, published: PublishedChange | None, clock: int) -> PublishedChange | None:
+    """The newest published change, if the store knows less; the customer is numbered on from it."""
+    if published is None or published.sequence <= customer.sequence:
+        return None
+    if customer.ahead is not None:
+        record_published(customer, [published], clock)
+        return None
+    customer.sequence = published.sequence
+    return published

@@ -1,0 +1,70 @@
+"""Turns what a step decided into one checkpoint: the customers to store and the records of the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from rules.sentences import LANGUAGES
+from rules.standing import Customer
+from rules.times import format_instant
+from streams.runtime.checkpoint import Checkpointer, Progress
+from streams.runtime.meter import NULL_METER, DecidedChanges, Meter
+from streams.state.contract import StoredCustomer
+from streams.wire import changes, customers
+from streams.wire.records import OutRecord, said_row, told_records
+from streams.worker.customer_loader import CustomerLoader, Loaded
+
+
+class StepWriter:
+    """Saves the steps of one partition. ``languages``: those in which changes say why they happened."""
+
+    def __init__(
+        self,
+        checkpointer: Checkpointer,
+        loader: CustomerLoader,
+        now_ms: Callable[[], int],
+        languages: Sequence[str] = LANGUAGES,
+        meter: Meter = NULL_METER,
+    ) -> None:
+        self._checkpointer = checkpointer
+        self._loader = loader
+        self._now_ms = now_ms
+        self._languages = languages
+        self._meter = meter
+
+    async def write(
+        self,
+        loaded: Loaded,
+        decided: Sequence[DecidedChanges],
+        others: Sequence[OutRecord] = (),
+        erased: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> list[OutRecord]:
+        """Save a step; the records to publish.
+
+        ``decided``: all changes of the step, in their order. ``others``: records beside the changes. ``erased``:
+        customers which the step erased, whatever came after it. Raises what `Checkpointer.save` raises.
+        """
+        out = [*self._rows(loaded, decided, erased), *others]
+        stored = [stored_customer(customer_id, *loaded[customer_id]) for customer_id in loaded]
+        await self._checkpointer.save(stored, out, progress)
+        if out:
+            self._meter.decided(decided)
+        return out
+
+    def _rows(
+        self, loaded: Mapping[str, tuple[Customer, int]], decided: Sequence[DecidedChanges], erased: Collection[str]
+    ) -> list[OutRecord]:
+        """The rows of migrated customers, and the changes of the step with the rows that they lead to."""
+        emitted_at = format_instant(self._now_ms())
+        published = [
+            changes.of(change, emitted_at, self._languages) for together in decided for change in together.changes
+        ]
+        repeated = [said_row(customer_id, change) for customer_id, change in self._loader.take_rows().items()]
+        return repeated + told_records(published, erased, lambda customer_id: loaded[customer_id][0].is_erased)
+
+
+def stored_customer(customer_id: str, customer: Customer, due_before: int) -> StoredCustomer:
+    """A customer as it is stored. ``due_before``: the due time (ms) that it was loaded with."""
+    changed = None if customer.due == due_before else customer.due
+    return StoredCustomer(customer_id, customers.encode(customer), changed, erased=customer.is_gone)
