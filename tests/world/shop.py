@@ -188,7 +188,8 @@ class Shop:
         elif reason == "wrong_partition":
             if self._partitions == 1:
                 return good._replace(value=b"[]", bad="not_object")
-            stranger = f"{customer}-stranger"
+            # The same one each time: of three misplaced customers at its head a topic is refused, as it should be.
+            stranger = "a stranger"
             home = partition_of(stranger, self._partitions)
             tp, key = TP(tp.topic, (home + 1) % self._partitions), stranger.encode()
             value = event(stranger, name, at_ms, message_id)
