@@ -244,7 +244,7 @@ class Beside:
         self._made = Recomputed(logs, lives.engine, asked.partition, lambda *_: True, known.translated)
         self._lives = lives
         self.customers: dict[str, bytes] = {}
-        self.said: dict[str, PublishedChange] = {}
+        self.published: dict[str, PublishedChange] = {}
 
     async def upto(self, positions: Mapping[str, int]) -> None:
         """As a process of its own does."""
@@ -257,7 +257,7 @@ class Beside:
             said = newest(record.value for record in self._lives.outputs.records[CHANGES])
             stored = zip(touched, await self._lives.store.load(0, touched), strict=True)
             known = {name: 0 if value is None else customers.decode(value).sequence for name, value in stored}
-            self.said = beyond(said, known)
+            self.published = beyond(said, known)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -87,7 +87,7 @@ def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: list[float], shar
     spread = Histogram(bounds)
     for value in values:
         spread.observe(value)
-    found = quantile_ms({float(bound): count for bound, count in spread.told()}, share)
+    found = quantile_ms({float(bound): count for bound, count in spread.buckets()}, share)
     true = next(value for at, value in enumerate(sorted(values), 1) if at >= share * len(values))
     low = max((bound for bound in [0, *bounds] if bound < true), default=0)
     high = min(bound for bound in bounds if bound >= true)

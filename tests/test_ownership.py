@@ -146,7 +146,7 @@ class Nobody:
 
     def __init__(self, world: World, partition: int) -> None:
         self.customers: dict[str, bytes] = {}
-        self.said: dict[str, PublishedChange] = {}
+        self.published: dict[str, PublishedChange] = {}
         self._world, self._partition = world, partition
 
     async def upto(self, positions: Mapping[str, int]) -> None:
@@ -250,7 +250,7 @@ async def test_topics_that_got_more_partitions(world: World) -> None:
     world.stays, world.outputs.heads = stays, {0: MOVED}
     await world.claim()
     assert world.said[0].startswith("events on partition 0 of profiles belong to other partitions")
-    assert (world.consumer.begun, world.ownership.held) == ([], {})
+    assert (world.consumer.begun, world.ownership.runners) == ([], {})
     other = World()
     other.stays, other.outputs.heads = stays, {0: MOVED, 1: MOVED}
     await other.left(5_000)
@@ -264,7 +264,7 @@ async def test_a_worker_that_has_a_new_partition_alone(world: World) -> None:
     world.stays, world.outputs.heads = stays, {0: MOVED, 1: STAYED}
     await world.claim(tps=NEW)
     assert world.said[0].startswith("events on partition 0 of profiles belong to other partitions")
-    assert (world.consumer.begun, world.ownership.held) == ([], {})
+    assert (world.consumer.begun, world.ownership.runners) == ([], {})
 
 
 async def test_first_records_are_looked_at_once(world: World) -> None:
@@ -505,7 +505,7 @@ async def test_a_rebuild_on_what_is_there() -> None:
     for _ in range(2):
         assert await world.claim(again) == dict.fromkeys(TPS, 5_000)
         await soon(
-            lambda: all(cast(Segmenter, one.task.processor)._loader.versions.rebuilt for one in again.held.values())
+            lambda: all(cast(Segmenter, one.task.processor)._loader.versions.rebuilt for one in again.runners.values())
         )
         await again.release()
     assert world.said == []
@@ -673,9 +673,9 @@ async def test_a_claim_that_is_not_released_is_a_death_for_the_next(world: World
         attempt = msgspec.json.decode(world.store._of(partition).attempt, type=poison_pills.Attempt)
         assert (attempt.deaths, attempt.needs_care) == (deaths, False)
     await world.claim()
-    found = [runner.task._is_careful for runner in world.ownership.held.values()]
+    found = [runner.task._is_careful for runner in world.ownership.runners.values()]
     assert found == [True] * len(PARTITIONS)
     await world.ownership.release()
     assert [world.store._of(one).attempt for one in PARTITIONS] == [b""] * len(PARTITIONS)
     await world.claim()
-    assert not any(runner.task._is_careful for runner in world.ownership.held.values())
+    assert not any(runner.task._is_careful for runner in world.ownership.runners.values())

@@ -309,7 +309,7 @@ class Stuck:
 
     def __init__(self) -> None:
         self.customers: dict[str, bytes] = {}
-        self.said: dict[str, PublishedChange] = {}
+        self.published: dict[str, PublishedChange] = {}
 
     async def upto(self, _: Mapping[str, int]) -> None:
         await asyncio.sleep(60)

@@ -92,13 +92,13 @@ BY_SIMULATION = (
     Mutant(
         "an unread input stops the merge",
         "streams/runtime/merge.py",
-        "until = min(until, at)",
+        "until = min(until, complete_until)",
         "pass",
     ),
     Mutant(
         "nothing is taken behind what may be unread",
         "streams/runtime/merge.py",
-        "elif at < newest:",
+        "elif complete_until < newest:",
         "elif False:",
     ),
     Mutant(
@@ -482,8 +482,7 @@ BY_TESTS = (
         "a claim that Redis lost is not held",
         "streams/runtime/assignment.py",
         "if not await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number):",
-        "await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number)\n"
-        "        if False:",
+        "await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number)\n        if False:",
         "tests/test_ownership.py",
     ),
     Mutant(

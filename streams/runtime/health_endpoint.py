@@ -79,7 +79,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
     def ready(self) -> Ready:
         """Whether all that this process holds is decided up to now."""
         because = [*self._silent(), *self._behind()]
-        if not self.ownership.held and not self.ownership.is_spare:
+        if not self.ownership.runners and not self.ownership.is_spare:
             because.append("no partition is claimed")
         return Ready(not because, because)
 
@@ -88,12 +88,12 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
         allowed = self.metrics.now_ms() - self.metrics.grace_ms
         return {
             partition: max(0, allowed - runner.task.saved.clock) / 1000
-            for partition, runner in self.ownership.held.items()
+            for partition, runner in self.ownership.runners.items()
         }
 
     def near(self) -> Mapping[str, float]:
         """How near each watchdog is to its limit: 0 far, 1 it stops the process."""
-        shares = [runner.task.processor.dead_letter_load for runner in self.ownership.held.values()]
+        shares = [runner.task.processor.dead_letter_load for runner in self.ownership.runners.values()]
         return {
             "loop": self.loop.near,
             **self.fetches.near(self.monotonic()),
@@ -104,9 +104,10 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
         if (waits_s := self.stopwatch.waiting_s) > SILENT_S:
             yield f"Redis has not answered for {waits_s:.0f} s"
         now = self.monotonic()
-        silent = [(now - one.heard, one.name) for one in self.ownership.fetching().values() if not one.full]
-        if silent and max(silent)[0] > SILENT_S:
-            yield f"Kafka has not answered for {max(silent)[1]} for {max(silent)[0]:.0f} s"
+        inputs = [fetching for fetching in self.ownership.fetching().values() if not fetching.full]
+        silent_s, name = max(((now - fetching.heard, fetching.name) for fetching in inputs), default=(0.0, ""))
+        if silent_s > SILENT_S:
+            yield f"Kafka has not answered for {name} for {silent_s:.0f} s"
 
     def _behind(self) -> Iterable[str]:
         for partition, behind_s in sorted(self.behind().items()):
@@ -115,42 +116,44 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScrapedMetrics(Collector):
-    """The metrics that are read off the process when somebody looks."""
+    """The metrics that are read off the process when they are scraped."""
 
     def __init__(self, inside: Inside) -> None:
         self._inside = inside
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing is read before it is asked for."""
+        """Describe nothing, so that nothing is read before the first scrape."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """As of now."""
+        """Read the process as it is now."""
         inside = self._inside
-        held = inside.ownership.held
-        yield _gauge("segmenter_partitions", [((), len(held))])
+        runners = inside.ownership.runners
+        yield _gauge("segmenter_partitions", [((), len(runners))])
         yield _gauge("segmenter_ready", [((), inside.ready().ready)])
         yield _gauge("segmenter_watchdog_near_ratio", [((name,), near) for name, near in inside.near().items()])
-        yield _gauge("segmenter_behind_seconds", [((str(at),), behind) for at, behind in inside.behind().items()])
-        clocks = [((str(at),), one.task.saved.clock / 1000) for at, one in held.items()]
+        yield _gauge(
+            "segmenter_behind_seconds", [((str(number),), behind) for number, behind in inside.behind().items()]
+        )
+        clocks = [((str(number),), runner.task.saved.clock / 1000) for number, runner in runners.items()]
         yield _gauge("segmenter_clock_timestamp_seconds", clocks)
-        waiting = {str(at): one.outbox.waiting for at, one in held.items()}
-        yield _gauge("segmenter_outbox_entries", [((at,), entries) for at, (entries, _) in waiting.items()])
-        yield _gauge("segmenter_outbox_bytes", [((at,), size) for at, (_, size) in waiting.items()])
+        waiting = {str(number): runner.outbox.waiting for number, runner in runners.items()}
+        yield _gauge("segmenter_outbox_entries", [((number,), entries) for number, (entries, _) in waiting.items()])
+        yield _gauge("segmenter_outbox_bytes", [((number,), size) for number, (_, size) in waiting.items()])
         yield from self._inputs()
         for name, counts in inside.counted.items():
             yield _counter(name, counts)
         if channels := sorted(inside.endpoints.items()):
-            yield _gauge("segmenter_endpoint_broken", [((key,), one.is_broken) for key, one in channels])
-            yield _gauge("segmenter_endpoint_gone", [((key,), one.is_gone) for key, one in channels])
+            yield _gauge("segmenter_endpoint_broken", [((key,), endpoint.is_broken) for key, endpoint in channels])
+            yield _gauge("segmenter_endpoint_gone", [((key,), endpoint.is_gone) for key, endpoint in channels])
 
     def _inputs(self) -> Iterator[Metric]:
         lags, in_hand = [], []
         names = self._inside.metrics.topics
-        for tp, one in self._inside.ownership.fetching().items():
-            runner = self._inside.ownership.held[tp.partition]
+        for tp, fetching in self._inside.ownership.fetching().items():
+            runner = self._inside.ownership.runners[tp.partition]
             place = names.get(tp.topic, tp.topic), str(tp.partition)
-            lags.append((place, max(0, one.readable - runner.task.saved.positions[tp.topic])))
+            lags.append((place, max(0, fetching.readable - runner.task.saved.positions[tp.topic])))
             in_hand.append((place, runner.task.in_hand(tp.topic)))
         yield _gauge("segmenter_lag_records", lags)
         yield _gauge("segmenter_in_hand_records", in_hand)

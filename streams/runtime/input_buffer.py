@@ -96,7 +96,9 @@ class InputBuffer:
         batch = piece.batch
         reading = self._reading if self._poison is None else self._read_but_poison
         readings = ((reading(record, batch), record) for record in piece.records)
-        reach_record("mid_decode", (one.value for one in piece.records if (batch.topic, one.offset) != self._poison))
+        reach_record(
+            "mid_decode", (record.value for record in piece.records if (batch.topic, record.offset) != self._poison)
+        )
         self._merge.add(batch.topic, piece.end, readings, piece.came)
 
     def _read_but_poison(self, record: InputRecord, batch: Batch) -> Event | str:

@@ -1,13 +1,19 @@
 """The merge of a partition's inputs by event time, and the clock that follows from it.
 
-The one rule: nothing is read past what another input may still hold. An input that has unread
-records but none in hand stops the merge; an input without lag does not. So does Kafka Streams
-(KIP-695). Without lag is as of when that was asked: what came long after that waits for another
-answer, as a record before it may have come meanwhile. Ties go by the order of the inputs
-(profiles, visits, carts, purchases), then offset.
+    visits      10:00  10:05            Kafka answered: these are all there are
+    carts       10:03  …                Kafka answered: more records wait, which are not fetched yet
+    step        10:00 and 10:03 are taken; the visit of 10:05 waits, as a cart event of 10:04 may follow
+    clock       10:03
 
-Within an input records keep their order: one that is older than the one before it is read right
-after that one.
+The one rule: nothing is read past what another input may still hold. An input that has unread records but none in
+hand stops the merge; an input without lag does not. Kafka Streams does the same (KIP-695). That an input has no lag is
+true of the moment at which Kafka was asked: a record of another input which came long after it waits for another
+answer, as a record before it may have come meanwhile. Ties go by the order of the inputs (profiles, visits, carts,
+purchases), then by offset.
+
+Within an input records keep their order: a record that is older than the one before it is read right after that one.
+
+See also `streams.runtime.partition_task`, which turns this into the partition's clock.
 """
 
 from __future__ import annotations
@@ -23,9 +29,15 @@ import msgspec
 from rules.events import Event
 from streams.wire.records import InputRecord
 
-# (order time, rank of the input, offset, event or why it is a dead letter, record); the first
-# three are unique, so tuples of them sort in C without ever comparing what follows.
+# (order time, rank of the input, offset, event or why it is a dead letter, record). The first three are unique
+# together, so that these tuples sort in C without ever comparing what follows, and a tuple is made ten times as fast as
+# an object of a class. Readers unpack it.
 Reading = tuple[int, int, int, Event | str, InputRecord]
+
+# An order time, the rank of an input and an offset: the order of readings.
+_Bound = tuple[int, int, int]
+# Before every reading.
+NOTHING: _Bound = (-1, -1, -1)
 
 # Values of one step: what of them becomes dead letters goes through one save.
 STEP_MAX_BYTES = 4 * 1024 * 1024
@@ -85,70 +97,76 @@ class Merge:
 
     def unread_from(self, topic: str) -> int:
         """The order time (ms) of the first that waits, or else of the newest that came; 0: nothing came."""
-        known = self._inputs[topic]
-        return known.readings[0][0] if known.readings else known.newest
+        pending = self._inputs[topic]
+        return pending.readings[0][0] if pending.readings else pending.newest
 
     def add(self, topic: str, end: int, readings: Iterable[tuple[Event | str, InputRecord]], came: float = 0.0) -> None:
         """Records that follow on what was fetched; ``end`` is the position after them, ``came`` when they came."""
-        known = self._inputs[topic]
-        known.arrivals.append((came, known.fetched))
-        newest, rank, append = known.newest, known.rank, known.readings.append
+        pending = self._inputs[topic]
+        pending.arrivals.append((came, pending.fetched))
+        newest, rank, append = pending.newest, pending.rank, pending.readings.append
         for what, record in readings:
             if not isinstance(what, str) and what.time > newest:
                 newest = what.time
             append((newest, rank, record.offset, what, record))
-            known.bytes += _size(record)
-        known.newest = newest
-        known.fetched = end
+            pending.bytes += _size(record)
+        pending.newest = newest
+        pending.fetched = end
 
     def take(self, limit: int, read_until: Callable[[str], float]) -> MergedBatch:
         """At most ``limit`` readings that nothing unread can precede.
 
-        ``read_until(topic)``: what others gave up to then lies behind all that this input had (``-inf``
+        ``read_until(topic)``: when (monotonic, s) what other inputs gave lies behind all that this input had (``-inf``
         where it has records beyond what was fetched). It need not hold for what lies behind what is in hand.
         """
-        inputs = self._inputs.items()
-        newest = max((known.arrivals[-1][0] for _, known in inputs if known.readings), default=0.0)
-        bounds: list[tuple[int, int, int]] = []
-        until = math.inf
-        for topic, known in inputs:
-            at = read_until(topic)
-            if not known.readings:
-                until = min(until, at)
-            elif at < newest:
-                last, rank, offset = known.readings[-1][:3]
-                bounds.append((last, rank, offset + 1))
-        if until == -math.inf:
+        bound = self._bound(read_until)
+        if bound is NOTHING:
             return MergedBatch((), {}, {})
-        for _, known in inputs:
-            came = known.came_until(until)
-            if came < len(known.readings):
-                bounds.append(known.readings[came][:3])
-        bound = min(bounds, default=None)
         ready: list[Reading] = []
-        for known in self._inputs.values():
-            end = len(known.readings)
-            if bound is not None:
-                end = bisect_left(known.readings, bound)
-            ready += known.readings[: min(end, limit)]
+        for pending in self._inputs.values():
+            end = len(pending.readings) if bound is None else bisect_left(pending.readings, bound)
+            ready += pending.readings[: min(end, limit)]
         ready.sort()
         return self._advance(_within_bytes(ready[:limit]))
 
+    def _bound(self, read_until: Callable[[str], float]) -> _Bound | None:
+        """Before which reading may be taken; ``None``: all of them, `NOTHING`: none."""
+        inputs = self._inputs.items()
+        arrivals = [pending.arrivals[-1][0] for _, pending in inputs if pending.readings]
+        newest = max(arrivals, default=0.0)
+        bounds: list[_Bound] = []
+        until = math.inf
+        for topic, pending in inputs:
+            complete_until = read_until(topic)
+            if not pending.readings:
+                until = min(until, complete_until)
+            elif complete_until < newest:
+                # What this input has beyond its last reading may come before what another gave since.
+                time, rank, offset = pending.readings[-1][:3]
+                bounds.append((time, rank, offset + 1))
+        if until == -math.inf:
+            return NOTHING
+        for _, pending in inputs:
+            came = pending.came_until(until)
+            if came < len(pending.readings):
+                bounds.append(pending.readings[came][:3])
+        return min(bounds, default=None)
+
     def _advance(self, taken: list[Reading]) -> MergedBatch:
         counts = [0] * len(self._inputs)
-        for reading in taken:
-            counts[reading[1]] += 1
+        for _, rank, _, _, _ in taken:
+            counts[rank] += 1
         starts, positions = {}, {}
-        for topic, known in self._inputs.items():
-            starts[topic] = known.position
-            count = counts[known.rank]
-            if count == len(known.readings):
-                known.position = known.fetched
+        for topic, pending in self._inputs.items():
+            starts[topic] = pending.position
+            count = counts[pending.rank]
+            if count == len(pending.readings):
+                pending.position = pending.fetched
             elif count:
-                known.position = known.readings[count - 1][2] + 1
-            positions[topic] = known.position
-            known.bytes -= sum(_size(reading[4]) for reading in known.readings[:count])
-            del known.readings[:count]
+                pending.position = pending.readings[count - 1][2] + 1
+            positions[topic] = pending.position
+            pending.bytes -= sum(_size(record) for _, _, _, _, record in pending.readings[:count])
+            del pending.readings[:count]
         return MergedBatch(taken, starts, positions)
 
 
@@ -159,8 +177,8 @@ def _size(record: InputRecord) -> int:
 def _within_bytes(readings: list[Reading]) -> list[Reading]:
     """As many as fit into a step, at least one."""
     total = 0
-    for count, reading in enumerate(readings):
-        total += _size(reading[4])
+    for count, (_, _, _, _, record) in enumerate(readings):
+        total += _size(record)
         if total > STEP_MAX_BYTES and count:
             return readings[:count]
     return readings

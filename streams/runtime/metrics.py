@@ -16,7 +16,7 @@ from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import NamedTuple, cast, get_args
+from typing import NamedTuple, get_args
 
 from prometheus_client import GC_COLLECTOR, CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -107,8 +107,8 @@ _BUCKETS = {
 SHORT_STAY_MS = 60_000
 
 Label = tuple[str, ...]
-# Of changes on their way, flat, one after the other: where its delay is observed, and since when (ms) it counts.
-Delays = list["Histogram | int"]
+# Changes that are not published yet: where the delay of each is observed, and since when (ms) it counts.
+Delays = list[tuple["Histogram", int]]
 
 
 class Histogram:
@@ -122,18 +122,18 @@ class Histogram:
         self.total = 0.0
 
     def observe(self, value: float) -> None:
-        """One more."""
+        """Count one observation."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
-    def told(self) -> list[tuple[str, float]]:
-        """As Prometheus has it: by upper bound, how many were at most that."""
+    def buckets(self) -> list[tuple[str, float]]:
+        """The buckets of Prometheus: by upper bound, how many observations were at most that."""
         names = [*(repr(float(bound)) for bound in self.bounds), "+Inf"]
         return list(zip(names, accumulate(map(float, self.counts)), strict=True))
 
 
 class _Spreads(dict[str, Histogram]):
-    """A histogram's, by its one label, or by "" where it has none."""
+    """The histograms of one metric by its one label, or by "" where it has none."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class _Spreads(dict[str, Histogram]):
 
 
 class _Segment:
-    """What is counted of one segment: one look-up for a change, however much is counted of it."""
+    """The counters of one segment, so that a change takes one look-up, however much is counted of it."""
 
     __slots__ = ("by_event", "by_time", "entered", "exited", "last_ms", "late", "short")
 
@@ -156,7 +156,7 @@ class _Segment:
 
 
 class _Segments(dict[str, _Segment]):
-    """By key, made when first met."""
+    """The counters of all segments by key, made when a segment is first met."""
 
     def __init__(self, by_event: _Spreads, by_time: _Spreads) -> None:
         super().__init__()
@@ -169,11 +169,11 @@ class _Segments(dict[str, _Segment]):
 
     def counts(self) -> Iterator[tuple[str, Label, int]]:
         """The counters, by name and labels."""
-        for key, one in self.items():
-            yield "segmenter_changes_total", (key, "entered"), one.entered
-            yield "segmenter_changes_total", (key, "exited"), one.exited
-            yield "segmenter_late_changes_total", (key,), one.late
-            yield "segmenter_short_stays_total", (key,), one.short
+        for key, segment in self.items():
+            yield "segmenter_changes_total", (key, "entered"), segment.entered
+            yield "segmenter_changes_total", (key, "exited"), segment.exited
+            yield "segmenter_late_changes_total", (key,), segment.late
+            yield "segmenter_short_stays_total", (key,), segment.short
 
 
 class Metrics(Collector):
@@ -222,7 +222,7 @@ class Metrics(Collector):
             histogram = HistogramMetricFamily(name, COUNTED[name].about, labels=COUNTED[name].labels)
             for label, spread in spreads.items():
                 if any(spread.counts):  # of 55 segments most have nothing to tell, in 18 lines each
-                    histogram.add_metric([label] if label else [], spread.told(), spread.total)
+                    histogram.add_metric([label] if label else [], spread.buckets(), spread.total)
             yield histogram
         name = "segmenter_last_change_timestamp_seconds"
         gauge = GaugeMetricFamily(name, COUNTED[name].about, labels=COUNTED[name].labels)
@@ -249,11 +249,11 @@ class Metrics(Collector):
         self._calls[call].observe(took_s)
 
     def stepped(self, step: MeteredStep) -> None:
-        """As of `streams.runtime.meter.Meter`."""
+        """Count a step; see `streams.runtime.meter.Meter`."""
         self.spreads["segmenter_step_records"][""].observe(len(step.readings))
         self.spreads["segmenter_step_seconds"][""].observe(step.took_s)
         events, topics = self.counts["segmenter_events_total"], self.topics
-        for topic, count in Tally([reading[4].topic for reading in step.readings]).items():
+        for topic, count in Tally([record.topic for _, _, _, _, record in step.readings]).items():
             events[topics.get(topic, topic), "applied"] += count
         for topic in step.without_effect:
             self._instead(topics.get(topic, topic), "without_effect")
@@ -269,11 +269,11 @@ class Metrics(Collector):
         events[topic, outcome] += 1
 
     def decided(self, made: Sequence[DecidedChanges]) -> Delays:
-        """Count these; what is to be observed once they are published."""
+        """Count these changes; their delays, to be observed once they are published."""
         delays: Delays = []
-        add, now, grace_ms, segments = delays.append, self.now_ms(), self.grace_ms, self.segments
-        for one in made:
-            for change in one.changes:
+        now, grace_ms, segments = self.now_ms(), self.grace_ms, self.segments
+        for together in made:
+            for change in together.changes:
                 segment = segments[change.segment]
                 segment.last_ms = now
                 if change.kind == "entered":
@@ -283,21 +283,18 @@ class Metrics(Collector):
                     segment.short += 0 < change.stayed_ms < SHORT_STAY_MS
                 segment.late += change.late
                 if change.backfill:
-                    continue  # nothing happened of which one could be late
+                    continue  # it answers no event, so there is nothing for which it could be late
                 if change.event is None:
-                    add(segment.by_time)
-                    add(change.occurred_at + grace_ms)
+                    delays.append((segment.by_time, change.occurred_at + grace_ms))
                 else:
-                    add(segment.by_event)
-                    add(one.appended_ms)
+                    delays.append((segment.by_event, together.appended_ms))
         return delays
 
     def published(self, delays: Delays) -> None:
         """These changes are acknowledged."""
         now = self.now_ms()
-        flat = iter(delays)
-        for of, since_ms in cast(Iterator[tuple[Histogram, int]], zip(flat, flat, strict=True)):
-            of.observe((now - since_ms) / 1000 if now > since_ms else 0.0)
+        for histogram, since_ms in delays:
+            histogram.observe((now - since_ms) / 1000 if now > since_ms else 0.0)
 
 
 class PartitionMeter:

@@ -72,8 +72,8 @@ class Publisher(Protocol):
 class Outbox:
     """The outbox of one partition while it is claimed.
 
-    ``saved``: the number of the newest save that the store has confirmed. ``held``: by output,
-    something that must be empty before the output's position is told on.
+    ``saved``: gives the number of the newest save that the store has confirmed. ``blocked_by``: by output, something
+    that must be empty before the position of the output is advanced.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Outbox:
         token: str,
         state: PartitionState,
         saved: Callable[[], int],
-        held: Mapping[str, Collection[object]] | None = None,
+        blocked_by: Mapping[str, Collection[object]] | None = None,
         meter: Meter = NULL_METER,
     ) -> None:
         self._store = store
@@ -94,7 +94,7 @@ class Outbox:
         self._published = state.trimmed
         self._positions = dict(state.outputs)
         self._saved = saved
-        self._held = held or {}
+        self._blocked_by = blocked_by or {}
         self._meter = meter
         self._waiting: asyncio.Queue[Sequence[OutRecord]] = asyncio.Queue(WAITING_MAX)
         self._waiting_bytes = 0
@@ -180,7 +180,7 @@ class Outbox:
         return None
 
     async def publish(self, entries: Sequence[Sequence[OutRecord]]) -> None:
-        """Publish the next entries, and trim them. Of a former claim's, what is left to be published."""
+        """Publish the next entries, and trim them; of an entry of a former claim, what is left to be published."""
         records = [record for entry in entries for record in entry]
         reach("before_publish")
         positions = await self._publisher.publish(self._partition, records) if records else {}
@@ -194,11 +194,14 @@ class Outbox:
             await self._publisher.publish(self._partition, records)
 
     async def trim(self, count: int, positions: Mapping[str, int]) -> None:
-        """The next entries are on the topics, and up to these positions all is known. Raises `Fenced`."""
+        """Drop the next entries, which are on the topics. Raises `Fenced`.
+
+        ``positions``: up to where the store knows what is on the output topics.
+        """
         self._published += count
         self._positions |= positions
-        known = {topic: position for topic, position in self._positions.items() if not self._held.get(topic)}
-        if not await self._store.trim(self._partition, self._token, self._published, known, self._saved()):
+        positions = {topic: position for topic, position in self._positions.items() if not self._blocked_by.get(topic)}
+        if not await self._store.trim(self._partition, self._token, self._published, positions, self._saved()):
             raise Fenced
 
 

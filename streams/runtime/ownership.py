@@ -46,7 +46,7 @@ CLAIM_MAX_S = 30.0
 
 
 class PartitionOwner:
-    """The shards of this worker; the `streams.kafka.faust_transport.Owner` of what is fetched."""
+    """Owns the partitions of this process; the `streams.kafka.faust_transport.Owner` of what is fetched."""
 
     def __init__(
         self,
@@ -73,17 +73,17 @@ class PartitionOwner:
         self._is_spare = False
 
     def position(self, tp: TP) -> int | None:
-        """The saved position of an input partition, also after its release; ``None``: never ours."""
+        """The saved position of an input partition, also after its release; ``None``: it was never owned."""
         runner = self._runners.get(tp.partition)
         return self._left.get(tp) if runner is None else runner.task.saved.positions.get(tp.topic)
 
     def is_full(self, tp: TP) -> bool:
-        """Whether enough of this input is in hand."""
+        """Whether enough records of this input are in hand."""
         runner = self._runners.get(tp.partition)
         return runner is not None and runner.task.is_full(tp.topic)
 
     def lost(self, sentence: str) -> None:
-        """Kafka refuses what no other try would change: rights, or a group of another kind."""
+        """Stop: Kafka refuses what no other try would change, such as rights, or a group of another kind."""
         self._config.stop(sentence)
 
     def fetching(self) -> Mapping[TP, Fetching]:
@@ -95,14 +95,17 @@ class PartitionOwner:
         }
 
     def assigned(self, tps: Collection[TP]) -> None:
-        """What the group gave; where it is nothing, as there are more workers than partitions, no claim follows."""
+        """Note what the group assigned.
+
+        Where it is nothing, as there are more workers than partitions, no claim follows.
+        """
         self._is_spare = not tps
         if not tps:
             self._without_since = None
 
     @property
-    def held(self) -> Mapping[int, PartitionRunner]:
-        """By partition, what is held."""
+    def runners(self) -> Mapping[int, PartitionRunner]:
+        """The partitions that this process runs, by number."""
         return self._runners
 
     @property
@@ -112,20 +115,20 @@ class PartitionOwner:
 
     @property
     def without_since(self) -> float | None:
-        """Since when (monotonic) partitions were let go of and none were claimed instead."""
+        """Since when (monotonic, s) partitions are released and none claimed instead."""
         return self._without_since
 
     async def verify(self) -> None:
-        """See that the store can still be trusted; stop when not."""
+        """Check that the store can still be trusted; stop when not."""
         try:
             await self._store.verify(self._config.now_ms)
         except ClaimRefused as refused:
             self._config.stop(str(refused))
         except StoreFailed:
-            log.warning("Redis did not answer a check; the next save will tell", extra=self._generation_told())
+            log.warning("Redis did not answer a check; the next save will tell", extra=self._generation_field())
 
     async def receive(self, batch: Batch) -> None:
-        """A fetched batch; one of a former generation is dropped."""
+        """Take a fetched batch; a batch of a former generation is dropped."""
         runner = self._runners.get(batch.partition)
         if runner is None or batch.generation != self._generation or self._consumer is None:
             return
@@ -138,7 +141,7 @@ class PartitionOwner:
                     "topic": batch.topic,
                     "partition": batch.partition,
                     "offset": missing,
-                    **self._generation_told(),
+                    **self._generation_field(),
                 },
             )
             await self._read_again({TP(batch.topic, batch.partition): missing}, self._consumer)
@@ -146,20 +149,19 @@ class PartitionOwner:
     async def heal(self) -> None:
         """Read again what was fetched but never came; called now and then.
 
-        A batch can be lost between Kafka and its shard when the group rebalances, and where no
-        other follows it nothing else would show the hole. Nor would another topic of the same
-        name, whose offsets begin anew.
+        A batch can be lost between Kafka and the partition's task when the group rebalances, and where no other
+        follows it nothing else would show the gap. Nor would another topic of the same name, whose offsets begin at 0.
         """
         lost = self._strays.look(self.fetching())
         if lost and self._consumer is not None:
             log.warning(
                 "fetched records were not delivered; seeking back to re-read them",
-                extra={"positions": _told(lost), **self._generation_told()},
+                extra={"positions": _by_name(lost), **self._generation_field()},
             )
             await self._read_again(lost, self._consumer)
 
     async def _read_again(self, positions: Mapping[TP, int], consumer: Consumer) -> None:
-        """Seek, if Kafka still has what is awaited. What Kafka refuses is tried again at the next occasion."""
+        """Seek back, if Kafka still has what is awaited. What Kafka refuses is tried again at the next occasion."""
         try:
             offsets = await consumer.offsets(frozenset(positions))
             preflight.check_held(positions, offsets, self._config)
@@ -169,7 +171,7 @@ class PartitionOwner:
         except KafkaError as error:
             log.warning(
                 "could not read again",
-                extra={"positions": _told(positions), "error": repr(error), **self._generation_told()},
+                extra={"positions": _by_name(positions), "error": repr(error), **self._generation_field()},
             )
 
     async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
@@ -221,16 +223,19 @@ class PartitionOwner:
             for topic, position in runner.task.saved.positions.items()
         }
         await self._begin(runners, positions, consumer)
-        log.info("claimed partitions", extra={"partitions": list(runners), **self._generation_told()})
+        log.info("claimed partitions", extra={"partitions": list(runners), **self._generation_field()})
         return positions
 
-    def _generation_told(self) -> dict[str, int]:
+    def _generation_field(self) -> dict[str, int]:
         return {"generation": self._generation}
 
     async def _begin(
         self, runners: dict[int, PartitionRunner], positions: Mapping[TP, int], consumer: Consumer
     ) -> None:
-        """Read and hold; until then nobody looks at inputs of which the last thing heard is from before the claim."""
+        """Seek, and start the runners.
+
+        Until then the watchdogs see no input, as its last answer is from before the claim.
+        """
         try:
             await consumer.begin_all(positions)
         except IllegalStateError:  # aiokafka's word for a seek in what is assigned no longer
@@ -240,10 +245,10 @@ class PartitionOwner:
             runner.start()
 
     async def release(self) -> None:
-        """Let go of everything; called before partitions are taken away and at the end.
+        """Release all partitions; called before they are revoked and at the end.
 
-        A second call waits for the first: what that one still publishes needs the producers. A claim
-        that is being made is ended: its producers would fence those of the next one.
+        A second call waits for the first: what that one still publishes needs the producers. A claim under way is
+        ended: its producers would fence those of the next one.
         """
         async with self._releasing:
             if self._without_since is None:
@@ -254,7 +259,7 @@ class PartitionOwner:
                 await asyncio.wait([making])
             runners, self._runners = self._runners, {}
             if runners:
-                log.info("letting go of partitions", extra={"partitions": list(runners), **self._generation_told()})
+                log.info("letting go of partitions", extra={"partitions": list(runners), **self._generation_field()})
                 self._config.let_go()
             await asyncio.gather(*(runner.release() for runner in runners.values()))
             await self._publisher.release()
@@ -263,7 +268,7 @@ class PartitionOwner:
                 self._left.update({TP(topic, partition): position for topic, position in positions.items()})
 
 
-def _told(positions: Mapping[TP, int]) -> dict[str, int]:
+def _by_name(positions: Mapping[TP, int]) -> dict[str, int]:
     return {f"{tp.topic}-{tp.partition}": position for tp, position in positions.items()}
 
 

@@ -43,26 +43,25 @@ def check_complete(tps: frozenset[TP], topics: Sequence[str], partitions: int) -
 
 
 def positions(tps: Sequence[TP], state: PartitionState, offsets: Offsets, terms: Terms) -> Mapping[TP, int]:
-    """Where to read on, if what Kafka holds fits to what is saved."""
-    found = {}
+    """The offsets from which to read on, if what Kafka holds fits to what is saved. Raises `Stop`."""
+    next_offsets = {}
     for tp in tps:
         if not state.positions and not terms.rebuild and offsets.committed.get(tp, 0) > 0:
             raise Stop(
                 f"Redis holds nothing of partition {tp.partition} but the group has read it; bring the Redis data "
                 f"back, or {REBUILD}"
             )
-        found[tp] = state.positions.get(tp.topic, offsets.first[tp])
-    check_held(found, offsets, terms)
-    return found
+        next_offsets[tp] = state.positions.get(tp.topic, offsets.first[tp])
+    check_held(next_offsets, offsets, terms)
+    return next_offsets
 
 
-def check_held(found: Mapping[TP, int], offsets: Offsets, terms: Terms) -> None:
+def check_held(positions: Mapping[TP, int], offsets: Offsets, terms: Terms) -> None:
     """Refuse positions that retention has passed, or beyond the end: then the topic is not the one that was read.
 
-    Ends are asked for, not taken from a fetch: a new leader answers only once its end cannot go
-    back (KIP-207).
+    Ends are requested, not taken from a fetch: a new leader answers only once its end cannot go back (KIP-207).
     """
-    for tp, position in found.items():
+    for tp, position in positions.items():
         name, first, end = f"{tp.topic}-{tp.partition}", offsets.first[tp], offsets.end[tp]
         if position < first:
             raise Stop(

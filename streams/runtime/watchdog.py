@@ -36,7 +36,7 @@ class LoopWatchdog:
         try:
             while True:
                 now = time.monotonic()
-                # A long pause stays to be seen for a while: whoever looks, looks between two.
+                # A long pause fades slowly, as metrics are read now and then.
                 self._longest_s = max(now - self._turned, 0.97 * self._longest_s)
                 self._turned = now
                 await asyncio.sleep(self._stuck_s / 30)
@@ -57,37 +57,40 @@ class LoopWatchdog:
 class LostFetchDetector:
     """Finds inputs that are out of step with what Kafka answers.
 
-    What waits there does not come (a batch was lost between Kafka and its shard, and none
-    follows it), or the log ends before what was read (the topic is another one, or its new
-    leader has not caught up yet). Answers are counted, not time: a silent Kafka has lost nothing.
+    Either what waits there does not come (a batch was lost between Kafka and the partition's task, and none follows
+    it), or the log ends before what was read (the topic is another one, or its new leader has not caught up yet).
+    Answers are counted, not time: a silent Kafka has lost nothing.
     """
 
     def __init__(self) -> None:
-        self._seen: dict[TP, tuple[int, float, int]] = {}
+        # Inputs out of step: the position awaited, when (monotonic, s) Kafka was asked last, and answers since.
+        self._suspects: dict[TP, tuple[int, float, int]] = {}
 
     def look(self, inputs: Mapping[TP, Fetching]) -> Mapping[TP, int]:
         """The positions awaited of those that were out of step for `LOST_AFTER_ANSWERS` answers after the first."""
-        seen, lost = {}, {}
-        for tp, one in inputs.items():
-            if not one.waits and one.fetched <= one.end:
+        suspects: dict[TP, tuple[int, float, int]] = {}
+        lost: dict[TP, int] = {}
+        for tp, fetching in inputs.items():
+            if not fetching.waits and fetching.fetched <= fetching.end:
                 continue
-            fetched, asked, count = self._seen.get(tp, (-1, 0.0, 0))
-            count = 0 if fetched != one.fetched else count + (one.asked > asked)
+            position, asked_at, count = self._suspects.get(tp, (-1, 0.0, 0))
+            is_answered = fetching.asked > asked_at
+            count = 0 if position != fetching.fetched else count + is_answered
             if count < LOST_AFTER_ANSWERS:
-                seen[tp] = one.fetched, one.asked, count
+                suspects[tp] = (fetching.fetched, fetching.asked, count)
             else:
-                lost[tp] = one.fetched
-        self._seen = seen
+                lost[tp] = fetching.fetched
+        self._suspects = suspects
         return lost
 
 
 class FetchWatchdog:
-    """Stops the process when Kafka holds records of ours that are not fetched, or is silent.
+    """Stops the process when Kafka holds records of its inputs that are not fetched, or is silent.
 
-    ``unread_s``: so long may readable records wait without any being fetched. Silence may last
-    five times that: a broker that is away is no reason to hurry, a deaf client is. An input that
-    is held back on purpose is not asked for, so its silence says nothing. Nor may it take longer
-    until partitions that were let go of are followed by others: ``without_since`` says since when.
+    ``unread_s``: how long readable records may wait without any being fetched. Silence may last five times that: a
+    broker that is away is no reason to hurry, a deaf client is. An input whose buffer is full is not fetched, so its
+    silence says nothing. Nor may it take longer than that until partitions that were released are followed by others:
+    ``without_since`` gives since when (monotonic, s) there are none.
     """
 
     def __init__(
@@ -118,21 +121,24 @@ class FetchWatchdog:
                 "is up, and start again"
             )
         since: dict[str, tuple[int, float]] = {}
-        for one in self._fetching():
-            position, began = self._since.get(one.name, (one.fetched, now))
-            since[one.name] = (position, began) if one.waits and position == one.fetched else (one.fetched, now)
-            if now - since[one.name][1] > self._unread_s:
-                self._stop(f"{one.name} has records that were not fetched for {self._unread_s:.0f} s; start again")
-            if not one.full and now - one.heard > 5 * self._unread_s:
-                self._stop(f"Kafka did not answer for {one.name} in {5 * self._unread_s:.0f} s; see that it is up")
+        for fetching in self._fetching():
+            name = fetching.name
+            position, began = self._since.get(name, (fetching.fetched, now))
+            stands_still = fetching.waits and position == fetching.fetched
+            since[name] = (position, began) if stands_still else (fetching.fetched, now)
+            if now - since[name][1] > self._unread_s:
+                self._stop(f"{name} has records that were not fetched for {self._unread_s:.0f} s; start again")
+            if not fetching.full and now - fetching.heard > 5 * self._unread_s:
+                self._stop(f"Kafka did not answer for {name} in {5 * self._unread_s:.0f} s; see that it is up")
         self._since = since
 
     def near(self, now: float) -> Mapping[str, float]:
-        """Of each limit, the share of it that is used up."""
+        """By limit, the share of it that is used up."""
         without = self._without_since()
         inputs = list(self._fetching())
-        unread = [now - self._since[one.name][1] for one in inputs if one.waits and one.name in self._since]
-        silent = [now - one.heard for one in inputs if not one.full]
+        waiting = [fetching.name for fetching in inputs if fetching.waits and fetching.name in self._since]
+        unread = [now - self._since[name][1] for name in waiting]
+        silent = [now - fetching.heard for fetching in inputs if not fetching.full]
         return {
             "unread": max(unread, default=0.0) / self._unread_s,
             "silent": max(silent, default=0.0) / (5 * self._unread_s),

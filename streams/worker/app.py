@@ -24,13 +24,13 @@ from streams.worker.dead_letter_limit import DeadLetterLimit
 def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     """The worker's Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
     engine = Engine(load(settings.definitions))
-    found = admin.verify(settings, rights.NEEDS[rights.WORKER].topics)
-    config = _config(settings, engine, found, rebuild=rebuild)
+    topics = admin.verify(settings, rights.NEEDS[rights.WORKER].topics)
+    config = _config(settings, engine, topics, rebuild=rebuild)
     return assemble(settings, config, partial(claim_partitions, config))
 
 
-def _config(settings: Settings, engine: Engine, found: FoundTopics, *, rebuild: bool) -> WorkerConfig:
-    identity = found.identity(settings, engine.definitions.fingerprint)
+def _config(settings: Settings, engine: Engine, topics: FoundTopics, *, rebuild: bool) -> WorkerConfig:
+    identity = topics.identity(settings, engine.definitions.fingerprint)
     return WorkerConfig(
         topics=[settings.topic_prefix + name for name in READ],
         outputs=OUTPUTS,

@@ -128,7 +128,7 @@ def _own(
         claim.token,
         claimed.state,
         saved=lambda: part.checkpointer.save_number,
-        held={DEAD_LETTERS: part.published_dead_letters},
+        blocked_by={DEAD_LETTERS: part.published_dead_letters},
         meter=meter,
     )
     return OwnedWorkerPartition(part, outbox, list(claimed.state.outbox))

@@ -75,7 +75,7 @@ class CustomerLoader:
         if not await self._store.begin(claim, {}, versions.files(), self._checkpointer.save_number):
             raise Fenced
         self._use(versions)
-        self.rebuilt, self._published = result.customers, result.said
+        self.rebuilt, self._published = result.customers, result.published
 
     async def load(self, ids: Iterable[str]) -> Loaded:
         """These customers under the newest definitions, each with the due time that it had."""

@@ -47,21 +47,21 @@ async def find(
     outputs: OutputReader, partition: int, positions: Mapping[str, int], placeholders: Placeholders = BUILT_IN
 ) -> ErasedIds:
     """In a partition, from these positions on, or from the first record. Raises what the reading raises."""
-    found, linked = ErasedIds({}, {}, set()), dict[str, tuple[int, str]]()
+    result, linked = ErasedIds({}, {}, set()), dict[str, tuple[int, str]]()
     for topic in TOPICS:  # requests first: who asked is linked to nobody by an older link
         async with aclosing(outputs.read({(topic, partition): positions.get(topic)})) as chunks:
             async for chunk in chunks:
-                records, erased = chunk.records, found.erased
+                records, erased = chunk.records, result.erased
                 if topic == _PROFILES:
                     requests = _requests(records, partition, placeholders)
                 else:
                     requests = _carried_out(records, linked, erased)
                 for event in requests:
                     if isinstance(event, ErasureNotice) and not event.vouched and event.customer not in erased:
-                        found.along.add(event.customer)
+                        result.along.add(event.customer)
                     erased[event.customer] = max(erased.get(event.customer, 0), event.time)
-                found.positions[topic] = chunk.position
-    return found
+                result.positions[topic] = chunk.position
+    return result
 
 
 def _requests(records: Iterable[Any], partition: int, placeholders: Placeholders) -> Iterable[Event]:

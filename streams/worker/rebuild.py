@@ -1,10 +1,15 @@
-"""A rebuild: the customers of a partition made again from all its events, beside the steps that go on.
+"""A rebuild: the customers of a partition computed again from all its events, beside the steps that go on.
 
-The one rule: the steps wait only for the last of it. All events are read again by a process of its own, which is told
-how far the partition has come, again and again, until it is near; then, between two steps, it comes to exactly there,
-and whoever is looked at next is brought over to what it made of them (`streams.worker.customer_loader`).
+    start       a process of its own reads all events of partition 0; the worker is at position 900 of carts
+    near        the process has come to 900, then to 950, in less than `NEAR_S`: the steps can wait for the rest
+    switch      between two steps the process comes to exactly the worker's position, 957, and ends
+    backfill    each customer becomes what the process made of it, when it is loaded or in a background step
 
-What it made is in memory until everybody is brought over, so of one partition of a process at a time.
+The one rule: the steps wait only for the last of it. What was computed is in memory until every customer is migrated,
+so a process rebuilds one partition at a time.
+
+See also `streams.offline.rebuild_process`, which computes, and `streams.worker.customer_migration`, which brings a
+customer over to the result.
 """
 
 from __future__ import annotations
@@ -26,17 +31,20 @@ from streams.stop import Stop
 
 log = logging.getLogger(__name__)
 
-# Who came to where the partition was in so short a time is near: the steps can wait for what is left.
+# A rebuild that came to the position of the partition in so short a time is near: the steps can wait for the rest.
 NEAR_S = 0.3
 # Customers of one frame: their encoding and decoding is to hold up nothing.
 FRAME = 250
-_TOLD_EVERY_S = 5.0
+_LOGGED_EVERY_S = 5.0
 _LENGTH = struct.Struct("<I")
 _ENDS_WITHIN_S = 5.0
 
 
 class RebuildRequest(msgspec.Struct, frozen=True):
-    """What a recomputation is told first: of which partition, by which file, and those that were before it."""
+    """What a recomputation is begun with: the partition, the definition file by its fingerprint, and those before it.
+
+    ``epochs``, ``documents``: the list of definition files of the partition, and their documents by number.
+    """
 
     partition: int
     partitions: int
@@ -46,13 +54,13 @@ class RebuildRequest(msgspec.Struct, frozen=True):
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """Customers, encoded; or how far it is; ``done``: as far as was asked for. ``failed``: why it cannot go on.
+    """Customers, encoded; or how far it is; ``done``: as far as was requested. ``failed``: why it cannot go on.
 
-    ``said``: what was published last of those of them of whom the store knows less.
+    ``published``: the newest published change of those customers of which the store knows less.
     """
 
     customers: list[tuple[str, bytes]] = []
-    said: list[tuple[str, PublishedChange]] = []
+    published: list[tuple[str, PublishedChange]] = []
     read: int = 0
     of: int = 0
     done: bool = False
@@ -63,26 +71,26 @@ _encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Frame)
 
 
 def framed(frame: Frame) -> bytes:
-    """As it is written, with its length before it."""
+    """A frame as it is written, with its length before it."""
     encoded = _encoder.encode(frame)
     return _LENGTH.pack(len(encoded)) + encoded
 
 
 class RebuildResult(Protocol):
-    """The customers as all events make them, encoded; ``said``: as of `Frame`."""
+    """The customers as all events make them, encoded; ``published``: see `Frame`."""
 
     customers: dict[str, bytes]
-    said: dict[str, PublishedChange]
+    published: dict[str, PublishedChange]
 
 
 class Recomputation(RebuildResult, Protocol):
-    """These, up to where it was brought last."""
+    """A result that can be brought further."""
 
     async def upto(self, positions: Mapping[str, int]) -> None:
-        """Bring it there. Raises `Stop`."""
+        """Bring the result to these positions. Raises `Stop`."""
 
     async def close(self) -> None:
-        """End it; the customers stay."""
+        """End the computation; the result stays."""
 
 
 Recompute = Callable[[RebuildRequest], Awaitable[Recomputation]]
@@ -93,18 +101,18 @@ class RebuildProcess:
 
     def __init__(self, process: asyncio.subprocess.Process, partition: int) -> None:
         self.customers: dict[str, bytes] = {}
-        self.said: dict[str, PublishedChange] = {}
+        self.published: dict[str, PublishedChange] = {}
         self._process = process
         self._partition = partition
-        self._told = time.monotonic()
+        self._last_logged_at = time.monotonic()
 
     @classmethod
-    async def start(cls, asked: RebuildRequest) -> Self:
-        """Begin it."""
+    async def start(cls, request: RebuildRequest) -> Self:
+        """Start the process."""
         command = (sys.executable, "-m", "streams.offline.rebuild_process")
         pipe = asyncio.subprocess.PIPE
-        self = cls(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe), asked.partition)
-        self._write(msgspec.json.encode(asked))
+        self = cls(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe), request.partition)
+        self._write(msgspec.json.encode(request))
         return self
 
     def _write(self, line: bytes) -> None:
@@ -116,14 +124,16 @@ class RebuildProcess:
         while True:
             frame = await self._read()
             self.customers.update(frame.customers)
-            self.said.update(frame.said)
+            self.published.update(frame.published)
             if frame.failed:
-                told = f"partition {self._partition} was not made again: {frame.failed}"
-                raise Stop(f"{told}; without --rebuild it goes on as it is")
+                raise Stop(
+                    f"partition {self._partition} was not made again: {frame.failed}; "
+                    "without --rebuild it goes on as it is"
+                )
             if frame.done:
                 return
             if frame.of:
-                self._tell(frame)
+                self._log_progress(frame)
 
     async def _read(self) -> Frame:
         assert self._process.stdout is not None
@@ -136,11 +146,11 @@ class RebuildProcess:
                 "it wrote, and whether there is memory for all customers of a partition; then start the worker again"
             ) from None
 
-    def _tell(self, frame: Frame) -> None:
-        if time.monotonic() - self._told > _TOLD_EVERY_S:
-            self._told = time.monotonic()
-            told = {"partition": self._partition, "count": frame.read, "of": frame.of}
-            log.info("all events are read again", extra=told)
+    def _log_progress(self, frame: Frame) -> None:
+        if time.monotonic() - self._last_logged_at > _LOGGED_EVERY_S:
+            self._last_logged_at = time.monotonic()
+            progress = {"partition": self._partition, "count": frame.read, "of": frame.of}
+            log.info("all events are read again", extra=progress)
 
     async def close(self) -> None:
         if self._process.returncode is None:
@@ -152,7 +162,7 @@ class RebuildProcess:
 
 
 class Rebuild:
-    """Of one partition, under one claim."""
+    """The rebuild of one partition, under one claim; a `streams.runtime.background.BackgroundWork`."""
 
     def __init__(
         self,
@@ -162,55 +172,58 @@ class Rebuild:
         turn: asyncio.Lock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``positions``: up to where the partition is saved; ``follow``: it goes on with what was made."""
+        """``positions``: gives those of the last checkpoint; ``follow``: goes on with the result.
+
+        ``turn``: held while this rebuild has a result in memory.
+        """
         self._recompute = recompute
         self._positions = positions
         self._follow = follow
         self._turn = turn
         self._monotonic = monotonic
         self._has_turn = False
-        self._made: Recomputation | None = None
+        self._result: Recomputation | None = None
         self._approach: asyncio.Task[None] | None = None
         self.is_done = False
 
     def start(self) -> None:
-        """Begin to come near."""
+        """Begin to read all events."""
         self._approach = asyncio.create_task(self._come_near())
 
     async def _come_near(self) -> None:
         await self._turn.acquire()
         self._has_turn = True
-        self._made = await self._recompute()
+        self._result = await self._recompute()
         while True:
             began = self._monotonic()
-            await self._made.upto(self._positions())
+            await self._result.upto(self._positions())
             if self._monotonic() - began < NEAR_S:
                 return
 
     @property
     def is_near(self) -> bool:
-        """Whether the steps can wait for what is left, or there is an error to be told."""
+        """Whether the steps can wait for what is left, or the reading has failed, which `switch` raises."""
         return self._approach is not None and self._approach.done() and not self.is_done
 
     async def switch(self) -> None:
-        """Come to where the partition is, and let it go on from there; between two steps. Raises `Stop`."""
+        """Bring the result to where the partition is, and go on with it; between two steps. Raises `Stop`."""
         assert self._approach is not None
         self._approach.result()
-        assert self._made is not None
-        await self._made.upto(self._positions())
-        made, self._made = self._made, None
-        await made.close()
-        await self._follow(made)
+        assert self._result is not None
+        await self._result.upto(self._positions())
+        result, self._result = self._result, None
+        await result.close()
+        await self._follow(result)
         self.is_done = True
 
     async def end(self) -> None:
-        """Everybody is brought over, or the claim ends."""
+        """Release the result: every customer is migrated, or the claim ends."""
         try:
             if self._approach is not None:
                 self._approach.cancel()
                 await asyncio.gather(self._approach, return_exceptions=True)
-            if self._made is not None:
-                await self._made.close()
+            if self._result is not None:
+                await self._result.close()
         finally:
             if self._has_turn:
                 self._has_turn = False
