@@ -34,6 +34,7 @@ def metrics() -> str:
 
 def _table(title: str, metrics: Mapping[str, Metric]) -> list[str]:
     rows = [
-        f"| `{name}` | {one.kind} | {', '.join(one.labels) or '–'} | {one.about} |" for name, one in metrics.items()
+        f"| `{name}` | {metric.kind} | {', '.join(metric.labels) or '–'} | {metric.about} |"
+        for name, metric in metrics.items()
     ]
     return [f"## {title}", "", "| metric | kind | labels | says |", "|---|---|---|---|", *rows, ""]

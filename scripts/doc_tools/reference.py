@@ -73,8 +73,8 @@ def _keys(kind: str) -> str:
 
 def conditions() -> str:
     """docs/conditions.md"""
-    told = inspect.getdoc(rules.conditions) or ""
-    table = "\n".join(line for line in told.splitlines() if line.startswith("|"))
+    doc = inspect.getdoc(rules.conditions) or ""
+    table = "\n".join(line for line in doc.splitlines() if line.startswith("|"))
     table_of_forms = "\n".join(f"| `{kind}` | {_keys(kind)} | `{form}` |" for kind, form in FORMS.items())
     bounds = "\n".join(f"| {what} | {bound} |" for what, bound in _BOUNDS)
     return (
@@ -90,10 +90,10 @@ def library() -> str:
     definitions = built_in()
     head = f"{_HEAD}# The library\n\nMoney is in {definitions.currency}; a file of your own sets its own currency.\n"
     segments = sorted(definitions.segments, key=lambda segment: (segment.kind or "", segment.key))
-    return "\n".join([head, *(_told(definitions, segment) for segment in segments)])
+    return "\n".join([head, *(_section(definitions, segment) for segment in segments)])
 
 
-def _told(definitions: Definitions, segment: Segment) -> str:
+def _section(definitions: Definitions, segment: Segment) -> str:
     names = ", ".join(describe.events(segment, definitions)) or "none"
     return (
         f"## {segment.key}\n\n**{segment.title}** ({segment.kind}). {segment.about}\n\n"

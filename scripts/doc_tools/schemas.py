@@ -130,8 +130,8 @@ def _readable(struct: type[msgspec.Struct], **types: Any) -> type[msgspec.Struct
 
 
 def _named(names: Iterable[str]) -> Schema:
-    known = {*names, *(old for old, new in ALIASES.items() if new in names)}
-    return _with(**_TRACK, event={"enum": sorted(known)})
+    properties = {*names, *(old for old, new in ALIASES.items() if new in names)}
+    return _with(**_TRACK, event={"enum": sorted(properties)})
 
 
 def _with(**fields: Schema) -> Schema:
@@ -263,7 +263,7 @@ def asyncapi() -> Schema:
                 "description": _NOTES,
             }
         },
-        "channels": {topic: _channel(topic, *told) for topic, told in _TOPICS.items()},
+        "channels": {topic: _channel(topic, *about) for topic, about in _TOPICS.items()},
         "operations": {topic: _operation(topic, message) for topic, (message, _) in _TOPICS.items()},
         "components": {"messages": _messages()},
     }
@@ -329,14 +329,14 @@ def _messages() -> Schema:
 def _change_headers() -> Schema:
     """A header repeats a field of the change, or it is one of a few texts."""
     repeated = {name: name for name in ("change_id", "customer_id", "occurred_at")}
-    told: dict[str, set[str]] = {}
+    descriptions: dict[str, set[str]] = {}
     for kind in get_args(Kind):
         for name, value in changes.headers(msgspec.structs.replace(CHANGE, change=kind, **repeated)):
-            told.setdefault(name, set()).add(value.decode())
+            descriptions.setdefault(name, set()).add(value.decode())
     field = "schemas/segment-change.json#/$defs/SegmentChange/properties/"
     return {
         name: {"$ref": field + min(texts)} if texts <= repeated.keys() else {"enum": sorted(texts)}
-        for name, texts in told.items()
+        for name, texts in descriptions.items()
     }
 
 

@@ -76,7 +76,10 @@ def _defs() -> Schema:
     return {
         "segment": _segment(),
         "condition": {
-            "oneOf": [_object({kind: {"description": told, **_body(kind)}}, kind) for kind, told in FORMS.items()]
+            "oneOf": [
+                _object({kind: {"description": description, **_body(kind)}}, kind)
+                for kind, description in FORMS.items()
+            ]
         },
         "duration": {"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$", "description": DURATION_FORM},
         "events": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]},
@@ -214,15 +217,15 @@ _BODIES = {
 
 
 def _tests(scalar: Schema | None = None) -> Schema:
-    one = _ref("scalar") if scalar is None else scalar
-    several = {"type": "array", "items": one, "minItems": 1, "maxItems": value_test_parsing.IN_MAX}
+    single = _ref("scalar") if scalar is None else scalar
+    several = {"type": "array", "items": single, "minItems": 1, "maxItems": value_test_parsing.IN_MAX}
     matches = {
         **_TEXT,
         "maxLength": value_test_parsing.PATTERN_MAX_CHARS,
         "description": "an RE2 expression, found anywhere",
     }
     ends = {} if scalar is not None else dict.fromkeys(ENDS, _NUMBER)
-    tests = {"in": several, "not_in": several, "contains": one, "exists": {"type": "boolean"}, "matches": matches}
+    tests = {"in": several, "not_in": several, "contains": single, "exists": {"type": "boolean"}, "matches": matches}
     return {**_object({**tests, **ends}), "minProperties": 1}
 
 
@@ -235,8 +238,8 @@ def _years() -> Schema:
 
 
 def _object(properties: Schema, *required: str) -> Schema:
-    found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {**found, "required": list(required)} if required else found
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**schema, "required": list(required)} if required else schema
 
 
 def _ref(name: str) -> Schema:

@@ -34,11 +34,11 @@ def _without_defaults(node: Any) -> Any:
     Texts are docstrings, whose lines go on in the next one.
     """
     if isinstance(node, list):
-        return [_without_defaults(one) for one in node]
+        return [_without_defaults(entry) for entry in node]
     if not isinstance(node, dict):
         return node
     return {
-        name: {key: _without_defaults(one) for key, one in value.items()}
+        name: {key: _without_defaults(entry) for key, entry in value.items()}
         if name in ("properties", "$defs")
         else _without_defaults(value)
         for name, value in node.items()

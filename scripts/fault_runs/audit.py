@@ -58,18 +58,18 @@ def audit(scene: Scene) -> Audited:
     """Everything, once the run has settled and the workers have ended."""
     counts: Counter[str] = Counter()
     inputs = evidence.inputs(scene)
-    told = {name: evidence.read(scene, name) for name in OUTPUTS}
+    published = {name: evidence.read(scene, name) for name in OUTPUTS}
     findings = [
         *positions(scene),
         *clocks(scene),
-        *dead_letters(inputs, told["dead-letters"], counts),
-        *_repeats(told["segment-changes"], counts),
+        *dead_letters(inputs, published["dead-letters"], counts),
+        *_repeats(published["segment-changes"], counts),
         *table(
-            (json.loads(record.value) for record in told["segment-changes"]),
-            {record.key.decode(): json.loads(record.value) for record in told["segment-memberships"]},
+            (json.loads(record.value) for record in published["segment-changes"]),
+            {record.key.decode(): json.loads(record.value) for record in published["segment-memberships"]},
         ),
         *holds(scene, counts),
-        *_customers(scene, inputs, told["segment-changes"], counts),
+        *_customers(scene, inputs, published["segment-changes"], counts),
         *scene.went_back,
     ]
     counts["events"] = sum(record.bad is None for record in inputs)
@@ -95,40 +95,47 @@ def clocks(scene: Scene) -> Iterator[str]:
 
 def dead_letters(inputs: Sequence[In], letters: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
     wanted = {
-        (one.topic, one.partition, one.offset, one.bad, one.key, (one.value or b"")[:LETTER_MAX_BYTES])
-        for one in inputs
-        if one.bad
+        (
+            record.topic,
+            record.partition,
+            record.offset,
+            record.bad,
+            record.key,
+            (record.value or b"")[:LETTER_MAX_BYTES],
+        )
+        for record in inputs
+        if record.bad
     }
     came: Counter[tuple[Any, ...]] = Counter()
     for letter in letters:
-        said = {name: text.decode() for name, text in letter.headers}
-        topic = next(name for name in INPUTS if said["topic"].endswith(name))
-        place = topic, int(said["partition"]), int(said["offset"])
-        came[*place, said["reason"], letter.key, letter.value] += 1
+        headers = {name: text.decode() for name, text in letter.headers}
+        topic = next(name for name in INPUTS if headers["topic"].endswith(name))
+        place = topic, int(headers["partition"]), int(headers["offset"])
+        came[*place, headers["reason"], letter.key, letter.value] += 1
     counts["dead letters"] = len(wanted)
     if repeated := came.total() - len(came):
         yield f"I4: {repeated} dead letters came twice"
-    for one in wanted - came.keys():
-        yield f"I8: no dead letter for {one[:4]}"
-    for one in came.keys() - wanted:
-        yield f"I8: a dead letter for {one[:4]}, which is not bad, or not so, or not as it came"
+    for letter in wanted - came.keys():
+        yield f"I8: no dead letter for {letter[:4]}"
+    for letter in came.keys() - wanted:
+        yield f"I8: a dead letter for {letter[:4]}, which is not bad, or not so, or not as it came"
 
 
 def _repeats(records: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
-    seen: set[str] = set()
+    ids: set[str] = set()
     for record in records:
         name = json.loads(record.value)["change_id"]
-        if name in seen:
+        if name in ids:
             counts["repeats"] += 1
             yield f"I4: {name} came twice"
-        seen.add(name)
+        ids.add(name)
 
 
 def holds(scene: Scene, counts: Counter[str]) -> Iterator[str]:
     wanted = {scene.key(partition, name) for partition in range(PARTITIONS) for name in KEYS}
-    found = {key.decode() for key in scene.client.keys("*")}
-    if found - wanted:
-        yield f"I10: Redis holds {sorted(found - wanted)}"
+    keys = {key.decode() for key in scene.client.keys("*")}
+    if keys - wanted:
+        yield f"I10: Redis holds {sorted(keys - wanted)}"
     for partition in range(PARTITIONS):
         if left := scene.client.llen(scene.key(partition, "outbox")):
             yield f"I10: {left} entries are left in the outbox of p{partition}"
@@ -146,7 +153,7 @@ class AuditedCustomers(NamedTuple):
     """Of some customers of a partition: what came, what was told, and what Redis holds. ``slow``: who may be late."""
 
     events: list[Any]
-    told: Mapping[str, Sequence[Any]]
+    changes: Mapping[str, Sequence[Any]]
     stored: Mapping[str, StoredState]
     slow: AbstractSet[str]
     clock: int
@@ -155,22 +162,22 @@ class AuditedCustomers(NamedTuple):
 def _customers(scene: Scene, inputs: Sequence[In], records: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
     definitions = yaml.safe_load(scene.definitions.read_text())
     keys = segments(definitions)
-    told: dict[str, list[Any]] = defaultdict(list)
+    changes_of: dict[str, list[Any]] = defaultdict(list)
     for body in {body["change_id"]: body for body in (json.loads(record.value) for record in records)}.values():
-        told[body["customer_id"]].append(body)
-    counts["changes"] = sum(map(len, told.values()))
-    counts["due times"] = sum(one["cause"]["kind"] == "time" for own in told.values() for one in own)
+        changes_of[body["customer_id"]].append(body)
+    counts["changes"] = sum(map(len, changes_of.values()))
+    counts["due times"] = sum(change["cause"]["kind"] == "time" for own in changes_of.values() for change in own)
     slow = evidence.slow(inputs)
     counts["slow"] = len(slow)
     everybody: set[str] = set()
     for partition in range(PARTITIONS):
-        events = evidence.events([one for one in inputs if one.partition == partition])
+        events = evidence.events([record for record in inputs if record.partition == partition])
         stored = evidence.stored(scene, partition, keys)
-        seen = AuditedCustomers(events, told, stored, slow, int(scene.meta(partition)["clock"]))
+        audited = AuditedCustomers(events, changes_of, stored, slow, int(scene.meta(partition)["clock"]))
         everybody |= {*map(oracle.customer, events), *stored}
-        yield from compare(seen, definitions, clock_is_right=scene.clock_is_right)
+        yield from compare(audited, definitions, clock_is_right=scene.clock_is_right)
         yield from listed(scene, partition, stored)
-    for name in told.keys() - everybody:
+    for name in changes_of.keys() - everybody:
         yield f"I1: changes were told of {name}, of whom nothing came"
 
 
@@ -181,40 +188,40 @@ def segments(definitions: Any) -> list[str]:
 
 def listed(scene: Scene, partition: int, stored: Mapping[str, StoredState]) -> Iterator[str]:
     """I10: whoever is due is listed so, and nobody else."""
-    if evidence.listed(scene, partition) != {name: one.due for name, one in stored.items() if one.due}:
+    if evidence.listed(scene, partition) != {name: state.due for name, state in stored.items() if state.due}:
         yield f"I10: the due times listed for p{partition} are not those of its customers"
 
 
-def compare(seen: AuditedCustomers, definitions: Any, *, clock_is_right: bool) -> Iterator[str]:
+def compare(audited: AuditedCustomers, definitions: Any, *, clock_is_right: bool) -> Iterator[str]:
     """With the oracle: everybody of whom something came or is stored."""
     wanted: dict[str, list[Told]] = defaultdict(list)
-    for change in oracle.changes(seen.events, definitions, seen.clock):
+    for change in oracle.changes(audited.events, definitions, audited.clock):
         wanted[change.customer_id].append((change.segment, change.change, change.occurred_at, change.late))
-    members = oracle.membership(seen.events, definitions, seen.clock)
+    members = oracle.membership(audited.events, definitions, audited.clock)
     times: dict[str, list[int]] = defaultdict(list)
-    for event in seen.events:
+    for event in audited.events:
         times[oracle.customer(event)].append(milliseconds(event["timestamp"]))
-    for name in sorted({*members, *seen.stored}):
-        told, stored = seen.told.get(name, ()), seen.stored.get(name)
-        yield from _standing(name, stored, told, members.get(name, frozenset()))
-        if name not in seen.slow:
-            yield from _exact(name, stored, told, wanted[name])
+    for name in sorted({*members, *audited.stored}):
+        changes, stored = audited.changes.get(name, ()), audited.stored.get(name)
+        yield from _standing(name, stored, changes, members.get(name, frozenset()))
+        if name not in audited.slow:
+            yield from _exact(name, stored, changes, wanted[name])
         if clock_is_right:
-            yield from _too_early(name, told, times[name])
+            yield from _too_early(name, changes, times[name])
 
 
-def _standing(name: str, stored: StoredState | None, told: Sequence[Any], members: frozenset[str]) -> Iterator[str]:
+def _standing(name: str, stored: StoredState | None, changes: Sequence[Any], members: frozenset[str]) -> Iterator[str]:
     """What holds of everybody, late or not."""
     if stored is None:
         yield f"I1: {name} is not in Redis"
         return
     if stored.since.keys() != members:
         yield f"I1: {name} is in {sorted(stored.since)}, should be in {sorted(members)}"
-    yield from consistent(name, told)
+    yield from consistent(name, changes)
     folded: set[str] = set()
-    for one in told:
-        folded ^= {one["segment"]}
-    yield from adds_up(name, stored, folded, len(told))
+    for change in changes:
+        folded ^= {change["segment"]}
+    yield from adds_up(name, stored, folded, len(changes))
 
 
 def adds_up(name: str, stored: StoredState, folded: AbstractSet[str], count: int) -> Iterator[str]:
@@ -225,22 +232,24 @@ def adds_up(name: str, stored: StoredState, folded: AbstractSet[str], count: int
         yield f"I5: {name} made {stored.sequence} changes, {count} were told"
 
 
-def _exact(name: str, stored: StoredState | None, told: Sequence[Any], wanted: Sequence[Told]) -> Iterator[str]:
+def _exact(name: str, stored: StoredState | None, changes: Sequence[Any], wanted: Sequence[Told]) -> Iterator[str]:
     """What holds of those whose events came in time."""
-    said = [(one["segment"], one["change"], milliseconds(one["occurred_at"]), one["late"]) for one in told]
-    if said != list(wanted):
-        at = next((at for at, pair in enumerate(zip(said, wanted, strict=False)) if len(set(pair)) > 1), None)
-        at = min(len(said), len(wanted)) if at is None else at
-        yield f"I7: {name}: from change {at + 1} on told {said[at:][:4]}, asked for {list(wanted)[at:][:4]}"
+    published = [
+        (change["segment"], change["change"], milliseconds(change["occurred_at"]), change["late"]) for change in changes
+    ]
+    if published != list(wanted):
+        at = next((at for at, pair in enumerate(zip(published, wanted, strict=False)) if len(set(pair)) > 1), None)
+        at = min(len(published), len(wanted)) if at is None else at
+        yield f"I7: {name}: from change {at + 1} on told {published[at:][:4]}, asked for {list(wanted)[at:][:4]}"
     since = {segment: when for segment, change, when, _ in wanted if change == "entered"}
     if stored is not None and any(since.get(segment) != when for segment, when in stored.since.items()):
         yield f"I1: {name} is in {dict(stored.since)}, entered was {since}"
 
 
-def _too_early(name: str, told: Sequence[Any], times: Sequence[int]) -> Iterator[str]:
+def _too_early(name: str, changes: Sequence[Any], times: Sequence[int]) -> Iterator[str]:
     """A due time fires when the grace is over, or for an event of the customer's own that is later than it."""
-    for one in told:
-        due, emitted = milliseconds(one["occurred_at"]), milliseconds(one["emitted_at"])
-        fired = one["cause"]["kind"] == "time"
+    for change in changes:
+        due, emitted = milliseconds(change["occurred_at"]), milliseconds(change["emitted_at"])
+        fired = change["cause"]["kind"] == "time"
         if fired and emitted < due + GRACE_MS and not any(due <= time <= emitted for time in times):
-            yield f"I7: {name} was told of {one['segment']} at {one['emitted_at']}, due {one['occurred_at']}"
+            yield f"I7: {name} was told of {change['segment']} at {change['emitted_at']}, due {change['occurred_at']}"

@@ -48,8 +48,8 @@ def inputs(scene: Scene) -> list[In]:
 
 def read(scene: Scene, name: str) -> list[Any]:
     """All committed records of a topic, by partition and offset."""
-    found = committed(scene.lane.kafka.address, scene.prefix + name, PARTITIONS)
-    return sorted(found, key=lambda record: (record.partition, record.offset))
+    records = committed(scene.lane.kafka.address, scene.prefix + name, PARTITIONS)
+    return sorted(records, key=lambda record: (record.partition, record.offset))
 
 
 def _in(record: Any, scene: Scene) -> In:
@@ -62,34 +62,34 @@ def _in(record: Any, scene: Scene) -> In:
 
 def slow(came: Sequence[In]) -> set[str]:
     """Whose events of now were long on their way, so that they may have come late."""
-    found = set()
-    for one in came:
-        if one.bad is None and (one.key or b"").startswith(b"live-"):
-            event = json.loads(one.value or b"")
-            if one.appended_ms - milliseconds(event["timestamp"]) > SLOW_MS:
-                found.add(oracle.customer(event))
-    return found
+    ids = set()
+    for record in came:
+        if record.bad is None and (record.key or b"").startswith(b"live-"):
+            event = json.loads(record.value or b"")
+            if record.appended_ms - milliseconds(event["timestamp"]) > SLOW_MS:
+                ids.add(oracle.customer(event))
+    return ids
 
 
 def events(came: Sequence[In]) -> list[Any]:
     """In the order of their times, then of the inputs."""
-    found = []
-    for one in came:
-        if one.bad is None:
-            event = json.loads(one.value or b"")
-            found.append(((milliseconds(event["timestamp"]), INPUTS.index(one.topic), one.offset), event))
-    return [event for _, event in sorted(found, key=lambda pair: pair[0])]
+    values = []
+    for record in came:
+        if record.bad is None:
+            event = json.loads(record.value or b"")
+            values.append(((milliseconds(event["timestamp"]), INPUTS.index(record.topic), record.offset), event))
+    return [event for _, event in sorted(values, key=lambda pair: pair[0])]
 
 
 def stored(scene: Scene, partition: int, keys: Sequence[str]) -> dict[str, StoredState]:
-    found = {}
+    rows = {}
     for name, value in scene.client.hscan_iter(scene.key(partition, "customers"), count=5_000):
         _, sequence, since, _, _, due, *_ = msgspec.msgpack.decode(value, strict=False)
-        found[name.decode()] = StoredState({keys[int(at)]: when for at, when in since.items()}, sequence, due)
-    return found
+        rows[name.decode()] = StoredState({keys[int(at)]: when for at, when in since.items()}, sequence, due)
+    return rows
 
 
 def listed(scene: Scene, partition: int) -> dict[str, int]:
     """The due times by which a partition finds the customers that are due."""
-    found = scene.client.zrange(scene.key(partition, "due"), 0, -1, withscores=True)
-    return {name.decode(): int(due) for name, due in found}
+    entries = scene.client.zrange(scene.key(partition, "due"), 0, -1, withscores=True)
+    return {name.decode(): int(due) for name, due in entries}

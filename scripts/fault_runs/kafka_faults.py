@@ -125,15 +125,16 @@ def transaction(scene: Scene, name: str) -> Any:
 
 @kind("upstream-aborts", "upstream uses transactions, and takes most of them back")
 def _(scene: Scene) -> None:
-    found = fault_traffic.history(scene.seed, scene.events, int(time.time() * 1000) - 1_000)
+    records = fault_traffic.history(scene.seed, scene.events, int(time.time() * 1000) - 1_000)
     rng = random.Random(f"aborted {scene.seed}")
     lies = [
-        TrafficRecord(one.topic, one.key, one.value.replace(b'"messageId":"', b'"messageId":"lie-')) for one in found
+        TrafficRecord(record.topic, record.key, record.value.replace(b'"messageId":"', b'"messageId":"lie-'))
+        for record in records
     ]
-    for at in range(0, len(found), 300):
-        for records, keep in ((lies[at : at + 300], False), (found[at : at + 300], True)):
+    for at in range(0, len(records), 300):
+        for part, keep in ((lies[at : at + 300], False), (records[at : at + 300], True)):
             sender = transaction(scene, f"part-{rng.randrange(4)}")
-            fault_traffic.publish(sender, scene.prefix, PARTITIONS, records)
+            fault_traffic.publish(sender, scene.prefix, PARTITIONS, part)
             (sender.commit_transaction if keep else sender.abort_transaction)()
             sender.close()
     scene.crew.hire()
@@ -145,18 +146,20 @@ def _(scene: Scene) -> None:
 
 @kind("input-withheld", "purchases wait for a transaction to end, all else can be read: no cart is abandoned for it")
 def _(scene: Scene) -> None:
-    found = fault_traffic.history(scene.seed, scene.events, int(time.time() * 1000) - 1_000)
-    held = transaction(scene, "held")
-    fault_traffic.publish(held, scene.prefix, PARTITIONS, [one for one in found if one.topic == "purchases"])
-    scene.publish([one for one in found if one.topic != "purchases"])
+    records = fault_traffic.history(scene.seed, scene.events, int(time.time() * 1000) - 1_000)
+    open_transaction = transaction(scene, "held")
+    fault_traffic.publish(
+        open_transaction, scene.prefix, PARTITIONS, [record for record in records if record.topic == "purchases"]
+    )
+    scene.publish([record for record in records if record.topic != "purchases"])
     scene.crew.hire()
     scene.crew.hire()
     scene.crew.wait_ready()
     scene.traffic.start()
     pause(WITHHELD_S)
     decided = len(evidence.read(scene, "segment-changes"))
-    held.commit_transaction()
-    held.close()
+    open_transaction.commit_transaction()
+    open_transaction.close()
     if decided:
         raise TimedOut(f"{decided} changes were decided before any purchase could be read")
 
@@ -203,9 +206,9 @@ def _(scene: Scene) -> None:
     scene.crew.replaces = True
     clocks = [int(scene.meta(partition).get("clock", 0)) for partition in range(PARTITIONS)]
     assert max(clocks) < now - fault_traffic.HISTORY_MS, "somebody had read everything, so what comes now comes late"
-    found = fault_traffic.history(scene.seed + 1_000, scene.events, now)
+    records = fault_traffic.history(scene.seed + 1_000, scene.events, now)
     for topic in scene.rng.sample(INPUTS, len(INPUTS)):
-        scene.publish([one for one in found if one.topic == topic])
+        scene.publish([record for record in records if record.topic == topic])
     scene.crew.hire()
     scene.crew.hire()
     scene.traffic.start()

@@ -79,8 +79,8 @@ def _logs(scene: Scene) -> str:
 def run_all(todo: Sequence[tuple[FaultKind, int]], events: int, lanes: int) -> list[FaultResult]:
     """All runs, several at a time, each lane with a Kafka of its own; told as they end."""
     waiting: queue.SimpleQueue[tuple[FaultKind, int]] = queue.SimpleQueue()
-    for one in todo:
-        waiting.put(one)
+    for finding in todo:
+        waiting.put(finding)
     results: list[FaultResult] = []
 
     def work() -> None:
@@ -103,16 +103,16 @@ def run_all(todo: Sequence[tuple[FaultKind, int]], events: int, lanes: int) -> l
 
 def quick(seed: int) -> list[tuple[FaultKind, int]]:
     """What CI runs: the quick ones."""
-    kinds = [one for one in KINDS.values() if one.quick]
-    return [(one, seed + number) for number, one in enumerate(kinds)]
+    kinds = [kind for kind in KINDS.values() if kind.quick]
+    return [(kind, seed + number) for number, kind in enumerate(kinds)]
 
 
 def tell(result: FaultResult, number: int, of: int) -> None:
     """A line per run; more where something differs."""
-    said = "FAILED" if result.findings else "equal"
+    verdict = "FAILED" if result.findings else "equal"
     deaths = Counter(death.split(" (")[0][:60] for death in result.deaths)
     died = ", ".join(f"{count} × {death}" for death, count in deaths.items()) or "nobody died"
-    print(f"{number}/{of} {result.kind} --seed {result.seed}: {said}, {result.seconds:.0f} s; {died}", flush=True)
+    print(f"{number}/{of} {result.kind} --seed {result.seed}: {verdict}, {result.seconds:.0f} s; {died}", flush=True)
     for finding in result.findings[:8]:
         print(f"    {finding}", flush=True)
     if len(result.findings) > 8:
@@ -131,7 +131,9 @@ def table(results: Sequence[FaultResult]) -> str:
         deaths = sum(len(result.deaths) for result in own)
         figures = "  ".join(f"{counts[column]:>12,}" for column in COLUMNS)
         figures = figures if KINDS[name].audited else f"{'only that it stops, and says why':<{len(figures)}}"
-        lines.append(f"{name:<24} {len(own):>4} {deaths:>6}  {figures}  {sum(len(one.findings) for one in own):>11}")
+        lines.append(
+            f"{name:<24} {len(own):>4} {deaths:>6}  {figures}  {sum(len(result.findings) for result in own):>11}"
+        )
     return "\n".join(lines)
 
 

@@ -103,8 +103,8 @@ def doubled(scene: Scene) -> Iterator[Repeater]:
 @kind("doubled-merges", "each record that ids send to one another comes twice, and workers are killed meanwhile",
       audited=False, quick=False)  # fmt: skip
 def _(scene: Scene) -> None:
-    found = list(traffic.of_devices(scene.seed, traffic.history(scene.seed, scene.events, scene.began_ms)))
-    scene.publish([one for one in found if one.bad is None])
+    records = list(traffic.of_devices(scene.seed, traffic.history(scene.seed, scene.events, scene.began_ms)))
+    scene.publish([record for record in records if record.bad is None])
     with doubled(scene) as repeater:
         scene.crew.hire()
         scene.crew.hire()

@@ -30,8 +30,8 @@ def append_only(scene: Scene) -> Path:
     """The file that grows: of Redis 7 the newest of several, before it the only one."""
     folder = scene.redis.folder
     assert folder is not None, "Redis runs"
-    found = [*folder.glob("appendonly.aof"), *folder.glob("appendonlydir/*.incr.aof")]
-    return max(found, key=lambda file: (len(file.name), file.name))  # they are numbered, the tenth after the ninth
+    files = [*folder.glob("appendonly.aof"), *folder.glob("appendonlydir/*.incr.aof")]
+    return max(files, key=lambda file: (len(file.name), file.name))  # they are numbered, the tenth after the ninth
 
 
 def pause(seconds: float) -> None:

@@ -148,9 +148,9 @@ class Scene:
         """Two hours of the shop, all of it before now, to all inputs at once."""
         self.publish(fault_traffic.history(self.seed, self.events, self.began_ms))
 
-    def publish(self, found: Sequence[TrafficRecord], **more: Any) -> None:
+    def publish(self, records: Sequence[TrafficRecord], **more: Any) -> None:
         sender = fault_traffic.producer(self.lane.kafka.address, linger_ms=20, **more)
-        fault_traffic.publish(sender, self.prefix, PARTITIONS, found)
+        fault_traffic.publish(sender, self.prefix, PARTITIONS, records)
         sender.close()
 
     def begin(self, workers: int = 2, fail_points: Sequence[str] = ()) -> None:
@@ -181,8 +181,8 @@ class Scene:
     def delete_topics(self, names: Sequence[str]) -> None:
         """As far as they are there."""
         admin = self.admin()
-        known = set(admin.list_topics())
-        admin.delete_topics([name for name in names if name in known])
+        existing = set(admin.list_topics())
+        admin.delete_topics([name for name in names if name in existing])
         admin.close()
 
     @property
@@ -219,9 +219,9 @@ class Scene:
             for name in names
             for partition in range(PARTITIONS)
         }
-        found = consumer.end_offsets(list(places.values()))
+        ends = consumer.end_offsets(list(places.values()))
         consumer.close()
-        return {place: found[tp] for place, tp in places.items()}
+        return {place: ends[tp] for place, tp in places.items()}
 
     def applied(self) -> int:
         """How many offsets were applied; -1 where Redis does not say."""
@@ -255,7 +255,7 @@ class Scene:
 
     def wait_stopped(self, text: str, times: int, within_s: float = 240.0) -> None:
         """Until workers have stopped with this sentence so often."""
-        self.wait(lambda: sum(text in one for one in self.crew.deaths) >= times, f"{times} × {text!r}", within_s)
+        self.wait(lambda: sum(text in death for death in self.crew.deaths) >= times, f"{times} × {text!r}", within_s)
 
     def wait_applied(self, share: float) -> None:
         """Until so much of the history is applied."""
@@ -291,8 +291,8 @@ class Scene:
         newest = [-1] * PARTITIONS
         while self._watching.is_set():
             with contextlib.suppress(RedisError, OSError):
-                found = self.generations()
-                if not self.forgets and any(map(operator.lt, found, newest)):
-                    self.went_back.append(f"I9: generations went from {newest} to {found}")
-                newest = found
+                generations = self.generations()
+                if not self.forgets and any(map(operator.lt, generations, newest)):
+                    self.went_back.append(f"I9: generations went from {newest} to {generations}")
+                newest = generations
             time.sleep(0.1)

@@ -28,7 +28,7 @@ class Member:
     def __init__(self, worker: Worker, fail_point: str = "") -> None:
         self.worker = worker
         self.fail_point = fail_point
-        self.told = False  # to end in order
+        self.is_terminating = False  # it was sent SIGTERM
         self.killed = False
         self.frozen = False
         self._began = time.monotonic()
@@ -43,15 +43,15 @@ class Member:
         """Resident memory; 0 of one that has ended."""
         with contextlib.suppress(OSError):
             status = Path(f"/proc/{self.worker.pid}/status").read_text()
-            if found := RESIDENT.search(status):
-                return int(found[1]) / 1024
+            if match := RESIDENT.search(status):
+                return int(match[1]) / 1024
         return 0.0
 
     @property
     def sentence(self) -> str:
         """With which it stopped for safety."""
-        found = SENTENCE.findall(self.worker.log.read_text(errors="replace"))
-        return found[-1] if found else ""
+        sentences = SENTENCE.findall(self.worker.log.read_text(errors="replace"))
+        return sentences[-1] if sentences else ""
 
     @property
     def is_ready(self) -> bool:
@@ -72,7 +72,7 @@ class Crew:
         self.starts_max = STARTS_MAX
         self._settings = dict(settings)
         self._folder = folder
-        self._stops = [re.compile(one) for one in stops]
+        self._stops = [re.compile(pattern) for pattern in stops]
         self._started = 0
 
     def hire(self, *arguments: str, fail_point: str = "") -> Member:
@@ -91,21 +91,21 @@ class Crew:
                 continue
             self.members.remove(member)
             self._judge(member)
-            if self.replaces and not member.told and self._started < self.starts_max:
+            if self.replaces and not member.is_terminating and self._started < self.starts_max:
                 self.hire(fail_point=self.successors.pop(0) if self.successors else "")
 
     def _judge(self, member: Member) -> None:
-        code, said = member.worker.exit_code, member.sentence
-        if member.told and (code == 0 or (code == -signal.SIGTERM and not member.is_ready)):
+        code, sentence = member.worker.exit_code, member.sentence
+        if member.is_terminating and (code == 0 or (code == -signal.SIGTERM and not member.is_ready)):
             self.deaths.append("ended in order")
         elif code == -signal.SIGKILL and (member.killed or member.fail_point):
             self.deaths.append(f"died at {member.fail_point}" if member.fail_point else "killed")
-        elif code == STOPPED and any(one.search(said) for one in self._stops):
-            self.deaths.append(f"75: {said}")
+        elif code == STOPPED and any(pattern.search(sentence) for pattern in self._stops):
+            self.deaths.append(f"75: {sentence}")
             if member.fail_point and not member.frozen:  # on a busy machine it may have to stop before it comes there
                 self.successors.insert(0, member.fail_point)
         else:
-            self.findings.append(f"a worker ended with {code}, saying {said!r}:\n{member.worker.tail(25)}")
+            self.findings.append(f"a worker ended with {code}, saying {sentence!r}:\n{member.worker.tail(25)}")
         if self._started == self.starts_max:
             self.findings.append(f"{self.starts_max} starts were not enough; the last deaths: {self.deaths[-3:]}")
 
@@ -126,14 +126,14 @@ class Crew:
 
     def end(self, member: Member) -> None:
         """SIGTERM; waited for, and judged."""
-        member.told = True
+        member.is_terminating = True
         member.worker.stop()
         self.tend()
 
     def end_all(self) -> None:
         """Everybody, in order; before the run is looked at."""
         for member in self.members:
-            member.told = True
+            member.is_terminating = True
             if member.frozen:
                 self.thaw(member)
         for member in tuple(self.members):

@@ -72,34 +72,34 @@ def history(seed: int, events: int, ends_ms: int) -> list[TrafficRecord]:
     """Two hours of events up to `ends_ms`, in the order of their times, some twice, and some records that are none."""
     rng = random.Random(f"history {seed}")
     customers = max(1, events // 5)
-    made = records(events, customers, seed, "change-heavy", ends_ms - HISTORY_MS, HISTORY_MS)
-    found: list[TrafficRecord] = []
-    for topic, key, value, _ in made:
-        found.append(TrafficRecord(topic, key, value))
+    generated = records(events, customers, seed, "change-heavy", ends_ms - HISTORY_MS, HISTORY_MS)
+    sent: list[TrafficRecord] = []
+    for topic, key, value, _ in generated:
+        sent.append(TrafficRecord(topic, key, value))
         if rng.random() < BAD_SHARE:
-            found.append(_bad(rng, topic, key, value))
+            sent.append(_bad(rng, topic, key, value))
         if rng.random() < AGAIN_SHARE:  # as by an upstream that tries again
-            found.append(TrafficRecord(topic, key, value))
-    return found
+            sent.append(TrafficRecord(topic, key, value))
+    return sent
 
 
-def of_devices(seed: int, found: Sequence[TrafficRecord]) -> Iterator[TrafficRecord]:
+def of_devices(seed: int, records: Sequence[TrafficRecord]) -> Iterator[TrafficRecord]:
     """The same events of persons who are known by a device until they name themselves, some of them never again."""
     rng = random.Random(f"devices {seed}")
-    known: set[bytes] = set()
-    for number, one in enumerate(found):
-        key = one.key or b""
-        if one.bad is not None or rng.random() < 0.3:
-            yield one
+    devices: set[bytes] = set()
+    for number, record in enumerate(records):
+        key = record.key or b""
+        if record.bad is not None or rng.random() < 0.3:
+            yield record
             continue
-        event, device = json.loads(one.value), key + b"-device"
+        event, device = json.loads(record.value), key + b"-device"
         name = event.pop("userId", None) or event.pop("anonymousId")
-        if key not in known and rng.random() < 0.2:
-            known.add(key)
+        if key not in devices and rng.random() < 0.2:
+            devices.add(key)
             link = {"type": "alias", "messageId": f"link-{number}", "timestamp": event["timestamp"]}
             link |= {"userId": name, "previousId": device.decode()}
             yield TrafficRecord("profiles", key, json.dumps(link).encode())
-        yield TrafficRecord(one.topic, device, json.dumps({**event, "anonymousId": device.decode()}).encode())
+        yield TrafficRecord(record.topic, device, json.dumps({**event, "anonymousId": device.decode()}).encode())
 
 
 def stamp() -> str:
@@ -135,18 +135,18 @@ def producer(brokers: str, **more: Any) -> Any:
     return KafkaProducer(bootstrap_servers=brokers, acks="all", **more)
 
 
-def publish(sender: Any, prefix: str, partitions: int, found: Sequence[TrafficRecord]) -> None:
+def publish(sender: Any, prefix: str, partitions: int, records: Sequence[TrafficRecord]) -> None:
     """Send these in their order, and wait until all are acknowledged."""
-    futures = [_send(sender, prefix, partitions, one) for one in found]
+    futures = [_send(sender, prefix, partitions, record) for record in records]
     sender.flush()
     for future in futures:
         future.get(60)
 
 
-def _send(sender: Any, prefix: str, partitions: int, one: TrafficRecord) -> Any:
-    headers = [] if one.bad is None else [(EXPECTED, one.bad.encode())]
-    place = (partition_of(one.key or b"", partitions) + one.astray) % partitions
-    return sender.send(prefix + one.topic, key=one.key, value=one.value, partition=place, headers=headers)
+def _send(sender: Any, prefix: str, partitions: int, record: TrafficRecord) -> Any:
+    headers = [] if record.bad is None else [(EXPECTED, record.bad.encode())]
+    place = (partition_of(record.key or b"", partitions) + record.astray) % partitions
+    return sender.send(prefix + record.topic, key=record.key, value=record.value, partition=place, headers=headers)
 
 
 class Shop:
@@ -245,9 +245,9 @@ class Traffic:
     def _send_tick(self, sender: Any) -> None:
         futures: list[Any] = []
         for _ in range(self._draws):
-            one = self._shop.event(time.time())
-            if one is not None:
-                futures.append(_send(sender, self._prefix, self._partitions, one))
+            event = self._shop.event(time.time())
+            if event is not None:
+                futures.append(_send(sender, self._prefix, self._partitions, event))
             if len(futures) == self._each:
                 break
         for future in futures:

@@ -42,11 +42,14 @@ def chained(name: str, points: Sequence[str]) -> FaultKind:
         deadly = [point for point in drawn if not point.startswith("lost_save_reply")]
         scene.crew.successors = deadly[1:]
         # Nobody else must have read back what the next one is to find.
-        scene.begin(1 if name == "read-back" else 2, deadly[:1] + [one for one in drawn if one not in deadly])
+        scene.begin(
+            1 if name == "read-back" else 2,
+            deadly[:1] + [fail_point for fail_point in drawn if fail_point not in deadly],
+        )
         for point in deadly:
             if name == "release":  # partitions are taken away when another one leaves
                 scene.crew.wait_ready()
-                scene.crew.kill(next(one for one in scene.crew.members if not one.fail_point))
+                scene.crew.kill(next(member for member in scene.crew.members if not member.fail_point))
             died = f"died at {point}"
             scene.wait(lambda died=died: died in scene.crew.deaths, died, UNTIL_S)  # type: ignore[misc]
 

@@ -192,9 +192,9 @@ UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def _span_ms(text: str) -> int:
-    if not (found := SPAN.fullmatch(text)):
+    if not (match := SPAN.fullmatch(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is no duration like 90s, 30m, 24h or 7d")
-    return int(found[1]) * UNITS_MS[found[2]]
+    return int(match[1]) * UNITS_MS[match[2]]
 
 
 def _time_ms(text: str) -> int:
@@ -216,10 +216,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--span", type=_span_ms, default=WEEK_MS, help="how long: 90s, 30m, 24h, 7d (7d)")
     wish = parser.parse_args(arguments)
     try:
-        found = records(wish.events, wish.customers, wish.seed, wish.profile, wish.start, wish.span)
+        generated = records(wish.events, wish.customers, wish.seed, wish.profile, wish.start, wish.span)
     except ValueError as error:
         parser.error(str(error))
-    sys.stdout.buffer.writelines(value + b"\n" for _, _, value, _ in found)
+    sys.stdout.buffer.writelines(value + b"\n" for _, _, value, _ in generated)
     return 0
 
 

@@ -95,21 +95,21 @@ async def _consume(brokers: str, name: str, kind: str, expected: int, timeout_s:
 
 
 def _run_consumer(
-    brokers: str, name: str, kind: str, expected: int, timeout_s: float, found: "Queue[list[float]]"
+    brokers: str, name: str, kind: str, expected: int, timeout_s: float, results: "Queue[list[float]]"
 ) -> None:
-    found.put(asyncio.run(_consume(brokers, name, kind, expected, timeout_s)))
+    results.put(asyncio.run(_consume(brokers, name, kind, expected, timeout_s)))
 
 
 def delays_ms(brokers: str, rate: int, seconds: float, name: str, kind: str = "entered") -> list[float]:
     """Send ``rate`` events per second; the sorted delays (ms) of the changes of this kind that came of them."""
     spawn = multiprocessing.get_context("spawn")
-    found: Queue[list[float]] = spawn.Queue()
+    results: Queue[list[float]] = spawn.Queue()
     expected = int(rate * seconds / BUYERS)
-    consumer = spawn.Process(target=_run_consumer, args=(brokers, name, kind, expected, seconds + 20, found))
+    consumer = spawn.Process(target=_run_consumer, args=(brokers, name, kind, expected, seconds + 20, results))
     consumer.start()
     time.sleep(1.5)
     producer = sending(brokers, rate, seconds, name, linger_ms=0)
-    delays = sorted(found.get(timeout=seconds + 30))
+    delays = sorted(results.get(timeout=seconds + 30))
     producer.join(10)
     consumer.join(10)
     return delays

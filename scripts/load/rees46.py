@@ -153,10 +153,10 @@ def _dated(row: Row, properties: Event) -> tuple[int, int, int, Event]:
 
 
 def _product(row: Row) -> Event:
-    told = {"product_id": row.product_id, "category": row.category, "brand": row.brand}
+    properties = {"product_id": row.product_id, "category": row.category, "brand": row.brand}
     if row.kind == "cart":
-        told = {"cart_id": row.session, **told}
-    return {name: text for name, text in told.items() if text} | {"price": float(row.price)}
+        properties = {"cart_id": row.session, **properties}
+    return {name: text for name, text in properties.items() if text} | {"price": float(row.price)}
 
 
 def _order(rows: Sequence[Row]) -> Event:
@@ -181,11 +181,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         with open_csv(options.file) as lines:
-            found = events(lines, options.shift_ms)
+            converted = events(lines, options.shift_ms)
     except (RowError, OSError, EOFError, zlib.error) as error:  # the last two: a broken .gz
         print(f"{options.file}: {error}", file=sys.stderr)
         return 1
-    for event in found:
+    for event in converted:
         print(json.dumps(event, separators=(",", ":")))
     return 0
 

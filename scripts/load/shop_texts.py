@@ -124,16 +124,16 @@ def _track(topic: str, event: str, bodies: list[bytes], id_name: str = "") -> Te
     return Text(topic, b'"type":"track","event":"%b"' % event.encode(), opening, bodies)
 
 
-def _body(told: dict[str, Any], path: str, referrer: str = f"{SHOP}/") -> bytes:
+def _body(properties: dict[str, Any], path: str, referrer: str = f"{SHOP}/") -> bytes:
     """The rest of the properties or traits, and the page in the context, which stays open."""
     page = {"path": path, "referrer": referrer, "url": SHOP + path}
-    return _compact(told)[1:] + b',"context":{"page":' + _compact(page) + b","
+    return _compact(properties)[1:] + b',"context":{"page":' + _compact(page) + b","
 
 
 def _pages() -> list[bytes]:
     referrers = ("", "https://www.google.com/", "https://www.instagram.com/", f"{SHOP}/sale")
-    told = {"path": "/", "search": "", "title": "Home", "url": f"{SHOP}/"}
-    return [_body({**told, "referrer": referrer}, "/", referrer) for referrer in referrers]
+    properties = {"path": "/", "search": "", "title": "Home", "url": f"{SHOP}/"}
+    return [_body({**properties, "referrer": referrer}, "/", referrer) for referrer in referrers]
 
 
 def _list(category: str, products: Sequence[dict[str, Any]]) -> bytes:
@@ -150,8 +150,8 @@ def _product(number: int) -> dict[str, Any]:
 
 
 def _basket(amount: str, products: Sequence[dict[str, Any]]) -> bytes:
-    told = ("product_id", "price")
-    lines = [{name: product[name] for name in told} | {"quantity": 1} for product in products]
+    names = ("product_id", "price")
+    lines = [{name: product[name] for name in names} | {"quantity": 1} for product in products]
     cents = sum(round(100 * product["price"]) for product in products)
     return _body({amount: cents / 100, "currency": "USD", "products": lines}, "/checkout")
 

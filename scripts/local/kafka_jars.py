@@ -47,10 +47,10 @@ POM = f"""\
 
 def missing(jars: Path = FOLDER) -> str | None:
     """None where Kafka can start, else what is missing."""
-    if (found := _java_version()) is None:
+    if (version := _java_version()) is None:
         return f"Apache Kafka needs Java {JAVA_OLDEST} or later (apt-get install default-jre-headless)"
-    if found < JAVA_OLDEST:
-        return f"Apache Kafka {VERSION} needs Java {JAVA_OLDEST} or later; this one is {found}"
+    if version < JAVA_OLDEST:
+        return f"Apache Kafka {VERSION} needs Java {JAVA_OLDEST} or later; this one is {version}"
     if not _complete(jars) and shutil.which("mvn") is None:
         return "Apache Kafka's jars are fetched by Maven, which is not installed (apt-get install maven)"
     return None
@@ -147,8 +147,8 @@ def _complete(jars: Path) -> bool:
 def _java_version() -> int | None:
     if (command := shutil.which("java")) is None:
         return None
-    said = subprocess.run([command, "-version"], capture_output=True, text=True, check=False, timeout=30).stderr
-    return int(number[1]) if (number := re.search(r'version "(\d+)', said)) else None
+    output = subprocess.run([command, "-version"], capture_output=True, text=True, check=False, timeout=30).stderr
+    return int(number[1]) if (number := re.search(r'version "(\d+)', output)) else None
 
 
 def run(command: Sequence[str], timeout_s: float) -> None:

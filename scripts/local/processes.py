@@ -20,7 +20,7 @@ READY = "claimed partitions"
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def _told(value: object) -> str:
+def _as_text(value: object) -> str:
     return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
@@ -36,7 +36,7 @@ class Worker:
         self._arguments = arguments
         self.environment = {
             **os.environ,
-            **{f"SEGMENTER_{name.upper()}": _told(value) for name, value in settings.items()},
+            **{f"SEGMENTER_{name.upper()}": _as_text(value) for name, value in settings.items()},
         }
         self.log = log or Path(tempfile.mkstemp(prefix="segmenter-worker-", suffix=".log")[1])
         self.process: subprocess.Popen[bytes] | None = None

@@ -121,8 +121,8 @@ class RedisCluster:
 
     @staticmethod
     def _is_whole(server: Redis) -> bool:
-        told = _ask(server.port, b"CLUSTER INFO\r\n")
-        return b"cluster_state:ok" in told and b"cluster_size:3" in told
+        info = _ask(server.port, b"CLUSTER INFO\r\n")
+        return b"cluster_state:ok" in info and b"cluster_size:3" in info
 
 
 class Tansu(Server):

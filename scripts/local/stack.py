@@ -78,7 +78,7 @@ def down() -> int:
         complain("it is not up")
         return 0
     os.kill(state["pid"], signal.SIGTERM)
-    if wait_for(lambda: not held(), DOWN_S):
+    if wait_for(lambda: not is_up(), DOWN_S):
         return 0
     os.kill(state["pid"], signal.SIGKILL)  # its reaper ends the servers
     return complain(f"process {state['pid']} had to be killed")
@@ -131,7 +131,7 @@ def start_holder(broker: str) -> int:
 
 def running() -> StackState | None:
     """The state of the stack that is up, else None."""
-    if not held() or not STATE.exists():
+    if not is_up() or not STATE.exists():
         return None
     state: StackState = json.loads(STATE.read_text())
     return state
@@ -144,8 +144,8 @@ def write(state: StackState) -> None:
     incoming.rename(STATE)
 
 
-def held() -> bool:
-    """Whether a holding process lives."""
+def is_up() -> bool:
+    """Whether the process that holds the stack lives."""
     if (lock := take_lock()) is None:
         return True
     os.close(lock)

@@ -121,8 +121,8 @@ class Proxy:
         pair = {writer, back_writer}
         self._connected |= pair
         try:
-            for one in pair:
-                one.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for side in pair:
+                side.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             ways = (self._pass(reader, back_writer, lambda: False), self._pass(back_reader, writer, self._is_lost))
             tasks = [asyncio.ensure_future(way) for way in ways]
             try:
@@ -132,8 +132,8 @@ class Proxy:
                     task.cancel()
         finally:
             self._connected -= pair
-            for one in pair:
-                one.transport.abort()
+            for side in pair:
+                side.transport.abort()
 
     def _is_lost(self) -> bool:
         return self.loses_replies

@@ -36,18 +36,18 @@ def main() -> int:
         return 0
     allowed = tomllib.loads((ROOT / "pyproject.toml").read_text()).get("tool", {}).get("audit", {}).get("allowed", {})
     try:
-        found = list(findings(asked(pins), allowed))
+        problems = list(findings(query(pins), allowed))
     except NoData as reason:
         print(f"vulnerabilities: left out, since {reason}")
         return 0
-    for line in found:
+    for line in problems:
         print(line)
-    if not found:
+    if not problems:
         stamp.write_text(pins)
-    return 1 if found else 0
+    return 1 if problems else 0
 
 
-def asked(pins: str) -> Mapping[str, Any]:
+def query(pins: str) -> Mapping[str, Any]:
     """What pip-audit says of all pins. Raises `NoData`."""
     tool = _tool()
     # One package first: where nothing is known of it, the others need not be asked for.
@@ -55,7 +55,7 @@ def asked(pins: str) -> Mapping[str, Any]:
     assert first is not None, "constraints.txt holds pins"
     probe = FOLDER / "probe.txt"
     probe.write_text(first[0] + "\n")
-    if not _known(_audit(tool, probe, PROBE_S)):
+    if not _answered(_audit(tool, probe, PROBE_S)):
         raise NoData("the package index of this machine has no data about vulnerabilities")
     return _audit(tool, PINS, AUDIT_S)
 
@@ -72,9 +72,9 @@ def _tool() -> Path:
 
 def _audit(tool: Path, requirements: Path, timeout_s: float) -> Mapping[str, Any]:
     words = ["--disable-pip", "--no-deps", "--progress-spinner", "off", "--format", "json"]
-    said = _run([str(tool), *words, "--requirement", str(requirements)], timeout_s, "its data cannot be reached here")
-    found: Mapping[str, Any] = json.loads(said)
-    return found
+    output = _run([str(tool), *words, "--requirement", str(requirements)], timeout_s, "its data cannot be reached here")
+    report: Mapping[str, Any] = json.loads(output)
+    return report
 
 
 def _run(command: Sequence[str], timeout_s: float, otherwise: str) -> str:
@@ -90,33 +90,37 @@ def _run(command: Sequence[str], timeout_s: float, otherwise: str) -> str:
     return done.stdout
 
 
-def _known(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [one for one in report["dependencies"] if "skip_reason" not in one]
+def _answered(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [dependency for dependency in report["dependencies"] if "skip_reason" not in dependency]
 
 
 def findings(report: Mapping[str, Any], allowed: Mapping[str, str]) -> list[str]:
     """What is wrong, a line each; ``allowed``: the reason by id (of any name that a vulnerability has)."""
-    found = [
-        f"pyproject.toml: {one} is allowed without a reason" for one, reason in allowed.items() if not reason.strip()
+    problems = [
+        f"pyproject.toml: {vulnerability} is allowed without a reason"
+        for vulnerability, reason in allowed.items()
+        if not reason.strip()
     ]
     used: set[str] = set()
     for package in report["dependencies"]:
         if "skip_reason" in package:
-            found.append(f"{package['name']}: not known whether it is vulnerable ({package['skip_reason']})")
-        for known in package.get("vulns", ()):
-            ids = {known["id"], *known.get("aliases", ())}
+            problems.append(f"{package['name']}: not known whether it is vulnerable ({package['skip_reason']})")
+        for vulnerability in package.get("vulns", ()):
+            ids = {vulnerability["id"], *vulnerability.get("aliases", ())}
             if ids & allowed.keys():
                 used |= ids
                 continue
-            fixed = ", ".join(known["fix_versions"]) or "no version yet"
-            found.append(
-                f"{package['name']} {package['version']}: {known['id']}, right in {fixed}; raise it with scripts/pin, "
-                "or allow it with a reason in [tool.audit.allowed]"
+            fixed = ", ".join(vulnerability["fix_versions"]) or "no version yet"
+            problems.append(
+                f"{package['name']} {package['version']}: {vulnerability['id']}, right in {fixed}; raise it with "
+                "scripts/pin, or allow it with a reason in [tool.audit.allowed]"
             )
-    found += [
-        f"pyproject.toml: {one} is allowed and no longer found; take it out" for one in allowed if one not in used
+    problems += [
+        f"pyproject.toml: {vulnerability} is allowed and no longer found; take it out"
+        for vulnerability in allowed
+        if vulnerability not in used
     ]
-    return found
+    return problems
 
 
 if __name__ == "__main__":

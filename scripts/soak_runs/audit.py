@@ -55,26 +55,26 @@ class Pass:
         self.findings: list[str] = []
         self.counts: Counter[str] = Counter()
         self.inputs: dict[str, list[In]] = defaultdict(list)
-        self.told: dict[str, list[Any]] = defaultdict(list)
+        self.changes: dict[str, list[Any]] = defaultdict(list)
         self._salt, self._below = f"{seed} ".encode(), share * 2**32
 
     def is_sampled(self, name: str) -> bool:
         return zlib.crc32(self._salt + name.encode()) < self._below
 
-    def read(self, one: In) -> None:
+    def read(self, record: In) -> None:
         """A record of an input; the sender's header says whether it is an event."""
-        if one.bad is not None:
-            self.bad.append(one)
+        if record.bad is not None:
+            self.bad.append(record)
             return
         self.counts["events"] += 1
-        name = (one.key or b"").decode()
+        name = (record.key or b"").decode()
         self.came.add(name)
         if name.startswith("live-"):
-            made = msgspec.json.decode(one.value or b"", type=SentEvent).timestamp
-            if one.appended_ms - made.timestamp() * 1000 > SLOW_MS:
+            made = msgspec.json.decode(record.value or b"", type=SentEvent).timestamp
+            if record.appended_ms - made.timestamp() * 1000 > SLOW_MS:
                 self.slow.add(name)
         if self.is_sampled(name):
-            self.inputs[name].append(one)
+            self.inputs[name].append(record)
 
     def hear(self, key: bytes, value: bytes) -> None:
         """A change."""
@@ -83,7 +83,7 @@ class Pass:
         before = fold.count
         self.findings += fold.add(name, value, self.counts)
         if fold.count > before and self.is_sampled(name):
-            self.told[name].append(json.loads(value))
+            self.changes[name].append(json.loads(value))
 
     def compare(self, stored: Mapping[str, StoredState]) -> Iterator[str]:
         """I1, I2, I5: everybody, by what was told of them."""
@@ -94,19 +94,19 @@ class Pass:
         for name in self.folds.keys() - stored.keys():
             yield f"I1: changes were told of {name}, of whom nothing is stored"
         none = CustomerFold()
-        for name, one in stored.items():
+        for name, state in stored.items():
             fold = self.folds.get(name, none)
-            yield from fault_audit.adds_up(name, one, fold.members, fold.count)
+            yield from fault_audit.adds_up(name, state, fold.members, fold.count)
 
     def samples(self, stored: Mapping[str, StoredState], clock: int) -> Iterator[AuditedCustomers]:
         """What the oracle is asked, some customers at a time."""
         names = sorted(self.inputs)
         for at in range(0, len(names), TOGETHER):
             some = names[at : at + TOGETHER]
-            events = evidence.events([one for name in some for one in self.inputs[name]])
-            told = {name: self.told[name] for name in some}
+            events = evidence.events([record for name in some for record in self.inputs[name]])
+            changes_of = {name: self.changes[name] for name in some}
             own = {name: stored[name] for name in some if name in stored}
-            yield AuditedCustomers(events, told, own, self.slow & set(some), clock)
+            yield AuditedCustomers(events, changes_of, own, self.slow & set(some), clock)
 
 
 def audit(scene: Scene, sample: int) -> Audited:
@@ -117,20 +117,22 @@ def audit(scene: Scene, sample: int) -> Audited:
     share = min(1.0, sample / max(1, counts["customers"]))
     bad: list[In] = []
     with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as pool:
-        asked = []
+        comparisons = []
         for partition in range(PARTITIONS):
-            one = asyncio.run(_passed(scene, partition, share))
+            one_pass = asyncio.run(_passed(scene, partition, share))
             stored = evidence.stored(scene, partition, fault_audit.segments(definitions))
-            findings += [*one.findings, *one.compare(stored), *fault_audit.listed(scene, partition, stored)]
-            bad += one.bad
-            counts += one.counts
-            counts["slow customers"] += len(one.slow)
-            counts["customers asked of the oracle"] += len(one.inputs)
-            counts["of these slow, asked where they stand alone"] += len(one.slow & one.inputs.keys())
+            findings += [*one_pass.findings, *one_pass.compare(stored), *fault_audit.listed(scene, partition, stored)]
+            bad += one_pass.bad
+            counts += one_pass.counts
+            counts["slow customers"] += len(one_pass.slow)
+            counts["customers asked of the oracle"] += len(one_pass.inputs)
+            counts["of these slow, asked where they stand alone"] += len(one_pass.slow & one_pass.inputs.keys())
             clock = int(scene.meta(partition)["clock"])
             right = scene.clock_is_right
-            asked += [pool.submit(_compared, seen, definitions, right) for seen in one.samples(stored, clock)]
-        for future in asked:
+            comparisons += [
+                pool.submit(_compared, audited, definitions, right) for audited in one_pass.samples(stored, clock)
+            ]
+        for future in comparisons:
             findings += future.result()
     findings += fault_audit.dead_letters(bad, evidence.read(scene, "dead-letters"), counts)
     findings += scene.went_back
@@ -149,20 +151,20 @@ def verify(scene: Scene) -> list[str]:
     return [f"segmenter verify ended with {done.returncode}: {done.stdout[-2_000:]} {done.stderr[-2_000:]}"]
 
 
-def _compared(seen: AuditedCustomers, definitions: Any, clock_is_right: bool) -> list[str]:
-    return list(fault_audit.compare(seen, definitions, clock_is_right=clock_is_right))
+def _compared(audited: AuditedCustomers, definitions: Any, clock_is_right: bool) -> list[str]:
+    return list(fault_audit.compare(audited, definitions, clock_is_right=clock_is_right))
 
 
 async def _passed(scene: Scene, partition: int, share: float) -> Pass:
-    found = Pass(scene.seed, share)
+    one_pass = Pass(scene.seed, share)
     async for name, records in _records(scene, (*INPUTS, CHANGES), partition):
         if name == CHANGES:
             for record in records:
-                found.hear(record.key, record.value)
+                one_pass.hear(record.key, record.value)
         else:
             for record in records:
-                found.read(_in(name, record))
-    return found
+                one_pass.read(_in(name, record))
+    return one_pass
 
 
 def _in(name: str, record: Any) -> In:

@@ -40,38 +40,38 @@ read = msgspec.json.Decoder(FoldChange).decode
 class CustomerFold:
     """The changes of a customer, in the order of the topic."""
 
-    __slots__ = ("_said", "members")
+    __slots__ = ("_digests", "members")
 
     def __init__(self) -> None:
         self.members: frozenset[str] = frozenset()
-        self._said: Any = None  # most customers of a soak have some, an array of none is dear all the same
+        self._digests: Any = None  # most customers of a soak have some, an array of none is dear all the same
 
     @property
     def count(self) -> int:
-        return 0 if self._said is None else len(self._said)
+        return 0 if self._digests is None else len(self._digests)
 
     def add(self, name: str, value: bytes, counts: Counter[str]) -> Iterator[str]:
         """I2-I5: it follows on what came before."""
-        one, said = read(value), hash(_without_time(value))
-        if one.customer_id != name:
-            yield f"I1: a change of {one.customer_id} has the key {name}"
-        if one.sequence <= self.count:
+        record, digest = read(value), hash(_without_time(value))
+        if record.customer_id != name:
+            yield f"I1: a change of {record.customer_id} has the key {name}"
+        if record.sequence <= self.count:
             counts["repeats"] += 1
-            differs = " and differs" if self._said[one.sequence - 1] != said else ""
-            yield f"I4: change {one.sequence} of {name} came twice{differs}: {value!r}"
+            differs = " and differs" if self._digests[record.sequence - 1] != digest else ""
+            yield f"I4: change {record.sequence} of {name} came twice{differs}: {value!r}"
             return
         counts["changes"] += 1
-        counts["due times"] += one.cause.kind == "time"
-        if one.sequence != self.count + 1:
-            yield f"I5: after change {self.count} of {name} comes {one.sequence}"
-        if (one.segment in self.members) != (one.change == "exited"):
-            yield f"I3: {name} {one.change} {one.segment} out of turn"
-        self.members = _shared(self.members ^ {one.segment})
-        if one.segments != sorted(self.members):
-            yield f"I2: {name} is said to be in {one.segments}, the changes add up to {sorted(self.members)}"
-        if self._said is None:
-            self._said = array("q")
-        self._said.append(said)
+        counts["due times"] += record.cause.kind == "time"
+        if record.sequence != self.count + 1:
+            yield f"I5: after change {self.count} of {name} comes {record.sequence}"
+        if (record.segment in self.members) != (record.change == "exited"):
+            yield f"I3: {name} {record.change} {record.segment} out of turn"
+        self.members = _shared(self.members ^ {record.segment})
+        if record.segments != sorted(self.members):
+            yield f"I2: {name} is said to be in {record.segments}, the changes add up to {sorted(self.members)}"
+        if self._digests is None:
+            self._digests = array("q")
+        self._digests.append(digest)
 
 
 def _without_time(value: bytes) -> bytes:

@@ -104,10 +104,10 @@ def wait_until(scene: Scene, memory: Memory, moment: float) -> None:
 def looked_at(scene: Scene, sample: int) -> list[str]:
     """The audit, and ``segmenter verify``, which shares the rules with what is audited, for everybody."""
     began = time.monotonic()
-    found = audit(scene, sample)
-    print(", ".join(f"{count:,} {what}" for what, count in found.counts.items()), flush=True)
+    findings = audit(scene, sample)
+    print(", ".join(f"{count:,} {what}" for what, count in findings.counts.items()), flush=True)
     print(f"audited in {time.monotonic() - began:.0f} s", flush=True)
-    return [*found.findings, *verify(scene)]
+    return [*findings.findings, *verify(scene)]
 
 
 def say(after_s: float, what: str) -> None:
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scene = Scene(lane, "soak", wish.seed, 2_000, stops=(*KAFKA_AWAY, *REDIS_FORGOT), settings=settings)
         scene.rate, scene.customers = rate, round(rate * GENERATION_S / EVENTS_EACH)
         scene.bad_share = BAD_SHARE
-        findings, deaths = kept(scene, wish)
+        findings, deaths = run_soak(scene, wish)
     for finding in findings[:20]:
         print(finding)
     print(f"{deaths} deaths, {len(findings)} differences")
@@ -151,13 +151,13 @@ def chosen(measured: float) -> float:
     return rate
 
 
-def kept(scene: Scene, wish: argparse.Namespace) -> tuple[list[str], int]:
+def run_soak(scene: Scene, wish: argparse.Namespace) -> tuple[list[str], int]:
     """The findings of a soak, and how many died."""
     with scene:
         try:
             findings = soak(scene, wish)
         except TimedOut as error:
-            logs = "\n".join(f"--- {one.worker.log.name}\n{one.worker.tail(12)}" for one in scene.crew.members)
+            logs = "\n".join(f"--- {member.worker.log.name}\n{member.worker.tail(12)}" for member in scene.crew.members)
             findings = [f"{error}\n{logs}"]
         except Exception:  # noqa: BLE001  # what broke is told with the rest
             findings = [traceback.format_exc()]

@@ -48,8 +48,10 @@ class Memory:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_EVERY_S
-        grown_up = [one for one in self._scene.crew.members if one.age_s > self._grown_up_s and not one.frozen]
-        self._looks += [held for one in grown_up if (held := one.memory_mb)]
+        grown_up = [
+            member for member in self._scene.crew.members if member.age_s > self._grown_up_s and not member.frozen
+        ]
+        self._looks += [memory_mb for member in grown_up if (memory_mb := member.memory_mb)]
 
     def quarter(self) -> str:
         """Ends a quarter, and says what is held."""
@@ -59,12 +61,12 @@ class Memory:
         typical = statistics.median(self._looks) if self._looks else None
         self.quarters.append(Quarter(typical, customers, per_customer))
         self._looks.clear()
-        now = ", ".join(f"{one.memory_mb:.0f}" for one in self._scene.crew.members)
-        told = "none of that age" if typical is None else f"{typical:.0f} MB in the middle"
+        now = ", ".join(f"{member.memory_mb:.0f}" for member in self._scene.crew.members)
+        summary = "none of that age" if typical is None else f"{typical:.0f} MB in the middle"
         used = self._scene.client.info("memory")["used_memory"]
         return (
-            f"workers hold {now} MB, those older than {self._grown_up_s:.0f} s {told}; Redis uses {used / 1e6:.1f} MB, "
-            f"of it data {dataset / 1e6:.1f} MB, {customers:,} customers, {per_customer:.0f} bytes each"
+            f"workers hold {now} MB, those older than {self._grown_up_s:.0f} s {summary}; "
+            f"Redis uses {used / 1e6:.1f} MB, of it data {dataset / 1e6:.1f} MB, {customers:,} customers, {per_customer:.0f} bytes each"
         )
 
     def _customers(self) -> int:
@@ -84,11 +86,11 @@ def grown(quarters: list[Quarter], quarter_s: float = SHORT_S) -> Iterator[str]:
     if quarter_s < SHORT_S:
         print(f"memory is not compared: a quarter has {quarter_s:.0f} s, {SHORT_S:.0f} are needed", flush=True)
         return
-    known = [one.worker_mb for one in quarters if one.worker_mb is not None]
-    if len(known) < 2:
-        yield f"memory: only {len(known)} of {len(quarters)} quarters had a worker that lived long enough to compare"
+    measured = [quarter.worker_mb for quarter in quarters if quarter.worker_mb is not None]
+    if len(measured) < 2:
+        yield f"memory: only {len(measured)} of {len(quarters)} quarters had a worker that lived long enough to compare"
     else:
-        then, now = (statistics.mean(half) for half in (known[: len(known) // 2], known[len(known) // 2 :]))
+        then, now = (statistics.mean(half) for half in (measured[: len(measured) // 2], measured[len(measured) // 2 :]))
         if now > WORKER_GROWTH * then:
             yield f"memory: workers held {then:.0f} MB in the first half, {now:.0f} MB in the second"
     first, last = quarters[0].customer_bytes, quarters[-1].customer_bytes

@@ -20,14 +20,14 @@ MADE_PER_S = 4_000
 def backlog(seed: int, events: int, ends_s: float) -> list[TrafficRecord]:
     """What the shop would have sent up to then."""
     shop = Shop(seed, CUSTOMERS)
-    found: list[TrafficRecord] = []
+    records: list[TrafficRecord] = []
     number = 0
-    while len(found) < events:
+    while len(records) < events:
         number += 1
-        one = shop.event(ends_s - 2 * events / MADE_PER_S + number / MADE_PER_S)
-        if one is not None:
-            found.append(one)
-    return found
+        event = shop.event(ends_s - 2 * events / MADE_PER_S + number / MADE_PER_S)
+        if event is not None:
+            records.append(event)
+    return records
 
 
 def drained_per_s(lane: Lane, seed: int, settings: Mapping[str, object], events: int = BACKLOG) -> float:
