@@ -66,7 +66,8 @@ class Memory:
         used = self._scene.client.info("memory")["used_memory"]
         return (
             f"workers hold {now} MB, those older than {self._grown_up_s:.0f} s {summary}; "
-            f"Redis uses {used / 1e6:.1f} MB, of it data {dataset / 1e6:.1f} MB, {customers:,} customers, {per_customer:.0f} bytes each"
+            f"Redis uses {used / 1e6:.1f} MB, of it data {dataset / 1e6:.1f} MB, "
+            f"{customers:,} customers, {per_customer:.0f} bytes each"
         )
 
     def _customers(self) -> int:
