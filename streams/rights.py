@@ -1,7 +1,7 @@
 """The rights that each process and command needs of Kafka and of Redis, and the users that have them.
 
 The one rule: this is the only list. Commands ask by it for their topics (`streams.kafka.admin.verify`),
-``docs/rights.md`` is drawn from it, and tests run every command as its user, which may do nothing else.
+``docs/operations/rights.md`` is drawn from it, and tests run every command as its user, which may do nothing else.
 
     python -m streams.rights        prints the page for the prefixes and the group of the settings
 
@@ -269,7 +269,7 @@ CLUSTER = ("cluster|slots", "command")
 
 
 def page(settings: Settings) -> str:
-    """``docs/rights.md``."""
+    """``docs/operations/rights.md``."""
     users = [f"| `{user.name}` | {user.about} |" for user in USERS]
     redis = [acl_line(user, settings) for user in USERS if user.needs.commands]
     kafka = [line for user in USERS for line in kafka_lines(user, settings)]

@@ -14,7 +14,7 @@ EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h
 # What to do where the stored state is of no use any more.
 REBUILD = "use a fresh Redis and `segmenter worker --rebuild`"
 # Where it stands what each process may do, to Kafka and to Redis.
-RIGHTS = "docs/rights.md"
+RIGHTS = "docs/operations/rights.md"
 # What to do where records do not lie by the number of partitions that the topics have.
 COPY = (
     "while nothing writes to these topics, copy them to new ones with `segmenter topics copy --to PREFIX` (of "

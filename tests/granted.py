@@ -1,4 +1,4 @@
-"""Users with the rights that docs/rights.md gives, on real servers.
+"""Users with the rights that docs/operations/rights.md gives, on real servers.
 
 The one rule: what a test grants is read from the page, line by line, as an operator pastes it.
 """
@@ -23,7 +23,7 @@ from kafka.admin import (
 )
 from redis.exceptions import ResponseError
 
-PAGE = Path(__file__).parent.parent / "docs" / "rights.md"
+PAGE = Path(__file__).parent.parent / "docs" / "operations" / "rights.md"
 PASSWORD = "for-the-tests"
 _KINDS = {
     "topic": ResourceType.TOPIC,

@@ -22,7 +22,7 @@ from tests.wrong_definitions import WRONG
 
 Json = dict[str, Any]
 
-COMMITTED: Json = json.loads((schemas.ROOT / "docs/schemas/segments.json").read_text("utf-8"))
+COMMITTED: Json = json.loads((schemas.ROOT / "docs/reference/schemas/segments.json").read_text("utf-8"))
 JUDGE = Draft202012Validator(COMMITTED)
 RULES = schemas.ROOT / "rules"
 STORIES: list[Json] = json.loads(Path(__file__).with_name("stories.json").read_text("utf-8"))

@@ -379,12 +379,12 @@ def paragraphs(done: Done) -> dict[str, list[str]]:
 
 
 def test_check_explains_every_segment() -> None:
-    """A sentence, its events, its windows, what it keeps; the sentence is that of docs/library.md."""
+    """A sentence, its events, its windows, what it keeps; the sentence is that of docs/reference/library.md."""
     done = segmenter("check", "--explain")
     assert (done.code, done.err) == (0, "")
     found = paragraphs(done)
     assert list(found) == sorted(story.segment for story in library_stories.stories())
-    page = (live.FOUR.parent.parent.parent / "docs" / "library.md").read_text("utf-8")
+    page = (live.FOUR.parent.parent.parent / "docs" / "reference" / "library.md").read_text("utf-8")
     for key, (sentence, events, windows, keeps) in found.items():
         assert sentence in page.partition(f"\n## {key}\n")[2].partition("\n## ")[0]
         assert re.fullmatch(r"events: \S.*", events)

@@ -16,7 +16,7 @@ from streams.ops import metrics as ops_metrics
 from streams.runtime import metrics
 
 ROOT = Path(__file__).parent.parent
-MONITORING = ROOT / "docs" / "monitoring"
+MONITORING = ROOT / "docs" / "operations" / "monitoring"
 NAMES = metrics.NAMES | ops_metrics.NAMES
 
 
@@ -45,11 +45,11 @@ def test_nothing_is_asked_for_that_nobody_tells() -> None:
 
 def test_each_alert_has_its_paragraph() -> None:
     """In the runbooks, under its name; and none is explained that is not there."""
-    runbooks = (ROOT / "docs" / "runbooks.md").read_text()
+    runbooks = (ROOT / "docs" / "operations" / "runbooks.md").read_text()
     names = [rule["alert"] for rule in alerts()]
     assert re.findall(r"^## (.*)$", runbooks, re.MULTILINE) == names
     for rule in alerts():
-        assert rule["annotations"]["runbook_url"] == f"docs/runbooks.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook_url"] == f"docs/operations/runbooks.md#{rule['alert'].lower()}"
         assert rule["labels"]["severity"] in ("page", "ticket")
 
 

@@ -31,7 +31,7 @@ from tests import live, oracle
 from tests.oracle import OracleChange, milliseconds
 from tests.patience import PATIENCE
 
-SCHEMAS = Path(__file__).parent.parent / "docs" / "schemas"
+SCHEMAS = Path(__file__).parent.parent / "docs" / "reference" / "schemas"
 PREFIX = "pipeline-"
 PARTITIONS = 2
 KEPT_BYTES = 64 * 1024  # of a dead letter

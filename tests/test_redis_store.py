@@ -187,7 +187,9 @@ async def test_a_command_in_a_script_that_the_user_may_not_send(own_redis: Redis
     with SyncRedis.from_url(own_redis.url) as connected:
         connected.execute_command("ACL", "SETUSER", "reader", "on", ">p", "~*", "+@all", "-hset")
     store = RedisStore.connect(own_redis.url.replace("://", "://reader:p@"), next(_prefixes))
-    with pytest.raises(RightMissing, match=r"^Redis does not allow this user \+hset \(.*: see docs/rights.md"):
+    with pytest.raises(
+        RightMissing, match=r"^Redis does not allow this user \+hset \(.*: see docs/operations/rights.md"
+    ):
         await store.claim(claim())
     await store.close()
 

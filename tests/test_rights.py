@@ -1,4 +1,4 @@
-"""The users of docs/rights.md on a real Redis: each right is needed, none is missing, and none reaches further.
+"""The users of docs/operations/rights.md on a real Redis: each right is needed, none is missing, none reaches further.
 
 The one rule: what a process does is done through its own `RedisStore`, by the methods that it calls. Whether the
 processes themselves run so is for test_rights_live.
@@ -159,7 +159,7 @@ async def test_each_right_is_needed(user: str, server: Redis, admin: Any, monkey
             await do(server, user)
         name = f"keys ~{missing.partition('~')[2]}" if "~" in missing else missing
         assert str(refused.value).startswith(f"Redis does not allow this user {name} ("), missing
-        assert str(refused.value).endswith(": see docs/rights.md, then start again")
+        assert str(refused.value).endswith(": see docs/operations/rights.md, then start again")
     admin.execute_command("ACL", "SETUSER", user, *rules)
 
 
@@ -308,7 +308,7 @@ async def test_the_rights_on_a_cluster(redis_cluster: RedisCluster) -> None:
                 assert await store.scan(partition, 0, 10) == (0, [("a", b"v")])
             await store.verify(now_ms)
         else:
-            with pytest.raises(StoreFailed, match=r"docs/rights\.md"):
+            with pytest.raises(StoreFailed, match=r"docs/operations/rights\.md"):
                 await store.generation(0)
         await store.close()
     for admin in admins:

@@ -1,4 +1,4 @@
-"""Every process and every command, whole, as its own user of docs/rights.md, on an Apache Kafka that authorizes.
+"""Every process and command, whole, as its own user of docs/operations/rights.md, on an Apache Kafka that authorizes.
 
 The one rule: Kafka and Redis themselves say what was done by which right: Redis notes what it refuses, and Kafka's
 authorizer logs the rule by which it allowed or denied each request.
@@ -308,8 +308,8 @@ def test_what_kafka_does_not_allow_is_named(servers: Servers, topics_there: None
         settings = Settings(**servers.settings(user.name))
         with without(servers, right), pytest.raises(Stop) as refused:
             topics.verify(settings, user.needs.topics)
-        said = f"Kafka does not allow this user {right.operation} of {right.name}: see docs/rights.md, then start again"
-        assert str(refused.value) == said
+        sentence = f"Kafka does not allow this user {right.operation} of {right.name}"
+        assert str(refused.value) == f"{sentence}: see docs/operations/rights.md, then start again"
         topics.verify(settings, user.needs.topics)
 
 
@@ -322,7 +322,7 @@ def test_settings_of_topics_that_may_not_be_read(
         topics.verify(Settings(**servers.settings(right.user)), rights.NEEDS[rights.WORKER].topics)
     (said,) = [record.getMessage() for record in caplog.records if record.name == "streams.kafka.admin"]
     assert said.startswith("Kafka does not allow this user DESCRIBE_CONFIGS of merges, so these topics are not checked")
-    assert said.endswith(": see docs/rights.md")
+    assert said.endswith(": see docs/operations/rights.md")
 
 
 def right_of(user: str, operation: str, name: str) -> Granted:
@@ -337,7 +337,7 @@ def assert_stopped_for(process: Worker, words: str) -> None:
     (said,) = [one for one in log.splitlines() if one.startswith("segmenter stopped: ")]
     assert process.exit_code == 75
     assert f"Kafka does not allow this user {words}" in said
-    assert "see docs/rights.md" in said
+    assert "see docs/operations/rights.md" in said
     assert "Traceback" not in log
 
 
@@ -404,7 +404,7 @@ def test_what_redis_does_not_allow_is_named(user: str, command: str, servers: Se
     assert code == 75
     assert_one_line(said)
     assert said.startswith(f"segmenter stopped: Redis does not allow this user +{command} (")
-    assert said.endswith("): see docs/rights.md, then start again\n")
+    assert said.endswith("): see docs/operations/rights.md, then start again\n")
     if user == "segmenter-ops":
         ops.log.write_text("")
         with ops:

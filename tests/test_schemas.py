@@ -404,11 +404,11 @@ def test_each_stale_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     """One missing, one changed: two sentences and exit code 1, until both are written anew."""
     assert schemas.main([], tmp_path) == 0
     assert schemas.main(["--check"], tmp_path) == 0
-    (tmp_path / "docs/asyncapi.json").unlink()
-    (tmp_path / "docs/schemas/event.json").write_text("{}\n")
+    (tmp_path / "docs/reference/asyncapi.json").unlink()
+    (tmp_path / "docs/reference/schemas/event.json").write_text("{}\n")
     assert schemas.main(["--check"], tmp_path) == 1
     said = capsys.readouterr().err.splitlines()
-    assert [line.split()[0] for line in said] == ["docs/schemas/event.json", "docs/asyncapi.json"]
+    assert [line.split()[0] for line in said] == ["docs/reference/schemas/event.json", "docs/reference/asyncapi.json"]
     assert schemas.main([], tmp_path) == 0
     assert schemas.main(["--check"], tmp_path) == 0
 

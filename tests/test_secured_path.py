@@ -286,8 +286,9 @@ def test_topics_that_a_user_may_not_create_or_see(refused: Commands, servers: Se
     """Each in one sentence. When another user has created them, and this one may use them, all is well."""
     code, _, err = refused("topics", "create")
     assert code == 75
-    refusal = "CREATE of refused-profiles (TopicAuthorizationFailedError): see docs/rights.md, or create it as another"
-    assert err == f"segmenter stopped: Kafka does not allow this user {refusal} user\n"
+    refusal = "CREATE of refused-profiles (TopicAuthorizationFailedError)"
+    advice = "see docs/operations/rights.md, or create it as another user"
+    assert err == f"segmenter stopped: Kafka does not allow this user {refusal}: {advice}\n"
     code, _, err = refused("topics", "verify")
     assert code == 75
     assert "Kafka does not allow this user DESCRIBE of refused-profiles, " in err

@@ -16,7 +16,7 @@ from rules.definitions.segments_file import DefinitionsError, built_in
 from streams.triggers import describe
 from streams.triggers.config_file import load
 
-EXAMPLE = Path(__file__).parent.parent / "docs" / "triggers.yaml"
+EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "triggers.yaml"
 DEFINITIONS = built_in()
 ABSENT = object()
 
@@ -169,7 +169,7 @@ def test_no_secret_is_told(tmp_path: Path) -> None:
 
 
 def test_the_example_is_right_and_said_in_words() -> None:
-    """docs/triggers.yaml, as `segmenter check --triggers` prints it."""
+    """docs/examples/triggers.yaml, as `segmenter check --triggers` prints it."""
     assert list(describe.sentences(load(EXAMPLE, DEFINITIONS))) == [
         (
             "cart_mail: 1 hour after entering abandoned_cart, an e-mail over mail, at most one in 7 days, "

@@ -23,7 +23,7 @@ them, as no customer is cached: each step loads its own from Redis.
 
 
 def metrics() -> str:
-    """``docs/metrics.md``."""
+    """``docs/operations/metrics.md``."""
     return _HEAD + "\n".join(
         [
             *_table("Of a worker, and of a process of triggers", {**workers.COUNTED, **workers.ASKED}),

@@ -72,7 +72,7 @@ def _keys(kind: str) -> str:
 
 
 def conditions() -> str:
-    """docs/conditions.md"""
+    """docs/reference/conditions.md"""
     doc = inspect.getdoc(rules.conditions) or ""
     table = "\n".join(line for line in doc.splitlines() if line.startswith("|"))
     table_of_forms = "\n".join(f"| `{kind}` | {_keys(kind)} | `{form}` |" for kind, form in FORMS.items())
@@ -86,7 +86,7 @@ def conditions() -> str:
 
 
 def library() -> str:
-    """docs/library.md"""
+    """docs/reference/library.md"""
     definitions = built_in()
     head = f"{_HEAD}# The library\n\nMoney is in {definitions.currency}; a file of your own sets its own currency.\n"
     segments = sorted(definitions.segments, key=lambda segment: (segment.kind or "", segment.key))

@@ -350,21 +350,24 @@ def _keyed(key: Schema) -> Schema:
 def files() -> dict[str, str]:
     """The text of each file, by its path in the project."""
     documents = {
-        "docs/schemas/event.json": event(),
-        "docs/schemas/segment-change.json": segment_change(),
-        "docs/schemas/membership.json": membership(),
-        "docs/schemas/reason.json": reason(),
-        "docs/schemas/dead-letter.json": dead_letter(),
-        "docs/schemas/segments.json": segments_schema.schema(),
-        "docs/schemas/triggers.json": triggers_schema.triggers(),
-        "docs/schemas/trigger-decision.json": triggers_schema.decision(),
-        "docs/asyncapi.json": asyncapi(),
-        "docs/openapi.json": api.openapi(),
+        "docs/reference/schemas/event.json": event(),
+        "docs/reference/schemas/segment-change.json": segment_change(),
+        "docs/reference/schemas/membership.json": membership(),
+        "docs/reference/schemas/reason.json": reason(),
+        "docs/reference/schemas/dead-letter.json": dead_letter(),
+        "docs/reference/schemas/segments.json": segments_schema.schema(),
+        "docs/reference/schemas/triggers.json": triggers_schema.triggers(),
+        "docs/reference/schemas/trigger-decision.json": triggers_schema.decision(),
+        "docs/reference/asyncapi.json": asyncapi(),
+        "docs/reference/openapi.json": api.openapi(),
     }
     options: Schema = {"indent": 2, "sort_keys": True, "ensure_ascii": False}
     texts = {name: json.dumps(document, **options) + "\n" for name, document in documents.items()}
-    drawn = {"docs/conditions.md": reference.conditions(), "docs/library.md": reference.library()}
-    drawn |= {"docs/metrics.md": metrics_reference.metrics(), "docs/rights.md": rights.page(Settings.model_construct())}
+    drawn = {"docs/reference/conditions.md": reference.conditions(), "docs/reference/library.md": reference.library()}
+    drawn |= {
+        "docs/operations/metrics.md": metrics_reference.metrics(),
+        "docs/operations/rights.md": rights.page(Settings.model_construct()),
+    }
     return texts | drawn
 
 

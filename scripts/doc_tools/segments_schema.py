@@ -3,7 +3,7 @@
 The one rule: it accepts every file that `segmenter check` accepts; what needs arithmetic (ends that
 leave room, cycles, known segments) only `check` can say.
 
-For the YAML language server: ``# yaml-language-server: $schema=docs/schemas/segments.json``.
+For the YAML language server: ``# yaml-language-server: $schema=docs/reference/schemas/segments.json``.
 """
 
 from __future__ import annotations
