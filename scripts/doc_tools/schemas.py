@@ -23,7 +23,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import msgspec
 from msgspec import UNSET, Meta, Raw
 
-from doc_tools import metrics_reference, reference, segments_schema, triggers_schema
+from doc_tools import metrics_reference, reference, segments_schema, settings_reference, triggers_schema
 from rules.events import ALIASES, CART_NAMES, INPUTS, ORDER_NAMES, PRODUCT_ADDED, SHOP_NAMES, Origin
 from rules.reasons import Observed, Reason
 from rules.standing import Kind
@@ -367,6 +367,7 @@ def files() -> dict[str, str]:
     drawn |= {
         "docs/operations/metrics.md": metrics_reference.metrics(),
         "docs/operations/rights.md": rights.page(Settings.model_construct()),
+        settings_reference.PAGE: settings_reference.page(ROOT),
     }
     return texts | drawn
 
