@@ -1,7 +1,11 @@
-"""What the documents say of the code is there: paths and dotted names in README and docs."""
+"""What the documents say of the code is there: paths, links to files and dotted names in README and docs.
+
+Links to pages and headings are checked by `scripts/docs`.
+"""
 
 import importlib
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "data" / "README.md"])
 A_PATH = re.compile(r"`((?:streams|rules|scripts|tests|docs|data)/[\w./-]+)`")
 A_NAME = re.compile(r"`((?:streams|rules)(?:\.\w+)+)`")
+A_LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)")
+A_FIGURE = re.compile(r"\d *(?:events/s|ms|µs|MB)\b|×")
 
 
 def resolves(name: str) -> bool:
@@ -34,6 +40,27 @@ def test_paths_and_names_are_there(page: Path) -> None:
     text = page.read_text()
     assert [path for path in A_PATH.findall(text) if not (ROOT / path).exists()] == []
     assert [name for name in A_NAME.findall(text) if not resolves(name)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    """Also to those which are no pages, such as schemas and examples."""
+    assert [link for link in A_LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
+
+
+def test_readme_is_short() -> None:
+    """README is read at once; a figure stands in docs/benchmarks.md, where it is measured again."""
+    text = (ROOT / "README.md").read_text()
+    assert text.count("\n") <= 150
+    assert A_FIGURE.findall(text) == []
+
+
+def test_all_pages_are_on_the_site() -> None:
+    """The site's navigation names each page once, and no other."""
+    site = tomllib.loads((ROOT / "scripts/doc_tools/zensical.toml").read_text())["project"]
+    (home, *sections) = site["nav"]
+    named = [*home.values(), *(page for section in sections for pages in section.values() for page in pages)]
+    assert sorted(named) == sorted(str(page.relative_to(ROOT)) for page in PAGES)
 
 
 def test_names_in_docstrings_are_there() -> None:

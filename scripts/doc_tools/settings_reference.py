@@ -1,6 +1,6 @@
 """The tables of settings on the configuration page, generated from `streams.settings`.
 
-The one rule: a name, a default, a choice and a meaning are those of the code; the page around the tables is written by hand.
+The one rule: names, defaults, choices and meanings are those of the code; the rest of the page is written by hand.
 """
 
 from __future__ import annotations
