@@ -7,23 +7,18 @@ authorizer logs the rule by which it allowed or denied each request.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import re
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-import redis
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaProducer
 
 from local.processes import Ops, Triggers, Worker
 from local.server_process import free_port
-from local.servers import Redis
 from streams import rights
-from streams.cli import main
 from streams.kafka import admin as topics
 from streams.settings import Settings
 from streams.state.redis import key
@@ -31,29 +26,12 @@ from streams.stop import Stop
 from tests import granted
 from tests.commands import assert_one_line, event, line, moved_to_now
 from tests.granted import Granted
+from tests.granted_servers import PARTITIONS, Servers, granted_servers
 from tests.patience import eventually
-from tests.secured import Certificates, SecureKafka
 
 pytestmark = pytest.mark.kafka
 
-PARTITIONS = 2
 TOKEN = "a-token-for-the-tests"
-# Where the authorizer says what it allowed (level DEBUG) and what it denied.
-LOGGING = """
-status = error
-appender.console.type = Console
-appender.console.name = console
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %m%n
-rootLogger.level = warn
-rootLogger.appenderRef.console.ref = console
-logger.authorizer.name = kafka.authorizer.logger
-logger.authorizer.level = debug
-"""
-DECIDED = re.compile(r"Principal = User:(\S+) is (Allowed|Denied) operation = (\S+) .*? on resource = (\S+) .*")
-BY_RULE = re.compile(
-    r"resourceType=(\w+), resourceName=([^,]*), patternType=(\w+), principal=User:([^,]+), host=\*, operation=(\w+)"
-)
 SEGMENTS = """
 version: 1
 currency: EUR
@@ -76,79 +54,13 @@ triggers:
 """
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-class Servers:
-    """Kafka and Redis with the users of the page, and a place for files."""
-
-    def __init__(self, kafka: SecureKafka, store: Redis, folder: Path) -> None:
-        self.kafka = kafka
-        self.redis: Any = redis.Redis.from_url(store.url)
-        self.folder = folder
-        self._store = store
-        self.admin: Any = KafkaAdminClient(bootstrap_servers=kafka.address)
-
-    def settings(self, user: str, **more: Any) -> dict[str, Any]:
-        """As a process of this user has them, under the default names."""
-        return {
-            "brokers": self.kafka.addresses["SASL_PLAINTEXT"], "kafka_protocol": "SASL_PLAINTEXT",
-            "kafka_mechanism": "PLAIN", "kafka_user": user, "kafka_password": granted.PASSWORD,
-            "redis": self._store.url.replace("://", f"://{user}:{granted.PASSWORD}@"), "partitions": PARTITIONS,
-            "session_timeout_s": 6, "fetch_wait_ms": 50, "http": "127.0.0.1:0",
-            "definitions": self.folder / "segments.yaml", "triggers": self.folder / "triggers.yaml", **more,
-        }  # fmt: skip
-
-    def run(self, *arguments: str) -> Done:
-        """A command in this process, as its user."""
-        (user,) = (user.name for user in rights.USERS if arguments[0] in user.runs)
-        out, err = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            for name, value in self.settings(user).items():
-                patch.setenv(f"SEGMENTER_{name.upper()}", str(value))
-            code = main.run(arguments)
-        return Done(code, out.getvalue(), err.getvalue())
-
-    def process(self, kind: type[Worker], user: str, name: str, *arguments: str, **more: Any) -> Worker:
-        return kind(self.settings(user, **more), *arguments, log=self.folder / f"{name}.log")
-
-    def decided(self) -> tuple[list[str], set[Granted]]:
-        """What Kafka denied, and the rights by which it allowed."""
-        assert self.kafka.folder is not None
-        denied: list[str] = []
-        allowed = set()
-        for said in (self.kafka.folder / "log").read_text(errors="replace").splitlines():
-            if (match := DECIDED.match(said)) is None or match[1] == "ANONYMOUS":
-                continue
-            if match[2] == "Denied":
-                denied.append(said)
-            elif rule := BY_RULE.search(said):
-                kind = rule[1].lower().replace("_", "-")
-                allowed.add(Granted(rule[4], rule[5], kind, rule[2], rule[3] == "PREFIXED"))
-        return denied, allowed
-
-
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     folder = tmp_path_factory.mktemp("rights")
-    (folder / "log4j2.properties").write_text(LOGGING)
     (folder / "segments.yaml").write_text(SEGMENTS)
     (folder / "triggers.yaml").write_text(TRIGGERS_FILE.format(port=free_port()))
-    passwords = {user.name: granted.PASSWORD for user in rights.USERS}
-    kafka = SecureKafka(Certificates(folder), passwords)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KAFKA_JVM_PERFORMANCE_OPTS", f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}")
-        kafka.start()
-    with contextlib.ExitStack() as open_ones:
-        open_ones.callback(kafka.stop)
-        found = Servers(kafka, open_ones.enter_context(Redis(aof=True)), folder)
-        open_ones.callback(found.admin.close)
-        granted.grant_redis(found.redis)
-        granted.grant_kafka(found.admin, granted.kafka_rights())
-        yield found
+    with granted_servers(folder) as running:
+        yield running
 
 
 # --- one whole run -----------------------------------------------------------------------------
