@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import os
 import re
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +28,7 @@ from tests.granted import Granted
 from tests.secured import Certificates, SecureKafka
 
 PARTITIONS = 2
+TOKEN = "a-token-for-the-tests"
 # Where the authorizer says what it allowed (level DEBUG) and what it denied.
 LOGGING = """
 status = error
@@ -63,6 +67,13 @@ def run(arguments: Sequence[str], settings: Mapping[str, Any]) -> Done:
             patch.setenv(f"SEGMENTER_{name.upper()}", str(value))
         code = main.run(arguments)
     return Done(code, out.getvalue(), err.getvalue())
+
+
+def get(address: str, path: str) -> Any:
+    """JSON of the operations page."""
+    request = urllib.request.Request(f"http://{address}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.loads(answer.read())
 
 
 class Servers:
@@ -118,7 +129,9 @@ def granted_servers(folder: Path) -> Iterator[Servers]:
     (folder / "log4j2.properties").write_text(LOGGING)
     kafka = SecureKafka(Certificates(folder), {user.name: granted.PASSWORD for user in rights.USERS})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KAFKA_JVM_PERFORMANCE_OPTS", f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}")
+        options = os.environ.get("KAFKA_JVM_PERFORMANCE_OPTS", "")
+        logging = f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}"
+        patch.setenv("KAFKA_JVM_PERFORMANCE_OPTS", f"{options} {logging}")
         kafka.start()
     with contextlib.ExitStack() as stack:
         stack.callback(kafka.stop)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,12 +25,11 @@ from streams.stop import Stop
 from tests import granted
 from tests.commands import assert_one_line, event, line, moved_to_now
 from tests.granted import Granted
-from tests.granted_servers import PARTITIONS, Servers, granted_servers
+from tests.granted_servers import PARTITIONS, TOKEN, Servers, get, granted_servers
 from tests.patience import eventually
 
 pytestmark = pytest.mark.kafka
 
-TOKEN = "a-token-for-the-tests"
 SEGMENTS = """
 version: 1
 currency: EUR
@@ -98,12 +96,6 @@ def spoil(servers: Servers) -> None:
     producer.send("visits", key=b"a", value=b"{")
     producer.flush()
     producer.close()
-
-
-def get(address: str, path: str) -> Any:
-    request = urllib.request.Request(f"http://{address}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.loads(answer.read())
 
 
 def test_everything_runs_as_its_user(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
