@@ -8,8 +8,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from urllib.parse import quote
 
 import pytest
+import redis as redis_client
+
+from demos.main import hints
+from local.environment import export_lines
+from local.servers import Redis, Tansu
+from streams.settings import Settings
+from tests.commands import environment, segmenter, shop_on
 
 
 def run(module: str, *arguments: str) -> str:
@@ -31,6 +39,50 @@ def test_the_demo() -> None:
     changes = re.findall(r"│ (?:abandoned_cart|repeat_buyer) +│ +(\d+) │", said)
     assert len(changes) == 4
     assert "0" not in changes
+
+
+def in_another_terminal(pasted: str, stdin: str = "") -> str:
+    """What a shell without any setting of ours prints for these lines."""
+    ended = subprocess.run(
+        ["bash", "-euc", pasted], input=stdin, env=environment({}), capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_the_lines_for_another_terminal(tansu: Tansu, redis_server: Redis, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the demo prints at its end leads to its servers, pasted as it is; Redis has no password to hide."""
+    given = shop_on(tansu, "other terminal", redis_server.url)
+    assert segmenter("topics", "create", **given).code == 0
+    hints(Settings(**given), True)
+    folder, export, *commands = capsys.readouterr().out.strip().splitlines()[1:]
+    assert [command.split()[:2] for command in commands] == [
+        [".venv/bin/segmenter", "tail"],
+        [".venv/bin/segmenter", "explain"],
+    ]
+    assert f"SEGMENTER_REDIS={redis_server.url} " in export
+    shop = given["topic_prefix"]
+    said = in_another_terminal(f"{folder}\n{export}\n{sys.executable} -m streams topics verify")
+    assert f"{shop}segment-changes: {given['partitions']} partitions" in said
+
+
+def test_the_lines_hold_no_password(tansu: Tansu) -> None:
+    """A password in the URL or beside it is asked for by the shell, and then lets the command in."""
+    password = "p ä'#/%"
+    with Redis() as redis:
+        redis_client.Redis.from_url(redis.url).config_set("requirepass", password)
+        given = shop_on(tansu, "secret", redis.url)
+        assert segmenter("topics", "create", **given).code == 0
+        in_url = redis.url.replace("://", f"://:{quote(password, safe='')}@")
+        for changed in ({"redis": in_url}, {"redis_password": password}):
+            settings = Settings(**{**given, **changed})
+            shown = list(export_lines(settings, tuple(Settings.model_fields)))
+            assert quote(password, safe="") not in "".join(shown)
+            assert password not in "".join(shown)
+            pasted = "\n".join([*shown, f"{sys.executable} -m streams explain u1 || test $? = 75"])
+            ended = in_another_terminal(f"({pasted}) 2>&1", f"{password}\n")
+            assert "Redis holds no state of the segmenter" in ended, ended
 
 
 @pytest.mark.kafka

@@ -7,6 +7,7 @@ are real processes on this machine, and every figure of the summary was measured
 import argparse
 import contextlib
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from rich.table import Table
 from demos import triggers as demo_triggers
 from load import rees46
 from local import servers
+from local.environment import export_lines
 from local.processes import Worker
 from rules.engine import Engine
 from rules.times import DAY_MS, format_instant, parse_instant
@@ -228,11 +230,14 @@ def summary(watch: Watch, original: Sequence[dict[str, Any]]) -> None:
 def hints(settings: Settings, keep: bool) -> None:
     if keep:
         say("\n[bold]left running; Ctrl-C ends it. In another terminal:[/]")
-        names = ("brokers", "redis", "topic_prefix", "redis_prefix", "group", "broker", "definitions")
-        given = {name: getattr(settings, name) for name in names}
-        say("  export " + " ".join(f"SEGMENTER_{name.upper()}={value}" for name, value in given.items() if value))
-        say("  .venv/bin/segmenter tail")
-        say("  .venv/bin/segmenter explain 550121407")
+        names = ("brokers", "broker", "redis", "redis_password", "topic_prefix", "redis_prefix", "group", "definitions")
+        for command in (
+            f"cd {shlex.quote(str(ROOT))}",
+            *export_lines(settings, names),
+            ".venv/bin/segmenter tail --from-beginning --count 20",
+            ".venv/bin/segmenter explain 550121407",
+        ):
+            say(f"  {command}", markup=False)
     else:
         say("\n[bold]try next[/]")
         say("  scripts/demo --keep                 and then: segmenter tail, explain, publish")
