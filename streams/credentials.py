@@ -21,7 +21,7 @@ from streams.stop import Stop
 
 _CAUSES_MAX = 32
 # At level DEBUG these write out what goes over the wire: the password of PLAIN, and whole records.
-_WIRE_LOGGERS = ("kafka", "aiokafka.conn", "aiokafka.producer.producer")
+WIRE_LOGGERS = ("kafka", "aiokafka.conn", "aiokafka.producer.producer")
 
 
 class _Unshown(str):
@@ -35,8 +35,9 @@ class _Unshown(str):
 
 def kafka(settings: Settings) -> dict[str, Any]:
     """Options that kafka-python and aiokafka have in common. Raises `Stop` for a file that cannot be used."""
-    for name in _WIRE_LOGGERS:
-        logging.getLogger(name).setLevel(logging.INFO)
+    for name in WIRE_LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.level, logging.INFO))
     options: dict[str, Any] = {
         "bootstrap_servers": settings.brokers.split(","),
         "security_protocol": settings.kafka_protocol,

@@ -12,9 +12,11 @@ from typing import Any, Literal
 
 import structlog
 
-from streams import defects
+from streams import credentials, defects
 
 Format = Literal["text", "json"]
+# Client libraries, which log each connection at level INFO.
+_CLIENTS = ("aiohttp", "aiokafka", "faust", "kafka", "mode", "redis")
 
 
 def config(form: Format) -> dict[str, Any]:
@@ -54,8 +56,9 @@ def _without_texts(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMa
 
 
 def set_up(form: Format) -> None:
-    """For a process that Faust does not run: from level INFO on, to stderr."""
+    """For a process that Faust does not run: from level INFO on, to stderr; of client libraries from WARNING on."""
     chosen = config(form)
     del chosen["merge"]
     chosen["root"]["level"] = "INFO"
+    chosen["loggers"] = {name: {"level": "WARNING"} for name in (*_CLIENTS, *credentials.WIRE_LOGGERS)}
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, **chosen})
