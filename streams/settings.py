@@ -54,19 +54,19 @@ class Settings(BaseSettings):
     )
     redis: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis URL; rediss:// for TLS; of a cluster host:port,host:port, any of its nodes",
+        description="Redis URL; rediss:// for TLS; for a cluster host:port,host:port of any of its nodes",
     )
     redis_cluster: bool = Field(False, description="Redis is a Redis Cluster")
-    redis_prefix: str = Field("segmenter:", description="before every Redis key", pattern=r"^[^{}]*$")
-    definitions: Path | None = Field(None, description="segments file; none: the built-in segments")
+    redis_prefix: str = Field("segmenter:", description="prefix of every Redis key", pattern=r"^[^{}]*$")
+    definitions: Path | None = Field(None, description="segments file; default: the built-in segments")
     triggers: Path | None = Field(None, description="triggers file, for `triggers`")
-    topic_prefix: str = Field("", description="before every topic name")
+    topic_prefix: str = Field("", description="prefix of every topic name")
     group: str = Field("segmenter", description="Kafka consumer group; part of what the state belongs to")
     partitions: int = Field(4, ge=1, le=10_000, description="partitions of every topic that `topics` creates")
     replication: int = Field(1, ge=1, le=15, description="replicas of every topic that `topics` creates")
 
     secrets_dir: DirectoryPath | None = Field(
-        None, description=f"folder with a file for each secret; none: {_SECRETS_DIR}, where it is there"
+        None, description=f"folder with one file per secret; default: {_SECRETS_DIR}, if it exists"
     )
     kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="Kafka's security.protocol"
@@ -74,92 +74,126 @@ class Settings(BaseSettings):
     kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         "SCRAM-SHA-512", description="Kafka's sasl.mechanism"
     )
-    kafka_user: str | None = Field(None, description="who SASL says we are")
-    kafka_password: SecretStr | None = Field(None, description="and proves it with; secret")
-    kafka_ca_file: Path | None = Field(None, description="PEM of who signs brokers; none: the system's")
-    kafka_certificate_file: Path | None = Field(None, description="PEM of our own certificate, for brokers that ask")
-    kafka_key_file: Path | None = Field(None, description="PEM of its key; none: it is in the certificate's file")
-    kafka_key_password: SecretStr | None = Field(None, description="of an encrypted key; secret")
-    redis_password: SecretStr | None = Field(None, description="where the Redis URL has none; secret")
-    redis_ca_file: Path | None = Field(None, description="PEM of who signs Redis; none: the system's")
-    redis_certificate_file: Path | None = Field(None, description="PEM of our own certificate, for a Redis that asks")
-    redis_key_file: Path | None = Field(None, description="PEM of its key, not encrypted; none: as for Kafka")
-
-    log_key: SecretStr | None = Field(
-        None, description="of the names that customers have in the log; none: one drawn at each start; secret"
+    kafka_user: str | None = Field(None, description="SASL user name")
+    kafka_password: SecretStr | None = Field(None, description="SASL password (secret)")
+    kafka_ca_file: Path | None = Field(
+        None, description="PEM file of the CA that signs the brokers' certificates; default: the system's CAs"
+    )
+    kafka_certificate_file: Path | None = Field(
+        None, description="PEM file of the client certificate, for brokers that require one"
+    )
+    kafka_key_file: Path | None = Field(
+        None, description="PEM file of the client certificate's key; default: the key is in the certificate's file"
+    )
+    kafka_key_password: SecretStr | None = Field(None, description="password of an encrypted key (secret)")
+    redis_password: SecretStr | None = Field(None, description="Redis password, if the Redis URL has none (secret)")
+    redis_ca_file: Path | None = Field(
+        None, description="PEM file of the CA that signs the certificate of Redis; default: the system's CAs"
+    )
+    redis_certificate_file: Path | None = Field(
+        None, description="PEM file of the client certificate, for a Redis that requires one"
+    )
+    redis_key_file: Path | None = Field(
+        None, description="PEM file of its key, not encrypted; default: the key is in the certificate's file"
     )
 
-    batch_max: int = Field(1_000, ge=1, le=10_000, description="records of one step and one save")
-    in_hand_max: int = Field(1_000, ge=1, description="records of one input in memory before it is paused")
-    due_slice: int = Field(100, ge=1, le=10_000, description="customers whose due times fire in one step")
-    fetch_wait_ms: int = Field(100, ge=1, le=5_000, description="how long the broker may hold an empty fetch")
+    log_key: SecretStr | None = Field(
+        None,
+        description="key of the pseudonyms which customers have in the log; default: a random one at each "
+        "start (secret)",
+    )
+
+    batch_max: int = Field(1_000, ge=1, le=10_000, description="maximum records of one step, which is saved at once")
+    in_hand_max: int = Field(
+        1_000, ge=1, description="maximum records of one input in memory; at more the input is paused"
+    )
+    due_slice: int = Field(100, ge=1, le=10_000, description="maximum customers whose due times fire in one step")
+    fetch_wait_ms: int = Field(
+        100, ge=1, le=5_000, description="maximum time a broker waits before it answers a fetch with no records"
+    )
     languages: str = Field(
         "en,fa",
         description="languages of the sentence in each change: en, fa, en,fa or none (15 µs each)",
         pattern=r"^(none|(en|fa)(,(en|fa))*)$",
     )
-    grace_ms: int = Field(1_000, ge=0, description="the clock stays so far behind the wall clock")
+    grace_ms: int = Field(1_000, ge=0, description="how far the clock of a partition stays behind the wall clock")
     # 90: as long as Faust waits for an answer.
-    session_timeout_s: float = Field(10.0, gt=0, le=90, description="Kafka drops a silent worker after it; 90 at most")
+    session_timeout_s: float = Field(
+        10.0, gt=0, le=90, description="Kafka removes a worker that is silent for so long from the group; 90 at most"
+    )
     instance_id: str | None = Field(None, description="static group membership (KIP-345)")
 
-    dead_letter_share: float = Field(0.5, gt=0, le=1, description="stop above this share of dead letters")
-    dead_letter_window: int = Field(10_000, ge=1, description="records over which the share is taken")
-    partitioner: Literal["murmur2", "none"] = Field("murmur2", description="check keys against Kafka's default")
+    dead_letter_share: float = Field(
+        0.5, gt=0, le=1, description="maximum share of dead letters; above it the worker stops"
+    )
+    dead_letter_window: int = Field(10_000, ge=1, description="number of records over which the share is computed")
+    partitioner: Literal["murmur2", "none"] = Field(
+        "murmur2", description="check that keys are partitioned by Kafka's default partitioner; none: no check"
+    )
     broker: Literal["kafka", "tansu"] = Field(
         "kafka",
-        description="tansu, for trying out: no idempotent producer, and its end offsets are not exact, so that "
-        "a topic created anew goes unnoticed",
+        description="tansu is for trials: it has no idempotent producer and no exact end offsets, so a topic "
+        "that was deleted and created again is not noticed",
     )
     processing_guarantee: Literal["at_least_once", "exactly_once"] = Field(
         "at_least_once",
-        description="without effect on Apache Kafka, where every change is published once whichever is set; Tansu "
-        "cannot do so, and refuses exactly_once",
+        description="no effect on Apache Kafka, where every change is published exactly once with either value; "
+        "tansu cannot do so and refuses exactly_once",
     )
     loop: Literal["asyncio", "uvloop"] = Field(
-        "asyncio", description="uvloop: sooner under a steady load; its failures are less well known"
+        "asyncio",
+        description="event loop; uvloop has a lower latency under a steady load, its failures are less well known",
     )
-    log_format: Literal["text", "json"] = Field("text", description="of the log: a line each, for people or programs")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="log format: a line for each event, for people (text) or programs (json)"
+    )
     http: str = Field(
         "127.0.0.1:9101",
-        description="where a worker serves /metrics, /health and /ready; where others do, on the next free port; "
-        "port 0: on any; none: nothing is counted",
+        description="address where a worker serves /metrics, /health and /ready; if the port is taken, "
+        "the next free one; port 0: any free port; none: no metrics",
         pattern=rf"^(none|{_ADDRESS})$",
     )
     http_token: SecretStr | None = Field(
         None,
-        description="needed for a worker's /metrics and the sentences of /ready, and sent by `ops`; "
-        "none: whoever reaches the port may read them; secret",
+        description="token for a worker's /metrics and the details of /ready; `ops` sends it; "
+        "default: no token is needed (secret)",
     )
     http_certificate_file: Path | None = Field(
-        None, description="PEM of a worker's certificate, for TLS on that port; none: plain HTTP"
+        None, description="PEM file of a worker's certificate, for TLS on that port; default: plain HTTP"
     )
-    http_key_file: Path | None = Field(None, description="PEM of its key, not encrypted; none: as for Kafka")
+    http_key_file: Path | None = Field(
+        None, description="PEM file of its key, not encrypted; default: the key is in the certificate's file"
+    )
     http_ca_file: Path | None = Field(
-        None, description="PEM of who signs workers' certificates: `ops` asks them over TLS; none: over plain HTTP"
+        None, description="PEM file of the CA that signs workers' certificates, so `ops` uses TLS; default: plain HTTP"
     )
-    ready_behind_s: float = Field(10.0, gt=0, description="/ready says no when a partition is further behind")
-    ops_http: str = Field("127.0.0.1:8090", description="where `ops` serves page and API", pattern=rf"^{_ADDRESS}$")
+    ready_behind_s: float = Field(10.0, gt=0, description="/ready returns 503 while any partition is further behind")
+    ops_http: str = Field(
+        "127.0.0.1:8090", description="address where `ops` serves the page and the API", pattern=rf"^{_ADDRESS}$"
+    )
     ops_token: SecretStr | None = Field(
-        None, description="who may look on; none, on this machine alone: one drawn at each start; secret"
+        None,
+        description="token for the page and the API of `ops`; default, on a loopback address only: "
+        "a random one at each start (secret)",
     )
     ops_workers: str = Field(
         "127.0.0.1:9101-9109",
-        description="where `ops` asks workers, host:port,host:port; or a range of ports",
+        description="addresses of the workers for `ops`: host:port,host:port, or a range of ports",
         pattern=rf"^{_ADDRESS}(-\d{{1,5}})?(,{_ADDRESS}(-\d{{1,5}})?)*$",
     )
     ops_requests: float = Field(
-        500.0, gt=0, description="requests per second without the token that `ops` takes from one address"
+        500.0, gt=0, description="maximum requests per second without the token which `ops` accepts from one address"
     )
     ops_proxies: str = Field(
         "",
-        description="proxies before `ops`, addresses or networks, by commas: X-Forwarded-For is believed of them",
+        description="trusted proxies of `ops`, addresses or networks separated by commas: their "
+        "X-Forwarded-For is used",
     )
-    stuck_s: float = Field(30.0, gt=0, description="stop when the event loop has not turned for so long")
+    stuck_s: float = Field(30.0, gt=0, description="stop when the event loop is blocked for so long")
     unread_s: float = Field(
         60.0,
         gt=0,
-        description="stop when unread records are not fetched for so long; warn when Kafka answers nothing for so long",
+        description="stop when unread records are not fetched for so long; warn when Kafka does not answer for so long",
     )
 
     @field_validator("processing_guarantee")

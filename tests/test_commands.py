@@ -21,6 +21,8 @@ import yaml
 from local.processes import Worker
 from local.servers import Redis, Tansu
 from rules.events import INPUTS
+from streams.cli import main
+from streams.cli.parser import parser
 from tests import library_stories, live, oracle
 from tests.commands import (
     NOW,
@@ -42,7 +44,6 @@ from tests.commands import (
 from tests.oracle import OracleChange, milliseconds
 
 DEMO = Path(__file__).parent.parent / "rules" / "demo.yaml"
-COMMANDS = ("worker", "topics", "publish", "replay", "check", "distribution", "explain", "verify", "unlink", "tail")
 DAY_MS = 86_400_000
 NOBODY = "127.0.0.1:1"  # a privileged port on which nothing listens
 UNREACHABLE = {
@@ -122,11 +123,34 @@ def test_every_wrong_setting_is_named() -> None:
     assert sorted(re.findall(r"SEGMENTER_\w+", done.err)) == ["SEGMENTER_GRACE_MS", "SEGMENTER_PARTITIONS"]
 
 
-def test_help_names_every_command() -> None:
-    """Help is a result: stdout, exit 0."""
+def test_help_names_every_command_by_what_it_is_for() -> None:
+    """Help is a result: stdout, exit 0. Each command stands once, with a sentence; three examples follow."""
     done = segmenter("--help")
     assert (done.code, done.err) == (0, "")
-    assert [name for name in COMMANDS if not re.search(f"\n    {name}[ \n]", done.out)] == []
+    *groups, examples = re.findall(r"^([a-z ]+):\n((?:    .*\n)+)", done.out, re.MULTILINE)
+    assert [name for name, _ in groups] == ["run a process", "look", "change", "check"]
+    named = re.findall(r"^    (\w+)  +\w", "".join(listed for _, listed in groups), re.MULTILINE)
+    assert sorted(named) == sorted(set(named)) == sorted(main._COMMANDS)
+    assert examples[0] == "examples"
+    shown = re.findall(r"^    segmenter (.*?)  +# \w", examples[1], re.MULTILINE)
+    assert len(shown) == 3
+    for example in shown:
+        parser().parse_args(shlex.split(example))
+
+
+@pytest.mark.parametrize("name", main._COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its sentence, and one for each of its arguments."""
+    root = parser()
+    with pytest.raises(SystemExit) as ended:
+        root.parse_args([name, "--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: segmenter {name} ")
+    assert max(map(len, out.splitlines())) <= 120
+    (commands,) = (action for action in root._actions if isinstance(action.choices, dict))
+    assert isinstance(commands.choices, dict)
+    assert [action for action in commands.choices[name]._actions if not action.help] == []
 
 
 # --- check -------------------------------------------------------------------------------------

@@ -326,8 +326,8 @@ BY_TESTS = (
     Mutant(
         "a session that is longer than Faust waits is refused",
         "streams/settings.py",
-        "Field(10.0, gt=0, le=90,",
-        "Field(10.0, gt=0,",
+        "10.0, gt=0, le=90, description",
+        "10.0, gt=0, description",
         "tests/test_commands.py::test_a_wrong_setting_is_named",
     ),
     Mutant(

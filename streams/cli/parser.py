@@ -6,18 +6,28 @@ The one rule: what is wrong with them is said in one line, and nothing was begun
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rules.sentences import LANGUAGES
 from rules.times import parse_instant
+from streams.cli.command_list import SENTENCES, overview
+from streams.cli.terminal import width
 
 EXIT_USAGE = 2
-_AFTER_DASHES = "an id; behind -- if it begins with a dash"
+_AFTER_DASHES = "customer id; write -- before an id that begins with a dash"
+_WAIT = "seconds to wait for completion (default: 60)"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line. After ``--`` every text is an argument, also one that is ``--`` itself."""
+    """Says what is wrong in one line, and wraps its help to the terminal.
+
+    After ``--`` every text is an argument, also one that is ``--`` itself.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, formatter_class=partial(argparse.HelpFormatter, width=width()))
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         if arg_strings == ["--"] and not action.option_strings:  # which argparse drops before Python 3.13
@@ -26,6 +36,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def format_help(self) -> str:
+        """Of the whole command line, the commands by what they are for; of a command, as argparse has it."""
+        return super().format_help() + ("" if " " in self.prog else overview())
 
 
 def _instant(text: str) -> int:
@@ -68,106 +82,138 @@ def _bands(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Of the whole command line."""
-    root = _Parser(prog="segmenter", description="Real-time customer segments on Kafka and Redis.")
-    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    root = _Parser(
+        prog="segmenter",
+        usage="%(prog)s [-h] COMMAND ...",
+        description="Real-time customer segments on Kafka and Redis.",
+    )
+    # argparse would list the commands in one group: `overview` lists them.
+    commands = root.add_subparsers(
+        prog=root.prog, dest="command", required=True, metavar="COMMAND", help=argparse.SUPPRESS
+    )
     for add in (_processes, _of_topics, _of_rules, _of_customers):
         add(commands)
     return root
 
 
+def _add(commands: Any, name: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, description=f"{_sentence(name)}.")
+    return command
+
+
+def _sentence(name: str) -> str:
+    return SENTENCES[name][0].upper() + SENTENCES[name][1:]
+
+
 def _processes(commands: Any) -> None:
     """That run until they are ended."""
-    worker = commands.add_parser("worker", help="run a worker; further arguments go to Faust's own worker")
+    worker = _add(commands, "worker")
     worker.add_argument(
-        "--rebuild", action="store_true", help="make everybody again from all events, beside what Redis holds"
+        "--rebuild",
+        action="store_true",
+        help="rebuild every customer from all retained events while the worker runs",
     )
 
-    triggers = commands.add_parser("triggers", help="send messages on segment changes; Faust's own arguments follow")
+    triggers = _add(commands, "triggers")
     triggers.add_argument("--file", metavar="F", help="triggers file (default: SEGMENTER_TRIGGERS)")
     triggers.add_argument(
-        "--rebuild", action="store_true", help="where Redis holds nothing of triggers, read all topics from their start"
+        "--rebuild", action="store_true", help="if Redis holds no state of triggers, read all topics from their start"
     )
 
-    commands.add_parser("ops", help="serve the operations page and its API, on this machine")
+    _add(commands, "ops")
 
-    tail = commands.add_parser("tail", help="print segment changes as they come")
-    tail.add_argument("--from-beginning", action="store_true", help="all that the topic holds first")
+    tail = _add(commands, "tail")
+    tail.add_argument("--from-beginning", action="store_true", help="print all retained changes first")
     tail.add_argument("--count", type=_positive, metavar="N", help="end after N changes")
     tail.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the reasons (default: en)")
-    for shown in ("worker", "triggers", "ops"):
-        commands.choices[shown].add_argument(
-            "--log-format", choices=["text", "json"], help="of the log (default: SEGMENTER_LOG_FORMAT, or text)"
+    for name in ("worker", "triggers", "ops"):
+        commands.choices[name].add_argument(
+            "--log-format", choices=["text", "json"], help="log format (default: SEGMENTER_LOG_FORMAT, or text)"
         )
 
 
 def _of_topics(commands: Any) -> None:
     """On topics, and the events on them."""
-    topics = commands.add_parser("topics", help="create, verify or copy the topics")
-    topics.add_argument("action", choices=["create", "verify", "copy"])
-    topics.add_argument("--triggers", action="store_true", help="and those of triggers")
-    topics.add_argument("--to", metavar="PREFIX", help="copy: the prefix of the new topics, which are created")
+    topics = _add(commands, "topics")
+    topics.add_argument("action", choices=["create", "verify", "copy"], help="what to do")
+    topics.add_argument("--triggers", action="store_true", help="include the topics of triggers")
+    topics.add_argument("--to", metavar="PREFIX", help="for copy: prefix of the new topics, which are created")
 
-    publish = commands.add_parser("publish", help="send JSON lines of Segment Spec events to their topics")
-    publish.add_argument("file", metavar="FILE|-")
+    publish = _add(commands, "publish")
+    publish.add_argument("file", metavar="FILE|-", help="file of events, one JSON object a line; - for standard input")
 
-    redeliver = commands.add_parser("redeliver", help="try messages again that failed for good")
-    redeliver.add_argument("--trigger", metavar="KEY", help="of this trigger alone")
-    redeliver.add_argument("--since", type=_instant, default=0, metavar="TIME", help="RFC 3339; that failed since")
+    redeliver = _add(commands, "redeliver")
+    redeliver.add_argument("--trigger", metavar="KEY", help="only messages of this trigger")
+    redeliver.add_argument(
+        "--since", type=_instant, default=0, metavar="TIME", help="only messages that failed since TIME (RFC 3339)"
+    )
 
-    verify = commands.add_parser("verify", help="recompute everybody from Kafka; compare with Redis and the changes")
+    verify = _add(commands, "verify")
     verify.add_argument("--first", type=_positive, default=20, metavar="N", help="differences to print (default: 20)")
 
 
 def _of_rules(commands: Any) -> None:
     """On definitions, with recorded events."""
-    check = commands.add_parser("check", help="check a segments file")
-    check.add_argument("file", nargs="?", metavar="F")
-    check.add_argument("--explain", action="store_true", help="each segment as a sentence, with what it costs")
-    check.add_argument("--against", metavar="OLD", type=Path, help="and what of it a worker that ran OLD does not know")
-    check.add_argument("--triggers", metavar="FILE", help="and this triggers file beside it")
-    check.add_argument("--events", metavar="FILE|-", help="recorded events: how many customers each segment holds")
-    check.add_argument("--minimum", type=_positive, default=1, metavar="N", help="warn of fewer customers (default: 1)")
+    check = _add(commands, "check")
+    check.add_argument("file", nargs="?", metavar="F", help="segments file (default: SEGMENTER_DEFINITIONS)")
+    check.add_argument("--explain", action="store_true", help="print each segment as a sentence, with its cost")
+    check.add_argument(
+        "--against", metavar="OLD", type=Path, help="print what a worker that ran OLD lacks for these segments"
+    )
+    check.add_argument("--triggers", metavar="FILE", help="triggers file to check as well")
+    check.add_argument(
+        "--events", metavar="FILE|-", help="file of recorded events: print how many customers each segment has"
+    )
+    check.add_argument(
+        "--minimum", type=_positive, default=1, metavar="N", help="warn of fewer customers than N (default: 1)"
+    )
 
-    replay = commands.add_parser("replay", help="decide recorded events offline; changes on stdout")
-    replay.add_argument("file", metavar="FILE|-")
+    replay = _add(commands, "replay")
+    replay.add_argument("file", metavar="FILE|-", help="file of recorded events; - for standard input")
     replay.add_argument("--definitions", metavar="F", help="segments file (default: SEGMENTER_DEFINITIONS)")
-    replay.add_argument("--until", metavar="TIME", help="RFC 3339; fire due times up to it (default: the last event)")
+    replay.add_argument(
+        "--until", metavar="TIME", help="apply changes by time up to TIME (RFC 3339; default: the last event)"
+    )
 
-    diff = commands.add_parser("diff", help="what another segments file would do: recorded events under both")
-    diff.add_argument("old", metavar="OLD", type=Path)
-    diff.add_argument("new", metavar="NEW", type=Path)
+    diff = _add(commands, "diff")
+    diff.add_argument("old", metavar="OLD", type=Path, help="segments file")
+    diff.add_argument("new", metavar="NEW", type=Path, help="segments file")
     events = diff.add_mutually_exclusive_group(required=True)
-    events.add_argument("file", nargs="?", metavar="FILE|-", help="of recorded events")
-    events.add_argument("--topics", action="store_true", help="all that the input topics hold, up to now")
-    diff.add_argument("--until", type=_instant, metavar="TIME", help="RFC 3339; decide time up to it")
-    diff.add_argument("--json", action="store_true", help="as JSON, with every difference")
-    diff.add_argument("--examples", type=_count, default=3, metavar="N", help="reasons told of each kind (default: 3)")
+    events.add_argument("file", nargs="?", metavar="FILE|-", help="file of recorded events; - for standard input")
+    events.add_argument("--topics", action="store_true", help="use all retained events of the input topics")
+    diff.add_argument("--until", type=_instant, metavar="TIME", help="apply changes by time up to TIME (RFC 3339)")
+    diff.add_argument("--json", action="store_true", help="print JSON, with every difference")
+    diff.add_argument(
+        "--examples", type=_count, default=3, metavar="N", help="reasons to print for each kind (default: 3)"
+    )
 
-    distribution = commands.add_parser("distribution", help="how a total is spread over customers; suggests cut-offs")
+    distribution = _add(commands, "distribution")
     distribution.add_argument(
         "--of", required=True, metavar="TOTAL", help="a segment's key, or a total such as '{agg: sum, of: total, …}'"
     )
-    distribution.add_argument("--events", metavar="FILE|-", help="recorded events (default: the customers in Redis)")
     distribution.add_argument(
-        "--bands", type=_bands, default=3, metavar="N", help="how many bands (2 to 9, default: 3)"
+        "--events", metavar="FILE|-", help="file of recorded events (default: the customers in Redis)"
+    )
+    distribution.add_argument(
+        "--bands", type=_bands, default=3, metavar="N", help="number of bands (2 to 9, default: 3)"
     )
 
 
 def _of_customers(commands: Any) -> None:
     """On one customer."""
-    explain = commands.add_parser("explain", help="a customer's segments, and why")
+    explain = _add(commands, "explain")
     explain.add_argument("customer", type=_customer, help=_AFTER_DASHES)
-    explain.add_argument("--json", action="store_true", help="as JSON")
+    explain.add_argument("--json", action="store_true", help="print JSON")
     explain.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the reasons (default: en)")
 
-    export = commands.add_parser("export", help="everything that is held of a customer, as JSON")
+    export = _add(commands, "export")
     export.add_argument("customer", type=_customer, help=_AFTER_DASHES)
 
-    erase = commands.add_parser("erase", help="forget a customer; shows what is gone, and what only time takes")
+    erase = _add(commands, "erase")
     erase.add_argument("customer", type=_customer, help=_AFTER_DASHES)
-    erase.add_argument("--wait", type=float, default=60.0, metavar="S", help="for it to be done (default: 60)")
+    erase.add_argument("--wait", type=float, default=60.0, metavar="S", help=_WAIT)
 
-    unlink = commands.add_parser("unlink", help="part two ids that are not one person")
+    unlink = _add(commands, "unlink")
     unlink.add_argument("customer", metavar="A", type=_customer, help=_AFTER_DASHES)
-    unlink.add_argument("other", metavar="B", type=_customer)
-    unlink.add_argument("--wait", type=float, default=60.0, metavar="S", help="for it to be done (default: 60)")
+    unlink.add_argument("other", metavar="B", type=_customer, help="the other id")
+    unlink.add_argument("--wait", type=float, default=60.0, metavar="S", help=_WAIT)
