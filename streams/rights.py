@@ -120,6 +120,8 @@ NEEDS: Mapping[str, Needs] = {
 }
 # `check` and `replay` need nothing of either; `worker --rebuild` is a worker, and `diff FILE` needs nothing.
 NEITHER = ("check", "replay")
+# `doctor` runs as the user of the process that it checks, and needs nothing beyond the rights of that process.
+AS_PROCESS = ("doctor",)
 
 
 class User(msgspec.Struct, frozen=True):
@@ -244,6 +246,7 @@ Whoever wants a user for each command finds here what it takes.
 """
 _COPY = """
 `topics copy` reads the topics of one prefix and creates and writes those of another: run it as who administers Kafka.
+`doctor` checks a process, so it runs as the user of that process and needs no further right.
 """
 _REDIS = """
 ## Redis

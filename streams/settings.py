@@ -27,6 +27,8 @@ from streams.http.addresses import is_loopback, networks
 
 PREFIX = "SEGMENTER_"
 _ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s,:\[\]]+):\d{1,5}"
+# Variables which `streams.failpoints` and the tests read.
+_OF_TESTS = {f"{PREFIX}FAIL_POINT", f"{PREFIX}TEST_REDIS"}
 # Where Docker and Compose put the secrets of a container.
 _SECRETS_DIR = Path("/run/secrets")
 
@@ -346,6 +348,12 @@ def of_triggers(settings: Settings) -> Settings:
     return settings.model_copy(
         update={"group": f"{settings.group}-triggers", "redis_prefix": f"{settings.redis_prefix}triggers:"}
     )
+
+
+def unknown_variables() -> list[str]:
+    """Variables of the environment that look like settings and are none: they have no effect."""
+    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | _OF_TESTS
+    return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in names)
 
 
 def complaints(error: ValidationError) -> list[str]:

@@ -101,8 +101,9 @@ class Servers:
         return {name: path for name, path in files.items() if path.exists()}
 
     def run(self, *arguments: str, **more: Any) -> Done:
-        """A command in this process, as its user."""
-        return run(arguments, self.settings(user_of(arguments[0]), **more))
+        """A command in this process, as its user; `doctor` as that of the process which it checks."""
+        name = arguments[-1] if arguments[0] in rights.AS_PROCESS else arguments[0]
+        return run(arguments, self.settings(user_of(name), **more))
 
     def process(self, kind: type[Worker], user: str, name: str, *arguments: str, **more: Any) -> Worker:
         return kind(self.settings(user, **more), *arguments, log=self.folder / f"{name}.log")

@@ -273,7 +273,7 @@ def test_all_commands_have_rights() -> None:
     from streams.cli.main import _COMMANDS  # noqa: PLC0415  # the list of the command line itself
 
     run = [name for user in rights.USERS for name in user.runs]
-    assert sorted([*run, *rights.NEITHER]) == sorted(_COMMANDS)
+    assert sorted([*run, *rights.NEITHER, *rights.AS_PROCESS]) == sorted(_COMMANDS)
     assert set(run) == set(rights.NEEDS)
 
 

@@ -104,6 +104,7 @@ def test_everything_runs_as_its_user(servers: Servers, monkeypatch: pytest.Monke
     created = servers.run("topics", "create", "--triggers")
     assert created.code == 0, created.err
     assert servers.run("topics", "verify", "--triggers").code == 0
+    assert_doctor_is_content(servers)
     publish(servers, history())
     spoil(servers)
     worker = servers.process(Worker, "segmenter-worker", "worker")
@@ -116,6 +117,7 @@ def test_everything_runs_as_its_user(servers: Servers, monkeypatch: pytest.Monke
         with servers.process(Ops, "segmenter-ops", "ops", **looks) as ops:
             ops.wait_ready()
             assert_commands_run(servers)
+            assert_doctor_is_content(servers)
             assert_page_is_served(ops)
             assert ops.stop() == 0
         assert (worker.stop(), triggers.stop()) == (0, 0)
@@ -164,6 +166,16 @@ def assert_commands_run(servers: Servers) -> None:
     assert "not known here" not in erased.out
     parted = servers.run("unlink", "zoe", "ann", "--wait", "60")
     assert parted.code == 0, parted
+
+
+def assert_doctor_is_content(servers: Servers) -> None:
+    """With the rights of each process, before it ever ran and beside it."""
+    for process in ("worker", "triggers"):
+        done = servers.run("doctor", process)
+        assert (done.code, done.err) == (0, "")
+        assert done.out.endswith("\nno problems, no warnings\n"), done.out
+        assert "Kafka rights   all that the process needs" in done.out
+        assert "Redis rights   all that the process needs" in done.out
 
 
 def assert_page_is_served(ops: Worker) -> None:
@@ -227,6 +239,63 @@ def test_settings_of_topics_that_may_not_be_read(
     (said,) = [record.getMessage() for record in caplog.records if record.name == "streams.kafka.admin"]
     assert said.startswith("Kafka does not allow this user DESCRIBE_CONFIGS of merges, so these topics are not checked")
     assert said.endswith(": see docs/operations/rights.md")
+
+
+def test_doctor_names_each_right_of_kafka(servers: Servers, topics_there: None) -> None:
+    """Of the group and the transactional ids as well, which no other command tries."""
+    cases = [right for right in one_of_each() if right.user in ("segmenter-worker", "segmenter-triggers")]
+    cases += [right for right in granted.kafka_rights() if right.kind != "topic"]
+    assert {right.kind for right in cases} == {"topic", "group", "transactional-id"}
+    for right in cases:
+        process = right.user.removeprefix("segmenter-")
+        with without(servers, right):
+            done = servers.run("doctor", process)
+        (said,) = re.findall(r"^problem +Kafka rights +((?:.+\n)(?: {24}.+\n)*)", done.out, re.MULTILINE)
+        assert f"this user {right.operation} of " in said
+        assert right.name in said
+        assert "see docs/rights.md" in " ".join(said.split())
+        assert done.code == 1
+
+
+def test_doctor_warns_of_topics_that_it_cannot_check(servers: Servers, topics_there: None) -> None:
+    """A worker runs without the right, so it is no problem."""
+    right = right_of("segmenter-worker", "DESCRIBE_CONFIGS", "merges")
+    with without(servers, right):
+        done = servers.run("doctor", "worker")
+    said = " ".join(done.out.split())
+    assert "warning Kafka rights Kafka does not allow this user DESCRIBE_CONFIGS of merges, so these topics are" in said
+    assert done.code == 0
+
+
+def test_doctor_names_each_right_of_redis(servers: Servers, topics_there: None) -> None:
+    """Each command and each pattern of keys of each process, alone; and nothing stays of its tries."""
+    rules = granted.redis_rules(servers.redis)
+    before = set(servers.redis.keys("*"))
+    for process in ("worker", "triggers"):
+        user = f"segmenter-{process}"
+        for missing in [rule for rule in rules[user] if rule[0] in "+~%"]:
+            servers.redis.execute_command("ACL", "SETUSER", user, *(rule for rule in rules[user] if rule != missing))
+            done = servers.run("doctor", process)
+            said = " ".join(done.out.split())
+            name = f"keys ~{missing.partition('~')[2]}" if "~" in missing else missing
+            assert f"problem Redis rights Redis does not allow this user {name}: give it, see docs/rights.md" in said
+            assert (done.code, done.err) == (1, "")
+        servers.redis.execute_command("ACL", "SETUSER", user, *rules[user])
+    assert set(servers.redis.keys("*")) == before
+
+
+@pytest.mark.parametrize("setting", ["kafka_password", "redis_password"])
+def test_doctor_names_a_wrong_password(setting: str, servers: Servers, topics_there: None) -> None:
+    """By the setting, and without the password; what the other server says is ok."""
+    wrong: dict[str, Any] = {setting: "a-wrong-password"}
+    if setting == "redis_password":
+        wrong["redis"] = servers.settings("segmenter-worker")["redis"].replace(f":{granted.PASSWORD}@", "@")
+    done = servers.run("doctor", "worker", **wrong)
+    (said,) = re.findall(r"^problem +((?:.+\n)(?: {24}.+\n)*)", done.out, re.MULTILINE)
+    assert f"SEGMENTER_{setting.upper()}" in said
+    assert "a-wrong-password" not in done.out
+    assert granted.PASSWORD not in done.out
+    assert done.code == 1
 
 
 def right_of(user: str, operation: str, name: str) -> Granted:

@@ -663,8 +663,8 @@ BY_TESTS = (
     Mutant(
         "a refusal of Redis is read by its code",
         "streams/state/redis_client.py",
-        "if isinstance(cause, ResponseError) and (refusal",
-        "if False and (refusal",
+        "return REFUSALS.get(_code(cause)) if isinstance(cause, ResponseError) else None",
+        "return None",
         "tests/test_redis_store.py",
     ),
     Mutant(
@@ -967,6 +967,34 @@ BY_TESTS = (
         "action.attempting = True",
         "pass",
         "tests/test_triggers_acting.py",
+    ),
+    Mutant(
+        "doctor says that a clock is off",
+        "streams/cli/doctor_redis.py",
+        "if skew_ms > CLOCK_SKEW_MAX_MS:",
+        "if False:",
+        "tests/test_doctor.py::test_a_clock_that_is_off",
+    ),
+    Mutant(
+        "doctor ends with exit code 1 where there is a problem",
+        "streams/cli/doctor.py",
+        'any(finding.state == "problem" for finding in shown)',
+        "False",
+        "tests/test_doctor.py::test_topics_that_are_missing",
+    ),
+    Mutant(
+        "doctor removes what it writes to try a right",
+        "streams/state/redis_probe.py",
+        "return redis.call('LTRIM', KEYS[1], 1, 0)",
+        "return 1",
+        "tests/test_doctor.py::test_all_is_well",
+    ),
+    Mutant(
+        "client libraries log their warnings alone",
+        "streams/logs.py",
+        '{"level": "WARNING"}',
+        '{"level": "INFO"}',
+        "tests/test_logs.py::test_client_libraries_are_quiet",
     ),
     Mutant(
         "the page's API takes ids with braces",

@@ -27,6 +27,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "unlink": "separate two ids that were linked as one person",
     },
     "check": {
+        "doctor": "check Python, settings, files, Kafka, Redis, rights, clocks and topics; prints what to do",
         "check": "check a segments file",
         "replay": "evaluate recorded events without Kafka and Redis; prints the segment changes",
         "diff": "compare two segments files on the same events",
@@ -35,7 +36,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
 }
 EXAMPLES: Mapping[str, str] = {
     "segmenter check segments.yaml --explain": "what does each segment ask?",
-    "segmenter topics create": "once, before the first worker",
+    "segmenter doctor": "can a worker run here?",
     "segmenter explain u1": "why is customer u1 in its segments?",
 }
 SENTENCES: Mapping[str, str] = {name: sentence for group in GROUPS.values() for name, sentence in group.items()}

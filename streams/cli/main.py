@@ -108,6 +108,23 @@ def _replay(settings: Settings, arguments: argparse.Namespace) -> int:
     return replay.run(settings, arguments.file, arguments.definitions, arguments.until)
 
 
+def _doctor(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.cli import doctor  # noqa: PLC0415  # as above
+
+    return doctor.run(settings, arguments.process)
+
+
+def _unreadable(sentences: Sequence[str], arguments: argparse.Namespace) -> int:
+    """Settings that cannot be read are a finding of `doctor`, and end any other command."""
+    if arguments.command == "doctor":
+        from streams.cli import doctor  # noqa: PLC0415  # as above
+
+        return doctor.unreadable(sentences)
+    for sentence in sentences:
+        print(f"segmenter: {sentence}", file=sys.stderr)
+    return EXIT_USAGE
+
+
 def _check(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.cli import check  # noqa: PLC0415  # as above
 
@@ -186,6 +203,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "topics": _topics,
     "publish": _publish,
     "replay": _replay,
+    "doctor": _doctor,
     "check": _check,
     "diff": _diff,
     "distribution": _distribution,
@@ -217,9 +235,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         return _COMMANDS[arguments.command](_settings(arguments), arguments)
     except ValidationError as error:
-        for sentence in complaints(error):
-            print(f"segmenter: {sentence}", file=sys.stderr)
-        return EXIT_USAGE
+        return _unreadable(complaints(error), arguments)
     except DefinitionsError as error:
         print(error, file=sys.stderr)
         return EXIT_WRONG_INPUT

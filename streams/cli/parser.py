@@ -154,6 +154,15 @@ def _of_topics(commands: Any) -> None:
 
 def _of_rules(commands: Any) -> None:
     """On definitions, with recorded events."""
+    doctor = _add(commands, "doctor")
+    doctor.add_argument(
+        "process",
+        nargs="?",
+        choices=["worker", "triggers"],
+        default="worker",
+        help="for which process (default: worker)",
+    )
+
     check = _add(commands, "check")
     check.add_argument("file", nargs="?", metavar="F", help="segments file (default: SEGMENTER_DEFINITIONS)")
     check.add_argument("--explain", action="store_true", help="print each segment as a sentence, with its cost")

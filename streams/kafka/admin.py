@@ -35,10 +35,10 @@ log = logging.getLogger(__name__)
 # What is published by the owners of partitions alone.
 _OWNED = frozenset({*OUTPUTS, *TRIGGER_OUTPUTS})
 # Of each key the newest is kept for ever.
-_CONFIGS: Mapping[str, Mapping[str, str]] = {MEMBERSHIPS: {"cleanup.policy": "compact"}}
+CONFIGS: Mapping[str, Mapping[str, str]] = {MEMBERSHIPS: {"cleanup.policy": "compact"}}
 _RETENTION = ("cleanup.policy", "retention.ms")
 _COPIED = ("retention.ms", "retention.bytes", "max.message.bytes")
-_BATCH_SIZE = "max.message.bytes"
+BATCH_SIZE = "max.message.bytes"
 
 
 class TopicUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,8 +93,9 @@ class Retention(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def _admin(settings: Settings) -> Iterator[Any]:
-    admin = connect(settings, KafkaAdminClient, request_timeout_ms=10_000)
+def administration(settings: Settings, *, tries: int | None = None, request_ms: int = 10_000) -> Iterator[Any]:
+    """kafka-python's client for it. Raises `Stop` when the cluster does not answer, then or later."""
+    admin = connect(settings, KafkaAdminClient, tries=tries, request_timeout_ms=request_ms)
     with answering(settings):
         try:
             yield admin
@@ -104,13 +105,23 @@ def _admin(settings: Settings) -> Iterator[Any]:
 
 def find(settings: Settings, use: TopicUse) -> FoundTopics:
     """Those of these topics that exist. Raises `Stop` when the cluster does not answer, or does not allow the use."""
-    with _admin(settings) as admin:
+    with administration(settings) as admin:
         return _found(admin, settings, use)
 
 
 def _found(admin: Any, settings: Settings, use: TopicUse) -> FoundTopics:
-    described = {topic["name"]: topic for topic in admin.describe_topics(_full(settings, use.names))}
+    described = describe(admin, settings, use)
     _check_rights(settings, use, described)
+    return existing(admin, settings, use, described)
+
+
+def describe(admin: Any, settings: Settings, use: TopicUse) -> Mapping[str, Any]:
+    """What Kafka says of these topics, by their full names."""
+    return {topic["name"]: topic for topic in admin.describe_topics(_full(settings, use.names))}
+
+
+def existing(admin: Any, settings: Settings, use: TopicUse, described: Mapping[str, Any]) -> FoundTopics:
+    """The cluster and those of these topics that exist."""
     partitions = {
         name: len(topic["partitions"])
         for name in use.names
@@ -126,18 +137,25 @@ def _full(settings: Settings, names: Sequence[str]) -> list[str]:
 
 def _check_rights(settings: Settings, use: TopicUse, described: Mapping[str, Any]) -> None:
     """Name all rights that are missing, before anything is begun. Raises `Stop`."""
-    lacking: dict[str, str] = {}
-    for operation, names in use.rights().items():
-        refused = [name for name in _full(settings, names) if not _allows(described.get(name), operation)]
-        if refused and operation != "CREATE":  # a topic to be created has no rights yet
-            lacking[operation] = f"{operation} of {', '.join(refused)}"
+    lacking = lacking_rights(settings, use, described)
     if unread := lacking.pop("DESCRIBE_CONFIGS", None):
         log.warning("Kafka does not allow this user %s, so these topics are not checked: see %s", unread, RIGHTS)
     if lacking:
         raise Stop(f"Kafka does not allow this user {'; '.join(lacking.values())}: see {RIGHTS}, then start again")
 
 
-def _allows(topic: Mapping[str, Any] | None, operation: str) -> bool:
+def lacking_rights(settings: Settings, use: TopicUse, described: Mapping[str, Any]) -> dict[str, str]:
+    """The rights that are missing, in words, by their operation."""
+    lacking: dict[str, str] = {}
+    for operation, names in use.rights().items():
+        refused = [name for name in _full(settings, names) if not allows(described.get(name), operation)]
+        if refused and operation != "CREATE":  # a topic to be created has no rights yet
+            lacking[operation] = f"{operation} of {', '.join(refused)}"
+    return lacking
+
+
+def allows(topic: Mapping[str, Any] | None, operation: str) -> bool:
+    """Whether Kafka allows this user an operation on a topic, as it described it."""
     if topic is None or topic["error_code"] == TopicAuthorizationFailedError.errno:
         return topic is None
     operations = topic["authorized_operations"]  # of a topic that is missing, or by a broker for trying out: none
@@ -146,12 +164,12 @@ def _allows(topic: Mapping[str, Any] | None, operation: str) -> bool:
 
 def retention(settings: Settings, topics: Sequence[str]) -> Mapping[str, Retention]:
     """How long these topics keep records; of which the broker does not say it, nothing. Raises `Stop`."""
-    with _admin(settings) as admin:
-        configs = _configs(admin, settings, topics, _RETENTION)
+    with administration(settings) as admin:
+        configs = configs_of(admin, settings, topics, _RETENTION)
     return {name: kept for name, values in configs.items() if (kept := _kept(values)) is not None}
 
 
-def _configs(
+def configs_of(
     admin: Any, settings: Settings, topics: Sequence[str], keys: Sequence[str]
 ) -> Mapping[str, Mapping[str, Any]]:
     """These settings of topics; of a topic of which the broker does not say them, nothing."""
@@ -168,8 +186,8 @@ def _configs(
 
 def settings_of(settings: Settings, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
     """What these topics keep and take, as far as the broker says it. Raises `Stop`."""
-    with _admin(settings) as admin:
-        configs = _configs(admin, settings, topics, _COPIED)
+    with administration(settings) as admin:
+        configs = configs_of(admin, settings, topics, _COPIED)
     return {
         name: {key: str(told["value"]) for key, told in values.items() if told.get("value") is not None}
         for name, values in configs.items()
@@ -187,14 +205,14 @@ def create(
     settings: Settings, topics: Sequence[str] = WORKERS, configs: Mapping[str, Mapping[str, str]] | None = None
 ) -> list[str]:
     """Create what is missing; the names created. ``configs``: of topics that are to be other than by default."""
-    with _admin(settings) as admin:
+    with administration(settings) as admin:
         made = []
         for name in topics:
             topic = NewTopic(
                 settings.topic_prefix + name,
                 settings.partitions,
                 settings.replication,
-                topic_configs={**_CONFIGS.get(name, {}), **(configs or {}).get(name, {})},
+                topic_configs={**CONFIGS.get(name, {}), **(configs or {}).get(name, {})},
             )
             try:
                 admin.create_topics([topic])
@@ -214,7 +232,7 @@ def create(
 
 def verify(settings: Settings, use: TopicUse) -> FoundTopics:
     """What was found, if a process can run on it that uses topics so. Raises `Stop`."""
-    with _admin(settings) as admin:
+    with administration(settings) as admin:
         found = _found(admin, settings, use)
         missing = [settings.topic_prefix + name for name in use.names if name not in found.partitions]
         if missing:
@@ -228,7 +246,7 @@ def verify(settings: Settings, use: TopicUse) -> FoundTopics:
             )
         _warn_of_many(settings, use, max(found.partitions.values(), default=0))
         if limited := [name for name in use.limited if name in WRITTEN]:
-            _check_batch_sizes(settings, _configs(admin, settings, limited, [_BATCH_SIZE]))
+            _check_batch_sizes(settings, configs_of(admin, settings, limited, [BATCH_SIZE]))
         return found
 
 
@@ -247,7 +265,7 @@ def _warn_of_many(settings: Settings, use: TopicUse, partitions: int) -> None:
 
 def _check_batch_sizes(settings: Settings, configs: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse topics that would not take what is published; what the broker does not say is tried. Raises `Stop`."""
-    limits = {name: (values.get(_BATCH_SIZE) or {}).get("value") for name, values in configs.items()}
+    limits = {name: (values.get(BATCH_SIZE) or {}).get("value") for name, values in configs.items()}
     small = [
         f"{limit} of {settings.topic_prefix}{name} (set it to {batch_size_needed(name)} or more)"
         for name, limit in sorted(limits.items())

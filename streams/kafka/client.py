@@ -22,8 +22,10 @@ from streams.settings import Settings
 from streams.stop import Stop
 
 
-def connect(settings: Settings, make: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """A client of kafka-python, connected. Raises `Stop`.
+def connect(
+    settings: Settings, make: Callable[..., Any], *arguments: Any, tries: int | None = None, **options: Any
+) -> Any:
+    """A client of kafka-python, connected. Raises `Stop`. ``tries``: of `TRY_MS` each; by default `TRIES`.
 
     It would try a wrong password again and again until its time is up, so its time is short and it is made again
     only where the next try may end otherwise.
@@ -31,7 +33,7 @@ def connect(settings: Settings, make: Callable[..., Any], *arguments: Any, **opt
     options |= credentials.kafka(settings)
     sasl = "sasl_mechanism" in options
     with answering(settings), credentials.causes("kafka.net", but=KafkaTimeoutError) as causes:
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(tries or TRIES)):
             try:
                 return make(*arguments, **options, bootstrap_timeout_ms=TRY_MS)
             except KafkaError:

@@ -25,9 +25,8 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 
 import msgspec
 
-from streams import credentials
 from streams.errors import ClaimRefused, LowerGeneration, StoreFailed
-from streams.settings import Settings, redis_urls
+from streams.settings import Settings
 from streams.state import redis_client
 from streams.state.call_timer import CallTimer
 from streams.state.contract import Claim, Files, Identity, PartitionState, Save, SaveAnswer, check_identity, tombstone
@@ -119,12 +118,7 @@ class RedisStore:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The store that the settings name. Raises `Stop` for a file that cannot be used."""
-        options = credentials.redis(settings)
-        if settings.redis_cluster:
-            return cls(
-                redis_client.connect_cluster(redis_urls(settings.redis), TIMEOUT_S, **options), settings.redis_prefix
-            )
-        return cls.connect(settings.redis.get_secret_value(), settings.redis_prefix, **options)
+        return cls(redis_client.of(settings, TIMEOUT_S), settings.redis_prefix)
 
     @classmethod
     def connect(cls, url: str, prefix: str, **options: Any) -> Self:

@@ -32,7 +32,9 @@ from redis.exceptions import (
 )
 from redis.maint_notifications import MaintNotificationsConfig
 
+from streams import credentials
 from streams.errors import RightMissing, StoreFailed, StoreRefused
+from streams.settings import Settings, redis_urls
 from streams.stop import RIGHTS
 
 _REPLICA = "Redis is a replica, which takes no writes: name its primary in SEGMENTER_REDIS, then start again"
@@ -72,12 +74,20 @@ FAILURES = (RedisError, RedisClusterException, OSError)  # TimeoutError is an OS
 Client: TypeAlias = redis.Redis | redis.RedisCluster
 
 
-def connect(url: str, timeout_s: float, **options: Any) -> redis.Redis:
+def of(settings: Settings, timeout_s: float, retries: int = RETRIES) -> Client:
+    """A client of the Redis that the settings name. Raises `Stop` for a file that cannot be used."""
+    options = credentials.redis(settings)
+    if settings.redis_cluster:
+        return connect_cluster(redis_urls(settings.redis), timeout_s, retries, **options)
+    return connect(settings.redis.get_secret_value(), timeout_s, retries, **options)
+
+
+def connect(url: str, timeout_s: float, retries: int = RETRIES, **options: Any) -> redis.Redis:
     """A client of a single Redis, which connects at first use; ``options``: redis-py's, beside those of the URL.
 
     The client may retry on its own: a save that it sends twice is recognised by its number.
     """
-    client = redis.Redis.from_url(url, **_options(timeout_s), **options)
+    client = redis.Redis.from_url(url, **_options(timeout_s, retries), **options)
     client.connection_pool.connection_class = _packing(client.connection_pool.connection_class)
     return client
 
@@ -107,15 +117,17 @@ def _packing(connection: type[AbstractConnection]) -> type[AbstractConnection]:
     return type(f"Packing{connection.__name__}", (connection,), named)
 
 
-def connect_cluster(urls: Sequence[str], timeout_s: float, **options: Any) -> redis.RedisCluster:
+def connect_cluster(
+    urls: Sequence[str], timeout_s: float, retries: int = RETRIES, **options: Any
+) -> redis.RedisCluster:
     """The same of a Redis Cluster; one of the nodes that the URLs name must answer, and tells of the others."""
     nodes = [ClusterNode(str(url.hostname), url.port or _PORT) for url in map(urlsplit, urls)]
-    return redis.RedisCluster.from_url(urls[0], startup_nodes=nodes, **_options(timeout_s), **options)
+    return redis.RedisCluster.from_url(urls[0], startup_nodes=nodes, **_options(timeout_s, retries), **options)
 
 
-def _options(timeout_s: float) -> dict[str, Any]:
+def _options(timeout_s: float, retries: int) -> dict[str, Any]:
     return {
-        "retry": _Patience(ExponentialBackoff(cap=2.0, base=0.05), RETRIES),
+        "retry": _Patience(ExponentialBackoff(cap=2.0, base=0.05), retries),
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         "health_check_interval": HEALTH_CHECK_S,
@@ -138,13 +150,10 @@ def failed(error: Exception, keys: str, scripts: Mapping[str, str]) -> StoreFail
 
     ``keys``: the pattern of the keys that are used; ``scripts``: the text of each, by its SHA-1.
     """
-    cause: BaseException = error
-    while isinstance(cause, _Refused | RedisClusterException) and (below := cause.__cause__ or cause.__context__):
-        cause = below
-    if isinstance(cause, ResponseError) and (refusal := REFUSALS.get(_code(cause))):
-        return StoreRefused(refusal)
-    if isinstance(cause, NoPermissionError) or _NOT_ALLOWED.search(str(cause)):
-        right = _missing(str(cause), scripts) or f"keys ~{keys}"
+    cause = _cause(error)
+    if (why := refusal(error)) is not None:
+        return StoreRefused(why)
+    if (right := missing_right(cause, keys, scripts)) is not None:
         return RightMissing(f"Redis does not allow this user {right} ({cause}): see {RIGHTS}, then start again")
     hint = ""
     if isinstance(cause, AuthenticationError):
@@ -154,6 +163,33 @@ def failed(error: Exception, keys: str, scripts: Mapping[str, str]) -> StoreFail
     elif isinstance(error, MovedError | RedisClusterException):
         hint = "; see SEGMENTER_REDIS_CLUSTER"
     return StoreFailed(f"{type(cause).__name__}: {cause}{hint}")
+
+
+def refusal(error: Exception) -> str | None:
+    """Why Redis takes a call from nobody, and what to do; ``None``: it failed otherwise."""
+    cause = _cause(error)
+    return REFUSALS.get(_code(cause)) if isinstance(cause, ResponseError) else None
+
+
+def is_allowed(error: Exception) -> bool:
+    """Whether Redis would run a call that it answered with this error, if its arguments were others."""
+    cause = _cause(error)
+    return isinstance(cause, ResponseError) and _code(cause) not in REFUSALS and missing_right(cause, "", {}) is None
+
+
+def missing_right(cause: BaseException, keys: str, scripts: Mapping[str, str]) -> str | None:
+    """The rule of ACL for what Redis did not allow; ``None``: the call failed otherwise."""
+    if isinstance(cause, NoPermissionError) or _NOT_ALLOWED.search(str(cause)):
+        return _missing(str(cause), scripts) or f"keys ~{keys}"
+    return None
+
+
+def _cause(error: Exception) -> BaseException:
+    """What is below the errors of the client itself."""
+    cause: BaseException = error
+    while isinstance(cause, _Refused | RedisClusterException) and (below := cause.__cause__ or cause.__context__):
+        cause = below
+    return cause
 
 
 def _missing(text: str, scripts: Mapping[str, str]) -> str:

@@ -1,0 +1,58 @@
+"""What ``segmenter doctor`` finds, and how it is printed: a state, a subject, and what is so or what to do."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from rich.console import Console
+from rich.text import Text
+
+from streams.cli.terminal import width
+
+State = Literal["ok", "warning", "problem"]
+_STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+_STATE_WIDTH = 9
+_SUBJECT_WIDTH = 15
+
+
+class Finding(NamedTuple):
+    """One line of the report."""
+
+    state: State
+    subject: str
+    text: str
+
+
+def ok(subject: str, text: str) -> Finding:
+    return Finding("ok", subject, text)
+
+
+def warning(subject: str, text: str) -> Finding:
+    return Finding("warning", subject, text)
+
+
+def problem(subject: str, text: str) -> Finding:
+    return Finding("problem", subject, text)
+
+
+def show(finding: Finding) -> None:
+    """Print a finding, wrapped behind its subject."""
+    indent = " " * (_STATE_WIDTH + _SUBJECT_WIDTH)
+    lines = [
+        line
+        for paragraph in finding.text.splitlines()
+        for line in textwrap.wrap(paragraph, max(width() - len(indent), len(indent)), break_on_hyphens=False)
+    ]
+    head = Text(f"{finding.state:<{_STATE_WIDTH}}", style=_STYLES[finding.state])
+    head.append(f"{finding.subject:<{_SUBJECT_WIDTH}}", style="bold")
+    head.append(f"\n{indent}".join(lines), style="not bold")
+    Console(highlight=False, soft_wrap=True).print(head)
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """How many problems and warnings there are."""
+    counts = {state: sum(finding.state == state for finding in findings) for state in ("problem", "warning")}
+    words = [f"{count or 'no'} {state}{'' if count == 1 else 's'}" for state, count in counts.items()]
+    return ", ".join(words)
