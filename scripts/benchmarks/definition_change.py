@@ -23,6 +23,9 @@ import numpy as np
 from redis import Redis
 
 from benchmarks.peers import wait_drained
+from benchmarks.plan import Plan
+from benchmarks.results import BenchmarkCase
+from benchmarks.samples import Samples
 from benchmarks.stage import PARTITIONS, load, preload, settings_of
 from benchmarks.throughput import machine
 from load import pace
@@ -37,6 +40,7 @@ EVENTS_EACH = 2
 WARM_S = 20.0
 SWEPT_MAX_S = 900.0
 VERIFIED_MAX = 200_000
+WITHOUT = "without"
 # Three of the four as they were; one that asks for more, one that is new, both of what is kept.
 CHANGED = """
 version: 1
@@ -47,8 +51,10 @@ segments:
 """
 
 
-def run(customers: int, rate: int, seconds: float) -> None:
+def run(plan: Plan) -> BenchmarkCase:
     """One worker that knows so many customers, under a steady load of others."""
+    customers, (rate, *_), seconds = plan.customers, plan.rates, plan.seconds
+    samples = Samples()
     print(f"{customers:,} customers, one worker, {rate:,} events/s of others for {seconds:g} s; {machine()}")
     with (
         servers.Kafka(heap_mb=1024) as kafka,
@@ -70,25 +76,29 @@ def run(customers: int, rate: int, seconds: float) -> None:
         with Worker(_told(settings)) as worker:
             worker.wait_ready()
             pace.delays_ms(kafka.address, rate, WARM_S, "warm")
-            without = _shown("without", pace.delays_ms(kafka.address, rate, seconds, "without"))
+            without = _shown(samples, WITHOUT, pace.delays_ms(kafka.address, rate, seconds, "without"))
         new = settings.model_copy(update={"definitions": changed})
         _settled(client)
         with Worker(_told(new)) as worker:
             worker.wait_ready()
             began = time.monotonic()
-            meanwhile = _shown("meanwhile", pace.delays_ms(kafka.address, rate, seconds, "meanwhile"))
+            meanwhile = _shown(samples, "meanwhile", pace.delays_ms(kafka.address, rate, seconds, "meanwhile"))
             measured_s = time.monotonic() - began
             took_s = _swept(client, settings, began)
+            samples.add("meanwhile", "all decided again after", "s", took_s)
             print(f"  everybody is decided again after {took_s:.0f} s; measured for {measured_s:.0f} of them")
             print(f"  p99 {meanwhile / without:.2f} x what it is without", flush=True)
             time.sleep(5)
         _settled(client)
         with Worker(_told(new), "--rebuild") as worker:
             worker.wait_ready()
-            rebuilding = _shown("while all is read again", pace.delays_ms(kafka.address, rate, seconds, "rebuilding"))
+            delays = pace.delays_ms(kafka.address, rate, seconds, "rebuilding")
+            rebuilding = _shown(samples, "while all is read again", delays)
             print(f"  p99 {rebuilding / without:.2f} x what it is without", flush=True)
         told = _verified(new) if customers <= VERIFIED_MAX else "not recomputed: that takes a minute for each 150,000"
         print(f"  {told}", flush=True)
+    conditions = f"{customers:,} customers of one worker, {rate:,} events/s of others for {seconds:g} s"
+    return BenchmarkCase("changed", "a changed file and a rebuild", conditions, samples.figures(WITHOUT, "p99"))
 
 
 def _settled(client: Any) -> None:
@@ -103,7 +113,8 @@ def _told(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(exclude_none=True)
 
 
-def _shown(name: str, delays: Sequence[float]) -> float:
+def _shown(samples: Samples, name: str, delays: Sequence[float]) -> float:
+    samples.add_delays(name, delays)
     p50, p99 = np.percentile(delays, [50, 99])
     print(f"  {name}: {len(delays):,} changes, p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {delays[-1]:.0f} ms", flush=True)
     return float(p99)

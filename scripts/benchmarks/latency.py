@@ -20,7 +20,10 @@ from redis import Redis
 
 from benchmarks.peer_programs import await_line, java_running
 from benchmarks.peers import applied
-from benchmarks.stage import cpu_s, see_changes, settings_of
+from benchmarks.plan import Plan
+from benchmarks.results import BenchmarkCase
+from benchmarks.samples import Samples
+from benchmarks.stage import PARTITIONS, cpu_s, see_changes, settings_of
 from load import pace
 from local import servers
 from local.processes import Worker
@@ -36,23 +39,32 @@ CALM_S = 10.0
 BEFORE_S = 8.0
 
 
-def run(rate: int, seconds: float) -> None:
-    """This worker, from event to change."""
+def run(rate: int, plan: Plan) -> BenchmarkCase:
+    """This worker, from event to change, and in turn Kafka Streams with each commit interval."""
+    samples = Samples()
+    for _ in range(plan.rounds):
+        _run_worker(samples, rate, plan.seconds)
+        for commit_ms in plan.commits:
+            _run_streams(samples, rate, plan.seconds, commit_ms)
+    conditions = f"{rate:,} events/s for {plan.seconds:g} s, {PARTITIONS} partitions"
+    return BenchmarkCase("latency", f"{rate:,} events/s", conditions, samples.figures("segmenter", "p99"))
+
+
+def _run_worker(samples: Samples, rate: int, seconds: float) -> None:
     with _worker() as (settings, worker):
-        _measure("segmenter", settings.brokers, rate, seconds, worker.pid)
+        _measure(samples, "segmenter", settings.brokers, rate, seconds, worker.pid)
 
 
-def run_streams(rate: int, seconds: float, commit_ms: int) -> None:
-    """Kafka Streams, exactly once, from event to change."""
+def _run_streams(samples: Samples, rate: int, seconds: float, commit_ms: int) -> None:
     with servers.Kafka() as kafka:
         admin.create(settings_of(kafka.address, "redis://unused"))
         with java_running(kafka.address, ["exactly_once_v2", "2", str(commit_ms)], "") as process:
             await_line(process, "RUNNING")
             name = f"Kafka Streams, exactly_once_v2, commit {commit_ms} ms"
-            _measure(name, kafka.address, rate, seconds, process.pid)
+            _measure(samples, name, kafka.address, rate, seconds, process.pid)
 
 
-def _measure(name: str, broker: str, rate: int, seconds: float, pid: int) -> None:
+def _measure(samples: Samples, name: str, broker: str, rate: int, seconds: float, pid: int) -> None:
     pace.delays_ms(broker, rate, min(WARM_S, seconds), "warm")
     cpu = cpu_s(pid)
     delays = pace.delays_ms(broker, rate, seconds, "paced")
@@ -60,10 +72,20 @@ def _measure(name: str, broker: str, rate: int, seconds: float, pid: int) -> Non
     sent = int(rate * seconds / pace.BUYERS)
     print(f"{rate:,} events/s for {seconds:g} s, {name}: {len(delays):,} of {sent:,} changes came; {shares(delays)}")
     print(f"  CPU {cpu / seconds:.0%} of one core", flush=True)
+    samples.add_delays(name, delays)
+    samples.add(name, "CPU", "% of one core", 100 * cpu / seconds)
 
 
-def run_due(rate: int, seconds: float) -> None:
+def run_due(rate: int, plan: Plan) -> BenchmarkCase:
     """This worker, from a due time (and the grace) to its change; one event in four has one."""
+    samples = Samples()
+    for _ in range(plan.rounds):
+        samples.add_delays("segmenter", _due_delays_ms(rate, plan.seconds))
+    conditions = f"{rate:,} events/s for {plan.seconds:g} s, of which one in {pace.BUYERS} has a due time"
+    return BenchmarkCase("due", f"{rate // pace.BUYERS:,} due times/s", conditions, samples.figures())
+
+
+def _due_delays_ms(rate: int, seconds: float) -> list[float]:
     with _definitions(DUE_AFTER_S) as definitions, _worker(definitions=definitions) as (settings, _):
         pace.delays_ms(settings.brokers, rate, min(WARM_S, seconds), "warm", "exited")
         delays = pace.delays_ms(settings.brokers, rate, seconds, "paced", "exited")
@@ -74,10 +96,19 @@ def run_due(rate: int, seconds: float) -> None:
         f"changes came; beyond the grace of {settings.grace_ms:,} ms: {shares(beyond)}",
         flush=True,
     )
+    return beyond
 
 
-def run_crowd(customers: int, rate: int) -> None:
+def run_crowd(plan: Plan) -> BenchmarkCase:
     """Everybody is due at one instant: how long that takes, and what it does to the events that come meanwhile."""
+    samples, (rate, *_) = Samples(), plan.rates
+    for _ in range(plan.rounds):
+        _run_crowd(samples, plan.crowd, rate)
+    conditions = f"{plan.crowd:,} customers due at one instant, among {rate:,} events/s"
+    return BenchmarkCase("crowd", "all at once", conditions, samples.figures("before it", "p99"))
+
+
+def _run_crowd(samples: Samples, customers: int, rate: int) -> None:
     with _definitions(CROWD_AFTER_S) as definitions, _worker(definitions=definitions) as (settings, worker):
         at_ms = time.time_ns() // 1_000_000
         due_ms = at_ms + CROWD_AFTER_S * 1000
@@ -98,6 +129,10 @@ def run_crowd(customers: int, rate: int) -> None:
     print(f"  published {first:,} to {last:,} ms after it and the grace of {settings.grace_ms:,} ms")
     print(f"  event to change, {CALM_S:g} s before: {shares(calm)}")
     print(f"  event to change, the {3 * BEFORE_S:g} s around it: {shares(during)}", flush=True)
+    samples.add("changes of the due time", "first", "ms", first)
+    samples.add("changes of the due time", "last", "ms", last)
+    samples.add_delays("before it", calm)
+    samples.add_delays("around it", during)
 
 
 def _send_crowd(broker: str, customers: int, at_ms: int) -> None:

@@ -7,71 +7,101 @@ are the four segments of scripts/load/four_segments.yaml, whatever the library h
 
 import argparse
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 from benchmarks import definition_change, latency, metrics_overhead, rules_cost, scale, throughput, triggers
+from benchmarks.plan import FULL, SMALL, Plan
+from benchmarks.recorder import Recorder, RecordingRefused
+from benchmarks.results import PATH, BenchmarkCase
 from local import servers
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 PARTS = ("rules", "throughput", "latency", "due", "crowd", "scale", "triggers", "ops", "changed")
+USUAL = ("rules", "throughput", "latency")
 
 
 def main() -> None:
+    arguments = _parser().parse_args()
+    plans = {part: plan_of(part, arguments) for part in PARTS if part in arguments.only}
+    try:
+        recorder = Recorder(ROOT, plans) if arguments.record else None
+        if arguments.only != ["rules"] and (missing := servers.kafka_available()):
+            sys.exit(missing)
+        for part, plan in plans.items():
+            _run(part, plan, recorder)
+    except RecordingRefused as reason:
+        sys.exit(f"nothing more is recorded: {reason}")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=["rules", "throughput", "latency"])
-    parser.add_argument("--events", type=int, default=500_000, help="of a backlog (500,000)")
-    parser.add_argument("--customers", type=int, default=100_000)
-    parser.add_argument(
-        "--profiles", nargs="+", choices=throughput.PROFILES, default=["change-heavy"], help="(change-heavy)"
-    )
-    parser.add_argument("--peers", nargs="*", default=["bare", "one"], choices=throughput.PEERS,
-        help="who drains a backlog (bare one); all: --peers all")  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=1, help="of all peers, one after the other; 3 for a figure")
-    parser.add_argument("--rates", type=int, nargs="+", default=[1_000], help="events per second of the steady load")
-    parser.add_argument("--seconds", type=float, default=20, help="how long the steady load lasts")
-    parser.add_argument(
-        "--commits", type=int, nargs="*", default=[],
-        help="and Kafka Streams, exactly once, with these commit intervals (ms); 100 is its default",
-    )  # fmt: skip
-    parser.add_argument("--hot-every", type=int, default=0, help="one event in so many of a backlog is of one customer")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="customers, for scale")
-    parser.add_argument("--crowd", type=int, default=50_000, help="customers who are due at one instant")
-    parser.add_argument("--messages", type=int, default=10_000, help="webhooks that are due at once, for triggers")
-    parser.add_argument("--drains", type=int, default=6, help="with metrics on and off by turns, for ops")
-    arguments = parser.parse_args()
-    if "rules" in arguments.only:
-        rules_cost.run()
-    if arguments.only == ["rules"]:
-        return
-    missing = servers.kafka_available()
-    if missing:
-        sys.exit(missing)
-    _run(arguments)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=USUAL)
+    parser.add_argument("--small", action="store_true", help="little of everything, to see that it runs")
+    parser.add_argument("--record", action="store_true",
+        help=f"in full, and write the figures to {PATH}; needs a commit without changes")  # fmt: skip
+    _add_amounts(parser)
+    return parser
 
 
-def _run_paced(wish: argparse.Namespace, rate: int) -> None:
-    if "latency" in wish.only:
-        latency.run(rate, wish.seconds)
-        for commit_ms in wish.commits:
-            latency.run_streams(rate, wish.seconds, commit_ms)
-    if "due" in wish.only:
-        latency.run_due(rate, wish.seconds)
+def _add_amounts(parser: argparse.ArgumentParser) -> None:
+    """What is not given is left out, so that a plan has it from elsewhere."""
+    usual = Plan()
+
+    def add(name: str, about: str, **more: object) -> None:
+        parser.add_argument(f"--{name}", default=argparse.SUPPRESS, help=about, **more)  # type: ignore[arg-type]
+
+    add("events", f"of a backlog ({usual.events:,})", type=int)
+    add("customers", f"of a backlog ({usual.customers:,})", type=int)
+    add("profiles", "(change-heavy)", nargs="+", choices=throughput.PROFILES)
+    add("peers", "who drains a backlog (bare one); all: --peers all", nargs="*", choices=throughput.PEERS)
+    add("rounds", "of each, one after the other; 3 for a figure (1)", type=int)
+    add("rates", "events per second of the steady load (1,000)", type=int, nargs="+")
+    add("seconds", f"how long the steady load lasts ({usual.seconds:g})", type=float)
+    add("commits", "and Kafka Streams, exactly once, with these commit intervals (ms); 100 is its default",
+        type=int, nargs="*")  # fmt: skip
+    add("hot-every", "one event in so many of a backlog is of one customer", type=int)
+    add("sizes", "customers, for scale (10000 100000)", type=int, nargs="+")
+    add("crowd", f"customers who are due at one instant ({usual.crowd:,})", type=int)
+    add("messages", f"webhooks that are due at once, for triggers ({usual.messages:,})", type=int)
+    add("drains", f"with metrics on and off by turns, for ops ({usual.drains})", type=int)
 
 
-def _run(wish: argparse.Namespace) -> None:
-    if "throughput" in wish.only:
-        for profile in wish.profiles:
-            throughput.run(profile, wish.events, wish.customers, wish.peers, wish.rounds, wish.hot_every)
-    for rate in wish.rates:
-        _run_paced(wish, rate)
-    if "crowd" in wish.only:
-        latency.run_crowd(wish.crowd, wish.rates[0])
-    if "scale" in wish.only:
-        scale.run(wish.sizes)
-    if "triggers" in wish.only:
-        triggers.run(wish.messages)
-    if "changed" in wish.only:
-        definition_change.run(wish.customers, wish.rates[0], wish.seconds)
-    if "ops" in wish.only:
-        metrics_overhead.run(wish.drains, wish.events, wish.seconds)
+def plan_of(part: str, arguments: argparse.Namespace) -> Plan:
+    """The usual amount, little of it or what a record needs, but for what is given."""
+    base = SMALL[part] if arguments.small else FULL[part] if arguments.record else {}
+    given = {name: value for name, value in vars(arguments).items() if name in Plan._fields}
+    return Plan(**{**base, **given})
+
+
+def _run(part: str, plan: Plan, recorder: Recorder | None) -> None:
+    for case in _cases(part, plan):
+        if recorder is not None:
+            recorder.record(case)
+            print(f"recorded: {case.benchmark}, {case.case}", flush=True)
+
+
+def _cases(part: str, plan: Plan) -> Iterator[BenchmarkCase]:
+    """Measured one after the other, as they are asked for."""
+    match part:
+        case "rules":
+            yield rules_cost.run(plan.rules_events)
+        case "throughput":
+            yield from (throughput.run(profile, plan) for profile in plan.profiles)
+        case "latency":
+            yield from (latency.run(rate, plan) for rate in plan.rates)
+        case "due":
+            yield from (latency.run_due(rate, plan) for rate in plan.rates)
+        case "crowd":
+            yield latency.run_crowd(plan)
+        case "scale":
+            yield from scale.run(plan)
+        case "triggers":
+            yield from triggers.run(plan)
+        case "ops":
+            yield from metrics_overhead.run(plan)
+        case "changed":
+            yield definition_change.run(plan)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +19,9 @@ from redis import Redis
 
 from benchmarks.metrics_toggle import RENDERED_EVERY_S, TURN_S
 from benchmarks.peers import applied, wait_drained
+from benchmarks.plan import Plan
+from benchmarks.results import BenchmarkCase
+from benchmarks.samples import Samples
 from benchmarks.stage import Stage, cpu_s, load, settings_of
 from load import pace
 from local import servers
@@ -90,18 +93,25 @@ async def looked_up(
     return {"p50_ms": float(p50), "p99_ms": float(p99), "max_ms": max(took), "asked": count, "ok": statuses.count(200)}
 
 
-def run(drains: int, events: int, seconds: float) -> None:
+def run(plan: Plan) -> Iterator[BenchmarkCase]:
     """Both, and what came of them."""
+    samples = Samples()
     with Stage() as stage:
-        made = [pair for number in range(drains) for pair in _drained(stage, events, number)]
-    found = cost(made)
+        drains = [_drained(stage, plan.events, number) for number in range(plan.drains)]
+    for pairs in drains:
+        samples.add("metrics on, against off", "CPU per event", "% more", 100 * cost(pairs).mean)
+    found = cost([pair for pairs in drains for pair in pairs])
+    conditions = (
+        f"{found.pairs} pairs of turns of {TURN_S:g} s, in {plan.drains} drains of {plan.events:,} events, "
+        f"rendered every {RENDERED_EVERY_S:g} s"
+    )
     print(
         f"metrics: {100 * found.mean:+.1f} % of a worker's CPU per event (95 %: {100 * found.low:+.1f} to "
-        f"{100 * found.high:+.1f}), {found.pairs} pairs of turns of {TURN_S:g} s, in {drains} drains of "
-        f"{events:,} events, rendered every {RENDERED_EVERY_S:g} s",
+        f"{100 * found.high:+.1f}), {conditions}",
         flush=True,
     )
-    _look_ups(seconds)
+    yield BenchmarkCase("ops", "metrics", conditions, samples.figures())
+    yield _look_ups(plan.seconds)
 
 
 class _Switched(Worker):
@@ -135,7 +145,7 @@ def paired(log: str) -> list[Pair]:
     return [(pair["on"], pair["off"]) for pair in pairs]
 
 
-def _look_ups(seconds: float) -> None:
+def _look_ups(seconds: float) -> BenchmarkCase:
     with servers.Kafka() as kafka, servers.Redis(aof=True) as redis, Redis.from_url(redis.url) as client:
         settings = settings_of(kafka.address, redis.url, http="127.0.0.1:0")
         admin.create(settings)
@@ -164,3 +174,9 @@ def _look_ups(seconds: float) -> None:
         f"{found['ok']:,} of {found['asked']:,} answered; CPU {cpu / seconds:.0%} of one core",
         flush=True,
     )
+    samples = Samples()
+    for metric in ("p50", "p99", "max"):
+        samples.add("ops", metric, "ms", found[f"{metric}_ms"])
+    samples.add("ops", "CPU", "% of one core", 100 * cpu / seconds)
+    conditions = f"{LOOK_UPS_PER_S:g} look-ups a second for {seconds:g} s, beside {EVENTS_PER_S:,} events/s"
+    return BenchmarkCase("ops", "look-ups", conditions, samples.figures())

@@ -1,6 +1,6 @@
 """What an event costs in the rules alone: the whole library beside four segments.
 
-The one rule: both decide the same events in the same run, several times in turn, and the least of
+The one rule: both decide the same events in the same run, several times in turn, and the median of
 each counts; what is compared is CPU time, without decoding, storing and publishing.
 """
 
@@ -8,6 +8,8 @@ import gc
 import time
 from pathlib import Path
 
+from benchmarks.results import BenchmarkCase
+from benchmarks.samples import Samples
 from load.generate import records
 from rules.definitions.segments_file import Definitions, built_in, parse
 from rules.engine import Engine
@@ -17,6 +19,7 @@ from streams.wire.decode import decode_line
 FOUR = Path(__file__).parent.parent / "load" / "four_segments.yaml"
 YEAR_MS = 365 * 86_400_000
 ROUNDS = 5
+COST = "CPU time"
 
 
 def once(definitions: Definitions, lines: list[bytes]) -> tuple[float, int]:
@@ -34,19 +37,28 @@ def once(definitions: Definitions, lines: list[bytes]) -> tuple[float, int]:
     return time.process_time() - began, changes
 
 
-def run(events: int = 100_000, customers: int = 2_000) -> None:
+def run(events: int, customers: int = 2_000) -> BenchmarkCase:
     """Print the cost per event of both and their ratio, over a generated year."""
     lines = [value for _, _, value, _ in records(events, customers, profile="session-like", span_ms=YEAR_MS)]
     four, library = parse(FOUR.read_text("utf-8"), FOUR.name), built_in()
+    compared = {"four segments": four, f"library of {len(library.segments)}": library}
+    samples = Samples()
     gc.disable()  # a worker collects seldom, and not what these rounds leave
-    found: dict[str, list[tuple[float, int]]] = {"four": [], "library": []}
     for _ in range(ROUNDS):
-        found["four"].append(once(four, lines))
-        found["library"].append(once(library, lines))
+        for name, definitions in compared.items():
+            seconds, changes = once(definitions, lines)
+            samples.add(name, COST, "µs per event", seconds / events * 1e6)
+            samples.add(name, "changes", "per event", changes / events)
     gc.enable()
-    print(f"rules alone, {events:,} events of {customers:,} customers over a year:")
-    for name, rounds in found.items():
-        seconds, changes = min(rounds)
-        print(f"  {name:<8} {seconds / events * 1e6:6.1f} µs per event, {changes / events:.2f} changes per event")
-    ratio = min(found["library"])[0] / min(found["four"])[0]
-    print(f"  the library's {len(library.segments)} segments cost {ratio:.1f} times as much")
+    conditions = f"{events:,} events of {customers:,} customers over a year, in one process"
+    case = BenchmarkCase("rules", "rules alone", conditions, samples.figures("four segments", COST))
+    _print(case)
+    return case
+
+
+def _print(case: BenchmarkCase) -> None:
+    print(f"{case.case}, {case.conditions}, medians of {ROUNDS} rounds:")
+    for figure in case.figures:
+        ratio = f", {figure.ratio:.1f} times the cost of {figure.against}" if figure.ratio else ""
+        spread = f"({figure.least:.2f}-{figure.most:.2f})"
+        print(f"  {figure.system:<15} {figure.metric:<8} {figure.median:7.2f} {spread} {figure.unit}{ratio}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from kafka import KafkaProducer
 from redis import Redis
 
 from benchmarks.peers import drained_by
+from benchmarks.plan import Plan
+from benchmarks.results import BenchmarkCase
+from benchmarks.samples import Samples
 from benchmarks.stage import PARTITIONS, Stage, load, settings_of
 from benchmarks.throughput import machine
 from local import servers
@@ -32,15 +35,19 @@ FEED_EVERY_S = 0.01
 BACK_MAX_S = 60.0
 
 
-def run(sizes: Sequence[int]) -> None:
+def run(plan: Plan) -> Iterator[BenchmarkCase]:
     """One worker, at each number of customers."""
     print(f"one worker, {EVENTS_EACH} events per customer, {PROFILE}; {machine()}")
-    for customers in sizes:
-        with Stage() as stage:
-            _run(stage, customers)
+    for customers in plan.sizes:
+        samples = Samples()
+        for _ in range(plan.rounds):
+            with Stage() as stage:
+                _run(samples, stage, customers)
+        conditions = f"{EVENTS_EACH} events of each of {customers:,} customers, {PROFILE}, {PARTITIONS} partitions"
+        yield BenchmarkCase("scale", f"{customers:,} customers", conditions, samples.figures())
 
 
-def _run(stage: Stage, customers: int) -> None:
+def _run(samples: Samples, stage: Stage, customers: int) -> None:
     events = EVENTS_EACH * customers
     print(f"{customers:,} customers: filling the topics with {events:,} events …", flush=True)
     prefix = stage.fill(load(events, customers, PROFILE))
@@ -54,16 +61,25 @@ def _run(stage: Stage, customers: int) -> None:
             worker.stop()
         print(f"  {drained.rate:,.0f} events/s; Redis {drained.redis_bytes_per_customer:.0f} bytes per customer")
         print(f"  worker {resident:.0f} MB, at most {most:.0f} MB", flush=True)
+        _add(samples, "rate", "events/s", drained.rate)
+        _add(samples, "Redis memory", "bytes per customer", drained.redis_bytes_per_customer)
+        _add(samples, "its memory", "MB", resident)
+        _add(samples, "its memory at most", "MB", most)
         with _feeding(settings):
             with Worker(told) as second:
-                print(f"  after SIGTERM, started to events on all partitions: {_back_s(client, settings):.1f} s")
+                after_term_s = _back_s(client, settings)
+                print(f"  after SIGTERM, started to events on all partitions: {after_term_s:.1f} s")
                 second.kill()
                 with Worker(told):
-                    took_s = _back_s(client, settings)
-            print(
-                f"  after kill -9 likewise: {took_s:.1f} s (session timeout {settings.session_timeout_s:g} s)",
-                flush=True,
-            )
+                    after_kill_s = _back_s(client, settings)
+            timeout = f"session timeout {settings.session_timeout_s:g} s"
+            print(f"  after kill -9 likewise: {after_kill_s:.1f} s ({timeout})", flush=True)
+        _add(samples, "back after SIGTERM", "s", after_term_s)
+        _add(samples, f"back after kill -9, {timeout}", "s", after_kill_s)
+
+
+def _add(samples: Samples, metric: str, unit: str, value: float) -> None:
+    samples.add("segmenter, 1 worker", metric, unit, value)
 
 
 def _memory_mb(pid: int) -> tuple[float, float]:

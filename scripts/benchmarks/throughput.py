@@ -16,7 +16,10 @@ from typing import Any
 
 from benchmarks import peers
 from benchmarks.peers import SegmenterPeer
-from benchmarks.stage import Members, Stage, StageLoad, expected, load, told
+from benchmarks.plan import Plan
+from benchmarks.results import BenchmarkCase
+from benchmarks.samples import Samples
+from benchmarks.stage import PARTITIONS, Members, Stage, StageLoad, expected, load, told
 from local import kafka_jars
 
 PROFILES = ("change-heavy", "session-like")
@@ -24,6 +27,8 @@ PROFILES = ("change-heavy", "session-like")
 OBVIOUS_SHARE = 25
 # What warms a JVM comes before, and is as much smaller.
 WARM_SHARE = 2
+RATE = "rate"
+CPU_UNIT = "s per 1M events"
 
 _MAKE: dict[str, Callable[[StageLoad], Any]] = {
     "bare": lambda _: peers.BareLoop(),
@@ -37,8 +42,9 @@ _MAKE: dict[str, Callable[[StageLoad], Any]] = {
 PEERS = (*_MAKE, "all")
 
 
-def run(profile: str, events: int, customers: int, names: Sequence[str], rounds: int, hot_every: int) -> None:
-    """Drain and print the table."""
+def run(profile: str, plan: Plan) -> BenchmarkCase:
+    """Drain, print the table and give it."""
+    events, customers, names, rounds, hot_every = plan.events, plan.customers, plan.peers, plan.rounds, plan.hot_every
     whole = load(events, customers, profile, hot_every)
     warm = _part(whole, WARM_SHARE)
     chosen = [make(warm) for name, make in _MAKE.items() if name in names or "all" in names]
@@ -60,6 +66,23 @@ def run(profile: str, events: int, customers: int, names: Sequence[str], rounds:
                 found[peer].append(drained)
                 print(f"  {drained.rate:,.0f} events/s", flush=True)
     _print(profile, whole, found, changes)
+    return _case(profile, whole, found)
+
+
+def _case(profile: str, whole: StageLoad, drains: dict[Any, list[peers.Drained]]) -> BenchmarkCase:
+    samples = Samples()
+    for peer, runs in drains.items():
+        for drained in runs:
+            million = max(drained.events, 1) / 1e6
+            samples.add(peer.name, RATE, "events/s", drained.rate)
+            samples.add(peer.name, "own CPU", CPU_UNIT, drained.own_cpu_s / million)
+            samples.add(peer.name, "the broker's CPU", CPU_UNIT, drained.broker_cpu_s / million)
+            if isinstance(peer, SegmenterPeer):
+                samples.add(peer.name, "Redis's CPU", CPU_UNIT, drained.redis_cpu_s / million)
+                samples.add(peer.name, "Redis memory", "bytes per customer", drained.redis_bytes_per_customer)
+    base = next((peer.name for peer in drains if isinstance(peer, SegmenterPeer)), "")
+    conditions = f"a backlog of {whole.events:,} events of {whole.customers:,} customers, {PARTITIONS} partitions"
+    return BenchmarkCase("throughput", profile, conditions, samples.figures(base, RATE))
 
 
 def _part(whole: StageLoad, share: int) -> StageLoad:

@@ -26,6 +26,9 @@ from kafka import KafkaProducer
 from redis import Redis
 
 from benchmarks.latency import shares
+from benchmarks.plan import Plan
+from benchmarks.results import BenchmarkCase
+from benchmarks.samples import Samples
 from benchmarks.stage import PARTITIONS, settings_of
 from benchmarks.throughput import machine
 from local import servers
@@ -42,15 +45,31 @@ CONCURRENCY = 64  # of the bare loop: with more it is no faster
 OURS = 256  # of each of the two workers of ours
 SAMPLE_S = 0.003
 LAST_S = 15.0
+# Of the steady load, in webhooks a second.
+RATE = 200
+SECONDS = 30.0
+BARE = f"bare aiohttp loop, {CONCURRENCY} at a time"
 SEGMENTS = "version: 1\nsegments:\n  just_bought: {title: J, when: {performed: {event: Order Completed, within: 1h}}}\n"
 
 # When a call came (s), the id and the body.
 Came = tuple[float, str, bytes]
 
 
-def run(messages: int = 10_000, rate: int = 200, seconds: float = 30.0) -> None:
-    """Print both."""
+def run(plan: Plan) -> tuple[BenchmarkCase, BenchmarkCase]:
+    """Print and give both: what is due at once, and a steady load."""
     print(f"webhooks of triggers; {machine()}")
+    backlog, steady = Samples(), Samples()
+    for _ in range(plan.rounds):
+        _run(backlog, steady, plan.messages)
+    due = f"{plan.messages:,} webhooks which are due at once"
+    paced = f"{RATE} webhooks a second for {SECONDS:g} s, from the moment at which each may be sent"
+    return (
+        BenchmarkCase("triggers", "backlog", due, backlog.figures(BARE, "rate")),
+        BenchmarkCase("triggers", "steady", paced, steady.figures()),
+    )
+
+
+def _run(backlog: Samples, steady: Samples, messages: int) -> None:
     with _receiver() as (url, found):
         bare, ours = _backlog(url, messages, found)
         print(
@@ -58,9 +77,12 @@ def run(messages: int = 10_000, rate: int = 200, seconds: float = 30.0) -> None:
             f"{bare:,.0f} ({ours / bare:.2f} x)",
             flush=True,
         )
-        delays = _paced(url, rate, seconds, found)
-    came = f"{len(delays):,} of {int(rate * seconds):,} came"
-    print(f"  {rate} a second for {seconds:g} s: {came}; after they may be sent: {shares(delays)}")
+        delays = _paced(url, RATE, SECONDS, found)
+    came = f"{len(delays):,} of {int(RATE * SECONDS):,} came"
+    print(f"  {RATE} a second for {SECONDS:g} s: {came}; after they may be sent: {shares(delays)}")
+    backlog.add(BARE, "rate", "webhooks/s", bare)
+    backlog.add(f"triggers, 2 processes, {OURS} at a time each", "rate", "webhooks/s", ours)
+    steady.add_delays("triggers, 1 process", delays)
 
 
 # --- the receiver
