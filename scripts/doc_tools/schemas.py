@@ -23,7 +23,16 @@ from typing import Annotated, Any, get_args, get_type_hints
 import msgspec
 from msgspec import UNSET, Meta, Raw
 
-from doc_tools import metrics_reference, reference, segments_schema, settings_reference, triggers_schema
+from doc_tools import (
+    benchmark_tables,
+    generated_blocks,
+    metrics_reference,
+    reference,
+    segments_schema,
+    settings_reference,
+    triggers_schema,
+)
+from doc_tools.generated_blocks import BlockError
 from rules.events import ALIASES, CART_NAMES, INPUTS, ORDER_NAMES, PRODUCT_ADDED, SHOP_NAMES, Origin
 from rules.reasons import Observed, Reason
 from rules.standing import Kind
@@ -372,12 +381,31 @@ def files() -> dict[str, str]:
     return texts | drawn
 
 
+def pages(root: Path) -> dict[str, str]:
+    """The text of each page of a tree that holds drawn blocks, by its path. Raises `BlockError`."""
+    texts = {page.relative_to(root).as_posix(): page.read_text("utf-8") for page in generated_blocks.pages(root)}
+    with_blocks = {name: text for name, text in texts.items() if generated_blocks.has_blocks(text)}
+    blocks = benchmark_tables.blocks(root) if with_blocks else {}
+    drawn: dict[str, str] = {}
+    for name, text in with_blocks.items():
+        try:
+            drawn[name] = generated_blocks.redrawn(text, blocks)
+        except BlockError as error:
+            raise BlockError(f"{name}:{error}") from None
+    return drawn
+
+
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     """Write what is not current, or with ``--check`` say so; the exit code."""
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: python -m doc_tools.schemas [--check]\n")
         return 2
-    stale = {name: text for name, text in files().items() if not _is(root / name, text)}
+    try:
+        texts = pages(root) | files()
+    except BlockError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    stale = {name: text for name, text in texts.items() if not _is(root / name, text)}
     for name, text in stale.items():
         if arguments:
             sys.stderr.write(f"{name} is not what the code says: run python -m doc_tools.schemas\n")
