@@ -24,7 +24,7 @@ import msgspec
 from rules import published_ahead
 from rules.definitions.segments_file import Definitions
 from rules.engine import Engine
-from rules.facts.registry import Window
+from rules.facts.base import Window
 from rules.profile.profile import Profile
 from rules.profile_migration import carrying, missing_history
 from rules.reconcile import reconcile

@@ -37,7 +37,7 @@ class Engine:
         self._segments = definitions.segments
         self._keys = [segment.key for segment in definitions.segments]
         self._decides = [segment.when.decide for segment in definitions.segments]
-        self._facts = definitions.facts.kept()
+        self._facts = definitions.facts.with_segments()
         self._any = self._plan(None)
         names = frozenset[str]().union(*(fact.names or () for fact, _ in self._facts))
         self._plans = {name: self._plan(name) for name in names}

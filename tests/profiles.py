@@ -92,7 +92,7 @@ def wanting(*whens: When) -> Definitions:
 
 
 def apply(definitions: Definitions, profile: Profile, events: Iterable[Event]) -> Profile:
-    facts = definitions.facts.kept()
+    facts = definitions.facts.with_segments()
     for event in events:
         for fact, _ in facts:
             if fact.names is None or event.name in fact.names:
@@ -107,7 +107,7 @@ def profile_of(definitions: Definitions, events: Iterable[Event]) -> Profile:
 def merged(definitions: Definitions, ours: Profile, theirs: Profile) -> Profile:
     """Both are left as they are."""
     profile = copy(ours)
-    for fact, _ in definitions.facts.kept():
+    for fact, _ in definitions.facts.with_segments():
         fact.merge(profile, copy(theirs))
     return profile
 

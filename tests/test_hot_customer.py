@@ -179,7 +179,7 @@ CONTEXT = {
 
 def flood(definitions: Definitions, rng: random.Random, count: int) -> Iterator[Event]:
     """All names that the definitions know, ids and lists as long as can be, years back and out of order."""
-    names = sorted({name for fact, _ in definitions.facts.kept() for name in fact.names or ()} | {"page"})
+    names = sorted({name for fact, _ in definitions.facts.with_segments() for name in fact.names or ()} | {"page"})
     last = T + 400 * DAY_MS
     for number in range(count):
         # First old orders by the day, then everything; purchases end carts, so the last events are no purchases.

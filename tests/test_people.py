@@ -72,7 +72,7 @@ class Split:
     def normal(self, profile: Profile) -> bytes:
         """A profile whose lists are in one order."""
         merged = self.engine.new().profile
-        for fact, _ in self.engine.definitions.facts.kept():
+        for fact, _ in self.engine.definitions.facts.with_segments():
             fact.merge(merged, profile)
         return msgspec.msgpack.encode(merged)
 

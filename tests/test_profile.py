@@ -140,7 +140,7 @@ def test_merge_leaves_the_other_as_it_was(seed: int) -> None:
     theirs = profile_of(definitions, events)
     as_it_was = stored(theirs)
     profile = profile_of(definitions, rng.sample(events, rng.choice((0, len(events) // 2))))
-    for fact, _ in definitions.facts.kept():
+    for fact, _ in definitions.facts.with_segments():
         fact.merge(profile, theirs)
     later = [msgspec.structs.replace(event, time=event.time + DAY, id="x" + event.id) for event in events]
     apply(definitions, profile, later)
@@ -161,7 +161,7 @@ def test_two_empty_profiles_merge_into_an_empty_one() -> None:
     """Two customers of whom nothing of any kind is known are still nobody."""
     definitions = wanting(*ALL_FACTS)
     empty = definitions.facts.empty()
-    for fact, _ in definitions.facts.kept():
+    for fact, _ in definitions.facts.with_segments():
         profile = definitions.facts.empty()
         fact.merge(profile, definitions.facts.empty())
         assert profile == empty, fact

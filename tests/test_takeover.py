@@ -207,7 +207,7 @@ class Victims(Post):
 def normal(customer: Customer) -> bytes:
     """A profile whose lists are in one order."""
     merged = ENGINE.new().profile
-    for fact, _ in ENGINE.definitions.facts.kept():
+    for fact, _ in ENGINE.definitions.facts.with_segments():
         fact.merge(merged, customer.profile)
     return msgspec.msgpack.encode(merged)
 

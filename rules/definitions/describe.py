@@ -9,37 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from rules.definitions.segments_file import Definitions, Segment, closure
-from rules.facts import (
-    DISTINCT_MAX,
-    CartFact,
-    DistinctFact,
-    ExtremeFact,
-    FirstFact,
-    OccurrenceFact,
-    OrderFact,
-    SessionFact,
-    StepFact,
-    SumFact,
-    TouchFact,
-    TraitFact,
-)
-from rules.profile import cart, extremes, orders, sessions, steps, sums
-from rules.profile.profile import Fact
+from rules.facts.base import Fact
 from rules.times import format_duration, parse_duration, words
 from rules.value_tests import ENDS
 
 Form = Mapping[str, object]
-
-# Bytes of one entry in a stored customer, measured on msgpack: message ids of 36 characters, other ids of 10.
-_ENTRY_BYTES: dict[type, int] = {
-    OrderFact: 67, CartFact: 67, SessionFact: 19, OccurrenceFact: 18, FirstFact: 9, SumFact: 24, ExtremeFact: 15,
-    DistinctFact: 18, StepFact: 50, TraitFact: 60, TouchFact: 60,
-}  # fmt: skip
-_PRICE_BYTES = 64
-_MOST: dict[type, int] = {
-    OrderFact: orders.MESSAGES_MAX, CartFact: cart.LINES_MAX, SessionFact: sessions.INTERVALS_MAX,
-    SumFact: sums.ENTRIES_MAX, ExtremeFact: extremes.STEPS_MAX, DistinctFact: DISTINCT_MAX, StepFact: steps.ENTRIES_MAX,
-}  # fmt: skip
 
 
 def sentence(segment: Segment) -> str:
@@ -59,7 +33,7 @@ def events(segment: Segment, definitions: Definitions) -> list[str]:
 
 def bytes_most(segment: Segment, definitions: Definitions) -> int:
     """About how many bytes its facts take of a stored customer at their bounds; shared facts count in full."""
-    return sum(map(_most_bytes, _facts(segment, definitions)))
+    return sum(fact.bytes_most for fact in _facts(segment, definitions))
 
 
 def windows(segment: Segment) -> list[str]:
@@ -69,16 +43,9 @@ def windows(segment: Segment) -> list[str]:
 
 def _facts(segment: Segment, definitions: Definitions) -> list[Fact]:
     """What is kept of a customer for it and for the segments that it asks about."""
-    asked = closure(segment.key, definitions.segments)
-    places = sum(1 << at for at, one in enumerate(definitions.segments) if one.key in asked)
-    return [fact for fact, looking in definitions.facts.kept() if looking & places]
-
-
-def _most_bytes(fact: Fact) -> int:
-    kind = type(fact)
-    entries = fact.keep if isinstance(fact, OccurrenceFact) else _MOST.get(kind, 1)
-    prices = cart.PRICES_MAX * _PRICE_BYTES if isinstance(fact, CartFact) and fact.prices else 0
-    return entries * _ENTRY_BYTES[kind] + prices
+    keys = closure(segment.key, definitions.segments)
+    mask = sum(1 << index for index, other in enumerate(definitions.segments) if other.key in keys)
+    return [fact for fact, looking in definitions.facts.with_segments() if looking & mask]
 
 
 def _durations(form: object) -> list[int]:

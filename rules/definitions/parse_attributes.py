@@ -8,6 +8,7 @@ from rules.conditions import CalendarDays, ContextIs, ContextTest, InSegment, Sa
 from rules.context import ATTRIBUTES, CHANNELS
 from rules.definitions import forms, value_test_parsing
 from rules.definitions.problems import FORMS, Parsed, Scope, WrongCondition
+from rules.facts import TouchFact, TraitFact
 from rules.value_tests import ValueTest
 from rules.values import MICRO, path_of
 
@@ -56,7 +57,7 @@ def calendar(scope: Scope, path: str, body: object) -> Parsed:
         raise WrongCondition(
             f"{path}.timezone", f"{form.timezone!r} is not a time zone; write one such as Asia/Tehran or UTC"
         ) from None
-    scope.facts.want_nothing()
+    scope.facts.require_nothing()
     days = CalendarDays(form.between, form.weekday, form.calendar == "jalali", form.timezone)
     return days, {"calendar": days.test}
 
@@ -66,7 +67,7 @@ def sample(scope: Scope, path: str, body: object) -> Parsed:
     percent = scope.problems.read(f"{path}.percent", value_test_parsing.micro, form.percent)
     if not 0 < percent <= 100 * MICRO:
         raise WrongCondition(f"{path}.percent", f"{form.percent!r} is not above 0 and at most 100")
-    scope.facts.want_nothing()
+    scope.facts.require_nothing()
     return Sample(percent, form.salt), {"sample": {"percent": percent / MICRO, "salt": form.salt}}
 
 
@@ -76,9 +77,9 @@ def _trait_test(scope: Scope, path: str, name: object, body: object) -> TraitTes
         raise WrongCondition(path, "a trait is named by its name, or a dotted one such as address.city")
     slot = bit = date = 0
     if test is not None:
-        slot, bit = scope.facts.want_trait(path_of(name), test)
+        slot, bit = TraitFact.require_test(scope.facts, path_of(name), test)
     if age is not None:
-        slot, date = scope.facts.want_date(path_of(name))
+        slot, date = TraitFact.require_date(scope.facts, path_of(name))
     return TraitTest(name, slot, test, bit, age, date)
 
 
@@ -87,7 +88,7 @@ def _context_test(scope: Scope, path: str, name: str, body: object, *, first: bo
     wrong = [one for one in _texts(test) if name == "channel" and one not in CHANNELS]
     if wrong:
         raise WrongCondition(path, f"{wrong[0]!r} is not a channel; it is one of {', '.join(CHANNELS)}")
-    slot, bit = scope.facts.want_touch(name, test, first=first)
+    slot, bit = TouchFact.require_test(scope.facts, name, test, first=first)
     return ContextTest(name, test, slot, bit)
 
 

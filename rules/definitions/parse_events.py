@@ -6,7 +6,18 @@ from rules.conditions import Ago, Count, Performed, Recency, SequenceMatched, Se
 from rules.definitions import forms, value_test_parsing
 from rules.definitions.problems import Parsed, Problems, Scope, WrongCondition
 from rules.events import MONEY, ORDER_COMPLETED, WITHOUT_EFFECT
-from rules.facts import DISTINCT_MAX, EventFilter, PropertyReader
+from rules.facts import (
+    DISTINCT_MAX,
+    DistinctFact,
+    EventFilter,
+    ExtremeFact,
+    FirstFact,
+    OccurrenceFact,
+    OrderFact,
+    PropertyReader,
+    StepFact,
+    SumFact,
+)
 from rules.profile.orders import MESSAGES_MAX, TOTAL
 from rules.value_tests import ENDS, NumberTest, PropertyTests
 from rules.values import MICRO, path_of
@@ -23,8 +34,8 @@ def performed(scope: Scope, path: str, body: object) -> Parsed:
         most = f"at_least goes up to {ORDERS_MAX - 1}, at_most and exactly up to {ORDERS_MAX - 2}"
         raise WrongCondition(f"{path}.count", f"for orders {most}")
     picked = EventFilter(form.where)
-    view = scope.facts.want_orders(picked, form.within) if of_orders else None
-    slot = scope.facts.want_occurrences(others, picked, form.within, keep) if others else None
+    view = OrderFact.require_view(scope.facts, picked, form.within) if of_orders else None
+    slot = scope.facts.require(OccurrenceFact(others, picked, form.within, keep)).slot if others else None
     canonical = {"event": form.event, "count": form.count.test, "within": form.within} | _where(form.where)
     condition = Performed(form.event, form.where, form.count, form.within, view, slot)
     return condition, {"performed": canonical}
@@ -47,17 +58,17 @@ def _kept_total(
     scope: Scope, form: forms.TotalForm, picked: EventFilter, test: NumberTest, of_orders: bool, others: frozenset[str]
 ) -> Total:
     reading = PropertyReader(path_of(form.of), form.agg == "distinct")
-    view = scope.facts.want_orders(picked, form.within) if of_orders else None
+    view = OrderFact.require_view(scope.facts, picked, form.within) if of_orders else None
     place = TOTAL
     if of_orders and form.of != "total":
-        place = scope.facts.want_of_orders(reading)
+        place = OrderFact.require_property(scope.facts, reading)
     slot = None
     if others and form.agg in ("sum", "avg"):
-        slot = scope.facts.want_sum(others, picked, reading, form.within)
+        slot = scope.facts.require(SumFact(others, picked, reading, form.within)).slot
     elif others and form.agg == "distinct":
-        slot = scope.facts.want_distinct(others, picked, reading, form.within)
+        slot = scope.facts.require(DistinctFact(others, picked, reading, form.within)).slot
     elif others:
-        slot = scope.facts.want_extreme(others, picked, reading, form.within, greatest=form.agg == "max")
+        slot = scope.facts.require(ExtremeFact(others, picked, reading, form.within, form.agg == "max")).slot
     count = _counted(test)
     return Total(form.agg, form.of, form.event, form.where, form.within, test, count, view, place, slot)
 
@@ -74,12 +85,12 @@ def _moment(scope: Scope, path: str, body: object, *, first: bool) -> Parsed:
     form = scope.problems.fill(path, forms.MomentForm, body)
     of_orders, others = _events(path, form.event)
     picked = EventFilter(form.where)
-    view = scope.facts.want_orders(picked, None) if of_orders else None
+    view = OrderFact.require_view(scope.facts, picked, None) if of_orders else None
     slot = None
     if others and first:
-        slot = scope.facts.want_first(others, picked)
+        slot = scope.facts.require(FirstFact(others, picked)).slot
     elif others:
-        slot = scope.facts.want_occurrences(others, picked, None, 1)
+        slot = scope.facts.require(OccurrenceFact(others, picked, None, 1)).slot
     canonical = {"event": form.event, "ago": form.ago.test} | _where(form.where)
     moment = Recency(first, form.event, form.where, form.ago, view, slot)
     return moment, {"first" if first else "last": canonical}
@@ -91,15 +102,19 @@ def sequence(scope: Scope, path: str, body: object) -> Parsed:
     same = None if form.same is None else path_of(form.same)
     steps = tuple(
         SequenceStep(
-            step.event, step.where, scope.facts.want_orders(EventFilter(step.where), form.within) if of_orders else None
+            step.event,
+            step.where,
+            OrderFact.require_view(scope.facts, EventFilter(step.where), form.within) if of_orders else None,
         )
         for step, (of_orders, _) in zip(form.steps, names, strict=True)
     )
     of_orders = any(of_orders for of_orders, _ in names)
-    place = scope.facts.want_of_orders(PropertyReader(same, distinct=True)) if of_orders and same else TOTAL
+    place = (
+        OrderFact.require_property(scope.facts, PropertyReader(same, distinct=True)) if of_orders and same else TOTAL
+    )
     asked_steps = tuple((others, EventFilter(step.where)) for step, (_, others) in zip(form.steps, names, strict=True))
     kept = any(others for others, _ in asked_steps)
-    slot = scope.facts.want_steps(asked_steps, same, form.within, thin=not of_orders) if kept else None
+    slot = scope.facts.require(StepFact.of(asked_steps, same, form.within, thin=not of_orders)).slot if kept else None
     canonical = [{"event": step.event} | _where(step.where) for step in form.steps]
     told = {"steps": canonical, "within": form.within} | ({} if form.same is None else {"same": form.same})
     return SequenceMatched(steps, Ago(at_most=form.within), form.same, place, slot), {"sequence": told}

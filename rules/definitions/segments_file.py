@@ -22,6 +22,7 @@ from rules.definitions.condition_parsing import Problems, Scope, WrongCondition,
 from rules.definitions.forms import SegmentForm
 from rules.definitions.parse_identity import added_placeholders
 from rules.definitions.shorthand import Nodes, Spelled, with_bands, with_library
+from rules.facts import OrderFact
 from rules.facts.registry import FactRegistry
 from rules.placeholders import Placeholders, placeholders
 
@@ -255,7 +256,8 @@ def _segment(key: object, node: object, scope: Scope) -> Segment | None:
     assert isinstance(told, dict)
     hold = form.hold or 0
     if hold:
-        scope.facts.want_completions(hold)
+        # An order ends a minimum stay, so it must be recognised when it comes again.
+        scope.facts.require(OrderFact(hold))
     canonical = told | {"hold": hold} if hold else told
     return Segment(key, form.title, form.about, form.kind, hold, when, frozenset(scope.named), canonical)
 

@@ -1,21 +1,17 @@
-"""The kinds of fact that definitions ask for, each bound to its place in the profile.
+"""Facts: what is remembered of a customer's events so that conditions can be decided.
 
-The one rule: a fact knows the event names that change it and says whether an event changed
-anything that decides, so that an event costs only what depends on it.
+A fact knows the event names that change it and says whether an event changed anything that decides, so that an event
+costs only what depends on it. `rules.facts.base` says what a kind of fact brings along, and how to add one.
 """
 
 from rules.facts.attribute_facts import TouchFact, TraitFact
-from rules.facts.event_facts import (
-    DISTINCT_MAX,
-    DistinctFact,
-    ExtremeFact,
-    FirstFact,
-    OccurrenceFact,
-    StepFact,
-    SumFact,
-)
+from rules.facts.carts import CartFact
+from rules.facts.contributions import DISTINCT_MAX, DistinctFact, ExtremeFact, SumFact
+from rules.facts.occurrences import FirstFact, OccurrenceFact
+from rules.facts.order_messages import OrderFact
 from rules.facts.selection import EventFilter, PropertyReader
-from rules.facts.shop_facts import CartFact, OrderFact, SessionFact
+from rules.facts.sessions import SessionFact
+from rules.facts.steps import StepFact
 
 __all__ = [
     "DISTINCT_MAX",

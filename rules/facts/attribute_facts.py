@@ -1,81 +1,246 @@
-"""Facts that were told: traits, and what the context of events says."""
+"""Attributes of a customer: traits, and what the context of events carries.
+
+A test of an attribute is answered when the event comes, and the answer is one bit of a stored number. So a fact has
+room for `BITS_MAX` tests; of an attribute with more of them there are several facts, which all know the same event.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from rules.events import IDENTIFY, Event
+from rules.facts.base import Carry, Former, Key, Names, SlottedFact, Window, including
+from rules.facts.registry import BITS_MAX, FactRegistry
 from rules.profile import attributes
-from rules.profile.attributes import AttributeValue
+from rules.profile.attributes import SHOWN_MAX_CHARS, AttributeValue
 from rules.profile.profile import Profile, short_id
 from rules.times import parse_date
 from rules.value_tests import ValueTest
 from rules.values import Path, resolve_path, shown, text
 
+_VALUE_BYTES = 60
 
-class TraitFact(msgspec.Struct, frozen=True):
+
+class TraitFact(SlottedFact, frozen=True):
     """The newest identify that has a trait, or takes it back with null.
 
-    ``tests``: what the definitions ask of it; ``dates``: where in it they look for dates.
+    ``tests``: the tests of it that the definitions have; ``dates``: where in it they look for dates. ``group``: counts
+    the facts of one trait.
     """
 
-    slot: int
     name: str
-    tests: tuple[tuple[Path, ValueTest], ...]
-    dates: tuple[Path, ...]
+    tests: tuple[tuple[Path, ValueTest], ...] = ()
+    dates: tuple[Path, ...] = ()
+    group: int = 0
+
+    @staticmethod
+    def require_test(facts: FactRegistry, path: Path, test: ValueTest) -> tuple[int, int]:
+        """Have a test of a trait answered; its slot and the bit of the answer."""
+        wanted = path[1:], test
+        fact = facts.require(_with_room(facts, TraitFact(path[0], (wanted,))))
+        return fact.slot, fact.tests.index(wanted)
+
+    @staticmethod
+    def require_date(facts: FactRegistry, path: Path) -> tuple[int, int]:
+        """Have a trait remembered that is a date; its slot and its index among the dates."""
+        fact = facts.require(TraitFact(path[0], dates=(path[1:],)))
+        return fact.slot, fact.dates.index(path[1:])
 
     @property
-    def names(self) -> frozenset[str]:
+    def key(self) -> Key:
+        return TraitFact, self.name, self.group
+
+    @property
+    def names(self) -> Names:
         return frozenset({IDENTIFY})
+
+    @property
+    def bytes_most(self) -> int:
+        return _VALUE_BYTES
+
+    @staticmethod
+    def slots(profile: Profile) -> list[AttributeValue | None]:
+        return profile.traits
+
+    @staticmethod
+    def empty() -> None:
+        return None
+
+    def widened(self, wish: TraitFact) -> TraitFact:
+        tests, dates = including(self.tests, wish.tests), including(self.dates, wish.dates)
+        return msgspec.structs.replace(self, tests=tests, dates=dates)
 
     def apply(self, profile: Profile, event: Event) -> bool:
         traits = event.traits.fields
-        known = profile.traits[self.slot]
+        before = profile.traits[self.slot]
         message_id = short_id(event.id)
-        if self.name not in traits or not attributes.stands(known, event.time, message_id, first=False):
+        if self.name not in traits or not attributes.stands(before, event.time, message_id, first=False):
             return False
         value = traits[self.name]
-        met = sum(1 << at for at, (path, test) in enumerate(self.tests) if test.meets(resolve_path(value, path)))
+        met = sum(1 << bit for bit, (path, test) in enumerate(self.tests) if test.meets(resolve_path(value, path)))
         dates = tuple(parse_date(text(resolve_path(value, path))) for path in self.dates)
-        told = shown(value)
-        touch = AttributeValue(event.time, message_id, met, None if told is None else attributes.shortened(told), dates)
-        profile.traits[self.slot] = touch
-        return not touch.answers(known)
+        words = shown(value)
+        newest = AttributeValue(
+            event.time, message_id, met, None if words is None else attributes.shortened(words), dates
+        )
+        profile.traits[self.slot] = newest
+        return not newest.answers(before)
 
     def merge(self, profile: Profile, other: Profile) -> None:
         profile.traits[self.slot] = attributes.merge(profile.traits[self.slot], other.traits[self.slot], first=False)
 
+    def carrying(self, former: Former) -> Carry | None:
+        facts = self._former(former)
+        if not facts:
+            return None
+        tests = [_source(test, ((fact.slot, fact.tests) for fact in facts)) for test in self.tests]
+        dates = [_source(path, ((fact.slot, fact.dates) for fact in facts)) for path in self.dates]
 
-class TouchFact(msgspec.Struct, frozen=True):
-    """The first or last event whose context carries an attribute."""
+        def carry(old: Profile, new: Profile) -> None:
+            value = old.traits[facts[0].slot]
+            if value is None:
+                return
+            values = _values(old.traits, facts)
+            moments = tuple(None if source is None else values[source[0]].dates[source[1]] for source in dates)
+            met = _met(tests, values)
+            new.traits[self.slot] = AttributeValue(value.time, value.id, met, value.shown, moments)
 
-    slot: int
+        return carry
+
+    def missing_history(self, former: Former) -> Window | bool:
+        facts = self._former(former)
+        tests = {test for fact in facts for test in fact.tests}
+        dates = {path for fact in facts for path in fact.dates}
+        is_covered = bool(facts) and tests >= set(self.tests) and dates >= set(self.dates)
+        return False if is_covered else None
+
+    def _former(self, former: Former) -> list[TraitFact]:
+        return [fact for fact in former.values() if isinstance(fact, TraitFact) and fact.name == self.name]
+
+
+class TouchFact(SlottedFact, frozen=True):
+    """The first or last event whose context carries an attribute. ``group``: counts the facts of one attribute."""
+
     attribute: str
     first: bool
-    tests: tuple[ValueTest, ...]
+    tests: tuple[ValueTest, ...] = ()
+    group: int = 0
+
+    @staticmethod
+    def require_test(facts: FactRegistry, attribute: str, test: ValueTest, *, first: bool) -> tuple[int, int]:
+        """Have a test of a context's attribute answered; its slot and the bit of the answer."""
+        fact = facts.require(_with_room(facts, TouchFact(attribute, first, (test,))))
+        return fact.slot, fact.tests.index(test)
+
+    @property
+    def key(self) -> Key:
+        return TouchFact, self.attribute, self.first, self.group
 
     @property
     def names(self) -> None:
         return None
 
+    @property
+    def bytes_most(self) -> int:
+        return _VALUE_BYTES
+
+    @staticmethod
+    def slots(profile: Profile) -> list[AttributeValue | None]:
+        return profile.touches
+
+    @staticmethod
+    def empty() -> None:
+        return None
+
+    def widened(self, wish: TouchFact) -> TouchFact:
+        return msgspec.structs.replace(self, tests=including(self.tests, wish.tests))
+
     def apply(self, profile: Profile, event: Event) -> bool:
-        known = profile.touches[self.slot]
-        if self.first and known is not None and event.time > known.time:
+        before = profile.touches[self.slot]
+        if self.first and before is not None and event.time > before.time:
             return False
         value = event.context.get(self.attribute)
         if value is None:
             return False
         message_id = short_id(event.id)
-        if not attributes.stands(known, event.time, message_id, first=self.first):
+        if not attributes.stands(before, event.time, message_id, first=self.first):
             return False
-        if known is not None and value == known.shown and len(value) < attributes.SHOWN_MAX_CHARS:
-            profile.touches[self.slot] = AttributeValue(event.time, message_id, known.met, value)
-            return False  # told again, as it mostly is
-        met = sum(1 << at for at, test in enumerate(self.tests) if test.meets(value))
-        touch = AttributeValue(event.time, message_id, met, attributes.shortened(value))
-        profile.touches[self.slot] = touch
-        return not touch.answers(known)
+        if before is not None and value == before.shown and len(value) < SHOWN_MAX_CHARS:
+            profile.touches[self.slot] = AttributeValue(event.time, message_id, before.met, value)
+            return False  # the same text again, as it mostly is
+        met = sum(1 << bit for bit, test in enumerate(self.tests) if test.meets(value))
+        newest = AttributeValue(event.time, message_id, met, attributes.shortened(value))
+        profile.touches[self.slot] = newest
+        return not newest.answers(before)
 
     def merge(self, profile: Profile, other: Profile) -> None:
-        ours, theirs = profile.touches[self.slot], other.touches[self.slot]
-        profile.touches[self.slot] = attributes.merge(ours, theirs, first=self.first)
+        mine, theirs = profile.touches[self.slot], other.touches[self.slot]
+        profile.touches[self.slot] = attributes.merge(mine, theirs, first=self.first)
+
+    def carrying(self, former: Former) -> Carry | None:
+        facts = self._former(former)
+        if not facts:
+            return None
+        tests = [_source(test, ((fact.slot, fact.tests) for fact in facts)) for test in self.tests]
+
+        def carry(old: Profile, new: Profile) -> None:
+            value = old.touches[facts[0].slot]
+            if value is None:
+                return
+            if value.shown is not None and len(value.shown) < SHOWN_MAX_CHARS:
+                # All of the text is stored, so that every test can be answered anew.
+                met = sum(1 << bit for bit, test in enumerate(self.tests) if test.meets(value.shown))
+            else:
+                values = {
+                    fact.slot: former_value for fact in facts if (former_value := old.touches[fact.slot]) is not None
+                }
+                met = _met(tests, values)
+            new.touches[self.slot] = AttributeValue(value.time, value.id, met, value.shown)
+
+        return carry
+
+    def missing_history(self, former: Former) -> Window | bool:
+        return False if self._former(former) else None
+
+    def _former(self, former: Former) -> list[TouchFact]:
+        return [
+            fact
+            for fact in former.values()
+            if isinstance(fact, TouchFact) and (fact.attribute, fact.first) == (self.attribute, self.first)
+        ]
+
+
+AttributeFactT = TypeVar("AttributeFactT", TraitFact, TouchFact)
+_Source = tuple[int, int]
+
+
+def _with_room(facts: FactRegistry, wish: AttributeFactT) -> AttributeFactT:
+    """The wish for one test, in the first group that has this test or room for it."""
+    while True:
+        shared = facts.by_key.get(wish.key)
+        if not isinstance(shared, TraitFact | TouchFact):
+            return wish
+        if wish.tests[0] in shared.tests or len(shared.tests) < BITS_MAX:
+            return wish
+        wish = msgspec.structs.replace(wish, group=wish.group + 1)
+
+
+def _values(slots: Sequence[AttributeValue | None], facts: Iterable[SlottedFact]) -> dict[int, AttributeValue]:
+    """By slot, what these facts remember of the attribute."""
+    values = {fact.slot: slots[fact.slot] for fact in facts}
+    return {slot: value for slot, value in values.items() if value is not None}
+
+
+def _source(wanted: object, facts: Iterable[tuple[int, tuple[object, ...]]]) -> _Source | None:
+    """The slot of the fact that has a test or date, and its index there."""
+    return next(((slot, members.index(wanted)) for slot, members in facts if wanted in members), None)
+
+
+def _met(tests: Sequence[_Source | None], values: Mapping[int, AttributeValue]) -> int:
+    """The bits of the tests that were answered with yes in these slots."""
+    return sum(
+        1 << bit for bit, source in enumerate(tests) if source is not None and values[source[0]].met >> source[1] & 1
+    )

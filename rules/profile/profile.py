@@ -2,18 +2,16 @@
 
 The one rule: a profile is a function of the *set* of events, whatever their order and however
 often each came, within the bounds that each kind of fact states at its head. Two profiles merge
-into the one that all their events would have made. Only facts change a profile (`Fact.apply`).
+into the one that all their events would have made. Only facts change a profile (`rules.facts.base.Fact`).
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Protocol
 
 import msgspec
 
-from rules.events import Event
 from rules.profile.attributes import AttributeValue
 from rules.profile.cart import Cart
 from rules.profile.occurrences import Occurrences
@@ -42,20 +40,6 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     steps: list[list[tuple[int, str, int, int]]] = []
     traits: list[AttributeValue | None] = []
     touches: list[AttributeValue | None] = []
-
-
-class Fact(Protocol):
-    """One kind of fact that the definitions ask to be kept."""
-
-    @property
-    def names(self) -> frozenset[str] | None:
-        """The event names that change it; ``None``: any may."""
-
-    def apply(self, profile: Profile, event: Event) -> bool:
-        """Remember the event; whether a decision may now be another. A repeat changes nothing."""
-
-    def merge(self, profile: Profile, other: Profile) -> None:
-        """Make ``profile`` what the events of both would have made."""
 
 
 def short_id(text: str) -> str:

@@ -1,0 +1,145 @@
+"""Messages about orders: completions, refunds and cancellations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from rules.events import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_NAMES, ORDER_REFUNDED, Event
+from rules.facts.base import Carry, Former, Key, Names, Window, covers, including, longer
+from rules.facts.registry import BITS_MAX, FactRegistry, TooMany
+from rules.facts.selection import EventFilter, PropertyReader
+from rules.profile import orders
+from rules.profile.days import Days
+from rules.profile.orders import TOTAL, OrderMessage, Orders, Settled, slot_of, view_and_place
+from rules.profile.profile import Profile, short_id
+
+_MESSAGE_KINDS = {
+    ORDER_COMPLETED: orders.COMPLETED,
+    ORDER_REFUNDED: orders.REFUNDED,
+    ORDER_CANCELLED: orders.CANCELLED,
+}
+_MESSAGE_BYTES = 67
+
+
+class OrderFact(msgspec.Struct, frozen=True):
+    """Order messages; ``window`` is the longest that looks at them.
+
+    ``views``: which orders the definitions look at; ``readings``: which of their properties.
+    """
+
+    window: Window
+    views: tuple[EventFilter, ...] = ()
+    readings: tuple[PropertyReader, ...] = ()
+
+    @staticmethod
+    def require_view(facts: FactRegistry, picked: EventFilter, window: Window) -> int:
+        """Have these orders remembered; the index of their view. Raises `TooMany`."""
+        return facts.require(OrderFact(window, views=(picked,))).views.index(picked)
+
+    @staticmethod
+    def require_property(facts: FactRegistry, reading: PropertyReader) -> int:
+        """Have a property of orders remembered; its place as `rules.profile.orders.value_of` takes it."""
+        return TOTAL + 1 + facts.require(OrderFact(0, readings=(reading,))).readings.index(reading)
+
+    @property
+    def key(self) -> Key:
+        return (OrderFact,)
+
+    @property
+    def names(self) -> Names:
+        return ORDER_NAMES
+
+    @property
+    def bytes_most(self) -> int:
+        return orders.MESSAGES_MAX * _MESSAGE_BYTES
+
+    def placed(self, slot: int) -> OrderFact:  # noqa: ARG002 (a profile has one list of order messages)
+        return self
+
+    def widened(self, wish: OrderFact) -> OrderFact:
+        views, readings = including(self.views, wish.views), including(self.readings, wish.readings)
+        if len(views) > BITS_MAX:
+            raise TooMany(f"a file asks for orders in at most {BITS_MAX} different ways (where, currency)")
+        if len(readings) > BITS_MAX:
+            raise TooMany(f"a file reads at most {BITS_MAX} different properties of orders")
+        return OrderFact(longer(self.window, wish.window), views, readings)
+
+    def make_room(self, profile: Profile) -> None:
+        """Nothing: the orders' place is empty until the first message."""
+
+    def apply(self, profile: Profile, event: Event) -> bool:
+        kind = _MESSAGE_KINDS[event.name]
+        if event.order is None and kind != orders.COMPLETED:
+            return False  # a refund or cancel without an order id touches no order
+        order = None if event.order is None else short_id(event.order)
+        views = 0
+        values: tuple[tuple[int, ...], ...] = ()
+        if kind == orders.COMPLETED:
+            views = sum(1 << index for index, view in enumerate(self.views) if view.meets(event))
+            values = tuple(reading.of(event.properties.fields) for reading in self.readings)
+        message = OrderMessage(event.time, short_id(event.id), kind, order, event.amount, views, values)
+        if profile.orders is None:
+            profile.orders = Orders()
+        return orders.remember(profile.orders, message, self.window)
+
+    def merge(self, profile: Profile, other: Profile) -> None:
+        if profile.orders is not None or other.orders is not None:
+            profile.orders = orders.merge(profile.orders or Orders(), other.orders or Orders(), self.window)
+
+    def carrying(self, former: Former) -> Carry | None:
+        was = former.get(self.key)
+        return _OrderTranslation(was, self).carry if isinstance(was, OrderFact) else None
+
+    def missing_history(self, former: Former) -> Window | bool:
+        was = former.get(self.key)
+        is_covered = (
+            isinstance(was, OrderFact)
+            and set(was.views) >= set(self.views)
+            and set(was.readings) >= set(self.readings)
+            and covers(was.window, self.window)
+        )
+        return False if is_covered else self.window
+
+
+class _OrderTranslation:
+    """Writes order messages with the views and properties of the next file in place of a former file's."""
+
+    def __init__(self, was: OrderFact, fact: OrderFact) -> None:
+        # (index now, index before) of each view that both have.
+        self._views = [(index, was.views.index(view)) for index, view in enumerate(fact.views) if view in was.views]
+        # By index now: the index before of each property, or None.
+        self._sources = [_index(was.readings, reading) for reading in fact.readings]
+        self._view_now = {source: index for index, source in self._views}
+        self._place_now = {TOTAL: TOTAL} | {
+            source + 1: index + 1 for index, source in enumerate(self._sources) if source is not None
+        }
+
+    def carry(self, old: Profile, new: Profile) -> None:
+        if old.orders is not None:
+            settled = old.orders.settled
+            messages = [self._message(message) for message in old.orders.messages]
+            new.orders = Orders(messages, None if settled is None else self._settled(settled))
+
+    def _message(self, message: OrderMessage) -> OrderMessage:
+        views = sum(1 << index for index, source in self._views if message.views >> source & 1)
+        if message.kind != orders.COMPLETED:
+            return msgspec.structs.replace(message, views=views, values=())
+        values = tuple(
+            () if source is None or not message.values else message.values[source] for source in self._sources
+        )
+        return msgspec.structs.replace(message, views=views, values=values)
+
+    def _settled(self, settled: Settled) -> Settled:
+        days: dict[int, Days] = {}
+        for slot, sums in settled.days.items():
+            view, place = view_and_place(slot)
+            if view in self._view_now and place in self._place_now:
+                days[slot_of(self._view_now[view], self._place_now[place])] = sums
+        first = {self._view_now[view]: time for view, time in settled.first.items() if view in self._view_now}
+        return Settled(first, days)
+
+
+def _index(readings: Sequence[PropertyReader], reading: PropertyReader) -> int | None:
+    return readings.index(reading) if reading in readings else None
