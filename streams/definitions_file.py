@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rules.definitions.segments_file import Definitions, DefinitionsError, built_in, parse
 from rules.definitions.yaml_text import TEXT_MAX_BYTES
+from rules.forms.problems import Problem
 
 
 def load(path: Path | str | None) -> Definitions:
@@ -20,9 +21,9 @@ def text_of(path: Path) -> str:
     with path.open("rb") as file:
         encoded = file.read(TEXT_MAX_BYTES + 1)
     if len(encoded) > TEXT_MAX_BYTES:
-        too_large = f"larger than {TEXT_MAX_BYTES:,} bytes; see whether it is the right file, or list fewer values"
-        raise DefinitionsError(str(path), [too_large])
+        text = f"larger than {TEXT_MAX_BYTES:,} bytes"
+        raise DefinitionsError(str(path), [Problem("", text, "see whether it is the right file, or list fewer values")])
     try:
         return encoded.decode()
     except UnicodeDecodeError as error:
-        raise DefinitionsError(str(path), [f"not UTF-8 at byte {error.start}"]) from None
+        raise DefinitionsError(str(path), [Problem("", f"not UTF-8 at byte {error.start}")]) from None

@@ -9,9 +9,9 @@ import yaml
 
 from rules.definitions.condition_parsing import DEPTH_MAX
 from rules.definitions.segments_file import SEGMENTS_MAX, Definitions, DefinitionsError, build, built_in, parse
-from rules.definitions.value_test_parsing import COUNT_MAX
 from rules.engine import Engine
 from rules.events import Event, Item
+from rules.forms.value_test_parsing import COUNT_MAX
 from rules.times import DAY_MS, MINUTE_MS
 from tests import oracle, strategies
 from tests.wrong_definitions import CART, PERFORMED, WRONG, Form, nested, performed, sessions, with_when
@@ -24,8 +24,8 @@ def problems(document: object) -> list[str]:
     text = document if isinstance(document, str) else yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
     with pytest.raises(DefinitionsError) as error:
         parse(text, FILE)
-    assert str(error.value).splitlines() == [f"{FILE}: {problem}" for problem in error.value.problems]
-    return error.value.problems
+    assert str(error.value).splitlines() == [f"{FILE}: {problem}" for problem in error.value.lines]
+    return error.value.lines
 
 
 # --- wrong files -------------------------------------------------------------------------------

@@ -12,10 +12,20 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
 from doc_tools import schemas, segments_schema
-from rules.conditions.calendars import WEEKDAYS
-from rules.definitions import forms, value_test_parsing
-from rules.definitions.condition_parsing import FORMS
+from rules.conditions.attributes import CONTEXT_KEYS
+from rules.conditions.calendars import WEEKDAYS, CalendarForm
+from rules.conditions.cart import CartForm
+from rules.conditions.event_count import PerformedForm
+from rules.conditions.recency import FirstForm, LastForm
+from rules.conditions.sample import SampleForm
+from rules.conditions.sequences import STEPS_MAX, SequenceForm, StepForm
+from rules.conditions.session_count import SessionsForm
+from rules.conditions.totals import TotalForm
+from rules.definitions import forms
+from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import DefinitionsError, build
+from rules.forms import value_test_parsing
+from rules.forms.form import Form
 from tests import strategies
 from tests.kinds import KINDS, definitions_of
 from tests.wrong_definitions import WRONG
@@ -116,7 +126,7 @@ def test_what_is_wrong_is_refused() -> None:
     assert len(WRONG) > 3 * len(ONLY_CHECK_SAYS)
 
 
-@pytest.mark.parametrize("kind", FORMS)
+@pytest.mark.parametrize("kind", EXAMPLES)
 def test_an_unknown_key_is_refused_in_every_condition(kind: str) -> None:
     """A misspelt key is underlined; traits and properties alone may have any name."""
     if kind in ("all", "any", "not", "in_segment", "trait"):
@@ -128,7 +138,7 @@ def test_an_unknown_key_is_refused_in_every_condition(kind: str) -> None:
         assert not valid({kind: form | {"witin": "1d"}})
 
 
-ANY_OF = {kind: next(name for name in KINDS if name.split(".")[0] == kind) for kind in FORMS}
+ANY_OF = {kind: next(name for name in KINDS if name.split(".")[0] == kind) for kind in EXAMPLES}
 
 
 def leaves(definitions: Json, kind: str) -> Iterator[Json]:
@@ -160,6 +170,12 @@ def required_of(form: type[BaseModel]) -> set[str]:
     return {field.alias or name for name, field in form.model_fields.items() if field.is_required()}
 
 
+def subclasses(form: type[Form]) -> Iterator[type[Form]]:
+    for subclass in form.__subclasses__():
+        yield subclass
+        yield from subclasses(subclass)
+
+
 def condition(kind: str) -> Json:
     (found,) = (one["properties"][kind] for one in COMMITTED["$defs"]["condition"]["oneOf"] if kind in one["required"])
     return dict(found)
@@ -170,16 +186,16 @@ def segment() -> Json:
 
 
 WITH_FORMS: dict[str, tuple[type[BaseModel], Callable[[], Json]]] = {
-    "performed": (forms.PerformedForm, lambda: condition("performed")),
-    "total": (forms.TotalForm, lambda: condition("total")),
-    "last": (forms.MomentForm, lambda: condition("last")),
-    "first": (forms.MomentForm, lambda: condition("first")),
-    "sequence": (forms.SequenceForm, lambda: condition("sequence")),
-    "step": (forms.StepForm, lambda: condition("sequence")["properties"]["steps"]["items"]),
-    "cart": (forms.CartForm, lambda: condition("cart")),
-    "sessions": (forms.SessionsForm, lambda: condition("sessions")),
-    "calendar": (forms.CalendarForm, lambda: condition("calendar")),
-    "sample": (forms.SampleForm, lambda: condition("sample")),
+    "performed": (PerformedForm, lambda: condition("performed")),
+    "total": (TotalForm, lambda: condition("total")),
+    "last": (LastForm, lambda: condition("last")),
+    "first": (FirstForm, lambda: condition("first")),
+    "sequence": (SequenceForm, lambda: condition("sequence")),
+    "step": (StepForm, lambda: condition("sequence")["properties"]["steps"]["items"]),
+    "cart": (CartForm, lambda: condition("cart")),
+    "sessions": (SessionsForm, lambda: condition("sessions")),
+    "calendar": (CalendarForm, lambda: condition("calendar")),
+    "sample": (SampleForm, lambda: condition("sample")),
     "segment": (forms.SegmentForm, segment),
     "bands": (forms.BandsForm, lambda: segment()["properties"]["bands"]),
     "library": (forms.LibraryForm, lambda: COMMITTED["properties"]["library"]["anyOf"][1]),
@@ -198,17 +214,16 @@ def test_the_keys_are_those_of_the_form(name: str) -> None:
 
 def test_every_form_is_compared() -> None:
     """A form that is added later is compared, too."""
-    known = {form for form, _ in WITH_FORMS.values()}
-    own = [form for form in vars(forms).values() if isinstance(form, type) and issubclass(form, BaseModel)]
-    assert {form for form in own if form.__module__ == forms.__name__ and not form.__name__.startswith("_")} == known
+    compared = {form for form, _ in WITH_FORMS.values()}
+    assert {form for form in subclasses(Form) if hasattr(form, "example")} == compared
 
 
 def test_conditions_attributes_and_days_are_those_of_the_code() -> None:
     """The kinds, what a context may ask for, weekdays, and the bounds."""
     kinds = [kind for one in COMMITTED["$defs"]["condition"]["oneOf"] for kind in one["required"]]
-    assert kinds == list(FORMS)
-    assert set(condition("context")["properties"]) == set(forms.CONTEXT_KEYS)
+    assert kinds == list(EXAMPLES)
+    assert set(condition("context")["properties"]) == set(CONTEXT_KEYS)
     (one, several) = condition("calendar")["properties"]["weekday"]["anyOf"]
     assert tuple(one["enum"]) == tuple(several["items"]["enum"]) == WEEKDAYS
     assert COMMITTED["$defs"]["count"]["anyOf"][0]["maximum"] == value_test_parsing.COUNT_MAX
-    assert condition("sequence")["properties"]["steps"]["maxItems"] == forms.STEPS_MAX
+    assert condition("sequence")["properties"]["steps"]["maxItems"] == STEPS_MAX

@@ -22,11 +22,11 @@ from rules.definitions.limits import CONDITION_MAX_BYTES, TEXT_MAX_CHARS
 from rules.definitions.segments_file import SEGMENTS_MAX, DefinitionsError, build, parse
 from rules.engine import Engine
 from rules.events import Origin
+from rules.languages.untrusted import FSI, PDI, RLI
 from rules.profile.attributes import SHOWN_MAX_CHARS
 from rules.reason_limits import REASON_MAX_BYTES, bounded
 from rules.reasons import Observed, Reason, StepAsked
 from rules.sentences import LANGUAGES, SENTENCE_MAX_CHARS, embedded, sentence
-from rules.sentences.untrusted import FSI, PDI, RLI
 from rules.standing import Change
 from streams.cli import tail
 from streams.kafka.fetch import FetchedRecord
@@ -412,7 +412,7 @@ def test_a_definition_that_adds_too_much(document: dict[str, Any], path: str, ri
     """The file, the path inside it and what would be right are named; a worker that stored it before reads it."""
     with pytest.raises(DefinitionsError) as refused:
         parse(json.dumps(document), "file")
-    (problem,) = refused.value.problems
+    (problem,) = refused.value.lines
     assert problem.startswith(f"segments.listed.{path}: ")
     assert right in problem
     assert build(document, "stored").segments

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from rules.conditions import Condition, CustomerView, Total
+from rules.conditions import Condition, CustomerView
+from rules.conditions.totals import Total
 from rules.events import Event, Item
 from rules.facts import DISTINCT_MAX
 from rules.profile import cart

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from rules.conditions import CustomerView
-from rules.definitions.condition_parsing import FORMS
+from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event, Item
@@ -270,7 +270,7 @@ def test_reasons_agree_with_their_changes() -> None:
         for change in changes(seed):
             assert list(wrong_with(change)) == [], f"seed {seed}: {change}"
             seen.update(f"{kind_of(node)} {node.holds}" for node in nodes(change.reason))
-    assert len(seen) == 2 * len(FORMS)
+    assert len(seen) == 2 * len(EXAMPLES)
     assert min(seen.values()) > 20, seen
 
 

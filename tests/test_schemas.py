@@ -14,7 +14,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from referencing import Registry, Resource
 
 from doc_tools import schemas
-from rules.definitions.condition_parsing import FORMS
+from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
 from rules.events import INPUTS, SHOP_NAMES, Event, Origin, input_of
@@ -104,7 +104,7 @@ def test_drawn_events_and_changes_are_accepted() -> None:
         for change in made(build(definitions, "drawn"), shuffled):
             assert accepted(change), changes.encode(change)
             reasons.add(change.reason.condition or "group")
-    assert reasons == {"group", *FORMS} - {"all", "any", "not"}
+    assert reasons == {"group", *EXAMPLES} - {"all", "any", "not"}
 
 
 # --- events ------------------------------------------------------------------------------------

@@ -12,17 +12,16 @@ import pytest
 from msgspec.structs import replace
 
 from rules.conditions import CustomerView
-from rules.definitions.condition_parsing import FORMS
+from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import build
 from rules.engine import Engine
+from rules.languages.language import Language
+from rules.languages.untrusted import FSI, PDI, RLI
 from rules.reasons import Observed, Reason, StepAsked
 from rules.sentences import LANGUAGES, embedded, sentence
-from rules.sentences.english import ENGLISH
-from rules.sentences.language import Language
-from rules.sentences.persian import PERSIAN
+from rules.sentences.complete_languages import ENGLISH, PERSIAN
 from rules.sentences.phrase_cache import phrase
 from rules.sentences.phrases import PHRASES
-from rules.sentences.untrusted import FSI, PDI, RLI
 from rules.times import format_instant, parse_duration, parse_instant
 from streams.cli import explain, main, tail
 from streams.cli.parser import EXIT_USAGE
@@ -79,7 +78,7 @@ def marked(text: str) -> str:
 def test_the_cases_hold_and_fail_for_every_condition() -> None:
     """No kind of condition, and no kind of group, is told on one side only."""
     seen = {(next(iter(case.when)), case.holds) for case in CASES}
-    assert seen == {(kind, holds) for kind in FORMS for holds in (True, False)}
+    assert seen == {(kind, holds) for kind in EXAMPLES for holds in (True, False)}
 
 
 # --- of random worlds --------------------------------------------------------------------------
@@ -129,7 +128,7 @@ def test_every_reason_of_every_change_can_be_told() -> None:
             for language in LANGUAGES:
                 words = sentence(change.reason, language)
                 assert list(problems(words, language)) == [], f"seed {seed}: {words!r}"
-    assert set(seen) == set(FORMS) - GROUPS
+    assert set(seen) == set(EXAMPLES) - GROUPS
     assert min(seen.values()) > 20, seen
 
 
@@ -164,7 +163,7 @@ def carrying(text: str) -> list[Reason]:
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
 def test_a_hostile_text_stays_in_its_place(hostile: str) -> None:
     """It steers nothing, and the words around it are those that stand around a harmless one."""
-    assert {reason.condition for reason in carrying("")} | {"first", "sessions"} == set(FORMS) - GROUPS
+    assert {reason.condition for reason in carrying("")} | {"first", "sessions"} == set(EXAMPLES) - GROUPS
     for language in LANGUAGES:
         for reason in carrying(hostile):
             assert list(problems(sentence(reason, language), language)) == []

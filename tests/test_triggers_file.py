@@ -55,7 +55,7 @@ def problems(document: object, folder: Path) -> list[str]:
     try:
         load(path, DEFINITIONS)
     except DefinitionsError as error:
-        return error.problems
+        return error.lines
     return []
 
 

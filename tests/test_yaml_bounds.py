@@ -82,7 +82,7 @@ def test_what_is_too_large_is_refused(text: str, what: str) -> None:
     """With a sentence, by both kinds of files, in bounded memory."""
     with bounded(), pytest.raises(DefinitionsError) as refused:
         parse(text, "shop.yaml")
-    (problem,) = refused.value.problems
+    (problem,) = refused.value.lines
     assert what in problem
     assert len(problem) < 300
 

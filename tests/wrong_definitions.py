@@ -8,7 +8,7 @@ The rule: a row is a whole document that is wrong in one thing only.
 from typing import Any
 
 from rules.definitions.condition_parsing import DEPTH_MAX
-from rules.definitions.value_test_parsing import COUNT_MAX
+from rules.forms.value_test_parsing import COUNT_MAX
 
 Form = dict[str, Any]
 

@@ -22,46 +22,35 @@ which time alone may turn that, `NEVER` when only an event can.
 | `calendar`   | the local day is one of these                            | at a local midnight               |
 | `sample`     | the customer's hash is below the share                   | never                             |
 
-To add a condition: its class here, its form in `rules.definitions.forms`, its reading in a ``parse_`` module of
-`rules.definitions`, and, for its sentence, `rules.sentences.phrases` with the languages. A new kind of fact stands in
-`rules.facts`.
+To add a kind of condition: its module in this package, which brings all that it needs along as one `ConditionKind`; and
+here its row of the table and its place in `CONDITION_KINDS`. CONTRIBUTING.md has the steps.
 """
 
-from rules.conditions.attributes import ContextIs, ContextTest, InSegment, Sample, TraitIs, TraitTest, Years
-from rules.conditions.base import NEVER, Condition, CustomerView, Decision, due_at, holds
-from rules.conditions.boolean import AllOf, AnyOf, NoneOf
-from rules.conditions.calendars import CalendarDays
-from rules.conditions.cart import OpenCart
-from rules.conditions.counts import Count, Performed, SessionCount
-from rules.conditions.recency import Ago, Recency
-from rules.conditions.sequences import SequenceMatched, SequenceStep
-from rules.conditions.totals import Total
+from rules.conditions.attributes import CONTEXT, TRAIT
+from rules.conditions.base import NEVER, Condition, ConditionKind, CustomerView, Decision, due_at, holds
+from rules.conditions.boolean import GROUP_KINDS
+from rules.conditions.calendars import CALENDAR
+from rules.conditions.cart import CART
+from rules.conditions.event_count import PERFORMED
+from rules.conditions.in_segment import IN_SEGMENT
+from rules.conditions.recency import FIRST, LAST
+from rules.conditions.sample import SAMPLE
+from rules.conditions.sequences import SEQUENCE
+from rules.conditions.session_count import SESSIONS
+from rules.conditions.totals import TOTAL
 
 __all__ = [
+    "CONDITION_KINDS",
+    "GROUP_KINDS",
     "NEVER",
-    "Ago",
-    "AllOf",
-    "AnyOf",
-    "CalendarDays",
     "Condition",
-    "ContextIs",
-    "ContextTest",
-    "Count",
+    "ConditionKind",
     "CustomerView",
     "Decision",
-    "InSegment",
-    "NoneOf",
-    "OpenCart",
-    "Performed",
-    "Recency",
-    "Sample",
-    "SequenceMatched",
-    "SequenceStep",
-    "SessionCount",
-    "Total",
-    "TraitIs",
-    "TraitTest",
-    "Years",
     "due_at",
     "holds",
-]  # fmt: skip
+]
+
+CONDITION_KINDS = (
+    PERFORMED, TOTAL, LAST, FIRST, SEQUENCE, CART, SESSIONS, TRAIT, CONTEXT, IN_SEGMENT, CALENDAR, SAMPLE,
+)  # fmt: skip

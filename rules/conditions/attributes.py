@@ -1,50 +1,37 @@
-"""Who a customer is and where from: `trait`, `context`, `in_segment`, `sample`."""
+"""What is known of a customer: its traits, and the context of its events (`trait`, `context`)."""
 
 from __future__ import annotations
 
-from hashlib import sha256
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
 
 import msgspec
 
-from rules.conditions.base import NEVER, CustomerView, Decision, until
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
 from rules.conditions.boolean import combined
-from rules.conditions.recency import Ago
+from rules.context import ATTRIBUTES, CHANNELS
+from rules.facts import TouchFact, TraitFact
+from rules.forms import description, value_test_parsing
+from rules.forms.description import Canonical
+from rules.forms.json_schema import Schema, mapping, reference, value_test_schema
+from rules.forms.problems import WrongCondition, unknown_key
+from rules.languages import value_tests
+from rules.languages.language import LISTED_MAX, Language
+from rules.languages.parts import judged, observed_of
 from rules.profile.attributes import AttributeValue
 from rules.reasons import Observed, Reason
-from rules.times import birthday, format_instant
-from rules.value_tests import NumberTest, Shown, ValueTest
-from rules.values import MICRO, shown_number
+from rules.time_tests import Ago, Years
+from rules.value_tests import Shown, ValueTest
+from rules.values import path_of
 
-
-class Years(msgspec.Struct, frozen=True):
-    """Completed years since a day: from ``first`` on and before ``end`` (``None``: open)."""
-
-    first: int
-    end: int | None
-    asked: NumberTest
-
-    def decide(self, moment: int, now: int) -> Decision:
-        """For a day that may lie ahead; before it nobody has an age."""
-        opens = birthday(moment, self.first)
-        if opens is None:
-            return False, NEVER
-        if now < opens:
-            return False, opens
-        closes = None if self.end is None else birthday(moment, self.end)
-        if closes is None:
-            return True, NEVER
-        return (True, closes) if now < closes else (False, NEVER)
-
-    @property
-    def test(self) -> dict[str, Shown]:
-        """As it stands in a definition."""
-        return self.asked.test
+CONTEXT_KEYS = (*ATTRIBUTES, "touch")
 
 
 class TraitTest(msgspec.Struct, frozen=True):
-    """A trait is what is asked for: by the answer to a test, by an age, or both.
+    """A trait meets a test, or is a date of some age, or both.
 
-    ``slot``: where the trait is kept; ``bit``: the answer; ``date``: the date's place.
+    ``slot``: where the trait is remembered; ``bit``: the answer to the test; ``date``: the date's index.
     """
 
     name: str
@@ -54,44 +41,44 @@ class TraitTest(msgspec.Struct, frozen=True):
     age: Ago | Years | None
     date: int
 
-    def decide(self, touch: AttributeValue | None, now: int) -> Decision:
-        """For what was told last, if anything was."""
+    def decide(self, value: AttributeValue | None, now: int) -> Decision:
+        """For the newest value of the trait, if there is one."""
         if self.test is not None:
-            met = self.test.meets(None) if touch is None else bool(touch.met >> self.bit & 1)
+            met = self.test.meets(None) if value is None else bool(value.met >> self.bit & 1)
             if not met or self.age is None:
                 return met, NEVER
         assert self.age is not None
-        born = None if touch is None else touch.dates[self.date]
+        born = None if value is None else value.dates[self.date]
         return (False, NEVER) if born is None else self.age.decide(born, now)
 
     @property
-    def asked(self) -> Shown:
+    def shown_test(self) -> Shown:
         """As it stands in a definition."""
+        test = self.test.test if self.test else {}
         if self.age is None:
-            return self.test.test if self.test else {}
-        told = self.test.test if self.test else {}
+            return test
         age: dict[str, Shown] = dict(self.age.test)
-        return {**told, "age": age} if isinstance(told, dict) else {"age": age}
+        return {**test, "age": age} if isinstance(test, dict) else {"age": age}
 
 
 class TraitIs(msgspec.Struct, frozen=True):
-    """Every one of these traits is what is asked for."""
+    """Every one of these traits meets its test."""
 
     tests: tuple[TraitTest, ...]
 
-    def decide(self, who: CustomerView, now: int) -> Decision:
-        traits = who.profile.traits
+    def decide(self, customer: CustomerView, now: int) -> Decision:
+        traits = customer.profile.traits
         return combined((test.decide(traits[test.slot], now) for test in self.tests), turned_by=False)
 
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        holding, due = self.decide(who, now)
-        told = {test.name: _shown(who.profile.traits[test.slot]) for test in self.tests}
-        asked = {test.name: test.asked for test in self.tests}
-        return Reason(holding, condition="trait", observed=Observed(values=told), test=asked, until=until(due))
+    def reason(self, customer: CustomerView, now: int) -> Reason:
+        holding, due = self.decide(customer, now)
+        values = {test.name: _shown(customer.profile.traits[test.slot]) for test in self.tests}
+        tests = {test.name: test.shown_test for test in self.tests}
+        return Reason(holding, condition="trait", observed=Observed(values=values), test=tests, until=until(due))
 
 
 class ContextTest(msgspec.Struct, frozen=True):
-    """An attribute meets a test: where it is kept, and the bit that answers."""
+    """An attribute meets a test: where it is remembered, and the bit that answers."""
 
     attribute: str
     test: ValueTest
@@ -100,58 +87,165 @@ class ContextTest(msgspec.Struct, frozen=True):
 
 
 class ContextIs(msgspec.Struct, frozen=True):
-    """Every one of these attributes, of the first or last event that carries it, is what is asked for."""
+    """Every one of these attributes, of the first or last event that carries it, meets its test."""
 
     tests: tuple[ContextTest, ...]
     first: bool
 
-    def decide(self, who: CustomerView, now: int) -> Decision:  # noqa: ARG002
-        for asked in self.tests:
-            touch = who.profile.touches[asked.slot]
-            if not (asked.test.meets(None) if touch is None else touch.met >> asked.bit & 1):
+    def decide(self, customer: CustomerView, now: int) -> Decision:  # noqa: ARG002
+        touches = customer.profile.touches
+        for test in self.tests:
+            value = touches[test.slot]
+            if not (test.test.meets(None) if value is None else value.met >> test.bit & 1):
                 return False, NEVER
         return True, NEVER
 
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        told = {asked.attribute: _shown(who.profile.touches[asked.slot]) for asked in self.tests}
+    def reason(self, customer: CustomerView, now: int) -> Reason:
+        holding, _ = self.decide(customer, now)
+        values = {test.attribute: _shown(customer.profile.touches[test.slot]) for test in self.tests}
         return Reason(
-            self.decide(who, now)[0],
+            holding,
             condition="context",
-            observed=Observed(values=told),
-            test={asked.attribute: asked.test.test for asked in self.tests},
+            observed=Observed(values=values),
+            test={test.attribute: test.test.test for test in self.tests},
             touch="first" if self.first else "last",
         )
 
 
-class InSegment(msgspec.Struct, frozen=True):
-    """The customer is in another segment, decided before this one in the same decision."""
-
-    key: str
-    at: int
-
-    def decide(self, who: CustomerView, now: int) -> Decision:  # noqa: ARG002
-        return self.at in who.since, NEVER
-
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        since = who.since.get(self.at)
-        observed = Observed(since=None if since is None else format_instant(since))
-        return Reason(self.decide(who, now)[0], condition="in_segment", observed=observed, test={}, segment=self.key)
+def _shown(value: AttributeValue | None) -> str | None:
+    return None if value is None else value.shown
 
 
-class Sample(msgspec.Struct, frozen=True):
-    """A stable share of the customers; ``percent`` in 10⁻⁶."""
-
-    percent: int
-    salt: str
-
-    def decide(self, who: CustomerView, now: int) -> Decision:  # noqa: ARG002
-        digest = sha256(f"{self.salt}\0{who.id}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") * 100 * MICRO < self.percent << 64, NEVER
-
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        test: dict[str, Shown] = {"percent": shown_number(self.percent), "salt": self.salt}
-        return Reason(self.decide(who, now)[0], condition="sample", observed=Observed(), test=test)
+def _known(lang: Language, reason: Reason, key: str, names: Mapping[str, str]) -> str:
+    """What is known of each trait or attribute; ``key``: the message that names it."""
+    values = observed_of(reason).values or {}
+    parts = []
+    for name, value in islice(values.items(), LISTED_MAX):
+        subject = lang.say(key, name=names.get(name) or lang.name(name))
+        if value is None:
+            parts.append(lang.say("not_known", name=subject))
+        else:
+            parts.append(lang.say("known", name=subject, value=lang.quoted(value)))
+    return lang.listed("semicolon", parts, len(values))
 
 
-def _shown(touch: AttributeValue | None) -> str | None:
-    return None if touch is None else touch.shown
+# --- trait
+
+_TRAIT_EXAMPLE = "{plan: pro}"
+
+
+def _parse_trait(scope: Scope, path: str, body: object) -> Parsed:
+    if not isinstance(body, dict) or not body:
+        raise WrongCondition(path, f"expected {_TRAIT_EXAMPLE}")
+    tests = tuple(_trait_test(scope, f"{path}.{name}", name, body[name]) for name in sorted(body, key=str))
+    return TraitIs(tests), {"trait": {test.name: test.shown_test for test in tests}}
+
+
+def _trait_test(scope: Scope, path: str, name: object, body: object) -> TraitTest:
+    test, age = scope.problems.read(path, value_test_parsing.trait_test, body)
+    if not isinstance(name, str) or not all(path_of(name)):
+        raise WrongCondition(path, "a trait is named by its name, or a dotted one such as address.city")
+    slot = bit = date = 0
+    if test is not None:
+        slot, bit = TraitFact.require_test(scope.facts, path_of(name), test)
+    if age is not None:
+        slot, date = TraitFact.require_date(scope.facts, path_of(name))
+    return TraitTest(name, slot, test, bit, age, date)
+
+
+def _describe_trait(form: Canonical) -> str:
+    return " and ".join(f"trait {name} is {description.value_test(test)}" for name, test in form.items())
+
+
+def _trait_phrase(lang: Language, reason: Reason) -> str:
+    text = _known(lang, reason, "trait", {})
+    return judged(lang, reason, text, value_tests.properties(lang, reason.test or {}, reason.cut, "/test"))
+
+
+def _trait_schema() -> Schema:
+    with_age = value_test_schema()
+    with_age["properties"] = {**with_age["properties"], "age": reference("age")}
+    test = {"anyOf": [reference("scalar"), with_age]}
+    return {"type": "object", "additionalProperties": test, "minProperties": 1}
+
+
+TRAIT = ConditionKind(
+    "trait",
+    _TRAIT_EXAMPLE,
+    _trait_schema(),
+    _parse_trait,
+    _describe_trait,
+    _trait_phrase,
+    messages={
+        "en": {"trait": "{name}", "known": "{name} is {value}", "not_known": "{name} is not known"},
+        "fa": {"trait": "{name}", "known": "{name} برابر {value} است", "not_known": "{name} نامعلوم است"},
+    },
+)
+
+# --- context
+
+_CONTEXT_EXAMPLE = "{device: mobile}"
+
+
+def _parse_context(scope: Scope, path: str, body: object) -> Parsed:
+    if not isinstance(body, dict):
+        raise WrongCondition(path, f"expected {_CONTEXT_EXAMPLE}")
+    touch = body.get("touch", "last")
+    if touch not in ("first", "last"):
+        raise WrongCondition(f"{path}.touch", f"{touch!r} is neither first nor last")
+    unknown = [name for name in body if name not in CONTEXT_KEYS]
+    names = [name for name in ATTRIBUTES if name in body]
+    if unknown:
+        raise WrongCondition(path, *unknown_key(CONTEXT_KEYS, unknown[0]))
+    if not names:
+        raise WrongCondition(path, "no attribute is asked for", f"known here: {', '.join(CONTEXT_KEYS)}")
+    first = touch == "first"
+    tests = tuple(_context_test(scope, f"{path}.{name}", name, body[name], first=first) for name in names)
+    canonical = {test.attribute: test.test.test for test in tests} | {"touch": touch}
+    return ContextIs(tests, first), {"context": canonical}
+
+
+def _context_test(scope: Scope, path: str, name: str, body: Any, *, first: bool) -> ContextTest:
+    test = scope.problems.read(path, value_test_parsing.text_test, body)
+    wrong = [text for text in _texts(test) if name == "channel" and text not in CHANNELS]
+    if wrong:
+        raise WrongCondition(path, f"{wrong[0]!r} is not a channel", f"it is one of {', '.join(CHANNELS)}")
+    slot, bit = TouchFact.require_test(scope.facts, name, test, first=first)
+    return ContextTest(name, test, slot, bit)
+
+
+def _texts(test: ValueTest) -> list[str]:
+    scalars = [test.equals, test.contains, *(test.in_ or ()), *(test.not_in or ())]
+    return [scalar for scalar in scalars if isinstance(scalar, str)]
+
+
+def _describe_context(form: Canonical) -> str:
+    tests = [f"{name} is {description.value_test(test)}" for name, test in form.items() if name != "touch"]
+    return f"{form['touch']} known {' and '.join(tests)}"
+
+
+def _context_phrase(lang: Language, reason: Reason) -> str:
+    names = {name: lang.attributes[name] for name in ATTRIBUTES}
+    text = _known(lang, reason, f"{reason.touch}_touch", names)
+    return judged(lang, reason, text, value_tests.properties(lang, reason.test or {}, reason.cut, "/test", names))
+
+
+def _context_schema() -> Schema:
+    channels = {"enum": list(CHANNELS)}
+    channel = {"anyOf": [channels, value_test_schema(channels)]}
+    attributes = {name: channel if name == "channel" else reference("textTest") for name in ATTRIBUTES}
+    return {**mapping({**attributes, "touch": {"enum": ["first", "last"]}}), "minProperties": 1}
+
+
+CONTEXT = ConditionKind(
+    "context",
+    _CONTEXT_EXAMPLE,
+    _context_schema(),
+    _parse_context,
+    _describe_context,
+    _context_phrase,
+    messages={
+        "en": {"first_touch": "the first {name}", "last_touch": "the last {name}"},
+        "fa": {"first_touch": "نخستین {name}", "last_touch": "آخرین {name}"},
+    },
+)

@@ -1,25 +1,34 @@
-"""What every condition answers, and what it is asked about."""
+"""What every condition answers, what it is decided about, and what a kind of condition brings along.
+
+Everything that a kind needs stands in its own module, as one `ConditionKind`. `rules.conditions` lists the kinds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
 
+import msgspec
+
+from rules.facts.registry import FactRegistry
+from rules.forms.description import Canonical
+from rules.forms.json_schema import Schema
+from rules.forms.problems import Problems
+from rules.languages.language import Language, Message
 from rules.profile import cart
 from rules.profile.orders import Order
 from rules.profile.profile import Profile
 from rules.reasons import Reason
+from rules.time_tests import NEVER, Decision
 from rules.times import format_instant
 
-NEVER = 0  # no event is from before the year 2000
-
-Decision = tuple[bool, int]
+__all__ = ["NEVER", "Condition", "ConditionKind", "CustomerView", "Decision", "Parsed", "Scope", "until"]
 
 
 class CustomerView:
     """A customer as conditions see it in one decision.
 
-    ``since``: by place of a segment, when it was entered, for those that the customer is in.
+    ``since``: by index of a segment, when it was entered, for those that the customer is in.
     """
 
     __slots__ = ("_cart_contents", "id", "profile", "since")
@@ -33,41 +42,67 @@ class CustomerView:
     @property
     def standing(self) -> list[Order]:
         """The orders that stand, by completion."""
-        kept = self.profile.orders
-        return [] if kept is None else kept.standing
+        orders = self.profile.orders
+        return [] if orders is None else orders.standing
 
     @property
     def cart_contents(self) -> Mapping[str, int]:
-        """What is in the cart, as of `rules.profile.cart.contents`; folded once per decision."""
+        """What is in the cart (see `rules.profile.cart.contents`); folded once per decision."""
         if self._cart_contents is None:
-            held = self.profile.cart
-            self._cart_contents = {} if held is None else cart.contents(held.lines)
+            current = self.profile.cart
+            self._cart_contents = {} if current is None else cart.contents(current.lines)
         return self._cart_contents
 
     def completions(self, view: int) -> list[int]:
         """When each order of a view that stands was completed, ascending."""
-        kept = self.profile.orders
-        return [] if kept is None else kept.completions(view)
+        orders = self.profile.orders
+        return [] if orders is None else orders.completions(view)
 
 
 class Condition(Protocol):
-    """A frozen predicate over a customer at an instant, of whom no fact is later than that."""
+    """A frozen predicate over a customer at an instant, of which no fact is later than that."""
 
-    def decide(self, who: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> Decision:
         """Whether it holds, and the next due time; both from one look, as both are always needed."""
 
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        """What was observed beside what was asked."""
+    def reason(self, customer: CustomerView, now: int) -> Reason:
+        """What was observed beside what the definition requires."""
 
 
-def holds(condition: Condition, who: CustomerView, now: int) -> bool:
-    """Whether the condition holds at ``now``."""
-    return condition.decide(who, now)[0]
+# A condition, and the canonical form of its body: defaults filled, what is not used left out. It is fingerprinted.
+Parsed = tuple[Condition, object]
 
 
-def due_at(condition: Condition, who: CustomerView, now: int) -> int | None:
-    """The earliest instant after ``now`` at which time alone may turn it."""
-    return condition.decide(who, now)[1] or None
+class Scope(msgspec.Struct):
+    """What a condition is read in: a file's currency, its segments and their indices, the facts that are required.
+
+    ``named``: the segments that the conditions read so far ask about.
+    """
+
+    problems: Problems
+    currency: str | None
+    indices: dict[str, int]
+    facts: FactRegistry
+    named: set[str]
+
+
+class ConditionKind(NamedTuple):
+    """All that one kind of condition needs, from the file of segments to the sentence about a change.
+
+    ``key``: its name in a file; ``example``: a body that is right, as errors show it; ``schema``: of its body.
+    ``parse``: a body (at a path) into a condition; it requires facts of the scope, and raises `WrongCondition`.
+    ``describe``: the canonical body in English, for ``check --explain``.
+    ``phrase``: a reason in the words of a language; ``messages``: the words, by language. A message's name is unique
+    among all kinds.
+    """
+
+    key: str
+    example: str
+    schema: Schema
+    parse: Callable[[Scope, str, object], Parsed]
+    describe: Callable[[Canonical], str]
+    phrase: Callable[[Language, Reason], str]
+    messages: Mapping[str, Mapping[str, Message]]
 
 
 def until(due: int) -> str | None:
@@ -75,6 +110,11 @@ def until(due: int) -> str | None:
     return format_instant(due) if due else None
 
 
-def shown_events(events: tuple[str, ...]) -> str | tuple[str, ...]:
-    """One name, or several, as a definition has them."""
-    return events[0] if len(events) == 1 else events
+def holds(condition: Condition, customer: CustomerView, now: int) -> bool:
+    """Whether the condition holds at ``now``."""
+    return condition.decide(customer, now)[0]
+
+
+def due_at(condition: Condition, customer: CustomerView, now: int) -> int | None:
+    """The earliest instant after ``now`` at which time alone may turn it."""
+    return condition.decide(customer, now)[1] or None

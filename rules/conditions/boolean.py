@@ -1,12 +1,14 @@
-"""Groups: `all`, `any` and `not` over conditions."""
+"""Groups of conditions: `all`, `any` and `not`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import msgspec
 
 from rules.conditions.base import NEVER, Condition, CustomerView, Decision
+from rules.forms.json_schema import Schema, reference
 from rules.reasons import Reason
 
 
@@ -15,11 +17,11 @@ class AllOf(msgspec.Struct, frozen=True):
 
     members: tuple[Condition, ...]
 
-    def decide(self, who: CustomerView, now: int) -> Decision:
-        return combined((member.decide(who, now) for member in self.members), turned_by=False)
+    def decide(self, customer: CustomerView, now: int) -> Decision:
+        return combined((member.decide(customer, now) for member in self.members), turned_by=False)
 
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        members = [member.reason(who, now) for member in self.members]
+    def reason(self, customer: CustomerView, now: int) -> Reason:
+        members = [member.reason(customer, now) for member in self.members]
         return Reason(all(member.holds for member in members), all=members)
 
 
@@ -28,11 +30,11 @@ class AnyOf(msgspec.Struct, frozen=True):
 
     members: tuple[Condition, ...]
 
-    def decide(self, who: CustomerView, now: int) -> Decision:
-        return combined((member.decide(who, now) for member in self.members), turned_by=True)
+    def decide(self, customer: CustomerView, now: int) -> Decision:
+        return combined((member.decide(customer, now) for member in self.members), turned_by=True)
 
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        members = [member.reason(who, now) for member in self.members]
+    def reason(self, customer: CustomerView, now: int) -> Reason:
+        members = [member.reason(customer, now) for member in self.members]
         return Reason(any(member.holds for member in members), any=members)
 
 
@@ -41,17 +43,17 @@ class NoneOf(msgspec.Struct, frozen=True):
 
     members: tuple[Condition, ...]
 
-    def decide(self, who: CustomerView, now: int) -> Decision:
-        holding, due = combined((member.decide(who, now) for member in self.members), turned_by=True)
+    def decide(self, customer: CustomerView, now: int) -> Decision:
+        holding, due = combined((member.decide(customer, now) for member in self.members), turned_by=True)
         return not holding, due
 
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        members = [member.reason(who, now) for member in self.members]
+    def reason(self, customer: CustomerView, now: int) -> Reason:
+        members = [member.reason(customer, now) for member in self.members]
         return Reason(not any(member.holds for member in members), not_=members)
 
 
 def combined(decisions: Iterable[Decision], *, turned_by: bool) -> Decision:
-    """One decision that is ``turned_by`` makes that the answer of all.
+    """Combine decisions: a single one that is ``turned_by`` makes that the answer of all.
 
     While some are, the answer stays until the last of them has turned; while none is, it may
     turn with the first. So a due time is never too late, and seldom for nothing.
@@ -67,3 +69,21 @@ def combined(decisions: Iterable[Decision], *, turned_by: bool) -> Decision:
         elif due and (first == NEVER or due < first):
             first = due
     return (turned_by, last) if decided else (not turned_by, first)
+
+
+class GroupKind(NamedTuple):
+    """A kind of group. Its members are read, described and told by the walks over whole conditions."""
+
+    key: str
+    example: str
+    schema: Schema
+    make: Callable[[tuple[Condition, ...]], Condition]
+
+
+_MEMBERS: Schema = {"type": "array", "items": reference("condition"), "minItems": 1}
+
+GROUP_KINDS = (
+    GroupKind("all", "a list of conditions", _MEMBERS, AllOf),
+    GroupKind("any", "a list of conditions", _MEMBERS, AnyOf),
+    GroupKind("not", "a condition or a list of conditions", {"anyOf": [reference("condition"), _MEMBERS]}, NoneOf),
+)

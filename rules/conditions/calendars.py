@@ -1,4 +1,4 @@
-"""The calendar: days of a year or of the week, in a time zone (`calendar`).
+"""Days of a year or of the week, in a time zone (`calendar`).
 
 Time zones come from the system or the ``tzdata`` package, Jalali dates from ``jdatetime``; both
 are tables, so that a date is a pure function of an instant.
@@ -6,14 +6,22 @@ are tables, so that a date is a pure function of an instant.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import cast
-from zoneinfo import ZoneInfo
+from typing import Annotated, ClassVar, Literal, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jdatetime
 import msgspec
+from pydantic import BeforeValidator, ConfigDict, WithJsonSchema
 
-from rules.conditions.base import NEVER, CustomerView, Decision, until
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.forms.description import Canonical
+from rules.forms.form import Form
+from rules.forms.json_schema import TEXT, form_schema
+from rules.forms.problems import WrongCondition
+from rules.languages.language import Language
+from rules.languages.parts import judged, observed_of
 from rules.reasons import Observed, Reason
 from rules.times import HOUR_MS
 from rules.value_tests import Shown
@@ -34,7 +42,7 @@ MonthDay = tuple[int, int]
 class CalendarDays(msgspec.Struct, frozen=True, dict=True):
     """The local day lies between two month-days (inclusive, may wrap) and is one of these weekdays.
 
-    What was found last is kept beside it (``dict=True``): it serves until it turns.
+    The latest decision stands beside it (``dict=True``) and serves until it turns.
     """
 
     between: tuple[MonthDay, MonthDay] | None
@@ -42,30 +50,30 @@ class CalendarDays(msgspec.Struct, frozen=True, dict=True):
     jalali: bool
     timezone: str
 
-    def decide(self, who: CustomerView, now: int) -> Decision:  # noqa: ARG002
+    def decide(self, customer: CustomerView, now: int) -> Decision:  # noqa: ARG002
         since, answer = self.__dict__.get("latest", (0, (False, NEVER)))
         if since <= now < answer[1]:
             return cast(Decision, answer)
-        holding, due = _answer(self, _local_day(self.timezone, now))
+        holding, due = _answer(self, local_day(self.timezone, now))
         while due != NEVER and due <= now:
             due += HOUR_MS  # clocks went back over midnight: it comes once more
         self.__dict__["latest"] = now, (holding, due)
         return holding, due
 
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        holding, due = self.decide(who, now)
-        observed = Observed(date=self._written(_local_day(self.timezone, now)))
+    def reason(self, customer: CustomerView, now: int) -> Reason:
+        holding, due = self.decide(customer, now)
+        observed = Observed(date=self._written(local_day(self.timezone, now)))
         return Reason(holding, condition="calendar", observed=observed, test=self.test, until=until(due))
 
     @property
     def test(self) -> dict[str, Shown]:
         """As it stands in a definition."""
-        asked: dict[str, Shown] = {}
+        test: dict[str, Shown] = {}
         if self.between is not None:
-            asked["between"] = [f"{month:02d}-{day:02d}" for month, day in self.between]
+            test["between"] = [f"{month:02d}-{day:02d}" for month, day in self.between]
         if self.weekdays is not None:
-            asked["weekday"] = [WEEKDAYS[at] for at in self.weekdays]
-        return {**asked, "calendar": "jalali" if self.jalali else "gregorian", "timezone": self.timezone}
+            test["weekday"] = [WEEKDAYS[weekday] for weekday in self.weekdays]
+        return {**test, "calendar": "jalali" if self.jalali else "gregorian", "timezone": self.timezone}
 
     def holds_on(self, day: date) -> bool:
         """Whether a day is one of them."""
@@ -74,8 +82,10 @@ class CalendarDays(msgspec.Struct, frozen=True, dict=True):
         if self.between is None:
             return True
         first, last = self.between
-        at = self._month_day(day)
-        return first <= at <= last if first <= last else at >= first or at <= last
+        month_day = self._month_day(day)
+        if first <= last:
+            return first <= month_day <= last
+        return month_day >= first or month_day <= last  # over the turn of the year
 
     def _month_day(self, day: date) -> MonthDay:
         if not self.jalali:
@@ -87,21 +97,22 @@ class CalendarDays(msgspec.Struct, frozen=True, dict=True):
         return str(jdatetime.date.fromgregorian(date=day)) if self.jalali else day.isoformat()
 
 
-def _local_day(timezone: str, now: int) -> date:
+def local_day(timezone: str, now: int) -> date:
+    """The day of an instant in a time zone; what is beyond the year 9999 as its end."""
     moment = _EPOCH + now * _MS if now < _LAST_MS else _EPOCH + _LAST_MS * _MS
     return moment.astimezone(ZoneInfo(timezone)).date()
 
 
-# What was found for a day is so for each day up to the next turn.
+# A decision for a day is that of each day up to the next turn.
 _answers: dict[tuple[CalendarDays, date], Decision] = {}
 _ANSWERS_MAX = 100_000
 
 
 def _answer(rule: CalendarDays, day: date) -> Decision:
     """Whether it holds on that day, and the midnight at which that turns."""
-    known = _answers.get((rule, day))
-    if known is not None:
-        return known
+    remembered = _answers.get((rule, day))
+    if remembered is not None:
+        return remembered
     holding, days = rule.holds_on(day), [day]
     while len(days) < _LOOK_AHEAD_DAYS and days[-1] < _LAST and rule.holds_on(days[-1] + _DAY) == holding:
         days.append(days[-1] + _DAY)
@@ -113,5 +124,144 @@ def _answer(rule: CalendarDays, day: date) -> Decision:
     answer = (holding, (midnight - _EPOCH) // _MS)
     if len(_answers) >= _ANSWERS_MAX:
         _answers.clear()
-    _answers.update(((rule, one), answer) for one in days)
+    _answers.update(((rule, same_day), answer) for same_day in days)
     return answer
+
+
+# --- its form in a file
+
+Calendar = Literal["gregorian", "jalali"]
+
+_MONTH_DAYS: dict[Calendar, tuple[int, ...]] = {
+    "gregorian": (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31),
+    "jalali": (31,) * 6 + (30,) * 6,
+}
+
+
+def parse_weekdays(value: object) -> tuple[int, ...]:
+    """A weekday or a list of weekdays, from 0 for Monday, ascending."""
+    days = value if isinstance(value, list) else [value]
+    if not days or any(day not in WEEKDAYS for day in days):
+        raise ValueError(f"{value!r} is not a weekday; write one of {', '.join(WEEKDAYS)}, or a list of them")
+    return tuple(sorted({WEEKDAYS.index(str(day)) for day in days}))
+
+
+def _parse_month_days(value: object) -> tuple[MonthDay, MonthDay]:
+    form = "two month-days in quotes, both included, such as ['12-29', '01-13']"
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError(f"{value!r} is not a range of days; write {form}")
+    days = []
+    for end in value:
+        month, _, day = str(end).partition("-")
+        if not (month.isdecimal() and day.isdecimal() and len(month) == len(day) == 2):
+            raise ValueError(f"{end!r} is not a month-day; write {form}")
+        days.append((int(month), int(day)))
+    return days[0], days[1]
+
+
+def _month_day_problem(days: tuple[MonthDay, MonthDay], calendar: Calendar) -> str | None:
+    """What is wrong with the first month-day that the calendar does not have."""
+    lengths = _MONTH_DAYS[calendar]
+    for month, day in days:
+        if not 1 <= month <= len(lengths) or not 1 <= day <= lengths[month - 1]:
+            return f"the {calendar} calendar has no {month:02d}-{day:02d} (month, then day)"
+    return None
+
+
+_MONTH_DAY_SCHEMA = {"type": "string", "pattern": "^[01][0-9]-[0-3][0-9]$"}
+_WEEKDAY_SCHEMA = {"enum": list(WEEKDAYS)}
+
+MonthDayRange = Annotated[
+    tuple[MonthDay, MonthDay],
+    BeforeValidator(_parse_month_days),
+    WithJsonSchema({"type": "array", "items": _MONTH_DAY_SCHEMA, "minItems": 2, "maxItems": 2}),
+]
+Weekdays = Annotated[
+    tuple[int, ...],
+    BeforeValidator(parse_weekdays),
+    WithJsonSchema({"anyOf": [_WEEKDAY_SCHEMA, {"type": "array", "items": _WEEKDAY_SCHEMA, "minItems": 1}]}),
+]
+TimeZone = Annotated[str, WithJsonSchema({**TEXT, "description": "such as Asia/Tehran; UTC when left out"})]
+
+
+class CalendarForm(Form):
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["between"]}, {"required": ["weekday"]}]})
+    example: ClassVar = "{between: ['12-20', '12-31']} or {weekday: [fri]}"
+
+    between: MonthDayRange | None = None
+    weekday: Weekdays | None = None
+    calendar: Calendar = "gregorian"
+    timezone: TimeZone = "UTC"
+
+
+def require_time_zone(path: str, name: str) -> None:
+    """Refuse what is no time zone. Raises `WrongCondition`."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise WrongCondition(path, f"{name!r} is not a time zone", "write one such as Asia/Tehran or UTC") from None
+
+
+def _parse(scope: Scope, path: str, body: object) -> Parsed:
+    form = scope.problems.fill(path, CalendarForm, body)
+    if form.between is None and form.weekday is None:
+        raise WrongCondition(path, f"expected {CalendarForm.example}")
+    wrong = form.between and _month_day_problem(form.between, form.calendar)
+    if wrong:
+        raise WrongCondition(f"{path}.between", wrong)
+    require_time_zone(f"{path}.timezone", form.timezone)
+    scope.facts.require_nothing()
+    days = CalendarDays(form.between, form.weekday, form.calendar == "jalali", form.timezone)
+    return days, {"calendar": days.test}
+
+
+def _describe(form: Canonical) -> str:
+    days = []
+    if "between" in form:
+        first, last = form["between"]
+        days.append(f"from {first} to {last} ({form['calendar']})")
+    if "weekday" in form:
+        days.append(f"on {' or '.join(form['weekday'])}")
+    return f"the day is {' and '.join(days)} in {form['timezone']}"
+
+
+def _phrase(lang: Language, reason: Reason) -> str:
+    test, written = reason.test or {}, observed_of(reason).date or ""
+    calendar, weekdays = test.get("calendar", "gregorian"), test.get("weekday", ())
+    day = lang.day(written, calendar, with_weekday=bool(weekdays))
+    text = lang.say("calendar", day=day, timezone=lang.name(test.get("timezone", "UTC")))
+    parts = []
+    if len(test.get("between", ())) == 2:  # of a reason that was cut there may be less
+        first, last = (lang.month_day(month_day, calendar) for month_day in test["between"])
+        parts.append(lang.say("between", first=first, last=last))
+    if weekdays:
+        parts.append(weekday_words(lang, weekdays))
+    return judged(lang, reason, text, lang.say("comma").join(parts))
+
+
+def weekday_words(lang: Language, weekdays: Sequence[str]) -> str:
+    """Weekdays of a definition in the words of a language."""
+    names = [lang.weekdays[WEEKDAYS.index(weekday)] for weekday in weekdays]
+    return lang.say("on_weekdays", days=lang.say("or").join(names))
+
+
+CALENDAR = ConditionKind(
+    "calendar",
+    CalendarForm.example,
+    form_schema(CalendarForm),
+    _parse,
+    _describe,
+    _phrase,
+    messages={
+        "en": {
+            "calendar": "the day is {day} in {timezone}",
+            "between": "from {first} to {last}",
+            "on_weekdays": "on {days}",
+        },
+        "fa": {
+            "calendar": "روز {day} است، به وقت {timezone}",
+            "between": "از {first} تا {last}",
+            "on_weekdays": "روز {days}",
+        },
+    },
+)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
-from rules.conditions.base import NEVER, CustomerView, Decision, until
-from rules.conditions.recency import Ago
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.facts import CartFact
+from rules.forms import description
+from rules.forms.description import Canonical
+from rules.forms.form import Duration, Form, NumberRange
+from rules.forms.json_schema import form_schema
+from rules.forms.problems import WrongCondition
+from rules.languages import value_tests
+from rules.languages.language import Language
+from rules.languages.parts import beside, judged, observed_of
 from rules.profile import cart
 from rules.reasons import Observed, Reason
-from rules.times import format_duration, format_instant
+from rules.time_tests import Ago
+from rules.times import format_duration, format_instant, words
 from rules.value_tests import NumberTest, Shown
 from rules.values import MICRO, shown_number
 
@@ -29,30 +38,30 @@ class OpenCart(msgspec.Struct, frozen=True):
     value: NumberTest | None
     items: NumberTest | None
 
-    def decide(self, who: CustomerView, now: int) -> Decision:
-        held = who.profile.cart
-        return (False, NEVER) if held is None else self._decide(held, who.cart_contents, now)
+    def decide(self, customer: CustomerView, now: int) -> Decision:
+        current = customer.profile.cart
+        return (False, NEVER) if current is None else self._decide(current, customer.cart_contents, now)
 
-    def _decide(self, held: cart.Cart, contents: Mapping[str, int], now: int) -> Decision:
-        return self.quiet.decide_known(held.touched, now) if self._fits(held, contents) else (False, NEVER)
+    def _decide(self, current: cart.Cart, contents: Mapping[str, int], now: int) -> Decision:
+        return self.quiet.decide_fact(current.touched, now) if self._fits(current, contents) else (False, NEVER)
 
-    def _fits(self, held: cart.Cart, contents: Mapping[str, int]) -> bool:
-        """Whether there is something in it, and that is what was asked for."""
+    def _fits(self, current: cart.Cart, contents: Mapping[str, int]) -> bool:
+        """Whether there is something in it, and that meets the tests."""
         return (
             bool(contents)
-            and (self.stage is None or (self.stage == "checkout") == (held.checkout > 0))
+            and (self.stage is None or (self.stage == "checkout") == (current.checkout > 0))
             and (self.items is None or self.items.meets(sum(contents.values())))
-            and (self.value is None or self.value.meets(cart.worth(held, contents), per=MICRO))
+            and (self.value is None or self.value.meets(cart.worth(current, contents), per=MICRO))
         )
 
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        held, contents = who.profile.cart or cart.Cart(), who.cart_contents
-        holding, due = self._decide(held, contents, now)
+    def reason(self, customer: CustomerView, now: int) -> Reason:
+        current, contents = customer.profile.cart or cart.Cart(), customer.cart_contents
+        holding, due = self._decide(current, contents, now)
         observed = Observed(
             items=shown_number(sum(contents.values())),
-            value=None if self.value is None else shown_number(cart.worth(held, contents) // MICRO),
-            stage=None if self.stage is None else "checkout" if held.checkout else "cart",
-            last_at=format_instant(held.touched) if held.touched else None,
+            value=None if self.value is None else shown_number(cart.worth(current, contents) // MICRO),
+            stage=None if self.stage is None else "checkout" if current.checkout else "cart",
+            last_at=format_instant(current.touched) if current.touched else None,
         )
         return Reason(holding, condition="cart", observed=observed, test=self.test, until=until(due))
 
@@ -60,13 +69,137 @@ class OpenCart(msgspec.Struct, frozen=True):
     def test(self) -> dict[str, Shown]:
         """As it stands in a definition."""
         idle_for, until_ms = self.quiet.at_least, self.quiet.at_most
-        asked: dict[str, Shown] = {"idle_for": format_duration(idle_for)} if idle_for else {}
+        test: dict[str, Shown] = {"idle_for": format_duration(idle_for)} if idle_for else {}
         if until_ms is not None:
-            asked["until"] = format_duration(until_ms)
+            test["until"] = format_duration(until_ms)
         if self.stage is not None:
-            asked["stage"] = self.stage
+            test["stage"] = self.stage
         if self.value is not None:
-            asked["value"] = self.value.test
+            test["value"] = self.value.test
         if self.items is not None:
-            asked["items"] = self.items.test
-        return asked
+            test["items"] = self.items.test
+        return test
+
+
+class CartForm(Form):
+    example: ClassVar = "{idle_for: 30m, until: 30d}"
+
+    idle_for: Duration | None = None
+    until: Duration | None = None
+    stage: Stage | None = None
+    value: NumberRange | None = None
+    items: NumberRange | None = None
+
+
+def _parse(scope: Scope, path: str, body: object) -> Parsed:
+    form = scope.problems.fill(path, CartForm, body)
+    if form.until is not None and form.until <= (form.idle_for or 0):
+        ends = f"idle_for {format_duration(form.idle_for or 0)} and until {format_duration(form.until)}"
+        raise WrongCondition(f"{path}.until", f"until must be longer than idle_for; here are {ends}")
+    scope.facts.require(CartFact(prices=form.value is not None))
+    condition = OpenCart(Ago(form.idle_for or 0, form.until), form.stage, form.value, form.items)
+    canonical: dict[str, object] = {"idle_for": form.idle_for or 0, "until": form.until}
+    canonical |= {name: test for name, test in condition.test.items() if name in ("stage", "value", "items")}
+    return condition, {"cart": canonical}
+
+
+def _describe(form: Canonical) -> str:
+    tests = {name: form[name] for name in ("stage", "value", "items") if name in form}
+    parts = ["something is in the cart"]
+    parts += [f"the cart's {name} is {description.value_test(test)}" for name, test in tests.items()]
+    if form["idle_for"]:
+        parts.append(f"untouched for {words(form['idle_for'])}")
+    if form["until"]:
+        parts.append(f"until {words(form['until'])} after it was touched last")
+    return ", ".join(parts)
+
+
+def _phrase(lang: Language, reason: Reason) -> str:
+    observed, test = observed_of(reason), reason.test or {}
+    if not observed.items:
+        text = lang.say("empty_cart" if observed.last_at else "no_cart")
+        return beside(lang, text, _test_words(lang, test))
+    slots = {"holds": _contents(lang, observed), "at": lang.name(observed.last_at)}
+    contents = {name: test[name] for name in ("items", "value", "stage") if name in test}
+    if not reason.holds and reason.until is None and contents:
+        # Either its contents do not meet the tests, or its time is over, or both.
+        return judged(lang, reason, lang.say("touched_cart", **slots), _test_words(lang, test))
+    if reason.holds and "idle_for" not in test:
+        text = lang.say("touched_cart", **slots)
+    elif reason.holds:
+        text = lang.say("quiet_cart", time=lang.duration(test["idle_for"]), **slots)
+    elif reason.until is not None:
+        text = lang.say("busy_cart", time=lang.duration(test.get("idle_for")), **slots)
+    else:
+        text = lang.say("forgotten_cart", time=lang.duration(test.get("until")), **slots)
+    return beside(lang, text, _test_words(lang, contents))
+
+
+def _contents(lang: Language, observed: Observed) -> str:
+    count = observed.items or 0
+    items = lang.say("items", count, count=lang.number(count))
+    if observed.value is not None:
+        items = lang.say("worth", items=items, value=lang.amount(observed.value))
+    holds = lang.say("holds", items=items)
+    return holds if observed.stage is None else lang.say(f"holds_at_{observed.stage}", holds=holds)
+
+
+def _test_words(lang: Language, test: Mapping[str, Shown]) -> str:
+    parts = [lang.say(name, time=lang.duration(test[name])) for name in ("idle_for", "until") if name in test]
+    if "items" in test:
+        parts.append(lang.say("items_asked", range=value_tests.numbers(lang, test["items"], between="and")))
+    if "value" in test:
+        parts.append(lang.say("worth_asked", range=value_tests.numbers(lang, test["value"], money=True, between="and")))
+    if "stage" in test:
+        parts.append(lang.say(f"at_{test['stage']}"))
+    return lang.say("comma").join(parts)
+
+
+CART = ConditionKind(
+    "cart",
+    CartForm.example,
+    form_schema(CartForm),
+    _parse,
+    _describe,
+    _phrase,
+    messages={
+        "en": {
+            "no_cart": "no open cart",
+            "empty_cart": "the cart is empty",
+            "quiet_cart": "no cart activity since {at}, for {time}; {holds}",
+            "forgotten_cart": "no cart activity since {at}, for {time} or longer; {holds}",
+            "busy_cart": "{holds}, touched at {at}, less than {time} ago",
+            "touched_cart": "{holds}, touched at {at}",
+            "items": ("{count} item", "{count} items"),
+            "worth": "{items} worth {value}",
+            "holds": "the cart holds {items}",
+            "holds_at_cart": "{holds}, before checkout",
+            "holds_at_checkout": "{holds}, at checkout",
+            "idle_for": "untouched for {time}",
+            "until": "touched less than {time} ago",
+            "items_asked": "{range} in it",
+            "worth_asked": "worth {range}",
+            "at_cart": "before checkout",
+            "at_checkout": "at checkout",
+        },
+        "fa": {
+            "no_cart": "سبد خریدی وجود ندارد",
+            "empty_cart": "سبد خرید خالی است",
+            "quiet_cart": "{time} است که سبد خرید دست نخورده (از {at})؛ {holds}",
+            "forgotten_cart": "{time} یا بیشتر است که سبد خرید دست نخورده (از {at})؛ {holds}",
+            "busy_cart": "{holds}، آخرین فعالیت در {at}، کمتر از {time} پیش",
+            "touched_cart": "{holds}، آخرین فعالیت در {at}",
+            "items": "{count} کالا",
+            "worth": "{items} به ارزش {value}",
+            "holds": "سبد {items} دارد",
+            "holds_at_cart": "{holds}، پیش از مرحلهٔ پرداخت",
+            "holds_at_checkout": "{holds}، در مرحلهٔ پرداخت",
+            "idle_for": "{time} بدون فعالیت",
+            "until": "آخرین فعالیت کمتر از {time} پیش",
+            "items_asked": "{range} کالا",
+            "worth_asked": "به ارزش {range}",
+            "at_cart": "پیش از مرحلهٔ پرداخت",
+            "at_checkout": "در مرحلهٔ پرداخت",
+        },
+    },
+)

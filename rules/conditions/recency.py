@@ -1,46 +1,32 @@
-"""Moments: the first or last of something, and how long ago it was (`first`, `last`)."""
+"""How long ago the first or last of something was (`first`, `last`)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
 import msgspec
 
-from rules.conditions.base import NEVER, CustomerView, Decision, shown_events, until
+from rules.conditions.base import ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
+from rules.facts import EventFilter, FirstFact, OccurrenceFact, OrderFact
+from rules.forms import description
+from rules.forms.description import Canonical
+from rules.forms.form import AgoTest, EventForm
+from rules.forms.json_schema import form_schema
+from rules.languages import value_tests
+from rules.languages.language import Language, Message
+from rules.languages.parts import beside, events, observed_of
 from rules.reasons import Observed, Reason
-from rules.times import format_duration, format_instant
-from rules.value_tests import PropertyTests, Shown
-
-
-class Ago(msgspec.Struct, frozen=True):
-    """From ``at_least`` after a moment on, and before ``at_most`` after it (ms; ``None``: open)."""
-
-    at_least: int | None = None
-    at_most: int | None = None
-
-    def decide(self, moment: int, now: int) -> Decision:
-        """For a moment that may lie ahead; before it nothing holds."""
-        opens = moment + (self.at_least or 0)
-        if now < opens:
-            return False, opens
-        if self.at_most is None:
-            return True, NEVER
-        closes = moment + self.at_most
-        return (True, closes) if now < closes else (False, NEVER)
-
-    def decide_known(self, moment: int, now: int) -> Decision:
-        """The same for the moment of a fact, 0 when there is none."""
-        return self.decide(moment, now) if moment else (False, NEVER)
-
-    @property
-    def test(self) -> dict[str, Shown]:
-        """As it stands in a definition."""
-        ends = {"at_least": self.at_least, "at_most": self.at_most}
-        return {name: format_duration(ms) for name, ms in ends.items() if ms is not None}
+from rules.time_tests import Ago
+from rules.times import format_instant
+from rules.value_tests import PropertyTests
 
 
 class Recency(msgspec.Struct, frozen=True):
     """There is a first (or last) of these events or orders, and it was so long ago.
 
-    ``view`` and ``slot`` as of `rules.conditions.counts.Performed`.
+    ``view`` and ``slot``: see `rules.conditions.event_count.Performed`.
     """
 
     first: bool
@@ -50,9 +36,9 @@ class Recency(msgspec.Struct, frozen=True):
     view: int | None
     slot: int | None
 
-    def _moment(self, who: CustomerView) -> int:
+    def _moment(self, customer: CustomerView) -> int:
         """When it was; 0: never."""
-        profile = who.profile
+        profile = customer.profile
         if self.view is None and self.slot is not None:
             if self.first:
                 return profile.firsts[self.slot]
@@ -64,18 +50,18 @@ class Recency(msgspec.Struct, frozen=True):
         elif self.slot is not None:
             times += profile.occurrences[self.slot].times[-1:]
         if self.view is not None and profile.orders is not None:
-            times += who.completions(self.view)
+            times += customer.completions(self.view)
             if profile.orders.settled is not None and self.first:
                 times.append(profile.orders.settled.first.get(self.view, 0))
         times = [time for time in times if time]
         return (min(times) if self.first else max(times)) if times else 0
 
-    def decide(self, who: CustomerView, now: int) -> Decision:
-        return self.ago.decide_known(self._moment(who), now)
+    def decide(self, customer: CustomerView, now: int) -> Decision:
+        return self.ago.decide_fact(self._moment(customer), now)
 
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        moment = self._moment(who)
-        holding, due = self.ago.decide_known(moment, now)
+    def reason(self, customer: CustomerView, now: int) -> Reason:
+        moment = self._moment(customer)
+        holding, due = self.ago.decide_fact(moment, now)
         at = format_instant(moment) if moment else None
         return Reason(
             holding,
@@ -86,3 +72,80 @@ class Recency(msgspec.Struct, frozen=True):
             event=shown_events(self.events),
             where=self.where.test or None,
         )
+
+
+class RecencyForm(EventForm):
+    ago: AgoTest = Ago()
+
+
+class LastForm(RecencyForm):
+    example: ClassVar = "{event: Order Completed, ago: {at_least: 60d}}"
+
+
+class FirstForm(RecencyForm):
+    example: ClassVar = "{event: Order Completed, ago: {at_most: 30d}}"
+
+
+def _parser(kind: str, form_type: type[RecencyForm]) -> Callable[[Scope, str, object], Parsed]:
+    first = kind == "first"
+
+    def parse(scope: Scope, path: str, body: object) -> Parsed:
+        form = scope.problems.fill(path, form_type, body)
+        of_orders, others = orders_and_others(path, form.event)
+        picked = EventFilter(form.where)
+        view = OrderFact.require_view(scope.facts, picked, None) if of_orders else None
+        slot = None
+        if others and first:
+            slot = scope.facts.require(FirstFact(others, picked)).slot
+        elif others:
+            slot = scope.facts.require(OccurrenceFact(others, picked, None, 1)).slot
+        canonical = {"event": form.event, "ago": form.ago.test} | canonical_where(form.where)
+        return Recency(first, form.event, form.where, form.ago, view, slot), {kind: canonical}
+
+    return parse
+
+
+def _description(kind: str) -> Callable[[Canonical], str]:
+    def describe(form: Canonical) -> str:
+        ago = form["ago"]
+        ends = [f"at least {description.long_duration(ago['at_least'])} ago"] if "at_least" in ago else []
+        ends += [f"less than {description.long_duration(ago['at_most'])} ago"] if "at_most" in ago else []
+        return f"the {kind} {description.events(form)} was {' and '.join(ends) or 'ever'}"
+
+    return describe
+
+
+def _phrase(lang: Language, reason: Reason) -> str:
+    observed, test = observed_of(reason), (reason.test or {}).get("ago") or {}
+    at, event = observed.first_at or observed.last_at, events(lang, reason, reason.cut)
+    test_words = value_tests.ago(lang, test) if test else lang.say("any_time")
+    if at is None:
+        return beside(lang, lang.say("never", event=event), test_words)
+    text = lang.say(reason.condition or "", event=event, at=lang.name(at))
+    if not reason.holds and reason.until is not None:
+        text = lang.say("too_new", observed=text, time=lang.duration(test.get("at_least")))
+    elif not reason.holds:
+        text = lang.say("too_old", observed=text, time=lang.duration(test.get("at_most")))
+    return beside(lang, text, test_words)
+
+
+def _kind(key: str, form: type[RecencyForm], messages: Mapping[str, Mapping[str, Message]]) -> ConditionKind:
+    return ConditionKind(key, form.example, form_schema(form), _parser(key, form), _description(key), _phrase, messages)
+
+
+LAST = _kind(
+    "last",
+    LastForm,
+    {
+        "en": {"last": "the last {event} was at {at}", "never": "no {event} ever"},
+        "fa": {"last": "آخرین رویداد {event} در {at} بوده است", "never": "رویداد {event} تاکنون رخ نداده است"},
+    },
+)
+FIRST = _kind(
+    "first",
+    FirstForm,
+    {
+        "en": {"first": "the first {event} was at {at}"},
+        "fa": {"first": "نخستین رویداد {event} در {at} بوده است"},
+    },
+)

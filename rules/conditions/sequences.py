@@ -1,15 +1,30 @@
-"""Sequences: steps that follow one another within a window (`sequence`)."""
+"""Steps that follow one another within a window (`sequence`)."""
 
 from __future__ import annotations
 
-import msgspec
+from typing import Annotated, ClassVar
 
-from rules.conditions.base import CustomerView, Decision, shown_events, until
-from rules.conditions.recency import Ago
+import msgspec
+from pydantic import Field, WithJsonSchema
+
+from rules.conditions.base import ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
+from rules.facts import EventFilter, OrderFact, PropertyReader, StepFact
+from rules.forms import description
+from rules.forms.description import Canonical
+from rules.forms.form import Duration, EventForm, Form, Property
+from rules.forms.json_schema import form_schema
+from rules.languages.language import Language
+from rules.languages.parts import beside, events, observed_of
+from rules.profile.orders import TOTAL
 from rules.profile.steps import Entry, latest_start
 from rules.reasons import Observed, Reason, StepAsked
+from rules.time_tests import Ago
 from rules.times import format_duration, format_instant
 from rules.value_tests import PropertyTests
+from rules.values import path_of
+
+STEPS_MAX = 10
 
 
 class SequenceStep(msgspec.Struct, frozen=True):
@@ -32,13 +47,12 @@ class SequenceMatched(msgspec.Struct, frozen=True):
     place: int
     slot: int | None
 
-    def decide(self, who: CustomerView, now: int) -> Decision:
-        return self.ago.decide_known(self._start(who), now)
+    def decide(self, customer: CustomerView, now: int) -> Decision:
+        return self.ago.decide_fact(self._start(customer), now)
 
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        start = self._start(who)
-        holding, due = self.ago.decide_known(start, now)
-        asked = [StepAsked(shown_events(step.events), step.where.test or None) for step in self.steps]
+    def reason(self, customer: CustomerView, now: int) -> Reason:
+        start = self._start(customer)
+        holding, due = self.ago.decide_fact(start, now)
         return Reason(
             holding,
             condition="sequence",
@@ -46,24 +60,114 @@ class SequenceMatched(msgspec.Struct, frozen=True):
             test={},
             until=until(due),
             within=None if self.ago.at_most is None else format_duration(self.ago.at_most),
-            steps=asked,
+            steps=[StepAsked(shown_events(step.events), step.where.test or None) for step in self.steps],
             same=self.same,
         )
 
-    def _start(self, who: CustomerView) -> int:
-        kept = [] if self.slot is None else who.profile.steps[self.slot]
-        of_orders = self._of_orders(who)
-        return latest_start(sorted(kept + of_orders) if of_orders else kept, len(self.steps))
+    def _start(self, customer: CustomerView) -> int:
+        entries = [] if self.slot is None else customer.profile.steps[self.slot]
+        of_orders = self._of_orders(customer)
+        return latest_start(sorted(entries + of_orders) if of_orders else entries, len(self.steps))
 
-    def _of_orders(self, who: CustomerView) -> list[Entry]:
-        asked = [(1 << at, step.view) for at, step in enumerate(self.steps) if step.view is not None]
-        if not asked:
+    def _of_orders(self, customer: CustomerView) -> list[Entry]:
+        views = [(1 << index, step.view) for index, step in enumerate(self.steps) if step.view is not None]
+        if not views:
             return []
-        found: list[Entry] = []
-        for order in who.standing:
+        entries: list[Entry] = []
+        for order in customer.standing:
             completion = order.completion
-            mask = sum(bit for bit, view in asked if completion.views >> view & 1)
+            mask = sum(bit for bit, view in views if completion.views >> view & 1)
             if mask:
                 values = (0,) if self.same is None else completion.values[self.place - 1]
-                found += [(completion.time, completion.id, mask, value) for value in values]
-        return found
+                entries += [(completion.time, completion.id, mask, value) for value in values]
+        return entries
+
+
+class StepForm(EventForm):
+    example: ClassVar = "{event: Product Viewed}"
+
+
+_STEPS_SCHEMA = {"type": "array", "items": form_schema(StepForm), "minItems": 2, "maxItems": STEPS_MAX}
+
+
+class SequenceForm(Form):
+    example: ClassVar = "{steps: [{event: Product Viewed}, {event: Product Added}], within: 1h}"
+
+    steps: Annotated[list[StepForm], Field(min_length=2, max_length=STEPS_MAX), WithJsonSchema(_STEPS_SCHEMA)]
+    within: Duration | None = None
+    same: Property | None = None
+
+
+def _parse(scope: Scope, path: str, body: object) -> Parsed:
+    form = scope.problems.fill(path, SequenceForm, body)
+    names = [orders_and_others(f"{path}.steps[{index}]", step.event) for index, step in enumerate(form.steps)]
+    steps = tuple(
+        _step(scope, step, form.within, of_orders=of_orders)
+        for step, (of_orders, _) in zip(form.steps, names, strict=True)
+    )
+    same = None if form.same is None else path_of(form.same)
+    of_orders = any(of_orders for of_orders, _ in names)
+    place = TOTAL
+    if of_orders and same:
+        place = OrderFact.require_property(scope.facts, PropertyReader(same, distinct=True))
+    chosen = tuple((others, EventFilter(step.where)) for step, (_, others) in zip(form.steps, names, strict=True))
+    slot = None
+    if any(others for others, _ in chosen):
+        slot = scope.facts.require(StepFact.of(chosen, same, form.within, thin=not of_orders)).slot
+    canonical = {"steps": [{"event": step.event} | canonical_where(step.where) for step in form.steps]}
+    canonical_same = {} if form.same is None else {"same": form.same}
+    condition = SequenceMatched(steps, Ago(at_most=form.within), form.same, place, slot)
+    return condition, {"sequence": canonical | {"within": form.within} | canonical_same}
+
+
+def _step(scope: Scope, step: StepForm, within: int | None, *, of_orders: bool) -> SequenceStep:
+    view = OrderFact.require_view(scope.facts, EventFilter(step.where), within) if of_orders else None
+    return SequenceStep(step.event, step.where, view)
+
+
+def _describe(form: Canonical) -> str:
+    same = f", all with the same {form['same']}" if "same" in form else ""
+    return ", then ".join(map(description.events, form["steps"])) + same + description.window(form)
+
+
+def _phrase(lang: Language, reason: Reason) -> str:
+    steps = lang.say("then").join(
+        events(lang, step, reason.cut, f"/steps/{index}") for index, step in enumerate(reason.steps or ())
+    )
+    if reason.same is not None:
+        steps = lang.say("same", steps=steps, of=lang.name(reason.same))
+    begun = observed_of(reason).first_at
+    if begun is None:
+        text = lang.say("not_in_order", steps=steps)
+    else:
+        text = lang.say("begun", steps=steps, at=lang.name(begun))
+    if begun is not None and not reason.holds:
+        text = lang.say("too_old", observed=text, time=lang.duration(reason.within))
+    test = lang.duration(reason.within, "all_within") if reason.within else lang.say("any_time")
+    return beside(lang, text, test)
+
+
+SEQUENCE = ConditionKind(
+    "sequence",
+    SequenceForm.example,
+    form_schema(SequenceForm),
+    _parse,
+    _describe,
+    _phrase,
+    messages={
+        "en": {
+            "then": ", then ",
+            "same": "{steps}, of the same {of}",
+            "not_in_order": "{steps}: not seen in this order",
+            "begun": "{steps}: last begun at {at}",
+            "all_within": "all within {number} {unit}",
+        },
+        "fa": {
+            "then": "، سپس ",
+            "same": "{steps}، با {of} یکسان",
+            "not_in_order": "{steps}: به این ترتیب دیده نشده است",
+            "begun": "{steps}: آخرین بار در {at} آغاز شده است",
+            "all_within": "همه در {number} {linked} گذشته",
+        },
+    },
+)

@@ -1,25 +1,48 @@
-"""Totals: a sum, average, extreme or number of different values over a window (`total`)."""
+"""A sum, average, extreme or number of different values over a window (`total`).
+
+Long because the four aggregates of one condition are decided by different facts.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
-from rules.conditions.base import NEVER, CustomerView, Decision, shown_events, until
-from rules.conditions.counts import Count, outside
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
+from rules.events import MONEY
+from rules.facts import (
+    DISTINCT_MAX,
+    DistinctFact,
+    EventFilter,
+    ExtremeFact,
+    OrderFact,
+    PropertyReader,
+    SumFact,
+)
+from rules.forms import description, value_test_parsing
+from rules.forms.description import Canonical
+from rules.forms.form import Duration, EventNames, Form, NumberEnd, Property, WhereTests
+from rules.forms.json_schema import form_schema
+from rules.forms.problems import Problems, WrongCondition
+from rules.languages import value_tests
+from rules.languages.language import Language
+from rules.languages.parts import beside, events, observed_of, window
 from rules.profile import days, orders, sums
 from rules.profile.extremes import staircase
+from rules.profile.orders import TOTAL as ORDER_TOTAL
 from rules.profile.profile import hashed_id
 from rules.reasons import Observed, Reason
+from rules.time_tests import Count, outside
 from rules.times import format_duration
-from rules.value_tests import NumberTest, PropertyTests
-from rules.values import MICRO, number_key, shown_number
+from rules.value_tests import ENDS, NumberTest, PropertyTests
+from rules.values import MICRO, number_key, path_of, shown_number
 
-# (Time from which its window runs, sum, count), as of `rules.profile.sums.leaving`.
+# (Time from which its window runs, sum, count); see `rules.profile.sums.leaving`.
 Contribution = tuple[int, int, int]
 _time = itemgetter(0)
 
@@ -30,7 +53,7 @@ class Total(msgspec.Struct, frozen=True):
     """An aggregate of a property of events or orders, in 10⁻⁶, lies in a range.
 
     ``view`` and ``place``: of orders, where Order Completed is named; ``slot``: where what the
-    other events contribute is kept. ``count``: the test of a number of different values.
+    other events contribute is remembered. ``count``: the test of a number of different values.
     """
 
     agg: Aggregate
@@ -44,30 +67,30 @@ class Total(msgspec.Struct, frozen=True):
     place: int
     slot: int | None
 
-    def decide(self, who: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> Decision:
         if self.agg in ("sum", "avg"):
-            return self._decide_sum(who, now)
+            return self._decide_sum(customer, now)
         if self.agg == "distinct":
-            return self.count.decide(self._newest_times(who), self.within, now)
-        return self._decide_extreme(who, now)
+            return self.count.decide(self._newest_times(customer), self.within, now)
+        return self._decide_extreme(customer, now)
 
-    def value(self, who: CustomerView, now: int) -> int | None:
+    def value(self, customer: CustomerView, now: int) -> int | None:
         """The aggregate at an instant, in 10⁻⁶ (``distinct``: times 10⁶); ``None``: of nothing."""
         if self.agg in ("sum", "avg"):
-            _, total, count = self._inside(who, now)
+            _, total, count = self._inside(customer, now)
             if self.agg == "sum":
                 return total
             return total // count if count else None
         if self.agg == "distinct":
-            times = self._newest_times(who)
+            times = self._newest_times(customer)
             return MICRO * (len(times) - outside(times, self.within, now))
-        steps = self._steps(who)
-        at = self._outside(steps, now)
-        return steps[at][1] if at < len(steps) else None
+        steps = self._steps(customer)
+        oldest = self._outside(steps, now)
+        return steps[oldest][1] if oldest < len(steps) else None
 
-    def reason(self, who: CustomerView, now: int) -> Reason:
-        holding, due = self.decide(who, now)
-        value = self.value(who, now)
+    def reason(self, customer: CustomerView, now: int) -> Reason:
+        holding, due = self.decide(customer, now)
+        value = self.value(customer, now)
         return Reason(
             holding,
             condition="total",
@@ -82,14 +105,14 @@ class Total(msgspec.Struct, frozen=True):
         )
 
     def _outside(self, entries: Sequence[tuple[int, ...]], now: int) -> int:
-        """As `outside`, of entries that begin with their time."""
+        """How many of these entries, which begin with their time, have left the window."""
         return 0 if self.within is None else bisect_right(entries, now - self.within, key=_time)
 
     # --- sum and avg
 
-    def _inside(self, who: CustomerView, now: int) -> tuple[list[Contribution], int, int]:
+    def _inside(self, customer: CustomerView, now: int) -> tuple[list[Contribution], int, int]:
         """What is in the window, its sum and count."""
-        entries = self._contributions(who)
+        entries = self._contributions(customer)
         inside = entries[self._outside(entries, now) :]
         total = count = 0
         for _, value, number in inside:
@@ -97,14 +120,14 @@ class Total(msgspec.Struct, frozen=True):
             count += number
         return inside, total, count
 
-    def _decide_sum(self, who: CustomerView, now: int) -> Decision:
-        inside, total, count = self._inside(who, now)
+    def _decide_sum(self, customer: CustomerView, now: int) -> Decision:
+        inside, total, count = self._inside(customer, now)
         holding = self._meets(total, count)
         if self.within is None:
             return holding, NEVER
-        for at, (time, value, number) in enumerate(inside):
+        for index, (time, value, number) in enumerate(inside):
             total, count = total - value, count - number
-            together = at + 1 < len(inside) and inside[at + 1][0] == time
+            together = index + 1 < len(inside) and inside[index + 1][0] == time
             if not together and self._meets(total, count) != holding:
                 return holding, time + self.within
         return holding, NEVER
@@ -114,30 +137,30 @@ class Total(msgspec.Struct, frozen=True):
             return self.test.meets(total)
         return count > 0 and self.test.meets(total, per=count)
 
-    def _contributions(self, who: CustomerView) -> list[Contribution]:
-        """As `rules.profile.sums.leaving`."""
-        kept = [] if self.slot is None else sums.leaving(who.profile.sums[self.slot])
-        found = [(time, value, 1) for time, value in self._of_orders(who)]
-        kept_orders = who.profile.orders
-        if self.view is not None and kept_orders is not None and kept_orders.settled is not None:
-            settled = kept_orders.settled.days.get(orders.slot_of(self.view, self.place), {})
-            found += days.leaving(settled)
-        return sorted(kept + found) if found else kept
+    def _contributions(self, customer: CustomerView) -> list[Contribution]:
+        """What other events and orders contribute, ascending by time."""
+        others = [] if self.slot is None else sums.leaving(customer.profile.sums[self.slot])
+        of_orders = [(time, value, 1) for time, value in self._of_orders(customer)]
+        messages = customer.profile.orders
+        if self.view is not None and messages is not None and messages.settled is not None:
+            settled = messages.settled.days.get(orders.slot_of(self.view, self.place), {})
+            of_orders += days.leaving(settled)
+        return sorted(others + of_orders) if of_orders else others
 
-    def _of_orders(self, who: CustomerView) -> list[tuple[int, int]]:
+    def _of_orders(self, customer: CustomerView) -> list[tuple[int, int]]:
         """What standing orders contribute, each at its time."""
-        kept = who.profile.orders
-        return [] if self.view is None or kept is None else kept.values(self.view, self.place)
+        messages = customer.profile.orders
+        return [] if self.view is None or messages is None else messages.values(self.view, self.place)
 
     # --- min and max
 
-    def _steps(self, who: CustomerView) -> list[tuple[int, int]]:
-        kept = [] if self.slot is None else who.profile.extremes[self.slot]
-        found = self._of_orders(who)
-        return staircase(sorted(kept + found), greatest=self.agg == "max") if found else kept
+    def _steps(self, customer: CustomerView) -> list[tuple[int, int]]:
+        others = [] if self.slot is None else customer.profile.extremes[self.slot]
+        of_orders = self._of_orders(customer)
+        return staircase(sorted(others + of_orders), greatest=self.agg == "max") if of_orders else others
 
-    def _decide_extreme(self, who: CustomerView, now: int) -> Decision:
-        steps = self._steps(who)
+    def _decide_extreme(self, customer: CustomerView, now: int) -> Decision:
+        steps = self._steps(customer)
         inside = steps[self._outside(steps, now) :]
         answers = [self.test.meets(value) for _, value in inside] + [False]
         if self.within is not None:
@@ -148,9 +171,142 @@ class Total(msgspec.Struct, frozen=True):
 
     # --- distinct
 
-    def _newest_times(self, who: CustomerView) -> list[int]:
-        newest = {} if self.slot is None else dict(who.profile.distincts[self.slot])
-        for time, value in self._of_orders(who):
+    def _newest_times(self, customer: CustomerView) -> list[int]:
+        newest = {} if self.slot is None else dict(customer.profile.distincts[self.slot])
+        for time, value in self._of_orders(customer):
             key = hashed_id(number_key(value)) if self.place == orders.TOTAL else value
             newest[key] = max(time, newest.get(key, 0))
         return sorted(newest.values())
+
+
+class TotalForm(Form):
+    example: ClassVar = "{agg: sum, of: total, event: Order Completed, within: 365d, at_least: 1000}"
+
+    agg: Aggregate
+    of: Property
+    event: EventNames
+    where: WhereTests = PropertyTests()
+    within: Duration | None = None
+    at_least: NumberEnd = None
+    at_most: NumberEnd = None
+    above: NumberEnd = None
+    below: NumberEnd = None
+
+
+def _parse(scope: Scope, path: str, body: object) -> Parsed:
+    form = scope.problems.fill(path, TotalForm, body)
+    of_orders, others = orders_and_others(path, form.event)
+    test = _range(scope.problems, path, form)
+    money = form.of in MONEY
+    if money and scope.currency is None:
+        raise WrongCondition(f"{path}.of", "money is added up in one currency", "write currency: EUR at the file's top")
+    picked = EventFilter(form.where, scope.currency if money else None)
+    view, place = None, ORDER_TOTAL
+    if of_orders:
+        view = OrderFact.require_view(scope.facts, picked, form.within)
+    if of_orders and form.of != "total":
+        place = OrderFact.require_property(scope.facts, _reader(form))
+    slot = _slot(scope, form, picked, others) if others else None
+    condition = Total(form.agg, form.of, form.event, form.where, form.within, test, count_of(test), view, place, slot)
+    canonical = {"agg": form.agg, "of": form.of, "event": form.event, "within": form.within, **test.test}
+    return condition, {"total": canonical | canonical_where(form.where)}
+
+
+def _reader(form: TotalForm) -> PropertyReader:
+    return PropertyReader(path_of(form.of), form.agg == "distinct")
+
+
+def _slot(scope: Scope, form: TotalForm, picked: EventFilter, others: frozenset[str]) -> int:
+    """Where what the other events contribute is remembered."""
+    reader, within = _reader(form), form.within
+    if form.agg in ("sum", "avg"):
+        return scope.facts.require(SumFact(others, picked, reader, within)).slot
+    if form.agg == "distinct":
+        return scope.facts.require(DistinctFact(others, picked, reader, within)).slot
+    return scope.facts.require(ExtremeFact(others, picked, reader, within, form.agg == "max")).slot
+
+
+def _range(problems: Problems, path: str, form: TotalForm) -> NumberTest:
+    bounds: dict[object, object] = {name: getattr(form, name) for name in ENDS if name in form.model_fields_set}
+    if not bounds:
+        raise WrongCondition(path, "no test", "write at_least, at_most, above or below beside agg")
+    test = problems.read(path, value_test_parsing.ends, bounds)
+    count = count_of(test)
+    if form.agg == "distinct" and count.newest_needed >= DISTINCT_MAX:
+        raise WrongCondition(path, f"different values are counted up to {DISTINCT_MAX - 1}")
+    if form.agg == "distinct" and count.at_most is not None and count.at_most < count.at_least:
+        raise WrongCondition(path, "no number of values is in this range")
+    return test
+
+
+def count_of(test: NumberTest) -> Count:
+    """A range of numbers as one of counts."""
+    low, high = 0, None
+    if test.at_least is not None:
+        low = -(-test.at_least // MICRO)
+    if test.above is not None:
+        low = test.above // MICRO + 1
+    if test.at_most is not None:
+        high = test.at_most // MICRO
+    if test.below is not None:
+        high = -(-test.below // MICRO) - 1
+    return Count(max(0, low), high)
+
+
+_AGGREGATE_WORDS = {
+    "sum": "sum", "avg": "average", "min": "least", "max": "greatest", "distinct": "number of different values",
+}  # fmt: skip
+
+
+def _describe(form: Canonical) -> str:
+    subject = f"{_AGGREGATE_WORDS[form['agg']]} of {form['of']} of {description.events(form)}"
+    return f"{subject}{description.window(form)} is {description.range_of(form)}"
+
+
+def _phrase(lang: Language, reason: Reason) -> str:
+    value, distinct = observed_of(reason).value, reason.agg == "distinct"
+    money = reason.of in MONEY and not distinct
+    of, event = lang.name(reason.of), events(lang, reason, reason.cut)
+    within = window(lang, reason.within, "so_far")
+    written = "" if value is None else lang.amount(value) if money else lang.number(value)
+    if distinct:
+        text = lang.say("distinct_values", value or 0, value=written, of=of, event=event, window=within)
+    elif value is None:
+        agg = lang.say(reason.agg or "", of=of)
+        text = lang.say("total_of_nothing", agg=agg, of=of, event=event, window=within)
+    else:
+        text = lang.say("total", agg=lang.say(reason.agg or "", of=of), event=event, window=within, value=written)
+    return beside(lang, text, value_tests.numbers(lang, reason.test or {}, money=money))
+
+
+TOTAL = ConditionKind(
+    "total",
+    TotalForm.example,
+    form_schema(TotalForm),
+    _parse,
+    _describe,
+    _phrase,
+    messages={
+        "en": {
+            "total": "the {agg} over {event} {window} is {value}",
+            "total_of_nothing": "no {of} over {event} {window}, so no {agg}",
+            "distinct_values": (
+                "{value} different value of {of} over {event} {window}",
+                "{value} different values of {of} over {event} {window}",
+            ),
+            "sum": "sum of {of}",
+            "avg": "average {of}",
+            "min": "lowest {of}",
+            "max": "highest {of}",
+        },
+        "fa": {
+            "total": "{agg} رویدادهای {event} {window} {value} است",
+            "total_of_nothing": "رویدادهای {event} {window} {of} نداشته‌اند، پس {agg} هم در کار نیست",
+            "distinct_values": "{of} در رویدادهای {event} {window} {value} مقدار متفاوت داشته است",
+            "sum": "مجموع {of}",
+            "avg": "میانگین {of}",
+            "min": "کمترین {of}",
+            "max": "بیشترین {of}",
+        },
+    },
+)

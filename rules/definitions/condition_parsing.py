@@ -1,43 +1,31 @@
-"""Conditions of a segments file: plain data into what decides.
+"""Reads the conditions of a segments file: plain data into what decides.
 
-The one rule: all problems of a file are found in one walk. On the way facts are wished for and the
-canonical form is made: defaults filled, what is not used left out.
+All problems of a file are noted in one walk. On the way the facts that are needed are required, and the canonical form
+is made: defaults filled, what is not used left out.
+
+See also: `rules.conditions`, where each kind of condition says how its body is read.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
-from rules.conditions import AllOf, AnyOf, Condition, NoneOf
-from rules.definitions import parse_attributes, parse_events, parse_shop
-from rules.definitions.parse_events import ORDERS_MAX
-from rules.definitions.problems import FORMS, Parsed, Problems, Scope, WrongCondition
+from rules.conditions import CONDITION_KINDS, GROUP_KINDS
+from rules.conditions.base import Parsed, Scope
+from rules.conditions.boolean import GroupKind
 from rules.facts.registry import TooMany
-
-__all__ = ["DEPTH_MAX", "FORMS", "ORDERS_MAX", "Parsed", "Problems", "Scope", "WrongCondition", "condition"]
+from rules.forms.problems import WrongCondition
 
 DEPTH_MAX = 20
 
-_GROUPS: dict[str, Callable[[tuple[Condition, ...]], Condition]] = {"all": AllOf, "any": AnyOf, "not": NoneOf}
-_LEAVES: dict[str, Callable[[Scope, str, object], Parsed]] = {
-    "performed": parse_events.performed,
-    "total": parse_events.total,
-    "last": parse_events.last,
-    "first": parse_events.first,
-    "sequence": parse_events.sequence,
-    "cart": parse_shop.cart,
-    "sessions": parse_shop.sessions,
-    "trait": parse_attributes.trait,
-    "context": parse_attributes.context,
-    "in_segment": parse_attributes.in_segment,
-    "calendar": parse_attributes.calendar,
-    "sample": parse_attributes.sample,
-}
+_GROUPS = {kind.key: kind for kind in GROUP_KINDS}
+_LEAVES = {kind.key: kind for kind in CONDITION_KINDS}
+# A right body of each kind, in the order in which errors and the reference list the kinds.
+EXAMPLES = {kind.key: kind.example for kind in (*GROUP_KINDS, *CONDITION_KINDS)}
 
 
 def condition(scope: Scope, path: str, node: object, depth: int = 0) -> Parsed | None:
-    """A node to its condition and canonical form; ``None`` after noting what is wrong."""
+    """A node as its condition and canonical form; ``None`` after noting what is wrong."""
     try:
         return _condition(scope, path, node, depth)
     except TooMany as error:
@@ -52,29 +40,26 @@ def condition(scope: Scope, path: str, node: object, depth: int = 0) -> Parsed |
 def _condition(scope: Scope, path: str, node: object, depth: int) -> Parsed | None:
     if depth > DEPTH_MAX:
         raise WrongCondition(path, f"conditions nest at most {DEPTH_MAX} deep")
-    known = ", ".join(FORMS)
+    keys = ", ".join(EXAMPLES)
     if not isinstance(node, dict) or len(node) != 1:
-        said = "nothing" if node is None else f"{json.dumps(node, ensure_ascii=False, default=str)[:80]}"
-        raise WrongCondition(path, f"a condition has exactly one key, one of {known}; here is {said}")
-    (kind, body) = next(iter(node.items()))
-    if kind not in FORMS:
-        raise WrongCondition(f"{path}.{kind}", f"unknown condition; it is one of {known}")
-    path = f"{path}.{kind}"
-    if kind in _GROUPS:
-        return _group(scope, path, kind, body, depth)
-    if kind != "in_segment" and (not isinstance(body, dict) or (not body and kind == "trait")):
-        raise WrongCondition(path, f"expected {FORMS[kind]}")
-    return _LEAVES[kind](scope, path, body)
+        text = "nothing" if node is None else json.dumps(node, ensure_ascii=False, default=str)[:80]
+        raise WrongCondition(path, f"a condition has exactly one key, one of {keys}", f"here is {text}")
+    (key, body) = next(iter(node.items()))
+    if key in _GROUPS:
+        return _group(scope, f"{path}.{key}", _GROUPS[key], body, depth)
+    if key in _LEAVES:
+        return _LEAVES[key].parse(scope, f"{path}.{key}", body)
+    raise WrongCondition(f"{path}.{key}", "unknown condition", f"it is one of {keys}")
 
 
-def _group(scope: Scope, path: str, kind: str, body: object, depth: int) -> Parsed | None:
-    alone = kind == "not" and isinstance(body, dict)
-    nodes = [body] if alone else body
+def _group(scope: Scope, path: str, kind: GroupKind, body: object, depth: int) -> Parsed | None:
+    is_single = kind.key == "not" and isinstance(body, dict)
+    nodes = [body] if is_single else body
     if not isinstance(nodes, list) or not nodes:
-        raise WrongCondition(path, f"expected {FORMS[kind]}, at least one")
-    paths = [path if alone else f"{path}[{at}]" for at in range(len(nodes))]
-    parsed = [condition(scope, where, node, depth + 1) for where, node in zip(paths, nodes, strict=True)]
-    done = [member for member in parsed if member is not None]
-    if len(done) < len(parsed):
+        raise WrongCondition(path, f"expected {kind.example}, at least one")
+    paths = [path if is_single else f"{path}[{index}]" for index in range(len(nodes))]
+    parsed = [condition(scope, inner, node, depth + 1) for inner, node in zip(paths, nodes, strict=True)]
+    members = [member for member in parsed if member is not None]
+    if len(members) < len(parsed):
         return None
-    return _GROUPS[kind](tuple(c for c, _ in done)), {kind: [canonical for _, canonical in done]}
+    return kind.make(tuple(member for member, _ in members)), {kind.key: [canonical for _, canonical in members]}

@@ -1,19 +1,22 @@
-"""Definitions in words: what a segment asks, which events it looks at, what it keeps of a customer.
+"""Describes definitions in words: what a segment asks, which events it looks at, how much it stores of a customer.
 
-The one rule: the words come from the canonical form, which is what decides, so they cannot tell
-another story than the file.
+The words come from the canonical form, which is what decides, so they cannot tell another story than the file.
+
+See also: `rules.conditions`, where each kind of condition says how it is described.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from rules.definitions.segments_file import Definitions, Segment, closure
+from rules.conditions import CONDITION_KINDS
+from rules.definitions.decision_order import closure
+from rules.definitions.segments_file import Definitions, Segment
 from rules.facts.base import Fact
+from rules.forms.description import Canonical
 from rules.times import format_duration, parse_duration, words
-from rules.value_tests import ENDS
 
-Form = Mapping[str, object]
+_DESCRIBE = {kind.key: kind.describe for kind in CONDITION_KINDS}
 
 
 def sentence(segment: Segment) -> str:
@@ -42,189 +45,38 @@ def windows(segment: Segment) -> list[str]:
 
 
 def _facts(segment: Segment, definitions: Definitions) -> list[Fact]:
-    """What is kept of a customer for it and for the segments that it asks about."""
-    keys = closure(segment.key, definitions.segments)
+    """What is remembered of a customer for it and for the segments that it asks about."""
+    keys = closure(segment.key, definitions.named)
     mask = sum(1 << index for index, other in enumerate(definitions.segments) if other.key in keys)
     return [fact for fact, looking in definitions.facts.with_segments() if looking & mask]
 
 
 def _durations(form: object) -> list[int]:
-    if isinstance(form, Mapping):
-        found = [form[key] for key in ("within", "idle_for", "until") if form.get(key)]
-        found += [parse_duration(told) for told in _form(form.get("ago", {})).values()]
-        own = [ms for ms in found if isinstance(ms, int)]
-        return own + [ms for value in form.values() for ms in _durations(value)]
-    return [ms for value in form for ms in _durations(value)] if isinstance(form, list) else []
+    if isinstance(form, list):
+        return [ms for value in form for ms in _durations(value)]
+    if not isinstance(form, Mapping):
+        return []
+    durations = [form[key] for key in ("within", "idle_for", "until") if form.get(key)]
+    ago = form.get("ago", {})
+    durations += [parse_duration(short) for short in ago.values()] if isinstance(ago, Mapping) else []
+    of_members = [ms for value in form.values() for ms in _durations(value)]
+    return [ms for ms in durations if isinstance(ms, int)] + of_members
 
 
-# --- words
+def _condition(form: Canonical) -> str:
+    ((key, body),) = form.items()
+    if key == "all":
+        return _members(body, "; and ")
+    if key == "any":
+        return _members(body, "; or ")
+    if key == "not":
+        return f"not: {_condition(body[0])}" if len(body) == 1 else f"none of: {_members(body, '; ')}"
+    return _DESCRIBE[key](body)
 
 
-def _condition(form: Form) -> str:
-    ((kind, body),) = form.items()
-    return _KINDS[kind](body)
-
-
-def _members(body: object, between: str) -> str:
-    assert isinstance(body, list)
-    return between.join(f"({_condition(one)})" if set(one) & {"all", "any"} else _condition(one) for one in body)
-
-
-def _none(body: object) -> str:
-    assert isinstance(body, list)
-    return f"not: {_condition(body[0])}" if len(body) == 1 else f"none of: {_members(body, '; ')}"
-
-
-def _performed(body: object) -> str:
-    form = _form(body)
-    return f"{_count(_form(form['count']))} × {_event(form)}{_within(form)}"
-
-
-def _sessions(body: object) -> str:
-    form = _form(body)
-    gap = f", each ended by {_duration(form['gap'])} without activity"
-    return f"{_count(_form(form['count']))} sessions{_within(form)}{gap}"
-
-
-def _total(body: object) -> str:
-    form = _form(body)
-    agg = {"sum": "sum", "avg": "average", "min": "least", "max": "greatest", "distinct": "number of different values"}
-    test = _test({name: form[name] for name in ENDS if name in form})
-    return f"{agg[str(form['agg'])]} of {form['of']} of {_event(form)}{_within(form)} is {test}"
-
-
-def _moment(which: str) -> Callable[[object], str]:
-    def told(body: object) -> str:
-        form = _form(body)
-        ago = _form(form["ago"])
-        ends = [f"at least {_long(ago['at_least'])} ago"] if "at_least" in ago else []
-        ends += [f"less than {_long(ago['at_most'])} ago"] if "at_most" in ago else []
-        return f"{which} {_event(form)} was {' and '.join(ends) or 'ever'}"
-
-    return told
-
-
-def _sequence(body: object) -> str:
-    form = _form(body)
-    found = form["steps"]
-    assert isinstance(found, list)
-    same = f", all with the same {form['same']}" if "same" in form else ""
-    return ", then ".join(_event(step) for step in found) + same + _within(form)
-
-
-def _cart(body: object) -> str:
-    form = _form(body)
-    told = ["something is in the cart"]
-    told += [f"the cart's {name} is {_test(form[name])}" for name in ("stage", "value", "items") if name in form]
-    told += [f"untouched for {_duration(form['idle_for'])}"] if form["idle_for"] else []
-    told += [f"until {_duration(form['until'])} after it was touched last"] if form["until"] else []
-    return ", ".join(told)
-
-
-def _trait(body: object) -> str:
-    return " and ".join(f"trait {name} is {_test(test)}" for name, test in _form(body).items())
-
-
-def _context(body: object) -> str:
-    form = _form(body)
-    asked = " and ".join(f"{name} is {_test(test)}" for name, test in form.items() if name != "touch")
-    return f"{form['touch']} known {asked}"
-
-
-def _in_segment(body: object) -> str:
-    return f"in segment {body}"
-
-
-def _calendar(body: object) -> str:
-    form = _form(body)
-    days = []
-    if "between" in form:
-        between = form["between"]
-        assert isinstance(between, list)
-        days.append(f"from {between[0]} to {between[1]} ({form['calendar']})")
-    if "weekday" in form:
-        weekdays = form["weekday"]
-        assert isinstance(weekdays, list)
-        days.append(f"on {' or '.join(weekdays)}")
-    return f"the day is {' and '.join(days)} in {form['timezone']}"
-
-
-def _sample(body: object) -> str:
-    form = _form(body)
-    return f"among a stable {_number(form['percent'])} % of the customers (salt {form['salt'] or 'empty'})"
-
-
-_KINDS: dict[str, Callable[[object], str]] = {
-    "all": lambda body: _members(body, "; and "),
-    "any": lambda body: _members(body, "; or "),
-    "not": _none,
-    "performed": _performed,
-    "total": _total,
-    "last": _moment("the last"),
-    "first": _moment("the first"),
-    "sequence": _sequence,
-    "cart": _cart,
-    "sessions": _sessions,
-    "trait": _trait,
-    "context": _context,
-    "in_segment": _in_segment,
-    "calendar": _calendar,
-    "sample": _sample,
-}
-
-
-def _form(body: object) -> Form:
-    assert isinstance(body, Mapping)
-    return body
-
-
-def _event(form: Form) -> str:
-    given = form["event"]
-    names = " or ".join(given) if isinstance(given, list | tuple) else str(given)
-    where = " and ".join(f"{name} is {_test(test)}" for name, test in _form(form.get("where", {})).items())
-    return f"{names} where {where}" if where else names
-
-
-def _within(form: Form) -> str:
-    return f" within {_duration(form['within'])}" if form.get("within") else " ever"
-
-
-def _count(form: Form) -> str:
-    return " and ".join(f"{name.replace('_', ' ')} {number}" for name, number in form.items())
-
-
-def _test(test: object) -> str:
-    if not isinstance(test, Mapping):
-        return _number(test)
-    return " and ".join(_part(str(name), value) for name, value in test.items())
-
-
-def _part(name: str, value: object) -> str:
-    if name == "exists":
-        return "known" if value else "not known"
-    if name == "age":
-        return f"of age {_test(value)}"
-    asked = {"in": "one of", "not_in": "known and none of", "contains": "something that contains", "matches": "like"}
-    told = ", ".join(map(_number, value)) if isinstance(value, list) else _number(value)
-    return f"{asked.get(name, name.replace('_', ' '))} {told}"
-
-
-def _number(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
-
-
-def _duration(ms: object) -> str:
-    assert isinstance(ms, int)
-    return words(ms)
-
-
-def _long(short: object) -> str:
-    """``30d`` in words, as durations of a test are written."""
-    ms = parse_duration(short)
-    assert ms is not None
-    return words(ms)
+def _members(members: list[Canonical], between: str) -> str:
+    texts = [f"({_condition(form)})" if set(form) & {"all", "any"} else _condition(form) for form in members]
+    return between.join(texts)
 
 
 def _capital(text: str) -> str:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
+from rules.forms.problems import Problem
+
 # Of a value, a name of an event, a property or a trait, a salt; a regular expression has the same bound.
 TEXT_MAX_CHARS = 500
 # Of what a segment asks, as JSON: eight lists of a thousand values of thirty characters.
@@ -19,8 +21,8 @@ CONDITION_MAX_BYTES = 256 * 1024
 _CONDITIONS = ("when", "bands")
 
 
-def problems(document: object) -> Iterator[tuple[str, str]]:
-    """What is too large in a document that was read: the path, and what would be right."""
+def problems(document: object) -> Iterator[Problem]:
+    """What is too large in a document that was read."""
     segments = document.get("segments") if isinstance(document, Mapping) else None
     for key, segment in segments.items() if isinstance(segments, Mapping) else ():
         for name in _CONDITIONS:
@@ -28,23 +30,25 @@ def problems(document: object) -> Iterator[tuple[str, str]]:
                 yield from _problems(f"segments.{key}.{name}", segment[name])
 
 
-def _problems(path: str, condition: object) -> Iterator[tuple[str, str]]:
+def _problems(path: str, condition: object) -> Iterator[Problem]:
     size = len(json.dumps(condition, ensure_ascii=False, default=str, skipkeys=True).encode())
     if size > CONDITION_MAX_BYTES:
         sizes = f"{size:,} bytes as JSON, at most {CONDITION_MAX_BYTES:,}"
-        yield path, f"{sizes}; list fewer values, or let the shop send a property"
+        yield Problem(path, sizes, "list fewer values, or let the shop send a property")
     else:
         yield from _long_texts(path, condition)
 
 
-def _long_texts(path: str, node: object) -> Iterator[tuple[str, str]]:
+def _long_texts(path: str, node: object) -> Iterator[Problem]:
     if isinstance(node, str):
         if len(node) > TEXT_MAX_CHARS:
-            yield path, f"{len(node):,} characters, at most {TEXT_MAX_CHARS}: it would stand in every change"
+            text = f"{len(node):,} characters, at most {TEXT_MAX_CHARS}: it would stand in every change"
+            yield Problem(path, text)
     elif isinstance(node, Mapping):
         for name, value in node.items():
             if isinstance(name, str) and len(name) > TEXT_MAX_CHARS:
-                yield path, f"a name of {len(name):,} characters, at most {TEXT_MAX_CHARS}: {name[:40]}…"
+                text = f"a name of {len(name):,} characters, at most {TEXT_MAX_CHARS}: {name[:40]}…"
+                yield Problem(path, text)
             else:
                 yield from _long_texts(f"{path}.{name}", value)
     elif isinstance(node, list):

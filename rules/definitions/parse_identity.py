@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from rules.definitions.problems import Problems
+from rules.forms.problems import Problems
 from rules.placeholders import ADDED_MAX, ADDED_MAX_CHARS
 
 

@@ -17,13 +17,17 @@ from typing import cast
 import msgspec
 
 from rules.conditions import Condition
+from rules.conditions.base import Scope
 from rules.definitions import limits, yaml_text
-from rules.definitions.condition_parsing import Problems, Scope, WrongCondition, condition
+from rules.definitions.condition_parsing import condition
+from rules.definitions.decision_order import closure, decision_order
 from rules.definitions.forms import SegmentForm
 from rules.definitions.parse_identity import added_placeholders
 from rules.definitions.shorthand import Nodes, Spelled, with_bands, with_library
 from rules.facts import OrderFact
 from rules.facts.registry import FactRegistry
+from rules.forms.problems import Problem, Problems, WrongCondition, unknown_key
+from rules.forms.segment_key import KEY
 from rules.placeholders import Placeholders, placeholders
 
 SEGMENTS_MAX = 1_000
@@ -33,7 +37,6 @@ LIBRARY = "segments.yaml"
 # Part of a file's fingerprint: customers that were stored in another form are not read by this one.
 STORED_FORMAT = 4
 
-KEY = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 _TOP = ("version", "currency", "library", "placeholders", "segments")
@@ -42,13 +45,18 @@ _TOP = ("version", "currency", "library", "placeholders", "segments")
 class DefinitionsError(Exception):
     """The definitions file is wrong. Its lines say where and how; correct the file and start again."""
 
-    def __init__(self, file: str, problems: list[str]) -> None:
-        lines = problems[:SHOWN_MAX]
+    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
+        lines = [str(problem) for problem in problems[:SHOWN_MAX]]
         if len(problems) > SHOWN_MAX:
-            lines = [*lines, f"and {len(problems) - SHOWN_MAX:,} more problems; correct these first"]
+            lines.append(f"and {len(problems) - SHOWN_MAX:,} more problems; correct these first")
         super().__init__("\n".join(f"{file}: {line}" for line in lines))
         self.file = file
         self.problems = problems
+
+    @property
+    def lines(self) -> list[str]:
+        """Every problem as a line, without the name of the file."""
+        return [str(problem) for problem in self.problems]
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -88,8 +96,13 @@ class Definitions(msgspec.Struct, frozen=True):
     def alone(self, key: str) -> Definitions:
         """The definitions of one segment, and of those that it asks about."""
         nodes = cast(Mapping[str, object], self.document["segments"])
-        own = {one: nodes[one] for one in closure(key, self.segments)}
+        own = {other: nodes[other] for other in closure(key, self.named)}
         return build({**self.document, "segments": own}, key)
+
+    @property
+    def named(self) -> dict[str, frozenset[str]]:
+        """By key of a segment, the segments that it asks about."""
+        return {segment.key: segment.named for segment in self.segments}
 
 
 def parse(text: str, file: str) -> Definitions:
@@ -100,10 +113,9 @@ def parse(text: str, file: str) -> Definitions:
     try:
         document = yaml_text.read(text)
     except yaml_text.NotYaml as error:
-        raise DefinitionsError(file, [str(error)]) from None
+        raise DefinitionsError(file, [Problem("", str(error))]) from None
     problems = Problems()
-    for problem in limits.problems(document):
-        problems.note(*problem)
+    problems.noted += limits.problems(document)
     return _build(document, file, problems)
 
 
@@ -119,18 +131,19 @@ def _build(document: object, file: str, problems: Problems) -> Definitions:
     )
     nodes = spelled.nodes
     first = _segments(nodes, Scope(problems, currency, _places(nodes), FactRegistry(), set()))
-    order = _order({segment.key: segment.named for segment in first}, problems) if not problems.lines else []
-    if problems.lines:
-        raise DefinitionsError(file, problems.lines)
+    order = decision_order({segment.key: segment.named for segment in first}, problems) if not problems.noted else []
+    if problems.noted:
+        raise DefinitionsError(file, problems.noted)
     # Once more, in the order of deciding: facts take their places in a stored profile as they are
     # met, and the order of a file must decide nothing, as the fingerprint does not know it.
     scope = Scope(problems, currency, {key: at for at, key in enumerate(order)}, FactRegistry(), set())
     segments = _segments({key: nodes[key] for key in order}, scope)
     canonical = {segment.key: segment.canonical for segment in segments}
+    named = {segment.key: segment.named for segment in segments}
     marked = tuple(
         msgspec.structs.replace(segment, fingerprint=_digest({
             "currency": currency,
-            "segments": {key: canonical[key] for key in closure(segment.key, segments)},
+            "segments": {key: canonical[key] for key in closure(segment.key, named)},
         }))
         for segment in segments
     )  # fmt: skip
@@ -154,17 +167,6 @@ def _packaged(name: str) -> str:
     return files("rules").joinpath(name).read_text("utf-8")
 
 
-def closure(key: str, segments: Sequence[Segment]) -> list[str]:
-    """A segment and all that it asks about, directly or over others; sorted keys."""
-    named = {segment.key: segment.named for segment in segments}
-    found, ahead = {key}, [key]
-    while ahead:
-        for one in named[ahead.pop()] - found:
-            found.add(one)
-            ahead.append(one)
-    return sorted(found)
-
-
 # --- the file around the conditions
 
 
@@ -175,7 +177,7 @@ def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Spel
         return None, Spelled({}, {})
     for key in document:
         if key not in _TOP:
-            problems.note(str(key), f"unknown key; known here: {', '.join(_TOP)}")
+            problems.note(str(key), *unknown_key(_TOP))
     if type(document.get("version")) is not int or document["version"] != 1:
         problems.note("version", f"expected 1, here is {document.get('version')!r}")
     library: dict[object, object] = {}
@@ -193,7 +195,7 @@ def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Spel
     taken = with_library(
         with_bands(nodes, scope), document.get("library"), with_bands(_nodes(library), scope), problems
     )
-    if not taken.nodes and not problems.lines:
+    if not taken.nodes and not problems.noted:
         problems.note("segments", "nothing is left; expected at least one")
     if len(taken.nodes) > SEGMENTS_MAX:
         count = len(taken.nodes)
@@ -260,35 +262,6 @@ def _segment(key: object, node: object, scope: Scope) -> Segment | None:
         scope.facts.require(OrderFact(hold))
     canonical = told | {"hold": hold} if hold else told
     return Segment(key, form.title, form.about, form.kind, hold, when, frozenset(scope.named), canonical)
-
-
-def _order(named: Mapping[str, frozenset[str]], problems: Problems) -> list[str]:
-    """Keys in the order of deciding, after noting every cycle."""
-    depths: dict[str, int] = {}
-    waiting = dict(named)
-    while waiting:
-        ready = [key for key, asked in waiting.items() if asked <= depths.keys()]
-        if not ready:
-            for key in sorted(key for key in waiting if _asks_itself(key, named)):
-                problems.note(f"segments.{key}.when", "asks, over in_segment, about itself; a cycle decides nothing")
-            return []
-        level = {key: 1 + max((depths[one] for one in waiting[key]), default=-1) for key in ready}
-        depths |= level
-        waiting = {key: asked for key, asked in waiting.items() if key not in level}
-    return sorted(depths, key=lambda key: (depths[key], key))
-
-
-def _asks_itself(key: str, named: Mapping[str, frozenset[str]]) -> bool:
-    seen: set[str] = set()
-    ahead = list(named[key])
-    while ahead:
-        one = ahead.pop()
-        if one == key:
-            return True
-        if one not in seen:
-            seen.add(one)
-            ahead += named[one]
-    return False
 
 
 def _digest(canonical: object) -> str:

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 
 import msgspec
 
-from rules.definitions import forms, value_test_parsing
-from rules.definitions.condition_parsing import Problems, Scope, WrongCondition, condition
+from rules.conditions.base import Scope
+from rules.definitions import forms
+from rules.definitions.condition_parsing import condition
+from rules.definitions.forms import BANDS_MAX
+from rules.forms import value_test_parsing
+from rules.forms.problems import Problems, WrongCondition
 from rules.value_tests import ENDS
 
 Nodes = dict[object, object]
-
-BANDS_MAX = 20
 
 
 class Spelled(msgspec.Struct, frozen=True):
@@ -99,7 +101,7 @@ def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, obj
     if not 0 < len(found) <= BANDS_MAX:
         problems.note(f"{path}.bands.from", f"expected 1 to {BANDS_MAX} bands, such as {{low: 0, high: 1001}}")
         return {}
-    before = len(problems.lines)
+    before = len(problems.noted)
     lows = [_low(f"{path}.bands.from.{name}", low, problems) for name, low in found]
     if len(set(lows)) < len(lows):
         problems.note(
@@ -107,9 +109,9 @@ def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, obj
         )
     if set(form.total) & set(ENDS):
         problems.note(f"{path}.bands.total", "the bands are its test; leave out at_least, at_most, above and below")
-    if len(problems.lines) == before:
+    if len(problems.noted) == before:
         condition(scope, f"{path}.bands", {"total": {**form.total, "at_least": found[0][1]}})
-    if len(problems.lines) > before:
+    if len(problems.noted) > before:
         return {}
     found = [band for _, band in sorted(zip(lows, found, strict=True), key=lambda pair: pair[0])]
     highs = [{"below": low} for _, low in found[1:]] + [{}]

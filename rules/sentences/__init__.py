@@ -3,28 +3,25 @@
 The one rule: one sentence in each language tells what was observed beside what was asked, and
 nothing that a customer or a definition wrote can change how the rest of it reads.
 
-| module         | what it holds                                                        |
-|----------------|----------------------------------------------------------------------|
-| `reason_tree`  | builds the sentence: groups of conditions                            |
-| `phrase_cache` | phrases that were built before, but for the moment in them           |
-| `phrases`      | each kind of condition: which message, and what stands in it         |
-| `value_tests`  | tests of numbers, values, properties and ages                        |
-| `language`     | what a language is: numbers, durations, days, names by its tables    |
-| `english`      | the messages in English                                              |
-| `persian`      | the messages in Persian                                              |
-| `untrusted`    | values of others, made safe                                          |
+| module               | what it holds                                                        |
+|----------------------|----------------------------------------------------------------------|
+| `reason_tree`        | builds the sentence: groups of conditions                            |
+| `phrase_cache`       | phrases that were built before, but for the moment in them           |
+| `phrases`            | the phrase of each kind of condition                                 |
+| `complete_languages` | the languages with the messages of all kinds of condition            |
+
+See also: `rules.languages` (what the kinds share), `rules.conditions` (the phrase and messages of each kind).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rules.languages.language import Language
+from rules.languages.untrusted import PDI, RLI, shortened
 from rules.reasons import Reason
-from rules.sentences.english import ENGLISH
-from rules.sentences.language import Language
-from rules.sentences.persian import PERSIAN
+from rules.sentences.complete_languages import ENGLISH, PERSIAN
 from rules.sentences.reason_tree import tell
-from rules.sentences.untrusted import PDI, RLI, shortened
 
 __all__ = ["LANGUAGES", "SENTENCE_MAX_CHARS", "embedded", "sentence"]
 

@@ -12,8 +12,8 @@ from functools import lru_cache
 import msgspec
 from msgspec.structs import replace
 
+from rules.languages.language import Language
 from rules.reasons import Observed, Reason
-from rules.sentences.language import Language
 from rules.sentences.phrases import PHRASES
 
 _PHRASES_MAX = 4_096

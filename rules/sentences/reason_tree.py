@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rules.languages.language import Language
 from rules.reason_limits import pointer
 from rules.reasons import Reason
-from rules.sentences.language import Language
 from rules.sentences.phrase_cache import phrase
 
 # Of a group so much is told, and how many members are left; so that this too stands within a sentence's limit.

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import inspect
 
-from pydantic import BaseModel
-
 import rules.conditions
+from rules.conditions import CONDITION_KINDS, GROUP_KINDS
+from rules.conditions.event_choice import ORDERS_MAX
 from rules.definitions import describe, forms
-from rules.definitions.condition_parsing import FORMS, ORDERS_MAX
 from rules.definitions.segments_file import Definitions, Segment, built_in
 from rules.facts import DISTINCT_MAX
 from rules.facts.selection import LISTED_MAX
+from rules.forms.json_schema import Schema
 from rules.profile import cart, days, extremes, orders, sessions, steps, sums
 from rules.profile.profile import ID_MAX_BYTES
 
@@ -40,11 +40,6 @@ _BOUNDS = (
 )  # fmt: skip
 
 
-_FORMS: dict[str, type[BaseModel]] = {
-    "performed": forms.PerformedForm, "total": forms.TotalForm, "last": forms.MomentForm, "first": forms.MomentForm,
-    "sequence": forms.SequenceForm, "cart": forms.CartForm, "sessions": forms.SessionsForm,
-    "calendar": forms.CalendarForm, "sample": forms.SampleForm,
-}  # fmt: skip
 _TESTS = (
     """A test (in `where`, `trait`, `context`) is a value, or a mapping of these, all of which must be met:
 `in`, `not_in` (lists of values), `at_least`, `at_most`, `above`, `below` (numbers, also as text in the data),
@@ -65,17 +60,16 @@ without case and white space.
 )
 
 
-def _keys(kind: str) -> str:
-    if kind == "context":
-        return ", ".join(f"`{name}`" for name in forms.CONTEXT_KEYS)
-    return ", ".join(f"`{name}`" for name in _FORMS[kind].model_fields) if kind in _FORMS else ""
+def _keys(schema: Schema) -> str:
+    return ", ".join(f"`{name}`" for name in schema.get("properties", ()))
 
 
 def conditions() -> str:
     """docs/reference/conditions.md"""
     doc = inspect.getdoc(rules.conditions) or ""
     table = "\n".join(line for line in doc.splitlines() if line.startswith("|"))
-    table_of_forms = "\n".join(f"| `{kind}` | {_keys(kind)} | `{form}` |" for kind, form in FORMS.items())
+    kinds = (*GROUP_KINDS, *CONDITION_KINDS)
+    table_of_forms = "\n".join(f"| `{kind.key}` | {_keys(kind.schema)} | `{kind.example}` |" for kind in kinds)
     bounds = "\n".join(f"| {what} | {bound} |" for what, bound in _BOUNDS)
     return (
         f"{_HEAD}# Conditions\n\n{table}\n\n"

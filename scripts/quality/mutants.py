@@ -1076,8 +1076,8 @@ BY_TESTS = (
     Mutant(
         "so many problems of a file are shown",
         "rules/definitions/segments_file.py",
-        "lines = problems[:SHOWN_MAX]",
-        "lines = problems",
+        "lines = [str(problem) for problem in problems[:SHOWN_MAX]]",
+        "lines = [str(problem) for problem in problems]",
         "tests/test_yaml_bounds.py::test_many_problems_are_counted",
     ),
     Mutant(
@@ -1418,7 +1418,7 @@ BY_TESTS = (
     ),
     Mutant(
         "a sentence that is cut ends its isolates",
-        "rules/sentences/untrusted.py",
+        "rules/languages/untrusted.py",
         "return head + PDI * (sum(map(head.count, _ISOLATES)) - head.count(PDI)) + ELLIPSIS",
         "return head + ELLIPSIS",
         "tests/test_output_bounds.py",

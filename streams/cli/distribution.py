@@ -8,10 +8,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from rules.conditions import AllOf, AnyOf, Condition, CustomerView, NoneOf, Total
+from rules.conditions import Condition, CustomerView
+from rules.conditions.boolean import AllOf, AnyOf, NoneOf
+from rules.conditions.totals import Total
 from rules.definitions import yaml_text
 from rules.definitions.segments_file import Definitions, DefinitionsError, build
 from rules.engine import Engine
+from rules.forms.problems import Problem
 from rules.standing import Customer
 from rules.values import MICRO
 from streams.cli.replay import replayed
@@ -112,7 +115,7 @@ def _definitions(settings: Settings, wish: str) -> Definitions:
     try:
         total = yaml_text.read(wish)
     except yaml_text.NotYaml as error:
-        raise DefinitionsError("--of", [str(error)]) from None
+        raise DefinitionsError("--of", [Problem("", str(error))]) from None
     asked = {**total, "at_least": 0} if isinstance(total, dict) else total
     document = {"version": 1, "segments": {"total": {"title": "Total", "when": {"total": asked}}}}
     return build(document if own.currency is None else {**document, "currency": own.currency}, "--of")

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from rules.definitions import value_test_parsing
+from rules.forms import value_test_parsing
 from rules.times import DAY_MS, DURATION_FORM, HOUR_MS, SECOND_MS
 from rules.value_tests import ValueTest
 from streams.triggers import ssrf

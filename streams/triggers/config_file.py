@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from rules.definitions import yaml_text
 from rules.definitions.segments_file import Definitions, DefinitionsError
+from rules.forms.problems import Problem, unknown_key
 from streams.definitions_file import text_of
 from streams.triggers import config
 from streams.triggers.channels import factory
@@ -40,9 +41,9 @@ def load(path: Path, definitions: Definitions) -> TriggersFile:
     try:
         document = yaml_text.read(text_of(path))
     except OSError as error:
-        raise DefinitionsError(str(path), [f"cannot be read ({error})"]) from None
+        raise DefinitionsError(str(path), [Problem("", f"cannot be read ({error})")]) from None
     except yaml_text.NotYaml as error:
-        raise DefinitionsError(str(path), [str(error)]) from None
+        raise DefinitionsError(str(path), [Problem("", str(error))]) from None
     file = _validated(document, str(path))
     problems = [*_unknown_channels(file), *misfits(file, definitions), *factory.words(file, path)[1]]
     if problems:
@@ -60,56 +61,62 @@ def parsed(document: object, name: str) -> TriggersFile:
 
 def _validated(document: object, name: str) -> TriggersFile:
     if not isinstance(document, dict):
-        raise DefinitionsError(name, ["expected a mapping with version: 1, channels and triggers"])
+        raise DefinitionsError(name, [Problem("", "expected a mapping with version: 1, channels and triggers")])
     try:
         return TriggersFile.model_validate(document)
     except ValidationError as error:
-        lines = dict.fromkeys(_told(problem, document) for problem in error.errors(include_url=False))
-        raise DefinitionsError(name, list(lines)) from None
+        problems = dict.fromkeys(_problem(details, document) for details in error.errors(include_url=False))
+        raise DefinitionsError(name, list(problems)) from None
 
 
-def _unknown_channels(file: TriggersFile) -> list[str]:
+def _unknown_channels(file: TriggersFile) -> list[Problem]:
     return [
-        f"triggers.{key}.channel: there is no channel {trigger.channel!r}; {_known(file.channels, trigger.channel)}"
+        Problem(
+            f"triggers.{key}.channel",
+            f"there is no channel {trigger.channel!r}",
+            _nearest(file.channels, trigger.channel),
+        )
         for key, trigger in file.triggers.items()
         if trigger.channel not in file.channels
     ]
 
 
-def _told(problem: ErrorDetails, document: Mapping[str, Any]) -> str:
-    place = _written(problem["loc"], document)
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
-    return f"{path}: {_why(problem)}"
+def _problem(details: ErrorDetails, document: Mapping[str, Any]) -> Problem:
+    """What pydantic reports, at the path that the person wrote."""
+    parts = _written(details["loc"], document)
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+    return Problem(path, *_explanation(details))
 
 
 def _written(loc: tuple[int | str, ...], document: object) -> Iterator[int | str]:
     """The way as the person wrote it: a tag of pydantic's stands where the document has no such key."""
-    at: Any = document
+    node: Any = document
     for part in loc:
-        is_item = isinstance(at, list) and isinstance(part, int) and part < len(at)
-        if is_item or (isinstance(at, dict) and part in at):
-            at = at[part]
+        is_item = isinstance(node, list) and isinstance(part, int) and part < len(node)
+        if is_item or (isinstance(node, dict) and part in node):
+            node = node[part]
         elif part in _TAGS or "[" in str(part):
             continue
         yield part
 
 
-def _why(problem: ErrorDetails) -> str:
-    kind, context = problem["type"], problem.get("ctx", {})
+def _explanation(details: ErrorDetails) -> tuple[str, str]:
+    """What is wrong and what would be right."""
+    kind, context = details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key; known here: {', '.join(_keys_at(problem['loc']))}"
+        return unknown_key(_keys_at(details["loc"]))
     if kind == "missing":
-        return _MISSING
+        return _MISSING, ""
     if kind == "literal_error":
-        return f"expected one of {context['expected']}"
+        return f"expected one of {context['expected']}", ""
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return f"kind: expected one of {', '.join(_KINDS)}"
+        return f"kind: expected one of {', '.join(_KINDS)}", ""
     if kind == "string_pattern_mismatch":
-        return f"expected text of the form {context['pattern']}"
+        return f"expected text of the form {context['pattern']}", ""
     if kind in ("model_type", "dict_type", "model_attributes_type"):
-        return "expected a mapping"
-    message = problem["msg"].removeprefix("Value error, ")
-    return message[:1].lower() + message[1:]
+        return "expected a mapping", ""
+    message = details["msg"].removeprefix("Value error, ")
+    return message[:1].lower() + message[1:], ""
 
 
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
@@ -127,59 +134,60 @@ def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def misfits(file: TriggersFile, definitions: Definitions) -> Iterator[str]:
+def misfits(file: TriggersFile, definitions: Definitions) -> Iterator[Problem]:
     """What does not fit together, or not to the segments."""
     for channel in file.consent:
         if channel not in file.channels:
-            yield f"consent.{channel}: there is no such channel; {_known(file.channels, channel)}"
+            yield Problem(f"consent.{channel}", "there is no such channel", _nearest(file.channels, channel))
     for key, way in file.channels.items():
-        yield from (f"channels.{key}.{problem}" for problem in _of_way(way, file))
+        yield from (problem.under(f"channels.{key}") for problem in _of_way(way, file))
     keys = [segment.key for segment in definitions.segments]
     for key, trigger in file.triggers.items():
-        yield from (f"triggers.{key}.{problem}" for problem in _of_trigger(trigger, file, keys))
+        yield from (problem.under(f"triggers.{key}") for problem in _of_trigger(trigger, file, keys))
 
 
-def _of_way(way: config.Way, file: TriggersFile) -> Iterator[str]:
+def _of_way(way: config.Way, file: TriggersFile) -> Iterator[Problem]:
     if way.retry.first > way.retry.most:
-        yield "retry.first: is longer than most; write a shorter one"
+        yield Problem("retry.first", "is longer than most", "write a shorter one")
     if isinstance(way, EmailWay):
         if "email" not in file.contact:
-            yield "kind: an e-mail needs contact: {email: NAME}, the trait that holds the address"
+            yield Problem("kind", "an e-mail needs contact: {email: NAME}, the trait that holds the address")
         if (way.user is None) != (way.password is None):
-            yield "user: user and password go together; give both, or none"
+            yield Problem("user", "user and password go together", "give both, or none")
         if way.user is not None and way.tls == "none":
-            yield "tls: a password would go over the network as it is; write starttls or tls"
+            yield Problem("tls", "a password would go over the network as it is", "write starttls or tls")
     if isinstance(way, WebhookWay) and urlsplit(way.url).scheme == "http" and not way.allow_private:
-        yield "url: expected https://…, or allow_private: true"
+        yield Problem("url", "expected https://…, or allow_private: true")
 
 
-def _of_trigger(trigger: Trigger, file: TriggersFile, segments: list[str]) -> Iterator[str]:
+def _of_trigger(trigger: Trigger, file: TriggersFile, segments: list[str]) -> Iterator[Problem]:
     if trigger.segment not in segments:
-        yield f"segment: there is no segment {trigger.segment!r}; {_known(segments, trigger.segment)}"
+        yield Problem("segment", f"there is no segment {trigger.segment!r}", _nearest(segments, trigger.segment))
     for name in ("also_in", "not_in"):
         for other in getattr(trigger.where, name):
             if other not in segments:
-                yield f"where.{name}: there is no segment {other!r}; {_known(segments, other)}"
+                yield Problem(f"where.{name}", f"there is no segment {other!r}", _nearest(segments, other))
     is_in = trigger.on == "entered"
     if trigger.segment in (trigger.where.not_in if is_in else trigger.where.also_in):
         never = "not in it" if is_in else "in it"
-        yield f"where: nobody who has just {trigger.on} {trigger.segment} is {never}; leave it out"
+        yield Problem("where", f"nobody who has just {trigger.on} {trigger.segment} is {never}", "leave it out")
     if trigger.channel in file.channels:
         yield from _of_template(trigger, file.channels[trigger.channel])
 
 
-def _of_template(trigger: Trigger, way: config.Way) -> Iterator[str]:
+def _of_template(trigger: Trigger, way: config.Way) -> Iterator[Problem]:
     template = trigger.template
     if isinstance(way, EmailWay):
         for part in ("subject", "text"):
             if getattr(template, part) is None:
-                yield f"template.{part}: {_MISSING}; an e-mail has a subject and a text"
+                yield Problem(f"template.{part}", _MISSING, "an e-mail has a subject and a text")
     elif template.html is not None:
-        yield f"template.html: only an e-mail has one; {trigger.channel} takes text"
+        yield Problem("template.html", "only an e-mail has one", f"{trigger.channel} takes text")
     if isinstance(way, WebhookWay) and template.subject is not None:
-        yield f"template.subject: only an e-mail has one; {trigger.channel} takes text"
+        yield Problem("template.subject", "only an e-mail has one", f"{trigger.channel} takes text")
 
 
-def _known(keys: Iterable[str], wrong: str) -> str:
+def _nearest(keys: Iterable[str], wrong: str) -> str:
+    """What a person may have meant by a key that does not exist."""
     near = difflib.get_close_matches(wrong, list(keys), 1)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(keys)[:20])}"

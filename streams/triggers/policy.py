@@ -129,7 +129,7 @@ def _told(person: Person, name: str) -> Json:
 
 
 def is_held_out(file: TriggersFile, customer: str) -> bool:
-    """Whether the customer is of the share that is sent nothing; as `rules.conditions.attributes.Sample`."""
+    """Whether the customer is of the share that is sent nothing; as `rules.conditions.sample.Sample`."""
     if file.hold_out is None:
         return False
     digest = sha256(f"{file.hold_out.salt}\0{customer}".encode()).digest()

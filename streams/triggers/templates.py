@@ -117,7 +117,7 @@ class MessageTemplates:
 
 
 class Sentence(str):
-    """Text of the segmenter's own, in which foreign values stand in isolates (see `rules.sentences.untrusted`)."""
+    """Text of the segmenter's own, in which foreign values stand in isolates (see `rules.languages.untrusted`)."""
 
     __slots__ = ()
 

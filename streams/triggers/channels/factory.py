@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from rules.definitions.segments_file import DefinitionsError
+from rules.forms.problems import Problem
 from streams.triggers.channels.console import Console
 from streams.triggers.channels.smtp import Smtp
 from streams.triggers.channels.webhook import Webhook
@@ -27,15 +28,16 @@ def channels(file: TriggersFile, path: Path, environment: Mapping[str, str], str
         try:
             made[key] = _channel(way, said, environment, path.parent, stream)
         except ValueError as error:
-            problems.append(f"channels.{key}: {error}")
+            problems.append(Problem(f"channels.{key}", str(error)))
     if problems:
         raise DefinitionsError(str(path), problems)
     return made
 
 
-def words(file: TriggersFile, path: Path) -> tuple[dict[str, MessageTemplates], list[str]]:
+def words(file: TriggersFile, path: Path) -> tuple[dict[str, MessageTemplates], list[Problem]]:
     """The templates of each trigger, tried out; and what is wrong with any."""
-    names, problems = frozenset(file.contact), []
+    names = frozenset(file.contact)
+    problems: list[Problem] = []
     found: dict[str, MessageTemplates] = {}
     for key, trigger in file.triggers.items():
         way = file.channels.get(trigger.channel)  # one that is not there is told by who reads the file
@@ -43,7 +45,8 @@ def words(file: TriggersFile, path: Path) -> tuple[dict[str, MessageTemplates], 
         try:
             found[key] = MessageTemplates(trigger.template, path.parent, names, unsubscribe)
         except ValueError as error:
-            problems.append(f"triggers.{key}.template.{error}")
+            part, _, text = str(error).partition(": ")
+            problems.append(Problem(f"triggers.{key}.template.{part}", text))
     return found, problems
 
 

@@ -12,9 +12,7 @@ from typing import TypeVar
 
 import re2
 
-from rules.conditions.attributes import Years
-from rules.conditions.counts import Count
-from rules.conditions.recency import Ago
+from rules.time_tests import Ago, Count, Years
 from rules.times import DURATION_FORM, parse_duration
 from rules.value_tests import ENDS, Number, NumberTest, Scalar, ValueTest, pattern
 from rules.values import MICRO, number

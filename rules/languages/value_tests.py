@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
+from rules.languages.language import LISTED_MAX, Language
 from rules.reason_limits import pointer
-from rules.sentences.language import LISTED_MAX, Language
 from rules.value_tests import Shown
 
 VALUES_MAX = 5  # a rule may list a thousand values; a sentence is to be read

@@ -1,7 +1,7 @@
 """A language: its messages, and how it writes numbers, durations, days and what others wrote.
 
-The one rule: all that a language says stands in its tables (`rules.sentences.english`,
-`rules.sentences.persian`); which of it is said is decided without looking at the language.
+The one rule: all that a language says stands in its tables (`rules.languages.english`,
+`rules.languages.persian`); which of it is said is decided without looking at the language.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 import jdatetime
 import msgspec
 
-from rules.sentences.untrusted import escaped, isolated, shortened
+from rules.languages.untrusted import escaped, isolated, shortened
 from rules.times import format_duration, parse_duration
 
 # A template; or two, of which the first is for one of something.

@@ -1,0 +1,29 @@
+"""What conditions over events share: which events are meant, and orders among them."""
+
+from __future__ import annotations
+
+from rules.events import ORDER_COMPLETED, WITHOUT_EFFECT
+from rules.forms.problems import WrongCondition
+from rules.profile.orders import MESSAGES_MAX
+from rules.value_tests import PropertyTests
+
+# An order takes up to four messages (completed, two refunds, cancelled) of those that are remembered.
+ORDERS_MAX = MESSAGES_MAX // 4
+
+
+def orders_and_others(path: str, events: tuple[str, ...]) -> tuple[bool, frozenset[str]]:
+    """Whether orders are meant, which Order Completed stands for, and the other names."""
+    idle = [name for name in events if name in WITHOUT_EFFECT]
+    if idle:
+        raise WrongCondition(f"{path}.event", f"{idle[0]} is accepted without effect", "nothing can be asked of it")
+    return ORDER_COMPLETED in events, frozenset(events) - {ORDER_COMPLETED}
+
+
+def canonical_where(where: PropertyTests) -> dict[str, object]:
+    """The tests of properties in a canonical form, which has none where there are none."""
+    return {"where": where.test} if where.tests else {}
+
+
+def shown_events(events: tuple[str, ...]) -> str | tuple[str, ...]:
+    """One name, or several, as a definition has them."""
+    return events[0] if len(events) == 1 else events

@@ -1,0 +1,132 @@
+"""How many events or orders fell into a window (`performed`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
+
+from rules.conditions.base import ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.event_choice import ORDERS_MAX, canonical_where, orders_and_others, shown_events
+from rules.facts import EventFilter, OccurrenceFact, OrderFact
+from rules.forms import description
+from rules.forms.description import Canonical
+from rules.forms.form import CountTest, Duration, EventForm
+from rules.forms.json_schema import form_schema
+from rules.forms.problems import WrongCondition
+from rules.languages import value_tests
+from rules.languages.language import Language
+from rules.languages.parts import beside, events, observed_of, window
+from rules.reasons import Observed, Reason
+from rules.time_tests import Count, outside
+from rules.times import format_duration, format_instant
+from rules.value_tests import PropertyTests
+
+
+class Performed(msgspec.Struct, frozen=True):
+    """So many of these events, or orders, in the window (ms; ``None``: ever).
+
+    ``view``: Order Completed is named, which means orders, these. ``slot``: where the other
+    events are remembered. Either is ``None`` when there are none.
+    """
+
+    events: tuple[str, ...]
+    where: PropertyTests
+    count: Count
+    within: int | None
+    view: int | None
+    slot: int | None
+
+    def _times(self, customer: CustomerView) -> Sequence[int]:
+        times = [] if self.slot is None else customer.profile.occurrences[self.slot].times
+        if self.view is None:
+            return times
+        completed = customer.completions(self.view)
+        return sorted(times + completed) if times else completed
+
+    def decide(self, customer: CustomerView, now: int) -> Decision:
+        return self.count.decide(self._times(customer), self.within, now)
+
+    def reason(self, customer: CustomerView, now: int) -> Reason:
+        times = self._times(customer)
+        holding, due = self.count.decide(times, self.within, now)
+        return Reason(
+            holding,
+            condition="performed",
+            observed=observed_count(times, self.within, now, None if self.slot is None else self.count.newest_needed),
+            test=self.count.test,
+            until=until(due),
+            event=shown_events(self.events),
+            where=self.where.test or None,
+            within=None if self.within is None else format_duration(self.within),
+        )
+
+
+def observed_count(times: Sequence[int], within: int | None, now: int, most: int | None = None) -> Observed:
+    """What was observed of a count; ``most``: beyond so many it is not certain that all are remembered."""
+    inside = len(times) - outside(times, within, now)
+    last_at = format_instant(times[-1]) if times else None
+    if most is not None and inside > most:
+        return Observed(count=most + 1, or_more=True, last_at=last_at)
+    return Observed(count=inside, last_at=last_at)
+
+
+class PerformedForm(EventForm):
+    example: ClassVar = "{event: Order Completed, count: {at_least: 2}, within: 365d}"
+
+    count: CountTest = Count(at_least=1)
+    within: Duration | None = None
+
+
+def _parse(scope: Scope, path: str, body: object) -> Parsed:
+    form = scope.problems.fill(path, PerformedForm, body)
+    of_orders, others = orders_and_others(path, form.event)
+    newest = form.count.newest_needed + 1
+    if of_orders and newest > ORDERS_MAX:
+        most = f"at_least goes up to {ORDERS_MAX - 1}, at_most and exactly up to {ORDERS_MAX - 2}"
+        raise WrongCondition(f"{path}.count", f"for orders {most}")
+    picked = EventFilter(form.where)
+    view = OrderFact.require_view(scope.facts, picked, form.within) if of_orders else None
+    slot = scope.facts.require(OccurrenceFact(others, picked, form.within, newest)).slot if others else None
+    canonical = {"event": form.event, "count": form.count.test, "within": form.within} | canonical_where(form.where)
+    condition = Performed(form.event, form.where, form.count, form.within, view, slot)
+    return condition, {"performed": canonical}
+
+
+def _describe(form: Canonical) -> str:
+    return f"{description.count(form['count'])} × {description.events(form)}{description.window(form)}"
+
+
+def _phrase(lang: Language, reason: Reason) -> str:
+    observed = observed_of(reason)
+    count = lang.say("or_more" if observed.or_more else "count", count=lang.number(observed.count or 0))
+    key = "performed" if observed.count else "not_performed"
+    text = lang.say(key, count=count, event=events(lang, reason, reason.cut), window=window(lang, reason.within))
+    return beside(lang, text, lang.say("times", range=value_tests.numbers(lang, reason.test or {})))
+
+
+PERFORMED = ConditionKind(
+    "performed",
+    PerformedForm.example,
+    form_schema(PerformedForm),
+    _parse,
+    _describe,
+    _phrase,
+    messages={
+        "en": {
+            "performed": "{count} × {event} {window}",
+            "not_performed": "{count} × {event} {window}",
+            "count": "{count}",
+            "or_more": "{count} or more",
+            "times": "{range}",
+        },
+        "fa": {
+            "performed": "رویداد {event} {window} {count} رخ داده است",
+            "not_performed": "رویداد {event} {window} رخ نداده است",
+            "count": "{count} بار",
+            "or_more": "{count} بار یا بیشتر",
+            "times": "{range} بار",
+        },
+    },
+)

@@ -1,0 +1,69 @@
+"""Parts of a definition in English words: events, windows, counts, tests.
+
+The words come from the canonical form, which is what decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rules.times import parse_duration, words
+from rules.value_tests import ENDS
+
+# The canonical form of a condition's body; Any: each kind has its own.
+Canonical = Any
+
+
+def events(form: Canonical) -> str:
+    """The events of a condition, and what their properties must be."""
+    names = form["event"]
+    text = " or ".join(names) if isinstance(names, list | tuple) else str(names)
+    where = " and ".join(f"{name} is {value_test(test)}" for name, test in form.get("where", {}).items())
+    return f"{text} where {where}" if where else text
+
+
+def window(form: Canonical) -> str:
+    """The window of a condition."""
+    return f" within {words(form['within'])}" if form.get("within") else " ever"
+
+
+def count(form: Canonical) -> str:
+    """A test of a count."""
+    return " and ".join(f"{name.replace('_', ' ')} {number}" for name, number in form.items())
+
+
+def range_of(form: Canonical) -> str:
+    """The ends of a range among the keys of a mapping."""
+    return value_test({name: form[name] for name in ENDS if name in form})
+
+
+def value_test(test: object) -> str:
+    """A test of a value, which may be a value alone."""
+    if not isinstance(test, Mapping):
+        return value(test)
+    return " and ".join(_part(str(name), operand) for name, operand in test.items())
+
+
+def _part(name: str, operand: object) -> str:
+    if name == "exists":
+        return "known" if operand else "not known"
+    if name == "age":
+        return f"of age {value_test(operand)}"
+    verbs = {"in": "one of", "not_in": "known and none of", "contains": "something that contains", "matches": "like"}
+    text = ", ".join(map(value, operand)) if isinstance(operand, list) else value(operand)
+    return f"{verbs.get(name, name.replace('_', ' '))} {text}"
+
+
+def value(given: object) -> str:
+    """A single value."""
+    if isinstance(given, bool):
+        return "true" if given else "false"
+    return f"{given:,}" if isinstance(given, int | float) else str(given)
+
+
+def long_duration(short: object) -> str:
+    """``30d`` in words, as durations of a test are written."""
+    ms = parse_duration(short)
+    assert ms is not None
+    return words(ms)

@@ -1,0 +1,8 @@
+"""The key of a segment, which its file, its changes and other segments name it by."""
+
+from __future__ import annotations
+
+import re
+
+KEY = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+KEY_PATTERN = f"^{KEY.pattern}$"  # of a JSON Schema

@@ -1,0 +1,39 @@
+"""Parts of a sentence about a condition: what was observed beside the test, windows, events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rules.languages import value_tests
+from rules.languages.language import Language
+from rules.reasons import Observed, Reason, StepAsked
+
+NOTHING_OBSERVED = Observed()
+
+
+def observed_of(reason: Reason) -> Observed:
+    """What was observed; nothing where a reason does not say."""
+    return reason.observed or NOTHING_OBSERVED
+
+
+def beside(lang: Language, observed: str, test: str) -> str:
+    """The test beside what was observed, where seeing both together is enough."""
+    return lang.say("beside", observed=observed, test=test) if test else observed
+
+
+def judged(lang: Language, reason: Reason, observed: str, test: str) -> str:
+    """The same, where only the answer tells whether they agree."""
+    return lang.say("beside" if reason.holds else "in_vain", observed=observed, test=test)
+
+
+def window(lang: Language, within: str | None, ever: str = "ever") -> str:
+    """A window; ``ever``: the message where there is none."""
+    return lang.duration(within, "window") if within else lang.say(ever)
+
+
+def events(lang: Language, source: Reason | StepAsked, cut: Mapping[str, int] | None, place: str = "") -> str:
+    """The events, and what their properties must be; ``cut`` and ``place``: see `value_tests.properties`."""
+    names = lang.events(source.event)
+    if not source.where:
+        return names
+    return lang.say("where", event=names, tests=value_tests.properties(lang, source.where, cut, f"{place}/where"))

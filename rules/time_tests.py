@@ -1,0 +1,109 @@
+"""Tests that time alone may turn: a count in a window, how long ago something was, an age.
+
+Each decides for an instant ``now`` and gives the earliest later instant at which its answer may be another, `NEVER`
+when time cannot turn it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import msgspec
+
+from rules.times import birthday, format_duration
+from rules.value_tests import NumberTest, Shown
+
+NEVER = 0  # no event is from before the year 2000
+
+Decision = tuple[bool, int]  # whether it holds, and when time alone may next turn that
+
+
+class Count(msgspec.Struct, frozen=True):
+    """A number of facts, both ends included; ``at_most`` ``None``: no upper end."""
+
+    at_least: int = 0
+    at_most: int | None = None
+
+    def decide(self, times: Sequence[int], within: int | None, now: int) -> Decision:
+        """For facts at these ascending times, each of which counts for [time, time + within)."""
+        inside = len(times) - outside(times, within, now)
+        if self.at_most is not None and inside > self.at_most:
+            return False, NEVER if within is None else times[-self.at_most - 1] + within
+        if inside < self.at_least:
+            return False, NEVER
+        if within is None or not self.at_least:
+            return True, NEVER
+        return True, times[-self.at_least] + within
+
+    @property
+    def newest_needed(self) -> int:
+        """So many of the newest facts decide this count and its due time."""
+        return max(self.at_least, 0 if self.at_most is None else self.at_most + 1)
+
+    @property
+    def test(self) -> dict[str, Shown]:
+        """As it stands in a definition."""
+        if self.at_most is None:
+            return {"at_least": self.at_least}
+        if self.at_least == self.at_most:
+            return {"exactly": self.at_least}
+        ends: dict[str, Shown] = {"at_least": self.at_least} if self.at_least else {}
+        return {**ends, "at_most": self.at_most}
+
+
+class Ago(msgspec.Struct, frozen=True):
+    """From ``at_least`` after a moment on, and before ``at_most`` after it (ms; ``None``: open)."""
+
+    at_least: int | None = None
+    at_most: int | None = None
+
+    def decide(self, moment: int, now: int) -> Decision:
+        """For a moment that may lie ahead; before it nothing holds."""
+        opens = moment + (self.at_least or 0)
+        if now < opens:
+            return False, opens
+        if self.at_most is None:
+            return True, NEVER
+        closes = moment + self.at_most
+        return (True, closes) if now < closes else (False, NEVER)
+
+    def decide_fact(self, moment: int, now: int) -> Decision:
+        """The same for the moment of a fact, 0 when there is none."""
+        return self.decide(moment, now) if moment else (False, NEVER)
+
+    @property
+    def test(self) -> dict[str, Shown]:
+        """As it stands in a definition."""
+        ends = {"at_least": self.at_least, "at_most": self.at_most}
+        return {name: format_duration(ms) for name, ms in ends.items() if ms is not None}
+
+
+class Years(msgspec.Struct, frozen=True):
+    """Completed years since a day: from ``first`` on and before ``end`` (``None``: open)."""
+
+    first: int
+    end: int | None
+    number_test: NumberTest
+
+    def decide(self, moment: int, now: int) -> Decision:
+        """For a day that may lie ahead; before it nobody has an age."""
+        opens = birthday(moment, self.first)
+        if opens is None:
+            return False, NEVER
+        if now < opens:
+            return False, opens
+        closes = None if self.end is None else birthday(moment, self.end)
+        if closes is None:
+            return True, NEVER
+        return (True, closes) if now < closes else (False, NEVER)
+
+    @property
+    def test(self) -> dict[str, Shown]:
+        """As it stands in a definition."""
+        return self.number_test.test
+
+
+def outside(times: Sequence[int], within: int | None, now: int) -> int:
+    """How many of these ascending times have left the window (ms; ``None``: ever)."""
+    return 0 if within is None else bisect_right(times, now - within)
