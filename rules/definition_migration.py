@@ -3,16 +3,19 @@
     file 1   "big cart" asks for a total of 100; ann has 150 and is in it since Monday
     file 2   "big cart" asks for 200, "any cart" is new
     ann      exits "big cart" and enters "any cart" at the instant of the change of files, marked ``backfill``
+    file 1   is back at the same instant: ann enters "big cart" 1 ms after the change before, so that no id comes twice
 
 The one rule: nothing happened, so the instant is that of the change of files, or just after the customer's own if that
-is later; what is not as it was said before is said by changes whose cause is the definition, marked ``backfill``. Just
-after, so that files which change forwards and back say nothing twice under one id.
+is later; what is not as it was published before is published as changes whose cause is the definition, marked
+``backfill``.
 
-Who is in a segment of the same key stays in it since then, if they meet what it asks now. Who is in one that is gone
-leaves it.
+A customer in a segment of the same key stays in it since then, if it meets what the segment asks now. A customer in a
+segment that is gone leaves it.
 
-Where all events were read again meanwhile, what they make of the customer takes the place of what was kept
-(`DefinitionMigration.rebuild`), and only what differs from what was said is told.
+Where all events were read again meanwhile, what they make of the customer takes the place of what was stored
+(`DefinitionMigration.rebuild`), and only what differs from what was published becomes a change.
+
+See also: `rules.profile_migration` (the profile), `streams.state.definition_versions` (which file decided a customer).
 """
 
 from __future__ import annotations
@@ -24,13 +27,12 @@ import msgspec
 from rules import published_ahead
 from rules.definitions.segments_file import Definitions
 from rules.engine import Engine
-from rules.facts.base import Window
 from rules.profile.profile import Profile
 from rules.profile_migration import carrying, missing_history
 from rules.reconcile import reconcile
-from rules.standing import Change, Customer
+from rules.standing import Change, Customer, numbered
 
-# Segments which a former file had and the newest has not, and of which not all was kept.
+# Segments which a former file had and the newest has not, and of which not all was remembered.
 GONE_SHORT_MAX = 1_000
 
 
@@ -41,110 +43,142 @@ class DefinitionMigration:
         self._before = before
         self._engine = engine
         self._carrying = carrying(before.facts, engine.definitions.facts)
-        places = {segment.key: at for at, segment in enumerate(engine.definitions.segments)}
-        self._places = [places.get(segment.key) for segment in before.segments]
+        indices = {segment.key: index for index, segment in enumerate(engine.definitions.segments)}
+        # By index in the former file: the index in the next one, and the key.
+        self._indices = [indices.get(segment.key) for segment in before.segments]
         self._keys = [segment.key for segment in before.segments]
 
-    def migrate(self, customer_id: str, customer: Customer, at: int) -> list[Change]:
-        """Bring a customer over at an instant (ms), in place; what that changed, in order."""
+    def migrate(self, customer_id: str, customer: Customer, instant: int) -> list[Change]:
+        """Migrate a customer at an instant (ms), in place; the changes that are to be published, in order."""
+        decided = self._decide(customer_id, customer, instant)
+        if customer.ahead is None:
+            return numbered(customer, decided)
+        return published_ahead.after_migration(customer, decided)
+
+    def _decide(self, customer_id: str, customer: Customer, instant: int) -> list[Change]:
         former, customer.profile = customer.profile, self._engine.new().profile
         since, customer.since, customer.dues = customer.since, {}, {}
         customer.due = 0
         if customer.is_blank or customer.into is not None:  # there is nothing to decide until the next event
             return []
         customer.profile = self.carried(former)
-        customer.instant = max(customer.instant + 1, at)
+        customer.instant = max(customer.instant + 1, instant)
         customer.late += 1  # what was decided no longer follows from the events alone
-        was = {self._keys[old]: entered for old, entered in since.items()}
+        was = self._by_key(since)
         customer.since = self._since(since)
         removed = reconcile(self._engine, customer_id, customer, was, customer.instant, since=was, backfill=True)
         return removed + self._engine.decide_all(customer_id, customer)
 
     def rebuild(
-        self, customer_id: str, customer: Customer, anew: Customer, at: int, said: Collection[str] | None = None
+        self,
+        customer_id: str,
+        customer: Customer,
+        rebuilt: Customer,
+        instant: int,
+        published: Collection[str] | None = None,
     ) -> list[Change]:
-        """Bring a customer over, at an instant (ms), in place, to what all events ``anew`` make of them.
+        """Replace a customer at an instant (ms), in place, by what all events make of it, which is ``rebuilt``.
 
-        What that changed, in order. Of whom more was published than is known, nothing is told: the events that are
-        still to come decide what of it is so (`rules.published_ahead`). ``said``: the segments that were published last
-        of one of whom nothing else is known.
+        Returns what that changed, in order. Of a customer that is published ahead nothing is published: the events
+        that are still to come decide what of it is so (`rules.published_ahead`). ``published``: the segments that were
+        published last of a customer that the store had lost.
         """
-        if anew.erased < customer.erased or (anew.is_blank and anew.erased == customer.erased):
-            return migrate(self, customer_id, customer, at)  # no less is known here than the events say
-        was = {self._keys[old]: entered for old, entered in customer.since.items()}
-        instant = customer.instant if customer.ahead is not None else max(customer.instant + 1, at)
-        self._engine.fire(customer_id, anew, instant)
-        moved = self._since(customer.since) != anew.since
-        if anew.is_blank:  # erased since, which was not known here: still nothing at or before it counts
-            anew.erased = anew.instant = instant if customer.instant > anew.erased else anew.erased
-            customer.instant = anew.instant
-        else:
-            customer.instant = max(instant, anew.instant)
-        customer.profile, customer.since, customer.dues, customer.due = anew.profile, anew.since, anew.dues, anew.due
-        customer.erased, customer.into, customer.links = anew.erased, anew.into, anew.links
-        customer.identified, customer.linkage = customer.identified or anew.identified, anew.linkage
-        customer.late = max(customer.late, anew.late)
+        is_outdated = rebuilt.is_blank and rebuilt.erased == customer.erased
+        if rebuilt.erased < customer.erased or is_outdated:
+            return self.migrate(customer_id, customer, instant)  # the store knows no less than the events say
+        was, since = self._by_key(customer.since), self._since(customer.since)
+        instant = customer.instant if customer.ahead is not None else max(customer.instant + 1, instant)
+        self._engine.fire(customer_id, rebuilt, instant)
+        customer.become(_combined(customer, rebuilt, instant))
         if customer.ahead is not None:
             customer.late += 1
-            return published_ahead.adopted(customer, [])
-        told = was if said is None else said
-        changes = reconcile(self._engine, customer_id, customer, told, customer.instant, since=was, backfill=True)
-        customer.late += moved or customer.sequence != anew.sequence
+            return published_ahead.after_migration(customer, [])
+        segments = was if published is None else published
+        changes = numbered(
+            customer,
+            reconcile(self._engine, customer_id, customer, segments, customer.instant, since=was, backfill=True),
+        )
+        if since != rebuilt.since or customer.sequence != rebuilt.sequence:
+            customer.late += 1  # what was published does not follow from the events alone
         return changes
 
-    def _since(self, before: dict[int, int]) -> dict[int, int]:
-        """Since when (ms) in what of the next file, of those that both have."""
-        return {place: entered for old, entered in before.items() if (place := self._places[old]) is not None}
+    def _by_key(self, since: Mapping[int, int]) -> dict[str, int]:
+        """When the segments of the former file were entered (ms), by key."""
+        return {self._keys[index]: entered for index, entered in since.items()}
+
+    def _since(self, since: Mapping[int, int]) -> dict[int, int]:
+        """When the segments that both files have were entered (ms), by index in the next file."""
+        indices = ((self._indices[former], entered) for former, entered in since.items())
+        return {index: entered for index, entered in indices if index is not None}
 
     def carried(self, former: Profile) -> Profile:
-        """A profile as the next file keeps it."""
+        """A profile as the next file remembers it."""
         profile = self._engine.new().profile
         for carry in self._carrying:
             carry(former, profile)
         return profile
 
 
-def migrate(succession: DefinitionMigration, customer_id: str, customer: Customer, at: int) -> list[Change]:
-    """Migrate any customer. While a customer is published ahead, nothing is published of it.
-
-    See `rules.published_ahead`.
-    """
-    if customer.ahead is None:
-        return succession.migrate(customer_id, customer, at)
-    return published_ahead.adopted(customer, succession.migrate(customer_id, customer, at))
+def _combined(stored: Customer, rebuilt: Customer, instant: int) -> Customer:
+    """The stored customer with what all events make of it, at an instant (ms)."""
+    erased, latest = rebuilt.erased, max(instant, rebuilt.instant)
+    if rebuilt.is_blank:
+        # The erasure was not known to the store. Still nothing at or before the customer's instant counts.
+        latest = erased = instant if stored.instant > erased else erased
+    return Customer(
+        # the clock
+        instant=latest,
+        erased=erased,
+        # the membership and the facts that it follows from: those of the events
+        profile=rebuilt.profile,
+        since=rebuilt.since,
+        dues=rebuilt.dues,
+        due=rebuilt.due,
+        # the identity: those of the events; that an id was identified is never forgotten
+        into=rebuilt.into,
+        links=rebuilt.links,
+        linkage=rebuilt.linkage,
+        identified=stored.identified or rebuilt.identified,
+        # what counts the published changes: the store's
+        sequence=stored.sequence,
+        ahead=stored.ahead,
+        late=max(stored.late, rebuilt.late),
+        by=stored.by,
+    )
 
 
 class Short(msgspec.Struct, frozen=True):
-    """A segment of which not everything was kept; ``for_ms``: how long that makes a difference, ``None``: for good."""
+    """A segment of which not everything is remembered; ``for_ms``: how long that matters, ``None``: for good."""
 
     segment: str
     for_ms: int | None
 
 
 def short(before: Definitions, now: Definitions) -> list[Short]:
-    """The segments that start from now, or in part: what they ask for was not kept under the former file."""
-    found = []
+    """The segments that start from now, or in part: the former file did not remember all that they need."""
+    shorts = []
     for segment in now.segments:
-        window: Window | bool = missing_history(before.facts, now.alone(segment.key).facts)
+        window = missing_history(before.facts, now.alone(segment.key).facts)
         if window is not False:
-            found.append(Short(segment.key, None if window is None else int(window)))
-    return found
+            shorts.append(Short(segment.key, None if window is None else int(window)))
+    return shorts
 
 
 def together(shorts: Iterable[Mapping[str, int | None]], newest: Definitions, since: int) -> dict[str, int | None]:
-    """Of which segments not all was kept at some change, and until when (ms), as of ``since``; ``None``: for good.
+    """Of which segments not all was remembered at some change of files, and until when (ms); ``None``: for good.
 
-    Of segments that the newest file does not have, which may come back, the last `GONE_SHORT_MAX`.
+    What ends before ``since`` (ms) is left out. Of segments that the newest file does not have, which may come back,
+    the last `GONE_SHORT_MAX`.
     """
-    found: dict[str, int | None] = {}
-    for key, until in (item for short in shorts for item in short.items()):
-        before = found.get(key, since)
-        if until is None or before is None:
-            found[key] = None
-        elif until > since:
-            found[key] = max(before, until)
+    ends: dict[str, int | None] = {}
+    for key, end in (item for by_key in shorts for item in by_key.items()):
+        before = ends.get(key, since)
+        if end is None or before is None:
+            ends[key] = None
+        elif end > since:
+            ends[key] = max(before, end)
     keys = {segment.key for segment in newest.segments}
-    gone = [key for key in found if key not in keys]
+    gone = [key for key in ends if key not in keys]
     for key in gone[:-GONE_SHORT_MAX]:
-        del found[key]
-    return found
+        del ends[key]
+    return ends

@@ -21,7 +21,7 @@ from rules.events import ORDER_COMPLETED, UNNAMED, WITHOUT_EFFECT, Event
 from rules.identity.events import ProfileMerge
 from rules.profile.profile import Profile, short_id
 from rules.reasons import ERASED, MERGED, Reason
-from rules.standing import Change, Customer
+from rules.standing import UNNUMBERED, Change, Customer, numbered
 
 _profiles = msgspec.msgpack.Decoder(Profile)
 
@@ -71,7 +71,18 @@ class Engine:
         return Customer(0, 0, {}, {}, _profiles.decode(self._blank))
 
     def apply(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
-        """One event: what it and the due times before it changed, in order."""
+        """Apply one event; the changes of it and of the due times before it, in order and numbered."""
+        decided = self.decide_event(customer_id, customer, event)
+        return numbered(customer, decided) if decided else decided
+
+    def fire(self, customer_id: str, customer: Customer, until: int) -> list[Change]:
+        """Fire all due times up to and including ``until``; their changes, in order and numbered."""
+        return numbered(customer, self.decide_due(customer_id, customer, until))
+
+    # --- decisions, which nobody has numbered yet
+
+    def decide_event(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
+        """Apply one event; what it and the due times before it changed, in order."""
         if event.name in WITHOUT_EFFECT or event.time <= customer.erased:
             return []
         changes: list[Change] = []
@@ -155,14 +166,14 @@ class Engine:
         self._decide(customer_id, customer, everything, event, late, changes)
 
     def decide_all(self, customer_id: str, customer: Customer) -> list[Change]:
-        """Every segment at the customer's instant, as by definitions that are new; what that changed, in order."""
+        """Decide every segment at the customer's instant, by definitions that are new; what that changed, in order."""
         changes: list[Change] = []
         everything = (1 << len(self._segments)) - 1
         self._decide(customer_id, customer, everything, None, False, changes, backfill=True)
         return changes
 
-    def fire(self, customer_id: str, customer: Customer, until: int) -> list[Change]:
-        """All due times up to and including ``until``, oldest first, each at its own instant."""
+    def decide_due(self, customer_id: str, customer: Customer, until: int) -> list[Change]:
+        """Fire all due times up to and including ``until``, oldest first, each at its own instant."""
         changes: list[Change] = []
         self._fire(customer_id, customer, until, changes)
         return changes
@@ -226,15 +237,14 @@ class Engine:
         late: bool,
         reason: Reason,
     ) -> Change:
-        """The next change of a customer, who has just gone into, or come out of, the segment at this place."""
-        customer.sequence += 1
+        """The change of a customer that has just entered or left the segment of this index."""
         segment = self._segments[at]
         return Change(
             customer=customer_id,
             segment=segment.key,
             kind="entered" if entered is None else "exited",
             occurred_at=customer.instant,
-            sequence=customer.sequence,
+            sequence=UNNUMBERED,
             segments=self.membership(customer),
             event=event,
             reason=reason,

@@ -3,63 +3,80 @@
     published    segments a, b
     so now       segments b, c; a former definition file was replaced, or Redis had lost the customer
     reconciled   "exited a" and "entered c", both at one instant
+    consumer     had a, b and has b, c, as the customer has
 
 The one rule: one change for each segment in which the two differ, all at one instant, so that a consumer of the changes
 ends with the membership.
+
+See also: `rules.published_ahead` and `rules.definition_migration`, which say when and at which instant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
 from rules.conditions import CustomerView
 from rules.engine import Engine
-from rules.reasons import REMOVED
-from rules.standing import Change, Customer
+from rules.reasons import REMOVED, Reason
+from rules.standing import UNNUMBERED, Change, Customer
+
+
+class _Difference(NamedTuple):
+    """A segment in which the two differ, why it is so now, and the fingerprint of what decides that."""
+
+    segment: str
+    reason: Reason
+    fingerprint: str
 
 
 def reconcile(
     engine: Engine,
     customer_id: str,
     customer: Customer,
-    told: Iterable[str],
-    at: int,
+    published: Collection[str],
+    instant: int,
     *,
     since: Mapping[str, int] | None = None,
     late: bool = False,
     backfill: bool = False,
 ) -> list[Change]:
-    """The changes from the segments that were ``told`` to those that the customer is in, counted up, in order.
+    """The changes from the segments that were ``published`` to those that the customer is in, in order, unnumbered.
 
-    ``at``: the instant (ms) at which they are told; ``since`` (ms): when those that were told were entered, if known.
+    ``instant`` (ms): of all changes; ``since`` (ms): when the published segments were entered, if that is known.
     """
-    who = CustomerView(customer_id, customer.profile, customer.since)
-    inside, said = set(engine.membership(customer)), set(told)
-    definitions, since = engine.definitions, since or {}
-    undefined = sorted(said - {segment.key for segment in definitions.segments})
-    differing = [(key, REMOVED, definitions.fingerprint) for key in undefined] + [
-        (segment.key, segment.when.reason(who, at), segment.fingerprint)
-        for segment in definitions.segments
-        if (segment.key in inside) != (segment.key in said)
-    ]
+    inside, segments, entered = set(engine.membership(customer)), set(published), since or {}
     changes: list[Change] = []
-    for key, reason, fingerprint in differing:
-        said ^= {key}
-        customer.sequence += 1
+    for key, reason, fingerprint in _differences(engine, customer_id, customer, segments ^ inside, instant):
+        segments ^= {key}
+        is_exit = key not in inside
         changes.append(
             Change(
                 customer=customer_id,
                 segment=key,
-                kind="entered" if key in inside else "exited",
-                occurred_at=at,
-                sequence=customer.sequence,
-                segments=tuple(sorted(said)),
+                kind="exited" if is_exit else "entered",
+                occurred_at=instant,
+                sequence=UNNUMBERED,
+                segments=tuple(sorted(segments)),
                 event=None,
                 reason=reason,
                 definition=fingerprint,
                 late=late,
-                stayed_ms=at - since[key] if key not in inside and key in since else 0,
+                stayed_ms=instant - entered[key] if is_exit and key in entered else 0,
                 backfill=backfill,
             )
         )
     return changes
+
+
+def _differences(
+    engine: Engine, customer_id: str, customer: Customer, keys: Collection[str], instant: int
+) -> Iterator[_Difference]:
+    """Those of segments that no file defines any more, by key; then the others in the order of deciding."""
+    definitions = engine.definitions
+    view = CustomerView(customer_id, customer.profile, customer.since)
+    for key in sorted(set(keys) - {segment.key for segment in definitions.segments}):
+        yield _Difference(key, REMOVED, definitions.fingerprint)
+    for segment in definitions.segments:
+        if segment.key in keys:
+            yield _Difference(segment.key, segment.when.reason(view, instant), segment.fingerprint)

@@ -6,6 +6,7 @@ sequence number, and entered and exited of one segment alternate.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Literal
 
@@ -106,6 +107,11 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     identified: bool = False
     linkage: Linkage | None = None
 
+    def become(self, other: Customer) -> None:
+        """Take over everything of another one; for callers that hold on to this one."""
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(other, name))
+
     @property
     def is_blank(self) -> bool:
         """Whether nothing was decided yet, or nothing since everything was erased or a redirect ended."""
@@ -122,10 +128,14 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
         return self.ahead is None and self.is_erased
 
 
+UNNUMBERED = 0
+
+
 class Change(msgspec.Struct, frozen=True, gc=False):
     """A segment entered or left. ``event``: what caused it, ``None`` when time alone did, or other definitions.
 
-    ``backfill``: by other definitions, or by all events read again; nothing happened to the customer.
+    ``sequence``: `UNNUMBERED` until it is certain that the change is published (`numbered`). ``backfill``: by other
+    definitions, or by all events read again; nothing happened to the customer.
     """
 
     customer: str
@@ -157,3 +167,12 @@ class Change(msgspec.Struct, frozen=True, gc=False):
         # No part but the last, the event's id, can hold the separator.
         decided = f"{self.definition}\0{self.segment}\0{self.kind}\0{self.occurred_at}"
         return sha256(f"{decided}\0{self.customer}\0{cause}".encode()).hexdigest()[:32]
+
+
+def numbered(customer: Customer, decided: Iterable[Change]) -> list[Change]:
+    """Give decided changes the customer's next sequence numbers; nothing else counts them up."""
+    changes = []
+    for change in decided:
+        customer.sequence += 1
+        changes.append(msgspec.structs.replace(change, sequence=customer.sequence))
+    return changes

@@ -1146,8 +1146,8 @@ BY_TESTS = (
     Mutant(
         "a segment that is short is listed once",
         "rules/definition_migration.py",
-        "elif until > since:",
-        "elif until:",
+        "elif end > since:",
+        "elif end:",
         "tests/test_definition_files.py",
     ),
     Mutant(

@@ -32,7 +32,7 @@ from typing import Self
 import msgspec
 
 from rules import definition_migration, published_ahead
-from rules.definition_migration import DefinitionMigration, migrate
+from rules.definition_migration import DefinitionMigration
 from rules.definitions.segments_file import Definitions
 from rules.engine import Engine
 from rules.identity.events import ProfileMerge
@@ -182,7 +182,7 @@ class DefinitionVersions:
             for former in range(index, last):
                 since = self.versions[former + 1].since
                 changes += self._fire_former(former, customer_id, customer, since)
-                changes += migrate(self._migration_from(former), customer_id, customer, since)
+                changes += self._migration_from(former).migrate(customer_id, customer, since)
         customer.by = self.number
         return changes
 
