@@ -7,6 +7,7 @@ unusable. Fields: https://segment.com/docs/connections/spec/common/#context
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, cast, get_args
 
 import msgspec
@@ -35,13 +36,13 @@ class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     raw: Any  # msgspec.Raw, or bytes
     of_page: bool
-    known: Any = None
+    parsed: Any = None
 
     def get(self, attribute: str) -> str | None:
         """An attribute's text, one of `ATTRIBUTES`."""
-        if self.known is None:
-            force_setattr(self, "known", _attributes(_read(self.raw), of_page=self.of_page))
-        return cast("str | None", self.known[attribute])
+        if self.parsed is None:
+            force_setattr(self, "parsed", _attributes(_read(self.raw), of_page=self.of_page))
+        return cast("str | None", self.parsed[attribute])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Context) and (bytes(self.raw), self.of_page) == (bytes(other.raw), other.of_page)
@@ -101,18 +102,21 @@ def _read(raw: msgspec.Raw | bytes) -> _Fields:
 
 def _only_right(given: object, struct: type[msgspec.Struct]) -> dict[str, object]:
     """What of a mapping a struct can take."""
-    told = given if isinstance(given, dict) else {}
+    mapping = given if isinstance(given, dict) else {}
     right: dict[str, object] = {}
     for field in msgspec.structs.fields(struct):
-        inner = next(
-            (one for one in get_args(field.type) if isinstance(one, type) and issubclass(one, msgspec.Struct)), None
-        )
-        value = told.get(field.name)
+        inner = _struct_among(get_args(field.type))
+        value = mapping.get(field.name)
         if inner is not None:
             right[field.name] = _only_right(value, inner)
         elif isinstance(value, str) and not isinstance(value, Real):
             right[field.name] = value
     return right
+
+
+def _struct_among(members: Iterable[object]) -> type[msgspec.Struct] | None:
+    """The struct among the members of a union, if there is one."""
+    return next((member for member in members if isinstance(member, type) and issubclass(member, msgspec.Struct)), None)
 
 
 def _attributes(fields: _Fields, *, of_page: bool) -> dict[str, str | None]:
@@ -148,8 +152,8 @@ def _channel(referrer: str, page: str | None) -> str | None:
 
 def _host(url: str) -> str | None:
     """In lower case and without a leading www; ``None`` when the text is no address with a host."""
-    found = _HOST.match(url)
-    return found[1].lower().removeprefix("www.") if found else None
+    match = _HOST.match(url)
+    return match[1].lower().removeprefix("www.") if match else None
 
 
 def _is_search(host: str) -> bool:

@@ -43,10 +43,10 @@ class Engine:
         self._plans = {name: self._plan(name) for name in names}
         self._at_first = self._turned_by_nothing()
         self._blank = msgspec.msgpack.encode(definitions.facts.empty())
-        self._held = _mask(at for at, segment in enumerate(self._segments) if segment.hold)
+        self._with_hold = _mask(index for index, segment in enumerate(self._segments) if segment.hold)
         # By place: the segments that ask about it, all of which come after it.
         self._asking = [
-            _mask(at for at, other in enumerate(self._segments) if segment.key in other.named)
+            _mask(index for index, other in enumerate(self._segments) if segment.key in other.named)
             for segment in self._segments
         ]
 
@@ -62,7 +62,7 @@ class Engine:
         """
         blank = CustomerView("", self.definitions.facts.empty(), {})
         true_of_nobody = _mask(
-            at for at, segment in enumerate(self._segments) if segment.when.decide(blank, 0) != (False, NEVER)
+            index for index, segment in enumerate(self._segments) if segment.when.decide(blank, 0) != (False, NEVER)
         )
         return true_of_nobody | self.definitions.facts.baseless
 
@@ -106,7 +106,7 @@ class Engine:
             if apply(profile, event):
                 touched |= segments
         if ordered_ms >= 0:
-            touched |= self._held
+            touched |= self._with_hold
         if touched:
             self._decide(customer_id, customer, touched, event, late, changes, ordered_ms=ordered_ms)
         return changes
@@ -128,7 +128,7 @@ class Engine:
 
         Shops send confirmations again, and brokers records.
         """
-        if not self._held:
+        if not self._with_hold:
             return -1
         orders, order = profile.orders, None if event.order is None else short_id(event.order)
         is_known = orders is not None and orders.has_completion(order, short_id(event.id))
@@ -145,9 +145,9 @@ class Engine:
     def _leave(self, customer_id: str, customer: Customer, event: Event, late: bool, changes: list[Change]) -> None:
         """The customer leaves every segment, and nothing stays of them but that, and what counts their changes."""
         reason = ERASED if event.is_erasure else MERGED
-        for at in sorted(customer.since):
-            entered = customer.since.pop(at)
-            changes.append(self._change(customer_id, customer, at, entered, event, late, reason))
+        for index in sorted(customer.since):
+            entered = customer.since.pop(index)
+            changes.append(self._change(customer_id, customer, index, entered, event, late, reason))
         customer.dues.clear()
         customer.due = 0
         customer.profile = _profiles.decode(self._blank)
@@ -180,9 +180,9 @@ class Engine:
 
     def _fire(self, customer_id: str, customer: Customer, until: int, changes: list[Change]) -> None:
         while 0 < (due := customer.due) <= until:
-            assert due > customer.instant, "a due time lies after the instant at which it was found"
+            assert due > customer.instant, "a due time lies after the instant at which it was decided"
             customer.instant = due
-            turning = _mask(at for at, at_due in customer.dues.items() if at_due == due)
+            turning = _mask(index for index, next_due in customer.dues.items() if next_due == due)
             self._decide(customer_id, customer, turning, None, False, changes)
 
     def _decide(
@@ -199,30 +199,30 @@ class Engine:
     ) -> None:
         """Decide these segments. ``ordered_ms``: when an order was completed that ends minimum stays; -1: none was."""
         now, since, dues = customer.instant, customer.since, customer.dues
-        who = CustomerView(customer_id, customer.profile, since)
+        view = CustomerView(customer_id, customer.profile, since)
         while touched:
             lowest = touched & -touched
             touched ^= lowest
-            at = lowest.bit_length() - 1
-            holds, due = self._decides[at](who, now)
-            entered = since.get(at)
-            if self._held & lowest and not holds and entered is not None and ordered_ms < entered:
-                stays_until = entered + self._segments[at].hold
+            index = lowest.bit_length() - 1
+            holds, due = self._decides[index](view, now)
+            entered = since.get(index)
+            if self._with_hold & lowest and not holds and entered is not None and ordered_ms < entered:
+                stays_until = entered + self._segments[index].hold
                 if now < stays_until:
                     holds, due = True, stays_until
             if due:
-                dues[at] = due
+                dues[index] = due
             else:
-                dues.pop(at, None)
+                dues.pop(index, None)
             if holds == (entered is not None):
                 continue
             if holds:
-                since[at] = now
+                since[index] = now
             else:
-                del since[at]
-            touched |= self._asking[at]
-            reason = self._segments[at].when.reason(who, now)
-            change = self._change(customer_id, customer, at, entered, event, late, reason)
+                del since[index]
+            touched |= self._asking[index]
+            reason = self._segments[index].when.reason(view, now)
+            change = self._change(customer_id, customer, index, entered, event, late, reason)
             changes.append(msgspec.structs.replace(change, backfill=True) if backfill else change)
 
         customer.due = min(dues.values(), default=0)
@@ -231,14 +231,14 @@ class Engine:
         self,
         customer_id: str,
         customer: Customer,
-        at: int,
+        index: int,
         entered: int | None,
         event: Event | None,
         late: bool,
         reason: Reason,
     ) -> Change:
         """The change of a customer that has just entered or left the segment of this index."""
-        segment = self._segments[at]
+        segment = self._segments[index]
         return Change(
             customer=customer_id,
             segment=segment.key,
@@ -255,11 +255,11 @@ class Engine:
 
     def membership(self, customer: Customer) -> tuple[str, ...]:
         """The keys of the segments that the customer is in, sorted."""
-        return tuple(sorted([self._keys[at] for at in customer.since]))
+        return tuple(sorted([self._keys[index] for index in customer.since]))
 
 
-def _mask(places: Iterator[int]) -> int:
-    found = 0
-    for at in places:
-        found |= 1 << at
-    return found
+def _mask(indices: Iterator[int]) -> int:
+    mask = 0
+    for index in indices:
+        mask |= 1 << index
+    return mask

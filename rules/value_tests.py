@@ -67,8 +67,8 @@ class ValueTest(msgspec.Struct, frozen=True):
         return (
             self.exists is not False
             and (self.equals is None or _equal(self.equals, value))
-            and (self.in_ is None or any(_equal(one, value) for one in self.in_))
-            and (self.not_in is None or not any(_equal(one, value) for one in self.not_in))
+            and (self.in_ is None or any(_equal(scalar, value) for scalar in self.in_))
+            and (self.not_in is None or not any(_equal(scalar, value) for scalar in self.not_in))
             and (self.contains is None or _contains(self.contains, value))
             and (self.matches is None or _matches(self.matches, value))
             and (self.numbers is None or _in_range(self.numbers, value))
@@ -79,18 +79,18 @@ class ValueTest(msgspec.Struct, frozen=True):
         """As it stands in a definition."""
         if self.equals is not None:
             return shown(self.equals)
-        told: dict[str, Shown] = {} if self.numbers is None else dict(self.numbers.test)
+        parts: dict[str, Shown] = {} if self.numbers is None else dict(self.numbers.test)
         if self.in_ is not None:
-            told["in"] = [shown(one) for one in self.in_]
+            parts["in"] = [shown(scalar) for scalar in self.in_]
         if self.not_in is not None:
-            told["not_in"] = [shown(one) for one in self.not_in]
+            parts["not_in"] = [shown(scalar) for scalar in self.not_in]
         if self.contains is not None:
-            told["contains"] = shown(self.contains)
+            parts["contains"] = shown(self.contains)
         if self.exists is not None:
-            told["exists"] = self.exists
+            parts["exists"] = self.exists
         if self.matches is not None:
-            told["matches"] = self.matches
-        return told
+            parts["matches"] = self.matches
+        return parts
 
 
 _ABSENT = ValueTest(exists=False)
@@ -128,25 +128,25 @@ def shown(scalar: Scalar) -> Shown:
     return shown_number(scalar.micro) if isinstance(scalar, Number) else scalar
 
 
-def _equal(asked: Scalar, value: Json) -> bool:
-    if isinstance(asked, Number):
-        return number(value) == asked.micro
-    if isinstance(asked, bool) or isinstance(value, bool):
-        return asked is value
-    return text(value) == asked
+def _equal(scalar: Scalar, value: Json) -> bool:
+    if isinstance(scalar, Number):
+        return number(value) == scalar.micro
+    if isinstance(scalar, bool) or isinstance(value, bool):
+        return scalar is value
+    return text(value) == scalar
 
 
-def _contains(asked: Scalar, value: Json) -> bool:
+def _contains(scalar: Scalar, value: Json) -> bool:
     if isinstance(value, list):
-        return any(_equal(asked, member) for member in value)
-    return isinstance(asked, str) and isinstance(value, str) and not isinstance(value, Real) and asked in value
+        return any(_equal(scalar, member) for member in value)
+    return isinstance(scalar, str) and isinstance(value, str) and not isinstance(value, Real) and scalar in value
 
 
 def _matches(source: str, value: Json) -> bool:
-    told = text(value)
-    if told is None or len(told) > _CACHED_MAX_CHARS:
-        return told is not None and pattern(source).search(told) is not None
-    return _found(source, told)
+    content = text(value)
+    if content is None or len(content) > _CACHED_MAX_CHARS:
+        return content is not None and pattern(source).search(content) is not None
+    return _matches_short(source, content)
 
 
 _CACHED_MAX_CHARS = 200
@@ -154,8 +154,8 @@ _CACHED_MAX_CHARS = 200
 
 # A shop has few categories, locales and referrers: most texts were just asked about (0.1 µs against 4 µs).
 @lru_cache(maxsize=10_000)
-def _found(source: str, told: str) -> bool:
-    return pattern(source).search(told) is not None
+def _matches_short(source: str, content: str) -> bool:
+    return pattern(source).search(content) is not None
 
 
 def _in_range(range_: NumberTest, value: Json) -> bool:

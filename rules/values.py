@@ -49,18 +49,18 @@ class Document(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A JSON object of an event, read when it is first asked for."""
 
     raw: Any  # msgspec.Raw, or bytes
-    known: Any = None
+    parsed: Any = None
 
     @property
     def fields(self) -> dict[str, Json]:
         """All of it. Who made this has seen to it that the text can be read."""
-        if self.known is None:
+        if self.parsed is None:
             try:
-                known = _objects.decode(self.raw) or {}
+                parsed = _objects.decode(self.raw) or {}
             except msgspec.ValidationError:
-                known = cast("dict[str, object]", read_any(self.raw) or {})
-            force_setattr(self, "known", known)
-        return cast("dict[str, Json]", self.known)
+                parsed = cast("dict[str, object]", read_any(self.raw) or {})
+            force_setattr(self, "parsed", parsed)
+        return cast("dict[str, Json]", self.parsed)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Document) and bytes(self.raw) == bytes(other.raw)
@@ -81,8 +81,10 @@ def resolve_path(value: Json, path: Path) -> Json:
     """What stands at a path; `None` when nothing does."""
     for step, name in enumerate(path):
         if isinstance(value, list):
-            found: list[Json] = [inner for member in value if (inner := resolve_path(member, path[step:])) is not None]
-            return found or None
+            members: list[Json] = [
+                inner for member in value if (inner := resolve_path(member, path[step:])) is not None
+            ]
+            return members or None
         if not isinstance(value, dict):
             return None
         value = value.get(name)
@@ -121,12 +123,12 @@ def keys(value: Json, most: int) -> list[str]:
     """What tells values apart: one key of a single value, or of each of the first ``most`` different ones in a list."""
     if not isinstance(value, list):
         return _key(value)
-    found: dict[str, None] = {}
+    distinct: dict[str, None] = {}
     for member in value:
-        found.update(dict.fromkeys(_key(member)))
-        if len(found) == most:
+        distinct.update(dict.fromkeys(_key(member)))
+        if len(distinct) == most:
             break
-    return list(found)
+    return list(distinct)
 
 
 def _key(value: Json) -> list[str]:
@@ -135,8 +137,8 @@ def _key(value: Json) -> list[str]:
     if isinstance(value, Real):
         micro = number(value)
         return [] if micro is None else [number_key(micro)]
-    told = text(value)
-    return [] if told is None else [told]
+    content = text(value)
+    return [] if content is None else [content]
 
 
 def number_key(micro: int) -> str:
@@ -147,7 +149,7 @@ def number_key(micro: int) -> str:
 def shown(value: Json) -> str | None:
     """A value as a person is shown it; of a list its members, of an object that there is one."""
     if isinstance(value, list):
-        return ", ".join(told for member in value if (told := shown(member)) is not None) or None
+        return ", ".join(words for member in value if (words := shown(member)) is not None) or None
     if isinstance(value, dict):
         return "{…}"
     if isinstance(value, bool):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from quality import tidy
+from quality import local_names, tidy
 
 LONG = "x = 1\n" * (tidy.MODULE_LINES + 1)
 
@@ -53,3 +53,34 @@ def test_what_is_tidy_passes(name: str, text: str, tmp_path: Path) -> None:
     """A reason at the head, a link for readers and a relative path are fine."""
     (tmp_path / name).write_text(text)
     assert list(tidy.findings([tmp_path / name])) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "told = 1", "def f(who): ...", "def asked(): ...", "self.kept = 1", "[one for one in x]", "with x as held: ...",
+        "import y as found", "if (known := 1): ...", "_seen: int = 1", "Told = 1", "class Said: ...",
+        "[at for at, y in enumerate(x)]", "for at in range(9): ...", "x[at]", "x[at + 1:]", "1 << at", "y >> at & 1",
+    ],
+)  # fmt: skip
+def test_a_name_that_says_nothing(line: str) -> None:
+    """Wherever it is bound; and `at` where it is a place in a list or a number of a bit."""
+    (finding,) = set(local_names.module_findings("rules/a.py", f"\n{line}\n"))
+    assert finding.startswith("2: ")
+
+
+@pytest.mark.parametrize(
+    "line", ["f(known=1)", "x.kept", "{'told': 1}", "known_views = 1", "def f(at): return x <= at", "at = now + 1"]
+)
+def test_a_name_that_says_what_it_is(line: str) -> None:
+    """What others named is not judged where it is used, nor a time."""
+    assert list(local_names.module_findings("rules/a.py", line)) == []
+
+
+def test_only_some_folders_are_judged_by_their_names(tmp_path: Path) -> None:
+    """A folder that is not listed passes."""
+    for folder in ("rules", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.py").write_text("told = 1\n")
+    findings = list(local_names.local_name_findings(tmp_path, sorted(tmp_path.rglob("*.py"))))
+    assert [finding.partition(": ")[0] for finding in findings] == ["rules/a.py:1"]

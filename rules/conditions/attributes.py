@@ -116,7 +116,7 @@ def _shown(value: AttributeValue | None) -> str | None:
     return None if value is None else value.shown
 
 
-def _known(lang: Language, reason: Reason, key: str, names: Mapping[str, str]) -> str:
+def _values_shown(lang: Language, reason: Reason, key: str, names: Mapping[str, str]) -> str:
     """What is known of each trait or attribute; ``key``: the message that names it."""
     values = observed_of(reason).values or {}
     parts = []
@@ -158,7 +158,7 @@ def _describe_trait(form: Canonical) -> str:
 
 
 def _trait_phrase(lang: Language, reason: Reason) -> str:
-    text = _known(lang, reason, "trait", {})
+    text = _values_shown(lang, reason, "trait", {})
     return judged(lang, reason, text, value_tests.properties(lang, reason.test or {}, reason.cut, "/test"))
 
 
@@ -226,7 +226,7 @@ def _describe_context(form: Canonical) -> str:
 
 def _context_phrase(lang: Language, reason: Reason) -> str:
     names = {name: lang.attributes[name] for name in ATTRIBUTES}
-    text = _known(lang, reason, f"{reason.touch}_touch", names)
+    text = _values_shown(lang, reason, f"{reason.touch}_touch", names)
     return judged(lang, reason, text, value_tests.properties(lang, reason.test or {}, reason.cut, "/test", names))
 
 

@@ -136,7 +136,7 @@ def _build(document: object, file: str, problems: Problems) -> Definitions:
         raise DefinitionsError(file, problems.noted)
     # Once more, in the order of deciding: facts take their places in a stored profile as they are
     # met, and the order of a file must decide nothing, as the fingerprint does not know it.
-    scope = Scope(problems, currency, {key: at for at, key in enumerate(order)}, FactRegistry(), set())
+    scope = Scope(problems, currency, {key: index for index, key in enumerate(order)}, FactRegistry(), set())
     segments = _segments({key: nodes[key] for key in order}, scope)
     canonical = {segment.key: segment.canonical for segment in segments}
     named = {segment.key: segment.named for segment in segments}
@@ -182,9 +182,9 @@ def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Spel
         problems.note("version", f"expected 1, here is {document.get('version')!r}")
     library: dict[object, object] = {}
     if document.get("library") not in (None, False):
-        told = yaml_text.read(_packaged(LIBRARY))
-        assert isinstance(told, dict)
-        library = told
+        packaged = yaml_text.read(_packaged(LIBRARY))
+        assert isinstance(packaged, dict)
+        library = packaged
     currency = _currency(problems, document.get("currency")) or library.get("currency")
     assert currency is None or isinstance(currency, str)
     nodes = document.get("segments", {} if library else None)
@@ -223,17 +223,17 @@ def _currency(problems: Problems, given: object) -> str | None:
 
 
 def _places(nodes: Nodes) -> dict[str, int]:
-    return {key: at for at, key in enumerate(nodes) if isinstance(key, str)}
+    return {key: index for index, key in enumerate(nodes) if isinstance(key, str)}
 
 
 def _segments(nodes: Nodes, scope: Scope) -> list[Segment]:
-    found = []
-    for at, (key, node) in enumerate(nodes.items()):
-        scope.facts.segment = at
+    segments = []
+    for index, (key, node) in enumerate(nodes.items()):
+        scope.facts.segment = index
         segment = _segment(key, node, scope)
         if segment is not None:
-            found.append(segment)
-    return found
+            segments.append(segment)
+    return segments
 
 
 def _segment(key: object, node: object, scope: Scope) -> Segment | None:
@@ -254,13 +254,13 @@ def _segment(key: object, node: object, scope: Scope) -> Segment | None:
     parsed = condition(scope, f"{path}.when", node.get("when"))
     if form is None or parsed is None:
         return None
-    when, told = parsed
-    assert isinstance(told, dict)
+    when, form_of_when = parsed
+    assert isinstance(form_of_when, dict)
     hold = form.hold or 0
     if hold:
         # An order ends a minimum stay, so it must be recognised when it comes again.
         scope.facts.require(OrderFact(hold))
-    canonical = told | {"hold": hold} if hold else told
+    canonical = form_of_when | {"hold": hold} if hold else form_of_when
     return Segment(key, form.title, form.about, form.kind, hold, when, frozenset(scope.named), canonical)
 
 

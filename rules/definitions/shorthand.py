@@ -54,7 +54,7 @@ def _taken(wish: object, library: Spelled, problems: Problems) -> set[object]:
         return set()
     named: dict[str, set[object]] = {}
     for name, keys in (("without", form.without), ("only", form.only)):
-        named[name] = {one for key in keys for one in library.families.get(key, (key,))}
+        named[name] = {member for key in keys for member in library.families.get(key, (key,))}
         for key in sorted(named[name] - set(library.nodes), key=str):
             problems.note(f"library.{name}", f"there is no {key} in the library")
     if form.without and form.only:
@@ -65,7 +65,7 @@ def _taken(wish: object, library: Spelled, problems: Problems) -> set[object]:
 def _asked_about(node: object) -> set[str]:
     """The segments that are named under ``in_segment`` anywhere in a node."""
     if isinstance(node, dict):
-        own = {told for key, told in node.items() if key == "in_segment" and isinstance(told, str)}
+        own = {segment for key, segment in node.items() if key == "in_segment" and isinstance(segment, str)}
         return own.union(*(_asked_about(inner) for inner in node.values()))
     return set[str]().union(*(_asked_about(inner) for inner in node)) if isinstance(node, list) else set()
 
@@ -97,12 +97,12 @@ def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, obj
         form = problems.fill(f"{path}.bands", forms.BandsForm, node["bands"])
     except WrongCondition:
         return {}
-    found = list(form.from_.items())
-    if not 0 < len(found) <= BANDS_MAX:
+    bands = list(form.from_.items())
+    if not 0 < len(bands) <= BANDS_MAX:
         problems.note(f"{path}.bands.from", f"expected 1 to {BANDS_MAX} bands, such as {{low: 0, high: 1001}}")
         return {}
     before = len(problems.noted)
-    lows = [_low(f"{path}.bands.from.{name}", low, problems) for name, low in found]
+    lows = [_low(f"{path}.bands.from.{name}", low, problems) for name, low in bands]
     if len(set(lows)) < len(lows):
         problems.note(
             f"{path}.bands.from", "two bands begin at the same number; each begins where the one below it ends"
@@ -110,19 +110,19 @@ def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, obj
     if set(form.total) & set(ENDS):
         problems.note(f"{path}.bands.total", "the bands are its test; leave out at_least, at_most, above and below")
     if len(problems.noted) == before:
-        condition(scope, f"{path}.bands", {"total": {**form.total, "at_least": found[0][1]}})
+        condition(scope, f"{path}.bands", {"total": {**form.total, "at_least": bands[0][1]}})
     if len(problems.noted) > before:
         return {}
-    found = [band for _, band in sorted(zip(lows, found, strict=True), key=lambda pair: pair[0])]
-    highs = [{"below": low} for _, low in found[1:]] + [{}]
-    kept = {name: told for name, told in node.items() if name not in ("bands", "title")}
+    bands = [band for _, band in sorted(zip(lows, bands, strict=True), key=lambda pair: pair[0])]
+    highs = [{"below": low} for _, low in bands[1:]] + [{}]
+    rest = {name: value for name, value in node.items() if name not in ("bands", "title")}
     return {
         name: {
-            **kept,
+            **rest,
             "title": f"{whole.title}: {name.replace('_', ' ')}",
             "when": {"total": {**form.total, "at_least": low, **high}},
         }
-        for (name, low), high in zip(found, highs, strict=True)
+        for (name, low), high in zip(bands, highs, strict=True)
     }
 
 

@@ -78,12 +78,12 @@ def micro(value: object) -> int:
     """A number of a rule, in 10⁻⁶."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{value!r} is not a number")  # noqa: TRY004 (what pydantic reports)
-    found = number(value if isinstance(value, int) else repr(value))
-    if found is None:
+    exact = number(value if isinstance(value, int) else repr(value))
+    if exact is None:
         raise ValueError(f"{value!r} is out of reach; numbers go up to 9·10¹² (an id is written in quotes)")
-    if isinstance(value, float) and Decimal(repr(value)) != Decimal(found) / MICRO:
+    if isinstance(value, float) and Decimal(repr(value)) != Decimal(exact) / MICRO:
         raise ValueError(f"{value!r} has more than six digits after the point")
-    return found
+    return exact
 
 
 def number_test(value: object) -> NumberTest:
@@ -99,17 +99,17 @@ def number_test(value: object) -> NumberTest:
 
 def ends(value: dict[object, object]) -> NumberTest:
     """The ends among the keys, which must leave room between them."""
-    found = {name: under(name, micro, value[name]) for name in ENDS if name in value}
-    test = NumberTest(**found)
-    if "at_least" in found and "above" in found:
+    bounds = {name: under(name, micro, value[name]) for name in ENDS if name in value}
+    test = NumberTest(**bounds)
+    if "at_least" in bounds and "above" in bounds:
         raise ValueError("at_least and above are both lower ends; keep one")
-    if "at_most" in found and "below" in found:
+    if "at_most" in bounds and "below" in bounds:
         raise ValueError("at_most and below are both upper ends; keep one")
     low, high = test.at_least, test.at_most
     low = low if test.above is None else test.above + 1
     high = high if test.below is None else test.below - 1
     if low is not None and high is not None and low > high:
-        raise ValueError(f"no number is {' and '.join(f'{name} {value[name]}' for name in found)}")
+        raise ValueError(f"no number is {' and '.join(f'{name} {value[name]}' for name in bounds)}")
     return test
 
 
@@ -128,7 +128,7 @@ def text_test(value: object) -> ValueTest:
     """A test of what is always text."""
     test = value_test(value)
     scalars = [test.equals, test.contains, *(test.in_ or ()), *(test.not_in or ())]
-    wrong = next((one for one in scalars if one is not None and not isinstance(one, str)), None)
+    wrong = next((scalar for scalar in scalars if scalar is not None and not isinstance(scalar, str)), None)
     if wrong is not None or test.numbers is not None:
         raise ValueError("this is always text; write it in quotes, and no at_least, at_most, above or below")
     return test
@@ -138,7 +138,7 @@ def trait_test(value: object) -> tuple[ValueTest | None, Ago | Years | None]:
     """A test of a trait and of its age, of which there is one at least."""
     if not isinstance(value, dict) or "age" not in value:
         return value_test(value), None
-    rest = {name: asked for name, asked in value.items() if name != "age"}
+    rest = {name: test for name, test in value.items() if name != "age"}
     return _tests(rest) if rest else None, under("age", age, value["age"])
 
 
@@ -149,11 +149,11 @@ def ago(value: object) -> Ago:
     _only(value, AGO_KEYS)
     if "at_most" in value and "below" in value:
         raise ValueError("at_most and below say the same; keep one")
-    found = {name: under(name, duration, told) for name, told in value.items()}
-    at_most = found.get("at_most", found.get("below"))
-    if at_most is not None and at_most <= found.get("at_least", 0):
+    durations = {name: under(name, duration, duration_text) for name, duration_text in value.items()}
+    at_most = durations.get("at_most", durations.get("below"))
+    if at_most is not None and at_most <= durations.get("at_least", 0):
         raise ValueError("at_most must be longer than at_least")
-    return Ago(found.get("at_least"), at_most)
+    return Ago(durations.get("at_least"), at_most)
 
 
 def age(value: object) -> Ago | Years:
@@ -161,12 +161,12 @@ def age(value: object) -> Ago | Years:
     if not isinstance(value, dict) or not value:
         raise ValueError("expected {at_least: 18, below: 25} in years, or durations such as {at_most: 30d}")
     _only(value, ENDS)
-    if any(isinstance(told, str) for told in value.values()):
+    if any(isinstance(bound, str) for bound in value.values()):
         return ago(value)
-    for name, told in value.items():
-        if not isinstance(told, int) or isinstance(told, bool) or not 0 <= told <= YEARS_MAX:
+    for name, bound in value.items():
+        if not isinstance(bound, int) or isinstance(bound, bool) or not 0 <= bound <= YEARS_MAX:
             raise WrongValue(
-                f".{name}", f"{told!r} is not a whole number of years from 0 to {YEARS_MAX}, nor a duration"
+                f".{name}", f"{bound!r} is not a whole number of years from 0 to {YEARS_MAX}, nor a duration"
             )
     test = ends(value)
     low = test.at_least or 0 if test.above is None else test.above + MICRO
@@ -225,16 +225,16 @@ def _pattern(value: object) -> str:
     try:
         pattern(value)
     except re2.error as error:
-        told = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error.args[0]
-        raise ValueError(f"{value!r} is not a regular expression (RE2): {told}") from None
+        message = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error.args[0]
+        raise ValueError(f"{value!r} is not a regular expression (RE2): {message}") from None
     return value
 
 
-def _only(value: dict[object, object], known: Iterable[str]) -> None:
-    known = tuple(known)
-    unknown = [str(name) for name in value if name not in known]
-    empty = next((str(name) for name, told in value.items() if told is None), None)
+def _only(value: dict[object, object], keys: Iterable[str]) -> None:
+    keys = tuple(keys)
+    unknown = [str(name) for name in value if name not in keys]
+    empty = next((str(name) for name, item in value.items() if item is None), None)
     if empty is not None:
         raise WrongValue(f".{empty}", EMPTY)
     if unknown:
-        raise ValueError(f"unknown key {', '.join(unknown)}; known here: {', '.join(known)}")
+        raise ValueError(f"unknown key {', '.join(unknown)}; known here: {', '.join(keys)}")

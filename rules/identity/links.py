@@ -167,9 +167,9 @@ def _leave(customer: Customer, *, vouched: bool) -> None:
         linkage_of(customer).vouched = vouched
 
 
-def _link_again(event: Link, customer: Customer, known: tuple[str, int]) -> Acted:
+def _link_again(event: Link, customer: Customer, redirect: tuple[str, int]) -> Acted:
     """Another link of a redirect: one that is vouched for counts before any other, of two alike the newer one."""
-    into, since = known
+    into, since = redirect
     vouched = customer.linkage is not None and customer.linkage.vouched
     if event.into == into:
         if event.vouched:
@@ -183,8 +183,8 @@ def _link_again(event: Link, customer: Customer, known: tuple[str, int]) -> Acte
     customer.into = event.into, max(since, event.time)
     linkage_of(customer).vouched, linkage_of(customer).shared = event.vouched, True
     customer.late += 1  # what is known of this id lies with two persons
-    told = Unlinked(into, ERASE, customer.into[1], event.id, origin=event.origin, former=event.customer)
-    return Acted([], [told])
+    unlinked = Unlinked(into, ERASE, customer.into[1], event.id, origin=event.origin, former=event.customer)
+    return Acted([], [unlinked])
 
 
 def drop_link(customer: Customer, former: str, until: int) -> None:

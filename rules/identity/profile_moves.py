@@ -88,7 +88,7 @@ def join(event: ProfileMerge, linkage: Linkage) -> ProfileMerge | None:
             event.digest, event.definitions, event.parts, event.time, event.id, event.linked, event.path, event.move,
             dict(event.taken),
         )  # fmt: skip
-        newest = sorted({**linkage.arriving, content: arriving}.items(), key=lambda one: (one[1].linked, one[0]))
+        newest = sorted({**linkage.arriving, content: arriving}.items(), key=lambda item: (item[1].linked, item[0]))
         linkage.arriving = dict(newest[-ARRIVING_MAX:])
     arriving.chunks[event.part] = event.profile
     if len(arriving.chunks) < arriving.count:
@@ -104,7 +104,7 @@ def _content_id(event: ProfileMerge) -> int:
 
 def drop_parts(linkage: Linkage, move: int) -> None:
     """Forget the parts of a move that is taken in, or refused."""
-    linkage.arriving = {content: one for content, one in linkage.arriving.items() if one.move != move}
+    linkage.arriving = {content: arriving for content, arriving in linkage.arriving.items() if arriving.move != move}
 
 
 def note_taken(linkage: Linkage, taken: Mapping[int, int]) -> None:

@@ -33,8 +33,8 @@ LISTED_MAX = 10
 class Unit(NamedTuple):
     """A unit of time: of one, of several, and joined to the word after it."""
 
-    one: str
-    many: str
+    singular: str
+    plural: str
     linked: str
 
 
@@ -81,8 +81,8 @@ class Language(msgspec.Struct, frozen=True, eq=False):
 
     def measured(self, number: float, unit: str, key: str = "duration") -> str:
         """So many of a unit."""
-        one, many, linked = self.units[unit]
-        return self.say(key, number=self.number(number), unit=one if number == 1 else many, linked=linked)
+        singular, plural, linked = self.units[unit]
+        return self.say(key, number=self.number(number), unit=singular if number == 1 else plural, linked=linked)
 
     def day(self, text: str, calendar: str, *, with_weekday: bool) -> str:
         """``2026-03-01`` in words."""
@@ -90,11 +90,11 @@ class Language(msgspec.Struct, frozen=True, eq=False):
         if match is None:
             return self.name(text)
         year, month, day = map(int, match.groups())
-        told = self.say("date", day=self.month_day(text[5:], calendar), year=self.number(year))
+        date_text = self.say("date", day=self.month_day(text[5:], calendar), year=self.number(year))
         if not with_weekday:
-            return told
-        known = jdatetime.date(year, month, day).togregorian() if calendar == "jalali" else date(year, month, day)
-        return self.say("weekday_date", weekday=self.weekdays[known.weekday()], date=told)
+            return date_text
+        gregorian = jdatetime.date(year, month, day).togregorian() if calendar == "jalali" else date(year, month, day)
+        return self.say("weekday_date", weekday=self.weekdays[gregorian.weekday()], date=date_text)
 
     def month_day(self, text: str, calendar: str) -> str:
         """``03-01`` in words."""
@@ -110,14 +110,14 @@ class Language(msgspec.Struct, frozen=True, eq=False):
 
     def name(self, text: object, key: str = "name") -> str:
         """A name or an instant, as it is; quoted where it could be taken for our own punctuation."""
-        told = shortened(str(text), _TEXT_MAX_CHARS)
-        return self.quoted(told, "quoted" if _PUNCTUATION & set(told) else key)
+        shown = shortened(str(text), _TEXT_MAX_CHARS)
+        return self.quoted(shown, "quoted" if _PUNCTUATION & set(shown) else key)
 
     def quoted(self, text: object, key: str = "quoted") -> str:
         """A value in quotation marks, which it cannot close."""
-        told = shortened(str(text), _TEXT_MAX_CHARS)
-        safe = escaped(told, self.quotes)
-        return self.say(key, text=isolated(safe) if self.isolates or not told.isascii() else safe)
+        shown = shortened(str(text), _TEXT_MAX_CHARS)
+        safe = escaped(shown, self.quotes)
+        return self.say(key, text=isolated(safe) if self.isolates or not shown.isascii() else safe)
 
     def events(self, names: str | Sequence[str] | None) -> str:
         """Names of events, any one of which is meant."""

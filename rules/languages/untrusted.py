@@ -22,7 +22,9 @@ def escaped(text: str, marks: str = "") -> str:
     """The text without what steers; ``marks``: also without these, the quotation marks around it."""
     if text.isascii() and text.isprintable():  # no mark of ours is ASCII
         return text
-    return "".join(f"<U+{ord(one):04X}>" if one in marks or _steers(one) else one for one in text)
+    return "".join(
+        f"<U+{ord(character):04X}>" if character in marks or _steers(character) else character for character in text
+    )
 
 
 def isolated(text: str) -> str:

@@ -33,8 +33,8 @@ def numbers(lang: Language, test: Mapping[str, Shown], *, money: bool = False, b
 def ago(lang: Language, test: Mapping[str, Shown]) -> str:
     """How long ago: at least, and less than."""
     bounds = {"at_least": "at_least", "at_most": "less_than"}
-    told = [lang.say(bounds[end], number=lang.duration(test[end])) for end in bounds if end in test]
-    return lang.say("ago", time=lang.say("and").join(told))
+    parts = [lang.say(bounds[end], number=lang.duration(test[end])) for end in bounds if end in test]
+    return lang.say("ago", time=lang.say("and").join(parts))
 
 
 def properties(
@@ -63,19 +63,21 @@ def properties(
 def _predicates(lang: Language, name: str, test: Shown, cut: Mapping[str, int], place: str) -> list[str]:
     if not isinstance(test, Mapping):
         return [lang.say("is", name=name, value=_value(lang, test))]
-    told = []
+    predicates = []
     range_ = ends(test, lambda end, number: lang.say(end, number=lang.number(number)))
     if range_:
-        told.append(lang.say("is_in_range", name=name, range=lang.say("and").join(range_)))
-    told += [
+        predicates.append(lang.say("is_in_range", name=name, range=lang.say("and").join(range_)))
+    predicates += [
         _listed(lang, name, key, test[key], cut.get(place + pointer(key), 0)) for key in ("in", "not_in") if key in test
     ]
-    told += [lang.say(key, name=name, value=_value(lang, test[key])) for key in ("contains", "matches") if key in test]
+    predicates += [
+        lang.say(key, name=name, value=_value(lang, test[key])) for key in ("contains", "matches") if key in test
+    ]
     if "exists" in test:
-        told.append(lang.say("exists" if test["exists"] else "absent", name=name))
+        predicates.append(lang.say("exists" if test["exists"] else "absent", name=name))
     if "age" in test:
-        told.append(lang.say("age", name=name, age=_age(lang, test["age"])))
-    return told
+        predicates.append(lang.say("age", name=name, age=_age(lang, test["age"])))
+    return predicates
 
 
 def _value(lang: Language, value: Shown) -> str:
@@ -97,9 +99,9 @@ def _age(lang: Language, test: Mapping[str, Shown]) -> str:
     if any(isinstance(bound, str) for bound in test.values()):
         test = {"below" if end == "at_most" else end: bound for end, bound in test.items()}
 
-    def said(end: str, bound: Shown) -> str:
+    def end_words(end: str, bound: Shown) -> str:
         if isinstance(bound, str):
             return lang.say("less_than" if end == "below" else end, number=lang.duration(bound))
         return lang.say(end, number=lang.measured(bound, "y"))
 
-    return lang.say("and").join(ends(test, said))
+    return lang.say("and").join(ends(test, end_words))

@@ -26,18 +26,18 @@ class AttributeValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return other is not None and self.met == other.met and self.dates == other.dates
 
 
-def stands(known: AttributeValue | None, time: int, event_id: str, *, first: bool) -> bool:
+def stands(current: AttributeValue | None, time: int, event_id: str, *, first: bool) -> bool:
     """Whether an event comes before (``first``) or after what is known."""
-    if known is None:
+    if current is None:
         return True
-    return (time, event_id) < (known.time, known.id) if first else (time, event_id) > (known.time, known.id)
+    return (time, event_id) < (current.time, current.id) if first else (time, event_id) > (current.time, current.id)
 
 
-def merge(ours: AttributeValue | None, theirs: AttributeValue | None, *, first: bool) -> AttributeValue | None:
+def merge(mine: AttributeValue | None, theirs: AttributeValue | None, *, first: bool) -> AttributeValue | None:
     """The one of both that stands."""
-    if ours is None or theirs is None:
-        return ours or theirs
-    return theirs if stands(ours, theirs.time, theirs.id, first=first) else ours
+    if mine is None or theirs is None:
+        return mine or theirs
+    return theirs if stands(mine, theirs.time, theirs.id, first=first) else mine
 
 
 def shortened(text: str) -> str:

@@ -26,7 +26,7 @@ ITEMS_MAX = 256
 
 ADDED, REMOVED, REPLACED = 0, 1, 2
 
-Told = tuple[int, str, int]  # an item event's time, message id and price (10⁻⁶)
+Price = tuple[int, str, int]  # an item event's time, message id and price (10⁻⁶)
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -50,7 +50,7 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
     touched: int = 0
     lines: list[Line] = []
     checkout: int = 0
-    prices: dict[str, Told] = {}
+    prices: dict[str, Price] = {}
 
 
 def buy(cart: Cart, time: int) -> bool:
@@ -63,7 +63,7 @@ def buy(cart: Cart, time: int) -> bool:
     cart.checkout = cart.checkout if cart.checkout > time else 0
     if was_open:
         cart.lines = [line for line in cart.lines if line.time > time]
-        cart.prices = {product: told for product, told in cart.prices.items() if told[0] > time}
+        cart.prices = {product: price for product, price in cart.prices.items() if price[0] > time}
     return was_open
 
 
@@ -96,13 +96,13 @@ def change(cart: Cart, line: Line) -> bool:
     return True
 
 
-def price(cart: Cart, told: Mapping[str, Told]) -> None:
+def price(cart: Cart, newest: Mapping[str, Price]) -> None:
     """What item events told of products; of each product the newest stands."""
     prices = cart.prices
     newer = {
-        product: one
-        for product, one in told.items()
-        if one[0] > cart.bought and one[:2] >= prices.get(product, (0, ""))[:2]
+        product: item
+        for product, item in newest.items()
+        if item[0] > cart.bought and item[:2] >= prices.get(product, (0, ""))[:2]
     }
     if not newer:
         return
@@ -111,31 +111,31 @@ def price(cart: Cart, told: Mapping[str, Told]) -> None:
     last = _priced(prices, next(reversed(prices))) if prices else None
     prices.update(newer)
     if len(newer) > 1 or (last is not None and _priced(prices, next(iter(newer))) < last):
-        cart.prices = {product: prices[product] for product in sorted(prices, key=lambda one: _priced(prices, one))}
+        cart.prices = {product: prices[product] for product in sorted(prices, key=lambda item: _priced(prices, item))}
     _bound(cart)
 
 
-def _priced(prices: dict[str, Told], product: str) -> tuple[int, str, str]:
+def _priced(prices: dict[str, Price], product: str) -> tuple[int, str, str]:
     """In this order prices are stored, so that equal carts are stored alike."""
     time, message_id, _ = prices[product]
     return time, message_id, product
 
 
-def merge(ours: Cart | None, theirs: Cart | None) -> Cart | None:
+def merge(mine: Cart | None, theirs: Cart | None) -> Cart | None:
     """The cart that all events of both would have left."""
-    if ours is None and theirs is None:
+    if mine is None and theirs is None:
         return None
-    ours, theirs = ours or Cart(), theirs or Cart()
-    bought = max(ours.bought, theirs.bought)
-    touched = max(ours.touched, theirs.touched)
-    checkout = max(ours.checkout, theirs.checkout)
+    mine, theirs = mine or Cart(), theirs or Cart()
+    bought = max(mine.bought, theirs.bought)
+    touched = max(mine.touched, theirs.touched)
+    checkout = max(mine.checkout, theirs.checkout)
     merged = Cart(
         bought,
         touched if touched > bought else 0,
-        deduplication.merged((line for line in (*ours.lines, *theirs.lines) if line.time > bought), _key),
+        deduplication.merged((line for line in (*mine.lines, *theirs.lines) if line.time > bought), _key),
         checkout if checkout > bought else 0,
     )
-    price(merged, ours.prices)
+    price(merged, mine.prices)
     price(merged, theirs.prices)
     _bound(merged)
     return merged
@@ -151,9 +151,9 @@ def _bound(cart: Cart) -> None:
     frontier = cart.touched - LINES_AGE_MS
     while start < len(lines) and lines[start].time < frontier:
         start += 1
-    for at in range(len(lines) - 1, start, -1):
-        if lines[at].kind == REPLACED:
-            start = at
+    for index in range(len(lines) - 1, start, -1):
+        if lines[index].kind == REPLACED:
+            start = index
             break
     if start:
         del lines[:start]
@@ -165,20 +165,20 @@ def _bound(cart: Cart) -> None:
 
 def contents(lines: Iterable[Line]) -> dict[str, int]:
     """Product to quantity (10⁻⁶, above 0), folded in order; a quantity never falls below 0."""
-    held: dict[str, int] = {}
+    quantities: dict[str, int] = {}
     for line in lines:
         if line.kind == REPLACED:
-            held.clear()
+            quantities.clear()
         for product, quantity in line.items:
             if line.kind == REMOVED:
-                left = 0 if quantity is None else held.get(product, 0) - quantity
-                held[product] = max(0, left)
+                left = 0 if quantity is None else quantities.get(product, 0) - quantity
+                quantities[product] = max(0, left)
             else:
-                held[product] = held.get(product, 0) + (MICRO if quantity is None else quantity)
-    return {product: quantity for product, quantity in held.items() if quantity}
+                quantities[product] = quantities.get(product, 0) + (MICRO if quantity is None else quantity)
+    return {product: quantity for product, quantity in quantities.items() if quantity}
 
 
-def worth(cart: Cart, held: Mapping[str, int]) -> int:
+def worth(cart: Cart, quantities: Mapping[str, int]) -> int:
     """The value of what is held, in 10⁻¹², each product at its newest price; none told: 0."""
     prices = cart.prices
-    return sum(quantity * prices[product][2] for product, quantity in held.items() if product in prices)
+    return sum(quantity * prices[product][2] for product, quantity in quantities.items() if product in prices)

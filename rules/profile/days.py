@@ -23,8 +23,8 @@ def add(days: Days, day: int, total: int, count: int) -> None:
 
 
 def _add(days: Days, day: int, total: int, count: int) -> None:
-    known = days.get(day, ("0", 0))
-    days[day] = (str(int(known[0]) + total), known[1] + count)
+    before = days.get(day, ("0", 0))
+    days[day] = (str(int(before[0]) + total), before[1] + count)
 
 
 def _bound(days: Days) -> None:
@@ -36,9 +36,9 @@ def _bound(days: Days) -> None:
             _add(days, oldest, int(total), count)
 
 
-def merge(ours: Days, theirs: Days) -> Days:
+def merge(mine: Days, theirs: Days) -> Days:
     """The sums of both."""
-    merged = dict(ours)
+    merged = dict(mine)
     for day, (total, count) in theirs.items():
         _add(merged, day, int(total), count)
     _bound(merged)

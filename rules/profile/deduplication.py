@@ -22,28 +22,30 @@ T = TypeVar("T")
 Id = TypeVar("Id", int, str, tuple[str, int])
 
 
-def insert(known: list[T], one: T, key: Callable[[T], tuple[int, Id]]) -> bool:
-    """Put a message in its place by its key, (time, id); whether it was new, or earlier than it was known."""
-    place = time, ident = key(one)
-    if not known or key(known[-1])[0] < time - AHEAD_MAX_MS:
-        known.append(one)
+def insert(entries: list[T], entry: T, key: Callable[[T], tuple[int, Id]]) -> bool:
+    """Put a message in its place by its key, (time, id); whether it was new, or earlier than it was remembered."""
+    place = time, ident = key(entry)
+    if not entries or key(entries[-1])[0] < time - AHEAD_MAX_MS:
+        entries.append(entry)
         return True
-    at = len(known) if key(known[-1]) < place else bisect_left(known, place, key=key)
-    for near in range(at, len(known)):
-        found = key(known[near])
-        if found[0] > time + AHEAD_MAX_MS:
+    index = len(entries) if key(entries[-1]) < place else bisect_left(entries, place, key=key)
+    # The same message with a later time gives way to this one.
+    for later in range(index, len(entries)):
+        other = key(entries[later])
+        if other[0] > time + AHEAD_MAX_MS:
             break
-        if found[1] == ident:
-            del known[near]
-            known.insert(at, one)
-            return found != place
-    for near in range(at - 1, -1, -1):
-        found = key(known[near])
-        if found[0] < time - AHEAD_MAX_MS:
+        if other[1] == ident:
+            del entries[later]
+            entries.insert(index, entry)
+            return other != place
+    # The same message with an earlier time stays.
+    for earlier in range(index - 1, -1, -1):
+        other = key(entries[earlier])
+        if other[0] < time - AHEAD_MAX_MS:
             break
-        if found[1] == ident:
+        if other[1] == ident:
             return False
-    known.insert(at, one)
+    entries.insert(index, entry)
     return True
 
 

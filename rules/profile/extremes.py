@@ -19,29 +19,29 @@ Entry = tuple[int, int]
 
 def staircase(entries: Iterable[Entry], *, greatest: bool) -> list[Entry]:
     """Of (time, value), ascending, those that no newer one equals or surpasses."""
-    kept: list[Entry] = []
+    stairs: list[Entry] = []
     for entry in entries:
-        while kept and _gives_way(kept[-1], entry, greatest):
-            kept.pop()
-        kept.append(entry)
-    return kept
+        while stairs and _gives_way(stairs[-1], entry, greatest):
+            stairs.pop()
+        stairs.append(entry)
+    return stairs
 
 
-def add(kept: list[Entry], entry: Entry, window: int | None, *, greatest: bool) -> bool:
+def add(stairs: list[Entry], entry: Entry, window: int | None, *, greatest: bool) -> bool:
     """Add a contribution in place; whether it can matter."""
-    if not kept or entry > kept[-1]:
-        kept.append(entry)
+    if not stairs or entry > stairs[-1]:
+        stairs.append(entry)
     else:
-        kept.insert(bisect_left(kept, entry), entry)
-    before = list(kept)
-    kept[:] = staircase(kept, greatest=greatest)
-    _bound(kept, window)
-    return entry in kept or before != kept
+        stairs.insert(bisect_left(stairs, entry), entry)
+    before = list(stairs)
+    stairs[:] = staircase(stairs, greatest=greatest)
+    _bound(stairs, window)
+    return entry in stairs or before != stairs
 
 
-def merge(ours: list[Entry], theirs: list[Entry], window: int | None, *, greatest: bool) -> list[Entry]:
+def merge(mine: list[Entry], theirs: list[Entry], window: int | None, *, greatest: bool) -> list[Entry]:
     """What the events of both would have left."""
-    merged = staircase(sorted({*ours, *theirs}), greatest=greatest)
+    merged = staircase(sorted({*mine, *theirs}), greatest=greatest)
     _bound(merged, window)
     return merged
 
@@ -50,9 +50,9 @@ def _gives_way(older: Entry, newer: Entry, greatest: bool) -> bool:
     return older[1] <= newer[1] if greatest else older[1] >= newer[1]
 
 
-def _bound(kept: list[Entry], window: int | None) -> None:
+def _bound(stairs: list[Entry], window: int | None) -> None:
     if window is None:
-        del kept[1:]  # nothing leaves, so the first is it for ever
-    del kept[:-STEPS_MAX]
-    if window is not None and kept and kept[0][0] <= (frontier := kept[-1][0] - window):
-        del kept[: bisect_left(kept, (frontier + 1,))]
+        del stairs[1:]  # nothing leaves, so the first is it for ever
+    del stairs[:-STEPS_MAX]
+    if window is not None and stairs and stairs[0][0] <= (frontier := stairs[-1][0] - window):
+        del stairs[: bisect_left(stairs, (frontier + 1,))]

@@ -21,36 +21,36 @@ class Occurrences(msgspec.Struct, array_like=True, gc=False):
     ids: list[int] = []
 
 
-def add(kept: Occurrences, time: int, message_id: int, window: int | None, most: int) -> bool:
+def add(newest: Occurrences, time: int, message_id: int, window: int | None, most: int) -> bool:
     """Add one in place, unless it is known from an earlier time; whether it was new."""
-    times, ids = kept.times, kept.ids
+    times, ids = newest.times, newest.ids
     if not times or times[-1] < time - AHEAD_MAX_MS:
         times.append(time)
         ids.append(message_id)
     elif message_id in ids[bisect_left(times, time - AHEAD_MAX_MS) :]:
-        return _add_again(kept, time, message_id, window, most)
+        return _add_again(newest, time, message_id, window, most)
     else:
-        at = bisect_left(times, time)
-        while at < len(times) and times[at] == time and ids[at] < message_id:
-            at += 1
-        times.insert(at, time)
-        ids.insert(at, message_id)
-    _bound(kept, window, most)
+        index = bisect_left(times, time)
+        while index < len(times) and times[index] == time and ids[index] < message_id:
+            index += 1
+        times.insert(index, time)
+        ids.insert(index, message_id)
+    _bound(newest, window, most)
     return True
 
 
-def _add_again(kept: Occurrences, time: int, message_id: int, window: int | None, most: int) -> bool:
+def _add_again(newest: Occurrences, time: int, message_id: int, window: int | None, most: int) -> bool:
     """A message that is known, by chance with more of its hash: it counts at its earliest time."""
-    pairs = list(zip(kept.times, kept.ids, strict=True))
+    pairs = list(zip(newest.times, newest.ids, strict=True))
     new = deduplication.insert(pairs, (time, message_id), _itself)
-    _put(kept, pairs)
-    _bound(kept, window, most)
+    _put(newest, pairs)
+    _bound(newest, window, most)
     return new
 
 
-def merge(ours: Occurrences, theirs: Occurrences, window: int | None, most: int) -> Occurrences:
+def merge(mine: Occurrences, theirs: Occurrences, window: int | None, most: int) -> Occurrences:
     """What the events of both would have left."""
-    both = [*zip(ours.times, ours.ids, strict=True), *zip(theirs.times, theirs.ids, strict=True)]
+    both = [*zip(mine.times, mine.ids, strict=True), *zip(theirs.times, theirs.ids, strict=True)]
     merged = Occurrences()
     _put(merged, deduplication.merged(both, _itself))
     _bound(merged, window, most)
@@ -61,16 +61,16 @@ def _itself(pair: tuple[int, int]) -> tuple[int, int]:
     return pair
 
 
-def _put(kept: Occurrences, pairs: list[tuple[int, int]]) -> None:
-    kept.times = [time for time, _ in pairs]
-    kept.ids = [message_id for _, message_id in pairs]
+def _put(newest: Occurrences, pairs: list[tuple[int, int]]) -> None:
+    newest.times = [time for time, _ in pairs]
+    newest.ids = [message_id for _, message_id in pairs]
 
 
-def _bound(kept: Occurrences, window: int | None, most: int) -> None:
-    times = kept.times
+def _bound(newest: Occurrences, window: int | None, most: int) -> None:
+    times = newest.times
     drop = max(0, len(times) - most)
     if window is not None and times and times[drop] <= (frontier := times[-1] - window):
         drop = bisect_right(times, frontier)
     if drop:
         del times[:drop]
-        del kept.ids[:drop]
+        del newest.ids[:drop]

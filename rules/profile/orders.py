@@ -94,29 +94,29 @@ class Orders(msgspec.Struct, array_like=True, dict=True):
 
     def completions(self, view: int) -> list[int]:
         """When each order of a view that stands was completed, ascending."""
-        known = self._completions
-        if view not in known:
-            known[view] = [order.completion.time for order in self.standing if order.completion.views >> view & 1]
-        return known[view]
+        by_view = self._completions
+        if view not in by_view:
+            by_view[view] = [order.completion.time for order in self.standing if order.completion.views >> view & 1]
+        return by_view[view]
 
     def values(self, view: int, place: int) -> list[tuple[int, int]]:
         """(Time of completion, what it has under a property) of each order of a view that stands, ascending."""
-        known, slot = self._values, slot_of(view, place)
-        if slot not in known:
-            known[slot] = [
+        by_slot, slot = self._values, slot_of(view, place)
+        if slot not in by_slot:
+            by_slot[slot] = [
                 (order.completion.time, value)
                 for order in self.standing
                 if order.completion.views >> view & 1
                 for value in value_of(order, place)
             ]
-        return known[slot]
+        return by_slot[slot]
 
-    def has_completion(self, order: str | None, message: str) -> bool:
+    def has_completion(self, order: str | None, message_id: str) -> bool:
         """Whether a completion of an order is among the messages; without an order id, whether this message is."""
-        return any(
-            known.kind == COMPLETED and (known.order == order if order is not None else known.id == message)
-            for known in self.messages
-        )
+        completions = [message for message in self.messages if message.kind == COMPLETED]
+        if order is None:
+            return any(completion.id == message_id for completion in completions)
+        return any(completion.order == order for completion in completions)
 
     def changed(self) -> None:
         """Forget what was formed of the messages."""
@@ -148,23 +148,23 @@ def remember(orders: Orders, message: OrderMessage, window: int | None) -> bool:
     return True
 
 
-def merge(ours: Orders, theirs: Orders, window: int | None) -> Orders:
+def merge(mine: Orders, theirs: Orders, window: int | None) -> Orders:
     """What all events of both would have left."""
-    messages = deduplication.merged((*ours.messages, *theirs.messages), _key)
-    merged = Orders(messages, _merge_settled(ours.settled, theirs.settled))
+    messages = deduplication.merged((*mine.messages, *theirs.messages), _key)
+    merged = Orders(messages, _merge_settled(mine.settled, theirs.settled))
     _bound(merged, window)
     return merged
 
 
-def _merge_settled(ours: Settled | None, theirs: Settled | None) -> Settled | None:
-    if ours is None and theirs is None:
+def _merge_settled(mine: Settled | None, theirs: Settled | None) -> Settled | None:
+    if mine is None and theirs is None:
         return None
-    ours, theirs = ours or Settled(), theirs or Settled()
-    merged = Settled(dict(ours.first))
+    mine, theirs = mine or Settled(), theirs or Settled()
+    merged = Settled(dict(mine.first))
     for view, time in theirs.first.items():
         merged.first[view] = min(time, merged.first.get(view, time))
-    for slot in sorted(ours.days.keys() | theirs.days.keys()):
-        merged.days[slot] = days.merge(ours.days.get(slot, {}), theirs.days.get(slot, {}))
+    for slot in sorted(mine.days.keys() | theirs.days.keys()):
+        merged.days[slot] = days.merge(mine.days.get(slot, {}), theirs.days.get(slot, {}))
     return merged
 
 
@@ -186,14 +186,14 @@ def _bound(orders: Orders, window: int | None) -> None:
 def _bound_values(messages: list[OrderMessage], place: int) -> None:
     """The newest messages keep theirs whole, the one at the bound its first, those before it none."""
     left = VALUES_MAX
-    for at in range(len(messages) - 1, -1, -1):
-        values = messages[at].values
+    for index in range(len(messages) - 1, -1, -1):
+        values = messages[index].values
         if not values:
             continue
         if len(values[place]) > left:
             shortened = (*values[:place], values[place][:left], *values[place + 1 :])
-            messages[at] = msgspec.structs.replace(messages[at], values=shortened)
-        left -= len(messages[at].values[place])
+            messages[index] = msgspec.structs.replace(messages[index], values=shortened)
+        left -= len(messages[index].values[place])
 
 
 def _settle(orders: Orders, oldest: OrderMessage) -> None:

@@ -46,10 +46,10 @@ def short_id(text: str) -> str:
     """An id that is safe to keep: as it is, or its head and a hash when it is long."""
     if len(text) <= ID_MAX_BYTES and text.isascii():
         return text
-    known = text.encode()
-    if len(known) <= ID_MAX_BYTES:
+    encoded = text.encode()
+    if len(encoded) <= ID_MAX_BYTES:
         return text
-    return known[:_ID_HEAD_BYTES].decode(errors="ignore") + blake2b(known, digest_size=12).hexdigest()
+    return encoded[:_ID_HEAD_BYTES].decode(errors="ignore") + blake2b(encoded, digest_size=12).hexdigest()
 
 
 # A few facts ask for the hash of one event's id, one after the other.

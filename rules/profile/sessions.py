@@ -63,10 +63,10 @@ def _bound(intervals: list[Interval], gap: int, window: int) -> None:
         intervals[0] = (horizon, end)
 
 
-def merge(ours: Iterable[Interval], theirs: Iterable[Interval], gap: int, window: int) -> list[Interval]:
+def merge(mine: Iterable[Interval], theirs: Iterable[Interval], gap: int, window: int) -> list[Interval]:
     """The intervals that the activity of both would have made."""
     merged: list[Interval] = []
-    for start, end in sorted((*ours, *theirs)):
+    for start, end in sorted((*mine, *theirs)):
         if merged and start - merged[-1][1] < gap:
             merged[-1] = (merged[-1][0], max(merged[-1][1], end))
         else:

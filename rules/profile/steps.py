@@ -24,7 +24,7 @@ SAME_MAX = 32
 Entry = tuple[int, str, int, int]
 
 
-def add(kept: list[Entry], entries: Sequence[Entry], window: int | None, ends: int, *, thin: bool) -> bool:
+def add(newest: list[Entry], entries: Sequence[Entry], window: int | None, ends: int, *, thin: bool) -> bool:
     """Add an event's entries in place; whether a complete sequence may now begin otherwise.
 
     ``ends``: the mask of the last step; 0: that is not kept here. What is newest and no last step
@@ -32,18 +32,18 @@ def add(kept: list[Entry], entries: Sequence[Entry], window: int | None, ends: i
     """
     new = False
     for entry in entries:
-        new = deduplication.insert(kept, entry, _key) or new
+        new = deduplication.insert(newest, entry, _key) or new
     if not new:
         return False
-    full = len(kept) > ENTRIES_MAX
-    _bound(kept, window, thin)
-    newest = kept[-1]
-    return full or not ends or newest[2] & ends > 0 or newest[:2] != entries[0][:2]
+    full = len(newest) > ENTRIES_MAX
+    _bound(newest, window, thin)
+    last_entry = newest[-1]
+    return full or not ends or last_entry[2] & ends > 0 or last_entry[:2] != entries[0][:2]
 
 
-def merge(ours: list[Entry], theirs: list[Entry], window: int | None, *, thin: bool) -> list[Entry]:
+def merge(mine: list[Entry], theirs: list[Entry], window: int | None, *, thin: bool) -> list[Entry]:
     """What the events of both would have left."""
-    merged = deduplication.merged((*ours, *theirs), _key)
+    merged = deduplication.merged((*mine, *theirs), _key)
     if merged:
         _bound(merged, window, thin)
     return merged
@@ -68,20 +68,20 @@ def _key(entry: Entry) -> tuple[int, tuple[str, int]]:
     return entry[0], (entry[1], entry[3])
 
 
-def _bound(kept: list[Entry], window: int | None, thin: bool) -> None:
-    if window is not None and kept[0][0] <= (frontier := kept[-1][0] - window):
-        del kept[: bisect_left(kept, (frontier + 1,))]
-    if len(kept) > ENTRIES_MAX:
+def _bound(newest: list[Entry], window: int | None, thin: bool) -> None:
+    if window is not None and newest[0][0] <= (frontier := newest[-1][0] - window):
+        del newest[: bisect_left(newest, (frontier + 1,))]
+    if len(newest) > ENTRIES_MAX:
         if thin:
-            kept[:] = _thinned(kept)
-        del kept[:-ENTRIES_MAX]
+            newest[:] = _thinned(newest)
+        del newest[:-ENTRIES_MAX]
 
 
-def _thinned(kept: list[Entry]) -> list[Entry]:
+def _thinned(entries: list[Entry]) -> list[Entry]:
     """Of neighbours of one value that can be the same steps, as many of the newest as there are steps."""
     newest: list[Entry] = []
     runs: dict[int, tuple[int, int]] = {}  # by value: the run's mask, how many of it are taken
-    for entry in reversed(kept):
+    for entry in reversed(entries):
         mask, value = entry[2], entry[3]
         run_mask, taken = runs.get(value, (0, 0))
         taken = taken if mask == run_mask else 0

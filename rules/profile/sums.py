@@ -30,39 +30,39 @@ class Sum(msgspec.Struct, array_like=True, gc=False):
     days: Days = {}
 
 
-def add(kept: Sum, entry: Entry, window: int | None) -> bool:
+def add(contributions: Sum, entry: Entry, window: int | None) -> bool:
     """Add a contribution in place; whether it was new."""
-    if kept.days and len(kept.entries) == ENTRIES_MAX and entry[:2] < kept.entries[0][:2]:
+    if contributions.days and len(contributions.entries) == ENTRIES_MAX and entry[:2] < contributions.entries[0][:2]:
         return False
-    if not deduplication.insert(kept.entries, entry, _key):
+    if not deduplication.insert(contributions.entries, entry, _key):
         return False
-    _bound(kept, window)
+    _bound(contributions, window)
     return True
 
 
-def merge(ours: Sum, theirs: Sum, window: int | None) -> Sum:
+def merge(mine: Sum, theirs: Sum, window: int | None) -> Sum:
     """What the events of both would have made."""
-    merged = Sum(deduplication.merged((*ours.entries, *theirs.entries), _key), days.merge(ours.days, theirs.days))
+    merged = Sum(deduplication.merged((*mine.entries, *theirs.entries), _key), days.merge(mine.days, theirs.days))
     if merged.entries:
         _bound(merged, window)
     return merged
 
 
-def leaving(kept: Sum) -> list[tuple[int, int, int]]:
+def leaving(contributions: Sum) -> list[tuple[int, int, int]]:
     """All contributions as (the time from which their window runs, sum, count), ascending."""
-    entries = [(time, value, 1) for time, _, value in kept.entries]
-    return sorted([*days.leaving(kept.days), *entries]) if kept.days else entries
+    entries = [(time, value, 1) for time, _, value in contributions.entries]
+    return sorted([*days.leaving(contributions.days), *entries]) if contributions.days else entries
 
 
 def _key(entry: Entry) -> tuple[int, int]:
     return entry[:2]
 
 
-def _bound(kept: Sum, window: int | None) -> None:
-    entries = kept.entries
-    if window is not None and (entries[0][0] <= (frontier := entries[-1][0] - window) or kept.days):
+def _bound(contributions: Sum, window: int | None) -> None:
+    entries = contributions.entries
+    if window is not None and (entries[0][0] <= (frontier := entries[-1][0] - window) or contributions.days):
         del entries[: bisect_left(entries, (frontier + 1, 0), key=_key)]
-        kept.days = {day: told for day, told in kept.days.items() if (day + 1) * DAY_MS > frontier}
+        contributions.days = {day: sums for day, sums in contributions.days.items() if (day + 1) * DAY_MS > frontier}
     while len(entries) > ENTRIES_MAX:
         time, _, value = entries.pop(0)
-        days.add(kept.days, time // DAY_MS, value, 1)
+        days.add(contributions.days, time // DAY_MS, value, 1)

@@ -38,19 +38,19 @@ def phrase(lang: Language, reason: Reason) -> str:
         return _phrase(lang, reason)  # what customers wrote, or another moment: it hardly comes again
     if at is not None and not _INSTANT.fullmatch(at):
         return _phrase(lang, reason)  # read from a topic, to which others may write
-    seen = reason.observed if at is None else replace(observed, last_at=_MOMENT)
+    masked = reason.observed if at is None else replace(observed, last_at=_MOMENT)
     try:
-        shape = _encoder.encode(replace(reason, observed=seen, until=reason.until and _SOME_TIME))
+        shape = _encoder.encode(replace(reason, observed=masked, until=reason.until and _SOME_TIME))
     except UnicodeEncodeError:  # text that cannot be encoded cannot be published, but it can be shown
         return _phrase(lang, reason)
     if len(shape) > _SHAPE_MAX_BYTES:
         return _phrase(lang, reason)
-    words = _known(lang, shape)
+    words = _phrase_of_shape(lang, shape)
     return words if at is None else words.replace(_MOMENT, at)
 
 
 @lru_cache(maxsize=_PHRASES_MAX)
-def _known(lang: Language, shape: bytes) -> str:
+def _phrase_of_shape(lang: Language, shape: bytes) -> str:
     return _phrase(lang, _decoder.decode(shape))
 
 

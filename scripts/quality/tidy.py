@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from quality.local_names import local_name_findings
+
 __all__ = ["findings", "main"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -30,10 +32,10 @@ MACHINE_PATH = re.compile(r"(?<![\w.:/~$}-])/(?:root|home|Users|work)/[\w.]")
 
 def main() -> int:
     paths = tracked()
-    found = [*findings(paths), *name_findings(paths)]
-    for line in found:
+    lines = [*findings(paths), *name_findings(paths), *local_name_findings(ROOT, paths)]
+    for line in lines:
         print(line)
-    return 1 if found else 0
+    return 1 if lines else 0
 
 
 def findings(paths: list[Path]) -> Iterator[str]:

@@ -1,0 +1,78 @@
+"""Finds names of variables, parameters, attributes and functions that say nothing, such as `found` and `told`.
+
+The one rule: a name is the noun of what it holds, so that a line can be read alone; `at` is a time, and a place in a
+list is an `index`. A word that a published contract has may stay; `CONTRACT_NAMES` says which and why.
+"""
+
+import ast
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+__all__ = ["local_name_findings"]
+
+# The folders whose names are checked.
+CHECKED_FOLDERS = ("rules",)
+VAGUE_NAMES = frozenset({
+    "told", "said", "asked", "kept", "held", "seen", "found", "known", "one", "who", "ours", "anew",
+})  # fmt: skip
+# By folder or file and name, why the name stays.
+CONTRACT_NAMES: dict[tuple[str, str], str] = {}
+
+
+def local_name_findings(root: Path, paths: Sequence[Path]) -> Iterator[str]:
+    """Find vague names in the modules of the checked folders."""
+    for path in paths:
+        if path.suffix != ".py" or not path.is_relative_to(root):
+            continue
+        name = path.relative_to(root)
+        if name.parts[0] in CHECKED_FOLDERS:
+            yield from (f"{name}:{finding}" for finding in module_findings(str(name), path.read_text("utf-8")))
+
+
+def module_findings(path: str, text: str) -> Iterator[str]:
+    """Find vague names in the text of a module."""
+    tree = ast.parse(text)
+    for line, name in sorted(_bound_names(tree)):
+        word = name.strip("_").lower()
+        if word in VAGUE_NAMES and not _is_contract(path, name):
+            yield f"{line}: the name {name} says nothing; name the thing, such as change, customer or index"
+    for line in sorted(_places_called_at(tree)):
+        yield f"{line}: `at` is a time; a place in a list is an index"
+
+
+def _is_contract(path: str, name: str) -> bool:
+    return any(path.startswith(place) and name == stays for place, stays in CONTRACT_NAMES)
+
+
+def _bound_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Each name that a module gives to something, with its line."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield node.lineno, name
+            case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield node.lineno, name
+            case ast.ClassDef(name=name) | ast.ExceptHandler(name=str(name)) | ast.alias(asname=str(name)):
+                yield node.lineno, name
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield node.lineno, name
+
+
+def _places_called_at(tree: ast.AST) -> Iterator[int]:
+    """The lines where `at` counts the members of something, or picks one or a bit of a number."""
+    for node in ast.walk(tree):
+        match node:
+            case (
+                ast.For(target=target, iter=ast.Call(func=ast.Name(id="enumerate" | "range")))
+                | ast.comprehension(target=target, iter=ast.Call(func=ast.Name(id="enumerate" | "range")))
+            ):
+                counter = target.elts[0] if isinstance(target, ast.Tuple) else target
+                yield from _lines_of_at(counter)
+            case ast.Subscript(slice=index):
+                yield from _lines_of_at(index)
+            case ast.BinOp(op=ast.LShift() | ast.RShift(), right=bit):
+                yield from _lines_of_at(bit)
+
+
+def _lines_of_at(tree: ast.AST) -> Iterator[int]:
+    return (node.lineno for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "at")
