@@ -85,7 +85,7 @@ def _table(measurement: Measurement) -> Iterator[str]:
 def _cell(figure: Figure | None) -> str:
     if figure is None:
         return ""
-    if figure.least is None or figure.most is None or figure.runs == 1:
+    if figure.least is None or figure.most is None or figure.least == figure.most:
         return number(figure.median)
     return f"{number(figure.median)} ({number(figure.least)} to {number(figure.most)})"
 
