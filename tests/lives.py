@@ -251,7 +251,7 @@ class Beside:
         for _ in self._made.steps(positions):
             if self._lives.rng.random() < 0.3:
                 await asyncio.sleep(0)
-        is_first, touched = not self.customers, self._made.taken()
+        is_first, touched = not self.customers, self._made.take_touched()
         self.customers |= {name: customers.encode(self._made.customers[name]) for name in touched}
         if is_first:
             said = newest(record.value for record in self._lives.outputs.records[CHANGES])

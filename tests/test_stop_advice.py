@@ -437,4 +437,4 @@ def test_verify_waits_for_changed_definitions(kafka: Kafka, redis_server: Redis,
         os.kill(one.pid, signal.SIGCONT)
         eventually(lambda: "customers decided again" in one.log.read_text())
         assert "\nequal\n" in verified(changed)
-    assert "were changed, and not everybody is decided by the new ones yet; try again once" in said
+    assert "were changed, and not all customers are decided by the new ones yet; try again once" in said

@@ -47,7 +47,7 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("Kafka at {} does not answer", "see"),
     ],
     "test_stop_advice::test_verify_waits_for_changed_definitions": [
-        ("were changed, and not everybody is decided by the new ones yet; try again once",),
+        ("were changed, and not all customers are decided by the new ones yet; try again once",),
     ],
     "test_stop_advice::test_kafka_answers_again": [
         ("Kafka kept no transaction within", "replication.factor is at most the number of its brokers"),

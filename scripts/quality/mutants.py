@@ -1461,7 +1461,7 @@ BY_TESTS = (
     Mutant(
         "changes before an erasure are not claimed",
         "streams/offline/verification.py",
-        "counted = claimed and not right.erased",
+        "counted = claimed and not views.recomputed.erased",
         "counted = claimed",
         "tests/test_verify.py::test_a_customer_who_was_erased_before_the_first_start",
     ),

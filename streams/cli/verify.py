@@ -27,7 +27,7 @@ from streams.kafka.client import answering
 from streams.kafka.log_reader import Log, Logs
 from streams.kafka.partitioner import belonging
 from streams.offline.changelog_fold import ChangelogFold
-from streams.offline.partition_snapshot import PartitionSnapshot, known_now, read
+from streams.offline.partition_snapshot import PartitionSnapshot, read, stored_now
 from streams.offline.persons import PersonInputs, Persons
 from streams.offline.recompute import Recomputed
 from streams.offline.verification import NOTHING, Comparison, Difference, by_what, missing, order_counts
@@ -148,7 +148,7 @@ class Verification:
 
     def _strangers(self, partition: int, fold: ChangelogFold, names: list[str]) -> Iterator[Difference]:
         """Those of whom only the topic knows; they may have come since Redis was read."""
-        came = asyncio.run(known_now(self._settings, partition, names))
+        came = asyncio.run(stored_now(self._settings, partition, names))
         self._moved += len(came)
         for name in names:
             if name not in came:

@@ -1,7 +1,13 @@
-"""Compares two definition files over recorded events: who would be where, since when, and how much it would send.
+"""Compares two segments files over recorded events: their members, since when, and how many changes they would send.
 
 The one rule: both files decide an event before either sees the next one, and the changes of one customer are taken in
-the order of their instants. So nothing but the differences is kept.
+the order of their instants. So only the differences need memory.
+
+    old  |-- in ------------|            two spans of difference:
+    new        |-- in -----------|       lost before the new one enters, gained after the old one exits
+
+See also: `streams.cli.diff_report`, which prints a comparison, and `streams.offline.verification`, which compares what
+a worker stored with the same definitions.
 """
 
 from __future__ import annotations
@@ -30,10 +36,10 @@ _SIDES: Mapping[int, Which] = {OLD: "old", NEW: "new"}
 
 
 class Span(msgspec.Struct):
-    """While a customer is in the segment under one definition alone: from ``since`` until before ``until`` (ms).
+    """A time in which a customer is in the segment under one definition alone: from ``since`` to before ``until`` (ms).
 
-    ``gained``: under the new one. ``until``: ``None`` where it still was so at the end. ``why``: the change that
-    began it, of which definition in ``by``; kept of a few.
+    ``kind``: ``gained`` if that is the new definition. ``until``: `None` if the span lasts to the end. ``why``: the
+    change that began the span, stored for the first few of each kind; ``by``: the definition that made this change.
     """
 
     customer: str
@@ -45,7 +51,10 @@ class Span(msgspec.Struct):
 
 
 class Side(msgspec.Struct):
-    """A segment under one definition. ``customers``: who was ever in it. ``moves``: by hour, entered less exited."""
+    """A segment under one definition.
+
+    ``customers``: the ids of those that were ever in it. ``moves``: by hour, how many entered less how many exited.
+    """
 
     entered: int = 0
     exited: int = 0
@@ -54,12 +63,12 @@ class Side(msgspec.Struct):
 
     @property
     def changes(self) -> int:
-        """How many segment changes it made."""
+        """The number of segment changes."""
         return self.entered + self.exited
 
     @property
     def size(self) -> int:
-        """Members at the end."""
+        """The number of members at the end."""
         return self.entered - self.exited
 
     def note(self, change: Change) -> None:
@@ -74,11 +83,11 @@ class Side(msgspec.Struct):
             self.moves[hour] -= 1
 
     def sizes(self, first: int, hours: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Members at the end of each of so many hours (since 1970) from ``first`` on."""
-        found = np.zeros(hours, np.int64)
+        """The number of members at the end of each of ``hours`` hours (since 1970) from ``first`` on."""
+        moves = np.zeros(hours, np.int64)
         for hour, moved in self.moves.items():
-            found[hour - first] += moved
-        return found.cumsum()
+            moves[hour - first] += moved
+        return moves.cumsum()
 
 
 class SegmentComparison:
@@ -88,27 +97,32 @@ class SegmentComparison:
         self.old, self.new = Side(), Side()
         self._sides = {OLD: self.old, NEW: self.new}
         self._examples = examples
-        self._told = Counter[Kind]()
-        self._in: dict[str, int] = {}
+        self._examples_stored = Counter[Kind]()
+        # By customer: `OLD`, `NEW`, or both added up; absent when it is in the segment under neither.
+        self._member_under: dict[str, int] = {}
         self._open: dict[str, Span] = {}
         self._closed: list[Span] = []
 
     def note(self, change: Change, by: int) -> None:
-        """A change under one of the definitions."""
+        """Take in a change under the definition ``by``."""
         self._sides[by].note(change)
-        before = self._in.pop(change.customer, 0)
+        before = self._member_under.pop(change.customer, 0)
         after = before | by if change.kind == "entered" else before & ~by
         if after:
-            self._in[change.customer] = after
+            self._member_under[change.customer] = after
         self._close(change)
         kind = _KINDS.get(after)
         if kind is not None:
-            why = change if self._told[kind] < self._examples else None
-            self._told[kind] += why is not None
-            self._open[change.customer] = Span(change.customer, kind, change.occurred_at, why=why, by=_SIDES[by])
+            self._begin(kind, change, _SIDES[by])
+
+    def _begin(self, kind: Kind, change: Change, by: Which) -> None:
+        is_example = self._examples_stored[kind] < self._examples
+        self._examples_stored[kind] += is_example
+        why = change if is_example else None
+        self._open[change.customer] = Span(change.customer, kind, change.occurred_at, why=why, by=by)
 
     def _close(self, change: Change) -> None:
-        """End what was open; both definitions changed at one instant is no difference."""
+        """End the customer's open span; one that would be empty, as both changed at one instant, is dropped."""
         span = self._open.pop(change.customer, None)
         if span is None:
             return
@@ -116,19 +130,19 @@ class SegmentComparison:
             span.until = change.occurred_at
             self._closed.append(span)
         else:
-            self._told[span.kind] -= span.why is not None
+            self._examples_stored[span.kind] -= span.why is not None
 
     def spans(self) -> list[Span]:
-        """Where the two differ, oldest first."""
+        """The times in which the two differ, oldest first."""
         return sorted(_joined([*self._closed, *self._open.values()]), key=lambda span: (span.since, span.customer))
 
 
 class DryRun:
-    """Both definitions on the same events. ``examples``: of so many spans of each kind the reason is kept."""
+    """Runs both definitions on the same events. ``examples``: of so many spans of each kind the reason is stored."""
 
     def __init__(self, old: Definitions, new: Definitions, examples: int = 3) -> None:
         self._engines = Engine(old), Engine(new)
-        was, now = ({segment.key: segment.fingerprint for segment in one.segments} for one in (old, new))
+        was, now = _fingerprints(old), _fingerprints(new)
         self.added = sorted(now.keys() - was.keys())
         self.removed = sorted(was.keys() - now.keys())
         self.changed = sorted(key for key in was.keys() & now.keys() if was[key] != now[key])
@@ -140,8 +154,10 @@ class DryRun:
         self.events = self.customers = self.first = self.last = 0
 
     def run(self, events: Iterable[Event], until: int | None = None, *, links: bool = True) -> None:
-        """Decide these events, and time up to ``until`` (ms; default: the last event). Customers of an earlier run stay
-        as they were: each run is of customers of its own, such as those of one partition; then without ``links``.
+        """Decide these events, and the due times up to ``until`` (ms; default: the last event).
+
+        Each run has customers of its own, such as those of one partition, and what earlier runs counted stays. Run
+        one partition without ``links``, as the other ids of a person may be in other partitions.
         """
         old, new = (Replay(engine, links=links) for engine in self._engines)
         for event in old.ordered(events, until):
@@ -172,19 +188,32 @@ class DryRun:
         return range(self.first // HOUR_MS, self.last // HOUR_MS + 1)
 
 
+def _fingerprints(definitions: Definitions) -> dict[str, str]:
+    return {segment.key: segment.fingerprint for segment in definitions.segments}
+
+
 def _joined(spans: list[Span]) -> Iterator[Span]:
-    """One span in place of two that meet: at one instant it may be decided again, and come out as before."""
+    """Join spans of one customer and kind that meet.
+
+    An event may turn a membership and turn it back at one instant, which ends a span where the next begins.
+    """
     spans.sort(key=lambda span: (span.customer, span.kind, span.since))
-    for at, span in enumerate(spans):
-        after = spans[at + 1] if at + 1 < len(spans) else None
-        if after and (after.customer, after.kind, after.since) == (span.customer, span.kind, span.until):
-            spans[at + 1] = msgspec.structs.replace(after, since=span.since, why=span.why or after.why, by=span.by)
+    for index, span in enumerate(spans):
+        following = spans[index + 1] if index + 1 < len(spans) else None
+        if following is not None and _meet(span, following):
+            spans[index + 1] = msgspec.structs.replace(
+                following, since=span.since, why=span.why or following.why, by=span.by
+            )
         else:
             yield span
 
 
+def _meet(span: Span, following: Span) -> bool:
+    return (following.customer, following.kind, following.since) == (span.customer, span.kind, span.until)
+
+
 def _together(old: Iterable[Change], new: Iterable[Change]) -> Iterator[tuple[Change, int]]:
-    """What both changed, in the order of its instants, in which each of them is already."""
-    return heapq.merge(
-        ((change, OLD) for change in old), ((change, NEW) for change in new), key=lambda one: one[0].occurred_at
-    )
+    """The changes of both definitions in the order of their instants; each side is in that order already."""
+    by_old = ((change, OLD) for change in old)
+    by_new = ((change, NEW) for change in new)
+    return heapq.merge(by_old, by_new, key=lambda entry: entry[0].occurred_at)

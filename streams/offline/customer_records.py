@@ -1,7 +1,9 @@
-"""What is held of one customer, and where: in Redis, by triggers, and on each topic.
+"""Everything that is stored of one customer: in Redis by the segmenter and by triggers, and on each topic.
 
-The one rule: it only looks on. On topics a customer is known by the key; among dead letters, which keep what came
-as it came, also by the id anywhere in the value.
+The one rule: it only reads. On a topic the records of a customer are those with its id as key. A dead letter carries
+the bytes of a rejected message as they came, so there the id is also searched for anywhere in the value.
+
+See also: `streams.cli.export` and `streams.cli.erase`, which show what is stored here.
 """
 
 from __future__ import annotations
@@ -25,8 +27,12 @@ from streams.wire.topics import DEAD_LETTERS, TRIGGER_DEAD_LETTERS
 
 
 class InRedis(msgspec.Struct, frozen=True):
-    """Of one partition: the stored value, the next due time (ms), what waits to be published, and what stays of
-    who was erased; ``positions``: of the inputs, all of it at one moment but for the last two."""
+    """A customer in one partition of a store.
+
+    ``due``: its next due time (ms; 0: none). ``waiting``: how many of its records wait to be published. ``erased``:
+    what stays of a customer that was erased. ``positions``: of the inputs. ``value``, ``due`` and ``positions`` are of
+    one moment, the other two are read after it.
+    """
 
     partition: int
     value: bytes | None
@@ -37,50 +43,54 @@ class InRedis(msgspec.Struct, frozen=True):
 
     @property
     def customer(self) -> Customer | None:
-        """As the segmenter keeps one."""
+        """The value as the segmenter stores it."""
         return None if self.value is None else customers.decode(self.value)
 
     @property
     def standing(self) -> Customer | None:
-        """The customer, or what stays of one that was erased."""
+        """The customer, or what stays of a customer that was erased."""
         value = self.value or self.erased
         return None if value is None else customers.decode(value)
 
     @property
     def person(self) -> customer_state.Person | None:
-        """As triggers keep one."""
+        """The value as triggers store it."""
         return None if self.value is None else customer_state.decode(self.value)
 
     def is_gone(self, since: int) -> bool:
-        """Whether nothing from before then (ms) is there; as the segmenter keeps it."""
-        return not self.waiting and ((known := self.customer) is None or known.erased >= since)
+        """Whether the segmenter stores nothing that is older than ``since`` (ms)."""
+        if self.waiting:
+            return False
+        customer = self.customer
+        return customer is None or customer.erased >= since
 
 
 async def in_redis(store: RedisStore, partition: int, customer_id: str) -> InRedis:
-    """What a store holds of a customer in a partition. Raises `StoreFailed`."""
-    found = await store.snapshot(partition, [customer_id])
+    """Read what a store holds of a customer in a partition. Raises `StoreFailed`."""
+    snapshot = await store.snapshot(partition, [customer_id])
     records = [record for entry in await store.outbox(partition) for record in decode_entry(entry)]
     key = customer_id.encode()
     return InRedis(
         partition=partition,
-        value=found.values[customer_id],
-        due=found.dues.get(customer_id, 0),
+        value=snapshot.values[customer_id],
+        due=snapshot.dues.get(customer_id, 0),
         waiting=sum(record.key == key for record in records),
         erased=await store.erased(partition, customer_id),
-        positions=found.positions,
+        positions=snapshot.positions,
     )
 
 
 async def everywhere(settings: Settings, customer_id: str, count: int) -> list[InRedis]:
-    """In each partition, of so many, in which the customer may be. Raises `Stop`."""
+    """Read a customer in each partition, of ``count``, in which it may be. Raises `Stop`."""
     async with opened(settings) as store:
         return [await in_redis(store, partition, customer_id) for partition in places(settings, customer_id, count)]
 
 
 def _spellings(customer_id: str) -> set[bytes]:
-    """An id as bytes of JSON may have it: escaped or not, of which some encoders do it with slashes too."""
+    """The bytes by which JSON may spell an id: escaped or not; some encoders escape slashes too."""
     quoted = {json.dumps(customer_id, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
-    return {text.encode() for text in (customer_id, *quoted, *(one.replace("/", "\\/") for one in quoted))}
+    with_slashes_escaped = {text.replace("/", "\\/") for text in quoted}
+    return {text.encode() for text in {customer_id, *quoted, *with_slashes_escaped}}
 
 
 Progress = Callable[[Iterable[Any], str, str], Iterable[Any]]
@@ -91,13 +101,16 @@ def records(
 ) -> Iterator[Any]:
     """The records of a customer which a topic of ``count`` partitions still holds. Raises `Stop`.
 
-    ``progress`` is given the records of each partition, the verb and the noun of what it may show.
+    ``progress`` wraps the records of each partition, and is given the verb and the noun of what it may show.
     """
     key = customer_id.encode()
-    is_of_any = topic in (DEAD_LETTERS, TRIGGER_DEAD_LETTERS)
-    spelled = _spellings(customer_id)
-    for partition in range(count) if is_of_any else places(settings, customer_id, count):
+    # A rejected message may have come under another key or under none, hence in any partition.
+    has_dead_letters = topic in (DEAD_LETTERS, TRIGGER_DEAD_LETTERS)
+    spellings = _spellings(customer_id) if has_dead_letters else set()
+    partitions = range(count) if has_dead_letters else places(settings, customer_id, count)
+    for partition in partitions:
         log = logs.open(topic, partition)
         for record in progress(log.whole(), f"of {log.name} looked through", "records"):
-            if record.key == key or (is_of_any and any(spelling in (record.value or b"") for spelling in spelled)):
+            value = record.value or b""
+            if record.key == key or any(spelling in value for spelling in spellings):
                 yield record

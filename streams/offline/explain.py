@@ -1,7 +1,9 @@
 """Explains a stored customer: its segments, since when, why, and when that may change.
 
-The one rule: the customer is decided again at its own instant from what is stored, by the file that decided it, so the
-explanation is what the worker decided. Where the partition goes by other definitions, it refuses.
+The one rule: the stored customer is decided again at its own instant by the definitions that decided it, so the
+explanation is what the worker decided. If the partition was written under other definitions, there is no explanation.
+
+See also: `rules.reasons`, what a reason consists of; `rules.sentences`, which puts it into words.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ from streams.state.redis import RedisStore
 from streams.stop import Stop
 from streams.wire import customers
 
-# What is needed of a partition.
+# The fields of a partition's metadata that an explanation needs.
 FIELDS = ("definitions", "epoch", "epochs", "clock")
 
 
 class Explained(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One segment of a customer; ``since`` when in it, ``due_at`` when time alone may change it.
+    """One segment of a customer: ``since`` when it is a member, and ``due_at``, when time alone may change that.
 
     ``held``: the condition no longer holds, but the segment's minimum stay is not over.
     """
@@ -41,9 +43,10 @@ class Explained(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """A customer as stored; ``clock``: up to when the partition's due times have fired.
+    """A stored customer; ``clock``: the time up to which the partition's due times have fired.
 
-    ``known_as``: the id of the same person under which everything is now. Without segments nothing is decided of it.
+    ``known_as``: the id of the same person to which everything of this id was moved. ``segments``: empty if nothing is
+    decided of the id.
     """
 
     customer_id: str
@@ -57,11 +60,15 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 async def explained(engine: Engine, store: RedisStore, places: Iterable[int], customer_id: str) -> Explanation | None:
-    """Look a customer up in these partitions. Raises `Stop` where other definitions wrote, and `StoreFailed`."""
+    """Look a customer up in these partitions, and explain it; `None` if none of them stores it.
+
+    Raises `Stop` if the partition was written under other definitions, and `StoreFailed`.
+    """
     for partition in places:
-        found = await store.snapshot(partition, [customer_id], FIELDS, documents=True)
-        if (value := found.values[customer_id]) is not None:
-            return explanation(engine, customer_id, partition, value, found.meta, found.documents)
+        snapshot = await store.snapshot(partition, [customer_id], FIELDS, documents=True)
+        value = snapshot.values[customer_id]
+        if value is not None:
+            return explanation(engine, customer_id, partition, value, snapshot.meta, snapshot.documents)
     return None
 
 
@@ -69,17 +76,18 @@ def explanation(
     engine: Engine,
     customer_id: str,
     partition: int,
-    found: bytes,
+    value: bytes,
     meta: Mapping[str, str],
     documents: Mapping[int, bytes],
 ) -> Explanation:
-    """Of a stored customer, under what is known of its partition. Raises `Stop` where other definitions wrote.
+    """Explain a customer from its stored ``value``. Raises `Stop` if other definitions wrote its partition.
 
-    ``meta``: `FIELDS` of it; ``documents``: of its definitions, needed only where a former file decided the customer.
+    ``meta``: the `FIELDS` of the partition. ``documents``: its definition versions, needed only for a customer which an
+    earlier version decided.
     """
     if meta["definitions"] != engine.definitions.fingerprint:
         raise Stop("Redis was written under other definitions; name their file in SEGMENTER_DEFINITIONS")
-    customer = customers.decode(found)
+    customer = customers.decode(value)
     if not definition_list.is_current(customer, meta):
         engine = DefinitionVersions.read(meta, documents, engine).engine_of(customer)
     return Explanation(
@@ -89,19 +97,19 @@ def explanation(
         sequence=customer.sequence,
         clock=format_instant(int(meta.get("clock", 0))),
         next_due=format_instant(customer.due) if customer.due else None,
-        # Nothing is decided of a former id, nor of an id that nothing came for, or nothing since it was parted.
+        # Nothing is decided of an id that was moved to another, that has no event yet, or none since it was unlinked.
         segments=[] if customer.into or customer.is_blank else _segments(engine, customer_id, customer),
         known_as=None if customer.into is None else customer.into[0],
     )
 
 
 def _segments(engine: Engine, customer_id: str, customer: Customer) -> list[Explained]:
-    who = CustomerView(customer_id, customer.profile, customer.since)
+    view = CustomerView(customer_id, customer.profile, customer.since)
     explained = []
-    for at, segment in enumerate(engine.definitions.segments):
-        since, due = customer.since.get(at), customer.dues.get(at)
-        reason = segment.when.reason(who, customer.instant)
-        # Only a minimum stay keeps somebody in whom the condition no longer holds.
+    for index, segment in enumerate(engine.definitions.segments):
+        since, due = customer.since.get(index), customer.dues.get(index)
+        reason = segment.when.reason(view, customer.instant)
+        # Only a minimum stay lets a customer remain a member when the condition no longer holds.
         assert (since is not None) == reason.holds or segment.hold
         explained.append(
             Explained(
@@ -114,4 +122,4 @@ def _segments(engine: Engine, customer_id: str, customer: Customer) -> list[Expl
                 due_at=format_instant(due) if due else None,
             )
         )
-    return sorted(explained, key=lambda one: one.segment)
+    return sorted(explained, key=lambda entry: entry.segment)

@@ -1,8 +1,11 @@
-"""What Redis holds of a partition, read beside running workers.
+"""A snapshot of a partition in Redis, read beside running workers.
 
-The one rule: customers are read in slices, each of one moment with the positions and the clock of
-that moment; what waits to be published is read after all of them, so that a change of theirs which
-is not in it has been published.
+The one rule: customers are read in slices, each of one moment, with the positions and the clock of that moment. The
+outbox is read after all of them, so a change of these customers that is not in the outbox has been published.
+
+    slice 1 at positions P1 · slice 2 at P2 · … · outbox · then the topic of changes, by the caller
+
+See also: `streams.cli.verify`, which recomputes up to the positions of each slice and compares there.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ SLICE = 1_000
 
 
 class SnapshotSlice(msgspec.Struct, frozen=True):
-    """Customers as they stood at one moment: at these positions, under this clock (ms)."""
+    """Customers as they were stored at one moment, at which the inputs were read to ``positions``; ``clock`` in ms."""
 
     positions: Mapping[str, int]
     clock: int
@@ -35,10 +38,10 @@ class SnapshotSlice(msgspec.Struct, frozen=True):
 
 
 class PartitionSnapshot(msgspec.Struct, frozen=True):
-    """A partition: slices in the order of time, the first without customers, and the changes not yet published.
+    """A partition: slices in the order of time, the first without customers, and ``waiting``, the unpublished changes.
 
-    ``meta``: what Redis said of it at first, with the ``documents`` of its definitions. ``waits_for_ids``: something
-    that an id sends to another is not published.
+    ``meta``: the partition's metadata as first read, with the ``documents`` of its definition versions.
+    ``waits_for_ids``: the outbox also has records which one id of a person sends to another.
     """
 
     slices: Sequence[SnapshotSlice]
@@ -48,7 +51,7 @@ class PartitionSnapshot(msgspec.Struct, frozen=True):
     documents: Mapping[int, bytes] = {}
 
     def sequences(self) -> dict[str, int]:
-        """How many changes of each customer there were."""
+        """The number of changes of each customer."""
         return {
             name: customers.decode(stored.value).sequence
             for part in self.slices
@@ -57,34 +60,41 @@ class PartitionSnapshot(msgspec.Struct, frozen=True):
 
 
 async def read(
-    settings: Settings, ours: Identity, partition: int, progress: Callable[[int, int], None]
+    settings: Settings, identity: Identity, partition: int, progress: Callable[[int, int], None]
 ) -> PartitionSnapshot:
-    """All of a partition; ``progress`` is told how many customers were read, and of how many.
+    """Read a whole partition; ``progress`` is called with how many customers were read, and how many there are.
 
-    Raises `Stop` when Redis holds nothing of it, or something else's.
+    Raises `Stop` when Redis holds nothing of the partition, or another ``identity`` wrote it.
     """
     async with opened(settings) as store:
         first = await store.snapshot(partition, [], documents=True)
-        slices = [_slice(partition, ours, first)]
-        # One that is saved meanwhile may come twice.
+        slices = [_slice(partition, identity, first)]
+        # A dict, as a customer that is saved meanwhile may be listed twice.
         names = list({name: None async for name, _ in store.customers(partition)})
-        for at in range(0, len(names), SLICE):
-            slices.append(_slice(partition, ours, await store.snapshot(partition, names[at : at + SLICE])))
-            progress(at, len(names))
+        for start in range(0, len(names), SLICE):
+            snapshot = await store.snapshot(partition, names[start : start + SLICE])
+            slices.append(_slice(partition, identity, snapshot))
+            progress(start, len(names))
         records = [record for entry in await store.outbox(partition) for record in decode_entry(entry)]
-    waits_for_ids = any(record.topic == MERGES for record in records)
     return PartitionSnapshot(
-        slices, [one.value for one in records if one.topic == CHANGES], first.meta, waits_for_ids, first.documents
+        slices,
+        waiting=[record.value for record in records if record.topic == CHANGES],
+        meta=first.meta,
+        waits_for_ids=any(record.topic == MERGES for record in records),
+        documents=first.documents,
     )
 
 
-async def known_now(settings: Settings, partition: int, names: Sequence[str]) -> frozenset[str]:
-    """Those of these customers that Redis knows by now."""
+async def stored_now(settings: Settings, partition: int, names: Sequence[str]) -> frozenset[str]:
+    """Those of these customers which Redis stores by now."""
     return frozenset([name async for name, value in _values(settings, partition, names) if value is not None])
 
 
 async def sequences_now(settings: Settings, partition: int, names: Sequence[str]) -> dict[str, int]:
-    """How many changes of these customers Redis knows by now; what stays of who is erased is not asked for: 0."""
+    """The number of changes of these customers that Redis knows of by now; 0 for a customer that was erased.
+
+    What Redis keeps under a hash of an erased customer's id is not read.
+    """
     return {
         name: 0 if value is None else customers.decode(value).sequence
         async for name, value in _values(settings, partition, names)
@@ -93,33 +103,38 @@ async def sequences_now(settings: Settings, partition: int, names: Sequence[str]
 
 async def _values(settings: Settings, partition: int, names: Sequence[str]) -> AsyncIterator[tuple[str, bytes | None]]:
     async with opened(settings) as store:
-        for at in range(0, len(names), SLICE):
-            asked = names[at : at + SLICE]
-            for found in zip(asked, await store.load(partition, asked), strict=True):
-                yield found
+        for start in range(0, len(names), SLICE):
+            part = names[start : start + SLICE]
+            for entry in zip(part, await store.load(partition, part), strict=True):
+                yield entry
 
 
-def _slice(partition: int, ours: Identity, snapshot: Snapshot) -> SnapshotSlice:
+def _slice(partition: int, identity: Identity, snapshot: Snapshot) -> SnapshotSlice:
+    _check(partition, identity, snapshot)
+    stored = {
+        name: StoredValue(value, snapshot.dues.get(name, 0))
+        for name, value in snapshot.values.items()
+        if value is not None
+    }
+    return SnapshotSlice(snapshot.positions, int(snapshot.meta.get("clock", 0)), stored)
+
+
+def _check(partition: int, identity: Identity, snapshot: Snapshot) -> None:
+    """Raise `Stop` if a partition cannot be compared: nothing is stored, something else is, or a backfill runs."""
     if not snapshot.positions:
         raise Stop(
             f"Redis holds nothing of partition {partition}; see SEGMENTER_REDIS and SEGMENTER_REDIS_PREFIX, "
             "and whether a worker has begun to read"
         )
     try:
-        check_identity(_identity(snapshot.meta), ours)
+        check_identity(_identity(snapshot.meta), identity)
     except ClaimRefused as refused:
         raise Stop(str(refused)) from None
     if snapshot.meta.get("epochs") and not definition_list.is_settled(snapshot.meta):
         raise Stop(
-            f"the definitions of partition {partition} were changed, and not everybody is decided by the new ones yet; "
-            "try again once the worker has logged that all customers are decided again"
+            f"the definitions of partition {partition} were changed, and not all customers are decided by the new ones "
+            "yet; try again once the worker has logged that all customers are decided again"
         )
-    known = {
-        name: StoredValue(value, snapshot.dues.get(name, 0))
-        for name, value in snapshot.values.items()
-        if value is not None
-    }
-    return SnapshotSlice(snapshot.positions, int(snapshot.meta.get("clock", 0)), known)
 
 
 def _identity(meta: Mapping[str, str]) -> Identity:

@@ -1,17 +1,17 @@
-"""Persons of several ids, judged by the input topics alone.
+"""Checks persons of several ids by the input topics alone.
 
-What a person is comes over the internal topic `merges`, so a comparison that reads `merges` would repeat whatever went
-wrong there: a profile that was counted twice, an event that was never sent on. Here each person is made again from the
-events of all its ids under one name, as if there had been one id ever since. Facts do not depend on their order, so
-that is the membership that the owners must have come to.
+Which ids are one person is published on the internal topic `merges`, so a comparison that reads `merges` would repeat
+whatever went wrong there: a profile that was counted twice, an event that was never sent on. Here each person is
+recomputed from the events of all its ids under one name, as if it always had one id. Facts do not depend on the order
+of events, so the owners of the partitions must have come to the same membership.
 
     Redis   phone: redirect to ann · ann: in `buyer`
     inputs  phone: Order Completed · ann: Order Completed    → one customer `ann` of two orders: in `buyer`
 
-Not claimed is a person whose links depend on the order in which they were read: an id that several persons had, that
-is of its own again, was erased or parted, or of which something may still be on its way.
+A person is not claimed if its links depend on the order in which they were read: one of its ids belonged to several
+persons, was unlinked or erased, or may still have records that another partition has not read yet.
 
-See also: `streams.offline.recompute`, which makes each id again, with `merges` as an input.
+See also: `streams.offline.recompute`, which recomputes each id, with `merges` as an input.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ from streams.offline.recompute import merged
 from streams.offline.verification import Difference, StoredValue, is_in
 from streams.wire import customers
 
-# What a person's newest event was before the clocks that were read: by then nothing of it is on its way any more.
+# A person is compared if its newest event is older than the clocks by this much: by then every partition has read what
+# the others sent it of that event.
 QUIET_MS = 60_000
-# Persons that are in memory at once; more are made again in further passes over the topics.
+# Persons in memory at once; more are recomputed in further passes over the topics.
 PASS_MAX = 100_000
 
 
 class KnownPerson(msgspec.Struct, frozen=True):
-    """A customer to which other ids were linked, as Redis holds it at ``clock`` (ms)."""
+    """A customer to which other ids were linked, as stored in Redis at ``clock`` (ms)."""
 
     segments: frozenset[str]
     clock: int
@@ -45,7 +46,7 @@ class KnownPerson(msgspec.Struct, frozen=True):
 
 
 class PersonInputs:
-    """The input topics without `merges`, up to where each partition had read when its customers were read."""
+    """The input topics without `merges`, up to the positions at which the customers of each partition were read."""
 
     def __init__(
         self, logs: Logs, prefix: str, belongs: Callable[[str, int], bool], placeholders: Placeholders
@@ -57,27 +58,30 @@ class PersonInputs:
         self._positions: dict[int, Mapping[str, int]] = {}
 
     def note(self, partition: int, positions: Mapping[str, int]) -> None:
-        """How far a partition had read, by the full names of its inputs."""
+        """Remember the positions of a partition, by the full names of its inputs."""
         self._positions[partition] = positions
 
     def events(self) -> Iterator[Event]:
-        """All of them, one partition after the other. Raises `Stop`."""
+        """Read all events, one partition after the other. Raises `Stop`."""
         for partition, positions in self._positions.items():
             inputs = [
                 self._logs.open(name, partition).needed_whole().upto(positions[self._prefix + name]) for name in INPUTS
             ]
             for _, event in merged(inputs, partition, [0] * len(inputs), self._placeholders):
-                if isinstance(event, Misaddressed) or (event is not None and self._belongs(event.customer, partition)):
+                if event is None:
+                    continue
+                # The worker sends an event under the key of another customer on to the partition of its own.
+                if isinstance(event, Misaddressed) or self._belongs(event.customer, partition):
                     yield event
 
 
 class Persons:
-    """Gathers what Redis holds of persons of several ids, and compares it with the inputs."""
+    """Collects persons of several ids from Redis, and compares them with the inputs."""
 
     def __init__(self, engine: Engine) -> None:
         self.compared = 0
         self.unclaimed = 0
-        self.ended: set[str] = set()  # ids that were linked and are of their own again
+        self.ended: set[str] = set()  # ids that were linked and then unlinked
         self._engine = engine
         self._redirects: dict[str, tuple[str, int]] = {}
         self._persons: dict[str, KnownPerson] = {}
@@ -90,7 +94,7 @@ class Persons:
         return bool(self._redirects)
 
     def note(self, name: str, stored: StoredValue, clock: int) -> None:
-        """One stored customer, at the clock of its moment (ms)."""
+        """Remember a stored customer; ``clock``: of the partition when it was read (ms)."""
         customer = customers.decode(stored.value)
         self._clock = min(self._clock or clock, clock)
         if _is_uncertain(customer):
@@ -105,7 +109,10 @@ class Persons:
             self._persons[name] = KnownPerson(frozenset(self._engine.membership(customer)), clock, moves)
 
     def differences(self, inputs: PersonInputs, unclaimed: Collection[str]) -> Iterator[Difference]:
-        """What the inputs say otherwise; ``unclaimed``: segments of which they say nothing. Raises `Stop`."""
+        """Yield what follows from the inputs otherwise than it is stored. Raises `Stop`.
+
+        ``unclaimed``: the segments that are not compared, by key.
+        """
         persons = self._claimed()
         names = sorted(persons)
         for start in range(0, len(names), PASS_MAX):
@@ -113,7 +120,7 @@ class Persons:
             yield from self._compare({name: persons[name] for name in part}, inputs, unclaimed)
 
     def _claimed(self) -> Mapping[str, frozenset[str]]:
-        """By person, all ids of it, where nothing of them depends on the order of reading."""
+        """By person, all of its ids; without the persons whose links depend on the order of reading."""
         ids: dict[str, set[str]] = {}
         for former in self._redirects:
             ids.setdefault(self._root(former), {former}).add(former)
@@ -129,45 +136,54 @@ class Persons:
         return claimed
 
     def _root(self, name: str) -> str:
-        """The id that a chain of redirects ends at."""
+        """Follow the chain of redirects from an id to its end."""
         passed = {name}
         while name in self._redirects:
             name = self._redirects[name][0]
             if name in passed:
-                break  # a ring that nothing has come round yet: no person of it is known
+                break  # the ids redirect in a ring for now, so none of them is a person; see `_claimed`
             passed.add(name)
         return name
 
     def _compare(
         self, persons: Mapping[str, frozenset[str]], inputs: PersonInputs, unclaimed: Collection[str]
     ) -> Iterator[Difference]:
-        whose = {one: name for name, ids in persons.items() for one in ids}
-        made: dict[str, Customer] = {}
-        newest: dict[str, int] = {}
-        for event in inputs.events():
-            name = whose.get(event.customer)
-            if name is not None:
-                customer = made.setdefault(name, self._engine.new())
-                newest[name] = max(newest.get(name, 0), event.time)
-                if event.name not in WITHOUT_EFFECT and event.name != UNNAMED:
-                    self._engine.apply(name, customer, event)
-        for name, customer in made.items():
+        recomputed, newest = self._recompute(persons, inputs)
+        for name, customer in recomputed.items():
             if newest[name] > self._clock - QUIET_MS:
                 self.unclaimed += 1
                 continue
             self.compared += 1
-            yield from self._one(name, customer, unclaimed)
+            yield from self._compare_person(name, customer, unclaimed)
 
-    def _one(self, name: str, customer: Customer, unclaimed: Collection[str]) -> Iterator[Difference]:
-        known = self._persons[name]
-        self._engine.fire(name, customer, known.clock)
-        right = set(self._engine.membership(customer))
-        for key in sorted((right ^ known.segments) - set(unclaimed)):
-            says = {True: is_in(0), False: is_in(None)}
-            yield Difference(name, f"{key}, by all ids", says[key in right], says[key in known.segments], "")
+    def _recompute(
+        self, persons: Mapping[str, frozenset[str]], inputs: PersonInputs
+    ) -> tuple[dict[str, Customer], dict[str, int]]:
+        """By person, the customer of all events of its ids, and the time (ms) of the newest of them."""
+        person_of = {customer_id: name for name, ids in persons.items() for customer_id in ids}
+        recomputed: dict[str, Customer] = {}
+        newest: dict[str, int] = {}
+        for event in inputs.events():
+            name = person_of.get(event.customer)
+            if name is None:
+                continue
+            customer = recomputed.setdefault(name, self._engine.new())
+            newest[name] = max(newest.get(name, 0), event.time)
+            if event.name not in WITHOUT_EFFECT and event.name != UNNAMED:
+                self._engine.apply(name, customer, event)
+        return recomputed, newest
+
+    def _compare_person(self, name: str, recomputed: Customer, unclaimed: Collection[str]) -> Iterator[Difference]:
+        person = self._persons[name]
+        self._engine.fire(name, recomputed, person.clock)
+        by_events = set(self._engine.membership(recomputed))
+        for key in sorted((by_events ^ person.segments) - set(unclaimed)):
+            text = {True: is_in(0), False: is_in(None)}
+            yield Difference(name, f"{key}, by all ids", text[key in by_events], text[key in person.segments], "")
 
 
 def _is_uncertain(customer: Customer) -> bool:
+    """Whether the order of reading may have decided what belongs to this customer."""
     linkage = customer.linkage
     if customer.erased or customer.ahead is not None:
         return True

@@ -1,6 +1,14 @@
-"""The process of a rebuild (`streams.worker.rebuild`): what all events of a partition make of its customers.
+"""The child process of a rebuild: recomputes the customers of a partition from all of its events.
 
-The one rule: it is asked by lines on its input, and answers by frames on its output; it writes to nothing else.
+The one rule: it reads requests as lines on its standard input, answers by frames on its standard output, and writes to
+nothing else.
+
+    in    {"partition": 3, …}          the request, see `RebuildRequest`
+    in    {"shop.visits": 120, …}      positions: recompute up to here
+    out   progress …, customers …, done
+    in    {"shop.visits": 125, …}      the next positions, and so on until the input ends
+
+See also: `streams.worker.rebuild`, the worker's side of it.
 """
 
 from __future__ import annotations
@@ -37,29 +45,32 @@ from streams.wire import changes, customers
 from streams.wire.topics import CHANGES
 from streams.worker.rebuild import FRAME, Frame, RebuildRequest, framed
 
-# It shares the machine with steps that somebody waits for.
+# The process shares the machine with the worker's steps, which have a latency to hold.
 NICE = 5
+# Garbage is collected less often than usual, as nearly all of what is allocated here lives on.
 _COLLECT_AFTER = 200_000
-_TOLD_EVERY_S = 1.0
+_PROGRESS_EVERY_S = 1.0
 
 
 def main() -> int:
-    """Until its input ends."""
+    """Answer requests until the input ends."""
     os.nice(NICE)
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the worker too, which ends this in its turn
+    for number in (signal.SIGINT, signal.SIGTERM):  # the worker gets these too, and then ends this process
         signal.signal(number, signal.SIG_IGN)
     gc.set_threshold(_COLLECT_AFTER)
-    if not (line := sys.stdin.buffer.readline()):
-        return 1  # who wanted to ask is no more
-    asked = msgspec.json.decode(line, type=RebuildRequest)
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return 1  # the worker ended before its request
+    request = msgspec.json.decode(line, type=RebuildRequest)
+    positions = (json.loads(line) for line in sys.stdin.buffer)
     try:
-        for frame in frames(Settings(), asked, (json.loads(line) for line in sys.stdin.buffer)):
+        for frame in frames(Settings(), request, positions):
             _put(sys.stdout.buffer, frame)
-    except (Stop, ClaimRefused, DefinitionsError) as why:
+    except (Stop, ClaimRefused, DefinitionsError) as error:
         with contextlib.suppress(BrokenPipeError):
-            _put(sys.stdout.buffer, Frame(failed=str(why)))
+            _put(sys.stdout.buffer, Frame(failed=str(error)))
         return 1
-    except BrokenPipeError:  # nobody asks any more
+    except BrokenPipeError:  # the worker ended
         return 1
     return 0
 
@@ -69,59 +80,73 @@ def _put(output: BinaryIO, frame: Frame) -> None:
     output.flush()
 
 
-def frames(settings: Settings, asked: RebuildRequest, wanted: Iterator[dict[str, int]]) -> Iterator[Frame]:
-    """The answers to positions, one after the other. Raises `Stop`."""
+def frames(settings: Settings, request: RebuildRequest, stages: Iterable[dict[str, int]]) -> Iterator[Frame]:
+    """Yield the answers to each stage's positions, one stage after the other. Raises `Stop`."""
     engine = Engine(load(settings.definitions))
-    if engine.definitions.fingerprint != asked.definitions:
+    if engine.definitions.fingerprint != request.definitions:
         raise Stop("the definitions were changed since the worker was started; start it again")
-    belongs = belonging(asked.partitions, settings.partitioner)
-    known = DefinitionVersions.decoded(asked.epochs, asked.documents, engine).for_engine(engine, 0)
+    partition = request.partition
+    belongs = belonging(request.partitions, settings.partitioner)
+    versions = DefinitionVersions.decoded(request.epochs, request.documents, engine).for_engine(engine, 0)
     with answering(settings), closing(Logs(settings)) as logs:
-        made = Recomputed(logs.inputs(asked.partition), engine, asked.partition, belongs, known.translated)
-        said = partial(_said, settings, logs, asked.partition)
-        for number, positions in enumerate(wanted):
+        recomputed = Recomputed(logs.inputs(partition), engine, partition, belongs, versions.translated)
+        published_of = partial(_published_beyond_redis, settings, logs, partition)
+        for number, positions in enumerate(stages):
             if not number:
-                made.check(positions)
-            yield from _answer(made, positions, None if number else said)
+                recomputed.check(positions)
+            # Redis can lack published changes only from before the worker's claim, so they are looked up once.
+            yield from _answer(recomputed, positions, None if number else published_of)
 
 
-def _said(settings: Settings, logs: Logs, partition: int, names: list[str]) -> dict[str, PublishedChange]:
-    """What was published last of those of whom Redis knows less."""
-    said = newest(record.value for record in logs.open(CHANGES, partition).whole())
-    return beyond(said, asyncio.run(sequences_now(settings, partition, [name for name in names if name in said])))
+def _published_beyond_redis(
+    settings: Settings, logs: Logs, partition: int, names: list[str]
+) -> dict[str, PublishedChange]:
+    """The last published change of those customers of which Redis lacks it."""
+    published = newest(record.value for record in logs.open(CHANGES, partition).whole())
+    with_changes = [name for name in names if name in published]
+    return beyond(published, asyncio.run(sequences_now(settings, partition, with_changes)))
 
 
-def beyond(said: Mapping[str, PublishedChange], known: Mapping[str, int]) -> dict[str, PublishedChange]:
-    """What was published last of those of whom so many changes are known that it is not among them."""
-    return {name: said[name] for name, count in known.items() if name in said and said[name].sequence > count}
+def beyond(published: Mapping[str, PublishedChange], stored: Mapping[str, int]) -> dict[str, PublishedChange]:
+    """The last published change of the customers of which fewer changes are ``stored``."""
+    return {
+        name: published[name]
+        for name, count in stored.items()
+        if name in published and published[name].sequence > count
+    }
 
 
-def newest(published: Iterable[bytes | None]) -> dict[str, PublishedChange]:
-    """By customer, the change with the highest sequence: the topic may hold repeats of others after it."""
-    found: dict[str, PublishedChange] = {}
-    for value in published:
-        with contextlib.suppress(msgspec.DecodeError):  # a record of somebody else's
-            customer_id, one = changes.told(value or b"")
-            if customer_id not in found or one.sequence >= found[customer_id].sequence:
-                found[customer_id] = one
-    return found
+def newest(values: Iterable[bytes | None]) -> dict[str, PublishedChange]:
+    """By customer, the published change with the highest sequence: repeats of older changes may come after it."""
+    changes_by_customer: dict[str, PublishedChange] = {}
+    for value in values:
+        with contextlib.suppress(msgspec.DecodeError):  # another program wrote this record
+            customer_id, change = changes.told(value or b"")
+            last = changes_by_customer.get(customer_id)
+            if last is None or change.sequence >= last.sequence:
+                changes_by_customer[customer_id] = change
+    return changes_by_customer
 
 
 def _answer(
-    made: Recomputed, positions: dict[str, int], said: Callable[[list[str]], dict[str, PublishedChange]] | None
+    recomputed: Recomputed,
+    positions: dict[str, int],
+    published_of: Callable[[list[str]], dict[str, PublishedChange]] | None,
 ) -> Iterator[Frame]:
-    of = sum(positions.values())
-    told = time.monotonic()
-    for _ in made.steps(positions):
-        if (now := time.monotonic()) - told > _TOLD_EVERY_S:
-            told = now
-            yield Frame(read=made.events, of=of)
-    touched = made.taken()
-    told_last = said(touched) if said else {}
+    """Recompute up to these positions: yield progress, then the customers that had an event, then that it is done."""
+    total = sum(positions.values())
+    reported_at = time.monotonic()
+    for _ in recomputed.steps(positions):
+        now = time.monotonic()
+        if now - reported_at > _PROGRESS_EVERY_S:
+            reported_at = now
+            yield Frame(read=recomputed.events, of=total)
+    touched = recomputed.take_touched()
+    published = published_of(touched) if published_of else {}
     while names := touched[-FRAME:]:
-        del touched[-FRAME:]
-        encoded = [(name, customers.encode(made.customers[name])) for name in names]
-        yield Frame(encoded, [(name, told_last[name]) for name in names if name in told_last])
+        del touched[-FRAME:]  # frees the names as they are sent
+        encoded = [(name, customers.encode(recomputed.customers[name])) for name in names]
+        yield Frame(encoded, [(name, published[name]) for name in names if name in published])
     yield Frame(done=True)
 
 

@@ -1,9 +1,12 @@
-"""The customers of one partition, made again from its input topics.
+"""Recomputes the customers of one partition from its input topics.
 
-The one rule: nothing that the worker saved is used but how far it had read. The rules decide
-again, since they are what is recomputed by; fetching, merging, claims and saves are not shared.
+The one rule: of all that the worker saved, only its positions are used. The rules are the worker's, as they define the
+result; fetching, merging, claims and saves are not shared, so their faults show.
 
 One partition is in memory at a time: its customers, and one fetch of each input.
+
+See also: `streams.cli.verify`, which compares the result with Redis, and `streams.offline.rebuild_process`, which puts
+it in place of what Redis holds.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from streams.wire.topics import MERGES
 
 
 class Recomputed:
-    """The customers of a partition as the events make them, stage by stage."""
+    """The customers of a partition that follow from its events, stage by stage."""
 
     def __init__(
         self,
@@ -38,13 +41,13 @@ class Recomputed:
     ) -> None:
         """``logs``: by the full names of the topics, in their reading order.
 
-        ``translated``: a profile that came from another partition, as these definitions keep it, if that can be said
-        (`streams.state.definition_versions.DefinitionVersions.translated`).
+        ``translated``: carries a profile that came from another partition over to these definitions, if it can; see
+        `streams.state.definition_versions.DefinitionVersions.translated`.
         """
         self.customers: dict[str, Customer] = {}
-        # Who has two events of one millisecond on two inputs: either may have been read first.
+        # Customers with two events of one millisecond on two inputs: the worker may have read either first.
         self.tied: set[str] = set()
-        # Ids which were erased with a person: the worker may have read newer events before it learned of that.
+        # Ids that were erased with a person: the worker may have read newer events before the erasure.
         self.erased_along: set[str] = set()
         self.events = 0
         self._engine = engine
@@ -59,15 +62,15 @@ class Recomputed:
         self._logs = logs
 
     def check(self, positions: Mapping[str, int]) -> int:
-        """How many offsets there are to read. Raises `Stop` when a log is not the one that was read."""
+        """The number of offsets to read. Raises `Stop` if a log is not the one that the worker has read."""
         for topic, log in self._logs.items():
             log.check(positions[topic])
         return sum(positions.values())
 
     def steps(self, positions: Mapping[str, int]) -> Iterator[None]:
-        """Apply what stands before these positions and was not applied yet, record by record in the order of its times.
+        """Apply the records before these positions that were not applied yet, one by one in the order of event time.
 
-        As the worker merges it with all of it in hand; within an input records keep their order.
+        The worker merges its inputs in the same order when it has all of them; see `streams.runtime.merge`.
         """
         inputs = [log.upto(positions[topic]) for topic, log in self._logs.items()]
         for rank, event in merged(inputs, self._partition, self._behind, self._placeholders):
@@ -76,8 +79,8 @@ class Recomputed:
                 self._apply(event, rank)
             yield
 
-    def taken(self) -> list[str]:
-        """Who had an event since this was asked last."""
+    def take_touched(self) -> list[str]:
+        """The customers that had an event since the last call."""
         touched, self._touched = self._touched, set()
         return list(touched)
 
@@ -85,13 +88,13 @@ class Recomputed:
         customer = self.customers.get(event.customer)
         if customer is None:
             if not self._belongs(event.customer, self._partition):
-                return
+                return  # a producer used another partitioner; the worker makes a dead letter of it
             customer = self.customers[event.customer] = self._engine.new()
         self._touched.add(event.customer)
         if isinstance(event, CascadedErasure):
             self.erased_along.add(event.customer)
-        newest, of_rank = self._newest.get(event.customer, (0, rank))
-        if newest == event.time and of_rank != rank:
+        newest, newest_rank = self._newest.get(event.customer, (0, rank))
+        if newest == event.time and newest_rank != rank:
             self.tied.add(event.customer)
         self._newest[event.customer] = event.time, rank
         process(event, customer, self._decider)
@@ -100,10 +103,10 @@ class Recomputed:
 def merged(
     inputs: Sequence[Iterator[Any]], partition: int, behind: list[int], placeholders: Placeholders
 ) -> Iterator[tuple[int, Event | None]]:
-    """The records of inputs, given in their reading order, in the order of their times, each with its input's rank.
+    """Merge inputs, given in their reading order, by event time; yield each event with the rank of its input.
 
-    `None` stands for a dead letter. ``behind``: by rank, the latest time (ms) read of each input so far, kept up here:
-    within an input records keep their order.
+    `None` stands for a dead letter. ``behind``: by rank, the latest time (ms) read of each input so far, which this
+    function updates. A record that is older than it counts as of that time, so records of one input stay in order.
     """
 
     def timed(rank: int, records: Iterator[Any]) -> Iterator[tuple[int, int, int, Event | None]]:
@@ -118,10 +121,10 @@ def merged(
 
 
 def _event(record: Any, partition: int, placeholders: Placeholders) -> Event | None:
-    """`None`: a dead letter, here as there."""
+    """Decode a record as the worker does; `None` if it makes a dead letter of it."""
     if record.topic.endswith(MERGES):
-        what = merges.read(record.value, record.key, placeholders)
+        event = merges.read(record.value, record.key, placeholders)
     else:
         origin = Origin(record.topic, partition, record.offset)
-        what = read(record.value, record.key, record.timestamp, origin, placeholders)
-    return None if isinstance(what, str) else what
+        event = read(record.value, record.key, record.timestamp, origin, placeholders)
+    return None if isinstance(event, str) else event  # a text is the reason of a dead letter

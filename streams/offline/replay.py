@@ -1,7 +1,9 @@
-"""Replay: recorded events through the rules, offline, in one process.
+"""Replays recorded events through the rules, offline, in one process.
 
-The one rule: one batch in file order. While it reads, only an event's own customer is brought
-forward; at the end everybody is, up to and including ``until``.
+The one rule: the events are one batch, in the order of the file. While they are read, only due times of an event's own
+customer fire; at the end those of all customers do, up to and including ``until``.
+
+See also: `rules.engine`, which decides; `streams.offline.recompute`, which reads topics instead of a file.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _RANKS = {name: rank for rank, name in enumerate(INPUTS)}
 def read(
     lines: Iterable[bytes], rejected: Callable[[int, bytes, str], None], placeholders: Placeholders = BUILT_IN
 ) -> Iterator[Event]:
-    """The events of JSON lines; blank lines are skipped, dead letters reported by line number."""
+    """Decode the events of JSON lines; blank lines are skipped, dead letters are reported by line number."""
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text:
@@ -38,7 +40,7 @@ def read(
 
 
 def in_reading_order(events: Iterable[Event]) -> Iterator[Event]:
-    """Neighbours of one millisecond in the order of their topics, as a partition reads them."""
+    """Sort neighbours of one millisecond by their topics, in the order in which a partition reads these."""
     together: list[Event] = []
     for event in events:
         if together and event.time != together[0].time:
@@ -53,9 +55,9 @@ def _rank(event: Event) -> int:
 
 
 class Replay:
-    """Customers in memory and the changes that they make.
+    """Customers in memory and their changes.
 
-    ``links``: whether ids of one person are brought together; what goes from one to the other arrives at once.
+    ``links``: whether ids of one person are linked; what one id sends to another then arrives at once.
     """
 
     def __init__(self, engine: Engine, *, links: bool = True) -> None:
@@ -66,28 +68,31 @@ class Replay:
         self.last = 0
 
     def run(self, events: Iterable[Event], until: int | None = None) -> Iterator[Change]:
-        """The changes, as they are decided; ``until`` (ms) defaults to the latest event's time."""
+        """Yield changes as they are decided; ``until`` (ms) defaults to the latest event's time."""
         for event in self.ordered(events, until):
             yield from self.step(event)
         yield from self.finish(self.last if until is None else until)
 
     def ordered(self, events: Iterable[Event], until: int | None = None) -> Iterator[Event]:
-        """The events up to ``until`` that act, in reading order; the others' time too may be that of the last one."""
-        kept = (event for event in events if until is None or event.time <= until)
-        return in_reading_order(self._noted(kept))
+        """The events up to ``until`` that have an effect, in reading order.
+
+        `last` also counts the time of events without an effect.
+        """
+        within = (event for event in events if until is None or event.time <= until)
+        return in_reading_order(self._effective(within))
 
     def step(self, event: Event) -> list[Change]:
-        """One event, and what was due of its customer before it."""
+        """Apply an event, after the due times of its customer that come before it; give the changes."""
         customer = self._customer(event.customer)
         if is_plain(event, customer):
             return self._engine.apply(event.customer, customer, event)
         changes: list[Change] = []
         waiting = deque([event])
         while waiting:
-            one = waiting.popleft()
-            acted = process(one, self._customer(one.customer), self._decider)
-            changes += acted.changes
-            waiting += acted.sent
+            sent = waiting.popleft()
+            outcome = process(sent, self._customer(sent.customer), self._decider)
+            changes += outcome.changes
+            waiting += outcome.sent
         return changes
 
     def _customer(self, customer_id: str) -> Customer:
@@ -100,17 +105,17 @@ class Replay:
         return self._engine.apply(event.customer, customer, event)
 
     def finish(self, until: int) -> Iterator[Change]:
-        """Everybody's due times up to and including ``until``, oldest first."""
-        waiting = [(known.due, name) for name, known in self.customers.items() if 0 < known.due <= until]
-        heapq.heapify(waiting)
-        while waiting:
-            due, name = heapq.heappop(waiting)
+        """Fire all due times up to and including ``until``, oldest first; yield the changes."""
+        timers = [(customer.due, name) for name, customer in self.customers.items() if 0 < customer.due <= until]
+        heapq.heapify(timers)
+        while timers:
+            due, name = heapq.heappop(timers)
             customer = self.customers[name]
             yield from self._engine.fire(name, customer, due)
             if 0 < customer.due <= until:
-                heapq.heappush(waiting, (customer.due, name))
+                heapq.heappush(timers, (customer.due, name))
 
-    def _noted(self, events: Iterable[Event]) -> Iterator[Event]:
+    def _effective(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
             self.last = max(self.last, event.time)
             own = event if self._links or event.link is None else msgspec.structs.replace(event, link=None)

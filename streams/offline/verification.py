@@ -1,15 +1,22 @@
-"""What three say of a customer: the events recomputed, Redis, and the topic of changes.
+"""Compares three views of a customer: recomputed from the events, stored in Redis, and folded from published changes.
 
-The one rule: only what is claimed is compared. Membership follows from the events alone, whatever
-their order, so it is compared for everybody; since when and how many changes only where nothing
-came out of its order, and how many only where nothing was erased. Redis and the topic must agree
-for everybody on membership and on how many changes there were.
+The one rule: only what is claimed is compared.
 
-An erasure that comes with the person's, over `merges`, takes along what was read before it, however
-new that is. So of an id that was erased so only Redis and the topic are compared.
+| compared | between | for |
+|---|---|---|
+| membership | all three | every customer |
+| since when in a segment | all three | customers of which nothing came out of order |
+| the number of changes | Redis and topic | every customer |
+| the number of changes | all three | of those in order, the ones that were never erased |
 
-A segment with a minimum stay depends on the order of events, so where one came late nothing is
-claimed of it, nor of those that ask about it.
+Membership follows from the events alone, whatever their order. Two things are excepted:
+
+- A segment with a minimum stay depends on the order of events, so after a late event nothing is claimed of it, nor of
+  the segments that ask about it.
+- An erasure that comes with a person's, over `merges`, deletes all that was read before it, however new. So of an id
+  that was erased this way only Redis and the topic are compared.
+
+See also: `streams.offline.persons`, which compares persons of several ids without `merges`.
 """
 
 from __future__ import annotations
@@ -32,7 +39,7 @@ UNCLAIMED = "not claimed"
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One thing of one customer on which the three do not agree; ``what``: a segment's key, or in words."""
+    """One thing of a customer on which the three views differ; ``what``: a segment's key, or in words."""
 
     customer: str
     what: str
@@ -42,16 +49,26 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class StoredValue(msgspec.Struct, frozen=True):
-    """A customer as Redis holds it: the value, and the due time in the partition's index (0: none)."""
+    """A customer in Redis: its value, and its due time in the partition's index (0: none)."""
 
     value: bytes
     due: int
 
 
+class _Views(msgspec.Struct, frozen=True):
+    """One customer in all that is compared; ``current``: as ``stored``, but brought forward to the clock."""
+
+    name: str
+    recomputed: Customer
+    stored: Customer
+    current: Customer
+    folded: Folded
+
+
 class Comparison:
     """Compares customers, one at a time, and counts.
 
-    ``short``: segments of which not all was kept when the definitions were changed: the events say more.
+    ``short``: segments that lack history, as a former definition did not store all that they ask of the events.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -68,111 +85,131 @@ class Comparison:
     def compare(
         self,
         name: str,
-        right: Customer | None,
-        stored: StoredValue,
+        recomputed: Customer | None,
+        value: StoredValue,
         folded: Folded,
         clock: int,
         *,
         tied: bool,
         erased_along: bool = False,
     ) -> Iterator[Difference]:
-        """What differs. ``right``: as recomputed; whoever is overdue at ``clock`` is brought forward to it first.
+        """Compare one customer; due times up to ``clock`` (ms) are fired on both sides before.
 
-        ``erased_along``: as of `Recomputed.erased_along`; of such an id nothing is claimed.
+        ``tied`` and ``erased_along``: whether the customer is in these sets of `streams.offline.recompute.Recomputed`.
         """
         self.count += 1
-        told, now = customers.decode(stored.value), customers.decode(stored.value)
-        if told.due != stored.due:
-            yield Difference(name, "due time", "", f"{_at(told.due)}, but it is listed for {_at(stored.due)}", "")
-        if right is None:
-            yield Difference(name, "customer", UNKNOWN, "known", known(folded))
+        stored = customers.decode(value.value)
+        if stored.due != value.due:
+            listed = f"{_due_text(stored.due)}, but it is listed for {_due_text(value.due)}"
+            yield Difference(name, "due time", "", listed, "")
+        if recomputed is None:
+            yield Difference(name, "customer", UNKNOWN, "known", count_text(folded))
             return
-        self.overdue += 0 < now.due <= clock
-        self.ahead += now.ahead is not None
-        now.ahead, now.due = None, min(now.dues.values(), default=0)
-        for one in (now, right):
-            self._engine.fire(name, one, clock)
-        is_unsure = erased_along or _depends_on_reading(right, told)
-        claimed = not (told.ahead or now.late or right.late or folded.late or tied or is_unsure)
+        views = _Views(name, recomputed, stored, customers.decode(value.value), folded)
+        self._bring_forward(views, clock)
+        is_unsure = erased_along or _depends_on_reading(recomputed, stored)
+        claimed = not (is_unsure or tied or _is_out_of_order(views))
         self.unclaimed += not claimed
-        unclaimed = self._keys if is_unsure else self.short | (frozenset() if claimed else self._ordered)
-        tell: Callable[[int | None], str] = in_since if claimed else is_in
-        yield from self._segment_differences(name, right, told, now, folded, tell, unclaimed)
-        said = str(folded.sequence) + (f" ({folded.fault})" if folded.fault else "")
-        # A worker that had read nothing yet looked for erasures first, and decided nothing of what they erase.
-        counted = claimed and not right.erased
-        asked = str(right.sequence) if counted else UNCLAIMED
-        if said != str(told.sequence) or (counted and right.sequence != now.sequence):
-            yield Difference(name, "sequence", asked, str(told.sequence), said)
+        unclaimed = self._keys if is_unsure else self._unclaimed_segments(claimed=claimed)
+        yield from self._segment_differences(views, in_since if claimed else is_in, unclaimed)
+        yield from _sequence_difference(views, claimed=claimed)
+
+    def _bring_forward(self, views: _Views, clock: int) -> None:
+        """Fire the due times up to ``clock`` (ms); the comparison does not wait for the worker to do so."""
+        current = views.current
+        self.overdue += 0 < current.due <= clock
+        self.ahead += current.ahead is not None
+        # Without what was published ahead, all due times count.
+        current.ahead, current.due = None, min(current.dues.values(), default=0)
+        for customer in (current, views.recomputed):
+            self._engine.fire(views.name, customer, clock)
+
+    def _unclaimed_segments(self, *, claimed: bool) -> frozenset[str]:
+        """The segments that are not compared with the events, by key."""
+        return self.short if claimed else self.short | self._ordered
 
     def _segment_differences(
-        self,
-        name: str,
-        right: Customer,
-        told: Customer,
-        now: Customer,
-        folded: Folded,
-        tell: Callable[[int | None], str],
-        unclaimed: frozenset[str],
+        self, views: _Views, text: Callable[[int | None], str], unclaimed: frozenset[str]
     ) -> Iterator[Difference]:
-        for at, segment in enumerate(self._segments):
-            stored, said = tell(told.since.get(at)), tell(folded.since.get(segment.key))
-            tell_right = _unclaimed if segment.key in unclaimed else tell
-            asked, found = tell_right(right.since.get(at)), tell_right(now.since.get(at))
-            # Who is ahead is brought to what the topic says, or it to them, once time has come so far.
-            if asked != found or (stored != said and told.ahead is None):
-                yield Difference(name, segment.key, asked, stored, said)
+        folded = views.folded
+        for index, segment in enumerate(self._segments):
+            text_of_claim = _unclaimed_text if segment.key in unclaimed else text
+            by_events = text_of_claim(views.recomputed.since.get(index))
+            in_redis_now = text_of_claim(views.current.since.get(index))
+            in_redis = text(views.stored.since.get(index))
+            on_topic = text(folded.since.get(segment.key))
+            # Of a customer that is published-ahead, Redis and the topic come to agree once time has come so far.
+            is_published_otherwise = in_redis != on_topic and views.stored.ahead is None
+            if by_events != in_redis_now or is_published_otherwise:
+                yield Difference(views.name, segment.key, by_events, in_redis, on_topic)
         for key in folded.since.keys() - self._keys:
-            yield Difference(name, key, "no such segment", "no such segment", in_since(folded.since[key]))
+            yield Difference(views.name, key, "no such segment", "no such segment", in_since(folded.since[key]))
 
 
-def _depends_on_reading(right: Customer, told: Customer) -> bool:
-    """Whether links of an id were carried out or ended in an order of reading that need not be that of the times."""
-    linkages = right.linkage, told.linkage
+def _is_out_of_order(views: _Views) -> bool:
+    """Whether an event came late, or more was published than Redis knows of: then membership alone is claimed."""
+    return bool(views.stored.ahead or views.current.late or views.recomputed.late or views.folded.late)
+
+
+def _sequence_difference(views: _Views, *, claimed: bool) -> Iterator[Difference]:
+    stored, folded = views.stored.sequence, views.folded
+    # A worker without any state looks for erasures first, and never decides the events that they erase.
+    counted = claimed and not views.recomputed.erased
+    on_topic = f"{folded.sequence} ({folded.fault})" if folded.fault else str(folded.sequence)
+    is_counted_otherwise = counted and views.recomputed.sequence != views.current.sequence
+    if on_topic != str(stored) or is_counted_otherwise:
+        by_events = str(views.recomputed.sequence) if counted else UNCLAIMED
+        yield Difference(views.name, "sequence", by_events, str(stored), on_topic)
+
+
+def _depends_on_reading(recomputed: Customer, stored: Customer) -> bool:
+    """Whether an id was linked or unlinked in an order of reading that may not be the order of event times."""
+    linkages = recomputed.linkage, stored.linkage
     if any(linkage is not None and linkage.left for linkage in linkages):
         return True
-    mine, other = (set(linkage.taken) if linkage is not None else set() for linkage in linkages)
-    return mine != other
+    taken, taken_by_worker = (set(linkage.taken) if linkage is not None else set() for linkage in linkages)
+    return taken != taken_by_worker
 
 
 def missing(name: str, folded: Folded, *, recomputed: bool) -> Difference:
-    """A customer of whom Redis knows nothing."""
-    return Difference(name, "customer", "known" if recomputed else UNKNOWN, UNKNOWN, known(folded))
+    """The difference of a customer that Redis does not store."""
+    return Difference(name, "customer", "known" if recomputed else UNKNOWN, UNKNOWN, count_text(folded))
 
 
 def order_counts(segments: Sequence[Segment]) -> frozenset[str]:
-    """The segments for which the order of events counts: those with a minimum stay, and those that ask about them."""
-    found: set[str] = set()
-    for segment in segments:  # in the order in which they are decided: what is asked about comes before
-        if segment.hold or segment.named & found:
-            found.add(segment.key)
-    return frozenset(found)
+    """The segments which depend on the order of events: those with a minimum stay, and those that ask about them."""
+    keys: set[str] = set()
+    for segment in segments:  # in the order of decision: a segment comes after those that it asks about
+        if segment.hold or segment.named & keys:
+            keys.add(segment.key)
+    return frozenset(keys)
 
 
 def by_what(differences: Iterable[Difference]) -> str:
-    """How many there are of each kind, the most first."""
-    counts = Counter(one.what for one in differences)
-    return ", ".join(f"{what} {count:,}" for what, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+    """The number of differences of each kind, in descending order."""
+    counts = Counter(difference.what for difference in differences)
+    descending = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    return ", ".join(f"{what} {count:,}" for what, count in descending)
 
 
-def known(folded: Folded) -> str:
-    """What the topic knows of a customer at all."""
+def count_text(folded: Folded) -> str:
+    """The number of changes of a customer on the topic, in words."""
     return f"{folded.sequence} changes" if folded.sequence else UNKNOWN
 
 
 def in_since(since: int | None) -> str:
-    """Membership with its beginning (ms)."""
+    """Membership with its beginning (ms), in words."""
     return "not in" if since is None else f"in since {format_instant(since)}"
 
 
 def is_in(since: int | None) -> str:
-    """Membership alone."""
+    """Membership alone, in words."""
     return "not in" if since is None else "in"
 
 
-def _unclaimed(_since: int | None) -> str:
+def _unclaimed_text(_since: int | None) -> str:
     return UNCLAIMED
 
 
-def _at(due: int) -> str:
+def _due_text(due: int) -> str:
     return format_instant(due) if due else "none"
