@@ -22,7 +22,7 @@ from local.receivers import SECRET, Hook
 from local.servers import Kafka, Redis
 from streams.wire import merges
 from streams.wire.changes import CHANGE_MAX_BYTES
-from streams.wire.dead_letters import KEPT_MAX_BYTES
+from streams.wire.dead_letters import ORIGINAL_MAX_BYTES
 from tests import hostile, hostile_outputs
 from tests.commands import segmenter
 from tests.hostile import PARTITIONS
@@ -39,7 +39,7 @@ ROUNDS = 10
 BOUNDS = {
     "segment-changes": CHANGE_MAX_BYTES,
     "segment-memberships": CHANGE_MAX_BYTES,
-    "dead-letters": 2 * KEPT_MAX_BYTES,
+    "dead-letters": 2 * ORIGINAL_MAX_BYTES,
     "merges": merges.RECORD_MAX_BYTES,
     "trigger-decisions": CHANGE_MAX_BYTES,
     "trigger-dead-letters": 2 * CHANGE_MAX_BYTES,

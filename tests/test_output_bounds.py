@@ -273,7 +273,7 @@ def weight(record: OutRecord) -> int:
 def test_a_change_of_any_size(seed: int) -> None:
     """It fits with its row, agrees with the published schema, and nothing but its reason and sentences is another."""
     change = largest(Drawn(seed).reason())
-    record, row = out_records.told_records([change], (), lambda _: False)
+    record, row = out_records.published_records([change], (), lambda _: False)
     assert len(record.value or b"") <= CHANGE_MAX_BYTES
     assert max(weight(record), weight(row)) < BATCH_MAX_BYTES / 2
     decoded = changes.decode(record.value or b"")
@@ -324,11 +324,11 @@ def test_tail_of_a_change_that_was_cut() -> None:
 def test_what_others_wrote_makes_no_row_that_cannot_be_published(field: str) -> None:
     """Read back, or by triggers: what is never cut of our changes is longer than ours ever is."""
     longest = largest(Reason(False))
-    assert changes.told(changes.encode(longest))[1].segments == longest.segments
+    assert changes.published_change(changes.encode(longest))[1].segments == longest.segments
     value: Any = ("s" * 600_000,) if field == "segments" else "u" * 600_000
     strange = msgspec.json.encode(change_of(Reason(False), **{field: value}))
     with pytest.raises(msgspec.DecodeError):
-        changes.told(strange)
+        changes.published_change(strange)
     assert reading(FetchedRecord("segment-changes", 0, START, b"u1", strange), cast("Any", None)) == "not_a_change"
 
 
@@ -385,7 +385,7 @@ def test_a_value_of_a_megabyte_that_a_customer_sends() -> None:
 # --- dead letters ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("large", [0, dead_letters.KEPT_MAX_BYTES, dead_letters.KEPT_MAX_BYTES + 1, 1 << 20])
+@pytest.mark.parametrize("large", [0, dead_letters.ORIGINAL_MAX_BYTES, dead_letters.ORIGINAL_MAX_BYTES + 1, 1 << 20])
 def test_a_dead_letter_of_any_size(large: int) -> None:
     """Key, value and headers together fit into a batch several times."""
     record = FetchedRecord("t" * 249, 2**63 - 1, 0, b"k" * large, b"v" * large)

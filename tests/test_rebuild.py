@@ -189,7 +189,7 @@ def test_rows_of_whom_redis_lost_while_it_went_on() -> None:
             asyncio.run(lives.live(one.until, one.rng.randrange(30)))
         asyncio.run(rebuilt(lives, one))
         table = lives.outputs.table()
-        assert table == {who: memberships.of_told(who, told) for who, told in newest_of(lives).items()}, seed
+        assert table == {who: memberships.of_published(who, told) for who, told in newest_of(lives).items()}, seed
         put_right += table != before
     assert put_right > 5
 

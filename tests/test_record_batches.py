@@ -132,7 +132,7 @@ def test_of_a_record_that_is_far_too_large_the_head_is_left(codec: int, size: in
     for one in (found[1], found[3]):
         assert (one.key, len(one.value) < MIB) == (b"u1", True)
         assert read(one.value, one.key, 1, Origin("visits", 0, 1)) == "too_large"
-        assert dead_letters.kept(one.value) == value[: dead_letters.KEPT_MAX_BYTES]
+        assert dead_letters.shortened(one.value) == value[: dead_letters.ORIGINAL_MAX_BYTES]
         said = dict(dead_letters.headers(one.value, "too_large", Origin("visits", 0, 1), one.key))
         assert (said["size"], said["sha256"]) == (str(size).encode(), sha256(value).hexdigest().encode())
 

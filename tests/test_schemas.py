@@ -271,11 +271,11 @@ def test_a_wrong_reason_is_refused(reason: Json) -> None:
 
 # --- dead letters ------------------------------------------------------------------------------
 
-CUT = bytes(dead_letters.KEPT_MAX_BYTES + 1)
+CUT = bytes(dead_letters.ORIGINAL_MAX_BYTES + 1)
 
 
 def letter(original: bytes | None, reason: str = "not_json") -> Json:
-    value = dead_letters.kept(original)
+    value = dead_letters.shortened(original)
     headers = dead_letters.headers(original, reason, ORIGIN)
     return {
         "headers": {name: text.decode() for name, text in headers},

@@ -209,7 +209,7 @@ def _as_written(struct: type[msgspec.Struct], schema: Schema) -> None:
 
 def dead_letter() -> Schema:
     """A record that could not be used: headers that say why and from where, and the original value."""
-    most, origin = dead_letters.KEPT_MAX_BYTES, Origin("visits", 0, 0)
+    most, origin = dead_letters.ORIGINAL_MAX_BYTES, Origin("visits", 0, 0)
     whole = dead_letters.headers(b"", REASONS[0], origin)
     cut = dead_letters.headers(bytes(most + 1), REASONS[0], origin, key=bytes(most + 1))
     number = {"type": "string", "pattern": "^[0-9]+$"}
@@ -297,7 +297,7 @@ def _operation(topic: str, message: str) -> Schema:
 
 def _messages() -> Schema:
     customer = {"$ref": "schemas/event.json#/$defs/Customer"}
-    most = dead_letters.KEPT_MAX_BYTES
+    most = dead_letters.ORIGINAL_MAX_BYTES
     original = {
         "description": f"the original key; of more than {most} bytes the first {most}",
         "type": ["string", "null"],

@@ -27,7 +27,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
 from streams.kafka.fetch import FetchedRecord
-from streams.wire.dead_letters import KEPT_MAX_BYTES, Head
+from streams.wire.dead_letters import ORIGINAL_MAX_BYTES, Head
 
 # So much is unpacked at once; ordinary batches are smaller.
 PIECE_BYTES = 1024 * 1024
@@ -192,10 +192,10 @@ class _Cutter:
         offset, at = _varint(buffer, at)
         key_size, at = _varint(buffer, at)
         key_end = at + max(key_size, 0)
-        key = None if key_size < 0 else buffer[at : min(key_end, at + 2 * KEPT_MAX_BYTES)]
+        key = None if key_size < 0 else buffer[at : min(key_end, at + 2 * ORIGINAL_MAX_BYTES)]
         size, value_at = _varint(buffer, key_end) if key_end < len(buffer) - 10 else (-1, len(buffer))
         value_end = value_at + max(size, 0)
-        head, digest = buffer[value_at : value_at + 2 * KEPT_MAX_BYTES], sha256(buffer[value_at:value_end])
+        head, digest = buffer[value_at : value_at + 2 * ORIGINAL_MAX_BYTES], sha256(buffer[value_at:value_end])
         unpacked_to = len(buffer)
         self._buffer = buffer[start + length :]
         while unpacked_to < start + length and (piece := next(self._pieces, b"")):

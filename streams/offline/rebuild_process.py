@@ -121,7 +121,7 @@ def newest(values: Iterable[bytes | None]) -> dict[str, PublishedChange]:
     changes_by_customer: dict[str, PublishedChange] = {}
     for value in values:
         with contextlib.suppress(msgspec.DecodeError):  # another program wrote this record
-            customer_id, change = changes.told(value or b"")
+            customer_id, change = changes.published_change(value or b"")
             last = changes_by_customer.get(customer_id)
             if last is None or change.sequence >= last.sequence:
                 changes_by_customer[customer_id] = change

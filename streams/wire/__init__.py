@@ -1,1 +1,4 @@
-"""Bytes to events, changes to bytes, customers both ways: the only place that knows JSON."""
+"""Records as bytes: input messages to events, changes to records, customers to stored bytes and back.
+
+No other package knows JSON.
+"""

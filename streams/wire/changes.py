@@ -3,10 +3,13 @@
 The one rule: the key is the customer id, the value is this JSON, the headers are CloudEvents 1.0
 (binary mode of the Kafka protocol binding). Fields are added, never renamed.
 
-A change is never dropped, so it always fits: `encode` gives at most `CHANGE_MAX_BYTES`. What makes
-one too large is its reason and the sentences made of it; those are cut and marked
-(`rules.reason_limits`, `rules.sentences`). All else is bounded where it comes from and never cut:
-1,000 segments with keys of 64 characters, ids of 256 bytes or characters.
+A change is never dropped, so it must always fit into a record: `encode` gives at most `CHANGE_MAX_BYTES`.
+Only its reason, and the sentences made of it, can be too long; those are cut and marked
+(`rules.reason_limits`, `rules.sentences`). All other fields are bounded where they come from and are
+never cut: 1,000 segments with keys of 64 characters, ids of 256 bytes or characters.
+
+See also: `streams.wire.memberships` (the newest state of each customer), `streams.wire.records` (the
+records of a step), `streams.triggers.decision_log` (what becomes of a change that a trigger acts on).
 """
 
 from __future__ import annotations
@@ -29,18 +32,18 @@ from rules.times import format_instant, parse_instant
 
 SOURCE = "segmenter"
 TYPE_PREFIX = "segmenter.segment."
-# Of a record's value: 67 kB of membership, 8 KiB of reason, two sentences of at most 8 kB each, and room for what is
-# to come. An eighth of what a topic takes by default in a batch (max.message.bytes, 1,048,588). Where a customer is in
-# a few dozen segments a change takes less than the 20 kB that Standard Webhooks advises for a payload.
+# The largest value of a record: 67 kB of membership, 8 KiB of reason, two sentences of at most 8 kB each, and room for
+# later fields. It is an eighth of the batch that a topic takes by default (max.message.bytes, 1,048,588). A change of
+# a customer in a few dozen segments takes less than the 20 kB that Standard Webhooks advises for a payload.
 CHANGE_MAX_BYTES = 128 * 1024
-# Of what is never cut; of ours it is 65,000 at most.
+# The longest ids and membership together, which are never cut. Those that workers write stay below 65,000.
 _UNCUT_MAX_CHARS = 100_000
 
 Header = tuple[str, bytes]
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
-    """What made the decision necessary; the event and where it was read, when it was one."""
+    """What made the decision necessary; for an event also its id and where it was read."""
 
     kind: Literal["event", "time", "definition", "merge", "erasure"]
     event_id: str | None = None
@@ -52,12 +55,12 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
 class SegmentChange(msgspec.Struct, frozen=True, gc=False):
     """A customer entered or left a segment.
 
-    ``change_id`` is the same wherever and however often the decision is made, so a repeat is
-    recognised by it. ``sequence`` counts per customer, without gaps. ``segments`` is the
-    membership after this change, sorted. ``late``: this puts right what was said before, as an
-    event arrived after its time, or was read in another order after a loss. ``definition``:
-    fingerprint of what decided. ``said``: the reason as one sentence, by language, of which a
-    long one ends with an ellipsis; a right-to-left one is safe to embed as it is.
+    ``change_id`` is the same however often the decision is made, so that a consumer recognises a
+    repeat by it. ``sequence`` counts per customer, without gaps. ``segments`` is the membership
+    after this change, sorted. ``late``: the change corrects earlier ones, because an event arrived
+    after its time, or was read in another order after a loss. ``definition``: fingerprint of the
+    segments file that decided. ``said``: the reason as one sentence, by language; a long one ends
+    with an ellipsis, and a right-to-left one is safe to embed unchanged.
     """
 
     change_id: str
@@ -76,28 +79,31 @@ class SegmentChange(msgspec.Struct, frozen=True, gc=False):
     emitted_at: Instant | UnsetType = UNSET
 
 
-class _ToldCause(msgspec.Struct, frozen=True, gc=False):
+class _CauseHead(msgspec.Struct, frozen=True, gc=False):
     kind: str
 
 
 class _ChangeHead(msgspec.Struct, frozen=True, gc=False):
-    """As much of a change as says which one it is and what is true after it."""
+    """The fields that identify a change and say what is true after it; the others are not decoded."""
 
     change_id: str
     customer_id: str
     occurred_at: str
     sequence: int
     segments: tuple[str, ...]
-    cause: _ToldCause
+    cause: _CauseHead
 
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(SegmentChange)
-_told_decoder = msgspec.json.Decoder(_ChangeHead)
+_head_decoder = msgspec.json.Decoder(_ChangeHead)
 
 
 def of(change: Change, emitted_at: str | UnsetType = UNSET, languages: Sequence[str] = LANGUAGES) -> SegmentChange:
-    """The public form. Without ``emitted_at`` (a replay) it says nothing of where it was read."""
+    """The public form of a decided change.
+
+    Without ``emitted_at`` (a replay) the cause does not say from which topic and offset its event was read.
+    """
     return SegmentChange(
         change_id=change.id,
         customer_id=change.customer,
@@ -128,52 +134,53 @@ def _cause(change: Change, *, live: bool) -> Cause:
 def encode(change: SegmentChange) -> bytes:
     """The value of the record, of at most `CHANGE_MAX_BYTES`."""
     value = _encoder.encode(change)
-    # Nearly always: what is shorter in all has no longer reason.
+    # Nearly every change ends here: if the whole value is within the bound of a reason, its reason is, too.
     if len(value) <= REASON_MAX_BYTES:
         return value
-    said = {language: shortened(words, SENTENCE_MAX_CHARS) for language, words in change.said.items()}
-    return _encoder.encode(replace(change, reason=reason_limits.bounded(change.reason), said=said))
+    sentences = {language: shortened(text, SENTENCE_MAX_CHARS) for language, text in change.said.items()}
+    return _encoder.encode(replace(change, reason=reason_limits.bounded(change.reason), said=sentences))
 
 
 def bounded(value: bytes) -> bytes:
-    """A record's value as `encode` gives it; what a former version wrote may be longer."""
+    """A record's value, cut to `CHANGE_MAX_BYTES` as `encode` does: a former version may have written a longer one."""
     if len(value) <= CHANGE_MAX_BYTES:
         return value
     return encode(decode(value))
 
 
 def decode(value: bytes) -> SegmentChange:
-    """A record's value; raises `msgspec.DecodeError`."""
+    """Decode a record's value; raises `msgspec.DecodeError`."""
     return _decoder.decode(value)
 
 
-def told(value: bytes) -> tuple[str, PublishedChange]:
-    """Of which customer a published change is, and which one; raises `msgspec.DecodeError`.
+def published_change(value: bytes) -> tuple[str, PublishedChange]:
+    """The customer and the change of a published record; raises `msgspec.DecodeError`.
 
-    Its row must be publishable, too: what others wrote may have ids or a membership of any length.
+    It refuses a record whose ids and membership are too long for a row of the membership topic: other programs can
+    write to the topic of changes, and a row is made of what is read back from it.
     """
-    read = _told_decoder.decode(value)
-    if len(read.customer_id) + len(read.change_id) + sum(map(len, read.segments)) > _UNCUT_MAX_CHARS:
-        raise msgspec.ValidationError("longer than any change of ours")
-    occurred_at = parse_instant(read.occurred_at)
+    head = _head_decoder.decode(value)
+    if len(head.customer_id) + len(head.change_id) + sum(map(len, head.segments)) > _UNCUT_MAX_CHARS:
+        raise msgspec.ValidationError("longer than any change that a worker writes")
+    occurred_at = parse_instant(head.occurred_at)
     if occurred_at is None:
-        raise msgspec.ValidationError(f"{read.occurred_at!r} is no instant")
-    erased = read.cause.kind == "erasure"
-    return read.customer_id, PublishedChange(read.change_id, occurred_at, read.sequence, read.segments, erased)
+        raise msgspec.ValidationError(f"{head.occurred_at!r} is no instant")
+    is_erasure = head.cause.kind == "erasure"
+    return head.customer_id, PublishedChange(head.change_id, occurred_at, head.sequence, head.segments, is_erasure)
 
 
 def identity(headers: Sequence[tuple[str, bytes]]) -> tuple[bytes, ...]:
-    """What a record of a change is known by, read from its headers."""
+    """The header that identifies the record of a change: ``ce_id``, its change id."""
     return tuple(value for name, value in headers if name == "ce_id")
 
 
 def headers(change: SegmentChange) -> list[Header]:
-    """CloudEvents attributes of a change."""
+    """The CloudEvents attributes of a change."""
     return cloud_event(TYPE_PREFIX + change.change, change)
 
 
 class Occurred(Protocol):
-    """What the attributes of a CloudEvent are read from."""
+    """A record's content of which the attributes of a CloudEvent are made."""
 
     @property
     def change_id(self) -> str: ...
@@ -183,14 +190,17 @@ class Occurred(Protocol):
     def occurred_at(self) -> str: ...
 
 
-def cloud_event(kind: str, what: Occurred) -> list[Header]:
-    """CloudEvents attributes, https://github.com/cloudevents/spec kafka-protocol-binding.md, 3.2."""
+def cloud_event(kind: str, content: Occurred) -> list[Header]:
+    """The CloudEvents attributes of a record as headers.
+
+    See https://github.com/cloudevents/spec, kafka-protocol-binding.md, 3.2.
+    """
     return [
         ("ce_specversion", b"1.0"),
-        ("ce_id", what.change_id.encode()),
+        ("ce_id", content.change_id.encode()),
         ("ce_source", SOURCE.encode()),
         ("ce_type", kind.encode()),
-        ("ce_subject", what.customer_id.encode()),
-        ("ce_time", what.occurred_at.encode()),
+        ("ce_subject", content.customer_id.encode()),
+        ("ce_time", content.occurred_at.encode()),
         ("content-type", b"application/json"),
     ]

@@ -11,7 +11,7 @@ import msgspec
 from rules.profile.profile import Profile
 from rules.standing import Customer
 
-# How an array of 12 fields begins: versions before the mark of identified ids stored so many.
+# The first byte of a msgpack array of 12 fields: versions before `Customer.identified` stored so many.
 _FORMER_FIELDS = 0x9C
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Customer)
@@ -19,7 +19,7 @@ _profiles = msgspec.msgpack.Decoder(Profile)
 
 
 def encode(customer: Customer) -> bytes:
-    """The stored form."""
+    """The stored form of a customer."""
     return _encoder.encode(customer)
 
 
@@ -27,10 +27,10 @@ def decode(stored: bytes) -> Customer:
     """A customer from its stored form; raises `msgspec.DecodeError`."""
     customer = _decoder.decode(stored)
     if customer.links and stored[0] == _FORMER_FIELDS:
-        customer.identified = True  # whoever held links was named as userId
+        customer.identified = True  # in those versions only an id that was named as userId could have links
     return customer
 
 
-def profile(stored: bytes) -> Profile:
-    """The profile of a customer by itself; raises `msgspec.DecodeError`."""
-    return _profiles.decode(stored)
+def profile(encoded: bytes) -> Profile:
+    """A profile which was encoded by itself, as identity messages carry it; raises `msgspec.DecodeError`."""
+    return _profiles.decode(encoded)

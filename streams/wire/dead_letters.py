@@ -1,7 +1,9 @@
-"""Dead letters as records: the original bytes, and in the headers why and from where.
+"""Dead letters as records: the original bytes, and in the headers the reason and where the record was read.
 
-The one rule: whatever came is kept as it came, up to a size; what is cut says its full size and
-SHA-256, so that it can be found again.
+The one rule: the original bytes are preserved up to a size. The headers of a longer one give its full
+size and SHA-256, so that it can be found again on its input topic.
+
+See also: `streams.wire.decode` (the reasons), `streams.worker.dead_letter_limit` (too many of them).
 """
 
 from __future__ import annotations
@@ -13,52 +15,55 @@ from typing import Self
 from rules.events import Origin
 from streams.wire.changes import Header
 
-KEPT_MAX_BYTES = 64 * 1024
+ORIGINAL_MAX_BYTES = 64 * 1024
 
 
 class Head(bytes):
-    """The first bytes of a value that was too large to be held; it knows the size and SHA-256 of the whole."""
+    """The first bytes of a value that was too large for memory, with the size and SHA-256 of the whole value."""
 
     size: int
     sha256: str
 
     def __new__(cls, head: bytes, size: int, digest: str) -> Self:
-        made = super().__new__(cls, head)
-        made.size, made.sha256 = size, digest
-        return made
+        instance = super().__new__(cls, head)
+        instance.size = size
+        instance.sha256 = digest
+        return instance
 
 
-def kept(original: bytes | None) -> bytes | None:
-    """The original bytes of a value or key; the first 64 KiB of a longer one."""
-    return original if original is None else original[:KEPT_MAX_BYTES]
+def shortened(original: bytes | None) -> bytes | None:
+    """The original bytes of a value or key, cut to the first 64 KiB."""
+    return original if original is None else original[:ORIGINAL_MAX_BYTES]
 
 
 def headers(original: bytes | None, reason: str, origin: Origin, key: bytes | None = None) -> list[Header]:
-    """Why, and where it was read."""
-    said = [
+    """The headers of a dead letter: its reason, where it was read, and the size and digest of what is cut."""
+    fields = [
         ("reason", reason.encode()),
         ("topic", origin.topic.encode()),
         ("partition", str(origin.partition).encode()),
         ("offset", str(origin.offset).encode()),
     ]
-    if key is not None and len(key) > KEPT_MAX_BYTES:
-        said.append(("key-size", str(len(key)).encode()))
-        said.append(("key-sha256", sha256(key).hexdigest().encode()))
+    if key is not None and len(key) > ORIGINAL_MAX_BYTES:
+        fields.append(("key-size", str(len(key)).encode()))
+        fields.append(("key-sha256", sha256(key).hexdigest().encode()))
     if isinstance(original, Head):
-        said += [("size", str(original.size).encode()), ("sha256", original.sha256.encode())]
-    elif original is not None and len(original) > KEPT_MAX_BYTES:
-        said.append(("size", str(len(original)).encode()))
-        said.append(("sha256", sha256(original).hexdigest().encode()))
-    return said
+        fields.append(("size", str(original.size).encode()))
+        fields.append(("sha256", original.sha256.encode()))
+    elif original is not None and len(original) > ORIGINAL_MAX_BYTES:
+        fields.append(("size", str(len(original)).encode()))
+        fields.append(("sha256", sha256(original).hexdigest().encode()))
+    return fields
 
 
 def identity(headers: Sequence[tuple[str, bytes]]) -> tuple[bytes, ...]:
-    """What a dead letter is known by, read from its headers."""
+    """The headers that identify a dead letter: the topic and offset at which its record was read."""
     return tuple(value for name, value in headers if name in ("topic", "offset"))
 
 
 def place(headers: Sequence[tuple[str, bytes]]) -> tuple[str, int]:
-    """Where a dead letter was read: the topic and the offset; -1 where that is not said."""
-    found = dict(headers)
-    offset = found.get("offset", b"")
-    return found.get("topic", b"").decode(errors="replace"), int(offset) if offset.isdigit() else -1
+    """The topic and offset at which the record was read; the offset is -1 if no header gives it."""
+    fields = dict(headers)
+    topic = fields.get("topic", b"").decode(errors="replace")
+    offset = fields.get("offset", b"")
+    return topic, int(offset) if offset.isdigit() else -1

@@ -1,8 +1,14 @@
-"""A record into an event, or the reason why it cannot be used.
+"""Decodes a record into an event, or gives the reason why it cannot be used.
 
 The one rule: the reasons are a closed list, checked in its order; the first that applies wins.
-What `decode` accepts is an event in full, so nothing behind it checks again.
+What `decode` accepts is a complete event, so no later module checks it again.
 Long because that order stands in one place.
+
+    value of a record → `_read`: size → `_fields`: JSON, types of the fields → `_decoded`: ids, message id,
+    time, type → `_event`: properties, traits, context → an `Event`; `Rejected` at the first thing that is wrong
+
+See also: `streams.wire.segment_spec` (the fields), `streams.wire.ids` (customer and other id),
+`streams.wire.shop` (items and orders), `streams.wire.merges` (records between ids of one person).
 """
 
 from __future__ import annotations
@@ -47,8 +53,8 @@ __all__ = [
     "read",
 ]
 
-# From "too_large_to_forward" on they are found by no decoder: the last one is that a record killed the worker again
-# and again (`streams.runtime.poison_pills`).
+# No decoder gives the last two: "too_large_to_forward" is for an event that does not fit into a record of `merges`,
+# "poison" for a record that killed the worker again and again (`streams.runtime.poison_pills`).
 REASONS: Final = (
     "too_large", "not_json", "not_object", "no_customer", "bad_id", "no_message_id", "no_timestamp",
     "absurd_timestamp", "bad_type", "bad_value", "wrong_key", "wrong_partition", "too_large_to_forward",
@@ -56,8 +62,8 @@ REASONS: Final = (
 )  # fmt: skip
 
 RECORD_MAX_BYTES = 1024 * 1024
-DEPTH_MAX = 100  # of objects and lists in one another: what reads a value later may lean on it
-# A longer message id is known by its head and a hash: it goes into every change that it causes.
+DEPTH_MAX = 100  # nested objects and lists: later readers of a value rely on it
+# A longer message id is replaced by its head and a hash: it goes into every change that its event causes.
 MESSAGE_ID_MAX_CHARS = 256
 OLDEST_MS = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
 
@@ -65,7 +71,7 @@ _TYPES = {
     "page": PAGE, "screen": PAGE, "identify": IDENTIFY, "alias": "alias", "group": "group", "erase": ERASE,
     "unlink": UNNAMED,
 }  # fmt: skip
-# Whoever may write to it vouches for what it says of ids: erasures, aliases, ids that are parted.
+# The trusted topic: only systems which may vouch for ids write to it, so erasures, aliases and unlinks count there.
 _PROFILES = INPUTS[0]
 _envelope = msgspec.json.Decoder(Envelope)
 _raw_envelope = msgspec.json.Decoder(
@@ -81,24 +87,26 @@ def decode(
     origin: Origin,
     placeholders: Placeholders = BUILT_IN,
 ) -> Event:
-    """The event of a record; ``record_time`` (ms) is its Kafka time, if it has one.
+    """The event of a record; ``record_time`` (ms) is its Kafka time, if it has one. Raises `Rejected`.
 
-    Where the key is not the customer but another id of the record, as a placeholder is, the event is `Misaddressed`.
-    Raises `Rejected`.
+    The key must be the customer's id, as the key decides the partition. If it is another id that the record names, or
+    a placeholder that was taken for one, the event is `Misaddressed`: it is sent on to its customer's partition.
     """
     fields = _read(value)
     event = _decoded(fields, record_time, origin, placeholders)
     if event.name == UNNAMED and not origin.topic.endswith(_PROFILES):
-        raise Rejected("bad_type")  # of the topics only that one is read for erasures before all else
+        raise Rejected("bad_type")  # a claim looks for erasures and unlinks on that topic alone
     if key != event.customer.encode():
         return _misaddressed(event, key, fields)
     return event
 
 
 def _misaddressed(event: Event, key: bytes | None, fields: Envelope) -> Misaddressed:
-    """An event under the key of another id that its record names. Raises `Rejected`."""
+    """The event of a record whose key is another id that the record names. Raises `Rejected`."""
+    if not key or event.name == UNNAMED:
+        raise Rejected("wrong_key")
     for text in (fields.userId, fields.anonymousId):
-        if key and isinstance(text, str) and key == text.encode() and is_id(text) and event.name != UNNAMED:
+        if isinstance(text, str) and key == text.encode() and is_id(text):
             return Misaddressed(**fields_of(event), key=text)
     raise Rejected("wrong_key")
 
@@ -111,7 +119,7 @@ def read(
         return decode(value, key, timestamp if timestamp >= 0 else None, origin, placeholders)
     except Rejected as rejected:
         return str(rejected.args[0])
-    except Exception as error:  # noqa: BLE001  # a defect of ours, but no record may stop the worker again and again
+    except Exception as error:  # noqa: BLE001  # a defect, but no record may stop the worker at each start
         defects.report(f"the reading of {origin.topic}-{origin.partition}, offset {origin.offset}", error)
         return "bad_value"
 
@@ -122,7 +130,7 @@ def decode_line(
     origin: Origin | None = None,
     placeholders: Placeholders = BUILT_IN,
 ) -> Event:
-    """The event of a line of a file, which has neither key nor Kafka time. Raises `Rejected`."""
+    """The event of a value without a key, as a line of a file is. Raises `Rejected`."""
     return _decoded(_read(value), record_time, origin, placeholders)
 
 
@@ -135,7 +143,9 @@ def _read(value: bytes | None) -> Envelope:
 
 
 def _decoded(fields: Envelope, record_time: int | None, origin: Origin | None, placeholders: Placeholders) -> Event:
-    user, anonymous = present(fields.userId, placeholders), present(fields.anonymousId, placeholders)
+    """The event of these fields, checked in the order of `REASONS`. Raises `Rejected`."""
+    user = present(fields.userId, placeholders)
+    anonymous = present(fields.anonymousId, placeholders)
     customer = customer_of(user, anonymous)
     previous = previous_of(fields, placeholders)
     if not isinstance(fields.messageId, str) or not fields.messageId:
@@ -144,15 +154,18 @@ def _decoded(fields: Envelope, record_time: int | None, origin: Origin | None, p
     name = _name(fields.type, fields.event)
     if name == UNNAMED:
         return _request(customer, previous, time, fields, origin)
+    # The other id of the same person: that of an alias, else the anonymous one.
     link = previous or (anonymous if isinstance(anonymous, str) and is_id(anonymous) else None)
+    if link == customer:
+        link = None
+    # An alias on the trusted topic is vouched for, and so is its customer: it counts as the id of a user.
     vouched = previous is not None and (origin is None or origin.topic.endswith(_PROFILES))
-    # Whoever vouches that two ids are one person vouches for the person, too.
     identifies = vouched or (user is not None and (user != anonymous or names_user(name, fields, origin)))
-    return _event(customer, name, time, fields, origin, None if link == customer else link, vouched, identifies)
+    return _event(customer, name, time, fields, origin, link, vouched, identifies)
 
 
 def _request(customer: str, previous: str | None, time: int, fields: Envelope, origin: Origin | None) -> Event:
-    """What is asked of a customer: that it be erased, or parted from another id. Raises `Rejected`."""
+    """A request about a customer's ids: to erase the customer, or to unlink it from another id. Raises `Rejected`."""
     if fields.type != "unlink":
         return Event(customer, ERASE, time, _message_id(fields), origin=origin)
     if previous is None or previous == customer:
@@ -161,9 +174,12 @@ def _request(customer: str, previous: str | None, time: int, fields: Envelope, o
 
 
 def _fields(value: bytes) -> Envelope:
-    """The fields that are used, checked for their types or not (`_loose`); nothing may lean on it."""
+    """The fields that are used. After an error of one type they come from `_loose`, so types are checked again later.
+
+    Raises `Rejected`.
+    """
     try:
-        # What is skipped is not read as text, so it is checked here (0.05 µs when ASCII).
+        # msgspec does not decode the strings that it skips, so UTF-8 is checked here (0.05 µs when ASCII).
         if not value.isascii():
             value.decode()
         if value.count(b"{") + value.count(b"[") > DEPTH_MAX and _is_too_deep(value):
@@ -176,17 +192,20 @@ def _fields(value: bytes) -> Envelope:
 
 
 def _is_too_deep(value: bytes) -> bool:
-    # numpy takes 12 MB of memory, and most workers never read a value with so many brackets.
+    # NumPy takes 12 MB of memory, and most workers never read a value with so many brackets.
     from streams.wire.depth import is_deeper  # noqa: PLC0415
 
     return is_deeper(value, DEPTH_MAX)
 
 
 def _loose(value: bytes) -> Envelope:
-    """The same fields unchecked, so that the first wrong one in the order of `REASONS` is named."""
+    """The same fields without a check of their types, so that the first error in the order of `REASONS` is reported.
+
+    A field of a wrong type gets the value `_WRONG`. Raises `Rejected`.
+    """
     try:
-        msgspec.json.decode(value, type=msgspec.Raw)  # JSON at all? What is not used is not looked into
-        document = _raw_envelope.decode(value)  # no dict: a hostile object has 100,000 names
+        msgspec.json.decode(value, type=msgspec.Raw)  # is it JSON? Fields that are not used are not checked further
+        document = _raw_envelope.decode(value)  # not into a dict: a hostile object has 100,000 names
     except msgspec.ValidationError:
         raise Rejected("not_object") from None
     except (msgspec.DecodeError, RecursionError):
@@ -200,7 +219,7 @@ def _loose(value: bytes) -> Envelope:
 
 
 def _field(raw: msgspec.Raw, right: Any) -> Any:
-    """The value if it is of the right type, else something that is of none."""
+    """The value if it is of the right type, else `_WRONG`, which has none of the types."""
     try:
         return msgspec.json.decode(raw, type=right)
     except (msgspec.DecodeError, RecursionError):
@@ -208,6 +227,10 @@ def _field(raw: msgspec.Raw, right: Any) -> Any:
 
 
 def _time(timestamp: object, record_time: int | None) -> int:
+    """The time of an event (ms): at most that of its record, which the broker's clock bounds. Raises `Rejected`.
+
+    A device's clock may be a little fast: an event at most `AHEAD_MAX_MS` after its record takes the record's time.
+    """
     if not isinstance(timestamp, str):
         raise Rejected("no_timestamp")
     time = parse_instant(timestamp)
@@ -221,10 +244,11 @@ def _time(timestamp: object, record_time: int | None) -> int:
 
 
 def _name(kind: object, event: object) -> str:
+    """The name of an event: that of a track, else the type. Raises `Rejected`."""
     if kind == "track":
         if not isinstance(event, str) or not event:
             raise Rejected("bad_value")
-        # One namespace: a track called like a type is taken for it.
+        # Names and types share one namespace: a track that is called `page` counts as a page.
         return ALIASES.get(event) or _TYPES.get(event) or event
     name = _TYPES.get(kind) if isinstance(kind, str) else None
     if name is None:
@@ -237,7 +261,7 @@ def _message_id(fields: Envelope) -> str:
     return fields.messageId if len(fields.messageId) <= MESSAGE_ID_MAX_CHARS else short_id(fields.messageId)
 
 
-def _event(  # a call per event: a record of these would cost as much as the event itself
+def _event(  # so many arguments: an object that holds them would cost as much as the event itself
     customer: str,
     name: str,
     time: int,
@@ -278,7 +302,7 @@ def _event(  # a call per event: a record of these would cost as much as the eve
 
 
 def _document(raw: msgspec.Raw) -> Document:
-    """An object, read when a rule asks for it."""
+    """A document that is decoded only when a rule reads it. Raises `Rejected` if it is no object."""
     if raw is NOTHING:
         return NO_DOCUMENT
     if bytes(raw)[:1] not in (b"{", b"n"):

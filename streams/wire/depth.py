@@ -1,8 +1,8 @@
-"""Limits how deep objects and lists of a JSON text stand in one another, in linear time whatever the text is.
+"""Limits how deep objects and lists of a JSON text are nested, in linear time whatever the text is.
 
-A regular expression that finds the texts of a value tries each quote as a beginning: escaped quotes without an end
-take it time by the square of their number, 8,000 of them half a second. Here whole arrays are looked at, and no
-longer than up to the first bracket that is too deep.
+A regular expression that finds the strings of a value tries each quote as a beginning: for escaped quotes without an
+end it takes quadratic time, half a second for 8,000 of them. Here NumPy counts brackets in whole arrays, and stops at
+the first slice that is too deep.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-_SLICE_BYTES: Final = 64 * 1024  # of brackets and quotes; the arrays of a slice fit into a core's cache
+_SLICE_BYTES: Final = 64 * 1024  # brackets and quotes of a slice: its arrays fit into a core's cache
 _QUOTE: Final = ord('"')
 _IGNORED: Final = bytes(set(range(256)) - set(b'[]{}"'))
 _STEPS: Final = np.zeros(256, np.int8)
@@ -20,14 +20,15 @@ _STEPS[list(b"]}")] = -1
 
 
 def is_deeper(value: bytes, limit: int) -> bool:
-    """Whether more than so many brackets are open at once, those within texts apart."""
+    """Whether more than so many brackets are open at once; brackets within strings do not count."""
     if b"\\" in value:
-        # Of one length, so that nothing is moved; what is left are quotes that begin or end a text.
+        # Replaced by as many characters, so that no byte moves. The quotes that are left begin or end a string.
         value = value.replace(b"\\\\", b"__").replace(b'\\"', b"__")
     marks = value.translate(None, delete=_IGNORED)
     depth, in_text = 0, False
     for start in range(0, len(marks), _SLICE_BYTES):
         slice_ = np.frombuffer(marks, np.uint8, min(_SLICE_BYTES, len(marks) - start), start)
+        # After an odd number of quotes a byte is within a string; a string may go on from the slice before.
         texts = slice_ == _QUOTE
         texts[0] ^= in_text
         texts = np.logical_xor.accumulate(texts)

@@ -1,6 +1,8 @@
-"""The ids of a record: who the customer is, and which other id is named beside it.
+"""The ids of a record: that of its customer, and the other id that it may name.
 
 Placeholders are no ids. An id has up to 256 bytes and no control characters: it goes into keys, headers and links.
+
+See also: `rules.placeholders` (which texts are no ids), `rules.identity.resolution` (what two ids lead to).
 """
 
 from __future__ import annotations
@@ -21,20 +23,27 @@ class Rejected(Exception):
 
 
 def present(text: Any, placeholders: Placeholders) -> Any:
-    """An id as it stands; ``None`` for an empty text and for a placeholder."""
+    """The id unchanged, whatever its type; ``None`` for an empty text and for a placeholder."""
     if not text or (isinstance(text, str) and placeholders.include(text)):
         return None
     return text
 
 
 def names_user(name: str, fields: Envelope, origin: Origin | None) -> bool:
-    """Whether an event whose two ids are the same text names it as that of a user, not as one that a browser made."""
+    """Whether an event whose userId and anonymousId are the same text means the id of a user.
+
+    Some trackers put the id that a browser made into both. So it means a user only in an identify with traits, and in
+    events that do not come from browsers: those of any topic but the one of visits.
+    """
     if name == IDENTIFY and bytes(fields.traits)[:1] == b"{" and bytes(fields.traits)[1:-1].strip():
         return True
-    return input_of(name) != _VISITS if origin is None else not origin.topic.endswith(_VISITS)
+    if origin is None:  # a line of a file: the topic is the one that events of this name are published to
+        return input_of(name) != _VISITS
+    return not origin.topic.endswith(_VISITS)
 
 
 def customer_of(user: object, anonymous: object) -> str:
+    """The customer of a record: its userId, else its anonymousId. Raises `Rejected`."""
     if user is None and anonymous is None:
         raise Rejected("no_customer")
     if not isinstance(user, str | None) or not isinstance(anonymous, str | None):
@@ -47,15 +56,16 @@ def customer_of(user: object, anonymous: object) -> str:
 
 
 def is_id(text: str) -> bool:
+    """Whether a text can be an id: short enough, and without control characters."""
     if text.isascii():
         return len(text) <= CUSTOMER_MAX_BYTES and text.isprintable()
-    return len(text.encode()) <= CUSTOMER_MAX_BYTES and not any(
-        unicodedata.category(character) == "Cc" for character in text
-    )
+    if len(text.encode()) > CUSTOMER_MAX_BYTES:
+        return False
+    return not any(unicodedata.category(character) == "Cc" for character in text)
 
 
 def previous_of(fields: Envelope, placeholders: Placeholders) -> str | None:
-    """Of an alias and an unlink the other id, which must be one. Raises `Rejected`."""
+    """The other id of an alias or an unlink; ``None`` for other types, and if it is absent. Raises `Rejected`."""
     if fields.type not in ("alias", "unlink"):
         return None
     previous = present(fields.previousId, placeholders)

@@ -1,8 +1,10 @@
 """Memberships as bytes: the contract of the compacted topic ``segment-memberships``.
 
 The one rule: the newest value of a key is what is true of that customer. So a consumer that starts needs no
-history: it reads this table, and goes on with the changes whose sequence is higher. A key without a value is
-that of a customer who was erased.
+history: it reads this table, and continues with the changes whose sequence is higher. A key without a value
+(a tombstone) is that of an erased customer.
+
+See also: `streams.wire.changes` (the stream of changes), `streams.worker.recovery` (rows after a crash).
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ TYPE = "segmenter.membership"
 
 
 class Membership(msgspec.Struct, frozen=True, gc=False):
-    """Where a customer stands after a change, which ``change_id``, ``sequence`` and ``occurred_at`` are those of.
+    """The segments of a customer after a change; ``change_id``, ``sequence`` and ``occurred_at`` are that change's.
 
-    ``segments``: sorted; none is a standing too. Compare ``sequence`` with that of a change to know which is newer.
+    ``segments`` is sorted, and may be empty. Compare ``sequence`` with that of a change to know which is newer.
     """
 
     customer_id: str
@@ -34,13 +36,14 @@ class Membership(msgspec.Struct, frozen=True, gc=False):
 
 
 def of(change: SegmentChange) -> Membership:
-    """After this change."""
+    """The membership after this change."""
     return Membership(change.customer_id, change.segments, change.sequence, change.occurred_at, change.change_id)
 
 
-def of_told(customer_id: str, told: PublishedChange) -> Membership:
-    """After a change that was read back."""
-    return Membership(customer_id, told.segments, told.sequence, format_instant(told.occurred_at), told.change_id)
+def of_published(customer_id: str, change: PublishedChange) -> Membership:
+    """The membership after a change that was read back from its topic."""
+    occurred_at = format_instant(change.occurred_at)
+    return Membership(customer_id, change.segments, change.sequence, occurred_at, change.change_id)
 
 
 _encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder(Membership)
@@ -52,10 +55,10 @@ def encode(membership: Membership) -> bytes:
 
 
 def decode(value: bytes) -> Membership:
-    """A record's value; raises `msgspec.DecodeError`."""
+    """Decode a record's value; raises `msgspec.DecodeError`."""
     return _decoder.decode(value)
 
 
 def headers(membership: Membership) -> list[Header]:
-    """CloudEvents attributes, as those of a change."""
+    """The CloudEvents attributes of a membership, as a change has them."""
     return cloud_event(TYPE, membership)

@@ -1,8 +1,19 @@
-"""What ids of one person send to one another as bytes: the internal topic ``merges``, key = the id that it is for.
+"""Identity messages as bytes: what one id of a person sends to another over the internal topic ``merges``.
 
-Written and read by workers alone, so it may change with the version; a worker that reads something else there takes it
-for a dead letter. Records are msgpack, as events and profiles are bytes: in JSON they would grow by a third, and an
-event that Kafka took would not fit into a record any more. Records of versions before, which wrote JSON, are read on.
+The key of a record is the id that receives it, so the record reaches the partition which owns that id. The anonymous
+visitor `phone` logs in as the user `ann`:
+
+    phone  Product Added                           no record: one id
+    ann    page {userId: ann, anonymousId: phone}  ann's owner writes    link       key phone, other ann
+    (the owner of phone reads the link)            phone's owner writes  moved      key ann, value: the profile of phone
+    phone  Order Completed                         phone's owner writes  forwarded  key ann, value: the input record
+
+Workers alone write and read the topic, so the format may change with the version; a record that cannot be read becomes
+a dead letter. Records are msgpack, as events and profiles are bytes: JSON would make them a third larger, and an
+event that Kafka accepted might no longer fit into a record. Records of former versions, which wrote JSON, can still be
+read.
+
+See also: `rules.identity.resolution` (what each message does), `rules.identity.profile_moves` (profiles in parts).
 """
 
 from __future__ import annotations
@@ -26,9 +37,9 @@ from rules.identity.profile_moves import move_id
 from rules.placeholders import BUILT_IN, Placeholders
 from streams.wire.decode import Rejected, decode_line
 
-# Of a batch, as brokers take it by default (message.max.bytes); the topic must take as much.
+# The largest batch that brokers accept by default (message.max.bytes); the topic must accept as much.
 BATCH_MAX_BYTES = 1_048_588
-# Of a whole record; the batch around it adds less than 200.
+# The largest record; the batch around it adds less than 200 bytes.
 RECORD_MAX_BYTES = 1_048_000
 
 Kind = Literal["link", "unlinked", "unlink", "moved", "forwarded", "erased", "notice"]
@@ -36,15 +47,15 @@ _KINDS: dict[type[Event], Kind] = {
     Link: "link", Unlinked: "unlinked", Unlink: "unlink", ProfileMerge: "moved", ForwardedEvent: "forwarded",
     CascadedErasure: "erased", ErasureNotice: "notice",
 }  # fmt: skip
-_CLASSES: dict[Kind, type[Event]] = {kind: made for made, kind in _KINDS.items()}
+_CLASSES: dict[Kind, type[Event]] = {kind: event_class for event_class, kind in _KINDS.items()}
 
 
 class SentRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One record. ``origin``: where the event which it comes of was read.
+    """One identity message. ``origin``: topic, partition and offset of the input record that led to it.
 
-    For the other fields see `rules.identity.resolution`.
-
-    ``other`` is the other id: ``into``, ``former`` or ``other`` there. Fields are added at the end alone.
+    ``other`` is the other id, which the events call ``into``, ``former`` or ``other``; ``value`` is the encoded
+    profile of a `ProfileMerge`, and the input record of a `ForwardedEvent`. For the other fields see
+    `rules.identity.events`. It is stored as an array, so new fields are added at the end.
     """
 
     kind: Kind
@@ -68,7 +79,7 @@ class SentRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class JsonRecord(msgspec.Struct, frozen=True, gc=False):
-    """One record as former versions wrote it."""
+    """One identity message as former versions wrote it."""
 
     kind: Literal["link", "unlinked", "moved", "forwarded", "erased"]
     customer: str
@@ -91,7 +102,7 @@ _json_decoder = msgspec.json.Decoder(JsonRecord)
 
 
 def encode(event: Event) -> bytes:
-    """The value of the record."""
+    """The value of the record of an event."""
     origin = event.origin
     place = None if origin is None else (origin.topic, origin.partition, origin.offset)
     kind = _KINDS[type(event)]
@@ -101,7 +112,7 @@ def encode(event: Event) -> bytes:
 
 
 def _own(event: Event) -> dict[str, Any]:
-    """The fields that are those of the kind alone."""
+    """The fields that only this kind of event has."""
     if isinstance(event, Link):
         return {"other": event.into}
     if isinstance(event, Unlinked):
@@ -122,14 +133,15 @@ def _own(event: Event) -> dict[str, Any]:
 
 
 def fits(event: Event) -> bool:
-    """Whether a record holds it; of all kinds only an event that is sent on may be too large."""
+    """Whether the event fits into a record; only a forwarded event can be too large."""
+    # A value of less than half the bound always fits: id, path and names are far smaller than the other half.
     if not isinstance(event, ForwardedEvent) or len(event.value) < RECORD_MAX_BYTES // 2:
         return True
     return len(encode(event)) + len(event.customer.encode()) <= RECORD_MAX_BYTES
 
 
 def read(value: bytes | None, key: bytes | None, placeholders: Placeholders = BUILT_IN) -> Event | str:
-    """The event of a record, or why it is a dead letter."""
+    """The event of a record, or the reason why it is a dead letter."""
     if value is None:
         return "not_json"
     try:
@@ -144,11 +156,12 @@ def read(value: bytes | None, key: bytes | None, placeholders: Placeholders = BU
 
 
 def is_of_former_version(value: bytes) -> bool:
-    """Whether a version wrote it that noted no erasures (`rules.identity.resolution.ErasureNotice`)."""
+    """Whether a version wrote the record that did not write an `ErasureNotice` for each erasure."""
     return value[:1] == b"{"
 
 
 def _of_json(value: bytes) -> SentRecord:
+    """The message of a record that a former version wrote."""
     former = _json_decoder.decode(value)
     record = SentRecord(
         former.kind, former.customer, former.time, former.id, former.origin, other=former.into or former.former,
@@ -156,6 +169,7 @@ def _of_json(value: bytes) -> SentRecord:
     )  # fmt: skip
     if former.kind != "moved":
         return record
+    # Those versions did not name moves, nor send the time of the link: both are derived, the same at each reading.
     path = (*former.path, former.customer)
     move = move_id(path[0], path[1] if len(path) > 1 else "", former.id)
     return msgspec.structs.replace(
@@ -167,6 +181,7 @@ def _event(record: SentRecord, placeholders: Placeholders) -> Event | str:
     origin = None if record.origin is None else Origin(*record.origin)
     if record.kind == "forwarded":
         return _forwarded(record, origin, placeholders)
+    # The inverse of `_own`: the fields that only events of this kind have.
     own: dict[Kind, dict[str, Any]] = {
         "link": {"into": record.other},
         "unlinked": {"former": record.other},
@@ -190,7 +205,8 @@ def _forwarded(record: SentRecord, origin: Origin | None, placeholders: Placehol
     except Rejected as rejected:
         return str(rejected.args[0])
     fields = fields_of(event)
-    # It names the customer that it is for only where its record had come under another key.
+    # The event was another id's, so it does not identify the customer that receives it. The exception is an event whose
+    # record had another id as its key (`Misaddressed`): it was the receiver's from the beginning.
     fields["identifies"] = event.identifies and event.customer == record.customer
     fields["customer"] = record.customer
     return ForwardedEvent(**fields, path=record.path, value=record.value, appended_ms=record.appended_ms)

@@ -1,6 +1,8 @@
-"""The records that a step publishes, by topic.
+"""The records that a step publishes, by topic, and the entries of the outbox in which they wait.
 
-The one rule: the key is the customer's id, so that what concerns one customer stays in order.
+The one rule: the key is the customer's id, so that the records of one customer stay in order.
+
+See also: `streams.runtime.outbox` (from the saved entry to Kafka), `streams.wire.topics` (the topics' names).
 """
 
 from __future__ import annotations
@@ -19,54 +21,60 @@ from streams.wire.topics import CHANGES, DEAD_LETTERS, MEMBERSHIPS, MERGES
 
 
 def change_record(change: changes.SegmentChange) -> OutRecord:
-    """A change."""
+    """The record of a change."""
     return OutRecord(CHANGES, change.customer_id.encode(), changes.encode(change), changes.headers(change))
 
 
 def bounded(record: OutRecord) -> OutRecord:
-    """A record of the outbox as this version would save it: one saved by a former version may be too large."""
+    """A record of the outbox, cut to the size that topics take: a former version may have saved a larger one."""
     if record.topic != CHANGES or record.value is None or len(record.value) <= changes.CHANGE_MAX_BYTES:
         return record
     return OutRecord(CHANGES, record.key, changes.bounded(record.value), record.headers)
 
 
 def membership_record(customer_id: str, membership: Membership | None) -> OutRecord:
-    """A customer's row of the table; ``None`` takes it away."""
+    """A customer's row of the membership table; ``None`` deletes the row (a tombstone)."""
     key = customer_id.encode()
     if membership is None:
         return OutRecord(MEMBERSHIPS, key, None, [])
     return OutRecord(MEMBERSHIPS, key, memberships.encode(membership), memberships.headers(membership))
 
 
-def said_row(customer_id: str, told: PublishedChange | None) -> OutRecord:
-    """The row after a published change; without one, none."""
-    return membership_record(customer_id, None if told is None else memberships.of_told(customer_id, told))
+def row_of(customer_id: str, newest: PublishedChange | None) -> OutRecord:
+    """A customer's row after its newest published change; ``None`` deletes the row."""
+    membership = None if newest is None else memberships.of_published(customer_id, newest)
+    return membership_record(customer_id, membership)
 
 
-def told_records(
-    told: Sequence[changes.SegmentChange], erased: Iterable[str], is_erased: Callable[[str], bool]
+def published_records(
+    decided: Sequence[changes.SegmentChange], erased: Iterable[str], is_erased: Callable[[str], bool]
 ) -> list[OutRecord]:
-    """Changes, and the row of each of their customers; ``erased``: who else has none any more."""
-    newest = {change.customer_id: change for change in told}
-    out = [change_record(change) for change in told]
+    """The records of a step's changes: the changes in order, then one row for each of their customers.
+
+    A customer's row is that of its last change here. It is deleted if the customer is erased: by that change, as
+    ``is_erased`` says, or, for customers without a change in this step, as ``erased`` lists them.
+    """
+    newest = {change.customer_id: change for change in decided}
+    records = [change_record(change) for change in decided]
     for customer_id in {**newest, **dict.fromkeys(sorted(erased))}:
         change = newest.get(customer_id)
         if change is None or change.cause.kind == "erasure" or is_erased(customer_id):
-            out.append(membership_record(customer_id, None))
+            records.append(membership_record(customer_id, None))
         else:
-            out.append(membership_record(customer_id, memberships.of(change)))
-    return out
+            records.append(membership_record(customer_id, memberships.of(change)))
+    return records
 
 
 def sent_record(event: Event) -> OutRecord:
-    """What one id of a person sends to another."""
+    """The record of `merges` with which one id of a person sends something to another id."""
     return OutRecord(MERGES, event.customer.encode(), merges.encode(event), [])
 
 
 def dead_letter_record(record: InputRecord, reason: str, partition: int) -> OutRecord:
-    """A record that cannot be used, as it came."""
-    headers = dead_letters.headers(record.value, reason, Origin(record.topic, partition, record.offset), record.key)
-    return OutRecord(DEAD_LETTERS, dead_letters.kept(record.key), dead_letters.kept(record.value), headers)
+    """The dead letter of an input record that cannot be used."""
+    origin = Origin(record.topic, partition, record.offset)
+    headers = dead_letters.headers(record.value, reason, origin, record.key)
+    return OutRecord(DEAD_LETTERS, dead_letters.shortened(record.key), dead_letters.shortened(record.value), headers)
 
 
 class OutRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -78,7 +86,7 @@ class OutRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     headers: list[Header]
 
 
-# Published to the partition of its key, whoever publishes it; of all else the partition is that of the outbox.
+# Topics whose records go to the partition of their key. Those of all other topics go to the partition of the outbox.
 BY_KEY = frozenset({MERGES})
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[OutRecord])
@@ -95,7 +103,7 @@ def decode_entry(entry: bytes) -> list[OutRecord]:
 
 
 class InputRecord(Protocol):
-    """What is needed of a Kafka record; ``timestamp`` in ms, -1 when it has none."""
+    """The parts of a Kafka record that are used; ``timestamp`` in ms, -1 when it has none."""
 
     @property
     def topic(self) -> str: ...
@@ -109,13 +117,13 @@ class InputRecord(Protocol):
     def value(self) -> bytes | None: ...
 
 
-# Of what is published together; a topic must take so much (`batch_size_needed`).
+# The largest batch in which records are published together; a topic must take it (`batch_size_needed`).
 BATCH_MAX_BYTES = 512 * 1024
 
 
 def batch_size_needed(topic: str) -> int:
     """The max.message.bytes which a topic needs; ``topic``: its name without prefix.
 
-    A single record of `merges` may be larger than what is published together.
+    That of `merges` is larger: a single record of it may exceed `BATCH_MAX_BYTES`.
     """
     return merges.BATCH_MAX_BYTES if topic == MERGES else BATCH_MAX_BYTES

@@ -1,8 +1,10 @@
-"""The input contract: one Segment Spec message, as analytics.js and its kin send it.
+"""The input contract: one Segment Spec message, as analytics.js and similar libraries send it.
 
-The one rule: these structs are at once what is decoded and what the JSON Schema says. Values
-inside ``properties`` stay raw until the event's name says that they are used, so a shop may put
-what it likes under a name of its own.
+The one rule: these structs are what is decoded, and the JSON Schema is generated from them. Values
+inside ``properties`` stay raw until the event's name says that they are used, so an event with a name
+of the shop's own may have any properties.
+
+See also: `streams.wire.decode` (a message into an event), `streams.wire.shop` (properties of shop events).
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ Text = Annotated[Raw, Meta(extra_json_schema={"type": ["string", "null"]})]
 
 
 class Product(msgspec.Struct, gc=False):
-    """One product: known by ``product_id``, else ``sku``, else ``name``."""
+    """One product: identified by ``product_id``, else ``sku``, else ``name``."""
 
     product_id: Id = NOTHING
     sku: Id = NOTHING
@@ -44,7 +46,7 @@ class Product(msgspec.Struct, gc=False):
 
 
 class Properties(msgspec.Struct, gc=False):
-    """The properties that are used on the names of the shop; any other is welcome."""
+    """The properties that are used in events with names of the shop; any other may be present."""
 
     product_id: Id = NOTHING
     sku: Id = NOTHING

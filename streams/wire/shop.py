@@ -1,4 +1,4 @@
-"""What a shop's events carry: items, orders and amounts, exact."""
+"""The properties of a shop's events: items, orders and exact amounts."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _products = msgspec.json.Decoder(list[Product] | None)
 def shop_fields(name: str, raw: msgspec.Raw) -> tuple[tuple[Item, ...] | None, str | None, int | None]:
     """The items of an item event; the order id and amount of an order event."""
     given = _NO_PROPERTIES if raw is NOTHING else (_properties.decode(raw) or _NO_PROPERTIES)
+    # Every field is read, also those that this event does not use: a wrong value in any makes a dead letter.
     product = product_key(given.product_id, given.sku, given.name)
     quantity = None if given.quantity is NOTHING else amount(given.quantity)
     price = None if given.price is NOTHING else amount(given.price)
@@ -51,6 +52,10 @@ def _whole_cart(raw: msgspec.Raw) -> tuple[Item, ...] | None:
     if products is None:
         return None
     return tuple(
-        Item(product_key(one.product_id, one.sku, one.name), amount(one.quantity), amount(one.price))
-        for one in products
+        Item(
+            product_key(product.product_id, product.sku, product.name),
+            amount(product.quantity),
+            amount(product.price),
+        )
+        for product in products
     )

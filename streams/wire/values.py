@@ -19,14 +19,14 @@ LIMIT = 10**12
 _NUMBER = re.compile(rb"(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?")
 _INTEGER = re.compile(rb"-?(?:0|[1-9]\d*)")
 _CHARACTERS_MAX = 400
-# The prices of a shop and the quantities of its customers come again and again (0.2 µs against 1.2).
+# Amounts that are cached: a shop's prices and quantities recur (0.2 µs with the cache, 1.2 without).
 _AMOUNTS_MAX = 4_096
-_SHIFT_MAX = 500  # beyond it a number of so many characters is 0 or too large
+_SHIFT_MAX = 500  # beyond this power of ten a number of at most _CHARACTERS_MAX characters is 0 or too large
 _text = msgspec.json.Decoder(str)
 
 
 def amount(raw: msgspec.Raw) -> int | None:
-    """Money or a quantity in 10⁻⁶, digits beyond cut; ``None`` for null."""
+    """Money or a quantity in 10⁻⁶; further digits are cut off. ``None`` for null."""
     return _amount(bytes(raw))
 
 
@@ -36,6 +36,7 @@ def _amount(text: bytes) -> int | None:
         return None
     if text[:1] == b'"':
         text = _text.decode(text).encode() if b"\\" in text else text[1:-1]
+    # Whole numbers without a leading zero need no regular expression.
     if text.isdigit() and len(text) < 13 and (text[0] != ord("0") or len(text) == 1):
         return int(text) * MICRO
     if len(text) > _CHARACTERS_MAX or (match := _NUMBER.fullmatch(text)) is None:
@@ -44,7 +45,7 @@ def _amount(text: bytes) -> int | None:
     digits = int(whole + fraction)
     if not digits:
         return 0
-    shift = int(exponent or 0) - len(fraction) + 6
+    shift = int(exponent or 0) - len(fraction) + 6  # the power of ten from these digits to 10⁻⁶
     if sign or shift > _SHIFT_MAX:
         raise ValueError("negative, or 10¹² or more")
     micro = digits * 10**shift if shift >= 0 else digits // 10 ** min(-shift, _SHIFT_MAX)
@@ -68,13 +69,13 @@ def identity(raw: msgspec.Raw) -> str | None:
 
 
 def check_text(raw: msgspec.Raw) -> None:
-    """Text or null."""
+    """Refuse anything but text or null. Raises `ValueError`."""
     if bytes(raw)[:1] not in (b'"', b"n"):
         raise ValueError("not text")
 
 
 def product_key(product_id: msgspec.Raw, sku: msgspec.Raw, name: msgspec.Raw) -> str:
-    """What tells products apart; all products without any id are one."""
-    # Each is read even when the first decides: a wrong type anywhere is an error.
+    """The key of a product: its id, else SKU, else name. All products without any of them share one key."""
+    # Each is read even when the first decides: a wrong type anywhere makes a dead letter.
     keys = (identity(product_id), identity(sku), identity(name))
     return short_id(keys[0] or keys[1] or keys[2] or "")

@@ -56,7 +56,7 @@ from streams.kafka.fetch import OutputChunk, OutputReader
 from streams.runtime.outbox import Outbox
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Header
-from streams.wire.records import BY_KEY, OutRecord, bounded, decode_entry, said_row
+from streams.wire.records import BY_KEY, OutRecord, bounded, decode_entry, row_of
 from streams.wire.topics import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.worker.partition import WorkerPartition
 from streams.worker.recovered_customers import load_customers, mark_published
@@ -234,7 +234,7 @@ def _row(customer_id: str, published: Sequence[PublishedChange], customer: Custo
     newest = max(published, key=lambda change: change.sequence)
     if newest.sequence < customer.sequence and not customer.is_gone:
         return None
-    return said_row(customer_id, None if is_forgotten(customer, newest) else newest)
+    return row_of(customer_id, None if is_forgotten(customer, newest) else newest)
 
 
 def _published_changes(chunk: OutputChunk) -> Iterable[tuple[str, PublishedChange]]:
@@ -243,7 +243,7 @@ def _published_changes(chunk: OutputChunk) -> Iterable[tuple[str, PublishedChang
         if record.value is None:
             continue  # a tombstone says nothing of a customer
         try:
-            yield changes.told(record.value)
+            yield changes.published_change(record.value)
         except msgspec.DecodeError:
             undecodable += 1
     if undecodable:

@@ -11,7 +11,7 @@ from streams.runtime.checkpoint import Checkpointer, Progress
 from streams.runtime.meter import NULL_METER, DecidedChanges, Meter
 from streams.state.contract import StoredCustomer
 from streams.wire import changes, customers
-from streams.wire.records import OutRecord, said_row, told_records
+from streams.wire.records import OutRecord, published_records, row_of
 from streams.worker.customer_loader import CustomerLoader, Loaded
 
 
@@ -60,8 +60,8 @@ class StepWriter:
         published = [
             changes.of(change, emitted_at, self._languages) for together in decided for change in together.changes
         ]
-        repeated = [said_row(customer_id, change) for customer_id, change in self._loader.take_rows().items()]
-        return repeated + told_records(published, erased, lambda customer_id: loaded[customer_id][0].is_erased)
+        repeated = [row_of(customer_id, change) for customer_id, change in self._loader.take_rows().items()]
+        return repeated + published_records(published, erased, lambda customer_id: loaded[customer_id][0].is_erased)
 
 
 def stored_customer(customer_id: str, customer: Customer, due_before: int) -> StoredCustomer:
