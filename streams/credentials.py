@@ -1,7 +1,9 @@
-"""Who we are to Kafka and to Redis: TLS and passwords, as their clients take them.
+"""Credentials for Kafka, Redis and HTTP: TLS contexts, passwords and tokens, as the clients take them.
 
-The one rule: a secret is opened here alone, on its way into the client that shows it. What goes
-wrong is said by the name of a setting, never by its value.
+The one rule: a secret is opened here alone, on its way into the client that uses it. An error names
+the setting, never its value.
+
+See also: `streams.settings` (the settings), `docs/rights.md` (what each user needs).
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ from streams.settings import Settings
 from streams.stop import Stop
 
 _CAUSES_MAX = 32
-# At level DEBUG these write out what goes over the wire: the password of PLAIN, and whole records.
+# At level DEBUG these log the bytes on the wire: the password of PLAIN, and whole records.
 WIRE_LOGGERS = ("kafka", "aiokafka.conn", "aiokafka.producer.producer")
 
 
 class _Unshown(str):
-    """A text that a client may use, and that does not show where options are written out whole."""
+    """A text that a client can use, but that is not shown where a client's options are logged."""
 
     __slots__ = ()
 
@@ -34,7 +36,7 @@ class _Unshown(str):
 
 
 def kafka(settings: Settings) -> dict[str, Any]:
-    """Options that kafka-python and aiokafka have in common. Raises `Stop` for a file that cannot be used."""
+    """The options that kafka-python and aiokafka have in common. Raises `Stop` for a file that cannot be used."""
     for name in WIRE_LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(max(logger.level, logging.INFO))
@@ -58,13 +60,13 @@ def kafka(settings: Settings) -> dict[str, Any]:
 
 
 def redis(settings: Settings) -> dict[str, Any]:
-    """Options of redis-py beside its URL. Raises `Stop` for a file that cannot be used."""
+    """The options of redis-py in addition to its URL. Raises `Stop` for a file that cannot be used."""
     options: dict[str, Any] = {}
     if settings.redis_password is not None:
         options["password"] = _opened(settings.redis_password)
     files = settings.redis_ca_file, settings.redis_certificate_file, settings.redis_key_file
     if any(files):
-        _context("REDIS", *files, None)  # to see that they can be used: the client makes its own
+        _context("REDIS", *files, None)  # checks that the files can be used; the client makes a context of its own
         names = "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"
         options |= {name: str(file) for name, file in zip(names, files, strict=True) if file is not None}
     return options
@@ -76,12 +78,12 @@ def http_token(settings: Settings) -> str | None:
 
 
 def ops_token(settings: Settings) -> str | None:
-    """The token of `ops`, where one is set."""
+    """The token of `ops`; ``None`` if it is not set."""
     return None if settings.ops_token is None else settings.ops_token.get_secret_value()
 
 
 def http_server(settings: Settings) -> ssl.SSLContext | None:
-    """TLS of a worker's port, where it has a certificate. Raises `Stop` for a file that cannot be used."""
+    """The TLS context of a worker's port; ``None`` without a certificate. Raises `Stop` for a file that is no use."""
     if settings.http_certificate_file is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -90,7 +92,7 @@ def http_server(settings: Settings) -> ssl.SSLContext | None:
 
 
 def http_client(settings: Settings) -> ssl.SSLContext | None:
-    """TLS with which `ops` asks workers, where it is set. Raises `Stop` for a file that cannot be used."""
+    """The TLS context with which `ops` connects to workers; ``None`` for plain HTTP. Raises `Stop` as `http_server`."""
     if settings.http_ca_file is None:
         return None
     return _context("HTTP", settings.http_ca_file, None, None, None)
@@ -103,7 +105,7 @@ def _opened(secret: SecretStr | None) -> _Unshown:
 def _context(
     name: str, ca: Path | None, certificate: Path | None, key: Path | None, password: SecretStr | None
 ) -> ssl.SSLContext:
-    """Names of hosts are checked, TLS 1.2 is the least: Python's defaults."""
+    """A context of a client. By Python's defaults it checks host names, and needs TLS 1.2 at least."""
     try:
         context = ssl.create_default_context(cafile=ca)
     except OSError as error:  # ssl.SSLError is one
@@ -114,9 +116,9 @@ def _context(
 
 
 def _load(name: str, context: ssl.SSLContext, certificate: Path, key: Path | None, password: SecretStr | None) -> None:
-    """Load our own certificate. Raises `Stop` for a file that cannot be used."""
+    """Load this process's own certificate. Raises `Stop` for a file that cannot be used."""
     try:
-        # Always with a password: without one OpenSSL would ask for it at the terminal.
+        # Always with a password: without one OpenSSL would prompt for it at the terminal.
         context.load_cert_chain(certificate, key, lambda: _opened(password))
     except (OSError, ValueError) as error:
         raise Stop(
@@ -130,24 +132,33 @@ def _why(error: Exception) -> str:
 
 
 class Causes(logging.Handler):
-    """The newest exceptions that a logger was given, the newest last, but for those of one kind."""
+    """A log handler that collects exceptions from the arguments of messages, the newest last; not those of one class.
+
+    ``but``: that class.
+    """
 
     def __init__(self, but: type[Exception]) -> None:
         super().__init__(logging.WARNING)
         self._but = but
-        self.seen: deque[Exception] = deque(maxlen=_CAUSES_MAX)
+        self.errors: deque[Exception] = deque(maxlen=_CAUSES_MAX)
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = record.args if isinstance(record.args, tuple) else ()
-        self.seen += (one for one in told if isinstance(one, Exception) and not isinstance(one, self._but))
+        if not isinstance(record.args, tuple):
+            return
+        for argument in record.args:
+            if isinstance(argument, Exception) and not isinstance(argument, self._but):
+                self.errors.append(argument)
 
 
 @contextmanager
 def causes(logger: str, but: type[Exception]) -> Iterator[Causes]:
-    """What a client's logger is told meanwhile: kafka-python raises that it waited in vain, and logs for what."""
-    kept = Causes(but)
-    logging.getLogger(logger).addHandler(kept)
+    """Collect the exceptions that a client logs meanwhile.
+
+    kafka-python raises only that its time is up, and logs the cause.
+    """
+    handler = Causes(but)
+    logging.getLogger(logger).addHandler(handler)
     try:
-        yield kept
+        yield handler
     finally:
-        logging.getLogger(logger).removeHandler(kept)
+        logging.getLogger(logger).removeHandler(handler)

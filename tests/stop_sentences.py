@@ -37,7 +37,7 @@ _MAPPINGS = {"remedies", "REFUSALS"}
 PASSED_ON = {
     "str(error)", "str(failed)",
     "str(refused)", "str(stopped)", "str(missing)", "sentence_of_triggers(redis_prefix, sentence)",
-    "missing_right(error, 'READ') or str(error)", "_why(settings, [error, *causes.seen])", "refusal", "sentence",
+    "missing_right(error, 'READ') or str(error)", "_why(settings, [error, *causes.errors])", "refusal", "sentence",
     "_failure(error)", "defects.report('a task', error)", "defects.report('a claim', error)",
     "defects.report(f'partition {partition}', error)",
     "defects.report(f'the taking in of a batch of {batch.topic}-{batch.partition}', error)",

@@ -24,8 +24,9 @@ from kafka.record.memory_records import MemoryRecords as LogRecords
 from zstandard import ZstdCompressor, ZstdError
 
 from rules.events import Origin
+from streams.kafka.codecs import PIECE_BYTES, unpacked
 from streams.kafka.log_batches import BoundedLogRecords, bound_log_batches
-from streams.kafka.record_batches import PIECE_BYTES, RECORD_MAX_BYTES, BoundedRecords, unpacked
+from streams.kafka.record_batches import RECORD_MAX_BYTES, BoundedRecords
 from streams.wire import dead_letters
 from streams.wire.decode import read
 

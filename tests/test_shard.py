@@ -95,9 +95,10 @@ def test_a_due_time_is_looked_for_in_time() -> None:
 def test_how_an_input_is_fetched() -> None:
     """Until the first answer all of it is; then as Kafka says."""
     silent = shard(Clock(), FetchStatus(None, 7.0)).fetching("carts")
-    assert (silent.fetched, silent.end, silent.readable, silent.asked, silent.heard) == (5, 5, 5, -math.inf, 7.0)
+    assert (silent.fetched, silent.end, silent.readable, silent.requested_at, silent.heard) == (5, 5, 5, -math.inf, 7.0)
     told = shard(Clock(), FetchStatus(FetchResponse(9, 8, 1, 6.5), 7.0)).fetching("carts")
-    assert (told.name, told.fetched, told.end, told.readable, told.asked, told.heard) == ("carts-0", 5, 9, 8, 6.5, 7.0)
+    assert (told.name, told.fetched, told.end, told.readable) == ("carts-0", 5, 9, 8)
+    assert (told.requested_at, told.heard) == (6.5, 7.0)
 
 
 # --- the clock ---------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ async def test_a_fetch_that_is_not_answered(answered: tuple[TP, ...], answers: A
     for tp in (CARTS, VISITS):
         answers.came(tp, answer(7))
     fetcher = Fetching(answered)
-    aiokafka_hooks.answers(cast(Any, fetcher), answers)
+    aiokafka_hooks.report_responses(cast(Any, fetcher), answers)
     request = SimpleNamespace(topics=[(tp.topic, [(tp.partition, 7, 1)]) for tp in (CARTS, VISITS)])
     await fetcher._proc_fetch_request(fetcher, 1, request)
     ends = {tp: known.end if (known := answers.of(tp).answer) else None for tp in (CARTS, VISITS)}
@@ -148,7 +148,7 @@ async def test_a_fetcher_is_closed_while_a_fetch_waits_to_be_tried_again() -> No
     subscriptions.assign_from_user([carts])
     subscriptions.seek(carts, 5)
     fetcher = Fetcher(client, subscriptions, retry_backoff_ms=60_000)
-    aiokafka_hooks.cancellations(cast(Any, SimpleNamespace(_fetcher=fetcher)))
+    aiokafka_hooks.absorb_cancellations(cast(Any, SimpleNamespace(_fetcher=fetcher)))
     await client.asked.wait()
     await fetcher.close()
 

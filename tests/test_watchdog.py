@@ -78,7 +78,7 @@ UNREAD_S = 10.0
 
 def reading(name: str = "carts-0", fetched: int = 5, end: int = 5, **more: Any) -> Fetching:
     """An input that was answered just now, unless said otherwise; all of its log may be read."""
-    usual = {"readable": end, "asked": 0.0, "heard": math.inf, "full": False}
+    usual = {"readable": end, "requested_at": 0.0, "heard": math.inf, "full": False}
     return Fetching(name=name, fetched=fetched, end=end, **{**usual, **more})
 
 
@@ -183,7 +183,7 @@ def strays(*looks: Fetching) -> list[int]:
 
 def answers(number: int, **more: Any) -> list[Fetching]:
     """Looks at an input, each after another answer of Kafka."""
-    return [reading(asked=float(at), **more) for at in range(number)]
+    return [reading(requested_at=float(at), **more) for at in range(number)]
 
 
 @pytest.mark.parametrize("end", [6, 4], ids=["records that do not come", "an end before what was read"])
@@ -217,5 +217,5 @@ def test_inputs_are_counted_apart() -> None:
     found, visits = LostFetchDetector(), TP("visits", 0)
     for one in answers(LOST_AFTER_ANSWERS, end=6):
         assert found.look({CARTS: one, visits: reading()}) == {}
-    assert found.look({visits: reading(end=6, asked=50.0)}) == {}
-    assert found.look({CARTS: reading(end=6, asked=60.0)}) == {}
+    assert found.look({visits: reading(end=6, requested_at=50.0)}) == {}
+    assert found.look({CARTS: reading(end=6, requested_at=60.0)}) == {}

@@ -1,7 +1,10 @@
-"""The topics: create them, and see that they are what the worker needs.
+"""Creates topics, and checks at start that they exist, that rights are given, and that their settings fit.
 
-The one rule: all inputs and outputs have the same number of partitions, so that partition and
-shard are one. Long because each thing that may be wrong with a topic has its sentence here.
+The one rule: all inputs and outputs have the same number of partitions, so that a customer has the
+same partition number in each of them. Long because each thing that may be wrong with a topic has its
+sentence here.
+
+See also: `streams.rights` (which use of topics each process declares), `streams.runtime.preflight` (offsets).
 """
 
 from __future__ import annotations
@@ -32,9 +35,9 @@ from streams.wire.topics import MEMBERSHIPS, OUTPUTS, TRIGGER_OUTPUTS, TRIGGERS,
 
 log = logging.getLogger(__name__)
 
-# What is published by the owners of partitions alone.
+# Topics to which only the owner of a partition publishes.
 _OWNED = frozenset({*OUTPUTS, *TRIGGER_OUTPUTS})
-# Of each key the newest is kept for ever.
+# Settings of topics that are not Kafka's defaults: compaction keeps the newest record of each key for ever.
 CONFIGS: Mapping[str, Mapping[str, str]] = {MEMBERSHIPS: {"cleanup.policy": "compact"}}
 _RETENTION = ("cleanup.policy", "retention.ms")
 _COPIED = ("retention.ms", "retention.bytes", "max.message.bytes")
@@ -42,9 +45,9 @@ BATCH_SIZE = "max.message.bytes"
 
 
 class TopicUse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process does with topics, which it needs the rights for. Names are without prefix.
+    """How a process uses topics, and so which rights it needs. Names are without prefix.
 
-    ``limited``: topics whose settings it reads. Whatever reads or writes a topic may describe it, too.
+    ``limited``: topics whose settings it reads. The right to read or write a topic includes that to describe it.
     """
 
     read: tuple[str, ...] = ()
@@ -55,11 +58,11 @@ class TopicUse(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Each topic once."""
+        """The names of all topics that are used, each once."""
         return tuple(dict.fromkeys((*self.read, *self.written, *self.described, *self.created)))
 
     def of(self, names: Sequence[str]) -> TopicUse:
-        """The same of these topics alone."""
+        """The use of these topics alone."""
         fields = msgspec.structs.asdict(self).items()
         return TopicUse(**{field: tuple(name for name in used if name in names) for field, used in fields})
 
@@ -75,19 +78,19 @@ class TopicUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoundTopics(msgspec.Struct, frozen=True):
-    """A cluster and the partition counts of those of our topics that exist, without prefix."""
+    """The id of a cluster, and the number of partitions of each topic that exists; names are without prefix."""
 
     cluster: str
     partitions: Mapping[str, int]
 
     def identity(self, settings: Settings, definitions: str) -> Identity:
-        """What state made of these topics belongs to; ``definitions``: their fingerprint."""
+        """The identity of a store whose state comes from these topics; ``definitions``: their fingerprint."""
         count = self.partitions[INPUTS[0]]
         return Identity(self.cluster, settings.group, count, definitions, settings.topic_prefix)
 
 
 class Retention(msgspec.Struct, frozen=True):
-    """How long a topic keeps a record (ms) after its time, give or take a segment; ``None``: for ever."""
+    """How long a topic keeps a record after its time (ms), to within a log segment; ``None``: for ever."""
 
     for_ms: int | None
 
@@ -104,30 +107,34 @@ def administration(settings: Settings, *, tries: int | None = None, request_ms: 
 
 
 def find(settings: Settings, use: TopicUse) -> FoundTopics:
-    """Those of these topics that exist. Raises `Stop` when the cluster does not answer, or does not allow the use."""
+    """Look up which of these topics exist.
+
+    Raises `Stop` when the cluster does not answer, or does not allow the use.
+    """
     with administration(settings) as admin:
-        return _found(admin, settings, use)
+        return _find(admin, settings, use)
 
 
-def _found(admin: Any, settings: Settings, use: TopicUse) -> FoundTopics:
+def _find(admin: Any, settings: Settings, use: TopicUse) -> FoundTopics:
     described = describe(admin, settings, use)
     _check_rights(settings, use, described)
     return existing(admin, settings, use, described)
 
 
 def describe(admin: Any, settings: Settings, use: TopicUse) -> Mapping[str, Any]:
-    """What Kafka says of these topics, by their full names."""
+    """Kafka's description of these topics, by their full names."""
     return {topic["name"]: topic for topic in admin.describe_topics(_full(settings, use.names))}
 
 
 def existing(admin: Any, settings: Settings, use: TopicUse, described: Mapping[str, Any]) -> FoundTopics:
     """The cluster and those of these topics that exist."""
-    partitions = {
-        name: len(topic["partitions"])
-        for name in use.names
-        if (topic := described.get(settings.topic_prefix + name)) is not None and not topic["error_code"]
-    }
-    # It came with every answer; to ask for it by itself needs a right over the whole cluster, or is noted as refused.
+    partitions: dict[str, int] = {}
+    for name in use.names:
+        topic = described.get(settings.topic_prefix + name)
+        if topic is not None and not topic["error_code"]:
+            partitions[name] = len(topic["partitions"])
+    # Every answer has brought the cluster's id. A request for it would need a right over the whole cluster, and
+    # the broker's audit log would show it as refused.
     return FoundTopics(str(admin._manager.cluster.cluster_id or ""), partitions)
 
 
@@ -136,7 +143,7 @@ def _full(settings: Settings, names: Sequence[str]) -> list[str]:
 
 
 def _check_rights(settings: Settings, use: TopicUse, described: Mapping[str, Any]) -> None:
-    """Name all rights that are missing, before anything is begun. Raises `Stop`."""
+    """Name all missing rights at once, before the process begins to work. Raises `Stop`."""
     lacking = lacking_rights(settings, use, described)
     if unread := lacking.pop("DESCRIBE_CONFIGS", None):
         log.warning("Kafka does not allow this user %s, so these topics are not checked: see %s", unread, RIGHTS)
@@ -158,100 +165,115 @@ def allows(topic: Mapping[str, Any] | None, operation: str) -> bool:
     """Whether Kafka allows this user an operation on a topic, as it described it."""
     if topic is None or topic["error_code"] == TopicAuthorizationFailedError.errno:
         return topic is None
-    operations = topic["authorized_operations"]  # of a topic that is missing, or by a broker for trying out: none
+    # Brokers name no operations for a topic that does not exist, and some test brokers name none at all.
+    operations = topic["authorized_operations"]
     return not operations or operation in operations
 
 
 def retention(settings: Settings, topics: Sequence[str]) -> Mapping[str, Retention]:
-    """How long these topics keep records; of which the broker does not say it, nothing. Raises `Stop`."""
+    """The retention of these topics; a topic whose settings the broker does not give is left out. Raises `Stop`."""
     with administration(settings) as admin:
         configs = configs_of(admin, settings, topics, _RETENTION)
-    return {name: kept for name, values in configs.items() if (kept := _kept(values)) is not None}
+    retentions = {name: _retention_of(values) for name, values in configs.items()}
+    return {name: retention for name, retention in retentions.items() if retention is not None}
 
 
 def configs_of(
     admin: Any, settings: Settings, topics: Sequence[str], keys: Sequence[str]
 ) -> Mapping[str, Mapping[str, Any]]:
-    """These settings of topics; of a topic of which the broker does not say them, nothing."""
+    """These settings by topic; none for a topic whose settings the broker does not give."""
     resources = [
         ConfigResource(ConfigResourceType.TOPIC, settings.topic_prefix + name, dict.fromkeys(keys)) for name in topics
     ]
     try:
         described = admin.describe_configs(resources, config_filter="all")
-    except KafkaError:  # a broker for trying out may not know how to say it
+    except KafkaError:  # some test brokers do not know this request
         return {}
     by_name = {name: values for by_kind in described.values() for name, values in by_kind.items()}
     return {name: by_name.get(settings.topic_prefix + name, {}) for name in topics}
 
 
 def settings_of(settings: Settings, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-    """What these topics keep and take, as far as the broker says it. Raises `Stop`."""
+    """The retention and batch size of these topics, as far as the broker gives them. Raises `Stop`."""
     with administration(settings) as admin:
         configs = configs_of(admin, settings, topics, _COPIED)
-    return {
-        name: {key: str(told["value"]) for key, told in values.items() if told.get("value") is not None}
-        for name, values in configs.items()
-    }
+    return {name: _values_of(entries) for name, entries in configs.items()}
 
 
-def _kept(values: Mapping[str, Any]) -> Retention | None:
+def _values_of(entries: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(entry["value"]) for key, entry in entries.items() if entry.get("value") is not None}
+
+
+def _retention_of(values: Mapping[str, Any]) -> Retention | None:
     policy, for_ms = (values.get(name, {}).get("value") for name in _RETENTION)
     if policy is None or for_ms is None:
         return None
-    return Retention(None if "delete" not in policy or int(for_ms) < 0 else int(for_ms))
+    is_for_ever = "delete" not in policy or int(for_ms) < 0
+    return Retention(None if is_for_ever else int(for_ms))
 
 
 def create(
     settings: Settings, topics: Sequence[str] = WORKERS, configs: Mapping[str, Mapping[str, str]] | None = None
 ) -> list[str]:
-    """Create what is missing; the names created. ``configs``: of topics that are to be other than by default."""
+    """Create the topics that are missing, and give their names. ``configs``: settings that differ from the defaults.
+
+    Raises `Stop`.
+    """
     with administration(settings) as admin:
-        made = []
+        created = []
         for name in topics:
+            config = {**CONFIGS.get(name, {}), **(configs or {}).get(name, {})}
             topic = NewTopic(
-                settings.topic_prefix + name,
-                settings.partitions,
-                settings.replication,
-                topic_configs={**CONFIGS.get(name, {}), **(configs or {}).get(name, {})},
+                settings.topic_prefix + name, settings.partitions, settings.replication, topic_configs=config
             )
-            try:
-                admin.create_topics([topic])
-            except TopicAlreadyExistsError:
-                continue
-            except AuthorizationError as error:
-                refused = f"Kafka does not allow this user CREATE of {topic.name} ({type(error).__name__})"
-                raise Stop(f"{refused}: see {RIGHTS}, or create it as another user") from None
-            except KafkaError as error:
-                settings_named = "see SEGMENTER_PARTITIONS and SEGMENTER_REPLICATION"
-                raise Stop(f"topic {topic.name} could not be created ({error}); {settings_named}") from None
-            made.append(topic.name)
-        # The answer says that they will be; who looks for them at once may not find them yet.
-        admin.wait_for_topics(made)
-        return made
+            if _create_topic(admin, topic):
+                created.append(topic.name)
+        # The broker answers before a new topic can be found, so it is waited for.
+        admin.wait_for_topics(created)
+        return created
+
+
+def _create_topic(admin: Any, topic: NewTopic) -> bool:
+    """Create a topic; ``False`` if it exists already. Raises `Stop`."""
+    try:
+        admin.create_topics([topic])
+    except TopicAlreadyExistsError:
+        return False
+    except AuthorizationError as error:
+        refused = f"Kafka does not allow this user CREATE of {topic.name} ({type(error).__name__})"
+        raise Stop(f"{refused}: see {RIGHTS}, or create it as another user") from None
+    except KafkaError as error:
+        settings_named = "see SEGMENTER_PARTITIONS and SEGMENTER_REPLICATION"
+        raise Stop(f"topic {topic.name} could not be created ({error}); {settings_named}") from None
+    return True
 
 
 def verify(settings: Settings, use: TopicUse) -> FoundTopics:
-    """What was found, if a process can run on it that uses topics so. Raises `Stop`."""
+    """Check that a process with this use of topics can run, and give the topics. Raises `Stop`."""
     with administration(settings) as admin:
-        found = _found(admin, settings, use)
-        missing = [settings.topic_prefix + name for name in use.names if name not in found.partitions]
+        topics = _find(admin, settings, use)
+        missing = [settings.topic_prefix + name for name in use.names if name not in topics.partitions]
         if missing:
             of = " --triggers" if set(use.names) & set(TRIGGERS) else ""
             raise Stop(f"topics are missing: {', '.join(missing)}; run `segmenter topics create{of}`")
-        if len(set(found.partitions.values())) > 1:
-            counts = ", ".join(f"{name} {count}" for name, count in sorted(found.partitions.items()))
+        if len(set(topics.partitions.values())) > 1:
+            counts = ", ".join(f"{name} {count}" for name, count in sorted(topics.partitions.items()))
             raise Stop(
                 f"topics differ in their number of partitions ({counts}); where those with fewer hold nothing yet, add "
                 f"partitions to them; else, {COPY}"
             )
-        _warn_of_many(settings, use, max(found.partitions.values(), default=0))
-        if limited := [name for name in use.limited if name in WRITTEN]:
+        _warn_of_many(settings, use, max(topics.partitions.values(), default=0))
+        limited = [name for name in use.limited if name in WRITTEN]
+        if limited:
             _check_batch_sizes(settings, configs_of(admin, settings, limited, [BATCH_SIZE]))
-        return found
+        return topics
 
 
 def _warn_of_many(settings: Settings, use: TopicUse, partitions: int) -> None:
-    """Before too few processes stop one after the other, each with the partitions of the one before."""
+    """Warn if one process cannot own all partitions (`streams.kafka.producer.PRODUCERS_MAX`).
+
+    Without enough processes each would stop in turn, after it was given the partitions of the one that stopped before.
+    """
     needed = producer.processes_needed(partitions)
     if needed > 1 and settings.broker == "kafka" and (use.created or _OWNED & set(use.written)):
         log.warning(
@@ -264,7 +286,10 @@ def _warn_of_many(settings: Settings, use: TopicUse, partitions: int) -> None:
 
 
 def _check_batch_sizes(settings: Settings, configs: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse topics that would not take what is published; what the broker does not say is tried. Raises `Stop`."""
+    """Refuse topics that accept only smaller batches than are published. Raises `Stop`.
+
+    A topic whose setting the broker does not give is accepted: publishing will show whether it fits.
+    """
     limits = {name: (values.get(BATCH_SIZE) or {}).get("value") for name, values in configs.items()}
     small = [
         f"{limit} of {settings.topic_prefix}{name} (set it to {batch_size_needed(name)} or more)"

@@ -1,9 +1,11 @@
-"""Hooks into aiokafka for what it learns from Kafka and does not pass on: ends of logs, refused logins.
+"""Hooks into aiokafka that report what it learns from Kafka and does not pass on: ends of logs, refused logins.
 
-The one rule: aiokafka goes on as it would, and only what it learns is passed on. The exception is how a fetch is
-cancelled, which aiokafka passes to those that should not learn of it.
+The one rule: a hook changes nothing in aiokafka's own behaviour. The exception is `absorb_cancellations`: aiokafka
+raises the cancellation of a fetch in callers which were not cancelled.
 
 Written against aiokafka 0.14. No version promises these seams.
+
+See also: `streams.kafka.fetch.Answers` (where reports are collected), `streams.kafka.record_batches` (unpacking).
 """
 
 from __future__ import annotations
@@ -24,56 +26,59 @@ from streams.kafka.fetch import Answers, FetchResponse
 from streams.kafka.refusals import missing_right
 
 
-def answers(fetcher: Fetcher, heard: Answers) -> None:
-    """Note when each fetch was asked for, once its answer has set the end offset."""
+def report_responses(fetcher: Fetcher, answers: Answers) -> None:
+    """Report the response to each fetch, with the time of its request, once it has set the end offset.
+
+    The time of the request bounds which records the response may lack: the broker appended those later.
+    """
     send = fetcher._proc_fetch_request
 
     async def proc_fetch_request(assignment: Any, node: Any, request: Any) -> Any:
-        asked = int(time.time() * 1000), time.monotonic()
+        requested_ms, requested_monotonic = int(time.time() * 1000), time.monotonic()
         states = {
             TP(topic, partition): assignment.state_value(TopicPartition(topic, partition))
             for topic, partitions in request.topics
             for partition, _, _ in partitions
         }
-        # aiokafka stamps the state of each partition that was answered, and of no other.
+        # aiokafka stamps the state of each partition that the response covers, and of no other.
         for state in states.values():
             state.timestamp = None
-        answered = await send(assignment, node, request)
+        result = await send(assignment, node, request)
         for tp, state in states.items():
             if state.timestamp is not None:
-                heard.came(tp, _answer(state, *asked))
+                answers.came(tp, _response(state, requested_ms, requested_monotonic))
             else:
-                # An answer from before a broker went away would let its input count as read to its end, and
-                # what stands there be passed over by what another input gives first.
-                heard.failed(tp)
-        return answered
+                # The broker is gone. With its former response the input would still count as read to its end, and
+                # records of another input would be applied before those that wait at this end.
+                answers.failed(tp)
+        return result
 
     fetcher._proc_fetch_request = proc_fetch_request
 
 
-def any_answer(client: AIOKafkaClient, answered: Callable[[], None]) -> None:
-    """Tell of each answer, whatever was asked."""
+def report_any_response(client: AIOKafkaClient, answered: Callable[[], None]) -> None:
+    """Call ``answered`` at each response of a broker, whatever the request was."""
     send = client.send
 
-    async def send_and_tell(*args: Any, **options: Any) -> Any:
-        answer = await send(*args, **options)
+    async def send_and_report(*args: Any, **options: Any) -> Any:
+        response = await send(*args, **options)
         answered()
-        return answer
+        return response
 
-    client.send = send_and_tell
+    client.send = send_and_report
 
 
-def _answer(state: Any, asked_ms: int, asked_monotonic: float) -> FetchResponse:
-    # An open transaction keeps the last stable offset below the end; old brokers answer -1 for it.
+def _response(state: Any, requested_ms: int, requested_monotonic: float) -> FetchResponse:
+    # An open transaction holds the last stable offset below the end; old brokers answer -1 for it.
     stable = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
-    return FetchResponse(state.highwater, min(stable, state.highwater), asked_ms, asked_monotonic)
+    return FetchResponse(state.highwater, min(stable, state.highwater), requested_ms, requested_monotonic)
 
 
-def cancellations(consumer: AIOKafkaConsumer) -> None:
-    """Let a cancelled fetch end in one way, whatever it was waiting for.
+def absorb_cancellations(consumer: AIOKafkaConsumer) -> None:
+    """End a cancelled fetch without an exception, whatever it was waiting for.
 
-    aiokafka's ``close`` awaits what it cancels. A fetch that failed and waits to be tried again would raise
-    there: what is closed after it would stay open, and who stops the consumer would seem to be cancelled.
+    aiokafka's ``close`` cancels fetches and awaits them. A fetch that failed and waits for its next attempt would raise
+    ``CancelledError`` there: ``close`` would leave open what it closes later, and its caller would seem cancelled.
     """
     fetcher = consumer._fetcher
     send = fetcher._proc_fetch_request
@@ -87,8 +92,11 @@ def cancellations(consumer: AIOKafkaConsumer) -> None:
     fetcher._proc_fetch_request = proc_fetch_request
 
 
-def refusals(coordinator: GroupCoordinator, lost: Callable[[str], None]) -> None:
-    """Tell that the group cannot be joined: aiokafka keeps it for the next fetch, and Faust fetches as a member."""
+def report_refusals(coordinator: GroupCoordinator, lost: Callable[[str], None]) -> None:
+    """Call ``lost`` with a sentence when the group cannot be joined.
+
+    aiokafka raises such an error at the next fetch, and Faust does not fetch before it has joined.
+    """
     push = coordinator._push_error_to_user
 
     def push_error_to_user(error: Exception) -> Any:

@@ -1,4 +1,4 @@
-"""Warns while Kafka answers nothing."""
+"""A watch that warns while Kafka does not answer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 
 log = logging.getLogger(__name__)
 
-# So many times in the time after which it is warned.
+# Checks per ``every_s``.
 _LOOKS = 10
 
 
 class AnswerWatch:
-    """Warns while Kafka answers nothing, every ``every_s``; what waits for it goes on when it answers.
+    """Warns every ``every_s`` while Kafka answers nothing. It ends nothing: reading continues when Kafka answers.
 
-    Looks without an answer are counted, not time: a process that was stopped itself has not been left alone.
+    It counts checks without an answer, and not the time: a process that was itself suspended has missed no answer.
     """
 
     def __init__(self, every_s: float) -> None:
@@ -25,24 +25,24 @@ class AnswerWatch:
         self._answered_s = time.time()
 
     async def run(self) -> None:
-        """Look now and then until cancelled."""
+        """Check now and then until cancelled."""
         while True:
             await asyncio.sleep(self._every_s / _LOOKS)
             self.look()
 
     def look(self) -> None:
-        """One look."""
+        """Check once, and warn at every tenth check since the last answer."""
         self._looks += 1
         if self._looks % _LOOKS == 0:
-            log.warning("Kafka does not answer; reading goes on when it does", extra=self._told())
+            log.warning("Kafka does not answer; reading goes on when it does", extra=self._log_fields())
 
     def answered(self) -> None:
-        """Kafka has answered a request."""
+        """Note that Kafka has answered a request."""
         if self._looks >= _LOOKS:
-            log.info("Kafka answers again", extra=self._told())
+            log.info("Kafka answers again", extra=self._log_fields())
         self._looks = 0
         self._answered_s = time.time()
 
-    def _told(self) -> dict[str, object]:
+    def _log_fields(self) -> dict[str, object]:
         since = datetime.fromtimestamp(self._answered_s, UTC).isoformat(timespec="seconds")
         return {"since": since, "silent_s": round(self._looks * self._every_s / _LOOKS)}

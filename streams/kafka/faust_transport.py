@@ -1,10 +1,14 @@
-"""Whole batches through Faust, from the positions that the store says.
+"""Faust's Kafka transport, changed to pass whole batches, read from the positions that the store has saved.
 
-The one rule: Faust keeps lifecycle, group membership, assignment and agents; what it would keep
-per record (decoding, acks, gaps, its own idea of what is done) is passed by. A batch says from
-which position it was fetched and the position after it, so whoever reads it can see a hole.
+The one rule: Faust does lifecycle, group membership, assignment and agents. What it does per record (decoding,
+acks, gaps, its own read offsets) is replaced. A batch has the position from which it was fetched and
+the position after it, so its reader can see a hole.
 
-Written against faust-streaming 0.15 and aiokafka 0.14; each seam names what it stands in for.
+Written against faust-streaming 0.15 and aiokafka 0.14; each seam names what it stands in for. Long because all
+seams of Faust's transport stand in one place.
+
+See also: `streams.kafka.aiokafka_hooks` (what aiokafka reports), `streams.kafka.record_batches` (bounded unpacking),
+`streams.runtime.ownership` (the owner of the batches).
 """
 
 from __future__ import annotations
@@ -32,44 +36,48 @@ from streams.kafka.record_batches import bound_batches, consumer_record, drain
 from streams.kafka.refusals import missing_right
 from streams.stop import stop
 
-# How long a look for fetched records waits for some; it also bounds how late a freed input is seen.
+# How long a look for fetched records waits for some. The shorter time applies while an input is full: nothing wakes the
+# look when its owner has room again.
 _LOOK_SECONDS = 0.1
 _LOOK_FULL_SECONDS = 0.01
 
 
 class Owner(Protocol):
-    """Who the fetched batches are for; called on the worker's loop."""
+    """The owner of partitions, for which batches are fetched; called on the worker's loop."""
 
     async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
-        """Take the partitions and seek; the position from which each is read."""
+        """Claim the partitions and seek; gives the position from which each input is read."""
 
     def position(self, tp: TP) -> int | None:
-        """The position saved, which is what may be committed; ``None``: not ours."""
+        """The saved position, which is what may be committed; ``None``: the partition is not owned."""
 
     def is_full(self, tp: TP) -> bool:
-        """Whether enough of this input is in hand; called on the consumer's thread."""
+        """Whether enough records of this input are in memory; called on the consumer's thread."""
 
     def lost(self, sentence: str) -> None:
-        """Nothing more can be read; the text says why. Called on the consumer's thread."""
+        """Stop: nothing more can be read, for the reason in the sentence. Called on the consumer's thread."""
 
 
 class _Thread(AIOKafkaConsumerThread):
-    """The thread that owns the aiokafka consumer; hands out drained fetches as they are."""
+    """The thread that owns the aiokafka consumer; it passes on fetched batches whole."""
 
     answers: Answers
 
     def _create_worker_consumer(self, transport: Any) -> Any:
-        """Faust fixes fetch_max_wait_ms at 1.5 s and reads uncommitted; both are set before start."""
+        """Set fetch_max_wait_ms, which Faust fixes at 1.5 s, and read committed, before the consumer starts."""
         bound_batches()
         consumer = super()._create_worker_consumer(transport)
         for name, value in (("_fetch_max_wait_ms", transport.fetch_wait_ms), ("_isolation_level", "read_committed")):
             assert hasattr(consumer, name), f"aiokafka no longer has {name}"
             setattr(consumer, name, value)
-        aiokafka_hooks.any_answer(consumer._client, transport.watch.answered)
+        aiokafka_hooks.report_any_response(consumer._client, transport.watch.answered)
         return consumer
 
     async def on_start(self) -> None:
-        """Faust would end with exit code 1, and an exception of its own end in the place of the cause."""
+        """Start the consumer, and stop with a sentence if Kafka cannot be reached.
+
+        Faust itself would end with exit code 1 and an exception of its shutdown in place of the cause.
+        """
         self.answers = Answers()
         transport = cast(Transport, self.transport)
         self.add_future(transport.watch.run())  # the tasks of the app begin when the first partitions are claimed
@@ -78,9 +86,9 @@ class _Thread(AIOKafkaConsumerThread):
         except KafkaError as error:
             stop(f"Kafka cannot be reached ({error!r}); when it is back, start the worker again")
         consumer = cast(Any, self._consumer)
-        aiokafka_hooks.answers(consumer._fetcher, self.answers)
-        aiokafka_hooks.cancellations(consumer)
-        aiokafka_hooks.refusals(consumer._coordinator, transport.owner.lost)
+        aiokafka_hooks.report_responses(consumer._fetcher, self.answers)
+        aiokafka_hooks.absorb_cancellations(consumer)
+        aiokafka_hooks.report_refusals(consumer._coordinator, transport.owner.lost)
 
     async def _fetch_records(
         self,
@@ -89,7 +97,7 @@ class _Thread(AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> Any:
-        """As aiokafka's ``Fetcher.fetched_records``, but whole, with positions, past full inputs."""
+        """In place of aiokafka's ``Fetcher.fetched_records``: whole batches with positions, none of full inputs."""
         fetcher, owner = consumer._fetcher, cast(Transport, self.transport).owner
         until = time.monotonic() + (timeout or 0)
         with fetcher._subscriptions.fetch_context():
@@ -97,18 +105,19 @@ class _Thread(AIOKafkaConsumerThread):
                 if fetcher._subscriptions.reassignment_in_progress:
                     await fetcher._subscriptions.wait_for_assignment()
                     continue  # the flow may have stopped meanwhile
-                drained, kept = self._drain(fetcher, active_partitions, owner, max_records)
+                drained, has_waiting = self._drain(fetcher, active_partitions, owner, max_records)
                 if drained or time.monotonic() >= until:
                     return drained
                 waiter = fetcher._create_fetch_waiter()
-                await asyncio.wait([waiter], timeout=_LOOK_FULL_SECONDS if kept else _LOOK_SECONDS)
+                await asyncio.wait([waiter], timeout=_LOOK_FULL_SECONDS if has_waiting else _LOOK_SECONDS)
                 waiter.cancel()
         return {}
 
     def _drain(self, fetcher: Any, active: Any, owner: Owner, limit: int | None) -> tuple[dict[TP, Batch], bool]:
+        """The fetched batches, and whether some stay in the client because their input is full or paused."""
         drained: dict[TP, Batch] = {}
         generation = self.app.consumer_generation_id
-        kept = False
+        has_waiting = False
         for raw_tp, result in list(fetcher._records.items()):
             if not fetcher._subscriptions.is_assigned(raw_tp):
                 del fetcher._records[raw_tp]
@@ -116,11 +125,10 @@ class _Thread(AIOKafkaConsumerThread):
             tp = TP(raw_tp.topic, raw_tp.partition)
             self.answers.waits(tp)
             if tp not in active or owner.is_full(tp):
-                kept = True
+                has_waiting = True
                 continue
-            if not isinstance(result, FetchResult):
-                del fetcher._records[raw_tp]
-                fetcher._notify(fetcher._wait_consume_future)
+            if not isinstance(result, FetchResult):  # an error of this partition, which aiokafka would raise here
+                _remove(fetcher, raw_tp)
                 right = missing_right(result._error, "READ", tp.topic)
                 owner.lost(right or f"{tp.topic}-{tp.partition} cannot be read ({result._error!r}); see Kafka's log")
                 continue
@@ -130,14 +138,14 @@ class _Thread(AIOKafkaConsumerThread):
                 result._partition_records._consumer_record = consumer_record
             records = drain(result, limit)
             if not result.has_more():
-                del fetcher._records[raw_tp]
-                fetcher._notify(fetcher._wait_consume_future)
+                _remove(fetcher, raw_tp)
+            # A batch without records counts, too, if it moves the position: past transaction markers, for instance.
             if start is not None and state._position not in (None, start):
                 drained[tp] = Batch(tp.topic, tp.partition, start, state._position, records, generation)
-        return drained, kept
+        return drained, has_waiting
 
     async def begin_now(self, positions: Mapping[TP, int]) -> None:
-        """Seek, and forget what was answered before: in one turn of the loop, so no answer comes in between."""
+        """Forget former responses, and seek: in one turn of the loop, so that no response comes in between."""
         self.answers.begin(positions)
         await self.seek_now(positions)
 
@@ -148,7 +156,7 @@ class _Thread(AIOKafkaConsumerThread):
             consumer.seek(tp, position)
 
     async def offsets(self, tps: frozenset[TP]) -> Offsets:
-        """What Kafka holds of these partitions."""
+        """The offsets of these partitions, as Kafka gives them."""
         consumer = self._ensure_consumer()
         raw = [TopicPartition(*tp) for tp in tps]
         first, end = await asyncio.gather(consumer.beginning_offsets(raw), consumer.end_offsets(raw))
@@ -162,7 +170,7 @@ class _Thread(AIOKafkaConsumerThread):
     async def proves_generation(self, positions: Mapping[TP, int]) -> bool:
         """Whether the group accepts an offset commit from this member's generation. If not, aiokafka rejoins.
 
-        Raises `KafkaError` when the group does not say.
+        Raises `KafkaError` when the group neither accepts nor refuses it.
         """
         try:
             await self._ensure_consumer().commit({TopicPartition(*tp): position for tp, position in positions.items()})
@@ -171,12 +179,18 @@ class _Thread(AIOKafkaConsumerThread):
         return True
 
 
-class _Nothing(dict[TP, int | None]):
-    """Faust's read offsets: none, whatever it notes.
+def _remove(fetcher: Any, raw_tp: TopicPartition) -> None:
+    """Remove a result from the client's prefetch buffer, so that it fetches the partition again."""
+    del fetcher._records[raw_tp]
+    fetcher._notify(fetcher._wait_consume_future)
 
-    It drops what is below the offset that it noted last; a batch that it passes on while a seek
-    is on its way to the consumer's thread would have it drop all that is read again after it.
-    Who takes the batches in knows what came before.
+
+class _NoReadOffsets(dict[TP, int | None]):
+    """In place of Faust's read offsets: none, whatever Faust notes.
+
+    Faust drops records below the offset that it noted last. If it passes on a batch while a seek is on its way to the
+    consumer's thread, it would drop everything that is read again after the seek. The owner of the batches recognises
+    by their positions what it has already.
     """
 
     def __getitem__(self, tp: TP) -> int | None:
@@ -189,30 +203,30 @@ class Consumer(FaustConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         assert hasattr(self, "_read_offset"), "Faust no longer notes what it has read"
-        self._read_offset = _Nothing()
+        self._read_offset = _NoReadOffsets()
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
     @property
-    def _ours(self) -> Transport:
-        return cast(Transport, self.transport)
+    def _owner(self) -> Owner:
+        return cast(Transport, self.transport).owner
 
     @property
     def generation(self) -> int:
-        """The group's generation as this member last heard."""
+        """The group's generation in which this member last joined."""
         return int(self.app.consumer_generation_id)
 
     def heard(self, tp: TP) -> FetchStatus:
-        """What Kafka last said of this input partition."""
+        """The newest response of Kafka for this input partition."""
         return cast(_Thread, self._thread).answers.of(tp)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        """In place of a message per record.
+        """In place of a message per record: a message per batch.
 
-        A batch carries the generation in which it was drained. Judging it by when it was asked
-        for would drop what a call that outlived a rebalance drained after the seek; and where
-        nothing comes after such a batch, nobody would see the hole.
+        A batch carries the generation in which it was drained from the client. The generation of this call would not
+        do: a call that began before a rebalance may drain a batch after the seek. That batch would be dropped as
+        outdated, and if no other came after it, nothing would show the hole.
         """
         fetched, _ = await self._wait_next_records(timeout)
         for tp, batch in cast(Mapping[TP, Batch], fetched or {}).items():
@@ -221,12 +235,12 @@ class Consumer(FaustConsumer):
             yield tp, cast(Message, _message(tp, batch))
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """In place of Kafka's committed offsets: claim, and read on from the saved positions.
+        """In place of Kafka's committed offsets: claim the partitions, and read from the saved positions.
 
-        Called on every assignment, after the public signals, whose seeks it would undo.
+        Faust calls it on every assignment after its public signals; a seek in a handler of those would be undone here.
         """
         tps = frozenset(TP(tp.topic, tp.partition) for tp in self.assignment())
-        return await self._ours.owner.claim(tps, self.app.consumer_generation_id, self)
+        return await self._owner.claim(tps, self.app.consumer_generation_id, self)
 
     async def begin_all(self, positions: Mapping[TP, int]) -> None:
         """Read claimed inputs from these positions. Raises `IllegalStateError` for what is no longer assigned."""
@@ -234,12 +248,12 @@ class Consumer(FaustConsumer):
         await thread.call_thread(thread.begin_now, positions)
 
     async def seek_all(self, positions: Mapping[TP, int]) -> None:
-        """Read on from these positions. Raises as `begin_all`."""
+        """Read from these positions. Raises as `begin_all`."""
         thread = cast(_Thread, self._thread)
         await thread.call_thread(thread.seek_now, positions)
 
     async def offsets(self, tps: frozenset[TP]) -> Offsets:
-        """What Kafka holds of these partitions."""
+        """The offsets of these partitions, as Kafka gives them."""
         thread = cast(_Thread, self._thread)
         return cast(Offsets, await thread.call_thread(thread.offsets, tps))
 
@@ -249,20 +263,20 @@ class Consumer(FaustConsumer):
         return bool(await thread.call_thread(thread.proves_generation, positions))
 
     def _new_offset(self, tp: TP) -> int | None:
-        """In place of counting acks, which can skip a hole: the position that is saved."""
+        """In place of a count of acks, which can skip a hole: the saved position, to be committed."""
         self._acked[tp].clear()
         self._acked_index[tp].clear()
-        return self._ours.owner.position(tp)
+        return self._owner.position(tp)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """In place of a check that needs a changed aiokafka: see `streams.runtime.watchdog.FetchWatchdog`."""
+        """In place of a check that needs a modified aiokafka: see `streams.runtime.watchdog.FetchWatchdog`."""
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """In place of an interval tree that grows with every batch: nothing needs it."""
+        """In place of an interval tree that grows with every batch: nothing reads it here."""
 
 
 class Producer(FaustProducer):
-    """Nothing is sent through Faust (see `streams.kafka.publisher`), so it connects to nothing."""
+    """A producer that never connects: nothing is sent through Faust (see `streams.kafka.publisher`)."""
 
     async def on_start(self) -> None:
         """In place of starting a client."""
@@ -276,7 +290,7 @@ def _message(tp: TP, batch: Batch) -> ConsumerMessage:
 
 
 class Transport(FaustTransport):
-    """Faust's Kafka transport with our consumer. Install it before anything touches ``app.topics``."""
+    """Faust's Kafka transport with the consumer of this module. Install it before anything uses ``app.topics``."""
 
     Consumer = Consumer
     Producer = Producer
@@ -289,7 +303,7 @@ class Transport(FaustTransport):
 
 
 class BatchPassthroughSchema(faust.Schema[Any, Any]):
-    """A schema that passes the batch through, so that agents stay ordinary agents."""
+    """A schema that passes a batch through undecoded, so that Faust's ordinary agents receive it."""
 
     def compile(self, app: Any, **_: Any) -> Callable[..., Any]:
         """In place of decoding key and value."""

@@ -1,18 +1,24 @@
-"""A fence: a producer of which Kafka takes what it sends, and nothing more of those before it.
+"""A fence: a producer after which Kafka refuses everything that former producers of its partition still send.
 
-The one rule: it stands once the leaders of the output partitions know its epoch, and not before.
+The one rule: the fence stands once the leaders of the output partitions know its epoch, and not before.
 
-A producer with a transactional id gets a new epoch when it starts, and the coordinator refuses the epochs before. The
-leaders do not know of it yet: they would take what a former owner sends outside a transaction. A commit marker carries
-the epoch to them. So two transactions without a record are committed over the outputs of the partition: the second
-begins only when the markers of the first are written. From then on batches are sent under that epoch, outside
-transactions, which costs nothing.
+    worker A owns the partition, with a producer of epoch 3; a batch that A sends is delayed on the way
+    worker B claims it: its producer gets epoch 4 from the coordinator; the leaders know epoch 3 alone, and would
+    still append the batch of A
+    B commits two transactions without a record: their markers carry epoch 4 to each leader, and the fence stands
+    the batch of A arrives: each leader refuses it; B reads back what is on the topics, then publishes
 
-An attempt that fails after the coordinator was asked for an epoch may have carried it to some of the leaders: they
-refuse the producer before it from then on, so that nothing may be published with it until another attempt has come
-through. aiokafka counts a failed batch as sent, so what a refusal has torn apart could not be sent again.
+A producer with a transactional id gets a new epoch when it starts, and the coordinator refuses former epochs. Leaders
+learn an epoch from a batch or a commit marker. The second transaction begins only when the markers of the first are
+written. Afterwards batches are sent under that epoch, but outside transactions, which costs nothing.
+
+An attempt that fails after the coordinator was asked for an epoch may have reached some of the leaders. They refuse the
+former producer from then on, so nothing may be published with it until another attempt has succeeded: aiokafka counts
+a failed batch as sent, so the batches that a refusal leaves out could not be sent again in order.
 
 Sources: KIP-98 (idempotence and transactions), KIP-360 (what a leader forgets), the broker's configuration.
+
+See also: `streams.kafka.publisher` (one fence per partition), `streams.runtime.outbox` (when it is renewed).
 """
 
 from __future__ import annotations
@@ -32,7 +38,7 @@ from streams.failpoints import reach
 from streams.kafka import producer as producers
 from streams.kafka.refusals import missing_right
 
-# Longer than a fence may take, or Kafka would end its transactions meanwhile. There is no record in them.
+# Kafka ends a transaction after this time, so it is longer than a fence may take.
 TRANSACTION_MAX_MS = 30_000
 # A claim may take 30 s in all (`streams.runtime.ownership.CLAIM_MAX_S`).
 FENCE_WAIT_S = 20.0
@@ -44,7 +50,7 @@ _FORGOTTEN = (kafka_errors.InvalidProducerIdMapping, kafka_errors.UnknownProduce
 
 
 class _Instant(NamedTuple):
-    """Now (s), by the clock that only goes forward and by the wall's, of which a paused machine may stop either."""
+    """A moment (s) by the monotonic and by the wall clock: while a machine is suspended, either of them may stop."""
 
     monotonic: float
     wall: float
@@ -54,19 +60,23 @@ class _Instant(NamedTuple):
         return cls(time.monotonic(), time.time())
 
     def age_s(self) -> float:
+        """The time since then, by the clock that shows more."""
         now = self.now()
         return max(now.monotonic - self.monotonic, now.wall - self.wall)
 
 
 class Fence(NamedTuple):
-    """A producer under an epoch that the leaders know, and since when."""
+    """A producer whose epoch the leaders know, and when its making began."""
 
     producer: AIOKafkaProducer
     made: _Instant
 
 
 async def make(options: Mapping[str, Any], transactional_id: str, places: Sequence[TopicPartition]) -> Fence:
-    """A fence of the id over the places. Raises as `streams.runtime.outbox.Publisher.renew`."""
+    """Fence these partitions of topics with a new producer of the transactional id.
+
+    Raises as `streams.runtime.outbox.Publisher.renew`.
+    """
     made = _Instant.now()
     producer = AIOKafkaProducer(**options, transactional_id=transactional_id, transaction_timeout_ms=TRANSACTION_MAX_MS)
     has_begun = False
@@ -87,9 +97,9 @@ async def make(options: Mapping[str, Any], transactional_id: str, places: Sequen
 
 
 async def _carry_epoch(producer: AIOKafkaProducer, places: Sequence[TopicPartition]) -> None:
-    """Let the leaders know the producer's epoch, by markers; from then on it sends outside transactions.
+    """Carry the producer's epoch to the leaders by commit markers; afterwards it sends outside transactions.
 
-    aiokafka has no way to add a partition to a transaction but a record, so its transaction manager is asked itself.
+    aiokafka adds a partition to a transaction only with a record, so its transaction manager is used directly.
     """
     manager = producer._txn_manager  # see above
     for place in places:
@@ -98,19 +108,19 @@ async def _carry_epoch(producer: AIOKafkaProducer, places: Sequence[TopicPartiti
         await producer.begin_transaction()
         for place in places:
             manager.maybe_add_partition_to_txn(place)
-        while manager.partitions_to_add():  # noqa: ASYNC110  # aiokafka tells nobody
+        while manager.partitions_to_add():  # noqa: ASYNC110  # aiokafka has no event for it
             await asyncio.sleep(_ADDED_LOOK_S)
-        if not manager.is_in_transaction():  # refused
+        if not manager.is_in_transaction():  # the coordinator refused: the wait raises its error
             await manager.wait_for_transaction_end()
         await producer.commit_transaction()
-    manager.transactional_id = None
+    manager.transactional_id = None  # without it aiokafka sends the epoch, but begins no transaction
 
 
 # --- why it failed -----------------------------------------------------------------------------
 
 
 def _failure(error: Exception, *, has_begun: bool) -> Exception:
-    """Of an attempt at a fence."""
+    """The error to raise for a failed attempt; `NotRenewed` if its cause may pass."""
     if isinstance(error, TimeoutError):
         return NotRenewed(
             f"Kafka kept no transaction within {FENCE_WAIT_S:.0f} s; see that it is up, and that "
@@ -129,11 +139,12 @@ def _failure(error: Exception, *, has_begun: bool) -> Exception:
 
 
 def failure(error: Exception) -> PublishFailed | ProducerFenced:
-    """What aiokafka raised, as `streams.runtime.outbox.Publisher` says it."""
+    """Translate an error of aiokafka into those that `streams.runtime.outbox.Publisher` raises."""
     cause = _cause(error)
     if isinstance(cause, _TAKEN):
         return ProducerFenced()
-    if sentence := missing_right(cause, "WRITE"):
+    sentence = missing_right(cause, "WRITE")
+    if sentence:
         return PublishFailed(sentence)
     if isinstance(cause, _FORGOTTEN):
         return PublishFailed(
@@ -144,6 +155,6 @@ def failure(error: Exception) -> PublishFailed | ProducerFenced:
 
 
 def _cause(error: Exception) -> Exception:
-    """aiokafka raises a plain error over one that it did not expect."""
+    """The error, or its cause where aiokafka has wrapped an unexpected one into a plain `KafkaError`."""
     is_plain = type(error) is KafkaError
     return error.__cause__ if is_plain and isinstance(error.__cause__, KafkaError) else error

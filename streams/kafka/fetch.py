@@ -1,6 +1,9 @@
-"""What a fetch gives: batches of records, and what Kafka said of the log they come from.
+"""Results of a fetch: batches of records, and what the response said about the log they come from.
 
-The one rule: every offset is a position, the next one to read, so that ends and starts compare.
+The one rule: every offset is a position, which is the next offset to read, so that ends and starts compare.
+
+See also: `streams.kafka.faust_transport` (gives batches to their owner), `streams.runtime.partition_task` (when an
+input counts as read to its end), `streams.runtime.watchdog` (inputs that are not fetched).
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from streams.wire.changes import Header
 
 
 class FetchedRecord(msgspec.Struct, frozen=True, gc=False):
-    """As much of a Kafka record as is read; ``timestamp`` in ms, -1 when it has none."""
+    """The parts of a Kafka record that are used; ``timestamp`` in ms, -1 when it has none."""
 
     topic: str
     offset: int
@@ -28,8 +31,8 @@ class FetchedRecord(msgspec.Struct, frozen=True, gc=False):
 class Batch(msgspec.Struct, frozen=True):
     """Records of one input partition, fetched at ``start``; ``end`` is the position after them.
 
-    Offsets may have holes (transaction markers, compaction), and a batch may move the position
-    without holding a record. ``generation`` is the group's when it was drained.
+    Offsets may have holes (transaction markers, compaction), and a batch without a record may still move
+    the position. ``generation`` is that of the group when the batch was taken from the client.
     """
 
     topic: str
@@ -41,10 +44,11 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class FetchResponse(msgspec.Struct, frozen=True):
-    """The newest answer to a fetch: the end offset, how far it may be read, and when it was asked for.
+    """The newest response to a fetch: the end of the log, how far it may be read, and when the request was sent.
 
-    The time of asking, not of the answer: a record appended before it was seen by the broker
-    when it answered, however long the answer then lay unread (a stopped process).
+    Kafka calls them high watermark and last stable offset. The time is that of the request, not of the response: the
+    broker answered after it, so the response covers every record that was appended before it, however long it then
+    lay unread in a process that was suspended.
     """
 
     end: int
@@ -54,18 +58,18 @@ class FetchResponse(msgspec.Struct, frozen=True):
 
 
 class FetchStatus(msgspec.Struct, frozen=True):
-    """The newest answer of an input since its claim, and when Kafka was last known not to be silent (monotonic)."""
+    """The newest response for an input since its claim, and when Kafka was last known to answer (monotonic)."""
 
     answer: FetchResponse | None
     at: float
 
 
 class Answers:
-    """What Kafka said of each input since it was claimed, and since when it has said nothing.
+    """The newest response for each claimed input, and since when Kafka has been silent about it.
 
-    An answer is true of the log, wherever it is read from: a seek leaves it as it is. One from
-    before a claim is not: another owner may have read and saved beyond the end that it tells of.
-    Written on the consumer's thread, read on the worker's loop: each value is replaced as a whole.
+    A response describes the log, so a seek does not change it. A claim does: another owner may meanwhile
+    have read and saved beyond the end that an older response gives.
+    The consumer's thread writes, the worker's loop reads: each value is replaced as a whole.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -73,29 +77,29 @@ class Answers:
         self._heard: dict[TP, FetchStatus] = {}
 
     def of(self, tp: TP) -> FetchStatus:
-        """What is known of an input; of one that was never claimed, as if it were claimed now."""
+        """The status of an input; an input that was never claimed has that of a claim now."""
         return self._heard.get(tp) or FetchStatus(None, self._now())
 
     def begin(self, tps: Iterable[TP]) -> None:
-        """These are claimed: what was heard of them before says nothing any more."""
+        """Forget former responses for these inputs, which are being claimed."""
         for tp in tps:
             self._heard[tp] = FetchStatus(None, self._now())
 
     def came(self, tp: TP, answer: FetchResponse) -> None:
-        """Kafka answered."""
+        """Note a response."""
         self._heard[tp] = FetchStatus(answer, self._now())
 
     def failed(self, tp: TP) -> None:
-        """Kafka was asked and gave no answer: what it said before is no longer the last that it has to say."""
+        """Forget the response: a later request got none, so the log may meanwhile have grown."""
         self._heard[tp] = FetchStatus(None, self.of(tp).at)
 
     def waits(self, tp: TP) -> None:
-        """What Kafka answered is not used up, so it is asked for no more: its silence is no sign."""
+        """Note that the prefetch buffer is full: no fetch is sent, so a missing response does not mean silence."""
         self._heard[tp] = FetchStatus(self.of(tp).answer, self._now())
 
 
 class Offsets(msgspec.Struct, frozen=True):
-    """Of each input partition: the first offset kept, the end, and the committed one if any."""
+    """Offsets by input partition: the first that is still there, the end, and the committed one if there is one."""
 
     first: Mapping[TP, int]
     end: Mapping[TP, int]
@@ -103,7 +107,7 @@ class Offsets(msgspec.Struct, frozen=True):
 
 
 class PublishedRecord(Protocol):
-    """What is needed of a record on an output topic."""
+    """The parts of a record on an output topic that are used."""
 
     @property
     def key(self) -> bytes | None: ...
@@ -123,29 +127,29 @@ class OutputChunk(msgspec.Struct, frozen=True):
 
 
 class OutputReader(Protocol):
-    """The output topics, to be read."""
+    """Reads output topics back."""
 
     def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[OutputChunk, None]:
-        """By topic and partition, from a position or (``None``) the beginning, to the end as it is then."""
+        """Read each partition from its position, or from the beginning (``None``), to its current end."""
 
     def peek(self, places: Collection[Place], wanted: Callable[[Place], bool]) -> AsyncGenerator[OutputChunk, None]:
-        """The first records, committed or not, as long as more of a partition is wanted and to its end at most."""
+        """Read the first records of each partition, committed or not, until ``wanted`` is false or its end comes."""
 
 
 class Fetching(msgspec.Struct, frozen=True):
-    """How an input is being fetched.
+    """How an input is being fetched, for watchdogs and metrics.
 
-    ``fetched``: the next offset awaited. ``end`` and ``readable``: the end of the log and of what
-    may be read of it (an open transaction holds the rest back), as Kafka answered to what was
-    asked at ``asked``. ``heard``: when it was last known not to be silent; both monotonic.
-    ``full``: enough is in hand, so it is not fetched on purpose.
+    ``fetched``: the next offset awaited. ``end`` and ``readable``: the end of the log and of the part that may be
+    read (an open transaction holds the rest back), from the response to the request of ``requested_at``.
+    ``heard``: when Kafka was last known to answer; both monotonic. ``full``: enough records are in memory, so
+    no more are fetched.
     """
 
     name: str
     fetched: int
     end: int
     readable: int
-    asked: float
+    requested_at: float
     heard: float
     full: bool
 

@@ -1,6 +1,6 @@
-"""Records of one partition that were fetched and are not decoded yet, in slices of a bounded size.
+"""A queue of one partition's records that were fetched and are not decoded yet, taken in slices of a bounded size.
 
-See `streams.runtime.input_buffer` for why they wait.
+See also: `streams.runtime.input_buffer` (why they wait).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import msgspec
 
 from streams.kafka.fetch import Batch, FetchedRecord
 
-# What a record costs beside the bytes of its value: a slice of small records is bounded, too.
+# Added to the bytes of each value, so that a slice of many small records is bounded, too.
 RECORD_COST_BYTES = 512
 
 
 class QueuedSlice(msgspec.Struct, frozen=True):
-    """The next records of one input; ``end`` is the position after them, ``came`` when their batch came."""
+    """The next records of one input; ``end`` is the position after them, ``came`` the time when their batch came."""
 
     batch: Batch
     records: list[FetchedRecord]
@@ -27,7 +27,7 @@ class QueuedSlice(msgspec.Struct, frozen=True):
 
 
 class _Waiting:
-    """What waits of one input."""
+    """The batches of one input that wait, with their records that were not taken yet."""
 
     def __init__(self, position: int) -> None:
         self.fetched = position
@@ -37,7 +37,7 @@ class _Waiting:
 
 
 class FetchQueue:
-    """The inputs of one partition. ``positions``: from where each is read."""
+    """The waiting records of a partition's inputs. ``positions``: where each input begins."""
 
     def __init__(self, positions: Mapping[str, int]) -> None:
         self._waiting = {topic: _Waiting(position) for topic, position in positions.items()}
@@ -58,7 +58,7 @@ class FetchQueue:
         return self._waiting[topic].bytes
 
     def add(self, batch: Batch, came: float) -> None:
-        """Take a batch that begins where this input is awaited, or before; what was received before is skipped."""
+        """Put a batch that begins at the awaited position, or before it; records that came before are skipped."""
         waiting = self._waiting[batch.topic]
         awaited = waiting.fetched
         records = deque(record for record in batch.records if record.offset >= awaited)
@@ -68,7 +68,10 @@ class FetchQueue:
         waiting.fetched = batch.end
 
     def take(self, topic: str, limit: int) -> QueuedSlice | None:
-        """The next records of one batch of this input, until they cost so much; at least one, if the batch has any."""
+        """Take the next records of this input's oldest batch, up to this cost; at least one, if the batch has any.
+
+        ``None`` if no batch waits. A slice never spans two batches.
+        """
         waiting = self._waiting[topic]
         if not waiting.batches:
             return None

@@ -1,7 +1,8 @@
-"""Kafka's batches of records as kafka-python reads them, unpacked a piece at a time.
+"""Bounded unpacking of Kafka's record batches in kafka-python, a piece at a time.
 
-See `streams.kafka.record_batches`, which does it for aiokafka. Written against kafka-python 3.0, whose fetcher names
-the class that is replaced.
+Written against kafka-python 3.0, whose fetcher uses the class that is replaced here.
+
+See also: `streams.kafka.record_batches`, which does the same for aiokafka and says why.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from streams.kafka.record_batches import BoundedRecords, PackedBatch
 
 
 def bound_log_batches() -> None:
-    """Have kafka-python's consumers of this process unpack in pieces."""
+    """Make kafka-python's consumers of this process unpack in pieces."""
     assert hasattr(fetcher, "MemoryRecords"), "kafka-python no longer reads batches by MemoryRecords"
     fetcher.MemoryRecords = BoundedLogRecords
 
 
 class BoundedLogRecords(BoundedRecords):
-    """In place of kafka-python's ``MemoryRecords``: the batches of an answer to a fetch."""
+    """In place of kafka-python's ``MemoryRecords``: the batches of the response to a fetch."""
 
     _whole = MemoryRecords
 
@@ -38,10 +39,10 @@ class BoundedLogRecords(BoundedRecords):
 
 
 class PackedLogBatch(PackedBatch):
-    """A packed batch as kafka-python's fetcher uses one."""
+    """A packed batch with the interface that kafka-python's fetcher uses."""
 
     _parser = DefaultRecordBatch
 
     def __getattr__(self, name: str) -> Any:
-        """What its header says."""
+        """A field of the batch's header."""
         return getattr(self._batch, name)

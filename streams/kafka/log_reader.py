@@ -1,4 +1,7 @@
-"""Partitions of a topic, read once from the first record to the end, for commands which recompute customers."""
+"""Logs of topics' partitions, each read once from its first record to its end, for commands which recompute customers.
+
+See also: `streams.kafka.output_reader` (the same for a claim, without blocking), `streams.offline.recompute`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from streams.wire.topics import READ
 
 
 class Logs:
-    """The topics, each with one consumer that reads one partition after the other. Close it at the end."""
+    """Opens logs: each topic has one consumer, which reads one partition after the other. Close it at the end."""
 
     def __init__(self, settings: Settings) -> None:
         bound_log_batches()
@@ -25,7 +28,7 @@ class Logs:
         self._consumers: dict[str, Any] = {}
 
     def open(self, name: str, partition: int) -> Log:
-        """A partition of the topic of this name, without prefix; the one opened before is done with."""
+        """Open a partition of a topic, by its name without prefix; the topic's former log must not be read any more."""
         if name not in self._consumers:
             self._consumers[name] = connect(
                 self._settings,
@@ -38,7 +41,7 @@ class Logs:
         return Log(self._consumers[name], place, exact=self._settings.broker == "kafka")
 
     def inputs(self, partition: int) -> Mapping[str, Log]:
-        """All that workers read of a partition, by full name, in the reading order. Raises `Stop` as `needed_whole`."""
+        """Open all inputs of a worker's partition, by full name, in reading order. Raises `Stop` as `needed_whole`."""
         prefix = self._settings.topic_prefix
         return {prefix + name: self.open(name, partition).needed_whole() for name in READ}
 
@@ -49,7 +52,7 @@ class Logs:
 
 
 class Log:
-    """One partition of a topic, read once from the first record that it holds; ``first``: the offset of that."""
+    """One partition of a topic, read once; ``first``: the offset of the first record that is still there."""
 
     def __init__(self, consumer: Any, tp: TopicPartition, *, exact: bool) -> None:
         """``exact``: whether the broker knows its end offsets exactly."""
@@ -62,7 +65,7 @@ class Log:
         self._waiting: deque[Any] = deque()
 
     def needed_whole(self) -> Self:
-        """The same. Raises `Stop` where its first records are gone."""
+        """Check that no record is missing, and give this log. Raises `Stop` if retention has deleted the first ones."""
         if self.first:
             raise Stop(
                 f"{self.name} begins at {self.first}: all records are needed, and those before are gone; give topics "
@@ -71,43 +74,46 @@ class Log:
         return self
 
     def check(self, position: int) -> None:
-        """Refuse a log that ends before what was read of it."""
+        """Refuse a log which ends before a position that was once read. Raises `Stop`."""
         if self._exact and position > self.end:
             raise created_anew(self.name, self.end, position)
 
     def whole(self) -> Iterator[Any]:
-        """All records up to the end; where ends are not exact, until none comes any more."""
+        """All records up to the end; where ends are not exact, until no more come. Raises `Stop` as `upto`."""
         yield from self.upto(self.end)
         while not self._exact and (self._waiting or self._polled(_QUIET_MS)):
             yield self._waiting.popleft()
 
     def upto(self, end: int) -> Iterator[Any]:
-        """The records before ``end`` that were not read yet. Offsets may have holes, also at the end."""
-        heard = time.monotonic()
+        """The records before ``end`` that were not read yet. Raises `Stop` if Kafka gives nothing for too long.
+
+        The consumer's position shows the end, and not the records: offsets may have holes, also at the end.
+        """
+        progress_at = time.monotonic()
         while True:
             while self._waiting and self._waiting[0].offset < end:
                 yield self._waiting.popleft()
-                heard = time.monotonic()
+                progress_at = time.monotonic()
             before = self._consumer.position(self._tp)
             if self._waiting or before >= end:
                 return
             self._polled(_POLL_MS)
             if self._consumer.position(self._tp) > before:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > SILENT_MAX_S:
+                progress_at = time.monotonic()
+            elif time.monotonic() - progress_at > SILENT_MAX_S:
                 raise Stop(f"Kafka gave nothing of {self.name} from {before} on in {SILENT_MAX_S:.0f} s; try again")
 
     def _polled(self, timeout_ms: int) -> bool:
-        """Whether records came."""
+        """Poll for so long, and tell whether records wait."""
         for records in self._consumer.poll(timeout_ms=timeout_ms).values():
             self._waiting.extend(records)
         return bool(self._waiting)
 
 
-# So long may Kafka give nothing of what is known to be there.
+# How long Kafka may give no record before the known end of a log.
 SILENT_MAX_S = 30.0
 _POLL_MS = 500
-# On a broker that does not know its ends: nothing more for so long is the end.
+# On a broker that does not know its ends: how long no record may come before the log counts as read to its end.
 _QUIET_MS = 1_000
-# Handed out at once: each may be a few megabytes once it is unpacked.
+# Few records at once: each may have a few megabytes once it is unpacked.
 _POLL_RECORDS = 50

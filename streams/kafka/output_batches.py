@@ -1,9 +1,9 @@
-"""Batches of the output topics: the records of a publish, sent together and awaited together.
+"""Batches for the output topics: records of an outbox, sent together and awaited together.
 
-A batch is never larger than `BATCH_MAX_BYTES` unless one record is: aiokafka always takes the first.
-No change, row or dead letter comes near it (`streams.wire.changes`, `streams.wire.dead_letters`); an event that is
-sent on over `merges` may be twice as large. `streams.kafka.admin.verify` sees at the start that the topics take such
-batches.
+A batch exceeds `BATCH_MAX_BYTES` only if its single record does: aiokafka accepts a first record of any size.
+Changes, rows and dead letters are far smaller (`streams.wire.changes`, `streams.wire.dead_letters`); an event that is
+forwarded over `merges` may be twice as large. `streams.kafka.admin.verify` checks at start that the topics accept
+such batches.
 """
 
 from __future__ import annotations
@@ -29,45 +29,51 @@ _TOO_LARGE = (
 async def publish(
     producer: AIOKafkaProducer, prefix: str, partition: int, records: Sequence[OutRecord]
 ) -> dict[str, int]:
-    """Send records of a partition's outbox; the positions after them, by topic.
+    """Send records of a partition's outbox, and give the positions after them, by topic.
 
     Raises `KafkaError` and `PublishFailed`.
     """
     by_place: dict[tuple[str, int], list[OutRecord]] = {}
     for record in records:
-        place = partition if record.topic not in BY_KEY else await _place_of(producer, prefix, record)
-        by_place.setdefault((record.topic, place), []).append(record)
-    sent = [
-        batch
-        for (topic, place), of_place in by_place.items()
-        for batch in await _send(producer, prefix + topic, place, of_place)
-    ]
-    # All are awaited: an exception that nobody takes would be logged when its future is collected.
+        number = partition if record.topic not in BY_KEY else await _partition_for(producer, prefix, record)
+        by_place.setdefault((record.topic, number), []).append(record)
+    sent: list[SentBatch] = []
+    for (topic, number), records_of_place in by_place.items():
+        sent += await _send(producer, prefix + topic, number, records_of_place)
+    # All answers are awaited: an exception that is never retrieved would be logged when its future is collected.
     answers: list[Any] = await asyncio.gather(*(batch.answer for batch in sent), return_exceptions=True)
-    failed = [(batch, answer) for batch, answer in zip(sent, answers, strict=True) if isinstance(answer, BaseException)]
-    for batch, error in failed:  # what follows in other batches of the producer may say less
-        if isinstance(error, _TOO_LARGE):
-            needed = batch_size_needed(batch.topic.removeprefix(prefix))
-            raise _too_large(batch.topic, batch.size, needed, error) from error
-    if failed:
-        raise failed[0][1]
+    _raise_failure(prefix, sent, answers)
     positions: dict[str, int] = {}
     for batch, answer in zip(sent, answers, strict=True):
         topic = batch.topic.removeprefix(prefix)
-        # -1 where the broker knows the batch already, but not where it stands
+        # The offset is -1 if the broker has the batch already, from an earlier attempt, and no longer knows where.
         if answer.offset >= 0 and topic not in BY_KEY:
             positions[topic] = answer.offset + batch.records
     return positions
 
 
-async def _place_of(producer: AIOKafkaProducer, prefix: str, record: OutRecord) -> int:
-    """Its key's partition, as producers choose it by default."""
+def _raise_failure(prefix: str, sent: Sequence[SentBatch], answers: Sequence[Any]) -> None:
+    """Raise the error that says most, if a batch has failed: that a batch is too large, else the first one.
+
+    aiokafka fails the batches after a refused one with errors of its own, which do not name the cause.
+    """
+    failed = [(batch, answer) for batch, answer in zip(sent, answers, strict=True) if isinstance(answer, BaseException)]
+    for batch, error in failed:
+        if isinstance(error, _TOO_LARGE):
+            needed = batch_size_needed(batch.topic.removeprefix(prefix))
+            raise _too_large(batch.topic, batch.size, needed, error) from error
+    if failed:
+        raise failed[0][1]
+
+
+async def _partition_for(producer: AIOKafkaProducer, prefix: str, record: OutRecord) -> int:
+    """The partition of a record's key, as Kafka's producers choose it by default."""
     assert record.key is not None
     return partition_of(record.key.decode(), len(await producer.partitions_for(prefix + record.topic)))
 
 
 class SentBatch(NamedTuple):
-    """A batch on its way: the full name of its topic, how many records and bytes, and what Kafka answers."""
+    """A batch on its way: the full name of its topic, its number of records and bytes, and Kafka's answer."""
 
     topic: str
     records: int
@@ -96,7 +102,7 @@ async def _send(
 
 
 def _append(batch: Any, record: OutRecord) -> bool:
-    # A batch refuses a record that has neither key nor value, so an empty value stands for none.
+    # aiokafka's batch refuses a record without key and value, so an empty value stands for none.
     value = b"" if record.key is None and record.value is None else record.value
     added = batch.append(timestamp=None, key=record.key, value=value, headers=record.headers)
     return added is not None

@@ -1,8 +1,14 @@
-"""A producer of aiokafka, from its start to its end.
+"""Starts and closes producers of aiokafka.
 
-The one rule: of a producer that was closed nothing is left, neither a task nor a connection, whatever Kafka does.
-aiokafka's own `stop` waits for what is on its way, which may be for ever; where it is cut off, the tasks of its sender
-and the connections of its client go on, and a batch may still be sent by them.
+The one rule: a closed producer leaves nothing behind, neither a task nor a connection, whatever Kafka does.
+
+    a batch waits for a leader that does not answer; its partition is released, and `close` begins
+    aiokafka's `stop` waits for the batch, maybe for ever; after `_STOP_MAX_S` it is cancelled, but the sender's tasks
+    and the client's connections live on
+    `_cut_off` cancels those tasks, and aborts the connections with the bytes that they have not sent
+    the tasks have ended: nothing can send the batch any more, and the partition may get another owner
+
+See also: `streams.kafka.fence` (producers with an epoch), `streams.kafka.output_batches` (sending).
 """
 
 from __future__ import annotations
@@ -19,14 +25,14 @@ from streams.wire.records import BATCH_MAX_BYTES
 
 log = logging.getLogger(__name__)
 
-# The largest batch of all: one record of `merges`. (aiokafka 0.14 checks it for `send` alone, not for `send_batch`.)
+# The largest batch of all topics: one record of `merges`. (aiokafka 0.14 checks it in `send` alone, not `send_batch`.)
 REQUEST_MAX_BYTES = merges.BATCH_MAX_BYTES
 _STOP_MAX_S = 2.0
 _CANCEL_MAX_S = 1.0
 
 
 def options(client: Mapping[str, Any]) -> dict[str, Any]:
-    """Of all our producers; ``client``: where the brokers are, and who we are to them."""
+    """The options of every producer; ``client``: options of the client, such as brokers and login."""
     return {
         **client,
         "acks": "all",
@@ -36,7 +42,7 @@ def options(client: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def start(chosen: Mapping[str, Any]) -> AIOKafkaProducer:
-    """A producer that is started, with these options."""
+    """Start a producer with these options."""
     producer = AIOKafkaProducer(**chosen)
     try:
         await producer.start()
@@ -47,12 +53,12 @@ async def start(chosen: Mapping[str, Any]) -> AIOKafkaProducer:
 
 
 async def close(producer: AIOKafkaProducer) -> None:
-    """Flush and stop, within a bound; what does not end by itself, or is cut off, is cancelled."""
-    writers = _writers(producer)  # a connection forgets its own before that has ended
+    """Flush and stop within a bound of time, and cut off a producer that does not end by itself."""
+    writers = _writers(producer)  # a connection that closes drops its writer before that has ended
     try:
         async with asyncio.timeout(_STOP_MAX_S):
             await producer.stop()
-    except Exception as error:  # noqa: BLE001  # why it failed matters to nobody any more
+    except Exception as error:  # noqa: BLE001  # whatever failed, the producer must end
         log.warning("a producer did not end by itself and is cut off", extra={"error": repr(error)})
         await _cut_off(producer, writers)
     except BaseException:
@@ -77,21 +83,24 @@ def _writers(producer: AIOKafkaProducer) -> set[asyncio.StreamWriter]:
 
 
 def _tasks(producer: AIOKafkaProducer) -> list[asyncio.Task[Any]]:
-    """Those that run a method of its parts; aiokafka keeps those of requests in local variables."""
+    """The tasks that run a method of the producer's parts.
+
+    aiokafka has the tasks of requests in local variables alone, so they are searched among all tasks.
+    """
     parts = (producer._sender, producer._message_accumulator, producer.client)
     return [task for task in asyncio.all_tasks() if any(_runs_of(task) is part for part in parts)]
 
 
 def _runs_of(task: asyncio.Task[Any]) -> object:
-    """Whose method a task runs."""
+    """The object whose method a task runs."""
     frame = getattr(task.get_coro(), "cr_frame", None)
     return None if frame is None else frame.f_locals.get("self")
 
 
-# So many partitions a process may hold: each has a producer, with connections to the coordinator and to its leaders.
+# Partitions that a process may own: each has a producer, with connections to the coordinator and to its leaders.
 PRODUCERS_MAX = 200
 
 
 def processes_needed(partitions: int) -> int:
-    """How many processes of a kind must run at least."""
+    """The least number of workers, or of processes of triggers, that can own so many partitions."""
     return -(-partitions // PRODUCERS_MAX)

@@ -1,23 +1,25 @@
-"""The publishers on Kafka: records of the outbox as ready-made batches.
+"""Publishers on Kafka, which send the records of the outbox as ready-made batches.
 
-The one rule: idempotent and acknowledged by all in-sync replicas, with producers of our own.
-Faust's is not idempotent, and its sends are not awaited.
+The one rule: publishing is idempotent, and acknowledged by all in-sync replicas. Faust's own producer is not
+idempotent, and its sends are not awaited, so it is not used.
 
-- `FencedPublisher`: one producer per claimed partition. From its claim on, Kafka takes nothing more of a former owner.
+- `FencedPublisher`: one producer per claimed partition. After the claim Kafka refuses requests of former owners.
 - `UnfencedPublisher`: one producer for all partitions, for a broker without transactions. A request of a former
   owner may arrive at any time.
 
-**Fencing.** Each claim makes a fence of its partition (`streams.kafka.fence`). `merges` is not fenced: its receivers
+**Fencing.** Each claim makes a fence for its partition (`streams.kafka.fence`). `merges` is not fenced: its receivers
 count each record once.
 
-Kafka forgets: a leader a producer which wrote nothing for a day (`producer.id.expiration.ms`), the coordinator an id
-of which it heard nothing for seven (`transactional.id.expiration.ms`). So an owner fences anew every `RENEW_S`, and
-one that could not for `FENCE_MAX_S` publishes nothing more. Whoever fences must look afterwards whether the claim
-still stands: a process that was stopped in between would fence the newer owner.
+Kafka forgets fences: a leader forgets a producer that wrote nothing for a day (`producer.id.expiration.ms`), the
+coordinator an id that was not used for seven days (`transactional.id.expiration.ms`). So an owner renews its fence
+every `RENEW_S`, and publishes nothing more if it could not for `FENCE_MAX_S`. After making a fence an owner must
+check that its claim still stands: a process that was suspended meanwhile would fence the newer owner.
 
-aiokafka tries again by itself whatever may be tried again. Of what fails for good neither is tried
-again here: aiokafka counts a failed batch as sent, so everything after it would be out of order. The
-worker stops, and the next claim reads what came of it.
+aiokafka itself repeats what may be repeated. A batch that fails for good is not sent again here either: aiokafka
+counts a failed batch as sent, so all later batches would be out of order. The worker stops, and the next claim reads
+back which records arrived.
+
+See also: `streams.runtime.outbox` (the contract `Publisher`, and who calls it), `streams.kafka.output_batches`.
 """
 
 from __future__ import annotations
@@ -43,20 +45,20 @@ from streams.wire.records import OutRecord
 
 log = logging.getLogger(__name__)
 
-# So long a process that was given more partitions than it can hold waits as a member of its group for others to join,
-# which ends its claim: if each ended at once, none would ever meet another there.
+# How long a process with more partitions than it can own stays in its group, so that others can join, which ends its
+# claim. If each left at once, no two of them would ever be members at the same time.
 OTHERS_WAIT_S = 20.0
 _STARTING_MAX = 16
-# Kafka remembers an idle producer for a day by default.
+# By default Kafka remembers an idle producer for a day.
 RENEW_S = 6 * 3600.0
 FENCE_MAX_S = 18 * 3600.0
 
 
 class UnfencedPublisher:
-    """One aiokafka producer (batches have 8 × the rate of ``send`` per record)."""
+    """Publishes with one aiokafka producer (batches have 8 × the rate of ``send`` per record)."""
 
     def __init__(self, client: Mapping[str, Any], prefix: str) -> None:
-        """``client``: where the brokers are, and who we are to them."""
+        """``client``: options of the client, such as brokers and login."""
         self._options = producers.options(client)
         self._prefix = prefix
         self._started: asyncio.Future[AIOKafkaProducer] | None = None
@@ -70,17 +72,17 @@ class UnfencedPublisher:
 
     @property
     def _is_started(self) -> bool:
-        """Or is being started; what could not start may be able to later."""
+        """Whether the producer is started or being started; after a failure it is started again at its next use."""
         started = self._started
         return started is not None and not (started.done() and (started.cancelled() or started.exception()))
 
     async def claim(self, partitions: Sequence[int]) -> None:  # noqa: ARG002  # one producer for all
-        """See `streams.runtime.outbox.Publisher`. Records that were on their way are then on the topics, or failed."""
+        """Wait until records on their way are on the topics, or have failed. See `streams.runtime.outbox.Publisher`."""
         if self._is_started:
             await (await self._producer()).flush()
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
-        """As `streams.runtime.outbox.Publisher`."""
+        """Publish records. See `streams.runtime.outbox.Publisher`."""
         try:
             return await output_batches.publish(await self._producer(), self._prefix, partition, records)
         except KafkaError as error:
@@ -89,20 +91,20 @@ class UnfencedPublisher:
     renew_s: float | None = None
 
     async def renew(self, partition: int) -> None:
-        """As `streams.runtime.outbox.Publisher`: there is nothing to renew."""
+        """Do nothing: without fences there is nothing to renew. See `streams.runtime.outbox.Publisher`."""
 
     async def release(self) -> None:
-        """As `streams.runtime.outbox.Publisher`."""
+        """Do nothing: the producer serves later claims, too. See `streams.runtime.outbox.Publisher`."""
 
     async def close(self) -> None:
         """Flush and stop, within a bound."""
         if self._is_started:
-            with suppress(KafkaError):  # of a start that fails meanwhile
+            with suppress(KafkaError):  # a start that fails meanwhile
                 await producers.close(await self._producer())
 
 
 class FencedPublisher:
-    """An aiokafka producer for each claimed partition, from claim to release."""
+    """Publishes with one aiokafka producer for each claimed partition, from claim to release."""
 
     def __init__(
         self,
@@ -113,9 +115,9 @@ class FencedPublisher:
         partitions: int,
         renew_s: float = RENEW_S,
     ) -> None:
-        """``client``: where the brokers are, and who we are to them; ``outputs``: topics that have one owner.
+        """``client``: options of the client, such as brokers and login; ``outputs``: topics to which owners publish.
 
-        ``partitions``: how many these have; ``renew_s``: for brokers which forget sooner.
+        ``partitions``: how many these topics have; ``renew_s``: shorter for brokers which forget sooner.
         """
         self.renew_s: float | None = renew_s
         self._fence_max_s = FENCE_MAX_S / RENEW_S * renew_s
@@ -128,7 +130,7 @@ class FencedPublisher:
         self._starting = asyncio.Semaphore(_STARTING_MAX)
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        """See `streams.runtime.outbox.Publisher`. Raises `Stop` for more partitions than there may be producers."""
+        """Fence these partitions. See `streams.runtime.outbox.Publisher`. Raises `Stop` for too many partitions."""
         if len(partitions) > PRODUCERS_MAX:
             log.warning("too many partitions; waiting for others to join the group", extra={"count": len(partitions)})
             await asyncio.sleep(OTHERS_WAIT_S)
@@ -140,29 +142,35 @@ class FencedPublisher:
         await asyncio.gather(*(self._fence(partition) for partition in partitions))
 
     async def renew(self, partition: int) -> None:
-        """As `streams.runtime.outbox.Publisher`. Raises `PublishFailed` too when Kafka may have forgotten the fence."""
+        """Replace a partition's fence by a new one. See `streams.runtime.outbox.Publisher`.
+
+        Raises `PublishFailed` also if the former fence is so old that Kafka may have forgotten it.
+        """
         former = self._fence_of(partition)
         try:
             await self._fence(partition)
         except NotRenewed:
-            self._see_that_kafka_knows(former)
+            self._check_age(former)
             raise
         await producers.close(former.producer)
 
     async def _fence(self, partition: int) -> None:
-        its_id = transactional_id(self._group, self._prefix, partition)
+        id_of_partition = transactional_id(self._group, self._prefix, partition)
         places = [TopicPartition(self._prefix + topic, partition) for topic in self._outputs]
         async with self._starting:
             reach("before_fence")
-            self._fences[partition] = await fence.make(self._options, its_id, places)
+            self._fences[partition] = await fence.make(self._options, id_of_partition, places)
             reach("after_fence")
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
-        """As `streams.runtime.outbox.Publisher`. Raises `PublishFailed` too when Kafka may have forgotten the fence."""
-        known = self._fence_of(partition)
-        self._see_that_kafka_knows(known)
+        """Publish records of a claimed partition. See `streams.runtime.outbox.Publisher`.
+
+        Raises `PublishFailed` also if the fence is so old that Kafka may have forgotten it.
+        """
+        current = self._fence_of(partition)
+        self._check_age(current)
         try:
-            return await output_batches.publish(known.producer, self._prefix, partition, records)
+            return await output_batches.publish(current.producer, self._prefix, partition, records)
         except KafkaError as error:
             raise fence.failure(error) from error
 
@@ -171,8 +179,9 @@ class FencedPublisher:
             raise ProducerFenced("its partition was let go of")
         return self._fences[partition]
 
-    def _see_that_kafka_knows(self, known: Fence) -> None:
-        age_s = known.made.age_s()
+    def _check_age(self, current: Fence) -> None:
+        """Refuse a fence that Kafka may have forgotten. Raises `PublishFailed`."""
+        age_s = current.made.age_s()
         if age_s > self._fence_max_s:
             raise PublishFailed(
                 f"this process stood still, or could not renew its fence, for {age_s / 3600:.1f} h, which may be "
@@ -180,10 +189,13 @@ class FencedPublisher:
             )
 
     async def release(self) -> None:
-        """See `streams.runtime.outbox.Publisher`. The next owner ends a transaction that is open, or its time does."""
+        """Close the producers. See `streams.runtime.outbox.Publisher`.
+
+        A transaction that is still open ends when the next owner makes its fence, or by its timeout.
+        """
         fences, self._fences = self._fences, {}
         await asyncio.gather(*(producers.close(each.producer) for each in fences.values()))
 
     async def close(self) -> None:
-        """Nothing is held once all is released."""
+        """Release all partitions: nothing else is open."""
         await self.release()

@@ -1,6 +1,6 @@
-"""Sentences about rights which Kafka says are missing.
+"""Sentences about missing rights, made of Kafka's errors.
 
-See also `streams.rights` for those that each process needs.
+See also: `streams.rights` (the rights that each process needs).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from streams.stop import RIGHTS
 
-# What is needed of each kind; of a topic it is for the caller to say.
+# The right that is missing, by the class of the error; the caller knows the operation and the topic.
 _NEEDED: Mapping[type[KafkaError], str] = {
     errors.TopicAuthorizationFailedError: "{operation} of the topic {name}",
     errors.GroupAuthorizationFailedError: "READ of the group",
@@ -22,9 +22,9 @@ _NEEDED: Mapping[type[KafkaError], str] = {
 
 
 def missing_right(error: BaseException | None, operation: str, name: str = "") -> str | None:
-    """A sentence that names the right without which something failed; ``None``: it failed otherwise.
+    """A sentence that names the right which is missing; ``None``: the error is not about a right.
 
-    ``operation``, ``name``: what was tried, and on which topic, where the error does not say.
+    ``operation``, ``name``: what was tried, and on which topic, as errors about topics do not say it.
     """
     for kind, needed in _NEEDED.items():
         if isinstance(error, kind):

@@ -1,8 +1,8 @@
-"""The transactional ids of an installation: one for each partition of what a group publishes.
+"""The transactional ids of an installation: one for each partition to which its group publishes.
 
-The one rule: no two installations share one, or each would keep the other from publishing. A group may be called
-anything: the group `shop` with the prefix `b-` would share its ids with the group `shop-b` without one. So where there
-is a prefix, its length ends the id.
+The one rule: no two installations share an id, or each would fence the other. Names alone do not ensure it: the group
+`shop` with the prefix `b-` would share its ids with the group `shop-b` without a prefix. So if there is a prefix, the
+id ends with its length.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from streams.wire.topics import CHANGES
 
 
 def beginning(group: str, topic_prefix: str) -> str:
-    """With what all of them begin: the right to use them is given by it."""
+    """The beginning of all ids of an installation, for which Kafka gives the right to use them."""
     return f"{group}-{topic_prefix}{CHANGES}-"
 
 
 def transactional_id(group: str, topic_prefix: str, partition: int) -> str:
-    """That of a partition."""
+    """The transactional id of a partition."""
     length = f"-{len(topic_prefix)}" if topic_prefix else ""
     return f"{beginning(group, topic_prefix)}{partition}{length}"

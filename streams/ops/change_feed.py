@@ -192,7 +192,7 @@ async def _reading(client: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]
     )
     try:
         await consumer.start()
-        aiokafka_hooks.cancellations(consumer)
+        aiokafka_hooks.absorb_cancellations(consumer)
         yield consumer
     finally:
         await consumer.stop()

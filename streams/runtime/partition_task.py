@@ -115,7 +115,7 @@ class PartitionTask:
             fetched=fetched,
             end=answer.end,
             readable=answer.readable,
-            asked=answer.asked_monotonic,
+            requested_at=answer.asked_monotonic,
             heard=status.at,
             full=self.is_full(topic),
         )

@@ -74,10 +74,10 @@ class LostFetchDetector:
             if not fetching.waits and fetching.fetched <= fetching.end:
                 continue
             position, asked_at, count = self._suspects.get(tp, (-1, 0.0, 0))
-            is_answered = fetching.asked > asked_at
+            is_answered = fetching.requested_at > asked_at
             count = 0 if position != fetching.fetched else count + is_answered
             if count < LOST_AFTER_ANSWERS:
-                suspects[tp] = (fetching.fetched, fetching.asked, count)
+                suspects[tp] = (fetching.fetched, fetching.requested_at, count)
             else:
                 lost[tp] = fetching.fetched
         self._suspects = suspects
