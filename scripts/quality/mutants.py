@@ -43,31 +43,31 @@ BY_SIMULATION = (
     Mutant(
         "save number",
         "streams/state/memory.py",
-        "if save.number != held.save_number + 1:",
+        "if save.number != state.save_number + 1:",
         "if False:",
     ),
     Mutant(
         "a save that is sent twice is known",
         "streams/state/memory.py",
-        "if save.number == held.save_number and save.digest == held.digest:",
+        "if save.number == state.save_number and save.digest == state.digest:",
         "if False:",
     ),
     Mutant(
         "claim token of a save",
         "streams/state/memory.py",
-        "held.claim is None or held.claim.token != save.token",
-        "held.claim is None",
+        "state.claim is None or state.claim.token != save.token",
+        "state.claim is None",
     ),
     Mutant(
         "a lower generation must prove itself",
         "streams/state/memory.py",
-        "if claim.generation < stored and claim.proven_over != held.claim.token:",
+        "if claim.generation < generation and claim.proven_over != state.claim.token:",
         "if False:",
     ),
     Mutant(
         "a proof is of one claim, not of its number",
         "streams/state/memory.py",
-        "claim.proven_over != held.claim.token",
+        "claim.proven_over != state.claim.token",
         "not claim.proven_over",
         "tests/test_store.py",
     ),
@@ -134,8 +134,8 @@ BY_SIMULATION = (
     Mutant(
         "a trim rests on a save that is there",
         "streams/state/memory.py",
-        "held.claim.token != token or held.save_number < number:",
-        "held.claim.token != token:",
+        "state.claim.token != token or state.save_number < number:",
+        "state.claim.token != token:",
     ),
     Mutant(
         "an outbox that is found is published",
@@ -474,8 +474,8 @@ BY_TESTS = (
     Mutant(
         "claim token of a trim",
         "streams/state/memory.py",
-        "held.claim.token != token or held.save_number < number",
-        "held.save_number < number",
+        "state.claim.token != token or state.save_number < number",
+        "state.save_number < number",
         "tests/test_store.py",
     ),
     Mutant(
@@ -495,7 +495,7 @@ BY_TESTS = (
     Mutant(
         "position check",
         "streams/state/memory.py",
-        "or any(held.positions.get(name) != start for name, start in save.starts.items()):",
+        "or any(state.positions.get(name) != start for name, start in save.starts.items()):",
         ":",
         "tests/test_store.py",
     ),
@@ -740,7 +740,7 @@ BY_TESTS = (
     Mutant(
         "what stays of an erased customer says which change was the last",
         "streams/state/redis.py",
-        "stored = [value if value is not None else stays for",
+        "stored = [value if value is not None else rest for",
         "stored = [value for",
         "tests/test_triggers_standings.py",
     ),

@@ -1,1 +1,1 @@
-"""What is stored of a partition: the contract of a store, and the stores which keep it."""
+"""The stored state of partitions: the contract of a store, and its implementations in memory and on Redis."""

@@ -1,8 +1,15 @@
-"""The store: what a partition owns, kept together.
+"""The contract of a store, which has the state of partitions.
 
 The one rule: a save is all or nothing. Customers, due times, outbox, positions and clock of a
-partition are written together or not at all, and only by the claim that holds the partition, in
-the order of its save numbers, from the positions that are stored.
+partition are written together or not at all. Only the claim that owns the partition may write, in
+the order of its save numbers, and from the positions that are stored.
+
+    `claim` gives the stored state to a new owner, and refuses the former owner's writes from then on
+    `load` reads customers of a step, `save` writes the step: customers, positions, clock and outbox entries together
+    the outbox entries are published, then `trim` drops them: a crash before it leaves them for the next claim
+
+See also: `streams.state.memory` and `streams.state.redis` (both implement it; the same tests run on both),
+`streams.runtime.checkpoint` (who saves), `streams.runtime.outbox` (who trims).
 """
 
 from __future__ import annotations
@@ -20,7 +27,7 @@ SaveAnswer = Literal["saved", "already", "fenced", "out_of_order", "moved", "too
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What a partition's state belongs to; a difference means that something else was started."""
+    """The installation to which a partition's state belongs; a difference means that a setting was changed."""
 
     cluster: str
     group: str
@@ -30,27 +37,29 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """One ownership of a partition. ``generation`` is the Kafka group's, ``token`` is random."""
+    """One ownership of a partition (a lease). ``generation`` is the Kafka group's, ``token`` is random (it fences)."""
 
     partition: int
     generation: int
     token: str
     identity: Identity
-    # The token of the claim of a higher generation which an offset commit of this one has proven to be over. Not its
-    # number: a group that began anew may have come to that again.
+    # The token of a claim with a higher generation that is proven to be over: an offset commit of this claim's
+    # generation was accepted. Its token, and not its generation: a group that was deleted counts from 1 again.
     proven_over: str = ""
-    # Whether it may go on from other definitions, where the partition says which.
+    # Whether it may take over state of other definitions, if the partition has the list of its definition versions.
     follows: bool = False
 
 
 class PartitionState(msgspec.Struct, frozen=True):
-    """What a claim finds. Positions are the next offsets to apply, by input; the truth.
+    """The stored state of a partition, as a claim gets it.
 
-    ``trimmed``: how many entries of the outbox were dropped before those that it holds. ``epochs``: of
-    `streams.state.definition_versions`, empty when nothing was ever said of it, with ``documents`` by number.
-    ``outputs``: by output, the position up to which what was published is known here; one that is not there was never
-    told. ``attempt``: of `streams.runtime.poison_pills`, what the former owner worked from; empty where it ended in
-    order.
+    ``positions``: the next offset to apply, by input; they alone decide where reading continues.
+    ``trimmed``: how many entries of the outbox were dropped before the first that is still there.
+    ``epochs``: the list of definition versions (`streams.state.definition_versions`), empty if there is none yet;
+    ``documents``: the definitions of each, by number.
+    ``outputs``: by output topic, the position up to which published records are already applied to the stored
+    customers; a topic without one was never read back.
+    ``attempt``: the trial of `streams.runtime.poison_pills` in which the former owner died; empty if it ended in order.
     """
 
     positions: Mapping[str, int]
@@ -66,10 +75,10 @@ class PartitionState(msgspec.Struct, frozen=True):
 
 
 class Files(msgspec.Struct, frozen=True):
-    """The definitions that decide a partition, as `streams.state.definition_versions` encodes them.
+    """The list of a partition's definition versions, as `streams.state.definition_versions` encodes it.
 
-    ``number``: that of the newest. ``stay``: the numbers of the files whose documents stay; those of others are
-    removed. ``documents``: those that may not be stored yet, by number.
+    ``number``: the number of the newest version. ``stay``: the numbers of the versions whose documents stay stored;
+    others are removed. ``documents``: documents to store, by number.
     """
 
     number: int
@@ -79,9 +88,10 @@ class Files(msgspec.Struct, frozen=True):
 
 
 class StoredCustomer(msgspec.Struct, frozen=True, gc=False):
-    """A customer as stored; ``due`` (ms) is the next due time, 0: none, ``None``: as it was.
+    """A customer to store; ``due`` (ms) is its next due time, 0: none, ``None``: unchanged.
 
-    ``erased``: what stays of one who was erased. It is kept under a hash of the id, and nothing under the id.
+    ``erased``: the value is the remainder of an erased customer. It is stored under a hash of the id, and everything
+    under the id is removed.
     """
 
     id: str
@@ -91,24 +101,24 @@ class StoredCustomer(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def tombstone(self) -> bytes:
-        """Under what it is kept once it is erased."""
+        """The key of the remainder of an erased customer."""
         return tombstone(self.id)
 
 
 def tombstone(customer_id: str) -> bytes:
-    """The name of what stays of an erased customer: it does not say who that was."""
+    """The key of an erased customer's remainder: a hash, from which the id cannot be read."""
     return sha256(f"erased\0{customer_id}".encode()).digest()[:16]
 
 
 class Save(msgspec.Struct, frozen=True):
     """One atomic step of a partition.
 
-    ``starts`` are the positions that the step was computed from, ``positions`` those after it.
-    ``outbox`` are entries to be published, in order. ``digest`` names the content, so that a
-    client's own retry of the same save is told from another save of the same number.
-    ``caught_up`` (ms): with this step everything that was appended to any input up to then is read; 0: not known.
-    ``epoch``: the number of the newest of the partition's files, which must be the one that it was computed by.
-    ``files``: where what is known of them has changed; without documents.
+    ``starts``: the positions from which the step was computed; ``positions``: those after it.
+    ``outbox``: entries to be published, in order. ``digest``: of the content; it distinguishes the client's own
+    retry of this save from another save with the same number.
+    ``caught_up`` (ms): with this step all records that were appended to any input until then are read; 0: unknown.
+    ``epoch``: the number of the definition version by which the step was computed; the store refuses it if another
+    one is the newest. ``files``: the list of versions if it has changed; without documents.
     """
 
     token: str
@@ -125,62 +135,73 @@ class Save(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """The contract, kept by the memory store and by Redis. Any method may raise `StoreFailed`."""
+    """The contract of a store. Any method may raise `StoreFailed`."""
 
     async def generation(self, partition: int) -> int:
-        """The generation that holds the partition; -1: none is known."""
+        """The generation of the partition's claim; -1 if it was never claimed."""
 
     async def verify(self, now_ms: Callable[[], int]) -> None:
-        """Refuse a store that cannot keep the contract. Raises `ClaimRefused`."""
+        """Refuse a store that cannot fulfil the contract. Raises `ClaimRefused`."""
 
     async def claim(self, claim: Claim) -> PartitionState:
-        """Take the partition. Raises `ClaimRefused` or `LowerGeneration`.
+        """Claim the partition, and give its state. Raises `ClaimRefused` or `LowerGeneration`.
 
-        What was claimed but never begun holds no state, so it belongs to nobody yet.
+        A partition that was claimed but never begun has no state, so any installation may claim it.
         """
 
     async def begin(
         self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
     ) -> bool:
-        """Set the first positions of inputs that have none; known ones stay. And the files, if some are given.
+        """Set the first positions of inputs that have none, and the definition versions if given.
 
-        ``number``: the newest save that the store has confirmed to who decides by these files.
-        ``False`` when the claim is no longer held, or that save is not there, as in `trim`.
+        Stored positions stay. ``number``: the newest save that the store has confirmed to this claim.
+        ``False`` when the claim no longer owns the partition, or that save is not there, as in `trim`.
         """
 
     async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
-        """Write what is worked from, to be found by the next claim; ``False`` when the claim is no longer held."""
+        """Store the trial of a batch for the next claim; ``False`` when the claim no longer owns the partition."""
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
-        """Stored customers in the order asked for; of one who was erased, what stays."""
+        """The stored values of customers, in this order; for an erased customer, its remainder."""
 
     async def count(self, partition: int) -> int:
-        """How many customers are stored, without those who were erased."""
+        """The number of stored customers, without erased ones."""
 
     async def scan(self, partition: int, cursor: int, count: int) -> tuple[int, list[tuple[str, bytes]]]:
-        """About so many stored customers, and where to go on; from 0 to 0 everybody who was there all the while."""
+        """The next cursor, and about ``count`` stored customers.
+
+        A scan begins and ends with cursor 0; it gives each customer that is stored all the while at least once.
+        """
 
     async def due(self, partition: int, until: int, limit: int) -> list[str]:
         """At most ``limit`` customers with a due time ≤ ``until``, oldest first."""
 
     async def next_due(self, partition: int) -> int:
-        """The oldest due time of the partition; 0 for none."""
+        """The earliest due time of the partition; 0 for none."""
 
     async def save(self, partition: int, save: Save) -> SaveAnswer:
-        """Apply the step, or say why not; ``too_early``: its clock is ahead of the store's own, if it has one."""
+        """Write the step, or refuse it and give the reason.
+
+        ``already``: this save is stored. ``fenced``: another claim owns the partition. ``out_of_order``: another number
+        is next. ``moved``: the stored positions or definition version are not those of the step. ``too_early``: the
+        step's clock is ahead of the store's own, if it has one.
+        """
 
     async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
-        """Drop the entries of the outbox before number ``first``, counted from the first ever put.
+        """Drop the entries of the outbox before number ``first``, counted from the first that was ever put.
 
-        ``outputs``: positions after the records of what is dropped, to be found by the next claim.
-        Doing it twice is doing it once. ``number``: the newest save that the store has confirmed.
-        ``False`` when the claim is no longer held, or that save is not there: the store lost its last
-        writes, and must not be told that what they knew of the outputs is known.
+        ``outputs``: positions after the records of dropped entries, for the next claim. A repeated call changes
+        nothing. ``number``: the newest save that the store has confirmed. ``False`` when the claim no longer owns the
+        partition, or that save is not there: the store has lost its last writes, so its customers may lack published
+        changes, and the positions in ``outputs`` would make the next claim pass those over.
         """
 
 
-def check_identity(stored: Identity, ours: Identity, *, follows: bool = False) -> None:
-    """Refuse to run on state that belongs to something else; ``follows``: but for other definitions."""
+def check_identity(stored: Identity, current: Identity, *, follows: bool = False) -> None:
+    """Refuse state that belongs to another installation; with ``follows``, definitions may differ.
+
+    Raises `ClaimRefused`.
+    """
     remedies = {
         "cluster": "this Redis holds the state of another Kafka cluster; point SEGMENTER_REDIS to a fresh one",
         "group": "this Redis holds the state of another group; set SEGMENTER_GROUP back or use a fresh Redis",
@@ -189,6 +210,6 @@ def check_identity(stored: Identity, ours: Identity, *, follows: bool = False) -
         "definitions": f"the definitions changed, and Redis does not hold the former file; run it once, or {REBUILD}",
     }
     for field, remedy in remedies.items():
-        was, now = getattr(stored, field), getattr(ours, field)
+        was, now = getattr(stored, field), getattr(current, field)
         if was != now and not (follows and field == "definitions"):
             raise ClaimRefused(f"{field} stored {was!r}, here {now!r}: {remedy}")

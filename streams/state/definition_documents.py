@@ -1,6 +1,8 @@
 """Documents of former definitions, as they are stored: compressed JSON without short forms.
 
-A file whose document is built again must be the same file, which its fingerprint shows.
+Definitions that are built of a document must be the same as those that were stored; their fingerprint shows it.
+
+See also: `streams.state.definition_versions` (when former definitions are needed).
 """
 
 from __future__ import annotations
@@ -20,13 +22,13 @@ _ANOTHER_VERSION = f"go back to the version of segmenter that wrote it, or {REBU
 
 
 def compress(document: Mapping[str, object]) -> bytes:
-    """The document as it is stored."""
+    """Compress a document for the store."""
     return zlib.compress(msgspec.json.encode(document))
 
 
-@lru_cache(maxsize=8)  # the same for each partition
+@lru_cache(maxsize=8)  # partitions share their definitions
 def engine_of(document: bytes, fingerprint: str) -> Engine:
-    """The engine of a stored document. Raises `ClaimRefused` where it is no longer the file of this fingerprint."""
+    """Build the engine of a stored document. Raises `ClaimRefused` if its fingerprint is no longer this one."""
     try:
         definitions = build(msgspec.json.decode(zlib.decompress(document)), "the former definitions")
     except DefinitionsError as error:

@@ -1,6 +1,6 @@
-"""The store's contract in a few dictionaries: shows what it asks for, and serves where nothing need outlive a process.
+"""A store in memory: the contract in a few dictionaries, for tests, and for state which need not outlive a process.
 
-The one rule: it keeps the contract to the letter, so that what runs on it runs on any store.
+The one rule: it fulfils the contract to the letter, so that code which runs on it runs on any store.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from streams.state.contract import (
 
 
 class _Partition:
-    """All that the memory store holds of a partition."""
+    """The state of a partition in memory."""
 
     def __init__(self) -> None:
         self.claim: Claim | None = None
@@ -43,7 +43,7 @@ class _Partition:
 
 
 class MemoryStore:
-    """The contract in a few dictionaries; lost with the process."""
+    """A store in dictionaries, lost with the process. See `streams.state.contract.Store`."""
 
     def __init__(self) -> None:
         self._partitions: dict[int, _Partition] = {}
@@ -56,56 +56,56 @@ class MemoryStore:
         return -1 if claim is None else claim.generation
 
     async def verify(self, now_ms: Callable[[], int]) -> None:
-        """Nothing to refuse."""
+        """Do nothing: a memory store fulfils the contract."""
 
     async def claim(self, claim: Claim) -> PartitionState:
-        held = self._of(claim.partition)
-        if held.claim is not None:
-            if held.positions:
-                check_identity(held.claim.identity, claim.identity, follows=claim.follows and held.epochs != b"")
-            stored = held.claim.generation
-            if claim.generation < stored and claim.proven_over != held.claim.token:
-                raise LowerGeneration(stored, held.claim.token)
-        held.claim = claim
-        next_due = min(held.dues.values(), default=0)
+        state = self._of(claim.partition)
+        if state.claim is not None:
+            if state.positions:
+                check_identity(state.claim.identity, claim.identity, follows=claim.follows and state.epochs != b"")
+            generation = state.claim.generation
+            if claim.generation < generation and claim.proven_over != state.claim.token:
+                raise LowerGeneration(generation, state.claim.token)
+        state.claim = claim
+        next_due = min(state.dues.values(), default=0)
         return PartitionState(
-            dict(held.positions), held.clock, held.save_number, next_due, list(held.outbox), held.trimmed,
-            dict(held.outputs), held.epochs, held.attempt, dict(held.documents),
+            dict(state.positions), state.clock, state.save_number, next_due, list(state.outbox), state.trimmed,
+            dict(state.outputs), state.epochs, state.attempt, dict(state.documents),
         )  # fmt: skip
 
     async def begin(
         self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
     ) -> bool:
-        held = self._of(claim.partition)
-        if held.claim is None or held.claim.token != claim.token or held.save_number < number:
+        state = self._of(claim.partition)
+        if state.claim is None or state.claim.token != claim.token or state.save_number < number:
             return False
-        held.positions = {**positions, **held.positions}
+        state.positions = {**positions, **state.positions}
         if files is not None:
-            held.epoch = files.number
-            self._set_files(held, files)
+            state.epoch = files.number
+            self._set_files(state, files)
         return True
 
     async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
-        held = self._of(partition)
-        if held.claim is None or held.claim.token != token:
+        state = self._of(partition)
+        if state.claim is None or state.claim.token != token:
             return False
-        held.attempt = attempt
+        state.attempt = attempt
         return True
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
-        held = self._of(partition)
-        return [held.customers.get(customer, held.erased.get(tombstone(customer))) for customer in customers]
+        state = self._of(partition)
+        return [state.customers.get(customer, state.erased.get(tombstone(customer))) for customer in customers]
 
     async def count(self, partition: int) -> int:
         return len(self._of(partition).customers)
 
     async def scan(self, partition: int, cursor: int, count: int) -> tuple[int, list[tuple[str, bytes]]]:
-        held = self._of(partition)
+        state = self._of(partition)
         if not cursor:
-            held.scanned = list(held.customers)
-        names, end = held.scanned[cursor : cursor + count], cursor + count
-        found = [(name, held.customers[name]) for name in names if name in held.customers]
-        return 0 if end >= len(held.scanned) else end, found
+            state.scanned = list(state.customers)
+        names, end = state.scanned[cursor : cursor + count], cursor + count
+        page = [(name, state.customers[name]) for name in names if name in state.customers]
+        return 0 if end >= len(state.scanned) else end, page
 
     async def due(self, partition: int, until: int, limit: int) -> list[str]:
         dues = self._of(partition).dues
@@ -116,50 +116,51 @@ class MemoryStore:
         return min(self._of(partition).dues.values(), default=0)
 
     async def save(self, partition: int, save: Save) -> SaveAnswer:
-        held = self._of(partition)
-        if held.claim is None or held.claim.token != save.token:
+        state = self._of(partition)
+        if state.claim is None or state.claim.token != save.token:
             return "fenced"
-        if save.number == held.save_number and save.digest == held.digest:
+        if save.number == state.save_number and save.digest == state.digest:
             return "already"
-        if save.number != held.save_number + 1:
+        if save.number != state.save_number + 1:
             return "out_of_order"
-        if save.epoch != held.epoch or any(held.positions.get(name) != start for name, start in save.starts.items()):
+        # Computed by other definitions, or from other positions, than those that are stored.
+        if save.epoch != state.epoch or any(state.positions.get(name) != start for name, start in save.starts.items()):
             return "moved"
-        held.save_number, held.digest = save.number, save.digest
+        state.save_number, state.digest = save.number, save.digest
         if save.files is not None:
-            self._set_files(held, save.files)
-        held.positions.update(save.positions)
-        held.clock = max(held.clock, save.clock)
-        held.caught_up = max(held.caught_up, save.caught_up)
-        self._write(held, save.customers)
-        held.outbox.extend(save.outbox)
+            self._set_files(state, save.files)
+        state.positions.update(save.positions)
+        state.clock = max(state.clock, save.clock)
+        state.caught_up = max(state.caught_up, save.caught_up)
+        self._write(state, save.customers)
+        state.outbox.extend(save.outbox)
         return "saved"
 
     @staticmethod
-    def _set_files(held: _Partition, files: Files) -> None:
-        held.epochs = files.encoded
-        held.documents = {number: held.documents[number] for number in files.stay if number in held.documents}
-        held.documents.update(files.documents)
+    def _set_files(state: _Partition, files: Files) -> None:
+        state.epochs = files.encoded
+        state.documents = {number: state.documents[number] for number in files.stay if number in state.documents}
+        state.documents.update(files.documents)
 
     @staticmethod
-    def _write(held: _Partition, customers: Iterable[StoredCustomer]) -> None:
+    def _write(state: _Partition, customers: Iterable[StoredCustomer]) -> None:
         for customer in customers:
             if customer.erased:
-                held.customers.pop(customer.id, None)
-                held.erased[customer.tombstone] = customer.value
+                state.customers.pop(customer.id, None)
+                state.erased[customer.tombstone] = customer.value
             else:
-                held.customers[customer.id] = customer.value
+                state.customers[customer.id] = customer.value
             if customer.due:
-                held.dues[customer.id] = customer.due
+                state.dues[customer.id] = customer.due
             elif customer.due == 0:
-                held.dues.pop(customer.id, None)
+                state.dues.pop(customer.id, None)
 
     async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
-        held = self._of(partition)
-        if held.claim is None or held.claim.token != token or held.save_number < number:
+        state = self._of(partition)
+        if state.claim is None or state.claim.token != token or state.save_number < number:
             return False
-        if first > held.trimmed:
-            del held.outbox[: first - held.trimmed]
-            held.trimmed = first
-        held.outputs.update(outputs)
+        if first > state.trimmed:
+            del state.outbox[: first - state.trimmed]
+            state.trimmed = first
+        state.outputs.update(outputs)
         return True

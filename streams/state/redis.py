@@ -1,17 +1,24 @@
 """The store on Redis: one hash tag per partition, one script per step.
 
-The one rule: all keys of a partition carry its hash tag, ``{p12}``, so they live on one shard and
-one script may touch them together (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags).
-Long because it is the whole contract, and what commands look at.
+The one rule: all keys of a partition have its hash tag, ``{p12}``, so they are on one shard, and one script may
+write them together (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags).
+Long because it implements the whole contract, and what commands read beside it.
 
-| key                   | type | holds                                                         |
+    worker A claims p12: claim.lua writes its token; A loads customers and computes save 7
+    worker B claims p12, as A seems dead: claim.lua writes the token of B and gives B the state after save 6
+    A sends save 7: save.lua finds another token, writes nothing and answers `fenced`; A releases the partition
+    B sends its own save 7, loses the reply and sends it again: save.lua finds its digest and answers `already`
+
+| key                   | type | value                                                         |
 |-----------------------|------|---------------------------------------------------------------|
 | PREFIX{p12}:meta      | hash | claim, identity, save number, digest, clock, position by input and output, attempt |
 | PREFIX{p12}:customers | hash | customer id → stored customer                                 |
-| PREFIX{p12}:erased    | hash | hash of a customer id → what stays of one who was erased      |
+| PREFIX{p12}:erased    | hash | hash of a customer id → remainder of the erased customer      |
 | PREFIX{p12}:due       | zset | customer id by next due time (ms)                             |
 | PREFIX{p12}:outbox    | list | entries not yet known to be published, oldest first           |
-| PREFIX{p12}:files     | hash | number of a definitions file → its document (`streams.state.definition_versions`) |
+| PREFIX{p12}:files     | hash | number of a definition version → its document (`streams.state.definition_versions`) |
+
+See also: ``streams/state/lua/`` (the scripts), `streams.state.redis_client` (connections, retries and errors).
 """
 
 from __future__ import annotations
@@ -36,9 +43,10 @@ POSITION = "position:"
 OUTPUT = "output:"
 CLOCK_SKEW_MAX_MS = 1_000
 TIMEOUT_S = 10.0
-# What a look reads of a partition: small fields alone, as the former definition files beside them may be large.
+# The fields that a look reads: small ones alone, as the list of definition versions beside them may be large.
 LOOK_FIELDS = ("definitions", "epoch", "clock", "caught_up", "trimmed")
-# Of a call with all its retries: a Redis that takes connections and says nothing would cost the timeout each time.
+# The longest call, with all its retries: for a Redis that accepts connections and never answers, each attempt takes
+# its whole timeout.
 CALL_MAX_S = 25.0
 
 P = ParamSpec("P")
@@ -46,7 +54,7 @@ T = TypeVar("T")
 
 
 def _translated(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """What Redis says went wrong, and that it says nothing, as the store's contract says it."""
+    """Bound and time a method's call, and translate errors of the client into those of the store's contract."""
 
     @wraps(method)
     async def translated(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -69,14 +77,14 @@ def _script(name: str) -> str:
 
 
 def key(prefix: str, partition: int, name: str) -> str:
-    """The Redis key of a part of a partition."""
+    """The Redis key of a part of a partition; ``name``: see the table at the top."""
     return f"{prefix}{{p{partition}}}:{name}"
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Of one moment: what is known of a partition as a whole, and of some customers the stored value and due time.
+    """A partition's fields and positions at one moment, with the stored values and due times of some customers.
 
-    ``documents``: of the definitions that decided its customers, by number, if they were asked for.
+    ``documents``: the definitions of each version, by number, if they were requested.
     """
 
     meta: Mapping[str, str]
@@ -87,9 +95,9 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class PartitionLook(msgspec.Struct, frozen=True):
-    """How far a partition is, and some of its customers: stored value (of an erased one, what stays) and due time.
+    """The progress of a partition, with the stored values (of erased customers, remainders) and due times of some.
 
-    ``meta``: the fields of `LOOK_FIELDS` that are there. ``outbox``: entries that are not yet known to be published.
+    ``meta``: the fields of `LOOK_FIELDS` that are set. ``outbox``: the number of entries not yet known to be published.
     """
 
     meta: Mapping[str, str]
@@ -107,7 +115,7 @@ class RedisStore:
     def __init__(self, client: redis_client.Client, prefix: str = "segmenter:") -> None:
         self._client = client
         self._prefix = prefix
-        self._erased: set[int] = set()  # partitions of which somebody was
+        self._erased: set[int] = set()  # partitions with erased customers; others need no look for remainders
         self.stopwatch = CallTimer()
         self._claim = client.register_script(_script("claim.lua"))
         self._begin = client.register_script(_script("begin.lua"))
@@ -122,7 +130,7 @@ class RedisStore:
 
     @classmethod
     def connect(cls, url: str, prefix: str, **options: Any) -> Self:
-        """A store on a single Redis; ``options``: as of `streams.state.redis_client.connect`."""
+        """A store on a single Redis; ``options``: see `streams.state.redis_client.connect`."""
         return cls(redis_client.connect(url, TIMEOUT_S, **options), prefix)
 
     async def close(self) -> None:
@@ -131,7 +139,7 @@ class RedisStore:
 
     @_translated
     async def meta(self, partition: int, fields: Sequence[str]) -> dict[str, str]:
-        """These of the fields that say what a partition is as a whole, as far as they are set."""
+        """These fields of the partition's hash `meta`, without those that are not set."""
         values = await cast(Any, self._client.hmget)(self._key(partition, "meta"), list(fields))
         return _meta(fields, values)
 
@@ -139,11 +147,10 @@ class RedisStore:
     async def snapshot(
         self, partition: int, customers: Sequence[str], fields: Sequence[str] = (), *, documents: bool = False
     ) -> Snapshot:
-        """These customers and the partition as a whole, all of one moment; for commands that look on.
+        """Read these customers and the partition's fields at one moment; for commands that only read.
 
-        ``fields``: those of the partition that are needed; all of them if none is named.
+        ``fields``: the fields of `meta` to read; all of them if none is named.
         """
-        where = self._key(partition, "due")
         async with self._client.pipeline(transaction=True) as pipe:
             if fields:
                 pipe.hmget(self._key(partition, "meta"), list(fields))
@@ -153,10 +160,11 @@ class RedisStore:
                 pipe.hgetall(self._key(partition, "files"))
             if customers:
                 pipe.hmget(self._key(partition, "customers"), list(customers))
-                pipe.zmscore(where, list(customers))
-            meta, *found = await pipe.execute()
-        files = found.pop(0) if documents else {}
-        values, dues = found or ([], [])
+                pipe.zmscore(self._key(partition, "due"), list(customers))
+            meta, *answers = await pipe.execute()
+        # What follows depends on the arguments: the documents, if requested, then values and dues, if there are ids.
+        files = answers.pop(0) if documents else {}
+        values, dues = answers or ([], [])
         meta = _meta(fields, meta) if fields else _meta(list(map(bytes.decode, meta)), meta.values())
         return Snapshot(
             meta=meta,
@@ -168,7 +176,7 @@ class RedisStore:
 
     @_translated
     async def look(self, partition: int, customers: Sequence[str]) -> PartitionLook:
-        """How far a partition is and these customers, all of one moment; for triggers, which look often."""
+        """Read the progress of a partition and these customers at one moment; for triggers, which do it often."""
         async with self._client.pipeline(transaction=True) as pipe:
             pipe.hmget(self._key(partition, "meta"), list(LOOK_FIELDS))
             pipe.llen(self._key(partition, "outbox"))
@@ -176,9 +184,9 @@ class RedisStore:
                 pipe.hmget(self._key(partition, "customers"), list(customers))
                 pipe.hmget(self._key(partition, "erased"), [tombstone(customer) for customer in customers])
                 pipe.zmscore(self._key(partition, "due"), list(customers))
-            fields, outbox, *found = await pipe.execute()
-        values, erased, dues = found or ([], [], [])
-        stored = [value if value is not None else stays for value, stays in zip(values, erased, strict=True)]
+            fields, outbox, *answers = await pipe.execute()
+        values, remainders, dues = answers or ([], [], [])
+        stored = [value if value is not None else rest for value, rest in zip(values, remainders, strict=True)]
         return PartitionLook(
             meta={name: value.decode() for name, value in zip(LOOK_FIELDS, fields, strict=True) if value is not None},
             outbox=outbox,
@@ -193,12 +201,12 @@ class RedisStore:
 
     @_translated
     async def erased(self, partition: int, customer: str) -> bytes | None:
-        """What stays of one who was erased."""
-        found = await cast(Any, self._client.hget)(self._key(partition, "erased"), tombstone(customer))
-        return cast(bytes | None, found)
+        """The remainder of an erased customer; ``None`` if it is not erased."""
+        remainder = await cast(Any, self._client.hget)(self._key(partition, "erased"), tombstone(customer))
+        return cast(bytes | None, remainder)
 
     async def customers(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
-        """Every stored customer of a partition, in no order; one that is saved meanwhile may come twice."""
+        """Every stored customer of a partition, in no order; a customer that is saved meanwhile may come twice."""
         try:
             async for name, stored in self._client.hscan_iter(self._key(partition, "customers"), count=1_000):
                 yield name.decode(), stored
@@ -206,7 +214,7 @@ class RedisStore:
             raise self.failed(error) from error
 
     def failed(self, error: Exception) -> StoreFailed:
-        """What went wrong, as the store's contract says it."""
+        """Translate an error of the client into one of the store's contract."""
         scripts = (self._claim, self._begin, self._save, self._trim, self._set_attempt)
         texts = {str(script.sha): str(script.script) for script in scripts}
         return redis_client.failed(error, f"{self._prefix}{{p*", texts)
@@ -217,16 +225,16 @@ class RedisStore:
     @_translated
     async def claim(self, claim: Claim) -> PartitionState:
         keys = [self._key(claim.partition, name) for name in ("meta", "due", "outbox", "erased", "files")]
-        ours = claim.identity
+        identity = claim.identity
         arguments: list[str | int] = [
-            claim.token, claim.generation, claim.proven_over,
-            ours.cluster, ours.group, ours.partitions, ours.definitions, ours.topics, int(claim.follows),
+            claim.token, claim.generation, claim.proven_over, identity.cluster, identity.group, identity.partitions,
+            identity.definitions, identity.topics, int(claim.follows),
         ]  # fmt: skip
         answer = await self._claim(keys, arguments)
         if answer[0] == b"lower":
             raise LowerGeneration(int(answer[1]), answer[2].decode())
         if answer[0] == b"other":
-            _refuse(ours, answer[1].decode(), answer[2].decode())
+            _refuse(identity, answer[1].decode(), answer[2].decode())
         flat, due, outbox, erased, files = answer[1:]
         if erased:
             self._erased.add(claim.partition)
@@ -269,13 +277,14 @@ class RedisStore:
         if not customers:
             return []
         command = cast(Any, self._client.hmget)  # redis-py types one method for sync and async
-        found = cast(list[bytes | None], await command(self._key(partition, "customers"), customers))
-        missing = [at for at, value in enumerate(found) if value is None]
+        values = cast(list[bytes | None], await command(self._key(partition, "customers"), customers))
+        missing = [index for index, value in enumerate(values) if value is None]
         if missing and partition in self._erased:
-            names = [tombstone(customers[at]) for at in missing]
-            for at, value in zip(missing, await command(self._key(partition, "erased"), names), strict=True):
-                found[at] = value
-        return found
+            names = [tombstone(customers[index]) for index in missing]
+            remainders = await command(self._key(partition, "erased"), names)
+            for index, remainder in zip(missing, remainders, strict=True):
+                values[index] = remainder
+        return values
 
     @_translated
     async def count(self, partition: int) -> int:
@@ -284,14 +293,14 @@ class RedisStore:
     @_translated
     async def scan(self, partition: int, cursor: int, count: int) -> tuple[int, list[tuple[str, bytes]]]:
         call = cast(Any, self._client.hscan)
-        after, found = await call(self._key(partition, "customers"), cursor=cursor, count=count)
-        return int(after), [(name.decode(), value) for name, value in found.items()]
+        after, page = await call(self._key(partition, "customers"), cursor=cursor, count=count)
+        return int(after), [(name.decode(), value) for name, value in page.items()]
 
     @_translated
     async def due(self, partition: int, until: int, limit: int) -> list[str]:
-        where = self._key(partition, "due")
-        found = await self._client.zrangebyscore(where, "-inf", until, start=0, num=limit)
-        return [cast(bytes, customer).decode() for customer in found]
+        dues = self._key(partition, "due")
+        customers = await self._client.zrangebyscore(dues, "-inf", until, start=0, num=limit)
+        return [cast(bytes, customer).decode() for customer in customers]
 
     @_translated
     async def next_due(self, partition: int) -> int:
@@ -308,22 +317,21 @@ class RedisStore:
 
     @_translated
     async def generation(self, partition: int) -> int:
-        found = await cast(Any, self._client.hget)(self._key(partition, "meta"), "generation")
-        return -1 if found is None else int(found)
+        generation = await cast(Any, self._client.hget)(self._key(partition, "meta"), "generation")
+        return -1 if generation is None else int(generation)
 
     @_translated
     async def memory(self) -> tuple[int, int]:
-        """Bytes that Redis uses and may use, of the server that is fullest; 0: no limit."""
-        found = [
-            await cast(Any, self._client.info)("memory", **server)
-            for server in await redis_client.servers(self._client)
-        ]
-        sizes = [(int(one["used_memory"]), int(one.get("maxmemory", 0))) for one in found]
+        """The bytes that Redis uses and may use (0: no limit), of the server that is fullest."""
+        sizes: list[tuple[int, int]] = []
+        for server in await redis_client.servers(self._client):
+            info = await cast(Any, self._client.info)("memory", **server)
+            sizes.append((int(info["used_memory"]), int(info.get("maxmemory", 0))))
         return max(sizes, key=lambda size: size[0] / (size[1] or sys.maxsize))
 
     @_translated
     async def verify(self, now_ms: Callable[[], int]) -> None:
-        """Refuse a Redis that may forget, or whose clock differs from ours. Raises `ClaimRefused`."""
+        """Refuse a Redis that may evict keys, or whose clock differs from this machine's. Raises `ClaimRefused`."""
         for server in await redis_client.servers(self._client):
             memory = await cast(Any, self._client.info)("memory", **server)
             policy = memory.get("maxmemory_policy", "noeviction")
@@ -332,8 +340,9 @@ class RedisStore:
             before = now_ms()
             seconds, micros = await cast(Any, self._client.time)(**server)
             after = now_ms()
-            theirs = int(seconds) * 1000 + int(micros) // 1000
-            skew_ms = max(before - theirs, theirs - after, 0)
+            redis_ms = int(seconds) * 1000 + int(micros) // 1000
+            # Redis read its clock at some time between the two readings here, so only what lies outside is skew.
+            skew_ms = max(before - redis_ms, redis_ms - after, 0)
             if skew_ms > CLOCK_SKEW_MAX_MS:
                 raise ClaimRefused(f"the clocks of this machine and of Redis differ by {skew_ms} ms; set them right")
 
@@ -347,16 +356,16 @@ class RedisStore:
 
 
 def _meta(fields: Iterable[str], values: Iterable[bytes | None]) -> dict[str, str]:
-    found = zip(fields, values, strict=True)
-    return {name: value.decode() for name, value in found if value is not None}
+    return {name: value.decode() for name, value in zip(fields, values, strict=True) if value is not None}
 
 
 def _offsets(meta: Mapping[str, bytes] | Mapping[str, str], prefix: str) -> dict[str, int]:
     return {name[len(prefix) :]: int(value) for name, value in meta.items() if name.startswith(prefix)}
 
 
-def _refuse(ours: Identity, field: str, stored: str) -> None:
-    values = {name: getattr(ours, name) for name in ours.__struct_fields__}
+def _refuse(current: Identity, field: str, stored: str) -> None:
+    """Raise `ClaimRefused` for a field whose stored value differs."""
+    values = {name: getattr(current, name) for name in current.__struct_fields__}
     values[field] = int(stored) if field == "partitions" else stored
-    check_identity(Identity(**values), ours)
+    check_identity(Identity(**values), current)
     raise AssertionError(f"{field} differs for Redis alone")

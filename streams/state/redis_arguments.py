@@ -1,6 +1,6 @@
-"""A save as the arguments of its script (``lua/save.lua``).
+"""The arguments of a save for its script (``lua/save.lua``).
 
-The one rule: counts come first, then what is counted, in the order of the script.
+The one rule: all counts come first, then the counted values, in the order in which the script reads them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from streams.state.contract import Save
 
 
 def arguments(save: Save) -> list[bytes | str | int]:
-    """Flat, as a script takes them."""
+    """The arguments in a flat list. Dues come as pairs for ZADD, which has the score before the member."""
     customers: list[bytes | str | int] = []
     dues: list[bytes | str | int] = []
     removed: list[bytes | str | int] = []

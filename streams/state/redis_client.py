@@ -1,7 +1,9 @@
-"""Clients of Redis for the store: made from the settings, and what they say when they fail.
+"""Clients of Redis for the store: how they connect and retry, and what their errors mean.
 
-The one rule: a Redis that is away is waited for; one that refuses us, or that we must not trust, is not.
-A refusal is read by its code and not by its text, which differs between Redis 6.2, Redis 7 and Valkey.
+The one rule: the client waits for a Redis that is away, but not for one that refuses the login, or that must not be
+trusted. A refusal is recognised by its code and not by its text, which differs between Redis 6.2, Redis 7 and Valkey.
+
+See also: `streams.state.redis` (the store), `streams.credentials` (passwords and TLS files).
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from streams.settings import Settings, redis_urls
 from streams.stop import RIGHTS
 
 _REPLICA = "Redis is a replica, which takes no writes: name its primary in SEGMENTER_REDIS, then start again"
-# By the code of the error: what is wrong with a Redis that answers, and what to do.
+# Sentences by the code of an error: what is wrong with a Redis that answers, and what to do.
 REFUSALS: Mapping[str, str] = {
     "OOM": "Redis is out of memory (maxmemory): give it more room, then start the worker again",
     "MISCONF": "Redis cannot save its snapshots, so it takes no writes: see its log, then start the worker again",
@@ -47,25 +49,25 @@ REFUSALS: Mapping[str, str] = {
     "MASTERDOWN": _REPLICA,
     "BUSY": "Redis is busy with a script of another client: wait for it or end it (SCRIPT KILL), then start again",
 }
-# redis-py takes the code off the text of these.
+# redis-py removes the code from the text of these errors.
 _CODES: Mapping[type[RedisError], str] = {
     OutOfMemoryError: "OOM",
     ReadOnlyError: "READONLY",
     MasterDownError: "MASTERDOWN",
 }
-# Redis 6.2 puts what a command of a script was answered with into a text of its own: "Error running script …: -OOM …".
+# Redis 6.2 wraps the error of a command within a script into a text of its own: "Error running script …: -OOM …".
 _CODE = re.compile(r"(?:^|: -)([A-Z]+) ")
-# Without a code of their own: to end a transaction is not allowed, or to begin one; a command in a script is not, as
-# Redis up to 7.0 says it, and as later ones and Valkey do.
+# Missing rights whose errors have no code of their own: EXEC of a transaction, MULTI, and a command within a script, as
+# Redis up to 7.0 says it, and as later versions and Valkey do.
 _NOT_ALLOWED = re.compile(r": NOPERM |^EXEC without MULTI|The user executing the script can't|ACL failure in script")
-# What is missing: the command by its name, or, in a script of Redis up to 7.0, by the line that calls it.
+# The command that is not allowed: by its name, or, in a script on Redis up to 7.0, by the line that calls it.
 _COMMAND = re.compile(r"the '([\w|]+)' command")
 _LINE = re.compile(r"@user_script:(\d+)")
 _CALL = re.compile(r"call\('([A-Z]+)'")
 
-RETRIES = 12  # 15 s in all while connections are refused: a Redis that restarts is waited for
+RETRIES = 12  # 15 s in all while connections are refused, so that a Redis may restart
 
-HEALTH_CHECK_S = 30  # a connection that was idle for so long is asked whether it is still there
+HEALTH_CHECK_S = 30  # a connection that was idle for so long is checked by a PING before its next use
 
 _PORT = 6379
 
@@ -83,9 +85,9 @@ def of(settings: Settings, timeout_s: float, retries: int = RETRIES) -> Client:
 
 
 def connect(url: str, timeout_s: float, retries: int = RETRIES, **options: Any) -> redis.Redis:
-    """A client of a single Redis, which connects at first use; ``options``: redis-py's, beside those of the URL.
+    """A client of a single Redis, which connects at first use; ``options``: redis-py's, in addition to the URL.
 
-    The client may retry on its own: a save that it sends twice is recognised by its number.
+    The client may repeat calls by itself: a save that it sends twice is recognised by its number and digest.
     """
     client = redis.Redis.from_url(url, **_options(timeout_s, retries), **options)
     client.connection_pool.connection_class = _packing(client.connection_pool.connection_class)
@@ -93,22 +95,23 @@ def connect(url: str, timeout_s: float, retries: int = RETRIES, **options: Any) 
 
 
 def _packing(connection: type[AbstractConnection]) -> type[AbstractConnection]:
-    """Commands are packed in C, as redis-py does on connections that wait (of a worker's time it took 5 %)."""
+    """A class of connections that packs commands in C.
 
-    packed = HiredisRespSerializer()
+    redis-py does so on its synchronous connections alone; packing in Python took 5 % of a worker's time.
+    """
+    serializer = HiredisRespSerializer()
 
     def pack_command(_: AbstractConnection, *words: Any) -> list[bytes]:
-        # A command of two words, such as CONFIG GET, comes as one; redis-py packs that.
+        # A command of two words, such as CONFIG GET, comes as one text, which redis-py's serializer splits.
         if isinstance(words[0], str) and " " not in words[0]:
             return [hiredis.pack_command(words)]
-        return cast("list[bytes]", packed.pack(*words))
+        return cast("list[bytes]", serializer.pack(*words))
 
     async def send_packed_command(self: AbstractConnection, *words: Any, **named: Any) -> None:
+        # uvloop raises RuntimeError on a transport that was closed meanwhile; asyncio silently drops what is written.
         try:
             await connection.send_packed_command(self, *words, **named)
-        except (
-            RuntimeError
-        ) as error:  # uvloop's, of a transport that was closed under it; asyncio drops what is written
+        except RuntimeError as error:
             await self.disconnect(nowait=True)
             raise redis.ConnectionError("the connection was closed") from error
 
@@ -120,25 +123,25 @@ def _packing(connection: type[AbstractConnection]) -> type[AbstractConnection]:
 def connect_cluster(
     urls: Sequence[str], timeout_s: float, retries: int = RETRIES, **options: Any
 ) -> redis.RedisCluster:
-    """The same of a Redis Cluster; one of the nodes that the URLs name must answer, and tells of the others."""
+    """A client of a Redis Cluster. One of the nodes that the URLs name must answer; it names the others."""
     nodes = [ClusterNode(str(url.hostname), url.port or _PORT) for url in map(urlsplit, urls)]
     return redis.RedisCluster.from_url(urls[0], startup_nodes=nodes, **_options(timeout_s, retries), **options)
 
 
 def _options(timeout_s: float, retries: int) -> dict[str, Any]:
     return {
-        "retry": _Patience(ExponentialBackoff(cap=2.0, base=0.05), retries),
+        "retry": RetryPolicy(ExponentialBackoff(cap=2.0, base=0.05), retries),
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         "health_check_interval": HEALTH_CHECK_S,
-        # What redis-py tells and asks a server about itself, by commands for which nobody here has the right.
+        # Without these redis-py sends commands about itself, for which the users of this project have no right.
         "driver_info": None,
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
 
 
 async def servers(client: Client) -> list[dict[str, Any]]:
-    """For each server that holds data, the arguments with which the client asks it and no other."""
+    """For each server that holds data, the arguments which direct a call to it alone."""
     if not isinstance(client, redis.RedisCluster):
         return [{}]
     await client.initialize()
@@ -146,9 +149,9 @@ async def servers(client: Client) -> list[dict[str, Any]]:
 
 
 def failed(error: Exception, keys: str, scripts: Mapping[str, str]) -> StoreFailed:
-    """What Redis or its client says went wrong, as the store's contract says it.
+    """Translate an error of Redis or its client into one of the store's contract.
 
-    ``keys``: the pattern of the keys that are used; ``scripts``: the text of each, by its SHA-1.
+    ``keys``: the pattern of the keys that are used; ``scripts``: the text of each script, by its SHA-1.
     """
     cause = _cause(error)
     if (why := refusal(error)) is not None:
@@ -158,7 +161,7 @@ def failed(error: Exception, keys: str, scripts: Mapping[str, str]) -> StoreFail
     hint = ""
     if isinstance(cause, AuthenticationError):
         hint = "; see SEGMENTER_REDIS_PASSWORD"
-    elif _distrusts(cause):
+    elif _is_untrusted(cause):
         hint = "; see SEGMENTER_REDIS_CA_FILE"
     elif isinstance(error, MovedError | RedisClusterException):
         hint = "; see SEGMENTER_REDIS_CLUSTER"
@@ -185,26 +188,33 @@ def missing_right(cause: BaseException, keys: str, scripts: Mapping[str, str]) -
 
 
 def _cause(error: Exception) -> BaseException:
-    """What is below the errors of the client itself."""
+    """The error below those in which this module and the client of a cluster wrap it."""
     cause: BaseException = error
-    while isinstance(cause, _Refused | RedisClusterException) and (below := cause.__cause__ or cause.__context__):
+    while isinstance(cause, _LoginRefused | RedisClusterException):
+        below = cause.__cause__ or cause.__context__
+        if below is None:
+            break
         cause = below
     return cause
 
 
 def _missing(text: str, scripts: Mapping[str, str]) -> str:
-    """The command that an error says is not allowed, as a rule of ACL; empty where it is not about a command."""
+    """The command that is not allowed according to an error, as a rule of ACL; empty if it is not about a command."""
     if text.startswith("EXEC without"):
         return "+multi"
-    if match := _COMMAND.search(text):
-        return "+script|load" if match[1] == "script" else f"+{match[1]}"  # Redis 6.2 leaves out the second word
-    line, script = _LINE.search(text), next((script for sha, script in scripts.items() if sha in text), "")
-    call = _CALL.search(script.splitlines()[int(line[1]) - 1]) if line and script else None
+    command = _COMMAND.search(text)
+    if command:
+        return "+script|load" if command[1] == "script" else f"+{command[1]}"  # Redis 6.2 leaves out the second word
+    line = _LINE.search(text)
+    script = next((script for sha, script in scripts.items() if sha in text), "")
+    if not line or not script:
+        return ""
+    call = _CALL.search(script.splitlines()[int(line[1]) - 1])
     return f"+{call[1].lower()}" if call else ""
 
 
 def _code(error: ResponseError) -> str:
-    """The word before the text of an error, such as OOM; empty where there is none."""
+    """The code of an error, which is the word before its text, such as OOM; empty if there is none."""
     for kind, code in _CODES.items():
         if isinstance(error, kind):
             return code
@@ -212,26 +222,29 @@ def _code(error: ResponseError) -> str:
     return match[1] if match else ""
 
 
-def _distrusts(error: BaseException) -> bool:
+def _is_untrusted(error: BaseException) -> bool:
+    """Whether a connection failed because the server's certificate cannot be verified."""
     return isinstance(error, redis.ConnectionError) and isinstance(error.__context__, ssl.SSLCertVerificationError)
 
 
-class _Refused(RedisError):
-    """Redis does not let us in, or we do not trust it; its cause says how that was told."""
+class _LoginRefused(RedisError):
+    """Redis refuses the login, or its certificate cannot be verified; the cause is the client's own error."""
 
 
-class _Patience(Retry):
-    """Tries again what may end otherwise; redis-py would also try a wrong password again."""
+class RetryPolicy(Retry):
+    """Retries calls that may end differently; redis-py itself would also repeat a wrong password."""
 
     async def call_with_retry(self, do: Callable[[], Awaitable[T]], fail: Any, *more: Any, **named: Any) -> T:
+        """Call ``do`` until it succeeds. An error that is not retried is wrapped, so that redis-py gives up."""
+
         async def once() -> T:
             try:
                 return await do()
             except AuthenticationError as error:
-                raise _Refused from error
+                raise _LoginRefused from error
             except redis.ConnectionError as error:
-                if _distrusts(error):
-                    raise _Refused from error
+                if _is_untrusted(error):
+                    raise _LoginRefused from error
                 raise
 
         return await super().call_with_retry(once, fail, *more, **named)

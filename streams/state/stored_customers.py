@@ -1,6 +1,6 @@
 """The customers that a worker has stored in Redis, for commands that read them.
 
-The one rule: nothing is written, and what cannot be read stops with a sentence.
+The one rule: nothing is written, and a Redis that cannot be read stops the command with a sentence.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from streams.stop import Stop
 
 @asynccontextmanager
 async def stored(settings: Settings) -> AsyncIterator[tuple[RedisStore, Mapping[str, str]]]:
-    """The store, and what its first partition says of all: how many there are, under which definitions.
+    """Open the store, with the fields of its first partition that hold for all: their number and definitions.
 
-    Raises `Stop` when there is nothing, or when Redis does not answer, then or later.
+    Raises `Stop` when nothing is stored, or when Redis does not answer, then or later.
     """
     async with opened(settings) as store:
         first = await store.meta(0, ("definitions", "partitions"))
@@ -32,7 +32,7 @@ async def stored(settings: Settings) -> AsyncIterator[tuple[RedisStore, Mapping[
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[RedisStore]:
-    """The store, whatever it holds. Raises `Stop` when Redis does not answer, then or later."""
+    """Open the store, also if nothing is stored. Raises `Stop` when Redis does not answer, then or later."""
     store = RedisStore.of(settings)
     try:
         yield store
