@@ -58,7 +58,7 @@ class Segmenter:
         self._was = [(START, list(self.reached))]
         self._steps_at = [START, START]
         self._published_by = START  # in the order in which they were decided
-        self.away_until = 0
+        self.away_until = [0, 0]
         self.is_empty = False
         self.published: dict[str, int] = {}
 
@@ -82,18 +82,16 @@ class Segmenter:
     def run(self, now: int) -> None:
         """All that the segmenter and Kafka do up to now."""
         for partition in (0, 1):
-            if now >= max(self._steps_at[partition], self.away_until):
+            if now >= max(self._steps_at[partition], self.away_until[partition]):
                 self._step(partition, now)
                 wait = self.rng.choice((100, 300, 1_000, 1_000, 1_000, 4_000))
                 self._steps_at[partition] = now + (
                     self.rng.choice((8_000, 30_000)) if self.rng.random() < 0.03 else wait
                 )
-        if now < self.away_until:
-            return
-        for coming in [coming for coming in self._coming if coming[0] <= now]:
+        for coming in [coming for coming in self._coming if coming[0] <= now and now >= self.away_until[0]]:
             self._coming.remove(coming)
             self._publish(*coming)
-        for sending in [sending for sending in self._sending if sending[0] <= now]:
+        for sending in [sending for sending in self._sending if sending[0] <= now and now >= self.away_until[1]]:
             self._sending.remove(sending)
             self._sent.add(sending[1])
             self.happenings[0].append(sending[1]._replace(time=sending[0]))
@@ -129,11 +127,16 @@ class Segmenter:
         """Redis is as it was; the worker finds that and is away for a while. What it had not published is not lost."""
         kept = [reached for time, reached in self._was if time <= now - lost_ms]
         self.reached = list(kept[-1]) if kept else [START, START]
-        self.away_until = now + away_ms
+        self.away(now, away_ms)
 
     def empty(self, now: int, away_ms: int) -> None:
         """Redis holds nothing; later on all events are read again."""
-        self.reached, self.is_empty, self.away_until = [0, 0], True, now + away_ms
+        self.reached, self.is_empty = [0, 0], True
+        self.away(now, away_ms)
+
+    def away(self, now: int, away_ms: int, linked_ms: int = 0) -> None:
+        """Nothing is decided for a while; in the partition of linked ids for ``linked_ms`` (ms) longer."""
+        self.away_until = [now + away_ms, now + away_ms + linked_ms]
 
     def look(self, partition: int, ids: Sequence[str]) -> PartitionLook:
         """What Redis holds."""

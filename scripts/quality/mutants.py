@@ -894,9 +894,23 @@ BY_TESTS = (
     Mutant(
         "a linked id in a partition that lags holds the message",
         "streams/triggers/membership_lookup.py",
-        "return Waiting.LINKED_ID if self.reached < due else None",
-        "return None",
+        "if self.reached < due:",
+        "if False:",
         "tests/test_triggers_standings.py",
+    ),
+    Mutant(
+        "a linked id in a partition that stands still holds a message that is due for long",
+        "streams/triggers/action_decisions.py",
+        "max(action.next_at, oldest)",
+        "action.next_at",
+        "tests/test_triggers_linked.py",
+    ),
+    Mutant(
+        "each step between linked ids may take as long as a partition",
+        "streams/triggers/action_decisions.py",
+        "self._fresh_ms * (1 + standing.steps)",
+        "self._fresh_ms",
+        "tests/test_triggers_linked.py",
     ),
     Mutant(
         "what a linked id sends on must have been read",

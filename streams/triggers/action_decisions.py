@@ -169,7 +169,9 @@ class ActionDecisions:
         if action.occurred_at <= known.erased:
             return policy.Skip(ERASED)
         trigger = self._file.triggers.get(action.trigger)
-        waiting = standing.waiting(max(known.sequence, action.sequence), action.next_at)
+        # What is due for long must be decided up to now, and under all ids. Each step between them may take as long.
+        oldest = now - self._fresh_ms * (1 + standing.steps)
+        waiting = standing.waiting(max(known.sequence, action.sequence), max(action.next_at, oldest))
         if waiting is not None:
             over = policy.over(trigger, action, now)
             return Wait(waiting) if over is None else policy.Skip(over)

@@ -128,15 +128,18 @@ class LinkedIds:
             self._marks.setdefault(number, PartitionMarks(self._kept_ms)).note(found, now)
         return {name: customers.decode(value) for found in looks for name, value in found.values.items()}
 
-    def reached(self, name: str, customer: Customer, read: int) -> int:
-        """Up to when all that happened under any id of a customer is decided, whose partition is so up to ``read``."""
+    def reached(self, name: str, customer: Customer, read: int) -> tuple[int, int]:
+        """Up to when all that happened under any id of a customer is decided, whose partition is so up to ``read``.
+
+        And over how many steps that was learned, each of which takes its time.
+        """
         closure = self._closures.get(name)
         direct = frozenset(map(self._partition_of, former_ids(customer)))
         if closure is None or not direct <= closure.partitions:
-            return 0  # linked since the last look
+            return 0, 1  # linked since the last look
         for _ in range(closure.steps):
             read = min(read, *(self._decided(partition, read) for partition in closure.partitions))
-        return read
+        return read, closure.steps
 
     def _decided(self, partition: int, read: int) -> int:
         marks = self._marks.get(partition)

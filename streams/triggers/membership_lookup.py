@@ -45,16 +45,18 @@ class MembershipAnswer(msgspec.Struct, frozen=True):
     """A customer as the segmenter has decided it.
 
     ``since`` (ms): by segment, when it was entered. ``waits_for``: why that is not the last word. ``sequence``: of the
-    newest change that is stored. ``reached`` (ms): up to when what happened under linked ids is decided.
+    newest change that is stored. ``reached`` (ms): up to when what happened under any id of the customer is decided,
+    and over how many ``steps`` from one id to the next that was learned.
     """
 
     since: Mapping[str, int]
     waits_for: Waiting | None = None
     sequence: int = sys.maxsize
     reached: int = sys.maxsize
+    steps: int = 0
 
     def waiting(self, sequence: int, due: int) -> Waiting | None:
-        """What stands against a decision on something that is due at ``due`` (ms).
+        """What stands against a decision for which all up to ``due`` (ms) must be decided.
 
         ``sequence``: of the newest change of the customer that was read. A lower one is stored where Redis lost it.
         """
@@ -62,7 +64,9 @@ class MembershipAnswer(msgspec.Struct, frozen=True):
             return self.waits_for
         if self.sequence < sequence:
             return Waiting.LOST_CHANGE
-        return Waiting.LINKED_ID if self.reached < due else None
+        if self.reached < due:
+            return Waiting.LINKED_ID if self.steps else Waiting.SEGMENTER
+        return None
 
 
 class LookupResult(msgspec.Struct, frozen=True):
@@ -125,9 +129,10 @@ class MembershipLookup:
             waits_for = Waiting.DUE_TIME
         elif customer.ahead is not None:
             waits_for = Waiting.PUBLISHED_AHEAD
+        steps = 0
         if self._linked is not None and former_ids(customer):
-            reached = self._linked.reached(name, customer, reached)
-        return MembershipAnswer(since, waits_for, customer.sequence, reached)
+            reached, steps = self._linked.reached(name, customer, reached)
+        return MembershipAnswer(since, waits_for, customer.sequence, reached, steps)
 
 
 def why_ended(segment: str, on: str, occurred_at: int, standing: MembershipAnswer) -> str | None:
