@@ -121,12 +121,14 @@ class SlowStore(Store):
 class Attempt(NamedTuple):
     """A message that went out, with what there was when triggers looked last.
 
-    ``read``: how many changes they had read. ``decided`` (ms): up to where Redis held what the segmenter decided.
+    ``read``: how many records of each input they had read. ``decided`` (ms): up to where Redis held what the segmenter
+    decided. ``published``: how many decisions were on the topic.
     """
 
     time: int
-    read: int
+    read: Mapping[str, int]
     decided: int
+    published: int
     message: Message
     outcome: Outcome
 
@@ -141,8 +143,9 @@ class TriggerLives:
         segmenter: Segmenter,
         delay_ms: int,
         losses: Sequence[Callable[[TriggerLives], None]],
+        requests: Sequence[tuple[int, Callable[[TriggerLives], None]]] = (),
     ) -> None:
-        """``losses``: what happens to Redis, each at a time of its own."""
+        """``losses``: what happens to Redis, each at a time of its own; ``requests``: what operators do, and when."""
         self.rng = rng
         self.file = file
         self.wall = START
@@ -154,10 +157,11 @@ class TriggerLives:
         self.counts = Counts()
         self.stops: list[str] = []
         self.generation = 0
-        self._losses = sorted(
-            (START + rng.randrange(2_000, 30_000), number, loss) for number, loss in enumerate(losses)
-        )
-        self._fetched = (0, START)
+        timed = [(START + rng.randrange(2_000, 30_000), loss) for loss in losses]
+        self._losses = sorted([*timed, *requests], key=lambda deed: deed[0])
+        self.inputs: dict[str, list[FetchedRecord]] = {name: [] for name in INPUTS}
+        self.inputs[CHANGES] = segmenter.records
+        self._fetched = (dict.fromkeys(INPUTS, 0), START)
 
     # --- time
 
@@ -167,7 +171,7 @@ class TriggerLives:
         while self.wall < until:
             self.wall = min(until, self.wall + 50)
             if self._losses and self._losses[0][0] <= self.wall:
-                self._losses.pop(0)[2](self)
+                self._losses.pop(0)[1](self)
             self.segmenter.run(self.wall)
 
     async def slowly(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -190,16 +194,18 @@ class TriggerLives:
     # --- what stands in for Kafka's consumer
 
     async def offsets(self, tps: frozenset[TP]) -> Offsets:
-        ends = {tp: len(self._records(tp.topic)) for tp in tps}
+        ends = {tp: len(self.inputs[tp.topic]) for tp in tps}
         return Offsets(dict.fromkeys(tps, 0), ends, dict.fromkeys(tps, 1) if self.generation > 1 else {})
 
     def heard(self, tp: TP) -> FetchStatus:
-        end, asked = self._fetched
-        end = end if tp.topic == CHANGES else 0
+        ends, asked = self._fetched
+        end = ends[tp.topic]
         return FetchStatus(FetchResponse(end, end, asked, asked / 1000), asked / 1000)
 
-    def _records(self, topic: str) -> list[FetchedRecord]:
-        return self.segmenter.records if topic == CHANGES else []
+    def append(self, topic: str, customer: str, value: bytes) -> None:
+        """A record of now."""
+        records = self.inputs[topic]
+        records.append(FetchedRecord(topic, len(records), self.wall, customer.encode(), value))
 
     # --- a channel
 
@@ -207,12 +213,13 @@ class TriggerLives:
         """Connects for a while, looks once more, and sends."""
         self.pass_ms(self.rng.choice((0, 0, 20, 3_000)))
         await asyncio.sleep(0)
-        read, decided = self._shard.dispatcher.checkpointer.positions[CHANGES], self.segmenter.reached[0]
+        read, decided = dict(self._shard.dispatcher.checkpointer.positions), self.segmenter.reached[0]
         against = await message.against()
         if against is not None:
             return AttemptResult(Outcome.GIVEN_BACK, against)
-        outcome = self.rng.choice([Outcome.SENT] * 8 + [Outcome.FAILED, Outcome.UNKNOWN])
-        self.attempts.append(Attempt(self.wall, read, decided, message, outcome))
+        outcome = self.rng.choice([Outcome.SENT] * 8 + [Outcome.FAILED, Outcome.UNKNOWN, Outcome.REFUSED])
+        published = len(self.topics.records[TRIGGER_DECISIONS])
+        self.attempts.append(Attempt(self.wall, read, decided, published, message, outcome))
         return AttemptResult(outcome, "drawn")
 
     async def close(self) -> None:
@@ -297,19 +304,19 @@ class TriggerLives:
         return False
 
     def _is_quiet(self, shard: TriggersTask) -> bool:
-        all_read = self.segmenter.is_quiet and shard.dispatcher.checkpointer.positions[CHANGES] == len(
-            self.segmenter.records
-        )
+        positions = shard.dispatcher.checkpointer.positions
+        all_read = all(positions[name] == len(records) for name, records in self.inputs.items())
         return (
-            all_read
+            self.segmenter.is_quiet
+            and all_read
             and not shard.dispatcher.checkpointer.next_due
             and not shard.dispatcher._flying
             and not self._losses
         )
 
     def _fetch(self, shard: TriggersTask) -> None:
-        start, end = shard.merge.fetched(CHANGES), len(self.segmenter.records)
-        if start < end:
-            records = cast(Any, self.segmenter.records[start:end])
-            shard.receive(Batch(CHANGES, 0, start, end, records, self.generation))
-        self._fetched = (end, self.wall)
+        for name, records in self.inputs.items():
+            start, end = shard.merge.fetched(name), len(records)
+            if start < end:
+                shard.receive(Batch(name, 0, start, end, cast(Any, records[start:end]), self.generation))
+        self._fetched = ({name: len(records) for name, records in self.inputs.items()}, self.wall)

@@ -34,7 +34,7 @@ class Happening(NamedTuple):
 
     time: int
     customer: str
-    kind: str  # "cart" or "order"
+    kind: str  # "cart", "order" or "erase"
 
 
 class Segmenter:
@@ -112,7 +112,9 @@ class Segmenter:
             for sequence, (kind, time) in enumerate(stays, 1):
                 if sequence > self.published.get(customer, 0):
                     self.published[customer] = sequence
-                    made = change(customer, "abandoned_cart", kind, time, sequence, ())
+                    is_erased = Happening(time, customer, "erase") in self.happenings[0]
+                    cause = {"kind": "erasure"} if is_erased else {"kind": "event", "event_id": "m"}
+                    made = change(customer, "abandoned_cart", kind, time, sequence, (), cause=cause)
                     self._published_by = max(self._published_by, now + self.rng.choice((5, 50, 300)))
                     self._coming.append((self._published_by, made))
 

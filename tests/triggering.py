@@ -29,7 +29,7 @@ from streams.triggers.membership_lookup import LookupResult, MembershipAnswer, W
 from streams.triggers.messages import AttemptResult, Message, Outcome
 from streams.wire.changes import SegmentChange
 from streams.wire.records import OutRecord, decode_entry
-from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS
+from streams.wire.topics import CHANGES, TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS, TRIGGER_REPLAYS
 
 START = 1_772_359_200_000  # 2026-03-01T10:00:00Z
 IDENTITY = Identity("cluster", "group", 1, "triggers")
@@ -121,7 +121,9 @@ class World:
         """These come, in this order."""
         starts, readings = dict(self._offset), []
         for event in events:
-            topic = INPUTS[1] if isinstance(event, Come) else INPUTS[0]
+            topic = INPUTS[0]
+            if isinstance(event, Come):
+                topic = CHANGES if event.redelivery is None else TRIGGER_REPLAYS
             offset = self._offset[topic]
             readings.append((event.time, INPUTS.index(topic), offset, event, FetchedRecord(topic, offset, 0, b"", b"")))
             self._offset[topic] += 1

@@ -1,22 +1,23 @@
 """``segmenter redeliver``: messages that failed for good are tried again, with attempts of their own.
 
 The one rule: nothing is decided here. What failed goes once more to the triggers, under its former key, and
-is sent only to who is still in the segment.
+is sent only to who is still in the segment, and only if it was not sent since.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+import msgspec
 
 from streams import rights
 from streams.cli.delivery import Sender
 from streams.kafka import admin
-from streams.kafka.client import answering, connect
+from streams.kafka.client import answering
+from streams.kafka.log_reader import Logs
 from streams.settings import Settings
 from streams.triggers.inputs import replayed
 from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_REPLAYS
@@ -27,36 +28,47 @@ def run(settings: Settings, trigger: str | None, since_ms: int) -> int:
 
     Exit code 1 when Kafka refused one of them. Raises `Stop`.
     """
-    admin.verify(settings, rights.NEEDS["redeliver"].topics)
+    count = admin.verify(settings, rights.NEEDS["redeliver"].topics).partitions[TRIGGER_DEAD_LETTERS]
+    topic = settings.topic_prefix + TRIGGER_REPLAYS
     with answering(settings):
-        consumer = connect(settings, KafkaConsumer, enable_auto_commit=False, isolation_level="read_committed")
         sender = Sender(settings)
-        with closing(consumer), closing(sender):
-            for number, record in enumerate(_letters(consumer, settings.topic_prefix + TRIGGER_DEAD_LETTERS)):
-                name = _trigger_of(record)
-                if name and trigger in (None, name) and record.timestamp >= since_ms:
-                    sender.send(
-                        number,
-                        settings.topic_prefix + TRIGGER_REPLAYS,
-                        key=record.key,
-                        value=replayed(name, record.value),
-                        partition=record.partition,
-                    )
+        with closing(Logs(settings)) as logs, closing(sender):
+            for number, letter in enumerate(_letters(logs, count, trigger, since_ms)):
+                value = replayed(_trigger_of(letter), letter.value)
+                sender.send(number, topic, key=letter.key, value=value, partition=letter.partition)
     print(f"{sender.acknowledged} messages are tried again", file=sys.stderr)
     for why in sender.refused.values():
-        print(f"{settings.topic_prefix}{TRIGGER_REPLAYS} did not take one: {why}", file=sys.stderr)
+        print(f"{topic} did not take one: {why}", file=sys.stderr)
     return 1 if sender.refused else 0
 
 
-def _letters(consumer: Any, topic: str) -> Iterator[Any]:
-    """Everything that the topic holds now."""
-    places = [TopicPartition(topic, at) for at in sorted(consumer.partitions_for_topic(topic) or ())]
-    consumer.assign(places)
-    consumer.seek_to_beginning(*places)
-    ends = consumer.end_offsets(places)
-    while any(consumer.position(place) < ends[place] for place in places):
-        for batch in consumer.poll(timeout_ms=500).values():
-            yield from batch
+def _letters(logs: Logs, count: int, trigger: str | None, since_ms: int) -> Iterator[Any]:
+    """What is to be tried again, partition by partition."""
+    for partition in range(count):
+        last = newest(logs.open(TRIGGER_DEAD_LETTERS, partition).whole())
+        for letter in logs.open(TRIGGER_DEAD_LETTERS, partition).whole():
+            is_chosen = trigger in (None, _trigger_of(letter)) and letter.timestamp >= since_ms
+            if is_chosen and letter.offset in last:
+                yield letter
+
+
+def newest(letters: Iterable[Any]) -> frozenset[int]:
+    """The offsets of the newest letter of each message; one that failed again has several, and is tried once."""
+    return frozenset({_message_of(letter): letter.offset for letter in letters if _trigger_of(letter)}.values())
+
+
+class _Change(msgspec.Struct, frozen=True):
+    change_id: str
+
+
+_change = msgspec.json.Decoder(_Change)
+
+
+def _message_of(letter: Any) -> object:
+    try:
+        return letter.key, _trigger_of(letter), _change.decode(letter.value).change_id
+    except msgspec.DecodeError:
+        return letter.offset  # triggers pass it over
 
 
 def _trigger_of(record: Any) -> str:

@@ -10,12 +10,11 @@ from collections.abc import Callable, Container, Mapping
 
 import msgspec
 
-from rules.times import parse_instant
 from streams.triggers import decision_log, policy, retries
 from streams.triggers.config import TriggersFile
 from streams.triggers.counts import Counts
 from streams.triggers.customer_state import Action, Person, Sent
-from streams.triggers.decision_log import Decision, Kind
+from streams.triggers.decision_log import Kind
 from streams.triggers.endpoint import Endpoint
 from streams.triggers.intake import ERASED, TriggerIntake, contact
 from streams.triggers.membership_lookup import LookupResult, MembershipAnswer, Waiting, why_ended
@@ -94,7 +93,7 @@ class ActionDecisions:
             self.counts.given_back[action.trigger,] += 1
             return self.put_off(customer, action, end.reason or "", end.until)
         is_known = action.trigger in known.acted or action.occurred_at <= known.erased
-        if end.kind in ("sent", "unknown, not sent") and not is_known:
+        if end.kind in decision_log.REACHED and not is_known:
             known.acted.append(action.trigger)
         return self.decide(customer, known, action, end.kind, end.reason, end.until, dead=end.is_dead)
 
@@ -113,6 +112,8 @@ class ActionDecisions:
         self.counts.decisions[action.trigger, kind] += 1
         if kind in ("retried", "skipped", "failed"):
             known.was_not_sent(action)
+        if kind == "failed":
+            known.fails(action.key)
         if not decision.is_final:
             action.next_at, action.look_at, action.waits_for = until, 0, ""
             return [decision_log.record(decision)]
@@ -131,25 +132,6 @@ class ActionDecisions:
         return [
             decision_log.record(decision_log.of(customer, action, channel, "deferred", self.now_ms(), reason, until))
         ]
-
-    def note(self, known: Person, decision: Decision) -> bool:
-        """A final decision that is on the topic; whether it was news."""
-        if decision.key in known.told:
-            return False
-        if decision.sequence > known.sequence:
-            known.told.append(decision.key)  # its change is to be read again
-        else:
-            action = next((one for one in known.actions if one.key == decision.key), None)
-            if action is None:
-                return False
-            known.actions.remove(action)
-        is_erased = (parse_instant(decision.occurred_at) or 0) <= known.erased
-        if decision.decision in ("sent", "unknown, not sent") and not is_erased:
-            sent_at = parse_instant(decision.at) or 0
-            others = [sent for sent in known.sent if sent.key != decision.key]
-            known.sent = [*others, Sent(sent_at, decision.trigger, decision.channel, decision.key)]
-            known.acted.append(decision.trigger)
-        return True
 
     def message(self, customer: str, known: Person, action: Action) -> Message:
         """What its channel is given for an attempt."""

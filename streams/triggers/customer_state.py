@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from rules.reasons import Instant
 from streams.triggers.config import LOOK_BACK_MAX_MS
 
 ACTIONS_MAX = 64
@@ -29,6 +30,18 @@ class Trait(msgspec.Struct, frozen=True, array_like=True, gc=False):
     value: Any
 
 
+class Redelivery(msgspec.Struct, frozen=True, gc=False):
+    """The record of ``trigger-replays`` by which a message that failed is tried again: its offset and its time."""
+
+    offset: int
+    at: Instant
+
+
+def round_key(key: str, redelivery: Redelivery | None) -> str:
+    """Of the attempts up to one final decision: an idempotency key, which each redelivery begins again."""
+    return key if redelivery is None else f"{key} redelivered {redelivery.offset} {redelivery.at}"
+
+
 class Action(msgspec.Struct, array_like=True, gc=False):
     """A change that starts a message, until its final decision. Times in ms.
 
@@ -36,7 +49,7 @@ class Action(msgspec.Struct, array_like=True, gc=False):
     ``attempts`` were begun, the first at ``first_at``; ``attempting``: the outcome of the last is not known yet.
     ``uncertain``: of some attempt nobody knows whether it reached anybody. ``look_at``: not looked at before, as it
     waits for something; ``waits_for``: for what, as it was published last; ``behind``: the key of another message that
-    goes before it.
+    goes before it. ``redelivery``: it failed before, and is tried again.
     """
 
     trigger: str
@@ -53,6 +66,7 @@ class Action(msgspec.Struct, array_like=True, gc=False):
     look_at: int = 0
     waits_for: str = ""
     behind: str = ""
+    redelivery: Redelivery | None = None
 
     @property
     def due(self) -> int:
@@ -64,21 +78,31 @@ class Action(msgspec.Struct, array_like=True, gc=False):
         """The idempotency key: the same for each attempt, whoever makes it."""
         return f"{self.change_id}-{self.trigger}"
 
+    @property
+    def round_key(self) -> str:
+        """As of `round_key`."""
+        return round_key(self.key, self.redelivery)
+
 
 class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A message, dated by its newest attempt: one that is under way, or that reached the customer or may have."""
+    """A message, dated by its newest attempt: one that is under way, or that reached the customer or may have.
+
+    ``is_failed``: all attempts were made and failed, so it may be redelivered.
+    """
 
     time: int
     trigger: str
     channel: str
     key: str
+    is_failed: bool = False
 
 
 class Person(msgspec.Struct, array_like=True, gc=False):
     """A customer as triggers know them.
 
     ``sequence``: of the newest change that was read. ``acted``: triggers that have, or may have, sent something, ever.
-    ``told``: keys of final decisions that are on the topic although their change is to be read again.
+    ``told``: round keys of final decisions that are on the topic although their change, or the record that asks for a
+    redelivery, is to be read again.
     ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
     """
 
@@ -137,6 +161,21 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         """The message of an action, if one counts."""
         return next((sent for sent in self.sent if sent.key == key), None)
 
+    def counts(self, sent: Sent) -> None:
+        """A message that counts from now on, once for all attempts."""
+        self.sent = [*(other for other in self.sent if other.key != sent.key), sent][-SENT_MAX:]
+        if sent.trigger not in self.acted:
+            self.acted.append(sent.trigger)
+
+    def was_sent(self, key: str) -> bool:
+        """Whether a message that has ended was sent, or may have been, and did not fail."""
+        sent = self.sent_as(key)
+        return sent is not None and not sent.is_failed
+
+    def fails(self, key: str) -> None:
+        """All attempts of a message have failed. If it counts, one of them may have arrived: it goes on to count."""
+        self.sent = [msgspec.structs.replace(sent, is_failed=True) if sent.key == key else sent for sent in self.sent]
+
     def gives_back(self, action: Action, before: Sent | None) -> None:
         """The newest attempt of an action was not made; ``before``: the message that counted until it began."""
         others = [sent for sent in self.sent if sent.key != action.key]
@@ -151,7 +190,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         """No attempt of an action reached anybody, as far as is known: then it never counted."""
         if action.uncertain:
             return
-        self.sent = [one for one in self.sent if one.key != action.key]
+        self.sent = [one for one in self.sent if one.key != action.key or one.is_failed]
 
 
 _encoder = msgspec.msgpack.Encoder()

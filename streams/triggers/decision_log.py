@@ -1,7 +1,8 @@
 """Decisions as bytes: the contract of the ``trigger-decisions`` topic.
 
-The one rule: each change ends, for each trigger that it may start, in exactly one final decision; what
-comes before it (``deferred``, ``retried``, ``unknown, sent again``) is told, too. The key is the customer.
+The one rule: each change ends, for each trigger that it may start, in exactly one final decision, and so does each
+redelivery of one that failed; what comes before it (``deferred``, ``retried``, ``unknown, sent again``) is told, too.
+The key is the customer.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec import Meta
 
 from rules.reasons import Instant
 from rules.times import format_instant
-from streams.triggers.customer_state import Action
+from streams.triggers.customer_state import Action, Redelivery, round_key
 from streams.wire import changes
 from streams.wire.records import OutRecord
 from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS
@@ -25,13 +26,16 @@ Kind = Literal[
 ]  # fmt: skip
 Unsent = Literal["skipped", "unknown, not sent"]
 FINAL = frozenset({"sent", "skipped", "failed", "unknown, not sent"})
+# With these a message has reached the customer, or may have.
+REACHED = frozenset({"sent", "unknown, not sent"})
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What became of a change under a trigger.
 
     ``reason``: why, in words, without personal data. ``attempts``: how often it was tried to send. ``until``:
-    when it is looked at again, where it is not final. ``sequence`` is that of the change.
+    when it is looked at again, where it is not final. ``sequence`` is that of the change. ``redelivery``: the record of
+    ``trigger-replays`` by which a message that failed was tried again. Each ends in a final decision of its own.
     """
 
     decision_id: str
@@ -46,11 +50,17 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reason: str | None = None
     attempts: int = 0
     until: Instant | None = None
+    redelivery: Redelivery | None = None
 
     @property
     def key(self) -> str:
         """As of `streams.triggers.customer_state.Action`."""
         return f"{self.change_id}-{self.trigger}"
+
+    @property
+    def round_key(self) -> str:
+        """As of `streams.triggers.customer_state.round_key`."""
+        return round_key(self.key, self.redelivery)
 
     @property
     def is_final(self) -> bool:
@@ -65,7 +75,7 @@ def of(
     customer: str, action: Action, channel: str, kind: Kind, now: int, reason: str | None = None, until: int = 0
 ) -> Decision:
     """A decision on an action at ``now`` (ms)."""
-    told = f"{action.key}\0{kind}\0{action.attempts}\0{until}"
+    told = f"{action.round_key}\0{kind}\0{action.attempts}\0{until}"
     return Decision(
         decision_id=sha256(told.encode()).hexdigest()[:32],
         trigger=action.trigger,
@@ -79,6 +89,7 @@ def of(
         reason=reason,
         attempts=action.attempts,
         until=format_instant(until) if until else None,
+        redelivery=action.redelivery,
     )
 
 

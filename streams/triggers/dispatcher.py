@@ -27,7 +27,7 @@ from streams.runtime.checkpoint import Checkpointer, Progress
 from streams.runtime.merge import MergedBatch
 from streams.state.contract import PartitionState, Store, StoredCustomer
 from streams.stop import Stop
-from streams.triggers import customer_state, decision_log
+from streams.triggers import customer_state, decision_log, published_decisions
 from streams.triggers.action_decisions import FRESH_MS, ActionDecisions, Begun, DueStep
 from streams.triggers.config import TriggersFile
 from streams.triggers.counts import Counts
@@ -37,6 +37,7 @@ from streams.triggers.endpoint import EndedAttempt, Endpoint
 from streams.triggers.membership_lookup import LookupResult, MembershipLookup, undecided
 from streams.triggers.messages import AttemptResult, Outcome
 from streams.wire.records import OutRecord
+from streams.wire.topics import TRIGGER_REPLAYS
 
 # Customers that wait for a place or a decision, kept in memory; more of them are put off in the store.
 PARKED_MAX = 1_000
@@ -217,13 +218,19 @@ class Dispatcher:
     async def note(self, told: Mapping[str, list[Decision]]) -> None:
         """Final decisions that are on the topic: what the store does not know of them is saved."""
         loaded = await self._load(told)
+        replays_read = self._replays_read
         changed = {
             customer: (known, due)
             for customer, (known, due) in loaded.items()
-            if [one for one in told[customer] if self._deciding.note(known, one)]
+            if [one for one in told[customer] if published_decisions.apply(known, one, replays_read)]
         }
         if changed:
             await self._keep(changed, [])
+
+    @property
+    def _replays_read(self) -> int:
+        positions = self.checkpointer.positions.items()
+        return next((position for topic, position in positions if topic.endswith(TRIGGER_REPLAYS)), 0)
 
     async def landed(self) -> None:
         """Until no attempt is under way."""

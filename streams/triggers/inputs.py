@@ -13,8 +13,9 @@ import msgspec
 from rules.events import IDENTIFY, Event, Origin
 from rules.identity.events import Misaddressed
 from rules.placeholders import BUILT_IN, Placeholders
-from rules.times import parse_instant
+from rules.times import format_instant, parse_instant
 from streams.kafka.fetch import Batch
+from streams.triggers.customer_state import Redelivery
 from streams.wire import changes
 from streams.wire.decode import read
 from streams.wire.records import InputRecord
@@ -25,12 +26,13 @@ INPUTS = ("profiles", CHANGES, TRIGGER_REPLAYS)
 
 
 class Come(Event, frozen=True, gc=False, kw_only=True):
-    """A change that came; ``trigger``: it is for this one alone, once more."""
+    """A change that came; ``trigger``: it is for this one alone, once more, by this ``redelivery``."""
 
     change: changes.SegmentChange
     occurred_at: int
     value: bytes
     trigger: str | None = None
+    redelivery: Redelivery | None = None
 
 
 def reading(record: InputRecord, batch: Batch, placeholders: Placeholders = BUILT_IN) -> Event | str:
@@ -65,13 +67,14 @@ def replayed(trigger: str, change: bytes) -> bytes:
 
 
 def _come(record: InputRecord) -> Event | str:
-    value, trigger = record.value, None
+    value, trigger, redelivery, time = record.value, None, None, max(record.timestamp, 0)
     if value is None:
         return "tombstone"
     try:
         if record.topic.endswith(TRIGGER_REPLAYS):
             again = _replay.decode(value)
             value, trigger = bytes(again.change), again.trigger
+            redelivery = Redelivery(record.offset, format_instant(time))
         change = changes.decode(value)
         value = changes.bounded(value)  # it may go on as a webhook or a dead letter
     except msgspec.DecodeError:
@@ -82,10 +85,11 @@ def _come(record: InputRecord) -> Event | str:
     return Come(
         customer=change.customer_id,
         name=CHANGES,
-        time=max(record.timestamp, 0),
+        time=time,
         id=change.change_id,
         change=change,
         occurred_at=occurred_at,
         value=value,
         trigger=trigger,
+        redelivery=redelivery,
     )

@@ -17,6 +17,7 @@ from streams.triggers.decision_log import Decision
 from streams.triggers.inputs import Come, is_come
 
 ERASED = "erased"
+SENT_SINCE = "sent since it failed, or it may have been"
 
 
 class TriggerIntake:
@@ -59,20 +60,20 @@ class TriggerIntake:
             action = Action(
                 key, change.change_id, change.sequence, come.occurred_at, come.value,
                 send_at=come.occurred_at + trigger.delay, next_at=come.occurred_at + trigger.delay,
+                redelivery=come.redelivery,
             )  # fmt: skip
             yield from self._begin(person, come, trigger, action, now)
 
     def _begin(self, person: Person, come: Come, trigger: Trigger, action: Action, now: int) -> Iterator[Decision]:
         customer = come.customer
-        if come.trigger is not None:
+        if action.round_key in person.told:
+            person.told.remove(action.round_key)
+            return
+        if come.redelivery is not None:
             if any(known.key == action.key for known in person.actions):
                 return  # it is on its way already
             action.send_at = action.next_at = come.time
-        elif action.key in person.told:
-            person.told.remove(action.key)
-            return
-        is_erased = come.occurred_at <= person.erased or come.change.cause.kind == "erasure"
-        against = ERASED if is_erased else None if come.trigger else reason_against(trigger, come)
+        against = _reason_against(person, trigger, action, come)
         if against is not None:
             yield decision_log.of(customer, action, trigger.channel, "skipped", now, against)
             return
@@ -89,6 +90,15 @@ class TriggerIntake:
         """The channel's key; "" of a trigger that was removed."""
         trigger = self._file.triggers.get(action.trigger)
         return "" if trigger is None else trigger.channel
+
+
+def _reason_against(person: Person, trigger: Trigger, action: Action, come: Come) -> str | None:
+    """Why nothing is to be sent for a change that came, or came once more."""
+    if come.occurred_at <= person.erased or come.change.cause.kind == "erasure":
+        return ERASED
+    if come.redelivery is not None:
+        return SENT_SINCE if person.was_sent(action.key) else None
+    return reason_against(trigger, come)
 
 
 def reason_against(trigger: Trigger, come: Come) -> str | None:

@@ -1,0 +1,55 @@
+"""What decisions that are on the topic say of a customer of whom the store has lost them.
+
+    topic       failed, by the change; sent, by a redelivery of it
+    store       knows the change and its failure, and has lost the redelivery and its end
+    recovery    the message counts as sent, and the redelivery, which is read again, is expected to begin nothing
+
+The one rule: what a final decision ended is not begun again, and what may have reached the customer counts.
+"""
+
+from __future__ import annotations
+
+from rules.times import parse_instant
+from streams.triggers import decision_log
+from streams.triggers.customer_state import Person, Sent
+from streams.triggers.decision_log import Decision
+
+
+def apply(person: Person, decision: Decision, replays_read: int) -> bool:
+    """Bring in a final decision that is on the topic; whether it was news.
+
+    ``replays_read``: the position in ``trigger-replays`` up to which was read.
+    """
+    is_news = _end(person, decision, replays_read)
+    if (parse_instant(decision.occurred_at) or 0) <= person.erased:
+        return is_news
+    if decision.decision in decision_log.REACHED:
+        if not is_news and person.was_sent(decision.key):
+            return False
+        sent_at = parse_instant(decision.at) or 0
+        person.counts(Sent(sent_at, decision.trigger, decision.channel, decision.key))
+        return True
+    if is_news and decision.decision == "failed":
+        person.fails(decision.key)
+    return is_news
+
+
+def _end(person: Person, decision: Decision, replays_read: int) -> bool:
+    """End what the decision is on, also where that is still to be read; whether that was not known."""
+    key = decision.round_key
+    if _is_to_be_read(person, decision, replays_read):
+        if key in person.told:
+            return False
+        person.told.append(key)
+        return True
+    action = next((action for action in person.actions if action.round_key == key), None)
+    if action is None:
+        return False
+    person.actions.remove(action)
+    return True
+
+
+def _is_to_be_read(person: Person, decision: Decision, replays_read: int) -> bool:
+    if decision.redelivery is not None:
+        return decision.redelivery.offset >= replays_read
+    return decision.sequence > person.sequence
