@@ -892,6 +892,20 @@ BY_TESTS = (
         "tests/test_triggers_waiting.py",
     ),
     Mutant(
+        "a read-back of triggers goes on from where it came to",
+        "streams/triggers/claim.py",
+        "            await self._outbox.trim(trimmed, self._positions)",
+        "            pass",
+        "tests/test_triggers_read_back.py::test_a_read_back_that_runs_out_of_time_goes_on_from_where_it_came_to",
+    ),
+    Mutant(
+        "a read-back of triggers passes no entry that is partly published",
+        "streams/triggers/claim.py",
+        "if not any(entry.is_partly_published for entry in self._entries):",
+        "if True:",
+        "tests/test_triggers_read_back.py::test_no_position_passes_an_entry_that_is_partly_published",
+    ),
+    Mutant(
         "what was sent since it failed is not redelivered",
         "streams/triggers/intake.py",
         "return SENT_SINCE if person.was_sent(action.key) else None",

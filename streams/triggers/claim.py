@@ -155,27 +155,69 @@ class TriggersTask(PartitionTask):
         await self._settle()
 
 
+class _Entry:
+    """One entry of the outbox, and which of its records were not found on the topics."""
+
+    def __init__(self, entry: bytes) -> None:
+        self.records = [decision_log.bounded(record) for record in decode_entry(entry)]
+        self.missing = {_identity(record) for record in self.records}
+        self._count = len(self.missing)
+
+    @property
+    def is_published(self) -> bool:
+        return not self.missing and self._count > 0
+
+    @property
+    def is_partly_published(self) -> bool:
+        return len(self.missing) < self._count
+
+    def unpublished(self) -> list[OutRecord]:
+        """The records that still must be published."""
+        return [record for record in self.records if _identity(record) in self.missing]
+
+
 class _DecisionRecovery:
     """What of a partition is on the topics, and what is left to be published."""
 
     def __init__(self, owned: OwnedTriggersPartition) -> None:
-        self._owned = owned
-        self._left = [[decision_log.bounded(record) for record in decode_entry(entry)] for entry in owned.state.outbox]
-        self._seen: set[tuple[str, bytes]] = set()
+        self._dispatcher = owned.dispatcher
+        self._outbox = owned.outbox
+        self._entries = [_Entry(entry) for entry in owned.state.outbox]
+        self._positions: dict[str, int] = {}
 
     async def read(self, chunk: OutputChunk) -> None:
         """What was published: it is not published again, and what the store does not know of it is saved."""
-        self._seen.update(decision_log.identity(chunk.topic, record.headers) for record in chunk.records)
+        if self._entries:
+            published = {decision_log.identity(chunk.topic, record.headers) for record in chunk.records}
+            for entry in self._entries:
+                entry.missing -= published
         if chunk.topic == TRIGGER_DECISIONS:
-            await self._owned.dispatcher.note(_by_customer(chunk))
+            await self._dispatcher.note(_by_customer(chunk))
+        await self._advance_position(chunk)
+
+    async def _advance_position(self, chunk: OutputChunk) -> None:
+        """Save up to where the outputs are read back, never past an entry that is not trimmed.
+
+        So a claim that runs out of time goes on from there.
+        """
+        trimmed = 0
+        while self._entries and self._entries[0].is_published:
+            del self._entries[0]
+            trimmed += 1
+        self._positions[chunk.topic] = chunk.position
+        if not any(entry.is_partly_published for entry in self._entries):
+            await self._outbox.trim(trimmed, self._positions)
+        elif trimmed:
+            await self._outbox.trim(trimmed, {})
 
     async def publish_rest(self) -> None:
         """The entries that are not on the topics, in order."""
-        for entry in self._left:
-            await self._owned.outbox.publish([[one for one in entry if not self._is_seen(one)]])
+        for entry in self._entries:
+            await self._outbox.publish([entry.unpublished()])
 
-    def _is_seen(self, record: OutRecord) -> bool:
-        return decision_log.identity(record.topic, record.headers) in self._seen
+
+def _identity(record: OutRecord) -> tuple[str, bytes]:
+    return decision_log.identity(record.topic, record.headers)
 
 
 def _by_customer(chunk: OutputChunk) -> Mapping[str, list[Decision]]:
