@@ -34,10 +34,9 @@ from local.receivers import SECRET, Hook, Mailbox, now_ms
 from local.servers import Kafka, Redis
 from rules.events import INPUTS
 from streams.definitions_file import load
-from streams.kafka import admin
+from streams.kafka import admin, log_reader
 from streams.kafka.log_reader import Logs
 from streams.kafka.publisher import FencedPublisher
-from streams.offline import recompute
 from streams.runtime import preflight
 from streams.settings import Settings
 from streams.state.definition_documents import compress
@@ -190,7 +189,7 @@ def topics_not_created(world: World) -> str:
 def kafka_gives_nothing(world: World) -> str:
     shop = read(world)
     with pytest.MonkeyPatch.context() as patched, closing(Logs(Settings(**shop.settings))) as logs:
-        patched.setattr(recompute, "SILENT_MAX_S", 1.0)
+        patched.setattr(log_reader, "SILENT_MAX_S", 1.0)
         log = logs.open("purchases", 0)
         log._consumer.pause(log._tp)
         with pytest.raises(Stop) as raised:

@@ -23,6 +23,7 @@ from kafka import KafkaConsumer
 
 from local.processes import Worker
 from local.servers import Kafka, Redis
+from streams.offline import rebuild_process
 from tests import live
 from tests.commands import Done, environment, segmenter
 from tests.patience import eventually
@@ -114,10 +115,10 @@ def a_newer_owner(world: World, shop: Shop, _: Redis) -> str:
 
 BROKEN_OFF = """
 import asyncio
-from streams.worker.claim import Claiming
-async def take(*_):
+from streams.runtime.assignment import Assignment
+async def claim(*_, **__):
     raise asyncio.CancelledError
-Claiming.take = take
+Assignment.claim = claim
 """
 
 
@@ -157,13 +158,15 @@ def a_loop_that_stands_still(world: World, shop: Shop, _: Redis) -> str:
 
 SLOW = """
 import asyncio
-from streams import output_topics, ownership, recovery
-ownership.CLAIM_MAX_S, output_topics.CHUNK_MAX = 2, 1
-read = recovery._Part.read
+from streams.kafka import output_reader
+from streams.runtime import ownership
+from streams.worker.recovery import PartitionRecovery
+ownership.CLAIM_MAX_S, output_reader.CHUNK_MAX = 2, 1
+read = PartitionRecovery.read
 async def slow(*of):
     await read(*of)
     await asyncio.sleep(0.7)
-recovery._Part.read = slow
+PartitionRecovery.read = slow
 """
 
 
@@ -183,12 +186,12 @@ def a_reading_back_that_takes_too_long(world: World, shop: Shop, _: Redis) -> st
 
 
 NOT_FETCHED = """
-from streams.runtime.ownership import Ownership
-receive, lost = Ownership.receive, []
+from streams.runtime.ownership import PartitionOwner
+receive, lost = PartitionOwner.receive, []
 async def receive_some(self, batch):
     if not lost:
         await receive(self, batch)
-Ownership.receive = receive_some
+PartitionOwner.receive = receive_some
 """
 
 
@@ -218,10 +221,13 @@ def a_reading_process_that_ends(world: World, shop: Shop, _: Redis) -> str:
         return sentence(one, 60)
 
 
+REBUILD_PROCESS = rebuild_process.__name__.encode()
+
+
 def reading_processes(one: Worker) -> list[int]:
     """Those that read events again for this worker."""
     children = Path(f"/proc/{one.pid}/task/{one.pid}/children").read_text().split()
-    return [int(pid) for pid in children if b"recompute" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [int(pid) for pid in children if REBUILD_PROCESS in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 # Those of which the remedy is seen at a claim, and those whose worker reads on first, in turns.
