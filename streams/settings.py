@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     )
     languages: str = Field(
         "en,fa",
-        description="languages of the sentence in each change: en, fa, en,fa or none (15 µs each)",
+        description="languages of the sentence in each change: en, fa, en,fa or none",
         pattern=r"^(none|(en|fa)(,(en|fa))*)$",
     )
     grace_ms: int = Field(1_000, ge=0, description="how far the clock of a partition stays behind the wall clock")
