@@ -207,3 +207,12 @@ def test_segments_files_are_right(page: Path, tmp_path: Path) -> None:
             (tmp_path / "page.yaml").write_text(text)
             done = run(["check", str(tmp_path / "page.yaml")], {})
             assert done.code == 0, done
+
+
+def test_the_mistake_on_the_page_is_reported_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page on segments shows what `segmenter check` says of a wrong duration."""
+    monkeypatch.chdir(tmp_path)
+    Path("my.yaml").write_text("version: 1\nsegments: {quiet: {title: Quiet, when: {cart: {idle_for: 30x}}}}\n")
+    done = run(["check", "my.yaml"], {})
+    assert done.code == 1
+    assert done.err + done.out in blocks(ROOT / "docs/guide/segments.md", "text")
