@@ -53,8 +53,9 @@ class Done(NamedTuple):
     err: str
 
 
-def user_of(command: str) -> str:
-    """The name of the user that runs this command."""
+def user_of(arguments: Sequence[str]) -> str:
+    """The name of the user that runs this command; `doctor` runs as that of the process which it checks."""
+    command = arguments[-1] if arguments[0] in rights.AS_PROCESS else arguments[0]
     (name,) = (user.name for user in rights.USERS if command in user.runs)
     return name
 
@@ -101,9 +102,8 @@ class Servers:
         return {name: path for name, path in files.items() if path.exists()}
 
     def run(self, *arguments: str, **more: Any) -> Done:
-        """A command in this process, as its user; `doctor` as that of the process which it checks."""
-        name = arguments[-1] if arguments[0] in rights.AS_PROCESS else arguments[0]
-        return run(arguments, self.settings(user_of(name), **more))
+        """A command in this process, as its user."""
+        return run(arguments, self.settings(user_of(arguments), **more))
 
     def process(self, kind: type[Worker], user: str, name: str, *arguments: str, **more: Any) -> Worker:
         return kind(self.settings(user, **more), *arguments, log=self.folder / f"{name}.log")

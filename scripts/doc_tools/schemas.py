@@ -376,7 +376,6 @@ def files() -> dict[str, str]:
     drawn |= {
         "docs/operations/metrics.md": metrics_reference.metrics(),
         "docs/operations/rights.md": rights.page(Settings.model_construct()),
-        settings_reference.PAGE: settings_reference.page(ROOT),
     }
     return texts | drawn
 
@@ -385,7 +384,7 @@ def pages(root: Path) -> dict[str, str]:
     """The text of each page of a tree that holds drawn blocks, by its path. Raises `BlockError`."""
     texts = {page.relative_to(root).as_posix(): page.read_text("utf-8") for page in generated_blocks.pages(root)}
     with_blocks = {name: text for name, text in texts.items() if generated_blocks.has_blocks(text)}
-    blocks = benchmark_tables.blocks(root) if with_blocks else {}
+    blocks = {**benchmark_tables.blocks(root), "settings": settings_reference.tables()} if with_blocks else {}
     drawn: dict[str, str] = {}
     for name, text in with_blocks.items():
         try:

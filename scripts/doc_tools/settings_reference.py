@@ -5,8 +5,6 @@ The one rule: names, defaults, choices and meanings are those of the code; the r
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from pydantic import SecretStr
@@ -14,17 +12,7 @@ from pydantic.fields import FieldInfo
 
 from streams.settings import PREFIX, Settings
 
-PAGE = "docs/operations/configuration.md"
-_BEGIN = "<!-- Generated from the code: python -m doc_tools.schemas -->\n"
-_END = "<!-- End of what is generated -->"
-_BLOCK = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END), re.DOTALL)
-
-
-def page(root: Path) -> str:
-    """``docs/operations/configuration.md``, with the tables of today."""
-    text, count = _BLOCK.subn(lambda _: f"{_BEGIN}\n{tables()}\n{_END}", (root / PAGE).read_text("utf-8"))
-    assert count == 1, f"{PAGE} has {count} places for the settings"
-    return text
+__all__ = ["tables"]
 
 
 def tables() -> str:
@@ -32,7 +20,7 @@ def tables() -> str:
     fields = Settings.model_fields
     credentials = {name: field for name, field in fields.items() if _is_credential(name, field)}
     others = {name: field for name, field in fields.items() if name not in credentials}
-    return f"{_table(others)}\n### Passwords and certificates\n\n{_table(credentials)}"
+    return f"\n{_table(others)}\n### Passwords and certificates\n\n{_table(credentials)}"
 
 
 def _is_credential(name: str, field: FieldInfo) -> bool:
