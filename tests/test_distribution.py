@@ -371,7 +371,9 @@ def paragraphs(done: Done) -> dict[str, list[str]]:
     """Of `check --explain`: what stands under each segment."""
     found: dict[str, list[str]] = {}
     for text in done.out.splitlines()[1:]:
-        if text.startswith("      "):
+        if text.startswith(" " * 8):  # the line before was too long
+            found[list(found)[-1]][-1] += f" {text.strip()}"
+        elif text.startswith("      "):
             found[list(found)[-1]].append(text.strip())
         else:
             found[text.split()[0]] = []

@@ -6,6 +6,7 @@ The one rule: whether something of a customer is there is looked for in the byte
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -116,7 +117,8 @@ def test_a_customer_is_erased_and_stays_so(shop: Shop) -> None:
         assert done.code == 0, done
         assert "gone      Redis: no profile, no due times, no records to be published" in done.out
         assert "gone      segment-memberships: no row" in done.out
-        said_of = {line.split(":")[0].split()[1]: line for line in done.out.splitlines()}
+        unwrapped = re.sub(r"\n {10}", " ", done.out)
+        said_of = {line.split(":")[0].split()[1]: line for line in unwrapped.splitlines()}
         carts, purchases = said_of["carts"], said_of["purchases"]
         assert "2 records" in carts
         assert "retention (7d) takes the last some time after" in carts

@@ -13,6 +13,7 @@ from rules.definitions.segments_file import Definitions, Segment
 from rules.engine import Engine
 from rules.times import words
 from streams.cli.replay import replayed
+from streams.cli.terminal import show
 from streams.definitions_file import load
 from streams.settings import Settings
 
@@ -31,13 +32,13 @@ def run(
     path = file or settings.definitions
     definitions = load(path)
     name = "rules/segments.yaml (built in)" if path is None else str(path)
-    print(f"{name}: {len(definitions.segments)} segments, fingerprint {definitions.fingerprint}")
+    show([f"{name}: {len(definitions.segments)} segments, fingerprint {definitions.fingerprint}"])
     for segment in sorted(definitions.segments, key=lambda segment: segment.key):
-        print(f"  {segment.key}  {segment.title}  ({segment.fingerprint})")
+        show([f"  {segment.key}  {segment.title}  ({segment.fingerprint})"])
         if explain:
-            print("\n".join(f"      {line}" for line in explained(definitions, segment)))
+            show(f"      {line}" for line in explained(definitions, segment))
     if against is not None:
-        print("\n".join(compared(load(against), definitions, str(against))))
+        show(compared(load(against), definitions, str(against)))
     if triggers is not None:
         _check_triggers(Path(triggers), definitions)
     if events is not None:
@@ -87,8 +88,7 @@ def _check_triggers(path: Path, definitions: Definitions) -> None:
 
     file = triggers_file.load(path, definitions)
     print(f"{path}: {len(file.triggers)} triggers, {len(file.channels)} channels")
-    for line in triggers_describe.sentences(file):
-        print(f"  {line}")
+    show(f"  {line}" for line in triggers_describe.sentences(file))
 
 
 def _warn_of_small(definitions: Definitions, events: str, minimum: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 
-from streams.cli.terminal import width
+from streams.cli.terminal import width, wrapped
 
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "run a process": {
@@ -54,7 +54,7 @@ def overview() -> str:
     lines += ["", "examples:"]
     for example, sentence in EXAMPLES.items():
         lines += _in_columns(f"    {example:<{_EXAMPLE_WIDTH}}  ", f"# {sentence}")
-    lines += ["", "`segmenter COMMAND --help` prints the arguments of a command."]
+    lines += ["", *wrapped("`segmenter COMMAND --help` prints the arguments of a command.")]
     return "\n".join(lines) + "\n"
 
 

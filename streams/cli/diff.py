@@ -15,6 +15,7 @@ from rules.placeholders import Placeholders
 from streams import rights
 from streams.cli.diff_report import document, lines
 from streams.cli.input_files import Rejections, opened, with_progress
+from streams.cli.terminal import show
 from streams.definitions_file import load
 from streams.kafka import admin
 from streams.kafka.client import answering
@@ -43,7 +44,7 @@ def run(
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(document(dry, old, new)) + b"\n")
     else:
-        print("\n".join(lines(dry, old, new)))
+        show(lines(dry, old, new))
     if dead.count:
         print(f"{dead.count} dead letters", file=sys.stderr)
     return 1 if dead.count else 0

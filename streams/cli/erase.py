@@ -16,6 +16,7 @@ from streams import rights
 from streams.cli import request as requests
 from streams.cli.input_files import visible, with_progress
 from streams.cli.request import PROFILES, Request
+from streams.cli.terminal import show
 from streams.kafka import admin
 from streams.kafka.admin import FoundTopics, Retention
 from streams.kafka.client import answering
@@ -41,7 +42,7 @@ def run(settings: Settings, customer_id: str, wait_s: float) -> int:
     for one in known:
         if one.into is not None:
             other = visible(one.into[0])
-            print(f"beside    {visible(customer_id)} is known as {other}: what moved there is erased there")
+            show([f"beside    {visible(customer_id)} is known as {other}: what moved there is erased there"])
     done = all(outcomes)
     if not done:
         requests.report_not_done("erase", wait_s)
@@ -67,14 +68,12 @@ def _erased(settings: Settings, customer_id: str, found: FoundTopics, count: int
     """Ask, wait, and show what came of it; whether it was done."""
     has_triggers = asyncio.run(_has_triggers(settings, customer_id, count))
     request = requests.send(settings, count, "erase", customer_id)
-    print(f"asked     erase {visible(customer_id)}, all up to {format_instant(request.at)}: {request.place}")
+    show([f"asked     erase {visible(customer_id)}, all up to {format_instant(request.at)}: {request.place}"])
     # Everybody who keeps something must have read it.
     stores = [settings, *([of_triggers(settings)] if has_triggers else [])]
     done = requests.wait(lambda: all(requests.is_read(store, request, count) for store in stores), wait_s)
-    for line in _of_redis(settings, request, count, triggers=has_triggers):
-        print(line)
-    for line in _of_topics(settings, request, found):
-        print(line)
+    show(_of_redis(settings, request, count, triggers=has_triggers))
+    show(_of_topics(settings, request, found))
     return done
 
 

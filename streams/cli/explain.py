@@ -11,6 +11,7 @@ import msgspec
 from rules.engine import Engine
 from rules.sentences import embedded
 from streams.cli.input_files import visible
+from streams.cli.terminal import show
 from streams.definitions_file import load
 from streams.kafka.partitioner import places
 from streams.offline.explain import Explanation, explained
@@ -27,7 +28,7 @@ def run(settings: Settings, customer_id: str, *, as_json: bool, language: str = 
     if as_json:
         print(json.dumps(msgspec.to_builtins(found), ensure_ascii=False, indent=2))
     else:
-        print("\n".join(lines(found, language)))
+        show(lines(found, language))
     return 0
 
 

@@ -6,10 +6,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from rich.console import Console
 from rich.text import Text
 
-from streams.cli.terminal import width
+from streams.cli.terminal import console, width
 
 State = Literal["ok", "warning", "problem"]
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
@@ -48,7 +47,7 @@ def show(finding: Finding) -> None:
     head = Text(f"{finding.state:<{_STATE_WIDTH}}", style=_STYLES[finding.state])
     head.append(f"{finding.subject:<{_SUBJECT_WIDTH}}", style="bold")
     head.append(f"\n{indent}".join(lines), style="not bold")
-    Console(highlight=False, soft_wrap=True).print(head)
+    console().print(head)
 
 
 def summary(findings: Sequence[Finding]) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 from kafka import KafkaConsumer
-from rich.console import Console
 from rich.text import Text
 
 from rules.sentences import embedded
 from streams import rights
 from streams.cli.input_files import visible
+from streams.cli.terminal import console
 from streams.kafka.admin import verify
 from streams.kafka.client import answering, connect
 from streams.settings import Settings
@@ -41,7 +41,7 @@ def run(settings: Settings, *, from_beginning: bool, count: int | None, language
     """Until interrupted, or after ``count`` changes."""
     # A consumer of a missing topic may create it, with another number of partitions.
     verify(settings, rights.NEEDS["tail"].topics)
-    console = Console(highlight=False, soft_wrap=True)
+    screen = console()
     with answering(settings):
         consumer = connect(
             settings,
@@ -52,7 +52,7 @@ def run(settings: Settings, *, from_beginning: bool, count: int | None, language
         )
         try:
             for change in islice(_changes(consumer), count):
-                console.print(line(change, language))
+                screen.print(line(change, language), soft_wrap=not screen.is_terminal)
         finally:
             consumer.close()
     return 0

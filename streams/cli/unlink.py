@@ -20,6 +20,7 @@ from streams import rights
 from streams.cli import request
 from streams.cli.input_files import visible
 from streams.cli.request import PROFILES, Request
+from streams.cli.terminal import show
 from streams.kafka import admin
 from streams.kafka.client import answering
 from streams.offline.customer_records import everywhere
@@ -38,20 +39,19 @@ def run(settings: Settings, customer_id: str, other_id: str, wait_s: float) -> i
     count = admin.verify(settings, rights.NEEDS["unlink"].topics).partitions[PROFILES]
     with answering(settings):
         sent = request.send(settings, count, "unlink", customer_id, previousId=other_id)
-    print(f"asked     unlink {names}, as of {format_instant(sent.at)}: {sent.place}")
+    show([f"asked     unlink {names}, as of {format_instant(sent.at)}: {sent.place}"])
     if not request.wait(lambda: _is_carried_out(settings, sent, other_id, count), wait_s):
         request.report_not_done("unlink", wait_s)
         return 1
     persons = [_person(settings, one_id, count) for one_id in (customer_id, other_id)]
     if persons[0] == persons[1]:
         person = visible(persons[0])
-        print(f"still     {names} are one person, {person}, by links of other ids: unlink those, too")
+        show([f"still     {names} are one person, {person}, by links of other ids: unlink those, too"])
         return 1
-    for line in _parted(names, sent.at):
-        print(line)
+    show(_parted(names, sent.at))
     for one_id, person in zip((customer_id, other_id), persons, strict=True):
         if person != one_id:
-            print(f"beside    {visible(one_id)} is known as {visible(person)}: everything is there")
+            show([f"beside    {visible(one_id)} is known as {visible(person)}: everything is there"])
     return 0
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from rules.engine import Engine
 from streams import rights
 from streams.cli.input_files import visible
+from streams.cli.terminal import show
 from streams.definitions_file import load
 from streams.kafka import admin
 from streams.kafka.client import answering
@@ -58,7 +59,7 @@ def run(settings: Settings, first: int) -> int:
         print(line(one))
     if len(differences) > first:
         print(f"… and {len(differences) - first:,} more")
-    print("\n".join(verification.summary(differences)))
+    show(verification.summary(differences))
     return 1 if differences else 0
 
 
