@@ -3,7 +3,7 @@
 The one rule: a secret is opened here alone, on its way into the client that uses it. An error names
 the setting, never its value.
 
-See also: `streams.settings` (the settings), `docs/rights.md` (what each user needs).
+See also: `streams.settings` (the settings), ``docs/operations/rights.md`` (what each user needs).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Defects of ours, as the log tells them: of which kind and where, and of whom under a name that is not theirs.
+"""Reports of defects in the log, without customers' data: exceptions by type and frames, customers by pseudonyms.
 
-The one rule: nothing that a customer sent is logged. The text of an exception may hold it (a key that was not
-found, a value that was refused), so a defect is told by its type and its frames; what is added to it is
-written with that in mind.
+The one rule: nothing that a customer sent is logged. The text of an exception may contain such data (a missing
+key, a refused value), so a report has the type and the frames of an exception, and the notes that this project
+adds to it, but never its text.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ _PSEUDONYM_BYTES = 8
 
 
 class Pseudonyms:
-    """Names for customers in the log: the same for the same customer, and of no use without the key.
+    """Pseudonyms of customers for the log: always the same for a customer, and meaningless without the key.
 
-    Without a key of one's own it is drawn at each start, and names compare within one process only.
+    Without a configured key a random one is drawn at each start; then pseudonyms compare within one process only.
     """
 
     def __init__(self, key: SecretStr | None = None) -> None:
         given = "" if key is None else key.get_secret_value()
-        # Of any length, as BLAKE2 takes keys of up to 64 bytes.
+        # A digest of the key, as BLAKE2 takes keys of up to 64 bytes only.
         self._key = blake2b(given.encode() or secrets.token_bytes()).digest()
 
     def __call__(self, customer_id: str) -> str:
         return "customer-" + blake2b(customer_id.encode(), digest_size=_PSEUDONYM_BYTES, key=self._key).hexdigest()
 
 
-def no_pseudonym(customer_id: str) -> str:  # noqa: ARG001  # where nobody is to be told from another
-    """In place of `Pseudonyms`."""
+def no_pseudonym(customer_id: str) -> str:  # noqa: ARG001  # the interface of `Pseudonyms`
+    """In place of `Pseudonyms`: the same words for every customer."""
     return "a customer"
 
 
 def report(what: str, error: Exception) -> str:
-    """Log what ended ``what``; the sentence that says so."""
-    log.error("%s\n%s", what, trace(error))  # its text is what must not be logged
+    """Log the defect that ended ``what``, and give a sentence about it for the operator."""
+    log.error("%s\n%s", what, trace(error))  # not with exc_info, which would log the error's text
     return f"a defect ended {what} ({kind(error)}); please report it with the log above"
 
 
@@ -54,11 +54,12 @@ def kind(error: BaseException) -> str:
 
 
 def trace(error: BaseException) -> str:
-    """The frames and types of an exception and of those that it came from, with what was added to them; no values."""
-    told = []
-    seen: BaseException | None = error
-    while seen is not None:
-        lines = traceback.format_tb(seen.__traceback__)
-        told.append("".join([*lines, type(seen).__name__, *(f"\n  {note}" for note in getattr(seen, "__notes__", ()))]))
-        seen = seen.__cause__ or seen.__context__
-    return "\nfrom\n".join(told)
+    """The frames, types and notes of an exception and its causes, without their texts."""
+    sections = []
+    current: BaseException | None = error
+    while current is not None:
+        frames = traceback.format_tb(current.__traceback__)
+        notes = [f"\n  {note}" for note in getattr(current, "__notes__", ())]
+        sections.append("".join([*frames, type(current).__name__, *notes]))
+        current = current.__cause__ or current.__context__
+    return "\nfrom\n".join(sections)

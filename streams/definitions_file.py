@@ -10,14 +10,14 @@ from rules.forms.problems import Problem
 
 
 def load(path: Path | str | None) -> Definitions:
-    """The definitions of a file; ``None``: the built-in ones. Raises `DefinitionsError` or `OSError`."""
+    """Load the definitions of a file; ``None``: the built-in ones. Raises `DefinitionsError` or `OSError`."""
     if path is None:
         return built_in()
     return parse(text_of(Path(path)), str(path))
 
 
 def text_of(path: Path) -> str:
-    """The text of a YAML file, which is read only as far as it may be large. Raises `DefinitionsError` or `OSError`."""
+    """The text of a YAML file, of which at most the allowed size is read. Raises `DefinitionsError` or `OSError`."""
     with path.open("rb") as file:
         encoded = file.read(TEXT_MAX_BYTES + 1)
     if len(encoded) > TEXT_MAX_BYTES:

@@ -1,6 +1,6 @@
-"""Errors that more than one package raises or handles: what a store, a publisher or a newer owner does to a worker.
+"""Errors that more than one package raises or handles: failures of the store and the publisher, and newer owners.
 
-A `streams.stop.Stop` is the one error which ends the process with a sentence for its operator.
+See also: `streams.stop.Stop`, the error which ends the process with a sentence for its operator.
 """
 
 from __future__ import annotations
@@ -50,7 +50,11 @@ class StaleAssignment(Exception):
 
 
 class NotRenewed(PublishFailed):
-    """For a cause that may pass. ``has_begun``: nothing may be published until another attempt has come through."""
+    """A fence could not be renewed, for a cause that may pass.
+
+    ``has_begun``: some leaders may know the new epoch already, so nothing may be published until another attempt has
+    succeeded.
+    """
 
     def __init__(self, sentence: str, *, has_begun: bool) -> None:
         super().__init__(sentence)

@@ -1,4 +1,4 @@
-"""Fail points: places at which a test may let the worker die, hang, or hear no answer.
+"""Fail points: named places at which a test can make the worker die, hang, or lose an answer.
 
 The one rule: without ``SEGMENTER_FAIL_POINT`` in the environment at start a fail point does
 nothing. With ``NAME:N`` the process sends itself SIGKILL when it reaches NAME for the Nth time;
@@ -6,13 +6,13 @@ with ``NAME:N:SIGSTOP`` another signal. Anything else ends the process at start.
 
 | fail point              | where                                                                  |
 |-------------------------|------------------------------------------------------------------------|
-| before_claim            | an assignment, before Redis knows of it                                |
+| before_claim            | partitions are assigned, the claim is not in Redis yet                 |
 | after_claim             | the claim is in Redis, first positions are not                         |
-| after_begin             | first positions are, nothing is read yet                               |
-| before_fence            | no producer of this claim is known to Kafka yet                        |
-| mid_fence               | a partition's producer is, and the leaders know nothing of its epoch   |
-| after_fence             | the leaders know it, and take nothing more of former producers         |
-| mid_read_back           | what a part of the outputs said is saved, its position is not          |
+| after_begin             | first positions are in Redis, nothing is read yet                      |
+| before_fence            | Kafka does not know the producer of this claim yet                     |
+| mid_fence               | the coordinator knows the producer, the leaders do not know its epoch  |
+| after_fence             | the leaders know the epoch, and refuse former producers                |
+| mid_read_back           | changes of a part of the outputs are saved, its position is not        |
 | after_read_back         | all outputs are read back, the rest of the outbox is not published     |
 | after_poll              | a fetched batch has reached its owner                                  |
 | mid_decode              | a record that contains `MARK` is about to be decoded                   |
@@ -60,7 +60,7 @@ Name = Literal[
     "before_release",
     "mid_release",
 ]
-# What makes a record one that kills, where a fail point says so.
+# A record that contains these bytes counts at the fail points `mid_decode` and `mid_apply`.
 MARK = b"this record kills"
 NAMES: tuple[Name, ...] = get_args(Name)
 
@@ -75,19 +75,19 @@ if _name and (_left < 1 or _deadly not in signal.Signals.__members__):
 
 
 def reach(name: Name) -> None:
-    """Pass a fail point."""
+    """Pass a fail point: kill this process if it is its turn."""
     if name == _name and happens(name):
         os.kill(os.getpid(), signal.Signals[_deadly])
 
 
 def reach_record(name: Name, values: Iterable[bytes | None]) -> None:
-    """Pass a fail point with the values of records, at which those that contain `MARK` count."""
+    """Pass a fail point with the values of records; it counts only if one of them contains `MARK`."""
     if name == _name and any(MARK in (value or b"") for value in values):
         reach(name)
 
 
 def happens(name: Name) -> bool:
-    """Whether it is now that what this fail point stands for goes wrong."""
+    """Count a passage of this fail point, and tell whether it is the one at which the failure happens."""
     global _left  # noqa: PLW0603  # the count-down of this process
     if name != _name:
         return False

@@ -1,7 +1,7 @@
-"""The log: one line for each thing that happened, with its partition and generation as fields.
+"""Configuration of the log: one line per event, with fields such as its partition and generation.
 
 The one rule: a message is a constant text, and what varies is in fields (``extra``), so that lines can be searched by
-either. Nothing that a customer sent is among them (`streams.defects`).
+either. No field contains what a customer sent (`streams.defects`).
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _CLIENTS = ("aiohttp", "aiokafka", "faust", "kafka", "mode", "redis")
 
 
 def config(form: Format) -> dict[str, Any]:
-    """For `logging.config.dictConfig`, to be merged into the one that sets the level, as Faust does it."""
-    told: list[structlog.types.Processor] = [
+    """A configuration for `logging.config.dictConfig`, which Faust merges into its own."""
+    processors: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _without_texts,
     ]
-    rendered: structlog.types.Processor = (
+    renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if form == "json"
         else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
@@ -38,8 +38,8 @@ def config(form: Format) -> dict[str, Any]:
         "formatters": {
             "structured": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": told,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, rendered],
+                "foreign_pre_chain": processors,
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
             }
         },
         "handlers": {"default": {"class": "logging.StreamHandler", "formatter": "structured"}},
@@ -48,15 +48,15 @@ def config(form: Format) -> dict[str, Any]:
 
 
 def _without_texts(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Of an exception that somebody logs, a library too, the frames and types: its text may be a customer's."""
-    found = line.pop("exc_info", None)
-    if isinstance(found, tuple) and found[1] is not None:
-        line["trace"] = defects.trace(found[1])
+    """Replace a logged exception, also a library's, by its frames and types: its text may contain a customer's data."""
+    exc_info = line.pop("exc_info", None)
+    if isinstance(exc_info, tuple) and exc_info[1] is not None:
+        line["trace"] = defects.trace(exc_info[1])
     return line
 
 
 def set_up(form: Format) -> None:
-    """For a process that Faust does not run: from level INFO on, to stderr; of client libraries from WARNING on."""
+    """Configure the log of a process without Faust: to stderr, from INFO on; client libraries from WARNING on."""
     chosen = config(form)
     del chosen["merge"]
     chosen["root"]["level"] = "INFO"

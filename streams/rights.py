@@ -1,13 +1,13 @@
 """The rights that each process and command needs of Kafka and of Redis, and the users that have them.
 
-The one rule: this is the only list. Commands ask by it for their topics (`streams.kafka.admin.verify`),
-``docs/operations/rights.md`` is drawn from it, and tests run every command as its user, which may do nothing else.
+The one rule: this is the only list. Commands check the topics that it names (`streams.kafka.admin.verify`),
+``docs/operations/rights.md`` is generated from it, and tests run every command as its user, which has no other right.
 
     python -m streams.rights        prints the page for the prefixes and the group of the settings
 
-A right stands here because something fails without it. What Kafka implies is not repeated: READ and WRITE of a topic
-imply DESCRIBE, WRITE of any topic implies the idempotent producer, and WRITE of a transactional id implies DESCRIBE.
-Long because it is one list, with the page that is drawn from it.
+Each right is here because something fails without it. Rights that Kafka implies are not repeated: READ and WRITE of a
+topic imply DESCRIBE, WRITE of any topic implies the idempotent producer, and WRITE of a transactional id implies
+DESCRIBE. Long because it is one list, with the page that is generated from it.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ _PROFILES = INPUTS[0]
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process or command needs.
+    """The needs of a process or command.
 
-    ``owns``: it owns partitions, as a worker or as triggers: in a Kafka group, with transactions, and with Redis keys
-    that it writes. ``looks_at``: whose Redis keys it reads. ``commands``: those of Redis, in or outside of scripts.
+    ``owns``: as which owner of partitions it runs, worker or triggers: that takes a Kafka group, transactions, and
+    Redis keys to write. ``looks_at``: the owners whose Redis keys it reads. ``commands``: the Redis commands that it
+    calls, within scripts and outside.
     """
 
     topics: TopicUse = TopicUse()
@@ -51,7 +52,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     commands: frozenset[str] = frozenset()
 
     def __or__(self, other: Needs) -> Needs:
-        """What both need together."""
+        """The needs of both together."""
         fields = TopicUse.__struct_fields__
         return Needs(
             topics=TopicUse(
@@ -70,8 +71,8 @@ def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
 WORKER, TRIGGERS_PROCESS = "worker", "triggers"
 
 _SNAPSHOT = frozenset({"multi", "exec", "hgetall", "hmget", "zmscore"})
-_HELD = _SNAPSHOT | {"lrange", "hget"}
-# Of scripts, and of what runs as long as a process does.
+_STORED = _SNAPSHOT | {"lrange", "hget"}
+# The commands of scripts, and of a process from its start to its end.
 _OWNER = frozenset(
     {
         "evalsha", "script|load", "info", "time", "ping", "hget", "hgetall", "hmget", "hkeys", "hlen",
@@ -107,25 +108,25 @@ NEEDS: Mapping[str, Needs] = {
         topics=TopicUse(read=(*READ, CHANGES)), looks_at=(WORKER,), commands=_SNAPSHOT | {"hscan", "lrange"}
     ),
     "diff": Needs(topics=TopicUse(read=INPUTS)),
-    "export": Needs(topics=TopicUse(read=ALL), looks_at=(WORKER, TRIGGERS_PROCESS), commands=_HELD),
+    "export": Needs(topics=TopicUse(read=ALL), looks_at=(WORKER, TRIGGERS_PROCESS), commands=_STORED),
     "erase": Needs(
         topics=TopicUse(read=ALL, written=(_PROFILES,), limited=ALL),
         looks_at=(WORKER, TRIGGERS_PROCESS),
-        commands=_HELD,
+        commands=_STORED,
     ),
-    "unlink": Needs(topics=TopicUse(written=(_PROFILES,)), looks_at=(WORKER,), commands=_HELD),
+    "unlink": Needs(topics=TopicUse(written=(_PROFILES,)), looks_at=(WORKER,), commands=_STORED),
     "redeliver": Needs(topics=TopicUse(read=(TRIGGER_DEAD_LETTERS,), written=(TRIGGER_REPLAYS,))),
     "publish": Needs(topics=TopicUse(written=INPUTS)),
     "topics": Needs(topics=TopicUse(described=ALL, limited=tuple(n for n in ALL if n in WRITTEN), created=ALL)),
 }
-# `check` and `replay` need nothing of either; `worker --rebuild` is a worker, and `diff FILE` needs nothing.
+# Commands that use neither Kafka nor Redis; nor does `diff FILE`. `worker --rebuild` has the needs of a worker.
 NEITHER = ("check", "replay")
 # `doctor` runs as the user of the process that it checks, and needs nothing beyond the rights of that process.
 AS_PROCESS = ("doctor",)
 
 
 class User(msgspec.Struct, frozen=True):
-    """A user of Kafka and of Redis, of the same name; what runs as it, and what it is for."""
+    """A user with the same name in Kafka and in Redis; ``runs``: the commands that run as this user."""
 
     name: str
     runs: tuple[str, ...]
@@ -133,7 +134,7 @@ class User(msgspec.Struct, frozen=True):
 
     @property
     def needs(self) -> Needs:
-        """What all that runs as this user needs together."""
+        """The needs of all its commands together."""
         return reduce(Needs.__or__, (NEEDS[name] for name in self.runs))
 
 
@@ -157,7 +158,7 @@ USERS = (
 
 
 class KafkaRight(msgspec.Struct, frozen=True):
-    """Operations on resources of a kind, as ``kafka-acls`` names them; ``is_prefix``: on all that begin so."""
+    """Operations on resources of a kind, as ``kafka-acls`` names them; ``is_prefix``: the names are prefixes."""
 
     kind: str
     names: tuple[str, ...]
@@ -166,7 +167,7 @@ class KafkaRight(msgspec.Struct, frozen=True):
 
 
 def of_kafka(needs: Needs, settings: Settings) -> Iterator[KafkaRight]:
-    """The rights of Kafka: topics with the same operations together, then the group and its transactional ids."""
+    """The rights in Kafka: topics, grouped by their operations, then the groups and their transactional ids."""
     together: dict[tuple[str, ...], list[str]] = {}
     by_topic: dict[str, list[str]] = {}
     for operation, names in needs.topics.rights().items():
@@ -184,7 +185,7 @@ def of_kafka(needs: Needs, settings: Settings) -> Iterator[KafkaRight]:
 
 
 def of_redis(needs: Needs, settings: Settings, *, tells_reading: bool = True) -> list[str]:
-    """The rules of ``ACL SETUSER``, keys first. Not ``tells_reading``: for Redis 6.2, which has no ``%R~``."""
+    """The rules of ``ACL SETUSER``, keys first. ``tells_reading`` is false for Redis 6.2, which has no ``%R~``."""
     read = "%R~" if tells_reading else "~"
     keys = [f"~{_keys(settings, owner)}" for owner in needs.owns]
     keys += [f"{read}{_keys(settings, owner)}" for owner in needs.looks_at]
@@ -196,23 +197,23 @@ def _of_owner(settings: Settings, owner: str) -> Settings:
 
 
 def _keys(settings: Settings, owner: str) -> str:
-    """The pattern of an owner's keys, all of which carry the hash tag of a partition."""
+    """The pattern of an owner's keys; each of them has the hash tag of a partition."""
     prefix = _of_owner(settings, owner).redis_prefix
     escaped = "".join(f"\\{character}" if character in "*?[]\\" else character for character in prefix)
     return f"{escaped}{{p*"
 
 
-# --- as they are pasted ------------------------------------------------------------------------
+# --- lines to be pasted ------------------------------------------------------------------------
 
 
 def acl_line(user: User, settings: Settings, *, tells_reading: bool = True) -> str:
-    """What makes the user in ``redis-cli``."""
+    """The line for ``redis-cli`` that creates the user."""
     rules = of_redis(user.needs, settings, tells_reading=tells_reading)
     return f"ACL SETUSER {user.name} reset on >PASSWORD {' '.join(rules)}"
 
 
 def kafka_lines(user: User, settings: Settings) -> Iterator[str]:
-    """What gives the user its rights by ``kafka-acls``."""
+    """The commands of ``kafka-acls`` that give the user its rights."""
     for right in of_kafka(user.needs, settings):
         operations = " ".join(f"--operation {_named(operation)}" for operation in right.operations)
         names = " ".join(f"--{right.kind} {name}" for name in right.names)
@@ -221,7 +222,7 @@ def kafka_lines(user: User, settings: Settings) -> Iterator[str]:
 
 
 def _named(operation: str) -> str:
-    """DESCRIBE_CONFIGS as DescribeConfigs."""
+    """The name of an operation in ``kafka-acls``: DescribeConfigs for DESCRIBE_CONFIGS."""
     return operation.title().replace("_", "")
 
 
@@ -267,12 +268,12 @@ certificates the principal is what `ssl.principal.mapping.rules` makes of them. 
 WRITE of a topic the idempotent producer (Kafka 2.8 or later); where an authorizer of another kind implies nothing,
 give DESCRIBE with each, and IDEMPOTENT_WRITE of the cluster to all who write.
 """
-# Beside the others, by what the client of a cluster asks each node.
+# Commands that the client of a Redis Cluster sends to each node, in addition to the others.
 CLUSTER = ("cluster|slots", "command")
 
 
 def page(settings: Settings) -> str:
-    """``docs/operations/rights.md``."""
+    """The text of ``docs/operations/rights.md``."""
     users = [f"| `{user.name}` | {user.about} |" for user in USERS]
     redis = [acl_line(user, settings) for user in USERS if user.needs.commands]
     kafka = [line for user in USERS for line in kafka_lines(user, settings)]

@@ -1,9 +1,8 @@
 """Settings of every process, read once from the environment (``SEGMENTER_…``) or from files of secrets.
 
-The one rule: a setting has its unit in its name and its default beside it; nothing else in the
-project reads the environment (but for fail points, which are for tests). What is secret is a
-`SecretStr`: it is shown by nobody, and opened by `streams.credentials` alone.
-Long because every setting stands here, with its description.
+The one rule: a setting has its unit in its name and its default beside it; no other module reads the
+environment (but for fail points, which are for tests). A secret is a `SecretStr`: it is never shown, and
+`streams.credentials` alone opens it. Long because every setting stands here, with its description.
 """
 
 from __future__ import annotations
@@ -36,15 +35,15 @@ _SECRETS_DIR = Path("/run/secrets")
 class Settings(BaseSettings):
     """All settings; see each line. Environment: the name in capitals after ``SEGMENTER_``.
 
-    A file of the secrets folder gives the setting that it is named after (``segmenter_kafka_password``);
-    the environment goes before it.
+    A file in the secrets folder gives the setting with the file's name (``segmenter_kafka_password``);
+    the environment takes precedence over it.
     """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         frozen=True,
         extra="ignore",
-        # An empty variable is no value: files of variables write a setting that is left alone so.
+        # An empty variable counts as absent: in files of variables a setting without a value is written so.
         env_ignore_empty=True,
         hide_input_in_errors=True,
     )
@@ -119,7 +118,7 @@ class Settings(BaseSettings):
         pattern=r"^(none|(en|fa)(,(en|fa))*)$",
     )
     grace_ms: int = Field(1_000, ge=0, description="how far the clock of a partition stays behind the wall clock")
-    # 90: as long as Faust waits for an answer.
+    # At most 90, as Faust itself waits for a response for 90 s.
     session_timeout_s: float = Field(
         10.0, gt=0, le=90, description="Kafka removes a worker that is silent for so long from the group; 90 at most"
     )
@@ -215,7 +214,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # one of our own, as its folder is a setting
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         folder = Path(os.environ.get(f"{PREFIX}SECRETS_DIR") or _SECRETS_DIR)
-        # One that was named and is not there is found by its own field.
+        # A folder that was named and does not exist is reported by the check of its own field.
         secrets = (SecretsSettingsSource(settings_cls, folder),) if folder.is_dir() else ()
         return (init_settings, env_settings, *secrets)
 
@@ -223,10 +222,10 @@ class Settings(BaseSettings):
     @classmethod
     def _are_networks(cls, proxies: str) -> str:
         try:
-            is_everybody = any(network.prefixlen == 0 for network in networks(proxies))
+            is_wrong = any(network.prefixlen == 0 for network in networks(proxies))  # a network of all addresses
         except ValueError:
-            is_everybody = True
-        if is_everybody:
+            is_wrong = True
+        if is_wrong:
             raise ValueError("should be addresses or networks of proxies, such as 10.0.0.7,10.1.0.0/16")
         return proxies
 
@@ -249,27 +248,33 @@ class Settings(BaseSettings):
 
 
 def redis_urls(redis: SecretStr) -> list[str]:
-    """One URL for each host of a Redis URL."""
+    """The URLs of the hosts that a Redis URL lists, with the same user, password and path."""
     scheme, separator, rest = redis.get_secret_value().partition("://")
     authority, slash, path = rest.partition("/")
-    user, at, hosts = authority.rpartition("@")
-    return [f"{scheme}{separator}{user}{at}{host}{slash}{path}" for host in hosts.split(",")]
+    user, user_sign, hosts = authority.rpartition("@")
+    return [f"{scheme}{separator}{user}{user_sign}{host}{slash}{path}" for host in hosts.split(",")]
 
 
 def _is_redis_url(text: str) -> bool:
-    """Also whether a password that is not encoded has cut it short: what follows would be told as an address."""
+    """Whether a text is a Redis URL, and no unescaped character of a password has cut it short.
+
+    The rest of such a password would be taken for a part of the address, and shown in errors.
+    """
     try:
         url = urlsplit(text)
         if url.scheme == "unix":
             return True
         named = url.scheme in ("redis", "rediss") and bool(url.hostname) and url.port != 0
-    except ValueError:  # its text may hold a part of a password
+    except ValueError:  # the error is not shown, as its text may contain a part of a password
         return False
     return named and not url.fragment and "@" not in url.query and re.fullmatch(r"(/\d*)?", url.path) is not None
 
 
 def _misfits(settings: Settings) -> list[tuple[bool, str]]:
-    """What would be left out silently, or fail later with less to say."""
+    """Combinations of settings that would silently have no effect, or fail later with a less clear error.
+
+    Each with whether it is the case, and the sentence about it.
+    """
     return [*_of_kafka(settings), *_of_redis(settings), *_of_http(settings)]
 
 
@@ -344,7 +349,7 @@ def _given(secret: SecretStr | None) -> bool:
 
 
 def of_triggers(settings: Settings) -> Settings:
-    """Under which triggers keep what they know: a group and Redis keys of their own."""
+    """The settings of the triggers process, which has a group and Redis keys of its own."""
     return settings.model_copy(
         update={"group": f"{settings.group}-triggers", "redis_prefix": f"{settings.redis_prefix}triggers:"}
     )
@@ -357,15 +362,16 @@ def unknown_variables() -> list[str]:
 
 
 def complaints(error: ValidationError) -> list[str]:
-    """What is wrong with each setting, in words; what is or may hold a secret is not repeated."""
-    told = []
+    """A sentence for each setting that is wrong; a value that is or may contain a secret is not repeated."""
+    sentences = []
     for problem in error.errors():
-        if not problem["loc"]:
-            told.append(f"{PREFIX}{problem['msg'].removeprefix('Value error, ')}")
+        message = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:  # of a combination of settings, which begins with the name itself
+            sentences.append(f"{PREFIX}{message}")
             continue
         name, given = str(problem["loc"][0]), problem["input"]
         field = Settings.model_fields.get(name)
-        secret = field is None or "SecretStr" in str(field.annotation) or "@" in str(given)
-        shown = "" if secret else f", here is {given!r}"
-        told.append(f"{PREFIX}{name.upper()}: {problem['msg'].removeprefix('Value error, ')}{shown}")
-    return told
+        is_secret = field is None or "SecretStr" in str(field.annotation) or "@" in str(given)
+        value = "" if is_secret else f", here is {given!r}"
+        sentences.append(f"{PREFIX}{name.upper()}: {message}{value}")
+    return sentences

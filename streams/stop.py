@@ -1,7 +1,9 @@
-"""Stopping for safety: exit code 75 and one sentence that says what to do.
+"""Stopping for safety: exit code 75, with a sentence that says what happened and what to do.
 
-The one rule: what cannot go on safely ends the process at once, without clean-up that could
-write. Everything needed to go on is in Redis and Kafka; a supervisor may start the worker again.
+The one rule: a process that cannot continue safely ends at once, without clean-up that could write.
+All its state is in Redis and Kafka, so a supervisor may start it again.
+
+See also: `streams.runtime.preflight` (most of the checks), ``tests/test_stop_sentences.py`` (each sentence is tried).
 """
 
 from __future__ import annotations
@@ -11,11 +13,11 @@ import threading
 from typing import NoReturn
 
 EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h
-# What to do where the stored state is of no use any more.
+# The remedy if the stored state cannot be used any more.
 REBUILD = "use a fresh Redis and `segmenter worker --rebuild`"
-# Where it stands what each process may do, to Kafka and to Redis.
+# The page with the rights which each process needs of Kafka and of Redis.
 RIGHTS = "docs/operations/rights.md"
-# What to do where records do not lie by the number of partitions that the topics have.
+# The remedy if records are not in the partitions in which their topics' number of partitions would put them.
 COPY = (
     "while nothing writes to these topics, copy them to new ones with `segmenter topics copy --to PREFIX` (of "
     "SEGMENTER_PARTITIONS partitions each); then start everything with SEGMENTER_TOPIC_PREFIX=PREFIX and another "
@@ -24,18 +26,18 @@ COPY = (
 
 
 class Stop(Exception):
-    """The worker must not go on; the text says why and what to do."""
+    """The process must not continue; the text says why and what to do."""
 
 
 def created_anew(log: str, end: int, position: int) -> Stop:
-    """A log (topic-partition) that ends before what was read of it."""
+    """The stop for a log (topic-partition) which ends before a position that was read: its topic was created again."""
     return Stop(f"{log} ends at {end} but {position} were read; the topic was created anew: {REBUILD}")
 
 
 def stop(sentence: str) -> NoReturn:
-    """End the process. ``os._exit``, as a hung loop or thread must not be able to prevent it."""
+    """End the process by ``os._exit``, which a hung loop or thread cannot prevent."""
     try:
-        # Not through sys.stderr: its lock may be held, its pipe may be full or gone.
+        # Not through sys.stderr: another thread may have its lock, and its pipe may be full or closed.
         os.set_blocking(2, False)
         os.write(2, f"segmenter stopped: {sentence}\n".encode())
     finally:
@@ -43,7 +45,7 @@ def stop(sentence: str) -> NoReturn:
 
 
 def end_at_last(within_s: float) -> None:
-    """Exit with code 0 if the process has not ended by then: all that it held is saved and let go."""
+    """Exit with code 0 if the process has not ended by then. Call it only when all is saved and released."""
     timer = threading.Timer(within_s, os._exit, (0,))
     timer.daemon = True
     timer.start()

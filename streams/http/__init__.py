@@ -1,1 +1,1 @@
-"""HTTP servers: who may ask, how many at once, and with which token."""
+"""HTTP servers with bounds: connections, access by token, and addresses."""

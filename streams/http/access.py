@@ -1,7 +1,9 @@
-"""Access to what is served over HTTP: the token of a request, the address that it comes from, and how often.
+"""Access to an HTTP server: by the token of a request, with a rate limit for the addresses that wrong tokens come from.
 
-A right token is let in before anything is counted, so that nobody can lock its holder out, not even from the same
-address. Wrong tokens are counted by address, logged, and answered slowly once there are many.
+A right token is accepted before anything is counted, so that wrong tokens of others cannot lock its holder out, not
+even from the same address. Wrong tokens are counted by address, logged, and answered slowly once there are many.
+
+See also: `streams.http.tokens` (comparing tokens), `streams.http.addresses` (the client's address behind proxies).
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ from streams.http.addresses import Network, client_address, counted_as
 
 log = logging.getLogger(__name__)
 
-# Wrong tokens from one address: so many are answered at once, then one a second; the answer to another waits so long.
+# Wrong tokens from one address that are answered at once: a burst, then so many per second. Others wait for SLOWED_S.
 _WRONG_BURST = 10
 _WRONG_PER_S = 1.0
 SLOWED_S = 1.0
 _ADDRESSES_MAX = 10_000
-# One line for all wrong tokens of this time: a liar is not to fill the disk.
+# One log line for all wrong tokens of this time, so that an attacker cannot fill the disk.
 _LOG_EVERY_S = 1.0
 
 
@@ -38,19 +40,19 @@ class RateLimit:
         self._left: dict[str, tuple[float, float]] = {}
 
     def take(self, address: str) -> bool:
-        """Whether a further one is allowed; it counts if so."""
+        """Whether the address may do it once more; if so, it counts."""
         now = self._now()
         left, counted_at = self._left.pop(address, (self._burst, now))
         left = min(self._burst, left + (now - counted_at) * self._per_s)
         if len(self._left) >= _ADDRESSES_MAX:
-            del self._left[next(iter(self._left))]  # of the address that was quiet for the longest time
+            del self._left[next(iter(self._left))]  # the address that was quiet for the longest time
         is_allowed = left >= 1
         self._left[address] = left - is_allowed, now
         return is_allowed
 
 
 class TokenGate:
-    """Lets in who carries the token.
+    """Accepts requests with the token, and answers all others.
 
     ``proxies``: networks whose X-Forwarded-For is believed. ``refused``: called with the reason of each refusal.
     """
@@ -73,19 +75,20 @@ class TokenGate:
         return counted_as(client_address(request.remote or "", forwarded, self._proxies))
 
     async def refuse(self, request: web.Request) -> web.Response:
-        """The answer to a request without the right token; after many wrong ones of its address it comes slowly."""
+        """Answer a request without the right token; slowly after many wrong ones from its address."""
         if "Authorization" not in request.headers:
             self._refused("no_token")
             return refusal(HTTPStatus.UNAUTHORIZED, "the token is missing")
         address = self.address(request)
         self._refused("wrong_token")
-        self._note(address)
+        self._log_wrong_token(address)
         if self._wrong.take(address):
             return refusal(HTTPStatus.UNAUTHORIZED, "the token is wrong")
         await asyncio.sleep(SLOWED_S)
         return refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens; try again in a second")
 
-    def _note(self, address: str) -> None:
+    def _log_wrong_token(self, address: str) -> None:
+        """Log a wrong token, or count it for the next line."""
         self._unlogged += 1
         if monotonic() - self._logged_at >= _LOG_EVERY_S:
             log.warning("a wrong token was refused", extra={"address": address, "since_last_line": self._unlogged})
@@ -93,7 +96,7 @@ class TokenGate:
 
 
 def refusal(status: HTTPStatus, sentence: str) -> web.Response:
-    """An answer that says why there is none."""
+    """A response with this status, and the sentence as its error."""
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"

@@ -1,4 +1,4 @@
-"""Network addresses: which one a request comes from, and which ones only this machine reaches."""
+"""Network addresses: that of a request's client, also behind proxies, and those that only this machine reaches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
-# A host on the internet is given a whole network of this size, and may change its address within it.
+# A host on the internet usually has a whole network of this size, and may change its address within it.
 _IPV6_HOST_PREFIX = 64
 
 Address = IPv4Address | IPv6Address
@@ -14,23 +14,25 @@ Network = IPv4Network | IPv6Network
 
 
 def client_address(peer: str, forwarded: Sequence[str], proxies: Sequence[Network]) -> str:
-    """The newest address in the chain of peer and X-Forwarded-For that no trusted proxy has.
+    """The newest address in the chain of peer and X-Forwarded-For that is not a trusted proxy's.
 
-    Anybody may send the header: each address in it is believed only if a trusted proxy wrote it.
+    Any client may send the header, so each address in it is believed only if a trusted proxy has written it: from the
+    peer backwards, the chain is followed as long as the address before is that of a proxy.
     """
     address = peer
     for hop in reversed([hop for header in forwarded for hop in header.split(",")]):
         parsed = _parsed(address)
         if parsed is None or not any(parsed in network for network in proxies):
             break
-        if (client := _parsed(hop)) is None:
+        client = _parsed(hop)
+        if client is None:
             break
         address = str(client)
     return address
 
 
 def counted_as(address: str) -> str:
-    """The address under which a client is counted: of IPv6 its network, as a host has all addresses of it."""
+    """The address by which a client is counted: for IPv6 its network, as a host has all addresses of it."""
     parsed = _parsed(address)
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((parsed, _IPV6_HOST_PREFIX), strict=False))
@@ -38,12 +40,12 @@ def counted_as(address: str) -> str:
 
 
 def networks(text: str) -> list[Network]:
-    """Addresses and networks, with commas between. Raises `ValueError`."""
+    """Parse addresses and networks that are separated by commas. Raises `ValueError`."""
     return [ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip()]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server on the host."""
+    """Whether a server on this host can be reached from this machine alone."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -51,7 +53,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_loopback_host(header: str | None) -> bool:
-    """Whether a Host header, if there is one, names this machine by itself."""
+    """Whether a Host header names a loopback address; true without a header."""
     try:
         return header is None or is_loopback(urlsplit(f"//{header}").hostname or "")
     except ValueError:
@@ -59,7 +61,7 @@ def is_loopback_host(header: str | None) -> bool:
 
 
 def _parsed(text: str) -> Address | None:
-    """An address as peers and proxies write it: with or without a port, a zone, brackets, or IPv4 within IPv6."""
+    """Parse an address as peers and proxies write it: with or without port, zone or brackets, or IPv4 within IPv6."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

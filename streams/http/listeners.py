@@ -5,29 +5,24 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from typing import Any
 
-# Of the kernel's queue; each accepted connection beyond a limit costs a descriptor for a moment.
+# The length of the kernel's queue. It is short: each connection in it will need a descriptor for a moment.
 _BACKLOG = 64
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 async def listening_sockets(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of the host, all on one port.
+    """A socket for each address of the host, all on one port; port 0: a free one.
 
-    Raises `OSError`, also for a name or a port that cannot be.
+    Raises `OSError`, also for a name or a port that is not valid.
     """
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except (OverflowError, UnicodeError) as error:
-        raise OSError(errno.EINVAL, str(error)) from None
-    if not 0 <= port < 1 << 16:  # a resolver need not look at it
-        raise OSError(errno.EINVAL, f"no port is {port}")
+    addresses = await _addresses(host, port)
     listeners: list[socket.socket] = []
     unavailable = OSError(errno.EADDRNOTAVAIL, "the host has no address")
     try:
-        for family, *_, (name, _, *scope) in dict.fromkeys(found):
+        for family, *_, (name, _, *scope) in addresses:
+            # Without a fixed port the first address chooses it for all.
             chosen = port or (listeners[0].getsockname()[1] if listeners else 0)
             try:
                 listener = socket.create_server((name, chosen, *scope), family=family, backlog=_BACKLOG)
@@ -45,3 +40,16 @@ async def listening_sockets(host: str, port: int) -> list[socket.socket]:
     if not listeners:
         raise unavailable
     return listeners
+
+
+async def _addresses(host: str, port: int) -> list[Any]:
+    """The addresses of a host as `getaddrinfo` gives them, each once. Raises `OSError`."""
+    try:
+        addresses = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (OverflowError, UnicodeError) as error:
+        raise OSError(errno.EINVAL, str(error)) from None
+    if not 0 <= port < 1 << 16:  # resolvers do not always check it
+        raise OSError(errno.EINVAL, f"no port is {port}")
+    return list(dict.fromkeys(addresses))

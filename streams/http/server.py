@@ -1,10 +1,13 @@
-"""A bounded HTTP server: what connects can take neither the process's files nor its time.
+"""A bounded HTTP server: clients can use up neither the process's file descriptors nor its time.
 
-Each open connection takes a file descriptor, of which a process has so many, and Redis and Kafka need theirs. So
-connections are accepted one by one and never more than `Limits.connections` are open; a further one takes the place of
-another. A connection on which nothing is answered for `Limits.idle_s` ends, whatever was sent or not read on it.
+Each open connection takes a file descriptor. A process has a limited number of them, and the connections to Redis and
+Kafka need theirs. So connections are accepted one by one, and at most `Limits.connections` are open; a further one
+takes the place of another. A connection without a response for `Limits.idle_s` ends, whatever was sent or not read on
+it.
 
-aiohttp reads and writes the requests; only accepting and ending connections is done here.
+aiohttp reads requests and writes responses; this module only accepts and ends connections.
+
+See also: `streams.http.access` (tokens), `streams.runtime.health_endpoint` and `streams.ops.app` (applications).
 """
 
 from __future__ import annotations
@@ -30,24 +33,24 @@ from streams.http.listeners import listening_sockets
 log = logging.getLogger(__name__)
 _request_log = logging.getLogger(f"{__name__}.requests")
 
-# A request that carries the right token has this key; its connection is not ended for others.
+# A request with the right token has this key; its connection does not end to make room for others.
 ADMITTED = web.RequestKey("admitted", bool)
 _LOOK_EVERY_S = 1.0
-# Of TLS, each.
+# How long a TLS handshake may take, and the end of a TLS connection.
 _HANDSHAKE_S = 5.0
 _SHUTDOWN_S = 1.0
 _TRY_AGAIN_S = 1.0
 _LOG_EVERY_S = 60.0
 _HEADERS_MAX = 64
-# A body is sent to none of the paths, and is not read to be thrown away.
+# No path takes a request body, so a body is not read before the connection closes.
 _LINGERING_S = 0.0
 
 
 class Limits(NamedTuple):
-    """What clients may take.
+    """The bounds of a server.
 
-    ``connections``: open at one time. ``idle_s``: a connection ends after so long without an answer. ``pause_s``:
-    between two connections that are accepted. ``one_request``: a connection ends after its first answer.
+    ``connections``: how many may be open. ``idle_s``: how long a connection may have no response. ``pause_s``: the
+    time between two accepted connections. ``one_request``: a connection ends after its first response.
     """
 
     connections: int
@@ -57,7 +60,7 @@ class Limits(NamedTuple):
 
 
 class _Connection:
-    """An open connection. ``since``: when its last answer was ready, or it was accepted."""
+    """An open connection. ``since``: when its last response was ready, or it was accepted."""
 
     def __init__(self, sock: socket.socket, peer: str) -> None:
         self.sock = sock
@@ -73,22 +76,23 @@ class _Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes a descriptor, for longer than an abort takes."""
+        """Whether it takes a descriptor; an aborted connection takes one only for a moment more."""
         return not self.is_ended and self.sock.fileno() >= 0
 
     @property
     def is_admitted(self) -> bool:
-        """Whether a request with the right token came on it."""
+        """Whether a request with the right token came on this connection."""
         return self._was_admitted or (self.request is not None and ADMITTED in self.request)
 
     def answered(self) -> None:
+        """Note that the current request has its response."""
         self._was_admitted = self.is_admitted
         self.request = None
         self.answers += 1
         self.since = monotonic()
 
     def abort(self) -> None:
-        """End it now, whatever is still to be written."""
+        """End the connection now; bytes that are not written yet are dropped."""
         self.is_ended = True
         if self.transport is not None:
             self.transport.abort()
@@ -97,9 +101,9 @@ class _Connection:
 
 
 class HttpServer:
-    """Serves an application on one address within limits.
+    """Serves an application on a host's addresses within limits.
 
-    ``refused``: called with the reason for each connection that was ended for want of room or time.
+    ``refused``: called with the reason for each connection that ends because of a limit.
     """
 
     def __init__(
@@ -122,7 +126,7 @@ class HttpServer:
             access_log=None,
             handle_signals=False,
             shutdown_timeout=1.0,
-            handler_cancellation=True,  # who has gone away needs no answer
+            handler_cancellation=True,  # a client which has gone away needs no response
             logger=_request_log,
             lingering_time=_LINGERING_S,
             max_headers=_HEADERS_MAX,
@@ -135,7 +139,7 @@ class HttpServer:
         return str(host), int(port)
 
     async def start(self, host: str, port: int) -> None:
-        """Serve on all addresses of the host. Raises `OSError`, also for a name or a port that cannot be."""
+        """Serve on all addresses of the host. Raises `OSError`, also for a name or a port that is not valid."""
         self._listeners = await listening_sockets(host, port)
         await self._runner.setup()
         self._tasks = [asyncio.create_task(self._accept(listener)) for listener in self._listeners]
@@ -155,7 +159,7 @@ class HttpServer:
             connection.abort()
 
     def _follow(self) -> Middleware:
-        """The middleware that notes which connections are answered."""
+        """The middleware that notes when connections get requests and responses."""
 
         @web.middleware
         async def follow(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -178,13 +182,14 @@ class HttpServer:
         return follow
 
     async def _accept(self, listener: socket.socket) -> None:
+        """Accept connections for ever, each after a pause."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._limits.pause_s)
             try:
                 sock, peer = await loop.sock_accept(listener)
-            except OSError as error:  # no descriptor is left, say; those that wait are not lost
-                self._complain(error)
+            except OSError as error:  # no descriptor is left, for instance; waiting connections stay in the queue
+                self._log_failure(error)
                 await asyncio.sleep(_TRY_AGAIN_S)
                 continue
             if not self._make_room():
@@ -210,17 +215,17 @@ class HttpServer:
                 ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
                 ssl_shutdown_timeout=_SHUTDOWN_S if self._tls else None,
             )
-            connection.transport = cast("asyncio.WriteTransport", transport)  # uvloop's have no class in common with it
-        except (OSError, TimeoutError):  # ssl.SSLError is one: what came is no TLS, or nothing came
+            connection.transport = cast("asyncio.WriteTransport", transport)  # uvloop's are of no asyncio class
+        except (OSError, TimeoutError):  # ssl.SSLError is an OSError: the client sent no TLS, or nothing
             connection.is_ended = True
             self._refused("tls")
         finally:
             connection.entering = None
 
     def _make_room(self) -> bool:
-        """Whether a connection may enter; where all places are taken, another one ends for it.
+        """Whether a connection may enter. If all places are taken, another connection ends for it.
 
-        It is the oldest of the address that has the most, among those on which no right token came: who opens many
+        Among those without the right token, it is the oldest of the address with the most: a client which opens many
         connections loses its own.
         """
         self._forget_ended()
@@ -235,7 +240,7 @@ class HttpServer:
         return True
 
     async def _look(self) -> None:
-        """End the connections on which nothing is answered."""
+        """End connections that had no response for too long; runs for ever."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             self._forget_ended()
@@ -249,20 +254,20 @@ class HttpServer:
     def _forget_ended(self) -> None:
         self._open = {protocol: connection for protocol, connection in self._open.items() if connection.is_open}
 
-    def _complain(self, error: OSError) -> None:
+    def _log_failure(self, error: OSError) -> None:
         if monotonic() - self._logged_at >= _LOG_EVERY_S:
             self._logged_at = monotonic()
             log.warning("connections cannot be accepted", extra={"error": str(error)})
 
 
 def _report(task: asyncio.Task[None]) -> None:
-    """Log what ended a task that goes on for ever."""
+    """Log the exception that ended a task which should run for ever."""
     if not task.cancelled() and isinstance(error := task.exception(), Exception):
         defects.report("a task of the HTTP server", error)
 
 
 def _is_no_bad_request(record: logging.LogRecord) -> bool:
-    """aiohttp logs each request that it cannot read, with its frames; anybody can send those."""
+    """False for a request that aiohttp cannot parse: it logs each with a traceback, and any client can send them."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 

@@ -1,7 +1,7 @@
-"""Bearer tokens: whether a request carries the right one, and whether one is worth setting.
+"""Bearer tokens: whether a request has the right one, and whether a token is too weak to be set.
 
-A token is compared in constant time. A weak token is one that a program guesses: what repeats, counts upwards or is a
-common word adds nothing to it.
+Tokens are compared in constant time. A weak token is one that a program can guess: repetitions, characters that count
+upwards, and common words add nothing to its strength.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _COMMON_WORDS = (
 
 
 def is_right(authorization: str, token: str) -> bool:
-    """Whether the value of an Authorization header carries the token; the scheme may be written in any case."""
+    """Whether an Authorization header has the token; its scheme may be written in any case."""
     scheme, _, credentials = authorization.partition(" ")
     is_equal = compare_digest(credentials.strip().encode(errors="replace"), token.encode())
     return scheme.lower() == "bearer" and is_equal
 
 
 def is_weak(token: str) -> bool:
-    """Whether a token can be guessed: short, or long by repetition, by counting or by common words alone."""
+    """Whether a token can be guessed: it is short, or long only by repetition, by counting or by common words."""
     text = token.lower()
     for word in _COMMON_WORDS:
         text = text.replace(word, "")
@@ -34,7 +34,7 @@ def is_weak(token: str) -> bool:
 
 
 def _without_repetition(text: str) -> str:
-    """The shortest text which the given one repeats, whole or cut off at its end."""
+    """The shortest text whose repetition, maybe cut off at the end, is the given text."""
     for length in range(1, len(text)):
         if text[length:] == text[:-length]:
             return text[:length]

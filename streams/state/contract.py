@@ -57,8 +57,8 @@ class PartitionState(msgspec.Struct, frozen=True):
     ``trimmed``: how many entries of the outbox were dropped before the first that is still there.
     ``epochs``: the list of definition versions (`streams.state.definition_versions`), empty if there is none yet;
     ``documents``: the definitions of each, by number.
-    ``outputs``: by output topic, the position up to which published records are already applied to the stored
-    customers; a topic without one was never read back.
+    ``outputs``: by output topic, the position up to which this state knows what was published; recovery reads back
+    from there, and a topic without a position from its beginning.
     ``attempt``: the trial of `streams.runtime.poison_pills` in which the former owner died; empty if it ended in order.
     """
 
