@@ -55,6 +55,9 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("did not take a record", "when Kafka answers, delete the new topics, and copy again"),
         ("nothing was claimed for", "see that Kafka is up, and start again"),
     ],
+    "test_redeliver_live::test_kafka_falls_silent_while_letters_are_sent": [
+        ("not all messages could be redelivered", "when Kafka answers, redeliver them again"),
+    ],
     "test_stops::test_redis_dies_under_the_worker_and_comes_back": [
         ("Redis failed", "when it is back, start the worker again"),
     ],

@@ -906,6 +906,13 @@ BY_TESTS = (
         "tests/test_triggers_read_back.py::test_no_position_passes_an_entry_that_is_partly_published",
     ),
     Mutant(
+        "redelivered messages are counted also where Kafka falls silent",
+        "streams/cli/redeliver.py",
+        "            _report(sender, topic)",
+        "            pass",
+        "tests/test_redeliver_live.py::test_kafka_falls_silent_while_letters_are_sent",
+    ),
+    Mutant(
         "what was sent since it failed is not redelivered",
         "streams/triggers/intake.py",
         "return SENT_SINCE if person.was_sent(action.key) else None",

@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import Any
 
 import msgspec
+from kafka.errors import KafkaError
 
 from streams import rights
 from streams.cli.delivery import Sender
@@ -19,6 +20,7 @@ from streams.kafka import admin
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.settings import Settings
+from streams.stop import Stop
 from streams.triggers.inputs import replayed
 from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_REPLAYS
 
@@ -26,20 +28,34 @@ from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_REPLAYS
 def run(settings: Settings, trigger: str | None, since_ms: int) -> int:
     """All dead letters of a trigger (``None``: of all) that were published at or after a time.
 
-    Exit code 1 when Kafka refused one of them. Raises `Stop`.
+    Exit code 1 when Kafka refused one of them. Raises `Stop`, also where Kafka is silent: how many are acknowledged
+    is reported all the same.
     """
     count = admin.verify(settings, rights.NEEDS["redeliver"].topics).partitions[TRIGGER_DEAD_LETTERS]
     topic = settings.topic_prefix + TRIGGER_REPLAYS
     with answering(settings):
         sender = Sender(settings)
-        with closing(Logs(settings)) as logs, closing(sender):
-            for number, letter in enumerate(_letters(logs, count, trigger, since_ms)):
-                value = replayed(_trigger_of(letter), letter.value)
-                sender.send(number, topic, key=letter.key, value=value, partition=letter.partition)
+        try:
+            with closing(Logs(settings)) as logs, closing(sender):
+                for number, letter in enumerate(_letters(logs, count, trigger, since_ms)):
+                    value = replayed(_trigger_of(letter), letter.value)
+                    sender.send(number, topic, key=letter.key, value=value, partition=letter.partition)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            raise Stop(
+                f"not all messages could be redelivered ({error}); when Kafka answers, redeliver them again: what was "
+                "sent by then is not sent again"
+            ) from None
+        finally:
+            _report(sender, topic)
+    return 1 if sender.refused else 0
+
+
+def _report(sender: Sender, topic: str) -> None:
     print(f"{sender.acknowledged} messages are tried again", file=sys.stderr)
     for why in sender.refused.values():
         print(f"{topic} did not take one: {why}", file=sys.stderr)
-    return 1 if sender.refused else 0
 
 
 def _letters(logs: Logs, count: int, trigger: str | None, since_ms: int) -> Iterator[Any]:
