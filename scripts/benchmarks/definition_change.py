@@ -69,17 +69,17 @@ def run(plan: Plan) -> BenchmarkCase:
         made = load(EVENTS_EACH * customers, customers, "change-heavy")
         asyncio.run(preload(kafka.address, "", made))
         print("  the topics are filled", flush=True)
-        with Worker(_told(settings)) as worker:
+        with Worker(_environment(settings)) as worker:
             wait_drained(client, settings, made.events, [worker])
             print(f"  {_stored(client, settings):,} customers are stored", flush=True)
         _settled(client)
-        with Worker(_told(settings)) as worker:
+        with Worker(_environment(settings)) as worker:
             worker.wait_ready()
             pace.delays_ms(kafka.address, rate, WARM_S, "warm")
             without = _shown(samples, WITHOUT, pace.delays_ms(kafka.address, rate, seconds, "without"))
         new = settings.model_copy(update={"definitions": changed})
         _settled(client)
-        with Worker(_told(new)) as worker:
+        with Worker(_environment(new)) as worker:
             worker.wait_ready()
             began = time.monotonic()
             meanwhile = _shown(samples, "meanwhile", pace.delays_ms(kafka.address, rate, seconds, "meanwhile"))
@@ -90,13 +90,15 @@ def run(plan: Plan) -> BenchmarkCase:
             print(f"  p99 {meanwhile / without:.2f} x what it is without", flush=True)
             time.sleep(5)
         _settled(client)
-        with Worker(_told(new), "--rebuild") as worker:
+        with Worker(_environment(new), "--rebuild") as worker:
             worker.wait_ready()
             delays = pace.delays_ms(kafka.address, rate, seconds, "rebuilding")
             rebuilding = _shown(samples, "while all is read again", delays)
             print(f"  p99 {rebuilding / without:.2f} x what it is without", flush=True)
-        told = _verified(new) if customers <= VERIFIED_MAX else "not recomputed: that takes a minute for each 150,000"
-        print(f"  {told}", flush=True)
+        verdict = (
+            _verified(new) if customers <= VERIFIED_MAX else "not recomputed: that takes a minute for each 150,000"
+        )
+        print(f"  {verdict}", flush=True)
     conditions = f"{customers:,} customers of one worker, {rate:,} events/s of others for {seconds:g} s"
     return BenchmarkCase("changed", "a changed file and a rebuild", conditions, samples.figures(WITHOUT, "p99"))
 
@@ -109,7 +111,7 @@ def _settled(client: Any) -> None:
     os.sync()
 
 
-def _told(settings: Settings) -> dict[str, Any]:
+def _environment(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(exclude_none=True)
 
 
@@ -127,7 +129,7 @@ def _stored(client: Any, settings: Settings) -> int:
 def _swept(client: Any, settings: Settings, began: float) -> float:
     """Seconds until nobody is left whom the former file decided last."""
     where = [key(settings.redis_prefix, at, "meta") for at in range(PARTITIONS)]
-    while not all(definition_list.is_settled({"epochs": client.hget(one, "epochs").decode()}) for one in where):
+    while not all(definition_list.is_settled({"epochs": client.hget(key, "epochs").decode()}) for key in where):
         if time.monotonic() > began + SWEPT_MAX_S:
             raise TimeoutError(f"not everybody was decided again within {SWEPT_MAX_S:g} s")
         time.sleep(0.2)
@@ -136,12 +138,12 @@ def _swept(client: Any, settings: Settings, began: float) -> float:
 
 def _verified(settings: Settings) -> str:
     """What a recomputation of everybody from all events says."""
-    environment = {f"SEGMENTER_{name.upper()}": str(value) for name, value in _told(settings).items()}
+    environment = {f"SEGMENTER_{name.upper()}": str(value) for name, value in _environment(settings).items()}
     environment["SEGMENTER_REDIS"] = settings.redis.get_secret_value()
     environment = {**os.environ, **environment}
     command = [sys.executable, "-m", "streams", "verify"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    told = re.findall(r"^(.*customers, .*|equal|.*differences of.*)$", done.stdout, re.MULTILINE)
+    lines = re.findall(r"^(.*customers, .*|equal|.*differences of.*)$", done.stdout, re.MULTILINE)
     if done.returncode:
         raise AssertionError(done.stdout + done.stderr)
-    return "; ".join(told)
+    return "; ".join(lines)

@@ -150,15 +150,15 @@ def _send_crowd(broker: str, customers: int, at_ms: int) -> None:
 
 def _crowd_told_ms(broker: str, due_ms: int) -> list[int]:
     """When each change of that due time was published."""
-    found: list[int] = []
+    values: list[int] = []
 
     def see(record: Any) -> None:
         change = json.loads(record.value)
         if change["change"] == "exited" and parse_instant(change["occurred_at"]) == due_ms:
-            found.append(record.timestamp)
+            values.append(record.timestamp)
 
     asyncio.run(see_changes(broker, "", see))
-    return found
+    return values
 
 
 @contextmanager

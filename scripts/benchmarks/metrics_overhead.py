@@ -72,7 +72,7 @@ async def looked_up(
     host, port = address.rsplit(":", 1)
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def one(at: float, customer: str) -> None:
+    async def look_up(at: float, customer: str) -> None:
         await asyncio.sleep(max(0.0, at - time.perf_counter()))
         reader, writer = idle.pop() if idle else await asyncio.open_connection(host, int(port))
         request = f"GET /api/customers/{quote(customer)} HTTP/1.1\r\nHost: {address}\r\n"
@@ -86,7 +86,7 @@ async def looked_up(
 
     began = time.perf_counter() + 0.2
     count = int(per_s * seconds)
-    await asyncio.gather(*(one(began + number / per_s, rng.choice(customers)) for number in range(count)))
+    await asyncio.gather(*(look_up(began + number / per_s, rng.choice(customers)) for number in range(count)))
     for _, writer in idle:
         writer.close()
     p50, p99 = np.percentile(took, [50, 99])
@@ -100,14 +100,14 @@ def run(plan: Plan) -> Iterator[BenchmarkCase]:
         drains = [_drained(stage, plan.events, number) for number in range(plan.drains)]
     for pairs in drains:
         samples.add("metrics on, against off", "CPU per event", "% more", 100 * cost(pairs).mean)
-    found = cost([pair for pairs in drains for pair in pairs])
+    overhead = cost([pair for pairs in drains for pair in pairs])
     conditions = (
-        f"{found.pairs} pairs of turns of {TURN_S:g} s, in {plan.drains} drains of {plan.events:,} events, "
+        f"{overhead.pairs} pairs of turns of {TURN_S:g} s, in {plan.drains} drains of {plan.events:,} events, "
         f"rendered every {RENDERED_EVERY_S:g} s"
     )
     print(
-        f"metrics: {100 * found.mean:+.1f} % of a worker's CPU per event (95 %: {100 * found.low:+.1f} to "
-        f"{100 * found.high:+.1f}), {conditions}",
+        f"metrics: {100 * overhead.mean:+.1f} % of a worker's CPU per event (95 %: {100 * overhead.low:+.1f} to "
+        f"{100 * overhead.high:+.1f}), {conditions}",
         flush=True,
     )
     yield BenchmarkCase("ops", "metrics", conditions, samples.figures())
@@ -128,11 +128,11 @@ def _drained(stage: Stage, events: int, number: int) -> list[Pair]:
         )
         with _Switched(settings.model_dump(exclude_none=True)) as worker:
             wait_drained(client, settings, made.events, [worker])
-            found = paired(worker.log.read_text())
+            pairs = paired(worker.log.read_text())
     stage.clear(prefix)
-    told = cost(found)
-    print(f"  drain {number + 1}: {100 * told.mean:+.1f} % in {told.pairs} pairs", flush=True)
-    return found
+    overhead = cost(pairs)
+    print(f"  drain {number + 1}: {100 * overhead.mean:+.1f} % in {overhead.pairs} pairs", flush=True)
+    return pairs
 
 
 def paired(log: str) -> list[Pair]:
@@ -149,11 +149,11 @@ def _look_ups(seconds: float) -> BenchmarkCase:
     with servers.Kafka() as kafka, servers.Redis(aof=True) as redis, Redis.from_url(redis.url) as client:
         settings = settings_of(kafka.address, redis.url, http="127.0.0.1:0")
         admin.create(settings)
-        told = settings.model_dump(exclude_none=True)
-        with Worker(told) as worker:
+        environment = settings.model_dump(exclude_none=True)
+        with Worker(environment) as worker:
             worker.wait_ready()
             pace.sent(pace.sending(kafka.address, EVENTS_PER_S, WARM_S, "warm"))
-            looking = {**told, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
+            looking = {**environment, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
             with Ops(looking) as ops:
                 ops.wait_ready()
                 customers = [
@@ -164,19 +164,19 @@ def _look_ups(seconds: float) -> BenchmarkCase:
                 loading = pace.sending(kafka.address, EVENTS_PER_S, seconds + 4, "beside")
                 time.sleep(2)
                 cpu, before, began = cpu_s(ops.pid), applied(client, settings), time.perf_counter()
-                found = asyncio.run(looked_up(ops.http, TOKEN, customers, LOOK_UPS_PER_S, seconds))
+                delays = asyncio.run(looked_up(ops.http, TOKEN, customers, LOOK_UPS_PER_S, seconds))
                 cpu, lasted = cpu_s(ops.pid) - cpu, time.perf_counter() - began
                 rate = (applied(client, settings) - before) / lasted
                 pace.sent(loading)
     print(
         f"{LOOK_UPS_PER_S:g} look-ups/s for {seconds:g} s beside {rate:,.0f} events/s: "
-        f"p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms, max {found['max_ms']:.1f} ms, "
-        f"{found['ok']:,} of {found['asked']:,} answered; CPU {cpu / seconds:.0%} of one core",
+        f"p50 {delays['p50_ms']:.1f} ms, p99 {delays['p99_ms']:.1f} ms, max {delays['max_ms']:.1f} ms, "
+        f"{delays['ok']:,} of {delays['asked']:,} answered; CPU {cpu / seconds:.0%} of one core",
         flush=True,
     )
     samples = Samples()
     for metric in ("p50", "p99", "max"):
-        samples.add("ops", metric, "ms", found[f"{metric}_ms"])
+        samples.add("ops", metric, "ms", delays[f"{metric}_ms"])
     samples.add("ops", "CPU", "% of one core", 100 * cpu / seconds)
     conditions = f"{LOOK_UPS_PER_S:g} look-ups a second for {seconds:g} s, beside {EVENTS_PER_S:,} events/s"
     return BenchmarkCase("ops", "look-ups", conditions, samples.figures())

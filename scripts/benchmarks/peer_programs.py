@@ -45,11 +45,11 @@ def running(command: Callable[[str], list[str]]) -> Iterator[subprocess.Popen[st
 
 
 @contextmanager
-def java_running(broker: str, told: Sequence[str], *prefixes: str) -> Iterator[subprocess.Popen[str]]:
-    """The Java program; ``told``: guarantee, threads, commit interval (ms)."""
+def java_running(broker: str, arguments: Sequence[str], *prefixes: str) -> Iterator[subprocess.Popen[str]]:
+    """The Java program; ``arguments``: guarantee, threads, commit interval (ms)."""
     heap = ("-Xmx2g", "-Xms2g", "-XX:+UseParallelGC")
     java = ["java", *heap, "-Dlog4j2.level=WARN", "-cp", f"{java_peer()}/*", "peer.Peer", broker]
-    with running(lambda folder: [*java, folder, *told, *prefixes]) as process:
+    with running(lambda folder: [*java, folder, *arguments, *prefixes]) as process:
         yield process
 
 

@@ -110,8 +110,8 @@ class SegmenterPeer:
                 group=prefix + "segmenter",
             )
             empty = client.info("memory")["used_memory"]
-            told = settings.model_dump(exclude_none=True)
-            workers = [crew.enter_context(Worker(told)) for _ in range(self._workers)]
+            environment = settings.model_dump(exclude_none=True)
+            workers = [crew.enter_context(Worker(environment)) for _ in range(self._workers)]
             return drained_by(workers, stage, client, settings, load.events, empty)
 
 
@@ -125,8 +125,8 @@ def drained_by(
     clock = RunClock(stage, [worker.pid for worker in workers], client)
     wait_drained(client, settings, events, workers)
     drained = clock.drained(events - before)
-    held = sum(client.hlen(key(settings.redis_prefix, at, "customers")) for at in range(PARTITIONS))
-    return drained._replace(redis_bytes_per_customer=(_settled_memory(client) - empty) / held)
+    stored = sum(client.hlen(key(settings.redis_prefix, at, "customers")) for at in range(PARTITIONS))
+    return drained._replace(redis_bytes_per_customer=(_settled_memory(client) - empty) / stored)
 
 
 def _settled_memory(client: Any) -> int:
@@ -167,7 +167,7 @@ def unlinked(client: Any, settings: Settings) -> bool:
 def _positions(client: Any, settings: Settings, name: str) -> int:
     field = f"position:{settings.topic_prefix}{name}"
     keys = (key(settings.redis_prefix, partition, "meta") for partition in range(PARTITIONS))
-    return sum(int(client.hget(one, field) or 0) for one in keys)
+    return sum(int(client.hget(key, field) or 0) for key in keys)
 
 
 def waiting(client: Any, settings: Settings) -> int:
@@ -182,12 +182,12 @@ class KafkaStreams:
 
     def __init__(self, guarantee: str, threads: int, commit_ms: int, warm: StageLoad) -> None:
         self.name = f"Kafka Streams, {threads} threads, {guarantee}, commit {commit_ms} ms"
-        self._told = [guarantee, str(threads), str(commit_ms)]
+        self._options = [guarantee, str(threads), str(commit_ms)]
         self._warm = warm
 
     def drain(self, stage: Stage, prefix: str, load: StageLoad) -> Drained:
         warm = stage.fill(self._warm)
-        with java_running(stage.kafka.address, self._told, warm, prefix) as process:
+        with java_running(stage.kafka.address, self._options, warm, prefix) as process:
             await_line(process, f"RUNNING {warm}")
             self._settled(stage, warm, self._warm.events)
             say(process)
@@ -231,8 +231,8 @@ class Obvious:
 
     def drain(self, stage: Stage, prefix: str, load: StageLoad) -> Drained:
         with servers.Redis(aof=True) as redis:
-            told = [stage.kafka.address, redis.url, prefix, str(load.events), str(PARTITIONS)]
-            command = [sys.executable, str(SOURCES / "obvious.py"), *told]
+            arguments = [stage.kafka.address, redis.url, prefix, str(load.events), str(PARTITIONS)]
+            command = [sys.executable, str(SOURCES / "obvious.py"), *arguments]
             with running(lambda folder: [*command, folder]) as process:
                 return _self_timed(stage, load.events, process)
 

@@ -26,13 +26,13 @@ def once(definitions: Definitions, lines: list[bytes]) -> tuple[float, int]:
     """CPU seconds of deciding all lines, and how many changes they made."""
     events = [decode_line(line) for line in lines]  # afresh: what was read of an event is kept with it
     engine = Engine(definitions)
-    known: dict[str, Customer] = {}
+    customers: dict[str, Customer] = {}
     changes = 0
     began = time.process_time()
     for event in events:
-        customer = known.get(event.customer)
+        customer = customers.get(event.customer)
         if customer is None:
-            customer = known[event.customer] = engine.new()
+            customer = customers[event.customer] = engine.new()
         changes += len(engine.apply(event.customer, customer, event))
     return time.process_time() - began, changes
 

@@ -53,9 +53,9 @@ def _run(samples: Samples, stage: Stage, customers: int) -> None:
     prefix = stage.fill(load(events, customers, PROFILE))
     with servers.Redis(aof=True) as redis, Redis.from_url(redis.url) as client:
         settings = settings_of(stage.kafka.address, redis.url, topic_prefix=prefix, group=prefix + "segmenter")
-        told = settings.model_dump(exclude_none=True)
+        environment = settings.model_dump(exclude_none=True)
         empty = client.info("memory")["used_memory"]
-        with Worker(told) as worker:
+        with Worker(environment) as worker:
             drained = drained_by([worker], stage, client, settings, events, empty)
             resident, most = _memory_mb(worker.pid)
             worker.stop()
@@ -66,11 +66,11 @@ def _run(samples: Samples, stage: Stage, customers: int) -> None:
         _add(samples, "its memory", "MB", resident)
         _add(samples, "its memory at most", "MB", most)
         with _feeding(settings):
-            with Worker(told) as second:
+            with Worker(environment) as second:
                 after_term_s = _back_s(client, settings)
                 print(f"  after SIGTERM, started to events on all partitions: {after_term_s:.1f} s")
                 second.kill()
-                with Worker(told):
+                with Worker(environment):
                     after_kill_s = _back_s(client, settings)
             timeout = f"session timeout {settings.session_timeout_s:g} s"
             print(f"  after kill -9 likewise: {after_kill_s:.1f} s ({timeout})", flush=True)

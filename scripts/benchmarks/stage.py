@@ -59,11 +59,11 @@ class StageLoad(NamedTuple):
         made = records(self.events, self.customers, self.seed, self.profile, self.start_ms, SPAN_MS)
         if not self.hot_every:
             return made
-        return (_of_hot(one) if at % self.hot_every == 0 else one for at, one in enumerate(made))
+        return (_of_hot(record) if at % self.hot_every == 0 else record for at, record in enumerate(made))
 
 
-def _of_hot(one: Record) -> Record:
-    topic, key, value, ms = one
+def _of_hot(record: Record) -> Record:
+    topic, key, value, ms = record
     return topic, HOT, value.replace(key, HOT), ms
 
 
@@ -78,13 +78,13 @@ class _PublishedChange(msgspec.Struct):
     occurred_at: str
 
 
-_told = msgspec.json.Decoder(_PublishedChange)
+_decoder = msgspec.json.Decoder(_PublishedChange)
 
 
 def settings_of(broker: str, redis_url: str, **more: Any) -> Settings:
     """Of a worker that decides the four segments on these parts."""
-    told = {"definitions": DEFINITIONS, **more}
-    return Settings(brokers=broker, redis=redis_url, partitions=PARTITIONS, **told)
+    environment = {"definitions": DEFINITIONS, **more}
+    return Settings(brokers=broker, redis=redis_url, partitions=PARTITIONS, **environment)
 
 
 async def preload(broker: str, prefix: str, load: StageLoad) -> None:
@@ -114,33 +114,33 @@ async def consumed(broker: str, names: Iterable[str], count: int, see: Any) -> f
         *names, bootstrap_servers=broker, auto_offset_reset="earliest", isolation_level="read_committed"
     )
     await consumer.start()
-    seen, began = 0, time.monotonic()
-    while seen < count:
+    came, began = 0, time.monotonic()
+    while came < count:
         for batch in (await consumer.getmany(timeout_ms=1000)).values():
             for record in batch:
                 see(record)
-            seen += len(batch)
+            came += len(batch)
         if time.monotonic() - began > 300:
-            raise TimeoutError(f"{seen:,} of {count:,} records came in 300 s")
+            raise TimeoutError(f"{came:,} of {count:,} records came in 300 s")
     taken_s = time.monotonic() - began
     await consumer.stop()
     return taken_s
 
 
-async def told(broker: str, prefix: str, until_ms: int) -> tuple[Members, int]:
+async def published_members(broker: str, prefix: str, until_ms: int) -> tuple[Members, int]:
     """Who is where by the changes that occurred up to then; and how many changes there are at all."""
     members: dict[str, frozenset[str]] = {}
     count = 0
 
     def see(record: Any) -> None:
         nonlocal count
-        change = _told.decode(record.value)
+        change = _decoder.decode(record.value)
         count += 1
         if (parse_instant(change.occurred_at) or 0) <= until_ms:
             members[change.customer_id] = frozenset(change.segments)
 
     await see_changes(broker, prefix, see)
-    return {name: held for name, held in members.items() if held}, count
+    return {name: segments for name, segments in members.items() if segments}, count
 
 
 async def see_changes(broker: str, prefix: str, see: Callable[[Any], None]) -> None:
@@ -170,7 +170,7 @@ def expected(load: StageLoad) -> tuple[Members, int]:
     members: dict[str, frozenset[str]] = {}
     for change in run.run(replay.read(lines, _refuse), until_ms):
         members[change.customer] = frozenset(change.segments)
-    return {name: held for name, held in members.items() if held}, until_ms
+    return {name: segments for name, segments in members.items() if segments}, until_ms
 
 
 def _refuse(number: int, _: bytes, reason: str) -> None:

@@ -98,11 +98,14 @@ async def _steps(definitions: Definitions, fetched: Sequence[Fetched], languages
     for first in range(0, len(fetched), BATCH):
         batch = fetched[first : first + BATCH]
         for topic in INPUTS:
-            of_topic = [one for one in batch if one.topic == topic]
+            of_topic = [record for record in batch if record.topic == topic]
             merge.add(
                 topic,
                 first + len(batch),
-                ((read(one.value, one.key, one.timestamp, Origin(topic, 0, one.offset)), one) for one in of_topic),
+                (
+                    (read(record.value, record.key, record.timestamp, Origin(topic, 0, record.offset)), record)
+                    for record in of_topic
+                ),
             )
         changes += len(await segmenter.process_batch(merge.take(BATCH, lambda _: 0.0), batch[-1].timestamp))
         while 0 < saved.next_due <= saved.clock:
@@ -115,13 +118,13 @@ def measure(events: int, profile: str, languages: Sequence[str] = ("en", "fa"), 
     fetched = load(events, profile)
     definitions = parse(FOUR.read_text("utf-8"), FOUR.name)
     parsing, in_python, stepping, changes = [], [], [], 0
-    decode, some = _InPython().decode, [one.value.decode() for one in fetched[::_ONE_OF]]
+    decode, some = _InPython().decode, [record.value.decode() for record in fetched[::_ONE_OF]]
     gc.collect()
     gc.disable()  # a worker collects seldom
     for _ in range(rounds):
         began = time.process_time()
-        for one in fetched:
-            json.loads(one.value)
+        for record in fetched:
+            json.loads(record.value)
         parsed = time.process_time()
         for text in some:
             decode(text)

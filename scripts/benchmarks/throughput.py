@@ -19,7 +19,7 @@ from benchmarks.peers import SegmenterPeer
 from benchmarks.plan import Plan
 from benchmarks.results import BenchmarkCase
 from benchmarks.samples import Samples
-from benchmarks.stage import PARTITIONS, Members, Stage, StageLoad, expected, load, told
+from benchmarks.stage import PARTITIONS, Members, Stage, StageLoad, expected, load, published_members
 from local import kafka_jars
 
 PROFILES = ("change-heavy", "session-like")
@@ -50,7 +50,7 @@ def run(profile: str, plan: Plan) -> BenchmarkCase:
     chosen = [make(warm) for name, make in _MAKE.items() if name in names or "all" in names]
     loads = {peer: _part(whole, OBVIOUS_SHARE) if isinstance(peer, peers.Obvious) else whole for peer in chosen}
     right = {each: expected(each) for each in set(loads.values())}
-    found: dict[Any, list[peers.Drained]] = {peer: [] for peer in chosen}
+    runs: dict[Any, list[peers.Drained]] = {peer: [] for peer in chosen}
     changes: dict[Any, int] = {}
     with Stage() as stage:
         for at in range(rounds):
@@ -60,13 +60,13 @@ def run(profile: str, plan: Plan) -> BenchmarkCase:
                 drained = peer.drain(stage, prefix, loads[peer])
                 if peer.segments:
                     wanted, until_ms = right[loads[peer]]
-                    members, changes[peer] = asyncio.run(told(stage.kafka.address, prefix, until_ms))
+                    members, changes[peer] = asyncio.run(published_members(stage.kafka.address, prefix, until_ms))
                     _compare(peer, members, wanted, may_lose=isinstance(peer, peers.Obvious))
                 stage.clear(prefix)
-                found[peer].append(drained)
+                runs[peer].append(drained)
                 print(f"  {drained.rate:,.0f} events/s", flush=True)
-    _print(profile, whole, found, changes)
-    return _case(profile, whole, found)
+    _print(profile, whole, runs, changes)
+    return _case(profile, whole, runs)
 
 
 def _case(profile: str, whole: StageLoad, drains: dict[Any, list[peers.Drained]]) -> BenchmarkCase:
@@ -90,26 +90,26 @@ def _part(whole: StageLoad, share: int) -> StageLoad:
 
 
 def _compare(peer: Any, members: Members, right: Members, *, may_lose: bool) -> None:
-    wanted = {name: held & peer.segments for name, held in right.items() if held & peer.segments}
+    wanted = {name: segments & peer.segments for name, segments in right.items() if segments & peer.segments}
     wrong = [name for name in wanted.keys() | members.keys() if wanted.get(name) != members.get(name)]
     if wrong:
         first = wrong[0]
-        told = (
+        summary = (
             f"{peer.name}: {len(wrong):,} of {len(wanted):,} customers are in other segments, such as {first}: "
             f"{sorted(members.get(first, ()))}, not {sorted(wanted.get(first, ()))}"
         )
         if not may_lose:
-            raise AssertionError(told)
-        print(f"  {told}")
+            raise AssertionError(summary)
+        print(f"  {summary}")
 
 
-def _print(profile: str, whole: StageLoad, found: dict[Any, list[peers.Drained]], changes: dict[Any, int]) -> None:
+def _print(profile: str, whole: StageLoad, runs_of: dict[Any, list[peers.Drained]], changes: dict[Any, int]) -> None:
     hot = f", 1 in {whole.hot_every} of one customer" if whole.hot_every else ""
     print(f"\n{profile}: {whole.events:,} events of {whole.customers:,} customers{hot}; {machine()}")
-    ours = [peer for peer in found if isinstance(peer, SegmenterPeer)]
-    against = _rate(found[ours[0]]) if ours else 0.0
+    segmenters = [peer for peer in runs_of if isinstance(peer, SegmenterPeer)]
+    against = _rate(runs_of[segmenters[0]]) if segmenters else 0.0
     print(f"{'':56} {'events/s':>9} {'least-most':>17} {'ratio':>6} {'changes':>8}   CPU s per 1M: own broker Redis")
-    for peer, runs in found.items():
+    for peer, runs in runs_of.items():
         rates = [run.rate for run in runs]
         ratio = f"{_rate(runs) / against:.2f}" if against else ""
         cpu = [
@@ -120,13 +120,14 @@ def _print(profile: str, whole: StageLoad, found: dict[Any, list[peers.Drained]]
             f"{peer.name:56} {_rate(runs):9,.0f} {min(rates):8,.0f}-{max(rates):8,.0f} {ratio:>6} "
             f"{changes.get(peer, 0):8,}   {cpu[0]:17.0f} {cpu[1]:6.0f} {cpu[2]:5.0f}"
         )
-    for peer in ours:
-        held = statistics.median(run.redis_bytes_per_customer for run in found[peer])
-        print(f"Redis, {peer.name}: {held:.0f} bytes per customer")
+    for peer in segmenters:
+        stored = statistics.median(run.redis_bytes_per_customer for run in runs_of[peer])
+        print(f"Redis, {peer.name}: {stored:.0f} bytes per customer")
         break
-    if ours:
+    if segmenters:
         print(
-            f"changes per event: {changes[ours[0]] / whole.events:.2f}; memberships of all are as the rules give them"
+            f"changes per event: {changes[segmenters[0]] / whole.events:.2f}; "
+            "memberships of all are as the rules give them"
         )
 
 

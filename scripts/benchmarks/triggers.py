@@ -70,25 +70,25 @@ def run(plan: Plan) -> tuple[BenchmarkCase, BenchmarkCase]:
 
 
 def _run(backlog: Samples, steady: Samples, messages: int) -> None:
-    with _receiver() as (url, found):
-        bare, ours = _backlog(url, messages, found)
+    with _receiver() as (url, calls_of):
+        bare, triggers = _backlog(url, messages, calls_of)
         print(
-            f"  {messages:,} that are due: {ours:,.0f} a second; bare aiohttp loop, {CONCURRENCY} at a time: "
-            f"{bare:,.0f} ({ours / bare:.2f} x)",
+            f"  {messages:,} that are due: {triggers:,.0f} a second; bare aiohttp loop, {CONCURRENCY} at a time: "
+            f"{bare:,.0f} ({triggers / bare:.2f} x)",
             flush=True,
         )
-        delays = _paced(url, RATE, SECONDS, found)
+        delays = _paced(url, RATE, SECONDS, calls_of)
     came = f"{len(delays):,} of {int(RATE * SECONDS):,} came"
     print(f"  {RATE} a second for {SECONDS:g} s: {came}; after they may be sent: {shares(delays)}")
     backlog.add(BARE, "rate", "webhooks/s", bare)
-    backlog.add(f"triggers, 2 processes, {OURS} at a time each", "rate", "webhooks/s", ours)
+    backlog.add(f"triggers, 2 processes, {OURS} at a time each", "rate", "webhooks/s", triggers)
     steady.add_delays("triggers, 1 process", delays)
 
 
 # --- the receiver
 
 
-def _serve(port: int, said: Queue[list[Came]], asked: Queue[bool]) -> None:
+def _serve(port: int, answers: Queue[list[Came]], requests: Queue[bool]) -> None:
     calls: list[Came] = []
 
     async def receive(request: web.Request) -> web.Response:
@@ -102,10 +102,10 @@ def _serve(port: int, said: Queue[list[Came]], asked: Queue[bool]) -> None:
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
-        said.put([])
+        answers.put([])
         loop = asyncio.get_running_loop()
-        while await loop.run_in_executor(None, asked.get):
-            said.put(list(calls))
+        while await loop.run_in_executor(None, requests.get):
+            answers.put(list(calls))
             calls.clear()
 
     asyncio.run(main())
@@ -115,19 +115,19 @@ def _serve(port: int, said: Queue[list[Came]], asked: Queue[bool]) -> None:
 def _receiver() -> Iterator[tuple[str, Any]]:
     """Its address, and a function that gives the calls since it was asked last."""
     context = multiprocessing.get_context("spawn")
-    said: Queue[list[Came]] = context.Queue()
-    asked: Queue[bool] = context.Queue()
+    answers: Queue[list[Came]] = context.Queue()
+    requests: Queue[bool] = context.Queue()
     port = free_port()
-    process = context.Process(target=_serve, args=(port, said, asked), daemon=True)
+    process = context.Process(target=_serve, args=(port, answers, requests), daemon=True)
     process.start()
-    said.get(timeout=30)
+    answers.get(timeout=30)
 
-    def found() -> list[Came]:
-        asked.put(True)
-        return said.get(timeout=30)
+    def calls_so_far() -> list[Came]:
+        requests.put(True)
+        return answers.get(timeout=30)
 
-    yield f"http://127.0.0.1:{port}/hook", found
-    asked.put(False)
+    yield f"http://127.0.0.1:{port}/hook", calls_so_far
+    requests.put(False)
     process.join(10)
 
 
@@ -141,14 +141,14 @@ def _bare(url: str, messages: int) -> float:
 async def _post(url: str, messages: int, body: bytes) -> float:
     left = iter(range(messages))
 
-    async def one(session: aiohttp.ClientSession) -> None:
+    async def call(session: aiohttp.ClientSession) -> None:
         for _ in left:
             async with session.post(url, data=body) as answer:
                 await answer.read()
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONCURRENCY)) as session:
         began = time.monotonic()
-        await asyncio.gather(*(one(session) for _ in range(CONCURRENCY)))
+        await asyncio.gather(*(call(session) for _ in range(CONCURRENCY)))
         return time.monotonic() - began
 
 
@@ -169,20 +169,20 @@ def _worker(url: str) -> Iterator[tuple[Settings, Worker, Triggers]]:
         triggers.write_text(json.dumps({"version": 1, "channels": {"bot": way}, "triggers": {"call": trigger}}))
         settings = settings_of(kafka.address, redis.url, definitions=segments, triggers=triggers)
         admin.create(settings, (*WORKERS, *TRIGGERS))
-        told = settings.model_dump(exclude_none=True)
-        calling = Triggers(told)
+        environment = settings.model_dump(exclude_none=True)
+        calling = Triggers(environment)
         calling.environment["BOT_SECRET"] = SECRET
-        with Worker(told) as worker:
+        with Worker(environment) as worker:
             yield settings, worker.wait_ready(), calling
 
 
 def _order(number: int, name: str) -> tuple[bytes, bytes]:
-    who = f"{name}-{number}"
+    customer = f"{name}-{number}"
     event = {
-        "type": "track", "event": "Order Completed", "messageId": who, "userId": who,
-        "timestamp": format_instant(time.time_ns() // 1_000_000), "properties": {"order_id": who},
+        "type": "track", "event": "Order Completed", "messageId": customer, "userId": customer,
+        "timestamp": format_instant(time.time_ns() // 1_000_000), "properties": {"order_id": customer},
     }  # fmt: skip
-    return who.encode(), json.dumps(event).encode()
+    return customer.encode(), json.dumps(event).encode()
 
 
 def _send(broker: str, count: int, name: str, rate: int = 0) -> None:
@@ -191,52 +191,52 @@ def _send(broker: str, count: int, name: str, rate: int = 0) -> None:
     for number in range(count):
         if rate:
             time.sleep(max(0.0, began + number / rate - time.monotonic()))
-        who, value = _order(number, name)
-        producer.send("purchases", key=who, value=value)
+        customer, value = _order(number, name)
+        producer.send("purchases", key=customer, value=value)
     producer.flush()
     producer.close()
 
 
-def _all_of(calls: list[Came], count: int, found: Any) -> list[Came]:
+def _all_of(calls: list[Came], count: int, calls_of: Any) -> list[Came]:
     """Until so many different ids came, or nothing has for long."""
     since = time.monotonic()
     while len({name for _, name, _ in calls}) < count and time.monotonic() < since + LAST_S:
         time.sleep(0.2)
-        more = found()
+        more = calls_of()
         since = time.monotonic() if more else since
         calls += more
     return calls
 
 
-def _backlog(url: str, messages: int, found: Any) -> tuple[float, float]:
+def _backlog(url: str, messages: int, calls_of: Any) -> tuple[float, float]:
     """Deliveries a second of a bare loop beside the same idle servers, and of what is due when triggers start."""
     with _worker(url) as (settings, _, triggers):
         bare = _bare(url, messages)
-        found()
+        calls_of()
         _send(settings.brokers, messages, "backlog")
         time.sleep(5)
         second = Triggers(settings.model_dump(exclude_none=True))
         second.environment = triggers.environment
         with triggers, second:
-            calls = _all_of([], messages, found)
+            calls = _all_of([], messages, calls_of)
     times = sorted(at for at, _, _ in calls)
     if len(calls) < messages:
         raise RuntimeError(f"{len(calls):,} of {messages:,} calls came:\n{triggers.tail()}")
     return bare, len(times) / (times[-1] - times[0])
 
 
-def _paced(url: str, rate: int, seconds: float, found: Any) -> list[float]:
+def _paced(url: str, rate: int, seconds: float, calls_of: Any) -> list[float]:
     """Ms from when the customer's partition is known to be decided up to the send time to the call."""
     with _worker(url) as (settings, _, triggers), triggers:
         triggers.wait_ready()
         _send(settings.brokers, int(rate * 5), "warm", rate)
-        _all_of([], int(rate * 5), found)
+        _all_of([], int(rate * 5), calls_of)
         samples: dict[int, list[tuple[int, float]]] = defaultdict(list)
         over = threading.Event()
         sampling = threading.Thread(target=_sample, args=(settings, samples, over))
         sampling.start()
         _send(settings.brokers, int(rate * seconds), "paced", rate)
-        calls = _all_of([], int(rate * seconds), found)
+        calls = _all_of([], int(rate * seconds), calls_of)
         over.set()
         sampling.join()
     return sorted(_delay_ms(call, samples) for call in calls)
@@ -250,8 +250,8 @@ def _sample(settings: Settings, samples: dict[int, list[tuple[int, float]]], ove
             for at in range(PARTITIONS):
                 pipe.hmget(key(settings.redis_prefix, at, "meta"), "clock", "caught_up")
             now = time.time()
-            for at, found in enumerate(pipe.execute()):
-                reached = min(int(value or 0) for value in found)
+            for at, states in enumerate(pipe.execute()):
+                reached = min(int(value or 0) for value in states)
                 if not samples[at] or samples[at][-1][0] < reached:
                     samples[at].append((reached, now))
 

@@ -51,10 +51,10 @@ FILE: dict[str, Any] = {
 def identifies(events: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """An address for each customer, told at their first event."""
     first = {event["userId"]: event["timestamp"] for event in reversed(events)}
-    for who, at in first.items():
+    for customer, at in first.items():
         yield {
-            "type": "identify", "messageId": f"address-{who}", "userId": who, "timestamp": at,
-            "traits": {"email": f"shopper-{who}@example.com"},
+            "type": "identify", "messageId": f"address-{customer}", "userId": customer, "timestamp": at,
+            "traits": {"email": f"shopper-{customer}@example.com"},
         }  # fmt: skip
 
 
@@ -65,7 +65,7 @@ class Messages:
         self._hook = hook
         self._mailbox = mailbox
         self._say = say
-        self._told = [0, 0]
+        self._sent_counts = [0, 0]
         self.over = threading.Event()
 
     def watch(self) -> None:
@@ -75,24 +75,24 @@ class Messages:
         self._tell()
 
     def _tell(self) -> None:
-        mails, calls = self._mailbox.mails[self._told[0] :], self._hook.calls[self._told[1] :]
-        self._told = [self._told[0] + len(mails), self._told[1] + len(calls)]
+        mails, calls = self._mailbox.mails[self._sent_counts[0] :], self._hook.calls[self._sent_counts[1] :]
+        self._sent_counts = [self._sent_counts[0] + len(mails), self._sent_counts[1] + len(calls)]
         for at, mail in mails:
             part = mail.get_body(("plain",))
             text = "" if part is None else str(part.get_content()).splitlines()[0]
             self._say(f"{format_instant(at)[11:]}  [bold]✉[/] {mail['To']}  “{mail['Subject']}”  {text}")
         for call in calls:
-            self._say(_told(call))
+            self._say(_call_line(call))
 
     def summary(self) -> str:
         """What came, in a line."""
         return (
-            f"messages           {self._told[0]} e-mails, {self._told[1]} calls of the chatbot "
+            f"messages           {self._sent_counts[0]} e-mails, {self._sent_counts[1]} calls of the chatbot "
             f"(all signatures verified, {self._hook.forged} forged)"
         )
 
 
-def _told(call: Call) -> str:
+def _call_line(call: Call) -> str:
     data = call.body["data"]
     return f"{format_instant(call.at_ms)[11:]}  [bold]☎[/] chatbot → {data['change']['customer_id']}  {data['message']}"
 

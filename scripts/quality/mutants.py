@@ -2468,21 +2468,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="only the guards whose names hold this")
     parsed = parser.parse_args(arguments)
     wanted = [
-        one for one in (*BY_SIMULATION, *BY_TESTS) if not parsed.names or any(n in one.guard for n in parsed.names)
+        mutant
+        for mutant in (*BY_SIMULATION, *BY_TESTS)
+        if not parsed.names or any(n in mutant.guard for n in parsed.names)
     ]
-    for tests in sorted({one.tests for one in wanted} - {""}):
+    for tests in sorted({mutant.tests for mutant in wanted} - {""}):
         if _run(ROOT, "-m", "pytest", "-q", "-x", tests)[0]:
             print(f"{tests} fails with every guard in its place; mend that first")
             return 1
     survived = 0
     for mutant, killed, seconds in tried(wanted, parsed.seeds):
         survived += killed is None
-        print(f"{mutant.guard:52} {told(killed):60} {seconds:5.1f} s", flush=True)
+        print(f"{mutant.guard:52} {described(killed):60} {seconds:5.1f} s", flush=True)
     print(f"{len(wanted)} guards switched off, {survived} not missed")
     return 1 if survived else 0
 
 
-def told(killed: Killed | None) -> str:
+def described(killed: Killed | None) -> str:
     if killed is None:
         return "SURVIVED"
     return killed.by if killed.seeds is None else f"{killed.by} (seed {killed.seeds})"
@@ -2523,18 +2525,18 @@ def _simulated(tree: Path, seeds: int) -> Killed | None:
     code, output = _run(tree, "-m", "tests.world", "--seeds", f"0-{seeds - 1}", "--first")
     if code == 0:
         return None
-    found = re.search(r"^seed (\d+) .*\n([^:\n]{1,50})", output, re.MULTILINE)
-    assert found, f"the simulation did not say what failed: {output[-2000:]}"
-    return Killed(found[2].strip(), int(found[1]))
+    match = re.search(r"^seed (\d+) .*\n([^:\n]{1,50})", output, re.MULTILINE)
+    assert match, f"the simulation did not say what failed: {output[-2000:]}"
+    return Killed(match[2].strip(), int(match[1]))
 
 
 def _tested(mutant: Mutant, tree: Path) -> Killed | None:
     code, output = _run(tree, "-m", "pytest", "-q", "-x", mutant.tests)
     if code == 0:
         return None
-    found = re.search(r"^FAILED (\S+)", output, re.MULTILINE)
-    assert found, f"the tests did not say what failed: {output[-2000:]}"
-    return Killed(found[1], None)
+    match = re.search(r"^FAILED (\S+)", output, re.MULTILINE)
+    assert match, f"the tests did not say what failed: {output[-2000:]}"
+    return Killed(match[1], None)
 
 
 def _run(tree: Path, *arguments: str) -> tuple[int, str]:

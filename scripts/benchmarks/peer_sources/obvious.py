@@ -23,12 +23,12 @@ def main(brokers: str, redis_url: str, prefix: str, count: int, partitions: int)
     )  # fmt: skip
     store = redis.asyncio.Redis.from_url(redis_url)
     changes = app.topic(f"{prefix}segment-changes", value_serializer="raw", key_serializer="raw")
-    seen = [0, 0.0]
+    counted = [0, 0.0]
 
     async def decide(events: Any) -> None:
         async for value in events:
-            if not seen[0]:
-                seen[1] = time.monotonic()
+            if not counted[0]:
+                counted[1] = time.monotonic()
             event = msgspec.json.decode(value)
             name = f"{prefix}{event.get('userId') or event['anonymousId']}"
             stored = await store.get(name)
@@ -37,19 +37,21 @@ def main(brokers: str, redis_url: str, prefix: str, count: int, partitions: int)
                 customer["orders"][event["properties"]["order_id"]] = event["timestamp"]
             now = datetime.fromisoformat(event["timestamp"])
             times = [datetime.fromisoformat(at) for at in customer["orders"].values()]
-            told = set(customer["segments"])
-            held = {one for one, (least, age) in SEGMENTS.items() if sum(now - age < at for at in times) >= least}
-            customer["segments"] = sorted(held)
+            before = set(customer["segments"])
+            holding = {
+                segment for segment, (least, age) in SEGMENTS.items() if sum(now - age < at for at in times) >= least
+            }
+            customer["segments"] = sorted(holding)
             await store.set(name, msgspec.json.encode(customer))
-            for segment in sorted(held ^ told):
+            for segment in sorted(holding ^ before):
                 change = {
-                    "customer_id": event["userId"], "segment": segment, "segments": sorted(held),
-                    "change": "entered" if segment in held else "exited", "occurred_at": event["timestamp"],
+                    "customer_id": event["userId"], "segment": segment, "segments": sorted(holding),
+                    "change": "entered" if segment in holding else "exited", "occurred_at": event["timestamp"],
                 }  # fmt: skip
                 await changes.send(key=event["userId"].encode(), value=msgspec.json.encode(change))
-            seen[0] += 1
-            if seen[0] == count:
-                print(f"DONE {time.monotonic() - seen[1]}", file=sys.__stdout__, flush=True)  # Faust takes the other
+            counted[0] += 1
+            if counted[0] == count:
+                print(f"DONE {time.monotonic() - counted[1]}", file=sys.__stdout__, flush=True)  # Faust takes the other
 
     for topic in ("profiles", "visits", "carts", "purchases"):
         app.agent(app.topic(prefix + topic, key_serializer="raw", value_serializer="raw"), name=topic)(decide)

@@ -15,14 +15,14 @@ WITHIN = timedelta(days=365)
 
 
 def main(brokers: str, prefix: str, count: int) -> None:
-    seen = [0, 0.0]
+    counted = [0, 0.0]
 
     def decide(event: dict[str, Any], state: State) -> list[dict[str, Any]]:
-        if not seen[0]:
-            seen[1] = time.monotonic()
-        seen[0] += 1
-        if seen[0] == count:
-            print(f"DONE {time.monotonic() - seen[1]}", flush=True)
+        if not counted[0]:
+            counted[1] = time.monotonic()
+        counted[0] += 1
+        if counted[0] == count:
+            print(f"DONE {time.monotonic() - counted[1]}", flush=True)
         if event["event"] != "Order Completed":
             return []
         now = datetime.fromisoformat(event["timestamp"])
