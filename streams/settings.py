@@ -294,6 +294,7 @@ def _of_kafka(settings: Settings) -> list[tuple[bool, str]]:
 
 
 def _of_redis(settings: Settings) -> list[tuple[bool, str]]:
+    # A cluster has several hosts, and database 0 alone; a socket of this machine is no cluster.
     urls = redis_urls(settings.redis)
     url = urlsplit(urls[0])
     files = (settings.redis_ca_file, settings.redis_certificate_file, settings.redis_key_file)

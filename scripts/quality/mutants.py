@@ -178,8 +178,8 @@ BY_SIMULATION = (
     Mutant(
         "one event per message id",
         "rules/profile/deduplication.py",
-        "if found[1] == ident:\n            del known[near]",
-        "if False:\n            del known[near]",
+        "if other[1] == ident:\n            del entries[later]",
+        "if False:\n            del entries[later]",
     ),
 )
 BY_TESTS = (

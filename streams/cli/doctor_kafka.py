@@ -27,11 +27,11 @@ def look(settings: Settings, use: TopicUse) -> tuple[list[Finding], FoundTopics 
     except Stop as error:
         return [problem("Kafka", str(error))], None
     findings = [*_cluster(settings, report), *_rights(report), *_topics(settings, use, report)]
-    return findings, None if report.missing or report.lacking else report.found
+    return findings, None if report.missing or report.lacking else report.topics
 
 
 def _cluster(settings: Settings, report: ClusterReport) -> Iterator[Finding]:
-    text = f"{report.kind} at {settings.brokers}, protocol {report.version}, cluster {report.found.cluster}"
+    text = f"{report.kind} at {settings.brokers}, protocol {report.version}, cluster {report.topics.cluster}"
     if report.is_tansu and settings.broker == "kafka":
         yield problem("Kafka", f"{text}; Tansu has no transactions: set SEGMENTER_BROKER=tansu, or use Apache Kafka")
     elif not report.is_tansu and settings.broker == "tansu":
@@ -53,7 +53,7 @@ def _rights(report: ClusterReport) -> Iterator[Finding]:
 
 
 def _topics(settings: Settings, use: TopicUse, report: ClusterReport) -> Iterator[Finding]:
-    partitions = report.found.partitions
+    partitions = report.topics.partitions
     if report.missing:
         of = " --triggers" if set(use.names) & set(TRIGGERS) else ""
         yield problem("topics", f"missing: {', '.join(report.missing)}; run `segmenter topics create{of}`")

@@ -164,7 +164,7 @@ class HttpServer:
         @web.middleware
         async def follow(request: web.Request, handler: Handler) -> web.StreamResponse:
             connection = self._open.get(request.protocol)
-            if connection is None:
+            if connection is None:  # it has ended meanwhile
                 raise web.HTTPServiceUnavailable
             connection.request = request
             try:

@@ -45,7 +45,7 @@ BATCH_SIZE = "max.message.bytes"
 
 
 class TopicUse(msgspec.Struct, frozen=True, kw_only=True):
-    """How a process uses topics, and so which rights it needs. Names are without prefix.
+    """The topics that a process uses, by what it does with them, which takes rights. Names are without prefix.
 
     ``limited``: topics whose settings it reads. The right to read or write a topic includes that to describe it.
     """
@@ -97,7 +97,7 @@ class Retention(msgspec.Struct, frozen=True):
 
 @contextmanager
 def administration(settings: Settings, *, tries: int | None = None, request_ms: int = 10_000) -> Iterator[Any]:
-    """kafka-python's client for it. Raises `Stop` when the cluster does not answer, then or later."""
+    """A client of kafka-python for topics. Raises `Stop` when the cluster does not answer, then or later."""
     admin = connect(settings, KafkaAdminClient, tries=tries, request_timeout_ms=request_ms)
     with answering(settings):
         try:
@@ -127,7 +127,7 @@ def describe(admin: Any, settings: Settings, use: TopicUse) -> Mapping[str, Any]
 
 
 def existing(admin: Any, settings: Settings, use: TopicUse, described: Mapping[str, Any]) -> FoundTopics:
-    """The cluster and those of these topics that exist."""
+    """The cluster's id, and those of these topics that exist."""
     partitions: dict[str, int] = {}
     for name in use.names:
         topic = described.get(settings.topic_prefix + name)
@@ -181,7 +181,7 @@ def retention(settings: Settings, topics: Sequence[str]) -> Mapping[str, Retenti
 def configs_of(
     admin: Any, settings: Settings, topics: Sequence[str], keys: Sequence[str]
 ) -> Mapping[str, Mapping[str, Any]]:
-    """These settings by topic; none for a topic whose settings the broker does not give."""
+    """Read these settings of topics; a topic whose settings the broker does not give has none."""
     resources = [
         ConfigResource(ConfigResourceType.TOPIC, settings.topic_prefix + name, dict.fromkeys(keys)) for name in topics
     ]
@@ -197,10 +197,11 @@ def settings_of(settings: Settings, topics: Sequence[str]) -> Mapping[str, Mappi
     """The retention and batch size of these topics, as far as the broker gives them. Raises `Stop`."""
     with administration(settings) as admin:
         configs = configs_of(admin, settings, topics, _COPIED)
-    return {name: _values_of(entries) for name, entries in configs.items()}
+    return {name: values_of(entries) for name, entries in configs.items()}
 
 
-def _values_of(entries: Mapping[str, Any]) -> dict[str, str]:
+def values_of(entries: Mapping[str, Any]) -> dict[str, str]:
+    """The values of a topic's settings, without those that the broker does not give."""
     return {key: str(entry["value"]) for key, entry in entries.items() if entry.get("value") is not None}
 
 

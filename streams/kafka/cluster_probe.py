@@ -1,7 +1,9 @@
-"""What a Kafka cluster is and what it allows its user, for ``segmenter doctor``.
+"""A probe of a Kafka cluster, for ``segmenter doctor``: its product and version, its topics, and its user's rights.
 
-The one rule: nothing is written, and nothing is created: the requests which try a right name a member of a group and
-a transaction that do not exist, and go to any broker, as to look for a coordinator creates its topic.
+The one rule: nothing is written or created. Requests that try a right name a group member and a transaction which do
+not exist. They go to any broker, as a request for the coordinator would create its internal topic.
+
+See also: `streams.kafka.admin` (topics and rights), `streams.state.redis_probe` (the same for Redis).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from streams.kafka.admin import BATCH_SIZE, FoundTopics, TopicUse
 from streams.settings import Settings
 
 CLEANUP, RETENTION = "cleanup.policy", "retention.ms"
-# A cluster that does not answer is waited for so often (`streams.kafka.client.TRY_MS`), then each request so long.
+# How often a connection is tried (each for `streams.kafka.client.TRY_MS`), and how long a request may take.
 _TRIES = 2
 _REQUEST_MS = 4_000
 _READ_CONFIGS = "DESCRIBE_CONFIGS"
@@ -28,15 +30,16 @@ _NO_PRODUCER = -1
 
 
 class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
-    """``found``: the topics that exist. ``lacking``: rights without which the process does not run, in words.
+    """The result of a probe. ``topics``: those that exist; ``missing``: those that do not.
 
-    ``unread``: the right without which settings of topics are not checked; ``configs``: of those topics that say them.
+    ``lacking``: missing rights without which the process does not run, in words. ``unread``: the missing right to read
+    settings of topics, if so; ``configs``: the settings of topics that could be read.
     """
 
     version: str
     is_tansu: bool
     latency_ms: float
-    found: FoundTopics
+    topics: FoundTopics
     missing: tuple[str, ...]
     lacking: tuple[str, ...]
     unread: str | None
@@ -44,40 +47,40 @@ class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> str:
-        """The product, as far as its answers tell it."""
+        """The product, recognised by its answers."""
         return "Tansu" if self.is_tansu else "Kafka"
 
 
 def examine(settings: Settings, use: TopicUse, group: str) -> ClusterReport:
-    """Look at the cluster and at these topics. Raises `Stop` when it does not answer, or does not let us in.
+    """Probe the cluster and these topics. Raises `Stop` when it does not answer, or refuses the login.
 
-    ``group``: that of the process, which publishes under transactional ids that begin with it.
+    ``group``: the process's group, with which its transactional ids begin.
     """
     with admin.administration(settings, tries=_TRIES, request_ms=_REQUEST_MS) as client:
         began = time.monotonic()
         described = admin.describe(client, settings, use)
         latency_ms = (time.monotonic() - began) * 1000
-        found = admin.existing(client, settings, use, described)
-        is_tansu = "tansu" in found.cluster.lower()
+        topics = admin.existing(client, settings, use, described)
+        is_tansu = "tansu" in topics.cluster.lower()
         rights = admin.lacking_rights(settings, use, described)
         unread = rights.pop(_READ_CONFIGS, None)
         lacking = list(rights.values())
-        if not is_tansu:  # which authorizes nobody, and drops the connection on such a request
+        if not is_tansu:  # Tansu has no authorization, and drops the connection on such requests
             lacking += _lacking_beside_topics(client, settings, group)
         return ClusterReport(
             version=".".join(map(str, client._manager.broker_version)),
             is_tansu=is_tansu,
             latency_ms=latency_ms,
-            found=found,
+            topics=topics,
             missing=tuple(settings.topic_prefix + name for name in _missing(settings, use, described)),
             lacking=tuple(lacking),
             unread=unread,
-            configs=_configs(client, settings, found, described),
+            configs=_configs(client, settings, topics, described),
         )
 
 
 def _missing(settings: Settings, use: TopicUse, described: Mapping[str, Any]) -> Iterator[str]:
-    """Topics that do not exist; of one which the user may not see it is unknown."""
+    """The topics that do not exist; those that the user may not describe are left out, as nothing is known of them."""
     for name in use.names:
         topic = described.get(settings.topic_prefix + name)
         if topic is None or (topic["error_code"] and admin.allows(topic, "DESCRIBE")):
@@ -85,7 +88,7 @@ def _missing(settings: Settings, use: TopicUse, described: Mapping[str, Any]) ->
 
 
 def _lacking_beside_topics(client: Any, settings: Settings, group: str) -> Iterator[str]:
-    """Rights on the group and on the transactional ids of its process."""
+    """The missing rights on the process's group and transactional ids, in words."""
     beat = HeartbeatRequest(group_id=group, generation_id=-1, member_id="")
     if _answer(client, beat) == GroupAuthorizationFailedError.errno:
         yield f"READ of the group {group}"
@@ -106,17 +109,13 @@ def _answer(client: Any, request: Any) -> int:
 
 
 def _configs(
-    client: Any, settings: Settings, found: FoundTopics, described: Mapping[str, Any]
+    client: Any, settings: Settings, topics: FoundTopics, described: Mapping[str, Any]
 ) -> Mapping[str, Mapping[str, str]]:
-    """Of the topics whose settings this user may read."""
+    """The settings of the topics whose settings this user may read."""
     readable = [
-        name for name in found.partitions if admin.allows(described[settings.topic_prefix + name], _READ_CONFIGS)
+        name for name in topics.partitions if admin.allows(described[settings.topic_prefix + name], _READ_CONFIGS)
     ]
     if not readable:
         return {}
-    told = admin.configs_of(client, settings, readable, (CLEANUP, RETENTION, BATCH_SIZE))
-    return {
-        name: {key: str(entry["value"]) for key, entry in values.items() if entry.get("value") is not None}
-        for name, values in told.items()
-        if values
-    }
+    configs = admin.configs_of(client, settings, readable, (CLEANUP, RETENTION, BATCH_SIZE))
+    return {name: admin.values_of(entries) for name, entries in configs.items() if entries}

@@ -137,7 +137,7 @@ class OutputReader(Protocol):
 
 
 class Fetching(msgspec.Struct, frozen=True):
-    """How an input is being fetched, for watchdogs and metrics.
+    """The progress of fetching an input, for watchdogs and metrics.
 
     ``fetched``: the next offset awaited. ``end`` and ``readable``: the end of the log and of the part that may be
     read (an open transaction holds the rest back), from the response to the request of ``requested_at``.

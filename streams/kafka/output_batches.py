@@ -84,6 +84,8 @@ class SentBatch(NamedTuple):
 async def _send(
     producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[OutRecord]
 ) -> list[SentBatch]:
+    """Send the records of one partition in as few batches as they fit into, in order."""
+
     async def send(batch: Any) -> SentBatch:
         count, size = batch.record_count(), batch.size()
         return SentBatch(topic, count, size, await producer.send_batch(batch, topic, partition=partition))

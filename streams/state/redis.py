@@ -139,7 +139,7 @@ class RedisStore:
 
     @_translated
     async def meta(self, partition: int, fields: Sequence[str]) -> dict[str, str]:
-        """These fields of the partition's hash `meta`, without those that are not set."""
+        """Read these fields of the partition's hash `meta`; those that are not set are left out."""
         values = await cast(Any, self._client.hmget)(self._key(partition, "meta"), list(fields))
         return _meta(fields, values)
 
@@ -235,6 +235,7 @@ class RedisStore:
             raise LowerGeneration(int(answer[1]), answer[2].decode())
         if answer[0] == b"other":
             _refuse(identity, answer[1].decode(), answer[2].decode())
+        # Redis answers hashes as flat lists of names and values; `due` is the earliest member and its score.
         flat, due, outbox, erased, files = answer[1:]
         if erased:
             self._erased.add(claim.partition)

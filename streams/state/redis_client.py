@@ -141,7 +141,7 @@ def _options(timeout_s: float, retries: int) -> dict[str, Any]:
 
 
 async def servers(client: Client) -> list[dict[str, Any]]:
-    """For each server that holds data, the arguments which direct a call to it alone."""
+    """The arguments which direct a call to one server alone, for each server that holds data."""
     if not isinstance(client, redis.RedisCluster):
         return [{}]
     await client.initialize()
@@ -169,7 +169,7 @@ def failed(error: Exception, keys: str, scripts: Mapping[str, str]) -> StoreFail
 
 
 def refusal(error: Exception) -> str | None:
-    """Why Redis takes a call from nobody, and what to do; ``None``: it failed otherwise."""
+    """A sentence about a Redis that takes no calls of this kind from any user; ``None``: the call failed otherwise."""
     cause = _cause(error)
     return REFUSALS.get(_code(cause)) if isinstance(cause, ResponseError) else None
 

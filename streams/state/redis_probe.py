@@ -1,7 +1,10 @@
-"""What a Redis is and what it allows its user, for ``segmenter doctor``.
+"""A probe of a Redis, for ``segmenter doctor``: its servers and clocks, and its user's rights.
 
 The one rule: nothing that is written stays. A command that writes is sent with arguments which make it fail or change
-nothing once Redis has allowed it; the two for which there are none run in a script that removes what it wrote.
+nothing once Redis has allowed it. For two commands there are no such arguments: they run in a script that removes
+what it wrote.
+
+See also: `streams.state.redis_client` (the meaning of errors), `streams.kafka.cluster_probe` (the same for Kafka).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from streams.settings import Settings
 from streams.state import redis_client
 from streams.state.redis import key
 
-# Of a Redis that does not answer.
+# How long the whole probe may take.
 LIMIT_S = 5.0
 _TIMEOUT_S = 2.0
 _RETRIES = 1
@@ -30,7 +33,7 @@ redis.call('HDEL', KEYS[1], 'field')
 redis.call('RPUSH', KEYS[1], 'value')
 return redis.call('LTRIM', KEYS[1], 1, 0)
 """
-# What the script calls, and what must be allowed so that nothing stays of it.
+# The commands that the script tries, and those that it needs so that nothing stays.
 _BY_SCRIPT = frozenset({"hsetnx", "rpush"})
 _REMOVES = frozenset({"+hdel", "+ltrim", "+evalsha", "+script|load"})
 _KEY = object()  # the key of the probe, which no partition has
@@ -64,7 +67,7 @@ _IN_TRANSACTION = frozenset({"multi", "exec"})
 
 
 class TimedCall(NamedTuple):
-    """How long Redis took to say its time, and how far that is ahead of this machine's, at least."""
+    """A call for Redis's time: how long it took, and how far that clock is ahead of this machine's, at least."""
 
     took_ms: float
     skew_ms: int
@@ -79,7 +82,7 @@ class RedisServer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RedisReport(msgspec.Struct, frozen=True, kw_only=True):
-    """``missing``: rules of ACL which the user lacks. ``refusal``: why Redis takes no writes from anybody."""
+    """The result of a probe. ``missing``: rules of ACL that the user lacks. ``refusal``: why Redis takes no writes."""
 
     servers: tuple[RedisServer, ...]
     missing: tuple[str, ...]
@@ -90,7 +93,7 @@ class RedisReport(msgspec.Struct, frozen=True, kw_only=True):
 async def examine(
     settings: Settings, commands: frozenset[str], identity: Collection[str], reads: str | None = None
 ) -> RedisReport:
-    """Look at a Redis and try these commands. Raises `StoreFailed`, or `Stop` for a file that cannot be used.
+    """Probe a Redis, and try these commands. Raises `StoreFailed`, or `Stop` for a file that cannot be used.
 
     ``identity``: fields of the stored identity to read; ``reads``: a further prefix of keys that are read.
     """
@@ -108,7 +111,7 @@ async def examine(
 
 
 class _Probe:
-    """Calls of one client, and what came of them."""
+    """A probe in progress: it tries calls with one client, and collects what they show."""
 
     def __init__(self, client: redis_client.Client, prefix: str, commands: frozenset[str]) -> None:
         self._client: Any = client
@@ -118,7 +121,7 @@ class _Probe:
         self._refusal: str | None = None
 
     async def report(self, identity: list[str], reads: str | None) -> RedisReport:
-        """All that can be said. Raises what the client raises for a Redis that is not there."""
+        """Try everything, and give the result. Raises the client's error for a Redis that does not answer."""
         for command in sorted(self._commands):
             if command in _PROBES:
                 await self._try(self._prefix, *_PROBES[command])
@@ -134,7 +137,7 @@ class _Probe:
         )
 
     async def _try(self, prefix: str, *words: object) -> None:
-        """One call; that its arguments are wrong is what is wanted."""
+        """Try one call. An error about its arguments shows that Redis allows the command."""
         probed = _probe_key(prefix)
         try:
             await self._client.execute_command(*(probed if word is _KEY else word for word in words))
@@ -162,13 +165,14 @@ class _Probe:
             self._note(error, self._prefix, {str(script.sha): _SCRIPT})
 
     def _note(self, error: Exception, prefix: str, scripts: Mapping[str, str] | None = None) -> None:
-        """What a failed call says of rights. Raises it again if it says nothing of them."""
+        """Note what a failed call shows about rights. Raises its error again if it shows nothing."""
         if redis_client.is_allowed(error):
             return
         right = redis_client.missing_right(error, f"{prefix}{{p*", scripts or {})
+        refusal = redis_client.refusal(error)
         if right is not None:
             self._missing[right] = None
-        elif (refusal := redis_client.refusal(error)) is not None:
+        elif refusal is not None:
             self._refusal = refusal
         else:
             raise error
@@ -191,16 +195,17 @@ class _Probe:
         before, began = time.time_ns() // 1_000_000, time.monotonic()
         seconds, micros = await self._client.time(**where)
         took_ms, after = (time.monotonic() - began) * 1000, time.time_ns() // 1_000_000
-        theirs = int(seconds) * 1000 + int(micros) // 1000
-        return TimedCall(took_ms, theirs - after if theirs > after else min(theirs - before, 0))
+        redis_ms = int(seconds) * 1000 + int(micros) // 1000
+        # Redis read its clock at some time between the two readings here, so only what lies outside is skew.
+        skew_ms = redis_ms - after if redis_ms > after else min(redis_ms - before, 0)
+        return TimedCall(took_ms, skew_ms)
 
     async def _identity(self, fields: list[str]) -> dict[str, str]:
-        """What the first partition belongs to; nothing where nothing is stored, or it may not be read."""
+        """The stored identity of the first partition; empty if nothing is stored, or it may not be read."""
         if self._missing:
             return {}
-        values = await self._client.hmget(key(self._prefix, 0, "meta"), fields)
-        found = cast("list[bytes | None]", values)
-        return {name: value.decode() for name, value in zip(fields, found, strict=True) if value is not None}
+        values = cast("list[bytes | None]", await self._client.hmget(key(self._prefix, 0, "meta"), fields))
+        return {name: value.decode() for name, value in zip(fields, values, strict=True) if value is not None}
 
 
 def _probe_key(prefix: str) -> str:

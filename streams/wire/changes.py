@@ -43,7 +43,7 @@ Header = tuple[str, bytes]
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
-    """What made the decision necessary; for an event also its id and where it was read."""
+    """The cause that made a decision necessary; for an event also its id and where it was read."""
 
     kind: Literal["event", "time", "definition", "merge", "erasure"]
     event_id: str | None = None
