@@ -1,5 +1,5 @@
--- Write what the owner of a partition works from.
--- KEYS meta. ARGV token, attempt. Returns 0 if the claim is not held.
+-- Write the trial of a batch that a partition's owner begins, for the next claim if this one dies in it.
+-- KEYS meta. ARGV token, attempt. Returns 0 if another claim owns the partition.
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then
   return 0
 end

@@ -1,12 +1,13 @@
--- Take a partition: check whose it is, then write the claim and read all that it needs.
+-- Claim a partition: check to which installation it belongs, then write the claim and read the state.
 -- KEYS meta, due, outbox, erased, files
 -- ARGV token, generation, token of a claim proven to be over (empty: none), cluster, group, partitions, definitions, topics,
---      1: may go on from other definitions, where the partition says which
--- Returns {'claimed', meta (flat), next due, outbox, n erased, files (flat)}, {'lower', stored generation, its token} or {'other', field, stored}.
+--      1: may take over state of other definitions, if the partition has the list of its versions
+-- Returns {'claimed', meta (flat), next due, outbox, n erased, files (flat)},
+-- {'lower', stored generation, its token} or {'other', field, stored}.
 local meta, due, outbox, erased, files = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local names = {'cluster', 'group', 'partitions', 'definitions', 'topics'}
 local stored = redis.call('HMGET', meta, 'generation', unpack(names))
--- What was claimed but never begun holds no state: a worker that was refused after its claim binds nobody.
+-- A partition that was claimed but never begun has no state, so any installation may claim it.
 local begun = false
 for _, field in ipairs(redis.call('HKEYS', meta)) do
   begun = begun or field:sub(1, 9) == 'position:'

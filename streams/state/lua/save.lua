@@ -1,36 +1,36 @@
 -- One atomic step of a partition. A script has no rollback, so every check comes before the first write.
 -- KEYS meta, customers, due, outbox, erased, files
 -- ARGV token, number, digest, clock, caught up to, n inputs, n customer fields, n due fields, n due removals, n outbox,
---      n gone, n erased fields, epoch, epochs (empty: as they were), n files that stay, then numbers of files that stay
+--      n gone, n erased fields, epoch, epochs (empty: unchanged), n files that stay, then numbers of files that stay
 --      (the others go, where epochs are given), inputs (name, start, position), customers (id, value), dues (ms, id),
 --      removals (id), outbox, gone (id), erased (hash of the id, value).
 local meta, customers, due, outbox, erased, files = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local held = redis.call('HMGET', meta, 'token', 'save', 'digest', 'clock', 'caught_up', 'epoch')
-if held[1] ~= ARGV[1] then
+local stored = redis.call('HMGET', meta, 'token', 'save', 'digest', 'clock', 'caught_up', 'epoch')
+if stored[1] ~= ARGV[1] then
   return 'fenced'
 end
-local number = tonumber(held[2] or '0')
-if tonumber(ARGV[2]) == number and held[3] == ARGV[3] then
+local number = tonumber(stored[2] or '0')
+if tonumber(ARGV[2]) == number and stored[3] == ARGV[3] then
   return 'already'
 end
 if tonumber(ARGV[2]) ~= number + 1 then
   return 'out_of_order'
 end
--- Another file decides than the one that this was computed by: this Redis forgot which.
-if (held[6] or '0') ~= ARGV[13] then
+-- The save was computed by another definition version than the newest here: this Redis has lost its last writes.
+if (stored[6] or '0') ~= ARGV[13] then
   return 'moved'
 end
-local at = 15 + tonumber(ARGV[15])
+local after_stays = 15 + tonumber(ARGV[15])
 local inputs = tonumber(ARGV[6])
 for i = 0, inputs - 1 do
-  if redis.call('HGET', meta, 'position:' .. ARGV[at + 1 + 3 * i]) ~= ARGV[at + 2 + 3 * i] then
+  if redis.call('HGET', meta, 'position:' .. ARGV[after_stays + 1 + 3 * i]) ~= ARGV[after_stays + 2 + 3 * i] then
     return 'moved'
   end
 end
 
 -- What is decided cannot be taken back, so a partition's clock moves on only as far as this Redis agrees: the
 -- wall clock of a worker may have been set since it was last compared. 1,000 ms: CLOCK_SKEW_MAX_MS of state/redis.py.
-local moves = tonumber(ARGV[4]) > tonumber(held[4] or '0')
+local moves = tonumber(ARGV[4]) > tonumber(stored[4] or '0')
 if moves then
   local now = redis.call('TIME')
   if tonumber(ARGV[4]) > tonumber(now[1]) * 1000 + tonumber(now[2]) / 1000 + 1000 then
@@ -51,7 +51,7 @@ local function slices(command, key, after, count)
   end
   return after + count
 end
-local after_inputs = at + 3 * inputs
+local after_inputs = after_stays + 3 * inputs
 local after_removals = after_inputs + tonumber(ARGV[7]) + tonumber(ARGV[8]) + tonumber(ARGV[9])
 local after_outbox = after_removals + tonumber(ARGV[10])
 for i = after_removals + 1, after_outbox do
@@ -73,11 +73,11 @@ if ARGV[14] ~= '' then
     end
   end
 end
-if tonumber(ARGV[5]) > tonumber(held[5] or '0') then
+if tonumber(ARGV[5]) > tonumber(stored[5] or '0') then
   redis.call('HSET', meta, 'caught_up', ARGV[5])
 end
 for i = 0, inputs - 1 do
-  redis.call('HSET', meta, 'position:' .. ARGV[at + 1 + 3 * i], ARGV[at + 3 + 3 * i])
+  redis.call('HSET', meta, 'position:' .. ARGV[after_stays + 1 + 3 * i], ARGV[after_stays + 3 + 3 * i])
 end
 local after_customers = slices('HSET', customers, after_inputs, tonumber(ARGV[7]))
 local after_due = slices('ZADD', due, after_customers, tonumber(ARGV[8]))
