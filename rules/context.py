@@ -32,7 +32,7 @@ _COUNTRY_CHARS = 2
 
 
 class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """One event's context, read when it is first asked for. ``of_page``: of a page view, which alone can be direct."""
+    """One event's context, parsed at its first use. ``of_page``: of a page view, which alone can be direct."""
 
     raw: Any  # msgspec.Raw, or bytes
     of_page: bool
@@ -101,7 +101,7 @@ def _read(raw: msgspec.Raw | bytes) -> _Fields:
 
 
 def _only_right(given: object, struct: type[msgspec.Struct]) -> dict[str, object]:
-    """What of a mapping a struct can take."""
+    """The fields of a mapping that a struct can take; what is of another type is left out."""
     mapping = given if isinstance(given, dict) else {}
     right: dict[str, object] = {}
     for field in msgspec.structs.fields(struct):

@@ -58,16 +58,16 @@ class Engine:
     def _turned_by_nothing(self) -> int:
         """The segments that must be decided at a customer's first event, whatever it is.
 
-        Of the others nothing is true of a customer without facts, now or by time.
+        All others are false of a customer without facts, and time alone does not change that.
         """
         blank = CustomerView("", self.definitions.facts.empty(), {})
-        true_of_nobody = _mask(
+        true_without_facts = _mask(
             index for index, segment in enumerate(self._segments) if segment.when.decide(blank, 0) != (False, NEVER)
         )
-        return true_of_nobody | self.definitions.facts.baseless
+        return true_without_facts | self.definitions.facts.baseless
 
     def new(self) -> Customer:
-        """A customer of whom nothing is known."""
+        """A customer of which no event has come yet."""
         return Customer(0, 0, {}, {}, _profiles.decode(self._blank))
 
     def apply(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
@@ -79,7 +79,7 @@ class Engine:
         """Fire all due times up to and including ``until``; their changes, in order and numbered."""
         return numbered(customer, self.decide_due(customer_id, customer, until))
 
-    # --- decisions, which nobody has numbered yet
+    # --- decisions without numbers, of which `rules.published_ahead` may withhold some
 
     def decide_event(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
         """Apply one event; what it and the due times before it changed, in order."""
@@ -143,7 +143,7 @@ class Engine:
             self._leave(customer_id, customer, event, late, changes)
 
     def _leave(self, customer_id: str, customer: Customer, event: Event, late: bool, changes: list[Change]) -> None:
-        """The customer leaves every segment, and nothing stays of them but that, and what counts their changes."""
+        """Make the customer leave every segment; of it stays only that, and what counts its changes."""
         reason = ERASED if event.is_erasure else MERGED
         for index in sorted(customer.since):
             entered = customer.since.pop(index)
@@ -158,7 +158,7 @@ class Engine:
     def _take_in(
         self, customer_id: str, customer: Customer, event: ProfileMerge, late: bool, changes: list[Change]
     ) -> None:
-        """What was known of the same person under another id."""
+        """Take in the profile that the same person had under another id."""
         other = _profiles.decode(event.profile)
         for fact, _ in self._facts:
             fact.merge(customer.profile, other)
@@ -197,7 +197,10 @@ class Engine:
         backfill: bool = False,
         ordered_ms: int = -1,
     ) -> None:
-        """Decide these segments. ``ordered_ms``: when an order was completed that ends minimum stays; -1: none was."""
+        """Decide these segments (bit i: segment i) at the customer's instant, and add what that changed.
+
+        ``ordered_ms``: when an order was completed that ends minimum stays; -1: none was.
+        """
         now, since, dues = customer.instant, customer.since, customer.dues
         view = CustomerView(customer_id, customer.profile, since)
         while touched:
@@ -206,6 +209,7 @@ class Engine:
             index = lowest.bit_length() - 1
             holds, due = self._decides[index](view, now)
             entered = since.get(index)
+            # Within a minimum stay the customer stays, unless an order ended the stay.
             if self._with_hold & lowest and not holds and entered is not None and ordered_ms < entered:
                 stays_until = entered + self._segments[index].hold
                 if now < stays_until:
@@ -220,7 +224,7 @@ class Engine:
                 since[index] = now
             else:
                 del since[index]
-            touched |= self._asking[index]
+            touched |= self._asking[index]  # these come later in the order, so that one walk decides them all
             reason = self._segments[index].when.reason(view, now)
             change = self._change(customer_id, customer, index, entered, event, late, reason)
             changes.append(msgspec.structs.replace(change, backfill=True) if backfill else change)

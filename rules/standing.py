@@ -21,7 +21,7 @@ Cause = Literal["event", "time", "erasure", "merge", "definition"]
 
 
 class Ahead(msgspec.Struct, array_like=True, gc=False):
-    """What was published of a customer beyond its standing; see `rules.published_ahead`.
+    """What was published of a customer but is not in its standing; see `rules.published_ahead`.
 
     ``waiting``: ids of published changes that were not decided again yet. ``newest`` (ms): when
     the latest published change occurred. ``wake`` (ms): when the wait for them ends, even if
@@ -50,7 +50,7 @@ class ArrivingProfile(msgspec.Struct, array_like=True, gc=False):
 
 
 class Linkage(msgspec.Struct, array_like=True, gc=False):
-    """What few ids need to know of their links; see `rules.identity.resolution`.
+    """The links of an id, as far as they need more than `Customer` has; see `rules.identity.resolution`.
 
     ``vouched``: the redirect of this id is by an `alias` on `profiles`. ``left`` (ms): the instant at which a redirect
     ended, up to which nothing was decided of the customer that the id is since; 0: none did. ``cut``: time (ms) and
@@ -119,12 +119,12 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def is_erased(self) -> bool:
-        """Whether there is nothing but that there was somebody, who was erased."""
+        """Whether nothing is stored but that the customer was erased."""
         return self.erased > 0 and self.instant <= self.erased
 
     @property
     def is_gone(self) -> bool:
-        """Whether that is so, and no more was published either."""
+        """Whether the customer is erased, and nothing was published since that the store does not know."""
         return self.ahead is None and self.is_erased
 
 

@@ -87,7 +87,7 @@ class Years(msgspec.Struct, frozen=True):
     number_test: NumberTest
 
     def decide(self, moment: int, now: int) -> Decision:
-        """For a day that may lie ahead; before it nobody has an age."""
+        """For a day of birth that may lie ahead; before it there is no age."""
         opens = birthday(moment, self.first)
         if opens is None:
             return False, NEVER

@@ -1,4 +1,4 @@
-"""Tests of values: what a rule asks of a property, a trait or a number. Conditions are in `rules.conditions`.
+"""Tests of values: what a property, a trait or a number must be. Conditions are in `rules.conditions`.
 
 The one rule: an absent value meets only ``exists: false``, and every key of one test must be met.
 """
@@ -50,7 +50,7 @@ class NumberTest(msgspec.Struct, frozen=True):
 
 
 class ValueTest(msgspec.Struct, frozen=True):
-    """What a value must be; a part that is ``None`` asks nothing."""
+    """What a value must be; a part that is ``None`` is always met."""
 
     equals: Scalar | None = None
     in_: tuple[Scalar, ...] | None = None
@@ -152,7 +152,7 @@ def _matches(source: str, value: Json) -> bool:
 _CACHED_MAX_CHARS = 200
 
 
-# A shop has few categories, locales and referrers: most texts were just asked about (0.1 µs against 4 µs).
+# A shop has few categories, locales and referrers: most texts were tested just before (0.1 µs against 4 µs).
 @lru_cache(maxsize=10_000)
 def _matches_short(source: str, content: str) -> bool:
     return pattern(source).search(content) is not None

@@ -18,8 +18,8 @@ Json: TypeAlias = "bool | int | Real | str | list[Json] | dict[str, Json] | None
 Path: TypeAlias = tuple[str, ...]
 
 MICRO = 1_000_000
-# Of this size or more a number is kept as the value that it is, but compared with nothing: in
-# 10⁻⁶ it would not fit 64 bits, which is what a stored number has.
+# A number of this size or more stays a value, but is compared with nothing: in 10⁻⁶ it would not fit the 64 bits of a
+# stored number.
 NUMBER_LIMIT = 9 * 10**12
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,4})?", re.ASCII)
@@ -46,14 +46,14 @@ def _whole(digits: str) -> int | Real:
 
 
 class Document(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """A JSON object of an event, read when it is first asked for."""
+    """A JSON object of an event, parsed at its first use."""
 
     raw: Any  # msgspec.Raw, or bytes
     parsed: Any = None
 
     @property
     def fields(self) -> dict[str, Json]:
-        """All of it. Who made this has seen to it that the text can be read."""
+        """All fields. The decoder of the event has checked that the text can be parsed."""
         if self.parsed is None:
             try:
                 parsed = _objects.decode(self.raw) or {}
@@ -120,7 +120,7 @@ def text(value: Json) -> str | None:
 
 
 def keys(value: Json, most: int) -> list[str]:
-    """What tells values apart: one key of a single value, or of each of the first ``most`` different ones in a list."""
+    """Keys by which values differ: that of a single value, or of the first ``most`` different values in a list."""
     if not isinstance(value, list):
         return _key(value)
     distinct: dict[str, None] = {}

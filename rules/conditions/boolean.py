@@ -72,7 +72,7 @@ def combined(decisions: Iterable[Decision], *, turned_by: bool) -> Decision:
 
 
 class GroupKind(NamedTuple):
-    """A kind of group. Its members are read, described and told by the walks over whole conditions."""
+    """A kind of group. The walks over whole conditions read, describe and phrase its members."""
 
     key: str
     example: str

@@ -81,7 +81,7 @@ def _phrase(lang: Language, reason: Reason) -> str:
     key = "sessions" if count else "no_sessions"
     text = lang.say(key, count, count=lang.number(count), window=window(lang, reason.within))
     test = value_tests.numbers(lang, reason.test or {})
-    if reason.gap and reason.gap != format_duration(DEFAULT_GAP_MS):  # only another gap than the usual one is told
+    if reason.gap and reason.gap != format_duration(DEFAULT_GAP_MS):  # the usual gap goes without saying
         test = lang.say("apart", range=test, gap=lang.duration(reason.gap))
     return beside(lang, text, test)
 

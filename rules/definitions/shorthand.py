@@ -1,6 +1,9 @@
 """Short forms of a segments file, spelled out: the library and value bands.
 
-The one rule: what comes out is a file without short forms, and only that is decided by.
+    bands: {total: {agg: sum, …}, from: {low: 0, high: 1001}}    two segments, <key>_low and <key>_high
+    library: {only: [repeat_buyer]}                              the segment repeat_buyer, and those it asks about
+
+The result is a file without short forms, which alone decides and is stored.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """YAML text to plain data, strictly.
 
-The one rule: nothing is guessed. A key said twice is refused, of which plain YAML silently keeps
+The one rule: nothing is guessed. A key that stands twice is refused, of which plain YAML silently takes
 the last; only ``true`` and ``false`` are booleans, so that ``country: no`` stays Norway; a date
 stays the text that was written.
 
@@ -41,7 +41,7 @@ def _mapping(loader: Any, node: yaml.Node) -> dict[object, object]:
     keys: set[object] = set()
     for key_node, _ in node.value:
         if key_node.tag == f"{_TAG}merge":
-            continue  # <<: what it brings may be said again
+            continue  # <<: what it brings may be written again
         key = loader.construct_object(key_node)
         if isinstance(key, (str, int)) and key in keys:
             raise yaml.MarkedYAMLError(problem=f"the key {key} stands twice", problem_mark=key_node.start_mark)

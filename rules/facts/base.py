@@ -60,12 +60,12 @@ class Fact(Protocol):
         """Give a new profile the place of this fact. Called for all facts in the order of their slots."""
 
     def carrying(self, former: Former) -> Carry | None:
-        """What copies it from a profile of former definitions; ``None``: they did not keep it."""
+        """What copies it from a profile of former definitions; ``None``: they did not have it."""
 
     def missing_history(self, former: Former) -> Window | bool:
         """How long (ms) it makes a difference that former definitions did not keep all of it.
 
-        ``None``: for good. ``False``: they kept all that is needed.
+        ``None``: for good. ``False``: they remembered all that is needed.
         """
 
 

@@ -1,1 +1,1 @@
-"""What a person may write in a file: its fields, tests of values, and what is said of a mistake."""
+"""What a person may write in a file: its fields, tests of values, and the problems of what is wrong."""

@@ -19,7 +19,7 @@ from rules.values import path_of
 
 
 class Form(BaseModel):
-    """A mapping of a file; ``example``: one that is right, for whoever wrote another."""
+    """A mapping of a file; ``example``: a right one, which an error shows."""
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 

@@ -1,7 +1,6 @@
 """Tests as they stand in a segments file, read into what decides.
 
-The one rule: each takes what YAML gave and returns a test, or raises `ValueError` with what would
-be right.
+Each function takes what YAML gave and returns a test, or raises `ValueError` with what would be right.
 """
 
 from __future__ import annotations

@@ -33,9 +33,9 @@ class Unlink(Event, frozen=True, gc=False, kw_only=True):
 
 
 class ProfileMerge(Event, frozen=True, gc=False, kw_only=True):
-    """A profile that comes, encoded, as the definitions of this fingerprint keep it.
+    """A profile that comes, encoded, in the places of the definitions of this fingerprint.
 
-    ``path``: ids it went through, the first of which it was kept under. ``move``: names this move, so that it counts
+    ``path``: ids it went through, from that of the profile on. ``move``: names this move, so that it counts
     once; ``linked`` (ms): the time of the link that it comes of. ``taken``: the moves that are part of the profile.
     ``parts``: of how many records it is made, of which this is number ``part`` from 0; ``digest``: of the whole.
     """

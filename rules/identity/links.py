@@ -21,7 +21,7 @@ from rules.standing import Change, Customer, Linkage
 
 # Former ids that a customer remembers of each kind; the next event with an older one links it again, which is harmless.
 LINKS_MAX = 64
-# A person has a few devices and browsers; whoever sends more is no person, or means harm.
+# A person has a few devices and browsers; a customer with more is no person, or an attack.
 NEW_LINKS_MAX = 64
 NEW_LINKS_WINDOW_MS = 30 * 24 * 3600 * 1000
 
@@ -66,12 +66,12 @@ def nothing() -> Acted:
 
 
 def identify(event: Event, customer: Customer) -> Sent:
-    """Mark a customer that the event names as `userId`; what a link by an `anonymousId` did before ends here."""
+    """Mark a customer that the event names as `userId`, and end what a link by an `anonymousId` did before."""
     if not event.identifies:
         return []
     customer.identified = True
     if customer.linkage is not None and customer.linkage.erased_along:
-        # Whoever made that link had no right to what comes of this id from here on. What was before stays erased.
+        # That link gave no right to what this id does from here on. What was before stays erased.
         linkage = customer.linkage
         linkage.erased_along, linkage.left = False, customer.instant
         customer.erased = max(linkage.erased_before, min(customer.erased, event.time - 1))
@@ -81,7 +81,7 @@ def identify(event: Event, customer: Customer) -> Sent:
 
 
 def links_of(event: Event, customer: Customer, appended_ms: int = -1) -> tuple[Sent, Refusal | None]:
-    """The link to the other id, unless it was made, or why not; one from before an erasure erases that id too.
+    """Make the link to the other id, or say why not; a link from before an erasure erases that id as well.
 
     ``appended_ms``: when the event's record was written; -1: not known.
     """
@@ -121,7 +121,7 @@ def _note_alias(customer: Customer, former: str, at: int) -> None:
 def _counted(customer: Customer, at: int) -> bool:
     """Count a new id of a person at ``at`` (ms); whether it is within the bound.
 
-    By the times of records: those of events are written by whoever sends them.
+    The times of records count, as the sender of an event writes its time as it likes.
     """
     linkage = linkage_of(customer)
     recent = [linked for linked in linkage.linked_ms if linked > at - NEW_LINKS_WINDOW_MS]
@@ -137,7 +137,7 @@ def become_redirect(event: Link, customer: Customer, decider: Decider) -> Acted:
     if event.time <= customer.erased or event.into == event.customer:
         return nothing()
     if linkage.cut is not None and (event.time, event.into) <= linkage.cut:
-        return nothing()  # it was made, and found to end a ring
+        return nothing()  # it was made, and ended a ring
     if refused := refusal_of(event, customer, linkage):
         return Acted([], [], refused=refused)
     if customer.into is not None:
@@ -160,7 +160,7 @@ def refusal_of(event: Link, customer: Customer, linkage: Linkage) -> Refusal | N
 
 
 def _leave(customer: Customer, *, vouched: bool) -> None:
-    """Note whose word the redirect is by. What was taken in stays known: it may come once more when this has ended."""
+    """Note by whose word the redirect is. What was taken in stays noted, as it may come again after the redirect."""
     if customer.linkage is not None:
         customer.linkage.arriving = {}  # sent on with the profile
     if vouched or customer.linkage is not None:
@@ -182,7 +182,7 @@ def _link_again(event: Link, customer: Customer, redirect: tuple[str, int]) -> A
         return nothing()
     customer.into = event.into, max(since, event.time)
     linkage_of(customer).vouched, linkage_of(customer).shared = event.vouched, True
-    customer.late += 1  # what is known of this id lies with two persons
+    customer.late += 1  # the events of this id now lie with two persons
     unlinked = Unlinked(into, ERASE, customer.into[1], event.id, origin=event.origin, former=event.customer)
     return Acted([], [unlinked])
 

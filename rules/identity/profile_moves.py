@@ -78,7 +78,7 @@ def parts_of(whole: ProfileMerge) -> list[ProfileMerge]:
 def join(event: ProfileMerge, linkage: Linkage) -> ProfileMerge | None:
     """The whole of which this is a part, once all parts are there. Nothing is decided by half of a profile.
 
-    A sender that lost its last writes sends the profile anew, maybe of another content: parts are kept by content.
+    A sender that lost its last writes sends the profile again, maybe with another content: parts are stored by content.
     """
     if event.parts == 1:
         return event

@@ -32,9 +32,8 @@ What is refused is said in `Refusal`. Nothing is sent back: an event that tries 
 - **A shared device** (one anonymous id, two customers): the newer link wins for what follows, and nothing moves back.
   The customer that had the device gets `Unlinked`, so that its next event with that id links it anew.
 - **An erasure** of a customer erases the ids that are linked to it (`CascadedErasure`), and of a redirect the redirect.
-  The
-  owner that carries out an `CascadedErasure` notes so on `merges` (`ErasureNotice`), for whoever reads everything
-  again.
+  The owner that carries out a `CascadedErasure` notes so on `merges` (`ErasureNotice`), for a rebuild, which reads
+  everything again.
 
 See also: `rules.identity.profile_moves` (profiles in parts, taken in once), `streams.wire.merges` (the records),
 `streams.worker.erasure_scan` (erasures that are found before everything is read again).
@@ -78,14 +77,14 @@ HOPS_MAX = 32
 
 
 def is_effective(event: Event) -> bool:
-    """Whether it may change anything of its customer, or is to be answered by it."""
+    """Whether an event may change anything of its customer, or needs an answer from it."""
     if isinstance(event, Misaddressed | ErasureNotice):
         return False
     return event.name not in WITHOUT_EFFECT or event.link is not None or event.identifies
 
 
 def is_plain(event: Event, customer: Customer) -> bool:
-    """Whether it is the customer's alone, as nearly every event is: then the engine is all that it needs."""
+    """Whether an event concerns this customer alone, as nearly every event does, and so needs only the engine."""
     if customer.into is not None or event.name == ERASE or event.name in WITHOUT_EFFECT:
         return False
     if event.identifies and not customer.identified:
@@ -115,7 +114,7 @@ def process(event: Event, customer: Customer, decider: Decider, value: bytes = b
 
 
 def _between_ids(event: Event, customer: Customer, decider: Decider) -> Acted | None:
-    """What concerns the id itself, redirect or not; ``None``: the event is for whoever the id is."""
+    """Process what concerns the id itself, redirect or not; ``None``: the event is for the person behind the id."""
     if isinstance(event, Link):
         return become_redirect(event, customer, decider)
     if isinstance(event, Unlinked):
@@ -143,7 +142,7 @@ def _erase(event: Event, customer: Customer, apply: Apply) -> Acted:
 
 
 def erases(event: CascadedErasure, erased: int, into: tuple[str, int] | None) -> bool:
-    """Whether it is of an id that was erased last at ``erased`` (ms) and is linked so, to which id and when (ms)."""
+    """Whether it erases an id that was last erased at ``erased`` (ms) and is linked ``into`` an id (since ms)."""
     if not event.linked:
         return into is not None and into[0] == event.into
     return event.linked > erased and (into is None or (into[1], into[0]) <= (event.linked, event.into))
@@ -204,7 +203,7 @@ def _path(event: Event) -> tuple[str, ...]:
 
 
 def _is_end_of_ring(event: Event, customer: Customer) -> bool:
-    """Whether this came round, and the ring is to be cut here."""
+    """Whether the event came round a ring that is to be cut at this id, the smallest of it."""
     assert customer.into is not None
     path = (*_path(event), event.customer)
     if customer.into[0] not in path:

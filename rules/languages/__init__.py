@@ -1,1 +1,1 @@
-"""The languages in which reasons are told, and the words that all kinds of condition share."""
+"""The languages in which a reason is a sentence, and the words that all kinds of condition share."""

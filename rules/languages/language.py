@@ -1,7 +1,7 @@
 """A language: its messages, and how it writes numbers, durations, days and what others wrote.
 
-The one rule: all that a language says stands in its tables (`rules.languages.english`,
-`rules.languages.persian`); which of it is said is decided without looking at the language.
+The one rule: all words of a language stand in tables (`rules.languages.english`, `rules.languages.persian`, the
+messages of each kind of condition); which of them a sentence has is decided without looking at the language.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Message: TypeAlias = str | tuple[str, str]
 _PUNCTUATION = frozenset("(),;،؛")
 _DURATION = re.compile(r"(\d+)([a-z]+)", re.ASCII)
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
-# Of a name or value of others its beginning is told; a definition's texts may have 500 characters.
+# A sentence has the beginning of a foreign name or value; a definition's texts may have 500 characters.
 _TEXT_MAX_CHARS = 120
-# Of several the first are told, and how many more there are.
+# A sentence has the first of several, and how many more there are.
 LISTED_MAX = 10
 
 
@@ -39,7 +39,7 @@ class Unit(NamedTuple):
 
 
 class Language(msgspec.Struct, frozen=True, eq=False):
-    """Known by which it is.
+    """A language, equal to itself alone.
 
     ``isolates``: whether each foreign text is isolated, or only one beyond ASCII; ``quotes``: escaped inside them.
 

@@ -1,4 +1,4 @@
-"""What others wrote, made safe to stand in a sentence of ours.
+"""Untrusted texts: what customers and definitions wrote, made safe to stand in a sentence.
 
 The one rule: a value can neither reorder the text around it, nor end the line or the quotation in
 which it stands, nor steer a terminal. What would is written as its code point, ``<U+202E>``; what
@@ -20,7 +20,7 @@ _JOINERS = frozenset("\u200c\u200d")  # format characters that belong to the spe
 
 def escaped(text: str, marks: str = "") -> str:
     """The text without what steers; ``marks``: also without these, the quotation marks around it."""
-    if text.isascii() and text.isprintable():  # no mark of ours is ASCII
+    if text.isascii() and text.isprintable():  # no quotation mark of a language is ASCII
         return text
     return "".join(
         f"<U+{ord(character):04X}>" if character in marks or _steers(character) else character for character in text

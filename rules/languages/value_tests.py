@@ -1,6 +1,6 @@
 """Tests in words: what a rule asks of a number, a value, a property or an age.
 
-The one rule: what is asked is told whole, but of a long list or text only its beginning, and of a list how many more.
+Every test is in the words; of a long list or text there is only the beginning, and of a list how many more there are.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def properties(
     place: str,
     names: Mapping[str, str] | None = None,
 ) -> str:
-    """Tests of properties, all of which are asked.
+    """Tests of properties, all of which must be met.
 
     ``cut``: as `rules.reasons.Reason.cut`, of the node in which the tests stand at ``place``. ``names``: by which a
     reader knows the properties.

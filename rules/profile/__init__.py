@@ -1,1 +1,1 @@
-"""What is remembered of a customer, bounded by what the rules need."""
+"""The data of each kind of fact in a customer's profile, and the functions that keep it within its bounds."""

@@ -4,8 +4,8 @@ The one rule: the newest purchase is a barrier. Nothing at or before it counts, 
 arrives; everything after it is folded in (time, message id) order.
 
 Bounds: item events more than 90 days before the newest cart event, those before the newest event
-that states the whole cart, and those before the newest 256 do not count; nor do prices told more
-than 90 days before the newest cart event, or of products beyond the 256 told of last. Of an event
+that states the whole cart, and those before the newest 256 do not count; nor do prices from more
+than 90 days before the newest cart event, or of products beyond the 256 with the newest prices. Of an event
 that lists products, the first 256 count.
 """
 
@@ -30,7 +30,7 @@ Price = tuple[int, str, int]  # an item event's time, message id and price (10�
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One item event: what it does with which products and quantities (10⁻⁶; ``None``: not told)."""
+    """One item event: what it does with which products and quantities (10⁻⁶; ``None``: not stated)."""
 
     time: int
     id: str
@@ -43,7 +43,7 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
 
     ``bought``: the newest purchase; ``touched``: the newest cart event after it; ``checkout``: the
     newest of those that belong to a checkout. ``prices``: by product the newest item event that
-    told one, and the price (10⁻⁶).
+    states a price, and the price (10⁻⁶).
     """
 
     bought: int = 0
@@ -54,7 +54,7 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
 
 
 def buy(cart: Cart, time: int) -> bool:
-    """A purchase ends every cart up to its own time; whether one was open."""
+    """End every cart up to the time of a purchase; whether a cart was open."""
     if time <= cart.bought:
         return False
     was_open = cart.touched > 0
@@ -68,7 +68,7 @@ def buy(cart: Cart, time: int) -> bool:
 
 
 def touch(cart: Cart, time: int) -> bool:
-    """Any cart event after the newest purchase keeps the cart open; whether this is the newest."""
+    """Note a cart event, which keeps the cart open after the newest purchase; whether it is the newest event."""
     if time <= cart.bought or time <= cart.touched:
         return False
     cart.touched = time
@@ -77,7 +77,7 @@ def touch(cart: Cart, time: int) -> bool:
 
 
 def reach_checkout(cart: Cart, time: int) -> bool:
-    """A checkout event; whether it is the first since the newest purchase."""
+    """Note a checkout event; whether it is the first since the newest purchase."""
     if time <= cart.bought:
         return False
     reached = not cart.checkout
@@ -86,7 +86,7 @@ def reach_checkout(cart: Cart, time: int) -> bool:
 
 
 def change(cart: Cart, line: Line) -> bool:
-    """An item event, in its place by (time, message id); whether it is new and counts."""
+    """Put an item event in its place by (time, message id); whether it is new and counts."""
     if line.time <= cart.bought:
         return False
     if not deduplication.insert(cart.lines, line, _key):
@@ -97,7 +97,7 @@ def change(cart: Cart, line: Line) -> bool:
 
 
 def price(cart: Cart, newest: Mapping[str, Price]) -> None:
-    """What item events told of products; of each product the newest stands."""
+    """Note prices that item events state; of each product the newest stands."""
     prices = cart.prices
     newer = {
         product: item
@@ -179,6 +179,6 @@ def contents(lines: Iterable[Line]) -> dict[str, int]:
 
 
 def worth(cart: Cart, quantities: Mapping[str, int]) -> int:
-    """The value of what is held, in 10⁻¹², each product at its newest price; none told: 0."""
+    """The value of these quantities, in 10⁻¹², each product at its newest price; 0 where none was stated."""
     prices = cart.prices
     return sum(quantity * prices[product][2] for product, quantity in quantities.items() if product in prices)

@@ -1,4 +1,4 @@
-"""Day sums: what older contributions add up to, by UTC day.
+"""Day sums: the sum and number of older contributions, by UTC day.
 
 The one rule: a sum stands as its digits, since added up it may pass 64 bits, which a stored number
 does not.
@@ -46,5 +46,5 @@ def merge(mine: Days, theirs: Days) -> Days:
 
 
 def leaving(days: Days) -> list[tuple[int, int, int]]:
-    """As (the time from which its window runs, sum, count): each counts until its day has left the window."""
+    """All sums as (the time from which the window runs, sum, count): each counts until its day has left the window."""
     return [((day + 1) * DAY_MS, int(total), count) for day, (total, count) in days.items()]

@@ -1,7 +1,7 @@
 """Extremes: the contributions that can be the greatest, or the least, of a window.
 
-The one rule: kept is every contribution that no newer one equals or surpasses. It is a function
-of the set of events, so that repeats and order are harmless without ids.
+The one rule: a contribution stays while no newer one equals or surpasses it. What stays is a function of the set of
+events, so that repeats and order are harmless without ids.
 
 Bound: the newest 256 of them. Beyond it, values that only fall (for the greatest) leave their
 window too early.

@@ -1,10 +1,10 @@
 """Orders: the messages about a customer's orders, and the orders that they make.
 
-The one rule: what is kept is the newest messages as they came, orders are formed from them at
+The one rule: the newest messages are stored as they came, and orders are formed from them at
 each look. So a cancel before its order, a refund in two parts or an older completion that comes
 late need no special case.
 
-A refund or cancel without an order id touches no order and is not kept.
+A refund or cancel without an order id touches no order and is not stored.
 
 Bounds: the newest 256 messages; and where every window that looks at orders is finite, those not
 older than the newest message by more than the longest window and 90 days. Beyond it a message
@@ -73,7 +73,7 @@ class Settled(msgspec.Struct, array_like=True, gc=False):
 class Orders(msgspec.Struct, array_like=True, dict=True):
     """A customer's order messages, ascending, and what was settled.
 
-    What is formed of them is kept beside them until they change (``dict=True``; it is not stored).
+    What is formed of them stands beside them until they change (``dict=True``; it is not stored).
     """
 
     messages: list[OrderMessage] = []

@@ -1,7 +1,7 @@
 """Steps: the events that a sequence may be made of.
 
-The one rule: what is kept decides, and the latest start of a complete sequence is found by going
-through it once in (time, message id) order.
+The one rule: the stored entries alone decide. One walk over them in (time, message id) order gives the latest
+start of a complete sequence.
 
 Bound: when there are more than 256 entries, those that another of the same step and value follows
 with nothing between them are dropped, as the newer serve as well (``thin``; not where orders are
@@ -27,7 +27,7 @@ Entry = tuple[int, str, int, int]
 def add(newest: list[Entry], entries: Sequence[Entry], window: int | None, ends: int, *, thin: bool) -> bool:
     """Add an event's entries in place; whether a complete sequence may now begin otherwise.
 
-    ``ends``: the mask of the last step; 0: that is not kept here. What is newest and no last step
+    ``ends``: the mask of the last step; 0: that step is not among these entries. A newest entry that is no last step
     completes nothing.
     """
     new = False

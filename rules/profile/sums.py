@@ -1,11 +1,11 @@
 """Sums: what events contribute to a sum or an average over a window.
 
-The one rule: the newest 256 contributions are kept as they came, by (time, hashed message id);
+The one rule: the newest 256 contributions are stored as they came, by (time, hashed message id);
 older ones are added to the sum of their UTC day. So within the bound a sum is a function of the
 set of events.
 
 Beyond it: an older contribution leaves the window at the end of its day, not at its own time, and
-a late event older than all that is kept is taken as already counted.
+a late event older than all stored contributions is taken as already counted.
 """
 
 from __future__ import annotations

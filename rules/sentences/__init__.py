@@ -1,7 +1,7 @@
 """Sentences: a reason in the words of a person who reads segment changes.
 
-The one rule: one sentence in each language tells what was observed beside what was asked, and
-nothing that a customer or a definition wrote can change how the rest of it reads.
+The one rule: one sentence in each language has what was observed beside the test, and nothing that a customer or a
+definition wrote can change how the rest of it reads.
 
 | module               | what it holds                                                        |
 |----------------------|----------------------------------------------------------------------|
@@ -34,11 +34,11 @@ SENTENCE_MAX_CHARS = 2_000
 
 
 def sentence(reason: Reason, language: str = "en") -> str:
-    """What was seen and what was asked, as one sentence without a full stop; ``language``: one of `LANGUAGES`."""
+    """A reason as one sentence without a full stop; ``language``: one of `LANGUAGES`."""
     return shortened(tell(_LANGUAGES[language], reason), SENTENCE_MAX_CHARS)
 
 
 def embedded(reason: Reason, language: str = "en") -> str:
-    """The same, to stand in a line that runs left to right."""
+    """A reason as a sentence that stands in a line which runs left to right."""
     words = sentence(reason, language)
     return f"{RLI}{words}{PDI}" if language in _RIGHT_TO_LEFT else words

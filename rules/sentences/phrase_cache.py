@@ -1,7 +1,10 @@
-"""Phrases that were said before, but for the moment in them.
+"""A cache of phrases, in which the moment that was observed is left open.
 
-The one rule: what is said is what `rules.sentences.phrases` says; only the way is shorter. Few things
-decide the words beside the moment that was seen, so the same come again and again (1 µs against 7).
+    reason 1    3 orders within 30 days, the last at 10:00    the phrase is built, 10:00 is replaced by a mark
+    reason 2    3 orders within 30 days, the last at 11:00    the same shape: the cached phrase with 11:00
+
+The one rule: the words are those of `rules.sentences.phrases`. Beside the moment few things decide them, so the same
+shapes come again and again (1 µs against 7).
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from rules.reasons import Observed, Reason
 from rules.sentences.phrases import PHRASES
 
 _PHRASES_MAX = 4_096
-# What asks more than that is seldom asked, and all that is remembered takes 16 MB at most beside the words.
+# A larger reason seldom comes twice. All cached shapes take 16 MB at most beside the words.
 _SHAPE_MAX_BYTES = 4_096
 # In the place of a moment: written as one, and there is no such day.
 _MOMENT = "0000-00-00T00:00:00.000Z"
@@ -31,7 +34,7 @@ _decoder = msgspec.msgpack.Decoder(Reason)
 
 
 def phrase(lang: Language, reason: Reason) -> str:
-    """What was seen and what was asked, of a condition."""
+    """The phrase of a reason that is a condition's."""
     observed = reason.observed or _NOTHING
     at = observed.last_at
     if observed.values is not None or observed.since is not None or observed.first_at is not None:

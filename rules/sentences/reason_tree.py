@@ -1,7 +1,7 @@
 """A tree of reasons as one sentence.
 
-The one rule: what belongs together can be told from the words alone; a member that is a group, or
-that has several clauses, stands in parentheses.
+The words alone show what belongs together: a member that is a group, or that has several clauses, stands in
+parentheses.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from rules.reason_limits import pointer
 from rules.reasons import Reason
 from rules.sentences.phrase_cache import phrase
 
-# Of a group so much is told, and how many members are left; so that this too stands within a sentence's limit.
+# Beyond so many characters of a group only the number of further members follows, within a sentence's limit.
 _GROUP_MAX_CHARS = 1_500
 
 
 def tell(lang: Language, reason: Reason) -> str:
-    """What was seen and what was asked, of a condition or of a group of them."""
+    """The words of a reason, of a condition or of a group of conditions."""
     if reason.all is not None:
         return _members(lang, reason, reason.all, "all", "all")
     if reason.any is not None:
