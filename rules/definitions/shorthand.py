@@ -91,42 +91,44 @@ def with_bands(nodes: Mapping[object, object], scope: Scope) -> Spelled:
 
 
 def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, object]:
+    """The segments of a node with bands, by the bands' names; none after noting what is wrong."""
     problems = scope.problems
     if "when" in node:
-        problems.note(path, "bands take the place of when; keep one of them")
+        problems.note(path, "bands take the place of when", "keep one of them")
         return {}
     try:
         whole = problems.fill(path, forms.SegmentForm, node)
         form = problems.fill(f"{path}.bands", forms.BandsForm, node["bands"])
     except WrongCondition:
         return {}
-    bands = list(form.from_.items())
-    if not 0 < len(bands) <= BANDS_MAX:
-        problems.note(f"{path}.bands.from", f"expected 1 to {BANDS_MAX} bands, such as {{low: 0, high: 1001}}")
-        return {}
-    before = len(problems.noted)
-    lows = [_low(f"{path}.bands.from.{name}", low, problems) for name, low in bands]
-    if len(set(lows)) < len(lows):
-        problems.note(
-            f"{path}.bands.from", "two bands begin at the same number; each begins where the one below it ends"
-        )
-    if set(form.total) & set(ENDS):
-        problems.note(f"{path}.bands.total", "the bands are its test; leave out at_least, at_most, above and below")
-    if len(problems.noted) == before:
-        condition(scope, f"{path}.bands", {"total": {**form.total, "at_least": bands[0][1]}})
-    if len(problems.noted) > before:
-        return {}
-    bands = [band for _, band in sorted(zip(lows, bands, strict=True), key=lambda pair: pair[0])]
-    highs = [{"below": low} for _, low in bands[1:]] + [{}]
+    bands = _ascending_bands(f"{path}.bands", form, scope)
     rest = {name: value for name, value in node.items() if name not in ("bands", "title")}
-    return {
-        name: {
-            **rest,
-            "title": f"{whole.title}: {name.replace('_', ' ')}",
-            "when": {"total": {**form.total, "at_least": low, **high}},
-        }
-        for (name, low), high in zip(bands, highs, strict=True)
-    }
+    segments: dict[str, object] = {}
+    for index, (name, low) in enumerate(bands):
+        # A band ends where the next one begins; the last has no end.
+        high = {"below": bands[index + 1][1]} if index + 1 < len(bands) else {}
+        total = {**form.total, "at_least": low, **high}
+        segments[name] = {**rest, "title": f"{whole.title}: {name.replace('_', ' ')}", "when": {"total": total}}
+    return segments
+
+
+def _ascending_bands(path: str, form: forms.BandsForm, scope: Scope) -> list[tuple[str, object]]:
+    """The bands as (name, where it begins), lowest first; none after noting what is wrong with any."""
+    problems, bands = scope.problems, list(form.from_.items())
+    if not 0 < len(bands) <= BANDS_MAX:
+        problems.note(f"{path}.from", f"expected 1 to {BANDS_MAX} bands, such as {{low: 0, high: 1001}}")
+        return []
+    before = len(problems.noted)
+    lows = {name: _low(f"{path}.from.{name}", low, problems) for name, low in bands}
+    if len(set(lows.values())) < len(lows):
+        problems.note(f"{path}.from", "two bands begin at the same number", "each begins where the one below it ends")
+    if set(form.total) & set(ENDS):
+        problems.note(f"{path}.total", "the bands are its test", "leave out at_least, at_most, above and below")
+    if len(problems.noted) == before:
+        condition(scope, path, {"total": {**form.total, "at_least": bands[0][1]}})
+    if len(problems.noted) > before:
+        return []
+    return sorted(bands, key=lambda band: lows[band[0]])
 
 
 def _low(path: str, low: object, problems: Problems) -> int:
