@@ -254,6 +254,28 @@ def test_marks_after_a_loss() -> None:
     assert marks.decided(81_000) == 79_000
 
 
+@pytest.mark.parametrize(
+    ("now", "reached", "token", "decided"),
+    [
+        (12_000, 8_000, "a", 0),  # it went back
+        (12_000, 9_500, "b", 0),  # another owner came, and it has come further since
+        (12_000, 9_500, "a", 9_000),  # nothing was lost
+    ],
+    ids=["goes back", "another claim", "no loss"],
+)
+def test_marks_after_a_loss_of_entries_that_others_replace(now: int, reached: int, token: str, decided: int) -> None:
+    """Redis lost two entries that waited, and two others were trimmed since: they are not those that were noted."""
+    marks = PartitionMarks(60_000)
+
+    def note(time: int, up_to: int, trimmed: int, of: str) -> None:
+        meta = {"clock": str(up_to), "caught_up": str(up_to), "trimmed": str(trimmed), "token": of}
+        marks.note(PartitionLook(meta, 2, {}, {}), time)
+
+    note(10_000, 9_000, 8, "a")
+    note(now, reached, 10, token)
+    assert marks.decided(60_000) == decided
+
+
 def test_the_look_before_counts_however_long_a_message_waits() -> None:
     """As after an outage, where what is due for long is looked at as seldom as can be: else it would wait for ever."""
     marks = PartitionMarks(MARKS_KEPT_MS)

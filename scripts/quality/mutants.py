@@ -990,11 +990,18 @@ BY_TESTS = (
         "tests/test_triggers_standings.py",
     ),
     Mutant(
-        "marks of linked ids start anew after a loss",
+        "a mark of linked ids does not outlast a partition that goes back",
         "streams/triggers/linked_ids.py",
-        "if trimmed < self._trimmed:",
-        "if False:",
-        "tests/test_triggers_standings.py",
+        "if reached < self._reached or",
+        "if",
+        "tests/test_triggers_standings.py::test_marks_after_a_loss_of_entries_that_others_replace",
+    ),
+    Mutant(
+        "a mark of linked ids does not outlast the claim of its entry",
+        "streams/triggers/linked_ids.py",
+        " or token != self._token:",
+        ":",
+        "tests/test_triggers_standings.py::test_marks_after_a_loss_of_entries_that_others_replace",
     ),
     Mutant(
         "each step of linked ids takes the time of a partition",

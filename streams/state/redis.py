@@ -44,7 +44,7 @@ OUTPUT = "output:"
 CLOCK_SKEW_MAX_MS = 1_000
 TIMEOUT_S = 10.0
 # The fields that a look reads: small ones alone, as the list of definition versions beside them may be large.
-LOOK_FIELDS = ("definitions", "epoch", "clock", "caught_up", "trimmed")
+LOOK_FIELDS = ("definitions", "epoch", "clock", "caught_up", "trimmed", "token")
 # The longest call, with all its retries: for a Redis that accepts connections and never answers, each attempt takes
 # its whole timeout.
 CALL_MAX_S = 25.0

@@ -48,16 +48,19 @@ class PartitionMarks:
     def __init__(self, kept_ms: int) -> None:
         self._kept_ms = kept_ms
         self._marks: deque[tuple[int, int]] = deque()
-        self._trimmed = 0
+        self._reached = 0
+        self._token: str | None = None
         self._unpublished: tuple[int, int] | None = None  # number of an entry, and up to when was decided with it
 
     def note(self, found: PartitionLook, now: int) -> None:
         """Take in a look that was answered by ``now`` (ms)."""
         reached = min(int(found.meta.get("clock", 0)), int(found.meta.get("caught_up", 0)))
         trimmed = int(found.meta.get("trimmed", 0))
-        if trimmed < self._trimmed:  # Redis lost its last writes, or all: entries are counted anew
+        token = found.meta.get("token")
+        if reached < self._reached or token != self._token:
+            # Redis lost its last writes, or all, or may have: an entry of this number may be another one.
             self._unpublished = None
-        self._trimmed = trimmed
+        self._reached, self._token = reached, token
         if not found.outbox:
             self._unpublished = None
             self._add(now, reached)
