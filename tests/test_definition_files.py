@@ -19,7 +19,7 @@ import redis.asyncio as redis
 from rules.engine import Engine
 from streams.offline.explain import explained
 from streams.ops.metrics import OpsMetrics
-from streams.ops.state_poller import Looking
+from streams.ops.state_poller import StatePoller
 from streams.settings import Settings
 from streams.state import definition_list
 from streams.state.contract import Claim, PartitionState
@@ -286,11 +286,11 @@ async def test_what_reads_the_clock_reads_no_file(partition: Partition, client: 
     standings = MembershipLookup(partition.store, engine.definitions)
     assert await standings.reached(0) == 0
     assert (await standings.look(0, ["u"])).of["u"].waits_for is None
-    looking = Looking(Settings(partitions=1), partition.store, engine, 1, OpsMetrics(), lambda: 0)
-    watching = asyncio.create_task(looking.look())
+    poller = StatePoller(Settings(partitions=1), partition.store, engine, 1, OpsMetrics(), lambda: 0)
+    watching = asyncio.create_task(poller.poll())
     await asyncio.sleep(0.1)  # which looks at once
-    assert looking.clocks == {0: 1000 * partition.saves}
-    assert await looking.customer("u", "en", 1.0) is not None
+    assert poller.clocks == {0: 1000 * partition.saves}
+    assert await poller.customer("u", "en", 1.0) is not None
     watching.cancel()
     assert await hash_reads(client) == before
     assert files.number == 0
@@ -300,8 +300,8 @@ async def test_the_page_reads_a_customer_of_a_former_file_by_that_file(partition
     """While customers are brought over: by the file that decided, which it reads with the customer."""
     await partition.changed(numbered(0))
     await partition.begun(numbered(1))
-    looking = Looking(Settings(partitions=1), partition.store, numbered(1), 1, OpsMetrics(), lambda: 0)
-    found = await looking.customer("u", "en", 1.0)
+    poller = StatePoller(Settings(partitions=1), partition.store, numbered(1), 1, OpsMetrics(), lambda: 0)
+    found = await poller.customer("u", "en", 1.0)
     assert found is not None
     assert {one.segment for one in found.segments if one.member} == {"buyer"}
 

@@ -36,11 +36,11 @@ from streams.offline import customer_records
 from streams.offline.explain import explanation
 from streams.ops.api import Api
 from streams.ops.auth import guard
-from streams.ops.change_feed import Feed
+from streams.ops.change_feed import ChangeFeed
 from streams.ops.metrics import OpsMetrics
-from streams.ops.state_poller import Looking
+from streams.ops.state_poller import StatePoller
 from streams.ops.status import OpsStatus
-from streams.ops.worker_poller import Workers
+from streams.ops.worker_poller import WorkerPoller
 from streams.settings import Settings
 from streams.state.redis import RedisStore
 from streams.wire import customers
@@ -172,9 +172,9 @@ class Answers:
 @pytest.fixture
 async def answers(redis_store: RedisStore) -> AsyncIterator[Answers]:
     known_settings, metrics = Settings(partitions=4), OpsMetrics()
-    feed = Feed({}, "", 4, lambda: 0)
-    looking = Looking(known_settings, redis_store, ENGINE, 4, metrics, lambda: 0)
-    seen = OpsStatus(feed, looking, Workers([], lambda: 0.0), ENGINE.definitions.segments, 3.0, lambda: 0)
+    feed = ChangeFeed({}, "", 4, lambda: 0)
+    poller = StatePoller(known_settings, redis_store, ENGINE, 4, metrics, lambda: 0)
+    seen = OpsStatus(feed, poller, WorkerPoller([], lambda: 0.0), ENGINE.definitions.segments, 3.0, lambda: 0)
     app = web.Application(middlewares=[guard(TokenGate(TOKEN, metrics.refused), 1e9, metrics.refused)])
     app.add_routes(Api(seen, {}, "").routes())
     runner = web.AppRunner(app)

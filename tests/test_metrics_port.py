@@ -34,7 +34,7 @@ from local.servers import Redis, Tansu
 from streams.http.server import HttpServer
 from streams.kafka import admin
 from streams.ops import worker_poller
-from streams.ops.worker_poller import Workers, resolved
+from streams.ops.worker_poller import WorkerPoller, resolved
 from streams.runtime.health_endpoint import LIMITS, Exposition, Inside, Ready, routes, where
 from streams.runtime.metrics import Metrics
 from streams.settings import Settings
@@ -161,12 +161,12 @@ async def test_a_workers_certificate_is_for_the_host_it_was_named_by(
 ) -> None:
     """Whatever address that has; another server of the same authority is no worker."""
     address, tls = started.worker.http, ssl.create_default_context(cafile=certificates.ca)
-    asked = Workers([], time.time, token=TOKEN, tls=tls)
+    asked = WorkerPoller([], time.time, token=TOKEN, tls=tls)
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
         await asked._ask(session, address, "localhost")
-        assert list(asked.told) == [address]
+        assert list(asked.reports) == [address]
         await asked._ask(session, address, HOST)
-        assert (asked.told, asked.lost) == ({}, {address})
+        assert (asked.reports, asked.lost) == ({}, {address})
 
 
 def ready_workers(ops: Ops) -> list[str]:
@@ -338,13 +338,13 @@ async def test_a_liar_in_a_workers_place_is_no_worker(kind: str, monkeypatch: py
     await runner.setup()
     await web.TCPSite(runner, HOST, 0).start()
     try:
-        asked = Workers([f"{HOST}:{runner.addresses[0][1]}"], time.time)
+        asked = WorkerPoller([f"{HOST}:{runner.addresses[0][1]}"], time.time)
         task = asyncio.create_task(asked.run())
         await has_come.wait()
         await asyncio.sleep(0.3)
         task.cancel()
         assert set(came) == {"/metrics"}
-        assert asked.told == {}
+        assert asked.reports == {}
     finally:
         await runner.cleanup()
 

@@ -21,11 +21,11 @@ from doc_tools import schemas
 from rules.standing import Change
 from streams.http.access import RateLimit
 from streams.http.server import HttpServer, Limits
-from streams.ops import api
-from streams.ops.change_feed import Feed
-from streams.ops.segment_activity import MINUTE_MS, SILENT_AT_LEAST_MS, SILENT_TIMES, USUAL_FROM, Counted
+from streams.ops import api, routes
+from streams.ops.change_feed import ChangeFeed
+from streams.ops.segment_activity import MINUTE_MS, SILENT_AT_LEAST_MS, SILENT_TIMES, USUAL_FROM, SegmentActivity
 from streams.ops.status import OpsStatus
-from streams.ops.worker_poller import WorkerReport, Workers, addresses, parsed, quantile_ms
+from streams.ops.worker_poller import WorkerPoller, WorkerReport, addresses, parsed, quantile_ms
 from streams.runtime.health_endpoint import Ready
 from streams.runtime.meter import DecidedChanges, MeteredStep
 from streams.runtime.metrics import SHORT_STAY_MS, Histogram, Metrics, PartitionMeter
@@ -98,7 +98,7 @@ def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: list[float], shar
 def test_a_segment_is_silent_against_its_own_rate() -> None:
     """Not before ten times what usually lies between, nor before five minutes; never without a usual rate."""
     for every in (1, 3):
-        counted = Counted()
+        counted = SegmentActivity()
         for at in range(USUAL_FROM - 1):
             counted.add(T + at * every * MINUTE_MS, entered=True)
         assert not counted.is_silent(T + 10**9)
@@ -112,7 +112,7 @@ def test_a_segment_is_silent_against_its_own_rate() -> None:
 
 def test_one_campaign_is_no_habit() -> None:
     """A thousand changes in one minute do not make a segment silent five minutes later."""
-    counted = Counted()
+    counted = SegmentActivity()
     for at in range(1_000):
         counted.add(T + at, entered=True)
     assert not counted.is_silent(T + 60 * MINUTE_MS)
@@ -142,8 +142,8 @@ def test_workers_are_named_one_by_one_or_by_a_range(text: str, found: list[str])
 
 def test_each_path_of_the_document_has_a_handler() -> None:
     """And each handler that answers JSON says with which type."""
-    document = api.openapi()
-    for route in api.ROUTES:
+    document = routes.openapi()
+    for route in routes.ROUTES:
         assert callable(getattr(api.Api, route.name))
         assert route.path in document["paths"]
     told = json.loads((Path(api.__file__).parents[2] / "docs" / "reference" / "openapi.json").read_text())
@@ -153,7 +153,7 @@ def test_each_path_of_the_document_has_a_handler() -> None:
 async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would hold its place, and what it was sent, for as long as it likes."""
     monkeypatch.setattr(api, "_TAKEN_WITHIN_S", 0.3)
-    feed = Feed({}, "", 1, lambda: T)
+    feed = ChangeFeed({}, "", 1, lambda: T)
     told = api.Api(cast(OpsStatus, SimpleNamespace(feed=feed)), {}, "")
     app = web.Application()
     app.add_routes([web.get("/api/changes", told.changes)])
@@ -199,8 +199,8 @@ def test_a_partition_is_a_workers_and_not_of_triggers() -> None:
     """Which hold the same numbers, of other topics."""
     lags = 'segmenter_lag_records{topic="%s",partition="0"} 3\n'
     outbox = 'segmenter_outbox_entries{partition="0"} 2\n'
-    workers = Workers([], lambda: 0.0)
+    workers = WorkerPoller([], lambda: 0.0)
     for address, topic in (("triggers", "segment-changes"), ("worker", "visits")):
-        workers.told[address] = WorkerReport(0.0, parsed(lags % topic + outbox), Ready(ready=True, because=[]))
+        workers.reports[address] = WorkerReport(0.0, parsed(lags % topic + outbox), Ready(ready=True, because=[]))
     assert workers.of_partition(0) == ("worker", {"visits": 3}, 2)
     assert workers.of_partition(1) == (None, None, None)

@@ -109,7 +109,7 @@ def test_a_redis_that_is_away_is_seen(parts: Parts) -> None:
     eventually(lambda: green(parts), 30, "all is well")
     with frozen(parts.redis.pid):
         red_within(8, lambda: worker_says(parts), "Redis has not answered")
-        red_within(8, lambda: ops_says(parts), "Redis was last seen")
+        red_within(8, lambda: ops_says(parts), "Redis was last read")
         within(8, lambda: alerting(parts) > BEHIND_S, "what alerts are made of grows while Redis is away")
     eventually(lambda: green(parts), 30, "all is well again")
 

@@ -38,7 +38,7 @@ from rules.reasons import Observed, Reason
 from rules.standing import Kind
 from rules.times import _RFC3339  # its text is the schema's pattern
 from streams import rights
-from streams.ops import api
+from streams.ops import routes
 from streams.settings import Settings
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Cause, SegmentChange
@@ -368,7 +368,7 @@ def files() -> dict[str, str]:
         "docs/reference/schemas/triggers.json": triggers_schema.triggers(),
         "docs/reference/schemas/trigger-decision.json": triggers_schema.decision(),
         "docs/reference/asyncapi.json": asyncapi(),
-        "docs/reference/openapi.json": api.openapi(),
+        "docs/reference/openapi.json": routes.openapi(),
     }
     options: Schema = {"indent": 2, "sort_keys": True, "ensure_ascii": False}
     texts = {name: json.dumps(document, **options) + "\n" for name, document in documents.items()}

@@ -1,6 +1,13 @@
 """The composition root of the operations process: ``segmenter ops``.
 
-The one rule: as of `streams.runtime.host`. It owns no partition, is in no group, and writes nothing.
+The one rule: only this module makes the process's parts, and hands each what it needs. The process owns no partition,
+is in no consumer group, and writes nothing.
+
+    Redis     → state_poller    clocks, members, customers
+    Kafka     → change_feed     changes, dead letters        → status → api → the page
+    /metrics  → worker_poller   rates, lags, watchdogs
+
+See also: `streams.runtime.host`, the composition root of the processes that own partitions.
 """
 
 from __future__ import annotations
@@ -10,6 +17,8 @@ import secrets
 import signal
 import ssl
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 from aiohttp import web
 
@@ -22,11 +31,11 @@ from streams.http.server import HttpServer, Limits
 from streams.kafka import admin
 from streams.ops.api import STATIC, Api
 from streams.ops.auth import guard
-from streams.ops.change_feed import Feed
+from streams.ops.change_feed import ChangeFeed
 from streams.ops.metrics import OpsMetrics
-from streams.ops.state_poller import Looking
+from streams.ops.state_poller import StatePoller
 from streams.ops.status import OpsStatus
-from streams.ops.worker_poller import Workers, addresses
+from streams.ops.worker_poller import WorkerPoller, addresses
 from streams.runtime.health_endpoint import where
 from streams.runtime.host import now_ms
 from streams.settings import Settings, host_of
@@ -36,7 +45,7 @@ from streams.wire.topics import CHANGES
 
 _TOKEN_BYTES = 24
 _REQUEST_MAX_BYTES = 16 * 1024
-# A browser opens six connections for a page, and one more that stays for the changes.
+# A browser opens six connections for a page, and keeps one more open for the stream of changes.
 _LIMITS = Limits(connections=256, idle_s=30.0)
 
 
@@ -46,13 +55,13 @@ def run(settings: Settings) -> int:
     token = _token(settings)
     tls = credentials.http_client(settings)
     engine = Engine(load(settings.definitions))
-    found = admin.verify(settings, rights.NEEDS["ops"].topics)
-    asyncio.run(_serve(settings, engine, found.partitions[CHANGES], token, tls))
+    topics = admin.verify(settings, rights.NEEDS["ops"].topics)
+    asyncio.run(_serve(settings, engine, topics.partitions[CHANGES], token, tls))
     return 0
 
 
 def _token(settings: Settings) -> str:
-    """The one that is set; on this machine alone one may be drawn."""
+    """The token of the settings; without one, a random token if the page is served on loopback. Raises `Stop`."""
     token = credentials.ops_token(settings)
     if token is not None:
         return token
@@ -66,37 +75,50 @@ async def _serve(settings: Settings, engine: Engine, partitions: int, token: str
     client = credentials.kafka(settings)
     store = RedisStore.of(settings)
     metrics = OpsMetrics()
-    feed = Feed(client, settings.topic_prefix, partitions, now_ms)
-    looking = Looking(settings, store, engine, partitions, metrics, now_ms)
-    workers = Workers(
+    feed = ChangeFeed(client, settings.topic_prefix, partitions, now_ms)
+    poller = StatePoller(settings, store, engine, partitions, metrics, now_ms)
+    workers = WorkerPoller(
         addresses(settings.ops_workers), lambda: now_ms() / 1000, token=credentials.http_token(settings), tls=tls
     )
-    seen = OpsStatus(feed, looking, workers, engine.definitions.segments, settings.ready_behind_s, now_ms)
-    gate = TokenGate(token, metrics.refused, networks(settings.ops_proxies))
-    app = web.Application(
-        middlewares=[guard(gate, settings.ops_requests, metrics.refused)], client_max_size=_REQUEST_MAX_BYTES
-    )
-    app.add_routes(Api(seen, client, settings.topic_prefix).routes())
-    app.router.add_static("/static/", STATIC)
+    status = OpsStatus(feed, poller, workers, engine.definitions.segments, settings.ready_behind_s, now_ms)
+    app = _application(settings, Api(status, client, settings.topic_prefix), token, metrics)
     server = HttpServer(app, _LIMITS, metrics.refused)
+    await _start(settings, server)
+    _print_address(settings, server, token)
     try:
-        await server.start(host_of(settings.ops_http), int(settings.ops_http.rpartition(":")[2]))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise Stop(f"nothing can be served on {settings.ops_http} ({reason}); see SEGMENTER_OPS_HTTP") from None
-    _tell(settings, server, token)
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in (feed.run(), looking.look(), looking.count(), workers.run())]
-            for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, lambda: [task.cancel() for task in tasks])
+        await _run_until_signal(feed.run(), poller.poll(), poller.count(), workers.run())
     finally:
         await server.close()
         await store.close()
 
 
-def _tell(settings: Settings, server: HttpServer, token: str) -> None:
-    """Where the page is; with a token that nobody knows yet, which."""
+def _application(settings: Settings, api: Api, token: str, metrics: OpsMetrics) -> web.Application:
+    gate = TokenGate(token, metrics.refused, networks(settings.ops_proxies))
+    app = web.Application(
+        middlewares=[guard(gate, settings.ops_requests, metrics.refused)], client_max_size=_REQUEST_MAX_BYTES
+    )
+    app.add_routes(api.routes())
+    app.router.add_static("/static/", STATIC)
+    return app
+
+
+async def _start(settings: Settings, server: HttpServer) -> None:
+    try:
+        await server.start(host_of(settings.ops_http), int(settings.ops_http.rpartition(":")[2]))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Stop(f"nothing can be served on {settings.ops_http} ({reason}); see SEGMENTER_OPS_HTTP") from None
+
+
+async def _run_until_signal(*loops: Coroutine[Any, Any, None]) -> None:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(loop) for loop in loops]
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, lambda: [task.cancel() for task in tasks])
+
+
+def _print_address(settings: Settings, server: HttpServer, token: str) -> None:
+    """Print the page's address; a random token is part of it, as nobody could know it otherwise."""
     address = where(*server.address)
-    drawn = f"#token={token}" if settings.ops_token is None else ""
-    print(f"segmenter ops: http://{address}/{drawn}", file=sys.stderr, flush=True)
+    fragment = f"#token={token}" if settings.ops_token is None else ""
+    print(f"segmenter ops: http://{address}/{fragment}", file=sys.stderr, flush=True)

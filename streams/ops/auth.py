@@ -1,6 +1,9 @@
-"""Access to the operations page: everything but the page's own files, which hold no data, needs the token.
+"""Access to the operations page: every request but those for the page's own files, which hold no data, needs the token.
 
-A request with the right token passes whatever others do; only those without it are limited by address.
+The one rule: a request with the right token passes whatever others do. Only requests without it are limited, by
+address.
+
+See also: `streams.http.access`, the gate and the limit themselves.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ HEADERS = {
 
 
 def guard(gate: TokenGate, per_s: float, refused: Callable[[str], None]) -> Middleware:
-    """The middleware; ``per_s``: requests from one address without the right token."""
+    """Make the middleware; ``per_s``: the limit of requests from one address without the right token."""
     limit = RateLimit(per_s, 2 * per_s)
 
     @web.middleware

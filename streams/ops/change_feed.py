@@ -1,7 +1,9 @@
-"""The changes and dead letters as they come on their topics.
+"""Follows the topics of changes and of dead letters.
 
-The one rule: looking on costs the shop nothing: no group, no commit, bounded memory. A reader of the stream that
-does not keep up loses the oldest and is told how many.
+The one rule: it costs the other processes nothing: no consumer group, no commit, bounded memory. A reader of the stream
+that does not keep up loses the oldest changes and learns how many.
+
+See also: `streams.ops.api`, which streams the changes to browsers.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from aiokafka.errors import KafkaError
 
 from streams.kafka import aiokafka_hooks
 from streams.kafka.refusals import missing_right
-from streams.ops.segment_activity import Counted
+from streams.ops.segment_activity import SegmentActivity
 from streams.stop import stop
 from streams.wire import changes
 from streams.wire.changes import SegmentChange
@@ -27,17 +29,17 @@ from streams.wire.topics import CHANGES, DEAD_LETTERS
 
 log = logging.getLogger(__name__)
 
-KEPT_CHANGES = 20_000
-KEPT_LETTERS = 200
+CHANGES_MAX = 20_000
+LETTERS_MAX = 200
 READERS_MAX = 32
 _WAITING_MAX = 2_000
 _BACK_MS = 3_600_000
 _AGAIN_S = 2.0
-_LOOK_MS = 200
+_POLL_MS = 200
 
 
 class FeedLetter(msgspec.Struct, frozen=True):
-    """A record of ``dead-letters``."""
+    """A record of the topic ``dead-letters``."""
 
     partition: int
     offset: int
@@ -48,7 +50,7 @@ class FeedLetter(msgspec.Struct, frozen=True):
 
 
 class Reader:
-    """One who follows the stream."""
+    """One follower of the stream, with the changes that it has not taken yet."""
 
     def __init__(self) -> None:
         self._waiting: deque[SegmentChange] = deque(maxlen=_WAITING_MAX)
@@ -56,13 +58,13 @@ class Reader:
         self._more = asyncio.Event()
 
     def put(self, change: SegmentChange) -> None:
-        """The oldest goes where too many wait."""
+        """Add a change; if too many wait, the oldest is dropped."""
         self._dropped += len(self._waiting) == _WAITING_MAX
         self._waiting.append(change)
         self._more.set()
 
     async def take(self, within_s: float) -> tuple[list[SegmentChange], int]:
-        """What came, and how many were dropped before it; nothing when nothing came in time."""
+        """Wait for changes; give them, and how many were dropped before them. Nothing if none came in time."""
         try:
             await asyncio.wait_for(self._more.wait(), within_s)
         except TimeoutError:
@@ -74,26 +76,27 @@ class Reader:
         return taken, dropped
 
 
-class Feed:
-    """Follows both topics, from an hour back."""
+class ChangeFeed:
+    """The last changes and dead letters, from an hour before the start on."""
 
     def __init__(self, client: Mapping[str, Any], prefix: str, partitions: int, now_ms: Callable[[], int]) -> None:
-        """``client``: where the brokers are, and who we are to them."""
+        """``client``: the settings of a Kafka client: brokers and credentials."""
         self._partitions = partitions
         self._client = client
         self._prefix = prefix
         self._now_ms = now_ms
         self.since_ms = now_ms() - _BACK_MS
-        self.segments: dict[str, Counted] = defaultdict(Counted)
-        self.letters: deque[FeedLetter] = deque(maxlen=KEPT_LETTERS)
-        self.heard_ms = 0
+        self.segments: dict[str, SegmentActivity] = defaultdict(SegmentActivity)
+        self.letters: deque[FeedLetter] = deque(maxlen=LETTERS_MAX)
+        self.polled_ms = 0
         self._changes: deque[SegmentChange] = deque()
         self._by_customer: dict[str, deque[SegmentChange]] = {}
         self._readers: set[Reader] = set()
 
     def of(self, customer_id: str) -> list[SegmentChange]:
-        """What is kept of a customer, oldest first; a repeat once."""
-        return list({change.change_id: change for change in self._by_customer.get(customer_id, ())}.values())
+        """The changes of a customer among the last `CHANGES_MAX`, oldest first, without repeats."""
+        by_id = {change.change_id: change for change in self._by_customer.get(customer_id, ())}
+        return list(by_id.values())
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -108,7 +111,7 @@ class Feed:
             self._readers.discard(reader)
 
     async def run(self) -> None:
-        """Follow until cancelled; a Kafka that is away is tried again."""
+        """Follow the topics until cancelled; if Kafka does not answer, try again."""
         while True:
             try:
                 await self._follow()
@@ -119,74 +122,81 @@ class Feed:
             await asyncio.sleep(_AGAIN_S)
 
     async def _follow(self) -> None:
-        async with _reading(self._client) as consumer:
+        async with _consumer(self._client) as consumer:
             topics = (self._prefix + CHANGES, self._prefix + DEAD_LETTERS)
-            places = [TopicPartition(topic, at) for topic in topics for at in range(self._partitions)]
-            consumer.assign(places)
-            ends = await consumer.end_offsets(places)  # before it is asked for times: what comes meanwhile is read
-            found = await consumer.offsets_for_times(dict.fromkeys(places, max(self.since_ms, self.heard_ms)))
-            for place in places:
-                at = found.get(place)
-                consumer.seek(place, ends[place] if at is None else at.offset)
-            async for record in _records(consumer, self._heard):
+            partitions = [TopicPartition(topic, number) for topic in topics for number in range(self._partitions)]
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)  # before the look-up of times, so that nothing is skipped
+            since_ms = max(self.since_ms, self.polled_ms)
+            offsets = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
+            for partition in partitions:
+                first = offsets.get(partition)  # of a record that is not older than ``since_ms``, if there is any
+                consumer.seek(partition, ends[partition] if first is None else first.offset)
+            async for record in _records(consumer, self._note_poll):
                 self._read(record)
 
-    def _heard(self) -> None:
-        self.heard_ms = self._now_ms()
+    def _note_poll(self) -> None:
+        self.polled_ms = self._now_ms()
 
     def _read(self, record: Any) -> None:
         if record.topic == self._prefix + DEAD_LETTERS:
             headers = {name: value.decode(errors="replace") for name, value in record.headers}
             letter = FeedLetter(
-                record.partition, record.offset, record.timestamp, record.key, record.value or b"", headers
+                partition=record.partition,
+                offset=record.offset,
+                at_ms=record.timestamp,
+                key=record.key,
+                value=record.value or b"",
+                headers=headers,
             )
             self.letters.append(letter)
             return
         for change in _decoded([record]):
             self.segments[change.segment].add(record.timestamp, entered=change.change == "entered")
-            self._keep(change)
+            self._store(change)
             for reader in self._readers:
                 reader.put(change)
 
-    def _keep(self, change: SegmentChange) -> None:
+    def _store(self, change: SegmentChange) -> None:
         self._changes.append(change)
         self._by_customer.setdefault(change.customer_id, deque()).append(change)
-        if len(self._changes) > KEPT_CHANGES:
-            oldest = self._changes.popleft().customer_id
-            kept = self._by_customer[oldest]
-            kept.popleft()
-            if not kept:
-                del self._by_customer[oldest]
+        if len(self._changes) > CHANGES_MAX:
+            customer_id = self._changes.popleft().customer_id
+            of_customer = self._by_customer[customer_id]
+            of_customer.popleft()
+            if not of_customer:
+                del self._by_customer[customer_id]
 
 
-async def _records(consumer: AIOKafkaConsumer, heard: Callable[[], None]) -> AsyncIterator[Any]:
+async def _records(consumer: AIOKafkaConsumer, on_poll: Callable[[], None]) -> AsyncIterator[Any]:
     while True:
-        found = await consumer.getmany(timeout_ms=_LOOK_MS, max_records=2_000)
-        heard()
-        for records in found.values():
+        by_partition = await consumer.getmany(timeout_ms=_POLL_MS, max_records=2_000)
+        on_poll()
+        for records in by_partition.values():
             for record in records:
                 yield record
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the other tasks have their turn, also while there are always records
 
 
 async def past(client: Mapping[str, Any], topic: str, partition: int, customer_id: str) -> list[SegmentChange]:
-    """All changes of a customer that the topic still holds, in their order. Raises `KafkaError`."""
-    found: dict[str, SegmentChange] = {}
-    place, key = TopicPartition(topic, partition), customer_id.encode()
-    async with _reading(client) as consumer:
-        consumer.assign([place])
-        await consumer.seek_to_beginning(place)
-        end = (await consumer.end_offsets([place]))[place]
-        while await consumer.position(place) < end:
-            records = (await consumer.getmany(place, timeout_ms=_LOOK_MS, max_records=5_000)).get(place, ())
-            for change in _decoded(record for record in records if record.key == key):
-                found.setdefault(change.change_id, change)
-    return sorted(found.values(), key=lambda change: change.sequence)
+    """Read all changes of a customer that the topic still holds, by their sequence. Raises `KafkaError`."""
+    by_id: dict[str, SegmentChange] = {}
+    tp, key = TopicPartition(topic, partition), customer_id.encode()
+    async with _consumer(client) as consumer:
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        end = (await consumer.end_offsets([tp]))[tp]
+        while await consumer.position(tp) < end:
+            by_partition = await consumer.getmany(tp, timeout_ms=_POLL_MS, max_records=5_000)
+            own = [record for record in by_partition.get(tp, ()) if record.key == key]
+            for change in _decoded(own):
+                by_id.setdefault(change.change_id, change)
+    return sorted(by_id.values(), key=lambda change: change.sequence)
 
 
 @asynccontextmanager
-async def _reading(client: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer in no group, of what is committed."""
+async def _consumer(client: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer without a group, which reads committed records."""
     consumer = AIOKafkaConsumer(
         **client, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
     )
@@ -200,5 +210,5 @@ async def _reading(client: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]
 
 def _decoded(records: Iterable[Any]) -> Iterator[SegmentChange]:
     for record in records:
-        with suppress(msgspec.DecodeError):  # anybody may write to a topic, and `tail` says it
+        with suppress(msgspec.DecodeError):  # another program wrote it; `segmenter tail` reports such a record
             yield changes.decode(record.value or b"")

@@ -1,6 +1,8 @@
-"""The metrics of the operations process itself: what no worker can tell, as it holds when all are gone.
+"""The metrics of the operations process: those that must be there even when no worker runs.
 
-The one rule: as of `streams.runtime.metrics`.
+The one rule: every metric is in a table with its labels, and so in the reference; a label never holds a customer.
+
+See also: `streams.runtime.metrics`, the metrics of the processes that own partitions.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ class OpsMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        gauges = {name: Gauge(name, one.about, one.labels, registry=self.registry) for name, one in GAUGES.items()}
+        gauges = {
+            name: Gauge(name, metric.about, metric.labels, registry=self.registry) for name, metric in GAUGES.items()
+        }
         self.behind = gauges["segmenter_partition_behind_seconds"]
         self.members = gauges["segmenter_segment_members"]
         self.redis_used = gauges["segmenter_redis_used_bytes"]
@@ -41,5 +45,5 @@ class OpsMetrics:
             self._refusals.labels(reason)
 
     def refused(self, reason: str) -> None:
-        """A connection or a request to this process's port is refused; see `streams.runtime.metrics.REFUSALS`."""
+        """Count a refused connection or request; ``reason``: one of `streams.runtime.metrics.REFUSALS`."""
         self._refusals.labels(reason).inc()

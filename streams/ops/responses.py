@@ -1,7 +1,9 @@
-"""What the API answers: the types of its JSON, from which its OpenAPI document is drawn.
+"""The API's responses: the types of its JSON, from which its OpenAPI document is generated.
 
-The one rule: fields are added, never renamed. Times are RFC 3339, durations in the unit that their name ends with;
-``null`` where it is not known.
+The one rule: fields are added, never renamed. Times are RFC 3339, durations are in the unit that their name ends with,
+and ``null`` stands for a value that is not known.
+
+See also: `streams.ops.api`, which serves these, and ``docs/openapi.json``.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ State = Literal["green", "amber", "red"]
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """Of all workers together, over the last ten seconds; ``null`` while no worker answers or nothing came."""
+    """Rates of all workers together, over the last ten seconds; ``null`` without a worker or without an event."""
 
     events_per_s: float | None = None
     changes_per_s: float | None = None
@@ -24,7 +26,7 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class Partition(msgspec.Struct, frozen=True):
-    """A partition: who holds it, up to when its time is decided, and how far that is behind the wall clock."""
+    """A partition: the worker that owns it, its clock, and how far that is behind the wall clock."""
 
     partition: int
     owner: str | None
@@ -35,14 +37,14 @@ class Partition(msgspec.Struct, frozen=True):
 
 
 class Near(msgspec.Struct, frozen=True):
-    """A watchdog, and how near it is to stopping its worker, which it does at 1."""
+    """A watchdog of a worker, and the used share of its time; at 1 it stops the worker."""
 
     watchdog: str
     near: float
 
 
 class WorkerState(msgspec.Struct, frozen=True):
-    """A worker that answers, or that did; ``because``: what is not as it should be."""
+    """A worker that answers, or that did before; ``because``: why it is not ready."""
 
     address: str
     ready: bool
@@ -62,7 +64,7 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Everything in one look. ``stale``: some of it may be older than it should be; the sentences say what."""
+    """The state of everything. ``stale``: some of it may be older than it should be; the sentences say what."""
 
     at: str
     state: State
@@ -75,7 +77,7 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class SegmentState(msgspec.Struct, frozen=True):
-    """A segment. ``usual_s``: between minutes with changes. ``spark``: changes per minute, in order."""
+    """A segment. ``usual_s``: usual time between minutes with changes. ``spark``: changes per minute, oldest first."""
 
     segment: str
     title: str
@@ -90,7 +92,7 @@ class SegmentState(msgspec.Struct, frozen=True):
 
 
 class Segments(msgspec.Struct, frozen=True):
-    """All segments; ``counted_at``: when the members of all partitions had been counted."""
+    """All segments; ``counted_at``: when the last count of all members ended."""
 
     at: str
     counted_at: str | None
@@ -98,7 +100,7 @@ class Segments(msgspec.Struct, frozen=True):
 
 
 class Membership(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A segment of a customer, in or not, and why; as of `streams.offline.explain.Explained`."""
+    """A segment of a customer, whether the customer is in it, and why; see `streams.offline.explain.Explained`."""
 
     segment: str
     title: str
@@ -110,7 +112,7 @@ class Membership(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CustomerState(msgspec.Struct, frozen=True):
-    """A customer as stored. ``changes``: published since ``changes_since``. ``stale``: the partition is behind."""
+    """A stored customer. ``changes``: published since ``changes_since``. ``stale``: its partition is behind."""
 
     customer_id: str
     partition: int
@@ -125,14 +127,14 @@ class CustomerState(msgspec.Struct, frozen=True):
 
 
 class Then(msgspec.Struct, frozen=True):
-    """In which segment since when, at a past time."""
+    """A segment that the customer was in at a past time, and since when."""
 
     segment: str
     since: str
 
 
 class Past(msgspec.Struct, frozen=True):
-    """Membership at a past time, from what was published; ``complete``: from the customer's first change on."""
+    """Membership at a past time, from published changes; ``complete``: the topic still has the customer's first one."""
 
     customer_id: str
     time: str
@@ -142,7 +144,7 @@ class Past(msgspec.Struct, frozen=True):
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A dead letter: where it was read, and where it lies on ``dead-letters`` now."""
+    """A dead letter: where the message was read, and its place on ``dead-letters``."""
 
     at: str
     reason: str
@@ -161,7 +163,7 @@ class Letters(msgspec.Struct, frozen=True):
 
 
 class LetterBytes(msgspec.Struct, frozen=True):
-    """A dead letter's bytes as they came (the first 64 KiB)."""
+    """The bytes of a rejected message, at most the first 64 KiB."""
 
     reason: str
     key: str | None
@@ -170,6 +172,6 @@ class LetterBytes(msgspec.Struct, frozen=True):
 
 
 class Wrong(msgspec.Struct, frozen=True):
-    """Why there is no answer."""
+    """The reason for which a request is refused."""
 
     error: str

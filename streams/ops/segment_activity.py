@@ -1,24 +1,26 @@
-"""Changes by segment and minute, and which segment has gone silent against its own usual rate. Pure.
+"""Counts changes by segment and minute, and finds segments that are silent against their own usual rate. Pure.
 
 The one rule: a change is counted in the minute in which it was published, whenever it is read.
+
+See also: `streams.ops.change_feed`, which reads the changes.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 
-MINUTES_KEPT = 60
+MINUTES_SHOWN = 60
 MINUTE_MS = 60_000
-# A segment is silent after so many times what usually lies between minutes with changes, and no sooner than so
-# long: of what comes by chance one pause in 20,000 is ten times the mean.
+# A segment is silent after a pause of so many times the usual one, and of at least so long. If changes come by chance,
+# one pause in 20,000 is as long as ten times the mean.
 SILENT_TIMES = 10
 SILENT_AT_LEAST_MS = 5 * MINUTE_MS
-# Different minutes; with fewer there is no usual rate: one campaign is no habit.
+# A usual rate needs changes in so many different minutes: a single campaign makes none.
 USUAL_FROM = 5
 
 
-class Counted:
-    """The changes of one segment."""
+class SegmentActivity:
+    """The changes of one segment, by minute: how many entered, how many exited."""
 
     def __init__(self) -> None:
         self.by_minute: dict[int, list[int]] = defaultdict(lambda: [0, 0])
@@ -27,7 +29,7 @@ class Counted:
         self.minutes = 0
 
     def add(self, at_ms: int, *, entered: bool) -> None:
-        """A change was published at ``at_ms``."""
+        """Count a change that was published at ``at_ms``."""
         minute = at_ms // MINUTE_MS
         self.minutes += minute not in self.by_minute
         self.by_minute[minute][0 if entered else 1] += 1
@@ -35,31 +37,36 @@ class Counted:
         self.last_ms = max(self.last_ms, at_ms)
 
     def forget(self, now_ms: int) -> None:
-        """Drop the minutes that nobody is shown."""
-        oldest = now_ms // MINUTE_MS - MINUTES_KEPT
+        """Drop the minutes that are not shown any more."""
+        oldest = now_ms // MINUTE_MS - MINUTES_SHOWN
         for minute in [minute for minute in self.by_minute if minute <= oldest]:
             del self.by_minute[minute]
 
     def per_minute(self, now_ms: int) -> tuple[float, float]:
         """Entries and exits per minute, over this minute and the one before it."""
-        minute = now_ms // MINUTE_MS
+        current = now_ms // MINUTE_MS
         minutes = 1 + (now_ms % MINUTE_MS) / MINUTE_MS
-        pairs = [self.by_minute[at] for at in (minute - 1, minute) if at in self.by_minute]
-        return sum(pair[0] for pair in pairs) / minutes, sum(pair[1] for pair in pairs) / minutes
+        counts = [self._counts(minute) for minute in (current - 1, current)]
+        entered = sum(count[0] for count in counts)
+        exited = sum(count[1] for count in counts)
+        return entered / minutes, exited / minutes
 
     def spark(self, now_ms: int) -> list[int]:
-        """Changes in each of the last minutes, oldest first."""
-        minute = now_ms // MINUTE_MS
-        return [
-            sum(self.by_minute[at]) if at in self.by_minute else 0
-            for at in range(minute - MINUTES_KEPT + 1, minute + 1)
-        ]
+        """The number of changes in each of the last minutes, oldest first."""
+        current = now_ms // MINUTE_MS
+        return [sum(self._counts(minute)) for minute in range(current - MINUTES_SHOWN + 1, current + 1)]
+
+    def _counts(self, minute: int) -> tuple[int, int]:
+        entered, exited = self.by_minute.get(minute, (0, 0))
+        return entered, exited
 
     def usual_ms(self) -> float | None:
-        """What lay between two minutes with changes on average; ``None``: too few to say."""
-        return None if self.minutes < USUAL_FROM else (self.last_ms - self.first_ms) / (self.minutes - 1)
+        """The mean time between two minutes with changes; `None` if there are too few to say."""
+        if self.minutes < USUAL_FROM:
+            return None
+        return (self.last_ms - self.first_ms) / (self.minutes - 1)
 
     def is_silent(self, now_ms: int) -> bool:
-        """Whether nothing has come for much longer than usual."""
+        """Whether the last change is much longer ago than usual."""
         usual = self.usual_ms()
         return usual is not None and now_ms - self.last_ms > max(SILENT_AT_LEAST_MS, SILENT_TIMES * usual)

@@ -1,6 +1,8 @@
-"""What Redis holds, looked at for the page: clocks and members, now and then, and customers when asked for.
+"""Polls Redis for the page: the clocks of the partitions and the members of the segments; customers on request.
 
 The one rule: nothing is written. Members are counted at a bounded pace, so that the worker's own calls do not wait.
+
+See also: `streams.ops.status`, which shows the result, and `streams.offline.explain`, which explains a customer.
 """
 
 from __future__ import annotations
@@ -29,15 +31,15 @@ log = logging.getLogger(__name__)
 
 CLOCKS_EVERY_S = 1.0
 COUNT_EVERY_S = 30.0
-# So many customers, then a pause as long as twice what they took: a third of one core at most.
+# After so many customers comes a pause of twice the time that they took, so counting takes a third of a core at most.
 _COUNTED_TOGETHER = 500
 _PAUSES = 2.0
-# What is needed of a partition every second.
+# The fields of a partition's metadata that are read every second.
 _FIELDS = ("definitions", "epoch", "clock")
 
 
-class Looking:
-    """Redis as it was last seen."""
+class StatePoller:
+    """The state in Redis as of the last poll."""
 
     def __init__(
         self, settings: Settings, store: RedisStore, engine: Engine, partitions: int, metrics: OpsMetrics,
@@ -51,30 +53,36 @@ class Looking:
         self._now_ms = now_ms
         self.clocks: dict[int, int] = {}
         self._metas: dict[int, Mapping[str, str]] = {}
-        self.seen_ms = 0
+        self.polled_ms = 0
         self.members: Mapping[str, int] | None = None
         self.counted_ms = 0
 
-    async def look(self) -> None:
-        """Read the clocks every second until cancelled."""
+    async def poll(self) -> None:
+        """Read the clocks and Redis's memory every second until cancelled."""
         while True:
             try:
-                for partition in range(self.partitions):
-                    self._metas[partition] = meta = await self._store.meta(partition, _FIELDS)
-                    if clock := int(meta.get("clock", 0)):
-                        self._saw(partition, clock)
-                self.metrics.redis_used.set((memory := await self._store.memory())[0])
-                self.metrics.redis_max.set(memory[1])
-                self.seen_ms = self._now_ms()
+                await self._poll()
+                self.polled_ms = self._now_ms()
             except RightMissing as missing:
                 stop(str(missing))
             except StoreFailed:
-                pass  # what was seen last grows old, and is said to be
+                pass  # `polled_ms` grows old, and the page says so
             await asyncio.sleep(CLOCKS_EVERY_S)
 
-    def _saw(self, partition: int, clock: int) -> None:
+    async def _poll(self) -> None:
+        for partition in range(self.partitions):
+            meta = await self._store.meta(partition, _FIELDS)
+            self._metas[partition] = meta
+            clock = int(meta.get("clock", 0))
+            if clock:
+                self._set_clock(partition, clock)
+        used, limit = await self._store.memory()
+        self.metrics.redis_used.set(used)
+        self.metrics.redis_max.set(limit)
+
+    def _set_clock(self, partition: int, clock: int) -> None:
         if partition not in self.clocks:
-            # Asked for and not set: while Redis does not answer, the last clock that was seen grows older.
+            # A function and not a value: while Redis does not answer, the partition falls further behind.
             self.metrics.behind.labels(str(partition)).set_function(
                 lambda: (self._now_ms() - self.clocks[partition]) / 1000
             )
@@ -92,54 +100,62 @@ class Looking:
             await asyncio.sleep(COUNT_EVERY_S)
 
     async def _count(self) -> None:
-        loop = asyncio.get_running_loop()
-        keys = [segment.key for segment in self._engine.definitions.segments]
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for partition in range(self.partitions):
-            at, began = 0, loop.time()
-            held = await self._store.snapshot(partition, [], FIELDS, documents=True)
-            known = DefinitionVersions.read(held.meta, held.documents, self._engine)
-            async for _, value in self._store.customers(partition):
-                customer = customers.decode(value)
-                if customer.by == known.number:
-                    found.update([keys[place] for place in customer.since])
-                else:
-                    found.update(known.engine_of(customer).membership(customer))
-                at += 1
-                if at % _COUNTED_TOGETHER == 0:
-                    await asyncio.sleep(_PAUSES * (loop.time() - began))
-                    began = loop.time()
-        members = {key: found[key] for key in keys}
+            await self._count_partition(partition, counts)
+        members = {segment.key: counts[segment.key] for segment in self._engine.definitions.segments}
         for key, count in members.items():
             self.metrics.members.labels(key).set(count)
         self.members, self.counted_ms = members, self._now_ms()
 
+    async def _count_partition(self, partition: int, counts: Counter[str]) -> None:
+        loop = asyncio.get_running_loop()
+        keys = [segment.key for segment in self._engine.definitions.segments]
+        snapshot = await self._store.snapshot(partition, [], FIELDS, documents=True)
+        versions = DefinitionVersions.read(snapshot.meta, snapshot.documents, self._engine)
+        count, began = 0, loop.time()
+        async for _, value in self._store.customers(partition):
+            customer = customers.decode(value)
+            if customer.by == versions.number:
+                counts.update([keys[index] for index in customer.since])
+            else:  # an earlier version decided the customer, and its segments may be others
+                counts.update(versions.engine_of(customer).membership(customer))
+            count += 1
+            if count % _COUNTED_TOGETHER == 0:
+                await asyncio.sleep(_PAUSES * (loop.time() - began))
+                began = loop.time()
+
     async def customer(self, customer_id: str, language: str, behind_s: float) -> CustomerState | None:
-        """A customer as stored. Raises `Stop` under other definitions, and `StoreFailed`."""
+        """Read and explain a customer; `None` if it is not stored. Raises `Stop` and `StoreFailed`.
+
+        `Stop`: its partition was written under other definitions. ``behind_s``: further behind, the state is stale.
+        """
         for partition in places(self._settings, customer_id, self.partitions):
             (value,) = await self._store.load(partition, [customer_id])
             if value is not None:
-                # The partition as it was within the last second: a second round trip would be a third of the time.
-                meta = self._metas.get(partition) or await self._store.meta(partition, _FIELDS)
-                if definition_list.is_current(customers.decode(value), meta):
-                    found = explanation(self._engine, customer_id, partition, value, meta, {})
-                elif (other := await explained(self._engine, self._store, [partition], customer_id)) is not None:
-                    found = other
-                else:
-                    continue  # erased meanwhile
-                return self._state(found, language, behind_s)
+                explained_customer = await self._explanation(customer_id, partition, value)
+                if explained_customer is not None:
+                    return self._state(explained_customer, language, behind_s)
         return None
 
-    def _state(self, found: Explanation, language: str, behind_s: float) -> CustomerState:
+    async def _explanation(self, customer_id: str, partition: int, value: bytes) -> Explanation | None:
+        """Explain a stored value; `None` if an earlier version decided the customer, which was erased meanwhile."""
+        # The metadata of the last second's poll: reading it again would make the answer a third slower.
+        meta = self._metas.get(partition) or await self._store.meta(partition, _FIELDS)
+        if definition_list.is_current(customers.decode(value), meta):
+            return explanation(self._engine, customer_id, partition, value, meta, {})
+        return await explained(self._engine, self._store, [partition], customer_id)
+
+    def _state(self, customer: Explanation, language: str, behind_s: float) -> CustomerState:
         return CustomerState(
-            customer_id=found.customer_id,
-            partition=found.partition,
-            instant=found.instant,
-            sequence=found.sequence,
-            clock=found.clock,
-            next_due=found.next_due,
-            stale=self.behind_s(found.partition) > behind_s,
-            segments=[_membership(one, language) for one in found.segments],
+            customer_id=customer.customer_id,
+            partition=customer.partition,
+            instant=customer.instant,
+            sequence=customer.sequence,
+            clock=customer.clock,
+            next_due=customer.next_due,
+            stale=self.behind_s(customer.partition) > behind_s,
+            segments=[_membership(segment, language) for segment in customer.segments],
             changes=[],
             changes_since=format_instant(0),
         )
@@ -149,10 +165,17 @@ class Looking:
         return places(self._settings, customer_id, self.partitions)[0]
 
     def behind_s(self, partition: int) -> float:
-        """How far the clock that was last seen is behind the wall clock, beyond the grace."""
+        """Seconds by which the clock of the last poll is behind the wall clock, beyond the grace."""
         return max(0, self._now_ms() - self._settings.grace_ms - self.clocks.get(partition, 0)) / 1000
 
 
-def _membership(one: Explained, language: str) -> Membership:
-    said = {language: embedded(one.reason, language)}
-    return Membership(one.segment, one.title, one.member, said, one.held, one.since, one.due_at)
+def _membership(segment: Explained, language: str) -> Membership:
+    return Membership(
+        segment=segment.segment,
+        title=segment.title,
+        member=segment.member,
+        said={language: embedded(segment.reason, language)},
+        held=segment.held,
+        since=segment.since,
+        due_at=segment.due_at,
+    )

@@ -1,6 +1,8 @@
 """The status that the page shows: health in one line, the segments, one customer.
 
 The one rule: a value that may be older than it should be is marked as such.
+
+See also: `streams.ops.state_poller`, `streams.ops.worker_poller` and `streams.ops.change_feed`, its three sources.
 """
 
 from __future__ import annotations
@@ -11,108 +13,118 @@ import msgspec
 
 from rules.definitions.segments_file import Segment
 from rules.times import format_instant
-from streams.ops.change_feed import Feed
+from streams.ops.change_feed import ChangeFeed
 from streams.ops.responses import CustomerState, Partition, Segments, SegmentState, State, Status, WorkerState
-from streams.ops.segment_activity import Counted
-from streams.ops.state_poller import Looking
-from streams.ops.worker_poller import Workers
+from streams.ops.segment_activity import SegmentActivity
+from streams.ops.state_poller import StatePoller
+from streams.ops.worker_poller import WorkerPoller
 
-# Redis is looked at every second and the changes are asked for all the time; older is stale.
+# Redis is polled every second and the topic of changes all the time, so what is older than this is stale.
 STALE_MS = 5_000
-# A watchdog that has used up so much of its time is worth a look.
+# A watchdog that has used up more than this share of its time is reported.
 NEAR = 0.5
 _CHANGES_SHOWN = 200
 
 
 class OpsStatus:
-    """All that is looked at."""
+    """Puts together what the page shows."""
 
     def __init__(
-        self, feed: Feed, looking: Looking, workers: Workers, segments: Sequence[Segment], behind_s: float,
-        now_ms: Callable[[], int],
+        self, feed: ChangeFeed, poller: StatePoller, workers: WorkerPoller, segments: Sequence[Segment],
+        behind_s: float, now_ms: Callable[[], int],
     ) -> None:  # fmt: skip
-        """``behind_s``: a partition that is further behind is not well."""
+        """``behind_s``: a partition that is further behind than this is reported."""
         self.feed = feed
-        self.looking = looking
+        self.poller = poller
         self.workers = workers
         self._segments = segments
         self._behind_s = behind_s
         self._now_ms = now_ms
 
     def status(self) -> Status:
-        """Everything in one look."""
+        """The state of everything: red if something is wrong or cannot be known, amber if it may become wrong."""
         workers = self.workers.states()
-        bad, doubtful, stale = list(self._bad()), list(self._doubtful(workers)), list(self._stale())
-        state: State = "red" if bad or stale else "amber" if doubtful else "green"
+        bad = list(self._bad())
+        doubtful = list(self._doubtful(workers))
+        stale = list(self._stale())
         return Status(
             at=format_instant(self._now_ms()),
-            state=state,
+            state=_color(is_red=bool(bad or stale), is_amber=bool(doubtful)),
             sentences=[*stale, *bad, *doubtful] or ["every partition is decided up to now"],
             stale=bool(stale),
             rates=self.workers.rates(),
-            partitions=[self._partition(partition) for partition in range(self.looking.partitions)],
+            partitions=[self._partition(partition) for partition in range(self.poller.partitions)],
             workers=workers,
             series=self.workers.series(),
         )
 
     def segments(self) -> Segments:
-        """All segments of the file."""
+        """All segments of the definitions."""
         now = self._now_ms()
-        counted = format_instant(self.looking.counted_ms) if self.looking.counted_ms else None
+        counted_at = format_instant(self.poller.counted_ms) if self.poller.counted_ms else None
         p99s = self.workers.p99s_ms()
-        told = [self._segment(one, now, p99s.get(one.key)) for one in self._segments]
-        return Segments(format_instant(now), counted, told)
+        states = [self._segment(segment, now, p99s.get(segment.key)) for segment in self._segments]
+        return Segments(format_instant(now), counted_at, states)
 
     async def customer(self, customer_id: str, language: str) -> CustomerState | None:
-        """As stored, with the changes that are kept. Raises as `Looking.customer`."""
-        found = await self.looking.customer(customer_id, language, self._behind_s)
-        if found is None:
+        """A customer with its last changes; `None` if it is not stored. Raises what `StatePoller.customer` does."""
+        state = await self.poller.customer(customer_id, language, self._behind_s)
+        if state is None:
             return None
         changes = [msgspec.to_builtins(change) for change in self.feed.of(customer_id)[-_CHANGES_SHOWN:]]
-        return msgspec.structs.replace(found, changes=changes, changes_since=format_instant(self.feed.since_ms))
+        return msgspec.structs.replace(state, changes=changes, changes_since=format_instant(self.feed.since_ms))
 
     def _bad(self) -> Iterator[str]:
-        behind = [at for at in range(self.looking.partitions) if self.looking.behind_s(at) > self._behind_s]
-        for partition in behind:
-            clock = self.looking.clocks.get(partition)
-            yield (
-                f"partition {partition} was never decided"
-                if clock is None
-                else f"partition {partition} is {self.looking.behind_s(partition):.0f} s behind"
-            )
-        if not self.workers.told:
+        """What is wrong."""
+        for partition in range(self.poller.partitions):
+            behind_s = self.poller.behind_s(partition)
+            if behind_s <= self._behind_s:
+                continue
+            if partition in self.poller.clocks:
+                yield f"partition {partition} is {behind_s:.0f} s behind"
+            else:
+                yield f"partition {partition} has no state yet"
+        if not self.workers.reports:
             yield "no worker answers"
 
     def _doubtful(self, workers: Iterable[WorkerState]) -> Iterator[str]:
+        """What may become wrong."""
         for worker in workers:
             for sentence in worker.because:
                 yield f"{worker.address}: {sentence}"
-            for one in worker.watchdogs:
-                if one.near > NEAR:
-                    yield f"{worker.address}: the watchdog {one.watchdog} is at {100 * one.near:.0f} %"
-        silent = [key for key, counted in self.feed.segments.items() if counted.is_silent(self._now_ms())]
+            for watchdog in worker.watchdogs:
+                if watchdog.near > NEAR:
+                    yield f"{worker.address}: the watchdog {watchdog.watchdog} is at {100 * watchdog.near:.0f} %"
+        silent = [key for key, activity in self.feed.segments.items() if activity.is_silent(self._now_ms())]
         if silent:
-            yield f"silent against their usual rate: {', '.join(sorted(silent))}"
+            yield f"no changes for much longer than usual: {', '.join(sorted(silent))}"
 
     def _stale(self) -> Iterable[str]:
+        """Which source has not been read for too long, so that the page may show old values."""
         now = self._now_ms()
-        if now - self.looking.seen_ms > STALE_MS:
-            yield f"Redis was last seen {_ago(now, self.looking.seen_ms)}"
-        if now - self.feed.heard_ms > STALE_MS:
-            yield f"the topic of changes was last heard {_ago(now, self.feed.heard_ms)}"
+        if now - self.poller.polled_ms > STALE_MS:
+            yield f"Redis was last read {_ago(now, self.poller.polled_ms)}"
+        if now - self.feed.polled_ms > STALE_MS:
+            yield f"the topic of changes was last read {_ago(now, self.feed.polled_ms)}"
 
     def _partition(self, partition: int) -> Partition:
-        clock = self.looking.clocks.get(partition)
+        clock = self.poller.clocks.get(partition)
         owner, lag, outbox = self.workers.of_partition(partition)
-        behind_s = None if clock is None else self.looking.behind_s(partition)
-        return Partition(partition, owner, format_instant(clock) if clock else None, behind_s, lag, outbox)
+        return Partition(
+            partition=partition,
+            owner=owner,
+            clock=format_instant(clock) if clock else None,
+            behind_s=None if clock is None else self.poller.behind_s(partition),
+            lag=lag,
+            outbox=outbox,
+        )
 
     def _segment(self, segment: Segment, now: int, p99_ms: float | None) -> SegmentState:
-        counted = self.feed.segments.get(segment.key) or Counted()
-        counted.forget(now)
-        entered, exited = counted.per_minute(now)
-        usual = counted.usual_ms()
-        members = None if self.looking.members is None else self.looking.members.get(segment.key)
+        activity = self.feed.segments.get(segment.key) or SegmentActivity()
+        activity.forget(now)
+        entered, exited = activity.per_minute(now)
+        usual = activity.usual_ms()
+        members = None if self.poller.members is None else self.poller.members.get(segment.key)
         return SegmentState(
             segment=segment.key,
             title=segment.title,
@@ -120,11 +132,17 @@ class OpsStatus:
             entered_per_min=entered,
             exited_per_min=exited,
             p99_ms=p99_ms,
-            last_change_at=format_instant(counted.last_ms) if counted.last_ms else None,
+            last_change_at=format_instant(activity.last_ms) if activity.last_ms else None,
             usual_s=None if usual is None else usual / 1000,
-            silent=counted.is_silent(now),
-            spark=counted.spark(now),
+            silent=activity.is_silent(now),
+            spark=activity.spark(now),
         )
+
+
+def _color(*, is_red: bool, is_amber: bool) -> State:
+    if is_red:
+        return "red"
+    return "amber" if is_amber else "green"
 
 
 def _ago(now_ms: int, then_ms: int) -> str:

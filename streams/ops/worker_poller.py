@@ -1,6 +1,8 @@
-"""What the workers tell of themselves, asked for every two seconds.
+"""Polls the workers' metrics and readiness every two seconds.
 
-The one rule: a worker that does not answer is told as such, and nothing waits for it.
+The one rule: a worker that does not answer is shown as such, and nothing waits for it.
+
+See also: `streams.runtime.health_endpoint`, which answers in the worker.
 """
 
 from __future__ import annotations
@@ -32,25 +34,25 @@ _PART_BYTES = 64 * 1024
 _EVENTS, _CHANGES = "segmenter_events_total", "segmenter_changes_total"
 _BY_EVENT, _BY_TIME = "segmenter_event_change_seconds_bucket", "segmenter_due_late_seconds_bucket"
 
-# An input that a process of triggers, which has the same partitions, does not read.
-_A_WORKERS_OWN = ("topic", INPUTS[1])
+# A label of workers alone: a process of triggers, which owns the same partitions, does not read this input.
+_WORKERS_ONLY = ("topic", INPUTS[1])
 
 Labels = frozenset[tuple[str, str]]
 Samples = Mapping[str, Mapping[Labels, float]]
-# By upper bound (s), how many were at most that.
+# A histogram: by upper bound (s), how many values are at most that.
 Buckets = Mapping[float, float]
 
 
 class WorkerReport(msgspec.Struct, frozen=True):
-    """One worker's answer."""
+    """What one worker answered."""
 
     at_s: float
     samples: Samples
     ready: Ready
 
 
-class Workers:
-    """The newest answers, and what follows from them and the ones before."""
+class WorkerPoller:
+    """The last reports of the workers, and the rates that follow from them."""
 
     def __init__(
         self,
@@ -60,29 +62,29 @@ class Workers:
         token: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """``addresses``: host:port of each, of those that may be there. ``token``: the workers', sent to each.
+        """``addresses``: host:port of every worker that may run. ``token``: sent with every request.
 
-        ``tls``: they are asked over it, and must have a certificate for the host of their address.
+        ``tls``: requests go over TLS, and a worker needs a certificate for the host of its address.
         """
         self._token = token
         self._tls = tls
         self._addresses = addresses
         self._now_s = now_s
-        self.told: dict[str, WorkerReport] = {}
+        self.reports: dict[str, WorkerReport] = {}
         self.lost: set[str] = set()
         self._history: dict[str, deque[WorkerReport]] = defaultdict(deque)
         self._points: deque[tuple[float, Rates]] = deque(maxlen=_POINTS)
 
     async def run(self) -> None:
-        """Ask now and then until cancelled."""
+        """Poll all workers every `EVERY_S` seconds until cancelled."""
         headers = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
         timeout = aiohttp.ClientTimeout(total=_ANSWERS_WITHIN_S)
-        # Which proxies the environment names is no matter between these two processes.
+        # Requests go straight to the worker, whatever proxies the environment names.
         async with aiohttp.ClientSession(timeout=timeout, headers=headers, trust_env=False) as session:
             while True:
                 began = monotonic()
-                places = await resolved(self._addresses)
-                await asyncio.gather(*(self._ask(session, address, host) for address, host in places.items()))
+                hosts = await resolved(self._addresses)
+                await asyncio.gather(*(self._ask(session, address, host) for address, host in hosts.items()))
                 self._points.append((self._now_s(), self.rates()))
                 await asyncio.sleep(max(0.1, EVERY_S - (monotonic() - began)))
 
@@ -92,20 +94,26 @@ class Workers:
             ready = msgspec.json.decode(await self._read(session, address, "/ready", host), type=Ready)
             samples = await asyncio.to_thread(parsed, text)
         except (aiohttp.ClientError, TimeoutError, ValueError, msgspec.DecodeError):
-            if self.told.pop(address, None) is not None:
+            if self.reports.pop(address, None) is not None:
                 self.lost.add(address)
             self._history.pop(address, None)
             return
-        told = WorkerReport(monotonic(), samples, ready)
-        self.told[address] = told
+        self._note(address, WorkerReport(monotonic(), samples, ready))
+
+    def _note(self, address: str, report: WorkerReport) -> None:
+        self.reports[address] = report
         self.lost.discard(address)
         history = self._history[address]
-        history.append(told)
-        while len(history) > 2 and history[1].at_s <= told.at_s - _WINDOW_S:
+        history.append(report)
+        # The oldest report is the last one from before the window, so that the rates are of the whole window.
+        while len(history) > 2 and history[1].at_s <= report.at_s - _WINDOW_S:
             history.popleft()
 
     async def _read(self, session: aiohttp.ClientSession, address: str, path: str, host: str) -> bytes:
-        """An answer, whole; nothing is followed elsewhere, and too long a one is a `ValueError`."""
+        """Read a whole answer. Raises `ValueError` for a status that is not expected, or for too many bytes.
+
+        Redirects are not followed, as the token would go with them.
+        """
         scheme = "http" if self._tls is None else "https"
         async with session.get(
             f"{scheme}://{address}{path}",
@@ -124,13 +132,13 @@ class Workers:
             return b"".join(parts)
 
     def states(self) -> list[WorkerState]:
-        """Those that answer, and those that did and do no longer."""
-        here = [_state(address, told) for address, told in sorted(self.told.items())]
-        gone = [WorkerState(address, False, ["it does not answer"], None, []) for address in sorted(self.lost)]
-        return here + gone
+        """The workers that answer, then those that did before and do not any more."""
+        answering = [_state(address, report) for address, report in sorted(self.reports.items())]
+        lost = [WorkerState(address, False, ["it does not answer"], None, []) for address in sorted(self.lost)]
+        return answering + lost
 
     def rates(self) -> Rates:
-        """Of all workers."""
+        """The rates of all workers together."""
         spans = [(history[0], history[-1]) for history in self._history.values() if len(history) > 1]
         if not spans:
             return Rates()
@@ -144,31 +152,28 @@ class Workers:
         )
 
     def p99s_ms(self) -> Mapping[str, float | None]:
-        """By segment, since its workers started, as far as they answer; in one pass over what they told."""
-        found: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
-        for told in self.told.values():
-            for labels, count in told.samples.get(_BY_EVENT, {}).items():
-                by = dict(labels)
-                found[by["segment"]][float(by["le"])] += count
-        return {segment: quantile_ms(buckets, 0.99) for segment, buckets in found.items()}
+        """By segment, the p99 from event to change since the start of the workers that answer."""
+        histograms: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
+        for report in self.reports.values():
+            for labels, count in report.samples.get(_BY_EVENT, {}).items():
+                label = dict(labels)
+                histograms[label["segment"]][float(label["le"])] += count
+        return {segment: quantile_ms(buckets, 0.99) for segment, buckets in histograms.items()}
 
     def of_partition(self, partition: int) -> tuple[str | None, dict[str, int] | None, int | None]:
-        """Who holds it, its lag by input, its outbox."""
-        place = ("partition", str(partition))
-        for address, told in self.told.items():
-            lags = told.samples.get("segmenter_lag_records", {})
-            if not any({place, _A_WORKERS_OWN} <= labels for labels in lags):
-                continue
-            outbox = told.samples.get("segmenter_outbox_entries", {})
-            return (
-                address,
-                {dict(labels)["topic"]: int(value) for labels, value in lags.items() if place in labels},
-                next((int(value) for labels, value in outbox.items() if place in labels), None),
-            )
+        """The address of the worker that owns a partition, its lag by input, and its outbox; `None` where not known."""
+        label = ("partition", str(partition))
+        for address, report in self.reports.items():
+            lags = report.samples.get("segmenter_lag_records", {})
+            if any({label, _WORKERS_ONLY} <= labels for labels in lags):
+                lag_by_input = {dict(labels)["topic"]: int(value) for labels, value in lags.items() if label in labels}
+                outboxes = report.samples.get("segmenter_outbox_entries", {})
+                outbox = next((int(value) for labels, value in outboxes.items() if label in labels), None)
+                return address, lag_by_input, outbox
         return None, None, None
 
     def series(self) -> Series:
-        """The last five minutes."""
+        """The rates of the last five minutes."""
         return Series(
             at=[at for at, _ in self._points],
             events=[rates.events_per_s for _, rates in self._points],
@@ -179,24 +184,24 @@ class Workers:
 
 
 async def resolved(addresses: Iterable[str]) -> dict[str, str]:
-    """Each address once, with the host that it was named by.
+    """Resolve names to addresses; give each address once, with the name that stood for it.
 
-    A name may be that of many workers: it is all that it stands for now; a name that is not known gives none.
+    A name may stand for many workers, and for others each time. A name that cannot be resolved stands for none.
     """
-    places: dict[str, str] = {}
+    hosts: dict[str, str] = {}
     for address in addresses:
         host, port = host_of(address), address.rpartition(":")[2]
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, int(port), type=SOCK_STREAM)
+            entries = await asyncio.get_running_loop().getaddrinfo(host, int(port), type=SOCK_STREAM)
         except OSError:
             continue
-        for *_, (name, *_) in found:
-            places.setdefault(where(str(name), port), host)
-    return places
+        for *_, (ip, *_) in entries:
+            hosts.setdefault(where(str(ip), port), host)
+    return hosts
 
 
 def parsed(text: str) -> Samples:
-    """An exposition; samples by name and labels. Raises `ValueError`."""
+    """Parse Prometheus's exposition format: samples by name and labels. Raises `ValueError`."""
     samples: dict[str, dict[Labels, float]] = defaultdict(dict)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -204,48 +209,54 @@ def parsed(text: str) -> Samples:
     return samples
 
 
-def _state(address: str, told: WorkerReport) -> WorkerState:
-    near = told.samples.get("segmenter_watchdog_near_ratio", {})
-    memory = told.samples.get("process_resident_memory_bytes", {})
+def _state(address: str, report: WorkerReport) -> WorkerState:
+    near = report.samples.get("segmenter_watchdog_near_ratio", {})
+    memory = report.samples.get("process_resident_memory_bytes", {})
     watchdogs = [Near(dict(labels)["watchdog"], value) for labels, value in near.items()]
     return WorkerState(
-        address,
-        told.ready.ready,
-        told.ready.because,
-        next(iter(memory.values()), None),
-        sorted(watchdogs, key=lambda one: one.watchdog),
+        address=address,
+        ready=report.ready.ready,
+        because=report.ready.because,
+        memory_bytes=next(iter(memory.values()), None),
+        watchdogs=sorted(watchdogs, key=lambda entry: entry.watchdog),
     )
 
 
+# By worker, the first and the last report of the window.
 Spans = Sequence[tuple[WorkerReport, WorkerReport]]
 
 
 def _rate(spans: Spans, name: str) -> float:
-    return sum(
-        max(0.0, sum(new.samples.get(name, {}).values()) - sum(old.samples.get(name, {}).values()))
-        / (new.at_s - old.at_s)
-        for old, new in spans
-    )
+    """The rate (1/s) of a counter over all workers; a worker that was started again counts from 0."""
+    rate = 0.0
+    for old, new in spans:
+        added = sum(new.samples.get(name, {}).values()) - sum(old.samples.get(name, {}).values())
+        rate += max(0.0, added) / (new.at_s - old.at_s)
+    return rate
 
 
 def _between(spans: Spans, name: str) -> Buckets:
-    found: dict[float, float] = defaultdict(float)
+    """The histogram of the values within the window, over all workers."""
+    added: dict[float, float] = defaultdict(float)
     for old, new in spans:
         before = _buckets(old.samples, name)
         for bound, count in _buckets(new.samples, name).items():
-            found[bound] += max(0.0, count - before.get(bound, 0.0))
-    return found
+            added[bound] += max(0.0, count - before.get(bound, 0.0))
+    return added
 
 
 def _buckets(samples: Samples, name: str) -> Buckets:
-    found: dict[float, float] = defaultdict(float)
+    buckets: dict[float, float] = defaultdict(float)
     for labels, count in samples.get(name, {}).items():
-        found[float(dict(labels)["le"])] += count
-    return found
+        buckets[float(dict(labels)["le"])] += count
+    return buckets
 
 
 def quantile_ms(buckets: Buckets, share: float) -> float | None:
-    """As Prometheus's histogram_quantile: linear within the bucket; of what is beyond the last bound, that bound."""
+    """The quantile (ms) of a histogram, computed as Prometheus's ``histogram_quantile`` does.
+
+    It is linear within a bucket. Values beyond the last bound count as that bound.
+    """
     ordered = sorted(buckets.items())
     total = ordered[-1][1] if ordered else 0
     if not total:
@@ -261,7 +272,7 @@ def quantile_ms(buckets: Buckets, share: float) -> float | None:
 
 
 def addresses(text: str) -> list[str]:
-    """``host:port`` or ``host:9101-9109``, one after the other with commas. Raises `ValueError`."""
+    """Parse a list of ``host:port`` or ``host:9101-9109`` with commas between. Raises `ValueError`."""
     return [address for part in text.split(",") for address in _range(part.strip())]
 
 
