@@ -121,8 +121,8 @@ def test_a_customer_is_erased_and_stays_so(shop: Shop) -> None:
         said_of = {line.split(":")[0].split()[1]: line for line in unwrapped.splitlines()}
         carts, purchases = said_of["carts"], said_of["purchases"]
         assert "2 records" in carts
-        assert "retention (7d) takes the last some time after" in carts
-        assert "keeps records for ever: only deleting them there takes them away" in purchases
+        assert "retention (7d) removes the last one some time after" in carts
+        assert "keeps records for ever: delete them there if they must go" in purchases
         said = shop.changes(WHO)
         assert shop.keys_naming(WHO) == []
         assert {one["cause"]["kind"] for one in said[-2:]} == {"erasure"}

@@ -146,7 +146,7 @@ def test_what_a_worker_made_is_equal(shop: Shop) -> None:
     assert (done.code, done.out.splitlines()[-1]) == (0, "equal"), done
     stored = sum(shop.redis.hlen(shop.key(at, "customers")) for at in range(live.PARTITIONS))
     assert done.out.startswith(f"{stored:,} customers, 4 partitions, {EVENTS + 5:,} records recomputed, ")
-    assert "2 customers met something out of its order" in done.out
+    assert "2 customers had events out of order" in done.out
 
 
 def test_it_shows_how_far_it_is(

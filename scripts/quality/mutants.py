@@ -242,8 +242,8 @@ BY_TESTS = (
     Mutant(
         "what ids sent to one another is copied",
         "streams/cli/topic_copy.py",
-        "COPIED = (*READ, *SAID)",
-        "COPIED = (*INPUTS, *SAID)",
+        "COPIED = (*READ, *PUBLISHED)",
+        "COPIED = (*INPUTS, *PUBLISHED)",
         "tests/test_topic_copy_live.py",
     ),
     Mutant(
@@ -1104,8 +1104,8 @@ BY_TESTS = (
     Mutant(
         "explain prints an id without what turns a line around",
         "streams/cli/explain.py",
-        'f"customer   {visible(found.customer_id)}"',
-        'f"customer   {found.customer_id}"',
+        'f"customer   {visible(customer.customer_id)}"',
+        'f"customer   {customer.customer_id}"',
         "tests/test_ids.py::test_explain_prints_what_turns_no_line_around",
     ),
     Mutant(
@@ -1552,8 +1552,8 @@ BY_TESTS = (
     Mutant(
         "a customer that was erased may be gone",
         "streams/cli/verify.py",
-        "if not known.erased}",
-        "if not known.is_erased}",
+        "if not customer.erased}",
+        "if not customer.is_erased}",
         "tests/test_verify.py::test_an_erasure_that_takes_newer_events_along",
     ),
     Mutant(

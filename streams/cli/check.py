@@ -1,4 +1,7 @@
-"""``segmenter check``: is a segments file right, and if not, where; what does it ask, and of how many."""
+"""``segmenter check``: checks a segments file; explains its segments, compares it with another, and counts members.
+
+See also: `rules.definitions.segments_file`, which builds and checks the definitions.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,12 @@ def run(
     triggers: str | None = None,
     against: Path | None = None,
 ) -> int:
-    """Raises `rules.definitions.segments_file.DefinitionsError`, whose text is the answer."""
+    """Print what was asked for of a valid file. Raises `DefinitionsError`, whose text lists what is wrong."""
     path = file or settings.definitions
     definitions = load(path)
     name = "rules/segments.yaml (built in)" if path is None else str(path)
     show([f"{name}: {len(definitions.segments)} segments, fingerprint {definitions.fingerprint}"])
-    for segment in sorted(definitions.segments, key=lambda segment: segment.key):
+    for segment in _sorted(definitions):
         show([f"  {segment.key}  {segment.title}  ({segment.fingerprint})"])
         if explain:
             show(f"      {line}" for line in explained(definitions, segment))
@@ -47,7 +50,7 @@ def run(
 
 
 def explained(definitions: Definitions, segment: Segment) -> list[str]:
-    """One segment in words: what it asks, its events and windows, what it costs per customer."""
+    """Describe a segment: its condition, its events and windows, and the bytes that it stores per customer."""
     names = describe.events(segment, definitions)
     return [
         describe.sentence(segment),
@@ -58,48 +61,61 @@ def explained(definitions: Definitions, segment: Segment) -> list[str]:
 
 
 def compared(old: Definitions, new: Definitions, name: str) -> list[str]:
-    """What becomes of each segment where a worker goes on from another file."""
+    """Describe what becomes of each segment when a worker goes on from the definitions ``old``, called ``name``."""
     before = {segment.key: segment.fingerprint for segment in old.segments}
-    missing = {one.segment: one.for_ms for one in short(old, new)}
-    lines = [f"for a worker that ran {name} until now; what that did not keep starts from now:"]
-    for segment in sorted(new.segments, key=lambda segment: segment.key):
-        was = before.get(segment.key)
-        state = "new" if was is None else "as it was" if was == segment.fingerprint else "changed"
-        lines.append(f"  {segment.key}: {state}, {_known(missing, segment.key)}")
-    lines += [f"  {key}: removed; whoever is in it leaves" for key in sorted(before.keys() - {*_keys(new)})]
+    missing = {shortage.segment: shortage.for_ms for shortage in short(old, new)}
+    lines = [f"for a worker that ran {name} until now; history which that did not store starts from now:"]
+    for segment in _sorted(new):
+        state = _state(before.get(segment.key), segment.fingerprint)
+        lines.append(f"  {segment.key}: {state}, {_history(missing, segment.key)}")
+    removed = before.keys() - {segment.key for segment in new.segments}
+    lines += [f"  {key}: removed; its members exit" for key in sorted(removed)]
     return lines
 
 
-def _keys(definitions: Definitions) -> list[str]:
-    return [segment.key for segment in definitions.segments]
+def _sorted(definitions: Definitions) -> list[Segment]:
+    return sorted(definitions.segments, key=lambda segment: segment.key)
 
 
-def _known(missing: Mapping[str, int | None], key: str) -> str:
+def _state(fingerprint_before: str | None, fingerprint: str) -> str:
+    if fingerprint_before is None:
+        return "new"
+    return "unchanged" if fingerprint_before == fingerprint else "changed"
+
+
+def _history(missing: Mapping[str, int | None], key: str) -> str:
+    """Whether the stored history of customers suffices for a segment; ``missing``: the time (ms) until it does."""
     if key not in missing:
-        return "decided at once by what is known"
+        return "decided at once by the stored history"
     for_ms = missing[key]
-    return "starts from now, complete " + ("for whoever tells it anew" if for_ms is None else f"after {words(for_ms)}")
+    if for_ms is None:
+        return "starts from now, complete for a customer once its value is sent again"
+    return f"starts from now, complete after {words(for_ms)}"
 
 
 def _check_triggers(path: Path, definitions: Definitions) -> None:
-    """Raises `DefinitionsError`."""
-    from streams.triggers import config_file as triggers_file  # noqa: PLC0415  # as above
-    from streams.triggers import describe as triggers_describe  # noqa: PLC0415  # brings the clients of channels with it
+    """Check a triggers file against the definitions, and print its sentences. Raises `DefinitionsError`."""
+    # Imported here, as these load the clients of all channels.
+    from streams.triggers import config_file  # noqa: PLC0415
+    from streams.triggers import describe as triggers_describe  # noqa: PLC0415
 
-    file = triggers_file.load(path, definitions)
-    print(f"{path}: {len(file.triggers)} triggers, {len(file.channels)} channels")
-    show(f"  {line}" for line in triggers_describe.sentences(file))
+    triggers = config_file.load(path, definitions)
+    print(f"{path}: {len(triggers.triggers)} triggers, {len(triggers.channels)} channels")
+    show(f"  {line}" for line in triggers_describe.sentences(triggers))
 
 
 def _warn_of_small(definitions: Definitions, events: str, minimum: int) -> None:
-    """How many customers each segment holds at the end of recorded events; a warning where they are few."""
+    """Print the size of each segment at the end of recorded events; warn of those below ``minimum``."""
     engine = Engine(definitions)
-    known = replayed(engine, events).customers
-    sizes = Counter(key for customer in known.values() for key in engine.membership(customer))
-    print(f"of {len(known):,} customers at the end of {events}:")
-    for segment in sorted(definitions.segments, key=lambda segment: segment.key):
+    customers = replayed(engine, events).customers
+    sizes = Counter(key for customer in customers.values() for key in engine.membership(customer))
+    print(f"of {len(customers):,} customers at the end of {events}:")
+    for segment in _sorted(definitions):
         print(f"  {sizes[segment.key]:>9,}  {segment.key}")
-    for segment in sorted(definitions.segments, key=lambda segment: segment.key):
-        if sizes[segment.key] < minimum:
-            told = f"{segment.key} would hold {sizes[segment.key]:,} customers, fewer than {minimum:,}"
-            print(f"warning: {told}", file=sys.stderr)
+    for segment in _sorted(definitions):
+        size = sizes[segment.key]
+        if size < minimum:
+            print(
+                f"warning: {segment.key} would hold {size:,} customers, fewer than {minimum:,}",
+                file=sys.stderr,
+            )

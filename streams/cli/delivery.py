@@ -1,8 +1,10 @@
-"""Sends the records of a command to Kafka. In the end each is acknowledged, or known not to be.
+"""Sends the records of a command to Kafka; in the end each is known to be acknowledged or not.
 
-The one rule: Kafka is waited for `ANSWER_MAX_S` and no longer. kafka-python's own `flush` lasts as long as Kafka is
-away: once its idempotent producer has given up one batch, it needs a new id from Kafka before it looks at the age of
-the others. And it raises where a batch is divided, as Kafka found it too large.
+The one rule: the command waits for Kafka for `ANSWER_MAX_S` and no longer. kafka-python's own `flush` lasts as long as
+Kafka does not answer: once its idempotent producer has given up a batch, it needs a new producer id from Kafka before
+it looks at the age of the others. `flush` also raises when a batch is split because Kafka found it too large.
+
+See also: `streams.kafka.publisher`, which publishes for workers.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ from streams.settings import Settings
 # As long as kafka-python waits for room in its buffer.
 ANSWER_MAX_S = 60.0
 _CLOSE_MAX_S = 5.0
-_LOOK_S = 0.01
+_POLL_S = 0.01
 
 
 class Sender:
-    """A producer of kafka-python whose records have numbers, by which the command knows them."""
+    """A producer of kafka-python; the command numbers its records, and learns of each what became of it."""
 
     def __init__(self, settings: Settings, **options: Any) -> None:
-        """``options``: further ones of the producer."""
+        """``options``: further options of the producer."""
         within_ms = int(ANSWER_MAX_S * 1_000)
         self._producer = connect(
             settings,
@@ -43,13 +45,13 @@ class Sender:
             **options,
         )
         self.acknowledged = 0
-        self.refused: dict[int, Exception] = {}  # what Kafka does not take, however often it is sent
+        self.refused: dict[int, Exception] = {}  # records that Kafka refuses, however often they are sent
         self.unanswered: set[int] = set()
         self._silence: KafkaError | None = None
         self._is_given_up = False
 
     def send(self, number: int, topic: str, **record: Any) -> Any:
-        """Send a record; its future. Raises `KafkaError` when Kafka has been silent for too long."""
+        """Send a record; give its future. Raises `KafkaError` when Kafka has been silent for too long."""
         if self._silence is not None:
             raise self._silence
         self.unanswered.add(number)
@@ -70,7 +72,7 @@ class Sender:
             self.acknowledged += 1
 
     def _failed(self, number: int, error: Exception) -> None:
-        """Kafka refused a record, or has not answered in time: then its number stays among the `unanswered`."""
+        """Note a record that Kafka refused; one that it did not answer in time stays among the `unanswered`."""
         if isinstance(error, KafkaError) and error.retriable:
             self._silence = error
         elif not self._is_given_up:
@@ -78,15 +80,15 @@ class Sender:
             self.unanswered.discard(number)
 
     def close(self) -> None:
-        """Wait until all is answered, and end. Raises `KafkaError` where something is not answered in time."""
+        """Wait until every record is answered, and end. Raises `KafkaError` if one is not answered in time."""
         until = time.monotonic() + ANSWER_MAX_S
         while self.unanswered and self._silence is None and time.monotonic() < until:
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
         if self.unanswered:
             self._silence = self._silence or KafkaTimeoutError(f"not acknowledged in {ANSWER_MAX_S:.0f} s")
             self._is_given_up = True
             self._producer._sender.force_close()  # `close` by itself waits for Kafka first
-        with suppress(KafkaError):  # what was given up is known
+        with suppress(KafkaError):  # the records that were given up are `unanswered` already
             self._producer.close(_CLOSE_MAX_S)
         if self._silence is not None:
             raise self._silence

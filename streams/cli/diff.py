@@ -1,4 +1,7 @@
-"""``segmenter diff``: what another segments file would do to recorded events, before it does it to customers."""
+"""``segmenter diff``: previews a segments file on recorded events, before it is applied to customers.
+
+See also: `streams.offline.comparison`, which compares, and `streams.cli.diff_report`, which prints.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,10 @@ from streams.settings import Settings
 def run(
     settings: Settings, old: Path, new: Path, file: str | None, *, until: int | None, as_json: bool, examples: int
 ) -> int:
-    """``file`` of events, ``None``: what the input topics hold, decided up to now. Exit code 1 when a line of the file
-    could not be used. Raises `DefinitionsError` for a wrong segments file.
+    """Print the differences between two segments files on the events of ``file``; exit code 1 if a line is unusable.
+
+    Without ``file`` the events are those of the input topics, decided up to now. Raises `DefinitionsError` for a wrong
+    segments file, and `Stop`.
     """
     definitions = load(new)
     dry = DryRun(load(old), definitions, examples)
@@ -63,7 +68,7 @@ def _of_topics(settings: Settings, dry: DryRun, until: int | None, placeholders:
 def _events(
     settings: Settings, logs: Logs, partition: int, partitions: int, placeholders: Placeholders
 ) -> Iterator[Event]:
-    """What a worker would apply of a partition, from the first record that is still there."""
+    """Read the events of a partition that a worker would apply, from the first record that is still there."""
     inputs = [logs.open(name, partition) for name in INPUTS]
     for log in inputs:
         if log.first:

@@ -1,4 +1,7 @@
-"""What a dry run found, as text to read and as JSON to compute with."""
+"""Reports a dry run: as text to read and as JSON to compute with.
+
+See also: `streams.offline.comparison`, which makes it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from streams.cli.input_files import visible
 from streams.offline.comparison import HOUR_MS, NEW, OLD, DryRun, Kind, SegmentComparison, Side, Span
 
 CHART_COLUMNS = 48
-# Sizes are told by the hour up to so many hours, beyond by the day.
+# Sizes are given by the hour for at most so many hours, else by the day.
 HOURLY_MAX = 72
 _BARS = " ▁▂▃▄▅▆▇█"
 _SIGNS: dict[Kind, str] = {"gained": "+", "lost": "-"}
@@ -23,7 +26,7 @@ Sizes = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def lines(dry: DryRun, old: Path, new: Path) -> Iterator[str]:
-    """A page: what was read, then each segment that differs, then how much would be sent in all."""
+    """The lines of the text: what was read, each segment that differs, and the number of changes in all."""
     if not dry.events:
         yield "no events, so nothing differs"
         return
@@ -43,14 +46,14 @@ def lines(dry: DryRun, old: Path, new: Path) -> Iterator[str]:
 
 def _segment(dry: DryRun, key: str, segment: SegmentComparison) -> Iterator[str]:
     spans, old, new = segment.spans(), segment.old, segment.new
-    gained, lost = (_customers(spans, kind) for kind in ("gained", "lost"))
-    enter, leave = (sum(span.kind == kind and span.until is None for span in spans) for kind in ("gained", "lost"))
+    gained, lost = _customers(spans, "gained"), _customers(spans, "lost")
+    more, fewer = _lasting(spans, "gained"), _lasting(spans, "lost")
     yield f"{key} ({_state(dry, key)})"
     yield f"  {'':<22}{'old':>12}{'new':>12}"
     yield f"  {'changes a day':<22}{old.changes / dry.days:>12,.1f}{new.changes / dry.days:>12,.1f}"
     yield f"  {'changes':<22}{old.changes:>12,}{new.changes:>12,}"
     yield f"  {'customers ever in it':<22}{len(old.customers):>12,}{len(new.customers):>12,}"
-    yield f"  {'members at the end':<22}{old.size:>12,}{new.size:>12,}   {enter:,} more, {leave:,} no longer"
+    yield f"  {'members at the end':<22}{old.size:>12,}{new.size:>12,}   {more:,} more, {fewer:,} no longer"
     yield from _charts(dry, old, new)
     yield f"  in it at some time only under the new file: {gained:,} customers; only under the old: {lost:,}"
     for span in spans:
@@ -60,20 +63,25 @@ def _segment(dry: DryRun, key: str, segment: SegmentComparison) -> Iterator[str]
 
 def _charts(dry: DryRun, old: Side, new: Side) -> Iterator[str]:
     sizes = [side.sizes(dry.hours.start, len(dry.hours)) for side in (old, new)]
-    most = int(max(found.max() for found in sizes))
-    for name, found in zip(("size, old file", "size, new file"), sizes, strict=True):
-        yield f"  {name:<16}{chart(found, most)}  up to {int(found.max()):,}"
+    most = int(max(hourly.max() for hourly in sizes))
+    for name, hourly in zip(("size, old file", "size, new file"), sizes, strict=True):
+        yield f"  {name:<16}{chart(hourly, most)}  up to {int(hourly.max()):,}"
 
 
 def chart(sizes: Sizes, most: int) -> str:
-    """One character for each piece of the time, as high as the largest size in it."""
+    """Draw one character for each piece of the time, as high as the largest size in it; ``most`` is the full height."""
     pieces = np.array_split(sizes, min(CHART_COLUMNS, len(sizes)))
-    heights = [int(piece.max()) for piece in pieces]
-    return "".join(_BARS[0 if not height else max(1, round(8 * height / most))] for height in heights)
+    return "".join(_bar(int(piece.max()), most) for piece in pieces)
+
+
+def _bar(size: int, most: int) -> str:
+    if not size:
+        return _BARS[0]
+    return _BARS[max(1, round(8 * size / most))]  # a size above 0 is always visible
 
 
 def _example(span: Span) -> str:
-    assert span.why is not None, "asked for"
+    assert span.why is not None
     until = "the end" if span.until is None else format_instant(span.until)
     did = "enters" if span.why.kind == "entered" else "leaves"
     return (
@@ -86,12 +94,22 @@ def _customers(spans: list[Span], kind: Kind) -> int:
     return len({span.customer for span in spans if span.kind == kind})
 
 
+def _lasting(spans: list[Span], kind: Kind) -> int:
+    """How many differences last to the end."""
+    return sum(span.kind == kind and span.until is None for span in spans)
+
+
 def _state(dry: DryRun, key: str) -> str:
-    return "added" if key in dry.added else "removed" if key in dry.removed else "changed"
+    if key in dry.added:
+        return "added"
+    return "removed" if key in dry.removed else "changed"
 
 
 def document(dry: DryRun, old: Path, new: Path) -> dict[str, Any]:
-    """The same, with every difference. Times are RFC 3339; ``sizes``: members at the end of each step from first on."""
+    """The JSON document, with every difference. Times are RFC 3339.
+
+    ``sizes``: the number of members at the end of each step of ``step_ms``, from ``first`` on.
+    """
     if not dry.events:
         return {"old": str(old), "new": str(new), "events": 0, "segments": {}}
     return {
@@ -104,11 +122,11 @@ def document(dry: DryRun, old: Path, new: Path) -> dict[str, Any]:
         "changes": {"old": dry.changes[OLD], "new": dry.changes[NEW]},
         "changes_per_day": {"old": dry.changes[OLD] / dry.days, "new": dry.changes[NEW] / dry.days},
         "unchanged": dry.unchanged,
-        "segments": {key: _told(dry, key, segment) for key, segment in dry.segments.items()},
+        "segments": {key: _segment_document(dry, key, segment) for key, segment in dry.segments.items()},
     }
 
 
-def _told(dry: DryRun, key: str, segment: SegmentComparison) -> dict[str, Any]:
+def _segment_document(dry: DryRun, key: str, segment: SegmentComparison) -> dict[str, Any]:
     hours = len(dry.hours)
     step = 1 if hours <= HOURLY_MAX else 24
     ends = np.minimum(np.arange(step - 1, hours - 1 + step, step), hours - 1)
@@ -136,12 +154,12 @@ def _side(dry: DryRun, side: Side) -> dict[str, Any]:
 
 
 def _difference(span: Span) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "customer": span.customer,
         "kind": span.kind,
         "since": format_instant(span.since),
         "until": None if span.until is None else format_instant(span.until),
     }
     if span.why is not None:
-        told["why"] = {"by": span.by, "change": span.why.kind, "said": sentence(span.why.reason)}
-    return told
+        document["why"] = {"by": span.by, "change": span.why.kind, "said": sentence(span.why.reason)}
+    return document

@@ -1,4 +1,7 @@
-"""``segmenter distribution``: how a total is spread over the customers, and where to cut it into bands."""
+"""``segmenter distribution``: shows how a total is spread over the customers, and suggests where to cut it into bands.
+
+See also: `streams.offline.cutoffs`, which computes the suggestions.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ _NAMES = ("low", "medium", "high", "higher", "top")
 
 
 def run(settings: Settings, wish: str, events: str | None, bands: int) -> int:
-    """``wish``: a segment's key, or a total in braces. Exit code 1 when there is nothing to show.
+    """Print the distribution of ``wish``, a segment's key or a total in braces; exit code 1 if no customer has a value.
 
     Raises `DefinitionsError` for a total that is wrong, `Stop` when Redis cannot answer.
     """
@@ -56,7 +59,7 @@ def run(settings: Settings, wish: str, events: str | None, bands: int) -> int:
 
 
 def find(definitions: Definitions, wish: str) -> Total | None:
-    """The total that a segment asks about, or bands do; of a total in braces, that one."""
+    """Find the first total in the condition of a segment or of bands; ``wish`` in braces is the only segment."""
     keys = definitions.families.get(wish, (wish,))
     for segment in definitions.segments:
         if segment.key in keys or wish.startswith("{"):
@@ -67,9 +70,9 @@ def find(definitions: Definitions, wish: str) -> Total | None:
 
 
 def lines(values: list[float], bands: int) -> list[str]:
-    """What is printed."""
+    """The lines of the output: the spread, a histogram, and suggested cut-offs for so many bands."""
     spread = cutoffs.spread(values)
-    told = [
+    lines = [
         f"customers  {spread.count:,}, from {spread.least:,.2f} to {spread.greatest:,.2f}, mean {spread.mean:,.2f}",
         "deciles    " + "  ".join(f"{value:,.2f}" for value in spread.deciles),
         "",
@@ -77,28 +80,29 @@ def lines(values: list[float], bands: int) -> list[str]:
     most = max(spread.bars)
     for (low, high), count in zip(pairwise(spread.edges), spread.bars, strict=True):
         bar = "█" * max(round(BAR_CHARS * count / most), 1 if count else 0)
-        told.append(f"{low:>14,.2f} … {high:>14,.2f}  {bar} {count:,}")
-    told.append("")
+        lines.append(f"{low:>14,.2f} … {high:>14,.2f}  {bar} {count:,}")
+    lines.append("")
     for name, cuts in (
         ("as many in each", cutoffs.quantile_cuts(values, bands)),
         ("natural breaks", cutoffs.natural_cuts(values, bands)),
     ):
-        told.append(f"{name:<16} {_from(spread.least, cuts)}   # {_sizes(values, cuts)} customers")
-    return told
+        lines.append(f"{name:<16} {_from(spread.least, cuts)}   # {_sizes(values, cuts)} customers")
+    return lines
 
 
 def _from(least: float, cuts: list[float]) -> str:
-    """The cut-offs as ``bands`` takes them."""
+    """The cut-offs in the notation of ``bands`` in a segments file."""
+    # The first band begins below every value; above 0 it leaves out customers without any.
     first = min(0.01, least) if least > 0 else math.floor(least)
-    names = _NAMES if len(cuts) < len(_NAMES) else [f"band_{at}" for at in range(len(cuts) + 1)]
-    told = (f"{name}: {_plain(low)}" for name, low in zip(names, [first, *cuts], strict=False))
-    return "from: {" + ", ".join(told) + "}"
+    names = _NAMES if len(cuts) < len(_NAMES) else [f"band_{index}" for index in range(len(cuts) + 1)]
+    bands = (f"{name}: {_plain(low)}" for name, low in zip(names, [first, *cuts], strict=False))
+    return "from: {" + ", ".join(bands) + "}"
 
 
 def _plain(number: float) -> str:
-    """Digits without an exponent, which YAML would take for text."""
-    told = f"{number:.6f}".rstrip("0").rstrip(".")
-    return told if float(told) else "0.000001"
+    """Write a number without an exponent, which YAML would take for text."""
+    digits = f"{number:.6f}".rstrip("0").rstrip(".")
+    return digits if float(digits) else "0.000001"
 
 
 def _sizes(values: list[float], cuts: list[float]) -> str:
@@ -108,7 +112,7 @@ def _sizes(values: list[float], cuts: list[float]) -> str:
 
 
 def _definitions(settings: Settings, wish: str) -> Definitions:
-    """The worker's definitions, or a file of the one total that was written out."""
+    """The worker's definitions; for a total in braces, a file of one segment that asks for it."""
     own = load(settings.definitions)
     if not wish.startswith("{"):
         return own
@@ -116,9 +120,12 @@ def _definitions(settings: Settings, wish: str) -> Definitions:
         total = yaml_text.read(wish)
     except yaml_text.NotYaml as error:
         raise DefinitionsError("--of", [Problem("", str(error))]) from None
-    asked = {**total, "at_least": 0} if isinstance(total, dict) else total
-    document = {"version": 1, "segments": {"total": {"title": "Total", "when": {"total": asked}}}}
-    return build(document if own.currency is None else {**document, "currency": own.currency}, "--of")
+    # A condition needs a bound; what is no mapping is left for the checks of `build`.
+    condition = {**total, "at_least": 0} if isinstance(total, dict) else total
+    document = {"version": 1, "segments": {"total": {"title": "Total", "when": {"total": condition}}}}
+    if own.currency is not None:
+        document["currency"] = own.currency
+    return build(document, "--of")
 
 
 def _totals(condition: Condition) -> Iterator[Total]:
@@ -129,17 +136,19 @@ def _totals(condition: Condition) -> Iterator[Total]:
             yield from _totals(member)
 
 
-def _values(known: Iterable[tuple[str, Customer]], total: Total, now: int) -> Iterator[int]:
-    """Who has nothing to add up or to compare is no part of a band and left out."""
-    for customer_id, customer in known:
-        value = total.value(CustomerView(customer_id, customer.profile, customer.since), max(now, customer.instant))
-        nothing = total.agg in ("sum", "distinct") and value == 0
-        if value is not None and not nothing:
+def _values(entries: Iterable[tuple[str, Customer]], total: Total, now: int) -> Iterator[int]:
+    """The values of these customers; one that has nothing to add up or to compare is in no band, and left out."""
+    for customer_id, customer in entries:
+        view = CustomerView(customer_id, customer.profile, customer.since)
+        value = total.value(view, max(now, customer.instant))
+        is_empty = total.agg in ("sum", "distinct") and value == 0
+        if value is not None and not is_empty:
             yield value
 
 
 async def _stored(settings: Settings, definitions: Definitions, total: Total) -> list[int]:
-    found: list[int] = []
+    """The values of all customers in Redis. Raises `Stop` if they were written under other definitions."""
+    values: list[int] = []
     engine = Engine(definitions)
     async with stored(settings) as (store, first):
         if first["definitions"] != definitions.fingerprint:
@@ -148,11 +157,12 @@ async def _stored(settings: Settings, definitions: Definitions, total: Total) ->
                 " or read recorded events with --events"
             )
         for partition in range(int(first["partitions"])):
-            held = await store.snapshot(partition, [], ("epochs", "clock"), documents=True)
-            known, clock = DefinitionVersions.read(held.meta, held.documents, engine), int(held.meta.get("clock", 0))
+            snapshot = await store.snapshot(partition, [], ("epochs", "clock"), documents=True)
+            versions = DefinitionVersions.read(snapshot.meta, snapshot.documents, engine)
+            clock = int(snapshot.meta.get("clock", 0))
             async for customer_id, value in store.customers(partition):
                 customer = customers.decode(value)
-                if customer.by != known.number:
-                    known.migrate(customer_id, customer)
-                found += _values([(customer_id, customer)], total, clock)
-    return found
+                if customer.by != versions.number:
+                    versions.migrate(customer_id, customer)
+                values += _values([(customer_id, customer)], total, clock)
+    return values

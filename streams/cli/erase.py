@@ -1,13 +1,16 @@
-"""``segmenter erase``: ask for a customer to be erased, wait until it is done, and show what is gone and what is not.
+"""``segmenter erase``: asks for a customer to be erased, waits until it is done, and shows what is gone and what stays.
 
-The one rule: what is said to be gone was looked for and not found; what only time takes is said plainly.
+The one rule: what is reported as gone was searched for and not found, and what only expires with retention is reported
+as remaining.
+
+See also: `streams.worker.erasure_scan`, which carries requests out; `streams.cli.request`, which sends them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
 from rules.standing import Customer
@@ -27,59 +30,67 @@ from streams.wire.topics import MEMBERSHIPS, WORKERS
 
 
 def run(settings: Settings, customer_id: str, wait_s: float) -> int:
-    """Exit code 1 when it was asked for but not seen done within so long, or cannot be asked. Raises `Stop`."""
-    if reason := requests.refusal_of(settings, "erase", customer_id):
+    """Erase a customer and its former ids, and print what is gone; exit code 1 if it is not done within ``wait_s``.
+
+    The exit code is 1 also for an id that no customer can have. Raises `Stop`.
+    """
+    reason = requests.refusal_of(settings, "erase", customer_id)
+    if reason is not None:
         print(f"segmenter erase: {visible(customer_id)} is no customer's id ({reason})", file=sys.stderr)
         return 1
     use = rights.NEEDS["erase"].topics
-    found = admin.find(settings, use)
+    topics = admin.find(settings, use)
     count = admin.verify(settings, use.of(WORKERS)).partitions[PROFILES]
-    known = [one.customer for one in asyncio.run(everywhere(settings, customer_id, count)) if one.customer is not None]
+    stored = [part.customer for part in asyncio.run(everywhere(settings, customer_id, count))]
+    customers = [customer for customer in stored if customer is not None]
     with answering(settings):
-        # Each by a request of its own, so that reading everything again finds it before their events.
-        linked = _linked(settings, customer_id, known, count)
-        outcomes = [_erased(settings, one, found, count, wait_s) for one in (customer_id, *linked)]
-    for one in known:
-        if one.into is not None:
-            other = visible(one.into[0])
+        # Each id has a request of its own, so that reading everything again finds it before the events of that id.
+        ids = (customer_id, *_linked(settings, customer_id, customers, count))
+        outcomes = [_erase(settings, erased_id, topics, count, wait_s) for erased_id in ids]
+    for customer in customers:
+        if customer.into is not None:
+            other = visible(customer.into[0])
             show([f"beside    {visible(customer_id)} is known as {other}: what moved there is erased there"])
-    done = all(outcomes)
-    if not done:
+    is_done = all(outcomes)
+    if not is_done:
         requests.report_not_done("erase", wait_s)
-    return 0 if done else 1
+    return 0 if is_done else 1
 
 
-def _linked(settings: Settings, customer_id: str, known: Sequence[Customer], count: int) -> list[str]:
-    """The former ids that are this customer: those which say so themselves. A link to others may have been refused."""
-    formers = {
-        former for one in known for former in (*(one.links or ()), *(one.linkage.aliases if one.linkage else ()))
-    }
-    return [
-        former
-        for former in sorted(formers)
-        if any(
-            one.customer is not None and one.customer.into is not None and one.customer.into[0] == customer_id
-            for one in asyncio.run(everywhere(settings, former, count))
-        )
-    ]
+def _linked(settings: Settings, customer_id: str, customers: Iterable[Customer], count: int) -> list[str]:
+    """The former ids that redirect to this customer; others that it linked may have refused the link."""
+    formers: set[str] = set()
+    for customer in customers:
+        formers.update(customer.links or ())
+        if customer.linkage is not None:
+            formers.update(customer.linkage.aliases)
+    return [former for former in sorted(formers) if _redirects_to(settings, former, customer_id, count)]
 
 
-def _erased(settings: Settings, customer_id: str, found: FoundTopics, count: int, wait_s: float) -> bool:
-    """Ask, wait, and show what came of it; whether it was done."""
+def _redirects_to(settings: Settings, former: str, customer_id: str, count: int) -> bool:
+    stored = [part.customer for part in asyncio.run(everywhere(settings, former, count))]
+    redirects = [customer.into for customer in stored if customer is not None and customer.into is not None]
+    return any(into[0] == customer_id for into in redirects)
+
+
+def _erase(settings: Settings, customer_id: str, topics: FoundTopics, count: int, wait_s: float) -> bool:
+    """Send a request for one id, wait, and print what is gone and what is not; whether it was done in time."""
     has_triggers = asyncio.run(_has_triggers(settings, customer_id, count))
     request = requests.send(settings, count, "erase", customer_id)
     show([f"asked     erase {visible(customer_id)}, all up to {format_instant(request.at)}: {request.place}"])
-    # Everybody who keeps something must have read it.
-    stores = [settings, *([of_triggers(settings)] if has_triggers else [])]
-    done = requests.wait(lambda: all(requests.is_read(store, request, count) for store in stores), wait_s)
+    # Every process that stores something of the customer must have read the request.
+    stores = [settings]
+    if has_triggers:
+        stores.append(of_triggers(settings))
+    is_done = requests.wait(lambda: all(requests.is_read(store, request, count) for store in stores), wait_s)
     show(_of_redis(settings, request, count, triggers=has_triggers))
-    show(_of_topics(settings, request, found))
-    return done
+    show(_of_topics(settings, request, topics))
+    return is_done
 
 
 async def _has_triggers(settings: Settings, customer_id: str, count: int) -> bool:
-    """Whether triggers ever read here."""
-    return any(one.positions for one in await everywhere(of_triggers(settings), customer_id, count))
+    """Whether a process of triggers ever read the partitions of the customer."""
+    return any(part.positions for part in await everywhere(of_triggers(settings), customer_id, count))
 
 
 # --- what is gone, and what is not -------------------------------------------------------------
@@ -87,59 +98,66 @@ async def _has_triggers(settings: Settings, customer_id: str, count: int) -> boo
 
 def _of_redis(settings: Settings, request: Request, count: int, *, triggers: bool) -> Iterator[str]:
     customer_id = request.customer_id
-    found = asyncio.run(everywhere(settings, customer_id, count))
-    yield _line(all(one.is_gone(request.at) for one in found), "Redis", _segmenter(found, request.at))
-    if any(one.erased for one in found):
+    stored = asyncio.run(everywhere(settings, customer_id, count))
+    is_gone = all(part.is_gone(request.at) for part in stored)
+    yield _line(is_gone, "Redis", _of_segmenter(stored, request.at))
+    if any(part.erased for part in stored):
         yield _line(False, "Redis", "under a hash of the id: when it was erased, and how many changes there were")
     if triggers:
-        known = asyncio.run(everywhere(of_triggers(settings), customer_id, count))
-        left = [one for one in known if one.person is not None and one.person.erased < request.at]
-        said = "traits and messages of triggers are there" if left else "nothing of triggers: no traits, no messages"
-        yield _line(not left, "Redis", said)
+        persons = [part.person for part in asyncio.run(everywhere(of_triggers(settings), customer_id, count))]
+        remains = any(person is not None and person.erased < request.at for person in persons)
+        text = "traits and messages of triggers are there" if remains else "nothing of triggers: no traits, no messages"
+        yield _line(not remains, "Redis", text)
 
 
-def _segmenter(found: Sequence[InRedis], since: int) -> str:
-    left = [one for one in found if one.customer is not None]
+def _of_segmenter(stored: Sequence[InRedis], since: int) -> str:
+    """What the segmenter still stores of a customer whose events up to ``since`` (ms) are erased."""
+    has_customer = any(part.customer is not None for part in stored)
+    has_profile = any(part.customer is not None and not part.is_gone(since) for part in stored)
     parts = [
-        "a profile" if any(not one.is_gone(since) for one in left) else "no profile",
-        "due times" if any(one.due for one in found) else "no due times",
-        f"{sum(one.waiting for one in found) or 'no'} records to be published",
+        "a profile" if has_profile else "no profile",
+        "due times" if any(part.due for part in stored) else "no due times",
+        f"{sum(part.waiting for part in stored) or 'no'} records to be published",
     ]
-    came = "; the customer came again since" if left and all(one.is_gone(since) for one in left) else ""
+    # The customer had an event after its erasure, so it is stored again, from that event on.
+    came = "; the customer came again since" if has_customer and not has_profile else ""
     return ", ".join(parts) + came
 
 
-def _of_topics(settings: Settings, request: Request, found: FoundTopics) -> Iterator[str]:
-    kept = admin.retention(settings, list(found.partitions))
+def _of_topics(settings: Settings, request: Request, topics: FoundTopics) -> Iterator[str]:
+    retention = admin.retention(settings, list(topics.partitions))
     with closing(Logs(settings)) as logs:
-        for name, count in found.partitions.items():
+        for name, count in topics.partitions.items():
             own = list(records(settings, logs, name, request.customer_id, count, with_progress))
             if name == MEMBERSHIPS:
                 yield _table(name, own)
             else:
-                yield _line(not own, name, _left(name, own, kept.get(name)))
+                yield _line(not own, name, _remaining(name, own, retention.get(name)))
 
 
 def _table(name: str, own: Sequence[object]) -> str:
+    """The line of a compacted topic, on which a row is deleted by a record without a value."""
     rows = [record for record in own if getattr(record, "value", None) is not None]
-    is_taken = not own or getattr(own[-1], "value", None) is None
+    is_deleted = not own or getattr(own[-1], "value", None) is None
     older = f"; {len(rows)} older rows go with the next compaction" if rows else ""
-    return _line(is_taken, name, ("no row" if is_taken else "there is a row") + older)
+    return _line(is_deleted, name, ("no row" if is_deleted else "there is a row") + older)
 
 
-def _left(name: str, own: Sequence[object], kept: Retention | None) -> str:
+def _remaining(name: str, own: Sequence[object], retention: Retention | None) -> str:
+    """The records of a customer on a topic, and how long they remain there."""
     if not own:
         return "no record"
     newest = max(getattr(record, "timestamp", 0) for record in own)
     records = f"{len(own)} records, the newest of {format_instant(newest)}"
-    asks = ", this request among them, so that a re-read erases again" if name == PROFILES else ""
-    if kept is None:
-        return f"{records}{asks}; what the topic keeps is not known here"
-    if kept.for_ms is None:
-        return f"{records}{asks}; the topic keeps records for ever: only deleting them there takes them away"
-    until = format_instant(newest + kept.for_ms)
-    return f"{records}{asks}; retention ({format_duration(kept.for_ms)}) takes the last some time after {until}"
+    if name == PROFILES:
+        records += ", this request among them, so that a re-read erases again"
+    if retention is None:
+        return f"{records}; the retention of the topic is not known here"
+    if retention.for_ms is None:
+        return f"{records}; the topic keeps records for ever: delete them there if they must go"
+    until = format_instant(newest + retention.for_ms)
+    return f"{records}; retention ({format_duration(retention.for_ms)}) removes the last one some time after {until}"
 
 
-def _line(is_gone: bool, where: str, said: str) -> str:
-    return f"{'gone' if is_gone else 'remains':<9} {where}: {said}"
+def _line(is_gone: bool, where: str, what: str) -> str:
+    return f"{'gone' if is_gone else 'remains':<9} {where}: {what}"

@@ -1,6 +1,8 @@
-"""``segmenter export``: everything that is held of a customer, as one JSON document.
+"""``segmenter export``: writes everything that is stored of a customer as one JSON document.
 
-The one rule: what is stored is given as it is stored, by names where there are some; nothing is left out.
+The one rule: nothing is left out, and values are written as they are stored, under the names of their fields.
+
+See also: `streams.offline.customer_records`, which reads it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from streams import rights
 from streams.cli.input_files import visible, with_progress
 from streams.definitions_file import load
 from streams.kafka import admin
+from streams.kafka.admin import FoundTopics
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.kafka.partitioner import places
@@ -34,56 +37,64 @@ from streams.wire.topics import WORKERS
 
 
 def run(settings: Settings, customer_id: str) -> int:
-    """Exit code 1 when nothing is held. Raises `Stop`."""
+    """Print the document; exit code 1 when nothing is stored. Raises `Stop`."""
     use = rights.NEEDS["export"].topics
-    found = admin.find(settings, use)
+    topics = admin.find(settings, use)
     count = admin.verify(settings, use.of(WORKERS)).partitions[INPUTS[0]]
-    stored = asyncio.run(everywhere(settings, customer_id, count))
-    known = asyncio.run(everywhere(of_triggers(settings), customer_id, count))
-    with answering(settings), closing(Logs(settings)) as logs:
-        on_topics = {
-            name: [_record(one) for one in records(settings, logs, name, customer_id, partitions, with_progress)]
-            for name, partitions in found.partitions.items()
-        }
+    by_segmenter = asyncio.run(everywhere(settings, customer_id, count))
+    by_triggers = asyncio.run(everywhere(of_triggers(settings), customer_id, count))
+    on_topics = _on_topics(settings, customer_id, topics)
     document = {
         "customer_id": customer_id,
         "segments": asyncio.run(_segments(settings, customer_id, count)),
-        "redis": [_stored(one) for one in stored if one.value or one.erased],
-        "triggers": [_by_name(one.person) for one in known if one.person is not None],
-        "topics": {name: own for name, own in on_topics.items() if own},
+        "redis": [_stored(part) for part in by_segmenter if part.value or part.erased],
+        "triggers": [_by_name(part.person) for part in by_triggers if part.person is not None],
+        "topics": on_topics,
     }
     if not (document["redis"] or document["triggers"] or document["topics"]):
-        print(f"segmenter export: nothing is held of {visible(customer_id)}", file=sys.stderr)
+        print(f"segmenter export: nothing is stored of {visible(customer_id)}", file=sys.stderr)
         return 1
     print(json.dumps(document, ensure_ascii=False, indent=2))
     return 0
 
 
+def _on_topics(settings: Settings, customer_id: str, topics: FoundTopics) -> dict[str, list[Any]]:
+    """The records of a customer by topic, without the topics that have none."""
+    by_topic: dict[str, list[Any]] = {}
+    with answering(settings), closing(Logs(settings)) as logs:
+        for name, count in topics.partitions.items():
+            own = [_record(record) for record in records(settings, logs, name, customer_id, count, with_progress)]
+            if own:
+                by_topic[name] = own
+    return by_topic
+
+
 async def _segments(settings: Settings, customer_id: str, count: int) -> Any:
     engine = Engine(load(settings.definitions))
     async with opened(settings) as store:
-        found = await explained(engine, store, places(settings, customer_id, count), customer_id)
-    return None if found is None else msgspec.to_builtins(found)
+        explanation = await explained(engine, store, places(settings, customer_id, count), customer_id)
+    return None if explanation is None else msgspec.to_builtins(explanation)
 
 
-def _stored(one: InRedis) -> Any:
-    customer = one.customer
-    document = {"partition": one.partition, "waiting_to_be_published": one.waiting}
+def _stored(part: InRedis) -> Any:
+    """The state of a customer in one partition; of one that was erased, only its links stay."""
+    customer = part.customer
+    document = {"partition": part.partition, "waiting_to_be_published": part.waiting}
     if customer is None:
-        return document | {"erased": True} | (_links(one.standing) if one.standing is not None else {})
-    profile = customer.profile
+        links = {} if part.standing is None else _links(part.standing)
+        return document | {"erased": True} | links
     return document | {
         "instant": format_instant(customer.instant),
         "sequence": customer.sequence,
-        "next_due": format_instant(one.due) if one.due else None,
+        "next_due": format_instant(part.due) if part.due else None,
         "late": customer.late,
         **_links(customer),
-        "profile": _by_name(profile),
+        "profile": _by_name(customer.profile),
     }
 
 
 def _links(customer: Customer) -> dict[str, Any]:
-    """The links of a customer's id to others, and which it was parted from."""
+    """The links of a customer's id to others, and the ids that it was unlinked from."""
     linkage = customer.linkage or Linkage()
     return {
         "identified": customer.identified,
@@ -113,7 +124,7 @@ def _record(record: Any) -> Any:
 
 
 def _value(value: bytes | None) -> Any:
-    """JSON as such, text as text, and other bytes in base64."""
+    """The value of a record: JSON as such, other text as text, and other bytes in base64."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Input files of commands: a path or ``-``, plain or gzip, with progress on long ones."""
+"""Reads the input files of commands: a path or ``-``, plain or gzip; prints the progress of long ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BIDI_CONTROLS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FS
 
 @contextmanager
 def opened(path: str) -> Iterator[IO[bytes]]:
-    """The file, or standard input for ``-``; ``.gz`` is read through gzip."""
+    """Open the file, or standard input for ``-``; ``.gz`` is read through gzip."""
     if path == "-":
         yield sys.stdin.buffer
         return
@@ -32,21 +32,23 @@ def opened(path: str) -> Iterator[IO[bytes]]:
 
 
 def with_progress(items: Iterable[T], verb: str, noun: str = "lines") -> Iterator[T]:
-    """The items; when they take longer than a few seconds, how many went by, on stderr."""
+    """Yield the items; if they take longer than a few seconds, print on stderr how many went by."""
     began = shown = time.monotonic()
     count = 0
     for item in items:
         count += 1
-        if count % 1_000 == 0 and (now := time.monotonic()) - shown >= _PROGRESS_EVERY_S:
-            shown = now
-            print(f"{count:,} {noun} {verb}, {count / (now - began):,.0f}/s", file=sys.stderr)
+        if count % 1_000 == 0:  # a look at the clock costs more than most items
+            now = time.monotonic()
+            if now - shown >= _PROGRESS_EVERY_S:
+                shown = now
+                print(f"{count:,} {noun} {verb}, {count / (now - began):,.0f}/s", file=sys.stderr)
         yield item
     if shown > began:
         print(f"{count:,} {noun} {verb}", file=sys.stderr)
 
 
 class Rejections:
-    """Lines that could not be used: said on stderr by their number, and counted."""
+    """Counts lines that cannot be used, and reports each on stderr by its number."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -57,9 +59,9 @@ class Rejections:
 
 
 def visible(text: str) -> str:
-    """Text of others without characters that would steer a terminal or turn the line around."""
-    return "".join("�" if _steers(character) else character for character in text)
+    """Replace characters of a foreign text that would control a terminal or turn the line around."""
+    return "".join("�" if _controls(character) else character for character in text)
 
 
-def _steers(character: str) -> bool:
+def _controls(character: str) -> bool:
     return unicodedata.category(character) == "Cc" or unicodedata.bidirectional(character) in _BIDI_CONTROLS

@@ -1,7 +1,8 @@
-"""``segmenter publish``: JSON lines to the topics on which they belong, the key set.
+"""``segmenter publish``: sends JSON lines to the input topics on which they belong, with the customer id as key.
 
-The one rule: a line that the worker would not accept is not sent. It is named by its number and
-the rest goes on.
+The one rule: a line that the worker would not accept is not sent. It is reported by its number; the others are sent.
+
+See also: `streams.wire.decode`, which accepts a line or not; `streams.cli.delivery`, which sends it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from streams.wire.decode import Rejected, decode_line
 
 
 class LinePublisher:
-    """Validated lines to Kafka."""
+    """Validates lines and sends them to Kafka."""
 
     def __init__(self, settings: Settings) -> None:
         verify(settings, rights.NEEDS["publish"].topics)
@@ -34,18 +35,18 @@ class LinePublisher:
         self.sender = Sender(settings)
 
     def send(self, line: bytes, number: int = 0) -> None:
-        """Send a line, known by ``number``. Raises `Rejected` when the worker would not accept it, and `KafkaError`."""
+        """Send a line, called ``number``. Raises `Rejected` if the worker would not accept it, and `KafkaError`."""
         event = decode_line(line, int(time.time() * 1000), placeholders=self._placeholders)
         topic = self._prefix + input_of(event.name)
         self.sender.send(number, topic, key=event.customer.encode(), value=line)
 
     def close(self) -> None:
-        """Wait until everything is acknowledged. Raises `KafkaError` when it is not in time."""
+        """Wait until all lines are acknowledged. Raises `KafkaError` if one is not in time."""
         self.sender.close()
 
 
 def run(settings: Settings, file: str) -> int:
-    """Exit code 1 when a line was refused or not acknowledged. Raises `Stop` when Kafka takes no more."""
+    """Publish the lines of a file; exit code 1 if a line was refused. Raises `Stop` when Kafka takes no more."""
     bad = 0
     silence: KafkaError | None = None
     with opened(file) as lines, answering(settings):
@@ -59,8 +60,8 @@ def run(settings: Settings, file: str) -> int:
             silence = error
         finally:
             print(f"{sender.acknowledged} events published, {bad} lines refused", file=sys.stderr)
-            for number, why in sender.refused.items():
-                print(f"line {number}: not acknowledged: {why}", file=sys.stderr)
+            for number, refusal in sender.refused.items():
+                print(f"line {number}: not acknowledged: {refusal}", file=sys.stderr)
     if silence is not None:
         first = min(sender.unanswered)
         raise Stop(f"line {first} could not be sent ({silence}); when Kafka answers, publish from line {first} on")
@@ -68,7 +69,7 @@ def run(settings: Settings, file: str) -> int:
 
 
 def _is_refused(publisher: LinePublisher, number: int, line: bytes) -> bool:
-    """Whether the worker would not accept the line, which is said; else it is sent."""
+    """Send a line; whether the worker would not accept it, in which case it is reported instead."""
     try:
         if line:
             publisher.send(line, number)

@@ -1,7 +1,9 @@
-"""``segmenter redeliver``: messages that failed for good are tried again, with attempts of their own.
+"""``segmenter redeliver``: hands dead-lettered messages to the triggers again, each with new attempts.
 
-The one rule: nothing is decided here. What failed goes once more to the triggers, under its former key, and
-is sent only to who is still in the segment, and only if it was not sent since.
+The one rule: nothing is decided here. A message goes to the triggers once more, under its former key. They send it only
+to a customer that is still in the segment, and only if it was not sent since.
+
+See also: `streams.triggers.inputs`, which reads it there.
 """
 
 from __future__ import annotations
@@ -26,10 +28,10 @@ from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_REPLAYS
 
 
 def run(settings: Settings, trigger: str | None, since_ms: int) -> int:
-    """All dead letters of a trigger (``None``: of all) that were published at or after a time.
+    """Hand over all dead letters of a trigger (`None`: of all) that were published at or after ``since_ms``.
 
-    Exit code 1 when Kafka refused one of them. Raises `Stop`, also where Kafka is silent: how many are acknowledged
-    is reported all the same.
+    The exit code is 1 if Kafka refused one of them. Raises `Stop`, also if Kafka is silent; the number of acknowledged
+    messages is reported all the same.
     """
     count = admin.verify(settings, rights.NEEDS["redeliver"].topics).partitions[TRIGGER_DEAD_LETTERS]
     topic = settings.topic_prefix + TRIGGER_REPLAYS
@@ -54,12 +56,12 @@ def run(settings: Settings, trigger: str | None, since_ms: int) -> int:
 
 def _report(sender: Sender, topic: str) -> None:
     print(f"{sender.acknowledged} messages are tried again", file=sys.stderr)
-    for why in sender.refused.values():
-        print(f"{topic} did not take one: {why}", file=sys.stderr)
+    for error in sender.refused.values():
+        print(f"{topic} did not take one: {error}", file=sys.stderr)
 
 
 def _letters(logs: Logs, count: int, trigger: str | None, since_ms: int) -> Iterator[Any]:
-    """What is to be tried again, partition by partition."""
+    """Read the dead letters to hand over, partition by partition."""
     for partition in range(count):
         last = newest(logs.open(TRIGGER_DEAD_LETTERS, partition).whole())
         for letter in logs.open(TRIGGER_DEAD_LETTERS, partition).whole():
@@ -69,8 +71,9 @@ def _letters(logs: Logs, count: int, trigger: str | None, since_ms: int) -> Iter
 
 
 def newest(letters: Iterable[Any]) -> frozenset[int]:
-    """The offsets of the newest letter of each message; one that failed again has several, and is tried once."""
-    return frozenset({_message_of(letter): letter.offset for letter in letters if _trigger_of(letter)}.values())
+    """The offsets of the newest letter of each message; a message that failed again has several, and is tried once."""
+    newest_by_message = {_message_of(letter): letter.offset for letter in letters if _trigger_of(letter)}
+    return frozenset(newest_by_message.values())
 
 
 class _Change(msgspec.Struct, frozen=True):
@@ -81,11 +84,15 @@ _change = msgspec.json.Decoder(_Change)
 
 
 def _message_of(letter: Any) -> object:
+    """What the letters of one message have in common: customer, trigger and change."""
     try:
         return letter.key, _trigger_of(letter), _change.decode(letter.value).change_id
     except msgspec.DecodeError:
-        return letter.offset  # triggers pass it over
+        return letter.offset  # another program wrote it, and triggers skip it
 
 
 def _trigger_of(record: Any) -> str:
-    return next((value.decode() for name, value in record.headers if name == "trigger"), "") if record.value else ""
+    """The trigger of a dead letter; empty if another program wrote the record."""
+    if not record.value:
+        return ""
+    return next((value.decode() for name, value in record.headers if name == "trigger"), "")

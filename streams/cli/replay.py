@@ -1,4 +1,7 @@
-"""``segmenter replay``: recorded events through the definitions, changes as JSON lines."""
+"""``segmenter replay``: decides recorded events, and writes the changes as JSON lines.
+
+See also: `streams.offline.replay`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from streams.wire import changes
 
 
 def run(settings: Settings, file: str, definitions_file: str | None, until: str | None) -> int:
-    """Exit code 1 when a line could not be used, 2 for a wrong time."""
+    """Replay a file of events; exit code 1 if a line is unusable, 2 for a wrong ``until``."""
     until_ms = None if until is None else parse_instant(until)
     if until is not None and until_ms is None:
         print(
@@ -36,9 +39,10 @@ def run(settings: Settings, file: str, definitions_file: str | None, until: str 
 
 
 def replayed(engine: Engine, file: str) -> Replay:
-    """The customers at the end of recorded events; lines that cannot be used are said on stderr and left out."""
+    """Replay a file to its end, for the customers; lines that cannot be used are reported on stderr and left out."""
     replay = Replay(engine)
     with opened(file) as lines:
-        for _ in replay.run(read(with_progress(lines, "read"), Rejections(), engine.definitions.placeholders)):
-            pass
+        events = read(with_progress(lines, "read"), Rejections(), engine.definitions.placeholders)
+        for _ in replay.run(events):
+            pass  # the changes are not needed
     return replay

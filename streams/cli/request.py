@@ -1,6 +1,6 @@
-"""Requests: events on ``profiles`` by which a command asks the owner of a customer for something, and waits for it.
+"""Sends requests, events on ``profiles`` by which a command asks the owner of a customer for something, and waits.
 
-See also: `streams.cli.erase` and `streams.cli.unlink`, which make them.
+See also: `streams.cli.erase` and `streams.cli.unlink`, which send them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from streams.settings import Settings
 from streams.wire.decode import Rejected, decode_line
 
 PROFILES = INPUTS[0]
-_LOOK_S = 0.2
+_POLL_S = 0.2
 _PROGRESS_EVERY_S = 2.0
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request that was sent. ``at`` (ms): its event time; ``offsets``: those on ``profiles``, by partition."""
+    """A request that was sent; ``at``: its event time (ms); ``offsets``: its offsets on ``profiles``, by partition."""
 
     customer_id: str
     at: int
@@ -38,12 +38,12 @@ class Request(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> str:
-        """Where it is, in words."""
+        """The partitions and offsets of the request, in words."""
         return ", ".join(f"{PROFILES}-{partition}, offset {offset}" for partition, offset in self.offsets.items())
 
 
 def event_of(kind: str, customer_id: str, **fields: str) -> tuple[bytes, int]:
-    """A request of this type as an event of now, and its time (ms)."""
+    """Make a request of type ``kind`` as an event of now; give its bytes and its time (ms)."""
     now = int(time.time() * 1000)
     event = {"type": kind, "userId": customer_id, **fields}
     event |= {"messageId": str(uuid.uuid4()), "timestamp": format_instant(now)}
@@ -51,7 +51,10 @@ def event_of(kind: str, customer_id: str, **fields: str) -> tuple[bytes, int]:
 
 
 def refusal_of(settings: Settings, kind: str, customer_id: str, **fields: str) -> str | None:
-    """Why no worker under these settings would carry out such a request. Raises `DefinitionsError`."""
+    """The reason for which a worker under these settings would reject such a request, if any.
+
+    Raises `DefinitionsError`.
+    """
     placeholders = load(settings.definitions).placeholders
     try:
         decode_line(event_of(kind, customer_id, **fields)[0], placeholders=placeholders)
@@ -61,7 +64,7 @@ def refusal_of(settings: Settings, kind: str, customer_id: str, **fields: str) -
 
 
 def send(settings: Settings, count: int, kind: str, customer_id: str, **fields: str) -> Request:
-    """Send a request to each partition, of so many, in which the customer may be."""
+    """Send a request to each partition, of ``count``, in which the customer may be. Raises `KafkaError`."""
     value, at = event_of(kind, customer_id, **fields)
     sender = Sender(settings)
     with closing(sender):
@@ -79,14 +82,15 @@ def send(settings: Settings, count: int, kind: str, customer_id: str, **fields: 
 
 
 def is_read(settings: Settings, request: Request, count: int) -> bool:
-    """Whether the owner of the customer has read it, and nothing of the customer waits to be published."""
+    """Whether the owner of the customer has read the request, and published everything of the customer."""
     stored = asyncio.run(everywhere(settings, request.customer_id, count))
     topic = settings.topic_prefix + PROFILES
-    return all(part.positions.get(topic, 0) > request.offsets[part.partition] and not part.waiting for part in stored)
+    is_passed = all(part.positions.get(topic, 0) > request.offsets[part.partition] for part in stored)
+    return is_passed and not any(part.waiting for part in stored)
 
 
 def wait(is_done: Callable[[], bool], wait_s: float) -> bool:
-    """Wait until something is done, for so long at most; whether it was. Says on stderr that it waits."""
+    """Wait until something is done, for ``wait_s`` at most; whether it was. Reports on stderr that it waits."""
     began = shown = time.monotonic()
     while not is_done():
         now = time.monotonic()
@@ -95,11 +99,11 @@ def wait(is_done: Callable[[], bool], wait_s: float) -> bool:
         if now - shown > _PROGRESS_EVERY_S:
             shown = now
             print(f"waiting for a worker to read it, {now - began:.0f} s", file=sys.stderr)
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
     return True
 
 
 def report_not_done(command: str, wait_s: float) -> None:
-    """Say on stderr that a request is on its topic, and not carried out."""
+    """Report on stderr that a request is on its topic, but not carried out yet."""
     stays = f"the request stays on {PROFILES}, and is carried out when a worker reads it"
     print(f"segmenter {command}: not done within {wait_s:g} s; {stays}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""``segmenter tail``: segment changes as they come, one line each."""
+"""``segmenter tail``: prints segment changes as they come, one line each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streams.wire.topics import CHANGES
 
 
 def line(change: changes.SegmentChange, language: str = "en") -> Text:
-    """A change in words: when, who, what, and in a language of `rules.sentences` why."""
+    """Describe a change: its time, segment, customer and reason, in a language of `rules.sentences`."""
     entered = change.change == "entered"
     text = Text()
     text.append(change.occurred_at[11:], style="dim")
@@ -38,7 +38,7 @@ def line(change: changes.SegmentChange, language: str = "en") -> Text:
 
 
 def run(settings: Settings, *, from_beginning: bool, count: int | None, language: str = "en") -> int:
-    """Until interrupted, or after ``count`` changes."""
+    """Print changes until interrupted, or ``count`` of them. Raises `Stop`."""
     # A consumer of a missing topic may create it, with another number of partitions.
     verify(settings, rights.NEEDS["tail"].topics)
     screen = console()
@@ -59,7 +59,7 @@ def run(settings: Settings, *, from_beginning: bool, count: int | None, language
 
 
 def _changes(records: Iterable[Any]) -> Iterator[changes.SegmentChange]:
-    """The records that are segment changes: anybody may write to a topic."""
+    """Decode the records that are segment changes; other programs may have written others, which are reported."""
     for record in records:
         try:
             yield changes.decode(record.value or b"")

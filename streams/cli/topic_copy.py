@@ -1,19 +1,23 @@
-"""``segmenter topics copy``: the events on new topics, by the number of partitions that those have.
+"""``segmenter topics copy``: copies the events to new topics with another number of partitions.
 
-The one rule: a record keeps its key, bytes, headers and Kafka time, and goes to the partition of its key; records that
-lay on different partitions are written by their Kafka times, so that a customer's stay in order.
+The one rule: a record keeps its key, bytes, headers and Kafka time, and goes to the partition of its key. Records of
+different partitions are written in the order of their Kafka times, so the records of a customer stay in order.
 
-What was published is copied, too: segment changes, and decisions of triggers. So a worker there decides everything
-again, publishes nothing twice, and no message is sent again. So is what ids of one person sent to one another
-(``merges``): an id learns of a link at the same point of its events, and an id which was erased along with a person is
-gone before anything of it is decided. What follows from the events by itself is not copied: memberships, dead letters.
+| topic | copied | why |
+|---|---|---|
+| inputs | yes | everything is decided by them |
+| ``merges`` | yes | an id learns of a link, or of the erasure of its person, at the same point of its events |
+| changes, decisions of triggers | yes | a worker on the copy publishes no change and sends no message twice |
+| memberships, dead letters | no | they follow from the events again |
+
+See also: `streams.kafka.admin`, which creates the topics with the settings of the old ones.
 """
 
 from __future__ import annotations
 
 import heapq
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -29,10 +33,10 @@ from streams.settings import Settings
 from streams.stop import Stop
 from streams.wire.topics import ALL, CHANGES, READ, TRIGGER_DECISIONS, WORKERS
 
-SAID = (CHANGES, TRIGGER_DECISIONS)
-COPIED = (*READ, *SAID)
+PUBLISHED = (CHANGES, TRIGGER_DECISIONS)
+COPIED = (*READ, *PUBLISHED)
 _ALL = admin.TopicUse(described=ALL)
-# An input may take more than a worker does; it is copied all the same.
+# An input topic may take larger records than a worker does, and these are copied as well.
 _RECORD_MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -43,25 +47,32 @@ def run(settings: Settings, to: str) -> int:
             "which partition a key has is known to your own partitioner alone (SEGMENTER_PARTITIONER=none): copy the "
             "topics with it"
         )
-    found = admin.find(settings, _ALL).partitions
+    partitions = admin.find(settings, _ALL).partitions
     target = settings.model_copy(update={"topic_prefix": to})
-    if missing := [settings.topic_prefix + name for name in INPUTS if name not in found]:
-        raise Stop(f"topics are missing: {', '.join(missing)}; see SEGMENTER_TOPIC_PREFIX")
-    if there := [to + name for name in admin.find(target, _ALL).partitions]:
-        raise Stop(f"topics are there already: {', '.join(there)}; delete them, or copy to another prefix")
-    created = [name for name in ALL if name in (*WORKERS, *found)]
-    admin.create(target, created, admin.settings_of(settings, [name for name in COPIED if name in found]))
+    _check(settings, target, partitions)
+    copied = [name for name in COPIED if name in partitions]
+    created = [name for name in ALL if name in (*WORKERS, *partitions)]
+    admin.create(target, created, admin.settings_of(settings, copied))
     with answering(settings):
-        for name in COPIED:
-            if name in found:
-                with closing(_merged(settings, name, found[name])) as records:
-                    count = _copy(target, to + name, records)
-                print(f"{to}{name}: {count} records copied", file=sys.stderr)
+        for name in copied:
+            with closing(_merged(settings, name, partitions[name])) as records:
+                count = _copy(target, to + name, records)
+            print(f"{to}{name}: {count} records copied", file=sys.stderr)
     return 0
 
 
+def _check(settings: Settings, target: Settings, partitions: Mapping[str, int]) -> None:
+    """Raise `Stop` if an input topic is missing, or a topic of the target exists."""
+    missing = [settings.topic_prefix + name for name in INPUTS if name not in partitions]
+    if missing:
+        raise Stop(f"topics are missing: {', '.join(missing)}; see SEGMENTER_TOPIC_PREFIX")
+    existing = [target.topic_prefix + name for name in admin.find(target, _ALL).partitions]
+    if existing:
+        raise Stop(f"topics are there already: {', '.join(existing)}; delete them, or copy to another prefix")
+
+
 def _copy(settings: Settings, topic: str, records: Iterable[Any]) -> int:
-    """Write these records to a topic; how many there were. Raises `Stop` when one of them is not taken."""
+    """Write these records to a topic; give their number. Raises `Stop` when Kafka does not take one of them."""
     sender = Sender(settings, max_request_size=_RECORD_MAX_BYTES)
     failed: KafkaError | None = None
     try:
@@ -75,20 +86,23 @@ def _copy(settings: Settings, topic: str, records: Iterable[Any]) -> int:
                     headers=[*record.headers],
                     timestamp_ms=record.timestamp,
                 )
-    except KafkaError as error:
-        failed = error
-    why = failed or next(iter(sender.refused.values()), None)
-    if why is not None:
-        raise Stop(f"{topic} did not take a record ({why}); when Kafka answers, delete the new topics, and copy again")
+    except KafkaError as silence:
+        failed = silence
+    error = failed or next(iter(sender.refused.values()), None)
+    if error is not None:
+        raise Stop(
+            f"{topic} did not take a record ({error}); when Kafka answers, delete the new topics, and copy again"
+        )
     return sender.acknowledged
 
 
 def _merged(settings: Settings, name: str, partitions: int) -> Generator[Any]:
-    """The records of all partitions of a topic by Kafka time, each partition in its order."""
-    logs = [Logs(settings) for _ in range(partitions)]
+    """Merge the records of all partitions of a topic by Kafka time; those of one partition keep their order."""
+    # Each partition needs consumers of its own, as the logs are read in turns.
+    readers = [Logs(settings) for _ in range(partitions)]
     try:
-        opened = [one.open(name, partition) for partition, one in enumerate(logs)]
-        yield from heapq.merge(*(log.whole() for log in opened), key=lambda record: record.timestamp)
+        logs = [reader.open(name, partition) for partition, reader in enumerate(readers)]
+        yield from heapq.merge(*(log.whole() for log in logs), key=lambda record: record.timestamp)
     finally:
-        for one in logs:
-            one.close()
+        for reader in readers:
+            reader.close()

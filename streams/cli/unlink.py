@@ -1,10 +1,12 @@
-"""``segmenter unlink``: part two ids that are not one person, wait until it is done, and say what is so now.
+"""``segmenter unlink``: parts two ids that are not one person, waits until it is done, and reports the result.
 
     segmenter unlink ann bob     1. the event `unlink` goes to ann's owner, on ``profiles``
                                  2. ann's owner ends a link of the two, and sends it on to bob's
-                                 3. once both owners have noted it, the command says so
+                                 3. once both owners have noted it, the command reports it
 
-Two ids may still be one person after it, over a third: then that is what the command says.
+The two ids may still be one person by a third id that both are linked to. Then the command reports that, and fails.
+
+See also: `rules.identity.links`, which parts them; `streams.cli.request`, which sends the event.
 """
 
 from __future__ import annotations
@@ -28,9 +30,13 @@ from streams.settings import Settings
 
 
 def run(settings: Settings, customer_id: str, other_id: str, wait_s: float) -> int:
-    """Exit code 1 when it cannot be asked for, is not done within so long, or does not part them. Raises `Stop`."""
+    """Unlink two ids, and print the result. Raises `Stop`.
+
+    The exit code is 1 if the request is refused, not carried out within ``wait_s``, or does not part the ids.
+    """
     names = f"{visible(customer_id)} and {visible(other_id)}"
-    if reason := request.refusal_of(settings, "unlink", customer_id, previousId=other_id):
+    reason = request.refusal_of(settings, "unlink", customer_id, previousId=other_id)
+    if reason is not None:
         print(f"segmenter unlink: {names} are not the ids of two customers ({reason})", file=sys.stderr)
         return 1
     if settings.partitioner == "none":
@@ -43,15 +49,22 @@ def run(settings: Settings, customer_id: str, other_id: str, wait_s: float) -> i
     if not request.wait(lambda: _is_carried_out(settings, sent, other_id, count), wait_s):
         request.report_not_done("unlink", wait_s)
         return 1
-    persons = [_person(settings, one_id, count) for one_id in (customer_id, other_id)]
+    return _report(settings, sent, other_id, count)
+
+
+def _report(settings: Settings, sent: Request, other_id: str, count: int) -> int:
+    """Print what the two ids are now; the exit code."""
+    ids = sent.customer_id, other_id
+    names = f"{visible(sent.customer_id)} and {visible(other_id)}"
+    persons = [_person(settings, customer_id, count) for customer_id in ids]
     if persons[0] == persons[1]:
         person = visible(persons[0])
         show([f"still     {names} are one person, {person}, by links of other ids: unlink those, too"])
         return 1
     show(_parted(names, sent.at))
-    for one_id, person in zip((customer_id, other_id), persons, strict=True):
-        if person != one_id:
-            show([f"beside    {visible(one_id)} is known as {visible(person)}: everything is there"])
+    for customer_id, person in zip(ids, persons, strict=True):
+        if person != customer_id:
+            show([f"beside    {visible(customer_id)} is known as {visible(person)}: everything is there"])
     return 0
 
 
@@ -62,7 +75,7 @@ def _parted(names: str, at: int) -> Iterator[str]:
 
 
 def _is_carried_out(settings: Settings, sent: Request, other_id: str, count: int) -> bool:
-    """Whether both owners have noted it, and neither id is known as the other."""
+    """Whether both owners have noted the request, and neither id redirects to the other."""
     return (
         request.is_read(settings, sent, count)
         and _is_parted(_customer(settings, sent.customer_id, count), other_id)
@@ -71,14 +84,14 @@ def _is_carried_out(settings: Settings, sent: Request, other_id: str, count: int
 
 
 def _is_parted(customer: Customer | None, other_id: str) -> bool:
-    """Whether the owner of an id has noted that it is not the other, and it is not known as that."""
+    """Whether the owner of an id has noted that it is unlinked from the other, and it does not redirect to that."""
     if customer is None or customer.linkage is None or other_id not in customer.linkage.separated:
         return False
     return customer.into is None or customer.into[0] != other_id
 
 
 def _person(settings: Settings, customer_id: str, count: int) -> str:
-    """The id under which everything of this one is now."""
+    """Follow redirects from an id: the id under which everything of it is stored now."""
     for _ in range(HOPS_MAX):
         customer = _customer(settings, customer_id, count)
         if customer is None or customer.into is None:
@@ -88,6 +101,6 @@ def _person(settings: Settings, customer_id: str, count: int) -> str:
 
 
 def _customer(settings: Settings, customer_id: str, count: int) -> Customer | None:
-    """The customer as stored, also where it was erased."""
+    """The stored customer, or what stays of it after its erasure."""
     stored = asyncio.run(everywhere(settings, customer_id, count))
     return next((part.standing for part in stored if part.standing is not None), None)

@@ -1,11 +1,15 @@
-"""``segmenter verify``: recompute everybody from Kafka, and compare with Redis and with what was published.
+"""``segmenter verify``: recomputes all customers from Kafka, and compares them with Redis and with published changes.
 
-The one rule: it only looks on, so it may run beside workers. Redis is read first, in slices of one
-moment each; the recomputation then passes the positions of each slice in turn, and the customers
-of a slice are compared there. So what moves meanwhile is never taken for a difference.
+The one rule: it only reads, so it may run beside workers.
 
-The rules themselves are used again, since they are what is recomputed by; all that stands between
-the topics and Redis is not (see `streams.offline.recompute`). One partition is in memory at a time.
+    1. Redis is read first, in slices; each slice is of one moment, with the positions of the inputs at it.
+    2. The changes on their topic are read, then those that Redis still held back.
+    3. The recomputation passes the positions of each slice in turn, and the customers of the slice are compared there.
+
+So what moves meanwhile is never taken for a difference. The rules are the worker's, since they define the result; all
+other code between the topics and Redis is not shared. One partition is in memory at a time.
+
+See also: `streams.offline.verification`, what is compared; `streams.offline.recompute`, the recomputation.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -28,7 +33,7 @@ from streams.kafka.client import answering
 from streams.kafka.log_reader import Log, Logs
 from streams.kafka.partitioner import belonging
 from streams.offline.changelog_fold import ChangelogFold
-from streams.offline.partition_snapshot import PartitionSnapshot, read, stored_now
+from streams.offline.partition_snapshot import PartitionSnapshot, SnapshotSlice, read, stored_now
 from streams.offline.persons import PersonInputs, Persons
 from streams.offline.recompute import Recomputed
 from streams.offline.verification import NOTHING, Comparison, Difference, by_what, missing, order_counts
@@ -39,46 +44,46 @@ from streams.state.definition_versions import DefinitionVersions
 from streams.wire.topics import CHANGES
 
 _PROGRESS_EVERY_S = 2.0
-# Ids that are named in the summary.
+# How many unlinked ids the summary names.
 _ENDED_SHOWN = 10
 
 
 def run(settings: Settings, first: int) -> int:
-    """Exit code 1 when there is a difference; the first so many are told. Raises `Stop` when nothing can be said."""
+    """Verify all partitions, and print the ``first`` differences; exit code 1 if there is one. Raises `Stop`."""
     engine = Engine(load(settings.definitions))
-    found = admin.verify(settings, rights.NEEDS["verify"].topics)
-    ours = found.identity(settings, engine.definitions.fingerprint)
+    topics = admin.verify(settings, rights.NEEDS["verify"].topics)
+    identity = topics.identity(settings, engine.definitions.fingerprint)
     logs = Logs(settings)
-    verification = Verification(settings, engine, ours, logs)
+    verification = Verification(settings, engine, identity, logs)
     differences: list[Difference] = []
     with answering(settings), closing(logs):
-        for partition in range(ours.partitions):
+        for partition in range(identity.partitions):
             differences += verification.partition(partition)
         differences += verification.persons()
-    for one in differences[:first]:
-        print(line(one))
+    for difference in differences[:first]:
+        print(line(difference))
     if len(differences) > first:
         print(f"… and {len(differences) - first:,} more")
     show(verification.summary(differences))
     return 1 if differences else 0
 
 
-def line(one: Difference) -> str:
-    """A difference in words: who, what, and what each says of it that has something to say."""
-    says = {"recomputed": one.recomputed, "Redis": one.stored, "topic": one.folded}
-    told = "; ".join(f"{who}: {visible(what)}" for who, what in says.items() if what)
-    return f"{visible(one.customer)}  {one.what}  {told}"
+def line(difference: Difference) -> str:
+    """Describe a difference: the customer, what differs, and what each source says of it."""
+    by_source = {"recomputed": difference.recomputed, "Redis": difference.stored, "topic": difference.folded}
+    values = "; ".join(f"{source}: {visible(value)}" for source, value in by_source.items() if value)
+    return f"{visible(difference.customer)}  {difference.what}  {values}"
 
 
 class Verification:
-    """All partitions, one after the other."""
+    """Verifies all partitions, one after the other, and sums up."""
 
-    def __init__(self, settings: Settings, engine: Engine, ours: Identity, logs: Logs) -> None:
+    def __init__(self, settings: Settings, engine: Engine, identity: Identity, logs: Logs) -> None:
         self._settings = settings
         self._logs = logs
         self._engine = engine
-        self._ours = ours
-        self._belongs = belonging(ours.partitions, settings.partitioner)
+        self._identity = identity
+        self._belongs = belonging(identity.partitions, settings.partitioner)
         self._comparison = Comparison(engine)
         self._persons = Persons(engine)
         self._person_inputs = PersonInputs(logs, settings.topic_prefix, self._belongs, engine.definitions.placeholders)
@@ -88,34 +93,42 @@ class Verification:
         self._began = self._shown = time.monotonic()
 
     def partition(self, partition: int) -> Iterator[Difference]:
-        """What differs in a partition."""
-        kept = asyncio.run(read(self._settings, self._ours, partition, partial(self._progress, partition, "customers")))
-        fold = self._folded(partition, kept)
-        known = DefinitionVersions.read(kept.meta, kept.documents, self._engine)
-        if kept.waits_for_ids:
+        """Yield the differences of a partition."""
+        progress = partial(self._progress, partition, "customers")
+        snapshot = asyncio.run(read(self._settings, self._identity, partition, progress))
+        fold = self._folded(partition, snapshot)
+        versions = DefinitionVersions.read(snapshot.meta, snapshot.documents, self._engine)
+        if snapshot.waits_for_ids:
             self._not_of_persons = "something of them waits to be published"
-        elif known.number:
+        elif versions.number:
             self._not_of_persons = "the definitions were changed, and a profile that moved before lacks what they ask"
-        self._person_inputs.note(partition, kept.slices[-1].positions)
-        self._comparison.short = short = definition_list.short(kept.meta)
-        self._short |= short
-        recomputed = Recomputed(self._logs.inputs(partition), self._engine, partition, self._belongs, known.translated)
-        yield from self._compare(partition, kept, fold, recomputed)
+        self._person_inputs.note(partition, snapshot.slices[-1].positions)
+        self._comparison.short = definition_list.short(snapshot.meta)
+        self._short |= self._comparison.short
+        inputs = self._logs.inputs(partition)
+        recomputed = Recomputed(inputs, self._engine, partition, self._belongs, versions.translated)
+        yield from self._compare(partition, snapshot, fold, recomputed)
         self._events += recomputed.events
         self._changes += fold.changes
         self._repeats += fold.repeats
 
     def persons(self) -> Iterator[Difference]:
-        """What differs of persons of several ids, once all partitions are compared. See `streams.offline.persons`."""
+        """Yield the differences of persons of several ids, once all partitions are compared.
+
+        See `streams.offline.persons`.
+        """
         unclaimed = self._short | order_counts(self._engine.definitions.segments)
         if not self._not_of_persons:
             yield from self._persons.differences(self._person_inputs, unclaimed)
 
-    def _folded(self, partition: int, kept: PartitionSnapshot) -> ChangelogFold:
-        """The topic, which is read after Redis, then what Redis held back: so nothing falls between the two."""
-        fold = ChangelogFold(kept.sequences())
+    def _folded(self, partition: int, snapshot: PartitionSnapshot) -> ChangelogFold:
+        """Fold the changes on the topic, then those that the outbox had.
+
+        The topic is read after Redis, so a change that was not in the outbox any more is on the topic by then.
+        """
+        fold = ChangelogFold(snapshot.sequences())
         fold.read(self._values(partition, self._logs.open(CHANGES, partition).needed_whole()))
-        fold.read(kept.waiting)
+        fold.read(snapshot.waiting)
         return fold
 
     def _values(self, partition: int, log: Log) -> Iterator[Any]:
@@ -124,80 +137,99 @@ class Verification:
             yield record.value
 
     def _compare(
-        self, partition: int, kept: PartitionSnapshot, fold: ChangelogFold, recomputed: Recomputed
+        self, partition: int, snapshot: PartitionSnapshot, fold: ChangelogFold, recomputed: Recomputed
     ) -> Iterator[Difference]:
-        total = recomputed.check(kept.slices[-1].positions)
-        listed = {name for part in kept.slices for name in part.stored}
-        for number, part in enumerate(kept.slices):
+        total = recomputed.check(snapshot.slices[-1].positions)
+        listed = {name for part in snapshot.slices for name in part.stored}
+        for number, part in enumerate(snapshot.slices):
             for _ in recomputed.steps(part.positions):
                 self._progress(partition, "events", recomputed.events, total)
-            if not number:  # all of these were saved before Redis was asked for its customers
-                # An erasure that was read after newer events took them along, so whoever was erased may be gone.
-                there = {name for name, known in recomputed.customers.items() if not known.erased}
-                for name in sorted(there - listed):
-                    yield missing(name, fold.customers.get(name, NOTHING), recomputed=True)
-            for name, stored in part.stored.items():
-                self._persons.note(name, stored, part.clock)
-                right, said = recomputed.customers.get(name), fold.customers.get(name, NOTHING)
-                tied, along = name in recomputed.tied, name in recomputed.erased_along
-                yield from self._comparison.compare(
-                    name, right, stored, said, part.clock, tied=tied, erased_along=along
-                )
-        yield from self._strangers(
-            partition, fold, sorted(fold.customers.keys() - listed - recomputed.customers.keys())
-        )
+            if not number:  # the customers of the first positions were saved before Redis was asked for its customers
+                yield from _missing(recomputed, fold, listed)
+            yield from self._compare_slice(part, fold, recomputed)
+        on_topic_alone = fold.customers.keys() - listed - recomputed.customers.keys()
+        yield from self._strangers(partition, fold, sorted(on_topic_alone))
+
+    def _compare_slice(self, part: SnapshotSlice, fold: ChangelogFold, recomputed: Recomputed) -> Iterator[Difference]:
+        for name, stored in part.stored.items():
+            self._persons.note(name, stored, part.clock)
+            yield from self._comparison.compare(
+                name,
+                recomputed.customers.get(name),
+                stored,
+                fold.customers.get(name, NOTHING),
+                part.clock,
+                tied=name in recomputed.tied,
+                erased_along=name in recomputed.erased_along,
+            )
 
     def _strangers(self, partition: int, fold: ChangelogFold, names: list[str]) -> Iterator[Difference]:
-        """Those of whom only the topic knows; they may have come since Redis was read."""
-        came = asyncio.run(stored_now(self._settings, partition, names))
-        self._moved += len(came)
+        """Yield the customers that only the topic knows, but for those that were stored since Redis was read."""
+        stored_since = asyncio.run(stored_now(self._settings, partition, names))
+        self._moved += len(stored_since)
         for name in names:
-            if name not in came:
+            if name not in stored_since:
                 yield missing(name, fold.customers[name], recomputed=False)
 
     def _progress(self, partition: int, what: str, done: int, total: int) -> None:
-        if (now := time.monotonic()) - self._shown >= _PROGRESS_EVERY_S:
+        now = time.monotonic()
+        if now - self._shown >= _PROGRESS_EVERY_S:
             self._shown = now
-            share = f"partition {partition} of {self._ours.partitions}: {done:,} of {total:,} {what}"
+            share = f"partition {partition} of {self._identity.partitions}: {done:,} of {total:,} {what}"
             print(f"{share}, {now - self._began:.0f} s", file=sys.stderr)
 
     def summary(self, differences: list[Difference]) -> list[str]:
-        """How much was compared, and what differs."""
-        comparison = self._comparison
-        read = (
+        """The lines of the summary: how much was compared, and what differs."""
+        lines = [*self._of_customers(), *self._of_persons()]
+        if self._comparison.overdue:
+            lines.append(f"{self._comparison.overdue:,} customers had a due time that was about to fire")
+        if self._comparison.ahead:
+            lines.append(
+                f"{self._comparison.ahead:,} customers are published-ahead: Redis lost changes of them that were "
+                "published, and catches up"
+            )
+        if self._moved:
+            lines.append(f"{self._moved:,} customers were added meanwhile and were not compared")
+        count = len({difference.customer for difference in differences})
+        if count:
+            lines.append(f"{len(differences):,} differences of {count:,} customers: {by_what(differences)}")
+        else:
+            lines.append("equal")
+        return lines
+
+    def _of_customers(self) -> Iterator[str]:
+        yield (
+            f"{self._comparison.count:,} customers, {self._identity.partitions} partitions, "
             f"{self._events:,} records recomputed, {self._changes:,} changes folded, {self._repeats:,} repeats dropped"
         )
-        told = [f"{comparison.count:,} customers, {self._ours.partitions} partitions, {read}"]
-        if comparison.unclaimed:
-            told.append(
-                f"{comparison.unclaimed:,} customers met something out of its order: membership alone is claimed"
-            )
+        if self._comparison.unclaimed:
+            yield f"{self._comparison.unclaimed:,} customers had events out of order: only membership is compared"
         if self._short:
             names = ", ".join(sorted(self._short))
-            told.append(f"not compared with the events, of which they were not asked before: {names}")
+            yield f"segments not compared with the events, as stored history begins later: {names}"
+
+    def _of_persons(self) -> Iterator[str]:
         persons = self._persons
         if persons.compared or persons.unclaimed:
-            told.append(
+            yield (
                 f"{persons.compared:,} persons of several ids compared with the events of all of them; "
                 f"{persons.unclaimed:,} not, as their links depend on the order of reading or are new"
             )
         if self._not_of_persons and persons.has_any:
-            told.append(f"persons of several ids were not compared by all their events: {self._not_of_persons}")
+            yield f"persons of several ids were not compared by all their events: {self._not_of_persons}"
         if persons.ended:
-            names = ", ".join(visible(name) for name in sorted(persons.ended)[:_ENDED_SHOWN])
-            more = f" and {len(persons.ended) - _ENDED_SHOWN:,} more" if len(persons.ended) > _ENDED_SHOWN else ""
-            told.append(
-                f"{len(persons.ended):,} ids were linked and are of their own again; what moved before stays where it "
-                f"is: {names}{more}"
+            shown = [visible(name) for name in sorted(persons.ended)[:_ENDED_SHOWN]]
+            rest = len(persons.ended) - len(shown)
+            more = f" and {rest:,} more" if rest else ""
+            yield (
+                f"{len(persons.ended):,} ids were linked and then unlinked; what moved before stays where it is: "
+                f"{', '.join(shown)}{more}"
             )
-        if comparison.overdue:
-            told.append(f"{comparison.overdue:,} customers had a due time that was about to fire")
-        if comparison.ahead:
-            told.append(f"{comparison.ahead:,} customers are ahead: more was published than Redis knows of, for now")
-        if self._moved:
-            told.append(f"{self._moved:,} customers came meanwhile and were not compared")
-        who = len({one.customer for one in differences})
-        told.append(
-            f"{len(differences):,} differences of {who:,} customers: {by_what(differences)}" if who else "equal"
-        )
-        return told
+
+
+def _missing(recomputed: Recomputed, fold: ChangelogFold, listed: AbstractSet[str]) -> Iterator[Difference]:
+    """Yield the recomputed customers that Redis did not list."""
+    # An erasure that the worker read after newer events deleted these as well, so an erased customer may be gone.
+    expected = {name for name, customer in recomputed.customers.items() if not customer.erased}
+    for name in sorted(expected - listed):
+        yield missing(name, fold.customers.get(name, NOTHING), recomputed=True)
