@@ -46,7 +46,10 @@ class LinePublisher:
 
 
 def run(settings: Settings, file: str) -> int:
-    """Publish the lines of a file; exit code 1 if a line was refused. Raises `Stop` when Kafka takes no more."""
+    """Publish the lines of a file; exit code 1 if one is refused, here or by Kafka.
+
+    Raises `Stop` when Kafka takes no more.
+    """
     bad = 0
     silence: KafkaError | None = None
     with opened(file) as lines, answering(settings):

@@ -139,6 +139,7 @@ class Verification:
     def _compare(
         self, partition: int, snapshot: PartitionSnapshot, fold: ChangelogFold, recomputed: Recomputed
     ) -> Iterator[Difference]:
+        """Recompute up to the positions of each slice in turn, and compare the slice there."""
         total = recomputed.check(snapshot.slices[-1].positions)
         listed = {name for part in snapshot.slices for name in part.stored}
         for number, part in enumerate(snapshot.slices):
@@ -198,6 +199,7 @@ class Verification:
         return lines
 
     def _of_customers(self) -> Iterator[str]:
+        """The lines on how much was compared, and on what of it is not claimed."""
         yield (
             f"{self._comparison.count:,} customers, {self._identity.partitions} partitions, "
             f"{self._events:,} records recomputed, {self._changes:,} changes folded, {self._repeats:,} repeats dropped"
@@ -209,6 +211,7 @@ class Verification:
             yield f"segments not compared with the events, as stored history begins later: {names}"
 
     def _of_persons(self) -> Iterator[str]:
+        """The lines on persons of several ids, and on ids that are none of a person any more."""
         persons = self._persons
         if persons.compared or persons.unclaimed:
             yield (

@@ -104,6 +104,7 @@ def explanation(
 
 
 def _segments(engine: Engine, customer_id: str, customer: Customer) -> list[Explained]:
+    """Explain all segments of a customer at its own instant, by key."""
     view = CustomerView(customer_id, customer.profile, customer.since)
     explained = []
     for index, segment in enumerate(engine.definitions.segments):

@@ -131,6 +131,10 @@ class Comparison:
     def _segment_differences(
         self, views: _Views, text: Callable[[int | None], str], unclaimed: frozenset[str]
     ) -> Iterator[Difference]:
+        """Compare each segment: the events with Redis at the clock, and Redis as stored with the topic.
+
+        ``text`` puts a membership into words with or without its beginning, so what is not claimed is not compared.
+        """
         folded = views.folded
         for index, segment in enumerate(self._segments):
             text_of_claim = _unclaimed_text if segment.key in unclaimed else text

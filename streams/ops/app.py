@@ -67,11 +67,12 @@ def _token(settings: Settings) -> str:
         return token
     host = host_of(settings.ops_http)
     if not is_loopback(host):
-        raise Stop(f"whoever reaches {host} could look on; set SEGMENTER_OPS_TOKEN, or serve on 127.0.0.1")
+        raise Stop(f"anybody who reaches {host} could read the page; set SEGMENTER_OPS_TOKEN, or serve on 127.0.0.1")
     return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
 async def _serve(settings: Settings, engine: Engine, partitions: int, token: str, tls: ssl.SSLContext | None) -> None:
+    """Make the parts, serve, and poll until a signal; then close what holds connections. Raises `Stop`."""
     client = credentials.kafka(settings)
     store = RedisStore.of(settings)
     metrics = OpsMetrics()

@@ -122,6 +122,7 @@ class ChangeFeed:
             await asyncio.sleep(_AGAIN_S)
 
     async def _follow(self) -> None:
+        """Read both topics, at first from `since_ms` on, and after an error from where the last poll was."""
         async with _consumer(self._client) as consumer:
             topics = (self._prefix + CHANGES, self._prefix + DEAD_LETTERS)
             partitions = [TopicPartition(topic, number) for topic in topics for number in range(self._partitions)]
@@ -139,6 +140,7 @@ class ChangeFeed:
         self.polled_ms = self._now_ms()
 
     def _read(self, record: Any) -> None:
+        """Store a record of either topic, and hand a change to the readers."""
         if record.topic == self._prefix + DEAD_LETTERS:
             headers = {name: value.decode(errors="replace") for name, value in record.headers}
             letter = FeedLetter(

@@ -90,6 +90,7 @@ def openapi() -> dict[str, Any]:
 
 
 def _operation(route: Route, by_type: Mapping[type, Any]) -> dict[str, Any]:
+    """The OpenAPI operation of a route, with the refusals that it may answer."""
     content = {route.content_type: {"schema": by_type[route.answer]} if route.answer else {}}
     wrong = {"application/json": {"schema": by_type[responses.Wrong]}}
     refusals = {"401": "the token is missing or wrong", "429": "too many requests"}

@@ -109,6 +109,7 @@ class StatePoller:
         self.members, self.counted_ms = members, self._now_ms()
 
     async def _count_partition(self, partition: int, counts: Counter[str]) -> None:
+        """Add the members of each segment in a partition to ``counts``, with pauses."""
         loop = asyncio.get_running_loop()
         keys = [segment.key for segment in self._engine.definitions.segments]
         snapshot = await self._store.snapshot(partition, [], FIELDS, documents=True)

@@ -120,6 +120,7 @@ class OpsStatus:
         )
 
     def _segment(self, segment: Segment, now: int, p99_ms: float | None) -> SegmentState:
+        """The state of a segment: its size in Redis, and its changes on the topic."""
         activity = self.feed.segments.get(segment.key) or SegmentActivity()
         activity.forget(now)
         entered, exited = activity.per_minute(now)

@@ -89,6 +89,7 @@ class WorkerPoller:
                 await asyncio.sleep(max(0.1, EVERY_S - (monotonic() - began)))
 
     async def _ask(self, session: aiohttp.ClientSession, address: str, host: str) -> None:
+        """Poll one worker; if it does not answer, its report and its history are dropped, so that no rate uses them."""
         try:
             text = (await self._read(session, address, "/metrics", host)).decode()
             ready = msgspec.json.decode(await self._read(session, address, "/ready", host), type=Ready)
