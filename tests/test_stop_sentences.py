@@ -58,6 +58,9 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
     "test_redeliver_live::test_kafka_falls_silent_while_letters_are_sent": [
         ("not all messages could be redelivered", "when Kafka answers, redeliver them again"),
     ],
+    "test_topic_copy_live::test_a_record_that_kafka_refuses_for_good": [
+        ("Kafka refuses to write a record to", "max.message.bytes", "delete the new topics, and copy again"),
+    ],
     "test_stops::test_redis_dies_under_the_worker_and_comes_back": [
         ("Redis failed", "when it is back, start the worker again"),
     ],

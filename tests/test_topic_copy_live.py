@@ -24,7 +24,7 @@ from streams.wire import merges
 from tests import live
 from tests.commands import segmenter
 from tests.patience import eventually
-from tests.test_stops import worker
+from tests.test_stops import Shop, administrator, set_batch_size, worker
 
 pytestmark = pytest.mark.kafka
 
@@ -143,3 +143,26 @@ def test_persons_of_several_ids_and_erased_ones(kafka: Kafka, redis_server: Redi
     assert set(after.members()) == {user(number) for number in range(PERSONS) if number not in ERASED}
     assert after.changes() == before.changes(), "nothing is said again, nor anything else"
     assert after.read("dead-letters") == []
+
+
+def test_a_record_that_kafka_refuses_for_good(kafka: Kafka, redis_server: Redis) -> None:
+    """It is larger than its topic takes by now, and so than the new one takes: to wait for Kafka would be in vain."""
+    shop = Shop(kafka, redis_server, "copy-refused")
+    visits, new = shop.prefix + "visits", f"{shop.prefix}new-"
+    producer: Any = KafkaProducer(bootstrap_servers=kafka.address)
+    producer.send(visits, b"x" * 5_000, b"u1")
+    producer.close()
+    set_batch_size(kafka, visits, 1_000)
+    done = segmenter("topics", "copy", "--to", new, **shop.settings)
+    said = done.err.splitlines()[-1]
+    assert done.code == 75
+    assert f"Kafka refuses to write a record to {new}visits" in said
+    assert "max.message.bytes" in said
+    assert said.endswith("delete the new topics, and copy again")
+    set_batch_size(kafka, visits, 1_000_000)
+    with administrator(kafka) as admins:
+        admins.delete_topics([name for name in admins.list_topics() if name.startswith(new)])
+        eventually(lambda: not any(name.startswith(new) for name in admins.list_topics()))
+    again = segmenter("topics", "copy", "--to", new, **shop.settings)
+    assert again.code == 0, again
+    assert f"{new}visits: 1 records copied" in again.err

@@ -906,6 +906,13 @@ BY_TESTS = (
         "tests/test_triggers_read_back.py::test_no_position_passes_an_entry_that_is_partly_published",
     ),
     Mutant(
+        "a copy tells a refusal from a Kafka that is silent",
+        "streams/cli/topic_copy.py",
+        "    if sender.refused:",
+        "    failed = failed or next(iter(sender.refused.values()), None)\n    if False:",
+        "tests/test_topic_copy_live.py::test_a_record_that_kafka_refuses_for_good",
+    ),
+    Mutant(
         "redelivered messages are counted also where Kafka falls silent",
         "streams/cli/redeliver.py",
         "            _report(sender, topic)",

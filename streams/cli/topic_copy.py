@@ -86,12 +86,19 @@ def _copy(settings: Settings, topic: str, records: Iterable[Any]) -> int:
                     headers=[*record.headers],
                     timestamp_ms=record.timestamp,
                 )
-    except KafkaError as silence:
-        failed = silence
-    error = failed or next(iter(sender.refused.values()), None)
-    if error is not None:
+    except KafkaError as error:
+        if not error.retriable:
+            raise
+        failed = error
+    if sender.refused:
+        refusal = next(iter(sender.refused.values()))
         raise Stop(
-            f"{topic} did not take a record ({error}); when Kafka answers, delete the new topics, and copy again"
+            f"Kafka refuses to write a record to {topic} ({refusal}); allow it (by max.message.bytes of the topic that is "
+            "copied, or by this user's rights), delete the new topics, and copy again"
+        )
+    if failed is not None:
+        raise Stop(
+            f"{topic} did not take a record ({failed}); when Kafka answers, delete the new topics, and copy again"
         )
     return sender.acknowledged
 
