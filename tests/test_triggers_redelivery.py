@@ -191,6 +191,21 @@ def test_of_several_letters_of_a_message_the_newest_is_redelivered() -> None:
     assert newest(letter(*one) for one in letters) == {1, 2, 3, 4}
 
 
+async def test_what_retention_has_taken_is_not_expected_for_ever() -> None:
+    """After a rebuild the decision is on its topic and its change is not: once all is read, nothing of it stays."""
+    decisions = await topic()
+    one = World(FILE)
+    await one.claim()
+    await one.acting.note({"u1": decisions})
+    assert len(customer_state.decode(one.store._of(0).customers["u1"]).told) == 2
+    await one.until(START + 9 * SECOND_MS)
+    assert len(customer_state.decode(one.store._of(0).customers["u1"]).told) == 2, "it may be read yet"
+    await one.until(START + 10 * SECOND_MS)
+    known = customer_state.decode(one.store._of(0).customers["u1"])
+    assert (known.told, one.waiting()) == ([], 0)
+    assert known.was_sent(decisions[0].key)
+
+
 async def test_a_failure_that_redis_lost_may_be_redelivered() -> None:
     """That its attempt began is known, and so counts as sent until its end is read back."""
     decisions = (await failed()).decisions()

@@ -913,6 +913,13 @@ BY_TESTS = (
         "tests/test_topic_copy_live.py::test_a_record_that_kafka_refuses_for_good",
     ),
     Mutant(
+        "what retention has taken is not expected for ever",
+        "streams/triggers/customer_state.py",
+        "if self.told and self.told_until:",
+        "if False:",
+        "tests/test_triggers_redelivery.py::test_what_retention_has_taken_is_not_expected_for_ever",
+    ),
+    Mutant(
         "redelivered messages are counted also where Kafka falls silent",
         "streams/cli/redeliver.py",
         "            _report(sender, topic)",

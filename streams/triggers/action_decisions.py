@@ -209,6 +209,8 @@ class DueStep:
     def customer(self, customer: str, known: Person) -> None:
         """Every action of a customer that is due, the oldest first; a message that begins counts for the next."""
         standing = self._look.of[customer]
+        if known.expects_nothing(self._reached):
+            self._tell(customer, [])
         for action in sorted(known.actions, key=lambda one: (one.next_at, one.sequence, one.trigger)):
             if action.due > self._reached or action.key in self._flying:
                 continue

@@ -102,7 +102,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
 
     ``sequence``: of the newest change that was read. ``acted``: triggers that have, or may have, sent something, ever.
     ``told``: round keys of final decisions that are on the topic although their change, or the record that asks for a
-    redelivery, is to be read again.
+    redelivery, is to be read again; where everything up to ``told_until`` (ms) is read, none of them is any more.
     ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
     """
 
@@ -113,6 +113,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     acted: list[str] = []
     told: list[str] = []
     erased: int = 0
+    told_until: int = 0
 
     @property
     def is_erased(self) -> bool:
@@ -130,7 +131,22 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     @property
     def due(self) -> int:
         """When to look at the customer next; 0: never."""
-        return min((action.due for action in self.actions), default=0)
+        times = [action.due for action in self.actions]
+        if self.told and self.told_until:
+            times.append(self.told_until)
+        return min(times, default=0)
+
+    def expects(self, key: str, until: int) -> None:
+        """What a round key is of will be read again, by ``until`` (ms) if it is still there."""
+        self.told.append(key)
+        self.told_until = max(self.told_until, until)
+
+    def expects_nothing(self, read_to: int) -> bool:
+        """Whether everything is read (ms) in which something was expected; then it is not expected any more."""
+        is_over = bool(self.told) and 0 < self.told_until <= read_to
+        if is_over:
+            self.told, self.told_until = [], 0
+        return is_over
 
     def waits(self, now: int) -> bool:
         """Whether an action is due by then of which no attempt is under way."""

@@ -218,11 +218,11 @@ class Dispatcher:
     async def note(self, told: Mapping[str, list[Decision]]) -> None:
         """Final decisions that are on the topic: what the store does not know of them is saved."""
         loaded = await self._load(told)
-        replays_read = self._replays_read
+        replays_read, now = self._replays_read, self._now_ms()
         changed = {
             customer: (known, due)
             for customer, (known, due) in loaded.items()
-            if [one for one in told[customer] if published_decisions.apply(known, one, replays_read)]
+            if [one for one in told[customer] if published_decisions.apply(known, one, replays_read, now)]
         }
         if changed:
             await self._keep(changed, [])

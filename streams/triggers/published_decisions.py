@@ -14,13 +14,16 @@ from streams.triggers import decision_log
 from streams.triggers.customer_state import Person, Sent
 from streams.triggers.decision_log import Decision
 
+# So long after a read-back all that was there then is taken for read: the clocks of two owners differ by less.
+EXPECTED_MS = 10_000
 
-def apply(person: Person, decision: Decision, replays_read: int) -> bool:
+
+def apply(person: Person, decision: Decision, replays_read: int, now: int) -> bool:
     """Bring in a final decision that is on the topic; whether it was news.
 
     ``replays_read``: the position in ``trigger-replays`` up to which was read.
     """
-    is_news = _end(person, decision, replays_read)
+    is_news = _end(person, decision, replays_read, now)
     if (parse_instant(decision.occurred_at) or 0) <= person.erased:
         return is_news
     if decision.decision in decision_log.REACHED:
@@ -34,13 +37,13 @@ def apply(person: Person, decision: Decision, replays_read: int) -> bool:
     return is_news
 
 
-def _end(person: Person, decision: Decision, replays_read: int) -> bool:
+def _end(person: Person, decision: Decision, replays_read: int, now: int) -> bool:
     """End what the decision is on, also where that is still to be read; whether that was not known."""
     key = decision.round_key
     if _is_to_be_read(person, decision, replays_read):
         if key in person.told:
             return False
-        person.told.append(key)
+        person.expects(key, now + EXPECTED_MS)
         return True
     action = next((action for action in person.actions if action.round_key == key), None)
     if action is None:
