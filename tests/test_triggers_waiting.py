@@ -528,3 +528,40 @@ async def test_a_message_that_is_read_back_counts_once() -> None:
     await other.acting.fire(START, 100)
     await other.acting.note({"u1": [decision]})
     assert len(stored(other).sent) == 1
+
+
+async def broken_mail() -> World:
+    """The mail server's breaker is open until a second after the start, and u1's mail waits for that."""
+    file = file_of(
+        channels={"mail": {"kind": "console"}, "bot": {"kind": "console"}},
+        triggers={
+            "mail": {"segment": "abandoned_cart", "channel": "mail"},
+            "call": {"segment": "abandoned_cart", "channel": "bot", "delay": "500ms"},
+            "thanks": {"segment": "abandoned_cart", "on": "exited", "channel": "bot"},
+        },
+    )
+    one = await world(
+        file, lambda message, _: AttemptResult(Outcome.FAILED if message.trigger == "mail" else Outcome.SENT)
+    )
+    for number in range(5):
+        await enters(one, f"other{number}")
+    await one.until(START)
+    await enters(one, "u1")
+    await one.until(START + 100)
+    assert [message.customer for _, message, _ in one.told() if message.customer == "u1"] == []
+    return one
+
+
+async def test_what_waits_for_an_endpoint_holds_nothing_over_another_channel() -> None:
+    """A message over another channel that is due meanwhile is sent at its time."""
+    one = await broken_mail()
+    await one.until(START + 500)
+    assert [message.trigger for _, message, _ in one.told() if message.customer == "u1"] == ["call"]
+
+
+async def test_what_waits_for_an_endpoint_holds_no_message_of_a_new_change() -> None:
+    """One that begins meanwhile."""
+    one = await broken_mail()
+    await one.read(come(one.shop.change("u1", "abandoned_cart", START + 300), START + 300))
+    await one.until(START + 300)
+    assert "thanks" in [message.trigger for _, message, _ in one.told() if message.customer == "u1"]

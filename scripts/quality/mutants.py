@@ -775,7 +775,7 @@ BY_TESTS = (
     Mutant(
         "undecided customers are passed over",
         "streams/triggers/action_decisions.py",
-        "self.parked[customer] = until",
+        "self.parked[customer] = min(until, self.parked.get(customer, until))",
         "pass",
         "tests/test_triggers_waiting.py",
     ),
@@ -918,6 +918,20 @@ BY_TESTS = (
         "if self.told and self.told_until:",
         "if False:",
         "tests/test_triggers_redelivery.py::test_what_retention_has_taken_is_not_expected_for_ever",
+    ),
+    Mutant(
+        "what waits for an endpoint holds nothing over another channel",
+        "streams/triggers/action_decisions.py",
+        "if action.due > self._reached:  # everything",
+        "if False:  # everything",
+        "tests/test_triggers_waiting.py::test_what_waits_for_an_endpoint_holds_nothing_over_another_channel",
+    ),
+    Mutant(
+        "what waits for an endpoint holds no message of a new change",
+        "streams/triggers/dispatcher.py",
+        "self._parked.pop(event.customer, None)",
+        "pass",
+        "tests/test_triggers_waiting.py::test_what_waits_for_an_endpoint_holds_no_message_of_a_new_change",
     ),
     Mutant(
         "redelivered messages are counted also where Kafka falls silent",

@@ -218,6 +218,15 @@ class DueStep:
                 self._tell(customer, self._deciding.crashed(customer, known, action))
             else:
                 self._act(customer, known, action, standing)
+        if customer in self.parked:
+            self._look_again_for_others(customer, known)
+
+    def _look_again_for_others(self, customer: str, known: Person) -> None:
+        """What waits holds up no other message of its customer that is due before, over another channel say."""
+        now = self._deciding.now_ms()
+        for action in known.actions:
+            if action.due > self._reached:  # everything is decided up to then as much later as it is due
+                self.parked[customer] = min(self.parked[customer], now + action.due - self._reached)
 
     def _act(self, customer: str, known: Person, action: Action, standing: MembershipAnswer) -> None:
         deciding, now = self._deciding, self._deciding.now_ms()
@@ -247,7 +256,7 @@ class DueStep:
         self._deciding.counts.wait(waiting)
         is_new = now - action.next_at < WAIT_PUBLISHED_MS
         if (is_new or waiting in _SHORT) and len(self.parked) < self._room:
-            self.parked[customer] = until
+            self.parked[customer] = min(until, self.parked.get(customer, until))
         elif is_new:
             action.look_at = until
             self._tell(customer, [])

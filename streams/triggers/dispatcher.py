@@ -90,6 +90,7 @@ class Dispatcher:
         now, told = self._now_ms(), list[Decision]()
         for event in events:
             told += self._deciding.arriving.apply(loaded[event.customer][0], event, now)
+            self._parked.pop(event.customer, None)  # what begins with it does not wait for what waits
         self.counts.decisions.update((one.trigger, one.decision) for one in told)
         out = [decision_log.record(one) for one in told]
         progress = Progress(batch.starts, batch.positions, clock, caught_up)
