@@ -20,7 +20,7 @@ import pytest
 from local.processes import Ops, Triggers, Worker
 from streams import rights
 from tests.commands import event, lines, moved_to_now
-from tests.granted_servers import TOKEN, Done, Servers, get, granted_servers, run, user_of
+from tests.granted_servers import TOKEN, Done, Servers, granted_servers, run, user_of
 from tests.patience import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -100,8 +100,6 @@ class Reader:
             PROCESSES[name], user_of((name,)), f"{name}-{self._count}", *arguments, **MORE.get(name, {})
         )
         self._running[name], self._arguments[name] = process.start().wait_ready(), arguments
-        if name == "ops":
-            eventually(lambda: not get(process.http, "/api/status")["stale"], 20)
         return Done(0, "", "")
 
     def stop(self, name: str) -> None:

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ import pytest
 from kafka import KafkaProducer
 
 from fault_runs.redis_faults import frozen
+from local.processes import Ops
 from rules.times import format_instant
 from streams.runtime import metrics
 from tests.operating import BEHIND_S, Parts, exposed, get, running, send, total
@@ -67,6 +69,18 @@ def worker_says(parts: Parts) -> str:
 def ops_says(parts: Parts) -> str:
     _, told = get(parts.ops.http, "/api/status")
     return " · ".join(told["sentences"]) if told["state"] == "red" else ""
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.05, 0.1])
+def test_it_ends_on_sigterm_while_it_first_connects(parts: Parts, tmp_path: Path, after_s: float) -> None:
+    """However the attempts to connect end: within seconds, and in order."""
+    prefix = "SEGMENTER_"
+    settings = {name.removeprefix(prefix): value for name, value in parts.ops.environment.items() if prefix in name}
+    ops = Ops(settings, log=tmp_path / "ops.log").start().wait_ready()
+    time.sleep(after_s)
+    began = time.monotonic()
+    assert ops.stop() == 0, ops.tail()
+    assert time.monotonic() - began < 5
 
 
 def test_what_is_counted_is_what_came(parts: Parts) -> None:

@@ -234,6 +234,24 @@ async def test_a_redis_that_is_gone_is_one_exception() -> None:
         await client.aclose()
 
 
+async def test_a_call_that_is_cancelled_is_cancelled(own_redis: Redis) -> None:
+    """Whatever the client was doing at that moment: a partition that is released would else go on for ever."""
+    lost = []
+    for moment in range(200):
+        store = RedisStore.connect(own_redis.url, "cancelled:")
+        call = asyncio.create_task(store.meta(0, ("clock",)))
+        for _ in range(moment):  # turns of the loop: each may be the one in which the client's own wait ends
+            await asyncio.sleep(0)
+        if call.cancel():
+            await asyncio.wait([call])
+            if not call.cancelled():
+                lost.append(moment)
+        await store.close()
+        if call.done() and not call.cancelled() and not lost:
+            break
+    assert lost == []
+
+
 async def test_a_redis_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes connections and says nothing: one bound for a call with all its retries, not one for each of them."""
     monkeypatch.setattr(redis_stores, "CALL_MAX_S", 0.3)

@@ -184,6 +184,13 @@ BY_SIMULATION = (
 )
 BY_TESTS = (
     Mutant(
+        "a cancellation that the client of Redis lost is raised",
+        "streams/state/redis.py",
+        "    if _cancellations() > before:\n",
+        "    if False:\n",
+        "tests/test_redis_store.py::test_a_call_that_is_cancelled_is_cancelled",
+    ),
+    Mutant(
         "topics that got more partitions are refused",
         "streams/worker/claim.py",
         "if unchecked := unread - config.placed:",

@@ -93,8 +93,8 @@ def _copy(settings: Settings, topic: str, records: Iterable[Any]) -> int:
     if sender.refused:
         refusal = next(iter(sender.refused.values()))
         raise Stop(
-            f"Kafka refuses to write a record to {topic} ({refusal}); allow it (by max.message.bytes of the topic that is "
-            "copied, or by this user's rights), delete the new topics, and copy again"
+            f"Kafka refuses to write a record to {topic} ({refusal}); allow it (by max.message.bytes of the topic that "
+            "is copied, or by this user's rights), delete the new topics, and copy again"
         )
     if failed is not None:
         raise Stop(

@@ -84,10 +84,11 @@ async def _serve(settings: Settings, engine: Engine, partitions: int, token: str
     status = OpsStatus(feed, poller, workers, engine.definitions.segments, settings.ready_behind_s, now_ms)
     app = _application(settings, Api(status, client, settings.topic_prefix), token, metrics)
     server = HttpServer(app, _LIMITS, metrics.refused)
+    ending = _signalled()  # before the address is printed, as it may be stopped from then on
     await _start(settings, server)
     _print_address(settings, server, token)
     try:
-        await _run_until_signal(feed.run(), poller.poll(), poller.count(), workers.run())
+        await _run_until(ending, feed.run(), poller.poll(), poller.count(), workers.run())
     finally:
         await server.close()
         await store.close()
@@ -111,11 +112,20 @@ async def _start(settings: Settings, server: HttpServer) -> None:
         raise Stop(f"nothing can be served on {settings.ops_http} ({reason}); see SEGMENTER_OPS_HTTP") from None
 
 
-async def _run_until_signal(*loops: Coroutine[Any, Any, None]) -> None:
+def _signalled() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set."""
+    event = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return event
+
+
+async def _run_until(ending: asyncio.Event, *loops: Coroutine[Any, Any, None]) -> None:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(loop) for loop in loops]
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, lambda: [task.cancel() for task in tasks])
+        await ending.wait()
+        for task in tasks:
+            task.cancel()
 
 
 def _print_address(settings: Settings, server: HttpServer, token: str) -> None:

@@ -66,7 +66,8 @@ class Reader:
     async def take(self, within_s: float) -> tuple[list[SegmentChange], int]:
         """Wait for changes; give them, and how many were dropped before them. Nothing if none came in time."""
         try:
-            await asyncio.wait_for(self._more.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await self._more.wait()
         except TimeoutError:
             return [], 0
         self._more.clear()

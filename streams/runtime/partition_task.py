@@ -145,7 +145,8 @@ class PartitionTask:
         if moved:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._more.wait(), self._wait_s())
+            async with asyncio.timeout(self._wait_s()):
+                await self._more.wait()
 
     async def _moved(self) -> bool:
         """Do what there is to do; whether there was anything."""

@@ -61,15 +61,34 @@ def _translated(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coro
         store = cast(RedisStore, args[0])
         stopwatch = store.stopwatch
         number = stopwatch.begin()
+        cancellations = _cancellations()
         try:
             async with asyncio.timeout(CALL_MAX_S):
-                return await method(*args, **kwargs)
+                result = await method(*args, **kwargs)
         except redis_client.FAILURES as error:
             raise store.failed(error) from error
         finally:
             stopwatch.end(number, method.__name__)
+        _check_cancelled(cancellations)
+        return result
 
     return translated
+
+
+def _cancellations() -> int:
+    """How often the running task was cancelled."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+def _check_cancelled(before: int) -> None:
+    """Raise the cancellation that came since there were ``before``, which the client has lost.
+
+    redis-py sends by `asyncio.wait_for`, which on Python 3.11 loses a cancellation that comes as it ends
+    (https://github.com/python/cpython/issues/86296). A task that should end would go on for ever.
+    """
+    if _cancellations() > before:
+        raise asyncio.CancelledError
 
 
 def _script(name: str) -> str:
@@ -207,8 +226,10 @@ class RedisStore:
 
     async def customers(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
         """Every stored customer of a partition, in no order; a customer that is saved meanwhile may come twice."""
+        cancellations = _cancellations()
         try:
             async for name, stored in self._client.hscan_iter(self._key(partition, "customers"), count=1_000):
+                _check_cancelled(cancellations)
                 yield name.decode(), stored
         except redis_client.FAILURES as error:
             raise self.failed(error) from error

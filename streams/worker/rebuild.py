@@ -158,7 +158,8 @@ class RebuildProcess:
                 self._process.kill()  # it holds nothing that would have to be put in order
             with contextlib.suppress(TimeoutError):
                 # Not `wait`: what was written and not read yet would hold it up.
-                await asyncio.wait_for(self._process.communicate(), _ENDS_WITHIN_S)
+                async with asyncio.timeout(_ENDS_WITHIN_S):
+                    await self._process.communicate()
 
 
 class Rebuild:
