@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,22 @@ def test_kafka_falls_silent_before_the_first_fetch(mortal: Kafka, redis_server: 
             assert (count(reader, "claimed partitions"), shop.position("purchases")) == (1, 0)
         eventually(lambda: shop.position("purchases") == 1)
         assert (reader.exit_code, count(reader, ANSWERS)) == (None, 1)
+
+
+@pytest.mark.kafka
+def test_a_join_that_another_member_holds_up_is_no_silence(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """Kafka answers a join once all members have come, or the session of one is over; meanwhile it is well."""
+    shop = Shop(kafka, redis_server, "slow-join", unread_s=WARNS_EVERY_S, session_timeout_s=25)
+    with worker(shop.settings, tmp_path) as member:
+        member.wait_ready()
+        os.kill(member.pid, signal.SIGSTOP)
+        try:
+            with worker(shop.settings, tmp_path) as joining:
+                eventually(lambda: count(joining, "Waiting for tables to be registered") > 0)
+                time.sleep(5 * WARNS_EVERY_S)
+                assert (count(joining, "claimed partitions"), count(joining, SILENT)) == (0, 0)
+        finally:
+            os.kill(member.pid, signal.SIGCONT)
 
 
 def is_stopped(reader: Worker) -> bool:

@@ -159,6 +159,17 @@ def test_a_kafka_that_answers_nothing(caplog: pytest.LogCaptureFixture) -> None:
     ]  # fmt: skip
 
 
+def test_a_kafka_that_has_nothing_to_answer_is_asked() -> None:
+    """In time before each warning."""
+    watch = AnswerWatch(5.0)
+    asked: list[int] = []
+    looks = 0
+    watch.request = lambda: asked.append(looks)
+    for looks in range(1, 21):  # noqa: B007  # what is asked notes it
+        watch.look()
+    assert asked == [5, 15]
+
+
 # --- inputs out of step ------------------------------------------------------------------------
 
 CARTS = TP("carts", 0)

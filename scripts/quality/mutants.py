@@ -941,6 +941,13 @@ BY_TESTS = (
         "tests/test_triggers_waiting.py::test_what_waits_for_an_endpoint_holds_no_message_of_a_new_change",
     ),
     Mutant(
+        "a Kafka that has nothing to answer but a join is asked something else",
+        "streams/kafka/aiokafka_hooks.py",
+        "    watch.request = _metadata_request(client, watch.answered)",
+        "    pass",
+        "tests/test_silent_kafka.py::test_a_join_that_another_member_holds_up_is_no_silence",
+    ),
+    Mutant(
         "redelivered messages are counted also where Kafka falls silent",
         "streams/cli/redeliver.py",
         "            _report(sender, topic)",

@@ -22,6 +22,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
+from streams.kafka.answer_watch import AnswerWatch
 from streams.kafka.fetch import Answers, FetchResponse
 from streams.kafka.refusals import missing_right
 
@@ -56,16 +57,34 @@ def report_responses(fetcher: Fetcher, answers: Answers) -> None:
     fetcher._proc_fetch_request = proc_fetch_request
 
 
-def report_any_response(client: AIOKafkaClient, answered: Callable[[], None]) -> None:
-    """Call ``answered`` at each response of a broker, whatever the request was."""
+def report_any_response(client: AIOKafkaClient, watch: AnswerWatch) -> None:
+    """Tell the watch of each response of a broker, whatever the request was, and give it a way to request one."""
     send = client.send
 
     async def send_and_report(*args: Any, **options: Any) -> Any:
         response = await send(*args, **options)
-        answered()
+        watch.answered()
         return response
 
     client.send = send_and_report
+    watch.request = _metadata_request(client, watch.answered)
+
+
+def _metadata_request(client: AIOKafkaClient, answered: Callable[[], None]) -> Callable[[], None]:
+    """A request that Kafka answers at once, whatever else it is doing; it may be called from any thread."""
+
+    def request() -> None:
+        client.force_metadata_update().add_done_callback(report)
+
+    def report(update: asyncio.Future[bool]) -> None:
+        if not update.cancelled() and update.exception() is None and update.result():
+            answered()
+
+    def request_on_its_loop() -> None:
+        if not client._loop.is_closed():
+            client._loop.call_soon_threadsafe(request)
+
+    return request_on_its_loop
 
 
 def _response(state: Any, requested_ms: int, requested_monotonic: float) -> FetchResponse:

@@ -70,7 +70,7 @@ class _Thread(AIOKafkaConsumerThread):
         for name, value in (("_fetch_max_wait_ms", transport.fetch_wait_ms), ("_isolation_level", "read_committed")):
             assert hasattr(consumer, name), f"aiokafka no longer has {name}"
             setattr(consumer, name, value)
-        aiokafka_hooks.report_any_response(consumer._client, transport.watch.answered)
+        aiokafka_hooks.report_any_response(consumer._client, transport.watch)
         return consumer
 
     async def on_start(self) -> None:
