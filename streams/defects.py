@@ -42,7 +42,7 @@ def no_pseudonym(customer_id: str) -> str:  # noqa: ARG001  # the interface of `
 
 def report(what: str, error: Exception) -> str:
     """Log the defect that ended ``what``, and give a sentence about it for the operator."""
-    log.error("%s\n%s", what, trace(error))  # not with exc_info, which would log the error's text
+    log.error("%s\n%s", what, trace(error))  # without the error itself, whose text must not be logged
     return f"a defect ended {what} ({kind(error)}); please report it with the log above"
 
 

@@ -65,6 +65,6 @@ def test_every_fail_point_is_somewhere_in_the_worker_and_described() -> None:
     """What `NAMES` promises to a test is reached, and the table says where."""
     folder = Path(failpoints.__file__).parent
     sources = [path.read_text() for path in folder.rglob("*.py") if path.name != "failpoints.py"]
-    reached = {name for text in sources for name in re.findall(r'\b(?:reach|happens|reach_record)\("(\w+)"', text)}
+    reached = {name for text in sources for name in re.findall(r'\b(?:reach|happens|reach_record)\(\s*"(\w+)"', text)}
     assert reached == set(failpoints.NAMES)
     assert reached <= set(re.findall(r"\w+", failpoints.__doc__ or ""))
