@@ -154,9 +154,11 @@ def failed(error: Exception, keys: str, scripts: Mapping[str, str]) -> StoreFail
     ``keys``: the pattern of the keys that are used; ``scripts``: the text of each script, by its SHA-1.
     """
     cause = _cause(error)
-    if (why := refusal(error)) is not None:
-        return StoreRefused(why)
-    if (right := missing_right(cause, keys, scripts)) is not None:
+    sentence = refusal(error)
+    if sentence is not None:
+        return StoreRefused(sentence)
+    right = missing_right(cause, keys, scripts)
+    if right is not None:
         return RightMissing(f"Redis does not allow this user {right} ({cause}): see {RIGHTS}, then start again")
     hint = ""
     if isinstance(cause, AuthenticationError):
