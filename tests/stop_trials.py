@@ -647,7 +647,7 @@ def partition_without_an_input(world: World) -> str:
     return str(raised.value)
 
 
-@tries("whoever reaches", "set SEGMENTER_OPS_TOKEN, or serve on 127.0.0.1")
+@tries("anybody who reaches", "set SEGMENTER_OPS_TOKEN, or serve on 127.0.0.1")
 def page_for_everybody(world: World) -> str:
     shop = read(world)
     said = stopped("ops", **{**shop.settings, "ops_http": "0.0.0.0:0"})
