@@ -6,7 +6,7 @@
     short     the sum starts with the orders that file 1 remembered, so its segment lacks history for good
 
 The one rule: only what was remembered is carried over, and `missing_history` says of what else it makes a difference,
-and for how long. `tests/test_changed.py` compares both with a replay of all events.
+and for how long. `tests/simulation/test_definition_migration.py` compares both with a replay of all events.
 
 See also: `rules.facts.base`, as each kind of fact says itself how it is carried over and when its history is missing.
 """

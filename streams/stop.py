@@ -3,7 +3,8 @@
 The one rule: a process that cannot continue safely ends at once, without clean-up that could write.
 All its state is in Redis and Kafka, so a supervisor may start it again.
 
-See also: `streams.runtime.preflight` (most of the checks), ``tests/test_stop_sentences.py`` (each sentence is tried).
+See also: `streams.runtime.preflight` (most of the checks), ``tests/integration/stops/test_stop_sentences.py`` (each
+sentence is tried).
 """
 
 from __future__ import annotations

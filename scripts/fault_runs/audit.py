@@ -28,10 +28,10 @@ import yaml
 from fault_runs import evidence
 from fault_runs.evidence import In, StoredState
 from fault_runs.scene import INPUTS, OUTPUTS, PARTITIONS, Scene
-from tests import oracle
-from tests.audit_changes import consistent
-from tests.audit_table import table
-from tests.oracle import milliseconds
+from tests.oracle import oracle
+from tests.oracle.oracle import milliseconds
+from tests.support.audit_changes import consistent
+from tests.support.audit_table import table
 
 __all__ = [
     "Audited", "AuditedCustomers", "adds_up", "audit", "clocks", "compare", "dead_letters", "holds", "listed",

@@ -11,9 +11,9 @@ import msgspec
 
 from fault_runs.scene import INPUTS, PARTITIONS, Scene
 from fault_runs.traffic import EXPECTED
-from tests import oracle
-from tests.live import committed
-from tests.oracle import milliseconds
+from tests.oracle import oracle
+from tests.oracle.oracle import milliseconds
+from tests.support.live import committed
 
 __all__ = ["SLOW_MS", "In", "StoredState", "events", "inputs", "listed", "read", "slow", "stored"]
 

@@ -1,0 +1,338 @@
+"""``segmenter doctor`` on real servers, each of which is wrong in one way.
+
+The one rule: a finding is judged by the line that is printed and by the exit code; what is right beside it stays ok.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import redis
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+
+from fault_runs import clock_faults
+from local.server_process import Server
+from local.servers import Kafka, Redis, RedisCluster, Tansu
+from streams.cli import doctor, main
+from streams.kafka import admin
+from streams.settings import Settings
+from streams.state.redis import key
+from streams.wire.topics import ALL
+from tests.support.commands import command, environment, shop_on
+
+TRIGGERS = "triggers: {show: {segment: abandoned_cart, channel: screen}}\n"
+SECRET = "not-to-be-printed"
+NOBODY = "127.0.0.1:1"  # a privileged port on which nothing listens
+
+
+class Report(NamedTuple):
+    """A run: its exit code, and the lines, each with the state before it."""
+
+    code: int
+    lines: list[str]
+
+    def of(self, state: str) -> list[str]:
+        return [line.removeprefix(state).strip() for line in self.lines if line.startswith(state)]
+
+
+Run = Callable[..., Report]
+
+
+def parsed(code: int, out: str) -> Report:
+    """The lines as they were before they were wrapped; the last one counts the problems."""
+    *lines, last = re.sub(r"\n {24}", " ", out).splitlines()
+    assert re.fullmatch(r"(no|\d+) problems?, (no|\d+) warnings?", last)
+    assert all(re.match("(ok|warning|problem) +[A-Z]?[a-z]", line) for line in lines), out
+    assert (code, "no problems" in last) in ((0, True), (1, False))
+    return Report(code, lines)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process, under these settings alone."""
+
+    def in_process(*arguments: str, **settings: Any) -> Report:
+        with monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("SEGMENTER_")]:
+                patch.delenv(name)
+            for name, value in settings.items():
+                patch.setenv(f"SEGMENTER_{name.upper()}", str(value))
+            code = main.run(["doctor", *arguments])
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert SECRET not in out
+        return parsed(code, out)
+
+    return in_process
+
+
+@pytest.fixture
+def shop(tansu: Tansu, redis_server: Redis) -> dict[str, Any]:
+    """Settings under which all is well."""
+    settings = shop_on(tansu, "doctor", redis_server.url)
+    admin.create(Settings(**settings), ALL)
+    return settings
+
+
+@contextmanager
+def paused(server: Server) -> Iterator[None]:
+    """It takes connections and says nothing."""
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+# --- all is well -------------------------------------------------------------------------------
+
+
+def test_all_is_well(shop: dict[str, Any], run: Run, redis_server: Redis, tansu: Tansu, tmp_path: Path) -> None:
+    """For both processes; nothing is left in Redis, and no topic is created."""
+    triggers = tmp_path / "triggers.yaml"
+    triggers.write_text("version: 1\nchannels: {screen: {kind: console}}\n" + TRIGGERS)
+    client = redis.Redis.from_url(redis_server.url)
+    before = set(client.keys("*"))
+    for arguments, more in ((), {}), (("triggers",), {"triggers": triggers}):
+        report = run(*arguments, **shop, **more)
+        assert report.code == 0
+        assert len(report.of("ok")) == len(report.lines) >= 10, report.lines
+    assert set(client.keys("*")) == before
+    kafka: Any = KafkaAdminClient(bootstrap_servers=tansu.address)
+    assert {topic["name"] for topic in kafka.describe_topics() if topic["name"].startswith(shop["topic_prefix"])} == {
+        shop["topic_prefix"] + name for name in ALL
+    }
+    kafka.close()
+
+
+# --- what cannot be reached --------------------------------------------------------------------
+
+
+def test_a_kafka_that_is_not_there(shop: dict[str, Any], run: Run) -> None:
+    """Within seconds; all that is known without it is ok."""
+    began = time.monotonic()
+    report = run(**{**shop, "brokers": NOBODY})
+    assert time.monotonic() - began < 10
+    (said,) = report.of("problem")
+    assert said.startswith(f"Kafka          Kafka at {NOBODY} does not answer")
+    assert said.endswith("see SEGMENTER_BROKERS")
+    assert "Redis rights   all that the process needs" in report.of("ok")
+
+
+def test_a_redis_that_is_not_there(shop: dict[str, Any], run: Run) -> None:
+    """The same."""
+    began = time.monotonic()
+    report = run(**{**shop, "redis": f"redis://user:{SECRET}@{NOBODY}/0"})
+    assert time.monotonic() - began < 10
+    (said,) = report.of("problem")
+    assert said.startswith(f"Redis          Redis at {NOBODY} cannot be used")
+    assert said.endswith("see SEGMENTER_REDIS")
+    assert any(line.startswith("topics") for line in report.of("ok"))
+
+
+def test_servers_that_say_nothing(run: Run) -> None:
+    """They take connections, and cost a few seconds each."""
+    with Tansu() as tansu, Redis() as store:
+        given = shop_on(tansu, "silent", store.url)
+        with paused(tansu), paused(store):
+            began = time.monotonic()
+            report = run(**given)
+            assert time.monotonic() - began < 20
+    said = report.of("problem")
+    assert len(said) == 2
+    assert "does not answer" in said[0]
+    assert re.search("no answer within|Timeout", said[1])
+
+
+def test_a_wrong_password_of_redis(shop: dict[str, Any], run: Run) -> None:
+    """It is named as that, and not printed."""
+    with Redis() as store:
+        redis.Redis.from_url(store.url).config_set("requirepass", "right")
+        report = run(**{**shop, "redis": store.url, "redis_password": SECRET})
+    (said,) = report.of("problem")
+    assert "AuthenticationError" in said
+    assert said.endswith("see SEGMENTER_REDIS_PASSWORD")
+
+
+# --- topics ------------------------------------------------------------------------------------
+
+
+def test_topics_that_are_missing(tansu: Tansu, redis_server: Redis, run: Run) -> None:
+    """By their names, with the command that creates them."""
+    given = shop_on(tansu, "missing", redis_server.url)
+    admin.create(Settings(**given), [name for name in ALL if name not in ("visits", "trigger-replays")])
+    (said,) = run(**given).of("problem")
+    assert said == f"topics         missing: {given['topic_prefix']}visits; run `segmenter topics create`"
+    (*_, said) = run("triggers", **given).of("problem")
+    assert said.endswith(f"missing: {given['topic_prefix']}trigger-replays; run `segmenter topics create --triggers`")
+
+
+def test_topics_with_different_numbers_of_partitions(tansu: Tansu, redis_server: Redis, run: Run) -> None:
+    """Each with its number."""
+    given = shop_on(tansu, "uneven", redis_server.url)
+    kafka: Any = KafkaAdminClient(bootstrap_servers=tansu.address)
+    kafka.create_topics([NewTopic(f"{given['topic_prefix']}carts", 2, 1)])
+    kafka.close()
+    admin.create(Settings(**given))
+    (said,) = run(**given).of("problem")
+    assert f"{given['topic_prefix']}carts 2" in said
+    assert f"{given['topic_prefix']}visits 4" in said
+    assert "topics copy --to" in said
+
+
+@pytest.mark.kafka
+def test_settings_of_topics(kafka: Kafka, redis_server: Redis, run: Run) -> None:
+    """Whatever `topics create` or the defaults would have set otherwise."""
+    given: dict[str, Any] = {"brokers": kafka.address, "redis": redis_server.url, "partitions": 2}
+    given |= {"topic_prefix": "settings-", "redis_prefix": "settings:"}
+    admin.create(Settings(**given))
+    assert run(**given).code == 0
+    client: Any = KafkaAdminClient(bootstrap_servers=kafka.address)
+    for name, values, state, words in (
+        ("segment-memberships", {"cleanup.policy": "delete"}, "warning", "set cleanup.policy=compact"),
+        ("visits", {"cleanup.policy": "compact"}, "problem", "set cleanup.policy=delete"),
+        ("carts", {"retention.ms": "3600000"}, "warning", "deletes events after 0.0 days"),
+        ("merges", {"max.message.bytes": "1000"}, "problem", "set max.message.bytes to"),
+    ):
+        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, f"settings-{name}", values)])
+        report = run(**given)
+        (said,) = report.of(state)
+        assert said.startswith(f"topic settings settings-{name} ")
+        assert words in said
+        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, f"settings-{name}", dict.fromkeys(values, ""))])
+        client.delete_topics([f"settings-{name}"])
+        _wait_gone(client, f"settings-{name}")
+        admin.create(Settings(**given))
+    client.close()
+
+
+def _wait_gone(client: Any, name: str) -> None:
+    while not client.describe_topics([name])[0]["error_code"]:
+        time.sleep(0.1)
+
+
+# --- Redis -------------------------------------------------------------------------------------
+
+
+def test_a_redis_that_would_forget(shop: dict[str, Any], run: Run) -> None:
+    """Without an append-only file a warning; where it evicts or is full, a problem."""
+    with Redis(options={"maxmemory-policy": "allkeys-lru"}) as store:
+        report = run(**{**shop, "redis": store.url})
+        assert [line.split("  ")[0] for line in report.of("warning")] == ["Redis data"]
+        (said,) = report.of("problem")
+        assert said.endswith("set maxmemory-policy noeviction")
+        client = redis.Redis.from_url(store.url)
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "500kb")
+        report = run(**{**shop, "redis": store.url})
+        assert any("Redis is out of memory (maxmemory)" in line for line in report.of("problem"))
+        assert client.keys("*") == []
+
+
+def test_a_redis_cluster(shop: dict[str, Any], run: Run, redis_cluster: RedisCluster) -> None:
+    """Each of its servers is looked at; without the setting it is named."""
+    given = {**shop, "redis": redis_cluster.url, "redis_cluster": True}
+    report = run(**given)
+    assert report.code == 0, report.lines
+    assert sum(line.startswith("Redis data") for line in report.of("warning")) == 3
+    lone = {**shop, "redis": redis_cluster.servers[0].url}
+    assert any("SEGMENTER_REDIS_CLUSTER" in line for line in run(**lone).of("problem"))
+
+
+def test_a_redis_of_another_cluster(shop: dict[str, Any], run: Run, redis_server: Redis) -> None:
+    """What is stored belongs elsewhere: a worker would refuse to go on from it."""
+    client = redis.Redis.from_url(redis_server.url)
+    stored: dict[Any, Any] = {
+        "cluster": "tansu_cluster",
+        "group": shop["group"],
+        "partitions": 4,
+        "topics": shop["topic_prefix"],
+    }
+    where = key(shop["redis_prefix"], 0, "meta")
+    client.hset(where, mapping=stored)
+    assert any(line.startswith("stored state") for line in run(**shop).of("ok"))
+    client.hset(where, "cluster", "another")
+    (said,) = run(**shop).of("problem")
+    assert said.startswith("stored state   cluster stored 'another'")
+    assert said.endswith("point SEGMENTER_REDIS to a fresh one")
+
+
+@pytest.mark.parametrize(("off_s", "side"), [(-1_800, "behind"), (1_800, "ahead of")])
+def test_a_clock_that_is_off(
+    off_s: int, side: str, shop: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the machine on which the command runs."""
+    (tmp_path / "clock").write_text(f"{off_s:+d}\n")
+    paths = (str(clock_faults.SKEW), os.environ.get("PYTHONPATH", ""))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    monkeypatch.setenv("SKEW_FILE", str(tmp_path / "clock"))
+    done = subprocess.run(command("doctor"), env=environment(shop), capture_output=True, timeout=60, check=False)
+    report = parsed(done.returncode, done.stdout.decode())
+    (said,) = report.of("problem")
+    assert re.match(rf"clocks +the clock of this machine is 1,(800,0|799,9)\d\d ms {side} that of Redis", said)
+    assert "1,000 ms is the most" in said
+
+
+# --- files and settings ------------------------------------------------------------------------
+
+
+def test_a_segments_file_that_is_wrong(shop: dict[str, Any], run: Run, tmp_path: Path) -> None:
+    """With the place, or that it is not there."""
+    wrong = tmp_path / "segments.yaml"
+    wrong.write_text("version: 1\nsegments:\n  Buyers: {title: B, when: {cart: {}}}\n")
+    (said,) = run(**shop, definitions=wrong).of("problem")
+    assert said.startswith(f"segments file  {wrong}")
+    assert "Buyers" in said
+    assert "segmenter check" in said
+    (said,) = run(**shop, definitions=tmp_path / "none.yaml").of("problem")
+    assert said.endswith("none.yaml cannot be read (No such file or directory); see SEGMENTER_DEFINITIONS")
+
+
+def test_a_triggers_file_that_is_wrong(shop: dict[str, Any], run: Run, tmp_path: Path) -> None:
+    """The same, for the process that needs one."""
+    (said,) = run("triggers", **shop).of("problem")
+    assert said == "triggers file  there is none; name one with SEGMENTER_TRIGGERS"
+    wrong = tmp_path / "triggers.yaml"
+    wrong.write_text("version: 1\nchannels: {screen: {kind: pigeon}}\n" + TRIGGERS)
+    (said,) = run("triggers", **shop, triggers=wrong).of("problem")
+    assert said.startswith(f"triggers file  {wrong}")
+    assert "channels.screen: kind: " in said
+
+
+def test_settings_that_cannot_be_read(run: Run) -> None:
+    """Each is a problem, and nothing that they name is looked for."""
+    report = run(partitions=0, kafka_protocol="SASL_SSL", redis=f"redis://:{SECRET}/x@h:1")
+    assert len(report.of("problem")) >= 2
+    assert report.of("problem")[0].startswith("settings       SEGMENTER_")
+    assert [line.split()[0] for line in report.of("ok")] == ["Python"]
+
+
+def test_a_variable_that_is_no_setting(shop: dict[str, Any], run: Run) -> None:
+    """It has no effect, which nobody else would say."""
+    report = run(**shop, redsi=SECRET)
+    (said,) = report.of("warning")
+    assert said.endswith("SEGMENTER_REDSI is no setting, so it has no effect; did you mean SEGMENTER_REDIS?")
+    assert report.code == 0
+
+
+def test_the_broker_is_of_another_kind(shop: dict[str, Any], run: Run) -> None:
+    """A worker would fail at its first transaction."""
+    (said,) = run(**{**shop, "broker": "kafka"}).of("problem")
+    assert said.endswith("set SEGMENTER_BROKER=tansu, or use Apache Kafka")
+
+
+@pytest.mark.parametrize(("version", "state"), [((3, 10), "problem"), ((3, 12), "ok"), ((3, 99), "warning")])
+def test_versions_of_python(version: tuple[int, int], state: str) -> None:
+    """Those that are tested are ok."""
+    assert doctor._python(version).state == state

@@ -1,0 +1,312 @@
+"""A fence on Apache Kafka itself: made by a few at a time, renewed, and said to be lost for what it was lost for."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import RequestTimedOutError
+
+from local.servers import Kafka
+from streams.errors import NotRenewed, ProducerFenced, PublishFailed
+from streams.kafka import fence
+from streams.kafka import publisher as publisher_module
+from streams.kafka.publisher import FencedPublisher
+from streams.kafka.transactional_ids import transactional_id
+from streams.runtime import outbox, ownership
+from streams.runtime.outbox import Outbox, renewal_s
+from streams.state.contract import Claim, Identity, Save
+from streams.state.memory import MemoryStore
+from streams.wire.topics import OUTPUTS
+from tests.support.outputs import Place, records, values_of
+
+NOBODY = "127.0.0.1:1"
+ENTRIES = 20
+
+
+@pytest.fixture
+def place(kafka: Kafka) -> Iterator[Place]:
+    yield Place(kafka)
+    gc.collect()  # aiokafka leaves futures that failed: what is logged of them is logged here
+
+
+class Held:
+    """A partition that is held: its outbox, on a store in memory, publishes and renews."""
+
+    def __init__(self, publisher: FencedPublisher, box: Outbox) -> None:
+        self.publisher = publisher
+        self.outbox = box
+        self.running = asyncio.create_task(box.run())
+
+    def leads_to(self, address: str) -> None:
+        """Where new producers look for Kafka."""
+        self.publisher._options["bootstrap_servers"] = address
+
+    async def is_published(self, value: bytes) -> None:
+        await self.outbox.put(records(value))
+        await asyncio.wait_for(self.outbox.drained(), 20)
+
+    async def is_renewed(self) -> None:
+        """Once more."""
+        former = self.publisher._fences[0]
+        await self.until(lambda: self.publisher._fences[0] is not former)
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not is_so():
+                assert not self.running.done(), self.running.exception()
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def held(place: Place, renew_s: float) -> AsyncIterator[Held]:
+    """Partition 0, from its claim on."""
+    store = MemoryStore()
+    claim = Claim(0, 1, "t", Identity("cluster", "group", 1, "definitions"))
+    state = await store.claim(claim)
+    await store.begin(claim, {})
+    await store.save(0, Save("t", 1, b"", {}, {}, 0, [], [b""] * ENTRIES))
+    publisher = FencedPublisher(place.client, place.prefix, "group", OUTPUTS, 2, renew_s)
+    publisher._fence_max_s = 60
+    await publisher.claim([0])
+    one = Held(publisher, Outbox(store, publisher, 0, "t", state, saved=lambda: 1))
+    try:
+        yield one
+    finally:
+        one.running.cancel()
+        await asyncio.gather(one.running, return_exceptions=True)
+        await publisher.release()
+
+
+def not_renewed(caplog: pytest.LogCaptureFixture) -> list[Any]:
+    return [record for record in caplog.records if record.message.startswith("a fence could not be renewed")]
+
+
+# --- when it is renewed ------------------------------------------------------------------------
+
+
+def test_partitions_renew_one_after_the_other() -> None:
+    """Whichever a process holds: each after half of the time or later, and no two within a 500th of it."""
+    for first in range(300):
+        times = sorted(renewal_s(partition, 1.0) for partition in range(first, first + 200))
+        assert times[0] > 0.5
+        assert times[-1] <= 1.0
+        assert min(after - before for before, after in pairwise(times)) > 1 / 1_000
+
+
+@pytest.mark.kafka
+async def test_fences_that_are_made_at_once(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a claim or by renewals: so many as the coordinator bears."""
+    place = Place(kafka, partitions=6)
+    making, most = 0, 0
+    make = fence.make
+
+    async def counted(options: Any, name: str, places: Sequence[TopicPartition]) -> fence.Fence:
+        nonlocal making, most
+        making += 1
+        most = max(most, making)
+        try:
+            return await make(options, name, places)
+        finally:
+            making -= 1
+
+    monkeypatch.setattr(fence, "make", counted)
+    monkeypatch.setattr(publisher_module, "_STARTING_MAX", 2)
+    publisher = FencedPublisher(place.client, place.prefix, "group", OUTPUTS, 6)
+    await publisher.claim(range(6))
+    assert most == 2
+    most = 0
+    await asyncio.gather(*(publisher.renew(partition) for partition in range(6)))
+    assert most == 2
+    await publisher.release()
+
+
+# --- a renewal that fails ----------------------------------------------------------------------
+
+
+@pytest.mark.kafka
+async def test_kafka_cannot_be_reached_for_a_renewal(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing was begun: it publishes on with the fence that it has, and renews it later."""
+    async with held(place, renew_s=1.0) as one:
+        one.leads_to(NOBODY)
+        await one.until(lambda: len(not_renewed(caplog)) > 3)
+        await one.is_published(b"1")
+        one.leads_to(place.brokers)
+        await one.is_renewed()
+        await one.is_published(b"2")
+    assert await values_of(place) == [b"1", b"2"]
+    assert {record.levelno for record in not_renewed(caplog)} == {logging.WARNING}
+
+
+@pytest.mark.kafka
+async def test_a_renewal_that_fails_half_way(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The leaders may refuse the producer before it: nothing is published until a renewal has come through."""
+    carry = fence._carry_epoch
+    async with held(place, renew_s=1.0) as one:
+
+        async def carried_and_lost(producer: AIOKafkaProducer, places: Sequence[TopicPartition]) -> None:
+            monkeypatch.setattr(fence, "_carry_epoch", carry)
+            await carry(producer, places)
+            one.leads_to(NOBODY)  # the next attempt does not even begin
+            raise RequestTimedOutError
+
+        former = one.publisher._fences[0]
+        monkeypatch.setattr(outbox, "AGAIN_S", 0.2)
+        monkeypatch.setattr(fence, "_carry_epoch", carried_and_lost)
+        await one.until(lambda: len(not_renewed(caplog)) > 2)
+        with pytest.raises(ProducerFenced):
+            await one.publisher.publish(0, records(b"refused"))
+        publishing = asyncio.create_task(one.is_published(b"1"))
+        await asyncio.sleep(0.5)
+        assert one.publisher._fences[0] is former
+        one.leads_to(place.brokers)
+        await publishing
+    assert await values_of(place) == [b"1"]
+    assert [record.has_begun for record in not_renewed(caplog)][:3] == [True, False, False]
+
+
+@pytest.mark.kafka
+async def test_kafka_stands_still_when_a_renewal_has_an_epoch(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was to be published meanwhile is published once, when it answers."""
+
+    def stop_it(name: str) -> None:
+        if name == "mid_fence":
+            os.kill(kafka.pid, signal.SIGSTOP)
+
+    monkeypatch.setattr(outbox, "AGAIN_S", 0.2)
+    monkeypatch.setattr(fence, "FENCE_WAIT_S", 2.0)
+    with Kafka(heap_mb=256) as kafka:
+        place = Place(kafka)
+        async with held(place, renew_s=1.0) as one:
+            with monkeypatch.context() as changed:
+                changed.setattr(fence, "reach", stop_it)
+                await one.until(lambda: len(not_renewed(caplog)) > 1)
+            publishing = asyncio.create_task(one.is_published(b"1"))
+            await asyncio.sleep(0.5)
+            assert not publishing.done()
+            os.kill(kafka.pid, signal.SIGCONT)
+            await publishing
+            await one.is_renewed()
+        assert await values_of(place) == [b"1"]
+    assert "Kafka kept no transaction within 2 s" in not_renewed(caplog)[0].error
+    assert not_renewed(caplog)[0].has_begun
+
+
+@pytest.mark.kafka
+async def test_a_fence_that_cannot_be_renewed_for_too_long(place: Place) -> None:
+    """Kafka may have forgotten it."""
+    async with held(place, renew_s=1.0) as one:
+        one.publisher._fence_max_s = 2.0
+        one.leads_to(NOBODY)
+        with pytest.raises(PublishFailed, match="or could not renew its fence, for"):
+            await asyncio.wait_for(one.running, 20)
+
+
+@pytest.mark.kafka
+async def test_a_claim_without_kafka_fails(place: Place) -> None:
+    """There is no fence before it with which to go on."""
+    publisher = FencedPublisher({"bootstrap_servers": NOBODY}, place.prefix, "group", OUTPUTS, 2)
+    with pytest.raises(PublishFailed, match="when Kafka is back, start the worker again"):
+        await publisher.claim([0])
+
+
+# --- what it was lost for ----------------------------------------------------------------------
+
+
+@pytest.mark.kafka
+async def test_another_takes_the_id_during_a_renewal(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends at once."""
+
+    async def take_it() -> None:
+        its_id = transactional_id("group", place.prefix, 0)
+        producer = AIOKafkaProducer(bootstrap_servers=place.brokers, transactional_id=its_id)
+        await producer.start()
+        await producer.stop()
+
+    def take_it_meanwhile(name: str) -> None:
+        if name == "mid_fence":
+            other = threading.Thread(target=lambda: asyncio.run(take_it()))
+            other.start()
+            other.join()
+
+    async with held(place, renew_s=1.0) as one:
+        monkeypatch.setattr(fence, "reach", take_it_meanwhile)
+        with pytest.raises(ProducerFenced, match="another producer has its transactional id, or this process"):
+            await asyncio.wait_for(one.running, 20)
+
+
+@pytest.fixture
+def impatient() -> Iterator[Place]:
+    """A broker that ends transactions in time, and forgets ids within seconds."""
+    properties = {
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "100",
+        "transactional.id.expiration.ms": "5000",
+        "transaction.remove.expired.transaction.cleanup.interval.ms": "200",
+    }
+    with Kafka(heap_mb=256, properties=properties) as kafka:
+        yield Place(kafka)
+        gc.collect()
+
+
+@pytest.mark.kafka
+async def test_a_process_that_stands_still_while_it_claims(impatient: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else is there: Kafka has ended its transaction, or has forgotten it. Another claim comes through."""
+    publisher = FencedPublisher(impatient.client, impatient.prefix, "group", OUTPUTS, 2)
+    commit = AIOKafkaProducer.commit_transaction
+
+    async def commit_late(producer: AIOKafkaProducer) -> None:
+        time.sleep(2)  # noqa: ASYNC251  # the process stands still
+        await commit(producer)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(fence, "TRANSACTION_MAX_MS", 500)
+        changed.setattr(AIOKafkaProducer, "commit_transaction", commit_late)
+        with pytest.raises(ProducerFenced) as fenced:
+            await publisher.claim([0])
+    assert ownership._failure(fenced.value) == (
+        "Kafka takes nothing of this claim: another producer has its transactional id, or this process stood still and "
+        "Kafka ended its transaction; start the worker again"
+    )
+    with monkeypatch.context() as changed:
+        changed.setattr(fence, "reach", lambda _: time.sleep(9))
+        named = r"Kafka has forgotten this producer \(.*InvalidProducerIdMapping"
+        with pytest.raises(PublishFailed, match=named) as forgotten:
+            await publisher.claim([0])
+    assert not isinstance(forgotten.value, NotRenewed), "another attempt would be no wiser"
+    await publisher.claim([0])
+    await publisher.publish(0, records(b"1"))
+    await publisher.release()
+    assert await values_of(impatient) == [b"1"]
+
+
+@pytest.mark.kafka
+async def test_installations_whose_names_are_alike(kafka: Kafka) -> None:
+    """Neither keeps the other from publishing."""
+    places = [Place(kafka, prefix="alike-b-"), Place(kafka, prefix="b-")]
+    groups = ["shop", "shop-alike"]
+    publishers = [
+        FencedPublisher(place.client, place.prefix, group, OUTPUTS, 2)
+        for place, group in zip(places, groups, strict=True)
+    ]
+    for publisher in publishers:
+        await publisher.claim([0])
+    for publisher in publishers:
+        await publisher.publish(0, records(b"1"))
+        await publisher.release()
+    for place in places:
+        assert await values_of(place) == [b"1"]

@@ -1,0 +1,324 @@
+"""Definitions files of a partition in a real Redis: what stays of them, how large it is, and what reads them.
+
+The one rule: whatever the number of changes, the size is bounded, and a customer is read by the file that decided it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+import redis.asyncio as redis
+
+from rules.engine import Engine
+from streams.offline.explain import explained
+from streams.ops.metrics import OpsMetrics
+from streams.ops.state_poller import StatePoller
+from streams.settings import Settings
+from streams.state import definition_list
+from streams.state.contract import Claim, PartitionState
+from streams.state.definition_list import DefinitionVersion
+from streams.state.definition_versions import FORMER_MAX_BYTES, KEPT_MAX, DefinitionVersions
+from streams.state.redis import RedisStore
+from streams.triggers.membership_lookup import MembershipLookup
+from streams.wire import customers
+from tests.oracle import oracle
+from tests.strategies.worlds import failing
+from tests.support.migration_worlds import BOUGHT, TWICE, World, bought, engine_of, epochs, only
+from tests.support.partition_lives import GRACE_MS, Lives, inputs
+from tests.support.store_steps import IDENTITY, POSITIONS, known, step
+
+LIVES = range(40)
+
+
+def numbered(number: int, text: str = "") -> Engine:
+    """Of a file that is another for each number, with segments of the same keys."""
+    page = {"performed": {"event": "page", "count": {"at_least": number + 1}, "within": "30d"}}
+    named = {"performed": {"event": "page", "where": {"x": {"in": [f"{number}{text}"]}}}}
+    return engine_of(buyer=BOUGHT, viewer=page, named=named)
+
+
+class Partition:
+    """A partition of a Redis, claimed by one worker after the other."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self.store = store
+        self.generation = 0
+        self.saves = 0
+
+    async def claimed(self, engine: Engine) -> tuple[Claim, PartitionState]:
+        """A claim under a file, before it is begun."""
+        self.generation += 1
+        ours = msgspec.structs.replace(IDENTITY, definitions=engine.definitions.fingerprint)
+        claim = Claim(0, self.generation, f"t{self.generation}", ours, follows=True)
+        return claim, await self.store.claim(claim)
+
+    async def begun(self, engine: Engine) -> DefinitionVersions:
+        """A worker under a file begins."""
+        claim, state = await self.claimed(engine)
+        files = DefinitionVersions.loaded_for(state, engine) if state.positions else DefinitionVersions.initial(engine)
+        assert await self.store.begin(claim, POSITIONS, files.files(), self.saves)
+        return files
+
+    async def saved(self, files: DefinitionVersions, name: str, *, is_last: bool = False) -> None:
+        """A customer is saved who bought once, decided by the newest file; ``is_last``: everybody was brought over."""
+        customer = bought(files.engine)
+        customer.by = files.number
+        if is_last:
+            files.settle()
+        content = step(
+            self.saves + 1,
+            token=f"t{self.generation}",
+            customers=[known(name, customers.encode(customer))],
+            epoch=files.number,
+            files=files.listing() if is_last else None,
+        )
+        assert await self.store.save(0, content) == "saved"
+        self.saves += 1
+
+    async def changed(self, engine: Engine) -> DefinitionVersions:
+        """The file is changed, and everybody is brought over."""
+        files = await self.begun(engine)
+        await self.saved(files, "u", is_last=True)
+        return files
+
+
+@pytest.fixture
+def partition(redis_store: RedisStore) -> Partition:
+    return Partition(redis_store)
+
+
+async def sizes(client: redis.Redis, store: RedisStore) -> tuple[int, int, int]:
+    """Bytes of the partition's fields, how many documents there are, and their bytes."""
+    found: Any = client
+    meta = await found.hgetall(store._key(0, "meta"))
+    files = await found.hgetall(store._key(0, "files"))
+    return sum(map(len, meta.values())), len(files), sum(map(len, files.values()))
+
+
+@pytest.mark.parametrize("count", [50, 500])
+async def test_the_size_is_bounded_whatever_the_number_of_changes(
+    partition: Partition, client: redis.Redis, count: int
+) -> None:
+    """So many files, one after the other: some documents stay, by which a profile of another partition is read."""
+    engines = [numbered(number) for number in range(count)]
+    files = DefinitionVersions.initial(engines[0])
+    for engine in engines:
+        files = await partition.changed(engine)
+    meta, documents, size = await sizes(client, partition.store)
+    assert documents == min(count, KEPT_MAX)
+    assert meta < 12_000
+    assert size < 30_000
+    assert [one.number for one in files.versions] == list(range(count - documents, count))
+    came = msgspec.msgpack.encode(bought(engines[-20]).profile)
+    found = (await partition.begun(engines[-1])).translated_profile(came, engines[-20].definitions.fingerprint)
+    assert found == msgspec.msgpack.encode(bought(engines[-1]).profile)
+
+
+async def test_large_files_stay_by_their_bytes(partition: Partition, client: redis.Redis) -> None:
+    """Documents that cannot be compressed: the newest, and former ones of 1 MiB in all."""
+    rng = random.Random(1)
+    for number in range(12):
+        values = [rng.randbytes(200).hex() for _ in range(900)]
+        within = {"performed": {"event": "page", "where": {"x": {"in": values}}}}
+        await partition.changed(engine_of(buyer=BOUGHT, viewer=within, **{f"n{number}": TWICE}))
+    _, documents, size = await sizes(client, partition.store)
+    assert 2 < documents < 10
+    assert size < FORMER_MAX_BYTES * (1 + 1 / (documents - 1)) + 1_000
+
+
+async def test_every_file_stays_until_everybody_is_brought_over(partition: Partition, client: redis.Redis) -> None:
+    """However many changes come before that; then a step takes them away, and one that is sent twice takes no more."""
+    count = KEPT_MAX + 5
+    first = await partition.begun(numbered(0))
+    await partition.saved(first, "oldest")
+    for number in range(1, count):
+        await partition.begun(numbered(number))
+    files = await partition.begun(numbered(count - 1))
+    assert (await sizes(client, partition.store))[1] == count
+    (value,) = await partition.store.load(0, ["oldest"])
+    customer = customers.decode(value or b"")
+    assert files.engine_of(customer).definitions.fingerprint == numbered(0).definitions.fingerprint
+    found = await explained(numbered(count - 1), partition.store, [0], "oldest")
+    assert found is not None
+    assert {one.segment: one.member for one in found.segments}["buyer"]
+
+    files.migrate("oldest", customer)
+    await partition.saved(files, "oldest", is_last=True)
+    assert (await sizes(client, partition.store))[1] == KEPT_MAX
+    again = step(partition.saves, token=f"t{partition.generation}", epoch=files.number, files=files.listing())
+    assert await partition.store.save(0, again) == "already"
+    assert (await sizes(client, partition.store))[1] == KEPT_MAX
+
+
+async def test_a_worker_dies_between_any_two_calls_of_a_change(partition: Partition, client: redis.Redis) -> None:
+    """Claimed and not begun, begun and not saved, saved and not settled: the next one has every file it needs."""
+    await partition.saved(await partition.begun(numbered(0)), "a")
+    await partition.claimed(numbered(1))  # and no more
+    assert (await sizes(client, partition.store))[1] == 1
+    await partition.begun(numbered(1))
+    assert (await sizes(client, partition.store))[1] == 2
+    begun = await partition.begun(numbered(1))
+    assert (begun.number, (await sizes(client, partition.store))[1]) == (1, 2)
+    await partition.saved(begun, "b")
+    after = await partition.begun(numbered(1))
+    values = await partition.store.load(0, ["a", "b"])
+    found = [after.engine_of(customers.decode(value or b"")).definitions.fingerprint for value in values]
+    assert found == [numbered(number).definitions.fingerprint for number in (0, 1)]
+    _, state = await partition.claimed(numbered(2))
+    assert DefinitionVersions.loaded_for(state, numbered(2)).number == 2
+    assert {number: json.loads(zlib.decompress(one))["version"] for number, one in state.documents.items()} == {
+        0: 1,
+        1: 1,
+    }
+
+
+async def test_another_owner_changes_no_file(partition: Partition, client: redis.Redis) -> None:
+    """A claim that is no longer held writes neither the list nor a document, and removes none."""
+    await partition.changed(numbered(0))
+    files = await partition.begun(numbered(1))
+    stale, _ = await partition.claimed(numbered(1))
+    await partition.claimed(numbered(1))
+    before = await sizes(client, partition.store)
+    assert not await partition.store.begin(stale, {}, files.with_next(numbered(2), 0).files(), partition.saves)
+    files.settle()
+    content = step(partition.saves + 1, token=stale.token, epoch=1, files=files.listing())
+    assert await partition.store.save(0, content) == "fenced"
+    assert (await sizes(client, partition.store))[1:] == before[1:]
+
+
+# --- what a former version wrote ---------------------------------------------------------------
+
+
+def as_before(files: DefinitionVersions) -> bytes:
+    """The list with the documents in it, as the version before this wrote it; it had no other place for them."""
+    documents = {number: json.loads(zlib.decompress(one)) for number, one in files.documents.items()}
+    return msgspec.json.encode(
+        [{**msgspec.to_builtins(one), "document": documents[one.number]} for one in files.versions]
+    )
+
+
+@pytest.mark.parametrize("changes", [False, True], ids=["the same file", "another file"])
+@pytest.mark.parametrize("is_settled", [False, True], ids=["not settled", "settled"])
+async def test_a_redis_of_the_version_before(
+    partition: Partition, client: redis.Redis, is_settled: bool, changes: bool
+) -> None:
+    """It is looked at as it is, and the next claim moves its documents to their key."""
+    await partition.changed(numbered(0))
+    files = await partition.begun(numbered(1))
+    if is_settled:
+        await partition.saved(files, "u", is_last=True)
+    hashes: Any = client
+    await hashes.hset(partition.store._key(0, "meta"), "epochs", as_before(files))
+    await hashes.delete(partition.store._key(0, "files"))
+    found = await explained(numbered(1), partition.store, [0], "u")
+    assert found is not None
+    assert {one.segment: one.member for one in found.segments}["buyer"]
+
+    now = await partition.begun(numbered(2) if changes else numbered(1))
+    meta, documents, _ = await sizes(client, partition.store)
+    assert (meta < 1_500, documents) == (True, 3 if changes else 2)
+    (value,) = await partition.store.load(0, ["u"])
+    customer = customers.decode(value or b"")
+    now.migrate("u", customer)
+    assert (customer.by, now.engine.membership(customer)) == (now.number, ("buyer",))
+
+
+def test_lives_on_a_store_of_the_version_before() -> None:
+    """Brought over from there, whatever dies when: the end is that of the oracle."""
+    halfway: list[bool] = []
+
+    def fails(seed: int) -> object:
+        one = World(seed)
+        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0))
+
+        async def lived() -> None:
+            await lives.live(one.until, one.rng.choice((None, one.rng.randrange(20, 80))))
+            lives.engine = one.after
+            await lives.live(one.until, one.rng.randrange(1, 15))
+            held = lives.store._of(0)
+            if held.epochs:
+                files = DefinitionVersions(epochs(lives, one.after).versions, one.after, held.documents)
+                halfway.append(files.number == 1 and not files.is_settled)
+                held.epochs, held.documents = as_before(files), {}
+            await lives.live(one.until, one.rng.randrange(5, 40))
+            assert await lives.live(one.until)
+
+        asyncio.run(lived())
+        right = only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), one.complete())
+        return only(lives.members(), one.complete()) != right or lives.said
+
+    assert failing(LIVES, fails) == {}
+    assert sum(halfway) > len(LIVES) / 4, "these worlds have nothing to bring over"
+
+
+async def test_a_worker_of_the_version_before_reads_the_list(partition: Partition, client: redis.Redis) -> None:
+    """During a roll-out one may claim after a newer one; it requires a document in each entry, and builds none."""
+    await partition.changed(numbered(0))
+    await partition.changed(numbered(1))
+    hashes: Any = client
+    for one in json.loads(await hashes.hget(partition.store._key(0, "meta"), "epochs")):
+        assert set(one) == {"number", "fingerprint", "document", "since", "short", "is_swept", "rebuilt"}
+        assert one["document"] == {}
+
+
+# --- what reads it -----------------------------------------------------------------------------
+
+
+async def hash_reads(client: redis.Redis) -> int:
+    """How often a whole hash was read."""
+    found: Mapping[str, Any] = await client.info("commandstats")
+    return int(found.get("cmdstat_hgetall", {}).get("calls", 0))
+
+
+async def test_what_reads_the_clock_reads_no_file(partition: Partition, client: redis.Redis) -> None:
+    """Triggers and the page, which look every second and before each message, read single fields."""
+    files = await partition.changed(numbered(0))
+    engine = numbered(0)
+    before = await hash_reads(client)
+    standings = MembershipLookup(partition.store, engine.definitions)
+    assert await standings.reached(0) == 0
+    assert (await standings.look(0, ["u"])).of["u"].waits_for is None
+    poller = StatePoller(Settings(partitions=1), partition.store, engine, 1, OpsMetrics(), lambda: 0)
+    watching = asyncio.create_task(poller.poll())
+    await asyncio.sleep(0.1)  # which looks at once
+    assert poller.clocks == {0: 1000 * partition.saves}
+    assert await poller.customer("u", "en", 1.0) is not None
+    watching.cancel()
+    assert await hash_reads(client) == before
+    assert files.number == 0
+
+
+async def test_the_page_reads_a_customer_of_a_former_file_by_that_file(partition: Partition) -> None:
+    """While customers are brought over: by the file that decided, which it reads with the customer."""
+    await partition.changed(numbered(0))
+    await partition.begun(numbered(1))
+    poller = StatePoller(Settings(partitions=1), partition.store, numbered(1), 1, OpsMetrics(), lambda: 0)
+    found = await poller.customer("u", "en", 1.0)
+    assert found is not None
+    assert {one.segment for one in found.segments if one.member} == {"buyer"}
+
+
+# --- segments that are short -------------------------------------------------------------------
+
+
+def test_what_is_short_is_listed_once() -> None:
+    """By the newest file alone: the latest moment of each segment, and none that has passed."""
+    now, day = 10_000_000_000, 86_400_000
+    old = DefinitionVersions.initial(engine_of(a=BOUGHT), since=now)
+    viewed = {"performed": {"event": "page", "within": "2d"}}
+    ever = {"performed": {"event": "Product Viewed"}}
+    second = old.with_next(engine_of(a=BOUGHT, v=viewed, e=ever), now + day)
+    third = second.with_next(engine_of(a=BOUGHT, v={"performed": {"event": "page", "within": "5d"}}), now + 2 * day)
+    assert [one.short for one in third.versions] == [{}, {}, {"v": now + 7 * day, "e": None}]
+    last = third.with_next(engine_of(a=BOUGHT), now + 8 * day)
+    assert [one.short for one in last.versions] == [{}, {}, {}, {"e": None}]
+    assert definition_list.short({"epochs": last.encoded().decode(), "clock": "0"}) == {"e"}
+    known = msgspec.json.decode(last.encoded(), type=list[DefinitionVersion])
+    assert [one.number for one in known] == [0, 1, 2, 3]

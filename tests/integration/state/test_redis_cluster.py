@@ -1,0 +1,206 @@
+"""The store and a worker on a Redis Cluster of three shards; the store's contract itself is asked in
+test_store_contract.
+
+The one rule: what is true of one Redis is true of each shard, and one that is gone is as if all were.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis as sync_redis
+import redis.asyncio as redis
+from redis.crc import key_slot
+
+from local.processes import Worker
+from local.servers import SLOTS, Redis, RedisCluster, Tansu
+from streams.errors import ClaimRefused, StoreFailed
+from streams.kafka import admin
+from streams.settings import Settings
+from streams.state import redis as redis_stores
+from streams.state.redis import RedisStore, key
+from tests.oracle import oracle
+from tests.support import live
+from tests.support.commands import segmenter
+from tests.support.store_steps import claim, claimed, known, seen, step
+
+YEAR_MS = 365 * 86_400_000
+SPENDER = """
+segments:
+  spender:
+    title: Spender
+    when: {total: {agg: sum, of: total, event: Order Completed, at_least: 1}}
+currency: USD
+"""
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def on(cluster: RedisCluster, **more: Any) -> dict[str, Any]:
+    return {"redis": cluster.url, "redis_cluster": True, **more}
+
+
+def server_of(cluster: RedisCluster, name: str) -> int:
+    """The place of the server that holds a key."""
+    return int(key_slot(name.encode())) * len(cluster.servers) // SLOTS
+
+
+def clients(cluster: RedisCluster) -> list[Any]:
+    """One of each server."""
+    return [sync_redis.Redis.from_url(server.url) for server in cluster.servers]
+
+
+async def test_partitions_spread_over_all_shards(
+    redis_cluster: RedisCluster, cluster_client: redis.RedisCluster
+) -> None:
+    """Each partition is whole on one shard, and a few of them are enough to be on every one."""
+    store = RedisStore(cluster_client, "spread:")
+    for partition in range(12):
+        await store.claim(claim(partition=partition))
+        await store.begin(claim(partition=partition), {"visits": 10, "carts": 20})
+        assert await store.save(partition, step(customers=[known(f"u{partition}", due=5)])) == "saved"
+    found = [{name.decode() for name in client.keys("spread:*")} for client in clients(redis_cluster)]
+    assert all(found)
+    wanted = {key("spread:", at, name) for at in range(12) for name in ("meta", "customers", "due")}
+    assert set().union(*found) == wanted
+    for partition in range(12):
+        assert [one async for one in store.customers(partition)] == [(f"u{partition}", b"v")]
+
+
+async def test_scripts_that_shards_forgot(redis_cluster: RedisCluster, cluster_client: redis.RedisCluster) -> None:
+    """Each shard knows scripts of its own; whichever forgot them, a call goes on."""
+    store = RedisStore(cluster_client, "scripts:")
+    for partition in range(12):
+        await claimed(store, partition=partition)
+    for client in clients(redis_cluster):
+        client.script_flush()
+    for partition in range(12):
+        assert await store.save(partition, step()) == "saved"
+
+
+async def test_a_cluster_with_a_password(redis_cluster: RedisCluster) -> None:
+    """It is shown to every shard."""
+    for client in clients(redis_cluster):
+        client.acl_setuser("one", enabled=True, passwords=["+the password"], keys=["*"], commands=["+@all"])
+    url = redis_cluster.url.replace("redis://", "redis://one@")
+    for given, code in (("the password", -1), ("another", None)):
+        store = RedisStore.of(Settings(redis=url, redis_cluster=True, redis_password=given))
+        if code is None:
+            with pytest.raises(StoreFailed, match="SEGMENTER_REDIS_PASSWORD"):
+                await store.generation(0)
+        else:
+            assert {await store.generation(partition) for partition in range(100, 112)} == {code}
+        await store.close()
+
+
+async def test_one_shard_that_may_evict_is_refused(
+    redis_cluster: RedisCluster, cluster_client: redis.RedisCluster
+) -> None:
+    """Whichever it is."""
+    store = RedisStore(cluster_client)
+    await store.verify(now_ms)
+    for client in clients(redis_cluster):
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        with pytest.raises(ClaimRefused, match="set maxmemory-policy noeviction"):
+            await store.verify(now_ms)
+        client.config_set("maxmemory-policy", "noeviction")
+    with pytest.raises(ClaimRefused, match=r"differ by \d+ ms"):
+        await store.verify(lambda: now_ms() + 5_000)
+
+
+async def test_the_clock_of_each_shard_is_looked_at(cluster_client: redis.RedisCluster) -> None:
+    """Twice for each of three: before it is asked, and after."""
+    asked: list[int] = []
+
+    def now() -> int:
+        asked.append(now_ms())
+        return asked[-1]
+
+    await RedisStore(cluster_client).verify(now)
+    assert len(asked) == 6
+
+
+async def test_any_node_that_answers_is_enough(redis_cluster: RedisCluster) -> None:
+    """The URL names several; the first of them may be away."""
+    url = redis_cluster.url.replace("redis://", "redis://127.0.0.1:1,")
+    store = RedisStore.of(Settings(redis=url, redis_cluster=True))
+    assert await store.generation(0) == -1
+    await store.close()
+
+
+async def test_a_single_redis_is_no_cluster(redis_server: Redis, redis_cluster: RedisCluster) -> None:
+    """Either mistaken for the other is told, and soon."""
+    elsewhere = next(at for at in range(100) if server_of(redis_cluster, key("segmenter:", at, "meta")))
+    one_of_them = redis_cluster.servers[0].url
+    for settings in (Settings(redis=redis_server.url, redis_cluster=True), Settings(redis=one_of_them)):
+        store = RedisStore.of(settings)
+        began = time.monotonic()
+        with pytest.raises(StoreFailed, match="SEGMENTER_REDIS_CLUSTER"):
+            await store.generation(elsewhere)
+        assert time.monotonic() - began < 5
+        await store.close()
+
+
+@pytest.fixture
+def mortal() -> Iterator[RedisCluster]:
+    """A cluster of one's own, every write synced."""
+    with RedisCluster(aof=True, fsync="always") as servers:
+        yield servers
+
+
+async def test_a_shard_that_is_gone_and_comes_back(mortal: RedisCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is gone a call fails as the contract says; then the same store goes on with what was saved."""
+    store = RedisStore.of(Settings(**on(mortal)))
+    await claimed(store)
+    content = step(customers=[known("a", due=700)], outbox=[b"one"])
+    assert await store.save(0, content) == "saved"
+    before = await seen(store)
+    server = mortal.servers[server_of(mortal, key("segmenter:", 0, "meta"))]
+    server.kill9()
+    with monkeypatch.context() as patch:
+        patch.setattr(redis_stores, "CALL_MAX_S", 1.0)
+        with pytest.raises(StoreFailed):
+            await store.load(0, ["a"])
+    server.start()
+    assert await seen(store) == before
+    assert await store.save(0, content) == "already"
+    assert await store.save(0, step(2)) == "saved"
+    await store.close()
+
+
+# --- a worker ----------------------------------------------------------------------------------
+
+
+def test_a_worker_on_a_cluster(tansu: Tansu, redis_cluster: RedisCluster, tmp_path: Path) -> None:
+    """The changes of real events are the oracle's; and the commands that read Redis find what it stored."""
+    definitions = tmp_path / "five.yaml"
+    definitions.write_text(live.FOUR.read_text() + SPENDER)
+    history = live.real_events()[:3_000]
+    own = {"topic_prefix": "cluster-", "group": "cluster", "redis_prefix": "cluster:", "partitions": live.PARTITIONS}
+    settings = on(
+        redis_cluster, **own, brokers=tansu.address, broker="tansu", definitions=definitions, session_timeout_s=3
+    )
+    admin.create(Settings(**settings))
+    live.publish(tansu.address, history, {name: f"cluster-{topic}" for name, topic in live.TOPICS.items()})
+    until = oracle.milliseconds(history[-1]["timestamp"]) + YEAR_MS
+    wanted = oracle.changes(history, oracle.BUILT_IN, until)
+    buyers = {event["userId"] for event in history if event["event"] == "Order Completed"}
+    with Worker(settings, log=tmp_path / "worker.log") as worker:
+        live.wait_until_quiet(tansu.address, len(wanted) + len(buyers), 90, "cluster-")
+        assert worker.exit_code is None, worker.tail()
+        told = live.changes(tansu.address, "cluster-", exact_ends=False)
+        assert live.gaps(told) == []
+        spenders = [one for one in told if one.segment == "spender"]
+        assert {one.customer for one in spenders} == buyers
+        assert live.per_customer(one for one in told if one.segment != "spender") == live.per_customer(wanted)
+        assert worker.stop() == 0
+    explained = segmenter("explain", spenders[0].customer, **settings)
+    assert "spender (Spender): in since" in explained.out, explained
+    spread = segmenter("distribution", "--of", "spender", **settings)
+    assert f"customers  {len(buyers):,}, from" in spread.out, spread

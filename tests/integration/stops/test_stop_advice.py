@@ -1,0 +1,412 @@
+"""What stops advise, carried out: several of them in one shop, each of which the next step is the remedy of.
+
+The one rule: as of `tests.support.stop_trials`, where most stops have a trial of their own. In the end everybody is as
+all events say, and nothing is said twice. What takes hours in the world takes seconds here: a process is started with
+lines of its own before the program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaConsumer
+
+from local.processes import Worker
+from local.servers import Kafka, Redis
+from streams.offline import rebuild_process
+from tests.support import live
+from tests.support.commands import segmenter
+from tests.support.live import append_only_file
+from tests.support.patience import eventually
+from tests.support.silent_kafka import RUN, falling_silent, run_altered
+from tests.support.stop_shop import DEMO, Shop, administrator, order, refused, sentence, worker
+from tests.support.stop_trials import World, goes_on, is_frozen, is_read, opened, publish_for, running, stopped, under
+
+pytestmark = pytest.mark.kafka
+
+# A signal that the program has no use for.
+ON_SIGHUP = "import signal, time\nsignal.signal(signal.SIGHUP, {})"
+
+
+def altered(shop: Shop, world: World, lines: str, *arguments: str, **variables: str) -> Worker:
+    """A worker that runs these lines first."""
+    one = worker(shop.settings, world.folder, *arguments)
+    one.program = ("-c", f"{lines}\n{RUN}")
+    one.environment |= variables
+    return one
+
+
+def frozen(one: Worker) -> None:
+    """Until the worker has stopped itself."""
+    eventually(lambda: one.exit_code is not None or is_frozen(one), 60)
+    assert one.exit_code is None, one.tail()
+
+
+def thawed(one: Worker, within_s: float = 60) -> str:
+    """Let it go on; the sentence with which it stops."""
+    os.kill(one.pid, signal.SIGCONT)
+    return sentence(one, within_s)
+
+
+@contextmanager
+def silent(server: Kafka | Redis) -> Iterator[None]:
+    """A server that does not answer for a while."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+def reads_on(shop: Shop, one: Worker) -> None:
+    """A new order is applied by this worker: the stop before it is over."""
+    shop.publish("purchases", order())
+    eventually(lambda: one.exit_code is not None or is_read(shop), 60)
+    assert one.exit_code is None, one.tail()
+
+
+def meta(shop: Shop) -> str:
+    return f"{shop.settings['redis_prefix']}{{p0}}:meta"
+
+
+def said_once(shop: Shop) -> None:
+    """No change is on the topic twice."""
+    found = live.committed(shop.settings["brokers"], shop.prefix + "segment-changes", shop.settings["partitions"])
+    ids = [json.loads(one.value)["change_id"] for one in found]
+    assert len(ids) == len(set(ids)) > 0
+
+
+def verified(shop: Shop) -> str:
+    return segmenter("verify", **shop.settings).out
+
+
+# --- start the worker again ----------------------------------------------------------------------
+
+Step = Callable[[World, Shop, Redis], str]
+
+
+def a_claim_is_lost(world: World, shop: Shop, _: Redis) -> str:
+    with altered(shop, world, "", SEGMENTER_FAIL_POINT="after_claim:1:SIGSTOP") as one:
+        frozen(one)
+        shop._redis.hdel(meta(shop), "token")  # the last write
+        return thawed(one)
+
+
+def a_newer_owner(world: World, shop: Shop, _: Redis) -> str:
+    with altered(
+        shop, world, "from streams.runtime import partition_runner\npartition_runner.NEWER_OWNER_WAIT_S = 1"
+    ) as one:
+        reads_on(shop, one)
+        shop._redis.hincrby(meta(shop), "generation", 5)
+        shop._redis.hset(meta(shop), "token", "of another")
+        shop.publish("purchases", order())
+        return sentence(one, 30)
+
+
+BROKEN_OFF = """
+import asyncio
+from streams.runtime.assignment import Assignment
+async def claim(*_, **__):
+    raise asyncio.CancelledError
+Assignment.claim = claim
+"""
+
+
+def a_claim_that_is_broken_off(world: World, shop: Shop, _: Redis) -> str:
+    with altered(shop, world, BROKEN_OFF) as one:
+        return sentence(one, 60)
+
+
+def last_writes_are_lost(world: World, shop: Shop, own: Redis) -> str:
+    with running(shop, world) as one:
+        reads_on(shop, one)
+        eventually(lambda: shop._redis.llen(f"{shop.settings['redis_prefix']}{{p0}}:outbox") == 0)
+        log = append_only_file(own)
+        size = log.stat().st_size
+        reads_on(shop, one)
+        own.kill9()
+        os.truncate(log, size)
+        own.start()
+        shop.publish("purchases", order())
+        return sentence(one, 60)
+
+
+def a_claim_without_answers(world: World, shop: Shop, own: Redis) -> str:
+    lines = "from streams.runtime import ownership\nownership.CLAIM_MAX_S = 3"
+    with altered(shop, world, lines, SEGMENTER_FAIL_POINT="after_claim:1:SIGSTOP") as one:
+        frozen(one)
+        with silent(own):
+            return thawed(one)
+
+
+def a_loop_that_stands_still(world: World, shop: Shop, _: Redis) -> str:
+    with altered(under(shop, stuck_s=2), world, ON_SIGHUP.format("lambda *_: time.sleep(600)")) as one:
+        reads_on(shop, one)
+        os.kill(one.pid, signal.SIGHUP)
+        return sentence(one)
+
+
+SLOW = """
+import asyncio
+from streams.kafka import output_reader
+from streams.runtime import ownership
+from streams.worker.recovery import PartitionRecovery
+ownership.CLAIM_MAX_S, output_reader.CHUNK_MAX = 2, 1
+read = PartitionRecovery.read
+async def slow(*of):
+    await read(*of)
+    await asyncio.sleep(0.7)
+PartitionRecovery.read = slow
+"""
+
+
+def a_reading_back_that_takes_too_long(world: World, shop: Shop, _: Redis) -> str:
+    """As often as it stops it is started again; each time it comes further."""
+    shop._redis.hdel(meta(shop), *[name for name in shop.saved() if name.startswith("output:")])
+    said = []
+    for _try in range(10):
+        with altered(shop, world, SLOW) as one:
+            eventually(lambda: one.exit_code is not None or "claimed partitions" in one.log.read_text(), 60)
+            if one.exit_code is None:
+                break
+            said.append(sentence(one))
+    assert len(said) > 1
+    assert len(set(said)) == 1
+    return said[0]
+
+
+NOT_FETCHED = """
+from streams.runtime.ownership import PartitionOwner
+receive, lost = PartitionOwner.receive, []
+async def receive_some(self, batch):
+    if not lost:
+        await receive(self, batch)
+PartitionOwner.receive = receive_some
+"""
+
+
+def records_that_are_not_fetched(world: World, shop: Shop, _: Redis) -> str:
+    lines = NOT_FETCHED + ON_SIGHUP.format("lambda *_: lost.append(True)")
+    with altered(under(shop, unread_s=2), world, lines) as one:
+        reads_on(shop, one)
+        os.kill(one.pid, signal.SIGHUP)
+        shop.publish("purchases", order())
+        return sentence(one, 30)
+
+
+def a_process_that_stood_still_for_long(world: World, shop: Shop, _: Redis) -> str:
+    lines = "from streams.kafka import publisher\npublisher.FENCE_MAX_S = 4"
+    with altered(shop, world, lines, SEGMENTER_FAIL_POINT="before_publish:1:SIGSTOP") as one:
+        publish_for(shop, "of an hour ago")
+        frozen(one)
+        time.sleep(4)
+        return thawed(one)
+
+
+def a_reading_process_that_ends(world: World, shop: Shop, _: Redis) -> str:
+    with worker(shop.settings, world.folder, "--rebuild") as one:
+        eventually(lambda: bool(reading_processes(one)), 60)
+        for pid in reading_processes(one):
+            os.kill(pid, signal.SIGKILL)
+        return sentence(one, 60)
+
+
+REBUILD_PROCESS = rebuild_process.__name__.encode()
+
+
+def reading_processes(one: Worker) -> list[int]:
+    """Those that read events again for this worker."""
+    children = Path(f"/proc/{one.pid}/task/{one.pid}/children").read_text().split()
+    return [int(pid) for pid in children if REBUILD_PROCESS in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+# Those of which the remedy is seen at a claim, and those whose worker reads on first, in turns.
+START_AGAIN: list[tuple[Step, tuple[str, ...]]] = [
+    (a_claim_is_lost, ("a claim was lost while it was made", "start the worker again")),
+    (a_newer_owner, ("has a newer owner but the group did not say so", "start the worker again")),
+    (a_claim_that_is_broken_off, ("claiming was broken off by Kafka's client; start the worker again",)),
+    (last_writes_are_lost, ("was changed by someone else or Redis lost its last writes", "start the worker again")),
+    (a_claim_without_answers, ("claiming took over", "see that Redis and Kafka answer")),
+    (a_loop_that_stands_still, ("the event loop stood still", "start the worker again")),
+    (a_reading_back_that_takes_too_long, ("claiming took over", "is being read back: start the worker again")),
+    (records_that_are_not_fetched, ("has records that were not fetched", "start again")),
+    (
+        a_process_that_stood_still_for_long,
+        ("or could not renew its fence", "longer than Kafka remembers it; start the worker again"),
+    ),
+    (a_reading_process_that_ends, ("the process that read its events has ended", "then start the worker again")),
+]
+
+
+@pytest.mark.nightly
+def test_the_worker_is_started_again(kafka: Kafka, tmp_path: Path) -> None:
+    """And again: each goes on from where the one before it stopped."""
+    with Redis(aof=True) as own:
+        world = World(kafka, own, tmp_path)
+        shop = opened(world, instance_id="always the same")
+        for number in range(6):
+            publish_for(shop, f"buyer {number}")
+        for step, parts in START_AGAIN:
+            said = step(world, shop, own)
+            assert all(part in said for part in parts), (step.__name__, said)
+        goes_on(shop, world, "--rebuild")
+        said_once(shop)
+
+
+# --- a Kafka that is set right, or answers again -------------------------------------------------
+
+
+def without_room_for_transactions(world: World, shop: Shop, mortal: Kafka) -> str:
+    """One broker alone, whose log of transactions wants three copies."""
+    lines = "from streams.kafka import fence\nfence.FENCE_WAIT_S = 3"
+    with altered(shop, world, lines) as one:
+        said = sentence(one, 60)
+    assert mortal.folder is not None
+    config = mortal.folder / "server.properties"
+    mortal.kill9()
+    factor = "transaction.state.log.replication.factor"
+    config.write_text(config.read_text().replace(f"{factor}=3", f"{factor}=1"))
+    mortal.start()
+    with running(shop, world) as one:
+        reads_on(shop, one)
+    return said
+
+
+def publish_to_a_kafka_that_falls_silent(_: World, shop: Shop, mortal: Kafka) -> str:
+    lines = [order() for _ in range(400)]
+    lines[2] = b"{"
+    before = len(shop.read("purchases", 1_000, within_s=2))
+    with falling_silent(mortal, 100) as altered_so:
+        done = run_altered(altered_so, "publish", "-", stdin=b"\n".join(lines), **shop.settings)
+    assert done.code == 75, done
+    *counted, said = done.err.splitlines()
+    assert counted == ["line 3: not_json", "98 events published, 1 lines refused"]
+    assert said.endswith("; when Kafka answers, publish from line 100 on")
+    assert segmenter("publish", "-", stdin=b"\n".join(lines[99:]), **shop.settings).code == 0
+    found = [one.value for one in shop.read("purchases", 1_000, within_s=2)][before:]
+    assert sorted({*found}) == sorted({*lines} - {b"{"})
+    return said
+
+
+def copy_on_a_kafka_that_falls_silent(world: World, shop: Shop, mortal: Kafka) -> str:
+    prefix = f"{shop.prefix}new-"
+    with falling_silent(mortal, 100) as altered_so:
+        done = run_altered(altered_so, "topics", "copy", "--to", prefix, **shop.settings)
+    assert done.code == 75, done
+    with administrator(mortal) as admin:
+        new = [name for name in admin.list_topics() if name.startswith(prefix)]
+        admin.delete_topics(new)
+        eventually(lambda: not {*new} & {*admin.list_topics()})
+    again = segmenter("topics", "copy", "--to", prefix, **shop.settings)
+    assert again.code == 0, again
+    shop.settings |= {"topic_prefix": prefix, "redis_prefix": f"{prefix}:"}
+    shop.prefix = prefix
+    with running(shop, world) as one:
+        reads_on(shop, one)
+    return done.err.splitlines()[-1]
+
+
+def partitions_that_nothing_follows(world: World, shop: Shop, mortal: Kafka) -> str:
+    """Kafka falls silent after a worker has let go of its partitions and before another one has them."""
+    one = worker(under(shop, unread_s=1).settings, world.folder)
+    one.environment["SEGMENTER_FAIL_POINT"] = "before_release:1:SIGSTOP"
+    with one:
+        one.wait_ready()
+        with worker(shop.settings, world.folder) as other:
+            frozen(one)
+            with silent(mortal):
+                said = thawed(one)
+                other.kill()
+    return said
+
+
+@pytest.mark.nightly
+def test_kafka_answers_again(redis_server: Redis, tmp_path: Path) -> None:
+    """What was sent in vain is sent again, and what was begun is begun again."""
+    steps: list[tuple[Callable[[World, Shop, Kafka], str], tuple[str, ...]]] = [
+        (without_room_for_transactions, ("Kafka kept no transaction", "replication.factor is at most the number")),
+        (publish_to_a_kafka_that_falls_silent, ("line 100 could not be sent", "when Kafka answers, publish from line")),
+        (copy_on_a_kafka_that_falls_silent, ("did not take a record", "delete the new topics, and copy again")),
+        (partitions_that_nothing_follows, ("nothing was claimed for", "see that Kafka is up, and start again")),
+    ]
+    with Kafka(heap_mb=256, properties={"transaction.state.log.replication.factor": "3"}) as mortal:
+        world = World(mortal, redis_server, tmp_path)
+        shop = opened(world)
+        for step, parts in steps:
+            said = step(world, shop, mortal)
+            assert all(part in said for part in parts), (step.__name__, said)
+        goes_on(shop, world)
+        said_once(shop)
+
+
+# --- groups --------------------------------------------------------------------------------------
+
+
+@pytest.mark.nightly
+def test_a_group_that_cannot_be_joined(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """It is a group of another kind, or Kafka does not wait as long for a silent member."""
+    world = World(kafka, redis_server, tmp_path)
+    shop = opened(world)
+    consumer: Any = KafkaConsumer(shop.prefix + "visits", bootstrap_servers=kafka.address, group_id=shop.prefix)
+    eventually(lambda: consumer.poll(100) is not None and bool(consumer.assignment()), 30)
+    taken = refused(under(shop, group=shop.prefix).settings, tmp_path)
+    with worker(under(shop, session_timeout_s=0.5).settings, tmp_path) as one:
+        too_long = sentence(one)
+    for said in (taken, too_long):
+        assert said.startswith("the group cannot be joined (")
+        assert said.endswith("; see SEGMENTER_GROUP and SEGMENTER_SESSION_TIMEOUT_S")
+    goes_on(shop, world)
+    consumer.close()
+
+
+# --- more partitions than a process has producers for --------------------------------------------
+
+
+@pytest.mark.nightly
+def test_more_of_them_are_started(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """A process that is given too many partitions stops; together they go on."""
+    world = World(kafka, redis_server, tmp_path)
+    shop = opened(world, partitions=2)
+    few = (
+        "from streams.kafka import producer, publisher\n"
+        "producer.PRODUCERS_MAX = publisher.PRODUCERS_MAX = 1\n"
+        "publisher.OTHERS_WAIT_S = 12"
+    )
+    with altered(shop, world, few) as one:
+        said = sentence(one, 60)
+    assert said.endswith("it needs a producer for each, and may have 1: run 2 of them or more, together")
+    with altered(shop, world, few) as one:
+        eventually(lambda: "waiting for others" in one.log.read_text(), 30)
+        with altered(shop, world, few) as other:
+            eventually(lambda: "\nequal\n" in verified(shop), 60)
+            assert (one.exit_code, other.exit_code) == (None, None), one.tail() + other.tail()
+
+
+# --- definitions ---------------------------------------------------------------------------------
+
+
+def test_verify_waits_for_changed_definitions(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """While not everybody is decided by them it says so; once the worker has logged it, everybody is compared."""
+    world = World(kafka, redis_server, tmp_path)
+    shop = opened(world)
+    with running(shop, world) as one:
+        eventually(lambda: is_read(shop))
+        one.stop()
+    changed = under(shop, definitions=DEMO)
+    one = worker(changed.settings, tmp_path)
+    one.environment["SEGMENTER_FAIL_POINT"] = "after_begin:1:SIGSTOP"
+    with one:
+        frozen(one)
+        said = stopped("verify", **changed.settings)
+        os.kill(one.pid, signal.SIGCONT)
+        eventually(lambda: "customers decided again" in one.log.read_text())
+        assert "\nequal\n" in verified(changed)
+    assert "were changed, and not all customers are decided by the new ones yet; try again once" in said

@@ -1,0 +1,382 @@
+"""What cannot go on safely stops: exit code 75 and one sentence that says what to do.
+
+The one rule: the sentence is judged by the remedy that it names, and where it can be, the remedy is tried.
+
+Long because every stop has a small world of its own, made beside its test.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from kafka import TopicPartition
+
+from local.processes import Worker
+from local.servers import Kafka, Redis, Tansu
+from rules.events import INPUTS
+from streams.kafka import admin as topics
+from streams.settings import Settings
+from streams.wire.records import BATCH_MAX_BYTES
+from streams.wire.topics import OUTPUTS
+from tests.oracle import oracle
+from tests.oracle.oracle import OracleChange, milliseconds
+from tests.support import live
+from tests.support.patience import eventually
+from tests.support.stop_shop import (
+    DEMO,
+    REDIS_GONE_S,
+    Shop,
+    administrator,
+    cart,
+    create,
+    create_anew,
+    order,
+    refused,
+    refusing,
+    sentence,
+    set_batch_size,
+    worker,
+)
+
+YEAR_MS = 365 * 86_400_000
+
+
+def told(records: list[Any]) -> list[OracleChange]:
+    """Segment changes as the oracle writes them, repeats dropped by their ids."""
+    bodies = {body["change_id"]: body for body in (json.loads(record.value) for record in records)}
+    found = [OracleChange(*(body[name] for name in OracleChange._fields)) for body in bodies.values()]
+    return [one._replace(occurred_at=milliseconds(one.occurred_at)) for one in found]
+
+
+# --- what does not fit to the stored state -----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ran(tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A shop whose worker has committed two orders, has applied a third, and has ended in order."""
+    shop = Shop(tansu, redis_server, "ran")
+    shop.publish("purchases", order(), order())
+    with worker(shop.settings, tmp_path_factory.mktemp("ran")) as orderly:
+        eventually(lambda: shop.committed("purchases") == 2)
+        shop.publish("purchases", order())
+        eventually(lambda: shop.position("purchases") == 3)
+        assert orderly.stop() == 0
+    return shop
+
+
+class Orphan(NamedTuple):
+    """A worker in the middle of a backlog whose Redis has died."""
+
+    shop: Shop
+    redis: Redis
+    worker: Worker
+    died: float
+
+    def applied(self) -> int:
+        """Records applied, of all inputs and partitions."""
+        inputs = set(live.TOPICS.values())
+        return sum(self.shop.position(topic, at) for topic in inputs for at in range(live.PARTITIONS))
+
+
+@pytest.fixture(scope="module")
+def history() -> list[dict[str, Any]]:
+    """A part of the real events: a few seconds of work in small steps."""
+    return live.real_events()[:6_000]
+
+
+@pytest.fixture(scope="module")
+def orphan(history: list[dict[str, Any]], tansu: Tansu, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orphan]:
+    with Redis(aof=True) as mortal:
+        shop = Shop(tansu, mortal, "orphan", partitions=live.PARTITIONS, batch_max=10)
+        live.publish(tansu.address, history, {name: shop.prefix + topic for name, topic in live.TOPICS.items()})
+        with worker(shop.settings, tmp_path_factory.mktemp("orphan")) as begun:
+            one = Orphan(shop, mortal, begun, died=time.time())
+            eventually(lambda: one.applied() > 300)
+            mortal.kill9()
+            yield one._replace(died=time.time())
+
+
+@pytest.fixture(scope="module")
+def begun(
+    ran: Shop, orphan: Orphan, tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Worker]]:
+    """Workers that are not in each other's way, begun together: they wait for seconds, without Redis for more."""
+    folder = tmp_path_factory.mktemp("begun")
+    with Redis(options={"maxmemory-policy": "allkeys-lru"}) as evicting:
+        no_redis = Shop(tansu, redis_server, "no-redis").settings | {"redis": "redis://127.0.0.1:1"}
+        workers = {
+            "another group": refusing({**ran.settings, "group": "other"}, folder),
+            "evicting": refusing(Shop(tansu, evicting, "evicting").settings, folder),
+            "no Redis": refusing(no_redis, folder),
+        }
+        for one in workers.values():
+            one.start()
+        yield workers
+        for one in workers.values():
+            one.stop()
+
+
+def test_another_group(begun: dict[str, Worker]) -> None:
+    """A second group on the same keys would apply everything once more."""
+    said = sentence(begun["another group"])
+    assert said.startswith("group stored 'ran', here 'other'")
+    assert "set SEGMENTER_GROUP back or use a fresh Redis" in said
+
+
+def test_other_definitions(ran: Shop, tmp_path: Path) -> None:
+    """Where Redis does not say what they were, nobody is decided by others; nothing is written."""
+    ran._redis.hdel(f"{ran.settings['redis_prefix']}{{p0}}:meta", "epochs")
+    before = ran.saved()
+    said = refused({**ran.settings, "definitions": DEMO}, tmp_path)
+    assert said.startswith(f"definitions stored '{before['definitions']}'")
+    assert "Redis does not hold the former file; run it once" in said
+    assert "fresh Redis and `segmenter worker --rebuild`" in said
+    assert ran.saved() == before
+
+
+def test_another_number_of_partitions(ran: Shop, tmp_path: Path) -> None:
+    """With more partitions customers would stand elsewhere than their state; nothing is written."""
+    before = ran.saved()
+    settings = {**ran.settings, "topic_prefix": "more-", "partitions": 2}
+    topics.create(Settings(**settings))
+    said = refused(settings, tmp_path)
+    assert said.startswith("partitions stored 1, here 2")
+    assert "`segmenter topics copy --to PREFIX`" in said
+    assert ran.saved() == before
+
+
+@pytest.mark.kafka
+def test_another_cluster(ran: Shop, kafka: Kafka, tmp_path: Path) -> None:
+    """Positions of one cluster mean nothing on another."""
+    settings = {**ran.settings, "brokers": kafka.address, "broker": "kafka"}
+    topics.create(Settings(**settings))
+    said = refused(settings, tmp_path)
+    assert said.startswith("cluster stored ")
+    assert "SEGMENTER_REDIS" in said
+
+
+def test_an_orderly_end_leaves_its_positions_committed(ran: Shop) -> None:
+    """Up to the last one: lag monitors see what was applied, and an emptied Redis is noticed after a short run too."""
+    assert ran.committed("purchases") == ran.position("purchases") == 3
+
+
+def test_an_empty_redis_beside_committed_offsets(ran: Shop, tmp_path: Path) -> None:
+    """It stops, and `worker --rebuild` then reads from the earliest offset; what the topic says is not said again."""
+    emptied = {**ran.settings, "redis_prefix": "emptied:"}
+    said = refused(emptied, tmp_path)
+    assert said.startswith("Redis holds nothing of partition 0 but the group has read it")
+    assert "bring the Redis data back" in said
+    assert "`segmenter worker --rebuild`" in said
+    before = [record.value for record in ran.read("segment-changes", 2)]
+    rebuilt = copy.copy(ran)
+    rebuilt.settings = emptied
+    with worker(emptied, tmp_path, "--rebuild"):
+        eventually(lambda: rebuilt.position("purchases") == 3)
+        after = [record.value for record in ran.read("segment-changes", 3, within_s=2)]
+    assert after == before
+    known = rebuilt.customer("u1")
+    assert (known.sequence, len(known.since), known.ahead) == (2, 2, None)
+
+
+# --- what is wrong with Redis ------------------------------------------------------------------
+
+
+def test_a_redis_that_may_evict(begun: dict[str, Worker]) -> None:
+    """What it evicted would be lost."""
+    said = sentence(begun["evicting"])
+    assert "allkeys-lru" in said
+    assert "set maxmemory-policy noeviction" in said
+
+
+def test_no_redis_at_the_start(begun: dict[str, Worker]) -> None:
+    """Soon, and not as a loop of restarts inside."""
+    assert "see that Redis and Kafka can be reached" in sentence(begun["no Redis"], REDIS_GONE_S)
+
+
+def test_redis_dies_under_the_worker_and_comes_back(
+    orphan: Orphan, history: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """It stops in bounded time, and goes on once Redis and its data are back: as the oracle says."""
+    said = sentence(orphan.worker, REDIS_GONE_S)
+    assert orphan.worker.log.stat().st_mtime - orphan.died < REDIS_GONE_S
+    assert "Redis failed" in said
+    assert "when it is back, start the worker again" in said
+    orphan.redis.start()
+    assert 300 < orphan.applied() < len(history)
+    wanted = oracle.changes(history, oracle.BUILT_IN, oracle.latest(history) + YEAR_MS)
+    with worker(orphan.shop.settings, tmp_path) as second:
+        found = told(orphan.shop.read("segment-changes", len(wanted)))
+        assert second.exit_code is None
+    assert not any(change.late for change in found)
+    assert live.per_customer(found) == live.per_customer(wanted)
+
+
+# --- what is wrong with the topics -------------------------------------------------------------
+
+
+def test_missing_topics(tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
+    """Named, with the command that creates them."""
+    settings = Shop(tansu, redis_server, "some").settings | {"topic_prefix": "none-"}
+    said = refused(settings, tmp_path)
+    for name in (*INPUTS, *OUTPUTS):
+        assert f"none-{name}" in said
+    assert "run `segmenter topics create`" in said
+
+
+@pytest.mark.parametrize("name", ["visits", "dead-letters"])
+def test_differing_partition_counts(name: str, tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
+    """An input or an output that has one more: a shard would have no place in it, or no owner."""
+    create(tansu, f"differing-{name}-{name}", 3)
+    said = refused(Shop(tansu, redis_server, f"differing-{name}", partitions=2).settings, tmp_path)
+    assert f"{name} 3" in said
+    assert "carts 2" in said
+    assert "where those with fewer hold nothing yet, add partitions to them; else, while nothing writes" in said
+
+
+def delete_records(kafka: Kafka, shop: Shop, topic: str, before: int) -> None:
+    """What retention does."""
+    with administrator(kafka) as admin:
+        admin.delete_records({TopicPartition(shop.prefix + topic, 0): before})
+
+
+@pytest.fixture
+def read_once(request: pytest.FixtureRequest, kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Shop:
+    """A shop on real Kafka whose worker has applied five cart events, and has ended."""
+    shop = Shop(kafka, redis_server, request.node.name)
+    shop.publish("carts", *(cart() for _ in range(5)))
+    with worker(shop.settings, tmp_path):
+        eventually(lambda: shop.position("carts") == 5)
+    return shop
+
+
+@pytest.mark.kafka
+def test_a_topic_that_takes_no_more(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+    """Under a running worker, and then before the start: each names the topic, and once it is set the change comes."""
+    shop = Shop(kafka, redis_server, "takes-no-more")
+    changes = shop.prefix + "segment-changes"
+    with worker(shop.settings, tmp_path) as running:
+        running.wait_ready()
+        set_batch_size(kafka, changes, 300)
+        shop.publish("purchases", order())
+        said = sentence(running)
+        assert said.startswith(f"publishing failed: {changes} does not take a batch of ")
+        assert "set max.message.bytes of the topic" in said
+    assert refused(shop.settings, tmp_path) == (
+        f"topics take only smaller batches than are published: max.message.bytes is 300 of {changes} "
+        f"(set it to {BATCH_MAX_BYTES} or more)"
+    )
+    set_batch_size(kafka, changes, BATCH_MAX_BYTES)
+    with worker(shop.settings, tmp_path):
+        assert [json.loads(one.value)["segment"] for one in shop.read("segment-changes", 1)] == ["recently_purchased"]
+
+
+@pytest.mark.kafka
+def test_retention_has_passed_the_position(read_once: Shop, kafka: Kafka, tmp_path: Path) -> None:
+    """What was not applied is missed, and a rebuild goes on with what is left; what was applied may go."""
+    shop = read_once
+    shop.publish("carts", *(cart() for _ in range(5)))
+    delete_records(kafka, shop, "carts", 8)
+    said = refused(shop.settings, tmp_path)
+    assert said.startswith(f"{shop.prefix}carts-0: records 5 to 7 are gone before they were read")
+    assert "fresh Redis and `segmenter worker --rebuild`" in said
+    assert "longer retention" in said
+    shop.settings["redis_prefix"] = "after-retention:"
+    with worker(shop.settings, tmp_path, "--rebuild") as rebuilt:
+        eventually(lambda: shop.position("carts") == 10)
+        delete_records(kafka, shop, "carts", 10)
+        shop.publish("carts", cart())
+        eventually(lambda: shop.position("carts") == 11)
+        assert rebuilt.exit_code is None
+
+
+@pytest.mark.kafka
+def test_an_input_was_created_anew(read_once: Shop, kafka: Kafka, tmp_path: Path) -> None:
+    """The position is beyond the end: what comes now would be taken for known."""
+    shop = read_once
+    create_anew(kafka, shop, "carts")
+    shop.publish("carts", cart())
+    said = refused(shop.settings, tmp_path)
+    assert said.startswith(f"{shop.prefix}carts-0 ends at 1 but 5 were read; the topic was created anew")
+    assert "fresh Redis and `segmenter worker --rebuild`" in said
+
+
+class Frozen:
+    """A worker that is held still, to change the world under it."""
+
+    def __init__(self, shop: Shop, held: Worker) -> None:
+        self.shop, self._held = shop, held
+        os.kill(held.pid, signal.SIGSTOP)
+
+    def thaw(self) -> str:
+        """Let it go on; the sentence with which it stops."""
+        os.kill(self._held.pid, signal.SIGCONT)
+        return sentence(self._held)
+
+
+@pytest.fixture
+def frozen(request: pytest.FixtureRequest, kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Frozen]:
+    """A worker on real Kafka that has applied five cart events."""
+    shop = Shop(kafka, redis_server, request.node.name, unread_s=2)
+    shop.publish("carts", *(cart() for _ in range(5)))
+    with worker(shop.settings, tmp_path) as held:
+        eventually(lambda: shop.position("carts") == 5)
+        yield Frozen(shop, held)
+        if held.exit_code is None:
+            os.kill(held.pid, signal.SIGCONT)
+
+
+@pytest.mark.kafka
+def test_retention_passes_the_position_of_a_running_worker(frozen: Frozen, kafka: Kafka) -> None:
+    """It stops as it would at a start, instead of asking for what is gone for ever."""
+    frozen.shop.publish("carts", *(cart() for _ in range(5)))
+    delete_records(kafka, frozen.shop, "carts", 8)
+    said = frozen.thaw()
+    assert f"{frozen.shop.prefix}carts-0" in said
+    assert "longer retention" in said
+
+
+@pytest.mark.kafka
+def test_an_input_is_created_anew_under_a_running_worker(frozen: Frozen, kafka: Kafka) -> None:
+    """It stops as it would at a start, instead of skipping as many records as it had read before."""
+    create_anew(kafka, frozen.shop, "carts")
+    frozen.shop.publish("carts", cart())
+    said = frozen.thaw()
+    assert said.startswith(f"{frozen.shop.prefix}carts-0 ends at 1 but 5 were read; the topic was created anew")
+
+
+# --- too many dead letters ---------------------------------------------------------------------
+
+
+def test_more_dead_letters_than_the_ceiling(tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
+    """Half of the last twenty is not yet too much; one more stops, what was good before it counts.
+
+    With a producer that is corrected it goes on, and with a higher share the same records are gone on with."""
+    shop = Shop(tansu, redis_server, "ceiling", dead_letter_window=20)
+    shop.publish("purchases", *(order() for _ in range(10)))
+    with worker(shop.settings, tmp_path) as strict:
+        eventually(lambda: shop.position("purchases") == 10)
+        shop.publish("purchases", *[b"{"] * 10)
+        assert len(shop.read("dead-letters", 10)) == 10
+        assert strict.exit_code is None
+        shop.publish("purchases", b"{")
+        said = sentence(strict)
+    assert said.startswith("11 of the last 20 records of partition 0 are dead letters")
+    assert "SEGMENTER_DEAD_LETTER_SHARE" in said
+    changes = [json.loads(record.value) for record in shop.read("segment-changes", 2)]
+    assert {one["segment"] for one in changes} == {"recently_purchased", "repeat_buyer"}
+    with worker(shop.settings, tmp_path) as corrected:
+        shop.publish("purchases", *(order() for _ in range(10)))
+        eventually(lambda: shop.position("purchases") == 31)
+        assert corrected.exit_code is None
+    with worker({**shop.settings, "dead_letter_share": 1}, tmp_path) as lenient:
+        shop.publish("purchases", *[b"{"] * 30)
+        assert len(shop.read("dead-letters", 41)) == 41
+        assert lenient.exit_code is None

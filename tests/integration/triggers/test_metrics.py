@@ -1,0 +1,88 @@
+"""What triggers tell Prometheus, on real parts.
+
+The one rule: each metric that an alert of theirs asks for is seen to change by what happens to an endpoint.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, cast
+
+import pytest
+
+from local.processes import Worker
+from local.receivers import Hook, Mailbox, now_ms
+from streams.triggers.endpoint import BREAKS_AFTER, BROKEN_MOST_MS, Endpoint
+from streams.triggers.messages import AttemptResult, Message, Outcome
+from tests.support.in_memory_triggers import cart
+from tests.support.operations import exposed
+from tests.support.patience import eventually
+from tests.support.trigger_processes import Sender, environment, leave_a_cart, write
+
+
+class Failing:
+    """A channel that fails so often, and then sends."""
+
+    def __init__(self, times: int) -> None:
+        self._times = times
+
+    async def send(self, _: Message) -> AttemptResult:
+        self._times -= 1
+        return AttemptResult(Outcome.FAILED if self._times >= 0 else Outcome.SENT)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_breaker_is_told_open_until_an_attempt_succeeds() -> None:
+    """Also after the time for which nothing is sent, while an attempt tries whether it works again."""
+    (way,) = cart().channels.values()
+    endpoint = Endpoint(way, Failing(BREAKS_AFTER))
+    told = []
+    for at in range(BREAKS_AFTER + 1):
+        now = at * BROKEN_MOST_MS
+        assert endpoint.take(now) == 0
+        told.append(endpoint.is_broken)
+        await endpoint.send(cast(Message, None), partial(int, now))
+        endpoint.give_back()
+    assert told == [False] * BREAKS_AFTER + [True]
+    assert not endpoint.is_broken
+
+
+@pytest.mark.kafka
+def test_what_alerts_ask_for_is_told(parts: dict[str, Any]) -> None:
+    """Counts from 0 on; the breaker while attempts fail and not after; an endpoint that answers 410."""
+    status = [500]
+    with Hook(lambda _: (status[0], 0.0)) as hook, Mailbox() as mailbox:
+        write(parts["triggers"], hook, mailbox, delay="1s")
+        with (
+            Worker({**parts, "http": "127.0.0.1:0"}) as worker,
+            environment({**parts, "http": "127.0.0.1:0"}) as triggers,
+        ):
+            worker.wait_ready()
+            triggers.wait_ready()
+
+            def told(name: str, **labels: str) -> float:
+                (sample,) = [one for one in exposed(triggers.http)[f"segmenter_{name}"].samples if one.labels == labels]
+                return float(sample.value)
+
+            assert {told("trigger_decisions_total", trigger="call", decision=kind) for kind in ("sent", "failed")} == {
+                0
+            }
+            assert told("endpoint_broken", channel="bot") == told("endpoint_gone", channel="bot") == 0
+            to = Sender(parts)
+            for number in range(6):
+                leave_a_cart(to, f"u{number}", now_ms())
+            to.flush()
+            eventually(lambda: told("endpoint_broken", channel="bot") == 1, 30, triggers.tail(40))
+            assert told("endpoint_broken", channel="mail") == 0
+            status[0] = 200
+            eventually(
+                lambda: told("trigger_decisions_total", trigger="call", decision="sent") == 6, 30, triggers.tail(40)
+            )
+            assert told("endpoint_broken", channel="bot") == 0
+            status[0] = 410
+            leave_a_cart(to, "gone", now_ms())
+            to.flush()
+            eventually(lambda: told("trigger_decisions_total", trigger="call", decision="failed") == 1, 30)
+            assert (told("endpoint_gone", channel="bot"), told("endpoint_gone", channel="mail")) == (1, 0)

@@ -1,0 +1,177 @@
+"""Triggers on real parts: Kafka, Redis, a worker, a worker of triggers, an SMTP server and an HTTP endpoint.
+
+The one rule: what counts is what came to the receivers and what stands on ``trigger-decisions``.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from local.processes import Worker
+from local.receivers import Hook, Mailbox, now_ms
+from streams.triggers.decision_log import Decision
+from tests.support import live
+from tests.support.patience import eventually
+from tests.support.trigger_processes import (
+    Sender,
+    buy,
+    decided,
+    environment,
+    leave_a_cart,
+    read,
+    write,
+)
+
+pytestmark = pytest.mark.kafka
+
+
+def test_a_late_purchase_stops_the_message(parts: dict[str, Any]) -> None:
+    """It arrives a second before the send time, and happened before the cart was abandoned."""
+    with Hook() as hook, Mailbox() as mailbox:
+        write(parts["triggers"], hook, mailbox, delay="6s")
+        with Worker(parts) as worker, environment(parts) as triggers:
+            worker.wait_ready()
+            triggers.wait_ready()
+            to, began = Sender(parts), now_ms()
+            for who in ("buyer", "بهار", "leaver"):
+                leave_a_cart(to, who, began)
+            to.flush()
+            send_at = began + 2_000 + 6_000
+            time.sleep((send_at - 1_000 - now_ms()) / 1000)
+            buy(to, "buyer", began + 1_000)
+            to.flush()
+            eventually(lambda: len(mailbox.mails) + len(hook.calls) >= 4, 20, triggers.tail(40))
+            time.sleep(2)
+        assert {mail["To"] for _, mail in mailbox.mails} == {"leaver@example.com", "bahar@example.com"}
+        assert sorted(call.body["data"]["change"]["customer_id"] for call in hook.calls) == ["leaver", "بهار"]
+        assert all(at >= send_at for at, _ in mailbox.mails)
+        assert all(call.at_ms >= send_at for call in hook.calls)
+        text = str(mailbox.mails[0][1].get_content())
+        assert "example.com: " in text
+        assert "سبد" in str(mailbox.mails[0][1]["Subject"])
+    finals = {(one.customer_id, one.trigger): (one.decision, one.reason) for one in decided(parts) if one.is_final}
+    assert finals["buyer", "call"] == finals["buyer", "mail_cart"] == ("skipped", "left meanwhile")
+    assert finals["leaver", "call"] == finals["leaver", "mail_cart"] == ("sent", None)
+
+
+def test_what_failed_is_tried_again(parts: dict[str, Any]) -> None:
+    """Refused by the endpoint, and after `segmenter redeliver` taken, under the same id."""
+    refuses = [True]
+    with Hook(lambda _: (400 if refuses[0] else 200, 0.0)) as hook, Mailbox() as mailbox:
+        write(parts["triggers"], hook, mailbox, delay="1s")
+        with Worker(parts) as worker, environment(parts) as triggers:
+            worker.wait_ready()
+            triggers.wait_ready()
+            to = Sender(parts)
+            for who in ("u1", "u2"):
+                leave_a_cart(to, who, now_ms())
+            to.flush()
+            eventually(lambda: len(read(parts, "trigger-dead-letters")) == 2, 30, triggers.tail(40))
+            refuses[0] = False
+            command = [sys.executable, "-m", "streams", "redeliver", "--trigger", "call"]
+            told = subprocess.run(command, env=triggers.environment, capture_output=True, text=True, check=True)
+            assert "2 messages are tried again" in told.stderr
+            eventually(lambda: sum(call.status == 200 for call in hook.calls) == 2, 30, triggers.tail(40))
+        assert {call.id for call in hook.calls if call.status == 200} == {call.id for call in hook.calls}
+    found = [one.decision for one in decided(parts) if one.trigger == "call"]
+    assert sorted(found) == ["failed", "failed", "sent", "sent"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("deaths", [7, pytest.param(20, marks=pytest.mark.nightly)])
+def test_deaths_and_an_endpoint_that_fails(parts: dict[str, Any], deaths: int) -> None:
+    """Every due webhook comes at least once, an e-mail at most once, nothing to who has left before its time."""
+    seed = random.randrange(10_000)
+    print(f"seed {seed}")  # noqa: T201
+    chance = random.Random(seed)
+
+    def answer(count: int) -> tuple[int, float]:
+        if 20 <= count < 40:
+            return 503, 0.0  # an outage
+        return chance.choice([(200, 0.0)] * 5 + [(200, 0.3), (429, 0.0), (200, 4.0)])
+
+    with Hook(answer) as hook, Mailbox(lambda count: 0.4 * (count % 3)) as mailbox:
+        write(parts["triggers"], hook, mailbox, delay="3s")
+        names, left = [f"c{number}" for number in range(12 * deaths)], set[str]()
+        with Worker(parts) as worker:
+            worker.wait_ready()
+            to = Sender(parts)
+            log = parts["triggers"].with_suffix(".log")
+            for kill in range(deaths):
+                for who in names[kill * 12 : kill * 12 + 12]:
+                    leave_a_cart(to, who, now_ms())
+                    if chance.random() < 0.25:
+                        left.add(who)
+                to.flush()
+                triggers = environment(parts)
+                triggers.log = log
+                with triggers:
+                    time.sleep(chance.uniform(1.5, 5.0))
+                    for who in left.intersection(names[kill * 12 : kill * 12 + 12]):
+                        buy(to, who, now_ms())  # within the delay of 3 s after 2 s, or not long after
+                    to.flush()
+                    triggers.kill()
+            with environment(parts) as last:
+                eventually(lambda: _all_final(parts, names), 150, last.tail(40))
+    _audit(parts, hook, mailbox)
+
+
+def _finals(parts: dict[str, Any]) -> dict[tuple[str, str], list[Decision]]:
+    found: dict[tuple[str, str], list[Decision]] = {}
+    for one in decided(parts):
+        if one.is_final:
+            found.setdefault((one.change_id, one.trigger), []).append(one)
+    return found
+
+
+def _changes(parts: dict[str, Any]) -> list[live.Seen]:
+    return live.without_repeats(live.changes(parts["brokers"], parts["topic_prefix"]))
+
+
+def _all_final(parts: dict[str, Any], names: list[str]) -> bool:
+    entered = [one for one in _changes(parts) if one.change == "entered"]
+    return {one.customer for one in entered} <= set(names) and len(_finals(parts)) == 2 * len(entered)
+
+
+def _audit(parts: dict[str, Any], hook: Hook, mailbox: Mailbox) -> None:
+    changes, finals = _changes(parts), _finals(parts)
+    entered = {one.change_id: one for one in changes if one.change == "entered"}
+    exited = {one.customer: one.occurred_at for one in changes if one.change == "exited"}
+    assert hook.forged == 0
+    assert all(len(found) == 1 for found in finals.values()), "one final decision per change and trigger"
+
+    # Webhooks: at least once where due, under one id.
+    answered = {call.id for call in hook.calls if call.status == 200}
+    for (change_id, trigger), (final,) in finals.items():
+        if trigger == "call" and final.decision == "sent":
+            assert f"{change_id}-call" in answered
+        if trigger == "call":
+            assert final.decision in ("sent", "skipped", "unknown, not sent"), final
+        if final.decision == "skipped":
+            assert final.reason == "left meanwhile"
+            assert entered[change_id].customer in exited
+    stayed = [one for one in entered.values() if one.customer not in exited]
+    assert stayed
+    assert all(finals[one.change_id, "call"][0].decision == "sent" for one in stayed)
+    assert {call.id for call in hook.calls} <= {f"{change_id}-call" for change_id in entered}
+
+    # E-mails: at most once.
+    ids = Counter(mail["Message-ID"] for _, mail in mailbox.mails)
+    assert ids
+    assert set(ids.values()) == {1}
+    kinds = Counter(found[0].decision for (_, trigger), found in finals.items() if trigger == "mail_cart")
+    assert kinds["sent"] <= len(mailbox.mails) <= kinds["sent"] + kinds["unknown, not sent"]
+
+    # Nobody is sent anything who had left, and whose exit was on the topic, well before.
+    for call in hook.calls:
+        who = call.body["data"]["change"]["customer_id"]
+        assert who not in exited or call.at_ms < exited[who] + 3_000, "sent long after they had left"
+    told = f"{len(hook.calls)} calls, {len(mailbox.mails)} e-mails, {dict(kinds)}"
+    print(told)  # noqa: T201

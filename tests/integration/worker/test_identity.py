@@ -1,0 +1,266 @@
+"""Persons of several ids on real Kafka and Redis: two workers, links across partitions, and deaths on the way.
+
+The one rule: what is right is where the tests' oracle sees each person whose events all have one id.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+import redis
+from kafka import KafkaProducer
+
+from fault_runs.output_faults import Repeater
+from local.processes import Worker
+from local.servers import Kafka, Redis
+from rules.identity.events import ForwardedEvent, Link, ProfileMerge
+from streams.kafka import admin
+from streams.settings import Settings
+from streams.wire import merges
+from tests.oracle import oracle
+from tests.support import live
+from tests.support.commands import partition_of, segmenter
+from tests.support.patience import eventually
+
+pytestmark = pytest.mark.kafka
+
+PREFIX = "people-"
+PERSONS = 300
+# More facts, and in other places than those of the four.
+OTHER = """
+version: 1
+library: {only: [abandoned_cart, repeat_buyer]}
+segments:
+  a_viewer: {title: Viewer, when: {performed: {event: Product Viewed, within: 30d}}}
+  b_visitor: {title: Visitor, when: {performed: {event: page, count: {at_least: 2}, within: 30d}}}
+"""
+NAMES = ("page", "Product Viewed", "Product Added", "Product Added", "Order Completed")
+TOPICS = {"page": "visits", "alias": "profiles", "erase": "profiles"} | live.TOPICS
+
+
+# More views than a sum tells apart: a profile that is counted twice shows.
+VIEWS = 400
+DEFINITIONS: dict[str, Any] = {
+    **oracle.BUILT_IN,
+    "segments": {
+        **{key: {"title": key, **one} for key, one in cast(dict[str, Any], oracle.BUILT_IN["segments"]).items()},
+        **{
+            f"viewed_{least}": {
+                "title": "Viewed",
+                "when": {"total": {"agg": "sum", "of": "score", "event": "Product Viewed", "at_least": least}},
+            }
+            for least in (VIEWS, VIEWS + 1)
+        },
+    },
+}
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def settings(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    prefix, file = f"{PREFIX}{next(_numbers)}-", tmp_path / "segments.yaml"
+    file.write_text(json.dumps(DEFINITIONS))
+    made: dict[str, Any] = {
+        "brokers": kafka.address, "redis": redis_server.url, "partitions": live.PARTITIONS, "topic_prefix": prefix,
+        "group": prefix, "redis_prefix": prefix, "definitions": file, "session_timeout_s": 3,
+    }  # fmt: skip
+    admin.create(Settings(**made))
+    yield made
+    client: Any = redis.Redis.from_url(redis_server.url)
+    for name in client.keys(f"{prefix}*"):
+        client.delete(name)
+
+
+def busy(now: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A person who viewed very much on a device before it was known whose that is: as one id, and as it is sent."""
+    at = now - timedelta(hours=9)
+    views = [
+        {
+            "type": "track", "event": "Product Viewed", "messageId": f"busy-{index}", "properties": {"score": 1},
+            "timestamp": (at + timedelta(seconds=index)).isoformat(timespec="milliseconds"),
+        }
+        for index in range(VIEWS)
+    ]  # fmt: skip
+    alias = {"type": "alias", "userId": "busy", "previousId": "busy-device", "messageId": "busy-alias"}
+    sent = [{**view, "anonymousId": "busy-device"} for view in views]
+    stamp = (at + timedelta(hours=1)).isoformat(timespec="milliseconds")
+    return [{**view, "userId": "busy"} for view in views], [*sent, {**alias, "timestamp": stamp}]
+
+
+def history(rng: random.Random, number: int, now: datetime) -> list[dict[str, Any]]:
+    """A person's events, in time order, without ids."""
+    at = now - timedelta(minutes=rng.randrange(240, 480))
+    events = []
+    for index in range(rng.randint(2, 7)):
+        name = rng.choice(NAMES)
+        kind = {"type": "page"} if name == "page" else {"type": "track", "event": name}
+        properties = {"product_id": "p", "order_id": f"o{number}-{index}", "total": 10}
+        stamp = {"messageId": f"{number}-{index}", "timestamp": at.isoformat(timespec="milliseconds")}
+        events.append({**kind, **stamp, "properties": properties})
+        at += timedelta(seconds=rng.choice((5, 200, 1_900)))
+    return events
+
+
+def cut(rng: random.Random, number: int, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """On a device until the person is known there, after it under either id; known by an alias in the end at last."""
+    user, device = f"مشتری-{number}", f"device-{number}"
+    known = rng.randrange(len(events) + 1)
+    ids = [
+        {"anonymousId": device} if at < known else rng.choice(
+            ({"userId": user, "anonymousId": device}, {"userId": user}, {"anonymousId": device})
+        )
+        for at in range(len(events))
+    ]  # fmt: skip
+    alias = {"type": "alias", "userId": user, "previousId": device, "messageId": f"{number}-alias"}
+    return [
+        *({**event, **own} for event, own in zip(events, ids, strict=True)),
+        {**alias, "timestamp": events[-1]["timestamp"]},
+    ]
+
+
+def publish(settings: dict[str, Any], events: list[dict[str, Any]]) -> None:
+    producer: Any = KafkaProducer(bootstrap_servers=settings["brokers"], linger_ms=10)
+    for event in events:
+        key = (event.get("userId") or event["anonymousId"]).encode()
+        topic = TOPICS[event.get("event", event["type"])]
+        value = json.dumps(event, ensure_ascii=False).encode()
+        producer.send(settings["topic_prefix"] + topic, key=key, value=value, partition=partition_of(key))
+    producer.flush()
+    producer.close()
+
+
+def members(settings: dict[str, Any]) -> dict[str, set[str]]:
+    """By the newest change of each id that is told of."""
+    newest: dict[str, dict[str, Any]] = {}
+    for record in live.read_topic(settings["brokers"], settings["topic_prefix"] + "segment-changes"):
+        change = json.loads(record.value)
+        who = change["customer_id"]
+        if who not in newest or change["sequence"] > newest[who]["sequence"]:
+            newest[who] = change
+    return {who: set(change["segments"]) for who, change in newest.items() if change["segments"]}
+
+
+def forge(settings: dict[str, Any]) -> None:
+    """Write a profile that moved once more to `merges`, under another name, as a liar or a defect would."""
+    for record in live.read_topic(settings["brokers"], settings["topic_prefix"] + "merges"):
+        event = merges.read(record.value, record.key)
+        if isinstance(event, ProfileMerge) and event.customer == "busy":
+            other = msgspec.structs.replace(event, move=event.move ^ 1)
+            producer: Any = KafkaProducer(bootstrap_servers=settings["brokers"])
+            topic = settings["topic_prefix"] + "merges"
+            producer.send(topic, key=record.key, value=merges.encode(other), partition=record.partition)
+            producer.close()
+            return
+    raise AssertionError("no profile has moved to busy")
+
+
+def out_of_sequence(settings: dict[str, Any]) -> list[str]:
+    """Ids whose changes do not count up by one, repeats left out."""
+    sequences: dict[str, list[int]] = defaultdict(list)
+    seen: set[str] = set()
+    for record in live.read_topic(settings["brokers"], settings["topic_prefix"] + "segment-changes"):
+        change = json.loads(record.value)
+        if change["change_id"] not in seen:
+            seen.add(change["change_id"])
+            sequences[change["customer_id"]].append(change["sequence"])
+    return [who for who, found in sequences.items() if found != list(range(1, len(found) + 1))]
+
+
+def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Whoever dies while the ids hear of one another: each person once, and the device nowhere; all can be verified."""
+    rng = random.Random(11)
+    now = datetime.now(UTC)
+    whole, sent = busy(now)
+    for number in range(PERSONS):
+        events = history(rng, number, now)
+        whole += [{**event, "userId": f"مشتری-{number}"} for event in events]
+        sent += cut(rng, number, events)
+    sent.sort(key=lambda event: str(event["timestamp"]))
+    workers, repeater = [Worker(settings) for _ in range(2)], Repeater(settings["brokers"], settings["topic_prefix"])
+    repeater.start()
+    try:
+        for worker in workers:
+            worker.start()
+        workers[0].wait_ready()
+        for at in range(0, len(sent), len(sent) // 4 + 1):
+            publish(settings, sent[at : at + len(sent) // 4 + 1])
+            victim = rng.choice(workers)
+            time.sleep(rng.random() * 2)
+            victim.kill()
+            victim.start()
+
+        def right() -> dict[str, set[str]]:
+            at_ms = int(time.time() * 1000)
+            found = oracle.membership(whole, DEFINITIONS, at_ms)
+            return {who: set(own) for who, own in found.items() if own}
+
+        eventually(lambda: members(settings) == right(), 90)
+        eventually(lambda: segmenter("verify", timeout_s=60, **settings).code == 0, 60)
+        compared = re.search(r"(\d+) persons of several ids compared", segmenter("verify", **settings).out)
+        assert compared is not None
+        assert int(compared[1]) > PERSONS // 2
+        assert all(worker.exit_code is None for worker in workers)
+    finally:
+        repeater.end()
+        for worker in workers:
+            worker.stop()
+    assert repeater.count > PERSONS
+    assert out_of_sequence(settings) == []
+    moved = live.read_topic(settings["brokers"], settings["topic_prefix"] + "merges")
+    assert {type(merges.read(record.value, record.key)) for record in moved} >= {Link, ProfileMerge, ForwardedEvent}
+
+    forge(settings)
+    with Worker(settings) as worker:
+        worker.wait_ready()
+        eventually(lambda: "viewed_401" in members(settings).get("busy", set()), 60)
+        said = segmenter("verify", timeout_s=60, **settings)
+        assert said.code == 1, "the two that read `merges` agree, the events do not"
+        assert "busy  viewed_401, by all ids" in said.out
+
+
+def test_everybody_is_made_again(settings: dict[str, Any], tmp_path: Path) -> None:
+    """By the same file nothing is told, by another one all is equal."""
+    rng, now = random.Random(12), datetime.now(UTC)
+    whole, sent = busy(now)
+    for number in range(PERSONS // 3):
+        events = history(rng, number, now)
+        whole += [{**event, "userId": f"مشتری-{number}"} for event in events]
+        sent += cut(rng, number, events)
+    publish(settings, sorted(sent, key=lambda event: str(event["timestamp"])))
+
+    def right() -> dict[str, set[str]]:
+        found = oracle.membership(whole, DEFINITIONS, int(time.time() * 1000))
+        return {who: set(own) for who, own in found.items() if own}
+
+    with Worker(settings) as worker:
+        worker.wait_ready()
+        eventually(lambda: members(settings) == right(), 90)
+    with Worker(settings, "--rebuild") as worker:
+        worker.wait_ready()
+        eventually(lambda: worker.log.read_text().count("going on from them") == live.PARTITIONS, 90)
+        eventually(lambda: segmenter("verify", timeout_s=60, **settings).code == 0, 60)
+    assert members(settings) == right()
+    told = live.read_topic(settings["brokers"], settings["topic_prefix"] + "segment-changes")
+    assert not any(json.loads(record.value)["backfill"] for record in told), "whoever is read again is who they were"
+
+    other = tmp_path / "other.yaml"
+    other.write_text(OTHER)
+    under = {**settings, "definitions": other}
+    with Worker(under, "--rebuild") as worker:
+        worker.wait_ready()
+        eventually(lambda: worker.log.read_text().count("going on from them") == live.PARTITIONS, 90)
+        eventually(lambda: segmenter("verify", timeout_s=60, **under).code == 0, 60)
+        assert worker.exit_code is None

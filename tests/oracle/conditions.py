@@ -1,0 +1,423 @@
+"""The conditions as the contract has them, each decided from all that is known of a customer at a moment.
+
+Its one rule: a condition reads the history and nothing else; `in_segment` reads what this decision has so far.
+
+Long because the language stands here as a whole, side by side.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from fractions import Fraction
+from hashlib import sha256
+from typing import NamedTuple
+
+from tests.oracle.dates import (
+    birthday,
+    completed_years,
+    date_told,
+    day_end,
+    is_asked_day,
+    local_day,
+    midnight,
+    timezone_of,
+    utc_day,
+)
+from tests.oracle.shop import (
+    COMPLETED,
+    Fact,
+    Order,
+    at_checkout,
+    attribute,
+    contents,
+    moment_of,
+    prices,
+    session_starts,
+    since_purchase,
+)
+from tests.oracle.values import (
+    MILLION,
+    Json,
+    duration_ms,
+    inline_test,
+    listed,
+    lookup,
+    mapping,
+    meets,
+    meets_test,
+    number,
+    reach,
+    scalars,
+)
+
+GROUPS = ("all", "any", "not")
+SUMS_KEPT = 256  # the newest contributions, which leave a window at their own time
+MONEY = {"total", "revenue", "subtotal", "value", "price", "tax", "shipping", "discount"}
+OLD_NAMES = {
+    "Viewed Product": "Product Viewed",
+    "Added Product": "Product Added",
+    "Removed Product": "Product Removed",
+    "Completed Order": COMPLETED,
+}
+
+
+class History(NamedTuple):
+    """All that is known of one customer at `now`, each message once, in (time, messageId) order."""
+
+    customer_id: str
+    facts: Sequence[Fact]
+    orders: Sequence[Order]
+    currency: object
+    now: int = 0
+    members: frozenset[str] = frozenset()  # the segments that this decision has so far
+
+
+def holds(condition: Json, history: History) -> bool:
+    ((kind, form),) = condition.items()
+    return CONDITIONS[kind](form, history)
+
+
+# --- groups ------------------------------------------------------------------------------------
+
+
+def members(form: object) -> list[Json]:
+    """A list of conditions, or one."""
+    return [mapping(member) for member in listed(form)]
+
+
+def leaves(condition: Json) -> Iterator[tuple[str, object]]:
+    """The conditions under all, any and not, as (kind, form)."""
+    ((kind, form),) = condition.items()
+    if kind not in GROUPS:
+        yield kind, form
+        return
+    for member in members(form):
+        yield from leaves(member)
+
+
+def all_hold(form: object, history: History) -> bool:
+    return all(holds(member, history) for member in members(form))
+
+
+def any_holds(form: object, history: History) -> bool:
+    return any(holds(member, history) for member in members(form))
+
+
+def none_holds(form: object, history: History) -> bool:
+    return not any_holds(form, history)
+
+
+# --- what happened -----------------------------------------------------------------------------
+
+
+def current_name(name: object) -> str:
+    return OLD_NAMES.get(str(name), str(name))
+
+
+def event_names(form: Json) -> set[str]:
+    return {current_name(name) for name in listed(form["event"])}
+
+
+def happened(form: Json, history: History) -> list[Fact]:
+    """The events that a form speaks of, in order; for Order Completed the orders, at their completion."""
+    names = event_names(form)
+    seen = [what for what in history.facts if what.name in names - {COMPLETED}]
+    seen += [order.completion for order in history.orders if COMPLETED in names]
+    where = mapping(form.get("where"))
+    return sorted((what for what in seen if is_as_asked(what, where)), key=moment_of)
+
+
+def is_as_asked(what: Fact, where: Json) -> bool:
+    return all(meets_test(lookup(what.properties, name), test) for name, test in where.items())
+
+
+def in_window(time: int, within: object, now: int) -> bool:
+    """Whether it lies in (now - within, now]; without a window everything does."""
+    return within is None or now - duration_ms(within) < time <= now
+
+
+def performed(form: object, history: History) -> bool:
+    """How often it happened in the window."""
+    within = mapping(form).get("within")
+    count = sum(in_window(what.time, within, history.now) for what in happened(mapping(form), history))
+    return meets(count, mapping(form).get("count", {"at_least": 1}))
+
+
+def last(form: object, history: History) -> bool:
+    seen = happened(mapping(form), history)
+    return bool(seen) and is_ago(seen[-1].time, mapping(mapping(form).get("ago")), history.now)
+
+
+def first(form: object, history: History) -> bool:
+    seen = happened(mapping(form), history)
+    return bool(seen) and is_ago(seen[0].time, mapping(mapping(form).get("ago")), history.now)
+
+
+def is_ago(since: int, ago: Json, now: int) -> bool:
+    """From since + at_least on, before since + at_most or below."""
+    ends = [since + duration_ms(ago[name]) for name in ("at_most", "below") if name in ago]
+    begins = since + duration_ms(ago["at_least"]) if "at_least" in ago else since
+    return begins <= now and all(now < end for end in ends)
+
+
+def sessions(form: object, history: History) -> bool:
+    starts = session_starts(history.facts, duration_ms(mapping(form).get("gap", "30m")))
+    within = mapping(form).get("within")
+    return meets(sum(in_window(start, within, history.now) for start in starts), mapping(form)["count"])
+
+
+# --- sums of what happened ---------------------------------------------------------------------
+
+
+def total(form: object, history: History) -> bool:
+    """What the values in the window come to; of nothing, an average and the extremes are nothing."""
+    asked = mapping(form)
+    seen = [what for what in happened(asked, history) if is_in_currency(what, asked, history)]
+    result = AGGREGATES[str(asked["agg"])](seen, asked, history)
+    return result is not None and meets(result, inline_test(asked))
+
+
+def is_in_currency(what: Fact, form: Json, history: History) -> bool:
+    """Only money in another currency, which the event names, does not count."""
+    named = lookup(what.properties, "currency")
+    return form["of"] not in MONEY or named is None or named == history.currency
+
+
+def value_of(what: Fact, form: Json, history: History) -> int | None:
+    """In millionths; the total of an order is its value less its refunds."""
+    if form["of"] == "total" and what.name == COMPLETED:
+        return next(order.value for order in history.orders if order.completion.message_id == what.message_id)
+    return number(lookup(what.properties, str(form["of"])))
+
+
+def in_the_window(seen: list[Fact], form: Json, now: int) -> list[Fact]:
+    return [what for what in seen if in_window(what.time, form.get("within"), now)]
+
+
+def values(seen: list[Fact], form: Json, history: History) -> list[int]:
+    told = [value_of(what, form, history) for what in seen]
+    return [value for value in told if value is not None]
+
+
+def summed_values(seen: list[Fact], form: Json, history: History) -> list[int]:
+    """Of the newest 256 those in the window; the older ones leave it at the end of their UTC day."""
+    contributing = [what for what in seen if value_of(what, form, history) is not None]
+    older, newest = contributing[:-SUMS_KEPT], contributing[-SUMS_KEPT:]
+    older = [what for what in older if stays_with_its_day(what.time, form.get("within"), history.now)]
+    return values(older + in_the_window(newest, form, history.now), form, history)
+
+
+def stays_with_its_day(time: int, within: object, now: int) -> bool:
+    return within is None or now < day_end(time) + duration_ms(within)
+
+
+def summed(seen: list[Fact], form: Json, history: History) -> Fraction | None:
+    return Fraction(sum(summed_values(seen, form, history)), MILLION)
+
+
+def average(seen: list[Fact], form: Json, history: History) -> Fraction | None:
+    found = summed_values(seen, form, history)
+    return Fraction(sum(found), MILLION * len(found)) if found else None
+
+
+def smallest(seen: list[Fact], form: Json, history: History) -> Fraction | None:
+    found = values(in_the_window(seen, form, history.now), form, history)
+    return Fraction(min(found), MILLION) if found else None
+
+
+def greatest(seen: list[Fact], form: Json, history: History) -> Fraction | None:
+    found = values(in_the_window(seen, form, history.now), form, history)
+    return Fraction(max(found), MILLION) if found else None
+
+
+def distinct(seen: list[Fact], form: Json, history: History) -> Fraction | None:
+    """How many values; each member of a list is one."""
+    found: set[Hashable] = set()
+    for what in in_the_window(seen, form, history.now):
+        found |= distinct_values(what, form, history)
+    return Fraction(len(found))
+
+
+def distinct_values(what: Fact, form: Json, history: History) -> set[Hashable]:
+    """What an event adds to them; of an order's total, its value."""
+    if form["of"] == "total" and what.name == COMPLETED:
+        value = value_of(what, form, history)
+        return set() if value is None else {value}
+    return scalars(lookup(what.properties, str(form["of"])))
+
+
+AGGREGATES: dict[str, Callable[[list[Fact], Json, History], Fraction | None]] = {
+    "sum": summed,
+    "avg": average,
+    "min": smallest,
+    "max": greatest,
+    "distinct": distinct,
+}
+
+# --- one after the other -----------------------------------------------------------------------
+
+
+def sequence(form: object, history: History) -> bool:
+    """Whether all steps were made in the window, each by an event after that of the step before."""
+    asked = mapping(form)
+    steps = [mapping(step) for step in listed(asked["steps"])]
+    seen = [in_the_window(happened(step, history), asked, history.now) for step in steps]
+    if "same" not in asked:
+        return are_in_order(seen)
+    same = str(asked["same"])
+    shared = set.intersection(*(shared_values(step, same) for step in seen))
+    return any(are_in_order([having(step, same, value) for step in seen]) for value in shared)
+
+
+def are_in_order(seen: list[list[Fact]]) -> bool:
+    """Whether each step has an event after the one that was taken for the step before."""
+    before: tuple[int, str] | None = None
+    for step in seen:
+        later = [moment_of(what) for what in step if before is None or moment_of(what) > before]
+        if not later:
+            return False
+        before = min(later)
+    return True
+
+
+def shared_values(step: list[Fact], same: str) -> set[Hashable]:
+    return {value for what in step for value in scalars(lookup(what.properties, same))}
+
+
+def having(step: list[Fact], same: str, value: Hashable) -> list[Fact]:
+    return [what for what in step if value in scalars(lookup(what.properties, same))]
+
+
+# --- the cart ----------------------------------------------------------------------------------
+
+
+def cart(form: object, history: History) -> bool:
+    """Something lies in the cart, and it is as quiet, as far, as dear and as full as asked."""
+    asked = mapping(form)
+    touches = since_purchase(history.facts)
+    quantities = contents(touches)
+    if not quantities or not is_ago(touches[-1].time, quiet(asked), history.now):
+        return False
+    if "stage" in asked and (asked["stage"] == "checkout") != at_checkout(touches):
+        return False
+    items = Fraction(sum(quantities.values()), MILLION)
+    told = prices(touches)
+    value = Fraction(sum(quantity * told.get(item, 0) for item, quantity in quantities.items()), MILLION**2)
+    return meets(items, asked.get("items", {})) and meets(value, asked.get("value", {}))
+
+
+def quiet(form: Json) -> Json:
+    """`idle_for` and `until` as they are said of `last`."""
+    ends = {"idle_for": "at_least", "until": "below"}
+    return {ends[name]: form[name] for name in ends if name in form}
+
+
+# --- who it is ---------------------------------------------------------------------------------
+
+
+def trait(form: object, history: History) -> bool:
+    return all(trait_meets(trait_value(history, name), test, history.now) for name, test in mapping(form).items())
+
+
+def trait_value(history: History, name: str) -> object:
+    """What the newest identify that has the trait says, be it null."""
+    key, *path = name.split(".")
+    told = [what.traits[key] for what in history.facts if what.name == "identify" and key in what.traits]
+    return reach(told[-1], path) if told else None
+
+
+def trait_meets(value: object, test: object, now: int) -> bool:
+    if "age" not in mapping(test):
+        return meets_test(value, test)
+    others = {key: asked for key, asked in mapping(test).items() if key != "age"}
+    return meets_test(value, others) and is_of_age(date_told(value), mapping(mapping(test)["age"]), now)
+
+
+def is_of_age(since: int | None, age: Json, now: int) -> bool:
+    """Durations are measured from the date on, numbers are completed years; what is to come has no age."""
+    if since is None:
+        return False
+    if are_durations(age):
+        return is_ago(since, age, now)
+    return utc_day(since) <= utc_day(now) and meets(completed_years(utc_day(since), utc_day(now)), age)
+
+
+def are_durations(age: Json) -> bool:
+    return any(isinstance(limit, str) for limit in age.values())
+
+
+def context(form: object, history: History) -> bool:
+    asked = {name: test for name, test in mapping(form).items() if name != "touch"}
+    touch = str(mapping(form).get("touch", "last"))
+    return all(meets_test(touched(history, name, touch), test) for name, test in asked.items())
+
+
+def touched(history: History, name: str, touch: str) -> str | None:
+    """The attribute of the first or last event that carries it."""
+    carried = [found for found in (attribute(what, name) for what in history.facts) if found is not None]
+    return carried[0 if touch == "first" else -1] if carried else None
+
+
+def in_segment(form: object, history: History) -> bool:
+    return form in history.members
+
+
+def calendar(form: object, history: History) -> bool:
+    return is_asked_day(mapping(form), local_day(history.now, timezone_of(mapping(form))))
+
+
+def sample(form: object, history: History) -> bool:
+    """Whether the customer's share of 2⁶⁴ lies strictly below the percentage."""
+    salted = str(mapping(form).get("salt", "")).encode() + b"\0" + history.customer_id.encode()
+    share = Fraction(int.from_bytes(sha256(salted).digest()[:8]), 2**64)
+    return share < Fraction(str(mapping(form)["percent"])) / 100
+
+
+CONDITIONS: dict[str, Callable[[object, History], bool]] = {
+    "all": all_hold,
+    "any": any_holds,
+    "not": none_holds,
+    "performed": performed,
+    "total": total,
+    "last": last,
+    "first": first,
+    "sequence": sequence,
+    "cart": cart,
+    "sessions": sessions,
+    "trait": trait,
+    "context": context,
+    "in_segment": in_segment,
+    "calendar": calendar,
+    "sample": sample,
+}
+
+# --- when time alone may change an answer ------------------------------------------------------
+
+
+def durations(kind: str, form: object) -> list[int]:
+    """All that a condition measures from an event on."""
+    asked = mapping(form)
+    told = [asked[key] for key in ("within", "gap", "idle_for", "until") if key in asked]
+    told += mapping(asked.get("ago")).values()
+    return [duration_ms(one) for one in told]
+
+
+def birthdays(form: object, facts: Sequence[Fact], after: int, to: int) -> Iterator[int]:
+    """Of every date told for a trait: itself, its birthdays, and where the ages that are asked begin and end."""
+    for name, test in mapping(form).items():
+        age = mapping(mapping(test).get("age"))
+        for since in dates_told(name, facts) if age else ():
+            yield since
+            if are_durations(age):
+                yield from (since + duration_ms(one) for one in age.values())
+            else:
+                yield from yearly(since, after, to)
+
+
+def dates_told(name: str, facts: Sequence[Fact]) -> list[int]:
+    told = [date_told(lookup(what.traits, name)) for what in facts if what.name == "identify"]
+    return [since for since in told if since is not None]
+
+
+def yearly(since: int, after: int, to: int) -> Iterator[int]:
+    """The midnights of the birthdays, and of the day itself."""
+    for year in range(utc_day(after).year, utc_day(to).year + 1):
+        yield midnight(birthday(utc_day(since), year))

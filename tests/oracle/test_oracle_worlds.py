@@ -1,0 +1,296 @@
+"""What holds of every history, and that the strategies draw what they claim: no rule of the contract is idle."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.oracle import oracle
+from tests.oracle.cases import START_MS
+from tests.oracle.conditions import GROUPS, leaves, members
+from tests.oracle.oracle import BUILT_IN, Fact, Json, OracleChange, changes, mapping, membership, milliseconds
+from tests.oracle.shop import PURCHASES, REPLACING, moment_of, order_key
+from tests.strategies import histories
+from tests.strategies.histories import DAY, DURATIONS, Event, without_hold
+from tests.strategies.language import FORMS
+
+# --- what holds of every history ---------------------------------------------------------------
+
+IN_ORDER = histories.worlds()
+BUILT_IN_WORLD = st.tuples(histories.sorted_history(), st.just(BUILT_IN))
+ANY_WORLD = st.one_of(IN_ORDER, histories.worlds(late=True), BUILT_IN_WORLD)
+QUICK = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+
+
+def per_customer(found: Sequence[OracleChange]) -> dict[str, list[OracleChange]]:
+    told: dict[str, list[OracleChange]] = defaultdict(list)
+    for change in found:
+        told[change.customer_id].append(change)
+    return told
+
+
+def now_members(found: Sequence[OracleChange]) -> dict[str, frozenset[str]]:
+    """Who is in what after these changes; customers in nothing are left out."""
+    members: dict[str, frozenset[str]] = defaultdict(frozenset)
+    for change in found:
+        assert (change.segment in members[change.customer_id]) == (change.change == "exited")
+        members[change.customer_id] ^= {change.segment}
+    return {customer: segments for customer, segments in members.items() if segments}
+
+
+@QUICK
+@given(ANY_WORLD, st.data())
+def test_changes_add_up_to_membership(world: tuple[list[Event], Json], data: st.DataObject) -> None:
+    """Whatever the order, at any instant the changes up to it add up to what the events up to it say."""
+    history, definitions = world
+    times = st.sampled_from([milliseconds(event["timestamp"]) for event in history])
+    waits = st.sampled_from([0, *DURATIONS.values()])
+    at = sum(data.draw(part) for part in (times, waits, waits, st.integers(-1, 1)))
+    expected = {who: segments for who, segments in membership(history, definitions, at).items() if segments}
+    assert now_members(changes(history, definitions, at)) == expected
+
+
+@QUICK
+@given(IN_ORDER)
+def test_in_time_order_nothing_is_late(world: tuple[list[Event], Event]) -> None:
+    """Without late events no change is marked, and no customer's changes go back in time."""
+    found = changes(*world)
+    assert not any(change.late for change in found)
+    for own in per_customer(found).values():
+        assert all(before.occurred_at <= after.occurred_at for before, after in pairwise(own))
+
+
+def read_at(fact: Fact) -> tuple[int, int]:
+    return fact.time, oracle.topic_rank(fact.name)
+
+
+@QUICK
+@given(IN_ORDER, st.randoms(use_true_random=False))
+def test_a_repeat_changes_nothing(world: tuple[list[Event], Event], rng: random.Random) -> None:
+    """Messages read again at any later place are harmless (topics in order: repeats part neighbours).
+
+    Nothing is held here: an order that is read again is an order at which nothing is held back.
+    """
+    history = sorted(world[0], key=lambda event: read_at(oracle.fact(event)))
+    definitions = without_hold(world[1])
+    again = list(history)
+    for event in rng.sample(history, min(3, len(history))):
+        again.insert(rng.randint(again.index(event), len(again)), event)
+    until = milliseconds(history[-1]["timestamp"]) + DAY
+    assert changes(again, definitions, until) == changes(history, definitions, until)
+
+
+@QUICK
+@given(IN_ORDER)
+def test_customers_are_decided_alone(world: tuple[list[Event], Event]) -> None:
+    """A customer's changes are the same when nobody else is in the history."""
+    history, definitions = world
+    until = milliseconds(history[-1]["timestamp"])
+    together = per_customer(changes(history, definitions, until))
+    for who in {oracle.customer(event) for event in history}:
+        alone = [event for event in history if oracle.customer(event) == who]
+        assert changes(alone, definitions, until) == together.get(who, [])
+
+
+# --- the strategies produce what they claim ----------------------------------------------------
+
+
+class World(NamedTuple):
+    history: list[Event]
+    definitions: Event
+
+
+WORLDS = [World(*histories.world(random.Random(seed))) for seed in range(300)]
+
+
+def facts_of(history: list[Event]) -> list[Fact]:
+    return [oracle.fact(event) for event in history]
+
+
+def by_time(history: list[Event]) -> list[list[Fact]]:
+    """Each customer's facts in order."""
+    return [sorted(facts, key=moment_of) for facts in oracle.by_customer(history, 10**15).values()]
+
+
+def apart(gap_ms: int) -> Callable[[list[Event]], bool]:
+    """Two events of one customer lie so far apart."""
+
+    def holds(history: list[Event]) -> bool:
+        own = [{fact.time for fact in facts} for facts in by_time(history)]
+        return any(time + gap_ms in times for times in own for time in times)
+
+    return holds
+
+
+def named(*names: str) -> Callable[[list[Event]], bool]:
+    """An event came under one of these names, as written."""
+    return lambda history: any(event.get("event", event["type"]) in names for event in history)
+
+
+def order_with(*names: str) -> Callable[[list[Event]], bool]:
+    """The messages of some order begin with these."""
+
+    def holds(history: list[Event]) -> bool:
+        orders: dict[tuple[int, tuple[str, str]], list[str]] = defaultdict(list)
+        for customer, facts in enumerate(by_time(history)):
+            for fact in (fact for fact in facts if fact.name in PURCHASES):
+                orders[customer, order_key(fact)].append(fact.name)
+        return any(tuple(messages[: len(names)]) == names for messages in orders.values())
+
+    return holds
+
+
+def told(is_wanted: Callable[[object], bool]) -> Callable[[list[Event]], bool]:
+    """A Cart Viewed or Checkout Started has such products."""
+
+    def holds(history: list[Event]) -> bool:
+        seen = [fact.properties for fact in facts_of(history) if fact.name in REPLACING]
+        return any(is_wanted(properties.get("products")) for properties in seen)
+
+    return holds
+
+
+# What a history of 25 events may hold, and the least share of the histories in which it must be.
+FEATURES: list[tuple[str, float, Callable[[list[Event]], bool]]] = [
+    *((f"exactly {text} apart", 0.15, apart(ms)) for text, ms in DURATIONS.items()),
+    *((f"a millisecond less than {text}", 0.1, apart(ms - 1)) for text, ms in DURATIONS.items()),
+    *((f"a millisecond more than {text}", 0.1, apart(ms + 1)) for text, ms in DURATIONS.items()),
+    ("exactly the 90 days of items", 0.2, apart(90 * DAY)),
+    ("a millisecond more than 90 days", 0.05, apart(90 * DAY + 1)),
+    ("exactly the bound of orders", 0.1, apart(91 * DAY)),
+    ("a millisecond more than the bound", 0.05, apart(91 * DAY + 1)),
+    ("several customers", 0.6, lambda history: len(by_time(history)) > 1),
+    ("no userId", 0.5, lambda history: any("userId" not in event for event in history)),
+    ("an empty userId", 0.5, lambda history: any(event.get("userId") == "" for event in history)),
+    ("a whole message repeated", 0.5, lambda history: any(history.count(event) > 1 for event in history)),
+    ("digits to cut", 0.5, lambda history: any("999Z" in str(event["timestamp"]) for event in history)),
+    ("another offset", 0.5, lambda history: any("+03:30" in str(event["timestamp"]) for event in history)),
+    ("pages", 0.5, named("page")),
+    ("screens", 0.3, named("screen")),
+    ("browsing", 0.3, named(*oracle.BROWSE)),
+    ("own names", 0.3, named(*histories.OWN_NAMES)),
+    ("identify", 0.2, named("identify")),
+    ("a context", 0.5, lambda history: any("context" in event for event in history)),
+    ("a trait taken away", 0.1, lambda history: any(None in fact.traits.values() for fact in facts_of(history))),
+    (
+        "money in dollars",
+        0.2,
+        lambda history: any(fact.properties.get("currency") == "USD" for fact in facts_of(history)),
+    ),
+    *((f"the old name {name}", 0.1, named(name)) for name in oracle.OLD_NAMES),
+    ("removals", 0.3, named("Product Removed")),
+    ("a cart told", 0.1, told(bool)),
+    ("a cart told empty", 0.1, told(lambda products: products == [])),
+    ("a cart seen, not told", 0.1, told(lambda products: products is None)),
+    ("an order completed twice", 0.1, order_with("Order Completed", "Order Completed")),
+    ("an order and its refund", 0.05, order_with("Order Completed", "Order Refunded")),
+    ("a refund before its order", 0.1, order_with("Order Refunded", "Order Completed")),
+    ("an order and its cancellation", 0.05, order_with("Order Completed", "Order Cancelled")),
+    ("a cancellation before its order", 0.02, order_with("Order Cancelled", "Order Completed")),
+]
+
+
+@pytest.mark.parametrize(("share", "holds"), [row[1:] for row in FEATURES], ids=[row[0] for row in FEATURES])
+def test_histories_hold(share: float, holds: Callable[[list[Event]], bool]) -> None:
+    """Each boundary and each kind of event comes up often enough to be met in a short run."""
+    assert sum(holds(one.history) for one in WORLDS) >= share * len(WORLDS)
+
+
+def depth(condition: Json) -> int:
+    ((kind, form),) = condition.items()
+    return 1 + max(map(depth, members(form))) if kind in GROUPS else 1
+
+
+def test_definitions_hold_every_condition_nested_to_three() -> None:
+    """All conditions come up, at every depth up to 3; so do held segments, bands, and both orders of keys."""
+    conditions = [when for one in WORLDS for when in oracle.conditions_of(one.definitions).values()]
+    assert {depth(when) for when in conditions} == {1, 2, 3}
+    assert {kind for when in conditions for kind, _ in leaves(when)} == FORMS.keys()
+    segments = [mapping(segment) for one in WORLDS for segment in mapping(one.definitions["segments"]).values()]
+    assert sum("hold" in segment for segment in segments) > 0.1 * len(segments)
+    assert sum("bands" in segment for segment in segments) > 0.01 * len(segments)
+    named = [(key, form) for one in WORLDS for key, when in oracle.conditions_of(one.definitions).items()
+             for kind, form in leaves(when) if kind == "in_segment"]  # fmt: skip
+    assert Counter(key < str(form) for key, form in named).keys() == {True, False}
+
+
+# What can happen to a segment of each condition; whatever else does comes of a hold.
+WAYS: dict[str, set[tuple[str, str]]] = {
+    kind: {("entered", "event"), ("exited", "event"), ("entered", "time"), ("exited", "time")} for kind in FORMS
+} | {
+    "sequence": {("entered", "event"), ("exited", "event"), ("exited", "time")},  # a window only takes away
+    "context": {("entered", "event"), ("exited", "event")},
+    "calendar": {("entered", "event"), ("entered", "time"), ("exited", "time")},  # by the first event
+    "sample": {("entered", "event")},
+}
+
+
+def ways(history: list[Event], definitions: Event, until: int) -> set[tuple[str, str, str]]:
+    """What happened to each segment, and whether an event or time alone did it."""
+    found: set[tuple[str, str, str]] = set()
+    rules = oracle.read_rules(definitions)
+    for customer_id, facts in oracle.by_customer(history, until).items():
+        run = oracle.Run(customer_id, rules, facts[0].time)
+        for index, fact in enumerate(facts):
+            run.advance(fact.time)
+            by_time = len(run.changes)
+            run.read(facts[: index + 1])
+            found |= {(change.segment, change.change, "event") for change in run.changes[by_time:]}
+            found |= {(change.segment, change.change, "time") for change in run.changes[:by_time]}
+            run.changes.clear()
+        run.advance(until)
+        found |= {(change.segment, change.change, "time") for change in run.changes}
+    return found
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_a_world_about_a_condition_enters_and_leaves_it(kind: str) -> None:
+    """In each way that there is, in at least one of twenty worlds with such a segment."""
+    found: Counter[tuple[str, str]] = Counter()
+    with_it = 0
+    for seed in range(300):
+        rng = random.Random(seed)
+        history, definitions = histories.world_of(kind, rng.choice)
+        whens = oracle.conditions_of(definitions)
+        with_it += any(kind in when for when in whens.values())
+        until = oracle.latest(history) + rng.choice((0, *DURATIONS.values(), 90 * DAY))
+        found.update({(change, how) for key, change, how in ways(history, definitions, until) if kind in whens[key]})
+    assert {way for way, count in found.items() if count >= 0.05 * with_it} >= WAYS[kind], (found, with_it)
+
+
+def test_histories_and_definitions_collide() -> None:
+    """Most worlds have changes; most have some that time alone causes; entries and exits are both common."""
+    right = [changes(*one) for one in WORLDS]
+    by_time_alone = 0
+    for one, found in zip(WORLDS, right, strict=True):
+        times = {fact.time for fact in facts_of(one.history)}
+        by_time_alone += any(change.occurred_at not in times for change in found)
+    assert sum(map(bool, right)) > 0.8 * len(WORLDS)
+    assert by_time_alone > 0.4 * len(WORLDS)
+    assert min(Counter(change.change for found in right for change in found).values()) > 3 * len(WORLDS)
+
+
+def test_shuffled_histories_have_late_changes() -> None:
+    """Out of order, decisions are taken back, marked late, in many worlds."""
+    late = 0
+    for seed, one in enumerate(WORLDS):
+        found = changes(histories.shuffled(random.Random(seed), one.history), one.definitions)
+        late += any(change.late for change in found)
+    assert late > 0.25 * len(WORLDS)
+
+
+@QUICK
+@given(IN_ORDER)
+def test_drawn_worlds_keep_their_promises(world: tuple[list[Event], Event]) -> None:
+    """1-4 customers, in time order from START on, one content per messageId."""
+    history, _ = world
+    times = [fact.time for fact in facts_of(history)]
+    assert times == sorted(times)
+    assert times[0] >= START_MS
+    assert 1 <= len(by_time(history)) <= 4
+    assert all(a == b for a in history for b in history if a["messageId"] == b["messageId"])

@@ -1,0 +1,291 @@
+"""Changed definitions: who was decided by a former file goes on under another, without anything being read again.
+
+The one rule: what is expected is a replay of everything under the new file, for what the former file kept; and the
+changes must lead from what was said to what is right, whoever's turn comes when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+
+import msgspec
+import pytest
+
+from rules.conditions import CustomerView
+from rules.definition_migration import DefinitionMigration, Short, short
+from rules.definitions.segments_file import Definitions, build, built_in
+from rules.engine import Engine
+from rules.profile_migration import carrying, missing_history
+from rules.reasons import REMOVED
+from rules.sentences import sentence
+from rules.standing import Change
+from streams.offline.replay import Replay
+from streams.wire import changes
+from tests.oracle import oracle
+from tests.strategies import histories, worlds
+from tests.strategies.worlds import failing
+from tests.support.migration_worlds import BOUGHT, TWICE, World, engine_of, epochs, only
+from tests.support.partition_lives import GRACE_MS, Lives, inputs
+from tests.support.recovery_cases import DIES_WITHIN, LIVES_MAX, LOST, fold
+
+SEEDS = range(400)
+LIVES = range(60)
+NIGHTLY = range(len(LIVES), 1_520)
+
+
+# --- what is decided ---------------------------------------------------------------------------
+
+
+def test_the_end_is_that_of_a_replay_under_the_new_file() -> None:
+    """For each segment of which everything was kept; and where nothing is missing, of since when too, from then on."""
+
+    def fails(seed: int) -> object:
+        one = World(seed)
+        _, customers = one.run()
+        fresh = Replay(one.after)
+        for _ in fresh.run(worlds.decoded(one.sent), one.until):
+            pass
+        complete = one.complete()
+        found = {who: set(one.after.membership(known)) & complete for who, known in customers.items()}
+        right = {who: set(one.after.membership(known)) & complete for who, known in fresh.customers.items()}
+        return found != right and (found, right)
+
+    assert failing(SEEDS, fails) == {}
+
+
+def test_what_was_kept_is_what_a_replay_keeps() -> None:
+    """Fact by fact: the whole profile, where the former file asked for all of it."""
+    count = 0
+    for seed in SEEDS:
+        one = World(seed)
+        if missing_history(one.before.definitions.facts, one.after.definitions.facts) is not False:
+            continue
+        count += 1
+        _, customers = one.run()
+        fresh = Replay(one.after)
+        list(fresh.run(worlds.decoded(one.sent), one.until))
+        for who, known in customers.items():
+            for at, segment in enumerate(one.after.definitions.segments):
+                decided = segment.when.decide(CustomerView(who, known.profile, known.since), known.instant)
+                right = segment.when.decide(CustomerView(who, fresh.customers[who].profile, known.since), known.instant)
+                assert decided == right, (seed, segment.key, at)
+    assert count > 60
+
+
+def test_changes_lead_from_what_was_said_to_what_is() -> None:
+    """Sequences without a gap, in and out by turns, and the segments told are the membership."""
+
+    def fails(seed: int) -> object:
+        told, customers = World(seed).run()
+        found: list[object] = []
+        for who, own in worlds.per_customer(told).items():
+            members: set[str] = set()
+            for number, change in enumerate(own, 1):
+                if change.sequence != number or (change.segment in members) != (change.kind == "exited"):
+                    found.append((who, change))
+                members ^= {change.segment}
+                if change.segments != tuple(sorted(members)):
+                    found.append((who, change))
+            if customers[who].sequence != len(own):
+                found.append((who, customers[who].sequence, len(own)))
+        return found
+
+    assert failing(SEEDS, fails) == {}
+
+
+def test_worlds_have_what_they_are_for() -> None:
+    """Segments that go, come, stay and change; of some not everything was kept."""
+    kinds = {"removed": 0, "entered": 0, "exited": 0, "short": 0, "complete": 0}
+    for seed in SEEDS:
+        one = World(seed)
+        told, _ = one.run()
+        for change in told:
+            if change.backfill:
+                kinds["removed" if change.reason == REMOVED else change.kind] += 1
+        kinds["short"] += len(one.after.definitions.segments) - len(one.complete())
+        kinds["complete"] += len(one.complete())
+    assert min(kinds.values()) > 40, kinds
+
+
+def test_a_change_by_definition() -> None:
+    """Its cause, its mark, an instant that is the customer's or the file's, and ids that are the same each time."""
+    old = engine_of(buyer=BOUGHT, twice=TWICE)
+    new = engine_of(twice=BOUGHT)
+    told = [told_of(old, new, at) for at in (T + 5_000, T + 5_000, T - 5_000)]
+    assert told[0] == told[1]
+    (gone, came), (gone_early, _) = told[0], told[2]
+    assert (gone.segment, gone.kind, came.segment, came.kind) == ("buyer", "exited", "twice", "entered")
+    assert (gone.occurred_at, gone_early.occurred_at) == (T + 5_000, T + 1)
+    assert gone.id != gone_early.id
+    assert gone.definition == new.definitions.fingerprint
+    assert came.definition == new.definitions.segments[0].fingerprint
+    public = json.loads(changes.encode(changes.of(gone)))
+    assert (public["cause"], public["backfill"], public["late"]) == (
+        {"kind": "definition", "event_id": None},
+        True,
+        False,
+    )
+    assert public["said"]["en"] == "this segment is no longer defined" == sentence(REMOVED)
+
+
+T = 1_772_359_200_000
+
+
+def told_of(old: Engine, new: Engine, at: int) -> list[Change]:
+    """Of a customer who bought once at T."""
+    replay = Replay(old)
+    order = {
+        "type": "track",
+        "event": "Order Completed",
+        "messageId": "m",
+        "userId": "u",
+        "properties": {"order_id": "o"},
+    }
+    list(replay.run(worlds.decoded([{**order, "timestamp": "2026-03-01T10:00:00Z"}])))
+    return DefinitionMigration(old.definitions, new).migrate("u", replay.customers["u"], at)
+
+
+# --- a partition that lives several lives ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [LIVES, *(pytest.param(NIGHTLY[at : at + 146], marks=pytest.mark.nightly) for at in range(0, len(NIGHTLY), 146))],
+    ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}",
+)
+def test_files_that_change_between_lives(seeds: range) -> None:
+    """Forwards and back, whatever dies when and whatever the store loses: the end is right, and nothing contradicts."""
+
+    def fails(seed: int) -> object:
+        one = World(seed)
+        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0))
+        used = asyncio.run(through_files(one, lives))
+        folded, strange = fold(lives.outputs.changes())
+        complete = one.complete() if one.before in used else {segment.key for segment in one.after.definitions.segments}
+        members = oracle.membership(one.sent, one.new, lives.wall - GRACE_MS)
+        right = only(members, complete)
+        found = {
+            "sequence, alternation or segments": strange,
+            "still ahead": lives.ahead(),
+            "not settled": not epochs(lives, one.after).is_settled,
+            "the topic and the store": folded != (held := lives.members()) and (folded, held),
+            "the topic and the oracle": only(folded, complete) != right and (folded, right),
+            "the store and the oracle": only(lives.members(), complete) != right,
+            "stops": lives.said,
+        }
+        return {name: value for name, value in found.items() if value}
+
+    assert failing(seeds, fails) == {}
+
+
+async def through_files(one: World, lives: Lives) -> list[Engine]:
+    """Lives under either file that end anywhere, each followed by a loss; then one under the second to the end.
+
+    Which of them were begun.
+    """
+    rng, used = one.rng, list[Engine]()
+    for _ in range(rng.randrange(1, LIVES_MAX)):
+        lives.engine = rng.choice((one.before, one.before, one.after))
+        used.append(lives.engine)
+        at = len(lives.store.was) + rng.randrange(DIES_WITHIN)
+        lives.store.loses = rng.choice((None, (at, rng.choice(LOST))))
+        await lives.live(one.until, rng.choice(range(DIES_WITHIN)))
+        lives.store.lose(rng.choice(LOST))
+    lives.store.loses, lives.engine = None, one.after
+    assert await lives.live(one.until)
+    return used
+
+
+# --- what was not kept -------------------------------------------------------------------------
+
+
+def viewed(within: str, **more: object) -> object:
+    return {"performed": {"event": "page", "within": within, **more}}
+
+
+def ordered(**more: object) -> object:
+    return {"performed": {"event": "Order Completed", **more}}
+
+
+def came(count: int, **more: object) -> object:
+    return {"sessions": {"count": count, "within": "1d", **more}}
+
+
+def summed(of: str, **more: object) -> object:
+    return {"total": {"agg": "sum", "of": of, "event": "Order Completed", "at_least": 1, **more}}
+
+
+SHORT: list[tuple[str, object, object, int | bool | None]] = [
+    ("the same", BOUGHT, BOUGHT, False),
+    ("a shorter window", viewed("7d"), viewed("1d"), False),
+    ("a longer window", viewed("1d"), viewed("7d"), 7 * histories.DAY),
+    ("more of them", viewed("1d"), viewed("1d", count={"at_least": 3}), histories.DAY),
+    ("another event", {"performed": {"event": "page"}}, {"performed": {"event": "Signed Up"}}, None),
+    ("orders that are picked otherwise", BOUGHT, ordered(where={"coupon": "x"}, within="1d"), histories.DAY),
+    ("more orders of the same", BOUGHT, ordered(within="1d", count={"at_least": 9}), False),
+    ("a property of orders", summed("total"), summed("tax", within="1d"), histories.DAY),
+    ("the same property over less", summed("total"), summed("total", within="1d"), False),
+    ("value, which counts in one currency", BOUGHT, summed("total"), None),
+    ("a cart", BOUGHT, {"cart": {"idle_for": "1h"}}, 90 * histories.DAY),
+    ("prices of a cart", {"cart": {"idle_for": "1h"}}, {"cart": {"value": {"at_least": 3}}}, 90 * histories.DAY),
+    ("sessions", came(2), came(3), False),
+    ("sessions of another gap", came(2), came(2, gap="1h"), histories.DAY),
+    ("a trait asked otherwise", {"trait": {"plan": "pro"}}, {"trait": {"plan": "free"}}, None),
+    ("an attribute asked otherwise", {"context": {"country": "Iran"}}, {"context": {"country": "Chile"}}, False),
+    ("another attribute", {"context": {"country": "Iran"}}, {"context": {"city": "Qom"}}, None),
+    ("the date alone", BOUGHT, {"calendar": {"weekday": ["mon"]}}, False),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "for_ms"), [row[1:] for row in SHORT], ids=[row[0] for row in SHORT])
+def test_what_starts_from_now(old: object, new: object, for_ms: int | bool | None) -> None:
+    """A segment of which something was not kept, and how long that makes a difference."""
+    found = short(engine_of(s=old).definitions, engine_of(other=BOUGHT, s=new).definitions)
+    own = [one for one in found if one.segment == "s"]
+    assert own == ([] if for_ms is False else [Short("s", for_ms)])
+
+
+def test_an_attribute_is_asked_of_what_it_says() -> None:
+    """What is shown of it is all of it, so a test that is new has its answer at once."""
+    old, new = engine_of(s={"context": {"country": "Iran"}}), engine_of(s={"context": {"country": "Chile"}})
+    replay = Replay(old)
+    page = {"type": "page", "messageId": "m", "userId": "u", "context": {"location": {"country": "Chile"}}}
+    list(replay.run(worlds.decoded([{**page, "timestamp": "2026-03-01T10:00:00Z"}])))
+    (change,) = DefinitionMigration(old.definitions, new).migrate("u", replay.customers["u"], 0)
+    assert (change.segment, change.kind) == ("s", "entered")
+
+
+# --- documents ---------------------------------------------------------------------------------
+
+
+def documents() -> list[Definitions]:
+    drawn = [random.Random(seed) for seed in range(150)]
+    found = [build(histories.random_definitions(rng), "drawn.yaml") for rng in drawn]
+    return [built_in(), built_in("demo.yaml"), *found]
+
+
+def test_a_file_can_be_built_again_from_what_is_stored() -> None:
+    """Its document, through JSON: the same fingerprint, and facts in the same places."""
+    for one in documents():
+        again = build(msgspec.json.decode(msgspec.json.encode(one.document)), "again")
+        assert again.fingerprint == one.fingerprint
+        assert again.facts.by_key == one.facts.by_key
+        assert [segment.key for segment in again.segments] == [segment.key for segment in one.segments]
+
+
+def test_what_is_carried_to_the_same_file_is_the_same() -> None:
+    """Nothing is lost on the way, whatever is asked."""
+    for seed in range(200):
+        rng = random.Random(seed)
+        sent, drawn = histories.world(rng, 25)
+        engine = Engine(build(drawn, "f.yaml"))
+        replay = Replay(engine)
+        list(replay.run(worlds.decoded(sent)))
+        carries = carrying(engine.definitions.facts, engine.definitions.facts)
+        for known in replay.customers.values():
+            profile = engine.new().profile
+            for carry in carries:
+                carry(known.profile, profile)
+            assert msgspec.msgpack.encode(profile) == msgspec.msgpack.encode(known.profile)

@@ -1,0 +1,431 @@
+"""The right to be forgotten: what an erasure takes, what stays, and what a second reading of everything tells.
+
+The one rule: what is expected is worked out by the tests' oracle, or looked for byte by byte in what is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from rules.events import ERASE, Event, Origin
+from rules.identity.events import CascadedErasure, ErasureNotice, Link
+from rules.published_ahead import PublishedChange
+from rules.reasons import ERASED
+from rules.sentences import sentence
+from rules.standing import Ahead, Customer
+from streams.kafka.fetch import OutputChunk
+from streams.offline.replay import Replay
+from streams.state.contract import tombstone
+from streams.wire import changes, customers, memberships, merges
+from streams.wire.decode import Rejected, decode, decode_line
+from streams.wire.records import OutRecord, encode_entry, membership_record
+from streams.wire.topics import CHANGES, MEMBERSHIPS, MERGES
+from streams.worker import erasure_scan, recovery
+from tests.oracle import oracle
+from tests.strategies import histories, worlds
+from tests.strategies.worlds import World, failing
+from tests.support.lossy_store import Store
+from tests.support.partition_lives import GRACE_MS, Lives
+from tests.support.recovery_cases import Case, fold, through_all
+
+SEEDS = range(300)
+STORED = range(150)
+LIVES = range(40)
+NIGHTLY = range(len(LIVES), 1_500)
+
+
+def with_erasures(rng: random.Random, sent: Sequence[histories.Event]) -> list[histories.Event]:
+    """Some customers ask to be erased at the time of an event, theirs or another's, give or take a millisecond."""
+    found = list(sent)
+    for number in range(rng.choice((1, 1, 2, 4))):
+        like, at = rng.choice(sent), rng.choice(sent)
+        moment = datetime.fromtimestamp(oracle.fact(at).time / 1000, UTC) + timedelta(
+            milliseconds=rng.choice((0, 0, 1, -1))
+        )
+        ids: histories.Event = {name: like[name] for name in ("userId", "anonymousId") if name in like}
+        found.append(
+            {"type": "erase", "messageId": f"erase{number}", "timestamp": histories.written(moment, "Z"), **ids}
+        )
+    return histories.in_time_order(found)
+
+
+def drawn(seed: int) -> World:
+    rng = random.Random(seed)
+    sent, definitions = histories.world(rng, rng.choice((6, 12, 25)))
+    return worlds.made(rng, with_erasures(rng, sent), definitions)
+
+
+# --- what is decided ---------------------------------------------------------------------------
+
+
+def test_in_time_order_the_oracle_says_the_same() -> None:
+    """Every change, of random histories and definitions, with whoever comes back after it."""
+    assert failing(SEEDS, lambda seed: worlds.wrong_in_time_order(drawn(seed))) == {}
+
+
+def test_in_any_order_the_oracle_says_the_same() -> None:
+    """An erasure that is late acts where the customer stands: what was read by then is gone."""
+
+    def fails(seed: int) -> object:
+        one = drawn(seed)
+        replay = Replay(one.plain)
+        found = worlds.told_per_customer(list(replay.run(one.late, one.until)))
+        members = {who: frozenset(one.plain.membership(known)) for who, known in replay.customers.items()}
+        expected = worlds.right(one.shuffled, one.plain_definitions, one.until)
+        expected_members = oracle.membership(one.shuffled, one.plain_definitions, one.until)
+        return (found, members) != (expected, expected_members) and (found, expected)
+
+    assert failing(SEEDS, fails) == {}
+
+
+def test_worlds_have_what_they_are_for() -> None:
+    """Erasures that end a membership, that find nothing, and customers who come back."""
+    ended = came_back = nothing = 0
+    for seed in range(60):
+        one = drawn(seed)
+        replay = Replay(one.engine)
+        told = [change for change in replay.run(one.events, one.until) if change.cause == "erasure"]
+        ended += len(told)
+        erased = [known for known in replay.customers.values() if known.erased]
+        came_back += sum(not known.is_erased for known in erased)
+        nothing += sum(known.is_erased for known in erased)
+    assert min(ended, came_back, nothing) > 20
+
+
+def test_a_change_by_erasure_has_no_content() -> None:
+    """It says which segment was left, when and by which request; of what was known it says nothing."""
+    engine = worlds.made(random.Random(1), [bought("u1", 0)], {"version": 1, "segments": {"b": BUYER}}).engine
+    events = [decode_line(json.dumps(one).encode()) for one in (bought("u1", 0), erase("u1", 5))]
+    entered, left = Replay(engine).run(events)
+    told = json.loads(changes.encode(changes.of(left)))
+    assert (entered.kind, left.kind, left.reason) == ("entered", "exited", ERASED)
+    assert told["cause"] == {"kind": "erasure", "event_id": "erase-5"}
+    assert told["reason"] == {"holds": False}
+    assert told["said"] == {language: sentence(ERASED, language) for language in ("en", "fa")}
+    assert told["segments"] == []
+    assert left.id != msgspec.structs.replace(left, event=events[0]).id
+
+
+BUYER = {"title": "Buyer", "when": {"performed": {"event": "Order Completed"}}}
+
+
+def stamped(at_s: float) -> str:
+    return histories.written(histories.START + timedelta(seconds=at_s), "Z")
+
+
+def bought(who: str, at_s: float) -> histories.Event:
+    body = {"type": "track", "event": "Order Completed", "properties": {"order_id": f"o{at_s}", "total": 10}}
+    return {**body, "messageId": f"bought-{at_s}", "userId": who, "timestamp": stamped(at_s)}
+
+
+def erase(who: str, at_s: float) -> histories.Event:
+    return {"type": "erase", "messageId": f"erase-{at_s}", "userId": who, "timestamp": stamped(at_s)}
+
+
+# --- what is a request -------------------------------------------------------------------------
+
+
+def test_only_on_profiles() -> None:
+    """There alone it is looked for before all else, so elsewhere it is none; with a prefix it is the same topic."""
+    value = json.dumps(erase("u1", 0)).encode()
+    for topic in ("profiles", "shop.profiles"):
+        assert decode(value, b"u1", None, Origin(topic, 0, 0)).name == ERASE
+    for topic in ("visits", "carts", "purchases", "profiles-of-others"):
+        with pytest.raises(Rejected, match="bad_type"):
+            decode(value, b"u1", None, Origin(topic, 0, 0))
+
+
+def test_a_track_of_that_name_erases_nobody() -> None:
+    """Whatever a web page calls its events."""
+    track = {**erase("u1", 0), "type": "track", "event": "erase"}
+    assert decode_line(json.dumps(track).encode()).name == "erase" != ERASE
+
+
+# --- what stays --------------------------------------------------------------------------------
+
+
+def lived(seed: int) -> tuple[Case, Lives]:
+    one = drawn(seed)
+    case = Case(random.Random(seed), one.sent, one.definitions, one.engine, one.until)
+    return case, case.lives()
+
+
+def erased_for_good(case: Case) -> set[str]:
+    """Who asked, and of whom nothing came after it."""
+    read = oracle.by_customer(case.events, oracle.latest(case.events))
+    return {who for who, facts in read.items() if not oracle.remaining(facts)}
+
+
+def traces(lives: Lives, who: str) -> list[str]:
+    """Where in the store a customer is named, or something of them is kept."""
+    held, name = lives.store._partitions[0], who.encode()
+    found = ["customers"] if who in held.customers else []
+    found += ["dues"] if who in held.dues else []
+    found += ["another's value"] if any(name in value for value in held.erased.values()) else []
+    found += ["outbox"] if any(name in entry for entry in held.outbox) else []
+    return found
+
+
+def test_nothing_stays_but_that_there_was_somebody() -> None:
+    """Neither the id nor a fact: when it was, how often something was late, what counts changes, and the mark."""
+    count = 0
+    for seed in STORED:
+        case, lives = lived(seed)
+        assert asyncio.run(lives.live(case.until))
+        for who in erased_for_good(case):
+            count += 1
+            assert traces(lives, who) == [], seed
+        for value in lives.store._partitions[0].erased.values():
+            known = customers.decode(value)
+            assert known == Customer(
+                known.instant, known.sequence, {}, {}, case.engine.new().profile, late=known.late, erased=known.erased,
+                identified=known.identified,
+            )  # fmt: skip
+    assert count > 40
+
+
+def test_everything_read_again() -> None:
+    """On an empty store, from the first record: nothing new is told of who was erased, and nothing is kept."""
+    told_again = 0
+    for seed in STORED:
+        case, lives = lived(seed)
+        assert asyncio.run(lives.live(case.until))
+        told, table = lives.outputs.changes(), lives.outputs.table()
+        gone = erased_for_good(case)
+        lives.store = Store()
+        before = len(lives.outputs.records["segment-memberships"])
+        assert asyncio.run(lives.live(case.until))
+        again = lives.outputs.changes()[len(told) :]
+        assert [one for one in again if one.customer_id in gone] == [], seed
+        rows = lives.outputs.records["segment-memberships"][before:]
+        assert [row for row in rows if (row.key or b"").decode() in gone and row.value is not None] == [], seed
+        since = {one.customer_id: memberships.of(one) for one in again}  # time went on
+        assert lives.outputs.table() == {**table, **since}, "also of those who came back"
+        for who in gone:
+            assert traces(lives, who) == [], seed
+        told_again += len(gone)
+    assert told_again > 40
+
+
+def test_everything_read_again_with_deaths_on_the_way() -> None:
+    """Wherever a claim or a step ends: the table is the same, also of those who came back."""
+    for seed in STORED:
+        case, lives = lived(seed)
+        assert asyncio.run(lives.live(case.until))
+        told, table = len(lives.outputs.changes()), lives.outputs.table()
+        lives.store = Store()
+        for _ in range(3):
+            asyncio.run(lives.live(case.until, case.rng.randrange(25)))
+        assert asyncio.run(lives.live(case.until))
+        again = {one.customer_id: memberships.of(one) for one in lives.outputs.changes()[told:]}
+        assert lives.outputs.table() == {**table, **again}, seed
+
+
+def test_a_rebuild_beside_those_who_were_erased() -> None:
+    """On what the store holds: who was erased stays so, and nothing is told of anybody."""
+    count = 0
+    for seed in STORED:
+        case, lives = lived(seed)
+        assert asyncio.run(lives.live(case.until))
+        told, gone, table = len(lives.outputs.changes()), erased_for_good(case), lives.outputs.table()
+        held = lives.store._partitions[0].customers
+        for who in case.rng.sample(sorted(held), len(held) // 2):  # Redis lost them; of who is erased it knows
+            del held[who]
+        lives.rebuilds = True
+        assert asyncio.run(lives.live(case.until)), lives.said
+        by_rebuild = [one for one in lives.outputs.changes()[told:] if one.cause.kind != "time"]
+        again = {one.customer_id: memberships.of(one) for one in lives.outputs.changes()[told:]}
+        assert (by_rebuild, lives.outputs.table(), lives.said) == ([], {**table, **again}, []), seed
+        assert lives.members() == case.right(lives.wall - GRACE_MS)[1], seed
+        for who in gone:
+            count += 1
+            assert traces(lives, who) == [], seed
+    assert count > 40
+
+
+def test_a_repeat_gives_no_row_to_whom_more_is_known_of() -> None:
+    """Also of one who was erased, came back, and of whose return only the topic knows."""
+    engine = worlds.made(random.Random(1), [bought("u", 0)], {"version": 1, "segments": {"b": BUYER}}).engine
+    known = engine.new()
+    known.instant = known.erased = 8
+    known.sequence, known.ahead = 3, Ahead({"c3"}, 9, 10, ("b",))
+    assert recovery._row("u", [PublishedChange("c1", 1, 1, ("b",))], known) is None
+    newest = recovery._row("u", [PublishedChange("c3", 9, 3, ("b",))], known)
+    assert newest is not None
+    assert newest.value is not None
+
+
+def test_everything_read_again_on_new_topics() -> None:
+    """Where what was said before is not there either, who was erased is not named at all."""
+    for seed in STORED:
+        case, lives = lived(seed)
+        lives.wall = max(lives.times)  # all of it is there when it is read first
+        assert asyncio.run(lives.live(case.until))
+        gone = erased_for_good(case)
+        assert [one for one in lives.outputs.changes() if one.customer_id in gone] == [], seed
+        assert not lives.outputs.table().keys() & gone
+
+
+# --- crashes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [LIVES, *(pytest.param(NIGHTLY[at : at + 146], marks=pytest.mark.nightly) for at in range(0, len(NIGHTLY), 146))],
+    ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}",
+)
+def test_lives_that_end_anywhere(seeds: range) -> None:
+    """Whatever dies when, and whatever the store loses: who was erased is told of as the oracle tells, and is gone."""
+
+    def fails(seed: int) -> object:
+        case, lives = lived(seed)
+        asyncio.run(through_all(case, lives))
+        members, held = case.right(lives.wall - GRACE_MS)[1], lives.members()
+        folded, strange = fold(lives.outputs.changes())
+        gone = erased_for_good(case)
+        found = {
+            "sequence, alternation or segments": strange,
+            "still ahead": lives.ahead(),
+            "the topic and the store": folded != held and (folded, held),
+            "the topic and the oracle": folded != members and (folded, members),
+            "traces": {who: found for who in gone if (found := traces(lives, who))},
+            "rows": lives.outputs.table().keys() & gone,
+            "stops": lives.said,
+        }
+        return {name: value for name, value in found.items() if value}
+
+    assert failing(seeds, fails) == {}
+
+
+@pytest.mark.parametrize("comes_back", [False, True], ids=["gone", "back, and in nothing"])
+def test_a_row_alone_is_published_again(comes_back: bool) -> None:
+    """Who left every segment before asking makes no change: whether the row went nobody can see, so it goes again."""
+    sent = [bought("u1", 0), bought("u2", 30), erase("u1", 60)]  # at 30 s the clock passes the end of the first
+    if comes_back:
+        sent.append({"type": "page", "messageId": "back", "userId": "u1", "timestamp": stamped(90)})
+    held = {"title": "New buyer", "when": {"performed": {"event": "Order Completed", "within": "3s"}}}
+    one = worlds.made(random.Random(1), sent, {"version": 1, "segments": {"new": held}})
+    case = Case(random.Random(1), one.sent, one.definitions, one.engine, oracle.latest(sent) + histories.MINUTE)
+    lives = case.lives()
+    assert asyncio.run(lives.live(case.until))
+    assert [change.cause.kind for change in lives.outputs.changes() if change.customer_id == "u1"] == ["event", "time"]
+    assert list(lives.outputs.table()) == ["u2"]
+    of_store, published = lives.store._partitions[0], lives.outputs.records
+    newest, row = published[CHANGES][-1], membership_record("u1", None)
+    of_store.outbox = [encode_entry([newest]), encode_entry([row]), encode_entry([newest])]
+    of_store.trimmed -= 3
+    of_store.outputs = {CHANGES: len(published[CHANGES]) - 1}
+    before = {topic: len(records) for topic, records in published.items()}
+    asyncio.run(lives.claim())
+    assert of_store.outbox == []
+    assert row in published[MEMBERSHIPS][before[MEMBERSHIPS] :]
+    assert len(published[CHANGES]) == before[CHANGES]
+
+
+# --- found before anything else is read --------------------------------------------------------
+
+
+class _Topics:
+    """What is on ``merges`` and ``profiles``, all of one partition."""
+
+    peek: Any = None  # it is not called here
+
+    def __init__(self, sent: Sequence[Event], encode: Callable[[Event], bytes] = merges.encode) -> None:
+        own = [OutRecord(MERGES, one.customer.encode(), encode(one), []) for one in sent]
+        self._records = {"merges": own, "profiles": list[OutRecord]()}
+
+    async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[OutputChunk, None]:
+        for (topic, partition), position in positions.items():
+            for at, record in enumerate(self._records[topic][position or 0 :], position or 0):
+                yield OutputChunk(topic, partition, [record], at + 1)
+
+
+def _by_former_version(event: Event) -> bytes:
+    """As versions wrote links and erasures that noted nothing."""
+    assert isinstance(event, Link | CascadedErasure)
+    kind, linked = ("link", 0) if isinstance(event, Link) else ("erased", event.linked)
+    fields = {"kind": kind, "customer": event.customer, "time": event.time, "id": event.id, "into": event.into}
+    return json.dumps(fields | ({"linked": linked} if linked else {})).encode()
+
+
+def _linked(former: str, into: str, at: int) -> Link:
+    return Link(former, ERASE, at, f"l{at}", into=into)
+
+
+def _sent_on(former: str, into: str, at: int) -> CascadedErasure:
+    return CascadedErasure(former, ERASE, at, f"e{at}", into=into)
+
+
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        ([_linked("a", "u", 1), _sent_on("a", "u", 5)], {"a": 5}),
+        ([_linked("a", "u", 1), _sent_on("a", "u", 5), _sent_on("a", "u", 3)], {"a": 5}),
+        ([_sent_on("a", "u", 5)], {"a": 5}),  # the link is gone by retention: it was sent to nobody else
+        ([_linked("a", "u", 1), _linked("a", "v", 2), _sent_on("a", "u", 5)], {}),  # of another person by then
+        ([_linked("a", "v", 2), _linked("a", "u", 1), _sent_on("a", "v", 5)], {"a": 5}),
+        ([_linked("a", "u", 1), _linked("b", "u", 1), _sent_on("b", "u", 7)], {"b": 7}),
+    ],
+)
+def test_former_ids_of_who_was_erased_are_found(sent: Sequence[Event], found: dict[str, int]) -> None:
+    """As their owner acted on it: unless the newest link was to another person. Of versions that noted nothing."""
+    assert asyncio.run(erasure_scan.find(_Topics(sent, _by_former_version), 0, {})).erased == found
+
+
+def test_an_erasure_along_is_found_by_its_notice_alone() -> None:
+    """What an id was sent says nothing: its owner may have refused the link, and then it stays."""
+    sent = [_linked("a", "u", 1), _sent_on("a", "u", 5)]
+    assert asyncio.run(erasure_scan.find(_Topics(sent), 0, {})).erased == {}
+    notices = [ErasureNotice("a", ERASE, 5, "e5"), ErasureNotice("a", ERASE, 3, "e3")]
+    found = asyncio.run(erasure_scan.find(_Topics([*sent, *notices]), 0, {}))
+    assert (found.erased, found.along) == ({"a": 5}, {"a"})
+    vouched = ErasureNotice("a", ERASE, 5, "e5", vouched=True)
+    assert asyncio.run(erasure_scan.find(_Topics([*sent, vouched]), 0, {})).along == set()
+
+
+def test_a_late_erasure_is_judged_by_links_and_requests() -> None:
+    """As its owner did: not of one who was erased or linked anew since."""
+    late = CascadedErasure("a", ERASE, 10, "e10", into="u", linked=3)
+    for sent, found in (
+        ([late], {"a": 10}),
+        ([_linked("a", "v", 2), late], {"a": 10}),
+        ([_linked("a", "v", 4), late], {}),
+        ([_linked("a", "u", 1), _sent_on("a", "u", 5), late], {"a": 5}),
+    ):
+        assert asyncio.run(erasure_scan.find(_Topics(sent, _by_former_version), 0, {})).erased == found
+
+
+def test_looked_for_from_where_a_claim_came_to() -> None:
+    """A claim that had no time for more goes on behind what it has looked through, and nobody is found twice."""
+    sent = [
+        _linked("a", "u", 1),
+        ErasureNotice("a", ERASE, 5, "m"),
+        _linked("b", "w", 6),
+        ErasureNotice("b", ERASE, 7, "m"),
+    ]
+    first = asyncio.run(erasure_scan.find(_Topics(sent[:2]), 0, {}))
+    assert (first.erased, first.positions) == ({"a": 5}, {"merges": 2})
+    assert asyncio.run(erasure_scan.find(_Topics(sent), 0, first.positions)).erased == {"b": 7}
+
+
+def test_a_claim_tells_the_next_up_to_where_it_looked() -> None:
+    """Of a partition of which nothing was read yet; who was found is erased by then."""
+    case, lives = lived(next(seed for seed in STORED if erased_for_good(lived(seed)[0])))
+    lives.wall = max(lives.times)
+    asyncio.run(lives.claim())
+    assert {places["profiles", 0] for places in lives.outputs.asked if ("profiles", 0) in places} == {None}
+    lives.outputs.asked.clear()
+    asyncio.run(lives.claim())
+    count = len(lives.topics["profiles"])
+    asked = [places["profiles", 0] for places in lives.outputs.asked if places.keys() == {("profiles", 0)}]
+    assert asked == [count]
+    held = lives.store._partitions[0]
+    assert {tombstone(who) for who in erased_for_good(case)} <= held.erased.keys()

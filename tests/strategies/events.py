@@ -1,0 +1,118 @@
+"""What a drawn event says: its name, properties, traits and context.
+
+Its one rule: whatever is drawn is a usable record; what makes a dead letter is drawn elsewhere.
+"""
+
+from tests.strategies.scene import Pick, Scene, merged
+from tests.strategies.values import CONTEXTS, CURRENCIES, PRICES, PROPERTIES, QUANTITIES, REFUNDS, TRAITS, VALUES, Event
+
+BROWSING = ("Product Viewed", "Viewed Product", "Product List Viewed", "Product List Filtered",
+            "Products Searched", "Product Clicked", "Promotion Viewed", "Promotion Clicked")  # fmt: skip
+OWN_NAMES = ("Signed Up", "Webinar Registered")
+ADDING = ("Product Added", "Product Added", "Added Product", "Wishlist Product Added to Cart")
+REMOVING = ("Product Removed", "Product Removed", "Removed Product")
+LISTING = ("Cart Viewed", "Checkout Started")
+OTHER_CARTS = ("Checkout Step Viewed", "Checkout Step Completed", "Payment Info Entered",
+               "Coupon Entered", "Coupon Applied", "Coupon Removed", "Coupon Denied")  # fmt: skip
+COMPLETING = ("Order Completed", "Order Completed", "Completed Order")
+
+
+def body(pick: Pick, of: Scene) -> Event:
+    """An event but for its time and ids."""
+    return BODIES[pick(of.kinds)](pick, of) | context(pick, of)
+
+
+def page_body(pick: Pick, of: Scene) -> Event:
+    kind = pick(("page", "page", "screen"))
+    return {"type": kind, "properties": {"path": "/"} | told(pick, of, {})}
+
+
+def browse_body(pick: Pick, of: Scene) -> Event:
+    return track(pick(BROWSING), told(pick, of, pick(of.products)))
+
+
+def other_body(pick: Pick, of: Scene) -> Event:
+    """Facts that are neither activity nor purchase."""
+    name = pick(("identify", *OWN_NAMES))
+    return identify_body(pick, of) if name == "identify" else track(name, {})
+
+
+def identify_body(pick: Pick, of: Scene) -> Event:
+    names = (*of.traits, pick(tuple(TRAITS)))
+    return {"type": "identify", "traits": merged(pick(TRAITS[name].told) for name in names[: pick((1, 2, 3))])}
+
+
+def named_body(pick: Pick, of: Scene) -> Event:
+    """One of the scene's own names."""
+    name = pick(of.names)
+    if name == "page":
+        return page_body(pick, of)
+    if name == "Order Completed":
+        return completed(pick, of)
+    if name in ADDING:
+        return track(name, told(pick, of, item(pick, of)))
+    return track(name, told(pick, of, pick(of.products)))
+
+
+def cart_body(pick: Pick, of: Scene) -> Event:
+    kind = pick(("add", "add", "add", "remove", "remove", "list", "other"))
+    if kind == "other":
+        return track(pick(OTHER_CARTS), {})
+    if kind == "list":
+        return track(pick(LISTING), pick(({}, {"products": []}, {"products": products(pick, of)})))
+    return track(pick(ADDING if kind == "add" else REMOVING), told(pick, of, item(pick, of)))
+
+
+def item(pick: Pick, of: Scene) -> Event:
+    return pick(of.products) | pick(QUANTITIES) | pick(PRICES)
+
+
+def products(pick: Pick, of: Scene) -> list[Event]:
+    category = PROPERTIES["category"].told
+    return [item(pick, of) | pick(({}, pick(category))) for _ in range(pick((1, 2)))]
+
+
+def order_body(pick: Pick, of: Scene) -> Event:
+    kind = pick(("complete", "complete", "complete", "complete", "refund", "refund", "refund", "cancel"))
+    if kind == "complete":
+        return completed(pick, of)
+    if kind == "refund":
+        return track("Order Refunded", pick(of.order_ids) | pick(REFUNDS))
+    return track("Order Cancelled", pick(of.order_ids))
+
+
+def taken_back_body(pick: Pick, of: Scene) -> Event:
+    return track(pick(("Order Refunded", "Order Cancelled")), pick(of.order_ids))
+
+
+def completed(pick: Pick, of: Scene) -> Event:
+    order = pick(of.order_ids) | pick(VALUES) | pick(CURRENCIES)
+    return track(pick(COMPLETING), told(pick, of, order))
+
+
+def track(name: str, properties: Event) -> Event:
+    return {"type": "track", "event": name, "properties": properties}
+
+
+def told(pick: Pick, of: Scene, properties: Event) -> Event:
+    """With what the scene is about; money now and then in a currency."""
+    found = properties | merged(pick(PROPERTIES[name].told) for name in of.fields)
+    return found | pick(CURRENCIES) if found.get("price") is not None else found
+
+
+def context(pick: Pick, of: Scene) -> Event:
+    """Nothing, or some of the parts that the scene speaks of."""
+    names = [pick(of.contexts) for _ in range(pick(of.context_parts))]
+    return {"context": merged(pick(CONTEXTS[name].told) for name in names)} if names else {}
+
+
+BODIES = {
+    "page": page_body,
+    "browse": browse_body,
+    "other": other_body,
+    "identify": identify_body,
+    "named": named_body,
+    "cart": cart_body,
+    "order": order_body,
+    "taken back": taken_back_body,
+}

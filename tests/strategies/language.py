@@ -1,0 +1,304 @@
+"""Random definitions over the whole language, valid by the contract.
+
+Its one rule: a form asks for what its scene tells, at the durations and values on which the scene's events lie.
+
+Long because every condition has its own way to be met.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from tests.strategies.scene import START, Pick, Scene, merged
+from tests.strategies.values import AGES, APART, CONTEXTS, PROPERTIES, SUMMED, TRAITS, Event
+
+CURRENCY = "EUR"
+
+EVENT_NAMES: tuple[str | list[str], ...] = (
+    "Order Completed", "Order Completed", "page", "Product Viewed", "Product Added", "Signed Up",
+    "Order Refunded", ["Order Completed", "Product Added"], ["page", "Product Viewed"],
+    ["Order Cancelled", "Cart Viewed"],
+)  # fmt: skip
+COUNTS: tuple[Event, ...] = (
+    {"at_least": 1}, {"at_least": 2}, {"at_least": 3}, {"at_most": 0}, {"at_most": 1},
+    {"at_least": 1, "at_most": 2},
+)  # fmt: skip
+EXACT_COUNTS: tuple[Event, ...] = ({"exactly": 0}, {"exactly": 1}, {"exactly": 2})
+KEYS = ("segment_a", "segment_b", "segment_c", "segment_d")
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def definitions_by(pick: Pick, of: Scene, *, held: bool = True) -> Event:
+    """1-4 segments, each of which may name those drawn before it; the first is about the scene's theme."""
+    keys = in_any_order(pick, KEYS[: pick((1, 2, 3, 4))])
+    segments: dict[str, Event] = {}
+    for key in keys:
+        segments[key] = {"title": key} | segment(pick, of, named(segments)) | hold(pick, of, held)
+    currency: Event = {"currency": CURRENCY} if "total" in str(segments) else {}
+    return {"version": 1} | currency | {"segments": segments}
+
+
+def in_any_order(pick: Pick, keys: tuple[str, ...]) -> list[str]:
+    """Shuffled, so that what is named comes before and after in the order of keys."""
+    left, found = list(keys), []
+    while left:
+        found.append(pick(tuple(left)))
+        left.remove(found[-1])
+    return found
+
+
+def named(segments: dict[str, Event]) -> tuple[str, ...]:
+    """The keys that in_segment may name: of bands, those of each band."""
+    return tuple(name for key, one in segments.items() for name in own_keys(key, one))
+
+
+def own_keys(key: str, one: Event) -> list[str]:
+    bands = one.get("bands")
+    return [f"{key}_{name}" for name in bands["from"]] if isinstance(bands, dict) else [key]
+
+
+def segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
+    if of.theme == "total" and pick(range(4)) == 0:
+        return {"bands": bands(pick, of)}
+    kind = theme_kind(of, others)
+    if pick((True, False)):
+        return {"when": leaf(pick, of, others, kind)}
+    return {"when": condition(pick, of, others, depth=pick((1, 2, 3)))}
+
+
+def hold(pick: Pick, of: Scene, held: bool) -> Event:
+    often = 3 if of.theme in ("cart", "last", "in_segment") else 6
+    return {"hold": pick(of.durations)} if held and pick(range(often)) == 0 else {}
+
+
+def bands(pick: Pick, of: Scene) -> Event:
+    ranges: Event = pick(
+        ({"low": 0, "high": 9}, {"none": 0, "some": 0.5, "many": 10}, {"below": -3, "low": 0, "top": 18.5})
+    )
+    if pick((True, False)):  # in any order
+        ranges = dict(reversed(ranges.items()))
+    return {"total": summed(pick, of, pick(("sum", "sum", "avg", "max", "min"))), "from": ranges}
+
+
+# --- conditions --------------------------------------------------------------------------------
+
+
+def condition(pick: Pick, of: Scene, others: tuple[str, ...], depth: int) -> Event:
+    """A condition with at most `depth` levels, its leaf counted."""
+    kind = pick(("leaf", "all", "any", "not", "not one")) if depth > 1 else "leaf"
+    if kind == "leaf":
+        return leaf(pick, of, others, pick((theme_kind(of, others), theme_kind(of, others), *leaf_kinds(others))))
+    if kind == "not one":
+        return {"not": condition(pick, of, others, depth - 1)}
+    return {kind: [condition(pick, of, others, depth - 1) for _ in range(pick((1, 2, 2, 3)))]}
+
+
+def theme_kind(of: Scene, others: tuple[str, ...]) -> str:
+    """What the scene is about; another segment can be named only where there is one."""
+    return "performed" if of.theme == "in_segment" and not others else of.theme
+
+
+def leaf_kinds(others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(kind for kind in FORMS if others or kind != "in_segment")
+
+
+def leaf(pick: Pick, of: Scene, others: tuple[str, ...], kind: str) -> Event:
+    return {kind: pick(others) if kind == "in_segment" else FORMS[kind](pick, of)}
+
+
+def optional(key: str, value: object) -> Event:
+    return {} if value is None else {key: value}
+
+
+# --- over events -------------------------------------------------------------------------------
+
+
+def event_part(pick: Pick, of: Scene) -> Event:
+    """`event`, now and then with `where`: mostly of the scene's own names where they have properties."""
+    name = pick((*of.names * 4, list(dict.fromkeys(of.names)), *EVENT_NAMES))
+    where = pick(
+        (None, where_by(pick, of), where_by(pick, of)) if of.theme == "performed" else (None, None, where_by(pick, of))
+    )
+    return {"event": name} | optional("where", where)
+
+
+def where_by(pick: Pick, of: Scene) -> Event:
+    """Tests of one property or of two."""
+    return merged(pick(PROPERTIES[pick(of.fields)].asked) for _ in range(pick((1, 1, 1, 2))))
+
+
+def performed_form(pick: Pick, of: Scene) -> Event:
+    count = pick((None, None, *COUNTS, *EXACT_COUNTS))
+    return event_part(pick, of) | optional("count", count) | within(pick, of)
+
+
+def within(pick: Pick, of: Scene) -> Event:
+    return optional("within", pick((None, *of.durations * 4)))
+
+
+def ago_form(pick: Pick, of: Scene) -> Event:
+    return event_part(pick, of) | optional("ago", ago(pick, of))
+
+
+def ago(pick: Pick, of: Scene) -> Event | None:
+    """A beginning, an end, or both, in this order; or neither."""
+    start = pick(range(len(of.durations)))
+    begin, later = of.durations[start], of.durations[start + 1 :]
+    end = pick(("at_most", "below"))
+    options: list[Event | None] = [None, {"at_least": begin}, {"at_least": begin}, {end: begin}, {end: begin}]
+    options += [{"at_least": begin, end: one} for one in later * 2]
+    return pick(tuple(options))
+
+
+def total_form(pick: Pick, of: Scene) -> Event:
+    agg = pick(("sum", "sum", "sum", "avg", "min", "max", "distinct", "distinct"))
+    if agg == "distinct":
+        return apart(pick, of) | pick(({"at_least": 2}, {"at_least": 2}, {"at_least": 3}, {"at_most": 1}, {"below": 1}))
+    form = summed(pick, of, agg)
+    return form | pick(ORDER_BOUNDS if form["of"] == "total" else BOUNDS)
+
+
+def summed(pick: Pick, of: Scene, agg: str) -> Event:
+    """A total of numbers, but for its test: of what the scene tells, or of orders."""
+    told = [SUMMED[name] for name in of.fields if name in SUMMED]
+    if "Order Completed" in of.names or "order" in of.kinds or not told:
+        told.append("total")
+    number = pick((*told, *told[-1:]))
+    part = {"event": "Order Completed"} if number == "total" else event_part(pick, of)
+    return {"agg": agg, "of": number} | part | within(pick, of)
+
+
+def apart(pick: Pick, of: Scene) -> Event:
+    told = pick((*(APART[name] for name in of.fields), "product_id"))
+    return {"agg": "distinct", "of": told} | event_part(pick, of) | within(pick, of)
+
+
+ORDER_BOUNDS: tuple[Event, ...] = (
+    {"at_least": 100}, {"at_least": 100}, {"above": 100}, {"at_least": 160}, {"below": 100}, {"at_most": 200},
+    {"above": 60, "below": 200}, {"at_least": 100.000001}, {"above": 0}, {"at_most": 0},
+)  # fmt: skip
+BOUNDS: tuple[Event, ...] = (
+    {"at_least": 9}, {"at_least": 5}, {"above": 5}, {"at_most": 5}, {"below": 9}, {"at_least": 9, "below": 18.5},
+    {"above": -3, "at_most": 9.5}, {"at_most": 0}, {"below": 0}, {"at_least": 18}, {"above": 2.5}, {"at_least": 0.3},
+)  # fmt: skip
+
+
+def sequence_form(pick: Pick, of: Scene) -> Event:
+    """Mostly of the scene's own names and in its longest window, so that the steps are made."""
+    steps: list[Event] = []
+    for _ in range(pick((2, 2, 2, 2, 2, 3, 4))):
+        where = optional("where", where_by(pick, of)) if pick(range(10)) == 0 else {}
+        steps.append({"event": pick((*of.names * 5, pick(EVENT_NAMES)))} | where)
+    within = optional("within", pick((None, None, *of.durations, of.durations[-1], of.durations[-1])))
+    same = pick((*(None,) * 5, "product_id", *(APART[name] for name in of.fields)))
+    return {"steps": steps} | within | optional("same", same)
+
+
+# --- over carts and visits ---------------------------------------------------------------------
+
+
+def sessions_form(pick: Pick, of: Scene) -> Event:
+    gap = pick((None, *of.durations))
+    return {"count": pick(COUNTS), "within": pick(of.durations)} | optional("gap", gap)
+
+
+def cart_form(pick: Pick, of: Scene) -> Event:
+    """idle_for is always below until: the other way round the segment would be empty."""
+    start = pick(range(len(of.durations)))
+    idle_for = pick((None, of.durations[start], of.durations[start]))
+    later = of.durations[start + 1 :] if idle_for else of.durations
+    until = pick((None, *later, *later))
+    form = optional("idle_for", idle_for) | optional("until", until) | optional("stage", pick((None, None, *STAGES)))
+    return form | optional("value", pick((None, None, *CART_VALUES))) | optional("items", pick((None, None, *ITEMS)))
+
+
+STAGES = ("cart", "checkout")
+CART_VALUES: tuple[object, ...] = (
+    {"at_least": 5},
+    {"above": 5},
+    {"below": 10},
+    5,
+    {"at_most": 0},
+    {"above": 0, "below": 10.5},
+)
+ITEMS: tuple[object, ...] = (
+    {"at_least": 2},
+    {"at_least": 2},
+    {"below": 2},
+    1,
+    {"at_most": 1},
+    {"above": 1, "at_most": 3},
+)
+
+# --- over who it is and when it is -------------------------------------------------------------
+
+
+def trait_form(pick: Pick, of: Scene) -> Event:
+    names = (*of.traits, pick(tuple(TRAITS)))
+    return merged(trait_test(pick, of, pick(names)) for _ in range(pick((1, 1, 1, 2))))
+
+
+def trait_test(pick: Pick, of: Scene, name: str) -> Event:
+    if name != "birth_date":
+        return pick(TRAITS[name].asked)
+    other: Event = pick(({}, {}, {}, {"exists": True}, {"matches": "^2008"}))
+    return {"birth_date": {"age": pick((*AGES, *[ago(pick, of) or {"at_least": of.durations[0]}] * 3))} | other}
+
+
+def context_form(pick: Pick, of: Scene) -> Event:
+    tests = merged(pick(CONTEXTS[pick(of.contexts)].asked) for _ in range(pick((1, 1, 1, 2))))
+    return tests | optional("touch", pick((None, None, "first", "last")))
+
+
+def calendar_form(pick: Pick, of: Scene) -> Event:
+    kind = pick(("gregorian", "gregorian", "jalali"))
+    form: Event = {"timezone": pick(TIMEZONES)} if pick((True, True, False)) else {}
+    asked = pick(("between", "between", "weekday", "both"))
+    if asked in ("between", "both"):
+        form |= {"between": pick(JALALI_RANGES) if kind == "jalali" else near_start(pick)}
+    if asked in ("weekday", "both"):
+        form |= {"weekday": pick(WEEKDAYS)}
+    return form | pick(({"calendar": kind}, {"calendar": kind} if kind == "jalali" else {}))
+
+
+def near_start(pick: Pick) -> list[str]:
+    """Month-days in which the histories lie; a range that ends before it begins goes on over the new year."""
+    return [month_day(pick(NEAR_DAYS)), month_day(pick(NEAR_DAYS))]
+
+
+def month_day(days: int) -> str:
+    return (START + timedelta(days=days)).strftime("%m-%d")
+
+
+NEAR_DAYS = (-2, -1, 0, 0, 1, 1, 2, 3, 28, 30, 31, 59, 60, 90, 91, 120, 300)
+JALALI_RANGES: tuple[list[str], ...] = (
+    ["12-10", "12-11"], ["12-10", "12-10"], ["12-11", "12-12"], ["12-11", "01-13"], ["12-29", "01-13"],
+    ["01-01", "01-01"], ["01-12", "03-10"], ["03-10", "12-10"], ["12-30", "12-30"],
+)  # fmt: skip
+TIMEZONES = ("UTC", "Asia/Tehran", "Asia/Tehran", "Europe/Berlin", "America/Santiago", "Pacific/Kiritimati")
+WEEKDAYS: tuple[object, ...] = ("sun", ["sun"], ["mon", "tue"], ["sun", "tue", "thu"], ["fri"], ["sat", "sun"])
+
+
+def sample_form(pick: Pick, of: Scene) -> Event:
+    return {"percent": pick((10, 50, 50, 15.7, 90))} | optional("salt", pick((None, "a", "نمونه")))
+
+
+def another_segment(pick: Pick, of: Scene) -> Event:
+    """`in_segment` is drawn where the other segments are known."""
+    raise AssertionError(of.theme)
+
+
+FORMS: dict[str, Callable[[Pick, Scene], Event]] = {
+    "performed": performed_form,
+    "total": total_form,
+    "last": ago_form,
+    "first": ago_form,
+    "sequence": sequence_form,
+    "cart": cart_form,
+    "sessions": sessions_form,
+    "trait": trait_form,
+    "context": context_form,
+    "in_segment": another_segment,
+    "calendar": calendar_form,
+    "sample": sample_form,
+}

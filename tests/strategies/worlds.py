@@ -1,0 +1,108 @@
+"""A world: a history, definitions of the same scene, and what engine and oracle make of them.
+
+The one rule: a seed is the whole world, so that a failure that names its seed can be seen again.
+"""
+
+import json
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from rules.definitions.segments_file import build
+from rules.engine import Engine
+from rules.events import Event
+from rules.standing import Change
+from streams.offline.replay import Replay
+from streams.wire.decode import decode_line
+from tests.oracle import oracle
+from tests.oracle.oracle import Json
+from tests.strategies import histories
+from tests.strategies.histories import DAY, DURATIONS
+
+FOREVER = 500 * DAY  # longer than any window of the worlds
+
+Told = tuple[str, str, int, bool]
+
+
+class World(NamedTuple):
+    """`sent`: in time order, as a shop would send it; `events` and `late` (the same, shuffled): as they are read.
+
+    The `plain` engine is of the same definitions without `hold`. Where events come late it decides: how long
+    somebody is held depends on the order of the events, so that there with `hold` nothing is claimed.
+    """
+
+    sent: list[histories.Event]
+    shuffled: list[histories.Event]
+    definitions: Json
+    plain_definitions: Json
+    engine: Engine
+    plain: Engine
+    events: list[Event]
+    late: list[Event]
+    until: int
+
+
+def made(rng: random.Random, sent: list[histories.Event], definitions: histories.Event) -> World:
+    """The world of a history in time order; read for some while after its last event."""
+    wait = rng.choice((0, *DURATIONS.values(), FOREVER)) + rng.choice((0, 0, -1, 1))
+    shuffled = histories.shuffled(rng, sent)
+    engine = Engine(build(definitions, "world.yaml"))
+    plain_definitions = histories.without_hold(definitions)
+    plain = engine if plain_definitions == definitions else Engine(build(plain_definitions, "world.yaml"))
+    until = oracle.latest(sent) + wait
+    return World(
+        sent, shuffled, definitions, plain_definitions, engine, plain, decoded(sent), decoded(shuffled), until
+    )  # fmt: skip
+
+
+def decoded(sent: Sequence[histories.Event]) -> list[Event]:
+    return [decode_line(json.dumps(event).encode()) for event in sent]
+
+
+# --- what was decided, in one form -------------------------------------------------------------
+
+
+def told(change: Change) -> Told:
+    return change.segment, change.kind, change.occurred_at, change.late
+
+
+def per_customer(changes: Sequence[Change]) -> dict[str, list[Change]]:
+    own: dict[str, list[Change]] = defaultdict(list)
+    for change in changes:
+        own[change.customer].append(change)
+    return own
+
+
+def told_per_customer(changes: Sequence[Change]) -> dict[str, list[Told]]:
+    return {who: list(map(told, own)) for who, own in per_customer(changes).items()}
+
+
+def right(sent: Sequence[Json], definitions: Json, until: int | None = None) -> dict[str, list[Told]]:
+    """The same of the oracle."""
+    own: dict[str, list[Told]] = defaultdict(list)
+    for change in oracle.changes(sent, definitions, until):
+        own[change.customer_id].append((change.segment, change.change, change.occurred_at, change.late))
+    return dict(own)
+
+
+def wrong_in_time_order(one: World) -> object:
+    """What a replay gives and should give, where that is not the same."""
+    found = told_per_customer(list(Replay(one.engine).run(one.events, one.until)))
+    expected = right(one.sent, one.definitions, one.until)
+    return found != expected and (found, expected)
+
+
+def wrong_in_any_order(one: World) -> object:
+    """The same of the shuffled events, and of where everybody is in the end."""
+    replay = Replay(one.plain)
+    found = told_per_customer(list(replay.run(one.late, one.until)))
+    expected = right(one.shuffled, one.plain_definitions, one.until)
+    members = {who: frozenset(one.plain.membership(known)) for who, known in replay.customers.items()}
+    expected_members = oracle.membership(one.sent, one.plain_definitions, one.until)
+    return (found, members) != (expected, expected_members) and (found, expected, members, expected_members)
+
+
+def failing(seeds: Sequence[int], fails: Callable[[int], object]) -> dict[int, object]:
+    """What fails, by seed: compared with {}."""
+    return {seed: found for seed in seeds if (found := fails(seed))}

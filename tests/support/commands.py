@@ -1,0 +1,131 @@
+"""The command line as the tests use it: a process, its streams and exit code; events for it, and topics.
+
+The one rule: a run gets the settings that it is told and no others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiokafka.partitioner import murmur2
+from kafka import KafkaConsumer, TopicPartition
+
+from local.servers import Tansu
+from tests.support import live
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+_numbers = count(1)
+
+
+class Done(NamedTuple):
+    """How a run of the command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "streams", *arguments]
+
+
+def environment(settings: Mapping[str, object]) -> dict[str, str]:
+    """The environment with these settings of ours and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
+    return kept | {f"SEGMENTER_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def segmenter(*arguments: str, stdin: bytes = b"", timeout_s: float = 60, **settings: object) -> Done:
+    """Run the command to its end."""
+    done = subprocess.run(
+        command(*arguments),
+        input=stdin, env=environment(settings), capture_output=True, timeout=timeout_s, check=False,
+    )  # fmt: skip
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def assert_one_line(err: str) -> None:
+    assert err.count("\n") == 1, err
+
+
+def assert_stopped(done: Done, *words: str) -> None:
+    """Exit 75, nothing on stdout, and one sentence with these words on stderr."""
+    assert (done.code, done.out) == (75, ""), done
+    assert_one_line(done.err)
+    assert done.err.startswith("segmenter stopped: ")
+    for word in words:
+        assert word in done.err
+
+
+# --- events ------------------------------------------------------------------------------------
+
+
+def event(customer: str, number: int, name: str, after_m: float, /, **properties: object) -> dict[str, Any]:
+    """What happened ``after_m`` minutes after the 1st of March; later tests move it."""
+    time_of_it = datetime(2026, 3, 1, 10, tzinfo=UTC) + timedelta(minutes=after_m)
+    told: dict[str, Any] = {"type": "page"} if name == "page" else {"type": "track", "event": name}
+    identity = {"messageId": f"{customer}-{number}", "userId": customer}
+    return {**told, **identity, "timestamp": time_of_it.isoformat(), "properties": properties}
+
+
+def line(what: Mapping[str, Any]) -> bytes:
+    return json.dumps(what, ensure_ascii=False).encode()
+
+
+def lines(*events: Mapping[str, Any]) -> bytes:
+    return b"".join(line(one) + b"\n" for one in events)
+
+
+def moved_to_now(*events: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The same with the 1st of March at three hours ago."""
+    by = NOW - timedelta(hours=3) - datetime(2026, 3, 1, 10, tzinfo=UTC)
+    return [{**one, "timestamp": (datetime.fromisoformat(one["timestamp"]) + by).isoformat()} for one in events]
+
+
+# --- topics ------------------------------------------------------------------------------------
+
+
+def on_tansu(tansu: Tansu, prefix: str, **more: object) -> dict[str, Any]:
+    """Settings with topics of one's own."""
+    own = {"topic_prefix": prefix, "partitions": live.PARTITIONS}
+    return {"brokers": tansu.address, "broker": "tansu", **own, **more}
+
+
+def shop_on(tansu: Tansu, name: str, redis: str, **more: object) -> dict[str, Any]:
+    """Of a module's own shop, all under a name that was never used: a module may be left and come back to."""
+    name = f"{name}{next(_numbers)}"
+    own = {"redis": redis, "redis_prefix": f"{name}:", "group": name, "session_timeout_s": 2}
+    return on_tansu(tansu, f"{name}-", **own, **more)
+
+
+def partition_of(key: bytes) -> int:
+    """Where Kafka's default partitioner puts it."""
+    return int((murmur2(key) & 0x7FFFFFFF) % live.PARTITIONS)
+
+
+def read(brokers: str, names: Sequence[str], count: int) -> list[Any]:
+    """So many records of these topics, and what may come with the last of them."""
+    consumer: Any = KafkaConsumer(bootstrap_servers=brokers)
+    places = [TopicPartition(name, number) for name in names for number in range(live.PARTITIONS)]
+    consumer.assign(places)
+    consumer.seek_to_beginning(*places)
+    records: list[Any] = []
+    until = time.monotonic() + 60
+    while len(records) < count and time.monotonic() < until:
+        for found in consumer.poll(timeout_ms=200).values():
+            records += found
+    consumer.close()
+    return records
+
+
+DEMO = Path(__file__).parents[2] / "rules" / "demo.yaml"
+PAGE = event("u1", 2, "page", 40)

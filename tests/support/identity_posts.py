@@ -1,0 +1,85 @@
+"""Owners of the ids of one person, which hear of one another late and in another order."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict, deque
+from collections.abc import Sequence
+
+from rules.engine import Engine
+from rules.events import Event
+from rules.identity.links import Decider
+from rules.identity.resolution import process
+from rules.standing import Change, Customer
+from streams.wire import merges
+from tests.strategies import worlds
+
+
+class Post:
+    """Owners of ids which hear of one another late and in another order; every record comes twice."""
+
+    def __init__(self, engine: Engine, rng: random.Random) -> None:
+        self.engine, self.rng = engine, rng
+        self.customers: dict[str, Customer] = defaultdict(engine.new)
+        self.told: list[Change] = []
+        self.refused: Counter[str] = Counter()
+        self.kinds: set[type[Event]] = set()
+        self._decider = Decider(self._apply, engine.definitions.fingerprint)
+        # What waits for an id, in its order, and whether it was sent on because of a record's second coming.
+        self._way: dict[str, deque[tuple[bytes, bool]]] = defaultdict(deque)
+        self._is_copy = False
+        self._again: list[tuple[str, bytes]] = []  # what comes a second time, whenever that is
+
+    def read(self, event: Event, value: bytes = b"", at: int = -1) -> None:
+        """One event for its id; what it sends is on its way then."""
+        customer = self.customers[event.customer]
+        acted = process(event, customer, self._decider, value, at)
+        assert not acted.is_lost
+        self.refused.update([acted.refused] if acted.refused is not None else [])
+        self.kinds |= set(map(type, acted.sent))
+        self.told += acted.changes
+        for one in acted.sent:
+            self._way[one.customer].append((merges.encode(one), self._is_copy))
+
+    def _apply(self, event: Event, customer: Customer) -> list[Change]:
+        return self.engine.apply(event.customer, customer, event)
+
+    def deliver(self, most: int | None = None) -> None:
+        """Some of what is on its way, or all of it."""
+        while (any(self._way.values()) or self._again) and most != 0:
+            waiting = [name for name, queue in self._way.items() if queue]
+            if not waiting or (self._again and self.rng.random() < 0.4):
+                who, record = self._again.pop(self.rng.randrange(len(self._again)))
+                self._is_copy = True
+            else:
+                who = self.rng.choice(waiting)
+                record, self._is_copy = self._way[who].popleft()
+                if not self._is_copy:
+                    self._again.append((who, record))
+            event = merges.read(record, who.encode())
+            assert not isinstance(event, str), event
+            self.read(event)
+            self._is_copy = False
+            most = None if most is None else most - 1
+
+    def finish(self, until: int) -> None:
+        for who, customer in sorted(self.customers.items()):
+            self.told += self.engine.fire(who, customer, until)
+
+    def members(self) -> dict[str, frozenset[str]]:
+        found = {who: frozenset(self.engine.membership(known)) for who, known in self.customers.items()}
+        return {who: own for who, own in found.items() if own}
+
+
+def consistent(told: Sequence[Change]) -> list[object]:
+    """What a reader of the changes cannot follow."""
+    strange: list[object] = []
+    for who, own in worlds.per_customer(told).items():
+        members: set[str] = set()
+        for number, change in enumerate(own, 1):
+            if change.sequence != number or (change.segment in members) != (change.kind == "exited"):
+                strange.append((who, change))
+            members ^= {change.segment}
+            if change.segments != tuple(sorted(members)):
+                strange.append((who, change))
+    return strange

@@ -1,0 +1,215 @@
+"""Triggers without Kafka and Redis: the real steps on the memory store, a clock that is set, a scripted channel.
+
+The one rule: what happened is read from what the channel was told and from the outbox, never from inside.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from rules.events import IDENTIFY, Event
+from rules.times import format_instant
+from rules.values import Document
+from streams.kafka.fetch import FetchedRecord
+from streams.runtime.merge import MergedBatch
+from streams.state.contract import Claim, Identity, PartitionState
+from streams.state.memory import MemoryStore
+from streams.triggers import decision_log
+from streams.triggers.config import TriggersFile
+from streams.triggers.decision_log import Decision
+from streams.triggers.dispatcher import Dispatcher
+from streams.triggers.endpoint import Endpoint
+from streams.triggers.inputs import INPUTS, Come, reading
+from streams.triggers.membership_lookup import LookupResult, MembershipAnswer, Waiting
+from streams.triggers.messages import AttemptResult, Message, Outcome
+from streams.wire.changes import SegmentChange
+from streams.wire.records import OutRecord, decode_entry
+from streams.wire.topics import CHANGES, TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS, TRIGGER_REPLAYS
+
+START = 1_772_359_200_000  # 2026-03-01T10:00:00Z
+IDENTITY = Identity("cluster", "group", 1, "triggers")
+
+Script = Callable[[Message, int], AttemptResult]
+
+
+class Shop:
+    """What the segmenter would say: who is in which segment since when."""
+
+    def __init__(self) -> None:
+        self.since: dict[str, dict[str, int]] = {}
+        self.sequences: dict[str, int] = {}
+        self.undecided: set[str] = set()
+        self.stored: dict[str, int] = {}  # sequences, where the store does not know all that was published
+        self.reached_ms = 0
+
+    async def reached(self, partition: int) -> int:
+        return self.reached_ms
+
+    async def look(self, partition: int, ids: Sequence[str]) -> LookupResult:
+        return LookupResult(self.reached_ms, {name: self._standing(name) for name in ids})
+
+    def _standing(self, name: str) -> MembershipAnswer:
+        waits_for = Waiting.DUE_TIME if name in self.undecided else None
+        return MembershipAnswer(dict(self.since.get(name, {})), waits_for, self.stored.get(name, sys.maxsize))
+
+    def change(self, who: str, segment: str, now: int, **more: Any) -> SegmentChange:
+        """The customer enters the segment, or leaves it if they are in it."""
+        held = self.since.setdefault(who, {})
+        entered = segment not in held
+        if entered:
+            held[segment] = now
+        else:
+            del held[segment]
+        self.sequences[who] = self.sequences.get(who, 0) + 1
+        return change(who, segment, "entered" if entered else "exited", now, self.sequences[who], sorted(held), **more)
+
+
+class Scripted:
+    """A channel that does as it is told, and keeps what it was told to do, with the instant."""
+
+    def __init__(self, world: World, script: Script) -> None:
+        self._world = world
+        self._script = script
+        self.told: list[tuple[int, Message, AttemptResult]] = []
+
+    async def send(self, message: Message) -> AttemptResult:
+        result = self._script(message, sum(one.key == message.key for _, one, _ in self.told) + 1)
+        self.told.append((self._world.now, message, result))
+        return result
+
+    async def close(self) -> None:
+        pass
+
+
+def sent(_: Message, __: int) -> AttemptResult:
+    """The script of a channel that always works."""
+    return AttemptResult(Outcome.SENT)
+
+
+class World:
+    """One partition of triggers."""
+
+    def __init__(self, file: TriggersFile, script: Script = sent) -> None:
+        self.file = file
+        self.now = START
+        self.shop = Shop()
+        self.standings: Any = self.shop
+        self.store = MemoryStore()
+        self.channels = {name: Scripted(self, script) for name in file.channels}
+        self._offset = dict.fromkeys(INPUTS, 0)
+        self._claims = 0
+        self.acting: Dispatcher
+
+    async def claim(self) -> None:
+        """A new owner: all that was in memory is gone."""
+        self._claims += 1
+        claim = Claim(0, self._claims, f"token-{self._claims}", IDENTITY)
+        state: PartitionState = await self.store.claim(claim)
+        await self.store.begin(claim, dict.fromkeys(INPUTS, 0))
+        state = await self.store.claim(claim)
+        endpoints = {name: Endpoint(way, self.channels[name]) for name, way in self.file.channels.items()}
+        self.acting = Dispatcher(
+            self.file, endpoints, self.standings, self.store, 0, claim.token, state, now_ms=lambda: self.now
+        )  # fmt: skip
+
+    async def read(self, *events: Event) -> None:
+        """These come, in this order."""
+        starts, readings = dict(self._offset), []
+        for event in events:
+            topic = INPUTS[0]
+            if isinstance(event, Come):
+                topic = CHANGES if event.redelivery is None else TRIGGER_REPLAYS
+            offset = self._offset[topic]
+            readings.append((event.time, INPUTS.index(topic), offset, event, FetchedRecord(topic, offset, 0, b"", b"")))
+            self._offset[topic] += 1
+        await self.acting.process_batch(MergedBatch(readings, starts, dict(self._offset)), self.now)
+
+    async def until(self, now: int, *, decided: bool = True) -> None:
+        """The clock is set, and all that is due is done; not ``decided``: the segmenter does not come along."""
+        self.now = max(self.now, now)
+        self.shop.reached_ms = self.now if decided else self.shop.reached_ms
+        await self.turn()
+
+    async def turn(self) -> None:
+        """Look at what is due until nothing moves."""
+        for _ in range(1_000):
+            out = await self.acting.fire(self.now, 100)
+            await self.acting.landed()
+            if not await self.acting.settle() and not out and not self.acting.made:
+                return
+        raise AssertionError("it never comes to rest")
+
+    def decisions(self) -> list[Decision]:
+        """All that was decided, in order."""
+        entries = self.store._of(0).outbox
+        records = [record for entry in entries for record in decode_entry(entry)]
+        return [decision_log.decode(one.value or b"") for one in records if one.topic == TRIGGER_DECISIONS]
+
+    def letters(self) -> list[OutRecord]:
+        """What failed for good."""
+        entries = self.store._of(0).outbox
+        return [one for entry in entries for one in decode_entry(entry) if one.topic == TRIGGER_DEAD_LETTERS]
+
+    def told(self) -> list[tuple[int, Message, AttemptResult]]:
+        """All attempts of all channels."""
+        return [one for channel in self.channels.values() for one in channel.told]
+
+    def waiting(self) -> int:
+        """When something is due next; 0: nothing waits."""
+        return min(self.store._of(0).dues.values(), default=0)
+
+
+def change(
+    who: str, segment: str, kind: str, now: int, sequence: int, segments: Sequence[str] = (), **more: Any
+) -> SegmentChange:
+    """A change as the segmenter publishes it."""
+    fields = {
+        "change_id": f"{who}-{sequence}", "customer_id": who, "segment": segment, "change": kind,
+        "occurred_at": format_instant(now), "sequence": sequence, "segments": list(segments),
+        "cause": {"kind": "event", "event_id": "m"}, "reason": {"holds": kind == "entered"}, "definition": "d" * 12,
+        "said": {"en": "no cart activity for 30 minutes", "fa": "۳۰ دقیقه بی‌فعالیت"}, **more,
+    }  # fmt: skip
+    return msgspec.convert(fields, SegmentChange)
+
+
+def come(what: SegmentChange, now: int) -> Come:
+    """As triggers read it."""
+    record = FetchedRecord("segment-changes", 0, now, what.customer_id.encode(), msgspec.json.encode(what))
+    found = reading(record, None)  # type: ignore[arg-type]
+    assert isinstance(found, Come)
+    return found
+
+
+def identify(who: str, now: int, name: str = "", **traits: Any) -> Event:
+    """As triggers read it."""
+    return Event(who, IDENTIFY, now, name or f"i-{now}", traits=Document(json.dumps(traits).encode()))
+
+
+def file_of(**parts: Any) -> TriggersFile:
+    """A triggers file, with a console where nothing else is said."""
+    whole = {"version": 1, "channels": {"screen": {"kind": "console"}}, **parts}
+    return TriggersFile.model_validate(whole)
+
+
+def cart(**more: Any) -> TriggersFile:
+    trigger = {"segment": "abandoned_cart", "channel": "screen", **more}
+    return file_of(triggers={"cart": trigger})
+
+
+async def world(file: TriggersFile, script: Script = sent) -> World:
+    made = World(file, script)
+    await made.claim()
+    return made
+
+
+async def enters(one: World, who: str = "u1", segment: str = "abandoned_cart", **more: Any) -> None:
+    await one.read(come(one.shop.change(who, segment, one.now, **more), one.now))
+
+
+def kinds(one: World) -> list[str]:
+    return [decision.decision for decision in one.decisions()]

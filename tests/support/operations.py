@@ -1,0 +1,96 @@
+"""A worker and the operations process on servers of their own, for the tests of what the operator sees.
+
+The one rule: both are processes of their own, and what is asked of them is asked over HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from kafka import KafkaProducer
+from prometheus_client.parser import text_string_to_metric_families
+
+from local import servers
+from local.processes import Ops, Worker
+from streams.kafka import admin
+from streams.settings import Settings
+from tests.support import live
+from tests.support.patience import eventually
+from tests.support.trigger_processes import say
+
+TOKEN = "a-token-for-the-tests"
+BEHIND_S = 3.0
+
+
+class Parts(NamedTuple):
+    """What runs."""
+
+    kafka: servers.Kafka
+    redis: servers.Redis
+    worker: Worker
+    ops: Ops
+
+
+@contextmanager
+def running() -> Iterator[Parts]:
+    """A worker and the operations process on servers of their own."""
+    with servers.Kafka() as kafka, servers.Redis(aof=True) as redis:
+        settings: dict[str, Any] = {
+            "brokers": kafka.address, "redis": redis.url, "partitions": live.PARTITIONS, "http": "127.0.0.1:0",
+            "ready_behind_s": BEHIND_S, "definitions": live.FOUR, "fetch_wait_ms": 50,
+        }  # fmt: skip
+        admin.create(Settings(**settings))
+        with Worker(settings) as worker:
+            worker.wait_ready()
+            eventually(lambda: "serving metrics" in worker.log.read_text(), 10, "the worker serves its metrics")
+            looking = {**settings, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
+            with Ops(looking) as ops:
+                ops.wait_ready()
+                yield Parts(kafka, redis, worker, ops)
+
+
+def get(address: str, path: str, token: str = TOKEN, timeout_s: float = 2.0) -> tuple[int, Any]:
+    """Status and JSON; 0 when nobody answers."""
+    request = urllib.request.Request(f"http://{address}{path}", headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+    except (OSError, ValueError):
+        return 0, None
+
+
+def exposed(address: str) -> dict[str, Any]:
+    """The families of an exposition, by the names of their list."""
+    request = urllib.request.Request(f"http://{address}/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        text = answer.read().decode()
+    return {
+        family.name + ("_total" if family.type == "counter" else ""): family
+        for family in text_string_to_metric_families(text)
+    }
+
+
+def total(family: Any, **labels: str) -> float:
+    """Of a counter, or of a histogram's observations."""
+    return sum(
+        float(sample.value)
+        for sample in family.samples
+        if sample.name.endswith(("_total", "_count")) and labels.items() <= sample.labels.items()
+    )
+
+
+def send(parts: Parts, *events: tuple[str, str], **more: Any) -> None:
+    """Events of now: customer and name."""
+    producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address)
+    for at, (who, event) in enumerate(events):
+        say(producer, who, event, time.time_ns() // 1_000_000 - len(events) + at, **more)
+    producer.flush()
+    producer.close()

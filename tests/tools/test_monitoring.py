@@ -1,0 +1,71 @@
+"""Alerts and dashboard name what is there, alert when they should, and are explained."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from streams.ops import metrics as ops_metrics
+from streams.runtime import metrics
+
+ROOT = Path(__file__).parents[2]
+MONITORING = ROOT / "docs" / "operations" / "monitoring"
+NAMES = metrics.NAMES | ops_metrics.NAMES
+
+
+def alerts() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def named(text: str) -> set[str]:
+    """The metrics of ours in a query, as their list calls them."""
+    return {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"segmenter_[a-z_]+", text)}
+
+
+def panels() -> list[dict[str, Any]]:
+    dashboard = json.loads((MONITORING / "grafana" / "dashboards" / "segmenter.json").read_text())
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+def test_nothing_is_asked_for_that_nobody_tells() -> None:
+    """Each metric of an alert or a panel is one of the lists; and each of the lists is on the dashboard."""
+    asked = set[str]().union(*(named(rule["expr"]) for rule in alerts()))
+    shown = set[str]().union(*(named(target["expr"]) for panel in panels() for target in panel["targets"]))
+    assert (asked | shown) - NAMES == set()
+    assert NAMES - shown - {"segmenter_clock_timestamp_seconds", "segmenter_claim_seconds"} == set()
+
+
+def test_each_alert_has_its_paragraph() -> None:
+    """In the runbooks, under its name; and none is explained that is not there."""
+    runbooks = (ROOT / "docs" / "operations" / "runbooks.md").read_text()
+    names = [rule["alert"] for rule in alerts()]
+    assert re.findall(r"^## (.*)$", runbooks, re.MULTILINE) == names
+    for rule in alerts():
+        assert rule["annotations"]["runbook_url"] == f"docs/operations/runbooks.md#{rule['alert'].lower()}"
+        assert rule["labels"]["severity"] in ("page", "ticket")
+
+
+def test_each_alert_is_tried() -> None:
+    """There is a case for it in the file of rule tests."""
+    cases = (MONITORING / "alerts_test.yml").read_text()
+    assert [rule["alert"] for rule in alerts() if rule["alert"] not in cases] == []
+
+
+@pytest.mark.parametrize("arguments", [("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")])
+def test_prometheus_takes_the_rules(arguments: tuple[str, ...]) -> None:
+    """Red and green as promtool runs them."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("there is no promtool (on Debian: apt-get install prometheus)")
+    ran = subprocess.run(
+        [promtool, *arguments], cwd=MONITORING, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr

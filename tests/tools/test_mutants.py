@@ -1,0 +1,39 @@
+"""Guards switched off: each of these must be missed by the simulation or by a test.
+
+The one rule: as `scripts/mutants`, of which this is a part; the rest runs at night.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from quality.mutants import BY_SIMULATION, BY_TESTS, ROOT, SEEDS, Mutant, tried
+
+ALL = {mutant.guard: mutant for mutant in (*BY_SIMULATION, *BY_TESTS)}
+DAILY = (
+    "position check in Redis", "save number in Redis", "claim token of a save in Redis", "seek on assignment",
+    "merge by event time", "freshness of the end offset", "what is on the topics is not published again",
+    "one event per message id",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "guard", [*DAILY, *(pytest.param(guard, marks=pytest.mark.nightly) for guard in ALL if guard not in DAILY)]
+)
+def test_a_guard_is_missed(guard: str) -> None:
+    """Without it something turns red."""
+    ((_, killed, _),) = tried([ALL[guard]], SEEDS)
+    assert killed is not None
+
+
+def test_each_guard_stands_where_it_is_said_to() -> None:
+    """Once; else nobody would try what happens without it."""
+    places = {one.guard: (ROOT / one.path).read_text("utf-8").count(one.right) for one in ALL.values()}
+    assert {guard: count for guard, count in places.items() if count != 1} == {}
+
+
+def test_what_guards_nothing_is_told() -> None:
+    """A change that changes nothing survives."""
+    line = "from __future__ import annotations"
+    ((_, killed, _),) = tried([Mutant("nothing", "streams/stop.py", line, line + " ", "tests/tools/test_tidy.py")], 1)
+    assert killed is None

@@ -1,0 +1,78 @@
+"""What `check --explain` says of a segment beyond its sentence: the bytes that a customer takes at most.
+
+The one rule: what is said is held against the bytes of a customer of whom more came than is kept.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from rules.definitions import describe
+from tests.strategies.worlds import decoded
+from tests.support.profiles import ORDER, When, performed, profile_of, stored, told, total, wanting
+
+MANY = 600  # more than the bound of any fact
+SIGNED_UP, SCORED = "Signed Up", "NPS Submitted"
+
+FULL: dict[str, tuple[When, list[str]]] = {
+    "orders": (performed(ORDER, 2, "365d"), [ORDER]),
+    "the cart": ({"cart": {"idle_for": "30m"}}, ["Product Added"]),
+    "the cart and its prices": ({"cart": {"value": {"above": 5}}}, ["Product Added"]),
+    "sessions": ({"sessions": {"count": 2, "within": "30d", "gap": "1s"}}, ["page"]),
+    "occurrences": (performed(SIGNED_UP, 100, "30d"), [SIGNED_UP]),
+    "the first": ({"first": {"event": SIGNED_UP}}, [SIGNED_UP]),
+    "a sum": (total("sum", "score", SCORED, "30d"), [SCORED]),
+    "the greatest": (total("max", "falling", SCORED, "30d"), [SCORED]),
+    "different values": (total("distinct", "score", SCORED, "30d"), [SCORED]),
+    "steps": ({"sequence": {"steps": [{"event": SIGNED_UP}, {"event": SCORED}], "within": "30d"}}, [SIGNED_UP, SCORED]),
+    "a trait": ({"trait": {"plan": "pro"}}, ["identify"]),
+    "an attribute": ({"context": {"source": "newsletter"}}, ["page"]),
+}
+
+
+def sent(at: int, name: str) -> dict[str, Any]:
+    """The event number ``at``, each a minute after the one before, as analytics libraries send them."""
+    kind = name if name in ("page", "identify") else "track"
+    properties = {
+        "order_id": f"o-{at:08}", "product_id": f"p-{at:08}", "total": 129.5, "price": 129.5, "currency": "EUR",
+        "score": at, "falling": MANY - at,
+    }  # fmt: skip
+    return told(
+        type=kind,
+        event=name if kind == "track" else None,
+        messageId=str(uuid.UUID(int=at << 64)),
+        userId="u1",
+        timestamp=f"2026-03-01T{at // 60:02}:{at % 60:02}:00Z",
+        properties=properties if kind == "track" else None,
+        traits={"plan": "professional"} if kind == "identify" else None,
+        context={"campaign": {"source": "newsletter"}},
+    )
+
+
+@pytest.mark.parametrize("what", FULL)
+def test_the_bytes_are_those_of_a_full_customer(what: str) -> None:
+    """Whatever kind of fact it is, within a fifth of what is stored; ids as long as a UUID."""
+    when, names = FULL[what]
+    definitions = wanting(when)
+    events = decoded([sent(at, names[at % len(names)]) for at in range(MANY)])
+    taken = len(stored(profile_of(definitions, events))) - len(stored(definitions.facts.empty()))
+    assert describe.bytes_most(definitions.segments[0], definitions) == pytest.approx(taken, rel=0.2)
+
+
+def test_a_segment_over_others_keeps_what_they_keep() -> None:
+    """Directly or over another, and what two of them share once."""
+    definitions = wanting(
+        FULL["orders"][0],
+        FULL["a sum"][0],
+        {"all": [{"in_segment": "s0"}, FULL["orders"][0]]},
+        {"any": [{"in_segment": "s1"}, {"in_segment": "s2"}]},
+    )
+    said = {one.key: describe.bytes_most(one, definitions) for one in definitions.segments}
+    assert said["s2"] == said["s0"] > 0
+    assert said["s3"] == said["s0"] + said["s1"]
+    events = {one.key: describe.events(one, definitions) for one in definitions.segments}
+    assert events["s2"] == events["s0"] == ["Order Cancelled", ORDER, "Order Refunded"]
+    assert events["s3"] == sorted(events["s0"] + events["s1"])

@@ -1,0 +1,458 @@
+"""The engine agrees with the oracle in random worlds, whatever the cuts, the orders and the repeats.
+
+A failure names its seeds: `world(seed)` is the case again.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
+from itertools import groupby, pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from rules.conditions import NEVER, Condition, CustomerView
+from rules.definitions.segments_file import build
+from rules.engine import Engine
+from rules.events import Event
+from rules.reasons import Reason
+from rules.standing import Change, Customer
+from streams.offline.replay import Replay, in_reading_order
+from streams.wire import customers
+from tests.oracle import oracle
+from tests.strategies import histories
+from tests.strategies.histories import DAY, DURATIONS
+from tests.strategies.worlds import (
+    FOREVER,
+    World,
+    decoded,
+    failing,
+    made,
+    per_customer,
+    right,
+    told_per_customer,
+    wrong_in_any_order,
+    wrong_in_time_order,
+)
+
+SEEDS = range(600)
+FEW = SEEDS[:400]  # where a world costs several runs
+NIGHTLY = range(len(SEEDS), 21_000)
+BLOCK = 250
+BLOCKS = [
+    *(SEEDS[first : first + BLOCK] for first in range(0, len(SEEDS), BLOCK)),
+    *(
+        pytest.param(NIGHTLY[first : first + BLOCK], marks=pytest.mark.nightly)
+        for first in range(0, len(NIGHTLY), BLOCK)
+    ),
+]
+IN_BLOCKS = pytest.mark.parametrize("seeds", BLOCKS, ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}")
+
+
+@lru_cache(len(SEEDS))
+def world(seed: int) -> World:
+    rng = random.Random(seed)
+    return made(rng, *histories.world(rng))
+
+
+@cache
+def replayed(seed: int) -> list[Change]:
+    """The changes in time order."""
+    one = world(seed)
+    return list(Replay(one.engine).run(one.events, one.until))
+
+
+@cache
+def replayed_late(seed: int) -> list[Change]:
+    """The changes of the shuffled events; nothing is held."""
+    one = world(seed)
+    return list(Replay(one.plain).run(one.late, one.until))
+
+
+# --- against the oracle ------------------------------------------------------------------------
+
+
+@IN_BLOCKS
+def test_replay_in_time_order(seeds: range) -> None:
+    """Segment, kind, instant and lateness of every change are the oracle's, in order per customer."""
+    assert failing(seeds, lambda seed: wrong_in_time_order(world(seed))) == {}
+
+
+@IN_BLOCKS
+def test_replay_in_any_order(seeds: range) -> None:
+    """With late events too; and at the end everybody is where the set of events says, whatever its order."""
+    assert failing(seeds, lambda seed: wrong_in_any_order(world(seed))) == {}
+
+
+QUICK = settings(max_examples=100, deadline=None, derandomize=True, database=None)
+
+
+@QUICK
+@given(histories.worlds())
+def test_drawn_worlds_in_time_order(drawn: tuple[list[histories.Event], histories.Event]) -> None:
+    """As above, with cases that shrink; `until` is the last event's time."""
+    sent, definitions = drawn
+    engine = Engine(build(definitions, "world.yaml"))
+    assert told_per_customer(list(Replay(engine).run(decoded(sent)))) == right(sent, definitions)
+
+
+@QUICK
+@given(histories.worlds(late=True))
+def test_drawn_worlds_in_any_order(drawn: tuple[list[histories.Event], histories.Event]) -> None:
+    """The same with late events."""
+    sent, definitions = drawn
+    engine = Engine(build(definitions, "world.yaml"))
+    assert told_per_customer(list(Replay(engine).run(decoded(sent)))) == right(sent, definitions)
+
+
+def test_the_worlds_have_late_changes() -> None:
+    """Agreement on lateness means something: shuffled worlds have it, those in time order never."""
+    late = 0
+    for seed in SEEDS[:300]:
+        late += any(change.late for change in replayed_late(seed))
+        assert not any(change.late for change in replayed(seed))
+    assert late > 75
+
+
+# --- batches, storage, repeats -----------------------------------------------------------------
+
+
+class Worker:
+    """Customers that are encoded after each step and decoded before the next, as a worker's are."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.stored: dict[str, bytes] = {}
+        self.changes: list[Change] = []
+
+    def load(self, who: str) -> Customer:
+        return customers.decode(self.stored[who]) if who in self.stored else self.engine.new()
+
+    def apply(self, event: Event) -> None:
+        customer = self.load(event.customer)
+        self.changes += self.engine.apply(event.customer, customer, event)
+        self.stored[event.customer] = customers.encode(customer)
+
+    def fire(self, who: str, until: int) -> None:
+        customer = self.load(who)
+        instant = customer.instant
+        self.changes += self.engine.fire(who, customer, until)
+        assert customer.instant >= instant, "an instant never goes back"
+        self.stored[who] = customers.encode(customer)
+
+    def live(self, events: Sequence[Event], rng: random.Random, until: int) -> None:
+        """At random places between events, due times up to the newest event fire for some customers."""
+        clock = 0
+        for event in in_reading_order(event for event in events if event.time <= until):
+            self.apply(event)
+            clock = max(clock, event.time)
+            for who in rng.sample(list(self.stored), rng.randint(0, len(self.stored))):
+                self.fire(who, clock)
+        for who in self.stored:
+            self.fire(who, until)
+
+
+def test_cuts_and_storage_do_not_matter() -> None:
+    """Without late events, whenever due times fire and customers are stored, the changes are a replay's."""
+
+    def differs(seed: int) -> object:
+        one = world(seed)
+        worker = Worker(one.engine)
+        worker.live(one.events, random.Random(seed), one.until)
+        found = {who: [change.id for change in own] for who, own in per_customer(worker.changes).items()}
+        expected = {who: [change.id for change in own] for who, own in per_customer(replayed(seed)).items()}
+        return found != expected and told_per_customer(worker.changes)
+
+    assert failing(FEW, differs) == {}
+
+
+def test_cuts_with_late_events_end_in_the_same_membership() -> None:
+    """Which events are late depends on the cuts; where everybody ends does not, as nothing is held."""
+
+    def differs(seed: int) -> object:
+        one = world(seed)
+        worker = Worker(one.plain)
+        worker.live(one.late, random.Random(seed), one.until)
+        members = {who: frozenset(worker.engine.membership(worker.load(who))) for who in worker.stored}
+        expected = oracle.membership(one.sent, one.plain_definitions, one.until)
+        return members != expected and (members, expected)
+
+    assert failing(FEW, differs) == {}
+
+
+def test_a_repeat_changes_nothing() -> None:
+    """An event read again at any later place makes no change, and leaves the profile as it was.
+
+    Nothing is held: an order that is read again is an order at which nothing is held back.
+    """
+
+    def differs(seed: int) -> object:
+        rng = random.Random(seed)
+        one = world(seed)
+        events = list(in_reading_order(one.events))
+        again = list(events)
+        for event in rng.sample(events, 5):
+            again.insert(rng.randint(again.index(event) + 1, len(again)), event)
+        once, twice = Replay(one.plain), Replay(one.plain)
+        found = told_per_customer(list(twice.run(again, one.until)))
+        expected = told_per_customer(list(once.run(events, one.until)))
+        profiles = [{who: known.profile for who, known in run.customers.items()} for run in (once, twice)]
+        return (found, profiles[1]) != (expected, profiles[0]) and (found, expected)
+
+    assert failing(FEW, differs) == {}
+
+
+def test_alias_and_group_have_no_effect() -> None:
+    """Between the others they make no change, and leave every customer as it was, but for the mark of a user's id."""
+
+    def differs(seed: int) -> object:
+        rng = random.Random(seed)
+        one = world(seed)
+        more: list[histories.Event] = []
+        for event in one.sent:
+            more.append(event)
+            links = event | {"type": rng.choice(("alias", "group")), "messageId": f"link{len(more)}"}
+            more += [links] * rng.randint(0, 1)
+        with_links, without = Replay(one.engine), Replay(one.engine)
+        found = told_per_customer(list(with_links.run(decoded(more), one.until)))
+        expected = told_per_customer(list(without.run(one.events, one.until)))
+        for known in (*with_links.customers.values(), *without.customers.values()):
+            known.identified = True
+        return (found, with_links.customers) != (expected, without.customers) and (found, expected)
+
+    assert failing(FEW, differs) == {}
+
+
+def test_only_alias_and_group_make_no_customer() -> None:
+    """A later event is the customer's first, whatever its time."""
+    nothing_yet = {"performed": {"event": "page", "count": {"exactly": 0}}}
+    engine = Engine(build({"version": 1, "segments": {"s": {"title": "s", "when": nothing_yet}}}, "f"))
+    customer = engine.new()
+    for name in ("alias", "group"):
+        assert engine.apply("u", customer, Event("u", name, 5_000, name)) == []
+    assert customer == engine.new()
+    (change,) = engine.apply("u", customer, Event("u", "identify", 4_000, "m"))
+    assert (change.occurred_at, change.late) == (4_000, False)
+
+
+# --- what holds of the changes of every world --------------------------------------------------
+
+
+def test_sequence_and_membership_add_up() -> None:
+    """`sequence` counts from 1 without gaps; entered and exited alternate; `segments` is their sum, sorted."""
+
+    def breaks(own: Sequence[Change]) -> bool:
+        members: set[str] = set()
+        for number, change in enumerate(own, 1):
+            alternates = (change.segment in members) == (change.kind == "exited")
+            members ^= {change.segment}
+            if not alternates or change.sequence != number or change.segments != tuple(sorted(members)):
+                return True
+        return False
+
+    def fails(seed: int) -> list[str]:
+        both = (per_customer(replayed(seed)), per_customer(replayed_late(seed)))
+        return [who for changes in both for who, own in changes.items() if breaks(own)]
+
+    assert failing(SEEDS, fails) == {}
+
+
+def test_changes_of_one_decision_go_by_depth_then_key() -> None:
+    """What one event, or one instant, changes: what is asked about first, then by key; instants never go back."""
+
+    def cause(change: Change) -> tuple[int, str]:
+        return change.occurred_at, "" if change.event is None else change.event.id
+
+    def fails(seed: int) -> bool:
+        order = list(oracle.read_rules(world(seed).definitions).conditions)
+        for own in per_customer(replayed(seed)).values():
+            if any(before.occurred_at > after.occurred_at for before, after in pairwise(own)):
+                return True
+            places = [[order.index(change.segment) for change in together] for _, together in groupby(own, cause)]
+            if any(together != sorted(set(together)) for together in places):
+                return True
+        return False
+
+    assert failing(SEEDS, fails) == {}
+
+
+def test_several_changes_at_once_are_common() -> None:
+    """The order is put to the test: many worlds change two segments in one instant, in some not by key."""
+    together: dict[tuple[int, str, int], list[str]] = {}
+    for seed in SEEDS:
+        for change in replayed(seed):
+            together.setdefault((seed, change.customer, change.occurred_at), []).append(change.segment)
+    several = [keys for keys in together.values() if len(keys) > 1]
+    assert len(several) > len(SEEDS)
+    assert sum(keys != sorted(keys) for keys in several) > len(SEEDS) / 20
+
+
+def test_change_ids_name_one_decision() -> None:
+    """No two changes of a world have one id, and a second run gives the same ids."""
+
+    def fails(seed: int) -> bool:
+        one = world(seed)
+        first = [change.id for change in replayed(seed)]
+        again = [change.id for change in Replay(one.engine).run(one.events, one.until)]
+        late = [change.id for change in replayed_late(seed)]
+        return first != again or len(set(first)) < len(first) or len(set(late)) < len(late)
+
+    assert failing(SEEDS, fails) == {}
+
+
+def test_a_change_id_depends_on_each_of_its_parts() -> None:
+    """Customer, segment, kind, instant, cause and definition: one of them different, and the id is another."""
+    page = Event("ab", "page", DAY, "m1")
+    parts: dict[str, Any] = {"customer": "ab", "segment": "c", "kind": "entered", "occurred_at": DAY}
+    parts |= {"event": page, "definition": "d", "sequence": 1, "segments": ("c",), "reason": Reason(True)}
+    other: dict[str, Any] = {"customer": "a", "segment": "bc", "kind": "exited", "occurred_at": DAY + 1}
+    other |= {"event": None, "definition": "e"}
+    others: list[dict[str, Any]] = [{}, *({key: value} for key, value in other.items())]
+    others += [{"customer": "a", "segment": "bc"}, {"event": Event("ab", "page", DAY, "m2")}]
+    ids = [Change(late=False, **{**parts, **one}).id for one in others]
+    assert len(set(ids)) == len(ids)
+    same: list[dict[str, Any]] = [{"sequence": 2}, {"segments": ()}, {"event": Event("ab", "page", 1, "m1")}]
+    assert {Change(late=True, **{**parts, **one}).id for one in same} == {ids[0]}
+
+
+# --- due times ---------------------------------------------------------------------------------
+
+
+LOOKED_AT = 400 * DAY  # a calendar turns for ever
+
+
+def moments(events: Sequence[Event], rng: random.Random) -> list[int]:
+    """Instants at which anything may turn: events and what lies a duration after them, give or take; and any other."""
+    found = [event.time + wait + nudge for event in events for wait in (0, *DURATIONS.values()) for nudge in (-1, 0, 1)]
+    last = events[-1].time
+    others = [rng.randint(events[0].time, last + reach) for reach in (2 * DAY, LOOKED_AT, FOREVER)]
+    return sorted({*rng.sample(found, min(40, len(found))), *others})
+
+
+def subjects(seed: int) -> Iterator[tuple[CustomerView, int, list[int]]]:
+    """A few customers of a world, each at some event, with instants to look at."""
+    rng = random.Random(seed)
+    one = world(seed)
+    engine = one.engine
+    known: dict[str, Customer] = {}
+    events = list(in_reading_order(one.events))
+    for at, event in enumerate(events):
+        customer = known.setdefault(event.customer, engine.new())
+        engine.apply(event.customer, customer, event)
+        if rng.random() < 0.15:
+            who = CustomerView(event.customer, customer.profile, customer.since)
+            yield who, customer.instant, moments(events[: at + 1], rng)
+
+
+def flips(when: Condition, who: CustomerView, now: int, looks: list[int]) -> int:
+    """Walks from due time to due time; how many of them turned the answer."""
+    turned = 0
+    end = now + LOOKED_AT
+    while now < end:
+        answer, due = when.decide(who, now)
+        assert due == NEVER or due > now, "a due time lies ahead"
+        between = [look for look in looks if now < look and (look < due or due == NEVER)]
+        if due != NEVER:
+            between.append(due - 1)
+        assert all(when.decide(who, look)[0] == answer for look in between), "no flip before the due time"
+        if due == NEVER:
+            break
+        now = due
+        turned += when.decide(who, now)[0] != answer
+    return turned
+
+
+# Conditions that time alone turns, and those that it does not.
+TURNED = {
+    "AllOf", "AnyOf", "NoneOf", "Performed", "Total", "Recency", "SequenceMatched", "OpenCart", "SessionCount",
+    "TraitIs", "CalendarDays",
+}  # fmt: skip
+NOT_TURNED = {"ContextIs", "InSegment", "Sample"}
+
+
+def test_a_due_time_misses_no_flip() -> None:
+    """From one due time to the next the answer stays, after the last it stays for ever; most of them turn it."""
+    turned: Counter[str] = Counter()
+    for seed in FEW:
+        segments = world(seed).engine.definitions.segments
+        for who, now, looks in subjects(seed):
+            for segment in segments:
+                try:
+                    turned[type(segment.when).__name__] += flips(segment.when, who, now, looks)
+                except AssertionError as error:
+                    raise AssertionError(f"seed {seed}, {segment.key}: {error}") from error
+    assert turned.keys() == TURNED | NOT_TURNED
+    assert all(turned[kind] > 10 for kind in TURNED), turned
+    assert not any(turned[kind] for kind in NOT_TURNED), turned
+
+
+def idle(seed: int) -> int:
+    """How many due times changed nothing."""
+    one = world(seed)
+    engine = one.engine
+    known: dict[str, Customer] = {}
+    found = 0
+    for event in in_reading_order(one.events):
+        customer = known.setdefault(event.customer, engine.new())
+        found += idle_until(engine, customer, event.time)
+        engine.apply(event.customer, customer, event)
+    return found + sum(idle_until(engine, customer, one.until) for customer in known.values())
+
+
+def idle_until(engine: Engine, customer: Customer, until: int) -> int:
+    found = 0
+    while 0 < customer.due <= until:
+        found += not engine.fire("u", customer, customer.due)
+    return found
+
+
+def test_few_wake_ups_are_for_nothing() -> None:
+    """At most 2 for each event in any world, and fewer than 1 for each 50 events over all of them.
+
+    But where a calendar is asked, which goes on turning while somebody is held: at most 1 for each day.
+    """
+    with_calendar = {seed for seed in FEW if "calendar" in str(world(seed).definitions)}
+    counts = {seed: idle(seed) for seed in FEW}
+
+    def allowed(seed: int) -> int:
+        one = world(seed)
+        days = len({event.customer for event in one.events}) * (one.until - one.events[0].time) // DAY
+        return 2 * len(one.events) + (days if seed in with_calendar else 0)
+
+    assert failing(FEW, lambda seed: counts[seed] > allowed(seed) and counts[seed]) == {}
+    others = set(FEW) - with_calendar
+    assert 50 * sum(counts[seed] for seed in others) < sum(len(world(seed).events) for seed in others)
+
+
+def test_firing_before_the_due_time_changes_nothing() -> None:
+    """A millisecond early nothing is decided, and the customer is stored as it was."""
+    checked = 0
+    for seed in FEW:
+        one = world(seed)
+        replay = Replay(one.engine)
+        list(replay.run(one.events))
+        for who, customer in replay.customers.items():
+            stored = customers.encode(customer)
+            if customer.due:
+                assert one.engine.fire(who, customer, customer.due - 1) == []
+                assert customers.encode(customer) == stored
+                checked += 1
+    assert checked > 150
+
+
+def test_what_is_due_at_one_instant_is_one_decision() -> None:
+    """Two segments that end together are left at that instant, by key, and nothing is due any more."""
+    within = {"performed": {"event": "page", "within": "1d"}}
+    segments = {key: {"title": key, "when": within} for key in ("b", "a")}
+    engine = Engine(build({"version": 1, "segments": segments}, "f"))
+    customer = engine.new()
+    engine.apply("u", customer, Event("u", "page", DAY, "m"))
+    changes = engine.fire("u", customer, FOREVER)
+    assert [(change.segment, change.kind, change.occurred_at) for change in changes] == [
+        ("a", "exited", 2 * DAY),
+        ("b", "exited", 2 * DAY),
+    ]
+    assert [change.segments for change in changes] == [("b",), ()]
+    assert (customer.due, customer.instant) == (0, 2 * DAY)

@@ -1,0 +1,430 @@
+"""Several ids of one person: whatever way a history is cut into them, it ends as that of one id.
+
+The one rule: what is right is what the undivided history gives under one id; the oracle knows nothing of ids.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from rules.definitions.segments_file import build
+from rules.engine import Engine
+from rules.events import Origin, input_of
+from rules.identity import events as identity_events
+from rules.identity.events import CascadedErasure, ForwardedEvent, ProfileMerge
+from rules.identity.links import LINKS_MAX
+from rules.identity.resolution import HOPS_MAX, is_effective
+from rules.profile.profile import Profile
+from streams.offline.replay import Replay
+from streams.wire import changes, merges
+from streams.wire.decode import Rejected, decode_line
+from tests.oracle import oracle
+from tests.strategies import histories, worlds
+from tests.strategies.worlds import failing
+from tests.support.identity_posts import Post, consistent
+
+SEEDS = range(300)
+USER, DEVICES = "ann", ("phone", "دستگاه", "tablet")
+
+
+class Split:
+    """A history of one person, cut into ids: on devices before they are known there, and now and then after."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = rng = random.Random(seed)
+        sent, drawn = histories.world(rng, rng.choice((6, 12, 25)))
+        self.definitions = histories.without_hold(drawn)
+        self.engine = Engine(build(self.definitions, "f.yaml"))
+        self.whole = [bare | {"userId": USER, "messageId": f"m{at}"} for at, bare in enumerate(map(_bare, sent))]
+        devices = rng.sample(DEVICES, rng.choice((1, 1, 2, 3)))
+        self.cut = [one | self._ids(devices, at / len(sent)) for at, one in enumerate(map(_bare, self.whole))]
+        for device in devices:  # each is known in the end, by an event that has no other effect
+            last = self.whole[-1]["timestamp"]
+            alias = {"type": "alias", "userId": USER, "previousId": device, "messageId": f"alias-{device}"}
+            self.cut.insert(rng.randrange(len(self.cut) + 1), alias | {"timestamp": last})
+        self.cut = histories.in_time_order(self.cut)
+        self.until = oracle.latest(sent) + rng.choice((0, histories.HOUR, 40 * histories.DAY))
+
+    def _ids(self, devices: Sequence[str], share: float) -> histories.Event:
+        device = self.rng.choice(devices)
+        if self.rng.random() > share:
+            return {"anonymousId": device}
+        ids: list[histories.Event] = [
+            {"userId": USER}, {"userId": USER, "anonymousId": device}, {"anonymousId": device},
+        ]  # fmt: skip
+        return self.rng.choice(ids)
+
+    def right(self) -> frozenset[str]:
+        return oracle.membership(self.whole, self.definitions, self.until).get(USER, frozenset())
+
+    def profile(self) -> bytes:
+        replay = Replay(self.engine)
+        list(replay.run(worlds.decoded(self.whole), self.until))
+        return self.normal(replay.customers[USER].profile) if USER in replay.customers else b""
+
+    def normal(self, profile: Profile) -> bytes:
+        """A profile whose lists are in one order."""
+        merged = self.engine.new().profile
+        for fact, _ in self.engine.definitions.facts.with_segments():
+            fact.merge(merged, profile)
+        return msgspec.msgpack.encode(merged)
+
+
+def _bare(event: histories.Event) -> histories.Event:
+    return {name: value for name, value in event.items() if name not in ("userId", "anonymousId")}
+
+
+def posted(events: Sequence[histories.Event], engine: Engine, rng: random.Random, until: int) -> Post:
+    post = Post(engine, rng)
+    for number, event in enumerate(events):
+        value = json.dumps(event).encode()
+        decoded = decode_line(value, None, Origin(input_of(decode_line(value).name), 0, number))
+        if is_effective(decoded):
+            post.read(decoded, value)
+        post.deliver(rng.choice((0, 0, 1, 5)))
+    post.deliver()
+    post.finish(until)
+    return post
+
+
+# --- however it is cut -------------------------------------------------------------------------
+
+
+def test_a_replay_of_a_cut_history() -> None:
+    """The person is where the undivided history leaves them, with the same profile; nobody else is anywhere."""
+
+    def fails(seed: int) -> object:
+        one = Split(seed)
+        replay = Replay(one.engine)
+        told = list(replay.run(worlds.decoded(one.cut), one.until))
+        members = {who: frozenset(one.engine.membership(known)) for who, known in replay.customers.items()}
+        found = {who: own for who, own in members.items() if own}
+        right = {USER: one.right()} if one.right() else {}
+        same = one.normal(replay.customers[USER].profile) == one.profile()
+        strange = consistent(told)
+        return (found != right or not same or strange) and (found, right, same, strange)
+
+    assert failing(SEEDS, fails) == {}
+
+
+@pytest.mark.parametrize("shuffled", [False, True], ids=["in time order", "late events"])
+def test_ids_that_hear_of_one_another_late(shuffled: bool) -> None:
+    """Behind, in another order, and twice: the same end, and a story for each id that can be followed."""
+
+    def fails(seed: int) -> object:
+        one = Split(seed)
+        events = histories.shuffled(one.rng, one.cut) if shuffled else one.cut
+        post = posted(events, one.engine, one.rng, one.until)
+        right = {USER: one.right()} if one.right() else {}
+        same = one.normal(post.customers[USER].profile) == one.profile()
+        strange = consistent(post.told)
+        return (post.members() != right or not same or strange) and (post.members(), right, same, strange)
+
+    assert failing(SEEDS, fails) == {}
+
+
+def test_histories_are_cut() -> None:
+    """Profiles move, events are forwarded, memberships end by a merge, and go on under the other id."""
+    counts = {"moved": 0, "forwarded": 0, "merge": 0, "after": 0}
+    for seed in SEEDS:
+        one = Split(seed)
+        replay = Replay(one.engine)
+        told = list(replay.run(worlds.decoded(one.cut), one.until))
+        counts["merge"] += sum(change.cause == "merge" and change.kind == "exited" for change in told)
+        counts["after"] += sum(change.cause == "merge" and change.kind == "entered" for change in told)
+        counts["moved"] += sum(known.into is not None for known in replay.customers.values())
+        counts["forwarded"] += sum(
+            change.event is not None and isinstance(change.event, ForwardedEvent) for change in told
+        )
+    assert min(counts.values()) > 40, counts
+
+
+def test_no_buyer_is_left_in_an_abandoned_cart() -> None:
+    """A cart on a phone, a purchase under a name: whatever comes first, however late the two hear of each other."""
+    file = {
+        "version": 1,
+        "segments": {"cart": {"title": "Cart", "when": {"cart": {"idle_for": "30m", "until": "30d"}}}},
+    }
+    engine = Engine(build(file, "f.yaml"))
+    for seed in range(200):
+        rng = random.Random(seed)
+        added = _at("Product Added", rng.randrange(50), anonymousId="phone", product_id="p")
+        bought = _at("Order Completed", rng.randrange(60, 200), userId=USER, anonymousId="phone", order_id="o")
+        events = [added, bought] if rng.random() < 0.7 else [bought, added]
+        post = posted(events, engine, rng, oracle.latest(events) + histories.DAY)
+        assert post.members() == {}, seed
+        assert consistent(post.told) == []
+
+
+# --- stated outcomes ---------------------------------------------------------------------------
+
+
+BOUGHT = Engine(
+    build({"version": 1, "segments": {"b": {"title": "B", "when": {"performed": {"event": "Order Completed"}}}}}, "f")
+)
+ABSENT = Engine(
+    build({"version": 1, "segments": {"a": {"title": "A", "when": {"not": {"performed": {"event": "x"}}}}}}, "f")
+)
+
+
+def _at(name: str, minute: int, **more: Any) -> histories.Event:
+    ids: dict[str, Any] = {key: more.pop(key) for key in ("userId", "anonymousId", "previousId") if key in more}
+    kind = {"type": name} if name in ("alias", "page", "erase") else {"type": "track", "event": name}
+    stamp = histories.written(histories.START + minute * _MINUTE, "Z")
+    number = f"{name}-{minute}-{'-'.join(ids.values())}"
+    return {**kind, **ids, "messageId": number, "timestamp": stamp, "properties": more}
+
+
+_MINUTE = timedelta(minutes=1)
+
+
+def alias(previous: str, to: str, minute: int) -> histories.Event:
+    return _at("alias", minute, userId=to, previousId=previous)
+
+
+def order(who: str, minute: int, **ids: str) -> histories.Event:
+    return _at("Order Completed", minute, **(ids or {"userId": who}), order_id=f"o-{who}-{minute}")
+
+
+def after(*events: histories.Event, engine: Engine = BOUGHT) -> Replay:
+    replay = Replay(engine)
+    list(replay.run(worlds.decoded(list(events))))
+    return replay
+
+
+def where(replay: Replay) -> dict[str, list[str]]:
+    """By whom is in something, what."""
+    found = {who: list(known.since) for who, known in replay.customers.items()}
+    return {who: ["b"] for who, own in found.items() if own}
+
+
+def test_a_chain() -> None:
+    """a is b, b is c: what is known of any, and what comes of any, is c's."""
+    events = [order("a", 0), alias("a", "b", 1), alias("b", "c", 2), order("a", 3)]
+    replay = after(*events)
+    assert where(replay) == {"c": ["b"]}
+    assert len(replay.customers["c"].profile.orders.messages) == 2  # type: ignore[union-attr]
+    backwards = after(order("a", 0), alias("b", "c", 1), alias("a", "b", 2))
+    assert where(backwards) == {"c": ["b"]}
+
+
+def test_a_chain_that_is_too_long() -> None:
+    """Through so many ids and no more: then it is a dead letter, which says where it was lost."""
+    links = [alias(f"i{at}", f"i{at + 1}", at) for at in range(HOPS_MAX + 1)]
+    assert where(after(*links[1:], order("i1", 99))) == {f"i{HOPS_MAX + 1}": ["b"]}
+    assert where(after(*links, order("i0", 99))) == {}
+
+
+def test_both_directions_at_once() -> None:
+    """What is said second is known already where the first has arrived: the first link stands."""
+    for events, person in (
+        ([order("a", 0), alias("a", "b", 1), alias("b", "a", 1), order("b", 2)], "b"),
+        ([order("b", 0), alias("b", "a", 1), alias("a", "b", 1), order("b", 2), order("a", 3)], "a"),
+        ([order("c", 0), alias("a", "b", 1), alias("b", "c", 1), alias("c", "a", 1), order("b", 2)], "c"),
+    ):
+        assert where(after(*events)) == {person: ["b"]}, events
+
+
+def test_a_ring_whose_owners_hear_of_one_another_late() -> None:
+    """Wherever the two links cross, one of the two is the person, with all that both did."""
+    for seed in range(200):
+        rng = random.Random(seed)
+        events = [order("a", 0), order("b", 0), alias("a", "b", 1), alias("b", "a", 1), order("a", 9), order("b", 9)]
+        post = posted(events, BOUGHT, rng, 0)
+        ((who, _),) = post.members().items()
+        assert who in ("a", "b")
+        assert len(post.customers[who].profile.orders.messages) == 4, seed  # type: ignore[union-attr]
+        assert consistent(post.told) == []
+
+
+def test_a_link_before_anything_else() -> None:
+    """There is a redirect, and what comes of the id later goes on."""
+    replay = after(alias("phone", USER, 0), order("phone", 1, anonymousId="phone"))
+    assert replay.customers["phone"].into == (USER, worlds.decoded([alias("phone", USER, 0)])[0].time)
+    assert where(replay) == {USER: ["b"]}
+
+
+def test_what_was_before_a_link_that_came_first_is_out_of_order() -> None:
+    """It goes on as well; what was decided here no longer follows from the events in the order of their times."""
+    for first, count in ((5, 0), (15, 1)):
+        replay = after(alias("phone", USER, first), order("phone", 10, anonymousId="phone"))
+        assert where(replay) == {USER: ["b"]}
+        assert replay.customers["phone"].late == count
+
+
+def test_a_shared_device() -> None:
+    """The newer link wins for what follows; nothing moves back; who comes back to it is linked anew."""
+    first, second = {"userId": "ann", "anonymousId": "tv"}, {"userId": "bob", "anonymousId": "tv"}
+    before, alone = order("tv", 0, anonymousId="tv"), {"anonymousId": "tv"}
+    replay = after(before, _at("page", 1, **first), _at("page", 2, **second), order("tv", 3, **alone))
+    assert where(replay) == {"ann": ["b"], "bob": ["b"]}
+    assert replay.customers["tv"].into is not None
+    assert replay.customers["tv"].into[0] == "bob"
+    assert replay.customers["ann"].links == {}
+    again = after(
+        before, _at("page", 1, **first), _at("page", 2, **second), _at("page", 3, **first), order("tv", 4, **alone)
+    )
+    assert again.customers["tv"].into is not None
+    assert again.customers["tv"].into[0] == "ann"
+    assert "bob" not in where(again)
+
+
+def test_a_link_is_made_once() -> None:
+    """However many events name both ids; of a customer with very many devices the oldest is forgotten."""
+    replay = after(*(_at("page", minute, userId=USER, anonymousId="phone") for minute in range(5)))
+    assert list(replay.customers[USER].links or ()) == ["phone"]
+    many = after(*(_at("page", at * 24 * 60, userId=USER, anonymousId=f"d{at:03}") for at in range(LINKS_MAX + 5)))
+    assert list(many.customers[USER].links or ()) == [f"d{at:03}" for at in range(5, LINKS_MAX + 5)]
+
+
+def test_an_erasure_takes_the_ids_that_are_linked() -> None:
+    """Of a person all of them, with their redirects; what comes after is somebody new."""
+    erase = _at("erase", 5, userId=USER)
+    replay = after(order("phone", 0, anonymousId="phone"), alias("phone", USER, 1), alias(USER, "name", 2), erase)
+    assert where(replay) == {"name": ["b"]}  # who asked was USER, which is name's: nothing of USER itself is left
+    assert replay.customers[USER].into is None
+    whole = after(order("phone", 0, anonymousId="phone"), alias("phone", USER, 1), erase)
+    assert where(whole) == {}
+    assert all(known.is_erased for known in whole.customers.values())
+    back = after(
+        order("phone", 0, anonymousId="phone"), alias("phone", USER, 1), erase, order("phone", 9, anonymousId="phone")
+    )
+    assert where(back) == {"phone": ["b"]}
+
+
+def test_an_erasure_that_is_known_before_takes_the_ids_that_are_linked() -> None:
+    """As when everything is read again: what was theirs by then is nowhere, whatever comes when; newer may be."""
+    at = worlds.decoded([_at("erase", 50, userId=USER)])[0].time
+    stayed = 0
+    for seed in range(300):
+        rng = random.Random(seed)
+        events = [order("phone", 0, anonymousId="phone"), _at("page", 1, userId=USER, anonymousId="phone")]
+        events += [order(USER, 2, userId=USER, anonymousId="phone"), order("phone", 3, anonymousId="phone")]
+        events += [order("phone", 60, anonymousId="phone")] if rng.random() < 0.5 else []
+        post = Post(BOUGHT, rng)
+        post.customers[USER].instant = post.customers[USER].erased = at
+        rng.shuffle(events)
+        for sent in (*events, _at("erase", 50, userId=USER)):
+            (one,) = worlds.decoded([sent])
+            post.read(one, json.dumps(sent).encode())
+            post.deliver(rng.choice((0, 0, 1, 5)))
+        post.deliver()
+        assert post.members().keys() <= {"phone"}, seed
+        assert all(known.erased >= at and not known.links for known in post.customers.values())
+        assert post.customers[USER].is_erased
+        orders = post.customers["phone"].profile.orders
+        assert orders is None or len(orders.messages) == 1, "that of minute 60"
+        stayed += "phone" in post.members()
+        assert {change.customer for change in post.told} <= {"phone"}
+        assert consistent(post.told) == []
+    assert stayed > 20
+
+
+def test_a_late_link_erases_nobody_who_was_erased_or_linked_since() -> None:
+    """Neither a repeat of what linked an id that has gone its own way, nor an older link than the one there is."""
+    both = {"userId": USER, "anonymousId": "phone"}
+    page = _at("page", 1, **both)
+    own = [order("phone", 20, anonymousId="phone"), order(USER, 25)]
+    replay = after(page, _at("erase", 10, userId=USER), *own, _at("erase", 30, userId=USER), page)
+    assert where(replay) == {"phone": ["b"]}
+    other = _at("page", 5, userId="other", anonymousId="phone")
+    erased = [order(USER, 0), _at("erase", 10, userId=USER)]
+    assert where(after(*erased, other, page, order("phone", 15, anonymousId="phone"))) == {"other": ["b"]}
+
+
+def test_a_late_link_erases_who_was_linked_to_another_before() -> None:
+    """The newer link is the one that counts, also for what is on its way; who had the id is told."""
+    events = [_at("page", 0, userId="other", anonymousId="phone"), order(USER, 1), _at("erase", 10, userId=USER)]
+    events += [_at("page", 2, userId=USER, anonymousId="phone"), order("phone", 3, anonymousId="phone")]
+    replay = after(*events)
+    assert where(replay) == {}
+    assert replay.customers["phone"].is_erased
+    assert replay.customers["other"].links == {}
+
+
+def test_who_is_known_under_another_id_is_decided_no_more() -> None:
+    """Not even in a segment of those who did nothing; the person is."""
+    replay = after(
+        _at("page", 0, anonymousId="phone"), alias("phone", USER, 1), _at("page", 2, userId=USER), engine=ABSENT
+    )
+    assert where(replay) == {USER: ["b"]}
+
+
+def test_a_change_by_a_merge() -> None:
+    """Its cause is the event that linked the two, for both; the reason of the one says no more."""
+    events = worlds.decoded([order("phone", 0, anonymousId="phone"), _at("page", 1, userId=USER, anonymousId="phone")])
+    told = [changes.of(change) for change in Replay(BOUGHT).run(events)]
+    assert [(one.customer_id, one.change, one.cause.kind, one.cause.event_id) for one in told] == [
+        ("phone", "entered", "event", events[0].id),
+        ("phone", "exited", "merge", events[1].id),
+        (USER, "entered", "merge", events[1].id),
+    ]
+    assert told[1].said["en"] == "the customer is known under another id since"
+    assert len({one.change_id for one in told}) == 3
+
+
+# --- what names two ids ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ids", "link"),
+    [
+        ({"userId": "u", "anonymousId": "a"}, "a"),
+        ({"userId": "u"}, None),
+        ({"anonymousId": "a"}, None),
+        ({"userId": "", "anonymousId": "a"}, None),
+        ({"userId": "u", "anonymousId": "u"}, None),
+        ({"userId": "u", "anonymousId": "a\n"}, None),  # it is not used, so it is no error
+        ({"userId": "u", "previousId": "p"}, None),  # of an alias alone
+    ],
+)
+def test_what_an_event_links(ids: histories.Event, link: str | None) -> None:
+    assert decode_line(json.dumps({**_at("page", 0), **ids}).encode()).link == link
+
+
+def test_what_an_alias_links() -> None:
+    """The previous id, without one the anonymous; a previous id that is none is a dead letter."""
+    for ids, link in (
+        ({"userId": "u", "previousId": "p"}, "p"),
+        ({"userId": "u", "previousId": "p", "anonymousId": "a"}, "p"),
+        ({"userId": "u", "anonymousId": "a"}, "a"),
+        ({"userId": "u", "previousId": "u"}, None),
+        ({"userId": "u"}, None),
+    ):
+        assert decode_line(json.dumps({**_at("alias", 0), **ids}).encode()).link == link
+    for previous in ("a\n", 7, "x" * 300):
+        with pytest.raises(Rejected, match="bad_id"):
+            decode_line(json.dumps({**_at("alias", 0), "userId": "u", "previousId": previous}).encode())
+
+
+def test_what_is_on_the_topic_is_read_as_it_was_sent() -> None:
+    """All kinds; and what is nobody's of ours is a dead letter."""
+    moved = ProfileMerge(
+        "u", "", 5, "m", origin=Origin("visits", 1, 2), profile=b"\x90", definitions="d", path=("a",), move=7, linked=4,
+        taken={3: 2}, part=1, parts=2, digest=b"d",
+    )  # fmt: skip
+    for event in (
+        moved,
+        identity_events.Link("a", "", 5, "m", into="u"),
+        identity_events.Unlinked("u", "", 5, "m", former="a"),
+        identity_events.Link("a", "", 5, "m", into="u", vouched=True),
+        identity_events.Unlink("a", "", 5, "m", other="u", is_relayed=True),
+        CascadedErasure("a", "", 5, "m", into="u", linked=3, vouched=True),
+        identity_events.ErasureNotice("a", "", 5, "m"),
+    ):
+        assert merges.read(merges.encode(event), event.customer.encode()) == event
+    assert merges.read(merges.encode(moved), b"another") == "wrong_key"
+    for value, reason in (
+        (None, "not_json"),
+        (b"{", "not_json"),
+        (b"[]", "bad_value"),
+        (b'{"kind": "x"}', "bad_value"),
+    ):
+        assert merges.read(value, b"u") == reason

@@ -1,0 +1,456 @@
+"""Attackers who send events: whatever they name, and in whatever order it is read, no identified customer moves.
+
+What is right is kept beside the owners (`Victims`): a victim is what its own events make it, from the first event on
+that names it as a user. The rules of links are not used for it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from rules.definitions.segments_file import build
+from rules.engine import Engine
+from rules.events import Event, Origin
+from rules.identity.events import CascadedErasure, ForwardedEvent, Link, ProfileMerge, Unlink
+from rules.identity.links import LINKS_MAX, NEW_LINKS_MAX, Decider
+from rules.identity.resolution import process
+from rules.placeholders import TEXTS
+from rules.standing import Customer
+from streams.offline.replay import Replay
+from streams.wire.decode import decode, read
+from tests.strategies import histories, worlds
+from tests.strategies.worlds import failing
+from tests.support.identity_posts import Post, consistent
+
+VICTIMS = ("ann", "bea", "زهرا")
+ATTACKERS = ("evil", "mallory", "phone-7")
+DAY_MINUTES = 24 * 60
+
+ENGINE = Engine(
+    build(
+        {
+            "version": 1,
+            "currency": "EUR",
+            "segments": {
+                "cart": {"title": "Cart", "when": {"cart": {"idle_for": "30m", "until": "30d"}}},
+                "buyer": {"title": "B", "when": {"performed": {"event": "Order Completed", "count": {"at_least": 2}}}},
+                "spent": {
+                    "title": "Spent",
+                    "when": {
+                        "total": {
+                            "agg": "sum",
+                            "of": "total",
+                            "event": "Order Completed",
+                            "within": "90d",
+                            "at_least": 50,
+                        }
+                    },
+                },
+                "seen": {"title": "Seen", "when": {"sessions": {"count": {"at_least": 2}, "within": "30d"}}},
+                "named": {"title": "Named", "when": {"trait": {"plan": "gold"}}},
+            },
+        },
+        "takeover.yaml",
+    )
+)
+
+
+def event(name: str, minute: int, number: int, **ids: str) -> histories.Event:
+    kind: dict[str, Any] = {"type": name}
+    if name not in ("page", "identify", "alias", "erase", "unlink", "group"):
+        kind = {"type": "track", "event": name}
+    properties = {"product_id": f"p{number % 3}", "order_id": f"o{number}", "total": 30}
+    stamp = histories.written(histories.START + timedelta(minutes=minute), "Z")
+    return {
+        **kind,
+        **ids,
+        "messageId": f"m{number}",
+        "timestamp": stamp,
+        "properties": properties,
+        "traits": {"plan": "gold"},
+    }
+
+
+def topic_of(rng: random.Random, sent: histories.Event, *, browser: bool) -> str:
+    """Where an event is written: what browsers send never comes on `profiles`."""
+    names = {"Order Completed": "purchases", "Product Added": "carts"}
+    own = names.get(str(sent.get("event")), "visits")
+    return rng.choice((own, "visits", "carts", "purchases")) if browser else own
+
+
+class Attack:
+    """A history of victims and of attackers, drawn from a seed: (topic, event), in the order of reading."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = rng = random.Random(seed)
+        self.victims = rng.sample(VICTIMS, rng.choice((1, 2)))
+        self._number = 0
+        lines = [self._victims_line(name, minute) for name in self.victims for minute in self._minutes(4)]
+        lines += [self._attackers_line(minute) for minute in self._minutes(8)]
+        rng.shuffle(lines)
+        if rng.random() < 0.5:
+            lines.sort(key=lambda line: str(line[1]["timestamp"]))
+        if rng.random() < 0.3:
+            lines += rng.sample(lines, min(3, len(lines)))  # a producer sends again
+        self.lines = lines
+        self.until = max(line.time for line in map(self._decoded, lines)) + rng.choice((0, 3_600_000, 40 * 86_400_000))
+
+    @staticmethod
+    def _decoded(line: tuple[str, histories.Event]) -> Event:
+        topic, sent = line
+        decoded = read(
+            json.dumps(sent).encode(), str(sent.get("userId") or sent["anonymousId"]).encode(), -1, Origin(topic, 0, 0)
+        )
+        assert not isinstance(decoded, str), (decoded, sent)
+        return decoded
+
+    def _minutes(self, most: int) -> Sequence[int]:
+        return [self.rng.randrange(40 * DAY_MINUTES) for _ in range(self.rng.randint(1, most))]
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _victims_line(self, name: str, minute: int) -> tuple[str, histories.Event]:
+        """A victim's own: mostly as a user, now and then as an anonymous id of that text."""
+        rng = self.rng
+        kind = rng.choice(("page", "Product Added", "Order Completed", "identify", "group"))
+        ids = rng.choice(
+            ({"userId": name}, {"userId": name}, {"anonymousId": name}, {"userId": name, "anonymousId": name})
+        )
+        sent = event(kind, minute, self._next(), **ids)
+        return ("profiles" if kind == "identify" else topic_of(rng, sent, browser=False)), sent
+
+    def _attackers_line(self, minute: int) -> tuple[str, histories.Event]:
+        """Anything that a browser may send, naming victims wherever it likes but as its user; erasures of itself."""
+        rng = self.rng
+        own, other = rng.choice(ATTACKERS), rng.choice((*ATTACKERS, *self.victims, *self.victims))
+        kind = rng.choice(("page", "identify", "Order Completed", "alias", "alias", "erase", "unlink"))
+        if kind == "erase":
+            return "profiles", event("erase", minute, self._next(), userId=own)
+        if kind == "unlink":
+            return "profiles", event(
+                "unlink",
+                minute,
+                self._next(),
+                userId=own,
+                previousId=rng.choice([name for name in ATTACKERS if name != own]),
+            )
+        ids = {"userId": own, "anonymousId": other} if rng.random() < 0.7 else {"anonymousId": own}
+        if kind == "alias":
+            ids = {"userId": own, "previousId": other}
+        sent = event(kind, minute, self._next(), **ids)
+        return topic_of(rng, sent, browser=True), sent
+
+
+class Victims(Post):
+    """Owners who hear late and twice, and what each victim's own events make it."""
+
+    def __init__(self, attack: Attack) -> None:
+        super().__init__(ENGINE, attack.rng)
+        self.names = attack.victims
+        self.right = {name: ENGINE.new() for name in attack.victims}
+        self.identified: set[str] = set()
+        self.moved: list[str] = []
+        self.erased: list[str] = []
+        self.erased_until: dict[str, int] = {}
+
+    def read(self, what: Event, value: bytes = b"", at: int = -1) -> None:
+        name = what.customer
+        if name not in self.names:
+            super().read(what, value, at)
+            return
+        before, erased = self.customers[name].into, self.customers[name].erased
+        super().read(what, value, at)
+        if self.customers[name].erased > erased:
+            self.erased.append(name)
+        if type(what) is Event:
+            self._note(name, what, was_redirect=before is not None)
+        elif (before is None and self.customers[name].into is not None) or self.customers[name].erased > erased:
+            self.right[name] = ENGINE.new()  # before it was identified: what was known has moved, or is erased
+        if name in self.identified and self.customers[name].into is not None:
+            self.moved.append(name)
+        if name in self.identified and self.customers[name].erased > self.erased_until[name]:
+            self.moved.append(name)
+
+    def _note(self, name: str, what: Event, *, was_redirect: bool) -> None:
+        if what.identifies:
+            if name not in self.identified:
+                self.erased_until[name] = min(what.time - 1, self.customers[name].erased)
+            self.identified.add(name)
+        # An id of which nobody knows that it is a user's may be moved and erased: that stays, up to where it is one.
+        is_erased = what.time <= self.customers[name].erased
+        if not is_erased and (what.identifies or not was_redirect):
+            ENGINE.apply(name, self.right[name], what)
+        if what.identifies and is_erased and what.time > self.erased_until.get(name, 0):
+            self.moved.append(name)
+
+    def wrong(self) -> list[object]:
+        """Victims that are otherwise than their own events say, once they were identified."""
+        found: list[object] = [*self.moved]
+        for name in self.identified:
+            customer, right = self.customers[name], self.right[name]
+            if normal(customer) != normal(right):
+                found.append((name, "profile"))
+            if set(ENGINE.membership(customer)) != set(ENGINE.membership(right)):
+                found.append((name, ENGINE.membership(customer), ENGINE.membership(right)))
+        return found
+
+
+def normal(customer: Customer) -> bytes:
+    """A profile whose lists are in one order."""
+    merged = ENGINE.new().profile
+    for fact, _ in ENGINE.definitions.facts.with_segments():
+        fact.merge(merged, customer.profile)
+    return msgspec.msgpack.encode(merged)
+
+
+def attacked(seed: int) -> tuple[Attack, Victims]:
+    attack = Attack(seed)
+    owners = Victims(attack)
+    for number, (topic, sent) in enumerate(attack.lines):
+        value = json.dumps(sent).encode()
+        key = str(sent.get("userId") or sent["anonymousId"]).encode()
+        owners.read(decode(value, key, None, Origin(topic, 0, number)), value)
+        owners.deliver(owners.rng.choice((0, 0, 1, 5)))
+    owners.deliver()
+    owners.finish(attack.until)
+    for name in attack.victims:
+        ENGINE.fire(name, owners.right[name], attack.until)
+    return attack, owners
+
+
+def strange(seed: int) -> object:
+    _, owners = attacked(seed)
+    return [*owners.wrong(), *consistent(owners.told)]
+
+
+def test_no_identified_customer_is_moved() -> None:
+    """By no event but an alias or an erasure on `profiles`, in any order of reading; each story can be followed."""
+    assert failing(range(10_000), strange) == {}
+
+
+def test_attacks_are_drawn() -> None:
+    """Links come before and after the victim is identified, end, and are refused; attackers take over each other."""
+    counts = {"identified": 0, "ended": 0, "never": 0, "refused": 0, "erased": 0, "attackers moved": 0, "links": 0}
+    for seed in range(1_000):
+        attack, owners = attacked(seed)
+        for name in attack.victims:
+            customer = owners.customers[name]
+            counts["identified"] += name in owners.identified
+            counts["never"] += customer.into is not None
+            counts["ended"] += customer.linkage is not None and customer.linkage.left > 0
+        counts["refused"] += owners.refused["identified"]
+        counts["erased"] += len(owners.erased)
+        counts["attackers moved"] += sum(owners.customers[name].into is not None for name in ATTACKERS)
+        counts["links"] += sum(len(owners.customers[name].links or ()) for name in ATTACKERS)
+    assert min(counts.values()) > 20, counts
+
+
+# --- stated outcomes -----------------------------------------------------------------------------
+
+
+def replayed(*events: histories.Event) -> Replay:
+    replay = Replay(ENGINE)
+    list(replay.run(worlds.decoded(list(events))))
+    return replay
+
+
+def orders_of(replay: Replay, name: str) -> int:
+    orders = replay.customers[name].profile.orders
+    return 0 if orders is None else len(orders.messages)
+
+
+def test_one_event_takes_nobody_over() -> None:
+    """A known customer named as an anonymous id: orders, segments and all later events stay where they are."""
+    before = [event("Order Completed", minute, minute, userId="ann") for minute in (0, 1)]
+    hijack = event("page", 5, 5, userId="evil", anonymousId="ann")
+    after = event("Order Completed", 9, 9, userId="ann")
+    replay = replayed(*before, hijack, after)
+    assert orders_of(replay, "ann") == 3
+    assert replay.customers["ann"].into is None
+    assert orders_of(replay, "evil") == 0
+    assert "buyer" in ENGINE.membership(replay.customers["ann"])
+
+
+def test_an_erasure_of_the_attacker_erases_nobody_else() -> None:
+    """Neither before the link is made nor after, nor by an event from before the erasure that comes late."""
+    bought = [event("Order Completed", minute, minute, userId="ann") for minute in (0, 1)]
+    hijack = event("page", 5, 5, userId="evil", anonymousId="ann")
+    erase = event("erase", 8, 8, userId="evil")
+    late = event("page", 6, 6, userId="evil", anonymousId="ann")
+    for order in ([hijack, erase], [erase, hijack], [hijack, erase, late], [erase, late, hijack]):
+        assert orders_of(replayed(*bought, *order), "ann") == 2
+
+
+def test_a_link_ends_where_its_id_turns_out_to_be_a_users() -> None:
+    """What had moved stays; what comes from there on is the customer's own."""
+    anonymous = event("Order Completed", 0, 0, anonymousId="ann")
+    hijack = event("page", 5, 5, userId="evil", anonymousId="ann")
+    own = event("Order Completed", 9, 9, userId="ann")
+    replay = replayed(anonymous, hijack, event("Order Completed", 6, 6, anonymousId="ann"), own)
+    assert (orders_of(replay, "evil"), orders_of(replay, "ann")) == (2, 1)
+    assert replay.customers["ann"].into is None
+    assert "ann" not in (replay.customers["evil"].links or {})
+    again = replayed(anonymous, hijack, own, event("page", 20, 20, userId="evil", anonymousId="ann"))
+    assert again.customers["ann"].into is None
+
+
+def test_a_customer_that_is_of_its_own_again_is_decided_anew() -> None:
+    """Its changes go on in number, at an instant after all that was decided before: no id of a change comes twice."""
+    cart = event("Product Added", 0, 0, anonymousId="ann")
+    hijack = event("page", 50, 5, userId="evil", anonymousId="ann")
+    for minute in (10, 50, 60):
+        own = [event("Product Added", minute, 20, userId="ann"), event("page", 5000, 21, userId="ann")]
+        replay = Replay(ENGINE)
+        told = [one for one in replay.run(worlds.decoded([cart, hijack, *own])) if one.customer == "ann"]
+        assert [one.sequence for one in told] == list(range(1, len(told) + 1))
+        assert len({one.id for one in told}) == len(told)
+        assert [(one.segment, one.kind) for one in told][:2] == [("cart", "entered"), ("cart", "exited")]
+        assert "cart" in ENGINE.membership(replay.customers["ann"])
+
+
+def test_an_alias_on_profiles_joins_two_identified_ids() -> None:
+    """On another topic it links as an anonymous id does, so it is refused; the redirect does not end by an event."""
+    bought = [event("Order Completed", minute, minute, userId=name) for minute, name in enumerate(("ann", "bea"))]
+    alias = event("alias", 5, 5, userId="bea", previousId="ann")
+    later = event("Order Completed", 9, 9, userId="ann")
+    replay = replayed(*bought, alias, later)
+    assert replay.customers["ann"].into is not None
+    assert orders_of(replay, "bea") == 3
+    for topic, joined in (("profiles", True), ("visits", False), ("carts", False), ("purchases", False)):
+        post = Post(ENGINE, random.Random(1))
+        for topic_of_line, sent in (("purchases", bought[0]), ("purchases", bought[1]), (topic, alias)):
+            value = json.dumps(sent).encode()
+            post.read(decode(value, str(sent["userId"]).encode(), None, Origin(topic_of_line, 0, 0)), value)
+        post.deliver()
+        assert (post.customers["ann"].into is not None) == joined, topic
+
+
+def test_whoever_an_alias_on_profiles_names_is_not_taken_over() -> None:
+    """Nor is what it joined: an anonymous id that an alias names is vouched for, whatever a browser says of it."""
+    bought = [event("Order Completed", minute, minute, userId="ann") for minute in (0, 1)]
+    joined = event("alias", 5, 5, anonymousId="x", previousId="ann")
+    for minute in (3, 7):
+        hijack = event("page", minute, 9, userId="evil", anonymousId="x")
+        replay = replayed(*sorted([*bought, joined, hijack], key=lambda sent: str(sent["timestamp"])))
+        assert orders_of(replay, "evil") == 0
+        assert orders_of(replay, "x") == 2
+    device = [
+        event("Order Completed", 0, 0, anonymousId="phone"),
+        event("alias", 1, 1, userId="ann", previousId="phone"),
+    ]
+    hijack = event("page", 5, 5, userId="evil", anonymousId="phone")
+    later = event("Order Completed", 9, 9, anonymousId="phone")
+    assert orders_of(replayed(*device, hijack, later), "ann") == 2
+
+
+def test_the_bound_on_new_devices_goes_by_the_time_of_records() -> None:
+    """Events say of themselves when they were, so a burst may claim to be of many years."""
+    post = Post(ENGINE, random.Random(1))
+    for number in range(NEW_LINKS_MAX + 40):
+        sent = event("page", number * 20 * DAY_MINUTES, number, userId="ann", anonymousId=f"d{number}")
+        post.read(decode(json.dumps(sent).encode(), b"ann", None, Origin("visits", 0, 0)), b"", 2_000_000_000_000)
+    assert post.refused["too_many"] == 40
+    erased = event("erase", 10**6, 999, userId="ann")
+    post.read(decode(json.dumps(erased).encode(), b"ann", None, Origin("profiles", 0, 0)))
+    for number in range(NEW_LINKS_MAX + 40):
+        sent = event("page", number, 2000 + number, userId="ann", anonymousId=f"guest{number}")
+        post.read(decode(json.dumps(sent).encode(), b"ann", None, Origin("visits", 0, 0)), b"", 2_000_000_000_000)
+    assert post.refused["too_many"] == 80
+
+
+def test_an_event_that_identifies_an_erased_device_brings_nothing_back() -> None:
+    """It is a customer of its own from that event on; what was erased before stays erased, and its own erasure does."""
+    device = event("Order Completed", 0, 0, anonymousId="phone")
+    person = [event("page", 1, 1, userId="ann", anonymousId="phone"), event("erase", 5, 5, userId="ann")]
+    named = event("Order Completed", 9, 9, userId="phone")
+    for again in (device, {**device, "messageId": "another"}):
+        replay = replayed(device, *person, named, again)
+        assert orders_of(replay, "phone") == 1
+    own = event("erase", 3, 3, userId="phone")
+    assert orders_of(replayed(device, own, *person, named, {**device, "messageId": "another"}), "phone") == 1
+
+
+def test_two_ids_that_were_parted_stay_so() -> None:
+    """What had moved stays; no anonymous id links them again, only a newer alias on profiles."""
+    device = event("Order Completed", 0, 0, anonymousId="phone")
+    link = event("page", 1, 1, userId="ann", anonymousId="phone")
+    part = event("unlink", 2, 2, userId="ann", previousId="phone")
+    later = [
+        event("Order Completed", 5, 5, anonymousId="phone"),
+        event("page", 6, 6, userId="ann", anonymousId="phone"),
+    ]
+    for parted in (part, event("unlink", 2, 2, userId="phone", previousId="ann")):
+        replay = replayed(device, link, parted, *later)
+        assert replay.customers["phone"].into is None
+        assert (orders_of(replay, "ann"), orders_of(replay, "phone")) == (1, 1)
+    phone = ENGINE.new()
+    decider = Decider(lambda one, customer: ENGINE.apply(one.customer, customer, one), ENGINE.definitions.fingerprint)
+    process(Unlink("phone", "", 5, "u", other="ann", is_relayed=True), phone, decider)
+    on_its_way = process(Link("phone", "", 4, "l", into="ann"), phone, decider)
+    assert (on_its_way.refused, phone.into) == ("unlinked", None)
+    older = event("alias", 1, 7, userId="ann", previousId="phone")
+    assert replayed(device, link, part, older, *later).customers["phone"].into is None
+    newer = event("alias", 9, 9, userId="ann", previousId="phone")
+    assert orders_of(replayed(device, link, part, *later, newer), "ann") == 2
+
+
+def test_a_person_has_so_many_new_devices() -> None:
+    """Of a month; what is over the bound is refused, an alias never is, and a month later there is room again."""
+    pages = [event("page", at, at, userId="ann", anonymousId=f"d{at}") for at in range(NEW_LINKS_MAX + 3)]
+    replay = replayed(*pages)
+    assert len(replay.customers["ann"].links or ()) == NEW_LINKS_MAX == LINKS_MAX
+    assert f"d{NEW_LINKS_MAX}" not in replay.customers
+    alias = event("alias", 99, 99, userId="ann", previousId="older")
+    assert replayed(*pages, alias).customers["older"].into is not None
+    later = event("page", 31 * DAY_MINUTES, 100, userId="ann", anonymousId="new")
+    assert replayed(*pages, later).customers["new"].into is not None
+
+
+@pytest.mark.parametrize("text", [*TEXTS, " Undefined ", "NULL", "n / a", "[OBJECT object]"])
+def test_a_placeholder_is_no_id(text: str) -> None:
+    """As a user it is absent, and as an anonymous id: nobody is linked by it, and nobody is it."""
+    pages = [event("page", at, at, userId=text, anonymousId=name) for at, name in enumerate(("ann", "bea"))]
+    replay = replayed(*pages, event("page", 5, 5, userId="ann", anonymousId=text))
+    assert sorted(replay.customers) == ["ann", "bea"]
+    assert all(known.into is None and not known.links for known in replay.customers.values())
+
+
+def test_the_key_may_be_another_id_of_the_record() -> None:
+    """The owner of that partition sends the event on; any other key is a dead letter."""
+    sent = event("page", 0, 0, userId="ann", anonymousId="phone")
+    value = json.dumps(sent).encode()
+    at = Origin("visits", 0, 0)
+    assert decode(value, b"ann", None, at).customer == "ann"
+    away = read(value, b"phone", -1, at)
+    assert type(away).__name__ == "Misaddressed"
+    assert not isinstance(away, str)
+    assert (away.customer, away.link) == ("ann", "phone")
+    assert read(value, b"bea", -1, at) == "wrong_key"
+    undefined = json.dumps(event("page", 0, 0, userId="undefined", anonymousId="phone")).encode()
+    assert getattr(read(undefined, b"undefined", -1, at), "customer", None) == "phone"
+    assert (
+        read(
+            json.dumps(event("erase", 0, 0, userId="ann", anonymousId="phone")).encode(),
+            b"phone",
+            -1,
+            Origin("profiles", 0, 0),
+        )
+        == "wrong_key"
+    )
+
+
+def test_all_kinds_of_records_are_tried() -> None:
+    """The histories above send each kind that an id may send to another."""
+    kinds: set[type[Event]] = set()
+    for seed in range(60):
+        kinds |= attacked(seed)[1].kinds
+    assert {Link, ProfileMerge, ForwardedEvent, CascadedErasure, Unlink} <= kinds

@@ -1,0 +1,170 @@
+"""Placeholders that a segments file adds: wherever events are read under it, they are no ids.
+
+The one rule: what is right is the same history in which the texts are absent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from rules.definitions.segments_file import Definitions, build, built_in
+from rules.engine import Engine
+from rules.events import INPUTS, Event
+from rules.identity.events import ForwardedEvent, Misaddressed
+from streams.kafka.fetch import Batch
+from streams.offline import replay as replaying
+from streams.offline.replay import Replay
+from streams.runtime.input_buffer import reader
+from streams.state.definition_list import DefinitionVersion
+from streams.state.definition_versions import DefinitionVersions
+from streams.triggers.inputs import reading
+from streams.wire import merges
+from tests.support.partition_lives import Lives, Record
+
+# What decides the built-in file: of the version before placeholders, and to be changed only with what is stored.
+BUILT_IN_FINGERPRINT = "3fe28aa38333"
+SEGMENTS = {
+    "buyer": {"title": "Buyer", "when": {"performed": {"event": "Order Completed"}}},
+    "abandoned_cart": {"title": "Abandoned", "when": {"cart": {"idle_for": "30m", "until": "30d"}}},
+}
+FORMER = build({"version": 1, "segments": SEGMENTS}, "former.yaml")
+NEWER = build({"version": 1, "segments": SEGMENTS, "placeholders": ["visitor"]}, "newer.yaml")
+# Two people sign in, and the page sends a text in place of the user's id; one of them leaves a cart, the other buys.
+SIGN_INS = [
+    {"type": "track", "event": "Product Added", "anonymousId": "a", "properties": {"product_id": "tea"}},
+    {"type": "identify", "anonymousId": "a", "traits": {"email": "a@example.com"}},
+    {"type": "identify", "anonymousId": "b", "traits": {"email": "b@example.com"}},
+    {"type": "track", "event": "Order Completed", "anonymousId": "b", "properties": {"order_id": "1", "total": 9}},
+]
+
+
+def sign_ins(text: str) -> list[bytes]:
+    """The events as lines, with a text as the user's id at both sign-ins."""
+    events = [
+        {**event, "messageId": str(number), "timestamp": f"2026-03-02T09:0{number}:00Z"}
+        for number, event in enumerate(SIGN_INS)
+    ]
+    return [json.dumps(event | ({"userId": text} if event["type"] == "identify" else {})).encode() for event in events]
+
+
+def members(definitions: Definitions, lines: Sequence[bytes]) -> dict[str, list[str]]:
+    """Who is in what two hours after the last of these lines, replayed."""
+    rejected: list[object] = []
+    replay, engine = Replay(Engine(definitions)), Engine(definitions)
+    events = replaying.read(lines, lambda *line: rejected.append(line), definitions.placeholders)
+    for _ in replay.run(events, 1_772_449_200_000):
+        pass
+    assert rejected == []
+    inside = {customer_id: sorted(engine.membership(customer)) for customer_id, customer in replay.customers.items()}
+    return {customer_id: segments for customer_id, segments in inside.items() if segments}
+
+
+# --- what they change, and what not ------------------------------------------------------------
+
+
+def test_two_people_and_a_text_that_is_no_id() -> None:
+    """The cart of one is left although the other buys, and nobody is known under the text."""
+    apart = {"a": ["abandoned_cart"], "b": ["buyer"]}
+    for text in ("undefined", " NULL ", "[object Object]"):
+        assert members(FORMER, sign_ins(text)) == apart
+    for text in ("visitor", "Visitor ", "VISI TOR"):
+        assert members(NEWER, sign_ins(text)) == apart
+        assert members(FORMER, sign_ins(text)) != apart
+
+
+def test_a_file_without_them_is_as_it_was() -> None:
+    """Its fingerprint is that of the version before; what a file adds changes it, and not what its segments are."""
+    assert built_in().fingerprint == BUILT_IN_FINGERPRINT
+    nothing: tuple[object, ...] = (None, [])
+    for value in nothing:
+        assert build({"version": 1, "segments": SEGMENTS, "placeholders": value}, "f").fingerprint == FORMER.fingerprint
+    twice = build({"version": 1, "segments": SEGMENTS, "placeholders": ["visitor", "visitor"]}, "f")
+    assert FORMER.fingerprint != NEWER.fingerprint == twice.fingerprint
+    assert [one.fingerprint for one in FORMER.segments] == [one.fingerprint for one in NEWER.segments]
+
+
+# --- where records are read --------------------------------------------------------------------
+
+
+def decoded(topic: str, key: str, value: bytes, definitions: Definitions = NEWER) -> Event | str:
+    """What a worker under these definitions makes of a record."""
+    record = Record(topic, 0, 1_772_449_200_000, key.encode(), value)
+    return reader(definitions.placeholders)(record, Batch(topic, 0, 0, 1, [], 0))
+
+
+def page(**ids: str) -> bytes:
+    return json.dumps({"type": "page", "messageId": "m", "timestamp": "2026-03-02T09:00:00Z", **ids}).encode()
+
+
+def test_a_worker_reads_none_of_them_as_an_id() -> None:
+    """Neither in an input nor in an event that another partition sent on."""
+    event = decoded("visits", "a", page(userId="visitor", anonymousId="a"))
+    assert isinstance(event, Event)
+    assert (event.customer, event.link, event.identifies) == ("a", None, False)
+    event = decoded("visits", "ann", page(userId="ann", anonymousId="Visitor"))
+    assert isinstance(event, Event)
+    assert (event.customer, event.link) == ("ann", None)
+    assert isinstance(decoded("visits", "visitor", page(userId="visitor", anonymousId="a")), Misaddressed)
+    assert decoded("visits", "visitor", page(userId="visitor")) == "no_customer"
+    assert decoded("visits", "visitor", page(userId="visitor"), FORMER) != "no_customer"
+
+    for ids, link in (
+        ({"userId": "ann", "anonymousId": "visitor"}, None),
+        ({"userId": "ann", "anonymousId": "b"}, "b"),
+    ):
+        sent = ForwardedEvent("ann", "page", 1, "m", path=("a",), value=page(**ids), appended_ms=1_772_449_200_000)
+        event = decoded("merges", "ann", merges.encode(sent))
+        assert isinstance(event, ForwardedEvent)
+        assert event.link == link
+
+
+def test_triggers_read_none_of_them_as_an_id() -> None:
+    """The traits of such an identify are those of the id beside it, as for the segmenter."""
+    told = json.loads(page(userId="visitor", anonymousId="a")) | {"type": "identify", "traits": {"plan": "pro"}}
+    record = Record("profiles", 0, 1_772_449_200_000, b"a", json.dumps(told).encode())
+    event = reading(record, Batch("profiles", 0, 0, 1, [], 0), NEWER.placeholders)
+    assert isinstance(event, Event)
+    assert event.customer == "a"
+
+
+# --- a file that adds them ---------------------------------------------------------------------
+
+
+def order(key: str, number: int, minute: int, **ids: str) -> Record:
+    """An order as a record of ``purchases``."""
+    at = 1_772_442_000_000 + minute * 60_000  # 2026-03-02T09:00:00Z
+    event = {
+        "type": "track",
+        "event": "Order Completed",
+        "messageId": f"m{number}",
+        "properties": {"order_id": f"{number}"},
+    }
+    value = {**event, **ids, "timestamp": f"2026-03-02T09:{minute:02}:00Z"}
+    return Record("purchases", number, at, key.encode(), json.dumps(value).encode())
+
+
+def test_adding_them_is_a_change_of_definitions() -> None:
+    """A worker goes on under the newer file on what the former one stored; from then on the text is no id."""
+    orders = [order("visitor", 0, 0, userId="visitor"), order("b", 1, 5, userId="visitor", anonymousId="b")]
+    topics: dict[str, list[Any]] = {topic: [] for topic in INPUTS}
+    lives = Lives(random.Random(1), Engine(FORMER), topics | {"purchases": orders[:1]})
+    assert asyncio.run(lives.live(0))
+    assert lives.members() == {"visitor": frozenset({"buyer"})}
+
+    lives.topics = topics | {"purchases": orders}
+    lives.times = [record.timestamp for record in orders]
+    lives.engine = Engine(NEWER)
+    assert asyncio.run(lives.live(0))
+    assert lives.said == []
+    epochs = DefinitionVersions(
+        msgspec.json.decode(lives.store._partitions[0].epochs, type=list[DefinitionVersion]), lives.engine
+    )
+    assert (epochs.number, epochs.is_settled) == (1, True)
+    assert lives.members() == {"visitor": frozenset({"buyer"}), "b": frozenset({"buyer"})}
+    assert [change.customer_id for change in lives.outputs.changes()] == ["visitor", "b"]

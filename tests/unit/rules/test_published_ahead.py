@@ -1,0 +1,280 @@
+"""A customer of whom more was published than its standing knows.
+
+The one rule: what was published is what the same engine published in a former life; here it is decided again from
+an older standing, as it was or otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from rules import published_ahead
+from rules.definitions.segments_file import build
+from rules.engine import Engine
+from rules.events import Event
+from rules.published_ahead import PublishedChange, record_published
+from rules.reasons import REMOVED
+from rules.standing import Ahead, Change, Customer
+from rules.times import format_instant
+from streams.wire import customers
+from streams.wire.decode import decode_line
+from tests.oracle.oracle import milliseconds
+
+SECOND, MINUTE = 1_000, 60_000
+START = milliseconds("2026-03-01T00:00:00Z")
+NOW = START + 1_000 * MINUTE
+DEFINITIONS = {
+    "version": 1,
+    "segments": {
+        "buyer": {"title": "Buyer", "when": {"performed": {"event": "Order Completed"}}},
+        "busy": {"title": "Busy", "when": {"performed": {"event": "page", "within": "10m"}}},
+        "shy": {"title": "Shy", "when": {"not": {"performed": {"event": "Signed Up"}}}},
+    },
+}
+ENGINE = Engine(build(DEFINITIONS, "ahead.yaml"))
+Line = tuple[str, str, int, int, bool]
+
+
+def event(name: str, at_ms: int) -> Event:
+    """At so many ms after the start."""
+    when = format_instant(START + at_ms)
+    kind = {"type": "page"} if name == "page" else {"type": "track", "event": name, "properties": {"order_id": "o1"}}
+    return decode_line(json.dumps({**kind, "messageId": f"{name} {at_ms}", "userId": "u1", "timestamp": when}).encode())
+
+
+PAGE, ORDER, SIGN_UP = event("page", 0), event("Order Completed", MINUTE), event("Signed Up", 2 * MINUTE)
+LATER = event("Order Completed", 30 * MINUTE)
+
+
+def decided(events: Sequence[Event], until_ms: int = 0) -> tuple[list[Change], Customer]:
+    """An ordinary life: its changes, and the customer as it was then."""
+    customer = ENGINE.new()
+    changes = [change for one in events for change in ENGINE.apply("u1", customer, one)]
+    return changes + ENGINE.fire("u1", customer, START + until_ms), customer
+
+
+def published(changes: Sequence[Change]) -> list[PublishedChange]:
+    return [PublishedChange(one.id, one.occurred_at, one.sequence, one.segments) for one in changes]
+
+
+def again(customer: Customer, *events: Event) -> list[Change]:
+    """The same customer goes on, as a segmenter does it; stored and loaded in between."""
+    made: list[Change] = []
+    for one in events:
+        customer = reloaded(customer)
+        made += (ENGINE.apply if customer.ahead is None else lambda *so: published_ahead.apply(ENGINE, *so))(
+            "u1", customer, one
+        )
+    return made
+
+
+def reloaded(customer: Customer) -> Customer:
+    """Stored and loaded, in place."""
+    read = customers.decode(customers.encode(customer))
+    for name in customer.__struct_fields__:
+        setattr(customer, name, getattr(read, name))
+    return customer
+
+
+def told(changes: Sequence[Change]) -> list[Line]:
+    """Segment, kind, ms after the start, sequence, late."""
+    return [(one.segment, one.kind, one.occurred_at - START, one.sequence, one.late) for one in changes]
+
+
+def is_ahead(customer: Customer) -> bool:
+    return customer.ahead is not None
+
+
+def behind(changes: Sequence[Change], *events: Event) -> Customer:
+    """A customer of whom these changes are published and only these events are known."""
+    _, customer = decided(events)
+    assert record_published(customer, published(changes), NOW)
+    assert is_ahead(customer)
+    return customer
+
+
+FORMER, _ = decided([PAGE, ORDER, SIGN_UP], 11 * MINUTE)
+
+
+def test_the_life_that_was_lost() -> None:
+    """What the tests below stand on."""
+    assert told(FORMER) == [
+        ("busy", "entered", 0, 1, False), ("shy", "entered", 0, 2, False), ("buyer", "entered", MINUTE, 3, False),
+        ("shy", "exited", 2 * MINUTE, 4, False), ("busy", "exited", 10 * MINUTE, 5, False),
+    ]  # fmt: skip
+
+
+# --- decided again as it was -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", [0, 1, 2, 3])
+def test_decided_again_nothing_is_published_twice(known: int) -> None:
+    """From any older standing: not one change, until all were decided again; the next takes the next number."""
+    events = [PAGE, ORDER, SIGN_UP]
+    customer = behind(FORMER, *events[:known])
+    assert again(customer, *events[known:]) == []
+    assert is_ahead(customer)
+    assert published_ahead.fire(ENGINE, "u1", customer, START + 10 * MINUTE) == []
+    assert not is_ahead(customer)
+    assert told(again(customer, event("page", 20 * MINUTE))) == [("busy", "entered", 20 * MINUTE, 6, False)]
+
+
+def test_decided_again_by_an_event_that_fires_the_due_times_before_it() -> None:
+    """They are the published ones; what the event itself changes is not."""
+    customer = behind(FORMER, PAGE, ORDER)
+    later = event("page", 20 * MINUTE)
+    assert told(again(customer, SIGN_UP, later)) == [("busy", "entered", 20 * MINUTE, 6, False)]
+    assert not is_ahead(customer)
+
+
+def test_changes_of_one_decision_of_which_some_are_published() -> None:
+    """Published half, as a batch may be: the other half is an ordinary change."""
+    customer = behind(FORMER[:1])
+    made = again(customer, PAGE)
+    assert told(made) == [("shy", "entered", 0, 2, False)]
+    assert made[0].id == FORMER[1].id
+    assert not is_ahead(customer)
+
+
+def test_what_was_published_comes_in_pieces_and_repeatedly() -> None:
+    """Noted in parts, with repeats of what came before them: the same as at once; noted again: nothing."""
+    whole, parts = behind(FORMER, PAGE), behind(FORMER[:3], PAGE)
+    line = published(FORMER)
+    assert record_published(parts, [line[3], line[1], line[4], line[3], line[0]], NOW)
+    assert parts == whole
+    assert not record_published(parts, line, NOW + MINUTE)
+    assert parts == whole
+
+
+def test_what_the_standing_knows_is_nothing_new() -> None:
+    """Every change that it has reached, by its number."""
+    _, customer = decided([PAGE, ORDER])
+    assert not record_published(customer, published(FORMER[:3]), NOW)
+    assert not is_ahead(customer)
+
+
+def test_a_segment_that_the_definitions_no_longer_have() -> None:
+    """Whoever the topic says is in it leaves it, once nothing more can come of what was published."""
+    last = published(FORMER)[2]
+    _, customer = decided([PAGE])
+    gone = PublishedChange(last.change_id, last.occurred_at, 3, ("busy", "buyer", "gone", "shy"))
+    assert record_published(customer, [gone], NOW)
+    assert again(customer, ORDER) == []
+    (change,) = again(customer, LATER)[:1]
+    assert (change.segment, change.kind, change.reason, change.late) == ("gone", "exited", REMOVED, True)
+    assert change.segments == ("busy", "buyer", "shy")
+    assert not is_ahead(customer)
+
+
+# --- decided otherwise -------------------------------------------------------------------------
+
+
+def test_another_change_is_withheld_until_the_customer_has_gone_on() -> None:
+    """The order is not there again, the sign-up is: closed just after the newest published change, then as usual."""
+    customer = behind(FORMER[:4], PAGE)
+    assert again(customer, SIGN_UP) == []
+    assert is_ahead(customer)
+    made = again(customer, event("page", 5 * MINUTE))
+    assert told(made) == [("buyer", "exited", 2 * MINUTE + 1, 5, True)]
+    assert made[0].segments == ("busy",)
+    assert (made[0].event, made[0].reason.holds) == (None, False)
+    assert told(again(customer, LATER)) == [
+        ("busy", "exited", 15 * MINUTE, 6, False), ("buyer", "entered", 30 * MINUTE, 7, False),
+    ]  # fmt: skip
+
+
+def test_what_was_withheld_is_said_in_the_end_if_it_still_holds() -> None:
+    """All that was published is decided again, and something else before it: it is said late, under a new id."""
+    customer = behind(FORMER[:3])  # the sign-up was read after what is published
+    early = event("Signed Up", 30 * SECOND)
+    assert again(customer, PAGE, early, ORDER) == []
+    assert customer.ahead is not None
+    assert customer.ahead.waiting == set()
+    made = published_ahead.fire(ENGINE, "u1", customer, NOW + 1)
+    assert told(made) == [("shy", "exited", MINUTE + 1, 4, True), ("busy", "exited", 10 * MINUTE, 5, False)]
+
+
+def test_a_closing_change_is_new_even_where_nothing_else_happens() -> None:
+    """No published change of this customer has its id: consumers that drop what they know do not drop it."""
+    back = [*FORMER[:3], *decided([PAGE, ORDER, event("page", 3 * MINUTE)], 15 * MINUTE)[0][3:]]
+    customer = behind(back[:4], PAGE, ORDER)  # busy is out, by time, at its due time
+    assert told(back[3:4]) == [("busy", "exited", 13 * MINUTE, 4, False)]
+    assert published_ahead.fire(ENGINE, "u1", customer, START + 12 * MINUTE) == []  # out earlier, withheld
+    assert again(customer, event("page", 12 * MINUTE)) == []  # and in again
+    made = published_ahead.fire(ENGINE, "u1", customer, NOW + 1)
+    assert told(made)[0] == ("busy", "entered", 13 * MINUTE + 1, 5, True)
+    assert {one.id for one in made}.isdisjoint(one.id for one in back)
+
+
+def test_all_decided_again_but_with_another_membership() -> None:
+    """That every id came is not enough: somebody may be in something else by a change that was withheld."""
+    customer = behind(FORMER[2:3])
+    customer.ahead = Ahead({FORMER[2].id}, START + MINUTE, NOW + 1, ("buyer",))
+    assert again(customer, PAGE, ORDER) == []
+    assert is_ahead(customer)
+    made = again(customer, event("page", 2 * MINUTE))
+    assert told(made) == [("busy", "entered", MINUTE + 1, 4, True), ("shy", "entered", MINUTE + 1, 5, True)]
+
+
+# --- the wake ----------------------------------------------------------------------------------
+
+
+def test_nothing_more_happens_to_the_customer() -> None:
+    """It is due at the wake, no earlier than the clock was when it was found ahead, and once."""
+    known = event("Signed Up", 0)
+    bought, _ = decided([known, ORDER])
+    customer = behind(bought, known)  # the order never comes
+    assert published_ahead.fire(ENGINE, "u1", customer, NOW) == []
+    assert customer.due == NOW + 1
+    assert told(published_ahead.fire(ENGINE, "u1", customer, NOW + 1)) == [("buyer", "exited", MINUTE + 1, 2, True)]
+    assert (customer.ahead, customer.due) == (None, 0)
+
+
+def test_a_wake_is_never_before_the_newest_published_change() -> None:
+    """Where the clock is behind it."""
+    _, customer = decided([PAGE])
+    record_published(customer, published(FORMER[:3]), START)
+    assert customer.ahead is not None
+    assert customer.ahead.wake == START + MINUTE + 1
+    assert customer.due == customer.ahead.wake
+
+
+def test_an_own_due_time_comes_before_the_wake() -> None:
+    """Past the newest published change it ends the wait like any other decision."""
+    customer = behind(FORMER[:3], PAGE)
+    assert customer.due == START + 10 * MINUTE
+    made = published_ahead.fire(ENGINE, "u1", customer, START + 10 * MINUTE)
+    assert told(made) == [
+        ("buyer", "exited", MINUTE + 1, 4, True), ("busy", "exited", 10 * MINUTE, 5, False),
+    ]  # fmt: skip
+
+
+# --- nothing decided yet -----------------------------------------------------------------------
+
+
+def test_of_a_lost_customer_the_first_event_decides_everything() -> None:
+    """Also what is true of somebody of whom nothing is known; what the topic says already is not said again."""
+    customer = behind(FORMER[:2])
+    assert told(again(customer, event("Signed Up", 20 * MINUTE))) == [
+        ("busy", "exited", 20 * MINUTE, 3, True), ("shy", "exited", 20 * MINUTE, 4, True),
+    ]  # fmt: skip
+    other = behind(FORMER[:2])
+    assert told(again(other, event("Order Completed", 20 * MINUTE))) == [
+        ("busy", "exited", 20 * MINUTE, 3, True), ("buyer", "entered", 20 * MINUTE, 4, True),
+    ]  # fmt: skip
+
+
+def test_a_lost_customer_of_whom_nothing_is_read_again() -> None:
+    """In nothing at the wake; should an event come after all, it decides everything."""
+    customer = behind(FORMER[:2])
+    assert told(published_ahead.fire(ENGINE, "u1", customer, NOW + 1)) == [
+        ("busy", "exited", 1, 3, True),
+        ("shy", "exited", 1, 4, True),
+    ]
+    assert told(again(customer, ORDER)) == [
+        ("buyer", "entered", MINUTE, 5, False),
+        ("shy", "entered", MINUTE, 6, False),
+    ]

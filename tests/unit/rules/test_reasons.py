@@ -1,0 +1,306 @@
+"""Reasons: what was observed beside what was asked, as data that agrees with the change.
+
+The sentences of every condition are in test_sentences; here stand those of hand-made reasons.
+"""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+import pytest
+
+from rules.conditions import CustomerView
+from rules.definitions.condition_parsing import EXAMPLES
+from rules.definitions.segments_file import build
+from rules.engine import Engine
+from rules.events import Event, Item
+from rules.reasons import Observed, Reason
+from rules.sentences import sentence
+from rules.standing import Change
+from rules.times import parse_instant
+from streams.offline.replay import Replay
+from streams.wire.decode import decode_line
+from tests.oracle import dates as oracle_dates
+from tests.oracle import oracle
+from tests.strategies import histories
+from tests.strategies.histories import DAY, MINUTE
+
+AT, LATER = "2026-03-01T12:00:00.000Z", "2026-03-01T12:30:00.000Z"
+SEEDS = range(400)
+
+
+def performed(count: int, within: str | None = None, event: str | tuple[str, ...] = "page", **test: int) -> Reason:
+    observed = Observed(count=count, last_at=AT if count else None)
+    return Reason(True, "performed", observed, dict(test or {"at_least": 1}), event=event, within=within)
+
+
+def sessions(count: int, **test: int) -> Reason:
+    observed = Observed(count=count, last_at=AT)
+    return Reason(True, "sessions", observed, dict(test), within="30d", gap="30m")
+
+
+def cart(holds: bool, items: float, turns: str | None = None, **test: str) -> Reason:
+    """A cart that was touched once; `turns`: when time alone may turn the answer."""
+    return Reason(holds, "cart", Observed(items=items, last_at=AT), dict(test), until=turns)
+
+
+IDLE = cart(True, 2, LATER, idle_for="30m", until="30d")
+NO_CART = Reason(False, "cart", Observed(items=0), {"idle_for": "30m"})
+SENTENCES: list[tuple[Reason, str]] = [
+    (performed(2, "365d", "Order Completed", at_least=2), "2 × Order Completed within 365 days (asked: at least 2)"),
+    (performed(1), "1 × page ever (asked: at least 1)"),
+    (performed(0, "1d", exactly=0), "0 × page within 1 day (asked: exactly 0)"),
+    (performed(3, "24h", at_least=1, at_most=3), "3 × page within 1 day (asked: at least 1, at most 3)"),
+    (performed(5, "36h", ("Product Added", "page")), "5 × Product Added or page within 36 hours (asked: at least 1)"),
+    (performed(1, "90s"), "1 × page within 90 seconds (asked: at least 1)"),
+    (performed(1, "1500ms"), "1 × page within 1500 milliseconds (asked: at least 1)"),
+    (performed(1, "1h", "ثبت نام"), "1 × \u2068ثبت نام\u2069 within 1 hour (asked: at least 1)"),
+    (sessions(2, at_least=2), "2 sessions within 30 days (asked: at least 2)"),
+    (sessions(1, at_least=2), "1 session within 30 days (asked: at least 2)"),
+    (sessions(0, at_most=1), "0 sessions within 30 days (asked: at most 1)"),
+    (IDLE, f"no cart activity since {AT}, for 30 minutes; the cart holds 2 items"),
+    (cart(True, 1, idle_for="1h"), f"no cart activity since {AT}, for 1 hour; the cart holds 1 item"),
+    (cart(True, 1.5, idle_for="30m"), f"no cart activity since {AT}, for 30 minutes; the cart holds 1.5 items"),
+    (cart(True, 1_234_567, idle_for="1h"), f"no cart activity since {AT}, for 1 hour; the cart holds 1234567 items"),
+    (cart(False, 1, LATER, idle_for="30m"), f"the cart holds 1 item, touched at {AT}, less than 30 minutes ago"),
+    (cart(False, 3, until="30d"), f"no cart activity since {AT}, for 30 days or longer; the cart holds 3 items"),
+    (cart(False, 0, idle_for="30m"), "the cart is empty (asked: untouched for 30 minutes)"),
+    (NO_CART, "no open cart (asked: untouched for 30 minutes)"),
+    (Reason(False, "cart", Observed(items=0), {}), "no open cart"),
+    (Reason(True, all=[performed(1), sessions(2, at_least=2)]),
+     "1 × page ever (asked: at least 1) and 2 sessions within 30 days (asked: at least 2)"),
+    (Reason(True, any=[performed(1), NO_CART]),
+     "1 × page ever (asked: at least 1) or no open cart (asked: untouched for 30 minutes)"),
+    (Reason(True, not_=[NO_CART]), "not met, as asked: no open cart (asked: untouched for 30 minutes)"),
+    (Reason(True, not_=[performed(0), NO_CART]),
+     "none of these met, as asked: 0 × page ever (asked: at least 1); no open cart (asked: untouched for 30 minutes)"),
+    (Reason(True, all=[Reason(True, any=[performed(1), NO_CART]), Reason(True, not_=[NO_CART])]),
+     ("(1 × page ever (asked: at least 1) or no open cart (asked: untouched for 30 minutes)) "
+      "and (not met, as asked: no open cart (asked: untouched for 30 minutes))")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "words"), SENTENCES, ids=[row[1][:50] for row in SENTENCES])
+def test_a_sentence_for_each_condition(reason: Reason, words: str) -> None:
+    """What was seen and what was asked, in plain words, one and many told apart."""
+    assert sentence(reason) == words
+
+
+def test_a_cart_without_an_idle_time_is_not_called_quiet() -> None:
+    """Where no idle time was asked, none is told: the cart was touched just now."""
+    words = sentence(cart(True, 2, LATER, until="30d"))
+    assert "the cart holds 2 items" in words
+    assert AT in words
+    assert "any time" not in words
+    assert "no cart activity" not in words
+
+
+# --- from conditions ---------------------------------------------------------------------------
+
+T = 1_772_366_400_000  # AT
+
+
+def changes_of(when: dict[str, object], events: list[Event], until: int) -> list[Change]:
+    engine = Engine(build({"version": 1, "segments": {"s": {"title": "S", "when": when}}}, "f"))
+    return list(Replay(engine).run(events, until))
+
+
+def test_a_cart_says_what_was_in_it() -> None:
+    """Items, the last touch and both ends of its time, at the entry and at the exit."""
+    added = Event("u", "Product Added", T, "m", (Item("p", 1_500_000),))
+    entered, exited = changes_of({"cart": {"idle_for": "30m", "until": "1d"}}, [added], T + 2 * DAY)
+    test: dict[str, int | str] = {"idle_for": "30m", "until": "1d"}
+    observed = Observed(items=1.5, last_at=AT)
+    assert entered.reason == Reason(True, "cart", observed, test, until="2026-03-02T12:00:00.000Z")
+    assert exited.reason == Reason(False, "cart", observed, test)
+
+
+def test_a_count_says_how_many_and_until_when() -> None:
+    """The count in the window, the newest of it also when it has left the window, and when that may turn."""
+    events = [Event("u", "page", T + at * MINUTE, f"m{at}") for at in (0, 30)]
+    when: dict[str, object] = {"performed": {"event": "page", "count": {"at_least": 2}, "within": "1h"}}
+    entered, exited = changes_of(when, events, T + DAY)
+    assert entered.reason == Reason(
+        True, "performed", Observed(count=2, last_at=LATER), {"at_least": 2},
+        until="2026-03-01T13:00:00.000Z", event="page", within="1h",
+    )  # fmt: skip
+    assert exited.reason == Reason(
+        False, "performed", Observed(count=1, last_at=LATER), {"at_least": 2}, event="page", within="1h"
+    )
+    (first,) = changes_of({"sessions": {"count": 1, "within": "1d"}}, events[:1], T)
+    assert first.reason == Reason(
+        True, "sessions", Observed(count=1, last_at=AT), {"exactly": 1},
+        until="2026-03-02T12:00:00.000Z", within="1d", gap="30m",
+    )  # fmt: skip
+
+
+def test_orders_are_counted_as_orders() -> None:
+    """Two messages of one order are one, a cancelled one is none."""
+    events = [
+        Event("u", "Order Completed", T, "m1", None, "o1"),
+        Event("u", "Order Completed", T + 1, "m2", None, "o1"),
+        Event("u", "Order Completed", T + 2, "m3", None, "o2"),
+        Event("u", "Order Cancelled", T + 3, "m4", None, "o2"),
+    ]
+    *_, last = changes_of({"performed": {"event": "Order Completed", "count": 1}}, events, T + 3)
+    assert last.reason.observed == Observed(count=1, last_at=AT)
+
+
+# --- of random worlds --------------------------------------------------------------------------
+
+
+def nodes(reason: Reason) -> Iterator[Reason]:
+    yield reason
+    for members in (reason.all, reason.any, reason.not_):
+        for member in members or ():
+            yield from nodes(member)
+
+
+def changes(seed: int) -> list[Change]:
+    rng = random.Random(seed)
+    sent, definitions = histories.world(rng)
+    shuffled = histories.shuffled(rng, sent) if seed % 2 else sent
+    until = oracle.latest(sent) + rng.choice((0, DAY, 400 * DAY))
+    return list(
+        Replay(Engine(build(definitions, "world.yaml"))).run(
+            (decode_line(json.dumps(event).encode()) for event in shuffled), until
+        )
+    )
+
+
+GROUPS: dict[str, Callable[[Iterable[bool]], bool]] = {"all": all, "any": any, "not": lambda answers: not any(answers)}
+
+
+def kind_of(node: Reason) -> str:
+    return node.condition or next(
+        name.rstrip("_") for name in ("all", "any", "not_") if getattr(node, name) is not None
+    )
+
+
+def expected_of(node: Reason, now: int) -> bool | None:
+    """Whether it should hold, from what it shows; None: what was told is shown, but not to which test it was put."""
+    kind = kind_of(node)
+    if kind in GROUPS:
+        return GROUPS[kind](member.holds for member in (*(node.all or ()), *(node.any or ()), *(node.not_ or ())))
+    assert node.observed is not None
+    assert node.test is not None
+    seen, test = node.observed, node.test
+    if kind in ("performed", "sessions"):
+        assert seen.count is not None
+        return oracle.meets(seen.count, test)
+    if kind == "total":
+        return seen.value is not None and meets(seen.value, test, cut=node.agg == "avg")
+    if kind in ("first", "last"):
+        return lies(seen.first_at or seen.last_at, now, **test.get("ago", {}))
+    if kind == "sequence":
+        return lies(seen.first_at, now, at_most=node.within)
+    if kind == "cart":
+        return cart_is_as_asked(seen, test, now)
+    if kind == "in_segment":
+        return seen.since is not None
+    if kind == "calendar":
+        return oracle_dates.is_asked_day(test, oracle_dates.local_day(now, test["timezone"]))
+    return None
+
+
+def lies(moment: str | None, now: int, at_least: str | None = None, at_most: str | None = None) -> bool:
+    """Whether it was, and so long ago."""
+    if moment is None:
+        return False
+    ago = now - (parse_instant(moment) or 0)
+    return (at_least is None or ago >= oracle.duration_ms(at_least)) and (
+        at_most is None or ago < oracle.duration_ms(at_most)
+    )
+
+
+def cart_is_as_asked(seen: Observed, test: Mapping[str, Any], now: int) -> bool | None:
+    """Not empty, as asked, and touched long enough but not too long ago."""
+    plain = bool(
+        seen.items
+        and test.get("stage") in (None, seen.stage)
+        and ("items" not in test or meets(seen.items or 0, test["items"]))
+        and lies(seen.last_at, now, test.get("idle_for"), test.get("until"))
+    )
+    return meets(seen.value or 0, test["value"], cut=True) if plain and "value" in test else plain
+
+
+def meets(shown: float, test: Mapping[str, Any], *, cut: bool = False) -> bool | None:
+    """``cut``: digits beyond the sixth are not shown; None: with them the answer might be another."""
+    least = Fraction(round(shown * 1_000_000), 1_000_000)
+    answer = oracle.meets(least, test)
+    return None if cut and oracle.meets(least + Fraction(1, 2_000_000), test) != answer else answer
+
+
+def values_of(node: Reason) -> dict[str, str | None]:
+    return (node.observed and node.observed.values) or {}
+
+
+def shown_instants(node: Reason) -> Iterator[int]:
+    """When what was seen was."""
+    observed = node.observed or Observed()
+    for at in (observed.first_at, observed.last_at, observed.since):
+        if at is not None:
+            yield parse_instant(at) or 0
+
+
+def wrong_with(change: Change) -> Iterator[str]:
+    """Everything that contradicts itself in a change's reason."""
+    if change.reason.holds != (change.kind == "entered"):
+        yield "holds"
+    for node in nodes(change.reason):
+        shape = [node.condition, node.all, node.any, node.not_]
+        if sum(part is not None for part in shape) != 1:
+            yield "neither a condition nor members"
+        if expected_of(node, change.occurred_at) not in (None, node.holds):
+            yield f"observed and asked: {node}"
+        if node.until is not None and (parse_instant(node.until) or 0) <= change.occurred_at:
+            yield "until"
+        if any(at > change.occurred_at for at in shown_instants(node)):
+            yield "what was seen lies ahead"
+        if node.condition in ("trait", "context") and values_of(node).keys() != (node.test or {}).keys():
+            yield "not every value is shown beside its test"
+
+
+def test_reasons_agree_with_their_changes() -> None:
+    """`holds` is the change's; each node follows from what it shows; `until` lies ahead and what was seen behind."""
+    seen: Counter[str] = Counter()
+    for seed in SEEDS:
+        for change in changes(seed):
+            assert list(wrong_with(change)) == [], f"seed {seed}: {change}"
+            seen.update(f"{kind_of(node)} {node.holds}" for node in nodes(change.reason))
+    assert len(seen) == 2 * len(EXAMPLES)
+    assert min(seen.values()) > 20, seen
+
+
+def unknown(node: Reason) -> int:
+    """How many values are shown as not known, for which alone there is null."""
+    return sum(value is None for value in values_of(node).values())
+
+
+def test_a_reason_is_the_same_after_the_wire() -> None:
+    """As JSON and back; `not` is called so, and what is absent is not written."""
+    for seed in SEEDS[:100]:
+        for change in changes(seed):
+            text = msgspec.json.encode(change.reason)
+            assert msgspec.json.decode(text, type=Reason) == change.reason
+            assert text.count(b"null") == sum(map(unknown, nodes(change.reason)))
+            assert b'"not_"' not in text
+
+
+def test_count_says_or_more_where_not_all_is_kept() -> None:
+    """Ten page views under a test for one: two or more, whatever other segments keep."""
+    when = {"performed": {"event": "page", "count": {"at_least": 1}}}
+    definitions = build({"version": 1, "segments": {"seen": {"title": "Seen", "when": when}}}, "f")
+    engine = Engine(definitions)
+    customer = engine.new()
+    for at in range(10):
+        engine.apply("u", customer, Event("u", "page", 1_000_000_000_000 + at, f"m{at}"))
+    who = CustomerView("u", customer.profile, customer.since)
+    reason = definitions.segments[0].when.reason(who, customer.instant)
+    assert reason.observed is not None
+    assert (reason.observed.count, reason.observed.or_more) == (2, True)
+    assert sentence(reason) == "2 or more × page ever (asked: at least 1)"

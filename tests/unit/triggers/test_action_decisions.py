@@ -1,0 +1,566 @@
+"""What triggers wait for, and what a last look stops: a slow or lost store, undecided customers, other messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from rules.events import ERASE, Event
+from rules.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from streams.errors import StoreFailed
+from streams.triggers import customer_state
+from streams.triggers.action_decisions import FRESH_MS
+from streams.triggers.customer_state import Action, Person, Sent
+from streams.triggers.membership_lookup import Waiting
+from streams.triggers.messages import AttemptResult, Message, Outcome
+from tests.support.in_memory_triggers import START, World, cart, change, come, enters, file_of, identify, kinds, world
+
+LOST = "Redis has lost a change of the customer that was published"
+
+
+def reasons(one: World) -> list[tuple[str, str | None]]:
+    return [(decision.decision, decision.reason) for decision in one.decisions()]
+
+
+def stored(one: World, who: str = "u1") -> Person:
+    return customer_state.decode(one.store._of(0).customers.get(who))
+
+
+def after(one: World, method: str, then: Callable[[], Any]) -> None:
+    """Something happens once a call of the store has been answered."""
+    call = getattr(one.store, method)
+
+    async def called(*arguments: Any) -> Any:
+        answer = await call(*arguments)
+        then()
+        return answer
+
+    setattr(one.store, method, called)
+
+
+# --- the last look -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delay_ms", [5, 34, 200])
+async def test_a_store_that_answers_slowly_keeps_nothing_from_being_sent(delay_ms: int) -> None:
+    """One save for the intent and one for the decision, however long each call takes."""
+    one = await world(cart())
+
+    def slow(call: Any) -> Any:
+        async def called(*arguments: Any) -> Any:
+            await asyncio.sleep(delay_ms / 1000)
+            return await call(*arguments)
+
+        return called
+
+    for part, names in ((one.store, ("load", "save", "due", "next_due")), (one.shop, ("look", "reached"))):
+        for name in names:
+            setattr(part, name, slow(getattr(part, name)))
+    await enters(one)
+    saves = one.acting.checkpointer.save_number
+    await one.until(START + SECOND_MS)
+    assert kinds(one) == ["sent"]
+    assert one.acting.checkpointer.save_number == saves + 2
+
+
+async def test_who_pays_while_the_intent_is_saved_is_not_written_to() -> None:
+    """The attempt is given back, which is counted and published; it counts for no cap and no budget of retries."""
+    one = await world(cart())
+    await enters(one)
+    after(one, "save", one.shop.since["u1"].clear)
+    await one.until(START + SECOND_MS)
+    assert one.told() == []
+    assert reasons(one) == [("deferred", "given back: left meanwhile"), ("skipped", "left meanwhile")]
+    assert one.acting.counts.given_back == {("cart",): 1}
+    assert [decision.attempts for decision in one.decisions()] == [0, 0]
+    assert stored(one).sent == []
+    assert [endpoint.free for endpoint in one.acting._deciding._endpoints.values()] == [8]
+
+
+async def test_a_retry_that_is_given_back_leaves_what_was_sent_before() -> None:
+    """A message whose first attempt may have arrived goes on to count from then."""
+    one = await world(cart(), lambda *_: AttemptResult(Outcome.UNKNOWN, "cut"))
+    await enters(one)
+    await one.until(START)
+    (sent,) = stored(one).sent
+    after(one, "save", lambda: one.shop.undecided.add("u1"))
+    await one.until(START + MINUTE_MS)
+    assert len(one.told()) == 1
+    assert stored(one).sent == [sent]
+    (action,) = stored(one).actions
+    assert (action.attempts, action.first_at, action.attempting) == (1, START, False)
+
+
+async def test_a_last_look_that_fails_gives_back() -> None:
+    """What failed is met again by the next step; the message is not called unknown, as it was not made."""
+    one = await world(cart())
+    await enters(one)
+    look, looks = one.shop.look, []
+
+    async def fails_once(*arguments: Any) -> Any:
+        looks.append(arguments)
+        if len(looks) == 2:
+            raise StoreFailed("no answer")
+        return await look(*arguments)
+
+    one.shop.look = fails_once  # type: ignore[method-assign, assignment]
+    await one.until(START + SECOND_MS)
+    assert reasons(one) == [("deferred", "given back: the last look failed"), ("sent", None)]
+
+
+async def test_a_channel_may_look_once_more() -> None:
+    """Right before it says anything that cannot be taken back: whoever has left, or taken back consent, is spared."""
+    file = file_of(
+        suppress={"unsubscribed": True}, triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}}
+    )
+
+    async def pays(one: World) -> None:
+        one.shop.since["u1"].clear()
+
+    async def unsubscribes(one: World) -> None:
+        await one.read(identify("u1", START, unsubscribed=True))
+
+    for happens, reason in ((pays, "left meanwhile"), (unsubscribes, "suppressed by unsubscribed")):
+        one = await world(file)
+
+        async def connects(message: Message, one: World = one, happens: Any = happens) -> AttemptResult:
+            assert await message.against() is None
+            await happens(one)
+            against = await message.against()
+            return AttemptResult(Outcome.SENT) if against is None else AttemptResult(Outcome.GIVEN_BACK, against)
+
+        one.channels["screen"].send = connects  # type: ignore[method-assign]
+        await enters(one)
+        await one.until(START + SECOND_MS)
+        assert reasons(one) == [("deferred", f"given back: {reason}"), ("skipped", reason)]
+
+
+async def test_a_partition_that_was_let_go_of_sends_nothing_more() -> None:
+    """A newer owner may have read that the customer was erased, which the attempt's last look cannot know."""
+    one = await world(file_of(triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}}))
+    said: list[str | None] = []
+
+    async def connects(message: Message) -> AttemptResult:
+        one.acting.is_released = not said
+        against = await message.against()
+        said.append(against)
+        return AttemptResult(Outcome.SENT) if against is None else AttemptResult(Outcome.GIVEN_BACK, against)
+
+    one.channels["screen"].send = connects  # type: ignore[method-assign]
+    await enters(one)
+    await one.until(START + SECOND_MS)
+    assert said == ["the partition was let go of", None]
+
+
+# --- what is not decided -----------------------------------------------------------------------
+
+
+async def test_a_change_that_redis_lost_is_no_exit() -> None:
+    """Its sequence was read and a lower one is stored: it is waited for, which a record says, and then it counts."""
+    one = await world(cart())
+    await enters(one)
+    stays = one.shop.since.pop("u1")
+    one.shop.stored["u1"] = 0
+    await one.until(START + SECOND_MS)
+    assert (one.told(), one.decisions()) == ([], [])
+    await one.until(START + 20 * SECOND_MS)
+    await one.until(START + MINUTE_MS)
+    assert reasons(one) == [("deferred", LOST)], "once"
+    one.shop.since["u1"], one.shop.stored["u1"] = stays, 1
+    await one.until(START + 2 * MINUTE_MS)
+    assert reasons(one) == [("deferred", LOST), ("sent", None)]
+
+
+async def test_an_exit_that_redis_lost_keeps_the_message_back() -> None:
+    """Redis still shows the customer in the segment, but the exit was published and read."""
+    one = await world(cart(delay="1m"))
+    await enters(one)
+    await enters(one)  # pays
+    one.shop.since["u1"], one.shop.stored["u1"] = {"abandoned_cart": START}, 1
+    for second in range(60, 300):
+        await one.until(START + second * SECOND_MS)
+    assert one.told() == []
+    one.shop.since["u1"], one.shop.stored["u1"] = {}, 2
+    await one.until(START + 10 * MINUTE_MS)
+    assert reasons(one) == [("deferred", LOST), ("skipped", "left meanwhile")]
+
+
+async def test_what_is_never_decided_expires() -> None:
+    """Each change ends in a final decision, also where Redis never knows of it again."""
+    one = await world(cart(expires="1h"))
+    await enters(one)
+    one.shop.stored["u1"] = 0
+    await one.until(START + MINUTE_MS)
+    await one.until(START + DAY_MS)
+    assert reasons(one) == [("deferred", LOST), ("skipped", "expired 1h after its time")]
+
+
+@pytest.mark.parametrize("count", [8, 500, 1_200])
+async def test_undecided_customers_hide_nobody(count: int) -> None:
+    """However many are due before; they are looked at less and less often."""
+    one = await world(cart())
+    for number in range(count):
+        one.shop.undecided.add(f"w{number}")
+        await enters(one, f"w{number}")
+    one.now += SECOND_MS
+    await enters(one)
+    for _ in range(count // 100 + 10):
+        one.shop.reached_ms = one.now
+        await one.acting.fire(one.now, 100)
+        await one.acting.landed()
+        await one.acting.settle()
+    assert [message.customer for _, message, _ in one.told()] == ["u1"]
+    one.shop.undecided.clear()
+    for minute in range(1, 30):
+        await one.until(START + minute * MINUTE_MS)
+    assert kinds(one).count("sent") == count + 1
+
+
+async def test_nothing_is_sent_by_a_segmenter_that_stands_still() -> None:
+    """It may have read no purchase since: what is decided up to a while ago is not of now."""
+    one = await world(cart())
+    await enters(one)
+    one.shop.reached_ms = START + SECOND_MS
+    one.now = one.shop.reached_ms + FRESH_MS + 1
+    await one.turn()
+    assert (one.told(), reasons(one)) == ([], [("deferred", Waiting.SEGMENTER.value)])
+    assert one.acting.counts.waits == {("segmenter",): 1}
+    await one.until(one.now + 10 * SECOND_MS)
+    assert kinds(one) == ["deferred", "sent"]
+
+
+async def test_what_waits_for_a_segmenter_that_stands_still_expires() -> None:
+    """An outage of days: who comes back to the shop after it is not asked about a cart of last week."""
+    one = await world(cart())
+    await enters(one)
+    one.shop.reached_ms = START
+    for hour in range(1, 30):
+        await one.until(START + hour * HOUR_MS, decided=False)
+    assert one.told() == []
+    assert reasons(one) == [("deferred", Waiting.SEGMENTER.value), ("skipped", "expired 1d after its time")]
+
+
+async def test_a_segmenter_with_a_longer_grace_than_triggers_is_waited_for_with_a_reason() -> None:
+    """It runs, and all that it decides is older than what triggers take for lately."""
+    one = await world(cart())
+    await enters(one)
+    for second in range(1, 60):
+        one.shop.reached_ms = one.now - FRESH_MS - SECOND_MS
+        await one.until(START + second * SECOND_MS, decided=False)
+    assert reasons(one) == [("deferred", Waiting.SEGMENTER.value)]
+
+
+async def test_a_segmenter_that_went_back_decides_nothing() -> None:
+    """Redis lost its last writes, and an exit may be among them; until the segmenter has come as far again."""
+    one = await world(cart(delay="1s"))
+    await enters(one)
+    await enters(one, "u2")
+    one.now = START + 3 * SECOND_MS
+    one.shop.reached_ms = START
+    one.acting.checkpointer.next_due = START + SECOND_MS
+    await one.acting._look([])
+    one.shop.reached_ms = START + 2 * SECOND_MS
+    await one.acting._look([])
+    one.shop.reached_ms -= 1
+    await one.turn()
+    assert one.told() == []
+    one.shop.reached_ms += 1
+    await one.turn()
+    assert kinds(one) == ["sent", "sent"]
+
+
+async def test_an_attempt_is_given_back_where_the_segmenter_goes_back() -> None:
+    """Between the first look and the last."""
+    one = await world(cart())
+    await enters(one)
+    moved: list[int] = []
+
+    def back() -> None:
+        if not moved:
+            moved.append(1)
+            one.shop.reached_ms -= 1
+
+    after(one, "save", back)
+    one.shop.reached_ms = one.now = START + SECOND_MS
+    await one.acting.fire(one.now, 100)
+    await one.acting.landed()
+    await one.acting.settle()
+    assert one.told() == []
+    assert kinds(one) == ["deferred"]
+
+
+# --- bounds ------------------------------------------------------------------------------------
+
+
+async def test_attempts_under_way_take_no_place_of_what_waits() -> None:
+    """Sixty-four of a customer and one more change, which comes while they are made, or after a crash in them."""
+    segments = [f"segment_{number}" for number in range(70)]
+    file = file_of(
+        channels={"screen": {"kind": "console", "concurrency": 256}},
+        triggers={f"t{number}": {"segment": key, "channel": "screen"} for number, key in enumerate(segments)},
+    )
+    one = await world(file)
+    over = asyncio.Event()
+
+    async def hangs(_: Message) -> AttemptResult:
+        await over.wait()
+        return AttemptResult(Outcome.SENT)
+
+    one.channels["screen"].send = hangs  # type: ignore[method-assign, assignment]
+    for key in segments[:64]:
+        await enters(one, segment=key)
+    one.shop.reached_ms = one.now
+    await one.acting.fire(one.now, 100)
+    await enters(one, segment=segments[64])
+    await one.claim()
+    await enters(one, segment=segments[65])
+    over.set()
+    for minute in range(1, 10):
+        await one.until(START + minute * MINUTE_MS)
+    assert kinds(one).count("sent") == 66
+    assert len(stored(one).actions) == 0
+
+
+def test_bytes_of_the_version_before_are_read() -> None:
+    """Actions as they were stored before they could wait for something."""
+    former = msgspec.msgpack.encode(
+        [2, {}, [["cart", "c-2", 2, 5, b"{}", 10, 12, 1, 7, False, True]], [[8, "cart", "mail", "k"]], ["cart"], [], 0]
+    )
+    (action,) = customer_state.decode(former).actions
+    assert action == Action("cart", "c-2", 2, 5, b"{}", 10, 12, 1, 7, False, True)
+    assert (action.due, action.look_at, action.waits_for, action.behind) == (12, 0, "", "")
+    assert customer_state.decode(former).sent == [Sent(8, "cart", "mail", "k")]
+
+
+# --- other messages ----------------------------------------------------------------------------
+
+
+RANKED = {
+    "window": "10m",
+    "triggers": {
+        "cart": {"segment": "abandoned_cart", "channel": "screen", "priority": 10, "cool_down": "7d", "delay": "5m"},
+        "greet": {"segment": "returning_visitor", "channel": "screen"},
+    },
+}
+
+
+async def test_a_lower_priority_is_not_dropped_for_a_message_that_is_not_sent() -> None:
+    """The higher one is in its cool-down, or fails for good; the lower one waits for that, and then goes out."""
+    one = await world(file_of(**RANKED))
+    await enters(one)
+    await one.until(START + 10 * MINUTE_MS)
+    await enters(one)
+    one.now += DAY_MS
+    await enters(one)
+    await enters(one, segment="returning_visitor")
+    for minute in range(1, 10):
+        await one.until(START + DAY_MS + (10 + minute) * MINUTE_MS)
+    assert [(decision.trigger, decision.decision) for decision in one.decisions()] == [
+        ("cart", "sent"),
+        ("greet", "deferred"),
+        ("cart", "skipped"),
+        ("greet", "sent"),
+    ]
+
+    def refused(message: Message, _: int) -> AttemptResult:
+        return AttemptResult(Outcome.REFUSED if message.trigger == "cart" else Outcome.SENT)
+
+    other = await world(file_of(**RANKED), refused)
+    await enters(other)
+    await enters(other, segment="returning_visitor")
+    for minute in range(10):
+        await other.until(START + minute * MINUTE_MS)
+    assert [(decision.trigger, decision.decision) for decision in other.decisions()] == [
+        ("greet", "deferred"),
+        ("cart", "failed"),
+        ("greet", "sent"),
+    ]
+
+
+async def test_a_lower_priority_is_dropped_where_the_higher_one_may_have_arrived() -> None:
+    """Sent at last after retries that take longer than the window; or nobody knows."""
+
+    def third(message: Message, attempt: int) -> AttemptResult:
+        return AttemptResult(Outcome.SENT if attempt == 3 or message.trigger != "cart" else Outcome.FAILED, "busy")
+
+    def unknown(message: Message, _: int) -> AttemptResult:
+        return AttemptResult(Outcome.UNKNOWN, "cut")
+
+    channels = {"screen": {"kind": "console", "after_crash": "drop", "retry": {"first": "20m"}}}
+    for script, ended in ((third, "sent"), (unknown, "unknown, not sent")):
+        one = await world(file_of(channels=channels, **RANKED), script)
+        await enters(one)
+        await enters(one, segment="returning_visitor")
+        for minute in range(180):
+            await one.until(START + minute * MINUTE_MS)
+        finals = [(decision.trigger, decision.decision) for decision in one.decisions() if decision.is_final]
+        assert finals == [("cart", ended), ("greet", "skipped")]
+
+
+ONE_OF_TWO: list[dict[str, Any]] = [
+    {"caps": {"per_day": 1}},
+    {"channels": {"screen": {"kind": "console", "caps": {"per_week": 1}}}},
+    {"triggers": {"cart": {"segment": "abandoned_cart", "channel": "screen", "cool_down": "1d"}}},
+    {"triggers": {"cart": {"segment": "abandoned_cart", "channel": "screen", "reentry": "once"}}},
+]
+
+
+@pytest.mark.parametrize("rule", ONE_OF_TWO, ids=["cap", "cap of a channel", "cool-down", "re-entry"])
+@pytest.mark.parametrize("first", [Outcome.GIVEN_BACK, Outcome.REFUSED, Outcome.SENT, Outcome.FAILED])
+async def test_nothing_is_dropped_for_a_message_that_is_not_sent(rule: dict[str, Any], first: Outcome) -> None:
+    """One message is allowed, and an attempt of another is under way: its end is waited for."""
+    one = await world(file_of(**(_carts() | rule)))
+    over = asyncio.Event()
+    keys: list[str] = []
+
+    async def hangs(message: Message) -> AttemptResult:
+        keys.append(message.key)
+        if len(keys) > 1:
+            return AttemptResult(Outcome.SENT)
+        await over.wait()
+        return AttemptResult(first, "drawn")
+
+    one.channels["screen"].send = hangs  # type: ignore[method-assign]
+    await enters(one)
+    one.shop.reached_ms = one.now
+    await one.acting.fire(one.now, 100)
+    await asyncio.sleep(0)
+    if "triggers" in rule:
+        await enters(one)  # leaves
+        one.now += 1
+        await enters(one)
+    else:
+        await enters(one, segment="returning_visitor")
+    one.shop.reached_ms = one.now
+    await one.acting.fire(one.now, 100)
+    assert (len(keys), kinds(one)) == (1, [])
+    assert one.acting.counts.waits == {("attempt",): 1}
+    over.set()
+    await one.turn()
+    for minute in range(1, 5):
+        await one.until(START + minute * MINUTE_MS)
+    finals = [decision.decision for decision in one.decisions() if decision.is_final]
+    assert finals.count("sent") == 1
+    if first in (Outcome.REFUSED, Outcome.FAILED):
+        assert len(set(keys)) == 2, "the other one was sent"
+
+
+async def test_a_message_that_failed_for_certain_holds_up_no_other() -> None:
+    """It is tried again in 20 minutes, and by then the customer has had the other one."""
+
+    def script(message: Message, _: int) -> AttemptResult:
+        return AttemptResult(Outcome.FAILED if message.trigger == "cart" else Outcome.SENT, "busy")
+
+    channels = {"screen": {"kind": "console", "retry": {"first": "20m"}}}
+    one = await world(file_of(channels=channels, caps={"per_day": 1}, **_carts()), script)
+    await enters(one)
+    await one.until(START + SECOND_MS)
+    await enters(one, segment="returning_visitor")
+    for minute in range(1, 30):
+        await one.until(START + minute * MINUTE_MS)
+    assert [(decision.trigger, decision.decision, decision.reason) for decision in one.decisions()] == [
+        ("cart", "retried", "busy"),
+        ("greet", "sent", "busy"),
+        ("cart", "skipped", "at most 1 a day to one customer"),
+    ]
+
+
+async def test_who_is_erased_may_have_been_written_to() -> None:
+    """Of a message that waits for another attempt after one of which nobody knows."""
+
+    def cut(_: Message, __: int) -> AttemptResult:
+        return AttemptResult(Outcome.UNKNOWN, "cut")
+
+    channels = {"screen": {"kind": "console", "after_crash": "send", "retry": {"first": "20m"}}}
+    one = await world(file_of(channels=channels, **_carts()), cut)
+    await enters(one)
+    await one.until(START + SECOND_MS)
+    await one.read(Event("u1", ERASE, one.now, "erase"))
+    assert reasons(one) == [("unknown, sent again", "cut"), ("unknown, not sent", "erased")]
+
+
+async def test_a_full_endpoint_says_so() -> None:
+    """What waits for a place is counted; beyond what is parked in memory it is put off, with a record."""
+    one = await world(file_of(channels={"screen": {"kind": "console", "concurrency": 1}}, **_carts()))
+    over = asyncio.Event()
+
+    async def hangs(_: Message) -> AttemptResult:
+        await over.wait()
+        return AttemptResult(Outcome.SENT)
+
+    one.channels["screen"].send = hangs  # type: ignore[method-assign, assignment]
+    for who in ("u1", "u2"):
+        await enters(one, who, "abandoned_cart")
+        await enters(one, who, "returning_visitor")
+    one.shop.reached_ms = one.now
+    await one.acting.fire(one.now, 100)
+    assert one.acting.counts.waits == {("endpoint",): 1}
+    over.set()
+    for minute in range(5):
+        await one.until(START + minute * MINUTE_MS)
+    assert kinds(one) == ["sent"] * 4
+
+
+def _carts() -> dict[str, Any]:
+    return {
+        "triggers": {
+            "cart": {"segment": "abandoned_cart", "channel": "screen"},
+            "greet": {"segment": "returning_visitor", "channel": "screen"},
+        }
+    }
+
+
+async def test_a_message_that_is_read_back_counts_once() -> None:
+    """Its attempt was saved, its decision published, and that save lost."""
+    one = await world(cart())
+    await enters(one)
+    await one.until(START)
+    (decision,) = one.decisions()
+    other = await world(cart())
+    await other.read(come(change("u1", "abandoned_cart", "entered", START, 1, ["abandoned_cart"]), START))
+    other.shop.since["u1"] = {"abandoned_cart": START}
+    other.shop.reached_ms = START
+    await other.acting.fire(START, 100)
+    await other.acting.note({"u1": [decision]})
+    assert len(stored(other).sent) == 1
+
+
+async def broken_mail() -> World:
+    """The mail server's breaker is open until a second after the start, and u1's mail waits for that."""
+    file = file_of(
+        channels={"mail": {"kind": "console"}, "bot": {"kind": "console"}},
+        triggers={
+            "mail": {"segment": "abandoned_cart", "channel": "mail"},
+            "call": {"segment": "abandoned_cart", "channel": "bot", "delay": "500ms"},
+            "thanks": {"segment": "abandoned_cart", "on": "exited", "channel": "bot"},
+        },
+    )
+    one = await world(
+        file, lambda message, _: AttemptResult(Outcome.FAILED if message.trigger == "mail" else Outcome.SENT)
+    )
+    for number in range(5):
+        await enters(one, f"other{number}")
+    await one.until(START)
+    await enters(one, "u1")
+    await one.until(START + 100)
+    assert [message.customer for _, message, _ in one.told() if message.customer == "u1"] == []
+    return one
+
+
+async def test_what_waits_for_an_endpoint_holds_nothing_over_another_channel() -> None:
+    """A message over another channel that is due meanwhile is sent at its time."""
+    one = await broken_mail()
+    await one.until(START + 500)
+    assert [message.trigger for _, message, _ in one.told() if message.customer == "u1"] == ["call"]
+
+
+async def test_what_waits_for_an_endpoint_holds_no_message_of_a_new_change() -> None:
+    """One that begins meanwhile."""
+    one = await broken_mail()
+    await one.read(come(one.shop.change("u1", "abandoned_cart", START + 300), START + 300))
+    await one.until(START + 300)
+    assert "thanks" in [message.trigger for _, message, _ in one.told() if message.customer == "u1"]

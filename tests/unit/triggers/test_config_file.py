@@ -1,0 +1,201 @@
+"""The triggers file: what is right is read, and each mistake is told with its path and what would be right."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from doc_tools import triggers_schema
+from rules.definitions.segments_file import DefinitionsError, built_in
+from streams.triggers import describe
+from streams.triggers.config_file import load
+
+EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "triggers.yaml"
+DEFINITIONS = built_in()
+ABSENT = object()
+
+
+def right() -> dict[str, Any]:
+    return {
+        "version": 1,
+        "contact": {"email": "email"},
+        "channels": {
+            "mail": {"kind": "email", "host": "mail.example.com", "from": "shop@example.com"},
+            "bot": {"kind": "webhook", "url": "https://example.com/hook", "secrets": [{"env": "BOT"}]},
+        },
+        "triggers": {
+            "cart": {"segment": "abandoned_cart", "channel": "mail", "template": {"subject": "s", "text": "t"}},
+            "greet": {"segment": "returning_visitor", "channel": "bot"},
+        },
+    }
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    document = right()
+    at: Any = document
+    *way, last = path.split(".")
+    for name in way:
+        at = at.setdefault(name, {})
+    if value is ABSENT:
+        del at[last]
+    else:
+        at[last] = value
+    return document
+
+
+def problems(document: object, folder: Path) -> list[str]:
+    path = folder / "triggers.yaml"
+    path.write_text(yaml.safe_dump(document, allow_unicode=True))
+    try:
+        load(path, DEFINITIONS)
+    except DefinitionsError as error:
+        return error.lines
+    return []
+
+
+WRONG: list[tuple[str, object, str]] = [
+    ("version", 2, "version: expected one of 1"),
+    ("version", ABSENT, "version: this key is missing"),
+    ("colour", "red", "colour: unknown key; known here: version, timezone, contact"),
+    ("timezone", "Mars/Olympus", "timezone: 'Mars/Olympus' is not a time zone; write a name such as Asia/Tehran"),
+    ("contact", ["email"], "contact: expected a mapping"),
+    ("contact", {}, "channels.mail.kind: an e-mail needs contact: {email: NAME}"),
+    ("caps.per_day", 0, "caps.per_day: input should be greater than or equal to 1"),
+    ("caps.per_hour", 1, "caps.per_hour: unknown key; known here: per_day, per_week"),
+    ("window", "soon", "window: 'soon' is not a duration; write a whole number and a unit"),
+    ("hold_out", {"percent": 200, "salt": "s"}, "hold_out.percent: input should be less than or equal to 100"),
+    ("suppress", {"unsubscribed": None}, "suppress.unsubscribed: nothing stands here"),
+    ("suppress", {"plan": {"matches": "("}}, "suppress.plan: '(' is not a regular expression"),
+    ("consent", {"fax": {"yes": True}}, "consent.fax: there is no such channel; known are bot, mail"),
+    ("channels", {}, "channels: dictionary should have at least 1 item"),
+    ("triggers", ABSENT, "triggers: this key is missing"),
+    ("channels.Mail!", {"kind": "console"}, "channels.Mail!"),
+    ("channels.email", {"kind": "email", "from": "a@b.c"}, "channels.email.host: this key is missing"),
+    ("channels.bot.url", "https://", "channels.bot.url: is not a URL with a host"),
+    ("channels.bot.url", "http://[", "channels.bot.url: is not a URL with a host"),
+    ("triggers.cart.template.text", {}, "triggers.cart.template.text: expected a text, or {file: PATH}"),
+    ("triggers.cart.cool_down", "367d", "triggers.cart.cool_down: is longer than 366d"),
+    ("triggers.cart.reentry", {"after": "9000d"}, "triggers.cart.reentry.after: is longer than 366d"),
+    ("channels.mail.kind", "fax", "channels.mail: kind: expected one of email, webhook, console"),
+    ("channels.mail.kind", ABSENT, "channels.mail: kind: expected one of email, webhook, console"),
+    ("channels.mail.host", ABSENT, "channels.mail.host: this key is missing"),
+    ("channels.mail.port", 99_999, "channels.mail.port: input should be less than or equal to 65535"),
+    ("channels.mail.tls", "maybe", "channels.mail.tls: expected one of 'starttls', 'tls' or 'none'"),
+    ("channels.mail.url", "x", "channels.mail.url: unknown key; known here: caps, quiet, concurrency"),
+    ("channels.mail.user", "u", "channels.mail.user: user and password go together"),
+    ("channels.mail.quiet", {"from": "22:00"}, "channels.mail.quiet.to: this key is missing"),
+    ("channels.mail.quiet", {"from": "25:00", "to": "08:00"}, "channels.mail.quiet.from: '25:00' is not a time of day"),
+    ("channels.mail.quiet", {"from": "08:00", "to": "08:00"}, "channels.mail.quiet: from and to are the same"),
+    ("channels.mail.retry", {"first": "2h", "most": "1h"}, "channels.mail.retry.first: is longer than most"),
+    ("channels.mail.concurrency", 0, "channels.mail.concurrency: input should be greater than or equal to 1"),
+    ("channels.mail.after_crash", "pray", "channels.mail.after_crash: expected one of 'drop' or 'send'"),
+    ("channels.bot.url", "ftp://example.com", "channels.bot.url: expected text of the form"),
+    ("channels.bot.url", "http://example.com", "channels.bot.url: expected https://…, or allow_private: true"),
+    ("channels.bot.secrets", [], "channels.bot.secrets: tuple should have at least 1 item"),
+    (
+        "channels.bot.secrets",
+        [{"env": "A", "file": "b"}],
+        "channels.bot.secrets[0]: expected {env: NAME} or {file: PATH}",
+    ),
+    ("channels.bot.body", "xml", "channels.bot.body: expected one of 'change' or 'audience'"),
+    (
+        "triggers.cart.segment",
+        "abandoned_carts",
+        "triggers.cart.segment: there is no segment 'abandoned_carts'; did you mean",
+    ),
+    ("triggers.cart.segment", ABSENT, "triggers.cart.segment: this key is missing"),
+    ("triggers.cart.on", "leaving", "triggers.cart.on: expected one of 'entered' or 'exited'"),
+    ("triggers.cart.channel", "mial", "triggers.cart.channel: there is no channel 'mial'; did you mean mail?"),
+    ("triggers.cart.delay", "-1h", "triggers.cart.delay: '-1h' is not a duration"),
+    ("triggers.cart.dealy", "1h", "triggers.cart.dealy: unknown key; known here: title, segment, on, channel"),
+    ("triggers.cart.priority", "high", "triggers.cart.priority: input should be a valid integer"),
+    ("triggers.cart.reentry", "never", "triggers.cart.reentry"),
+    (
+        "triggers.cart.where",
+        {"also_in": ["vips"]},
+        "triggers.cart.where.also_in: there is no segment 'vips'; did you mean vip?",
+    ),
+    ("triggers.cart.where", {"not_in": ["abandoned_cart"]}, "triggers.cart.where: nobody who has just entered"),
+    ("triggers.cart.where", {"cause": ["magic"]}, "triggers.cart.where.cause[0]: expected one of 'event', 'time'"),
+    ("triggers.cart.template", {"text": "t"}, "triggers.cart.template.subject: this key is missing; an e-mail has"),
+    (
+        "triggers.cart.template.text",
+        "{{ nobody }}",
+        "triggers.cart.template.text: 'nobody' is undefined; known are change",
+    ),
+    ("triggers.cart.template.text", "{% if %}", "triggers.cart.template.text: Expected an expression"),
+    ("triggers.cart.template.html", {"file": "gone.html"}, "triggers.cart.template.html: the file cannot be read"),
+    ("triggers.greet.template", {"html": "<p>"}, "triggers.greet.template.html: only an e-mail has one"),
+    ("triggers.Greet!", {"segment": "guest", "channel": "bot"}, "triggers.Greet!"),
+]
+
+
+def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None:
+    """Else they would prove nothing."""
+    assert problems(right(), tmp_path) == []
+
+
+@pytest.mark.parametrize(("path", "value", "told"), WRONG, ids=[f"{path}={value!r:.20}" for path, value, _ in WRONG])
+def test_each_mistake_is_told(path: str, value: object, told: str, tmp_path: Path) -> None:
+    """One line, where it is and what would be right."""
+    found = problems(changed(path, value), tmp_path)
+    assert len([line for line in found if line.startswith(told)]) == 1, found
+
+
+def test_all_mistakes_of_a_kind_are_told_at_once(tmp_path: Path) -> None:
+    """Of form, and then of what fits together."""
+    document = right()
+    document["channels"]["mail"]["port"] = "x"
+    document["triggers"]["cart"]["delay"] = "x"
+    document["nonsense"] = 1
+    assert len(problems(document, tmp_path)) == 3
+    document = right()
+    document["triggers"]["cart"]["segment"] = "x"
+    document["triggers"]["greet"]["segment"] = "y"
+    document["channels"]["bot"]["url"] = "http://example.com"
+    assert len(problems(document, tmp_path)) == 3
+
+
+def test_no_secret_is_told(tmp_path: Path) -> None:
+    """Who writes one where it does not belong does not find it in the log."""
+    document = changed("channels.bot.secrets", ["whsec_very-secret"])
+    assert "very-secret" not in "".join(problems(document, tmp_path))
+
+
+def test_the_example_is_right_and_said_in_words() -> None:
+    """docs/examples/triggers.yaml, as `segmenter check --triggers` prints it."""
+    assert list(describe.sentences(load(EXAMPLE, DEFINITIONS))) == [
+        (
+            "cart_mail: 1 hour after entering abandoned_cart, an e-mail over mail, at most one in 7 days, "
+            "at most 1 a day over the channel, not from 21:00 to 08:00 (deferred)"
+        ),
+        "greeting: on entering returning_visitor, a webhook over chatbot",
+    ]
+
+
+def test_the_schema_takes_what_check_takes() -> None:
+    """And refuses what is wrong by form alone."""
+    validator = jsonschema.Draft202012Validator(triggers_schema.triggers())
+    validator.check_schema(triggers_schema.triggers())
+    validator.validate(yaml.safe_load(EXAMPLE.read_text()))
+    validator.validate(right())
+    refused = [path for path, value, _ in WRONG if not validator.is_valid(_json(changed(path, value)))]
+    assert len(refused) >= len(WRONG) // 2, refused
+
+
+def _json(document: object) -> Any:
+    return json.loads(json.dumps(copy.deepcopy(document)))
+
+
+def test_a_missing_channel_hides_nothing_else(tmp_path: Path) -> None:
+    """It is told beside what does not fit the segments."""
+    document = changed("triggers.cart.channel", "fax")
+    document["triggers"]["greet"]["segment"] = "nobody_knows"
+    told = problems(document, tmp_path)
+    assert [problem.split(":")[0] for problem in told] == ["triggers.cart.channel", "triggers.greet.segment"]

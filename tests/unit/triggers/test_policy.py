@@ -1,0 +1,194 @@
+"""Random lives of customers under random policies: no cap, quiet hour, cool-down or hold-out is ever broken.
+
+The one rule: what is asked is read from the attempts that the channel saw and from the decisions, with
+arithmetic of its own: nothing here asks the policy.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, given, settings
+
+from rules.times import DAY_MS, HOUR_MS, MINUTE_MS
+from streams.triggers.config import TriggersFile
+from streams.triggers.decision_log import FINAL
+from streams.triggers.messages import AttemptResult, Message, Outcome
+from tests.support.in_memory_triggers import World, come, identify
+
+WHO = ("ann", "بهار", "carl")
+SEGMENTS = ("abandoned_cart", "returning_visitor")
+ZONES = ("UTC", "Asia/Tehran", "Pacific/Auckland", "America/New_York", "nowhere")
+OUTCOMES = [Outcome.SENT] * 5 + [Outcome.FAILED] * 3 + [Outcome.UNKNOWN, Outcome.REFUSED]
+
+caps = st.fixed_dictionaries({}, optional={"per_day": st.integers(1, 3), "per_week": st.integers(1, 5)})
+quiet = st.fixed_dictionaries({
+    "from": st.sampled_from(["20:00", "22:30", "01:00"]), "to": st.sampled_from(["06:00", "08:15", "12:00"]),
+    "then": st.sampled_from(["defer", "drop"]),
+})  # fmt: skip
+triggers = st.fixed_dictionaries(
+    {
+        "segment": st.sampled_from(SEGMENTS),
+        "on": st.sampled_from(["entered", "exited"]),
+        "channel": st.sampled_from(["mail", "hook"]),
+        "delay": st.sampled_from(["1m", "1h", "9h"]),
+    },
+    optional={
+        "cool_down": st.sampled_from(["1h", "1d", "3d"]),
+        "priority": st.integers(0, 2),
+        "quiet": quiet,
+        "reentry": st.sampled_from(["always", "once", {"after": "2d"}]),
+        "where": st.just({"late": False}),
+    },
+)
+ways = st.fixed_dictionaries(
+    {"kind": st.just("console"), "after_crash": st.sampled_from(["send", "drop"])},
+    optional={"caps": caps, "quiet": quiet},
+)
+files = st.fixed_dictionaries(
+    {
+        "version": st.just(1),
+        "contact": st.just({"timezone": "timezone"}),
+        "channels": st.fixed_dictionaries({"mail": ways, "hook": ways}),
+        "triggers": st.dictionaries(st.sampled_from(["one", "two", "three", "four"]), triggers, min_size=1),
+    },
+    optional={
+        "caps": caps,
+        "hold_out": st.fixed_dictionaries({"percent": st.sampled_from([10, 50]), "salt": st.text("ab", min_size=1)}),
+        "window": st.sampled_from(["5m", "2h"]),
+        "suppress": st.just({"unsubscribed": True}),
+    },
+)
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["change", "change", "change", "identify", "crash", "crash in flight", "wait"]),
+        st.sampled_from(WHO),
+        st.sampled_from(SEGMENTS),
+        st.sampled_from([0, 1, MINUTE_MS, HOUR_MS, 7 * HOUR_MS, DAY_MS]),
+        st.booleans(),
+        st.sampled_from(ZONES),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+def outcome(message: Message, attempt: int) -> AttemptResult:
+    """As the key and the attempt have it."""
+    drawn = sha256(f"{message.key} {attempt}".encode()).digest()[0]
+    return AttemptResult(OUTCOMES[drawn % len(OUTCOMES)], "drawn")
+
+
+async def live(file: TriggersFile, life: list[tuple]) -> tuple[World, list[tuple[str, str, str, int]], dict[str, list]]:
+    """The world after it, each change that was read (change, who, segment, time) and what zones were told when."""
+    world = World(file, outcome)
+    await world.claim()
+    read: list[tuple[str, str, str, int]] = []
+    zones: dict[str, list] = {}
+    for what, who, segment, wait, flag, zone in life:
+        await world.until(world.now + wait)
+        if what == "change":
+            made = world.shop.change(who, segment, world.now, late=flag and wait == 0)
+            read.append((made.change_id, made.segment, made.change, world.now))
+            event = come(made, world.now)
+            await world.read(*([event, event] if flag else [event]))  # now and then it comes twice
+        elif what == "identify":
+            world.now += 1  # what was sent up to now did not know it
+            traits: dict[str, Any] = {"timezone": zone, "unsubscribed": flag and wait == DAY_MS}
+            zones.setdefault(who, []).append((world.now, zone))
+            await world.read(identify(who, world.now, f"i-{len(zones[who])}", **traits))
+        elif what == "crash in flight":
+            world.shop.reached_ms = world.now
+            await world.acting.fire(world.now, 100)
+            await world.acting.landed()
+            await world.claim()
+        elif what == "crash":
+            await world.claim()
+    for _ in range(2_000):
+        due = world.waiting()
+        if not due:
+            return world, read, zones
+        await world.until(due if due > world.now else world.now + 1_000)  # else it waits for its endpoint
+    raise AssertionError("something waits for ever")
+
+
+def within(times: list[int], window: int) -> int:
+    """The most of these times that lie in one window."""
+    return max((sum(at - window < one <= at for one in times) for at in times), default=0)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(files, steps)
+async def test_no_policy_is_ever_broken(parts: dict, life: list[tuple]) -> None:
+    """Whatever fails, crashes or comes twice on the way."""
+    file = TriggersFile.model_validate(parts)
+    world, read, zones = await live(file, life)
+    attempts = world.told()
+    messages: dict[str, tuple[int, Message]] = {}
+    for at, message, result in attempts:
+        if result.outcome in (Outcome.SENT, Outcome.UNKNOWN):
+            messages[message.key] = (at, message)  # the newest: a repeat of one message is one message
+
+    # One final decision for each change and trigger that goes with it.
+    expected = Counter(
+        f"{change_id}-{key}"
+        for change_id, segment, kind, _ in read
+        for key, trigger in file.triggers.items()
+        if (trigger.segment, trigger.on) == (segment, kind)
+    )
+    assert Counter(one.key for one in world.decisions() if one.decision in FINAL) == expected
+    assert {message.key for _, message, _ in attempts} <= set(expected)
+
+    # Nothing that reached somebody is called skipped or failed... and what is called sent was sent.
+    finals = {one.key: one.decision for one in world.decisions() if one.decision in FINAL}
+    reached = {message.key for _, message, result in attempts if result.outcome is Outcome.SENT}
+    assert {key for key, final in finals.items() if final == "sent"} <= reached
+    assert all(finals[key] != "skipped" for key in reached)
+
+    for who in WHO:
+        own = [(at, message) for at, message in messages.values() if message.customer == who]
+        _check_caps(file, own)
+        _check_cool_downs(file, own)
+        if file.hold_out is not None:
+            digest = sha256(f"{file.hold_out.salt}\0{who}".encode()).digest()
+            if int.from_bytes(digest[:8], "big") / 2**64 < file.hold_out.percent / 100:
+                assert own == []
+    for at, message, _ in attempts:
+        _check_quiet(file, at, message, zones.get(message.customer, []))
+
+
+def _check_caps(file: TriggersFile, own: list[tuple[int, Message]]) -> None:
+    for caps_, times in [
+        (file.caps, [at for at, _ in own]),
+        *((way.caps, [at for at, one in own if file.triggers[one.trigger].channel == name])
+          for name, way in file.channels.items()),
+    ]:  # fmt: skip
+        assert caps_.per_day is None or within(times, DAY_MS) <= caps_.per_day
+        assert caps_.per_week is None or within(times, 7 * DAY_MS) <= caps_.per_week
+
+
+def _check_cool_downs(file: TriggersFile, own: list[tuple[int, Message]]) -> None:
+    for key, trigger in file.triggers.items():
+        times = [at for at, message in own if message.trigger == key]
+        if trigger.cool_down is not None:
+            assert within(times, trigger.cool_down) <= 1
+        if trigger.reentry == "once":
+            assert len(times) <= 1
+
+
+def _check_quiet(file: TriggersFile, at: int, message: Message, zones: list) -> None:
+    trigger = file.triggers[message.trigger]
+    hours = trigger.quiet or file.channels[trigger.channel].quiet
+    if hours is None:
+        return
+    told = [zone for told_at, zone in zones if told_at <= at]
+    zone = told[-1] if told and told[-1] != "nowhere" else "UTC"
+    minute = datetime.fromtimestamp(at / 1000, UTC).astimezone(ZoneInfo(zone))
+    now, first, last = ((one.hour, one.minute) for one in (minute, hours.from_, hours.to))
+    is_quiet = first <= now < last if first < last else now >= first or now < last
+    assert not is_quiet, f"{minute} lies between {first} and {last}"

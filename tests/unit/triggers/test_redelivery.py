@@ -1,0 +1,224 @@
+"""Messages that failed and are tried again by `segmenter redeliver`: nothing that was sent since is sent again."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from rules.events import ERASE, Event
+from rules.times import SECOND_MS
+from streams.cli.redeliver import newest
+from streams.kafka.fetch import FetchedRecord
+from streams.triggers import customer_state
+from streams.triggers.customer_state import Person
+from streams.triggers.decision_log import Decision
+from streams.triggers.inputs import Come, reading, replayed
+from streams.triggers.intake import SENT_SINCE
+from streams.triggers.messages import AttemptResult, Message, Outcome
+from streams.wire.changes import SegmentChange
+from tests.support.in_memory_triggers import START, Script, World, change, come, file_of
+
+CHANGE = change("u1", "abandoned_cart", "entered", START, 1, ["abandoned_cart"])
+REFUSED = AttemptResult(Outcome.REFUSED, "no")
+FILE = file_of(triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}})
+ONCE = file_of(triggers={"cart": {"segment": "abandoned_cart", "channel": "screen", "reentry": "once"}})
+
+
+def redelivery(offset: int, time: int, what: SegmentChange = CHANGE) -> Come:
+    """As triggers read it, of this offset."""
+    value = replayed("cart", msgspec.json.encode(what))
+    found = reading(FetchedRecord("trigger-replays", offset, time, b"u1", value), None)  # type: ignore[arg-type]
+    assert isinstance(found, Come)
+    return found
+
+
+async def failed(file: object = FILE, then: Script | None = None) -> World:
+    """A message that was refused; afterwards the channel works, or does ``then``."""
+    is_refusing = True
+
+    def script(message: Message, count: int) -> AttemptResult:
+        if is_refusing:
+            return REFUSED
+        return AttemptResult(Outcome.SENT) if then is None else then(message, count)
+
+    one = World(file, script)  # type: ignore[arg-type]
+    await one.claim()
+    one.shop.since["u1"] = {"abandoned_cart": START}
+    await one.read(come(CHANGE, START))
+    await one.until(START + SECOND_MS)
+    is_refusing = False
+    return one
+
+
+async def redelivered(one: World, *offsets: int) -> None:
+    for offset in offsets:
+        await one.read(redelivery(offset, one.now))
+        await one.until(one.now + 10 * SECOND_MS)
+
+
+def kinds(decisions: list[Decision]) -> list[str]:
+    return [decision.decision for decision in decisions]
+
+
+async def test_what_was_sent_since_it_failed_is_not_sent_again() -> None:
+    """However often the same dead letters are redelivered; each time says so."""
+    one = await failed()
+    await redelivered(one, 0, 1, 2)
+    assert [result.outcome for _, _, result in one.told()] == [Outcome.REFUSED, Outcome.SENT]
+    assert kinds(one.decisions()) == ["failed", "sent", "skipped", "skipped"]
+    assert one.decisions()[-1].reason == SENT_SINCE
+
+
+async def test_what_failed_again_is_tried_again_under_decisions_of_its_own() -> None:
+    """Else a recovery that reads one of them back takes another of the same id for published."""
+    one = await failed(then=lambda *_: REFUSED)
+    await redelivered(one, 0, 1)
+    assert kinds(one.decisions()) == ["failed"] * 3
+    assert len({decision.decision_id for decision in one.decisions()}) == 3
+    assert len({dict(letter.headers)["decision-id"] for letter in one.letters()}) == 3
+    assert [decision.redelivery and decision.redelivery.offset for decision in one.decisions()] == [None, 0, 1]
+    assert {decision.key for decision in one.decisions()} == {"u1-1-cart"}, "one key for the receiver"
+
+
+async def test_what_may_have_been_sent_and_failed_is_tried_again() -> None:
+    """All attempts of a webhook were cut off: it counts, and is redelivered all the same."""
+    file = file_of(
+        channels={"screen": {"kind": "console", "retry": {"attempts": 1}}},
+        triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}},
+    )
+    cut = World(file, lambda _, count: AttemptResult(Outcome.SENT if count > 1 else Outcome.UNKNOWN, "cut"))
+    await cut.claim()
+    cut.shop.since["u1"] = {"abandoned_cart": START}
+    await cut.read(come(CHANGE, START))
+    await cut.until(START + SECOND_MS)
+    (sent,) = customer_state.decode(cut.store._of(0).customers["u1"]).sent
+    assert sent.is_failed
+    await redelivered(cut, 0, 1)
+    assert kinds(cut.decisions()) == ["failed", "sent", "skipped"]
+
+
+async def test_what_is_on_its_way_is_not_begun_twice() -> None:
+    """Two requests at once are one message."""
+    one = await failed()
+    await one.read(redelivery(0, one.now), redelivery(1, one.now))
+    await one.until(one.now + 10 * SECOND_MS)
+    assert kinds(one.decisions()) == ["failed", "sent"]
+
+
+async def test_who_was_erased_is_sent_nothing_again() -> None:
+    """Nothing is known any more of what was sent."""
+    one = await failed()
+    await redelivered(one, 0)
+    await one.read(Event("u1", ERASE, one.now, "e1"))
+    await redelivered(one, 1)
+    assert kinds(one.decisions()) == ["failed", "sent", "skipped"]
+    assert one.decisions()[-1].reason == "erased"
+
+
+async def topic() -> list[Decision]:
+    """A message failed, was redelivered, and sent."""
+    one = await failed(ONCE)
+    await redelivered(one, 0)
+    assert kinds(one.decisions()) == ["failed", "sent"]
+    return one.decisions()
+
+
+async def test_a_redelivery_that_redis_lost_with_its_end_is_not_sent_again() -> None:
+    """The change and its failure are known; the redelivery is read again."""
+    decisions = await topic()
+    one = await failed(ONCE)
+    for _ in range(2):  # the same may be read back twice
+        await one.claim()
+        await one.acting.note({"u1": decisions[1:]})
+    await redelivered(one, 0)
+    assert len(one.told()) == 1
+    await redelivered(one, 1)
+    assert kinds(one.decisions()) == ["failed", "skipped"]
+
+
+@pytest.mark.parametrize("says_so", [True, False], ids=["this version", "a former version"])
+async def test_after_a_rebuild_a_redelivered_message_is_sent(says_so: bool) -> None:
+    """Also for a second stay where once is all; decisions of former versions do not say that they redeliver."""
+    decisions = [
+        decision if says_so else msgspec.structs.replace(decision, redelivery=None) for decision in await topic()
+    ]
+    one = World(ONCE)
+    await one.claim()
+    one.shop.since["u1"] = {"abandoned_cart": START}
+    await one.acting.note({"u1": decisions})
+    await one.read(come(CHANGE, START))
+    one.now = START + SECOND_MS  # as at first
+    await redelivered(one, 0)
+    one.shop.sequences["u1"], one.shop.since["u1"] = 2, {}
+    second = one.shop.change("u1", "abandoned_cart", one.now)
+    await one.read(come(second, one.now))
+    await one.until(one.now + SECOND_MS)
+    assert one.told() == []
+    assert one.decisions()[-1].reason == "sent before, and once is all"
+    known: Person = customer_state.decode(one.store._of(0).customers["u1"])
+    assert known.told == []
+    assert known.acted == ["cart"]
+
+
+async def test_after_a_rebuild_a_redelivery_that_failed_is_not_begun_again() -> None:
+    """Its end is on the topic: one decision and one dead letter are enough."""
+    one = await failed(then=lambda *_: REFUSED)
+    await redelivered(one, 0)
+    decisions = one.decisions()
+    assert kinds(decisions) == ["failed", "failed"]
+    other = World(FILE)
+    await other.claim()
+    other.shop.since["u1"] = {"abandoned_cart": START}
+    await other.acting.note({"u1": decisions})
+    await other.read(come(CHANGE, START))
+    other.now = START + SECOND_MS
+    await redelivered(other, 0)
+    assert (other.told(), other.decisions()) == ([], [])
+    await redelivered(other, 1)
+    assert kinds(other.decisions()) == ["sent"], "asked for once more"
+
+
+def test_of_several_letters_of_a_message_the_newest_is_redelivered() -> None:
+    """It failed again each time, and one request tries it once. What cannot be read stays as it is."""
+
+    def letter(offset: int, trigger: str, value: bytes) -> SimpleNamespace:
+        return SimpleNamespace(offset=offset, key=b"u1", value=value, headers=[("trigger", trigger.encode())])
+
+    letters = [(0, "cart", b'{"change_id": "c"}'), (1, "mail", b'{"change_id": "c"}'), (2, "cart", b'"not a change"'),
+               (3, "cart", b'{"change_id": "c"}'), (4, "cart", b'{"change_id": "d"}'), (5, "", b"{}")]  # fmt: skip
+    assert newest(letter(*one) for one in letters) == {1, 2, 3, 4}
+
+
+async def test_what_retention_has_taken_is_not_expected_for_ever() -> None:
+    """After a rebuild the decision is on its topic and its change is not: once all is read, nothing of it stays."""
+    decisions = await topic()
+    one = World(FILE)
+    await one.claim()
+    await one.acting.note({"u1": decisions})
+    assert len(customer_state.decode(one.store._of(0).customers["u1"]).told) == 2
+    await one.until(START + 9 * SECOND_MS)
+    assert len(customer_state.decode(one.store._of(0).customers["u1"]).told) == 2, "it may be read yet"
+    await one.until(START + 10 * SECOND_MS)
+    known = customer_state.decode(one.store._of(0).customers["u1"])
+    assert (known.told, one.waiting()) == ([], 0)
+    assert known.was_sent(decisions[0].key)
+
+
+async def test_a_failure_that_redis_lost_may_be_redelivered() -> None:
+    """That its attempt began is known, and so counts as sent until its end is read back."""
+    decisions = (await failed()).decisions()
+    one = World(FILE)
+    await one.claim()
+    one.shop.since["u1"] = {"abandoned_cart": START}
+    await one.read(come(CHANGE, START))
+    known = customer_state.decode(one.store._of(0).customers["u1"])
+    (action,) = known.actions
+    known.sends(action, "screen", START)
+    action.attempting, action.attempts = True, 1
+    one.store._of(0).customers["u1"] = customer_state.encode(known)
+    await one.claim()
+    await one.acting.note({"u1": decisions})
+    await redelivered(one, 0)
+    assert kinds(one.decisions()) == ["sent"]

@@ -1,0 +1,235 @@
+"""What a record says beside its fields: properties, traits and context, read when a rule asks for them.
+
+The one rule: whatever `decode` accepts can be read by every rule, and how deep it may be nested does not
+depend on who calls.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from rules.context import ATTRIBUTES
+from rules.engine import Engine
+from rules.events import Event
+from rules.values import NO_DOCUMENT
+from streams.wire.decode import DEPTH_MAX
+from tests.support.input_records import accepted, outcome, record
+from tests.support.profiles import When, wanting
+
+# --- documents ---------------------------------------------------------------------------------
+
+
+def test_properties_are_kept_for_every_name() -> None:
+    """As they are, numbers with a point as their text, also of what is no event of the shop."""
+    told = '{"a":1,"b":0.10,"c":{"d":[null,true,"چای"]},"total":5}'
+    for event in ('"Signed Up"', '"Order Completed"', '"Product Added"', '"Product Viewed"'):
+        fields = accepted(record(event=event, properties=told)).properties.fields
+        assert fields == {"a": 1, "b": "0.10", "c": {"d": [None, True, "چای"]}, "total": 5}
+    for kind in ('"page"', '"identify"'):
+        assert accepted(record(type=kind, properties=told)).properties.fields["a"] == 1
+
+
+@pytest.mark.parametrize("nothing", [None, "null", "{}"])
+def test_no_properties_are_an_empty_document(nothing: str | None) -> None:
+    """Absent, null and empty are the same to a rule; so it is with traits and context."""
+    event = accepted(record(type='"identify"', properties=nothing, traits=nothing, context=nothing))
+    assert (event.properties.fields, event.traits.fields) == ({}, {})
+    assert all(event.context.get(name) is None for name in ATTRIBUTES)
+
+
+WRONG_OBJECTS = ["[]", "5", "-1", '"text"', '""', "true", "false", "[{}]", '"{}"']
+
+
+@pytest.mark.parametrize("text", WRONG_OBJECTS)
+@pytest.mark.parametrize("name", ["page", "screen", "identify", "alias", "group", "track"])
+def test_properties_of_a_wrong_type(name: str, text: str) -> None:
+    """`bad_value` on every type of event, as a rule reads them everywhere."""
+    for event in ('"Signed Up"', '"Product Added"', '"Product Viewed"') if name == "track" else (None,):
+        assert outcome(record(type=f'"{name}"', event=event, properties=text)) == "bad_value"
+
+
+@pytest.mark.parametrize("text", WRONG_OBJECTS)
+def test_traits_of_a_wrong_type(text: str) -> None:
+    """`bad_value` on identify, which alone has traits; elsewhere nobody reads them."""
+    assert outcome(record(type='"identify"', traits=text)) == "bad_value"
+    assert outcome(record(event='"identify"', traits=text)) == "bad_value"
+    for fields in ({"type": '"page"'}, {"type": '"group"'}, {"event": '"Signed Up"'}, {}):
+        assert accepted(record(traits=text, **fields)).traits is NO_DOCUMENT
+
+
+def test_traits_are_those_of_identify() -> None:
+    """Only there; null in them is told, as it takes a trait back."""
+    told = '{"plan":null,"address":{"city":"Berlin"},"visits":3}'
+    traits = {"plan": None, "address": {"city": "Berlin"}, "visits": 3}
+    assert accepted(record(type='"identify"', traits=told)).traits.fields == traits
+    assert accepted(record(type='"group"', traits=told)).traits.fields == {}
+
+
+# --- context -----------------------------------------------------------------------------------
+
+
+def carried(context: str, kind: str = "page") -> dict[str, str]:
+    """The attributes that an event carries."""
+    event = accepted(record(type=f'"{kind}"', context=context))
+    return {name: value for name in ATTRIBUTES if (value := event.context.get(name)) is not None}
+
+
+WHOLE = (
+    '{"device":{"type":"mobile"},"campaign":{"source":"google","medium":"cpc","name":"spring"},'
+    '"referrer":{"url":"https://a.example/"},"location":{"country":"IR","city":"تهران"},"locale":"fa-IR"}'
+)
+
+
+def test_the_attributes_of_a_context() -> None:
+    """Nine, from where the Segment Spec has them."""
+    assert carried(WHOLE) == {
+        "device": "mobile", "channel": "campaign", "source": "google", "medium": "cpc", "campaign": "spring",
+        "referrer": "https://a.example/", "country": "IR", "city": "تهران", "locale": "fa-IR",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["null", *WRONG_OBJECTS])
+def test_a_context_of_a_wrong_type_is_ignored(text: str) -> None:
+    """Nothing in a context makes an event unusable: a page view without one is a direct visit."""
+    assert carried(text) == carried("{}") == {"channel": "direct"}
+    assert carried(text, "identify") == {}
+
+
+@pytest.mark.parametrize("text", ["null", "5", "[]", '"x"', "true", '""', "1e999", "1" * 5_000, "[[1e999]]"],
+                         ids=lambda text: text[:9])  # fmt: skip
+@pytest.mark.parametrize("name", ["device", "campaign", "referrer", "page", "location", "locale", "unknown"])
+def test_a_part_of_a_context_of_a_wrong_type_is_ignored(name: str, text: str) -> None:
+    """It is not carried, the others are; also beside numbers that no decoder likes."""
+    if name == "locale" and text == '"x"':
+        return
+    whole = json.loads(WHOLE)
+    whole.pop(name, None)
+    expected = carried(json.dumps(whole))
+    assert carried(json.dumps(whole)[:-1] + f',"{name}":{text}}}') == expected
+    assert carried(json.dumps(whole)[:-1] + f',"{name}":{text},"os":{{"version":{text}}}}}') == expected
+
+
+@pytest.mark.parametrize("text", ["null", "5", "[]", "{}", "true", '""'])
+@pytest.mark.parametrize(("outer", "inner"), [
+    ("device", "type"), ("campaign", "source"), ("campaign", "medium"), ("campaign", "name"), ("referrer", "url"),
+    ("location", "country"), ("location", "city"),
+])  # fmt: skip
+def test_an_attribute_that_is_no_text_is_not_carried(outer: str, inner: str, text: str) -> None:
+    """Nor is empty text; what stands beside it is."""
+    whole = json.loads(WHOLE)
+    del whole[outer][inner]
+    expected = carried(json.dumps(whole))
+    whole[outer][inner] = json.loads(text)
+    assert carried(json.dumps(whole)) == expected
+
+
+# --- what rules read ---------------------------------------------------------------------------
+
+ASKED: list[When] = [
+    {"performed": {"event": "Signed Up", "where": {"a": 1, "b.c": {"exists": False}}}},
+    {"total": {"agg": "sum", "of": "b", "event": "Signed Up", "at_most": 0}},
+    {"total": {"agg": "distinct", "of": "b", "event": "Signed Up", "at_least": 1}},
+    {"trait": {"a": 1, "b": {"exists": True}}},
+    {"context": {"device": {"exists": True}, "locale": "fa", "channel": {"in": ["direct"]}}},
+]
+HUGE = ["1e999", "-1e999", "1" * 500, "1" * 4_301, "-" + "1" * 5_000, "0." + "1" * 5_000, "1e" + "9" * 40]
+
+
+@pytest.mark.parametrize("text", HUGE, ids=lambda text: f"{text[:6]} of {len(text)}")
+def test_rules_can_read_huge_numbers(text: str) -> None:
+    """A number that is accepted stops no worker, whatever is asked of it or of what stands beside it."""
+    engine = Engine(wanting(*ASKED))
+    told = f'{{"a":1,"b":{text}}}'
+    strange = f'{{"device":5,"locale":"fa","os":{text}}}'
+    for value in (
+        record(event='"Signed Up"', properties=told),
+        record(type='"identify"', traits=told),
+        record(type='"page"', context=strange),
+    ):
+        found = outcome(value)
+        if isinstance(found, Event):
+            engine.apply("u1", engine.new(), found)
+        else:
+            assert found == "bad_value"
+
+
+# --- nesting -----------------------------------------------------------------------------------
+
+
+def lists(depth: int) -> str:
+    return "[" * depth + "1" + "]" * depth
+
+
+def objects(depth: int) -> str:
+    return '{"a":' * depth + "1" + "}" * depth
+
+
+def both(depth: int) -> str:
+    """Objects and lists in turn."""
+    inner = "1"
+    for level in range(depth):
+        inner = f"[{inner}]" if level % 2 else f'{{"a":{inner}}}'
+    return inner
+
+
+NESTS = {"lists": lists, "objects": objects, "both": both}
+
+
+@pytest.mark.parametrize("nest", NESTS.values(), ids=NESTS)
+@pytest.mark.parametrize("field", ["properties", "traits", "context", "unknown"])
+def test_a_hundred_levels_are_read(field: str, nest: Callable[[int], str]) -> None:
+    """The record itself is the first; the 101st makes it no JSON, wherever it stands and whoever would read it."""
+    for kind in ('"page"', '"identify"', '"track"'):
+        deepest = f'{{"a":{nest(DEPTH_MAX - 2)}}}'
+        event = accepted(record(type=kind, **{field: deepest}))
+        assert event.properties.fields is not event.traits.fields
+        assert event.context.get("device") is None
+        assert outcome(record(type=kind, **{field: f'{{"a":{nest(DEPTH_MAX - 1)}}}'})) == "not_json"
+        assert outcome(record(type=kind, **{field: nest(DEPTH_MAX)})) == "not_json"
+    assert DEPTH_MAX == 100
+
+
+def test_many_levels_side_by_side_are_none() -> None:
+    """What counts is how deep, not how many."""
+    wide = "[" + ",".join([objects(DEPTH_MAX - 2)] * 50) + "]"
+    assert isinstance(outcome(record(context=wide)), Event)
+    assert isinstance(outcome(record(context='"' + "[{" * 5_000 + '"')), Event)
+
+
+@pytest.mark.parametrize("other", ["1e999", "1" * 5_000, '"x"', "5"], ids=lambda text: text[:5])
+@pytest.mark.parametrize("depth", [DEPTH_MAX, 500, 900])
+def test_nesting_is_no_json_whatever_else_is_strange(depth: int, other: str) -> None:
+    """Also beside a number out of every range, and beside fields of a wrong type."""
+    assert outcome(record(context=other, traits=lists(depth))) == "not_json"
+    assert outcome(record(event='"Signed Up"', unknown=other, properties=objects(depth))) == "not_json"
+    assert outcome(record(messageId="5", unknown=other, context=lists(depth))) == "not_json"
+
+
+def from_below(frames: int, call: Callable[[], object]) -> object:
+    """Calls from so many frames further down."""
+    return call() if frames == 0 else from_below(frames - 1, call)
+
+
+def test_the_callers_stack_does_not_matter() -> None:
+    """Close to Python's own limit the same records are read and refused as anywhere."""
+    frames = sys.getrecursionlimit() - 450
+    records = [record(**{field: nest(depth)}) for field in ("context", "traits", "unknown") for nest in NESTS.values()
+               for depth in (50, DEPTH_MAX - 1, DEPTH_MAX, 300, 100_000)]  # fmt: skip
+    for value in records:
+        expected = outcome(value)
+        assert from_below(frames, lambda value=value: outcome(value)) == expected  # type: ignore[misc]
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize("nest", ["[" * DEEP + "]" * DEEP, '{"a":' * DEEP + "1" + "}" * DEEP, "[" * DEEP], ids=len)
+def test_deep_nesting_is_no_json(nest: str) -> None:
+    """100,000 brackets, closed or not and wherever they stand, are a dead letter and not a crash."""
+    assert outcome(nest.encode()) == "not_json"
+    for field in ("context", "traits", "properties", "userId"):
+        assert outcome(record(**{field: nest})) == "not_json", field
+    assert outcome(record(event='"Cart Viewed"', properties=f'{{"products":{nest}}}')) == "not_json"
+    assert outcome(record(messageId="5", context=nest)) == "not_json"
