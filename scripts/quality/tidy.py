@@ -22,7 +22,9 @@ LONG_BECAUSE = re.compile(r"\blong because\b", re.IGNORECASE)
 NAMED_PACKAGES = ("rules", "streams", "scripts")
 PARTICIPLE = re.compile(r"(?:ing|ed)$")
 # Words which look like participles and are nouns or terms of the field.
-NOUNS = ("feed", "parsing", "standing", "untrusted")
+NOUNS = ("feed", "monitoring", "parsing", "standing", "untrusted")
+# What starts servers and processes, which is for tests/integration.
+STARTERS = ("local.processes", "local.servers")
 # Titles of published schemas, which stay.
 CONTRACT_NAMES = ("Membership",)
 # Where packages are fetched from is a setting of the machine, never of this project.
@@ -32,7 +34,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.:/~$}-])/(?:root|home|Users|work)/[\w.]")
 
 def main() -> int:
     paths = tracked()
-    lines = [*findings(paths), *name_findings(paths), *local_name_findings(ROOT, paths)]
+    lines = [*findings(paths), *name_findings(paths), *import_findings(paths), *local_name_findings(ROOT, paths)]
     for line in lines:
         print(line)
     return 1 if lines else 0
@@ -63,24 +65,49 @@ def module_findings(text: str, limit: int) -> Iterator[str]:
 def name_findings(paths: Sequence[Path]) -> Iterator[str]:
     """Find modules which are named by a participle, and class names which have two meanings.
 
-    Tests may call a stand-in like what it stands in for.
+    Tests may call the class of a stand-in like what it stands in for.
     """
     places: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         if path.suffix != ".py" or not path.is_relative_to(ROOT):
             continue
         name = path.relative_to(ROOT)
-        if name.parts[0] not in NAMED_PACKAGES:
+        if name.parts[0] not in (*NAMED_PACKAGES, "tests"):
             continue
         last_word = path.stem.rpartition("_")[2]
         if PARTICIPLE.search(last_word) and last_word not in NOUNS:
             yield f"{name}:1: a module is named by a noun or by a term of the field, not by a participle"
+        if name.parts[0] == "tests":
+            continue
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef) and node.name not in CONTRACT_NAMES:
                 places[node.name].append(f"{name}:{node.lineno}")
     for class_name, (first, *others) in sorted(places.items()):
         for other in others:
             yield f"{other}: the class name {class_name} is taken by {first}"
+
+
+def import_findings(paths: Sequence[Path]) -> Iterator[str]:
+    """Find test modules which are imported, and unit tests which start servers."""
+    for path in paths:
+        if path.suffix != ".py" or not path.is_relative_to(ROOT / "tests"):
+            continue
+        name = path.relative_to(ROOT)
+        for module, line in imports_of(path):
+            if module.startswith("tests.") and module.rpartition(".")[2].startswith("test_"):
+                yield f"{name}:{line}: a test module is imported; what tests share stands in tests/support"
+            if module in STARTERS and name.parts[1] == "unit":
+                yield f"{name}:{line}: tests/unit starts no server; what needs one stands in tests/integration"
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, int]]:
+    """The modules which a module imports, and maybe names of theirs, each with its line."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module, node.lineno
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
 
 
 def text_findings(text: str) -> Iterator[str]:

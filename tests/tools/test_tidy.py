@@ -36,7 +36,29 @@ def test_a_name_has_one_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         path.write_text("class Clock:\n    pass\n")
     assert list(tidy.name_findings(paths)) == [
         "streams/noting.py:1: a module is named by a noun or by a term of the field, not by a participle",
+        "tests/noting.py:1: a module is named by a noun or by a term of the field, not by a participle",
         "streams/noting.py:1: the class name Clock is taken by streams/clock.py:1",
+    ]
+
+
+def test_tests_share_by_support_and_unit_tests_start_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it is imported; what tests/support and tests/integration import is their own affair."""
+    monkeypatch.setattr(tidy, "ROOT", tmp_path)
+    texts = {
+        "unit/rules/test_a.py": "from tests.unit.rules import test_b\nfrom tests.support.live import told\n",
+        "unit/rules/test_b.py": "from local.servers import Redis\nfrom local import processes\n",
+        "integration/worker/test_c.py": "from local.servers import Redis\nfrom tests.unit.rules.test_a import x\n",
+        "support/live.py": "from local.servers import Redis\n",
+    }
+    paths = [tmp_path / "tests" / name for name in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert [finding.partition(";")[0] for finding in tidy.import_findings(paths)] == [
+        "tests/unit/rules/test_a.py:1: a test module is imported",
+        "tests/unit/rules/test_b.py:1: tests/unit starts no server",
+        "tests/unit/rules/test_b.py:2: tests/unit starts no server",
+        "tests/integration/worker/test_c.py:2: a test module is imported",
     ]
 
 
