@@ -331,7 +331,8 @@ def test_ids_are_parted_and_erased(shop: Shop) -> None:
     """Last, as it changes them: each is carried out for that id and no other, and verify finds nothing."""
     for one, other in zip(LIVE[:6:2], LIVE[1:6:2], strict=True):
         done = shop.run("unlink", "--", one, other)
-        assert (done.code, done.out.splitlines()[1].split()[0]) == (0, "parted"), done
+        assert done.code == 0, done
+        assert "\nparted    " in done.out, done  # long lines before it may be wrapped
     for one in LIVE[4::3]:
         done = shop.run("erase", "--", one)
         assert done.code == 0, done
