@@ -123,12 +123,12 @@ def _shown(samples: Samples, name: str, delays: Sequence[float]) -> float:
 
 
 def _stored(client: Any, settings: Settings) -> int:
-    return sum(client.hlen(key(settings.redis_prefix, at, "customers")) for at in range(PARTITIONS))
+    return sum(client.hlen(key(settings.redis_prefix, partition, "customers")) for partition in range(PARTITIONS))
 
 
 def _swept(client: Any, settings: Settings, began: float) -> float:
     """Seconds until nobody is left whom the former file decided last."""
-    where = [key(settings.redis_prefix, at, "meta") for at in range(PARTITIONS)]
+    where = [key(settings.redis_prefix, partition, "meta") for partition in range(PARTITIONS)]
     while not all(definition_list.is_settled({"epochs": client.hget(key, "epochs").decode()}) for key in where):
         if time.monotonic() > began + SWEPT_MAX_S:
             raise TimeoutError(f"not everybody was decided again within {SWEPT_MAX_S:g} s")

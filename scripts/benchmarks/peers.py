@@ -125,7 +125,7 @@ def drained_by(
     clock = RunClock(stage, [worker.pid for worker in workers], client)
     wait_drained(client, settings, events, workers)
     drained = clock.drained(events - before)
-    stored = sum(client.hlen(key(settings.redis_prefix, at, "customers")) for at in range(PARTITIONS))
+    stored = sum(client.hlen(key(settings.redis_prefix, partition, "customers")) for partition in range(PARTITIONS))
     return drained._replace(redis_bytes_per_customer=(_settled_memory(client) - empty) / stored)
 
 
@@ -172,7 +172,7 @@ def _positions(client: Any, settings: Settings, name: str) -> int:
 
 def waiting(client: Any, settings: Settings) -> int:
     """Saves whose changes are not yet known to be published."""
-    return sum(client.llen(key(settings.redis_prefix, at, "outbox")) for at in range(PARTITIONS))
+    return sum(client.llen(key(settings.redis_prefix, partition, "outbox")) for partition in range(PARTITIONS))
 
 
 class KafkaStreams:

@@ -100,7 +100,7 @@ def _back_s(client: Any, settings: Settings) -> float:
 
 
 def _positions(client: Any, settings: Settings) -> list[dict[bytes, bytes]]:
-    whole = [client.hgetall(key(settings.redis_prefix, at, "meta")) for at in range(PARTITIONS)]
+    whole = [client.hgetall(key(settings.redis_prefix, partition, "meta")) for partition in range(PARTITIONS)]
     return [{name: value for name, value in meta.items() if name.startswith(b"position:")} for meta in whole]
 
 

@@ -59,7 +59,7 @@ class StageLoad(NamedTuple):
         made = records(self.events, self.customers, self.seed, self.profile, self.start_ms, SPAN_MS)
         if not self.hot_every:
             return made
-        return (_of_hot(record) if at % self.hot_every == 0 else record for at, record in enumerate(made))
+        return (_of_hot(record) if index % self.hot_every == 0 else record for index, record in enumerate(made))
 
 
 def _of_hot(record: Record) -> Record:
@@ -150,7 +150,7 @@ async def see_changes(broker: str, prefix: str, see: Callable[[Any], None]) -> N
         bootstrap_servers=broker, auto_offset_reset="earliest", isolation_level="read_committed"
     )
     await consumer.start()
-    places = [Place(name, at) for at in range(PARTITIONS)]
+    places = [Place(name, partition) for partition in range(PARTITIONS)]
     consumer.assign(places)
     ends = await consumer.end_offsets(places)
     await consumer.seek_to_beginning(*places)
@@ -214,7 +214,7 @@ class Stage:
     @contextmanager
     def watching(self, group: str, prefix: str) -> Iterator[Callable[[], int]]:
         """What says how many records a group has committed, over all inputs."""
-        places = [TopicPartition(prefix + name, at) for name in INPUTS for at in range(PARTITIONS)]
+        places = [TopicPartition(prefix + name, partition) for name in INPUTS for partition in range(PARTITIONS)]
         consumer = KafkaConsumer(bootstrap_servers=self.kafka.address, group_id=group, enable_auto_commit=False)
         try:
             yield lambda: sum(consumer.committed(place) or 0 for place in places)

@@ -76,7 +76,7 @@ class _InPython(json.JSONDecoder):
 def load(events: int, profile: str) -> list[Fetched]:
     """One event in five is of a new customer."""
     made = records(events, max(1, events // 5), 1, profile, span_ms=SPAN_MS)
-    return [Fetched(topic, at, ms, key, value) for at, (topic, key, value, ms) in enumerate(made)]
+    return [Fetched(topic, index, ms, key, value) for index, (topic, key, value, ms) in enumerate(made)]
 
 
 async def _steps(definitions: Definitions, fetched: Sequence[Fetched], languages: Sequence[str]) -> int:

@@ -53,9 +53,9 @@ def run(profile: str, plan: Plan) -> BenchmarkCase:
     runs: dict[Any, list[peers.Drained]] = {peer: [] for peer in chosen}
     changes: dict[Any, int] = {}
     with Stage() as stage:
-        for at in range(rounds):
+        for index in range(rounds):
             for peer in chosen:
-                print(f"round {at + 1} of {rounds}, {profile}: {peer.name} …", flush=True)
+                print(f"round {index + 1} of {rounds}, {profile}: {peer.name} …", flush=True)
                 prefix = stage.fill(loads[peer])
                 drained = peer.drain(stage, prefix, loads[peer])
                 if peer.segments:

@@ -42,7 +42,7 @@ from streams.state.redis import key
 from streams.wire.topics import TRIGGERS, WORKERS
 
 CONCURRENCY = 64  # of the bare loop: with more it is no faster
-OURS = 256  # of each of the two workers of ours
+CONCURRENCY = 256  # of each of the two workers of ours
 SAMPLE_S = 0.003
 LAST_S = 15.0
 # Of the steady load, in webhooks a second.
@@ -81,7 +81,7 @@ def _run(backlog: Samples, steady: Samples, messages: int) -> None:
     came = f"{len(delays):,} of {int(RATE * SECONDS):,} came"
     print(f"  {RATE} a second for {SECONDS:g} s: {came}; after they may be sent: {shares(delays)}")
     backlog.add(BARE, "rate", "webhooks/s", bare)
-    backlog.add(f"triggers, 2 processes, {OURS} at a time each", "rate", "webhooks/s", triggers)
+    backlog.add(f"triggers, 2 processes, {CONCURRENCY} at a time each", "rate", "webhooks/s", triggers)
     steady.add_delays("triggers, 1 process", delays)
 
 
@@ -163,7 +163,7 @@ def _worker(url: str) -> Iterator[tuple[Settings, Worker, Triggers]]:
         segments.write_text(SEGMENTS)
         way = {
             "kind": "webhook", "url": url, "secrets": [{"env": "BOT_SECRET"}], "allow_private": True,
-            "concurrency": OURS,
+            "concurrency": CONCURRENCY,
         }  # fmt: skip
         trigger = {"segment": "just_bought", "channel": "bot"}
         triggers.write_text(json.dumps({"version": 1, "channels": {"bot": way}, "triggers": {"call": trigger}}))
@@ -247,13 +247,13 @@ def _sample(settings: Settings, samples: dict[int, list[tuple[int, float]]], ove
     with Redis.from_url(settings.redis.get_secret_value()) as client:
         while not over.wait(SAMPLE_S):
             pipe = client.pipeline(transaction=False)
-            for at in range(PARTITIONS):
-                pipe.hmget(key(settings.redis_prefix, at, "meta"), "clock", "caught_up")
+            for partition in range(PARTITIONS):
+                pipe.hmget(key(settings.redis_prefix, partition, "meta"), "clock", "caught_up")
             now = time.time()
-            for at, states in enumerate(pipe.execute()):
+            for partition, states in enumerate(pipe.execute()):
                 reached = min(int(value or 0) for value in states)
-                if not samples[at] or samples[at][-1][0] < reached:
-                    samples[at].append((reached, now))
+                if not samples[partition] or samples[partition][-1][0] < reached:
+                    samples[partition].append((reached, now))
 
 
 def _delay_ms(call: Came, samples: dict[int, list[tuple[int, float]]]) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from streams.ops import metrics as ours
+from streams.ops import metrics as ops_metrics
 from streams.runtime import metrics as workers
 from streams.runtime.metrics import Metric
 
@@ -26,8 +26,8 @@ def metrics() -> str:
     """``docs/operations/metrics.md``."""
     return _HEAD + "\n".join(
         [
-            *_table("Of a worker, and of a process of triggers", {**workers.COUNTED, **workers.ASKED}),
-            *_table("Of `segmenter ops`, also while no worker lives", {**ours.GAUGES, **ours.COUNTERS}),
+            *_table("Of a worker, and of a process of triggers", {**workers.COUNTED, **workers.SCRAPED}),
+            *_table("Of `segmenter ops`, also while no worker lives", {**ops_metrics.GAUGES, **ops_metrics.COUNTERS}),
         ]
     )
 

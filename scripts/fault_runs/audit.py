@@ -44,7 +44,7 @@ REDIS_BASE_BYTES = 8_000_000
 REDIS_CUSTOMER_BYTES = 6_000
 KEYS = {"meta", "customers", "due", "outbox", "files"}
 
-Told = tuple[str, str, int, bool]
+WantedChange = tuple[str, str, int, bool]
 
 
 class Audited(NamedTuple):
@@ -194,7 +194,7 @@ def listed(scene: Scene, partition: int, stored: Mapping[str, StoredState]) -> I
 
 def compare(audited: AuditedCustomers, definitions: Any, *, clock_is_right: bool) -> Iterator[str]:
     """With the oracle: everybody of whom something came or is stored."""
-    wanted: dict[str, list[Told]] = defaultdict(list)
+    wanted: dict[str, list[WantedChange]] = defaultdict(list)
     for change in oracle.changes(audited.events, definitions, audited.clock):
         wanted[change.customer_id].append((change.segment, change.change, change.occurred_at, change.late))
     members = oracle.membership(audited.events, definitions, audited.clock)
@@ -232,15 +232,19 @@ def adds_up(name: str, stored: StoredState, folded: AbstractSet[str], count: int
         yield f"I5: {name} made {stored.sequence} changes, {count} were told"
 
 
-def _exact(name: str, stored: StoredState | None, changes: Sequence[Any], wanted: Sequence[Told]) -> Iterator[str]:
+def _exact(
+    name: str, stored: StoredState | None, changes: Sequence[Any], wanted: Sequence[WantedChange]
+) -> Iterator[str]:
     """What holds of those whose events came in time."""
     published = [
         (change["segment"], change["change"], milliseconds(change["occurred_at"]), change["late"]) for change in changes
     ]
     if published != list(wanted):
-        at = next((at for at, pair in enumerate(zip(published, wanted, strict=False)) if len(set(pair)) > 1), None)
-        at = min(len(published), len(wanted)) if at is None else at
-        yield f"I7: {name}: from change {at + 1} on told {published[at:][:4]}, asked for {list(wanted)[at:][:4]}"
+        pairs = enumerate(zip(published, wanted, strict=False))
+        differing = (number for number, (left, right) in pairs if left != right)
+        index = next(differing, min(len(published), len(wanted)))
+        after = f"from change {index + 1} on published {published[index:][:4]}, wanted {list(wanted)[index:][:4]}"
+        yield f"I7: {name}: {after}"
     since = {segment: when for segment, change, when, _ in wanted if change == "entered"}
     if stored is not None and any(since.get(segment) != when for segment, when in stored.since.items()):
         yield f"I1: {name} is in {dict(stored.since)}, entered was {since}"

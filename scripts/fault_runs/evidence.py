@@ -85,7 +85,7 @@ def stored(scene: Scene, partition: int, keys: Sequence[str]) -> dict[str, Store
     rows = {}
     for name, value in scene.client.hscan_iter(scene.key(partition, "customers"), count=5_000):
         _, sequence, since, _, _, due, *_ = msgspec.msgpack.decode(value, strict=False)
-        rows[name.decode()] = StoredState({keys[int(at)]: when for at, when in since.items()}, sequence, due)
+        rows[name.decode()] = StoredState({keys[int(index)]: when for index, when in since.items()}, sequence, due)
     return rows
 
 

@@ -131,8 +131,8 @@ def _(scene: Scene) -> None:
         TrafficRecord(record.topic, record.key, record.value.replace(b'"messageId":"', b'"messageId":"lie-'))
         for record in records
     ]
-    for at in range(0, len(records), 300):
-        for part, keep in ((lies[at : at + 300], False), (records[at : at + 300], True)):
+    for index in range(0, len(records), 300):
+        for part, keep in ((lies[index : index + 300], False), (records[index : index + 300], True)):
             sender = transaction(scene, f"part-{rng.randrange(4)}")
             fault_traffic.publish(sender, scene.prefix, PARTITIONS, part)
             (sender.commit_transaction if keep else sender.abort_transaction)()

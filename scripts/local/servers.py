@@ -89,8 +89,8 @@ class RedisCluster:
         """Starts the servers, gives each its slots, and returns once each knows of all."""
         for server in self.servers:
             server.start()
-        for at, server in enumerate(self.servers):
-            slots = range(SLOTS * at // 3, SLOTS * (at + 1) // 3)
+        for index, server in enumerate(self.servers):
+            slots = range(SLOTS * index // 3, SLOTS * (index + 1) // 3)
             _tell(server.port, "CLUSTER ADDSLOTS", *slots)
         met, deadline = 0.0, time.monotonic() + self.servers[0].start_timeout_s
         while not all(self._is_whole(server) for server in self.servers):

@@ -149,8 +149,8 @@ class Proxy:
                 if is_lost():
                     continue
                 size = SHRED_BYTES if self.shreds else len(data)
-                for at in range(0, len(data), size):
-                    writer.write(data[at : at + size])
+                for index in range(0, len(data), size):
+                    writer.write(data[index : index + size])
                     await writer.drain()
                     if self.shreds:
                         await asyncio.sleep(0)

@@ -775,7 +775,7 @@ BY_TESTS = (
     Mutant(
         "an attempt that is given back does not count",
         "streams/triggers/action_decisions.py",
-        "known.gives_back(action, before)",
+        "person.gives_back(action, before)",
         "pass",
         "tests/unit/triggers/test_action_decisions.py",
     ),
@@ -789,7 +789,7 @@ BY_TESTS = (
     Mutant(
         "past undecided customers more are looked at",
         "streams/triggers/dispatcher.py",
-        "min(limit, free + self._held_up)",
+        "min(limit, free + self._undecided)",
         "min(limit, free)",
         "tests/unit/triggers/test_action_decisions.py",
     ),
@@ -824,7 +824,7 @@ BY_TESTS = (
     Mutant(
         "attempts under way are not crowded out",
         "streams/triggers/intake.py",
-        "waiting = [one for one in person.actions if not one.attempting]",
+        "waiting = [other for other in person.actions if not other.attempting]",
         "waiting = list(person.actions)",
         "tests/unit/triggers/test_action_decisions.py",
     ),
@@ -922,7 +922,7 @@ BY_TESTS = (
     Mutant(
         "what retention has taken is not expected for ever",
         "streams/triggers/customer_state.py",
-        "if self.told and self.told_until:",
+        "if self.awaited and self.awaited_until:",
         "if False:",
         "tests/unit/triggers/test_redelivery.py::test_what_retention_has_taken_is_not_expected_for_ever",
     ),
@@ -971,8 +971,8 @@ BY_TESTS = (
     Mutant(
         "each redelivery has decisions of its own",
         "streams/triggers/decision_log.py",
-        'told = f"{action.round_key}\\0',
-        'told = f"{action.key}\\0',
+        'identity_text = f"{action.round_key}\\0',
+        'identity_text = f"{action.key}\\0',
         "tests/unit/triggers/test_redelivery.py::test_what_failed_again_is_tried_again_under_decisions_of_its_own",
     ),
     Mutant(
@@ -1027,7 +1027,7 @@ BY_TESTS = (
     Mutant(
         "what a linked id sends on must have been published",
         "streams/triggers/linked_ids.py",
-        "if not found.outbox:",
+        "if not look.outbox:",
         "if True:",
         "tests/integration/triggers/test_membership_lookup.py",
     ),
@@ -1062,7 +1062,7 @@ BY_TESTS = (
     Mutant(
         "the last look at who has linked ids is the customer's own",
         "streams/triggers/membership_lookup.py",
-        "            found, decoded = await self._look(partition, ids)  # nothing",
+        "            look, decoded = await self._look(partition, ids)  # nothing",
         "            pass  # nothing",
         "tests/integration/triggers/test_membership_lookup.py",
     ),
@@ -1083,7 +1083,7 @@ BY_TESTS = (
     Mutant(
         "an attempt counts for caps before it is made",
         "streams/triggers/action_decisions.py",
-        "known.sends(action, self._deciding.arriving.channel_of(action), now)",
+        "person.sends(action, self._deciding.arriving.channel_of(action), now)",
         "pass",
         "tests/unit/triggers/test_policy.py",
     ),
@@ -2406,14 +2406,14 @@ BY_TESTS = (
     Mutant(
         "IPv6 is public in one part alone",
         "streams/triggers/ssrf.py",
-        "if found.version == 6 and found not in _GLOBAL_UNICAST:",
+        "if parsed.version == 6 and parsed not in _GLOBAL_UNICAST:",
         "if False:",
         "tests/unit/triggers/test_ssrf.py::test_no_form_of_an_address_inside_is_public",
     ),
     Mutant(
         "special addresses are not public",
         "streams/triggers/ssrf.py",
-        "any(found in network for network in _SPECIAL)",
+        "any(parsed in network for network in _SPECIAL)",
         "False",
         "tests/unit/triggers/test_ssrf.py::test_no_form_of_an_address_inside_is_public",
     ),

@@ -101,8 +101,8 @@ class Pass:
     def samples(self, stored: Mapping[str, StoredState], clock: int) -> Iterator[AuditedCustomers]:
         """What the oracle is asked, some customers at a time."""
         names = sorted(self.inputs)
-        for at in range(0, len(names), TOGETHER):
-            some = names[at : at + TOGETHER]
+        for index in range(0, len(names), TOGETHER):
+            some = names[index : index + TOGETHER]
             events = evidence.events([record for name in some for record in self.inputs[name]])
             changes_of = {name: self.changes[name] for name in some}
             own = {name: stored[name] for name in some if name in stored}

@@ -118,16 +118,16 @@ def _identity(settings: Settings, report: RedisReport, topics: FoundTopics | Non
     if topics is None or not report.identity:
         return
     stored = report.identity
-    ours = topics.identity(settings, stored.get("definitions", ""))
+    identity = topics.identity(settings, stored.get("definitions", ""))
     belongs = Identity(
         cluster=stored.get("cluster", ""),
         group=stored.get("group", ""),
         partitions=int(stored.get("partitions", 0)),
-        definitions=ours.definitions,
+        definitions=identity.definitions,
         topics=stored.get("topics", ""),
     )
     try:
-        check_identity(belongs, ours)
+        check_identity(belongs, identity)
     except ClaimRefused as error:
         yield problem("stored state", str(error))
     else:

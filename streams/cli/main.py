@@ -90,8 +90,8 @@ def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.action == "create":
         for name in admin.create(settings, names):
             print(f"created {name}")
-    found = admin.verify(settings, rights.NEEDS["topics"].topics.of(names))
-    for name, count in sorted(found.partitions.items()):
+    topics_found = admin.verify(settings, rights.NEEDS["topics"].topics.of(names))
+    for name, count in sorted(topics_found.partitions.items()):
         print(f"{settings.topic_prefix}{name}: {count} partitions")
     return 0
 
@@ -225,12 +225,12 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command; its exit code."""
-    known = parser()
-    arguments, rest = known.parse_known_args(argv)
+    commands = parser()
+    arguments, rest = commands.parse_known_args(argv)
     if rest and arguments.command not in ("worker", "triggers"):
-        known.error(f"unrecognized arguments: {' '.join(rest)}")
+        commands.error(f"unrecognized arguments: {' '.join(rest)}")
     if arguments.command == "topics" and (arguments.action == "copy") != bool(arguments.to):
-        known.error("topics copy needs --to PREFIX, which goes with nothing else")
+        commands.error("topics copy needs --to PREFIX, which goes with nothing else")
     arguments.rest = rest
     try:
         return _COMMANDS[arguments.command](_settings(arguments), arguments)

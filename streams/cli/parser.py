@@ -43,10 +43,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _instant(text: str) -> int:
-    found = parse_instant(text)
-    if found is None:
+    instant = parse_instant(text)
+    if instant is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-01-01T00:00:00Z")
-    return found
+    return instant
 
 
 def _customer(text: str) -> str:

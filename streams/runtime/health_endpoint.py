@@ -28,7 +28,7 @@ from streams import credentials
 from streams.http.access import TokenGate, refusal
 from streams.http.addresses import is_loopback, is_loopback_host
 from streams.http.server import HttpServer, Limits
-from streams.runtime.metrics import ASKED, Metrics
+from streams.runtime.metrics import SCRAPED, Metrics
 from streams.runtime.ownership import PartitionOwner
 from streams.runtime.watchdog import FetchWatchdog, LoopWatchdog
 from streams.settings import Settings, host_of
@@ -160,7 +160,7 @@ class ScrapedMetrics(Collector):
 
 
 def _gauge(name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
-    metric = ASKED[name]
+    metric = SCRAPED[name]
     family = GaugeMetricFamily(name, metric.about, labels=metric.labels)
     for labels, value in values:
         family.add_metric(labels, float(value))
@@ -168,7 +168,7 @@ def _gauge(name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> Metric
 
 
 def _counter(name: str, counts: Mapping[tuple[str, ...], int]) -> Metric:
-    family = CounterMetricFamily(name, ASKED[name].about, labels=ASKED[name].labels)
+    family = CounterMetricFamily(name, SCRAPED[name].about, labels=SCRAPED[name].labels)
     for labels, count in counts.items():
         family.add_metric(labels, count)
     return family

@@ -73,7 +73,7 @@ COUNTED: Mapping[str, Metric] = {
     "segmenter_rebalances_total": Metric("counter", (), "how often partitions were let go of"),
 }
 # Asked for when somebody looks.
-ASKED: Mapping[str, Metric] = {
+SCRAPED: Mapping[str, Metric] = {
     "segmenter_partitions": Metric("gauge", (), "partitions that are held"),
     "segmenter_lag_records": Metric("gauge", ("topic", "partition"), "records that are readable and not yet saved"),
     "segmenter_in_hand_records": Metric("gauge", ("topic", "partition"), "records fetched and not yet decided"),
@@ -93,7 +93,7 @@ ASKED: Mapping[str, Metric] = {
     "segmenter_endpoint_broken": Metric("gauge", ("channel",), "1 while a channel's breaker is open: attempts fail"),
     "segmenter_endpoint_gone": Metric("gauge", ("channel",), "1 once a channel answered 410, until the next start"),
 }
-NAMES = frozenset({*COUNTED, *ASKED})
+NAMES = frozenset({*COUNTED, *SCRAPED})
 
 _FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 # Up to an outage's backlog, which is what makes a change really old.

@@ -79,31 +79,31 @@ class ActionDecisions:
         return self.now_ms() - time > self._fresh_ms
 
     def ended(
-        self, customer: str, known: Person, action: Action, result: AttemptResult, before: Sent | None = None
+        self, customer: str, person: Person, action: Action, result: AttemptResult, before: Sent | None = None
     ) -> list[OutRecord]:
         """What the end of an attempt makes of its action; ``before``: as of `Begun`."""
         now = self.now_ms()
         channel = self.arriving.channel_of(action)
         if not channel:
-            return self.decide(customer, known, action, "failed", "the trigger was removed during an attempt")
+            return self.decide(customer, person, action, "failed", "the trigger was removed during an attempt")
         action.uncertain = action.uncertain or result.outcome is Outcome.UNKNOWN
         end = retries.of(self._endpoints[channel].way, action, result, now)
         if end.kind == "deferred":
-            known.gives_back(action, before)
+            person.gives_back(action, before)
             self.counts.given_back[action.trigger,] += 1
             return self.put_off(customer, action, end.reason or "", end.until)
-        is_known = action.trigger in known.acted or action.occurred_at <= known.erased
+        is_known = action.trigger in person.acted or action.occurred_at <= person.erased
         if end.kind in decision_log.REACHED and not is_known:
-            known.acted.append(action.trigger)
-        return self.decide(customer, known, action, end.kind, end.reason, end.until, dead=end.is_dead)
+            person.acted.append(action.trigger)
+        return self.decide(customer, person, action, end.kind, end.reason, end.until, dead=end.is_dead)
 
-    def crashed(self, customer: str, known: Person, action: Action) -> list[OutRecord]:
+    def crashed(self, customer: str, person: Person, action: Action) -> list[OutRecord]:
         """An attempt of a former owner, of which nobody knows more than that it began."""
         action.attempting = False
-        return self.ended(customer, known, action, _CRASHED)
+        return self.ended(customer, person, action, _CRASHED)
 
     def decide(
-        self, customer: str, known: Person, action: Action, kind: Kind, reason: str | None, until: int = 0, *,
+        self, customer: str, person: Person, action: Action, kind: Kind, reason: str | None, until: int = 0, *,
         dead: bool = False,
     ) -> list[OutRecord]:  # fmt: skip
         """The records of a decision; with a final one the action ends."""
@@ -111,13 +111,13 @@ class ActionDecisions:
         decision = decision_log.of(customer, action, channel, kind, self.now_ms(), reason, until)
         self.counts.decisions[action.trigger, kind] += 1
         if kind in ("retried", "skipped", "failed"):
-            known.was_not_sent(action)
+            person.was_not_sent(action)
         if kind == "failed":
-            known.fails(action.key)
+            person.fails(action.key)
         if not decision.is_final:
             action.next_at, action.look_at, action.waits_for = until, 0, ""
             return [decision_log.record(decision)]
-        known.actions.remove(action)
+        person.actions.remove(action)
         letters = [decision_log.letter(decision, action.change)] if dead else []
         return [decision_log.record(decision), *letters]
 
@@ -133,27 +133,27 @@ class ActionDecisions:
             decision_log.record(decision_log.of(customer, action, channel, "deferred", self.now_ms(), reason, until))
         ]
 
-    def message(self, customer: str, known: Person, action: Action) -> Message:
+    def message(self, customer: str, person: Person, action: Action) -> Message:
         """What its channel is given for an attempt."""
         return Message(
             key=action.key,
             trigger=action.trigger,
             customer=customer,
             raw=action.change,
-            contact=contact(self._file, known),
+            contact=contact(self._file, person),
             attempted_ms=self.now_ms(),
         )
 
     def judged(
-        self, customer: str, known: Person, action: Action, standing: MembershipAnswer, now: int
+        self, customer: str, person: Person, action: Action, standing: MembershipAnswer, now: int
     ) -> policy.Verdict | Wait:
         """The last word on an action that is due: by where the customer is, then by the policy."""
-        if action.occurred_at <= known.erased:
+        if action.occurred_at <= person.erased:
             return policy.Skip(ERASED)
         trigger = self._file.triggers.get(action.trigger)
         # What is due for long must be decided up to now, and under all ids. Each step between them may take as long.
         oldest = now - self._fresh_ms * (1 + standing.steps)
-        waiting = standing.waiting(max(known.sequence, action.sequence), max(action.next_at, oldest))
+        waiting = standing.waiting(max(person.sequence, action.sequence), max(action.next_at, oldest))
         if waiting is not None:
             over = policy.over(trigger, action, now)
             return Wait(waiting) if over is None else policy.Skip(over)
@@ -161,14 +161,14 @@ class ActionDecisions:
             gone = why_ended(trigger.segment, trigger.on, action.occurred_at, standing)
             if gone is not None:
                 return policy.Skip(gone)
-        return policy.decide(self._file, customer, known, action, now)
+        return policy.decide(self._file, customer, person, action, now)
 
-    def against(self, begun: Begun, known: Person, look: LookupResult) -> str | None:
+    def against(self, begun: Begun, person: Person, look: LookupResult) -> str | None:
         """What a last look has against an attempt that is about to be made."""
         action = begun.action
         if look.reached < action.next_at or self.is_old(look.reached):
             return Waiting.SEGMENTER.value
-        verdict = self.judged(begun.customer, known, action, look.of[begun.customer], self.now_ms())
+        verdict = self.judged(begun.customer, person, action, look.of[begun.customer], self.now_ms())
         match verdict:
             case policy.Go():
                 return None
@@ -206,37 +206,37 @@ class DueStep:
         self.begun: list[Begun] = []
         self.held_up: set[str] = set()
 
-    def customer(self, customer: str, known: Person) -> None:
+    def customer(self, customer: str, person: Person) -> None:
         """Every action of a customer that is due, the oldest first; a message that begins counts for the next."""
         standing = self._look.of[customer]
-        if known.expects_nothing(self._reached):
+        if person.expects_nothing(self._reached):
             self._tell(customer, [])
-        for action in sorted(known.actions, key=lambda one: (one.next_at, one.sequence, one.trigger)):
+        for action in sorted(person.actions, key=lambda waiting: (waiting.next_at, waiting.sequence, waiting.trigger)):
             if action.due > self._reached or action.key in self._flying:
                 continue
             if action.attempting:
-                self._tell(customer, self._deciding.crashed(customer, known, action))
+                self._tell(customer, self._deciding.crashed(customer, person, action))
             else:
-                self._act(customer, known, action, standing)
+                self._act(customer, person, action, standing)
         if customer in self.parked:
-            self._look_again_for_others(customer, known)
+            self._look_again_for_others(customer, person)
 
-    def _look_again_for_others(self, customer: str, known: Person) -> None:
+    def _look_again_for_others(self, customer: str, person: Person) -> None:
         """What waits holds up no other message of its customer that is due before, over another channel say."""
         now = self._deciding.now_ms()
-        for action in known.actions:
+        for action in person.actions:
             if action.due > self._reached:  # everything is decided up to then as much later as it is due
                 self.parked[customer] = min(self.parked[customer], now + action.due - self._reached)
 
-    def _act(self, customer: str, known: Person, action: Action, standing: MembershipAnswer) -> None:
+    def _act(self, customer: str, person: Person, action: Action, standing: MembershipAnswer) -> None:
         deciding, now = self._deciding, self._deciding.now_ms()
-        verdict = deciding.judged(customer, known, action, standing, now)
+        verdict = deciding.judged(customer, person, action, standing, now)
         match verdict:
             case policy.Skip(reason):
-                self._tell(customer, deciding.decide(customer, known, action, decision_log.unsent(action), reason))
+                self._tell(customer, deciding.decide(customer, person, action, decision_log.unsent(action), reason))
             case policy.Defer(until, reason):
                 action.send_at = until
-                self._tell(customer, deciding.decide(customer, known, action, "deferred", reason, until))
+                self._tell(customer, deciding.decide(customer, person, action, "deferred", reason, until))
             case policy.Behind():
                 deciding.counts.wait(Waiting.PRIORITY)
                 action.behind, action.send_at = verdict.rival, verdict.send_at
@@ -249,7 +249,7 @@ class DueStep:
                 after = min(max((now - action.next_at) // 8, WAIT_FIRST_MS), most)
                 self._wait(customer, action, waiting, now, now + after)
             case policy.Go():
-                self._go(customer, known, action, now)
+                self._go(customer, person, action, now)
 
     def _wait(self, customer: str, action: Action, waiting: Waiting, now: int, until: int) -> None:
         """Look again at ``until``: at first without saving that, and later with a record that says for what."""
@@ -263,24 +263,24 @@ class DueStep:
         else:
             self._tell(customer, self._deciding.put_off(customer, action, waiting.value, until))
 
-    def _go(self, customer: str, known: Person, action: Action, now: int) -> None:
+    def _go(self, customer: str, person: Person, action: Action, now: int) -> None:
         endpoint = self._deciding.endpoint_of(action)
         if endpoint.is_gone:
-            out = self._deciding.decide(customer, known, action, "failed", "the endpoint is gone", dead=True)
+            out = self._deciding.decide(customer, person, action, "failed", "the endpoint is gone", dead=True)
             self._tell(customer, out)
             return
         come_back = endpoint.take(now)
         if come_back:
             self._wait(customer, action, Waiting.ENDPOINT, now, come_back)
             return
-        before = known.sent_as(action.key)
+        before = person.sent_as(action.key)
         action.attempting = True
         action.attempts += 1
         action.first_at = action.first_at or now
         action.look_at, action.waits_for, action.behind = 0, "", ""
-        known.sends(action, self._deciding.arriving.channel_of(action), now)
+        person.sends(action, self._deciding.arriving.channel_of(action), now)
         self._tell(customer, [])
-        message = self._deciding.message(customer, known, action)
+        message = self._deciding.message(customer, person, action)
         self.begun.append(Begun(customer, action, message, endpoint, before))
 
     def _tell(self, customer: str, out: list[OutRecord]) -> None:

@@ -47,21 +47,21 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
     """The Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
     definitions = definitions_file.load(settings.definitions)
     file = triggers_file.load(path, definitions)
-    found = admin.verify(settings, rights.NEEDS[rights.TRIGGERS_PROCESS].topics)
-    ours = of_triggers(settings)
+    topics = admin.verify(settings, rights.NEEDS[rights.TRIGGERS_PROCESS].topics)
+    own_settings = of_triggers(settings)
     channels = factory.channels(file, path, os.environ, sys.stdout)
-    identity = found.identity(ours, STORED_FORMAT)
+    identity = topics.identity(own_settings, STORED_FORMAT)
     # At 0 from the start: an alert compares with what was.
     counts = Counts(Counter({(key, kind): 0 for key in file.triggers for kind in ("sent", "failed")}))
     config = TriggersConfig(
         topics=[settings.topic_prefix + name for name in INPUTS],
         outputs=TRIGGER_OUTPUTS,
         identity=identity,
-        pace=pace(ours, 0),
+        pace=pace(own_settings, 0),
         rebuild=rebuild,
         exact_ends=settings.broker == "kafka",
         now_ms=now_ms,
-        stop=partial(_stop, ours.redis_prefix),
+        stop=partial(_stop, own_settings.redis_prefix),
         file=file,
         placeholders=definitions.placeholders,
         endpoints={key: Endpoint(way, channels[key]) for key, way in file.channels.items()},
@@ -69,7 +69,7 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
         counts=counts,
         fresh_ms=settings.grace_ms + FRESH_MS,
     )
-    app = assemble(ours, config, partial(claim_partitions, config), counts.metrics, config.endpoints)
+    app = assemble(own_settings, config, partial(claim_partitions, config), counts.metrics, config.endpoints)
     app.timer(_COUNTED_EVERY_S)(_log_counts(counts))
     return app
 

@@ -221,11 +221,11 @@ def _identity(record: OutRecord) -> tuple[str, bytes]:
 
 
 def _by_customer(chunk: OutputChunk) -> Mapping[str, list[Decision]]:
-    found: dict[str, list[Decision]] = defaultdict(list)
+    by_customer: dict[str, list[Decision]] = defaultdict(list)
     for decision in _decoded(chunk):
         if decision.is_final:
-            found[decision.customer_id].append(decision)
-    return found
+            by_customer[decision.customer_id].append(decision)
+    return by_customer
 
 
 def _decoded(chunk: OutputChunk) -> Iterable[Decision]:

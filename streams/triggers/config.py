@@ -38,7 +38,7 @@ def _delay(value: object) -> int:
     return 0 if value == 0 and not isinstance(value, bool) else value_test_parsing.duration(value)
 
 
-def _kept(value: int) -> int:
+def _within_look_back(value: int) -> int:
     if value > LOOK_BACK_MAX_MS:
         raise ValueError(f"is longer than {LOOK_BACK_MAX_MS // DAY_MS}d, which is how long former messages are kept")
     return value
@@ -71,7 +71,7 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$", "description": DURATION_FORM}),
 ]
 # What is compared with former messages.
-KeptDuration = Annotated[Duration, AfterValidator(_kept)]
+KeptDuration = Annotated[Duration, AfterValidator(_within_look_back)]
 Delay = Annotated[
     int,
     BeforeValidator(_delay),

@@ -101,8 +101,8 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     """A customer as triggers know them.
 
     ``sequence``: of the newest change that was read. ``acted``: triggers that have, or may have, sent something, ever.
-    ``told``: round keys of final decisions that are on the topic although their change, or the record that asks for a
-    redelivery, is to be read again; where everything up to ``told_until`` (ms) is read, none of them is any more.
+    ``awaited``: round keys of final decisions that are on the topic although their change, or the record that asks for
+    a redelivery, is to be read again; where everything up to ``awaited_until`` (ms) is read, none of them is any more.
     ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
     """
 
@@ -111,14 +111,14 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     actions: list[Action] = []
     sent: list[Sent] = []
     acted: list[str] = []
-    told: list[str] = []
+    awaited: list[str] = []
     erased: int = 0
-    told_until: int = 0
+    awaited_until: int = 0
 
     @property
     def is_erased(self) -> bool:
         """Whether there is nothing but that there was somebody, who was erased."""
-        return self.erased > 0 and not (self.traits or self.actions or self.sent or self.acted or self.told)
+        return self.erased > 0 and not (self.traits or self.actions or self.sent or self.acted or self.awaited)
 
     def forget(self, at: int) -> list[Action]:
         """Erase all that is known, but for attempts that are under way; the actions that end by it."""
@@ -132,20 +132,20 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     def due(self) -> int:
         """When to look at the customer next; 0: never."""
         times = [action.due for action in self.actions]
-        if self.told and self.told_until:
-            times.append(self.told_until)
+        if self.awaited and self.awaited_until:
+            times.append(self.awaited_until)
         return min(times, default=0)
 
     def expects(self, key: str, until: int) -> None:
         """What a round key is of will be read again, by ``until`` (ms) if it is still there."""
-        self.told.append(key)
-        self.told_until = max(self.told_until, until)
+        self.awaited.append(key)
+        self.awaited_until = max(self.awaited_until, until)
 
     def expects_nothing(self, read_to: int) -> bool:
         """Whether everything is read (ms) in which something was expected; then it is not expected any more."""
-        is_over = bool(self.told) and 0 < self.told_until <= read_to
+        is_over = bool(self.awaited) and 0 < self.awaited_until <= read_to
         if is_over:
-            self.told, self.told_until = [], 0
+            self.awaited, self.awaited_until = [], 0
         return is_over
 
     def waits(self, now: int) -> bool:
@@ -157,21 +157,21 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         """Keys of messages of which an attempt is under way."""
         return {action.key for action in self.actions if action.attempting}
 
-    def tell(self, name: str, told: Trait) -> None:
-        """A trait, last writer by event time; of one event under several orders the same stands."""
-        known = self.traits.get(name)
-        if known is None or (told.time, told.id) > (known.time, known.id):
-            self.traits[name] = told
+    def set_trait(self, name: str, trait: Trait) -> None:
+        """Set a trait: the last writer by event time wins; of one event in another order the same stands."""
+        current = self.traits.get(name)
+        if current is None or (trait.time, trait.id) > (current.time, current.id):
+            self.traits[name] = trait
 
     def trait(self, name: str) -> Any:
-        """What is known of a trait; ``None``: nothing."""
-        known = self.traits.get(name)
-        return None if known is None else known.value
+        """The value of a trait; ``None``: there is none."""
+        trait = self.traits.get(name)
+        return None if trait is None else trait.value
 
     def sends(self, action: Action, channel: str, now: int) -> None:
         """An attempt begins: it counts as a message of now, once for all attempts of an action."""
-        kept = [one for one in self.sent if one.key != action.key and one.time > now - LOOK_BACK_MAX_MS]
-        self.sent = [*kept[-SENT_MAX + 1 :], Sent(now, action.trigger, channel, action.key)]
+        others = [sent for sent in self.sent if sent.key != action.key and sent.time > now - LOOK_BACK_MAX_MS]
+        self.sent = [*others[-SENT_MAX + 1 :], Sent(now, action.trigger, channel, action.key)]
 
     def sent_as(self, key: str) -> Sent | None:
         """The message of an action, if one counts."""
@@ -206,7 +206,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         """No attempt of an action reached anybody, as far as is known: then it never counted."""
         if action.uncertain:
             return
-        self.sent = [one for one in self.sent if one.key != action.key or one.is_failed]
+        self.sent = [sent for sent in self.sent if sent.key != action.key or sent.is_failed]
 
 
 _encoder = msgspec.msgpack.Encoder()

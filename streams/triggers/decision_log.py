@@ -75,9 +75,9 @@ def of(
     customer: str, action: Action, channel: str, kind: Kind, now: int, reason: str | None = None, until: int = 0
 ) -> Decision:
     """A decision on an action at ``now`` (ms)."""
-    told = f"{action.round_key}\0{kind}\0{action.attempts}\0{until}"
+    identity_text = f"{action.round_key}\0{kind}\0{action.attempts}\0{until}"
     return Decision(
-        decision_id=sha256(told.encode()).hexdigest()[:32],
+        decision_id=sha256(identity_text.encode()).hexdigest()[:32],
         trigger=action.trigger,
         change_id=action.change_id,
         customer_id=customer,

@@ -17,9 +17,9 @@ def sentences(file: TriggersFile) -> Iterator[str]:
         way = file.channels[trigger.channel]
         after = "on" if not trigger.delay else f"{words(trigger.delay)} after"
         doing = "entering" if trigger.on == "entered" else "leaving"
-        told = [f"{after} {doing} {trigger.segment}, {_WAYS[way.kind]} over {trigger.channel}"]
-        told += _limits(trigger, way.caps, trigger.quiet or way.quiet)
-        yield f"{key}: {', '.join(told)}"
+        clauses = [f"{after} {doing} {trigger.segment}, {_WAYS[way.kind]} over {trigger.channel}"]
+        clauses += _limits(trigger, way.caps, trigger.quiet or way.quiet)
+        yield f"{key}: {', '.join(clauses)}"
 
 
 def _limits(trigger: Trigger, caps: Caps, quiet: Quiet | None) -> Iterator[str]:

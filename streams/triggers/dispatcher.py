@@ -75,10 +75,10 @@ class Dispatcher:
         self.counts = Counts() if counts is None else counts
         self._deciding = ActionDecisions(file, endpoints, now_ms, self.counts, fresh_ms)
         self._flying: dict[str, Begun] = {}  # attempts under way, by their key
-        self._held: dict[str, Person] = {}  # those customers, as they are saved: this is their one writer
+        self._persons: dict[str, Person] = {}  # their customers, as they are saved: nothing else writes them
         self._parked: dict[str, int] = {}  # customers, and when to look at them again
         self._furthest = 0  # up to where a look found the partition decided
-        self._held_up = 0  # customers that the last look found waiting for a decision
+        self._undecided = 0  # customers that the last look found waiting for a decision
         self._tasks: set[asyncio.Task[None]] = set()
         self.made: list[EndedAttempt] = []
         self.is_released = False  # attempts under way go on, but nobody reads the customers' events here any more
@@ -87,12 +87,12 @@ class Dispatcher:
         """Apply what was read, and save; the decisions to publish."""
         events = [what for _, _, _, what, _ in batch.readings if not isinstance(what, str)]
         loaded = await self._load({event.customer for event in events})
-        now, told = self._now_ms(), list[Decision]()
+        now, decisions = self._now_ms(), list[Decision]()
         for event in events:
-            told += self._deciding.arriving.apply(loaded[event.customer][0], event, now)
+            decisions += self._deciding.arriving.apply(loaded[event.customer][0], event, now)
             self._parked.pop(event.customer, None)  # what begins with it does not wait for what waits
-        self.counts.decisions.update((one.trigger, one.decision) for one in told)
-        out = [decision_log.record(one) for one in told]
+        self.counts.decisions.update((decision.trigger, decision.decision) for decision in decisions)
+        out = [decision_log.record(decision) for decision in decisions]
         progress = Progress(batch.starts, batch.positions, clock, caught_up)
         await self.checkpointer.save(_stored(loaded), out, progress)
         return out
@@ -109,17 +109,17 @@ class Dispatcher:
         if stands_still and not self._deciding.is_old(next_due):
             return []  # the segmenter will come as far in a moment
         # Of no more than could be begun; but those that wait for a decision must not hide the others behind them.
-        ready = await self._ready(clock if stands_still else reached, min(limit, free + self._held_up))
+        ready = await self._ready(clock if stands_still else reached, min(limit, free + self._undecided))
         if not ready:
             return []
         look = undecided(clock, ready) if stands_still else await self._look(ready)
         room = PARKED_MAX - len(self._parked)
         step = DueStep(self._deciding, look, min(clock, look.reached), self._flying.keys(), room)
         loaded = await self._load(ready)
-        for customer, (known, _) in loaded.items():
-            step.customer(customer, known)
+        for customer, (person, _) in loaded.items():
+            step.customer(customer, person)
         self._parked |= step.parked
-        self._held_up = len(step.held_up)
+        self._undecided = len(step.held_up)
         return await self._begin(step, loaded)
 
     async def _look(self, ids: Iterable[str]) -> LookupResult:
@@ -140,11 +140,11 @@ class Dispatcher:
         """Customers who are due, but for those of whom all that is due is under way, or has no place free."""
         now = self._now_ms()
         self._parked = {customer: until for customer, until in self._parked.items() if until > now}
-        under_way = {customer for customer, known in self._held.items() if not known.waits(reached)}
+        under_way = {customer for customer, person in self._persons.items() if not person.waits(reached)}
         passed = self._parked.keys() | under_way
-        found = await self._store.due(self._partition, reached, limit + len(passed))
-        ready = [customer for customer in found if customer not in passed]
-        if not found:
+        due = await self._store.due(self._partition, reached, limit + len(passed))
+        ready = [customer for customer in due if customer not in passed]
+        if not due:
             self.checkpointer.next_due = await self._store.next_due(self._partition)
         return ready[:limit]
 
@@ -153,7 +153,7 @@ class Dispatcher:
             await self._keep({name: loaded[name] for name in step.changed}, step.out)
         for begun in step.begun:
             self._flying[begun.action.key] = begun
-            self._held[begun.customer] = loaded[begun.customer][0]
+            self._persons[begun.customer] = loaded[begun.customer][0]
         if step.begun:
             await self._start(step.begun)
         return step.out
@@ -182,7 +182,7 @@ class Dispatcher:
     def _against(self, begun: Begun, look: LookupResult | None) -> str | None:
         if look is None:
             return "the last look failed"
-        return self._deciding.against(begun, self._held[begun.customer], look)
+        return self._deciding.against(begun, self._persons[begun.customer], look)
 
     async def _against_now(self, begun: Begun) -> str | None:
         look = await self._last_look([begun.customer])
@@ -200,31 +200,34 @@ class Dispatcher:
         made, self.made = self.made, []
         if not made:
             return []
-        loaded = await self._load({one.customer for one in made})
+        loaded = await self._load({attempt.customer for attempt in made})
         out: list[OutRecord] = []
-        for one in made:
-            known = loaded[one.customer][0]
-            action = next((action for action in known.actions if action.key == one.key), None)
+        for attempt in made:
+            person = loaded[attempt.customer][0]
+            action = next((action for action in person.actions if action.key == attempt.key), None)
             if action is not None:
                 action.attempting = False
-                before = self._flying[one.key].before
-                out += self._deciding.ended(one.customer, known, action, one.result, before)
+                before = self._flying[attempt.key].before
+                out += self._deciding.ended(attempt.customer, person, action, attempt.result, before)
         await self._keep(loaded, out)
-        for one in made:
-            self._flying.pop(one.key, None)
-            self._parked.pop(one.customer, None)  # another message may have waited for this end
-        self._held = {begun.customer: self._held[begun.customer] for begun in self._flying.values()}
+        for attempt in made:
+            self._flying.pop(attempt.key, None)
+            self._parked.pop(attempt.customer, None)  # another message may have waited for this end
+        self._persons = {begun.customer: self._persons[begun.customer] for begun in self._flying.values()}
         return out
 
-    async def note(self, told: Mapping[str, list[Decision]]) -> None:
+    async def note(self, published: Mapping[str, list[Decision]]) -> None:
         """Final decisions that are on the topic: what the store does not know of them is saved."""
-        loaded = await self._load(told)
+        loaded = await self._load(published)
         replays_read, now = self._replays_read, self._now_ms()
-        changed = {
-            customer: (known, due)
-            for customer, (known, due) in loaded.items()
-            if [one for one in told[customer] if published_decisions.apply(known, one, replays_read, now)]
-        }
+        changed: Loaded = {}
+        for customer, (person, due) in loaded.items():
+            # Each of them is applied, also after one has changed the customer.
+            applied = [
+                published_decisions.apply(person, decision, replays_read, now) for decision in published[customer]
+            ]
+            if any(applied):
+                changed[customer] = (person, due)
         if changed:
             await self._keep(changed, [])
 
@@ -240,20 +243,20 @@ class Dispatcher:
 
     async def _load(self, ids: Iterable[str]) -> Loaded:
         wanted = list(ids)
-        absent = [name for name in wanted if name not in self._held]
+        absent = [name for name in wanted if name not in self._persons]
         stored = await self._store.load(self._partition, absent) if absent else []
         loaded = {name: customer_state.decode(value) for name, value in zip(absent, stored, strict=True)}
-        found = {name: self._held.get(name) or loaded[name] for name in wanted}
-        return {name: (known, known.due) for name, known in found.items()}
+        persons = {name: self._persons.get(name) or loaded[name] for name in wanted}
+        return {name: (person, person.due) for name, person in persons.items()}
 
     async def _keep(self, loaded: Loaded, out: list[OutRecord]) -> None:
         await self.checkpointer.save(_stored(loaded), out)
 
 
 def _stored(loaded: Loaded) -> list[StoredCustomer]:
-    found = []
-    for name, (known, before) in loaded.items():
-        due = known.due
+    stored = []
+    for name, (person, before) in loaded.items():
+        due = person.due
         changed = None if due == before else due
-        found.append(StoredCustomer(name, customer_state.encode(known), changed, erased=known.is_erased))
-    return found
+        stored.append(StoredCustomer(name, customer_state.encode(person), changed, erased=person.is_erased))
+    return stored

@@ -45,7 +45,7 @@ class TriggerIntake:
             ]
         fields = event.traits.fields
         for name in self._traits & fields.keys():
-            person.tell(name, Trait(event.time, event.id, kept(fields[name])))
+            person.set_trait(name, Trait(event.time, event.id, shortened(fields[name])))
         return []
 
     def _come(self, person: Person, come: Come, now: int) -> Iterator[Decision]:
@@ -66,20 +66,20 @@ class TriggerIntake:
 
     def _begin(self, person: Person, come: Come, trigger: Trigger, action: Action, now: int) -> Iterator[Decision]:
         customer = come.customer
-        if action.round_key in person.told:
-            person.told.remove(action.round_key)
+        if action.round_key in person.awaited:
+            person.awaited.remove(action.round_key)
             return
         if come.redelivery is not None:
-            if any(known.key == action.key for known in person.actions):
+            if any(earlier.key == action.key for earlier in person.actions):
                 return  # it is on its way already
             action.send_at = action.next_at = come.time
         against = _reason_against(person, trigger, action, come)
         if against is not None:
             yield decision_log.of(customer, action, trigger.channel, "skipped", now, against)
             return
-        waiting = [one for one in person.actions if not one.attempting]
+        waiting = [other for other in person.actions if not other.attempting]
         if len(waiting) >= ACTIONS_MAX:
-            oldest = min(waiting, key=lambda one: one.sequence)
+            oldest = min(waiting, key=lambda other: other.sequence)
             person.actions.remove(oldest)
             channel = self.channel_of(oldest)
             reason = "crowded out by newer changes"
@@ -123,20 +123,20 @@ def _membership(where: Where, segments: frozenset[str]) -> str | None:
     return None if present is None else f"in {present}"
 
 
-def kept(value: Json) -> Any:
+def shortened(value: Json) -> Any:
     """What is stored of a trait: of a text its head, of a number with a point its text, of the rest itself."""
     if isinstance(value, Real):
         return str(value)
     if isinstance(value, str):
         return value[:TRAIT_MAX_CHARS]
     if isinstance(value, list):
-        return [kept(one) for one in value[:64]]
+        return [shortened(item) for item in value[:64]]
     if isinstance(value, dict):
-        return {name: kept(one) for name, one in list(value.items())[:64]}
+        return {name: shortened(item) for name, item in list(value.items())[:64]}
     return value if isinstance(value, bool) or value is None or abs(value) < 2**63 else str(value)
 
 
 def contact(file: TriggersFile, person: Person) -> dict[str, str]:
     """What messages may say of a customer: the file's names with the texts that were told."""
-    told = {name: text(person.trait(trait)) for name, trait in file.contact.items()}
-    return {name: known for name, known in told.items() if known is not None}
+    texts = {name: text(person.trait(trait)) for name, trait in file.contact.items()}
+    return {name: value for name, value in texts.items() if value is not None}

@@ -52,16 +52,16 @@ class PartitionMarks:
         self._token: str | None = None
         self._unpublished: tuple[int, int] | None = None  # number of an entry, and up to when was decided with it
 
-    def note(self, found: PartitionLook, now: int) -> None:
+    def note(self, look: PartitionLook, now: int) -> None:
         """Take in a look that was answered by ``now`` (ms)."""
-        reached = min(int(found.meta.get("clock", 0)), int(found.meta.get("caught_up", 0)))
-        trimmed = int(found.meta.get("trimmed", 0))
-        token = found.meta.get("token")
+        reached = min(int(look.meta.get("clock", 0)), int(look.meta.get("caught_up", 0)))
+        trimmed = int(look.meta.get("trimmed", 0))
+        token = look.meta.get("token")
         if reached < self._reached or token != self._token:
             # Redis lost its last writes, or all, or may have: an entry of this number may be another one.
             self._unpublished = None
         self._reached, self._token = reached, token
-        if not found.outbox:
+        if not look.outbox:
             self._unpublished = None
             self._add(now, reached)
             return
@@ -69,7 +69,7 @@ class PartitionMarks:
             self._add(now, self._unpublished[1])
             self._unpublished = None
         if self._unpublished is None:
-            self._unpublished = trimmed + found.outbox, reached
+            self._unpublished = trimmed + look.outbox, reached
 
     def _add(self, now: int, reached: int) -> None:
         if self._marks and now < self._marks[-1][0] + MARKS_APART_MS:
@@ -103,11 +103,11 @@ class LinkedIds:
         self._marks: dict[int, PartitionMarks] = {}
         self._closures: dict[str, Closure] = {}
 
-    async def refresh(self, found: Mapping[str, Customer]) -> None:
+    async def refresh(self, by_id: Mapping[str, Customer]) -> None:
         """Look at the partitions of all ids that are linked to these customers."""
         while len(self._closures) > CUSTOMERS_MAX:
             del self._closures[next(iter(self._closures))]
-        newest = {name: linked for name, customer in found.items() if (linked := former_ids(customer))}
+        newest = {name: linked for name, customer in by_id.items() if (linked := former_ids(customer))}
         ids = dict(newest)
         steps = dict.fromkeys(ids, 0)
         while newest:
@@ -127,9 +127,9 @@ class LinkedIds:
             by_partition[self._partition_of(linked)].append(linked)
         looks = await asyncio.gather(*(self._store.look(number, names) for number, names in by_partition.items()))
         now = self._now_ms()
-        for number, found in zip(by_partition, looks, strict=True):
-            self._marks.setdefault(number, PartitionMarks(self._kept_ms)).note(found, now)
-        return {name: customers.decode(value) for found in looks for name, value in found.values.items()}
+        for number, look in zip(by_partition, looks, strict=True):
+            self._marks.setdefault(number, PartitionMarks(self._kept_ms)).note(look, now)
+        return {name: customers.decode(value) for look in looks for name, value in look.values.items()}
 
     def reached(self, name: str, customer: Customer, read: int) -> tuple[int, int]:
         """Up to when all that happened under any id of a customer is decided, whose partition is so up to ``read``.

@@ -97,35 +97,35 @@ class MembershipLookup:
 
     async def look(self, partition: int, ids: Sequence[str]) -> LookupResult:
         """What is decided of these customers, and up to when. Raises `Stop`."""
-        found, decoded = await self._look(partition, ids)
+        look, decoded = await self._look(partition, ids)
         if self._linked is not None and any(map(former_ids, decoded.values())):
             await self._linked.refresh(decoded)
-            found, decoded = await self._look(partition, ids)  # nothing lies between this answer and what it is for
-        reached = self._reached(partition, found.meta)
-        return LookupResult(reached, {name: self._standing(name, decoded.get(name), found, reached) for name in ids})
+            look, decoded = await self._look(partition, ids)  # nothing lies between this answer and what it is for
+        reached = self._reached(partition, look.meta)
+        return LookupResult(reached, {name: self._standing(name, decoded.get(name), look, reached) for name in ids})
 
     async def _look(self, partition: int, ids: Sequence[str]) -> tuple[PartitionLook, Mapping[str, Customer]]:
-        found = await self._store.look(partition, ids)
-        return found, {name: customers.decode(value) for name, value in found.values.items()}
+        look = await self._store.look(partition, ids)
+        return look, {name: customers.decode(value) for name, value in look.values.items()}
 
     def _reached(self, partition: int, meta: Mapping[str, str]) -> int:
         was = meta.get("definitions")
-        ours = self._definitions.fingerprint
-        if was is not None and was != ours:
+        fingerprint = self._definitions.fingerprint
+        if was is not None and was != fingerprint:
             raise Stop(
                 f"partition {partition} is segmented by other definitions ({was}, here "
-                f"{ours}); give triggers and worker the same SEGMENTER_DEFINITIONS"
+                f"{fingerprint}); give triggers and worker the same SEGMENTER_DEFINITIONS"
             )
         return min(int(meta.get("clock", 0)), int(meta.get("caught_up", 0)))
 
-    def _standing(self, name: str, customer: Customer | None, found: PartitionLook, reached: int) -> MembershipAnswer:
+    def _standing(self, name: str, customer: Customer | None, look: PartitionLook, reached: int) -> MembershipAnswer:
         if customer is None:
             return MembershipAnswer({}, sequence=0)
-        if not customer.is_gone and not definition_list.is_current(customer, found.meta):
+        if not customer.is_gone and not definition_list.is_current(customer, look.meta):
             return MembershipAnswer({}, Waiting.DEFINITIONS)
         since = {self._keys[index]: entered for index, entered in customer.since.items()}
         waits_for = None
-        if 0 < found.dues.get(name, 0) <= int(found.meta.get("clock", 0)):
+        if 0 < look.dues.get(name, 0) <= int(look.meta.get("clock", 0)):
             waits_for = Waiting.DUE_TIME
         elif customer.ahead is not None:
             waits_for = Waiting.PUBLISHED_AHEAD

@@ -115,15 +115,15 @@ def over(trigger: Trigger | None, action: Action, now: int) -> str | None:
 
 def _suppressed(file: TriggersFile, trigger: Trigger, person: Person) -> str | None:
     for name, test in file.suppress.items():
-        if test.meets(_told(person, name)):
+        if test.meets(_trait(person, name)):
             return f"suppressed by {name}"
     for name, test in file.consent.get(trigger.channel, {}).items():
-        if not test.meets(_told(person, name)):
+        if not test.meets(_trait(person, name)):
             return f"no consent: {name}"
     return None
 
 
-def _told(person: Person, name: str) -> Json:
+def _trait(person: Person, name: str) -> Json:
     first, *rest = path_of(name)
     return resolve_path(person.trait(first), tuple(rest))
 
@@ -141,7 +141,7 @@ def _again(trigger: Trigger, person: Person, action: Action, now: int) -> str | 
     if trigger.reentry == "always":
         return None
     if trigger.reentry == "once":
-        others = [one for one in person.sent if one.trigger == action.trigger and one.key != action.key]
+        others = [message for message in person.sent if message.trigger == action.trigger and message.key != action.key]
         return "sent before, and once is all" if others or action.trigger in person.acted else None
     assert isinstance(trigger.reentry, Again)
     return _within(person, action, trigger.reentry.after, now, "sent again only")
@@ -152,7 +152,8 @@ def _cooling(trigger: Trigger, person: Person, action: Action, now: int) -> str 
 
 
 def _within(person: Person, action: Action, window: int, now: int, what: str) -> str | None:
-    last = max((one.time for one in person.sent if one.trigger == action.trigger and one.key != action.key), default=0)
+    others = [message for message in person.sent if message.trigger == action.trigger and message.key != action.key]
+    last = max((message.time for message in others), default=0)
     return f"{what} until {format_instant(last + window)}" if last and last > now - window else None
 
 
@@ -183,9 +184,9 @@ def _behind(other: Action, action: Action, now: int) -> Behind:
 
 def zone_of(file: TriggersFile, person: Person) -> ZoneInfo:
     """The customer's time zone, where they told one that there is."""
-    told = _told(person, file.contact["timezone"]) if "timezone" in file.contact else None
+    timezone = _trait(person, file.contact["timezone"]) if "timezone" in file.contact else None
     try:
-        return ZoneInfo(told) if isinstance(told, str) else ZoneInfo(file.timezone)
+        return ZoneInfo(timezone) if isinstance(timezone, str) else ZoneInfo(file.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return ZoneInfo(file.timezone)
 
@@ -209,13 +210,13 @@ def quiet_until(quiet: Quiet, zone: ZoneInfo, now: int) -> int | None:
 
 
 def _cap(file: TriggersFile, trigger: Trigger, person: Person, action: Action, now: int) -> str | None:
-    of_all = [one for one in person.sent if one.key != action.key]
-    of_channel = [one for one in of_all if one.channel == trigger.channel]
+    of_all = [message for message in person.sent if message.key != action.key]
+    of_channel = [message for message in of_all if message.channel == trigger.channel]
     way = file.channels[trigger.channel]
-    full = _full(file.caps, [one.time for one in of_all], now)
+    full = _full(file.caps, [message.time for message in of_all], now)
     if full:
         return f"{full} to one customer"
-    full = _full(way.caps, [one.time for one in of_channel], now)
+    full = _full(way.caps, [message.time for message in of_channel], now)
     return f"{full} over {trigger.channel}" if full else None
 
 

@@ -41,7 +41,7 @@ def _end(person: Person, decision: Decision, replays_read: int, now: int) -> boo
     """End what the decision is on, also where that is still to be read; whether that was not known."""
     key = decision.round_key
     if _is_to_be_read(person, decision, replays_read):
-        if key in person.told:
+        if key in person.awaited:
             return False
         person.expects(key, now + EXPECTED_MS)
         return True

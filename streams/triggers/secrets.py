@@ -14,15 +14,15 @@ from streams.triggers.config import Secret
 def opened(secret: Secret, environment: Mapping[str, str], folder: Path) -> str:
     """The secret; a file's path is from ``folder``. Raises `ValueError`."""
     if secret.env is not None:
-        found = environment.get(secret.env, "")
-        if not found:
+        value = environment.get(secret.env, "")
+        if not value:
             raise ValueError(f"the variable {secret.env} is not set")
-        return found
+        return value
     assert secret.file is not None, "a secret is one of both"
     try:
-        found = (folder / secret.file).read_text("utf-8").removesuffix("\n")
+        value = (folder / secret.file).read_text("utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"the file {secret.file} cannot be read ({type(error).__name__})") from None
-    if not found:
+    if not value:
         raise ValueError(f"the file {secret.file} is empty")
-    return found
+    return value

@@ -45,16 +45,16 @@ class NotAllowed(OSError):
 def is_public(address: str) -> bool:
     """Whether an address is one of the internet, in each of the forms that it may be carried in."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    inner = _carried(found)
+    inner = _carried(parsed)
     if inner is not None:
         return is_public(str(inner))
-    if found.version == 6 and found not in _GLOBAL_UNICAST:
+    if parsed.version == 6 and parsed not in _GLOBAL_UNICAST:
         return False
-    is_special = any(found in network for network in _SPECIAL)
-    return found.is_global and not (found.is_multicast or found.is_reserved or is_special)
+    is_special = any(parsed in network for network in _SPECIAL)
+    return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved or is_special)
 
 
 def _carried(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
@@ -116,10 +116,10 @@ class Guard(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Raises `NotAllowed` if any address is not public: of a name that mixes them nothing is trusted."""
-        found = await self._inner.resolve(host, port, family)
-        if not found or not all(is_public(one["host"]) for one in found):
+        addresses = await self._inner.resolve(host, port, family)
+        if not addresses or not all(is_public(address["host"]) for address in addresses):
             raise NotAllowed("a name whose addresses are all of the internet")
-        return found
+        return addresses
 
     async def close(self) -> None:
         """Close the inner resolver."""

@@ -91,8 +91,8 @@ class MessageTemplates:
             except NotAnAddress as error:
                 raise ValueError(f"{part}: {error}; each {{{{ }}}} in it is url-encoded, but for | safe") from None
             except TemplateFailed as failure:
-                known = f"; known are {', '.join(NAMES)}, and of contact {', '.join(sorted(self._names)) or 'nothing'}"
-                raise ValueError(f"{part}: {_reason(failure.__cause__)}{known}") from None
+                names = f"; known are {', '.join(NAMES)}, and of contact {', '.join(sorted(self._names)) or 'nothing'}"
+                raise ValueError(f"{part}: {_reason(failure.__cause__)}{names}") from None
 
     def say(self, message: Message) -> tuple[RenderedMessage, str | None]:
         """The message, and where to unsubscribe. Raises `TemplateFailed` or `NotAnAddress`."""
@@ -100,8 +100,10 @@ class MessageTemplates:
             return _NOTHING, None
         unsubscribe = _address(_rendered(self._unsubscribe, self._context(message, None)))
         context = self._context(message, unsubscribe)
-        said = RenderedMessage(*(_rendered(template, context) for template in (self._subject, self._text, self._html)))
-        return said, unsubscribe
+        rendered = RenderedMessage(
+            *(_rendered(template, context) for template in (self._subject, self._text, self._html))
+        )
+        return rendered, unsubscribe
 
     def _context(self, message: Message, unsubscribe: str | None) -> Mapping[str, Any]:
         change = message.change

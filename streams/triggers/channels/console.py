@@ -19,11 +19,13 @@ class Console:
     async def send(self, message: Message) -> AttemptResult:
         """As `streams.triggers.messages.Channel`."""
         try:
-            said, _ = self._words[message.trigger].say(message)
+            rendered, _ = self._words[message.trigger].say(message)
         except TemplateFailed as failure:
             return AttemptResult(Outcome.REFUSED, f"the template failed ({failure})")
-        told = [part for part in (said.subject, said.text) if part] or [message.change.get("said", {}).get("en", "")]
-        line = f"{message.trigger} → {message.customer}: {' '.join(told)}"
+        parts = [part for part in (rendered.subject, rendered.text) if part] or [
+            message.change.get("said", {}).get("en", "")
+        ]
+        line = f"{message.trigger} → {message.customer}: {' '.join(parts)}"
         if not line.isprintable():  # a customer's id may turn a line around, or end it
             line = line.encode("unicode_escape").decode("ascii")
         self._stream.write(line + "\n")

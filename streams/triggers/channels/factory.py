@@ -22,11 +22,11 @@ from streams.triggers.templates import MessageTemplates
 
 def channels(file: TriggersFile, path: Path, environment: Mapping[str, str], stream: TextIO) -> dict[str, Channel]:
     """By key. ``path``: of the file, beside which templates and secrets lie. Raises `DefinitionsError`."""
-    said, problems = words(file, path)
+    templates_of, problems = words(file, path)
     made: dict[str, Channel] = {}
     for key, way in file.channels.items():
         try:
-            made[key] = _channel(way, said, environment, path.parent, stream)
+            made[key] = _channel(way, templates_of, environment, path.parent, stream)
         except ValueError as error:
             problems.append(Problem(f"channels.{key}", str(error)))
     if problems:
@@ -38,24 +38,24 @@ def words(file: TriggersFile, path: Path) -> tuple[dict[str, MessageTemplates], 
     """The templates of each trigger, tried out; and what is wrong with any."""
     names = frozenset(file.contact)
     problems: list[Problem] = []
-    found: dict[str, MessageTemplates] = {}
+    templates_of: dict[str, MessageTemplates] = {}
     for key, trigger in file.triggers.items():
         way = file.channels.get(trigger.channel)  # one that is not there is told by who reads the file
         unsubscribe = way.list_unsubscribe if isinstance(way, EmailWay) else None
         try:
-            found[key] = MessageTemplates(trigger.template, path.parent, names, unsubscribe)
+            templates_of[key] = MessageTemplates(trigger.template, path.parent, names, unsubscribe)
         except ValueError as error:
             part, _, text = str(error).partition(": ")
             problems.append(Problem(f"triggers.{key}.template.{part}", text))
-    return found, problems
+    return templates_of, problems
 
 
 def _channel(
-    way: Way, said: Mapping[str, MessageTemplates], environment: Mapping[str, str], folder: Path, stream: TextIO
+    way: Way, templates_of: Mapping[str, MessageTemplates], environment: Mapping[str, str], folder: Path, stream: TextIO
 ) -> Channel:
     if isinstance(way, EmailWay):
         password = None if way.password is None else opened(way.password, environment, folder)
-        return Smtp(way, password, said)
+        return Smtp(way, password, templates_of)
     if isinstance(way, WebhookWay):
-        return Webhook(way, [opened(secret, environment, folder) for secret in way.secrets], said)
-    return Console(said, stream)
+        return Webhook(way, [opened(secret, environment, folder) for secret in way.secrets], templates_of)
+    return Console(templates_of, stream)

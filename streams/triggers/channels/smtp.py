@@ -83,7 +83,7 @@ class Smtp:
         """Nothing is kept open."""
 
     async def _deliver(self, mail: OutgoingMail, message: Message) -> AttemptResult:
-        client, said = self._client(), False
+        client, may_have_arrived = self._client(), False
         try:
             # Of all that the server does; the client's is of each command.
             async with asyncio.timeout(self._way.timeout / 1000) as bound:
@@ -94,7 +94,7 @@ class Smtp:
                 against = await _look(message, bound)
                 if against is not None:
                     return AttemptResult(Outcome.GIVEN_BACK, against)
-                said = True  # from here on the server may have taken it, whatever is heard of it
+                may_have_arrived = True  # from here on the server may have taken it, whatever is heard of it
                 await client.data(mail.content)
         except aiosmtplib.SMTPAuthenticationError as error:
             return AttemptResult(Outcome.FAILED, f"the server does not let us in ({error.code})")
@@ -105,7 +105,7 @@ class Smtp:
         except aiosmtplib.SMTPNotSupported:
             return AttemptResult(Outcome.REFUSED, "the server cannot take such an address")
         except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
-            return AttemptResult(Outcome.UNKNOWN if said else Outcome.FAILED, type(error).__name__)
+            return AttemptResult(Outcome.UNKNOWN if may_have_arrived else Outcome.FAILED, type(error).__name__)
         finally:
             client.close()
         return AttemptResult(Outcome.SENT)
@@ -135,21 +135,21 @@ class Smtp:
 
     def compose(self, message: Message, address: str) -> OutgoingMail:
         """Write the message and read it back. Raises `mime.NotAsMeant`, `TemplateFailed` or `ValueError`."""
-        said, unsubscribe = self._words[message.trigger].say(message)
+        rendered, unsubscribe = self._words[message.trigger].say(message)
         digest = sha256(message.key.encode()).hexdigest()[:32]
         fields = [
             self._from,
             mime.address_field("To", [("", address)]),
-            mime.text_field("Subject", said.subject or ""),
+            mime.text_field("Subject", rendered.subject or ""),
             mime.literal_field("Date", format_datetime(datetime.fromtimestamp(message.attempted_ms // 1000, UTC))),
             mime.literal_field("Message-ID", f"<{digest}@{self._sender.rpartition('@')[2]}>"),
             mime.literal_field("Auto-Submitted", "auto-generated"),
             *self._reply_to,
             *_unsubscribing(unsubscribe),
         ]
-        parts = [mime.body("plain", said.text or "")]
-        if said.html is not None:
-            parts.append(mime.body("html", said.html))
+        parts = [mime.body("plain", rendered.text or "")]
+        if rendered.html is not None:
+            parts.append(mime.body("html", rendered.html))
         meant = mime.Mail(fields, parts, f"=_{digest}")
         content = mime.write(meant)
         mime.verify(content, meant)

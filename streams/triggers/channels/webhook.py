@@ -110,9 +110,9 @@ class Webhook:
         }
 
     def _body(self, message: Message) -> bytes:
-        said = self._words[message.trigger].say(message)[0].text
+        rendered = self._words[message.trigger].say(message)[0].text
         audience = self._way.body == "audience"
-        body = audience_of(message, said) if audience else change_of(message, said)
+        body = audience_of(message, rendered) if audience else change_of(message, rendered)
         return msgspec.json.encode(body)
 
     async def close(self) -> None:
@@ -130,32 +130,32 @@ def _signer(secret: str) -> Signer:
     return signer
 
 
-def change_of(message: Message, said: str | None) -> dict[str, Any]:
+def change_of(message: Message, rendered: str | None) -> dict[str, Any]:
     """Our own body: the change as it was published."""
-    told = {} if said is None else {"message": said}
+    extra = {} if rendered is None else {"message": rendered}
     raw = msgspec.Raw(message.raw)
     return {
         "type": f"segment.{_kind.decode(raw).change}",
         "timestamp": format_instant(message.attempted_ms),
-        "data": {"trigger": message.trigger, "change": raw, **told},
+        "data": {"trigger": message.trigger, "change": raw, **extra},
     }
 
 
-def audience_of(message: Message, said: str | None) -> dict[str, Any]:
+def audience_of(message: Message, rendered: str | None) -> dict[str, Any]:
     """As Segment sends it, so that what takes ``Audience Entered`` takes this.
 
     https://segment.com/docs/engage/using-engage-data/
     """
     change = message.change
     segment, entered = change["segment"], change["change"] == "entered"
-    told = {} if said is None else {"message": said}
+    extra = {} if rendered is None else {"message": rendered}
     return {
         "type": "track",
         "event": _NAMES[change["change"]],
         "userId": message.customer,
         "messageId": message.key,
         "timestamp": change["occurred_at"],
-        "properties": {"audience_key": segment, "audience_name": segment, segment: entered, **told},
+        "properties": {"audience_key": segment, "audience_name": segment, segment: entered, **extra},
         "context": {"personas": {"computation_class": "audience", "computation_key": segment}},
     }
 
