@@ -1,6 +1,6 @@
 """What the operator's look costs: a worker with metrics on and off by turns, and customers looked up beside events.
 
-The one rule: a pair is of two turns that follow one another in one process (`bench_switched`).
+The one rule: a pair is of two turns that follow one another in one process (`benchmarks.metrics_toggle`).
 """
 
 from __future__ import annotations

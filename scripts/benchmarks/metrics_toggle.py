@@ -1,4 +1,4 @@
-"""A worker whose metrics are on and off by turns, and what it spends in each: `bench_ops` starts it.
+"""A worker whose metrics are on and off by turns, and what it spends in each: `benchmarks.metrics_overhead` starts it.
 
 The one rule: both kinds of turn are of one process on one backlog, so that nothing but the metrics differs.
 """

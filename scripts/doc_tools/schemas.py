@@ -42,7 +42,8 @@ from streams.ops import routes
 from streams.settings import Settings
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Cause, SegmentChange
-from streams.wire.decode import CUSTOMER_MAX_BYTES, REASONS, RECORD_MAX_BYTES
+from streams.wire.dead_letters import REASONS
+from streams.wire.decode import CUSTOMER_MAX_BYTES, RECORD_MAX_BYTES
 from streams.wire.memberships import Membership
 from streams.wire.segment_spec import Envelope, Product, Properties
 from streams.wire.shop import WHOLE_CART

@@ -103,26 +103,26 @@ BY_SIMULATION = (
     ),
     Mutant(
         "freshness of the end offset",
-        "streams/runtime/partition_task.py",
-        "+ self._pace.told_s",
+        "streams/runtime/partition_clock.py",
+        "+ self._answer_s",
         "+ 1e9",
     ),
     Mutant(
         "the clock waits for what is in hand",
-        "streams/runtime/partition_task.py",
-        "and not self.merge.in_hand(topic) and answer.end",
+        "streams/runtime/partition_clock.py",
+        "and not self._merge.in_hand(topic) and answer.end",
         "and answer.end",
     ),
     Mutant(
         "the clock waits for what was not fetched",
-        "streams/runtime/partition_task.py",
-        " and answer.end == self.merge.fetched(topic)",
+        "streams/runtime/partition_clock.py",
+        " and answer.end == self._merge.fetched(topic)",
         "",
     ),
     Mutant(
         "grace of the clock",
-        "streams/runtime/partition_task.py",
-        "return answer.asked_ms - self._pace.grace_ms",
+        "streams/runtime/partition_clock.py",
+        "return answer.asked_ms - self._grace_ms",
         "return answer.asked_ms",
     ),
     Mutant(
@@ -195,21 +195,21 @@ BY_TESTS = (
         "streams/worker/claim.py",
         "if unchecked := unread - config.placed:",
         "if unchecked := set[int]():",
-        "tests/unit/runtime/test_ownership.py::test_topics_that_got_more_partitions",
+        "tests/unit/runtime/test_rebalance_listener.py::test_topics_that_got_more_partitions",
     ),
     Mutant(
         "a worker that has a new partition alone looks at the others, too",
         "streams/worker/placement.py",
         "if await _check(outputs, unread, belongs) and others:",
         "if await _check(outputs, unread, belongs) and False:",
-        "tests/unit/runtime/test_ownership.py::test_a_worker_that_has_a_new_partition_alone",
+        "tests/unit/runtime/test_rebalance_listener.py::test_a_worker_that_has_a_new_partition_alone",
     ),
     Mutant(
         "first records are looked at once by a process",
         "streams/worker/claim.py",
         "config.placed.update(await placement.check(assignment.outputs, unchecked, others, config.belongs))",
         "await placement.check(assignment.outputs, unchecked, others, config.belongs)",
-        "tests/unit/runtime/test_ownership.py::test_first_records_are_looked_at_once",
+        "tests/unit/runtime/test_rebalance_listener.py::test_first_records_are_looked_at_once",
     ),
     Mutant(
         "a partition of which nothing came yet is waited for",
@@ -459,10 +459,10 @@ BY_TESTS = (
     ),
     Mutant(
         "a claim is ended when partitions are taken back",
-        "streams/runtime/ownership.py",
+        "streams/runtime/rebalance_listener.py",
         "        if making is not None:",
         "        if False:",
-        "tests/unit/runtime/test_ownership.py",
+        "tests/unit/runtime/test_rebalance_listener.py",
     ),
     Mutant(
         "a fetch that fails takes the last answer back",
@@ -473,10 +473,10 @@ BY_TESTS = (
     ),
     Mutant(
         "batches of a former generation are dropped",
-        "streams/runtime/ownership.py",
+        "streams/runtime/rebalance_listener.py",
         "runner is None or batch.generation != self._generation",
         "runner is None",
-        "tests/unit/runtime/test_ownership.py",
+        "tests/unit/runtime/test_rebalance_listener.py",
     ),
     Mutant(
         "claim token of a trim",
@@ -490,14 +490,14 @@ BY_TESTS = (
         "streams/runtime/assignment.py",
         "if not await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number):",
         "await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number)\n        if False:",
-        "tests/unit/runtime/test_ownership.py",
+        "tests/unit/runtime/test_rebalance_listener.py",
     ),
     Mutant(
         "what was heard before a claim is forgotten",
         "streams/kafka/fetch.py",
         "self._heard[tp] = FetchStatus(None, self._now())",
         "pass",
-        "tests/unit/runtime/test_ownership.py",
+        "tests/unit/runtime/test_rebalance_listener.py",
     ),
     Mutant(
         "position check",
@@ -641,7 +641,7 @@ BY_TESTS = (
     ),
     Mutant(
         "a transactional id without its right is named",
-        "streams/runtime/ownership.py",
+        "streams/runtime/rebalance_listener.py",
         'if sentence := missing_right(error, "READ and WRITE"):',
         "if sentence := None:",
         "tests/integration/security/test_process_rights.py::test_a_worker_without_a_right",
@@ -690,10 +690,10 @@ BY_TESTS = (
     ),
     Mutant(
         "a Redis that refuses is no Redis that is away",
-        "streams/runtime/ownership.py",
+        "streams/runtime/rebalance_listener.py",
         "except (Stop, ClaimRefused, StoreRefused) as",
         "except (Stop, ClaimRefused) as",
-        "tests/unit/runtime/test_ownership.py",
+        "tests/unit/runtime/test_rebalance_listener.py",
     ),
     Mutant(
         "a repeat sets no row back",
@@ -1687,12 +1687,12 @@ BY_TESTS = (
         "streams/runtime/assignment.py",
         "        if not await self.store.trim(claim.partition, claim.token, state.trimmed, {}, state.save_number):",
         "        if False:",
-        "tests/unit/runtime/test_ownership.py",
+        "tests/unit/runtime/test_rebalance_listener.py",
     ),
     Mutant(
         "whoever has renewed its fence sees whether its claim still stands",
         "streams/runtime/outbox.py",
-        "            failed = await self._try_to_renew()\n            await self.trim(0, {})",
+        "            failed = await self._try_to_renew()\n            await self._check_claim()",
         "            failed = await self._try_to_renew()",
         "tests/unit/runtime/test_partition_task.py",
     ),
@@ -1796,7 +1796,7 @@ BY_TESTS = (
     ),
     Mutant(
         "a claim of which Kafka takes nothing is not lost in Redis",
-        "streams/runtime/ownership.py",
+        "streams/runtime/rebalance_listener.py",
         "    if isinstance(error, ProducerFenced):",
         "    if False:",
         "tests/integration/kafka/test_fence.py::test_a_process_that_stands_still_while_it_claims",
@@ -1930,8 +1930,8 @@ BY_TESTS = (
     Mutant(
         "with care one record is applied at a time",
         "streams/runtime/partition_task.py",
-        "batch = self.merge.take(1, self._read_until)",
-        "batch = self.merge.take(9, self._read_until)",
+        "batch = self.merge.take(1, self.time.read_until)",
+        "batch = self.merge.take(9, self.time.read_until)",
         "tests/unit/runtime/test_poison_pills.py",
     ),
     Mutant(
@@ -1939,7 +1939,7 @@ BY_TESTS = (
         "streams/runtime/partition_runner.py",
         'await self._store.set_attempt(self._claim.partition, self._claim.token, b"")',
         "pass",
-        "tests/unit/runtime/test_ownership.py",
+        "tests/unit/runtime/test_rebalance_listener.py",
     ),
     Mutant(
         "claim token of an attempt in Redis",

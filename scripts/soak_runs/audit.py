@@ -2,7 +2,7 @@
 
 The one rule: what is cheap is asked of everybody, with a few bytes for each of a customer's changes; the
 oracle is asked about customers that a hash of seed and name chooses, so nobody knows them before.
-The invariants are those of `fault_audit`, which asks the oracle about everybody.
+The invariants are those of `fault_runs.audit`, which asks the oracle about everybody.
 """
 
 import asyncio

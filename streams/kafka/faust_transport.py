@@ -8,7 +8,7 @@ Written against faust-streaming 0.15 and aiokafka 0.14; each seam names what it 
 seams of Faust's transport stand in one place.
 
 See also: `streams.kafka.aiokafka_hooks` (what aiokafka reports), `streams.kafka.record_batches` (bounded unpacking),
-`streams.runtime.ownership` (the owner of the batches).
+`streams.runtime.rebalance_listener` (the owner of the batches).
 """
 
 from __future__ import annotations

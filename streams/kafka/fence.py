@@ -40,7 +40,7 @@ from streams.kafka.refusals import missing_right
 
 # Kafka ends a transaction after this time, so it is longer than a fence may take.
 TRANSACTION_MAX_MS = 30_000
-# A claim may take 30 s in all (`streams.runtime.ownership.CLAIM_MAX_S`).
+# A claim may take 30 s in all (`streams.runtime.rebalance_listener.CLAIM_MAX_S`).
 FENCE_WAIT_S = 20.0
 _EMPTY_TRANSACTIONS = 2
 _ADDED_LOOK_S = 0.001

@@ -3,7 +3,7 @@
 The one rule: fields are added, never renamed. Times are RFC 3339, durations are in the unit that their name ends with,
 and ``null`` stands for a value that is not known.
 
-See also: `streams.ops.api`, which serves these, and ``docs/openapi.json``.
+See also: `streams.ops.api`, which serves these, and ``docs/reference/openapi.json``.
 """
 
 from __future__ import annotations

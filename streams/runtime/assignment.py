@@ -137,7 +137,7 @@ class Assignment:
         """Step 4 of the head; a claim that takes too long in it goes on from there at the next attempt."""
         self.is_reading_back = True
         yield
-        self.is_reading_back = False
+        self.is_reading_back = False  # not after a failure: its sentence depends on where the claim was
 
     def task_context(self, claimed: ClaimedPartition) -> TaskContext:
         """What the task of a claimed partition goes by."""

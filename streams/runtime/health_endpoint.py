@@ -3,8 +3,8 @@
 The one rule: answers come from what the process knows, without asking Kafka or Redis, so that they come when
 those are away. ``/health`` answers while the event loop turns; ``/ready`` says what is not as it should be.
 
-Whoever reaches the port takes nothing from the worker: connections are few, short and accepted slowly, metrics are
-rendered for a tenth of the time at most, and a port that cannot be served is logged and segments nobody less.
+Clients of the port take nothing from the worker: connections are few, short and accepted slowly, metrics are rendered
+for a tenth of the time at most, and a port that cannot be served is logged, whereas the worker goes on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from streams.http.access import TokenGate, refusal
 from streams.http.addresses import is_loopback, is_loopback_host
 from streams.http.server import HttpServer, Limits
 from streams.runtime.metrics import SCRAPED, Metrics
-from streams.runtime.ownership import PartitionOwner
+from streams.runtime.rebalance_listener import PartitionOwner
 from streams.runtime.watchdog import FetchWatchdog, LoopWatchdog
 from streams.settings import Settings, host_of
 from streams.state.call_timer import CallTimer

@@ -28,8 +28,8 @@ from streams.kafka.publisher import FencedPublisher, UnfencedPublisher
 from streams.runtime.assignment import ClaimPartitions, OwnerConfig
 from streams.runtime.health_endpoint import Inside, Reachable, serve
 from streams.runtime.metrics import Metrics, PartitionMeter
-from streams.runtime.ownership import PartitionOwner
 from streams.runtime.partition_task import Pace
+from streams.runtime.rebalance_listener import PartitionOwner
 from streams.runtime.watchdog import FetchWatchdog, LoopWatchdog
 from streams.settings import Settings
 from streams.state.redis import RedisStore
@@ -190,7 +190,7 @@ def _attach(
         end_at_last(_ENDS_WITHIN_S)
 
     app.agent(inputs)(segment)
-    # mode types a receiver with a keyword that it does not require.
+    # The library `mode` types a receiver with a keyword that it does not require.
     app.on_partitions_assigned.connect(cast(Any, assigned), weak=False)
     app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
     app.on_before_shutdown.connect(cast(Any, shut_down), weak=False)
@@ -208,7 +208,7 @@ def _look_after(app: faust.App, inside: Inside, settings: Settings) -> None:
     async def tell(_app: Any = None) -> None:
         try:
             server = await serve(inside, settings)
-        except Exception as error:  # noqa: BLE001  # that nobody can look is no reason to segment nobody
+        except Exception as error:  # noqa: BLE001  # without metrics the worker still segments
             expected = isinstance(error, (OSError, Stop))
             reason = str(error) if expected else defects.report("the serving of metrics", error)
             log.warning("metrics are not served", extra={"address": settings.http, "error": reason})

@@ -1,4 +1,4 @@
-"""The merge of a partition's inputs by event time, and the clock that follows from it.
+"""The merge of a partition's inputs by event time.
 
     visits      10:00  10:05            Kafka answered: these are all there are
     carts       10:03  …                Kafka answered: more records wait, which are not fetched yet
@@ -13,7 +13,7 @@ purchases), then by offset.
 
 Within an input records keep their order: a record that is older than the one before it is read right after that one.
 
-See also `streams.runtime.partition_task`, which turns this into the partition's clock.
+See also `streams.runtime.partition_clock`, the clock that follows from it.
 """
 
 from __future__ import annotations

@@ -23,8 +23,11 @@ class DecidedChanges(msgspec.Struct, frozen=True, gc=False):
 
 
 class MeteredStep(msgspec.Struct, frozen=True, gc=False):
-    """A step that is saved: its readings, of those that became dead letters topic and reason, the topics of those
-    without effect, how long it took (s), and why links of ids were refused."""
+    """A step that is saved.
+
+    ``letters``: topic and reason of each dead letter. ``without_effect``: the topics of records without effect.
+    ``refused``: why links of ids were refused.
+    """
 
     readings: Sequence[Reading]
     letters: Sequence[tuple[str, str]]
@@ -34,13 +37,13 @@ class MeteredStep(msgspec.Struct, frozen=True, gc=False):
 
 
 class Meter(Protocol):
-    """Of one partition while it is claimed; called on the worker's loop."""
+    """Receives the reports of one partition while it is claimed, on the worker's loop."""
 
     def stepped(self, step: MeteredStep) -> None:
         """A step is saved."""
 
     def decided(self, made: Sequence[DecidedChanges]) -> None:
-        """An entry of the outbox is saved that holds these changes; called for each entry, also without any."""
+        """An entry of the outbox with these changes is saved; called for each entry, also for one without changes."""
 
     def published(self, entries: int) -> None:
         """So many entries, oldest first, are acknowledged by Kafka."""

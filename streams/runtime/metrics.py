@@ -206,11 +206,11 @@ class Metrics(Collector):
         self.registry.register(self)
 
     def describe(self) -> Iterable[Family]:
-        """Nothing is told before it is asked for."""
+        """Describe nothing, so that nothing is collected before the first scrape."""
         return []
 
     def collect(self) -> Iterator[Family]:
-        """As of now."""
+        """Read all counters as they are now."""
         for name, labels, count in self.segments.counts():
             self.counts[name][labels] = count
         for name, counts in self.counts.items():

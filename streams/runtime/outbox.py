@@ -91,7 +91,7 @@ class Outbox:
         self._publisher = publisher
         self._partition = partition
         self._token = token
-        self._published = state.trimmed
+        self._trimmed = state.trimmed
         self._positions = dict(state.outputs)
         self._saved = saved
         self._blocked_by = blocked_by or {}
@@ -160,7 +160,7 @@ class Outbox:
         may_publish = True
         while True:
             failed = await self._try_to_renew()
-            await self.trim(0, {})
+            await self._check_claim()
             if failed is None:
                 return True
             may_publish = may_publish and not failed.has_begun
@@ -193,15 +193,19 @@ class Outbox:
         if records:
             await self._publisher.publish(self._partition, records)
 
+    async def _check_claim(self) -> None:
+        """Raise `Fenced` when the partition has another owner by now."""
+        await self.trim(0, {})
+
     async def trim(self, count: int, positions: Mapping[str, int]) -> None:
         """Drop the next entries, which are on the topics. Raises `Fenced`.
 
         ``positions``: up to where the store knows what is on the output topics.
         """
-        self._published += count
+        self._trimmed += count
         self._positions |= positions
         positions = {topic: position for topic, position in self._positions.items() if not self._blocked_by.get(topic)}
-        if not await self._store.trim(self._partition, self._token, self._published, positions, self._saved()):
+        if not await self._store.trim(self._partition, self._token, self._trimmed, positions, self._saved()):
             raise Fenced
 
 

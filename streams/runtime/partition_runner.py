@@ -106,7 +106,7 @@ class PartitionRunner:
             for task in self._tasks:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # Ended in order: what was worked from is no place at which anything died.
+        # Ended by request, in time or not: what was worked from is no place at which the process died.
         with contextlib.suppress(TimeoutError, StoreFailed):
             async with asyncio.timeout(CLEAR_WAIT_S):
                 await self._store.set_attempt(self._claim.partition, self._claim.token, b"")

@@ -5,8 +5,8 @@ bounded slice of due times, so neither starves the other. Every step is saved be
 
 A due time is what Kafka Streams calls a punctuation and Flink a timer. The window of a condition ends by one.
 
-See also `streams.runtime.merge` for the order of the records, and `streams.runtime.step_processor` for what a step
-does.
+See also `streams.runtime.merge` for the order of the records, `streams.runtime.partition_clock` for how far time is
+decided, and `streams.runtime.step_processor` for what a step does.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import msgspec
 from streams.kafka.fetch import Batch, Fetching, FetchResponse, FetchStatus
 from streams.runtime.background import Background
 from streams.runtime.input_buffer import InputBuffer, RecordReader
-from streams.runtime.merge import Merge, MergedBatch
+from streams.runtime.merge import Merge
 from streams.runtime.outbox import Outbox
+from streams.runtime.partition_clock import PartitionClock
 from streams.runtime.poison_pills import Trials
 from streams.runtime.step_processor import StepProcessor
 
@@ -79,6 +80,9 @@ class PartitionTask:
         self._outbox = outbox
         self._pace = context.pace
         self._fetch_status = context.fetch_status
+        self.time = PartitionClock(
+            self.merge, self.saved, context.fetch_status, context.now_ms, context.pace.grace_ms, context.pace.told_s
+        )
         self._now_ms = context.now_ms
         self._trials = context.trials
         self._inputs = InputBuffer(self.saved.positions, self.merge, context.monotonic, read_record, self._trials)
@@ -171,15 +175,15 @@ class PartitionTask:
         """A step of one record, with a trial of its decoding and one of the rest; published before the next."""
         care = self._care
         await self._inputs.try_decode(care)
-        batch = self.merge.take(1, self._read_until)
+        batch = self.merge.take(1, self.time.read_until)
         if not batch:
-            if self.caught_up():
+            if self.time.caught_up_until():
                 care.ended()
             return False
         async with contextlib.AsyncExitStack() as trial:
             for reading in batch.readings:
                 await trial.enter_async_context(care.of(reading[4]))
-            out = await self.processor.process_batch(batch, self.clock(), self.caught_up())
+            out = await self.processor.process_batch(batch, self.time.clock(), self.time.caught_up_until())
         if out:
             await self._outbox.put(out)
         await self._outbox.drained()
@@ -188,17 +192,17 @@ class PartitionTask:
 
     async def _step(self) -> bool:
         await self._inputs.decode()
-        batch = self.take()
+        batch = self.merge.take(self._pace.batch_max, self.time.read_until)
         if not batch:
             return False
         self._background.budget.stepped()
-        out = await self.processor.process_batch(batch, self.clock(), self.caught_up())
+        out = await self.processor.process_batch(batch, self.time.clock(), self.time.caught_up_until())
         if out:
             await self._outbox.put(out)
         return True
 
     async def _fire(self) -> bool:
-        clock = self.clock()
+        clock = self.time.clock()
         if not 0 < self.saved.next_due <= clock:
             return False
         out = await self.processor.fire(clock, self._pace.due_slice)
@@ -235,9 +239,9 @@ class PartitionTask:
 
     async def _idle(self) -> None:
         """Save the clock now and then although nothing came: it says how far time was decided."""
-        clock = self.clock()
+        clock = self.time.clock()
         if clock >= self.saved.clock + _IDLE_SAVE_MS:
-            await self.saved.save_time(clock, self.caught_up())
+            await self.saved.save_time(clock, self.time.caught_up_until())
 
     def _wait_s(self) -> float:
         if self._may_backfill:
@@ -246,53 +250,5 @@ class PartitionTask:
         if not due:
             return _IDLE_WAIT_S
         left_ms = due + self._pace.grace_ms - self._now_ms()
-        # Overdue while Kafka is silent: the clock waits for its answer, and each look a little longer.
-        return min(_IDLE_WAIT_S, max(0.002, left_ms / 1000, -left_ms / 4000))
-
-    def take(self) -> MergedBatch:
-        """The readings of the next step.
-
-        An input is at its end as Kafka told last. Inputs are not all asked together (one from which
-        records lie in the fetcher is not), so what another input gave later than `Pace.told_s` after
-        that waits for the next answer.
-        """
-        return self.merge.take(self._pace.batch_max, self._read_until)
-
-    def _read_until(self, topic: str) -> float:
-        answer = self._fetch_status(topic).answer
-        if answer is None or answer.end != self.merge.fetched(topic):
-            return -math.inf
-        return answer.asked_monotonic + self._pace.told_s
-
-    def clock(self) -> int:
-        """The partition's clock (ms): never back, never beyond the wall clock less the grace.
-
-        Nor over anything that may be unread: what is due before that may be settled by it.
-        """
-        unread = min(self._unread_from(topic) for topic in self.saved.positions)
-        return max(self.saved.clock, min(unread, self._now_ms() - self._pace.grace_ms))
-
-    def caught_up(self) -> int:
-        """The moment (ms) up to which everything appended to any input is read; 0 while some input is behind.
-
-        The clock alone does not say so: behind, it is the time of the last record, and one that is older may follow.
-        """
-        if not all(self._is_at_its_end(topic) for topic in self.saved.positions):
-            return 0
-        return min(self._unread_from(topic) for topic in self.saved.positions)
-
-    def _is_at_its_end(self, topic: str) -> bool:
-        answer = self._fetch_status(topic).answer
-        return answer is not None and not self.merge.in_hand(topic) and answer.end == self.merge.fetched(topic)
-
-    def _unread_from(self, topic: str) -> int:
-        """The moment (ms) up to which everything of an input is read.
-
-        Where a fetch found nothing more and all of it is taken, that is when it was asked for, less
-        the grace: what was appended before has been read. It holds however old the answer is, so
-        an input that cannot be reached stops the clock, whatever is read from the others.
-        """
-        answer = self._fetch_status(topic).answer
-        if answer is None or not self._is_at_its_end(topic):
-            return self.merge.unread_from(topic)
-        return answer.asked_ms - self._pace.grace_ms
+        # Overdue while Kafka is silent: the clock waits for its answer, and each look a quarter of the delay so far.
+        return min(_IDLE_WAIT_S, max(0.002, left_ms / 1000, -left_ms / 1000 / 4))

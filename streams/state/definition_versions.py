@@ -76,24 +76,24 @@ class DefinitionVersions:
 
     @classmethod
     def initial(cls, engine: Engine, since: int = 0, rebuilt: int = 0) -> Self:
-        """Those of a partition of which no file is stored yet: the engine's alone, in force from ``since`` (ms)."""
+        """The versions of a partition without a stored file: the engine's alone, in force from ``since`` (ms)."""
         return cls([_version(0, engine.definitions, since, rebuilt=rebuilt)], engine)
 
     @classmethod
     def loaded(cls, state: PartitionState, engine: Engine) -> Self:
-        """Those that a claim found, the newest of which decided last. Raises `ClaimRefused`."""
+        """The stored versions of a claimed partition. Raises `ClaimRefused`."""
         if not state.epochs:
             return cls.initial(engine, state.clock)
         return cls.decoded(state.epochs, state.documents, engine)
 
     @classmethod
     def loaded_for(cls, state: PartitionState, engine: Engine) -> DefinitionVersions:
-        """Those that a claim found, with the engine's file as the newest. Raises `ClaimRefused`."""
+        """The stored versions of a claimed partition, with the engine's file as the newest. Raises `ClaimRefused`."""
         return cls.loaded(state, engine).for_engine(engine, state.clock)
 
     @classmethod
     def read(cls, meta: Mapping[str, str], documents: Mapping[int, bytes], engine: Engine) -> Self:
-        """Those that a partition's fields in the store have, for a reader which changes nothing.
+        """The versions that a partition's fields in the store hold, for a reader which changes nothing.
 
         Raises `ClaimRefused`.
         """

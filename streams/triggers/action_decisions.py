@@ -81,7 +81,7 @@ class ActionDecisions:
     def ended(
         self, customer: str, person: Person, action: Action, result: AttemptResult, before: Sent | None = None
     ) -> list[OutRecord]:
-        """What the end of an attempt makes of its action; ``before``: as of `Begun`."""
+        """Decide what becomes of an action after an attempt; ``before``: see `Begun`."""
         now = self.now_ms()
         channel = self.arriving.channel_of(action)
         if not channel:
@@ -180,16 +180,16 @@ class ActionDecisions:
                 return verdict.reason
 
     def endpoint_of(self, action: Action) -> Endpoint:
-        """Of an action whose trigger there is."""
+        """The endpoint of an action whose trigger is still in the file."""
         return self._endpoints[self.arriving.channel_of(action)]
 
 
 class DueStep:
-    """What one look at due customers comes to.
+    """The result of one look at due customers.
 
-    ``flying``: keys of attempts that are under way here. ``changed``: who is to be saved; ``begun``: attempts
-    to be made; ``parked``: who waits for a place at an endpoint or for a decision, and until when (ms), as far as there
-    is ``room``: nothing is saved of that. ``held_up``: customers that wait for a decision.
+    ``flying``: keys of attempts that are under way here. ``changed``: customers to be saved; ``begun``:
+    attempts to be made; ``parked``: customers which wait for a place at an endpoint or for a decision, and until when
+    (ms), as far as there is ``room``: these are not saved. ``held_up``: customers that wait for a decision.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
 """The composition root of triggers: a Faust app of their own, beside the workers' and after it.
 
-The one rule: as of `streams.runtime.host`. Its group, its Redis keys and its topics are its own; the segmenter's
-store is only looked at.
+The one rule: its group, its Redis keys and its topics are its own; the segmenter's store is only read.
+
+See also `streams.runtime.host`, which assembles the app of either process.
 """
 
 from __future__ import annotations

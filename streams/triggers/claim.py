@@ -41,9 +41,9 @@ _LOOK_S = 0.035
 
 
 class TriggersConfig(OwnerConfig, frozen=True, kw_only=True):
-    """What does not change while triggers run. ``endpoints``: by channel; ``counts``: of all that is counted here.
+    """Configuration of triggers: what every owner needs, plus the file, its endpoints by channel, and the counters.
 
-    ``placeholders``: texts that are no ids, as for the segmenter. ``fresh_ms``: as of `Dispatcher`.
+    ``placeholders``: texts that are no ids, as for the segmenter. ``fresh_ms``: see `Dispatcher`.
     """
 
     file: TriggersFile
@@ -134,7 +134,7 @@ class TriggersTask(PartitionTask):
 
     async def _fire(self) -> bool:
         await self._settle()
-        self._read_to = max(self._read_to, self.caught_up())
+        self._read_to = max(self._read_to, self.time.caught_up_until())
         begun = await self.dispatcher.fire(self._read_to, self._pace.due_slice)
         if begun:
             await self._outbox.put(begun)

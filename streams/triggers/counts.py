@@ -13,7 +13,7 @@ Labels = tuple[str, ...]
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """By labels, since the start.
+    """Counters by labels, since the start of the process.
 
     ``decisions``: by trigger and kind. ``given_back``: attempts that a last look stopped, by trigger. ``waits``: looks
     at messages that were due and had to wait, by what for.

@@ -38,7 +38,7 @@ class Redelivery(msgspec.Struct, frozen=True, gc=False):
 
 
 def round_key(key: str, redelivery: Redelivery | None) -> str:
-    """Of the attempts up to one final decision: an idempotency key, which each redelivery begins again."""
+    """The idempotency key of the attempts up to one final decision; each redelivery begins a round of its own."""
     return key if redelivery is None else f"{key} redelivered {redelivery.offset} {redelivery.at}"
 
 
@@ -47,7 +47,7 @@ class Action(msgspec.Struct, array_like=True, gc=False):
 
     ``send_at``: when it is to be sent; ``next_at``: it is due then, and all up to then must be decided before.
     ``attempts`` were begun, the first at ``first_at``; ``attempting``: the outcome of the last is not known yet.
-    ``uncertain``: of some attempt nobody knows whether it reached anybody. ``look_at``: not looked at before, as it
+    ``uncertain``: it is unknown of some attempt whether it arrived. ``look_at``: when it is looked at again, as it
     waits for something; ``waits_for``: for what, as it was published last; ``behind``: the key of another message that
     goes before it. ``redelivery``: it failed before, and is tried again.
     """
@@ -80,7 +80,7 @@ class Action(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def round_key(self) -> str:
-        """As of `round_key`."""
+        """The round key of the present round; see `round_key`."""
         return round_key(self.key, self.redelivery)
 
 
@@ -98,7 +98,7 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Person(msgspec.Struct, array_like=True, gc=False):
-    """A customer as triggers know them.
+    """A customer as triggers know it.
 
     ``sequence``: of the newest change that was read. ``acted``: triggers that have, or may have, sent something, ever.
     ``awaited``: round keys of final decisions that are on the topic although their change, or the record that asks for
@@ -117,7 +117,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def is_erased(self) -> bool:
-        """Whether there is nothing but that there was somebody, who was erased."""
+        """Whether nothing is left of the customer but the erasure."""
         return self.erased > 0 and not (self.traits or self.actions or self.sent or self.acted or self.awaited)
 
     def forget(self, at: int) -> list[Action]:
@@ -203,7 +203,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
             action.first_at = 0
 
     def was_not_sent(self, action: Action) -> None:
-        """No attempt of an action reached anybody, as far as is known: then it never counted."""
+        """Take an action out of what was sent, unless some attempt of it may have arrived."""
         if action.uncertain:
             return
         self.sent = [sent for sent in self.sent if sent.key != action.key or sent.is_failed]
@@ -219,5 +219,5 @@ def encode(person: Person) -> bytes:
 
 
 def decode(stored: bytes | None) -> Person:
-    """From the stored form; of nothing stored, somebody new."""
+    """Decode the stored form; a new customer where nothing is stored."""
     return Person() if stored is None else _decoder.decode(stored)

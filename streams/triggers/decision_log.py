@@ -54,12 +54,12 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     @property
     def key(self) -> str:
-        """As of `streams.triggers.customer_state.Action`."""
+        """The idempotency key; see `streams.triggers.customer_state.Action.key`."""
         return f"{self.change_id}-{self.trigger}"
 
     @property
     def round_key(self) -> str:
-        """As of `streams.triggers.customer_state.round_key`."""
+        """The round key; see `streams.triggers.customer_state.round_key`."""
         return round_key(self.key, self.redelivery)
 
     @property

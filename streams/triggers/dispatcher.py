@@ -81,7 +81,7 @@ class Dispatcher:
         self._undecided = 0  # customers that the last look found waiting for a decision
         self._tasks: set[asyncio.Task[None]] = set()
         self.made: list[EndedAttempt] = []
-        self.is_released = False  # attempts under way go on, but nobody reads the customers' events here any more
+        self.is_released = False  # attempts under way go on, but the customers' events are no longer read here
 
     async def process_batch(self, batch: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
         """Apply what was read, and save; the decisions to publish."""

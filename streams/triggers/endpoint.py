@@ -1,7 +1,7 @@
 """Endpoints: each channel with the attempts that are under way, and whether it can take one more now.
 
-The one rule: an endpoint that is slow, broken or gone holds up nobody else. Who cannot be served now is
-told when to come back, and is not held in memory.
+The one rule: an endpoint that is slow, broken or gone delays no other. A message that cannot be sent now gets the time
+at which to try again, and does not stay in memory.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Endpoint:
     def take(self, now: int) -> int:
         """Take a place for an attempt: 0, or when to come back.
 
-        Who comes back stands in line: each a little later than the one before, as places get free.
+        Those which come back stand in line: each a little later than the one before, as places get free.
         """
         if now < self._closed_until:
             return self._closed_until

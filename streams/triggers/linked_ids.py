@@ -1,4 +1,4 @@
-"""Up to when what happened under the linked ids of a customer is decided.
+"""Linked ids of a customer: up to which moment the events of all of them are decided.
 
 What is read under a linked id is read in the partition of that id, and sent on over `merges`. An example, in seconds:
 
@@ -43,7 +43,7 @@ class LookStore(Protocol):
 
 
 class PartitionMarks:
-    """By when (ms, wall clock) what a partition decided up to when (ms) was published."""
+    """Marks of one partition: pairs of a wall-clock time (ms) and up to when (ms) it had published by then."""
 
     def __init__(self, kept_ms: int) -> None:
         self._kept_ms = kept_ms
@@ -79,7 +79,7 @@ class PartitionMarks:
             self._marks.popleft()
 
     def decided(self, read: int) -> int:
-        """Up to when the partition's decisions are among what was published by ``read`` (ms); 0: not known."""
+        """Up to when (ms) the partition's decisions had been published by ``read`` (ms); 0: unknown."""
         return max((reached for now, reached in self._marks if now + CLOCK_SKEW_MAX_MS <= read), default=0)
 
 

@@ -1,8 +1,10 @@
-"""What the segmenter has decided of a customer, looked up in its store at the last moment.
+"""The look-up of a customer's memberships in the segmenter's store, right before a message is sent.
 
-A look says up to when it holds, and what it waits for where it holds no answer: a customer of whom something is due
-and not decided, of whom Redis has lost a change that was published, or whom former definitions decided last. A customer
-with linked ids is decided as far as the partitions of all of them are (`streams.triggers.linked_ids`).
+The result says up to which moment it is valid. Where there is no valid answer it says what the message waits for:
+something of the customer is due and not decided, Redis has lost a change of it that was published, or former
+definitions decided it last. A customer with linked ids is decided as far as the partitions of all of them are.
+
+See also `streams.triggers.linked_ids`.
 """
 
 from __future__ import annotations
@@ -92,7 +94,7 @@ class MembershipLookup:
         self._linked = linked
 
     async def reached(self, partition: int) -> int:
-        """Up to when the partition is decided (ms); 0: nobody has read it yet. Raises `Stop`."""
+        """Up to when the partition is decided (ms); 0: no worker has read it yet. Raises `Stop`."""
         return self._reached(partition, (await self._store.look(partition, [])).meta)
 
     async def look(self, partition: int, ids: Sequence[str]) -> LookupResult:

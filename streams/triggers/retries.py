@@ -44,7 +44,7 @@ def of(way: Way, action: Action, result: AttemptResult, now: int) -> End:
 
 
 def uncertain(way: Way, action: Action, result: AttemptResult, now: int) -> End:
-    """Nobody knows whether the attempt was made: of a crash, or of a connection that was lost at the wrong moment."""
+    """The end of an attempt of which it is unknown whether it arrived: after a crash, or a lost connection."""
     if way.after_crash == "drop":
         return End("unknown, not sent", result.detail)
     return _again(way, action, "unknown, sent again", result, now)

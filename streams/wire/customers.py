@@ -1,7 +1,7 @@
 """Customers as stored bytes: msgpack arrays, about 100 bytes for a customer of a few events.
 
-The one rule: a stored customer is read only under the definitions that wrote it; their
-fingerprint is kept beside it, and another one stops the worker.
+The one rule: a stored customer is read only under the definitions that decided it last. Their number in the partition's
+list is stored with it (`streams.state.definition_versions`).
 """
 
 from __future__ import annotations

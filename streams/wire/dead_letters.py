@@ -3,19 +3,28 @@
 The one rule: the original bytes are preserved up to a size. The headers of a longer one give its full
 size and SHA-256, so that it can be found again on its input topic.
 
-See also: `streams.wire.decode` (the reasons), `streams.worker.dead_letter_limit` (too many of them).
+See also: `streams.wire.decode` (which gives the reasons), `streams.worker.dead_letter_limit` (too many of them).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Self
+from typing import Final, Self
 
 from rules.events import Origin
 from streams.wire.changes import Header
 
 ORIGINAL_MAX_BYTES = 64 * 1024
+
+# Why a record is a dead letter; the first of these which applies. The decoder gives all but the last three:
+# "wrong_partition" needs the number of partitions, "too_large_to_forward" is for an event that does not fit into a
+# record of `merges`, "poison" for a record that killed the worker again and again (`streams.runtime.poison_pills`).
+REASONS: Final = (
+    "too_large", "not_json", "not_object", "no_customer", "bad_id", "no_message_id", "no_timestamp",
+    "absurd_timestamp", "bad_type", "bad_value", "wrong_key", "wrong_partition", "too_large_to_forward",
+    "poison",
+)  # fmt: skip
 
 
 class Head(bytes):

@@ -14,7 +14,7 @@ See also: `streams.wire.segment_spec` (the fields), `streams.wire.ids` (customer
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -45,21 +45,12 @@ from streams.wire.shop import shop_fields
 __all__ = [
     "CUSTOMER_MAX_BYTES",
     "DEPTH_MAX",
-    "REASONS",
     "RECORD_MAX_BYTES",
     "Rejected",
     "decode",
     "decode_line",
     "read",
 ]
-
-# No decoder gives the last two: "too_large_to_forward" is for an event that does not fit into a record of `merges`,
-# "poison" for a record that killed the worker again and again (`streams.runtime.poison_pills`).
-REASONS: Final = (
-    "too_large", "not_json", "not_object", "no_customer", "bad_id", "no_message_id", "no_timestamp",
-    "absurd_timestamp", "bad_type", "bad_value", "wrong_key", "wrong_partition", "too_large_to_forward",
-    "poison",
-)  # fmt: skip
 
 RECORD_MAX_BYTES = 1024 * 1024
 DEPTH_MAX = 100  # nested objects and lists: later readers of a value rely on it
@@ -143,7 +134,7 @@ def _read(value: bytes | None) -> Envelope:
 
 
 def _decoded(fields: Envelope, record_time: int | None, origin: Origin | None, placeholders: Placeholders) -> Event:
-    """The event of these fields, checked in the order of `REASONS`. Raises `Rejected`."""
+    """The event of these fields, checked in the order of `streams.wire.dead_letters.REASONS`. Raises `Rejected`."""
     user = present(fields.userId, placeholders)
     anonymous = present(fields.anonymousId, placeholders)
     customer = customer_of(user, anonymous)
@@ -199,7 +190,8 @@ def _is_too_deep(value: bytes) -> bool:
 
 
 def _loose(value: bytes) -> Envelope:
-    """The same fields without a check of their types, so that the first error in the order of `REASONS` is reported.
+    """The same fields without a check of their types, so that the first error in the order of
+    `streams.wire.dead_letters.REASONS` is reported.
 
     A field of a wrong type gets the value `_WRONG`. Raises `Rejected`.
     """

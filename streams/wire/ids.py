@@ -19,7 +19,7 @@ _VISITS = INPUTS[1]
 
 
 class Rejected(Exception):
-    """The record is a dead letter; ``args[0]`` is one of `streams.wire.decode.REASONS`."""
+    """The record is a dead letter; ``args[0]`` is one of `streams.wire.dead_letters.REASONS`."""
 
 
 def present(text: Any, placeholders: Placeholders) -> Any:

@@ -28,7 +28,6 @@ from streams.worker import erasure_scan, placement
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.partition import WorkerPartition
 from streams.worker.rebuild import Rebuild, RebuildProcess, RebuildRequest, RebuildResult, Recomputation, Recompute
-from streams.worker.recovered_customers import apply_erasures
 from streams.worker.recovery import OwnedWorkerPartition, recover
 from streams.worker.segmenter import SegmenterConfig
 
@@ -88,10 +87,12 @@ def _definitions(config: WorkerConfig, state: PartitionState) -> tuple[Definitio
     if not state.positions:
         rebuilt = config.now_ms() if config.rebuild else 0
         versions = DefinitionVersions.initial(config.engine, state.clock, rebuilt)
-    elif config.rebuild and _awaits_rebuild(config, versions := DefinitionVersions.loaded(state, config.engine)):
-        return versions, versions.files() if not state.epochs else None
-    else:
-        versions = DefinitionVersions.loaded_for(state, config.engine)
+        return versions, versions.files()
+    versions = DefinitionVersions.loaded(state, config.engine)
+    if _awaits_rebuild(config, versions):
+        # The rebuild makes the engine's file the newest once it is ready.
+        return versions, None if state.epochs else versions.files()
+    versions = versions.for_engine(config.engine, state.clock)
     return versions, versions.files()
 
 
@@ -143,7 +144,7 @@ async def _erase(config: WorkerConfig, assignment: Assignment, owned: OwnedWorke
     erasures = await erasure_scan.find(
         assignment.outputs, part.claim.partition, part.state.outputs, config.engine.definitions.placeholders
     )
-    saves = apply_erasures(part.loader, part.checkpointer, erasures.erased, erasures.along)
+    saves = erasure_scan.apply_erasures(part.loader, part.checkpointer, erasures.erased, erasures.along)
     entries = [encode_entry(out) async for out in saves]
     if erasures.positions:
         await owned.outbox.trim(0, erasures.positions)

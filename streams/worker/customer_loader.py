@@ -91,6 +91,7 @@ class CustomerLoader:
                 else:
                     loaded[customer_id] = self.migrate(customer_id, customer)
             elif self.rebuilt and customer_id in self.rebuilt:
+                # As decided by a former version, so that it is migrated; a rebuild has always added a version.
                 loaded[customer_id] = self.migrate(customer_id, self._new(newest - 1))[0], _UNKNOWN_DUE
             else:
                 # Only a customer that is new here needs the check: it costs more than the rest.

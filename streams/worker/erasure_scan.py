@@ -10,7 +10,7 @@ with the positions of the outputs: a claim that runs out of time goes on with th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -20,10 +20,15 @@ from rules.events import INPUTS, Event, Origin
 from rules.identity.events import CascadedErasure, ErasureNotice, Link
 from rules.identity.resolution import erases
 from rules.placeholders import BUILT_IN, Placeholders
+from rules.standing import Linkage
 from streams.kafka.fetch import OutputReader
+from streams.runtime.checkpoint import Checkpointer
 from streams.wire import merges
 from streams.wire.decode import read
+from streams.wire.records import OutRecord, membership_record
 from streams.wire.topics import MERGES
+from streams.worker.customer_loader import CustomerLoader
+from streams.worker.step_writer import slices, stored_customer
 
 _PROFILES = INPUTS[0]
 
@@ -106,3 +111,25 @@ def _sent_on(
             gone = erased.get(event.customer, 0)
             if erases(event, gone, None if gone >= since > 0 else (into, since)):
                 yield event
+
+
+async def apply_erasures(
+    loader: CustomerLoader, checkpointer: Checkpointer, erased: Mapping[str, int], along: Collection[str] = ()
+) -> AsyncIterator[list[OutRecord]]:
+    """Erase ids, each as of a time (ms): nothing at or before it counts. To be called before anything is read.
+
+    ``along``: ids which nobody asked to erase (see `ErasedIds`). Yields the records of
+    each save.
+    """
+    for ids in slices(erased):
+        loaded = await loader.load_as_stored(ids)
+        own = {customer_id: entry for customer_id, entry in loaded.items() if entry[1] >= 0}
+        for customer_id, (customer, _) in own.items():
+            before = customer.erased
+            customer.instant = customer.erased = max(before, erased[customer_id])
+            if customer_id in along:
+                customer.linkage = Linkage(erased_along=True, erased_before=before)
+        out = [membership_record(customer_id, None) for customer_id in own]
+        stored = [stored_customer(customer_id, *entry) for customer_id, entry in own.items()]
+        await checkpointer.save(stored, out)
+        yield out

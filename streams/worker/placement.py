@@ -5,7 +5,7 @@ other partitions, or could not be read.
 
     topics of 2 partitions      u7 → 1, u8 → 0
     partitions are added        4 partitions: u7 → 3, u8 → 0; what was written before stays where it is
-    a worker on an empty Redis  would find u7's former orders on partition 1, where they count for nobody;
+    a worker on an empty Redis  would find u7's former orders on partition 1, where they count for no customer;
                                 another one, which has partition 3 alone, would decide u7 without them
 
 What was written before stands first, and half or more of its customers belong to others by any larger number. So a few

@@ -49,17 +49,19 @@ from functools import partial
 
 import msgspec
 
-from rules.published_ahead import PublishedChange, is_forgotten
+from rules.published_ahead import PublishedChange, is_forgotten, record_published
 from rules.standing import Customer
 from streams.failpoints import reach
 from streams.kafka.fetch import OutputChunk, OutputReader
+from streams.runtime.checkpoint import Checkpointer
 from streams.runtime.outbox import Outbox
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Header
 from streams.wire.records import BY_KEY, OutRecord, bounded, decode_entry, row_of
 from streams.wire.topics import CHANGES, DEAD_LETTERS, MEMBERSHIPS
+from streams.worker.customer_loader import CustomerLoader
 from streams.worker.partition import WorkerPartition
-from streams.worker.recovered_customers import load_customers, mark_published
+from streams.worker.step_writer import slices, stored_customer
 
 log = logging.getLogger(__name__)
 
@@ -216,6 +218,33 @@ class PartitionRecovery:
             return memberships.decode(row.value).sequence >= customer.sequence
         is_nowhere = customer.ahead is None and not customer.since
         return is_nowhere and (customer.is_erased or row.key not in self._changed_and_removed)
+
+
+async def load_customers(loader: CustomerLoader, ids: Sequence[str]) -> Mapping[str, Customer]:
+    """These customers as they are stored."""
+    return {customer_id: customer for customer_id, (customer, _) in (await loader.load_as_stored(ids)).items()}
+
+
+async def mark_published(
+    loader: CustomerLoader, checkpointer: Checkpointer, published: Mapping[str, Sequence[PublishedChange]], now: int
+) -> Mapping[str, Customer]:
+    """Save customers which are published-ahead as such; ``now``: the wall clock (ms).
+
+    ``published``: changes on the topic by customer, in the order of the topic. Returns these customers as they are by
+    now.
+    """
+    marked: dict[str, Customer] = {}
+    for ids in slices(published):
+        loaded = await loader.load_as_stored(ids)
+        ahead = {
+            customer_id: (customer, due)
+            for customer_id, (customer, due) in loaded.items()
+            if due >= 0 and record_published(customer, published[customer_id], now)
+        }
+        marked |= {customer_id: customer for customer_id, (customer, _) in loaded.items()}
+        if ahead:
+            await checkpointer.save([stored_customer(customer_id, *entry) for customer_id, entry in ahead.items()], ())
+    return marked
 
 
 def _identity(topic: str, headers: Sequence[Header]) -> Identity:

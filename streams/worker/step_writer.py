@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from rules.sentences import LANGUAGES
 from rules.standing import Customer
@@ -13,6 +13,9 @@ from streams.state.contract import StoredCustomer
 from streams.wire import changes, customers
 from streams.wire.records import OutRecord, published_records, row_of
 from streams.worker.customer_loader import CustomerLoader, Loaded
+
+# Customers of one save.
+SAVE_MAX = 500
 
 
 class StepWriter:
@@ -68,3 +71,10 @@ def stored_customer(customer_id: str, customer: Customer, due_before: int) -> St
     """A customer as it is stored. ``due_before``: the due time (ms) that it was loaded with."""
     changed = None if customer.due == due_before else customer.due
     return StoredCustomer(customer_id, customers.encode(customer), changed, erased=customer.is_gone)
+
+
+def slices(by_id: Mapping[str, object]) -> Iterator[list[str]]:
+    """The ids of a mapping, as many at a time as are saved together."""
+    ids = list(by_id)
+    for index in range(0, len(ids), SAVE_MAX):
+        yield ids[index : index + SAVE_MAX]

@@ -284,7 +284,7 @@ def letter(original: bytes | None, reason: str = "not_json") -> Json:
 
 
 @pytest.mark.parametrize("original", [None, b"", b"{", CUT])
-@pytest.mark.parametrize("reason", decode.REASONS)
+@pytest.mark.parametrize("reason", dead_letters.REASONS)
 def test_a_dead_letter_is_accepted(original: bytes | None, reason: str) -> None:
     """Whole or cut, for every reason."""
     assert valid("dead-letter", letter(original, reason))

@@ -21,7 +21,7 @@ PROGRAM = """
 import logging, sys
 from streams import logs
 logs.set_up(sys.argv[1])
-log = logging.getLogger("streams.runtime.ownership")
+log = logging.getLogger("streams.runtime.rebalance_listener")
 log.info("claimed partitions", extra={"partitions": [0, 3], "generation": 7})
 log.debug("not told")
 try:

@@ -24,7 +24,7 @@ from streams.kafka import fence
 from streams.kafka import publisher as publisher_module
 from streams.kafka.publisher import FencedPublisher
 from streams.kafka.transactional_ids import transactional_id
-from streams.runtime import outbox, ownership
+from streams.runtime import outbox, rebalance_listener
 from streams.runtime.outbox import Outbox, renewal_s
 from streams.state.contract import Claim, Identity, Save
 from streams.state.memory import MemoryStore
@@ -278,7 +278,7 @@ async def test_a_process_that_stands_still_while_it_claims(impatient: Place, mon
         changed.setattr(AIOKafkaProducer, "commit_transaction", commit_late)
         with pytest.raises(ProducerFenced) as fenced:
             await publisher.claim([0])
-    assert ownership._failure(fenced.value) == (
+    assert rebalance_listener._failure(fenced.value) == (
         "Kafka takes nothing of this claim: another producer has its transactional id, or this process stood still and "
         "Kafka ended its transaction; start the worker again"
     )

@@ -253,7 +253,7 @@ def test_doctor_names_each_right_of_kafka(servers: Servers, topics_there: None) 
         (said,) = re.findall(r"^problem +Kafka rights +((?:.+\n)(?: {24}.+\n)*)", done.out, re.MULTILINE)
         assert f"this user {right.operation} of " in said
         assert right.name in said
-        assert "see docs/rights.md" in " ".join(said.split())
+        assert "see docs/operations/rights.md" in " ".join(said.split())
         assert done.code == 1
 
 
@@ -278,7 +278,10 @@ def test_doctor_names_each_right_of_redis(servers: Servers, topics_there: None) 
             done = servers.run("doctor", process)
             said = " ".join(done.out.split())
             name = f"keys ~{missing.partition('~')[2]}" if "~" in missing else missing
-            assert f"problem Redis rights Redis does not allow this user {name}: give it, see docs/rights.md" in said
+            assert (
+                f"problem Redis rights Redis does not allow this user {name}: give it, see docs/operations/rights.md"
+                in said
+            )
             assert (done.code, done.err) == (1, "")
         servers.redis.execute_command("ACL", "SETUSER", user, *rules[user])
     assert set(servers.redis.keys("*")) == before

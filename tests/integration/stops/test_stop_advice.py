@@ -140,7 +140,7 @@ def last_writes_are_lost(world: World, shop: Shop, own: Redis) -> str:
 
 
 def a_claim_without_answers(world: World, shop: Shop, own: Redis) -> str:
-    lines = "from streams.runtime import ownership\nownership.CLAIM_MAX_S = 3"
+    lines = "from streams.runtime import rebalance_listener\nrebalance_listener.CLAIM_MAX_S = 3"
     with altered(shop, world, lines, SEGMENTER_FAIL_POINT="after_claim:1:SIGSTOP") as one:
         frozen(one)
         with silent(own):
@@ -157,9 +157,9 @@ def a_loop_that_stands_still(world: World, shop: Shop, _: Redis) -> str:
 SLOW = """
 import asyncio
 from streams.kafka import output_reader
-from streams.runtime import ownership
+from streams.runtime import rebalance_listener
 from streams.worker.recovery import PartitionRecovery
-ownership.CLAIM_MAX_S, output_reader.CHUNK_MAX = 2, 1
+rebalance_listener.CLAIM_MAX_S, output_reader.CHUNK_MAX = 2, 1
 read = PartitionRecovery.read
 async def slow(*of):
     await read(*of)
@@ -184,7 +184,7 @@ def a_reading_back_that_takes_too_long(world: World, shop: Shop, _: Redis) -> st
 
 
 NOT_FETCHED = """
-from streams.runtime.ownership import PartitionOwner
+from streams.runtime.rebalance_listener import PartitionOwner
 receive, lost = PartitionOwner.receive, []
 async def receive_some(self, batch):
     if not lost:

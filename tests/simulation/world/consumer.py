@@ -15,7 +15,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.kafka.fetch import Answers, Batch, FetchResponse, FetchStatus, Offsets
-from streams.runtime.ownership import PartitionOwner
+from streams.runtime.rebalance_listener import PartitionOwner
 from tests.simulation.world.group import Assigned, Group
 from tests.simulation.world.kafka import Kafka
 from tests.simulation.world.loop import Process

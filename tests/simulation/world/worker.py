@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any, NamedTuple, NoReturn, cast
 
 from rules.engine import Engine
-from streams.runtime.ownership import PartitionOwner
 from streams.runtime.partition_task import Pace
+from streams.runtime.rebalance_listener import PartitionOwner
 from streams.runtime.watchdog import FetchWatchdog
 from streams.state.contract import Identity
 from streams.wire.topics import OUTPUTS

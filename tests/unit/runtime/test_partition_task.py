@@ -141,18 +141,18 @@ def test_the_clock_waits_for_an_input_that_cannot_be_reached(ago_ms: int, taken:
     """Whatever the others give, and whether it is taken, the clock stays before it was last asked, by the grace."""
     now_ms = NOON_MS + 60_000
     one = with_a_visit({}, now_ms, ago_ms)
-    assert one.clock() == now_ms - ago_ms - GRACE_MS
-    assert [reading[2] for reading in one.take().readings] == taken
-    assert one.clock() == now_ms - ago_ms - GRACE_MS
+    assert one.time.clock() == now_ms - ago_ms - GRACE_MS
+    assert [reading[2] for reading in one.merge.take(10, one.time.read_until).readings] == taken
+    assert one.time.clock() == now_ms - ago_ms - GRACE_MS
 
 
 def test_what_comes_long_after_another_input_was_asked_waits() -> None:
     """A purchase before this visit may have come since: it is taken once purchases were asked again."""
     now_ms, heard = NOON_MS + 60_000, dict[str, FetchStatus]()
     one = with_a_visit(heard, now_ms, 400)
-    assert not one.take()
+    assert not one.merge.take(10, one.time.read_until)
     heard["purchases"] = at_its_end(now_ms, age_s=0.0)
-    assert [reading[2] for reading in one.take().readings] == [5]
+    assert [reading[2] for reading in one.merge.take(10, one.time.read_until).readings] == [5]
 
 
 def test_the_clock_does_not_pass_what_is_in_hand() -> None:
@@ -161,9 +161,9 @@ def test_the_clock_does_not_pass_what_is_in_hand() -> None:
     heard = {topic: at_its_end(now_ms) for topic in TOPICS} | {"visits": at_its_end(now_ms, end=6)}
     one = clocked(heard, now_ms)
     receive(one, visit(NOON_MS + 5_000))
-    assert one.clock() == NOON_MS + 5_000
-    one.take()
-    assert one.clock() == now_ms - GRACE_MS
+    assert one.time.clock() == NOON_MS + 5_000
+    one.merge.take(10, one.time.read_until)
+    assert one.time.clock() == now_ms - GRACE_MS
 
 
 def test_the_clock_of_an_input_that_is_behind() -> None:
@@ -171,10 +171,10 @@ def test_the_clock_of_an_input_that_is_behind() -> None:
     now_ms = NOON_MS + 60_000
     heard = {topic: at_its_end(now_ms) for topic in TOPICS} | {"visits": at_its_end(now_ms, end=100)}
     one = clocked(heard, now_ms)
-    assert one.clock() == NOON_MS
+    assert one.time.clock() == NOON_MS
     receive(one, visit(NOON_MS + 5_000))
     one.merge.take(10, lambda _: True)
-    assert one.clock() == NOON_MS + 5_000
+    assert one.time.clock() == NOON_MS + 5_000
 
 
 # --- the outbox --------------------------------------------------------------------------------
@@ -274,15 +274,15 @@ def test_caught_up_is_said_of_all_inputs_at_their_ends() -> None:
     """As of the one that was asked first, less the grace; with a record in hand, or one not fetched, of none."""
     now_ms = NOON_MS + 60_000
     heard = {topic: at_its_end(now_ms) for topic in TOPICS} | {"carts": at_its_end(now_ms - 300)}
-    assert clocked(heard, now_ms).caught_up() == now_ms - 300 - GRACE_MS
-    assert clocked(heard | {"visits": at_its_end(now_ms, end=6)}, now_ms).caught_up() == 0
-    assert clocked(heard | {"visits": FetchStatus(None, 100.0)}, now_ms).caught_up() == 0
+    assert clocked(heard, now_ms).time.caught_up_until() == now_ms - 300 - GRACE_MS
+    assert clocked(heard | {"visits": at_its_end(now_ms, end=6)}, now_ms).time.caught_up_until() == 0
+    assert clocked(heard | {"visits": FetchStatus(None, 100.0)}, now_ms).time.caught_up_until() == 0
     in_hand = clocked(heard | {"visits": at_its_end(now_ms, end=6)}, now_ms)
     receive(in_hand, visit(NOON_MS + 5_000))
-    assert in_hand.clock() > 0
-    assert in_hand.caught_up() == 0
-    in_hand.take()
-    assert in_hand.caught_up() == now_ms - 300 - GRACE_MS
+    assert in_hand.time.clock() > 0
+    assert in_hand.time.caught_up_until() == 0
+    in_hand.merge.take(10, in_hand.time.read_until)
+    assert in_hand.time.caught_up_until() == now_ms - 300 - GRACE_MS
 
 
 # --- what is decoded at once -------------------------------------------------------------------

@@ -158,7 +158,7 @@ async def test_after_a_rebuild_a_redelivered_message_is_sent(says_so: bool) -> N
     assert one.told() == []
     assert one.decisions()[-1].reason == "sent before, and once is all"
     known: Person = customer_state.decode(one.store._of(0).customers["u1"])
-    assert known.told == []
+    assert known.awaited == []
     assert known.acted == ["cart"]
 
 
@@ -197,12 +197,12 @@ async def test_what_retention_has_taken_is_not_expected_for_ever() -> None:
     one = World(FILE)
     await one.claim()
     await one.acting.note({"u1": decisions})
-    assert len(customer_state.decode(one.store._of(0).customers["u1"]).told) == 2
+    assert len(customer_state.decode(one.store._of(0).customers["u1"]).awaited) == 2
     await one.until(START + 9 * SECOND_MS)
-    assert len(customer_state.decode(one.store._of(0).customers["u1"]).told) == 2, "it may be read yet"
+    assert len(customer_state.decode(one.store._of(0).customers["u1"]).awaited) == 2, "it may be read yet"
     await one.until(START + 10 * SECOND_MS)
     known = customer_state.decode(one.store._of(0).customers["u1"])
-    assert (known.told, one.waiting()) == ([], 0)
+    assert (known.awaited, one.waiting()) == ([], 0)
     assert known.was_sent(decisions[0].key)
 
 

@@ -12,7 +12,8 @@ from itertools import combinations
 import pytest
 
 from rules.events import Event, Item, Origin
-from streams.wire.decode import REASONS, Rejected, decode
+from streams.wire.dead_letters import REASONS
+from streams.wire.decode import Rejected, decode
 from tests.oracle import oracle
 from tests.strategies import histories
 from tests.strategies.histories import MINUTE, SECOND

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from rules.events import Event, Item
 from rules.profile.profile import short_id
-from streams.wire.decode import REASONS
+from streams.wire.dead_letters import REASONS
 from tests.oracle import oracle
 from tests.support.input_records import BASE, MIB, NOON, TIMES, outcome, record
 

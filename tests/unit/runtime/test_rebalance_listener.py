@@ -22,10 +22,10 @@ from rules.engine import Engine
 from rules.published_ahead import PublishedChange
 from streams.errors import StoreFailed, StoreRefused
 from streams.kafka.fetch import Answers, Batch, FetchResponse, FetchStatus, Offsets, OutputChunk, Place
-from streams.runtime import ownership, poison_pills
-from streams.runtime.ownership import PartitionOwner
+from streams.runtime import poison_pills, rebalance_listener
 from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.partition_task import Pace
+from streams.runtime.rebalance_listener import PartitionOwner
 from streams.runtime.watchdog import LOST_AFTER_ANSWERS, FetchWatchdog
 from streams.state.contract import Claim, Identity, PartitionState, Save
 from streams.state.definition_versions import DefinitionVersions
@@ -446,7 +446,7 @@ async def test_a_claim_that_faust_gives_up(world: World) -> None:
 
 async def test_a_claim_that_takes_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stops the worker: Faust would go on without the partitions."""
-    monkeypatch.setattr(ownership, "CLAIM_MAX_S", 0.05)
+    monkeypatch.setattr(rebalance_listener, "CLAIM_MAX_S", 0.05)
     world.outputs.meanwhile = asyncio.Event().wait
     assert await world.claim() == {}
     (said,) = world.said
@@ -575,7 +575,7 @@ async def test_what_was_published_is_read_back_before_anything_is_published(worl
 
 async def test_a_reading_back_that_takes_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is kept how far it came, so the remedy is to start again; nothing is held meanwhile."""
-    monkeypatch.setattr(ownership, "CLAIM_MAX_S", 0.2)
+    monkeypatch.setattr(rebalance_listener, "CLAIM_MAX_S", 0.2)
     world.outputs.chunks = [OutputChunk("segment-changes", partition, [], 7) for partition in PARTITIONS]
     read = world.outputs.read
 

@@ -1,0 +1,86 @@
+"""The clock of a partition: up to when time is decided, and up to when everything is read. In Flink: the watermark.
+
+    12:00:05  Kafka is asked for records of every input, and answers that there are no more
+    12:00:06  all that came is taken: the clock is 12:00:05 less the grace, and due times up to then fire
+    12:00:09  visits cannot be reached: the clock stays, whatever is read from the other inputs
+
+The one rule: the clock never passes what may be unread, as that may settle what is due before it. It never goes back,
+and never passes the wall clock less the grace.
+
+See also `streams.runtime.merge`, which takes records only up to where other inputs cannot precede them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from streams.kafka.fetch import FetchStatus
+from streams.runtime.checkpoint import Checkpointer
+from streams.runtime.merge import Merge
+
+
+class PartitionClock:
+    """Reads the time of a partition off its inputs.
+
+    ``fetch_status``: how an input, by its topic, is being fetched. ``grace_ms``: how far the clock stays behind the
+    wall clock. ``answer_s``: how long an answer that an input is at its end counts for what others gave since.
+    """
+
+    def __init__(
+        self,
+        merge: Merge,
+        saved: Checkpointer,
+        fetch_status: Callable[[str], FetchStatus],
+        now_ms: Callable[[], int],
+        grace_ms: int,
+        answer_s: float,
+    ) -> None:
+        self._merge = merge
+        self._saved = saved
+        self._fetch_status = fetch_status
+        self._now_ms = now_ms
+        self._grace_ms = grace_ms
+        self._answer_s = answer_s
+
+    def clock(self) -> int:
+        """The partition's clock (ms)."""
+        unread = min(self._unread_from(topic) for topic in self._saved.positions)
+        return max(self._saved.clock, min(unread, self._now_ms() - self._grace_ms))
+
+    def caught_up_until(self) -> int:
+        """The moment (ms) up to which everything appended to any input is read; 0 while some input is behind.
+
+        The clock alone does not say so: behind, it is the time of the last record, and one that is older may follow.
+        """
+        if not all(self._is_at_its_end(topic) for topic in self._saved.positions):
+            return 0
+        return min(self._unread_from(topic) for topic in self._saved.positions)
+
+    def read_until(self, topic: str) -> float:
+        """When (monotonic, s) what other inputs gave lies behind all that this input had; see `Merge.take`.
+
+        An input is at its end as Kafka answered last. Not all inputs are requested together (an input of which records
+        lie in the fetcher is not), so what another input gave later than ``answer_s`` after that waits for the next
+        answer.
+        """
+        answer = self._fetch_status(topic).answer
+        if answer is None or answer.end != self._merge.fetched(topic):
+            return -math.inf
+        return answer.asked_monotonic + self._answer_s
+
+    def _is_at_its_end(self, topic: str) -> bool:
+        answer = self._fetch_status(topic).answer
+        return answer is not None and not self._merge.in_hand(topic) and answer.end == self._merge.fetched(topic)
+
+    def _unread_from(self, topic: str) -> int:
+        """The moment (ms) up to which everything of an input is read.
+
+        Where a fetch found nothing more and all of it is taken, that is when it was requested, less the grace: what was
+        appended before has been read. It holds however old the answer is, so an input that cannot be reached stops the
+        clock, whatever is read from the others.
+        """
+        answer = self._fetch_status(topic).answer
+        if answer is None or not self._is_at_its_end(topic):
+            return self._merge.unread_from(topic)
+        return answer.asked_ms - self._grace_ms
