@@ -84,7 +84,7 @@ def _cancellations() -> int:
 def _check_cancelled(before: int) -> None:
     """Raise the cancellation that came since there were ``before``, which the client has lost.
 
-    redis-py sends by `asyncio.wait_for`, which on Python 3.11 loses a cancellation that comes as it ends
+    redis-py sends by ``wait_for`` of asyncio, which on Python 3.11 loses a cancellation that comes as it ends
     (https://github.com/python/cpython/issues/86296). A task that should end would go on for ever.
     """
     if _cancellations() > before:
