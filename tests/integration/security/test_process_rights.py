@@ -273,17 +273,18 @@ def test_doctor_names_each_right_of_redis(servers: Servers, topics_there: None) 
     before = set(servers.redis.keys("*"))
     for process in ("worker", "triggers"):
         user = f"segmenter-{process}"
-        for missing in [rule for rule in rules[user] if rule[0] in "+~%"]:
-            servers.redis.execute_command("ACL", "SETUSER", user, *(rule for rule in rules[user] if rule != missing))
-            done = servers.run("doctor", process)
-            said = " ".join(done.out.split())
-            name = f"keys ~{missing.partition('~')[2]}" if "~" in missing else missing
-            assert (
-                f"problem Redis rights Redis does not allow this user {name}: give it, see docs/operations/rights.md"
-                in said
-            )
-            assert (done.code, done.err) == (1, "")
-        servers.redis.execute_command("ACL", "SETUSER", user, *rules[user])
+        try:
+            for missing in [rule for rule in rules[user] if rule[0] in "+~%"]:
+                rest = [rule for rule in rules[user] if rule != missing]
+                servers.redis.execute_command("ACL", "SETUSER", user, *rest)
+                done = servers.run("doctor", process)
+                said = " ".join(done.out.split())
+                name = f"keys ~{missing.partition('~')[2]}" if "~" in missing else missing
+                problem = f"problem Redis rights Redis does not allow this user {name}: give it"
+                assert f"{problem}, see docs/operations/rights.md" in said
+                assert (done.code, done.err) == (1, "")
+        finally:
+            servers.redis.execute_command("ACL", "SETUSER", user, *rules[user])
     assert set(servers.redis.keys("*")) == before
 
 

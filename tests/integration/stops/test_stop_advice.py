@@ -407,6 +407,6 @@ def test_verify_waits_for_changed_definitions(kafka: Kafka, redis_server: Redis,
         frozen(one)
         said = stopped("verify", **changed.settings)
         os.kill(one.pid, signal.SIGCONT)
-        eventually(lambda: "customers decided again" in one.log.read_text())
+        eventually(lambda: "customers re-evaluated under the new definitions" in one.log.read_text())
         assert "\nequal\n" in verified(changed)
     assert "were changed, and not all customers are decided by the new ones yet; try again once" in said
