@@ -21,6 +21,14 @@ from streams.state.redis import TIMEOUT_S, RedisStore
 _prefixes = (f"test{number}:" for number in itertools.count())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spreads the modules that start servers over the processes: each gets a part of this order, and steals the rest.
+
+    By path they would all be in the part of one process, and each module that is stolen from starts its servers twice.
+    """
+    items.sort(key=lambda item: (item.path.name, str(item.path)))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips or fails a `kafka` test where no Kafka can run, before any fixture tries to start one."""
     if item.get_closest_marker("kafka") and (reason := kafka_available()):

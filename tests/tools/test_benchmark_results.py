@@ -221,6 +221,7 @@ def test_a_recorded_figure_without_its_hot_path_is_refused(tree: Path) -> None:
 # --- the command
 
 
+@pytest.mark.nightly
 def test_a_small_run_prints_and_records_nothing() -> None:
     """What scripts/bench does, with and without the flag; the file of this tree stays as it is."""
     before = (ROOT / results.PATH).read_bytes()
