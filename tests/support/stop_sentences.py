@@ -28,7 +28,7 @@ _CALLED = {
 # What returns one, or is a mapping of some.
 _RETURNED = {
     "client.py": "_why",
-    "ownership.py": "_failure",
+    "rebalance_listener.py": "_failure",
     "defects.py": "report",
     "refusals.py": "missing_right",
 }

@@ -105,6 +105,7 @@ def test_the_benchmark_of_a_backlog(peers: tuple[str, ...]) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_the_benchmark_of_a_steady_load() -> None:
     """All of the paced load came through."""
     said = run("benchmarks.main", "--only", "latency", "--rates", "200", "--seconds", "2")
