@@ -145,8 +145,8 @@ BY_SIMULATION = (
     ),
     Mutant(
         "what is on the topics is not published again",
-        "streams/worker/recovery.py",
-        "entry.missing -= identities",
+        "streams/runtime/read_back.py",
+        "entry.missing -= published",
         "pass",
     ),
     Mutant(
@@ -900,15 +900,15 @@ BY_TESTS = (
     ),
     Mutant(
         "a read-back of triggers goes on from where it came to",
-        "streams/triggers/claim.py",
+        "streams/runtime/read_back.py",
         "            await self._outbox.trim(trimmed, self._positions)",
         "            pass",
         "tests/simulation/test_trigger_read_back.py::test_a_read_back_that_runs_out_of_time_goes_on_from_where_it_came_to",
     ),
     Mutant(
         "a read-back of triggers passes no entry that is partly published",
-        "streams/triggers/claim.py",
-        "if not any(entry.is_partly_published for entry in self._entries):",
+        "streams/runtime/read_back.py",
+        "if not any(entry.is_partly_published for entry in self.entries):",
         "if True:",
         "tests/simulation/test_trigger_read_back.py::test_no_position_passes_an_entry_that_is_partly_published",
     ),

@@ -10,8 +10,10 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WIDTH = 120  # where no terminal says how wide it is
 _LEAST = 40  # below it a wrapped sentence is not read either
@@ -28,6 +30,8 @@ def width() -> int:
 
 def console() -> Console:
     """For coloured lines on standard output; plain where that is no terminal, or NO_COLOR is set."""
+    from rich.console import Console  # noqa: PLC0415  # every command would take longer to start, and few have colours
+
     chosen = Console(highlight=False, soft_wrap=True)
     # rich leaves out the colours alone, and would still write what is bold or dim.
     return Console(highlight=False, soft_wrap=True, color_system=None) if chosen.no_color else chosen

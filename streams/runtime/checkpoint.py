@@ -40,9 +40,7 @@ class Checkpointer:
     ``definition_version``: the number of the newest definition file, under which the next checkpoint is made.
     """
 
-    def __init__(
-        self, store: Store, partition: int, token: str, state: PartitionState, definition_version: int = 0
-    ) -> None:
+    def __init__(self, store: Store, partition: int, token: str, state: PartitionState) -> None:
         self.store = store
         self.partition = partition
         self._token = token
@@ -50,7 +48,7 @@ class Checkpointer:
         self.positions = dict(state.positions)
         self.clock = state.clock
         self.next_due = state.next_due
-        self.definition_version = definition_version
+        self.definition_version = 0
 
     @property
     def here(self) -> Progress:

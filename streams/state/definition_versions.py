@@ -87,11 +87,6 @@ class DefinitionVersions:
         return cls.decoded(state.epochs, state.documents, engine)
 
     @classmethod
-    def loaded_for(cls, state: PartitionState, engine: Engine) -> DefinitionVersions:
-        """The stored versions of a claimed partition, with the engine's file as the newest. Raises `ClaimRefused`."""
-        return cls.loaded(state, engine).for_engine(engine, state.clock)
-
-    @classmethod
     def read(cls, meta: Mapping[str, str], documents: Mapping[int, bytes], engine: Engine) -> Self:
         """The versions that a partition's fields in the store hold, for a reader which changes nothing.
 

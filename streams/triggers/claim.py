@@ -24,6 +24,7 @@ from streams.runtime.input_buffer import RecordReader
 from streams.runtime.outbox import Outbox
 from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.partition_task import PartitionTask, TaskContext
+from streams.runtime.read_back import ReadBack, ReadBackEntry
 from streams.state.contract import PartitionState
 from streams.triggers import decision_log
 from streams.triggers.config import TriggersFile
@@ -155,21 +156,12 @@ class TriggersTask(PartitionTask):
         await self._settle()
 
 
-class _Entry:
-    """One entry of the outbox, and which of its records were not found on the topics."""
+class _Entry(ReadBackEntry):
+    """One entry of the outbox of triggers. All its records can be read back."""
 
     def __init__(self, entry: bytes) -> None:
-        self.records = [decision_log.bounded(record) for record in decode_entry(entry)]
-        self.missing = {_identity(record) for record in self.records}
-        self._count = len(self.missing)
-
-    @property
-    def is_published(self) -> bool:
-        return not self.missing and self._count > 0
-
-    @property
-    def is_partly_published(self) -> bool:
-        return len(self.missing) < self._count
+        records = [decision_log.bounded(record) for record in decode_entry(entry)]
+        super().__init__(records, map(_identity, records))
 
     def unpublished(self) -> list[OutRecord]:
         """The records that still must be published."""
@@ -182,37 +174,18 @@ class _DecisionRecovery:
     def __init__(self, owned: OwnedTriggersPartition) -> None:
         self._dispatcher = owned.dispatcher
         self._outbox = owned.outbox
-        self._entries = [_Entry(entry) for entry in owned.state.outbox]
-        self._positions: dict[str, int] = {}
+        self._read_back = ReadBack(owned.outbox, map(_Entry, owned.state.outbox))
 
     async def read(self, chunk: OutputChunk) -> None:
         """What was published: it is not published again, and what the store does not know of it is saved."""
-        if self._entries:
-            published = {decision_log.identity(chunk.topic, record.headers) for record in chunk.records}
-            for entry in self._entries:
-                entry.missing -= published
+        self._read_back.find(decision_log.identity(chunk.topic, record.headers) for record in chunk.records)
         if chunk.topic == TRIGGER_DECISIONS:
             await self._dispatcher.note(_by_customer(chunk))
-        await self._advance_position(chunk)
-
-    async def _advance_position(self, chunk: OutputChunk) -> None:
-        """Save up to where the outputs are read back, never past an entry that is not trimmed.
-
-        So a claim that runs out of time goes on from there.
-        """
-        trimmed = 0
-        while self._entries and self._entries[0].is_published:
-            del self._entries[0]
-            trimmed += 1
-        self._positions[chunk.topic] = chunk.position
-        if not any(entry.is_partly_published for entry in self._entries):
-            await self._outbox.trim(trimmed, self._positions)
-        elif trimmed:
-            await self._outbox.trim(trimmed, {})
+        await self._read_back.advance(chunk.topic, chunk.position)
 
     async def publish_rest(self) -> None:
         """The entries that are not on the topics, in order."""
-        for entry in self._entries:
+        for entry in self._read_back.entries:
             await self._outbox.publish([entry.unpublished()])
 
 

@@ -55,6 +55,7 @@ from streams.failpoints import reach
 from streams.kafka.fetch import OutputChunk, OutputReader
 from streams.runtime.checkpoint import Checkpointer
 from streams.runtime.outbox import Outbox
+from streams.runtime.read_back import ReadBack, ReadBackEntry
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Header
 from streams.wire.records import BY_KEY, OutRecord, bounded, decode_entry, row_of
@@ -97,27 +98,19 @@ async def recover(owned: Mapping[int, OwnedWorkerPartition], outputs: OutputRead
         await recovery.publish_rest()
 
 
-class OutboxEntry:
-    """One entry of the outbox, and which of its records were not found on the topics."""
+class OutboxEntry(ReadBackEntry):
+    """One entry of the worker's outbox. Of its records, rows and what goes to other partitions cannot be read back."""
 
     def __init__(self, entry: bytes) -> None:
-        self.records = [bounded(record) for record in decode_entry(entry)]
-        self.missing = {_identity(record.topic, record.headers) for record in self.records if record.topic in OUTPUTS}
-        self._count = len(self.missing)
+        records = [bounded(record) for record in decode_entry(entry)]
+        super().__init__(
+            records, (_identity(record.topic, record.headers) for record in records if record.topic in OUTPUTS)
+        )
 
     @property
     def is_published(self) -> bool:
-        """Whether every record is on its topic.
-
-        Unknown, hence False, for entries of rows only and for records sent to another partition: neither can be read
-        back.
-        """
-        no_others = all(record.topic not in BY_KEY for record in self.records)
-        return not self.missing and self._count > 0 and no_others
-
-    @property
-    def is_partly_published(self) -> bool:
-        return len(self.missing) < self._count
+        """Whether every record is on its topic; unknown, hence False, with a record for another partition."""
+        return super().is_published and all(record.topic not in BY_KEY for record in self.records)
 
     def unpublished(self, is_newest: Callable[[OutRecord], bool]) -> list[OutRecord]:
         """The records that still must be published.
@@ -156,24 +149,20 @@ class PartitionRecovery:
         self._part = owned.part
         self._outbox = owned.outbox
         self._now_ms = now_ms
-        self._entries = [OutboxEntry(entry) for entry in owned.unpublished]
-        self._removed_rows = frozenset(row.key for entry in self._entries for row in entry.tombstones())
+        self._read_back = ReadBack(owned.outbox, map(OutboxEntry, owned.unpublished))
+        self._removed_rows = frozenset(row.key for entry in self._read_back.entries for row in entry.tombstones())
         # Customers of these of which a change is on the topic: their row came after it.
         self._changed_and_removed: set[bytes | None] = set()
-        self._positions: dict[str, int] = {}
 
     async def read(self, chunk: OutputChunk) -> None:
         """Bring one chunk of an output together with what the store knows."""
-        if self._entries:
-            identities = {_identity(chunk.topic, record.headers) for record in chunk.records}
-            for entry in self._entries:
-                entry.missing -= identities
+        self._read_back.find(_identity(chunk.topic, record.headers) for record in chunk.records)
         if chunk.topic == CHANGES:
             await self._read_changes(chunk)
         else:
             self._remember_dead_letters(chunk)
         reach("mid_read_back")
-        await self._advance_position(chunk)
+        await self._read_back.advance(chunk.topic, chunk.position)
 
     async def _read_changes(self, chunk: OutputChunk) -> None:
         published = _by_customer(chunk)
@@ -189,21 +178,9 @@ class PartitionRecovery:
             if offset >= positions.get(topic, offset + 1):
                 self._part.published_dead_letters.add((topic, offset))
 
-    async def _advance_position(self, chunk: OutputChunk) -> None:
-        """Save up to where the outputs are read back, never past an entry that is not trimmed."""
-        trimmed = 0
-        while self._entries and self._entries[0].is_published:
-            del self._entries[0]
-            trimmed += 1
-        self._positions[chunk.topic] = chunk.position
-        if not any(entry.is_partly_published for entry in self._entries):
-            await self._outbox.trim(trimmed, self._positions)
-        elif trimmed:
-            await self._outbox.trim(trimmed, {})
-
     async def publish_rest(self) -> None:
         """Publish the entries that are not on the topics, in order; no row replaces a newer one."""
-        for entry in self._entries:
+        for entry in self._read_back.entries:
             names = sorted({(row.key or b"").decode() for row in entry.rows()})
             customers = await load_customers(self._part.loader, names)
             await self._outbox.publish([entry.unpublished(partial(self._is_newest, customers))])

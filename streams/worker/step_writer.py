@@ -49,7 +49,7 @@ class StepWriter:
         customers which the step erased, whatever came after it. Raises what `Checkpointer.save` raises.
         """
         out = [*self._rows(loaded, decided, erased), *others]
-        stored = [stored_customer(customer_id, *loaded[customer_id]) for customer_id in loaded]
+        stored = [stored_customer(customer_id, *entry) for customer_id, entry in loaded.items()]
         await self._checkpointer.save(stored, out, progress)
         if out:
             self._meter.decided(decided)

@@ -62,7 +62,10 @@ class Partition:
     async def begun(self, engine: Engine) -> DefinitionVersions:
         """A worker under a file begins."""
         claim, state = await self.claimed(engine)
-        files = DefinitionVersions.loaded_for(state, engine) if state.positions else DefinitionVersions.initial(engine)
+        if state.positions:
+            files = DefinitionVersions.loaded(state, engine).for_engine(engine, state.clock)
+        else:
+            files = DefinitionVersions.initial(engine)
         assert await self.store.begin(claim, POSITIONS, files.files(), self.saves)
         return files
 
@@ -171,8 +174,9 @@ async def test_a_worker_dies_between_any_two_calls_of_a_change(partition: Partit
     values = await partition.store.load(0, ["a", "b"])
     found = [after.engine_of(customers.decode(value or b"")).definitions.fingerprint for value in values]
     assert found == [numbered(number).definitions.fingerprint for number in (0, 1)]
-    _, state = await partition.claimed(numbered(2))
-    assert DefinitionVersions.loaded_for(state, numbered(2)).number == 2
+    newest = numbered(2)
+    _, state = await partition.claimed(newest)
+    assert DefinitionVersions.loaded(state, newest).for_engine(newest, state.clock).number == 2
     assert {number: json.loads(zlib.decompress(one))["version"] for number, one in state.documents.items()} == {
         0: 1,
         1: 1,

@@ -1,0 +1,67 @@
+"""The outbox of a former claim while its output topics are read back: which entries are there, and how far it is read.
+
+The one rule: the position of an output is never advanced past an entry that is partly published and not trimmed, so
+that the next claim finds its records again. It is saved chunk by chunk, and a claim that runs out of time goes on from
+there.
+
+See also `streams.worker.recovery` and `streams.triggers.claim`, which read back the outputs of either process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+from streams.runtime.outbox import Outbox
+from streams.wire.records import OutRecord
+
+
+class ReadBackEntry:
+    """One entry of the outbox, and the identities of its records that were not found on the topics."""
+
+    def __init__(self, records: Sequence[OutRecord], identities: Iterable[Hashable]) -> None:
+        """``identities``: of those records which can be read back."""
+        self.records = records
+        self.missing = set(identities)
+        self._count = len(self.missing)
+
+    @property
+    def is_published(self) -> bool:
+        """Whether every record is on its topic; unknown, hence False, where none can be read back."""
+        return not self.missing and self._count > 0
+
+    @property
+    def is_partly_published(self) -> bool:
+        """Whether some record is on its topic."""
+        return len(self.missing) < self._count
+
+
+E = TypeVar("E", bound=ReadBackEntry)
+
+
+class ReadBack(Generic[E]):
+    """The entries that are left, oldest first, and the positions up to which the outputs are read."""
+
+    def __init__(self, outbox: Outbox, entries: Iterable[E]) -> None:
+        self._outbox = outbox
+        self.entries = list(entries)
+        self._positions: dict[str, int] = {}
+
+    def find(self, identities: Iterable[Hashable]) -> None:
+        """Note the records of a chunk. With no entry left nothing is looked up."""
+        if self.entries:
+            published = set(identities)
+            for entry in self.entries:
+                entry.missing -= published
+
+    async def advance(self, topic: str, position: int) -> None:
+        """Trim the entries that are published, and save the position of an output if no entry is in between."""
+        trimmed = 0
+        while self.entries and self.entries[0].is_published:
+            del self.entries[0]
+            trimmed += 1
+        self._positions[topic] = position
+        if not any(entry.is_partly_published for entry in self.entries):
+            await self._outbox.trim(trimmed, self._positions)
+        elif trimmed:
+            await self._outbox.trim(trimmed, {})
