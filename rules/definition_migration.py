@@ -25,12 +25,13 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from rules import published_ahead
+from rules.changes import Change, numbered
+from rules.customer import Customer
 from rules.definitions.segments_file import Definitions
 from rules.engine import Engine
 from rules.profile.profile import Profile
 from rules.profile_migration import carrying, missing_history
 from rules.reconcile import reconcile
-from rules.standing import Change, Customer, numbered
 
 # Segments which a former file had and the newest has not, and of which not all was remembered.
 GONE_SHORT_MAX = 1_000

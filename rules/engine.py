@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from rules.changes import UNNUMBERED, Change, numbered
 from rules.conditions import NEVER, CustomerView
+from rules.customer import Customer
 from rules.definitions.segments_file import Definitions
 from rules.events import ORDER_COMPLETED, UNNAMED, WITHOUT_EFFECT, Event
 from rules.identity.events import ProfileMerge
 from rules.profile.profile import Profile, short_id
 from rules.reasons import ERASED, MERGED, Reason
-from rules.standing import UNNUMBERED, Change, Customer, numbered
 
 _profiles = msgspec.msgpack.Decoder(Profile)
 

@@ -36,11 +36,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from rules.changes import Change, numbered
+from rules.customer import Ahead, Customer
 from rules.engine import Engine
 from rules.events import Event
 from rules.reasons import ERASED
 from rules.reconcile import reconcile
-from rules.standing import Ahead, Change, Customer, numbered
 
 
 class PublishedChange(msgspec.Struct, frozen=True, gc=False):

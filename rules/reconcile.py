@@ -16,10 +16,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
+from rules.changes import UNNUMBERED, Change
 from rules.conditions import CustomerView
+from rules.customer import Customer
 from rules.engine import Engine
 from rules.reasons import REMOVED, Reason
-from rules.standing import UNNUMBERED, Change, Customer
 
 
 class _Difference(NamedTuple):

@@ -11,6 +11,7 @@ import msgspec
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
 from rules.conditions.boolean import combined
 from rules.context import ATTRIBUTES, CHANNELS
+from rules.due_times import Ago, Years
 from rules.facts import TouchFact, TraitFact
 from rules.forms import description, value_test_parsing
 from rules.forms.description import Canonical
@@ -21,7 +22,6 @@ from rules.languages.language import LISTED_MAX, Language
 from rules.languages.parts import judged, observed_of
 from rules.profile.attributes import AttributeValue
 from rules.reasons import Observed, Reason
-from rules.time_tests import Ago, Years
 from rules.value_tests import Shown, ValueTest
 from rules.values import path_of
 

@@ -1,6 +1,7 @@
 """What every condition answers, what it is decided about, and what a kind of condition brings along.
 
-Everything that a kind needs stands in its own module, as one `ConditionKind`. `rules.conditions` lists the kinds.
+Everything that a kind needs stands in its own module, as one `ConditionKind`. `rules.conditions` lists the kinds, and
+`rules.due_times` decides when time alone turns a condition.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from rules.due_times import NEVER, Decision
 from rules.facts.registry import FactRegistry
 from rules.forms.description import Canonical
 from rules.forms.json_schema import Schema
@@ -19,7 +21,6 @@ from rules.profile import cart
 from rules.profile.orders import Order
 from rules.profile.profile import Profile
 from rules.reasons import Reason
-from rules.time_tests import NEVER, Decision
 from rules.times import format_instant
 
 __all__ = ["NEVER", "Condition", "ConditionKind", "CustomerView", "Decision", "Parsed", "Scope", "until"]

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.due_times import Ago
 from rules.facts import CartFact
 from rules.forms import description
 from rules.forms.description import Canonical
@@ -19,7 +20,6 @@ from rules.languages.language import Language
 from rules.languages.parts import beside, judged, observed_of
 from rules.profile import cart
 from rules.reasons import Observed, Reason
-from rules.time_tests import Ago
 from rules.times import format_duration, format_instant, words
 from rules.value_tests import NumberTest, Shown
 from rules.values import MICRO, shown_number

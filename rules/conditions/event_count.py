@@ -1,4 +1,4 @@
-"""How many events or orders fell into a window (`performed`)."""
+"""How many events or orders fell into a window (`performed`); when the window ends, see `rules.due_times`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 
 from rules.conditions.base import ConditionKind, CustomerView, Decision, Parsed, Scope, until
 from rules.conditions.event_choice import ORDERS_MAX, canonical_where, orders_and_others, shown_events
+from rules.due_times import Count, outside
 from rules.facts import EventFilter, OccurrenceFact, OrderFact
 from rules.forms import description
 from rules.forms.description import Canonical
@@ -19,7 +20,6 @@ from rules.languages import value_tests
 from rules.languages.language import Language
 from rules.languages.parts import beside, events, observed_of, window
 from rules.reasons import Observed, Reason
-from rules.time_tests import Count, outside
 from rules.times import format_duration, format_instant
 from rules.value_tests import PropertyTests
 

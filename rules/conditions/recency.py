@@ -1,4 +1,4 @@
-"""How long ago the first or last of something was (`first`, `last`)."""
+"""How long ago the first or last of something was (`first`, `last`); when time turns it, see `rules.due_times`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 
 from rules.conditions.base import ConditionKind, CustomerView, Decision, Parsed, Scope, until
 from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
+from rules.due_times import Ago
 from rules.facts import EventFilter, FirstFact, OccurrenceFact, OrderFact
 from rules.forms import description
 from rules.forms.description import Canonical
@@ -18,7 +19,6 @@ from rules.languages import value_tests
 from rules.languages.language import Language, Message
 from rules.languages.parts import beside, events, observed_of
 from rules.reasons import Observed, Reason
-from rules.time_tests import Ago
 from rules.times import format_instant
 from rules.value_tests import PropertyTests
 

@@ -1,4 +1,8 @@
-"""Steps that follow one another within a window (`sequence`)."""
+"""Steps that follow one another within a window (`sequence`): a pattern, as Flink CEP calls it.
+
+The walk over the stored steps is `rules.profile.steps.latest_start`. No step can say that something must not follow: a
+segment asks that beside the sequence, by `not` and `performed`, or by `last` with `ago`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from pydantic import Field, WithJsonSchema
 
 from rules.conditions.base import ConditionKind, CustomerView, Decision, Parsed, Scope, until
 from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
+from rules.due_times import Ago
 from rules.facts import EventFilter, OrderFact, PropertyReader, StepFact
 from rules.forms import description
 from rules.forms.description import Canonical
@@ -19,7 +24,6 @@ from rules.languages.parts import beside, events, observed_of
 from rules.profile.orders import TOTAL
 from rules.profile.steps import Entry, latest_start
 from rules.reasons import Observed, Reason, StepAsked
-from rules.time_tests import Ago
 from rules.times import format_duration, format_instant
 from rules.value_tests import PropertyTests
 from rules.values import path_of
@@ -28,7 +32,7 @@ STEPS_MAX = 10
 
 
 class SequenceStep(msgspec.Struct, frozen=True):
-    """One step. ``view``: of orders, where Order Completed is named."""
+    """One step. ``view``: where it names Order Completed, the number of the orders' view that marks its orders."""
 
     events: tuple[str, ...]
     where: PropertyTests
@@ -38,7 +42,8 @@ class SequenceStep(msgspec.Struct, frozen=True):
 class SequenceMatched(msgspec.Struct, frozen=True):
     """All steps in their order, by (time, message id), so long ago that all are in the window.
 
-    ``same``: the property whose value all steps share, and ``place`` where orders have it.
+    ``same``: the property whose value all steps share; ``place``: its index among the values that an order keeps.
+    ``slot``: where the profile has the steps that are no orders; ``None``: all of them are orders.
     """
 
     steps: tuple[SequenceStep, ...]

@@ -9,6 +9,7 @@ import msgspec
 
 from rules.conditions.base import ConditionKind, CustomerView, Decision, Parsed, Scope, until
 from rules.conditions.event_count import observed_count
+from rules.due_times import Count
 from rules.facts import SessionFact
 from rules.forms import description
 from rules.forms.description import Canonical
@@ -20,7 +21,6 @@ from rules.languages.language import Language
 from rules.languages.parts import beside, observed_of, window
 from rules.profile.sessions import INTERVALS_MAX
 from rules.reasons import Reason
-from rules.time_tests import Count
 from rules.times import MINUTE_MS, format_duration, words
 
 DEFAULT_GAP_MS = 30 * MINUTE_MS

@@ -14,6 +14,7 @@ import msgspec
 
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
 from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
+from rules.due_times import Count, outside
 from rules.events import MONEY
 from rules.facts import (
     DISTINCT_MAX,
@@ -37,7 +38,6 @@ from rules.profile.extremes import staircase
 from rules.profile.orders import TOTAL as ORDER_TOTAL
 from rules.profile.profile import hashed_id
 from rules.reasons import Observed, Reason
-from rules.time_tests import Count, outside
 from rules.times import format_duration
 from rules.value_tests import ENDS, NumberTest, PropertyTests
 from rules.values import MICRO, number_key, path_of, shown_number

@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
+from rules.due_times import Ago, Count
 from rules.events import ALIASES
 from rules.forms import value_test_parsing
 from rules.forms.json_schema import NUMBER, TEXT, reference
-from rules.time_tests import Ago, Count
 from rules.value_tests import NumberTest, PropertyTests
 from rules.values import path_of
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import re2
 
-from rules.time_tests import Ago, Count, Years
+from rules.due_times import Ago, Count, Years
 from rules.times import DURATION_FORM, parse_duration
 from rules.value_tests import ENDS, Number, NumberTest, Scalar, ValueTest, pattern
 from rules.values import MICRO, number

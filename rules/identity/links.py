@@ -14,10 +14,11 @@ from typing import Literal
 
 import msgspec
 
+from rules.changes import Change
+from rules.customer import Customer, Linkage
 from rules.events import ERASE, Event
 from rules.identity.events import CascadedErasure, Link, ProfileMerge, Unlink, Unlinked
 from rules.identity.profile_moves import profiles_of
-from rules.standing import Change, Customer, Linkage
 
 # Former ids that a customer remembers of each kind; the next event with an older one links it again, which is harmless.
 LINKS_MAX = 64

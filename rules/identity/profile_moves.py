@@ -18,9 +18,9 @@ from hashlib import blake2b
 
 import msgspec
 
+from rules.customer import ArrivingProfile, Customer, Linkage
 from rules.events import ERASE
 from rules.identity.events import Link, ProfileMerge
-from rules.standing import ArrivingProfile, Customer, Linkage
 
 # Profiles of former ids that a customer remembers to have taken in; older ones count as taken in.
 TAKEN_MAX = 256

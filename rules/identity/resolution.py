@@ -35,15 +35,17 @@ What is refused is said in `Refusal`. Nothing is sent back: an event that tries 
   The owner that carries out a `CascadedErasure` notes so on `merges` (`ErasureNotice`), for a rebuild, which reads
   everything again.
 
-See also: `rules.identity.profile_moves` (profiles in parts, taken in once), `streams.wire.merges` (the records),
-`streams.worker.erasure_scan` (erasures that are found before everything is read again).
+See also: `rules.identity.links` (which id is linked, and which link is refused), `rules.identity.erasure`,
+`rules.identity.profile_moves` (profiles in parts, taken in once), and `streams.wire.merges` (the records).
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from rules.customer import Customer
 from rules.events import ERASE, WITHOUT_EFFECT, Event
+from rules.identity.erasure import erase, erase_along
 from rules.identity.events import (
     CascadedErasure,
     ErasureNotice,
@@ -57,21 +59,17 @@ from rules.identity.events import (
 )
 from rules.identity.links import (
     Acted,
-    Apply,
     Decider,
     become_redirect,
     drop_link,
-    erased_by,
     identify,
     linkage_of,
     links_of,
     nothing,
-    refusal_of,
     restart,
     unlink,
 )
 from rules.identity.profile_moves import drop_parts, join, note_taken
-from rules.standing import Customer, Linkage
 
 HOPS_MAX = 32
 
@@ -123,54 +121,10 @@ def _between_ids(event: Event, customer: Customer, decider: Decider) -> Acted | 
     if isinstance(event, Unlink):
         return unlink(event, customer)
     if isinstance(event, CascadedErasure):
-        return _erase_along(event, customer, decider.apply)
+        return erase_along(event, customer, decider.apply)
     if isinstance(event, ErasureNotice):
         return nothing()
-    return _erase(event, customer, decider.apply) if event.is_erasure else None
-
-
-# --- erasures ------------------------------------------------------------------------------------
-
-
-def _erase(event: Event, customer: Customer, apply: Apply) -> Acted:
-    if event.time <= customer.erased:
-        return nothing()
-    aliases = customer.linkage.aliases if customer.linkage is not None else {}
-    linked = sorted({**(customer.links or {}), **aliases})
-    changes = apply(event, customer)
-    return Acted(changes, [erased_by(event, former, event.time) for former in linked])
-
-
-def erases(event: CascadedErasure, erased: int, into: tuple[str, int] | None) -> bool:
-    """Whether it erases an id that was last erased at ``erased`` (ms) and is linked ``into`` an id (since ms)."""
-    if not event.linked:
-        return into is not None and into[0] == event.into
-    return event.linked > erased and (into is None or (into[1], into[0]) <= (event.linked, event.into))
-
-
-def _erase_along(event: CascadedErasure, customer: Customer, apply: Apply) -> Acted:
-    into = customer.into
-    if not erases(event, customer.erased, into):
-        return nothing()
-    if event.linked and (into is None or into[0] != event.into):
-        # There is no such link: it is judged as one that comes now.
-        linkage = customer.linkage or Linkage()
-        link = Link(event.customer, ERASE, event.linked, event.id, into=event.into, vouched=event.vouched)
-        if refused := refusal_of(link, customer, linkage):
-            return Acted([], [], refused=refused)
-    if event.time <= customer.erased:
-        return nothing()
-    vouched = event.vouched if event.linked else customer.linkage is not None and customer.linkage.vouched
-    before = customer.erased
-    acted = _erase(Event(event.customer, ERASE, event.time, event.id, origin=event.origin), customer, apply)
-    if not vouched:
-        customer.linkage = Linkage(erased_along=True, erased_before=before)
-    notice = ErasureNotice(event.customer, ERASE, event.time, event.id, origin=event.origin, vouched=vouched)
-    sent = [*acted.sent, notice]
-    if into is not None and into[0] != event.into:
-        since = max(event.time, into[1])
-        sent.append(Unlinked(into[0], ERASE, since, event.id, origin=event.origin, former=event.customer))
-    return Acted(acted.changes, sent)
+    return erase(event, customer, decider.apply) if event.is_erasure else None
 
 
 # --- profiles that move --------------------------------------------------------------------------

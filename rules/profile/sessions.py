@@ -1,4 +1,6 @@
-"""Sessions: activity as intervals in which no two neighbours are a gap apart.
+"""Sessions (session windows): activity as intervals in which no two neighbours are a gap apart.
+
+Which facts need them, see `rules.facts.sessions`.
 
 The one rule: intervals live on [H, ∞) with H = newest activity − window − gap, and one that
 starts in [H, H + gap) is written as starting at H. Whether an older neighbour was ever seen is

@@ -1,4 +1,6 @@
-"""Steps: the events that a sequence may be made of.
+"""Steps: the events that a sequence may be made of, and the walk that matches a sequence (`latest_start`).
+
+Which facts need them, see `rules.facts.steps`.
 
 The one rule: the stored entries alone decide. One walk over them in (time, message id) order gives the latest
 start of a complete sequence.

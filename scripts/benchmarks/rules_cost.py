@@ -11,10 +11,10 @@ from pathlib import Path
 from benchmarks.results import BenchmarkCase
 from benchmarks.samples import Samples
 from load.generate import records
+from rules.customer import Customer
 from rules.definitions.segments_file import Definitions, built_in, parse
 from rules.engine import Engine
-from rules.standing import Customer
-from streams.wire.decode import decode_line
+from streams.wire.event_decoder import decode_line
 
 FOUR = Path(__file__).parent.parent / "load" / "four_segments.yaml"
 YEAR_MS = 365 * 86_400_000

@@ -20,7 +20,7 @@ from streams.runtime.merge import Merge
 from streams.state.contract import Claim, Identity
 from streams.state.definition_versions import DefinitionVersions
 from streams.state.memory import MemoryStore
-from streams.wire.decode import read
+from streams.wire.event_decoder import read
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.partition import WorkerPartition
 from streams.worker.segmenter import SegmenterConfig

@@ -33,9 +33,9 @@ from doc_tools import (
     triggers_schema,
 )
 from doc_tools.generated_blocks import BlockError
+from rules.changes import Kind
 from rules.events import ALIASES, CART_NAMES, INPUTS, ORDER_NAMES, PRODUCT_ADDED, SHOP_NAMES, Origin
 from rules.reasons import Observed, Reason
-from rules.standing import Kind
 from rules.times import _RFC3339  # its text is the schema's pattern
 from streams import rights
 from streams.ops import routes
@@ -43,7 +43,7 @@ from streams.settings import Settings
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Cause, SegmentChange
 from streams.wire.dead_letters import REASONS
-from streams.wire.decode import CUSTOMER_MAX_BYTES, RECORD_MAX_BYTES
+from streams.wire.event_decoder import CUSTOMER_MAX_BYTES, RECORD_MAX_BYTES
 from streams.wire.memberships import Membership
 from streams.wire.segment_spec import Envelope, Product, Properties
 from streams.wire.shop import WHOLE_CART

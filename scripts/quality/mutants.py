@@ -367,14 +367,14 @@ BY_TESTS = (
     ),
     Mutant(
         "whoever vouches for a link vouches for the person",
-        "streams/wire/decode.py",
+        "streams/wire/event_decoder.py",
         "identifies = vouched or (",
         "identifies = (",
         "tests/unit/rules/test_identity_takeover.py",
     ),
     Mutant(
         "an alias is vouched for on profiles alone",
-        "streams/wire/decode.py",
+        "streams/wire/event_decoder.py",
         "vouched = previous is not None and (origin is None or origin.topic.endswith(_PROFILES))",
         "vouched = previous is not None",
         "tests/unit/rules/test_identity_takeover.py",
@@ -402,7 +402,7 @@ BY_TESTS = (
     ),
     Mutant(
         "an erasure along asks whether the link was allowed",
-        "rules/identity/resolution.py",
+        "rules/identity/erasure.py",
         "if refused := refusal_of(link, customer, linkage):",
         "if False:",
         "tests/unit/rules/test_identity_takeover.py",
@@ -718,7 +718,7 @@ BY_TESTS = (
     ),
     Mutant(
         "a late link erases nobody who was erased since",
-        "rules/identity/resolution.py",
+        "rules/identity/erasure.py",
         "return event.linked > erased and",
         "return",
         "tests/unit/rules/test_identity.py",
@@ -2321,7 +2321,7 @@ BY_TESTS = (
     ),
     Mutant(
         "rendering metrics takes a tenth of the time",
-        "streams/runtime/health_endpoint.py",
+        "streams/runtime/scraped_metrics.py",
         "if began >= self._fresh_until:",
         "if True:",
         "tests/integration/ops/test_metrics_port.py::test_rendering_takes_a_tenth_of_the_time",

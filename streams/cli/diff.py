@@ -1,6 +1,6 @@
 """``segmenter diff``: previews a segments file on recorded events, before it is applied to customers.
 
-See also: `streams.offline.comparison`, which compares, and `streams.cli.diff_report`, which prints.
+See also: `streams.offline.definitions_comparison`, which compares, and `streams.cli.diff_report`, which prints.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from streams.kafka import admin
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.kafka.partitioner import belonging
-from streams.offline.comparison import DryRun
+from streams.offline.definitions_comparison import DryRun
 from streams.offline.recompute import merged
 from streams.offline.replay import read
 from streams.settings import Settings

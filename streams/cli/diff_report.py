@@ -1,6 +1,6 @@
 """Reports a dry run: as text to read and as JSON to compute with.
 
-See also: `streams.offline.comparison`, which makes it.
+See also: `streams.offline.definitions_comparison`, which makes it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from rules.sentences import sentence
 from rules.times import format_instant
 from streams.cli.input_files import visible
-from streams.offline.comparison import HOUR_MS, NEW, OLD, DryRun, Kind, SegmentComparison, Side, Span
+from streams.offline.definitions_comparison import HOUR_MS, NEW, OLD, DryRun, Kind, SegmentComparison, Side, Span
 
 CHART_COLUMNS = 48
 # Sizes are given by the hour for at most so many hours, else by the day.

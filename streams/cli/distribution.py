@@ -14,20 +14,20 @@ from itertools import pairwise
 from rules.conditions import Condition, CustomerView
 from rules.conditions.boolean import AllOf, AnyOf, NoneOf
 from rules.conditions.totals import Total
+from rules.customer import Customer
 from rules.definitions import yaml_text
 from rules.definitions.segments_file import Definitions, DefinitionsError, build
 from rules.engine import Engine
 from rules.forms.problems import Problem
-from rules.standing import Customer
 from rules.values import MICRO
 from streams.cli.replay import replayed
 from streams.definitions_file import load
 from streams.offline import cutoffs
 from streams.settings import Settings
 from streams.state.definition_versions import DefinitionVersions
-from streams.state.stored_customers import stored
+from streams.state.readonly_store import stored
 from streams.stop import Stop
-from streams.wire import customers
+from streams.wire import customer_codec
 
 BAR_CHARS = 40
 _NAMES = ("low", "medium", "high", "higher", "top")
@@ -161,7 +161,7 @@ async def _stored(settings: Settings, definitions: Definitions, total: Total) ->
             versions = DefinitionVersions.read(snapshot.meta, snapshot.documents, engine)
             clock = int(snapshot.meta.get("clock", 0))
             async for customer_id, value in store.customers(partition):
-                customer = customers.decode(value)
+                customer = customer_codec.decode(value)
                 if customer.by != versions.number:
                     versions.migrate(customer_id, customer)
                 values += _values([(customer_id, customer)], total, clock)

@@ -3,7 +3,7 @@
 The one rule: what is reported as gone was searched for and not found, and what only expires with retention is reported
 as remaining.
 
-See also: `streams.worker.erasure_scan`, which carries requests out; `streams.cli.request`, which sends them.
+See also: `streams.cli.request`, which sends requests, and `rules.identity.erasure`, which the worker carries out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
-from rules.standing import Customer
+from rules.customer import Customer
 from rules.times import format_duration, format_instant
 from streams import rights
 from streams.cli import request as requests

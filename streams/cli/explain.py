@@ -19,7 +19,7 @@ from streams.definitions_file import load
 from streams.kafka.partitioner import places
 from streams.offline.explain import Explained, Explanation, explained
 from streams.settings import Settings
-from streams.state.stored_customers import stored
+from streams.state.readonly_store import stored
 
 
 def run(settings: Settings, customer_id: str, *, as_json: bool, language: str = "en") -> int:

@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
+from rules.customer import Customer, Linkage
 from rules.engine import Engine
 from rules.events import INPUTS
-from rules.standing import Customer, Linkage
 from rules.times import format_instant
 from streams import rights
 from streams.cli.input_files import visible, with_progress
@@ -32,7 +32,7 @@ from streams.kafka.partitioner import places
 from streams.offline.customer_records import InRedis, everywhere, records
 from streams.offline.explain import explained
 from streams.settings import Settings, of_triggers
-from streams.state.stored_customers import opened
+from streams.state.readonly_store import opened
 from streams.wire.topics import WORKERS
 
 

@@ -2,7 +2,7 @@
 
 The one rule: a line that the worker would not accept is not sent. It is reported by its number; the others are sent.
 
-See also: `streams.wire.decode`, which accepts a line or not; `streams.cli.delivery`, which sends it.
+See also: `streams.wire.event_decoder`, which accepts a line or not; `streams.cli.delivery`, which sends it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from streams.kafka.admin import verify
 from streams.kafka.client import answering
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.wire.decode import Rejected, decode_line
+from streams.wire.event_decoder import Rejected, decode_line
 
 
 class LinePublisher:

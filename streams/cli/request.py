@@ -22,7 +22,7 @@ from streams.definitions_file import load
 from streams.kafka.partitioner import places
 from streams.offline.customer_records import everywhere
 from streams.settings import Settings
-from streams.wire.decode import Rejected, decode_line
+from streams.wire.event_decoder import Rejected, decode_line
 
 PROFILES = INPUTS[0]
 _POLL_S = 0.2

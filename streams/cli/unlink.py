@@ -15,8 +15,8 @@ import asyncio
 import sys
 from collections.abc import Iterator
 
+from rules.customer import Customer
 from rules.identity.resolution import HOPS_MAX
-from rules.standing import Customer
 from rules.times import format_instant
 from streams import rights
 from streams.cli import request

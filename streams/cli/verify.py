@@ -117,9 +117,9 @@ class Verification:
 
         See `streams.offline.persons`.
         """
-        unclaimed = self._short | order_counts(self._engine.definitions.segments)
+        uncompared = self._short | order_counts(self._engine.definitions.segments)
         if not self._not_of_persons:
-            yield from self._persons.differences(self._person_inputs, unclaimed)
+            yield from self._persons.differences(self._person_inputs, uncompared)
 
     def _folded(self, partition: int, snapshot: PartitionSnapshot) -> ChangelogFold:
         """Fold the changes on the topic, then those that the outbox had.
@@ -160,7 +160,7 @@ class Verification:
                 stored,
                 fold.customers.get(name, NOTHING),
                 part.clock,
-                tied=name in recomputed.tied,
+                at_one_instant=name in recomputed.at_one_instant,
                 erased_along=name in recomputed.erased_along,
             )
 
@@ -199,13 +199,13 @@ class Verification:
         return lines
 
     def _of_customers(self) -> Iterator[str]:
-        """The lines on how much was compared, and on what of it is not claimed."""
+        """The lines on how much was compared, and on what of it is not compared."""
         yield (
             f"{self._comparison.count:,} customers, {self._identity.partitions} partitions, "
             f"{self._events:,} records recomputed, {self._changes:,} changes folded, {self._repeats:,} repeats dropped"
         )
-        if self._comparison.unclaimed:
-            yield f"{self._comparison.unclaimed:,} customers had events out of order: only membership is compared"
+        if self._comparison.uncompared:
+            yield f"{self._comparison.uncompared:,} customers had events out of order: only membership is compared"
         if self._short:
             names = ", ".join(sorted(self._short))
             yield f"segments not compared with the events, as stored history begins later: {names}"
@@ -213,10 +213,10 @@ class Verification:
     def _of_persons(self) -> Iterator[str]:
         """The lines on persons of several ids, and on ids that are none of a person any more."""
         persons = self._persons
-        if persons.compared or persons.unclaimed:
+        if persons.compared or persons.uncompared:
             yield (
                 f"{persons.compared:,} persons of several ids compared with the events of all of them; "
-                f"{persons.unclaimed:,} not, as their links depend on the order of reading or are new"
+                f"{persons.uncompared:,} not, as their links depend on the order of reading or are new"
             )
         if self._not_of_persons and persons.has_any:
             yield f"persons of several ids were not compared by all their events: {self._not_of_persons}"

@@ -19,7 +19,8 @@ aiokafka itself repeats what may be repeated. A batch that fails for good is not
 counts a failed batch as sent, so all later batches would be out of order. The worker stops, and the next claim reads
 back which records arrived.
 
-See also: `streams.runtime.outbox` (the contract `Publisher`, and who calls it), `streams.kafka.output_batches`.
+See also: `streams.runtime.outbox` (the contract `Publisher`, and who calls it),
+`streams.kafka.output_batches` (sends the records, and waits until Kafka acknowledged them).
 """
 
 from __future__ import annotations

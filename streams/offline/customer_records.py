@@ -14,14 +14,14 @@ from typing import Any
 
 import msgspec
 
-from rules.standing import Customer
+from rules.customer import Customer
 from streams.kafka.log_reader import Logs
 from streams.kafka.partitioner import places
 from streams.settings import Settings
+from streams.state.readonly_store import opened
 from streams.state.redis import RedisStore
-from streams.state.stored_customers import opened
 from streams.triggers import customer_state
-from streams.wire import customers
+from streams.wire import customer_codec
 from streams.wire.records import decode_entry
 from streams.wire.topics import DEAD_LETTERS, TRIGGER_DEAD_LETTERS
 
@@ -44,13 +44,13 @@ class InRedis(msgspec.Struct, frozen=True):
     @property
     def customer(self) -> Customer | None:
         """The value as the segmenter stores it."""
-        return None if self.value is None else customers.decode(self.value)
+        return None if self.value is None else customer_codec.decode(self.value)
 
     @property
     def standing(self) -> Customer | None:
         """The customer, or what stays of a customer that was erased."""
         value = self.value or self.erased
-        return None if value is None else customers.decode(value)
+        return None if value is None else customer_codec.decode(value)
 
     @property
     def person(self) -> customer_state.Person | None:

@@ -13,15 +13,15 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from rules.conditions import CustomerView
+from rules.customer import Customer
 from rules.engine import Engine
 from rules.reasons import Reason
-from rules.standing import Customer
 from rules.times import format_instant
 from streams.state import definition_list
 from streams.state.definition_versions import DefinitionVersions
 from streams.state.redis import RedisStore
 from streams.stop import Stop
-from streams.wire import customers
+from streams.wire import customer_codec
 
 # The fields of a partition's metadata that an explanation needs.
 FIELDS = ("definitions", "epoch", "epochs", "clock")
@@ -87,7 +87,7 @@ def explanation(
     """
     if meta["definitions"] != engine.definitions.fingerprint:
         raise Stop("Redis was written under other definitions; name their file in SEGMENTER_DEFINITIONS")
-    customer = customers.decode(value)
+    customer = customer_codec.decode(value)
     if not definition_list.is_current(customer, meta):
         engine = DefinitionVersions.read(meta, documents, engine).engine_of(customer)
     return Explanation(

@@ -19,10 +19,10 @@ from streams.offline.verification import StoredValue
 from streams.settings import Settings
 from streams.state import definition_list
 from streams.state.contract import Identity, check_identity
+from streams.state.readonly_store import opened
 from streams.state.redis import Snapshot
-from streams.state.stored_customers import opened
 from streams.stop import Stop
-from streams.wire import customers
+from streams.wire import customer_codec
 from streams.wire.records import decode_entry
 from streams.wire.topics import CHANGES, MERGES
 
@@ -53,7 +53,7 @@ class PartitionSnapshot(msgspec.Struct, frozen=True):
     def sequences(self) -> dict[str, int]:
         """The number of changes of each customer."""
         return {
-            name: customers.decode(stored.value).sequence
+            name: customer_codec.decode(stored.value).sequence
             for part in self.slices
             for name, stored in part.stored.items()
         }
@@ -96,7 +96,7 @@ async def sequences_now(settings: Settings, partition: int, names: Sequence[str]
     What Redis keeps under a hash of an erased customer's id is not read.
     """
     return {
-        name: 0 if value is None else customers.decode(value).sequence
+        name: 0 if value is None else customer_codec.decode(value).sequence
         async for name, value in _values(settings, partition, names)
     }
 

@@ -8,7 +8,7 @@ of events, so the owners of the partitions must have come to the same membership
     Redis   phone: redirect to ann · ann: in `buyer`
     inputs  phone: Order Completed · ann: Order Completed    → one customer `ann` of two orders: in `buyer`
 
-A person is not claimed if its links depend on the order in which they were read: one of its ids belonged to several
+A person is not compared if its links depend on the order in which they were read: one of its ids belonged to several
 persons, was unlinked or erased, or may still have records that another partition has not read yet.
 
 See also: `streams.offline.recompute`, which recomputes each id, with `merges` as an input.
@@ -20,15 +20,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 import msgspec
 
+from rules.customer import Customer
 from rules.engine import Engine
 from rules.events import INPUTS, UNNAMED, WITHOUT_EFFECT, Event
 from rules.identity.events import Misaddressed
 from rules.placeholders import Placeholders
-from rules.standing import Customer
 from streams.kafka.log_reader import Logs
 from streams.offline.recompute import merged
 from streams.offline.verification import Difference, StoredValue, is_in
-from streams.wire import customers
+from streams.wire import customer_codec
 
 # A person is compared if its newest event is older than the clocks by this much: by then every partition has read what
 # the others sent it of that event.
@@ -80,7 +80,7 @@ class Persons:
 
     def __init__(self, engine: Engine) -> None:
         self.compared = 0
-        self.unclaimed = 0
+        self.uncompared = 0
         self.ended: set[str] = set()  # ids that were linked and then unlinked
         self._engine = engine
         self._redirects: dict[str, tuple[str, int]] = {}
@@ -95,7 +95,7 @@ class Persons:
 
     def note(self, name: str, stored: StoredValue, clock: int) -> None:
         """Remember a stored customer; ``clock``: of the partition when it was read (ms)."""
-        customer = customers.decode(stored.value)
+        customer = customer_codec.decode(stored.value)
         self._clock = min(self._clock or clock, clock)
         if _is_uncertain(customer):
             self._uncertain.add(name)
@@ -108,32 +108,32 @@ class Persons:
             self._engine.fire(name, customer, clock)
             self._persons[name] = KnownPerson(frozenset(self._engine.membership(customer)), clock, moves)
 
-    def differences(self, inputs: PersonInputs, unclaimed: Collection[str]) -> Iterator[Difference]:
+    def differences(self, inputs: PersonInputs, uncompared: Collection[str]) -> Iterator[Difference]:
         """Yield what follows from the inputs otherwise than it is stored. Raises `Stop`.
 
-        ``unclaimed``: the segments that are not compared, by key.
+        ``uncompared``: the segments that are not compared, by key.
         """
-        persons = self._claimed()
+        persons = self._comparable()
         names = sorted(persons)
         for start in range(0, len(names), PASS_MAX):
             part = names[start : start + PASS_MAX]
-            yield from self._compare({name: persons[name] for name in part}, inputs, unclaimed)
+            yield from self._compare({name: persons[name] for name in part}, inputs, uncompared)
 
-    def _claimed(self) -> Mapping[str, frozenset[str]]:
+    def _comparable(self) -> Mapping[str, frozenset[str]]:
         """By person, all of its ids; without the persons whose links depend on the order of reading."""
         ids: dict[str, set[str]] = {}
         for former in self._redirects:
             ids.setdefault(self._root(former), {former}).add(former)
-        claimed: dict[str, frozenset[str]] = {}
+        comparable: dict[str, frozenset[str]] = {}
         for name, formers in ids.items():
             person = self._persons.get(name)
             links = {self._redirects[former][1] for former in formers}
             is_certain = not self._uncertain & {name, *formers}
             if person is not None and is_certain and person.moves <= links:
-                claimed[name] = frozenset({name, *formers})
+                comparable[name] = frozenset({name, *formers})
             else:
-                self.unclaimed += 1
-        return claimed
+                self.uncompared += 1
+        return comparable
 
     def _root(self, name: str) -> str:
         """Follow the chain of redirects from an id to its end."""
@@ -141,20 +141,20 @@ class Persons:
         while name in self._redirects:
             name = self._redirects[name][0]
             if name in passed:
-                break  # the ids redirect in a ring for now, so none of them is a person; see `_claimed`
+                break  # the ids redirect in a ring for now, so none of them is a person; see `_comparable`
             passed.add(name)
         return name
 
     def _compare(
-        self, persons: Mapping[str, frozenset[str]], inputs: PersonInputs, unclaimed: Collection[str]
+        self, persons: Mapping[str, frozenset[str]], inputs: PersonInputs, uncompared: Collection[str]
     ) -> Iterator[Difference]:
         recomputed, newest = self._recompute(persons, inputs)
         for name, customer in recomputed.items():
             if newest[name] > self._clock - QUIET_MS:
-                self.unclaimed += 1
+                self.uncompared += 1
                 continue
             self.compared += 1
-            yield from self._compare_person(name, customer, unclaimed)
+            yield from self._compare_person(name, customer, uncompared)
 
     def _recompute(
         self, persons: Mapping[str, frozenset[str]], inputs: PersonInputs
@@ -173,11 +173,11 @@ class Persons:
                 self._engine.apply(name, customer, event)
         return recomputed, newest
 
-    def _compare_person(self, name: str, recomputed: Customer, unclaimed: Collection[str]) -> Iterator[Difference]:
+    def _compare_person(self, name: str, recomputed: Customer, uncompared: Collection[str]) -> Iterator[Difference]:
         person = self._persons[name]
         self._engine.fire(name, recomputed, person.clock)
         by_events = set(self._engine.membership(recomputed))
-        for key in sorted((by_events ^ person.segments) - set(unclaimed)):
+        for key in sorted((by_events ^ person.segments) - set(uncompared)):
             text = {True: is_in(0), False: is_in(None)}
             yield Difference(name, f"{key}, by all ids", text[key in by_events], text[key in person.segments], "")
 

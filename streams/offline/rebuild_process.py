@@ -41,7 +41,7 @@ from streams.offline.recompute import Recomputed
 from streams.settings import Settings
 from streams.state.definition_versions import DefinitionVersions
 from streams.stop import Stop
-from streams.wire import changes, customers
+from streams.wire import changes, customer_codec
 from streams.wire.topics import CHANGES
 from streams.worker.rebuild import FRAME, Frame, RebuildRequest, framed
 
@@ -145,7 +145,7 @@ def _answer(
     published = published_of(touched) if published_of else {}
     while names := touched[-FRAME:]:
         del touched[-FRAME:]  # frees the names as they are sent
-        encoded = [(name, customers.encode(recomputed.customers[name])) for name in names]
+        encoded = [(name, customer_codec.encode(recomputed.customers[name])) for name in names]
         yield Frame(encoded, [(name, published[name]) for name in names if name in published])
     yield Frame(done=True)
 

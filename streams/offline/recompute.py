@@ -15,16 +15,16 @@ import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from rules.customer import Customer
 from rules.engine import Engine
 from rules.events import Event, Origin
 from rules.identity.events import CascadedErasure, ProfileMerge
 from rules.identity.links import Apply, Decider
 from rules.identity.resolution import is_effective, process
 from rules.placeholders import Placeholders
-from rules.standing import Customer
 from streams.kafka.log_reader import Log
 from streams.wire import merges
-from streams.wire.decode import read
+from streams.wire.event_decoder import read
 from streams.wire.topics import MERGES
 
 
@@ -46,7 +46,7 @@ class Recomputed:
         """
         self.customers: dict[str, Customer] = {}
         # Customers with two events of one millisecond on two inputs: the worker may have read either first.
-        self.tied: set[str] = set()
+        self.at_one_instant: set[str] = set()
         # Ids that were erased with a person: the worker may have read newer events before the erasure.
         self.erased_along: set[str] = set()
         self.events = 0
@@ -95,7 +95,7 @@ class Recomputed:
             self.erased_along.add(event.customer)
         newest, newest_rank = self._newest.get(event.customer, (0, rank))
         if newest == event.time and newest_rank != rank:
-            self.tied.add(event.customer)
+            self.at_one_instant.add(event.customer)
         self._newest[event.customer] = event.time, rank
         process(event, customer, self._decider)
 

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from rules.changes import Change
+from rules.customer import Customer
 from rules.engine import Engine
 from rules.events import INPUTS, Event, input_of
 from rules.identity.links import Decider
 from rules.identity.resolution import is_effective, is_plain, process
 from rules.placeholders import BUILT_IN, Placeholders
-from rules.standing import Change, Customer
-from streams.wire.decode import Rejected, decode_line
+from streams.wire.event_decoder import Rejected, decode_line
 
 _RANKS = {name: rank for rank, name in enumerate(INPUTS)}
 

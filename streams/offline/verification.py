@@ -1,6 +1,6 @@
 """Compares three views of a customer: recomputed from the events, stored in Redis, and folded from published changes.
 
-The one rule: only what is claimed is compared.
+The one rule: where the views may differ for a good reason, nothing is compared.
 
 | compared | between | for |
 |---|---|---|
@@ -11,12 +11,13 @@ The one rule: only what is claimed is compared.
 
 Membership follows from the events alone, whatever their order. Two things are excepted:
 
-- A segment with a minimum stay depends on the order of events, so after a late event nothing is claimed of it, nor of
+- A segment with a minimum stay depends on the order of events, so after a late event nothing is compared of it, nor of
   the segments that ask about it.
 - An erasure that comes with a person's, over `merges`, deletes all that was read before it, however new. So of an id
   that was erased this way only Redis and the topic are compared.
 
-See also: `streams.offline.persons`, which compares persons of several ids without `merges`.
+See also: `streams.cli.verify`, which runs it; `streams.offline.recompute`, which recomputes all customers; and
+`streams.offline.persons`, which compares persons of several ids without `merges`.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
+from rules.customer import Customer
 from rules.definitions.segments_file import Segment
 from rules.engine import Engine
-from rules.standing import Customer
 from rules.times import format_instant
 from streams.offline.changelog_fold import Folded
-from streams.wire import customers
+from streams.wire import customer_codec
 
 NOTHING = Folded()
 UNKNOWN = "unknown"
-UNCLAIMED = "not claimed"
+NOT_COMPARED = "not compared"
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -73,7 +74,7 @@ class Comparison:
 
     def __init__(self, engine: Engine) -> None:
         self.count = 0
-        self.unclaimed = 0
+        self.uncompared = 0
         self.overdue = 0
         self.ahead = 0
         self._engine = engine
@@ -90,29 +91,30 @@ class Comparison:
         folded: Folded,
         clock: int,
         *,
-        tied: bool,
+        at_one_instant: bool,
         erased_along: bool = False,
     ) -> Iterator[Difference]:
         """Compare one customer; due times up to ``clock`` (ms) are fired on both sides before.
 
-        ``tied`` and ``erased_along``: whether the customer is in these sets of `streams.offline.recompute.Recomputed`.
+        ``at_one_instant`` and ``erased_along``: whether the customer is in these sets of
+        `streams.offline.recompute.Recomputed`.
         """
         self.count += 1
-        stored = customers.decode(value.value)
+        stored = customer_codec.decode(value.value)
         if stored.due != value.due:
             listed = f"{_due_text(stored.due)}, but it is listed for {_due_text(value.due)}"
             yield Difference(name, "due time", "", listed, "")
         if recomputed is None:
             yield Difference(name, "customer", UNKNOWN, "known", count_text(folded))
             return
-        views = _Views(name, recomputed, stored, customers.decode(value.value), folded)
+        views = _Views(name, recomputed, stored, customer_codec.decode(value.value), folded)
         self._bring_forward(views, clock)
         is_unsure = erased_along or _depends_on_reading(recomputed, stored)
-        claimed = not (is_unsure or tied or _is_out_of_order(views))
-        self.unclaimed += not claimed
-        unclaimed = self._keys if is_unsure else self._unclaimed_segments(claimed=claimed)
-        yield from self._segment_differences(views, in_since if claimed else is_in, unclaimed)
-        yield from _sequence_difference(views, claimed=claimed)
+        is_ordered = not (is_unsure or at_one_instant or _is_out_of_order(views))
+        self.uncompared += not is_ordered
+        uncompared = self._keys if is_unsure else self._uncompared_segments(is_ordered=is_ordered)
+        yield from self._segment_differences(views, in_since if is_ordered else is_in, uncompared)
+        yield from _sequence_difference(views, is_ordered=is_ordered)
 
     def _bring_forward(self, views: _Views, clock: int) -> None:
         """Fire the due times up to ``clock`` (ms); the comparison does not wait for the worker to do so."""
@@ -124,22 +126,22 @@ class Comparison:
         for customer in (current, views.recomputed):
             self._engine.fire(views.name, customer, clock)
 
-    def _unclaimed_segments(self, *, claimed: bool) -> frozenset[str]:
+    def _uncompared_segments(self, *, is_ordered: bool) -> frozenset[str]:
         """The segments that are not compared with the events, by key."""
-        return self.short if claimed else self.short | self._ordered
+        return self.short if is_ordered else self.short | self._ordered
 
     def _segment_differences(
-        self, views: _Views, text: Callable[[int | None], str], unclaimed: frozenset[str]
+        self, views: _Views, text: Callable[[int | None], str], uncompared: frozenset[str]
     ) -> Iterator[Difference]:
         """Compare each segment: the events with Redis at the clock, and Redis as stored with the topic.
 
-        ``text`` puts a membership into words with or without its beginning, so what is not claimed is not compared.
+        ``text`` puts a membership into words with or without its beginning, so what is not compared is not compared.
         """
         folded = views.folded
         for index, segment in enumerate(self._segments):
-            text_of_claim = _unclaimed_text if segment.key in unclaimed else text
-            by_events = text_of_claim(views.recomputed.since.get(index))
-            in_redis_now = text_of_claim(views.current.since.get(index))
+            segment_text = _not_compared_text if segment.key in uncompared else text
+            by_events = segment_text(views.recomputed.since.get(index))
+            in_redis_now = segment_text(views.current.since.get(index))
             in_redis = text(views.stored.since.get(index))
             on_topic = text(folded.since.get(segment.key))
             # Of a customer that is published-ahead, Redis and the topic come to agree once time has come so far.
@@ -151,18 +153,18 @@ class Comparison:
 
 
 def _is_out_of_order(views: _Views) -> bool:
-    """Whether an event came late, or more was published than Redis knows of: then membership alone is claimed."""
+    """Whether an event came late, or more was published than Redis knows of: then membership alone is compared."""
     return bool(views.stored.ahead or views.current.late or views.recomputed.late or views.folded.late)
 
 
-def _sequence_difference(views: _Views, *, claimed: bool) -> Iterator[Difference]:
+def _sequence_difference(views: _Views, *, is_ordered: bool) -> Iterator[Difference]:
     stored, folded = views.stored.sequence, views.folded
     # A worker without any state looks for erasures first, and never decides the events that they erase.
-    counted = claimed and not views.recomputed.erased
+    counted = is_ordered and not views.recomputed.erased
     on_topic = f"{folded.sequence} ({folded.fault})" if folded.fault else str(folded.sequence)
     is_counted_otherwise = counted and views.recomputed.sequence != views.current.sequence
     if on_topic != str(stored) or is_counted_otherwise:
-        by_events = str(views.recomputed.sequence) if counted else UNCLAIMED
+        by_events = str(views.recomputed.sequence) if counted else NOT_COMPARED
         yield Difference(views.name, "sequence", by_events, str(stored), on_topic)
 
 
@@ -211,8 +213,8 @@ def is_in(since: int | None) -> str:
     return "not in" if since is None else "in"
 
 
-def _unclaimed_text(_since: int | None) -> str:
-    return UNCLAIMED
+def _not_compared_text(_since: int | None) -> str:
+    return NOT_COMPARED
 
 
 def _due_text(due: int) -> str:

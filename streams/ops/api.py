@@ -31,7 +31,7 @@ from streams.ops.routes import ROUTES
 from streams.ops.status import OpsStatus
 from streams.stop import Stop
 from streams.wire.changes import SegmentChange
-from streams.wire.decode import CUSTOMER_MAX_BYTES
+from streams.wire.event_decoder import CUSTOMER_MAX_BYTES
 from streams.wire.topics import CHANGES
 
 STATIC = Path(__file__).parent / "static"

@@ -25,7 +25,7 @@ from streams.state import definition_list
 from streams.state.definition_versions import DefinitionVersions
 from streams.state.redis import RedisStore
 from streams.stop import stop
-from streams.wire import customers
+from streams.wire import customer_codec
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class StatePoller:
         versions = DefinitionVersions.read(snapshot.meta, snapshot.documents, self._engine)
         count, began = 0, loop.time()
         async for _, value in self._store.customers(partition):
-            customer = customers.decode(value)
+            customer = customer_codec.decode(value)
             if customer.by == versions.number:
                 counts.update([keys[index] for index in customer.since])
             else:  # an earlier version decided the customer, and its segments may be others
@@ -143,7 +143,7 @@ class StatePoller:
         """Explain a stored value; `None` if an earlier version decided the customer, which was erased meanwhile."""
         # The metadata of the last second's poll: reading it again would make the answer a third slower.
         meta = self._metas.get(partition) or await self._store.meta(partition, _FIELDS)
-        if definition_list.is_current(customers.decode(value), meta):
+        if definition_list.is_current(customer_codec.decode(value), meta):
             return explanation(self._engine, customer_id, partition, value, meta, {})
         return await explained(self._engine, self._store, [partition], customer_id)
 

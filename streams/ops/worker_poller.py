@@ -21,7 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rules.events import INPUTS
 from streams.ops.responses import Near, Rates, Series, WorkerState
-from streams.runtime.health_endpoint import Ready, where
+from streams.runtime.health_endpoint import where
+from streams.runtime.readiness import Ready
 from streams.settings import host_of
 
 EVERY_S = 2.0

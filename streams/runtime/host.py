@@ -26,9 +26,10 @@ from streams.kafka.fetch import Batch
 from streams.kafka.output_reader import KafkaOutputReader
 from streams.kafka.publisher import FencedPublisher, UnfencedPublisher
 from streams.runtime.assignment import ClaimPartitions, OwnerConfig
-from streams.runtime.health_endpoint import Inside, Reachable, serve
+from streams.runtime.health_endpoint import serve
 from streams.runtime.metrics import Metrics, PartitionMeter
 from streams.runtime.partition_task import Pace
+from streams.runtime.readiness import Inside, Reachable
 from streams.runtime.rebalance_listener import PartitionOwner
 from streams.runtime.watchdog import FetchWatchdog, LoopWatchdog
 from streams.settings import Settings
@@ -121,8 +122,8 @@ def _publisher(
 def pace(settings: Settings, grace_ms: int) -> Pace:
     """Sizes of steps, as set."""
     # An input is asked again after the fetch in which it was left out; each may be held so long.
-    told_s = 2 * settings.fetch_wait_ms / 1000 + _ANSWERS_WITHIN_S
-    return Pace(settings.batch_max, settings.in_hand_max, settings.due_slice, grace_ms, told_s)
+    answer_s = 2 * settings.fetch_wait_ms / 1000 + _ANSWERS_WITHIN_S
+    return Pace(settings.batch_max, settings.in_hand_max, settings.due_slice, grace_ms, answer_s)
 
 
 def _faust(settings: Settings, client: Mapping[str, Any]) -> faust.App:

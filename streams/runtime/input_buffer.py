@@ -3,6 +3,9 @@
 A batch of a few kilobytes may unpack to many megabytes, and decoding is work of the event loop. So what was fetched
 waits as it came, counted as in hand, until the partition's writer decodes it: in slices between which the loop
 turns, or with care one record at a time, each under a trial of its own.
+
+Backpressure: an input which has enough in hand is full (`InputBuffer.is_full`). What was fetched for it stays in the
+client (`streams.kafka.faust_transport`), which then requests no more of it.
 """
 
 from __future__ import annotations
@@ -19,23 +22,29 @@ from streams.kafka.fetch_queue import FetchQueue, QueuedSlice
 from streams.runtime.merge import Merge
 from streams.runtime.poison_pills import Trials
 from streams.wire import merges
-from streams.wire.decode import read
+from streams.wire.event_decoder import read
 from streams.wire.records import InputRecord
 from streams.wire.topics import MERGES
 
 # What is decoded between two turns of the loop: of ordinary records 2 ms of work, of hostile ones 5 ms.
 SLICE_MAX_COST = 256 * 1024
+# Of one input; beside the count, as a record may be as large as a MiB.
+IN_HAND_MAX_BYTES = 16 * 1024 * 1024
 
 RecordReader = Callable[[InputRecord, Batch], Event | str]
 
 
 class InputBuffer:
-    """Takes batches in, and gives their readings to a merge. ``topics``: its inputs."""
+    """Takes batches in, and gives their readings to a merge.
+
+    ``topics``: its inputs. ``in_hand_max``: how many records of one input may wait before it is full.
+    """
 
     def __init__(
         self,
         topics: Iterable[str],
         merge: Merge,
+        in_hand_max: int,
         monotonic: Callable[[], float],
         reading: RecordReader | None = None,
         trials: Trials | None = None,
@@ -43,6 +52,7 @@ class InputBuffer:
         """``reading``: what a record is, or why it is a dead letter."""
         self._topics = list(topics)
         self._merge = merge
+        self._in_hand_max = in_hand_max
         self._queue = FetchQueue({topic: merge.fetched(topic) for topic in self._topics})
         self._monotonic = monotonic
         self._reading = reading or read_record
@@ -71,6 +81,10 @@ class InputBuffer:
     def size(self, topic: str) -> int:
         """How many bytes of values they have."""
         return self._merge.bytes_in_hand(topic) + self._queue.size(topic)
+
+    def is_full(self, topic: str) -> bool:
+        """Whether this input has enough in hand, so that it should take no more batches."""
+        return self.count(topic) >= self._in_hand_max or self.size(topic) >= IN_HAND_MAX_BYTES
 
     async def decode(self) -> None:
         """Decode all that waits."""

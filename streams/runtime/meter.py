@@ -10,8 +10,8 @@ from typing import Protocol
 
 import msgspec
 
+from rules.changes import Change
 from rules.identity.links import Refusal
-from rules.standing import Change
 from streams.runtime.merge import Reading
 
 

@@ -1,8 +1,8 @@
 """The metrics of a worker: one closed list, for Prometheus.
 
 The one rule: every label has a bounded set of values: the segments of the file, the inputs, the reasons of dead
-letters, the partitions that are held; never a customer. Where a value is only known to others (lags, clocks,
-watchdogs), it is asked for when somebody looks (`streams.runtime.health_endpoint`), so that it costs nothing otherwise.
+letters, the partitions that are held; never a customer. Where a value is only known to others (lag, clocks,
+watchdogs), it is read when the port is scraped (`streams.runtime.scraped_metrics`), so that it costs nothing otherwise.
 
 Counted in plain dicts and lists, and only told by prometheus-client: with its own counters and histograms, which
 lock, a worker took 5 % more CPU.

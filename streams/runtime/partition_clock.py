@@ -7,7 +7,8 @@
 The one rule: the clock never passes what may be unread, as that may settle what is due before it. It never goes back,
 and never passes the wall clock less the grace.
 
-See also `streams.runtime.merge`, which takes records only up to where other inputs cannot precede them.
+See also `streams.runtime.timers`, which fires what is due on this clock, and `streams.runtime.merge`, which takes
+records only up to where other inputs cannot precede them.
 """
 
 from __future__ import annotations

@@ -3,10 +3,9 @@
 The one rule: events and due times go through one queue. Each turn takes a bounded step of merged records and then a
 bounded slice of due times, so neither starves the other. Every step is saved before the next one begins.
 
-A due time is what Kafka Streams calls a punctuation and Flink a timer. The window of a condition ends by one.
-
-See also `streams.runtime.merge` for the order of the records, `streams.runtime.partition_clock` for how far time is
-decided, and `streams.runtime.step_processor` for what a step does.
+See also `streams.runtime.merge` for the order of the records, `streams.runtime.input_buffer` for how many of them wait,
+`streams.runtime.timers` for due times, `streams.runtime.partition_clock` for how far time is decided,
+`streams.runtime.step_processor` for what a step does, and `streams.runtime.poison_pills` for steps with care.
 """
 
 from __future__ import annotations
@@ -27,21 +26,24 @@ from streams.runtime.outbox import Outbox
 from streams.runtime.partition_clock import PartitionClock
 from streams.runtime.poison_pills import Trials
 from streams.runtime.step_processor import StepProcessor
+from streams.runtime.timers import IDLE_WAIT_S, Timers
 
-_IDLE_WAIT_S = 0.05
 _IDLE_SAVE_MS = 1_000
-# Of one input; beside the count, as a record may be as large as a MiB.
-IN_HAND_MAX_BYTES = 16 * 1024 * 1024
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """Sizes of a step, how far the clock stays behind the wall clock, and how long an end that was told counts."""
+    """Sizes of a step, and how far time lags.
+
+    ``batch_max``: records of a step. ``in_hand_max``: records of one input in memory. ``due_slice``: customers whose
+    due times fire in a turn. ``grace_ms``: how far the clock stays behind the wall clock. ``answer_s``: see
+    `PartitionClock`.
+    """
 
     batch_max: int
     in_hand_max: int
     due_slice: int
     grace_ms: int
-    told_s: float = 0.35
+    answer_s: float = 0.35
 
 
 class TaskContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,11 +83,15 @@ class PartitionTask:
         self._pace = context.pace
         self._fetch_status = context.fetch_status
         self.time = PartitionClock(
-            self.merge, self.saved, context.fetch_status, context.now_ms, context.pace.grace_ms, context.pace.told_s
+            self.merge, self.saved, context.fetch_status, context.now_ms, context.pace.grace_ms, context.pace.answer_s
         )
-        self._now_ms = context.now_ms
+        self._timers = Timers(
+            self.time, self.saved, processor, context.pace.due_slice, context.pace.grace_ms, context.now_ms
+        )
         self._trials = context.trials
-        self._inputs = InputBuffer(self.saved.positions, self.merge, context.monotonic, read_record, self._trials)
+        self._inputs = InputBuffer(
+            self.saved.positions, self.merge, context.pace.in_hand_max, context.monotonic, read_record, self._trials
+        )
         self._background = background or Background()
         self._rebuild = self._background.rebuild
         self._more = asyncio.Event()
@@ -107,7 +113,7 @@ class PartitionTask:
 
     def is_full(self, topic: str) -> bool:
         """Whether this input has enough in hand."""
-        return self.in_hand(topic) >= self._pace.in_hand_max or self._inputs.size(topic) >= IN_HAND_MAX_BYTES
+        return self._inputs.is_full(topic)
 
     def fetching(self, topic: str) -> Fetching:
         """How this input is being fetched; until the first answer, as if all of it were."""
@@ -202,13 +208,10 @@ class PartitionTask:
         return True
 
     async def _fire(self) -> bool:
-        clock = self.time.clock()
-        if not 0 < self.saved.next_due <= clock:
-            return False
-        out = await self.processor.fire(clock, self._pace.due_slice)
+        out = await self._timers.fire()
         if out:
             await self._outbox.put(out)
-        return True
+        return out is not None
 
     async def _switch(self) -> bool:
         if self._rebuild is None or not self._rebuild.is_near:
@@ -245,10 +248,5 @@ class PartitionTask:
 
     def _wait_s(self) -> float:
         if self._may_backfill:
-            return min(_IDLE_WAIT_S, self._background.budget.wait_s + 0.001)
-        due = self.saved.next_due
-        if not due:
-            return _IDLE_WAIT_S
-        left_ms = due + self._pace.grace_ms - self._now_ms()
-        # Overdue while Kafka is silent: the clock waits for its answer, and each look a quarter of the delay so far.
-        return min(_IDLE_WAIT_S, max(0.002, left_ms / 1000, -left_ms / 1000 / 4))
+            return min(IDLE_WAIT_S, self._background.budget.wait_s + 0.001)
+        return self._timers.wait_s()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from rules.standing import Customer
+from rules.customer import Customer
 
 
 class DefinitionVersion(msgspec.Struct, frozen=True):

@@ -32,17 +32,18 @@ from typing import Self
 import msgspec
 
 from rules import definition_migration, published_ahead
+from rules.changes import Change
+from rules.customer import Customer
 from rules.definition_migration import DefinitionMigration
 from rules.definitions.segments_file import Definitions
 from rules.engine import Engine
 from rules.identity.events import ProfileMerge
-from rules.standing import Change, Customer
 from streams.errors import ClaimRefused
 from streams.state.contract import Files, PartitionState
 from streams.state.definition_documents import compress, engine_of
 from streams.state.definition_list import DefinitionVersion, all_are_newest, decode
 from streams.stop import REBUILD, Stop
-from streams.wire import customers
+from streams.wire import customer_codec
 
 # Of a partition all of whose customers are brought over: how many files it lists, and bytes of former documents.
 KEPT_MAX = 50
@@ -200,7 +201,7 @@ class DefinitionVersions:
     def translated_profile(self, encoded: bytes, definitions: str) -> bytes | None:
         """A profile that another partition kept under one of these files, as the newest keeps it; ``None``: unknown."""
         indices = [index for index, version in enumerate(self.versions) if version.fingerprint == definitions]
-        profile = customers.profile(encoded)
+        profile = customer_codec.profile(encoded)
         if not indices:
             coming = self._coming
             if coming is None or coming.definitions.fingerprint != definitions:

@@ -17,7 +17,7 @@ from rules.times import format_instant, parse_instant
 from streams.kafka.fetch import Batch
 from streams.triggers.customer_state import Redelivery
 from streams.wire import changes
-from streams.wire.decode import read
+from streams.wire.event_decoder import read
 from streams.wire.records import InputRecord
 from streams.wire.topics import CHANGES, TRIGGER_REPLAYS
 

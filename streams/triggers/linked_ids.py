@@ -21,9 +21,9 @@ from typing import Protocol
 
 import msgspec
 
-from rules.standing import Customer
+from rules.customer import Customer
 from streams.state.redis import CLOCK_SKEW_MAX_MS, PartitionLook
-from streams.wire import customers
+from streams.wire import customer_codec
 
 # Marks are kept so long beyond the grace: longer than two looks lie apart (`streams.triggers.action_decisions`), or
 # those of the look before would never count. And no more of them than one in so many milliseconds.
@@ -129,7 +129,7 @@ class LinkedIds:
         now = self._now_ms()
         for number, look in zip(by_partition, looks, strict=True):
             self._marks.setdefault(number, PartitionMarks(self._kept_ms)).note(look, now)
-        return {name: customers.decode(value) for look in looks for name, value in look.values.items()}
+        return {name: customer_codec.decode(value) for look in looks for name, value in look.values.items()}
 
     def reached(self, name: str, customer: Customer, read: int) -> tuple[int, int]:
         """Up to when all that happened under any id of a customer is decided, whose partition is so up to ``read``.

@@ -15,13 +15,13 @@ from enum import Enum
 
 import msgspec
 
+from rules.customer import Customer
 from rules.definitions.segments_file import Definitions
-from rules.standing import Customer
 from streams.state import definition_list
 from streams.state.redis import PartitionLook
 from streams.stop import Stop
 from streams.triggers.linked_ids import LinkedIds, LookStore, former_ids
-from streams.wire import customers
+from streams.wire import customer_codec
 
 
 class Waiting(Enum):
@@ -108,7 +108,7 @@ class MembershipLookup:
 
     async def _look(self, partition: int, ids: Sequence[str]) -> tuple[PartitionLook, Mapping[str, Customer]]:
         look = await self._store.look(partition, ids)
-        return look, {name: customers.decode(value) for name, value in look.values.items()}
+        return look, {name: customer_codec.decode(value) for name, value in look.values.items()}
 
     def _reached(self, partition: int, meta: Mapping[str, str]) -> int:
         was = meta.get("definitions")

@@ -22,12 +22,12 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
 from rules import reason_limits
+from rules.changes import Change
 from rules.languages.untrusted import shortened
 from rules.published_ahead import PublishedChange
 from rules.reason_limits import REASON_MAX_BYTES
 from rules.reasons import Instant, Reason
 from rules.sentences import LANGUAGES, SENTENCE_MAX_CHARS, sentence
-from rules.standing import Change
 from rules.times import format_instant, parse_instant
 
 SOURCE = "segmenter"

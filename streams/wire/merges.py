@@ -35,7 +35,7 @@ from rules.identity.events import (
 )
 from rules.identity.profile_moves import move_id
 from rules.placeholders import BUILT_IN, Placeholders
-from streams.wire.decode import Rejected, decode_line
+from streams.wire.event_decoder import Rejected, decode_line
 
 # The largest batch that brokers accept by default (message.max.bytes); the topic must accept as much.
 BATCH_MAX_BYTES = 1_048_588

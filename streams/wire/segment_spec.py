@@ -4,7 +4,7 @@ The one rule: these structs are what is decoded, and the JSON Schema is generate
 inside ``properties`` stay raw until the event's name says that they are used, so an event with a name
 of the shop's own may have any properties.
 
-See also: `streams.wire.decode` (a message into an event), `streams.wire.shop` (properties of shop events).
+See also: `streams.wire.event_decoder` (a message into an event), `streams.wire.shop` (properties of shop events).
 """
 
 from __future__ import annotations

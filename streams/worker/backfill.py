@@ -16,7 +16,7 @@ from itertools import islice
 
 from streams.runtime.checkpoint import Checkpointer
 from streams.state.definition_versions import DefinitionVersions
-from streams.wire import customers
+from streams.wire import customer_codec
 from streams.wire.records import OutRecord
 from streams.worker.customer_loader import CustomerLoader, Loaded
 from streams.worker.step_writer import StepWriter
@@ -73,7 +73,7 @@ class Backfill:
         self._cursor, scanned = await self._store.scan(self._partition, self._cursor, limit)
         loaded: Loaded = {}
         for customer_id, value in scanned:
-            customer = customers.decode(value)
+            customer = customer_codec.decode(value)
             if customer.by != self._loader.versions.number:
                 loaded[customer_id] = self._loader.migrate(customer_id, customer)
         self._has_scanned_all = not self._cursor

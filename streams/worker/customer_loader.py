@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from rules.customer import Customer
 from rules.identity.events import ProfileMerge
 from rules.published_ahead import PublishedChange
-from rules.standing import Customer
 from streams.errors import Fenced
 from streams.runtime.checkpoint import Checkpointer
 from streams.runtime.meter import DecidedChanges
 from streams.state.contract import Claim
 from streams.state.definition_versions import DefinitionVersions
 from streams.stop import Stop
-from streams.wire import customers
+from streams.wire import customer_codec
 from streams.worker.customer_migration import RowAction, migrate_customer
 from streams.worker.rebuild import RebuildResult
 
@@ -85,7 +85,7 @@ class CustomerLoader:
         newest = self.versions.number
         for customer_id, value in zip(wanted, stored, strict=True):
             if value is not None:
-                customer = customers.decode(value)
+                customer = customer_codec.decode(value)
                 if customer.by == newest:
                     loaded[customer_id] = (customer, customer.due)
                 else:
@@ -103,7 +103,7 @@ class CustomerLoader:
         stored = await self._store.load(self._partition, ids)
         loaded: Loaded = {}
         for customer_id, value in zip(ids, stored, strict=True):
-            customer = self._new(self.versions.number) if value is None else customers.decode(value)
+            customer = self._new(self.versions.number) if value is None else customer_codec.decode(value)
             due = customer.due if value is not None else _UNKNOWN_DUE
             loaded[customer_id] = (customer, due if value or self._belongs(customer_id) else _MISPLACED)
         return loaded

@@ -19,10 +19,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from rules.changes import Change
+from rules.customer import Customer
 from rules.published_ahead import PublishedChange, is_forgotten, record_published
-from rules.standing import Change, Customer
 from streams.state.definition_versions import DefinitionVersions
-from streams.wire import customers
+from streams.wire import customer_codec
 
 
 class RowAction(enum.Enum):
@@ -67,7 +68,7 @@ def migrate_customer(
     changes = versions.migrate(
         customer_id,
         customer,
-        None if rebuilt is None else customers.decode(rebuilt),
+        None if rebuilt is None else customer_codec.decode(rebuilt),
         None if beyond is None else beyond.segments,
     )
     if changes:

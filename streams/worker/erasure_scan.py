@@ -6,6 +6,8 @@ erased is not decided and published once more on the way to its request.
 Only ``profiles`` is scanned for requests, as they are accepted there alone, and ``merges`` for those which were sent on
 to a person's former ids. Other records are not decoded. The scan goes partition by partition, and its progress is saved
 with the positions of the outputs: a claim that runs out of time goes on with the next partition at the next attempt.
+
+See also `rules.identity.erasure`: what an erasure does to one customer, also where it comes while the worker runs.
 """
 
 from __future__ import annotations
@@ -16,15 +18,15 @@ from typing import Any
 
 import msgspec
 
+from rules.customer import Linkage
 from rules.events import INPUTS, Event, Origin
+from rules.identity.erasure import erases
 from rules.identity.events import CascadedErasure, ErasureNotice, Link
-from rules.identity.resolution import erases
 from rules.placeholders import BUILT_IN, Placeholders
-from rules.standing import Linkage
 from streams.kafka.fetch import OutputReader
 from streams.runtime.checkpoint import Checkpointer
 from streams.wire import merges
-from streams.wire.decode import read
+from streams.wire.event_decoder import read
 from streams.wire.records import OutRecord, membership_record
 from streams.wire.topics import MERGES
 from streams.worker.customer_loader import CustomerLoader

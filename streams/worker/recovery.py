@@ -49,8 +49,8 @@ from functools import partial
 
 import msgspec
 
+from rules.customer import Customer
 from rules.published_ahead import PublishedChange, is_forgotten, record_published
-from rules.standing import Customer
 from streams.failpoints import reach
 from streams.kafka.fetch import OutputChunk, OutputReader
 from streams.runtime.checkpoint import Checkpointer

@@ -23,12 +23,13 @@ from typing import TypeGuard
 import msgspec
 
 from rules import published_ahead
+from rules.changes import Change
+from rules.customer import Customer
 from rules.events import UNNAMED, WITHOUT_EFFECT, Event
 from rules.identity.events import Misaddressed
 from rules.identity.links import Decider, Refusal
 from rules.identity.resolution import is_effective, is_plain, process
 from rules.sentences import LANGUAGES
-from rules.standing import Change, Customer
 from streams.defects import no_pseudonym
 from streams.failpoints import reach, reach_record
 from streams.runtime.checkpoint import Checkpointer, Progress

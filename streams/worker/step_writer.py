@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+from rules.customer import Customer
 from rules.sentences import LANGUAGES
-from rules.standing import Customer
 from rules.times import format_instant
 from streams.runtime.checkpoint import Checkpointer, Progress
 from streams.runtime.meter import NULL_METER, DecidedChanges, Meter
 from streams.state.contract import StoredCustomer
-from streams.wire import changes, customers
+from streams.wire import changes, customer_codec
 from streams.wire.records import OutRecord, published_records, row_of
 from streams.worker.customer_loader import CustomerLoader, Loaded
 
@@ -70,7 +70,7 @@ class StepWriter:
 def stored_customer(customer_id: str, customer: Customer, due_before: int) -> StoredCustomer:
     """A customer as it is stored. ``due_before``: the due time (ms) that it was loaded with."""
     changed = None if customer.due == due_before else customer.due
-    return StoredCustomer(customer_id, customers.encode(customer), changed, erased=customer.is_gone)
+    return StoredCustomer(customer_id, customer_codec.encode(customer), changed, erased=customer.is_gone)
 
 
 def slices(by_id: Mapping[str, object]) -> Iterator[list[str]]:

@@ -13,6 +13,7 @@ import random
 import msgspec
 import pytest
 
+from rules.changes import Change
 from rules.conditions import CustomerView
 from rules.definition_migration import DefinitionMigration, Short, short
 from rules.definitions.segments_file import Definitions, build, built_in
@@ -20,7 +21,6 @@ from rules.engine import Engine
 from rules.profile_migration import carrying, missing_history
 from rules.reasons import REMOVED
 from rules.sentences import sentence
-from rules.standing import Change
 from streams.offline.replay import Replay
 from streams.wire import changes
 from tests.oracle import oracle

@@ -15,17 +15,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from rules.customer import Ahead, Customer
 from rules.events import ERASE, Event, Origin
 from rules.identity.events import CascadedErasure, ErasureNotice, Link
 from rules.published_ahead import PublishedChange
 from rules.reasons import ERASED
 from rules.sentences import sentence
-from rules.standing import Ahead, Customer
 from streams.kafka.fetch import OutputChunk
 from streams.offline.replay import Replay
 from streams.state.contract import tombstone
-from streams.wire import changes, customers, memberships, merges
-from streams.wire.decode import Rejected, decode, decode_line
+from streams.wire import changes, customer_codec, memberships, merges
+from streams.wire.event_decoder import Rejected, decode, decode_line
 from streams.wire.records import OutRecord, encode_entry, membership_record
 from streams.wire.topics import CHANGES, MEMBERSHIPS, MERGES
 from streams.worker import erasure_scan, recovery
@@ -184,7 +184,7 @@ def test_nothing_stays_but_that_there_was_somebody() -> None:
             count += 1
             assert traces(lives, who) == [], seed
         for value in lives.store._partitions[0].erased.values():
-            known = customers.decode(value)
+            known = customer_codec.decode(value)
             assert known == Customer(
                 known.instant, known.sequence, {}, {}, case.engine.new().profile, late=known.late, erased=known.erased,
                 identified=known.identified,

@@ -20,7 +20,7 @@ from rules.published_ahead import PublishedChange
 from streams.offline.rebuild_process import newest
 from streams.offline.replay import Replay
 from streams.state.definition_versions import DefinitionVersions
-from streams.wire import customers, memberships
+from streams.wire import customer_codec, memberships
 from streams.wire.topics import CHANGES
 from streams.worker.rebuild import Rebuild, RebuildResult
 from tests.oracle import oracle
@@ -90,7 +90,7 @@ def _otherwise(one: World, lives: Lives) -> list[str]:
     list(fresh.run(worlds.decoded(one.sent), lives.wall - GRACE_MS))
     found = []
     for who, value in lives.store._partitions[0].customers.items():
-        known, right = customers.decode(value), fresh.customers[who]
+        known, right = customer_codec.decode(value), fresh.customers[who]
         for segment in one.after.definitions.segments:
             decided, expected = (
                 segment.when.decide(CustomerView(who, each.profile, right.since), known.instant)
@@ -111,9 +111,9 @@ def test_who_is_right_has_no_change_and_who_is_wrong_is_put_right() -> None:
         before, right = lives.outputs.changes(), lives.members()
         kept = lives.store._partitions[0]
         for who, value in kept.customers.items():
-            wrong = customers.decode(value)
+            wrong = customer_codec.decode(value)
             wrong.profile, wrong.dues, wrong.due = one.after.new().profile, {}, 0
-            kept.customers[who] = customers.encode(wrong)
+            kept.customers[who] = customer_codec.encode(wrong)
         asyncio.run(rebuilt(lives, one))
         assert lives.outputs.changes() == before, "what was said is so, so nothing is told"
         assert lives.members() == right
@@ -150,7 +150,7 @@ def test_whom_redis_no_longer_knows_goes_on_in_number() -> None:
 
 def kept_dues(lives: Lives) -> dict[str, int]:
     """As the customers say."""
-    return {who: due for who, value in kept_of(lives).items() if (due := customers.decode(value).due)}
+    return {who: due for who, value in kept_of(lives).items() if (due := customer_codec.decode(value).due)}
 
 
 def test_whom_redis_lost_while_it_went_on() -> None:
@@ -169,7 +169,7 @@ def test_whom_redis_lost_while_it_went_on() -> None:
         right = only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), None)
         assert lives.members() == right, seed
         assert {who: frozenset(told.segments) for who, told in told_last.items() if told.segments} == right, seed
-        stored = {who: customers.decode(value).sequence for who, value in kept_of(lives).items()}
+        stored = {who: customer_codec.decode(value).sequence for who, value in kept_of(lives).items()}
         assert {who: told.sequence for who, told in told_last.items()} == {who: stored[who] for who in told_last}, seed
         assert kept_dues(lives) == lives.store._partitions[0].dues, seed
 
@@ -230,7 +230,7 @@ def test_a_profile_that_comes_of_the_file_that_is_to_come() -> None:
     known = here.translated_profile(msgspec.msgpack.encode(sender.profile), new.definitions.fingerprint)
     assert known is not None
     decided, _ = old.definitions.segments[0].when.decide(
-        CustomerView("u", customers.profile(known), {}), sender.instant
+        CustomerView("u", customer_codec.profile(known), {}), sender.instant
     )
     assert decided
     assert here.translated_profile(msgspec.msgpack.encode(sender.profile), "unknown") is None
@@ -244,7 +244,7 @@ def test_a_profile_that_came_under_the_former_file() -> None:
     known = DefinitionVersions.decoded(before.encoded(), before.documents, new).for_engine(new, 0)
     came = known.translated_profile(msgspec.msgpack.encode(bought(old).profile), old.definitions.fingerprint)
     assert came is not None
-    who = CustomerView("u", customers.profile(came), {})
+    who = CustomerView("u", customer_codec.profile(came), {})
     decided = {one.key: one.when.decide(who, bought(old).instant)[0] for one in new.definitions.segments}
     assert decided == {"a_viewer": False, "buyer": True}
 

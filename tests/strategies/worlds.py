@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from rules.changes import Change
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event
-from rules.standing import Change
 from streams.offline.replay import Replay
-from streams.wire.decode import decode_line
+from streams.wire.event_decoder import decode_line
 from tests.oracle import oracle
 from tests.oracle.oracle import Json
 from tests.strategies import histories

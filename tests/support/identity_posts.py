@@ -6,11 +6,12 @@ import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 
+from rules.changes import Change
+from rules.customer import Customer
 from rules.engine import Engine
 from rules.events import Event
 from rules.identity.links import Decider
 from rules.identity.resolution import process
-from rules.standing import Change, Customer
 from streams.wire import merges
 from tests.strategies import worlds
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from rules.events import Event
-from streams.wire.decode import Rejected, decode_line
+from streams.wire.event_decoder import Rejected, decode_line
 from tests.oracle import oracle
 from tests.strategies.histories import MINUTE
 

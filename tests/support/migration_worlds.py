@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
+from rules.changes import Change
+from rules.customer import Customer
 from rules.definition_migration import DefinitionMigration, short
 from rules.definitions.segments_file import build
 from rules.engine import Engine
-from rules.standing import Change, Customer
 from streams.offline.replay import Replay
 from streams.state.definition_list import DefinitionVersion
 from streams.state.definition_versions import DefinitionVersions

@@ -30,7 +30,7 @@ from streams.runtime.partition_task import Pace, PartitionTask
 from streams.state.contract import Identity
 from streams.state.definition_versions import DefinitionVersions
 from streams.stop import Stop
-from streams.wire import customers
+from streams.wire import customer_codec
 from streams.wire.topics import CHANGES, OUTPUTS
 from streams.worker.claim import WorkerConfig, claim_partitions
 from streams.worker.dead_letter_limit import DeadLetterLimit
@@ -224,13 +224,13 @@ class Lives:
     def members(self) -> dict[str, frozenset[str]]:
         """Who is in what, by the store."""
         held = self.store._partitions[0].customers
-        found = {who: frozenset(self.engine.membership(customers.decode(value))) for who, value in held.items()}
+        found = {who: frozenset(self.engine.membership(customer_codec.decode(value))) for who, value in held.items()}
         return {who: segments for who, segments in found.items() if segments}
 
     def ahead(self) -> list[str]:
         """Who is ahead still."""
         held = self.store._partitions[0].customers
-        return [who for who, value in held.items() if customers.decode(value).ahead is not None]
+        return [who for who, value in held.items() if customer_codec.decode(value).ahead is not None]
 
 
 class Beside:
@@ -252,11 +252,11 @@ class Beside:
             if self._lives.rng.random() < 0.3:
                 await asyncio.sleep(0)
         is_first, touched = not self.customers, self._made.take_touched()
-        self.customers |= {name: customers.encode(self._made.customers[name]) for name in touched}
+        self.customers |= {name: customer_codec.encode(self._made.customers[name]) for name in touched}
         if is_first:
             said = newest(record.value for record in self._lives.outputs.records[CHANGES])
             stored = zip(touched, await self._lives.store.load(0, touched), strict=True)
-            known = {name: 0 if value is None else customers.decode(value).sequence for name, value in stored}
+            known = {name: 0 if value is None else customer_codec.decode(value).sequence for name, value in stored}
             self.published = beyond(said, known)
 
     async def close(self) -> None:

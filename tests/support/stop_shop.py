@@ -17,10 +17,10 @@ from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
 from local.processes import Worker
 from local.servers import Kafka, Redis, Tansu
-from rules.standing import Customer
+from rules.customer import Customer
 from streams.kafka import admin as topics
 from streams.settings import Settings
-from streams.wire import customers
+from streams.wire import customer_codec
 from tests.support import live
 from tests.support.patience import eventually
 
@@ -95,7 +95,7 @@ class Shop:
     def customer(self, name: str) -> Customer:
         """As stored in partition 0."""
         value: Any = self._redis.hget(f"{self.settings['redis_prefix']}{{p0}}:customers", name)
-        return customers.decode(value)
+        return customer_codec.decode(value)
 
     def committed(self, topic: str) -> int | None:
         """What Kafka says that the group has read of partition 0."""

@@ -41,7 +41,7 @@ from streams.runtime import preflight
 from streams.settings import Settings
 from streams.state.definition_documents import compress
 from streams.stop import REBUILD, Stop
-from streams.wire import customers
+from streams.wire import customer_codec
 from streams.wire.topics import ALL, OUTPUTS
 from tests.support import live
 from tests.support.commands import segmenter
@@ -536,9 +536,9 @@ def definitions_not_there(world: World) -> str:
     shop = read(world)
     key = f"{shop.settings['redis_prefix']}{{p0}}:customers"
     before: Any = shop._redis.hget(key, "u1")
-    customer = customers.decode(before)
+    customer = customer_codec.decode(before)
     customer.by = 7
-    shop._redis.hset(key, "u1", customers.encode(customer))
+    shop._redis.hset(key, "u1", customer_codec.encode(customer))
     shop.publish("purchases", order())
     said = refused(shop.settings, world.folder)
     goes_on(fresh(shop), world, "--rebuild")

@@ -18,7 +18,7 @@ from rules.engine import Engine
 from rules.times import parse_instant
 from streams.kafka.fetch import FetchedRecord
 from streams.state.redis import PartitionLook
-from streams.wire import customers
+from streams.wire import customer_codec
 from streams.wire.changes import SegmentChange
 from streams.wire.topics import CHANGES
 from tests.support.in_memory_triggers import START, change
@@ -162,4 +162,4 @@ class Segmenter:
             customer.since[PLACE] = stays[-1][1]
         if name in self.linked:
             customer.links = {f"phone of {name}": START}
-        return customers.encode(customer)
+        return customer_codec.encode(customer)

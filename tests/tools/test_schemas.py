@@ -20,7 +20,7 @@ from rules.engine import Engine
 from rules.events import INPUTS, SHOP_NAMES, Event, Origin, input_of
 from rules.times import parse_instant
 from streams.offline.replay import Replay
-from streams.wire import changes, dead_letters, decode
+from streams.wire import changes, dead_letters, event_decoder
 from streams.wire.changes import SegmentChange
 from streams.wire.topics import OUTPUTS
 from tests.strategies import histories
@@ -58,7 +58,7 @@ def definitions_of(story: Json) -> Definitions:
 def made(definitions: Definitions, events: list[Json], until: str | None = None) -> Iterator[SegmentChange]:
     """The changes as replay writes them and as the worker does."""
     for origin, emitted_at in ((None, msgspec.UNSET), (ORIGIN, EMITTED_AT)):
-        read = [decode.decode_line(json.dumps(event).encode(), origin=origin) for event in events]
+        read = [event_decoder.decode_line(json.dumps(event).encode(), origin=origin) for event in events]
         for change in Replay(Engine(definitions)).run(read, parse_instant(until) if until else None):
             yield changes.of(change, emitted_at)
 
@@ -126,8 +126,8 @@ def with_properties(event: Json, **properties: object) -> Json:
 def taken(event: object) -> Event | str:
     """What the code makes of it: the event, or why it is a dead letter."""
     try:
-        return decode.decode_line(json.dumps(event).encode())
-    except decode.Rejected as rejected:
+        return event_decoder.decode_line(json.dumps(event).encode())
+    except event_decoder.Rejected as rejected:
         return str(rejected)
 
 
@@ -195,7 +195,7 @@ def test_what_the_code_takes_is_accepted(event: Json) -> None:
 def test_the_types_are_those_of_the_code() -> None:
     """No type is promised that makes a dead letter, none is taken in silence."""
     promised = DOCUMENTS["event"]["$defs"]["Envelope"]["properties"]["type"]["enum"]
-    assert set(promised) == {"track", *decode._TYPES}
+    assert set(promised) == {"track", *event_decoder._TYPES}
 
 
 # --- segment changes ---------------------------------------------------------------------------

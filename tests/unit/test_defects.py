@@ -13,10 +13,11 @@ from typing import NamedTuple
 import pytest
 from pydantic import SecretStr
 
+from rules.changes import Change
+from rules.customer import Customer
 from rules.definitions.segments_file import built_in
 from rules.engine import Engine
 from rules.events import Event, Origin
-from rules.standing import Change, Customer
 from streams import defects
 from streams.defects import Pseudonyms
 from streams.kafka.fetch import Batch
@@ -137,7 +138,7 @@ def test_a_record_that_cannot_be_read_for_a_defect(
     def decode(value: bytes, *_: object) -> Event:
         raise RuntimeError(value)
 
-    monkeypatch.setattr("streams.wire.decode.decode", decode)
+    monkeypatch.setattr("streams.wire.event_decoder.decode", decode)
     assert read_record(Record("visits", 17, CUSTOMER.encode()), Batch("visits", 3, 17, 18, [], 1)) == "bad_value"
     assert "visits-3, offset 17" in caplog.text
     assert CUSTOMER not in caplog.text

@@ -4,6 +4,7 @@
 --      n gone, n erased fields, epoch, epochs (empty: unchanged), n files that stay, then numbers of files that stay
 --      (the others go, where epochs are given), inputs (name, start, position), customers (id, value), dues (ms, id),
 --      removals (id), outbox, gone (id), erased (hash of the id, value).
+--      epoch: number of the newest definition version; epochs: the list of versions; files: their definitions files.
 local meta, customers, due, outbox, erased, files = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local stored = redis.call('HMGET', meta, 'token', 'save', 'digest', 'clock', 'caught_up', 'epoch')
 if stored[1] ~= ARGV[1] then
@@ -21,6 +22,7 @@ if (stored[6] or '0') ~= ARGV[13] then
   return 'moved'
 end
 local after_stays = 15 + tonumber(ARGV[15])
+-- The save begins at other positions of the inputs than are stored here: again, writes were lost.
 local inputs = tonumber(ARGV[6])
 for i = 0, inputs - 1 do
   if redis.call('HGET', meta, 'position:' .. ARGV[after_stays + 1 + 3 * i]) ~= ARGV[after_stays + 2 + 3 * i] then

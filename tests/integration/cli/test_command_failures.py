@@ -26,7 +26,7 @@ from streams.offline.replay import Replay
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.wire import changes
-from streams.wire.decode import RECORD_MAX_BYTES, decode_line
+from streams.wire.event_decoder import RECORD_MAX_BYTES, decode_line
 from streams.wire.topics import TRIGGERS
 from tests.support import live
 from tests.support.commands import segmenter

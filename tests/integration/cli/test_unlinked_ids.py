@@ -14,13 +14,13 @@ import pytest
 from pydantic import SecretStr
 
 from local.servers import Redis
+from rules.customer import Customer
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import ERASE, Event
 from rules.identity.events import Unlink
 from rules.identity.links import Decider
 from rules.identity.resolution import process
-from rules.standing import Customer
 from streams.cli import export, unlink
 from streams.cli.explain import lines
 from streams.cli.request import Request
@@ -29,8 +29,8 @@ from streams.offline.explain import Explanation, explanation
 from streams.settings import Settings
 from streams.state.contract import Claim, Identity, Save, StoredCustomer
 from streams.state.redis import RedisStore
-from streams.wire import customers
-from streams.wire.decode import decode_line
+from streams.wire import customer_codec
+from streams.wire.event_decoder import decode_line
 from tests.support.commands import assert_one_line, line, segmenter
 
 T = 1_772_359_200_000  # 2026-03-01T10:00:00Z
@@ -63,11 +63,11 @@ def unlinked(customer_id: str, other_id: str) -> Unlink:
 
 def explained(customer_id: str, customer: Customer) -> Explanation:
     meta = {"definitions": ENGINE.definitions.fingerprint, "clock": str(T)}
-    return explanation(ENGINE, customer_id, 0, customers.encode(customer), meta, {})
+    return explanation(ENGINE, customer_id, 0, customer_codec.encode(customer), meta, {})
 
 
 def exported(customer: Customer) -> Mapping[str, Any]:
-    value = customers.encode(customer)
+    value = customer_codec.encode(customer)
     part = InRedis(partition=0, value=value, due=0, waiting=0, erased=None, positions={})
     return dict(export._stored(part))
 
@@ -125,7 +125,7 @@ class Stored:
         state = await store.claim(claim)
         await store.begin(claim, {"profiles": 0})
         values = [
-            StoredCustomer(customer_id, customers.encode(customer), None, erased=customer.is_gone)
+            StoredCustomer(customer_id, customer_codec.encode(customer), None, erased=customer.is_gone)
             for customer_id, customer in stored.items()
         ]
         self._saves += 1
@@ -212,6 +212,6 @@ def test_what_stays_of_one_that_was_erased() -> None:
     """An id that was parted after it was erased says so, too."""
     erased = read(ENGINE.new(), browsed(0, userId="ann"), Event("ann", ERASE, T + 60_000, "e"), unlinked("ann", "bob"))
     assert erased.is_gone
-    part = InRedis(partition=0, value=None, due=0, waiting=0, erased=customers.encode(erased), positions={})
+    part = InRedis(partition=0, value=None, due=0, waiting=0, erased=customer_codec.encode(erased), positions={})
     document = export._stored(part)
     assert (document["erased"], document["parted_from"]) == (True, {"bob": "2026-03-01T10:10:00.000Z"})

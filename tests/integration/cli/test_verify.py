@@ -23,11 +23,11 @@ from kafka.admin import NewTopic
 
 from local.processes import Worker
 from local.servers import Kafka, Redis
-from rules.standing import Customer
+from rules.customer import Customer
 from streams.cli import verify
 from streams.kafka import admin as topics
 from streams.settings import Settings
-from streams.wire import customers
+from streams.wire import customer_codec
 from tests.support import live
 from tests.support.commands import Done, assert_stopped, event, moved_to_now, partition_of, segmenter
 from tests.support.patience import eventually
@@ -84,7 +84,7 @@ class Shop:
         for partition in range(live.PARTITIONS):
             where = self.key(partition, "customers")
             for name, value in self.redis.hscan_iter(where):
-                customer = customers.decode(value)
+                customer = customer_codec.decode(value)
                 if customer.since and not customer.late:
                     return name.decode(), where
         raise AssertionError("nobody is in a segment")
@@ -245,7 +245,7 @@ def test_an_erasure_that_takes_newer_events_along(kafka: Kafka, redis_server: Re
 
 
 def decoded(shop: Shop, where: str, name: str) -> Customer:
-    return customers.decode(shop.redis.hget(where, name))
+    return customer_codec.decode(shop.redis.hget(where, name))
 
 
 def test_a_customer_was_changed_in_redis(shop: Shop) -> None:
@@ -255,7 +255,7 @@ def test_a_customer_was_changed_in_redis(shop: Shop) -> None:
     at = next(iter(customer.since))
     true_since = customer.since[at]
     customer.since[at] = true_since + 1
-    with shop.changed(where, name, customers.encode(customer)):
+    with shop.changed(where, name, customer_codec.encode(customer)):
         done = shop.verify()
     assert done.code == 1
     told = done.out.splitlines()
@@ -274,7 +274,7 @@ def test_a_number_of_changes_was_changed_in_redis(shop: Shop) -> None:
     customer = decoded(shop, where, name)
     customer.sequence += 1
     customer.since.clear()
-    with shop.changed(where, name, customers.encode(customer)):
+    with shop.changed(where, name, customer_codec.encode(customer)):
         done = shop.verify("--first", "1")
     assert done.code == 1
     assert "… and " in done.out

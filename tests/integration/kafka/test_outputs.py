@@ -31,7 +31,7 @@ from streams.settings import Settings
 from streams.stop import Stop
 from streams.wire import merges
 from streams.wire.changes import CHANGE_MAX_BYTES
-from streams.wire.decode import CUSTOMER_MAX_BYTES
+from streams.wire.event_decoder import CUSTOMER_MAX_BYTES
 from streams.wire.records import BATCH_MAX_BYTES, OutRecord, batch_size_needed
 from streams.wire.topics import MERGES, OUTPUTS, TRIGGERS
 from tests.support.outputs import CHANGES, LETTERS, Place, records, values_of

@@ -35,8 +35,10 @@ from streams.http.server import HttpServer
 from streams.kafka import admin
 from streams.ops import worker_poller
 from streams.ops.worker_poller import WorkerPoller, resolved
-from streams.runtime.health_endpoint import LIMITS, Exposition, Inside, Ready, routes, where
+from streams.runtime.health_endpoint import LIMITS, routes, where
 from streams.runtime.metrics import Metrics
+from streams.runtime.readiness import Inside, Ready
+from streams.runtime.scraped_metrics import Exposition
 from streams.settings import Settings
 from tests.support import live
 from tests.support.operations import get

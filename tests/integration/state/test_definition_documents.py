@@ -27,7 +27,7 @@ from streams.state.definition_list import DefinitionVersion
 from streams.state.definition_versions import FORMER_MAX_BYTES, KEPT_MAX, DefinitionVersions
 from streams.state.redis import RedisStore
 from streams.triggers.membership_lookup import MembershipLookup
-from streams.wire import customers
+from streams.wire import customer_codec
 from tests.oracle import oracle
 from tests.strategies.worlds import failing
 from tests.support.migration_worlds import BOUGHT, TWICE, World, bought, engine_of, epochs, only
@@ -78,7 +78,7 @@ class Partition:
         content = step(
             self.saves + 1,
             token=f"t{self.generation}",
-            customers=[known(name, customers.encode(customer))],
+            customers=[known(name, customer_codec.encode(customer))],
             epoch=files.number,
             files=files.listing() if is_last else None,
         )
@@ -146,7 +146,7 @@ async def test_every_file_stays_until_everybody_is_brought_over(partition: Parti
     files = await partition.begun(numbered(count - 1))
     assert (await sizes(client, partition.store))[1] == count
     (value,) = await partition.store.load(0, ["oldest"])
-    customer = customers.decode(value or b"")
+    customer = customer_codec.decode(value or b"")
     assert files.engine_of(customer).definitions.fingerprint == numbered(0).definitions.fingerprint
     found = await explained(numbered(count - 1), partition.store, [0], "oldest")
     assert found is not None
@@ -172,7 +172,7 @@ async def test_a_worker_dies_between_any_two_calls_of_a_change(partition: Partit
     await partition.saved(begun, "b")
     after = await partition.begun(numbered(1))
     values = await partition.store.load(0, ["a", "b"])
-    found = [after.engine_of(customers.decode(value or b"")).definitions.fingerprint for value in values]
+    found = [after.engine_of(customer_codec.decode(value or b"")).definitions.fingerprint for value in values]
     assert found == [numbered(number).definitions.fingerprint for number in (0, 1)]
     newest = numbered(2)
     _, state = await partition.claimed(newest)
@@ -229,7 +229,7 @@ async def test_a_redis_of_the_version_before(
     meta, documents, _ = await sizes(client, partition.store)
     assert (meta < 1_500, documents) == (True, 3 if changes else 2)
     (value,) = await partition.store.load(0, ["u"])
-    customer = customers.decode(value or b"")
+    customer = customer_codec.decode(value or b"")
     now.migrate("u", customer)
     assert (customer.by, now.engine.membership(customer)) == (now.number, ("buyer",))
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from rules.customer import Ahead, Customer, Linkage
 from rules.definitions.segments_file import built_in
 from rules.engine import Engine
-from rules.standing import Ahead, Customer, Linkage
 from streams.state.contract import StoredCustomer
 from streams.state.redis import LOOK_FIELDS, PartitionLook, RedisStore
 from streams.stop import Stop, created_anew
@@ -17,7 +17,7 @@ from streams.triggers.action_decisions import WAIT_MOST_MS
 from streams.triggers.app import sentence_of_triggers
 from streams.triggers.linked_ids import MARKS_KEPT_MS, LinkedIds, PartitionMarks
 from streams.triggers.membership_lookup import MembershipLookup, Waiting
-from streams.wire import customers
+from streams.wire import customer_codec
 from tests.support.store_steps import IDENTITY, claim, known, step
 
 DEFINITIONS = built_in()
@@ -43,11 +43,11 @@ async def filled(store: RedisStore, fingerprint: str = DEFINITIONS.fingerprint) 
     former.by = 3
     erased.since, erased.erased, erased.by = {}, 5, 2
     saved = [
-        known("decided", customers.encode(member(4)), 6_000),
-        known("due", customers.encode(member()), 5_000),
-        known("ahead", customers.encode(ahead), 0),
-        known("former", customers.encode(former), 0),
-        StoredCustomer("erased", customers.encode(erased), 0, erased=True),
+        known("decided", customer_codec.encode(member(4)), 6_000),
+        known("due", customer_codec.encode(member()), 5_000),
+        known("ahead", customer_codec.encode(ahead), 0),
+        known("former", customer_codec.encode(former), 0),
+        StoredCustomer("erased", customer_codec.encode(erased), 0, erased=True),
     ]
     assert await store.save(0, step(clock=5_500, caught_up=5_200, customers=saved)) == "saved"
     return MembershipLookup(store, DEFINITIONS)
@@ -138,7 +138,7 @@ def linked_to(*names: str, alias: bool = False) -> bytes:
     customer = member()
     links = dict.fromkeys(names, 5)
     customer.links, customer.linkage = (None, Linkage(aliases=links)) if alias else (links, None)
-    return customers.encode(customer)
+    return customer_codec.encode(customer)
 
 
 @pytest.mark.parametrize("alias", [False, True])
@@ -199,7 +199,7 @@ async def test_ids_that_are_linked_to_linked_ids_count_too() -> None:
 async def test_a_partition_that_nobody_read_holds_who_is_linked_to_it() -> None:
     """And nobody else."""
     parts = Partitions()
-    parts.values[0] |= {"u0": linked_to("phone1"), "v0": customers.encode(member())}
+    parts.values[0] |= {"u0": linked_to("phone1"), "v0": customer_codec.encode(member())}
     for now in range(100_000, 200_000, 10_000):
         parts.at(0, now)
         assert await parts.reached(now) == 0

@@ -43,8 +43,8 @@ from streams.ops.status import OpsStatus
 from streams.ops.worker_poller import WorkerPoller
 from streams.settings import Settings
 from streams.state.redis import RedisStore
-from streams.wire import customers
-from streams.wire.ids import is_id
+from streams.wire import customer_codec
+from streams.wire.customer_ids import is_id
 from streams.wire.topics import TRIGGERS, WORKERS
 from tests.support import live
 from tests.support.commands import Done, segmenter
@@ -119,7 +119,7 @@ def test_replay_prints_every_id_as_it_came(tmp_path: Path) -> None:
 @OFTEN
 def test_explain_prints_what_turns_no_line_around(customer_id: str) -> None:
     """The id, but for characters that steer a terminal."""
-    value = customers.encode(ENGINE.new())
+    value = customer_codec.encode(ENGINE.new())
     meta = {"definitions": ENGINE.definitions.fingerprint}
     line = explain.lines(explanation(ENGINE, customer_id, 0, value, meta, {}), "en")[0]
     assert line == f"customer   {visible(customer_id)}"
@@ -159,7 +159,7 @@ class Answers:
             await self.store.claim(claim(partition=partition, identity=ours))
             await self.store.begin(claim(partition=partition, identity=ours), POSITIONS)
         self._saves[partition] += 1
-        content = step(self._saves[partition], customers=[known(customer_id, customers.encode(ENGINE.new()))])
+        content = step(self._saves[partition], customers=[known(customer_id, customer_codec.encode(ENGINE.new()))])
         assert await self.store.save(partition, content) == "saved"
 
     async def get(self, path: str) -> tuple[int, Any]:

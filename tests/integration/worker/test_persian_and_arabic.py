@@ -17,14 +17,14 @@ import yaml
 
 from local.processes import Worker
 from local.servers import Redis, Tansu
+from rules.changes import Change
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Origin
-from rules.standing import Change
 from streams.state.contract import Store, StoredCustomer
 from streams.state.redis import RedisStore
-from streams.wire import changes, customers
-from streams.wire.decode import Rejected, decode, decode_line
+from streams.wire import changes, customer_codec
+from streams.wire.event_decoder import Rejected, decode, decode_line
 from tests.support import live
 from tests.support.commands import NOW, Done, lines, partition_of, read, segmenter, shop_on
 from tests.support.store_steps import claimed, step
@@ -115,9 +115,9 @@ async def decided(store: Store, events: Sequence[bytes]) -> list[Change]:
     for number, value in enumerate(events, 1):
         what = decode_line(value)
         (stored,) = await store.load(0, [what.customer])
-        customer = engine.new() if stored is None else customers.decode(stored)
+        customer = engine.new() if stored is None else customer_codec.decode(stored)
         made = list(engine.apply(what.customer, customer, what))
-        kept = StoredCustomer(what.customer, customers.encode(customer), customer.due)
+        kept = StoredCustomer(what.customer, customer_codec.encode(customer), customer.due)
         outbox = [changes.encode(changes.of(change)) for change in made]
         assert await store.save(0, step(number, customers=[kept], outbox=outbox)) == "saved"
         found += made

@@ -17,7 +17,7 @@ from rules.definitions.segments_file import build
 from rules.engine import Engine
 from streams.runtime.partition_task import Pace
 from streams.state.contract import tombstone
-from streams.wire import customers
+from streams.wire import customer_codec
 from tests.simulation.world.faults import Storm, kinds
 from tests.simulation.world.group import Group
 from tests.simulation.world.kafka import MERGES, Kafka
@@ -162,7 +162,7 @@ class World:
         held = self.medium.memory._of(partition)
         ends = all(held.positions.get(topic) == self.kafka.logs[TP(topic, partition)].last for topic in self.topics)
         is_fired = not any(due <= held.clock for due in held.dues.values())
-        is_fired &= not any(customers.decode(value).ahead for value in held.customers.values())
+        is_fired &= not any(customer_codec.decode(value).ahead for value in held.customers.values())
         return ends and is_fired and held.clock >= START_MS + int(self.shop.ends_at * 1000)
 
     # --- what is left ----------------------------------------------------------------------
@@ -206,10 +206,10 @@ class World:
 
     def _left(self, partition: int) -> Left:
         held = self.medium.memory._of(partition)
-        known = {name: customers.decode(value) for name, value in held.customers.items()}
+        known = {name: customer_codec.decode(value) for name, value in held.customers.items()}
         for name in {(one.key or b"").decode() for log in self.kafka.logs.values() for one in log.entries}:
             if name not in known and (value := held.erased.get(tombstone(name))) is not None:
-                known[name] = customers.decode(value)
+                known[name] = customer_codec.decode(value)
         return Left(
             positions=dict(held.positions),
             clock=held.clock,

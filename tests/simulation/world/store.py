@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from streams.errors import StoreFailed
 from streams.state.contract import Claim, Files, PartitionState, Save, SaveAnswer
 from streams.state.redis import CALL_MAX_S
-from streams.wire.customers import decode
+from streams.wire.customer_codec import decode
 from tests.simulation.world.loop import Process
 from tests.simulation.world.medium import Medium, at_once
 from tests.simulation.world.sim import Rates, Sim, answer

@@ -20,7 +20,7 @@ from rules.definitions.segments_file import build
 from rules.times import format_instant
 from streams.cli.diff_report import chart, document
 from streams.cli.terminal import wrapped
-from streams.offline.comparison import DryRun
+from streams.offline.definitions_comparison import DryRun
 from tests.oracle import oracle
 from tests.oracle.oracle import Json, OracleChange
 from tests.strategies import histories, worlds

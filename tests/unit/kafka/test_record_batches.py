@@ -28,7 +28,7 @@ from streams.kafka.codecs import PIECE_BYTES, unpacked
 from streams.kafka.log_batches import BoundedLogRecords, bound_log_batches
 from streams.kafka.record_batches import RECORD_MAX_BYTES, BoundedRecords
 from streams.wire import dead_letters
-from streams.wire.decode import read
+from streams.wire.event_decoder import read
 
 CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 MIB = 1024 * 1024

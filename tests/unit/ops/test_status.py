@@ -18,7 +18,7 @@ from prometheus_client import generate_latest
 
 from benchmarks import metrics_overhead
 from doc_tools import schemas
-from rules.standing import Change
+from rules.changes import Change
 from streams.http.access import RateLimit
 from streams.http.server import HttpServer, Limits
 from streams.ops import api, routes
@@ -26,9 +26,9 @@ from streams.ops.change_feed import ChangeFeed
 from streams.ops.segment_activity import MINUTE_MS, SILENT_AT_LEAST_MS, SILENT_TIMES, USUAL_FROM, SegmentActivity
 from streams.ops.status import OpsStatus
 from streams.ops.worker_poller import WorkerPoller, WorkerReport, addresses, parsed, quantile_ms
-from streams.runtime.health_endpoint import Ready
 from streams.runtime.meter import DecidedChanges, MeteredStep
 from streams.runtime.metrics import SHORT_STAY_MS, Histogram, Metrics, PartitionMeter
+from streams.runtime.readiness import Ready
 from tests.support.sentence_cases import QUIET
 
 T = 1_800_000_000_000

@@ -16,7 +16,7 @@ from rules.profile.deduplication import AHEAD_MAX_MS, merged
 from rules.profile.profile import short_id
 from rules.times import format_instant
 from rules.values import MICRO
-from streams.wire.decode import decode
+from streams.wire.event_decoder import decode
 from tests.strategies.histories import HOUR, MINUTE, SECOND
 from tests.support.profiles import ORDER, T, When, in_every_order, profile_of, wanting
 from tests.support.profiles import merged as merged_profiles

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from rules.customer import Customer
 from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
-from rules.standing import Customer
 from rules.times import DAY_MS, format_instant
-from streams.wire import customers
-from streams.wire.decode import decode_line
+from streams.wire import customer_codec
+from streams.wire.event_decoder import decode_line
 
 T = 1_800_000_000_000
 
@@ -36,7 +36,7 @@ def stored(definitions: Definitions, *lines: bytes) -> tuple[Engine, Customer]:
     for value in lines:
         event = decode_line(value)
         engine.apply("u", customer, event)
-        customer = customers.decode(customers.encode(customer))
+        customer = customer_codec.decode(customer_codec.encode(customer))
     return engine, customer
 
 

@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from rules.changes import Change
 from rules.conditions import NEVER, Condition, CustomerView
+from rules.customer import Customer
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event
 from rules.reasons import Reason
-from rules.standing import Change, Customer
 from streams.offline.replay import Replay, in_reading_order
-from streams.wire import customers
+from streams.wire import customer_codec
 from tests.oracle import oracle
 from tests.strategies import histories
 from tests.strategies.histories import DAY, DURATIONS
@@ -128,19 +129,19 @@ class Worker:
         self.changes: list[Change] = []
 
     def load(self, who: str) -> Customer:
-        return customers.decode(self.stored[who]) if who in self.stored else self.engine.new()
+        return customer_codec.decode(self.stored[who]) if who in self.stored else self.engine.new()
 
     def apply(self, event: Event) -> None:
         customer = self.load(event.customer)
         self.changes += self.engine.apply(event.customer, customer, event)
-        self.stored[event.customer] = customers.encode(customer)
+        self.stored[event.customer] = customer_codec.encode(customer)
 
     def fire(self, who: str, until: int) -> None:
         customer = self.load(who)
         instant = customer.instant
         self.changes += self.engine.fire(who, customer, until)
         assert customer.instant >= instant, "an instant never goes back"
-        self.stored[who] = customers.encode(customer)
+        self.stored[who] = customer_codec.encode(customer)
 
     def live(self, events: Sequence[Event], rng: random.Random, until: int) -> None:
         """At random places between events, due times up to the newest event fire for some customers."""
@@ -434,10 +435,10 @@ def test_firing_before_the_due_time_changes_nothing() -> None:
         replay = Replay(one.engine)
         list(replay.run(one.events))
         for who, customer in replay.customers.items():
-            stored = customers.encode(customer)
+            stored = customer_codec.encode(customer)
             if customer.due:
                 assert one.engine.fire(who, customer, customer.due - 1) == []
-                assert customers.encode(customer) == stored
+                assert customer_codec.encode(customer) == stored
                 checked += 1
     assert checked > 150
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from rules.customer import Customer
 from rules.definitions.segments_file import Definitions, built_in
 from rules.engine import Engine
 from rules.events import Event, Item
@@ -22,11 +23,10 @@ from rules.facts.selection import LISTED_MAX
 from rules.profile import cart, days, orders
 from rules.profile.steps import SAME_MAX
 from rules.profile.sums import ENTRIES_MAX
-from rules.standing import Customer
 from rules.times import DAY_MS, format_instant
 from rules.values import MICRO
-from streams.wire import customers
-from streams.wire.decode import decode_line
+from streams.wire import customer_codec
+from streams.wire.event_decoder import decode_line
 from tests.support.profiles import (
     ALL_FACTS,
     ORDER,
@@ -239,7 +239,7 @@ def test_a_customer_does_not_grow_without_end(which: str) -> None:
     for number, (customer, took_s) in enumerate(kept(Engine(definitions), flood(definitions, random.Random(7), count))):
         took.append(took_s)
         if number % (count // 20) == 0 or number == count - 1:
-            sizes.append(len(customers.encode(customer)))
+            sizes.append(len(customer_codec.encode(customer)))
     print(which, sizes, f"slowest {max(took) * 1000:.1f} ms")  # noqa: T201  # shown with a failure
     assert 40_000 < max(sizes) < (LIBRARY_MAX_BYTES if which == "the library" else 2 * LIBRARY_MAX_BYTES)
     assert sum(took) / count < MEAN_MAX_S
@@ -254,5 +254,5 @@ def test_one_event_as_large_as_can_be() -> None:
     engine = Engine(built_in())
     ((customer, took),) = kept(engine, iter([event]))
     assert took < EVENT_MAX_S
-    assert len(customers.encode(customer)) < 64 * 1024
-    assert msgspec.msgpack.decode(customers.encode(customer)) is not None
+    assert len(customer_codec.encode(customer)) < 64 * 1024
+    assert msgspec.msgpack.decode(customer_codec.encode(customer)) is not None

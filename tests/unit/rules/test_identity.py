@@ -24,7 +24,7 @@ from rules.identity.resolution import HOPS_MAX, is_effective
 from rules.profile.profile import Profile
 from streams.offline.replay import Replay
 from streams.wire import changes, merges
-from streams.wire.decode import Rejected, decode_line
+from streams.wire.event_decoder import Rejected, decode_line
 from tests.oracle import oracle
 from tests.strategies import histories, worlds
 from tests.strategies.worlds import failing

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from rules.customer import Customer
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event, Origin
@@ -22,9 +23,8 @@ from rules.identity.events import CascadedErasure, ForwardedEvent, Link, Profile
 from rules.identity.links import LINKS_MAX, NEW_LINKS_MAX, Decider
 from rules.identity.resolution import process
 from rules.placeholders import TEXTS
-from rules.standing import Customer
 from streams.offline.replay import Replay
-from streams.wire.decode import decode, read
+from streams.wire.event_decoder import decode, read
 from tests.strategies import histories, worlds
 from tests.strategies.worlds import failing
 from tests.support.identity_posts import Post, consistent

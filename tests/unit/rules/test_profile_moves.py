@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from rules.conditions import CustomerView
+from rules.customer import ArrivingProfile, Customer, Linkage
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import ERASE, Event
@@ -18,10 +19,9 @@ from rules.identity.events import Link, ProfileMerge, Unlink
 from rules.identity.links import Decider
 from rules.identity.profile_moves import TAKEN_MAX, parts_of
 from rules.identity.resolution import process
-from rules.standing import ArrivingProfile, Customer, Linkage
 from streams.kafka.fetch import FetchedRecord
-from streams.wire import customers, merges
-from streams.wire.decode import decode_line
+from streams.wire import customer_codec, merges
+from streams.wire.event_decoder import decode_line
 from streams.worker.segmenter import StepResult
 from tests.strategies import histories
 from tests.strategies.worlds import failing
@@ -150,7 +150,7 @@ def test_a_profile_that_comes_three_times_counts_once() -> None:
     for _ in range(3):
         process(sent, ann, DECIDER)
         assert sums(ann) == right(range(1, 401))
-        ann = customers.decode(customers.encode(ann))
+        ann = customer_codec.decode(customer_codec.encode(ann))
 
 
 def test_a_profile_that_went_on_is_known_there() -> None:
@@ -204,7 +204,7 @@ def test_parts_come_in_any_order_and_twice(small_parts: None) -> None:
             process(part, ann, DECIDER)
             came.add(part.part)
             assert (ann.instant > 0) == (len(came) == len(sent))
-            ann = customers.decode(customers.encode(ann))
+            ann = customer_codec.decode(customer_codec.encode(ann))
         assert sums(ann) == right(range(1, 401))
         assert ann.linkage is not None
         assert ann.linkage.arriving == {}
@@ -316,14 +316,15 @@ def test_a_customer_of_the_former_version_is_read_on() -> None:
     """Whoever holds links was named as a user, so it is not taken over; a redirect stays one."""
     profile = known(5).profile
     stored = FormerCustomer(50, 3, {}, {}, profile, links={"phone": 7})
-    ann = customers.decode(msgspec.msgpack.encode(stored))
+    ann = customer_codec.decode(msgspec.msgpack.encode(stored))
     assert (ann.identified, ann.linkage) == (True, None)
-    today = customers.decode(customers.encode(ENGINE.new()))
+    today = customer_codec.decode(customer_codec.encode(ENGINE.new()))
     today.links = {"phone": 7}  # an anonymous id may hold links, too
-    assert not customers.decode(customers.encode(today)).identified
+    assert not customer_codec.decode(customer_codec.encode(today)).identified
     refused = process(Link("ann", ERASE, 2**41, "l", into="evil"), ann, DECIDER)
     assert (refused.refused, ann.into) == ("identified", None)
-    redirect = customers.decode(msgspec.msgpack.encode(msgspec.structs.replace(stored, links=None, into=("ann", 5))))
+    linked = msgspec.structs.replace(stored, links=None, into=("ann", 5))
+    redirect = customer_codec.decode(msgspec.msgpack.encode(linked))
     (sent,) = process(viewed("phone", 9), redirect, DECIDER).sent
     assert sent.customer == "ann"
 
@@ -356,7 +357,7 @@ def test_what_a_linkage_holds_is_stored() -> None:
     linkage = Linkage(True, 3, (1, "b"), {"a": 1}, {"c": 2}, {2**64 - 1: 5}, 4, {7: arriving}, True)
     customer = known(3)
     customer.linkage, customer.identified = linkage, True
-    again = customers.decode(customers.encode(customer))
+    again = customer_codec.decode(customer_codec.encode(customer))
     assert (again.linkage, again.identified) == (linkage, True)
 
 

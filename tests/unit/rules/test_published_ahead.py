@@ -12,15 +12,16 @@ from collections.abc import Sequence
 import pytest
 
 from rules import published_ahead
+from rules.changes import Change
+from rules.customer import Ahead, Customer
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event
 from rules.published_ahead import PublishedChange, record_published
 from rules.reasons import REMOVED
-from rules.standing import Ahead, Change, Customer
 from rules.times import format_instant
-from streams.wire import customers
-from streams.wire.decode import decode_line
+from streams.wire import customer_codec
+from streams.wire.event_decoder import decode_line
 from tests.oracle.oracle import milliseconds
 
 SECOND, MINUTE = 1_000, 60_000
@@ -73,7 +74,7 @@ def again(customer: Customer, *events: Event) -> list[Change]:
 
 def reloaded(customer: Customer) -> Customer:
     """Stored and loaded, in place."""
-    read = customers.decode(customers.encode(customer))
+    read = customer_codec.decode(customer_codec.encode(customer))
     for name in customer.__struct_fields__:
         setattr(customer, name, getattr(read, name))
     return customer

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from rules.changes import Change
 from rules.conditions import CustomerView
 from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import build
@@ -20,10 +21,9 @@ from rules.engine import Engine
 from rules.events import Event, Item
 from rules.reasons import Observed, Reason
 from rules.sentences import sentence
-from rules.standing import Change
 from rules.times import parse_instant
 from streams.offline.replay import Replay
-from streams.wire.decode import decode_line
+from streams.wire.event_decoder import decode_line
 from tests.oracle import dates as oracle_dates
 from tests.oracle import oracle
 from tests.strategies import histories

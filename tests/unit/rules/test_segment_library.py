@@ -16,7 +16,7 @@ from rules.definitions.segments_file import build, built_in
 from rules.engine import Engine
 from rules.times import format_instant, parse_instant
 from streams.offline.replay import Replay
-from streams.wire.decode import decode_line
+from streams.wire.event_decoder import decode_line
 from tests.oracle import oracle
 from tests.support import library_stories
 from tests.support.library_stories import LibraryStory

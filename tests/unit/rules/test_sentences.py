@@ -28,7 +28,7 @@ from streams.cli.parser import EXIT_USAGE
 from streams.offline import explain as explaining
 from streams.offline.replay import Replay
 from streams.wire import changes
-from streams.wire.decode import decode_line
+from streams.wire.event_decoder import decode_line
 from tests.strategies import histories
 from tests.support.sentence_cases import CASES, QUIET, Case, T
 

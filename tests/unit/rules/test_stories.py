@@ -7,12 +7,12 @@ from typing import TypedDict, cast
 
 import pytest
 
+from rules.changes import Change
 from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
-from rules.standing import Change
 from rules.times import format_instant, parse_instant
 from streams.offline.replay import Replay
-from streams.wire.decode import decode_line
+from streams.wire.event_decoder import decode_line
 
 
 class Expected(TypedDict):

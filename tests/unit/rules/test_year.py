@@ -17,7 +17,7 @@ from rules.definitions import yaml_text
 from rules.definitions.segments_file import built_in
 from rules.engine import Engine
 from streams.offline.replay import Replay
-from streams.wire.decode import decode_line
+from streams.wire.event_decoder import decode_line
 from tests.oracle import oracle
 
 LIBRARY = cast(oracle.Json, yaml_text.read(Path(rules.__file__).with_name("segments.yaml").read_text("utf-8")))

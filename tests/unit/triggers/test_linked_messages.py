@@ -12,7 +12,7 @@ from streams.state.redis import PartitionLook
 from streams.triggers.action_decisions import FRESH_MS
 from streams.triggers.linked_ids import LinkedIds
 from streams.triggers.membership_lookup import MembershipLookup
-from streams.wire import customers
+from streams.wire import customer_codec
 from tests.support.in_memory_triggers import START, World, come, file_of
 from tests.support.trigger_segmenter import DEFINITIONS, PLACE
 
@@ -33,7 +33,7 @@ class LinkedShop:
         customer.since[PLACE] = START
         customer.sequence = 1
         customer.links = {"phone1": 5}
-        self._stored = customers.encode(customer)
+        self._stored = customer_codec.encode(customer)
         linked = LinkedIds(self, lambda name: int(name == "phone1"), lambda: self.now, GRACE_MS)
         self.standings = MembershipLookup(self, DEFINITIONS, linked)
 

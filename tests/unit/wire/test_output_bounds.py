@@ -17,6 +17,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from doc_tools import schemas
+from rules.changes import Change
 from rules.definitions.condition_parsing import DEPTH_MAX
 from rules.definitions.limits import CONDITION_MAX_BYTES, TEXT_MAX_CHARS
 from rules.definitions.segments_file import SEGMENTS_MAX, DefinitionsError, build, parse
@@ -27,7 +28,6 @@ from rules.profile.attributes import SHOWN_MAX_CHARS
 from rules.reason_limits import REASON_MAX_BYTES, bounded
 from rules.reasons import Observed, Reason, StepAsked
 from rules.sentences import LANGUAGES, SENTENCE_MAX_CHARS, embedded, sentence
-from rules.standing import Change
 from streams.cli import tail
 from streams.kafka.fetch import FetchedRecord
 from streams.offline.replay import Replay
@@ -37,7 +37,7 @@ from streams.triggers.inputs import reading
 from streams.wire import changes, dead_letters, memberships
 from streams.wire import records as out_records
 from streams.wire.changes import CHANGE_MAX_BYTES, SegmentChange
-from streams.wire.decode import CUSTOMER_MAX_BYTES, MESSAGE_ID_MAX_CHARS, decode_line
+from streams.wire.event_decoder import CUSTOMER_MAX_BYTES, MESSAGE_ID_MAX_CHARS, decode_line
 from streams.wire.records import BATCH_MAX_BYTES, OutRecord, encode_entry
 from streams.wire.topics import TRIGGER_DEAD_LETTERS
 from streams.worker.recovery import OutboxEntry

@@ -1,4 +1,4 @@
-"""Customers as stored bytes: msgpack arrays, about 100 bytes for a customer of a few events.
+"""The codec (serde) of customers: msgpack arrays, about 100 bytes for a customer of a few events.
 
 The one rule: a stored customer is read only under the definitions that decided it last. Their number in the partition's
 list is stored with it (`streams.state.definition_versions`).
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from rules.customer import Customer
 from rules.profile.profile import Profile
-from rules.standing import Customer
 
 # The first byte of a msgpack array of 12 fields: versions before `Customer.identified` stored so many.
 _FORMER_FIELDS = 0x9C

@@ -13,7 +13,7 @@ import pytest
 
 from rules.events import Event, Item, Origin
 from streams.wire.dead_letters import REASONS
-from streams.wire.decode import Rejected, decode
+from streams.wire.event_decoder import Rejected, decode
 from tests.oracle import oracle
 from tests.strategies import histories
 from tests.strategies.histories import MINUTE, SECOND

@@ -1,6 +1,8 @@
-"""The customers that a worker has stored in Redis, for commands that read them.
+"""A store opened for commands that only read which customers a worker has stored in Redis.
 
 The one rule: nothing is written, and a Redis that cannot be read stops the command with a sentence.
+
+See also `streams.wire.customer_codec` for the bytes of a customer.
 """
 
 from __future__ import annotations

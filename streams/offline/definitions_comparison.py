@@ -20,10 +20,10 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from rules.changes import Change
 from rules.definitions.segments_file import Definitions
 from rules.engine import Engine
 from rules.events import Event
-from rules.standing import Change
 from streams.offline.replay import Replay
 
 HOUR_MS = 3_600_000

@@ -7,7 +7,7 @@ Long because that order stands in one place.
     value of a record → `_read`: size → `_fields`: JSON, types of the fields → `_decoded`: ids, message id,
     time, type → `_event`: properties, traits, context → an `Event`; `Rejected` at the first thing that is wrong
 
-See also: `streams.wire.segment_spec` (the fields), `streams.wire.ids` (customer and other id),
+See also: `streams.wire.segment_spec` (the fields), `streams.wire.customer_ids` (customer and other id),
 `streams.wire.shop` (items and orders), `streams.wire.merges` (records between ids of one person).
 """
 
@@ -37,8 +37,8 @@ from rules.profile.profile import short_id
 from rules.times import parse_instant
 from rules.values import NO_DOCUMENT, Document
 from streams import defects
+from streams.wire.customer_ids import CUSTOMER_MAX_BYTES, Rejected, customer_of, is_id, names_user, present, previous_of
 from streams.wire.dead_letters import Head
-from streams.wire.ids import CUSTOMER_MAX_BYTES, Rejected, customer_of, is_id, names_user, present, previous_of
 from streams.wire.segment_spec import NOTHING, Envelope
 from streams.wire.shop import shop_fields
 

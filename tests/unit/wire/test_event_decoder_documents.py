@@ -14,7 +14,7 @@ from rules.context import ATTRIBUTES
 from rules.engine import Engine
 from rules.events import Event
 from rules.values import NO_DOCUMENT
-from streams.wire.decode import DEPTH_MAX
+from streams.wire.event_decoder import DEPTH_MAX
 from tests.support.input_records import accepted, outcome, record
 from tests.support.profiles import When, wanting
 

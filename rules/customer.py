@@ -1,23 +1,16 @@
-"""The standing: what was decided about a customer.
+"""A customer: the profile, its standing (what was decided from it), and its links to other ids.
 
-The one rule: decisions never go back. The instant only grows, every change takes the next
-sequence number, and entered and exited of one segment alternate.
+The one rule: decisions never go back. The instant only grows, every change takes the next sequence number, and entered
+and exited of one segment alternate.
+
+See also `rules.changes` for a change of a segment, and `streams.wire.customer_codec` for the stored bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from hashlib import sha256
-from typing import Literal
-
 import msgspec
 
-from rules.events import UNNAMED, Event
 from rules.profile.profile import Profile
-from rules.reasons import Reason
-
-Kind = Literal["entered", "exited"]
-Cause = Literal["event", "time", "erasure", "merge", "definition"]
 
 
 class Ahead(msgspec.Struct, array_like=True, gc=False):
@@ -126,53 +119,3 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     def is_gone(self) -> bool:
         """Whether the customer is erased, and nothing was published since that the store does not know."""
         return self.ahead is None and self.is_erased
-
-
-UNNUMBERED = 0
-
-
-class Change(msgspec.Struct, frozen=True, gc=False):
-    """A segment entered or left. ``event``: what caused it, ``None`` when time alone did, or other definitions.
-
-    ``sequence``: `UNNUMBERED` until it is certain that the change is published (`numbered`). ``backfill``: by other
-    definitions, or by all events read again; nothing happened to the customer.
-    """
-
-    customer: str
-    segment: str
-    kind: Kind
-    occurred_at: int
-    sequence: int
-    segments: tuple[str, ...]
-    event: Event | None
-    reason: Reason
-    definition: str
-    late: bool
-    stayed_ms: int = 0  # of an exit: since the entry
-    backfill: bool = False
-
-    @property
-    def cause(self) -> Cause:
-        """What made the decision necessary."""
-        if self.event is None:
-            return "definition" if self.backfill else "time"
-        if self.event.name != UNNAMED:
-            return "event"
-        return "erasure" if self.event.is_erasure else "merge"
-
-    @property
-    def id(self) -> str:
-        """The same decision has the same id, wherever and however often it is made."""
-        cause = f"{self.cause}\0" if self.event is None else f"{self.cause}\0{self.event.id}"
-        # No part but the last, the event's id, can hold the separator.
-        decided = f"{self.definition}\0{self.segment}\0{self.kind}\0{self.occurred_at}"
-        return sha256(f"{decided}\0{self.customer}\0{cause}".encode()).hexdigest()[:32]
-
-
-def numbered(customer: Customer, decided: Iterable[Change]) -> list[Change]:
-    """Give decided changes the customer's next sequence numbers; nothing else counts them up."""
-    changes = []
-    for change in decided:
-        customer.sequence += 1
-        changes.append(msgspec.structs.replace(change, sequence=customer.sequence))
-    return changes

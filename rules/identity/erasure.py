@@ -1,0 +1,60 @@
+"""Erasures: everything known of a customer is forgotten, under all of its ids.
+
+    ann    erase {userId: ann}      1. ann leaves its segments, its profile is dropped, `CascadedErasure` goes to phone
+    phone                           2. its owner erases the redirect, and sends `ErasureNotice` for a later rebuild
+
+The one rule: nothing at or before the time of an erasure counts for the customer any more, also what comes late.
+
+See also: `rules.engine`, in which the customer leaves its segments; `streams.worker.step_writer`, which stores what is
+left; and `streams.worker.erasure_scan`, for erasures in records that were not read yet when everything is read again.
+"""
+
+from __future__ import annotations
+
+from rules.customer import Customer, Linkage
+from rules.events import ERASE, Event
+from rules.identity.events import CascadedErasure, ErasureNotice, Link, Unlinked
+from rules.identity.links import Acted, Apply, erased_by, nothing, refusal_of
+
+
+def erase(event: Event, customer: Customer, apply: Apply) -> Acted:
+    """Erase a customer, and send an erasure to each id that is linked to it; one that comes again changes nothing."""
+    if event.time <= customer.erased:
+        return nothing()
+    aliases = customer.linkage.aliases if customer.linkage is not None else {}
+    linked = sorted({**(customer.links or {}), **aliases})
+    changes = apply(event, customer)
+    return Acted(changes, [erased_by(event, former, event.time) for former in linked])
+
+
+def erases(event: CascadedErasure, erased: int, into: tuple[str, int] | None) -> bool:
+    """Whether it erases an id that was last erased at ``erased`` (ms) and is linked ``into`` an id (since ms)."""
+    if not event.linked:
+        return into is not None and into[0] == event.into
+    return event.linked > erased and (into is None or (into[1], into[0]) <= (event.linked, event.into))
+
+
+def erase_along(event: CascadedErasure, customer: Customer, apply: Apply) -> Acted:
+    """Erase an id because the customer that it is linked to was erased; without such a link, nothing is erased."""
+    into = customer.into
+    if not erases(event, customer.erased, into):
+        return nothing()
+    if event.linked and (into is None or into[0] != event.into):
+        # There is no such link: it is judged as one that comes now.
+        linkage = customer.linkage or Linkage()
+        link = Link(event.customer, ERASE, event.linked, event.id, into=event.into, vouched=event.vouched)
+        if refused := refusal_of(link, customer, linkage):
+            return Acted([], [], refused=refused)
+    if event.time <= customer.erased:
+        return nothing()
+    vouched = event.vouched if event.linked else customer.linkage is not None and customer.linkage.vouched
+    before = customer.erased
+    acted = erase(Event(event.customer, ERASE, event.time, event.id, origin=event.origin), customer, apply)
+    if not vouched:
+        customer.linkage = Linkage(erased_along=True, erased_before=before)
+    notice = ErasureNotice(event.customer, ERASE, event.time, event.id, origin=event.origin, vouched=vouched)
+    sent = [*acted.sent, notice]
+    if into is not None and into[0] != event.into:
+        since = max(event.time, into[1])
+        sent.append(Unlinked(into[0], ERASE, since, event.id, origin=event.origin, former=event.customer))
+    return Acted(acted.changes, sent)

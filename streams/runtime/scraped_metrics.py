@@ -1,0 +1,99 @@
+"""Metrics which are read off the process when they are scraped: lag, clocks, the outbox, watchdogs, readiness.
+
+Counters and histograms that are counted as things happen stand in `streams.runtime.metrics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from time import monotonic
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from streams.runtime.metrics import SCRAPED
+from streams.runtime.readiness import Inside
+
+_PAUSE_TIMES = 9.0
+
+
+class ScrapedMetrics(Collector):
+    """The metrics that are read off the process when they are scraped."""
+
+    def __init__(self, inside: Inside) -> None:
+        self._inside = inside
+
+    def describe(self) -> Iterable[Metric]:
+        """Describe nothing, so that nothing is read before the first scrape."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the process as it is now."""
+        inside = self._inside
+        runners = inside.ownership.runners
+        yield _gauge("segmenter_partitions", [((), len(runners))])
+        yield _gauge("segmenter_ready", [((), inside.ready().ready)])
+        yield _gauge("segmenter_watchdog_near_ratio", [((name,), near) for name, near in inside.near().items()])
+        yield _gauge(
+            "segmenter_behind_seconds", [((str(number),), behind) for number, behind in inside.behind().items()]
+        )
+        clocks = [((str(number),), runner.task.saved.clock / 1000) for number, runner in runners.items()]
+        yield _gauge("segmenter_clock_timestamp_seconds", clocks)
+        waiting = {str(number): runner.outbox.waiting for number, runner in runners.items()}
+        yield _gauge("segmenter_outbox_entries", [((number,), entries) for number, (entries, _) in waiting.items()])
+        yield _gauge("segmenter_outbox_bytes", [((number,), size) for number, (_, size) in waiting.items()])
+        yield from self._inputs()
+        for name, counts in inside.counted.items():
+            yield _counter(name, counts)
+        if channels := sorted(inside.endpoints.items()):
+            yield _gauge("segmenter_endpoint_broken", [((key,), endpoint.is_broken) for key, endpoint in channels])
+            yield _gauge("segmenter_endpoint_gone", [((key,), endpoint.is_gone) for key, endpoint in channels])
+
+    def _inputs(self) -> Iterator[Metric]:
+        lags, in_hand = [], []
+        names = self._inside.metrics.topics
+        for tp, fetching in self._inside.ownership.fetching().items():
+            runner = self._inside.ownership.runners[tp.partition]
+            place = names.get(tp.topic, tp.topic), str(tp.partition)
+            lags.append((place, max(0, fetching.readable - runner.task.saved.positions[tp.topic])))
+            in_hand.append((place, runner.task.in_hand(tp.topic)))
+        yield _gauge("segmenter_lag_records", lags)
+        yield _gauge("segmenter_in_hand_records", in_hand)
+
+
+def _gauge(name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    metric = SCRAPED[name]
+    family = GaugeMetricFamily(name, metric.about, labels=metric.labels)
+    for labels, value in values:
+        family.add_metric(labels, float(value))
+    return family
+
+
+def _counter(name: str, counts: Mapping[tuple[str, ...], int]) -> Metric:
+    family = CounterMetricFamily(name, SCRAPED[name].about, labels=SCRAPED[name].labels)
+    for labels, count in counts.items():
+        family.add_metric(labels, count)
+    return family
+
+
+class Exposition:
+    """The metrics as Prometheus reads them.
+
+    A rendering takes milliseconds of the event loop on which customers are decided. So one is given again for nine
+    times as long as it took to make, however often somebody asks.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._text = b""
+        self._fresh_until = 0.0
+
+    def text(self) -> bytes:
+        """All metrics, as of a moment ago at most."""
+        began = monotonic()
+        if began >= self._fresh_until:
+            self._text = generate_latest(self._registry)
+            ended = monotonic()
+            self._fresh_until = ended + _PAUSE_TIMES * (ended - began)
+        return self._text
