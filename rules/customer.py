@@ -75,14 +75,14 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
 
     ``instant`` (ms): the latest moment at which this customer was decided. ``since`` (ms): by place of a segment, when
     it was entered, for those that the customer is in. ``dues`` (ms): by place, when time alone may next change it,
-    where it may; ``due``: the next of them, 0 = none. ``ahead``: what was published that this standing does not know,
-    nearly always nothing. ``late``: how often something came out of its order: an event after its time, a link that
-    ended, or a change that was not decided as it had been published. With 0, what was decided follows from the events
-    alone. ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
-    ``by``: which definitions of the partition decided last, by their number (`streams.state.definition_versions`).
-    ``into``: of an id that was linked to another, which, and when (ms). ``links``: ids that were linked to this one,
-    and when (ms). ``identified``: an event named the id as `userId`. ``linkage``: what else is known of its links,
-    mostly nothing.
+    where it may; ``due``: the next of them, 0 = none. ``published_ahead``: what was published that this standing does
+    not know, nearly always nothing. ``out_of_order``: how often something came out of its order: an event after its
+    time, a link that ended, or a change that was not decided as it had been published. With 0, what was decided follows
+    from the events alone. ``erased`` (ms): when everything known of the customer was erased; nothing at or before it
+    counts. 0 = never. ``definition_version``: the number, in the partition's list of definitions, of the version that
+    decided last (`streams.state.definition_versions`). ``merged_into``: of an id that was linked to another, which, and
+    when (ms). ``links``: ids that were linked to this one, and when (ms). ``identified``: an event named the id as
+    `userId`. ``linkage``: what else is known of its links, mostly nothing.
     """
 
     instant: int
@@ -91,11 +91,11 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     dues: dict[int, int]
     profile: Profile
     due: int = 0
-    ahead: Ahead | None = None
-    late: int = 0
+    published_ahead: Ahead | None = None
+    out_of_order: int = 0
     erased: int = 0
-    by: int = 0
-    into: tuple[str, int] | None = None
+    definition_version: int = 0
+    merged_into: tuple[str, int] | None = None
     links: dict[str, int] | None = None
     identified: bool = False
     linkage: Linkage | None = None
@@ -118,4 +118,4 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     @property
     def is_gone(self) -> bool:
         """Whether the customer is erased, and nothing was published since that the store does not know."""
-        return self.ahead is None and self.is_erased
+        return self.published_ahead is None and self.is_erased

@@ -52,7 +52,7 @@ class DefinitionMigration:
     def migrate(self, customer_id: str, customer: Customer, instant: int) -> list[Change]:
         """Migrate a customer at an instant (ms), in place; the changes that are to be published, in order."""
         decided = self._decide(customer_id, customer, instant)
-        if customer.ahead is None:
+        if customer.published_ahead is None:
             return numbered(customer, decided)
         return published_ahead.after_migration(customer, decided)
 
@@ -60,11 +60,11 @@ class DefinitionMigration:
         former, customer.profile = customer.profile, self._engine.new().profile
         since, customer.since, customer.dues = customer.since, {}, {}
         customer.due = 0
-        if customer.is_blank or customer.into is not None:  # there is nothing to decide until the next event
+        if customer.is_blank or customer.merged_into is not None:  # there is nothing to decide until the next event
             return []
         customer.profile = self.carried(former)
         customer.instant = max(customer.instant + 1, instant)
-        customer.late += 1  # what was decided no longer follows from the events alone
+        customer.out_of_order += 1  # what was decided no longer follows from the events alone
         was = self._by_key(since)
         customer.since = self._since(since)
         removed = reconcile(self._engine, customer_id, customer, was, customer.instant, since=was, backfill=True)
@@ -88,11 +88,11 @@ class DefinitionMigration:
         if rebuilt.erased < customer.erased or is_outdated:
             return self.migrate(customer_id, customer, instant)  # the store knows no less than the events say
         was, since = self._by_key(customer.since), self._since(customer.since)
-        instant = customer.instant if customer.ahead is not None else max(customer.instant + 1, instant)
+        instant = customer.instant if customer.published_ahead is not None else max(customer.instant + 1, instant)
         self._engine.fire(customer_id, rebuilt, instant)
         customer.become(_combined(customer, rebuilt, instant))
-        if customer.ahead is not None:
-            customer.late += 1
+        if customer.published_ahead is not None:
+            customer.out_of_order += 1
             return published_ahead.after_migration(customer, [])
         segments = was if published is None else published
         changes = numbered(
@@ -100,7 +100,7 @@ class DefinitionMigration:
             reconcile(self._engine, customer_id, customer, segments, customer.instant, since=was, backfill=True),
         )
         if since != rebuilt.since or customer.sequence != rebuilt.sequence:
-            customer.late += 1  # what was published does not follow from the events alone
+            customer.out_of_order += 1  # what was published does not follow from the events alone
         return changes
 
     def _by_key(self, since: Mapping[int, int]) -> dict[str, int]:
@@ -136,15 +136,15 @@ def _combined(stored: Customer, rebuilt: Customer, instant: int) -> Customer:
         dues=rebuilt.dues,
         due=rebuilt.due,
         # the identity: those of the events; that an id was identified is never forgotten
-        into=rebuilt.into,
+        merged_into=rebuilt.merged_into,
         links=rebuilt.links,
         linkage=rebuilt.linkage,
         identified=stored.identified or rebuilt.identified,
         # what counts the published changes: the store's
         sequence=stored.sequence,
-        ahead=stored.ahead,
-        late=max(stored.late, rebuilt.late),
-        by=stored.by,
+        published_ahead=stored.published_ahead,
+        out_of_order=max(stored.out_of_order, rebuilt.out_of_order),
+        definition_version=stored.definition_version,
     )
 
 

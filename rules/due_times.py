@@ -1,7 +1,7 @@
-"""Due times: when time alone turns a condition, since a window ends, something is long enough ago, or an age is reached.
+"""Due times: when time alone turns a condition, as a window ends, something is long enough ago, or an age is reached.
 
-Each test decides for an instant ``now`` and gives the earliest later instant at which its answer may be another, `NEVER`
-when time cannot turn it. See also `streams.runtime.timers`, which fires the due times of a partition.
+Each test decides for an instant ``now``, and gives the earliest later instant at which its answer may be another:
+`NEVER` when time cannot turn it. See also `streams.runtime.timers`, which fires the due times of a partition.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ class Engine:
         touched = 0 if customer.instant > customer.erased else self._at_first
         ordered_ms = self._ordered_ms(customer.profile, event) if event.name == ORDER_COMPLETED else -1
         if late:
-            customer.late += 1
+            customer.out_of_order += 1
         else:
             customer.instant = event.time
         if customer.linkage is not None:
@@ -153,7 +153,7 @@ class Engine:
         customer.due = 0
         customer.profile = _profiles.decode(self._blank)
         if event.is_erasure:
-            customer.erased, customer.into, customer.links = customer.instant, None, None
+            customer.erased, customer.merged_into, customer.links = customer.instant, None, None
             customer.linkage = None
 
     def _take_in(

@@ -68,7 +68,7 @@ def record_published(customer: Customer, published: Sequence[PublishedChange], n
     unknown = [change for change in published if change.sequence > customer.sequence]
     if not unknown:
         return False
-    before = customer.ahead
+    before = customer.published_ahead
     newest = max(change.occurred_at for change in unknown)
     waiting = {change.change_id for change in unknown if change.occurred_at > customer.erased}
     if before is not None:
@@ -78,10 +78,10 @@ def record_published(customer: Customer, published: Sequence[PublishedChange], n
     last = max(reversed(unknown), key=lambda change: change.sequence)
     customer.sequence = last.sequence
     if last.occurred_at <= customer.erased and not last.segments:
-        customer.ahead = None  # all of that is erased, and its end was published
+        customer.published_ahead = None  # all of that is erased, and its end was published
         _set_due(customer)
         return True
-    customer.ahead = Ahead(waiting, newest, max(newest, now) + 1, last.segments)
+    customer.published_ahead = Ahead(waiting, newest, max(newest, now) + 1, last.segments)
     _set_due(customer)
     return True
 
@@ -89,30 +89,30 @@ def record_published(customer: Customer, published: Sequence[PublishedChange], n
 def publishable(customer: Customer, decided: Sequence[Change]) -> list[Change]:
     """What of decided changes is to be published, numbered: nothing while the customer is ahead, then all."""
     for index, change in enumerate(decided):
-        if customer.ahead is None:
+        if customer.published_ahead is None:
             return numbered(customer, decided[index:])
-        _withhold(customer, customer.ahead, change)
+        _withhold(customer, customer.published_ahead, change)
     return []
 
 
 def _withhold(customer: Customer, ahead: Ahead, change: Change) -> None:
     """Compare a change with the published ones, one of which it may be."""
     if change.id not in ahead.waiting:
-        customer.late += 1
+        customer.out_of_order += 1
     ahead.waiting.discard(change.id)
     if not ahead.waiting and change.segments == ahead.segments:
-        customer.ahead = None
+        customer.published_ahead = None
 
 
 def apply(engine: Engine, customer_id: str, customer: Customer, event: Event) -> list[Change]:
     """Apply one event to a customer that is ahead; the changes that are to be published of it."""
-    ahead = customer.ahead
+    ahead = customer.published_ahead
     assert ahead is not None, "the engine alone decides a customer that is not ahead"
     if event.time <= customer.erased:
         is_request = event.is_erasure and event.time == customer.erased
         return _leave(engine, customer_id, customer, ahead, event) if is_request else []
     changes = _decide_again(engine, customer_id, customer, min(event.time, ahead.newest))
-    if customer.ahead is None:
+    if customer.published_ahead is None:
         return changes + engine.apply(customer_id, customer, event)
     if event.time <= ahead.newest:
         changes += publishable(customer, engine.decide_event(customer_id, customer, event))
@@ -128,10 +128,10 @@ def apply(engine: Engine, customer_id: str, customer: Customer, event: Event) ->
 
 def fire(engine: Engine, customer_id: str, customer: Customer, until: int) -> list[Change]:
     """Fire the due times of a customer that is ahead; the changes that are to be published of it."""
-    ahead = customer.ahead
+    ahead = customer.published_ahead
     assert ahead is not None, "the engine alone decides a customer that is not ahead"
     changes = _decide_again(engine, customer_id, customer, min(until, ahead.newest))
-    if customer.ahead is not None:
+    if customer.published_ahead is not None:
         if not (ahead.wake <= until or 0 < customer.due <= until):
             _set_due(customer)
             return changes
@@ -166,21 +166,21 @@ def _leave(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, e
     if not customer.is_blank or ahead.newest > event.time:
         return []
     closing = _close(engine, customer_id, customer, ahead, event.time)
-    customer.late -= 1
+    customer.out_of_order -= 1
     _set_due(customer)
     return [msgspec.structs.replace(change, event=event, reason=ERASED, late=False) for change in closing]
 
 
 def _close(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, instant: int) -> list[Change]:
     """Be ahead no more: one late change for each segment in which the membership and the topic differ."""
-    customer.ahead = None
-    customer.late += 1
+    customer.published_ahead = None
+    customer.out_of_order += 1
     return numbered(customer, reconcile(engine, customer_id, customer, ahead.segments, instant, late=True))
 
 
 def _set_due(customer: Customer) -> None:
     """The next due time, the wake among them if there is still something to wait for."""
     dues = list(customer.dues.values())
-    if customer.ahead is not None:
-        dues.append(customer.ahead.wake)
+    if customer.published_ahead is not None:
+        dues.append(customer.published_ahead.wake)
     customer.due = min(dues, default=0)

@@ -1,8 +1,8 @@
 """Definitions: a YAML file of segments into conditions, with errors that point.
 
 The one rule: nothing starts on a wrong file. Every error names the file, the path inside it and
-what would be right, and all errors of a file are reported at once. A fault of the YAML has a line and a column (`rules.definitions.yaml_text`),
-a fault of meaning the path to the key, such as `segments.vip.when`.
+what would be right, and all errors of a file are reported at once. A fault of the YAML has a line and
+a column (`rules.definitions.yaml_text`), a fault of meaning the path to the key, such as `segments.vip.when`.
 """
 
 from __future__ import annotations

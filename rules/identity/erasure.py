@@ -36,7 +36,7 @@ def erases(event: CascadedErasure, erased: int, into: tuple[str, int] | None) ->
 
 def erase_along(event: CascadedErasure, customer: Customer, apply: Apply) -> Acted:
     """Erase an id because the customer that it is linked to was erased; without such a link, nothing is erased."""
-    into = customer.into
+    into = customer.merged_into
     if not erases(event, customer.erased, into):
         return nothing()
     if event.linked and (into is None or into[0] != event.into):

@@ -76,7 +76,7 @@ def identify(event: Event, customer: Customer) -> Sent:
         linkage = customer.linkage
         linkage.erased_along, linkage.left = False, customer.instant
         customer.erased = max(linkage.erased_before, min(customer.erased, event.time - 1))
-    if customer.into is None or linkage_of(customer).vouched:
+    if customer.merged_into is None or linkage_of(customer).vouched:
         return []
     return [end_link(event, customer)]
 
@@ -141,11 +141,11 @@ def become_redirect(event: Link, customer: Customer, decider: Decider) -> Acted:
         return nothing()  # it was made, and ended a ring
     if refused := refusal_of(event, customer, linkage):
         return Acted([], [], refused=refused)
-    if customer.into is not None:
-        return _link_again(event, customer, customer.into)
+    if customer.merged_into is not None:
+        return _link_again(event, customer, customer.merged_into)
     sent: Sent = [*profiles_of(event, customer, decider.definitions)]
     changes = decider.apply(event, customer)
-    customer.into = event.into, event.time
+    customer.merged_into = event.into, event.time
     _leave(customer, vouched=event.vouched)
     return Acted(changes, sent)
 
@@ -181,10 +181,10 @@ def _link_again(event: Link, customer: Customer, redirect: tuple[str, int]) -> A
     is_stronger = event.vouched and not vouched
     if not is_stronger and (event.time, event.into) < (since, into):
         return nothing()
-    customer.into = event.into, max(since, event.time)
+    customer.merged_into = event.into, max(since, event.time)
     linkage_of(customer).vouched, linkage_of(customer).shared = event.vouched, True
-    customer.late += 1  # the events of this id now lie with two persons
-    unlinked = Unlinked(into, ERASE, customer.into[1], event.id, origin=event.origin, former=event.customer)
+    customer.out_of_order += 1  # the events of this id now lie with two persons
+    unlinked = Unlinked(into, ERASE, customer.merged_into[1], event.id, origin=event.origin, former=event.customer)
     return Acted([], [unlinked])
 
 
@@ -197,23 +197,28 @@ def drop_link(customer: Customer, former: str, until: int) -> None:
 
 def end_link(event: Event, customer: Customer) -> Unlinked:
     """End a redirect: from here the id is a customer of its own, of which nothing was decided yet."""
-    assert customer.into is not None
-    into, since = customer.into
+    assert customer.merged_into is not None
+    into, since = customer.merged_into
     restart(customer)
     return Unlinked(into, ERASE, since, event.id, origin=event.origin, former=event.customer)
 
 
 def restart(customer: Customer) -> None:
     linkage = linkage_of(customer)
-    customer.into, linkage.vouched, linkage.left = None, False, customer.instant
-    customer.late += 1  # what moved stays where it is: the events of this id alone no longer say what is decided
+    customer.merged_into, linkage.vouched, linkage.left = None, False, customer.instant
+    # What moved stays where it is: the events of this id alone no longer say what is decided.
+    customer.out_of_order += 1
 
 
 def unlink(event: Unlink, customer: Customer) -> Acted:
     """Part two ids, whichever of them is the former one."""
     sent: Sent = []
     drop_link(customer, event.other, event.time)
-    if customer.into is not None and customer.into[0] == event.other and customer.into[1] <= event.time:
+    if (
+        customer.merged_into is not None
+        and customer.merged_into[0] == event.other
+        and customer.merged_into[1] <= event.time
+    ):
         sent.append(end_link(event, customer))
     linkage = linkage_of(customer)
     parted = max(event.time, linkage.separated.get(event.other, 0))

@@ -83,7 +83,7 @@ def is_effective(event: Event) -> bool:
 
 def is_plain(event: Event, customer: Customer) -> bool:
     """Whether an event concerns this customer alone, as nearly every event does, and so needs only the engine."""
-    if customer.into is not None or event.name == ERASE or event.name in WITHOUT_EFFECT:
+    if customer.merged_into is not None or event.name == ERASE or event.name in WITHOUT_EFFECT:
         return False
     if event.identifies and not customer.identified:
         return False
@@ -97,9 +97,9 @@ def process(event: Event, customer: Customer, decider: Decider, value: bytes = b
     if event.name == ERASE and (acted := _between_ids(event, customer, decider)) is not None:
         return acted
     sent = identify(event, customer)
-    if customer.into is not None and _is_end_of_ring(event, customer):
+    if customer.merged_into is not None and _is_end_of_ring(event, customer):
         _cut_ring(customer)
-    if customer.into is not None:
+    if customer.merged_into is not None:
         if isinstance(event, ProfileMerge) and event.part + 1 == event.parts:
             note_taken(linkage_of(customer), {event.move: event.linked})  # it is the person's; see `Linkage.taken`
         forwarded = _forward(event, customer, value, appended_ms)
@@ -158,28 +158,28 @@ def _path(event: Event) -> tuple[str, ...]:
 
 def _is_end_of_ring(event: Event, customer: Customer) -> bool:
     """Whether the event came round a ring that is to be cut at this id, the smallest of it."""
-    assert customer.into is not None
+    assert customer.merged_into is not None
     path = (*_path(event), event.customer)
-    if customer.into[0] not in path:
+    if customer.merged_into[0] not in path:
         return False
-    ring = path[path.index(customer.into[0]) :]
+    ring = path[path.index(customer.merged_into[0]) :]
     return event.customer == min(ring)
 
 
 def _cut_ring(customer: Customer) -> None:
-    assert customer.into is not None
-    into, since = customer.into
+    assert customer.merged_into is not None
+    into, since = customer.merged_into
     restart(customer)
     linkage_of(customer).cut = since, into
 
 
 def _forward(event: Event, customer: Customer, value: bytes, appended_ms: int) -> Acted:
-    assert customer.into is not None
+    assert customer.merged_into is not None
     path = (*_path(event), event.customer)
     if len(path) > HOPS_MAX:
         return Acted([], [], is_lost=True)
-    into, since = customer.into
-    customer.late += event.time < since  # in its order it would have been decided here
+    into, since = customer.merged_into
+    customer.out_of_order += event.time < since  # in its order it would have been decided here
     if isinstance(event, ProfileMerge | ForwardedEvent):
         return Acted([], [msgspec.structs.replace(event, customer=into, path=path)])
     fields = fields_of(event) | {"customer": into, "identifies": False}

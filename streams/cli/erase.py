@@ -48,8 +48,8 @@ def run(settings: Settings, customer_id: str, wait_s: float) -> int:
         ids = (customer_id, *_linked(settings, customer_id, customers, count))
         outcomes = [_erase(settings, erased_id, topics, count, wait_s) for erased_id in ids]
     for customer in customers:
-        if customer.into is not None:
-            other = visible(customer.into[0])
+        if customer.merged_into is not None:
+            other = visible(customer.merged_into[0])
             show([f"beside    {visible(customer_id)} is known as {other}: what moved there is erased there"])
     is_done = all(outcomes)
     if not is_done:
@@ -69,8 +69,8 @@ def _linked(settings: Settings, customer_id: str, customers: Iterable[Customer],
 
 def _redirects_to(settings: Settings, former: str, customer_id: str, count: int) -> bool:
     stored = [part.customer for part in asyncio.run(everywhere(settings, former, count))]
-    redirects = [customer.into for customer in stored if customer is not None and customer.into is not None]
-    return any(into[0] == customer_id for into in redirects)
+    redirects = [customer.merged_into for customer in stored if customer is not None]
+    return any(into is not None and into[0] == customer_id for into in redirects)
 
 
 def _erase(settings: Settings, customer_id: str, topics: FoundTopics, count: int, wait_s: float) -> bool:

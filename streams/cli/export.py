@@ -87,7 +87,7 @@ def _stored(part: InRedis) -> Any:
         "instant": format_instant(customer.instant),
         "sequence": customer.sequence,
         "next_due": format_instant(part.due) if part.due else None,
-        "late": customer.late,
+        "late": customer.out_of_order,
         **_links(customer),
         "profile": _by_name(customer.profile),
     }
@@ -98,7 +98,7 @@ def _links(customer: Customer) -> dict[str, Any]:
     linkage = customer.linkage or Linkage()
     return {
         "identified": customer.identified,
-        "known_as": None if customer.into is None else customer.into[0],
+        "known_as": None if customer.merged_into is None else customer.merged_into[0],
         "other_ids": _times(customer.links or {}),
         "aliases": _times(linkage.aliases),
         "parted_from": _times(linkage.separated),

@@ -87,16 +87,16 @@ def _is_parted(customer: Customer | None, other_id: str) -> bool:
     """Whether the owner of an id has noted that it is unlinked from the other, and it does not redirect to that."""
     if customer is None or customer.linkage is None or other_id not in customer.linkage.separated:
         return False
-    return customer.into is None or customer.into[0] != other_id
+    return customer.merged_into is None or customer.merged_into[0] != other_id
 
 
 def _person(settings: Settings, customer_id: str, count: int) -> str:
     """Follow redirects from an id: the id under which everything of it is stored now."""
     for _ in range(HOPS_MAX):
         customer = _customer(settings, customer_id, count)
-        if customer is None or customer.into is None:
+        if customer is None or customer.merged_into is None:
             break
-        customer_id = customer.into[0]
+        customer_id = customer.merged_into[0]
     return customer_id
 
 

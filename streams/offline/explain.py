@@ -98,8 +98,8 @@ def explanation(
         clock=format_instant(int(meta.get("clock", 0))),
         next_due=format_instant(customer.due) if customer.due else None,
         # Nothing is decided of an id that was moved to another, that has no event yet, or none since it was unlinked.
-        segments=[] if customer.into or customer.is_blank else _segments(engine, customer_id, customer),
-        known_as=None if customer.into is None else customer.into[0],
+        segments=[] if customer.merged_into or customer.is_blank else _segments(engine, customer_id, customer),
+        known_as=None if customer.merged_into is None else customer.merged_into[0],
     )
 
 

@@ -99,10 +99,10 @@ class Persons:
         self._clock = min(self._clock or clock, clock)
         if _is_uncertain(customer):
             self._uncertain.add(name)
-        if customer.into is None and customer.linkage is not None and customer.linkage.left:
+        if customer.merged_into is None and customer.linkage is not None and customer.linkage.left:
             self.ended.add(name)
-        if customer.into is not None:
-            self._redirects[name] = customer.into
+        if customer.merged_into is not None:
+            self._redirects[name] = customer.merged_into
         elif customer.links or customer.linkage is not None:
             moves = frozenset(customer.linkage.taken.values() if customer.linkage is not None else ())
             self._engine.fire(name, customer, clock)
@@ -185,7 +185,7 @@ class Persons:
 def _is_uncertain(customer: Customer) -> bool:
     """Whether the order of reading may have decided what belongs to this customer."""
     linkage = customer.linkage
-    if customer.erased or customer.ahead is not None:
+    if customer.erased or customer.published_ahead is not None:
         return True
     return linkage is not None and bool(
         linkage.left or linkage.shared or linkage.separated or linkage.arriving or linkage.taken_since

@@ -87,7 +87,7 @@ def frames(settings: Settings, request: RebuildRequest, stages: Iterable[dict[st
         raise Stop("the definitions were changed since the worker was started; start it again")
     partition = request.partition
     belongs = belonging(request.partitions, settings.partitioner)
-    versions = DefinitionVersions.decoded(request.epochs, request.documents, engine).for_engine(engine, 0)
+    versions = DefinitionVersions.decoded(request.definition_versions, request.documents, engine).for_engine(engine, 0)
     with answering(settings), closing(Logs(settings)) as logs:
         recomputed = Recomputed(logs.inputs(partition), engine, partition, belongs, versions.translated)
         published_of = partial(_published_beyond_redis, settings, logs, partition)

@@ -120,9 +120,9 @@ class Comparison:
         """Fire the due times up to ``clock`` (ms); the comparison does not wait for the worker to do so."""
         current = views.current
         self.overdue += 0 < current.due <= clock
-        self.ahead += current.ahead is not None
+        self.ahead += current.published_ahead is not None
         # Without what was published ahead, all due times count.
-        current.ahead, current.due = None, min(current.dues.values(), default=0)
+        current.published_ahead, current.due = None, min(current.dues.values(), default=0)
         for customer in (current, views.recomputed):
             self._engine.fire(views.name, customer, clock)
 
@@ -145,7 +145,7 @@ class Comparison:
             in_redis = text(views.stored.since.get(index))
             on_topic = text(folded.since.get(segment.key))
             # Of a customer that is published-ahead, Redis and the topic come to agree once time has come so far.
-            is_published_otherwise = in_redis != on_topic and views.stored.ahead is None
+            is_published_otherwise = in_redis != on_topic and views.stored.published_ahead is None
             if by_events != in_redis_now or is_published_otherwise:
                 yield Difference(views.name, segment.key, by_events, in_redis, on_topic)
         for key in folded.since.keys() - self._keys:
@@ -154,7 +154,8 @@ class Comparison:
 
 def _is_out_of_order(views: _Views) -> bool:
     """Whether an event came late, or more was published than Redis knows of: then membership alone is compared."""
-    return bool(views.stored.ahead or views.current.late or views.recomputed.late or views.folded.late)
+    is_unordered = views.current.out_of_order or views.recomputed.out_of_order or views.folded.late
+    return bool(views.stored.published_ahead or is_unordered)
 
 
 def _sequence_difference(views: _Views, *, is_ordered: bool) -> Iterator[Difference]:

@@ -117,7 +117,7 @@ class StatePoller:
         count, began = 0, loop.time()
         async for _, value in self._store.customers(partition):
             customer = customer_codec.decode(value)
-            if customer.by == versions.number:
+            if customer.definition_version == versions.number:
                 counts.update([keys[index] for index in customer.since])
             else:  # an earlier version decided the customer, and its segments may be others
                 counts.update(versions.engine_of(customer).membership(customer))

@@ -33,7 +33,7 @@ from streams.runtime.outbox import Publisher
 from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.partition_task import Pace, TaskContext
 from streams.runtime.poison_pills import DEATHS_MAX, Attempt, Care, Trials
-from streams.state.contract import Claim, Files, Identity, PartitionState, Store
+from streams.state.contract import Claim, EncodedVersions, Identity, PartitionState, Store
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +72,13 @@ class ClaimedPartition(msgspec.Struct, frozen=True):
     is_unread: bool
 
 
-def no_files(_partition: int, _state: PartitionState) -> Files | None:
+def no_files(_partition: int, _state: PartitionState) -> EncodedVersions | None:
     """The definitions of a process that stores none."""
     return None
 
 
 # The definition files to store with a claimed partition, by its number and what the store has of it.
-FilesOf = Callable[[int, PartitionState], Files | None]
+FilesOf = Callable[[int, PartitionState], EncodedVersions | None]
 
 
 class Assignment:

@@ -15,7 +15,7 @@ import msgspec
 
 from streams.errors import Fenced
 from streams.failpoints import happens, reach
-from streams.state.contract import Files, PartitionState, Save, Store, StoredCustomer
+from streams.state.contract import EncodedVersions, PartitionState, Save, Store, StoredCustomer
 from streams.stop import Stop
 from streams.wire.records import OutRecord, encode_entry
 
@@ -60,7 +60,7 @@ class Checkpointer:
         stored: Sequence[StoredCustomer],
         out: Sequence[OutRecord],
         progress: Progress | None = None,
-        files: Files | None = None,
+        files: EncodedVersions | None = None,
     ) -> None:
         """Save one step, all or nothing; ``out`` goes into the outbox. Without ``progress`` the partition stays here.
 
@@ -78,8 +78,8 @@ class Checkpointer:
             clock=clock,
             customers=stored,
             outbox=entry,
-            caught_up=progress.caught_up,
-            epoch=self.definition_version,
+            caught_up_until=progress.caught_up,
+            definition_version=self.definition_version,
             files=files,
         )
         await self._write(save)

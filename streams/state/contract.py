@@ -55,7 +55,7 @@ class PartitionState(msgspec.Struct, frozen=True):
 
     ``positions``: the next offset to apply, by input; they alone decide where reading continues.
     ``trimmed``: how many entries of the outbox were dropped before the first that is still there.
-    ``epochs``: the list of definition versions (`streams.state.definition_versions`), empty if there is none yet;
+    ``definition_versions``: the list of them (`streams.state.definition_versions`), empty if there is none yet;
     ``documents``: the definitions of each, by number.
     ``outputs``: by output topic, the position up to which this state knows what was published; recovery reads back
     from there, and a topic without a position from its beginning.
@@ -69,12 +69,12 @@ class PartitionState(msgspec.Struct, frozen=True):
     outbox: Sequence[bytes]
     trimmed: int
     outputs: Mapping[str, int] = {}
-    epochs: bytes = b""
+    definition_versions: bytes = b""
     attempt: bytes = b""
     documents: Mapping[int, bytes] = {}
 
 
-class Files(msgspec.Struct, frozen=True):
+class EncodedVersions(msgspec.Struct, frozen=True):
     """The list of a partition's definition versions, as `streams.state.definition_versions` encodes it.
 
     ``number``: the number of the newest version. ``stay``: the numbers of the versions whose documents stay stored;
@@ -116,9 +116,9 @@ class Save(msgspec.Struct, frozen=True):
     ``starts``: the positions from which the step was computed; ``positions``: those after it.
     ``outbox``: entries to be published, in order. ``digest``: of the content; it distinguishes the client's own
     retry of this save from another save with the same number.
-    ``caught_up`` (ms): with this step all records that were appended to any input until then are read; 0: unknown.
-    ``epoch``: the number of the definition version by which the step was computed; the store refuses it if another
-    one is the newest. ``files``: the list of versions if it has changed; without documents.
+    ``caught_up_until`` (ms): with this step all records that were appended to any input until then are read; 0:
+    unknown. ``definition_version``: the number of the version by which the step was computed; the store refuses it if
+    another one is the newest. ``files``: the list of versions if it has changed; without documents.
     """
 
     token: str
@@ -129,9 +129,9 @@ class Save(msgspec.Struct, frozen=True):
     clock: int
     customers: Sequence[StoredCustomer]
     outbox: Sequence[bytes]
-    caught_up: int = 0
-    epoch: int = 0
-    files: Files | None = None
+    caught_up_until: int = 0
+    definition_version: int = 0
+    files: EncodedVersions | None = None
 
 
 class Store(Protocol):
@@ -150,7 +150,7 @@ class Store(Protocol):
         """
 
     async def begin(
-        self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
+        self, claim: Claim, positions: Mapping[str, int], files: EncodedVersions | None = None, number: int = 0
     ) -> bool:
         """Set the first positions of inputs that have none, and the definition versions if given.
 

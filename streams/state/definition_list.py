@@ -40,7 +40,7 @@ def decode(encoded: str | bytes) -> list[DefinitionVersion]:
 
 def is_current(customer: Customer, meta: Mapping[str, str]) -> bool:
     """Whether a stored customer was decided last by the newest of its partition's files."""
-    return customer.by == int(meta.get("epoch", 0))
+    return customer.definition_version == int(meta.get("epoch", 0))
 
 
 def short(meta: Mapping[str, str]) -> frozenset[str]:

@@ -39,7 +39,7 @@ from rules.definitions.segments_file import Definitions
 from rules.engine import Engine
 from rules.identity.events import ProfileMerge
 from streams.errors import ClaimRefused
-from streams.state.contract import Files, PartitionState
+from streams.state.contract import EncodedVersions, PartitionState
 from streams.state.definition_documents import compress, engine_of
 from streams.state.definition_list import DefinitionVersion, all_are_newest, decode
 from streams.stop import REBUILD, Stop
@@ -83,9 +83,9 @@ class DefinitionVersions:
     @classmethod
     def loaded(cls, state: PartitionState, engine: Engine) -> Self:
         """The stored versions of a claimed partition. Raises `ClaimRefused`."""
-        if not state.epochs:
+        if not state.definition_versions:
             return cls.initial(engine, state.clock)
-        return cls.decoded(state.epochs, state.documents, engine)
+        return cls.decoded(state.definition_versions, state.documents, engine)
 
     @classmethod
     def read(cls, meta: Mapping[str, str], documents: Mapping[int, bytes], engine: Engine) -> Self:
@@ -179,7 +179,7 @@ class DefinitionVersions:
                 since = self.versions[former + 1].since
                 changes += self._fire_former(former, customer_id, customer, since)
                 changes += self._migration_from(former).migrate(customer_id, customer, since)
-        customer.by = self.number
+        customer.definition_version = self.number
         return changes
 
     def _fire_former(self, index: int, customer_id: str, customer: Customer, since: int) -> list[Change]:
@@ -187,7 +187,7 @@ class DefinitionVersions:
         if not 0 < customer.due <= since:
             return []
         former = self._engine(index)
-        fire = former.fire if customer.ahead is None else partial(published_ahead.fire, former)
+        fire = former.fire if customer.published_ahead is None else partial(published_ahead.fire, former)
         return fire(customer_id, customer, since)
 
     def translated(self, merge: ProfileMerge) -> ProfileMerge | None:
@@ -213,12 +213,13 @@ class DefinitionVersions:
 
     def _index(self, customer: Customer) -> int:
         """The place in the list of the version which decided a customer last."""
-        index = customer.by - self.versions[0].number
+        index = customer.definition_version - self.versions[0].number
         if customer.is_gone:
             return len(self.versions) - 1  # nothing of it is stored that would have to be read
         if not 0 <= index < len(self.versions):
             raise Stop(
-                f"Redis does not hold the definitions that decided some customers (number {customer.by}); "
+                "Redis does not hold the definitions that decided some customers "
+                f"(number {customer.definition_version}); "
                 f"bring its data back, or {REBUILD}"
             )
         return index
@@ -238,11 +239,11 @@ class DefinitionVersions:
         """The compressed documents, by number."""
         return self._documents
 
-    def listing(self) -> Files:
+    def listing(self) -> EncodedVersions:
         """The list, for a save that stores no document."""
-        return Files(self.number, self.encoded(), list(self._documents))
+        return EncodedVersions(self.number, self.encoded(), list(self._documents))
 
-    def files(self) -> Files:
+    def files(self) -> EncodedVersions:
         """The list, with the documents that the store was not seen to hold."""
         missing = {number: document for number, document in self._documents.items() if number not in self._stored}
         return msgspec.structs.replace(self.listing(), documents=missing)

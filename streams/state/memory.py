@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from streams.errors import LowerGeneration
 from streams.state.contract import (
     Claim,
-    Files,
+    EncodedVersions,
     PartitionState,
     Save,
     SaveAnswer,
@@ -36,7 +36,7 @@ class _Partition:
         self.outbox: list[bytes] = []
         self.trimmed = 0
         self.outputs: dict[str, int] = {}
-        self.epoch, self.epochs = 0, b""
+        self.definition_version, self.definition_versions = 0, b""
         self.documents: dict[int, bytes] = {}
         self.scanned: list[str] = []
         self.attempt = b""
@@ -62,7 +62,8 @@ class MemoryStore:
         state = self._of(claim.partition)
         if state.claim is not None:
             if state.positions:
-                check_identity(state.claim.identity, claim.identity, follows=claim.follows and state.epochs != b"")
+                follows = claim.follows and state.definition_versions != b""
+                check_identity(state.claim.identity, claim.identity, follows=follows)
             generation = state.claim.generation
             if claim.generation < generation and claim.proven_over != state.claim.token:
                 raise LowerGeneration(generation, state.claim.token)
@@ -70,18 +71,18 @@ class MemoryStore:
         next_due = min(state.dues.values(), default=0)
         return PartitionState(
             dict(state.positions), state.clock, state.save_number, next_due, list(state.outbox), state.trimmed,
-            dict(state.outputs), state.epochs, state.attempt, dict(state.documents),
+            dict(state.outputs), state.definition_versions, state.attempt, dict(state.documents),
         )  # fmt: skip
 
     async def begin(
-        self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
+        self, claim: Claim, positions: Mapping[str, int], files: EncodedVersions | None = None, number: int = 0
     ) -> bool:
         state = self._of(claim.partition)
         if state.claim is None or state.claim.token != claim.token or state.save_number < number:
             return False
         state.positions = {**positions, **state.positions}
         if files is not None:
-            state.epoch = files.number
+            state.definition_version = files.number
             self._set_files(state, files)
         return True
 
@@ -124,21 +125,23 @@ class MemoryStore:
         if save.number != state.save_number + 1:
             return "out_of_order"
         # Computed by other definitions, or from other positions, than those that are stored.
-        if save.epoch != state.epoch or any(state.positions.get(name) != start for name, start in save.starts.items()):
+        if any(state.positions.get(name) != start for name, start in save.starts.items()):
+            return "moved"
+        if save.definition_version != state.definition_version:
             return "moved"
         state.save_number, state.digest = save.number, save.digest
         if save.files is not None:
             self._set_files(state, save.files)
         state.positions.update(save.positions)
         state.clock = max(state.clock, save.clock)
-        state.caught_up = max(state.caught_up, save.caught_up)
+        state.caught_up = max(state.caught_up, save.caught_up_until)
         self._write(state, save.customers)
         state.outbox.extend(save.outbox)
         return "saved"
 
     @staticmethod
-    def _set_files(state: _Partition, files: Files) -> None:
-        state.epochs = files.encoded
+    def _set_files(state: _Partition, files: EncodedVersions) -> None:
+        state.definition_versions = files.encoded
         state.documents = {number: state.documents[number] for number in files.stay if number in state.documents}
         state.documents.update(files.documents)
 

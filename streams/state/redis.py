@@ -36,7 +36,16 @@ from streams.errors import ClaimRefused, LowerGeneration, StoreFailed
 from streams.settings import Settings
 from streams.state import redis_client
 from streams.state.call_timer import CallTimer
-from streams.state.contract import Claim, Files, Identity, PartitionState, Save, SaveAnswer, check_identity, tombstone
+from streams.state.contract import (
+    Claim,
+    EncodedVersions,
+    Identity,
+    PartitionState,
+    Save,
+    SaveAnswer,
+    check_identity,
+    tombstone,
+)
 from streams.state.redis_arguments import arguments
 
 POSITION = "position:"
@@ -269,14 +278,14 @@ class RedisStore:
             outbox=outbox,
             trimmed=int(meta.get("trimmed", 0)),
             outputs=_offsets(meta, OUTPUT),
-            epochs=meta.get("epochs", b""),
+            definition_versions=meta.get("epochs", b""),
             attempt=meta.get("attempt", b""),
             documents={int(number): document for number, document in zip(files[::2], files[1::2], strict=True)},
         )
 
     @_translated
     async def begin(
-        self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
+        self, claim: Claim, positions: Mapping[str, int], files: EncodedVersions | None = None, number: int = 0
     ) -> bool:
         arguments: list[str | int | bytes] = [claim.token, number, claim.identity.definitions]
         if files is None:

@@ -26,9 +26,9 @@ def arguments(save: Save) -> list[bytes | str | int]:
         elif customer.due == 0:
             removed.append(customer.id)
     arguments: list[bytes | str | int] = [
-        save.token, save.number, save.digest, save.clock, save.caught_up,
+        save.token, save.number, save.digest, save.clock, save.caught_up_until,
         len(save.positions), len(customers), len(dues), len(removed), len(save.outbox), len(gone), len(erased),
-        save.epoch,
+        save.definition_version,
     ]  # fmt: skip
     if save.files is None:
         arguments += (b"", 0)

@@ -129,7 +129,7 @@ class MembershipLookup:
         waits_for = None
         if 0 < look.dues.get(name, 0) <= int(look.meta.get("clock", 0)):
             waits_for = Waiting.DUE_TIME
-        elif customer.ahead is not None:
+        elif customer.published_ahead is not None:
             waits_for = Waiting.PUBLISHED_AHEAD
         steps = 0
         if self._linked is not None and former_ids(customer):

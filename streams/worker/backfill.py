@@ -74,7 +74,7 @@ class Backfill:
         loaded: Loaded = {}
         for customer_id, value in scanned:
             customer = customer_codec.decode(value)
-            if customer.by != self._loader.versions.number:
+            if customer.definition_version != self._loader.versions.number:
                 loaded[customer_id] = self._loader.migrate(customer_id, customer)
         self._has_scanned_all = not self._cursor
         return loaded

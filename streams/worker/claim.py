@@ -20,7 +20,7 @@ from streams.runtime.input_buffer import reader
 from streams.runtime.outbox import Outbox
 from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.partition_task import PartitionTask, TaskContext
-from streams.state.contract import Files, PartitionState
+from streams.state.contract import EncodedVersions, PartitionState
 from streams.state.definition_versions import DefinitionVersions
 from streams.wire.records import encode_entry
 from streams.wire.topics import DEAD_LETTERS
@@ -64,7 +64,7 @@ async def claim_partitions(
     """
     versions: dict[int, DefinitionVersions] = {}
 
-    def files_of(partition: int, state: PartitionState) -> Files | None:
+    def files_of(partition: int, state: PartitionState) -> EncodedVersions | None:
         versions[partition], files = _definitions(config, state)
         return files
 
@@ -82,7 +82,7 @@ async def claim_partitions(
     }
 
 
-def _definitions(config: WorkerConfig, state: PartitionState) -> tuple[DefinitionVersions, Files | None]:
+def _definitions(config: WorkerConfig, state: PartitionState) -> tuple[DefinitionVersions, EncodedVersions | None]:
     """The versions under which a partition goes on, and what of them is to be stored with the claim."""
     if not state.positions:
         rebuilt = config.now_ms() if config.rebuild else 0
@@ -91,7 +91,7 @@ def _definitions(config: WorkerConfig, state: PartitionState) -> tuple[Definitio
     versions = DefinitionVersions.loaded(state, config.engine)
     if _awaits_rebuild(config, versions):
         # The rebuild makes the engine's file the newest once it is ready.
-        return versions, None if state.epochs else versions.files()
+        return versions, None if state.definition_versions else versions.files()
     versions = versions.for_engine(config.engine, state.clock)
     return versions, versions.files()
 

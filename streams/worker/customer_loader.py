@@ -86,7 +86,7 @@ class CustomerLoader:
         for customer_id, value in zip(wanted, stored, strict=True):
             if value is not None:
                 customer = customer_codec.decode(value)
-                if customer.by == newest:
+                if customer.definition_version == newest:
                     loaded[customer_id] = (customer, customer.due)
                 else:
                     loaded[customer_id] = self.migrate(customer_id, customer)
@@ -110,7 +110,7 @@ class CustomerLoader:
 
     def _new(self, version: int) -> Customer:
         customer = self.engine.new()
-        customer.by = version
+        customer.definition_version = version
         return customer
 
     def migrate(self, customer_id: str, customer: Customer) -> tuple[Customer, int]:

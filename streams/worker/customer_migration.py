@@ -63,7 +63,7 @@ def migrate_customer(
     yes, with another membership            some         theirs
     ======================================  ===========  ==========================================
     """
-    was_ahead = customer.ahead is not None
+    was_ahead = customer.published_ahead is not None
     beyond = _published_beyond(customer, published, clock)
     changes = versions.migrate(
         customer_id,
@@ -87,7 +87,7 @@ def _published_beyond(customer: Customer, published: PublishedChange | None, clo
     """The newest published change, if the store knows less; the customer is numbered on from it."""
     if published is None or published.sequence <= customer.sequence:
         return None
-    if customer.ahead is not None:
+    if customer.published_ahead is not None:
         record_published(customer, [published], clock)
         return None
     customer.sequence = published.sequence

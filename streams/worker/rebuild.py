@@ -43,13 +43,13 @@ _ENDS_WITHIN_S = 5.0
 class RebuildRequest(msgspec.Struct, frozen=True):
     """What a recomputation is begun with: the partition, the definition file by its fingerprint, and those before it.
 
-    ``epochs``, ``documents``: the list of definition files of the partition, and their documents by number.
+    ``definition_versions``, ``documents``: the list of the partition's definitions, and their documents by number.
     """
 
     partition: int
     partitions: int
     definitions: str
-    epochs: str
+    definition_versions: str
     documents: Mapping[int, bytes] = {}
 
 

@@ -193,7 +193,7 @@ class PartitionRecovery:
         customer = customers[(row.key or b"").decode()]
         if row.value is not None:
             return memberships.decode(row.value).sequence >= customer.sequence
-        is_nowhere = customer.ahead is None and not customer.since
+        is_nowhere = customer.published_ahead is None and not customer.since
         return is_nowhere and (customer.is_erased or row.key not in self._changed_and_removed)
 
 

@@ -229,7 +229,7 @@ class Segmenter:
 
     def _apply(self, event: Event, customer: Customer, record: InputRecord, result: StepResult) -> list[Change]:
         try:
-            if customer.ahead is None:
+            if customer.published_ahead is None:
                 return self._loader.engine.apply(event.customer, customer, event)
             changes = published_ahead.apply(self._loader.engine, event.customer, customer, event)
         except Exception as error:
@@ -241,7 +241,7 @@ class Segmenter:
 
     def _fire(self, customer_id: str, customer: Customer, until: int, result: StepResult) -> list[Change]:
         try:
-            if customer.ahead is None:
+            if customer.published_ahead is None:
                 return self._loader.engine.fire(customer_id, customer, until)
             changes = published_ahead.fire(self._loader.engine, customer_id, customer, until)
         except Exception as error:

@@ -271,7 +271,7 @@ def test_who_leaves_what_is_gone_is_not_undisturbed() -> None:
     anew.sequence = known.sequence
     told = DefinitionMigration(old.definitions, new).rebuild("u", known, anew, known.instant + 5)
     assert [one.segment for one in told] == ["x1", "x2"]
-    assert known.late
+    assert known.out_of_order
 
 
 async def test_a_turn_is_given_back_whatever_becomes_of_who_had_it() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from streams.kafka.fetch import OutputChunk, Place
-from streams.state.contract import Claim, Files, Save
+from streams.state.contract import Claim, EncodedVersions, Save
 from streams.state.memory import MemoryStore
 from streams.wire import changes
 from streams.wire.memberships import Membership
@@ -157,7 +157,7 @@ class Store(MemoryStore):
         return state
 
     async def begin(
-        self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
+        self, claim: Claim, positions: Mapping[str, int], files: EncodedVersions | None = None, number: int = 0
     ) -> bool:
         self._dies()
         begun = await super().begin(claim, positions, files, number)

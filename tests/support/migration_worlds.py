@@ -86,7 +86,7 @@ def engine_of(**segments: object) -> Engine:
 
 def epochs(lives: Lives, engine: Engine) -> DefinitionVersions:
     return DefinitionVersions(
-        msgspec.json.decode(lives.store._partitions[0].epochs, type=list[DefinitionVersion]), engine
+        msgspec.json.decode(lives.store._partitions[0].definition_versions, type=list[DefinitionVersion]), engine
     )
 
 

@@ -230,7 +230,7 @@ class Lives:
     def ahead(self) -> list[str]:
         """Who is ahead still."""
         held = self.store._partitions[0].customers
-        return [who for who, value in held.items() if customer_codec.decode(value).ahead is not None]
+        return [who for who, value in held.items() if customer_codec.decode(value).published_ahead is not None]
 
 
 class Beside:
@@ -238,7 +238,7 @@ class Beside:
 
     def __init__(self, lives: Lives, asked: RebuildRequest) -> None:
         assert asked.definitions == lives.engine.definitions.fingerprint
-        known = DefinitionVersions.decoded(asked.epochs, asked.documents, lives.engine)
+        known = DefinitionVersions.decoded(asked.definition_versions, asked.documents, lives.engine)
         known = known.for_engine(lives.engine, 0)
         logs = cast(Any, {topic: _Log(lives.topics[topic]) for topic in INPUTS})
         self._made = Recomputed(logs, lives.engine, asked.partition, lambda *_: True, known.translated)

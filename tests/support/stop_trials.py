@@ -537,7 +537,7 @@ def definitions_not_there(world: World) -> str:
     key = f"{shop.settings['redis_prefix']}{{p0}}:customers"
     before: Any = shop._redis.hget(key, "u1")
     customer = customer_codec.decode(before)
-    customer.by = 7
+    customer.definition_version = 7
     shop._redis.hset(key, "u1", customer_codec.encode(customer))
     shop.publish("purchases", order())
     said = refused(shop.settings, world.folder)

@@ -161,7 +161,7 @@ def test_it_is_done_when_both_owners_have_noted_it(redis_server: Redis) -> None:
 
     read(phone, *process(alias("ann", "phone", hour=11), read(ENGINE.new(), linking), DECIDER).sent)
     stored.save(5, phone=phone)
-    assert phone.into is not None
+    assert phone.merged_into is not None
     assert not stored.is_carried_out()  # ann's owner has read another unlink, and phone's has not
     erased = read(ENGINE.new(), browsed(0, anonymousId="phone"), Event("phone", ERASE, T + 60_000, "e"), relayed)
     stored.save(5, phone=erased)

@@ -85,7 +85,7 @@ class Shop:
             where = self.key(partition, "customers")
             for name, value in self.redis.hscan_iter(where):
                 customer = customer_codec.decode(value)
-                if customer.since and not customer.late:
+                if customer.since and not customer.out_of_order:
                     return name.decode(), where
         raise AssertionError("nobody is in a segment")
 

@@ -72,14 +72,14 @@ class Partition:
     async def saved(self, files: DefinitionVersions, name: str, *, is_last: bool = False) -> None:
         """A customer is saved who bought once, decided by the newest file; ``is_last``: everybody was brought over."""
         customer = bought(files.engine)
-        customer.by = files.number
+        customer.definition_version = files.number
         if is_last:
             files.settle()
         content = step(
             self.saves + 1,
             token=f"t{self.generation}",
             customers=[known(name, customer_codec.encode(customer))],
-            epoch=files.number,
+            definition_version=files.number,
             files=files.listing() if is_last else None,
         )
         assert await self.store.save(0, content) == "saved"
@@ -155,7 +155,9 @@ async def test_every_file_stays_until_everybody_is_brought_over(partition: Parti
     files.migrate("oldest", customer)
     await partition.saved(files, "oldest", is_last=True)
     assert (await sizes(client, partition.store))[1] == KEPT_MAX
-    again = step(partition.saves, token=f"t{partition.generation}", epoch=files.number, files=files.listing())
+    again = step(
+        partition.saves, token=f"t{partition.generation}", definition_version=files.number, files=files.listing()
+    )
     assert await partition.store.save(0, again) == "already"
     assert (await sizes(client, partition.store))[1] == KEPT_MAX
 
@@ -192,7 +194,7 @@ async def test_another_owner_changes_no_file(partition: Partition, client: redis
     before = await sizes(client, partition.store)
     assert not await partition.store.begin(stale, {}, files.with_next(numbered(2), 0).files(), partition.saves)
     files.settle()
-    content = step(partition.saves + 1, token=stale.token, epoch=1, files=files.listing())
+    content = step(partition.saves + 1, token=stale.token, definition_version=1, files=files.listing())
     assert await partition.store.save(0, content) == "fenced"
     assert (await sizes(client, partition.store))[1:] == before[1:]
 
@@ -231,7 +233,7 @@ async def test_a_redis_of_the_version_before(
     (value,) = await partition.store.load(0, ["u"])
     customer = customer_codec.decode(value or b"")
     now.migrate("u", customer)
-    assert (customer.by, now.engine.membership(customer)) == (now.number, ("buyer",))
+    assert (customer.definition_version, now.engine.membership(customer)) == (now.number, ("buyer",))
 
 
 def test_lives_on_a_store_of_the_version_before() -> None:
@@ -247,10 +249,10 @@ def test_lives_on_a_store_of_the_version_before() -> None:
             lives.engine = one.after
             await lives.live(one.until, one.rng.randrange(1, 15))
             held = lives.store._of(0)
-            if held.epochs:
+            if held.definition_versions:
                 files = DefinitionVersions(epochs(lives, one.after).versions, one.after, held.documents)
                 halfway.append(files.number == 1 and not files.is_settled)
-                held.epochs, held.documents = as_before(files), {}
+                held.definition_versions, held.documents = as_before(files), {}
             await lives.live(one.until, one.rng.randrange(5, 40))
             assert await lives.live(one.until)
 

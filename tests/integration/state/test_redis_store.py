@@ -296,6 +296,6 @@ async def test_up_to_when_all_is_read_never_goes_back(redis_store: RedisStore) -
     await claimed(redis_store)
     found = []
     for number, caught_up in enumerate((0, 500, 0, 400, 700), 1):
-        assert await redis_store.save(0, step(number, caught_up=caught_up)) == "saved"
+        assert await redis_store.save(0, step(number, caught_up_until=caught_up)) == "saved"
         found.append((await redis_store.meta(0, ["caught_up"])).get("caught_up"))
     assert found == [None, "500", "500", "500", "700"]

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from local.servers import Redis
 from streams.errors import ClaimRefused, LowerGeneration
-from streams.state.contract import Files, Identity, PartitionState, Save, Store, StoredCustomer
+from streams.state.contract import EncodedVersions, Identity, PartitionState, Save, Store, StoredCustomer
 from streams.state.memory import MemoryStore
 from streams.state.redis import RedisStore
 from tests.support.store_steps import IDENTITY, NOTHING, PERSIAN, POSITIONS, claim, claimed, known, seen, step
@@ -72,9 +72,9 @@ async def test_first_positions_of_another_claim_are_not_set(store: Store) -> Non
 async def test_files_do_not_change_over_saves_that_are_lost(store: Store) -> None:
     """Who decided by what is not there any more says nothing of which files are to decide."""
     await claimed(store)
-    assert not await store.begin(claim(), {}, Files(1, b"[]"), 1)
+    assert not await store.begin(claim(), {}, EncodedVersions(1, b"[]"), 1)
     assert await store.save(0, step(1)) == "saved", "by the files that decide"
-    assert await store.begin(claim(), {}, Files(1, b"[]"), 1)
+    assert await store.begin(claim(), {}, EncodedVersions(1, b"[]"), 1)
     assert await store.save(0, step(2)) == "moved"
 
 

@@ -183,7 +183,7 @@ def test_an_empty_redis_beside_committed_offsets(ran: Shop, tmp_path: Path) -> N
         after = [record.value for record in ran.read("segment-changes", 3, within_s=2)]
     assert after == before
     known = rebuilt.customer("u1")
-    assert (known.sequence, len(known.since), known.ahead) == (2, 2, None)
+    assert (known.sequence, len(known.since), known.published_ahead) == (2, 2, None)
 
 
 # --- what is wrong with Redis ------------------------------------------------------------------

@@ -39,9 +39,9 @@ async def filled(store: RedisStore, fingerprint: str = DEFINITIONS.fingerprint) 
     await store.claim(ours)
     await store.begin(ours, {"visits": 10, "carts": 20})
     ahead, former, erased = member(), member(), member(7)
-    ahead.ahead = Ahead({"c"}, 9, 9, ())
-    former.by = 3
-    erased.since, erased.erased, erased.by = {}, 5, 2
+    ahead.published_ahead = Ahead({"c"}, 9, 9, ())
+    former.definition_version = 3
+    erased.since, erased.erased, erased.definition_version = {}, 5, 2
     saved = [
         known("decided", customer_codec.encode(member(4)), 6_000),
         known("due", customer_codec.encode(member()), 5_000),
@@ -49,7 +49,7 @@ async def filled(store: RedisStore, fingerprint: str = DEFINITIONS.fingerprint) 
         known("former", customer_codec.encode(former), 0),
         StoredCustomer("erased", customer_codec.encode(erased), 0, erased=True),
     ]
-    assert await store.save(0, step(clock=5_500, caught_up=5_200, customers=saved)) == "saved"
+    assert await store.save(0, step(clock=5_500, caught_up_until=5_200, customers=saved)) == "saved"
     return MembershipLookup(store, DEFINITIONS)
 
 

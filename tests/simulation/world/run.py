@@ -162,7 +162,7 @@ class World:
         held = self.medium.memory._of(partition)
         ends = all(held.positions.get(topic) == self.kafka.logs[TP(topic, partition)].last for topic in self.topics)
         is_fired = not any(due <= held.clock for due in held.dues.values())
-        is_fired &= not any(customer_codec.decode(value).ahead for value in held.customers.values())
+        is_fired &= not any(customer_codec.decode(value).published_ahead for value in held.customers.values())
         return ends and is_fired and held.clock >= START_MS + int(self.shop.ends_at * 1000)
 
     # --- what is left ----------------------------------------------------------------------

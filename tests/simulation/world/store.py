@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from streams.errors import StoreFailed
-from streams.state.contract import Claim, Files, PartitionState, Save, SaveAnswer
+from streams.state.contract import Claim, EncodedVersions, PartitionState, Save, SaveAnswer
 from streams.state.redis import CALL_MAX_S
 from streams.wire.customer_codec import decode
 from tests.simulation.world.loop import Process
@@ -63,7 +63,7 @@ class Client:
         return await self._ask(lambda: self._claimed(claim, epoch))
 
     async def begin(
-        self, claim: Claim, positions: Mapping[str, int], files: Files | None = None, number: int = 0
+        self, claim: Claim, positions: Mapping[str, int], files: EncodedVersions | None = None, number: int = 0
     ) -> bool:
         return await self._ask(lambda: self._begun(claim, positions, files, number))
 
@@ -114,7 +114,7 @@ class Client:
         )
         return state
 
-    def _begun(self, claim: Claim, positions: Mapping[str, int], files: Files | None, number: int) -> bool:
+    def _begun(self, claim: Claim, positions: Mapping[str, int], files: EncodedVersions | None, number: int) -> bool:
         """The first of all is durable at once: a Redis that holds nothing at all asks for an operator."""
         is_first = not self._medium.memory._of(claim.partition).positions
         is_held = self._write(claim.partition, self._medium.memory.begin(claim, positions, files, number))
@@ -128,7 +128,7 @@ class Client:
         sim.reached(f"save {told}")
         if told == "saved":
             customers = [customer.id for customer in save.customers]
-            if any(decode(customer.value).ahead for customer in save.customers):
+            if any(decode(customer.value).published_ahead for customer in save.customers):
                 sim.reached("customer ahead")
                 if sim.happens("redis forgets who is ahead", self._faults.rates.ahead):
                     medium.forget()

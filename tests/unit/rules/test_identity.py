@@ -139,7 +139,7 @@ def test_histories_are_cut() -> None:
         told = list(replay.run(worlds.decoded(one.cut), one.until))
         counts["merge"] += sum(change.cause == "merge" and change.kind == "exited" for change in told)
         counts["after"] += sum(change.cause == "merge" and change.kind == "entered" for change in told)
-        counts["moved"] += sum(known.into is not None for known in replay.customers.values())
+        counts["moved"] += sum(known.merged_into is not None for known in replay.customers.values())
         counts["forwarded"] += sum(
             change.event is not None and isinstance(change.event, ForwardedEvent) for change in told
         )
@@ -247,7 +247,7 @@ def test_a_ring_whose_owners_hear_of_one_another_late() -> None:
 def test_a_link_before_anything_else() -> None:
     """There is a redirect, and what comes of the id later goes on."""
     replay = after(alias("phone", USER, 0), order("phone", 1, anonymousId="phone"))
-    assert replay.customers["phone"].into == (USER, worlds.decoded([alias("phone", USER, 0)])[0].time)
+    assert replay.customers["phone"].merged_into == (USER, worlds.decoded([alias("phone", USER, 0)])[0].time)
     assert where(replay) == {USER: ["b"]}
 
 
@@ -256,7 +256,7 @@ def test_what_was_before_a_link_that_came_first_is_out_of_order() -> None:
     for first, count in ((5, 0), (15, 1)):
         replay = after(alias("phone", USER, first), order("phone", 10, anonymousId="phone"))
         assert where(replay) == {USER: ["b"]}
-        assert replay.customers["phone"].late == count
+        assert replay.customers["phone"].out_of_order == count
 
 
 def test_a_shared_device() -> None:
@@ -265,14 +265,14 @@ def test_a_shared_device() -> None:
     before, alone = order("tv", 0, anonymousId="tv"), {"anonymousId": "tv"}
     replay = after(before, _at("page", 1, **first), _at("page", 2, **second), order("tv", 3, **alone))
     assert where(replay) == {"ann": ["b"], "bob": ["b"]}
-    assert replay.customers["tv"].into is not None
-    assert replay.customers["tv"].into[0] == "bob"
+    assert replay.customers["tv"].merged_into is not None
+    assert replay.customers["tv"].merged_into[0] == "bob"
     assert replay.customers["ann"].links == {}
     again = after(
         before, _at("page", 1, **first), _at("page", 2, **second), _at("page", 3, **first), order("tv", 4, **alone)
     )
-    assert again.customers["tv"].into is not None
-    assert again.customers["tv"].into[0] == "ann"
+    assert again.customers["tv"].merged_into is not None
+    assert again.customers["tv"].merged_into[0] == "ann"
     assert "bob" not in where(again)
 
 
@@ -289,7 +289,7 @@ def test_an_erasure_takes_the_ids_that_are_linked() -> None:
     erase = _at("erase", 5, userId=USER)
     replay = after(order("phone", 0, anonymousId="phone"), alias("phone", USER, 1), alias(USER, "name", 2), erase)
     assert where(replay) == {"name": ["b"]}  # who asked was USER, which is name's: nothing of USER itself is left
-    assert replay.customers[USER].into is None
+    assert replay.customers[USER].merged_into is None
     whole = after(order("phone", 0, anonymousId="phone"), alias("phone", USER, 1), erase)
     assert where(whole) == {}
     assert all(known.is_erased for known in whole.customers.values())

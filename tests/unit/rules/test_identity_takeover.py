@@ -167,15 +167,15 @@ class Victims(Post):
         if name not in self.names:
             super().read(what, value, at)
             return
-        before, erased = self.customers[name].into, self.customers[name].erased
+        before, erased = self.customers[name].merged_into, self.customers[name].erased
         super().read(what, value, at)
         if self.customers[name].erased > erased:
             self.erased.append(name)
         if type(what) is Event:
             self._note(name, what, was_redirect=before is not None)
-        elif (before is None and self.customers[name].into is not None) or self.customers[name].erased > erased:
+        elif (before is None and self.customers[name].merged_into is not None) or self.customers[name].erased > erased:
             self.right[name] = ENGINE.new()  # before it was identified: what was known has moved, or is erased
-        if name in self.identified and self.customers[name].into is not None:
+        if name in self.identified and self.customers[name].merged_into is not None:
             self.moved.append(name)
         if name in self.identified and self.customers[name].erased > self.erased_until[name]:
             self.moved.append(name)
@@ -245,11 +245,11 @@ def test_attacks_are_drawn() -> None:
         for name in attack.victims:
             customer = owners.customers[name]
             counts["identified"] += name in owners.identified
-            counts["never"] += customer.into is not None
+            counts["never"] += customer.merged_into is not None
             counts["ended"] += customer.linkage is not None and customer.linkage.left > 0
         counts["refused"] += owners.refused["identified"]
         counts["erased"] += len(owners.erased)
-        counts["attackers moved"] += sum(owners.customers[name].into is not None for name in ATTACKERS)
+        counts["attackers moved"] += sum(owners.customers[name].merged_into is not None for name in ATTACKERS)
         counts["links"] += sum(len(owners.customers[name].links or ()) for name in ATTACKERS)
     assert min(counts.values()) > 20, counts
 
@@ -275,7 +275,7 @@ def test_one_event_takes_nobody_over() -> None:
     after = event("Order Completed", 9, 9, userId="ann")
     replay = replayed(*before, hijack, after)
     assert orders_of(replay, "ann") == 3
-    assert replay.customers["ann"].into is None
+    assert replay.customers["ann"].merged_into is None
     assert orders_of(replay, "evil") == 0
     assert "buyer" in ENGINE.membership(replay.customers["ann"])
 
@@ -297,10 +297,10 @@ def test_a_link_ends_where_its_id_turns_out_to_be_a_users() -> None:
     own = event("Order Completed", 9, 9, userId="ann")
     replay = replayed(anonymous, hijack, event("Order Completed", 6, 6, anonymousId="ann"), own)
     assert (orders_of(replay, "evil"), orders_of(replay, "ann")) == (2, 1)
-    assert replay.customers["ann"].into is None
+    assert replay.customers["ann"].merged_into is None
     assert "ann" not in (replay.customers["evil"].links or {})
     again = replayed(anonymous, hijack, own, event("page", 20, 20, userId="evil", anonymousId="ann"))
-    assert again.customers["ann"].into is None
+    assert again.customers["ann"].merged_into is None
 
 
 def test_a_customer_that_is_of_its_own_again_is_decided_anew() -> None:
@@ -323,7 +323,7 @@ def test_an_alias_on_profiles_joins_two_identified_ids() -> None:
     alias = event("alias", 5, 5, userId="bea", previousId="ann")
     later = event("Order Completed", 9, 9, userId="ann")
     replay = replayed(*bought, alias, later)
-    assert replay.customers["ann"].into is not None
+    assert replay.customers["ann"].merged_into is not None
     assert orders_of(replay, "bea") == 3
     for topic, joined in (("profiles", True), ("visits", False), ("carts", False), ("purchases", False)):
         post = Post(ENGINE, random.Random(1))
@@ -331,7 +331,7 @@ def test_an_alias_on_profiles_joins_two_identified_ids() -> None:
             value = json.dumps(sent).encode()
             post.read(decode(value, str(sent["userId"]).encode(), None, Origin(topic_of_line, 0, 0)), value)
         post.deliver()
-        assert (post.customers["ann"].into is not None) == joined, topic
+        assert (post.customers["ann"].merged_into is not None) == joined, topic
 
 
 def test_whoever_an_alias_on_profiles_names_is_not_taken_over() -> None:
@@ -390,15 +390,15 @@ def test_two_ids_that_were_parted_stay_so() -> None:
     ]
     for parted in (part, event("unlink", 2, 2, userId="phone", previousId="ann")):
         replay = replayed(device, link, parted, *later)
-        assert replay.customers["phone"].into is None
+        assert replay.customers["phone"].merged_into is None
         assert (orders_of(replay, "ann"), orders_of(replay, "phone")) == (1, 1)
     phone = ENGINE.new()
     decider = Decider(lambda one, customer: ENGINE.apply(one.customer, customer, one), ENGINE.definitions.fingerprint)
     process(Unlink("phone", "", 5, "u", other="ann", is_relayed=True), phone, decider)
     on_its_way = process(Link("phone", "", 4, "l", into="ann"), phone, decider)
-    assert (on_its_way.refused, phone.into) == ("unlinked", None)
+    assert (on_its_way.refused, phone.merged_into) == ("unlinked", None)
     older = event("alias", 1, 7, userId="ann", previousId="phone")
-    assert replayed(device, link, part, older, *later).customers["phone"].into is None
+    assert replayed(device, link, part, older, *later).customers["phone"].merged_into is None
     newer = event("alias", 9, 9, userId="ann", previousId="phone")
     assert orders_of(replayed(device, link, part, *later, newer), "ann") == 2
 
@@ -410,9 +410,9 @@ def test_a_person_has_so_many_new_devices() -> None:
     assert len(replay.customers["ann"].links or ()) == NEW_LINKS_MAX == LINKS_MAX
     assert f"d{NEW_LINKS_MAX}" not in replay.customers
     alias = event("alias", 99, 99, userId="ann", previousId="older")
-    assert replayed(*pages, alias).customers["older"].into is not None
+    assert replayed(*pages, alias).customers["older"].merged_into is not None
     later = event("page", 31 * DAY_MINUTES, 100, userId="ann", anonymousId="new")
-    assert replayed(*pages, later).customers["new"].into is not None
+    assert replayed(*pages, later).customers["new"].merged_into is not None
 
 
 @pytest.mark.parametrize("text", [*TEXTS, " Undefined ", "NULL", "n / a", "[OBJECT object]"])
@@ -421,7 +421,7 @@ def test_a_placeholder_is_no_id(text: str) -> None:
     pages = [event("page", at, at, userId=text, anonymousId=name) for at, name in enumerate(("ann", "bea"))]
     replay = replayed(*pages, event("page", 5, 5, userId="ann", anonymousId=text))
     assert sorted(replay.customers) == ["ann", "bea"]
-    assert all(known.into is None and not known.links for known in replay.customers.values())
+    assert all(known.merged_into is None and not known.links for known in replay.customers.values())
 
 
 def test_the_key_may_be_another_id_of_the_record() -> None:

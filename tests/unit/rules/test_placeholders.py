@@ -163,7 +163,7 @@ def test_adding_them_is_a_change_of_definitions() -> None:
     assert asyncio.run(lives.live(0))
     assert lives.said == []
     epochs = DefinitionVersions(
-        msgspec.json.decode(lives.store._partitions[0].epochs, type=list[DefinitionVersion]), lives.engine
+        msgspec.json.decode(lives.store._partitions[0].definition_versions, type=list[DefinitionVersion]), lives.engine
     )
     assert (epochs.number, epochs.is_settled) == (1, True)
     assert lives.members() == {"visitor": frozenset({"buyer"}), "b": frozenset({"buyer"})}

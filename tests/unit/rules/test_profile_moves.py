@@ -264,7 +264,7 @@ def test_a_profile_is_known_after_its_receiver_has_come_back() -> None:
     process(sent, ann, DECIDER)
     process(Link("ann", ERASE, ann.instant + 1, "l2", into="bob", vouched=True), ann, DECIDER)
     process(Unlink("ann", ERASE, ann.instant + 5, "u", other="bob"), ann, DECIDER)
-    assert ann.into is None
+    assert ann.merged_into is None
     process(sent, ann, DECIDER)
     assert sums(ann) == [0, 0]
 
@@ -322,7 +322,7 @@ def test_a_customer_of_the_former_version_is_read_on() -> None:
     today.links = {"phone": 7}  # an anonymous id may hold links, too
     assert not customer_codec.decode(customer_codec.encode(today)).identified
     refused = process(Link("ann", ERASE, 2**41, "l", into="evil"), ann, DECIDER)
-    assert (refused.refused, ann.into) == ("identified", None)
+    assert (refused.refused, ann.merged_into) == ("identified", None)
     linked = msgspec.structs.replace(stored, links=None, into=("ann", 5))
     redirect = customer_codec.decode(msgspec.msgpack.encode(linked))
     (sent,) = process(viewed("phone", 9), redirect, DECIDER).sent
@@ -368,7 +368,7 @@ def test_what_a_linkage_holds_is_stored() -> None:
 def test_an_event_that_fits_into_no_record_is_a_dead_letter(size: int, reason: str | None) -> None:
     """It is sent on as it came, not in base64; what is larger than a record may be is a dead letter instead."""
     redirect = ENGINE.new()
-    redirect.into = ("ann", 5)
+    redirect.merged_into = ("ann", 5)
     (sent,) = process(viewed("phone", 9), redirect, DECIDER, b"x" * size).sent
     result, record = StepResult([]), FetchedRecord("visits", 3, 0, b"phone", b"x" * size)
     result.send([sent], record)

@@ -66,7 +66,7 @@ def again(customer: Customer, *events: Event) -> list[Change]:
     made: list[Change] = []
     for one in events:
         customer = reloaded(customer)
-        made += (ENGINE.apply if customer.ahead is None else lambda *so: published_ahead.apply(ENGINE, *so))(
+        made += (ENGINE.apply if customer.published_ahead is None else lambda *so: published_ahead.apply(ENGINE, *so))(
             "u1", customer, one
         )
     return made
@@ -86,7 +86,7 @@ def told(changes: Sequence[Change]) -> list[Line]:
 
 
 def is_ahead(customer: Customer) -> bool:
-    return customer.ahead is not None
+    return customer.published_ahead is not None
 
 
 def behind(changes: Sequence[Change], *events: Event) -> Customer:
@@ -192,8 +192,8 @@ def test_what_was_withheld_is_said_in_the_end_if_it_still_holds() -> None:
     customer = behind(FORMER[:3])  # the sign-up was read after what is published
     early = event("Signed Up", 30 * SECOND)
     assert again(customer, PAGE, early, ORDER) == []
-    assert customer.ahead is not None
-    assert customer.ahead.waiting == set()
+    assert customer.published_ahead is not None
+    assert customer.published_ahead.waiting == set()
     made = published_ahead.fire(ENGINE, "u1", customer, NOW + 1)
     assert told(made) == [("shy", "exited", MINUTE + 1, 4, True), ("busy", "exited", 10 * MINUTE, 5, False)]
 
@@ -213,7 +213,7 @@ def test_a_closing_change_is_new_even_where_nothing_else_happens() -> None:
 def test_all_decided_again_but_with_another_membership() -> None:
     """That every id came is not enough: somebody may be in something else by a change that was withheld."""
     customer = behind(FORMER[2:3])
-    customer.ahead = Ahead({FORMER[2].id}, START + MINUTE, NOW + 1, ("buyer",))
+    customer.published_ahead = Ahead({FORMER[2].id}, START + MINUTE, NOW + 1, ("buyer",))
     assert again(customer, PAGE, ORDER) == []
     assert is_ahead(customer)
     made = again(customer, event("page", 2 * MINUTE))
@@ -231,16 +231,16 @@ def test_nothing_more_happens_to_the_customer() -> None:
     assert published_ahead.fire(ENGINE, "u1", customer, NOW) == []
     assert customer.due == NOW + 1
     assert told(published_ahead.fire(ENGINE, "u1", customer, NOW + 1)) == [("buyer", "exited", MINUTE + 1, 2, True)]
-    assert (customer.ahead, customer.due) == (None, 0)
+    assert (customer.published_ahead, customer.due) == (None, 0)
 
 
 def test_a_wake_is_never_before_the_newest_published_change() -> None:
     """Where the clock is behind it."""
     _, customer = decided([PAGE])
     record_published(customer, published(FORMER[:3]), START)
-    assert customer.ahead is not None
-    assert customer.ahead.wake == START + MINUTE + 1
-    assert customer.due == customer.ahead.wake
+    assert customer.published_ahead is not None
+    assert customer.published_ahead.wake == START + MINUTE + 1
+    assert customer.due == customer.published_ahead.wake
 
 
 def test_an_own_due_time_comes_before_the_wake() -> None:
