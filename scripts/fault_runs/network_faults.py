@@ -14,7 +14,7 @@ from local.tcp_proxy import Proxy
 AWAY = {"redis": REDIS_AWAY, "kafka": KAFKA_AWAY}
 LATE_S = {"redis": 0.02, "kafka": 0.1}
 AWAY_S = 3.0
-QUICK = {"redis-lost-replies", "redis-resets", "kafka-resets", "redis-shreds"}  # part of CI
+QUICK = {"redis-lost-replies", "kafka-resets", "redis-shreds"}  # part of CI
 
 
 def slow(scene: Scene, proxy: Proxy) -> None:
@@ -82,7 +82,7 @@ for _server in AWAY:
 
 @kind(
     "kafka-resets-claims", "workers come and go while their connections to Kafka are cut", stops=KAFKA_AWAY,
-    through="kafka",
+    through="kafka", quick=False,
 )  # fmt: skip
 def resets_claims(scene: Scene) -> None:
     """A claim meets a cut in each of its steps, sooner or later."""

@@ -62,7 +62,7 @@ def _(scene: Scene) -> None:
 
 
 @kind("redis-kill-always", "kill -9 and restart, AOF always: nothing may be forgotten", stops=REDIS_AWAY,
-      redis={"fsync": "always"})  # fmt: skip
+      redis={"fsync": "always"}, quick=False)  # fmt: skip
 def _(scene: Scene) -> None:
     scene.begin(2)
     for _ in moments(scene, 0.05, 1.0):
@@ -120,7 +120,7 @@ def _(scene: Scene) -> None:
     lose_a_second(scene, 10.0)
 
 
-@kind("redis-lost-half", "the AOF ends in the middle of a record", stops=REDIS_FORGOT)
+@kind("redis-lost-half", "the AOF ends in the middle of a record", stops=REDIS_FORGOT, quick=False)
 def _(scene: Scene) -> None:
     scene.forgets = True
     scene.begin(2)

@@ -20,6 +20,7 @@ CHAINS = {
     "fence": ("before_fence", "mid_fence", "after_fence"),
     "release": ("before_release", "mid_release"),
 }
+QUICK_CHAINS = {"claim", "step", "publish", "fence"}  # part of CI
 # How often a point may be passed before it is deadly; of the others once in each claim.
 PASSES = {
     "step": 40,
@@ -53,7 +54,7 @@ def chained(name: str, points: Sequence[str]) -> FaultKind:
             died = f"died at {point}"
             scene.wait(lambda died=died: died in scene.crew.deaths, died, UNTIL_S)  # type: ignore[misc]
 
-    return FaultKind(f"dies-{name}", f"workers die at {', '.join(points)}", act)
+    return FaultKind(f"dies-{name}", f"workers die at {', '.join(points)}", act, quick=name in QUICK_CHAINS)
 
 
 for _name, _points in CHAINS.items():
@@ -101,7 +102,7 @@ def _(scene: Scene) -> None:
 
 
 @kind("zombie-lost-save", "a worker stands still with changes whose save Redis loses, and wakes after a takeover",
-      stops=REDIS_FORGOT)  # fmt: skip
+      stops=REDIS_FORGOT, quick=False)  # fmt: skip
 def _(scene: Scene) -> None:
     scene.forgets = True
     scene.begin(2, [f"before_publish:{scene.rng.randint(2, 20)}:SIGSTOP"])

@@ -183,7 +183,7 @@ def happened(lives: TriggerLives, place: int, name: str) -> list[Happening]:
     return [one for one in lives.segmenter.happenings[place] if one.customer == name and one.kind == "order"]
 
 
-@pytest.mark.parametrize("count", [25, pytest.param(1_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("count", [12, pytest.param(1_000, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(
     ("delay_ms", "losses"),
     [

@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 BLOCK = 50  # seeds of one test
-DAILY, NIGHTLY = 500, 10_000
+DAILY, NIGHTLY = 400, 10_000
 DAILY_PEOPLE = 200
 # Of these each must have happened, in the seeds of every run: a fault that never happens tests nothing.
 REACHED = (
@@ -69,7 +69,7 @@ def test_persons_of_two_ids(first: int) -> None:
 def test_everything_happens() -> None:
     """In some of the seeds of a run: the rarest of them is in one of twenty."""
     counts: Counter[str] = Counter()
-    for seed in range(4 * BLOCK):
+    for seed in range(2 * BLOCK):
         counts += judged(seed)[1]
     assert [name for name in REACHED if not counts[name]] == []
 

@@ -63,7 +63,7 @@ def written_to(hook: Hook, mailbox: Mailbox) -> Counter[str]:
     return Counter([*called, *(mail["To"].partition("@")[0] for _, mail in mailbox.mails)])
 
 
-@pytest.mark.parametrize("round_trip_ms", [5, 50, 200])
+@pytest.mark.parametrize("round_trip_ms", [50, *(pytest.param(ms, marks=pytest.mark.nightly) for ms in (5, 200))])
 def test_a_redis_that_is_far_away(parts: dict[str, Any], own_redis: Redis, round_trip_ms: int) -> None:
     """Messages come, and not to who has paid before their time."""
     with Hook() as hook, Mailbox() as mailbox, Proxy(own_redis.port) as proxy:

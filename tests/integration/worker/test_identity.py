@@ -36,7 +36,7 @@ from tests.support.patience import eventually
 pytestmark = pytest.mark.kafka
 
 PREFIX = "people-"
-PERSONS = 300
+PERSONS = 150
 # More facts, and in other places than those of the four.
 OTHER = """
 version: 1

@@ -26,6 +26,11 @@ YEAR_MS = 365 * DAY_MS
 PHASES = ("after_load", "after_save", "after_publish")
 # A step for each record: most deaths fall into one, and the backlog outlasts them.
 SLOW = {"SEGMENTER_BATCH_MAX": "1", "SEGMENTER_IN_HAND_MAX": "1"}
+NIGHTLY_ON_TANSU = pytest.mark.parametrize(
+    "parts",
+    [pytest.param("tansu", marks=pytest.mark.nightly), pytest.param("kafka", marks=pytest.mark.kafka)],
+    indirect=True,
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +91,7 @@ def assert_equal(parts: dict[str, Any], wanted: list[oracle.OracleChange]) -> li
     return seen
 
 
+@NIGHTLY_ON_TANSU
 def test_history_read_by_two_workers(parts: dict[str, Any], history: list[dict[str, Any]]) -> None:
     """Published first, then read by two workers: equal to the oracle, without one repeat."""
     publish(parts, history)
@@ -96,6 +102,7 @@ def test_history_read_by_two_workers(parts: dict[str, Any], history: list[dict[s
     assert_equal(parts, wanted)
 
 
+@NIGHTLY_ON_TANSU
 def test_second_worker_joins_in_mid_backlog(parts: dict[str, Any], history: list[dict[str, Any]]) -> None:
     """A rebalance while records are in flight loses and repeats nothing that matters."""
     publish(parts, history)
@@ -146,7 +153,7 @@ def of_phases(deaths: Counter[str]) -> int:
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("parts", ["kafka"], indirect=True)
-@pytest.mark.parametrize(("dying_s", "nights"), [(25.0, 3), pytest.param(95.0, 7, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(("dying_s", "nights"), [(12.0, 2), pytest.param(95.0, 7, marks=pytest.mark.nightly)])
 def test_kill_9_while_a_backlog_drains(
     parts: dict[str, Any], history: list[dict[str, Any]], dying_s: float, nights: int
 ) -> None:

@@ -214,7 +214,7 @@ async def test_what_is_read_back_comes_in_bounded_pieces(kafka: Kafka, redis_ser
     assert len(set(turns_before)) == len(turns_before)
 
 
-@pytest.mark.parametrize("where", ["mid_decode", "mid_apply"])
+@pytest.mark.parametrize("where", ["mid_apply", pytest.param("mid_decode", marks=pytest.mark.nightly)])
 def test_a_record_that_kills_becomes_a_dead_letter(
     where: str, kafka: Kafka, redis_server: Redis, tmp_path: Path
 ) -> None:

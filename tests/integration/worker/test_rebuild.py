@@ -40,6 +40,7 @@ def shop(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Shop]:
     shop.forget()
 
 
+@pytest.mark.nightly
 def test_what_was_not_kept_is_read_again_beside_events(shop: Shop) -> None:
     """Under a new file: everybody is as all events say, and between the two files nothing else is told."""
     events = live.real_events()[:EVENTS]
