@@ -58,9 +58,11 @@ MISFITS: list[tuple[Mapping[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "said"), MISFITS, ids=lambda case: "" if isinstance(case, str) else " ".join(case))
+@pytest.mark.parametrize(
+    ("given", "message"), MISFITS, ids=lambda case: "" if isinstance(case, str) else " ".join(case)
+)
 def test_settings_that_do_not_fit_together(
-    given: Mapping[str, Any], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    given: Mapping[str, Any], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 2 and one line that names the setting, where silence would leave a password or a file unused."""
     for name, value in given.items():
@@ -68,7 +70,7 @@ def test_settings_that_do_not_fit_together(
     assert main.run(["topics", "verify"]) == 2
     out, err = capsys.readouterr()
     commands.assert_one_line(err)
-    assert said in err
+    assert message in err
     assert_told_nothing(out, err)
 
 
@@ -77,10 +79,10 @@ def test_a_password_that_is_not_encoded_is_not_taken_for_an_address(userinfo: st
     """It would be cut where it looks like a path, and its first part would be told as a host or port."""
     with pytest.raises(ValidationError) as refused:
         Settings(redis=f"redis://{userinfo}@redis:6379/0")
-    (said,) = complaints(refused.value)
-    assert "in a password / ? # @ % are written %2F" in said
-    assert_told_nothing(said, str(refused.value))
-    assert "34" not in said
+    (complaint,) = complaints(refused.value)
+    assert "in a password / ? # @ % are written %2F" in complaint
+    assert_told_nothing(complaint, str(refused.value))
+    assert "34" not in complaint
 
 
 def test_secrets_are_shown_by_nobody() -> None:
@@ -112,7 +114,7 @@ def test_secrets_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"kafka_ca_file": "nowhere.pem"}, "SEGMENTER_KAFKA_CA_FILE cannot be used: nowhere.pem"),
         ({"kafka_ca_file": __file__}, "SEGMENTER_KAFKA_CA_FILE cannot be used"),
@@ -124,7 +126,7 @@ def test_secrets_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ],
     ids=lambda case: "" if isinstance(case, str) else " ".join(case),
 )
-def test_files_that_cannot_be_used(certificates: Certificates, changed: Mapping[str, Any], said: str) -> None:
+def test_files_that_cannot_be_used(certificates: Certificates, changed: Mapping[str, Any], message: str) -> None:
     """Before anything is connected, by the name of the setting; and no key's password is asked for at a terminal."""
     given: dict[str, Any] = {
         "kafka_protocol": "SSL", "kafka_certificate_file": certificates.client,
@@ -140,6 +142,6 @@ def test_files_that_cannot_be_used(certificates: Certificates, changed: Mapping[
         else lambda settings: admin.find(settings, rights.NEEDS["worker"].topics)
     )
     settings = Settings(**given)
-    with pytest.raises(Stop, match=f"^{said}") as stopped:
+    with pytest.raises(Stop, match=f"^{message}") as stopped:
         use(settings)
     assert_told_nothing(str(stopped.value))

@@ -40,24 +40,26 @@ def test_a_customer_has_one_name_under_one_key() -> None:
     """The same in every process that has the key; another under another one, and for another customer."""
     key, other = SecretStr("the key of the shop"), SecretStr("the key of another shop" * 10)
     assert Pseudonyms(key)(CUSTOMER) == Pseudonyms(key)(CUSTOMER) == "customer-5f8829914d217ee4"
-    named = {Pseudonyms(one)(customer) for one in (key, other) for customer in (CUSTOMER, CUSTOMER + " ", "مشتری")}
+    named = {
+        Pseudonyms(secret)(customer) for secret in (key, other) for customer in (CUSTOMER, CUSTOMER + " ", "مشتری")
+    }
     assert len(named) == 6
 
 
 def test_without_a_key_names_compare_within_one_process_only() -> None:
     """Nobody who has an id can look for it in a log of another time."""
-    ours, later = Pseudonyms(), Pseudonyms(SecretStr(""))
-    assert ours(CUSTOMER) == ours(CUSTOMER)
-    assert ours(CUSTOMER) != later(CUSTOMER)
+    names, later = Pseudonyms(), Pseudonyms(SecretStr(""))
+    assert names(CUSTOMER) == names(CUSTOMER)
+    assert names(CUSTOMER) != later(CUSTOMER)
 
 
 # --- what is told ------------------------------------------------------------------------------
 
 
 def failing() -> None:
-    known: dict[str, int] = {}
+    customers: dict[str, int] = {}
     try:
-        known[CUSTOMER]
+        customers[CUSTOMER]
     except KeyError as error:
         error.add_note("with carts-0, offset 5")
         raise ValueError(f"no {CUSTOMER}") from error
@@ -71,8 +73,8 @@ def test_a_defect_is_told_by_its_kind_and_place(caplog: pytest.LogCaptureFixture
     assert sentence.startswith("a defect ended partition 3 (ValueError at test_defects.py:")
     (record,) = caplog.records
     assert (record.levelno, record.exc_info) == (logging.ERROR, None)
-    for told in ("partition 3", "in failing", "ValueError", "KeyError", "with carts-0, offset 5"):
-        assert told in caplog.text
+    for part in ("partition 3", "in failing", "ValueError", "KeyError", "with carts-0, offset 5"):
+        assert part in caplog.text
     assert CUSTOMER not in sentence + caplog.text
 
 
@@ -124,10 +126,10 @@ def test_a_customer_that_cannot_be_decided_is_found_again() -> None:
     for decide in ways:
         with pytest.raises(KeyError) as raised:
             decide()
-        told = defects.trace(raised.value)
-        assert names(CUSTOMER) in told
-        assert "partition 3" in told or "visits-3, offset 17" in told
-        assert CUSTOMER not in told
+        trace = defects.trace(raised.value)
+        assert names(CUSTOMER) in trace
+        assert "partition 3" in trace or "visits-3, offset 17" in trace
+        assert CUSTOMER not in trace
 
 
 def test_a_record_that_cannot_be_read_for_a_defect(

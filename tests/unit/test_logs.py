@@ -50,12 +50,12 @@ def test_json_is_a_document_a_line() -> None:
 
 def test_text_reads_the_same() -> None:
     """Fields behind the message; no colours, which a file would keep as they are."""
-    told = lines("text")
-    assert "claimed partitions" in told[0]
-    assert "generation=7" in told[0]
-    assert "partitions=[0, 3]" in told[0]
-    assert "\x1b" not in "".join(told)
-    assert "bahar" not in "".join(told)
+    output_lines = lines("text")
+    assert "claimed partitions" in output_lines[0]
+    assert "generation=7" in output_lines[0]
+    assert "partitions=[0, 3]" in output_lines[0]
+    assert "\x1b" not in "".join(output_lines)
+    assert "bahar" not in "".join(output_lines)
 
 
 def test_client_libraries_are_quiet() -> None:
@@ -63,8 +63,8 @@ def test_client_libraries_are_quiet() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", QUIET, *CLIENTS], capture_output=True, text=True, check=True, timeout=60
     )
-    told = ran.stderr.splitlines()
-    assert len(told) == len(CLIENTS)
-    for name, line in zip(CLIENTS, told, strict=True):
+    output_lines = ran.stderr.splitlines()
+    assert len(output_lines) == len(CLIENTS)
+    for name, line in zip(CLIENTS, output_lines, strict=True):
         assert f"lost by {name}" in line
         assert "warning" in line

@@ -214,10 +214,10 @@ ORDER = event("u1", 3, "Order Completed", 50, order_id="o1", total=20)
 STORY = lines(CART, PAGE, ORDER)
 
 
-def told(done: Done) -> list[tuple[str, str, str]]:
+def printed_changes(done: Done) -> list[tuple[str, str, str]]:
     """What a replay said, without the seconds."""
-    found = [json.loads(text) for text in done.out.splitlines()]
-    return [(one["change"], one["segment"], one["occurred_at"][11:16]) for one in found]
+    bodies = [json.loads(text) for text in done.out.splitlines()]
+    return [(body["change"], body["segment"], body["occurred_at"][11:16]) for body in bodies]
 
 
 def replayed(*arguments: str, stdin: bytes = b"") -> Done:
@@ -240,7 +240,7 @@ def test_replay_of_a_file_of_standard_input_and_of_gzip(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(STORY))
     file = replayed(str(plain))
     assert (file.code, file.err) == (0, "")
-    assert told(file) == STORY_TOLD
+    assert printed_changes(file) == STORY_TOLD
     assert replayed("-", stdin=STORY) == file
     assert replayed(str(packed)) == file
 
@@ -271,7 +271,7 @@ def test_replay_until(until: str, changes: int) -> None:
     done = replayed("-", "--until", until, stdin=STORY)
     assert (done.code, done.err) == (0, "")
     later = [("exited", "returning_visitor", "10:00"), ("exited", "recently_purchased", "10:50")]
-    assert told(done) == [*STORY_TOLD, *later][:changes]
+    assert printed_changes(done) == [*STORY_TOLD, *later][:changes]
 
 
 def test_replay_with_other_definitions(tmp_path: Path) -> None:
@@ -281,9 +281,9 @@ def test_replay_with_other_definitions(tmp_path: Path) -> None:
     quick.write_text(text.format("5m"))
     slow.write_text(text.format("45m"))
     named = segmenter("replay", "-", "--definitions", str(quick), stdin=STORY, definitions=slow)
-    assert told(named) == [("entered", "quiet", "10:05"), ("exited", "quiet", "10:50")]
-    assert told(segmenter("replay", "-", stdin=STORY, definitions=slow))[0] == ("entered", "quiet", "10:45")
-    library = told(segmenter("replay", "-", stdin=STORY))
+    assert printed_changes(named) == [("entered", "quiet", "10:05"), ("exited", "quiet", "10:50")]
+    assert printed_changes(segmenter("replay", "-", stdin=STORY, definitions=slow))[0] == ("entered", "quiet", "10:45")
+    library = printed_changes(segmenter("replay", "-", stdin=STORY))
     assert ("entered", "abandoned_cart", "10:30") in library
     assert ("entered", "new_customer", "10:50") in library
 
@@ -294,7 +294,7 @@ def test_replay_names_dead_letters_by_line(tmp_path: Path) -> None:
     content = b"\n".join([line(CART), b"", b"{", line(PAGE), line(bad), b"[]", line(ORDER)])
     done = replayed("-", stdin=content)
     assert done.code == 1
-    assert told(done) == STORY_TOLD
+    assert printed_changes(done) == STORY_TOLD
     assert re.findall(r"^line (\d+): (\w+): (.*)$", done.err, re.MULTILINE) == [
         ("3", "not_json", "{"),
         ("5", "no_message_id", line(bad).decode()[:200]),
@@ -313,12 +313,12 @@ def test_replay_says_nothing_of_when_and_where() -> None:
     """Two runs give the same bytes, ids included, and no field that only a live change can have."""
     first, second = (replayed("-", stdin=STORY) for _ in range(2))
     assert first == second
-    found = [json.loads(text) for text in first.out.splitlines()]
-    assert not {"emitted_at", "topic", "partition", "offset"} & keys(found)
+    changes = [json.loads(text) for text in first.out.splitlines()]
+    assert not {"emitted_at", "topic", "partition", "offset"} & keys(changes)
     causes = [{"kind": "time", "event_id": None}, {"kind": "event", "event_id": "u1-2"}]
-    assert [one["cause"] for one in found[:2]] == causes
-    assert [one["sequence"] for one in found] == [1, 2, 3, 4]
-    assert len({one["change_id"] for one in found}) == 4
+    assert [change["cause"] for change in changes[:2]] == causes
+    assert [change["sequence"] for change in changes] == [1, 2, 3, 4]
+    assert len({change["change_id"] for change in changes}) == 4
 
 
 def test_replay_ends_with_its_reader() -> None:
@@ -352,9 +352,9 @@ def test_replay_of_the_real_data_agrees_with_the_oracle(
     done = segmenter("replay", str(path), *arguments)
     assert done.code == 0, done.err
     bodies = map(json.loads, done.out.splitlines())
-    found = [OracleChange(*(one[name] for name in OracleChange._fields)) for one in bodies]
-    found = [one._replace(occurred_at=milliseconds(one.occurred_at)) for one in found]
+    changes = [OracleChange(*(body[name] for name in OracleChange._fields)) for body in bodies]
+    changes = [change._replace(occurred_at=milliseconds(change.occurred_at)) for change in changes]
     wanted = oracle.changes(events, rules, until)
     assert len(wanted) > 200
     assert not any(change.late for change in wanted)
-    assert live.per_customer(found) == live.per_customer(wanted)
+    assert live.per_customer(changes) == live.per_customer(wanted)

@@ -50,9 +50,11 @@ def test_differences_are_those_of_the_oracle(late: bool) -> None:
         old, new = (world.plain_definitions, other(rng, of)) if late else (world.definitions, other(rng, of))
         dry = DryRun(build(old, "old"), build(new, "new"))
         dry.run(world.late if late else world.events, world.until)
-        told = document(dry, OLD, NEW)
-        assert_told(told, sent, old, new, world.until, in_order=not late)
-        kinds |= {one["kind"] for segment in told["segments"].values() for one in segment["differences"]}
+        report = document(dry, OLD, NEW)
+        assert_told(report, sent, old, new, world.until, in_order=not late)
+        kinds |= {
+            difference["kind"] for segment in report["segments"].values() for difference in segment["differences"]
+        }
     assert kinds == {"gained", "lost"}
 
 
@@ -61,55 +63,60 @@ def other(rng: random.Random, of: histories.Scene) -> Json:
 
 
 def assert_told(
-    told: dict[str, Any], sent: Sequence[histories.Event], old: Json, new: Json, until: int, *, in_order: bool
+    report: dict[str, Any], sent: Sequence[histories.Event], old: Json, new: Json, until: int, *, in_order: bool
 ) -> None:
-    was, now = (oracle.changes(sent, one, until) for one in (old, new))
+    was, now = (oracle.changes(sent, definitions, until) for definitions in (old, new))
     keys = {change.segment for change in (*was, *now)}
-    assert keys <= told["segments"].keys() | set(told["unchanged"])
-    for key in told["unchanged"]:
-        assert [one for one in was if one.segment == key] == [one for one in now if one.segment == key]
-    for key, segment in told["segments"].items():
-        mine, theirs = ([one for one in found if one.segment == key] for found in (was, now))
+    assert keys <= report["segments"].keys() | set(report["unchanged"])
+    for key in report["unchanged"]:
+        assert [change for change in was if change.segment == key] == [
+            change for change in now if change.segment == key
+        ]
+    for key, segment in report["segments"].items():
+        mine, theirs = ([change for change in changes if change.segment == key] for changes in (was, now))
         assert differences(mine, theirs) == {
-            (one["customer"], one["kind"], one["since"], one["until"]) for one in segment["differences"]
+            (difference["customer"], difference["kind"], difference["since"], difference["until"])
+            for difference in segment["differences"]
         }
-        for name, found in (("old", mine), ("new", theirs)):
-            assert segment["sizes"][name] == list(sizes(segment["sizes"], found, until))
-            assert segment[name]["members"] == len(members(found, until))
+        for name, changes in (("old", mine), ("new", theirs)):
+            assert segment["sizes"][name] == list(sizes(segment["sizes"], changes, until))
+            assert segment[name]["members"] == len(members(changes, until))
             if in_order:  # what is taken back at one instant is no matter of the oracle's
-                assert segment[name]["entered"] == sum(one.change == "entered" for one in found)
-                assert segment[name]["customers"] == len({one.customer_id for one in found})
+                assert segment[name]["entered"] == sum(change.change == "entered" for change in changes)
+                assert segment[name]["customers"] == len({change.customer_id for change in changes})
 
 
 def differences(old: Sequence[OracleChange], new: Sequence[OracleChange]) -> set[Difference]:
     """Each customer looked at right after each instant at which anything changed."""
-    found = set[Difference]()
-    for customer in {one.customer_id for one in (*old, *new)}:
-        own = [[one for one in side if one.customer_id == customer] for side in (old, new)]
-        instants = sorted({one.occurred_at for side in own for one in side})
+    intervals = set[Difference]()
+    for customer in {change.customer_id for change in (*old, *new)}:
+        own = [[change for change in side if change.customer_id == customer] for side in (old, new)]
+        instants = sorted({change.occurred_at for side in own for change in side})
         states = [(at, *(customer in members(side, at) for side in own)) for at in instants]
-        turns = [one for before, one in pairwise([(0, False, False), *states]) if before[1:] != one[1:]]
+        turns = [state for before, state in pairwise([(0, False, False), *states]) if before[1:] != state[1:]]
         for (since, was, now), after in zip(turns, [*turns[1:], None], strict=False):
             if was != now:
                 kind = "gained" if now else "lost"
-                found.add((customer, kind, format_instant(since), None if after is None else format_instant(after[0])))
-    return found
+                intervals.add(
+                    (customer, kind, format_instant(since), None if after is None else format_instant(after[0]))
+                )
+    return intervals
 
 
-def members(found: Sequence[OracleChange], at: int) -> set[str]:
+def members(changes: Sequence[OracleChange], at: int) -> set[str]:
     inside = set[str]()
-    for one in found:
-        if one.occurred_at <= at:
-            (inside.add if one.change == "entered" else inside.discard)(one.customer_id)
+    for change in changes:
+        if change.occurred_at <= at:
+            (inside.add if change.change == "entered" else inside.discard)(change.customer_id)
     return inside
 
 
-def sizes(told: dict[str, Any], found: Sequence[OracleChange], until: int) -> Iterator[int]:
+def sizes(series: dict[str, Any], changes: Sequence[OracleChange], until: int) -> Iterator[int]:
     """Right before each step ends; of the last, at the end of all."""
-    first = oracle.milliseconds(told["first"])
-    for number in range(1, len(told["old"]) + 1):
-        yield len(members(found, min(first + number * told["step_ms"] - 1, until)))
-    assert first <= until < first + len(told["old"]) * told["step_ms"]
+    first = oracle.milliseconds(series["first"])
+    for number in range(1, len(series["old"]) + 1):
+        yield len(members(changes, min(first + number * series["step_ms"] - 1, until)))
+    assert first <= until < first + len(series["old"]) * series["step_ms"]
 
 
 # --- by hand -----------------------------------------------------------------------------------
@@ -171,9 +178,9 @@ def test_a_page(files: list[str]) -> None:
 def test_examples_and_until(files: list[str]) -> None:
     """As many reasons as asked for, and time up to a moment, at which the new file no longer differs."""
     done = segmenter("diff", *files, "-", "--json", "--examples", "1", "--until", "2026-03-01T10:40:00Z", stdin=TOLD)
-    told = json.loads(done.out)
-    assert (told["events"], told["until"]) == (3, "2026-03-01T10:40:00.000Z")
-    assert [one.get("why") for one in told["segments"]["cart"]["differences"]] == [
+    report = json.loads(done.out)
+    assert (report["events"], report["until"]) == (3, "2026-03-01T10:40:00.000Z")
+    assert [difference.get("why") for difference in report["segments"]["cart"]["differences"]] == [
         {
             "by": "old",
             "change": "entered",
@@ -181,14 +188,14 @@ def test_examples_and_until(files: list[str]) -> None:
         },
         None,
     ]
-    assert [one["until"] for one in told["segments"]["cart"]["differences"]] == [None, None]
-    assert told["unchanged"] == ["bought"]
+    assert [difference["until"] for difference in report["segments"]["cart"]["differences"]] == [None, None]
+    assert report["unchanged"] == ["bought"]
 
 
 def test_a_file_beside_itself(files: list[str]) -> None:
     """Nothing differs, and as many changes are made."""
-    told = segmenter("diff", files[0], files[0], "-", stdin=TOLD).out.splitlines()
-    assert told[-3:] == ["3 segments are unchanged", "", "changes in all: 5 → 5, that is 40.0 → 40.0 a day"]
+    output_lines = segmenter("diff", files[0], files[0], "-", stdin=TOLD).out.splitlines()
+    assert output_lines[-3:] == ["3 segments are unchanged", "", "changes in all: 5 → 5, that is 40.0 → 40.0 a day"]
 
 
 def test_wrong_lines_and_files(files: list[str], tmp_path: Path) -> None:
@@ -219,9 +226,9 @@ def test_no_events(files: list[str]) -> None:
 
 def test_a_name_of_others_steers_no_terminal(files: list[str]) -> None:
     """Who is called by a character that turns a line around."""
-    told = segmenter("diff", *files, "-", stdin=line(event("a\u202eb", 1, "page", 0)))
-    assert "\u202e" not in told.out
-    assert "a�b" in told.out
+    done = segmenter("diff", *files, "-", stdin=line(event("a\u202eb", 1, "page", 0)))
+    assert "\u202e" not in done.out
+    assert "a�b" in done.out
 
 
 def test_charts_by_hand() -> None:

@@ -61,8 +61,8 @@ def test_bands_hold_somebody_and_ascend(cut: Any, values: list[float], bands: in
     assert len(cuts) < bands
     assert all(low < high for low, high in pairwise(cuts))
     assert all(count > 0 for count in sizes(values, cuts))
-    assert all(min(values) < one <= max(values) for one in cuts)
-    assert all(round(one, 6) == one for one in cuts)
+    assert all(min(values) < bound <= max(values) for bound in cuts)
+    assert all(round(bound, 6) == bound for bound in cuts)
     assert cut(values[::-1], bands) == cuts
 
 
@@ -91,9 +91,9 @@ def test_natural_breaks_are_the_best_there_are(counted: dict[int, int], bands: i
     cells = sorted(counted)
     weights = [counted[cell] for cell in cells]
     bands = min(bands, len(cells))
-    found = cutoffs._breaks(np.array(cells, dtype=np.float64), np.array(weights, dtype=np.float64), bands)
+    starts = cutoffs._breaks(np.array(cells, dtype=np.float64), np.array(weights, dtype=np.float64), bands)
     best = min(deviation(cells, weights, list(starts)) for starts in combinations(range(1, len(cells)), bands - 1))
-    assert deviation(cells, weights, found) == pytest.approx(best, rel=1e-9, abs=1e-6)
+    assert deviation(cells, weights, starts) == pytest.approx(best, rel=1e-9, abs=1e-6)
 
 
 def deviation(cells: list[int], weights: list[int], starts: list[int]) -> float:
@@ -122,16 +122,16 @@ def test_natural_breaks_of_very_many_values() -> None:
 @given(values=VALUES)
 def test_every_value_is_in_one_bar(values: list[float]) -> None:
     """All are counted, none twice; edges and deciles ascend from the least to the greatest."""
-    found = cutoffs.spread(values)
-    assert (found.count, found.least, found.greatest) == (len(values), min(values), max(values))
-    assert sum(found.bars) == len(values)
-    assert len(found.edges) == len(found.bars) + 1 == cutoffs.BARS + 1
-    assert found.edges == sorted(found.edges)
-    assert found.edges[0] == found.least
-    assert found.edges[-1] >= found.greatest
-    assert found.deciles == sorted(found.deciles)
-    assert found.mean == pytest.approx(sum(values) / len(values), abs=1e-9 * max(map(abs, values)))
-    for low, high, count in list(zip(found.edges, found.edges[1:], found.bars, strict=False))[:-1]:
+    spread = cutoffs.spread(values)
+    assert (spread.count, spread.least, spread.greatest) == (len(values), min(values), max(values))
+    assert sum(spread.bars) == len(values)
+    assert len(spread.edges) == len(spread.bars) + 1 == cutoffs.BARS + 1
+    assert spread.edges == sorted(spread.edges)
+    assert spread.edges[0] == spread.least
+    assert spread.edges[-1] >= spread.greatest
+    assert spread.deciles == sorted(spread.deciles)
+    assert spread.mean == pytest.approx(sum(values) / len(values), abs=1e-9 * max(map(abs, values)))
+    for low, high, count in list(zip(spread.edges, spread.edges[1:], spread.bars, strict=False))[:-1]:
         assert count == sum(low <= value < high for value in values)
 
 
@@ -148,25 +148,25 @@ def test_bars_over_many_powers_of_ten_grow_with_the_values() -> None:
 
 def suggested(out: str) -> list[tuple[dict[str, float], list[int]]]:
     """The two suggestions of a printed distribution, and the sizes told with each."""
-    found = SUGGESTION.findall(out)
-    assert len(found) == 2, out
-    told = []
-    for text, counts in found:
+    matches = SUGGESTION.findall(out)
+    assert len(matches) == 2, out
+    suggestions = []
+    for text, counts in matches:
         pasted = yaml_text.read(text)
         assert isinstance(pasted, dict)
-        told.append((pasted["from"], [int(count.replace(",", "")) for count in counts.split(", ")]))
-    return told
+        suggestions.append((pasted["from"], [int(count.replace(",", "")) for count in counts.split(", ")]))
+    return suggestions
 
 
 def pasted(values: list[float], bands: int = 3) -> list[list[str]]:
     """The segments of a file into which each suggestion was pasted."""
     total = {"agg": "sum", "of": "total", "event": "Order Completed"}
-    found = []
+    segment_keys = []
     for lows, _ in suggested("\n".join(shown(values, bands))):
         segments = {"value": {"title": "Value", "bands": {"total": total, "from": lows}}}
         built = build({"version": 1, "currency": "IRR", "segments": segments}, "pasted.yaml")
-        found.append([segment.key for segment in built.segments])
-    return found
+        segment_keys.append([segment.key for segment in built.segments])
+    return segment_keys
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_so_many_bands(recorded: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "code", "said"),
+    ("wish", "code", "message"),
     [
         ("nobody", 1, "segmenter distribution: nobody is neither a segment with a total, nor a total in braces"),
         ("abandoned_cart", 1, "abandoned_cart is neither a segment with a total"),
@@ -269,11 +269,11 @@ def test_so_many_bands(recorded: str) -> None:
         ("comparing", 1, "segmenter distribution: no customer has a value"),
     ],
 )
-def test_a_wrong_total(wish: str, code: int, said: str, recorded: str) -> None:
+def test_a_wrong_total(wish: str, code: int, message: str, recorded: str) -> None:
     """Named on stderr; nothing is shown."""
     done = segmenter("distribution", "--of", wish, "--events", recorded)
     assert (done.code, done.out) == (code, "")
-    assert said in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
 
 
@@ -289,8 +289,8 @@ def test_wrong_arguments_of_distribution(tmp_path: Path) -> None:
 
 def test_zero_is_a_score() -> None:
     """Who gave a 0 is the one to look at."""
-    told = [event(f"u{score}", 1, "NPS Submitted", 1, score=score) for score in (0, 3, 9)]
-    done = segmenter("distribution", "--of", "dissatisfied", "--events", "-", stdin=lines(*told))
+    events = [event(f"u{score}", 1, "NPS Submitted", 1, score=score) for score in (0, 3, 9)]
+    done = segmenter("distribution", "--of", "dissatisfied", "--events", "-", stdin=lines(*events))
     assert "customers  3, from 0.00 to 9.00" in done.out
 
 
@@ -304,40 +304,40 @@ def test_a_part_of_a_key_is_no_key(recorded: str) -> None:
 
 def paragraphs(done: Done) -> dict[str, list[str]]:
     """Of `check --explain`: what stands under each segment."""
-    found: dict[str, list[str]] = {}
+    by_segment: dict[str, list[str]] = {}
     for text in done.out.splitlines()[1:]:
         if text.startswith(" " * 8):  # the line before was too long
-            found[list(found)[-1]][-1] += f" {text.strip()}"
+            by_segment[list(by_segment)[-1]][-1] += f" {text.strip()}"
         elif text.startswith("      "):
-            found[list(found)[-1]].append(text.strip())
+            by_segment[list(by_segment)[-1]].append(text.strip())
         else:
-            found[text.split()[0]] = []
-    return found
+            by_segment[text.split()[0]] = []
+    return by_segment
 
 
 def test_check_explains_every_segment() -> None:
     """A sentence, its events, its windows, what it keeps; the sentence is that of docs/reference/library.md."""
     done = segmenter("check", "--explain")
     assert (done.code, done.err) == (0, "")
-    found = paragraphs(done)
-    assert list(found) == sorted(story.segment for story in library_stories.stories())
+    by_segment = paragraphs(done)
+    assert list(by_segment) == sorted(story.segment for story in library_stories.stories())
     page = (live.FOUR.parent.parent.parent / "docs" / "reference" / "library.md").read_text("utf-8")
-    for key, (sentence, events, windows, keeps) in found.items():
+    for key, (sentence, events, windows, keeps) in by_segment.items():
         assert sentence in page.partition(f"\n## {key}\n")[2].partition("\n## ")[0]
         assert re.fullmatch(r"events: \S.*", events)
         assert re.fullmatch(r"windows: (none|\d+(ms|[smhd])(, \d+(ms|[smhd]))*)", windows), windows
         assert re.fullmatch(r"keeps of a customer: at most about [\d,]+ bytes", keeps)
-    assert found["recently_purchased"][:3] == [
+    assert by_segment["recently_purchased"][:3] == [
         "At least 1 × Order Completed within 30 days.",
         "events: Order Cancelled, Order Completed, Order Refunded",
         "windows: 30d",
     ]
-    assert found["vip"][0] == "In segment loyal_customer; and in segment customer_value_high."
-    assert found["hold_out"][1:3] == ["events: none: time or chance alone", "windows: none"]
+    assert by_segment["vip"][0] == "In segment loyal_customer; and in segment customer_value_high."
+    assert by_segment["hold_out"][1:3] == ["events: none: time or chance alone", "windows: none"]
 
 
 def test_check_without_explain_says_none_of_it() -> None:
-    assert all(told == [] for told in paragraphs(segmenter("check", str(live.FOUR))).values())
+    assert all(texts == [] for texts in paragraphs(segmenter("check", str(live.FOUR))).values())
 
 
 def test_check_counts_whom_each_segment_would_hold(recorded: str) -> None:
@@ -367,9 +367,9 @@ def test_check_warns_of_empty_segments_alone_unless_told(recorded: str) -> None:
 
 def test_check_counts_by_the_whole_library() -> None:
     """On one who leaves a cart, and one who comes when that cart is quiet: at the end everybody is brought forward."""
-    told = [event("u1", 1, "page", 0), event("u1", 2, "Product Added", 1, product_id="p1", price=250)]
-    told.append(event("u2", 1, "page", 40))
-    done = segmenter("check", "--events", "-", stdin=lines(*told))
+    events = [event("u1", 1, "page", 0), event("u1", 2, "Product Added", 1, product_id="p1", price=250)]
+    events.append(event("u2", 1, "page", 40))
+    done = segmenter("check", "--events", "-", stdin=lines(*events))
     counts = dict(reversed(pair) for pair in re.findall(r"^ +([\d,]+)  (\w+)$", done.out, re.MULTILINE))
     inside = {key: int(count) for key, count in counts.items() if count != "0"}
     both = ("direct_visitor", "engagement_low", "first_time_visitor", "guest", "light_user")

@@ -66,7 +66,7 @@ STRONG = secrets.token_urlsafe(24)
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"ops_http": "0.0.0.0:8090", "ops_token": "letmein"}, "OPS_TOKEN: can be guessed"),
         ({"ops_http": "shop.example:8090", "ops_token": "x" * 40}, "OPS_TOKEN: can be guessed"),
@@ -79,9 +79,9 @@ STRONG = secrets.token_urlsafe(24)
         ({"http_key_file": "key.pem"}, "HTTP_KEY_FILE: needs"),
     ],
 )
-def test_what_lets_anybody_in_is_no_setting(given: dict[str, Any], told: str) -> None:
+def test_what_lets_anybody_in_is_no_setting(given: dict[str, Any], message: str) -> None:
     """Told at the start of every process."""
-    with pytest.raises(ValidationError, match=told):
+    with pytest.raises(ValidationError, match=message):
         Settings(**given)
 
 

@@ -40,7 +40,7 @@ class Served:
 
     def __init__(self, limits: Limits, tls: ssl.SSLContext | None) -> None:
         self.refused: Counter[str] = Counter()
-        self.held: list[socket.socket] = []
+        self.sockets: list[socket.socket] = []
         app = web.Application()
         app.add_routes([web.get("/", self._answer), web.get("/large", self._large), web.get("/stay", self._stay)])
         self.server = HttpServer(app, limits, lambda reason: self.refused.update([reason]), tls)
@@ -66,7 +66,7 @@ class Served:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         sock.bind((source, 0))
-        self.held.append(sock)
+        self.sockets.append(sock)
         await loop.sock_connect(sock, self.server.address)
         await loop.sock_sendall(sock, send)
         return sock
@@ -107,7 +107,7 @@ async def started() -> AsyncIterator[Callable[..., object]]:
 
     yield start
     for served in running:
-        for sock in served.held:
+        for sock in served.sockets:
             sock.close()
         await served.server.close()
 
@@ -144,7 +144,7 @@ async def test_connections_are_few_however_many_come(started: Started) -> None:
     for _ in range(100):
         await served.connect()
     await asyncio.sleep(0.2)
-    assert descriptors() - before - len(served.held) <= 8 + 1
+    assert descriptors() - before - len(served.sockets) <= 8 + 1
     assert await served.is_answered()
     assert served.refused["connections"] >= 100 - 8
 
@@ -230,7 +230,7 @@ async def test_connections_are_accepted_slowly(started: Started) -> None:
         await served.connect()
     began = time.monotonic()
     await asyncio.sleep(0.5)
-    accepted = descriptors() - before - len(served.held)
+    accepted = descriptors() - before - len(served.sockets)
     assert accepted <= 3 + 10 * (time.monotonic() - began)
 
 
@@ -240,7 +240,7 @@ async def test_a_process_without_descriptors_waits(started: Started, caplog: pyt
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     sock = socket.socket()
     sock.setblocking(False)
-    served.held.append(sock)
+    served.sockets.append(sock)
     highest = max(numbers())
     opened = [os.dup(0)]
     while opened[-1] <= highest:  # no number below the limit is free then
@@ -275,13 +275,13 @@ async def test_tls_is_spoken_or_the_connection_ends(started: Started, monkeypatc
     """Plain HTTP and silence are no TLS; who says nothing does not keep others waiting."""
     monkeypatch.setattr(http_server, "_HANDSHAKE_S", 0.5)
     authority = trustme.CA()
-    theirs, ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
-    authority.issue_cert(HOST).configure_cert(theirs)
-    authority.configure_trust(ours)
-    served = await started(Limits(connections=8, idle_s=PATIENCE_S), theirs)
+    server_tls, client_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert(HOST).configure_cert(server_tls)
+    authority.configure_trust(client_tls)
+    served = await started(Limits(connections=8, idle_s=PATIENCE_S), server_tls)
     silent, plain = await served.connect(), await served.connect(send=REQUEST)
     url = f"https://{HOST}:{served.server.address[1]}/"
-    async with aiohttp.ClientSession() as session, session.get(url, ssl=ours) as answer:
+    async with aiohttp.ClientSession() as session, session.get(url, ssl=client_tls) as answer:
         assert await answer.text() == "here"
     assert await is_ended(plain)
     assert await is_ended(silent)

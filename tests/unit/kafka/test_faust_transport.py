@@ -119,7 +119,7 @@ async def test_a_fetch_that_is_not_answered(answered: tuple[TP, ...], answers: A
     aiokafka_hooks.report_responses(cast(Any, fetcher), answers)
     request = SimpleNamespace(topics=[(tp.topic, [(tp.partition, 7, 1)]) for tp in (CARTS, VISITS)])
     await fetcher._proc_fetch_request(fetcher, 1, request)
-    ends = {tp: known.end if (known := answers.of(tp).answer) else None for tp in (CARTS, VISITS)}
+    ends = {tp: response.end if (response := answers.of(tp).answer) else None for tp in (CARTS, VISITS)}
     assert ends == {CARTS: None, VISITS: 9 if answered else None}
 
 
@@ -131,13 +131,13 @@ class Unreachable:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.cluster = SimpleNamespace(leader_for_partition=lambda _: 1)
-        self.asked = asyncio.Event()
+        self.requested = asyncio.Event()
 
     async def ready(self, _: int) -> bool:
         return True
 
     async def send(self, *_: Any) -> Any:
-        self.asked.set()
+        self.requested.set()
         raise KafkaConnectionError("closed")
 
 
@@ -149,7 +149,7 @@ async def test_a_fetcher_is_closed_while_a_fetch_waits_to_be_tried_again() -> No
     subscriptions.seek(carts, 5)
     fetcher = Fetcher(client, subscriptions, retry_backoff_ms=60_000)
     aiokafka_hooks.absorb_cancellations(cast(Any, SimpleNamespace(_fetcher=fetcher)))
-    await client.asked.wait()
+    await client.requested.wait()
     await fetcher.close()
 
 
@@ -236,8 +236,8 @@ def test_a_chunk_that_lies_in_the_fetcher(full: bool, answers: Answers, clock: C
     )
     owner = SimpleNamespace(is_full=lambda _: full)
     active = {CARTS} if full else set()
-    drained, kept = _Thread._drain(cast(Any, Thread(answers)), fetcher, active, cast(Any, owner), 10)
-    assert (drained, kept) == ({}, True)
+    drained, has_waiting = _Thread._drain(cast(Any, Thread(answers)), fetcher, active, cast(Any, owner), 10)
+    assert (drained, has_waiting) == ({}, True)
     assert answers.of(CARTS) == FetchStatus(answer(7), 1_400.0)
 
 
@@ -267,7 +267,7 @@ async def test_what_is_drained_at_once(size: int, limit: int | None, together: i
     while result.has_more():
         records = drain(result, limit)
         assert len(records) == min(together, len(values) - len(offsets))
-        offsets += [one.offset for one in records]
+        offsets += [record.offset for record in records]
         assert state.position == len(offsets)
     assert offsets == list(range(len(values)))
 

@@ -11,8 +11,8 @@ from streams.kafka.fetch_queue import RECORD_COST_BYTES, FetchQueue, size
 def batch(start: int, sizes: list[int | None], end: int | None = None) -> Batch:
     """Records from ``start`` on, of values of these sizes; ``end``: where offsets have a hole behind them."""
     records = [
-        FetchedRecord("visits", start + at, 0, None, None if one is None else bytes(one))
-        for at, one in enumerate(sizes)
+        FetchedRecord("visits", start + index, 0, None, None if length is None else bytes(length))
+        for index, length in enumerate(sizes)
     ]
     return Batch("visits", 0, start, start + len(sizes) if end is None else end, records, 1)
 
@@ -27,17 +27,17 @@ def test_every_record_comes_once_in_slices_of_a_bounded_cost() -> None:
             start = rng.randint(made.end, made.end + 2)
             queue.add(Batch(made.topic, 0, made.start, start, made.records, 1), 1.0)
         assert queue.fetched("visits") == start
-        left, limit, seen, reached = queue.count("visits"), rng.choice((1, 2_000, 10**6)), [], 3
+        left, limit, offsets, reached = queue.count("visits"), rng.choice((1, 2_000, 10**6)), [], 3
         while (piece := queue.take("visits", limit)) is not None:
-            cost = [size(one) + RECORD_COST_BYTES for one in piece.records]
+            cost = [size(record) + RECORD_COST_BYTES for record in piece.records]
             assert piece.cost == sum(cost)
             assert sum(cost[:-1]) < limit
-            assert all(reached <= one.offset < piece.end for one in piece.records)
-            seen += [one.offset for one in piece.records]
+            assert all(reached <= record.offset < piece.end for record in piece.records)
+            offsets += [record.offset for record in piece.records]
             reached = piece.end
-            assert queue.count("visits") == left - len(seen)
-        assert (seen, reached) == (sorted(set(seen)), start)
-        assert (len(seen), queue.count("visits"), queue.size("visits"), bool(queue)) == (left, 0, 0, False)
+            assert queue.count("visits") == left - len(offsets)
+        assert (offsets, reached) == (sorted(set(offsets)), start)
+        assert (len(offsets), queue.count("visits"), queue.size("visits"), bool(queue)) == (left, 0, 0, False)
 
 
 def test_what_was_received_before_is_skipped() -> None:
@@ -47,7 +47,7 @@ def test_what_was_received_before_is_skipped() -> None:
     queue.add(batch(4, [1, 1, 1]), 1.0)
     offsets = []
     while (piece := queue.take("visits", 10**6)) is not None:
-        offsets += [one.offset for one in piece.records]
+        offsets += [record.offset for record in piece.records]
     assert offsets == [3, 4, 5, 6]
 
 

@@ -55,16 +55,18 @@ def bounded(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def records(found: Any) -> Iterator[Any]:
-    while found.has_next():
-        one = found.next_batch()
+def records(batches: Any) -> Iterator[Any]:
+    while batches.has_next():
+        record_batch = batches.next_batch()
         # kafka-python sums in Python: a second for a megabyte.
-        assert isinstance(found, BoundedLogRecords) or one.validate_crc()
-        yield from one
+        assert isinstance(batches, BoundedLogRecords) or record_batch.validate_crc()
+        yield from record_batch
 
 
-def read_all(found: Any) -> list[tuple[Any, ...]]:
-    return [(one.offset, one.timestamp, one.key, one.value, list(one.headers)) for one in records(found)]
+def read_all(batches: Any) -> list[tuple[Any, ...]]:
+    return [
+        (record.offset, record.timestamp, record.key, record.value, list(record.headers)) for record in records(batches)
+    ]
 
 
 @pytest.mark.parametrize("codec", [0, *CODECS.values()], ids=["plain", *CODECS])
@@ -76,22 +78,22 @@ def test_records_are_those_that_the_client_unpacks(codec: int, size: int, bounde
         batch(codec, [rng.choice((None, b"", rng.randbytes(size), b"[" * size)) for _ in range(count)], base=base)
         for base, count in ((0, 1), (1, 7), (8, 3), (11, 12))
     )
-    found = bounded(data)
-    assert found.size_in_bytes() == len(data)
-    assert read_all(found) == read_all(MemoryRecords(data))
+    batches = bounded(data)
+    assert batches.size_in_bytes() == len(data)
+    assert read_all(batches) == read_all(MemoryRecords(data))
 
 
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
 def test_a_batch_says_what_the_fetcher_asks(codec: int, bounded: Any) -> None:
     """As the client's own, which passes over what was aborted by it."""
     data = batch(codec, [b"a", b"b"], base=40)
-    ours, theirs = bounded(data).next_batch(), BOUNDED[bounded](data).next_batch()
+    bounded_batch, client_batch = bounded(data).next_batch(), BOUNDED[bounded](data).next_batch()
     names = ["base_offset", "next_offset", "producer_id", "is_control_batch", "is_transactional"]
     if bounded is BoundedLogRecords:
         names += ["magic", "leader_epoch", "last_offset"]
-        assert ours.has_producer_id()
+        assert bounded_batch.has_producer_id()
     for name in names:
-        assert getattr(ours, name) == getattr(theirs, name)
+        assert getattr(bounded_batch, name) == getattr(client_batch, name)
     broken = bytearray(data)
     broken[-1] ^= 1
     assert not bounded(bytes(broken)).next_batch().validate_crc()
@@ -99,9 +101,9 @@ def test_a_batch_says_what_the_fetcher_asks(codec: int, bounded: Any) -> None:
 
 def test_the_end_of_an_answer() -> None:
     """kafka-python reads on until there is no batch."""
-    found = BoundedLogRecords(batch(4, [b"a"]) + batch(0, [b"b"], base=1)[:-1])
-    assert [record.value for record in found.next_batch()] == [b"a"]
-    assert found.next_batch() is None
+    batches = BoundedLogRecords(batch(4, [b"a"]) + batch(0, [b"b"], base=1)[:-1])
+    assert [record.value for record in batches.next_batch()] == [b"a"]
+    assert batches.next_batch() is None
 
 
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
@@ -109,7 +111,7 @@ def test_a_batch_of_many_megabytes_is_never_held_as_a_whole(codec: int, bounded:
     """Whoever reads its records one by one, and lets go of them."""
     data = batch(codec, [b"[" * MIB] * 64)
     tracemalloc.start()
-    count = sum(one.value == b"[" * MIB for one in records(bounded(data)))
+    count = sum(record.value == b"[" * MIB for record in records(bounded(data)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 64
@@ -123,19 +125,19 @@ def test_of_a_record_that_is_far_too_large_the_head_is_left(codec: int, size: in
     value = random.Random(size).randbytes(MIB) + b"x" * (size - MIB)
     data = batch(codec, [b"before", value, b"between", value, None])
     tracemalloc.start()
-    found = list(records(bounded(data)))
+    unpacked = list(records(bounded(data)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < len(data) + 2 * PIECES_MAX * MIB
-    assert [one.offset for one in found] == [0, 1, 2, 3, 4]
-    assert [one.timestamp for one in found] == [1_000, 1_001, 1_002, 1_003, 1_004]
-    assert [one.value for one in found][::2] == [b"before", b"between", None]
-    for one in (found[1], found[3]):
-        assert (one.key, len(one.value) < MIB) == (b"u1", True)
-        assert read(one.value, one.key, 1, Origin("visits", 0, 1)) == "too_large"
-        assert dead_letters.shortened(one.value) == value[: dead_letters.ORIGINAL_MAX_BYTES]
-        said = dict(dead_letters.headers(one.value, "too_large", Origin("visits", 0, 1), one.key))
-        assert (said["size"], said["sha256"]) == (str(size).encode(), sha256(value).hexdigest().encode())
+    assert [record.offset for record in unpacked] == [0, 1, 2, 3, 4]
+    assert [record.timestamp for record in unpacked] == [1_000, 1_001, 1_002, 1_003, 1_004]
+    assert [record.value for record in unpacked][::2] == [b"before", b"between", None]
+    for record in (unpacked[1], unpacked[3]):
+        assert (record.key, len(record.value) < MIB) == (b"u1", True)
+        assert read(record.value, record.key, 1, Origin("visits", 0, 1)) == "too_large"
+        assert dead_letters.shortened(record.value) == value[: dead_letters.ORIGINAL_MAX_BYTES]
+        headers = dict(dead_letters.headers(record.value, "too_large", Origin("visits", 0, 1), record.key))
+        assert (headers["size"], headers["sha256"]) == (str(size).encode(), sha256(value).hexdigest().encode())
 
 
 def test_kafka_pythons_fetcher_unpacks_what_it_hands_out() -> None:

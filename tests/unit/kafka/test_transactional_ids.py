@@ -16,13 +16,13 @@ _PARTS = ("shop", "b", "-", "segment-changes-", "0", "12", ":", "triggers")
 _names = st.lists(st.sampled_from(_PARTS), max_size=6).map("".join)
 
 
-def taken_apart(said: str) -> tuple[str, str, int]:
+def taken_apart(full_id: str) -> tuple[str, str, int]:
     """Group, topic prefix and partition, by the id alone."""
-    found = re.fullmatch(r"(.*)segment-changes-(\d+)(?:-(\d+))?", said)
-    assert found is not None
-    before, partition, length = found[1], int(found[2]), int(found[3] or 0)
-    at = len(before) - length
-    return before[: at - 1], before[at:], partition
+    match = re.fullmatch(r"(.*)segment-changes-(\d+)(?:-(\d+))?", full_id)
+    assert match is not None
+    before, partition, length = match[1], int(match[2]), int(match[3] or 0)
+    index = len(before) - length
+    return before[: index - 1], before[index:], partition
 
 
 @given(group=_names, prefix=_names, partition=st.integers(0, 500))
@@ -41,6 +41,10 @@ def test_the_right_that_is_documented_is_enough() -> None:
     for prefix in ("", "b-"):
         settings = Settings(group="shop", topic_prefix=prefix)
         for name, owner in ((rights.WORKER, settings), (rights.TRIGGERS_PROCESS, of_triggers(settings))):
-            (right,) = (one for one in rights.of_kafka(rights.NEEDS[name], settings) if one.kind == "transactional-id")
+            (right,) = (
+                candidate
+                for candidate in rights.of_kafka(rights.NEEDS[name], settings)
+                if candidate.kind == "transactional-id"
+            )
             assert right.is_prefix
             assert transactional_id(owner.group, prefix, 7).startswith(right.names[0])

@@ -36,11 +36,11 @@ T = 1_800_000_000_000
 
 def change(segment: str, occurred_at: int, **more: Any) -> Change:
     """By time, if nothing else is said."""
-    told = {
+    fields = {
         "customer": "u", "kind": "exited", "sequence": 1, "segments": (), "event": None, "reason": QUIET,
         "definition": "d", "late": False, **more,
     }  # fmt: skip
-    return Change(segment=segment, occurred_at=occurred_at, **told)
+    return Change(segment=segment, occurred_at=occurred_at, **fields)
 
 
 def test_a_change_is_late_by_what_is_beyond_its_due_time_and_the_grace() -> None:
@@ -87,20 +87,20 @@ def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: list[float], shar
     spread = Histogram(bounds)
     for value in values:
         spread.observe(value)
-    found = quantile_ms({float(bound): count for bound, count in spread.buckets()}, share)
-    true = next(value for at, value in enumerate(sorted(values), 1) if at >= share * len(values))
+    estimate = quantile_ms({float(bound): count for bound, count in spread.buckets()}, share)
+    true = next(value for rank, value in enumerate(sorted(values), 1) if rank >= share * len(values))
     low = max((bound for bound in [0, *bounds] if bound < true), default=0)
     high = min(bound for bound in bounds if bound >= true)
-    assert found is not None
-    assert 1000 * low - 1e-6 <= found <= 1000 * high + 1e-6
+    assert estimate is not None
+    assert 1000 * low - 1e-6 <= estimate <= 1000 * high + 1e-6
 
 
 def test_a_segment_is_silent_against_its_own_rate() -> None:
     """Not before ten times what usually lies between, nor before five minutes; never without a usual rate."""
     for every in (1, 3):
         counted = SegmentActivity()
-        for at in range(USUAL_FROM - 1):
-            counted.add(T + at * every * MINUTE_MS, entered=True)
+        for index in range(USUAL_FROM - 1):
+            counted.add(T + index * every * MINUTE_MS, entered=True)
         assert not counted.is_silent(T + 10**9)
         last = T + (USUAL_FROM - 1) * every * MINUTE_MS
         counted.add(last, entered=False)
@@ -113,8 +113,8 @@ def test_a_segment_is_silent_against_its_own_rate() -> None:
 def test_one_campaign_is_no_habit() -> None:
     """A thousand changes in one minute do not make a segment silent five minutes later."""
     counted = SegmentActivity()
-    for at in range(1_000):
-        counted.add(T + at, entered=True)
+    for index in range(1_000):
+        counted.add(T + index, entered=True)
     assert not counted.is_silent(T + 60 * MINUTE_MS)
 
 
@@ -129,15 +129,15 @@ def test_a_limit_gives_its_burst_and_then_its_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("a:1", ["a:1"]),
         ("a:1-3,b:9", ["a:1", "a:2", "a:3", "b:9"]),
         ("[::1]:9101", ["[::1]:9101"]),
     ],
 )
-def test_workers_are_named_one_by_one_or_by_a_range(text: str, found: list[str]) -> None:
-    assert addresses(text) == found
+def test_workers_are_named_one_by_one_or_by_a_range(text: str, expected: list[str]) -> None:
+    assert addresses(text) == expected
 
 
 def test_each_path_of_the_document_has_a_handler() -> None:
@@ -146,17 +146,17 @@ def test_each_path_of_the_document_has_a_handler() -> None:
     for route in routes.ROUTES:
         assert callable(getattr(api.Api, route.name))
         assert route.path in document["paths"]
-    told = json.loads((Path(api.__file__).parents[2] / "docs" / "reference" / "openapi.json").read_text())
-    assert told == json.loads(json.dumps(document))
+    committed = json.loads((Path(api.__file__).parents[2] / "docs" / "reference" / "openapi.json").read_text())
+    assert committed == json.loads(json.dumps(document))
 
 
 async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would hold its place, and what it was sent, for as long as it likes."""
     monkeypatch.setattr(api, "_TAKEN_WITHIN_S", 0.3)
     feed = ChangeFeed({}, "", 1, lambda: T)
-    told = api.Api(cast(OpsStatus, SimpleNamespace(feed=feed)), {}, "")
+    handlers = api.Api(cast(OpsStatus, SimpleNamespace(feed=feed)), {}, "")
     app = web.Application()
-    app.add_routes([web.get("/api/changes", told.changes)])
+    app.add_routes([web.get("/api/changes", handlers.changes)])
     server = HttpServer(app, Limits(connections=8, idle_s=60.0), lambda _: None)
     await server.start("127.0.0.1", 0)
     large = msgspec.structs.replace(schemas.CHANGE, said={"en": "x" * 100_000})
@@ -180,10 +180,10 @@ async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyP
 
 def test_the_cost_of_metrics_is_judged_by_pairs() -> None:
     """The interval holds the truth where it is known, and is narrow where pairs agree."""
-    found = metrics_overhead.cost([(1.04, 1.0), (1.05, 1.0), (1.06, 1.0)] * 4)
-    assert found.low < 0.05 < found.high
-    assert found.low > 0.03
-    assert found.high < 0.07
+    interval = metrics_overhead.cost([(1.04, 1.0), (1.05, 1.0), (1.06, 1.0)] * 4)
+    assert interval.low < 0.05 < interval.high
+    assert interval.low > 0.03
+    assert interval.high < 0.07
 
 
 def test_turns_are_compared_in_pairs() -> None:

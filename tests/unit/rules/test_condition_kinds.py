@@ -18,10 +18,10 @@ SHARE = 0.05  # of the pairs in which each way is met
 BLOCKS = [PAIRS, pytest.param(NIGHTLY, marks=pytest.mark.nightly)]
 
 
-def ways(name: str, one: World) -> set[tuple[str, str]]:
+def ways(name: str, world: World) -> set[tuple[str, str]]:
     """How segments of the kind were entered and left, by an event or by time alone."""
-    keys = of_kind(name, one.definitions)
-    changes = [change for change in Replay(one.engine).run(one.events, one.until) if change.segment in keys]
+    keys = of_kind(name, world.definitions)
+    changes = [change for change in Replay(world.engine).run(world.events, world.until) if change.segment in keys]
     return {(change.kind, "time" if change.event is None else "event") for change in changes}
 
 
@@ -30,9 +30,9 @@ def ways(name: str, one: World) -> set[tuple[str, str]]:
 def test_a_kind_is_entered_and_left_in_every_way(name: str, seeds: range) -> None:
     """Each way of the table in at least one of twenty pairs, no other way in any; and each pair is the oracle's."""
     worlds = {seed: world_of(name, seed) for seed in seeds}
-    found = Counter(way for one in worlds.values() for way in ways(name, one))
-    assert found.keys() == KINDS[name].ways, found
-    assert min(found.values()) >= SHARE * len(seeds), found
+    counts = Counter(way for world in worlds.values() for way in ways(name, world))
+    assert counts.keys() == KINDS[name].ways, counts
+    assert min(counts.values()) >= SHARE * len(seeds), counts
     assert failing(seeds, lambda seed: wrong_in_time_order(worlds[seed])) == {}
 
 

@@ -41,8 +41,8 @@ def once(name: str, at: int, ident: str, **properties: object) -> Event:
 
 def holds(when: When, events: Sequence[Event], at: int = 3 * HOUR) -> bool:
     definitions = wanting(when)
-    who = CustomerView("u", profile_of(definitions, events), {})
-    return definitions.segments[0].when.decide(who, T + at)[0]
+    view = CustomerView("u", profile_of(definitions, events), {})
+    return definitions.segments[0].when.decide(view, T + at)[0]
 
 
 def same_as_the_first(when: When, copies: Sequence[Event], others: Sequence[Event] = ()) -> None:
@@ -65,7 +65,7 @@ def test_the_two_records_have_two_times() -> None:
 
 
 PAGES: When = {"performed": {"event": "page", "count": {"at_least": 2}}}
-NEARBY = [once("page", 2 * HOUR + at * MINUTE, f"n{at}") for at in range(-9, 3, 2)]
+NEARBY = [once("page", 2 * HOUR + minute * MINUTE, f"n{minute}") for minute in range(-9, 3, 2)]
 
 
 @pytest.mark.parametrize("others", [[], NEARBY], ids=["alone", "among others"])
@@ -126,7 +126,7 @@ def test_orders_without_an_order_id() -> None:
 def test_sums() -> None:
     """A score of 9 is 9, and so is its average over one."""
     scored: When = {"total": {"agg": "sum", "of": "score", "event": "NPS Submitted", "at_least": 10, "within": "1d"}}
-    others = [once("NPS Submitted", 2 * HOUR + at * MINUTE, f"n{at}", score=0.25) for at in range(-7, 2, 2)]
+    others = [once("NPS Submitted", 2 * HOUR + minute * MINUTE, f"n{minute}", score=0.25) for minute in range(-7, 2, 2)]
     same_as_the_first(scored, twice("NPS Submitted", score=9), others)
     assert not holds(scored, twice("NPS Submitted", score=9))
     assert holds(scored, [*twice("NPS Submitted", score=9), once("NPS Submitted", HOUR, "m2", score=1)])

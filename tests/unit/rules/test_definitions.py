@@ -109,14 +109,14 @@ def test_the_four_segments() -> None:
     """What decides the four of the contract is fixed, since their fingerprint is kept beside every stored customer."""
     assert dict(fingerprints(with_titles(oracle.BUILT_IN))) == FOUR
     named = {**oracle.BUILT_IN, "currency": built_in().currency}
-    assert fingerprints(with_titles(named)) == [one for one in fingerprints(built_in()) if one[0] in FOUR]
+    assert fingerprints(with_titles(named)) == [pair for pair in fingerprints(built_in()) if pair[0] in FOUR]
 
 
 def test_the_demo_segments() -> None:
     """The same four: a few events enter them all, and all of them end within twenty minutes."""
-    found = built_in("demo.yaml")
-    assert [segment.key for segment in found.segments] == list(FOUR)
-    engine = Engine(found)
+    definitions = built_in("demo.yaml")
+    assert [segment.key for segment in definitions.segments] == list(FOUR)
+    engine = Engine(definitions)
     customer = engine.new()
     changes = []
     for minute, name in ((0, "Order Completed"), (4, "page"), (8, "Order Completed"), (12, "Product Added")):
@@ -124,7 +124,7 @@ def test_the_demo_segments() -> None:
         event = Event("u", name, 1_800_000_000_000 + minute * MINUTE_MS, f"m{minute}", items)
         changes += engine.apply("u", customer, event)
     changes += engine.fire("u", customer, customer.instant + 20 * MINUTE_MS)
-    assert {change.segment for change in changes} == {segment.key for segment in found.segments}
+    assert {change.segment for change in changes} == {segment.key for segment in definitions.segments}
     assert engine.membership(customer) == ()
 
 
@@ -170,9 +170,9 @@ segments:
   b: {<<: *a, title: B}
   c: {title: C, when: {not: *w}}
 """
-    found = parse(text, FILE)
-    assert [segment.title for segment in found.segments] == ["A", "B", "C"]
-    assert found.segments[0].when == found.segments[1].when
+    definitions = parse(text, FILE)
+    assert [segment.title for segment in definitions.segments] == ["A", "B", "C"]
+    assert definitions.segments[0].when == definitions.segments[1].when
 
 
 # --- the fingerprint ---------------------------------------------------------------------------
@@ -211,22 +211,22 @@ SAME: list[tuple[str, Form, Form]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("one", "other"), [row[1:] for row in SAME], ids=[row[0] for row in SAME])
-def test_the_same_in_other_words_has_one_fingerprint(one: Form, other: Form) -> None:
+@pytest.mark.parametrize(("form", "other"), [row[1:] for row in SAME], ids=[row[0] for row in SAME])
+def test_the_same_in_other_words_has_one_fingerprint(form: Form, other: Form) -> None:
     """Defaults spelled out, aliases, units and order say nothing new."""
-    assert of(one) == of(other)
+    assert of(form) == of(other)
 
 
 def test_titles_and_neighbours_say_nothing() -> None:
     """Neither its title nor the segments beside it decide a segment; its key does."""
-    one = build({"version": 1, "segments": {"a": {"title": "A", "when": CART}}}, FILE)
+    alone = build({"version": 1, "segments": {"a": {"title": "A", "when": CART}}}, FILE)
     two = {"b": {"title": "B", "when": counts(1)}, "a": {"title": "Another", "when": CART}}
     both = build({"segments": two, "version": 1}, FILE)
     turned = build({"version": 1, "segments": dict(reversed(two.items()))}, FILE)
-    assert both.segments[0].fingerprint == one.segments[0].fingerprint
+    assert both.segments[0].fingerprint == alone.segments[0].fingerprint
     assert (both.fingerprint, fingerprints(both)) == (turned.fingerprint, fingerprints(turned))
-    assert both.fingerprint != one.fingerprint
-    assert len({one.segments[0].fingerprint, of(CART)}) == 2
+    assert both.fingerprint != alone.fingerprint
+    assert len({alone.segments[0].fingerprint, of(CART)}) == 2
 
 
 DIFFERENT: list[Form] = [
@@ -307,8 +307,8 @@ def changed(when: Form, rng: random.Random) -> Form:
     ((kind, form),) = when.items()
     if kind in ("all", "any", "not"):
         members = list(form if isinstance(form, list) else [form])
-        at = rng.randrange(len(members))
-        members[at] = changed(members[at], rng)
+        index = rng.randrange(len(members))
+        members[index] = changed(members[index], rng)
         return {kind: members}
     key = rng.choice([key for key in form if key != "count"] or ["idle_for"])
     names = form[key] if key == "event" and isinstance(form[key], list) else [form.get(key)]
@@ -339,15 +339,15 @@ def test_random_definitions_in_other_words() -> None:
         compared += 1
         whens = {key: dict(when) for key, when in oracle.conditions_of(definitions).items()}
         expected = build(definitions, FILE)
-        said = {key: {"when": rewritten(when, rng), "title": "T"} for key, when in reversed(whens.items())}
-        found = build({"segments": said, "version": 1}, FILE)
-        assert fingerprints(found) == fingerprints(expected), f"seed {seed}: {json.dumps(said)}"
-        assert found.fingerprint == expected.fingerprint
-        one = rng.choice(list(whens))
-        other = said | {one: {"title": "T", "when": changed(whens[one], rng)}}
+        segments = {key: {"when": rewritten(when, rng), "title": "T"} for key, when in reversed(whens.items())}
+        actual = build({"segments": segments, "version": 1}, FILE)
+        assert fingerprints(actual) == fingerprints(expected), f"seed {seed}: {json.dumps(segments)}"
+        assert actual.fingerprint == expected.fingerprint
+        chosen = rng.choice(list(whens))
+        other = segments | {chosen: {"title": "T", "when": changed(whens[chosen], rng)}}
         after = dict(fingerprints(build({"version": 1, "segments": other}, FILE)))
         differing = [key for key, fingerprint in fingerprints(expected) if after[key] != fingerprint]
-        assert differing == [one], f"seed {seed}: {json.dumps(other[one])}"
+        assert differing == [chosen], f"seed {seed}: {json.dumps(other[chosen])}"
     assert compared >= 50
 
 
@@ -374,6 +374,6 @@ def test_order_of_the_file_decides_nothing() -> None:
         for name, event in (("a", "Signed Up"), ("b", "Trial Started"))
     }
     turned = dict(reversed(segments.items()))
-    one, other = (build({"version": 1, "segments": found}, "f") for found in (segments, turned))
-    assert one.fingerprint == other.fingerprint
-    assert one.facts.with_segments() == other.facts.with_segments()
+    definitions, other = (build({"version": 1, "segments": ordered}, "f") for ordered in (segments, turned))
+    assert definitions.fingerprint == other.fingerprint
+    assert definitions.facts.with_segments() == other.facts.with_segments()

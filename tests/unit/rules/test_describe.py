@@ -57,7 +57,7 @@ def test_the_bytes_are_those_of_a_full_customer(what: str) -> None:
     """Whatever kind of fact it is, within a fifth of what is stored; ids as long as a UUID."""
     when, names = FULL[what]
     definitions = wanting(when)
-    events = decoded([sent(at, names[at % len(names)]) for at in range(MANY)])
+    events = decoded([sent(index, names[index % len(names)]) for index in range(MANY)])
     taken = len(stored(profile_of(definitions, events))) - len(stored(definitions.facts.empty()))
     assert describe.bytes_most(definitions.segments[0], definitions) == pytest.approx(taken, rel=0.2)
 
@@ -70,9 +70,9 @@ def test_a_segment_over_others_keeps_what_they_keep() -> None:
         {"all": [{"in_segment": "s0"}, FULL["orders"][0]]},
         {"any": [{"in_segment": "s1"}, {"in_segment": "s2"}]},
     )
-    said = {one.key: describe.bytes_most(one, definitions) for one in definitions.segments}
-    assert said["s2"] == said["s0"] > 0
-    assert said["s3"] == said["s0"] + said["s1"]
-    events = {one.key: describe.events(one, definitions) for one in definitions.segments}
+    sizes = {segment.key: describe.bytes_most(segment, definitions) for segment in definitions.segments}
+    assert sizes["s2"] == sizes["s0"] > 0
+    assert sizes["s3"] == sizes["s0"] + sizes["s1"]
+    events = {segment.key: describe.events(segment, definitions) for segment in definitions.segments}
     assert events["s2"] == events["s0"] == ["Order Cancelled", ORDER, "Order Refunded"]
     assert events["s3"] == sorted(events["s0"] + events["s1"])

@@ -57,9 +57,10 @@ def test_sums_beyond_sixty_four_bits() -> None:
         numbers={"total": {"agg": "sum", "of": "n", "event": "Rated", "at_least": 1}},
         orders={"total": {"agg": "sum", "of": "total", "event": "Order Completed", "at_least": 1}},
     )
-    many = [line(at / 1_000, "Rated", properties={"n": 8e12}) for at in range(300)]
+    many = [line(index / 1_000, "Rated", properties={"n": 8e12}) for index in range(300)]
     many += [
-        line(at / 1_000, "Order Completed", properties={"order_id": at, "total": 999_999_999_999}) for at in range(300)
+        line(index / 1_000, "Order Completed", properties={"order_id": index, "total": 999_999_999_999})
+        for index in range(300)
     ]
     engine, customer = stored(definitions, *sorted(many, key=lambda value: json.loads(value)["timestamp"]))
     assert engine.membership(customer) == ("numbers", "orders")
@@ -76,7 +77,7 @@ def test_a_birthday_at_the_edge_of_the_calendar(born: str) -> None:
 def test_steps_on_both_sides_of_an_order_are_no_neighbours(after: int) -> None:
     """Viewed, then ordered: however many views came before and after, while no more than 256 are newer."""
     sequence = {"steps": [{"event": "Product Viewed"}, {"event": "Order Completed"}], "within": "30d"}
-    views = [line(at / 1_000, "Product Viewed") for at in range(after + 200)]
+    views = [line(index / 1_000, "Product Viewed") for index in range(after + 200)]
     order = line((after - 0.5) / 1_000, "Order Completed", properties={"order_id": "o"})
     engine, customer = stored(asking(s={"sequence": sequence}), *views[:after], order, *views[after:])
     assert engine.membership(customer) == ("s",)
@@ -85,7 +86,7 @@ def test_steps_on_both_sides_of_an_order_are_no_neighbours(after: int) -> None:
 def test_the_greatest_ever_is_never_forgotten() -> None:
     """However long the values only fall."""
     ever = {"total": {"agg": "max", "of": "n", "event": "Rated", "at_least": 1_000}}
-    fallen = [line(at / 1_000, "Rated", properties={"n": 1_000 - at}) for at in range(400)]
+    fallen = [line(index / 1_000, "Rated", properties={"n": 1_000 - index}) for index in range(400)]
     engine, customer = stored(asking(s=ever), *fallen)
     assert engine.membership(customer) == ("s",)
 
@@ -116,8 +117,10 @@ def test_own_bands_stand_in_place_of_the_librarys() -> None:
     """None of the library's bands is left, and the total is the file's own."""
     bands = {"total": {"agg": "sum", "of": "total", "event": "Order Completed", "within": "7d"}, "from": {"small": 1}}
     own = {"customer_value": {"title": "Value", "bands": bands}}
-    found = build({"version": 1, "library": {"without": ["vip"]}, "segments": own}, "own.yaml")
-    assert [one.key for one in found.segments if one.key.startswith("customer_value")] == ["customer_value_small"]
-    assert found.families["customer_value"] == ("customer_value_small",)
+    definitions = build({"version": 1, "library": {"without": ["vip"]}, "segments": own}, "own.yaml")
+    assert [segment.key for segment in definitions.segments if segment.key.startswith("customer_value")] == [
+        "customer_value_small"
+    ]
+    assert definitions.families["customer_value"] == ("customer_value_small",)
     without = build({"version": 1, "library": {"without": ["vip", "customer_value"]}}, "own.yaml")
-    assert not [one.key for one in without.segments if one.key.startswith("customer_value")]
+    assert not [segment.key for segment in without.segments if segment.key.startswith("customer_value")]

@@ -53,7 +53,7 @@ IN_BLOCKS = pytest.mark.parametrize("seeds", BLOCKS, ids=lambda seeds: f"seeds {
 
 
 @lru_cache(len(SEEDS))
-def world(seed: int) -> World:
+def world_of(seed: int) -> World:
     rng = random.Random(seed)
     return made(rng, *histories.world(rng))
 
@@ -61,15 +61,15 @@ def world(seed: int) -> World:
 @cache
 def replayed(seed: int) -> list[Change]:
     """The changes in time order."""
-    one = world(seed)
-    return list(Replay(one.engine).run(one.events, one.until))
+    world = world_of(seed)
+    return list(Replay(world.engine).run(world.events, world.until))
 
 
 @cache
 def replayed_late(seed: int) -> list[Change]:
     """The changes of the shuffled events; nothing is held."""
-    one = world(seed)
-    return list(Replay(one.plain).run(one.late, one.until))
+    world = world_of(seed)
+    return list(Replay(world.plain).run(world.late, world.until))
 
 
 # --- against the oracle ------------------------------------------------------------------------
@@ -78,13 +78,13 @@ def replayed_late(seed: int) -> list[Change]:
 @IN_BLOCKS
 def test_replay_in_time_order(seeds: range) -> None:
     """Segment, kind, instant and lateness of every change are the oracle's, in order per customer."""
-    assert failing(seeds, lambda seed: wrong_in_time_order(world(seed))) == {}
+    assert failing(seeds, lambda seed: wrong_in_time_order(world_of(seed))) == {}
 
 
 @IN_BLOCKS
 def test_replay_in_any_order(seeds: range) -> None:
     """With late events too; and at the end everybody is where the set of events says, whatever its order."""
-    assert failing(seeds, lambda seed: wrong_in_any_order(world(seed))) == {}
+    assert failing(seeds, lambda seed: wrong_in_any_order(world_of(seed))) == {}
 
 
 QUICK = settings(max_examples=100, deadline=None, derandomize=True, database=None)
@@ -128,20 +128,20 @@ class Worker:
         self.stored: dict[str, bytes] = {}
         self.changes: list[Change] = []
 
-    def load(self, who: str) -> Customer:
-        return customer_codec.decode(self.stored[who]) if who in self.stored else self.engine.new()
+    def load(self, customer_id: str) -> Customer:
+        return customer_codec.decode(self.stored[customer_id]) if customer_id in self.stored else self.engine.new()
 
     def apply(self, event: Event) -> None:
         customer = self.load(event.customer)
         self.changes += self.engine.apply(event.customer, customer, event)
         self.stored[event.customer] = customer_codec.encode(customer)
 
-    def fire(self, who: str, until: int) -> None:
-        customer = self.load(who)
+    def fire(self, customer_id: str, until: int) -> None:
+        customer = self.load(customer_id)
         instant = customer.instant
-        self.changes += self.engine.fire(who, customer, until)
+        self.changes += self.engine.fire(customer_id, customer, until)
         assert customer.instant >= instant, "an instant never goes back"
-        self.stored[who] = customer_codec.encode(customer)
+        self.stored[customer_id] = customer_codec.encode(customer)
 
     def live(self, events: Sequence[Event], rng: random.Random, until: int) -> None:
         """At random places between events, due times up to the newest event fire for some customers."""
@@ -149,22 +149,26 @@ class Worker:
         for event in in_reading_order(event for event in events if event.time <= until):
             self.apply(event)
             clock = max(clock, event.time)
-            for who in rng.sample(list(self.stored), rng.randint(0, len(self.stored))):
-                self.fire(who, clock)
-        for who in self.stored:
-            self.fire(who, until)
+            for customer_id in rng.sample(list(self.stored), rng.randint(0, len(self.stored))):
+                self.fire(customer_id, clock)
+        for customer_id in self.stored:
+            self.fire(customer_id, until)
 
 
 def test_cuts_and_storage_do_not_matter() -> None:
     """Without late events, whenever due times fire and customers are stored, the changes are a replay's."""
 
     def differs(seed: int) -> object:
-        one = world(seed)
-        worker = Worker(one.engine)
-        worker.live(one.events, random.Random(seed), one.until)
-        found = {who: [change.id for change in own] for who, own in per_customer(worker.changes).items()}
-        expected = {who: [change.id for change in own] for who, own in per_customer(replayed(seed)).items()}
-        return found != expected and told_per_customer(worker.changes)
+        world = world_of(seed)
+        worker = Worker(world.engine)
+        worker.live(world.events, random.Random(seed), world.until)
+        actual = {
+            customer_id: [change.id for change in own] for customer_id, own in per_customer(worker.changes).items()
+        }
+        expected = {
+            customer_id: [change.id for change in own] for customer_id, own in per_customer(replayed(seed)).items()
+        }
+        return actual != expected and told_per_customer(worker.changes)
 
     assert failing(FEW, differs) == {}
 
@@ -173,11 +177,13 @@ def test_cuts_with_late_events_end_in_the_same_membership() -> None:
     """Which events are late depends on the cuts; where everybody ends does not, as nothing is held."""
 
     def differs(seed: int) -> object:
-        one = world(seed)
-        worker = Worker(one.plain)
-        worker.live(one.late, random.Random(seed), one.until)
-        members = {who: frozenset(worker.engine.membership(worker.load(who))) for who in worker.stored}
-        expected = oracle.membership(one.sent, one.plain_definitions, one.until)
+        world = world_of(seed)
+        worker = Worker(world.plain)
+        worker.live(world.late, random.Random(seed), world.until)
+        members = {
+            customer_id: frozenset(worker.engine.membership(worker.load(customer_id))) for customer_id in worker.stored
+        }
+        expected = oracle.membership(world.sent, world.plain_definitions, world.until)
         return members != expected and (members, expected)
 
     assert failing(FEW, differs) == {}
@@ -191,16 +197,18 @@ def test_a_repeat_changes_nothing() -> None:
 
     def differs(seed: int) -> object:
         rng = random.Random(seed)
-        one = world(seed)
-        events = list(in_reading_order(one.events))
+        world = world_of(seed)
+        events = list(in_reading_order(world.events))
         again = list(events)
         for event in rng.sample(events, 5):
             again.insert(rng.randint(again.index(event) + 1, len(again)), event)
-        once, twice = Replay(one.plain), Replay(one.plain)
-        found = told_per_customer(list(twice.run(again, one.until)))
-        expected = told_per_customer(list(once.run(events, one.until)))
-        profiles = [{who: known.profile for who, known in run.customers.items()} for run in (once, twice)]
-        return (found, profiles[1]) != (expected, profiles[0]) and (found, expected)
+        once, twice = Replay(world.plain), Replay(world.plain)
+        actual = told_per_customer(list(twice.run(again, world.until)))
+        expected = told_per_customer(list(once.run(events, world.until)))
+        profiles = [
+            {customer_id: customer.profile for customer_id, customer in run.customers.items()} for run in (once, twice)
+        ]
+        return (actual, profiles[1]) != (expected, profiles[0]) and (actual, expected)
 
     assert failing(FEW, differs) == {}
 
@@ -210,18 +218,18 @@ def test_alias_and_group_have_no_effect() -> None:
 
     def differs(seed: int) -> object:
         rng = random.Random(seed)
-        one = world(seed)
+        world = world_of(seed)
         more: list[histories.Event] = []
-        for event in one.sent:
+        for event in world.sent:
             more.append(event)
             links = event | {"type": rng.choice(("alias", "group")), "messageId": f"link{len(more)}"}
             more += [links] * rng.randint(0, 1)
-        with_links, without = Replay(one.engine), Replay(one.engine)
-        found = told_per_customer(list(with_links.run(decoded(more), one.until)))
-        expected = told_per_customer(list(without.run(one.events, one.until)))
-        for known in (*with_links.customers.values(), *without.customers.values()):
-            known.identified = True
-        return (found, with_links.customers) != (expected, without.customers) and (found, expected)
+        with_links, without = Replay(world.engine), Replay(world.engine)
+        actual = told_per_customer(list(with_links.run(decoded(more), world.until)))
+        expected = told_per_customer(list(without.run(world.events, world.until)))
+        for customer in (*with_links.customers.values(), *without.customers.values()):
+            customer.identified = True
+        return (actual, with_links.customers) != (expected, without.customers) and (actual, expected)
 
     assert failing(FEW, differs) == {}
 
@@ -255,7 +263,7 @@ def test_sequence_and_membership_add_up() -> None:
 
     def fails(seed: int) -> list[str]:
         both = (per_customer(replayed(seed)), per_customer(replayed_late(seed)))
-        return [who for changes in both for who, own in changes.items() if breaks(own)]
+        return [customer_id for changes in both for customer_id, own in changes.items() if breaks(own)]
 
     assert failing(SEEDS, fails) == {}
 
@@ -267,7 +275,7 @@ def test_changes_of_one_decision_go_by_depth_then_key() -> None:
         return change.occurred_at, "" if change.event is None else change.event.id
 
     def fails(seed: int) -> bool:
-        order = list(oracle.read_rules(world(seed).definitions).conditions)
+        order = list(oracle.read_rules(world_of(seed).definitions).conditions)
         for own in per_customer(replayed(seed)).values():
             if any(before.occurred_at > after.occurred_at for before, after in pairwise(own)):
                 return True
@@ -294,9 +302,9 @@ def test_change_ids_name_one_decision() -> None:
     """No two changes of a world have one id, and a second run gives the same ids."""
 
     def fails(seed: int) -> bool:
-        one = world(seed)
+        world = world_of(seed)
         first = [change.id for change in replayed(seed)]
-        again = [change.id for change in Replay(one.engine).run(one.events, one.until)]
+        again = [change.id for change in Replay(world.engine).run(world.events, world.until)]
         late = [change.id for change in replayed_late(seed)]
         return first != again or len(set(first)) < len(first) or len(set(late)) < len(late)
 
@@ -312,10 +320,10 @@ def test_a_change_id_depends_on_each_of_its_parts() -> None:
     other |= {"event": None, "definition": "e"}
     others: list[dict[str, Any]] = [{}, *({key: value} for key, value in other.items())]
     others += [{"customer": "a", "segment": "bc"}, {"event": Event("ab", "page", DAY, "m2")}]
-    ids = [Change(late=False, **{**parts, **one}).id for one in others]
+    ids = [Change(late=False, **{**parts, **overrides}).id for overrides in others]
     assert len(set(ids)) == len(ids)
     same: list[dict[str, Any]] = [{"sequence": 2}, {"segments": ()}, {"event": Event("ab", "page", 1, "m1")}]
-    assert {Change(late=True, **{**parts, **one}).id for one in same} == {ids[0]}
+    assert {Change(late=True, **{**parts, **overrides}).id for overrides in same} == {ids[0]}
 
 
 # --- due times ---------------------------------------------------------------------------------
@@ -326,42 +334,44 @@ LOOKED_AT = 400 * DAY  # a calendar turns for ever
 
 def moments(events: Sequence[Event], rng: random.Random) -> list[int]:
     """Instants at which anything may turn: events and what lies a duration after them, give or take; and any other."""
-    found = [event.time + wait + nudge for event in events for wait in (0, *DURATIONS.values()) for nudge in (-1, 0, 1)]
+    candidates = [
+        event.time + wait + nudge for event in events for wait in (0, *DURATIONS.values()) for nudge in (-1, 0, 1)
+    ]
     last = events[-1].time
     others = [rng.randint(events[0].time, last + reach) for reach in (2 * DAY, LOOKED_AT, FOREVER)]
-    return sorted({*rng.sample(found, min(40, len(found))), *others})
+    return sorted({*rng.sample(candidates, min(40, len(candidates))), *others})
 
 
 def subjects(seed: int) -> Iterator[tuple[CustomerView, int, list[int]]]:
     """A few customers of a world, each at some event, with instants to look at."""
     rng = random.Random(seed)
-    one = world(seed)
-    engine = one.engine
-    known: dict[str, Customer] = {}
-    events = list(in_reading_order(one.events))
-    for at, event in enumerate(events):
-        customer = known.setdefault(event.customer, engine.new())
+    world = world_of(seed)
+    engine = world.engine
+    customers: dict[str, Customer] = {}
+    events = list(in_reading_order(world.events))
+    for index, event in enumerate(events):
+        customer = customers.setdefault(event.customer, engine.new())
         engine.apply(event.customer, customer, event)
         if rng.random() < 0.15:
-            who = CustomerView(event.customer, customer.profile, customer.since)
-            yield who, customer.instant, moments(events[: at + 1], rng)
+            view = CustomerView(event.customer, customer.profile, customer.since)
+            yield view, customer.instant, moments(events[: index + 1], rng)
 
 
-def flips(when: Condition, who: CustomerView, now: int, looks: list[int]) -> int:
+def flips(when: Condition, view: CustomerView, now: int, looks: list[int]) -> int:
     """Walks from due time to due time; how many of them turned the answer."""
     turned = 0
     end = now + LOOKED_AT
     while now < end:
-        answer, due = when.decide(who, now)
+        answer, due = when.decide(view, now)
         assert due == NEVER or due > now, "a due time lies ahead"
         between = [look for look in looks if now < look and (look < due or due == NEVER)]
         if due != NEVER:
             between.append(due - 1)
-        assert all(when.decide(who, look)[0] == answer for look in between), "no flip before the due time"
+        assert all(when.decide(view, look)[0] == answer for look in between), "no flip before the due time"
         if due == NEVER:
             break
         now = due
-        turned += when.decide(who, now)[0] != answer
+        turned += when.decide(view, now)[0] != answer
     return turned
 
 
@@ -377,11 +387,11 @@ def test_a_due_time_misses_no_flip() -> None:
     """From one due time to the next the answer stays, after the last it stays for ever; most of them turn it."""
     turned: Counter[str] = Counter()
     for seed in FEW:
-        segments = world(seed).engine.definitions.segments
-        for who, now, looks in subjects(seed):
+        segments = world_of(seed).engine.definitions.segments
+        for view, now, looks in subjects(seed):
             for segment in segments:
                 try:
-                    turned[type(segment.when).__name__] += flips(segment.when, who, now, looks)
+                    turned[type(segment.when).__name__] += flips(segment.when, view, now, looks)
                 except AssertionError as error:
                     raise AssertionError(f"seed {seed}, {segment.key}: {error}") from error
     assert turned.keys() == TURNED | NOT_TURNED
@@ -391,22 +401,22 @@ def test_a_due_time_misses_no_flip() -> None:
 
 def idle(seed: int) -> int:
     """How many due times changed nothing."""
-    one = world(seed)
-    engine = one.engine
-    known: dict[str, Customer] = {}
-    found = 0
-    for event in in_reading_order(one.events):
-        customer = known.setdefault(event.customer, engine.new())
-        found += idle_until(engine, customer, event.time)
+    world = world_of(seed)
+    engine = world.engine
+    customers: dict[str, Customer] = {}
+    count = 0
+    for event in in_reading_order(world.events):
+        customer = customers.setdefault(event.customer, engine.new())
+        count += idle_until(engine, customer, event.time)
         engine.apply(event.customer, customer, event)
-    return found + sum(idle_until(engine, customer, one.until) for customer in known.values())
+    return count + sum(idle_until(engine, customer, world.until) for customer in customers.values())
 
 
 def idle_until(engine: Engine, customer: Customer, until: int) -> int:
-    found = 0
+    count = 0
     while 0 < customer.due <= until:
-        found += not engine.fire("u", customer, customer.due)
-    return found
+        count += not engine.fire("u", customer, customer.due)
+    return count
 
 
 def test_few_wake_ups_are_for_nothing() -> None:
@@ -414,30 +424,30 @@ def test_few_wake_ups_are_for_nothing() -> None:
 
     But where a calendar is asked, which goes on turning while somebody is held: at most 1 for each day.
     """
-    with_calendar = {seed for seed in FEW if "calendar" in str(world(seed).definitions)}
+    with_calendar = {seed for seed in FEW if "calendar" in str(world_of(seed).definitions)}
     counts = {seed: idle(seed) for seed in FEW}
 
     def allowed(seed: int) -> int:
-        one = world(seed)
-        days = len({event.customer for event in one.events}) * (one.until - one.events[0].time) // DAY
-        return 2 * len(one.events) + (days if seed in with_calendar else 0)
+        world = world_of(seed)
+        days = len({event.customer for event in world.events}) * (world.until - world.events[0].time) // DAY
+        return 2 * len(world.events) + (days if seed in with_calendar else 0)
 
     assert failing(FEW, lambda seed: counts[seed] > allowed(seed) and counts[seed]) == {}
     others = set(FEW) - with_calendar
-    assert 50 * sum(counts[seed] for seed in others) < sum(len(world(seed).events) for seed in others)
+    assert 50 * sum(counts[seed] for seed in others) < sum(len(world_of(seed).events) for seed in others)
 
 
 def test_firing_before_the_due_time_changes_nothing() -> None:
     """A millisecond early nothing is decided, and the customer is stored as it was."""
     checked = 0
     for seed in FEW:
-        one = world(seed)
-        replay = Replay(one.engine)
-        list(replay.run(one.events))
-        for who, customer in replay.customers.items():
+        world = world_of(seed)
+        replay = Replay(world.engine)
+        list(replay.run(world.events))
+        for customer_id, customer in replay.customers.items():
             stored = customer_codec.encode(customer)
             if customer.due:
-                assert one.engine.fire(who, customer, customer.due - 1) == []
+                assert world.engine.fire(customer_id, customer, customer.due - 1) == []
                 assert customer_codec.encode(customer) == stored
                 checked += 1
     assert checked > 150

@@ -51,9 +51,9 @@ MEAN_MAX_S, EVENT_MAX_S = 0.01, 0.2
 
 
 def cart_of(events: Sequence[Event]) -> dict[str, int]:
-    held = profile_of(wanting({"cart": {"value": {"at_least": 1}}}), events).cart
-    assert held is not None
-    return cart.contents(held.lines)
+    profile_cart = profile_of(wanting({"cart": {"value": {"at_least": 1}}}), events).cart
+    assert profile_cart is not None
+    return cart.contents(profile_cart.lines)
 
 
 def viewed(at: int, count: int, name: str = "Cart Viewed") -> Event:
@@ -61,32 +61,32 @@ def viewed(at: int, count: int, name: str = "Cart Viewed") -> Event:
     return Event("u", name, T + at, f"m{at:06}", items)
 
 
-@pytest.mark.parametrize(("listed", "kept"), [(255, 255), (256, 256), (257, 256), (5_000, 256)])
-def test_a_list_of_products_counts_up_to_256(listed: int, kept: int) -> None:
+@pytest.mark.parametrize(("listed", "counted"), [(255, 255), (256, 256), (257, 256), (5_000, 256)])
+def test_a_list_of_products_counts_up_to_256(listed: int, counted: int) -> None:
     """The first of them; what comes after is added to and taken from as ever."""
     added = Event("u", "Product Added", T + 2, "added", (Item("other", 2 * MICRO, None),))
     removed = Event("u", "Product Removed", T + 3, "removed", (Item("p00000", None, None),))
-    held = in_every_order([viewed(1, listed), added, removed], cart_of)
-    assert set(held) == {f"p{place:05}" for place in range(1, kept)} | {"other"}
+    contents = in_every_order([viewed(1, listed), added, removed], cart_of)
+    assert set(contents) == {f"p{place:05}" for place in range(1, counted)} | {"other"}
     assert cart.ITEMS_MAX == 256
 
 
 def test_products_of_a_list_have_their_prices() -> None:
     """In whatever order they stand in the list, each the last that was told of it there."""
-    listed = [Item(f"p{at % 200:03}", None, at * MICRO) for at in range(256)]
+    listed = [Item(f"p{index % 200:03}", None, index * MICRO) for index in range(256)]
     for items in (listed, listed[::-1]):
         event = Event("u", "Cart Viewed", T, "m", tuple(items))
-        held = profile_of(wanting({"cart": {"value": {"at_least": 1}}}), [event]).cart
-        assert held is not None
+        profile_cart = profile_of(wanting({"cart": {"value": {"at_least": 1}}}), [event]).cart
+        assert profile_cart is not None
         last = {item.product: item.price for item in items}
-        assert {product: told[2] for product, told in held.prices.items()} == last
-        assert list(held.prices) == sorted(last)
+        assert {product: entry[2] for product, entry in profile_cart.prices.items()} == last
+        assert list(profile_cart.prices) == sorted(last)
 
 
 @pytest.mark.parametrize(("members", "counted"), [(255, 255), (256, 256), (257, 256), (10_000, 256)])
 def test_the_values_of_a_list_count_up_to_256(members: int, counted: int) -> None:
     """The first different ones, of orders as of other events; members that are no values are passed by."""
-    listed: list[object] = [None, {}, "", *(f"tag {at}" for at in range(members)), "tag 0"]
+    listed: list[object] = [None, {}, "", *(f"tag {number}" for number in range(members)), "tag 0"]
     for name in ("NPS Submitted", ORDER):
         event = named(0, name, tags=[*listed, *listed])
         assert value_of(total("distinct", "tags", name, "30d"), [event])(1) == counted
@@ -95,16 +95,16 @@ def test_the_values_of_a_list_count_up_to_256(members: int, counted: int) -> Non
 
 def test_the_values_of_all_orders_count_up_to_1024() -> None:
     """The newest orders keep theirs whole; the one at the bound its first, older ones none."""
-    events = [named(at, ORDER, tags=[f"{at} {place}" for place in range(100)]) for at in range(12)]
+    events = [named(index, ORDER, tags=[f"{index} {place}" for place in range(100)]) for index in range(12)]
     definitions = wanting(total("distinct", "tags", ORDER, "30d"))
 
-    def kept(some: Sequence[Event]) -> list[int]:
-        held = profile_of(definitions, some).orders
-        assert held is not None
-        return [len(message.values[0]) for message in held.messages]
+    def value_counts(some: Sequence[Event]) -> list[int]:
+        stored_orders = profile_of(definitions, some).orders
+        assert stored_orders is not None
+        return [len(message.values[0]) for message in stored_orders.messages]
 
-    assert in_every_order(events, kept) == [0, 24, *[100] * 10]
-    assert in_every_order(events[:10], kept) == [100] * 10
+    assert in_every_order(events, value_counts) == [0, 24, *[100] * 10]
+    assert in_every_order(events[:10], value_counts) == [100] * 10
     halves = profile_of(definitions, events[::2]), profile_of(definitions, events[1::2])
     assert merged(definitions, *halves) == profile_of(definitions, events)
     assert orders.VALUES_MAX == 1_024
@@ -114,7 +114,10 @@ def test_the_values_of_all_orders_count_up_to_1024() -> None:
 def test_steps_share_the_first_32_values_of_a_list(place: int, shared: bool) -> None:
     """A step of many values is found by any of the first 32."""
     when: When = {"sequence": {"steps": [{"event": "page"}, {"event": "Signed Up"}], "same": "tags"}}
-    events = [named(0, "page", tags=[f"tag {at}" for at in range(40)]), named(1, "Signed Up", tags=f"tag {place}")]
+    events = [
+        named(0, "page", tags=[f"tag {number}" for number in range(40)]),
+        named(1, "Signed Up", tags=f"tag {place}"),
+    ]
     assert in_every_order(events, holds(when, 2)) == shared
     assert SAME_MAX == 32
 
@@ -124,8 +127,8 @@ def test_steps_share_the_first_32_values_of_a_list(place: int, shared: bool) -> 
 
 def over_days(count: int) -> list[Event]:
     """A contribution of 2 on each of so many days, and on the last of them so many that all others stand by day."""
-    newest = [named(count * DAY_MS + at, "NPS Submitted", score=2) for at in range(ENTRIES_MAX)]
-    return [named(at * DAY_MS, "NPS Submitted", score=2) for at in range(count)] + newest
+    newest = [named(count * DAY_MS + index, "NPS Submitted", score=2) for index in range(ENTRIES_MAX)]
+    return [named(day * DAY_MS, "NPS Submitted", score=2) for day in range(count)] + newest
 
 
 def test_day_sums_go_back_1100_days() -> None:
@@ -134,10 +137,10 @@ def test_day_sums_go_back_1100_days() -> None:
     for over in (0, 1, 50):
         events = over_days(days.DAYS_MAX + over)
         definitions = wanting(total("sum", "score", "NPS Submitted"))
-        (kept,) = profile_of(definitions, events).sums
-        assert len(kept.days) == days.DAYS_MAX
-        oldest = min(kept.days)
-        assert kept.days[oldest] == (str(2 * MICRO * (over + 1)), over + 1)
+        (property_sum,) = profile_of(definitions, events).sums
+        assert len(property_sum.days) == days.DAYS_MAX
+        oldest = min(property_sum.days)
+        assert property_sum.days[oldest] == (str(2 * MICRO * (over + 1)), over + 1)
         assert oldest == T // DAY_MS + over
         now = (days.DAYS_MAX + over + 1) * DAY_MS
         everything = 2 * len(events)
@@ -156,9 +159,9 @@ def test_day_sums_of_two_halves_are_those_of_the_whole() -> None:
     halves: tuple[days.Days, days.Days] = ({}, {})
     contributions = [(day, day + 1) for day in range(2_500)]
     random.Random(1).shuffle(contributions)
-    for at, (day, amount) in enumerate(contributions):
+    for index, (day, amount) in enumerate(contributions):
         days.add(whole, day, amount, 1)
-        days.add(halves[at % 2], day, amount, 1)
+        days.add(halves[index % 2], day, amount, 1)
     assert days.merge(*halves) == whole
     assert sum(int(amount) for amount, _ in whole.values()) == sum(amount for _, amount in contributions)
     assert len(whole) == days.DAYS_MAX
@@ -196,7 +199,11 @@ def flood(definitions: Definitions, rng: random.Random, count: int) -> Iterator[
     for number in range(count):
         # First old orders by the day, then everything; purchases end carts, so the last events are no purchases.
         calm = number > count * 3 // 4
-        name = ORDER if number < count // 2 else rng.choice([one for one in names if not (calm and "Order" in one)])
+        name = (
+            ORDER
+            if number < count // 2
+            else rng.choice([candidate for candidate in names if not (calm and "Order" in candidate)])
+        )
         at = last - rng.randrange(1, 9_000) * DAY_MS if number < count // 2 else last + number * 60_000
         products = [
             {"product_id": wide(rng.randrange(100_000)), "price": 1.234567, "category": wide(place)}
@@ -211,7 +218,7 @@ def flood(definitions: Definitions, rng: random.Random, count: int) -> Iterator[
         )  # fmt: skip
 
 
-def kept(engine: Engine, events: Iterator[Event]) -> Iterator[tuple[Customer, float]]:
+def applied(engine: Engine, events: Iterator[Event]) -> Iterator[tuple[Customer, float]]:
     """The customer after each event, and the processor time that it took.
 
     What the process holds already is kept from the garbage collector: a full pass over the objects of
@@ -236,7 +243,9 @@ def test_a_customer_does_not_grow_without_end(which: str) -> None:
     sizes: list[int] = []
     took: list[float] = []
     count = 1_600
-    for number, (customer, took_s) in enumerate(kept(Engine(definitions), flood(definitions, random.Random(7), count))):
+    for number, (customer, took_s) in enumerate(
+        applied(Engine(definitions), flood(definitions, random.Random(7), count))
+    ):
         took.append(took_s)
         if number % (count // 20) == 0 or number == count - 1:
             sizes.append(len(customer_codec.encode(customer)))
@@ -249,10 +258,12 @@ def test_a_customer_does_not_grow_without_end(which: str) -> None:
 def test_one_event_as_large_as_can_be() -> None:
     """A cart of a MiB: read, applied and stored without holding anything up."""
     rng = random.Random(3)
-    products = [{"product_id": wide(rng.randrange(10**6))[:60], "quantity": at, "price": at} for at in range(3_600)]
+    products = [
+        {"product_id": wide(rng.randrange(10**6))[:60], "quantity": index, "price": index} for index in range(3_600)
+    ]
     event = sent(T, 1, "Cart Viewed", products=products)
     engine = Engine(built_in())
-    ((customer, took),) = kept(engine, iter([event]))
+    ((customer, took),) = applied(engine, iter([event]))
     assert took < EVENT_MAX_S
     assert len(customer_codec.encode(customer)) < 64 * 1024
     assert msgspec.msgpack.decode(customer_codec.encode(customer)) is not None

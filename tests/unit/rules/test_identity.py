@@ -42,9 +42,9 @@ class Split:
         sent, drawn = histories.world(rng, rng.choice((6, 12, 25)))
         self.definitions = histories.without_hold(drawn)
         self.engine = Engine(build(self.definitions, "f.yaml"))
-        self.whole = [bare | {"userId": USER, "messageId": f"m{at}"} for at, bare in enumerate(map(_bare, sent))]
+        self.whole = [bare | {"userId": USER, "messageId": f"m{index}"} for index, bare in enumerate(map(_bare, sent))]
         devices = rng.sample(DEVICES, rng.choice((1, 1, 2, 3)))
-        self.cut = [one | self._ids(devices, at / len(sent)) for at, one in enumerate(map(_bare, self.whole))]
+        self.cut = [event | self._ids(devices, index / len(sent)) for index, event in enumerate(map(_bare, self.whole))]
         for device in devices:  # each is known in the end, by an event that has no other effect
             last = self.whole[-1]["timestamp"]
             alias = {"type": "alias", "userId": USER, "previousId": device, "messageId": f"alias-{device}"}
@@ -101,15 +101,18 @@ def test_a_replay_of_a_cut_history() -> None:
     """The person is where the undivided history leaves them, with the same profile; nobody else is anywhere."""
 
     def fails(seed: int) -> object:
-        one = Split(seed)
-        replay = Replay(one.engine)
-        told = list(replay.run(worlds.decoded(one.cut), one.until))
-        members = {who: frozenset(one.engine.membership(known)) for who, known in replay.customers.items()}
-        found = {who: own for who, own in members.items() if own}
-        right = {USER: one.right()} if one.right() else {}
-        same = one.normal(replay.customers[USER].profile) == one.profile()
-        strange = consistent(told)
-        return (found != right or not same or strange) and (found, right, same, strange)
+        split = Split(seed)
+        replay = Replay(split.engine)
+        decided = list(replay.run(worlds.decoded(split.cut), split.until))
+        members = {
+            customer_id: frozenset(split.engine.membership(customer))
+            for customer_id, customer in replay.customers.items()
+        }
+        inside = {customer_id: own for customer_id, own in members.items() if own}
+        right = {USER: split.right()} if split.right() else {}
+        same = split.normal(replay.customers[USER].profile) == split.profile()
+        strange = consistent(decided)
+        return (inside != right or not same or strange) and (inside, right, same, strange)
 
     assert failing(SEEDS, fails) == {}
 
@@ -119,11 +122,11 @@ def test_ids_that_hear_of_one_another_late(shuffled: bool) -> None:
     """Behind, in another order, and twice: the same end, and a story for each id that can be followed."""
 
     def fails(seed: int) -> object:
-        one = Split(seed)
-        events = histories.shuffled(one.rng, one.cut) if shuffled else one.cut
-        post = posted(events, one.engine, one.rng, one.until)
-        right = {USER: one.right()} if one.right() else {}
-        same = one.normal(post.customers[USER].profile) == one.profile()
+        split = Split(seed)
+        events = histories.shuffled(split.rng, split.cut) if shuffled else split.cut
+        post = posted(events, split.engine, split.rng, split.until)
+        right = {USER: split.right()} if split.right() else {}
+        same = split.normal(post.customers[USER].profile) == split.profile()
         strange = consistent(post.told)
         return (post.members() != right or not same or strange) and (post.members(), right, same, strange)
 
@@ -134,14 +137,14 @@ def test_histories_are_cut() -> None:
     """Profiles move, events are forwarded, memberships end by a merge, and go on under the other id."""
     counts = {"moved": 0, "forwarded": 0, "merge": 0, "after": 0}
     for seed in SEEDS:
-        one = Split(seed)
-        replay = Replay(one.engine)
-        told = list(replay.run(worlds.decoded(one.cut), one.until))
-        counts["merge"] += sum(change.cause == "merge" and change.kind == "exited" for change in told)
-        counts["after"] += sum(change.cause == "merge" and change.kind == "entered" for change in told)
-        counts["moved"] += sum(known.merged_into is not None for known in replay.customers.values())
+        split = Split(seed)
+        replay = Replay(split.engine)
+        decided = list(replay.run(worlds.decoded(split.cut), split.until))
+        counts["merge"] += sum(change.cause == "merge" and change.kind == "exited" for change in decided)
+        counts["after"] += sum(change.cause == "merge" and change.kind == "entered" for change in decided)
+        counts["moved"] += sum(customer.merged_into is not None for customer in replay.customers.values())
         counts["forwarded"] += sum(
-            change.event is not None and isinstance(change.event, ForwardedEvent) for change in told
+            change.event is not None and isinstance(change.event, ForwardedEvent) for change in decided
         )
     assert min(counts.values()) > 40, counts
 
@@ -189,8 +192,8 @@ def alias(previous: str, to: str, minute: int) -> histories.Event:
     return _at("alias", minute, userId=to, previousId=previous)
 
 
-def order(who: str, minute: int, **ids: str) -> histories.Event:
-    return _at("Order Completed", minute, **(ids or {"userId": who}), order_id=f"o-{who}-{minute}")
+def order(customer_id: str, minute: int, **ids: str) -> histories.Event:
+    return _at("Order Completed", minute, **(ids or {"userId": customer_id}), order_id=f"o-{customer_id}-{minute}")
 
 
 def after(*events: histories.Event, engine: Engine = BOUGHT) -> Replay:
@@ -201,8 +204,8 @@ def after(*events: histories.Event, engine: Engine = BOUGHT) -> Replay:
 
 def where(replay: Replay) -> dict[str, list[str]]:
     """By whom is in something, what."""
-    found = {who: list(known.since) for who, known in replay.customers.items()}
-    return {who: ["b"] for who, own in found.items() if own}
+    segments = {customer_id: list(customer.since) for customer_id, customer in replay.customers.items()}
+    return {customer_id: ["b"] for customer_id, own in segments.items() if own}
 
 
 def test_a_chain() -> None:
@@ -217,7 +220,7 @@ def test_a_chain() -> None:
 
 def test_a_chain_that_is_too_long() -> None:
     """Through so many ids and no more: then it is a dead letter, which says where it was lost."""
-    links = [alias(f"i{at}", f"i{at + 1}", at) for at in range(HOPS_MAX + 1)]
+    links = [alias(f"i{index}", f"i{index + 1}", index) for index in range(HOPS_MAX + 1)]
     assert where(after(*links[1:], order("i1", 99))) == {f"i{HOPS_MAX + 1}": ["b"]}
     assert where(after(*links, order("i0", 99))) == {}
 
@@ -238,9 +241,9 @@ def test_a_ring_whose_owners_hear_of_one_another_late() -> None:
         rng = random.Random(seed)
         events = [order("a", 0), order("b", 0), alias("a", "b", 1), alias("b", "a", 1), order("a", 9), order("b", 9)]
         post = posted(events, BOUGHT, rng, 0)
-        ((who, _),) = post.members().items()
-        assert who in ("a", "b")
-        assert len(post.customers[who].profile.orders.messages) == 4, seed  # type: ignore[union-attr]
+        ((customer_id, _),) = post.members().items()
+        assert customer_id in ("a", "b")
+        assert len(post.customers[customer_id].profile.orders.messages) == 4, seed  # type: ignore[union-attr]
         assert consistent(post.told) == []
 
 
@@ -280,8 +283,8 @@ def test_a_link_is_made_once() -> None:
     """However many events name both ids; of a customer with very many devices the oldest is forgotten."""
     replay = after(*(_at("page", minute, userId=USER, anonymousId="phone") for minute in range(5)))
     assert list(replay.customers[USER].links or ()) == ["phone"]
-    many = after(*(_at("page", at * 24 * 60, userId=USER, anonymousId=f"d{at:03}") for at in range(LINKS_MAX + 5)))
-    assert list(many.customers[USER].links or ()) == [f"d{at:03}" for at in range(5, LINKS_MAX + 5)]
+    many = after(*(_at("page", day * 24 * 60, userId=USER, anonymousId=f"d{day:03}") for day in range(LINKS_MAX + 5)))
+    assert list(many.customers[USER].links or ()) == [f"d{day:03}" for day in range(5, LINKS_MAX + 5)]
 
 
 def test_an_erasure_takes_the_ids_that_are_linked() -> None:
@@ -292,7 +295,7 @@ def test_an_erasure_takes_the_ids_that_are_linked() -> None:
     assert replay.customers[USER].merged_into is None
     whole = after(order("phone", 0, anonymousId="phone"), alias("phone", USER, 1), erase)
     assert where(whole) == {}
-    assert all(known.is_erased for known in whole.customers.values())
+    assert all(customer.is_erased for customer in whole.customers.values())
     back = after(
         order("phone", 0, anonymousId="phone"), alias("phone", USER, 1), erase, order("phone", 9, anonymousId="phone")
     )
@@ -312,12 +315,12 @@ def test_an_erasure_that_is_known_before_takes_the_ids_that_are_linked() -> None
         post.customers[USER].instant = post.customers[USER].erased = at
         rng.shuffle(events)
         for sent in (*events, _at("erase", 50, userId=USER)):
-            (one,) = worlds.decoded([sent])
-            post.read(one, json.dumps(sent).encode())
+            (event,) = worlds.decoded([sent])
+            post.read(event, json.dumps(sent).encode())
             post.deliver(rng.choice((0, 0, 1, 5)))
         post.deliver()
         assert post.members().keys() <= {"phone"}, seed
-        assert all(known.erased >= at and not known.links for known in post.customers.values())
+        assert all(customer.erased >= at and not customer.links for customer in post.customers.values())
         assert post.customers[USER].is_erased
         orders = post.customers["phone"].profile.orders
         assert orders is None or len(orders.messages) == 1, "that of minute 60"
@@ -360,14 +363,14 @@ def test_who_is_known_under_another_id_is_decided_no_more() -> None:
 def test_a_change_by_a_merge() -> None:
     """Its cause is the event that linked the two, for both; the reason of the one says no more."""
     events = worlds.decoded([order("phone", 0, anonymousId="phone"), _at("page", 1, userId=USER, anonymousId="phone")])
-    told = [changes.of(change) for change in Replay(BOUGHT).run(events)]
-    assert [(one.customer_id, one.change, one.cause.kind, one.cause.event_id) for one in told] == [
+    published = [changes.of(change) for change in Replay(BOUGHT).run(events)]
+    assert [(change.customer_id, change.change, change.cause.kind, change.cause.event_id) for change in published] == [
         ("phone", "entered", "event", events[0].id),
         ("phone", "exited", "merge", events[1].id),
         (USER, "entered", "merge", events[1].id),
     ]
-    assert told[1].said["en"] == "the customer is known under another id since"
-    assert len({one.change_id for one in told}) == 3
+    assert published[1].said["en"] == "the customer is known under another id since"
+    assert len({change.change_id for change in published}) == 3
 
 
 # --- what names two ids ------------------------------------------------------------------------

@@ -194,14 +194,14 @@ class Victims(Post):
 
     def wrong(self) -> list[object]:
         """Victims that are otherwise than their own events say, once they were identified."""
-        found: list[object] = [*self.moved]
+        mistakes: list[object] = [*self.moved]
         for name in self.identified:
             customer, right = self.customers[name], self.right[name]
             if normal(customer) != normal(right):
-                found.append((name, "profile"))
+                mistakes.append((name, "profile"))
             if set(ENGINE.membership(customer)) != set(ENGINE.membership(right)):
-                found.append((name, ENGINE.membership(customer), ENGINE.membership(right)))
-        return found
+                mistakes.append((name, ENGINE.membership(customer), ENGINE.membership(right)))
+        return mistakes
 
 
 def normal(customer: Customer) -> bytes:
@@ -310,10 +310,10 @@ def test_a_customer_that_is_of_its_own_again_is_decided_anew() -> None:
     for minute in (10, 50, 60):
         own = [event("Product Added", minute, 20, userId="ann"), event("page", 5000, 21, userId="ann")]
         replay = Replay(ENGINE)
-        told = [one for one in replay.run(worlds.decoded([cart, hijack, *own])) if one.customer == "ann"]
-        assert [one.sequence for one in told] == list(range(1, len(told) + 1))
-        assert len({one.id for one in told}) == len(told)
-        assert [(one.segment, one.kind) for one in told][:2] == [("cart", "entered"), ("cart", "exited")]
+        changes = [change for change in replay.run(worlds.decoded([cart, hijack, *own])) if change.customer == "ann"]
+        assert [change.sequence for change in changes] == list(range(1, len(changes) + 1))
+        assert len({change.id for change in changes}) == len(changes)
+        assert [(change.segment, change.kind) for change in changes][:2] == [("cart", "entered"), ("cart", "exited")]
         assert "cart" in ENGINE.membership(replay.customers["ann"])
 
 
@@ -393,7 +393,9 @@ def test_two_ids_that_were_parted_stay_so() -> None:
         assert replay.customers["phone"].merged_into is None
         assert (orders_of(replay, "ann"), orders_of(replay, "phone")) == (1, 1)
     phone = ENGINE.new()
-    decider = Decider(lambda one, customer: ENGINE.apply(one.customer, customer, one), ENGINE.definitions.fingerprint)
+    decider = Decider(
+        lambda event, customer: ENGINE.apply(event.customer, customer, event), ENGINE.definitions.fingerprint
+    )
     process(Unlink("phone", "", 5, "u", other="ann", is_relayed=True), phone, decider)
     on_its_way = process(Link("phone", "", 4, "l", into="ann"), phone, decider)
     assert (on_its_way.refused, phone.merged_into) == ("unlinked", None)
@@ -405,7 +407,9 @@ def test_two_ids_that_were_parted_stay_so() -> None:
 
 def test_a_person_has_so_many_new_devices() -> None:
     """Of a month; what is over the bound is refused, an alias never is, and a month later there is room again."""
-    pages = [event("page", at, at, userId="ann", anonymousId=f"d{at}") for at in range(NEW_LINKS_MAX + 3)]
+    pages = [
+        event("page", number, number, userId="ann", anonymousId=f"d{number}") for number in range(NEW_LINKS_MAX + 3)
+    ]
     replay = replayed(*pages)
     assert len(replay.customers["ann"].links or ()) == NEW_LINKS_MAX == LINKS_MAX
     assert f"d{NEW_LINKS_MAX}" not in replay.customers
@@ -418,10 +422,10 @@ def test_a_person_has_so_many_new_devices() -> None:
 @pytest.mark.parametrize("text", [*TEXTS, " Undefined ", "NULL", "n / a", "[OBJECT object]"])
 def test_a_placeholder_is_no_id(text: str) -> None:
     """As a user it is absent, and as an anonymous id: nobody is linked by it, and nobody is it."""
-    pages = [event("page", at, at, userId=text, anonymousId=name) for at, name in enumerate(("ann", "bea"))]
+    pages = [event("page", number, number, userId=text, anonymousId=name) for number, name in enumerate(("ann", "bea"))]
     replay = replayed(*pages, event("page", 5, 5, userId="ann", anonymousId=text))
     assert sorted(replay.customers) == ["ann", "bea"]
-    assert all(known.merged_into is None and not known.links for known in replay.customers.values())
+    assert all(customer.merged_into is None and not customer.links for customer in replay.customers.values())
 
 
 def test_the_key_may_be_another_id_of_the_record() -> None:

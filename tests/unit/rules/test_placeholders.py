@@ -86,7 +86,7 @@ def test_a_file_without_them_is_as_it_was() -> None:
         assert build({"version": 1, "segments": SEGMENTS, "placeholders": value}, "f").fingerprint == FORMER.fingerprint
     twice = build({"version": 1, "segments": SEGMENTS, "placeholders": ["visitor", "visitor"]}, "f")
     assert FORMER.fingerprint != NEWER.fingerprint == twice.fingerprint
-    assert [one.fingerprint for one in FORMER.segments] == [one.fingerprint for one in NEWER.segments]
+    assert [segment.fingerprint for segment in FORMER.segments] == [segment.fingerprint for segment in NEWER.segments]
 
 
 # --- where records are read --------------------------------------------------------------------
@@ -126,8 +126,8 @@ def test_a_worker_reads_none_of_them_as_an_id() -> None:
 
 def test_triggers_read_none_of_them_as_an_id() -> None:
     """The traits of such an identify are those of the id beside it, as for the segmenter."""
-    told = json.loads(page(userId="visitor", anonymousId="a")) | {"type": "identify", "traits": {"plan": "pro"}}
-    record = Record("profiles", 0, 1_772_449_200_000, b"a", json.dumps(told).encode())
+    fields = json.loads(page(userId="visitor", anonymousId="a")) | {"type": "identify", "traits": {"plan": "pro"}}
+    record = Record("profiles", 0, 1_772_449_200_000, b"a", json.dumps(fields).encode())
     event = reading(record, Batch("profiles", 0, 0, 1, [], 0), NEWER.placeholders)
     assert isinstance(event, Event)
     assert event.customer == "a"

@@ -54,40 +54,40 @@ def test_any_order_with_repeats_is_stored_the_same() -> None:
         for _ in range(3):
             again = rng.sample(events, len(events)) + rng.choices(events, k=5)
             rng.shuffle(again)
-            found = profile_of(definitions, again)
-            assert (found, stored(found)) == (expected, stored(expected)), f"seed {seed}"
+            actual = profile_of(definitions, again)
+            assert (actual, stored(actual)) == (expected, stored(expected)), f"seed {seed}"
 
 
 def filled(profile: Profile) -> dict[str, int]:
     """How many places of each field of a profile hold something."""
-    held = profile.cart or Cart()
+    profile_cart = profile.cart or Cart()
     messages = [] if profile.orders is None else profile.orders.messages
     parts: dict[str, list[object]] = {
         "orders with properties": [message for message in messages if any(message.values) and message.views > 1],
-        "lines": [*held.lines[1:]],
-        "prices": list(held.prices),
-        "checkout": [held.checkout],
+        "lines": [*profile_cart.lines[1:]],
+        "prices": list(profile_cart.prices),
+        "checkout": [profile_cart.checkout],
     }
     for name in ("sessions", "firsts", "extremes", "distincts", "steps", "traits", "touches"):
         parts[name] = list(getattr(profile, name))
-    parts["occurrences"] = [kept.times for kept in profile.occurrences]
-    parts["sums"] = [kept.entries for kept in profile.sums]
+    parts["occurrences"] = [occurrence.times for occurrence in profile.occurrences]
+    parts["sums"] = [property_sum.entries for property_sum in profile.sums]
     return {name: sum(map(bool, places)) for name, places in parts.items()}
 
 
 def test_histories_fill_every_fact() -> None:
     """What is compared is not empty: each kind of fact holds something in many histories, each slot in some."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     slots: Counter[tuple[str, int]] = Counter()
     for seed in SEEDS[1::2]:
         definitions, events, _ = one_customers(seed)
         profile = profile_of(definitions, events)
-        found.update(name for name, count in filled(profile).items() if count)
+        counts.update(name for name, count in filled(profile).items() if count)
         for name in ("sessions", "firsts", "sums", "extremes", "distincts", "steps", "traits", "touches"):
             empty = getattr(definitions.facts.empty(), name)
-            slots.update((name, at) for at, place in enumerate(getattr(profile, name)) if place != empty[at])
-    assert found.keys() == filled(Profile()).keys()
-    assert min(found.values()) > 40, found
+            slots.update((name, index) for index, place in enumerate(getattr(profile, name)) if place != empty[index])
+    assert counts.keys() == filled(Profile()).keys()
+    assert min(counts.values()) > 40, counts
     everything = wanting(*ALL_FACTS).facts.empty()
     assert len(slots) == sum(len(getattr(everything, name)) for name in {name for name, _ in slots}), slots
 
@@ -96,10 +96,10 @@ def test_merge_is_the_profile_of_the_union() -> None:
     """However the events are split, with some on both sides, the parts merge into what all of them make."""
     for seed in SEEDS:
         definitions, events, rng = one_customers(seed)
-        sides = [rng.choice(("ours", "theirs", "both")) for _ in events]
-        ours = [event for event, side in zip(events, sides, strict=True) if side != "theirs"]
-        theirs = [event for event, side in zip(events, sides, strict=True) if side != "ours"]
-        parts = profile_of(definitions, ours), profile_of(definitions, theirs)
+        sides = [rng.choice(("first", "second", "both")) for _ in events]
+        first_events = [event for event, side in zip(events, sides, strict=True) if side != "second"]
+        second_events = [event for event, side in zip(events, sides, strict=True) if side != "first"]
+        parts = profile_of(definitions, first_events), profile_of(definitions, second_events)
         assert merged(definitions, *parts) == profile_of(definitions, events), f"seed {seed}"
 
 
@@ -109,10 +109,10 @@ def test_merge_of_drawn_parts(history: list[histories.Event], data: st.DataObjec
     """The same, with cases that shrink."""
     definitions = wanting(*ALL_FACTS)
     events = decoded(history)
-    ours = data.draw(st.sets(st.sampled_from(range(len(events)))))
+    chosen = data.draw(st.sets(st.sampled_from(range(len(events)))))
     parts: list[list[Event]] = [[], []]
-    for at, event in enumerate(events):
-        parts[at in ours].append(event)
+    for index, event in enumerate(events):
+        parts[index in chosen].append(event)
     profiles = [profile_of(definitions, part) for part in parts]
     assert merged(definitions, *profiles) == profile_of(definitions, events)
 
@@ -123,8 +123,8 @@ def test_merge_commutes_associates_and_is_idempotent() -> None:
         definitions, events, rng = one_customers(seed)
         groups = [rng.randrange(3) for _ in events]
         a, b, c = (
-            profile_of(definitions, [event for event, group in zip(events, groups, strict=True) if group == one])
-            for one in range(3)
+            profile_of(definitions, [event for event, group in zip(events, groups, strict=True) if group == number])
+            for number in range(3)
         )
         ab = merged(definitions, a, b)
         assert ab == merged(definitions, b, a), f"seed {seed}: a+b is b+a"
@@ -171,51 +171,51 @@ def test_two_empty_profiles_merge_into_an_empty_one() -> None:
 
 
 def cart_of(events: Iterable[Event]) -> Cart:
-    held = profile_of(wanting({"cart": {}}), events).cart
-    assert held is not None
-    return held
+    profile_cart = profile_of(wanting({"cart": {}}), events).cart
+    assert profile_cart is not None
+    return profile_cart
 
 
 @pytest.mark.parametrize("over", [0, 1, 40])
 def test_the_newest_256_item_events_count(over: int) -> None:
     """At 256 everything is in the cart; beyond it the oldest products are gone, in whatever order they came."""
-    events = [item(at) for at in range(LINES_MAX + over)]
-    held = in_every_order(events, cart_of)
-    assert list(cart.contents(held.lines)) == [f"p{at}" for at in range(over, LINES_MAX + over)]
+    events = [item(number) for number in range(LINES_MAX + over)]
+    profile_cart = in_every_order(events, cart_of)
+    assert list(cart.contents(profile_cart.lines)) == [f"p{number}" for number in range(over, LINES_MAX + over)]
     assert LINES_MAX == 256
 
 
 def test_an_item_beyond_256_events_is_not_taken_out_again() -> None:
     """A removal of what no longer counts is still one of the newest events: the cart is one product shorter."""
-    events = [*(item(at) for at in range(LINES_MAX)), item(LINES_MAX, "Product Removed", "p0")]
-    held = in_every_order(events, cart_of)
-    assert list(cart.contents(held.lines)) == [f"p{at}" for at in range(1, LINES_MAX)]
+    events = [*(item(number) for number in range(LINES_MAX)), item(LINES_MAX, "Product Removed", "p0")]
+    profile_cart = in_every_order(events, cart_of)
+    assert list(cart.contents(profile_cart.lines)) == [f"p{number}" for number in range(1, LINES_MAX)]
 
 
 def test_items_count_for_ninety_days_before_the_newest_cart_event() -> None:
     """At 90 days an item is there, a millisecond later it is gone; any cart event moves the bound."""
     for age, contents in ((90 * DAY, {"p0": MICRO}), (90 * DAY + 1, {})):
         touch = Event("u", "Coupon Entered", T + age, "touch")
-        held = in_every_order([item(0), touch], cart_of)
-        assert cart.contents(held.lines) == contents
-        assert held.touched == T + age
+        profile_cart = in_every_order([item(0), touch], cart_of)
+        assert cart.contents(profile_cart.lines) == contents
+        assert profile_cart.touched == T + age
 
 
 def test_events_before_a_whole_cart_are_forgotten() -> None:
     """A Cart Viewed with products replaces what was before it, so nothing older is kept; what is newer is."""
     viewed = Event("u", "Cart Viewed", T + 5, "m5", (Item("a"), Item("b", 2 * MICRO)))
-    held = in_every_order([*(item(at) for at in range(5)), viewed, item(6)], cart_of)
-    assert cart.contents(held.lines) == {"a": MICRO, "b": 2 * MICRO, "p6": MICRO}
-    assert len(held.lines) == 2
+    profile_cart = in_every_order([*(item(number) for number in range(5)), viewed, item(6)], cart_of)
+    assert cart.contents(profile_cart.lines) == {"a": MICRO, "b": 2 * MICRO, "p6": MICRO}
+    assert len(profile_cart.lines) == 2
 
 
 def test_a_purchase_is_a_barrier_whenever_it_arrives() -> None:
     """What lies at or before it is gone, what lies a millisecond after it stays."""
     bought = Event("u", "Order Completed", T + 5, "order")
-    held = in_every_order([*(item(at) for at in range(8)), bought], cart_of)
-    assert list(cart.contents(held.lines)) == ["p6", "p7"]
-    held = in_every_order([*(item(at) for at in range(6)), bought], cart_of)
-    assert held == Cart(bought=T + 5)
+    profile_cart = in_every_order([*(item(number) for number in range(8)), bought], cart_of)
+    assert list(cart.contents(profile_cart.lines)) == ["p6", "p7"]
+    profile_cart = in_every_order([*(item(number) for number in range(6)), bought], cart_of)
+    assert profile_cart == Cart(bought=T + 5)
 
 
 def test_items_of_one_instant_go_by_message_id() -> None:
@@ -223,8 +223,8 @@ def test_items_of_one_instant_go_by_message_id() -> None:
     for first, second, left in (("a", "b", 0), ("b", "a", 1)):
         added = item(0, "Product Added", "p", first)
         removed = item(0, "Product Removed", "p", second)
-        held = in_every_order([added, removed], cart_of)
-        assert len(cart.contents(held.lines)) == left
+        profile_cart = in_every_order([added, removed], cart_of)
+        assert len(cart.contents(profile_cart.lines)) == left
 
 
 # --- the bounds of orders ----------------------------------------------------------------------
@@ -236,7 +236,7 @@ def orders_of(window: str | None) -> Callable[[Iterable[Event]], list[int]]:
     def standing(events: Iterable[Event]) -> list[int]:
         profile = profile_of(wanting(performed("Order Completed", 1, window)), events)
         assert profile.orders is not None
-        return [one.completion.time - T for one in orders.standing(profile.orders.messages)]
+        return [standing_order.completion.time - T for standing_order in orders.standing(profile.orders.messages)]
 
     return standing
 
@@ -244,7 +244,7 @@ def orders_of(window: str | None) -> Callable[[Iterable[Event]], list[int]]:
 @pytest.mark.parametrize("over", [0, 1, 40])
 def test_the_newest_256_order_messages_count(over: int) -> None:
     """At 256 every order stands; beyond it the oldest are forgotten, in whatever order they came."""
-    events = [order(at) for at in range(MESSAGES_MAX + over)]
+    events = [order(number) for number in range(MESSAGES_MAX + over)]
     assert in_every_order(events, orders_of(None)) == list(range(over, MESSAGES_MAX + over))
     assert MESSAGES_MAX == 256
 
@@ -259,19 +259,19 @@ def test_order_messages_count_for_the_longest_window_and_ninety_days() -> None:
 
 
 def messages_kept(definitions: Definitions, events: Iterable[Event]) -> int:
-    kept = profile_of(definitions, events).orders
-    return 0 if kept is None else len(kept.messages)
+    stored_orders = profile_of(definitions, events).orders
+    return 0 if stored_orders is None else len(stored_orders.messages)
 
 
 def test_the_longest_window_of_all_segments_holds() -> None:
     """Two windows keep what the longer one needs; one segment without a window keeps all."""
-    one, two, ever = (performed("Order Completed", 1, within) for within in ("1d", "30d", None))
+    one_day, thirty_days, ever = (performed("Order Completed", 1, within) for within in ("1d", "30d", None))
     old = [order(0), order(100 * DAY)]
     very_old = [order(0), order(500 * DAY)]
-    assert messages_kept(wanting(one), old) == 1
-    assert messages_kept(wanting(one, two), old) == 2
-    assert messages_kept(wanting(one), very_old) == 1
-    assert messages_kept(wanting(one, ever), very_old) == 2
+    assert messages_kept(wanting(one_day), old) == 1
+    assert messages_kept(wanting(one_day, thirty_days), old) == 2
+    assert messages_kept(wanting(one_day), very_old) == 1
+    assert messages_kept(wanting(one_day, ever), very_old) == 2
 
 
 @pytest.mark.parametrize("ever", [
@@ -310,8 +310,8 @@ def test_an_order_is_its_id_whatever_the_message_ids() -> None:
 
 def intervals_of(gap: str, window: str) -> Callable[[Iterable[Event]], list[tuple[int, int]]]:
     def intervals(events: Iterable[Event]) -> list[tuple[int, int]]:
-        (found,) = profile_of(wanting(counted(gap, window)), events).sessions
-        return [(start - T, end - T) for start, end in found]
+        (spans,) = profile_of(wanting(counted(gap, window)), events).sessions
+        return [(start - T, end - T) for start, end in spans]
 
     return intervals
 
@@ -346,15 +346,15 @@ def test_a_start_near_the_horizon_is_written_as_the_horizon() -> None:
 @pytest.mark.parametrize("over", [0, 1, 40])
 def test_the_newest_512_sessions_count(over: int) -> None:
     """At 512 every session counts; beyond it the oldest are forgotten, in whatever order they came."""
-    events = [page(at * MINUTE) for at in range(INTERVALS_MAX + over)]
-    found = in_every_order(events, intervals_of("1m", "30d"))
-    assert [start for start, _ in found] == [at * MINUTE for at in range(over, INTERVALS_MAX + over)]
+    events = [page(number * MINUTE) for number in range(INTERVALS_MAX + over)]
+    spans = in_every_order(events, intervals_of("1m", "30d"))
+    assert [start for start, _ in spans] == [number * MINUTE for number in range(over, INTERVALS_MAX + over)]
     assert INTERVALS_MAX == 512
 
 
 def test_beyond_512_sessions_a_late_join_counts_one_too_few() -> None:
     """The stated loss: of 513 sessions two are joined late, and 511 are left where 512 were right."""
-    events = [page(at * 2 * MINUTE) for at in range(INTERVALS_MAX + 1)]
+    events = [page(number * 2 * MINUTE) for number in range(INTERVALS_MAX + 1)]
     joining = page(1001 * MINUTE)
     at_its_time = sorted([*events, joining], key=lambda event: event.time)
     intervals = intervals_of("90s", "30d")
@@ -366,8 +366,8 @@ def test_sessions_of_one_gap_share_the_longest_window() -> None:
     """Two windows of one gap are one fact, two gaps are two."""
     definitions = wanting(counted("1h", "1d"), counted("1h", "30d"), counted("2h", "1d"))
     assert len(definitions.facts.empty().sessions) == 2
-    kept = profile_of(definitions, [page(0), page(20 * DAY)]).sessions
-    assert [len(intervals) for intervals in kept] == [2, 1]
+    sessions = profile_of(definitions, [page(0), page(20 * DAY)]).sessions
+    assert [len(intervals) for intervals in sessions] == [2, 1]
 
 
 # --- the bounds of occurrences -----------------------------------------------------------------
@@ -375,16 +375,16 @@ def test_sessions_of_one_gap_share_the_longest_window() -> None:
 
 def times_of(count: int, within: str | None) -> Callable[[Iterable[Event]], list[int]]:
     def times(events: Iterable[Event]) -> list[int]:
-        (found,) = profile_of(wanting(performed("page", count, within)), events).occurrences
-        return [time - T for time in found.times]
+        (occurrence,) = profile_of(wanting(performed("page", count, within)), events).occurrences
+        return [time - T for time in occurrence.times]
 
     return times
 
 
 def test_one_more_than_the_count_is_kept() -> None:
     """A test of at least 3 needs the newest 4, and no more are kept."""
-    assert in_every_order([page(at) for at in range(4)], times_of(3, None)) == [0, 1, 2, 3]
-    assert in_every_order([page(at) for at in range(9)], times_of(3, None)) == [5, 6, 7, 8]
+    assert in_every_order([page(number) for number in range(4)], times_of(3, None)) == [0, 1, 2, 3]
+    assert in_every_order([page(number) for number in range(9)], times_of(3, None)) == [5, 6, 7, 8]
 
 
 def test_what_no_window_can_see_is_forgotten() -> None:
@@ -403,10 +403,10 @@ def test_events_of_one_instant_are_told_apart_by_id() -> None:
 def test_equal_names_share_the_widest_wish(turned: int) -> None:
     """Two segments over the same names keep one list, as many and as long as either asks for."""
     definitions = wanting(*[performed("page", 1, "1d"), performed("page", 4, "1h")][::turned])
-    (kept,) = profile_of(definitions, [page(at * HOUR) for at in range(30)]).occurrences
-    assert [(time - T) // HOUR for time in kept.times] == [25, 26, 27, 28, 29]
-    (kept,) = profile_of(definitions, [page(0), page(2 * HOUR), page(25 * HOUR)]).occurrences
-    assert [(time - T) // HOUR for time in kept.times] == [2, 25]
+    (occurrence,) = profile_of(definitions, [page(hour * HOUR) for hour in range(30)]).occurrences
+    assert [(time - T) // HOUR for time in occurrence.times] == [25, 26, 27, 28, 29]
+    (occurrence,) = profile_of(definitions, [page(0), page(2 * HOUR), page(25 * HOUR)]).occurrences
+    assert [(time - T) // HOUR for time in occurrence.times] == [2, 25]
 
 
 # --- ids ---------------------------------------------------------------------------------------
@@ -434,8 +434,8 @@ def test_repeats_by_long_message_ids_are_known() -> None:
     """One long message id twice is one item; two that begin alike are two."""
     ids = ["m" * 100 + end for end in "ab"]
     for chosen, quantity in ((ids[:1] * 2, 1), (ids, 2)):
-        held = in_every_order([item(0, product="p", ident=ident) for ident in chosen], cart_of)
-        assert cart.contents(held.lines) == {"p": quantity * MICRO}
+        profile_cart = in_every_order([item(0, product="p", ident=ident) for ident in chosen], cart_of)
+        assert cart.contents(profile_cart.lines) == {"p": quantity * MICRO}
 
 
 def test_every_order_of_a_few_events_is_one_profile() -> None:

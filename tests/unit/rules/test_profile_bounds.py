@@ -38,8 +38,8 @@ MONTH = 30 * DAY
 
 def turns(when: When, events: Sequence[Event], at: int) -> int:
     """When, after T, time alone turns it next."""
-    condition, who = asked(when, events)
-    return condition.decide(who, T + at)[1] - T
+    condition, view = asked(when, events)
+    return condition.decide(view, T + at)[1] - T
 
 
 # --- sums --------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ SCORES = total("sum", "score", "NPS Submitted", "30d")
 
 
 def scores(count: int, start: int = MORNING) -> list[Event]:
-    return [named(start + at * SECOND, "NPS Submitted", score=2) for at in range(count)]
+    return [named(start + second * SECOND, "NPS Submitted", score=2) for second in range(count)]
 
 
 def test_256_contributions_leave_at_their_own_times() -> None:
@@ -108,7 +108,7 @@ SPENT = total("sum", "total", ORDER)
 
 
 def bought(count: int, start: int = MORNING, amount: int = 10) -> list[Event]:
-    return [order(start + at * SECOND, amount=amount * MICRO) for at in range(count)]
+    return [order(start + second * SECOND, amount=amount * MICRO) for second in range(count)]
 
 
 def test_a_lifetime_total_keeps_settled_orders() -> None:
@@ -117,9 +117,9 @@ def test_a_lifetime_total_keeps_settled_orders() -> None:
     assert value_of(SPENT, events)(DAY) == 3_000
     assert value_of(total("avg", "total", ORDER), events)(DAY) == 10
     assert asked(SPENT, events)[1].profile.orders is not None
-    kept = asked(SPENT, events)[1].profile.orders
-    assert kept is not None
-    assert len(kept.messages) == MESSAGES_MAX == 256
+    stored_orders = asked(SPENT, events)[1].profile.orders
+    assert stored_orders is not None
+    assert len(stored_orders.messages) == MESSAGES_MAX == 256
 
 
 def test_settled_orders_leave_a_window_at_the_end_of_their_day() -> None:
@@ -131,7 +131,7 @@ def test_settled_orders_leave_a_window_at_the_end_of_their_day() -> None:
 
 def test_a_property_of_settled_orders_is_summed_too() -> None:
     """What `of` reads of an order that is settled, where it meets `where`."""
-    made = [named(at * SECOND, ORDER, score=2, color="red" if at % 2 else "blue") for at in range(300)]
+    made = [named(second * SECOND, ORDER, score=2, color="red" if second % 2 else "blue") for second in range(300)]
     assert value_of(total("sum", "score", ORDER), made)(DAY) == 600
     assert value_of(total("sum", "score", ORDER, where={"color": "red"}), made)(DAY) == 300
 
@@ -149,11 +149,11 @@ def test_what_comes_about_a_settled_order_changes_nothing() -> None:
     """A refund lowers what is kept, and what is settled not any more."""
     events = bought(300)
     late = 400 * SECOND + MORNING
-    settled, kept = (
-        [order(late, "Order Refunded", f"o{MORNING + at * SECOND}", amount=4 * MICRO)] for at in (0, 299)
+    settled, counted = (
+        [order(late, "Order Refunded", f"o{MORNING + second * SECOND}", amount=4 * MICRO)] for second in (0, 299)
     )  # fmt: skip
     assert value_of(SPENT, [*events, *settled])(DAY) == 3_000
-    assert value_of(SPENT, [*events, *kept])(DAY) == 2_996
+    assert value_of(SPENT, [*events, *counted])(DAY) == 2_996
 
 
 def test_an_order_that_was_taken_back_is_not_settled() -> None:
@@ -188,14 +188,14 @@ def test_an_order_confirmed_twice_is_settled_once() -> None:
 COLORS = total("distinct", "color", "Product Viewed", "30d")
 
 
-def seen(count: int) -> list[Event]:
-    return [named(at, "Product Viewed", color=f"c{at}") for at in range(count)]
+def colors_viewed(count: int) -> list[Event]:
+    return [named(number, "Product Viewed", color=f"c{number}") for number in range(count)]
 
 
 @pytest.mark.parametrize("over", [-1, 0, 1, 40])
 def test_256_different_values_are_counted(over: int) -> None:
     """Up to 256; beyond, the newest 256, in whatever order they came; no rule asks for more than 255."""
-    events = seen(DISTINCT_MAX + over)
+    events = colors_viewed(DISTINCT_MAX + over)
     counted = in_every_order(events, lambda some: value_of(COLORS, some)(HOUR))
     assert counted == min(DISTINCT_MAX + over, 256)
     assert DISTINCT_MAX == 256
@@ -204,7 +204,7 @@ def test_256_different_values_are_counted(over: int) -> None:
 def test_a_value_told_again_is_as_new_as_the_last_time() -> None:
     """It outlives those that were told after its first time, at the bound and in its window."""
     events = [
-        *seen(DISTINCT_MAX),
+        *colors_viewed(DISTINCT_MAX),
         named(HOUR, "Product Viewed", color="c0"),
         named(HOUR + 1, "Product Viewed", color="x"),
     ]
@@ -216,7 +216,7 @@ def test_a_value_told_again_is_as_new_as_the_last_time() -> None:
 
 
 def falling(count: int) -> list[Event]:
-    return [named(at * SECOND, "NPS Submitted", score=1_000 - at) for at in range(count)]
+    return [named(second * SECOND, "NPS Submitted", score=1_000 - second) for second in range(count)]
 
 
 @pytest.mark.parametrize("over", [0, 1, 40])
@@ -234,8 +234,8 @@ def test_values_that_rise_and_fall_need_no_bound() -> None:
     """Of the greatest only those stay that nothing newer equals: the least of falling values is one."""
     events = falling(2_000)
     assert value_of(total("min", "score", "NPS Submitted", "30d"), events)(HOUR) == -999
-    _, who = asked(total("min", "score", "NPS Submitted", "30d"), events)
-    assert who.profile.extremes == [[(events[-1].time, -999 * MICRO)]]
+    _, view = asked(total("min", "score", "NPS Submitted", "30d"), events)
+    assert view.profile.extremes == [[(events[-1].time, -999 * MICRO)]]
 
 
 def test_what_was_covered_comes_out_when_the_greatest_leaves() -> None:
@@ -253,7 +253,7 @@ def steps(*names: str, **more: str) -> When:
 
 
 def of_names(*names: str) -> list[Event]:
-    return [named(1 + at, name) for at, name in enumerate(names)]
+    return [named(1 + index, name) for index, name in enumerate(names)]
 
 
 def test_a_step_that_is_repeated_does_not_push_out_the_other() -> None:
@@ -267,7 +267,7 @@ def test_a_step_that_is_repeated_does_not_push_out_the_other() -> None:
 @pytest.mark.parametrize("count", [256, 257, 258, 1_000])
 def test_of_equal_steps_as_many_as_there_are_stay(count: int) -> None:
     """Pages in a row: the second newest is the latest start of two, the third newest of three."""
-    pages = [page(1 + at) for at in range(count)]
+    pages = [page(1 + index) for index in range(count)]
     assert turns(steps("page", "page", within="30d"), pages, HOUR) == count - 1 + MONTH
     assert turns(steps("page", "page", "page", within="30d"), pages, HOUR) == count - 2 + MONTH
 
@@ -276,14 +276,14 @@ def test_each_value_is_thinned_by_itself() -> None:
     """With `same`, a run of one value ends where another step of that value comes, not of another one."""
     when = steps("Signed Up", "page", same="color")
     first = named(1, "Signed Up", color="red")
-    others = [named(2 + at, "page" if at % 2 else "Signed Up", color="blue") for at in range(200)]
-    pages = [named(500 + at, "page", color="green") for at in range(300)]
+    others = [named(2 + index, "page" if index % 2 else "Signed Up", color="blue") for index in range(200)]
+    pages = [named(500 + index, "page", color="green") for index in range(300)]
     events = [first, *others, *pages, named(1_000, "page", color="red")]
     assert in_every_order(events, holds(when, HOUR))
 
 
-@pytest.mark.parametrize(("alternations", "seen_"), [(126, True), (127, False)])
-def test_256_changes_of_step_are_seen(alternations: int, seen_: bool) -> None:
+@pytest.mark.parametrize(("alternations", "is_counted"), [(126, True), (127, False)])
+def test_256_changes_of_step_are_seen(alternations: int, is_counted: bool) -> None:
     """A first step that lies 255 entries back still makes a sequence, one further back is forgotten.
 
     Which are forgotten depends on the order of arrival, as neighbours are thinned when there are too many.
@@ -291,9 +291,9 @@ def test_256_changes_of_step_are_seen(alternations: int, seen_: bool) -> None:
     when = steps("Signed Up", "Webinar Registered", "page", "Product Viewed")
     between = ["page", "Product Viewed"] * alternations
     events = of_names("Signed Up", *between, "Webinar Registered", "page", "Product Viewed")
-    assert (len(events) <= STEP_ENTRIES_MAX) == seen_
-    assert holds(when, HOUR)(events) == seen_
-    if seen_:
+    assert (len(events) <= STEP_ENTRIES_MAX) == is_counted
+    assert holds(when, HOUR)(events) == is_counted
+    if is_counted:
         in_every_order(events, holds(when, HOUR))
     assert STEP_ENTRIES_MAX == 256
 
@@ -302,9 +302,9 @@ def test_256_changes_of_step_are_seen(alternations: int, seen_: bool) -> None:
 
 
 def worth(events: Sequence[Event]) -> int:
-    held = profile_of(wanting({"cart": {"value": {"at_least": 1}}}), events).cart
-    assert held is not None
-    return cart.worth(held, cart.contents(held.lines)) // MICRO**2
+    profile_cart = profile_of(wanting({"cart": {"value": {"at_least": 1}}}), events).cart
+    assert profile_cart is not None
+    return cart.worth(profile_cart, cart.contents(profile_cart.lines)) // MICRO**2
 
 
 def priced(at: int, *products: str, price: int | None = 3, name: str = "Product Added") -> Event:
@@ -315,7 +315,7 @@ def priced(at: int, *products: str, price: int | None = 3, name: str = "Product 
 @pytest.mark.parametrize("over", [0, 1, 40])
 def test_256_prices_are_kept(over: int) -> None:
     """A cart of more products than that is worth what the 256 told of last cost."""
-    products = [f"p{at:04}" for at in range(cart.PRICES_MAX + over)]
+    products = [f"p{number:04}" for number in range(cart.PRICES_MAX + over)]
     viewed = priced(0, *products, name="Cart Viewed")
     assert in_every_order([viewed, priced(1, "q")], worth) == 3 * 256
     assert cart.PRICES_MAX == 256
@@ -324,8 +324,8 @@ def test_256_prices_are_kept(over: int) -> None:
 def test_a_price_counts_for_ninety_days_before_the_newest_cart_event() -> None:
     """At 90 days it is known, a millisecond more and the product has none."""
     for age, left in ((90 * DAY, 3), (90 * DAY + 1, 0)):
-        told = [priced(0, "p"), priced(DAY, "p", price=None), Event("u", "Coupon Entered", T + age, "touch")]
-        assert in_every_order(told, worth) == left * (2 if left else 0)
+        events = [priced(0, "p"), priced(DAY, "p", price=None), Event("u", "Coupon Entered", T + age, "touch")]
+        assert in_every_order(events, worth) == left * (2 if left else 0)
 
 
 def test_the_newest_price_of_a_product_counts() -> None:

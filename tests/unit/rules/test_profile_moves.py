@@ -49,18 +49,18 @@ ENGINE = Engine(
 DECIDER = Decider(lambda event, customer: ENGINE.apply(event.customer, customer, event), ENGINE.definitions.fingerprint)
 
 
-def viewed(who: str, second: int, score: int = 1) -> Event:
+def viewed(customer_id: str, second: int, score: int = 1) -> Event:
     """One product viewed, or every fifth time an order of 10."""
     name = "Order Completed" if second % 5 == 0 else "Product Viewed"
     stamp = histories.written(histories.START + timedelta(seconds=second), "Z")
     properties = {"score": score, "order_id": f"o{second}", "total": 10}
-    sent = {"type": "track", "event": name, "anonymousId": who, "messageId": f"m{second}", "timestamp": stamp}
+    sent = {"type": "track", "event": name, "anonymousId": customer_id, "messageId": f"m{second}", "timestamp": stamp}
     return decoded(sent | {"properties": properties})
 
 
-def linking(who: str, to: str, second: int, *, vouched: bool = False) -> Event:
+def linking(customer_id: str, to: str, second: int, *, vouched: bool = False) -> Event:
     stamp = histories.written(histories.START + timedelta(seconds=second), "Z")
-    ids = {"type": "alias", "previousId": who} if vouched else {"type": "page", "anonymousId": who}
+    ids = {"type": "alias", "previousId": customer_id} if vouched else {"type": "page", "anonymousId": customer_id}
     return decoded({**ids, "userId": to, "messageId": f"l{second}", "timestamp": stamp})
 
 
@@ -113,8 +113,8 @@ class Person:
 def wrong(seed: int) -> object:
     person = Person(seed)
     post = person.lived()
-    found = sums(post.customers[person.name], person.name)
-    return found != right(person.seconds) and (found, right(person.seconds))
+    actual = sums(post.customers[person.name], person.name)
+    return actual != right(person.seconds) and (actual, right(person.seconds))
 
 
 def test_every_record_twice() -> None:
@@ -128,16 +128,16 @@ def test_every_record_twice_in_many_lives() -> None:
     assert failing(range(150, 2_000), wrong) == {}
 
 
-def known(count: int, who: str = "phone") -> Customer:
+def customer_after(count: int, customer_id: str = "phone") -> Customer:
     customer = ENGINE.new()
     for second in range(1, count + 1):
-        process(viewed(who, second), customer, DECIDER)
+        process(viewed(customer_id, second), customer, DECIDER)
     return customer
 
 
 def moved(count: int = 400) -> ProfileMerge:
     """A profile on its way from phone to ann."""
-    customer = known(count)
+    customer = customer_after(count)
     link = Link("phone", ERASE, customer.instant + 1, "l", into="ann")
     (sent,) = process(link, customer, DECIDER).sent
     assert isinstance(sent, ProfileMerge)
@@ -191,7 +191,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_parts_come_in_any_order_and_twice(small_parts: None) -> None:
     """Nothing is decided by half of a profile, whatever is stored and read again between two parts."""
-    customer = known(400)
+    customer = customer_after(400)
     link = Link("phone", ERASE, customer.instant + 1, "l", into="ann")
     sent = [event for event in process(link, customer, DECIDER).sent if isinstance(event, ProfileMerge)]
     assert len(sent) > 5
@@ -212,7 +212,7 @@ def test_parts_come_in_any_order_and_twice(small_parts: None) -> None:
 
 def test_parts_go_on_where_their_receiver_has_gone(small_parts: None) -> None:
     """Those that had come are sent on with the link, and those that come later by the redirect."""
-    customer = known(400)
+    customer = customer_after(400)
     link = Link("phone", ERASE, customer.instant + 1, "l", into="ann")
     sent = [event for event in process(link, customer, DECIDER).sent if isinstance(event, ProfileMerge)]
     for some in range(len(sent) + 1):
@@ -270,7 +270,7 @@ def test_a_profile_is_known_after_its_receiver_has_come_back() -> None:
 
 
 def moved_whole(count: int) -> ProfileMerge:
-    customer = known(count)
+    customer = customer_after(count)
     profile = msgspec.msgpack.encode(customer.profile)
     fingerprint = ENGINE.definitions.fingerprint
     return ProfileMerge(
@@ -280,7 +280,7 @@ def moved_whole(count: int) -> ProfileMerge:
 
 def test_every_part_fits_into_a_record() -> None:
     """With ids and paths of the greatest size, and all that a profile may have taken in."""
-    customer = known(2_000)
+    customer = customer_after(2_000)
     whole = ProfileMerge(
         "م" * 128, ERASE, customer.instant, "m" * 256, profile=b"p" * 3_000_000, definitions="d" * 12,
         path=tuple(f"{number:02}" + "م" * 127 for number in range(32)), move=2**64 - 1, linked=2**40,
@@ -314,7 +314,7 @@ class FormerCustomer(msgspec.Struct, array_like=True):
 
 def test_a_customer_of_the_former_version_is_read_on() -> None:
     """Whoever holds links was named as a user, so it is not taken over; a redirect stays one."""
-    profile = known(5).profile
+    profile = customer_after(5).profile
     stored = FormerCustomer(50, 3, {}, {}, profile, links={"phone": 7})
     ann = customer_codec.decode(msgspec.msgpack.encode(stored))
     assert (ann.identified, ann.linkage) == (True, None)
@@ -331,7 +331,7 @@ def test_a_customer_of_the_former_version_is_read_on() -> None:
 
 def test_a_record_of_the_former_version_is_read_on() -> None:
     """As JSON, with the profile in base64; twice is once here, too."""
-    profile = msgspec.msgpack.encode(known(400).profile)
+    profile = msgspec.msgpack.encode(customer_after(400).profile)
     record = msgspec.json.encode(
         {
             "kind": "moved", "customer": "ann", "time": 2**41, "id": "l", "profile": profile,
@@ -355,7 +355,7 @@ def test_what_a_linkage_holds_is_stored() -> None:
     """Each field comes back as it was, half of a profile too."""
     arriving = ArrivingProfile(b"d", "f", 2, 5, "m", 4, ("a",), 9, {1: 2}, {0: b"x"})
     linkage = Linkage(True, 3, (1, "b"), {"a": 1}, {"c": 2}, {2**64 - 1: 5}, 4, {7: arriving}, True)
-    customer = known(3)
+    customer = customer_after(3)
     customer.linkage, customer.identified = linkage, True
     again = customer_codec.decode(customer_codec.encode(customer))
     assert (again.linkage, again.identified) == (linkage, True)

@@ -53,21 +53,21 @@ LATER = event("Order Completed", 30 * MINUTE)
 def decided(events: Sequence[Event], until_ms: int = 0) -> tuple[list[Change], Customer]:
     """An ordinary life: its changes, and the customer as it was then."""
     customer = ENGINE.new()
-    changes = [change for one in events for change in ENGINE.apply("u1", customer, one)]
+    changes = [change for event in events for change in ENGINE.apply("u1", customer, event)]
     return changes + ENGINE.fire("u1", customer, START + until_ms), customer
 
 
 def published(changes: Sequence[Change]) -> list[PublishedChange]:
-    return [PublishedChange(one.id, one.occurred_at, one.sequence, one.segments) for one in changes]
+    return [PublishedChange(change.id, change.occurred_at, change.sequence, change.segments) for change in changes]
 
 
 def again(customer: Customer, *events: Event) -> list[Change]:
     """The same customer goes on, as a segmenter does it; stored and loaded in between."""
     made: list[Change] = []
-    for one in events:
+    for event in events:
         customer = reloaded(customer)
         made += (ENGINE.apply if customer.published_ahead is None else lambda *so: published_ahead.apply(ENGINE, *so))(
-            "u1", customer, one
+            "u1", customer, event
         )
     return made
 
@@ -80,9 +80,11 @@ def reloaded(customer: Customer) -> Customer:
     return customer
 
 
-def told(changes: Sequence[Change]) -> list[Line]:
+def lines_of(changes: Sequence[Change]) -> list[Line]:
     """Segment, kind, ms after the start, sequence, late."""
-    return [(one.segment, one.kind, one.occurred_at - START, one.sequence, one.late) for one in changes]
+    return [
+        (change.segment, change.kind, change.occurred_at - START, change.sequence, change.late) for change in changes
+    ]
 
 
 def is_ahead(customer: Customer) -> bool:
@@ -102,7 +104,7 @@ FORMER, _ = decided([PAGE, ORDER, SIGN_UP], 11 * MINUTE)
 
 def test_the_life_that_was_lost() -> None:
     """What the tests below stand on."""
-    assert told(FORMER) == [
+    assert lines_of(FORMER) == [
         ("busy", "entered", 0, 1, False), ("shy", "entered", 0, 2, False), ("buyer", "entered", MINUTE, 3, False),
         ("shy", "exited", 2 * MINUTE, 4, False), ("busy", "exited", 10 * MINUTE, 5, False),
     ]  # fmt: skip
@@ -111,23 +113,23 @@ def test_the_life_that_was_lost() -> None:
 # --- decided again as it was -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("known", [0, 1, 2, 3])
-def test_decided_again_nothing_is_published_twice(known: int) -> None:
+@pytest.mark.parametrize("applied", [0, 1, 2, 3])
+def test_decided_again_nothing_is_published_twice(applied: int) -> None:
     """From any older standing: not one change, until all were decided again; the next takes the next number."""
     events = [PAGE, ORDER, SIGN_UP]
-    customer = behind(FORMER, *events[:known])
-    assert again(customer, *events[known:]) == []
+    customer = behind(FORMER, *events[:applied])
+    assert again(customer, *events[applied:]) == []
     assert is_ahead(customer)
     assert published_ahead.fire(ENGINE, "u1", customer, START + 10 * MINUTE) == []
     assert not is_ahead(customer)
-    assert told(again(customer, event("page", 20 * MINUTE))) == [("busy", "entered", 20 * MINUTE, 6, False)]
+    assert lines_of(again(customer, event("page", 20 * MINUTE))) == [("busy", "entered", 20 * MINUTE, 6, False)]
 
 
 def test_decided_again_by_an_event_that_fires_the_due_times_before_it() -> None:
     """They are the published ones; what the event itself changes is not."""
     customer = behind(FORMER, PAGE, ORDER)
     later = event("page", 20 * MINUTE)
-    assert told(again(customer, SIGN_UP, later)) == [("busy", "entered", 20 * MINUTE, 6, False)]
+    assert lines_of(again(customer, SIGN_UP, later)) == [("busy", "entered", 20 * MINUTE, 6, False)]
     assert not is_ahead(customer)
 
 
@@ -135,7 +137,7 @@ def test_changes_of_one_decision_of_which_some_are_published() -> None:
     """Published half, as a batch may be: the other half is an ordinary change."""
     customer = behind(FORMER[:1])
     made = again(customer, PAGE)
-    assert told(made) == [("shy", "entered", 0, 2, False)]
+    assert lines_of(made) == [("shy", "entered", 0, 2, False)]
     assert made[0].id == FORMER[1].id
     assert not is_ahead(customer)
 
@@ -179,10 +181,10 @@ def test_another_change_is_withheld_until_the_customer_has_gone_on() -> None:
     assert again(customer, SIGN_UP) == []
     assert is_ahead(customer)
     made = again(customer, event("page", 5 * MINUTE))
-    assert told(made) == [("buyer", "exited", 2 * MINUTE + 1, 5, True)]
+    assert lines_of(made) == [("buyer", "exited", 2 * MINUTE + 1, 5, True)]
     assert made[0].segments == ("busy",)
     assert (made[0].event, made[0].reason.holds) == (None, False)
-    assert told(again(customer, LATER)) == [
+    assert lines_of(again(customer, LATER)) == [
         ("busy", "exited", 15 * MINUTE, 6, False), ("buyer", "entered", 30 * MINUTE, 7, False),
     ]  # fmt: skip
 
@@ -195,19 +197,19 @@ def test_what_was_withheld_is_said_in_the_end_if_it_still_holds() -> None:
     assert customer.published_ahead is not None
     assert customer.published_ahead.waiting == set()
     made = published_ahead.fire(ENGINE, "u1", customer, NOW + 1)
-    assert told(made) == [("shy", "exited", MINUTE + 1, 4, True), ("busy", "exited", 10 * MINUTE, 5, False)]
+    assert lines_of(made) == [("shy", "exited", MINUTE + 1, 4, True), ("busy", "exited", 10 * MINUTE, 5, False)]
 
 
 def test_a_closing_change_is_new_even_where_nothing_else_happens() -> None:
     """No published change of this customer has its id: consumers that drop what they know do not drop it."""
     back = [*FORMER[:3], *decided([PAGE, ORDER, event("page", 3 * MINUTE)], 15 * MINUTE)[0][3:]]
     customer = behind(back[:4], PAGE, ORDER)  # busy is out, by time, at its due time
-    assert told(back[3:4]) == [("busy", "exited", 13 * MINUTE, 4, False)]
+    assert lines_of(back[3:4]) == [("busy", "exited", 13 * MINUTE, 4, False)]
     assert published_ahead.fire(ENGINE, "u1", customer, START + 12 * MINUTE) == []  # out earlier, withheld
     assert again(customer, event("page", 12 * MINUTE)) == []  # and in again
     made = published_ahead.fire(ENGINE, "u1", customer, NOW + 1)
-    assert told(made)[0] == ("busy", "entered", 13 * MINUTE + 1, 5, True)
-    assert {one.id for one in made}.isdisjoint(one.id for one in back)
+    assert lines_of(made)[0] == ("busy", "entered", 13 * MINUTE + 1, 5, True)
+    assert {change.id for change in made}.isdisjoint(change.id for change in back)
 
 
 def test_all_decided_again_but_with_another_membership() -> None:
@@ -217,7 +219,7 @@ def test_all_decided_again_but_with_another_membership() -> None:
     assert again(customer, PAGE, ORDER) == []
     assert is_ahead(customer)
     made = again(customer, event("page", 2 * MINUTE))
-    assert told(made) == [("busy", "entered", MINUTE + 1, 4, True), ("shy", "entered", MINUTE + 1, 5, True)]
+    assert lines_of(made) == [("busy", "entered", MINUTE + 1, 4, True), ("shy", "entered", MINUTE + 1, 5, True)]
 
 
 # --- the wake ----------------------------------------------------------------------------------
@@ -225,12 +227,12 @@ def test_all_decided_again_but_with_another_membership() -> None:
 
 def test_nothing_more_happens_to_the_customer() -> None:
     """It is due at the wake, no earlier than the clock was when it was found ahead, and once."""
-    known = event("Signed Up", 0)
-    bought, _ = decided([known, ORDER])
-    customer = behind(bought, known)  # the order never comes
+    signed_up = event("Signed Up", 0)
+    bought, _ = decided([signed_up, ORDER])
+    customer = behind(bought, signed_up)  # the order never comes
     assert published_ahead.fire(ENGINE, "u1", customer, NOW) == []
     assert customer.due == NOW + 1
-    assert told(published_ahead.fire(ENGINE, "u1", customer, NOW + 1)) == [("buyer", "exited", MINUTE + 1, 2, True)]
+    assert lines_of(published_ahead.fire(ENGINE, "u1", customer, NOW + 1)) == [("buyer", "exited", MINUTE + 1, 2, True)]
     assert (customer.published_ahead, customer.due) == (None, 0)
 
 
@@ -248,7 +250,7 @@ def test_an_own_due_time_comes_before_the_wake() -> None:
     customer = behind(FORMER[:3], PAGE)
     assert customer.due == START + 10 * MINUTE
     made = published_ahead.fire(ENGINE, "u1", customer, START + 10 * MINUTE)
-    assert told(made) == [
+    assert lines_of(made) == [
         ("buyer", "exited", MINUTE + 1, 4, True), ("busy", "exited", 10 * MINUTE, 5, False),
     ]  # fmt: skip
 
@@ -259,11 +261,11 @@ def test_an_own_due_time_comes_before_the_wake() -> None:
 def test_of_a_lost_customer_the_first_event_decides_everything() -> None:
     """Also what is true of somebody of whom nothing is known; what the topic says already is not said again."""
     customer = behind(FORMER[:2])
-    assert told(again(customer, event("Signed Up", 20 * MINUTE))) == [
+    assert lines_of(again(customer, event("Signed Up", 20 * MINUTE))) == [
         ("busy", "exited", 20 * MINUTE, 3, True), ("shy", "exited", 20 * MINUTE, 4, True),
     ]  # fmt: skip
     other = behind(FORMER[:2])
-    assert told(again(other, event("Order Completed", 20 * MINUTE))) == [
+    assert lines_of(again(other, event("Order Completed", 20 * MINUTE))) == [
         ("busy", "exited", 20 * MINUTE, 3, True), ("buyer", "entered", 20 * MINUTE, 4, True),
     ]  # fmt: skip
 
@@ -271,11 +273,11 @@ def test_of_a_lost_customer_the_first_event_decides_everything() -> None:
 def test_a_lost_customer_of_whom_nothing_is_read_again() -> None:
     """In nothing at the wake; should an event come after all, it decides everything."""
     customer = behind(FORMER[:2])
-    assert told(published_ahead.fire(ENGINE, "u1", customer, NOW + 1)) == [
+    assert lines_of(published_ahead.fire(ENGINE, "u1", customer, NOW + 1)) == [
         ("busy", "exited", 1, 3, True),
         ("shy", "exited", 1, 4, True),
     ]
-    assert told(again(customer, ORDER)) == [
+    assert lines_of(again(customer, ORDER)) == [
         ("buyer", "entered", MINUTE, 5, False),
         ("shy", "entered", MINUTE, 6, False),
     ]

@@ -188,20 +188,20 @@ def expected_of(node: Reason, now: int) -> bool | None:
         return GROUPS[kind](member.holds for member in (*(node.all or ()), *(node.any or ()), *(node.not_ or ())))
     assert node.observed is not None
     assert node.test is not None
-    seen, test = node.observed, node.test
+    observed, test = node.observed, node.test
     if kind in ("performed", "sessions"):
-        assert seen.count is not None
-        return oracle.meets(seen.count, test)
+        assert observed.count is not None
+        return oracle.meets(observed.count, test)
     if kind == "total":
-        return seen.value is not None and meets(seen.value, test, cut=node.agg == "avg")
+        return observed.value is not None and meets(observed.value, test, cut=node.agg == "avg")
     if kind in ("first", "last"):
-        return lies(seen.first_at or seen.last_at, now, **test.get("ago", {}))
+        return lies(observed.first_at or observed.last_at, now, **test.get("ago", {}))
     if kind == "sequence":
-        return lies(seen.first_at, now, at_most=node.within)
+        return lies(observed.first_at, now, at_most=node.within)
     if kind == "cart":
-        return cart_is_as_asked(seen, test, now)
+        return cart_is_as_asked(observed, test, now)
     if kind == "in_segment":
-        return seen.since is not None
+        return observed.since is not None
     if kind == "calendar":
         return oracle_dates.is_asked_day(test, oracle_dates.local_day(now, test["timezone"]))
     return None
@@ -217,15 +217,15 @@ def lies(moment: str | None, now: int, at_least: str | None = None, at_most: str
     )
 
 
-def cart_is_as_asked(seen: Observed, test: Mapping[str, Any], now: int) -> bool | None:
+def cart_is_as_asked(observed: Observed, test: Mapping[str, Any], now: int) -> bool | None:
     """Not empty, as asked, and touched long enough but not too long ago."""
     plain = bool(
-        seen.items
-        and test.get("stage") in (None, seen.stage)
-        and ("items" not in test or meets(seen.items or 0, test["items"]))
-        and lies(seen.last_at, now, test.get("idle_for"), test.get("until"))
+        observed.items
+        and test.get("stage") in (None, observed.stage)
+        and ("items" not in test or meets(observed.items or 0, test["items"]))
+        and lies(observed.last_at, now, test.get("idle_for"), test.get("until"))
     )
-    return meets(seen.value or 0, test["value"], cut=True) if plain and "value" in test else plain
+    return meets(observed.value or 0, test["value"], cut=True) if plain and "value" in test else plain
 
 
 def meets(shown: float, test: Mapping[str, Any], *, cut: bool = False) -> bool | None:
@@ -267,13 +267,13 @@ def wrong_with(change: Change) -> Iterator[str]:
 
 def test_reasons_agree_with_their_changes() -> None:
     """`holds` is the change's; each node follows from what it shows; `until` lies ahead and what was seen behind."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for seed in SEEDS:
         for change in changes(seed):
             assert list(wrong_with(change)) == [], f"seed {seed}: {change}"
-            seen.update(f"{kind_of(node)} {node.holds}" for node in nodes(change.reason))
-    assert len(seen) == 2 * len(EXAMPLES)
-    assert min(seen.values()) > 20, seen
+            counts.update(f"{kind_of(node)} {node.holds}" for node in nodes(change.reason))
+    assert len(counts) == 2 * len(EXAMPLES)
+    assert min(counts.values()) > 20, counts
 
 
 def unknown(node: Reason) -> int:
@@ -297,10 +297,10 @@ def test_count_says_or_more_where_not_all_is_kept() -> None:
     definitions = build({"version": 1, "segments": {"seen": {"title": "Seen", "when": when}}}, "f")
     engine = Engine(definitions)
     customer = engine.new()
-    for at in range(10):
-        engine.apply("u", customer, Event("u", "page", 1_000_000_000_000 + at, f"m{at}"))
-    who = CustomerView("u", customer.profile, customer.since)
-    reason = definitions.segments[0].when.reason(who, customer.instant)
+    for number in range(10):
+        engine.apply("u", customer, Event("u", "page", 1_000_000_000_000 + number, f"m{number}"))
+    view = CustomerView("u", customer.profile, customer.since)
+    reason = definitions.segments[0].when.reason(view, customer.instant)
     assert reason.observed is not None
     assert (reason.observed.count, reason.observed.or_more) == (2, True)
     assert sentence(reason) == "2 or more × page ever (asked: at least 1)"

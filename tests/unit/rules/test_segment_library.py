@@ -24,21 +24,21 @@ from tests.support.library_stories import LibraryStory
 STORIES = library_stories.stories()
 NEVER_LEFT = {"hold_out"}  # a customer's share is what it is
 PROMISED = {"abandoned_cart", "recently_purchased", "returning_visitor", "repeat_buyer"}
-Told = dict[str, list[dict[str, Any]]]
+ChangesByCustomer = dict[str, list[dict[str, Any]]]
 
 
 def segment_of(story: LibraryStory) -> str:
     return story.segment
 
 
-def per_customer(changes: Iterable[dict[str, Any]]) -> Told:
-    own: Told = defaultdict(list)
+def per_customer(changes: Iterable[dict[str, Any]]) -> ChangesByCustomer:
+    own: ChangesByCustomer = defaultdict(list)
     for change in changes:
         own[change["customer_id"]].append(change)
     return own
 
 
-def by_product(engine: Engine, story: LibraryStory) -> Told:
+def by_product(engine: Engine, story: LibraryStory) -> ChangesByCustomer:
     """From the bytes that a shop would send."""
     events = [decode_line(json.dumps(event, ensure_ascii=False).encode()) for event in story.events]
     return per_customer(
@@ -69,13 +69,13 @@ def test_the_product_decides_as_the_story_says(story: LibraryStory, engine: Engi
 def test_the_oracle_decides_as_the_story_says(story: LibraryStory) -> None:
     """By the library's file as it stands, bands, holds and all."""
     definitions = library_stories.definitions_of(story.segment)
-    found = oracle.changes(story.events, definitions, oracle.milliseconds(story.until))
-    told = [
+    decided = oracle.changes(story.events, definitions, oracle.milliseconds(story.until))
+    changes = [
         {**change._asdict(), "occurred_at": library_stories.written(change.occurred_at)}
-        for change in found
+        for change in decided
         if change.segment == story.segment
     ]
-    assert per_customer(told) == per_customer(story.expected)
+    assert per_customer(changes) == per_customer(story.expected)
 
 
 def test_every_segment_has_a_story() -> None:

@@ -56,8 +56,8 @@ def reason_of(case: Case) -> Reason:
     for _ in replay.run(events, until):
         pass
     customer = replay.customers["u"]
-    (asked,) = (segment for segment in definitions.segments if segment.key == "s")
-    return asked.when.reason(CustomerView("u", customer.profile, customer.since), until)
+    (explained,) = (segment for segment in definitions.segments if segment.key == "s")
+    return explained.when.reason(CustomerView("u", customer.profile, customer.since), until)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -76,8 +76,8 @@ def marked(text: str) -> str:
 
 def test_the_cases_hold_and_fail_for_every_condition() -> None:
     """No kind of condition, and no kind of group, is told on one side only."""
-    seen = {(next(iter(case.when)), case.holds) for case in CASES}
-    assert seen == {(kind, holds) for kind in EXAMPLES for holds in (True, False)}
+    tried = {(next(iter(case.when)), case.holds) for case in CASES}
+    assert tried == {(kind, holds) for kind in EXAMPLES for holds in (True, False)}
 
 
 # --- of random worlds --------------------------------------------------------------------------
@@ -118,17 +118,17 @@ def nodes(reason: Reason) -> Iterator[Reason]:
 
 def test_every_reason_of_every_change_can_be_told() -> None:
     """In each language: something, without holes, in its own letters and digits, and only isolates steer."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for seed in SEEDS:
         sent, definitions = histories.world(random.Random(seed))
         replay = Replay(Engine(build(definitions, "world.yaml")))
         for change in replay.run(decode_line(json.dumps(event).encode()) for event in sent):
-            seen.update({node.condition for node in nodes(change.reason) if node.condition is not None})
+            counts.update({node.condition for node in nodes(change.reason) if node.condition is not None})
             for language in LANGUAGES:
                 words = sentence(change.reason, language)
                 assert list(problems(words, language)) == [], f"seed {seed}: {words!r}"
-    assert set(seen) == set(EXAMPLES) - GROUPS
-    assert min(seen.values()) > 20, seen
+    assert set(counts) == set(EXAMPLES) - GROUPS
+    assert min(counts.values()) > 20, counts
 
 
 # --- of hostile values -------------------------------------------------------------------------
@@ -143,14 +143,14 @@ HOSTILE = [
 def carrying(text: str) -> list[Reason]:
     """A reason of each kind, with a text of others in every place where one may stand."""
     event, where = (text, text), {text: {"in": [text, text], "contains": text, "matches": text}}
-    known = Observed(values={text: text, "b": text})
+    observed = Observed(values={text: text, "b": text})
     return [
         Reason(True, "performed", Observed(count=2), {"at_least": 1}, event=event, where=where),
         Reason(True, "total", Observed(value=2), {"at_least": 1}, event=text, where={text: text}, agg="sum", of=text),
         Reason(True, "last", Observed(last_at=text), {"ago": {"at_least": text}}, event=text),
         Reason(True, "sequence", Observed(first_at=text), {}, steps=[StepAsked(text, where)], same=text, within=text),
         Reason(True, "cart", Observed(items=1, last_at=text), {"idle_for": text}),
-        Reason(False, "trait", known, {text: text, "b": {"not_in": [text, 1]}, "c": {"age": {"at_least": text}}}),
+        Reason(False, "trait", observed, {text: text, "b": {"not_in": [text, 1]}, "c": {"age": {"at_least": text}}}),
         Reason(False, "context", Observed(values={"city": text}), {"city": text}, touch="last"),
         Reason(True, "in_segment", Observed(since=text), {}, segment=text),
         Reason(False, "in_segment", Observed(), {}, segment=text),
@@ -175,9 +175,9 @@ def test_a_hostile_text_stays_in_its_place(hostile: str) -> None:
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
 def test_a_hostile_customer_does_not_speak_for_us(hostile: str) -> None:
     """A trait and a campaign, as events bring them."""
-    told = hostile.replace("\ud800", "x")  # no JSON text has half a pair
-    campaign = {"name": "page", "context": {"campaign": {"name": told}}}
-    events = (("1ms", {"name": "identify", "traits": {"plan": told}}), ("2ms", campaign))
+    text = hostile.replace("\ud800", "x")  # no JSON text has half a pair
+    campaign = {"name": "page", "context": {"campaign": {"name": text}}}
+    events = (("1ms", {"name": "identify", "traits": {"plan": text}}), ("2ms", campaign))
     when = {"all": [{"trait": {"plan": "pro"}}, {"context": {"campaign": "spring"}}]}
     for language in LANGUAGES:
         words = sentence(reason_of(Case("hostile", False, "1s", when, events, "", "")), language)
@@ -238,8 +238,8 @@ def test_durations(text: str, en: str, fa: str) -> None:
 
 def test_a_long_list_is_cut() -> None:
     """A rule may list a thousand values; a reader gets five and how many more."""
-    asked = {"city": {"in": [f"c{number}" for number in range(1000)]}}
-    reason = Reason(False, "trait", Observed(values={"city": None}), asked)
+    test = {"city": {"in": [f"c{number}" for number in range(1000)]}}
+    reason = Reason(False, "trait", Observed(values={"city": None}), test)
     assert sentence(reason) == (
         "city is not known (asked, not met: city is one of “c0”, “c1”, “c2”, “c3”, “c4” and 995 more)"
     )
@@ -252,9 +252,9 @@ def test_what_is_remembered_is_what_would_be_said(case: Case) -> None:
     for lang in (ENGLISH, PERSIAN):
         for moment in (None, "2026-03-01T12:00:00.000Z", "1999-12-31T23:59:59.999Z", "?", "(, \u202e"):
             for leaf in leaves(reason):
-                seen = replace(leaf.observed or Observed(), last_at=moment)
-                asked = replace(leaf, observed=seen, until=moment)
-                assert phrase(lang, asked) == PHRASES[leaf.condition or ""](lang, asked)
+                observed = replace(leaf.observed or Observed(), last_at=moment)
+                dated = replace(leaf, observed=observed, until=moment)
+                assert phrase(lang, dated) == PHRASES[leaf.condition or ""](lang, dated)
 
 
 def leaves(reason: Reason) -> Iterator[Reason]:
@@ -301,10 +301,10 @@ def test_tail_tells_in_the_language_that_is_asked_for() -> None:
 
 def test_explain_tells_in_the_language_that_is_asked_for() -> None:
     """The same under each segment."""
-    one = explaining.Explained("abandoned_cart", "Abandoned cart", True, QUIET)
-    found = explaining.Explanation("u1", 0, format_instant(T), 1, format_instant(T), None, [one])
+    explained = explaining.Explained("abandoned_cart", "Abandoned cart", True, QUIET)
+    explanation = explaining.Explanation("u1", 0, format_instant(T), 1, format_instant(T), None, [explained])
     for language in LANGUAGES:
-        assert explain.lines(found, language)[-1] == f"  because {embedded(QUIET, language)}"
+        assert explain.lines(explanation, language)[-1] == f"  because {embedded(QUIET, language)}"
 
 
 @pytest.mark.parametrize("command", ["tail", "explain u1"])
@@ -313,6 +313,6 @@ def test_a_language_that_is_not_there(command: str, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as stopped:
         main.run([*command.split(), "--lang", "de"])
     assert stopped.value.code == EXIT_USAGE
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert all(language in said for language in LANGUAGES)
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert all(language in message for language in LANGUAGES)

@@ -44,7 +44,7 @@ def definitions_of(story: Story) -> Definitions:
     return built_in() if story["definitions"] is None else build(story["definitions"], "story.yaml")
 
 
-def told(change: Change) -> Expected:
+def compared(change: Change) -> Expected:
     return {
         "customer_id": change.customer,
         "segment": change.segment,
@@ -67,10 +67,10 @@ def test_story(story: Story) -> None:
     replay = Replay(Engine(definitions_of(story)))
     lines = [json.dumps(event, ensure_ascii=False).encode() for event in story["events"]]
     until = None if story["until"] is None else parse_instant(story["until"])
-    found = [told(change) for change in replay.run(map(decode_line, lines), until)]
+    changes = [compared(change) for change in replay.run(map(decode_line, lines), until)]
     if story["definitions"] is None:
-        found = [change for change in found if change["segment"] in COMPARED]
-    assert per_customer(found) == per_customer(story["expected"])
+        changes = [change for change in changes if change["segment"] in COMPARED]
+    assert per_customer(changes) == per_customer(story["expected"])
 
 
 def test_every_story_has_a_name_of_its_own() -> None:

@@ -139,9 +139,9 @@ DOCUMENTS = st.recursive(
 def size_of(document: object) -> tuple[int, int]:
     """Nodes and characters of a document that is written out."""
     if isinstance(document, dict):
-        parts = [size_of(one) for item in document.items() for one in item]
+        parts = [size_of(node) for item in document.items() for node in item]
     elif isinstance(document, list):
-        parts = [size_of(one) for one in document]
+        parts = [size_of(node) for node in document]
     else:
         return 1, len(str(document))
     return 1 + sum(nodes for nodes, _ in parts), sum(characters for _, characters in parts)

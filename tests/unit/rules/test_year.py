@@ -26,7 +26,7 @@ EVENTS, CUSTOMERS = 100_000, 20_000
 PARTS = 125
 DAILY = 1  # part: 160 customers, about 15 s
 
-Told = list[tuple[str, str, int, bool]]
+Changes = list[tuple[str, str, int, bool]]
 
 
 @cache
@@ -39,12 +39,12 @@ def year() -> dict[str, list[bytes]]:
     return own
 
 
-def found(engine: Engine, values: list[bytes], until: int) -> Told:
+def replayed(engine: Engine, values: list[bytes], until: int) -> Changes:
     changes = Replay(engine).run(map(decode_line, values), until)
     return [(change.segment, change.kind, change.occurred_at, change.late) for change in changes]
 
 
-def expected(values: list[bytes], until: int) -> Told:
+def expected(values: list[bytes], until: int) -> Changes:
     changes = oracle.changes([json.loads(value) for value in values], LIBRARY, until)
     return [(change.segment, change.change, change.occurred_at, change.late) for change in changes]
 
@@ -59,7 +59,9 @@ def test_a_year_through_the_library(part: int) -> None:
     customers = sorted(year())[part::PARTS]
     until = 1_767_225_600_000 + YEAR_MS + 30 * 86_400_000
     engine = Engine(built_in())
-    told = {who: found(engine, year()[who], until) for who in customers}
-    assert [who for who in customers if told[who] != expected(year()[who], until)] == []
-    segments = {segment for changes in told.values() for segment, *_ in changes}
+    decided = {customer_id: replayed(engine, year()[customer_id], until) for customer_id in customers}
+    assert [
+        customer_id for customer_id in customers if decided[customer_id] != expected(year()[customer_id], until)
+    ] == []
+    segments = {segment for changes in decided.values() for segment, *_ in changes}
     assert len(segments) >= 25, segments

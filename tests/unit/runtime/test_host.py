@@ -18,10 +18,10 @@ class Stopped(Exception):
 
 async def test_a_task_that_fails_is_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Faust would crash in its own way; a supervisor is to see exit code 75 and a sentence."""
-    said: list[str] = []
+    sentences: list[str] = []
 
     def stop(sentence: str) -> None:
-        said.append(sentence)
+        sentences.append(sentence)
         raise Stopped
 
     async def action() -> None:
@@ -30,7 +30,7 @@ async def test_a_task_that_fails_is_a_stop(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(host, "stop", stop)
     with pytest.raises(Stopped):
         await asyncio.wait_for(host._every(0, action)(), 5)
-    (sentence,) = said
+    (sentence,) = sentences
     assert sentence.startswith("a defect ended a task (LookupError at test_host.py:")
     assert sentence.endswith("); please report it with the log above")
 

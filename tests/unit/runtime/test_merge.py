@@ -17,7 +17,7 @@ SEEDS = range(2_000)
 ALL = 10**9
 
 
-class Told(NamedTuple):
+class PlacedRecord(NamedTuple):
     """A record of which only the place matters."""
 
     topic: str
@@ -27,13 +27,13 @@ class Told(NamedTuple):
     value: bytes | None = None
 
 
-Read = tuple[Event | str, Told]
+Read = tuple[Event | str, PlacedRecord]
 
 
 def read(topic: str, offset: int, time: int | None) -> Read:
     """A record that became an event, or without a time a dead letter."""
     what = "not_json" if time is None else Event("u", "page", time, f"{topic}{offset}")
-    return what, Told(topic, offset)
+    return what, PlacedRecord(topic, offset)
 
 
 def merge(*topics: str) -> Merge:
@@ -84,8 +84,8 @@ def inputs(rng: random.Random, *, in_order: bool) -> Inputs:
         times = [rng.randrange(12) for _ in range(rng.choice((0, 1, 5, 20)))]
         times = sorted(times) if in_order else times
         offsets = list(accumulate((rng.choice((1, 1, 1, 2, 5)) for _ in times), initial=FROM[topic]))
-        records = [read(topic, at, time + 1) for at, time in zip(offsets[:-1], times, strict=True)]
-        records = [read(topic, one[1].offset, None) if rng.random() < 0.1 else one for one in records]
+        records = [read(topic, offset, time + 1) for offset, time in zip(offsets[:-1], times, strict=True)]
+        records = [read(topic, pair[1].offset, None) if rng.random() < 0.1 else pair for pair in records]
         batches[topic] = cut(rng, records, offsets[-1] + rng.choice((0, 0, 3)))
         newest = 0
         for what, record in records:
@@ -99,12 +99,12 @@ def cut(rng: random.Random, records: Sequence[Read], end: int) -> list[Batch]:
     cuts = sorted(rng.randint(0, len(records)) for _ in range(rng.randint(0, 4)))
     pieces = [list(records[a:b]) for a, b in zip([0, *cuts], [*cuts, len(records)], strict=True)]
     ends = [piece[-1][1].offset + 1 if piece else None for piece in pieces]
-    known = FROM[records[0][1].topic] if records else None
+    last_end = FROM[records[0][1].topic] if records else None
     batches = []
     for piece, piece_end in zip(pieces[:-1], ends[:-1], strict=True):
-        known = piece_end if piece_end is not None else known
-        if known is not None:
-            batches.append(Batch(piece, known))
+        last_end = piece_end if piece_end is not None else last_end
+        if last_end is not None:
+            batches.append(Batch(piece, last_end))
     return [*batches, Batch(pieces[-1], end)]
 
 
@@ -205,80 +205,80 @@ def test_the_random_inputs_put_it_to_the_test() -> None:
 
 def test_an_input_with_unread_records_stops_the_merge() -> None:
     """While one input has none in hand and is not caught up, nothing of any other is read."""
-    one = merge("visits", "carts")
-    one.add("visits", 12, [read("visits", 10, 5), read("visits", 11, 6)])
-    taken = one.take(ALL, nobody)
+    merger = merge("visits", "carts")
+    merger.add("visits", 12, [read("visits", 10, 5), read("visits", 11, 6)])
+    taken = merger.take(ALL, nobody)
     assert not taken
     assert (taken.readings, taken.starts, taken.positions) == ((), {}, {})
-    assert one.in_hand("visits") == 2
+    assert merger.in_hand("visits") == 2
 
 
 def test_an_input_without_lag_does_not() -> None:
     """Caught up and with nothing in hand it holds back nobody, who is not caught up either."""
-    one = merge("visits", "carts")
-    one.add("visits", 12, [read("visits", 10, 5), read("visits", 11, 6)])
-    taken = one.take(ALL, only("carts"))
+    merger = merge("visits", "carts")
+    merger.add("visits", 12, [read("visits", 10, 5), read("visits", 11, 6)])
+    taken = merger.take(ALL, only("carts"))
     assert places(taken) == [("visits", 10), ("visits", 11)]
 
 
 def test_nothing_is_read_past_what_may_be_unread() -> None:
     """Up to the newest in hand of an input that has more; what is later waits, on whichever input."""
-    one = merge("visits", "carts")
-    one.add("visits", 13, [read("visits", 10, 1), read("visits", 11, 5), read("visits", 12, 9)])
-    one.add("carts", 201, [read("carts", 200, 5)])
-    assert places(one.take(ALL, nobody)) == [("visits", 10), ("visits", 11), ("carts", 200)]
-    assert not one.take(ALL, nobody)
-    one.add("carts", 202, [read("carts", 201, 9)])
-    assert places(one.take(ALL, nobody)) == [("visits", 12)], "the next visit may be of the same millisecond"
-    assert places(one.take(ALL, everybody)) == [("carts", 201)]
+    merger = merge("visits", "carts")
+    merger.add("visits", 13, [read("visits", 10, 1), read("visits", 11, 5), read("visits", 12, 9)])
+    merger.add("carts", 201, [read("carts", 200, 5)])
+    assert places(merger.take(ALL, nobody)) == [("visits", 10), ("visits", 11), ("carts", 200)]
+    assert not merger.take(ALL, nobody)
+    merger.add("carts", 202, [read("carts", 201, 9)])
+    assert places(merger.take(ALL, nobody)) == [("visits", 12)], "the next visit may be of the same millisecond"
+    assert places(merger.take(ALL, everybody)) == [("carts", 201)]
 
 
 def test_ties_go_by_input_then_offset() -> None:
     """Profiles, visits, carts, purchases, though they arrive the other way round."""
-    one = merge()
+    merger = merge()
     for topic in reversed(TOPICS):
-        one.add(topic, FROM[topic] + 2, [read(topic, FROM[topic], 7), read(topic, FROM[topic] + 1, 7)])
-    assert places(one.take(ALL, everybody)) == [(topic, FROM[topic] + at) for topic in TOPICS for at in (0, 1)]
+        merger.add(topic, FROM[topic] + 2, [read(topic, FROM[topic], 7), read(topic, FROM[topic] + 1, 7)])
+    assert places(merger.take(ALL, everybody)) == [(topic, FROM[topic] + index) for topic in TOPICS for index in (0, 1)]
 
 
 def test_an_equal_time_may_come_only_from_an_input_that_goes_first() -> None:
     """A purchase waits while a visit of its millisecond may be unread; a visit does not wait for a purchase."""
-    one = merge("visits", "purchases")
-    one.add("visits", 11, [read("visits", 10, 7)])
-    one.add("purchases", 3_001, [read("purchases", 3_000, 7)])
-    assert places(one.take(ALL, nobody)) == [("visits", 10)]
-    two = merge("visits", "purchases")
-    two.add("visits", 11, [read("visits", 10, 7)])
-    two.add("purchases", 3_001, [read("purchases", 3_000, 6)])
-    assert places(two.take(ALL, only("visits"))) == [("purchases", 3_000)]
+    merger = merge("visits", "purchases")
+    merger.add("visits", 11, [read("visits", 10, 7)])
+    merger.add("purchases", 3_001, [read("purchases", 3_000, 7)])
+    assert places(merger.take(ALL, nobody)) == [("visits", 10)]
+    other_merger = merge("visits", "purchases")
+    other_merger.add("visits", 11, [read("visits", 10, 7)])
+    other_merger.add("purchases", 3_001, [read("purchases", 3_000, 6)])
+    assert places(other_merger.take(ALL, only("visits"))) == [("purchases", 3_000)]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 99])
 def test_at_most_the_limit_is_taken(limit: int) -> None:
     """The oldest of all inputs, and the rest next time."""
-    one = merge("visits", "carts")
-    one.add("visits", 13, [read("visits", 10 + at, 2 * at) for at in range(3)])
-    one.add("carts", 203, [read("carts", 200 + at, 2 * at + 1) for at in range(3)])
+    merger = merge("visits", "carts")
+    merger.add("visits", 13, [read("visits", 10 + index, 2 * index) for index in range(3)])
+    merger.add("carts", 203, [read("carts", 200 + index, 2 * index + 1) for index in range(3)])
     order = [("visits", 10), ("carts", 200), ("visits", 11), ("carts", 201), ("visits", 12), ("carts", 202)]
     taken = []
-    while some := one.take(limit, everybody):
+    while some := merger.take(limit, everybody):
         assert len(some.readings) <= limit
         taken.append(places(some))
     assert sum(taken, []) == order  # noqa: RUF017 - six of them
     assert [len(some) for some in taken[:-1]] == [limit] * (len(taken) - 1)
-    assert (one.in_hand("visits"), one.in_hand("carts")) == (0, 0)
+    assert (merger.in_hand("visits"), merger.in_hand("carts")) == (0, 0)
 
 
 def test_what_came_long_after_an_input_was_asked_stays_in_hand() -> None:
     """Batch by batch: each counts by when it came, also where only part of it is left; and nothing passes it."""
-    one = Merge(("visits", "carts", "purchases"), {"visits": 10, "carts": 200, "purchases": 3_000})
-    one.add("visits", 12, [read("visits", 10, 1), read("visits", 11, 2)], 100.0)
-    one.add("visits", 20, [], 101.0)
-    one.add("visits", 22, [read("visits", 20, 3), read("visits", 21, 5)], 102.0)
-    one.add("carts", 201, [read("carts", 200, 4)], 103.0)
+    merger = Merge(("visits", "carts", "purchases"), {"visits": 10, "carts": 200, "purchases": 3_000})
+    merger.add("visits", 12, [read("visits", 10, 1), read("visits", 11, 2)], 100.0)
+    merger.add("visits", 20, [], 101.0)
+    merger.add("visits", 22, [read("visits", 20, 3), read("visits", 21, 5)], 102.0)
+    merger.add("carts", 201, [read("carts", 200, 4)], 103.0)
 
     def take(limit: int, until: float) -> list[tuple[str, int]]:
-        return places(one.take(limit, lambda topic: until if topic == "purchases" else math.inf))
+        return places(merger.take(limit, lambda topic: until if topic == "purchases" else math.inf))
 
     assert take(ALL, 99.9) == []
     assert take(1, 101.9) == [("visits", 10)]
@@ -290,12 +290,12 @@ def test_what_came_long_after_an_input_was_asked_stays_in_hand() -> None:
 
 def test_an_input_that_has_enough_in_hand_is_not_asked_again() -> None:
     """What lies behind its last record waits, however long ago it was asked, and nothing else does."""
-    one = merge("visits", "carts")
-    one.add("visits", 12, [read("visits", 10, 1), read("visits", 11, 5)], 100.0)
-    one.add("carts", 202, [read("carts", 200, 4), read("carts", 201, 6)], 200.0)
-    asked = {"visits": 101.0, "carts": 201.0}
-    assert places(one.take(ALL, asked.__getitem__)) == [("visits", 10), ("carts", 200), ("visits", 11)]
-    assert places(one.take(ALL, {"visits": 201.0, "carts": 201.0}.__getitem__)) == [("carts", 201)]
+    merger = merge("visits", "carts")
+    merger.add("visits", 12, [read("visits", 10, 1), read("visits", 11, 5)], 100.0)
+    merger.add("carts", 202, [read("carts", 200, 4), read("carts", 201, 6)], 200.0)
+    requested_at = {"visits": 101.0, "carts": 201.0}
+    assert places(merger.take(ALL, requested_at.__getitem__)) == [("visits", 10), ("carts", 200), ("visits", 11)]
+    assert places(merger.take(ALL, {"visits": 201.0, "carts": 201.0}.__getitem__)) == [("carts", 201)]
 
 
 # --- positions ---------------------------------------------------------------------------------
@@ -303,40 +303,40 @@ def test_an_input_that_has_enough_in_hand_is_not_asked_again() -> None:
 
 def test_positions_step_over_holes() -> None:
     """Behind the last record that was taken, and once all are, at the end of the batch."""
-    one = merge("visits")
-    one.add("visits", 30, [read("visits", 10, 1), read("visits", 15, 2), read("visits", 22, 3)])
-    steps = [one.take(1, everybody) for _ in range(3)]
+    merger = merge("visits")
+    merger.add("visits", 30, [read("visits", 10, 1), read("visits", 15, 2), read("visits", 22, 3)])
+    steps = [merger.take(1, everybody) for _ in range(3)]
     assert [(step.starts["visits"], step.positions["visits"]) for step in steps] == [(10, 11), (11, 16), (16, 30)]
-    assert not one.take(1, everybody)
+    assert not merger.take(1, everybody)
 
 
 def test_a_position_moves_without_a_record() -> None:
     """Transaction markers and compacted records are passed: a take with no reading that still says so, once."""
-    one = merge("visits", "carts")
-    one.add("visits", 14, [])
-    taken = one.take(ALL, everybody)
+    merger = merge("visits", "carts")
+    merger.add("visits", 14, [])
+    taken = merger.take(ALL, everybody)
     assert taken
     assert (places(taken), taken.starts["visits"], taken.positions["visits"]) == ([], 10, 14)
     assert taken.positions["carts"] == 200
-    assert not one.take(ALL, everybody)
+    assert not merger.take(ALL, everybody)
 
 
 def test_a_move_behind_what_waits_is_made_with_the_last_record() -> None:
     """While a record waits, its place is the position, however far was fetched."""
-    one = merge("visits")
-    one.add("visits", 12, [read("visits", 10, 1), read("visits", 11, 2)])
-    one.add("visits", 20, [])
-    assert one.fetched("visits") == 20
-    assert one.take(1, everybody).positions == {"visits": 11}
-    assert one.take(1, everybody).positions == {"visits": 20}
+    merger = merge("visits")
+    merger.add("visits", 12, [read("visits", 10, 1), read("visits", 11, 2)])
+    merger.add("visits", 20, [])
+    assert merger.fetched("visits") == 20
+    assert merger.take(1, everybody).positions == {"visits": 11}
+    assert merger.take(1, everybody).positions == {"visits": 20}
 
 
 def test_a_dead_letter_keeps_its_place() -> None:
     """It has no time of its own: it is read right after the record before it, and the first one at once."""
-    one = merge("visits", "carts")
-    one.add("visits", 14, [read("visits", 10, None), read("visits", 11, 5), read("visits", 12, None)])
-    one.add("carts", 202, [read("carts", 200, 4), read("carts", 201, 6)])
-    taken = one.take(ALL, everybody)
+    merger = merge("visits", "carts")
+    merger.add("visits", 14, [read("visits", 10, None), read("visits", 11, 5), read("visits", 12, None)])
+    merger.add("carts", 202, [read("carts", 200, 4), read("carts", 201, 6)])
+    taken = merger.take(ALL, everybody)
     assert places(taken) == [("visits", 10), ("carts", 200), ("visits", 11), ("visits", 12), ("carts", 201)]
     assert [reading[3] if isinstance(reading[3], str) else reading[3].time for reading in taken.readings] == [
         "not_json", 4, 5, "not_json", 6,
@@ -345,13 +345,13 @@ def test_a_dead_letter_keeps_its_place() -> None:
 
 def test_from_when_on_an_input_is_unread() -> None:
     """From its first record in hand; when none is, from the newest that came, and that never goes back."""
-    one = merge("visits", "carts")
-    assert one.unread_from("visits") == 0
-    one.add("visits", 12, [read("visits", 10, 5), read("visits", 11, 9)])
-    assert one.unread_from("visits") == 5
-    one.take(1, everybody)
-    assert one.unread_from("visits") == 9
-    one.take(ALL, everybody)
-    assert one.unread_from("visits") == 9
-    one.add("visits", 13, [read("visits", 12, 3)])
-    assert (one.unread_from("visits"), one.unread_from("carts")) == (9, 0)
+    merger = merge("visits", "carts")
+    assert merger.unread_from("visits") == 0
+    merger.add("visits", 12, [read("visits", 10, 5), read("visits", 11, 9)])
+    assert merger.unread_from("visits") == 5
+    merger.take(1, everybody)
+    assert merger.unread_from("visits") == 9
+    merger.take(ALL, everybody)
+    assert merger.unread_from("visits") == 9
+    merger.add("visits", 13, [read("visits", 12, 3)])
+    assert (merger.unread_from("visits"), merger.unread_from("carts")) == (9, 0)

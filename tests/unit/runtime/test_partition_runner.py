@@ -61,8 +61,8 @@ class Refused(Publisher):
         raise ProducerFenced("it stood still")
 
 
-async def held(
-    store: MemoryStore, generation: int, said: list[str], publisher: type[Publisher] = Publisher
+async def started_runner(
+    store: MemoryStore, generation: int, sentences: list[str], publisher: type[Publisher] = Publisher
 ) -> PartitionRunner:
     """A started runner that idles and saves its clock at every turn."""
     claim = Claim(0, generation, f"token-{generation}", IDENTITY)
@@ -75,7 +75,7 @@ async def held(
         return next(times)
 
     def stop(sentence: str) -> None:
-        said.append(sentence)
+        sentences.append(sentence)
         raise Stopped
 
     config = SegmenterConfig(now_ms=now_ms, belongs=lambda _: True, dead_letter_limit=DeadLetterLimit(0.5, 10_000))
@@ -95,10 +95,10 @@ async def held(
     return runner
 
 
-async def until(said: list[str]) -> None:
+async def until(sentences: list[str]) -> None:
     """Until it has stopped, within seconds."""
     async with asyncio.timeout(5):
-        while not said:  # noqa: ASYNC110  # a list of sentences is what there is to wait for
+        while not sentences:  # noqa: ASYNC110  # a list of sentences is what there is to wait for
             await asyncio.sleep(0.01)
 
 
@@ -106,12 +106,12 @@ def test_a_store_that_forgot_the_claim_stops_the_worker() -> None:
     """Redis came back empty, or without its last second: nobody else owns the partition."""
 
     async def run() -> list[str]:
-        store, said = MemoryStore(), list[str]()
-        runner = await held(store, 5, said)
+        store, sentences = MemoryStore(), list[str]()
+        runner = await started_runner(store, 5, sentences)
         store._partitions.clear()
-        await until(said)
+        await until(sentences)
         await runner.release()
-        return said
+        return sentences
 
     assert "Redis no longer knows the claim of partition 0" in asyncio.run(run())[0]
 
@@ -120,11 +120,11 @@ def test_a_producer_that_kafka_refuses() -> None:
     """The claim stands in Redis, so it is said why Kafka refuses, and of no newer owner."""
 
     async def run() -> list[str]:
-        said = list[str]()
-        runner = await held(MemoryStore(), 5, said, Refused)
-        await until(said)
+        sentences = list[str]()
+        runner = await started_runner(MemoryStore(), 5, sentences, Refused)
+        await until(sentences)
         await runner.release()
-        return said
+        return sentences
 
     assert asyncio.run(run())[0] == (
         "Kafka takes nothing more of partition 0 from this producer: it stood still; start the worker again"
@@ -136,32 +136,32 @@ def test_a_newer_owner_is_given_way_and_then_time_to_be_heard_of(monkeypatch: py
     monkeypatch.setattr(partition_runner_module, "NEWER_OWNER_WAIT_S", 0.5)
 
     async def run() -> tuple[list[str], list[str]]:
-        store, said = MemoryStore(), list[str]()
-        runner = await held(store, 5, said)
+        store, sentences = MemoryStore(), list[str]()
+        runner = await started_runner(store, 5, sentences)
         await store.claim(Claim(0, 6, "newer", IDENTITY))
         await asyncio.sleep(0.3)
-        early = list(said)
-        await until(said)
+        early = list(sentences)
+        await until(sentences)
         await runner.release()
-        return early, said
+        return early, sentences
 
-    early, said = asyncio.run(run())
+    early, sentences = asyncio.run(run())
     assert early == []
-    assert "has a newer owner but the group did not say so" in said[0]
+    assert "has a newer owner but the group did not say so" in sentences[0]
 
 
 def test_released_while_a_newer_claim_fences_it() -> None:
     """A runner on its way out is no reason to stop: the worker itself may have claimed again."""
 
     async def run() -> list[str]:
-        store, said = MemoryStore(), list[str]()
-        first = await held(store, 5, said)
-        second = await held(store, 5, said)
+        store, sentences = MemoryStore(), list[str]()
+        first = await started_runner(store, 5, sentences)
+        second = await started_runner(store, 5, sentences)
         store._partitions[0].claim = Claim(0, 5, "token-other", IDENTITY)
         first._releasing = second._releasing = True
         await asyncio.sleep(0.2)
         await asyncio.gather(first.release(), second.release())
-        return said
+        return sentences
 
     assert asyncio.run(run()) == []
 
@@ -170,8 +170,8 @@ def test_a_cancelled_release_leaves_no_task() -> None:
     """Faust may cancel a claim half way; what it was releasing must not go on."""
 
     async def run() -> bool:
-        store, said = MemoryStore(), list[str]()
-        runner = await held(store, 5, said)
+        store, sentences = MemoryStore(), list[str]()
+        runner = await started_runner(store, 5, sentences)
         releasing = asyncio.create_task(runner.release())
         await asyncio.sleep(0)
         releasing.cancel()
@@ -204,11 +204,11 @@ def test_a_store_that_fails_while_it_is_asked_for_the_newer_owner(error: StoreFa
     """A failure of that question is a failure of the store like any other: it stops the worker."""
 
     async def run() -> list[str]:
-        store, said = Unreachable(error), list[str]()
-        runner = await held(store, 5, said)
+        store, sentences = Unreachable(error), list[str]()
+        runner = await started_runner(store, 5, sentences)
         store._partitions.clear()
-        await until(said)
+        await until(sentences)
         await runner.release()
-        return said
+        return sentences
 
     assert asyncio.run(run())[0] == sentence

@@ -66,11 +66,11 @@ def shard(clock: Clock, heard: FetchStatus) -> PartitionTask:
     return task(next_due=DUE_MS, fetch_status=lambda _: heard, now_ms=clock)
 
 
-def looks(one: PartitionTask, clock: Clock, for_ms: int) -> int:
+def looks(partition_task: PartitionTask, clock: Clock, for_ms: int) -> int:
     """How often it looks in a time."""
     until, count = clock.now + for_ms, 0
     while clock.now < until:
-        clock.now += one._wait_s() * 1000
+        clock.now += partition_task._wait_s() * 1000
         count += 1
     return count
 
@@ -78,27 +78,27 @@ def looks(one: PartitionTask, clock: Clock, for_ms: int) -> int:
 def test_a_due_time_that_kafka_does_not_confirm() -> None:
     """A silent Kafka holds the clock back: the looks become as rare as when nothing is due."""
     clock = Clock()
-    one = shard(clock, FetchStatus(None, 0.0))
+    partition_task = shard(clock, FetchStatus(None, 0.0))
     clock.now = DUE_MS + GRACE_MS
-    assert looks(one, clock, 10_000) < 10_000 / 50 + 50
+    assert looks(partition_task, clock, 10_000) < 10_000 / 50 + 50
 
 
 def test_a_due_time_is_looked_for_in_time() -> None:
     """Right when the wall clock has passed it, and then within a quarter of the time that it is late."""
     clock = Clock()
-    one = shard(clock, FetchStatus(None, 0.0))
+    partition_task = shard(clock, FetchStatus(None, 0.0))
     for late_ms, wait_ms in ((-100, 50), (-30, 30), (-1, 2), (0, 2), (8, 2), (40, 10), (100, 25), (5_000, 50)):
         clock.now = DUE_MS + GRACE_MS + late_ms
-        assert one._wait_s() == pytest.approx(wait_ms / 1000)
+        assert partition_task._wait_s() == pytest.approx(wait_ms / 1000)
 
 
 def test_how_an_input_is_fetched() -> None:
     """Until the first answer all of it is; then as Kafka says."""
     silent = shard(Clock(), FetchStatus(None, 7.0)).fetching("carts")
     assert (silent.fetched, silent.end, silent.readable, silent.requested_at, silent.heard) == (5, 5, 5, -math.inf, 7.0)
-    told = shard(Clock(), FetchStatus(FetchResponse(9, 8, 1, 6.5), 7.0)).fetching("carts")
-    assert (told.name, told.fetched, told.end, told.readable) == ("carts-0", 5, 9, 8)
-    assert (told.requested_at, told.heard) == (6.5, 7.0)
+    answered = shard(Clock(), FetchStatus(FetchResponse(9, 8, 1, 6.5), 7.0)).fetching("carts")
+    assert (answered.name, answered.fetched, answered.end, answered.readable) == ("carts-0", 5, 9, 8)
+    assert (answered.requested_at, answered.heard) == (6.5, 7.0)
 
 
 # --- the clock ---------------------------------------------------------------------------------
@@ -113,10 +113,10 @@ def visit(time_ms: int, offset: int = 5) -> Batch:
     return Batch("visits", 0, offset, offset + 1, cast(Any, [record]), 1)
 
 
-def receive(one: PartitionTask, batch: Batch) -> None:
+def receive(partition_task: PartitionTask, batch: Batch) -> None:
     """Take a batch in and decode it."""
-    assert one.receive(batch) is None
-    asyncio.run(one._inputs.decode())
+    assert partition_task.receive(batch) is None
+    asyncio.run(partition_task._inputs.decode())
 
 
 def clocked(heard: dict[str, FetchStatus], now_ms: int) -> PartitionTask:
@@ -131,50 +131,50 @@ def with_a_visit(heard: dict[str, FetchStatus], now_ms: int, ago_ms: int) -> Par
     """A visit is in hand, and purchases were last asked for so long ago."""
     heard |= {topic: at_its_end(now_ms) for topic in TOPICS}
     heard |= {"purchases": at_its_end(now_ms - ago_ms, age_s=ago_ms / 1000), "visits": at_its_end(now_ms, end=6)}
-    one = clocked(heard, now_ms)
-    receive(one, visit(now_ms - 100))
-    return one
+    partition_task = clocked(heard, now_ms)
+    receive(partition_task, visit(now_ms - 100))
+    return partition_task
 
 
 @pytest.mark.parametrize(("ago_ms", "taken"), [(300, [5]), (400, []), (3_000, [])])
 def test_the_clock_waits_for_an_input_that_cannot_be_reached(ago_ms: int, taken: list[int]) -> None:
     """Whatever the others give, and whether it is taken, the clock stays before it was last asked, by the grace."""
     now_ms = NOON_MS + 60_000
-    one = with_a_visit({}, now_ms, ago_ms)
-    assert one.time.clock() == now_ms - ago_ms - GRACE_MS
-    assert [reading[2] for reading in one.merge.take(10, one.time.read_until).readings] == taken
-    assert one.time.clock() == now_ms - ago_ms - GRACE_MS
+    partition_task = with_a_visit({}, now_ms, ago_ms)
+    assert partition_task.time.clock() == now_ms - ago_ms - GRACE_MS
+    assert [reading[2] for reading in partition_task.merge.take(10, partition_task.time.read_until).readings] == taken
+    assert partition_task.time.clock() == now_ms - ago_ms - GRACE_MS
 
 
 def test_what_comes_long_after_another_input_was_asked_waits() -> None:
     """A purchase before this visit may have come since: it is taken once purchases were asked again."""
     now_ms, heard = NOON_MS + 60_000, dict[str, FetchStatus]()
-    one = with_a_visit(heard, now_ms, 400)
-    assert not one.merge.take(10, one.time.read_until)
+    partition_task = with_a_visit(heard, now_ms, 400)
+    assert not partition_task.merge.take(10, partition_task.time.read_until)
     heard["purchases"] = at_its_end(now_ms, age_s=0.0)
-    assert [reading[2] for reading in one.merge.take(10, one.time.read_until).readings] == [5]
+    assert [reading[2] for reading in partition_task.merge.take(10, partition_task.time.read_until).readings] == [5]
 
 
 def test_the_clock_does_not_pass_what_is_in_hand() -> None:
     """A record that comes long after others of its time holds the clock until it is taken."""
     now_ms = NOON_MS + 60_000
     heard = {topic: at_its_end(now_ms) for topic in TOPICS} | {"visits": at_its_end(now_ms, end=6)}
-    one = clocked(heard, now_ms)
-    receive(one, visit(NOON_MS + 5_000))
-    assert one.time.clock() == NOON_MS + 5_000
-    one.merge.take(10, one.time.read_until)
-    assert one.time.clock() == now_ms - GRACE_MS
+    partition_task = clocked(heard, now_ms)
+    receive(partition_task, visit(NOON_MS + 5_000))
+    assert partition_task.time.clock() == NOON_MS + 5_000
+    partition_task.merge.take(10, partition_task.time.read_until)
+    assert partition_task.time.clock() == now_ms - GRACE_MS
 
 
 def test_the_clock_of_an_input_that_is_behind() -> None:
     """Follows the newest that came of it; while nothing has come since the claim, it stands."""
     now_ms = NOON_MS + 60_000
     heard = {topic: at_its_end(now_ms) for topic in TOPICS} | {"visits": at_its_end(now_ms, end=100)}
-    one = clocked(heard, now_ms)
-    assert one.time.clock() == NOON_MS
-    receive(one, visit(NOON_MS + 5_000))
-    one.merge.take(10, lambda _: True)
-    assert one.time.clock() == NOON_MS + 5_000
+    partition_task = clocked(heard, now_ms)
+    assert partition_task.time.clock() == NOON_MS
+    receive(partition_task, visit(NOON_MS + 5_000))
+    partition_task.merge.take(10, lambda _: True)
+    assert partition_task.time.clock() == NOON_MS + 5_000
 
 
 # --- the outbox --------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ async def test_decoding_lets_the_loop_turn() -> None:
             since_turn = 0
             await asyncio.sleep(0)
 
-    one = task(
+    partition_task = task(
         position=0,
         fetch_status=lambda _: FetchStatus(None, 0.0),
         now_ms=lambda: 0,
@@ -312,26 +312,28 @@ async def test_decoding_lets_the_loop_turn() -> None:
         read_record=reading,
     )
     sizes = [100_000] * 30 + [10] * 3_000
-    records = [SimpleNamespace(topic="visits", offset=at, timestamp=0, value=bytes(n)) for at, n in enumerate(sizes)]
-    assert not one.is_full("visits")
-    one.receive(Batch("visits", 0, 0, len(records), cast(Any, records), 1))
-    assert one.in_hand("visits") == len(records)
+    records = [
+        SimpleNamespace(topic="visits", offset=index, timestamp=0, value=bytes(n)) for index, n in enumerate(sizes)
+    ]
+    assert not partition_task.is_full("visits")
+    partition_task.receive(Batch("visits", 0, 0, len(records), cast(Any, records), 1))
+    assert partition_task.in_hand("visits") == len(records)
     turning = asyncio.create_task(turn())
     await asyncio.sleep(0)
-    await one._inputs.decode()
+    await partition_task._inputs.decode()
     turning.cancel()
-    assert one.in_hand("visits") == one.merge.in_hand("visits") == len(records)
+    assert partition_task.in_hand("visits") == partition_task.merge.in_hand("visits") == len(records)
     assert SLICE_MAX_COST <= most < SLICE_MAX_COST + 100_000 + RECORD_COST_BYTES
 
 
 def test_what_waits_to_be_decoded_is_in_hand() -> None:
     """By count and by bytes: an input is not fetched further meanwhile."""
     now_ms = NOON_MS + 60_000
-    one = clocked({topic: at_its_end(now_ms) for topic in TOPICS}, now_ms)
-    one.receive(visit(NOON_MS))
-    assert (one.in_hand("visits"), one.is_full("visits")) == (1, False)
+    partition_task = clocked({topic: at_its_end(now_ms) for topic in TOPICS}, now_ms)
+    partition_task.receive(visit(NOON_MS))
+    assert (partition_task.in_hand("visits"), partition_task.is_full("visits")) == (1, False)
     large = SimpleNamespace(topic="visits", offset=6, timestamp=0, key=b"u", value=bytes(IN_HAND_MAX_BYTES))
-    one.receive(Batch("visits", 0, 6, 7, cast(Any, [large]), 1))
-    assert one.is_full("visits")
-    assert one.fetching("visits").fetched == 7
-    assert one.merge.fetched("visits") == 5
+    partition_task.receive(Batch("visits", 0, 6, 7, cast(Any, [large]), 1))
+    assert partition_task.is_full("visits")
+    assert partition_task.fetching("visits").fetched == 7
+    assert partition_task.merge.fetched("visits") == 5

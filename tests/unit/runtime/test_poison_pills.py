@@ -118,8 +118,8 @@ class Steps:
         for reading in taken.readings:
             if not isinstance(reading[3], str):
                 self.world.reach("apply", reading[2])
-        held = self.world.store._of(0)
-        held.positions.update(taken.positions)
+        partition = self.world.store._of(0)
+        partition.positions.update(taken.positions)
         self.positions.update(taken.positions)
         self.saved += [
             (reading[2], reading[3] if isinstance(reading[3], str) else "event")
@@ -142,9 +142,9 @@ class World:
         if (where, offset) in self.ends:
             raise self.ends[where, offset]
 
-    def _read(self, one: Any, _batch: Batch) -> Event | str:
-        self.reach("decode", one.offset)
-        return cast(Event, Read(one.offset))
+    def _read(self, record: Any, _batch: Batch) -> Event | str:
+        self.reach("decode", record.offset)
+        return cast(Event, Read(record.offset))
 
     async def life(self, *, in_order: bool = False) -> Life:
         """One owner, until all is read or it dies."""
@@ -171,7 +171,7 @@ class World:
         shard = PartitionTask(context, cast(Any, steps), outbox, read_record=self._read)
         for topic, end in ENDS.items():
             start = state.positions[topic]
-            shard.receive(Batch(topic, 0, start, end, [record(at, topic) for at in range(start, end)], 1))
+            shard.receive(Batch(topic, 0, start, end, [record(offset, topic) for offset in range(start, end)], 1))
         try:
             while await shard._moved():
                 pass
@@ -204,7 +204,7 @@ async def test_a_record_that_kills_is_passed_after_two_deaths_in_its_trial(where
     lives = [await world.life() for _ in range(5)]
     assert [life.is_careful for life in lives] == [False, False, True, True, True]
     assert {count for life in lives[2:] for count in life.together} == {1}
-    saved = [one for life in lives for one in life.saved]
+    saved = [outcome for life in lives for outcome in life.saved]
     assert saved == [(offset, "poison" if offset == 6 else "event") for offset in range(10)]
     assert world.position == 10
 
@@ -214,7 +214,7 @@ async def test_two_records_that_kill() -> None:
     world = World()
     world.ends = {("apply", 6): Died(), ("decode", 8): Died()}
     lives = [await world.life() for _ in range(7)]
-    saved = [one for life in lives for one in life.saved]
+    saved = [outcome for life in lives for outcome in life.saved]
     assert saved == [(offset, "poison" if offset in (6, 8) else "event") for offset in range(10)]
 
 
@@ -285,13 +285,13 @@ async def test_nothing_of_another_partition_happens_beside_a_trial() -> None:
             now_ms=lambda: 0,
             trials=trials,
         )
-        one = PartitionTask(context, steps, cast(Any, None))
-        one._moved = moved  # type: ignore[method-assign]
-        shards.append(one)
-    running = [asyncio.create_task(one.run()) for one in shards]
+        shard = PartitionTask(context, steps, cast(Any, None))
+        shard._moved = moved  # type: ignore[method-assign]
+        shards.append(shard)
+    running = [asyncio.create_task(shard.run()) for shard in shards]
     await asyncio.sleep(0.05)
-    for one in shards:
-        one.release()
+    for shard in shards:
+        shard.release()
     await asyncio.gather(*running)
     assert most == 1
 
@@ -303,11 +303,11 @@ def test_care_is_of_all_partitions_until_none_needs_it() -> None:
     """A partition has passed so many records, or has read all; one that cannot be read does not make it last."""
     now = 0.0
     care = Care([1, 2], 2, lambda: now)
-    seen = []
+    states = []
     for end, partition in ((care.passed, 0), (care.ended, 1), (care.passed, 2), (care.passed, 2)):
         end(partition)
-        seen.append(care.is_on)
-    assert seen == [True, True, True, False]
+        states.append(care.is_on)
+    assert states == [True, True, True, False]
     care = Care([1], 2, lambda: now)
     now = CARE_MAX_S
     assert not care.is_on

@@ -165,7 +165,7 @@ class World:
     def __init__(self) -> None:
         self.store, self.publisher, self.consumer = MemoryStore(), Publisher(), Consumer()
         self.outputs = Outputs(self.publisher)
-        self.said: list[str] = []
+        self.sentences: list[str] = []
         self.rebuilt: list[str] = []
         self.fails = ""
         self.stays: Callable[[str], bool] = lambda _: True
@@ -185,15 +185,15 @@ class World:
             exact_ends=True,
             belongs=lambda customer, _: self.stays(customer),
             now_ms=lambda: int(time.time() * 1000),
-            stop=self.said.append,  # the process goes on here
+            stop=self.sentences.append,  # the process goes on here
             started_ms=int(time.time() * 1000),
             recompute=self._recompute,
         )
         return PartitionOwner(plan, self.store, self.publisher, self.outputs, partial(claim_partitions, plan))
 
-    async def _recompute(self, asked: RebuildRequest) -> Recomputation:
-        self.rebuilt.append(f"{asked.partition} begun")
-        return Nobody(self, asked.partition)
+    async def _recompute(self, request: RebuildRequest) -> Recomputation:
+        self.rebuilt.append(f"{request.partition} begun")
+        return Nobody(self, request.partition)
 
     async def left(self, position: int) -> None:
         """A former owner has saved this position in every input, and an entry that is not published."""
@@ -225,7 +225,7 @@ async def test_a_claim_reads_on_from_what_is_saved(world: World) -> None:
     assert await world.claim() == dict.fromkeys(TPS, 5_000)
     assert world.consumer.begun == [dict.fromkeys(TPS, 5_000)]
     assert set(world.ownership.fetching()) == TPS
-    assert world.said == []
+    assert world.sentences == []
 
 
 def versions(runner: PartitionRunner) -> DefinitionVersions:
@@ -249,13 +249,13 @@ async def test_topics_that_got_more_partitions(world: World) -> None:
     """Where nothing was read yet nothing is read; what Redis holds was read under this number of partitions."""
     world.stays, world.outputs.heads = stays, {0: MOVED}
     await world.claim()
-    assert world.said[0].startswith("events on partition 0 of profiles belong to other partitions")
+    assert world.sentences[0].startswith("events on partition 0 of profiles belong to other partitions")
     assert (world.consumer.begun, world.ownership.runners) == ([], {})
     other = World()
     other.stays, other.outputs.heads = stays, {0: MOVED, 1: MOVED}
     await other.left(5_000)
     assert await other.claim() == dict.fromkeys(TPS, 5_000)
-    assert (other.said, other.outputs.peeked) == ([], [])
+    assert (other.sentences, other.outputs.peeked) == ([], [])
     await other.ownership.release()
 
 
@@ -263,7 +263,7 @@ async def test_a_worker_that_has_a_new_partition_alone(world: World) -> None:
     """It would decide the customers that came there without what they did before, which another partition holds."""
     world.stays, world.outputs.heads = stays, {0: MOVED, 1: STAYED}
     await world.claim(tps=NEW)
-    assert world.said[0].startswith("events on partition 0 of profiles belong to other partitions")
+    assert world.sentences[0].startswith("events on partition 0 of profiles belong to other partitions")
     assert (world.consumer.begun, world.ownership.runners) == ([], {})
 
 
@@ -273,12 +273,12 @@ async def test_first_records_are_looked_at_once(world: World) -> None:
     world.outputs.heads = {0: STAYED, 1: STAYED}
     for _ in range(2):
         await world.claim()
-    assert (world.said, world.outputs.peeked) == ([], [{1}, {0}])
+    assert (world.sentences, world.outputs.peeked) == ([], [{1}, {0}])
     other = World()
     other.outputs.heads = world.outputs.heads
     for _ in range(2):
         await other.claim(tps=NEW)
-    assert (other.said, other.outputs.peeked) == ([], [{1}, {0}])
+    assert (other.sentences, other.outputs.peeked) == ([], [{1}, {0}])
     await other.ownership.release()
 
 
@@ -289,7 +289,7 @@ async def test_a_takeover_is_not_judged_by_what_was_heard_before(world: World) -
     await world.left(5_000)
     dog = FetchWatchdog(
         60, lambda: world.ownership.fetching().values(), lambda: world.ownership.without_since,
-        cast(Any, world.said.append),
+        cast(Any, world.sentences.append),
     )  # fmt: skip
 
     async def look() -> None:
@@ -300,8 +300,8 @@ async def test_a_takeover_is_not_judged_by_what_was_heard_before(world: World) -
     await world.claim()
     for _ in range(LOST_AFTER_ANSWERS + 2):
         await look()
-    assert all(one.fetched <= one.end for one in world.ownership.fetching().values())
-    assert (world.said, world.consumer.sought) == ([], [])
+    assert all(fetching.fetched <= fetching.end for fetching in world.ownership.fetching().values())
+    assert (world.sentences, world.consumer.sought) == ([], [])
 
 
 @pytest.mark.parametrize(("generation", "fetched"), [(6, 5_000), (7, 5_003), (8, 5_000)])
@@ -319,9 +319,9 @@ async def test_a_newer_owner_in_the_middle_of_a_claim(world: World) -> None:
     await world.left(5_000)
     world.publisher.meanwhile = lambda: world.store.claim(Claim(0, 8, "newer", IDENTITY))
     assert await world.claim() == {}
-    (said,) = world.said
-    assert "a newer owner has the partition" in said
-    assert "start the worker again" in said
+    (sentence,) = world.sentences
+    assert "a newer owner has the partition" in sentence
+    assert "start the worker again" in sentence
     assert world.ownership.fetching() == {}
 
 
@@ -330,8 +330,8 @@ async def test_a_newer_owner_before_former_ones_are_kept_away(world: World) -> N
     await world.left(5_000)
     world.publisher.while_claiming = lambda: world.store.claim(Claim(0, 8, "newer", IDENTITY))
     assert await world.claim() == {}
-    (said,) = world.said
-    assert said.startswith("a claim was lost while it was made: a newer owner has the partition")
+    (sentence,) = world.sentences
+    assert sentence.startswith("a claim was lost while it was made: a newer owner has the partition")
     assert world.publisher.calls[:2] == ["release", f"claim {list(PARTITIONS)}"]
     assert {"read back", "publish 0"}.isdisjoint(world.publisher.calls)
 
@@ -342,7 +342,7 @@ async def test_a_claim_of_a_higher_generation_is_there(world: World, proves: boo
     await world.store.claim(Claim(0, 9, "other", IDENTITY))
     world.consumer.proves = proves
     assert await world.claim() == (dict.fromkeys(TPS, 0) if proves else {})
-    assert world.said == []
+    assert world.sentences == []
 
 
 async def test_a_claim_of_a_higher_generation_comes_meanwhile(world: World) -> None:
@@ -350,7 +350,7 @@ async def test_a_claim_of_a_higher_generation_comes_meanwhile(world: World) -> N
     await world.store.claim(Claim(0, 9, "other", IDENTITY))
     world.consumer.meanwhile = lambda: world.store.claim(Claim(0, 10, "another", IDENTITY))
     assert await world.claim() == {}
-    assert world.said == []
+    assert world.sentences == []
 
 
 async def test_a_claim_that_redis_loses_before_it_begins(world: World) -> None:
@@ -364,8 +364,8 @@ async def test_a_claim_that_redis_loses_before_it_begins(world: World) -> None:
 
     world.store.claim = claim_and_forget  # type: ignore[method-assign, assignment]
     assert await world.claim() == {}
-    (said,) = world.said
-    assert "or Redis lost its last writes; start the worker again" in said
+    (sentence,) = world.sentences
+    assert "or Redis lost its last writes; start the worker again" in sentence
     assert world.ownership.fetching() == {}
 
 
@@ -373,7 +373,7 @@ async def test_partitions_that_are_taken_away_in_the_middle_of_a_claim(world: Wo
     """aiokafka refuses to seek in them: the next assignment follows, so nothing is held and nothing stops."""
     world.consumer.fails = IllegalStateError("not assigned")
     assert await world.claim() == {}
-    assert world.said == []
+    assert world.sentences == []
     assert world.ownership.fetching() == {}
 
 
@@ -402,7 +402,7 @@ async def test_a_claim_that_is_let_go_of(world: World, what: str) -> None:
         assert await world.claim() == dict.fromkeys(TPS, 5_000)
         assert set(world.ownership.fetching()) == TPS
     assert await first == {}
-    assert (calls[:2], world.said) == (["ended", "release"], [])
+    assert (calls[:2], world.sentences) == (["ended", "release"], [])
 
 
 async def test_a_claim_that_kafkas_client_breaks_off(world: World) -> None:
@@ -413,8 +413,8 @@ async def test_a_claim_that_kafkas_client_breaks_off(world: World) -> None:
 
     world.outputs.meanwhile = broken_off
     assert await world.claim() == {}
-    (said,) = world.said
-    assert said.startswith("claiming was broken off")
+    (sentence,) = world.sentences
+    assert sentence.startswith("claiming was broken off")
 
 
 async def test_what_is_let_go_of_is_to_be_followed_by_something(world: World) -> None:
@@ -449,8 +449,8 @@ async def test_a_claim_that_takes_too_long(world: World, monkeypatch: pytest.Mon
     monkeypatch.setattr(rebalance_listener, "CLAIM_MAX_S", 0.05)
     world.outputs.meanwhile = asyncio.Event().wait
     assert await world.claim() == {}
-    (said,) = world.said
-    assert said.startswith("claiming took over")
+    (sentence,) = world.sentences
+    assert sentence.startswith("claiming took over")
 
 
 async def test_a_second_release_waits_for_the_first(world: World) -> None:
@@ -479,13 +479,13 @@ async def test_a_forgotten_rebuild_binds_nobody(world: World) -> None:
     """On a fresh Redis it stops; the rebuild may then be of another group."""
     world.consumer.committed = dict.fromkeys(TPS, 50)
     await world.claim()
-    assert "or use a fresh Redis and `segmenter worker --rebuild`" in world.said.pop()
+    assert "or use a fresh Redis and `segmenter worker --rebuild`" in world.sentences.pop()
     rebuilt = world.worker(msgspec.structs.replace(IDENTITY, group="another"), rebuild=True)
     assert await world.claim(rebuilt) == dict.fromkeys(TPS, 0)
     await rebuilt.release()
-    assert world.said == []
+    assert world.sentences == []
     await world.claim()
-    assert "group stored 'another" in world.said[0]
+    assert "group stored 'another" in world.sentences[0]
 
 
 async def soon(is_so: Callable[[], bool]) -> None:
@@ -505,10 +505,12 @@ async def test_a_rebuild_on_what_is_there() -> None:
     for _ in range(2):
         assert await world.claim(again) == dict.fromkeys(TPS, 5_000)
         await soon(
-            lambda: all(cast(Segmenter, one.task.processor)._loader.versions.rebuilt for one in again.runners.values())
+            lambda: all(
+                cast(Segmenter, runner.task.processor)._loader.versions.rebuilt for runner in again.runners.values()
+            )
         )
         await again.release()
-    assert world.said == []
+    assert world.sentences == []
     assert world.rebuilt == [
         f"{partition} {what}" for partition in PARTITIONS for what in ("begun", "upto 5000", "upto 5000", "closed")
     ]
@@ -522,7 +524,7 @@ async def test_a_rebuild_on_a_fresh_redis() -> None:
         await world.claim(fresh)
         await asyncio.sleep(0.1)
         await fresh.release()
-    assert (world.rebuilt, world.said) == ([], [])
+    assert (world.rebuilt, world.sentences) == ([], [])
 
 
 async def test_a_rebuild_that_fails() -> None:
@@ -532,9 +534,9 @@ async def test_a_rebuild_that_fails() -> None:
     world.fails = "partition 0 was not made again: why"
     failing = world.worker(rebuild=True)
     await world.claim(failing)
-    await soon(lambda: bool(world.said))
+    await soon(lambda: bool(world.sentences))
     await failing.release()
-    assert world.said[0] == world.fails
+    assert world.sentences[0] == world.fails
     assert world.rebuilt[:2] == ["0 begun", "0 closed"]
 
 
@@ -555,7 +557,7 @@ async def test_a_store_that_fails_while_partitions_are_claimed(
 
     monkeypatch.setattr(world.store, "claim", fail)
     assert await world.claim() == {}
-    assert world.said == [sentence]
+    assert world.sentences == [sentence]
 
 
 async def test_what_was_published_is_read_back_before_anything_is_published(world: World) -> None:
@@ -564,7 +566,7 @@ async def test_what_was_published_is_read_back_before_anything_is_published(worl
     claimed_first: list[str] = []
 
     async def look() -> None:
-        claimed_first.extend(held.claim.token for held in world.store._partitions.values() if held.claim)
+        claimed_first.extend(partition.claim.token for partition in world.store._partitions.values() if partition.claim)
 
     world.outputs.meanwhile = look
     await world.claim()
@@ -587,11 +589,11 @@ async def test_a_reading_back_that_takes_too_long(world: World, monkeypatch: pyt
 
     monkeypatch.setattr(world.outputs, "read", slow)
     assert await world.claim() == {}
-    (said,) = world.said
-    assert said.startswith("claiming took over 0 s; what was published is being read back")
-    assert "goes on from where it came to" in said
+    (sentence,) = world.sentences
+    assert sentence.startswith("claiming took over 0 s; what was published is being read back")
+    assert "goes on from where it came to" in sentence
     assert world.ownership.fetching() == {}
-    assert [held.outputs for held in world.store._partitions.values()] == [{"segment-changes": 7}] * 2
+    assert [partition.outputs for partition in world.store._partitions.values()] == [{"segment-changes": 7}] * 2
 
 
 # --- reading again -----------------------------------------------------------------------------
@@ -599,8 +601,8 @@ async def test_a_reading_back_that_takes_too_long(world: World, monkeypatch: pyt
 
 async def answered(world: World, end: int, times: int = LOST_AFTER_ANSWERS + 1) -> None:
     """Looks, each after another answer that there are records in one input."""
-    for at in range(times):
-        world.consumer.answers.came(CARTS, FetchResponse(end, end, 0, float(at)))
+    for index in range(times):
+        world.consumer.answers.came(CARTS, FetchResponse(end, end, 0, float(index)))
         await world.ownership.heal()
 
 
@@ -611,7 +613,7 @@ async def test_records_that_were_fetched_but_never_came_are_read_again(world: Wo
     assert world.consumer.sought == []
     await answered(world, END)
     assert world.consumer.sought == [{CARTS: 0}]
-    assert world.said == []
+    assert world.sentences == []
 
 
 async def test_an_input_created_anew_under_a_running_worker(world: World) -> None:
@@ -620,9 +622,9 @@ async def test_an_input_created_anew_under_a_running_worker(world: World) -> Non
     await world.claim()
     world.consumer.end[CARTS] = 40
     await answered(world, 40)
-    (said,) = world.said
-    assert said.startswith("carts-1 ends at 40 but 5000 were read; the topic was created anew")
-    assert "--rebuild" in said
+    (sentence,) = world.sentences
+    assert sentence.startswith("carts-1 ends at 40 but 5000 were read; the topic was created anew")
+    assert "--rebuild" in sentence
     assert world.consumer.sought == []
 
 
@@ -631,7 +633,7 @@ async def test_a_new_leader_that_has_not_caught_up(world: World) -> None:
     await world.left(5_000)
     await world.claim()
     await answered(world, 4_990)
-    assert world.said == []
+    assert world.sentences == []
     assert world.consumer.sought == [{CARTS: 5_000}]
 
 
@@ -645,8 +647,8 @@ async def test_retention_has_passed_what_is_awaited(world: World, by_a_batch: bo
         await world.ownership.receive(Batch("carts", 1, 6_000, 6_001, [], 7))
     else:
         await answered(world, END)
-    (said,) = world.said
-    assert said.startswith("carts-1: records 5000 to 5999 are gone before they were read")
+    (sentence,) = world.sentences
+    assert sentence.startswith("carts-1: records 5000 to 5999 are gone before they were read")
     assert world.consumer.sought == []
 
 
@@ -656,7 +658,7 @@ async def test_a_seek_that_kafka_refuses_is_tried_again(world: World) -> None:
     world.consumer.fails = KafkaConnectionError("gone")
     await answered(world, END)
     world.consumer.fails = None
-    assert (world.said, world.consumer.sought) == ([], [])
+    assert (world.sentences, world.consumer.sought) == ([], [])
     await answered(world, END)
     assert world.consumer.sought == [{CARTS: 0}]
 
@@ -673,9 +675,9 @@ async def test_a_claim_that_is_not_released_is_a_death_for_the_next(world: World
         attempt = msgspec.json.decode(world.store._of(partition).attempt, type=poison_pills.Attempt)
         assert (attempt.deaths, attempt.needs_care) == (deaths, False)
     await world.claim()
-    found = [runner.task._is_careful for runner in world.ownership.runners.values()]
-    assert found == [True] * len(PARTITIONS)
+    careful = [runner.task._is_careful for runner in world.ownership.runners.values()]
+    assert careful == [True] * len(PARTITIONS)
     await world.ownership.release()
-    assert [world.store._of(one).attempt for one in PARTITIONS] == [b""] * len(PARTITIONS)
+    assert [world.store._of(partition).attempt for partition in PARTITIONS] == [b""] * len(PARTITIONS)
     await world.claim()
     assert not any(runner.task._is_careful for runner in world.ownership.runners.values())

@@ -24,11 +24,11 @@ class Stops:
     """Stands in for `stop`: keeps the sentences."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.sentences: list[str] = []
         self.came = threading.Event()
 
-    def __call__(self, said: str) -> None:
-        self.said.append(said)
+    def __call__(self, sentence: str) -> None:
+        self.sentences.append(sentence)
         self.came.set()
 
 
@@ -60,7 +60,7 @@ async def test_a_loop_that_stands_still(stops: Stops, clock: Clock) -> None:
     clock.now += 0.3 + 1e-6
     assert stops.came.wait(10)  # the loop stands still here
     running.cancel()
-    assert "start the worker again" in stops.said[0]
+    assert "start the worker again" in stops.sentences[0]
 
 
 async def test_a_loop_that_turns(stops: Stops, clock: Clock) -> None:
@@ -70,7 +70,7 @@ async def test_a_loop_that_turns(stops: Stops, clock: Clock) -> None:
         clock.now += 0.3
         await asyncio.sleep(0.03)
     running.cancel()
-    assert stops.said == []
+    assert stops.sentences == []
 
 
 UNREAD_S = 10.0
@@ -84,12 +84,12 @@ def reading(name: str = "carts-0", fetched: int = 5, end: int = 5, **more: Any) 
 
 def look(stops: Stops, *looks: tuple[float, list[Fetching]]) -> list[str]:
     """What a watchdog says over these looks at these times."""
-    seen = SimpleNamespace(readings=[])
-    dog = FetchWatchdog(UNREAD_S, lambda: seen.readings, lambda: None, stops)
+    inputs = SimpleNamespace(readings=[])
+    dog = FetchWatchdog(UNREAD_S, lambda: inputs.readings, lambda: None, stops)
     for now, readings in looks:
-        seen.readings = readings
+        inputs.readings = readings
         dog.look(now)
-    return stops.said
+    return stops.sentences
 
 
 UNREAD = reading(end=6)
@@ -110,9 +110,9 @@ MOVED = {
 def test_unread_records_that_are_not_fetched(between: list[Fetching], stops: Stops) -> None:
     """Longer than ``unread_s`` stops with the input's name; not a moment before."""
     assert look(stops, (0, [UNREAD]), (5, between), (UNREAD_S, [UNREAD])) == []
-    (said,) = look(Stops(), (0, [UNREAD]), (5, between), (UNREAD_S + 0.001, [UNREAD]))
-    assert "carts-0" in said
-    assert "start again" in said
+    (sentence,) = look(Stops(), (0, [UNREAD]), (5, between), (UNREAD_S + 0.001, [UNREAD]))
+    assert "carts-0" in sentence
+    assert "start again" in sentence
 
 
 @pytest.mark.parametrize("between", MOVED.values(), ids=MOVED)
@@ -134,8 +134,8 @@ def test_a_silent_kafka(stops: Stops) -> None:
     """Five times ``unread_s`` without an answer stops, that long does not."""
     silent = [reading(heard=100.0)]
     assert look(stops, (100 + 5 * UNREAD_S, silent)) == []
-    (said,) = look(Stops(), (100 + 5 * UNREAD_S + 0.001, silent))
-    assert "Kafka did not answer for carts-0" in said
+    (sentence,) = look(Stops(), (100 + 5 * UNREAD_S + 0.001, silent))
+    assert "Kafka did not answer for carts-0" in sentence
 
 
 def test_an_input_that_is_held_back_may_be_silent(stops: Stops) -> None:
@@ -154,7 +154,7 @@ def test_a_kafka_that_answers_nothing(caplog: pytest.LogCaptureFixture) -> None:
         for _ in range(looks):
             watch.look()
         watch.answered()
-    assert [(one.levelname, one.silent_s) for one in caplog.records] == [  # type: ignore[attr-defined]
+    assert [(record.levelname, record.silent_s) for record in caplog.records] == [  # type: ignore[attr-defined]
         ("WARNING", 5), ("WARNING", 10), ("INFO", 12),
     ]  # fmt: skip
 
@@ -162,12 +162,12 @@ def test_a_kafka_that_answers_nothing(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_kafka_that_has_nothing_to_answer_is_asked() -> None:
     """In time before each warning."""
     watch = AnswerWatch(5.0)
-    asked: list[int] = []
+    requests: list[int] = []
     looks = 0
-    watch.request = lambda: asked.append(looks)
+    watch.request = lambda: requests.append(looks)
     for looks in range(1, 21):  # noqa: B007  # what is asked notes it
         watch.look()
-    assert asked == [5, 15]
+    assert requests == [5, 15]
 
 
 # --- inputs out of step ------------------------------------------------------------------------
@@ -181,20 +181,20 @@ def test_partitions_that_nothing_follows(stops: Stops) -> None:
     dog = FetchWatchdog(UNREAD_S, list, lambda: since.pop(0), stops)
     for now in (7.0 + 6 * UNREAD_S, 7.0 + 5 * UNREAD_S):
         dog.look(now)
-    assert stops.said == []
+    assert stops.sentences == []
     dog.look(7.0 + 5 * UNREAD_S + 1e-6)
-    assert stops.said[0].startswith("nothing was claimed for 50 s")
+    assert stops.sentences[0].startswith("nothing was claimed for 50 s")
 
 
 def strays(*looks: Fetching) -> list[int]:
     """Where to read again from, over these looks at one input."""
-    found = LostFetchDetector()
-    return [position for one in looks for position in found.look({CARTS: one}).values()]
+    detector = LostFetchDetector()
+    return [position for fetching in looks for position in detector.look({CARTS: fetching}).values()]
 
 
 def answers(number: int, **more: Any) -> list[Fetching]:
     """Looks at an input, each after another answer of Kafka."""
-    return [reading(requested_at=float(at), **more) for at in range(number)]
+    return [reading(requested_at=float(index), **more) for index in range(number)]
 
 
 @pytest.mark.parametrize("end", [6, 4], ids=["records that do not come", "an end before what was read"])
@@ -209,7 +209,7 @@ def test_out_of_step_for_some_answers(end: int) -> None:
 def test_a_silent_kafka_has_lost_nothing() -> None:
     """Without a newer answer the looks do not count, however many; with answers now and then they do."""
     assert strays(*[reading(end=6)] * 100) == []
-    assert strays(*(one for one in answers(LOST_AFTER_ANSWERS + 1, end=6) for _ in range(7))) == [5]
+    assert strays(*(fetching for fetching in answers(LOST_AFTER_ANSWERS + 1, end=6) for _ in range(7))) == [5]
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ def test_in_step_in_between(between: Fetching) -> None:
 
 def test_inputs_are_counted_apart() -> None:
     """One that is let go of, as at a rebalance, begins anew too."""
-    found, visits = LostFetchDetector(), TP("visits", 0)
-    for one in answers(LOST_AFTER_ANSWERS, end=6):
-        assert found.look({CARTS: one, visits: reading()}) == {}
-    assert found.look({visits: reading(end=6, requested_at=50.0)}) == {}
-    assert found.look({CARTS: reading(end=6, requested_at=60.0)}) == {}
+    detector, visits = LostFetchDetector(), TP("visits", 0)
+    for fetching in answers(LOST_AFTER_ANSWERS, end=6):
+        assert detector.look({CARTS: fetching, visits: reading()}) == {}
+    assert detector.look({visits: reading(end=6, requested_at=50.0)}) == {}
+    assert detector.look({CARTS: reading(end=6, requested_at=60.0)}) == {}

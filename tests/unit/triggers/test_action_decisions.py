@@ -17,29 +17,42 @@ from streams.triggers.action_decisions import FRESH_MS
 from streams.triggers.customer_state import Action, Person, Sent
 from streams.triggers.membership_lookup import Waiting
 from streams.triggers.messages import AttemptResult, Message, Outcome
-from tests.support.in_memory_triggers import START, World, cart, change, come, enters, file_of, identify, kinds, world
+from tests.support.in_memory_triggers import (
+    START,
+    World,
+    cart,
+    change,
+    come,
+    enters,
+    file_of,
+    identify,
+    kinds,
+)
+from tests.support.in_memory_triggers import (
+    world as started_world,
+)
 
 LOST = "Redis has lost a change of the customer that was published"
 
 
-def reasons(one: World) -> list[tuple[str, str | None]]:
-    return [(decision.decision, decision.reason) for decision in one.decisions()]
+def reasons(world: World) -> list[tuple[str, str | None]]:
+    return [(decision.decision, decision.reason) for decision in world.decisions()]
 
 
-def stored(one: World, who: str = "u1") -> Person:
-    return customer_state.decode(one.store._of(0).customers.get(who))
+def stored(world: World, customer_id: str = "u1") -> Person:
+    return customer_state.decode(world.store._of(0).customers.get(customer_id))
 
 
-def after(one: World, method: str, then: Callable[[], Any]) -> None:
+def after(world: World, method: str, then: Callable[[], Any]) -> None:
     """Something happens once a call of the store has been answered."""
-    call = getattr(one.store, method)
+    call = getattr(world.store, method)
 
     async def called(*arguments: Any) -> Any:
         answer = await call(*arguments)
         then()
         return answer
 
-    setattr(one.store, method, called)
+    setattr(world.store, method, called)
 
 
 # --- the last look -----------------------------------------------------------------------------
@@ -48,7 +61,7 @@ def after(one: World, method: str, then: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("delay_ms", [5, 34, 200])
 async def test_a_store_that_answers_slowly_keeps_nothing_from_being_sent(delay_ms: int) -> None:
     """One save for the intent and one for the decision, however long each call takes."""
-    one = await world(cart())
+    world = await started_world(cart())
 
     def slow(call: Any) -> Any:
         async def called(*arguments: Any) -> Any:
@@ -57,49 +70,49 @@ async def test_a_store_that_answers_slowly_keeps_nothing_from_being_sent(delay_m
 
         return called
 
-    for part, names in ((one.store, ("load", "save", "due", "next_due")), (one.shop, ("look", "reached"))):
+    for part, names in ((world.store, ("load", "save", "due", "next_due")), (world.shop, ("look", "reached"))):
         for name in names:
             setattr(part, name, slow(getattr(part, name)))
-    await enters(one)
-    saves = one.acting.checkpointer.save_number
-    await one.until(START + SECOND_MS)
-    assert kinds(one) == ["sent"]
-    assert one.acting.checkpointer.save_number == saves + 2
+    await enters(world)
+    saves = world.acting.checkpointer.save_number
+    await world.until(START + SECOND_MS)
+    assert kinds(world) == ["sent"]
+    assert world.acting.checkpointer.save_number == saves + 2
 
 
 async def test_who_pays_while_the_intent_is_saved_is_not_written_to() -> None:
     """The attempt is given back, which is counted and published; it counts for no cap and no budget of retries."""
-    one = await world(cart())
-    await enters(one)
-    after(one, "save", one.shop.since["u1"].clear)
-    await one.until(START + SECOND_MS)
-    assert one.told() == []
-    assert reasons(one) == [("deferred", "given back: left meanwhile"), ("skipped", "left meanwhile")]
-    assert one.acting.counts.given_back == {("cart",): 1}
-    assert [decision.attempts for decision in one.decisions()] == [0, 0]
-    assert stored(one).sent == []
-    assert [endpoint.free for endpoint in one.acting._deciding._endpoints.values()] == [8]
+    world = await started_world(cart())
+    await enters(world)
+    after(world, "save", world.shop.since["u1"].clear)
+    await world.until(START + SECOND_MS)
+    assert world.told() == []
+    assert reasons(world) == [("deferred", "given back: left meanwhile"), ("skipped", "left meanwhile")]
+    assert world.acting.counts.given_back == {("cart",): 1}
+    assert [decision.attempts for decision in world.decisions()] == [0, 0]
+    assert stored(world).sent == []
+    assert [endpoint.free for endpoint in world.acting._deciding._endpoints.values()] == [8]
 
 
 async def test_a_retry_that_is_given_back_leaves_what_was_sent_before() -> None:
     """A message whose first attempt may have arrived goes on to count from then."""
-    one = await world(cart(), lambda *_: AttemptResult(Outcome.UNKNOWN, "cut"))
-    await enters(one)
-    await one.until(START)
-    (sent,) = stored(one).sent
-    after(one, "save", lambda: one.shop.undecided.add("u1"))
-    await one.until(START + MINUTE_MS)
-    assert len(one.told()) == 1
-    assert stored(one).sent == [sent]
-    (action,) = stored(one).actions
+    world = await started_world(cart(), lambda *_: AttemptResult(Outcome.UNKNOWN, "cut"))
+    await enters(world)
+    await world.until(START)
+    (sent,) = stored(world).sent
+    after(world, "save", lambda: world.shop.undecided.add("u1"))
+    await world.until(START + MINUTE_MS)
+    assert len(world.told()) == 1
+    assert stored(world).sent == [sent]
+    (action,) = stored(world).actions
     assert (action.attempts, action.first_at, action.attempting) == (1, START, False)
 
 
 async def test_a_last_look_that_fails_gives_back() -> None:
     """What failed is met again by the next step; the message is not called unknown, as it was not made."""
-    one = await world(cart())
-    await enters(one)
-    look, looks = one.shop.look, []
+    world = await started_world(cart())
+    await enters(world)
+    look, looks = world.shop.look, []
 
     async def fails_once(*arguments: Any) -> Any:
         looks.append(arguments)
@@ -107,9 +120,9 @@ async def test_a_last_look_that_fails_gives_back() -> None:
             raise StoreFailed("no answer")
         return await look(*arguments)
 
-    one.shop.look = fails_once  # type: ignore[method-assign, assignment]
-    await one.until(START + SECOND_MS)
-    assert reasons(one) == [("deferred", "given back: the last look failed"), ("sent", None)]
+    world.shop.look = fails_once  # type: ignore[method-assign, assignment]
+    await world.until(START + SECOND_MS)
+    assert reasons(world) == [("deferred", "given back: the last look failed"), ("sent", None)]
 
 
 async def test_a_channel_may_look_once_more() -> None:
@@ -118,42 +131,42 @@ async def test_a_channel_may_look_once_more() -> None:
         suppress={"unsubscribed": True}, triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}}
     )
 
-    async def pays(one: World) -> None:
-        one.shop.since["u1"].clear()
+    async def pays(world: World) -> None:
+        world.shop.since["u1"].clear()
 
-    async def unsubscribes(one: World) -> None:
-        await one.read(identify("u1", START, unsubscribed=True))
+    async def unsubscribes(world: World) -> None:
+        await world.read(identify("u1", START, unsubscribed=True))
 
     for happens, reason in ((pays, "left meanwhile"), (unsubscribes, "suppressed by unsubscribed")):
-        one = await world(file)
+        world = await started_world(file)
 
-        async def connects(message: Message, one: World = one, happens: Any = happens) -> AttemptResult:
+        async def connects(message: Message, world: World = world, happens: Any = happens) -> AttemptResult:
             assert await message.against() is None
-            await happens(one)
+            await happens(world)
             against = await message.against()
             return AttemptResult(Outcome.SENT) if against is None else AttemptResult(Outcome.GIVEN_BACK, against)
 
-        one.channels["screen"].send = connects  # type: ignore[method-assign]
-        await enters(one)
-        await one.until(START + SECOND_MS)
-        assert reasons(one) == [("deferred", f"given back: {reason}"), ("skipped", reason)]
+        world.channels["screen"].send = connects  # type: ignore[method-assign]
+        await enters(world)
+        await world.until(START + SECOND_MS)
+        assert reasons(world) == [("deferred", f"given back: {reason}"), ("skipped", reason)]
 
 
 async def test_a_partition_that_was_let_go_of_sends_nothing_more() -> None:
     """A newer owner may have read that the customer was erased, which the attempt's last look cannot know."""
-    one = await world(file_of(triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}}))
-    said: list[str | None] = []
+    world = await started_world(file_of(triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}}))
+    objections: list[str | None] = []
 
     async def connects(message: Message) -> AttemptResult:
-        one.acting.is_released = not said
+        world.acting.is_released = not objections
         against = await message.against()
-        said.append(against)
+        objections.append(against)
         return AttemptResult(Outcome.SENT) if against is None else AttemptResult(Outcome.GIVEN_BACK, against)
 
-    one.channels["screen"].send = connects  # type: ignore[method-assign]
-    await enters(one)
-    await one.until(START + SECOND_MS)
-    assert said == ["the partition was let go of", None]
+    world.channels["screen"].send = connects  # type: ignore[method-assign]
+    await enters(world)
+    await world.until(START + SECOND_MS)
+    assert objections == ["the partition was let go of", None]
 
 
 # --- what is not decided -----------------------------------------------------------------------
@@ -161,136 +174,136 @@ async def test_a_partition_that_was_let_go_of_sends_nothing_more() -> None:
 
 async def test_a_change_that_redis_lost_is_no_exit() -> None:
     """Its sequence was read and a lower one is stored: it is waited for, which a record says, and then it counts."""
-    one = await world(cart())
-    await enters(one)
-    stays = one.shop.since.pop("u1")
-    one.shop.stored["u1"] = 0
-    await one.until(START + SECOND_MS)
-    assert (one.told(), one.decisions()) == ([], [])
-    await one.until(START + 20 * SECOND_MS)
-    await one.until(START + MINUTE_MS)
-    assert reasons(one) == [("deferred", LOST)], "once"
-    one.shop.since["u1"], one.shop.stored["u1"] = stays, 1
-    await one.until(START + 2 * MINUTE_MS)
-    assert reasons(one) == [("deferred", LOST), ("sent", None)]
+    world = await started_world(cart())
+    await enters(world)
+    stays = world.shop.since.pop("u1")
+    world.shop.stored["u1"] = 0
+    await world.until(START + SECOND_MS)
+    assert (world.told(), world.decisions()) == ([], [])
+    await world.until(START + 20 * SECOND_MS)
+    await world.until(START + MINUTE_MS)
+    assert reasons(world) == [("deferred", LOST)], "once"
+    world.shop.since["u1"], world.shop.stored["u1"] = stays, 1
+    await world.until(START + 2 * MINUTE_MS)
+    assert reasons(world) == [("deferred", LOST), ("sent", None)]
 
 
 async def test_an_exit_that_redis_lost_keeps_the_message_back() -> None:
     """Redis still shows the customer in the segment, but the exit was published and read."""
-    one = await world(cart(delay="1m"))
-    await enters(one)
-    await enters(one)  # pays
-    one.shop.since["u1"], one.shop.stored["u1"] = {"abandoned_cart": START}, 1
+    world = await started_world(cart(delay="1m"))
+    await enters(world)
+    await enters(world)  # pays
+    world.shop.since["u1"], world.shop.stored["u1"] = {"abandoned_cart": START}, 1
     for second in range(60, 300):
-        await one.until(START + second * SECOND_MS)
-    assert one.told() == []
-    one.shop.since["u1"], one.shop.stored["u1"] = {}, 2
-    await one.until(START + 10 * MINUTE_MS)
-    assert reasons(one) == [("deferred", LOST), ("skipped", "left meanwhile")]
+        await world.until(START + second * SECOND_MS)
+    assert world.told() == []
+    world.shop.since["u1"], world.shop.stored["u1"] = {}, 2
+    await world.until(START + 10 * MINUTE_MS)
+    assert reasons(world) == [("deferred", LOST), ("skipped", "left meanwhile")]
 
 
 async def test_what_is_never_decided_expires() -> None:
     """Each change ends in a final decision, also where Redis never knows of it again."""
-    one = await world(cart(expires="1h"))
-    await enters(one)
-    one.shop.stored["u1"] = 0
-    await one.until(START + MINUTE_MS)
-    await one.until(START + DAY_MS)
-    assert reasons(one) == [("deferred", LOST), ("skipped", "expired 1h after its time")]
+    world = await started_world(cart(expires="1h"))
+    await enters(world)
+    world.shop.stored["u1"] = 0
+    await world.until(START + MINUTE_MS)
+    await world.until(START + DAY_MS)
+    assert reasons(world) == [("deferred", LOST), ("skipped", "expired 1h after its time")]
 
 
 @pytest.mark.parametrize("count", [8, 500, 1_200])
 async def test_undecided_customers_hide_nobody(count: int) -> None:
     """However many are due before; they are looked at less and less often."""
-    one = await world(cart())
+    world = await started_world(cart())
     for number in range(count):
-        one.shop.undecided.add(f"w{number}")
-        await enters(one, f"w{number}")
-    one.now += SECOND_MS
-    await enters(one)
+        world.shop.undecided.add(f"w{number}")
+        await enters(world, f"w{number}")
+    world.now += SECOND_MS
+    await enters(world)
     for _ in range(count // 100 + 10):
-        one.shop.reached_ms = one.now
-        await one.acting.fire(one.now, 100)
-        await one.acting.landed()
-        await one.acting.settle()
-    assert [message.customer for _, message, _ in one.told()] == ["u1"]
-    one.shop.undecided.clear()
+        world.shop.reached_ms = world.now
+        await world.acting.fire(world.now, 100)
+        await world.acting.landed()
+        await world.acting.settle()
+    assert [message.customer for _, message, _ in world.told()] == ["u1"]
+    world.shop.undecided.clear()
     for minute in range(1, 30):
-        await one.until(START + minute * MINUTE_MS)
-    assert kinds(one).count("sent") == count + 1
+        await world.until(START + minute * MINUTE_MS)
+    assert kinds(world).count("sent") == count + 1
 
 
 async def test_nothing_is_sent_by_a_segmenter_that_stands_still() -> None:
     """It may have read no purchase since: what is decided up to a while ago is not of now."""
-    one = await world(cart())
-    await enters(one)
-    one.shop.reached_ms = START + SECOND_MS
-    one.now = one.shop.reached_ms + FRESH_MS + 1
-    await one.turn()
-    assert (one.told(), reasons(one)) == ([], [("deferred", Waiting.SEGMENTER.value)])
-    assert one.acting.counts.waits == {("segmenter",): 1}
-    await one.until(one.now + 10 * SECOND_MS)
-    assert kinds(one) == ["deferred", "sent"]
+    world = await started_world(cart())
+    await enters(world)
+    world.shop.reached_ms = START + SECOND_MS
+    world.now = world.shop.reached_ms + FRESH_MS + 1
+    await world.turn()
+    assert (world.told(), reasons(world)) == ([], [("deferred", Waiting.SEGMENTER.value)])
+    assert world.acting.counts.waits == {("segmenter",): 1}
+    await world.until(world.now + 10 * SECOND_MS)
+    assert kinds(world) == ["deferred", "sent"]
 
 
 async def test_what_waits_for_a_segmenter_that_stands_still_expires() -> None:
     """An outage of days: who comes back to the shop after it is not asked about a cart of last week."""
-    one = await world(cart())
-    await enters(one)
-    one.shop.reached_ms = START
+    world = await started_world(cart())
+    await enters(world)
+    world.shop.reached_ms = START
     for hour in range(1, 30):
-        await one.until(START + hour * HOUR_MS, decided=False)
-    assert one.told() == []
-    assert reasons(one) == [("deferred", Waiting.SEGMENTER.value), ("skipped", "expired 1d after its time")]
+        await world.until(START + hour * HOUR_MS, decided=False)
+    assert world.told() == []
+    assert reasons(world) == [("deferred", Waiting.SEGMENTER.value), ("skipped", "expired 1d after its time")]
 
 
 async def test_a_segmenter_with_a_longer_grace_than_triggers_is_waited_for_with_a_reason() -> None:
     """It runs, and all that it decides is older than what triggers take for lately."""
-    one = await world(cart())
-    await enters(one)
+    world = await started_world(cart())
+    await enters(world)
     for second in range(1, 60):
-        one.shop.reached_ms = one.now - FRESH_MS - SECOND_MS
-        await one.until(START + second * SECOND_MS, decided=False)
-    assert reasons(one) == [("deferred", Waiting.SEGMENTER.value)]
+        world.shop.reached_ms = world.now - FRESH_MS - SECOND_MS
+        await world.until(START + second * SECOND_MS, decided=False)
+    assert reasons(world) == [("deferred", Waiting.SEGMENTER.value)]
 
 
 async def test_a_segmenter_that_went_back_decides_nothing() -> None:
     """Redis lost its last writes, and an exit may be among them; until the segmenter has come as far again."""
-    one = await world(cart(delay="1s"))
-    await enters(one)
-    await enters(one, "u2")
-    one.now = START + 3 * SECOND_MS
-    one.shop.reached_ms = START
-    one.acting.checkpointer.next_due = START + SECOND_MS
-    await one.acting._look([])
-    one.shop.reached_ms = START + 2 * SECOND_MS
-    await one.acting._look([])
-    one.shop.reached_ms -= 1
-    await one.turn()
-    assert one.told() == []
-    one.shop.reached_ms += 1
-    await one.turn()
-    assert kinds(one) == ["sent", "sent"]
+    world = await started_world(cart(delay="1s"))
+    await enters(world)
+    await enters(world, "u2")
+    world.now = START + 3 * SECOND_MS
+    world.shop.reached_ms = START
+    world.acting.checkpointer.next_due = START + SECOND_MS
+    await world.acting._look([])
+    world.shop.reached_ms = START + 2 * SECOND_MS
+    await world.acting._look([])
+    world.shop.reached_ms -= 1
+    await world.turn()
+    assert world.told() == []
+    world.shop.reached_ms += 1
+    await world.turn()
+    assert kinds(world) == ["sent", "sent"]
 
 
 async def test_an_attempt_is_given_back_where_the_segmenter_goes_back() -> None:
     """Between the first look and the last."""
-    one = await world(cart())
-    await enters(one)
+    world = await started_world(cart())
+    await enters(world)
     moved: list[int] = []
 
     def back() -> None:
         if not moved:
             moved.append(1)
-            one.shop.reached_ms -= 1
+            world.shop.reached_ms -= 1
 
-    after(one, "save", back)
-    one.shop.reached_ms = one.now = START + SECOND_MS
-    await one.acting.fire(one.now, 100)
-    await one.acting.landed()
-    await one.acting.settle()
-    assert one.told() == []
-    assert kinds(one) == ["deferred"]
+    after(world, "save", back)
+    world.shop.reached_ms = world.now = START + SECOND_MS
+    await world.acting.fire(world.now, 100)
+    await world.acting.landed()
+    await world.acting.settle()
+    assert world.told() == []
+    assert kinds(world) == ["deferred"]
 
 
 # --- bounds ------------------------------------------------------------------------------------
@@ -303,26 +316,26 @@ async def test_attempts_under_way_take_no_place_of_what_waits() -> None:
         channels={"screen": {"kind": "console", "concurrency": 256}},
         triggers={f"t{number}": {"segment": key, "channel": "screen"} for number, key in enumerate(segments)},
     )
-    one = await world(file)
+    world = await started_world(file)
     over = asyncio.Event()
 
     async def hangs(_: Message) -> AttemptResult:
         await over.wait()
         return AttemptResult(Outcome.SENT)
 
-    one.channels["screen"].send = hangs  # type: ignore[method-assign, assignment]
+    world.channels["screen"].send = hangs  # type: ignore[method-assign, assignment]
     for key in segments[:64]:
-        await enters(one, segment=key)
-    one.shop.reached_ms = one.now
-    await one.acting.fire(one.now, 100)
-    await enters(one, segment=segments[64])
-    await one.claim()
-    await enters(one, segment=segments[65])
+        await enters(world, segment=key)
+    world.shop.reached_ms = world.now
+    await world.acting.fire(world.now, 100)
+    await enters(world, segment=segments[64])
+    await world.claim()
+    await enters(world, segment=segments[65])
     over.set()
     for minute in range(1, 10):
-        await one.until(START + minute * MINUTE_MS)
-    assert kinds(one).count("sent") == 66
-    assert len(stored(one).actions) == 0
+        await world.until(START + minute * MINUTE_MS)
+    assert kinds(world).count("sent") == 66
+    assert len(stored(world).actions) == 0
 
 
 def test_bytes_of_the_version_before_are_read() -> None:
@@ -350,16 +363,16 @@ RANKED = {
 
 async def test_a_lower_priority_is_not_dropped_for_a_message_that_is_not_sent() -> None:
     """The higher one is in its cool-down, or fails for good; the lower one waits for that, and then goes out."""
-    one = await world(file_of(**RANKED))
-    await enters(one)
-    await one.until(START + 10 * MINUTE_MS)
-    await enters(one)
-    one.now += DAY_MS
-    await enters(one)
-    await enters(one, segment="returning_visitor")
+    world = await started_world(file_of(**RANKED))
+    await enters(world)
+    await world.until(START + 10 * MINUTE_MS)
+    await enters(world)
+    world.now += DAY_MS
+    await enters(world)
+    await enters(world, segment="returning_visitor")
     for minute in range(1, 10):
-        await one.until(START + DAY_MS + (10 + minute) * MINUTE_MS)
-    assert [(decision.trigger, decision.decision) for decision in one.decisions()] == [
+        await world.until(START + DAY_MS + (10 + minute) * MINUTE_MS)
+    assert [(decision.trigger, decision.decision) for decision in world.decisions()] == [
         ("cart", "sent"),
         ("greet", "deferred"),
         ("cart", "skipped"),
@@ -369,7 +382,7 @@ async def test_a_lower_priority_is_not_dropped_for_a_message_that_is_not_sent() 
     def refused(message: Message, _: int) -> AttemptResult:
         return AttemptResult(Outcome.REFUSED if message.trigger == "cart" else Outcome.SENT)
 
-    other = await world(file_of(**RANKED), refused)
+    other = await started_world(file_of(**RANKED), refused)
     await enters(other)
     await enters(other, segment="returning_visitor")
     for minute in range(10):
@@ -392,12 +405,12 @@ async def test_a_lower_priority_is_dropped_where_the_higher_one_may_have_arrived
 
     channels = {"screen": {"kind": "console", "after_crash": "drop", "retry": {"first": "20m"}}}
     for script, ended in ((third, "sent"), (unknown, "unknown, not sent")):
-        one = await world(file_of(channels=channels, **RANKED), script)
-        await enters(one)
-        await enters(one, segment="returning_visitor")
+        world = await started_world(file_of(channels=channels, **RANKED), script)
+        await enters(world)
+        await enters(world, segment="returning_visitor")
         for minute in range(180):
-            await one.until(START + minute * MINUTE_MS)
-        finals = [(decision.trigger, decision.decision) for decision in one.decisions() if decision.is_final]
+            await world.until(START + minute * MINUTE_MS)
+        finals = [(decision.trigger, decision.decision) for decision in world.decisions() if decision.is_final]
         assert finals == [("cart", ended), ("greet", "skipped")]
 
 
@@ -413,7 +426,7 @@ ONE_OF_TWO: list[dict[str, Any]] = [
 @pytest.mark.parametrize("first", [Outcome.GIVEN_BACK, Outcome.REFUSED, Outcome.SENT, Outcome.FAILED])
 async def test_nothing_is_dropped_for_a_message_that_is_not_sent(rule: dict[str, Any], first: Outcome) -> None:
     """One message is allowed, and an attempt of another is under way: its end is waited for."""
-    one = await world(file_of(**(_carts() | rule)))
+    world = await started_world(file_of(**(_carts() | rule)))
     over = asyncio.Event()
     keys: list[str] = []
 
@@ -424,26 +437,26 @@ async def test_nothing_is_dropped_for_a_message_that_is_not_sent(rule: dict[str,
         await over.wait()
         return AttemptResult(first, "drawn")
 
-    one.channels["screen"].send = hangs  # type: ignore[method-assign]
-    await enters(one)
-    one.shop.reached_ms = one.now
-    await one.acting.fire(one.now, 100)
+    world.channels["screen"].send = hangs  # type: ignore[method-assign]
+    await enters(world)
+    world.shop.reached_ms = world.now
+    await world.acting.fire(world.now, 100)
     await asyncio.sleep(0)
     if "triggers" in rule:
-        await enters(one)  # leaves
-        one.now += 1
-        await enters(one)
+        await enters(world)  # leaves
+        world.now += 1
+        await enters(world)
     else:
-        await enters(one, segment="returning_visitor")
-    one.shop.reached_ms = one.now
-    await one.acting.fire(one.now, 100)
-    assert (len(keys), kinds(one)) == (1, [])
-    assert one.acting.counts.waits == {("attempt",): 1}
+        await enters(world, segment="returning_visitor")
+    world.shop.reached_ms = world.now
+    await world.acting.fire(world.now, 100)
+    assert (len(keys), kinds(world)) == (1, [])
+    assert world.acting.counts.waits == {("attempt",): 1}
     over.set()
-    await one.turn()
+    await world.turn()
     for minute in range(1, 5):
-        await one.until(START + minute * MINUTE_MS)
-    finals = [decision.decision for decision in one.decisions() if decision.is_final]
+        await world.until(START + minute * MINUTE_MS)
+    finals = [decision.decision for decision in world.decisions() if decision.is_final]
     assert finals.count("sent") == 1
     if first in (Outcome.REFUSED, Outcome.FAILED):
         assert len(set(keys)) == 2, "the other one was sent"
@@ -456,13 +469,13 @@ async def test_a_message_that_failed_for_certain_holds_up_no_other() -> None:
         return AttemptResult(Outcome.FAILED if message.trigger == "cart" else Outcome.SENT, "busy")
 
     channels = {"screen": {"kind": "console", "retry": {"first": "20m"}}}
-    one = await world(file_of(channels=channels, caps={"per_day": 1}, **_carts()), script)
-    await enters(one)
-    await one.until(START + SECOND_MS)
-    await enters(one, segment="returning_visitor")
+    world = await started_world(file_of(channels=channels, caps={"per_day": 1}, **_carts()), script)
+    await enters(world)
+    await world.until(START + SECOND_MS)
+    await enters(world, segment="returning_visitor")
     for minute in range(1, 30):
-        await one.until(START + minute * MINUTE_MS)
-    assert [(decision.trigger, decision.decision, decision.reason) for decision in one.decisions()] == [
+        await world.until(START + minute * MINUTE_MS)
+    assert [(decision.trigger, decision.decision, decision.reason) for decision in world.decisions()] == [
         ("cart", "retried", "busy"),
         ("greet", "sent", "busy"),
         ("cart", "skipped", "at most 1 a day to one customer"),
@@ -476,33 +489,33 @@ async def test_who_is_erased_may_have_been_written_to() -> None:
         return AttemptResult(Outcome.UNKNOWN, "cut")
 
     channels = {"screen": {"kind": "console", "after_crash": "send", "retry": {"first": "20m"}}}
-    one = await world(file_of(channels=channels, **_carts()), cut)
-    await enters(one)
-    await one.until(START + SECOND_MS)
-    await one.read(Event("u1", ERASE, one.now, "erase"))
-    assert reasons(one) == [("unknown, sent again", "cut"), ("unknown, not sent", "erased")]
+    world = await started_world(file_of(channels=channels, **_carts()), cut)
+    await enters(world)
+    await world.until(START + SECOND_MS)
+    await world.read(Event("u1", ERASE, world.now, "erase"))
+    assert reasons(world) == [("unknown, sent again", "cut"), ("unknown, not sent", "erased")]
 
 
 async def test_a_full_endpoint_says_so() -> None:
     """What waits for a place is counted; beyond what is parked in memory it is put off, with a record."""
-    one = await world(file_of(channels={"screen": {"kind": "console", "concurrency": 1}}, **_carts()))
+    world = await started_world(file_of(channels={"screen": {"kind": "console", "concurrency": 1}}, **_carts()))
     over = asyncio.Event()
 
     async def hangs(_: Message) -> AttemptResult:
         await over.wait()
         return AttemptResult(Outcome.SENT)
 
-    one.channels["screen"].send = hangs  # type: ignore[method-assign, assignment]
-    for who in ("u1", "u2"):
-        await enters(one, who, "abandoned_cart")
-        await enters(one, who, "returning_visitor")
-    one.shop.reached_ms = one.now
-    await one.acting.fire(one.now, 100)
-    assert one.acting.counts.waits == {("endpoint",): 1}
+    world.channels["screen"].send = hangs  # type: ignore[method-assign, assignment]
+    for customer_id in ("u1", "u2"):
+        await enters(world, customer_id, "abandoned_cart")
+        await enters(world, customer_id, "returning_visitor")
+    world.shop.reached_ms = world.now
+    await world.acting.fire(world.now, 100)
+    assert world.acting.counts.waits == {("endpoint",): 1}
     over.set()
     for minute in range(5):
-        await one.until(START + minute * MINUTE_MS)
-    assert kinds(one) == ["sent"] * 4
+        await world.until(START + minute * MINUTE_MS)
+    assert kinds(world) == ["sent"] * 4
 
 
 def _carts() -> dict[str, Any]:
@@ -516,11 +529,11 @@ def _carts() -> dict[str, Any]:
 
 async def test_a_message_that_is_read_back_counts_once() -> None:
     """Its attempt was saved, its decision published, and that save lost."""
-    one = await world(cart())
-    await enters(one)
-    await one.until(START)
-    (decision,) = one.decisions()
-    other = await world(cart())
+    world = await started_world(cart())
+    await enters(world)
+    await world.until(START)
+    (decision,) = world.decisions()
+    other = await started_world(cart())
     await other.read(come(change("u1", "abandoned_cart", "entered", START, 1, ["abandoned_cart"]), START))
     other.shop.since["u1"] = {"abandoned_cart": START}
     other.shop.reached_ms = START
@@ -539,28 +552,28 @@ async def broken_mail() -> World:
             "thanks": {"segment": "abandoned_cart", "on": "exited", "channel": "bot"},
         },
     )
-    one = await world(
+    world = await started_world(
         file, lambda message, _: AttemptResult(Outcome.FAILED if message.trigger == "mail" else Outcome.SENT)
     )
     for number in range(5):
-        await enters(one, f"other{number}")
-    await one.until(START)
-    await enters(one, "u1")
-    await one.until(START + 100)
-    assert [message.customer for _, message, _ in one.told() if message.customer == "u1"] == []
-    return one
+        await enters(world, f"other{number}")
+    await world.until(START)
+    await enters(world, "u1")
+    await world.until(START + 100)
+    assert [message.customer for _, message, _ in world.told() if message.customer == "u1"] == []
+    return world
 
 
 async def test_what_waits_for_an_endpoint_holds_nothing_over_another_channel() -> None:
     """A message over another channel that is due meanwhile is sent at its time."""
-    one = await broken_mail()
-    await one.until(START + 500)
-    assert [message.trigger for _, message, _ in one.told() if message.customer == "u1"] == ["call"]
+    world = await broken_mail()
+    await world.until(START + 500)
+    assert [message.trigger for _, message, _ in world.told() if message.customer == "u1"] == ["call"]
 
 
 async def test_what_waits_for_an_endpoint_holds_no_message_of_a_new_change() -> None:
     """One that begins meanwhile."""
-    one = await broken_mail()
-    await one.read(come(one.shop.change("u1", "abandoned_cart", START + 300), START + 300))
-    await one.until(START + 300)
-    assert "thanks" in [message.trigger for _, message, _ in one.told() if message.customer == "u1"]
+    world = await broken_mail()
+    await world.read(come(world.shop.change("u1", "abandoned_cart", START + 300), START + 300))
+    await world.until(START + 300)
+    assert "thanks" in [message.trigger for _, message, _ in world.told() if message.customer == "u1"]

@@ -61,19 +61,19 @@ async def test_an_email_arrives_as_it_was_written() -> None:
 async def test_starttls_is_kept_to() -> None:
     """A certificate that we trust; one that we do not is not answered with the message."""
     authority = trustme.CA()
-    theirs, ours, strange = (
+    server_tls, client_tls, strange = (
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
         ssl.create_default_context(),
         ssl.create_default_context(),
     )
-    authority.issue_cert("127.0.0.1").configure_cert(theirs)
-    authority.configure_trust(ours)
+    authority.issue_cert("127.0.0.1").configure_cert(server_tls)
+    authority.configure_trust(client_tls)
     box = Mailbox()
     port = free_port()
-    controller = Controller(box, hostname="127.0.0.1", port=port, tls_context=theirs, require_starttls=True)
+    controller = Controller(box, hostname="127.0.0.1", port=port, tls_context=server_tls, require_starttls=True)
     controller.start()
     try:
-        assert (await smtp(port, ours, tls="starttls").send(message())).outcome is Outcome.SENT
+        assert (await smtp(port, client_tls, tls="starttls").send(message())).outcome is Outcome.SENT
         assert (await smtp(port, strange, tls="starttls").send(message())).outcome is Outcome.FAILED
         assert (await smtp(port).send(message())).outcome is not Outcome.SENT
     finally:
@@ -83,25 +83,29 @@ async def test_starttls_is_kept_to() -> None:
 
 async def test_who_we_are_is_said() -> None:
     """Under TLS, with the password of the settings; with another we are not let in, and try again."""
-    authority, theirs, ours = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1").configure_cert(theirs)
-    authority.configure_trust(ours)
+    authority, server_tls, client_tls = (
+        trustme.CA(),
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+        ssl.create_default_context(),
+    )
+    authority.issue_cert("127.0.0.1").configure_cert(server_tls)
+    authority.configure_trust(client_tls)
 
-    def knows(_: Any, __: Any, ___: Any, ____: Any, told: Any) -> AuthResult:
-        return AuthResult(success=(told.login, told.password) == (b"shop", b"secret"), handled=False)
+    def knows(_: Any, __: Any, ___: Any, ____: Any, credentials: Any) -> AuthResult:
+        return AuthResult(success=(credentials.login, credentials.password) == (b"shop", b"secret"), handled=False)
 
     box, port = Mailbox(), free_port()
     controller = Controller(
-        box, hostname="127.0.0.1", port=port, tls_context=theirs, require_starttls=True, authenticator=knows,
+        box, hostname="127.0.0.1", port=port, tls_context=server_tls, require_starttls=True, authenticator=knows,
         auth_required=True,
     )  # fmt: skip
     controller.start()
     try:
         user = {"user": "shop", "password": {"env": "P"}, "tls": "starttls"}
-        assert (await smtp(port, ours, **user).send(message())).outcome is Outcome.SENT
-        refused = await smtp(port, ours, **{**user, "user": "other"}).send(message())
+        assert (await smtp(port, client_tls, **user).send(message())).outcome is Outcome.SENT
+        refused = await smtp(port, client_tls, **{**user, "user": "other"}).send(message())
         assert (refused.outcome, refused.detail) == (Outcome.FAILED, "the server does not let us in (535)")
-        assert (await smtp(port, ours, tls="starttls").send(message())).outcome is Outcome.REFUSED
+        assert (await smtp(port, client_tls, tls="starttls").send(message())).outcome is Outcome.REFUSED
     finally:
         controller.stop()
     assert len(box.mails) == 1
@@ -207,10 +211,10 @@ def hook(url: str, secrets: tuple[str, ...] = (SECRET,), **more: Any) -> Webhook
     return Webhook(config.WebhookWay.model_validate(way), secrets, words(text="سلام {{ contact.name }}"))
 
 
-async def closed(channel: Channel, told: Message) -> Any:
+async def closed(channel: Channel, outgoing: Message) -> Any:
     """One attempt."""
     try:
-        return await channel.send(told)
+        return await channel.send(outgoing)
     finally:
         await channel.close()
 
@@ -224,13 +228,17 @@ async def test_a_webhook_arrives_signed() -> None:
         assert (await closed(hook(receiver.url, (OTHER,)), message())).outcome is Outcome.REFUSED
     assert receiver.forged == 1
     assert [call.id for call in receiver.calls] == ["change1-cart"] * 3
-    ours, theirs = receiver.calls[0].body, receiver.calls[1].body
-    assert ours["type"] == "segment.entered"
-    assert ours["data"]["change"]["customer_id"] == "بهار"
-    assert ours["data"]["message"] == "سلام بهار <b>"
-    assert (theirs["event"], theirs["userId"], theirs["messageId"]) == ("Audience Entered", "بهار", "change1-cart")
-    assert theirs["properties"]["audience_key"] == "abandoned_cart"
-    assert theirs["properties"]["abandoned_cart"] is True
+    change_body, audience_body = receiver.calls[0].body, receiver.calls[1].body
+    assert change_body["type"] == "segment.entered"
+    assert change_body["data"]["change"]["customer_id"] == "بهار"
+    assert change_body["data"]["message"] == "سلام بهار <b>"
+    assert (audience_body["event"], audience_body["userId"], audience_body["messageId"]) == (
+        "Audience Entered",
+        "بهار",
+        "change1-cart",
+    )
+    assert audience_body["properties"]["audience_key"] == "abandoned_cart"
+    assert audience_body["properties"]["abandoned_cart"] is True
 
 
 Answer = Callable[[web.Request], Any]
@@ -307,7 +315,13 @@ def test_retry_after_in_both_forms() -> None:
     """Seconds or a date, at most a day; what cannot be read says nothing."""
     at = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     assert 98_000 <= (waited(at) or 0) <= 100_000
-    assert [waited(one) for one in ("3", "99999999999999", "soon", "-1", None)] == [3_000, DAY_MS, None, None, None]
+    assert [waited(header) for header in ("3", "99999999999999", "soon", "-1", None)] == [
+        3_000,
+        DAY_MS,
+        None,
+        None,
+        None,
+    ]
 
 
 # --- the guard
@@ -347,7 +361,7 @@ def test_which_urls_are_not_called(url: str) -> None:
 async def test_a_name_that_turns_inside_is_not_followed() -> None:
     """Public at first and private later, or mixed: what was checked is what is connected to."""
     rebinding = ssrf.Guard(Names(["93.184.216.34"], ["127.0.0.1"]))  # type: ignore[arg-type]
-    assert [one["host"] for one in await rebinding.resolve("example.com", 443)] == ["93.184.216.34"]
+    assert [address["host"] for address in await rebinding.resolve("example.com", 443)] == ["93.184.216.34"]
     with pytest.raises(ssrf.NotAllowed):
         await rebinding.resolve("example.com", 443)
     with pytest.raises(ssrf.NotAllowed):
@@ -378,7 +392,7 @@ def _guard(inner: Any, real: type[ssrf.Guard] = ssrf.Guard) -> ssrf.Guard:
 
 
 @pytest.mark.parametrize(
-    ("parts", "told"),
+    ("parts", "complaint"),
     [
         ({"text": "{{ nobody }}"}, "text: 'nobody' is undefined"),
         ({"text": "{{ contact.phone }}"}, "text: 'dict object' has no attribute 'phone'"),
@@ -388,9 +402,9 @@ def _guard(inner: Any, real: type[ssrf.Guard] = ssrf.Guard) -> ssrf.Guard:
         ({"text": "{% for a in range(90000) %}xxxxxxxxxx{% endfor %}"}, "text: longer than"),
     ],
 )
-def test_wrong_templates_are_told_at_the_start(parts: dict[str, Any], told: str) -> None:
+def test_wrong_templates_are_told_at_the_start(parts: dict[str, Any], complaint: str) -> None:
     """With the part and what may be named."""
-    with pytest.raises(ValueError, match=told.replace("(", "\\(")):
+    with pytest.raises(ValueError, match=complaint.replace("(", "\\(")):
         words(**parts)
 
 

@@ -141,11 +141,13 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
     assert problems(right(), tmp_path) == []
 
 
-@pytest.mark.parametrize(("path", "value", "told"), WRONG, ids=[f"{path}={value!r:.20}" for path, value, _ in WRONG])
-def test_each_mistake_is_told(path: str, value: object, told: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"), WRONG, ids=[f"{path}={value!r:.20}" for path, value, _ in WRONG]
+)
+def test_each_mistake_is_told(path: str, value: object, complaint: str, tmp_path: Path) -> None:
     """One line, where it is and what would be right."""
-    found = problems(changed(path, value), tmp_path)
-    assert len([line for line in found if line.startswith(told)]) == 1, found
+    complaints = problems(changed(path, value), tmp_path)
+    assert len([line for line in complaints if line.startswith(complaint)]) == 1, complaints
 
 
 def test_all_mistakes_of_a_kind_are_told_at_once(tmp_path: Path) -> None:
@@ -197,5 +199,5 @@ def test_a_missing_channel_hides_nothing_else(tmp_path: Path) -> None:
     """It is told beside what does not fit the segments."""
     document = changed("triggers.cart.channel", "fax")
     document["triggers"]["greet"]["segment"] = "nobody_knows"
-    told = problems(document, tmp_path)
-    assert [problem.split(":")[0] for problem in told] == ["triggers.cart.channel", "triggers.greet.segment"]
+    complaints = problems(document, tmp_path)
+    assert [problem.split(":")[0] for problem in complaints] == ["triggers.cart.channel", "triggers.greet.segment"]

@@ -49,58 +49,58 @@ async def reminded() -> tuple[World, LinkedShop]:
         channels={"screen": {"kind": "console", "retry": {"attempts": 20, "budget": "6h"}}},
         triggers={"cart": {"segment": "abandoned_cart", "channel": "screen", "delay": "1m"}},
     )
-    one, shop = World(file), LinkedShop()
-    one.standings = shop.standings
-    await one.claim()
-    await one.read(come(one.shop.change("u1", "abandoned_cart", START), START))
-    return one, shop
+    world, shop = World(file), LinkedShop()
+    world.standings = shop.standings
+    await world.claim()
+    await world.read(come(world.shop.change("u1", "abandoned_cart", START), START))
+    return world, shop
 
 
-async def passes(one: World, shop: LinkedShop, until: int, *reached_most: int) -> None:
+async def passes(world: World, shop: LinkedShop, until: int, *reached_most: int) -> None:
     """Time passes; the partitions are decided as it does, but no further than that."""
-    while one.now < until:
-        one.now = shop.now = min(until, one.now + SECOND_MS)
-        shop.reached = [min(one.now - GRACE_MS, most) for most in reached_most]
-        await one.acting.fire(one.now, 100)
-        await one.acting.landed()
-        await one.acting.settle()
+    while world.now < until:
+        world.now = shop.now = min(until, world.now + SECOND_MS)
+        shop.reached = [min(world.now - GRACE_MS, most) for most in reached_most]
+        await world.acting.fire(world.now, 100)
+        await world.acting.landed()
+        await world.acting.settle()
 
 
 async def test_a_message_that_waits_for_its_endpoint_is_decided_up_to_now_under_linked_ids() -> None:
     """The endpoint is busy with others for an hour, and meanwhile the partition of the linked id stands still."""
-    one, shop = await reminded()
-    (endpoint,) = one.acting._deciding._endpoints.values()
+    world, shop = await reminded()
+    (endpoint,) = world.acting._deciding._endpoints.values()
     while endpoint.free:
-        endpoint.take(one.now)
+        endpoint.take(world.now)
     later, stands_at = START + HOUR_MS, DUE + 5 * SECOND_MS
-    await passes(one, shop, later, later, stands_at)
+    await passes(world, shop, later, later, stands_at)
     endpoint.give_back()
-    await passes(one, shop, later + 5 * MINUTE_MS, 2 * later, stands_at)
-    assert one.told() == [], "what was paid by the phone since is not decided"
-    await passes(one, shop, later + 6 * MINUTE_MS, 2 * later, 2 * later)
-    assert len(one.told()) == 1
+    await passes(world, shop, later + 5 * MINUTE_MS, 2 * later, stands_at)
+    assert world.told() == [], "what was paid by the phone since is not decided"
+    await passes(world, shop, later + 6 * MINUTE_MS, 2 * later, 2 * later)
+    assert len(world.told()) == 1
 
 
 async def test_after_an_outage_the_partitions_of_all_ids_are_waited_for() -> None:
     """All workers were away from right after the send time on; the customer's own partition is there first."""
-    one, shop = await reminded()
+    world, shop = await reminded()
     away, back = DUE + 900, START + HOUR_MS
-    await passes(one, shop, back, away, away)
-    assert one.told() == []
-    await passes(one, shop, back + 5 * MINUTE_MS, 2 * back, away)
-    assert one.told() == []
-    assert one.decisions()[-1].reason == "what happened under a linked id of the customer is not decided yet"
-    await passes(one, shop, back + 6 * MINUTE_MS, 2 * back, 2 * back)
-    assert len(one.told()) == 1
+    await passes(world, shop, back, away, away)
+    assert world.told() == []
+    await passes(world, shop, back + 5 * MINUTE_MS, 2 * back, away)
+    assert world.told() == []
+    assert world.decisions()[-1].reason == "what happened under a linked id of the customer is not decided yet"
+    await passes(world, shop, back + 6 * MINUTE_MS, 2 * back, 2 * back)
+    assert len(world.told()) == 1
 
 
 @pytest.mark.parametrize("behind", [0, FRESH_MS])
 async def test_linked_ids_that_are_decided_up_to_now_hold_nothing(behind: int) -> None:
     """Each step between ids takes its time, also where what is due is looked at seldom."""
-    one, shop = await reminded()
+    world, shop = await reminded()
     later = START + HOUR_MS
-    await passes(one, shop, later, DUE - SECOND_MS, DUE - SECOND_MS)
-    while not one.told() and one.now < later + 2 * MINUTE_MS:
-        await passes(one, shop, one.now + SECOND_MS, one.now, one.now - behind)
-    assert one.told()
-    assert one.told()[0][0] <= later + 70 * SECOND_MS
+    await passes(world, shop, later, DUE - SECOND_MS, DUE - SECOND_MS)
+    while not world.told() and world.now < later + 2 * MINUTE_MS:
+        await passes(world, shop, world.now + SECOND_MS, world.now, world.now - behind)
+    assert world.told()
+    assert world.told()[0][0] <= later + 70 * SECOND_MS

@@ -74,9 +74,11 @@ def channel(port: int = 1, unsubscribe: str | None = UNSUBSCRIBE, subject: str =
     return Smtp(config.EmailWay.model_validate(way), None, {"cart": words})
 
 
-def message(customer: str = "u1", name: str = "Ann", email: str = "ann@example.com", said: str = "because") -> Message:
+def message(
+    customer: str = "u1", name: str = "Ann", email: str = "ann@example.com", sentence: str = "because"
+) -> Message:
     raw = change("u1", "abandoned_cart", "entered", START, 1)
-    raw = msgspec.structs.replace(raw, said={"en": said, "fa": said})
+    raw = msgspec.structs.replace(raw, said={"en": sentence, "fa": sentence})
     return Message("key", "cart", customer, msgspec.json.encode(raw), {"email": email, "name": name}, START)
 
 
@@ -97,7 +99,7 @@ def visible(text: str) -> str:
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
-def check(raw: bytes, customer: str, name: str, said: str = "because") -> None:
+def check(raw: bytes, customer: str, name: str, sentence: str = "because") -> None:
     """What goes out has these headers and parts and no others, and each reads as it was meant."""
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n|[^\t\r\n -\xff]|\x7f", raw)
     assert max(map(len, raw.split(b"\r\n"))) <= 998
@@ -114,7 +116,7 @@ def check(raw: bytes, customer: str, name: str, said: str = "because") -> None:
     assert (mail.from_.display_name, mail.from_.address) == ("Shop, =?utf-8?q?x?=", "shop@example.com")
     assert [address.address for address in mail.reply_to] == ["help@example.com", "office@example.com"]
     ((plain,), (html,)) = mail.text_plain, mail.text_html
-    assert visible(plain).startswith(visible(f"Hello {name} ({customer}):{said}https://example.com/stop?who="))
+    assert visible(plain).startswith(visible(f"Hello {name} ({customer}):{sentence}https://example.com/stop?who="))
     assert visible(html).startswith("<p>Hello".replace(" ", ""))
     assert "<h1>" not in html
 
@@ -241,7 +243,7 @@ def test_the_shops_name_is_shown_as_it_is(name: str) -> None:
 def test_isolates_of_sentences_stay_in_a_subject() -> None:
     """Those around a foreign value in the segmenter's own sentence; a customer's are taken away."""
     sent = channel(subject="{{ said.fa }} {{ contact.name }}").compose(
-        message(name="\u2067Ann\u2069", said="\u2068کالا\u2069 ۳"), "ann@example.com"
+        message(name="\u2067Ann\u2069", sentence="\u2068کالا\u2069 ۳"), "ann@example.com"
     )
     assert parse_email(sent.content).subject == "\u2068کالا\u2069 ۳ Ann"
 
@@ -265,8 +267,8 @@ def test_expressions_in_an_address_are_encoded_once(template: str, address: str)
     """Whether or not the author says so; ``safe`` is for a trait that is a whole address, of which a URI is made."""
     words = MessageTemplates(config.Template(text="{{ unsubscribe }}"), Path(), frozenset({"email", "name"}), template)
     contact = {"name": "x\r\nBcc: y", "email": "https://example.net/a?b=c>,<https://evil.example/"}
-    said, unsubscribe = words.say(msgspec.structs.replace(message("a&b/> ä"), contact=contact))
-    assert (unsubscribe, said.text) == (address, address)
+    rendered, unsubscribe = words.say(msgspec.structs.replace(message("a&b/> ä"), contact=contact))
+    assert (unsubscribe, rendered.text) == (address, address)
     assert unquote(address)
 
 
@@ -472,7 +474,7 @@ async def test_a_message_ends_once_whatever_the_server_takes_for_an_end() -> Non
         smtp = channel(server.sockets[0].getsockname()[1])
         for value in (value for value in INJECTIONS if "." in value and len(value) < 100):
             data.clear()
-            assert (await smtp.send(message(name=value[:NAME_MAX_CHARS], said=value))).outcome is Outcome.SENT
+            assert (await smtp.send(message(name=value[:NAME_MAX_CHARS], sentence=value))).outcome is Outcome.SENT
             assert len(re.findall(rb"[\r\n]\.(?=[\r\n])", data)) == 1
             assert data.endswith(b"\r\n.\r\n")
     finally:

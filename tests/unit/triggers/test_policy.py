@@ -21,7 +21,7 @@ from streams.triggers.decision_log import FINAL
 from streams.triggers.messages import AttemptResult, Message, Outcome
 from tests.support.in_memory_triggers import World, come, identify
 
-WHO = ("ann", "بهار", "carl")
+CUSTOMERS = ("ann", "بهار", "carl")
 SEGMENTS = ("abandoned_cart", "returning_visitor")
 ZONES = ("UTC", "Asia/Tehran", "Pacific/Auckland", "America/New_York", "nowhere")
 OUTCOMES = [Outcome.SENT] * 5 + [Outcome.FAILED] * 3 + [Outcome.UNKNOWN, Outcome.REFUSED]
@@ -67,7 +67,7 @@ files = st.fixed_dictionaries(
 steps = st.lists(
     st.tuples(
         st.sampled_from(["change", "change", "change", "identify", "crash", "crash in flight", "wait"]),
-        st.sampled_from(WHO),
+        st.sampled_from(CUSTOMERS),
         st.sampled_from(SEGMENTS),
         st.sampled_from([0, 1, MINUTE_MS, HOUR_MS, 7 * HOUR_MS, DAY_MS]),
         st.booleans(),
@@ -90,18 +90,18 @@ async def live(file: TriggersFile, life: list[tuple]) -> tuple[World, list[tuple
     await world.claim()
     read: list[tuple[str, str, str, int]] = []
     zones: dict[str, list] = {}
-    for what, who, segment, wait, flag, zone in life:
+    for what, customer, segment, wait, flag, zone in life:
         await world.until(world.now + wait)
         if what == "change":
-            made = world.shop.change(who, segment, world.now, late=flag and wait == 0)
+            made = world.shop.change(customer, segment, world.now, late=flag and wait == 0)
             read.append((made.change_id, made.segment, made.change, world.now))
             event = come(made, world.now)
             await world.read(*([event, event] if flag else [event]))  # now and then it comes twice
         elif what == "identify":
             world.now += 1  # what was sent up to now did not know it
             traits: dict[str, Any] = {"timezone": zone, "unsubscribed": flag and wait == DAY_MS}
-            zones.setdefault(who, []).append((world.now, zone))
-            await world.read(identify(who, world.now, f"i-{len(zones[who])}", **traits))
+            zones.setdefault(customer, []).append((world.now, zone))
+            await world.read(identify(customer, world.now, f"i-{len(zones[customer])}", **traits))
         elif what == "crash in flight":
             world.shop.reached_ms = world.now
             await world.acting.fire(world.now, 100)
@@ -119,7 +119,7 @@ async def live(file: TriggersFile, life: list[tuple]) -> tuple[World, list[tuple
 
 def within(times: list[int], window: int) -> int:
     """The most of these times that lie in one window."""
-    return max((sum(at - window < one <= at for one in times) for at in times), default=0)
+    return max((sum(at - window < time <= at for time in times) for at in times), default=0)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
@@ -141,21 +141,21 @@ async def test_no_policy_is_ever_broken(parts: dict, life: list[tuple]) -> None:
         for key, trigger in file.triggers.items()
         if (trigger.segment, trigger.on) == (segment, kind)
     )
-    assert Counter(one.key for one in world.decisions() if one.decision in FINAL) == expected
+    assert Counter(decision.key for decision in world.decisions() if decision.decision in FINAL) == expected
     assert {message.key for _, message, _ in attempts} <= set(expected)
 
     # Nothing that reached somebody is called skipped or failed... and what is called sent was sent.
-    finals = {one.key: one.decision for one in world.decisions() if one.decision in FINAL}
+    finals = {decision.key: decision.decision for decision in world.decisions() if decision.decision in FINAL}
     reached = {message.key for _, message, result in attempts if result.outcome is Outcome.SENT}
     assert {key for key, final in finals.items() if final == "sent"} <= reached
     assert all(finals[key] != "skipped" for key in reached)
 
-    for who in WHO:
-        own = [(at, message) for at, message in messages.values() if message.customer == who]
+    for customer in CUSTOMERS:
+        own = [(at, message) for at, message in messages.values() if message.customer == customer]
         _check_caps(file, own)
         _check_cool_downs(file, own)
         if file.hold_out is not None:
-            digest = sha256(f"{file.hold_out.salt}\0{who}".encode()).digest()
+            digest = sha256(f"{file.hold_out.salt}\0{customer}".encode()).digest()
             if int.from_bytes(digest[:8], "big") / 2**64 < file.hold_out.percent / 100:
                 assert own == []
     for at, message, _ in attempts:
@@ -165,7 +165,7 @@ async def test_no_policy_is_ever_broken(parts: dict, life: list[tuple]) -> None:
 def _check_caps(file: TriggersFile, own: list[tuple[int, Message]]) -> None:
     for caps_, times in [
         (file.caps, [at for at, _ in own]),
-        *((way.caps, [at for at, one in own if file.triggers[one.trigger].channel == name])
+        *((way.caps, [at for at, message in own if file.triggers[message.trigger].channel == name])
           for name, way in file.channels.items()),
     ]:  # fmt: skip
         assert caps_.per_day is None or within(times, DAY_MS) <= caps_.per_day
@@ -186,9 +186,9 @@ def _check_quiet(file: TriggersFile, at: int, message: Message, zones: list) -> 
     hours = trigger.quiet or file.channels[trigger.channel].quiet
     if hours is None:
         return
-    told = [zone for told_at, zone in zones if told_at <= at]
-    zone = told[-1] if told and told[-1] != "nowhere" else "UTC"
+    zones_before = [zone for told_at, zone in zones if told_at <= at]
+    zone = zones_before[-1] if zones_before and zones_before[-1] != "nowhere" else "UTC"
     minute = datetime.fromtimestamp(at / 1000, UTC).astimezone(ZoneInfo(zone))
-    now, first, last = ((one.hour, one.minute) for one in (minute, hours.from_, hours.to))
+    now, first, last = ((moment.hour, moment.minute) for moment in (minute, hours.from_, hours.to))
     is_quiet = first <= now < last if first < last else now >= first or now < last
     assert not is_quiet, f"{minute} lies between {first} and {last}"

@@ -29,9 +29,9 @@ ONCE = file_of(triggers={"cart": {"segment": "abandoned_cart", "channel": "scree
 def redelivery(offset: int, time: int, what: SegmentChange = CHANGE) -> Come:
     """As triggers read it, of this offset."""
     value = replayed("cart", msgspec.json.encode(what))
-    found = reading(FetchedRecord("trigger-replays", offset, time, b"u1", value), None)  # type: ignore[arg-type]
-    assert isinstance(found, Come)
-    return found
+    event = reading(FetchedRecord("trigger-replays", offset, time, b"u1", value), None)  # type: ignore[arg-type]
+    assert isinstance(event, Come)
+    return event
 
 
 async def failed(file: object = FILE, then: Script | None = None) -> World:
@@ -43,19 +43,19 @@ async def failed(file: object = FILE, then: Script | None = None) -> World:
             return REFUSED
         return AttemptResult(Outcome.SENT) if then is None else then(message, count)
 
-    one = World(file, script)  # type: ignore[arg-type]
-    await one.claim()
-    one.shop.since["u1"] = {"abandoned_cart": START}
-    await one.read(come(CHANGE, START))
-    await one.until(START + SECOND_MS)
+    world = World(file, script)  # type: ignore[arg-type]
+    await world.claim()
+    world.shop.since["u1"] = {"abandoned_cart": START}
+    await world.read(come(CHANGE, START))
+    await world.until(START + SECOND_MS)
     is_refusing = False
-    return one
+    return world
 
 
-async def redelivered(one: World, *offsets: int) -> None:
+async def redelivered(world: World, *offsets: int) -> None:
     for offset in offsets:
-        await one.read(redelivery(offset, one.now))
-        await one.until(one.now + 10 * SECOND_MS)
+        await world.read(redelivery(offset, world.now))
+        await world.until(world.now + 10 * SECOND_MS)
 
 
 def kinds(decisions: list[Decision]) -> list[str]:
@@ -64,22 +64,22 @@ def kinds(decisions: list[Decision]) -> list[str]:
 
 async def test_what_was_sent_since_it_failed_is_not_sent_again() -> None:
     """However often the same dead letters are redelivered; each time says so."""
-    one = await failed()
-    await redelivered(one, 0, 1, 2)
-    assert [result.outcome for _, _, result in one.told()] == [Outcome.REFUSED, Outcome.SENT]
-    assert kinds(one.decisions()) == ["failed", "sent", "skipped", "skipped"]
-    assert one.decisions()[-1].reason == SENT_SINCE
+    world = await failed()
+    await redelivered(world, 0, 1, 2)
+    assert [result.outcome for _, _, result in world.told()] == [Outcome.REFUSED, Outcome.SENT]
+    assert kinds(world.decisions()) == ["failed", "sent", "skipped", "skipped"]
+    assert world.decisions()[-1].reason == SENT_SINCE
 
 
 async def test_what_failed_again_is_tried_again_under_decisions_of_its_own() -> None:
     """Else a recovery that reads one of them back takes another of the same id for published."""
-    one = await failed(then=lambda *_: REFUSED)
-    await redelivered(one, 0, 1)
-    assert kinds(one.decisions()) == ["failed"] * 3
-    assert len({decision.decision_id for decision in one.decisions()}) == 3
-    assert len({dict(letter.headers)["decision-id"] for letter in one.letters()}) == 3
-    assert [decision.redelivery and decision.redelivery.offset for decision in one.decisions()] == [None, 0, 1]
-    assert {decision.key for decision in one.decisions()} == {"u1-1-cart"}, "one key for the receiver"
+    world = await failed(then=lambda *_: REFUSED)
+    await redelivered(world, 0, 1)
+    assert kinds(world.decisions()) == ["failed"] * 3
+    assert len({decision.decision_id for decision in world.decisions()}) == 3
+    assert len({dict(letter.headers)["decision-id"] for letter in world.letters()}) == 3
+    assert [decision.redelivery and decision.redelivery.offset for decision in world.decisions()] == [None, 0, 1]
+    assert {decision.key for decision in world.decisions()} == {"u1-1-cart"}, "one key for the receiver"
 
 
 async def test_what_may_have_been_sent_and_failed_is_tried_again() -> None:
@@ -101,41 +101,41 @@ async def test_what_may_have_been_sent_and_failed_is_tried_again() -> None:
 
 async def test_what_is_on_its_way_is_not_begun_twice() -> None:
     """Two requests at once are one message."""
-    one = await failed()
-    await one.read(redelivery(0, one.now), redelivery(1, one.now))
-    await one.until(one.now + 10 * SECOND_MS)
-    assert kinds(one.decisions()) == ["failed", "sent"]
+    world = await failed()
+    await world.read(redelivery(0, world.now), redelivery(1, world.now))
+    await world.until(world.now + 10 * SECOND_MS)
+    assert kinds(world.decisions()) == ["failed", "sent"]
 
 
 async def test_who_was_erased_is_sent_nothing_again() -> None:
     """Nothing is known any more of what was sent."""
-    one = await failed()
-    await redelivered(one, 0)
-    await one.read(Event("u1", ERASE, one.now, "e1"))
-    await redelivered(one, 1)
-    assert kinds(one.decisions()) == ["failed", "sent", "skipped"]
-    assert one.decisions()[-1].reason == "erased"
+    world = await failed()
+    await redelivered(world, 0)
+    await world.read(Event("u1", ERASE, world.now, "e1"))
+    await redelivered(world, 1)
+    assert kinds(world.decisions()) == ["failed", "sent", "skipped"]
+    assert world.decisions()[-1].reason == "erased"
 
 
 async def topic() -> list[Decision]:
     """A message failed, was redelivered, and sent."""
-    one = await failed(ONCE)
-    await redelivered(one, 0)
-    assert kinds(one.decisions()) == ["failed", "sent"]
-    return one.decisions()
+    world = await failed(ONCE)
+    await redelivered(world, 0)
+    assert kinds(world.decisions()) == ["failed", "sent"]
+    return world.decisions()
 
 
 async def test_a_redelivery_that_redis_lost_with_its_end_is_not_sent_again() -> None:
     """The change and its failure are known; the redelivery is read again."""
     decisions = await topic()
-    one = await failed(ONCE)
+    world = await failed(ONCE)
     for _ in range(2):  # the same may be read back twice
-        await one.claim()
-        await one.acting.note({"u1": decisions[1:]})
-    await redelivered(one, 0)
-    assert len(one.told()) == 1
-    await redelivered(one, 1)
-    assert kinds(one.decisions()) == ["failed", "skipped"]
+        await world.claim()
+        await world.acting.note({"u1": decisions[1:]})
+    await redelivered(world, 0)
+    assert len(world.told()) == 1
+    await redelivered(world, 1)
+    assert kinds(world.decisions()) == ["failed", "skipped"]
 
 
 @pytest.mark.parametrize("says_so", [True, False], ids=["this version", "a former version"])
@@ -144,29 +144,29 @@ async def test_after_a_rebuild_a_redelivered_message_is_sent(says_so: bool) -> N
     decisions = [
         decision if says_so else msgspec.structs.replace(decision, redelivery=None) for decision in await topic()
     ]
-    one = World(ONCE)
-    await one.claim()
-    one.shop.since["u1"] = {"abandoned_cart": START}
-    await one.acting.note({"u1": decisions})
-    await one.read(come(CHANGE, START))
-    one.now = START + SECOND_MS  # as at first
-    await redelivered(one, 0)
-    one.shop.sequences["u1"], one.shop.since["u1"] = 2, {}
-    second = one.shop.change("u1", "abandoned_cart", one.now)
-    await one.read(come(second, one.now))
-    await one.until(one.now + SECOND_MS)
-    assert one.told() == []
-    assert one.decisions()[-1].reason == "sent before, and once is all"
-    known: Person = customer_state.decode(one.store._of(0).customers["u1"])
-    assert known.awaited == []
-    assert known.acted == ["cart"]
+    world = World(ONCE)
+    await world.claim()
+    world.shop.since["u1"] = {"abandoned_cart": START}
+    await world.acting.note({"u1": decisions})
+    await world.read(come(CHANGE, START))
+    world.now = START + SECOND_MS  # as at first
+    await redelivered(world, 0)
+    world.shop.sequences["u1"], world.shop.since["u1"] = 2, {}
+    second = world.shop.change("u1", "abandoned_cart", world.now)
+    await world.read(come(second, world.now))
+    await world.until(world.now + SECOND_MS)
+    assert world.told() == []
+    assert world.decisions()[-1].reason == "sent before, and once is all"
+    person: Person = customer_state.decode(world.store._of(0).customers["u1"])
+    assert person.awaited == []
+    assert person.acted == ["cart"]
 
 
 async def test_after_a_rebuild_a_redelivery_that_failed_is_not_begun_again() -> None:
     """Its end is on the topic: one decision and one dead letter are enough."""
-    one = await failed(then=lambda *_: REFUSED)
-    await redelivered(one, 0)
-    decisions = one.decisions()
+    world = await failed(then=lambda *_: REFUSED)
+    await redelivered(world, 0)
+    decisions = world.decisions()
     assert kinds(decisions) == ["failed", "failed"]
     other = World(FILE)
     await other.claim()
@@ -188,37 +188,37 @@ def test_of_several_letters_of_a_message_the_newest_is_redelivered() -> None:
 
     letters = [(0, "cart", b'{"change_id": "c"}'), (1, "mail", b'{"change_id": "c"}'), (2, "cart", b'"not a change"'),
                (3, "cart", b'{"change_id": "c"}'), (4, "cart", b'{"change_id": "d"}'), (5, "", b"{}")]  # fmt: skip
-    assert newest(letter(*one) for one in letters) == {1, 2, 3, 4}
+    assert newest(letter(*fields) for fields in letters) == {1, 2, 3, 4}
 
 
 async def test_what_retention_has_taken_is_not_expected_for_ever() -> None:
     """After a rebuild the decision is on its topic and its change is not: once all is read, nothing of it stays."""
     decisions = await topic()
-    one = World(FILE)
-    await one.claim()
-    await one.acting.note({"u1": decisions})
-    assert len(customer_state.decode(one.store._of(0).customers["u1"]).awaited) == 2
-    await one.until(START + 9 * SECOND_MS)
-    assert len(customer_state.decode(one.store._of(0).customers["u1"]).awaited) == 2, "it may be read yet"
-    await one.until(START + 10 * SECOND_MS)
-    known = customer_state.decode(one.store._of(0).customers["u1"])
-    assert (known.awaited, one.waiting()) == ([], 0)
-    assert known.was_sent(decisions[0].key)
+    world = World(FILE)
+    await world.claim()
+    await world.acting.note({"u1": decisions})
+    assert len(customer_state.decode(world.store._of(0).customers["u1"]).awaited) == 2
+    await world.until(START + 9 * SECOND_MS)
+    assert len(customer_state.decode(world.store._of(0).customers["u1"]).awaited) == 2, "it may be read yet"
+    await world.until(START + 10 * SECOND_MS)
+    person = customer_state.decode(world.store._of(0).customers["u1"])
+    assert (person.awaited, world.waiting()) == ([], 0)
+    assert person.was_sent(decisions[0].key)
 
 
 async def test_a_failure_that_redis_lost_may_be_redelivered() -> None:
     """That its attempt began is known, and so counts as sent until its end is read back."""
     decisions = (await failed()).decisions()
-    one = World(FILE)
-    await one.claim()
-    one.shop.since["u1"] = {"abandoned_cart": START}
-    await one.read(come(CHANGE, START))
-    known = customer_state.decode(one.store._of(0).customers["u1"])
-    (action,) = known.actions
-    known.sends(action, "screen", START)
+    world = World(FILE)
+    await world.claim()
+    world.shop.since["u1"] = {"abandoned_cart": START}
+    await world.read(come(CHANGE, START))
+    person = customer_state.decode(world.store._of(0).customers["u1"])
+    (action,) = person.actions
+    person.sends(action, "screen", START)
     action.attempting, action.attempts = True, 1
-    one.store._of(0).customers["u1"] = customer_state.encode(known)
-    await one.claim()
-    await one.acting.note({"u1": decisions})
-    await redelivered(one, 0)
-    assert kinds(one.decisions()) == ["sent"]
+    world.store._of(0).customers["u1"] = customer_state.encode(person)
+    await world.claim()
+    await world.acting.note({"u1": decisions})
+    await redelivered(world, 0)
+    assert kinds(world.decisions()) == ["sent"]

@@ -91,8 +91,8 @@ def test_what_templates_are_for_is_left() -> None:
         "{{ 'a-b'.replace('-', '') }} {{ 'ab'.ljust(3) }}| {% for i in range(2) %}{{ loop.revindex }}{% endfor %} "
         "{{ range(2, 9, 3)|list }} {{ range(3)|length }} {% for row in [1, 2, 3]|batch(2, 0) %}{{ row }}{% endfor %}"
     )
-    said, _ = words(template).say(message())
-    assert said.text == ("***** 12 256 3   a  | x\n  y 1,234.50 1.50 00007 a b ab ab | 21 [2, 5, 8] 3 [1, 2][3, 0]")
+    rendered, _ = words(template).say(message())
+    assert rendered.text == ("***** 12 256 3   a  | x\n  y 1,234.50 1.50 00007 a b ab ab | 21 [2, 5, 8] 3 [1, 2][3, 0]")
 
 
 def test_bounds_are_met_exactly() -> None:

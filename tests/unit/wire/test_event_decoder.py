@@ -89,8 +89,8 @@ def test_of_two_faults_the_first_of_the_list_is_named(pair: tuple[tuple[str, Fie
 
 def test_every_reason_is_told() -> None:
     """The list is closed, and a decoder gives all but the partition's and what is found while working."""
-    told = {code for code, _ in WRONG} | {"not_object", "wrong_key", "wrong_partition"}
-    assert told == set(REASONS[:12])
+    reasons = {code for code, _ in WRONG} | {"not_object", "wrong_key", "wrong_partition"}
+    assert reasons == set(REASONS[:12])
     assert REASONS[12:] == ("too_large_to_forward", "poison")
 
 
@@ -210,9 +210,9 @@ CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
 @pytest.mark.parametrize("name", ["a" * 257, "م" * 128 + "a", "😀" * 64 + "a", *CONTROLS])
 def test_customers_that_are_not(name: str) -> None:
     """257 bytes, and control characters anywhere in it."""
-    for one in {name, f"a{name}", f"م{name}م"}:
-        assert outcome(record(userId=json.dumps(one))) == "bad_id"
-        assert outcome(record(userId=None, anonymousId=json.dumps(one))) == "bad_id"
+    for customer in {name, f"a{name}", f"م{name}م"}:
+        assert outcome(record(userId=json.dumps(customer))) == "bad_id"
+        assert outcome(record(userId=None, anonymousId=json.dumps(customer))) == "bad_id"
 
 
 @pytest.mark.parametrize("text", ["5", "0", "1.5", "true", "false", "[]", '["u"]', "{}"])
@@ -240,8 +240,10 @@ def test_no_customer(nobody: str | None, nor: str | None) -> None:
 def test_timestamps(text: str, time: int | None) -> None:
     """RFC 3339 with an offset, cut to milliseconds; all else, and what is before 2000, is absurd."""
     accepted(record())  # the same minute was read just before: what is remembered of it changes nothing
-    found = outcome(record(timestamp=json.dumps(text)))
-    assert (found.time if isinstance(found, Event) else found) == ("absurd_timestamp" if time is None else time)
+    event_or_reason = outcome(record(timestamp=json.dumps(text)))
+    assert (event_or_reason.time if isinstance(event_or_reason, Event) else event_or_reason) == (
+        "absurd_timestamp" if time is None else time
+    )
 
 
 def test_one_minute_in_several_hands() -> None:
@@ -267,7 +269,7 @@ def test_random_timestamps() -> None:
 def test_event_time_is_the_earlier_of_timestamp_and_record_time() -> None:
     """A clock that runs ahead by up to five minutes moves nobody; a millisecond more is absurd."""
     ahead = 5 * MINUTE
-    for record_time, found in (
+    for record_time, expected in (
         (NOON_MS + SECOND, NOON_MS),
         (NOON_MS, NOON_MS),
         (NOON_MS - 1, NOON_MS - 1),
@@ -276,7 +278,7 @@ def test_event_time_is_the_earlier_of_timestamp_and_record_time() -> None:
         (NOON_MS + 10**11, NOON_MS),
     ):
         event = outcome(record(), record_time)
-        assert (event.time if isinstance(event, Event) else event) == found
+        assert (event.time if isinstance(event, Event) else event) == expected
 
 
 # --- names -------------------------------------------------------------------------------------
@@ -355,8 +357,10 @@ AMOUNTS: list[tuple[str, int | None]] = [
 def test_amounts(text: str, amount: int | None) -> None:
     """Integers of 10⁻⁶, exact, digits beyond cut; negative or 10¹² and more is `bad_value`; as text the same."""
     for written in (text, f'"{text}"'):
-        found = outcome(ordered(total=written))
-        assert (found.amount if isinstance(found, Event) else found) == ("bad_value" if amount is None else amount)
+        event_or_reason = outcome(ordered(total=written))
+        assert (event_or_reason.amount if isinstance(event_or_reason, Event) else event_or_reason) == (
+            "bad_value" if amount is None else amount
+        )
 
 
 NO_NUMBERS = [
@@ -398,8 +402,8 @@ def test_random_amounts_are_exact() -> None:
         expected = None if exact >= 10**12 else int(exact * MICRO)
         refused += expected is None
         for written in (text, f'"{text}"'):
-            found = outcome(ordered(total=written))
-            assert (found if isinstance(found, str) else found.amount) == (
+            event_or_reason = outcome(ordered(total=written))
+            assert (event_or_reason if isinstance(event_or_reason, str) else event_or_reason.amount) == (
                 "bad_value" if expected is None else expected
             ), text
     assert 100 < refused < 2_000
@@ -480,11 +484,11 @@ def test_a_product_is_its_id_else_its_sku_else_its_name() -> None:
 
 def test_whole_carts() -> None:
     """Cart Viewed and Checkout Started say the whole cart; absent and null say nothing, [] an empty one."""
-    told = '[{"product_id":7,"quantity":"2"},{"sku":"s","price":5},{}]'
+    cart_text = '[{"product_id":7,"quantity":"2"},{"sku":"s","price":5},{}]'
     items = (Item("7", 2 * MICRO), Item("s", price=5 * MICRO), Item(""))
     for name in ("Cart Viewed", "Checkout Started"):
-        for products, found in ((told, items), ("[]", ()), ("null", None)):
-            assert accepted(record(event=f'"{name}"', properties=f'{{"products":{products}}}')).items == found
+        for products, expected in ((cart_text, items), ("[]", ()), ("null", None)):
+            assert accepted(record(event=f'"{name}"', properties=f'{{"products":{products}}}')).items == expected
         assert accepted(record(event=f'"{name}"', properties=None)).items is None
         for wrong in (
             "5",

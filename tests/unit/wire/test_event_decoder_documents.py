@@ -23,12 +23,12 @@ from tests.support.profiles import When, wanting
 
 def test_properties_are_kept_for_every_name() -> None:
     """As they are, numbers with a point as their text, also of what is no event of the shop."""
-    told = '{"a":1,"b":0.10,"c":{"d":[null,true,"چای"]},"total":5}'
+    properties_text = '{"a":1,"b":0.10,"c":{"d":[null,true,"چای"]},"total":5}'
     for event in ('"Signed Up"', '"Order Completed"', '"Product Added"', '"Product Viewed"'):
-        fields = accepted(record(event=event, properties=told)).properties.fields
+        fields = accepted(record(event=event, properties=properties_text)).properties.fields
         assert fields == {"a": 1, "b": "0.10", "c": {"d": [None, True, "چای"]}, "total": 5}
     for kind in ('"page"', '"identify"'):
-        assert accepted(record(type=kind, properties=told)).properties.fields["a"] == 1
+        assert accepted(record(type=kind, properties=properties_text)).properties.fields["a"] == 1
 
 
 @pytest.mark.parametrize("nothing", [None, "null", "{}"])
@@ -61,10 +61,10 @@ def test_traits_of_a_wrong_type(text: str) -> None:
 
 def test_traits_are_those_of_identify() -> None:
     """Only there; null in them is told, as it takes a trait back."""
-    told = '{"plan":null,"address":{"city":"Berlin"},"visits":3}'
+    traits_text = '{"plan":null,"address":{"city":"Berlin"},"visits":3}'
     traits = {"plan": None, "address": {"city": "Berlin"}, "visits": 3}
-    assert accepted(record(type='"identify"', traits=told)).traits.fields == traits
-    assert accepted(record(type='"group"', traits=told)).traits.fields == {}
+    assert accepted(record(type='"identify"', traits=traits_text)).traits.fields == traits
+    assert accepted(record(type='"group"', traits=traits_text)).traits.fields == {}
 
 
 # --- context -----------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_an_attribute_that_is_no_text_is_not_carried(outer: str, inner: str, tex
 
 # --- what rules read ---------------------------------------------------------------------------
 
-ASKED: list[When] = [
+CONDITIONS: list[When] = [
     {"performed": {"event": "Signed Up", "where": {"a": 1, "b.c": {"exists": False}}}},
     {"total": {"agg": "sum", "of": "b", "event": "Signed Up", "at_most": 0}},
     {"total": {"agg": "distinct", "of": "b", "event": "Signed Up", "at_least": 1}},
@@ -140,19 +140,19 @@ HUGE = ["1e999", "-1e999", "1" * 500, "1" * 4_301, "-" + "1" * 5_000, "0." + "1"
 @pytest.mark.parametrize("text", HUGE, ids=lambda text: f"{text[:6]} of {len(text)}")
 def test_rules_can_read_huge_numbers(text: str) -> None:
     """A number that is accepted stops no worker, whatever is asked of it or of what stands beside it."""
-    engine = Engine(wanting(*ASKED))
-    told = f'{{"a":1,"b":{text}}}'
+    engine = Engine(wanting(*CONDITIONS))
+    fields_text = f'{{"a":1,"b":{text}}}'
     strange = f'{{"device":5,"locale":"fa","os":{text}}}'
     for value in (
-        record(event='"Signed Up"', properties=told),
-        record(type='"identify"', traits=told),
+        record(event='"Signed Up"', properties=fields_text),
+        record(type='"identify"', traits=fields_text),
         record(type='"page"', context=strange),
     ):
-        found = outcome(value)
-        if isinstance(found, Event):
-            engine.apply("u1", engine.new(), found)
+        event_or_reason = outcome(value)
+        if isinstance(event_or_reason, Event):
+            engine.apply("u1", engine.new(), event_or_reason)
         else:
-            assert found == "bad_value"
+            assert event_or_reason == "bad_value"
 
 
 # --- nesting -----------------------------------------------------------------------------------

@@ -172,9 +172,9 @@ def test_a_reason_of_any_size(seed: int) -> None:
 def test_what_is_drawn_is_of_every_size() -> None:
     """Or the test above would show nothing."""
     sizes = [size(Drawn(seed).reason()) for seed in SEEDS]
-    assert sum(one <= REASON_MAX_BYTES for one in sizes) >= 5
-    assert sum(one > 10 * REASON_MAX_BYTES for one in sizes) >= 8
-    assert sum(REASON_MAX_BYTES < one < 4 * REASON_MAX_BYTES for one in sizes) >= 2
+    assert sum(length <= REASON_MAX_BYTES for length in sizes) >= 5
+    assert sum(length > 10 * REASON_MAX_BYTES for length in sizes) >= 8
+    assert sum(REASON_MAX_BYTES < length < 4 * REASON_MAX_BYTES for length in sizes) >= 2
 
 
 def test_the_largest_reason_of_one_chain() -> None:
@@ -197,31 +197,31 @@ def test_the_largest_reason_of_one_chain() -> None:
 def test_a_sentence_of_any_reason(seed: int) -> None:
     """It is not longer than it may be, what it began of isolates it ends, and nothing large is built on the way."""
     reason = Drawn(seed).reason()
-    for one in (reason, bounded(reason)):
+    for variant in (reason, bounded(reason)):
         for language in LANGUAGES:
-            words = sentence(one, language)
+            words = sentence(variant, language)
             assert len(words) <= SENTENCE_MAX_CHARS + 8
             assert words.count(FSI) + words.count(RLI) == words.count(PDI)
 
 
 def test_no_large_sentence_is_built() -> None:
     """Of a reason whose words take megabytes, only what is read of it is written."""
-    asked = {f"property {number}": {"in": ["x" * 500] * 1_000} for number in range(1_000)}
+    where = {f"property {number}": {"in": ["x" * 500] * 1_000} for number in range(1_000)}
     names = tuple("y" * 500 for _ in range(10_000))
-    leaf = Reason(True, "performed", Observed(count=1, first_at=INSTANT), {"at_least": 1}, event=names, where=asked)
+    leaf = Reason(True, "performed", Observed(count=1, first_at=INSTANT), {"at_least": 1}, event=names, where=where)
     whole = Reason(True, any=[Reason(True, all=[leaf] * 30)] * 30)
     tracemalloc.start()
     words = [sentence(whole, language) for language in LANGUAGES]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert [len(one) for one in words] == [pytest.approx(SENTENCE_MAX_CHARS, abs=8)] * len(LANGUAGES)
+    assert [len(text) for text in words] == [pytest.approx(SENTENCE_MAX_CHARS, abs=8)] * len(LANGUAGES)
     assert peak < 1_000_000
 
 
 def test_a_long_list_is_counted_whole_from_what_is_left_of_it() -> None:
     """A reader of the topic is told the same number as where the change was made, and that something was cut."""
-    asked = {"x": {"in": [f"value {number}" for number in range(1_000)]}}
-    reason = Reason(True, "performed", Observed(count=1), {"at_least": 1}, event="page", where=asked)
+    where = {"x": {"in": [f"value {number}" for number in range(1_000)]}}
+    reason = Reason(True, "performed", Observed(count=1), {"at_least": 1}, event="page", where=where)
     words = sentence(reason)
     assert words.endswith("“value 4” and 995 more) ever (asked: at least 1)")
     left = bounded(reason)
@@ -236,7 +236,7 @@ def test_members_left_out_are_counted(group: str) -> None:
     reason = Reason(True, **cast("Any", {group: [member] * 500}))
     left = bounded(reason)
     assert (left.cut or {}) == {f"/{group.rstrip('_')}": 500 - len(getattr(left, group))}
-    ends = [re.fullmatch(r"(.*) and (\d+) more", sentence(one)) for one in (reason, left)]
+    ends = [re.fullmatch(r"(.*) and (\d+) more", sentence(variant)) for variant in (reason, left)]
     written = [words[1].count("plan is “p") + int(words[2]) for words in ends if words]
     assert written == [500, 500]
 
@@ -361,8 +361,8 @@ def test_a_rule_that_lists_a_thousand_values(count: int, chars: int, left: int |
     (change,) = replayed(listed(count, chars), viewed(x=f"{count - 1:04d}".ljust(chars, "v")))
     value = json.loads(changes.encode(changes.of(change, INSTANT)))
     assert len(json.dumps(value, ensure_ascii=False).encode()) < 20_000
-    asked = value["reason"]["where"]["x"]["in"]
-    assert len(asked) == (left or count)
+    values = value["reason"]["where"]["x"]["in"]
+    assert len(values) == (left or count)
     assert value["reason"].get("cut", {}).get("/where/x/in") == (count - left if left else None)
     assert f" and {count - 5} more)" in value["said"]["en"]
     assert value["change_id"] == change.id
@@ -371,11 +371,11 @@ def test_a_rule_that_lists_a_thousand_values(count: int, chars: int, left: int |
 def test_a_value_of_a_megabyte_that_a_customer_sends() -> None:
     """What a change shows of a trait is its beginning."""
     when = {"trait": {"bio": {"contains": "x"}}}
-    told = json.dumps({
+    raw_event = json.dumps({
         "type": "identify", "messageId": "m", "userId": "u1", "timestamp": "2026-03-01T12:00:00Z",
         "traits": {"bio": "x" * 1_000_000},
     }).encode()  # fmt: skip
-    (change,) = replayed({"version": 1, "segments": {"s": {"title": "S", "when": when}}}, told)
+    (change,) = replayed({"version": 1, "segments": {"s": {"title": "S", "when": when}}}, raw_event)
     value = changes.encode(changes.of(change, INSTANT))
     assert len(value) < 2_000
     (shown,) = json.loads(value)["reason"]["observed"]["values"].values()

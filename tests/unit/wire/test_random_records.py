@@ -72,8 +72,8 @@ def is_text(value: object) -> bool:
 
 def read(fields: dict[str, object]) -> tuple[object, ...]:
     ids = [fields.get("userId"), fields.get("anonymousId")]
-    require(any(one not in (None, "") for one in ids), "no_customer")
-    require(all(one is None or is_text(one) for one in ids), "bad_id")
+    require(any(candidate not in (None, "") for candidate in ids), "no_customer")
+    require(all(candidate is None or is_text(candidate) for candidate in ids), "bad_id")
     customer = str(ids[0] or ids[1])
     require(len(customer.encode()) <= 256, "bad_id")
     require(all(unicodedata.category(letter) != "Cc" for letter in customer), "bad_id")
@@ -84,7 +84,7 @@ def read(fields: dict[str, object]) -> tuple[object, ...]:
     name = named(fields)
     properties = fields.get("properties")
     read_documents = ("properties", "traits") if name == "identify" else ("properties",)
-    require(all(fields.get(one) is None or isinstance(fields[one], dict) for one in read_documents), "bad_value")
+    require(all(fields.get(field) is None or isinstance(fields[field], dict) for field in read_documents), "bad_value")
     used = shop_fields(name, dict(oracle.mapping(properties))) if name in SHOP else (None, None, None)
     return customer, name, time, fields["messageId"], *used
 
@@ -116,15 +116,15 @@ def shop_fields(name: str, properties: dict[str, object]) -> tuple[object, objec
 
 def listed(products: object) -> list[dict[str, object]]:
     require(isinstance(products, list), "bad_value")
-    found = list(cast("list[object]", products))
-    require(all(isinstance(product, dict) for product in found), "bad_value")
-    return cast("list[dict[str, object]]", found)
+    members = list(cast("list[object]", products))
+    require(all(isinstance(product, dict) for product in members), "bad_value")
+    return cast("list[dict[str, object]]", members)
 
 
 def item(properties: dict[str, object]) -> Item:
     ids = [identity(properties.get(field)) for field in ("product_id", "sku", "name")]
-    kept = short_id(next(filter(None, ids), ""))  # what a long id becomes is told in test_profile
-    return Item(kept, millionths(properties.get("quantity")), millionths(properties.get("price")))
+    product_id = short_id(next(filter(None, ids), ""))  # what a long id becomes is told in test_profile
+    return Item(product_id, millionths(properties.get("quantity")), millionths(properties.get("price")))
 
 
 def identity(value: object) -> str | None:
@@ -148,10 +148,18 @@ def millionths(value: object) -> int | None:
     return int(int(digits) * Fraction(10) ** (exponent + 6)) if size > -7 else 0
 
 
-def as_judged(found: Event | str) -> tuple[object, ...] | str:
-    if isinstance(found, str):
-        return found
-    return found.customer, found.name, found.time, found.id, found.items, found.order, found.amount
+def as_judged(event_or_reason: Event | str) -> tuple[object, ...] | str:
+    if isinstance(event_or_reason, str):
+        return event_or_reason
+    return (
+        event_or_reason.customer,
+        event_or_reason.name,
+        event_or_reason.time,
+        event_or_reason.id,
+        event_or_reason.items,
+        event_or_reason.order,
+        event_or_reason.amount,
+    )
 
 
 # What is put in place of a field, most of it wrong in most places.
@@ -194,14 +202,14 @@ def test_random_records_as_the_contract_reads() -> None:
     """Whatever is wrong with a record, in whichever fields and of whichever types: the event or the reason is the
     one that an obvious reading of the contract gives; and each reason comes up often."""
     rng = random.Random(20260303)
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for _ in range(20_000):
         value = drawn(rng)
         expected = judged(value)
         assert as_judged(outcome(value)) == expected, value[:2_000].decode()
-        told[expected if isinstance(expected, str) else "event"] += 1
-    assert told.keys() == {"event", *REASONS[:12]} - {"too_large", "not_object", "wrong_key", "wrong_partition"}
-    assert min(told.values()) > 150, told
+        counts[expected if isinstance(expected, str) else "event"] += 1
+    assert counts.keys() == {"event", *REASONS[:12]} - {"too_large", "not_object", "wrong_key", "wrong_partition"}
+    assert min(counts.values()) > 150, counts
 
 
 # --- bytes of any kind -------------------------------------------------------------------------
@@ -219,38 +227,38 @@ ANY_JSON = st.recursive(
 @given(st.binary(max_size=200) | ANY_JSON.map(lambda document: json.dumps(document).encode()))
 def test_any_bytes_are_an_event_or_a_dead_letter(value: bytes) -> None:
     """Nothing but the reasons of the list comes out."""
-    found = outcome(value)
-    assert isinstance(found, Event) or found in REASONS
+    event_or_reason = outcome(value)
+    assert isinstance(event_or_reason, Event) or event_or_reason in REASONS
 
 
 @FUZZ
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(ENVELOPE, ANY_JSON)))
 def test_any_fields_are_an_event_or_a_dead_letter(fields: dict[str, object]) -> None:
     """The same for objects that have our fields, of any type."""
-    found = outcome(record(**{name: json.dumps(value) for name, value in fields.items()}))
-    assert isinstance(found, Event) or found in REASONS
+    event_or_reason = outcome(record(**{name: json.dumps(value) for name, value in fields.items()}))
+    assert isinstance(event_or_reason, Event) or event_or_reason in REASONS
 
 
 def test_damaged_records_are_an_event_or_a_dead_letter() -> None:
     """Records with bytes changed, dropped, doubled or cut off."""
     rng = random.Random(20260304)
-    told: Counter[object] = Counter()
+    counts: Counter[object] = Counter()
     for _ in range(20_000):
         value = bytearray(drawn(rng))
         for _ in range(rng.randint(1, 3)):
-            at = rng.randrange(len(value))
+            index = rng.randrange(len(value))
             how = rng.randrange(4)
             if how == 0:
-                value[at] = rng.choice(b'"{}[]:,0159eE+-.\\u\x00\xff ')
+                value[index] = rng.choice(b'"{}[]:,0159eE+-.\\u\x00\xff ')
             elif how == 1:
-                value[at : at + rng.randint(1, 4)] = b""
+                value[index : index + rng.randint(1, 4)] = b""
             elif how == 2:
-                value[at:at] = value[at : at + rng.randint(1, 20)]
+                value[index:index] = value[index : index + rng.randint(1, 20)]
             else:
-                del value[rng.randint(max(1, at), len(value)) :]
+                del value[rng.randint(max(1, index), len(value)) :]
             value = value or bytearray(b" ")
-        found = outcome(bytes(value))
-        assert isinstance(found, Event) or found in REASONS, bytes(value)
-        told[type(found).__name__ if isinstance(found, Event) else found] += 1
-    assert told["Event"] > 500
-    assert told["not_json"] > 5_000
+        event_or_reason = outcome(bytes(value))
+        assert isinstance(event_or_reason, Event) or event_or_reason in REASONS, bytes(value)
+        counts[type(event_or_reason).__name__ if isinstance(event_or_reason, Event) else event_or_reason] += 1
+    assert counts["Event"] > 500
+    assert counts["not_json"] > 5_000

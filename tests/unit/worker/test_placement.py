@@ -18,13 +18,13 @@ from tests.support.commands import segmenter
 # --- what is seen at the head of a topic ---------------------------------------------------------
 
 
-def is_seen(number: int, now: int, customers: Iterable[int], strangers: Iterable[int] = ()) -> bool:
+def is_refused(number: int, now: int, customers: Iterable[int], strangers: Iterable[int] = ()) -> bool:
     """Whether partition 0 is refused, with these customers by ``number`` of partitions, by ``now`` of them.
 
     ``strangers`` are written to it by a producer that partitions in another way, each after twenty customers.
     """
-    names = [f"u{one}" for one in customers if partition_of(f"u{one}", number) == 0]
-    elsewhere = [f"s{one}" for one in strangers if partition_of(f"s{one}", now) != 0]
+    names = [f"u{customer}" for customer in customers if partition_of(f"u{customer}", number) == 0]
+    elsewhere = [f"s{stranger}" for stranger in strangers if partition_of(f"s{stranger}", now) != 0]
     for place, name in enumerate(elsewhere, 1):
         names.insert(21 * place - 1, name)
     belongs = belonging(now, "murmur2")
@@ -34,17 +34,19 @@ def is_seen(number: int, now: int, customers: Iterable[int], strangers: Iterable
 @pytest.mark.parametrize(("before", "now"), [(1, 2), (2, 4), (3, 5), (4, 6), (10, 20), (64, 128)])
 def test_customers_of_another_number_are_seen(before: int, now: int) -> None:
     """Few of them are enough, also where many of the present number follow."""
-    assert not is_seen(now, now, range(2_000))
-    assert is_seen(before, now, range(20 * before))
+    assert not is_refused(now, now, range(2_000))
+    assert is_refused(before, now, range(20 * before))
     belongs = belonging(now, "murmur2")
-    early = [f"u{one}" for one in range(20 * before) if partition_of(f"u{one}", before) == 0]
-    late = [f"v{one}" for one in range(50 * now) if partition_of(f"v{one}", now) == 0]
-    assert placement.is_misplaced([one.encode() for one in early + late], lambda key: belongs(key.decode(), 0))
+    early = [f"u{index}" for index in range(20 * before) if partition_of(f"u{index}", before) == 0]
+    late = [f"v{index}" for index in range(50 * now) if partition_of(f"v{index}", now) == 0]
+    assert placement.is_misplaced(
+        [customer_id.encode() for customer_id in early + late], lambda key: belongs(key.decode(), 0)
+    )
 
 
 def test_strangers_among_customers_are_no_sign() -> None:
     """Each of them is a dead letter; and so are fewer customers than would be a sign."""
-    assert not is_seen(4, 4, range(2_000), strangers=range(20))
+    assert not is_refused(4, 4, range(2_000), strangers=range(20))
     assert not placement.is_misplaced([b"a", b"b"], lambda _: False)
 
 
