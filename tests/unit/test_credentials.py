@@ -64,7 +64,7 @@ MISFITS: list[tuple[Mapping[str, Any], str]] = [
 def test_settings_that_do_not_fit_together(
     given: Mapping[str, Any], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 2 and one line that names the setting, where silence would leave a password or a file unused."""
+    """The exit code is 2 and one line names the setting; in silence a password or file would be unused."""
     for name, value in given.items():
         monkeypatch.setenv(f"SEGMENTER_{name.upper()}", str(value))
     assert main.run(["topics", "verify"]) == 2
@@ -76,7 +76,7 @@ def test_settings_that_do_not_fit_together(
 
 @pytest.mark.parametrize("userinfo", [f":{PASSWORD}", f"{USER}:34/{PASSWORD}", f"{USER}:34?{PASSWORD}", ":p#x"])
 def test_a_password_that_is_not_encoded_is_not_taken_for_an_address(userinfo: str) -> None:
-    """It would be cut where it looks like a path, and its first part would be told as a host or port."""
+    """It would be cut where it looks like a path, and its first part logged as host or port."""
     with pytest.raises(ValidationError) as refused:
         Settings(redis=f"redis://{userinfo}@redis:6379/0")
     (complaint,) = complaints(refused.value)
@@ -96,7 +96,7 @@ def test_secrets_are_shown_by_nobody() -> None:
 
 
 def test_secrets_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file for each, named like the variable; the end of its line is no part of it; a variable goes before it."""
+    """Each secret has a file named like its variable; the line end is no part of it; a variable goes before it."""
     (tmp_path / "segmenter_kafka_password").write_text(PASSWORD + "\n")
     (tmp_path / "SEGMENTER_REDIS_PASSWORD").write_text(WRONG + "\n")
     (tmp_path / "segmenter_group").write_text("of-the-file")
@@ -127,7 +127,7 @@ def test_secrets_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ids=lambda case: "" if isinstance(case, str) else " ".join(case),
 )
 def test_files_that_cannot_be_used(certificates: Certificates, changed: Mapping[str, Any], message: str) -> None:
-    """Before anything is connected, by the name of the setting; and no key's password is asked for at a terminal."""
+    """The setting is named before anything is connected; no key's password is asked for at a terminal."""
     given: dict[str, Any] = {
         "kafka_protocol": "SSL", "kafka_certificate_file": certificates.client,
         "kafka_key_file": certificates.locked_key, "kafka_key_password": KEY_PASSWORD,

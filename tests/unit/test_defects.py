@@ -1,4 +1,4 @@
-"""What the log tells of a defect: where it is, and never what a customer sent.
+"""What the log says of a defect: where it is, and never what a customer sent.
 
 The one rule: the id in these tests stands in exceptions, where a defect of ours may well put it.
 """
@@ -37,7 +37,7 @@ STREAMS = Path(__file__).parents[2] / "streams"
 
 
 def test_a_customer_has_one_name_under_one_key() -> None:
-    """The same in every process that has the key; another under another one, and for another customer."""
+    """The name is the same in every process with the key, and another under another key or for another customer."""
     key, other = SecretStr("the key of the shop"), SecretStr("the key of another shop" * 10)
     assert Pseudonyms(key)(CUSTOMER) == Pseudonyms(key)(CUSTOMER) == "customer-5f8829914d217ee4"
     named = {
@@ -47,7 +47,7 @@ def test_a_customer_has_one_name_under_one_key() -> None:
 
 
 def test_without_a_key_names_compare_within_one_process_only() -> None:
-    """Nobody who has an id can look for it in a log of another time."""
+    """An id cannot be searched for in the log of another process."""
     names, later = Pseudonyms(), Pseudonyms(SecretStr(""))
     assert names(CUSTOMER) == names(CUSTOMER)
     assert names(CUSTOMER) != later(CUSTOMER)
@@ -66,7 +66,7 @@ def failing() -> None:
 
 
 def test_a_defect_is_told_by_its_kind_and_place(caplog: pytest.LogCaptureFixture) -> None:
-    """With what it came from and what was added to it; without the text of an exception."""
+    """The log has its causes and notes, without the text of an exception."""
     with pytest.raises(ValueError, match=CUSTOMER) as raised:
         failing()
     sentence = defects.report("partition 3", raised.value)
@@ -88,7 +88,7 @@ def test_every_defect_is_told_so() -> None:
 
 
 class Record(NamedTuple):
-    """As it comes from Kafka."""
+    """A record as it comes from Kafka."""
 
     topic: str
     offset: int
@@ -98,7 +98,7 @@ class Record(NamedTuple):
 
 
 class Broken(Engine):
-    """It fails with the customer's id in its exception."""
+    """An engine that fails with the customer's id in its exception."""
 
     def apply(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
         raise KeyError(customer_id)
@@ -107,7 +107,7 @@ class Broken(Engine):
 
 
 def test_a_customer_that_cannot_be_decided_is_found_again() -> None:
-    """By the record, and by a name that whoever has id and key can make."""
+    """The record identifies it, and so does a name that can be made from the id and the key."""
     names = Pseudonyms(SecretStr("key"))
     engine = Broken(built_in())
     claim = Claim(3, 1, "token", Identity("cluster", "group", 4, "definitions"))
@@ -135,7 +135,7 @@ def test_a_customer_that_cannot_be_decided_is_found_again() -> None:
 def test_a_record_that_cannot_be_read_for_a_defect(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is a dead letter, and the log says which; not what it holds."""
+    """Such a record is a dead letter, and the log says which one, but not what it holds."""
 
     def decode(value: bytes, *_: object) -> Event:
         raise RuntimeError(value)

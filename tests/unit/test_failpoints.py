@@ -1,4 +1,4 @@
-"""Fail points: off unless they are asked for, and then exactly where and when they were asked for."""
+"""Fail points: off unless a setting asks for them, and then exactly where and when it asks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_fail_points(point: str | None, passed: int, code: int) -> None:
 
 
 def test_a_fail_point_that_does_not_kill_happens_once() -> None:
-    """At its count alone, and nothing else happens with it."""
+    """It happens at its count alone, and nothing else happens with it."""
     done = passing("print(*[happens('lost_save_reply') for _ in range(4)], happens('after_save'))", "lost_save_reply:3")
     assert done.stdout.split() == [b"False", b"False", b"True", b"False", b"False"]
 
@@ -55,7 +55,7 @@ def test_a_fail_point_that_does_not_exist_is_no_silent_pass() -> None:
 
 @pytest.mark.parametrize("point", ["after_save", "after_save:", "after_save:0", "after_save:-1", "after_save:1:SIGX"])
 def test_a_fail_point_without_a_time_is_no_silent_pass(point: str) -> None:
-    """Nor is a signal that there is not."""
+    """A signal that does not exist is refused, too."""
     done = passing("print('started')", point)
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"write after_save:1 or after_save:1:SIGTERM" in done.stderr

@@ -38,7 +38,7 @@ def lines(form: str) -> list[str]:
 
 
 def test_json_is_a_document_a_line() -> None:
-    """With level, logger and time, and the fields by their names."""
+    """Each has level, logger and time, and the fields by their names."""
     claimed, failed = map(json.loads, lines("json"))
     assert claimed["event"] == "claimed partitions"
     assert (claimed["partitions"], claimed["generation"], claimed["level"]) == ([0, 3], 7, "info")
@@ -49,7 +49,7 @@ def test_json_is_a_document_a_line() -> None:
 
 
 def test_text_reads_the_same() -> None:
-    """Fields behind the message; no colours, which a file would keep as they are."""
+    """Fields stand behind the message, without colours, which a file would keep as they are."""
     output_lines = lines("text")
     assert "claimed partitions" in output_lines[0]
     assert "generation=7" in output_lines[0]
@@ -59,7 +59,7 @@ def test_text_reads_the_same() -> None:
 
 
 def test_client_libraries_are_quiet() -> None:
-    """What they log at each connection does not come; their warnings do."""
+    """What they log at each connection is left out; their warnings are not."""
     ran = subprocess.run(
         [sys.executable, "-c", QUIET, *CLIENTS], capture_output=True, text=True, check=True, timeout=60
     )

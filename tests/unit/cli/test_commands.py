@@ -61,7 +61,7 @@ DAY_MS = 86_400_000
     ],
 )
 def test_wrong_arguments(arguments: str, named: str) -> None:
-    """Exit 2 and one line on stderr that names what is wrong."""
+    """Wrong arguments end with exit code 2 and one line on stderr that names what is wrong."""
     done = segmenter(*arguments.split())
     assert (done.code, done.out) == (2, "")
     assert_one_line(done.err)
@@ -83,7 +83,7 @@ def test_wrong_arguments(arguments: str, named: str) -> None:
     ],
 )
 def test_a_wrong_setting_is_named(arguments: str, name: str, value: Any) -> None:
-    """Exit 2 and one line with the variable as it is written in the environment, and its value."""
+    """The command ends with exit code 2 and one line with the environment variable and its value."""
     done = segmenter(*arguments.split(), **{name: value})
     assert (done.code, done.out) == (2, ""), done.err
     assert_one_line(done.err)
@@ -92,7 +92,7 @@ def test_a_wrong_setting_is_named(arguments: str, name: str, value: Any) -> None
 
 
 def test_every_wrong_setting_is_named() -> None:
-    """A line for each of two."""
+    """Two wrong settings give two lines."""
     done = segmenter("check", partitions=0, grace_ms=-1)
     assert done.code == 2
     assert sorted(re.findall(r"SEGMENTER_\w+", done.err)) == ["SEGMENTER_GRACE_MS", "SEGMENTER_PARTITIONS"]
@@ -115,7 +115,7 @@ def test_help_names_every_command_by_what_it_is_for() -> None:
 
 @pytest.mark.parametrize("name", main._COMMANDS)
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its sentence, and one for each of its arguments."""
+    """The help of a command has its sentence, and one for each of its arguments."""
     root = parser()
     with pytest.raises(SystemExit) as ended:
         root.parse_args([name, "--help"])
@@ -141,7 +141,7 @@ segments:
 
 
 def test_check_of_a_right_file() -> None:
-    """Exit 0; each segment with its title and fingerprint, as the default and by name."""
+    """`check` ends with exit code 0 and prints each segment with title and fingerprint, by default and by name."""
     library = library_stories.library()["segments"]
     titles = {story.segment: library.get(story.segment, {}).get("title") for story in library_stories.stories()}
     for name in ("low", "medium", "high"):
@@ -164,7 +164,7 @@ def wrong(tmp_path: Path) -> Path:
 
 
 def test_check_of_a_wrong_file(wrong: Path) -> None:
-    """Exit 1; a line for every problem, each with the file and the path inside it."""
+    """`check` ends with exit code 1 and a line for each problem, with the file and the path inside it."""
     done = segmenter("check", str(wrong))
     assert (done.code, done.out) == (1, "")
     problems = [problem.removeprefix(f"{wrong}: ").split(": ")[0] for problem in done.err.splitlines()]
@@ -188,7 +188,7 @@ def test_nothing_starts_on_a_wrong_file(arguments: str, wrong: Path) -> None:
     ids=["no YAML", "empty", "no UTF-8"],
 )
 def test_check_of_what_is_no_yaml(content: bytes, where: str, tmp_path: Path) -> None:
-    """Exit 1 and a line that names the file, not a traceback."""
+    """`check` ends with exit code 1 and a line that names the file, without a traceback."""
     path = tmp_path / "wrong.yaml"
     path.write_bytes(content)
     done = segmenter("check", str(path))
@@ -215,7 +215,7 @@ STORY = lines(CART, PAGE, ORDER)
 
 
 def printed_changes(done: Done) -> list[tuple[str, str, str]]:
-    """What a replay said, without the seconds."""
+    """The changes that a replay printed, without the seconds."""
     bodies = [json.loads(text) for text in done.out.splitlines()]
     return [(body["change"], body["segment"], body["occurred_at"][11:16]) for body in bodies]
 
@@ -234,7 +234,7 @@ STORY_TOLD = [
 
 
 def test_replay_of_a_file_of_standard_input_and_of_gzip(tmp_path: Path) -> None:
-    """The same changes, byte for byte; exit 0 and not a word on stderr."""
+    """All three print the same changes, byte for byte, with exit code 0 and an empty stderr."""
     plain, packed = tmp_path / "events.jsonl", tmp_path / "events.jsonl.gz"
     plain.write_bytes(STORY)
     packed.write_bytes(gzip.compress(STORY))
@@ -247,7 +247,7 @@ def test_replay_of_a_file_of_standard_input_and_of_gzip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [gzip.compress(STORY)[:-9], STORY], ids=["cut short", "not packed"])
 def test_replay_of_a_broken_gzip(content: bytes, tmp_path: Path) -> None:
-    """Exit 1 and a line that says so, not a traceback."""
+    """The replay ends with exit code 1 and a line that says so, without a traceback."""
     path = tmp_path / "events.jsonl.gz"
     path.write_bytes(content)
     done = replayed(str(path))
@@ -267,7 +267,7 @@ def test_replay_of_a_broken_gzip(content: bytes, tmp_path: Path) -> None:
     ],
 )
 def test_replay_until(until: str, changes: int) -> None:
-    """Due times fire up to and including it, events after it are not read; any offset."""
+    """Due times fire up to and including that instant, and events after it are not read; any offset is accepted."""
     done = replayed("-", "--until", until, stdin=STORY)
     assert (done.code, done.err) == (0, "")
     later = [("exited", "returning_visitor", "10:00"), ("exited", "recently_purchased", "10:50")]
@@ -289,7 +289,7 @@ def test_replay_with_other_definitions(tmp_path: Path) -> None:
 
 
 def test_replay_names_dead_letters_by_line(tmp_path: Path) -> None:
-    """Their lines, blank ones counted, and reasons on stderr; the rest is decided; exit 1."""
+    """Stderr has their line numbers, blank lines counted, and reasons; the rest is decided; exit code 1."""
     bad = {**PAGE, "messageId": ""}
     content = b"\n".join([line(CART), b"", b"{", line(PAGE), line(bad), b"[]", line(ORDER)])
     done = replayed("-", stdin=content)
@@ -322,7 +322,7 @@ def test_replay_says_nothing_of_when_and_where() -> None:
 
 
 def test_replay_ends_with_its_reader() -> None:
-    """`| head -1` ends it without a word."""
+    """`| head -1` ends the replay without a message."""
     many = lines(*(event(f"u{number}", 1, "Order Completed", 0, order_id="o") for number in range(5_000)))
     pipe = f"{shlex.join(command('replay', '-'))} | head -1"
     done = subprocess.run(["sh", "-c", pipe], input=many, env=environment({}), capture_output=True, check=False)
@@ -342,7 +342,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str,
 def test_replay_of_the_real_data_agrees_with_the_oracle(
     definitions: Path, days: int | None, real: tuple[Path, list[dict[str, Any]]]
 ) -> None:
-    """Customer by customer the same changes in the same order: at the last event, and a year later."""
+    """Each customer has the same changes in the same order: at the last event, and a year later."""
     path, events = real
     rules = oracle.BUILT_IN if definitions == live.FOUR else yaml.safe_load(DEMO.read_text())
     until = None if days is None else oracle.latest(events) + days * DAY_MS

@@ -40,7 +40,7 @@ Difference = tuple[str, str, str, str | None]
 
 @pytest.mark.parametrize("late", [False, True], ids=["in order", "late"])
 def test_differences_are_those_of_the_oracle(late: bool) -> None:
-    """Of random histories and pairs of files: who differs, from when until when, sizes, and how many changes."""
+    """Random histories and pairs of files give the oracle's differences, sizes and numbers of changes."""
     kinds = set[str]()
     for seed in range(SEEDS):
         rng = random.Random(f"diff {seed}")
@@ -51,7 +51,7 @@ def test_differences_are_those_of_the_oracle(late: bool) -> None:
         dry = DryRun(build(old, "old"), build(new, "new"))
         dry.run(world.late if late else world.events, world.until)
         report = document(dry, OLD, NEW)
-        assert_told(report, sent, old, new, world.until, in_order=not late)
+        assert_report(report, sent, old, new, world.until, in_order=not late)
         kinds |= {
             difference["kind"] for segment in report["segments"].values() for difference in segment["differences"]
         }
@@ -62,7 +62,7 @@ def other(rng: random.Random, of: histories.Scene) -> Json:
     return histories.without_hold(histories.random_definitions(rng, of))
 
 
-def assert_told(
+def assert_report(
     report: dict[str, Any], sent: Sequence[histories.Event], old: Json, new: Json, until: int, *, in_order: bool
 ) -> None:
     was, now = (oracle.changes(sent, definitions, until) for definitions in (old, new))
@@ -87,7 +87,7 @@ def assert_told(
 
 
 def differences(old: Sequence[OracleChange], new: Sequence[OracleChange]) -> set[Difference]:
-    """Each customer looked at right after each instant at which anything changed."""
+    """The differences of each customer, looked at right after each instant at which anything changed."""
     intervals = set[Difference]()
     for customer in {change.customer_id for change in (*old, *new)}:
         own = [[change for change in side if change.customer_id == customer] for side in (old, new)]
@@ -112,7 +112,7 @@ def members(changes: Sequence[OracleChange], at: int) -> set[str]:
 
 
 def sizes(series: dict[str, Any], changes: Sequence[OracleChange], until: int) -> Iterator[int]:
-    """Right before each step ends; of the last, at the end of all."""
+    """The sizes of a segment right before each step ends; the last one at the end of all events."""
     first = oracle.milliseconds(series["first"])
     for number in range(1, len(series["old"]) + 1):
         yield len(members(changes, min(first + number * series["step_ms"] - 1, until)))
@@ -126,7 +126,7 @@ QUIET = "old file enters: no cart activity since 2026-03-01T{}:00.000Z, for 30 m
 
 
 def test_a_page(files: list[str]) -> None:
-    """Word for word: what is read, each segment that differs with sizes and examples, and how much is sent in all."""
+    """The page is as expected word for word: what is read, each segment that differs, and how much is sent in all."""
     done = segmenter("diff", *files, "-", stdin=TOLD)
     assert (done.code, done.err) == (0, "")
     old, new = files
@@ -176,7 +176,7 @@ def test_a_page(files: list[str]) -> None:
 
 
 def test_examples_and_until(files: list[str]) -> None:
-    """As many reasons as asked for, and time up to a moment, at which the new file no longer differs."""
+    """There are as many reasons as asked for; time goes up to `--until`, where the new file no longer differs."""
     done = segmenter("diff", *files, "-", "--json", "--examples", "1", "--until", "2026-03-01T10:40:00Z", stdin=TOLD)
     report = json.loads(done.out)
     assert (report["events"], report["until"]) == (3, "2026-03-01T10:40:00.000Z")
@@ -199,7 +199,7 @@ def test_a_file_beside_itself(files: list[str]) -> None:
 
 
 def test_wrong_lines_and_files(files: list[str], tmp_path: Path) -> None:
-    """A line that cannot be used is named, the rest is decided; and wrong files and arguments are said."""
+    """A line that cannot be used is named and the rest is decided; wrong files and arguments are named, too."""
     done = segmenter("diff", *files, "-", stdin=b"[[\n" + TOLD)
     assert (done.code, done.out) == (1, segmenter("diff", *files, "-", stdin=TOLD).out)
     assert done.err == "line 1: not_json: [[\n1 dead letters\n"
@@ -219,20 +219,20 @@ def test_wrong_lines_and_files(files: list[str], tmp_path: Path) -> None:
 
 
 def test_no_events(files: list[str]) -> None:
-    """Said, in both forms."""
+    """Both forms say that there are no events."""
     assert segmenter("diff", *files, "-").out == "no events, so nothing differs\n"
     assert json.loads(segmenter("diff", *files, "-", "--json").out)["segments"] == {}
 
 
 def test_a_name_of_others_steers_no_terminal(files: list[str]) -> None:
-    """Who is called by a character that turns a line around."""
+    """A character that turns a line around is not printed as part of a customer's id."""
     done = segmenter("diff", *files, "-", stdin=line(event("a\u202eb", 1, "page", 0)))
     assert "\u202e" not in done.out
     assert "a�b" in done.out
 
 
 def test_charts_by_hand() -> None:
-    """Many hours in 48 characters, each as high as the largest of its hours; who is there at all is seen."""
+    """Many hours fit into 48 characters, each as high as its largest hour; a single member can still be seen."""
     assert chart(np.array([0, 1, 4, 8]), 8) == " ▁▄█"
     assert chart(np.array([0] * 95 + [1_000]), 1_000) == " " * 47 + "█"
     assert chart(np.array([1, 1_000]), 1_000) == "▁█"

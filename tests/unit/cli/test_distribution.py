@@ -56,7 +56,7 @@ def sizes(values: list[float], cuts: list[float]) -> list[int]:
 @pytest.mark.parametrize("cut", [cutoffs.quantile_cuts, cutoffs.natural_cuts])
 @given(values=VALUES, bands=BANDS)
 def test_bands_hold_somebody_and_ascend(cut: Any, values: list[float], bands: int) -> None:
-    """No more bands than asked for, ascending, none of them empty, each number one that a rule can write."""
+    """There are at most as many bands as asked for, ascending and none empty, with cuts that a rule can write."""
     cuts = cut(values, bands)
     assert len(cuts) < bands
     assert all(low < high for low, high in pairwise(cuts))
@@ -75,7 +75,7 @@ def test_quantiles_by_hand() -> None:
 
 
 def test_natural_breaks_by_hand() -> None:
-    """Half way over the widest gaps, whatever the sizes of the groups."""
+    """Breaks lie half way over the widest gaps, whatever the sizes of the groups."""
     assert cutoffs.natural_cuts([1, 2, 3, 51, 52, 53, 91, 92], 3) == [27, 72]
     assert cutoffs.natural_cuts([1, 1, 1, 1, 100], 2) == [50]
     assert cutoffs.natural_cuts([100, -100, -99, 99], 2) == [0]
@@ -87,7 +87,7 @@ def test_natural_breaks_by_hand() -> None:
     bands=st.integers(2, 5),
 )
 def test_natural_breaks_are_the_best_there_are(counted: dict[int, int], bands: int) -> None:
-    """Of all ways to cut, none has a smaller sum of squared deviations; before any rounding."""
+    """No other way to cut has a smaller sum of squared deviations, before any rounding."""
     cells = sorted(counted)
     weights = [counted[cell] for cell in cells]
     bands = min(bands, len(cells))
@@ -108,7 +108,7 @@ def deviation(cells: list[int], weights: list[int], starts: list[int]) -> float:
 
 
 def test_natural_breaks_of_very_many_values() -> None:
-    """Over 400 quantiles of them three groups are still three groups."""
+    """Three groups are still three groups when 400 quantiles stand for all values."""
     groups = [(0, 900), (5_000, 700), (20_000, 1_100)]
     values = [float(start + number) for start, count in groups for number in range(count)]
     low, high = cutoffs.natural_cuts(values, 3)
@@ -121,7 +121,7 @@ def test_natural_breaks_of_very_many_values() -> None:
 
 @given(values=VALUES)
 def test_every_value_is_in_one_bar(values: list[float]) -> None:
-    """All are counted, none twice; edges and deciles ascend from the least to the greatest."""
+    """All values are counted, none twice; edges and deciles ascend from the least to the greatest."""
     spread = cutoffs.spread(values)
     assert (spread.count, spread.least, spread.greatest) == (len(values), min(values), max(values))
     assert sum(spread.bars) == len(values)
@@ -136,7 +136,7 @@ def test_every_value_is_in_one_bar(values: list[float]) -> None:
 
 
 def test_bars_over_many_powers_of_ten_grow_with_the_values() -> None:
-    """Else all but the largest would stand in the first bar."""
+    """With bars of one width all but the largest values would stand in the first bar."""
     narrow, wide = cutoffs.spread([1, 10, 1_000]), cutoffs.spread([1, 10, 100, 1_000, 10_000])
     assert narrow.bars == [2, *[0] * 10, 1]
     assert [count for count in wide.bars if count] == [1, 1, 1, 1, 1]
@@ -147,7 +147,7 @@ def test_bars_over_many_powers_of_ten_grow_with_the_values() -> None:
 
 
 def suggested(out: str) -> list[tuple[dict[str, float], list[int]]]:
-    """The two suggestions of a printed distribution, and the sizes told with each."""
+    """The two suggestions of a printed distribution, and the sizes printed with each."""
     matches = SUGGESTION.findall(out)
     assert len(matches) == 2, out
     suggestions = []
@@ -192,7 +192,7 @@ def test_a_suggestion_can_be_pasted(values: list[float], bands: int) -> None:
 
 
 def test_a_suggestion_of_a_million_can_be_pasted() -> None:
-    """Rials come in millions."""
+    """Amounts in rials go into the millions."""
     assert pasted([5e5, 1e6, 2.5e6, 4e6])
 
 
@@ -213,7 +213,7 @@ SUMS = [25, 20, 30.5, 1_000, 1_500.25, 6_000, 7_000]
 
 
 def test_a_distribution_of_recorded_events(recorded: str) -> None:
-    """Who has no value is left out; the figures are those of the sums."""
+    """Customers without a value are left out; the figures are those of the sums."""
     done = segmenter("distribution", "--of", "customer_value", "--events", recorded)
     assert (done.code, done.err) == (0, "")
     head, customers, deciles, *rest = done.out.splitlines()
@@ -238,7 +238,7 @@ def test_a_distribution_of_recorded_events(recorded: str) -> None:
     ],
 )
 def test_the_same_total_however_it_is_named(wish: str, head: str, recorded: str) -> None:
-    """By a band, by a segment with a test, inside other conditions, or written out."""
+    """The total is named by a band, by a segment with a test, inside other conditions, or written out."""
     named = segmenter("distribution", "--of", "customer_value", "--events", recorded)
     done = segmenter("distribution", "--of", wish, "--events", recorded)
     assert (done.code, done.err) == (0, "")
@@ -247,7 +247,7 @@ def test_the_same_total_however_it_is_named(wish: str, head: str, recorded: str)
 
 
 def test_so_many_bands(recorded: str) -> None:
-    """Names up to five, then numbers; none where there is nobody for it."""
+    """Up to five bands have names, more have numbers; no band is empty."""
     done = segmenter("distribution", "--of", "customer_value", "--events", recorded, "--bands", "5")
     for lows, counts in suggested(done.out):
         assert list(lows) == ["low", "medium", "high", "higher", "top"][: len(lows)]
@@ -270,7 +270,7 @@ def test_so_many_bands(recorded: str) -> None:
     ],
 )
 def test_a_wrong_total(wish: str, code: int, message: str, recorded: str) -> None:
-    """Named on stderr; nothing is shown."""
+    """A wrong total is named on stderr, and nothing is shown."""
     done = segmenter("distribution", "--of", wish, "--events", recorded)
     assert (done.code, done.out) == (code, "")
     assert message in done.err
@@ -288,7 +288,7 @@ def test_wrong_arguments_of_distribution(tmp_path: Path) -> None:
 
 
 def test_zero_is_a_score() -> None:
-    """Who gave a 0 is the one to look at."""
+    """A customer with the score 0 is counted: it is the one to look at."""
     events = [event(f"u{score}", 1, "NPS Submitted", 1, score=score) for score in (0, 3, 9)]
     done = segmenter("distribution", "--of", "dissatisfied", "--events", "-", stdin=lines(*events))
     assert "customers  3, from 0.00 to 9.00" in done.out
@@ -303,7 +303,7 @@ def test_a_part_of_a_key_is_no_key(recorded: str) -> None:
 
 
 def paragraphs(done: Done) -> dict[str, list[str]]:
-    """Of `check --explain`: what stands under each segment."""
+    """The lines under each segment in the output of `check --explain`."""
     by_segment: dict[str, list[str]] = {}
     for text in done.out.splitlines()[1:]:
         if text.startswith(" " * 8):  # the line before was too long
@@ -316,7 +316,7 @@ def paragraphs(done: Done) -> dict[str, list[str]]:
 
 
 def test_check_explains_every_segment() -> None:
-    """A sentence, its events, its windows, what it keeps; the sentence is that of docs/reference/library.md."""
+    """Each has a sentence (that of docs/reference/library.md), its events, its windows and what it keeps."""
     done = segmenter("check", "--explain")
     assert (done.code, done.err) == (0, "")
     by_segment = paragraphs(done)
@@ -341,7 +341,7 @@ def test_check_without_explain_says_none_of_it() -> None:
 
 
 def test_check_counts_whom_each_segment_would_hold(recorded: str) -> None:
-    """At the end of the recorded events; a warning, and no error, where it is fewer than asked for."""
+    """Counts are those at the end of the recorded events; fewer than asked for is a warning, no error."""
     done = segmenter("check", str(live.FOUR), "--events", recorded, "--minimum", "3")
     assert done.code == 0
     assert f"of 10 customers at the end of {recorded}:" in done.out
@@ -366,7 +366,7 @@ def test_check_warns_of_empty_segments_alone_unless_told(recorded: str) -> None:
 
 
 def test_check_counts_by_the_whole_library() -> None:
-    """On one who leaves a cart, and one who comes when that cart is quiet: at the end everybody is brought forward."""
+    """One customer leaves a cart, another comes when it is quiet; at the end time advances for both."""
     events = [event("u1", 1, "page", 0), event("u1", 2, "Product Added", 1, product_id="p1", price=250)]
     events.append(event("u2", 1, "page", 40))
     done = segmenter("check", "--events", "-", stdin=lines(*events))
@@ -377,7 +377,7 @@ def test_check_counts_by_the_whole_library() -> None:
 
 
 def test_check_names_bad_lines_of_the_recorded_events() -> None:
-    """As a replay does; the rest is counted."""
+    """Bad lines are named as by a replay, and the rest is counted."""
     content = b"{\n" + lines(event("u1", 1, "Order Completed", 0, order_id="o1"))
     done = segmenter("check", str(live.FOUR), "--events", "-", stdin=content)
     assert "line 1: not_json: {" in done.err

@@ -1,4 +1,4 @@
-"""Tokens and the addresses they come from: who is let in, who is slowed, and what of it is told."""
+"""Tokens and the addresses they come from: which requests pass, which are slowed, and what is logged of them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ BURST = 10
     ],
 )  # fmt: skip
 def test_tokens_that_can_be_guessed_are_weak(token: str) -> None:
-    """Short ones, repetitions, alphabets and common words, however long they are made so."""
+    """Short tokens, repetitions, alphabets and common words are weak, however long they are made so."""
     assert tokens.is_weak(token)
 
 
 def test_drawn_tokens_are_not_weak() -> None:
-    """In each form in which one is usually drawn, every time."""
+    """Random tokens are strong in each form in which they are usually drawn, every time."""
     for _ in range(2_000):
         for token in (secrets.token_urlsafe(24), secrets.token_hex(16), secrets.token_hex(12)):
             assert not tokens.is_weak(token), token
@@ -80,7 +80,7 @@ STRONG = secrets.token_urlsafe(24)
     ],
 )
 def test_what_lets_anybody_in_is_no_setting(given: dict[str, Any], message: str) -> None:
-    """Told at the start of every process."""
+    """Each process refuses such a setting at its start."""
     with pytest.raises(ValidationError, match=message):
         Settings(**given)
 
@@ -133,7 +133,7 @@ def test_the_client_is_the_newest_address_that_no_proxy_has(peer: str, forwarded
     ],
 )  # fmt: skip
 def test_an_ipv6_host_is_counted_as_its_network(address: str, counted: str) -> None:
-    """It has all addresses of it."""
+    """A host has all addresses of its IPv6 network."""
     assert counted_as(address) == counted
 
 
@@ -209,7 +209,7 @@ async def opened() -> AsyncIterator[Opened]:
 
 
 async def test_the_right_token_always_passes(opened: Opened) -> None:
-    """While wrong ones and none come from the same address, more than it may send."""
+    """It passes while wrong tokens and none come from the same address, more often than the address may send."""
     page = await opened(per_s=5.0)
     floods = [asyncio.create_task(page.get(token)) for token in ("wrong", None) * 20]
     assert [await page.get(TOKEN) for _ in range(30)] == [200] * 30
@@ -219,7 +219,7 @@ async def test_the_right_token_always_passes(opened: Opened) -> None:
 
 
 async def test_wrong_tokens_are_slowed(opened: Opened) -> None:
-    """After a burst each waits for its answer, beside the others and not behind them."""
+    """After a burst each request with a wrong token waits for its answer, beside the others and not behind them."""
     page = await opened()
     assert [await page.get("wrong") for _ in range(BURST)] == [401] * BURST
     began = time.monotonic()
@@ -230,7 +230,7 @@ async def test_wrong_tokens_are_slowed(opened: Opened) -> None:
 
 
 async def test_they_are_slowed_by_the_address_that_a_trusted_proxy_tells(opened: Opened) -> None:
-    """Its clients are told apart; without trust the header is nothing."""
+    """Clients of a trusted proxy are told apart; from others the header is ignored."""
     trusting, page = await opened(proxies=f"{HOST}/32"), await opened()
     answers = [await trusting.get("wrong", **{"X-Forwarded-For": f"6.6.6.{n}, 1.1.1.1"}) for n in range(BURST + 1)]
     assert answers == [401] * BURST + [429]
@@ -240,7 +240,7 @@ async def test_they_are_slowed_by_the_address_that_a_trusted_proxy_tells(opened:
 
 
 async def test_wrong_tokens_are_logged_and_counted(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
-    """By address, without the token, and in few lines however many come."""
+    """The log has their address without the token, in few lines however many come."""
     page = await opened()
     with caplog.at_level(logging.WARNING):
         for _ in range(BURST):
@@ -253,7 +253,7 @@ async def test_wrong_tokens_are_logged_and_counted(opened: Opened, caplog: pytes
 
 
 async def test_requests_without_the_token_are_limited_by_address(opened: Opened) -> None:
-    """Also to what is open to all."""
+    """The limit also holds for paths that need no token."""
     page = await opened(per_s=1.0)
     answers = Counter([await page.get(None, "/health") for _ in range(10)])
     assert answers[429] >= 5

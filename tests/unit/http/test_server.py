@@ -89,7 +89,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_polic
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is done now and then is done often."""
+    """Shortens the intervals of the server's periodic work."""
     monkeypatch.setattr(http_server, "_LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(http_server, "_TRY_AGAIN_S", 0.2)
 
@@ -138,7 +138,7 @@ def numbers() -> list[int]:
 
 
 async def test_connections_are_few_however_many_come(started: Started) -> None:
-    """Idle ones lose their places, take no descriptors, and keep nobody out."""
+    """Idle connections lose their places, take no descriptors, and keep no other client out."""
     served = await started(Limits(connections=8, idle_s=PATIENCE_S))
     before = descriptors()
     for _ in range(100):
@@ -150,7 +150,7 @@ async def test_connections_are_few_however_many_come(started: Started) -> None:
 
 
 async def test_who_opens_many_connections_loses_its_own(started: Started) -> None:
-    """The one of another address stays, although it is the oldest."""
+    """The connection of another address stays, although it is the oldest."""
     served = await started(Limits(connections=8, idle_s=PATIENCE_S))
     alone = await served.connect(OTHER)
     await asyncio.sleep(0.1)
@@ -160,7 +160,7 @@ async def test_who_opens_many_connections_loses_its_own(started: Started) -> Non
 
 
 async def test_a_connection_with_the_right_token_stays(started: Started) -> None:
-    """While it is answered; where all places are such, a further one is turned away."""
+    """It stays while it is answered; where all places are such, a further connection is turned away."""
     served = await started(Limits(connections=3, idle_s=0.5))
     streams = [await served.connect(send=b"GET /stay HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(3)]
     for stream in streams:
@@ -174,14 +174,14 @@ async def test_a_connection_with_the_right_token_stays(started: Started) -> None
     [(b"", 1), (REQUEST[:20], 1), (REQUEST, 0), (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf", 0)],
 )
 async def test_a_connection_without_an_answer_ends(started: Started, sent: bytes, counted: int) -> None:
-    """Nothing is sent, half a head, nothing after an answer, half a body."""
+    """It ends when nothing is sent, or half a head, nothing after an answer, or half a body."""
     served = await started(Limits(connections=8, idle_s=0.3))
     assert await is_ended(await served.connect(send=sent))
     assert served.refused["idle"] == counted
 
 
 async def test_half_a_request_does_not_live_by_dripping(started: Started) -> None:
-    """Each byte comes in time, and the whole does not."""
+    """Each byte comes in time, but the whole request does not."""
     served = await started(Limits(connections=8, idle_s=0.5))
     sock = await served.connect(send=b"GET / HTTP/1.1\r\nX: ")
     until = time.monotonic() + PATIENCE_S
@@ -193,7 +193,7 @@ async def test_half_a_request_does_not_live_by_dripping(started: Started) -> Non
 
 
 async def test_an_answer_that_is_not_read_is_let_go(started: Started) -> None:
-    """It is larger than what the kernel takes, and it holds a descriptor."""
+    """The answer is larger than the kernel's buffers, and it holds a descriptor."""
     served = await started(Limits(connections=8, idle_s=0.5))
     before = descriptors()
     sock = await served.connect(send=b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -211,7 +211,7 @@ async def test_an_answer_that_is_not_read_is_let_go(started: Started) -> None:
 
 
 async def test_a_connection_has_one_request(started: Started) -> None:
-    """What comes after it on the same connection is not answered; also where the path is not there."""
+    """A second request on the same connection is not answered, also where the path does not exist."""
     served = await started(Limits(connections=8, idle_s=PATIENCE_S, one_request=True))
     for path, status in ((b"/", b" 200 "), (b"/nothing", b" 404 ")):
         sock = await served.connect(send=REQUEST.replace(b"/ ", path + b" ") * 3)
@@ -223,7 +223,7 @@ async def test_a_connection_has_one_request(started: Started) -> None:
 
 
 async def test_connections_are_accepted_slowly(started: Started) -> None:
-    """So many in a time; the others wait in the kernel's queue."""
+    """So many are accepted in a time; the others wait in the kernel's queue."""
     served = await started(Limits(connections=30, idle_s=PATIENCE_S, pause_s=0.1))
     before = descriptors()
     for _ in range(30):
@@ -235,7 +235,7 @@ async def test_connections_are_accepted_slowly(started: Started) -> None:
 
 
 async def test_a_process_without_descriptors_waits(started: Started, caplog: pytest.LogCaptureFixture) -> None:
-    """It accepts none, says so once, and goes on when there are some again."""
+    """It accepts no connection, logs that once, and goes on when there are descriptors again."""
     served = await started(Limits(connections=100, idle_s=PATIENCE_S))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     sock = socket.socket()
@@ -259,7 +259,7 @@ async def test_a_process_without_descriptors_waits(started: Started, caplog: pyt
 
 
 async def test_requests_that_cannot_be_read_are_not_logged(started: Started, caplog: pytest.LogCaptureFixture) -> None:
-    """Nor are heads of any size taken."""
+    """Heads beyond the size limit are not read either."""
     served = await started(Limits(connections=8, idle_s=PATIENCE_S))
     many = b"".join(b"X-%d: y\r\n" % number for number in range(100))
     wrong = (b"nothing\r\n\r\n", REQUEST[:-2] + b"X: " + b"x" * 20_000, REQUEST[:-2] + many + b"\r\n")
@@ -272,7 +272,7 @@ async def test_requests_that_cannot_be_read_are_not_logged(started: Started, cap
 
 
 async def test_tls_is_spoken_or_the_connection_ends(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain HTTP and silence are no TLS; who says nothing does not keep others waiting."""
+    """Plain HTTP and silence are no TLS; a silent client does not keep others waiting."""
     monkeypatch.setattr(http_server, "_HANDSHAKE_S", 0.5)
     authority = trustme.CA()
     server_tls, client_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
@@ -301,14 +301,14 @@ async def test_connections_that_are_silent_before_tls_are_bounded(started: Start
 
 @pytest.mark.parametrize(("host", "port"), [(HOST, 99_999), ("x" * 300, 0), ("nothing.invalid", 0)])
 async def test_an_address_that_cannot_be_is_an_oserror(host: str, port: int) -> None:
-    """Whichever error the operating system's interfaces make of it."""
+    """The error is an OSError whichever error the operating system's interfaces raise."""
     server = HttpServer(web.Application(), Limits(8, 1.0), lambda _: None)
     with pytest.raises(OSError, match=r"\S"):
         await server.start(host, port)
 
 
 async def test_a_name_of_several_addresses_is_served_on_each() -> None:
-    """On one port; one that this machine does not have is left out."""
+    """All are served on one port; an address that this machine does not have is left out."""
     server = HttpServer(web.Application(), Limits(8, 1.0), lambda _: None)
     await server.start("localhost", 0)
     try:

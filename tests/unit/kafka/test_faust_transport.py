@@ -1,4 +1,4 @@
-"""The seams to Faust and aiokafka: what was heard of an input, what is drained, what is read again.
+"""The seams to Faust and aiokafka: what Kafka answered for an input, what is drained, and what is read again.
 
 The one rule: the pieces of Faust and aiokafka that a test stands on are the real ones where they can be made
 without a broker.
@@ -59,7 +59,7 @@ def answer(end: int) -> FetchResponse:
 
 
 def test_what_was_heard(answers: Answers, clock: Clock) -> None:
-    """The newest answer and the time at which it came; before any, the time of the claim."""
+    """The status of an input is the newest answer and its time; before any answer, the time of the claim."""
     answers.begin([CARTS])
     clock.now += 5
     assert answers.of(CARTS) == FetchStatus(None, 1_000.0)
@@ -69,7 +69,7 @@ def test_what_was_heard(answers: Answers, clock: Clock) -> None:
 
 
 def test_what_waits_to_be_used_is_no_silence(answers: Answers, clock: Clock) -> None:
-    """Kafka is asked for no more until then; the answer stays what it is."""
+    """Until it is used Kafka is not asked for more, and the answer stays as it is."""
     answers.came(CARTS, answer(7))
     clock.now += 400
     answers.waits(CARTS)
@@ -77,7 +77,7 @@ def test_what_waits_to_be_used_is_no_silence(answers: Answers, clock: Clock) -> 
 
 
 def test_a_claim_forgets_what_was_heard_before(answers: Answers, clock: Clock) -> None:
-    """Another owner may have read beyond the end that was told then; and nobody was asked in between."""
+    """Another owner may have read beyond the end that was answered then, and Kafka was not asked in between."""
     for tp in (CARTS, VISITS):
         answers.came(tp, answer(7))
     clock.now += 400
@@ -112,7 +112,7 @@ class Fetching:
 
 @pytest.mark.parametrize("answered", [(VISITS,), ()])
 async def test_a_fetch_that_is_not_answered(answered: tuple[TP, ...], answers: Answers, clock: Clock) -> None:
-    """Of each partition asked for, what is known afterwards is what this request brought."""
+    """For each requested partition only the answer of this request is known afterwards."""
     for tp in (CARTS, VISITS):
         answers.came(tp, answer(7))
     fetcher = Fetching(answered)
@@ -142,7 +142,7 @@ class Unreachable:
 
 
 async def test_a_fetcher_is_closed_while_a_fetch_waits_to_be_tried_again() -> None:
-    """Who closes it is not told of a cancellation that is the fetch's own."""
+    """The task that closes it does not see the fetch's own cancellation."""
     subscriptions, client = SubscriptionState(), Unreachable()
     carts = TopicPartition(*CARTS)
     subscriptions.assign_from_user([carts])
@@ -154,7 +154,7 @@ async def test_a_fetcher_is_closed_while_a_fetch_waits_to_be_tried_again() -> No
 
 
 def test_what_was_never_claimed_is_not_silent(answers: Answers, clock: Clock) -> None:
-    """There is nothing to be heard of it."""
+    """An input that was never claimed has no answer to wait for."""
     assert answers.of(CARTS) == FetchStatus(None, clock.now)
 
 
@@ -179,7 +179,7 @@ class Thread(SimpleNamespace):
 
 
 async def test_a_claim_seeks_with_nothing_heard(answers: Answers, clock: Clock) -> None:
-    """Forgotten before the seek, so that whatever is heard from there on was asked for after the claim."""
+    """Answers are forgotten before the seek, so that each later one was requested after the claim."""
     answers.came(CARTS, answer(7))
     clock.now += 400
     thread = Thread(answers)
@@ -188,7 +188,7 @@ async def test_a_claim_seeks_with_nothing_heard(answers: Answers, clock: Clock) 
 
 
 async def test_reading_again_leaves_what_was_heard(answers: Answers, clock: Clock) -> None:
-    """An answer is true of the log wherever it is read from, and a silence is as long as it was."""
+    """An answer stays true wherever the log is read from, and a silence is as long as it was."""
     answers.came(CARTS, answer(7))
     clock.now += 400
     await _Thread.seek_now(cast(Any, Thread(answers)), {CARTS: 2})
@@ -210,7 +210,7 @@ class Committing:
 
 @pytest.mark.parametrize("refused", [None, CommitFailedError(), IllegalStateError()])
 async def test_an_offset_commit_proves_a_generation(refused: KafkaError | None) -> None:
-    """In a form that aiokafka takes; only what the group refuses is no proof."""
+    """The commit has a form that aiokafka takes; only a refusal by the group is no proof."""
     consumer = Committing(refused)
     thread = SimpleNamespace(_ensure_consumer=lambda: consumer)
     assert await _Thread.proves_generation(cast(Any, thread), {CARTS: 7}) is (refused is None)
@@ -218,7 +218,7 @@ async def test_an_offset_commit_proves_a_generation(refused: KafkaError | None) 
 
 
 async def test_a_commit_that_fails_proves_nothing() -> None:
-    """Neither that the generation is over nor that it is not."""
+    """It proves neither that the generation is over nor that it is not."""
     thread = SimpleNamespace(_ensure_consumer=lambda: Committing(RequestTimedOutError()))
     with pytest.raises(RequestTimedOutError):
         await _Thread.proves_generation(cast(Any, thread), {CARTS: 7})
@@ -226,7 +226,7 @@ async def test_a_commit_that_fails_proves_nothing() -> None:
 
 @pytest.mark.parametrize("full", [True, False])
 def test_a_chunk_that_lies_in_the_fetcher(full: bool, answers: Answers, clock: Clock) -> None:
-    """While it is not used up aiokafka does not fetch its input: the age of the last answer is no silence."""
+    """While a chunk is not used up aiokafka does not fetch its input, so the age of the last answer is no silence."""
     answers.came(CARTS, answer(7))
     clock.now += 400
     state = SimpleNamespace(_position=3)
@@ -260,7 +260,7 @@ def fetched(values: list[bytes]) -> tuple[FetchResult, Any]:
     [(10, 1_000, 300), (10, 7, 7), (10, None, 300), (DRAIN_MAX_BYTES // 4, 1_000, 4), (2 * DRAIN_MAX_BYTES, 1_000, 1)],
 )
 async def test_what_is_drained_at_once(size: int, limit: int | None, together: int) -> None:
-    """So many records, or so many bytes and the record that passes them; nothing is passed over."""
+    """A drain takes so many records, or so many bytes and the record that passes them; it skips nothing."""
     values = [bytes(size)] * (300 if size < DRAIN_MAX_BYTES // 4 else 9)
     result, state = fetched(values)
     offsets: list[int] = []
@@ -273,7 +273,7 @@ async def test_what_is_drained_at_once(size: int, limit: int | None, together: i
 
 
 async def test_nothing_is_drained_of_what_was_sought_away_from() -> None:
-    """As aiokafka has it."""
+    """aiokafka drops such records, too."""
     result, state = fetched([b"a", b"b"])
     state.seek(1)
     assert drain(result, 10) == []
@@ -284,7 +284,7 @@ async def test_nothing_is_drained_of_what_was_sought_away_from() -> None:
 
 
 async def test_what_is_read_again_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches from before where Faust has been are not dropped, even if one came while the seek was on its way."""
+    """Batches from before Faust's position are not dropped, even if one came while the seek was on its way."""
     app = faust.App("seam", datadir="/nonexistent", web_enabled=False)
     came: list[int] = []
 

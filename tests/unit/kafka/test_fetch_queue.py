@@ -18,7 +18,7 @@ def batch(start: int, sizes: list[int | None], end: int | None = None) -> Batch:
 
 
 def test_every_record_comes_once_in_slices_of_a_bounded_cost() -> None:
-    """Whatever the batches are; counts and bytes in hand are those of what is left, and ends follow on."""
+    """Counts and bytes in hand are those of what is left, and ends follow on, whatever the batches."""
     rng = random.Random(7)
     for _ in range(200):
         queue, start = FetchQueue({"visits": 3, "carts": 0}), 3
@@ -52,7 +52,7 @@ def test_what_was_received_before_is_skipped() -> None:
 
 
 def test_a_batch_without_records_moves_the_position() -> None:
-    """Markers of transactions, and what compaction took away."""
+    """Such a batch holds markers of transactions, or its records were compacted away."""
     queue = FetchQueue({"visits": 3})
     queue.add(batch(3, [], end=9), 1.0)
     piece = queue.take("visits", 1)

@@ -51,7 +51,7 @@ def batch(codec: int, values: list[bytes | None], key: bytes | None = b"u1", bas
 
 @pytest.fixture(params=BOUNDED, ids=["aiokafka", "kafka-python"])
 def bounded(request: pytest.FixtureRequest) -> Any:
-    """What reads batches for one of the two clients."""
+    """The class that reads batches for one of the two clients."""
     return request.param
 
 
@@ -72,7 +72,7 @@ def read_all(batches: Any) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("codec", [0, *CODECS.values()], ids=["plain", *CODECS])
 @pytest.mark.parametrize("size", [0, 10, 3_000, 400_000, 2 * MIB], ids=str)
 def test_records_are_those_that_the_client_unpacks(codec: int, size: int, bounded: Any) -> None:
-    """Of several batches, small and large, whatever their records are."""
+    """Several batches, small and large, give the client's records, whatever these are."""
     rng = random.Random(size)
     data = b"".join(
         batch(codec, [rng.choice((None, b"", rng.randbytes(size), b"[" * size)) for _ in range(count)], base=base)
@@ -85,7 +85,7 @@ def test_records_are_those_that_the_client_unpacks(codec: int, size: int, bounde
 
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
 def test_a_batch_says_what_the_fetcher_asks(codec: int, bounded: Any) -> None:
-    """As the client's own, which passes over what was aborted by it."""
+    """Its attributes are those of the client's own batch, by which the client skips aborted records."""
     data = batch(codec, [b"a", b"b"], base=40)
     bounded_batch, client_batch = bounded(data).next_batch(), BOUNDED[bounded](data).next_batch()
     names = ["base_offset", "next_offset", "producer_id", "is_control_batch", "is_transactional"]
@@ -108,7 +108,7 @@ def test_the_end_of_an_answer() -> None:
 
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
 def test_a_batch_of_many_megabytes_is_never_held_as_a_whole(codec: int, bounded: Any) -> None:
-    """Whoever reads its records one by one, and lets go of them."""
+    """The reader takes its records one by one, and lets go of each."""
     data = batch(codec, [b"[" * MIB] * 64)
     tracemalloc.start()
     count = sum(record.value == b"[" * MIB for record in records(bounded(data)))
@@ -121,7 +121,7 @@ def test_a_batch_of_many_megabytes_is_never_held_as_a_whole(codec: int, bounded:
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
 @pytest.mark.parametrize("size", [RECORD_MAX_BYTES + 1, 40 * MIB + 17], ids=str)
 def test_of_a_record_that_is_far_too_large_the_head_is_left(codec: int, size: int, bounded: Any) -> None:
-    """With the size and the SHA-256 of the whole in the dead letter; what stands before and behind it is read."""
+    """The dead letter has the size and SHA-256 of the whole; records before and behind it are read."""
     value = random.Random(size).randbytes(MIB) + b"x" * (size - MIB)
     data = batch(codec, [b"before", value, b"between", value, None])
     tracemalloc.start()
@@ -141,7 +141,7 @@ def test_of_a_record_that_is_far_too_large_the_head_is_left(codec: int, size: in
 
 
 def test_kafka_pythons_fetcher_unpacks_what_it_hands_out() -> None:
-    """Not the batch: of 64 MiB a few are held."""
+    """It does not unpack the whole batch: of 64 MiB a few are held."""
     bound_log_batches()
     place = TopicPartition("visits", 0)
     tracemalloc.start()
@@ -160,7 +160,7 @@ def test_kafka_pythons_fetcher_unpacks_what_it_hands_out() -> None:
 
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
 def test_a_batch_that_ends_too_early(codec: int, bounded: Any) -> None:
-    """Is corrupt, wherever that is: nothing is passed over."""
+    """The batch is corrupt, wherever it ends: nothing is skipped."""
     data = batch(codec, [random.Random(1).randbytes(700_000)] * 8)
     for end in (100, len(data) // 2, len(data) - 9):
         cut = bytearray(data[:end])
@@ -182,7 +182,7 @@ def test_a_batch_that_ends_too_early(codec: int, bounded: Any) -> None:
 
 
 def test_snappy_that_says_more_than_it_can_hold() -> None:
-    """Nothing is set aside for it."""
+    """No memory is set aside for the size that it states."""
     with pytest.raises(CorruptRecordException):
         list(unpacked(2, b"\xff\xff\xff\xff\x0f" + b"\x00" * 20))
 

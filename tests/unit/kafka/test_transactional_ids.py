@@ -17,7 +17,7 @@ _names = st.lists(st.sampled_from(_PARTS), max_size=6).map("".join)
 
 
 def taken_apart(full_id: str) -> tuple[str, str, int]:
-    """Group, topic prefix and partition, by the id alone."""
+    """Group, topic prefix and partition, read from the id alone."""
     match = re.fullmatch(r"(.*)segment-changes-(\d+)(?:-(\d+))?", full_id)
     assert match is not None
     before, partition, length = match[1], int(match[2]), int(match[3] or 0)
@@ -27,17 +27,17 @@ def taken_apart(full_id: str) -> tuple[str, str, int]:
 
 @given(group=_names, prefix=_names, partition=st.integers(0, 500))
 def test_an_id_can_be_taken_apart_in_one_way(group: str, prefix: str, partition: int) -> None:
-    """So two installations that differ in group or prefix share none."""
+    """Therefore two installations that differ in group or prefix share no id."""
     assert taken_apart(transactional_id(group, prefix, partition)) == (group, prefix, partition)
 
 
 def test_without_a_prefix_it_is_what_it_was() -> None:
-    """So that a worker of this version fences one of the version before."""
+    """The id is unchanged, so that a worker of this version fences one of the version before."""
     assert transactional_id("segmenter", "", 3) == "segmenter-segment-changes-3"
 
 
 def test_the_right_that_is_documented_is_enough() -> None:
-    """Of workers and of triggers, with a prefix and without."""
+    """It covers the ids of workers and of triggers, with a prefix and without."""
     for prefix in ("", "b-"):
         settings = Settings(group="shop", topic_prefix=prefix)
         for name, owner in ((rights.WORKER, settings), (rights.TRIGGERS_PROCESS, of_triggers(settings))):

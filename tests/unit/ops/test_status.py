@@ -1,4 +1,4 @@
-"""What the operations process makes of what it sees: rates, silence, quantiles, limits; without Kafka and Redis."""
+"""What the operations process computes: rates, silence, quantiles and limits; without Kafka and Redis."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ T = 1_800_000_000_000
 
 
 def change(segment: str, occurred_at: int, **more: Any) -> Change:
-    """By time, if nothing else is said."""
+    """A change, made by time unless ``more`` says otherwise."""
     fields = {
         "customer": "u", "kind": "exited", "sequence": 1, "segments": (), "event": None, "reason": QUIET,
         "definition": "d", "late": False, **more,
@@ -44,7 +44,7 @@ def change(segment: str, occurred_at: int, **more: Any) -> Change:
 
 
 def test_a_change_is_late_by_what_is_beyond_its_due_time_and_the_grace() -> None:
-    """Observed when its entry of the outbox is acknowledged, in the order of entries."""
+    """It is observed when its outbox entry is acknowledged, in the order of entries."""
     now = [T + 1_500]
     metrics = Metrics(lambda: now[0], 1_000, {})
     meter = PartitionMeter(metrics)
@@ -60,7 +60,7 @@ def test_a_change_is_late_by_what_is_beyond_its_due_time_and_the_grace() -> None
 
 
 def test_an_exit_soon_after_the_entry_is_a_short_stay() -> None:
-    """Up to a minute; of an entry there is none."""
+    """A stay of up to a minute is short; an entry has no stay."""
     metrics = Metrics(lambda: T, 0, {})
     stays = (0, 1, SHORT_STAY_MS - 1, SHORT_STAY_MS)
     metrics.decided([DecidedChanges([change("flaps", T, stayed_ms=stay) for stay in stays], 0)])
@@ -68,7 +68,7 @@ def test_an_exit_soon_after_the_entry_is_a_short_stay() -> None:
 
 
 def test_what_is_told_is_what_was_counted() -> None:
-    """The exposition, read again by a parser that is not ours."""
+    """The exposition is read again by an independent parser."""
     metrics = Metrics(lambda: T, 0, {}, ["never"])
     for seconds in (0.001, 0.3, 99_999.0):
         metrics.called("save", seconds)
@@ -82,7 +82,7 @@ def test_what_is_told_is_what_was_counted() -> None:
 
 @given(st.lists(st.floats(0.0, 59.0), min_size=1), st.sampled_from([0.5, 0.9, 0.99]))
 def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: list[float], share: float) -> None:
-    """Of the sorted values the one at that share, whatever they are."""
+    """The true one is the sorted value at that share, whatever the values."""
     bounds = [0.01, 0.1, 0.5, 1, 5, 60]
     spread = Histogram(bounds)
     for value in values:
@@ -96,7 +96,7 @@ def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: list[float], shar
 
 
 def test_a_segment_is_silent_against_its_own_rate() -> None:
-    """Not before ten times what usually lies between, nor before five minutes; never without a usual rate."""
+    """It is silent after ten usual intervals, but at least five minutes; never without a usual rate."""
     for every in (1, 3):
         counted = SegmentActivity()
         for index in range(USUAL_FROM - 1):
@@ -119,7 +119,7 @@ def test_one_campaign_is_no_habit() -> None:
 
 
 def test_a_limit_gives_its_burst_and_then_its_rate() -> None:
-    """Each address its own."""
+    """Each address has a limit of its own."""
     now = [0.0]
     limit = RateLimit(2, 3, lambda: now[0])
     assert [limit.take("a") for _ in range(4)] == [True, True, True, False]
@@ -141,7 +141,7 @@ def test_workers_are_named_one_by_one_or_by_a_range(text: str, expected: list[st
 
 
 def test_each_path_of_the_document_has_a_handler() -> None:
-    """And each handler that answers JSON says with which type."""
+    """Each handler that answers JSON also names the type of its answer."""
     document = routes.openapi()
     for route in routes.ROUTES:
         assert callable(getattr(api.Api, route.name))
@@ -151,7 +151,7 @@ def test_each_path_of_the_document_has_a_handler() -> None:
 
 
 async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would hold its place, and what it was sent, for as long as it likes."""
+    """Otherwise it would hold its place, and what was sent to it, for as long as it likes."""
     monkeypatch.setattr(api, "_TAKEN_WITHIN_S", 0.3)
     feed = ChangeFeed({}, "", 1, lambda: T)
     handlers = api.Api(cast(OpsStatus, SimpleNamespace(feed=feed)), {}, "")
@@ -187,7 +187,7 @@ def test_the_cost_of_metrics_is_judged_by_pairs() -> None:
 
 
 def test_turns_are_compared_in_pairs() -> None:
-    """CPU per event with metrics first, whichever came first; not of turns in which a worker starts."""
+    """A pair has CPU per event with metrics first, whichever ran first; turns in which a worker starts do not count."""
     turns = ("on 1 9.0", "off 1 9.0", "off 10 1.0", "on 10 1.1", "on 20 2.4", "off 20 2.0", "off 5 0.5")
     log = "".join(f"2026-11-27 12:00:00 [warning  ] turn {turn} [mode.redirect]\nanother line\n" for turn in turns)
     assert metrics_overhead.paired(log) == [(1.1 / 10, 1.0 / 10), (2.4 / 20, 2.0 / 20)]
@@ -196,7 +196,7 @@ def test_turns_are_compared_in_pairs() -> None:
 
 
 def test_a_partition_is_a_workers_and_not_of_triggers() -> None:
-    """Which hold the same numbers, of other topics."""
+    """Triggers own partitions of the same numbers, of other topics."""
     lags = 'segmenter_lag_records{topic="%s",partition="0"} 3\n'
     outbox = 'segmenter_outbox_entries{partition="0"} 2\n'
     workers = WorkerPoller([], lambda: 0.0)

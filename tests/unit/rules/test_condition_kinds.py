@@ -28,7 +28,7 @@ def ways(name: str, world: World) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("seeds", BLOCKS, ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}")
 @pytest.mark.parametrize("name", KINDS)
 def test_a_kind_is_entered_and_left_in_every_way(name: str, seeds: range) -> None:
-    """Each way of the table in at least one of twenty pairs, no other way in any; and each pair is the oracle's."""
+    """At least one of twenty pairs shows each way of the table, none another; each pair is the oracle's."""
     worlds = {seed: world_of(name, seed) for seed in seeds}
     counts = Counter(way for world in worlds.values() for way in ways(name, world))
     assert counts.keys() == KINDS[name].ways, counts

@@ -30,7 +30,7 @@ def record(name: str, timestamp: int, kafka: int, ident: str = "m1", **propertie
 
 
 def twice(name: str, timestamp: int = 2 * HOUR, ident: str = "m1", **properties: object) -> list[Event]:
-    """Sent at once and, as no answer came, again: a clock five minutes ahead, a second record 90 s later."""
+    """An event sent at once and, without an answer, again: a clock five minutes ahead, a second record 90 s later."""
     ahead = timestamp - AHEAD_MAX_MS
     return [record(name, timestamp, kafka, ident, **properties) for kafka in (ahead, ahead + 90 * SECOND)]
 
@@ -46,7 +46,7 @@ def holds(when: When, events: Sequence[Event], at: int = 3 * HOUR) -> bool:
 
 
 def same_as_the_first(when: When, copies: Sequence[Event], others: Sequence[Event] = ()) -> None:
-    """With both records, however they and the others come, and in parts that merge: as with the earlier alone."""
+    """Both records in any order, or in parts that merge, decide as the earlier record alone."""
     definitions = wanting(when)
     first = min(copies, key=lambda event: event.time)
     expected = profile_of(definitions, [first, *others])
@@ -57,7 +57,7 @@ def same_as_the_first(when: When, copies: Sequence[Event], others: Sequence[Even
 
 
 def test_the_two_records_have_two_times() -> None:
-    """Otherwise nothing here would be put to the test; from the timestamp on a later record says the same."""
+    """Otherwise the tests here would show nothing; from the timestamp on a later record has the same time."""
     first, second = twice("page")
     assert (first.time, second.time) == (T + 2 * HOUR - 5 * MINUTE, T + 2 * HOUR - 210 * SECOND)
     assert record("page", HOUR, HOUR).time == record("page", HOUR, 9 * HOUR).time == T + HOUR
@@ -117,7 +117,7 @@ def spent(events: Sequence[Event]) -> int:
 
 
 def test_orders_without_an_order_id() -> None:
-    """They stand for themselves, by message."""
+    """Such orders stand for themselves, by message."""
     copies = twice(ORDER, total=100)
     same_as_the_first({"performed": {"event": ORDER, "count": {"at_least": 2}}}, copies)
     assert spent(copies) == spent(copies[::-1]) == 100
@@ -153,7 +153,7 @@ def test_the_order_of_steps_is_that_of_the_earlier_records() -> None:
 
 
 def test_long_ids() -> None:
-    """They are known by their hash."""
+    """Long ids are known by their hash."""
     same_as_the_first(PAGES, twice("page", ident="m" * 5_000))
     assert len(short_id("m" * 5_000)) <= 64
 
@@ -167,7 +167,7 @@ def test_the_engine_decides_nothing_anew() -> None:
 
 
 def test_one_id_far_apart_is_two_messages() -> None:
-    """More than five minutes apart no clock explains it: that is told apart, as it is in no list of all ids."""
+    """More than five minutes apart no clock explains it, so the records are told apart."""
     for gap, count in ((AHEAD_MAX_MS, 1), (AHEAD_MAX_MS + 1, 2)):
         apart = [once("page", HOUR, "m"), once("page", HOUR + gap, "m")]
         assert holds(PAGES, apart) == (count == 2)
@@ -175,6 +175,6 @@ def test_one_id_far_apart_is_two_messages() -> None:
 
 
 def test_what_was_merged_counts_once_at_its_earliest() -> None:
-    """Of entries with one id the first by time stays."""
+    """The earliest of several entries with one id stays."""
     entries = [(5, "b"), (3, "a"), (4, "b"), (9, "a"), (3, "c")]
     assert merged(entries, lambda entry: entry) == [(3, "a"), (3, "c"), (4, "b")]

@@ -21,7 +21,7 @@ FILE = "shop.yaml"
 
 
 def problems(document: object) -> list[str]:
-    """What is said of a document, as a file would say it."""
+    """The messages about a document, as for a file."""
     text = document if isinstance(document, str) else yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
     with pytest.raises(DefinitionsError) as error:
         parse(text, FILE)
@@ -34,7 +34,7 @@ def problems(document: object) -> list[str]:
 
 @pytest.mark.parametrize(("document", "path", "right"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
 def test_a_wrong_file_says_where_and_what_is_right(document: object, path: str, right: str) -> None:
-    """One message, of one line: the file, the path inside it, what would be right."""
+    """The message is one line: the file, the path inside it, and what would be right."""
     (problem,) = problems(document)
     assert problem.startswith(f"{path}: " if path else "")
     assert right in problem
@@ -63,7 +63,7 @@ BROKEN: list[tuple[str, str, str]] = [
 
 @pytest.mark.parametrize(("text", "place", "what"), BROKEN, ids=[row[2] for row in BROKEN])
 def test_a_file_that_is_not_yaml_says_the_line(text: str, place: str, what: str) -> None:
-    """Syntax, tags that build objects, and keys said twice, of which YAML would silently keep the last."""
+    """Wrong are syntax, tags that build objects, and duplicate keys, of which YAML would keep the last."""
     (problem,) = problems(text)
     assert problem.startswith(f"{place}: not YAML: ")
     assert what in problem
@@ -71,14 +71,14 @@ def test_a_file_that_is_not_yaml_says_the_line(text: str, place: str, what: str)
 
 @pytest.mark.parametrize("text", ["a: \x00", "a: \ud800"])
 def test_a_file_that_cannot_be_read_at_all(text: str) -> None:
-    """Characters that no YAML has are one message too."""
+    """Characters that YAML does not allow give one message, too."""
     (problem,) = problems(text)
     assert "not YAML: " in problem
     assert len(problem.splitlines()) == 1
 
 
 def test_all_problems_are_told_at_once() -> None:
-    """In the order of the file, each with its own path."""
+    """Problems come in the order of the file, each with its own path."""
     document: Form = {
         "version": 3,
         "segments": {
@@ -113,7 +113,7 @@ def test_the_four_segments() -> None:
 
 
 def test_the_demo_segments() -> None:
-    """The same four: a few events enter them all, and all of them end within twenty minutes."""
+    """The demo has the same four segments: a few events enter them, and all end within twenty minutes."""
     definitions = built_in("demo.yaml")
     assert [segment.key for segment in definitions.segments] == list(FOUR)
     engine = Engine(definitions)
@@ -134,7 +134,7 @@ def with_titles(definitions: oracle.Json) -> Definitions:
 
 
 def test_a_file_may_be_up_to_its_bounds() -> None:
-    """Conditions 20 deep, 1,000 segments, 63 orders, 511 sessions, 1,000 of any other event."""
+    """The bounds are 20 levels, 1,000 segments, 63 orders, 511 sessions and 1,000 of any other event."""
     when = nested(DEPTH_MAX)
     build({"version": 1, "segments": {f"s{n}": {"title": "S", "when": when} for n in range(SEGMENTS_MAX)}}, FILE)
     build(performed(event="Order Completed", count={"at_least": 63}), FILE)
@@ -155,14 +155,14 @@ def test_what_is_accepted_can_be_decided(within: str) -> None:
 
 
 def test_the_last_day_of_the_calendar_can_be_decided() -> None:
-    """An event as late as a timestamp can say is no crash either."""
+    """An event as late as a timestamp can say makes no crash either."""
     engine = Engine(build(performed(within="30d"), FILE))
     (change,) = engine.apply("u", engine.new(), Event("u", "page", 253_402_300_799_999, "m"))
     assert change.kind == "entered"
 
 
 def test_anchors_repeat_what_was_said() -> None:
-    """YAML's own way to say a thing once: an alias, and a merge, in which the own key wins."""
+    """YAML repeats a part by an alias, and by a merge, in which the own key wins."""
     text = """
 version: 1
 segments:
@@ -213,12 +213,12 @@ SAME: list[tuple[str, Form, Form]] = [
 
 @pytest.mark.parametrize(("form", "other"), [row[1:] for row in SAME], ids=[row[0] for row in SAME])
 def test_the_same_in_other_words_has_one_fingerprint(form: Form, other: Form) -> None:
-    """Defaults spelled out, aliases, units and order say nothing new."""
+    """Written defaults, aliases, units and order leave the fingerprint as it is."""
     assert of(form) == of(other)
 
 
 def test_titles_and_neighbours_say_nothing() -> None:
-    """Neither its title nor the segments beside it decide a segment; its key does."""
+    """A segment's fingerprint depends on its key, but not on its title or on the other segments."""
     alone = build({"version": 1, "segments": {"a": {"title": "A", "when": CART}}}, FILE)
     two = {"b": {"title": "B", "when": counts(1)}, "a": {"title": "Another", "when": CART}}
     both = build({"segments": two, "version": 1}, FILE)
@@ -242,12 +242,12 @@ DIFFERENT: list[Form] = [
 
 
 def test_whatever_decides_shows_in_the_fingerprint() -> None:
-    """Every window, count, name and kind: any two of these are told apart."""
+    """Any two windows, counts, names and kinds have different fingerprints."""
     assert len({of(when) for when in DIFFERENT}) == len(DIFFERENT)
 
 
 def test_a_fingerprint_is_twelve_hexadecimal_digits() -> None:
-    """Of each segment, and of the whole file."""
+    """Each segment has such a fingerprint, and so has the whole file."""
     definitions = built_in()
     for text in (definitions.fingerprint, *(segment.fingerprint for segment in definitions.segments)):
         assert len(text) == 12
@@ -288,7 +288,7 @@ def rewritten_count(count: Form, rng: random.Random) -> object:
 
 
 def rewritten_times(form: Form, rng: random.Random) -> Form:
-    """In other units, and with the keys in another order."""
+    """The same times in other units, with the keys in another order."""
     units = {"1d": "24h", "30d": "720h", "1h": "60m", "30m": "1800s", "1m": "60s", "10s": "10000ms"}
     turned = {key: units.get(value, value) if isinstance(value, str) and key != "event" else value
               for key, value in form.items()}  # fmt: skip
@@ -316,12 +316,12 @@ def changed(when: Form, rng: random.Random) -> Form:
 
 
 def another_time(key: str, form: Form) -> str:
-    """A second more; but an idle time stays shorter than what follows it."""
+    """A time that is a second longer; but an idle time stays shorter than what follows it."""
     return "1ms" if key == "idle_for" else f"{oracle.duration_ms(form[key]) // 1000 + 1}s"
 
 
 def kinds_of(definitions: oracle.Json) -> set[str]:
-    """The conditions and keys of a file; those of the short forms too."""
+    """The conditions and keys of a file, those of the short forms included."""
     text = json.dumps(definitions)
     language = ("total", "last", "first", "sequence", "trait", "context", "in_segment", "calendar", "sample", "where",
                 "hold", "bands", "stage", "value", "items")  # fmt: skip
@@ -329,7 +329,7 @@ def kinds_of(definitions: oracle.Json) -> set[str]:
 
 
 def test_random_definitions_in_other_words() -> None:
-    """Said otherwise, every segment keeps its fingerprint; with one thing changed, that segment's is another."""
+    """Rewritten segments keep their fingerprints; with one thing changed, that segment's is another."""
     compared = 0
     for seed in range(3_000):
         rng = random.Random(seed)
@@ -352,7 +352,7 @@ def test_random_definitions_in_other_words() -> None:
 
 
 def test_windows_may_be_named_by_any_unit() -> None:
-    """Milliseconds to days, up to a year and more."""
+    """A window may be of milliseconds to days, up to a year and more."""
     for text, ms in (("1ms", 1), ("90s", 90_000), ("30m", 30 * MINUTE_MS), ("24h", DAY_MS), ("365d", 365 * DAY_MS)):
         (segment,) = build(performed(within=text), FILE).segments
         assert getattr(segment.when, "within") == ms  # noqa: B009 - mypy knows only the protocol
@@ -368,7 +368,7 @@ def test_currency_is_a_code_and_decides() -> None:
 
 
 def test_order_of_the_file_decides_nothing() -> None:
-    """Two segments that change places: the same fingerprint, and the same places in a stored profile."""
+    """Two segments that change places keep their fingerprints and their places in a stored profile."""
     segments = {
         name: {"title": name, "when": {"performed": {"event": event}}}
         for name, event in (("a", "Signed Up"), ("b", "Trial Started"))

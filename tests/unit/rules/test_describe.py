@@ -33,19 +33,19 @@ FULL: dict[str, tuple[When, list[str]]] = {
 }
 
 
-def sent(at: int, name: str) -> dict[str, Any]:
-    """The event number ``at``, each a minute after the one before, as analytics libraries send them."""
+def sent(number: int, name: str) -> dict[str, Any]:
+    """The event ``number``, each a minute after the one before, as analytics libraries send them."""
     kind = name if name in ("page", "identify") else "track"
     properties = {
-        "order_id": f"o-{at:08}", "product_id": f"p-{at:08}", "total": 129.5, "price": 129.5, "currency": "EUR",
-        "score": at, "falling": MANY - at,
+        "order_id": f"o-{number:08}", "product_id": f"p-{number:08}", "total": 129.5, "price": 129.5, "currency": "EUR",
+        "score": number, "falling": MANY - number,
     }  # fmt: skip
     return told(
         type=kind,
         event=name if kind == "track" else None,
-        messageId=str(uuid.UUID(int=at << 64)),
+        messageId=str(uuid.UUID(int=number << 64)),
         userId="u1",
-        timestamp=f"2026-03-01T{at // 60:02}:{at % 60:02}:00Z",
+        timestamp=f"2026-03-01T{number // 60:02}:{number % 60:02}:00Z",
         properties=properties if kind == "track" else None,
         traits={"plan": "professional"} if kind == "identify" else None,
         context={"campaign": {"source": "newsletter"}},
@@ -54,7 +54,7 @@ def sent(at: int, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("what", FULL)
 def test_the_bytes_are_those_of_a_full_customer(what: str) -> None:
-    """Whatever kind of fact it is, within a fifth of what is stored; ids as long as a UUID."""
+    """The estimate is within a fifth of the stored bytes for each kind of fact, with ids as long as a UUID."""
     when, names = FULL[what]
     definitions = wanting(when)
     events = decoded([sent(index, names[index % len(names)]) for index in range(MANY)])
@@ -63,7 +63,7 @@ def test_the_bytes_are_those_of_a_full_customer(what: str) -> None:
 
 
 def test_a_segment_over_others_keeps_what_they_keep() -> None:
-    """Directly or over another, and what two of them share once."""
+    """It counts what these keep, directly or over another, and what two of them share once."""
     definitions = wanting(
         FULL["orders"][0],
         FULL["a sum"][0],

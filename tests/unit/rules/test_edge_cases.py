@@ -51,7 +51,7 @@ def test_more_answers_than_one_number_holds() -> None:
 
 
 def test_sums_beyond_sixty_four_bits() -> None:
-    """300 of the greatest numbers, and 300 of the greatest orders, in one day: stored, and added up exactly."""
+    """The sum of 300 of the greatest numbers, or orders, in one day is stored and exact."""
     definitions = asking(
         "EUR",
         numbers={"total": {"agg": "sum", "of": "n", "event": "Rated", "at_least": 1}},
@@ -68,14 +68,14 @@ def test_sums_beyond_sixty_four_bits() -> None:
 
 @pytest.mark.parametrize("born", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "9999-12-31", "0001-01-01"])
 def test_a_birthday_at_the_edge_of_the_calendar(born: str) -> None:
-    """It is a date or none, but no failure."""
+    """Such a birthday is a date or none, but no failure."""
     engine, customer = stored(built_in(), line(0, "identify", traits={"birthday": born}))
     engine.fire("u", customer, T + 400 * DAY_MS)
 
 
 @pytest.mark.parametrize("after", [100, 250, 255, 493])
 def test_steps_on_both_sides_of_an_order_are_no_neighbours(after: int) -> None:
-    """Viewed, then ordered: however many views came before and after, while no more than 256 are newer."""
+    """The sequence holds however many views surround the order, while at most 256 are newer."""
     sequence = {"steps": [{"event": "Product Viewed"}, {"event": "Order Completed"}], "within": "30d"}
     views = [line(index / 1_000, "Product Viewed") for index in range(after + 200)]
     order = line((after - 0.5) / 1_000, "Order Completed", properties={"order_id": "o"})
@@ -84,7 +84,7 @@ def test_steps_on_both_sides_of_an_order_are_no_neighbours(after: int) -> None:
 
 
 def test_the_greatest_ever_is_never_forgotten() -> None:
-    """However long the values only fall."""
+    """It stays however long the values only fall."""
     ever = {"total": {"agg": "max", "of": "n", "event": "Rated", "at_least": 1_000}}
     fallen = [line(index / 1_000, "Rated", properties={"n": 1_000 - index}) for index in range(400)]
     engine, customer = stored(asking(s=ever), *fallen)
@@ -92,7 +92,7 @@ def test_the_greatest_ever_is_never_forgotten() -> None:
 
 
 def test_clocks_that_go_back_over_midnight() -> None:
-    """St. John's, 2009-11-01: a quarter past midnight is Saturday again, for a while."""
+    """In St. John's, on 2009-11-01, a quarter past midnight is Saturday again for a while."""
     saturday = {
         "all": [{"performed": {"event": "page"}}, {"calendar": {"weekday": "sat", "timezone": "America/St_Johns"}}]
     }
@@ -105,7 +105,7 @@ def test_clocks_that_go_back_over_midnight() -> None:
 
 
 def test_the_last_year_of_the_calendar() -> None:
-    """An event as late as a timestamp can say."""
+    """An event may be as late as a timestamp can say."""
     engine = Engine(built_in())
     customer = engine.new()
     event = {"type": "page", "messageId": "m", "userId": "u", "timestamp": "9999-12-31T23:59:59Z"}

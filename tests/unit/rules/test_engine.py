@@ -1,6 +1,6 @@
 """The engine agrees with the oracle in random worlds, whatever the cuts, the orders and the repeats.
 
-A failure names its seeds: `world(seed)` is the case again.
+A failure names its seeds: `world_of(seed)` is the case again.
 """
 
 import random
@@ -83,7 +83,7 @@ def test_replay_in_time_order(seeds: range) -> None:
 
 @IN_BLOCKS
 def test_replay_in_any_order(seeds: range) -> None:
-    """With late events too; and at the end everybody is where the set of events says, whatever its order."""
+    """Late events agree, too; at the end each customer is where the set of events says, whatever its order."""
     assert failing(seeds, lambda seed: wrong_in_any_order(world_of(seed))) == {}
 
 
@@ -93,7 +93,7 @@ QUICK = settings(max_examples=100, deadline=None, derandomize=True, database=Non
 @QUICK
 @given(histories.worlds())
 def test_drawn_worlds_in_time_order(drawn: tuple[list[histories.Event], histories.Event]) -> None:
-    """As above, with cases that shrink; `until` is the last event's time."""
+    """Drawn worlds agree, too, with cases that shrink; `until` is the last event's time."""
     sent, definitions = drawn
     engine = Engine(build(definitions, "world.yaml"))
     assert told_per_customer(list(Replay(engine).run(decoded(sent)))) == right(sent, definitions)
@@ -102,7 +102,7 @@ def test_drawn_worlds_in_time_order(drawn: tuple[list[histories.Event], historie
 @QUICK
 @given(histories.worlds(late=True))
 def test_drawn_worlds_in_any_order(drawn: tuple[list[histories.Event], histories.Event]) -> None:
-    """The same with late events."""
+    """Drawn worlds with late events agree, too."""
     sent, definitions = drawn
     engine = Engine(build(definitions, "world.yaml"))
     assert told_per_customer(list(Replay(engine).run(decoded(sent)))) == right(sent, definitions)
@@ -144,7 +144,7 @@ class Worker:
         self.stored[customer_id] = customer_codec.encode(customer)
 
     def live(self, events: Sequence[Event], rng: random.Random, until: int) -> None:
-        """At random places between events, due times up to the newest event fire for some customers."""
+        """Apply the events; at random places due times up to the newest event fire for some customers."""
         clock = 0
         for event in in_reading_order(event for event in events if event.time <= until):
             self.apply(event)
@@ -174,7 +174,7 @@ def test_cuts_and_storage_do_not_matter() -> None:
 
 
 def test_cuts_with_late_events_end_in_the_same_membership() -> None:
-    """Which events are late depends on the cuts; where everybody ends does not, as nothing is held."""
+    """Cuts decide which events are late, but not where customers end, as nothing is held."""
 
     def differs(seed: int) -> object:
         world = world_of(seed)
@@ -214,7 +214,7 @@ def test_a_repeat_changes_nothing() -> None:
 
 
 def test_alias_and_group_have_no_effect() -> None:
-    """Between the others they make no change, and leave every customer as it was, but for the mark of a user's id."""
+    """They make no change and leave customers as they were, except for the mark of a user's id."""
 
     def differs(seed: int) -> object:
         rng = random.Random(seed)
@@ -269,7 +269,7 @@ def test_sequence_and_membership_add_up() -> None:
 
 
 def test_changes_of_one_decision_go_by_depth_then_key() -> None:
-    """What one event, or one instant, changes: what is asked about first, then by key; instants never go back."""
+    """Changes of one event or instant go by depth, then by key; instants never go back."""
 
     def cause(change: Change) -> tuple[int, str]:
         return change.occurred_at, "" if change.event is None else change.event.id
@@ -288,7 +288,7 @@ def test_changes_of_one_decision_go_by_depth_then_key() -> None:
 
 
 def test_several_changes_at_once_are_common() -> None:
-    """The order is put to the test: many worlds change two segments in one instant, in some not by key."""
+    """Many worlds change two segments in one instant, and in some the order is not that of keys."""
     together: dict[tuple[int, str, int], list[str]] = {}
     for seed in SEEDS:
         for change in replayed(seed):
@@ -312,7 +312,7 @@ def test_change_ids_name_one_decision() -> None:
 
 
 def test_a_change_id_depends_on_each_of_its_parts() -> None:
-    """Customer, segment, kind, instant, cause and definition: one of them different, and the id is another."""
+    """Parts are customer, segment, kind, instant, cause and definition: with one of them the id changes."""
     page = Event("ab", "page", DAY, "m1")
     parts: dict[str, Any] = {"customer": "ab", "segment": "c", "kind": "entered", "occurred_at": DAY}
     parts |= {"event": page, "definition": "d", "sequence": 1, "segments": ("c",), "reason": Reason(True)}
@@ -333,7 +333,7 @@ LOOKED_AT = 400 * DAY  # a calendar turns for ever
 
 
 def moments(events: Sequence[Event], rng: random.Random) -> list[int]:
-    """Instants at which anything may turn: events and what lies a duration after them, give or take; and any other."""
+    """Instants at which a decision may turn (events and a duration after them, give or take), and some others."""
     candidates = [
         event.time + wait + nudge for event in events for wait in (0, *DURATIONS.values()) for nudge in (-1, 0, 1)
     ]
@@ -358,7 +358,7 @@ def subjects(seed: int) -> Iterator[tuple[CustomerView, int, list[int]]]:
 
 
 def flips(when: Condition, view: CustomerView, now: int, looks: list[int]) -> int:
-    """Walks from due time to due time; how many of them turned the answer."""
+    """Walk from due time to due time; return how many of them turned the answer."""
     turned = 0
     end = now + LOOKED_AT
     while now < end:
@@ -384,7 +384,7 @@ NOT_TURNED = {"ContextIs", "InSegment", "Sample"}
 
 
 def test_a_due_time_misses_no_flip() -> None:
-    """From one due time to the next the answer stays, after the last it stays for ever; most of them turn it."""
+    """The answer stays until the next due time, after the last for ever; most due times turn it."""
     turned: Counter[str] = Counter()
     for seed in FEW:
         segments = world_of(seed).engine.definitions.segments
@@ -400,7 +400,7 @@ def test_a_due_time_misses_no_flip() -> None:
 
 
 def idle(seed: int) -> int:
-    """How many due times changed nothing."""
+    """The number of due times that changed nothing."""
     world = world_of(seed)
     engine = world.engine
     customers: dict[str, Customer] = {}
@@ -420,7 +420,7 @@ def idle_until(engine: Engine, customer: Customer, until: int) -> int:
 
 
 def test_few_wake_ups_are_for_nothing() -> None:
-    """At most 2 for each event in any world, and fewer than 1 for each 50 events over all of them.
+    """They are at most 2 for each event in any world, and fewer than 1 for each 50 events over all worlds.
 
     But where a calendar is asked, which goes on turning while somebody is held: at most 1 for each day.
     """

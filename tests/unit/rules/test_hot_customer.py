@@ -1,4 +1,4 @@
-"""One customer who sends more than anybody should: what is kept stays small, and no event takes long.
+"""One customer with more events than any real one: what is kept stays small, and no event takes long.
 
 The one rule: each bound is exact at it, and whatever comes in whatever order, a stored customer has a bounded size.
 """
@@ -63,7 +63,7 @@ def viewed(at: int, count: int, name: str = "Cart Viewed") -> Event:
 
 @pytest.mark.parametrize(("listed", "counted"), [(255, 255), (256, 256), (257, 256), (5_000, 256)])
 def test_a_list_of_products_counts_up_to_256(listed: int, counted: int) -> None:
-    """The first of them; what comes after is added to and taken from as ever."""
+    """The first 256 count; what comes after is added to and taken from as usual."""
     added = Event("u", "Product Added", T + 2, "added", (Item("other", 2 * MICRO, None),))
     removed = Event("u", "Product Removed", T + 3, "removed", (Item("p00000", None, None),))
     contents = in_every_order([viewed(1, listed), added, removed], cart_of)
@@ -72,7 +72,7 @@ def test_a_list_of_products_counts_up_to_256(listed: int, counted: int) -> None:
 
 
 def test_products_of_a_list_have_their_prices() -> None:
-    """In whatever order they stand in the list, each the last that was told of it there."""
+    """A product has the last price that the list gives it, in whatever order the list is."""
     listed = [Item(f"p{index % 200:03}", None, index * MICRO) for index in range(256)]
     for items in (listed, listed[::-1]):
         event = Event("u", "Cart Viewed", T, "m", tuple(items))
@@ -85,7 +85,7 @@ def test_products_of_a_list_have_their_prices() -> None:
 
 @pytest.mark.parametrize(("members", "counted"), [(255, 255), (256, 256), (257, 256), (10_000, 256)])
 def test_the_values_of_a_list_count_up_to_256(members: int, counted: int) -> None:
-    """The first different ones, of orders as of other events; members that are no values are passed by."""
+    """The first different values count, of orders and other events; members that are no values are skipped."""
     listed: list[object] = [None, {}, "", *(f"tag {number}" for number in range(members)), "tag 0"]
     for name in ("NPS Submitted", ORDER):
         event = named(0, name, tags=[*listed, *listed])
@@ -126,13 +126,13 @@ def test_steps_share_the_first_32_values_of_a_list(place: int, shared: bool) -> 
 
 
 def over_days(count: int) -> list[Event]:
-    """A contribution of 2 on each of so many days, and on the last of them so many that all others stand by day."""
+    """A contribution of 2 on each of so many days, and on the last so many that all others are kept by day."""
     newest = [named(count * DAY_MS + index, "NPS Submitted", score=2) for index in range(ENTRIES_MAX)]
     return [named(day * DAY_MS, "NPS Submitted", score=2) for day in range(count)] + newest
 
 
 def test_day_sums_go_back_1100_days() -> None:
-    """Beyond it older days leave a window with the oldest that is known; without a window nothing is lost."""
+    """In a window, still older days leave with the oldest day that is known; without one nothing is lost."""
     assert days.DAYS_MAX == 1_100
     for over in (0, 1, 50):
         events = over_days(days.DAYS_MAX + over)
@@ -149,12 +149,12 @@ def test_day_sums_go_back_1100_days() -> None:
 
 
 def in_days(events: Sequence[Event], window: int, now: int) -> int | None:
-    """The sum over so many days, where another segment asks for all."""
+    """The sum over so many days, while another segment asks for all days."""
     return value_of(total("sum", "score", "NPS Submitted", f"{window}d"), events)(now)
 
 
 def test_day_sums_of_two_halves_are_those_of_the_whole() -> None:
-    """Also beyond the bound, whichever half knows which days."""
+    """This also holds beyond the bound, whichever half knows which days."""
     whole: days.Days = {}
     halves: tuple[days.Days, days.Days] = ({}, {})
     contributions = [(day, day + 1) for day in range(2_500)]
@@ -173,12 +173,12 @@ WIDE = "😀" * 64  # four bytes each
 
 
 def wide(number: int, salt: str = "") -> str:
-    """An id as long as is taken, none of which is another's beginning."""
+    """An id of the greatest length, none of which begins another."""
     return f"{number:06}{salt}{WIDE}"
 
 
 def sent(at_ms: int, number: int, name: str, **properties: Any) -> Event:
-    """As it is read from a topic."""
+    """The event as it is read from a topic."""
     kind = name if name in ("page", "identify") else "track"
     message: dict[str, Any] = {"type": kind, "messageId": wide(number, name), "userId": "u1"}
     message |= {"event": name} if kind == "track" else {"traits": properties}
@@ -193,7 +193,7 @@ CONTEXT = {
 
 
 def flood(definitions: Definitions, rng: random.Random, count: int) -> Iterator[Event]:
-    """All names that the definitions know, ids and lists as long as can be, years back and out of order."""
+    """Events of all names in the definitions, with the longest ids and lists, years back and out of order."""
     names = sorted({name for fact, _ in definitions.facts.with_segments() for name in fact.names or ()} | {"page"})
     last = T + 400 * DAY_MS
     for number in range(count):
@@ -238,7 +238,7 @@ def applied(engine: Engine, events: Iterator[Event]) -> Iterator[tuple[Customer,
 
 @pytest.mark.parametrize("which", ["the library", "every fact"])
 def test_a_customer_does_not_grow_without_end(which: str) -> None:
-    """Whatever is sent, a stored customer stays below what is told; and no event takes long."""
+    """A stored customer stays below the stated size whatever is sent, and no event takes long."""
     definitions = built_in() if which == "the library" else wanting(*ALL_FACTS)
     sizes: list[int] = []
     took: list[float] = []
@@ -256,7 +256,7 @@ def test_a_customer_does_not_grow_without_end(which: str) -> None:
 
 
 def test_one_event_as_large_as_can_be() -> None:
-    """A cart of a MiB: read, applied and stored without holding anything up."""
+    """A cart of a MiB is read, applied and stored without holding anything up."""
     rng = random.Random(3)
     products = [
         {"product_id": wide(rng.randrange(10**6))[:60], "quantity": index, "price": index} for index in range(3_600)

@@ -1,4 +1,4 @@
-"""Several ids of one person: whatever way a history is cut into them, it ends as that of one id.
+"""Several ids of one person: however a history is cut into them, it ends as that of one id.
 
 The one rule: what is right is what the undivided history gives under one id; the oracle knows nothing of ids.
 """
@@ -35,7 +35,7 @@ USER, DEVICES = "ann", ("phone", "دستگاه", "tablet")
 
 
 class Split:
-    """A history of one person, cut into ids: on devices before they are known there, and now and then after."""
+    """A history of one person, cut into ids: on devices before they are known there, and sometimes after."""
 
     def __init__(self, seed: int) -> None:
         self.rng = rng = random.Random(seed)
@@ -70,7 +70,7 @@ class Split:
         return self.normal(replay.customers[USER].profile) if USER in replay.customers else b""
 
     def normal(self, profile: Profile) -> bytes:
-        """A profile whose lists are in one order."""
+        """A profile with its lists in one order."""
         merged = self.engine.new().profile
         for fact, _ in self.engine.definitions.facts.with_segments():
             fact.merge(merged, profile)
@@ -98,7 +98,7 @@ def posted(events: Sequence[histories.Event], engine: Engine, rng: random.Random
 
 
 def test_a_replay_of_a_cut_history() -> None:
-    """The person is where the undivided history leaves them, with the same profile; nobody else is anywhere."""
+    """The person's membership and profile are those of the undivided history; no other id is in a segment."""
 
     def fails(seed: int) -> object:
         split = Split(seed)
@@ -119,7 +119,7 @@ def test_a_replay_of_a_cut_history() -> None:
 
 @pytest.mark.parametrize("shuffled", [False, True], ids=["in time order", "late events"])
 def test_ids_that_hear_of_one_another_late(shuffled: bool) -> None:
-    """Behind, in another order, and twice: the same end, and a story for each id that can be followed."""
+    """Late, reordered and repeated records give the same end, and consistent changes for each id."""
 
     def fails(seed: int) -> object:
         split = Split(seed)
@@ -150,7 +150,7 @@ def test_histories_are_cut() -> None:
 
 
 def test_no_buyer_is_left_in_an_abandoned_cart() -> None:
-    """A cart on a phone, a purchase under a name: whatever comes first, however late the two hear of each other."""
+    """The cart is of a phone, the purchase of a user, in any order and however late the two are linked."""
     file = {
         "version": 1,
         "segments": {"cart": {"title": "Cart", "when": {"cart": {"idle_for": "30m", "until": "30d"}}}},
@@ -203,13 +203,13 @@ def after(*events: histories.Event, engine: Engine = BOUGHT) -> Replay:
 
 
 def where(replay: Replay) -> dict[str, list[str]]:
-    """By whom is in something, what."""
+    """The segments of each customer that is in any."""
     segments = {customer_id: list(customer.since) for customer_id, customer in replay.customers.items()}
     return {customer_id: ["b"] for customer_id, own in segments.items() if own}
 
 
 def test_a_chain() -> None:
-    """a is b, b is c: what is known of any, and what comes of any, is c's."""
+    """With a linked to b and b to c, all that any of them did, before or later, belongs to c."""
     events = [order("a", 0), alias("a", "b", 1), alias("b", "c", 2), order("a", 3)]
     replay = after(*events)
     assert where(replay) == {"c": ["b"]}
@@ -219,14 +219,14 @@ def test_a_chain() -> None:
 
 
 def test_a_chain_that_is_too_long() -> None:
-    """Through so many ids and no more: then it is a dead letter, which says where it was lost."""
+    """An event goes through so many ids; after that it is a dead letter, which says where it was lost."""
     links = [alias(f"i{index}", f"i{index + 1}", index) for index in range(HOPS_MAX + 1)]
     assert where(after(*links[1:], order("i1", 99))) == {f"i{HOPS_MAX + 1}": ["b"]}
     assert where(after(*links, order("i0", 99))) == {}
 
 
 def test_both_directions_at_once() -> None:
-    """What is said second is known already where the first has arrived: the first link stands."""
+    """The second link arrives where the first is already known: the first link stands."""
     for events, person in (
         ([order("a", 0), alias("a", "b", 1), alias("b", "a", 1), order("b", 2)], "b"),
         ([order("b", 0), alias("b", "a", 1), alias("a", "b", 1), order("b", 2), order("a", 3)], "a"),
@@ -255,7 +255,7 @@ def test_a_link_before_anything_else() -> None:
 
 
 def test_what_was_before_a_link_that_came_first_is_out_of_order() -> None:
-    """It goes on as well; what was decided here no longer follows from the events in the order of their times."""
+    """An event from before the link is sent on, too; the decisions here then no longer follow event time."""
     for first, count in ((5, 0), (15, 1)):
         replay = after(alias("phone", USER, first), order("phone", 10, anonymousId="phone"))
         assert where(replay) == {USER: ["b"]}
@@ -263,7 +263,7 @@ def test_what_was_before_a_link_that_came_first_is_out_of_order() -> None:
 
 
 def test_a_shared_device() -> None:
-    """The newer link wins for what follows; nothing moves back; who comes back to it is linked anew."""
+    """The newer link wins for what follows; nothing moves back; a former user who comes back is linked again."""
     first, second = {"userId": "ann", "anonymousId": "tv"}, {"userId": "bob", "anonymousId": "tv"}
     before, alone = order("tv", 0, anonymousId="tv"), {"anonymousId": "tv"}
     replay = after(before, _at("page", 1, **first), _at("page", 2, **second), order("tv", 3, **alone))
@@ -280,7 +280,7 @@ def test_a_shared_device() -> None:
 
 
 def test_a_link_is_made_once() -> None:
-    """However many events name both ids; of a customer with very many devices the oldest is forgotten."""
+    """One link is made however many events name both ids; beyond the bound the oldest device is forgotten."""
     replay = after(*(_at("page", minute, userId=USER, anonymousId="phone") for minute in range(5)))
     assert list(replay.customers[USER].links or ()) == ["phone"]
     many = after(*(_at("page", day * 24 * 60, userId=USER, anonymousId=f"d{day:03}") for day in range(LINKS_MAX + 5)))
@@ -288,7 +288,7 @@ def test_a_link_is_made_once() -> None:
 
 
 def test_an_erasure_takes_the_ids_that_are_linked() -> None:
-    """Of a person all of them, with their redirects; what comes after is somebody new."""
+    """It erases all ids of a person, with their redirects; what comes after belongs to a new customer."""
     erase = _at("erase", 5, userId=USER)
     replay = after(order("phone", 0, anonymousId="phone"), alias("phone", USER, 1), alias(USER, "name", 2), erase)
     assert where(replay) == {"name": ["b"]}  # who asked was USER, which is name's: nothing of USER itself is left
@@ -303,7 +303,7 @@ def test_an_erasure_takes_the_ids_that_are_linked() -> None:
 
 
 def test_an_erasure_that_is_known_before_takes_the_ids_that_are_linked() -> None:
-    """As when everything is read again: what was theirs by then is nowhere, whatever comes when; newer may be."""
+    """It is known, as in a second reading: older events are nowhere, whatever their order."""
     at = worlds.decoded([_at("erase", 50, userId=USER)])[0].time
     stayed = 0
     for seed in range(300):
@@ -331,7 +331,7 @@ def test_an_erasure_that_is_known_before_takes_the_ids_that_are_linked() -> None
 
 
 def test_a_late_link_erases_nobody_who_was_erased_or_linked_since() -> None:
-    """Neither a repeat of what linked an id that has gone its own way, nor an older link than the one there is."""
+    """A repeated link does not, nor one that is older than the link there is."""
     both = {"userId": USER, "anonymousId": "phone"}
     page = _at("page", 1, **both)
     own = [order("phone", 20, anonymousId="phone"), order(USER, 25)]
@@ -343,7 +343,7 @@ def test_a_late_link_erases_nobody_who_was_erased_or_linked_since() -> None:
 
 
 def test_a_late_link_erases_who_was_linked_to_another_before() -> None:
-    """The newer link is the one that counts, also for what is on its way; who had the id is told."""
+    """The newer link counts, also for what is on its way; the former owner of the id is told."""
     events = [_at("page", 0, userId="other", anonymousId="phone"), order(USER, 1), _at("erase", 10, userId=USER)]
     events += [_at("page", 2, userId=USER, anonymousId="phone"), order("phone", 3, anonymousId="phone")]
     replay = after(*events)
@@ -353,7 +353,7 @@ def test_a_late_link_erases_who_was_linked_to_another_before() -> None:
 
 
 def test_who_is_known_under_another_id_is_decided_no_more() -> None:
-    """Not even in a segment of those who did nothing; the person is."""
+    """Such an id is not even in a segment of customers without events; the person is."""
     replay = after(
         _at("page", 0, anonymousId="phone"), alias("phone", USER, 1), _at("page", 2, userId=USER), engine=ABSENT
     )
@@ -361,7 +361,7 @@ def test_who_is_known_under_another_id_is_decided_no_more() -> None:
 
 
 def test_a_change_by_a_merge() -> None:
-    """Its cause is the event that linked the two, for both; the reason of the one says no more."""
+    """For both ids the cause is the event that linked them; the reason of the former id says no more."""
     events = worlds.decoded([order("phone", 0, anonymousId="phone"), _at("page", 1, userId=USER, anonymousId="phone")])
     published = [changes.of(change) for change in Replay(BOUGHT).run(events)]
     assert [(change.customer_id, change.change, change.cause.kind, change.cause.event_id) for change in published] == [
@@ -393,7 +393,7 @@ def test_what_an_event_links(ids: histories.Event, link: str | None) -> None:
 
 
 def test_what_an_alias_links() -> None:
-    """The previous id, without one the anonymous; a previous id that is none is a dead letter."""
+    """It links the previous id, or without one the anonymous id; a previous id that is none is a dead letter."""
     for ids, link in (
         ({"userId": "u", "previousId": "p"}, "p"),
         ({"userId": "u", "previousId": "p", "anonymousId": "a"}, "p"),
@@ -408,7 +408,7 @@ def test_what_an_alias_links() -> None:
 
 
 def test_what_is_on_the_topic_is_read_as_it_was_sent() -> None:
-    """All kinds; and what is nobody's of ours is a dead letter."""
+    """All kinds of records are; a record that is not ours is a dead letter."""
     moved = ProfileMerge(
         "u", "", 5, "m", origin=Origin("visits", 1, 2), profile=b"\x90", definitions="d", path=("a",), move=7, linked=4,
         taken={3: 2}, part=1, parts=2, digest=b"d",

@@ -79,7 +79,7 @@ def event(name: str, minute: int, number: int, **ids: str) -> histories.Event:
 
 
 def topic_of(rng: random.Random, sent: histories.Event, *, browser: bool) -> str:
-    """Where an event is written: what browsers send never comes on `profiles`."""
+    """The topic of an event: what browsers send never comes on `profiles`."""
     names = {"Order Completed": "purchases", "Product Added": "carts"}
     own = names.get(str(sent.get("event")), "visits")
     return rng.choice((own, "visits", "carts", "purchases")) if browser else own
@@ -119,7 +119,7 @@ class Attack:
         return self._number
 
     def _victims_line(self, name: str, minute: int) -> tuple[str, histories.Event]:
-        """A victim's own: mostly as a user, now and then as an anonymous id of that text."""
+        """An event of a victim: mostly as a user, sometimes as an anonymous id of that text."""
         rng = self.rng
         kind = rng.choice(("page", "Product Added", "Order Completed", "identify", "group"))
         ids = rng.choice(
@@ -129,7 +129,7 @@ class Attack:
         return ("profiles" if kind == "identify" else topic_of(rng, sent, browser=False)), sent
 
     def _attackers_line(self, minute: int) -> tuple[str, histories.Event]:
-        """Anything that a browser may send, naming victims wherever it likes but as its user; erasures of itself."""
+        """An event that a browser may send, which names victims anywhere but as its user; or an erasure of itself."""
         rng = self.rng
         own, other = rng.choice(ATTACKERS), rng.choice((*ATTACKERS, *self.victims, *self.victims))
         kind = rng.choice(("page", "identify", "Order Completed", "alias", "alias", "erase", "unlink"))
@@ -193,7 +193,7 @@ class Victims(Post):
             self.moved.append(name)
 
     def wrong(self) -> list[object]:
-        """Victims that are otherwise than their own events say, once they were identified."""
+        """The victims that differ from what their own events say, once they were identified."""
         mistakes: list[object] = [*self.moved]
         for name in self.identified:
             customer, right = self.customers[name], self.right[name]
@@ -205,7 +205,7 @@ class Victims(Post):
 
 
 def normal(customer: Customer) -> bytes:
-    """A profile whose lists are in one order."""
+    """A profile with its lists in one order."""
     merged = ENGINE.new().profile
     for fact, _ in ENGINE.definitions.facts.with_segments():
         fact.merge(merged, customer.profile)
@@ -233,7 +233,7 @@ def strange(seed: int) -> object:
 
 
 def test_no_identified_customer_is_moved() -> None:
-    """By no event but an alias or an erasure on `profiles`, in any order of reading; each story can be followed."""
+    """Only an alias or an erasure on `profiles` moves one, in any order; each id's changes are consistent."""
     assert failing(range(10_000), strange) == {}
 
 
@@ -269,7 +269,7 @@ def orders_of(replay: Replay, name: str) -> int:
 
 
 def test_one_event_takes_nobody_over() -> None:
-    """A known customer named as an anonymous id: orders, segments and all later events stay where they are."""
+    """Orders, segments and later events of a known customer stay, although it is named as an anonymous id."""
     before = [event("Order Completed", minute, minute, userId="ann") for minute in (0, 1)]
     hijack = event("page", 5, 5, userId="evil", anonymousId="ann")
     after = event("Order Completed", 9, 9, userId="ann")
@@ -281,7 +281,7 @@ def test_one_event_takes_nobody_over() -> None:
 
 
 def test_an_erasure_of_the_attacker_erases_nobody_else() -> None:
-    """Neither before the link is made nor after, nor by an event from before the erasure that comes late."""
+    """It does not before the link or after it, nor by a late event from before the erasure."""
     bought = [event("Order Completed", minute, minute, userId="ann") for minute in (0, 1)]
     hijack = event("page", 5, 5, userId="evil", anonymousId="ann")
     erase = event("erase", 8, 8, userId="evil")
@@ -291,7 +291,7 @@ def test_an_erasure_of_the_attacker_erases_nobody_else() -> None:
 
 
 def test_a_link_ends_where_its_id_turns_out_to_be_a_users() -> None:
-    """What had moved stays; what comes from there on is the customer's own."""
+    """What had moved stays; what comes from then on belongs to the customer itself."""
     anonymous = event("Order Completed", 0, 0, anonymousId="ann")
     hijack = event("page", 5, 5, userId="evil", anonymousId="ann")
     own = event("Order Completed", 9, 9, userId="ann")
@@ -304,7 +304,7 @@ def test_a_link_ends_where_its_id_turns_out_to_be_a_users() -> None:
 
 
 def test_a_customer_that_is_of_its_own_again_is_decided_anew() -> None:
-    """Its changes go on in number, at an instant after all that was decided before: no id of a change comes twice."""
+    """Sequence numbers go on, after all earlier instants: no change id comes twice."""
     cart = event("Product Added", 0, 0, anonymousId="ann")
     hijack = event("page", 50, 5, userId="evil", anonymousId="ann")
     for minute in (10, 50, 60):
@@ -335,7 +335,7 @@ def test_an_alias_on_profiles_joins_two_identified_ids() -> None:
 
 
 def test_whoever_an_alias_on_profiles_names_is_not_taken_over() -> None:
-    """Nor is what it joined: an anonymous id that an alias names is vouched for, whatever a browser says of it."""
+    """An alias vouches for an anonymous id, whatever a browser says of it; what it joined is safe, too."""
     bought = [event("Order Completed", minute, minute, userId="ann") for minute in (0, 1)]
     joined = event("alias", 5, 5, anonymousId="x", previousId="ann")
     for minute in (3, 7):
@@ -353,7 +353,7 @@ def test_whoever_an_alias_on_profiles_names_is_not_taken_over() -> None:
 
 
 def test_the_bound_on_new_devices_goes_by_the_time_of_records() -> None:
-    """Events say of themselves when they were, so a burst may claim to be of many years."""
+    """An event chooses its own time, so a burst may claim to be of many years."""
     post = Post(ENGINE, random.Random(1))
     for number in range(NEW_LINKS_MAX + 40):
         sent = event("page", number * 20 * DAY_MINUTES, number, userId="ann", anonymousId=f"d{number}")
@@ -368,7 +368,7 @@ def test_the_bound_on_new_devices_goes_by_the_time_of_records() -> None:
 
 
 def test_an_event_that_identifies_an_erased_device_brings_nothing_back() -> None:
-    """It is a customer of its own from that event on; what was erased before stays erased, and its own erasure does."""
+    """From then on it is a customer of its own; erased data stays erased, and its own erasure works."""
     device = event("Order Completed", 0, 0, anonymousId="phone")
     person = [event("page", 1, 1, userId="ann", anonymousId="phone"), event("erase", 5, 5, userId="ann")]
     named = event("Order Completed", 9, 9, userId="phone")
@@ -406,7 +406,7 @@ def test_two_ids_that_were_parted_stay_so() -> None:
 
 
 def test_a_person_has_so_many_new_devices() -> None:
-    """Of a month; what is over the bound is refused, an alias never is, and a month later there is room again."""
+    """The bound is for a month: more links are refused, aliases never, and a month later there is room again."""
     pages = [
         event("page", number, number, userId="ann", anonymousId=f"d{number}") for number in range(NEW_LINKS_MAX + 3)
     ]
@@ -421,7 +421,7 @@ def test_a_person_has_so_many_new_devices() -> None:
 
 @pytest.mark.parametrize("text", [*TEXTS, " Undefined ", "NULL", "n / a", "[OBJECT object]"])
 def test_a_placeholder_is_no_id(text: str) -> None:
-    """As a user it is absent, and as an anonymous id: nobody is linked by it, and nobody is it."""
+    """It counts as absent, as a user and as an anonymous id: it links no customers and is none."""
     pages = [event("page", number, number, userId=text, anonymousId=name) for number, name in enumerate(("ann", "bea"))]
     replay = replayed(*pages, event("page", 5, 5, userId="ann", anonymousId=text))
     assert sorted(replay.customers) == ["ann", "bea"]

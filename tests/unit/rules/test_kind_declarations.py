@@ -1,4 +1,4 @@
-"""What each kind of condition brings along fits together, and to what the kinds share."""
+"""What each kind of condition brings along is consistent, in itself and with what the kinds share."""
 
 from typing import Annotated, ClassVar
 
@@ -18,14 +18,14 @@ from rules.sentences.complete_languages import complete
 
 
 def test_each_kind_has_a_key_of_its_own() -> None:
-    """A group's key is no condition's."""
+    """No two kinds of conditions or groups have the same key."""
     keys = [kind.key for kind in (*GROUP_KINDS, *CONDITION_KINDS)]
     assert len(set(keys)) == len(keys)
 
 
 @pytest.mark.parametrize("kind", CONDITION_KINDS, ids=lambda kind: kind.key)
 def test_the_example_of_a_kind_is_right(kind: ConditionKind) -> None:
-    """What an error shows as right is read, described and needs no more than it says."""
+    """The example in an error message is valid, can be described, and needs no more than it says."""
     example = "buyer" if kind.key == "in_segment" else kind.example.partition(" or ")[0]
     segments = {
         "buyer": {"title": "Buyer", "when": {"performed": {"event": "Order Completed"}}},
@@ -38,7 +38,7 @@ def test_the_example_of_a_kind_is_right(kind: ConditionKind) -> None:
 
 @pytest.mark.parametrize("kind", CONDITION_KINDS, ids=lambda kind: kind.key)
 def test_a_kind_speaks_every_language(kind: ConditionKind) -> None:
-    """With the same messages in each."""
+    """Each language has the same messages."""
     assert kind.messages.keys() == set(LANGUAGES)
     assert len({frozenset(messages) for messages in kind.messages.values()}) == 1
 
@@ -51,7 +51,7 @@ def test_a_message_has_one_place() -> None:
 
 
 def test_the_schema_of_a_form_is_that_of_its_fields() -> None:
-    """Keys that are required, a type from elsewhere, and a field that says its own."""
+    """The schema has required keys, a type from elsewhere, and a field with a schema of its own."""
 
     class Example(Form):
         example: ClassVar[str] = "{within: 1d}"
@@ -73,7 +73,7 @@ def test_the_schema_of_a_form_is_that_of_its_fields() -> None:
 
 
 def test_segments_are_decided_after_those_that_they_ask_about() -> None:
-    """By depth, then by key; a ring is noted for each of its members alone."""
+    """They go by depth, then by key; a ring is noted for each of its members alone."""
     named = {
         "vip": frozenset({"loyal"}),
         "loyal": frozenset({"buyer"}),
@@ -91,7 +91,7 @@ def test_segments_are_decided_after_those_that_they_ask_about() -> None:
 
 
 def test_a_problem_is_one_line() -> None:
-    """With its path, which a part of a file does not know whole, and what would be right."""
+    """The line has the whole path, which a part of a file does not know, and what would be right."""
     problem = Problem("url", "is no address", "write https://…")
     assert str(problem.under("channels.shop")) == "channels.shop.url: is no address; write https://…"
     assert str(Problem("", "cannot be read")) == "cannot be read"

@@ -47,7 +47,7 @@ PAGE = event(7, "m3", "Product Viewed", category="coffee")
 
 
 def changes(*events: histories.Event) -> list[tuple[str, str]]:
-    """What was entered and exited, each with the minute."""
+    """The entries and exits, each with its minute."""
     replay = Replay(ENGINE)
     until = worlds.decoded([event(30, "end", "Order Refunded", order_id="none")])[0].time
     return [
@@ -58,7 +58,7 @@ def changes(*events: histories.Event) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("events", [(ORDER, VIEW, PAGE), (VIEW, ORDER, PAGE), (VIEW, PAGE, ORDER)])
 def test_an_order_that_is_older_than_the_entry_ends_no_stay(events: tuple[histories.Event, ...]) -> None:
-    """However late it is read."""
+    """It does not, however late it is read."""
     assert changes(*events) == STAYED
 
 
@@ -74,18 +74,18 @@ def test_an_order_that_is_older_than_the_entry_ends_no_stay(events: tuple[histor
     ids=["redelivered", "confirmed again", "under its older name", "refunded", "cancelled"],
 )
 def test_what_comes_again_of_an_order_ends_no_stay(again: histories.Event) -> None:
-    """Shops send confirmations again, and brokers records."""
+    """Shops send confirmations again, and brokers send records again."""
     assert changes(ORDER, VIEW, again, PAGE) == STAYED
 
 
 def test_a_redelivered_order_without_an_id_ends_no_stay() -> None:
-    """It is known by its message."""
+    """Such an order is known by its message."""
     order = event(0, "m1", "Order Completed")
     assert changes(order, VIEW, order, PAGE) == STAYED
 
 
 def test_a_new_order_ends_a_stay() -> None:
-    """With an id or without one."""
+    """It does so with an id or without one."""
     for order in (
         event(6, "m9", "Order Completed", order_id="o2"),
         event(6, "m9", "Order Completed"),

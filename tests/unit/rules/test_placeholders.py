@@ -54,7 +54,7 @@ def sign_ins(text: str) -> list[bytes]:
 
 
 def members(definitions: Definitions, lines: Sequence[bytes]) -> dict[str, list[str]]:
-    """Who is in what two hours after the last of these lines, replayed."""
+    """The segments of each customer two hours after the last of these lines, by a replay."""
     rejected: list[object] = []
     replay, engine = Replay(Engine(definitions)), Engine(definitions)
     events = replaying.read(lines, lambda *line: rejected.append(line), definitions.placeholders)
@@ -69,7 +69,7 @@ def members(definitions: Definitions, lines: Sequence[bytes]) -> dict[str, list[
 
 
 def test_two_people_and_a_text_that_is_no_id() -> None:
-    """The cart of one is left although the other buys, and nobody is known under the text."""
+    """The cart of one person is left although the other buys, and the text is no customer's id."""
     apart = {"a": ["abandoned_cart"], "b": ["buyer"]}
     for text in ("undefined", " NULL ", "[object Object]"):
         assert members(FORMER, sign_ins(text)) == apart
@@ -93,7 +93,7 @@ def test_a_file_without_them_is_as_it_was() -> None:
 
 
 def decoded(topic: str, key: str, value: bytes, definitions: Definitions = NEWER) -> Event | str:
-    """What a worker under these definitions makes of a record."""
+    """The result of decoding a record under these definitions."""
     record = Record(topic, 0, 1_772_449_200_000, key.encode(), value)
     return reader(definitions.placeholders)(record, Batch(topic, 0, 0, 1, [], 0))
 
@@ -103,7 +103,7 @@ def page(**ids: str) -> bytes:
 
 
 def test_a_worker_reads_none_of_them_as_an_id() -> None:
-    """Neither in an input nor in an event that another partition sent on."""
+    """It does so neither in an input nor in an event that another partition sent on."""
     event = decoded("visits", "a", page(userId="visitor", anonymousId="a"))
     assert isinstance(event, Event)
     assert (event.customer, event.link, event.identifies) == ("a", None, False)
@@ -150,7 +150,7 @@ def order(key: str, number: int, minute: int, **ids: str) -> Record:
 
 
 def test_adding_them_is_a_change_of_definitions() -> None:
-    """A worker goes on under the newer file on what the former one stored; from then on the text is no id."""
+    """A worker continues under the newer file on the stored state; from then on the text is no id."""
     orders = [order("visitor", 0, 0, userId="visitor"), order("b", 1, 5, userId="visitor", anonymousId="b")]
     topics: dict[str, list[Any]] = {topic: [] for topic in INPUTS}
     lives = Lives(random.Random(1), Engine(FORMER), topics | {"purchases": orders[:1]})

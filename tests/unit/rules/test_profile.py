@@ -106,7 +106,7 @@ def test_merge_is_the_profile_of_the_union() -> None:
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(histories.sorted_history(), st.data())
 def test_merge_of_drawn_parts(history: list[histories.Event], data: st.DataObject) -> None:
-    """The same, with cases that shrink."""
+    """Drawn parts merge likewise, with cases that shrink."""
     definitions = wanting(*ALL_FACTS)
     events = decoded(history)
     chosen = data.draw(st.sets(st.sampled_from(range(len(events)))))
@@ -158,7 +158,7 @@ def test_applying_goes_on_after_a_merge() -> None:
 
 
 def test_two_empty_profiles_merge_into_an_empty_one() -> None:
-    """Two customers of whom nothing of any kind is known are still nobody."""
+    """The merged profile still has no fact of any kind."""
     definitions = wanting(*ALL_FACTS)
     empty = definitions.facts.empty()
     for fact, _ in definitions.facts.with_segments():
@@ -178,7 +178,7 @@ def cart_of(events: Iterable[Event]) -> Cart:
 
 @pytest.mark.parametrize("over", [0, 1, 40])
 def test_the_newest_256_item_events_count(over: int) -> None:
-    """At 256 everything is in the cart; beyond it the oldest products are gone, in whatever order they came."""
+    """Up to 256 all are in the cart; beyond it the oldest products are gone, whatever the order of arrival."""
     events = [item(number) for number in range(LINES_MAX + over)]
     profile_cart = in_every_order(events, cart_of)
     assert list(cart.contents(profile_cart.lines)) == [f"p{number}" for number in range(over, LINES_MAX + over)]
@@ -231,7 +231,7 @@ def test_items_of_one_instant_go_by_message_id() -> None:
 
 
 def orders_of(window: str | None) -> Callable[[Iterable[Event]], list[int]]:
-    """When the orders that stand were completed, from T on."""
+    """The completion times of the orders that stand, from T on."""
 
     def standing(events: Iterable[Event]) -> list[int]:
         profile = profile_of(wanting(performed("Order Completed", 1, window)), events)
@@ -250,7 +250,7 @@ def test_the_newest_256_order_messages_count(over: int) -> None:
 
 
 def test_order_messages_count_for_the_longest_window_and_ninety_days() -> None:
-    """At the bound a cancellation holds, a millisecond beyond it the order stands; without a window for ever."""
+    """At the bound a cancellation holds, a millisecond later the order stands; without a window it always holds."""
     for age, standing in ((91 * DAY, []), (91 * DAY + 1, [91 * DAY + 1])):
         events = [order(0, "Order Cancelled", "o"), order(age, ident="o")]
         assert in_every_order(events, orders_of("1d")) == standing
@@ -281,7 +281,7 @@ def test_the_longest_window_of_all_segments_holds() -> None:
     {"sequence": {"steps": [{"event": "page"}, {"event": "Order Completed"}]}},
 ], ids=lambda when: next(iter(when)))  # fmt: skip
 def test_what_has_no_window_keeps_all_orders(ever: dict[str, object]) -> None:
-    """The first and last order may be of any age, so may one of a total or sequence that is not limited."""
+    """The first and last order may be of any age, as may one of a total or sequence without a window."""
     assert messages_kept(wanting(performed("Order Completed", 1, "1d"), ever), [order(0), order(500 * DAY)]) == 2
 
 
@@ -353,7 +353,7 @@ def test_the_newest_512_sessions_count(over: int) -> None:
 
 
 def test_beyond_512_sessions_a_late_join_counts_one_too_few() -> None:
-    """The stated loss: of 513 sessions two are joined late, and 511 are left where 512 were right."""
+    """This loss is documented: of 513 sessions two are joined late, and 511 are left where 512 are right."""
     events = [page(number * 2 * MINUTE) for number in range(INTERVALS_MAX + 1)]
     joining = page(1001 * MINUTE)
     at_its_time = sorted([*events, joining], key=lambda event: event.time)
@@ -439,7 +439,7 @@ def test_repeats_by_long_message_ids_are_known() -> None:
 
 
 def test_every_order_of_a_few_events_is_one_profile() -> None:
-    """All 720 orders of six events that meet at barriers and bounds: one profile."""
+    """All 720 orders of six events that meet at barriers and bounds give one profile."""
     events = [
         item(0, product="p"),
         item(90 * DAY, "Product Removed", "p"),

@@ -37,7 +37,7 @@ MONTH = 30 * DAY
 
 
 def turns(when: When, events: Sequence[Event], at: int) -> int:
-    """When, after T, time alone turns it next."""
+    """The next instant, after T, at which time alone turns the condition."""
     condition, view = asked(when, events)
     return condition.decide(view, T + at)[1] - T
 
@@ -77,7 +77,7 @@ def test_the_due_time_of_what_is_summed_by_day_is_that_midnight() -> None:
 
 
 def test_sums_of_several_days_leave_one_after_another() -> None:
-    """Each at the end of its own day; an average counts them, too."""
+    """Each sum leaves at the end of its own day; an average counts them, too."""
     events = [*scores(3, start=DAY - 3 * SECOND), *scores(2, start=DAY), *scores(ENTRIES_MAX, start=3 * DAY)]
     value = value_of(SCORES, events)
     assert [value(at) for at in (4 * DAY, DAY + MONTH - 1, DAY + MONTH)] == [522, 522, 516]
@@ -93,7 +93,7 @@ def test_a_sum_without_a_window_keeps_all() -> None:
 
 
 def test_beyond_the_bound_a_late_contribution_is_taken_as_counted() -> None:
-    """Older than all that are kept: it may have been counted, so it is not; a newer one is."""
+    """One older than all that are kept may have been counted, so it is not; a newer one is."""
     when = total("sum", "score", "NPS Submitted")
     events = scores(ENTRIES_MAX + 1)
     older, newer = (named(at, "NPS Submitted", "late", score=5) for at in (MORNING, MORNING + 2 * SECOND - 1))
@@ -123,21 +123,21 @@ def test_a_lifetime_total_keeps_settled_orders() -> None:
 
 
 def test_settled_orders_leave_a_window_at_the_end_of_their_day() -> None:
-    """As older contributions of any sum."""
+    """They leave like the older contributions of any sum."""
     value = value_of(total("sum", "total", ORDER, "30d"), bought(257))
     assert [value(MORNING + MONTH), value(MORNING + SECOND + MONTH)] == [2_570, 2_560]
     assert [value(DAY + MONTH - 1), value(DAY + MONTH)] == [10, 0]
 
 
 def test_a_property_of_settled_orders_is_summed_too() -> None:
-    """What `of` reads of an order that is settled, where it meets `where`."""
+    """The sum has what `of` reads of a settled order that meets `where`."""
     made = [named(second * SECOND, ORDER, score=2, color="red" if second % 2 else "blue") for second in range(300)]
     assert value_of(total("sum", "score", ORDER), made)(DAY) == 600
     assert value_of(total("sum", "score", ORDER, where={"color": "red"}), made)(DAY) == 300
 
 
 def test_the_first_order_is_remembered() -> None:
-    """Settled or not; but not one that was taken back while it was known."""
+    """It is, settled or not, unless it was taken back while it was known."""
     when: When = {"first": {"event": ORDER, "ago": {"below": "1d"}}}
     events = bought(300)
     cancel = order(MORNING + 1, "Order Cancelled", f"o{MORNING}")
@@ -146,7 +146,7 @@ def test_the_first_order_is_remembered() -> None:
 
 
 def test_what_comes_about_a_settled_order_changes_nothing() -> None:
-    """A refund lowers what is kept, and what is settled not any more."""
+    """A refund lowers an order that is kept, but no longer a settled one."""
     events = bought(300)
     late = 400 * SECOND + MORNING
     settled, counted = (
@@ -157,7 +157,7 @@ def test_what_comes_about_a_settled_order_changes_nothing() -> None:
 
 
 def test_an_order_that_was_taken_back_is_not_settled() -> None:
-    """Cancelled or fully refunded before it left the bound: nothing of it stays; in part, the rest."""
+    """Nothing stays of an order cancelled or fully refunded before it left the bound; in part, the rest stays."""
     events = bought(300)
     for name, amount, left in (
         ("Order Cancelled", None, 2_990),
@@ -170,7 +170,7 @@ def test_an_order_that_was_taken_back_is_not_settled() -> None:
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_settled_order_that_is_read_again_counts_once(times: int) -> None:
-    """Older than all that are kept: taken as counted, as in any sum; also when it had been cancelled."""
+    """Older than all that are kept it is taken as counted, as in any sum, even if it had been cancelled."""
     events = bought(300)
     assert value_of(SPENT, [*events, *events[:1] * times])(DAY) == 3_000
     cancel = order(MORNING + 1, "Order Cancelled", f"o{MORNING}")
@@ -194,7 +194,7 @@ def colors_viewed(count: int) -> list[Event]:
 
 @pytest.mark.parametrize("over", [-1, 0, 1, 40])
 def test_256_different_values_are_counted(over: int) -> None:
-    """Up to 256; beyond, the newest 256, in whatever order they came; no rule asks for more than 255."""
+    """Beyond 256 the newest 256 count, whatever the order of arrival; no rule asks for more than 255."""
     events = colors_viewed(DISTINCT_MAX + over)
     counted = in_every_order(events, lambda some: value_of(COLORS, some)(HOUR))
     assert counted == min(DISTINCT_MAX + over, 256)
@@ -221,7 +221,7 @@ def falling(count: int) -> list[Event]:
 
 @pytest.mark.parametrize("over", [0, 1, 40])
 def test_256_falling_values_are_kept(over: int) -> None:
-    """The greatest of 256 that only fall is exact; of more the oldest leave too early, in whatever order they came."""
+    """The greatest of 256 falling values is exact; of more the oldest leave too early, whatever the arrival order."""
     when = total("max", "score", "NPS Submitted", "30d")
     events = falling(STEPS_MAX + over)
     for at in (HOUR, over * SECOND + MONTH - 1):
@@ -231,7 +231,7 @@ def test_256_falling_values_are_kept(over: int) -> None:
 
 
 def test_values_that_rise_and_fall_need_no_bound() -> None:
-    """Of the greatest only those stay that nothing newer equals: the least of falling values is one."""
+    """A value stays only while nothing newer is as extreme: for the least of falling values one is kept."""
     events = falling(2_000)
     assert value_of(total("min", "score", "NPS Submitted", "30d"), events)(HOUR) == -999
     _, view = asked(total("min", "score", "NPS Submitted", "30d"), events)
@@ -239,7 +239,7 @@ def test_values_that_rise_and_fall_need_no_bound() -> None:
 
 
 def test_what_was_covered_comes_out_when_the_greatest_leaves() -> None:
-    """To the millisecond, and only what is newer than it."""
+    """It does so to the millisecond, and only what is newer than the greatest."""
     events = [named(at, "NPS Submitted", score=score) for at, score in ((0, 3), (1, 9), (2, 5), (3, 4), (4, 5))]
     value = value_of(total("max", "score", "NPS Submitted", "30d"), events)
     assert [value(at) for at in (5, MONTH, MONTH + 1, MONTH + 3, MONTH + 4)] == [9, 9, 5, 5, None]
@@ -266,7 +266,7 @@ def test_a_step_that_is_repeated_does_not_push_out_the_other() -> None:
 
 @pytest.mark.parametrize("count", [256, 257, 258, 1_000])
 def test_of_equal_steps_as_many_as_there_are_stay(count: int) -> None:
-    """Pages in a row: the second newest is the latest start of two, the third newest of three."""
+    """With pages in a row the second newest is the latest start of two, the third newest of three."""
     pages = [page(1 + index) for index in range(count)]
     assert turns(steps("page", "page", within="30d"), pages, HOUR) == count - 1 + MONTH
     assert turns(steps("page", "page", "page", within="30d"), pages, HOUR) == count - 2 + MONTH
@@ -314,7 +314,7 @@ def priced(at: int, *products: str, price: int | None = 3, name: str = "Product 
 
 @pytest.mark.parametrize("over", [0, 1, 40])
 def test_256_prices_are_kept(over: int) -> None:
-    """A cart of more products than that is worth what the 256 told of last cost."""
+    """A larger cart is worth what the 256 products with the newest prices cost."""
     products = [f"p{number:04}" for number in range(cart.PRICES_MAX + over)]
     viewed = priced(0, *products, name="Cart Viewed")
     assert in_every_order([viewed, priced(1, "q")], worth) == 3 * 256
@@ -329,7 +329,7 @@ def test_a_price_counts_for_ninety_days_before_the_newest_cart_event() -> None:
 
 
 def test_the_newest_price_of_a_product_counts() -> None:
-    """For all of it that is held; an event without a price leaves it, a removal may tell it; a purchase ends it."""
+    """It counts for all of the product; without a price it stays, a removal may give one, a purchase ends it."""
     events = [priced(0, "p", price=9), priced(1, "p", price=2), priced(2, "p", price=None)]
     assert in_every_order(events, worth) == 6
     events += [priced(3, "p", price=5, name="Product Removed")]

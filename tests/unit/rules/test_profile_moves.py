@@ -50,7 +50,7 @@ DECIDER = Decider(lambda event, customer: ENGINE.apply(event.customer, customer,
 
 
 def viewed(customer_id: str, second: int, score: int = 1) -> Event:
-    """One product viewed, or every fifth time an order of 10."""
+    """A view of one product, or every fifth time an order of 10."""
     name = "Order Completed" if second % 5 == 0 else "Product Viewed"
     stamp = histories.written(histories.START + timedelta(seconds=second), "Z")
     properties = {"score": score, "order_id": f"o{second}", "total": 10}
@@ -68,7 +68,7 @@ LINES: dict[str, bytes] = {}
 
 
 def decoded(sent: histories.Event) -> Event:
-    """The event of a line, which is kept by its id: it may be sent on."""
+    """The event of a line, with its bytes, as it may be sent on."""
     line = msgspec.json.encode(sent)
     event = decode_line(line)
     LINES[event.id] = line
@@ -76,7 +76,7 @@ def decoded(sent: histories.Event) -> Event:
 
 
 def sums(customer: Customer, name: str = "ann") -> list[int]:
-    """What the two totals come to."""
+    """The two totals."""
     subject = CustomerView(name, customer.profile, customer.since)
     return [segment.when.value(subject, customer.instant) // 10**6 for segment in ENGINE.definitions.segments]  # type: ignore[attr-defined]
 
@@ -124,7 +124,7 @@ def test_every_record_twice() -> None:
 
 @pytest.mark.nightly
 def test_every_record_twice_in_many_lives() -> None:
-    """The same of 2,000 lives."""
+    """The sums are also right in 2,000 lives."""
     assert failing(range(150, 2_000), wrong) == {}
 
 
@@ -145,7 +145,7 @@ def moved(count: int = 400) -> ProfileMerge:
 
 
 def test_a_profile_that_comes_three_times_counts_once() -> None:
-    """Also after what the receiver knows was stored and read again."""
+    """This also holds after the receiver was stored and read again."""
     sent, ann = moved(), ENGINE.new()
     for _ in range(3):
         process(sent, ann, DECIDER)
@@ -154,7 +154,7 @@ def test_a_profile_that_comes_three_times_counts_once() -> None:
 
 
 def test_a_profile_that_went_on_is_known_there() -> None:
-    """What a person took in travels with its profile: a repeat that comes by the old way changes nothing."""
+    """What a person took in travels with the profile: a repeat that comes the old way changes nothing."""
     sent, ann, whole = moved(), ENGINE.new(), ENGINE.new()
     process(sent, ann, DECIDER)
     link = Link("ann", ERASE, ann.instant + 1, "l2", into="ann@shop", vouched=True)
@@ -166,7 +166,7 @@ def test_a_profile_that_went_on_is_known_there() -> None:
 
 
 def test_of_very_many_moves_the_oldest_count_as_taken_in() -> None:
-    """Never twice: what was forgotten is refused as too late, and what is newer than all that is known is taken in."""
+    """A forgotten move is refused as too late, and one newer than all known ones is taken in: none counts twice."""
     ann, sent = ENGINE.new(), moved(3)
     for number in range(TAKEN_MAX + 10):
         process(
@@ -237,7 +237,7 @@ def test_parts_of_another_content_begin_anew(small_parts: None) -> None:
 
 
 def test_parts_of_two_contents_that_come_mixed(small_parts: None) -> None:
-    """Each content is whole by itself: the first that is whole counts, and nothing of the other stays."""
+    """The first content that is whole counts, and nothing of the other stays."""
     first, second = (parts_of(msgspec.structs.replace(moved_whole(count), move=7)) for count in (380, 400))
     mixed = [part for pair in zip(second, first, strict=False) for part in pair]
     ann = ENGINE.new()
@@ -249,7 +249,7 @@ def test_parts_of_two_contents_that_come_mixed(small_parts: None) -> None:
 
 
 def test_half_profiles_do_not_pile_up(small_parts: None) -> None:
-    """Of profiles that never come whole the newest few stay."""
+    """Only the newest few of the profiles that never come whole stay."""
     ann = ENGINE.new()
     for number in range(40):
         first, *_ = parts_of(msgspec.structs.replace(moved_whole(200), move=number, linked=number))
@@ -259,7 +259,7 @@ def test_half_profiles_do_not_pile_up(small_parts: None) -> None:
 
 
 def test_a_profile_is_known_after_its_receiver_has_come_back() -> None:
-    """A customer that took a profile in, was another's for a while and is parted from it takes it in no more."""
+    """A customer that took it in, was linked to another and is parted again does not take it in twice."""
     sent, ann = moved(), ENGINE.new()
     process(sent, ann, DECIDER)
     process(Link("ann", ERASE, ann.instant + 1, "l2", into="bob", vouched=True), ann, DECIDER)
@@ -279,7 +279,7 @@ def moved_whole(count: int) -> ProfileMerge:
 
 
 def test_every_part_fits_into_a_record() -> None:
-    """With ids and paths of the greatest size, and all that a profile may have taken in."""
+    """It does with the longest ids and paths, and all that a profile may have taken in."""
     customer = customer_after(2_000)
     whole = ProfileMerge(
         "م" * 128, ERASE, customer.instant, "m" * 256, profile=b"p" * 3_000_000, definitions="d" * 12,
@@ -313,7 +313,7 @@ class FormerCustomer(msgspec.Struct, array_like=True):
 
 
 def test_a_customer_of_the_former_version_is_read_on() -> None:
-    """Whoever holds links was named as a user, so it is not taken over; a redirect stays one."""
+    """A customer with links was named as a user, so it is not taken over; a redirect stays one."""
     profile = customer_after(5).profile
     stored = FormerCustomer(50, 3, {}, {}, profile, links={"phone": 7})
     ann = customer_codec.decode(msgspec.msgpack.encode(stored))
@@ -330,7 +330,7 @@ def test_a_customer_of_the_former_version_is_read_on() -> None:
 
 
 def test_a_record_of_the_former_version_is_read_on() -> None:
-    """As JSON, with the profile in base64; twice is once here, too."""
+    """It is JSON with the profile in base64, and counts once if it comes twice."""
     profile = msgspec.msgpack.encode(customer_after(400).profile)
     record = msgspec.json.encode(
         {
@@ -352,7 +352,7 @@ def test_a_record_of_the_former_version_is_read_on() -> None:
 
 
 def test_what_a_linkage_holds_is_stored() -> None:
-    """Each field comes back as it was, half of a profile too."""
+    """Each field comes back as it was, also half of a profile."""
     arriving = ArrivingProfile(b"d", "f", 2, 5, "m", 4, ("a",), 9, {1: 2}, {0: b"x"})
     linkage = Linkage(True, 3, (1, "b"), {"a": 1}, {"c": 2}, {2**64 - 1: 5}, 4, {7: arriving}, True)
     customer = customer_after(3)

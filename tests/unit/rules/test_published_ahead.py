@@ -40,7 +40,7 @@ Line = tuple[str, str, int, int, bool]
 
 
 def event(name: str, at_ms: int) -> Event:
-    """At so many ms after the start."""
+    """An event so many ms after the start."""
     when = format_instant(START + at_ms)
     kind = {"type": "page"} if name == "page" else {"type": "track", "event": name, "properties": {"order_id": "o1"}}
     return decode_line(json.dumps({**kind, "messageId": f"{name} {at_ms}", "userId": "u1", "timestamp": when}).encode())
@@ -51,7 +51,7 @@ LATER = event("Order Completed", 30 * MINUTE)
 
 
 def decided(events: Sequence[Event], until_ms: int = 0) -> tuple[list[Change], Customer]:
-    """An ordinary life: its changes, and the customer as it was then."""
+    """An ordinary life: its changes, and the customer at its end."""
     customer = ENGINE.new()
     changes = [change for event in events for change in ENGINE.apply("u1", customer, event)]
     return changes + ENGINE.fire("u1", customer, START + until_ms), customer
@@ -62,7 +62,7 @@ def published(changes: Sequence[Change]) -> list[PublishedChange]:
 
 
 def again(customer: Customer, *events: Event) -> list[Change]:
-    """The same customer goes on, as a segmenter does it; stored and loaded in between."""
+    """The changes of the same customer, which goes on as in a segmenter, stored and loaded in between."""
     made: list[Change] = []
     for event in events:
         customer = reloaded(customer)
@@ -73,7 +73,7 @@ def again(customer: Customer, *events: Event) -> list[Change]:
 
 
 def reloaded(customer: Customer) -> Customer:
-    """Stored and loaded, in place."""
+    """The customer, stored and loaded."""
     read = customer_codec.decode(customer_codec.encode(customer))
     for name in customer.__struct_fields__:
         setattr(customer, name, getattr(read, name))
@@ -81,7 +81,7 @@ def reloaded(customer: Customer) -> Customer:
 
 
 def lines_of(changes: Sequence[Change]) -> list[Line]:
-    """Segment, kind, ms after the start, sequence, late."""
+    """The segment, kind, ms after the start, sequence and lateness of each change."""
     return [
         (change.segment, change.kind, change.occurred_at - START, change.sequence, change.late) for change in changes
     ]
@@ -103,7 +103,7 @@ FORMER, _ = decided([PAGE, ORDER, SIGN_UP], 11 * MINUTE)
 
 
 def test_the_life_that_was_lost() -> None:
-    """What the tests below stand on."""
+    """The tests below stand on these changes."""
     assert lines_of(FORMER) == [
         ("busy", "entered", 0, 1, False), ("shy", "entered", 0, 2, False), ("buyer", "entered", MINUTE, 3, False),
         ("shy", "exited", 2 * MINUTE, 4, False), ("busy", "exited", 10 * MINUTE, 5, False),
@@ -115,7 +115,7 @@ def test_the_life_that_was_lost() -> None:
 
 @pytest.mark.parametrize("applied", [0, 1, 2, 3])
 def test_decided_again_nothing_is_published_twice(applied: int) -> None:
-    """From any older standing: not one change, until all were decided again; the next takes the next number."""
+    """No change is published until all were decided again; then the next takes the next number."""
     events = [PAGE, ORDER, SIGN_UP]
     customer = behind(FORMER, *events[:applied])
     assert again(customer, *events[applied:]) == []
@@ -126,7 +126,7 @@ def test_decided_again_nothing_is_published_twice(applied: int) -> None:
 
 
 def test_decided_again_by_an_event_that_fires_the_due_times_before_it() -> None:
-    """They are the published ones; what the event itself changes is not."""
+    """The due times give the published changes; what the event itself changes is new."""
     customer = behind(FORMER, PAGE, ORDER)
     later = event("page", 20 * MINUTE)
     assert lines_of(again(customer, SIGN_UP, later)) == [("busy", "entered", 20 * MINUTE, 6, False)]
@@ -134,7 +134,7 @@ def test_decided_again_by_an_event_that_fires_the_due_times_before_it() -> None:
 
 
 def test_changes_of_one_decision_of_which_some_are_published() -> None:
-    """Published half, as a batch may be: the other half is an ordinary change."""
+    """One half is published, as may be in a batch: the other half is an ordinary change."""
     customer = behind(FORMER[:1])
     made = again(customer, PAGE)
     assert lines_of(made) == [("shy", "entered", 0, 2, False)]
@@ -143,7 +143,7 @@ def test_changes_of_one_decision_of_which_some_are_published() -> None:
 
 
 def test_what_was_published_comes_in_pieces_and_repeatedly() -> None:
-    """Noted in parts, with repeats of what came before them: the same as at once; noted again: nothing."""
+    """Noted in parts, with repeats, the result is that of all at once; noting them again changes nothing."""
     whole, parts = behind(FORMER, PAGE), behind(FORMER[:3], PAGE)
     line = published(FORMER)
     assert record_published(parts, [line[3], line[1], line[4], line[3], line[0]], NOW)
@@ -153,14 +153,14 @@ def test_what_was_published_comes_in_pieces_and_repeatedly() -> None:
 
 
 def test_what_the_standing_knows_is_nothing_new() -> None:
-    """Every change that it has reached, by its number."""
+    """Each change that the standing has reached, by its number, is known."""
     _, customer = decided([PAGE, ORDER])
     assert not record_published(customer, published(FORMER[:3]), NOW)
     assert not is_ahead(customer)
 
 
 def test_a_segment_that_the_definitions_no_longer_have() -> None:
-    """Whoever the topic says is in it leaves it, once nothing more can come of what was published."""
+    """Its members by the topic leave it, once nothing more can come of what was published."""
     last = published(FORMER)[2]
     _, customer = decided([PAGE])
     gone = PublishedChange(last.change_id, last.occurred_at, 3, ("busy", "buyer", "gone", "shy"))
@@ -176,7 +176,7 @@ def test_a_segment_that_the_definitions_no_longer_have() -> None:
 
 
 def test_another_change_is_withheld_until_the_customer_has_gone_on() -> None:
-    """The order is not there again, the sign-up is: closed just after the newest published change, then as usual."""
+    """Only the sign-up comes again: closed right after the newest published change, then as usual."""
     customer = behind(FORMER[:4], PAGE)
     assert again(customer, SIGN_UP) == []
     assert is_ahead(customer)
@@ -190,7 +190,7 @@ def test_another_change_is_withheld_until_the_customer_has_gone_on() -> None:
 
 
 def test_what_was_withheld_is_said_in_the_end_if_it_still_holds() -> None:
-    """All that was published is decided again, and something else before it: it is said late, under a new id."""
+    """After all published changes it is published late, under a new id."""
     customer = behind(FORMER[:3])  # the sign-up was read after what is published
     early = event("Signed Up", 30 * SECOND)
     assert again(customer, PAGE, early, ORDER) == []
@@ -201,7 +201,7 @@ def test_what_was_withheld_is_said_in_the_end_if_it_still_holds() -> None:
 
 
 def test_a_closing_change_is_new_even_where_nothing_else_happens() -> None:
-    """No published change of this customer has its id: consumers that drop what they know do not drop it."""
+    """Its id is new for this customer, so consumers that drop known ids do not drop it."""
     back = [*FORMER[:3], *decided([PAGE, ORDER, event("page", 3 * MINUTE)], 15 * MINUTE)[0][3:]]
     customer = behind(back[:4], PAGE, ORDER)  # busy is out, by time, at its due time
     assert lines_of(back[3:4]) == [("busy", "exited", 13 * MINUTE, 4, False)]
@@ -213,7 +213,7 @@ def test_a_closing_change_is_new_even_where_nothing_else_happens() -> None:
 
 
 def test_all_decided_again_but_with_another_membership() -> None:
-    """That every id came is not enough: somebody may be in something else by a change that was withheld."""
+    """It is not enough that each id came: a withheld change may have made another membership."""
     customer = behind(FORMER[2:3])
     customer.published_ahead = Ahead({FORMER[2].id}, START + MINUTE, NOW + 1, ("buyer",))
     assert again(customer, PAGE, ORDER) == []
@@ -226,7 +226,7 @@ def test_all_decided_again_but_with_another_membership() -> None:
 
 
 def test_nothing_more_happens_to_the_customer() -> None:
-    """It is due at the wake, no earlier than the clock was when it was found ahead, and once."""
+    """It is due once, at the wake, no earlier than the clock was when it was found ahead."""
     signed_up = event("Signed Up", 0)
     bought, _ = decided([signed_up, ORDER])
     customer = behind(bought, signed_up)  # the order never comes
@@ -237,7 +237,7 @@ def test_nothing_more_happens_to_the_customer() -> None:
 
 
 def test_a_wake_is_never_before_the_newest_published_change() -> None:
-    """Where the clock is behind it."""
+    """This holds where the clock is behind that change, too."""
     _, customer = decided([PAGE])
     record_published(customer, published(FORMER[:3]), START)
     assert customer.published_ahead is not None
@@ -246,7 +246,7 @@ def test_a_wake_is_never_before_the_newest_published_change() -> None:
 
 
 def test_an_own_due_time_comes_before_the_wake() -> None:
-    """Past the newest published change it ends the wait like any other decision."""
+    """A due time past the newest published change ends the wait like any other decision."""
     customer = behind(FORMER[:3], PAGE)
     assert customer.due == START + 10 * MINUTE
     made = published_ahead.fire(ENGINE, "u1", customer, START + 10 * MINUTE)
@@ -259,7 +259,7 @@ def test_an_own_due_time_comes_before_the_wake() -> None:
 
 
 def test_of_a_lost_customer_the_first_event_decides_everything() -> None:
-    """Also what is true of somebody of whom nothing is known; what the topic says already is not said again."""
+    """It also decides what is true without any event; what the topic says already is not repeated."""
     customer = behind(FORMER[:2])
     assert lines_of(again(customer, event("Signed Up", 20 * MINUTE))) == [
         ("busy", "exited", 20 * MINUTE, 3, True), ("shy", "exited", 20 * MINUTE, 4, True),
@@ -271,7 +271,7 @@ def test_of_a_lost_customer_the_first_event_decides_everything() -> None:
 
 
 def test_a_lost_customer_of_whom_nothing_is_read_again() -> None:
-    """In nothing at the wake; should an event come after all, it decides everything."""
+    """At the wake it is in nothing; an event that comes after all decides everything."""
     customer = behind(FORMER[:2])
     assert lines_of(published_ahead.fire(ENGINE, "u1", customer, NOW + 1)) == [
         ("busy", "exited", 1, 3, True),

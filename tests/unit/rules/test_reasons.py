@@ -86,7 +86,7 @@ SENTENCES: list[tuple[Reason, str]] = [
 
 @pytest.mark.parametrize(("reason", "words"), SENTENCES, ids=[row[1][:50] for row in SENTENCES])
 def test_a_sentence_for_each_condition(reason: Reason, words: str) -> None:
-    """What was seen and what was asked, in plain words, one and many told apart."""
+    """It has what was seen and what was asked in plain words, with singular and plural."""
     assert sentence(reason) == words
 
 
@@ -110,7 +110,7 @@ def changes_of(when: dict[str, object], events: list[Event], until: int) -> list
 
 
 def test_a_cart_says_what_was_in_it() -> None:
-    """Items, the last touch and both ends of its time, at the entry and at the exit."""
+    """The reason has items, the last touch and both ends of its time, at the entry and at the exit."""
     added = Event("u", "Product Added", T, "m", (Item("p", 1_500_000),))
     entered, exited = changes_of({"cart": {"idle_for": "30m", "until": "1d"}}, [added], T + 2 * DAY)
     test: dict[str, int | str] = {"idle_for": "30m", "until": "1d"}
@@ -120,7 +120,7 @@ def test_a_cart_says_what_was_in_it() -> None:
 
 
 def test_a_count_says_how_many_and_until_when() -> None:
-    """The count in the window, the newest of it also when it has left the window, and when that may turn."""
+    """It has the count in the window, the newest event even outside of it, and when that may turn."""
     events = [Event("u", "page", T + at * MINUTE, f"m{at}") for at in (0, 30)]
     when: dict[str, object] = {"performed": {"event": "page", "count": {"at_least": 2}, "within": "1h"}}
     entered, exited = changes_of(when, events, T + DAY)
@@ -182,7 +182,7 @@ def kind_of(node: Reason) -> str:
 
 
 def expected_of(node: Reason, now: int) -> bool | None:
-    """Whether it should hold, from what it shows; None: what was told is shown, but not to which test it was put."""
+    """Whether the node should hold, by what it shows; None: it shows the value, but not its test."""
     kind = kind_of(node)
     if kind in GROUPS:
         return GROUPS[kind](member.holds for member in (*(node.all or ()), *(node.any or ()), *(node.not_ or ())))
@@ -208,7 +208,7 @@ def expected_of(node: Reason, now: int) -> bool | None:
 
 
 def lies(moment: str | None, now: int, at_least: str | None = None, at_most: str | None = None) -> bool:
-    """Whether it was, and so long ago."""
+    """Whether the instant is there, and so long ago."""
     if moment is None:
         return False
     ago = now - (parse_instant(moment) or 0)
@@ -218,7 +218,7 @@ def lies(moment: str | None, now: int, at_least: str | None = None, at_most: str
 
 
 def cart_is_as_asked(observed: Observed, test: Mapping[str, Any], now: int) -> bool | None:
-    """Not empty, as asked, and touched long enough but not too long ago."""
+    """Whether the cart is not empty, as asked, and touched long enough but not too long ago."""
     plain = bool(
         observed.items
         and test.get("stage") in (None, observed.stage)
@@ -240,7 +240,7 @@ def values_of(node: Reason) -> dict[str, str | None]:
 
 
 def shown_instants(node: Reason) -> Iterator[int]:
-    """When what was seen was."""
+    """The instants that a node shows."""
     observed = node.observed or Observed()
     for at in (observed.first_at, observed.last_at, observed.since):
         if at is not None:
@@ -277,12 +277,12 @@ def test_reasons_agree_with_their_changes() -> None:
 
 
 def unknown(node: Reason) -> int:
-    """How many values are shown as not known, for which alone there is null."""
+    """The number of values shown as not known, which are the only nulls."""
     return sum(value is None for value in values_of(node).values())
 
 
 def test_a_reason_is_the_same_after_the_wire() -> None:
-    """As JSON and back; `not` is called so, and what is absent is not written."""
+    """It comes back from JSON, where `not` has that name and what is absent is not written."""
     for seed in SEEDS[:100]:
         for change in changes(seed):
             text = msgspec.json.encode(change.reason)
@@ -292,7 +292,7 @@ def test_a_reason_is_the_same_after_the_wire() -> None:
 
 
 def test_count_says_or_more_where_not_all_is_kept() -> None:
-    """Ten page views under a test for one: two or more, whatever other segments keep."""
+    """Ten page views under a test for one are "2 or more", whatever other segments keep."""
     when = {"performed": {"event": "page", "count": {"at_least": 1}}}
     definitions = build({"version": 1, "segments": {"seen": {"title": "Seen", "when": when}}}, "f")
     engine = Engine(definitions)

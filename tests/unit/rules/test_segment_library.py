@@ -39,7 +39,7 @@ def per_customer(changes: Iterable[dict[str, Any]]) -> ChangesByCustomer:
 
 
 def by_product(engine: Engine, story: LibraryStory) -> ChangesByCustomer:
-    """From the bytes that a shop would send."""
+    """The changes of the product, from the bytes that a shop would send."""
     events = [decode_line(json.dumps(event, ensure_ascii=False).encode()) for event in story.events]
     return per_customer(
         {
@@ -59,7 +59,7 @@ def engine() -> Engine:
 
 @pytest.mark.parametrize("story", STORIES, ids=segment_of)
 def test_the_product_decides_as_the_story_says(story: LibraryStory, engine: Engine) -> None:
-    """Beside all the other segments, and under the segment's own definitions alone."""
+    """It does beside all the other segments, and under the segment's own definitions alone."""
     assert by_product(engine, story) == per_customer(story.expected)
     alone = Engine(build(library_stories.definitions_of(story.segment), "story.yaml"))
     assert by_product(alone, story) == per_customer(story.expected)
@@ -67,7 +67,7 @@ def test_the_product_decides_as_the_story_says(story: LibraryStory, engine: Engi
 
 @pytest.mark.parametrize("story", STORIES, ids=segment_of)
 def test_the_oracle_decides_as_the_story_says(story: LibraryStory) -> None:
-    """By the library's file as it stands, bands, holds and all."""
+    """It reads the library's file as it stands, with bands and holds."""
     definitions = library_stories.definitions_of(story.segment)
     decided = oracle.changes(story.events, definitions, oracle.milliseconds(story.until))
     changes = [
@@ -79,7 +79,7 @@ def test_the_oracle_decides_as_the_story_says(story: LibraryStory) -> None:
 
 
 def test_every_segment_has_a_story() -> None:
-    """No segment joins the library without somebody who worked out what it does, and none is left out of it."""
+    """A new segment needs a story that was worked out by hand, and none is left out."""
     keys = [segment.key for segment in built_in().segments]
     assert sorted(story.segment for story in STORIES) == sorted(keys)
     assert set(oracle.conditions_of(library_stories.library())) == set(keys)
@@ -88,7 +88,7 @@ def test_every_segment_has_a_story() -> None:
 
 
 def test_every_story_enters_leaves_and_comes_near() -> None:
-    """Each shows an entry, an exit where there can be one, and a moment at which nothing happens."""
+    """Each has an entry, an exit where one is possible, and a moment at which nothing happens."""
     for story in STORIES:
         changes = {change["change"] for change in story.expected}
         assert changes == {"entered"} | ({"exited"} if story.segment not in NEVER_LEFT else set()), story.segment
@@ -96,7 +96,7 @@ def test_every_story_enters_leaves_and_comes_near() -> None:
 
 
 def test_every_segment_says_what_it_is() -> None:
-    """Title, about and kind: what a person who chooses segments reads."""
+    """Each has a title, a description and a kind, by which a person chooses segments."""
     for key, entry in library_stories.library()["segments"].items():
         assert all(isinstance(entry.get(text), str) and entry[text] for text in ("title", "about", "kind")), key
     for segment in built_in().segments:

@@ -46,7 +46,7 @@ def event_of(at: str, body: Mapping[str, Any], number: int) -> bytes:
 
 
 def reason_of(case: Case) -> Reason:
-    """Why the customer is in segment ``s`` or not, at the case's end."""
+    """The reason why the customer is in segment ``s`` or not, at the case's end."""
     segments = {"s": {"title": "S", "when": case.when}} | {
         key: {"title": key, "when": when} for key, when in case.others.items()
     }
@@ -62,7 +62,7 @@ def reason_of(case: Case) -> Reason:
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_each_condition_says_what_was_seen_and_what_was_asked(case: Case) -> None:
-    """Exactly so, in both languages, for a reason that real definitions and events make."""
+    """The words are exact, in both languages, for a reason from real definitions and events."""
     reason = reason_of(case)
     assert reason.holds == case.holds
     assert sentence(reason) == sentence(reason, "en") == marked(case.en)
@@ -75,7 +75,7 @@ def marked(text: str) -> str:
 
 
 def test_the_cases_hold_and_fail_for_every_condition() -> None:
-    """No kind of condition, and no kind of group, is told on one side only."""
+    """Each kind of condition and of group has a case that holds and one that does not."""
     tried = {(next(iter(case.when)), case.holds) for case in CASES}
     assert tried == {(kind, holds) for kind in EXAMPLES for holds in (True, False)}
 
@@ -117,7 +117,7 @@ def nodes(reason: Reason) -> Iterator[Reason]:
 
 
 def test_every_reason_of_every_change_can_be_told() -> None:
-    """In each language: something, without holes, in its own letters and digits, and only isolates steer."""
+    """Each language has a sentence without holes, in its own letters and digits, steered by isolates alone."""
     counts: Counter[str] = Counter()
     for seed in SEEDS:
         sent, definitions = histories.world(random.Random(seed))
@@ -161,7 +161,7 @@ def carrying(text: str) -> list[Reason]:
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
 def test_a_hostile_text_stays_in_its_place(hostile: str) -> None:
-    """It steers nothing, and the words around it are those that stand around a harmless one."""
+    """It steers nothing, and the words around it are those around a harmless text."""
     assert {reason.condition for reason in carrying("")} | {"first", "sessions"} == set(EXAMPLES) - GROUPS
     for language in LANGUAGES:
         for reason in carrying(hostile):
@@ -174,7 +174,7 @@ def test_a_hostile_text_stays_in_its_place(hostile: str) -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
 def test_a_hostile_customer_does_not_speak_for_us(hostile: str) -> None:
-    """A trait and a campaign, as events bring them."""
+    """The texts are in a trait and a campaign, as events bring them."""
     text = hostile.replace("\ud800", "x")  # no JSON text has half a pair
     campaign = {"name": "page", "context": {"campaign": {"name": text}}}
     events = (("1ms", {"name": "identify", "traits": {"plan": text}}), ("2ms", campaign))
@@ -208,7 +208,7 @@ def test_joiners_belong_to_the_spelling() -> None:
     ],
 )
 def test_numbers(number: float, en: str, fa: str) -> None:
-    """Every digit; in Persian with its own digits and decimal mark, and a minus that keeps its side."""
+    """Every digit is written; Persian has its own digits and decimal mark, and a minus that keeps its side."""
     assert (ENGLISH.number(number), PERSIAN.number(number)) == (en, fa)
 
 
@@ -232,7 +232,7 @@ def test_amounts(amount: float, en: str, fa: str) -> None:
     ],
 )
 def test_durations(text: str, en: str, fa: str) -> None:
-    """In the largest unit that is exact, one and several told apart where the language does."""
+    """A duration is in the largest exact unit, with singular and plural where the language has them."""
     assert (ENGLISH.duration(text), PERSIAN.duration(text)) == (en, fa)
 
 
@@ -247,7 +247,7 @@ def test_a_long_list_is_cut() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name if hasattr(case, "name") else None)
 def test_what_is_remembered_is_what_would_be_said(case: Case) -> None:
-    """Of each case, and of it at other moments: the first is said afresh, the others from memory."""
+    """The first sentence of a case is made, those at other moments come from memory."""
     reason = reason_of(case)
     for lang in (ENGLISH, PERSIAN):
         for moment in (None, "2026-03-01T12:00:00.000Z", "1999-12-31T23:59:59.999Z", "?", "(, \u202e"):
@@ -258,7 +258,7 @@ def test_what_is_remembered_is_what_would_be_said(case: Case) -> None:
 
 
 def leaves(reason: Reason) -> Iterator[Reason]:
-    """The conditions of a tree."""
+    """The conditions at the leaves of a tree."""
     members = reason.all or reason.any or reason.not_
     if members is None:
         yield reason
@@ -300,7 +300,7 @@ def test_tail_tells_in_the_language_that_is_asked_for() -> None:
 
 
 def test_explain_tells_in_the_language_that_is_asked_for() -> None:
-    """The same under each segment."""
+    """The sentence under each segment is in that language."""
     explained = explaining.Explained("abandoned_cart", "Abandoned cart", True, QUIET)
     explanation = explaining.Explanation("u1", 0, format_instant(T), 1, format_instant(T), None, [explained])
     for language in LANGUAGES:
@@ -309,7 +309,7 @@ def test_explain_tells_in_the_language_that_is_asked_for() -> None:
 
 @pytest.mark.parametrize("command", ["tail", "explain u1"])
 def test_a_language_that_is_not_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Wrong arguments: one line that names those that are."""
+    """It is a wrong argument: one line names the languages that there are."""
     with pytest.raises(SystemExit) as stopped:
         main.run([*command.split(), "--lang", "de"])
     assert stopped.value.code == EXIT_USAGE

@@ -30,7 +30,7 @@ QUOTES = "put it in quotes if it is text"
 
 
 def bomb(levels: int, merged: bool = False) -> str:
-    """Each line names the one before it nine times."""
+    """YAML in which each line names the one before it nine times."""
     lines = ["a0: &a0 {k: v}" if merged else "a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     for level in range(1, levels):
         nine = ", ".join([f"*a{level - 1}"] * 9)
@@ -67,7 +67,7 @@ LARGE: list[tuple[str, str, str]] = [
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """A second of this process, and memory beside the text itself."""
+    """Bounds on a second of this process, and on memory beside the text itself."""
     tracemalloc.start()
     began = time.process_time()
     yield
@@ -79,7 +79,7 @@ def bounded() -> Iterator[None]:
 
 @pytest.mark.parametrize(("text", "what"), [row[1:] for row in LARGE], ids=[row[0] for row in LARGE])
 def test_what_is_too_large_is_refused(text: str, what: str) -> None:
-    """With a sentence, by both kinds of files, in bounded memory."""
+    """Both kinds of files refuse it with a sentence, in bounded memory."""
     with bounded(), pytest.raises(DefinitionsError) as refused:
         parse(text, "shop.yaml")
     (problem,) = refused.value.lines
@@ -94,7 +94,7 @@ WRONG_TAGS = ["!!int x", "!!float x", "!!bool maybe", "!!map x", "!!seq x", "!!i
 @pytest.mark.parametrize("value", WRONG_TAGS)
 @pytest.mark.parametrize("size", [0, 20_000], ids=["a small file", "a large file"])
 def test_a_tag_before_something_else(value: str, size: int) -> None:
-    """A line and a column, whichever parser reads it."""
+    """The message has a line and a column, whichever parser reads the text."""
     with pytest.raises(NotYaml, match=r"^line 1, column 4: not YAML: "):
         yaml_text.read(f"a: {value}\nb: '{'x' * size}'")
 
@@ -112,7 +112,7 @@ def test_what_is_large_and_of_use_is_read() -> None:
 
 
 def test_the_longest_number() -> None:
-    """As many characters as are allowed, and one more."""
+    """A number may have as many characters as are allowed, and not one more."""
     digits = "1" * NUMBER_MAX_CHARS
     assert yaml_text.read(f"a: {digits}") == {"a": int(digits)}
     assert yaml_text.read(f"a: '{digits}1'") == {"a": digits + "1"}
@@ -121,7 +121,7 @@ def test_the_longest_number() -> None:
 
 
 def test_both_parsers_read_the_same() -> None:
-    """The files that come with the project, padded beyond the size from which the fast one is taken."""
+    """The project's files are padded beyond the size from which the fast parser is taken."""
     for path in (*Path(yaml_text.__file__).parent.parent.glob("*.yaml"), Path("docs/examples/triggers.yaml")):
         text = path.read_text("utf-8")
         assert yaml_text.read(text) == yaml_text.read(text + "#" * 20_000 + "\n")
@@ -149,7 +149,7 @@ def size_of(document: object) -> tuple[int, int]:
 
 @given(st.lists(DOCUMENTS, min_size=1, max_size=4), st.lists(st.integers(0, 3), max_size=6))
 def test_the_measure_counts_what_aliases_repeat(parts: list[object], repeats: list[int]) -> None:
-    """As the document has that comes of it: neither less, so that nothing passes, nor more."""
+    """It is the size of the expanded document: no less, so that nothing passes, and no more."""
     lines = [f"p{number}: &p{number} {json.dumps(part)}" for number, part in enumerate(parts)]
     lines += [f"r{number}: [*p{which % len(parts)}]" for number, which in enumerate(repeats)]
     text = "\n".join(lines)
@@ -163,7 +163,7 @@ def test_the_measure_counts_what_aliases_repeat(parts: list[object], repeats: li
 
 
 def test_a_file_without_end_is_read_as_far_as_it_may_be_large() -> None:
-    """By both kinds of files."""
+    """This holds for both kinds of files."""
     endless = Path("/dev/zero")
     for read in (lambda: load(endless), lambda: triggers_file.load(endless, built_in())):
         with (
@@ -174,7 +174,7 @@ def test_a_file_without_end_is_read_as_far_as_it_may_be_large() -> None:
 
 
 def test_many_problems_are_counted() -> None:
-    """The first of them are shown."""
+    """Only the first problems are shown."""
     text = "version: 1\n" + "".join(f"k{number}: 1\n" for number in range(30_000))
     with pytest.raises(DefinitionsError) as refused:
         parse(text, "f.yaml")
@@ -186,7 +186,7 @@ def test_many_problems_are_counted() -> None:
 @pytest.mark.parametrize("command", ["check", "worker", "ops", "triggers", "explain u1", "replay -", "diff {} {} -",
                                      "check --triggers {}", "distribution --of s"])  # fmt: skip
 def test_every_command_refuses_such_a_file(command: str, tmp_path: Path) -> None:
-    """One line on stderr, before it connects to anything."""
+    """It prints one line on stderr, before it connects to anything."""
     path = tmp_path / "bomb.yaml"
     path.write_text(bomb(9))
     settings: dict[str, Any] = (
@@ -199,7 +199,7 @@ def test_every_command_refuses_such_a_file(command: str, tmp_path: Path) -> None
 
 
 def test_nested_as_deep_as_is_allowed() -> None:
-    """And one deeper."""
+    """The allowed depth is read, and one level more is refused."""
     assert yaml_text.read("[" * NESTED_MAX + "]" * NESTED_MAX)
     with pytest.raises(NotYaml, match="nested more than 100 deep"):
         yaml_text.read("[" * (NESTED_MAX + 1) + "]" * (NESTED_MAX + 1))

@@ -55,7 +55,7 @@ def expected(values: list[bytes], until: int) -> Changes:
     [*range(DAILY), *(pytest.param(part, marks=pytest.mark.nightly) for part in range(DAILY, PARTS))],
 )
 def test_a_year_through_the_library(part: int) -> None:
-    """In order per customer, to the end of the year and a month; and the library is at work in it."""
+    """Each customer's changes are the oracle's to a month past the year, and the library is at work."""
     customers = sorted(year())[part::PARTS]
     until = 1_767_225_600_000 + YEAR_MS + 30 * 86_400_000
     engine = Engine(built_in())

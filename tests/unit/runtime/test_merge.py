@@ -133,7 +133,7 @@ class Partition:
         self.look()
 
     def take(self, limit: int) -> None:
-        """Positions follow on, each just behind what was taken, at the batch's end when nothing is left."""
+        """Take records and check that positions follow on: behind the last one, or at the batch's end."""
         blocked = any(not self.in_hand[topic] and not self.caught_up(topic) for topic in self.waiting)
         taken = self.merge.take(limit, only(*filter(self.caught_up, self.waiting)))
         if blocked:
@@ -173,7 +173,7 @@ def run(seed: int, *, in_order: bool) -> tuple[Inputs, Partition]:
 
 
 def test_inputs_in_time_order_come_out_sorted() -> None:
-    """By time, then input, then offset, however they are cut into batches and in whatever order these arrive."""
+    """They go by time, then input, then offset, whatever the batches and the order of their arrival."""
     for seed in SEEDS:
         given, partition = run(seed, in_order=True)
         assert partition.taken == given.expected, f"seed {seed}"
@@ -214,7 +214,7 @@ def test_an_input_with_unread_records_stops_the_merge() -> None:
 
 
 def test_an_input_without_lag_does_not() -> None:
-    """Caught up and with nothing in hand it holds back nobody, who is not caught up either."""
+    """An input that is caught up with nothing in hand does not hold back one that is not caught up."""
     merger = merge("visits", "carts")
     merger.add("visits", 12, [read("visits", 10, 5), read("visits", 11, 6)])
     taken = merger.take(ALL, only("carts"))
@@ -222,7 +222,7 @@ def test_an_input_without_lag_does_not() -> None:
 
 
 def test_nothing_is_read_past_what_may_be_unread() -> None:
-    """Up to the newest in hand of an input that has more; what is later waits, on whichever input."""
+    """Reading goes up to the newest in hand of an input that has more; what is later waits, on each input."""
     merger = merge("visits", "carts")
     merger.add("visits", 13, [read("visits", 10, 1), read("visits", 11, 5), read("visits", 12, 9)])
     merger.add("carts", 201, [read("carts", 200, 5)])
@@ -234,7 +234,7 @@ def test_nothing_is_read_past_what_may_be_unread() -> None:
 
 
 def test_ties_go_by_input_then_offset() -> None:
-    """Profiles, visits, carts, purchases, though they arrive the other way round."""
+    """The order is profiles, visits, carts, purchases, though they arrive the other way round."""
     merger = merge()
     for topic in reversed(TOPICS):
         merger.add(topic, FROM[topic] + 2, [read(topic, FROM[topic], 7), read(topic, FROM[topic] + 1, 7)])
@@ -255,7 +255,7 @@ def test_an_equal_time_may_come_only_from_an_input_that_goes_first() -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 99])
 def test_at_most_the_limit_is_taken(limit: int) -> None:
-    """The oldest of all inputs, and the rest next time."""
+    """The oldest records of all inputs are taken, and the rest next time."""
     merger = merge("visits", "carts")
     merger.add("visits", 13, [read("visits", 10 + index, 2 * index) for index in range(3)])
     merger.add("carts", 203, [read("carts", 200 + index, 2 * index + 1) for index in range(3)])
@@ -270,7 +270,7 @@ def test_at_most_the_limit_is_taken(limit: int) -> None:
 
 
 def test_what_came_long_after_an_input_was_asked_stays_in_hand() -> None:
-    """Batch by batch: each counts by when it came, also where only part of it is left; and nothing passes it."""
+    """Each batch counts by its arrival, even when a part of it is left, and nothing passes it."""
     merger = Merge(("visits", "carts", "purchases"), {"visits": 10, "carts": 200, "purchases": 3_000})
     merger.add("visits", 12, [read("visits", 10, 1), read("visits", 11, 2)], 100.0)
     merger.add("visits", 20, [], 101.0)
@@ -302,7 +302,7 @@ def test_an_input_that_has_enough_in_hand_is_not_asked_again() -> None:
 
 
 def test_positions_step_over_holes() -> None:
-    """Behind the last record that was taken, and once all are, at the end of the batch."""
+    """A position is behind the last record taken, or at the end of the batch once all are."""
     merger = merge("visits")
     merger.add("visits", 30, [read("visits", 10, 1), read("visits", 15, 2), read("visits", 22, 3)])
     steps = [merger.take(1, everybody) for _ in range(3)]
@@ -344,7 +344,7 @@ def test_a_dead_letter_keeps_its_place() -> None:
 
 
 def test_from_when_on_an_input_is_unread() -> None:
-    """From its first record in hand; when none is, from the newest that came, and that never goes back."""
+    """It is unread from its first record in hand, or from the newest that came; that never goes back."""
     merger = merge("visits", "carts")
     assert merger.unread_from("visits") == 0
     merger.add("visits", 12, [read("visits", 10, 5), read("visits", 11, 9)])

@@ -30,16 +30,16 @@ NOW_MS = 1_800_000_000_000
 
 
 class Stopped(Exception):
-    """What stands in for the end of the process."""
+    """Stands in for the end of the process."""
 
 
 class Publisher:
-    """Takes everything."""
+    """A publisher that takes everything."""
 
     renew_s: float | None = None
 
     async def renew(self, partition: int) -> None:
-        """Nobody else is there."""
+        """No other owner is there."""
 
     async def claim(self, partitions: Sequence[int]) -> None:
         """Nothing to make ready."""
@@ -53,7 +53,7 @@ class Publisher:
 
 
 class Refused(Publisher):
-    """Cannot renew what keeps others away."""
+    """A publisher that cannot renew its fencing."""
 
     renew_s = 0.05
 
@@ -96,7 +96,7 @@ async def started_runner(
 
 
 async def until(sentences: list[str]) -> None:
-    """Until it has stopped, within seconds."""
+    """Wait, for seconds at most, until the runner has stopped."""
     async with asyncio.timeout(5):
         while not sentences:  # noqa: ASYNC110  # a list of sentences is what there is to wait for
             await asyncio.sleep(0.01)
@@ -117,7 +117,7 @@ def test_a_store_that_forgot_the_claim_stops_the_worker() -> None:
 
 
 def test_a_producer_that_kafka_refuses() -> None:
-    """The claim stands in Redis, so it is said why Kafka refuses, and of no newer owner."""
+    """The claim stands in Redis, so the sentence gives Kafka's reason, and no newer owner."""
 
     async def run() -> list[str]:
         sentences = list[str]()
@@ -132,7 +132,7 @@ def test_a_producer_that_kafka_refuses() -> None:
 
 
 def test_a_newer_owner_is_given_way_and_then_time_to_be_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A higher generation took the partition: no stop at once, but one if the group stays silent."""
+    """A higher generation took the partition: the worker stops only if the group stays silent."""
     monkeypatch.setattr(partition_runner_module, "NEWER_OWNER_WAIT_S", 0.5)
 
     async def run() -> tuple[list[str], list[str]]:
@@ -183,7 +183,7 @@ def test_a_cancelled_release_leaves_no_task() -> None:
 
 
 class Unreachable(MemoryStore):
-    """Forgets every claim, and cannot say who holds a partition."""
+    """A store that forgets every claim, and cannot say which worker holds a partition."""
 
     def __init__(self, error: StoreFailed) -> None:
         super().__init__()

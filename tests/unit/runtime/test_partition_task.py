@@ -67,7 +67,7 @@ def shard(clock: Clock, heard: FetchStatus) -> PartitionTask:
 
 
 def looks(partition_task: PartitionTask, clock: Clock, for_ms: int) -> int:
-    """How often it looks in a time."""
+    """The number of looks in a time."""
     until, count = clock.now + for_ms, 0
     while clock.now < until:
         clock.now += partition_task._wait_s() * 1000
@@ -84,7 +84,7 @@ def test_a_due_time_that_kafka_does_not_confirm() -> None:
 
 
 def test_a_due_time_is_looked_for_in_time() -> None:
-    """Right when the wall clock has passed it, and then within a quarter of the time that it is late."""
+    """The look comes right after the wall clock passes it, then within a quarter of its lateness."""
     clock = Clock()
     partition_task = shard(clock, FetchStatus(None, 0.0))
     for late_ms, wait_ms in ((-100, 50), (-30, 30), (-1, 2), (0, 2), (8, 2), (40, 10), (100, 25), (5_000, 50)):
@@ -93,7 +93,7 @@ def test_a_due_time_is_looked_for_in_time() -> None:
 
 
 def test_how_an_input_is_fetched() -> None:
-    """Until the first answer all of it is; then as Kafka says."""
+    """Until the first answer an input counts as fetched to its end; then Kafka's answer counts."""
     silent = shard(Clock(), FetchStatus(None, 7.0)).fetching("carts")
     assert (silent.fetched, silent.end, silent.readable, silent.requested_at, silent.heard) == (5, 5, 5, -math.inf, 7.0)
     answered = shard(Clock(), FetchStatus(FetchResponse(9, 8, 1, 6.5), 7.0)).fetching("carts")
@@ -128,7 +128,7 @@ def at_its_end(asked_ms: int, end: int = 5, age_s: float = 0.1) -> FetchStatus:
 
 
 def with_a_visit(heard: dict[str, FetchStatus], now_ms: int, ago_ms: int) -> PartitionTask:
-    """A visit is in hand, and purchases were last asked for so long ago."""
+    """A task with a visit in hand, whose purchases were last requested so long ago."""
     heard |= {topic: at_its_end(now_ms) for topic in TOPICS}
     heard |= {"purchases": at_its_end(now_ms - ago_ms, age_s=ago_ms / 1000), "visits": at_its_end(now_ms, end=6)}
     partition_task = clocked(heard, now_ms)
@@ -138,7 +138,7 @@ def with_a_visit(heard: dict[str, FetchStatus], now_ms: int, ago_ms: int) -> Par
 
 @pytest.mark.parametrize(("ago_ms", "taken"), [(300, [5]), (400, []), (3_000, [])])
 def test_the_clock_waits_for_an_input_that_cannot_be_reached(ago_ms: int, taken: list[int]) -> None:
-    """Whatever the others give, and whether it is taken, the clock stays before it was last asked, by the grace."""
+    """Whatever the others give, the clock stays before its last request, by the grace."""
     now_ms = NOON_MS + 60_000
     partition_task = with_a_visit({}, now_ms, ago_ms)
     assert partition_task.time.clock() == now_ms - ago_ms - GRACE_MS
@@ -167,7 +167,7 @@ def test_the_clock_does_not_pass_what_is_in_hand() -> None:
 
 
 def test_the_clock_of_an_input_that_is_behind() -> None:
-    """Follows the newest that came of it; while nothing has come since the claim, it stands."""
+    """The clock follows the newest record that came; without one since the claim, it stands."""
     now_ms = NOON_MS + 60_000
     heard = {topic: at_its_end(now_ms) for topic in TOPICS} | {"visits": at_its_end(now_ms, end=100)}
     partition_task = clocked(heard, now_ms)
@@ -181,7 +181,7 @@ def test_the_clock_of_an_input_that_is_behind() -> None:
 
 
 class Slow:
-    """Acknowledges what it was given once it is let."""
+    """A publisher that acknowledges entries once the test lets it."""
 
     def __init__(self, renew_s: float | None = None) -> None:
         self.renew_s = renew_s
@@ -213,7 +213,7 @@ class Slow:
     ids=["exactly", "the one that passes it", "one that is larger than all", "many small ones"],
 )
 async def test_what_may_wait_in_the_outbox(size: int, fit: int) -> None:
-    """So many entries, or so many bytes of them; then the writer waits until some are published and trimmed."""
+    """After so many entries, or bytes of them, the writer waits until some are published and trimmed."""
     store, publisher = MemoryStore(), Slow()
     claim = Claim(0, 1, "t", Identity("cluster", "group", 1, "definitions"))
     state = await store.claim(claim)
@@ -235,7 +235,7 @@ async def test_what_may_wait_in_the_outbox(size: int, fit: int) -> None:
 
 @pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
 async def test_what_keeps_others_away_is_renewed_as_long_as_the_claim_stands(is_busy: bool) -> None:
-    """Now and then, whether anything is published or not; who has renewed it over a newer owner publishes nothing."""
+    """It is, published or not; an owner that renewed over a newer one publishes nothing more."""
     store, publisher = MemoryStore(), Slow(renew_s=0.05)
     claim = Claim(0, 1, "t", Identity("cluster", "group", 1, "definitions"))
     state = await store.claim(claim)
@@ -255,7 +255,7 @@ async def test_what_keeps_others_away_is_renewed_as_long_as_the_claim_stands(is_
 
 
 async def test_an_owner_that_tries_again_to_renew_lets_go_of_what_another_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each attempt may have fenced the newer owner, so it looks after each, and tries no more."""
+    """Each attempt may have fenced a newer owner, so the claim is checked after each."""
     monkeypatch.setattr(outbox_module, "AGAIN_S", 0.01)
     store, publisher = MemoryStore(), Slow(renew_s=0.05)
     claim = Claim(0, 1, "t", Identity("cluster", "group", 1, "definitions"))
@@ -271,7 +271,7 @@ async def test_an_owner_that_tries_again_to_renew_lets_go_of_what_another_has(mo
 
 
 def test_caught_up_is_said_of_all_inputs_at_their_ends() -> None:
-    """As of the one that was asked first, less the grace; with a record in hand, or one not fetched, of none."""
+    """It is the oldest request less the grace; with a record in hand or not fetched it is 0."""
     now_ms = NOON_MS + 60_000
     heard = {topic: at_its_end(now_ms) for topic in TOPICS} | {"carts": at_its_end(now_ms - 300)}
     assert clocked(heard, now_ms).time.caught_up_until() == now_ms - 300 - GRACE_MS
@@ -327,7 +327,7 @@ async def test_decoding_lets_the_loop_turn() -> None:
 
 
 def test_what_waits_to_be_decoded_is_in_hand() -> None:
-    """By count and by bytes: an input is not fetched further meanwhile."""
+    """It counts, and its bytes do: meanwhile the input is not fetched further."""
     now_ms = NOON_MS + 60_000
     partition_task = clocked({topic: at_its_end(now_ms) for topic in TOPICS}, now_ms)
     partition_task.receive(visit(NOON_MS))

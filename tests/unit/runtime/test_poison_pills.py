@@ -34,19 +34,19 @@ def record(offset: int, topic: str = "visits", value: bytes = b"{}") -> FetchedR
 
 
 def test_what_ended_in_order_is_no_attempt() -> None:
-    """Nothing is suspected, and one death is no reason to be careful."""
+    """No record is suspected, and one death is no reason to be careful."""
     assert judge(b"", POSITIONS) == Attempt(POSITIONS)
     assert not judge(encode(Attempt(POSITIONS)), POSITIONS).needs_care
 
 
 @pytest.mark.parametrize("stored", [b"{}", b"\xff", b'{"positions":[]}', b"null"])
 def test_what_another_version_wrote_is_no_attempt(stored: bytes) -> None:
-    """It says nothing to this one."""
+    """This version ignores it."""
     assert judge(stored, POSITIONS) == Attempt(POSITIONS)
 
 
 def test_deaths_are_counted_at_one_position() -> None:
-    """The second in a row asks for care; one somewhere else is the first there."""
+    """The second death in a row asks for care; one at another position is the first there."""
     once = judge(encode(Attempt(POSITIONS)), POSITIONS)
     twice = judge(encode(once), POSITIONS)
     assert (once.deaths, once.needs_care, twice.deaths, twice.needs_care) == (1, False, 2, True)
@@ -55,7 +55,7 @@ def test_deaths_are_counted_at_one_position() -> None:
 
 
 def test_a_death_in_a_trial_is_the_records() -> None:
-    """Counted for one record in a row, whatever the deaths outside of trials between."""
+    """Deaths in trials of one record count in a row, whatever deaths outside of trials lie between."""
     first = judge(encode(Attempt(POSITIONS, 2).trying(FIRST)), POSITIONS)
     assert (first.suspect, first.suspect_deaths, first.needs_care) == (FIRST, 1, True)
     idle = judge(encode(first), POSITIONS)
@@ -65,7 +65,7 @@ def test_a_death_in_a_trial_is_the_records() -> None:
 
 
 def test_another_record_begins_anew() -> None:
-    """Deaths of different records say nothing of any of them."""
+    """Deaths of different records are no evidence against any of them."""
     first = judge(encode(Attempt(POSITIONS, 2).trying(FIRST)), POSITIONS)
     other = judge(encode(first.trying(SECOND)), POSITIONS)
     assert (other.suspect, other.suspect_deaths) == (SECOND, 1)
@@ -85,7 +85,7 @@ class Died(BaseException):
 
 
 class Life(NamedTuple):
-    """What came of one life."""
+    """The result of one life."""
 
     saved: list[tuple[int, str]]  # the offset of each record of visits, and what it was read as
     is_careful: bool
@@ -93,7 +93,7 @@ class Life(NamedTuple):
 
 
 class Steps:
-    """Decides nothing: saves positions, and dies or raises where it is told to."""
+    """A processor that decides nothing: it saves positions, and dies or raises where the test says."""
 
     next_due = 0
     clock = 0
@@ -138,7 +138,7 @@ class World:
         self.lives = 0
 
     def reach(self, where: str, offset: int) -> None:
-        """End here what is to end here."""
+        """End the process here if the test says so."""
         if (where, offset) in self.ends:
             raise self.ends[where, offset]
 
@@ -189,7 +189,7 @@ class World:
 
 
 class Read:
-    """As much of an event as the merge needs."""
+    """The part of an event that the merge needs."""
 
     def __init__(self, time: int) -> None:
         self.time = time
@@ -198,7 +198,7 @@ class Read:
 @pytest.mark.parametrize("where", ["decode", "apply"])
 @pytest.mark.parametrize("end", [Died(), ValueError("a defect")], ids=["killed", "defect"])
 async def test_a_record_that_kills_is_passed_after_two_deaths_in_its_trial(where: str, end: BaseException) -> None:
-    """Two deaths at its position, two with it alone under trial: it is poison, and every other record counts once."""
+    """After two deaths at its position and two in its trial it is poison; each other record counts once."""
     world = World()
     world.ends[where, 6] = end
     lives = [await world.life() for _ in range(5)]
@@ -220,7 +220,7 @@ async def test_two_records_that_kill() -> None:
 
 @pytest.mark.parametrize("end", [Stop("why"), StoreFailed(), Fenced(), asyncio.CancelledError()], ids=repr)
 async def test_an_end_that_says_why_is_not_the_records(end: BaseException) -> None:
-    """However often it comes in the trial of one record."""
+    """This holds however often it comes in the trial of one record."""
     world = World()
     world.ends["apply", 6] = Died()
     for _ in range(2):
@@ -237,7 +237,7 @@ async def test_an_end_that_says_why_is_not_the_records(end: BaseException) -> No
 
 
 async def test_a_clean_end_begins_anew() -> None:
-    """What was counted before is forgotten."""
+    """Deaths counted before it are forgotten."""
     world = World()
     world.ends["apply", 6] = Died()
     for _ in range(3):
@@ -247,7 +247,7 @@ async def test_a_clean_end_begins_anew() -> None:
 
 
 async def test_deaths_outside_of_trials_blame_no_record() -> None:
-    """Whatever was read before they came."""
+    """This holds whatever was read before the deaths."""
     world = World()
     for _ in range(20):
         world.lives += 1
@@ -300,7 +300,7 @@ async def test_nothing_of_another_partition_happens_beside_a_trial() -> None:
 
 
 def test_care_is_of_all_partitions_until_none_needs_it() -> None:
-    """A partition has passed so many records, or has read all; one that cannot be read does not make it last."""
+    """It ends when a partition has passed so many records, or read all; an unreadable one does not prolong it."""
     now = 0.0
     care = Care([1, 2], 2, lambda: now)
     states = []
@@ -315,7 +315,7 @@ def test_care_is_of_all_partitions_until_none_needs_it() -> None:
 
 
 async def test_a_newer_owner_ends_a_trial_before_it_begins() -> None:
-    """What is not written must not be tried."""
+    """A trial that is not written must not begin."""
     store = MemoryStore()
     await store.claim(Claim(0, 1, "t1", IDENTITY))
     trials = Trials(store, 0, "t0", Attempt(POSITIONS), Care())

@@ -86,7 +86,7 @@ class Consumer:
 
 
 class Publisher:
-    """Takes everything, and does what the test has it do then."""
+    """A publisher that takes everything, and then does what the test says."""
 
     renew_s = None
 
@@ -114,7 +114,7 @@ class Publisher:
 
 
 class Outputs:
-    """Topics on which nothing is; reading them does what the test has it do."""
+    """Empty output topics; reading them does what the test says."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
@@ -142,7 +142,7 @@ class Outputs:
 
 
 class Nobody:
-    """Events of which nobody comes."""
+    """A recomputation whose events belong to no customer."""
 
     def __init__(self, world: World, partition: int) -> None:
         self.customers: dict[str, bytes] = {}
@@ -246,7 +246,7 @@ def stays(customer: str) -> bool:
 
 
 async def test_topics_that_got_more_partitions(world: World) -> None:
-    """Where nothing was read yet nothing is read; what Redis holds was read under this number of partitions."""
+    """A worker without a position reads nothing; a position in Redis was saved under this number of partitions."""
     world.stays, world.outputs.heads = stays, {0: MOVED}
     await world.claim()
     assert world.sentences[0].startswith("events on partition 0 of profiles belong to other partitions")
@@ -260,7 +260,7 @@ async def test_topics_that_got_more_partitions(world: World) -> None:
 
 
 async def test_a_worker_that_has_a_new_partition_alone(world: World) -> None:
-    """It would decide the customers that came there without what they did before, which another partition holds."""
+    """It would decide customers without their history, which another partition holds."""
     world.stays, world.outputs.heads = stays, {0: MOVED, 1: STAYED}
     await world.claim(tps=NEW)
     assert world.sentences[0].startswith("events on partition 0 of profiles belong to other partitions")
@@ -268,7 +268,7 @@ async def test_a_worker_that_has_a_new_partition_alone(world: World) -> None:
 
 
 async def test_first_records_are_looked_at_once(world: World) -> None:
-    """By a process, at its first claim; and of an empty partition nobody looks further than at it."""
+    """Each process looks at its first claim; in an empty partition it looks no further."""
     await world.claim(tps=NEW)
     world.outputs.heads = {0: STAYED, 1: STAYED}
     for _ in range(2):
@@ -283,7 +283,7 @@ async def test_first_records_are_looked_at_once(world: World) -> None:
 
 
 async def test_a_takeover_is_not_judged_by_what_was_heard_before(world: World) -> None:
-    """The survivor heard of these inputs long ago, when they ended earlier than what was read since by another."""
+    """The survivor's last answers are old: the inputs ended earlier than another worker has read since."""
     for tp in TPS:
         world.consumer.answers.came(tp, FetchResponse(100, 100, 0, 0.0))
     await world.left(5_000)
@@ -306,7 +306,7 @@ async def test_a_takeover_is_not_judged_by_what_was_heard_before(world: World) -
 
 @pytest.mark.parametrize(("generation", "fetched"), [(6, 5_000), (7, 5_003), (8, 5_000)])
 async def test_a_batch_of_another_generation_is_dropped(world: World, generation: int, fetched: int) -> None:
-    """Even one that would follow on: who drained it may not have been told of the seek."""
+    """It is dropped even where it follows on: its thread may not know of the seek yet."""
     await world.left(5_000)
     await world.claim()
     tp = TP("visits", PARTITIONS[0])
@@ -315,7 +315,7 @@ async def test_a_batch_of_another_generation_is_dropped(world: World, generation
 
 
 async def test_a_newer_owner_in_the_middle_of_a_claim(world: World) -> None:
-    """It takes the partition while what was left is published: no defect, and nothing is held."""
+    """The newer owner takes the partition while the outbox is published: no defect, and nothing is held."""
     await world.left(5_000)
     world.publisher.meanwhile = lambda: world.store.claim(Claim(0, 8, "newer", IDENTITY))
     assert await world.claim() == {}
@@ -326,7 +326,7 @@ async def test_a_newer_owner_in_the_middle_of_a_claim(world: World) -> None:
 
 
 async def test_a_newer_owner_before_former_ones_are_kept_away(world: World) -> None:
-    """This one has kept the newer one away by then: it reads nothing back, publishes nothing, and ends."""
+    """This one has fenced the newer one by then: it reads nothing back, publishes nothing, and ends."""
     await world.left(5_000)
     world.publisher.while_claiming = lambda: world.store.claim(Claim(0, 8, "newer", IDENTITY))
     assert await world.claim() == {}
@@ -338,7 +338,7 @@ async def test_a_newer_owner_before_former_ones_are_kept_away(world: World) -> N
 
 @pytest.mark.parametrize("proves", [True, False])
 async def test_a_claim_of_a_higher_generation_is_there(world: World, proves: bool) -> None:
-    """The group says whose is over: it was made anew, or it has moved on and this worker will hear of it."""
+    """The group decides: it was made again, or it has moved on and this worker will hear of it."""
     await world.store.claim(Claim(0, 9, "other", IDENTITY))
     world.consumer.proves = proves
     assert await world.claim() == (dict.fromkeys(TPS, 0) if proves else {})
@@ -346,7 +346,7 @@ async def test_a_claim_of_a_higher_generation_is_there(world: World, proves: boo
 
 
 async def test_a_claim_of_a_higher_generation_comes_meanwhile(world: World) -> None:
-    """What was proven does not hold against it."""
+    """The earlier proof does not count against it."""
     await world.store.claim(Claim(0, 9, "other", IDENTITY))
     world.consumer.meanwhile = lambda: world.store.claim(Claim(0, 10, "another", IDENTITY))
     assert await world.claim() == {}
@@ -354,7 +354,7 @@ async def test_a_claim_of_a_higher_generation_comes_meanwhile(world: World) -> N
 
 
 async def test_a_claim_that_redis_loses_before_it_begins(world: World) -> None:
-    """What is held would be read and told to Kafka, of which Redis then knows nothing at the next start."""
+    """Its partitions would be read and committed, while Redis has no state of them at the next start."""
     claim = world.store.claim
 
     async def claim_and_forget(wanted: Claim) -> PartitionState:
@@ -379,7 +379,7 @@ async def test_partitions_that_are_taken_away_in_the_middle_of_a_claim(world: Wo
 
 @pytest.mark.parametrize("what", ["release", "claim"])
 async def test_a_claim_that_is_let_go_of(world: World, what: str) -> None:
-    """By a rebalance in its middle: it ends before its producers are closed, and nothing stops; the next one counts."""
+    """A rebalance ends it before its producers are closed; nothing stops, and the next claim counts."""
     await world.left(5_000)
     calls, publishing = world.publisher.calls, asyncio.Event()
 
@@ -406,7 +406,7 @@ async def test_a_claim_that_is_let_go_of(world: World, what: str) -> None:
 
 
 async def test_a_claim_that_kafkas_client_breaks_off(world: World) -> None:
-    """A cancellation that nobody asked for: no other claim would follow, so the worker stops."""
+    """The worker did not ask for the cancellation, so no other claim would follow, and it stops."""
 
     async def broken_off() -> None:
         raise asyncio.CancelledError
@@ -418,7 +418,7 @@ async def test_a_claim_that_kafkas_client_breaks_off(world: World) -> None:
 
 
 async def test_what_is_let_go_of_is_to_be_followed_by_something(world: World) -> None:
-    """By a claim, or by the word of the group that there is nothing to claim; until then it is known since when."""
+    """A claim follows, or the group's word that there is none; until then the time is known."""
     ownership = world.ownership
     assert ownership.without_since is None
     await world.claim()
@@ -435,7 +435,7 @@ async def test_what_is_let_go_of_is_to_be_followed_by_something(world: World) ->
 
 
 async def test_a_claim_that_faust_gives_up(world: World) -> None:
-    """A cancellation from outside is none of ours, so it is not taken for a rebalance."""
+    """A cancellation from outside is not taken for a rebalance."""
     world.outputs.meanwhile = asyncio.Event().wait
     claim = asyncio.create_task(world.claim())
     await asyncio.sleep(0.05)
@@ -445,7 +445,7 @@ async def test_a_claim_that_faust_gives_up(world: World) -> None:
 
 
 async def test_a_claim_that_takes_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It stops the worker: Faust would go on without the partitions."""
+    """The worker stops: Faust would go on without the partitions."""
     monkeypatch.setattr(rebalance_listener, "CLAIM_MAX_S", 0.05)
     world.outputs.meanwhile = asyncio.Event().wait
     assert await world.claim() == {}
@@ -476,7 +476,7 @@ async def test_a_second_release_waits_for_the_first(world: World) -> None:
 
 
 async def test_a_forgotten_rebuild_binds_nobody(world: World) -> None:
-    """On a fresh Redis it stops; the rebuild may then be of another group."""
+    """On a fresh Redis the worker stops; the rebuild may then be of another group."""
     world.consumer.committed = dict.fromkeys(TPS, 50)
     await world.claim()
     assert "or use a fresh Redis and `segmenter worker --rebuild`" in world.sentences.pop()
@@ -489,7 +489,7 @@ async def test_a_forgotten_rebuild_binds_nobody(world: World) -> None:
 
 
 async def soon(is_so: Callable[[], bool]) -> None:
-    """Until it is so, for 5 s."""
+    """Wait, for 5 s at most, until it is so."""
     for _ in range(500):
         if is_so():
             return
@@ -498,7 +498,7 @@ async def soon(is_so: Callable[[], bool]) -> None:
 
 
 async def test_a_rebuild_on_what_is_there() -> None:
-    """It goes on from there; each partition is made again once by a process, one after the other, up to there."""
+    """The worker goes on from its positions; a process rebuilds each partition once, up to them, one by one."""
     world = World()
     await world.left(5_000)
     again = world.worker(rebuild=True)
@@ -517,7 +517,7 @@ async def test_a_rebuild_on_what_is_there() -> None:
 
 
 async def test_a_rebuild_on_a_fresh_redis() -> None:
-    """There is nothing to be made again, at the next claim neither: all is read from its first record."""
+    """There is nothing to rebuild, nor at the next claim: all is read from its first record."""
     world = World()
     fresh = world.worker(rebuild=True)
     for _ in range(2):
@@ -561,7 +561,7 @@ async def test_a_store_that_fails_while_partitions_are_claimed(
 
 
 async def test_what_was_published_is_read_back_before_anything_is_published(world: World) -> None:
-    """The claims, then a publisher that nobody else is behind, then the topics, then what is left of the outbox."""
+    """The order is claims, the publisher's fencing, the topics, then the rest of the outbox."""
     await world.left(5_000)
     claimed_first: list[str] = []
 
@@ -576,7 +576,7 @@ async def test_what_was_published_is_read_back_before_anything_is_published(worl
 
 
 async def test_a_reading_back_that_takes_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is kept how far it came, so the remedy is to start again; nothing is held meanwhile."""
+    """Its progress is saved, so the remedy is to start again; nothing is held meanwhile."""
     monkeypatch.setattr(rebalance_listener, "CLAIM_MAX_S", 0.2)
     world.outputs.chunks = [OutputChunk("segment-changes", partition, [], 7) for partition in PARTITIONS]
     read = world.outputs.read
@@ -600,14 +600,14 @@ async def test_a_reading_back_that_takes_too_long(world: World, monkeypatch: pyt
 
 
 async def answered(world: World, end: int, times: int = LOST_AFTER_ANSWERS + 1) -> None:
-    """Looks, each after another answer that there are records in one input."""
+    """Look several times, each after another answer that there are records in one input."""
     for index in range(times):
         world.consumer.answers.came(CARTS, FetchResponse(end, end, 0, float(index)))
         await world.ownership.heal()
 
 
 async def test_records_that_were_fetched_but_never_came_are_read_again(world: World) -> None:
-    """A batch lost on the way, with none behind it: from where it is awaited, and nothing else."""
+    """A batch was lost and none follows: only its input is read again, from there."""
     await world.claim()
     await answered(world, END, LOST_AFTER_ANSWERS)
     assert world.consumer.sought == []
@@ -639,7 +639,7 @@ async def test_a_new_leader_that_has_not_caught_up(world: World) -> None:
 
 @pytest.mark.parametrize("by_a_batch", [True, False])
 async def test_retention_has_passed_what_is_awaited(world: World, by_a_batch: bool) -> None:
-    """Whether a later batch shows the hole, or the answers alone."""
+    """A later batch shows the hole, or the answers alone do."""
     await world.left(5_000)
     await world.claim()
     world.consumer.first[CARTS] = 6_000
@@ -667,7 +667,7 @@ async def test_a_seek_that_kafka_refuses_is_tried_again(world: World) -> None:
 
 
 async def test_a_claim_that_is_not_released_is_a_death_for_the_next(world: World) -> None:
-    """Two at one position ask for care with all partitions; released in order, nothing of it is left."""
+    """Two at one position ask for care with all partitions; after a release in order none is left."""
     await world.left(5_000)
     partition = PARTITIONS[0]
     for deaths in (0, 1):

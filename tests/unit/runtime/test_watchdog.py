@@ -54,7 +54,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 async def test_a_loop_that_stands_still(stops: Stops, clock: Clock) -> None:
-    """Later than ``stuck_s`` after the last turn the sentence is said, from a thread of its own."""
+    """After more than ``stuck_s`` without a turn the sentence is said, from another thread."""
     running = asyncio.create_task(LoopWatchdog(0.3, stops).run())
     await asyncio.sleep(0)
     clock.now += 0.3 + 1e-6
@@ -64,7 +64,7 @@ async def test_a_loop_that_stands_still(stops: Stops, clock: Clock) -> None:
 
 
 async def test_a_loop_that_turns(stops: Stops, clock: Clock) -> None:
-    """However much time goes by between two turns, if it is no more than ``stuck_s``."""
+    """However much time goes by, no two turns are more than ``stuck_s`` apart."""
     running = asyncio.create_task(LoopWatchdog(0.3, stops).run())
     for _ in range(10):
         clock.now += 0.3
@@ -83,7 +83,7 @@ def reading(name: str = "carts-0", fetched: int = 5, end: int = 5, **more: Any) 
 
 
 def look(stops: Stops, *looks: tuple[float, list[Fetching]]) -> list[str]:
-    """What a watchdog says over these looks at these times."""
+    """The sentences of a watchdog after these looks at these times."""
     inputs = SimpleNamespace(readings=[])
     dog = FetchWatchdog(UNREAD_S, lambda: inputs.readings, lambda: None, stops)
     for now, readings in looks:
@@ -108,7 +108,7 @@ MOVED = {
 
 @pytest.mark.parametrize("between", STALLED.values(), ids=STALLED)
 def test_unread_records_that_are_not_fetched(between: list[Fetching], stops: Stops) -> None:
-    """Longer than ``unread_s`` stops with the input's name; not a moment before."""
+    """After more than ``unread_s`` the watchdog stops with the input's name, and not a moment before."""
     assert look(stops, (0, [UNREAD]), (5, between), (UNREAD_S, [UNREAD])) == []
     (sentence,) = look(Stops(), (0, [UNREAD]), (5, between), (UNREAD_S + 0.001, [UNREAD]))
     assert "carts-0" in sentence
@@ -117,7 +117,7 @@ def test_unread_records_that_are_not_fetched(between: list[Fetching], stops: Sto
 
 @pytest.mark.parametrize("between", MOVED.values(), ids=MOVED)
 def test_the_time_of_unread_records_begins_anew(between: list[Fetching], stops: Stops) -> None:
-    """What was seen in between counts as progress, or as no need for it."""
+    """The look in between shows progress, or that none is needed."""
     assert look(stops, (0, [UNREAD]), (5, between), (15, [UNREAD])) == []
 
 
@@ -131,7 +131,7 @@ def test_an_open_transaction_is_no_stall(stops: Stops) -> None:
 
 
 def test_a_silent_kafka(stops: Stops) -> None:
-    """Five times ``unread_s`` without an answer stops, that long does not."""
+    """More than five times ``unread_s`` without an answer stops, exactly that long does not."""
     silent = [reading(heard=100.0)]
     assert look(stops, (100 + 5 * UNREAD_S, silent)) == []
     (sentence,) = look(Stops(), (100 + 5 * UNREAD_S + 0.001, silent))
@@ -147,7 +147,7 @@ def test_an_input_that_is_held_back_may_be_silent(stops: Stops) -> None:
 
 
 def test_a_kafka_that_answers_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """It is warned after ``every_s``, and again after as much; an answer ends it, and one in time says nothing."""
+    """A warning comes after ``every_s``, and again after as much; a late answer ends it."""
     caplog.set_level("INFO")
     watch = AnswerWatch(5.0)
     for looks in (9, 9, 25):
@@ -160,7 +160,7 @@ def test_a_kafka_that_answers_nothing(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_kafka_that_has_nothing_to_answer_is_asked() -> None:
-    """In time before each warning."""
+    """A request is sent in time before each warning."""
     watch = AnswerWatch(5.0)
     requests: list[int] = []
     looks = 0
@@ -176,7 +176,7 @@ CARTS = TP("carts", 0)
 
 
 def test_partitions_that_nothing_follows(stops: Stops) -> None:
-    """Longer than five times ``unread_s`` after they were let go of; whatever is fetched meanwhile."""
+    """The watchdog stops more than five times ``unread_s`` after their revocation, whatever is fetched."""
     since: list[float | None] = [None, 7.0, 7.0]
     dog = FetchWatchdog(UNREAD_S, list, lambda: since.pop(0), stops)
     for now in (7.0 + 6 * UNREAD_S, 7.0 + 5 * UNREAD_S):
@@ -187,7 +187,7 @@ def test_partitions_that_nothing_follows(stops: Stops) -> None:
 
 
 def strays(*looks: Fetching) -> list[int]:
-    """Where to read again from, over these looks at one input."""
+    """The positions to read again from, after these looks at one input."""
     detector = LostFetchDetector()
     return [position for fetching in looks for position in detector.look({CARTS: fetching}).values()]
 
@@ -199,7 +199,7 @@ def answers(number: int, **more: Any) -> list[Fetching]:
 
 @pytest.mark.parametrize("end", [6, 4], ids=["records that do not come", "an end before what was read"])
 def test_out_of_step_for_some_answers(end: int) -> None:
-    """After the first one, so many more; then again as many."""
+    """So many answers after the first one are needed, then again as many."""
     assert strays(*answers(LOST_AFTER_ANSWERS, end=end)) == []
     assert strays(*answers(LOST_AFTER_ANSWERS + 1, end=end)) == [5]
     assert strays(*answers(2 * LOST_AFTER_ANSWERS + 1, end=end)) == [5]
@@ -224,7 +224,7 @@ def test_in_step_in_between(between: Fetching) -> None:
 
 
 def test_inputs_are_counted_apart() -> None:
-    """One that is let go of, as at a rebalance, begins anew too."""
+    """An input that is revoked, as at a rebalance, is counted from the start, too."""
     detector, visits = LostFetchDetector(), TP("visits", 0)
     for fetching in answers(LOST_AFTER_ANSWERS, end=6):
         assert detector.look({CARTS: fetching, visits: reading()}) == {}

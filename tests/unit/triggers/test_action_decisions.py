@@ -44,7 +44,7 @@ def stored(world: World, customer_id: str = "u1") -> Person:
 
 
 def after(world: World, method: str, then: Callable[[], Any]) -> None:
-    """Something happens once a call of the store has been answered."""
+    """Make something happen once a call of the store has been answered."""
     call = getattr(world.store, method)
 
     async def called(*arguments: Any) -> Any:
@@ -60,7 +60,7 @@ def after(world: World, method: str, then: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("delay_ms", [5, 34, 200])
 async def test_a_store_that_answers_slowly_keeps_nothing_from_being_sent(delay_ms: int) -> None:
-    """One save for the intent and one for the decision, however long each call takes."""
+    """The intent takes one save and the decision one, however long each call takes."""
     world = await started_world(cart())
 
     def slow(call: Any) -> Any:
@@ -126,7 +126,7 @@ async def test_a_last_look_that_fails_gives_back() -> None:
 
 
 async def test_a_channel_may_look_once_more() -> None:
-    """Right before it says anything that cannot be taken back: whoever has left, or taken back consent, is spared."""
+    """The look comes right before the point of no return: a customer that left or objects is spared."""
     file = file_of(
         suppress={"unsubscribed": True}, triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}}
     )
@@ -214,7 +214,7 @@ async def test_what_is_never_decided_expires() -> None:
 
 @pytest.mark.parametrize("count", [8, 500, 1_200])
 async def test_undecided_customers_hide_nobody(count: int) -> None:
-    """However many are due before; they are looked at less and less often."""
+    """A customer behind many undecided ones gets its message; these are looked at less and less often."""
     world = await started_world(cart())
     for number in range(count):
         world.shop.undecided.add(f"w{number}")
@@ -234,7 +234,7 @@ async def test_undecided_customers_hide_nobody(count: int) -> None:
 
 
 async def test_nothing_is_sent_by_a_segmenter_that_stands_still() -> None:
-    """It may have read no purchase since: what is decided up to a while ago is not of now."""
+    """It may not have read a later purchase: what it decided a while ago is out of date."""
     world = await started_world(cart())
     await enters(world)
     world.shop.reached_ms = START + SECOND_MS
@@ -247,7 +247,7 @@ async def test_nothing_is_sent_by_a_segmenter_that_stands_still() -> None:
 
 
 async def test_what_waits_for_a_segmenter_that_stands_still_expires() -> None:
-    """An outage of days: who comes back to the shop after it is not asked about a cart of last week."""
+    """After an outage of days no message goes out about a cart of last week."""
     world = await started_world(cart())
     await enters(world)
     world.shop.reached_ms = START
@@ -268,7 +268,7 @@ async def test_a_segmenter_with_a_longer_grace_than_triggers_is_waited_for_with_
 
 
 async def test_a_segmenter_that_went_back_decides_nothing() -> None:
-    """Redis lost its last writes, and an exit may be among them; until the segmenter has come as far again."""
+    """Redis lost its last writes, perhaps an exit: nothing is sent until the segmenter is as far again."""
     world = await started_world(cart(delay="1s"))
     await enters(world)
     await enters(world, "u2")
@@ -287,7 +287,7 @@ async def test_a_segmenter_that_went_back_decides_nothing() -> None:
 
 
 async def test_an_attempt_is_given_back_where_the_segmenter_goes_back() -> None:
-    """Between the first look and the last."""
+    """It goes back between the first look and the last."""
     world = await started_world(cart())
     await enters(world)
     moved: list[int] = []
@@ -310,7 +310,7 @@ async def test_an_attempt_is_given_back_where_the_segmenter_goes_back() -> None:
 
 
 async def test_attempts_under_way_take_no_place_of_what_waits() -> None:
-    """Sixty-four of a customer and one more change, which comes while they are made, or after a crash in them."""
+    """One more change comes while a customer has 64 attempts, or after a crash in them."""
     segments = [f"segment_{number}" for number in range(70)]
     file = file_of(
         channels={"screen": {"kind": "console", "concurrency": 256}},
@@ -395,7 +395,7 @@ async def test_a_lower_priority_is_not_dropped_for_a_message_that_is_not_sent() 
 
 
 async def test_a_lower_priority_is_dropped_where_the_higher_one_may_have_arrived() -> None:
-    """Sent at last after retries that take longer than the window; or nobody knows."""
+    """The higher one was sent after retries longer than the window, or its outcome is unknown."""
 
     def third(message: Message, attempt: int) -> AttemptResult:
         return AttemptResult(Outcome.SENT if attempt == 3 or message.trigger != "cart" else Outcome.FAILED, "busy")
@@ -483,7 +483,7 @@ async def test_a_message_that_failed_for_certain_holds_up_no_other() -> None:
 
 
 async def test_who_is_erased_may_have_been_written_to() -> None:
-    """Of a message that waits for another attempt after one of which nobody knows."""
+    """The message waits for another attempt after one whose outcome is unknown."""
 
     def cut(_: Message, __: int) -> AttemptResult:
         return AttemptResult(Outcome.UNKNOWN, "cut")
@@ -572,7 +572,7 @@ async def test_what_waits_for_an_endpoint_holds_nothing_over_another_channel() -
 
 
 async def test_what_waits_for_an_endpoint_holds_no_message_of_a_new_change() -> None:
-    """One that begins meanwhile."""
+    """A new change comes while a message waits."""
     world = await broken_mail()
     await world.read(come(world.shop.change("u1", "abandoned_cart", START + 300), START + 300))
     await world.until(START + 300)

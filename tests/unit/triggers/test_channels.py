@@ -1,4 +1,4 @@
-"""Channels against a real SMTP server and a real HTTP endpoint: what comes, and what is said of what goes wrong."""
+"""Channels against a real SMTP server and a real HTTP endpoint: what arrives, and how failures are reported."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def smtp(port: int, context: ssl.SSLContext | None = None, **more: Any) -> Smtp:
 
 
 async def test_an_email_arrives_as_it_was_written() -> None:
-    """Persian in names, subject, text and html; escaped in html alone; known by its key; one click to unsubscribe."""
+    """Persian is in names, subject, text and html; only html is escaped; the key and unsubscribing are there."""
     with Mailbox() as mailbox:
         assert (await smtp(mailbox.port).send(message())).outcome is Outcome.SENT
         assert (await smtp(mailbox.port).send(message(key="other"))).outcome is Outcome.SENT
@@ -59,7 +59,7 @@ async def test_an_email_arrives_as_it_was_written() -> None:
 
 
 async def test_starttls_is_kept_to() -> None:
-    """A certificate that we trust; one that we do not is not answered with the message."""
+    """A trusted certificate is needed; with another one the message is not sent."""
     authority = trustme.CA()
     server_tls, client_tls, strange = (
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
@@ -82,7 +82,7 @@ async def test_starttls_is_kept_to() -> None:
 
 
 async def test_who_we_are_is_said() -> None:
-    """Under TLS, with the password of the settings; with another we are not let in, and try again."""
+    """The password of the settings is sent under TLS; with a wrong one the attempt fails and is repeated."""
     authority, server_tls, client_tls = (
         trustme.CA(),
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
@@ -115,13 +115,13 @@ async def test_who_we_are_is_said() -> None:
     ("address", "lines"), [("", None), ("no-at", None), ("a@b\r\nBcc: c@d", None), ("a@b, c@d", None)]
 )
 async def test_what_is_no_address_is_refused(address: str, lines: None) -> None:
-    """No server is asked."""
+    """No server is contacted."""
     result = await smtp(1).send(message(contact={"email": address}))
     assert (result.outcome, result.detail) == (Outcome.REFUSED, "no address")
 
 
 class Says:
-    """An SMTP server that answers a command as it is told; ``None``: it hangs up."""
+    """An SMTP server that answers a command as the test says; ``None``: it hangs up."""
 
     def __init__(self, at: str, answer: str | None) -> None:
         self._at, self._answer = at, answer
@@ -160,14 +160,14 @@ class Says:
     ],
 )  # fmt: skip
 async def test_what_a_mail_server_may_say(at: str, answer: str | None, outcome: Outcome) -> None:
-    """No for good, not now, and nothing at all after the whole message was said."""
+    """It refuses for good, refuses for now, or says nothing after the whole message."""
     async with Says(at, answer) as port:
         assert (await smtp(port).send(message())).outcome is outcome
     assert (await smtp(free_port()).send(message())).outcome is Outcome.FAILED
 
 
 async def test_the_last_look_of_an_email_comes_right_before_data() -> None:
-    """After all that takes time; what it has against the message is the last that the server hears nothing of."""
+    """All that takes time is done; after an objection the server gets no more."""
     heard: list[str] = []
 
     class Spy(Mailbox):
@@ -192,7 +192,7 @@ async def test_the_last_look_of_an_email_comes_right_before_data() -> None:
 
 @pytest.mark.parametrize(("against", "outcome"), [(None, Outcome.SENT), ("the last look failed", Outcome.GIVEN_BACK)])
 async def test_a_slow_last_look_is_no_failure_of_the_mail_server(against: str | None, outcome: Outcome) -> None:
-    """The store takes longer than the server may: the server is not held for broken."""
+    """The store takes longer than the server may, and the server is not held for broken."""
 
     async def slow() -> str | None:
         await asyncio.sleep(0.8)
@@ -212,7 +212,7 @@ def hook(url: str, secrets: tuple[str, ...] = (SECRET,), **more: Any) -> Webhook
 
 
 async def closed(channel: Channel, outgoing: Message) -> Any:
-    """One attempt."""
+    """The result of one attempt, after which the channel is closed."""
     try:
         return await channel.send(outgoing)
     finally:
@@ -220,7 +220,7 @@ async def closed(channel: Channel, outgoing: Message) -> Any:
 
 
 async def test_a_webhook_arrives_signed() -> None:
-    """Verified by the published library; either body; by the old secret too while it is changed; not by another."""
+    """The published library verifies both bodies, also by the old secret while it is changed, but by no other."""
     with Hook() as receiver:
         for body in ("change", "audience"):
             assert (await closed(hook(receiver.url, body=body), message())).outcome is Outcome.SENT
@@ -274,7 +274,7 @@ def endpoint() -> Iterator[Callable[[Answer], Any]]:
 async def test_what_an_endpoint_may_answer(
     endpoint: Any, status: int, headers: dict[str, str], outcome: Outcome, retry_after: int | None
 ) -> None:
-    """And no redirect is followed."""
+    """No redirect is followed."""
     paths: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -286,7 +286,7 @@ async def test_what_an_endpoint_may_answer(
 
 
 async def test_slow_long_and_cut(endpoint: Any) -> None:
-    """Beyond the time limit it may have been done; a long answer is not read to its end; nobody there is a failure."""
+    """Timeouts and cut connections are unknown outcomes; a long answer is not read on; a closed port is a failure."""
 
     async def slow(_: web.Request) -> web.Response:
         await asyncio.sleep(1.2)
@@ -312,7 +312,7 @@ async def test_slow_long_and_cut(endpoint: Any) -> None:
 
 
 def test_retry_after_in_both_forms() -> None:
-    """Seconds or a date, at most a day; what cannot be read says nothing."""
+    """The header is seconds or a date, at most a day; anything else is ignored."""
     at = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     assert 98_000 <= (waited(at) or 0) <= 100_000
     assert [waited(header) for header in ("3", "99999999999999", "soon", "-1", None)] == [
@@ -338,7 +338,7 @@ def test_retry_after_in_both_forms() -> None:
     ],
 )  # fmt: skip
 def test_which_addresses_are_public(address: str, allowed: bool) -> None:
-    """In every form in which an address inside may be carried."""
+    """Private addresses are recognised in each form that may carry them."""
     assert ssrf.is_public(address) is allowed
 
 
@@ -353,13 +353,13 @@ def test_which_addresses_are_public(address: str, allowed: bool) -> None:
     ],
 )
 def test_which_urls_are_not_called(url: str) -> None:
-    """Told at the start."""
+    """Such a URL is refused at the start."""
     with pytest.raises(ValueError, match="url: expected"):
         hook(url, allow_private=False)
 
 
 async def test_a_name_that_turns_inside_is_not_followed() -> None:
-    """Public at first and private later, or mixed: what was checked is what is connected to."""
+    """A name is public first and private later, or mixed: the checked address is the one connected to."""
     rebinding = ssrf.Guard(Names(["93.184.216.34"], ["127.0.0.1"]))  # type: ignore[arg-type]
     assert [address["host"] for address in await rebinding.resolve("example.com", 443)] == ["93.184.216.34"]
     with pytest.raises(ssrf.NotAllowed):
@@ -369,7 +369,7 @@ async def test_a_name_that_turns_inside_is_not_followed() -> None:
 
 
 async def test_a_private_name_is_refused(monkeypatch: pytest.MonkeyPatch, endpoint: Any) -> None:
-    """By the real channel, and nothing comes to who listens there."""
+    """The real channel refuses it, and the server that listens there gets no request."""
     came: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -403,13 +403,13 @@ def _guard(inner: Any, real: type[ssrf.Guard] = ssrf.Guard) -> ssrf.Guard:
     ],
 )
 def test_wrong_templates_are_told_at_the_start(parts: dict[str, Any], complaint: str) -> None:
-    """With the part and what may be named."""
+    """The message has the part and the names that are allowed."""
     with pytest.raises(ValueError, match=complaint.replace("(", "\\(")):
         words(**parts)
 
 
 async def test_the_console_says_a_line() -> None:
-    """And nothing that a customer is called can turn it around or end it."""
+    """A customer's id can neither turn the line around nor end it."""
     stream = io.StringIO()
     channel = Console(words(text="hello {{ customer }}"), stream)
     await channel.send(message(customer="a\u202e\nb"))

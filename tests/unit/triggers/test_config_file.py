@@ -137,7 +137,7 @@ WRONG: list[tuple[str, object, str]] = [
 
 
 def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None:
-    """Else they would prove nothing."""
+    """Otherwise the mistakes would prove nothing."""
     assert problems(right(), tmp_path) == []
 
 
@@ -145,13 +145,13 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
     ("path", "value", "complaint"), WRONG, ids=[f"{path}={value!r:.20}" for path, value, _ in WRONG]
 )
 def test_each_mistake_is_told(path: str, value: object, complaint: str, tmp_path: Path) -> None:
-    """One line, where it is and what would be right."""
+    """The message is one line: where the mistake is, and what would be right."""
     complaints = problems(changed(path, value), tmp_path)
     assert len([line for line in complaints if line.startswith(complaint)]) == 1, complaints
 
 
 def test_all_mistakes_of_a_kind_are_told_at_once(tmp_path: Path) -> None:
-    """Of form, and then of what fits together."""
+    """First come all mistakes of form, then all of what fits together."""
     document = right()
     document["channels"]["mail"]["port"] = "x"
     document["triggers"]["cart"]["delay"] = "x"
@@ -165,13 +165,13 @@ def test_all_mistakes_of_a_kind_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_no_secret_is_told(tmp_path: Path) -> None:
-    """Who writes one where it does not belong does not find it in the log."""
+    """A secret in the wrong place does not reach the log."""
     document = changed("channels.bot.secrets", ["whsec_very-secret"])
     assert "very-secret" not in "".join(problems(document, tmp_path))
 
 
 def test_the_example_is_right_and_said_in_words() -> None:
-    """docs/examples/triggers.yaml, as `segmenter check --triggers` prints it."""
+    """The words are those of `segmenter check --triggers` for docs/examples/triggers.yaml."""
     assert list(describe.sentences(load(EXAMPLE, DEFINITIONS))) == [
         (
             "cart_mail: 1 hour after entering abandoned_cart, an e-mail over mail, at most one in 7 days, "
@@ -182,7 +182,7 @@ def test_the_example_is_right_and_said_in_words() -> None:
 
 
 def test_the_schema_takes_what_check_takes() -> None:
-    """And refuses what is wrong by form alone."""
+    """It also refuses what is wrong by form alone."""
     validator = jsonschema.Draft202012Validator(triggers_schema.triggers())
     validator.check_schema(triggers_schema.triggers())
     validator.validate(yaml.safe_load(EXAMPLE.read_text()))
@@ -196,7 +196,7 @@ def _json(document: object) -> Any:
 
 
 def test_a_missing_channel_hides_nothing_else(tmp_path: Path) -> None:
-    """It is told beside what does not fit the segments."""
+    """Both are reported: the channel, and what does not fit the segments."""
     document = changed("triggers.cart.channel", "fax")
     document["triggers"]["greet"]["segment"] = "nobody_knows"
     complaints = problems(document, tmp_path)

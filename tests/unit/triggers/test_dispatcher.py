@@ -28,7 +28,7 @@ from tests.support.in_memory_triggers import (
 
 
 async def test_a_change_starts_its_message_once_it_is_decided() -> None:
-    """Not before the segmenter has reached the send time, and with one final decision."""
+    """It waits until the segmenter has reached the send time, and has one final decision."""
     world = await started_world(cart())
     await enters(world)
     await world.until(START + SECOND_MS, decided=False)
@@ -65,7 +65,7 @@ async def test_who_leaves_within_the_delay_gets_nothing() -> None:
 
 
 async def test_a_new_stay_is_a_change_of_its_own() -> None:
-    """Who left and came back is not sent the message of the first stay."""
+    """A customer that left and came back does not get the message of the first stay."""
     world = await started_world(cart(delay="1h"))
     await enters(world)
     world.now = START + 10 * MINUTE_MS
@@ -80,7 +80,7 @@ async def test_a_new_stay_is_a_change_of_its_own() -> None:
 
 
 async def test_what_is_due_and_undecided_is_waited_for() -> None:
-    """A due time at or before the clock that has not fired yet, or a customer who is ahead."""
+    """A due time at or before the clock has not fired yet, or the customer is published ahead."""
     world = await started_world(cart())
     world.shop.undecided.add("u1")
     await enters(world)
@@ -97,7 +97,7 @@ async def test_what_is_due_and_undecided_is_waited_for() -> None:
 
 
 async def test_an_exit_may_start_a_message_too() -> None:
-    """And is dropped for who came back."""
+    """It is dropped for a customer that came back."""
     world = await started_world(cart(on="exited", delay="1h"))
     await enters(world)
     await enters(world)  # leaves
@@ -124,7 +124,7 @@ async def test_an_exit_may_start_a_message_too() -> None:
     ],
 )
 async def test_what_else_must_be_so_of_a_change(where: dict, more: dict, reason: str) -> None:
-    """Told at once, with the reason."""
+    """A change that does not match is skipped at once, with the reason."""
     world = await started_world(cart(**where))
     await enters(world, **more)
     assert [(decision.decision, decision.reason) for decision in world.decisions()] == [("skipped", reason)]
@@ -133,7 +133,7 @@ async def test_what_else_must_be_so_of_a_change(where: dict, more: dict, reason:
 
 
 async def test_a_failed_attempt_is_made_again_with_the_same_key() -> None:
-    """Later each time, until it works."""
+    """Each retry comes later than the one before, until one works."""
 
     def third(_: Message, attempt: int) -> AttemptResult:
         return AttemptResult(Outcome.SENT if attempt == 3 else Outcome.FAILED, "busy")
@@ -150,7 +150,7 @@ async def test_a_failed_attempt_is_made_again_with_the_same_key() -> None:
 
 
 async def test_retry_after_is_kept() -> None:
-    """Not before the other side said."""
+    """The retry does not come before the time that the other side named."""
 
     def later(_: Message, attempt: int) -> AttemptResult:
         return AttemptResult(Outcome.SENT) if attempt > 1 else AttemptResult(Outcome.FAILED, "429", 10 * MINUTE_MS)
@@ -163,7 +163,7 @@ async def test_retry_after_is_kept() -> None:
 
 
 async def test_each_retry_looks_again() -> None:
-    """Who has bought meanwhile is not sent the second attempt."""
+    """A customer that has bought meanwhile does not get the second attempt."""
     world = await started_world(cart(), lambda *_: AttemptResult(Outcome.FAILED, "down"))
     await enters(world)
     await world.until(START)
@@ -174,7 +174,7 @@ async def test_each_retry_looks_again() -> None:
 
 
 async def test_what_fails_for_good_leaves_a_dead_letter() -> None:
-    """Refused, or out of attempts; with the change, so that it can be replayed."""
+    """It was refused, or is out of attempts; the letter has the change, so that it can be replayed."""
     refused = await started_world(cart(), lambda *_: AttemptResult(Outcome.REFUSED, "no address"))
     await enters(refused)
     await refused.until(START)
@@ -218,7 +218,7 @@ async def test_a_crash_during_an_attempt_is_told_as_such() -> None:
 
 
 async def test_an_unknown_outcome_that_then_leaves_is_not_called_skipped() -> None:
-    """It may have reached them."""
+    """The message may have reached the customer."""
     world = await started_world(cart(), lambda *_: AttemptResult(Outcome.UNKNOWN, "cut"))
     await enters(world)
     await world.until(START)
@@ -228,7 +228,7 @@ async def test_an_unknown_outcome_that_then_leaves_is_not_called_skipped() -> No
 
 
 async def test_an_endpoint_that_is_gone_is_sent_nothing_more() -> None:
-    """All that follows fails, with dead letters."""
+    """All messages that follow fail, with dead letters."""
     world = await started_world(cart(), lambda *_: AttemptResult(Outcome.GONE))
     await enters(world)
     await world.until(START)
@@ -240,7 +240,7 @@ async def test_an_endpoint_that_is_gone_is_sent_nothing_more() -> None:
 
 
 async def test_quiet_hours_are_those_of_the_customer() -> None:
-    """Deferred to their end, in the time zone that they told; then looked at again."""
+    """A message is deferred to their end in the customer's time zone, then checked again."""
     quiet = {"from": "22:00", "to": "08:00"}
     world = await started_world(
         file_of(
@@ -265,7 +265,7 @@ async def test_quiet_hours_are_those_of_the_customer() -> None:
 
 
 async def test_caps_cool_downs_and_consent() -> None:
-    """Each with its reason."""
+    """Each of them skips with its reason."""
     world = await started_world(
         file_of(
             caps={"per_day": 2},
@@ -306,7 +306,7 @@ async def test_caps_cool_downs_and_consent() -> None:
 
 
 async def test_the_higher_priority_goes_first() -> None:
-    """Of two that are due within the window over one channel, the lower is skipped."""
+    """The lower of two that are due within the window over one channel is skipped."""
     world = await started_world(
         file_of(
             window="10m",
@@ -328,7 +328,7 @@ async def test_the_higher_priority_goes_first() -> None:
 
 
 async def test_once_is_once() -> None:
-    """Re-entry, by policy."""
+    """The policy allows no re-entry."""
     world = await started_world(cart(reentry="once"))
     for _ in range(3):
         await enters(world)
@@ -340,7 +340,7 @@ async def test_once_is_once() -> None:
 
 
 async def test_old_changes_expire() -> None:
-    """Who starts triggers on an old topic does not write to everybody."""
+    """Triggers that start on an old topic do not write to all its customers."""
     world = await started_world(cart())
     await enters(world)
     await world.until(START + DAY_MS + 1)
@@ -350,7 +350,7 @@ async def test_old_changes_expire() -> None:
 
 
 async def test_what_the_topic_knows_and_the_store_has_lost_is_not_done_again() -> None:
-    """A final decision that was read back, before its change is read again, or while its action waits."""
+    """A final decision is read back before its change is read again, or while its action waits."""
     world = await started_world(cart())
     await enters(world)
     await world.until(START)
@@ -370,7 +370,7 @@ async def test_what_the_topic_knows_and_the_store_has_lost_is_not_done_again() -
 
 
 async def test_many_changes_of_one_customer_crowd_out_the_oldest() -> None:
-    """Bounded, and each still has a final decision."""
+    """Their number is bounded, and each still has a final decision."""
     world = await started_world(cart(delay="7d"))
     for sequence in range(1, 71):
         await world.read(come(change("u1", "abandoned_cart", "entered", START, sequence), START))
@@ -380,7 +380,7 @@ async def test_many_changes_of_one_customer_crowd_out_the_oldest() -> None:
 
 
 async def test_a_slow_endpoint_slows_no_other() -> None:
-    """With no place left at one, what goes over the other is sent at once; who waits is sent when a place is free."""
+    """While one has no place, messages over the other go out at once; the rest follows when a place is free."""
     file = file_of(
         channels={"slow": {"kind": "console", "concurrency": 1}, "fast": {"kind": "console"}},
         triggers={
@@ -416,7 +416,7 @@ async def test_a_slow_endpoint_slows_no_other() -> None:
 
 
 async def test_an_endpoint_that_keeps_failing_is_left_alone() -> None:
-    """After five failures in a row, for longer with each that follows; then one attempt at a time until it works."""
+    """Five failures in a row open the breaker, each further one for longer; then attempts go one at a time."""
     world = await started_world(cart(), lambda *_: AttemptResult(Outcome.FAILED, "down"))
     for number in range(20):
         await enters(world, f"u{number}")
@@ -436,7 +436,7 @@ def erase(customer_id: str, at: int) -> Event:
 
 
 async def test_who_is_erased_is_sent_nothing() -> None:
-    """What waited for its time is skipped, and says so once; nothing is kept but when, and the last change's number."""
+    """What waited is skipped, with one decision; only the erasure's time and the last sequence are kept."""
     world = await started_world(cart(delay="1h"))
     await world.read(identify("u1", world.now, email="u1@example.com"))
     await enters(world)
@@ -454,7 +454,7 @@ async def test_who_is_erased_is_sent_nothing() -> None:
 
 
 async def test_a_change_from_before_an_erasure_starts_nothing() -> None:
-    """Read after it, of whatever kind; and the exits that the erasure itself makes; a change after it does."""
+    """This holds for changes of any kind and for the erasure's own exits; a later change does start one."""
     leaving = file_of(triggers={"bye": {"segment": "abandoned_cart", "on": "exited", "channel": "screen"}})
     world = await started_world(leaving)
     await enters(world)
@@ -472,7 +472,7 @@ async def test_a_change_from_before_an_erasure_starts_nothing() -> None:
 
 
 async def test_an_attempt_under_way_ends_and_is_forgotten() -> None:
-    """It cannot be called back: what came of it is told, and then nothing of it is kept."""
+    """The attempt cannot be called back: its outcome is published, and then nothing of it is kept."""
     world = await started_world(cart())
     await enters(world)
     world.shop.reached_ms = world.now
@@ -485,7 +485,7 @@ async def test_an_attempt_under_way_ends_and_is_forgotten() -> None:
 
 
 async def test_a_failed_attempt_is_not_made_again_for_who_was_erased() -> None:
-    """Whether it fails before the erasure is read or after it."""
+    """The attempt fails before the erasure is read, or after it."""
     for early in (False, True):
         world = await started_world(cart(), lambda *_: AttemptResult(Outcome.FAILED, "down"))
         await enters(world)
@@ -502,7 +502,7 @@ async def test_a_failed_attempt_is_not_made_again_for_who_was_erased() -> None:
 
 
 async def test_what_was_sent_before_does_not_count_after() -> None:
-    """Who comes back is new: once is once more, and a trait from before is not told."""
+    """A customer that comes back is new: `once` is once more, and former traits are gone."""
     world = await started_world(cart(reentry="once"))
     await world.read(identify("u1", world.now, email="old@example.com"))
     await enters(world)

@@ -87,7 +87,7 @@ def composed(customer: str = "u1", name: str = "Ann", email: str = "ann@example.
 
 
 def visible(text: str) -> str:
-    """The characters that neither steer nor part: what must come through whatever else is in a value."""
+    """The characters that neither steer nor separate, which must arrive whatever else is in a value."""
     whole = re.sub("[\ud800-\udfff]", "\ufffd", text)
     return "".join(
         character
@@ -135,7 +135,7 @@ def _check_subject(mail: PyMail, meant: str) -> None:
 
 
 def _check_unsubscribe(mail: PyMail, customer: str, name: str) -> None:
-    """One URI (RFC 3986), which names exactly this customer."""
+    """The header has one URI (RFC 3986), which names exactly this customer."""
     (header,) = mail.headers["List-Unsubscribe"]
     assert re.fullmatch(r"<https://example\.com/stop\?(?:[A-Za-z0-9._~&=-]|%[0-9A-F]{2})*>", header)
     parameters = parse_qs(urlsplit(header[1:-1]).query, keep_blank_values=True, errors="strict")
@@ -168,20 +168,20 @@ def _cut(text: str, most: int) -> str:
 
 @pytest.mark.parametrize("value", INJECTIONS)
 def test_a_name_is_no_header(value: str) -> None:
-    """In the subject, the address to unsubscribe at and both bodies."""
+    """The name is in the subject, the address to unsubscribe at and both bodies."""
     check(composed(name=value[:NAME_MAX_CHARS]), "u1", value[:NAME_MAX_CHARS])
 
 
 @pytest.mark.parametrize("value", INJECTIONS)
 def test_an_id_is_no_header(value: str) -> None:
-    """Ids of 256 bytes, too: whatever a customer is called, there is mail."""
+    """Ids of up to 256 bytes give mail, whatever is in them."""
     customer = value.encode("utf-8", "surrogatepass")[:256].decode("utf-8", "ignore")
     check(composed(customer=customer), customer, "Ann")
 
 
 @pytest.mark.parametrize("value", INJECTIONS)
 def test_a_subject_of_any_length(value: str) -> None:
-    """Without an address to unsubscribe at, whose line has an end."""
+    """These mails have no address to unsubscribe at, as its line has a limit."""
     mail = parse_email(composed(name=value, unsubscribe=None), strict=True)
     _check_subject(mail, f"{value}, you left something, u1")
     assert list(mail.headers) == [name for name in NAMES if not name.startswith("List")]
@@ -199,7 +199,7 @@ def test_an_address_is_one_address(address: str) -> None:
 
 
 def test_drawn_addresses_are_one_address() -> None:
-    """Of signs that steer, part and quote, and of plain ones, so that some are addresses."""
+    """They are drawn from signs that steer, part and quote, and from plain ones, so that some are valid."""
     rng, count = random.Random(1), 0
     for _ in range(2_000):
         address = "@".join("".join(rng.choices(SIGNS + "abcdefgh" * 8, k=rng.randint(1, 9))) for _ in range(2))
@@ -212,7 +212,7 @@ def test_drawn_addresses_are_one_address() -> None:
 
 
 def test_which_addresses_there_are() -> None:
-    """Persian and German ones too, where the server takes them; none with what steers, parts or is decoded."""
+    """Persian and German ones go where the server takes them; none may steer, be several or be decoded."""
     taken = [address for address in ADDRESSES if mime.is_address(address)]
     assert taken == [*ADDRESSES[:4], "ä@exämple.com", "a@نامه\u200cای.com"]
 
@@ -226,14 +226,14 @@ def test_which_addresses_there_are() -> None:
     ],
 )  # fmt: skip
 def test_the_shops_own_addresses_are_checked_at_the_start(parts: dict[str, Any], problem: str) -> None:
-    """Not at the first message."""
+    """They are not checked only at the first message."""
     with pytest.raises(ValueError, match=problem):
         channel(**parts)
 
 
 @pytest.mark.parametrize("name", ["Shop", "Shop & Söhne", "Shop, Inc.", '"Q" <x@y>', "=?utf-8?q?a=0ab?=", "ف" * 60])
 def test_the_shops_name_is_shown_as_it_is(name: str) -> None:
-    """Whatever signs are in it."""
+    """It is, whatever signs are in it."""
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     mail = parse_email(composed(**{"from": f'"{quoted}" <shop@example.com>'}), strict=True)
     assert mail.from_ is not None
@@ -241,7 +241,7 @@ def test_the_shops_name_is_shown_as_it_is(name: str) -> None:
 
 
 def test_isolates_of_sentences_stay_in_a_subject() -> None:
-    """Those around a foreign value in the segmenter's own sentence; a customer's are taken away."""
+    """Isolates of the segmenter's own sentence stay; those of a customer's value are removed."""
     sent = channel(subject="{{ said.fa }} {{ contact.name }}").compose(
         message(name="\u2067Ann\u2069", sentence="\u2068کالا\u2069 ۳"), "ann@example.com"
     )
@@ -264,7 +264,7 @@ def test_isolates_of_sentences_stay_in_a_subject() -> None:
     ],
 )  # fmt: skip
 def test_expressions_in_an_address_are_encoded_once(template: str, address: str) -> None:
-    """Whether or not the author says so; ``safe`` is for a trait that is a whole address, of which a URI is made."""
+    """They are, whether or not the author encodes them; ``safe`` marks a trait that is a whole address."""
     words = MessageTemplates(config.Template(text="{{ unsubscribe }}"), Path(), frozenset({"email", "name"}), template)
     contact = {"name": "x\r\nBcc: y", "email": "https://example.net/a?b=c>,<https://evil.example/"}
     rendered, unsubscribe = words.say(msgspec.structs.replace(message("a&b/> ä"), contact=contact))
@@ -281,13 +281,13 @@ def test_an_empty_address_is_no_header() -> None:
 
 @pytest.mark.parametrize("template", ["{{ contact.email }}", "javascript:alert({{ customer }})", "example.com/stop"])
 def test_what_is_no_address_is_a_problem_at_the_start(template: str) -> None:
-    """With what to know about it."""
+    """The problem says what to know about it."""
     with pytest.raises(ValueError, match=r"list_unsubscribe: .* is neither https nor mailto; each .* url-encoded"):
         channel(unsubscribe=template)
 
 
 async def test_an_address_that_fits_no_line_is_refused() -> None:
-    """And one that a trait makes no address; in a sentence that names neither."""
+    """So is one that a trait makes invalid; the sentence names neither."""
     long, other = channel(), channel(unsubscribe="{{ contact.name | safe }}")
     assert await long.send(message(name="x" * 998)) == AttemptResult(
         Outcome.REFUSED, "the address to unsubscribe at is too long"
@@ -343,7 +343,7 @@ def mail_of(subject: str = "Hi", text: str = "Hello\n.\n") -> mime.Mail:
     ],
 )  # fmt: skip
 def test_what_does_not_read_back_is_refused(right: bytes, wrong: bytes, problem: str) -> None:
-    """One change of the bytes, each of which something else than the composer could have made."""
+    """Each case changes the bytes in a way that only something other than the composer could."""
     mail = mail_of()
     raw = mime.write(mail)
     mime.verify(raw, mail)
@@ -383,7 +383,7 @@ async def test_what_would_not_be_read_as_meant_is_not_sent(monkeypatch: pytest.M
 @pytest.mark.parametrize("text", ["a\r\n.\r\nb", "a\n.\nb", "a\r.\rb", "a\n.\r\nb", "a\x0b.\x0cb", "a\u2028.\u0085b"])
 @pytest.mark.parametrize("filler", ["", "é" * 400, "x" * 2_000])
 def test_a_body_has_one_kind_of_line_break(text: str, filler: str) -> None:
-    """Whichever it came with, in either transfer encoding."""
+    """It does, whichever line break it came with, in either transfer encoding."""
     mail = mail_of(text=text + filler)
     raw = mime.write(mail)
     mime.verify(raw, mail)
@@ -455,7 +455,7 @@ async def test_drawn_ids_and_traits_through_a_real_server(count: int) -> None:
 
 
 async def test_a_message_ends_once_whatever_the_server_takes_for_an_end() -> None:
-    """On the wire: a line with a point alone, between any line breaks, comes once, and it is the last."""
+    """A line with a point alone comes once, as the last, whatever line breaks count."""
     data = bytearray()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -79,13 +79,13 @@ steps = st.lists(
 
 
 def outcome(message: Message, attempt: int) -> AttemptResult:
-    """As the key and the attempt have it."""
+    """The outcome that the key and the attempt give."""
     drawn = sha256(f"{message.key} {attempt}".encode()).digest()[0]
     return AttemptResult(OUTCOMES[drawn % len(OUTCOMES)], "drawn")
 
 
 async def live(file: TriggersFile, life: list[tuple]) -> tuple[World, list[tuple[str, str, str, int]], dict[str, list]]:
-    """The world after it, each change that was read (change, who, segment, time) and what zones were told when."""
+    """The world at its end, each change that was read (id, segment, kind, time), and each customer's time zones."""
     world = World(file, outcome)
     await world.claim()
     read: list[tuple[str, str, str, int]] = []
@@ -118,14 +118,14 @@ async def live(file: TriggersFile, life: list[tuple]) -> tuple[World, list[tuple
 
 
 def within(times: list[int], window: int) -> int:
-    """The most of these times that lie in one window."""
+    """The largest number of these times that lie in one window."""
     return max((sum(at - window < time <= at for time in times) for at in times), default=0)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(files, steps)
 async def test_no_policy_is_ever_broken(parts: dict, life: list[tuple]) -> None:
-    """Whatever fails, crashes or comes twice on the way."""
+    """No policy is broken, whatever fails, crashes or comes twice on the way."""
     file = TriggersFile.model_validate(parts)
     world, read, zones = await live(file, life)
     attempts = world.told()

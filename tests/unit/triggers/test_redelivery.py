@@ -27,7 +27,7 @@ ONCE = file_of(triggers={"cart": {"segment": "abandoned_cart", "channel": "scree
 
 
 def redelivery(offset: int, time: int, what: SegmentChange = CHANGE) -> Come:
-    """As triggers read it, of this offset."""
+    """The event that triggers read of a redelivery at this offset."""
     value = replayed("cart", msgspec.json.encode(what))
     event = reading(FetchedRecord("trigger-replays", offset, time, b"u1", value), None)  # type: ignore[arg-type]
     assert isinstance(event, Come)
@@ -35,7 +35,7 @@ def redelivery(offset: int, time: int, what: SegmentChange = CHANGE) -> Come:
 
 
 async def failed(file: object = FILE, then: Script | None = None) -> World:
-    """A message that was refused; afterwards the channel works, or does ``then``."""
+    """A world with a message that was refused; afterwards the channel works, or does ``then``."""
     is_refusing = True
 
     def script(message: Message, count: int) -> AttemptResult:
@@ -63,7 +63,7 @@ def kinds(decisions: list[Decision]) -> list[str]:
 
 
 async def test_what_was_sent_since_it_failed_is_not_sent_again() -> None:
-    """However often the same dead letters are redelivered; each time says so."""
+    """This holds however often the dead letters are redelivered; each redelivery has a decision."""
     world = await failed()
     await redelivered(world, 0, 1, 2)
     assert [result.outcome for _, _, result in world.told()] == [Outcome.REFUSED, Outcome.SENT]
@@ -72,7 +72,7 @@ async def test_what_was_sent_since_it_failed_is_not_sent_again() -> None:
 
 
 async def test_what_failed_again_is_tried_again_under_decisions_of_its_own() -> None:
-    """Else a recovery that reads one of them back takes another of the same id for published."""
+    """With one id, a recovery would take a second decision for published."""
     world = await failed(then=lambda *_: REFUSED)
     await redelivered(world, 0, 1)
     assert kinds(world.decisions()) == ["failed"] * 3
@@ -118,7 +118,7 @@ async def test_who_was_erased_is_sent_nothing_again() -> None:
 
 
 async def topic() -> list[Decision]:
-    """A message failed, was redelivered, and sent."""
+    """The decisions of a message that failed, was redelivered, and sent."""
     world = await failed(ONCE)
     await redelivered(world, 0)
     assert kinds(world.decisions()) == ["failed", "sent"]
@@ -140,7 +140,7 @@ async def test_a_redelivery_that_redis_lost_with_its_end_is_not_sent_again() -> 
 
 @pytest.mark.parametrize("says_so", [True, False], ids=["this version", "a former version"])
 async def test_after_a_rebuild_a_redelivered_message_is_sent(says_so: bool) -> None:
-    """Also for a second stay where once is all; decisions of former versions do not say that they redeliver."""
+    """So it is for a second stay under `once`; former versions do not mark decisions as redeliveries."""
     decisions = [
         decision if says_so else msgspec.structs.replace(decision, redelivery=None) for decision in await topic()
     ]

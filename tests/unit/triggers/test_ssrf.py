@@ -1,4 +1,4 @@
-"""Webhooks that are to reach an address inside: by how it is written, by what a name resolves to, by who answers.
+"""Webhooks that try to reach an address inside: by how it is written, by what a name resolves to, by the peer.
 
 The one rule: what stands inside is a real server whose certificate the client trusts, so that only the guard is
 between them; it sees no request, and where it can be known before, no connection either.
@@ -69,7 +69,7 @@ async def inside() -> AsyncIterator[Inside]:
 
 
 async def call(url: str, trusting: ssl.SSLContext, **more: Any) -> AttemptResult:
-    """One attempt of a real channel."""
+    """The result of one attempt of a real channel."""
     way = {"kind": "webhook", "url": url, "secrets": [{"env": "S"}], "timeout": "5s", **more}
     channel = Webhook(config.WebhookWay.model_validate(way), [SECRET], words(text="t"), ssl=trusting)
     try:
@@ -93,7 +93,7 @@ async def call(url: str, trusting: ssl.SSLContext, **more: Any) -> AttemptResult
     ],
 )  # fmt: skip
 def test_no_form_of_an_address_inside_is_public(address: str, is_public: bool) -> None:
-    """Whatever the Python in use knows of them."""
+    """This does not depend on what the Python version knows of such forms."""
     assert ssrf.is_public(address) is is_public
 
 
@@ -107,7 +107,7 @@ def test_no_form_of_an_address_inside_is_public(address: str, is_public: bool) -
     ],
 )  # fmt: skip
 async def test_a_host_inside_is_refused_however_it_is_written(host: str, inside: Inside) -> None:
-    """Before anything is connected to."""
+    """The host is refused before any connection."""
     with pytest.raises((ValueError, ValidationError), match=r"expected|is not a URL"):
         await call(f"https://{host}:{inside.port}/hook", inside.trusting)
     assert inside.connections == 0
@@ -124,13 +124,13 @@ async def test_an_odd_host_is_none_inside_either(host: str, inside: Inside) -> N
 
 
 async def test_a_name_that_is_inside_is_not_connected_to(inside: Inside) -> None:
-    """The resolver of this machine says so."""
+    """The resolver of this machine gives the inside address."""
     result = await call(f"https://localhost:{inside.port}/hook", inside.trusting)
     assert (result.outcome, inside.connections) == (Outcome.REFUSED, 0)
 
 
 async def test_the_address_that_is_connected_to_is_looked_at(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the resolver let it through, as one of another library would."""
+    """The check is made even where the resolver let it through, as another library's might."""
     monkeypatch.setattr(ssrf, "Guard", lambda: Names([HOST]))
     result = await call(f"https://{NAME}:{inside.port}/hook", inside.trusting)
     assert (result.outcome, result.detail) == (Outcome.REFUSED, "the address is not allowed")
@@ -138,7 +138,7 @@ async def test_the_address_that_is_connected_to_is_looked_at(inside: Inside, mon
 
 
 async def test_the_peer_of_a_connection_is_looked_at(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where nothing was looked at before: no request goes over it."""
+    """The check is made even where there was none before: no request goes over the connection."""
     monkeypatch.setattr(ssrf, "Guard", lambda: Names([HOST]))
     monkeypatch.setattr(ssrf, "public_socket", lambda place: socket.socket(*place[:3]))
     result = await call(f"https://{NAME}:{inside.port}/hook", inside.trusting)
@@ -174,7 +174,7 @@ async def test_the_environment_turns_nothing(inside: Inside, monkeypatch: pytest
 
 
 async def test_an_answer_is_not_unpacked(inside: Inside) -> None:
-    """A small one may be a large one packed; what it says does not matter."""
+    """A small answer may unpack to a large one, and what it says does not matter."""
     inside.answer = lambda: web.Response(body=b"no gzip", headers={"Content-Encoding": "gzip"})
     result = await call(f"https://{HOST}:{inside.port}/hook", inside.trusting, allow_private=True)
     assert result.outcome is Outcome.SENT

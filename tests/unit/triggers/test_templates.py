@@ -84,7 +84,7 @@ def test_a_template_that_makes_too_much_is_a_problem_at_the_start(template: str,
 
 
 def test_what_templates_are_for_is_left() -> None:
-    """Repeats, widths, formats and loops of the sizes that messages have."""
+    """Templates may have repeats, widths, formats and loops of the sizes that messages have."""
     template = (
         "{{ '*' * 5 }} {{ 3 * 4 }} {{ 2 ** 8 }} {{ 7 % 4 }} {{ 'a'|center(5) }}| {{ 'x\ny'|indent(2) }} "
         "{{ '{:,.2f}'.format(1234.5) }} {{ '%.2f'|format(1.5) }} {{ '%05d' % 7 }} {{ 'a-b'|replace('-', new=' ') }} "
@@ -96,7 +96,7 @@ def test_what_templates_are_for_is_left() -> None:
 
 
 def test_bounds_are_met_exactly() -> None:
-    """What is as large as it may be is rendered."""
+    """A text of the greatest allowed size is rendered."""
     for template in (
         f"{{{{ 'a' * {TEXT_MAX_CHARS} }}}}",
         f"{{{{ 'a'|center({WIDTH_MAX}) }}}}",
@@ -132,7 +132,7 @@ FAILING: Mapping[str, tuple[str, Mapping[str, str], str]] = {
 
 @pytest.mark.parametrize("name", FAILING)
 def test_what_a_customer_sends_does_not_choose_the_size(name: str) -> None:
-    """It fails with little memory, as a failure of the template; the next customer's message is rendered."""
+    """The template fails with little memory; the next customer's message is rendered."""
     template, contact, kind = FAILING[name]
     rendering = words(template)
     tracemalloc.start()
@@ -146,7 +146,7 @@ def test_what_a_customer_sends_does_not_choose_the_size(name: str) -> None:
 
 
 def channels(template: str) -> dict[str, tuple[config.Way, Channel]]:
-    """Of each kind, towards a port where nobody answers."""
+    """A channel of each kind, towards a port where no server listens."""
     by_trigger = {"t": words(template)}
     mail = config.EmailWay.model_validate(
         {"kind": "email", "host": "127.0.0.1", "port": 9, "tls": "none", "from": "shop@example.com"}
@@ -165,7 +165,7 @@ def channels(template: str) -> dict[str, tuple[config.Way, Channel]]:
 @pytest.mark.parametrize("kind", ["email", "webhook", "console"])
 @pytest.mark.parametrize("name", ["division", "recursion", "product"])
 async def test_a_customer_does_not_close_a_channel(kind: str, name: str) -> None:
-    """However many messages their traits make fail: each is refused, and the endpoint takes the next."""
+    """Each message that its traits make fail is refused, and the endpoint takes the next one."""
     template, contact, error = FAILING[name]
     way, channel = channels(template)[kind]
     endpoint = Endpoint(way, channel)

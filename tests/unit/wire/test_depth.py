@@ -1,4 +1,4 @@
-"""How deep a JSON text may be: as a reader of single characters counts, and fast whatever the text is.
+"""How deep a JSON text may be: as counted character by character, and fast whatever the text is.
 
 The one rule: a bound on time is a ratio to an ordinary record of the same size, read beside it in the same run.
 """
@@ -43,7 +43,7 @@ def depth(value: bytes) -> int:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_depth_is_that_of_a_reader_of_characters(seed: int) -> None:
-    """Random texts, also broken ones, at every limit around their depth."""
+    """It is for random texts, also broken ones, at every limit around their depth."""
     rng = random.Random(seed)
     for _ in range(300):
         weights = [rng.random() ** 3 for _ in range(7)]
@@ -83,7 +83,7 @@ HOSTILE = {
 
 
 def least(action: Callable[[], object]) -> float:
-    """CPU seconds, the least of several turns: what else the machine does only adds."""
+    """CPU seconds, the least of several turns, as other load on the machine only adds."""
     turns = []
     for _ in range(5):
         began = time.process_time()
@@ -94,7 +94,7 @@ def least(action: Callable[[], object]) -> float:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_megabyte_takes_no_longer_than_an_ordinary_one(name: str) -> None:
-    """Refused as one of the first reasons, in the time in which the standard library parses a megabyte of products."""
+    """It is refused early, within the time in which the standard library parses a megabyte of products."""
     value = HOSTILE[name]
     product = {"product_id": "p-1001", "sku": "s-1001", "name": "Green tea", "price": 4.5, "quantity": 2}
     ordinary = json.dumps({"products": [product] * (MB // 100)})

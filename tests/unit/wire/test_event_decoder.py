@@ -80,7 +80,7 @@ def test_one_fault(case: tuple[str, Fields]) -> None:
     ids=lambda pair: " + ".join(map(described, pair)),
 )  # fmt: skip
 def test_of_two_faults_the_first_of_the_list_is_named(pair: tuple[tuple[str, Fields], tuple[str, Fields]]) -> None:
-    """In the order of the reasons, whatever the order of the fields in the record."""
+    """The order is that of the reasons, whatever the order of the fields in the record."""
     (first, fields), (second, others) = pair
     assert REASONS.index(first) <= REASONS.index(second)
     assert outcome(record(**fields, **others)) == first
@@ -109,7 +109,7 @@ def test_an_object_comes_after_json_and_size() -> None:
 
 @pytest.mark.parametrize("key", [None, b"", b"u2", b"U1", b"u1 ", "u۱".encode()])
 def test_a_key_that_is_not_the_customer(key: bytes | None) -> None:
-    """The last thing that is looked at: every other fault comes before it."""
+    """The key is checked last: every other fault comes before it."""
     with pytest.raises(Rejected, match=r"^wrong_key$"):
         decode(record(), key, NOON_MS, ORIGIN)
     for code, fields in WRONG:
@@ -144,7 +144,7 @@ BROKEN_TEXTS = [
 
 @pytest.mark.parametrize("text", BROKEN_TEXTS)
 def test_broken_json_anywhere(text: str) -> None:
-    """Also in fields that nobody reads, and inside properties of any name."""
+    """It is broken also in fields that are not read, and inside properties of any name."""
     for field in ("context", "traits", "userId", "messageId", "properties", "unknown"):
         assert outcome(record(**{field: text})) == "not_json", field
     inside = f'{{"color":{text}}}'
@@ -198,7 +198,7 @@ LRM, RLO, ZWNJ = "\u200e", "\u202e", "\u200c"
     ],
 )
 def test_customers_that_are_accepted(name: str) -> None:
-    """Up to 256 bytes of UTF-8 without control characters; direction marks are none; escaped or not is one."""
+    """An id has up to 256 bytes of UTF-8 without control characters; direction marks are allowed, escapes are equal."""
     assert accepted(record(userId=json.dumps(name))).customer == name
     assert accepted(record(userId=json.dumps(name, ensure_ascii=False))).customer == name
     assert accepted(record(userId='""', anonymousId=json.dumps(name))).customer == name
@@ -209,7 +209,7 @@ CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
 
 @pytest.mark.parametrize("name", ["a" * 257, "م" * 128 + "a", "😀" * 64 + "a", *CONTROLS])
 def test_customers_that_are_not(name: str) -> None:
-    """257 bytes, and control characters anywhere in it."""
+    """An id of 257 bytes is refused, and one with a control character anywhere."""
     for customer in {name, f"a{name}", f"م{name}م"}:
         assert outcome(record(userId=json.dumps(customer))) == "bad_id"
         assert outcome(record(userId=None, anonymousId=json.dumps(customer))) == "bad_id"
@@ -297,13 +297,13 @@ def test_types_without_a_name(type_: str, name: str) -> None:
 
 @pytest.mark.parametrize("text", ["null", '""', '"Page"', '"track "', '"purchase"', "5", "[]", "true"])
 def test_types_that_are_none(text: str) -> None:
-    """Six types, written as they are."""
+    """There are six types, written as they are."""
     assert outcome(record(type=text)) == "bad_type"
 
 
 @pytest.mark.parametrize(("old", "new"), list(oracle.OLD_NAMES.items()))
 def test_old_names(old: str, new: str) -> None:
-    """What the first version of the spec called it is the same event."""
+    """A name of the first version of the spec is the same event."""
     assert accepted(record(event=json.dumps(old))) == accepted(record(event=json.dumps(new)))
     assert accepted(record(event=json.dumps(old))).name == new
 
@@ -355,7 +355,7 @@ AMOUNTS: list[tuple[str, int | None]] = [
 
 @pytest.mark.parametrize(("text", "amount"), AMOUNTS, ids=[text[:40] for text, _ in AMOUNTS])
 def test_amounts(text: str, amount: int | None) -> None:
-    """Integers of 10⁻⁶, exact, digits beyond cut; negative or 10¹² and more is `bad_value`; as text the same."""
+    """Amounts are integers of 10⁻⁶, exact, cut beyond; negative or 10¹² and more is `bad_value`; as text the same."""
     for written in (text, f'"{text}"'):
         event_or_reason = outcome(ordered(total=written))
         assert (event_or_reason.amount if isinstance(event_or_reason, Event) else event_or_reason) == (
@@ -389,7 +389,7 @@ def test_escapes_in_a_numeric_string_are_its_characters() -> None:
 
 
 def test_random_amounts_are_exact() -> None:
-    """Against fractions: any digits before and after the point, any small exponent, as number and as text."""
+    """They agree with fractions: any digits, any small exponent, as number and as text."""
     rng = random.Random(20260302)
     refused = 0
     for _ in range(5_000):
@@ -410,14 +410,14 @@ def test_random_amounts_are_exact() -> None:
 
 
 def test_more_than_400_characters_are_no_amount() -> None:
-    """A stated bound: no shop writes them."""
+    """The bound is documented: no shop writes such amounts."""
     assert accepted(ordered(total="0." + "1" * 398)).amount == 111_111
     assert outcome(ordered(total="0." + "1" * 399)) == "bad_value"
 
 
 @pytest.mark.parametrize("name", ["Product Added", "Product Removed", "Wishlist Product Added to Cart"])
 def test_the_price_of_a_product(name: str) -> None:
-    """Exact as any amount; null is none, 0 is a price."""
+    """A price is as exact as any amount; null is none, 0 is a price."""
     for text, price in (("19.99", 19_990_000), ('"0.1"', 100_000), ("0", 0), ("null", None)):
         event = accepted(record(event=f'"{name}"', properties=f'{{"product_id":"p","price":{text}}}'))
         assert event.items == (Item("p", None, price),)
@@ -425,7 +425,7 @@ def test_the_price_of_a_product(name: str) -> None:
 
 
 def test_the_value_of_an_order() -> None:
-    """`total`, else `revenue`; null is absent, 0 is a value."""
+    """It is `total`, else `revenue`; null is absent, 0 is a value."""
     assert accepted(ordered(total="5", revenue="7")).amount == 5 * MICRO
     assert accepted(ordered(total="null", revenue='"7"')).amount == 7 * MICRO
     assert accepted(ordered(total="0", revenue="7")).amount == 0
@@ -434,7 +434,7 @@ def test_the_value_of_an_order() -> None:
 
 
 def test_currency_is_text() -> None:
-    """Text or null."""
+    """A currency is text or null."""
     for text in ('"EUR"', "null", '""'):
         assert accepted(ordered(currency=text)).amount is None
     for text in ("5", "[]", "{}", "true", '["EUR"]'):
@@ -453,7 +453,7 @@ IDS: list[tuple[str, str | None]] = [
 
 @pytest.mark.parametrize(("text", "name"), IDS)
 def test_ids(text: str, name: str | None) -> None:
-    """Text, or an integer as its digits; null and "" are absent."""
+    """An id is text, or an integer as its digits; null and "" are absent."""
     assert accepted(ordered(order_id=text)).order == name
     for field in ("product_id", "sku", "name"):
         event = accepted(record(properties=f'{{"{field}":{text}}}'))
@@ -470,7 +470,7 @@ def test_ids_that_are_none(text: str) -> None:
 
 
 def test_a_product_is_its_id_else_its_sku_else_its_name() -> None:
-    """The first that is there; without any it is the one unnamed product."""
+    """The first of them that is there counts; without any it is the one unnamed product."""
     for properties, product in (
         ('{"product_id":"p","sku":"s","name":"n"}', "p"),
         ('{"product_id":"","sku":5,"name":"n"}', "5"),

@@ -22,7 +22,7 @@ from tests.support.profiles import When, wanting
 
 
 def test_properties_are_kept_for_every_name() -> None:
-    """As they are, numbers with a point as their text, also of what is no event of the shop."""
+    """They are as sent, numbers with a point as their text, also for events that are not the shop's."""
     properties_text = '{"a":1,"b":0.10,"c":{"d":[null,true,"چای"]},"total":5}'
     for event in ('"Signed Up"', '"Order Completed"', '"Product Added"', '"Product Viewed"'):
         fields = accepted(record(event=event, properties=properties_text)).properties.fields
@@ -45,14 +45,14 @@ WRONG_OBJECTS = ["[]", "5", "-1", '"text"', '""', "true", "false", "[{}]", '"{}"
 @pytest.mark.parametrize("text", WRONG_OBJECTS)
 @pytest.mark.parametrize("name", ["page", "screen", "identify", "alias", "group", "track"])
 def test_properties_of_a_wrong_type(name: str, text: str) -> None:
-    """`bad_value` on every type of event, as a rule reads them everywhere."""
+    """They are `bad_value` on every type of event, as a rule reads them everywhere."""
     for event in ('"Signed Up"', '"Product Added"', '"Product Viewed"') if name == "track" else (None,):
         assert outcome(record(type=f'"{name}"', event=event, properties=text)) == "bad_value"
 
 
 @pytest.mark.parametrize("text", WRONG_OBJECTS)
 def test_traits_of_a_wrong_type(text: str) -> None:
-    """`bad_value` on identify, which alone has traits; elsewhere nobody reads them."""
+    """They are `bad_value` on identify, which alone has traits; elsewhere they are not read."""
     assert outcome(record(type='"identify"', traits=text)) == "bad_value"
     assert outcome(record(event='"identify"', traits=text)) == "bad_value"
     for fields in ({"type": '"page"'}, {"type": '"group"'}, {"event": '"Signed Up"'}, {}):
@@ -60,7 +60,7 @@ def test_traits_of_a_wrong_type(text: str) -> None:
 
 
 def test_traits_are_those_of_identify() -> None:
-    """Only there; null in them is told, as it takes a trait back."""
+    """Only identify has them; a null in them is passed on, as it takes a trait back."""
     traits_text = '{"plan":null,"address":{"city":"Berlin"},"visits":3}'
     traits = {"plan": None, "address": {"city": "Berlin"}, "visits": 3}
     assert accepted(record(type='"identify"', traits=traits_text)).traits.fields == traits
@@ -83,7 +83,7 @@ WHOLE = (
 
 
 def test_the_attributes_of_a_context() -> None:
-    """Nine, from where the Segment Spec has them."""
+    """There are nine, from where the Segment Spec has them."""
     assert carried(WHOLE) == {
         "device": "mobile", "channel": "campaign", "source": "google", "medium": "cpc", "campaign": "spring",
         "referrer": "https://a.example/", "country": "IR", "city": "تهران", "locale": "fa-IR",
@@ -101,7 +101,7 @@ def test_a_context_of_a_wrong_type_is_ignored(text: str) -> None:
                          ids=lambda text: text[:9])  # fmt: skip
 @pytest.mark.parametrize("name", ["device", "campaign", "referrer", "page", "location", "locale", "unknown"])
 def test_a_part_of_a_context_of_a_wrong_type_is_ignored(name: str, text: str) -> None:
-    """It is not carried, the others are; also beside numbers that no decoder likes."""
+    """It is not carried, the others are; also beside numbers that no decoder accepts."""
     if name == "locale" and text == '"x"':
         return
     whole = json.loads(WHOLE)
@@ -117,7 +117,7 @@ def test_a_part_of_a_context_of_a_wrong_type_is_ignored(name: str, text: str) ->
     ("location", "country"), ("location", "city"),
 ])  # fmt: skip
 def test_an_attribute_that_is_no_text_is_not_carried(outer: str, inner: str, text: str) -> None:
-    """Nor is empty text; what stands beside it is."""
+    """Empty text is not carried either; what stands beside it is."""
     whole = json.loads(WHOLE)
     del whole[outer][inner]
     expected = carried(json.dumps(whole))
@@ -180,7 +180,7 @@ NESTS = {"lists": lists, "objects": objects, "both": both}
 @pytest.mark.parametrize("nest", NESTS.values(), ids=NESTS)
 @pytest.mark.parametrize("field", ["properties", "traits", "context", "unknown"])
 def test_a_hundred_levels_are_read(field: str, nest: Callable[[int], str]) -> None:
-    """The record itself is the first; the 101st makes it no JSON, wherever it stands and whoever would read it."""
+    """The record itself is the first; with the 101st it is no JSON, wherever that stands and whoever reads it."""
     for kind in ('"page"', '"identify"', '"track"'):
         deepest = f'{{"a":{nest(DEPTH_MAX - 2)}}}'
         event = accepted(record(type=kind, **{field: deepest}))
@@ -192,7 +192,7 @@ def test_a_hundred_levels_are_read(field: str, nest: Callable[[int], str]) -> No
 
 
 def test_many_levels_side_by_side_are_none() -> None:
-    """What counts is how deep, not how many."""
+    """Depth counts, not number."""
     wide = "[" + ",".join([objects(DEPTH_MAX - 2)] * 50) + "]"
     assert isinstance(outcome(record(context=wide)), Event)
     assert isinstance(outcome(record(context='"' + "[{" * 5_000 + '"')), Event)
@@ -201,14 +201,14 @@ def test_many_levels_side_by_side_are_none() -> None:
 @pytest.mark.parametrize("other", ["1e999", "1" * 5_000, '"x"', "5"], ids=lambda text: text[:5])
 @pytest.mark.parametrize("depth", [DEPTH_MAX, 500, 900])
 def test_nesting_is_no_json_whatever_else_is_strange(depth: int, other: str) -> None:
-    """Also beside a number out of every range, and beside fields of a wrong type."""
+    """This holds beside a number out of every range, and beside fields of a wrong type."""
     assert outcome(record(context=other, traits=lists(depth))) == "not_json"
     assert outcome(record(event='"Signed Up"', unknown=other, properties=objects(depth))) == "not_json"
     assert outcome(record(messageId="5", unknown=other, context=lists(depth))) == "not_json"
 
 
 def from_below(frames: int, call: Callable[[], object]) -> object:
-    """Calls from so many frames further down."""
+    """Call from so many frames further down."""
     return call() if frames == 0 else from_below(frames - 1, call)
 
 

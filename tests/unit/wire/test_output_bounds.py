@@ -73,7 +73,7 @@ class Drawn:
         return "".join(kinds) * (length // 3 + 1)
 
     def texts(self) -> list[str]:
-        """One at least."""
+        """One or more texts."""
         most = self._rng.choice((1, 2, self._most))
         texts = [self.text()]
         while len(texts) < most and self._left > 0:
@@ -170,7 +170,7 @@ def test_a_reason_of_any_size(seed: int) -> None:
 
 
 def test_what_is_drawn_is_of_every_size() -> None:
-    """Or the test above would show nothing."""
+    """Otherwise the test above would show nothing."""
     sizes = [size(Drawn(seed).reason()) for seed in SEEDS]
     assert sum(length <= REASON_MAX_BYTES for length in sizes) >= 5
     assert sum(length > 10 * REASON_MAX_BYTES for length in sizes) >= 8
@@ -178,7 +178,7 @@ def test_what_is_drawn_is_of_every_size() -> None:
 
 
 def test_the_largest_reason_of_one_chain() -> None:
-    """As deep as conditions nest, each text of control characters, which take most room: the last limit holds it."""
+    """It is as deep as conditions nest, with texts of control characters, the longest; the last limit holds it."""
     tests = {"\x00" * 64: {"in": ["\x00" * 500] * 1_000, "not_in": ["\x01" * 500] * 1_000}}
     steps = [StepAsked(tuple("\x02" * 500 for _ in range(9)), tests) for _ in range(10)]
     reason = Reason(False, "sequence", Observed(), {}, steps=steps, same="\x00" * 500, segment="s" * 64)
@@ -205,7 +205,7 @@ def test_a_sentence_of_any_reason(seed: int) -> None:
 
 
 def test_no_large_sentence_is_built() -> None:
-    """Of a reason whose words take megabytes, only what is read of it is written."""
+    """Words of megabytes are written only as far as they are read."""
     where = {f"property {number}": {"in": ["x" * 500] * 1_000} for number in range(1_000)}
     names = tuple("y" * 500 for _ in range(10_000))
     leaf = Reason(True, "performed", Observed(count=1, first_at=INSTANT), {"at_least": 1}, event=names, where=where)
@@ -231,7 +231,7 @@ def test_a_long_list_is_counted_whole_from_what_is_left_of_it() -> None:
 
 @pytest.mark.parametrize("group", ["all", "any", "not_"])
 def test_members_left_out_are_counted(group: str) -> None:
-    """By the sentence of the whole and by that of what is left, which together are the whole."""
+    """The sentence of the whole counts them, and so does that of what is left."""
     member = Reason(True, "trait", Observed(values={"plan": "p" * 80}), {"plan": "q" * 200})
     reason = Reason(True, **cast("Any", {group: [member] * 500}))
     left = bounded(reason)
@@ -254,7 +254,7 @@ def change_of(reason: Reason, **more: Any) -> SegmentChange:
 
 
 def largest(reason: Reason) -> SegmentChange:
-    """With all that is not cut as long as it may be."""
+    """A record in which all that is not cut is as long as it may be."""
     segments = tuple(f"{number:064d}" for number in range(SEGMENTS_MAX))
     cause = changes.Cause("event", "\x00" * MESSAGE_ID_MAX_CHARS, "t" * 249, 2**31, 2**63 - 1)
     customer = '"' * CUSTOMER_MAX_BYTES
@@ -264,7 +264,7 @@ def largest(reason: Reason) -> SegmentChange:
 
 
 def weight(record: OutRecord) -> int:
-    """Bytes of a record in a batch, about."""
+    """The bytes of a record in a batch, about."""
     headers = sum(len(name) + len(value or b"") + 10 for name, value in record.headers)
     return len(record.key or b"") + len(record.value or b"") + headers + 100
 
@@ -301,7 +301,7 @@ def test_a_change_that_a_former_version_saved(seed: int) -> None:
 
 
 def test_what_is_not_too_large_is_published_as_it_was_saved() -> None:
-    """Byte for byte, even with fields of another version."""
+    """It is the same byte for byte, even with fields of another version."""
     odd = OutRecord("segment-changes", b"u1", b'{"of another version": 1}', [])
     assert out_records.bounded(odd) is odd
     letter = OutRecord(TRIGGER_DEAD_LETTERS, b"u1", b'{"of another version": 1}', [])
@@ -312,7 +312,7 @@ def test_what_is_not_too_large_is_published_as_it_was_saved() -> None:
 
 
 def test_tail_of_a_change_that_was_cut() -> None:
-    """It is one line of a bounded length."""
+    """`tail` prints one line of a bounded length."""
     change = changes.decode(changes.encode(change_of(Drawn(7).reason())))
     line = tail.line(change).plain
     assert "\n" not in line
@@ -322,7 +322,7 @@ def test_tail_of_a_change_that_was_cut() -> None:
 
 @pytest.mark.parametrize("field", ["customer_id", "change_id", "segments"])
 def test_what_others_wrote_makes_no_row_that_cannot_be_published(field: str) -> None:
-    """Read back, or by triggers: what is never cut of our changes is longer than ours ever is."""
+    """The read-back and triggers refuse a change whose uncut fields are longer than ours."""
     longest = largest(Reason(False))
     assert changes.published_change(changes.encode(longest))[1].segments == longest.segments
     value: Any = ("s" * 600_000,) if field == "segments" else "u" * 600_000
@@ -419,7 +419,7 @@ def test_a_definition_that_adds_too_much(document: dict[str, Any], path: str, ri
 
 
 def test_definitions_up_to_their_limits() -> None:
-    """Are taken."""
+    """Such definitions are taken."""
     for document in (
         listed(1, TEXT_MAX_CHARS, "x" * TEXT_MAX_CHARS),
         listed(1_000, CONDITION_MAX_BYTES // 1_000 - 5),

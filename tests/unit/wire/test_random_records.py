@@ -35,7 +35,7 @@ class Number(str):
 
 
 class WrongError(Exception):
-    """Why a record is a dead letter."""
+    """The reason why a record is a dead letter."""
 
 
 def judged(value: bytes) -> tuple[object, ...] | str:
@@ -133,7 +133,7 @@ def identity(value: object) -> str | None:
 
 
 def millionths(value: object) -> int | None:
-    """Exact for any exponent: only one that leaves the range is not computed with."""
+    """The amount, exact for any exponent: only one that leaves the range is not computed with."""
     if value is None:
         return None
     match = NUMBER.fullmatch(value) if isinstance(value, str) else None
@@ -226,7 +226,7 @@ ANY_JSON = st.recursive(
 @FUZZ
 @given(st.binary(max_size=200) | ANY_JSON.map(lambda document: json.dumps(document).encode()))
 def test_any_bytes_are_an_event_or_a_dead_letter(value: bytes) -> None:
-    """Nothing but the reasons of the list comes out."""
+    """No other reason than those of the list comes out."""
     event_or_reason = outcome(value)
     assert isinstance(event_or_reason, Event) or event_or_reason in REASONS
 
@@ -234,13 +234,13 @@ def test_any_bytes_are_an_event_or_a_dead_letter(value: bytes) -> None:
 @FUZZ
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(ENVELOPE, ANY_JSON)))
 def test_any_fields_are_an_event_or_a_dead_letter(fields: dict[str, object]) -> None:
-    """The same for objects that have our fields, of any type."""
+    """This also holds for objects that have our fields, of any type."""
     event_or_reason = outcome(record(**{name: json.dumps(value) for name, value in fields.items()}))
     assert isinstance(event_or_reason, Event) or event_or_reason in REASONS
 
 
 def test_damaged_records_are_an_event_or_a_dead_letter() -> None:
-    """Records with bytes changed, dropped, doubled or cut off."""
+    """The records have bytes changed, dropped, doubled or cut off."""
     rng = random.Random(20260304)
     counts: Counter[object] = Counter()
     for _ in range(20_000):

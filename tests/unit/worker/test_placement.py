@@ -74,7 +74,7 @@ class Coming:
 
 
 async def look(monkeypatch: pytest.MonkeyPatch, *coming: tuple[float, int, Sequence[str]]) -> list[int]:
-    """Look at partitions 0 and 1 of two; the partitions whose records were not waited for."""
+    """Look at partitions 0 and 1 of two; return the partitions whose records were not waited for."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(placement, "time", SimpleNamespace(monotonic=lambda: clock.now))
     outputs = Coming(clock, *coming)
@@ -86,14 +86,14 @@ STAYED, MOVED = ["stayed"], ["moved1", "moved2", "moved3"]
 
 
 async def test_first_records_that_come_late_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long it takes until there is anything of a partition, and however soon the other's came."""
+    """The wait is as long as a partition has no record, however soon the other's records came."""
     for coming in ([(20.0, 0, MOVED)], [(0.1, 0, STAYED), (20.0, 1, MOVED)]):
         with pytest.raises(Stop, match="belong to other partitions"):
             await look(monkeypatch, *coming)
 
 
 async def test_more_of_a_partition_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the first records on, as the bound is of what is read and not of how long Kafka took to be found."""
+    """The bound starts with the first records: it limits the reading, not the time until Kafka was found."""
     soon, late = 10.0 + placement.READ_MAX_S, 10.1 + placement.READ_MAX_S
     assert await look(monkeypatch, (10.0, 0, STAYED), (late, 0, MOVED)) == [0]
     with pytest.raises(Stop, match="belong to other partitions"):
@@ -101,7 +101,7 @@ async def test_more_of_a_partition_is_not_waited_for_long(monkeypatch: pytest.Mo
 
 
 def test_a_copy_needs_to_know_where_to() -> None:
-    """And nothing else does."""
+    """Only a copy takes `--to`, and it must have it."""
     for words in (["copy"], ["create", "--to", "x-"]):
         done = segmenter("topics", *words)
         assert (done.code, "--to PREFIX" in done.err) == (2, True)
