@@ -38,7 +38,7 @@ def lines(form: str) -> list[str]:
 
 
 def test_json_is_a_document_a_line() -> None:
-    """Each has level, logger and time, and the fields by their names."""
+    """Each line has level, logger and time, and the fields by their names."""
     claimed, failed = map(json.loads, lines("json"))
     assert claimed["event"] == "claimed partitions"
     assert (claimed["partitions"], claimed["generation"], claimed["level"]) == ([0, 3], 7, "info")

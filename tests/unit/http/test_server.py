@@ -1,6 +1,6 @@
-"""The bounded server under those who want its files and its time: real sockets, on addresses of this machine.
+"""The bounded server under clients that use up its files and time: real sockets, on addresses of this machine.
 
-The one rule: whatever else connects, who asks is answered.
+The one rule: whatever else connects, a request is answered.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Started = Callable[..., "asyncio.Future[Served]"]
 
 
 class Served:
-    """A server with what it refused, and the connections that a test has to it."""
+    """A server, the reasons of its refusals, and the connections that a test has to it."""
 
     def __init__(self, limits: Limits, tls: ssl.SSLContext | None) -> None:
         self.refused: Counter[str] = Counter()
@@ -127,7 +127,7 @@ async def is_ended(sock: socket.socket, within_s: float = PATIENCE_S) -> bool:
 
 
 def descriptors() -> int:
-    """How many of this process are sockets."""
+    """The number of sockets among the descriptors of this process."""
     targets = (str(Path(f"/proc/self/fd/{number}").readlink()) for number in numbers())
     return sum(target.startswith("socket:") for target in targets)
 

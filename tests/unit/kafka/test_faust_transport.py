@@ -95,7 +95,7 @@ def test_no_answer_takes_the_last_one_back(answers: Answers, clock: Clock) -> No
 
 
 class Fetching:
-    """As much of aiokafka's fetcher as a request needs: it answers for visits alone, or for nobody."""
+    """The part of aiokafka's fetcher that a request needs: it answers for visits alone, or for no input."""
 
     def __init__(self, answered: tuple[TP, ...]) -> None:
         self.answered = answered
@@ -124,7 +124,7 @@ async def test_a_fetch_that_is_not_answered(answered: tuple[TP, ...], answers: A
 
 
 class Unreachable:
-    """As much of aiokafka's client as its fetcher needs: one broker, and each request breaks off."""
+    """The part of aiokafka's client that its fetcher needs: one broker, and each request breaks off."""
 
     _metadata_max_age_ms = 1_000
 
@@ -162,7 +162,7 @@ def test_what_was_never_claimed_is_not_silent(answers: Answers, clock: Clock) ->
 
 
 class Thread(SimpleNamespace):
-    """As much of the consumer's thread as a seek and a drain need."""
+    """The part of the consumer's thread that a seek and a drain need."""
 
     def __init__(self, answers: Answers) -> None:
         self.sought: list[tuple[TP, int, FetchStatus]] = []
@@ -196,7 +196,7 @@ async def test_reading_again_leaves_what_was_heard(answers: Answers, clock: Cloc
 
 
 class Committing:
-    """As much of aiokafka's consumer as a commit needs: what it is given is checked as it checks it."""
+    """The part of aiokafka's consumer that a commit needs: it checks its arguments as aiokafka does."""
 
     def __init__(self, refused: KafkaError | None) -> None:
         self.refused = refused

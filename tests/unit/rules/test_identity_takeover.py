@@ -1,4 +1,4 @@
-"""Attackers who send events: whatever they name, and in whatever order it is read, no identified customer moves.
+"""Attackers send events: whatever they name, and in whatever order it is read, no identified customer moves.
 
 What is right is kept beside the owners (`Victims`): a victim is what its own events make it, from the first event on
 that names it as a user. The rules of links are not used for it.
@@ -151,7 +151,7 @@ class Attack:
 
 
 class Victims(Post):
-    """Owners who hear late and twice, and what each victim's own events make it."""
+    """Owners whose records come late and twice, and what each victim's own events make of it."""
 
     def __init__(self, attack: Attack) -> None:
         super().__init__(ENGINE, attack.rng)

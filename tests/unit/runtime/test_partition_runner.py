@@ -42,14 +42,14 @@ class Publisher:
         """No other owner is there."""
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        """Nothing to make ready."""
+        """It has nothing to make ready."""
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
-        """Nothing to wait for."""
+        """It has nothing to wait for."""
         return {}
 
     async def release(self) -> None:
-        """Nothing to let go of."""
+        """It has nothing to let go of."""
 
 
 class Refused(Publisher):
@@ -103,7 +103,7 @@ async def until(sentences: list[str]) -> None:
 
 
 def test_a_store_that_forgot_the_claim_stops_the_worker() -> None:
-    """Redis came back empty, or without its last second: nobody else owns the partition."""
+    """Redis came back empty, or without its last second: no other worker owns the partition."""
 
     async def run() -> list[str]:
         store, sentences = MemoryStore(), list[str]()

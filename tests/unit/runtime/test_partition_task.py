@@ -196,7 +196,7 @@ class Slow:
             raise self.fails.pop()
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        """Nothing to make ready."""
+        """It has nothing to make ready."""
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         await self.may.wait()
@@ -204,7 +204,7 @@ class Slow:
         return {}
 
     async def release(self) -> None:
-        """Nothing to let go of."""
+        """It has nothing to let go of."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""From an assignment to partitions that are held: all of it or nothing, and nothing of what was heard before.
+"""From an assignment to partitions that are held: all or nothing, whatever answers came before.
 
 The one rule: Kafka, the group and the publisher are stand-ins that do one thing at the moment that a test is about;
 the store is the memory store, which keeps the contract. Long because a claim may go wrong at each of its steps.

@@ -287,7 +287,7 @@ def test_what_is_no_address_is_a_problem_at_the_start(template: str) -> None:
 
 
 async def test_an_address_that_fits_no_line_is_refused() -> None:
-    """So is one that a trait makes invalid; the sentence names neither."""
+    """An address that a trait makes invalid is refused, too; the sentence names neither."""
     long, other = channel(), channel(unsubscribe="{{ contact.name | safe }}")
     assert await long.send(message(name="x" * 998)) == AttemptResult(
         Outcome.REFUSED, "the address to unsubscribe at is too long"

@@ -140,7 +140,7 @@ async def test_a_redelivery_that_redis_lost_with_its_end_is_not_sent_again() -> 
 
 @pytest.mark.parametrize("says_so", [True, False], ids=["this version", "a former version"])
 async def test_after_a_rebuild_a_redelivered_message_is_sent(says_so: bool) -> None:
-    """So it is for a second stay under `once`; former versions do not mark decisions as redeliveries."""
+    """It is sent for a second stay under `once`, too; former versions do not mark decisions as redeliveries."""
     decisions = [
         decision if says_so else msgspec.structs.replace(decision, redelivery=None) for decision in await topic()
     ]

@@ -1,4 +1,4 @@
-"""How deep a JSON text may be: as counted character by character, and fast whatever the text is.
+"""The depth of a JSON text: as counted character by character, and fast whatever the text is.
 
 The one rule: a bound on time is a ratio to an ordinary record of the same size, read beside it in the same run.
 """

@@ -154,7 +154,7 @@ def test_broken_json_anywhere(text: str) -> None:
 
 @pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf8\x88\x80\x80\x80"])
 def test_broken_utf_8_anywhere(bad: bytes) -> None:
-    """Bytes that are no UTF-8 make no JSON, even where nobody reads."""
+    """Bytes that are no UTF-8 make no JSON, even in a field that is not read."""
     for field in ("context", "userId", "event", "traits"):
         assert outcome(record(**{field: '"X"'}).replace(b"X", bad)) == "not_json", field
     assert outcome(record(properties='{"product_id":"X"}').replace(b"X", bad)) == "not_json"
@@ -267,7 +267,7 @@ def test_random_timestamps() -> None:
 
 
 def test_event_time_is_the_earlier_of_timestamp_and_record_time() -> None:
-    """A clock that runs ahead by up to five minutes moves nobody; a millisecond more is absurd."""
+    """A clock up to five minutes ahead moves no event; a millisecond more is absurd."""
     ahead = 5 * MINUTE
     for record_time, expected in (
         (NOON_MS + SECOND, NOON_MS),

@@ -288,7 +288,7 @@ def test_a_change_of_any_size(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_change_that_a_former_version_saved(seed: int) -> None:
-    """Its record of the outbox is cut before it is published, whoever finds it; it stays known by its headers."""
+    """Its outbox record is cut before it is published, in each way to it; it stays known by its headers."""
     change = largest(Drawn(seed).reason())
     long = msgspec.structs.replace(change, said={"en": "x" * 700_000, "fa": f"{RLI}{FSI}" * 100_000})
     saved = OutRecord("segment-changes", b"u1", msgspec.json.encode(long), changes.headers(change))
