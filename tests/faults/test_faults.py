@@ -48,7 +48,7 @@ def test_faults() -> None:
     todo = main.quick(1)
     results = main.run_all(todo, EVENTS, lanes=3)
     print(main.table(results))  # noqa: T201  # pytest shows it with a failure
-    assert {f"{one.kind} --seed {one.seed}": one.findings for one in results if one.findings} == {}
+    assert {f"{result.kind} --seed {result.seed}": result.findings for result in results if result.findings} == {}
     assert len(results) == len(todo)
 
 
@@ -74,9 +74,9 @@ def test_every_fail_point_is_deadly_somewhere() -> None:
                                      "tests/support/evidence.py"])  # fmt: skip
 def test_what_checks_shares_nothing_with_what_is_checked(auditor: str) -> None:
     """Neither rules nor the shell."""
-    found = sorted(Path(__file__).parents[2].glob(auditor))
-    assert found
-    for file in found:
+    files = sorted(Path(__file__).parents[2].glob(auditor))
+    assert files
+    for file in files:
         assert re.findall(r"^ *(?:from|import) (?:rules|streams)\b.*", file.read_text(), re.MULTILINE) == [], file
 
 
@@ -93,11 +93,11 @@ def quiet(lane: Lane) -> Iterator[Scene]:
 @pytest.mark.kafka
 def test_nothing_went_wrong(quiet: Scene) -> None:
     """All is equal, and there was something to compare."""
-    found = audit(quiet)
-    assert found.findings == []
+    audited = audit(quiet)
+    assert audited.findings == []
     assert quiet.crew.findings == []
-    assert found.counts["events"] > 340
-    assert min(found.counts[name] for name in ("changes", "due times", "dead letters", "customers")) > 0
+    assert audited.counts["events"] > 340
+    assert min(audited.counts[name] for name in ("changes", "due times", "dead letters", "customers")) > 0
 
 
 def member(scene: Scene) -> tuple[str, bytes, bytes]:
@@ -110,11 +110,11 @@ def member(scene: Scene) -> tuple[str, bytes, bytes]:
     raise AssertionError("nobody is in a segment")
 
 
-def changed(scene: Scene, at: int, change: Callable[[Any], Any]) -> Callable[[], Any]:
+def changed(scene: Scene, index: int, change: Callable[[Any], Any]) -> Callable[[], Any]:
     """A field of a stored customer is another one; what puts it back."""
     where, name, value = member(scene)
     fields = msgspec.msgpack.decode(value, strict=False)
-    fields[at] = change(fields[at])
+    fields[index] = change(fields[index])
     scene.client.hset(where, name, msgspec.msgpack.encode(fields))
     return lambda: scene.client.hset(where, name, value)
 
@@ -127,7 +127,11 @@ def gone(scene: Scene) -> Callable[[], Any]:
 
 def unlisted(scene: Scene) -> Callable[[], Any]:
     """A due time that would never fire."""
-    place = next(scene.key(at, "due") for at in range(PARTITIONS) if scene.client.zcard(scene.key(at, "due")))
+    place = next(
+        scene.key(partition, "due")
+        for partition in range(PARTITIONS)
+        if scene.client.zcard(scene.key(partition, "due"))
+    )
     ((name, due),) = scene.client.zrange(place, 0, 0, withscores=True)
     scene.client.zrem(place, name)
     return lambda: scene.client.zadd(place, {name: due})
@@ -165,7 +169,7 @@ def test_the_auditor_tells_a_damaged_redis(damage: str, quiet: Scene) -> None:
     undo = do(quiet)
     findings = audit(quiet).findings
     undo()
-    assert any(one.startswith(f"{invariant}:") for one in findings), findings
+    assert any(finding.startswith(f"{invariant}:") for finding in findings), findings
 
 
 @pytest.mark.kafka
@@ -177,7 +181,7 @@ def test_the_auditor_of_the_soak_tells_it_too(damage: str, quiet: Scene) -> None
     undo = do(quiet)
     findings = soak_audit.audit(quiet, 1_000).findings
     undo()
-    assert any(one.startswith(f"{invariant}:") for one in findings), findings
+    assert any(finding.startswith(f"{invariant}:") for finding in findings), findings
     assert soak_audit.audit(quiet, 20).findings == []
 
 
@@ -191,29 +195,29 @@ def test_the_auditor_tells_what_was_published_wrongly(lane: Lane) -> None:
         assert audit(scene).findings == []
         (first, *_, last) = (record.value for record in evidence.read(scene, "segment-changes"))
         body = json.loads(first)
-        name, at = body["customer_id"], fault_traffic.partition_of(body["customer_id"].encode(), PARTITIONS)
-        assert found(scene, "segment-changes", at, first) == {"I4"}
+        name, partition = body["customer_id"], fault_traffic.partition_of(body["customer_id"].encode(), PARTITIONS)
+        assert broken_invariants(scene, "segment-changes", partition, first) == {"I4"}
         another = {**json.loads(last), "customer_id": "nobody", "change_id": "0" * 32}
-        assert "I1" in found(scene, "segment-changes", at, json.dumps(another).encode())
+        assert "I1" in broken_invariants(scene, "segment-changes", partition, json.dumps(another).encode())
         different = {**body, "segment": "spender"}
-        assert "I4" in found(scene, "segment-changes", at, json.dumps(different).encode())
+        assert "I4" in broken_invariants(scene, "segment-changes", partition, json.dumps(different).encode())
         again = {**body, "change_id": "1" * 32}
-        assert {"I3", "I5"} <= found(scene, "segment-changes", at, json.dumps(again).encode())
+        assert {"I3", "I5"} <= broken_invariants(scene, "segment-changes", partition, json.dumps(again).encode())
         row = evidence.read(scene, "segment-memberships")[0].value
-        assert found(scene, "segment-memberships", at, row) > {"I11"}  # under another's key
+        assert broken_invariants(scene, "segment-memberships", partition, row) > {"I11"}  # under another's key
         headers = [("reason", b"not_json"), ("topic", b"carts"), ("partition", b"0"), ("offset", b"0")]
-        assert "I8" in found(scene, "dead-letters", 0, b"{", headers)
+        assert "I8" in broken_invariants(scene, "dead-letters", 0, b"{", headers)
         lost = TrafficRecord("carts", name.encode(), b"{", "not_json")
         scene.publish([lost])
-        assert any(one.startswith("I8: no dead letter") for one in audit(scene).findings)
+        assert any(finding.startswith("I8: no dead letter") for finding in audit(scene).findings)
 
 
-def found(scene: Scene, topic: str, partition: int, value: bytes, headers: Any = ()) -> set[str]:
+def broken_invariants(scene: Scene, topic: str, partition: int, value: bytes, headers: Any = ()) -> set[str]:
     """The invariants that are broken once this record is on the topic too."""
     sender = fault_traffic.producer(scene.lane.kafka.address)
     sender.send(scene.prefix + topic, key=b"k", value=value, partition=partition, headers=list(headers)).get(30)
     sender.close()
-    return {one.partition(":")[0] for one in audit(scene).findings}
+    return {finding.partition(":")[0] for finding in audit(scene).findings}
 
 
 # --- the supervisor ----------------------------------------------------------------------------
@@ -222,9 +226,9 @@ def found(scene: Scene, topic: str, partition: int, value: bytes, headers: Any =
 class Ended(Worker):
     """A worker that has ended in some way."""
 
-    def __init__(self, code: int, said: str, folder: Any) -> None:
+    def __init__(self, code: int, log_text: str, folder: Any) -> None:
         super().__init__({}, log=folder / f"{time.monotonic_ns()}.log")
-        self.log.write_text(said)
+        self.log.write_text(log_text)
         self._code = code
 
     @property
@@ -233,7 +237,7 @@ class Ended(Worker):
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "good"),
+    ("code", "log_text", "good"),
     [
         (75, "segmenter stopped: Redis failed (gone); when it is back, start the worker again\n", True),
         (75, "segmenter stopped: a defect ended a claim (KeyError(0))\n", False),
@@ -243,11 +247,11 @@ class Ended(Worker):
         (-9, "", False),
     ],
 )
-def test_a_death_is_judged(code: int, said: str, good: bool, tmp_path: Any) -> None:
+def test_a_death_is_judged(code: int, log_text: str, good: bool, tmp_path: Any) -> None:
     """Good is only what the fault may cause, with its sentence; nobody told this one to end, and nobody killed it."""
     crew = Crew({}, tmp_path, [r"^Redis failed"])
     crew.replaces = False
-    crew.members.append(Member(Ended(code, said, tmp_path)))
+    crew.members.append(Member(Ended(code, log_text, tmp_path)))
     crew.tend()
     assert (crew.findings == []) is good
     assert len(crew.deaths) == good

@@ -47,7 +47,7 @@ FIRST = change(1, "entered", "a", ["a"])
 
 
 @pytest.mark.parametrize(
-    ("then", "found"),
+    ("then", "invariants"),
     [
         (change(2, "exited", "a", []), []),
         (change(1, "entered", "a", ["a"], at="2"), ["I4"]),
@@ -58,27 +58,27 @@ FIRST = change(1, "entered", "a", ["a"])
         (change(2, "exited", "a", []).replace(b'"u"', b'"v"'), ["I1"]),
     ],
 )
-def test_what_is_told_is_added_up(then: bytes, found: list[str]) -> None:
+def test_what_is_told_is_added_up(then: bytes, invariants: list[str]) -> None:
     """One change after another, and what is wrong with the second."""
     fold, counts = CustomerFold(), Counter[str]()
     assert list(fold.add("u", FIRST, counts)) == []
-    assert [one.partition(":")[0] for one in fold.add("u", then, counts)] == found
+    assert [finding.partition(":")[0] for finding in fold.add("u", then, counts)] == invariants
     assert counts["repeats"] == (b'"sequence":1' in then)
 
 
 def test_whoever_may_be_late_is_known() -> None:
     """By Kafka's time and the event's own; and without the oracle's sample nothing of it is kept."""
     made = b'{"timestamp":"2026-01-01T00:00:00.000+00:00"}'
-    found = Pass(1, share=0.0)
+    audit_pass = Pass(1, share=0.0)
     for name, delay_ms in (("live-0-1", SLOW_MS), ("live-0-2", SLOW_MS + 1), ("u1", 7_200_000)):
-        found.read(In("visits", 0, 0, 1_767_225_600_000 + delay_ms, name.encode(), made, None))
-    assert found.slow == {"live-0-2"}
-    assert len(found.came) == 3
-    assert not found.inputs
+        audit_pass.read(In("visits", 0, 0, 1_767_225_600_000 + delay_ms, name.encode(), made, None))
+    assert audit_pass.slow == {"live-0-2"}
+    assert len(audit_pass.came) == 3
+    assert not audit_pass.inputs
 
 
 @pytest.mark.parametrize(
-    ("last", "found"),
+    ("last", "count"),
     [
         (Quarter(120.0, 900, 420.0), 0),
         (Quarter(None, 900, 400.0), 0),
@@ -86,10 +86,10 @@ def test_whoever_may_be_late_is_known() -> None:
         (Quarter(100.0, 900, 441.0), 1),
     ],
 )
-def test_memory_that_grows_is_found(last: Quarter, found: int) -> None:
+def test_memory_that_grows_is_found(last: Quarter, count: int) -> None:
     """Workers by a quarter, Redis by a tenth for each customer."""
     first, peak = Quarter(90.0, 300, 400.0), Quarter(110.0, 600, 500.0)
-    assert len(list(grown([first, peak, last, last]))) == found
+    assert len(list(grown([first, peak, last, last]))) == count
 
 
 def test_too_little_to_compare_is_found() -> None:

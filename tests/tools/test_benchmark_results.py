@@ -64,10 +64,10 @@ def test_a_figure_has_its_commit_its_day_and_its_machine(tree: Path) -> None:
 def test_a_figure_is_a_median_with_its_spread_and_what_ran_beside_it() -> None:
     """And of one metric alone the ratio: no other is compared."""
     samples = Samples()
-    for ours, theirs in ((3.0, 6.0), (1.0, 9.0), (2.0, 7.0)):
-        samples.add("ours", "rate", "events/s", ours)
-        samples.add("theirs", "rate", "events/s", theirs)
-        samples.add("theirs", "CPU", "s", ours)
+    for rate, peer_rate in ((3.0, 6.0), (1.0, 9.0), (2.0, 7.0)):
+        samples.add("ours", "rate", "events/s", rate)
+        samples.add("theirs", "rate", "events/s", peer_rate)
+        samples.add("theirs", "CPU", "s", rate)
     first, second, third = samples.figures("ours", "rate")
     shown = (first.median, first.least, first.most, first.runs, first.ratio, first.against)
     assert shown == (2.0, 1.0, 3.0, 3, 1.0, "ours")

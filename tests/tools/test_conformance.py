@@ -23,7 +23,7 @@ from tests.oracle import oracle
 from tests.support import conformance, library_stories
 
 Json = dict[str, Any]
-Told = dict[str, list[tuple[str, str, str, bool]]]
+ChangesByCustomer = dict[str, list[tuple[str, str, str, bool]]]
 
 STORIES: list[Json] = [json.loads(line) for line in (conformance.ROOT / conformance.FILE).read_text().splitlines()]
 RUN = conformance.ROOT / "docs" / "conformance" / "run.py"
@@ -44,11 +44,11 @@ def name_of(story: Json) -> str:
     return str(story["name"])
 
 
-def expected(story: Json) -> Told:
-    own: Told = {}
+def expected(story: Json) -> ChangesByCustomer:
+    own: ChangesByCustomer = {}
     for change in story["expected"]:
-        told = (change["segment"], change["change"], change["occurred_at"], change["late"])
-        own.setdefault(change["customer_id"], []).append(told)
+        row = (change["segment"], change["change"], change["occurred_at"], change["late"])
+        own.setdefault(change["customer_id"], []).append(row)
     return own
 
 
@@ -56,16 +56,21 @@ def expected(story: Json) -> Told:
 def test_a_published_story(story: Json) -> None:
     """With the definitions of its own line, product and oracle come to what it says."""
     events = [decode_line(json.dumps(event).encode()) for event in story["events"]]
-    by_product: Told = {}
+    by_product: ChangesByCustomer = {}
     for change in Replay(Engine(build(story["definitions"], "story"))).run(events, parse_instant(story["until"])):
         if change.segment in story["compared"]:
-            told = (change.segment, str(change.kind), format_instant(change.occurred_at), change.late)
-            by_product.setdefault(change.customer, []).append(told)
-    by_oracle: Told = {}
-    for one in oracle.changes(story["events"], story["definitions"], oracle.milliseconds(story["until"])):
-        if one.segment in story["compared"]:
-            told = (one.segment, one.change, library_stories.written(one.occurred_at), one.late)
-            by_oracle.setdefault(one.customer_id, []).append(told)
+            row = (change.segment, str(change.kind), format_instant(change.occurred_at), change.late)
+            by_product.setdefault(change.customer, []).append(row)
+    by_oracle: ChangesByCustomer = {}
+    for oracle_change in oracle.changes(story["events"], story["definitions"], oracle.milliseconds(story["until"])):
+        if oracle_change.segment in story["compared"]:
+            row = (
+                oracle_change.segment,
+                oracle_change.change,
+                library_stories.written(oracle_change.occurred_at),
+                oracle_change.late,
+            )
+            by_oracle.setdefault(oracle_change.customer_id, []).append(row)
     assert by_product == by_oracle == expected(story)
 
 
@@ -125,12 +130,12 @@ def test_the_runner_on_another_program(tmp_path: Path) -> None:
     assert done.stdout.endswith("0 of 1 stories came out\n")
 
 
-@pytest.mark.parametrize(("code", "said"), [("raise SystemExit(3)", "exit code 3"), ("print(1)", "is no change")])
-def test_the_runner_on_a_broken_program(code: str, said: str) -> None:
+@pytest.mark.parametrize(("code", "words"), [("raise SystemExit(3)", "exit code 3"), ("print(1)", "is no change")])
+def test_the_runner_on_a_broken_program(code: str, words: str) -> None:
     """One that says nothing, or no changes, does not pass where no change is expected."""
     done = run("--only", "one millisecond early", sys.executable, "-c", code)
     assert done.returncode == 1
-    assert said in done.stdout
+    assert words in done.stdout
 
 
 @pytest.mark.parametrize("words", [["--only", "no such story"], ["there-is-no-such-program"]])

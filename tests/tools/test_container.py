@@ -18,7 +18,7 @@ from streams.settings import Settings
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
-OURS = [name for name, service in SERVICES.items() if service.get("build")]
+BUILT_SERVICES = [name for name, service in SERVICES.items() if service.get("build")]
 # An instruction with its continued lines.
 DOCKERFILE = [
     line.replace("\\\n", " ")
@@ -32,8 +32,8 @@ def instructions(name: str) -> list[str]:
 
 def test_all_is_found() -> None:
     """Kafka, Redis, the topics, a worker, and on demand triggers and monitoring; what is built here is ours."""
-    assert set(SERVICES) - set(OURS) == {"kafka", "redis", "prometheus", "grafana"}
-    assert OURS == ["topics", "worker", "trigger-topics", "triggers", "ops"]
+    assert set(SERVICES) - set(BUILT_SERVICES) == {"kafka", "redis", "prometheus", "grafana"}
+    assert BUILT_SERVICES == ["topics", "worker", "trigger-topics", "triggers", "ops"]
     profiles = {name: SERVICES[name]["profiles"] for name in SERVICES if "profiles" in SERVICES[name]}
     assert [name for name, of in profiles.items() if of == ["triggers"]] == ["trigger-topics", "triggers"]
     assert [name for name, of in profiles.items() if of == ["monitoring"]] == ["ops", "prometheus", "grafana"]
@@ -60,7 +60,7 @@ def test_a_service_may_do_the_least(name: str) -> None:
     assert not any("/var/run/docker.sock" in volume for volume in service.get("volumes", []))
 
 
-@pytest.mark.parametrize("name", [*OURS, "redis"])
+@pytest.mark.parametrize("name", [*BUILT_SERVICES, "redis"])
 def test_what_needs_no_files_has_none_that_it_could_change(name: str) -> None:
     """But for a temporary folder, and for Redis its data."""
     assert SERVICES[name]["read_only"] is True
@@ -70,15 +70,17 @@ def test_what_needs_no_files_has_none_that_it_could_change(name: str) -> None:
 def test_nobody_is_root() -> None:
     """The image's last user is a number, which Kubernetes can see to be none of root's; Redis is told its own."""
     assert instructions("USER") == ["10001"]
-    assert DOCKERFILE.index("USER 10001") > max(at for at, line in enumerate(DOCKERFILE) if line.startswith("FROM"))
+    assert DOCKERFILE.index("USER 10001") > max(
+        index for index, line in enumerate(DOCKERFILE) if line.startswith("FROM")
+    )
     assert SERVICES["redis"]["user"] == "redis"
-    assert not any("user" in SERVICES[name] for name in OURS)
+    assert not any("user" in SERVICES[name] for name in BUILT_SERVICES)
 
 
 def test_every_image_is_one_version() -> None:
     """`latest` and no tag at all are another image tomorrow."""
     named = [line.split()[0] for line in instructions("FROM")]
-    named += [service["image"] for name, service in SERVICES.items() if name not in OURS]
+    named += [service["image"] for name, service in SERVICES.items() if name not in BUILT_SERVICES]
     assert len(named) == 6
     for image in named:
         assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+[\w.-]*", image), image
@@ -87,7 +89,7 @@ def test_every_image_is_one_version() -> None:
 
 def test_the_last_stage_has_no_tools() -> None:
     """What was fetched, built and checked is copied from the stage before; nothing is installed in the last."""
-    last = DOCKERFILE[max(at for at, line in enumerate(DOCKERFILE) if line.startswith("FROM")) :]
+    last = DOCKERFILE[max(index for index, line in enumerate(DOCKERFILE) if line.startswith("FROM")) :]
     assert not any("pip" in line or "apt-get" in line for line in last)
     assert [line for line in last if line.startswith(("COPY", "ADD"))] == [
         "COPY --from=build /opt/segmenter /opt/segmenter"
@@ -106,14 +108,16 @@ def test_what_is_copied_is_there_and_is_sent() -> None:
         assert f"!{source}" in sent, source
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", BUILT_SERVICES)
 def test_what_is_started_is_a_command(name: str) -> None:
     """Its words are taken by the command line, and its variables are settings."""
     arguments.parser().parse_args(SERVICES[name]["command"].split())
     given = SERVICES[name]["environment"]
     Settings(**{variable.removeprefix("SEGMENTER_").lower(): value for variable, value in given.items()})
-    known = {f"SEGMENTER_{field.upper()}" for field in Settings.model_fields} | {"BOT_SECRET"}  # of the example file
-    assert set(given) <= known
+    variables = {f"SEGMENTER_{field.upper()}" for field in Settings.model_fields} | {
+        "BOT_SECRET"
+    }  # of the example file
+    assert set(given) <= variables
     assert not any("PASSWORD" in variable for variable in given)
     assert instructions("ENTRYPOINT") == ['["segmenter"]']
 

@@ -32,11 +32,11 @@ def run(module: str, *arguments: str) -> str:
 @pytest.mark.slow
 def test_the_demo() -> None:
     """All is published and decided, time alone changes something, messages come, and nothing is a dead letter."""
-    said = run("demos.main", "--triggers")
-    assert "17,420 published, 0 dead letters" in said
-    for told in ("event → change", "due time → change", "by time:", "✉ shopper-", "☎ chatbot", "0 forged", "try next"):
-        assert told in said
-    changes = re.findall(r"│ (?:abandoned_cart|repeat_buyer) +│ +(\d+) │", said)
+    output = run("demos.main", "--triggers")
+    assert "17,420 published, 0 dead letters" in output
+    for text in ("event → change", "due time → change", "by time:", "✉ shopper-", "☎ chatbot", "0 forged", "try next"):
+        assert text in output
+    changes = re.findall(r"│ (?:abandoned_cart|repeat_buyer) +│ +(\d+) │", output)
     assert len(changes) == 4
     assert "0" not in changes
 
@@ -63,8 +63,8 @@ def test_the_lines_for_another_terminal(tansu: Tansu, redis_server: Redis, capsy
     ]
     assert f"SEGMENTER_REDIS={redis_server.url} " in export
     shop = given["topic_prefix"]
-    said = in_another_terminal(f"{folder}\n{export}\n{sys.executable} -m streams topics verify")
-    assert f"{shop}segment-changes: {given['partitions']} partitions" in said
+    output = in_another_terminal(f"{folder}\n{export}\n{sys.executable} -m streams topics verify")
+    assert f"{shop}segment-changes: {given['partitions']} partitions" in output
 
 
 def test_the_lines_hold_no_password(tansu: Tansu) -> None:
@@ -98,9 +98,9 @@ def test_the_lines_hold_no_password(tansu: Tansu) -> None:
 def test_the_benchmark_of_a_backlog(peers: tuple[str, ...]) -> None:
     """Each drains all of it, and says of every customer what the rules say."""
     few = ("--events", "5000", "--customers", "500", "--hot-every", "10")
-    said = run("benchmarks.main", "--only", "throughput", *few, "--peers", "bare", *peers)
-    assert "memberships of all are as the rules give them" in said
-    assert len(re.findall(r"^round 1 of 1", said, re.MULTILINE)) == 1 + len(peers)
+    output = run("benchmarks.main", "--only", "throughput", *few, "--peers", "bare", *peers)
+    assert "memberships of all are as the rules give them" in output
+    assert len(re.findall(r"^round 1 of 1", output, re.MULTILINE)) == 1 + len(peers)
 
 
 @pytest.mark.kafka
@@ -108,8 +108,8 @@ def test_the_benchmark_of_a_backlog(peers: tuple[str, ...]) -> None:
 @pytest.mark.nightly
 def test_the_benchmark_of_a_steady_load() -> None:
     """All of the paced load came through."""
-    said = run("benchmarks.main", "--only", "latency", "--rates", "200", "--seconds", "2")
-    assert "segmenter: 100 of 100 changes came" in said
+    output = run("benchmarks.main", "--only", "latency", "--rates", "200", "--seconds", "2")
+    assert "segmenter: 100 of 100 changes came" in output
 
 
 @pytest.mark.kafka
@@ -118,10 +118,10 @@ def test_the_benchmark_of_a_steady_load() -> None:
 def test_the_benchmark_of_due_times_and_sizes() -> None:
     """Each due time fires, alone and with everybody's at once; and a worker comes back to what it holds."""
     few = ("--rates", "200", "--seconds", "2", "--crowd", "1000", "--sizes", "200")
-    said = run("benchmarks.main", "--only", "due", "crowd", "scale", *few)
-    assert "100 of 100 changes came" in said
-    assert "1,000 customers due at one instant, among 200 events/s: 1,000 changes" in said
-    assert re.search("after SIGTERM.*[0-9] s\n.*after kill -9", said)
+    output = run("benchmarks.main", "--only", "due", "crowd", "scale", *few)
+    assert "100 of 100 changes came" in output
+    assert "1,000 customers due at one instant, among 200 events/s: 1,000 changes" in output
+    assert re.search("after SIGTERM.*[0-9] s\n.*after kill -9", output)
 
 
 @pytest.mark.kafka
@@ -130,5 +130,5 @@ def test_the_benchmark_of_due_times_and_sizes() -> None:
 def test_the_benchmark_of_kafka_streams_under_a_steady_load() -> None:
     """Its changes are those of ours, and come through."""
     paced = ("--rates", "200", "--seconds", "2", "--commits", "100")
-    said = run("benchmarks.main", "--only", "latency", *paced)
-    assert "Kafka Streams, exactly_once_v2, commit 100 ms: 100 of 100 changes came" in said
+    output = run("benchmarks.main", "--only", "latency", *paced)
+    assert "Kafka Streams, exactly_once_v2, commit 100 ms: 100 of 100 changes came" in output

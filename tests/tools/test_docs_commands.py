@@ -51,8 +51,8 @@ def blocks(page: Path, *languages: str) -> list[str]:
 
 def commands(page: Path) -> list[str]:
     """One a line, without what is said of it."""
-    found = [line.split(" #")[0].rstrip() for text in blocks(page, *SHELLS) for line in text.splitlines()]
-    return [line for line in found if line]
+    lines = [line.split(" #")[0].rstrip() for text in blocks(page, *SHELLS) for line in text.splitlines()]
+    return [line for line in lines if line]
 
 
 def is_run(command: str) -> bool:
@@ -122,14 +122,14 @@ class Reader:
 
 def history() -> list[dict[str, Any]]:
     """Views, carts and orders of each of them."""
-    found = []
+    events = []
     for number, name in enumerate(CUSTOMERS):
-        found += [
+        events += [
             event(name, 1, "Product Viewed", 0, product_id="p1", category="tea"),
             event(name, 2, "Product Added", 1, product_id="p1", price=number + 5),
             event(name, 3, "Order Completed", 2, order_id=f"o-{name}", total=number + 10, currency="USD"),
         ]
-    return moved_to_now(*found)
+    return moved_to_now(*events)
 
 
 def write_files(folder: Path) -> None:

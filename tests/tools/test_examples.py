@@ -43,9 +43,9 @@ def test_the_consumer_takes_each_change_once(kafka: Kafka) -> None:
         assert process.stderr is not None
         lines = [process.stdout.readline().split()[:3] for _ in range(3)]
         process.terminate()
-        told = process.stderr.read()
+        errors = process.stderr.read()
     assert lines == [["بهار-1", "بهار", "entered"], ["بهار-2", "بهار", "exited"], ["بهار-4", "بهار", "exited"]]
-    assert "a gap after 2 of بهار" in told
+    assert "a gap after 2 of بهار" in errors
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node on this machine")

@@ -37,21 +37,21 @@ def profile(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def found(profile: str) -> list[Record]:
+def load_records(profile: str) -> list[Record]:
     return list(records(20_000, 4_000, seed=7, profile=profile))
 
 
 @pytest.fixture(scope="module")
-def events(found: list[Record]) -> list[dict[str, Any]]:
-    return [json.loads(value, parse_float=Decimal) for _, _, value, _ in found]
+def events(load_records: list[Record]) -> list[dict[str, Any]]:
+    return [json.loads(value, parse_float=Decimal) for _, _, value, _ in load_records]
 
 
 def name(event: dict[str, Any]) -> str:
     return str(event.get("event", event["type"]))
 
 
-def digest(found: list[Record]) -> str:
-    return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
+def digest(load_records: list[Record]) -> str:
+    return hashlib.sha256(repr(load_records).encode()).hexdigest()[:16]
 
 
 def test_what_a_seed_means_is_fixed() -> None:
@@ -62,22 +62,24 @@ def test_what_a_seed_means_is_fixed() -> None:
     }
 
 
-def test_the_arguments_decide(profile: str, found: list[Record]) -> None:
+def test_the_arguments_decide(profile: str, load_records: list[Record]) -> None:
     """The same again is the same; another seed is another load."""
-    assert list(records(20_000, 4_000, seed=7, profile=profile)) == found
-    assert digest(list(records(20_000, 4_000, seed=8, profile=profile))) != digest(found)
+    assert list(records(20_000, 4_000, seed=7, profile=profile)) == load_records
+    assert digest(list(records(20_000, 4_000, seed=8, profile=profile))) != digest(load_records)
 
 
-def test_a_slice_of_encoding_is_invisible(profile: str, found: list[Record], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slice_of_encoding_is_invisible(
+    profile: str, load_records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(generate, "SLICE", 999)
-    assert list(records(20_000, 4_000, seed=7, profile=profile)) == found
+    assert list(records(20_000, 4_000, seed=7, profile=profile)) == load_records
 
 
-def test_counts_and_times(found: list[Record]) -> None:
+def test_counts_and_times(load_records: list[Record]) -> None:
     """As many as asked for; times ascend within the span, those of one millisecond in topic order."""
-    assert len(found) == 20_000
-    assert START_MS <= found[0][3] <= found[-1][3] < START_MS + WEEK_MS
-    order = [(time_ms, RANK[topic]) for topic, _, _, time_ms in found]
+    assert len(load_records) == 20_000
+    assert START_MS <= load_records[0][3] <= load_records[-1][3] < START_MS + WEEK_MS
+    order = [(time_ms, RANK[topic]) for topic, _, _, time_ms in load_records]
     assert order == sorted(order)
 
 
@@ -92,9 +94,9 @@ def test_start_and_span(profile: str) -> None:
     assert any(a < b for a, b in pairwise(order) if a[0] == b[0])
 
 
-def test_every_record_is_an_event(found: list[Record], events: list[dict[str, Any]]) -> None:
+def test_every_record_is_an_event(load_records: list[Record], events: list[dict[str, Any]]) -> None:
     """Topic by name, key = customer, timestamp = time, and the context of a browser."""
-    for (topic, key, _, time_ms), event in zip(found, events, strict=True):
+    for (topic, key, _, time_ms), event in zip(load_records, events, strict=True):
         assert topic == TOPIC[name(event)]
         assert key.decode() == event["userId"]
         assert milliseconds(event["timestamp"]) == time_ms
@@ -106,7 +108,7 @@ def test_every_record_is_an_event(found: list[Record], events: list[dict[str, An
     assert any("campaign" in event["context"] for event in events)
 
 
-def test_ids(found: list[Record], events: list[dict[str, Any]]) -> None:
+def test_ids(load_records: list[Record], events: list[dict[str, Any]]) -> None:
     """messageIds are unique UUIDs; one anonymousId and one set of traits per customer."""
     ids = [event["messageId"] for event in events]
     assert len(set(ids)) == len(ids)
@@ -115,7 +117,7 @@ def test_ids(found: list[Record], events: list[dict[str, Any]]) -> None:
     assert len({user for user, _ in anonymous}) == len({cookie for _, cookie in anonymous}) == len(anonymous)
     traits = {(event["userId"], json.dumps(event["traits"])) for event in events if "traits" in event}
     assert len({user for user, _ in traits}) == len(traits)
-    assert len({key for _, key, _, _ in found}) <= 4_000
+    assert len({key for _, key, _, _ in load_records}) <= 4_000
 
 
 def test_orders_add_up(events: list[dict[str, Any]]) -> None:
@@ -128,18 +130,18 @@ def test_orders_add_up(events: list[dict[str, Any]]) -> None:
     assert {len(order["products"]) for order in orders} == {1, 2, 3}
 
 
-def test_the_mix(found: list[Record]) -> None:
+def test_the_mix(load_records: list[Record]) -> None:
     """60-70 % visits, about 20 % carts, 8-10 % purchases, a few profiles."""
-    share = {topic: count / len(found) for topic, count in Counter(topic for topic, *_ in found).items()}
+    share = {topic: count / len(load_records) for topic, count in Counter(topic for topic, *_ in load_records).items()}
     assert 0.60 <= share["visits"] <= 0.70
     assert 0.18 <= share["carts"] <= 0.25
     assert 0.08 <= share["purchases"] <= 0.10
     assert 0.02 <= share["profiles"] <= 0.05
 
 
-def test_size(found: list[Record]) -> None:
+def test_size(load_records: list[Record]) -> None:
     """About 590 bytes, none far from it."""
-    sizes = [len(value) for _, _, value, _ in found]
+    sizes = [len(value) for _, _, value, _ in load_records]
     assert 570 <= sum(sizes) / len(sizes) <= 615
     assert min(sizes) >= 450
     assert max(sizes) <= 900

@@ -37,9 +37,9 @@ def panels() -> list[dict[str, Any]]:
 
 def test_nothing_is_asked_for_that_nobody_tells() -> None:
     """Each metric of an alert or a panel is one of the lists; and each of the lists is on the dashboard."""
-    asked = set[str]().union(*(named(rule["expr"]) for rule in alerts()))
+    alerted = set[str]().union(*(named(rule["expr"]) for rule in alerts()))
     shown = set[str]().union(*(named(target["expr"]) for panel in panels() for target in panel["targets"]))
-    assert (asked | shown) - NAMES == set()
+    assert (alerted | shown) - NAMES == set()
     assert NAMES - shown - {"segmenter_clock_timestamp_seconds", "segmenter_claim_seconds"} == set()
 
 

@@ -28,7 +28,7 @@ def test_a_guard_is_missed(guard: str) -> None:
 
 def test_each_guard_stands_where_it_is_said_to() -> None:
     """Once; else nobody would try what happens without it."""
-    places = {one.guard: (ROOT / one.path).read_text("utf-8").count(one.right) for one in ALL.values()}
+    places = {mutant.guard: (ROOT / mutant.path).read_text("utf-8").count(mutant.right) for mutant in ALL.values()}
     assert {guard: count for guard, count in places.items() if count != 1} == {}
 
 

@@ -23,7 +23,7 @@ def line(kind: str, second: int = 0, price: str = "10.00", user: str = "u", sess
     return f"2019-10-01 00:00:{second:02} UTC,{kind},p1,9,a.b,acme,{price},{user},{session}"
 
 
-def told(*lines: str, shift_ms: int = 0) -> list[Event]:
+def events_of(*lines: str, shift_ms: int = 0) -> list[Event]:
     return events([HEADER, *lines], shift_ms)
 
 
@@ -40,8 +40,8 @@ def real() -> list[Event]:
         return events(lines)
 
 
-def named(found: list[Event], name: str) -> list[Event]:
-    return [event for event in found if event["event"] == name]
+def named(history: list[Event], name: str) -> list[Event]:
+    return [event for event in history if event["event"] == name]
 
 
 def test_real_counts(real: list[Event], rows: list[dict[str, str]]) -> None:
@@ -97,17 +97,17 @@ def test_real_rows_tell_what_they_told(real: list[Event], rows: list[dict[str, s
         row = rows[int(event["messageId"]) - 1]
         assert event["userId"] == row["user_id"]
         if event["event"] != "Order Completed":
-            said = cast("Event", event["properties"])
-            assert said["product_id"] == row["product_id"]
-            assert Decimal(repr(said["price"])) == Decimal(row["price"])
-            assert said.get("category", "") == row["category_code"]
-            assert said.get("brand", "") == row["brand"]
-            assert said.get("cart_id") == (row["user_session"] if event["event"] == "Product Added" else None)
+            properties = cast("Event", event["properties"])
+            assert properties["product_id"] == row["product_id"]
+            assert Decimal(repr(properties["price"])) == Decimal(row["price"])
+            assert properties.get("category", "") == row["category_code"]
+            assert properties.get("brand", "") == row["brand"]
+            assert properties.get("cart_id") == (row["user_session"] if event["event"] == "Product Added" else None)
 
 
 def test_one_line_of_each() -> None:
     """The exact shape of the three events."""
-    view, cart, order = told(line("view"), line("cart", 1), line("purchase", 2, "19.90"))
+    view, cart, order = events_of(line("view"), line("cart", 1), line("purchase", 2, "19.90"))
     product = {"product_id": "p1", "category": "a.b", "brand": "acme"}
     common = {"type": "track", "userId": "u"}
     assert view == common | {
@@ -137,52 +137,52 @@ def test_one_line_of_each() -> None:
 
 def test_ties_are_in_reading_order() -> None:
     """Rows of one second: visits, carts, purchases, whatever the order of the rows."""
-    found = told(line("purchase"), line("cart"), line("view"), line("view"))
-    assert [event["messageId"] for event in found] == ["3", "4", "2", "1"]
+    history = events_of(line("purchase"), line("cart"), line("view"), line("view"))
+    assert [event["messageId"] for event in history] == ["3", "4", "2", "1"]
 
 
 def test_an_order_waits_for_its_last_row() -> None:
     """An event between two purchase rows comes before the order; cents add up without binary dust."""
-    found = told(line("purchase", 0, "0.10"), line("view", 3), line("purchase", 5, "0.20"))
-    assert [event["messageId"] for event in found] == ["2", "3"]
-    assert found[1]["properties"]["total"] == 0.3  # 0.1 + 0.2 as floats is not
+    history = events_of(line("purchase", 0, "0.10"), line("view", 3), line("purchase", 5, "0.20"))
+    assert [event["messageId"] for event in history] == ["2", "3"]
+    assert history[1]["properties"]["total"] == 0.3  # 0.1 + 0.2 as floats is not
 
 
 def test_the_last_row_is_the_latest() -> None:
     """In a file out of order the latest row dates the order, and of equal ones the lower in the file."""
-    found = told(line("purchase", 5), line("purchase", 0))
-    assert [event["messageId"] for event in found] == ["1"]
-    assert found[0]["timestamp"] == "2019-10-01T00:00:05.000Z"
-    assert told(line("purchase"), line("purchase"))[0]["messageId"] == "2"
+    history = events_of(line("purchase", 5), line("purchase", 0))
+    assert [event["messageId"] for event in history] == ["1"]
+    assert history[0]["timestamp"] == "2019-10-01T00:00:05.000Z"
+    assert events_of(line("purchase"), line("purchase"))[0]["messageId"] == "2"
 
 
 def test_a_session_of_two_customers_is_two_orders() -> None:
     """Nobody pays for what another customer bought."""
-    found = told(line("purchase", user="a"), line("purchase", 1, user="b"))
-    assert [(event["userId"], event["properties"]["total"]) for event in found] == [("a", 10.0), ("b", 10.0)]
+    history = events_of(line("purchase", user="a"), line("purchase", 1, user="b"))
+    assert [(event["userId"], event["properties"]["total"]) for event in history] == [("a", 10.0), ("b", 10.0)]
 
 
 def test_without_a_session() -> None:
     """No cart id, no order id, and each purchase row is an order of its own."""
-    found = told(line("cart", session=""), line("purchase", 1, session=""), line("purchase", 2, session=""))
-    assert [event["event"] for event in found] == ["Product Added", "Order Completed", "Order Completed"]
-    assert not any({"cart_id", "order_id"} & event["properties"].keys() for event in found)
+    history = events_of(line("cart", session=""), line("purchase", 1, session=""), line("purchase", 2, session=""))
+    assert [event["event"] for event in history] == ["Product Added", "Order Completed", "Order Completed"]
+    assert not any({"cart_id", "order_id"} & event["properties"].keys() for event in history)
 
 
 def test_columns_are_found_by_name() -> None:
     """Another order of the columns, and columns unknown to us, change nothing."""
     header = "more,user_session,user_id,price,brand,category_code,product_id,event_type,event_time"
-    found = events([header, "x,s,u,10.00,acme,a.b,p1,view,2019-10-01 00:00:00 UTC"])
-    assert found == told(line("view"))
+    history = events([header, "x,s,u,10.00,acme,a.b,p1,view,2019-10-01 00:00:00 UTC"])
+    assert history == events_of(line("view"))
 
 
 def test_shift_moves_every_time_alike() -> None:
     """Milliseconds, forward and back, orders too; nothing else changes."""
     lines = (line("view"), line("purchase", 1))
-    moved = told(*lines, shift_ms=86_400_001)
+    moved = events_of(*lines, shift_ms=86_400_001)
     assert [event["timestamp"] for event in moved] == ["2019-10-02T00:00:00.001Z", "2019-10-02T00:00:01.001Z"]
-    assert [event | {"timestamp": ""} for event in moved] == [event | {"timestamp": ""} for event in told(*lines)]
-    assert told(line("view"), shift_ms=-1)[0]["timestamp"] == "2019-09-30T23:59:59.999Z"
+    assert [event | {"timestamp": ""} for event in moved] == [event | {"timestamp": ""} for event in events_of(*lines)]
+    assert events_of(line("view"), shift_ms=-1)[0]["timestamp"] == "2019-09-30T23:59:59.999Z"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_shift_moves_every_time_alike() -> None:
 def test_a_bad_row_is_named(bad: str, why: str) -> None:
     """The third line of the file is wrong, and more follow."""
     with pytest.raises(RowError, match=r"^line 3: ") as caught:
-        told(line("view"), bad, line("view"))
+        events_of(line("view"), bad, line("view"))
     assert why in str(caught.value)
 
 
@@ -223,7 +223,7 @@ def test_a_wrong_header_is_named(lines: list[str]) -> None:
 
 def test_a_torn_last_line_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     """A file cut short in its last row gives the rows before, and a warning with the line."""
-    assert told(line("view"), line("view")[:50]) == told(line("view"))
+    assert events_of(line("view"), line("view")[:50]) == events_of(line("view"))
     assert "line 3: the file ends in the middle" in caplog.text
 
 

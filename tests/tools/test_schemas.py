@@ -89,9 +89,9 @@ def test_the_events_of_a_story_are_accepted(story: Json) -> None:
 @pytest.mark.parametrize("story", STORIES, ids=story_name)
 def test_the_changes_of_a_story_are_accepted(story: Json) -> None:
     """Each with its reason, from replay and from the worker; there are as many as the story tells."""
-    found = list(made(definitions_of(story), story["events"], story["until"]))
-    assert all(map(accepted, found))
-    assert len(found) >= 2 * len(story["expected"])
+    published = list(made(definitions_of(story), story["events"], story["until"]))
+    assert all(map(accepted, published))
+    assert len(published) >= 2 * len(story["expected"])
 
 
 def test_drawn_events_and_changes_are_accepted() -> None:
@@ -341,9 +341,9 @@ DOCUMENT_FILES = {name: text for name, text in schemas.files().items() if name.e
 def test_every_reference_leads_somewhere(name: str) -> None:
     """In the committed files, to a definition in the same file or in another."""
     file = schemas.ROOT / name
-    found = list(references(json.loads(file.read_text("utf-8"))))
-    assert found
-    assert all(isinstance(resolved(reference, file), dict) for reference in found)
+    links = list(references(json.loads(file.read_text("utf-8"))))
+    assert links
+    assert all(isinstance(resolved(reference, file), dict) for reference in links)
 
 
 def test_every_topic_has_its_channel() -> None:
@@ -359,8 +359,8 @@ def test_every_topic_has_its_channel() -> None:
 def test_a_name_is_told_on_the_topic_that_it_belongs_on() -> None:
     """What is said of carts and purchases is where `publish` sends."""
     for name in SHOP_NAMES:
-        told = {topic for topic in INPUTS if re.search(rf"\b{name}\b", TOPICS["channels"][topic]["description"])}
-        assert (told or {"visits"}) == {input_of(name)}
+        topics = {topic for topic in INPUTS if re.search(rf"\b{name}\b", TOPICS["channels"][topic]["description"])}
+        assert (topics or {"visits"}) == {input_of(name)}
 
 
 def judge(schema: Json) -> Callable[[object], bool]:
@@ -407,8 +407,8 @@ def test_each_stale_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "docs/reference/asyncapi.json").unlink()
     (tmp_path / "docs/reference/schemas/event.json").write_text("{}\n")
     assert schemas.main(["--check"], tmp_path) == 1
-    said = capsys.readouterr().err.splitlines()
-    assert [line.split()[0] for line in said] == ["docs/reference/schemas/event.json", "docs/reference/asyncapi.json"]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines] == ["docs/reference/schemas/event.json", "docs/reference/asyncapi.json"]
     assert schemas.main([], tmp_path) == 0
     assert schemas.main(["--check"], tmp_path) == 0
 

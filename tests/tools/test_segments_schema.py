@@ -38,7 +38,7 @@ RULES = schemas.ROOT / "rules"
 STORIES: list[Json] = json.loads((Path(__file__).parents[1] / "support" / "stories.json").read_text("utf-8"))
 
 
-def said(document: object) -> list[str]:
+def schema_errors(document: object) -> list[str]:
     """What an editor would underline; [] when it accepts."""
     return [f"{error.json_path}: {error.message[:200]}" for error in JUDGE.iter_errors(document)]
 
@@ -56,20 +56,20 @@ def test_the_schema_is_a_schema_and_committed() -> None:
 @pytest.mark.parametrize("name", ["segments.yaml", "demo.yaml"])
 def test_the_files_that_come_with_it_are_accepted(name: str) -> None:
     """The library uses most of the language."""
-    assert said(yaml.safe_load((RULES / name).read_text("utf-8"))) == []
+    assert schema_errors(yaml.safe_load((RULES / name).read_text("utf-8"))) == []
 
 
-@pytest.mark.parametrize("story", [one for one in STORIES if one["definitions"]], ids=lambda story: story["name"])
+@pytest.mark.parametrize("story", [story for story in STORIES if story["definitions"]], ids=lambda story: story["name"])
 def test_the_definitions_of_a_story_are_accepted(story: Json) -> None:
     """Each of them."""
-    assert said(story["definitions"]) == []
+    assert schema_errors(story["definitions"]) == []
 
 
 def test_random_definitions_are_accepted() -> None:
     """Over the whole language: groups in groups, bands, holds, every form of every condition."""
     for seed in range(400):
         definitions = histories.random_definitions(random.Random(seed))
-        assert said(definitions) == [], f"seed {seed}"
+        assert schema_errors(definitions) == [], f"seed {seed}"
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -77,7 +77,7 @@ def test_random_definitions_of_a_kind_are_accepted(name: str) -> None:
     """Of each kind of condition many forms."""
     for seed in range(20):
         _, definitions = definitions_of(name, random.Random(seed))
-        assert said(definitions) == [], f"seed {seed}"
+        assert schema_errors(definitions) == [], f"seed {seed}"
 
 
 CART: Json = {"title": "S", "when": {"cart": {}}}
@@ -98,7 +98,7 @@ RIGHT: list[Json] = [
 def test_short_forms_are_accepted(document: Json) -> None:
     """By the schema as by the code."""
     build(document, "right.yaml")
-    assert said(document) == []
+    assert schema_errors(document) == []
 
 
 # --- what is wrong -----------------------------------------------------------------------------
@@ -121,7 +121,7 @@ ONLY_CHECK_SAYS = [
 
 def test_what_is_wrong_is_refused() -> None:
     """All but what only `check` can say; the list is exact, so that neither side goes its own way."""
-    accepted = [name for name, document, *_ in WRONG if said(document) == []]
+    accepted = [name for name, document, *_ in WRONG if schema_errors(document) == []]
     assert sorted(accepted) == sorted(ONLY_CHECK_SAYS)
     assert len(WRONG) > 3 * len(ONLY_CHECK_SAYS)
 
@@ -131,9 +131,9 @@ def test_an_unknown_key_is_refused_in_every_condition(kind: str) -> None:
     """A misspelt key is underlined; traits and properties alone may have any name."""
     if kind in ("all", "any", "not", "in_segment", "trait"):
         return
-    found = [when for seed in range(20) for when in leaves(definitions_of(ANY_OF[kind], random.Random(seed))[1], kind)]
-    assert found
-    for form in found:
+    forms = [when for seed in range(20) for when in leaves(definitions_of(ANY_OF[kind], random.Random(seed))[1], kind)]
+    assert forms
+    for form in forms:
         assert valid({kind: form})
         assert not valid({kind: form | {"witin": "1d"}})
 
@@ -154,7 +154,7 @@ def valid(when: object) -> bool:
         built = True
     except DefinitionsError:
         built = False
-    accepted = said(document) == []
+    accepted = schema_errors(document) == []
     assert accepted or not built, "the schema refuses what the code takes"
     return accepted
 
@@ -177,8 +177,10 @@ def subclasses(form: type[Form]) -> Iterator[type[Form]]:
 
 
 def condition(kind: str) -> Json:
-    (found,) = (one["properties"][kind] for one in COMMITTED["$defs"]["condition"]["oneOf"] if kind in one["required"])
-    return dict(found)
+    (schema,) = (
+        branch["properties"][kind] for branch in COMMITTED["$defs"]["condition"]["oneOf"] if kind in branch["required"]
+    )
+    return dict(schema)
 
 
 def segment() -> Json:
@@ -222,10 +224,10 @@ def test_every_form_is_compared() -> None:
 
 def test_conditions_attributes_and_days_are_those_of_the_code() -> None:
     """The kinds, what a context may ask for, weekdays, and the bounds."""
-    kinds = [kind for one in COMMITTED["$defs"]["condition"]["oneOf"] for kind in one["required"]]
+    kinds = [kind for branch in COMMITTED["$defs"]["condition"]["oneOf"] for kind in branch["required"]]
     assert kinds == list(EXAMPLES)
     assert set(condition("context")["properties"]) == set(CONTEXT_KEYS)
-    (one, several) = condition("calendar")["properties"]["weekday"]["anyOf"]
-    assert tuple(one["enum"]) == tuple(several["items"]["enum"]) == WEEKDAYS
+    (single, several) = condition("calendar")["properties"]["weekday"]["anyOf"]
+    assert tuple(single["enum"]) == tuple(several["items"]["enum"]) == WEEKDAYS
     assert COMMITTED["$defs"]["count"]["anyOf"][0]["maximum"] == value_test_parsing.COUNT_MAX
     assert condition("sequence")["properties"]["steps"]["maxItems"] == STEPS_MAX

@@ -71,17 +71,17 @@ class Missing(Exception):
 
 def _imported(tree: ast.AST) -> Mapping[str, Any]:
     """What is imported of this repository, by its name there; `Missing` where it cannot be."""
-    found: dict[str, Any] = {}
+    objects_by_name: dict[str, Any] = {}
     for node in ast.walk(tree):
         if not _is_own(node):
             continue
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                found[alias.asname or alias.name] = _member(node.module or "", alias.name)
+                objects_by_name[alias.asname or alias.name] = _member(node.module or "", alias.name)
         elif isinstance(node, ast.Import):
             for alias in node.names:
-                found[alias.asname or alias.name.split(".")[0]] = _module(alias.name)
-    return found
+                objects_by_name[alias.asname or alias.name.split(".")[0]] = _module(alias.name)
+    return objects_by_name
 
 
 def _module(name: str) -> Any:
@@ -121,8 +121,8 @@ def _unset(tree: ast.AST, imported: Mapping[str, Any]) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(attr="setattr"), args=[owner, ast.Constant(value=str(name)), *_]):
-                found = _value(owner, imported)
-                if (inspect.ismodule(found) or inspect.isclass(found)) and not hasattr(found, name):
+                target = _value(owner, imported)
+                if (inspect.ismodule(target) or inspect.isclass(target)) and not hasattr(target, name):
                     yield f"{ast.unparse(owner)}.{name}"
 
 
@@ -130,7 +130,7 @@ def _unknown_modules(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.List | ast.Tuple):
             continue
-        texts = [one.value if isinstance(one, ast.Constant) else None for one in node.elts]
+        texts = [element.value if isinstance(element, ast.Constant) else None for element in node.elts]
         for option, name in pairwise(texts):
             if option == "-m" and isinstance(name, str) and name.split(".")[0] in OWN and _spec(name) is None:
                 yield f"-m {name}"

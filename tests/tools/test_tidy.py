@@ -22,8 +22,8 @@ LONG = "x = 1\n" * (tidy.MODULE_LINES + 1)
 def test_a_finding_names_the_line(name: str, text: str, finding: str, tmp_path: Path) -> None:
     """One finding for one fault, at its line."""
     (tmp_path / name).write_text(text)
-    (found,) = tidy.findings([tmp_path / name])
-    assert finding in found
+    (reported,) = tidy.findings([tmp_path / name])
+    assert finding in reported
 
 
 def test_a_name_has_one_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,15 +44,15 @@ def test_what_is_found_is_named_with_what_to_do() -> None:
     assert vulnerabilities.findings(report(CLEAN), {}) == []
 
 
-@pytest.mark.parametrize("known", ["PYSEC-2024-1", "CVE-2024-1", "GHSA-1"])
-def test_what_is_allowed_needs_a_reason(known: str) -> None:
+@pytest.mark.parametrize("vulnerability", ["PYSEC-2024-1", "CVE-2024-1", "GHSA-1"])
+def test_what_is_allowed_needs_a_reason(vulnerability: str) -> None:
     """By any of its ids, with a reason, and as long as it is found."""
-    assert vulnerabilities.findings(report(VULNERABLE), {known: "the server of aiohttp is not used"}) == []
-    assert vulnerabilities.findings(report(VULNERABLE), {known: " "}) == [
-        f"pyproject.toml: {known} is allowed without a reason"
+    assert vulnerabilities.findings(report(VULNERABLE), {vulnerability: "the server of aiohttp is not used"}) == []
+    assert vulnerabilities.findings(report(VULNERABLE), {vulnerability: " "}) == [
+        f"pyproject.toml: {vulnerability} is allowed without a reason"
     ]
-    assert vulnerabilities.findings(report(CLEAN), {known: "why"}) == [
-        f"pyproject.toml: {known} is allowed and no longer found; take it out"
+    assert vulnerabilities.findings(report(CLEAN), {vulnerability: "why"}) == [
+        f"pyproject.toml: {vulnerability} is allowed and no longer found; take it out"
     ]
 
 
@@ -109,20 +109,20 @@ def test_nothing_found_is_asked_for_once_a_day(machine: Machine, capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "said"),
+    ("text", "code", "reason"),
     [
         (json.dumps(report(SKIPPED)), 0, "the package index of this machine has no data about vulnerabilities"),
         ("no such host", 1, "its data cannot be reached here"),
     ],
 )
 def test_without_data_one_line_says_so(
-    text: str, code: int, said: str, machine: Machine, capsys: pytest.CaptureFixture[str]
+    text: str, code: int, reason: str, machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The check goes on; after one question, and it is asked again the next time."""
     machine.answers(text, code)
     assert vulnerabilities.main() == 0
     assert machine.calls == 1
-    assert capsys.readouterr().out == f"vulnerabilities: left out, since {said}\n"
+    assert capsys.readouterr().out == f"vulnerabilities: left out, since {reason}\n"
     assert vulnerabilities.main() == 0
     assert machine.calls == 2
 

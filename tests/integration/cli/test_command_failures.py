@@ -51,7 +51,7 @@ def test_lines_that_kafka_does_not_take(kafka: Kafka, redis_server: Redis) -> No
     counted, named = done.err.splitlines()
     assert (done.code, counted) == (1, "2 events published, 0 lines refused")
     assert named.startswith("line 2: not acknowledged: ")
-    assert [one.value for one in shop.read("purchases", 3, within_s=1)] == lines[::2]
+    assert [record.value for record in shop.read("purchases", 3, within_s=1)] == lines[::2]
     set_batch_size(kafka, shop.prefix + "purchases", 100)
     done = segmenter("publish", "-", stdin=b"\n".join(lines[::2]), **shop.settings)
     assert (done.code, done.err.count("not acknowledged: ")) == (1, 2)
@@ -90,9 +90,9 @@ def test_kafka_goes_away_while_topics_are_looked_for(
     admin = SimpleNamespace(describe_topics=raise_timeout, close=lambda: closed.append(True))
     monkeypatch.setattr(topics, "KafkaAdminClient", lambda **_: admin)
     assert main.run(["topics", "verify"]) == 75
-    (said,) = capsys.readouterr().err.splitlines()
-    assert "does not answer" in said
-    assert "SEGMENTER_BROKERS" in said
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert "does not answer" in sentence
+    assert "SEGMENTER_BROKERS" in sentence
     assert closed == [True]
 
 
@@ -110,8 +110,8 @@ def test_records_of_others_on_the_topic(monkeypatch: pytest.MonkeyPatch, capsys:
             """Reads what there is, and then fails the test: nobody may ask for more."""
 
         def __iter__(self) -> Iterator[Any]:
-            for at, value in enumerate(values):
-                yield SimpleNamespace(topic="segment-changes", partition=1, offset=at, value=value)
+            for offset, value in enumerate(values):
+                yield SimpleNamespace(topic="segment-changes", partition=1, offset=offset, value=value)
             pytest.fail("one change was asked for")
 
         def close(self) -> None:
@@ -123,9 +123,9 @@ def test_records_of_others_on_the_topic(monkeypatch: pytest.MonkeyPatch, capsys:
     out, err = capsys.readouterr()
     assert out.count("\n") == 1
     assert "recently_purchased" in out
-    said = err.splitlines()
-    assert [line.partition(" is no ")[0] for line in said] == [
-        f"segmenter tail: segment-changes-1, offset {at}" for at in range(5)
+    sentences = err.splitlines()
+    assert [line.partition(" is no ")[0] for line in sentences] == [
+        f"segmenter tail: segment-changes-1, offset {offset}" for offset in range(5)
     ]
 
 
@@ -140,21 +140,21 @@ def test_an_empty_variable_is_no_value(name: str, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("seen", "told"),
+    ("errors", "reported"),
     [
         (["CERTIFICATE_VERIFY_FAILED", "111 ECONNREFUSED"], "CERTIFICATE_VERIFY_FAILED"),
         (["111 ECONNREFUSED", "CERTIFICATE_VERIFY_FAILED"], "CERTIFICATE_VERIFY_FAILED"),
         (["111 ECONNREFUSED"], "ECONNREFUSED"),
     ],
 )
-def test_what_a_broker_answered_is_told_before_that_another_is_not_there(seen: list[str], told: str) -> None:
+def test_what_a_broker_answered_is_told_before_that_another_is_not_there(errors: list[str], reported: str) -> None:
     """Whichever was noticed last; and that nobody is there, where that is all."""
 
     def connect() -> None:
         with answering(Settings()):
-            for error in seen:
+            for error in errors:
                 logging.getLogger("kafka.net.manager").error("Connection failed: %s", KafkaConnectionError(error))
             raise KafkaTimeoutError("Unable to bootstrap")
 
-    with pytest.raises(Stop, match=told):
+    with pytest.raises(Stop, match=reported):
         connect()

@@ -181,14 +181,14 @@ def tail(shop: Mapping[str, Any]) -> list[str]:
 
 def test_tail_says_when_who_what_and_why(shop: dict[str, Any]) -> None:
     """One line per change, as many as asked for."""
-    said = tail(shop)
-    (maryam,) = (text for text in said if MARYAM in text)
+    lines = tail(shop)
+    (maryam,) = (text for text in lines if MARYAM in text)
     quiet_at = a_quiet_cart(MARYAM)[-1]["timestamp"]
     due = datetime.fromisoformat(quiet_at) + timedelta(minutes=30)
-    assert len(said) == 3
+    assert len(lines) == 3
     assert maryam.startswith(f"{due:%H:%M:%S}.000Z  + abandoned_cart")
     assert "for 30 minutes; the cart holds 1 item" in maryam
-    assert re.search(r"\+ recently_purchased +u2 +1 × Order Completed", "".join(said))
+    assert re.search(r"\+ recently_purchased +u2 +1 × Order Completed", "".join(lines))
 
 
 def test_tail_shows_a_name_with_a_joiner_as_it_is_written(shop: dict[str, Any]) -> None:
@@ -223,18 +223,25 @@ def test_explain_as_json_agrees_with_itself_and_with_the_words(shop: dict[str, A
     """Members, and they alone, have a since; every reason holds as its segment does."""
     done = segmenter("explain", MARYAM, "--json", **shop)
     assert (done.code, done.err) == (0, "")
-    found = json.loads(done.out)
+    explanation = json.loads(done.out)
     assert MARYAM in done.out
-    assert (found["customer_id"], found["sequence"]) == (MARYAM, 1)
-    assert found["partition"] == partition_of(MARYAM.encode())
-    assert [one["segment"] for one in found["segments"]] == sorted(oracle.conditions_of(oracle.BUILT_IN))
+    assert (explanation["customer_id"], explanation["sequence"]) == (MARYAM, 1)
+    assert explanation["partition"] == partition_of(MARYAM.encode())
+    assert [membership["segment"] for membership in explanation["segments"]] == sorted(
+        oracle.conditions_of(oracle.BUILT_IN)
+    )
     words = segmenter("explain", MARYAM, **shop).out
-    for one in found["segments"]:
-        assert one["member"] == one["reason"]["holds"] == ("since" in one)
-        assert f"{one['segment']} ({one['title']}): {'in since' if one['member'] else 'not in'}" in words
-        assert "due_at" not in one or one["due_at"] > found["clock"]
-        assert one.get("since", "") <= found["instant"] <= found["clock"]
-    assert [one["segment"] for one in found["segments"] if one["member"]] == ["abandoned_cart"]
+    for membership in explanation["segments"]:
+        assert membership["member"] == membership["reason"]["holds"] == ("since" in membership)
+        assert (
+            f"{membership['segment']} ({membership['title']}): {'in since' if membership['member'] else 'not in'}"
+            in words
+        )
+        assert "due_at" not in membership or membership["due_at"] > explanation["clock"]
+        assert membership.get("since", "") <= explanation["instant"] <= explanation["clock"]
+    assert [membership["segment"] for membership in explanation["segments"] if membership["member"]] == [
+        "abandoned_cart"
+    ]
 
 
 def test_explain_of_somebody_unknown(shop: dict[str, Any]) -> None:

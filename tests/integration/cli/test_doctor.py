@@ -124,9 +124,9 @@ def test_a_kafka_that_is_not_there(shop: dict[str, Any], run: Run) -> None:
     began = time.monotonic()
     report = run(**{**shop, "brokers": NOBODY})
     assert time.monotonic() - began < 10
-    (said,) = report.of("problem")
-    assert said.startswith(f"Kafka          Kafka at {NOBODY} does not answer")
-    assert said.endswith("see SEGMENTER_BROKERS")
+    (problem,) = report.of("problem")
+    assert problem.startswith(f"Kafka          Kafka at {NOBODY} does not answer")
+    assert problem.endswith("see SEGMENTER_BROKERS")
     assert "Redis rights   all that the process needs" in report.of("ok")
 
 
@@ -135,9 +135,9 @@ def test_a_redis_that_is_not_there(shop: dict[str, Any], run: Run) -> None:
     began = time.monotonic()
     report = run(**{**shop, "redis": f"redis://user:{SECRET}@{NOBODY}/0"})
     assert time.monotonic() - began < 10
-    (said,) = report.of("problem")
-    assert said.startswith(f"Redis          Redis at {NOBODY} cannot be used")
-    assert said.endswith("see SEGMENTER_REDIS")
+    (problem,) = report.of("problem")
+    assert problem.startswith(f"Redis          Redis at {NOBODY} cannot be used")
+    assert problem.endswith("see SEGMENTER_REDIS")
     assert any(line.startswith("topics") for line in report.of("ok"))
 
 
@@ -149,10 +149,10 @@ def test_servers_that_say_nothing(run: Run) -> None:
             began = time.monotonic()
             report = run(**given)
             assert time.monotonic() - began < 20
-    said = report.of("problem")
-    assert len(said) == 2
-    assert "does not answer" in said[0]
-    assert re.search("no answer within|Timeout", said[1])
+    problems = report.of("problem")
+    assert len(problems) == 2
+    assert "does not answer" in problems[0]
+    assert re.search("no answer within|Timeout", problems[1])
 
 
 def test_a_wrong_password_of_redis(shop: dict[str, Any], run: Run) -> None:
@@ -160,9 +160,9 @@ def test_a_wrong_password_of_redis(shop: dict[str, Any], run: Run) -> None:
     with Redis() as store:
         redis.Redis.from_url(store.url).config_set("requirepass", "right")
         report = run(**{**shop, "redis": store.url, "redis_password": SECRET})
-    (said,) = report.of("problem")
-    assert "AuthenticationError" in said
-    assert said.endswith("see SEGMENTER_REDIS_PASSWORD")
+    (problem,) = report.of("problem")
+    assert "AuthenticationError" in problem
+    assert problem.endswith("see SEGMENTER_REDIS_PASSWORD")
 
 
 # --- topics ------------------------------------------------------------------------------------
@@ -172,10 +172,12 @@ def test_topics_that_are_missing(tansu: Tansu, redis_server: Redis, run: Run) ->
     """By their names, with the command that creates them."""
     given = shop_on(tansu, "missing", redis_server.url)
     admin.create(Settings(**given), [name for name in ALL if name not in ("visits", "trigger-replays")])
-    (said,) = run(**given).of("problem")
-    assert said == f"topics         missing: {given['topic_prefix']}visits; run `segmenter topics create`"
-    (*_, said) = run("triggers", **given).of("problem")
-    assert said.endswith(f"missing: {given['topic_prefix']}trigger-replays; run `segmenter topics create --triggers`")
+    (problem,) = run(**given).of("problem")
+    assert problem == f"topics         missing: {given['topic_prefix']}visits; run `segmenter topics create`"
+    (*_, problem) = run("triggers", **given).of("problem")
+    assert problem.endswith(
+        f"missing: {given['topic_prefix']}trigger-replays; run `segmenter topics create --triggers`"
+    )
 
 
 def test_topics_with_different_numbers_of_partitions(tansu: Tansu, redis_server: Redis, run: Run) -> None:
@@ -185,10 +187,10 @@ def test_topics_with_different_numbers_of_partitions(tansu: Tansu, redis_server:
     kafka.create_topics([NewTopic(f"{given['topic_prefix']}carts", 2, 1)])
     kafka.close()
     admin.create(Settings(**given))
-    (said,) = run(**given).of("problem")
-    assert f"{given['topic_prefix']}carts 2" in said
-    assert f"{given['topic_prefix']}visits 4" in said
-    assert "topics copy --to" in said
+    (problem,) = run(**given).of("problem")
+    assert f"{given['topic_prefix']}carts 2" in problem
+    assert f"{given['topic_prefix']}visits 4" in problem
+    assert "topics copy --to" in problem
 
 
 @pytest.mark.kafka
@@ -207,9 +209,9 @@ def test_settings_of_topics(kafka: Kafka, redis_server: Redis, run: Run) -> None
     ):
         client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, f"settings-{name}", values)])
         report = run(**given)
-        (said,) = report.of(state)
-        assert said.startswith(f"topic settings settings-{name} ")
-        assert words in said
+        (finding,) = report.of(state)
+        assert finding.startswith(f"topic settings settings-{name} ")
+        assert words in finding
         client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, f"settings-{name}", dict.fromkeys(values, ""))])
         client.delete_topics([f"settings-{name}"])
         _wait_gone(client, f"settings-{name}")
@@ -230,8 +232,8 @@ def test_a_redis_that_would_forget(shop: dict[str, Any], run: Run) -> None:
     with Redis(options={"maxmemory-policy": "allkeys-lru"}) as store:
         report = run(**{**shop, "redis": store.url})
         assert [line.split("  ")[0] for line in report.of("warning")] == ["Redis data"]
-        (said,) = report.of("problem")
-        assert said.endswith("set maxmemory-policy noeviction")
+        (problem,) = report.of("problem")
+        assert problem.endswith("set maxmemory-policy noeviction")
         client = redis.Redis.from_url(store.url)
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", "500kb")
@@ -263,9 +265,9 @@ def test_a_redis_of_another_cluster(shop: dict[str, Any], run: Run, redis_server
     client.hset(where, mapping=stored)
     assert any(line.startswith("stored state") for line in run(**shop).of("ok"))
     client.hset(where, "cluster", "another")
-    (said,) = run(**shop).of("problem")
-    assert said.startswith("stored state   cluster stored 'another'")
-    assert said.endswith("point SEGMENTER_REDIS to a fresh one")
+    (problem,) = run(**shop).of("problem")
+    assert problem.startswith("stored state   cluster stored 'another'")
+    assert problem.endswith("point SEGMENTER_REDIS to a fresh one")
 
 
 @pytest.mark.parametrize(("off_s", "side"), [(-1_800, "behind"), (1_800, "ahead of")])
@@ -279,9 +281,9 @@ def test_a_clock_that_is_off(
     monkeypatch.setenv("SKEW_FILE", str(tmp_path / "clock"))
     done = subprocess.run(command("doctor"), env=environment(shop), capture_output=True, timeout=60, check=False)
     report = parsed(done.returncode, done.stdout.decode())
-    (said,) = report.of("problem")
-    assert re.match(rf"clocks +the clock of this machine is 1,(800,0|799,9)\d\d ms {side} that of Redis", said)
-    assert "1,000 ms is the most" in said
+    (problem,) = report.of("problem")
+    assert re.match(rf"clocks +the clock of this machine is 1,(800,0|799,9)\d\d ms {side} that of Redis", problem)
+    assert "1,000 ms is the most" in problem
 
 
 # --- files and settings ------------------------------------------------------------------------
@@ -291,23 +293,23 @@ def test_a_segments_file_that_is_wrong(shop: dict[str, Any], run: Run, tmp_path:
     """With the place, or that it is not there."""
     wrong = tmp_path / "segments.yaml"
     wrong.write_text("version: 1\nsegments:\n  Buyers: {title: B, when: {cart: {}}}\n")
-    (said,) = run(**shop, definitions=wrong).of("problem")
-    assert said.startswith(f"segments file  {wrong}")
-    assert "Buyers" in said
-    assert "segmenter check" in said
-    (said,) = run(**shop, definitions=tmp_path / "none.yaml").of("problem")
-    assert said.endswith("none.yaml cannot be read (No such file or directory); see SEGMENTER_DEFINITIONS")
+    (problem,) = run(**shop, definitions=wrong).of("problem")
+    assert problem.startswith(f"segments file  {wrong}")
+    assert "Buyers" in problem
+    assert "segmenter check" in problem
+    (problem,) = run(**shop, definitions=tmp_path / "none.yaml").of("problem")
+    assert problem.endswith("none.yaml cannot be read (No such file or directory); see SEGMENTER_DEFINITIONS")
 
 
 def test_a_triggers_file_that_is_wrong(shop: dict[str, Any], run: Run, tmp_path: Path) -> None:
     """The same, for the process that needs one."""
-    (said,) = run("triggers", **shop).of("problem")
-    assert said == "triggers file  there is none; name one with SEGMENTER_TRIGGERS"
+    (problem,) = run("triggers", **shop).of("problem")
+    assert problem == "triggers file  there is none; name one with SEGMENTER_TRIGGERS"
     wrong = tmp_path / "triggers.yaml"
     wrong.write_text("version: 1\nchannels: {screen: {kind: pigeon}}\n" + TRIGGERS)
-    (said,) = run("triggers", **shop, triggers=wrong).of("problem")
-    assert said.startswith(f"triggers file  {wrong}")
-    assert "channels.screen: kind: " in said
+    (problem,) = run("triggers", **shop, triggers=wrong).of("problem")
+    assert problem.startswith(f"triggers file  {wrong}")
+    assert "channels.screen: kind: " in problem
 
 
 def test_settings_that_cannot_be_read(run: Run) -> None:
@@ -321,15 +323,15 @@ def test_settings_that_cannot_be_read(run: Run) -> None:
 def test_a_variable_that_is_no_setting(shop: dict[str, Any], run: Run) -> None:
     """It has no effect, which nobody else would say."""
     report = run(**shop, redsi=SECRET)
-    (said,) = report.of("warning")
-    assert said.endswith("SEGMENTER_REDSI is no setting, so it has no effect; did you mean SEGMENTER_REDIS?")
+    (warning,) = report.of("warning")
+    assert warning.endswith("SEGMENTER_REDSI is no setting, so it has no effect; did you mean SEGMENTER_REDIS?")
     assert report.code == 0
 
 
 def test_the_broker_is_of_another_kind(shop: dict[str, Any], run: Run) -> None:
     """A worker would fail at its first transaction."""
-    (said,) = run(**{**shop, "broker": "kafka"}).of("problem")
-    assert said.endswith("set SEGMENTER_BROKER=tansu, or use Apache Kafka")
+    (problem,) = run(**{**shop, "broker": "kafka"}).of("problem")
+    assert problem.endswith("set SEGMENTER_BROKER=tansu, or use Apache Kafka")
 
 
 @pytest.mark.parametrize(("version", "state"), [((3, 10), "problem"), ((3, 12), "ok"), ((3, 99), "warning")])

@@ -23,7 +23,7 @@ from tests.support.patience import eventually
 
 pytestmark = pytest.mark.kafka
 
-WHO = "زهرا-۷f3"
+CUSTOMER = "زهرا-۷f3"
 
 
 @pytest.fixture
@@ -33,39 +33,41 @@ def shop(kafka: Kafka, redis_server: Redis) -> Iterator[Shop]:
     shop.forget_everything()
 
 
-def life(who: str) -> list[dict[str, Any]]:
+def life(customer: str) -> list[dict[str, Any]]:
     """What makes a profile with traits, a cart that ends in an order, and another cart."""
     mail = {"type": "identify", "traits": {"email": "zahra@example.com"}}
-    told = [
-        {**event(who, 1, "page", 0), **mail},
-        event(who, 2, "Product Added", 1, product_id="p1"),
-        event(who, 3, "Order Completed", 2, order_id=f"o-{who}", total=10),
-        event(who, 4, "Product Added", 90, product_id="p2"),
-        event(who, 5, "Order Completed", 91, order_id=f"o2-{who}", total=10),
+    events = [
+        {**event(customer, 1, "page", 0), **mail},
+        event(customer, 2, "Product Added", 1, product_id="p1"),
+        event(customer, 3, "Order Completed", 2, order_id=f"o-{customer}", total=10),
+        event(customer, 4, "Product Added", 90, product_id="p2"),
+        event(customer, 5, "Order Completed", 91, order_id=f"o2-{customer}", total=10),
     ]
-    return moved_to_now(*told)
+    return moved_to_now(*events)
 
 
 def test_a_customer_is_erased_and_stays_so(shop: Shop) -> None:
     """Shown, exported, erased, and not brought back by reading everything again on an empty Redis."""
     keep_a_week(shop, "carts")
-    shop.publish(*life(WHO), *life("other"))
+    shop.publish(*life(CUSTOMER), *life("other"))
     with Worker(shop.settings) as worker:
         worker.wait_ready()
-        eventually(lambda: len(shop.changes(WHO)) >= 3, 60)
-        exported = shop.run("export", WHO)
-        held = json.loads(exported.out)
+        eventually(lambda: len(shop.changes(CUSTOMER)) >= 3, 60)
+        exported = shop.run("export", CUSTOMER)
+        exported_data = json.loads(exported.out)
         assert exported.code == 0
-        assert held["redis"][0]["sequence"] == len(shop.changes(WHO))
-        told = [record["value"]["traits"] for record in held["topics"]["profiles"]]
-        assert told == [{"email": "zahra@example.com"}]
-        assert {name: len(own) for name, own in held["topics"].items() if name in ("carts", "purchases")} == {
+        assert exported_data["redis"][0]["sequence"] == len(shop.changes(CUSTOMER))
+        traits = [record["value"]["traits"] for record in exported_data["topics"]["profiles"]]
+        assert traits == [{"email": "zahra@example.com"}]
+        assert {name: len(own) for name, own in exported_data["topics"].items() if name in ("carts", "purchases")} == {
             "carts": 2,
             "purchases": 2,
         }
-        assert {one["segment"] for one in held["segments"]["segments"] if one["member"]} >= {"repeat_buyer"}
+        assert {
+            membership["segment"] for membership in exported_data["segments"]["segments"] if membership["member"]
+        } >= {"repeat_buyer"}
 
-        done = shop.run("erase", WHO)
+        done = shop.run("erase", CUSTOMER)
         assert done.code == 0, done
         assert "gone      Redis: no profile, no due times, no records to be published" in done.out
         assert "gone      segment-memberships: no row" in done.out
@@ -75,13 +77,13 @@ def test_a_customer_is_erased_and_stays_so(shop: Shop) -> None:
         assert "2 records" in carts
         assert "retention (7d) removes the last one some time after" in carts
         assert "keeps records for ever: delete them there if they must go" in purchases
-        said = shop.changes(WHO)
-        assert shop.keys_naming(WHO) == []
-        assert {one["cause"]["kind"] for one in said[-2:]} == {"erasure"}
-        assert said[-1]["segments"] == []
-        assert [one["sequence"] for one in said] == list(range(1, len(said) + 1))
-        assert shop.run("explain", WHO).code == 1
-        assert json.loads(shop.run("export", WHO).out)["redis"][0]["erased"]
+        changes = shop.changes(CUSTOMER)
+        assert shop.keys_naming(CUSTOMER) == []
+        assert {change["cause"]["kind"] for change in changes[-2:]} == {"erasure"}
+        assert changes[-1]["segments"] == []
+        assert [change["sequence"] for change in changes] == list(range(1, len(changes) + 1))
+        assert shop.run("explain", CUSTOMER).code == 1
+        assert json.loads(shop.run("export", CUSTOMER).out)["redis"][0]["erased"]
         eventually(lambda: shop.run("verify").code == 0, 30)
 
     shop.forget_everything()
@@ -90,31 +92,31 @@ def test_a_customer_is_erased_and_stays_so(shop: Shop) -> None:
         eventually(lambda: shop.run("explain", "other").code == 0, 60)
         eventually(lambda: "no profile" in shop.run("erase", "somebody").out, 60)  # which reads to the end
         assert worker.exit_code is None
-    assert shop.changes(WHO) == said
-    assert shop.keys_naming(WHO) == []
+    assert shop.changes(CUSTOMER) == changes
+    assert shop.keys_naming(CUSTOMER) == []
     assert shop.keys_naming("other") != []
 
 
 def test_who_comes_back_is_new(shop: Shop) -> None:
     """The changes go on in number; what is known is what came since, and the command says so."""
-    shop.publish(*life(WHO))
+    shop.publish(*life(CUSTOMER))
     with Worker(shop.settings) as worker:
         worker.wait_ready()
-        eventually(lambda: len(shop.changes(WHO)) >= 3, 60)
-        assert shop.run("erase", WHO).code == 0
-        before = shop.changes(WHO)
+        eventually(lambda: len(shop.changes(CUSTOMER)) >= 3, 60)
+        assert shop.run("erase", CUSTOMER).code == 0
+        before = shop.changes(CUSTOMER)
         time.sleep(0.01)
-        order = event(WHO, 9, "Order Completed", 0, order_id="new", total=10)
+        order = event(CUSTOMER, 9, "Order Completed", 0, order_id="new", total=10)
         shop.publish({**order, "timestamp": timestamp_of_now()})
-        eventually(lambda: len(shop.changes(WHO)) > len(before), 60)
-        (back,) = shop.changes(WHO)[len(before) :]
+        eventually(lambda: len(shop.changes(CUSTOMER)) > len(before), 60)
+        (back,) = shop.changes(CUSTOMER)[len(before) :]
         assert (back["segment"], back["sequence"]) == ("recently_purchased", len(before) + 1)
-        assert shop.run("explain", WHO).code == 0
+        assert shop.run("explain", CUSTOMER).code == 0
 
 
 def test_nobody_reads_the_request(shop: Shop) -> None:
     """It is on the topic, which one line says; what is there is shown as it is."""
-    done = shop.run("erase", WHO, "--wait", "1")
+    done = shop.run("erase", CUSTOMER, "--wait", "1")
     assert done.code == 1
     assert "not done within 1 s; the request stays on profiles" in done.err
     assert "remains   profiles: 1 records" in done.out
@@ -141,35 +143,35 @@ def keep_a_week(shop: Shop, name: str) -> None:
 def test_a_person_is_erased_with_all_ids(shop: Shop) -> None:
     """What was linked to the one that asks is asked for by itself, and nothing of either is left."""
     device = "گوشی-۹a1"
-    first, *rest = life(WHO)
+    first, *rest = life(CUSTOMER)
     browsed = {name: value for name, value in first.items() if name != "userId"}
     shop.publish({**browsed, "anonymousId": device, "messageId": "d"}, {**first, "anonymousId": device}, *rest)
     with Worker(shop.settings) as worker:
         worker.wait_ready()
         eventually(lambda: shop.run("explain", device).out.count("known as") == 1, 60)
-        done = shop.run("erase", WHO)
+        done = shop.run("erase", CUSTOMER)
         assert done.code == 0, done
         assert done.out.count("asked     erase") == 2
         assert f"asked     erase {device}" in done.out
-        assert shop.keys_naming(WHO) + shop.keys_naming(device) == []
+        assert shop.keys_naming(CUSTOMER) + shop.keys_naming(device) == []
         assert "remains   merges" in done.out
 
 
 def test_a_persons_former_id_stays_erased(shop: Shop) -> None:
     """By the event alone, which names one id: nothing of the other is told again when everything is read again."""
     former = "former-7f3"
-    browsed = [{name: value for name, value in one.items() if name != "userId"} for one in life(former)[1:]]
-    shop.publish(*({**one, "anonymousId": former} for one in browsed))
+    browsed = [{name: value for name, value in fields.items() if name != "userId"} for fields in life(former)[1:]]
+    shop.publish(*({**fields, "anonymousId": former} for fields in browsed))
     with Worker(shop.settings) as worker:
         worker.wait_ready()
         eventually(lambda: len(shop.changes(former)) >= 3, 60)
-        shop.publish({**moved_to_now(event(WHO, 6, "page", 92))[0], "anonymousId": former})
-        eventually(lambda: any(one["cause"]["kind"] == "merge" for one in shop.changes(former)), 60)
-        eventually(lambda: bool(shop.changes(WHO)), 60)
-        shop.publish({"type": "erase", "userId": WHO, "messageId": "e", "timestamp": timestamp_of_now()})
-        eventually(lambda: shop.keys_naming(WHO) == shop.keys_naming(former) == [], 60)
+        shop.publish({**moved_to_now(event(CUSTOMER, 6, "page", 92))[0], "anonymousId": former})
+        eventually(lambda: any(change["cause"]["kind"] == "merge" for change in shop.changes(former)), 60)
+        eventually(lambda: bool(shop.changes(CUSTOMER)), 60)
+        shop.publish({"type": "erase", "userId": CUSTOMER, "messageId": "e", "timestamp": timestamp_of_now()})
+        eventually(lambda: shop.keys_naming(CUSTOMER) == shop.keys_naming(former) == [], 60)
         eventually(lambda: shop.run("verify").code == 0, 30)
-    said = shop.changes(WHO), shop.changes(former)
+    published = shop.changes(CUSTOMER), shop.changes(former)
 
     shop.forget_everything()
     shop.publish(*life("other"))
@@ -177,5 +179,5 @@ def test_a_persons_former_id_stays_erased(shop: Shop) -> None:
         worker.wait_ready()
         eventually(lambda: len(shop.changes("other")) >= 3, 60)
         eventually(lambda: shop.run("verify").code == 0, 30)
-    assert (shop.changes(WHO), shop.changes(former)) == said
-    assert shop.keys_naming(WHO) == shop.keys_naming(former) == []
+    assert (shop.changes(CUSTOMER), shop.changes(former)) == published
+    assert shop.keys_naming(CUSTOMER) == shop.keys_naming(former) == []

@@ -73,10 +73,10 @@ def test_kafka_falls_silent_while_letters_are_sent(mortal: Kafka, redis_server: 
     with falling_silent(mortal, SILENT_AT) as lines:
         done = run_altered(lines, "redeliver", **shop.settings)
     assert done.code == 75, done
-    counted, said = done.err.splitlines()
+    counted, sentence = done.err.splitlines()
     assert counted == f"{SILENT_AT} messages are tried again"
-    assert "not all messages could be redelivered" in said
-    assert said.endswith("; when Kafka answers, redeliver them again: what was sent by then is not sent again")
+    assert "not all messages could be redelivered" in sentence
+    assert sentence.endswith("; when Kafka answers, redeliver them again: what was sent by then is not sent again")
     again = segmenter("redeliver", **shop.settings)
     assert (again.code, again.err) == (0, f"{LETTERS} messages are tried again\n")
     replays = [json.loads(record.value) for record in shop.read("trigger-replays", 1_000, within_s=2)]
@@ -89,7 +89,7 @@ def test_kafka_falls_silent_while_letters_are_read(mortal: Kafka, redis_server: 
     with continuing(mortal):
         done = run_altered(SILENT_READING.format(pid=mortal.pid), "redeliver", **shop.settings)
     assert done.code == 75, done
-    counted, said = done.err.splitlines()
+    counted, sentence = done.err.splitlines()
     assert counted == "0 messages are tried again"
-    assert "Kafka gave nothing of" in said
+    assert "Kafka gave nothing of" in sentence
     assert segmenter("redeliver", **shop.settings).err == f"{LETTERS} messages are tried again\n"

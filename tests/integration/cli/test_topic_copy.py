@@ -44,24 +44,24 @@ def device(number: int) -> str:
     """One that does not lie on the partition of its user while there are two, and mostly not later either."""
     return next(
         name
-        for name in (f"device{number}-{one}" for one in range(100))
+        for name in (f"device{number}-{attempt}" for attempt in range(100))
         if partition_of(name, 2) != partition_of(user(number), 2)
     )
 
 
 def life(number: int, now: datetime) -> list[dict[str, Any]]:
     """A cart on a device, a visit from which its user is known, two orders, and another cart on the device."""
-    known, unknown = {"userId": user(number)}, {"anonymousId": device(number)}
-    link: dict[str, Any] = {"type": "page", **known, **unknown}
+    by_user, by_device = {"userId": user(number)}, {"anonymousId": device(number)}
+    link: dict[str, Any] = {"type": "page", **by_user, **by_device}
     if number % 2:
-        link = {"type": "alias", **known, "previousId": device(number)}
+        link = {"type": "alias", **by_user, "previousId": device(number)}
     events: list[dict[str, Any]] = [
-        {"type": "track", "event": "Product Added", "properties": {"product_id": "p1"}, **unknown},
-        {"type": "page", **unknown},
+        {"type": "track", "event": "Product Added", "properties": {"product_id": "p1"}, **by_device},
+        {"type": "page", **by_device},
         link,
-        {"type": "track", "event": "Order Completed", "properties": {"order_id": f"o{number}"}, **known},
-        {"type": "track", "event": "Order Completed", "properties": {"order_id": f"o{number}-2"}, **known},
-        {"type": "track", "event": "Product Added", "properties": {"product_id": "p2"}, **unknown},
+        {"type": "track", "event": "Order Completed", "properties": {"order_id": f"o{number}"}, **by_user},
+        {"type": "track", "event": "Order Completed", "properties": {"order_id": f"o{number}-2"}, **by_user},
+        {"type": "track", "event": "Product Added", "properties": {"product_id": "p2"}, **by_device},
     ]
     return [
         {**event, "messageId": f"{number}-{index}", "timestamp": at(now, number + 60 * index)}
@@ -100,18 +100,18 @@ class Place:
 
     def changes(self) -> Counter[str]:
         """The ids of all changes."""
-        return Counter(json.loads(one.value)["change_id"] for one in self.read("segment-changes"))
+        return Counter(json.loads(record.value)["change_id"] for record in self.read("segment-changes"))
 
     def members(self) -> dict[str, list[str]]:
         """Who is in what, by the newest row of each id."""
-        newest = {one.key.decode(): one.value for one in self.read("segment-memberships")}
-        rows = {who: json.loads(value)["segments"] for who, value in newest.items() if value is not None}
-        return {who: segments for who, segments in rows.items() if segments}
+        newest = {record.key.decode(): record.value for record in self.read("segment-memberships")}
+        rows = {customer: json.loads(value)["segments"] for customer, value in newest.items() if value is not None}
+        return {customer: segments for customer, segments in rows.items() if segments}
 
     def erased_along(self) -> set[str]:
         """Ids that were erased along with a person."""
-        found = [merges.read(one.value, one.key) for one in self.read("merges")]
-        return {one.customer for one in found if isinstance(one, ErasureNotice)}
+        messages = [merges.read(record.value, record.key) for record in self.read("merges")]
+        return {message.customer for message in messages if isinstance(message, ErasureNotice)}
 
     def is_equal(self) -> bool:
         return segmenter("verify", **self.settings).code == 0
@@ -125,7 +125,9 @@ def test_persons_of_several_ids_and_erased_ones(kafka: Kafka, redis_server: Redi
     }  # fmt: skip
     admin.create(Settings(**settings))
     before, now = Place(settings), datetime.now(UTC)
-    sent = sorted((event for number in range(PERSONS) for event in life(number, now)), key=lambda one: one["timestamp"])
+    sent = sorted(
+        (event for number in range(PERSONS) for event in life(number, now)), key=lambda event: event["timestamp"]
+    )
     before.publish(sent)
     with worker(settings, tmp_path):
         eventually(lambda: len(before.members()) == PERSONS and before.is_equal(), 60)
@@ -154,11 +156,11 @@ def test_a_record_that_kafka_refuses_for_good(kafka: Kafka, redis_server: Redis)
     producer.close()
     set_batch_size(kafka, visits, 1_000)
     done = segmenter("topics", "copy", "--to", new, **shop.settings)
-    said = done.err.splitlines()[-1]
+    sentence = done.err.splitlines()[-1]
     assert done.code == 75
-    assert f"Kafka refuses to write a record to {new}visits" in said
-    assert "max.message.bytes" in said
-    assert said.endswith("delete the new topics, and copy again")
+    assert f"Kafka refuses to write a record to {new}visits" in sentence
+    assert "max.message.bytes" in sentence
+    assert sentence.endswith("delete the new topics, and copy again")
     set_batch_size(kafka, visits, 1_000_000)
     with administrator(kafka) as admins:
         admins.delete_topics([name for name in admins.list_topics() if name.startswith(new)])

@@ -64,15 +64,20 @@ class Shop:
         """Whether all that stands in the inputs was applied, fired up to some seconds ago, and published."""
         consumer: Any = KafkaConsumer(bootstrap_servers=self.settings["brokers"])
         ends = consumer.end_offsets(
-            [TopicPartition(self.prefix + name, at) for name in live.TOPICS.values() for at in range(live.PARTITIONS)]
+            [
+                TopicPartition(self.prefix + name, partition)
+                for name in live.TOPICS.values()
+                for partition in range(live.PARTITIONS)
+            ]
         )
         consumer.close()
-        metas = [self.redis.hgetall(self.key(at, "meta")) for at in range(live.PARTITIONS)]
+        metas = [self.redis.hgetall(self.key(partition, "meta")) for partition in range(live.PARTITIONS)]
         read = all(int(metas[tp.partition].get(f"position:{tp.topic}".encode(), -1)) == end for tp, end in ends.items())
         overdue_ms = int(time.time() * 1000) - 10_000
         waits = any(
-            self.redis.llen(self.key(at, "outbox")) or self.redis.zcount(self.key(at, "due"), 0, overdue_ms)
-            for at in range(live.PARTITIONS)
+            self.redis.llen(self.key(partition, "outbox"))
+            or self.redis.zcount(self.key(partition, "due"), 0, overdue_ms)
+            for partition in range(live.PARTITIONS)
         )
         return read and not waits
 
@@ -144,7 +149,7 @@ def test_what_a_worker_made_is_equal(shop: Shop) -> None:
     """Exit 0; the aborted order does not count, and where an event came late membership alone is claimed."""
     done = shop.verify()
     assert (done.code, done.out.splitlines()[-1]) == (0, "equal"), done
-    stored = sum(shop.redis.hlen(shop.key(at, "customers")) for at in range(live.PARTITIONS))
+    stored = sum(shop.redis.hlen(shop.key(partition, "customers")) for partition in range(live.PARTITIONS))
     assert done.out.startswith(f"{stored:,} customers, 4 partitions, {EVENTS + 5:,} records recomputed, ")
     assert "2 customers had events out of order" in done.out
 
@@ -155,9 +160,10 @@ def test_it_shows_how_far_it_is(
     """Of whatever takes long: Redis's customers, the changes, the events."""
     monkeypatch.setattr(verify, "_PROGRESS_EVERY_S", 0.0)
     assert verify.run(Settings(**shop.settings), 5) == 0
-    told = capsys.readouterr().err.splitlines()
+    lines = capsys.readouterr().err.splitlines()
     for what in ("customers", "changes", "events"):
-        assert [line for line in told if re.fullmatch(rf"partition 0 of 4: [\d,]+ of [\d,]+ {what}, \d+ s", line)], what
+        progress = rf"partition 0 of 4: [\d,]+ of [\d,]+ {what}, \d+ s"
+        assert [line for line in lines if re.fullmatch(progress, line)], what
 
 
 def test_beside_a_running_worker(kafka: Kafka, redis_server: Redis) -> None:
@@ -168,10 +174,10 @@ def test_beside_a_running_worker(kafka: Kafka, redis_server: Redis) -> None:
     done = threading.Event()
 
     def go_on() -> None:
-        for at in range(1_000, len(history), 50):
+        for start in range(1_000, len(history), 50):
             if done.wait(0.05):
                 return
-            shop.publish(history[at : at + 50])
+            shop.publish(history[start : start + 50])
 
     with Worker(shop.settings) as worker:
         worker.wait_ready()
@@ -179,8 +185,8 @@ def test_beside_a_running_worker(kafka: Kafka, redis_server: Redis) -> None:
         publishing.start()
         try:
             for _ in range(3):
-                found = shop.verify()
-                assert found.code == 0, found.out
+                report = shop.verify()
+                assert report.code == 0, report.out
         finally:
             done.set()
             publishing.join()
@@ -233,8 +239,10 @@ def test_an_erasure_that_takes_newer_events_along(kafka: Kafka, redis_server: Re
         eventually(lambda: len(values(shop)) == 4, 60)
         shop.publish([newer])
         eventually(lambda: len(values(shop)) == 5, 60)
-    told = [(change["customer_id"], change["change"]) for change in (json.loads(one.value) for one in values(shop))]
-    assert sorted(told) == sorted([("phone", "entered"), ("phone", "exited")] + [
+    published = [
+        (change["customer_id"], change["change"]) for change in (json.loads(record.value) for record in values(shop))
+    ]
+    assert sorted(published) == sorted([("phone", "entered"), ("phone", "exited")] + [
         ("tablet", kind) for kind in ("entered", "exited", "entered")
     ])  # fmt: skip
     done = shop.verify()
@@ -252,20 +260,20 @@ def test_a_customer_was_changed_in_redis(shop: Shop) -> None:
     """Exit 1; customer and segment are named, with what each of the three says."""
     name, where = shop.member()
     customer = decoded(shop, where, name)
-    at = next(iter(customer.since))
-    true_since = customer.since[at]
-    customer.since[at] = true_since + 1
+    segment = next(iter(customer.since))
+    true_since = customer.since[segment]
+    customer.since[segment] = true_since + 1
     with shop.changed(where, name, customer_codec.encode(customer)):
         done = shop.verify()
     assert done.code == 1
-    told = done.out.splitlines()
-    assert len(told) == 4
-    assert told[0].startswith(f"{name}  ")
-    (recomputed, stored, folded) = told[0].split("  ")[2].split("; ")
+    lines = done.out.splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith(f"{name}  ")
+    (recomputed, stored, folded) = lines[0].split("  ")[2].split("; ")
     assert recomputed.startswith("recomputed: in since ")
     assert stored.startswith("Redis: in since ")
     assert recomputed.split()[-1] == folded.split()[-1] != stored.split()[-1]
-    assert told[-1].startswith("1 differences of 1 customers: ")
+    assert lines[-1].startswith("1 differences of 1 customers: ")
 
 
 def test_a_number_of_changes_was_changed_in_redis(shop: Shop) -> None:
@@ -301,7 +309,7 @@ def test_a_customer_whom_no_event_made(shop: Shop) -> None:
 
 def test_a_due_time_that_is_not_listed(shop: Shop) -> None:
     """It would never fire, and nothing but this would tell."""
-    place = next(at for at in range(live.PARTITIONS) if shop.redis.zcard(shop.key(at, "due")))
+    place = next(partition for partition in range(live.PARTITIONS) if shop.redis.zcard(shop.key(partition, "due")))
     ((name, due),) = shop.redis.zrange(shop.key(place, "due"), 0, 0, withscores=True)
     shop.redis.zrem(shop.key(place, "due"), name)
     done = shop.verify()

@@ -41,7 +41,7 @@ def place(kafka: Kafka) -> Iterator[Place]:
     gc.collect()  # aiokafka leaves futures that failed: what is logged of them is logged here
 
 
-class Held:
+class PublishingOwner:
     """A partition that is held: its outbox, on a store in memory, publishes and renews."""
 
     def __init__(self, publisher: FencedPublisher, box: Outbox) -> None:
@@ -70,7 +70,7 @@ class Held:
 
 
 @asynccontextmanager
-async def held(place: Place, renew_s: float) -> AsyncIterator[Held]:
+async def publishing_owner(place: Place, renew_s: float) -> AsyncIterator[PublishingOwner]:
     """Partition 0, from its claim on."""
     store = MemoryStore()
     claim = Claim(0, 1, "t", Identity("cluster", "group", 1, "definitions"))
@@ -80,12 +80,12 @@ async def held(place: Place, renew_s: float) -> AsyncIterator[Held]:
     publisher = FencedPublisher(place.client, place.prefix, "group", OUTPUTS, 2, renew_s)
     publisher._fence_max_s = 60
     await publisher.claim([0])
-    one = Held(publisher, Outbox(store, publisher, 0, "t", state, saved=lambda: 1))
+    owner = PublishingOwner(publisher, Outbox(store, publisher, 0, "t", state, saved=lambda: 1))
     try:
-        yield one
+        yield owner
     finally:
-        one.running.cancel()
-        await asyncio.gather(one.running, return_exceptions=True)
+        owner.running.cancel()
+        await asyncio.gather(owner.running, return_exceptions=True)
         await publisher.release()
 
 
@@ -138,13 +138,13 @@ async def test_fences_that_are_made_at_once(kafka: Kafka, monkeypatch: pytest.Mo
 @pytest.mark.kafka
 async def test_kafka_cannot_be_reached_for_a_renewal(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing was begun: it publishes on with the fence that it has, and renews it later."""
-    async with held(place, renew_s=1.0) as one:
-        one.leads_to(NOBODY)
-        await one.until(lambda: len(not_renewed(caplog)) > 3)
-        await one.is_published(b"1")
-        one.leads_to(place.brokers)
-        await one.is_renewed()
-        await one.is_published(b"2")
+    async with publishing_owner(place, renew_s=1.0) as owner:
+        owner.leads_to(NOBODY)
+        await owner.until(lambda: len(not_renewed(caplog)) > 3)
+        await owner.is_published(b"1")
+        owner.leads_to(place.brokers)
+        await owner.is_renewed()
+        await owner.is_published(b"2")
     assert await values_of(place) == [b"1", b"2"]
     assert {record.levelno for record in not_renewed(caplog)} == {logging.WARNING}
 
@@ -155,24 +155,24 @@ async def test_a_renewal_that_fails_half_way(
 ) -> None:
     """The leaders may refuse the producer before it: nothing is published until a renewal has come through."""
     carry = fence._carry_epoch
-    async with held(place, renew_s=1.0) as one:
+    async with publishing_owner(place, renew_s=1.0) as owner:
 
         async def carried_and_lost(producer: AIOKafkaProducer, places: Sequence[TopicPartition]) -> None:
             monkeypatch.setattr(fence, "_carry_epoch", carry)
             await carry(producer, places)
-            one.leads_to(NOBODY)  # the next attempt does not even begin
+            owner.leads_to(NOBODY)  # the next attempt does not even begin
             raise RequestTimedOutError
 
-        former = one.publisher._fences[0]
+        former = owner.publisher._fences[0]
         monkeypatch.setattr(outbox, "AGAIN_S", 0.2)
         monkeypatch.setattr(fence, "_carry_epoch", carried_and_lost)
-        await one.until(lambda: len(not_renewed(caplog)) > 2)
+        await owner.until(lambda: len(not_renewed(caplog)) > 2)
         with pytest.raises(ProducerFenced):
-            await one.publisher.publish(0, records(b"refused"))
-        publishing = asyncio.create_task(one.is_published(b"1"))
+            await owner.publisher.publish(0, records(b"refused"))
+        publishing = asyncio.create_task(owner.is_published(b"1"))
         await asyncio.sleep(0.5)
-        assert one.publisher._fences[0] is former
-        one.leads_to(place.brokers)
+        assert owner.publisher._fences[0] is former
+        owner.leads_to(place.brokers)
         await publishing
     assert await values_of(place) == [b"1"]
     assert [record.has_begun for record in not_renewed(caplog)][:3] == [True, False, False]
@@ -192,16 +192,16 @@ async def test_kafka_stands_still_when_a_renewal_has_an_epoch(
     monkeypatch.setattr(fence, "FENCE_WAIT_S", 2.0)
     with Kafka(heap_mb=256) as kafka:
         place = Place(kafka)
-        async with held(place, renew_s=1.0) as one:
+        async with publishing_owner(place, renew_s=1.0) as owner:
             with monkeypatch.context() as changed:
                 changed.setattr(fence, "reach", stop_it)
-                await one.until(lambda: len(not_renewed(caplog)) > 1)
-            publishing = asyncio.create_task(one.is_published(b"1"))
+                await owner.until(lambda: len(not_renewed(caplog)) > 1)
+            publishing = asyncio.create_task(owner.is_published(b"1"))
             await asyncio.sleep(0.5)
             assert not publishing.done()
             os.kill(kafka.pid, signal.SIGCONT)
             await publishing
-            await one.is_renewed()
+            await owner.is_renewed()
         assert await values_of(place) == [b"1"]
     assert "Kafka kept no transaction within 2 s" in not_renewed(caplog)[0].error
     assert not_renewed(caplog)[0].has_begun
@@ -210,11 +210,11 @@ async def test_kafka_stands_still_when_a_renewal_has_an_epoch(
 @pytest.mark.kafka
 async def test_a_fence_that_cannot_be_renewed_for_too_long(place: Place) -> None:
     """Kafka may have forgotten it."""
-    async with held(place, renew_s=1.0) as one:
-        one.publisher._fence_max_s = 2.0
-        one.leads_to(NOBODY)
+    async with publishing_owner(place, renew_s=1.0) as owner:
+        owner.publisher._fence_max_s = 2.0
+        owner.leads_to(NOBODY)
         with pytest.raises(PublishFailed, match="or could not renew its fence, for"):
-            await asyncio.wait_for(one.running, 20)
+            await asyncio.wait_for(owner.running, 20)
 
 
 @pytest.mark.kafka
@@ -244,10 +244,10 @@ async def test_another_takes_the_id_during_a_renewal(place: Place, monkeypatch: 
             other.start()
             other.join()
 
-    async with held(place, renew_s=1.0) as one:
+    async with publishing_owner(place, renew_s=1.0) as owner:
         monkeypatch.setattr(fence, "reach", take_it_meanwhile)
         with pytest.raises(ProducerFenced, match="another producer has its transactional id, or this process"):
-            await asyncio.wait_for(one.running, 20)
+            await asyncio.wait_for(owner.running, 20)
 
 
 @pytest.fixture

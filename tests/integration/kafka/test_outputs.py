@@ -117,11 +117,11 @@ def test_more_partitions_than_one_process_may_hold(
 
     assert warned("worker") == []
     monkeypatch.setattr(producer, "PRODUCERS_MAX", 1)
-    said = (
+    sentence = (
         "2 partitions need at least 2 workers at any time, and as many processes of triggers, if any: each holds 1 at "
         "most"
     )
-    assert warned("worker") == warned("triggers") == warned("topics") == [said]
+    assert warned("worker") == warned("triggers") == warned("topics") == [sentence]
     assert warned("erase") == warned("publish") == []
 
 
@@ -133,8 +133,8 @@ async def test_the_largest_record_of_merges_is_taken(place: Place) -> None:
     value = bytes(merges.RECORD_MAX_BYTES - len(key))
     async with place.publisher() as publisher:
         await publisher.publish(0, [OutRecord(MERGES, key, value, []), OutRecord(MERGES, key, b"next", [])])
-    found = await place.read(dict.fromkeys([(MERGES, 0), (MERGES, 1)]))
-    assert list(found.values()) == [[value, b"next"]]
+    read_back = await place.read(dict.fromkeys([(MERGES, 0), (MERGES, 1)]))
+    assert list(read_back.values()) == [[value, b"next"]]
 
 
 @pytest.mark.kafka
@@ -153,8 +153,8 @@ async def test_full_batches_are_taken_by_a_topic_of_that_size(place: Place) -> N
     values = [bytes(size) for size in (CHANGE_MAX_BYTES, 1, BATCH_MAX_BYTES - 200, CHANGE_MAX_BYTES, 70_000)] * 4
     async with place.publisher() as publisher:
         await publisher.publish(0, [OutRecord(CHANGES, b"u1", value, []) for value in values])
-    found = (await place.read({(CHANGES, 0): None}))[CHANGES, 0]
-    assert [len(value or b"") for value in found] == [len(value) for value in values]
+    read_back = (await place.read({(CHANGES, 0): None}))[CHANGES, 0]
+    assert [len(value or b"") for value in read_back] == [len(value) for value in values]
 
 
 async def test_a_record_that_no_batch_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,10 +262,10 @@ async def test_an_owner_that_could_not_renew_publishes_nothing(forgetful: Place)
 async def test_a_broker_that_can_keep_no_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one broker alone by default, whose log of transactions wants three copies."""
     monkeypatch.setattr(fence, "FENCE_WAIT_S", 2.0)
-    said = r"within 2 s; see that it is up, and that transaction\.state\.log\.replication\.factor is at most"
+    pattern = r"within 2 s; see that it is up, and that transaction\.state\.log\.replication\.factor is at most"
     with Kafka(heap_mb=256, properties={"transaction.state.log.replication.factor": "3"}) as kafka:
         publisher = FencedPublisher(Place(kafka).client, "", "group", OUTPUTS, 2)
-        with pytest.raises(PublishFailed, match=said):
+        with pytest.raises(PublishFailed, match=pattern):
             await publisher.claim([0])
 
 
@@ -342,9 +342,9 @@ def test_of_the_table_each_newest_row_is_kept(place: Place) -> None:
     """It is compacted, and no other output is."""
     names = [ConfigResource(ConfigResourceType.TOPIC, place.prefix + name) for name in OUTPUTS]
     admin: Any = KafkaAdminClient(bootstrap_servers=place.brokers)
-    told = admin.describe_configs(names, config_filter="all")["topic"]
+    configs = admin.describe_configs(names, config_filter="all")["topic"]
     admin.close()
-    policies = [told[place.prefix + name]["cleanup.policy"]["value"] for name in OUTPUTS]
+    policies = [configs[place.prefix + name]["cleanup.policy"]["value"] for name in OUTPUTS]
     assert dict(zip(OUTPUTS, policies, strict=True)) == {
         "segment-changes": "delete", "segment-memberships": "compact", "dead-letters": "delete",
     }  # fmt: skip

@@ -45,9 +45,9 @@ def standing_still(kafka: Kafka) -> Iterator[None]:
 def connections(kafka: Kafka) -> int:
     """Of this process to the broker."""
     links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
-    ours = {link.name[len("socket:[") : -1] for link in links if link.name.startswith("socket:[")}
+    own_sockets = {link.name[len("socket:[") : -1] for link in links if link.name.startswith("socket:[")}
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[9] in ours and int(row[2].partition(":")[2], 16) == kafka.port for row in rows)
+    return sum(row[9] in own_sockets and int(row[2].partition(":")[2], 16) == kafka.port for row in rows)
 
 
 @asynccontextmanager

@@ -163,17 +163,17 @@ async def test_a_workers_certificate_is_for_the_host_it_was_named_by(
 ) -> None:
     """Whatever address that has; another server of the same authority is no worker."""
     address, tls = started.worker.http, ssl.create_default_context(cafile=certificates.ca)
-    asked = WorkerPoller([], time.time, token=TOKEN, tls=tls)
+    poller = WorkerPoller([], time.time, token=TOKEN, tls=tls)
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
-        await asked._ask(session, address, "localhost")
-        assert list(asked.reports) == [address]
-        await asked._ask(session, address, HOST)
-        assert (asked.reports, asked.lost) == ({}, {address})
+        await poller._ask(session, address, "localhost")
+        assert list(poller.reports) == [address]
+        await poller._ask(session, address, HOST)
+        assert (poller.reports, poller.lost) == ({}, {address})
 
 
 def ready_workers(ops: Ops) -> list[str]:
     _, status = get(ops.http, "/api/status", OPS_TOKEN)
-    return [one["address"] for one in (status or {}).get("workers", []) if one["ready"]]
+    return [worker["address"] for worker in (status or {}).get("workers", []) if worker["ready"]]
 
 
 def test_thousands_of_connections_do_not_stop_a_worker(started: Started, certificates: Certificates) -> None:
@@ -340,20 +340,20 @@ async def test_a_liar_in_a_workers_place_is_no_worker(kind: str, monkeypatch: py
     await runner.setup()
     await web.TCPSite(runner, HOST, 0).start()
     try:
-        asked = WorkerPoller([f"{HOST}:{runner.addresses[0][1]}"], time.time)
-        task = asyncio.create_task(asked.run())
+        poller = WorkerPoller([f"{HOST}:{runner.addresses[0][1]}"], time.time)
+        task = asyncio.create_task(poller.run())
         await has_come.wait()
         await asyncio.sleep(0.3)
         task.cancel()
         assert set(came) == {"/metrics"}
-        assert asked.reports == {}
+        assert poller.reports == {}
     finally:
         await runner.cleanup()
 
 
 async def test_each_address_is_asked_under_the_host_it_was_named_by() -> None:
     """For the certificate; a name that is not known is none."""
-    found = await resolved(["localhost:9101", "127.0.0.1:9102", "[::1]:9103", "nothing.invalid:9104"])
-    assert found["127.0.0.1:9101"] == "localhost"
-    assert (found["127.0.0.1:9102"], found["[::1]:9103"]) == ("127.0.0.1", "::1")
-    assert not [place for place in found if place.endswith("9104")]
+    hosts = await resolved(["localhost:9101", "127.0.0.1:9102", "[::1]:9103", "nothing.invalid:9104"])
+    assert hosts["127.0.0.1:9101"] == "localhost"
+    assert (hosts["127.0.0.1:9102"], hosts["[::1]:9103"]) == ("127.0.0.1", "::1")
+    assert not [place for place in hosts if place.endswith("9104")]

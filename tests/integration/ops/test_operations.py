@@ -43,9 +43,9 @@ def green(parts: Parts) -> bool:
     return get(parts.worker.http, "/ready")[0] == 200 and get(parts.ops.http, "/api/status")[1]["state"] == "green"
 
 
-def red_within(seconds: float, told: Callable[[], str], pattern: str) -> None:
+def red_within(seconds: float, read_text: Callable[[], str], pattern: str) -> None:
     """Until a sentence says so, which it must in so many seconds."""
-    within(seconds, lambda: re.search(pattern, told()) is not None, f"{pattern!r} is told within {seconds} s")
+    within(seconds, lambda: re.search(pattern, read_text()) is not None, f"{pattern!r} is told within {seconds} s")
 
 
 def within(seconds: float, condition: Callable[[], bool], what: str) -> None:
@@ -62,13 +62,13 @@ def alerting(parts: Parts) -> float:
 
 
 def worker_says(parts: Parts) -> str:
-    status, told = get(parts.worker.http, "/ready")
-    return " · ".join(told["because"]) if status == 503 else ""
+    status, readiness = get(parts.worker.http, "/ready")
+    return " · ".join(readiness["because"]) if status == 503 else ""
 
 
 def ops_says(parts: Parts) -> str:
-    _, told = get(parts.ops.http, "/api/status")
-    return " · ".join(told["sentences"]) if told["state"] == "red" else ""
+    _, status = get(parts.ops.http, "/api/status")
+    return " · ".join(status["sentences"]) if status["state"] == "red" else ""
 
 
 @pytest.mark.parametrize("after_s", [0.02, 0.05])
@@ -87,7 +87,7 @@ def test_what_is_counted_is_what_came(parts: Parts) -> None:
     """Each record once, each change once with its delay, each dead letter by its reason; and no name but the listed."""
     before = exposed(parts.worker.http)
     buyers = [f"counted-{number}" for number in range(40)]
-    send(parts, *((who, "Order Completed") for who in buyers), properties={"order_id": "one", "total": 5})
+    send(parts, *((customer, "Order Completed") for customer in buyers), properties={"order_id": "one", "total": 5})
     producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address)
     producer.send("visits", key=b"x", value=b"no json").get(10)
     producer.close()
@@ -103,9 +103,9 @@ def test_what_is_counted_is_what_came(parts: Parts) -> None:
     assert more("segmenter_events_total", topic="visits", outcome="dead_letter") == 1
     assert more("segmenter_changes_total", segment="recently_purchased", change="entered") == 40
     after = exposed(parts.worker.http)
-    ours = {name for name in after if name.startswith("segmenter_")}
-    assert ours == metrics.NAMES - OF_TRIGGERS
-    labels = {label for name in ours for sample in after[name].samples for label in sample.labels.values()}
+    exposed_names = {name for name in after if name.startswith("segmenter_")}
+    assert exposed_names == metrics.NAMES - OF_TRIGGERS
+    labels = {label for name in exposed_names for sample in after[name].samples for label in sample.labels.values()}
     assert not any("counted-" in label for label in labels)
 
 
@@ -159,23 +159,23 @@ def test_the_api_answers_why(parts: Parts) -> None:
     """A customer's membership, since when, why, the last change, and membership at a past time."""
     before = format_instant(time.time_ns() // 1_000_000 - 60_000)
     send(parts, ("بهار", "Order Completed"), properties={"order_id": "b1", "total": 5})
-    who = quote("بهار")
+    quoted = quote("بهار")
     eventually(
-        lambda: bool((get(parts.ops.http, f"/api/customers/{who}")[1] or {}).get("changes")), 10, "it is looked up"
+        lambda: bool((get(parts.ops.http, f"/api/customers/{quoted}")[1] or {}).get("changes")), 10, "it is looked up"
     )
-    _, found = get(parts.ops.http, f"/api/customers/{who}?lang=fa")
-    (bought,) = [one for one in found["segments"] if one["segment"] == "recently_purchased"]
+    _, answer = get(parts.ops.http, f"/api/customers/{quoted}?lang=fa")
+    (bought,) = [membership for membership in answer["segments"] if membership["segment"] == "recently_purchased"]
     assert bought["member"]
-    assert bought["since"] == found["changes"][0]["occurred_at"]
+    assert bought["since"] == answer["changes"][0]["occurred_at"]
     assert re.search("[\u0600-\u06ff]", bought["said"]["fa"])
-    assert found["next_due"] is not None
-    assert not found["stale"]
+    assert answer["next_due"] is not None
+    assert not answer["stale"]
     after = format_instant(time.time_ns() // 1_000_000)
-    _, then = get(parts.ops.http, f"/api/customers/{who}/at?time={after}")
+    _, then = get(parts.ops.http, f"/api/customers/{quoted}/at?time={after}")
     assert then["complete"]
-    assert [one["segment"] for one in then["segments"]] == ["recently_purchased"]
-    assert get(parts.ops.http, f"/api/customers/{who}/at?time={before}")[1]["segments"] == []
-    assert get(parts.ops.http, f"/api/customers/{who}/at?time=yesterday")[0] == 400
+    assert [membership["segment"] for membership in then["segments"]] == ["recently_purchased"]
+    assert get(parts.ops.http, f"/api/customers/{quoted}/at?time={before}")[1]["segments"] == []
+    assert get(parts.ops.http, f"/api/customers/{quoted}/at?time=yesterday")[0] == 400
     assert get(parts.ops.http, "/api/customers/nobody")[0] == 404
 
 
@@ -187,13 +187,13 @@ def test_a_dead_letter_is_shown_with_its_bytes(parts: Parts) -> None:
 
     def shown() -> list[dict[str, Any]]:
         letters = get(parts.ops.http, "/api/dead-letters")[1]["letters"]
-        return [one for one in letters if (one["topic"], one["offset"]) == ("carts", where.offset)]
+        return [letter for letter in letters if (letter["topic"], letter["offset"]) == ("carts", where.offset)]
 
     eventually(lambda: bool(shown()), 10, "the dead letter is listed")
     (letter,) = shown()
     assert letter["reason"] == "not_json"
-    _, told = get(parts.ops.http, f"/api/dead-letters/{letter['where_partition']}/{letter['where_offset']}")
-    assert (told["base64"], told["key"]) == ("eyJ0eXBlIjog/w==", "سبد")
+    _, content = get(parts.ops.http, f"/api/dead-letters/{letter['where_partition']}/{letter['where_offset']}")
+    assert (content["base64"], content["key"]) == ("eyJ0eXBlIjog/w==", "سبد")
 
 
 def test_without_the_token_nothing_is_told(parts: Parts) -> None:

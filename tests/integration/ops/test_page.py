@@ -63,7 +63,7 @@ def browser() -> Iterator[Chrome]:
         yield chrome
 
 
-def kept(browser: Chrome, name: str) -> None:
+def save_screenshot(browser: Chrome, name: str) -> None:
     """A screenshot."""
     SCREENS.mkdir(parents=True, exist_ok=True)
     browser.save_screenshot(str(SCREENS / f"{name}.png"))
@@ -80,13 +80,13 @@ def text(browser: Chrome, selector: str) -> str:
 
 def points(browser: Chrome) -> int:
     figures = browser.find_elements(By.CSS_SELECTOR, "#charts figure[data-points]")
-    return min((int(one.get_attribute("data-points") or 0) for one in figures), default=0)
+    return min((int(figure.get_attribute("data-points") or 0) for figure in figures), default=0)
 
 
-def look_up(browser: Chrome, who: str) -> str:
+def look_up(browser: Chrome, customer: str) -> str:
     box = browser.find_element(By.ID, "lookup-id")
     box.clear()
-    box.send_keys(who)
+    box.send_keys(customer)
     browser.find_element(By.CSS_SELECTOR, "#lookup-form button").click()
     time.sleep(0.3)
     return text(browser, "#lookup-result")
@@ -100,12 +100,12 @@ def complaints(browser: Chrome) -> list[str]:
 
 def least(measure: Callable[[], float], bound: float) -> float:
     """Of so many turns as it takes to come below the bound, `TURNS` at most."""
-    found = measure()
+    measured = measure()
     for _ in range(TURNS - 1):
-        if found < bound:
+        if measured < bound:
             break
-        found = measure()
-    return found
+        measured = measure()
+    return measured
 
 
 def test_it_loads_within_a_second_and_moves(browser: Chrome, parts: Parts) -> None:
@@ -127,7 +127,7 @@ def test_it_loads_within_a_second_and_moves(browser: Chrome, parts: Parts) -> No
     assert len(browser.find_elements(By.CSS_SELECTOR, "#partitions tbody tr")) == 4
     assert "loop" in text(browser, "#workers tbody")
     assert complaints(browser) == []
-    kept(browser, "page")
+    save_screenshot(browser, "page")
 
 
 def test_look_up_says_why_and_the_feed_shows_it(browser: Chrome, parts: Parts) -> None:
@@ -141,7 +141,7 @@ def test_look_up_says_why_and_the_feed_shows_it(browser: Chrome, parts: Parts) -
     assert "no customer" in look_up(browser, "nobody")
     look_up(browser, "بهار")
     browser.execute_script("document.getElementById('look-up').scrollIntoView()")
-    kept(browser, "look-up")
+    save_screenshot(browser, "look-up")
 
 
 def test_without_the_token_it_asks_for_it(browser: Chrome, parts: Parts) -> None:
@@ -178,7 +178,7 @@ def test_ten_thousand_changes_a_minute_do_not_freeze_it(browser: Chrome, parts: 
         "the feed is full, and bounded",
     )
     assert longest < 1
-    kept(browser, "flood")
+    save_screenshot(browser, "flood")
 
 
 def longest_pause(browser: Chrome, parts: Parts) -> float:
@@ -191,9 +191,9 @@ def longest_pause(browser: Chrome, parts: Parts) -> float:
     time.sleep(5)
     assert "flood-1" in look_up(browser, "flood-1")
     sending.join()
-    found = float(browser.execute_script("return window.longest"))
-    assert found > 0
-    return found / max(FROZEN_MS, BUSY_TIMES * float(before))
+    longest = float(browser.execute_script("return window.longest"))
+    assert longest > 0
+    return longest / max(FROZEN_MS, BUSY_TIMES * float(before))
 
 
 def test_on_a_phone_in_the_dark(browser: Chrome, parts: Parts) -> None:
@@ -207,7 +207,7 @@ def test_on_a_phone_in_the_dark(browser: Chrome, parts: Parts) -> None:
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert ground == "rgb(13, 17, 23)"
-    kept(browser, "phone")
+    save_screenshot(browser, "phone")
 
 
 def _flood(parts: Parts, seconds: float) -> None:

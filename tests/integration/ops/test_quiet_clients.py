@@ -21,8 +21,8 @@ def test_the_page_says_where_it_is_and_nothing_else(redis_server: Redis, tmp_pat
         with Ops(given, log=tmp_path / "ops.log") as ops:
             ops.wait_ready()
             eventually(lambda: f"127.0.0.1:{tansu.port}" in connections(ops.pid), 20)
-            (told,) = ops.log.read_text().splitlines()
-            assert told.startswith("segmenter ops: http://")
+            (line,) = ops.log.read_text().splitlines()
+            assert line.startswith("segmenter ops: http://")
             tansu.kill9()
             eventually(lambda: "[aiokafka." in ops.log.read_text(), 30)
     assert not [line for line in ops.log.read_text().splitlines() if "[info" in line]

@@ -89,16 +89,16 @@ async def test_redis_that_asks_for_a_certificate(asking_redis: SecureRedis, cert
 async def test_redis_that_refuses_us(secure_redis: SecureRedis, certificates: Certificates) -> None:
     """A wrong password or user, and what the user may not do: each said at once."""
     for changed in ({"redis_password": WRONG}, {"redis": f"rediss://nobody@{secure_redis.address}/0"}):
-        said = await failure(redis_settings(secure_redis, certificates, **changed))
-        assert "invalid username-password pair" in said
-        assert "see SEGMENTER_REDIS_PASSWORD" in said
-    said = await failure(redis_settings(secure_redis, certificates, redis_prefix="other:"))
-    assert "does not allow this user keys ~other:{p* (" in said
+        sentence = await failure(redis_settings(secure_redis, certificates, **changed))
+        assert "invalid username-password pair" in sentence
+        assert "see SEGMENTER_REDIS_PASSWORD" in sentence
+    sentence = await failure(redis_settings(secure_redis, certificates, redis_prefix="other:"))
+    assert "does not allow this user keys ~other:{p* (" in sentence
 
 
 async def test_redis_that_we_must_not_trust(secure_redis: SecureRedis, certificates: Certificates) -> None:
     """Signed by a stranger, or by whom the system does not know: no password is sent there."""
     for ca in (certificates.stranger, None):
-        said = await failure(redis_settings(secure_redis, certificates, redis_ca_file=ca))
-        assert "CERTIFICATE_VERIFY_FAILED" in said
-        assert "see SEGMENTER_REDIS_CA_FILE" in said
+        sentence = await failure(redis_settings(secure_redis, certificates, redis_ca_file=ca))
+        assert "CERTIFICATE_VERIFY_FAILED" in sentence
+        assert "see SEGMENTER_REDIS_CA_FILE" in sentence

@@ -66,26 +66,26 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 def history() -> list[dict[str, Any]]:
     """Of all inputs: orders, carts, views and traits, ids that are linked over partitions, and others to be parted."""
-    told: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
     for name in ("ann", "bob", "cleo", "dan", "eve"):
-        told += [
+        events += [
             event(name, 1, "Product Viewed", 0, product_id="p1"),
             event(name, 2, "Product Added", 1, product_id="p1"),
             event(name, 3, "Order Completed", 2, order_id=f"o-{name}", total=10, currency="EUR"),
             {**event(name, 4, "page", 3), "type": "identify", "traits": {"email": f"{name}@example.com"}},
             {**event(name, 5, "Product Viewed", 4), "anonymousId": f"cookie-of-{name}"},
         ]
-    return [*moved_to_now(*told), alias("zoe", "ann")]
+    return [*moved_to_now(*events), alias("zoe", "ann")]
 
 
 def alias(into: str, former: str) -> dict[str, Any]:
-    (found,) = moved_to_now({**event(into, 9, "page", 10), "type": "alias", "previousId": former})
-    return found
+    (link,) = moved_to_now({**event(into, 9, "page", 10), "type": "alias", "previousId": former})
+    return link
 
 
 def publish(servers: Servers, events: Sequence[Mapping[str, Any]]) -> None:
     file = servers.folder / "events.jsonl"
-    file.write_bytes(b"".join(line(one) + b"\n" for one in events))
+    file.write_bytes(b"".join(line(event) + b"\n" for event in events))
     done = servers.run("publish", str(file))
     assert done.code == 0, done.err
 
@@ -180,7 +180,9 @@ def assert_doctor_is_content(servers: Servers) -> None:
 
 def assert_page_is_served(ops: Worker) -> None:
     """Each part of what the operations page asks for."""
-    eventually(lambda: all(one["members"] is not None for one in get(ops.http, "/api/segments")["segments"]), 60)
+    eventually(
+        lambda: all(segment["members"] is not None for segment in get(ops.http, "/api/segments")["segments"]), 60
+    )
     assert get(ops.http, "/api/customers/bob")["customer_id"] == "bob"
     assert get(ops.http, "/api/customers/bob/at?time=2100-01-01T00:00:00Z")["segments"]
     eventually(lambda: get(ops.http, "/api/dead-letters")["letters"], 30)
@@ -208,11 +210,11 @@ def topics_there(servers: Servers) -> None:
 
 def one_of_each() -> list[Granted]:
     """Of each user the first right of each operation that is needed at once."""
-    found: dict[tuple[str, str], Granted] = {}
+    first_rights: dict[tuple[str, str], Granted] = {}
     for right in user_rights.kafka_rights():
         if right.kind == "topic" and right.operation in ("READ", "WRITE", "DESCRIBE"):
-            found.setdefault((right.user, right.operation), right)
-    return list(found.values())
+            first_rights.setdefault((right.user, right.operation), right)
+    return list(first_rights.values())
 
 
 def test_what_kafka_does_not_allow_is_named(servers: Servers, topics_there: None) -> None:
@@ -236,9 +238,11 @@ def test_settings_of_topics_that_may_not_be_read(
     right = right_of("segmenter-worker", "DESCRIBE_CONFIGS", "merges")
     with without(servers, right):
         topics.verify(Settings(**servers.settings(right.user)), rights.NEEDS[rights.WORKER].topics)
-    (said,) = [record.getMessage() for record in caplog.records if record.name == "streams.kafka.admin"]
-    assert said.startswith("Kafka does not allow this user DESCRIBE_CONFIGS of merges, so these topics are not checked")
-    assert said.endswith(": see docs/operations/rights.md")
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "streams.kafka.admin"]
+    assert warning.startswith(
+        "Kafka does not allow this user DESCRIBE_CONFIGS of merges, so these topics are not checked"
+    )
+    assert warning.endswith(": see docs/operations/rights.md")
 
 
 def test_doctor_names_each_right_of_kafka(servers: Servers, topics_there: None) -> None:
@@ -250,10 +254,10 @@ def test_doctor_names_each_right_of_kafka(servers: Servers, topics_there: None) 
         process = right.user.removeprefix("segmenter-")
         with without(servers, right):
             done = servers.run("doctor", process)
-        (said,) = re.findall(r"^problem +Kafka rights +((?:.+\n)(?: {24}.+\n)*)", done.out, re.MULTILINE)
-        assert f"this user {right.operation} of " in said
-        assert right.name in said
-        assert "see docs/operations/rights.md" in " ".join(said.split())
+        (problem,) = re.findall(r"^problem +Kafka rights +((?:.+\n)(?: {24}.+\n)*)", done.out, re.MULTILINE)
+        assert f"this user {right.operation} of " in problem
+        assert right.name in problem
+        assert "see docs/operations/rights.md" in " ".join(problem.split())
         assert done.code == 1
 
 
@@ -262,8 +266,10 @@ def test_doctor_warns_of_topics_that_it_cannot_check(servers: Servers, topics_th
     right = right_of("segmenter-worker", "DESCRIBE_CONFIGS", "merges")
     with without(servers, right):
         done = servers.run("doctor", "worker")
-    said = " ".join(done.out.split())
-    assert "warning Kafka rights Kafka does not allow this user DESCRIBE_CONFIGS of merges, so these topics are" in said
+    output = " ".join(done.out.split())
+    assert (
+        "warning Kafka rights Kafka does not allow this user DESCRIBE_CONFIGS of merges, so these topics are" in output
+    )
     assert done.code == 0
 
 
@@ -278,10 +284,10 @@ def test_doctor_names_each_right_of_redis(servers: Servers, topics_there: None) 
                 rest = [rule for rule in rules[user] if rule != missing]
                 servers.redis.execute_command("ACL", "SETUSER", user, *rest)
                 done = servers.run("doctor", process)
-                said = " ".join(done.out.split())
+                output = " ".join(done.out.split())
                 name = f"keys ~{missing.partition('~')[2]}" if "~" in missing else missing
                 problem = f"problem Redis rights Redis does not allow this user {name}: give it"
-                assert f"{problem}, see docs/operations/rights.md" in said
+                assert f"{problem}, see docs/operations/rights.md" in output
                 assert (done.code, done.err) == (1, "")
         finally:
             servers.redis.execute_command("ACL", "SETUSER", user, *rules[user])
@@ -295,34 +301,36 @@ def test_doctor_names_a_wrong_password(setting: str, servers: Servers, topics_th
     if setting == "redis_password":
         wrong["redis"] = servers.settings("segmenter-worker")["redis"].replace(f":{user_rights.PASSWORD}@", "@")
     done = servers.run("doctor", "worker", **wrong)
-    (said,) = re.findall(r"^problem +((?:.+\n)(?: {24}.+\n)*)", done.out, re.MULTILINE)
-    assert f"SEGMENTER_{setting.upper()}" in said
+    (problem,) = re.findall(r"^problem +((?:.+\n)(?: {24}.+\n)*)", done.out, re.MULTILINE)
+    assert f"SEGMENTER_{setting.upper()}" in problem
     assert "a-wrong-password" not in done.out
     assert user_rights.PASSWORD not in done.out
     assert done.code == 1
 
 
 def right_of(user: str, operation: str, name: str) -> Granted:
-    (found,) = (
-        one for one in user_rights.kafka_rights() if (one.user, one.operation, one.name) == (user, operation, name)
+    (granted,) = (
+        right
+        for right in user_rights.kafka_rights()
+        if (right.user, right.operation, right.name) == (user, operation, name)
     )
-    return found
+    return granted
 
 
 def assert_stopped_for(process: Worker, words: str) -> None:
     """It ends by itself, with one sentence that says this, and without a traceback."""
     eventually(lambda: process.exit_code is not None, 20)
     log = process.log.read_text()
-    (said,) = [one for one in log.splitlines() if one.startswith("segmenter stopped: ")]
+    (sentence,) = [row for row in log.splitlines() if row.startswith("segmenter stopped: ")]
     assert process.exit_code == 75
-    assert f"Kafka does not allow this user {words}" in said
-    assert "see docs/operations/rights.md" in said
+    assert f"Kafka does not allow this user {words}" in sentence
+    assert "see docs/operations/rights.md" in sentence
     assert "Traceback" not in log
 
 
 def order(name: str) -> dict[str, Any]:
-    (found,) = moved_to_now(event(name, 1, "Order Completed", 0, order_id=f"o-{name}", total=1))
-    return found
+    (purchase,) = moved_to_now(event(name, 1, "Order Completed", 0, order_id=f"o-{name}", total=1))
+    return purchase
 
 
 def is_buyer(servers: Servers, name: str) -> bool:
@@ -373,17 +381,17 @@ def test_what_redis_does_not_allow_is_named(user: str, command: str, servers: Se
         if user == "segmenter-ops":
             with ops:
                 eventually(lambda: ops.exit_code is not None, 10)
-            said, code = ops.log.read_text().splitlines()[-1] + "\n", ops.exit_code
+            sentence, code = ops.log.read_text().splitlines()[-1] + "\n", ops.exit_code
             assert "Traceback" not in ops.log.read_text()
         else:
             servers.redis.hset(key("segmenter:", 0, "meta"), "partitions", PARTITIONS)
-            code, _, said = servers.run("explain", "bob")
+            code, _, sentence = servers.run("explain", "bob")
     finally:
         servers.redis.execute_command("ACL", "SETUSER", user, f"+{command}")
     assert code == 75
-    assert_one_line(said)
-    assert said.startswith(f"segmenter stopped: Redis does not allow this user +{command} (")
-    assert said.endswith("): see docs/operations/rights.md, then start again\n")
+    assert_one_line(sentence)
+    assert sentence.startswith(f"segmenter stopped: Redis does not allow this user +{command} (")
+    assert sentence.endswith("): see docs/operations/rights.md, then start again\n")
     if user == "segmenter-ops":
         ops.log.write_text("")
         with ops:

@@ -260,10 +260,10 @@ def test_names_of_ones_own() -> None:
     worker, triggers = (user for user in rights.USERS if user.needs.owns)
     assert r" ~eu\*:{p* " in rights.acl_line(worker, settings)
     assert r" ~eu\*:triggers:{p* %R~eu\*:{p* " in rights.acl_line(triggers, settings)
-    said = "\n".join(rights.kafka_lines(worker, settings))
-    assert "--operation Write --transactional-id crm-shop-segment-changes- --resource-pattern-type prefixed" in said
-    assert "--operation Read --group crm\n" in said
-    assert set(re.findall(r"--topic (\S+)", said)) == {
+    commands = "\n".join(rights.kafka_lines(worker, settings))
+    assert "--operation Write --transactional-id crm-shop-segment-changes- --resource-pattern-type prefixed" in commands
+    assert "--operation Read --group crm\n" in commands
+    assert set(re.findall(r"--topic (\S+)", commands)) == {
         f"shop-{name}" for name in (*worker.needs.topics.read, *worker.needs.topics.written)
     }
 

@@ -183,24 +183,24 @@ def test_the_whole_path(
     assert "recently_purchased" in run("explain", CUSTOMER)[1]
     assert "customers  1" in run("distribution", "--of", "customer_value")[1]
     assert worker.stop() == 0
-    said = worker.log.read_text()
-    assert "generation 1" in said
-    assert_told_nothing(said)
-    assert CUSTOMER not in said
+    log = worker.log.read_text()
+    assert "generation 1" in log
+    assert_told_nothing(log)
+    assert CUSTOMER not in log
 
 
 @pytest.mark.parametrize(
-    ("what", "said"),
+    ("what", "right"),
     [("join", "READ of the group"), ("read", "READ of read-profiles, "), ("write", "WRITE of write-merges, ")],
 )
-def test_a_worker_that_may_not(what: str, said: str, workers: Mapping[str, Worked]) -> None:
+def test_a_worker_that_may_not(what: str, right: str, workers: Mapping[str, Worked]) -> None:
     """Join its group, read an input, write an output: it stops with a sentence, and is never silent."""
     worker, _ = workers[what]
     assert worker.process is not None
     assert worker.process.wait(30) == 75
     log = worker.log.read_text()
     (stopped,) = [line for line in log.splitlines() if line.startswith("segmenter stopped: ")]
-    assert f"Kafka does not allow this user {said}" in stopped
+    assert f"Kafka does not allow this user {right}" in stopped
     assert_told_nothing(log)
 
 
@@ -267,17 +267,17 @@ def test_kafka_asks_for_more_than_we_show(refused: Commands, servers: Servers, m
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "sentence"),
     [
         ({"kafka_ca_file": "nowhere.pem"}, "SEGMENTER_KAFKA_CA_FILE cannot be used: nowhere.pem"),
         ({"kafka_key_password": WRONG}, "SEGMENTER_KAFKA_CERTIFICATE_FILE, its key or the key's password cannot be"),
     ],
 )
-def test_a_file_that_cannot_be_used(changed: Mapping[str, Any], said: str, workers: Mapping[str, Worked]) -> None:
+def test_a_file_that_cannot_be_used(changed: Mapping[str, Any], sentence: str, workers: Mapping[str, Worked]) -> None:
     """The setting is named; set right, Kafka lets us in by it."""
     settings = workers["certificate"].settings
     done = commands.segmenter("topics", "verify", **{**settings, **changed})
-    commands.assert_stopped(done, f"segmenter stopped: {said}")
+    commands.assert_stopped(done, f"segmenter stopped: {sentence}")
     assert_told_nothing(done.err)
     assert commands.segmenter("topics", "verify", **settings).code == 0
 

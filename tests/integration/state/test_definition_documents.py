@@ -55,8 +55,8 @@ class Partition:
     async def claimed(self, engine: Engine) -> tuple[Claim, PartitionState]:
         """A claim under a file, before it is begun."""
         self.generation += 1
-        ours = msgspec.structs.replace(IDENTITY, definitions=engine.definitions.fingerprint)
-        claim = Claim(0, self.generation, f"t{self.generation}", ours, follows=True)
+        identity = msgspec.structs.replace(IDENTITY, definitions=engine.definitions.fingerprint)
+        claim = Claim(0, self.generation, f"t{self.generation}", identity, follows=True)
         return claim, await self.store.claim(claim)
 
     async def begun(self, engine: Engine) -> DefinitionVersions:
@@ -99,9 +99,9 @@ def partition(redis_store: RedisStore) -> Partition:
 
 async def sizes(client: redis.Redis, store: RedisStore) -> tuple[int, int, int]:
     """Bytes of the partition's fields, how many documents there are, and their bytes."""
-    found: Any = client
-    meta = await found.hgetall(store._key(0, "meta"))
-    files = await found.hgetall(store._key(0, "files"))
+    hashes: Any = client
+    meta = await hashes.hgetall(store._key(0, "meta"))
+    files = await hashes.hgetall(store._key(0, "files"))
     return sum(map(len, meta.values())), len(files), sum(map(len, files.values()))
 
 
@@ -118,10 +118,10 @@ async def test_the_size_is_bounded_whatever_the_number_of_changes(
     assert documents == min(count, KEPT_MAX)
     assert meta < 12_000
     assert size < 30_000
-    assert [one.number for one in files.versions] == list(range(count - documents, count))
+    assert [version.number for version in files.versions] == list(range(count - documents, count))
     came = msgspec.msgpack.encode(bought(engines[-20]).profile)
-    found = (await partition.begun(engines[-1])).translated_profile(came, engines[-20].definitions.fingerprint)
-    assert found == msgspec.msgpack.encode(bought(engines[-1]).profile)
+    profile = (await partition.begun(engines[-1])).translated_profile(came, engines[-20].definitions.fingerprint)
+    assert profile == msgspec.msgpack.encode(bought(engines[-1]).profile)
 
 
 async def test_large_files_stay_by_their_bytes(partition: Partition, client: redis.Redis) -> None:
@@ -148,9 +148,9 @@ async def test_every_file_stays_until_everybody_is_brought_over(partition: Parti
     (value,) = await partition.store.load(0, ["oldest"])
     customer = customer_codec.decode(value or b"")
     assert files.engine_of(customer).definitions.fingerprint == numbered(0).definitions.fingerprint
-    found = await explained(numbered(count - 1), partition.store, [0], "oldest")
-    assert found is not None
-    assert {one.segment: one.member for one in found.segments}["buyer"]
+    explanation = await explained(numbered(count - 1), partition.store, [0], "oldest")
+    assert explanation is not None
+    assert {membership.segment: membership.member for membership in explanation.segments}["buyer"]
 
     files.migrate("oldest", customer)
     await partition.saved(files, "oldest", is_last=True)
@@ -174,12 +174,14 @@ async def test_a_worker_dies_between_any_two_calls_of_a_change(partition: Partit
     await partition.saved(begun, "b")
     after = await partition.begun(numbered(1))
     values = await partition.store.load(0, ["a", "b"])
-    found = [after.engine_of(customer_codec.decode(value or b"")).definitions.fingerprint for value in values]
-    assert found == [numbered(number).definitions.fingerprint for number in (0, 1)]
+    fingerprints = [after.engine_of(customer_codec.decode(value or b"")).definitions.fingerprint for value in values]
+    assert fingerprints == [numbered(number).definitions.fingerprint for number in (0, 1)]
     newest = numbered(2)
     _, state = await partition.claimed(newest)
     assert DefinitionVersions.loaded(state, newest).for_engine(newest, state.clock).number == 2
-    assert {number: json.loads(zlib.decompress(one))["version"] for number, one in state.documents.items()} == {
+    assert {
+        number: json.loads(zlib.decompress(document))["version"] for number, document in state.documents.items()
+    } == {
         0: 1,
         1: 1,
     }
@@ -204,9 +206,9 @@ async def test_another_owner_changes_no_file(partition: Partition, client: redis
 
 def as_before(files: DefinitionVersions) -> bytes:
     """The list with the documents in it, as the version before this wrote it; it had no other place for them."""
-    documents = {number: json.loads(zlib.decompress(one)) for number, one in files.documents.items()}
+    documents = {number: json.loads(zlib.decompress(document)) for number, document in files.documents.items()}
     return msgspec.json.encode(
-        [{**msgspec.to_builtins(one), "document": documents[one.number]} for one in files.versions]
+        [{**msgspec.to_builtins(version), "document": documents[version.number]} for version in files.versions]
     )
 
 
@@ -223,9 +225,9 @@ async def test_a_redis_of_the_version_before(
     hashes: Any = client
     await hashes.hset(partition.store._key(0, "meta"), "epochs", as_before(files))
     await hashes.delete(partition.store._key(0, "files"))
-    found = await explained(numbered(1), partition.store, [0], "u")
-    assert found is not None
-    assert {one.segment: one.member for one in found.segments}["buyer"]
+    explanation = await explained(numbered(1), partition.store, [0], "u")
+    assert explanation is not None
+    assert {membership.segment: membership.member for membership in explanation.segments}["buyer"]
 
     now = await partition.begun(numbered(2) if changes else numbered(1))
     meta, documents, _ = await sizes(client, partition.store)
@@ -241,24 +243,24 @@ def test_lives_on_a_store_of_the_version_before() -> None:
     halfway: list[bool] = []
 
     def fails(seed: int) -> object:
-        one = World(seed)
-        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0))
+        world = World(seed)
+        lives = Lives(world.rng, world.before, inputs(world.rng, world.sent, 0))
 
         async def lived() -> None:
-            await lives.live(one.until, one.rng.choice((None, one.rng.randrange(20, 80))))
-            lives.engine = one.after
-            await lives.live(one.until, one.rng.randrange(1, 15))
-            held = lives.store._of(0)
-            if held.definition_versions:
-                files = DefinitionVersions(epochs(lives, one.after).versions, one.after, held.documents)
+            await lives.live(world.until, world.rng.choice((None, world.rng.randrange(20, 80))))
+            lives.engine = world.after
+            await lives.live(world.until, world.rng.randrange(1, 15))
+            stored = lives.store._of(0)
+            if stored.definition_versions:
+                files = DefinitionVersions(epochs(lives, world.after).versions, world.after, stored.documents)
                 halfway.append(files.number == 1 and not files.is_settled)
-                held.definition_versions, held.documents = as_before(files), {}
-            await lives.live(one.until, one.rng.randrange(5, 40))
-            assert await lives.live(one.until)
+                stored.definition_versions, stored.documents = as_before(files), {}
+            await lives.live(world.until, world.rng.randrange(5, 40))
+            assert await lives.live(world.until)
 
         asyncio.run(lived())
-        right = only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), one.complete())
-        return only(lives.members(), one.complete()) != right or lives.said
+        right = only(oracle.membership(world.sent, world.new, lives.wall - GRACE_MS), world.complete())
+        return only(lives.members(), world.complete()) != right or lives.said
 
     assert failing(LIVES, fails) == {}
     assert sum(halfway) > len(LIVES) / 4, "these worlds have nothing to bring over"
@@ -269,9 +271,9 @@ async def test_a_worker_of_the_version_before_reads_the_list(partition: Partitio
     await partition.changed(numbered(0))
     await partition.changed(numbered(1))
     hashes: Any = client
-    for one in json.loads(await hashes.hget(partition.store._key(0, "meta"), "epochs")):
-        assert set(one) == {"number", "fingerprint", "document", "since", "short", "is_swept", "rebuilt"}
-        assert one["document"] == {}
+    for entry in json.loads(await hashes.hget(partition.store._key(0, "meta"), "epochs")):
+        assert set(entry) == {"number", "fingerprint", "document", "since", "short", "is_swept", "rebuilt"}
+        assert entry["document"] == {}
 
 
 # --- what reads it -----------------------------------------------------------------------------
@@ -279,8 +281,8 @@ async def test_a_worker_of_the_version_before_reads_the_list(partition: Partitio
 
 async def hash_reads(client: redis.Redis) -> int:
     """How often a whole hash was read."""
-    found: Mapping[str, Any] = await client.info("commandstats")
-    return int(found.get("cmdstat_hgetall", {}).get("calls", 0))
+    stats: Mapping[str, Any] = await client.info("commandstats")
+    return int(stats.get("cmdstat_hgetall", {}).get("calls", 0))
 
 
 async def test_what_reads_the_clock_reads_no_file(partition: Partition, client: redis.Redis) -> None:
@@ -306,9 +308,9 @@ async def test_the_page_reads_a_customer_of_a_former_file_by_that_file(partition
     await partition.changed(numbered(0))
     await partition.begun(numbered(1))
     poller = StatePoller(Settings(partitions=1), partition.store, numbered(1), 1, OpsMetrics(), lambda: 0)
-    found = await poller.customer("u", "en", 1.0)
-    assert found is not None
-    assert {one.segment for one in found.segments if one.member} == {"buyer"}
+    customer = await poller.customer("u", "en", 1.0)
+    assert customer is not None
+    assert {membership.segment for membership in customer.segments if membership.member} == {"buyer"}
 
 
 # --- segments that are short -------------------------------------------------------------------
@@ -322,9 +324,9 @@ def test_what_is_short_is_listed_once() -> None:
     ever = {"performed": {"event": "Product Viewed"}}
     second = old.with_next(engine_of(a=BOUGHT, v=viewed, e=ever), now + day)
     third = second.with_next(engine_of(a=BOUGHT, v={"performed": {"event": "page", "within": "5d"}}), now + 2 * day)
-    assert [one.short for one in third.versions] == [{}, {}, {"v": now + 7 * day, "e": None}]
+    assert [version.short for version in third.versions] == [{}, {}, {"v": now + 7 * day, "e": None}]
     last = third.with_next(engine_of(a=BOUGHT), now + 8 * day)
-    assert [one.short for one in last.versions] == [{}, {}, {}, {"e": None}]
+    assert [version.short for version in last.versions] == [{}, {}, {}, {"e": None}]
     assert definition_list.short({"epochs": last.encoded().decode(), "clock": "0"}) == {"e"}
-    known = msgspec.json.decode(last.encoded(), type=list[DefinitionVersion])
-    assert [one.number for one in known] == [0, 1, 2, 3]
+    versions = msgspec.json.decode(last.encoded(), type=list[DefinitionVersion])
+    assert [version.number for version in versions] == [0, 1, 2, 3]

@@ -65,12 +65,12 @@ async def test_partitions_spread_over_all_shards(
         await store.claim(claim(partition=partition))
         await store.begin(claim(partition=partition), {"visits": 10, "carts": 20})
         assert await store.save(partition, step(customers=[known(f"u{partition}", due=5)])) == "saved"
-    found = [{name.decode() for name in client.keys("spread:*")} for client in clients(redis_cluster)]
-    assert all(found)
-    wanted = {key("spread:", at, name) for at in range(12) for name in ("meta", "customers", "due")}
-    assert set().union(*found) == wanted
+    keys_by_server = [{name.decode() for name in client.keys("spread:*")} for client in clients(redis_cluster)]
+    assert all(keys_by_server)
+    wanted = {key("spread:", partition, name) for partition in range(12) for name in ("meta", "customers", "due")}
+    assert set().union(*keys_by_server) == wanted
     for partition in range(12):
-        assert [one async for one in store.customers(partition)] == [(f"u{partition}", b"v")]
+        assert [customer async for customer in store.customers(partition)] == [(f"u{partition}", b"v")]
 
 
 async def test_scripts_that_shards_forgot(redis_cluster: RedisCluster, cluster_client: redis.RedisCluster) -> None:
@@ -116,14 +116,14 @@ async def test_one_shard_that_may_evict_is_refused(
 
 async def test_the_clock_of_each_shard_is_looked_at(cluster_client: redis.RedisCluster) -> None:
     """Twice for each of three: before it is asked, and after."""
-    asked: list[int] = []
+    clock_reads: list[int] = []
 
     def now() -> int:
-        asked.append(now_ms())
-        return asked[-1]
+        clock_reads.append(now_ms())
+        return clock_reads[-1]
 
     await RedisStore(cluster_client).verify(now)
-    assert len(asked) == 6
+    assert len(clock_reads) == 6
 
 
 async def test_any_node_that_answers_is_enough(redis_cluster: RedisCluster) -> None:
@@ -136,7 +136,9 @@ async def test_any_node_that_answers_is_enough(redis_cluster: RedisCluster) -> N
 
 async def test_a_single_redis_is_no_cluster(redis_server: Redis, redis_cluster: RedisCluster) -> None:
     """Either mistaken for the other is told, and soon."""
-    elsewhere = next(at for at in range(100) if server_of(redis_cluster, key("segmenter:", at, "meta")))
+    elsewhere = next(
+        partition for partition in range(100) if server_of(redis_cluster, key("segmenter:", partition, "meta"))
+    )
     one_of_them = redis_cluster.servers[0].url
     for settings in (Settings(redis=redis_server.url, redis_cluster=True), Settings(redis=one_of_them)):
         store = RedisStore.of(settings)
@@ -194,11 +196,13 @@ def test_a_worker_on_a_cluster(tansu: Tansu, redis_cluster: RedisCluster, tmp_pa
     with Worker(settings, log=tmp_path / "worker.log") as worker:
         live.wait_until_quiet(tansu.address, len(wanted) + len(buyers), 90, "cluster-")
         assert worker.exit_code is None, worker.tail()
-        told = live.changes(tansu.address, "cluster-", exact_ends=False)
-        assert live.gaps(told) == []
-        spenders = [one for one in told if one.segment == "spender"]
-        assert {one.customer for one in spenders} == buyers
-        assert live.per_customer(one for one in told if one.segment != "spender") == live.per_customer(wanted)
+        changes = live.changes(tansu.address, "cluster-", exact_ends=False)
+        assert live.gaps(changes) == []
+        spenders = [change for change in changes if change.segment == "spender"]
+        assert {change.customer for change in spenders} == buyers
+        assert live.per_customer(change for change in changes if change.segment != "spender") == live.per_customer(
+            wanted
+        )
         assert worker.stop() == 0
     explained = segmenter("explain", spenders[0].customer, **settings)
     assert "spender (Spender): in since" in explained.out, explained

@@ -49,9 +49,9 @@ async def test_of_who_is_erased_redis_has_no_name(client: redis.Redis) -> None:
     await claimed(redis_store)
     await redis_store.save(0, step(1, customers=[known(PERSIAN, due=5)]))
     await redis_store.save(0, step(2, customers=[StoredCustomer(PERSIAN, b"gone", 0, erased=True)]))
-    held = [await client.dump(name) or b"" for name in await client.keys(prefix + "*")]
-    assert len(held) == 2  # meta, and what stays
-    assert not any(PERSIAN.encode() in value for value in held)
+    dumps = [await client.dump(name) or b"" for name in await client.keys(prefix + "*")]
+    assert len(dumps) == 2  # meta, and what stays
+    assert not any(PERSIAN.encode() in value for value in dumps)
     another = RedisStore(client, prefix)
     assert await another.load(0, [PERSIAN]) == [None]  # who only looks on is told of nobody
     await another.claim(claim("t2", 6))
@@ -61,9 +61,9 @@ async def test_of_who_is_erased_redis_has_no_name(client: redis.Redis) -> None:
 
 async def test_prefixes_are_apart(client: redis.Redis) -> None:
     """Two stores on one Redis do not see each other."""
-    one, other = RedisStore(client, next(_prefixes)), RedisStore(client, next(_prefixes))
-    await claimed(one)
-    assert await one.save(0, step(customers=[known("a")])) == "saved"
+    store, other = RedisStore(client, next(_prefixes)), RedisStore(client, next(_prefixes))
+    await claimed(store)
+    assert await store.save(0, step(customers=[known("a")])) == "saved"
     assert await other.claim(claim(identity=Identity("x", "x", 1, "x"))) == NOTHING
 
 
@@ -111,8 +111,8 @@ def configured(server: Redis, **options: object) -> Iterator[None]:
         for name, value in options.items():
             connected.config_set(name.replace("_", "-"), str(value))
         yield
-        for found in before.values():
-            for name, value in found.items():
+        for former in before.values():
+            for name, value in former.items():
                 connected.config_set(name, value)
 
 
@@ -294,8 +294,8 @@ async def test_clocks_that_differ_are_refused(redis_store: RedisStore, skew_ms: 
 async def test_up_to_when_all_is_read_never_goes_back(redis_store: RedisStore) -> None:
     """It is saved with its step; a step that does not say, or says less, leaves it."""
     await claimed(redis_store)
-    found = []
+    stored = []
     for number, caught_up in enumerate((0, 500, 0, 400, 700), 1):
         assert await redis_store.save(0, step(number, caught_up_until=caught_up)) == "saved"
-        found.append((await redis_store.meta(0, ["caught_up"])).get("caught_up"))
-    assert found == [None, "500", "500", "500", "700"]
+        stored.append((await redis_store.meta(0, ["caught_up"])).get("caught_up"))
+    assert stored == [None, "500", "500", "500", "700"]

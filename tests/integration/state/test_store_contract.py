@@ -317,7 +317,7 @@ async def test_entries_keep_their_numbers(store: Store) -> None:
         await store.save(0, step(number, outbox=[b"%d" % (2 * number - 2), b"%d" % (2 * number - 1)]))
         for first in (number, number, number - 1, 0):
             assert await store.trim(0, "t1", first, {}, 1)
-        assert await waiting(store) == (number, [b"%d" % at for at in range(number, 2 * number)])
+        assert await waiting(store) == (number, [b"%d" % entry for entry in range(number, 2 * number)])
 
 
 async def waiting(store: Store) -> tuple[int, list[bytes]]:
@@ -374,9 +374,9 @@ async def test_partitions_are_apart(store: Store) -> None:
 async def test_thousands_of_customers_in_one_save(store: Store) -> None:
     """Due times are set, kept and removed and entries appended by the thousand, in one step each."""
     await claimed(store)
-    names = [f"مشتری-{at:05}" for at in range(MANY)]
-    customers = [known(name, name.encode(), at + 1) for at, name in enumerate(names)]
-    outbox = [b"%d" % at for at in range(MANY)]
+    names = [f"مشتری-{index:05}" for index in range(MANY)]
+    customers = [known(name, name.encode(), index + 1) for index, name in enumerate(names)]
+    outbox = [b"%d" % index for index in range(MANY)]
     assert await store.save(0, step(1, customers=customers, outbox=outbox)) == "saved"
     assert await store.load(0, names) == [name.encode() for name in names]
     assert await store.due(0, MANY, MANY) == names
@@ -384,7 +384,7 @@ async def test_thousands_of_customers_in_one_save(store: Store) -> None:
     keeping = [known(name, b"2") for name in names]
     assert await store.save(0, step(2, customers=keeping)) == "saved"
     assert await store.due(0, MANY, MANY) == names
-    removing = [known(name, b"3", 0 if at else None) for at, name in enumerate(names)]
+    removing = [known(name, b"3", 0 if index else None) for index, name in enumerate(names)]
     assert await store.save(0, step(3, customers=removing)) == "saved"
     assert await store.due(0, MANY, MANY) == names[:1]
     assert await store.load(0, names) == [b"3"] * MANY
@@ -453,11 +453,11 @@ class Both(RuleBasedStateMachine):
     )
     def claim(self, token: str, generation: int, proven_over: str, other: str | None) -> None:
         identity = msgspec.structs.replace(IDENTITY, **{other: "x"} if other else {})
-        found = self.both(
+        outcome = self.both(
             lambda store: store.claim(claim(token, generation, proven_over=proven_over, identity=identity))
         )
-        if isinstance(found, PartitionState):
-            self.holder, self.number, self.positions = token, found.save_number, dict(found.positions)
+        if isinstance(outcome, PartitionState):
+            self.holder, self.number, self.positions = token, outcome.save_number, dict(outcome.positions)
 
     @rule(token=TOKENS, positions=st.dictionaries(INPUTS, SMALL), behind=st.sampled_from([0, 0, 0, 1, -1]))
     def begin(self, token: str, positions: dict[str, int], behind: int) -> None:

@@ -38,22 +38,22 @@ ON_SIGHUP = "import signal, time\nsignal.signal(signal.SIGHUP, {})"
 
 def altered(shop: Shop, world: World, lines: str, *arguments: str, **variables: str) -> Worker:
     """A worker that runs these lines first."""
-    one = worker(shop.settings, world.folder, *arguments)
-    one.program = ("-c", f"{lines}\n{RUN}")
-    one.environment |= variables
-    return one
+    process = worker(shop.settings, world.folder, *arguments)
+    process.program = ("-c", f"{lines}\n{RUN}")
+    process.environment |= variables
+    return process
 
 
-def frozen(one: Worker) -> None:
+def frozen(worker: Worker) -> None:
     """Until the worker has stopped itself."""
-    eventually(lambda: one.exit_code is not None or is_frozen(one), 60)
-    assert one.exit_code is None, one.tail()
+    eventually(lambda: worker.exit_code is not None or is_frozen(worker), 60)
+    assert worker.exit_code is None, worker.tail()
 
 
-def thawed(one: Worker, within_s: float = 60) -> str:
+def thawed(worker: Worker, within_s: float = 60) -> str:
     """Let it go on; the sentence with which it stops."""
-    os.kill(one.pid, signal.SIGCONT)
-    return sentence(one, within_s)
+    os.kill(worker.pid, signal.SIGCONT)
+    return sentence(worker, within_s)
 
 
 @contextmanager
@@ -66,11 +66,11 @@ def silent(server: Kafka | Redis) -> Iterator[None]:
         os.kill(server.pid, signal.SIGCONT)
 
 
-def reads_on(shop: Shop, one: Worker) -> None:
+def reads_on(shop: Shop, worker: Worker) -> None:
     """A new order is applied by this worker: the stop before it is over."""
     shop.publish("purchases", order())
-    eventually(lambda: one.exit_code is not None or is_read(shop), 60)
-    assert one.exit_code is None, one.tail()
+    eventually(lambda: worker.exit_code is not None or is_read(shop), 60)
+    assert worker.exit_code is None, worker.tail()
 
 
 def meta(shop: Shop) -> str:
@@ -79,8 +79,8 @@ def meta(shop: Shop) -> str:
 
 def said_once(shop: Shop) -> None:
     """No change is on the topic twice."""
-    found = live.committed(shop.settings["brokers"], shop.prefix + "segment-changes", shop.settings["partitions"])
-    ids = [json.loads(one.value)["change_id"] for one in found]
+    records = live.committed(shop.settings["brokers"], shop.prefix + "segment-changes", shop.settings["partitions"])
+    ids = [json.loads(record.value)["change_id"] for record in records]
     assert len(ids) == len(set(ids)) > 0
 
 
@@ -94,21 +94,21 @@ Step = Callable[[World, Shop, Redis], str]
 
 
 def a_claim_is_lost(world: World, shop: Shop, _: Redis) -> str:
-    with altered(shop, world, "", SEGMENTER_FAIL_POINT="after_claim:1:SIGSTOP") as one:
-        frozen(one)
+    with altered(shop, world, "", SEGMENTER_FAIL_POINT="after_claim:1:SIGSTOP") as worker:
+        frozen(worker)
         shop._redis.hdel(meta(shop), "token")  # the last write
-        return thawed(one)
+        return thawed(worker)
 
 
 def a_newer_owner(world: World, shop: Shop, _: Redis) -> str:
     with altered(
         shop, world, "from streams.runtime import partition_runner\npartition_runner.NEWER_OWNER_WAIT_S = 1"
-    ) as one:
-        reads_on(shop, one)
+    ) as worker:
+        reads_on(shop, worker)
         shop._redis.hincrby(meta(shop), "generation", 5)
         shop._redis.hset(meta(shop), "token", "of another")
         shop.publish("purchases", order())
-        return sentence(one, 30)
+        return sentence(worker, 30)
 
 
 BROKEN_OFF = """
@@ -121,37 +121,37 @@ Assignment.claim = claim
 
 
 def a_claim_that_is_broken_off(world: World, shop: Shop, _: Redis) -> str:
-    with altered(shop, world, BROKEN_OFF) as one:
-        return sentence(one, 60)
+    with altered(shop, world, BROKEN_OFF) as worker:
+        return sentence(worker, 60)
 
 
 def last_writes_are_lost(world: World, shop: Shop, own: Redis) -> str:
-    with running(shop, world) as one:
-        reads_on(shop, one)
+    with running(shop, world) as worker:
+        reads_on(shop, worker)
         eventually(lambda: shop._redis.llen(f"{shop.settings['redis_prefix']}{{p0}}:outbox") == 0)
         log = append_only_file(own)
         size = log.stat().st_size
-        reads_on(shop, one)
+        reads_on(shop, worker)
         own.kill9()
         os.truncate(log, size)
         own.start()
         shop.publish("purchases", order())
-        return sentence(one, 60)
+        return sentence(worker, 60)
 
 
 def a_claim_without_answers(world: World, shop: Shop, own: Redis) -> str:
     lines = "from streams.runtime import rebalance_listener\nrebalance_listener.CLAIM_MAX_S = 3"
-    with altered(shop, world, lines, SEGMENTER_FAIL_POINT="after_claim:1:SIGSTOP") as one:
-        frozen(one)
+    with altered(shop, world, lines, SEGMENTER_FAIL_POINT="after_claim:1:SIGSTOP") as worker:
+        frozen(worker)
         with silent(own):
-            return thawed(one)
+            return thawed(worker)
 
 
 def a_loop_that_stands_still(world: World, shop: Shop, _: Redis) -> str:
-    with altered(under(shop, stuck_s=2), world, ON_SIGHUP.format("lambda *_: time.sleep(600)")) as one:
-        reads_on(shop, one)
-        os.kill(one.pid, signal.SIGHUP)
-        return sentence(one)
+    with altered(under(shop, stuck_s=2), world, ON_SIGHUP.format("lambda *_: time.sleep(600)")) as worker:
+        reads_on(shop, worker)
+        os.kill(worker.pid, signal.SIGHUP)
+        return sentence(worker)
 
 
 SLOW = """
@@ -171,16 +171,16 @@ PartitionRecovery.read = slow
 def a_reading_back_that_takes_too_long(world: World, shop: Shop, _: Redis) -> str:
     """As often as it stops it is started again; each time it comes further."""
     shop._redis.hdel(meta(shop), *[name for name in shop.saved() if name.startswith("output:")])
-    said = []
+    sentences = []
     for _try in range(10):
-        with altered(shop, world, SLOW) as one:
-            eventually(lambda: one.exit_code is not None or "claimed partitions" in one.log.read_text(), 60)
-            if one.exit_code is None:
+        with altered(shop, world, SLOW) as worker:
+            eventually(lambda: worker.exit_code is not None or "claimed partitions" in worker.log.read_text(), 60)
+            if worker.exit_code is None:
                 break
-            said.append(sentence(one))
-    assert len(said) > 1
-    assert len(set(said)) == 1
-    return said[0]
+            sentences.append(sentence(worker))
+    assert len(sentences) > 1
+    assert len(set(sentences)) == 1
+    return sentences[0]
 
 
 NOT_FETCHED = """
@@ -195,36 +195,36 @@ PartitionOwner.receive = receive_some
 
 def records_that_are_not_fetched(world: World, shop: Shop, _: Redis) -> str:
     lines = NOT_FETCHED + ON_SIGHUP.format("lambda *_: lost.append(True)")
-    with altered(under(shop, unread_s=2), world, lines) as one:
-        reads_on(shop, one)
-        os.kill(one.pid, signal.SIGHUP)
+    with altered(under(shop, unread_s=2), world, lines) as worker:
+        reads_on(shop, worker)
+        os.kill(worker.pid, signal.SIGHUP)
         shop.publish("purchases", order())
-        return sentence(one, 30)
+        return sentence(worker, 30)
 
 
 def a_process_that_stood_still_for_long(world: World, shop: Shop, _: Redis) -> str:
     lines = "from streams.kafka import publisher\npublisher.FENCE_MAX_S = 4"
-    with altered(shop, world, lines, SEGMENTER_FAIL_POINT="before_publish:1:SIGSTOP") as one:
+    with altered(shop, world, lines, SEGMENTER_FAIL_POINT="before_publish:1:SIGSTOP") as worker:
         publish_for(shop, "of an hour ago")
-        frozen(one)
+        frozen(worker)
         time.sleep(4)
-        return thawed(one)
+        return thawed(worker)
 
 
 def a_reading_process_that_ends(world: World, shop: Shop, _: Redis) -> str:
-    with worker(shop.settings, world.folder, "--rebuild") as one:
-        eventually(lambda: bool(reading_processes(one)), 60)
-        for pid in reading_processes(one):
+    with worker(shop.settings, world.folder, "--rebuild") as process:
+        eventually(lambda: bool(reading_processes(process)), 60)
+        for pid in reading_processes(process):
             os.kill(pid, signal.SIGKILL)
-        return sentence(one, 60)
+        return sentence(process, 60)
 
 
 REBUILD_PROCESS = rebuild_process.__name__.encode()
 
 
-def reading_processes(one: Worker) -> list[int]:
+def reading_processes(worker: Worker) -> list[int]:
     """Those that read events again for this worker."""
-    children = Path(f"/proc/{one.pid}/task/{one.pid}/children").read_text().split()
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
     return [int(pid) for pid in children if REBUILD_PROCESS in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
@@ -255,8 +255,8 @@ def test_the_worker_is_started_again(kafka: Kafka, tmp_path: Path) -> None:
         for number in range(6):
             publish_for(shop, f"buyer {number}")
         for step, parts in START_AGAIN:
-            said = step(world, shop, own)
-            assert all(part in said for part in parts), (step.__name__, said)
+            stop_sentence = step(world, shop, own)
+            assert all(part in stop_sentence for part in parts), (step.__name__, stop_sentence)
         goes_on(shop, world, "--rebuild")
         said_once(shop)
 
@@ -267,17 +267,17 @@ def test_the_worker_is_started_again(kafka: Kafka, tmp_path: Path) -> None:
 def without_room_for_transactions(world: World, shop: Shop, mortal: Kafka) -> str:
     """One broker alone, whose log of transactions wants three copies."""
     lines = "from streams.kafka import fence\nfence.FENCE_WAIT_S = 3"
-    with altered(shop, world, lines) as one:
-        said = sentence(one, 60)
+    with altered(shop, world, lines) as worker:
+        stop_sentence = sentence(worker, 60)
     assert mortal.folder is not None
     config = mortal.folder / "server.properties"
     mortal.kill9()
     factor = "transaction.state.log.replication.factor"
     config.write_text(config.read_text().replace(f"{factor}=3", f"{factor}=1"))
     mortal.start()
-    with running(shop, world) as one:
-        reads_on(shop, one)
-    return said
+    with running(shop, world) as worker:
+        reads_on(shop, worker)
+    return stop_sentence
 
 
 def publish_to_a_kafka_that_falls_silent(_: World, shop: Shop, mortal: Kafka) -> str:
@@ -287,13 +287,13 @@ def publish_to_a_kafka_that_falls_silent(_: World, shop: Shop, mortal: Kafka) ->
     with falling_silent(mortal, 100) as altered_so:
         done = run_altered(altered_so, "publish", "-", stdin=b"\n".join(lines), **shop.settings)
     assert done.code == 75, done
-    *counted, said = done.err.splitlines()
+    *counted, stop_sentence = done.err.splitlines()
     assert counted == ["line 3: not_json", "98 events published, 1 lines refused"]
-    assert said.endswith("; when Kafka answers, publish from line 100 on")
+    assert stop_sentence.endswith("; when Kafka answers, publish from line 100 on")
     assert segmenter("publish", "-", stdin=b"\n".join(lines[99:]), **shop.settings).code == 0
-    found = [one.value for one in shop.read("purchases", 1_000, within_s=2)][before:]
-    assert sorted({*found}) == sorted({*lines} - {b"{"})
-    return said
+    values = [record.value for record in shop.read("purchases", 1_000, within_s=2)][before:]
+    assert sorted({*values}) == sorted({*lines} - {b"{"})
+    return stop_sentence
 
 
 def copy_on_a_kafka_that_falls_silent(world: World, shop: Shop, mortal: Kafka) -> str:
@@ -309,23 +309,23 @@ def copy_on_a_kafka_that_falls_silent(world: World, shop: Shop, mortal: Kafka) -
     assert again.code == 0, again
     shop.settings |= {"topic_prefix": prefix, "redis_prefix": f"{prefix}:"}
     shop.prefix = prefix
-    with running(shop, world) as one:
-        reads_on(shop, one)
+    with running(shop, world) as worker:
+        reads_on(shop, worker)
     return done.err.splitlines()[-1]
 
 
 def partitions_that_nothing_follows(world: World, shop: Shop, mortal: Kafka) -> str:
     """Kafka falls silent after a worker has let go of its partitions and before another one has them."""
-    one = worker(under(shop, unread_s=1).settings, world.folder)
-    one.environment["SEGMENTER_FAIL_POINT"] = "before_release:1:SIGSTOP"
-    with one:
-        one.wait_ready()
+    process = worker(under(shop, unread_s=1).settings, world.folder)
+    process.environment["SEGMENTER_FAIL_POINT"] = "before_release:1:SIGSTOP"
+    with process:
+        process.wait_ready()
         with worker(shop.settings, world.folder) as other:
-            frozen(one)
+            frozen(process)
             with silent(mortal):
-                said = thawed(one)
+                stop_sentence = thawed(process)
                 other.kill()
-    return said
+    return stop_sentence
 
 
 @pytest.mark.nightly
@@ -341,8 +341,8 @@ def test_kafka_answers_again(redis_server: Redis, tmp_path: Path) -> None:
         world = World(mortal, redis_server, tmp_path)
         shop = opened(world)
         for step, parts in steps:
-            said = step(world, shop, mortal)
-            assert all(part in said for part in parts), (step.__name__, said)
+            stop_sentence = step(world, shop, mortal)
+            assert all(part in stop_sentence for part in parts), (step.__name__, stop_sentence)
         goes_on(shop, world)
         said_once(shop)
 
@@ -358,11 +358,11 @@ def test_a_group_that_cannot_be_joined(kafka: Kafka, redis_server: Redis, tmp_pa
     consumer: Any = KafkaConsumer(shop.prefix + "visits", bootstrap_servers=kafka.address, group_id=shop.prefix)
     eventually(lambda: consumer.poll(100) is not None and bool(consumer.assignment()), 30)
     taken = refused(under(shop, group=shop.prefix).settings, tmp_path)
-    with worker(under(shop, session_timeout_s=0.5).settings, tmp_path) as one:
-        too_long = sentence(one)
-    for said in (taken, too_long):
-        assert said.startswith("the group cannot be joined (")
-        assert said.endswith("; see SEGMENTER_GROUP and SEGMENTER_SESSION_TIMEOUT_S")
+    with worker(under(shop, session_timeout_s=0.5).settings, tmp_path) as process:
+        too_long = sentence(process)
+    for stop_sentence in (taken, too_long):
+        assert stop_sentence.startswith("the group cannot be joined (")
+        assert stop_sentence.endswith("; see SEGMENTER_GROUP and SEGMENTER_SESSION_TIMEOUT_S")
     goes_on(shop, world)
     consumer.close()
 
@@ -380,14 +380,14 @@ def test_more_of_them_are_started(kafka: Kafka, redis_server: Redis, tmp_path: P
         "producer.PRODUCERS_MAX = publisher.PRODUCERS_MAX = 1\n"
         "publisher.OTHERS_WAIT_S = 12"
     )
-    with altered(shop, world, few) as one:
-        said = sentence(one, 60)
-    assert said.endswith("it needs a producer for each, and may have 1: run 2 of them or more, together")
-    with altered(shop, world, few) as one:
-        eventually(lambda: "waiting for others" in one.log.read_text(), 30)
+    with altered(shop, world, few) as worker:
+        stop_sentence = sentence(worker, 60)
+    assert stop_sentence.endswith("it needs a producer for each, and may have 1: run 2 of them or more, together")
+    with altered(shop, world, few) as worker:
+        eventually(lambda: "waiting for others" in worker.log.read_text(), 30)
         with altered(shop, world, few) as other:
             eventually(lambda: "\nequal\n" in verified(shop), 60)
-            assert (one.exit_code, other.exit_code) == (None, None), one.tail() + other.tail()
+            assert (worker.exit_code, other.exit_code) == (None, None), worker.tail() + other.tail()
 
 
 # --- definitions ---------------------------------------------------------------------------------
@@ -397,16 +397,16 @@ def test_verify_waits_for_changed_definitions(kafka: Kafka, redis_server: Redis,
     """While not everybody is decided by them it says so; once the worker has logged it, everybody is compared."""
     world = World(kafka, redis_server, tmp_path)
     shop = opened(world)
-    with running(shop, world) as one:
+    with running(shop, world) as process:
         eventually(lambda: is_read(shop))
-        one.stop()
+        process.stop()
     changed = under(shop, definitions=DEMO)
-    one = worker(changed.settings, tmp_path)
-    one.environment["SEGMENTER_FAIL_POINT"] = "after_begin:1:SIGSTOP"
-    with one:
-        frozen(one)
-        said = stopped("verify", **changed.settings)
-        os.kill(one.pid, signal.SIGCONT)
-        eventually(lambda: "customers re-evaluated under the new definitions" in one.log.read_text())
+    process = worker(changed.settings, tmp_path)
+    process.environment["SEGMENTER_FAIL_POINT"] = "after_begin:1:SIGSTOP"
+    with process:
+        frozen(process)
+        stop_sentence = stopped("verify", **changed.settings)
+        os.kill(process.pid, signal.SIGCONT)
+        eventually(lambda: "customers re-evaluated under the new definitions" in process.log.read_text())
         assert "\nequal\n" in verified(changed)
-    assert "were changed, and not all customers are decided by the new ones yet; try again once" in said
+    assert "were changed, and not all customers are decided by the new ones yet; try again once" in stop_sentence

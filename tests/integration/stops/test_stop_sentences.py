@@ -159,7 +159,7 @@ def test_each_sentence_is_tried_in_one_place() -> None:
     sentences = stop_sentences.found()
     assert stop_sentences.not_understood() == set()
     tried = {text: [parts for parts in entries if holds(text, parts)] for text in sentences.keys() - FRAMES}
-    assert {text: found for text, found in tried.items() if len(found) != 1} == {}
+    assert {text: matches for text, matches in tried.items() if len(matches) != 1} == {}
     assert [parts for parts in entries if not any(holds(text, parts) for text in sentences)] == []
     assert [advice for advice in BY_PEOPLE if not any(advice in text for text in sentences)] == []
 
@@ -169,7 +169,7 @@ def test_what_is_tried_elsewhere_is_there(place: str) -> None:
     """A test of that name."""
     module, _, name = place.partition("::")
     tree = ast.parse((Path(__file__).parents[2] / f"{module}.py").read_text("utf-8"))
-    assert name in {one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+    assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def test_a_new_sentence_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,5 +193,5 @@ def test_a_new_sentence_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_what_a_stop_advises_works(parts: tuple[str, ...], kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
     """The stop is brought about, what it says is done, and nothing is lost."""
-    said = TRIED[parts](World(kafka, redis_server, tmp_path))
-    assert holds(said, tuple(piece for part in parts for piece in part.split("{}"))), said
+    stop_sentence = TRIED[parts](World(kafka, redis_server, tmp_path))
+    assert holds(stop_sentence, tuple(piece for part in parts for piece in part.split("{}"))), stop_sentence

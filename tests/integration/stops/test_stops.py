@@ -49,11 +49,11 @@ from tests.support.stop_shop import (
 YEAR_MS = 365 * 86_400_000
 
 
-def told(records: list[Any]) -> list[OracleChange]:
+def oracle_changes(records: list[Any]) -> list[OracleChange]:
     """Segment changes as the oracle writes them, repeats dropped by their ids."""
     bodies = {body["change_id"]: body for body in (json.loads(record.value) for record in records)}
-    found = [OracleChange(*(body[name] for name in OracleChange._fields)) for body in bodies.values()]
-    return [one._replace(occurred_at=milliseconds(one.occurred_at)) for one in found]
+    changes = [OracleChange(*(body[name] for name in OracleChange._fields)) for body in bodies.values()]
+    return [change._replace(occurred_at=milliseconds(change.occurred_at)) for change in changes]
 
 
 # --- what does not fit to the stored state -----------------------------------------------------
@@ -83,7 +83,7 @@ class Orphan(NamedTuple):
     def applied(self) -> int:
         """Records applied, of all inputs and partitions."""
         inputs = set(live.TOPICS.values())
-        return sum(self.shop.position(topic, at) for topic in inputs for at in range(live.PARTITIONS))
+        return sum(self.shop.position(topic, partition) for topic in inputs for partition in range(live.PARTITIONS))
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +98,10 @@ def orphan(history: list[dict[str, Any]], tansu: Tansu, tmp_path_factory: pytest
         shop = Shop(tansu, mortal, "orphan", partitions=live.PARTITIONS, batch_max=10)
         live.publish(tansu.address, history, {name: shop.prefix + topic for name, topic in live.TOPICS.items()})
         with worker(shop.settings, tmp_path_factory.mktemp("orphan")) as begun:
-            one = Orphan(shop, mortal, begun, died=time.time())
-            eventually(lambda: one.applied() > 300)
+            orphaned = Orphan(shop, mortal, begun, died=time.time())
+            eventually(lambda: orphaned.applied() > 300)
             mortal.kill9()
-            yield one._replace(died=time.time())
+            yield orphaned._replace(died=time.time())
 
 
 @pytest.fixture(scope="module")
@@ -117,28 +117,28 @@ def begun(
             "evicting": refusing(Shop(tansu, evicting, "evicting").settings, folder),
             "no Redis": refusing(no_redis, folder),
         }
-        for one in workers.values():
-            one.start()
+        for process in workers.values():
+            process.start()
         yield workers
-        for one in workers.values():
-            one.stop()
+        for process in workers.values():
+            process.stop()
 
 
 def test_another_group(begun: dict[str, Worker]) -> None:
     """A second group on the same keys would apply everything once more."""
-    said = sentence(begun["another group"])
-    assert said.startswith("group stored 'ran', here 'other'")
-    assert "set SEGMENTER_GROUP back or use a fresh Redis" in said
+    stop_sentence = sentence(begun["another group"])
+    assert stop_sentence.startswith("group stored 'ran', here 'other'")
+    assert "set SEGMENTER_GROUP back or use a fresh Redis" in stop_sentence
 
 
 def test_other_definitions(ran: Shop, tmp_path: Path) -> None:
     """Where Redis does not say what they were, nobody is decided by others; nothing is written."""
     ran._redis.hdel(f"{ran.settings['redis_prefix']}{{p0}}:meta", "epochs")
     before = ran.saved()
-    said = refused({**ran.settings, "definitions": DEMO}, tmp_path)
-    assert said.startswith(f"definitions stored '{before['definitions']}'")
-    assert "Redis does not hold the former file; run it once" in said
-    assert "fresh Redis and `segmenter worker --rebuild`" in said
+    stop_sentence = refused({**ran.settings, "definitions": DEMO}, tmp_path)
+    assert stop_sentence.startswith(f"definitions stored '{before['definitions']}'")
+    assert "Redis does not hold the former file; run it once" in stop_sentence
+    assert "fresh Redis and `segmenter worker --rebuild`" in stop_sentence
     assert ran.saved() == before
 
 
@@ -147,9 +147,9 @@ def test_another_number_of_partitions(ran: Shop, tmp_path: Path) -> None:
     before = ran.saved()
     settings = {**ran.settings, "topic_prefix": "more-", "partitions": 2}
     topics.create(Settings(**settings))
-    said = refused(settings, tmp_path)
-    assert said.startswith("partitions stored 1, here 2")
-    assert "`segmenter topics copy --to PREFIX`" in said
+    stop_sentence = refused(settings, tmp_path)
+    assert stop_sentence.startswith("partitions stored 1, here 2")
+    assert "`segmenter topics copy --to PREFIX`" in stop_sentence
     assert ran.saved() == before
 
 
@@ -158,9 +158,9 @@ def test_another_cluster(ran: Shop, kafka: Kafka, tmp_path: Path) -> None:
     """Positions of one cluster mean nothing on another."""
     settings = {**ran.settings, "brokers": kafka.address, "broker": "kafka"}
     topics.create(Settings(**settings))
-    said = refused(settings, tmp_path)
-    assert said.startswith("cluster stored ")
-    assert "SEGMENTER_REDIS" in said
+    stop_sentence = refused(settings, tmp_path)
+    assert stop_sentence.startswith("cluster stored ")
+    assert "SEGMENTER_REDIS" in stop_sentence
 
 
 def test_an_orderly_end_leaves_its_positions_committed(ran: Shop) -> None:
@@ -171,10 +171,10 @@ def test_an_orderly_end_leaves_its_positions_committed(ran: Shop) -> None:
 def test_an_empty_redis_beside_committed_offsets(ran: Shop, tmp_path: Path) -> None:
     """It stops, and `worker --rebuild` then reads from the earliest offset; what the topic says is not said again."""
     emptied = {**ran.settings, "redis_prefix": "emptied:"}
-    said = refused(emptied, tmp_path)
-    assert said.startswith("Redis holds nothing of partition 0 but the group has read it")
-    assert "bring the Redis data back" in said
-    assert "`segmenter worker --rebuild`" in said
+    stop_sentence = refused(emptied, tmp_path)
+    assert stop_sentence.startswith("Redis holds nothing of partition 0 but the group has read it")
+    assert "bring the Redis data back" in stop_sentence
+    assert "`segmenter worker --rebuild`" in stop_sentence
     before = [record.value for record in ran.read("segment-changes", 2)]
     rebuilt = copy.copy(ran)
     rebuilt.settings = emptied
@@ -182,8 +182,8 @@ def test_an_empty_redis_beside_committed_offsets(ran: Shop, tmp_path: Path) -> N
         eventually(lambda: rebuilt.position("purchases") == 3)
         after = [record.value for record in ran.read("segment-changes", 3, within_s=2)]
     assert after == before
-    known = rebuilt.customer("u1")
-    assert (known.sequence, len(known.since), known.published_ahead) == (2, 2, None)
+    customer = rebuilt.customer("u1")
+    assert (customer.sequence, len(customer.since), customer.published_ahead) == (2, 2, None)
 
 
 # --- what is wrong with Redis ------------------------------------------------------------------
@@ -191,9 +191,9 @@ def test_an_empty_redis_beside_committed_offsets(ran: Shop, tmp_path: Path) -> N
 
 def test_a_redis_that_may_evict(begun: dict[str, Worker]) -> None:
     """What it evicted would be lost."""
-    said = sentence(begun["evicting"])
-    assert "allkeys-lru" in said
-    assert "set maxmemory-policy noeviction" in said
+    stop_sentence = sentence(begun["evicting"])
+    assert "allkeys-lru" in stop_sentence
+    assert "set maxmemory-policy noeviction" in stop_sentence
 
 
 def test_no_redis_at_the_start(begun: dict[str, Worker]) -> None:
@@ -205,18 +205,18 @@ def test_redis_dies_under_the_worker_and_comes_back(
     orphan: Orphan, history: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     """It stops in bounded time, and goes on once Redis and its data are back: as the oracle says."""
-    said = sentence(orphan.worker, REDIS_GONE_S)
+    stop_sentence = sentence(orphan.worker, REDIS_GONE_S)
     assert orphan.worker.log.stat().st_mtime - orphan.died < REDIS_GONE_S
-    assert "Redis failed" in said
-    assert "when it is back, start the worker again" in said
+    assert "Redis failed" in stop_sentence
+    assert "when it is back, start the worker again" in stop_sentence
     orphan.redis.start()
     assert 300 < orphan.applied() < len(history)
     wanted = oracle.changes(history, oracle.BUILT_IN, oracle.latest(history) + YEAR_MS)
     with worker(orphan.shop.settings, tmp_path) as second:
-        found = told(orphan.shop.read("segment-changes", len(wanted)))
+        changes = oracle_changes(orphan.shop.read("segment-changes", len(wanted)))
         assert second.exit_code is None
-    assert not any(change.late for change in found)
-    assert live.per_customer(found) == live.per_customer(wanted)
+    assert not any(change.late for change in changes)
+    assert live.per_customer(changes) == live.per_customer(wanted)
 
 
 # --- what is wrong with the topics -------------------------------------------------------------
@@ -225,20 +225,22 @@ def test_redis_dies_under_the_worker_and_comes_back(
 def test_missing_topics(tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
     """Named, with the command that creates them."""
     settings = Shop(tansu, redis_server, "some").settings | {"topic_prefix": "none-"}
-    said = refused(settings, tmp_path)
+    stop_sentence = refused(settings, tmp_path)
     for name in (*INPUTS, *OUTPUTS):
-        assert f"none-{name}" in said
-    assert "run `segmenter topics create`" in said
+        assert f"none-{name}" in stop_sentence
+    assert "run `segmenter topics create`" in stop_sentence
 
 
 @pytest.mark.parametrize("name", ["visits", "dead-letters"])
 def test_differing_partition_counts(name: str, tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
     """An input or an output that has one more: a shard would have no place in it, or no owner."""
     create(tansu, f"differing-{name}-{name}", 3)
-    said = refused(Shop(tansu, redis_server, f"differing-{name}", partitions=2).settings, tmp_path)
-    assert f"{name} 3" in said
-    assert "carts 2" in said
-    assert "where those with fewer hold nothing yet, add partitions to them; else, while nothing writes" in said
+    stop_sentence = refused(Shop(tansu, redis_server, f"differing-{name}", partitions=2).settings, tmp_path)
+    assert f"{name} 3" in stop_sentence
+    assert "carts 2" in stop_sentence
+    assert (
+        "where those with fewer hold nothing yet, add partitions to them; else, while nothing writes" in stop_sentence
+    )
 
 
 def delete_records(kafka: Kafka, shop: Shop, topic: str, before: int) -> None:
@@ -266,16 +268,18 @@ def test_a_topic_that_takes_no_more(kafka: Kafka, redis_server: Redis, tmp_path:
         running.wait_ready()
         set_batch_size(kafka, changes, 300)
         shop.publish("purchases", order())
-        said = sentence(running)
-        assert said.startswith(f"publishing failed: {changes} does not take a batch of ")
-        assert "set max.message.bytes of the topic" in said
+        stop_sentence = sentence(running)
+        assert stop_sentence.startswith(f"publishing failed: {changes} does not take a batch of ")
+        assert "set max.message.bytes of the topic" in stop_sentence
     assert refused(shop.settings, tmp_path) == (
         f"topics take only smaller batches than are published: max.message.bytes is 300 of {changes} "
         f"(set it to {BATCH_MAX_BYTES} or more)"
     )
     set_batch_size(kafka, changes, BATCH_MAX_BYTES)
     with worker(shop.settings, tmp_path):
-        assert [json.loads(one.value)["segment"] for one in shop.read("segment-changes", 1)] == ["recently_purchased"]
+        assert [json.loads(record.value)["segment"] for record in shop.read("segment-changes", 1)] == [
+            "recently_purchased"
+        ]
 
 
 @pytest.mark.kafka
@@ -284,10 +288,10 @@ def test_retention_has_passed_the_position(read_once: Shop, kafka: Kafka, tmp_pa
     shop = read_once
     shop.publish("carts", *(cart() for _ in range(5)))
     delete_records(kafka, shop, "carts", 8)
-    said = refused(shop.settings, tmp_path)
-    assert said.startswith(f"{shop.prefix}carts-0: records 5 to 7 are gone before they were read")
-    assert "fresh Redis and `segmenter worker --rebuild`" in said
-    assert "longer retention" in said
+    stop_sentence = refused(shop.settings, tmp_path)
+    assert stop_sentence.startswith(f"{shop.prefix}carts-0: records 5 to 7 are gone before they were read")
+    assert "fresh Redis and `segmenter worker --rebuild`" in stop_sentence
+    assert "longer retention" in stop_sentence
     shop.settings["redis_prefix"] = "after-retention:"
     with worker(shop.settings, tmp_path, "--rebuild") as rebuilt:
         eventually(lambda: shop.position("carts") == 10)
@@ -303,22 +307,22 @@ def test_an_input_was_created_anew(read_once: Shop, kafka: Kafka, tmp_path: Path
     shop = read_once
     create_anew(kafka, shop, "carts")
     shop.publish("carts", cart())
-    said = refused(shop.settings, tmp_path)
-    assert said.startswith(f"{shop.prefix}carts-0 ends at 1 but 5 were read; the topic was created anew")
-    assert "fresh Redis and `segmenter worker --rebuild`" in said
+    stop_sentence = refused(shop.settings, tmp_path)
+    assert stop_sentence.startswith(f"{shop.prefix}carts-0 ends at 1 but 5 were read; the topic was created anew")
+    assert "fresh Redis and `segmenter worker --rebuild`" in stop_sentence
 
 
 class Frozen:
     """A worker that is held still, to change the world under it."""
 
-    def __init__(self, shop: Shop, held: Worker) -> None:
-        self.shop, self._held = shop, held
-        os.kill(held.pid, signal.SIGSTOP)
+    def __init__(self, shop: Shop, worker: Worker) -> None:
+        self.shop, self._worker = shop, worker
+        os.kill(worker.pid, signal.SIGSTOP)
 
     def thaw(self) -> str:
         """Let it go on; the sentence with which it stops."""
-        os.kill(self._held.pid, signal.SIGCONT)
-        return sentence(self._held)
+        os.kill(self._worker.pid, signal.SIGCONT)
+        return sentence(self._worker)
 
 
 @pytest.fixture
@@ -326,11 +330,11 @@ def frozen(request: pytest.FixtureRequest, kafka: Kafka, redis_server: Redis, tm
     """A worker on real Kafka that has applied five cart events."""
     shop = Shop(kafka, redis_server, request.node.name, unread_s=2)
     shop.publish("carts", *(cart() for _ in range(5)))
-    with worker(shop.settings, tmp_path) as held:
+    with worker(shop.settings, tmp_path) as process:
         eventually(lambda: shop.position("carts") == 5)
-        yield Frozen(shop, held)
-        if held.exit_code is None:
-            os.kill(held.pid, signal.SIGCONT)
+        yield Frozen(shop, process)
+        if process.exit_code is None:
+            os.kill(process.pid, signal.SIGCONT)
 
 
 @pytest.mark.kafka
@@ -338,9 +342,9 @@ def test_retention_passes_the_position_of_a_running_worker(frozen: Frozen, kafka
     """It stops as it would at a start, instead of asking for what is gone for ever."""
     frozen.shop.publish("carts", *(cart() for _ in range(5)))
     delete_records(kafka, frozen.shop, "carts", 8)
-    said = frozen.thaw()
-    assert f"{frozen.shop.prefix}carts-0" in said
-    assert "longer retention" in said
+    stop_sentence = frozen.thaw()
+    assert f"{frozen.shop.prefix}carts-0" in stop_sentence
+    assert "longer retention" in stop_sentence
 
 
 @pytest.mark.kafka
@@ -348,8 +352,10 @@ def test_an_input_is_created_anew_under_a_running_worker(frozen: Frozen, kafka: 
     """It stops as it would at a start, instead of skipping as many records as it had read before."""
     create_anew(kafka, frozen.shop, "carts")
     frozen.shop.publish("carts", cart())
-    said = frozen.thaw()
-    assert said.startswith(f"{frozen.shop.prefix}carts-0 ends at 1 but 5 were read; the topic was created anew")
+    stop_sentence = frozen.thaw()
+    assert stop_sentence.startswith(
+        f"{frozen.shop.prefix}carts-0 ends at 1 but 5 were read; the topic was created anew"
+    )
 
 
 # --- too many dead letters ---------------------------------------------------------------------
@@ -367,11 +373,11 @@ def test_more_dead_letters_than_the_ceiling(tansu: Tansu, redis_server: Redis, t
         assert len(shop.read("dead-letters", 10)) == 10
         assert strict.exit_code is None
         shop.publish("purchases", b"{")
-        said = sentence(strict)
-    assert said.startswith("11 of the last 20 records of partition 0 are dead letters")
-    assert "SEGMENTER_DEAD_LETTER_SHARE" in said
+        stop_sentence = sentence(strict)
+    assert stop_sentence.startswith("11 of the last 20 records of partition 0 are dead letters")
+    assert "SEGMENTER_DEAD_LETTER_SHARE" in stop_sentence
     changes = [json.loads(record.value) for record in shop.read("segment-changes", 2)]
-    assert {one["segment"] for one in changes} == {"recently_purchased", "repeat_buyer"}
+    assert {change["segment"] for change in changes} == {"recently_purchased", "repeat_buyer"}
     with worker(shop.settings, tmp_path) as corrected:
         shop.publish("purchases", *(order() for _ in range(10)))
         eventually(lambda: shop.position("purchases") == 31)

@@ -23,7 +23,7 @@ from tests.support.store_steps import IDENTITY, claim, known, step
 DEFINITIONS = built_in()
 ENGINE = Engine(DEFINITIONS)
 PLACE = next(index for index, segment in enumerate(DEFINITIONS.segments) if segment.key == "abandoned_cart")
-OURS = msgspec.structs.replace(IDENTITY, definitions=DEFINITIONS.fingerprint)
+OWN_IDENTITY = msgspec.structs.replace(IDENTITY, definitions=DEFINITIONS.fingerprint)
 
 
 def member(sequence: int = 1) -> Customer:
@@ -35,9 +35,9 @@ def member(sequence: int = 1) -> Customer:
 
 async def filled(store: RedisStore, fingerprint: str = DEFINITIONS.fingerprint) -> MembershipLookup:
     """Customers who are decided, due, ahead, of a former file, and erased."""
-    ours = claim(identity=msgspec.structs.replace(IDENTITY, definitions=fingerprint))
-    await store.claim(ours)
-    await store.begin(ours, {"visits": 10, "carts": 20})
+    own_claim = claim(identity=msgspec.structs.replace(IDENTITY, definitions=fingerprint))
+    await store.claim(own_claim)
+    await store.begin(own_claim, {"visits": 10, "carts": 20})
     ahead, former, erased = member(), member(), member(7)
     ahead.published_ahead = Ahead({"c"}, 9, 9, ())
     former.definition_version = 3
@@ -61,7 +61,9 @@ async def test_what_is_decided_up_to_when(redis_store: RedisStore) -> None:
     assert look.reached == 5_200
     inside = {"abandoned_cart": 1_234}
     assert {
-        name: (dict(one.since), one.waits_for, one.sequence) for name, one in look.of.items() if name != "former"
+        name: (dict(customer.since), customer.waits_for, customer.sequence)
+        for name, customer in look.of.items()
+        if name != "former"
     } == {
         "decided": (inside, None, 4),
         "due": (inside, Waiting.DUE_TIME, 1),
@@ -75,7 +77,7 @@ async def test_what_is_decided_up_to_when(redis_store: RedisStore) -> None:
 async def test_a_change_that_was_read_and_is_not_stored_is_waited_for(redis_store: RedisStore) -> None:
     """Of a customer whom Redis lost as a whole, too; of an erased one what stays says which was the last."""
     look = await (await filled(redis_store)).look(0, ["decided", "erased", "nobody"])
-    assert {name: (one.waiting(4, 0), one.waiting(8, 0)) for name, one in look.of.items()} == {
+    assert {name: (customer.waiting(4, 0), customer.waiting(8, 0)) for name, customer in look.of.items()} == {
         "decided": (None, Waiting.LOST_CHANGE),
         "erased": (None, Waiting.LOST_CHANGE),
         "nobody": (Waiting.LOST_CHANGE, Waiting.LOST_CHANGE),
@@ -86,9 +88,9 @@ async def test_a_look_reads_small_fields_alone(redis_store: RedisStore) -> None:
     """Former definition files lie beside them, and may be megabytes; a look comes many times a second."""
     standings = await filled(redis_store)
     await redis_store._client.hset(redis_store._key(0, "meta"), "epochs", b"x" * 1_000_000)
-    found = await redis_store.look(0, ["decided"])
-    assert found.meta.keys() <= set(LOOK_FIELDS)
-    assert sum(map(len, found.meta.values())) < 200
+    look = await redis_store.look(0, ["decided"])
+    assert look.meta.keys() <= set(LOOK_FIELDS)
+    assert sum(map(len, look.meta.values())) < 200
     assert (await standings.look(0, ["decided"])).of["decided"].waits_for is None
 
 
@@ -242,8 +244,8 @@ def test_marks_after_a_loss() -> None:
     marks = PartitionMarks(60_000)
 
     def note(now: int, reached: int, trimmed: int, outbox: int) -> None:
-        told = {"clock": str(reached), "caught_up": str(reached), "trimmed": str(trimmed)}
-        marks.note(PartitionLook(told, outbox, {}, {}), now)
+        meta = {"clock": str(reached), "caught_up": str(reached), "trimmed": str(trimmed)}
+        marks.note(PartitionLook(meta, outbox, {}, {}), now)
 
     note(10_000, 9_000, trimmed=100, outbox=3)
     note(11_000, 8_000, trimmed=1, outbox=2)

@@ -38,14 +38,14 @@ async def test_a_breaker_is_told_open_until_an_attempt_succeeds() -> None:
     """Also after the time for which nothing is sent, while an attempt tries whether it works again."""
     (way,) = cart().channels.values()
     endpoint = Endpoint(way, Failing(BREAKS_AFTER))
-    told = []
-    for at in range(BREAKS_AFTER + 1):
-        now = at * BROKEN_MOST_MS
+    states = []
+    for attempt in range(BREAKS_AFTER + 1):
+        now = attempt * BROKEN_MOST_MS
         assert endpoint.take(now) == 0
-        told.append(endpoint.is_broken)
+        states.append(endpoint.is_broken)
         await endpoint.send(cast(Message, None), partial(int, now))
         endpoint.give_back()
-    assert told == [False] * BREAKS_AFTER + [True]
+    assert states == [False] * BREAKS_AFTER + [True]
     assert not endpoint.is_broken
 
 
@@ -62,27 +62,29 @@ def test_what_alerts_ask_for_is_told(parts: dict[str, Any]) -> None:
             worker.wait_ready()
             triggers.wait_ready()
 
-            def told(name: str, **labels: str) -> float:
-                (sample,) = [one for one in exposed(triggers.http)[f"segmenter_{name}"].samples if one.labels == labels]
+            def metric(name: str, **labels: str) -> float:
+                (sample,) = [
+                    sample for sample in exposed(triggers.http)[f"segmenter_{name}"].samples if sample.labels == labels
+                ]
                 return float(sample.value)
 
-            assert {told("trigger_decisions_total", trigger="call", decision=kind) for kind in ("sent", "failed")} == {
-                0
-            }
-            assert told("endpoint_broken", channel="bot") == told("endpoint_gone", channel="bot") == 0
+            assert {
+                metric("trigger_decisions_total", trigger="call", decision=kind) for kind in ("sent", "failed")
+            } == {0}
+            assert metric("endpoint_broken", channel="bot") == metric("endpoint_gone", channel="bot") == 0
             to = Sender(parts)
             for number in range(6):
                 leave_a_cart(to, f"u{number}", now_ms())
             to.flush()
-            eventually(lambda: told("endpoint_broken", channel="bot") == 1, 30, triggers.tail(40))
-            assert told("endpoint_broken", channel="mail") == 0
+            eventually(lambda: metric("endpoint_broken", channel="bot") == 1, 30, triggers.tail(40))
+            assert metric("endpoint_broken", channel="mail") == 0
             status[0] = 200
             eventually(
-                lambda: told("trigger_decisions_total", trigger="call", decision="sent") == 6, 30, triggers.tail(40)
+                lambda: metric("trigger_decisions_total", trigger="call", decision="sent") == 6, 30, triggers.tail(40)
             )
-            assert told("endpoint_broken", channel="bot") == 0
+            assert metric("endpoint_broken", channel="bot") == 0
             status[0] = 410
             leave_a_cart(to, "gone", now_ms())
             to.flush()
-            eventually(lambda: told("trigger_decisions_total", trigger="call", decision="failed") == 1, 30)
-            assert (told("endpoint_gone", channel="bot"), told("endpoint_gone", channel="mail")) == (1, 0)
+            eventually(lambda: metric("trigger_decisions_total", trigger="call", decision="failed") == 1, 30)
+            assert (metric("endpoint_gone", channel="bot"), metric("endpoint_gone", channel="mail")) == (1, 0)

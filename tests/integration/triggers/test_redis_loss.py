@@ -46,11 +46,13 @@ def parts(kafka: Kafka, own_redis: Redis, tmp_path: Path) -> dict[str, Any]:
 
 def finals(parts: dict[str, Any]) -> dict[tuple[str, str], list[tuple[str, str | None]]]:
     """By customer and trigger, the final decisions and their reasons."""
-    found: dict[tuple[str, str], list[tuple[str, str | None]]] = {}
+    decisions: dict[tuple[str, str], list[tuple[str, str | None]]] = {}
     for decision in decided(parts):
         if decision.is_final:
-            found.setdefault((decision.customer_id, decision.trigger), []).append((decision.decision, decision.reason))
-    return found
+            decisions.setdefault((decision.customer_id, decision.trigger), []).append(
+                (decision.decision, decision.reason)
+            )
+    return decisions
 
 
 def are_final(parts: dict[str, Any], *names: str) -> Callable[[], bool]:
@@ -113,7 +115,7 @@ def test_a_redis_that_lost_its_last_second(parts: dict[str, Any], own_redis: Red
             with Worker(parts, log=worker.log) as worker:
                 eventually(are_final(parts, "buyer", "leaver", "late"), 90, triggers.tail(60))
         assert written_to(hook, mailbox) == {"leaver": 2, "late": 2}
-    assert {name: len(found) for name, found in finals(parts).items() if len(found) != 1} == {}
+    assert {name: len(decisions) for name, decisions in finals(parts).items() if len(decisions) != 1} == {}
     assert finals(parts)["buyer", "mail_cart"] == [("skipped", "left meanwhile")]
 
 
@@ -138,11 +140,11 @@ def test_a_redis_that_was_emptied(parts: dict[str, Any], own_redis: Redis) -> No
             eventually(lambda: worker.exit_code == triggers.exit_code == 75, 60, triggers.tail(20))
         with environment(parts) as refused:
             eventually(lambda: refused.exit_code == 75, 60, refused.tail(20))
-        said = refused.log.read_text()
-        assert "Redis holds nothing of partition" in said
+        log = refused.log.read_text()
+        assert "Redis holds nothing of partition" in log
         assert (
             f"remove what is under {parts['redis_prefix']}triggers: in Redis and start `segmenter triggers --rebuild`"
-            in said
+            in log
         )
         buy(to, "buyer", now_ms())
         to.flush()
@@ -154,7 +156,7 @@ def test_a_redis_that_was_emptied(parts: dict[str, Any], own_redis: Redis) -> No
             to.flush()
             eventually(are_final(parts, "after"), 60, triggers.tail(60))
         assert written_to(hook, mailbox) == {"before": 2, "leaver": 2, "after": 2}
-    assert {name: len(found) for name, found in finals(parts).items() if len(found) != 1} == {}
+    assert {name: len(decisions) for name, decisions in finals(parts).items() if len(decisions) != 1} == {}
 
 
 def test_a_purchase_under_a_linked_id_in_a_partition_that_lags(parts: dict[str, Any]) -> None:
@@ -202,11 +204,11 @@ def _event(fields: dict[str, Any], at_ms: int) -> bytes:
 
 def _claimed(worker: Worker) -> list[int]:
     """The partitions of its newest claim."""
-    found = re.findall(r"claimed partitions.*?partitions=\[([\d, ]*)\]", worker.log.read_text(errors="replace"))
-    return [int(number) for number in found[-1].split(",") if number.strip()] if found else []
+    claims = re.findall(r"claimed partitions.*?partitions=\[([\d, ]*)\]", worker.log.read_text(errors="replace"))
+    return [int(number) for number in claims[-1].split(",") if number.strip()] if claims else []
 
 
 def _of(partitions: list[int], prefix: str, count: int) -> list[int]:
     """Numbers whose ids lie in these partitions."""
-    found = (number for number in range(1_000) if partition_of(f"{prefix}{number}", live.PARTITIONS) in partitions)
-    return [next(found) for _ in range(count)]
+    numbers = (number for number in range(1_000) if partition_of(f"{prefix}{number}", live.PARTITIONS) in partitions)
+    return [next(numbers) for _ in range(count)]

@@ -40,8 +40,8 @@ def test_a_late_purchase_stops_the_message(parts: dict[str, Any]) -> None:
             worker.wait_ready()
             triggers.wait_ready()
             to, began = Sender(parts), now_ms()
-            for who in ("buyer", "بهار", "leaver"):
-                leave_a_cart(to, who, began)
+            for customer in ("buyer", "بهار", "leaver"):
+                leave_a_cart(to, customer, began)
             to.flush()
             send_at = began + 2_000 + 6_000
             time.sleep((send_at - 1_000 - now_ms()) / 1000)
@@ -56,7 +56,11 @@ def test_a_late_purchase_stops_the_message(parts: dict[str, Any]) -> None:
         text = str(mailbox.mails[0][1].get_content())
         assert "example.com: " in text
         assert "سبد" in str(mailbox.mails[0][1]["Subject"])
-    finals = {(one.customer_id, one.trigger): (one.decision, one.reason) for one in decided(parts) if one.is_final}
+    finals = {
+        (decision.customer_id, decision.trigger): (decision.decision, decision.reason)
+        for decision in decided(parts)
+        if decision.is_final
+    }
     assert finals["buyer", "call"] == finals["buyer", "mail_cart"] == ("skipped", "left meanwhile")
     assert finals["leaver", "call"] == finals["leaver", "mail_cart"] == ("sent", None)
 
@@ -70,18 +74,18 @@ def test_what_failed_is_tried_again(parts: dict[str, Any]) -> None:
             worker.wait_ready()
             triggers.wait_ready()
             to = Sender(parts)
-            for who in ("u1", "u2"):
-                leave_a_cart(to, who, now_ms())
+            for customer in ("u1", "u2"):
+                leave_a_cart(to, customer, now_ms())
             to.flush()
             eventually(lambda: len(read(parts, "trigger-dead-letters")) == 2, 30, triggers.tail(40))
             refuses[0] = False
             command = [sys.executable, "-m", "streams", "redeliver", "--trigger", "call"]
-            told = subprocess.run(command, env=triggers.environment, capture_output=True, text=True, check=True)
-            assert "2 messages are tried again" in told.stderr
+            done = subprocess.run(command, env=triggers.environment, capture_output=True, text=True, check=True)
+            assert "2 messages are tried again" in done.stderr
             eventually(lambda: sum(call.status == 200 for call in hook.calls) == 2, 30, triggers.tail(40))
         assert {call.id for call in hook.calls if call.status == 200} == {call.id for call in hook.calls}
-    found = [one.decision for one in decided(parts) if one.trigger == "call"]
-    assert sorted(found) == ["failed", "failed", "sent", "sent"]
+    outcomes = [decision.decision for decision in decided(parts) if decision.trigger == "call"]
+    assert sorted(outcomes) == ["failed", "failed", "sent", "sent"]
 
 
 @pytest.mark.slow
@@ -105,17 +109,17 @@ def test_deaths_and_an_endpoint_that_fails(parts: dict[str, Any], deaths: int) -
             to = Sender(parts)
             log = parts["triggers"].with_suffix(".log")
             for kill in range(deaths):
-                for who in names[kill * 12 : kill * 12 + 12]:
-                    leave_a_cart(to, who, now_ms())
+                for customer in names[kill * 12 : kill * 12 + 12]:
+                    leave_a_cart(to, customer, now_ms())
                     if chance.random() < 0.25:
-                        left.add(who)
+                        left.add(customer)
                 to.flush()
                 triggers = environment(parts)
                 triggers.log = log
                 with triggers:
                     time.sleep(chance.uniform(1.5, 5.0))
-                    for who in left.intersection(names[kill * 12 : kill * 12 + 12]):
-                        buy(to, who, now_ms())  # within the delay of 3 s after 2 s, or not long after
+                    for customer in left.intersection(names[kill * 12 : kill * 12 + 12]):
+                        buy(to, customer, now_ms())  # within the delay of 3 s after 2 s, or not long after
                     to.flush()
                     triggers.kill()
             with environment(parts) as last:
@@ -124,11 +128,11 @@ def test_deaths_and_an_endpoint_that_fails(parts: dict[str, Any], deaths: int) -
 
 
 def _finals(parts: dict[str, Any]) -> dict[tuple[str, str], list[Decision]]:
-    found: dict[tuple[str, str], list[Decision]] = {}
-    for one in decided(parts):
-        if one.is_final:
-            found.setdefault((one.change_id, one.trigger), []).append(one)
-    return found
+    decisions: dict[tuple[str, str], list[Decision]] = {}
+    for decision in decided(parts):
+        if decision.is_final:
+            decisions.setdefault((decision.change_id, decision.trigger), []).append(decision)
+    return decisions
 
 
 def _changes(parts: dict[str, Any]) -> list[live.Seen]:
@@ -136,16 +140,16 @@ def _changes(parts: dict[str, Any]) -> list[live.Seen]:
 
 
 def _all_final(parts: dict[str, Any], names: list[str]) -> bool:
-    entered = [one for one in _changes(parts) if one.change == "entered"]
-    return {one.customer for one in entered} <= set(names) and len(_finals(parts)) == 2 * len(entered)
+    entered = [change for change in _changes(parts) if change.change == "entered"]
+    return {change.customer for change in entered} <= set(names) and len(_finals(parts)) == 2 * len(entered)
 
 
 def _audit(parts: dict[str, Any], hook: Hook, mailbox: Mailbox) -> None:
     changes, finals = _changes(parts), _finals(parts)
-    entered = {one.change_id: one for one in changes if one.change == "entered"}
-    exited = {one.customer: one.occurred_at for one in changes if one.change == "exited"}
+    entered = {change.change_id: change for change in changes if change.change == "entered"}
+    exited = {change.customer: change.occurred_at for change in changes if change.change == "exited"}
     assert hook.forged == 0
-    assert all(len(found) == 1 for found in finals.values()), "one final decision per change and trigger"
+    assert all(len(decisions) == 1 for decisions in finals.values()), "one final decision per change and trigger"
 
     # Webhooks: at least once where due, under one id.
     answered = {call.id for call in hook.calls if call.status == 200}
@@ -157,21 +161,21 @@ def _audit(parts: dict[str, Any], hook: Hook, mailbox: Mailbox) -> None:
         if final.decision == "skipped":
             assert final.reason == "left meanwhile"
             assert entered[change_id].customer in exited
-    stayed = [one for one in entered.values() if one.customer not in exited]
+    stayed = [change for change in entered.values() if change.customer not in exited]
     assert stayed
-    assert all(finals[one.change_id, "call"][0].decision == "sent" for one in stayed)
+    assert all(finals[change.change_id, "call"][0].decision == "sent" for change in stayed)
     assert {call.id for call in hook.calls} <= {f"{change_id}-call" for change_id in entered}
 
     # E-mails: at most once.
     ids = Counter(mail["Message-ID"] for _, mail in mailbox.mails)
     assert ids
     assert set(ids.values()) == {1}
-    kinds = Counter(found[0].decision for (_, trigger), found in finals.items() if trigger == "mail_cart")
+    kinds = Counter(decisions[0].decision for (_, trigger), decisions in finals.items() if trigger == "mail_cart")
     assert kinds["sent"] <= len(mailbox.mails) <= kinds["sent"] + kinds["unknown, not sent"]
 
     # Nobody is sent anything who had left, and whose exit was on the topic, well before.
     for call in hook.calls:
-        who = call.body["data"]["change"]["customer_id"]
-        assert who not in exited or call.at_ms < exited[who] + 3_000, "sent long after they had left"
-    told = f"{len(hook.calls)} calls, {len(mailbox.mails)} e-mails, {dict(kinds)}"
-    print(told)  # noqa: T201
+        customer = call.body["data"]["change"]["customer_id"]
+        assert customer not in exited or call.at_ms < exited[customer] + 3_000, "sent long after they had left"
+    summary = f"{len(hook.calls)} calls, {len(mailbox.mails)} e-mails, {dict(kinds)}"
+    print(summary)  # noqa: T201

@@ -88,12 +88,12 @@ def order(customer_id: str, at: str = "2026-03-01T10:00:00Z") -> dict[str, Any]:
 @example("a", "--")
 @example("--", "--json")
 @OFTEN
-def test_a_command_line_takes_every_id(one: str, other: str) -> None:
+def test_a_command_line_takes_every_id(customer_id: str, other: str) -> None:
     """Behind two dashes, as it stands, beside options before them."""
     for command in ("explain", "export", "erase"):
-        assert parser().parse_args([command, "--", one]).customer == one
-    found = parser().parse_args(["unlink", "--wait", "3", "--", one, other])
-    assert (found.customer, found.other, found.wait) == (one, other, 3)
+        assert parser().parse_args([command, "--", customer_id]).customer == customer_id
+    arguments = parser().parse_args(["unlink", "--wait", "3", "--", customer_id, other])
+    assert (arguments.customer, arguments.other, arguments.wait) == (customer_id, other, 3)
 
 
 @pytest.mark.parametrize("command", ["explain", "export", "erase", "unlink x"])
@@ -106,10 +106,10 @@ def test_bytes_that_are_no_text_are_no_id(command: str) -> None:
 
 def test_replay_prints_every_id_as_it_came(tmp_path: Path) -> None:
     """On each of its changes, and of nobody else."""
-    named = [one for one in STRANGE if is_customer(one)]
+    named = [customer_id for customer_id in STRANGE if is_customer(customer_id)]
     path = tmp_path / "shop.yaml"
     path.write_text(yaml.safe_dump({"version": 1, "segments": {"buyer": {"title": "Buyer", "when": BOUGHT}}}))
-    events = "".join(json.dumps(order(one)) + "\n" for one in named).encode()
+    events = "".join(json.dumps(order(customer_id)) + "\n" for customer_id in named).encode()
     done = segmenter("replay", "-", "--definitions", str(path), stdin=events)
     assert done.err == ""
     assert [json.loads(line)["customer_id"] for line in done.out.splitlines()] == named
@@ -154,10 +154,10 @@ class Answers:
     async def put(self, customer_id: str) -> None:
         """A customer is stored."""
         partition = partition_of(customer_id, 4)
-        ours = msgspec.structs.replace(IDENTITY, definitions=ENGINE.definitions.fingerprint)
+        identity = msgspec.structs.replace(IDENTITY, definitions=ENGINE.definitions.fingerprint)
         if not self._saves[partition]:
-            await self.store.claim(claim(partition=partition, identity=ours))
-            await self.store.begin(claim(partition=partition, identity=ours), POSITIONS)
+            await self.store.claim(claim(partition=partition, identity=identity))
+            await self.store.begin(claim(partition=partition, identity=identity), POSITIONS)
         self._saves[partition] += 1
         content = step(self._saves[partition], customers=[known(customer_id, customer_codec.encode(ENGINE.new()))])
         assert await self.store.save(partition, content) == "saved"
@@ -174,9 +174,9 @@ async def answers(redis_store: RedisStore) -> AsyncIterator[Answers]:
     known_settings, metrics = Settings(partitions=4), OpsMetrics()
     feed = ChangeFeed({}, "", 4, lambda: 0)
     poller = StatePoller(known_settings, redis_store, ENGINE, 4, metrics, lambda: 0)
-    seen = OpsStatus(feed, poller, WorkerPoller([], lambda: 0.0), ENGINE.definitions.segments, 3.0, lambda: 0)
+    status = OpsStatus(feed, poller, WorkerPoller([], lambda: 0.0), ENGINE.definitions.segments, 3.0, lambda: 0)
     app = web.Application(middlewares=[guard(TokenGate(TOKEN, metrics.refused), 1e9, metrics.refused)])
-    app.add_routes(Api(seen, {}, "").routes())
+    app.add_routes(Api(status, {}, "").routes())
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -197,17 +197,20 @@ def drawn(count: int) -> list[str]:
 
 async def test_the_page_finds_every_id(answers: Answers) -> None:
     """In the path and in the query, and whoever is not stored is not found."""
-    ids = [one for one in (*STRANGE, *drawn(200)) if is_id(one)]
-    for one in ids:
-        await answers.put(one)
-    for one in ids:
-        wanted = (HTTPStatus.OK, one)
-        for path in (f"/api/customers/{quote(one, safe='')}?lang=fa", f"/api/customer?{urlencode({'id': one})}"):
-            status, found = await answers.get(path)
-            assert (status, found.get("customer_id")) == wanted, path
-        missing = f"{one[:100]}§"
-        status, found = await answers.get(f"/api/customers/{quote(missing, safe='')}")
-        assert (status, found["error"]) == (HTTPStatus.NOT_FOUND, f"no customer {missing}")
+    ids = [customer_id for customer_id in (*STRANGE, *drawn(200)) if is_id(customer_id)]
+    for customer_id in ids:
+        await answers.put(customer_id)
+    for customer_id in ids:
+        wanted = (HTTPStatus.OK, customer_id)
+        for path in (
+            f"/api/customers/{quote(customer_id, safe='')}?lang=fa",
+            f"/api/customer?{urlencode({'id': customer_id})}",
+        ):
+            status, body = await answers.get(path)
+            assert (status, body.get("customer_id")) == wanted, path
+        missing = f"{customer_id[:100]}§"
+        status, body = await answers.get(f"/api/customers/{quote(missing, safe='')}")
+        assert (status, body["error"]) == (HTTPStatus.NOT_FOUND, f"no customer {missing}")
 
 
 async def test_bytes_that_are_no_text_are_nobody(answers: Answers) -> None:
@@ -219,8 +222,8 @@ async def test_bytes_that_are_no_text_are_nobody(answers: Answers) -> None:
         "/api/customer?id=%FF",
         "/api/customers/a/b",
     ):
-        status, found = await answers.get(path)
-        assert (status, set(found)) == (HTTPStatus.NOT_FOUND, {"error"}), path
+        status, body = await answers.get(path)
+        assert (status, set(body)) == (HTTPStatus.NOT_FOUND, {"error"}), path
 
 
 def test_the_page_asks_by_the_query() -> None:
@@ -233,7 +236,7 @@ def test_the_page_asks_by_the_query() -> None:
 
 # --- every command, on real parts --------------------------------------------------------------
 
-LIVE = tuple(one for one in STRANGE if one in {
+LIVE = tuple(customer_id for customer_id in STRANGE if customer_id in {
     "{p0}", "a}b", "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "{{ customer }}", "%s %(a)s %d", "%2F%2e", "..",
     "../../etc/passwd", "[a-z]*?", "-x", "--", "--json", "a'b\"c", " a ", "?id=y&time=z", "[bold]x[/bold]",
     "مشتری {۱}", "é\"/", "\u202egnp.exe", "segmenter:{p1}:meta",
@@ -271,7 +274,7 @@ class Shop:
     def customers_of(self, topic: str) -> list[str]:
         """Who is on a topic of JSON."""
         records = live.read_topic(self.settings["brokers"], self.settings["topic_prefix"] + topic)
-        return [json.loads(one.value)["customer_id"] for one in records if one.value]
+        return [json.loads(record.value)["customer_id"] for record in records if record.value]
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +284,7 @@ def shop(kafka: Kafka, redis_server: Redis, tmp_path_factory: pytest.TempPathFac
         worker.wait_ready()
         shop.triggers.wait_ready()
         now = format_instant(int(time.time() * 1000) - 1_000)
-        orders = "".join(json.dumps(order(one, now)) + "\n" for one in LIVE).encode()
+        orders = "".join(json.dumps(order(customer_id, now)) + "\n" for customer_id in LIVE).encode()
         done = segmenter("publish", "-", stdin=orders, **shop.settings)
         assert (done.code, done.err) == (0, f"{len(LIVE)} events published, 0 lines refused\n"), done
         eventually(lambda: set(LIVE) <= set(shop.customers_of("segment-changes")), 90)
@@ -292,12 +295,12 @@ def shop(kafka: Kafka, redis_server: Redis, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.nightly)])
 def test_commands_find_every_id(shop: Shop, every: int) -> None:
     """Explain and export say what is known of exactly that customer."""
-    for one in LIVE[::every]:
-        done = shop.run("explain", "--json", "--", one)
-        assert (done.code, json.loads(done.out)["customer_id"]) == (0, one), done
+    for customer_id in LIVE[::every]:
+        done = shop.run("explain", "--json", "--", customer_id)
+        assert (done.code, json.loads(done.out)["customer_id"]) == (0, customer_id), done
         assert [segment["member"] for segment in json.loads(done.out)["segments"]] == [True]
-        exported = json.loads(shop.run("export", "--", one).out)
-        assert exported["customer_id"] == exported["segments"]["customer_id"] == one
+        exported = json.loads(shop.run("export", "--", customer_id).out)
+        assert exported["customer_id"] == exported["segments"]["customer_id"] == customer_id
         assert {name.removeprefix("strange-ids-") for name in exported["topics"]} >= {"purchases", "segment-changes"}
 
 
@@ -308,12 +311,12 @@ def test_the_page_of_a_running_shop_finds_every_id(shop: Shop) -> None:
 
     with Ops({**shop.settings, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": "127.0.0.1:9"}) as ops:
         ops.wait_ready()
-        for one in LIVE:
+        for customer_id in LIVE:
             for path, more in (("", {}), ("/at", {"time": "2030-01-01T00:00:00Z"})):
-                url = f"http://{ops.http}/api/customer{path}?{urlencode({'id': one, **more})}"
+                url = f"http://{ops.http}/api/customer{path}?{urlencode({'id': customer_id, **more})}"
                 request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
                 with urllib.request.urlopen(request, timeout=30) as answer:
-                    assert json.loads(answer.read())["customer_id"] == one
+                    assert json.loads(answer.read())["customer_id"] == customer_id
 
 
 @pytest.mark.kafka
@@ -321,25 +324,28 @@ def test_triggers_write_to_every_id(shop: Shop) -> None:
     """Each gets its own message, in which the id is text and no template."""
     eventually(lambda: set(LIVE) <= set(shop.customers_of("trigger-decisions")), 60)
     output = shop.triggers.log.read_text("utf-8")
-    for one in LIVE:
-        line = f"hello → {one}: for {one}"
+    for customer_id in LIVE:
+        line = f"hello → {customer_id}: for {customer_id}"
         written = line if line.isprintable() else line.encode("unicode_escape").decode("ascii")
-        assert written in output.splitlines(), one
+        assert written in output.splitlines(), customer_id
 
 
 @pytest.mark.kafka
 def test_ids_are_parted_and_erased(shop: Shop) -> None:
     """Last, as it changes them: each is carried out for that id and no other, and verify finds nothing."""
-    for one, other in zip(LIVE[:6:2], LIVE[1:6:2], strict=True):
-        done = shop.run("unlink", "--", one, other)
+    for customer_id, other in zip(LIVE[:6:2], LIVE[1:6:2], strict=True):
+        done = shop.run("unlink", "--", customer_id, other)
         assert done.code == 0, done
         assert "\nparted    " in done.out, done  # long lines before it may be wrapped
-    for one in LIVE[4::3]:
-        done = shop.run("erase", "--", one)
+    for customer_id in LIVE[4::3]:
+        done = shop.run("erase", "--", customer_id)
         assert done.code == 0, done
         assert "gone      Redis: no profile, no due times, no records to be published" in done.out
-        assert shop.run("explain", "--", one).err == f"segmenter explain: no customer {visible(one)}\n"
-    left = [one for one in LIVE if one not in LIVE[4::3]]
-    assert all(json.loads(shop.run("explain", "--json", "--", one).out)["customer_id"] == one for one in left)
+        assert shop.run("explain", "--", customer_id).err == f"segmenter explain: no customer {visible(customer_id)}\n"
+    left = [customer_id for customer_id in LIVE if customer_id not in LIVE[4::3]]
+    assert all(
+        json.loads(shop.run("explain", "--json", "--", customer_id).out)["customer_id"] == customer_id
+        for customer_id in left
+    )
     done = shop.run("verify")
     assert done.code == 0, done

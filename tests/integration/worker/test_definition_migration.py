@@ -58,23 +58,23 @@ def test_a_file_is_changed_and_changed_back(shop: Shop) -> None:
     finally:
         first.stop()
         second.stop()
-    told = shop.changes()
-    by_file = [one for one in told if one["cause"]["kind"] == "definition"]
-    assert {(one["segment"], one["change"]) for one in by_file} >= {
+    changes = shop.changes()
+    by_file = [change for change in changes if change["cause"]["kind"] == "definition"]
+    assert {(change["segment"], change["change"]) for change in by_file} >= {
         ("buyer", "exited"),
         ("cart", "exited"),
         ("one_order", "entered"),
     }
-    assert {(one["backfill"], one["late"]) for one in by_file} == {(True, False)}
-    assert not any(one["backfill"] for one in told if one["cause"]["kind"] != "definition")
-    assert consistent(told) == []
+    assert {(change["backfill"], change["late"]) for change in by_file} == {(True, False)}
+    assert not any(change["backfill"] for change in changes if change["cause"]["kind"] != "definition")
+    assert consistent(changes) == []
 
     with Worker(shop.under("old")) as worker:
         worker.wait_ready()
         eventually(lambda: shop.verify("old").code == 0, 120)
-    before = {one["change_id"] for one in told}
-    back = [one for one in shop.changes() if one["change_id"] not in before]
-    assert {(one["cause"]["kind"], one["backfill"]) for one in back} == {("definition", True)}
+    before = {change["change_id"] for change in changes}
+    back = [change for change in shop.changes() if change["change_id"] not in before]
+    assert {(change["cause"]["kind"], change["backfill"]) for change in back} == {("definition", True)}
     assert consistent(shop.changes()) == []
 
 

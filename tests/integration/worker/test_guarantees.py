@@ -90,10 +90,10 @@ class Parts:
     def judge(self, wanted: list[oracle.OracleChange] | None = None) -> None:
         wanted = history()[1] if wanted is None else wanted
         live.wait_until_quiet(self.kafka.address, len(wanted), 40, self.prefix)
-        seen = live.changes(self.kafka.address, self.prefix)
-        assert live.per_customer(seen) == live.per_customer(wanted), self.workers[-1].tail()
-        assert live.gaps(seen) == []
-        assert len({one.change_id for one in seen}) == len(seen)
+        changes = live.changes(self.kafka.address, self.prefix)
+        assert live.per_customer(changes) == live.per_customer(wanted), self.workers[-1].tail()
+        assert live.gaps(changes) == []
+        assert len({change.change_id for change in changes}) == len(changes)
 
 
 @pytest.fixture
@@ -141,9 +141,9 @@ def test_redis_loses_what_it_wrote_last(parts: Parts) -> None:
 def saves(parts: Parts) -> int:
     """How many there were in all."""
     client: Any = redis_client.Redis.from_url(parts.redis.url)
-    found = sum(int(client.hget(f"segmenter:{{p{number}}}:meta", "save") or 0) for number in range(live.PARTITIONS))
+    total = sum(int(client.hget(f"segmenter:{{p{number}}}:meta", "save") or 0) for number in range(live.PARTITIONS))
     client.close()
-    return found
+    return total
 
 
 # --- who was replaced --------------------------------------------------------------------------
@@ -199,8 +199,8 @@ def order(customer: str) -> dict[str, Any]:
 
 def rows(parts: Parts) -> dict[str, bytes | None]:
     """The newest row of each customer."""
-    found = live.committed(parts.kafka.address, parts.prefix + "segment-memberships", live.PARTITIONS)
-    return {record.key.decode(): record.value for record in found}
+    records = live.committed(parts.kafka.address, parts.prefix + "segment-memberships", live.PARTITIONS)
+    return {record.key.decode(): record.value for record in records}
 
 
 def is_stopped(worker: Worker) -> bool:
@@ -252,19 +252,19 @@ def test_what_an_upstream_producer_aborted(kafka: Kafka, redis: Redis) -> None:
 def positions(parts: Parts) -> dict[tuple[str, int], int]:
     """What Redis says is read, by input and partition."""
     client: Any = redis_client.Redis.from_url(parts.redis.url, decode_responses=True)
-    found = {}
+    offsets = {}
     for number in range(live.PARTITIONS):
         for name, value in client.hgetall(f"segmenter:{{p{number}}}:meta").items():
             if name.startswith("position:"):
-                found[name.removeprefix("position:"), number] = int(value)
+                offsets[name.removeprefix("position:"), number] = int(value)
     client.close()
-    return found
+    return offsets
 
 
 def ends(parts: Parts) -> dict[tuple[str, int], int]:
     """Where they end, markers and all."""
     consumer: Any = KafkaConsumer(bootstrap_servers=parts.kafka.address)
     places = [TopicPartition(parts.prefix + name, number) for name in READ for number in range(live.PARTITIONS)]
-    found = {(place.topic, place.partition): end for place, end in consumer.end_offsets(places).items()}
+    end_offsets = {(place.topic, place.partition): end for place, end in consumer.end_offsets(places).items()}
     consumer.close()
-    return found
+    return end_offsets

@@ -90,7 +90,11 @@ def goes_on(run: Run, hook: Hook, count: int, within_s: float) -> None:
     """Send, and see that a worker and triggers come to the end of each partition, within all bounds."""
     scenes = hostile_outputs.Scenes(random.Random(SEED), persons=max(40, count // 20))
     run.accept_large_records("visits")
-    sentinels = {hostile_outputs.sentinel(at, topic) for at in range(PARTITIONS) for topic in hostile_records.TOPICS}
+    sentinels = {
+        hostile_outputs.sentinel(partition, topic)
+        for partition in range(PARTITIONS)
+        for topic in hostile_records.TOPICS
+    }
     file = run.log.with_name("triggers.yaml")
     file.write_text(hostile_outputs.triggers(hook.url))
     triggers = Triggers({**run.settings, "triggers": file}, log=run.log.with_name("triggers.log"))

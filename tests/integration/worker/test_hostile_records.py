@@ -74,16 +74,16 @@ def drained(run: Run, count: int, bad_share: float, within_s: float) -> None:
     reasons = {REASONS[number - 1] for number in sent_of if number}
     assert reasons == {*REASONS} - {"too_large", "too_large_to_forward"}, "each that Kafka takes and no link makes"
     with Worker(run.settings, log=run.log) as worker:
-        seen = run.drain(worker, within_s)
+        samples = run.drain(worker, within_s)
         lasted = time.monotonic() - sent
         assert worker.stop() == 0
     assert not run.assert_dead_letters_once()
     assert_good_counted(run, hostile_records.customers(count, bad_share))
-    quarter = next(mb for share, mb in seen if share >= 0.25)
-    grown = seen[-1][1] - quarter
-    told = f"seed {SEED}: {run.count:,} records, {bad_share:.0%} bad, sent in {sent - began:.0f} s"
-    memory = f"{quarter} MB at a quarter, {seen[-1][1]} MB at the end, {max(mb for _, mb in seen)} MB at most"
-    print(f"{told}, drained in {lasted:.0f} s; resident {memory}")  # noqa: T201  # the figures of the run
+    quarter = next(mb for share, mb in samples if share >= 0.25)
+    grown = samples[-1][1] - quarter
+    summary = f"seed {SEED}: {run.count:,} records, {bad_share:.0%} bad, sent in {sent - began:.0f} s"
+    memory = f"{quarter} MB at a quarter, {samples[-1][1]} MB at the end, {max(mb for _, mb in samples)} MB at most"
+    print(f"{summary}, drained in {lasted:.0f} s; resident {memory}")  # noqa: T201  # the figures of the run
     assert grown < GROWS_MAX_MB
     run.assert_no_defect()
 
@@ -111,7 +111,7 @@ def test_more_bad_than_good_stops(kafka: Kafka, redis_server: Redis, tmp_path: P
     run = Run(kafka, redis_server, "ceiling", tmp_path, DEFINITIONS, dead_letter_window=1_000)
     sent = mixed(random.Random(SEED), 10_000, 0.6, time.time_ns() // 1_000_000 - 90_000)
     # Many that belong elsewhere, before anything is read, are a sign of partitions that were added.
-    run.send(one for one in sent if one.reason is None or is_in_place(one))
+    run.send(record for record in sent if record.reason is None or is_in_place(record))
     with Worker(run.settings, log=run.log) as worker:
         assert worker.process is not None
         assert worker.process.wait(60) == 75
@@ -132,9 +132,11 @@ def test_records_that_are_too_large(kafka: Kafka, redis_server: Redis, tmp_path:
     run = Run(kafka, redis_server, "large", tmp_path, DEFINITIONS)
     run.accept_large_records("visits")
     now = time.time_ns() // 1_000_000 - 60_000
-    large = [hostile_records.too_large(hostile_records.name(at), format_instant(now + at)) for at in range(4)]
+    large = [
+        hostile_records.too_large(hostile_records.name(number), format_instant(now + number)) for number in range(4)
+    ]
     good = list(mixed(random.Random(SEED), 40, 0.0, now))
-    run.send(iter([one for pair in zip(large * 10, good, strict=True) for one in pair]))
+    run.send(iter([record for pair in zip(large * 10, good, strict=True) for record in pair]))
     with Worker(run.settings, log=run.log) as worker:
         run.drain(worker, 60)
         assert worker.stop() == 0

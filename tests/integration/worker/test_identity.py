@@ -54,7 +54,10 @@ VIEWS = 400
 DEFINITIONS: dict[str, Any] = {
     **oracle.BUILT_IN,
     "segments": {
-        **{key: {"title": key, **one} for key, one in cast(dict[str, Any], oracle.BUILT_IN["segments"]).items()},
+        **{
+            key: {"title": key, **definition}
+            for key, definition in cast(dict[str, Any], oracle.BUILT_IN["segments"]).items()
+        },
         **{
             f"viewed_{least}": {
                 "title": "Viewed",
@@ -117,12 +120,12 @@ def history(rng: random.Random, number: int, now: datetime) -> list[dict[str, An
 def cut(rng: random.Random, number: int, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """On a device until the person is known there, after it under either id; known by an alias in the end at last."""
     user, device = f"مشتری-{number}", f"device-{number}"
-    known = rng.randrange(len(events) + 1)
+    known_from = rng.randrange(len(events) + 1)
     ids = [
-        {"anonymousId": device} if at < known else rng.choice(
+        {"anonymousId": device} if index < known_from else rng.choice(
             ({"userId": user, "anonymousId": device}, {"userId": user}, {"anonymousId": device})
         )
-        for at in range(len(events))
+        for index in range(len(events))
     ]  # fmt: skip
     alias = {"type": "alias", "userId": user, "previousId": device, "messageId": f"{number}-alias"}
     return [
@@ -147,10 +150,10 @@ def members(settings: dict[str, Any]) -> dict[str, set[str]]:
     newest: dict[str, dict[str, Any]] = {}
     for record in live.read_topic(settings["brokers"], settings["topic_prefix"] + "segment-changes"):
         change = json.loads(record.value)
-        who = change["customer_id"]
-        if who not in newest or change["sequence"] > newest[who]["sequence"]:
-            newest[who] = change
-    return {who: set(change["segments"]) for who, change in newest.items() if change["segments"]}
+        customer = change["customer_id"]
+        if customer not in newest or change["sequence"] > newest[customer]["sequence"]:
+            newest[customer] = change
+    return {customer: set(change["segments"]) for customer, change in newest.items() if change["segments"]}
 
 
 def forge(settings: dict[str, Any]) -> None:
@@ -170,13 +173,13 @@ def forge(settings: dict[str, Any]) -> None:
 def out_of_sequence(settings: dict[str, Any]) -> list[str]:
     """Ids whose changes do not count up by one, repeats left out."""
     sequences: dict[str, list[int]] = defaultdict(list)
-    seen: set[str] = set()
+    change_ids: set[str] = set()
     for record in live.read_topic(settings["brokers"], settings["topic_prefix"] + "segment-changes"):
         change = json.loads(record.value)
-        if change["change_id"] not in seen:
-            seen.add(change["change_id"])
+        if change["change_id"] not in change_ids:
+            change_ids.add(change["change_id"])
             sequences[change["customer_id"]].append(change["sequence"])
-    return [who for who, found in sequences.items() if found != list(range(1, len(found) + 1))]
+    return [customer for customer, numbers in sequences.items() if numbers != list(range(1, len(numbers) + 1))]
 
 
 def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_path: Path) -> None:
@@ -195,8 +198,8 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
         for worker in workers:
             worker.start()
         workers[0].wait_ready()
-        for at in range(0, len(sent), len(sent) // 4 + 1):
-            publish(settings, sent[at : at + len(sent) // 4 + 1])
+        for start in range(0, len(sent), len(sent) // 4 + 1):
+            publish(settings, sent[start : start + len(sent) // 4 + 1])
             victim = rng.choice(workers)
             time.sleep(rng.random() * 2)
             victim.kill()
@@ -204,8 +207,8 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
 
         def right() -> dict[str, set[str]]:
             at_ms = int(time.time() * 1000)
-            found = oracle.membership(whole, DEFINITIONS, at_ms)
-            return {who: set(own) for who, own in found.items() if own}
+            memberships = oracle.membership(whole, DEFINITIONS, at_ms)
+            return {customer: set(own) for customer, own in memberships.items() if own}
 
         eventually(lambda: members(settings) == right(), 90)
         eventually(lambda: segmenter("verify", timeout_s=60, **settings).code == 0, 60)
@@ -226,9 +229,9 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
     with Worker(settings) as worker:
         worker.wait_ready()
         eventually(lambda: "viewed_401" in members(settings).get("busy", set()), 60)
-        said = segmenter("verify", timeout_s=60, **settings)
-        assert said.code == 1, "the two that read `merges` agree, the events do not"
-        assert "busy  viewed_401, by all ids" in said.out
+        report = segmenter("verify", timeout_s=60, **settings)
+        assert report.code == 1, "the two that read `merges` agree, the events do not"
+        assert "busy  viewed_401, by all ids" in report.out
 
 
 def test_everybody_is_made_again(settings: dict[str, Any], tmp_path: Path) -> None:
@@ -242,8 +245,8 @@ def test_everybody_is_made_again(settings: dict[str, Any], tmp_path: Path) -> No
     publish(settings, sorted(sent, key=lambda event: str(event["timestamp"])))
 
     def right() -> dict[str, set[str]]:
-        found = oracle.membership(whole, DEFINITIONS, int(time.time() * 1000))
-        return {who: set(own) for who, own in found.items() if own}
+        memberships = oracle.membership(whole, DEFINITIONS, int(time.time() * 1000))
+        return {customer: set(own) for customer, own in memberships.items() if own}
 
     with Worker(settings) as worker:
         worker.wait_ready()
@@ -253,8 +256,8 @@ def test_everybody_is_made_again(settings: dict[str, Any], tmp_path: Path) -> No
         eventually(lambda: worker.log.read_text().count("going on from them") == live.PARTITIONS, 90)
         eventually(lambda: segmenter("verify", timeout_s=60, **settings).code == 0, 60)
     assert members(settings) == right()
-    told = live.read_topic(settings["brokers"], settings["topic_prefix"] + "segment-changes")
-    assert not any(json.loads(record.value)["backfill"] for record in told), "whoever is read again is who they were"
+    records = live.read_topic(settings["brokers"], settings["topic_prefix"] + "segment-changes")
+    assert not any(json.loads(record.value)["backfill"] for record in records), "whoever is read again is who they were"
 
     other = tmp_path / "other.yaml"
     other.write_text(OTHER)

@@ -83,12 +83,12 @@ def expected(history: list[dict[str, Any]]) -> list[oracle.OracleChange]:
 
 def assert_equal(parts: dict[str, Any], wanted: list[oracle.OracleChange]) -> list[live.Seen]:
     """The topic says exactly what the oracle says, once; sequences have no gaps."""
-    seen = changes(parts)
-    assert len({one.change_id for one in seen}) == len(seen)
-    assert not any(one.late for one in seen), "no event is late, so no change is"
-    assert live.per_customer(seen) == live.per_customer(wanted)
-    assert live.gaps(seen) == []
-    return seen
+    published = changes(parts)
+    assert len({change.change_id for change in published}) == len(published)
+    assert not any(change.late for change in published), "no event is late, so no change is"
+    assert live.per_customer(published) == live.per_customer(wanted)
+    assert live.gaps(published) == []
+    return published
 
 
 @NIGHTLY_ON_TANSU
@@ -187,8 +187,8 @@ def test_kill_9_while_a_backlog_drains(
     finally:
         for mortal in workers:
             mortal.worker.stop()
-    seen = assert_equal(parts, wanted)
-    summary = f"{dict(deaths)} in {lasted:.0f} s, {len(seen)} changes on the topic"
+    published = assert_equal(parts, wanted)
+    summary = f"{dict(deaths)} in {lasted:.0f} s, {len(published)} changes on the topic"
     print(summary)  # noqa: T201  # the figures of the run
     assert unread > 0, "every death came while the backlog drained"
     assert lasted >= dying_s

@@ -94,10 +94,10 @@ class Grown:
         return segmenter("verify", **settings)
 
     def changes(self, settings: Mapping[str, Any]) -> list[str]:
-        found = live.committed(
+        records = live.committed(
             settings["brokers"], settings["topic_prefix"] + "segment-changes", settings["partitions"]
         )
-        return [json.loads(one.value)["change_id"] for one in found]
+        return [json.loads(record.value)["change_id"] for record in records]
 
 
 def equal(settings: Mapping[str, Any], customers: int) -> bool:
@@ -107,12 +107,12 @@ def equal(settings: Mapping[str, Any], customers: int) -> bool:
 
 def orders(first: int, last: int, ago: timedelta = timedelta(hours=2)) -> list[Event]:
     at = datetime.now(UTC) - ago
-    return [(f"u{one}", "Order Completed", at + timedelta(milliseconds=one)) for one in range(first, last)]
+    return [(f"u{number}", "Order Completed", at + timedelta(milliseconds=number)) for number in range(first, last)]
 
 
 def carts(first: int, last: int) -> list[Event]:
     at = datetime.now(UTC) - timedelta(hours=3)
-    return [(f"u{one}", "Product Added", at) for one in range(first, last)]
+    return [(f"u{number}", "Product Added", at) for number in range(first, last)]
 
 
 def there(settings: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -132,18 +132,18 @@ def test_partitions_are_added(before: int, now: int, kafka: Kafka, redis_server:
     shop.grow(now)
     shop.publish("purchases", orders(0, CUSTOMERS + 20, timedelta(hours=1)))  # of most customers on two partitions
 
-    said = refused(shop.settings, tmp_path)
-    assert said.startswith(f"partitions stored {before}, here {now}: the number of partitions changed")
+    stop_sentence = refused(shop.settings, tmp_path)
+    assert stop_sentence.startswith(f"partitions stored {before}, here {now}: the number of partitions changed")
     fresh = {**shop.settings, "redis_prefix": f"{shop.settings['group']}-fresh:"}
     another = {**fresh, "redis_prefix": f"{shop.settings['group']}-other:", "group": f"{shop.settings['group']}-other"}
     with worker(fresh, tmp_path, "--rebuild") as rebuilding, worker(another, tmp_path) as reading:
         again, other = sentence(rebuilding), sentence(reading)
-    for one in (again, other):
-        assert "belong to other partitions, as partitions were added after they were written" in one
-    for one in (said, again, other):
-        assert "while nothing writes to these topics, copy them to new ones" in one
-        assert "`segmenter topics copy --to PREFIX`" in one
-        assert "SEGMENTER_TOPIC_PREFIX=PREFIX and another SEGMENTER_REDIS_PREFIX" in one
+    for text in (again, other):
+        assert "belong to other partitions, as partitions were added after they were written" in text
+    for text in (stop_sentence, again, other):
+        assert "while nothing writes to these topics, copy them to new ones" in text
+        assert "`segmenter topics copy --to PREFIX`" in text
+        assert "SEGMENTER_TOPIC_PREFIX=PREFIX and another SEGMENTER_REDIS_PREFIX" in text
 
     prefix = f"{shop.settings['group']}-new-"
     copied = segmenter("topics", "copy", "--to", prefix, **shop.settings)
@@ -200,9 +200,11 @@ def test_partitions_are_added_under_a_running_worker(kafka: Kafka, redis_server:
         eventually(lambda: equal(shop.settings, CUSTOMERS), 60)
         shop.grow(4)
         with worker(shop.settings, tmp_path) as second:
-            said = sentence(first, 60)
+            stop_sentence = sentence(first, 60)
             assert sentence(second, 60).startswith("partitions stored 2, here 4")
-    assert said.startswith("the topics now have more than 2 partitions, so customers would move; while nothing writes")
+    assert stop_sentence.startswith(
+        "the topics now have more than 2 partitions, so customers would move; while nothing writes"
+    )
     prefix = shop.settings["topic_prefix"] + "new-"
     assert segmenter("topics", "copy", "--to", prefix, **shop.settings).code == 0
     assert "\nequal\n" in shop.run(tmp_path, there(shop.settings, prefix), CUSTOMERS).out
@@ -215,8 +217,8 @@ def test_messages_that_were_sent_are_not_sent_again(kafka: Kafka, redis_server: 
     before = [f"before{number}" for number in range(12)]
     with messages(World(kafka, redis_server, tmp_path)) as shop:
         with shop.triggers():
-            for who in before:
-                shop.leave(who)
+            for customer in before:
+                shop.leave(customer)
             shop.come_to(*before)
         name = shop.settings["topic_prefix"]
         copied = segmenter("topics", "copy", "--to", f"{name}new-", **{**shop.settings, "partitions": 5})
@@ -224,8 +226,8 @@ def test_messages_that_were_sent_are_not_sent_again(kafka: Kafka, redis_server: 
         shop.settings |= {"partitions": 5, "topic_prefix": f"{name}new-", "redis_prefix": f"{name}new:"}
         with shop.worker() as there, shop.triggers():
             there.wait_ready()
-            for who in ("later1", "later2"):
-                shop.leave(who)
+            for customer in ("later1", "later2"):
+                shop.leave(customer)
             shop.come_to(*before, "later1", "later2")
             time.sleep(3)  # what should not come would come now
             shop.come_to(*before, "later1", "later2")
@@ -252,13 +254,15 @@ def test_records_are_copied_as_they_are(kafka: Kafka, redis_server: Redis) -> No
     producer.close()
     settings = {**shop.settings, "partitions": 3}
     assert segmenter("topics", "copy", "--to", prefix + "to-", **settings).code == 0
-    found = live.committed(kafka.address, prefix + "to-visits", 3)
-    assert [(one.value, one.key, one.timestamp) for one in found] == [
+    records = live.committed(kafka.address, prefix + "to-visits", 3)
+    assert [(record.value, record.key, record.timestamp) for record in records] == [
         (large if number == 7 else b"%d" % number, b"u1", at + number) for number in range(40)
     ]
-    assert {(one.partition, tuple(one.headers)) for one in found} == {(partition_of("u1", 3), (("h", b"1"),))}
-    kept = retention(Settings(**there(settings, prefix + "to-")), ["visits"])["visits"]
-    assert kept.for_ms == 86_400_000_000
+    assert {(record.partition, tuple(record.headers)) for record in records} == {
+        (partition_of("u1", 3), (("h", b"1"),))
+    }
+    copied_retention = retention(Settings(**there(settings, prefix + "to-")), ["visits"])["visits"]
+    assert copied_retention.for_ms == 86_400_000_000
 
 
 @pytest.mark.kafka
@@ -291,7 +295,7 @@ def test_a_producer_of_another_partitioner(kafka: Kafka, redis_server: Redis, tm
     """A few of its records become dead letters, and nobody is kept from starting by them."""
     shop = Grown(kafka, redis_server, 2)
     shop.publish("purchases", orders(0, CUSTOMERS))
-    lost = [one for one in orders(1_000, 1_010) if partition_of(one[0], 2)]
+    lost = [event for event in orders(1_000, 1_010) if partition_of(event[0], 2)]
     shop.publish("purchases", lost, partitions=1)
     assert "\nequal\n" in shop.run(tmp_path, shop.settings, CUSTOMERS).out
     letters = live.committed(kafka.address, shop.settings["topic_prefix"] + "dead-letters", 2)
@@ -299,17 +303,17 @@ def test_a_producer_of_another_partitioner(kafka: Kafka, redis_server: Redis, tm
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "sentence"),
     [
         ({"partitioner": "none"}, "SEGMENTER_PARTITIONER=none"),
         ({"topic_prefix": "nowhere-"}, "topics are missing: nowhere-profiles"),
     ],
 )
 @pytest.mark.kafka
-def test_what_cannot_be_copied(settings: Mapping[str, Any], said: str, kafka: Kafka, redis_server: Redis) -> None:
+def test_what_cannot_be_copied(settings: Mapping[str, Any], sentence: str, kafka: Kafka, redis_server: Redis) -> None:
     """A sentence, and nothing is created."""
     shop = Grown(kafka, redis_server, 1)
-    assert_stopped(segmenter("topics", "copy", "--to", "never-", **{**shop.settings, **settings}), said)
+    assert_stopped(segmenter("topics", "copy", "--to", "never-", **{**shop.settings, **settings}), sentence)
     assert names_of(kafka, "never-") == []
 
 
@@ -360,9 +364,9 @@ def test_topics_of_ones_own_partitioner(kafka: Kafka, redis_server: Redis, tmp_p
     topics.create(Settings(**moved))
     producer: Any = KafkaProducer(bootstrap_servers=kafka.address, enable_idempotence=False)
     for name in (*INPUTS, "segment-changes"):
-        for one in live.committed(kafka.address, shop.settings["topic_prefix"] + name, 2):
-            place = place_of(one.key.decode(), 3)
-            producer.send(to + name, one.value, one.key, [*one.headers], place, one.timestamp)
+        for record in live.committed(kafka.address, shop.settings["topic_prefix"] + name, 2):
+            place = place_of(record.key.decode(), 3)
+            producer.send(to + name, record.value, record.key, [*record.headers], place, record.timestamp)
     producer.flush()
     producer.close()
     assert "\nequal\n" in shop.run(tmp_path, moved, CUSTOMERS).out

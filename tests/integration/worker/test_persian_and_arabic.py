@@ -90,14 +90,14 @@ OTHER_SPELLINGS: list[Json] = [
 ]
 
 
-def event(visitor: str, number: int, told: Json) -> Json:
+def event(visitor: str, number: int, fields: Json) -> Json:
     """What happened so many seconds after three hours ago; the message's id is no English either."""
     timestamp = (NOW - timedelta(hours=3) + timedelta(seconds=number)).isoformat()
-    return {**told, "userId": visitor, "messageId": f"پیام-{number}-{visitor}", "timestamp": timestamp}
+    return {**fields, "userId": visitor, "messageId": f"پیام-{number}-{visitor}", "timestamp": timestamp}
 
 
 def history(visitor: str) -> list[Json]:
-    return [event(visitor, number, told) for number, (told, _) in enumerate(STORY)]
+    return [event(visitor, number, fields) for number, (fields, _) in enumerate(STORY)]
 
 
 def entered() -> list[str]:
@@ -111,42 +111,42 @@ async def decided(store: Store, events: Sequence[bytes]) -> list[Change]:
     """Each event in a step of its own: the customer is loaded, decided and saved again."""
     engine = Engine(build(DEFINITIONS, "بخش‌ها.yaml"))
     await claimed(store)
-    found: list[Change] = []
+    decided_changes: list[Change] = []
     for number, value in enumerate(events, 1):
         what = decode_line(value)
         (stored,) = await store.load(0, [what.customer])
         customer = engine.new() if stored is None else customer_codec.decode(stored)
         made = list(engine.apply(what.customer, customer, what))
-        kept = StoredCustomer(what.customer, customer_codec.encode(customer), customer.due)
+        stored_customer = StoredCustomer(what.customer, customer_codec.encode(customer), customer.due)
         outbox = [changes.encode(changes.of(change)) for change in made]
-        assert await store.save(0, step(number, customers=[kept], outbox=outbox)) == "saved"
-        found += made
-    return found
+        assert await store.save(0, step(number, customers=[stored_customer], outbox=outbox)) == "saved"
+        decided_changes += made
+    return decided_changes
 
 
 @pytest.mark.parametrize("escaped", [False, True], ids=["as UTF-8", "as escapes"])
 async def test_through_engine_store_and_change(store: Store, escaped: bool) -> None:
     """Every visitor enters all, in order; what waits in the store to be published says so in the same characters."""
-    told = [one for visitor in VISITORS for one in history(visitor)]
-    found = await decided(store, [json.dumps(one, ensure_ascii=escaped).encode() for one in told])
+    events = [event for visitor in VISITORS for event in history(visitor)]
+    decided_changes = await decided(store, [json.dumps(event, ensure_ascii=escaped).encode() for event in events])
     wanted = [(visitor, segment) for visitor in VISITORS for segment in entered()]
-    assert [(change.customer, change.segment) for change in found] == wanted
+    assert [(change.customer, change.segment) for change in decided_changes] == wanted
     assert all(value is not None for value in await store.load(0, VISITORS))
     outbox = [changes.decode(value) for value in (await claimed(store)).outbox]
-    assert outbox == [changes.of(change) for change in found]
-    assert [one.customer_id for one in outbox] == [visitor for visitor, _ in wanted]
-    ids = [one["messageId"] for one, (_, made) in zip(told, STORY * len(VISITORS), strict=True) for _ in made]
-    assert [one.cause.event_id for one in outbox] == ids
-    for one in outbox:
-        reason = changes.encode(one).decode()
+    assert outbox == [changes.of(change) for change in decided_changes]
+    assert [change.customer_id for change in outbox] == [visitor for visitor, _ in wanted]
+    ids = [event["messageId"] for event, (_, made) in zip(events, STORY * len(VISITORS), strict=True) for _ in made]
+    assert [change.cause.event_id for change in outbox] == ids
+    for change in outbox:
+        reason = changes.encode(change).decode()
         assert "\\u" not in reason
-        assert all(word in reason for word in words(WHEN[one.segment]))
+        assert all(word in reason for word in words(WHEN[change.segment]))
 
 
 async def test_other_spellings_are_others(store: Store) -> None:
     """What differs in a joiner, a mark, a digit's script or a letter's form is not the same."""
-    told = [event("دیگری", number, what) for number, what in enumerate(OTHER_SPELLINGS)]
-    assert await decided(store, [json.dumps(one, ensure_ascii=False).encode() for one in told]) == []
+    events = [event("دیگری", number, what) for number, what in enumerate(OTHER_SPELLINGS)]
+    assert await decided(store, [json.dumps(event, ensure_ascii=False).encode() for event in events]) == []
     assert await store.load(0, ["ديگري"]) == [None]
 
 
@@ -188,8 +188,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def content() -> bytes:
     """All visitors' events in the order of their times, one visitor's with escapes."""
-    told = sorted((one for visitor in VISITORS for one in history(visitor)), key=lambda one: str(one["timestamp"]))
-    return b"".join(json.dumps(one, ensure_ascii=one["userId"] == "مریم").encode() + b"\n" for one in told)
+    events = sorted(
+        (event for visitor in VISITORS for event in history(visitor)), key=lambda event: str(event["timestamp"])
+    )
+    return b"".join(json.dumps(event, ensure_ascii=event["userId"] == "مریم").encode() + b"\n" for event in events)
 
 
 @pytest.fixture(scope="module")
@@ -221,31 +223,31 @@ def test_the_topic_says_what_the_replay_says(shop: dict[str, Any], content: byte
     assert all(record.partition == partition_of(record.key) for record in records)
     assert not any(b"\\u" in record.value for record in records)
     published = [json.loads(record.value) for record in records]
-    assert [one["customer_id"] for one in published] == [record.key.decode() for record in records]
+    assert [change["customer_id"] for change in published] == [record.key.decode() for record in records]
     done = segmenter("replay", "-", stdin=content, definitions=shop["definitions"])
     assert (done.code, done.err) == (0, "")
     assert "\\u" not in done.out
     assert by_visitor(published) == by_visitor([json.loads(text) for text in done.out.splitlines()])
     for visitor in VISITORS:
-        assert [one["segment"] for one in by_visitor(published)[visitor]] == entered()
+        assert [change["segment"] for change in by_visitor(published)[visitor]] == entered()
 
 
-def by_visitor(told: list[Json]) -> dict[str, list[Json]]:
+def by_visitor(published: list[Json]) -> dict[str, list[Json]]:
     """Each visitor's changes in order, without when and where they came to be."""
     own: dict[str, list[Json]] = {}
-    for one in told:
-        cause = {name: value for name, value in one["cause"].items() if name in ("kind", "event_id")}
-        kept = {name: value for name, value in one.items() if name != "emitted_at"}
-        own.setdefault(one["customer_id"], []).append({**kept, "cause": cause})
+    for change in published:
+        cause = {name: value for name, value in change["cause"].items() if name in ("kind", "event_id")}
+        fields = {name: value for name, value in change.items() if name != "emitted_at"}
+        own.setdefault(change["customer_id"], []).append({**fields, "cause": cause})
     return own
 
 
 async def test_redis_knows_each_visitor_by_its_name(shop: dict[str, Any]) -> None:
     """As field names, byte for byte."""
     store = RedisStore.connect(shop["redis"], shop["redis_prefix"])
-    found = [name for partition in range(live.PARTITIONS) async for name, _ in store.customers(partition)]
+    names = [name for partition in range(live.PARTITIONS) async for name, _ in store.customers(partition)]
     await store.close()
-    assert sorted(found) == sorted(VISITORS)
+    assert sorted(names) == sorted(VISITORS)
 
 
 @pytest.mark.parametrize("language", ["en", "fa"])
@@ -254,11 +256,11 @@ def test_tail(language: str, shop: dict[str, Any]) -> None:
     count = count_of_changes()
     done = segmenter("tail", "--from-beginning", "--count", str(count), "--lang", language, **shop)
     assert (done.code, done.err) == (0, "")
-    said = done.out.splitlines()
-    assert len(said) == count
+    lines = done.out.splitlines()
+    assert len(lines) == count
     for visitor in VISITORS:
         for segment in entered():
-            (line,) = [one for one in said if f"+ {segment:<20} {visitor}  " in one]
+            (line,) = [line for line in lines if f"+ {segment:<20} {visitor}  " in line]
             assert "�" not in line
             assert all(word in line for word in seen_in(segment)), line
 
@@ -285,13 +287,13 @@ def explained(visitor: str, shop: dict[str, Any], *more: str) -> Done:
 @pytest.mark.parametrize("visitor", VISITORS)
 def test_explain_as_json(visitor: str, shop: dict[str, Any]) -> None:
     """Found by the name as written; titles, names and values are there."""
-    found = json.loads(explained(visitor, shop, "--json").out)
-    assert (found["customer_id"], found["partition"]) == (visitor, partition_of(visitor.encode()))
-    assert {one["segment"]: one["title"] for one in found["segments"]} == TITLES
-    for one in found["segments"]:
-        assert one["member"], one
-        reason = json.dumps(one["reason"], ensure_ascii=False)
-        assert all(word in reason for word in words(WHEN[one["segment"]]))
+    explanation = json.loads(explained(visitor, shop, "--json").out)
+    assert (explanation["customer_id"], explanation["partition"]) == (visitor, partition_of(visitor.encode()))
+    assert {membership["segment"]: membership["title"] for membership in explanation["segments"]} == TITLES
+    for membership in explanation["segments"]:
+        assert membership["member"], membership
+        reason = json.dumps(membership["reason"], ensure_ascii=False)
+        assert all(word in reason for word in words(WHEN[membership["segment"]]))
 
 
 @pytest.mark.parametrize("language", ["en", "fa"])

@@ -82,9 +82,9 @@ class Outlet:
         end = time.monotonic() + PATIENCE * timeout_s
         while not is_enough(self.records):
             assert time.monotonic() < end, f"{len(self.records)} records, the last {self.records[-3:]}"
-            for found in self._consumer.poll(timeout_ms=50).values():
-                self.records += found
-                self.came_ms += [now_ms()] * len(found)
+            for records in self._consumer.poll(timeout_ms=50).values():
+                self.records += records
+                self.came_ms += [now_ms()] * len(records)
         return self.records
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class Shop:
         self._producer: Any = KafkaProducer(
             bootstrap_servers=settings["brokers"], enable_idempotence=False, max_request_size=8 << 20
         )
-        self.said = Outlet(settings["brokers"], PREFIX + "segment-changes")
+        self.segment_changes = Outlet(settings["brokers"], PREFIX + "segment-changes")
         self.dead_letters = Outlet(settings["brokers"], PREFIX + "dead-letters")
         self.table = Outlet(settings["brokers"], PREFIX + "segment-memberships")
         self.worker = self.start()
@@ -117,8 +117,10 @@ class Shop:
     def tell(self, *events: Event) -> list[Place]:
         """Events to their topics, in this order."""
         sent = [
-            self.send(live.TOPICS[one["event"]], partition_of(one["userId"]), one["userId"].encode(), value(one))
-            for one in events
+            self.send(
+                live.TOPICS[event["event"]], partition_of(event["userId"]), event["userId"].encode(), value(event)
+            )
+            for event in events
         ]
         return [place(future) for future in sent]
 
@@ -129,16 +131,16 @@ class Shop:
         def own(records: list[Any]) -> list[Any]:
             return [json.loads(record.value) for record in records if record.key in wanted]
 
-        return own(self.said.until(lambda records: is_enough(own(records))))
+        return own(self.segment_changes.until(lambda records: is_enough(own(records))))
 
     def records(self, change_ids: set[str]) -> list[tuple[Any, int]]:
         """The records of these changes, and when each came."""
-        both = zip(self.said.records, self.said.came_ms, strict=True)
+        both = zip(self.segment_changes.records, self.segment_changes.came_ms, strict=True)
         return [(record, came) for record, came in both if json.loads(record.value)["change_id"] in change_ids]
 
     def close(self) -> None:
         self.worker.stop()
-        self.said.close()
+        self.segment_changes.close()
         self.dead_letters.close()
         self.table.close()
         self._producer.close()
@@ -185,8 +187,8 @@ def event(customer: str, name: str, at_ms: int, **properties: object) -> Event:
     }
 
 
-def value(one: Event) -> bytes:
-    return json.dumps(one, ensure_ascii=False).encode()
+def value(event: Event) -> bytes:
+    return json.dumps(event, ensure_ascii=False).encode()
 
 
 def partition_of(customer: str) -> int:
@@ -206,17 +208,23 @@ def place(sent: Any) -> Place:
 
 
 def are(number: int) -> Callable[[list[Any]], bool]:
-    return lambda found: len(found) >= number
+    return lambda changes: len(changes) >= number
 
 
 def entered(segment: str) -> Callable[[list[Any]], bool]:
-    return lambda found: any((one["segment"], one["change"]) == (segment, "entered") for one in found)
+    return lambda changes: any((change["segment"], change["change"]) == (segment, "entered") for change in changes)
 
 
-def told(changes: Sequence[Event]) -> dict[str, list[tuple[str, str, int, bool]]]:
+def changes_by_customer(changes: Sequence[Event]) -> dict[str, list[tuple[str, str, int, bool]]]:
     return live.per_customer(
-        OracleChange(one["customer_id"], one["segment"], one["change"], milliseconds(one["occurred_at"]), one["late"])
-        for one in changes
+        OracleChange(
+            change["customer_id"],
+            change["segment"],
+            change["change"],
+            milliseconds(change["occurred_at"]),
+            change["late"],
+        )
+        for change in changes
     )
 
 
@@ -273,21 +281,25 @@ def test_every_dead_letter_arrives_once_and_whole(shop: Shop) -> None:
     bad, home = bad_records(), partition_of("bad")
     # No record is made for these two here: see tests/unit/rules/test_profile_moves.py and
     # tests/integration/worker/test_poison_pills.py.
-    assert {one.reason for one in bad} == set(closed) - {"too_large_to_forward", "poison"}
+    assert {bad_record.reason for bad_record in bad} == set(closed) - {"too_large_to_forward", "poison"}
     sent: dict[Place, Bad] = {}
     good = on_partition(home, "good")
     customers = []
-    for one in bad:
-        sent[place(shop.send("carts", 1 - home if one.elsewhere else home, one.key, one.value))] = one
+    for bad_record in bad:
+        sent[
+            place(shop.send("carts", 1 - home if bad_record.elsewhere else home, bad_record.key, bad_record.value))
+        ] = bad_record
         customers.append(next(good))
         shop.tell(event(customers[-1], "Product Added", now_ms()))
     for partition in range(PARTITIONS):  # what came twice would stand before the last of each partition
         sent[place(shop.send("carts", partition, b"last", b""))] = Bad("not_json", b"", b"last")
 
-    opened = shop.changes(customers, lambda found: len({one["customer_id"] for one in found}) == len(customers))
+    opened = shop.changes(
+        customers, lambda changes: len({change["customer_id"] for change in changes}) == len(customers)
+    )
     letters = shop.dead_letters.until(lambda records: sum(record.key == b"last" for record in records) == PARTITIONS)
 
-    assert [one["customer_id"] for one in opened if one["segment"] == "open_cart"] == customers
+    assert [change["customer_id"] for change in opened if change["segment"] == "open_cart"] == customers
     assert sorted(map(place_of, letters)) == sorted(sent)
     for letter in letters:
         assert_whole(letter, sent[place_of(letter)])
@@ -295,8 +307,8 @@ def test_every_dead_letter_arrives_once_and_whole(shop: Shop) -> None:
 
 def place_of(letter: Any) -> Place:
     """Where its headers say that it was read."""
-    said = {name: text.decode() for name, text in letter.headers}
-    return Place(said["topic"], int(said["partition"]), int(said["offset"]))
+    headers = {name: text.decode() for name, text in letter.headers}
+    return Place(headers["topic"], int(headers["partition"]), int(headers["offset"]))
 
 
 def assert_whole(letter: Any, bad: Bad) -> None:
@@ -318,27 +330,31 @@ def test_the_table_says_where_a_customer_stands(shop: Shop) -> None:
     """A row after each step that changed them, keyed as the change, that fits its schema; the newest says the same."""
     stays, leaves = islice(on_partition(0, "row"), 2)
     at = now_ms() - 10
-    shop.tell(*(event(one, "Product Added", at) for one in (stays, leaves)))
+    shop.tell(*(event(customer, "Product Added", at) for customer in (stays, leaves)))
     shop.changes([stays, leaves], are(2))
     shop.tell(event(leaves, "Order Completed", now_ms()))
-    changes = shop.changes([stays, leaves], lambda found: sum(one["customer_id"] == leaves for one in found) >= 3)
-    last = {one["customer_id"]: one for one in changes}
+    changes = shop.changes(
+        [stays, leaves], lambda published: sum(change["customer_id"] == leaves for change in published) >= 3
+    )
+    last = {change["customer_id"]: change for change in changes}
 
     def rows(records: list[Any]) -> dict[str, Any]:
         return {record.key.decode(): json.loads(record.value) for record in records}
 
-    ids = {one["change_id"] for one in last.values()}
-    found = shop.table.until(lambda records: ids <= {row["change_id"] for row in rows(records).values()})
+    ids = {change["change_id"] for change in last.values()}
+    table_records = shop.table.until(lambda records: ids <= {row["change_id"] for row in rows(records).values()})
     check = Draft202012Validator(json.loads((SCHEMAS / "membership.json").read_text()))
     for customer in (stays, leaves):
-        row = rows(found)[customer]
+        row = rows(table_records)[customer]
         check.validate(row)
         assert row == {name: last[customer][name] for name in row}
         assert row.keys() == {"customer_id", "segments", "sequence", "occurred_at", "change_id"}
-    assert rows(found)[leaves]["segments"] == ["recently_purchased"]
-    one = next(record for record in found if record.key == leaves.encode())
-    assert dict(one.headers) | {"ce_type": b"segmenter.membership", "ce_subject": leaves.encode()} == dict(one.headers)
-    assert dict(one.headers)["ce_id"] == json.loads(one.value)["change_id"].encode()
+    assert rows(table_records)[leaves]["segments"] == ["recently_purchased"]
+    record = next(record for record in table_records if record.key == leaves.encode())
+    assert dict(record.headers) | {"ce_type": b"segmenter.membership", "ce_subject": leaves.encode()} == dict(
+        record.headers
+    )
+    assert dict(record.headers)["ce_id"] == json.loads(record.value)["change_id"].encode()
 
 
 # --- time alone --------------------------------------------------------------------------------
@@ -350,21 +366,23 @@ def test_a_cart_goes_quiet(shop: Shop) -> None:
     other = next(on_partition(1, "quiet"))
     began = now_ms() - 10  # no event is ahead of its record
     # The buyer's would be due first, so it would be said first: due times of a partition fire in order.
-    shop.tell(*(event(one, "Product Added", began + after) for after, one in enumerate((buyer, quiet, other))))
+    shop.tell(
+        *(event(customer, "Product Added", began + after) for after, customer in enumerate((buyer, quiet, other)))
+    )
     shop.changes([buyer], entered("open_cart"))
     shop.tell(event(buyer, "Order Completed", now_ms()))
 
-    found = [shop.changes([one], entered("abandoned_cart"))[-1] for one in (quiet, other)]
+    abandoned = [shop.changes([customer], entered("abandoned_cart"))[-1] for customer in (quiet, other)]
 
-    for after, change in enumerate(found, 1):
+    for after, change in enumerate(abandoned, 1):
         due = began + after + IDLE_MS
         assert (milliseconds(change["occurred_at"]), change["cause"]) == (due, {"kind": "time", "event_id": None})
         assert milliseconds(change["emitted_at"]) >= due + GRACE_MS
-    for record, came in shop.records({one["change_id"] for one in found}):
+    for record, came in shop.records({change["change_id"] for change in abandoned}):
         due = milliseconds(json.loads(record.value)["occurred_at"])
         assert came - (due + GRACE_MS) <= SLACK_MS
     bought = shop.changes([buyer], are(3))
-    assert [(one["segment"], one["change"]) for one in bought] == [
+    assert [(change["segment"], change["change"]) for change in bought] == [
         ("open_cart", "entered"), ("open_cart", "exited"), ("recently_purchased", "entered"),
     ]  # fmt: skip
 
@@ -373,7 +391,7 @@ def test_a_stopped_process_fires_nothing_that_a_purchase_has_settled(shop: Shop)
     """The due time passes while the worker is frozen; the purchase is read first when it goes on."""
     (buyer, quiet) = customers = ["frozen-1", "frozen-2"]
     began = now_ms()
-    shop.tell(*(event(one, "Product Added", began) for one in customers))
+    shop.tell(*(event(customer, "Product Added", began) for customer in customers))
     shop.changes(customers, are(2))
     os.kill(shop.worker.pid, signal.SIGSTOP)
     try:
@@ -394,11 +412,11 @@ def test_a_change_is_a_cloud_event_that_fits_its_schema(shop: Shop) -> None:
     """Key, partition, headers and body agree, for a change by an event and for one by time."""
     customer = "مریم"
     ((_, partition, offset),) = shop.tell(cart := event(customer, "Product Added", now_ms() - IDLE_MS))
-    found = shop.changes([customer], are(2))
-    records = [record for record, _ in shop.records({one["change_id"] for one in found})]
-    assert [one["segment"] for one in found] == ["open_cart", "abandoned_cart"]
+    changes = shop.changes([customer], are(2))
+    records = [record for record, _ in shop.records({change["change_id"] for change in changes})]
+    assert [change["segment"] for change in changes] == ["open_cart", "abandoned_cart"]
     check = Draft202012Validator(json.loads((SCHEMAS / "segment-change.json").read_text()))
-    for record, body in zip(records, found, strict=True):
+    for record, body in zip(records, changes, strict=True):
         check.validate(body)
         assert (record.key.decode(), record.partition) == (customer, partition)
         assert {name: text.decode() for name, text in record.headers} == {
@@ -412,14 +430,14 @@ def test_a_change_is_a_cloud_event_that_fits_its_schema(shop: Shop) -> None:
         }
         assert abs(milliseconds(body["emitted_at"]) - record.timestamp) < SLACK_MS
         assert milliseconds(body["emitted_at"]) >= milliseconds(body["occurred_at"])
-    assert [one["cause"] for one in found] == [
+    assert [change["cause"] for change in changes] == [
         {
             "kind": "event", "event_id": cart["messageId"],
             "topic": PREFIX + "carts", "partition": partition, "offset": offset,
         },
         {"kind": "time", "event_id": None},
     ]  # fmt: skip
-    assert [(one["sequence"], one["segments"]) for one in found] == [
+    assert [(change["sequence"], change["segments"]) for change in changes] == [
         (1, ["open_cart"]), (2, ["abandoned_cart", "open_cart"]),
     ]  # fmt: skip
 
@@ -432,16 +450,16 @@ def test_an_event_two_hours_late_takes_back_what_was_wrong(shop: Shop) -> None:
     shop.changes([customer], entered("returning_visitor"))
     late = event(customer, "Order Completed", now - 2 * HOUR_MS)
     shop.tell(late)
-    found = shop.changes([customer], entered("recently_purchased"))
+    changes = shop.changes([customer], entered("recently_purchased"))
     wanted = oracle.changes([*story, late], DEFINITIONS, now + DAY_MS)
-    assert told(found) == live.per_customer(wanted)
-    assert [(one["segment"], one["change"], one["occurred_at"]) for one in found if one["late"]] == [
-        (segment, change, found[-1]["occurred_at"])
+    assert changes_by_customer(changes) == live.per_customer(wanted)
+    assert [(change["segment"], change["change"], change["occurred_at"]) for change in changes if change["late"]] == [
+        (segment, change, changes[-1]["occurred_at"])
         for segment, change in [
             ("abandoned_cart", "exited"), ("open_cart", "exited"), ("recently_purchased", "entered"),
         ]
     ]  # fmt: skip
-    assert milliseconds(found[-1]["occurred_at"]) >= now
+    assert milliseconds(changes[-1]["occurred_at"]) >= now
 
 
 # --- down and up again -------------------------------------------------------------------------
@@ -451,35 +469,43 @@ def test_a_worker_ended_in_order_goes_on_without_repeats(shop: Shop) -> None:
     """SIGTERM: exit 0. What came before is not said again, what came meanwhile is read."""
     customers = [f"again-{number}" for number in range(20)]
     at = now_ms() - HOUR_MS
-    shop.tell(*(event(one, "Product Added", at) for one in customers))
+    shop.tell(*(event(customer, "Product Added", at) for customer in customers))
     shop.changes(customers, are(2 * len(customers)))
     assert shop.worker.stop() == 0, shop.worker.tail()
-    shop.tell(*(event(one, "Order Completed", at + 1_000_000) for one in customers))
+    shop.tell(*(event(customer, "Order Completed", at + 1_000_000) for customer in customers))
     shop.start()
-    found = shop.changes(customers, are(5 * len(customers)))
-    assert len(found) == 5 * len(customers)
-    assert len({one["change_id"] for one in found}) == len(found)
+    changes = shop.changes(customers, are(5 * len(customers)))
+    assert len(changes) == 5 * len(customers)
+    assert len({change["change_id"] for change in changes}) == len(changes)
     for customer in customers:
-        assert [one["sequence"] for one in found if one["customer_id"] == customer] == [1, 2, 3, 4, 5]
+        assert [change["sequence"] for change in changes if change["customer_id"] == customer] == [1, 2, 3, 4, 5]
 
 
 def test_a_backlog_abandons_no_cart_that_was_bought(shop: Shop) -> None:
     """Written while the worker was down, the purchases before the carts and after them: as the oracle says."""
     began = now_ms() - 20 * SECOND_MS
     first, last, left = ([f"{name}-{number}" for number in range(40)] for name in ("first", "last", "left"))
-    carts = {one: event(one, "Product Added", began + at) for at, one in enumerate([*first, *last, *left])}
-    orders = {one: event(one, "Order Completed", began + at + IDLE_MS - 1) for at, one in enumerate([*first, *last])}
+    carts = {
+        customer: event(customer, "Product Added", began + index)
+        for index, customer in enumerate([*first, *last, *left])
+    }
+    orders = {
+        customer: event(customer, "Order Completed", began + index + IDLE_MS - 1)
+        for index, customer in enumerate([*first, *last])
+    }
     visits = [event("visitor", "Product Viewed", began + 5 * number) for number in range(2_000)]
     shop.worker.stop()
-    shop.tell(*(orders[one] for one in first), *carts.values(), *(orders[one] for one in last), *visits)
+    shop.tell(
+        *(orders[customer] for customer in first), *carts.values(), *(orders[customer] for customer in last), *visits
+    )
     shop.start()
 
-    story = sorted([*carts.values(), *orders.values()], key=lambda one: milliseconds(one["timestamp"]))
+    story = sorted([*carts.values(), *orders.values()], key=lambda event: milliseconds(event["timestamp"]))
     wanted = oracle.changes(story, DEFINITIONS, began + DAY_MS)
-    found = shop.changes([*carts], are(len(wanted)))
+    changes = shop.changes([*carts], are(len(wanted)))
 
-    assert told(found) == live.per_customer(wanted)
-    abandoned = {one["customer_id"] for one in found if one["segment"] == "abandoned_cart"}
+    assert changes_by_customer(changes) == live.per_customer(wanted)
+    abandoned = {change["customer_id"] for change in changes if change["segment"] == "abandoned_cart"}
     assert abandoned == set(left)
 
 
@@ -488,11 +514,11 @@ def test_nothing_was_said_twice(shop: Shop) -> None:
     shop.tell(event("end", "Order Completed", now_ms()))
     shop.changes(["end"], entered("recently_purchased"))
     check = Draft202012Validator(json.loads((SCHEMAS / "segment-change.json").read_text()))
-    bodies = [json.loads(record.value) for record in shop.said.records]
+    bodies = [json.loads(record.value) for record in shop.segment_changes.records]
     for body in bodies:
         check.validate(body)
     assert len({body["change_id"] for body in bodies}) == len(bodies)
     numbers: dict[str, list[int]] = {}
     for body in bodies:
         numbers.setdefault(body["customer_id"], []).append(body["sequence"])
-    assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
+    assert all(sequences == list(range(1, len(sequences) + 1)) for sequences in numbers.values())

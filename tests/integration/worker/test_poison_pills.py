@@ -79,24 +79,24 @@ class Run:
         place = TopicPartition(self.topic(name), 0)
         consumer.assign([place])
         consumer.seek_to_beginning(place)
-        end, found = consumer.end_offsets([place])[place], []
+        end, records = consumer.end_offsets([place])[place], []
         while consumer.position(place) < end:
-            found += [one for some in consumer.poll(timeout_ms=200).values() for one in some]
+            records += [record for some in consumer.poll(timeout_ms=200).values() for record in some]
         consumer.close()
-        return found
+        return records
 
     def letters(self) -> list[tuple[str, str, int]]:
         """Reason, input and offset of each dead letter."""
-        said = [dict(one.headers) for one in self.read("dead-letters")]
-        return [(one["reason"].decode(), self._input(one), int(one["offset"])) for one in said]
+        letters = [dict(record.headers) for record in self.read("dead-letters")]
+        return [(letter["reason"].decode(), self._input(letter), int(letter["offset"])) for letter in letters]
 
     def _input(self, headers: Mapping[str, bytes]) -> str:
         return headers["topic"].decode().removeprefix(self.settings["topic_prefix"])
 
     def buyers(self) -> list[str]:
         """Who came to be a recent buyer; one who was told twice stands there twice."""
-        told = [json.loads(one.value) for one in self.read("segment-changes")]
-        return sorted(one["customer_id"] for one in told if one["segment"] == "recently_purchased")
+        changes = [json.loads(record.value) for record in self.read("segment-changes")]
+        return sorted(change["customer_id"] for change in changes if change["segment"] == "recently_purchased")
 
     def dies(self, **environment: str) -> bool:
         """Whether a worker dies; one that has read all purchases is ended in order."""

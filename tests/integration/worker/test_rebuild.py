@@ -51,7 +51,7 @@ def test_what_was_not_kept_is_read_again_beside_events(shop: Shop) -> None:
     with Worker(shop.under("old")) as worker:
         worker.wait_ready()
         eventually(lambda: shop.is_equal("old", early), 90)
-    before = {one["change_id"] for one in shop.changes()}
+    before = {change["change_id"] for change in shop.changes()}
 
     first, second = (Worker(shop.under("new"), "--rebuild") for _ in range(2))
     try:
@@ -67,24 +67,26 @@ def test_what_was_not_kept_is_read_again_beside_events(shop: Shop) -> None:
     finally:
         first.stop()
         second.stop()
-    told = [one for one in shop.changes() if one["change_id"] not in before]
-    by_file = [one for one in told if one["cause"]["kind"] == "definition"]
+    changes = [change for change in shop.changes() if change["change_id"] not in before]
+    by_file = [change for change in changes if change["cause"]["kind"] == "definition"]
     viewers = {event["userId"] for event in events if event.get("event") == "Product Viewed"}
-    assert {one["customer_id"] for one in by_file if one["segment"] == "viewer"} <= viewers
-    assert {one["customer_id"] for one in told if one["segment"] == "viewer"} == viewers
-    assert {(one["backfill"], one["late"]) for one in by_file} == {(True, False)}
+    assert {change["customer_id"] for change in by_file if change["segment"] == "viewer"} <= viewers
+    assert {change["customer_id"] for change in changes if change["segment"] == "viewer"} == viewers
+    assert {(change["backfill"], change["late"]) for change in by_file} == {(True, False)}
     assert consistent(shop.changes()) == []
-    again = [(one["customer_id"], one["segment"], one["change"]) for one in by_file]
+    again = [(change["customer_id"], change["segment"], change["change"]) for change in by_file]
     assert len(again) == len(set(again)), "nobody is taken out and put back"
 
-    before |= {one["change_id"] for one in told}
+    before |= {change["change_id"] for change in changes}
     lost = sorted(viewers)[:3]
-    assert [shop.redis.hdel(key(shop.prefix, partition_of(who.encode()), "customers"), who) for who in lost] == [1] * 3
+    assert [
+        shop.redis.hdel(key(shop.prefix, partition_of(customer.encode()), "customers"), customer) for customer in lost
+    ] == [1] * 3
     with Worker(shop.under("new"), "--rebuild") as worker:
         worker.wait_ready()
         eventually(lambda: worker.log.read_text().count("going on from them") == live.PARTITIONS, 60)
         eventually(lambda: shop.is_equal("new", customers), 60)
-    assert {one["change_id"] for one in shop.changes()} == before, (
+    assert {change["change_id"] for change in shop.changes()} == before, (
         "nothing differs, so nothing is told, nor of those who were lost"
     )
 
@@ -100,10 +102,10 @@ def test_events_that_are_gone(shop: Shop, kafka: Kafka) -> None:
     with Worker(shop.under("new"), "--rebuild") as worker:
         eventually(lambda: worker.exit_code is not None, 60)
         assert worker.exit_code == 75
-        said = worker.tail()
-    assert f"was not made again: {shop.prefix}visits-0 begins at 1: all records are needed" in said
+        tail = worker.tail()
+    assert f"was not made again: {shop.prefix}visits-0 begins at 1: all records are needed" in tail
     assert {meta["epoch"] for meta in shop.metas()} == {"0"}
-    assert said.endswith("; without --rebuild it goes on as it is")
+    assert tail.endswith("; without --rebuild it goes on as it is")
     shop.publish(live.another_night(live.real_events()[:300], 2))
     with Worker(shop.under("new")) as worker:
         eventually(shop.is_read, 60)
