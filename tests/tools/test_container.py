@@ -114,9 +114,8 @@ def test_what_is_started_is_a_command(name: str) -> None:
     arguments.parser().parse_args(SERVICES[name]["command"].split())
     given = SERVICES[name]["environment"]
     Settings(**{variable.removeprefix("SEGMENTER_").lower(): value for variable, value in given.items()})
-    variables = {f"SEGMENTER_{field.upper()}" for field in Settings.model_fields} | {
-        "BOT_SECRET"
-    }  # of the example file
+    # BOT_SECRET is a variable of the example file.
+    variables = {f"SEGMENTER_{field.upper()}" for field in Settings.model_fields} | {"BOT_SECRET"}
     assert set(given) <= variables
     assert not any("PASSWORD" in variable for variable in given)
     assert instructions("ENTRYPOINT") == ['["segmenter"]']

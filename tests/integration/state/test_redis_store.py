@@ -81,7 +81,7 @@ async def test_scripts_that_redis_forgot_are_sent_again(client: redis.Redis) -> 
         await client.script_flush()
         answers.append(await call())
     assert answers == [NOTHING, True, "saved", True]
-    assert (await redis_store.claim(claim())).positions == {name: at + 1 for name, at in POSITIONS.items()}
+    assert (await redis_store.claim(claim())).positions == {name: offset + 1 for name, offset in POSITIONS.items()}
 
 
 @pytest.mark.parametrize(("ahead_ms", "answer"), [(0, "saved"), (CLOCK_SKEW_MAX_MS + 5_000, "too_early")])

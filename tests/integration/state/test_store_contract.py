@@ -161,7 +161,7 @@ async def test_saves_follow_one_another(store: Store) -> None:
         assert await store.save(0, step(number)) == "saved"
     state = await store.claim(claim())
     assert (state.save_number, state.clock) == (5, 5_000)
-    assert state.positions == {name: at + 5 for name, at in POSITIONS.items()}
+    assert state.positions == {name: offset + 5 for name, offset in POSITIONS.items()}
 
 
 REFUSED: list[tuple[str, str, dict[str, Any]]] = [
@@ -344,7 +344,7 @@ async def test_what_is_published_is_found_by_the_next_claim(store: Store) -> Non
     for first, outputs in ((1, {"changes": 7}), (1, {"letters": 3}), (0, {"changes": 9}), (2, {}), (2, {"changes": 4})):
         assert await store.trim(0, "t1", first, outputs, 1)
     assert (await store.claim(claim("t2", 6))).outputs == {"changes": 4, "letters": 3}
-    assert (await store.claim(claim("t2", 6))).positions == {name: at + 1 for name, at in POSITIONS.items()}
+    assert (await store.claim(claim("t2", 6))).positions == {name: offset + 1 for name, offset in POSITIONS.items()}
 
 
 async def test_a_trim_that_rests_on_a_save_that_is_not_there_is_refused(store: Store) -> None:
