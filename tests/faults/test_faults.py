@@ -53,14 +53,14 @@ def test_faults() -> None:
 
 
 def test_ci_has_at_least_twenty() -> None:
-    """And of those that it leaves out each is in the whole matrix."""
+    """CI runs at least twenty faults; the whole matrix has kinds that it leaves out."""
     quick = main.quick(1)
     assert len(quick) >= 20
     assert set(KINDS) - {fault.name for fault, _ in quick}
 
 
 def test_every_fail_point_is_deadly_somewhere() -> None:
-    """A new one is put into a chain."""
+    """Each fail point kills in some chain of faults, so a new one must be put into one."""
     # of a record that says so itself: tests/integration/worker/test_poison_pills.py
     of_records = {"mid_decode", "mid_apply"}
     assert {point for chain in CHAINS.values() for point in chain} == set(NAMES) - of_records
@@ -73,7 +73,7 @@ def test_every_fail_point_is_deadly_somewhere() -> None:
                                      "tests/oracle/*.py", "tests/support/audit*.py",
                                      "tests/support/evidence.py"])  # fmt: skip
 def test_what_checks_shares_nothing_with_what_is_checked(auditor: str) -> None:
-    """Neither rules nor the shell."""
+    """The auditor imports neither the rules nor the streams."""
     files = sorted(Path(__file__).parents[2].glob(auditor))
     assert files
     for file in files:
@@ -111,7 +111,7 @@ def member(scene: Scene) -> tuple[str, bytes, bytes]:
 
 
 def changed(scene: Scene, index: int, change: Callable[[Any], Any]) -> Callable[[], Any]:
-    """A field of a stored customer is another one; what puts it back."""
+    """Change a field of a stored customer; gives what puts it back."""
     where, name, value = member(scene)
     fields = msgspec.msgpack.decode(value, strict=False)
     fields[index] = change(fields[index])
@@ -126,7 +126,7 @@ def gone(scene: Scene) -> Callable[[], Any]:
 
 
 def unlisted(scene: Scene) -> Callable[[], Any]:
-    """A due time that would never fire."""
+    """Remove a due time from the list, so that it would never fire; gives what puts it back."""
     place = next(
         scene.key(partition, "due")
         for partition in range(PARTITIONS)
@@ -164,7 +164,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Scene], Callable[[], Any]]]] = {
 @pytest.mark.kafka
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_the_auditor_tells_a_damaged_redis(damage: str, quiet: Scene) -> None:
-    """Each damage under the invariant that it breaks; put right, it is equal again."""
+    """Each damage is reported under the invariant that it breaks; repaired, all is equal again."""
     invariant, do = DAMAGES[damage]
     undo = do(quiet)
     findings = audit(quiet).findings
@@ -176,7 +176,7 @@ def test_the_auditor_tells_a_damaged_redis(damage: str, quiet: Scene) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_the_auditor_of_the_soak_tells_it_too(damage: str, quiet: Scene) -> None:
-    """In one pass, with the oracle for some: the same invariant, and nothing without the damage."""
+    """In one pass, with the oracle for some, the same invariant is reported, and nothing without the damage."""
     invariant, do = DAMAGES[damage]
     undo = do(quiet)
     findings = soak_audit.audit(quiet, 1_000).findings
@@ -187,7 +187,7 @@ def test_the_auditor_of_the_soak_tells_it_too(damage: str, quiet: Scene) -> None
 
 @pytest.mark.kafka
 def test_the_auditor_tells_what_was_published_wrongly(lane: Lane) -> None:
-    """Of changes and dead letters: one more, one again, one that says something else, one that is not there."""
+    """An additional, a repeated, a different and a missing change or dead letter are reported."""
     with Scene(lane, "published", 6, 200) as scene:
         scene.publish_history()
         scene.crew.hire()
@@ -248,7 +248,7 @@ class Ended(Worker):
     ],
 )
 def test_a_death_is_judged(code: int, log_text: str, good: bool, tmp_path: Any) -> None:
-    """Good is only what the fault may cause, with its sentence; nobody told this one to end, and nobody killed it."""
+    """Only a stop that the fault may cause, with its sentence, is good; no member was told to end or killed."""
     crew = Crew({}, tmp_path, [r"^Redis failed"])
     crew.replaces = False
     crew.members.append(Member(Ended(code, log_text, tmp_path)))
@@ -258,7 +258,7 @@ def test_a_death_is_judged(code: int, log_text: str, good: bool, tmp_path: Any) 
 
 
 def test_a_death_that_did_not_happen_is_the_successors(tmp_path: Any) -> None:
-    """Whoever stops for safety before its fail point leaves it to the next one."""
+    """A worker that stops for safety before its fail point leaves it to the next one."""
     crew = Crew({}, tmp_path, [r"^Redis failed"])
     crew.replaces = False
     crew.successors = ["after_read_back:1"]

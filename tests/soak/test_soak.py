@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_short_soak_is_equal(seed: int) -> None:
-    """Some seconds, a fault or two, with transactions and without."""
+    """A soak of some seconds with a fault or two is equal, with transactions and without."""
     options = f"--seed {seed} --minutes 0.4 --rate 200 --every 8 12 --sample 300"
     command = [sys.executable, "-m", "soak_runs.main", *options.split()]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -59,7 +59,7 @@ FIRST = change(1, "entered", "a", ["a"])
     ],
 )
 def test_what_is_told_is_added_up(then: bytes, invariants: list[str]) -> None:
-    """One change after another, and what is wrong with the second."""
+    """A second change is judged by the one before it, and what is wrong with it is found."""
     fold, counts = CustomerFold(), Counter[str]()
     assert list(fold.add("u", FIRST, counts)) == []
     assert [finding.partition(":")[0] for finding in fold.add("u", then, counts)] == invariants
@@ -67,7 +67,7 @@ def test_what_is_told_is_added_up(then: bytes, invariants: list[str]) -> None:
 
 
 def test_whoever_may_be_late_is_known() -> None:
-    """By Kafka's time and the event's own; and without the oracle's sample nothing of it is kept."""
+    """Late customers are found by Kafka's time and the event's own; without the sample no input is stored."""
     made = b'{"timestamp":"2026-01-01T00:00:00.000+00:00"}'
     audit_pass = Pass(1, share=0.0)
     for name, delay_ms in (("live-0-1", SLOW_MS), ("live-0-2", SLOW_MS + 1), ("u1", 7_200_000)):
@@ -87,12 +87,12 @@ def test_whoever_may_be_late_is_known() -> None:
     ],
 )
 def test_memory_that_grows_is_found(last: Quarter, count: int) -> None:
-    """Workers by a quarter, Redis by a tenth for each customer."""
+    """Workers may grow by a quarter, Redis by a tenth for each customer."""
     first, peak = Quarter(90.0, 300, 400.0), Quarter(110.0, 600, 500.0)
     assert len(list(grown([first, peak, last, last]))) == count
 
 
 def test_too_little_to_compare_is_found() -> None:
-    """But for short quarters, of which it is said that they are."""
+    """A quarter without a measurement is a finding; short quarters are not compared."""
     assert list(grown([Quarter(100.0, 300, 400.0), Quarter(200.0, 300, 800.0)], 30.0)) == []
     assert len(list(grown([Quarter(None, 300, 400.0), Quarter(100.0, 300, 400.0)]))) == 1

@@ -49,7 +49,7 @@ def appended(path: Path, text: str) -> None:
 
 
 def test_a_figure_has_its_commit_its_day_and_its_machine(tree: Path) -> None:
-    """All that a reader needs to trust it, and nothing that names the machine."""
+    """A figure has all that a reader needs to trust it, and nothing that names the machine."""
     measurement = recorded(tree, 3.0, 1.0, 2.0)
     assert measurement.commit == git(tree, "rev-parse", "HEAD")
     assert abs(dt.datetime.now(dt.UTC).date() - measurement.date) <= dt.timedelta(days=1)
@@ -62,7 +62,7 @@ def test_a_figure_has_its_commit_its_day_and_its_machine(tree: Path) -> None:
 
 
 def test_a_figure_is_a_median_with_its_spread_and_what_ran_beside_it() -> None:
-    """And of one metric alone the ratio: no other is compared."""
+    """A figure has its ratio to the same metric of the others alone."""
     samples = Samples()
     for rate, peer_rate in ((3.0, 6.0), (1.0, 9.0), (2.0, 7.0)):
         samples.add("ours", "rate", "events/s", rate)
@@ -76,7 +76,7 @@ def test_a_figure_is_a_median_with_its_spread_and_what_ran_beside_it() -> None:
 
 
 def test_delays_are_recorded_as_percentiles() -> None:
-    """Of a thousand delays the one in the middle, and the last ones."""
+    """The median and the last percentiles of a thousand delays are recorded."""
     samples = Samples()
     samples.add_delays("ours", [float(ms) for ms in range(1_000)])
     assert [(figure.metric, figure.median) for figure in samples.figures()] == [
@@ -96,7 +96,7 @@ def test_a_new_measurement_replaces_the_former_one_of_its_case_alone(tree: Path)
 
 
 def test_the_loop_is_written_down_where_it_matters(tree: Path) -> None:
-    """The rules alone run in none."""
+    """The event loop is recorded, but not for the rules alone, which run in none."""
     latency = {"latency": Plan(**FULL["latency"])}
     recorder = Recorder(tree, latency, {"SEGMENTER_LOOP": "uvloop"})
     recorder.record(rules_case(1.0))
@@ -120,7 +120,7 @@ def test_the_loop_is_written_down_where_it_matters(tree: Path) -> None:
     ids=["changed", "untracked", "packages"],
 )
 def test_a_tree_with_changes_is_refused(edit: Callable[[Path], object], name: str, tree: Path) -> None:
-    """Before anything is measured: the figure would be of no commit."""
+    """A changed tree is refused before anything is measured: the figure would be of no commit."""
     edit(tree)
     with pytest.raises(RecordingRefused, match=name):
         Recorder(tree, FULL_RULES, {})
@@ -128,14 +128,14 @@ def test_a_tree_with_changes_is_refused(edit: Callable[[Path], object], name: st
 
 
 def test_a_change_of_docs_is_no_change(tree: Path) -> None:
-    """The figures that are recorded one after the other are such changes."""
+    """Changed docs are allowed, such as figures that are recorded one after the other."""
     recorded(tree, 1.0)
     (tree / "docs" / "page.md").write_text("A page.\n")
     assert recorded(tree, 2.0).figures[0].median == 2.0
 
 
 def test_a_tree_that_changes_while_it_is_measured_is_refused(tree: Path) -> None:
-    """By an edit or by another commit: what was measured has no commit."""
+    """An edit or another commit while measuring is refused: the figure would be of no commit."""
     recorder = Recorder(tree, FULL_RULES, {})
     appended(tree / ENGINE, "\nCHANGED = True\n")
     with pytest.raises(RecordingRefused, match=re.escape(ENGINE)):
@@ -162,7 +162,7 @@ def test_a_tree_that_changes_while_it_is_measured_is_refused(tree: Path) -> None
     ],
 )
 def test_a_small_or_partial_run_is_refused(benchmark: str, lacking: dict, sentence: str, tree: Path) -> None:
-    """It would replace the figures of a full one."""
+    """A small or partial run is refused: it would replace the figures of a full one."""
     plan = Plan(**{**FULL[benchmark], **lacking})
     with pytest.raises(RecordingRefused, match=re.escape(sentence)):
         Recorder(tree, {benchmark: plan}, {})
@@ -204,13 +204,13 @@ def test_without_git_nothing_is_recorded(tmp_path: Path) -> None:
     ],
 )
 def test_a_figure_that_says_half_is_refused(values: dict, reason: str) -> None:
-    """A hand-written file is held to the same."""
+    """A hand-written figure that is incomplete or inconsistent is refused."""
     with pytest.raises(ValidationError, match=reason):
         Figure.model_validate({"system": "a", "metric": "b", "unit": "c", "runs": 1, "median": 2.0} | values)
 
 
 def test_a_recorded_figure_without_its_hot_path_is_refused(tree: Path) -> None:
-    """And so is one case twice."""
+    """A figure without its hot path is refused, and so is one case twice."""
     measurement = recorded(tree, 1.0)
     with pytest.raises(ValidationError, match="digest of its hot path"):
         Measurement.model_validate(measurement.model_dump() | {"hot_path": None})
@@ -246,7 +246,7 @@ def test_a_small_run_prints_and_records_nothing() -> None:
     ],
 )
 def test_what_is_given_goes_before_what_is_usual(given: dict, expected: Plan | None) -> None:
-    """A record runs in full by itself."""
+    """A given option replaces the usual one; a recorded run is full by default."""
     plan = main.plan_of("latency", argparse.Namespace(**{"small": False, "record": False} | given))
     if expected is None:
         assert (plan.rates, plan.seconds) == ((200,), 7.0)
@@ -266,7 +266,7 @@ def drawn(tree: Path) -> str:
 
 
 def test_a_benchmark_that_was_not_measured_says_so(tree: Path) -> None:
-    """No table, and how to get one."""
+    """Without figures there is no table, but a line says how to get one."""
     text = drawn(tree)
     assert "Not measured yet: `scripts/bench --record --only rules`." in text
     assert text.startswith("# Figures\n\nProse.\n")
@@ -274,7 +274,7 @@ def test_a_benchmark_that_was_not_measured_says_so(tree: Path) -> None:
 
 
 def test_a_table_has_figure_commit_and_day(tree: Path) -> None:
-    """The median with its spread, the ratio, and the prose around as it was."""
+    """A table has the median with its spread and the ratio; the prose around it stays."""
     measurement = recorded(tree, 3.0, 1.0, 2.0)
     text = drawn(tree)
     assert f"Measured at commit `{measurement.commit[:9]}` on {measurement.date}." in text
@@ -286,7 +286,7 @@ def test_a_table_has_figure_commit_and_day(tree: Path) -> None:
 
 
 def test_docs_must_say_that_the_hot_path_has_changed(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A changed function: the check fails until the page is drawn anew. A comment: nothing."""
+    """After a changed function the check fails until the page is drawn anew; a comment changes nothing."""
     recorded(tree, 2.0)
     drawn(tree)
     assert schemas.main([], tree) == 0
@@ -305,7 +305,7 @@ def test_docs_must_say_that_the_hot_path_has_changed(tree: Path, capsys: pytest.
 
 
 def test_a_figure_of_an_unknown_commit_is_always_of_former_code(tree: Path) -> None:
-    """What was taken over from README, whatever this tree is."""
+    """A figure taken over from README is marked as of former code, whatever this tree is."""
     measurement = recorded(tree, 2.0)
     taken_over = Measurement.model_validate(measurement.model_dump() | {"source": "readme", "hot_path": None})
     results.save(Results(measurements=(taken_over,)), tree)
@@ -331,13 +331,13 @@ def test_each_benchmark_is_drawn_in_the_docs() -> None:
     ],
 )
 def test_a_block_that_nobody_draws_is_an_error(text: str, reason: str) -> None:
-    """With its line."""
+    """An unknown block is an error with its line."""
     with pytest.raises(BlockError, match=reason):
         generated_blocks.redrawn(text, {"rules": "drawn"})
 
 
 def test_a_page_with_a_wrong_block_is_named(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By the check and by what draws."""
+    """The check and the drawing name the page."""
     drawn(tree)
     appended(tree / "docs/page.md", "<!-- figures: rulez -->\n<!-- end of figures -->\n")
     assert schemas.main([], tree) == 1

@@ -54,7 +54,7 @@ def expected(story: Json) -> ChangesByCustomer:
 
 @pytest.mark.parametrize("story", STORIES, ids=name_of)
 def test_a_published_story(story: Json) -> None:
-    """With the definitions of its own line, product and oracle come to what it says."""
+    """With the definitions of its own line, product and oracle give the changes of the story."""
     events = [decode_line(json.dumps(event).encode()) for event in story["events"]]
     by_product: ChangesByCustomer = {}
     for change in Replay(Engine(build(story["definitions"], "story"))).run(events, parse_instant(story["until"])):
@@ -75,7 +75,7 @@ def test_a_published_story(story: Json) -> None:
 
 
 def test_every_story_is_complete() -> None:
-    """All keys, a name of its own, and nothing expected that is not compared or not defined."""
+    """A story has all keys, a name of its own, and expects nothing that is not compared or not defined."""
     assert len(STORIES) >= 57 + 55
     assert max(Counter(map(name_of, STORIES)).values()) == 1
     for story in STORIES:
@@ -89,7 +89,7 @@ def test_the_file_is_current(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_file_that_is_not_current_is_named_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Missing or changed: --check says what to run, and that puts it right."""
+    """For a missing or changed file --check says what to run, and that puts it right."""
     path = tmp_path / conformance.FILE
     assert conformance.main(["--check"], tmp_path) == 1
     assert not path.exists()
@@ -107,7 +107,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_runner_on_the_segmenter() -> None:
-    """The command of the README, on stories with bands, another segment, Persian names and late events."""
+    """The command of the README passes on stories with bands, another segment, Persian names and late events."""
     segmenter = [sys.executable, "-m", "streams", "replay"]
     words = [*segmenter, "{events}", "--definitions", "{definitions}", "--until", "{until}"]
     for only, count in (("library: vip", 1), ("library: customer_value_", 3), ("Persian", 1), ("library: from_", 3)):
@@ -117,7 +117,7 @@ def test_the_runner_on_the_segmenter() -> None:
 
 
 def test_the_runner_on_another_program(tmp_path: Path) -> None:
-    """What others than the compared segments do is left out; what differs is shown, and is exit code 1."""
+    """Other segments than the compared ones are ignored; a difference is shown, and is exit code 1."""
     program = tmp_path / "other.py"
     program.write_text(PROGRAM)
     words = [sys.executable, str(program), "{events}", "{definitions}", "{until}"]
@@ -132,7 +132,7 @@ def test_the_runner_on_another_program(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("code", "words"), [("raise SystemExit(3)", "exit code 3"), ("print(1)", "is no change")])
 def test_the_runner_on_a_broken_program(code: str, words: str) -> None:
-    """One that says nothing, or no changes, does not pass where no change is expected."""
+    """A program that prints nothing, or no changes, does not pass where no change is expected."""
     done = run("--only", "one millisecond early", sys.executable, "-c", code)
     assert done.returncode == 1
     assert words in done.stdout

@@ -31,7 +31,7 @@ def instructions(name: str) -> list[str]:
 
 
 def test_all_is_found() -> None:
-    """Kafka, Redis, the topics, a worker, and on demand triggers and monitoring; what is built here is ours."""
+    """The services are Kafka, Redis, the topics, a worker, and on demand triggers and monitoring."""
     assert set(SERVICES) - set(BUILT_SERVICES) == {"kafka", "redis", "prometheus", "grafana"}
     assert BUILT_SERVICES == ["topics", "worker", "trigger-topics", "triggers", "ops"]
     profiles = {name: SERVICES[name]["profiles"] for name in SERVICES if "profiles" in SERVICES[name]}
@@ -40,7 +40,7 @@ def test_all_is_found() -> None:
 
 
 def test_what_is_mounted_is_there() -> None:
-    """Each file that a service takes from the checkout."""
+    """Each file that a service mounts is in the checkout."""
     mounted = [volume for service in SERVICES.values() for volume in service.get("volumes", []) if volume[0] == "."]
     assert len(mounted) == 5
     for volume in mounted:
@@ -50,7 +50,7 @@ def test_what_is_mounted_is_there() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_may_do_the_least(name: str) -> None:
-    """No capability, no way to gain one, no end of processes; open to this machine alone."""
+    """Services have no capability, gain none, have bounded processes, and are open to this machine alone."""
     service = SERVICES[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
@@ -62,7 +62,7 @@ def test_a_service_may_do_the_least(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*BUILT_SERVICES, "redis"])
 def test_what_needs_no_files_has_none_that_it_could_change(name: str) -> None:
-    """But for a temporary folder, and for Redis its data."""
+    """Only temporary folders and Redis's data can be written."""
     assert SERVICES[name]["read_only"] is True
     assert SERVICES[name].get("tmpfs", []) == ([] if name == "redis" else ["/tmp"])
 
@@ -78,7 +78,7 @@ def test_nobody_is_root() -> None:
 
 
 def test_every_image_is_one_version() -> None:
-    """`latest` and no tag at all are another image tomorrow."""
+    """An image has an exact tag: `latest` and no tag are another image tomorrow."""
     named = [line.split()[0] for line in instructions("FROM")]
     named += [service["image"] for name, service in SERVICES.items() if name not in BUILT_SERVICES]
     assert len(named) == 6
@@ -122,7 +122,7 @@ def test_what_is_started_is_a_command(name: str) -> None:
 
 
 def test_redis_forgets_nobody() -> None:
-    """A store that evicts, or keeps nothing on disk, is refused or loses all."""
+    """Redis does not evict, which a worker would refuse, and keeps its data on disk."""
     words = SERVICES["redis"]["command"]
     assert "--maxmemory-policy noeviction" in words
     assert "--appendonly yes" in words

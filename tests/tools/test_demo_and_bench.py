@@ -21,7 +21,7 @@ from tests.support.commands import environment, segmenter, shop_on
 
 
 def run(module: str, *arguments: str) -> str:
-    """What it prints; it ends well."""
+    """Run a script, which must end well; gives what it prints."""
     ended = subprocess.run(
         [sys.executable, "-m", module, *arguments], capture_output=True, text=True, timeout=280, check=False
     )
@@ -96,7 +96,7 @@ def test_the_lines_hold_no_password(tansu: Tansu) -> None:
     ids=["the segmenter", "its peers"],
 )
 def test_the_benchmark_of_a_backlog(peers: tuple[str, ...]) -> None:
-    """Each drains all of it, and says of every customer what the rules say."""
+    """Each system drains the whole backlog, and has the memberships that the rules give."""
     few = ("--events", "5000", "--customers", "500", "--hot-every", "10")
     output = run("benchmarks.main", "--only", "throughput", *few, "--peers", "bare", *peers)
     assert "memberships of all are as the rules give them" in output
@@ -128,7 +128,7 @@ def test_the_benchmark_of_due_times_and_sizes() -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_the_benchmark_of_kafka_streams_under_a_steady_load() -> None:
-    """Its changes are those of ours, and come through."""
+    """The changes of Kafka Streams are those of the segmenter, and all come."""
     paced = ("--rates", "200", "--seconds", "2", "--commits", "100")
     output = run("benchmarks.main", "--only", "latency", *paced)
     assert "Kafka Streams, exactly_once_v2, commit 100 ms: 100 of 100 changes came" in output

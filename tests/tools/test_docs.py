@@ -36,7 +36,7 @@ def resolves(name: str) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_paths_and_names_are_there(page: Path) -> None:
-    """A module that was moved is found under its new name."""
+    """Each path and dotted name in the documents is there."""
     text = page.read_text()
     assert [path for path in A_PATH.findall(text) if not (ROOT / path).exists()] == []
     assert [name for name in A_NAME.findall(text) if not resolves(name)] == []
@@ -44,12 +44,12 @@ def test_paths_and_names_are_there(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(page: Path) -> None:
-    """Also to those which are no pages, such as schemas and examples."""
+    """Links lead to files, also to those which are no pages, such as schemas."""
     assert [link for link in A_LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
 
 
 def test_readme_is_short() -> None:
-    """README is read at once; a figure stands in docs/benchmarks.md, where it is measured again."""
+    """README stays short; figures stand in docs/benchmarks.md, where they are measured again."""
     text = (ROOT / "README.md").read_text()
     assert text.count("\n") <= 150
     assert A_FIGURE.findall(text) == []
@@ -64,7 +64,7 @@ def test_all_pages_are_on_the_site() -> None:
 
 
 def test_names_in_docstrings_are_there() -> None:
-    """The links from one module to another."""
+    """The links from one module to another lead somewhere."""
     sources = [path for folder in ("streams", "rules") for path in (ROOT / folder).rglob("*.py")]
     assert len(sources) > 100
     dead = {

@@ -50,7 +50,7 @@ def blocks(page: Path, *languages: str) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """One a line, without what is said of it."""
+    """The commands in a page's shell blocks, one a line, without comments."""
     lines = [line.split(" #")[0].rstrip() for text in blocks(page, *SHELLS) for line in text.splitlines()]
     return [line for line in lines if line]
 
@@ -60,7 +60,7 @@ def is_run(command: str) -> bool:
 
 
 class Reader:
-    """Who tries the pages: in a folder with the project's own, and with files of the names that the pages use."""
+    """A reader who tries the pages, in a folder with the project's files and those that the pages name."""
 
     def __init__(self, servers: Servers, folder: Path) -> None:
         self._servers = servers
@@ -82,7 +82,7 @@ class Reader:
         return run(words[1:], self._settings(words[1:], settings))
 
     def _settings(self, arguments: list[str], more: dict[str, str]) -> dict[str, Any]:
-        """Of its user; of none where the rights say that it needs neither server, and of an administrator to copy."""
+        """The settings of the command's user; none where it needs no server, an administrator's to copy."""
         if arguments[0] in rights.NEITHER:
             return more
         settings = self._servers.settings(user_of(arguments), **more)
@@ -91,7 +91,7 @@ class Reader:
         return settings | {"brokers": self._servers.kafka.address, "kafka_protocol": "PLAINTEXT"} | NO_LOGIN
 
     def _start(self, name: str, *arguments: str) -> Done:
-        """In the place of a former one; the same is started once."""
+        """Start a process in the place of a former one; the same command is started once."""
         if name in self._running and self._arguments[name] == arguments:
             return Done(0, "", "")
         self.stop(name)
@@ -103,7 +103,7 @@ class Reader:
         return Done(0, "", "")
 
     def stop(self, name: str) -> None:
-        """As an operator does it."""
+        """Stop the process as an operator does."""
         if process := self._running.pop(name, None):
             assert process.stop() == 0, process.tail()
 
@@ -112,7 +112,7 @@ class Reader:
             self.stop(name)
 
     def _shell(self, command: str) -> Done:
-        """Whatever is no command of ours."""
+        """Run a command that is not the segmenter's."""
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command], capture_output=True, text=True, timeout=120, check=False,
             env=os.environ | {"PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"}, cwd=self._folder,
@@ -121,7 +121,7 @@ class Reader:
 
 
 def history() -> list[dict[str, Any]]:
-    """Views, carts and orders of each of them."""
+    """Views, carts and orders of each customer."""
     events = []
     for number, name in enumerate(CUSTOMERS):
         events += [
@@ -133,7 +133,7 @@ def history() -> list[dict[str, Any]]:
 
 
 def write_files(folder: Path) -> None:
-    """What a reader of the pages has: events, the segments file of the page, and one of before."""
+    """Write what the pages use: events, the segments file of the page, and a former one."""
     for name in ("docs", "scripts", "data", ".venv", "pyproject.toml", "constraints.txt"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "events.jsonl").write_bytes(lines(*history()))
@@ -145,7 +145,7 @@ def write_files(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """With topics, a worker, and customers whom it has decided."""
+    """A reader with topics, a worker, and customers that it has decided."""
     folder = tmp_path_factory.mktemp("pages")
     write_files(folder)
     with contextlib.ExitStack() as stack:
@@ -171,7 +171,7 @@ TRIED = sorted(
 
 @pytest.mark.parametrize("page", TRIED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_commands_of_a_page_run(page: Path, reader: Reader) -> None:
-    """One after the other, as they stand."""
+    """The commands of a page run one after the other, as they stand."""
     for command in filter(is_run, commands(page)):
         done = reader.run(command)
         assert done.code == 0, f"{command}\n{done.out}\n{done.err}"
@@ -200,7 +200,7 @@ def test_commands_are_in_marked_blocks() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_segments_files_are_right(page: Path, tmp_path: Path) -> None:
-    """Those that a page shows whole."""
+    """The segments files that a page shows whole are valid."""
     for text in blocks(page, "yaml"):
         if "version: 1" in text:
             (tmp_path / "page.yaml").write_text(text)

@@ -36,7 +36,7 @@ def form(folder: Path, name: str, text: str) -> str:
     ],
 )
 def test_what_does_not_run_does_not_count(name: str, text: str, former: str, later: str, tmp_path: Path) -> None:
-    """Comments, docstrings and layout."""
+    """Comments, docstrings and layout do not change the digest."""
     assert text.count(former) == 1
     assert form(tmp_path, name, text.replace(former, later)) == form(tmp_path, name, text)
 
@@ -55,7 +55,7 @@ def test_what_does_not_run_does_not_count(name: str, text: str, former: str, lat
     ],
 )
 def test_what_runs_counts(name: str, text: str, former: str, later: str, tmp_path: Path) -> None:
-    """A constant, an operator, a name, a default; in Lua also a text that looks like a comment."""
+    """A constant, an operator, a name or a default changes the digest; in Lua also a text that looks like a comment."""
     assert text.count(former) == 1
     assert form(tmp_path, name, text.replace(former, later)) != form(tmp_path, name, text)
 
@@ -89,7 +89,7 @@ def moved(tree: Path) -> None:
     ids=["triggers", "ops", "lua", "added", "moved"],
 )
 def test_each_benchmark_has_a_path_of_its_own(edit: Callable[[Path], None], changed: set[str], tmp_path: Path) -> None:
-    """A change of triggers leaves the figures of the worker as they are, a change of the worker none but the rules'."""
+    """A change of triggers leaves the worker's figures as they are, one of the worker none but the rules'."""
     tree = copied_tree(tmp_path)
     before = {part: hot_path.digest(part, tree) for part in main.PARTS}
     edit(tree)
@@ -97,7 +97,7 @@ def test_each_benchmark_has_a_path_of_its_own(edit: Callable[[Path], None], chan
 
 
 def test_a_package_that_is_gone_is_named(tmp_path: Path) -> None:
-    """What took its place would be left out in silence."""
+    """A missing package is an error: what took its place would be left out in silence."""
     tree = copied_tree(tmp_path)
     (tree / "streams/wire").rename(tree / "streams/records")
     with pytest.raises(FileNotFoundError, match="streams/wire, which is not there"):
@@ -105,5 +105,5 @@ def test_a_package_that_is_gone_is_named(tmp_path: Path) -> None:
 
 
 def test_each_benchmark_has_a_path_and_a_full_amount() -> None:
-    """None of them can be recorded without."""
+    """No benchmark can be recorded without a hot path and a full amount."""
     assert set(hot_path.PATHS) == set(plan.FULL) == set(main.PARTS)

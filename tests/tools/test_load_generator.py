@@ -63,7 +63,7 @@ def test_what_a_seed_means_is_fixed() -> None:
 
 
 def test_the_arguments_decide(profile: str, load_records: list[Record]) -> None:
-    """The same again is the same; another seed is another load."""
+    """The same arguments give the same load; another seed gives another."""
     assert list(records(20_000, 4_000, seed=7, profile=profile)) == load_records
     assert digest(list(records(20_000, 4_000, seed=8, profile=profile))) != digest(load_records)
 
@@ -76,7 +76,7 @@ def test_a_slice_of_encoding_is_invisible(
 
 
 def test_counts_and_times(load_records: list[Record]) -> None:
-    """As many as asked for; times ascend within the span, those of one millisecond in topic order."""
+    """The load has the given number of records; times ascend within the span, equal ones in topic order."""
     assert len(load_records) == 20_000
     assert START_MS <= load_records[0][3] <= load_records[-1][3] < START_MS + WEEK_MS
     order = [(time_ms, RANK[topic]) for topic, _, _, time_ms in load_records]
@@ -84,7 +84,7 @@ def test_counts_and_times(load_records: list[Record]) -> None:
 
 
 def test_start_and_span(profile: str) -> None:
-    """A minute at another time: all events fit, in order, and of one instant in topic order."""
+    """All events of a minute at another time fit, in order, equal times in topic order."""
     some = list(records(3_000, 50, 3, profile, start_ms=1_700_000_000_000, span_ms=60_000))
     times = [time_ms for *_, time_ms in some]
     assert 1_700_000_000_000 <= times[0] <= 1_700_000_010_000
@@ -95,7 +95,7 @@ def test_start_and_span(profile: str) -> None:
 
 
 def test_every_record_is_an_event(load_records: list[Record], events: list[dict[str, Any]]) -> None:
-    """Topic by name, key = customer, timestamp = time, and the context of a browser."""
+    """Each record has the topic of its name, its customer as key, its time, and the context of a browser."""
     for (topic, key, _, time_ms), event in zip(load_records, events, strict=True):
         assert topic == TOPIC[name(event)]
         assert key.decode() == event["userId"]
@@ -131,7 +131,7 @@ def test_orders_add_up(events: list[dict[str, Any]]) -> None:
 
 
 def test_the_mix(load_records: list[Record]) -> None:
-    """60-70 % visits, about 20 % carts, 8-10 % purchases, a few profiles."""
+    """60-70 % are visits, about 20 % carts, 8-10 % purchases, a few profiles."""
     share = {topic: count / len(load_records) for topic, count in Counter(topic for topic, *_ in load_records).items()}
     assert 0.60 <= share["visits"] <= 0.70
     assert 0.18 <= share["carts"] <= 0.25
@@ -140,7 +140,7 @@ def test_the_mix(load_records: list[Record]) -> None:
 
 
 def test_size(load_records: list[Record]) -> None:
-    """About 590 bytes, none far from it."""
+    """Records have about 590 bytes, none far from it."""
     sizes = [len(value) for _, _, value, _ in load_records]
     assert 570 <= sum(sizes) / len(sizes) <= 615
     assert min(sizes) >= 450
@@ -182,7 +182,7 @@ def test_what_is_ordered_was_checked_out() -> None:
 
 
 def test_customers_are_uniform_when_change_heavy() -> None:
-    """20,000 events over 10 customers: each within a tenth of 2,000."""
+    """Of 20,000 events over 10 customers each has 2,000, give or take a tenth."""
     count = Counter(key for _, key, _, _ in records(20_000, 10, seed=5))
     assert set(count) == {b"u%06d" % customer for customer in range(10)}
     assert all(1_800 <= number <= 2_200 for number in count.values())
@@ -197,13 +197,13 @@ def test_any_number_of_events(profile: str, events: int) -> None:
     "wrong", [{"events": -1}, {"customers": 0}, {"span_ms": 0}, {"seed": -1}, {"profile": "other"}]
 )
 def test_wrong_arguments(wrong: dict[str, Any]) -> None:
-    """Refused at the call, not at the first record."""
+    """Wrong arguments are refused at the call, not at the first record."""
     with pytest.raises(ValueError, match=r"must be|no profile"):
         records(**wrong)
 
 
 def test_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The values of the records, one a line."""
+    """The command prints the values of the records, one a line."""
     stream = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(stream, write_through=True))
     arguments = "--events 300 --customers 20 --seed 4 --profile session-like --span 12h"
@@ -233,5 +233,5 @@ def test_command_refuses(wrong: str, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_records_come_one_by_one() -> None:
-    """The first are there before all are encoded, so a preload can start at once."""
+    """The first records are there before all are encoded, so a preload can start at once."""
     assert [topic for topic, *_ in islice(records(100_000, 10), 3)]

@@ -27,7 +27,7 @@ def test_redis_refuses_to_evict(redis_server: Redis) -> None:
 
 @pytest.mark.parametrize("end", [Redis.kill9, Redis.restart])
 def test_redis_with_aof_comes_back_with_its_data(end: Callable[[Redis], object]) -> None:
-    """Whatever was acknowledged is there again, on the same port."""
+    """Acknowledged writes are there again after a restart, on the same port."""
     with Redis(aof=True, fsync="always") as redis:
         client(redis).set("k", "v")
         port = redis.port
@@ -37,7 +37,7 @@ def test_redis_with_aof_comes_back_with_its_data(end: Callable[[Redis], object])
 
 
 def test_redis_without_aof_comes_back_empty() -> None:
-    """The counterpart: nothing but the AOF keeps data."""
+    """Nothing but the AOF keeps data."""
     with Redis() as redis:
         client(redis).set("k", "v")
         redis.kill9()
@@ -46,7 +46,7 @@ def test_redis_without_aof_comes_back_empty() -> None:
 
 
 def test_redis_takes_options() -> None:
-    """What a test wants to provoke is set by Redis's own names."""
+    """Options are set by Redis's own names."""
     with Redis(options={"maxmemory": "7mb"}) as redis:
         assert client(redis).config_get("maxmemory") == {"maxmemory": str(7 << 20)}
 
@@ -65,7 +65,7 @@ def test_the_bundled_redis_serves_where_none_is_installed(monkeypatch: pytest.Mo
 
 
 def test_a_redis_is_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """By a path or a name on the PATH, before any other; one that is not there is an error and not another Redis."""
+    """A Redis by a path or a name on the PATH comes before any other; a missing one is an error."""
     chosen = tmp_path / "valkey-server"
     monkeypatch.setenv("SEGMENTER_TEST_REDIS", str(chosen))
     with pytest.raises(StartError, match=r"SEGMENTER_TEST_REDIS names '.*valkey-server', which is no program"):
@@ -127,7 +127,7 @@ async def test_tansu_carries_records(tansu: Tansu) -> None:
 
 
 def test_tansu_forgets_at_a_restart() -> None:
-    """Memory only: a test of recovery from Kafka needs the real one."""
+    """Tansu keeps data in memory only: a test of recovery from Kafka needs the real one."""
     with Tansu() as tansu:
         create(tansu, "gone")
         tansu.restart()
@@ -136,7 +136,7 @@ def test_tansu_forgets_at_a_restart() -> None:
 
 @pytest.mark.kafka
 async def test_kafka_carries_records(kafka: Kafka) -> None:
-    """The real one, the same way."""
+    """Apache Kafka takes topics, records and a consumer group likewise."""
     await carries_records(kafka)
 
 
@@ -151,7 +151,7 @@ def test_kafka_comes_back_with_its_topics() -> None:
 
 
 async def carries_records(server: Server) -> None:
-    """Four partitions, years-old timestamps, read back by a group from the earliest offset."""
+    """Write to four partitions with years-old timestamps; a group reads all back from the earliest offset."""
     create(server, "local")
     async with AIOKafkaProducer(bootstrap_servers=server.address, acks="all") as producer:
         for number in range(8):
@@ -192,6 +192,6 @@ def topics(server: Server) -> set[str]:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; one that only waits to be reaped does not."""
+    """Whether the process runs; a zombie does not."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return state.stdout.strip()[:1] not in {"", "Z"}

@@ -26,7 +26,7 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def named(text: str) -> set[str]:
-    """The metrics of ours in a query, as their list calls them."""
+    """The metrics of the segmenter in a query, as their list calls them."""
     return {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"segmenter_[a-z_]+", text)}
 
 
@@ -44,7 +44,7 @@ def test_nothing_is_asked_for_that_nobody_tells() -> None:
 
 
 def test_each_alert_has_its_paragraph() -> None:
-    """In the runbooks, under its name; and none is explained that is not there."""
+    """Each alert has a paragraph in the runbooks under its name; none is explained that is not there."""
     runbooks = (ROOT / "docs" / "operations" / "runbooks.md").read_text()
     names = [rule["alert"] for rule in alerts()]
     assert re.findall(r"^## (.*)$", runbooks, re.MULTILINE) == names
@@ -54,14 +54,14 @@ def test_each_alert_has_its_paragraph() -> None:
 
 
 def test_each_alert_is_tried() -> None:
-    """There is a case for it in the file of rule tests."""
+    """The file of rule tests has a case for each alert."""
     cases = (MONITORING / "alerts_test.yml").read_text()
     assert [rule["alert"] for rule in alerts() if rule["alert"] not in cases] == []
 
 
 @pytest.mark.parametrize("arguments", [("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")])
 def test_prometheus_takes_the_rules(arguments: tuple[str, ...]) -> None:
-    """Red and green as promtool runs them."""
+    """The rules pass and fail in promtool as the cases say."""
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("there is no promtool (on Debian: apt-get install prometheus)")

@@ -21,19 +21,19 @@ DAILY = (
     "guard", [*DAILY, *(pytest.param(guard, marks=pytest.mark.nightly) for guard in ALL if guard not in DAILY)]
 )
 def test_a_guard_is_missed(guard: str) -> None:
-    """Without it something turns red."""
+    """Without the guard a simulation or a test fails."""
     ((_, killed, _),) = tried([ALL[guard]], SEEDS)
     assert killed is not None
 
 
 def test_each_guard_stands_where_it_is_said_to() -> None:
-    """Once; else nobody would try what happens without it."""
+    """Each guard stands in its file once; else nothing would be switched off."""
     places = {mutant.guard: (ROOT / mutant.path).read_text("utf-8").count(mutant.right) for mutant in ALL.values()}
     assert {guard: count for guard, count in places.items() if count != 1} == {}
 
 
 def test_what_guards_nothing_is_told() -> None:
-    """A change that changes nothing survives."""
+    """A change that changes nothing is reported as a survivor."""
     line = "from __future__ import annotations"
     ((_, killed, _),) = tried([Mutant("nothing", "streams/stop.py", line, line + " ", "tests/tools/test_tidy.py")], 1)
     assert killed is None

@@ -73,7 +73,7 @@ def test_real_order_totals_are_exact(real: list[Event], rows: list[dict[str, str
 
 
 def test_real_order_is_dated_by_its_last_row(real: list[Event], rows: list[dict[str, str]]) -> None:
-    """The session with three purchase rows: time and messageId of the third."""
+    """The order of a session with three purchase rows has the time and messageId of the third."""
     numbers: dict[str, list[int]] = defaultdict(list)
     for number, row in enumerate(rows, 1):
         if row["event_type"] == "purchase":
@@ -85,7 +85,7 @@ def test_real_order_is_dated_by_its_last_row(real: list[Event], rows: list[dict[
 
 
 def test_real_is_sorted(real: list[Event]) -> None:
-    """By (time, visits < carts < purchases, row)."""
+    """Events are sorted by (time, visits < carts < purchases, row)."""
     keys = [(event["timestamp"], RANK[event["event"]], int(event["messageId"])) for event in real]
     assert keys == sorted(keys)
 
@@ -106,7 +106,7 @@ def test_real_rows_tell_what_they_told(real: list[Event], rows: list[dict[str, s
 
 
 def test_one_line_of_each() -> None:
-    """The exact shape of the three events."""
+    """The three kinds of event have exactly this shape."""
     view, cart, order = events_of(line("view"), line("cart", 1), line("purchase", 2, "19.90"))
     product = {"product_id": "p1", "category": "a.b", "brand": "acme"}
     common = {"type": "track", "userId": "u"}
@@ -136,7 +136,7 @@ def test_one_line_of_each() -> None:
 
 
 def test_ties_are_in_reading_order() -> None:
-    """Rows of one second: visits, carts, purchases, whatever the order of the rows."""
+    """Rows of one second become visits, carts, purchases, in any order of the rows."""
     history = events_of(line("purchase"), line("cart"), line("view"), line("view"))
     assert [event["messageId"] for event in history] == ["3", "4", "2", "1"]
 
@@ -157,13 +157,13 @@ def test_the_last_row_is_the_latest() -> None:
 
 
 def test_a_session_of_two_customers_is_two_orders() -> None:
-    """Nobody pays for what another customer bought."""
+    """A session of two customers is an order of each, with its own total."""
     history = events_of(line("purchase", user="a"), line("purchase", 1, user="b"))
     assert [(event["userId"], event["properties"]["total"]) for event in history] == [("a", 10.0), ("b", 10.0)]
 
 
 def test_without_a_session() -> None:
-    """No cart id, no order id, and each purchase row is an order of its own."""
+    """Without a session there is no cart id and no order id, and each purchase row is an order of its own."""
     history = events_of(line("cart", session=""), line("purchase", 1, session=""), line("purchase", 2, session=""))
     assert [event["event"] for event in history] == ["Product Added", "Order Completed", "Order Completed"]
     assert not any({"cart_id", "order_id"} & event["properties"].keys() for event in history)
@@ -177,7 +177,7 @@ def test_columns_are_found_by_name() -> None:
 
 
 def test_shift_moves_every_time_alike() -> None:
-    """Milliseconds, forward and back, orders too; nothing else changes."""
+    """A shift moves all times by milliseconds, forward and back, orders too; nothing else changes."""
     lines = (line("view"), line("purchase", 1))
     moved = events_of(*lines, shift_ms=86_400_001)
     assert [event["timestamp"] for event in moved] == ["2019-10-02T00:00:00.001Z", "2019-10-02T00:00:01.001Z"]
@@ -203,7 +203,7 @@ def test_shift_moves_every_time_alike() -> None:
     ],
 )
 def test_a_bad_row_is_named(bad: str, why: str) -> None:
-    """The third line of the file is wrong, and more follow."""
+    """A bad third line is named by its number, though more rows follow."""
     with pytest.raises(RowError, match=r"^line 3: ") as caught:
         events_of(line("view"), bad, line("view"))
     assert why in str(caught.value)
@@ -228,7 +228,7 @@ def test_a_torn_last_line_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], real: list[Event]) -> None:
-    """One JSON object a line; the same from .csv and .csv.gz."""
+    """The command prints one JSON object a line; the same from .csv and .csv.gz."""
     assert rees46.main([str(FILE)]) == 0
     written = capsys.readouterr().out
     assert [json.loads(text) for text in written.splitlines()] == real
@@ -262,7 +262,7 @@ def test_command_reads_standard_input(
 def test_command_says_what_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes
 ) -> None:
-    """Exit 1, one line that names the file, and no event."""
+    """The command exits 1 with one line that names the file, and prints no event."""
     (tmp_path / name).write_bytes(content)
     assert rees46.main([str(tmp_path / name)]) == 1
     out, err = capsys.readouterr()

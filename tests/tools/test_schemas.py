@@ -41,7 +41,7 @@ EMITTED_AT = "2026-11-22T10:30:00.000Z"
 
 
 def valid(name: str, instance: object) -> bool:
-    """Whether the schema accepts it, on which both dialects agree."""
+    """Whether the schema accepts the value; both dialects must agree."""
     verdicts = {judge.is_valid(instance) for judge in JUDGES[name]}
     assert len(verdicts) == 1, "the dialects read the schema differently"
     return verdicts.pop()
@@ -70,7 +70,7 @@ def accepted(change: SegmentChange) -> bool:
 
 @pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
 def test_a_schema_is_a_schema(document: Json) -> None:
-    """Each is right by the dialect that it names, and by the one that AsyncAPI takes it for."""
+    """Each schema is valid by the dialect that it names, and by the one that AsyncAPI takes it for."""
     assert document["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
     for dialect in DIALECTS:
         dialect.check_schema(document)
@@ -81,21 +81,21 @@ def test_a_schema_is_a_schema(document: Json) -> None:
 
 @pytest.mark.parametrize("story", STORIES, ids=story_name)
 def test_the_events_of_a_story_are_accepted(story: Json) -> None:
-    """All of them."""
+    """All events of a story are accepted."""
     for event in story["events"]:
         assert valid("event", event), event
 
 
 @pytest.mark.parametrize("story", STORIES, ids=story_name)
 def test_the_changes_of_a_story_are_accepted(story: Json) -> None:
-    """Each with its reason, from replay and from the worker; there are as many as the story tells."""
+    """Each change has its reason, from replay and from the worker; all expected changes are among them."""
     published = list(made(definitions_of(story), story["events"], story["until"]))
     assert all(map(accepted, published))
     assert len(published) >= 2 * len(story["expected"])
 
 
 def test_drawn_events_and_changes_are_accepted() -> None:
-    """Ids as numbers, money as text, old names, every condition, groups of them in groups, late events."""
+    """Random events and changes are accepted: ids as numbers, money as text, every condition, late events."""
     reasons = set()
     for seed in range(80):
         events, definitions = histories.world(random.Random(seed))
@@ -124,7 +124,7 @@ def with_properties(event: Json, **properties: object) -> Json:
 
 
 def taken(event: object) -> Event | str:
-    """What the code makes of it: the event, or why it is a dead letter."""
+    """The event that the code makes of the value, or the reason of a dead letter."""
     try:
         return event_decoder.decode_line(json.dumps(event).encode())
     except event_decoder.Rejected as rejected:
@@ -193,7 +193,7 @@ def test_what_the_code_takes_is_accepted(event: Json) -> None:
 
 
 def test_the_types_are_those_of_the_code() -> None:
-    """No type is promised that makes a dead letter, none is taken in silence."""
+    """The schema promises no type that makes a dead letter, and the code takes no other in silence."""
     promised = DOCUMENTS["event"]["$defs"]["Envelope"]["properties"]["type"]["enum"]
     assert set(promised) == {"track", *event_decoder._TYPES}
 
@@ -205,7 +205,7 @@ LEAF: Json = CHANGE["reason"]
 
 
 def changed(*path: str, to: object = ABSENT, of: Json = CHANGE) -> Json:
-    """The change with one value another, or absent."""
+    """The change with one value replaced or removed."""
     whole = deepcopy(of)
     node = whole
     for name in path[:-1]:
@@ -249,7 +249,7 @@ WRONG_REASONS: list[Json] = [
 
 
 def test_the_right_change_is_accepted() -> None:
-    """So that what follows is refused for what was changed."""
+    """The unchanged example is accepted, so later refusals are due to what was changed."""
     assert valid("segment-change", CHANGE)
     assert valid("segment-change", changed("emitted_at"))
     assert valid("segment-change", CHANGE | {"added": "later"})
@@ -264,7 +264,7 @@ def test_a_wrong_change_is_refused(change: Json) -> None:
 
 @pytest.mark.parametrize("reason", WRONG_REASONS)
 def test_a_wrong_reason_is_refused(reason: Json) -> None:
-    """Alone and in a change: a node is a group or a condition, at every depth."""
+    """A wrong reason is refused alone and in a change: a node is a group or a condition, at every depth."""
     assert not valid("reason", reason)
     assert not valid("segment-change", CHANGE | {"reason": reason})
 
@@ -286,7 +286,7 @@ def letter(original: bytes | None, reason: str = "not_json") -> Json:
 @pytest.mark.parametrize("original", [None, b"", b"{", CUT])
 @pytest.mark.parametrize("reason", dead_letters.REASONS)
 def test_a_dead_letter_is_accepted(original: bytes | None, reason: str) -> None:
-    """Whole or cut, for every reason."""
+    """A dead letter is accepted whole or cut, for every reason."""
     assert valid("dead-letter", letter(original, reason))
 
 
@@ -301,7 +301,7 @@ def test_a_dead_letter_is_accepted(original: bytes | None, reason: str) -> None:
     ],
 )
 def test_a_wrong_dead_letter_is_refused(wrong: Json) -> None:
-    """An unknown reason, a header that is missing, a size without its hash."""
+    """An unknown reason, a missing header, and a size without its hash are refused."""
     assert not valid("dead-letter", wrong)
 
 
@@ -326,7 +326,7 @@ def references(node: object) -> Iterator[str]:
 
 
 def resolved(reference: str, file: Path) -> Any:
-    """What it points at, starting from a file; raises if there is nothing."""
+    """The value that a reference in a file points at; raises if there is none."""
     name, _, pointer = reference.partition("#")
     node = json.loads((file.parent / name if name else file).read_text("utf-8"))
     for part in pointer.split("/")[1:]:
@@ -339,7 +339,7 @@ DOCUMENT_FILES = {name: text for name, text in schemas.files().items() if name.e
 
 @pytest.mark.parametrize("name", DOCUMENT_FILES)
 def test_every_reference_leads_somewhere(name: str) -> None:
-    """In the committed files, to a definition in the same file or in another."""
+    """References in the committed files lead to a definition in the same file or in another."""
     file = schemas.ROOT / name
     links = list(references(json.loads(file.read_text("utf-8"))))
     assert links
@@ -357,7 +357,7 @@ def test_every_topic_has_its_channel() -> None:
 
 
 def test_a_name_is_told_on_the_topic_that_it_belongs_on() -> None:
-    """What is said of carts and purchases is where `publish` sends."""
+    """The docs place carts and purchases on the topics to which `publish` sends."""
     for name in SHOP_NAMES:
         topics = {topic for topic in INPUTS if re.search(rf"\b{name}\b", TOPICS["channels"][topic]["description"])}
         assert (topics or {"visits"}) == {input_of(name)}
@@ -368,7 +368,7 @@ def judge(schema: Json) -> Callable[[object], bool]:
 
 
 def test_the_headers_are_those_that_are_sent() -> None:
-    """All attributes, for both kinds of change; without one of them, or with another type, refused."""
+    """All attributes are accepted for both kinds of change; a missing one or another type is refused."""
     message = TOPICS["components"]["messages"]["change"]
     accepts = judge(message["headers"])
     for kind in ("entered", "exited"):
@@ -401,7 +401,7 @@ def test_the_committed_files_are_current(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_each_stale_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One missing, one changed: two sentences and exit code 1, until both are written anew."""
+    """A missing and a changed file give two sentences and exit code 1, until both are written anew."""
     assert schemas.main([], tmp_path) == 0
     assert schemas.main(["--check"], tmp_path) == 0
     (tmp_path / "docs/reference/asyncapi.json").unlink()
@@ -414,14 +414,14 @@ def test_each_stale_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_an_unknown_argument_is_refused(tmp_path: Path) -> None:
-    """Nothing is written by mistake."""
+    """An unknown argument is refused, so nothing is written by mistake."""
     assert schemas.main(["--chek"], tmp_path) == 2
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("text", DOCUMENT_FILES.values(), ids=DOCUMENT_FILES)
 def test_a_file_reads_well_and_stays_as_it_is(text: str) -> None:
-    """Sorted, indented, ended by a newline, characters as they are; no indentation of a docstring."""
+    """A file is sorted, indented, ended by a newline, with characters as they are."""
     assert text == json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     assert "\\u" not in text
     assert "\\n   " not in text

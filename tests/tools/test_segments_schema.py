@@ -39,12 +39,12 @@ STORIES: list[Json] = json.loads((Path(__file__).parents[1] / "support" / "stori
 
 
 def schema_errors(document: object) -> list[str]:
-    """What an editor would underline; [] when it accepts."""
+    """The errors that an editor would underline; [] when the document is accepted."""
     return [f"{error.json_path}: {error.message[:200]}" for error in JUDGE.iter_errors(document)]
 
 
 def test_the_schema_is_a_schema_and_committed() -> None:
-    """By the dialect that it names; the file is what the code says."""
+    """The schema is valid by its dialect, and the committed file is what the code gives."""
     Draft202012Validator.check_schema(COMMITTED)
     assert COMMITTED["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
     assert segments_schema.schema() == COMMITTED
@@ -55,18 +55,18 @@ def test_the_schema_is_a_schema_and_committed() -> None:
 
 @pytest.mark.parametrize("name", ["segments.yaml", "demo.yaml"])
 def test_the_files_that_come_with_it_are_accepted(name: str) -> None:
-    """The library uses most of the language."""
+    """The files of the library, which use most of the language, are accepted."""
     assert schema_errors(yaml.safe_load((RULES / name).read_text("utf-8"))) == []
 
 
 @pytest.mark.parametrize("story", [story for story in STORIES if story["definitions"]], ids=lambda story: story["name"])
 def test_the_definitions_of_a_story_are_accepted(story: Json) -> None:
-    """Each of them."""
+    """The definitions of each story are accepted."""
     assert schema_errors(story["definitions"]) == []
 
 
 def test_random_definitions_are_accepted() -> None:
-    """Over the whole language: groups in groups, bands, holds, every form of every condition."""
+    """Random definitions over the whole language are accepted: nested groups, bands, holds, all conditions."""
     for seed in range(400):
         definitions = histories.random_definitions(random.Random(seed))
         assert schema_errors(definitions) == [], f"seed {seed}"
@@ -74,7 +74,7 @@ def test_random_definitions_are_accepted() -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_random_definitions_of_a_kind_are_accepted(name: str) -> None:
-    """Of each kind of condition many forms."""
+    """Many forms of each kind of condition are accepted."""
     for seed in range(20):
         _, definitions = definitions_of(name, random.Random(seed))
         assert schema_errors(definitions) == [], f"seed {seed}"
@@ -96,7 +96,7 @@ RIGHT: list[Json] = [
 
 @pytest.mark.parametrize("document", RIGHT)
 def test_short_forms_are_accepted(document: Json) -> None:
-    """By the schema as by the code."""
+    """Short forms are accepted by the schema as by the code."""
     build(document, "right.yaml")
     assert schema_errors(document) == []
 
@@ -120,7 +120,7 @@ ONLY_CHECK_SAYS = [
 
 
 def test_what_is_wrong_is_refused() -> None:
-    """All but what only `check` can say; the list is exact, so that neither side goes its own way."""
+    """Wrong definitions are refused but for those that only `check` can judge; that list is exact."""
     accepted = [name for name, document, *_ in WRONG if schema_errors(document) == []]
     assert sorted(accepted) == sorted(ONLY_CHECK_SAYS)
     assert len(WRONG) > 3 * len(ONLY_CHECK_SAYS)
@@ -206,7 +206,7 @@ WITH_FORMS: dict[str, tuple[type[BaseModel], Callable[[], Json]]] = {
 
 @pytest.mark.parametrize("name", WITH_FORMS)
 def test_the_keys_are_those_of_the_form(name: str) -> None:
-    """Each key that the code takes, no other, and the same are required."""
+    """Each key that the code takes is in the schema, no other is, and the same are required."""
     form, schema_of = WITH_FORMS[name]
     schema = schema_of()
     assert set(schema["properties"]) == names_of(form)
@@ -223,7 +223,7 @@ def test_every_form_is_compared() -> None:
 
 
 def test_conditions_attributes_and_days_are_those_of_the_code() -> None:
-    """The kinds, what a context may ask for, weekdays, and the bounds."""
+    """The kinds, the keys of a context, weekdays and the bounds are those of the code."""
     kinds = [kind for branch in COMMITTED["$defs"]["condition"]["oneOf"] for kind in branch["required"]]
     assert kinds == list(EXAMPLES)
     assert set(condition("context")["properties"]) == set(CONTEXT_KEYS)

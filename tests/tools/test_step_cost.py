@@ -13,7 +13,7 @@ from benchmarks.step_cost import measure
 
 @pytest.mark.parametrize(("profile", "bound"), [("change-heavy", 1.5), ("session-like", 0.95)])
 def test_a_step_costs_no_more_than_so_many_parses(profile: str, bound: float) -> None:
-    """Decoded, merged, decided, told in two languages, encoded for the store and the topic."""
+    """A step decodes, merges, decides, explains in two languages, and encodes for the store and the topic."""
     cost = measure(20_000, profile, rounds=5)
     assert cost.changes > cost.events / 10
     assert cost.ratio_python < bound

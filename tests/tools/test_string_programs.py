@@ -66,11 +66,11 @@ def _is_own(node: ast.AST) -> bool:
 
 
 class Missing(Exception):
-    """A name is not there."""
+    """A name that is not there."""
 
 
 def _imported(tree: ast.AST) -> Mapping[str, Any]:
-    """What is imported of this repository, by its name there; `Missing` where it cannot be."""
+    """The imports of this repository by their local names; `Missing` where one cannot be imported."""
     objects_by_name: dict[str, Any] = {}
     for node in ast.walk(tree):
         if not _is_own(node):
@@ -106,7 +106,7 @@ def _unresolved(program: ast.AST, imported: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _value(node: ast.expr, imported: Mapping[str, Any]) -> Any:
-    """What a dotted name means, as far as it goes through modules and classes; `Missing`, or ``None``: not known."""
+    """The value of a dotted name through modules and classes; `Missing`, or ``None`` where it is not known."""
     if isinstance(node, ast.Name):
         return imported.get(node.id)
     if not isinstance(node, ast.Attribute):
@@ -150,7 +150,7 @@ def _fail_points() -> frozenset[str]:
 
 
 def test_what_texts_name_is_there() -> None:
-    """In each test module and script, but for those which have wrong names on purpose."""
+    """All names in texts of test modules and scripts exist, but for those with wrong names on purpose."""
     names = {path: list(wrong_names(path.read_text("utf-8"))) for path in FILES if path not in WRONG_ON_PURPOSE}
     assert {str(path.relative_to(ROOT)): wrong for path, wrong in names.items() if wrong} == {}
 
@@ -170,5 +170,5 @@ def test_what_texts_name_is_there() -> None:
     ],
 )
 def test_a_name_that_is_not_there_is_named(source: str, wrong: list[str]) -> None:
-    """However it is written; and nothing that is right."""
+    """A wrong name is found however it is written, and nothing that is right."""
     assert list(wrong_names(source)) == wrong

@@ -27,7 +27,7 @@ def test_a_finding_names_the_line(name: str, text: str, finding: str, tmp_path: 
 
 
 def test_a_name_has_one_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two classes of one name, and a module which is named by what it does."""
+    """Two classes of one name, and a module named by what it does, are findings."""
     (tmp_path / "streams").mkdir()
     (tmp_path / "tests").mkdir()
     monkeypatch.setattr(tidy, "ROOT", tmp_path)
@@ -42,7 +42,7 @@ def test_a_name_has_one_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_tests_share_by_support_and_unit_tests_start_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However it is imported; what tests/support and tests/integration import is their own affair."""
+    """Each form of import is found; tests/support and tests/integration may start servers."""
     monkeypatch.setattr(tidy, "ROOT", tmp_path)
     texts = {
         "unit/rules/test_a.py": "from tests.unit.rules import test_b\nfrom tests.support.live import told\n",
@@ -86,7 +86,7 @@ def test_what_is_tidy_passes(name: str, text: str, tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_name_that_says_nothing(line: str) -> None:
-    """Wherever it is bound; and `at` where it is a place in a list or a number of a bit."""
+    """A vague name is found wherever it is bound; so is `at` for a place in a list or the number of a bit."""
     (finding,) = set(local_names.module_findings("rules/a.py", f"\n{line}\n"))
     assert finding.startswith("2: ")
 
@@ -95,7 +95,7 @@ def test_a_name_that_says_nothing(line: str) -> None:
     "line", ["f(known=1)", "x.kept", "{'told': 1}", "known_views = 1", "def f(at): return x <= at", "at = now + 1"]
 )
 def test_a_name_that_says_what_it_is(line: str) -> None:
-    """What others named is not judged where it is used, nor a time."""
+    """Names that others gave are not judged where they are used, nor is `at` for a time."""
     assert list(local_names.module_findings("rules/a.py", line)) == []
 
 

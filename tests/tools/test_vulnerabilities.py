@@ -36,7 +36,7 @@ def report(*packages: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_what_is_found_is_named_with_what_to_do() -> None:
-    """Package, version, id, and in which versions it is right."""
+    """A finding has package, version, id, and the versions in which it is fixed."""
     (line,) = vulnerabilities.findings(report(CLEAN, VULNERABLE), {})
     assert line.startswith("aiohttp 3.0.0: PYSEC-2024-1, right in 3.9.2, 3.10; ")
     unfixed = {**VULNERABLE, "vulns": [{"id": "X", "fix_versions": []}]}
@@ -46,7 +46,7 @@ def test_what_is_found_is_named_with_what_to_do() -> None:
 
 @pytest.mark.parametrize("vulnerability", ["PYSEC-2024-1", "CVE-2024-1", "GHSA-1"])
 def test_what_is_allowed_needs_a_reason(vulnerability: str) -> None:
-    """By any of its ids, with a reason, and as long as it is found."""
+    """A vulnerability is allowed by any of its ids, with a reason, and as long as it is found."""
     assert vulnerabilities.findings(report(VULNERABLE), {vulnerability: "the server of aiohttp is not used"}) == []
     assert vulnerabilities.findings(report(VULNERABLE), {vulnerability: " "}) == [
         f"pyproject.toml: {vulnerability} is allowed without a reason"
@@ -57,7 +57,7 @@ def test_what_is_allowed_needs_a_reason(vulnerability: str) -> None:
 
 
 def test_what_is_not_known_is_not_called_safe() -> None:
-    """A package of which there is no data, beside others of which there is."""
+    """A package without data is reported, beside others which have some."""
     (line,) = vulnerabilities.findings(report(CLEAN, SKIPPED), {})
     assert line == "msgspec: not known whether it is vulnerable (Dependency not found)"
 
@@ -94,14 +94,14 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def test_a_vulnerability_fails(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 1, at each run again."""
+    """A vulnerability exits 1, at each run again."""
     machine.answers(json.dumps(report(VULNERABLE)), code=1)
     assert (vulnerabilities.main(), vulnerabilities.main()) == (1, 1)
     assert capsys.readouterr().out.count("PYSEC-2024-1") == 2
 
 
 def test_nothing_found_is_asked_for_once_a_day(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
-    """One package first, then all; and no more of the same pins."""
+    """The tool runs for one package, then for all, and not again that day for the same pins."""
     machine.answers(json.dumps(report(CLEAN)))
     assert (vulnerabilities.main(), vulnerabilities.main()) == (0, 0)
     assert machine.calls == 2
@@ -118,7 +118,7 @@ def test_nothing_found_is_asked_for_once_a_day(machine: Machine, capsys: pytest.
 def test_without_data_one_line_says_so(
     text: str, code: int, reason: str, machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The check goes on; after one question, and it is asked again the next time."""
+    """The check goes on after one call; the tool is called again the next time."""
     machine.answers(text, code)
     assert vulnerabilities.main() == 0
     assert machine.calls == 1
@@ -128,7 +128,7 @@ def test_without_data_one_line_says_so(
 
 
 def test_a_tool_that_hangs_is_given_up(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within its time."""
+    """A tool that hangs is stopped within its time."""
     monkeypatch.setattr(vulnerabilities, "PROBE_S", 0.2)
     machine.answers("")
     machine.tool.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
@@ -151,7 +151,7 @@ esac
 def test_setup_names_an_interpreter_with_a_hole_in_its_email_package(
     tmp_path: Path, probe: str, is_named: bool | None
 ) -> None:
-    """And goes on, here up to a venv that cannot be made. The true interpreter is named if it has the hole."""
+    """Setup names the interpreter if it has the hole and goes on, here up to a venv that cannot be made."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "setup", tmp_path / "scripts")
     for name in ("constraints.txt", "pyproject.toml"):

@@ -44,7 +44,7 @@ def order(number: int, note: str = "") -> bytes:
 
 @pytest.mark.kafka
 def test_lines_that_kafka_does_not_take(kafka: Kafka, redis_server: Redis) -> None:
-    """Too large for the client, or for the topic: each is named, and the rest goes on."""
+    """A line too large for the client or for the topic is named, and the other lines are published."""
     shop = Shop(kafka, redis_server, "not-taken")
     lines = [order(1), order(2, "x" * (RECORD_MAX_BYTES - len(order(2)))), order(3)]
     done = segmenter("publish", "-", stdin=b"\n".join(lines), **shop.settings)
@@ -59,7 +59,7 @@ def test_lines_that_kafka_does_not_take(kafka: Kafka, redis_server: Redis) -> No
 
 @pytest.mark.kafka
 def test_a_message_that_kafka_does_not_take(kafka: Kafka, redis_server: Redis) -> None:
-    """It is not said to be tried again."""
+    """A message that Kafka refuses is not reported as tried again."""
     shop = Shop(kafka, redis_server, "not-tried")
     topics.create(Settings(**shop.settings), TRIGGERS)
     producer: Any = KafkaProducer(bootstrap_servers=kafka.address)
@@ -81,7 +81,7 @@ def test_a_message_that_kafka_does_not_take(kafka: Kafka, redis_server: Redis) -
 def test_kafka_goes_away_while_topics_are_looked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One sentence with the setting; and the connection is closed."""
+    """One sentence names the setting, and the connection is closed."""
 
     def raise_timeout(*_: object) -> None:
         raise KafkaTimeoutError("gone")
@@ -100,14 +100,14 @@ def test_kafka_goes_away_while_topics_are_looked_for(
 
 
 def test_records_of_others_on_the_topic(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each is named on stderr and passed by; they do not count."""
+    """Each foreign record is named on stderr and skipped; it does not count."""
     event = decode_line(order(1), int(datetime.now(UTC).timestamp() * 1000))
     (change,) = Replay(Engine(load(live.FOUR))).run([event], None)
     values = [b"foreign", None, b"{}", b"\xff", b"[1]", changes.encode(changes.of(change, "2026-01-01T00:00:00.000Z"))]
 
     class Consumer:
         def __init__(self, *_: object, **__: object) -> None:
-            """Reads what there is, and then fails the test: nobody may ask for more."""
+            """Create a consumer which reads the values and then fails the test: no more may be asked for."""
 
         def __iter__(self) -> Iterator[Any]:
             for offset, value in enumerate(values):
@@ -134,7 +134,7 @@ def test_records_of_others_on_the_topic(monkeypatch: pytest.MonkeyPatch, capsys:
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_an_empty_variable_is_no_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of variables writes what is left alone as `NAME=`."""
+    """A setting whose variable is empty is not set, as a file of variables writes an unset one as `NAME=`."""
     monkeypatch.setenv(f"SEGMENTER_{name.upper()}", "")
     assert getattr(Settings(), name) == Settings.model_fields[name].default
 
@@ -148,7 +148,7 @@ def test_an_empty_variable_is_no_value(name: str, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_what_a_broker_answered_is_told_before_that_another_is_not_there(errors: list[str], reported: str) -> None:
-    """Whichever was noticed last; and that nobody is there, where that is all."""
+    """The refusal of a TLS certificate is reported before a refused connection, whichever came last."""
 
     def connect() -> None:
         with answering(Settings()):

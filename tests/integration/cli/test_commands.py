@@ -68,7 +68,7 @@ NAMES = ("carts", "dead-letters", "merges", "profiles", "purchases", "segment-ch
 
 
 def test_topics_are_created_once(tansu: Tansu) -> None:
-    """Created and listed; a second time there is nothing to create; both exit 0."""
+    """Topics are created and listed; a second time there is nothing to create; both exit 0."""
     settings = on_tansu(tansu, "created-")
     first, again = (segmenter("topics", "create", **settings) for _ in range(2))
     listed = [f"created-{name}: 4 partitions" for name in NAMES]
@@ -129,7 +129,7 @@ def test_publish_sends_each_event_to_its_topic(tansu: Tansu, tmp_path: Path) -> 
 
 
 def test_publish_knows_the_placeholders_of_the_file(tansu: Tansu, tmp_path: Path) -> None:
-    """A line that names nothing else is refused, as a worker would; another goes under the id beside it."""
+    """A line with a placeholder as its only id is refused, as by a worker; beside another id it is ignored."""
     file = tmp_path / "segments.yaml"
     file.write_text("version: 1\nlibrary: true\nplaceholders: [visitor]\n")
     settings = on_tansu(tansu, "placeholders-", definitions=file)
@@ -173,7 +173,7 @@ def shop(tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFac
 
 
 def tail(shop: Mapping[str, Any]) -> list[str]:
-    """The shop's changes as one reads them."""
+    """The shop's changes as `segmenter tail` prints them."""
     done = segmenter("tail", "--from-beginning", "--count", "3", **shop)
     assert (done.code, done.err) == (0, "")
     return done.out.splitlines()
@@ -198,7 +198,7 @@ def test_tail_shows_a_name_with_a_joiner_as_it_is_written(shop: dict[str, Any]) 
 
 @pytest.mark.parametrize("customer", [MARYAM, ALI_REZA])
 def test_explain_in_words(customer: str, shop: dict[str, Any]) -> None:
-    """Segments, since when, because of what, until when, and how far time was decided."""
+    """The output has the segments, since when, because of what, until when, and how far time was decided."""
     done = segmenter("explain", customer, **shop)
     assert (done.code, done.err) == (0, "")
     last = datetime.fromisoformat(a_quiet_cart(customer)[-1]["timestamp"])
@@ -245,7 +245,7 @@ def test_explain_as_json_agrees_with_itself_and_with_the_words(shop: dict[str, A
 
 
 def test_explain_of_somebody_unknown(shop: dict[str, Any]) -> None:
-    """Exit 1 and a line that names the customer."""
+    """The exit code is 1, and a line names the customer."""
     done = segmenter("explain", "ناشناس", **shop)
     assert (done.code, done.out) == (1, "")
     assert_one_line(done.err)
@@ -253,7 +253,7 @@ def test_explain_of_somebody_unknown(shop: dict[str, Any]) -> None:
 
 
 def test_explain_of_a_state_that_is_not_there(shop: dict[str, Any]) -> None:
-    """Another prefix, or other definitions: a sentence with the setting to look at."""
+    """For another prefix or other definitions, a sentence names the setting to look at."""
     elsewhere = segmenter("explain", MARYAM, **{**shop, "redis_prefix": "other:"})
     assert_stopped(elsewhere, "see SEGMENTER_REDIS and SEGMENTER_REDIS_PREFIX")
     assert_stopped(segmenter("explain", MARYAM, **{**shop, "definitions": DEMO}), "SEGMENTER_DEFINITIONS")
@@ -264,7 +264,7 @@ def test_explain_of_a_state_that_is_not_there(shop: dict[str, Any]) -> None:
 def test_what_is_not_there_is_named(
     name: str, unreachable: dict[str, subprocess.Popen[bytes]], shop: dict[str, Any]
 ) -> None:
-    """Exit 75 and one sentence, after trying for a while; not a word in between. With the right setting it goes on."""
+    """After some attempts the exit code is 75 and one sentence is printed. With the right setting the command works."""
     out, err = unreachable[name].communicate(timeout=60)
     done = Done(unreachable[name].returncode, out.decode(), err.decode())
     setting = "SEGMENTER_REDIS" if name == "explain" else "SEGMENTER_BROKERS"

@@ -33,7 +33,7 @@ def test_topics_say_what_a_file_says(files: list[str], tansu: Tansu, redis_serve
 
 
 def test_topics_that_are_not_there(files: list[str], tansu: Tansu) -> None:
-    """A sentence, and how to have them."""
+    """A sentence names the missing topics and how to create them."""
     done = segmenter("diff", *files, "--topics", **on_tansu(tansu, "diff-none-"))
     assert done.code == 75
     assert "topics are missing" in done.err

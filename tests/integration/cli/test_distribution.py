@@ -33,14 +33,14 @@ def shop(tansu: Tansu, redis_server: Redis, recorded: str, tmp_path_factory: pyt
 
 @pytest.mark.parametrize("wish", ["customer_value", "win_back"])
 def test_redis_tells_what_the_recorded_events_tell(wish: str, shop: dict[str, Any], recorded: str) -> None:
-    """Over all partitions, to the last figure."""
+    """The figures over all partitions are those of the recorded events, to the last one."""
     stored = segmenter("distribution", "--of", wish, **shop)
     assert (stored.code, stored.err) == (0, "")
     assert stored == segmenter("distribution", "--of", wish, "--events", recorded)
 
 
 def test_a_state_that_is_not_there_or_of_other_definitions(shop: dict[str, Any], recorded: str, tmp_path: Path) -> None:
-    """Each is a sentence with the setting to look at; a total written out is in no stored file. What it says works."""
+    """A missing state, other definitions and a total that no file has are sentences whose advice works."""
     path = tmp_path / "own.yaml"
     total = {"agg": "sum", "of": "total", "event": "Order Completed", "at_least": 1}
     own = {"version": 1, "currency": "USD", "segments": {"own": {"title": "Own", "when": {"total": total}}}}

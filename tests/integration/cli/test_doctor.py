@@ -49,7 +49,7 @@ Run = Callable[..., Report]
 
 
 def parsed(code: int, out: str) -> Report:
-    """The lines as they were before they were wrapped; the last one counts the problems."""
+    """The report of a run, its wrapped lines joined again; the last line counts the problems."""
     *lines, last = re.sub(r"\n {24}", " ", out).splitlines()
     assert re.fullmatch(r"(no|\d+) problems?, (no|\d+) warnings?", last)
     assert all(re.match("(ok|warning|problem) +[A-Z]?[a-z]", line) for line in lines), out
@@ -59,7 +59,7 @@ def parsed(code: int, out: str) -> Report:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command in this process, under these settings alone."""
+    """Run the command in this process, under these settings alone."""
 
     def in_process(*arguments: str, **settings: Any) -> Report:
         with monkeypatch.context() as patch:
@@ -86,7 +86,7 @@ def shop(tansu: Tansu, redis_server: Redis) -> dict[str, Any]:
 
 @contextmanager
 def paused(server: Server) -> Iterator[None]:
-    """It takes connections and says nothing."""
+    """Stop a server's process: it accepts connections and answers nothing."""
     assert server.pid is not None
     os.kill(server.pid, signal.SIGSTOP)
     try:
@@ -99,7 +99,7 @@ def paused(server: Server) -> Iterator[None]:
 
 
 def test_all_is_well(shop: dict[str, Any], run: Run, redis_server: Redis, tansu: Tansu, tmp_path: Path) -> None:
-    """For both processes; nothing is left in Redis, and no topic is created."""
+    """All checks of both processes pass; nothing is left in Redis, and no topic is created."""
     triggers = tmp_path / "triggers.yaml"
     triggers.write_text("version: 1\nchannels: {screen: {kind: console}}\n" + TRIGGERS)
     client = redis.Redis.from_url(redis_server.url)
@@ -120,7 +120,7 @@ def test_all_is_well(shop: dict[str, Any], run: Run, redis_server: Redis, tansu:
 
 
 def test_a_kafka_that_is_not_there(shop: dict[str, Any], run: Run) -> None:
-    """Within seconds; all that is known without it is ok."""
+    """Kafka's absence is reported within seconds; all checks that do not need it are ok."""
     began = time.monotonic()
     report = run(**{**shop, "brokers": NOBODY})
     assert time.monotonic() - began < 10
@@ -131,7 +131,7 @@ def test_a_kafka_that_is_not_there(shop: dict[str, Any], run: Run) -> None:
 
 
 def test_a_redis_that_is_not_there(shop: dict[str, Any], run: Run) -> None:
-    """The same."""
+    """Redis's absence is reported within seconds; all checks that do not need it are ok."""
     began = time.monotonic()
     report = run(**{**shop, "redis": f"redis://user:{SECRET}@{NOBODY}/0"})
     assert time.monotonic() - began < 10
@@ -142,7 +142,7 @@ def test_a_redis_that_is_not_there(shop: dict[str, Any], run: Run) -> None:
 
 
 def test_servers_that_say_nothing(run: Run) -> None:
-    """They take connections, and cost a few seconds each."""
+    """Servers which accept connections and answer nothing cost a few seconds each."""
     with Tansu() as tansu, Redis() as store:
         given = shop_on(tansu, "silent", store.url)
         with paused(tansu), paused(store):
@@ -156,7 +156,7 @@ def test_servers_that_say_nothing(run: Run) -> None:
 
 
 def test_a_wrong_password_of_redis(shop: dict[str, Any], run: Run) -> None:
-    """It is named as that, and not printed."""
+    """A wrong password is named as the problem, and is not printed."""
     with Redis() as store:
         redis.Redis.from_url(store.url).config_set("requirepass", "right")
         report = run(**{**shop, "redis": store.url, "redis_password": SECRET})
@@ -169,7 +169,7 @@ def test_a_wrong_password_of_redis(shop: dict[str, Any], run: Run) -> None:
 
 
 def test_topics_that_are_missing(tansu: Tansu, redis_server: Redis, run: Run) -> None:
-    """By their names, with the command that creates them."""
+    """Missing topics are listed by name, with the command that creates them."""
     given = shop_on(tansu, "missing", redis_server.url)
     admin.create(Settings(**given), [name for name in ALL if name not in ("visits", "trigger-replays")])
     (problem,) = run(**given).of("problem")
@@ -181,7 +181,7 @@ def test_topics_that_are_missing(tansu: Tansu, redis_server: Redis, run: Run) ->
 
 
 def test_topics_with_different_numbers_of_partitions(tansu: Tansu, redis_server: Redis, run: Run) -> None:
-    """Each with its number."""
+    """Each topic is listed with its number of partitions."""
     given = shop_on(tansu, "uneven", redis_server.url)
     kafka: Any = KafkaAdminClient(bootstrap_servers=tansu.address)
     kafka.create_topics([NewTopic(f"{given['topic_prefix']}carts", 2, 1)])
@@ -195,7 +195,7 @@ def test_topics_with_different_numbers_of_partitions(tansu: Tansu, redis_server:
 
 @pytest.mark.kafka
 def test_settings_of_topics(kafka: Kafka, redis_server: Redis, run: Run) -> None:
-    """Whatever `topics create` or the defaults would have set otherwise."""
+    """Each setting that differs from what `topics create` sets is reported."""
     given: dict[str, Any] = {"brokers": kafka.address, "redis": redis_server.url, "partitions": 2}
     given |= {"topic_prefix": "settings-", "redis_prefix": "settings:"}
     admin.create(Settings(**given))
@@ -228,7 +228,7 @@ def _wait_gone(client: Any, name: str) -> None:
 
 
 def test_a_redis_that_would_forget(shop: dict[str, Any], run: Run) -> None:
-    """Without an append-only file a warning; where it evicts or is full, a problem."""
+    """A Redis without an append-only file is a warning; one which evicts or is full is a problem."""
     with Redis(options={"maxmemory-policy": "allkeys-lru"}) as store:
         report = run(**{**shop, "redis": store.url})
         assert [line.split("  ")[0] for line in report.of("warning")] == ["Redis data"]
@@ -243,7 +243,7 @@ def test_a_redis_that_would_forget(shop: dict[str, Any], run: Run) -> None:
 
 
 def test_a_redis_cluster(shop: dict[str, Any], run: Run, redis_cluster: RedisCluster) -> None:
-    """Each of its servers is looked at; without the setting it is named."""
+    """Each server of the cluster is checked; without SEGMENTER_REDIS_CLUSTER the setting is named."""
     given = {**shop, "redis": redis_cluster.url, "redis_cluster": True}
     report = run(**given)
     assert report.code == 0, report.lines
@@ -253,7 +253,7 @@ def test_a_redis_cluster(shop: dict[str, Any], run: Run, redis_cluster: RedisClu
 
 
 def test_a_redis_of_another_cluster(shop: dict[str, Any], run: Run, redis_server: Redis) -> None:
-    """What is stored belongs elsewhere: a worker would refuse to go on from it."""
+    """State that another Kafka cluster made is a problem: a worker would refuse to go on from it."""
     client = redis.Redis.from_url(redis_server.url)
     stored: dict[Any, Any] = {
         "cluster": "tansu_cluster",
@@ -274,7 +274,7 @@ def test_a_redis_of_another_cluster(shop: dict[str, Any], run: Run, redis_server
 def test_a_clock_that_is_off(
     off_s: int, side: str, shop: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That of the machine on which the command runs."""
+    """The clock of the machine on which the command runs is compared with that of Redis."""
     (tmp_path / "clock").write_text(f"{off_s:+d}\n")
     paths = (str(clock_faults.SKEW), os.environ.get("PYTHONPATH", ""))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
@@ -290,7 +290,7 @@ def test_a_clock_that_is_off(
 
 
 def test_a_segments_file_that_is_wrong(shop: dict[str, Any], run: Run, tmp_path: Path) -> None:
-    """With the place, or that it is not there."""
+    """A wrong segments file is reported with the place of the mistake, a missing one as missing."""
     wrong = tmp_path / "segments.yaml"
     wrong.write_text("version: 1\nsegments:\n  Buyers: {title: B, when: {cart: {}}}\n")
     (problem,) = run(**shop, definitions=wrong).of("problem")
@@ -302,7 +302,7 @@ def test_a_segments_file_that_is_wrong(shop: dict[str, Any], run: Run, tmp_path:
 
 
 def test_a_triggers_file_that_is_wrong(shop: dict[str, Any], run: Run, tmp_path: Path) -> None:
-    """The same, for the process that needs one."""
+    """A missing or wrong triggers file is reported for the process that needs one."""
     (problem,) = run("triggers", **shop).of("problem")
     assert problem == "triggers file  there is none; name one with SEGMENTER_TRIGGERS"
     wrong = tmp_path / "triggers.yaml"
@@ -313,7 +313,7 @@ def test_a_triggers_file_that_is_wrong(shop: dict[str, Any], run: Run, tmp_path:
 
 
 def test_settings_that_cannot_be_read(run: Run) -> None:
-    """Each is a problem, and nothing that they name is looked for."""
+    """Each unreadable setting is a problem, and the servers which it names are not contacted."""
     report = run(partitions=0, kafka_protocol="SASL_SSL", redis=f"redis://:{SECRET}/x@h:1")
     assert len(report.of("problem")) >= 2
     assert report.of("problem")[0].startswith("settings       SEGMENTER_")
@@ -321,7 +321,7 @@ def test_settings_that_cannot_be_read(run: Run) -> None:
 
 
 def test_a_variable_that_is_no_setting(shop: dict[str, Any], run: Run) -> None:
-    """It has no effect, which nobody else would say."""
+    """An unknown SEGMENTER_ variable is a warning: it has no effect."""
     report = run(**shop, redsi=SECRET)
     (warning,) = report.of("warning")
     assert warning.endswith("SEGMENTER_REDSI is no setting, so it has no effect; did you mean SEGMENTER_REDIS?")
@@ -329,12 +329,12 @@ def test_a_variable_that_is_no_setting(shop: dict[str, Any], run: Run) -> None:
 
 
 def test_the_broker_is_of_another_kind(shop: dict[str, Any], run: Run) -> None:
-    """A worker would fail at its first transaction."""
+    """A broker of another kind than the setting is a problem: a worker would fail at its first transaction."""
     (problem,) = run(**{**shop, "broker": "kafka"}).of("problem")
     assert problem.endswith("set SEGMENTER_BROKER=tansu, or use Apache Kafka")
 
 
 @pytest.mark.parametrize(("version", "state"), [((3, 10), "problem"), ((3, 12), "ok"), ((3, 99), "warning")])
 def test_versions_of_python(version: tuple[int, int], state: str) -> None:
-    """Those that are tested are ok."""
+    """The Python versions that are tested are ok."""
     assert doctor._python(version).state == state

@@ -34,7 +34,7 @@ def shop(kafka: Kafka, redis_server: Redis) -> Iterator[Shop]:
 
 
 def life(customer: str) -> list[dict[str, Any]]:
-    """What makes a profile with traits, a cart that ends in an order, and another cart."""
+    """Events which make a profile with traits, a cart that ends in an order, and another cart."""
     mail = {"type": "identify", "traits": {"email": "zahra@example.com"}}
     events = [
         {**event(customer, 1, "page", 0), **mail},
@@ -47,7 +47,7 @@ def life(customer: str) -> list[dict[str, Any]]:
 
 
 def test_a_customer_is_erased_and_stays_so(shop: Shop) -> None:
-    """Shown, exported, erased, and not brought back by reading everything again on an empty Redis."""
+    """A customer is shown, exported and erased, and a rebuild on an empty Redis does not bring it back."""
     keep_a_week(shop, "carts")
     shop.publish(*life(CUSTOMER), *life("other"))
     with Worker(shop.settings) as worker:
@@ -98,7 +98,7 @@ def test_a_customer_is_erased_and_stays_so(shop: Shop) -> None:
 
 
 def test_who_comes_back_is_new(shop: Shop) -> None:
-    """The changes go on in number; what is known is what came since, and the command says so."""
+    """Sequence numbers go on after an erasure, and only what came since is known; the command says so."""
     shop.publish(*life(CUSTOMER))
     with Worker(shop.settings) as worker:
         worker.wait_ready()
@@ -115,7 +115,7 @@ def test_who_comes_back_is_new(shop: Shop) -> None:
 
 
 def test_nobody_reads_the_request(shop: Shop) -> None:
-    """It is on the topic, which one line says; what is there is shown as it is."""
+    """Without a worker, one line says that the request is on the topic, and what is stored is shown."""
     done = shop.run("erase", CUSTOMER, "--wait", "1")
     assert done.code == 1
     assert "not done within 1 s; the request stays on profiles" in done.err
@@ -123,7 +123,7 @@ def test_nobody_reads_the_request(shop: Shop) -> None:
 
 
 def test_what_is_no_id(shop: Shop) -> None:
-    """It is asked for nobody."""
+    """No erasure is requested for a text that is no id."""
     done = shop.run("erase", "a\nb")
     assert (done.code, done.out) == (1, "")
     assert_one_line(done.err)
@@ -141,7 +141,7 @@ def keep_a_week(shop: Shop, name: str) -> None:
 
 
 def test_a_person_is_erased_with_all_ids(shop: Shop) -> None:
-    """What was linked to the one that asks is asked for by itself, and nothing of either is left."""
+    """Erasing one id requests the erasure of its linked ids, and nothing of either is left."""
     device = "گوشی-۹a1"
     first, *rest = life(CUSTOMER)
     browsed = {name: value for name, value in first.items() if name != "userId"}
@@ -158,7 +158,7 @@ def test_a_person_is_erased_with_all_ids(shop: Shop) -> None:
 
 
 def test_a_persons_former_id_stays_erased(shop: Shop) -> None:
-    """By the event alone, which names one id: nothing of the other is told again when everything is read again."""
+    """The erase event alone, which names one id, also keeps the former id's changes from being published again."""
     former = "former-7f3"
     browsed = [{name: value for name, value in fields.items() if name != "userId"} for fields in life(former)[1:]]
     shop.publish(*({**fields, "anonymousId": former} for fields in browsed))

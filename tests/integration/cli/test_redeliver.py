@@ -84,7 +84,7 @@ def test_kafka_falls_silent_while_letters_are_sent(mortal: Kafka, redis_server: 
 
 
 def test_kafka_falls_silent_while_letters_are_read(mortal: Kafka, redis_server: Redis) -> None:
-    """It does not wait for ever."""
+    """The command does not wait for ever."""
     shop = with_letters(mortal, redis_server, "silent-reading")
     with continuing(mortal):
         done = run_altered(SILENT_READING.format(pid=mortal.pid), "redeliver", **shop.settings)

@@ -43,7 +43,7 @@ def on_a_terminal(columns: int, *arguments: str, more: Mapping[str, str] | None 
 
 
 def test_sentences_are_wrapped() -> None:
-    """To the terminal, or to 120 columns; behind their indentation, and with nothing left out."""
+    """Sentences are wrapped to the terminal or to 120 columns, behind their indentation, with nothing left out."""
     piped = segmenter("check", "--explain").out
     shown = on_a_terminal(60, "check", "--explain")
     assert max(map(len, piped.splitlines())) <= 120
@@ -54,7 +54,7 @@ def test_sentences_are_wrapped() -> None:
 
 
 def test_what_programs_read_is_not_wrapped() -> None:
-    """A JSON document a line, on a terminal as well."""
+    """JSON is printed one document a line, on a terminal as well."""
     events = lines(*(event("u1", number, "Product Viewed", number, product_id="p1") for number in range(5)))
     out = segmenter("replay", "-", stdin=events).out.splitlines()
     assert max(map(len, out)) > 120
@@ -71,12 +71,12 @@ def test_what_programs_read_is_not_wrapped() -> None:
     ],
 )
 def test_where_a_line_is_broken(line: str, expected: list[str]) -> None:
-    """Behind the indentation or the label; a word is never broken."""
+    """Lines are broken behind the indentation or the label; a word is never broken."""
     assert wrapped(line) == expected
 
 
 def test_colours_are_for_terminals() -> None:
-    """And for those alone whose user did not set NO_COLOR; nothing is bold or dim either."""
+    """Colours, bold and dim are printed on terminals alone, and not where NO_COLOR is set."""
     given: dict[str, Any] = {"partitions": 0}  # a setting that cannot be read: nothing is connected
     assert "\x1b[" in on_a_terminal(80, "doctor", **given)
     assert "\x1b" not in on_a_terminal(80, "doctor", more={"NO_COLOR": "1"}, **given)

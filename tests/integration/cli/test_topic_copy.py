@@ -41,7 +41,7 @@ def user(number: int) -> str:
 
 
 def device(number: int) -> str:
-    """One that does not lie on the partition of its user while there are two, and mostly not later either."""
+    """A device id on another partition than its user while there are two, and mostly later, too."""
     return next(
         name
         for name in (f"device{number}-{attempt}" for attempt in range(100))
@@ -70,7 +70,7 @@ def life(number: int, now: datetime) -> list[dict[str, Any]]:
 
 
 def at(now: datetime, after_m: float) -> str:
-    """So long after the day before: all that is due has been due for hours."""
+    """The time so many minutes after this moment yesterday: all that is due has been due for hours."""
     return (now - timedelta(days=1) + timedelta(minutes=after_m)).isoformat(timespec="milliseconds")
 
 
@@ -103,7 +103,7 @@ class Place:
         return Counter(json.loads(record.value)["change_id"] for record in self.read("segment-changes"))
 
     def members(self) -> dict[str, list[str]]:
-        """Who is in what, by the newest row of each id."""
+        """The segments of each id, by its newest row; ids without segments are left out."""
         newest = {record.key.decode(): record.value for record in self.read("segment-memberships")}
         rows = {customer: json.loads(value)["segments"] for customer, value in newest.items() if value is not None}
         return {customer: segments for customer, segments in rows.items() if segments}
@@ -118,7 +118,7 @@ class Place:
 
 
 def test_persons_of_several_ids_and_erased_ones(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """Linked on other partitions than before; an id that was erased along with a person comes back in nothing."""
+    """Ids linked on other partitions are copied; an id erased along with a person does not come back."""
     settings: dict[str, Any] = {
         "brokers": kafka.address, "redis": redis_server.url, "partitions": 2, "topic_prefix": "to-copy-",
         "group": "to-copy", "redis_prefix": "to-copy:", "definitions": live.FOUR, "session_timeout_s": 3,
@@ -148,7 +148,7 @@ def test_persons_of_several_ids_and_erased_ones(kafka: Kafka, redis_server: Redi
 
 
 def test_a_record_that_kafka_refuses_for_good(kafka: Kafka, redis_server: Redis) -> None:
-    """It is larger than its topic takes by now, and so than the new one takes: to wait for Kafka would be in vain."""
+    """A record larger than its topic now accepts stops the copy: waiting for Kafka would not help."""
     shop = Shop(kafka, redis_server, "copy-refused")
     visits, new = shop.prefix + "visits", f"{shop.prefix}new-"
     producer: Any = KafkaProducer(bootstrap_servers=kafka.address)

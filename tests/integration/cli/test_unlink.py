@@ -31,7 +31,7 @@ def shop(kafka: Kafka, redis_server: Redis) -> Iterator[Shop]:
 
 
 def of_now(name: str, number: int, /, **ids: str) -> dict[str, Any]:
-    """An event of this moment, of these ids."""
+    """An event of this moment with these ids."""
     made = {**event("x", number, name, 0, order_id=f"o{number}", total=10), "timestamp": timestamp_of_now()}
     del made["userId"]
     return made | ids
@@ -43,7 +43,7 @@ def alias(number: int, customer_id: str, former: str) -> dict[str, Any]:
 
 
 def refusals(worker: Worker) -> float:
-    """Of links between ids that were parted, as a worker counts them."""
+    """The number of refused links between parted ids, as a worker counts them."""
     with urllib.request.urlopen(f"http://{worker.http}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     (line,) = (
@@ -58,7 +58,7 @@ def known_as(shop: Shop, customer_id: str) -> object:
 
 
 def test_two_ids_are_parted_until_a_newer_alias(shop: Shop) -> None:
-    """Whichever of them is named first; what comes under the former id is its own again."""
+    """Two ids are parted, in either order of naming; what comes under the former id is its own again."""
     shop.publish(of_now("page", 1, anonymousId=PHONE), of_now("page", 2, userId=PERSON, anonymousId=PHONE))
     with Worker(shop.settings) as worker:
         worker.wait_ready()
@@ -93,7 +93,7 @@ def test_two_ids_are_parted_until_a_newer_alias(shop: Shop) -> None:
 
 
 def test_two_ids_that_are_one_person_over_a_third(shop: Shop) -> None:
-    """Parting them parts neither from the third, and the command does not say that they are two persons."""
+    """Parting two ids leaves both linked to a third, and the command does not call them two persons."""
     shop.publish(*(of_now("page", number, userId=PERSON, anonymousId=f"device-{number}") for number in (1, 2)))
     with Worker(shop.settings) as worker:
         worker.wait_ready()
@@ -108,7 +108,7 @@ def test_two_ids_that_are_one_person_over_a_third(shop: Shop) -> None:
 
 
 def test_nobody_reads_the_request(shop: Shop) -> None:
-    """It is on the topic, which one line says, and nothing is said to be parted."""
+    """Without a worker, one line says that the request is on the topic, and nothing is reported as parted."""
     done = shop.run("unlink", PERSON, PHONE, "--wait", "1")
     assert done.code == 1
     assert "segmenter unlink: not done within 1 s; the request stays on profiles" in done.err

@@ -41,7 +41,7 @@ DECIDER = Decider(lambda event, customer: ENGINE.apply(event.customer, customer,
 
 
 def read(customer: Customer, *events: Event) -> Customer:
-    """A customer whose owner has read these."""
+    """A customer whose owner has read these events."""
     for event in events:
         process(event, customer, DECIDER)
     return customer
@@ -88,7 +88,7 @@ def exported(customer: Customer) -> Mapping[str, Any]:
     ],
 )
 def test_what_are_not_two_customers(first: str, other: str, reason: str, tmp_path: Path) -> None:
-    """Nothing is looked for and nothing is sent: exit 1 and one line, with placeholders of the file counted in."""
+    """Texts that are not two customers' ids, placeholders too, are refused before anything is sent, in one line."""
     file = tmp_path / "segments.yaml"
     file.write_text("version: 1\nlibrary: true\nplaceholders: [visitor]\n")
     done = segmenter("unlink", first, other, brokers="127.0.0.1:1", definitions=file)
@@ -116,7 +116,7 @@ class Stored:
         self._saves = 0
 
     def save(self, position: int, **stored: Customer) -> None:
-        """These customers, and up to which offset of ``profiles`` their worker has read."""
+        """Save these customers, and up to which offset of ``profiles`` their worker has read."""
         asyncio.run(self._save(position, stored))
 
     async def _save(self, position: int, stored: Mapping[str, Customer]) -> None:
@@ -142,7 +142,7 @@ class Stored:
 
 
 def test_it_is_done_when_both_owners_have_noted_it(redis_server: Redis) -> None:
-    """Neither the offset alone says so, nor one of the two ids; an id that was erased notes it, too."""
+    """Parting is done once the state of both ids shows it, not by the offset alone; an erased id shows it, too."""
     stored = Stored(redis_server)
     linking = browsed(1, userId="ann", anonymousId="phone")
     ann, phone = ENGINE.new(), read(ENGINE.new(), browsed(0, anonymousId="phone"))
@@ -172,7 +172,7 @@ def test_it_is_done_when_both_owners_have_noted_it(redis_server: Redis) -> None:
 
 
 def test_a_former_id_and_after_it_is_parted() -> None:
-    """Known as its person; then of its own, of which nothing is decided until an event comes; then as any other."""
+    """A former id is explained as its person, and once parted as an id of its own, undecided until an event comes."""
     phone = read(ENGINE.new(), browsed(0, anonymousId="phone"))
     ann = read(ENGINE.new(), linking := browsed(1, userId="ann", anonymousId="phone"))
     (link,) = process(linking, ENGINE.new(), DECIDER).sent
@@ -196,14 +196,14 @@ def test_a_former_id_and_after_it_is_parted() -> None:
 
 
 def test_an_id_that_only_was_parted() -> None:
-    """No event ever came under it."""
+    """An id under which no event ever came, and which was parted, is explained."""
     never = read(ENGINE.new(), unlinked("never", "ann"))
     assert explained("never", never).segments == []
     assert exported(never)["parted_from"] == {"ann": "2026-03-01T10:10:00.000Z"}
 
 
 def test_aliases_are_exported() -> None:
-    """Apart from links by an anonymousId, as they came by somebody who vouches for them."""
+    """Links by an alias are exported apart from links by an anonymousId."""
     ann = read(ENGINE.new(), alias("ann", "old", hour=10))
     assert (exported(ann)["aliases"], exported(ann)["other_ids"]) == ({"old": "2026-03-01T10:00:00.000Z"}, {})
 

@@ -96,7 +96,7 @@ class Shop:
 
     @contextmanager
     def changed(self, where: str, name: str, value: bytes | None) -> Iterator[None]:
-        """The stored customer is another one, or none, for a while."""
+        """Store another value of a customer, or none, for a while."""
         before = self.redis.hget(where, name)
         if value is None:
             self.redis.hdel(where, name)
@@ -131,7 +131,7 @@ def shop(kafka: Kafka, redis_server: Redis) -> Shop:
 
 
 def aborted(shop: Shop, what: dict[str, Any]) -> None:
-    """An order that its producer took back: the log holds it, and nobody may read it."""
+    """Publish an order in a transaction which is aborted: the log holds it, and no reader may see it."""
     producer: Any = KafkaProducer(bootstrap_servers=shop.settings["brokers"], transactional_id=shop.prefix)
     producer.init_transactions()
     producer.begin_transaction()
@@ -146,7 +146,7 @@ def aborted(shop: Shop, what: dict[str, Any]) -> None:
 
 
 def test_what_a_worker_made_is_equal(shop: Shop) -> None:
-    """Exit 0; the aborted order does not count, and where an event came late membership alone is claimed."""
+    """The exit code is 0; an aborted order does not count, and with late events only membership is compared."""
     done = shop.verify()
     assert (done.code, done.out.splitlines()[-1]) == (0, "equal"), done
     stored = sum(shop.redis.hlen(shop.key(partition, "customers")) for partition in range(live.PARTITIONS))
@@ -157,7 +157,7 @@ def test_what_a_worker_made_is_equal(shop: Shop) -> None:
 def test_it_shows_how_far_it_is(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of whatever takes long: Redis's customers, the changes, the events."""
+    """Progress is shown of what takes long: Redis's customers, the changes, the events."""
     monkeypatch.setattr(verify, "_PROGRESS_EVERY_S", 0.0)
     assert verify.run(Settings(**shop.settings), 5) == 0
     lines = capsys.readouterr().err.splitlines()
@@ -167,7 +167,7 @@ def test_it_shows_how_far_it_is(
 
 
 def test_beside_a_running_worker(kafka: Kafka, redis_server: Redis) -> None:
-    """While events come in, decisions fall and changes are published: still equal, each time."""
+    """While events come in and changes are published, each comparison is equal."""
     shop = Shop(kafka, redis_server, "running", batch_max=20)
     history = live.real_events()
     shop.publish(history[:1_000])
@@ -257,7 +257,7 @@ def decoded(shop: Shop, where: str, name: str) -> Customer:
 
 
 def test_a_customer_was_changed_in_redis(shop: Shop) -> None:
-    """Exit 1; customer and segment are named, with what each of the three says."""
+    """The exit code is 1; customer and segment are named, with what each of the three sources says."""
     name, where = shop.member()
     customer = decoded(shop, where, name)
     segment = next(iter(customer.since))
@@ -277,7 +277,7 @@ def test_a_customer_was_changed_in_redis(shop: Shop) -> None:
 
 
 def test_a_number_of_changes_was_changed_in_redis(shop: Shop) -> None:
-    """The sequence differs from both others; with `--first` the rest is counted."""
+    """The sequence in Redis differs from both others; with `--first` the remaining differences are counted."""
     name, where = shop.member()
     customer = decoded(shop, where, name)
     customer.sequence += 1
@@ -298,7 +298,7 @@ def test_a_customer_is_gone_from_redis(shop: Shop) -> None:
 
 
 def test_a_customer_whom_no_event_made(shop: Shop) -> None:
-    """Neither the events nor the topic know of them."""
+    """A customer in Redis which neither the events nor the topic have is a difference."""
     name, where = shop.member()
     shop.redis.hset(where, "nobody", shop.redis.hget(where, name))
     done = shop.verify()
@@ -308,7 +308,7 @@ def test_a_customer_whom_no_event_made(shop: Shop) -> None:
 
 
 def test_a_due_time_that_is_not_listed(shop: Shop) -> None:
-    """It would never fire, and nothing but this would tell."""
+    """A due time missing from the list is a difference: it would never fire."""
     place = next(partition for partition in range(live.PARTITIONS) if shop.redis.zcard(shop.key(partition, "due")))
     ((name, due),) = shop.redis.zrange(shop.key(place, "due"), 0, 0, withscores=True)
     shop.redis.zrem(shop.key(place, "due"), name)
@@ -347,7 +347,7 @@ def create_anew(shop: Shop, topic: str, records: list[Any]) -> None:
 
 
 def test_a_change_is_missing_from_the_topic(small: Shop) -> None:
-    """Exit 1; repeats alone are no difference."""
+    """A missing change is a difference and exits 1; repeats alone are none."""
     records = values(small)
     assert len(records) == 4
     create_anew(small, "segment-changes", [*records[:2], *records])
@@ -362,7 +362,7 @@ def test_a_change_is_missing_from_the_topic(small: Shop) -> None:
 
 
 def test_a_change_that_nobody_decided(small: Shop) -> None:
-    """Of a customer of whom only the topic knows."""
+    """A change of a customer which only the topic has is a difference."""
     records = values(small)
     stranger = {**json.loads(records[0].value), "customer_id": "u2", "change_id": "0" * 32}
     create_anew(small, "segment-changes", [*records, records[0]._replace(value=json.dumps(stranger).encode())])
@@ -375,7 +375,7 @@ def test_a_change_that_nobody_decided(small: Shop) -> None:
 
 
 def test_retention_has_removed_events(small: Shop) -> None:
-    """Exit 75: what they made cannot be recomputed."""
+    """Removed events exit 75: what they made cannot be recomputed."""
     partition = partition_of(b"u1")
     admin: Any = KafkaAdminClient(bootstrap_servers=small.settings["brokers"])
     admin.delete_records({TopicPartition(small.prefix + "purchases", partition): 1})
@@ -384,7 +384,7 @@ def test_retention_has_removed_events(small: Shop) -> None:
 
 
 def test_an_input_was_created_anew(small: Shop) -> None:
-    """Exit 75 and not a long list of differences."""
+    """A recreated input exits 75, without a long list of differences."""
     create_anew(small, "purchases", [])
     assert_stopped(small.verify(), f"{small.prefix}purchases-{partition_of(b'u1')} ends at 0 but 2 were read")
 

@@ -42,7 +42,7 @@ def place(kafka: Kafka) -> Iterator[Place]:
 
 
 class PublishingOwner:
-    """A partition that is held: its outbox, on a store in memory, publishes and renews."""
+    """An owner of a partition: its outbox, on a store in memory, publishes and renews the fence."""
 
     def __init__(self, publisher: FencedPublisher, box: Outbox) -> None:
         self.publisher = publisher
@@ -50,7 +50,7 @@ class PublishingOwner:
         self.running = asyncio.create_task(box.run())
 
     def leads_to(self, address: str) -> None:
-        """Where new producers look for Kafka."""
+        """Set the address at which new producers look for Kafka."""
         self.publisher._options["bootstrap_servers"] = address
 
     async def is_published(self, value: bytes) -> None:
@@ -58,7 +58,7 @@ class PublishingOwner:
         await asyncio.wait_for(self.outbox.drained(), 20)
 
     async def is_renewed(self) -> None:
-        """Once more."""
+        """Wait until the fence is renewed once more."""
         former = self.publisher._fences[0]
         await self.until(lambda: self.publisher._fences[0] is not former)
 
@@ -71,7 +71,7 @@ class PublishingOwner:
 
 @asynccontextmanager
 async def publishing_owner(place: Place, renew_s: float) -> AsyncIterator[PublishingOwner]:
-    """Partition 0, from its claim on."""
+    """An owner which has claimed partition 0."""
     store = MemoryStore()
     claim = Claim(0, 1, "t", Identity("cluster", "group", 1, "definitions"))
     state = await store.claim(claim)
@@ -97,7 +97,7 @@ def not_renewed(caplog: pytest.LogCaptureFixture) -> list[Any]:
 
 
 def test_partitions_renew_one_after_the_other() -> None:
-    """Whichever a process holds: each after half of the time or later, and no two within a 500th of it."""
+    """Each partition renews after half of the time or later, and no two within a 500th of it."""
     for first in range(300):
         times = sorted(renewal_s(partition, 1.0) for partition in range(first, first + 200))
         assert times[0] > 0.5
@@ -107,7 +107,7 @@ def test_partitions_renew_one_after_the_other() -> None:
 
 @pytest.mark.kafka
 async def test_fences_that_are_made_at_once(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a claim or by renewals: so many as the coordinator bears."""
+    """At most so many fences are made at once as the coordinator bears, by claims and by renewals."""
     place = Place(kafka, partitions=6)
     making, most = 0, 0
     make = fence.make
@@ -137,7 +137,7 @@ async def test_fences_that_are_made_at_once(kafka: Kafka, monkeypatch: pytest.Mo
 
 @pytest.mark.kafka
 async def test_kafka_cannot_be_reached_for_a_renewal(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing was begun: it publishes on with the fence that it has, and renews it later."""
+    """A renewal that did not begin leaves the fence: publishing goes on with it, and it is renewed later."""
     async with publishing_owner(place, renew_s=1.0) as owner:
         owner.leads_to(NOBODY)
         await owner.until(lambda: len(not_renewed(caplog)) > 3)
@@ -153,7 +153,7 @@ async def test_kafka_cannot_be_reached_for_a_renewal(place: Place, caplog: pytes
 async def test_a_renewal_that_fails_half_way(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The leaders may refuse the producer before it: nothing is published until a renewal has come through."""
+    """Nothing is published until a renewal has come through, as leaders may refuse the former producer."""
     carry = fence._carry_epoch
     async with publishing_owner(place, renew_s=1.0) as owner:
 
@@ -209,7 +209,7 @@ async def test_kafka_stands_still_when_a_renewal_has_an_epoch(
 
 @pytest.mark.kafka
 async def test_a_fence_that_cannot_be_renewed_for_too_long(place: Place) -> None:
-    """Kafka may have forgotten it."""
+    """Publishing fails, since Kafka may have forgotten the fence."""
     async with publishing_owner(place, renew_s=1.0) as owner:
         owner.publisher._fence_max_s = 2.0
         owner.leads_to(NOBODY)
@@ -219,7 +219,7 @@ async def test_a_fence_that_cannot_be_renewed_for_too_long(place: Place) -> None
 
 @pytest.mark.kafka
 async def test_a_claim_without_kafka_fails(place: Place) -> None:
-    """There is no fence before it with which to go on."""
+    """A claim fails without Kafka: there is no former fence with which to go on."""
     publisher = FencedPublisher({"bootstrap_servers": NOBODY}, place.prefix, "group", OUTPUTS, 2)
     with pytest.raises(PublishFailed, match="when Kafka is back, start the worker again"):
         await publisher.claim([0])
@@ -230,7 +230,7 @@ async def test_a_claim_without_kafka_fails(place: Place) -> None:
 
 @pytest.mark.kafka
 async def test_another_takes_the_id_during_a_renewal(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends at once."""
+    """The owner stops at once when another producer takes its transactional id."""
 
     async def take_it() -> None:
         its_id = transactional_id("group", place.prefix, 0)
@@ -265,7 +265,7 @@ def impatient() -> Iterator[Place]:
 
 @pytest.mark.kafka
 async def test_a_process_that_stands_still_while_it_claims(impatient: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody else is there: Kafka has ended its transaction, or has forgotten it. Another claim comes through."""
+    """A claim fails if Kafka ended its transaction or forgot the producer; another claim comes through."""
     publisher = FencedPublisher(impatient.client, impatient.prefix, "group", OUTPUTS, 2)
     commit = AIOKafkaProducer.commit_transaction
 
@@ -296,7 +296,7 @@ async def test_a_process_that_stands_still_while_it_claims(impatient: Place, mon
 
 @pytest.mark.kafka
 async def test_installations_whose_names_are_alike(kafka: Kafka) -> None:
-    """Neither keeps the other from publishing."""
+    """Two installations with similar names do not fence each other."""
     places = [Place(kafka, prefix="alike-b-"), Place(kafka, prefix="b-")]
     groups = ["shop", "shop-alike"]
     publishers = [

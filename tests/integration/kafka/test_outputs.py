@@ -41,7 +41,7 @@ TOO_LARGE = 2 << 20  # above what a broker takes by default
 
 
 def set_batch_size(brokers: str, topic: str, size: int) -> None:
-    """``max.message.bytes`` of a topic."""
+    """Set ``max.message.bytes`` of a topic."""
     admin: Any = KafkaAdminClient(bootstrap_servers=brokers)
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": str(size)})])
     admin.close()
@@ -55,7 +55,7 @@ def place(kafka: Kafka) -> Iterator[Place]:
 
 @pytest.mark.kafka
 async def test_the_position_after_what_was_published(place: Place) -> None:
-    """By topic, and from there on nothing but what came later is found; also where several batches were needed."""
+    """Reading from the positions after a publish finds only what came later, after several batches, too."""
     large = bytes(300_000)
     async with place.publisher() as publisher:
         first = await publisher.publish(1, [*records(b"1", large, large, b"2"), *records(b"x", topic=LETTERS)])
@@ -72,7 +72,7 @@ async def test_the_position_after_what_was_published(place: Place) -> None:
 
 @pytest.mark.kafka
 async def test_what_kafka_refuses(place: Place) -> None:
-    """The topic and what to do are named, and the next owner goes on at once."""
+    """The error names the topic and what to do, and the next owner goes on at once."""
     topic = place.prefix + CHANGES
     named = (
         rf"^{topic} does not take a batch of 4,194,\d+ bytes \(MessageSizeTooLargeError\); set max.message.bytes of "
@@ -89,7 +89,7 @@ async def test_what_kafka_refuses(place: Place) -> None:
 
 @pytest.mark.kafka
 def test_topics_that_take_smaller_batches(place: Place) -> None:
-    """Before anything is published the setting is named; one that takes the largest batch of all is enough."""
+    """A too small max.message.bytes is named before anything is published; the size that is needed passes."""
     settings = Settings(brokers=place.brokers, topic_prefix=place.prefix, partitions=2)
     use = rights.NEEDS["worker"].topics
     topics.verify(settings, use)
@@ -106,7 +106,7 @@ def test_topics_that_take_smaller_batches(place: Place) -> None:
 def test_more_partitions_than_one_process_may_hold(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever holds them, and who creates the topics, is told at the start how many processes must run."""
+    """At the start a warning says how many processes must run, to owners and to `topics create`."""
     settings = Settings(brokers=place.brokers, topic_prefix=place.prefix, partitions=2)
     topics.create(settings, TRIGGERS)
 
@@ -127,7 +127,7 @@ def test_more_partitions_than_one_process_may_hold(
 
 @pytest.mark.kafka
 async def test_the_largest_record_of_merges_is_taken(place: Place) -> None:
-    """By a topic which takes no more than `topics.verify` asks for, key and all."""
+    """A topic with the size that `topics.verify` asks for takes the largest record, key and all."""
     set_batch_size(place.brokers, place.prefix + MERGES, batch_size_needed(MERGES))
     key = b"k" * CUSTOMER_MAX_BYTES
     value = bytes(merges.RECORD_MAX_BYTES - len(key))
@@ -139,7 +139,7 @@ async def test_the_largest_record_of_merges_is_taken(place: Place) -> None:
 
 @pytest.mark.kafka
 async def test_what_a_topic_that_refuses_needs(place: Place) -> None:
-    """The largest record of all, not the one that was refused: else the next one is refused too."""
+    """The error names the size of the largest record of all, not of the refused one."""
     set_batch_size(place.brokers, place.prefix + MERGES, 1_000)
     async with place.publisher() as publisher:
         with pytest.raises(PublishFailed, match="to 1048588 or more"):
@@ -148,7 +148,7 @@ async def test_what_a_topic_that_refuses_needs(place: Place) -> None:
 
 @pytest.mark.kafka
 async def test_full_batches_are_taken_by_a_topic_of_that_size(place: Place) -> None:
-    """Whatever the records are: no batch of several is larger than is asked of a topic."""
+    """No batch of several records is larger than the size required of a topic."""
     set_batch_size(place.brokers, place.prefix + CHANGES, BATCH_MAX_BYTES)
     values = [bytes(size) for size in (CHANGE_MAX_BYTES, 1, BATCH_MAX_BYTES - 200, CHANGE_MAX_BYTES, 70_000)] * 4
     async with place.publisher() as publisher:
@@ -158,7 +158,7 @@ async def test_full_batches_are_taken_by_a_topic_of_that_size(place: Place) -> N
 
 
 async def test_a_record_that_no_batch_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ends in an error, not in a loop."""
+    """A record which fits no batch is an error, not an endless loop."""
     monkeypatch.setattr(output_batches, "_append", lambda *_: False)
     with pytest.raises(PublishFailed, match=f"a record for {CHANGES} does not fit into an empty batch"):
         await output_batches._send(Unsent(), CHANGES, 0, records(b"1"))
@@ -171,12 +171,12 @@ class Unsent:
         return BatchBuilder(BATCH_MAX_BYTES, 0)
 
     async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> None:
-        """Nothing is sent."""
+        """Send nothing."""
 
 
 @pytest.mark.kafka
 async def test_a_former_owner_is_kept_from_publishing(place: Place) -> None:
-    """Of both partitions or of one: what it tries is refused as fenced, and never seen."""
+    """What a former owner of one or both partitions publishes is refused as fenced, and never read."""
     async with place.publisher() as former, place.publisher() as newer:
         with pytest.raises(ProducerFenced):
             await former.publish(0, records(b"former"))
@@ -190,7 +190,7 @@ async def test_a_former_owner_is_kept_from_publishing(place: Place) -> None:
 
 
 async def publish_on(publisher: FencedPublisher, name: bytes, sent: list[bytes]) -> None:
-    """One request after the other, until Kafka refuses one."""
+    """Publish one request after the other, until Kafka refuses one."""
     for number in count():
         value = b"%s-%d" % (name, number)
         sent.append(value)
@@ -199,7 +199,7 @@ async def publish_on(publisher: FencedPublisher, name: bytes, sent: list[bytes])
 
 @pytest.mark.kafka
 async def test_nothing_comes_after_a_claim_from_an_owner_that_goes_on_publishing(place: Place) -> None:
-    """Owner after owner, each claiming while the one before publishes all the time."""
+    """Owners claim one after the other while the one before publishes; nothing of a former one comes later."""
     owners = [FencedPublisher(place.client, place.prefix, "group", OUTPUTS, 2) for _ in range(20)]
     await owners[0].claim([0])
     for number, (former, newer) in enumerate(pairwise(owners)):
@@ -246,7 +246,7 @@ async def test_a_fence_that_is_renewed_stands_where_kafka_forgets(forgetful: Pla
 
 @pytest.mark.kafka
 async def test_an_owner_that_could_not_renew_publishes_nothing(forgetful: Place) -> None:
-    """Kafka would take it: it has forgotten that there was a newer owner."""
+    """An owner whose fence is not renewed publishes nothing, though Kafka has forgotten the newer owner."""
     async with forgetful.publisher(renew_s=1) as former:
         async with forgetful.publisher() as newer:
             await newer.publish(0, records(b"1"))
@@ -260,7 +260,7 @@ async def test_an_owner_that_could_not_renew_publishes_nothing(forgetful: Place)
 
 @pytest.mark.kafka
 async def test_a_broker_that_can_keep_no_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one broker alone by default, whose log of transactions wants three copies."""
+    """The error names the replication factor of the transaction log, which is three by default."""
     monkeypatch.setattr(fence, "FENCE_WAIT_S", 2.0)
     pattern = r"within 2 s; see that it is up, and that transaction\.state\.log\.replication\.factor is at most"
     with Kafka(heap_mb=256, properties={"transaction.state.log.replication.factor": "3"}) as kafka:
@@ -271,7 +271,7 @@ async def test_a_broker_that_can_keep_no_transaction(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.kafka
 async def test_a_fence_that_is_renewed_fences_what_came_before(place: Place) -> None:
-    """So who renews must look whether its claim still stands: it may be the former owner."""
+    """A renewal fences the newer owner, so a renewing owner must check its claim: it may be the former one."""
     async with place.publisher() as former, place.publisher() as newer:
         await former.renew(0)
         with pytest.raises(ProducerFenced):
@@ -308,14 +308,14 @@ async def test_what_is_not_committed_is_not_read(place: Place) -> None:
 
 @pytest.mark.kafka
 async def test_a_topic_that_was_created_anew(place: Place) -> None:
-    """It ends before the position that is known: all of it is read."""
+    """A topic that ends before the known position is read as a whole."""
     async with place.publisher() as publisher:
         await publisher.publish(0, records(b"1", b"2"))
     assert await place.read({(CHANGES, 0): 700}) == {(CHANGES, 0): [b"1", b"2"]}
 
 
 async def test_on_the_embedded_broker(tansu: Tansu) -> None:
-    """Its end offsets are not exact, so the end is taken from a fetch."""
+    """The end is taken from a fetch, since the broker's end offsets are not exact."""
     place = Place(tansu)
     publisher = UnfencedPublisher(place.client, place.prefix)
     assert await publisher.publish(1, records(b"1", b"2", b"3")) == {CHANGES: 3}
@@ -328,7 +328,7 @@ async def test_on_the_embedded_broker(tansu: Tansu) -> None:
 
 
 async def test_more_partitions_than_there_may_be_producers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others are waited for, no connection is made, and it is told how many processes all partitions need."""
+    """Other owners are waited for, no connection is made, and the error says how many processes are needed."""
     monkeypatch.setattr(publisher_module, "OTHERS_WAIT_S", 0.2)
     began = time.monotonic()
     publisher = FencedPublisher({"bootstrap_servers": "127.0.0.1:1"}, "", "group", OUTPUTS, 3 * PRODUCERS_MAX + 1)
@@ -339,7 +339,7 @@ async def test_more_partitions_than_there_may_be_producers(monkeypatch: pytest.M
 
 @pytest.mark.kafka
 def test_of_the_table_each_newest_row_is_kept(place: Place) -> None:
-    """It is compacted, and no other output is."""
+    """The membership table is compacted, and no other output is."""
     names = [ConfigResource(ConfigResourceType.TOPIC, place.prefix + name) for name in OUTPUTS]
     admin: Any = KafkaAdminClient(bootstrap_servers=place.brokers)
     configs = admin.describe_configs(names, config_filter="all")["topic"]

@@ -27,14 +27,14 @@ WITHIN_S = 6.0
 
 @pytest.fixture(scope="module")
 def own_kafka() -> Iterator[Kafka]:
-    """One that may stand still."""
+    """A Kafka which may stand still."""
     with Kafka(heap_mb=256) as kafka:
         yield kafka
 
 
 @contextmanager
 def standing_still(kafka: Kafka) -> Iterator[None]:
-    """It takes connections and bytes, as far as the system does, and answers nothing."""
+    """Stop the broker's process: the system accepts connections and bytes, and nothing is answered."""
     os.kill(kafka.pid, signal.SIGSTOP)
     try:
         yield
@@ -43,7 +43,7 @@ def standing_still(kafka: Kafka) -> Iterator[None]:
 
 
 def connections(kafka: Kafka) -> int:
-    """Of this process to the broker."""
+    """The number of connections from this process to the broker."""
     links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
     own_sockets = {link.name[len("socket:[") : -1] for link in links if link.name.startswith("socket:[")}
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
@@ -52,7 +52,7 @@ def connections(kafka: Kafka) -> int:
 
 @asynccontextmanager
 async def leaving_nothing(kafka: Kafka) -> AsyncIterator[None]:
-    """Neither a task nor a connection that was not there before."""
+    """Check that no task and no connection is left which was not there before."""
     tasks, count = asyncio.all_tasks(), connections(kafka)
     yield
     with suppress(TimeoutError):
@@ -66,7 +66,7 @@ async def leaving_nothing(kafka: Kafka) -> AsyncIterator[None]:
 @pytest.mark.kafka
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
 async def test_a_release_with_a_batch_on_its_way(own_kafka: Kafka, size: int) -> None:
-    """aiokafka would wait for its acknowledgement; a large one is not even sent."""
+    """A release does not wait for the acknowledgement of a batch, as aiokafka would; a large one is not even sent."""
     place = Place(own_kafka)
     async with leaving_nothing(own_kafka):
         publisher = FencedPublisher(place.client, place.prefix, "group", OUTPUTS, 2)
@@ -80,7 +80,7 @@ async def test_a_release_with_a_batch_on_its_way(own_kafka: Kafka, size: int) ->
 
 
 async def cut_off(publishing: object) -> None:
-    """Begun, and given up when its request is on its way."""
+    """Cancel a publish when its request is on its way."""
     with suppress(TimeoutError):
         async with asyncio.timeout(0.5):
             await publishing  # type: ignore[misc]
@@ -88,7 +88,7 @@ async def cut_off(publishing: object) -> None:
 
 @pytest.mark.kafka
 async def test_a_release_that_is_cut_off_itself(own_kafka: Kafka) -> None:
-    """By a group that assigns anew: what is being closed is closed."""
+    """A cancelled release, as of a group that assigns anew, still closes what it began to close."""
     place = Place(own_kafka)
     async with leaving_nothing(own_kafka):
         publisher = FencedPublisher(place.client, place.prefix, "group", OUTPUTS, 2)
@@ -103,7 +103,7 @@ async def test_a_release_that_is_cut_off_itself(own_kafka: Kafka) -> None:
 async def test_a_fence_that_kafka_does_not_answer(
     own_kafka: Kafka, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether the broker stands still before it is connected to, or within a transaction."""
+    """A claim leaves nothing where the broker stops before the connection or within a transaction."""
     place = Place(own_kafka)
     monkeypatch.setattr(fence, "FENCE_WAIT_S", 2.0)
     for module in (fence, publisher_module):

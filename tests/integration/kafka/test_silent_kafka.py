@@ -46,7 +46,7 @@ def count(reader: Worker, text: str) -> int:
 
 @pytest.mark.kafka
 def test_kafka_falls_silent_before_the_group_is_joined(mortal: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """Nothing is claimed, so nothing is missed; it is said again and again, with since when."""
+    """Nothing is claimed, so nothing is missed; the log repeats since when Kafka is silent."""
     shop = Shop(mortal, redis_server, "silent-before", unread_s=WARNS_EVERY_S)
     shop.publish("purchases", order())
     with worker(shop.settings, tmp_path) as reader:
@@ -64,7 +64,7 @@ def test_kafka_falls_silent_before_the_group_is_joined(mortal: Kafka, redis_serv
 
 @pytest.mark.kafka
 def test_kafka_falls_silent_before_the_first_fetch(mortal: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """Once partitions are held as well, before it is too long."""
+    """The worker reports a silent Kafka in time, once partitions are assigned as well."""
     shop = Shop(mortal, redis_server, "silent-claimed", unread_s=WARNS_EVERY_S)
     shop.publish("purchases", order())
     reader = worker(shop.settings, tmp_path)
@@ -81,7 +81,7 @@ def test_kafka_falls_silent_before_the_first_fetch(mortal: Kafka, redis_server: 
 
 @pytest.mark.kafka
 def test_a_join_that_another_member_holds_up_is_no_silence(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """Kafka answers a join once all members have come, or the session of one is over; meanwhile it is well."""
+    """A join that waits for another member is no silence: Kafka answers once all have come or a session is over."""
     shop = Shop(kafka, redis_server, "slow-join", unread_s=WARNS_EVERY_S, session_timeout_s=25)
     with worker(shop.settings, tmp_path) as member:
         member.wait_ready()

@@ -50,7 +50,7 @@ _names = (f"port{number}" for number in itertools.count())
 
 
 class Certificates:
-    """Of a worker, by an authority of this run, as PEM files."""
+    """Certificates of a worker, by an authority of this run, as PEM files."""
 
     def __init__(self, folder: Path) -> None:
         authority = trustme.CA()
@@ -87,7 +87,7 @@ def settle(tansu: Tansu, redis_server: Redis) -> Settle:
 
 
 class Started(NamedTuple):
-    """A worker whose port has a token and TLS, with its settings, and one whose port cannot be."""
+    """Two workers with their settings: the port of one has a token and TLS, that of the other cannot be opened."""
 
     settings: dict[str, Any]
     worker: Worker
@@ -96,7 +96,7 @@ class Started(NamedTuple):
 
 @pytest.fixture(scope="module")
 def started(settle: Settle, certificates: Certificates) -> Iterator[Started]:
-    """Both at once, as starting takes long."""
+    """Both workers, started at once, as starting takes long."""
     settings = settle(
         http="localhost:0",
         http_token=TOKEN,
@@ -111,7 +111,7 @@ def started(settle: Settle, certificates: Certificates) -> Iterator[Started]:
 
 
 def read(address: str, path: str, token: str | None = None, ca: Path | None = None, **headers: str) -> tuple[int, str]:
-    """Status and text; 0 where there is no answer."""
+    """The status and text of an answer; status 0 where there is none."""
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     scheme, context = ("http", None) if ca is None else ("https", ssl.create_default_context(cafile=ca))
@@ -126,12 +126,12 @@ def read(address: str, path: str, token: str | None = None, ca: Path | None = No
 
 
 def named(worker: Worker) -> str:
-    """Its port by the name in its certificate."""
+    """The worker's port by the name in its certificate."""
     return f"localhost:{worker.http.rpartition(':')[2]}"
 
 
 def test_metrics_need_the_token_and_come_over_tls(started: Started, certificates: Certificates) -> None:
-    """Probes need neither token nor sentences; plain HTTP is no answer."""
+    """Metrics need the token and TLS; probes need no token, and plain HTTP gets no answer."""
     worker = started.worker
     address, ca = named(worker), certificates.ca
     assert read(address, "/metrics", TOKEN, ca)[0] == 200
@@ -146,7 +146,7 @@ def test_metrics_need_the_token_and_come_over_tls(started: Started, certificates
 
 
 def test_ops_asks_with_the_token_over_tls(started: Started, certificates: Certificates) -> None:
-    """As a process, over HTTP, as an operator sees it."""
+    """The operations process reads a worker's metrics, as an operator sees it over HTTP."""
     settings, worker, _ = started
     looking = {
         **settings, "ops_http": f"{HOST}:0", "ops_token": OPS_TOKEN, "http_ca_file": certificates.ca,
@@ -161,7 +161,7 @@ def test_ops_asks_with_the_token_over_tls(started: Started, certificates: Certif
 async def test_a_workers_certificate_is_for_the_host_it_was_named_by(
     started: Started, certificates: Certificates
 ) -> None:
-    """Whatever address that has; another server of the same authority is no worker."""
+    """The certificate is checked against the worker's host, not its address; another server is no worker."""
     address, tls = started.worker.http, ssl.create_default_context(cafile=certificates.ca)
     poller = WorkerPoller([], time.time, token=TOKEN, tls=tls)
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
@@ -177,7 +177,7 @@ def ready_workers(ops: Ops) -> list[str]:
 
 
 def test_thousands_of_connections_do_not_stop_a_worker(started: Started, certificates: Certificates) -> None:
-    """It has descriptors left for Redis, whose connections are cut meanwhile, and its log stays short."""
+    """Descriptors are left for Redis, whose connections are cut meanwhile, and the log stays short."""
     settings, worker, _ = started
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4_096), hard))
@@ -204,7 +204,7 @@ def test_thousands_of_connections_do_not_stop_a_worker(started: Started, certifi
 
 
 def flood(connections: list[socket], host: str, port: int) -> None:
-    """One more connection that says nothing; where the queue is full it does not come about at once."""
+    """Open one more silent connection; where the queue is full it does not come about at once."""
     connection = socket()
     connection.setblocking(False)
     connections.append(connection)
@@ -217,7 +217,7 @@ def descriptors(worker: Worker) -> int:
 
 
 def test_a_port_that_cannot_be_served_stops_no_worker(started: Started) -> None:
-    """It is logged, and customers are decided."""
+    """The failure is logged, and customers are decided."""
     goes_on_without_port(started.without_port)
 
 
@@ -231,7 +231,7 @@ def test_a_port_that_cannot_be_served_stops_no_worker(started: Started) -> None:
     ],
 )
 def test_whatever_is_wrong_with_a_port_stops_no_worker(settle: Settle, wrong: dict[str, Any]) -> None:
-    """A name that cannot be, and certificates that are none."""
+    """Neither an impossible host name nor invalid certificates stop a worker."""
     with Worker(settle(**wrong)) as worker:
         goes_on_without_port(worker.wait_ready())
 
@@ -258,7 +258,7 @@ class Behind:
 
 @contextlib.asynccontextmanager
 async def served(token: str | None, *, is_local: bool) -> AsyncIterator[str]:
-    """host:port of the paths of `Behind`, less its metrics."""
+    """The host and port of a server with the paths of `Behind`, without its metrics."""
     app = routes(cast("Inside", Behind()), token, is_local=is_local)
     server = HttpServer(app, LIMITS, lambda _: None)
     await server.start(HOST, 0)
@@ -269,7 +269,7 @@ async def served(token: str | None, *, is_local: bool) -> AsyncIterator[str]:
 
 
 async def test_reasons_need_the_token() -> None:
-    """Whoever probes is told whether, and not what; a wrong token is one here, too."""
+    """A probe without the token, or with a wrong one, gets the state without the reasons."""
     async with served(TOKEN, is_local=False) as address:
         status, text = await asyncio.to_thread(read, address, "/ready")
         assert (status, json.loads(text)["because"]) == (503, [])
@@ -304,7 +304,7 @@ class Slow(Collector):
 
 
 def test_rendering_takes_a_tenth_of_the_time() -> None:
-    """However often somebody asks; and is done again after it."""
+    """Metrics are rendered for a tenth of the time at most, however often they are requested."""
     registry, slow = CollectorRegistry(), Slow()
     registry.register(slow)
     slow.renderings = 0
@@ -320,7 +320,7 @@ def test_rendering_takes_a_tenth_of_the_time() -> None:
 
 @pytest.mark.parametrize("kind", ["redirect", "long"])
 async def test_a_liar_in_a_workers_place_is_no_worker(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It sends nobody elsewhere, and not more than a worker's answer has."""
+    """A false worker can neither redirect `ops` nor send it more than a worker's answer has."""
     monkeypatch.setattr(worker_poller, "_ANSWER_MAX_BYTES", 10_000)
     came: list[str] = []
     has_come = asyncio.Event()
@@ -352,7 +352,7 @@ async def test_a_liar_in_a_workers_place_is_no_worker(kind: str, monkeypatch: py
 
 
 async def test_each_address_is_asked_under_the_host_it_was_named_by() -> None:
-    """For the certificate; a name that is not known is none."""
+    """Each address keeps its host name for the certificate; an unknown name has no address."""
     hosts = await resolved(["localhost:9101", "127.0.0.1:9102", "[::1]:9103", "nothing.invalid:9104"])
     assert hosts["127.0.0.1:9101"] == "localhost"
     assert (hosts["127.0.0.1:9102"], hosts["[::1]:9103"]) == ("127.0.0.1", "::1")

@@ -44,19 +44,19 @@ def green(parts: Parts) -> bool:
 
 
 def red_within(seconds: float, read_text: Callable[[], str], pattern: str) -> None:
-    """Until a sentence says so, which it must in so many seconds."""
+    """Wait until a sentence matches, which it must within so many seconds."""
     within(seconds, lambda: re.search(pattern, read_text()) is not None, f"{pattern!r} is told within {seconds} s")
 
 
 def within(seconds: float, condition: Callable[[], bool], what: str) -> None:
-    """As `eventually`, where the time itself is what is promised."""
+    """Wait as `eventually` does, and check the time, which is what is promised."""
     began = time.monotonic()
     eventually(condition, seconds, what)
     assert time.monotonic() - began < seconds, what
 
 
 def alerting(parts: Parts) -> float:
-    """The least of what Prometheus is told of how far partitions are behind."""
+    """The least lag of a partition that Prometheus is given."""
     family = exposed(parts.ops.http)["segmenter_partition_behind_seconds"]
     return min(float(sample.value) for sample in family.samples)
 
@@ -73,7 +73,7 @@ def ops_says(parts: Parts) -> str:
 
 @pytest.mark.parametrize("after_s", [0.02, 0.05])
 def test_it_ends_on_sigterm_while_it_first_connects(parts: Parts, tmp_path: Path, after_s: float) -> None:
-    """However the attempts to connect end: within seconds, and in order."""
+    """The process ends in order within seconds, however its first attempts to connect end."""
     prefix = "SEGMENTER_"
     settings = {name.removeprefix(prefix): value for name, value in parts.ops.environment.items() if prefix in name}
     ops = Ops(settings, log=tmp_path / "ops.log").start().wait_ready()
@@ -84,7 +84,7 @@ def test_it_ends_on_sigterm_while_it_first_connects(parts: Parts, tmp_path: Path
 
 
 def test_what_is_counted_is_what_came(parts: Parts) -> None:
-    """Each record once, each change once with its delay, each dead letter by its reason; and no name but the listed."""
+    """Each record, change with its delay, and dead letter by reason is counted once; labels hold no customer id."""
     before = exposed(parts.worker.http)
     buyers = [f"counted-{number}" for number in range(40)]
     send(parts, *((customer, "Order Completed") for customer in buyers), properties={"order_id": "one", "total": 5})
@@ -110,7 +110,7 @@ def test_what_is_counted_is_what_came(parts: Parts) -> None:
 
 
 def test_a_worker_that_stands_still_is_seen(parts: Parts) -> None:
-    """SIGSTOP: nobody answers for its health, and the page is red once its partitions are behind."""
+    """A stopped worker answers no health probe, and the page is red once its partitions are behind."""
     eventually(lambda: green(parts), 30, "all is well")
     with frozen(parts.worker.pid):
         assert get(parts.worker.http, "/health", timeout_s=1)[0] == 0
@@ -119,7 +119,7 @@ def test_a_worker_that_stands_still_is_seen(parts: Parts) -> None:
 
 
 def test_a_redis_that_is_away_is_seen(parts: Parts) -> None:
-    """Its calls are not answered: both say so, and go on when it is back."""
+    """While Redis does not answer, worker and page say so, and both go on when it is back."""
     eventually(lambda: green(parts), 30, "all is well")
     with frozen(parts.redis.pid):
         red_within(8, lambda: worker_says(parts), "Redis has not answered")
@@ -129,7 +129,7 @@ def test_a_redis_that_is_away_is_seen(parts: Parts) -> None:
 
 
 def test_a_kafka_that_is_away_is_seen(parts: Parts) -> None:
-    """Its fetches are not answered: time stands, and is said to."""
+    """While Kafka does not answer, the clock stands, and the page says so."""
     eventually(lambda: green(parts), 30, "all is well")
     with frozen(parts.kafka.pid):
         red_within(8, lambda: worker_says(parts), "Kafka has not answered for")
@@ -138,7 +138,7 @@ def test_a_kafka_that_is_away_is_seen(parts: Parts) -> None:
 
 
 def test_a_partition_that_stalls_is_seen(parts: Parts) -> None:
-    """A producer's open transaction holds one input of one partition back: that one is red, the others go on."""
+    """A producer's open transaction holds back one input of one partition: that one is red, the others go on."""
     eventually(lambda: green(parts), 30, "all is well")
     producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address, transactional_id="one-that-forgets")
     producer.init_transactions()
@@ -156,7 +156,7 @@ def test_a_partition_that_stalls_is_seen(parts: Parts) -> None:
 
 
 def test_the_api_answers_why(parts: Parts) -> None:
-    """A customer's membership, since when, why, the last change, and membership at a past time."""
+    """The API gives a customer's membership, since when, why, the last change, and membership at a past time."""
     before = format_instant(time.time_ns() // 1_000_000 - 60_000)
     send(parts, ("بهار", "Order Completed"), properties={"order_id": "b1", "total": 5})
     quoted = quote("بهار")
@@ -180,7 +180,7 @@ def test_the_api_answers_why(parts: Parts) -> None:
 
 
 def test_a_dead_letter_is_shown_with_its_bytes(parts: Parts) -> None:
-    """What could not be used, why, from where, and as it came."""
+    """A dead letter is shown with its reason, its origin and its original bytes."""
     producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address)
     where = producer.send("carts", key="سبد".encode(), value=b'{"type": \xff').get(10)
     producer.close()

@@ -49,7 +49,7 @@ def parts() -> Iterator[Parts]:
 
 @pytest.fixture
 def browser() -> Iterator[Chrome]:
-    """Headless, of a desktop's size, empty."""
+    """A headless browser with a window of a desktop's size."""
     driver = shutil.which("chromedriver")
     if driver is None:
         if os.environ.get("CI") == "true":
@@ -64,7 +64,7 @@ def browser() -> Iterator[Chrome]:
 
 
 def save_screenshot(browser: Chrome, name: str) -> None:
-    """A screenshot."""
+    """Save a screenshot under this name."""
     SCREENS.mkdir(parents=True, exist_ok=True)
     browser.save_screenshot(str(SCREENS / f"{name}.png"))
 
@@ -93,13 +93,13 @@ def look_up(browser: Chrome, customer: str) -> str:
 
 
 def complaints(browser: Chrome) -> list[str]:
-    """What the browser has to say: errors of the script, and what the policy refused."""
+    """The browser's complaints: errors of the script, and what the policy refused."""
     entries: list[dict[str, str]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
 
 
 def least(measure: Callable[[], float], bound: float) -> float:
-    """Of so many turns as it takes to come below the bound, `TURNS` at most."""
+    """The least value of at most `TURNS` measurements; it stops at the first below the bound."""
     measured = measure()
     for _ in range(TURNS - 1):
         if measured < bound:
@@ -145,7 +145,7 @@ def test_look_up_says_why_and_the_feed_shows_it(browser: Chrome, parts: Parts) -
 
 
 def test_without_the_token_it_asks_for_it(browser: Chrome, parts: Parts) -> None:
-    """A wrong one shows nothing; the form takes the right one."""
+    """A wrong token shows nothing; the form takes the right one."""
     browser.get(f"http://{parts.ops.http}/#token=wrong")
     eventually(lambda: browser.find_element(By.ID, "token-form").is_displayed(), 10, "the token is asked for")
     assert browser.find_elements(By.CSS_SELECTOR, "#partitions tbody tr") == []
@@ -155,7 +155,7 @@ def test_without_the_token_it_asks_for_it(browser: Chrome, parts: Parts) -> None
 
 
 def test_a_dead_letter_shows_its_bytes(browser: Chrome, parts: Parts) -> None:
-    """As text and in hexadecimal."""
+    """The bytes are shown as text and in hexadecimal."""
     opened(browser, parts)
     producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address)
     producer.send("visits", key=b"x", value=b"<b>no json</b>").get(10)
@@ -182,7 +182,7 @@ def test_ten_thousand_changes_a_minute_do_not_freeze_it(browser: Chrome, parts: 
 
 
 def longest_pause(browser: Chrome, parts: Parts) -> float:
-    """Between two frames of ten seconds of changes, as a multiple of what is noticed here."""
+    """The longest pause between two frames during ten seconds of changes, as a multiple of what is noticed here."""
     browser.execute_script(WATCH_FRAMES)
     time.sleep(3)
     before = browser.execute_script("const was = window.longest; window.longest = 0; return was")
@@ -211,7 +211,7 @@ def test_on_a_phone_in_the_dark(browser: Chrome, parts: Parts) -> None:
 
 
 def _flood(parts: Parts, seconds: float) -> None:
-    """One order each of so many customers: a change each, evenly over the time."""
+    """Send one order of each of so many customers, each of which makes a change, evenly over the time."""
     producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address, linger_ms=20)
     began = time.monotonic()
     for number in range(int(PER_MINUTE * seconds / 60)):

@@ -14,7 +14,7 @@ from tests.support.patience import eventually
 
 
 def test_the_page_says_where_it_is_and_nothing_else(redis_server: Redis, tmp_path: Path) -> None:
-    """On real servers; once Kafka is gone, the client's own complaint comes."""
+    """The page prints its address alone; once Kafka is gone, the client's own complaint comes."""
     with Tansu() as tansu:
         given = shop_on(tansu, "quiet", redis_server.url, ops_http="127.0.0.1:0")
         assert segmenter("topics", "create", **given).code == 0
@@ -41,7 +41,7 @@ def connections(pid: int) -> list[str]:
 
 @pytest.mark.parametrize("arguments", ["topics verify", "publish -", "redeliver", "export u1"])
 def test_commands_print_nothing_of_client_libraries(arguments: str, tansu: Tansu, redis_server: Redis) -> None:
-    """On real servers, their stderr is empty or holds a line of their own."""
+    """The stderr of commands on real servers is empty or holds a line of their own."""
     given = shop_on(tansu, "quiet", redis_server.url)
     assert segmenter("topics", "create", "--triggers", **given).err == ""
     published = json_lines(event("u1", 1, "Product Viewed", 0))

@@ -38,7 +38,7 @@ def secure_redis(certificates: Certificates) -> Iterator[SecureRedis]:
 
 @pytest.fixture(scope="module")
 def asking_redis(certificates: Certificates) -> Iterator[SecureRedis]:
-    """It wants to see a certificate, too."""
+    """A Redis which requires a certificate, too."""
     server = SecureRedis(certificates, client_certificates=True)
     with server.running():
         yield server
@@ -53,7 +53,7 @@ def redis_settings(server: SecureRedis, certificates: Certificates, **changed: A
 
 
 async def failure(settings: Settings) -> str:
-    """How a first call fails; within the time of a few round trips, as no retry would change it."""
+    """The sentence with which a first call fails; it must come within a few round trips, without retries."""
     store = RedisStore.of(settings)
     began = time.monotonic()
     with pytest.raises(StoreFailed) as failed:
@@ -65,7 +65,7 @@ async def failure(settings: Settings) -> str:
 
 
 async def test_redis_with_a_password_over_tls(secure_redis: SecureRedis, certificates: Certificates) -> None:
-    """Password apart, or in the URL with its characters encoded; all that a store does is allowed."""
+    """A password apart, or encoded in the URL, lets the store in, and all its calls are allowed."""
     encoded = f"rediss://{USER}:{quote(PASSWORD, safe='')}@{secure_redis.address}/0"
     for changed in ({}, {"redis": encoded, "redis_password": None}):
         store = RedisStore.of(redis_settings(secure_redis, certificates, **changed))
@@ -75,7 +75,7 @@ async def test_redis_with_a_password_over_tls(secure_redis: SecureRedis, certifi
 
 
 async def test_redis_that_asks_for_a_certificate(asking_redis: SecureRedis, certificates: Certificates) -> None:
-    """With it we are let in, without it we are not."""
+    """With a certificate the store is let in, without it not."""
     shown = {"redis_certificate_file": certificates.client, "redis_key_file": certificates.key}
     store = RedisStore.of(redis_settings(asking_redis, certificates, **shown))
     assert await store.meta(0, ["clock"]) == {}
@@ -87,7 +87,7 @@ async def test_redis_that_asks_for_a_certificate(asking_redis: SecureRedis, cert
 
 
 async def test_redis_that_refuses_us(secure_redis: SecureRedis, certificates: Certificates) -> None:
-    """A wrong password or user, and what the user may not do: each said at once."""
+    """A wrong password or user, and a call that the user may not make, are named at once."""
     for changed in ({"redis_password": WRONG}, {"redis": f"rediss://nobody@{secure_redis.address}/0"}):
         sentence = await failure(redis_settings(secure_redis, certificates, **changed))
         assert "invalid username-password pair" in sentence
@@ -97,7 +97,7 @@ async def test_redis_that_refuses_us(secure_redis: SecureRedis, certificates: Ce
 
 
 async def test_redis_that_we_must_not_trust(secure_redis: SecureRedis, certificates: Certificates) -> None:
-    """Signed by a stranger, or by whom the system does not know: no password is sent there."""
+    """No password is sent to a server whose certificate a stranger or an unknown authority signed."""
     for ca in (certificates.stranger, None):
         sentence = await failure(redis_settings(secure_redis, certificates, redis_ca_file=ca))
         assert "CERTIFICATE_VERIFY_FAILED" in sentence

@@ -65,7 +65,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 def history() -> list[dict[str, Any]]:
-    """Of all inputs: orders, carts, views and traits, ids that are linked over partitions, and others to be parted."""
+    """Events of all inputs: orders, carts, views, traits, ids linked over partitions, and others to be parted."""
     events: list[dict[str, Any]] = []
     for name in ("ann", "bob", "cleo", "dan", "eve"):
         events += [
@@ -91,7 +91,7 @@ def publish(servers: Servers, events: Sequence[Mapping[str, Any]]) -> None:
 
 
 def spoil(servers: Servers) -> None:
-    """A record that is no event, by another producer than ours."""
+    """Write a record that is no event, by another producer than ours."""
     producer: Any = KafkaProducer(bootstrap_servers=servers.kafka.address)
     producer.send("visits", key=b"a", value=b"{")
     producer.flush()
@@ -144,7 +144,7 @@ def decisions_on(servers: Servers, customer: str) -> bool:
 
 
 def assert_commands_run(servers: Servers) -> None:
-    """Those on what a worker and triggers have made."""
+    """Run the commands on what a worker and triggers have made."""
     eventually(lambda: servers.run("verify").code == 0, 60)
     tail = servers.run("tail", "--from-beginning", "--count", "5")
     assert (tail.code, tail.out.count("\n")) == (0, 5), tail.err
@@ -169,7 +169,7 @@ def assert_commands_run(servers: Servers) -> None:
 
 
 def assert_doctor_is_content(servers: Servers) -> None:
-    """With the rights of each process, before it ever ran and beside it."""
+    """Run `doctor` with the rights of each process, before it ever ran and beside it."""
     for process in ("worker", "triggers"):
         done = servers.run("doctor", process)
         assert (done.code, done.err) == (0, "")
@@ -179,7 +179,7 @@ def assert_doctor_is_content(servers: Servers) -> None:
 
 
 def assert_page_is_served(ops: Worker) -> None:
-    """Each part of what the operations page asks for."""
+    """Read each part of the API that the operations page uses."""
     eventually(
         lambda: all(segment["members"] is not None for segment in get(ops.http, "/api/segments")["segments"]), 60
     )
@@ -194,7 +194,7 @@ def assert_page_is_served(ops: Worker) -> None:
 
 @contextlib.contextmanager
 def without(servers: Servers, right: Granted) -> Iterator[None]:
-    """As long as this right is withdrawn."""
+    """Withdraw this right for a while."""
     user_rights.withdraw_kafka(servers.admin, right)
     try:
         yield
@@ -204,12 +204,12 @@ def without(servers: Servers, right: Granted) -> Iterator[None]:
 
 @pytest.fixture
 def topics_there(servers: Servers) -> None:
-    """All topics, whichever test came before."""
+    """Create all topics, whichever test came before."""
     assert servers.run("topics", "create", "--triggers").code == 0
 
 
 def one_of_each() -> list[Granted]:
-    """Of each user the first right of each operation that is needed at once."""
+    """The first right of each user for each operation that is needed at once."""
     first_rights: dict[tuple[str, str], Granted] = {}
     for right in user_rights.kafka_rights():
         if right.kind == "topic" and right.operation in ("READ", "WRITE", "DESCRIBE"):
@@ -218,7 +218,7 @@ def one_of_each() -> list[Granted]:
 
 
 def test_what_kafka_does_not_allow_is_named(servers: Servers, topics_there: None) -> None:
-    """The operation and the topic, before anything is begun; the other topics of the same user are not named."""
+    """The operation and the topic are named before anything is begun; other topics of the user are not."""
     cases = one_of_each()
     assert len(cases) >= 9
     for right in cases:
@@ -234,7 +234,7 @@ def test_what_kafka_does_not_allow_is_named(servers: Servers, topics_there: None
 def test_settings_of_topics_that_may_not_be_read(
     servers: Servers, topics_there: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The right is named and the process goes on: what is too large for a topic is told when it is published."""
+    """The right is named and the process goes on: a too large record is reported when it is published."""
     right = right_of("segmenter-worker", "DESCRIBE_CONFIGS", "merges")
     with without(servers, right):
         topics.verify(Settings(**servers.settings(right.user)), rights.NEEDS[rights.WORKER].topics)
@@ -246,7 +246,7 @@ def test_settings_of_topics_that_may_not_be_read(
 
 
 def test_doctor_names_each_right_of_kafka(servers: Servers, topics_there: None) -> None:
-    """Of the group and the transactional ids as well, which no other command tries."""
+    """The rights of the group and the transactional ids are named as well, which no other command tries."""
     cases = [right for right in one_of_each() if right.user in ("segmenter-worker", "segmenter-triggers")]
     cases += [right for right in user_rights.kafka_rights() if right.kind != "topic"]
     assert {right.kind for right in cases} == {"topic", "group", "transactional-id"}
@@ -262,7 +262,7 @@ def test_doctor_names_each_right_of_kafka(servers: Servers, topics_there: None) 
 
 
 def test_doctor_warns_of_topics_that_it_cannot_check(servers: Servers, topics_there: None) -> None:
-    """A worker runs without the right, so it is no problem."""
+    """A missing DESCRIBE_CONFIGS is a warning, as a worker runs without it."""
     right = right_of("segmenter-worker", "DESCRIBE_CONFIGS", "merges")
     with without(servers, right):
         done = servers.run("doctor", "worker")
@@ -274,7 +274,7 @@ def test_doctor_warns_of_topics_that_it_cannot_check(servers: Servers, topics_th
 
 
 def test_doctor_names_each_right_of_redis(servers: Servers, topics_there: None) -> None:
-    """Each command and each pattern of keys of each process, alone; and nothing stays of its tries."""
+    """Each missing command and key pattern of each process is named; nothing stays of the attempts."""
     rules = user_rights.redis_rules(servers.redis)
     before = set(servers.redis.keys("*"))
     for process in ("worker", "triggers"):
@@ -296,7 +296,7 @@ def test_doctor_names_each_right_of_redis(servers: Servers, topics_there: None) 
 
 @pytest.mark.parametrize("setting", ["kafka_password", "redis_password"])
 def test_doctor_names_a_wrong_password(setting: str, servers: Servers, topics_there: None) -> None:
-    """By the setting, and without the password; what the other server says is ok."""
+    """The setting is named without the password; what the other server says is ok."""
     wrong: dict[str, Any] = {setting: "a-wrong-password"}
     if setting == "redis_password":
         wrong["redis"] = servers.settings("segmenter-worker")["redis"].replace(f":{user_rights.PASSWORD}@", "@")
@@ -318,7 +318,7 @@ def right_of(user: str, operation: str, name: str) -> Granted:
 
 
 def assert_stopped_for(process: Worker, words: str) -> None:
-    """It ends by itself, with one sentence that says this, and without a traceback."""
+    """The process ends by itself, with one sentence that says this, and without a traceback."""
     eventually(lambda: process.exit_code is not None, 20)
     log = process.log.read_text()
     (sentence,) = [row for row in log.splitlines() if row.startswith("segmenter stopped: ")]
@@ -338,7 +338,7 @@ def is_buyer(servers: Servers, name: str) -> bool:
 
 
 def test_a_worker_without_a_right(servers: Servers, topics_there: None) -> None:
-    """From the start, or withdrawn while it runs: it stops and says which; with the right it decides what came."""
+    """A worker stops and names the right, missing or withdrawn; with it, a worker decides what came."""
     user = "segmenter-worker"
     publish(servers, [order("gil")])
     for name, kind, words in (
@@ -361,7 +361,7 @@ def test_a_worker_without_a_right(servers: Servers, topics_there: None) -> None:
 
 
 def test_the_page_loses_a_right(servers: Servers, topics_there: None) -> None:
-    """It follows the changes no more, and says why, once."""
+    """The operations process stops with one sentence that names the right."""
     user = "segmenter-ops"
     with servers.process(Ops, user, "loses-changes", ops_http="127.0.0.1:0", ops_token=TOKEN) as ops:
         ops.wait_ready()
@@ -374,7 +374,7 @@ def test_the_page_loses_a_right(servers: Servers, topics_there: None) -> None:
     ("user", "command"), [("segmenter-ops", "info"), ("segmenter-ops", "hscan"), ("segmenter-reader", "hmget")]
 )
 def test_what_redis_does_not_allow_is_named(user: str, command: str, servers: Servers, topics_there: None) -> None:
-    """Also by the page, which would look again and again, and by a command. With the right it is as it should be."""
+    """The page, which could retry, and a command stop and name the right. With it they work."""
     ops = servers.process(Ops, user, f"without-{command}", ops_http="127.0.0.1:0", ops_token=TOKEN)
     servers.redis.execute_command("ACL", "SETUSER", user, f"-{command}")
     try:

@@ -42,7 +42,7 @@ def server() -> Iterator[Redis]:
 
 @pytest.fixture
 def admin(server: Redis) -> Iterator[Any]:
-    """Who may do everything; nothing is stored yet."""
+    """A client which may do everything; nothing is stored yet."""
     with redis.Redis.from_url(server.url) as client:
         client.flushdb()
         client.script_flush()
@@ -51,7 +51,7 @@ def admin(server: Redis) -> Iterator[Any]:
 
 @asynccontextmanager
 async def store_of(server: Redis, user: str, prefix: str = PREFIX) -> AsyncIterator[RedisStore]:
-    """As this user's process connects."""
+    """A store that connects as this user's process does."""
     url = server.url.replace("://", f"://{user}:{user_rights.PASSWORD}@")
     store = RedisStore.connect(url, prefix)
     try:
@@ -167,7 +167,7 @@ async def test_each_right_is_needed(user: str, server: Redis, admin: Any, monkey
 
 
 def test_who_reads_has_no_command_that_writes(admin: Any) -> None:
-    """By Redis's own list of commands that write, and no script, which may write without one of them."""
+    """A reading user has no command that writes by Redis's own list, and no script."""
     writes = {name.decode() for name in admin.execute_command("ACL", "CAT", "write")} | {
         "evalsha",
         "eval",
@@ -192,7 +192,7 @@ def test_users_stay_with_their_own_keys(server: Redis, admin: Any) -> None:
 
 
 def test_triggers_only_read_what_the_segmenter_stores(server: Redis, admin: Any) -> None:
-    """Where Redis tells reading from writing; the page says what is so on Redis 6.2."""
+    """Triggers may not write the segmenter's keys, where Redis tells reading from writing; 6.2 does not."""
     if not user_rights.tells_reading_from_writing(admin):
         pytest.skip("Redis 6.2 knows no right to read alone")
     with redis.Redis.from_url(server.url.replace("://", f"://segmenter-triggers:{user_rights.PASSWORD}@")) as triggers:
@@ -217,7 +217,7 @@ def stored(admin: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("command", OF_A_SAVE)
 async def test_a_save_that_may_not_write_it_all_writes_nothing(command: str, server: Redis, admin: Any) -> None:
-    """Whichever right is withdrawn from a worker that runs, and once it is back, the same save goes on."""
+    """Whichever right a running worker loses, nothing is saved; once it is back, the same save succeeds."""
     async with store_of(server, WORKER) as store:
         await claimed(store)
         first = step(1, customers=[known("a", due=5), known("b", due=6), known("c", due=7)], outbox=[b"1"])
@@ -237,7 +237,7 @@ async def test_a_save_that_may_not_write_it_all_writes_nothing(command: str, ser
 
 @pytest.mark.parametrize("command", ["hset", "ltrim"])
 async def test_a_trim_that_may_not_write_it_all_drops_nothing(command: str, server: Redis, admin: Any) -> None:
-    """Else a later trim would drop entries that are not published."""
+    """A refused trim drops nothing, or a later trim would drop entries that are not published."""
     async with store_of(server, WORKER) as store:
         await claimed(store)
         assert await store.save(0, step(1, outbox=[b"1", b"2", b"3"])) == "saved"
@@ -255,7 +255,7 @@ async def test_a_trim_that_may_not_write_it_all_drops_nothing(command: str, serv
 
 
 def test_names_of_ones_own() -> None:
-    """Prefixes and the group of the settings, and a prefix with characters that a pattern of keys would read."""
+    """The rights use the prefixes and the group of the settings, and escape characters of key patterns."""
     settings = Settings(topic_prefix="shop-", group="crm", redis_prefix="eu*:")
     worker, triggers = (user for user in rights.USERS if user.needs.owns)
     assert r" ~eu\*:{p* " in rights.acl_line(worker, settings)
@@ -269,7 +269,7 @@ def test_names_of_ones_own() -> None:
 
 
 def test_all_commands_have_rights() -> None:
-    """Each of the command line's stands in the list, once, or needs nothing of Kafka and Redis."""
+    """Each command of the command line is listed once, or needs nothing of Kafka and Redis."""
     from streams.cli.main import _COMMANDS  # noqa: PLC0415  # the list of the command line itself
 
     run = [name for user in rights.USERS for name in user.runs]
@@ -278,7 +278,7 @@ def test_all_commands_have_rights() -> None:
 
 
 def test_the_rights_cover_what_the_scripts_call() -> None:
-    """A script runs with the rights of who calls it; a call whose line does not name it could not be said."""
+    """A script runs with its caller's rights, so each of its calls must be named there."""
     scripts = (Path(__file__).parents[3] / "streams" / "state" / "lua").glob("*.lua")
     calls = {name.lower() for script in scripts for name in re.findall(r"call\('(\w+)'", script.read_text())}
     assert {"hset", "zadd", "ltrim"} <= calls
@@ -290,7 +290,7 @@ def test_the_rights_cover_what_the_scripts_call() -> None:
 
 
 async def test_the_rights_on_a_cluster(redis_cluster: RedisCluster) -> None:
-    """With what the page adds for one, on every shard; without it the first call says what is missing."""
+    """A worker's rights with the page's additions are enough on every shard; without one the first call fails."""
     more = [f"+{command}" for command in rights.CLUSTER]
     url = redis_cluster.url.replace("://", f"://{WORKER}@")
     settings = Settings(redis=url, redis_cluster=True, redis_password=user_rights.PASSWORD)

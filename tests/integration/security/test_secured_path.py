@@ -58,7 +58,7 @@ class Servers(NamedTuple):
     definitions: Path
 
     def settings(self, way: str, name: str) -> dict[str, Any]:
-        """To be let in so, with topics and keys of one's own. One way has its password from a file."""
+        """Settings with the credentials of this way and own topics and keys; one way has its password from a file."""
         redis = self.asking if way == "certificate" else self.redis
         url = f"rediss://{USER}@{redis.address}/0"
         own = {"topic_prefix": f"{name}-", "group": name, "redis_prefix": f"segmenter:{name}:", "partitions": 1}
@@ -170,7 +170,7 @@ class _Logged(logging.Handler):
 def test_the_whole_path(
     way: str, workers: Mapping[str, Worked], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Topics, publish, worker, tail, explain and distribution; at level DEBUG nobody logs a secret, nor who bought."""
+    """All commands and a worker run with the right credentials; at level DEBUG no secret or customer is logged."""
     worker, settings = workers[way]
     run = Commands(settings, capsys)
     assert run("topics", "create")[0] == 0
@@ -194,7 +194,7 @@ def test_the_whole_path(
     [("join", "READ of the group"), ("read", "READ of read-profiles, "), ("write", "WRITE of write-merges, ")],
 )
 def test_a_worker_that_may_not(what: str, right: str, workers: Mapping[str, Worked]) -> None:
-    """Join its group, read an input, write an output: it stops with a sentence, and is never silent."""
+    """A worker that may not join, read or write stops with a sentence, and is never silent."""
     worker, _ = workers[what]
     assert worker.process is not None
     assert worker.process.wait(30) == 75
@@ -209,7 +209,7 @@ def test_a_worker_that_may_not(what: str, right: str, workers: Mapping[str, Work
 
 @pytest.fixture
 def refused(servers: Servers, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """As a user who may do nothing with these topics."""
+    """Commands of a user which may do nothing with these topics."""
     monkeypatch.setattr(kafka_client, "TRY_MS", 1_000)
     return Commands(servers.settings("PLAIN", "refused"), capsys)
 
@@ -227,7 +227,7 @@ def allowed(servers: Servers) -> Mapping[str, Any]:
 def test_kafka_does_not_take_the_password(
     allowed: Mapping[str, Any], mechanism: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One sentence, exit code 75, and not only after all the time that a broker that is away is given."""
+    """One sentence and exit code 75 come sooner than for a broker that is away."""
     run = Commands(allowed, capsys)
     began = time.monotonic()
     code, out, err = run("topics", "verify", kafka_mechanism=mechanism, kafka_password=WRONG)
@@ -240,7 +240,7 @@ def test_kafka_does_not_take_the_password(
 
 
 def test_a_broker_that_we_must_not_trust(refused: Commands, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signed by a stranger, or for another host: no password is sent there."""
+    """No password is sent to a broker with a certificate of a stranger or for another host."""
     monkeypatch.setattr(kafka_client, "TRIES", 1)
     elsewhere = {"kafka_protocol": "SSL", "kafka_user": "", "kafka_password": ""}
     elsewhere["brokers"] = servers.kafka.addresses["ELSEWHERE"]
@@ -252,7 +252,7 @@ def test_a_broker_that_we_must_not_trust(refused: Commands, servers: Servers, mo
 
 
 def test_kafka_asks_for_more_than_we_show(refused: Commands, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listener that wants a certificate, or TLS, or a password."""
+    """A listener that requires a certificate, TLS or a password is named as such."""
     monkeypatch.setattr(kafka_client, "TRIES", 1)
     without = {"kafka_user": "", "kafka_password": ""}
     for changed in (
@@ -283,7 +283,7 @@ def test_a_file_that_cannot_be_used(changed: Mapping[str, Any], sentence: str, w
 
 
 def test_topics_that_a_user_may_not_create_or_see(refused: Commands, servers: Servers) -> None:
-    """Each in one sentence. When another user has created them, and this one may use them, all is well."""
+    """Each refusal is one sentence. Once another user has created the topics, this one may use them."""
     code, _, err = refused("topics", "create")
     assert code == 75
     refusal = "CREATE of refused-profiles (TopicAuthorizationFailedError)"

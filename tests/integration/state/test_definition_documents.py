@@ -38,7 +38,7 @@ LIVES = range(40)
 
 
 def numbered(number: int, text: str = "") -> Engine:
-    """Of a file that is another for each number, with segments of the same keys."""
+    """The engine of a file which differs for each number, with segments of the same keys."""
     page = {"performed": {"event": "page", "count": {"at_least": number + 1}, "within": "30d"}}
     named = {"performed": {"event": "page", "where": {"x": {"in": [f"{number}{text}"]}}}}
     return engine_of(buyer=BOUGHT, viewer=page, named=named)
@@ -70,7 +70,7 @@ class Partition:
         return files
 
     async def saved(self, files: DefinitionVersions, name: str, *, is_last: bool = False) -> None:
-        """A customer is saved who bought once, decided by the newest file; ``is_last``: everybody was brought over."""
+        """Save a customer who bought once, decided by the newest file; ``is_last``: all customers were migrated."""
         customer = bought(files.engine)
         customer.definition_version = files.number
         if is_last:
@@ -109,7 +109,7 @@ async def sizes(client: redis.Redis, store: RedisStore) -> tuple[int, int, int]:
 async def test_the_size_is_bounded_whatever_the_number_of_changes(
     partition: Partition, client: redis.Redis, count: int
 ) -> None:
-    """So many files, one after the other: some documents stay, by which a profile of another partition is read."""
+    """After so many files some documents stay, by which a profile of another partition is read."""
     engines = [numbered(number) for number in range(count)]
     files = DefinitionVersions.initial(engines[0])
     for engine in engines:
@@ -125,7 +125,7 @@ async def test_the_size_is_bounded_whatever_the_number_of_changes(
 
 
 async def test_large_files_stay_by_their_bytes(partition: Partition, client: redis.Redis) -> None:
-    """Documents that cannot be compressed: the newest, and former ones of 1 MiB in all."""
+    """If documents cannot be compressed, the newest stays, and former ones of 1 MiB in all."""
     rng = random.Random(1)
     for number in range(12):
         values = [rng.randbytes(200).hex() for _ in range(900)]
@@ -137,7 +137,7 @@ async def test_large_files_stay_by_their_bytes(partition: Partition, client: red
 
 
 async def test_every_file_stays_until_everybody_is_brought_over(partition: Partition, client: redis.Redis) -> None:
-    """However many changes come before that; then a step takes them away, and one that is sent twice takes no more."""
+    """Files stay until a step has migrated the last customer; the same step sent twice removes no more."""
     count = KEPT_MAX + 5
     first = await partition.begun(numbered(0))
     await partition.saved(first, "oldest")
@@ -163,7 +163,7 @@ async def test_every_file_stays_until_everybody_is_brought_over(partition: Parti
 
 
 async def test_a_worker_dies_between_any_two_calls_of_a_change(partition: Partition, client: redis.Redis) -> None:
-    """Claimed and not begun, begun and not saved, saved and not settled: the next one has every file it needs."""
+    """After a death between claim, begin, save and settle the next worker has every file it needs."""
     await partition.saved(await partition.begun(numbered(0)), "a")
     await partition.claimed(numbered(1))  # and no more
     assert (await sizes(client, partition.store))[1] == 1
@@ -217,7 +217,7 @@ def as_before(files: DefinitionVersions) -> bytes:
 async def test_a_redis_of_the_version_before(
     partition: Partition, client: redis.Redis, is_settled: bool, changes: bool
 ) -> None:
-    """It is looked at as it is, and the next claim moves its documents to their key."""
+    """The state of the version before is read as it is, and the next claim moves its documents to their key."""
     await partition.changed(numbered(0))
     files = await partition.begun(numbered(1))
     if is_settled:
@@ -239,7 +239,7 @@ async def test_a_redis_of_the_version_before(
 
 
 def test_lives_on_a_store_of_the_version_before() -> None:
-    """Brought over from there, whatever dies when: the end is that of the oracle."""
+    """Migrated from the version before, with deaths at any place, the end is that of the oracle."""
     halfway: list[bool] = []
 
     def fails(seed: int) -> object:
@@ -286,7 +286,7 @@ async def hash_reads(client: redis.Redis) -> int:
 
 
 async def test_what_reads_the_clock_reads_no_file(partition: Partition, client: redis.Redis) -> None:
-    """Triggers and the page, which look every second and before each message, read single fields."""
+    """Triggers and the page, which read every second and before each message, read single fields."""
     files = await partition.changed(numbered(0))
     engine = numbered(0)
     before = await hash_reads(client)
@@ -304,7 +304,7 @@ async def test_what_reads_the_clock_reads_no_file(partition: Partition, client: 
 
 
 async def test_the_page_reads_a_customer_of_a_former_file_by_that_file(partition: Partition) -> None:
-    """While customers are brought over: by the file that decided, which it reads with the customer."""
+    """During a migration the page explains a customer by the file that decided it."""
     await partition.changed(numbered(0))
     await partition.begun(numbered(1))
     poller = StatePoller(Settings(partitions=1), partition.store, numbered(1), 1, OpsMetrics(), lambda: 0)
@@ -317,7 +317,7 @@ async def test_the_page_reads_a_customer_of_a_former_file_by_that_file(partition
 
 
 def test_what_is_short_is_listed_once() -> None:
-    """By the newest file alone: the latest moment of each segment, and none that has passed."""
+    """The newest version alone lists segments short of history: the latest moment of each that has not passed."""
     now, day = 10_000_000_000, 86_400_000
     old = DefinitionVersions.initial(engine_of(a=BOUGHT), since=now)
     viewed = {"performed": {"event": "page", "within": "2d"}}

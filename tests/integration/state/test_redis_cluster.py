@@ -47,12 +47,12 @@ def on(cluster: RedisCluster, **more: Any) -> dict[str, Any]:
 
 
 def server_of(cluster: RedisCluster, name: str) -> int:
-    """The place of the server that holds a key."""
+    """The index of the server that holds a key."""
     return int(key_slot(name.encode())) * len(cluster.servers) // SLOTS
 
 
 def clients(cluster: RedisCluster) -> list[Any]:
-    """One of each server."""
+    """A client of each server."""
     return [sync_redis.Redis.from_url(server.url) for server in cluster.servers]
 
 
@@ -74,7 +74,7 @@ async def test_partitions_spread_over_all_shards(
 
 
 async def test_scripts_that_shards_forgot(redis_cluster: RedisCluster, cluster_client: redis.RedisCluster) -> None:
-    """Each shard knows scripts of its own; whichever forgot them, a call goes on."""
+    """A call goes on where any of the shards, which have scripts of their own, forgot them."""
     store = RedisStore(cluster_client, "scripts:")
     for partition in range(12):
         await claimed(store, partition=partition)
@@ -85,7 +85,7 @@ async def test_scripts_that_shards_forgot(redis_cluster: RedisCluster, cluster_c
 
 
 async def test_a_cluster_with_a_password(redis_cluster: RedisCluster) -> None:
-    """It is shown to every shard."""
+    """The password is sent to every shard."""
     for client in clients(redis_cluster):
         client.acl_setuser("one", enabled=True, passwords=["+the password"], keys=["*"], commands=["+@all"])
     url = redis_cluster.url.replace("redis://", "redis://one@")
@@ -102,7 +102,7 @@ async def test_a_cluster_with_a_password(redis_cluster: RedisCluster) -> None:
 async def test_one_shard_that_may_evict_is_refused(
     redis_cluster: RedisCluster, cluster_client: redis.RedisCluster
 ) -> None:
-    """Whichever it is."""
+    """A cluster is refused whichever of its shards may evict."""
     store = RedisStore(cluster_client)
     await store.verify(now_ms)
     for client in clients(redis_cluster):
@@ -115,7 +115,7 @@ async def test_one_shard_that_may_evict_is_refused(
 
 
 async def test_the_clock_of_each_shard_is_looked_at(cluster_client: redis.RedisCluster) -> None:
-    """Twice for each of three: before it is asked, and after."""
+    """The clock of each of three shards is compared with our time before and after the call."""
     clock_reads: list[int] = []
 
     def now() -> int:
@@ -135,7 +135,7 @@ async def test_any_node_that_answers_is_enough(redis_cluster: RedisCluster) -> N
 
 
 async def test_a_single_redis_is_no_cluster(redis_server: Redis, redis_cluster: RedisCluster) -> None:
-    """Either mistaken for the other is told, and soon."""
+    """A single Redis taken for a cluster, and the reverse, is reported soon."""
     elsewhere = next(
         partition for partition in range(100) if server_of(redis_cluster, key("segmenter:", partition, "meta"))
     )
@@ -151,7 +151,7 @@ async def test_a_single_redis_is_no_cluster(redis_server: Redis, redis_cluster: 
 
 @pytest.fixture
 def mortal() -> Iterator[RedisCluster]:
-    """A cluster of one's own, every write synced."""
+    """A cluster of the module's own, with every write synced."""
     with RedisCluster(aof=True, fsync="always") as servers:
         yield servers
 

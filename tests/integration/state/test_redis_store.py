@@ -30,7 +30,7 @@ _prefixes = (f"test_redis_store{number}:" for number in itertools.count())
 
 
 async def test_all_keys_of_a_partition_share_its_hash_tag(client: redis.Redis) -> None:
-    """Under the prefix, with the partition in braces: one slot of a cluster."""
+    """All keys have the prefix and the partition in braces: one slot of a cluster."""
     prefix = next(_prefixes)
     redis_store = RedisStore(client, prefix)
     await redis_store.claim(claim(partition=12))
@@ -43,7 +43,7 @@ async def test_all_keys_of_a_partition_share_its_hash_tag(client: redis.Redis) -
 
 
 async def test_of_who_is_erased_redis_has_no_name(client: redis.Redis) -> None:
-    """Not in any key, and another claim by another process finds what stays all the same."""
+    """No key holds an erased customer's id, and another claim still finds what stays."""
     prefix = next(_prefixes)
     redis_store = RedisStore(client, prefix)
     await claimed(redis_store)
@@ -86,7 +86,7 @@ async def test_scripts_that_redis_forgot_are_sent_again(client: redis.Redis) -> 
 
 @pytest.mark.parametrize(("ahead_ms", "answer"), [(0, "saved"), (CLOCK_SKEW_MAX_MS + 5_000, "too_early")])
 async def test_a_clock_ahead_of_that_of_redis(redis_store: RedisStore, ahead_ms: int, answer: str) -> None:
-    """Nothing of the step is written: what fell due by then would have been decided too early."""
+    """A step with a clock ahead of Redis's is not written: what fell due by then was decided too early."""
     await claimed(redis_store)
     clock = int(time.time() * 1000) + ahead_ms
     content = step(clock=clock, customers=[known("a", due=5)], outbox=[b"1"])
@@ -105,7 +105,7 @@ def own_redis() -> Iterator[Redis]:
 
 @contextlib.contextmanager
 def configured(server: Redis, **options: object) -> Iterator[None]:
-    """These options, written with ``_`` for ``-``, for a while."""
+    """Set these options, written with ``_`` for ``-``, for a while."""
     with SyncRedis.from_url(server.url) as connected:
         before = {name: connected.config_get(name.replace("_", "-")) for name in options}
         for name, value in options.items():
@@ -118,7 +118,7 @@ def configured(server: Redis, **options: object) -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_snapshots(server: Redis) -> Iterator[None]:
-    """A folder is in the way of the file, so that a snapshot fails."""
+    """Make snapshots fail: a folder is in the place of the file."""
     assert server.folder is not None
     (server.folder / "dump.rdb").mkdir()
     with SyncRedis.from_url(server.url) as connected, configured(server, save="3600 1"):
@@ -132,7 +132,7 @@ def without_snapshots(server: Redis) -> Iterator[None]:
 
 @contextlib.contextmanager
 def a_replica(server: Redis, serves: str) -> Iterator[None]:
-    """Of a primary that does not answer; ``serves``: whether it is read all the same."""
+    """Make the server a replica of a primary that does not answer; ``serves``: whether it may be read."""
     with SyncRedis.from_url(server.url) as connected, configured(server, replica_serve_stale_data=serves):
         connected.replicaof("127.0.0.1", "1")
         yield
@@ -141,7 +141,7 @@ def a_replica(server: Redis, serves: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def with_a_script_that_does_not_end(server: Redis) -> Iterator[None]:
-    """Of another client."""
+    """Run an endless script of another client."""
     another, connected = SyncRedis.from_url(server.url), SyncRedis.from_url(server.url)
     with another, connected, ThreadPoolExecutor(1) as pool:
         running = pool.submit(another.eval, "while true do end", 0)
@@ -210,7 +210,7 @@ async def test_what_was_saved_survives_a_crash() -> None:
 
 
 async def test_a_redis_that_is_gone_is_one_exception() -> None:
-    """Whatever was asked: the contract's own exception, not the client's."""
+    """Each call fails with the contract's own exception, not the client's."""
     with Redis() as server:
         client = redis.from_url(server.url, retry=Retry(NoBackoff(), 0))
         store = RedisStore(client)
@@ -235,7 +235,7 @@ async def test_a_redis_that_is_gone_is_one_exception() -> None:
 
 
 async def test_a_call_that_is_cancelled_is_cancelled(own_redis: Redis) -> None:
-    """Whatever the client was doing at that moment: a partition that is released would else go on for ever."""
+    """A call can be cancelled at any moment, or a released partition would go on for ever."""
     lost = []
     for moment in range(200):
         store = RedisStore.connect(own_redis.url, "cancelled:")
@@ -253,7 +253,7 @@ async def test_a_call_that_is_cancelled_is_cancelled(own_redis: Redis) -> None:
 
 
 async def test_a_redis_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes connections and says nothing: one bound for a call with all its retries, not one for each of them."""
+    """One time limit holds for a call with all its retries, not one for each of them."""
     monkeypatch.setattr(redis_stores, "CALL_MAX_S", 0.3)
     monkeypatch.setattr(redis_stores, "TIMEOUT_S", 0.1)
     accepted: list[asyncio.StreamWriter] = []
@@ -285,14 +285,14 @@ async def test_a_redis_that_may_evict_is_refused(policy: str) -> None:
 
 @pytest.mark.parametrize("skew_ms", [-60_000, -CLOCK_SKEW_MAX_MS - 500, CLOCK_SKEW_MAX_MS + 500, 60_000])
 async def test_clocks_that_differ_are_refused(redis_store: RedisStore, skew_ms: int) -> None:
-    """More than a second either way; the sentence says by how much."""
+    """A difference of more than a second either way is refused; the sentence says how much."""
     with pytest.raises(ClaimRefused, match=r"differ by \d+ ms; set them right"):
         await redis_store.verify(lambda: int(time.time() * 1000) + skew_ms)
     await redis_store.verify(lambda: int(time.time() * 1000))
 
 
 async def test_up_to_when_all_is_read_never_goes_back(redis_store: RedisStore) -> None:
-    """It is saved with its step; a step that does not say, or says less, leaves it."""
+    """The time is saved with its step; a step without it, or with an earlier one, leaves it."""
     await claimed(redis_store)
     stored = []
     for number, caught_up in enumerate((0, 500, 0, 400, 700), 1):

@@ -44,7 +44,7 @@ async def test_an_empty_partition(store: Store) -> None:
 
 
 async def test_a_claim_finds_what_was_saved(store: Store) -> None:
-    """Positions, clock, save number, the next due time and the outbox, for whoever comes next."""
+    """Any later claim finds positions, clock, save number, the next due time and the outbox."""
     await claimed(store)
     save = step(customers=[known("a", due=700), known("b", due=600)], outbox=[b"one", b"two"])
     assert await store.save(0, save) == "saved"
@@ -62,7 +62,7 @@ async def test_first_positions_are_set_once(store: Store) -> None:
 
 
 async def test_first_positions_of_another_claim_are_not_set(store: Store) -> None:
-    """Who does not hold the partition begins nothing; nor does anybody before a claim."""
+    """A claim which does not hold the partition begins nothing; nor does a begin before any claim."""
     assert not await store.begin(claim(), POSITIONS)
     assert (await store.claim(claim("t2"))).positions == {}
     assert not await store.begin(claim("t1"), POSITIONS)
@@ -70,7 +70,7 @@ async def test_first_positions_of_another_claim_are_not_set(store: Store) -> Non
 
 
 async def test_files_do_not_change_over_saves_that_are_lost(store: Store) -> None:
-    """Who decided by what is not there any more says nothing of which files are to decide."""
+    """New files are refused if a save before them is lost: they were chosen by what is not there any more."""
     await claimed(store)
     assert not await store.begin(claim(), {}, EncodedVersions(1, b"[]"), 1)
     assert await store.save(0, step(1)) == "saved", "by the files that decide"
@@ -140,7 +140,7 @@ async def test_a_claim_that_was_never_begun_binds_nobody(store: Store, other: di
 
 
 async def test_of_several_differences_the_first_is_told(store: Store) -> None:
-    """Cluster, group, partitions, definitions; and before the generation."""
+    """The order is cluster, group, partitions, definitions; all come before the generation."""
     await claimed(store)
     for identity, field in (
         (Identity("x", "x", 1, "x"), "cluster"),
@@ -155,7 +155,7 @@ async def test_of_several_differences_the_first_is_told(store: Store) -> None:
 
 
 async def test_saves_follow_one_another(store: Store) -> None:
-    """Each carries the next number and starts where the last one ended."""
+    """Each save has the next number and starts where the last one ended."""
     await claimed(store)
     for number in range(1, 6):
         assert await store.save(0, step(number)) == "saved"
@@ -178,7 +178,7 @@ REFUSED: list[tuple[str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("answer", "wrong"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
 async def test_a_refused_save_writes_nothing(store: Store, answer: str, wrong: dict[str, Any]) -> None:
-    """Neither customers nor due times, outbox, positions, clock or number; and the next save is taken."""
+    """A refused save writes no customer, due time, entry, position, clock or number; the next save is taken."""
     await claimed(store)
     await store.save(0, step(1, customers=[known("a", b"1", 500)], outbox=[b"one"]))
     before = await seen(store)
@@ -192,7 +192,7 @@ async def test_a_refused_save_writes_nothing(store: Store, answer: str, wrong: d
 
 
 async def test_before_any_claim_a_save_is_fenced(store: Store) -> None:
-    """Nobody holds the partition, so nobody writes."""
+    """A save is refused while no claim holds the partition."""
     assert await store.save(0, step()) == "fenced"
     assert await seen(store) == (NOTHING, [None, None], [])
 
@@ -210,7 +210,7 @@ async def test_the_same_save_again_is_already_there(store: Store) -> None:
 
 
 async def test_the_same_save_by_the_next_owner_is_fenced_for_the_last(store: Store) -> None:
-    """The token is looked at first: after a takeover a retry does not come through."""
+    """The token is checked first: after a takeover the former owner's retry is fenced."""
     await claimed(store)
     await store.save(0, step(1))
     await store.claim(claim("t2", 6))
@@ -248,7 +248,7 @@ async def test_the_clock_never_goes_back(store: Store) -> None:
 
 
 async def test_customers_come_in_the_order_asked_for(store: Store) -> None:
-    """Any bytes under any name; unknown ones are None, one asked for twice comes twice."""
+    """Any bytes are loaded under any name, in order; unknown ids are None, one given twice comes twice."""
     await claimed(store)
     values = {"a": b"", PERSIAN: bytes(range(256)), "{p1}:x": b"\x93\xff", " ": b"4", "a\u202eb": b"5"}
     await store.save(0, step(customers=[known(name, value) for name, value in values.items()]))
@@ -257,7 +257,7 @@ async def test_customers_come_in_the_order_asked_for(store: Store) -> None:
 
 
 async def test_a_customer_is_written_over(store: Store) -> None:
-    """The newest value counts, others stay."""
+    """The newest value counts, other customers stay."""
     await claimed(store)
     await store.save(0, step(1, customers=[known("a", b"1"), known("b", b"1")]))
     await store.save(0, step(2, customers=[known("b", b"2")]))
@@ -276,7 +276,7 @@ async def test_due_times_are_set_kept_and_removed(store: Store) -> None:
 
 
 async def test_due_customers_come_oldest_first(store: Store) -> None:
-    """Up to and including the instant, at most so many; those of one instant by name."""
+    """Customers due up to and including the instant come by time, then by name, at most so many."""
     await claimed(store)
     now = 1_772_366_400_000
     dues = {"c": now + 1, "b": now, PERSIAN: now, "a": now, "d": now - 1, "e": 0, "f": None}
@@ -290,7 +290,7 @@ async def test_due_customers_come_oldest_first(store: Store) -> None:
 
 
 async def test_the_outbox_keeps_its_order(store: Store) -> None:
-    """Entries of one save in their order, saves one after another, any bytes."""
+    """Entries of one save stay in order, saves follow one another, any bytes are kept."""
     await claimed(store)
     await store.save(0, step(1, outbox=[b"2", b"1", b""]))
     await store.save(0, step(2, outbox=[]))
@@ -300,7 +300,7 @@ async def test_the_outbox_keeps_its_order(store: Store) -> None:
 
 @pytest.mark.parametrize(("first", "left"), [(0, [b"0", b"1", b"2"]), (2, [b"2"]), (3, [])])
 async def test_published_entries_are_trimmed(store: Store, first: int, left: list[bytes]) -> None:
-    """All before a number that counts from the first ever put; what is saved afterwards follows on."""
+    """Entries before a number, counted from the first ever put, are dropped; later saves follow on."""
     await claimed(store)
     await store.save(0, step(1, outbox=[b"0", b"1", b"2"]))
     for _ in range(3):
@@ -311,7 +311,7 @@ async def test_published_entries_are_trimmed(store: Store, first: int, left: lis
 
 
 async def test_entries_keep_their_numbers(store: Store) -> None:
-    """Whatever was trimmed before: a number that was passed drops nothing more, though more was put since."""
+    """A number that was passed before drops nothing more, though more entries were put since."""
     await claimed(store)
     for number in range(1, 4):
         await store.save(0, step(number, outbox=[b"%d" % (2 * number - 2), b"%d" % (2 * number - 1)]))
@@ -327,7 +327,7 @@ async def waiting(store: Store) -> tuple[int, list[bytes]]:
 
 
 async def test_only_the_holder_trims(store: Store) -> None:
-    """After a takeover the former owner learns so, and drops nothing."""
+    """After a takeover the former owner's trim is refused and drops nothing."""
     await claimed(store)
     await store.save(0, step(1, outbox=[b"1"]))
     await store.claim(claim("t2", 6))
@@ -338,7 +338,7 @@ async def test_only_the_holder_trims(store: Store) -> None:
 
 
 async def test_what_is_published_is_found_by_the_next_claim(store: Store) -> None:
-    """By output, as it was told last: with entries that are dropped, without any, or another time."""
+    """The positions noted last are found by output, whether or not entries were dropped with them."""
     await claimed(store)
     await store.save(0, step(1, outbox=[b"0", b"1"]))
     for first, outputs in ((1, {"changes": 7}), (1, {"letters": 3}), (0, {"changes": 9}), (2, {}), (2, {"changes": 4})):
@@ -348,7 +348,7 @@ async def test_what_is_published_is_found_by_the_next_claim(store: Store) -> Non
 
 
 async def test_a_trim_that_rests_on_a_save_that_is_not_there_is_refused(store: Store) -> None:
-    """The store lost what was published, or what was known of the outputs: it must not be told that it has it."""
+    """A trim after a lost save is refused: the store has lost what was published or noted."""
     await claimed(store)
     await store.save(0, step(1, outbox=[b"0", b"1"]))
     for first, outputs in ((2, {"changes": 9}), (0, {"changes": 9}), (2, {})):
@@ -359,7 +359,7 @@ async def test_a_trim_that_rests_on_a_save_that_is_not_there_is_refused(store: S
 
 
 async def test_partitions_are_apart(store: Store) -> None:
-    """Claims, customers, due times and outbox of one are nothing to another."""
+    """Claims, customers, due times and outbox of one partition do not affect another."""
     await claimed(store)
     await claimed(store, partition=1, token="t9")
     await store.save(0, step(1, customers=[known("a", b"0", 500)], outbox=[b"0"]))
@@ -393,7 +393,7 @@ async def test_thousands_of_customers_in_one_save(store: Store) -> None:
 
 
 async def test_an_attempt_is_found_by_the_next_claim(store: Store) -> None:
-    """Whatever it is, until another is written; a save leaves it, and only the holder writes one."""
+    """An attempt stays until another is written; a save leaves it, and only the holder writes one."""
     assert (await claimed(store)).attempt == b""
     assert await store.set_attempt(0, "t1", b"one")
     assert await store.save(0, step(1)) == "saved"
@@ -405,7 +405,7 @@ async def test_an_attempt_is_found_by_the_next_claim(store: Store) -> None:
 
 
 async def test_nobody_writes_an_attempt_of_what_was_never_claimed(store: Store) -> None:
-    """There is no holder."""
+    """Without a claim there is no holder, and no attempt is written."""
     assert not await store.set_attempt(3, "t1", b"one")
     assert (await store.claim(claim(partition=3))).attempt == b""
 
@@ -419,7 +419,7 @@ SMALL = st.integers(0, 3)
 
 
 class Both(RuleBasedStateMachine):
-    """Whatever is asked of them in whatever order, the two stores answer alike."""
+    """A machine that asks the memory store and Redis the same, in any order, and compares the answers."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -436,7 +436,7 @@ class Both(RuleBasedStateMachine):
         self.runner.close()
 
     def both(self, ask: Callable[[Store], Awaitable[Answer]]) -> Answer:
-        """What both say."""
+        """The answer that both stores give."""
 
         async def answer(store: Store) -> object:
             try:
@@ -489,7 +489,7 @@ class Both(RuleBasedStateMachine):
         customers: dict[str, tuple[bytes, int | None, bool]],
         outbox: list[bytes],
     ) -> None:
-        """Mostly the next save of the holder, and now and then one that must be refused."""
+        """Save the next step of the holder mostly, and now and then one that must be refused."""
         save = Save(
             token=token or self.holder,
             number=max(1, self.number + ahead),
@@ -511,7 +511,7 @@ class Both(RuleBasedStateMachine):
         outputs=st.dictionaries(st.sampled_from(["changes", "letters"]), SMALL),
     )
     def trim(self, token: str | None, ahead: int, behind: int, outputs: dict[str, int]) -> None:
-        """Mostly what was put and not yet trimmed; now and then what was passed, or with a save that is not there."""
+        """Trim entries not yet trimmed mostly; now and then passed ones, or with a save that is not there."""
         first, number = self.trimmed + ahead, self.number - behind
         if self.both(lambda store: store.trim(0, token or self.holder, first, outputs, number)):
             self.trimmed += max(0, ahead)
@@ -538,7 +538,7 @@ def test_memory_and_redis_answer_alike(redis_server: Redis) -> None:
 
 
 async def test_who_is_erased_is_found_under_no_name(store: Store) -> None:
-    """What stays is loaded as the customer; once they are back that counts, until they are erased again."""
+    """What stays of an erased customer is loaded until it is back, and again after another erasure."""
     await claimed(store)
     gone = StoredCustomer(PERSIAN, b"gone", 0, erased=True)
     await store.save(0, step(1, customers=[known(PERSIAN, due=700), known("b", due=900)]))
@@ -552,7 +552,7 @@ async def test_who_is_erased_is_found_under_no_name(store: Store) -> None:
 
 
 async def test_many_are_erased_at_once(store: Store) -> None:
-    """In one save, whose arguments go in slices."""
+    """Many customers are erased in one save, whose arguments go in slices."""
     await claimed(store)
     names = [f"u{number}" for number in range(MANY)]
     await store.save(0, step(1, customers=[known(name) for name in names]))
@@ -579,5 +579,5 @@ async def test_a_long_run_of_saves(store: Store) -> None:
 
 
 async def test_the_memory_store_has_nothing_to_refuse() -> None:
-    """It cannot evict and has no clock of its own."""
+    """The memory store cannot evict and has no clock of its own."""
     await MemoryStore().verify(lambda: 0)

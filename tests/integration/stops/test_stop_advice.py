@@ -1,8 +1,8 @@
 """What stops advise, carried out: several of them in one shop, each of which the next step is the remedy of.
 
-The one rule: as of `tests.support.stop_trials`, where most stops have a trial of their own. In the end everybody is as
-all events say, and nothing is said twice. What takes hours in the world takes seconds here: a process is started with
-lines of its own before the program.
+The one rule: in the end all customers are as all events say, and nothing is published twice. Most stops have a trial
+of their own, see `tests.support.stop_trials`. What takes hours in the world takes seconds here: a process is started
+with lines of its own before the program.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ def altered(shop: Shop, world: World, lines: str, *arguments: str, **variables: 
 
 
 def frozen(worker: Worker) -> None:
-    """Until the worker has stopped itself."""
+    """Wait until the worker has stopped its own process."""
     eventually(lambda: worker.exit_code is not None or is_frozen(worker), 60)
     assert worker.exit_code is None, worker.tail()
 
 
 def thawed(worker: Worker, within_s: float = 60) -> str:
-    """Let it go on; the sentence with which it stops."""
+    """Let the worker go on; gives the sentence with which it stops."""
     os.kill(worker.pid, signal.SIGCONT)
     return sentence(worker, within_s)
 
 
 @contextmanager
 def silent(server: Kafka | Redis) -> Iterator[None]:
-    """A server that does not answer for a while."""
+    """Stop a server's process for a while: it does not answer."""
     os.kill(server.pid, signal.SIGSTOP)
     try:
         yield
@@ -169,7 +169,7 @@ PartitionRecovery.read = slow
 
 
 def a_reading_back_that_takes_too_long(world: World, shop: Shop, _: Redis) -> str:
-    """As often as it stops it is started again; each time it comes further."""
+    """The worker is started again as often as it stops; each time it comes further."""
     shop._redis.hdel(meta(shop), *[name for name in shop.saved() if name.startswith("output:")])
     sentences = []
     for _try in range(10):
@@ -223,7 +223,7 @@ REBUILD_PROCESS = rebuild_process.__name__.encode()
 
 
 def reading_processes(worker: Worker) -> list[int]:
-    """Those that read events again for this worker."""
+    """The processes that read events again for this worker."""
     children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
     return [int(pid) for pid in children if REBUILD_PROCESS in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
@@ -248,7 +248,7 @@ START_AGAIN: list[tuple[Step, tuple[str, ...]]] = [
 
 @pytest.mark.nightly
 def test_the_worker_is_started_again(kafka: Kafka, tmp_path: Path) -> None:
-    """And again: each goes on from where the one before it stopped."""
+    """After each stop the next worker goes on from where the one before it stopped."""
     with Redis(aof=True) as own:
         world = World(kafka, own, tmp_path)
         shop = opened(world, instance_id="always the same")
@@ -265,7 +265,7 @@ def test_the_worker_is_started_again(kafka: Kafka, tmp_path: Path) -> None:
 
 
 def without_room_for_transactions(world: World, shop: Shop, mortal: Kafka) -> str:
-    """One broker alone, whose log of transactions wants three copies."""
+    """A single broker has a transaction log which requires three copies."""
     lines = "from streams.kafka import fence\nfence.FENCE_WAIT_S = 3"
     with altered(shop, world, lines) as worker:
         stop_sentence = sentence(worker, 60)
@@ -330,7 +330,7 @@ def partitions_that_nothing_follows(world: World, shop: Shop, mortal: Kafka) -> 
 
 @pytest.mark.nightly
 def test_kafka_answers_again(redis_server: Redis, tmp_path: Path) -> None:
-    """What was sent in vain is sent again, and what was begun is begun again."""
+    """After Kafka's silence, what was not sent is sent again, and each command and worker goes on."""
     steps: list[tuple[Callable[[World, Shop, Kafka], str], tuple[str, ...]]] = [
         (without_room_for_transactions, ("Kafka kept no transaction", "replication.factor is at most the number")),
         (publish_to_a_kafka_that_falls_silent, ("line 100 could not be sent", "when Kafka answers, publish from line")),
@@ -352,7 +352,7 @@ def test_kafka_answers_again(redis_server: Redis, tmp_path: Path) -> None:
 
 @pytest.mark.nightly
 def test_a_group_that_cannot_be_joined(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """It is a group of another kind, or Kafka does not wait as long for a silent member."""
+    """The group is of another kind, or the session timeout is one that Kafka refuses."""
     world = World(kafka, redis_server, tmp_path)
     shop = opened(world)
     consumer: Any = KafkaConsumer(shop.prefix + "visits", bootstrap_servers=kafka.address, group_id=shop.prefix)
@@ -394,7 +394,7 @@ def test_more_of_them_are_started(kafka: Kafka, redis_server: Redis, tmp_path: P
 
 
 def test_verify_waits_for_changed_definitions(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """While not everybody is decided by them it says so; once the worker has logged it, everybody is compared."""
+    """`verify` refuses while a migration runs; once the worker has logged its end, it compares all customers."""
     world = World(kafka, redis_server, tmp_path)
     shop = opened(world)
     with running(shop, world) as process:

@@ -166,14 +166,14 @@ def test_each_sentence_is_tried_in_one_place() -> None:
 
 @pytest.mark.parametrize("place", TRIED_BY)
 def test_what_is_tried_elsewhere_is_there(place: str) -> None:
-    """A test of that name."""
+    """Each place of `TRIED_BY` is a test of that name."""
     module, _, name = place.partition("::")
     tree = ast.parse((Path(__file__).parents[2] / f"{module}.py").read_text("utf-8"))
     assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def test_a_new_sentence_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However it is written; a text that cannot be seen is told."""
+    """A sentence is found however it is written; a text that cannot be analysed is reported."""
     (tmp_path / "new.py").write_text(
         "def f(x):\n    if x:\n        raise Stop('a' + f'b {x}; do c' if x else 'd')\n"
         "    stop(x.why())\n    lost(x.right() or 'e')\n"

@@ -132,7 +132,7 @@ def test_another_group(begun: dict[str, Worker]) -> None:
 
 
 def test_other_definitions(ran: Shop, tmp_path: Path) -> None:
-    """Where Redis does not say what they were, nobody is decided by others; nothing is written."""
+    """Where Redis lacks the former definitions, no customer is decided by others, and nothing is written."""
     ran._redis.hdel(f"{ran.settings['redis_prefix']}{{p0}}:meta", "epochs")
     before = ran.saved()
     stop_sentence = refused({**ran.settings, "definitions": DEMO}, tmp_path)
@@ -164,12 +164,12 @@ def test_another_cluster(ran: Shop, kafka: Kafka, tmp_path: Path) -> None:
 
 
 def test_an_orderly_end_leaves_its_positions_committed(ran: Shop) -> None:
-    """Up to the last one: lag monitors see what was applied, and an emptied Redis is noticed after a short run too."""
+    """All positions are committed: lag monitors see them, and an emptied Redis is noticed after a short run."""
     assert ran.committed("purchases") == ran.position("purchases") == 3
 
 
 def test_an_empty_redis_beside_committed_offsets(ran: Shop, tmp_path: Path) -> None:
-    """It stops, and `worker --rebuild` then reads from the earliest offset; what the topic says is not said again."""
+    """The worker stops; `worker --rebuild` reads from the earliest offset and publishes nothing again."""
     emptied = {**ran.settings, "redis_prefix": "emptied:"}
     stop_sentence = refused(emptied, tmp_path)
     assert stop_sentence.startswith("Redis holds nothing of partition 0 but the group has read it")
@@ -190,21 +190,21 @@ def test_an_empty_redis_beside_committed_offsets(ran: Shop, tmp_path: Path) -> N
 
 
 def test_a_redis_that_may_evict(begun: dict[str, Worker]) -> None:
-    """What it evicted would be lost."""
+    """A Redis that may evict is refused: what it evicted would be lost."""
     stop_sentence = sentence(begun["evicting"])
     assert "allkeys-lru" in stop_sentence
     assert "set maxmemory-policy noeviction" in stop_sentence
 
 
 def test_no_redis_at_the_start(begun: dict[str, Worker]) -> None:
-    """Soon, and not as a loop of restarts inside."""
+    """A worker without Redis stops soon, and does not restart in a loop inside."""
     assert "see that Redis and Kafka can be reached" in sentence(begun["no Redis"], REDIS_GONE_S)
 
 
 def test_redis_dies_under_the_worker_and_comes_back(
     orphan: Orphan, history: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """It stops in bounded time, and goes on once Redis and its data are back: as the oracle says."""
+    """The worker stops in bounded time, and the next one goes on with Redis's data: as the oracle says."""
     stop_sentence = sentence(orphan.worker, REDIS_GONE_S)
     assert orphan.worker.log.stat().st_mtime - orphan.died < REDIS_GONE_S
     assert "Redis failed" in stop_sentence
@@ -223,7 +223,7 @@ def test_redis_dies_under_the_worker_and_comes_back(
 
 
 def test_missing_topics(tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
-    """Named, with the command that creates them."""
+    """Missing topics are named, with the command that creates them."""
     settings = Shop(tansu, redis_server, "some").settings | {"topic_prefix": "none-"}
     stop_sentence = refused(settings, tmp_path)
     for name in (*INPUTS, *OUTPUTS):
@@ -233,7 +233,7 @@ def test_missing_topics(tansu: Tansu, redis_server: Redis, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["visits", "dead-letters"])
 def test_differing_partition_counts(name: str, tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
-    """An input or an output that has one more: a shard would have no place in it, or no owner."""
+    """An input or output with one more partition stops the worker: that one would have no place or no owner."""
     create(tansu, f"differing-{name}-{name}", 3)
     stop_sentence = refused(Shop(tansu, redis_server, f"differing-{name}", partitions=2).settings, tmp_path)
     assert f"{name} 3" in stop_sentence
@@ -244,7 +244,7 @@ def test_differing_partition_counts(name: str, tansu: Tansu, redis_server: Redis
 
 
 def delete_records(kafka: Kafka, shop: Shop, topic: str, before: int) -> None:
-    """What retention does."""
+    """Delete the records before an offset, as retention does."""
     with administrator(kafka) as admin:
         admin.delete_records({TopicPartition(shop.prefix + topic, 0): before})
 
@@ -261,7 +261,7 @@ def read_once(request: pytest.FixtureRequest, kafka: Kafka, redis_server: Redis,
 
 @pytest.mark.kafka
 def test_a_topic_that_takes_no_more(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """Under a running worker, and then before the start: each names the topic, and once it is set the change comes."""
+    """Under a running worker and at the start the topic is named; once it is set the change comes."""
     shop = Shop(kafka, redis_server, "takes-no-more")
     changes = shop.prefix + "segment-changes"
     with worker(shop.settings, tmp_path) as running:
@@ -284,7 +284,7 @@ def test_a_topic_that_takes_no_more(kafka: Kafka, redis_server: Redis, tmp_path:
 
 @pytest.mark.kafka
 def test_retention_has_passed_the_position(read_once: Shop, kafka: Kafka, tmp_path: Path) -> None:
-    """What was not applied is missed, and a rebuild goes on with what is left; what was applied may go."""
+    """Deleted unread records stop the worker, and a rebuild reads what is left; applied records may be deleted."""
     shop = read_once
     shop.publish("carts", *(cart() for _ in range(5)))
     delete_records(kafka, shop, "carts", 8)
@@ -303,7 +303,7 @@ def test_retention_has_passed_the_position(read_once: Shop, kafka: Kafka, tmp_pa
 
 @pytest.mark.kafka
 def test_an_input_was_created_anew(read_once: Shop, kafka: Kafka, tmp_path: Path) -> None:
-    """The position is beyond the end: what comes now would be taken for known."""
+    """A position beyond the end stops the worker: new records would be taken for ones already read."""
     shop = read_once
     create_anew(kafka, shop, "carts")
     shop.publish("carts", cart())
@@ -313,14 +313,14 @@ def test_an_input_was_created_anew(read_once: Shop, kafka: Kafka, tmp_path: Path
 
 
 class Frozen:
-    """A worker that is held still, to change the world under it."""
+    """A worker that is stopped, to change the world under it."""
 
     def __init__(self, shop: Shop, worker: Worker) -> None:
         self.shop, self._worker = shop, worker
         os.kill(worker.pid, signal.SIGSTOP)
 
     def thaw(self) -> str:
-        """Let it go on; the sentence with which it stops."""
+        """Let the worker go on; gives the sentence with which it stops."""
         os.kill(self._worker.pid, signal.SIGCONT)
         return sentence(self._worker)
 
@@ -339,7 +339,7 @@ def frozen(request: pytest.FixtureRequest, kafka: Kafka, redis_server: Redis, tm
 
 @pytest.mark.kafka
 def test_retention_passes_the_position_of_a_running_worker(frozen: Frozen, kafka: Kafka) -> None:
-    """It stops as it would at a start, instead of asking for what is gone for ever."""
+    """The worker stops as at a start, instead of requesting deleted records for ever."""
     frozen.shop.publish("carts", *(cart() for _ in range(5)))
     delete_records(kafka, frozen.shop, "carts", 8)
     stop_sentence = frozen.thaw()
@@ -349,7 +349,7 @@ def test_retention_passes_the_position_of_a_running_worker(frozen: Frozen, kafka
 
 @pytest.mark.kafka
 def test_an_input_is_created_anew_under_a_running_worker(frozen: Frozen, kafka: Kafka) -> None:
-    """It stops as it would at a start, instead of skipping as many records as it had read before."""
+    """The worker stops as at a start, instead of skipping as many records as it had read before."""
     create_anew(kafka, frozen.shop, "carts")
     frozen.shop.publish("carts", cart())
     stop_sentence = frozen.thaw()

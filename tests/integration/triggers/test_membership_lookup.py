@@ -34,7 +34,7 @@ def member(sequence: int = 1) -> Customer:
 
 
 async def filled(store: RedisStore, fingerprint: str = DEFINITIONS.fingerprint) -> MembershipLookup:
-    """Customers who are decided, due, ahead, of a former file, and erased."""
+    """A lookup of customers which are decided, due, ahead, of a former file, and erased."""
     own_claim = claim(identity=msgspec.structs.replace(IDENTITY, definitions=fingerprint))
     await store.claim(own_claim)
     await store.begin(own_claim, {"visits": 10, "carts": 20})
@@ -54,7 +54,7 @@ async def filled(store: RedisStore, fingerprint: str = DEFINITIONS.fingerprint) 
 
 
 async def test_what_is_decided_up_to_when(redis_store: RedisStore) -> None:
-    """The clock, and no further than everything is read; with what stands against a decision, and the newest change."""
+    """A look gives the clock, limited by what is read, what each customer waits for, and its newest change."""
     standings = await filled(redis_store)
     assert await standings.reached(0) == 5_200
     look = await standings.look(0, ["decided", "due", "ahead", "former", "erased", "nobody"])
@@ -75,7 +75,7 @@ async def test_what_is_decided_up_to_when(redis_store: RedisStore) -> None:
 
 
 async def test_a_change_that_was_read_and_is_not_stored_is_waited_for(redis_store: RedisStore) -> None:
-    """Of a customer whom Redis lost as a whole, too; of an erased one what stays says which was the last."""
+    """A lost change is waited for, of a lost and of an erased customer, too."""
     look = await (await filled(redis_store)).look(0, ["decided", "erased", "nobody"])
     assert {name: (customer.waiting(4, 0), customer.waiting(8, 0)) for name, customer in look.of.items()} == {
         "decided": (None, Waiting.LOST_CHANGE),
@@ -85,7 +85,7 @@ async def test_a_change_that_was_read_and_is_not_stored_is_waited_for(redis_stor
 
 
 async def test_a_look_reads_small_fields_alone(redis_store: RedisStore) -> None:
-    """Former definition files lie beside them, and may be megabytes; a look comes many times a second."""
+    """A look, which comes many times a second, does not read the definition files, which may be megabytes."""
     standings = await filled(redis_store)
     await redis_store._client.hset(redis_store._key(0, "meta"), "epochs", b"x" * 1_000_000)
     look = await redis_store.look(0, ["decided"])
@@ -95,12 +95,12 @@ async def test_a_look_reads_small_fields_alone(redis_store: RedisStore) -> None:
 
 
 async def test_a_partition_that_nobody_reads_is_never_reached(redis_store: RedisStore) -> None:
-    """Nothing is sent before a segmenter has come."""
+    """Nothing is sent before a segmenter has claimed the partition."""
     assert await MembershipLookup(redis_store, DEFINITIONS).reached(0) == 0
 
 
 async def test_other_definitions_stop_triggers(redis_store: RedisStore) -> None:
-    """Places of segments would mean others."""
+    """Triggers stop, as under other definitions an index would mean another segment."""
     standings = await filled(redis_store, "another")
     with pytest.raises(Stop, match="other definitions"):
         await standings.reached(0)
@@ -131,7 +131,7 @@ class Partitions:
         return PartitionLook(self.meta.get(partition, {}), self.outbox.get(partition, 0), values, {})
 
     async def reached(self, now: int, name: str = "u0") -> int:
-        """Up to when all ids of a customer are decided, by a look at ``now``."""
+        """The time up to which all ids of a customer are decided, by a look at ``now``."""
         self.now = now
         return (await self.standings.look(0, [name])).of[name].reached
 
@@ -145,7 +145,7 @@ def linked_to(*names: str, alias: bool = False) -> bytes:
 
 @pytest.mark.parametrize("alias", [False, True])
 async def test_who_has_a_linked_id_is_decided_as_far_as_its_partition(alias: bool) -> None:
-    """And as far as what was sent on from there by then has been read: marks of looks, a second of skew included."""
+    """A linked id counts as decided when what its partition forwarded by then was read, a second of skew included."""
     parts = Partitions()
     parts.values[0]["u0"] = linked_to("phone1", alias=alias)
     parts.at(0, 99_000)
@@ -180,7 +180,7 @@ async def test_what_is_not_published_yet_is_waited_for() -> None:
 
 
 async def test_ids_that_are_linked_to_linked_ids_count_too() -> None:
-    """Each step of the way takes the time of one more partition."""
+    """Each further link takes the time of one more partition."""
     parts = Partitions()
     parts.values[0]["u0"] = linked_to("old1")
     parts.values[1]["old1"] = linked_to("phone2", "u0")  # rings end
@@ -199,7 +199,7 @@ async def test_ids_that_are_linked_to_linked_ids_count_too() -> None:
 
 
 async def test_a_partition_that_nobody_read_holds_who_is_linked_to_it() -> None:
-    """And nobody else."""
+    """An unread partition holds back the customers linked to it, and no others."""
     parts = Partitions()
     parts.values[0] |= {"u0": linked_to("phone1"), "v0": customer_codec.encode(member())}
     for now in range(100_000, 200_000, 10_000):
@@ -210,7 +210,7 @@ async def test_a_partition_that_nobody_read_holds_who_is_linked_to_it() -> None:
 
 
 async def test_an_id_that_was_linked_between_two_looks_is_waited_for() -> None:
-    """Its partition was not looked at yet."""
+    """A newly linked id is waited for, as its partition was not looked at yet."""
     parts = Partitions()
     parts.values[0]["u0"] = linked_to("phone1")
     for now in range(100_000, 110_000, 1_000):
@@ -231,7 +231,7 @@ async def test_an_id_that_was_linked_between_two_looks_is_waited_for() -> None:
 
 
 def test_a_stop_of_triggers_says_what_to_do_about_triggers() -> None:
-    """The worker's Redis and the worker's rebuild are not theirs."""
+    """The advice names triggers' own Redis keys and rebuild, not the worker's."""
     assert sentence_of_triggers("p:triggers:", str(created_anew("visits-0", 4, 5))) == (
         "visits-0 ends at 4 but 5 were read; the topic was created anew: remove what is under p:triggers: in Redis and "
         "start `segmenter triggers --rebuild`"
@@ -240,7 +240,7 @@ def test_a_stop_of_triggers_says_what_to_do_about_triggers() -> None:
 
 
 def test_marks_after_a_loss() -> None:
-    """Redis counts entries anew; what was noted of former ones does not hold for new ones."""
+    """Redis counts entries anew, so marks of former entries do not hold for new ones."""
     marks = PartitionMarks(60_000)
 
     def note(now: int, reached: int, trimmed: int, outbox: int) -> None:
@@ -266,7 +266,7 @@ def test_marks_after_a_loss() -> None:
     ids=["goes back", "another claim", "no loss"],
 )
 def test_marks_after_a_loss_of_entries_that_others_replace(now: int, reached: int, token: str, decided: int) -> None:
-    """Redis lost two entries that waited, and two others were trimmed since: they are not those that were noted."""
+    """Marks of two lost entries are not reached by trimming two others."""
     marks = PartitionMarks(60_000)
 
     def note(time: int, up_to: int, trimmed: int, of: str) -> None:
@@ -279,7 +279,7 @@ def test_marks_after_a_loss_of_entries_that_others_replace(now: int, reached: in
 
 
 def test_the_look_before_counts_however_long_a_message_waits() -> None:
-    """As after an outage, where what is due for long is looked at as seldom as can be: else it would wait for ever."""
+    """The look before counts after an outage, too, where looks are rarest: else a message would wait for ever."""
     marks = PartitionMarks(MARKS_KEPT_MS)
     for now in (0, WAIT_MOST_MS + 2_000):
         marks.note(PartitionLook({"clock": str(now + 1), "caught_up": str(now + 1)}, 0, {}, {}), now)

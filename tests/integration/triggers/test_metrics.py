@@ -35,7 +35,7 @@ class Failing:
 
 
 async def test_a_breaker_is_told_open_until_an_attempt_succeeds() -> None:
-    """Also after the time for which nothing is sent, while an attempt tries whether it works again."""
+    """The metric stays 1 after the pause, while an attempt tries whether the endpoint works again."""
     (way,) = cart().channels.values()
     endpoint = Endpoint(way, Failing(BREAKS_AFTER))
     states = []
@@ -51,7 +51,7 @@ async def test_a_breaker_is_told_open_until_an_attempt_succeeds() -> None:
 
 @pytest.mark.kafka
 def test_what_alerts_ask_for_is_told(parts: dict[str, Any]) -> None:
-    """Counts from 0 on; the breaker while attempts fail and not after; an endpoint that answers 410."""
+    """Decisions count from 0; the breaker and the endpoints that answer 410 are reported."""
     status = [500]
     with Hook(lambda _: (status[0], 0.0)) as hook, Mailbox() as mailbox:
         write(parts["triggers"], hook, mailbox, delay="1s")

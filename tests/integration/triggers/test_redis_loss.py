@@ -33,7 +33,7 @@ _numbers = iter(range(1_000))
 
 @pytest.fixture
 def own_redis() -> Iterator[Redis]:
-    """A server that may be robbed."""
+    """A Redis whose data the tests take away."""
     with Redis(aof=True) as server:
         yield server
 
@@ -45,7 +45,7 @@ def parts(kafka: Kafka, own_redis: Redis, tmp_path: Path) -> dict[str, Any]:
 
 
 def finals(parts: dict[str, Any]) -> dict[tuple[str, str], list[tuple[str, str | None]]]:
-    """By customer and trigger, the final decisions and their reasons."""
+    """The final decisions and their reasons, by customer and trigger."""
     decisions: dict[tuple[str, str], list[tuple[str, str | None]]] = {}
     for decision in decided(parts):
         if decision.is_final:
@@ -67,7 +67,7 @@ def written_to(hook: Hook, mailbox: Mailbox) -> Counter[str]:
 
 @pytest.mark.parametrize("round_trip_ms", [50, *(pytest.param(ms, marks=pytest.mark.nightly) for ms in (5, 200))])
 def test_a_redis_that_is_far_away(parts: dict[str, Any], own_redis: Redis, round_trip_ms: int) -> None:
-    """Messages come, and not to who has paid before their time."""
+    """Messages come, but not to customers who have paid before their time."""
     with Hook() as hook, Mailbox() as mailbox, Proxy(own_redis.port) as proxy:
         write(parts["triggers"], hook, mailbox, delay="6s")
         proxy.latency_s = round_trip_ms / 2000
@@ -88,7 +88,7 @@ def test_a_redis_that_is_far_away(parts: dict[str, Any], own_redis: Redis, round
 
 
 def test_a_redis_that_lost_its_last_second(parts: dict[str, Any], own_redis: Redis) -> None:
-    """An entry and an exit that were published and are lost: both are decided again."""
+    """A published entry and exit that Redis lost are both decided again."""
     scene = cast(Any, SimpleNamespace(redis=own_redis))
     with Hook() as hook, Mailbox() as mailbox:
         write(parts["triggers"], hook, mailbox, delay="4s")
@@ -203,7 +203,7 @@ def _event(fields: dict[str, Any], at_ms: int) -> bytes:
 
 
 def _claimed(worker: Worker) -> list[int]:
-    """The partitions of its newest claim."""
+    """The partitions of a worker's newest claim."""
     claims = re.findall(r"claimed partitions.*?partitions=\[([\d, ]*)\]", worker.log.read_text(errors="replace"))
     return [int(number) for number in claims[-1].split(",") if number.strip()] if claims else []
 

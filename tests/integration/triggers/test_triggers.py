@@ -33,7 +33,7 @@ pytestmark = pytest.mark.kafka
 
 
 def test_a_late_purchase_stops_the_message(parts: dict[str, Any]) -> None:
-    """It arrives a second before the send time, and happened before the cart was abandoned."""
+    """A purchase which arrives a second before the send time, and happened before the cart was abandoned, stops it."""
     with Hook() as hook, Mailbox() as mailbox:
         write(parts["triggers"], hook, mailbox, delay="6s")
         with Worker(parts) as worker, environment(parts) as triggers:
@@ -66,7 +66,7 @@ def test_a_late_purchase_stops_the_message(parts: dict[str, Any]) -> None:
 
 
 def test_what_failed_is_tried_again(parts: dict[str, Any]) -> None:
-    """Refused by the endpoint, and after `segmenter redeliver` taken, under the same id."""
+    """A message refused by the endpoint is taken after `segmenter redeliver`, under the same id."""
     refuses = [True]
     with Hook(lambda _: (400 if refuses[0] else 200, 0.0)) as hook, Mailbox() as mailbox:
         write(parts["triggers"], hook, mailbox, delay="1s")
@@ -91,7 +91,7 @@ def test_what_failed_is_tried_again(parts: dict[str, Any]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("deaths", [4, pytest.param(20, marks=pytest.mark.nightly)])
 def test_deaths_and_an_endpoint_that_fails(parts: dict[str, Any], deaths: int) -> None:
-    """Every due webhook comes at least once, an e-mail at most once, nothing to who has left before its time."""
+    """Each due webhook comes at least once, an e-mail at most once, neither to customers who left in time."""
     seed = random.randrange(10_000)
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)

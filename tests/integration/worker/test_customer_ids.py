@@ -70,7 +70,7 @@ TOKEN = "t" * 20
 
 
 def is_customer(text: str) -> bool:
-    """Whether it is an id, and no placeholder."""
+    """Whether the text is an id, and no placeholder."""
     return is_id(text) and not ENGINE.definitions.placeholders.include(text)
 
 
@@ -89,7 +89,7 @@ def order(customer_id: str, at: str = "2026-03-01T10:00:00Z") -> dict[str, Any]:
 @example("--", "--json")
 @OFTEN
 def test_a_command_line_takes_every_id(customer_id: str, other: str) -> None:
-    """Behind two dashes, as it stands, beside options before them."""
+    """An id stands behind two dashes as it is, beside options before them."""
     for command in ("explain", "export", "erase"):
         assert parser().parse_args([command, "--", customer_id]).customer == customer_id
     arguments = parser().parse_args(["unlink", "--wait", "3", "--", customer_id, other])
@@ -98,14 +98,14 @@ def test_a_command_line_takes_every_id(customer_id: str, other: str) -> None:
 
 @pytest.mark.parametrize("command", ["explain", "export", "erase", "unlink x"])
 def test_bytes_that_are_no_text_are_no_id(command: str) -> None:
-    """One line, and no traceback."""
+    """Bytes that are no UTF-8 give one line, and no traceback."""
     done = segmenter(*command.split(), "\udcff\udcfe")
     assert (done.code, done.out) == (2, "")
     assert done.err.endswith(f"an id is text in UTF-8 (see segmenter {command.split(maxsplit=1)[0]} --help)\n")
 
 
 def test_replay_prints_every_id_as_it_came(tmp_path: Path) -> None:
-    """On each of its changes, and of nobody else."""
+    """Each id stands on each of its changes, and on no other."""
     named = [customer_id for customer_id in STRANGE if is_customer(customer_id)]
     path = tmp_path / "shop.yaml"
     path.write_text(yaml.safe_dump({"version": 1, "segments": {"buyer": {"title": "Buyer", "when": BOUGHT}}}))
@@ -118,7 +118,7 @@ def test_replay_prints_every_id_as_it_came(tmp_path: Path) -> None:
 @given(IDS)
 @OFTEN
 def test_explain_prints_what_turns_no_line_around(customer_id: str) -> None:
-    """The id, but for characters that steer a terminal."""
+    """The id is printed without characters that steer a terminal."""
     value = customer_codec.encode(ENGINE.new())
     meta = {"definitions": ENGINE.definitions.fingerprint}
     line = explain.lines(explanation(ENGINE, customer_id, 0, value, meta, {}), "en")[0]
@@ -130,7 +130,7 @@ def test_explain_prints_what_turns_no_line_around(customer_id: str) -> None:
 @given(IDS)
 @OFTEN
 def test_dead_letters_of_a_customer_are_those_that_name_it(customer_id: str) -> None:
-    """However an encoder of JSON writes the id."""
+    """Dead letters are found however a JSON encoder writes the id."""
     spellings = customer_records._spellings(customer_id)
     for is_ascii in (True, False):
         encoded = json.dumps({"userId": customer_id}, ensure_ascii=is_ascii)
@@ -152,7 +152,7 @@ class Answers:
         self._saves = [0] * 4
 
     async def put(self, customer_id: str) -> None:
-        """A customer is stored."""
+        """Store a customer."""
         partition = partition_of(customer_id, 4)
         identity = msgspec.structs.replace(IDENTITY, definitions=ENGINE.definitions.fingerprint)
         if not self._saves[partition]:
@@ -163,7 +163,7 @@ class Answers:
         assert await self.store.save(partition, content) == "saved"
 
     async def get(self, path: str) -> tuple[int, Any]:
-        """Status and JSON; the path goes as it stands."""
+        """The status and JSON of an answer; the path is sent as it stands."""
         url = URL(f"http://{self._address}{path}", encoded=True)
         async with self._session.get(url, headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
             return answer.status, await answer.json()
@@ -188,7 +188,7 @@ async def answers(redis_store: RedisStore) -> AsyncIterator[Answers]:
 
 
 def drawn(count: int) -> list[str]:
-    """Ids of the alphabet above, always the same."""
+    """Random ids of the alphabet above, always the same."""
     import random  # noqa: PLC0415
 
     rng = random.Random(count)
@@ -196,7 +196,7 @@ def drawn(count: int) -> list[str]:
 
 
 async def test_the_page_finds_every_id(answers: Answers) -> None:
-    """In the path and in the query, and whoever is not stored is not found."""
+    """Each id is found in the path and in the query, and one that is not stored is not found."""
     ids = [customer_id for customer_id in (*STRANGE, *drawn(200)) if is_id(customer_id)]
     for customer_id in ids:
         await answers.put(customer_id)
@@ -214,7 +214,7 @@ async def test_the_page_finds_every_id(answers: Answers) -> None:
 
 
 async def test_bytes_that_are_no_text_are_nobody(answers: Answers) -> None:
-    """Nor is the empty text; and a path with more in it is another path."""
+    """Neither bad bytes nor the empty text are a customer; a path with more in it is another path."""
     for path in (
         "/api/customers/%FF%FE",
         "/api/customer",
@@ -227,7 +227,7 @@ async def test_bytes_that_are_no_text_are_nobody(answers: Answers) -> None:
 
 
 def test_the_page_asks_by_the_query() -> None:
-    """A browser resolves . and .. in a path, also where they are escaped."""
+    """The page looks up by the query, as a browser resolves . and .. in a path, escaped ones, too."""
     page = (Path(admin.__file__).parent.parent / "ops" / "static" / "page.js").read_text("utf-8")
     assert "`/api/customer?id=${id}" in page
     assert "`/api/customer/at?id=${id}" in page
@@ -264,7 +264,7 @@ class Shop:
         admin.create(Settings(**self.settings), (*WORKERS, *TRIGGERS))
 
     def run(self, *arguments: str) -> Done:
-        """A command in this process, as there are many."""
+        """Run a command in this process, as there are many."""
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
             for name, value in self.settings.items():
@@ -272,7 +272,7 @@ class Shop:
             return Done(main.run(arguments), out.getvalue(), err.getvalue())
 
     def customers_of(self, topic: str) -> list[str]:
-        """Who is on a topic of JSON."""
+        """The customer ids on a topic of JSON."""
         records = live.read_topic(self.settings["brokers"], self.settings["topic_prefix"] + topic)
         return [json.loads(record.value)["customer_id"] for record in records if record.value]
 
@@ -306,7 +306,7 @@ def test_commands_find_every_id(shop: Shop, every: int) -> None:
 
 @pytest.mark.kafka
 def test_the_page_of_a_running_shop_finds_every_id(shop: Shop) -> None:
-    """As stored, and as it was published at a past time."""
+    """Each id is found as stored, and as published at a past time."""
     import urllib.request  # noqa: PLC0415
 
     with Ops({**shop.settings, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": "127.0.0.1:9"}) as ops:
@@ -321,7 +321,7 @@ def test_the_page_of_a_running_shop_finds_every_id(shop: Shop) -> None:
 
 @pytest.mark.kafka
 def test_triggers_write_to_every_id(shop: Shop) -> None:
-    """Each gets its own message, in which the id is text and no template."""
+    """Each id gets its own message, in which the id is text and no template."""
     eventually(lambda: set(LIVE) <= set(shop.customers_of("trigger-decisions")), 60)
     output = shop.triggers.log.read_text("utf-8")
     for customer_id in LIVE:
@@ -332,7 +332,7 @@ def test_triggers_write_to_every_id(shop: Shop) -> None:
 
 @pytest.mark.kafka
 def test_ids_are_parted_and_erased(shop: Shop) -> None:
-    """Last, as it changes them: each is carried out for that id and no other, and verify finds nothing."""
+    """Each request changes its own ids and no others, and verify finds no difference. It runs last."""
     for customer_id, other in zip(LIVE[:6:2], LIVE[1:6:2], strict=True):
         done = shop.run("unlink", "--", customer_id, other)
         assert done.code == 0, done

@@ -35,7 +35,7 @@ def shop(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Shop]:
 
 
 def test_a_file_is_changed_and_changed_back(shop: Shop) -> None:
-    """Beside events, and with a death in the middle: everybody is as if it had always been so, where it was kept."""
+    """Beside events and a death, all customers become as under the new file, as far as history is kept."""
     events = live.real_events()[:EVENTS]
     customers = len({event["userId"] for event in events})
     half = len(events) // 2
@@ -79,7 +79,7 @@ def test_a_file_is_changed_and_changed_back(shop: Shop) -> None:
 
 
 def test_placeholders_are_added(shop: Shop) -> None:
-    """A text under which a customer is stored becomes no id: what comes with it from then on is another's."""
+    """A text under which a customer is stored becomes no id: its events from then on are another customer's."""
     named = {key: {"title": key, "when": when} for key, when in OLD.items()}
     more = {"version": 1, "currency": "EUR", "placeholders": ["visitor"], "segments": named}
     shop.files["more"] = shop.files["old"].with_name("more.yaml")

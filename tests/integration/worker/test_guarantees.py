@@ -42,7 +42,7 @@ _numbers = count(1)
 
 @cache
 def history() -> tuple[list[dict[str, Any]], list[oracle.OracleChange]]:
-    """The beginning of the real night, and what must come of it; all its due times have passed."""
+    """The beginning of the real night, and its expected changes; all its due times have passed."""
     events = live.real_events()[:EVENTS]
     return events, oracle.changes(events, oracle.BUILT_IN, oracle.latest(events) + YEAR_MS)
 
@@ -77,13 +77,13 @@ class Parts:
         return worker.start(SEGMENTER_FAIL_POINT=fail_point)
 
     def dies(self, fail_point: str) -> None:
-        """A worker lives to there."""
+        """Run a worker until it dies at this fail point."""
         worker = self.worker(fail_point)
         eventually(lambda: worker.exit_code is not None)
         assert worker.exit_code == -signal.SIGKILL, worker.tail()
 
     def finish(self) -> None:
-        """A worker reads to the end; then every change has been said, in order, once."""
+        """Run a worker until it has read to the end; every change has then been published, in order, once."""
         self.worker()
         self.judge()
 
@@ -115,7 +115,7 @@ def parts(kafka: Kafka, redis: Redis) -> Iterator[Parts]:
 
 
 def test_killed_between_publishing_and_trimming(parts: Parts) -> None:
-    """What was acknowledged is found on the topic by the next claim."""
+    """The next claim finds on the topic what was acknowledged."""
     parts.dies("after_publish:3")
     parts.dies("before_publish:3")
     parts.finish()
@@ -125,7 +125,7 @@ def test_killed_between_publishing_and_trimming(parts: Parts) -> None:
 
 
 def test_redis_loses_what_it_wrote_last(parts: Parts) -> None:
-    """Changes are on the topic that Redis never heard of: they are decided again, and not said again."""
+    """Published changes that Redis lost are decided again, and not published again."""
     worker = parts.worker()
     live.wait_until_quiet(parts.kafka.address, len(history()[1]), 40, parts.prefix)
     worker.kill()
@@ -139,7 +139,7 @@ def test_redis_loses_what_it_wrote_last(parts: Parts) -> None:
 
 
 def saves(parts: Parts) -> int:
-    """How many there were in all."""
+    """The number of saves of all partitions."""
     client: Any = redis_client.Redis.from_url(parts.redis.url)
     total = sum(int(client.hget(f"segmenter:{{p{number}}}:meta", "save") or 0) for number in range(live.PARTITIONS))
     client.close()
@@ -150,7 +150,7 @@ def saves(parts: Parts) -> int:
 
 
 def test_former_owners_that_wake_up(parts: Parts) -> None:
-    """They stood still for longer than the group waits, with changes in their hands: Kafka takes none of them."""
+    """Kafka refuses the changes of owners which stood still for longer than the group waits."""
     stopped = []
     for point in ("before_publish:3:SIGSTOP", "after_publish:3:SIGSTOP"):
         stopped.append(parts.worker(point))
@@ -163,7 +163,7 @@ def test_former_owners_that_wake_up(parts: Parts) -> None:
 
 @pytest.fixture
 def empty(kafka: Kafka, redis: Redis) -> Iterator[Parts]:
-    """Nothing is on the topics yet."""
+    """Parts whose topics hold nothing yet."""
     made = Parts(kafka, redis)
     yield made
     for worker in made.workers:
@@ -171,7 +171,7 @@ def empty(kafka: Kafka, redis: Redis) -> Iterator[Parts]:
 
 
 def test_a_former_owner_that_wakes_up_brings_no_erased_row_back(empty: Parts) -> None:
-    """It stood still with a customer's row in its hands; the customer was erased meanwhile, and the row taken away."""
+    """A former owner cannot publish the row of a customer erased meanwhile."""
     empty.publish([order("erased")])
     former = empty.worker("before_publish:1:SIGSTOP")
     eventually(lambda: is_stopped(former))
@@ -208,7 +208,7 @@ def is_stopped(worker: Worker) -> bool:
 
 
 def test_a_second_worker_joins_and_the_first_one_dies(parts: Parts) -> None:
-    """Partitions go from one to the other twice, with changes on their way."""
+    """Partitions move to another worker twice, with changes on their way."""
     first = parts.worker("after_save:100")
     first.wait_ready()
     second = parts.worker().wait_ready()
@@ -232,7 +232,7 @@ async def in_a_transaction(parts: Parts, events: list[dict[str, Any]], *, commit
 
 
 def test_what_an_upstream_producer_aborted(kafka: Kafka, redis: Redis) -> None:
-    """It never happened; and where markers stand in place of records, positions go past them."""
+    """Aborted events do not count, and positions go past the markers in their place."""
     parts = Parts(kafka, redis)
     first, second, orders = history()[0][:300], history()[0][300:600], copy.deepcopy(history()[0][:300])
     for number, event in enumerate(orders):
@@ -250,7 +250,7 @@ def test_what_an_upstream_producer_aborted(kafka: Kafka, redis: Redis) -> None:
 
 
 def positions(parts: Parts) -> dict[tuple[str, int], int]:
-    """What Redis says is read, by input and partition."""
+    """The read positions in Redis, by input and partition."""
     client: Any = redis_client.Redis.from_url(parts.redis.url, decode_responses=True)
     offsets = {}
     for number in range(live.PARTITIONS):
@@ -262,7 +262,7 @@ def positions(parts: Parts) -> dict[tuple[str, int], int]:
 
 
 def ends(parts: Parts) -> dict[tuple[str, int], int]:
-    """Where they end, markers and all."""
+    """The ends of the inputs, markers included."""
     consumer: Any = KafkaConsumer(bootstrap_servers=parts.kafka.address)
     places = [TopicPartition(parts.prefix + name, number) for name in READ for number in range(live.PARTITIONS)]
     end_offsets = {(place.topic, place.partition): end for place, end in consumer.end_offsets(places).items()}

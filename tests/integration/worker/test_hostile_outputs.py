@@ -87,7 +87,7 @@ def decided_sentinels(run: Run) -> set[str]:
 
 
 def goes_on(run: Run, hook: Hook, count: int, within_s: float) -> None:
-    """Send, and see that a worker and triggers come to the end of each partition, within all bounds."""
+    """Send the records, and check that a worker and triggers read all partitions within all bounds."""
     scenes = hostile_outputs.Scenes(random.Random(SEED), persons=max(40, count // 20))
     run.accept_large_records("visits")
     sentinels = {
@@ -161,7 +161,7 @@ def test_a_thousand(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(3_600)
 def test_two_hundred_thousand(tmp_path: Path) -> None:
-    """The same in servers of their own."""
+    """Two hundred thousand records pass likewise, in servers of their own."""
     with ExitStack() as stack:
         kafka, redis = stack.enter_context(Kafka(heap_mb=1_024)), stack.enter_context(Redis(aof=True))
         hook = stack.enter_context(Hook())

@@ -52,7 +52,7 @@ GROWS_MAX_MB = 48  # after the first quarter, by which all that is kept in memor
 
 
 def assert_good_counted(run: Run, customers: list[str]) -> None:
-    """Everybody came to their last event, once, and nobody beyond it."""
+    """Check that all customers have all their events counted once, and no others exist."""
     entered = []
 
     def take(record: Any) -> None:
@@ -65,7 +65,7 @@ def assert_good_counted(run: Run, customers: list[str]) -> None:
 
 
 def drained(run: Run, count: int, bad_share: float, within_s: float) -> None:
-    """Send, drain with one worker, and see that all came to where it belongs and memory stayed as it was."""
+    """Send, drain with one worker, and check that all is where it belongs and memory stayed as it was."""
     rng = random.Random(SEED)
     began = time.monotonic()
     run.send(mixed(rng, count, bad_share, time.time_ns() // 1_000_000 - count - 60_000))
@@ -96,7 +96,7 @@ def test_twenty_thousand(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> N
 @pytest.mark.nightly
 @pytest.mark.timeout(1_800)
 def test_a_million_bad_records(tmp_path: Path) -> None:
-    """The same of a million bad records and a million and a half good ones, in servers of their own."""
+    """A million bad records and a million and a half good ones pass likewise, in servers of their own."""
     with Kafka(heap_mb=1_024) as kafka, Redis(aof=True) as redis:
         drained(Run(kafka, redis, "million", tmp_path, DEFINITIONS), 2_500_000, 0.4, within_s=1_200)
 
@@ -107,7 +107,7 @@ def is_in_place(sent: hostile_records.Sent) -> bool:
 
 
 def test_more_bad_than_good_stops(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """Above the ceiling the worker says so and names the setting; with it raised it goes on, and nothing is lost."""
+    """Above the ceiling the worker stops and names the setting; with it raised it goes on, and nothing is lost."""
     run = Run(kafka, redis_server, "ceiling", tmp_path, DEFINITIONS, dead_letter_window=1_000)
     sent = mixed(random.Random(SEED), 10_000, 0.6, time.time_ns() // 1_000_000 - 90_000)
     # Many that belong elsewhere, before anything is read, are a sign of partitions that were added.
@@ -128,7 +128,7 @@ def test_more_bad_than_good_stops(kafka: Kafka, redis_server: Redis, tmp_path: P
 
 
 def test_records_that_are_too_large(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """A topic whose limit was raised lets more through than is read: known by their beginning, size and hash."""
+    """Records over the limit are dead letters, recognised by their beginning, size and hash."""
     run = Run(kafka, redis_server, "large", tmp_path, DEFINITIONS)
     run.accept_large_records("visits")
     now = time.time_ns() // 1_000_000 - 60_000

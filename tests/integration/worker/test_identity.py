@@ -88,7 +88,7 @@ def settings(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[dict
 
 
 def busy(now: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A person who viewed very much on a device before it was known whose that is: as one id, and as it is sent."""
+    """A person with very many views on a device before it was linked: as events of one id, and as they are sent."""
     at = now - timedelta(hours=9)
     views = [
         {
@@ -118,7 +118,7 @@ def history(rng: random.Random, number: int, now: datetime) -> list[dict[str, An
 
 
 def cut(rng: random.Random, number: int, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """On a device until the person is known there, after it under either id; known by an alias in the end at last."""
+    """A person's events, on a device first, then under either id from a random event on; an alias comes last."""
     user, device = f"مشتری-{number}", f"device-{number}"
     known_from = rng.randrange(len(events) + 1)
     ids = [
@@ -146,7 +146,7 @@ def publish(settings: dict[str, Any], events: list[dict[str, Any]]) -> None:
 
 
 def members(settings: dict[str, Any]) -> dict[str, set[str]]:
-    """By the newest change of each id that is told of."""
+    """The segments of each id, by its newest change; ids without segments are left out."""
     newest: dict[str, dict[str, Any]] = {}
     for record in live.read_topic(settings["brokers"], settings["topic_prefix"] + "segment-changes"):
         change = json.loads(record.value)
@@ -157,7 +157,7 @@ def members(settings: dict[str, Any]) -> dict[str, set[str]]:
 
 
 def forge(settings: dict[str, Any]) -> None:
-    """Write a profile that moved once more to `merges`, under another name, as a liar or a defect would."""
+    """Write a profile to `merges` that moved once more, under another name, as a liar or a defect would."""
     for record in live.read_topic(settings["brokers"], settings["topic_prefix"] + "merges"):
         event = merges.read(record.value, record.key)
         if isinstance(event, ProfileMerge) and event.customer == "busy":
@@ -183,7 +183,7 @@ def out_of_sequence(settings: dict[str, Any]) -> list[str]:
 
 
 def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_path: Path) -> None:
-    """Whoever dies while the ids hear of one another: each person once, and the device nowhere; all can be verified."""
+    """With deaths while ids are linked, each person is a member once, the device not, and verify agrees."""
     rng = random.Random(11)
     now = datetime.now(UTC)
     whole, sent = busy(now)
@@ -235,7 +235,7 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
 
 
 def test_everybody_is_made_again(settings: dict[str, Any], tmp_path: Path) -> None:
-    """By the same file nothing is told, by another one all is equal."""
+    """A rebuild by the same file publishes nothing; by another one all is equal."""
     rng, now = random.Random(12), datetime.now(UTC)
     whole, sent = busy(now)
     for number in range(PERSONS // 3):

@@ -127,7 +127,7 @@ class Mortal:
         self._phase = ""
 
     def live_on(self, planned: str | None) -> None:
-        """Start, to die at ``planned`` (a fail point), from outside ("anywhere"), or to finish, at full speed."""
+        """Start the worker, to die at ``planned`` (a fail point), from outside ("anywhere"), or to finish."""
         self._phase = planned or ""
         # Most steps of this history change nothing, so few of them publish.
         steps = self._rng.randint(2, 8) if planned == "after_publish" else self._rng.randint(150, 400)
@@ -135,7 +135,7 @@ class Mortal:
         self.worker.start(SEGMENTER_FAIL_POINT=point, **(SLOW if planned else {}))
 
     def died(self) -> bool:
-        """Whether it is dead; kills it where that was planned."""
+        """Whether the worker is dead; it is killed here where that was planned."""
         if self._phase == "anywhere" and self.worker.exit_code is None:
             time.sleep(self._rng.uniform(2, 4))
             self.worker.kill()
@@ -147,7 +147,7 @@ class Mortal:
 
 
 def of_phases(deaths: Counter[str]) -> int:
-    """How many died at a fail point."""
+    """The number of deaths at a fail point."""
     return sum(deaths[phase] for phase in PHASES)
 
 

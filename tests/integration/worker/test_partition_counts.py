@@ -71,7 +71,7 @@ class Grown:
         partitions: int | None = None,
         place: Callable[[str, int], int] = partition_of,
     ) -> None:
-        """Events (customer, name, time) as a producer of that many partitions and this partitioner writes them."""
+        """Publish events (customer, name, time) as a producer with that many partitions and this partitioner."""
         producer: Any = KafkaProducer(bootstrap_servers=self.settings["brokers"], enable_idempotence=False)
         for customer, name, at in events:
             number = next(_messages)
@@ -87,7 +87,7 @@ class Grown:
         producer.close()
 
     def run(self, folder: Path, settings: Mapping[str, Any], customers: int) -> Done:
-        """Run a worker until all is read; what `verify` says of so many customers."""
+        """Run a worker until all is read; gives what `verify` says of so many customers."""
         with worker(settings, folder) as running:
             eventually(lambda: running.exit_code is not None or equal(settings, customers), 60)
             assert running.exit_code is None, running.tail()
@@ -116,14 +116,14 @@ def carts(first: int, last: int) -> list[Event]:
 
 
 def there(settings: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """As the sentence advises: new topics, and another prefix in Redis."""
+    """Settings as the sentence advises: new topics, and another prefix in Redis."""
     return {**settings, "topic_prefix": prefix, "redis_prefix": f"{prefix}:"}
 
 
 @pytest.mark.kafka
 @pytest.mark.parametrize(("before", "now"), [(2, 4), pytest.param(3, 5, marks=pytest.mark.nightly)])
 def test_partitions_are_added(before: int, now: int, kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """The worker stops; so does one on a fresh Redis, with `--rebuild` or another group; a copy has everybody."""
+    """The worker stops, on a fresh Redis too, with `--rebuild` or another group; a copy has all customers."""
     shop = Grown(kafka, redis_server, before)
     shop.publish("carts", carts(0, CUSTOMERS))
     shop.publish("purchases", orders(0, CUSTOMERS))
@@ -160,7 +160,7 @@ def test_partitions_are_added(before: int, now: int, kafka: Kafka, redis_server:
 
 @pytest.mark.kafka
 def test_records_of_an_open_transaction_are_judged(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """They will be read when it ends. The first is larger than what of a partition is looked at."""
+    """Records of an open transaction, the first larger than what is fetched of a partition, are checked as well."""
     shop = Grown(kafka, redis_server, 2)
     name = shop.settings["topic_prefix"] + "purchases"
     producer: Any = KafkaProducer(bootstrap_servers=kafka.address, transactional_id=name)
@@ -178,7 +178,7 @@ def test_records_of_an_open_transaction_are_judged(kafka: Kafka, redis_server: R
 @pytest.mark.kafka
 @pytest.mark.nightly
 def test_partitions_are_added_to_a_far_kafka(redis_server: Redis, tmp_path: Path) -> None:
-    """However long it takes until it answers."""
+    """Misplaced records are noticed however long Kafka takes to answer."""
     behind = free_port()
     with Proxy(behind) as proxy, Kafka(proxied=(behind, proxy.port)) as kafka:
         shop = Grown(kafka, redis_server, 2)
@@ -193,7 +193,7 @@ def test_partitions_are_added_to_a_far_kafka(redis_server: Redis, tmp_path: Path
 @pytest.mark.kafka
 @pytest.mark.nightly
 def test_partitions_are_added_under_a_running_worker(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """It stops once the group gives it one of them, before anything of those is read."""
+    """The worker stops once the group assigns it a new partition, before reading from it."""
     shop = Grown(kafka, redis_server, 2)
     shop.publish("purchases", orders(0, CUSTOMERS))
     with worker(shop.settings, tmp_path) as first:
@@ -213,7 +213,7 @@ def test_partitions_are_added_under_a_running_worker(kafka: Kafka, redis_server:
 @pytest.mark.kafka
 @pytest.mark.nightly
 def test_messages_that_were_sent_are_not_sent_again(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """Of triggers on a copy: their decisions are there, and what comes later is sent."""
+    """On a copy, triggers have their former decisions, and only later messages are sent."""
     before = [f"before{number}" for number in range(12)]
     with messages(World(kafka, redis_server, tmp_path)) as shop:
         with shop.triggers():
@@ -235,7 +235,7 @@ def test_messages_that_were_sent_are_not_sent_again(kafka: Kafka, redis_server: 
 
 @pytest.mark.kafka
 def test_records_are_copied_as_they_are(kafka: Kafka, redis_server: Redis) -> None:
-    """Key, bytes, headers and Kafka time, in order, of any size that the topic took, and kept for as long."""
+    """Key, bytes, headers, Kafka time and order are copied, of records of any size, with the retention."""
     shop = Grown(kafka, redis_server, 2)
     prefix = shop.settings["topic_prefix"]
     with administrator(kafka) as admin:
@@ -268,7 +268,7 @@ def test_records_are_copied_as_they_are(kafka: Kafka, redis_server: Redis) -> No
 @pytest.mark.kafka
 @pytest.mark.nightly
 def test_topics_differ_in_their_number(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """Where those with fewer hold nothing, partitions are added; else that is refused, and a copy has everybody."""
+    """Partitions are added to the topics that hold nothing; else that is refused, and a copy has all customers."""
     shop = Grown(kafka, redis_server, 2)
     shop.publish("carts", carts(0, CUSTOMERS))
     shop.grow(3, ["profiles"])
@@ -311,7 +311,7 @@ def test_a_producer_of_another_partitioner(kafka: Kafka, redis_server: Redis, tm
 )
 @pytest.mark.kafka
 def test_what_cannot_be_copied(settings: Mapping[str, Any], sentence: str, kafka: Kafka, redis_server: Redis) -> None:
-    """A sentence, and nothing is created."""
+    """A sentence is printed, and nothing is created."""
     shop = Grown(kafka, redis_server, 1)
     assert_stopped(segmenter("topics", "copy", "--to", "never-", **{**shop.settings, **settings}), sentence)
     assert names_of(kafka, "never-") == []
@@ -320,7 +320,7 @@ def test_what_cannot_be_copied(settings: Mapping[str, Any], sentence: str, kafka
 @pytest.mark.kafka
 @pytest.mark.nightly
 def test_a_copy_that_is_refused(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """What the sentence says is done, and works."""
+    """What the sentence advises is done, and works."""
     shop = Grown(kafka, redis_server, 1)
     shop.publish("purchases", orders(0, 3))
     to, another = (shop.settings["topic_prefix"] + name for name in ("to-", "another-"))
@@ -339,20 +339,20 @@ def test_a_copy_that_is_refused(kafka: Kafka, redis_server: Redis, tmp_path: Pat
 
 
 def names_of(kafka: Kafka, prefix: str) -> list[str]:
-    """Of the topics that begin so."""
+    """The names of the topics with this prefix."""
     with administrator(kafka) as admin:
         return [name for name in admin.list_topics() if name.startswith(prefix)]
 
 
 def place_of(customer: str, partitions: int) -> int:
-    """A partitioner of one's own."""
+    """The partition of a custom partitioner."""
     return sum(customer.encode()) % partitions
 
 
 @pytest.mark.kafka
 @pytest.mark.nightly
 def test_topics_of_ones_own_partitioner(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """Its owner copies them with it: what a copy would have taken, to more partitions; nothing is said twice."""
+    """The owner of a partitioner copies the topics with it, to more partitions; no change is published twice."""
     shop = Grown(kafka, redis_server, 2)
     shop.settings["partitioner"] = "none"
     shop.publish("purchases", orders(0, CUSTOMERS), place=place_of)

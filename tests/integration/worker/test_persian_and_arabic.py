@@ -91,7 +91,7 @@ OTHER_SPELLINGS: list[Json] = [
 
 
 def event(visitor: str, number: int, fields: Json) -> Json:
-    """What happened so many seconds after three hours ago; the message's id is no English either."""
+    """An event so many seconds after three hours ago; the message's id is no English either."""
     timestamp = (NOW - timedelta(hours=3) + timedelta(seconds=number)).isoformat()
     return {**fields, "userId": visitor, "messageId": f"پیام-{number}-{visitor}", "timestamp": timestamp}
 
@@ -108,7 +108,7 @@ def entered() -> list[str]:
 
 
 async def decided(store: Store, events: Sequence[bytes]) -> list[Change]:
-    """Each event in a step of its own: the customer is loaded, decided and saved again."""
+    """The changes of the events, each in a step of its own: the customer is loaded, decided and saved again."""
     engine = Engine(build(DEFINITIONS, "بخش‌ها.yaml"))
     await claimed(store)
     decided_changes: list[Change] = []
@@ -126,7 +126,7 @@ async def decided(store: Store, events: Sequence[bytes]) -> list[Change]:
 
 @pytest.mark.parametrize("escaped", [False, True], ids=["as UTF-8", "as escapes"])
 async def test_through_engine_store_and_change(store: Store, escaped: bool) -> None:
-    """Every visitor enters all, in order; what waits in the store to be published says so in the same characters."""
+    """Every visitor enters all segments, in order; the outbox in the store says so in the same characters."""
     events = [event for visitor in VISITORS for event in history(visitor)]
     decided_changes = await decided(store, [json.dumps(event, ensure_ascii=escaped).encode() for event in events])
     wanted = [(visitor, segment) for visitor in VISITORS for segment in entered()]
@@ -151,7 +151,7 @@ async def test_other_spellings_are_others(store: Store) -> None:
 
 
 def words(node: object) -> Iterator[str]:
-    """The names and values of a condition that are no English."""
+    """The names and values of a condition that are not English."""
     if isinstance(node, dict):
         for name, value in node.items():
             yield from words(name)
@@ -243,7 +243,7 @@ def by_visitor(published: list[Json]) -> dict[str, list[Json]]:
 
 
 async def test_redis_knows_each_visitor_by_its_name(shop: dict[str, Any]) -> None:
-    """As field names, byte for byte."""
+    """The ids are field names in Redis, byte for byte."""
     store = RedisStore.connect(shop["redis"], shop["redis_prefix"])
     names = [name for partition in range(live.PARTITIONS) async for name, _ in store.customers(partition)]
     await store.close()
@@ -252,7 +252,7 @@ async def test_redis_knows_each_visitor_by_its_name(shop: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("language", ["en", "fa"])
 def test_tail(language: str, shop: dict[str, Any]) -> None:
-    """A line per change with the visitor as written, and the names and values of the reason."""
+    """Each change is a line with the visitor as written, and the names and values of the reason."""
     count = count_of_changes()
     done = segmenter("tail", "--from-beginning", "--count", str(count), "--lang", language, **shop)
     assert (done.code, done.err) == (0, "")
@@ -266,7 +266,7 @@ def test_tail(language: str, shop: dict[str, Any]) -> None:
 
 
 def seen_in(segment: str) -> list[str]:
-    """What a reader is to find in a reason: the event or attribute, and the value that was there."""
+    """The words that a reason must show: the event or attribute, and its value."""
     return {
         "called": ["نام.کوچک", "مُحَمَّد"],
         "cities": ["القاهرة"],
@@ -286,7 +286,7 @@ def explained(visitor: str, shop: dict[str, Any], *more: str) -> Done:
 
 @pytest.mark.parametrize("visitor", VISITORS)
 def test_explain_as_json(visitor: str, shop: dict[str, Any]) -> None:
-    """Found by the name as written; titles, names and values are there."""
+    """A visitor is found by the name as written; titles, names and values are in the JSON."""
     explanation = json.loads(explained(visitor, shop, "--json").out)
     assert (explanation["customer_id"], explanation["partition"]) == (visitor, partition_of(visitor.encode()))
     assert {membership["segment"]: membership["title"] for membership in explanation["segments"]} == TITLES
@@ -298,7 +298,7 @@ def test_explain_as_json(visitor: str, shop: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("language", ["en", "fa"])
 def test_explain_in_words(language: str, shop: dict[str, Any]) -> None:
-    """In either language the visitor, the titles, the names and the values as they are."""
+    """The visitor, the titles, the names and the values are printed as they are, in either language."""
     text = explained(VISITORS[1], shop, "--lang", language).out
     assert text.startswith(f"customer   {VISITORS[1]}\n")
     for segment, title in TITLES.items():
@@ -307,7 +307,7 @@ def test_explain_in_words(language: str, shop: dict[str, Any]) -> None:
 
 
 def test_a_spelling_that_nobody_has_is_unknown(shop: dict[str, Any]) -> None:
-    """Without the joiner, with a blank in its place, composed otherwise."""
+    """Without the joiner, with a blank in its place, or composed otherwise, a name is unknown."""
     for other in ("علیرضا", "علی رضا", "محمد", "مشتری-١٢٣", "زهرا"):
         assert other not in VISITORS
         done = segmenter("explain", other, **shop)
@@ -316,7 +316,7 @@ def test_a_spelling_that_nobody_has_is_unknown(shop: dict[str, Any]) -> None:
 
 
 def test_check_and_distribution(shop: dict[str, Any], content: bytes) -> None:
-    """Titles, sentences and the file's own name; a total of a Persian property."""
+    """Titles, sentences, the file's own name and a total of a Persian property are shown as written."""
     done = segmenter("check", str(shop["definitions"]), "--explain")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"{shop['definitions']}: 7 segments")
@@ -330,7 +330,7 @@ def test_check_and_distribution(shop: dict[str, Any], content: bytes) -> None:
 
 
 def test_a_dead_letter_and_a_wrong_file_are_shown_as_written(tmp_path: Path) -> None:
-    """On stderr: the line that was refused, and the path of what is wrong."""
+    """The refused line, and the path of what is wrong, are on stderr as written."""
     bad = {**event("زهرا", 1, STORY[2][0]), "timestamp": "۱۴۰۵-۰۱-۰۱"}
     done = segmenter("replay", "-", stdin=lines(bad))
     assert done.code == 1

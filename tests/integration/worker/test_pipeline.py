@@ -59,7 +59,7 @@ _numbers = count(1)
 
 
 class Place(NamedTuple):
-    """Where a record stands."""
+    """The place of a record: topic, partition and offset."""
 
     topic: str
     partition: int
@@ -78,7 +78,7 @@ class Outlet:
         self.came_ms: list[int] = []
 
     def until(self, is_enough: Callable[[list[Any]], bool], timeout_s: float = 20) -> list[Any]:
-        """All records so far, once they are enough."""
+        """Read until the records are enough; gives all so far."""
         end = time.monotonic() + PATIENCE * timeout_s
         while not is_enough(self.records):
             assert time.monotonic() < end, f"{len(self.records)} records, the last {self.records[-3:]}"
@@ -111,11 +111,11 @@ class Shop:
         return self.worker
 
     def send(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> Any:
-        """One record as it is, to where it is told; its `Place` is there once it was acknowledged."""
+        """Send a record to this partition; gives its `Place` once it was acknowledged."""
         return self._producer.send(PREFIX + topic, value=value, key=key, partition=partition)
 
     def tell(self, *events: Event) -> list[Place]:
-        """Events to their topics, in this order."""
+        """Send events to their topics, in this order."""
         sent = [
             self.send(
                 live.TOPICS[event["event"]], partition_of(event["userId"]), event["userId"].encode(), value(event)
@@ -148,7 +148,7 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(tansu: Tansu, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """One shop for all tests here: a start of the worker takes seconds."""
+    """A shop for all tests here, since starting a worker takes seconds."""
     folder = tmp_path_factory.mktemp("pipeline")
     definitions = folder / "segments.yaml"
     definitions.write_text(yaml.safe_dump(DEFINITIONS))
@@ -192,17 +192,17 @@ def value(event: Event) -> bytes:
 
 
 def partition_of(customer: str) -> int:
-    """Where Kafka's default partitioner puts a customer."""
+    """The partition of a customer by Kafka's default partitioner."""
     return int((murmur2(customer.encode()) & 0x7FFFFFFF) % PARTITIONS)
 
 
 def on_partition(partition: int, name: str) -> Iterator[str]:
-    """Customers whose records stand there."""
+    """Customers whose records lie on this partition."""
     return (f"{name}-{number}" for number in count() if partition_of(f"{name}-{number}") == partition)
 
 
 def place(sent: Any) -> Place:
-    """Where an acknowledged record stands."""
+    """The place of an acknowledged record."""
     record = sent.get(10)
     return Place(record.topic, record.partition, record.offset)
 
@@ -232,7 +232,7 @@ def changes_by_customer(changes: Sequence[Event]) -> dict[str, list[tuple[str, s
 
 
 class Bad(NamedTuple):
-    """A record that cannot be used. ``elsewhere``: on the partition on which its customer is not."""
+    """A record that cannot be used. ``elsewhere``: it lies on a partition that is not the customer's."""
 
     reason: str
     value: bytes | None
@@ -241,12 +241,12 @@ class Bad(NamedTuple):
 
 
 def changed(**fields: object) -> bytes:
-    """A good record but for these fields."""
+    """A valid record but for these fields."""
     return value({**event("bad", "Product Added", now_ms()), **fields})
 
 
 def bad_records() -> list[Bad]:
-    """At least one for every reason; the sizes meet their limits by a byte."""
+    """At least one bad record for every reason; the sizes pass their limits by a byte."""
     return [
         Bad("too_large", b" " * (1 << 20) + changed()),
         Bad("not_json", b"{"),
@@ -306,7 +306,7 @@ def test_every_dead_letter_arrives_once_and_whole(shop: Shop) -> None:
 
 
 def place_of(letter: Any) -> Place:
-    """Where its headers say that it was read."""
+    """The place from which it was read, by its headers."""
     headers = {name: text.decode() for name, text in letter.headers}
     return Place(headers["topic"], int(headers["partition"]), int(headers["offset"]))
 
@@ -327,7 +327,7 @@ def assert_whole(letter: Any, bad: Bad) -> None:
 
 
 def test_the_table_says_where_a_customer_stands(shop: Shop) -> None:
-    """A row after each step that changed them, keyed as the change, that fits its schema; the newest says the same."""
+    """Each step with a change writes a row, keyed alike, that fits its schema; the newest agrees with the change."""
     stays, leaves = islice(on_partition(0, "row"), 2)
     at = now_ms() - 10
     shop.tell(*(event(customer, "Product Added", at) for customer in (stays, leaves)))
@@ -361,7 +361,7 @@ def test_the_table_says_where_a_customer_stands(shop: Shop) -> None:
 
 
 def test_a_cart_goes_quiet(shop: Shop) -> None:
-    """Announced soon after its due time and the grace, never before; a purchase in time prevents it."""
+    """A change is published soon after due time and grace, never before; a purchase in time prevents it."""
     buyer, quiet = islice(on_partition(0, "quiet"), 2)
     other = next(on_partition(1, "quiet"))
     began = now_ms() - 10  # no event is ahead of its record
@@ -443,7 +443,7 @@ def test_a_change_is_a_cloud_event_that_fits_its_schema(shop: Shop) -> None:
 
 
 def test_an_event_two_hours_late_takes_back_what_was_wrong(shop: Shop) -> None:
-    """Ordinary changes at the customer's instant, marked late, as the oracle says."""
+    """A late event makes ordinary changes at the customer's clock, marked late, as the oracle says."""
     customer, now = "late", now_ms()
     story = [event(customer, "Product Added", now - 3 * HOUR_MS), event(customer, "Product Viewed", now)]
     shop.tell(*story)
@@ -466,7 +466,7 @@ def test_an_event_two_hours_late_takes_back_what_was_wrong(shop: Shop) -> None:
 
 
 def test_a_worker_ended_in_order_goes_on_without_repeats(shop: Shop) -> None:
-    """SIGTERM: exit 0. What came before is not said again, what came meanwhile is read."""
+    """SIGTERM exits 0; former changes are not published again, and what came meanwhile is read."""
     customers = [f"again-{number}" for number in range(20)]
     at = now_ms() - HOUR_MS
     shop.tell(*(event(customer, "Product Added", at) for customer in customers))
@@ -482,7 +482,7 @@ def test_a_worker_ended_in_order_goes_on_without_repeats(shop: Shop) -> None:
 
 
 def test_a_backlog_abandons_no_cart_that_was_bought(shop: Shop) -> None:
-    """Written while the worker was down, the purchases before the carts and after them: as the oracle says."""
+    """A backlog with purchases before the carts and after them gives the oracle's changes."""
     began = now_ms() - 20 * SECOND_MS
     first, last, left = ([f"{name}-{number}" for number in range(40)] for name in ("first", "last", "left"))
     carts = {
@@ -510,7 +510,7 @@ def test_a_backlog_abandons_no_cart_that_was_bought(shop: Shop) -> None:
 
 
 def test_nothing_was_said_twice(shop: Shop) -> None:
-    """Over all that one worker said before: every id once, sequences without a gap, every body fits the schema."""
+    """Of all that one worker published, each id comes once, sequences have no gap, and each body fits the schema."""
     shop.tell(event("end", "Order Completed", now_ms()))
     shop.changes(["end"], entered("recently_purchased"))
     check = Draft202012Validator(json.loads((SCHEMAS / "segment-change.json").read_text()))

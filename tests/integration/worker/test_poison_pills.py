@@ -57,7 +57,7 @@ class Run:
         return f"{self.settings['topic_prefix']}{name}"
 
     def buy(self, customers: Iterable[str], **more: str) -> None:
-        """An order of each."""
+        """Publish an order of each customer."""
         producer: Any = KafkaProducer(bootstrap_servers=self.settings["brokers"], enable_idempotence=False)
         for customer in customers:
             event = {
@@ -74,7 +74,7 @@ class Run:
         return int(self._redis.hget(f"{self.settings['redis_prefix']}{{p0}}:meta", f"position:{self.topic(name)}") or 0)
 
     def read(self, name: str) -> list[Any]:
-        """All of an output topic."""
+        """All records of an output topic."""
         consumer: Any = KafkaConsumer(bootstrap_servers=self.settings["brokers"], isolation_level="read_committed")
         place = TopicPartition(self.topic(name), 0)
         consumer.assign([place])
@@ -94,7 +94,7 @@ class Run:
         return headers["topic"].decode().removeprefix(self.settings["topic_prefix"])
 
     def buyers(self) -> list[str]:
-        """Who came to be a recent buyer; one who was told twice stands there twice."""
+        """The recent buyers on the topic; one that was published twice is listed twice."""
         changes = [json.loads(record.value) for record in self.read("segment-changes")]
         return sorted(change["customer_id"] for change in changes if change["segment"] == "recently_purchased")
 
@@ -116,7 +116,7 @@ class Run:
 
     @property
     def purchases(self) -> int:
-        """The end of the input."""
+        """The end offset of the input."""
         consumer: Any = KafkaConsumer(bootstrap_servers=self.settings["brokers"])
         place = TopicPartition(self.topic("purchases"), 0)
         end = int(consumer.end_offsets([place])[place])
@@ -144,7 +144,7 @@ def verify_peak_mb(run: Run) -> int:
 
 
 async def send_bomb(brokers: str, topic: str, records: int, value: bytes = b"[" * MB) -> None:
-    """One batch of a few kilobytes: so many megabytes of brackets."""
+    """Send one batch of a few kilobytes which expands to so many megabytes of brackets."""
     producer = AIOKafkaProducer(
         bootstrap_servers=brokers, compression_type="zstd", max_batch_size=2**30, max_request_size=2**30
     )
@@ -190,7 +190,7 @@ def test_a_small_batch_of_many_megabytes(kafka: Kafka, redis_server: Redis, tmp_
 
 
 async def test_what_is_read_back_comes_in_bounded_pieces(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """As before the first claim, when `profiles` is looked through for erasures; between them the loop turns."""
+    """A scan of `profiles` for erasures reads bounded pieces; between them the event loop runs."""
     run = Run(kafka, redis_server, "back", tmp_path)
     await send_bomb(kafka.address, run.topic("profiles"), 20)
     turns = 0
@@ -218,7 +218,7 @@ async def test_what_is_read_back_comes_in_bounded_pieces(kafka: Kafka, redis_ser
 def test_a_record_that_kills_becomes_a_dead_letter(
     where: str, kafka: Kafka, redis_server: Redis, tmp_path: Path
 ) -> None:
-    """After two deaths at its position and two with it alone under trial; every other record counts, once."""
+    """After two deaths at its position and two alone on trial a record is a dead letter; all others count once."""
     run = Run(kafka, redis_server, where, tmp_path)
     run.buy([f"early-{number}" for number in range(20)])
     run.buy(["killer"], note=MARK.decode())
@@ -233,7 +233,7 @@ def test_a_record_that_kills_becomes_a_dead_letter(
 
 
 def test_deaths_without_a_cause_blame_no_record(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """Killed three times at one position, the last with a record under trial: nothing is lost or a dead letter."""
+    """After three kills at one position, one with a record on trial, nothing is lost or a dead letter."""
     run = Run(kafka, redis_server, "innocent", tmp_path)
     customers = [f"c-{number}" for number in range(40)]
     run.buy(customers)

@@ -42,7 +42,7 @@ def shop(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> Iterator[Shop]:
 
 @pytest.mark.nightly
 def test_what_was_not_kept_is_read_again_beside_events(shop: Shop) -> None:
-    """Under a new file: everybody is as all events say, and between the two files nothing else is told."""
+    """Under a new file all customers are as all events say, and only the differences are published."""
     events = live.real_events()[:EVENTS]
     customers = len({event["userId"] for event in events})
     half = len(events) // 2
@@ -92,7 +92,7 @@ def test_what_was_not_kept_is_read_again_beside_events(shop: Shop) -> None:
 
 
 def test_events_that_are_gone(shop: Shop, kafka: Kafka) -> None:
-    """What Redis knows is more than what is left to be read: it stops, and Redis is as it was."""
+    """With fewer events left than Redis has applied, the rebuild stops, and Redis is as it was."""
     shop.publish(live.real_events()[:300])
     with Worker(shop.under("old")) as worker:
         worker.wait_ready()
@@ -113,7 +113,7 @@ def test_events_that_are_gone(shop: Shop, kafka: Kafka) -> None:
 
 
 async def test_a_process_that_ends_by_itself(shop: Shop) -> None:
-    """It is told in a sentence; so is a file that is no longer the worker's."""
+    """The end of a reading process is reported in a sentence; so is a file that is no longer the worker's."""
     made = await RebuildProcess.start(RebuildRequest(0, live.PARTITIONS, "another", "[]"))
     with pytest.raises(Stop, match=r"the definitions were changed since the worker was started"):
         await made.upto({})
