@@ -32,7 +32,7 @@ EVENTS = 500
 
 @pytest.fixture(scope="session")
 def lane() -> Iterator[Lane]:
-    """A Kafka of their own, since some of them kill it."""
+    """A Kafka of these tests' own, since some of them kill it."""
     with Lane() as lane:
         yield lane
 

@@ -110,7 +110,7 @@ def test_what_is_copied_is_there_and_is_sent() -> None:
 
 @pytest.mark.parametrize("name", BUILT_SERVICES)
 def test_what_is_started_is_a_command(name: str) -> None:
-    """Its words are taken by the command line, and its variables are settings."""
+    """The command line takes each service's words, and its variables are settings."""
     arguments.parser().parse_args(SERVICES[name]["command"].split())
     given = SERVICES[name]["environment"]
     Settings(**{variable.removeprefix("SEGMENTER_").lower(): value for variable, value in given.items()})

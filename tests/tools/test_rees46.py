@@ -45,7 +45,7 @@ def named(history: list[Event], name: str) -> list[Event]:
 
 
 def test_real_counts(real: list[Event], rows: list[dict[str, str]]) -> None:
-    """Views and cart additions one to one, purchases one per session; the torn last row makes nothing."""
+    """Each view and cart addition is an event, each session with purchases an order; the torn last row is nothing."""
     assert len(rows) == 17_434
     assert Counter(event["event"] for event in real) == {
         "Product Viewed": 17_055,

@@ -95,5 +95,5 @@ def test_the_exit_code_says_whether_there_is_a_finding(tmp_path: Path, capsys: p
 
 
 def test_no_page_of_the_docs_has_a_measured_figure_in_its_prose() -> None:
-    """README is looked at by scripts/check."""
+    """All pages of docs/ are checked here, README by scripts/check."""
     assert [finding for finding in speed_claims.findings(ROOT) if finding.startswith("docs/")] == []

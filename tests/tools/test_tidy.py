@@ -20,7 +20,7 @@ LONG = "x = 1\n" * (tidy.MODULE_LINES + 1)
     ],
 )
 def test_a_finding_names_the_line(name: str, text: str, finding: str, tmp_path: Path) -> None:
-    """One finding for one fault, at its line."""
+    """One fault is one finding, at its line."""
     (tmp_path / name).write_text(text)
     (reported,) = tidy.findings([tmp_path / name])
     assert finding in reported

@@ -209,7 +209,7 @@ def test_aliases_are_exported() -> None:
 
 
 def test_what_stays_of_one_that_was_erased() -> None:
-    """An id that was parted after it was erased says so, too."""
+    """The export of an id that was parted after its erasure says so, too."""
     erased = read(ENGINE.new(), browsed(0, userId="ann"), Event("ann", ERASE, T + 60_000, "e"), unlinked("ann", "bob"))
     assert erased.is_gone
     part = InRedis(partition=0, value=None, due=0, waiting=0, erased=customer_codec.encode(erased), positions={})

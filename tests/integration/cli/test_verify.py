@@ -334,7 +334,7 @@ def values(shop: Shop, topic: str = "segment-changes") -> list[Any]:
 
 
 def create_anew(shop: Shop, topic: str, records: list[Any]) -> None:
-    """The topic holds these records and no others."""
+    """Create the topic anew, with these records and no others."""
     admin: Any = KafkaAdminClient(bootstrap_servers=shop.settings["brokers"])
     admin.delete_topics([shop.prefix + topic])
     eventually(lambda: shop.prefix + topic not in admin.list_topics())

@@ -165,7 +165,7 @@ async def test_a_record_that_no_batch_takes(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Unsent:
-    """Makes batches, and takes them without a broker."""
+    """A producer which makes batches, and takes them without a broker."""
 
     def create_batch(self) -> BatchBuilder:
         return BatchBuilder(BATCH_MAX_BYTES, 0)

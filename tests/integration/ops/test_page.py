@@ -131,7 +131,7 @@ def test_it_loads_within_a_second_and_moves(browser: Chrome, parts: Parts) -> No
 
 
 def test_look_up_says_why_and_the_feed_shows_it(browser: Chrome, parts: Parts) -> None:
-    """The reason of a change made during the test, of a customer with a Persian name."""
+    """A look-up shows the reason of a change made during the test, of a customer with a Persian name."""
     opened(browser, parts)
     send(parts, ("بهار", "Order Completed"), properties={"order_id": "b1", "total": 5})
     eventually(lambda: "بهار" in text(browser, "#feed tbody"), 10, "the change is in the feed")
@@ -167,7 +167,7 @@ def test_a_dead_letter_shows_its_bytes(browser: Chrome, parts: Parts) -> None:
 
 
 def test_ten_thousand_changes_a_minute_do_not_freeze_it(browser: Chrome, parts: Parts) -> None:
-    """Ten seconds at that rate: no pause that a person notices, and a look-up in between is answered."""
+    """During ten seconds at that rate no pause is noticeable, and a look-up in between is answered."""
     opened(browser, parts)
     rows = len(browser.find_elements(By.CSS_SELECTOR, "#feed tbody tr"))
     assert rows <= 200

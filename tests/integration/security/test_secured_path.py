@@ -76,7 +76,7 @@ class Servers(NamedTuple):
         return own | ({"secrets_dir": self.folder} if way == "SCRAM-SHA-512" else {"kafka_password": PASSWORD})
 
     def without_login(self, settings: Mapping[str, Any]) -> Settings:
-        """The same topics for one who may do everything."""
+        """Settings of the same topics for a user which may do everything."""
         own = {name: value for name, value in settings.items() if not name.startswith("kafka_")}
         return Settings(**{**own, "brokers": self.kafka.address, "secrets_dir": None})
 
@@ -101,7 +101,7 @@ class Worked(NamedTuple):
 
 @pytest.fixture(scope="module")
 def workers(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Worked]]:
-    """A worker for each way to be let in, and for each who may not do one thing; an order waits for all of these."""
+    """A worker for each way to be let in, and for each user that lacks one right; an order waits for all of these."""
     logs = tmp_path_factory.mktemp("logs")
     begun = {}
     for name in (*WAYS, *MAY_NOT):
@@ -216,7 +216,7 @@ def refused(servers: Servers, capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 @pytest.fixture(scope="module")
 def allowed(servers: Servers) -> Mapping[str, Any]:
-    """Settings of a user who may do everything with topics that are there."""
+    """Settings of a user which may do everything with topics that are there."""
     settings = servers.settings("PLAIN", "allowed")
     servers.kafka.allow("allowed-", "allowed", MAY)
     admin.create(servers.without_login(settings))

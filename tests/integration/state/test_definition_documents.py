@@ -60,7 +60,7 @@ class Partition:
         return claim, await self.store.claim(claim)
 
     async def begun(self, engine: Engine) -> DefinitionVersions:
-        """A worker under a file begins."""
+        """Begin a worker's claim under a file."""
         claim, state = await self.claimed(engine)
         if state.positions:
             files = DefinitionVersions.loaded(state, engine).for_engine(engine, state.clock)
@@ -86,7 +86,7 @@ class Partition:
         self.saves += 1
 
     async def changed(self, engine: Engine) -> DefinitionVersions:
-        """The file is changed, and everybody is brought over."""
+        """Change the file and migrate all customers."""
         files = await self.begun(engine)
         await self.saved(files, "u", is_last=True)
         return files
@@ -267,7 +267,7 @@ def test_lives_on_a_store_of_the_version_before() -> None:
 
 
 async def test_a_worker_of_the_version_before_reads_the_list(partition: Partition, client: redis.Redis) -> None:
-    """During a roll-out one may claim after a newer one; it requires a document in each entry, and builds none."""
+    """In a roll-out an older worker may claim after a newer one: it requires a document, if empty, in each entry."""
     await partition.changed(numbered(0))
     await partition.changed(numbered(1))
     hashes: Any = client

@@ -127,7 +127,7 @@ async def test_the_clock_of_each_shard_is_looked_at(cluster_client: redis.RedisC
 
 
 async def test_any_node_that_answers_is_enough(redis_cluster: RedisCluster) -> None:
-    """The URL names several; the first of them may be away."""
+    """If the URL names several nodes, the first of them may be away."""
     url = redis_cluster.url.replace("redis://", "redis://127.0.0.1:1,")
     store = RedisStore.of(Settings(redis=url, redis_cluster=True))
     assert await store.generation(0) == -1

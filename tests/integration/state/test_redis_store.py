@@ -183,7 +183,7 @@ async def test_why_redis_refuses_is_said_in_words(
 
 
 async def test_a_command_in_a_script_that_the_user_may_not_send(own_redis: Redis) -> None:
-    """The sentence names it, however this kind of Redis words the error."""
+    """The sentence names the command, however this kind of Redis words the error."""
     with SyncRedis.from_url(own_redis.url) as connected:
         connected.execute_command("ACL", "SETUSER", "reader", "on", ">p", "~*", "+@all", "-hset")
     store = RedisStore.connect(own_redis.url.replace("://", "://reader:p@"), next(_prefixes))

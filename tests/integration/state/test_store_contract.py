@@ -265,7 +265,7 @@ async def test_a_customer_is_written_over(store: Store) -> None:
 
 
 async def test_due_times_are_set_kept_and_removed(store: Store) -> None:
-    """A number sets it, None leaves it as it was, 0 removes it; the next one is always the oldest."""
+    """A number sets a due time, None leaves it, 0 removes it; the next one is always the oldest."""
     await claimed(store)
     for number, (due, next_due) in enumerate([(500, 500), (None, 500), (700, 700), (None, 700), (0, 0), (None, 0)], 1):
         assert await store.save(0, step(number, customers=[known("a", due=due)])) == "saved"

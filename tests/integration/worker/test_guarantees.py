@@ -48,7 +48,7 @@ def history() -> tuple[list[dict[str, Any]], list[oracle.OracleChange]]:
 
 
 class Parts:
-    """Topics of their own with a backlog on them, a Redis of its own, and workers that are started one by one."""
+    """Topics with a backlog, a Redis of its own, and workers that are started one by one."""
 
     def __init__(self, kafka: Kafka, redis: Redis) -> None:
         self.kafka, self.redis = kafka, redis

@@ -153,7 +153,7 @@ def goes_on(run: Run, hook: Hook, count: int, within_s: float) -> None:
 
 
 def test_a_thousand(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """Each kind of scene at least once: every partition goes on, and memory is flat."""
+    """Each kind of scene comes at least once: every partition goes on, and memory is flat."""
     with Hook() as hook:
         goes_on(Run(kafka, redis_server, "outputs", tmp_path, hostile_outputs.definitions()), hook, 1_000, within_s=60)
 

@@ -93,7 +93,7 @@ def assert_equal(parts: dict[str, Any], wanted: list[oracle.OracleChange]) -> li
 
 @NIGHTLY_ON_TANSU
 def test_history_read_by_two_workers(parts: dict[str, Any], history: list[dict[str, Any]]) -> None:
-    """Published first, then read by two workers: equal to the oracle, without one repeat."""
+    """A history that was published first, then read by two workers, gives the oracle's changes, each once."""
     publish(parts, history)
     wanted = expected(history)
     with Worker(parts) as first, Worker(parts) as second:

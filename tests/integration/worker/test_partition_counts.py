@@ -292,7 +292,7 @@ def test_topics_differ_in_their_number(kafka: Kafka, redis_server: Redis, tmp_pa
 @pytest.mark.kafka
 @pytest.mark.nightly
 def test_a_producer_of_another_partitioner(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """A few of its records become dead letters, and nobody is kept from starting by them."""
+    """A few records of another partitioner become dead letters, and keep no worker from starting."""
     shop = Grown(kafka, redis_server, 2)
     shop.publish("purchases", orders(0, CUSTOMERS))
     lost = [event for event in orders(1_000, 1_010) if partition_of(event[0], 2)]

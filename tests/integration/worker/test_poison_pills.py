@@ -159,7 +159,7 @@ async def send_bomb(brokers: str, topic: str, records: int, value: bytes = b"[" 
 
 
 def test_a_small_batch_of_many_megabytes(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """Each of its records is a dead letter, memory stays bounded, and others come to their segments meanwhile."""
+    """Each record of the batch is a dead letter, memory stays bounded, and other customers are decided meanwhile."""
     run = Run(kafka, redis_server, "bomb", tmp_path)
     until = time.monotonic() + 120 * PATIENCE
     with Worker(run.settings, log=run.log) as worker:
