@@ -14,13 +14,13 @@ START_MS = milliseconds(START)  # time 0 of the histories told here
 CALLS = ("page", "screen", "identify", "group", "alias")
 
 
-class Told:
+class Timeline:
     """A hand-written history: each line is one event `at` milliseconds after START."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def __call__(self, at: int, name: str, **properties: object) -> "Told":
+    def __call__(self, at: int, name: str, **properties: object) -> "Timeline":
         """Under `traits` and `context` stand those, under `customer` and `message` the ids."""
         kind: Event = {"type": name} if name in CALLS else {"type": "track", "event": name}
         customer, message = properties.pop("customer", "u1"), properties.pop("message", f"m{len(self.events):03}")
@@ -37,5 +37,5 @@ class Told:
     def all(self, segments: Mapping[str, Event], until: int | None = None) -> list[tuple[str, str, int]]:
         """The changes of these segments, in a file whose currency is the euro."""
         definitions = {"version": 1, "currency": "EUR", "segments": segments}
-        found = changes(self.events, definitions, None if until is None else START_MS + until)
-        return [(change.segment, change.change, change.occurred_at - START_MS) for change in found]
+        oracle_changes = changes(self.events, definitions, None if until is None else START_MS + until)
+        return [(change.segment, change.change, change.occurred_at - START_MS) for change in oracle_changes]

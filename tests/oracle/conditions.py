@@ -119,10 +119,10 @@ def event_names(form: Json) -> set[str]:
 def happened(form: Json, history: History) -> list[Fact]:
     """The events that a form speaks of, in order; for Order Completed the orders, at their completion."""
     names = event_names(form)
-    seen = [what for what in history.facts if what.name in names - {COMPLETED}]
-    seen += [order.completion for order in history.orders if COMPLETED in names]
+    facts = [what for what in history.facts if what.name in names - {COMPLETED}]
+    facts += [order.completion for order in history.orders if COMPLETED in names]
     where = mapping(form.get("where"))
-    return sorted((what for what in seen if is_as_asked(what, where)), key=moment_of)
+    return sorted((what for what in facts if is_as_asked(what, where)), key=moment_of)
 
 
 def is_as_asked(what: Fact, where: Json) -> bool:
@@ -142,13 +142,13 @@ def performed(form: object, history: History) -> bool:
 
 
 def last(form: object, history: History) -> bool:
-    seen = happened(mapping(form), history)
-    return bool(seen) and is_ago(seen[-1].time, mapping(mapping(form).get("ago")), history.now)
+    facts = happened(mapping(form), history)
+    return bool(facts) and is_ago(facts[-1].time, mapping(mapping(form).get("ago")), history.now)
 
 
 def first(form: object, history: History) -> bool:
-    seen = happened(mapping(form), history)
-    return bool(seen) and is_ago(seen[0].time, mapping(mapping(form).get("ago")), history.now)
+    facts = happened(mapping(form), history)
+    return bool(facts) and is_ago(facts[0].time, mapping(mapping(form).get("ago")), history.now)
 
 
 def is_ago(since: int, ago: Json, now: int) -> bool:
@@ -169,10 +169,10 @@ def sessions(form: object, history: History) -> bool:
 
 def total(form: object, history: History) -> bool:
     """What the values in the window come to; of nothing, an average and the extremes are nothing."""
-    asked = mapping(form)
-    seen = [what for what in happened(asked, history) if is_in_currency(what, asked, history)]
-    result = AGGREGATES[str(asked["agg"])](seen, asked, history)
-    return result is not None and meets(result, inline_test(asked))
+    fields = mapping(form)
+    facts = [what for what in happened(fields, history) if is_in_currency(what, fields, history)]
+    result = AGGREGATES[str(fields["agg"])](facts, fields, history)
+    return result is not None and meets(result, inline_test(fields))
 
 
 def is_in_currency(what: Fact, form: Json, history: History) -> bool:
@@ -188,18 +188,18 @@ def value_of(what: Fact, form: Json, history: History) -> int | None:
     return number(lookup(what.properties, str(form["of"])))
 
 
-def in_the_window(seen: list[Fact], form: Json, now: int) -> list[Fact]:
-    return [what for what in seen if in_window(what.time, form.get("within"), now)]
+def in_the_window(facts: list[Fact], form: Json, now: int) -> list[Fact]:
+    return [what for what in facts if in_window(what.time, form.get("within"), now)]
 
 
-def values(seen: list[Fact], form: Json, history: History) -> list[int]:
-    told = [value_of(what, form, history) for what in seen]
-    return [value for value in told if value is not None]
+def values(facts: list[Fact], form: Json, history: History) -> list[int]:
+    amounts = [value_of(what, form, history) for what in facts]
+    return [value for value in amounts if value is not None]
 
 
-def summed_values(seen: list[Fact], form: Json, history: History) -> list[int]:
+def summed_values(facts: list[Fact], form: Json, history: History) -> list[int]:
     """Of the newest 256 those in the window; the older ones leave it at the end of their UTC day."""
-    contributing = [what for what in seen if value_of(what, form, history) is not None]
+    contributing = [what for what in facts if value_of(what, form, history) is not None]
     older, newest = contributing[:-SUMS_KEPT], contributing[-SUMS_KEPT:]
     older = [what for what in older if stays_with_its_day(what.time, form.get("within"), history.now)]
     return values(older + in_the_window(newest, form, history.now), form, history)
@@ -209,31 +209,31 @@ def stays_with_its_day(time: int, within: object, now: int) -> bool:
     return within is None or now < day_end(time) + duration_ms(within)
 
 
-def summed(seen: list[Fact], form: Json, history: History) -> Fraction | None:
-    return Fraction(sum(summed_values(seen, form, history)), MILLION)
+def summed(facts: list[Fact], form: Json, history: History) -> Fraction | None:
+    return Fraction(sum(summed_values(facts, form, history)), MILLION)
 
 
-def average(seen: list[Fact], form: Json, history: History) -> Fraction | None:
-    found = summed_values(seen, form, history)
-    return Fraction(sum(found), MILLION * len(found)) if found else None
+def average(facts: list[Fact], form: Json, history: History) -> Fraction | None:
+    numbers = summed_values(facts, form, history)
+    return Fraction(sum(numbers), MILLION * len(numbers)) if numbers else None
 
 
-def smallest(seen: list[Fact], form: Json, history: History) -> Fraction | None:
-    found = values(in_the_window(seen, form, history.now), form, history)
-    return Fraction(min(found), MILLION) if found else None
+def smallest(facts: list[Fact], form: Json, history: History) -> Fraction | None:
+    numbers = values(in_the_window(facts, form, history.now), form, history)
+    return Fraction(min(numbers), MILLION) if numbers else None
 
 
-def greatest(seen: list[Fact], form: Json, history: History) -> Fraction | None:
-    found = values(in_the_window(seen, form, history.now), form, history)
-    return Fraction(max(found), MILLION) if found else None
+def greatest(facts: list[Fact], form: Json, history: History) -> Fraction | None:
+    numbers = values(in_the_window(facts, form, history.now), form, history)
+    return Fraction(max(numbers), MILLION) if numbers else None
 
 
-def distinct(seen: list[Fact], form: Json, history: History) -> Fraction | None:
+def distinct(facts: list[Fact], form: Json, history: History) -> Fraction | None:
     """How many values; each member of a list is one."""
-    found: set[Hashable] = set()
-    for what in in_the_window(seen, form, history.now):
-        found |= distinct_values(what, form, history)
-    return Fraction(len(found))
+    members: set[Hashable] = set()
+    for what in in_the_window(facts, form, history.now):
+        members |= distinct_values(what, form, history)
+    return Fraction(len(members))
 
 
 def distinct_values(what: Fact, form: Json, history: History) -> set[Hashable]:
@@ -257,20 +257,20 @@ AGGREGATES: dict[str, Callable[[list[Fact], Json, History], Fraction | None]] = 
 
 def sequence(form: object, history: History) -> bool:
     """Whether all steps were made in the window, each by an event after that of the step before."""
-    asked = mapping(form)
-    steps = [mapping(step) for step in listed(asked["steps"])]
-    seen = [in_the_window(happened(step, history), asked, history.now) for step in steps]
-    if "same" not in asked:
-        return are_in_order(seen)
-    same = str(asked["same"])
-    shared = set.intersection(*(shared_values(step, same) for step in seen))
-    return any(are_in_order([having(step, same, value) for step in seen]) for value in shared)
+    fields = mapping(form)
+    steps = [mapping(step) for step in listed(fields["steps"])]
+    facts_by_step = [in_the_window(happened(step, history), fields, history.now) for step in steps]
+    if "same" not in fields:
+        return are_in_order(facts_by_step)
+    same = str(fields["same"])
+    shared = set.intersection(*(shared_values(step, same) for step in facts_by_step))
+    return any(are_in_order([having(step, same, value) for step in facts_by_step]) for value in shared)
 
 
-def are_in_order(seen: list[list[Fact]]) -> bool:
+def are_in_order(facts_by_step: list[list[Fact]]) -> bool:
     """Whether each step has an event after the one that was taken for the step before."""
     before: tuple[int, str] | None = None
-    for step in seen:
+    for step in facts_by_step:
         later = [moment_of(what) for what in step if before is None or moment_of(what) > before]
         if not later:
             return False
@@ -291,17 +291,17 @@ def having(step: list[Fact], same: str, value: Hashable) -> list[Fact]:
 
 def cart(form: object, history: History) -> bool:
     """Something lies in the cart, and it is as quiet, as far, as dear and as full as asked."""
-    asked = mapping(form)
+    fields = mapping(form)
     touches = since_purchase(history.facts)
     quantities = contents(touches)
-    if not quantities or not is_ago(touches[-1].time, quiet(asked), history.now):
+    if not quantities or not is_ago(touches[-1].time, quiet(fields), history.now):
         return False
-    if "stage" in asked and (asked["stage"] == "checkout") != at_checkout(touches):
+    if "stage" in fields and (fields["stage"] == "checkout") != at_checkout(touches):
         return False
     items = Fraction(sum(quantities.values()), MILLION)
-    told = prices(touches)
-    value = Fraction(sum(quantity * told.get(item, 0) for item, quantity in quantities.items()), MILLION**2)
-    return meets(items, asked.get("items", {})) and meets(value, asked.get("value", {}))
+    price_of = prices(touches)
+    value = Fraction(sum(quantity * price_of.get(item, 0) for item, quantity in quantities.items()), MILLION**2)
+    return meets(items, fields.get("items", {})) and meets(value, fields.get("value", {}))
 
 
 def quiet(form: Json) -> Json:
@@ -320,14 +320,14 @@ def trait(form: object, history: History) -> bool:
 def trait_value(history: History, name: str) -> object:
     """What the newest identify that has the trait says, be it null."""
     key, *path = name.split(".")
-    told = [what.traits[key] for what in history.facts if what.name == "identify" and key in what.traits]
-    return reach(told[-1], path) if told else None
+    trait_values = [what.traits[key] for what in history.facts if what.name == "identify" and key in what.traits]
+    return reach(trait_values[-1], path) if trait_values else None
 
 
 def trait_meets(value: object, test: object, now: int) -> bool:
     if "age" not in mapping(test):
         return meets_test(value, test)
-    others = {key: asked for key, asked in mapping(test).items() if key != "age"}
+    others = {key: limit for key, limit in mapping(test).items() if key != "age"}
     return meets_test(value, others) and is_of_age(date_told(value), mapping(mapping(test)["age"]), now)
 
 
@@ -345,14 +345,18 @@ def are_durations(age: Json) -> bool:
 
 
 def context(form: object, history: History) -> bool:
-    asked = {name: test for name, test in mapping(form).items() if name != "touch"}
+    tests = {name: test for name, test in mapping(form).items() if name != "touch"}
     touch = str(mapping(form).get("touch", "last"))
-    return all(meets_test(touched(history, name, touch), test) for name, test in asked.items())
+    return all(meets_test(touched(history, name, touch), test) for name, test in tests.items())
 
 
 def touched(history: History, name: str, touch: str) -> str | None:
     """The attribute of the first or last event that carries it."""
-    carried = [found for found in (attribute(what, name) for what in history.facts) if found is not None]
+    carried = [
+        attribute_value
+        for attribute_value in (attribute(what, name) for what in history.facts)
+        if attribute_value is not None
+    ]
     return carried[0 if touch == "first" else -1] if carried else None
 
 
@@ -394,10 +398,10 @@ CONDITIONS: dict[str, Callable[[object, History], bool]] = {
 
 def durations(kind: str, form: object) -> list[int]:
     """All that a condition measures from an event on."""
-    asked = mapping(form)
-    told = [asked[key] for key in ("within", "gap", "idle_for", "until") if key in asked]
-    told += mapping(asked.get("ago")).values()
-    return [duration_ms(one) for one in told]
+    fields = mapping(form)
+    texts = [fields[key] for key in ("within", "gap", "idle_for", "until") if key in fields]
+    texts += mapping(fields.get("ago")).values()
+    return [duration_ms(text) for text in texts]
 
 
 def birthdays(form: object, facts: Sequence[Fact], after: int, to: int) -> Iterator[int]:
@@ -407,14 +411,14 @@ def birthdays(form: object, facts: Sequence[Fact], after: int, to: int) -> Itera
         for since in dates_told(name, facts) if age else ():
             yield since
             if are_durations(age):
-                yield from (since + duration_ms(one) for one in age.values())
+                yield from (since + duration_ms(age_bound) for age_bound in age.values())
             else:
                 yield from yearly(since, after, to)
 
 
 def dates_told(name: str, facts: Sequence[Fact]) -> list[int]:
-    told = [date_told(lookup(what.traits, name)) for what in facts if what.name == "identify"]
-    return [since for since in told if since is not None]
+    dates = [date_told(lookup(what.traits, name)) for what in facts if what.name == "identify"]
+    return [since for since in dates if since is not None]
 
 
 def yearly(since: int, after: int, to: int) -> Iterator[int]:

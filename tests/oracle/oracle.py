@@ -115,10 +115,10 @@ def changes(events: Sequence[Json], definitions: Json, until: int | None = None)
     """The changes of a replay of `events` in reading order, in order per customer."""
     rules = read_rules(definitions)
     end = latest(events) if until is None else until
-    found: list[OracleChange] = []
+    all_changes: list[OracleChange] = []
     for customer_id, facts in by_customer(events, end).items():
-        found += customer_changes(customer_id, facts, rules, end)
-    return sorted(found, key=lambda change: change.occurred_at)
+        all_changes += customer_changes(customer_id, facts, rules, end)
+    return sorted(all_changes, key=lambda change: change.occurred_at)
 
 
 def membership(events: Sequence[Json], definitions: Json, at: int) -> dict[str, frozenset[str]]:
@@ -132,25 +132,25 @@ def membership(events: Sequence[Json], definitions: Json, at: int) -> dict[str, 
     if rules.holds:
         return {customer_id: last_answer(customer_id, facts, rules, at) for customer_id, facts in customers.items()}
     counted = {customer_id: remaining(facts) for customer_id, facts in customers.items()}
-    known = {customer_id: history_of(customer_id, facts, rules) for customer_id, facts in counted.items()}
+    histories = {customer_id: history_of(customer_id, facts, rules) for customer_id, facts in counted.items()}
     return {
-        customer_id: frozenset(decide(one, at, rules, {})) if counted[customer_id] else frozenset()
-        for customer_id, one in known.items()
+        customer_id: frozenset(decide(history, at, rules, {})) if counted[customer_id] else frozenset()
+        for customer_id, history in histories.items()
     }
 
 
 def remaining(facts: Iterable[Fact]) -> list[Fact]:
     """What counts of a customer's events, in the order in which they were read."""
-    kept: list[Fact] = []
+    counting: list[Fact] = []
     newest = erased = 0
     for what in facts:
         if what.time > erased:
             newest = max(newest, what.time)
             if what.name == ERASURE:
-                kept, erased = [], newest
+                counting, erased = [], newest
             else:
-                kept.append(what)
-    return kept
+                counting.append(what)
+    return counting
 
 
 def last_answer(customer_id: str, facts: list[Fact], rules: Rules, at: int) -> frozenset[str]:
@@ -291,7 +291,7 @@ def is_new_order(what: Fact, before: Sequence[Fact]) -> bool:
     """Whether this completes an order that none of those before completed."""
     if what.name != COMPLETED:
         return False
-    return order_key(what) not in {order_key(known) for known in before if known.name == COMPLETED}
+    return order_key(what) not in {order_key(earlier) for earlier in before if earlier.name == COMPLETED}
 
 
 def decide(history: History, now: int, rules: Rules, before: Standing, ordered: int | None = None) -> Standing:
@@ -311,19 +311,19 @@ def decide(history: History, now: int, rules: Rules, before: Standing, ordered: 
 
 def history_of(customer_id: str, facts: Iterable[Fact], rules: Rules) -> History:
     """What is known of a customer: a function of the set of events."""
-    known = sorted({what.message_id: what for what in facts}.values(), key=moment_of)
-    return History(customer_id, known, standing_orders(known, rules.orders_kept), rules.currency)
+    ordered = sorted({what.message_id: what for what in facts}.values(), key=moment_of)
+    return History(customer_id, ordered, standing_orders(ordered, rules.orders_kept), rules.currency)
 
 
-def due_times(known: Sequence[Fact], rules: Rules, after: int, to: int) -> list[int]:
+def due_times(facts: Sequence[Fact], rules: Rules, after: int, to: int) -> list[int]:
     """Every instant at which time alone might change an answer: any known event plus any duration, and more."""
-    if not known:
+    if not facts:
         return []
-    moments = {what.time + duration for what in known for duration in rules.durations}
-    if len(known) > SUMS_KEPT:
-        moments |= {day_end(what.time) + duration for what in known for duration in rules.durations}
+    moments = {what.time + duration for what in facts for duration in rules.durations}
+    if len(facts) > SUMS_KEPT:
+        moments |= {day_end(what.time) + duration for what in facts for duration in rules.durations}
     for kind, form in rules.others:
-        moments |= set(turns(form, after, to) if kind == "calendar" else birthdays(form, known, after, to))
+        moments |= set(turns(form, after, to) if kind == "calendar" else birthdays(form, facts, after, to))
     return sorted(moment for moment in moments if after < moment <= to)
 
 
@@ -332,14 +332,14 @@ def due_times(known: Sequence[Fact], rules: Rules, after: int, to: int) -> list[
 
 def read_rules(definitions: Json) -> Rules:
     conditions = in_dependency_order(conditions_of(definitions))
-    found = [leaf for when in conditions.values() for leaf in leaves(when)]
+    all_leaves = [leaf for when in conditions.values() for leaf in leaves(when)]
     return Rules(
         conditions=conditions,
         holds=holds_of(definitions),
         currency=definitions.get("currency"),
         orders_kept=orders_kept(definitions),
-        durations=frozenset(duration for kind, form in found for duration in durations(kind, form)),
-        others=[(kind, mapping(form)) for kind, form in found if kind in ("calendar", "trait")],
+        durations=frozenset(duration for kind, form in all_leaves for duration in durations(kind, form)),
+        others=[(kind, mapping(form)) for kind, form in all_leaves if kind in ("calendar", "trait")],
     )
 
 
@@ -355,10 +355,10 @@ def holds_of(definitions: Json) -> dict[str, int]:
 
 def segments_of(definitions: Json) -> dict[str, Json]:
     """The segments of the file, where bands stand for one segment each."""
-    found: dict[str, Json] = {}
+    segments: dict[str, Json] = {}
     for key, segment in mapping(definitions["segments"]).items():
-        found |= band_segments(key, mapping(segment)) if "bands" in mapping(segment) else {key: mapping(segment)}
-    return found
+        segments |= band_segments(key, mapping(segment)) if "bands" in mapping(segment) else {key: mapping(segment)}
+    return segments
 
 
 def band_segments(key: str, segment: Json) -> dict[str, Json]:
@@ -381,13 +381,13 @@ def in_dependency_order(conditions: dict[str, Json]) -> dict[str, Json]:
 def depth(key: str, conditions: dict[str, Json]) -> int:
     """0 for a segment that names none, else one more than the deepest that it names."""
     named = [str(form) for kind, form in leaves(conditions[key]) if kind == "in_segment"]
-    return max((depth(one, conditions) + 1 for one in named), default=0)
+    return max((depth(segment_key, conditions) + 1 for segment_key in named), default=0)
 
 
 def orders_kept(definitions: Json) -> int | None:
     """How far back from the newest order message such messages count; None without a limit."""
-    found = [leaf for when in conditions_of(definitions).values() for leaf in leaves(when)]
-    windows = [window for kind, form in found for window in windows_over_orders(kind, mapping(form))]
+    all_leaves = [leaf for when in conditions_of(definitions).values() for leaf in leaves(when)]
+    windows = [window for kind, form in all_leaves for window in windows_over_orders(kind, mapping(form))]
     # A minimum stay looks at orders as well: a repeated one does not end it.
     longest = [*map(duration_ms, windows), *holds_of(definitions).values()] if None not in windows else []
     return max(longest) + ORDERS_KEPT_MS if longest else None

@@ -129,19 +129,19 @@ def product(properties: Json) -> str | None:
 
 
 def quantity(properties: Json) -> int:
-    told = millionths(properties.get("quantity"))
-    return MILLION if told is None else told
+    number = millionths(properties.get("quantity"))
+    return MILLION if number is None else number
 
 
 def prices(touches: list[Fact]) -> dict[str | None, int]:
     """The last price told of each product, in millionths."""
-    told: dict[str | None, int] = {}
+    price_of: dict[str | None, int] = {}
     for what in still_counting(touches):
         for properties in items_told(what):
             price = millionths(properties.get("price"))
             if price is not None:
-                told[product(properties)] = price
-    return told
+                price_of[product(properties)] = price
+    return price_of
 
 
 def items_told(what: Fact) -> list[Json]:
@@ -149,7 +149,7 @@ def items_told(what: Fact) -> list[Json]:
     if what.name in ADDING | REMOVING:
         return [what.properties]
     products = what.properties.get("products")
-    return [mapping(one) for one in listed(products)] if what.name in REPLACING and products else []
+    return [mapping(properties) for properties in listed(products)] if what.name in REPLACING and products else []
 
 
 def at_checkout(touches: list[Fact]) -> bool:
@@ -159,23 +159,23 @@ def at_checkout(touches: list[Fact]) -> bool:
 # --- orders ------------------------------------------------------------------------------------
 
 
-def standing_orders(facts: Sequence[Fact], kept: int | None) -> list[Order]:
+def standing_orders(facts: Sequence[Fact], kept_ms: int | None) -> list[Order]:
     """Each order that is neither cancelled nor fully refunded."""
     orders: dict[tuple[str, str], list[Fact]] = {}
-    for message in order_messages(facts, kept):
+    for message in order_messages(facts, kept_ms):
         orders.setdefault(order_key(message), []).append(message)
-    found = [order_of(messages) for messages in orders.values()]
-    return [order for order in found if order is not None]
+    standing = [order_of(messages) for messages in orders.values()]
+    return [order for order in standing if order is not None]
 
 
-def order_messages(facts: Sequence[Fact], kept: int | None) -> list[Fact]:
-    """The messages about an order that still count: none older than `kept` before the newest.
+def order_messages(facts: Sequence[Fact], kept_ms: int | None) -> list[Fact]:
+    """The messages about an order that still count: none older than `kept_ms` before the newest.
 
     A refund or cancel without an order id is about no order.
     """
     messages = [what for what in facts if what.name in PURCHASES]
     messages = [what for what in messages if what.name == COMPLETED or order_key(what)[0] == "order"]
-    return [what for what in messages if kept is None or what.time >= messages[-1].time - kept]
+    return [what for what in messages if kept_ms is None or what.time >= messages[-1].time - kept_ms]
 
 
 def order_key(message: Fact) -> tuple[str, str]:
@@ -195,16 +195,16 @@ def order_of(messages: list[Fact]) -> Order | None:
 
 def fully_refunded(completion: Fact, messages: list[Fact]) -> bool:
     """A refund without an amount, or refunds that add up to the order's value."""
-    known = refunds_known(messages)
+    amounts = refunds_known(messages)
     value = amount(completion)
     refunds = [message for message in messages if message.name == REFUNDED]
-    return len(known) < len(refunds) or (bool(known) and value is not None and sum(known) >= value)
+    return len(amounts) < len(refunds) or (bool(amounts) and value is not None and sum(amounts) >= value)
 
 
 def refunds_known(messages: list[Fact]) -> list[int]:
     """The amounts of those refunds that tell one."""
     amounts = [amount(message) for message in messages if message.name == REFUNDED]
-    return [one for one in amounts if one is not None]
+    return [refund for refund in amounts if refund is not None]
 
 
 def amount(message: Fact) -> int | None:
@@ -225,8 +225,8 @@ def attribute(what: Fact, name: str) -> str | None:
 
 
 def text_at(context: Json, path: str) -> str | None:
-    found = lookup(context, path)
-    return found if isinstance(found, str) else None
+    value = lookup(context, path)
+    return value if isinstance(value, str) else None
 
 
 def channel(what: Fact) -> str | None:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from tests.oracle import dates as oracle_dates
-from tests.oracle.cases import Told
+from tests.oracle.cases import Timeline
 from tests.oracle.values import Json
 from tests.strategies.histories import DAY, HOUR, MINUTE, Event
 
@@ -18,36 +18,42 @@ DAY_AND_HALF = 36 * HOUR
 # --- traits and ages ---------------------------------------------------------------------------
 
 
-def identified(*traits: Event) -> Told:
+def identified(*traits: Event) -> Timeline:
     """One identify after the other, a minute apart."""
-    told = Told()
-    for index, one in enumerate(traits):
-        told(index * MINUTE, "identify", traits=one)
-    return told
+    timeline = Timeline()
+    for index, values in enumerate(traits):
+        timeline(index * MINUTE, "identify", traits=values)
+    return timeline
 
 
 def test_a_null_takes_a_trait_away() -> None:
     """An identify that does not name it leaves it."""
-    told = identified({"plan": "pro"}, {"city": "قم"}, {"plan": None}, {"plan": ""}, {"plan": "pro"})
-    assert told.gives({"trait": {"plan": "pro"}}) == [("entered", 0), ("exited", 2 * MINUTE), ("entered", 4 * MINUTE)]
+    timeline = identified({"plan": "pro"}, {"city": "قم"}, {"plan": None}, {"plan": ""}, {"plan": "pro"})
+    assert timeline.gives({"trait": {"plan": "pro"}}) == [
+        ("entered", 0),
+        ("exited", 2 * MINUTE),
+        ("entered", 4 * MINUTE),
+    ]
     gone: Event = {"trait": {"plan": {"exists": False}}}
-    assert told.gives(gone) == [("entered", 2 * MINUTE), ("exited", 4 * MINUTE)]
+    assert timeline.gives(gone) == [("entered", 2 * MINUTE), ("exited", 4 * MINUTE)]
 
 
 def test_traits_of_one_millisecond_go_by_message_id() -> None:
-    told = Told()(0, "identify", message="b", traits={"plan": "pro"})(0, "identify", message="a", traits={"plan": "x"})
-    assert told.gives({"trait": {"plan": "pro"}}) == [("entered", 0)]
+    timeline = Timeline()(0, "identify", message="b", traits={"plan": "pro"})(
+        0, "identify", message="a", traits={"plan": "x"}
+    )
+    assert timeline.gives({"trait": {"plan": "pro"}}) == [("entered", 0)]
 
 
 def test_the_whole_trait_is_replaced() -> None:
     """A dotted name reads inside the newest value of the trait before the dot."""
-    told = identified({"address": {"city": "قم", "zip": 1}}, {"address": {"zip": 2}})
-    assert told.gives({"trait": {"address.city": "قم"}}) == [("entered", 0), ("exited", MINUTE)]
-    assert told.gives({"trait": {"address.zip": "2", "address": {"exists": True}}}) == [("entered", MINUTE)]
+    timeline = identified({"address": {"city": "قم", "zip": 1}}, {"address": {"zip": 2}})
+    assert timeline.gives({"trait": {"address.city": "قم"}}) == [("entered", 0), ("exited", MINUTE)]
+    assert timeline.gives({"trait": {"address.zip": "2", "address": {"exists": True}}}) == [("entered", MINUTE)]
 
 
 def test_traits_of_other_calls_are_no_traits() -> None:
-    assert Told()(0, "page", traits={"plan": "pro"}).gives({"trait": {"plan": "pro"}}) == []
+    assert Timeline()(0, "page", traits={"plan": "pro"}).gives({"trait": {"plan": "pro"}}) == []
 
 
 def aged(birth_date: object, **age: object) -> list[tuple[str, int]]:
@@ -72,8 +78,8 @@ def test_the_birthday_of_an_instant_is_that_of_its_utc_day() -> None:
 
 def test_29_february_counts_on_1_march() -> None:
     """In a year that has none, as 2026."""
-    told = Told()(-DAY, "identify", traits={"birth_date": "2008-02-29"})
-    assert told.gives({"trait": {"birth_date": {"age": {"at_least": 18}}}}, DAY) == [("entered", 0)]
+    timeline = Timeline()(-DAY, "identify", traits={"birth_date": "2008-02-29"})
+    assert timeline.gives({"trait": {"birth_date": {"age": {"at_least": 18}}}}, DAY) == [("entered", 0)]
 
 
 @pytest.mark.parametrize(
@@ -93,38 +99,38 @@ def test_a_date_to_come_has_no_age() -> None:
 
 def test_an_age_beside_other_tests() -> None:
     """All of them, and other traits too."""
-    told = identified({"birth_date": "2008-03-03", "plan": "pro"})
+    timeline = identified({"birth_date": "2008-03-03", "plan": "pro"})
     test: Event = {"age": {"at_least": 18}, "matches": "^2008"}
-    assert told.gives({"trait": {"birth_date": test, "plan": "pro"}}, 3 * DAY) == [("entered", 2 * DAY)]
-    assert told.gives({"trait": {"birth_date": test, "plan": "free"}}, 3 * DAY) == []
+    assert timeline.gives({"trait": {"birth_date": test, "plan": "pro"}}, 3 * DAY) == [("entered", 2 * DAY)]
+    assert timeline.gives({"trait": {"birth_date": test, "plan": "free"}}, 3 * DAY) == []
 
 
 # --- context -----------------------------------------------------------------------------------
 
 
-def visited(*contexts: Json, name: str = "page") -> Told:
-    told = Told()
-    for index, one in enumerate(contexts):
-        told(index, name, context=one)
-    return told
+def visited(*contexts: Json, name: str = "page") -> Timeline:
+    timeline = Timeline()
+    for index, context in enumerate(contexts):
+        timeline(index, name, context=context)
+    return timeline
 
 
 def test_each_attribute_is_that_of_the_events_that_carry_it() -> None:
     """The medium is still that of the first visit when the second names another source alone."""
-    told = visited({"campaign": {"source": "a", "medium": "m"}}, {"campaign": {"source": "b", "medium": ""}}, {})
-    assert told.gives({"context": {"source": "b", "medium": "m"}}) == [("entered", 1)]
-    assert told.gives({"context": {"source": "a", "touch": "first"}}) == [("entered", 0)]
-    assert told.gives({"context": {"source": {"not_in": ["a"]}}}) == [("entered", 1)]
+    timeline = visited({"campaign": {"source": "a", "medium": "m"}}, {"campaign": {"source": "b", "medium": ""}}, {})
+    assert timeline.gives({"context": {"source": "b", "medium": "m"}}) == [("entered", 1)]
+    assert timeline.gives({"context": {"source": "a", "touch": "first"}}) == [("entered", 0)]
+    assert timeline.gives({"context": {"source": {"not_in": ["a"]}}}) == [("entered", 1)]
 
 
 def test_where_attributes_stand() -> None:
     """And a value that is no text is not carried."""
-    told = visited({
+    timeline = visited({
         "device": {"type": "mobile"}, "campaign": {"name": "spring"}, "location": {"country": "IR", "city": "قم"},
         "locale": "fa-IR", "page": {"referrer": "https://b.example/"},
     })  # fmt: skip
-    asked = {"device": "mobile", "campaign": "spring", "country": "IR", "city": "قم", "locale": "fa-IR"}
-    assert told.gives({"context": {**asked, "referrer": "https://b.example/", "channel": "campaign"}}) == [
+    attributes = {"device": "mobile", "campaign": "spring", "country": "IR", "city": "قم", "locale": "fa-IR"}
+    assert timeline.gives({"context": {**attributes, "referrer": "https://b.example/", "channel": "campaign"}}) == [
         ("entered", 0)
     ]
     assert visited({"device": {"type": 7}}).gives({"context": {"device": {"exists": False}}}) == [("entered", 0)]
@@ -139,10 +145,10 @@ def test_any_event_carries_context_but_alias_and_group() -> None:
 def test_the_referrer_of_the_page_stands_in() -> None:
     """Only where context.referrer has no url."""
     when: Event = {"context": {"referrer": {"contains": "one"}}}
-    one, two = {"referrer": {"url": "https://one.example"}}, {"page": {"referrer": "https://two.example"}}
-    assert visited(one | two).gives(when) == [("entered", 0)]
-    assert visited({"referrer": {"url": ""}} | two).gives(when) == []
-    assert visited({"referrer": {"url": ""}} | two).gives({"context": {"referrer": {"exists": True}}}) == [
+    of_referrer, of_page = {"referrer": {"url": "https://one.example"}}, {"page": {"referrer": "https://two.example"}}
+    assert visited(of_referrer | of_page).gives(when) == [("entered", 0)]
+    assert visited({"referrer": {"url": ""}} | of_page).gives(when) == []
+    assert visited({"referrer": {"url": ""}} | of_page).gives({"context": {"referrer": {"exists": True}}}) == [
         ("entered", 0)
     ]
 
@@ -183,14 +189,14 @@ CHANNELS: list[tuple[str, Event, str, str | None]] = [
 )
 def test_the_channel_of_a_visit(context: Event, name: str, channel: str | None) -> None:
     """Derived of each event; `None`: not carried."""
-    asked: object = {"exists": False} if channel is None else channel
-    assert visited(context, name=name).gives({"context": {"channel": asked}}) == [("entered", 0)]
+    test: object = {"exists": False} if channel is None else channel
+    assert visited(context, name=name).gives({"context": {"channel": test}}) == [("entered", 0)]
 
 
 def test_what_is_not_carried_leaves_the_channel() -> None:
     """Going on within the shop does not make a visitor direct."""
-    told = visited({"page": {"referrer": "https://bing.com"}}, {"page": {"url": OWN, "referrer": OWN}}, {})
-    assert told.gives({"context": {"channel": "search"}}) == [("entered", 0), ("exited", 2)]
+    timeline = visited({"page": {"referrer": "https://bing.com"}}, {"page": {"url": OWN, "referrer": OWN}}, {})
+    assert timeline.gives({"context": {"channel": "search"}}) == [("entered", 0), ("exited", 2)]
 
 
 # --- calendars ---------------------------------------------------------------------------------
@@ -230,7 +236,7 @@ def test_jalali_days_follow_each_other() -> None:
 
 def calendar(until: int = 8 * DAY, **form: object) -> list[tuple[str, int]]:
     """From START, a Sunday."""
-    return Told()(0, "page").gives({"calendar": form}, until)
+    return Timeline()(0, "page").gives({"calendar": form}, until)
 
 
 def test_both_ends_of_a_range_belong_to_it() -> None:
@@ -261,13 +267,13 @@ def test_days_are_local() -> None:
 
 def test_a_day_without_its_first_hour() -> None:
     """In Santiago the clocks of 6 September 2026 go from midnight to one."""
-    found = calendar(200 * DAY, between=["09-06", "09-06"], timezone="America/Santiago")
-    assert found == [("entered", 189 * DAY + 4 * HOUR), ("exited", 190 * DAY + 3 * HOUR)]
+    changes = calendar(200 * DAY, between=["09-06", "09-06"], timezone="America/Santiago")
+    assert changes == [("entered", 189 * DAY + 4 * HOUR), ("exited", 190 * DAY + 3 * HOUR)]
 
 
 def test_a_calendar_begins_with_the_customer() -> None:
     """Who is not there yet is in no segment."""
-    assert Told()(DAY, "page").gives({"calendar": {"weekday": ["sun", "mon"]}}, 3 * DAY) == [
+    assert Timeline()(DAY, "page").gives({"calendar": {"weekday": ["sun", "mon"]}}, 3 * DAY) == [
         ("entered", DAY),
         ("exited", 2 * DAY),
     ]
@@ -279,8 +285,8 @@ def test_a_calendar_begins_with_the_customer() -> None:
 @pytest.mark.parametrize(("salt", "below", "above"), [({}, 59.75, 59.74), ({"salt": "a"}, 97.46, 97.45)])
 def test_a_sample_is_the_customers_share(salt: Event, below: float, above: float) -> None:
     """printf 'SALT\\0u1' | sha256sum begins with 98efbbab without a salt, with f97b3a75 for "a"."""
-    assert Told()(0, "page").gives({"sample": {"percent": below} | salt}) == [("entered", 0)]
-    assert Told()(0, "page").gives({"sample": {"percent": above} | salt}) == []
+    assert Timeline()(0, "page").gives({"sample": {"percent": below} | salt}) == [("entered", 0)]
+    assert Timeline()(0, "page").gives({"sample": {"percent": above} | salt}) == []
 
 
 # --- segments of one file ----------------------------------------------------------------------
@@ -295,7 +301,7 @@ def test_what_is_named_comes_first_however_deep() -> None:
         "d": {"when": {"performed": {"event": "E", "within": "1d"}}},
         "e": {"when": {"not": {"in_segment": "d"}}},
     }
-    assert Told()(0, "page")(1, "E").all(segments, 2 * DAY) == [
+    assert Timeline()(0, "page")(1, "E").all(segments, 2 * DAY) == [
         ("e", "entered", 0),
         ("c", "entered", 1),
         ("d", "entered", 1),
@@ -310,48 +316,48 @@ def test_what_is_named_comes_first_however_deep() -> None:
     ]
 
 
-SEEN: Event = {"performed": {"event": "E", "within": "1m"}}
+PERFORMED: Event = {"performed": {"event": "E", "within": "1m"}}
 
 
 def test_a_held_segment_stays_until_its_time() -> None:
     """Entered at 0 and failing after a minute, it stays an hour; then time decides it again."""
-    assert Told()(0, "E").gives(SEEN, DAY, hold="1h") == [("entered", 0), ("exited", HOUR)]
-    assert Told()(0, "E").gives(SEEN, HOUR - 1, hold="1h") == [("entered", 0)]
+    assert Timeline()(0, "E").gives(PERFORMED, DAY, hold="1h") == [("entered", 0), ("exited", HOUR)]
+    assert Timeline()(0, "E").gives(PERFORMED, HOUR - 1, hold="1h") == [("entered", 0)]
 
 
 def test_a_condition_that_holds_again_in_time_goes_on() -> None:
     """The hold is over by then: it leaves when the condition fails."""
-    told = Told()(0, "E")(HOUR - 1, "E")
-    assert told.gives(SEEN, DAY, hold="1h") == [("entered", 0), ("exited", HOUR - 1 + MINUTE)]
+    timeline = Timeline()(0, "E")(HOUR - 1, "E")
+    assert timeline.gives(PERFORMED, DAY, hold="1h") == [("entered", 0), ("exited", HOUR - 1 + MINUTE)]
 
 
 def test_a_segment_entered_anew_is_held_anew() -> None:
-    told = Told()(0, "E")(2 * HOUR, "E")
-    assert told.gives(SEEN, DAY, hold="1h") == [
+    timeline = Timeline()(0, "E")(2 * HOUR, "E")
+    assert timeline.gives(PERFORMED, DAY, hold="1h") == [
         ("entered", 0), ("exited", HOUR), ("entered", 2 * HOUR), ("exited", 3 * HOUR),
     ]  # fmt: skip
 
 
 def test_at_an_order_nothing_is_held_back() -> None:
     """What was waiting leaves, what still holds stays; no other purchase message does that."""
-    told = Told()(0, "E")(2 * MINUTE, "Order Completed")
-    assert told.gives(SEEN, DAY, hold="1h") == [("entered", 0), ("exited", 2 * MINUTE)]
-    told = Told()(0, "E")(MINUTE - 1, "Completed Order")
-    assert told.gives(SEEN, DAY, hold="1h") == [("entered", 0), ("exited", HOUR)]
-    told = Told()(0, "E")(2 * MINUTE, "Order Refunded")
-    assert told.gives(SEEN, DAY, hold="1h") == [("entered", 0), ("exited", HOUR)]
+    timeline = Timeline()(0, "E")(2 * MINUTE, "Order Completed")
+    assert timeline.gives(PERFORMED, DAY, hold="1h") == [("entered", 0), ("exited", 2 * MINUTE)]
+    timeline = Timeline()(0, "E")(MINUTE - 1, "Completed Order")
+    assert timeline.gives(PERFORMED, DAY, hold="1h") == [("entered", 0), ("exited", HOUR)]
+    timeline = Timeline()(0, "E")(2 * MINUTE, "Order Refunded")
+    assert timeline.gives(PERFORMED, DAY, hold="1h") == [("entered", 0), ("exited", HOUR)]
 
 
 def test_a_purchase_ends_a_held_abandoned_cart() -> None:
     """At once, also before the hold is over."""
-    told = Told()(0, "Product Added")(HOUR + 1, "Order Completed")
-    assert told.gives({"cart": {"idle_for": "1h"}}, DAY, hold="1d") == [("entered", HOUR), ("exited", HOUR + 1)]
+    timeline = Timeline()(0, "Product Added")(HOUR + 1, "Order Completed")
+    assert timeline.gives({"cart": {"idle_for": "1h"}}, DAY, hold="1d") == [("entered", HOUR), ("exited", HOUR + 1)]
 
 
 def test_others_see_the_held_membership() -> None:
     """The one that names it leaves with it."""
-    segments: dict[str, Event] = {"a": {"when": {"in_segment": "b"}}, "b": {"when": SEEN, "hold": "1h"}}
-    assert Told()(0, "E").all(segments, DAY) == [
+    segments: dict[str, Event] = {"a": {"when": {"in_segment": "b"}}, "b": {"when": PERFORMED, "hold": "1h"}}
+    assert Timeline()(0, "E").all(segments, DAY) == [
         ("b", "entered", 0), ("a", "entered", 0), ("b", "exited", HOUR), ("a", "exited", HOUR),
     ]  # fmt: skip
 
@@ -362,21 +368,23 @@ def test_bands_are_segments_of_their_own() -> None:
         "total": {"agg": "sum", "of": "total", "event": "Order Completed", "within": "1d"},
         "from": {"high": 100, "low": 0, "medium": 50},
     }
-    told = Told()(0, "page")(1, "Order Completed", total=49.999999)(2, "Order Completed", total="0.000001")
-    told(3, "Order Completed", total=50)
-    found = told.all({"spent": {"bands": bands}}, DAY)
-    assert found == [
+    timeline = Timeline()(0, "page")(1, "Order Completed", total=49.999999)(2, "Order Completed", total="0.000001")
+    timeline(3, "Order Completed", total=50)
+    changes = timeline.all({"spent": {"bands": bands}}, DAY)
+    assert changes == [
         ("spent_low", "entered", 0),
         ("spent_low", "exited", 2),
         ("spent_medium", "entered", 2),
         ("spent_high", "entered", 3),
         ("spent_medium", "exited", 3),
     ]
-    assert told.all({"spent": {"bands": bands}}, 2 * DAY)[5:] == [
+    assert timeline.all({"spent": {"bands": bands}}, 2 * DAY)[5:] == [
         ("spent_high", "exited", DAY + 1),
         ("spent_medium", "entered", DAY + 1),
         ("spent_low", "entered", DAY + 3),
         ("spent_medium", "exited", DAY + 3),
     ]
-    held = Told()(0, "page")(1, "Order Completed", total=50).all({"spent": {"bands": bands, "hold": "1h"}}, 2 * HOUR)
-    assert held == [("spent_low", "entered", 0), ("spent_low", "exited", 1), ("spent_medium", "entered", 1)]
+    with_hold = Timeline()(0, "page")(1, "Order Completed", total=50).all(
+        {"spent": {"bands": bands, "hold": "1h"}}, 2 * HOUR
+    )
+    assert with_hold == [("spent_low", "entered", 0), ("spent_low", "exited", 1), ("spent_medium", "entered", 1)]

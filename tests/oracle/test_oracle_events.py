@@ -7,7 +7,7 @@ import pytest
 
 from tests.oracle import shop as oracle_shop
 from tests.oracle import values as oracle_values
-from tests.oracle.cases import Told
+from tests.oracle.cases import Timeline
 from tests.strategies.histories import DAY, HOUR, MINUTE, Event
 
 DAY_AND_HALF = 36 * HOUR
@@ -17,9 +17,9 @@ def performed(**where: object) -> Event:
     return {"performed": {"event": "E", "where": where}}
 
 
-def meets(told: Event, **where: object) -> bool:
+def meets(properties: Event, **where: object) -> bool:
     """Whether an event with these properties is one that meets these tests."""
-    return bool(Told()(0, "E", **told).gives(performed(**where)))
+    return bool(Timeline()(0, "E", **properties).gives(performed(**where)))
 
 
 # --- values and tests --------------------------------------------------------------------------
@@ -84,10 +84,12 @@ CASES: list[tuple[str, Event, Event, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("told", "where", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_a_value_meets_a_test(told: Event, where: Event, expected: bool) -> None:
+@pytest.mark.parametrize(
+    ("properties", "where", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_a_value_meets_a_test(properties: Event, where: Event, expected: bool) -> None:
     """Each sentence about values, absence and tests."""
-    assert meets(told, **where) == expected
+    assert meets(properties, **where) == expected
 
 
 def test_numbers_as_texts_are_read_by_json_syntax() -> None:
@@ -98,17 +100,19 @@ def test_numbers_as_texts_are_read_by_json_syntax() -> None:
 
 def test_where_reads_the_earliest_completion_of_an_order() -> None:
     """Literally: `total` there is not lowered by a refund, and a later completion says nothing."""
-    told = Told()(0, "Order Completed", order_id="o", total=100, coupon="A")
-    told(1, "Order Completed", order_id="o", total=5, coupon="B")(2, "Order Refunded", order_id="o", total=40)
-    assert told.gives({"performed": {"event": "Order Completed", "where": {"total": 100}}}) == [("entered", 0)]
-    assert told.gives({"performed": {"event": "Order Completed", "where": {"coupon": "B"}}}) == []
+    timeline = Timeline()(0, "Order Completed", order_id="o", total=100, coupon="A")
+    timeline(1, "Order Completed", order_id="o", total=5, coupon="B")(2, "Order Refunded", order_id="o", total=40)
+    assert timeline.gives({"performed": {"event": "Order Completed", "where": {"total": 100}}}) == [("entered", 0)]
+    assert timeline.gives({"performed": {"event": "Order Completed", "where": {"coupon": "B"}}}) == []
 
 
 def test_an_earlier_completion_that_comes_late_changes_what_where_reads() -> None:
     """The order is then that of the earlier message."""
-    told = Told()(5, "Order Completed", order_id="o", coupon="A")(3, "Order Completed", order_id="o", coupon="B")
+    timeline = Timeline()(5, "Order Completed", order_id="o", coupon="A")(
+        3, "Order Completed", order_id="o", coupon="B"
+    )
     when: Event = {"performed": {"event": "Order Completed", "where": {"coupon": "A"}}}
-    assert told.gives(when) == [("entered", 5), ("exited", 5)]
+    assert timeline.gives(when) == [("entered", 5), ("exited", 5)]
 
 
 # --- total -------------------------------------------------------------------------------------
@@ -124,99 +128,101 @@ def spent(**more: object) -> Event:
 
 def test_a_sum_of_nothing_is_0() -> None:
     """So at_most 0 holds from the first event on; a text that is no number adds nothing."""
-    told = Told()(0, "page")(1, "E", score="nine")(2, "E", score=True)(3, "E", score="0.000001")
-    assert told.gives(total("sum", at_most=0)) == [("entered", 0), ("exited", 3)]
-    assert told.gives(total("distinct", below=1)) == [("entered", 0), ("exited", 1)]
+    timeline = Timeline()(0, "page")(1, "E", score="nine")(2, "E", score=True)(3, "E", score="0.000001")
+    assert timeline.gives(total("sum", at_most=0)) == [("entered", 0), ("exited", 3)]
+    assert timeline.gives(total("distinct", below=1)) == [("entered", 0), ("exited", 1)]
 
 
 @pytest.mark.parametrize("agg", ["avg", "min", "max"])
 def test_an_average_or_extreme_of_nothing_meets_no_test(agg: str) -> None:
     """Until there is one, and again when it has left."""
-    told = Told()(0, "page")(1, "E", score=-5)
-    assert told.gives(total(agg, within="1d", below=1), DAY + 1) == [("entered", 1), ("exited", DAY + 1)]
+    timeline = Timeline()(0, "page")(1, "E", score=-5)
+    assert timeline.gives(total(agg, within="1d", below=1), DAY + 1) == [("entered", 1), ("exited", DAY + 1)]
 
 
 def test_an_average_is_exact() -> None:
     """A third of 1 is above 0.333333."""
-    told = Told()(0, "E", score=1)(1, "E", score=0)(2, "E", score=0)
-    assert told.gives(total("avg", above=0.333333, below=0.333334)) == [("entered", 2)]
+    timeline = Timeline()(0, "E", score=1)(1, "E", score=0)(2, "E", score=0)
+    assert timeline.gives(total("avg", above=0.333333, below=0.333334)) == [("entered", 2)]
 
 
 def test_bounds_of_a_total_are_all_met() -> None:
     """From 9 on, below 18.5."""
-    told = Told()(0, "E", score=9)(1, "E", score=9.499999)(2, "E", score="1e-6")
-    assert told.gives(total("sum", at_least=9, below=18.5)) == [("entered", 0), ("exited", 2)]
+    timeline = Timeline()(0, "E", score=9)(1, "E", score=9.499999)(2, "E", score="1e-6")
+    assert timeline.gives(total("sum", at_least=9, below=18.5)) == [("entered", 0), ("exited", 2)]
 
 
 def test_an_orders_total_is_its_value_less_refunds() -> None:
     """`total`, else `revenue`; a full refund takes the order away, and with it its value."""
-    told = Told()(0, "Order Completed", order_id="o", revenue="100.5")(1, "Order Refunded", order_id="o", revenue=0.5)
-    told(2, "Order Refunded", order_id="o")
-    assert told.gives(spent(above=99)) == [("entered", 0), ("exited", 2)]
-    assert told.gives(spent(above=100)) == [("entered", 0), ("exited", 1)]
+    timeline = Timeline()(0, "Order Completed", order_id="o", revenue="100.5")(
+        1, "Order Refunded", order_id="o", revenue=0.5
+    )
+    timeline(2, "Order Refunded", order_id="o")
+    assert timeline.gives(spent(above=99)) == [("entered", 0), ("exited", 2)]
+    assert timeline.gives(spent(above=100)) == [("entered", 0), ("exited", 1)]
     literal = total("sum", "revenue", "Order Completed", above=100)
-    assert told.gives(literal) == [("entered", 0), ("exited", 2)]
+    assert timeline.gives(literal) == [("entered", 0), ("exited", 2)]
 
 
 def test_an_order_without_a_value_adds_nothing() -> None:
     """It is an order all the same."""
-    told = Told()(0, "Order Completed", order_id="o")(1, "Order Refunded", order_id="o", total=7)
-    assert told.gives(spent(at_most=0)) == [("entered", 0)]
-    assert told.gives(total("avg", "total", "Order Completed", at_most=9)) == []
+    timeline = Timeline()(0, "Order Completed", order_id="o")(1, "Order Refunded", order_id="o", total=7)
+    assert timeline.gives(spent(at_most=0)) == [("entered", 0)]
+    assert timeline.gives(total("avg", "total", "Order Completed", at_most=9)) == []
 
 
 @pytest.mark.parametrize(("currency", "counts"), [("EUR", True), ("", True), (None, True), ("USD", False)])
 def test_money_counts_in_the_files_currency(currency: object, counts: bool) -> None:
     """An event without a currency counts; what is not money counts in any."""
-    told = Told()(0, "E", price=5, score=5, currency=currency)
-    assert bool(told.gives(total("max", "price", at_least=5))) == counts
-    assert bool(told.gives(total("distinct", "price", at_least=1))) == counts
-    assert told.gives(total("sum", at_least=5)) == [("entered", 0)]
+    timeline = Timeline()(0, "E", price=5, score=5, currency=currency)
+    assert bool(timeline.gives(total("max", "price", at_least=5))) == counts
+    assert bool(timeline.gives(total("distinct", "price", at_least=1))) == counts
+    assert timeline.gives(total("sum", at_least=5)) == [("entered", 0)]
 
 
 def test_the_currency_of_an_order_is_that_of_its_earliest_completion() -> None:
     """What a later message says of it does not count."""
-    told = Told()(0, "Order Completed", order_id="o", total=5, currency="USD")
-    told(1, "Order Completed", order_id="o", total=5, currency="EUR")
-    assert told.gives(spent(at_least=5)) == []
+    timeline = Timeline()(0, "Order Completed", order_id="o", total=5, currency="USD")
+    timeline(1, "Order Completed", order_id="o", total=5, currency="EUR")
+    assert timeline.gives(spent(at_least=5)) == []
 
 
 def test_the_total_of_other_events_is_the_property() -> None:
     """Only an order has a value, and revenue in its place."""
-    told = Told()(0, "Order Refunded", order_id="o", revenue=5)(1, "Order Refunded", order_id="o", total=5)
-    assert told.gives(total("sum", "total", "Order Refunded", at_least=5)) == [("entered", 1)]
+    timeline = Timeline()(0, "Order Refunded", order_id="o", revenue=5)(1, "Order Refunded", order_id="o", total=5)
+    assert timeline.gives(total("sum", "total", "Order Refunded", at_least=5)) == [("entered", 1)]
 
 
 def test_distinct_values() -> None:
     """7 and "7" are one value, 7.5 and true are others; each member of a list is one; null and "" are none."""
-    told = Told()(0, "E", score=7)(1, "E", score="7")(2, "E", score=7.5)(3, "E", score=True)
-    told(4, "E", score=["7", "a", None, ""])(5, "E", score="")(6, "E", score=[])(7, "E", score={"a": 1})
+    timeline = Timeline()(0, "E", score=7)(1, "E", score="7")(2, "E", score=7.5)(3, "E", score=True)
+    timeline(4, "E", score=["7", "a", None, ""])(5, "E", score="")(6, "E", score=[])(7, "E", score={"a": 1})
     for bound, at in ((1, 0), (2, 2), (3, 3), (4, 4)):
-        assert told.gives(total("distinct", at_least=bound)) == [("entered", at)]
-    assert told.gives(total("distinct", at_least=5)) == []
+        assert timeline.gives(total("distinct", at_least=bound)) == [("entered", at)]
+    assert timeline.gives(total("distinct", at_least=5)) == []
 
 
 def test_distinct_through_a_list() -> None:
     """The categories of all products."""
-    told = Told()(0, "E", products=[{"category": "tea"}, {"category": "tea"}])
-    told(1, "E", products=[{"category": "tea"}, {"category": "coffee"}, {}])
-    assert told.gives(total("distinct", "products.category", at_least=2)) == [("entered", 1)]
+    timeline = Timeline()(0, "E", products=[{"category": "tea"}, {"category": "tea"}])
+    timeline(1, "E", products=[{"category": "tea"}, {"category": "coffee"}, {}])
+    assert timeline.gives(total("distinct", "products.category", at_least=2)) == [("entered", 1)]
 
 
 def test_the_257th_contribution_stays_until_the_end_of_its_day() -> None:
     """257 ones at noon, within an hour: 256 leave at one o'clock, the oldest an hour after midnight."""
     noon = 12 * HOUR
-    told = Told()
+    timeline = Timeline()
     for index in range(257):
-        told(noon + index, "E", score=1)
+        timeline(noon + index, "E", score=1)
     left = noon + 256 + HOUR
-    assert told.gives(total("sum", within="1h", at_least=257), 2 * DAY) == [
+    assert timeline.gives(total("sum", within="1h", at_least=257), 2 * DAY) == [
         ("entered", noon + 256),
         ("exited", noon + HOUR + 1),
     ]
-    assert told.gives(total("sum", within="1h", at_least=2), 2 * DAY) == [("entered", noon + 1), ("exited", left)]
-    assert told.gives(total("sum", within="1h", at_least=1), 2 * DAY) == [("entered", noon), ("exited", DAY + HOUR)]
-    assert told.gives(total("max", within="1h", at_least=1), 2 * DAY) == [("entered", noon), ("exited", left)]
+    assert timeline.gives(total("sum", within="1h", at_least=2), 2 * DAY) == [("entered", noon + 1), ("exited", left)]
+    assert timeline.gives(total("sum", within="1h", at_least=1), 2 * DAY) == [("entered", noon), ("exited", DAY + HOUR)]
+    assert timeline.gives(total("max", within="1h", at_least=1), 2 * DAY) == [("entered", noon), ("exited", left)]
 
 
 # --- last and first ----------------------------------------------------------------------------
@@ -226,34 +232,37 @@ def test_ago_runs_from_at_least_to_before_at_most() -> None:
     """Half-open; at_most and below are the same end."""
     for end in ("at_most", "below"):
         when: Event = {"last": {"event": "E", "ago": {"at_least": "1h", end: "1d"}}}
-        assert Told()(0, "E").gives(when, 2 * DAY) == [("entered", HOUR), ("exited", DAY)]
+        assert Timeline()(0, "E").gives(when, 2 * DAY) == [("entered", HOUR), ("exited", DAY)]
 
 
 def test_last_starts_anew_and_first_does_not() -> None:
     """A second event half a day later."""
-    told = Told()(0, "E")(DAY // 2, "E")
-    assert told.gives({"last": {"event": "E", "ago": {"at_most": "1d"}}}, 9 * DAY) == [
+    timeline = Timeline()(0, "E")(DAY // 2, "E")
+    assert timeline.gives({"last": {"event": "E", "ago": {"at_most": "1d"}}}, 9 * DAY) == [
         ("entered", 0),
         ("exited", DAY_AND_HALF),
     ]
-    assert told.gives({"first": {"event": "E", "ago": {"at_most": "1d"}}}, 9 * DAY) == [("entered", 0), ("exited", DAY)]
+    assert timeline.gives({"first": {"event": "E", "ago": {"at_most": "1d"}}}, 9 * DAY) == [
+        ("entered", 0),
+        ("exited", DAY),
+    ]
     long_ago: Event = {"last": {"event": "E", "ago": {"at_least": "1h"}}}
-    assert told.gives(long_ago, 9 * DAY) == [("entered", HOUR), ("exited", DAY // 2), ("entered", DAY // 2 + HOUR)]
+    assert timeline.gives(long_ago, 9 * DAY) == [("entered", HOUR), ("exited", DAY // 2), ("entered", DAY // 2 + HOUR)]
 
 
 def test_last_without_ago_is_ever() -> None:
     """There is one that meets where."""
-    told = Told()(0, "E")(1, "E", color="red")
-    assert told.gives({"last": {"event": "E", "where": {"color": "red"}}}) == [("entered", 1)]
+    timeline = Timeline()(0, "E")(1, "E", color="red")
+    assert timeline.gives({"last": {"event": "E", "where": {"color": "red"}}}) == [("entered", 1)]
 
 
 def test_the_first_order_falls_with_its_cancellation() -> None:
     """Then the next is the first; last and first have no window, so a cancellation counts for ever."""
-    told = Told()(0, "Order Completed", order_id="a")(HOUR, "Order Completed", order_id="b")
-    told(2 * HOUR, "Order Cancelled", order_id="a")
+    timeline = Timeline()(0, "Order Completed", order_id="a")(HOUR, "Order Completed", order_id="b")
+    timeline(2 * HOUR, "Order Cancelled", order_id="a")
     when: Event = {"first": {"event": "Order Completed", "ago": {"at_least": "2h"}}}
-    assert told.gives(when, DAY) == [("entered", 2 * HOUR), ("exited", 2 * HOUR), ("entered", 3 * HOUR)]
-    free_again = Told()(0, "Order Cancelled", order_id="a")(200 * DAY, "Order Completed", order_id="a")
+    assert timeline.gives(when, DAY) == [("entered", 2 * HOUR), ("exited", 2 * HOUR), ("entered", 3 * HOUR)]
+    free_again = Timeline()(0, "Order Cancelled", order_id="a")(200 * DAY, "Order Completed", order_id="a")
     assert (
         free_again.gives({"any": [when, {"performed": {"event": "Order Completed", "within": "1d"}}]}, 300 * DAY) == []
     )
@@ -268,55 +277,55 @@ def sequence(*names: object, **more: object) -> Event:
 
 def test_steps_of_one_millisecond_go_by_message_id() -> None:
     """The messageId decides, not the order in the file."""
-    assert Told()(0, "A", message="1")(0, "B", message="2").gives(sequence("A", "B")) == [("entered", 0)]
-    assert Told()(0, "A", message="2")(0, "B", message="1").gives(sequence("A", "B")) == []
+    assert Timeline()(0, "A", message="1")(0, "B", message="2").gives(sequence("A", "B")) == [("entered", 0)]
+    assert Timeline()(0, "A", message="2")(0, "B", message="1").gives(sequence("A", "B")) == []
 
 
 def test_all_steps_lie_in_the_window() -> None:
     """An hour after the first step it leaves; a newer pair keeps it."""
-    told = Told()(0, "A")(MINUTE, "B")
-    assert told.gives(sequence("A", "B", within="1h"), DAY) == [("entered", MINUTE), ("exited", HOUR)]
-    told(2 * MINUTE, "A")(3 * MINUTE, "B")
-    assert told.gives(sequence("A", "B", within="1h"), DAY) == [("entered", MINUTE), ("exited", HOUR + 2 * MINUTE)]
-    assert Told()(0, "A")(HOUR, "B").gives(sequence("A", "B", within="1h")) == []
+    timeline = Timeline()(0, "A")(MINUTE, "B")
+    assert timeline.gives(sequence("A", "B", within="1h"), DAY) == [("entered", MINUTE), ("exited", HOUR)]
+    timeline(2 * MINUTE, "A")(3 * MINUTE, "B")
+    assert timeline.gives(sequence("A", "B", within="1h"), DAY) == [("entered", MINUTE), ("exited", HOUR + 2 * MINUTE)]
+    assert Timeline()(0, "A")(HOUR, "B").gives(sequence("A", "B", within="1h")) == []
 
 
 def test_other_events_may_lie_between_the_steps() -> None:
     """And a step may have several names."""
-    told = Told()(0, "A")(1, "X")(2, "A")(3, "C")
-    assert told.gives(sequence("A", ["B", "C"])) == [("entered", 3)]
+    timeline = Timeline()(0, "A")(1, "X")(2, "A")(3, "C")
+    assert timeline.gives(sequence("A", ["B", "C"])) == [("entered", 3)]
 
 
 def test_an_order_is_a_step_at_its_earliest_completion() -> None:
     """It is one step, and none once it is cancelled."""
-    told = Told()(0, "Order Completed", order_id="o")(1, "A")(2, "Order Completed", order_id="o")
-    assert told.gives(sequence("A", "Order Completed")) == []
-    assert told.gives(sequence("Order Completed", "Order Completed")) == []
-    told(3, "Order Cancelled", order_id="o")
-    assert told.gives(sequence("Order Completed", "A")) == [("entered", 1), ("exited", 3)]
+    timeline = Timeline()(0, "Order Completed", order_id="o")(1, "A")(2, "Order Completed", order_id="o")
+    assert timeline.gives(sequence("A", "Order Completed")) == []
+    assert timeline.gives(sequence("Order Completed", "Order Completed")) == []
+    timeline(3, "Order Cancelled", order_id="o")
+    assert timeline.gives(sequence("Order Completed", "A")) == [("entered", 1), ("exited", 3)]
 
 
 def test_same_is_one_value_of_all_steps() -> None:
     """A list shares any of its members; 7 is "7"; null is nothing shared."""
-    told = Told()(0, "A", tag=[7, "x"])(1, "B", tag="y")(2, "B", tag="7")(3, "C", tag=["z", 7])
-    assert told.gives(sequence("A", "B", same="tag")) == [("entered", 2)]
-    assert told.gives(sequence("A", "B", "C", same="tag")) == [("entered", 3)]
-    assert Told()(0, "A", tag=None)(1, "B", tag="").gives(sequence("A", "B", same="tag")) == []
+    timeline = Timeline()(0, "A", tag=[7, "x"])(1, "B", tag="y")(2, "B", tag="7")(3, "C", tag=["z", 7])
+    assert timeline.gives(sequence("A", "B", same="tag")) == [("entered", 2)]
+    assert timeline.gives(sequence("A", "B", "C", same="tag")) == [("entered", 3)]
+    assert Timeline()(0, "A", tag=None)(1, "B", tag="").gives(sequence("A", "B", same="tag")) == []
 
 
 def test_same_takes_a_later_first_step_if_that_is_the_one() -> None:
     """Each shared value has its own chain of steps."""
-    told = Told()(0, "A", tag="x")(1, "A", tag="y")(2, "B", tag="y")
-    assert told.gives(sequence("A", "B", same="tag")) == [("entered", 2)]
-    crossed = Told()(0, "A", tag="x")(1, "B", tag="y")(2, "A", tag="y")
+    timeline = Timeline()(0, "A", tag="x")(1, "A", tag="y")(2, "B", tag="y")
+    assert timeline.gives(sequence("A", "B", same="tag")) == [("entered", 2)]
+    crossed = Timeline()(0, "A", tag="x")(1, "B", tag="y")(2, "A", tag="y")
     assert crossed.gives(sequence("A", "B", same="tag")) == []
 
 
 def test_where_of_a_step() -> None:
     """Each step has its own."""
     steps = [{"event": "E", "where": {"color": "red"}}, {"event": "E", "where": {"color": "blue"}}]
-    told = Told()(0, "E", color="blue")(1, "E", color="red")(2, "E", color="red")(3, "E", color="blue")
-    assert told.gives({"sequence": {"steps": steps}}) == [("entered", 3)]
+    timeline = Timeline()(0, "E", color="blue")(1, "E", color="red")(2, "E", color="red")(3, "E", color="blue")
+    assert timeline.gives({"sequence": {"steps": steps}}) == [("entered", 3)]
 
 
 # --- cart --------------------------------------------------------------------------------------
@@ -325,49 +334,49 @@ def test_where_of_a_step() -> None:
 @pytest.mark.parametrize("name", sorted(oracle_shop.CHECKOUT))
 def test_a_step_of_the_checkout_is_stage_checkout(name: str) -> None:
     """Until a purchase; after it the next cart is no checkout."""
-    told = Told()(0, "Product Added")(1, name)(2, "Order Completed")(3, "Product Added")
-    assert told.gives({"cart": {"stage": "checkout"}}) == [("entered", 1), ("exited", 2)]
-    assert told.gives({"cart": {"stage": "cart"}}) == [("entered", 0), ("exited", 1), ("entered", 3)]
+    timeline = Timeline()(0, "Product Added")(1, name)(2, "Order Completed")(3, "Product Added")
+    assert timeline.gives({"cart": {"stage": "checkout"}}) == [("entered", 1), ("exited", 2)]
+    assert timeline.gives({"cart": {"stage": "cart"}}) == [("entered", 0), ("exited", 1), ("entered", 3)]
 
 
 def test_a_coupon_is_no_checkout() -> None:
-    assert Told()(0, "Product Added")(1, "Coupon Applied").gives({"cart": {"stage": "checkout"}}) == []
+    assert Timeline()(0, "Product Added")(1, "Coupon Applied").gives({"cart": {"stage": "checkout"}}) == []
 
 
 def test_an_empty_checkout_is_no_cart() -> None:
-    assert Told()(0, "Checkout Started").gives({"cart": {"stage": "checkout"}}) == []
+    assert Timeline()(0, "Checkout Started").gives({"cart": {"stage": "checkout"}}) == []
 
 
 def test_the_value_takes_the_last_price_that_was_told() -> None:
     """A removal tells one too, an event without one does not; of one list the last mention counts."""
-    told = Told()(0, "Product Added", sku="a", price=5)(1, "Product Added", sku="a")
-    assert told.gives({"cart": {"value": 10}}) == [("entered", 1)]
-    told(2, "Product Removed", sku="a", quantity=1, price="7.5")
-    assert told.gives({"cart": {"value": 7.5}}) == [("entered", 2)]
-    told(3, "Cart Viewed", products=[{"sku": "a", "price": 1}, {"sku": "a", "price": 2}, {"sku": "b"}])
-    assert told.gives({"cart": {"value": 4}}) == [("entered", 3)]
-    assert told.gives({"cart": {"items": {"above": 2}}}) == [("entered", 3)]
+    timeline = Timeline()(0, "Product Added", sku="a", price=5)(1, "Product Added", sku="a")
+    assert timeline.gives({"cart": {"value": 10}}) == [("entered", 1)]
+    timeline(2, "Product Removed", sku="a", quantity=1, price="7.5")
+    assert timeline.gives({"cart": {"value": 7.5}}) == [("entered", 2)]
+    timeline(3, "Cart Viewed", products=[{"sku": "a", "price": 1}, {"sku": "a", "price": 2}, {"sku": "b"}])
+    assert timeline.gives({"cart": {"value": 4}}) == [("entered", 3)]
+    assert timeline.gives({"cart": {"items": {"above": 2}}}) == [("entered", 3)]
 
 
 def test_a_product_without_a_price_is_worth_nothing() -> None:
     """But it is an item; a price from before the purchase is forgotten."""
-    told = Told()(0, "Product Added", sku="a", price=5)(1, "Order Completed")(
+    timeline = Timeline()(0, "Product Added", sku="a", price=5)(1, "Order Completed")(
         2, "Product Added", sku="a", quantity="0.5"
     )
-    assert told.gives({"cart": {"value": {"at_most": 0}}}) == [("entered", 2)]
-    assert told.gives({"cart": {"items": 0.5}}) == [("entered", 2)]
+    assert timeline.gives({"cart": {"value": {"at_most": 0}}}) == [("entered", 2)]
+    assert timeline.gives({"cart": {"items": 0.5}}) == [("entered", 2)]
 
 
 def test_a_price_counts_for_ninety_days_of_cart_events() -> None:
     """The item was added again, its price was not."""
-    told = Told()(0, "Product Added", sku="a", price=5)(DAY, "Product Added", sku="a")
-    told(90 * DAY, "Cart Viewed")(90 * DAY + 1, "Cart Viewed")
-    assert told.gives({"cart": {"value": {"above": 0}}}) == [("entered", 0), ("exited", 90 * DAY + 1)]
-    assert told.gives({"cart": {}}) == [("entered", 0)]
+    timeline = Timeline()(0, "Product Added", sku="a", price=5)(DAY, "Product Added", sku="a")
+    timeline(90 * DAY, "Cart Viewed")(90 * DAY + 1, "Cart Viewed")
+    assert timeline.gives({"cart": {"value": {"above": 0}}}) == [("entered", 0), ("exited", 90 * DAY + 1)]
+    assert timeline.gives({"cart": {}}) == [("entered", 0)]
 
 
 def test_all_that_is_asked_of_a_cart_holds_at_once() -> None:
     """Quiet for an hour, below a day, with two items."""
-    told = Told()(0, "Product Added")(MINUTE, "Product Added")
+    timeline = Timeline()(0, "Product Added")(MINUTE, "Product Added")
     when: Event = {"cart": {"idle_for": "1h", "until": "1d", "items": {"at_least": 2}, "stage": "cart"}}
-    assert told.gives(when, 2 * DAY) == [("entered", HOUR + MINUTE), ("exited", DAY + MINUTE)]
+    assert timeline.gives(when, 2 * DAY) == [("entered", HOUR + MINUTE), ("exited", DAY + MINUTE)]

@@ -48,11 +48,11 @@ def late(drawn: tuple[list[Event], Event], rng: random.Random) -> tuple[list[Eve
 @pytest.fixture(scope="module")
 def worlds() -> list[World]:
     """Of all kinds together, and of each; some with late events."""
-    found = [world(histories.world(rng), rng) for rng in map(random.Random, range(300))]
+    drawn = [world(histories.world(rng), rng) for rng in map(random.Random, range(300))]
     for kind in FORMS:
-        found += [world(histories.world_of(kind, rng.choice), rng) for rng in map(random.Random, range(1000, 1080))]
-        found += [world(late(histories.world_of(kind, rng.choice), rng), rng) for rng in map(random.Random, range(20))]
-    return found
+        drawn += [world(histories.world_of(kind, rng.choice), rng) for rng in map(random.Random, range(1000, 1080))]
+        drawn += [world(late(histories.world_of(kind, rng.choice), rng), rng) for rng in map(random.Random, range(20))]
+    return drawn
 
 
 # --- rules, broken -----------------------------------------------------------------------------
@@ -85,13 +85,13 @@ def text_alone(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def matches_at_the_beginning(value: object, asked: object) -> bool:
+def matches_at_the_beginning(value: object, pattern: object) -> bool:
     characters = oracle_values.text(value)
-    return characters is not None and re.match(str(asked), characters) is not None
+    return characters is not None and re.match(str(pattern), characters) is not None
 
 
-def least_of_nothing(seen: list[Fact], form: Json, history: History) -> Fraction:
-    return oracle_conditions.smallest(seen, form, history) or Fraction(0)
+def least_of_nothing(facts: list[Fact], form: Json, history: History) -> Fraction:
+    return oracle_conditions.smallest(facts, form, history) or Fraction(0)
 
 
 ORDER_OF = oracle_shop.order_of
@@ -109,13 +109,13 @@ def newest_completion(messages: list[Fact]) -> Order | None:
     )
 
 
-def any_order_of_steps(seen: list[list[Fact]]) -> bool:
-    return all(seen)
+def any_order_of_steps(facts_by_step: list[list[Fact]]) -> bool:
+    return all(facts_by_step)
 
 
-def one_event_for_all_steps(seen: list[list[Fact]]) -> bool:
+def one_event_for_all_steps(facts_by_step: list[list[Fact]]) -> bool:
     before: tuple[int, str] = (-(10**18), "")
-    for step in seen:
+    for step in facts_by_step:
         later = [oracle_shop.moment_of(what) for what in step if oracle_shop.moment_of(what) >= before]
         if not later:
             return False
@@ -131,8 +131,8 @@ TOUCHED, CHANNEL, ATTRIBUTE = oracle_conditions.touched, oracle_shop.channel, or
 
 
 def of_one_event(history: History, name: str, touch: str) -> str | None:
-    told = [what for what in history.facts if what.context]
-    return ATTRIBUTE(told[0 if touch == "first" else -1], name) if told else None
+    facts = [what for what in history.facts if what.context]
+    return ATTRIBUTE(facts[0 if touch == "first" else -1], name) if facts else None
 
 
 def direct_everywhere(what: Fact) -> str | None:
@@ -140,8 +140,8 @@ def direct_everywhere(what: Fact) -> str | None:
 
 
 def own_pages_refer(what: Fact) -> str | None:
-    found = CHANNEL(what)
-    return found or ("referral" if ATTRIBUTE(what, "referrer") else None)
+    channel = CHANNEL(what)
+    return channel or ("referral" if ATTRIBUTE(what, "referrer") else None)
 
 
 def nulls_are_ignored(history: History, name: str) -> object:
@@ -151,13 +151,13 @@ def nulls_are_ignored(history: History, name: str) -> object:
 
 
 def traits_are_merged(history: History, name: str) -> object:
-    found = [oracle_values.lookup(what.traits, name) for what in history.facts if what.name == "identify"]
-    return next((value for value in reversed(found) if value is not None), None)
+    values = [oracle_values.lookup(what.traits, name) for what in history.facts if what.name == "identify"]
+    return next((value for value in reversed(values) if value is not None), None)
 
 
 def hosts_with_www(url: str) -> str | None:
-    found = re.match(r"https?://([^/:]+)", url.lower())
-    return found[1] if found else None
+    match = re.match(r"https?://([^/:]+)", url.lower())
+    return match[1] if match else None
 
 
 IN_RANGE, IS_OF_AGE = oracle_dates.in_range, oracle_conditions.is_of_age
@@ -196,13 +196,13 @@ class Patient(oracle.Run):
 
 def no_last_band(key: str, segment: Json) -> dict[str, Json]:
     """Nobody gets there."""
-    found = BANDS(key, segment)
-    return {**found, list(found)[-1]: {"when": {"any": []}}}
+    bands = BANDS(key, segment)
+    return {**bands, list(bands)[-1]: {"when": {"any": []}}}
 
 
 def closed_bands(key: str, segment: Json) -> dict[str, Json]:
-    found: dict[str, Json] = json.loads(json.dumps(BANDS(key, segment)).replace('"below"', '"at_most"'))
-    return found
+    bands: dict[str, Json] = json.loads(json.dumps(BANDS(key, segment)).replace('"below"', '"at_most"'))
+    return bands
 
 
 BANDS = oracle.band_segments
@@ -211,8 +211,8 @@ PRICES = oracle_shop.prices
 # What is replaced in the oracle, and by what.
 BROKEN: list[tuple[str, str, object]] = [
     # values
-    ("true is 1", "equal", lambda asked, value: asked == value),
-    ("equal as printed", "equal", lambda asked, value: str(asked) == str(value)),
+    ("true is 1", "equal", lambda wanted, value: wanted == value),
+    ("equal as printed", "equal", lambda wanted, value: str(wanted) == str(value)),
     ("no text is a number", "JSON_NUMBER", re.compile("(?!)")),
     ("any text of digits is a number", "JSON_NUMBER", re.compile(r"[+ ]?-?[0-9.]+")),
     ("no number is too large", "NUMBERS_END", 10**30),
@@ -224,9 +224,9 @@ BROKEN: list[tuple[str, str, object]] = [
     ("above is at_least", "COMPARE", compare_with("above", lambda size, limit: size >= limit)),
     ("below is at_most", "COMPARE", compare_with("below", lambda size, limit: size <= limit)),
     ("exactly is at_least", "COMPARE", compare_with("exactly", lambda size, limit: size >= limit)),
-    ("not_in is met by nothing", "TESTS", TESTS | {"not_in": lambda value, asked: not TESTS["in"](value, asked)}),
-    ("a list contains parts", "TESTS", TESTS | {"contains": lambda value, asked: str(asked) in str(value)}),
-    ("no list contains", "TESTS", TESTS | {"contains": lambda value, asked: str(asked) in text_alone(value)}),
+    ("not_in is met by nothing", "TESTS", TESTS | {"not_in": lambda value, wanted: not TESTS["in"](value, wanted)}),
+    ("a list contains parts", "TESTS", TESTS | {"contains": lambda value, wanted: str(wanted) in str(value)}),
+    ("no list contains", "TESTS", TESTS | {"contains": lambda value, wanted: str(wanted) in text_alone(value)}),
     ("matches at the beginning", "TESTS", TESTS | {"matches": matches_at_the_beginning}),
     ("exists is never false", "TESTS", TESTS | {"exists": lambda value, _: value is not None}),
     ("where is not read", "is_as_asked", lambda *_: True),
@@ -245,7 +245,7 @@ BROKEN: list[tuple[str, str, object]] = [
     ("order messages count a millisecond less", "ORDERS_KEPT_MS", 90 * DAY - 1),
     ("every message is an order", "order_key", lambda fact: ("message", fact.message_id)),
     ("refunds do nothing", "fully_refunded", lambda *_: False),
-    ("refunds do not add up", "fully_refunded", lambda first, rest: any(FULL(first, [one]) for one in rest)),
+    ("refunds do not add up", "fully_refunded", lambda first, rest: any(FULL(first, [refund]) for refund in rest)),
     ("revenue is no amount", "amount", lambda fact: oracle_values.millionths(fact.properties.get("total"))),
     ("refunds lower nothing", "order_of", refunds_lower_nothing),
     ("an order is that of its newest completion", "order_of", newest_completion),
@@ -253,7 +253,7 @@ BROKEN: list[tuple[str, str, object]] = [
     ("any currency counts", "is_in_currency", lambda *_: True),
     ("the least of nothing is 0", "AGGREGATES", AGGREGATES | {"min": least_of_nothing}),
     ("an average is a sum", "AGGREGATES", AGGREGATES | {"avg": AGGREGATES["sum"]}),
-    ("distinct are all", "AGGREGATES", AGGREGATES | {"distinct": lambda seen, *_: Fraction(len(seen))}),
+    ("distinct are all", "AGGREGATES", AGGREGATES | {"distinct": lambda facts, *_: Fraction(len(facts))}),
     ("a list is no value", "scalars", lambda value: {oracle_values.scalar(value)} - {None}),
     ("the orders' total as it is told", "value_of", lambda what, form, _: oracle_values.number(
         oracle_values.lookup(what.properties, str(form["of"])))),
@@ -329,4 +329,4 @@ def test_the_worlds_tell_a_broken_rule(
 ) -> None:
     """With one rule broken, some of the worlds come out differently: none of them is idle."""
     break_rule(monkeypatch, name, value)
-    assert any(changes(one.history, one.definitions, one.until) != one.right for one in worlds)
+    assert any(changes(world.history, world.definitions, world.until) != world.right for world in worlds)

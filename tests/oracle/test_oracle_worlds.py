@@ -27,17 +27,17 @@ ANY_WORLD = st.one_of(IN_ORDER, histories.worlds(late=True), BUILT_IN_WORLD)
 QUICK = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
-def per_customer(found: Sequence[OracleChange]) -> dict[str, list[OracleChange]]:
-    told: dict[str, list[OracleChange]] = defaultdict(list)
-    for change in found:
-        told[change.customer_id].append(change)
-    return told
+def per_customer(oracle_changes: Sequence[OracleChange]) -> dict[str, list[OracleChange]]:
+    by_customer: dict[str, list[OracleChange]] = defaultdict(list)
+    for change in oracle_changes:
+        by_customer[change.customer_id].append(change)
+    return by_customer
 
 
-def now_members(found: Sequence[OracleChange]) -> dict[str, frozenset[str]]:
+def now_members(oracle_changes: Sequence[OracleChange]) -> dict[str, frozenset[str]]:
     """Who is in what after these changes; customers in nothing are left out."""
     members: dict[str, frozenset[str]] = defaultdict(frozenset)
-    for change in found:
+    for change in oracle_changes:
         assert (change.segment in members[change.customer_id]) == (change.change == "exited")
         members[change.customer_id] ^= {change.segment}
     return {customer: segments for customer, segments in members.items() if segments}
@@ -51,7 +51,9 @@ def test_changes_add_up_to_membership(world: tuple[list[Event], Json], data: st.
     times = st.sampled_from([milliseconds(event["timestamp"]) for event in history])
     waits = st.sampled_from([0, *DURATIONS.values()])
     at = sum(data.draw(part) for part in (times, waits, waits, st.integers(-1, 1)))
-    expected = {who: segments for who, segments in membership(history, definitions, at).items() if segments}
+    expected = {
+        customer_id: segments for customer_id, segments in membership(history, definitions, at).items() if segments
+    }
     assert now_members(changes(history, definitions, at)) == expected
 
 
@@ -59,9 +61,9 @@ def test_changes_add_up_to_membership(world: tuple[list[Event], Json], data: st.
 @given(IN_ORDER)
 def test_in_time_order_nothing_is_late(world: tuple[list[Event], Event]) -> None:
     """Without late events no change is marked, and no customer's changes go back in time."""
-    found = changes(*world)
-    assert not any(change.late for change in found)
-    for own in per_customer(found).values():
+    oracle_changes = changes(*world)
+    assert not any(change.late for change in oracle_changes)
+    for own in per_customer(oracle_changes).values():
         assert all(before.occurred_at <= after.occurred_at for before, after in pairwise(own))
 
 
@@ -92,9 +94,9 @@ def test_customers_are_decided_alone(world: tuple[list[Event], Event]) -> None:
     history, definitions = world
     until = milliseconds(history[-1]["timestamp"])
     together = per_customer(changes(history, definitions, until))
-    for who in {oracle.customer(event) for event in history}:
-        alone = [event for event in history if oracle.customer(event) == who]
-        assert changes(alone, definitions, until) == together.get(who, [])
+    for customer_id in {oracle.customer(event) for event in history}:
+        alone = [event for event in history if oracle.customer(event) == customer_id]
+        assert changes(alone, definitions, until) == together.get(customer_id, [])
 
 
 # --- the strategies produce what they claim ----------------------------------------------------
@@ -145,12 +147,12 @@ def order_with(*names: str) -> Callable[[list[Event]], bool]:
     return holds
 
 
-def told(is_wanted: Callable[[object], bool]) -> Callable[[list[Event]], bool]:
+def has_products(is_wanted: Callable[[object], bool]) -> Callable[[list[Event]], bool]:
     """A Cart Viewed or Checkout Started has such products."""
 
     def holds(history: list[Event]) -> bool:
-        seen = [fact.properties for fact in facts_of(history) if fact.name in REPLACING]
-        return any(is_wanted(properties.get("products")) for properties in seen)
+        all_properties = [fact.properties for fact in facts_of(history) if fact.name in REPLACING]
+        return any(is_wanted(properties.get("products")) for properties in all_properties)
 
     return holds
 
@@ -184,9 +186,9 @@ FEATURES: list[tuple[str, float, Callable[[list[Event]], bool]]] = [
     ),
     *((f"the old name {name}", 0.1, named(name)) for name in oracle.OLD_NAMES),
     ("removals", 0.3, named("Product Removed")),
-    ("a cart told", 0.1, told(bool)),
-    ("a cart told empty", 0.1, told(lambda products: products == [])),
-    ("a cart seen, not told", 0.1, told(lambda products: products is None)),
+    ("a cart told", 0.1, has_products(bool)),
+    ("a cart told empty", 0.1, has_products(lambda products: products == [])),
+    ("a cart seen, not told", 0.1, has_products(lambda products: products is None)),
     ("an order completed twice", 0.1, order_with("Order Completed", "Order Completed")),
     ("an order and its refund", 0.05, order_with("Order Completed", "Order Refunded")),
     ("a refund before its order", 0.1, order_with("Order Refunded", "Order Completed")),
@@ -198,7 +200,7 @@ FEATURES: list[tuple[str, float, Callable[[list[Event]], bool]]] = [
 @pytest.mark.parametrize(("share", "holds"), [row[1:] for row in FEATURES], ids=[row[0] for row in FEATURES])
 def test_histories_hold(share: float, holds: Callable[[list[Event]], bool]) -> None:
     """Each boundary and each kind of event comes up often enough to be met in a short run."""
-    assert sum(holds(one.history) for one in WORLDS) >= share * len(WORLDS)
+    assert sum(holds(world.history) for world in WORLDS) >= share * len(WORLDS)
 
 
 def depth(condition: Json) -> int:
@@ -208,13 +210,13 @@ def depth(condition: Json) -> int:
 
 def test_definitions_hold_every_condition_nested_to_three() -> None:
     """All conditions come up, at every depth up to 3; so do held segments, bands, and both orders of keys."""
-    conditions = [when for one in WORLDS for when in oracle.conditions_of(one.definitions).values()]
+    conditions = [when for world in WORLDS for when in oracle.conditions_of(world.definitions).values()]
     assert {depth(when) for when in conditions} == {1, 2, 3}
     assert {kind for when in conditions for kind, _ in leaves(when)} == FORMS.keys()
-    segments = [mapping(segment) for one in WORLDS for segment in mapping(one.definitions["segments"]).values()]
+    segments = [mapping(segment) for world in WORLDS for segment in mapping(world.definitions["segments"]).values()]
     assert sum("hold" in segment for segment in segments) > 0.1 * len(segments)
     assert sum("bands" in segment for segment in segments) > 0.01 * len(segments)
-    named = [(key, form) for one in WORLDS for key, when in oracle.conditions_of(one.definitions).items()
+    named = [(key, form) for world in WORLDS for key, when in oracle.conditions_of(world.definitions).items()
              for kind, form in leaves(when) if kind == "in_segment"]  # fmt: skip
     assert Counter(key < str(form) for key, form in named).keys() == {True, False}
 
@@ -232,7 +234,7 @@ WAYS: dict[str, set[tuple[str, str]]] = {
 
 def ways(history: list[Event], definitions: Event, until: int) -> set[tuple[str, str, str]]:
     """What happened to each segment, and whether an event or time alone did it."""
-    found: set[tuple[str, str, str]] = set()
+    happened: set[tuple[str, str, str]] = set()
     rules = oracle.read_rules(definitions)
     for customer_id, facts in oracle.by_customer(history, until).items():
         run = oracle.Run(customer_id, rules, facts[0].time)
@@ -240,18 +242,18 @@ def ways(history: list[Event], definitions: Event, until: int) -> set[tuple[str,
             run.advance(fact.time)
             by_time = len(run.changes)
             run.read(facts[: index + 1])
-            found |= {(change.segment, change.change, "event") for change in run.changes[by_time:]}
-            found |= {(change.segment, change.change, "time") for change in run.changes[:by_time]}
+            happened |= {(change.segment, change.change, "event") for change in run.changes[by_time:]}
+            happened |= {(change.segment, change.change, "time") for change in run.changes[:by_time]}
             run.changes.clear()
         run.advance(until)
-        found |= {(change.segment, change.change, "time") for change in run.changes}
-    return found
+        happened |= {(change.segment, change.change, "time") for change in run.changes}
+    return happened
 
 
 @pytest.mark.parametrize("kind", FORMS)
 def test_a_world_about_a_condition_enters_and_leaves_it(kind: str) -> None:
     """In each way that there is, in at least one of twenty worlds with such a segment."""
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     with_it = 0
     for seed in range(300):
         rng = random.Random(seed)
@@ -259,28 +261,28 @@ def test_a_world_about_a_condition_enters_and_leaves_it(kind: str) -> None:
         whens = oracle.conditions_of(definitions)
         with_it += any(kind in when for when in whens.values())
         until = oracle.latest(history) + rng.choice((0, *DURATIONS.values(), 90 * DAY))
-        found.update({(change, how) for key, change, how in ways(history, definitions, until) if kind in whens[key]})
-    assert {way for way, count in found.items() if count >= 0.05 * with_it} >= WAYS[kind], (found, with_it)
+        counts.update({(change, how) for key, change, how in ways(history, definitions, until) if kind in whens[key]})
+    assert {way for way, count in counts.items() if count >= 0.05 * with_it} >= WAYS[kind], (counts, with_it)
 
 
 def test_histories_and_definitions_collide() -> None:
     """Most worlds have changes; most have some that time alone causes; entries and exits are both common."""
-    right = [changes(*one) for one in WORLDS]
+    right = [changes(*world) for world in WORLDS]
     by_time_alone = 0
-    for one, found in zip(WORLDS, right, strict=True):
-        times = {fact.time for fact in facts_of(one.history)}
-        by_time_alone += any(change.occurred_at not in times for change in found)
+    for world, own_changes in zip(WORLDS, right, strict=True):
+        times = {fact.time for fact in facts_of(world.history)}
+        by_time_alone += any(change.occurred_at not in times for change in own_changes)
     assert sum(map(bool, right)) > 0.8 * len(WORLDS)
     assert by_time_alone > 0.4 * len(WORLDS)
-    assert min(Counter(change.change for found in right for change in found).values()) > 3 * len(WORLDS)
+    assert min(Counter(change.change for own_changes in right for change in own_changes).values()) > 3 * len(WORLDS)
 
 
 def test_shuffled_histories_have_late_changes() -> None:
     """Out of order, decisions are taken back, marked late, in many worlds."""
     late = 0
-    for seed, one in enumerate(WORLDS):
-        found = changes(histories.shuffled(random.Random(seed), one.history), one.definitions)
-        late += any(change.late for change in found)
+    for seed, world in enumerate(WORLDS):
+        shuffled_changes = changes(histories.shuffled(random.Random(seed), world.history), world.definitions)
+        late += any(change.late for change in shuffled_changes)
     assert late > 0.25 * len(WORLDS)
 
 

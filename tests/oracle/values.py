@@ -34,9 +34,9 @@ def listed(value: object) -> list[object]:
 @cache
 def duration_ms(text: object) -> int:
     """A duration such as 90s, 30m, 24h or 30d."""
-    found = DURATION.fullmatch(str(text))
-    assert found is not None, text
-    return int(found[1]) * UNIT_MS[found[2]]
+    match = DURATION.fullmatch(str(text))
+    assert match is not None, text
+    return int(match[1]) * UNIT_MS[match[2]]
 
 
 # --- what a name finds -------------------------------------------------------------------------
@@ -52,8 +52,8 @@ def reach(value: object, path: list[str]) -> object:
     if not path:
         return present(value)
     if isinstance(value, list):
-        found = [reach(member, path) for member in value]
-        return [one for one in found if one is not None] or None
+        inner_values = [reach(member, path) for member in value]
+        return [inner for inner in inner_values if inner is not None] or None
     return reach(mapping(value).get(path[0]), path[1:])
 
 
@@ -84,9 +84,9 @@ def number(value: object) -> int | None:
         return None
     if isinstance(value, str) and not JSON_NUMBER.fullmatch(value):
         return None
-    found = millionths(value)
-    assert found is not None
-    return found if abs(found) < NUMBERS_END * MILLION else None
+    size = millionths(value)
+    assert size is not None
+    return size if abs(size) < NUMBERS_END * MILLION else None
 
 
 def text(value: object) -> str | None:
@@ -96,19 +96,19 @@ def text(value: object) -> str | None:
     return str(value)
 
 
-def equal(asked: object, value: object) -> bool:
+def equal(rule_value: object, value: object) -> bool:
     """Whether a value of an event is the value of a rule; lists and objects equal nothing."""
-    if isinstance(asked, bool) or isinstance(value, bool):
-        return asked is value
-    if isinstance(asked, str):
-        return text(value) == asked
-    wanted = number(asked)
+    if isinstance(rule_value, bool) or isinstance(value, bool):
+        return rule_value is value
+    if isinstance(rule_value, str):
+        return text(value) == rule_value
+    wanted = number(rule_value)
     return wanted is not None and number(value) == wanted
 
 
 def scalars(value: object) -> set[Hashable]:
     """What tells values apart: that of a scalar, or that of each scalar member of a list."""
-    keys = (scalar(one) for one in listed(value))
+    keys = (scalar(member) for member in listed(value))
     return {key for key in keys if key is not None}
 
 
@@ -132,55 +132,55 @@ def meets_test(value: object, test: object) -> bool:
     """Whether a value (None: absent) is what a rule says, or meets all that it asks."""
     if not isinstance(test, Mapping):
         return equal(test, value)
-    return all(TESTS[key](value, asked) for key, asked in test.items())
+    return all(TESTS[key](value, rule_value) for key, rule_value in test.items())
 
 
-def is_one_of(value: object, asked: object) -> bool:
-    return any(equal(one, value) for one in listed(asked))
+def is_one_of(value: object, rule_value: object) -> bool:
+    return any(equal(option, value) for option in listed(rule_value))
 
 
-def is_none_of(value: object, asked: object) -> bool:
-    return value is not None and not is_one_of(value, asked)
+def is_none_of(value: object, rule_value: object) -> bool:
+    return value is not None and not is_one_of(value, rule_value)
 
 
-def contains(value: object, asked: object) -> bool:
+def contains(value: object, rule_value: object) -> bool:
     """A text that contains the text, or a list with such a member."""
     if isinstance(value, list):
-        return any(equal(asked, member) for member in value)
-    return isinstance(value, str) and isinstance(asked, str) and asked in value
+        return any(equal(rule_value, member) for member in value)
+    return isinstance(value, str) and isinstance(rule_value, str) and rule_value in value
 
 
-def matches(value: object, asked: object) -> bool:
+def matches(value: object, rule_value: object) -> bool:
     """Searched anywhere; RE2's rules are those of Python for what the tests ask."""
     characters = text(value)
-    return characters is not None and re.search(str(asked), characters) is not None
+    return characters is not None and re.search(str(rule_value), characters) is not None
 
 
-def exists(value: object, asked: object) -> bool:
-    return (value is not None) == asked
+def exists(value: object, rule_value: object) -> bool:
+    return (value is not None) == rule_value
 
 
 def compares(name: str) -> Callable[[object, object], bool]:
     """The test of a value's size."""
 
-    def test(value: object, asked: object) -> bool:
+    def test(value: object, rule_value: object) -> bool:
         size = number(value)
-        return size is not None and COMPARE[name](Fraction(size, MILLION), bound(asked))
+        return size is not None and COMPARE[name](Fraction(size, MILLION), bound(rule_value))
 
     return test
 
 
 def meets(size: int | Fraction, test: object) -> bool:
     """A count, sum or value against a number to equal, or against bounds that must all be met."""
-    asked = test if isinstance(test, Mapping) else {"exactly": test}
-    return all(COMPARE[name](Fraction(size), bound(limit)) for name, limit in asked.items())
+    bounds = test if isinstance(test, Mapping) else {"exactly": test}
+    return all(COMPARE[name](Fraction(size), bound(limit)) for name, limit in bounds.items())
 
 
 @cache
-def bound(asked: object) -> Fraction:
+def bound(rule_value: object) -> Fraction:
     """A number of a rule, as exact as those of events."""
-    size = number(asked)
-    assert size is not None, asked
+    size = number(rule_value)
+    assert size is not None, rule_value
     return Fraction(size, MILLION)
 
 

@@ -42,15 +42,20 @@ def test_the_end_is_that_of_a_replay_under_the_new_file() -> None:
     """For each segment of which everything was kept; and where nothing is missing, of since when too, from then on."""
 
     def fails(seed: int) -> object:
-        one = World(seed)
-        _, customers = one.run()
-        fresh = Replay(one.after)
-        for _ in fresh.run(worlds.decoded(one.sent), one.until):
+        world = World(seed)
+        _, customers = world.run()
+        fresh = Replay(world.after)
+        for _ in fresh.run(worlds.decoded(world.sent), world.until):
             pass
-        complete = one.complete()
-        found = {who: set(one.after.membership(known)) & complete for who, known in customers.items()}
-        right = {who: set(one.after.membership(known)) & complete for who, known in fresh.customers.items()}
-        return found != right and (found, right)
+        complete = world.complete()
+        members = {
+            customer_id: set(world.after.membership(customer)) & complete for customer_id, customer in customers.items()
+        }
+        right = {
+            customer_id: set(world.after.membership(customer)) & complete
+            for customer_id, customer in fresh.customers.items()
+        }
+        return members != right and (members, right)
 
     assert failing(SEEDS, fails) == {}
 
@@ -59,18 +64,22 @@ def test_what_was_kept_is_what_a_replay_keeps() -> None:
     """Fact by fact: the whole profile, where the former file asked for all of it."""
     count = 0
     for seed in SEEDS:
-        one = World(seed)
-        if missing_history(one.before.definitions.facts, one.after.definitions.facts) is not False:
+        world = World(seed)
+        if missing_history(world.before.definitions.facts, world.after.definitions.facts) is not False:
             continue
         count += 1
-        _, customers = one.run()
-        fresh = Replay(one.after)
-        list(fresh.run(worlds.decoded(one.sent), one.until))
-        for who, known in customers.items():
-            for at, segment in enumerate(one.after.definitions.segments):
-                decided = segment.when.decide(CustomerView(who, known.profile, known.since), known.instant)
-                right = segment.when.decide(CustomerView(who, fresh.customers[who].profile, known.since), known.instant)
-                assert decided == right, (seed, segment.key, at)
+        _, customers = world.run()
+        fresh = Replay(world.after)
+        list(fresh.run(worlds.decoded(world.sent), world.until))
+        for customer_id, customer in customers.items():
+            for index, segment in enumerate(world.after.definitions.segments):
+                decided = segment.when.decide(
+                    CustomerView(customer_id, customer.profile, customer.since), customer.instant
+                )
+                right = segment.when.decide(
+                    CustomerView(customer_id, fresh.customers[customer_id].profile, customer.since), customer.instant
+                )
+                assert decided == right, (seed, segment.key, index)
     assert count > 60
 
 
@@ -78,19 +87,19 @@ def test_changes_lead_from_what_was_said_to_what_is() -> None:
     """Sequences without a gap, in and out by turns, and the segments told are the membership."""
 
     def fails(seed: int) -> object:
-        told, customers = World(seed).run()
-        found: list[object] = []
-        for who, own in worlds.per_customer(told).items():
+        all_changes, customers = World(seed).run()
+        problems: list[object] = []
+        for customer_id, own in worlds.per_customer(all_changes).items():
             members: set[str] = set()
             for number, change in enumerate(own, 1):
                 if change.sequence != number or (change.segment in members) != (change.kind == "exited"):
-                    found.append((who, change))
+                    problems.append((customer_id, change))
                 members ^= {change.segment}
                 if change.segments != tuple(sorted(members)):
-                    found.append((who, change))
-            if customers[who].sequence != len(own):
-                found.append((who, customers[who].sequence, len(own)))
-        return found
+                    problems.append((customer_id, change))
+            if customers[customer_id].sequence != len(own):
+                problems.append((customer_id, customers[customer_id].sequence, len(own)))
+        return problems
 
     assert failing(SEEDS, fails) == {}
 
@@ -99,13 +108,13 @@ def test_worlds_have_what_they_are_for() -> None:
     """Segments that go, come, stay and change; of some not everything was kept."""
     kinds = {"removed": 0, "entered": 0, "exited": 0, "short": 0, "complete": 0}
     for seed in SEEDS:
-        one = World(seed)
-        told, _ = one.run()
-        for change in told:
+        world = World(seed)
+        all_changes, _ = world.run()
+        for change in all_changes:
             if change.backfill:
                 kinds["removed" if change.reason == REMOVED else change.kind] += 1
-        kinds["short"] += len(one.after.definitions.segments) - len(one.complete())
-        kinds["complete"] += len(one.complete())
+        kinds["short"] += len(world.after.definitions.segments) - len(world.complete())
+        kinds["complete"] += len(world.complete())
     assert min(kinds.values()) > 40, kinds
 
 
@@ -113,9 +122,9 @@ def test_a_change_by_definition() -> None:
     """Its cause, its mark, an instant that is the customer's or the file's, and ids that are the same each time."""
     old = engine_of(buyer=BOUGHT, twice=TWICE)
     new = engine_of(twice=BOUGHT)
-    told = [told_of(old, new, at) for at in (T + 5_000, T + 5_000, T - 5_000)]
-    assert told[0] == told[1]
-    (gone, came), (gone_early, _) = told[0], told[2]
+    migrations = [told_of(old, new, at) for at in (T + 5_000, T + 5_000, T - 5_000)]
+    assert migrations[0] == migrations[1]
+    (gone, came), (gone_early, _) = migrations[0], migrations[2]
     assert (gone.segment, gone.kind, came.segment, came.kind) == ("buyer", "exited", "twice", "entered")
     assert (gone.occurred_at, gone_early.occurred_at) == (T + 5_000, T + 1)
     assert gone.id != gone_early.id
@@ -152,49 +161,57 @@ def told_of(old: Engine, new: Engine, at: int) -> list[Change]:
 
 @pytest.mark.parametrize(
     "seeds",
-    [LIVES, *(pytest.param(NIGHTLY[at : at + 146], marks=pytest.mark.nightly) for at in range(0, len(NIGHTLY), 146))],
+    [
+        LIVES,
+        *(
+            pytest.param(NIGHTLY[start : start + 146], marks=pytest.mark.nightly)
+            for start in range(0, len(NIGHTLY), 146)
+        ),
+    ],
     ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}",
 )
 def test_files_that_change_between_lives(seeds: range) -> None:
     """Forwards and back, whatever dies when and whatever the store loses: the end is right, and nothing contradicts."""
 
     def fails(seed: int) -> object:
-        one = World(seed)
-        lives = Lives(one.rng, one.before, inputs(one.rng, one.sent, 0))
-        used = asyncio.run(through_files(one, lives))
+        world = World(seed)
+        lives = Lives(world.rng, world.before, inputs(world.rng, world.sent, 0))
+        used = asyncio.run(through_files(world, lives))
         folded, strange = fold(lives.outputs.changes())
-        complete = one.complete() if one.before in used else {segment.key for segment in one.after.definitions.segments}
-        members = oracle.membership(one.sent, one.new, lives.wall - GRACE_MS)
+        complete = (
+            world.complete() if world.before in used else {segment.key for segment in world.after.definitions.segments}
+        )
+        members = oracle.membership(world.sent, world.new, lives.wall - GRACE_MS)
         right = only(members, complete)
-        found = {
+        problems = {
             "sequence, alternation or segments": strange,
             "still ahead": lives.ahead(),
-            "not settled": not epochs(lives, one.after).is_settled,
-            "the topic and the store": folded != (held := lives.members()) and (folded, held),
+            "not settled": not epochs(lives, world.after).is_settled,
+            "the topic and the store": folded != (stored_members := lives.members()) and (folded, stored_members),
             "the topic and the oracle": only(folded, complete) != right and (folded, right),
             "the store and the oracle": only(lives.members(), complete) != right,
-            "stops": lives.said,
+            "stops": lives.stop_messages,
         }
-        return {name: value for name, value in found.items() if value}
+        return {name: value for name, value in problems.items() if value}
 
     assert failing(seeds, fails) == {}
 
 
-async def through_files(one: World, lives: Lives) -> list[Engine]:
+async def through_files(world: World, lives: Lives) -> list[Engine]:
     """Lives under either file that end anywhere, each followed by a loss; then one under the second to the end.
 
     Which of them were begun.
     """
-    rng, used = one.rng, list[Engine]()
+    rng, used = world.rng, list[Engine]()
     for _ in range(rng.randrange(1, LIVES_MAX)):
-        lives.engine = rng.choice((one.before, one.before, one.after))
+        lives.engine = rng.choice((world.before, world.before, world.after))
         used.append(lives.engine)
         at = len(lives.store.was) + rng.randrange(DIES_WITHIN)
         lives.store.loses = rng.choice((None, (at, rng.choice(LOST))))
-        await lives.live(one.until, rng.choice(range(DIES_WITHIN)))
+        await lives.live(world.until, rng.choice(range(DIES_WITHIN)))
         lives.store.lose(rng.choice(LOST))
-    lives.store.loses, lives.engine = None, one.after
-    assert await lives.live(one.until)
+    lives.store.loses, lives.engine = None, world.after
+    assert await lives.live(world.until)
     return used
 
 
@@ -242,8 +259,8 @@ SHORT: list[tuple[str, object, object, int | bool | None]] = [
 @pytest.mark.parametrize(("old", "new", "for_ms"), [row[1:] for row in SHORT], ids=[row[0] for row in SHORT])
 def test_what_starts_from_now(old: object, new: object, for_ms: int | bool | None) -> None:
     """A segment of which something was not kept, and how long that makes a difference."""
-    found = short(engine_of(s=old).definitions, engine_of(other=BOUGHT, s=new).definitions)
-    own = [one for one in found if one.segment == "s"]
+    shortfalls = short(engine_of(s=old).definitions, engine_of(other=BOUGHT, s=new).definitions)
+    own = [shortfall for shortfall in shortfalls if shortfall.segment == "s"]
     assert own == ([] if for_ms is False else [Short("s", for_ms)])
 
 
@@ -262,17 +279,17 @@ def test_an_attribute_is_asked_of_what_it_says() -> None:
 
 def documents() -> list[Definitions]:
     drawn = [random.Random(seed) for seed in range(150)]
-    found = [build(histories.random_definitions(rng), "drawn.yaml") for rng in drawn]
-    return [built_in(), built_in("demo.yaml"), *found]
+    built = [build(histories.random_definitions(rng), "drawn.yaml") for rng in drawn]
+    return [built_in(), built_in("demo.yaml"), *built]
 
 
 def test_a_file_can_be_built_again_from_what_is_stored() -> None:
     """Its document, through JSON: the same fingerprint, and facts in the same places."""
-    for one in documents():
-        again = build(msgspec.json.decode(msgspec.json.encode(one.document)), "again")
-        assert again.fingerprint == one.fingerprint
-        assert again.facts.by_key == one.facts.by_key
-        assert [segment.key for segment in again.segments] == [segment.key for segment in one.segments]
+    for definitions in documents():
+        again = build(msgspec.json.decode(msgspec.json.encode(definitions.document)), "again")
+        assert again.fingerprint == definitions.fingerprint
+        assert again.facts.by_key == definitions.facts.by_key
+        assert [segment.key for segment in again.segments] == [segment.key for segment in definitions.segments]
 
 
 def test_what_is_carried_to_the_same_file_is_the_same() -> None:
@@ -284,8 +301,8 @@ def test_what_is_carried_to_the_same_file_is_the_same() -> None:
         replay = Replay(engine)
         list(replay.run(worlds.decoded(sent)))
         carries = carrying(engine.definitions.facts, engine.definitions.facts)
-        for known in replay.customers.values():
+        for customer in replay.customers.values():
             profile = engine.new().profile
             for carry in carries:
-                carry(known.profile, profile)
-            assert msgspec.msgpack.encode(profile) == msgspec.msgpack.encode(known.profile)
+                carry(customer.profile, profile)
+            assert msgspec.msgpack.encode(profile) == msgspec.msgpack.encode(customer.profile)

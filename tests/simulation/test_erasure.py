@@ -44,17 +44,17 @@ NIGHTLY = range(len(LIVES), 1_500)
 
 def with_erasures(rng: random.Random, sent: Sequence[histories.Event]) -> list[histories.Event]:
     """Some customers ask to be erased at the time of an event, theirs or another's, give or take a millisecond."""
-    found = list(sent)
+    events = list(sent)
     for number in range(rng.choice((1, 1, 2, 4))):
         like, at = rng.choice(sent), rng.choice(sent)
         moment = datetime.fromtimestamp(oracle.fact(at).time / 1000, UTC) + timedelta(
             milliseconds=rng.choice((0, 0, 1, -1))
         )
         ids: histories.Event = {name: like[name] for name in ("userId", "anonymousId") if name in like}
-        found.append(
+        events.append(
             {"type": "erase", "messageId": f"erase{number}", "timestamp": histories.written(moment, "Z"), **ids}
         )
-    return histories.in_time_order(found)
+    return histories.in_time_order(events)
 
 
 def drawn(seed: int) -> World:
@@ -75,13 +75,16 @@ def test_in_any_order_the_oracle_says_the_same() -> None:
     """An erasure that is late acts where the customer stands: what was read by then is gone."""
 
     def fails(seed: int) -> object:
-        one = drawn(seed)
-        replay = Replay(one.plain)
-        found = worlds.told_per_customer(list(replay.run(one.late, one.until)))
-        members = {who: frozenset(one.plain.membership(known)) for who, known in replay.customers.items()}
-        expected = worlds.right(one.shuffled, one.plain_definitions, one.until)
-        expected_members = oracle.membership(one.shuffled, one.plain_definitions, one.until)
-        return (found, members) != (expected, expected_members) and (found, expected)
+        world = drawn(seed)
+        replay = Replay(world.plain)
+        by_customer = worlds.told_per_customer(list(replay.run(world.late, world.until)))
+        members = {
+            customer_id: frozenset(world.plain.membership(customer))
+            for customer_id, customer in replay.customers.items()
+        }
+        expected = worlds.right(world.shuffled, world.plain_definitions, world.until)
+        expected_members = oracle.membership(world.shuffled, world.plain_definitions, world.until)
+        return (by_customer, members) != (expected, expected_members) and (by_customer, expected)
 
     assert failing(SEEDS, fails) == {}
 
@@ -90,27 +93,27 @@ def test_worlds_have_what_they_are_for() -> None:
     """Erasures that end a membership, that find nothing, and customers who come back."""
     ended = came_back = nothing = 0
     for seed in range(60):
-        one = drawn(seed)
-        replay = Replay(one.engine)
-        told = [change for change in replay.run(one.events, one.until) if change.cause == "erasure"]
-        ended += len(told)
-        erased = [known for known in replay.customers.values() if known.erased]
-        came_back += sum(not known.is_erased for known in erased)
-        nothing += sum(known.is_erased for known in erased)
+        world = drawn(seed)
+        replay = Replay(world.engine)
+        by_erasure = [change for change in replay.run(world.events, world.until) if change.cause == "erasure"]
+        ended += len(by_erasure)
+        erased = [customer for customer in replay.customers.values() if customer.erased]
+        came_back += sum(not customer.is_erased for customer in erased)
+        nothing += sum(customer.is_erased for customer in erased)
     assert min(ended, came_back, nothing) > 20
 
 
 def test_a_change_by_erasure_has_no_content() -> None:
     """It says which segment was left, when and by which request; of what was known it says nothing."""
     engine = worlds.made(random.Random(1), [bought("u1", 0)], {"version": 1, "segments": {"b": BUYER}}).engine
-    events = [decode_line(json.dumps(one).encode()) for one in (bought("u1", 0), erase("u1", 5))]
+    events = [decode_line(json.dumps(event).encode()) for event in (bought("u1", 0), erase("u1", 5))]
     entered, left = Replay(engine).run(events)
-    told = json.loads(changes.encode(changes.of(left)))
+    body = json.loads(changes.encode(changes.of(left)))
     assert (entered.kind, left.kind, left.reason) == ("entered", "exited", ERASED)
-    assert told["cause"] == {"kind": "erasure", "event_id": "erase-5"}
-    assert told["reason"] == {"holds": False}
-    assert told["said"] == {language: sentence(ERASED, language) for language in ("en", "fa")}
-    assert told["segments"] == []
+    assert body["cause"] == {"kind": "erasure", "event_id": "erase-5"}
+    assert body["reason"] == {"holds": False}
+    assert body["said"] == {language: sentence(ERASED, language) for language in ("en", "fa")}
+    assert body["segments"] == []
     assert left.id != msgspec.structs.replace(left, event=events[0]).id
 
 
@@ -121,13 +124,13 @@ def stamped(at_s: float) -> str:
     return histories.written(histories.START + timedelta(seconds=at_s), "Z")
 
 
-def bought(who: str, at_s: float) -> histories.Event:
+def bought(customer_id: str, at_s: float) -> histories.Event:
     body = {"type": "track", "event": "Order Completed", "properties": {"order_id": f"o{at_s}", "total": 10}}
-    return {**body, "messageId": f"bought-{at_s}", "userId": who, "timestamp": stamped(at_s)}
+    return {**body, "messageId": f"bought-{at_s}", "userId": customer_id, "timestamp": stamped(at_s)}
 
 
-def erase(who: str, at_s: float) -> histories.Event:
-    return {"type": "erase", "messageId": f"erase-{at_s}", "userId": who, "timestamp": stamped(at_s)}
+def erase(customer_id: str, at_s: float) -> histories.Event:
+    return {"type": "erase", "messageId": f"erase-{at_s}", "userId": customer_id, "timestamp": stamped(at_s)}
 
 
 # --- what is a request -------------------------------------------------------------------------
@@ -153,25 +156,25 @@ def test_a_track_of_that_name_erases_nobody() -> None:
 
 
 def lived(seed: int) -> tuple[Case, Lives]:
-    one = drawn(seed)
-    case = Case(random.Random(seed), one.sent, one.definitions, one.engine, one.until)
+    world = drawn(seed)
+    case = Case(random.Random(seed), world.sent, world.definitions, world.engine, world.until)
     return case, case.lives()
 
 
 def erased_for_good(case: Case) -> set[str]:
     """Who asked, and of whom nothing came after it."""
     read = oracle.by_customer(case.events, oracle.latest(case.events))
-    return {who for who, facts in read.items() if not oracle.remaining(facts)}
+    return {customer_id for customer_id, facts in read.items() if not oracle.remaining(facts)}
 
 
-def traces(lives: Lives, who: str) -> list[str]:
+def traces(lives: Lives, customer_id: str) -> list[str]:
     """Where in the store a customer is named, or something of them is kept."""
-    held, name = lives.store._partitions[0], who.encode()
-    found = ["customers"] if who in held.customers else []
-    found += ["dues"] if who in held.dues else []
-    found += ["another's value"] if any(name in value for value in held.erased.values()) else []
-    found += ["outbox"] if any(name in entry for entry in held.outbox) else []
-    return found
+    partition, name = lives.store._partitions[0], customer_id.encode()
+    places = ["customers"] if customer_id in partition.customers else []
+    places += ["dues"] if customer_id in partition.dues else []
+    places += ["another's value"] if any(name in value for value in partition.erased.values()) else []
+    places += ["outbox"] if any(name in entry for entry in partition.outbox) else []
+    return places
 
 
 def test_nothing_stays_but_that_there_was_somebody() -> None:
@@ -180,14 +183,16 @@ def test_nothing_stays_but_that_there_was_somebody() -> None:
     for seed in STORED:
         case, lives = lived(seed)
         assert asyncio.run(lives.live(case.until))
-        for who in erased_for_good(case):
+        for customer_id in erased_for_good(case):
             count += 1
-            assert traces(lives, who) == [], seed
+            assert traces(lives, customer_id) == [], seed
         for value in lives.store._partitions[0].erased.values():
-            known = customer_codec.decode(value)
-            blank = Customer(known.instant, known.sequence, {}, {}, case.engine.new().profile, erased=known.erased)
-            blank.out_of_order, blank.identified = known.out_of_order, known.identified
-            assert known == blank
+            customer = customer_codec.decode(value)
+            blank = Customer(
+                customer.instant, customer.sequence, {}, {}, case.engine.new().profile, erased=customer.erased
+            )
+            blank.out_of_order, blank.identified = customer.out_of_order, customer.identified
+            assert customer == blank
     assert count > 40
 
 
@@ -197,19 +202,19 @@ def test_everything_read_again() -> None:
     for seed in STORED:
         case, lives = lived(seed)
         assert asyncio.run(lives.live(case.until))
-        told, table = lives.outputs.changes(), lives.outputs.table()
+        published, table = lives.outputs.changes(), lives.outputs.table()
         gone = erased_for_good(case)
         lives.store = Store()
         before = len(lives.outputs.records["segment-memberships"])
         assert asyncio.run(lives.live(case.until))
-        again = lives.outputs.changes()[len(told) :]
-        assert [one for one in again if one.customer_id in gone] == [], seed
+        again = lives.outputs.changes()[len(published) :]
+        assert [change for change in again if change.customer_id in gone] == [], seed
         rows = lives.outputs.records["segment-memberships"][before:]
         assert [row for row in rows if (row.key or b"").decode() in gone and row.value is not None] == [], seed
-        since = {one.customer_id: memberships.of(one) for one in again}  # time went on
+        since = {change.customer_id: memberships.of(change) for change in again}  # time went on
         assert lives.outputs.table() == {**table, **since}, "also of those who came back"
-        for who in gone:
-            assert traces(lives, who) == [], seed
+        for customer_id in gone:
+            assert traces(lives, customer_id) == [], seed
         told_again += len(gone)
     assert told_again > 40
 
@@ -219,12 +224,12 @@ def test_everything_read_again_with_deaths_on_the_way() -> None:
     for seed in STORED:
         case, lives = lived(seed)
         assert asyncio.run(lives.live(case.until))
-        told, table = len(lives.outputs.changes()), lives.outputs.table()
+        change_count, table = len(lives.outputs.changes()), lives.outputs.table()
         lives.store = Store()
         for _ in range(3):
             asyncio.run(lives.live(case.until, case.rng.randrange(25)))
         assert asyncio.run(lives.live(case.until))
-        again = {one.customer_id: memberships.of(one) for one in lives.outputs.changes()[told:]}
+        again = {change.customer_id: memberships.of(change) for change in lives.outputs.changes()[change_count:]}
         assert lives.outputs.table() == {**table, **again}, seed
 
 
@@ -234,30 +239,31 @@ def test_a_rebuild_beside_those_who_were_erased() -> None:
     for seed in STORED:
         case, lives = lived(seed)
         assert asyncio.run(lives.live(case.until))
-        told, gone, table = len(lives.outputs.changes()), erased_for_good(case), lives.outputs.table()
-        held = lives.store._partitions[0].customers
-        for who in case.rng.sample(sorted(held), len(held) // 2):  # Redis lost them; of who is erased it knows
-            del held[who]
+        change_count, gone, table = len(lives.outputs.changes()), erased_for_good(case), lives.outputs.table()
+        customers = lives.store._partitions[0].customers
+        # Redis lost them; it still knows the erased ones.
+        for customer_id in case.rng.sample(sorted(customers), len(customers) // 2):
+            del customers[customer_id]
         lives.rebuilds = True
-        assert asyncio.run(lives.live(case.until)), lives.said
-        by_rebuild = [one for one in lives.outputs.changes()[told:] if one.cause.kind != "time"]
-        again = {one.customer_id: memberships.of(one) for one in lives.outputs.changes()[told:]}
-        assert (by_rebuild, lives.outputs.table(), lives.said) == ([], {**table, **again}, []), seed
+        assert asyncio.run(lives.live(case.until)), lives.stop_messages
+        by_rebuild = [change for change in lives.outputs.changes()[change_count:] if change.cause.kind != "time"]
+        again = {change.customer_id: memberships.of(change) for change in lives.outputs.changes()[change_count:]}
+        assert (by_rebuild, lives.outputs.table(), lives.stop_messages) == ([], {**table, **again}, []), seed
         assert lives.members() == case.right(lives.wall - GRACE_MS)[1], seed
-        for who in gone:
+        for customer_id in gone:
             count += 1
-            assert traces(lives, who) == [], seed
+            assert traces(lives, customer_id) == [], seed
     assert count > 40
 
 
 def test_a_repeat_gives_no_row_to_whom_more_is_known_of() -> None:
     """Also of one who was erased, came back, and of whose return only the topic knows."""
     engine = worlds.made(random.Random(1), [bought("u", 0)], {"version": 1, "segments": {"b": BUYER}}).engine
-    known = engine.new()
-    known.instant = known.erased = 8
-    known.sequence, known.published_ahead = 3, Ahead({"c3"}, 9, 10, ("b",))
-    assert recovery._row("u", [PublishedChange("c1", 1, 1, ("b",))], known) is None
-    newest = recovery._row("u", [PublishedChange("c3", 9, 3, ("b",))], known)
+    customer = engine.new()
+    customer.instant = customer.erased = 8
+    customer.sequence, customer.published_ahead = 3, Ahead({"c3"}, 9, 10, ("b",))
+    assert recovery._row("u", [PublishedChange("c1", 1, 1, ("b",))], customer) is None
+    newest = recovery._row("u", [PublishedChange("c3", 9, 3, ("b",))], customer)
     assert newest is not None
     assert newest.value is not None
 
@@ -269,7 +275,7 @@ def test_everything_read_again_on_new_topics() -> None:
         lives.wall = max(lives.times)  # all of it is there when it is read first
         assert asyncio.run(lives.live(case.until))
         gone = erased_for_good(case)
-        assert [one for one in lives.outputs.changes() if one.customer_id in gone] == [], seed
+        assert [change for change in lives.outputs.changes() if change.customer_id in gone] == [], seed
         assert not lives.outputs.table().keys() & gone
 
 
@@ -278,7 +284,13 @@ def test_everything_read_again_on_new_topics() -> None:
 
 @pytest.mark.parametrize(
     "seeds",
-    [LIVES, *(pytest.param(NIGHTLY[at : at + 146], marks=pytest.mark.nightly) for at in range(0, len(NIGHTLY), 146))],
+    [
+        LIVES,
+        *(
+            pytest.param(NIGHTLY[start : start + 146], marks=pytest.mark.nightly)
+            for start in range(0, len(NIGHTLY), 146)
+        ),
+    ],
     ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}",
 )
 def test_lives_that_end_anywhere(seeds: range) -> None:
@@ -287,19 +299,19 @@ def test_lives_that_end_anywhere(seeds: range) -> None:
     def fails(seed: int) -> object:
         case, lives = lived(seed)
         asyncio.run(through_all(case, lives))
-        members, held = case.right(lives.wall - GRACE_MS)[1], lives.members()
+        members, stored_members = case.right(lives.wall - GRACE_MS)[1], lives.members()
         folded, strange = fold(lives.outputs.changes())
         gone = erased_for_good(case)
-        found = {
+        problems = {
             "sequence, alternation or segments": strange,
             "still ahead": lives.ahead(),
-            "the topic and the store": folded != held and (folded, held),
+            "the topic and the store": folded != stored_members and (folded, stored_members),
             "the topic and the oracle": folded != members and (folded, members),
-            "traces": {who: found for who in gone if (found := traces(lives, who))},
+            "traces": {customer_id: traces_left for customer_id in gone if (traces_left := traces(lives, customer_id))},
             "rows": lives.outputs.table().keys() & gone,
-            "stops": lives.said,
+            "stops": lives.stop_messages,
         }
-        return {name: value for name, value in found.items() if value}
+        return {name: value for name, value in problems.items() if value}
 
     assert failing(seeds, fails) == {}
 
@@ -310,9 +322,9 @@ def test_a_row_alone_is_published_again(comes_back: bool) -> None:
     sent = [bought("u1", 0), bought("u2", 30), erase("u1", 60)]  # at 30 s the clock passes the end of the first
     if comes_back:
         sent.append({"type": "page", "messageId": "back", "userId": "u1", "timestamp": stamped(90)})
-    held = {"title": "New buyer", "when": {"performed": {"event": "Order Completed", "within": "3s"}}}
-    one = worlds.made(random.Random(1), sent, {"version": 1, "segments": {"new": held}})
-    case = Case(random.Random(1), one.sent, one.definitions, one.engine, oracle.latest(sent) + histories.MINUTE)
+    segment = {"title": "New buyer", "when": {"performed": {"event": "Order Completed", "within": "3s"}}}
+    world = worlds.made(random.Random(1), sent, {"version": 1, "segments": {"new": segment}})
+    case = Case(random.Random(1), world.sent, world.definitions, world.engine, oracle.latest(sent) + histories.MINUTE)
     lives = case.lives()
     assert asyncio.run(lives.live(case.until))
     assert [change.cause.kind for change in lives.outputs.changes() if change.customer_id == "u1"] == ["event", "time"]
@@ -338,13 +350,13 @@ class _Topics:
     peek: Any = None  # it is not called here
 
     def __init__(self, sent: Sequence[Event], encode: Callable[[Event], bytes] = merges.encode) -> None:
-        own = [OutRecord(MERGES, one.customer.encode(), encode(one), []) for one in sent]
+        own = [OutRecord(MERGES, event.customer.encode(), encode(event), []) for event in sent]
         self._records = {"merges": own, "profiles": list[OutRecord]()}
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[OutputChunk, None]:
         for (topic, partition), position in positions.items():
-            for at, record in enumerate(self._records[topic][position or 0 :], position or 0):
-                yield OutputChunk(topic, partition, [record], at + 1)
+            for offset, record in enumerate(self._records[topic][position or 0 :], position or 0):
+                yield OutputChunk(topic, partition, [record], offset + 1)
 
 
 def _by_former_version(event: Event) -> bytes:
@@ -364,7 +376,7 @@ def _sent_on(former: str, into: str, at: int) -> CascadedErasure:
 
 
 @pytest.mark.parametrize(
-    ("sent", "found"),
+    ("sent", "erased"),
     [
         ([_linked("a", "u", 1), _sent_on("a", "u", 5)], {"a": 5}),
         ([_linked("a", "u", 1), _sent_on("a", "u", 5), _sent_on("a", "u", 3)], {"a": 5}),
@@ -373,10 +385,11 @@ def _sent_on(former: str, into: str, at: int) -> CascadedErasure:
         ([_linked("a", "v", 2), _linked("a", "u", 1), _sent_on("a", "v", 5)], {"a": 5}),
         ([_linked("a", "u", 1), _linked("b", "u", 1), _sent_on("b", "u", 7)], {"b": 7}),
     ],
+    ids=[f"sent{number}-found{number}" for number in range(6)],
 )
-def test_former_ids_of_who_was_erased_are_found(sent: Sequence[Event], found: dict[str, int]) -> None:
+def test_former_ids_of_who_was_erased_are_found(sent: Sequence[Event], erased: dict[str, int]) -> None:
     """As their owner acted on it: unless the newest link was to another person. Of versions that noted nothing."""
-    assert asyncio.run(erasure_scan.find(_Topics(sent, _by_former_version), 0, {})).erased == found
+    assert asyncio.run(erasure_scan.find(_Topics(sent, _by_former_version), 0, {})).erased == erased
 
 
 def test_an_erasure_along_is_found_by_its_notice_alone() -> None:
@@ -384,8 +397,8 @@ def test_an_erasure_along_is_found_by_its_notice_alone() -> None:
     sent = [_linked("a", "u", 1), _sent_on("a", "u", 5)]
     assert asyncio.run(erasure_scan.find(_Topics(sent), 0, {})).erased == {}
     notices = [ErasureNotice("a", ERASE, 5, "e5"), ErasureNotice("a", ERASE, 3, "e3")]
-    found = asyncio.run(erasure_scan.find(_Topics([*sent, *notices]), 0, {}))
-    assert (found.erased, found.along) == ({"a": 5}, {"a"})
+    erasures = asyncio.run(erasure_scan.find(_Topics([*sent, *notices]), 0, {}))
+    assert (erasures.erased, erasures.along) == ({"a": 5}, {"a"})
     vouched = ErasureNotice("a", ERASE, 5, "e5", vouched=True)
     assert asyncio.run(erasure_scan.find(_Topics([*sent, vouched]), 0, {})).along == set()
 
@@ -393,13 +406,13 @@ def test_an_erasure_along_is_found_by_its_notice_alone() -> None:
 def test_a_late_erasure_is_judged_by_links_and_requests() -> None:
     """As its owner did: not of one who was erased or linked anew since."""
     late = CascadedErasure("a", ERASE, 10, "e10", into="u", linked=3)
-    for sent, found in (
+    for sent, expected in (
         ([late], {"a": 10}),
         ([_linked("a", "v", 2), late], {"a": 10}),
         ([_linked("a", "v", 4), late], {}),
         ([_linked("a", "u", 1), _sent_on("a", "u", 5), late], {"a": 5}),
     ):
-        assert asyncio.run(erasure_scan.find(_Topics(sent, _by_former_version), 0, {})).erased == found
+        assert asyncio.run(erasure_scan.find(_Topics(sent, _by_former_version), 0, {})).erased == expected
 
 
 def test_looked_for_from_where_a_claim_came_to() -> None:
@@ -420,11 +433,14 @@ def test_a_claim_tells_the_next_up_to_where_it_looked() -> None:
     case, lives = lived(next(seed for seed in STORED if erased_for_good(lived(seed)[0])))
     lives.wall = max(lives.times)
     asyncio.run(lives.claim())
-    assert {places["profiles", 0] for places in lives.outputs.asked if ("profiles", 0) in places} == {None}
-    lives.outputs.asked.clear()
+    requests = [places for places in lives.outputs.requested_positions if ("profiles", 0) in places]
+    assert {places["profiles", 0] for places in requests} == {None}
+    lives.outputs.requested_positions.clear()
     asyncio.run(lives.claim())
     count = len(lives.topics["profiles"])
-    asked = [places["profiles", 0] for places in lives.outputs.asked if places.keys() == {("profiles", 0)}]
-    assert asked == [count]
-    held = lives.store._partitions[0]
-    assert {tombstone(who) for who in erased_for_good(case)} <= held.erased.keys()
+    positions = [
+        places["profiles", 0] for places in lives.outputs.requested_positions if places.keys() == {("profiles", 0)}
+    ]
+    assert positions == [count]
+    partition = lives.store._partitions[0]
+    assert {tombstone(customer_id) for customer_id in erased_for_good(case)} <= partition.erased.keys()

@@ -32,33 +32,36 @@ from tests.support.recovery_cases import DIES_WITHIN, LIVES_MAX, LOST, fold
 
 LIVES = range(60)
 NIGHTLY = range(len(LIVES), 1_520)
-PARTS = [LIVES, *(pytest.param(NIGHTLY[at : at + 146], marks=pytest.mark.nightly) for at in range(0, 1_460, 146))]
+PARTS = [
+    LIVES,
+    *(pytest.param(NIGHTLY[start : start + 146], marks=pytest.mark.nightly) for start in range(0, 1_460, 146)),
+]
 
 
-def lives_of(one: World, engine: Engine) -> Lives:
+def lives_of(world: World, engine: Engine) -> Lives:
     """Of this world, under one of its files first."""
-    return Lives(one.rng, engine, inputs(one.rng, one.sent, 0))
+    return Lives(world.rng, engine, inputs(world.rng, world.sent, 0))
 
 
 def lived(seed: int) -> tuple[World, Lives]:
     """Lives under either file, with rebuilds and without, that end anywhere; then a rebuild under the second."""
-    one = World(seed)
-    lives = lives_of(one, one.before)
-    asyncio.run(_through(one, lives))
-    return one, lives
+    world = World(seed)
+    lives = lives_of(world, world.before)
+    asyncio.run(_through(world, lives))
+    return world, lives
 
 
-async def _through(one: World, lives: Lives) -> None:
-    rng = one.rng
+async def _through(world: World, lives: Lives) -> None:
+    rng = world.rng
     for _ in range(rng.randrange(1, LIVES_MAX)):
-        lives.engine = rng.choice((one.before, one.before, one.after))
+        lives.engine = rng.choice((world.before, world.before, world.after))
         lives.rebuilds = rng.random() < 0.5
         at = len(lives.store.was) + rng.randrange(DIES_WITHIN)
         lives.store.loses = rng.choice((None, (at, rng.choice(LOST))))
-        await lives.live(one.until, rng.choice(range(DIES_WITHIN)))
+        await lives.live(world.until, rng.choice(range(DIES_WITHIN)))
         lives.store.lose(rng.choice(LOST))
-    lives.store.loses, lives.engine, lives.rebuilds = None, one.after, True
-    assert await lives.live(one.until)
+    lives.store.loses, lives.engine, lives.rebuilds = None, world.after, True
+    assert await lives.live(world.until)
 
 
 @pytest.mark.parametrize("seeds", PARTS, ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}")
@@ -66,61 +69,61 @@ def test_the_end_is_that_of_a_replay(seeds: range) -> None:
     """For every segment, also of those facts that the former file did not keep."""
 
     def fails(seed: int) -> object:
-        one, lives = lived(seed)
+        world, lives = lived(seed)
         folded, strange = fold(lives.outputs.changes())
-        right = only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), None)
-        found = {
+        right = only(oracle.membership(world.sent, world.new, lives.wall - GRACE_MS), None)
+        problems = {
             "sequence, alternation or segments": strange,
             "still ahead": lives.ahead(),
-            "not settled": not epochs(lives, one.after).is_settled,
-            "short": [epoch.short for epoch in epochs(lives, one.after).versions if epoch.short],
+            "not settled": not epochs(lives, world.after).is_settled,
+            "short": [epoch.short for epoch in epochs(lives, world.after).versions if epoch.short],
             "the topic": folded != right and (folded, right),
-            "the store": (held := lives.members()) != right and (held, right),
-            "decided otherwise than a replay decides": _otherwise(one, lives),
-            "stops": lives.said,
+            "the store": (stored_members := lives.members()) != right and (stored_members, right),
+            "decided otherwise than a replay decides": _otherwise(world, lives),
+            "stops": lives.stop_messages,
         }
-        return {name: value for name, value in found.items() if value}
+        return {name: value for name, value in problems.items() if value}
 
     assert failing(seeds, fails) == {}
 
 
-def _otherwise(one: World, lives: Lives) -> list[str]:
+def _otherwise(world: World, lives: Lives) -> list[str]:
     """Whose facts decide something otherwise than those of a replay, now or later."""
-    fresh = Replay(one.after)
-    list(fresh.run(worlds.decoded(one.sent), lives.wall - GRACE_MS))
-    found = []
-    for who, value in lives.store._partitions[0].customers.items():
-        known, right = customer_codec.decode(value), fresh.customers[who]
-        for segment in one.after.definitions.segments:
+    fresh = Replay(world.after)
+    list(fresh.run(worlds.decoded(world.sent), lives.wall - GRACE_MS))
+    differing = []
+    for customer_id, value in lives.store._partitions[0].customers.items():
+        customer, right = customer_codec.decode(value), fresh.customers[customer_id]
+        for segment in world.after.definitions.segments:
             decided, expected = (
-                segment.when.decide(CustomerView(who, each.profile, right.since), known.instant)
-                for each in (known, right)
+                segment.when.decide(CustomerView(customer_id, each.profile, right.since), customer.instant)
+                for each in (customer, right)
             )
             if decided != expected:
-                found.append(f"{who} {segment.key}")
-    return found
+                differing.append(f"{customer_id} {segment.key}")
+    return differing
 
 
 def test_who_is_right_has_no_change_and_who_is_wrong_is_put_right() -> None:
     """Facts that are wrong although nothing wrong was said yet, and a customer whom Redis no longer knows."""
     forgotten = 0
     for seed in range(40):
-        one = World(seed)
-        lives = lives_of(one, one.after)
-        assert asyncio.run(lives.live(one.until))
+        world = World(seed)
+        lives = lives_of(world, world.after)
+        assert asyncio.run(lives.live(world.until))
         before, right = lives.outputs.changes(), lives.members()
-        kept = lives.store._partitions[0]
-        for who, value in kept.customers.items():
+        partition = lives.store._partitions[0]
+        for customer_id, value in partition.customers.items():
             wrong = customer_codec.decode(value)
-            wrong.profile, wrong.dues, wrong.due = one.after.new().profile, {}, 0
-            kept.customers[who] = customer_codec.encode(wrong)
-        asyncio.run(rebuilt(lives, one))
+            wrong.profile, wrong.dues, wrong.due = world.after.new().profile, {}, 0
+            partition.customers[customer_id] = customer_codec.encode(wrong)
+        asyncio.run(rebuilt(lives, world))
         assert lives.outputs.changes() == before, "what was said is so, so nothing is told"
         assert lives.members() == right
-        assert _otherwise(one, lives) == []
-        lost = one.rng.choice(sorted(kept.customers))
-        del kept.customers[lost]
-        asyncio.run(rebuilt(lives, one))
+        assert _otherwise(world, lives) == []
+        lost = world.rng.choice(sorted(partition.customers))
+        del partition.customers[lost]
+        asyncio.run(rebuilt(lives, world))
         assert (lives.members(), lives.outputs.changes()) == (right, before), "the topic knows what was said of them"
         forgotten += lost in right
     assert forgotten > 10
@@ -130,18 +133,18 @@ def test_whom_redis_no_longer_knows_goes_on_in_number() -> None:
     """Under another file too: what the topic says of them is what the changes go on from."""
     gone_on = 0
     for seed in range(60):
-        one = World(seed)
-        lives = lives_of(one, one.before)
-        assert asyncio.run(lives.live(one.until))
-        before, kept = lives.outputs.changes(), lives.store._partitions[0]
-        lost = set(one.rng.sample(sorted(kept.customers), len(kept.customers) // 2))
-        for who in lost:
-            del kept.customers[who]
-        lives.engine = one.after
-        asyncio.run(rebuilt(lives, one))
+        world = World(seed)
+        lives = lives_of(world, world.before)
+        assert asyncio.run(lives.live(world.until))
+        before, partition = lives.outputs.changes(), lives.store._partitions[0]
+        lost = set(world.rng.sample(sorted(partition.customers), len(partition.customers) // 2))
+        for customer_id in lost:
+            del partition.customers[customer_id]
+        lives.engine = world.after
+        asyncio.run(rebuilt(lives, world))
         folded, strange = fold(lives.outputs.changes())
         assert strange == [], seed
-        assert folded == lives.members() == only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), None)
+        assert folded == lives.members() == only(oracle.membership(world.sent, world.new, lives.wall - GRACE_MS), None)
         own = [change for change in lives.outputs.changes()[len(before) :] if change.customer_id in lost]
         gone_on += sum(change.backfill and change.sequence > 1 for change in own)
         assert kept_dues(lives) == lives.store._partitions[0].dues, seed
@@ -150,27 +153,35 @@ def test_whom_redis_no_longer_knows_goes_on_in_number() -> None:
 
 def kept_dues(lives: Lives) -> dict[str, int]:
     """As the customers say."""
-    return {who: due for who, value in kept_of(lives).items() if (due := customer_codec.decode(value).due)}
+    return {
+        customer_id: due for customer_id, value in kept_of(lives).items() if (due := customer_codec.decode(value).due)
+    }
 
 
 def test_whom_redis_lost_while_it_went_on() -> None:
     """Events and due times come to who is not known before all is read again: the membership is right all the same."""
     for seed in range(60):
-        one = World(seed)
-        lives = lives_of(one, one.before)
-        asyncio.run(lives.live(one.until, one.rng.randrange(5, 30)))
-        kept = lives.store._partitions[0]
-        for who in one.rng.sample(sorted(kept.customers), len(kept.customers) // 2):
-            del kept.customers[who]
-        asyncio.run(lives.live(one.until, one.rng.choice((0, 5, 20, None))))
-        lives.engine = one.after
-        asyncio.run(rebuilt(lives, one))
+        world = World(seed)
+        lives = lives_of(world, world.before)
+        asyncio.run(lives.live(world.until, world.rng.randrange(5, 30)))
+        partition = lives.store._partitions[0]
+        for customer_id in world.rng.sample(sorted(partition.customers), len(partition.customers) // 2):
+            del partition.customers[customer_id]
+        asyncio.run(lives.live(world.until, world.rng.choice((0, 5, 20, None))))
+        lives.engine = world.after
+        asyncio.run(rebuilt(lives, world))
         told_last = newest_of(lives)
-        right = only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), None)
+        right = only(oracle.membership(world.sent, world.new, lives.wall - GRACE_MS), None)
         assert lives.members() == right, seed
-        assert {who: frozenset(told.segments) for who, told in told_last.items() if told.segments} == right, seed
-        stored = {who: customer_codec.decode(value).sequence for who, value in kept_of(lives).items()}
-        assert {who: told.sequence for who, told in told_last.items()} == {who: stored[who] for who in told_last}, seed
+        assert {
+            customer_id: frozenset(published.segments)
+            for customer_id, published in told_last.items()
+            if published.segments
+        } == right, seed
+        stored = {customer_id: customer_codec.decode(value).sequence for customer_id, value in kept_of(lives).items()}
+        assert {customer_id: published.sequence for customer_id, published in told_last.items()} == {
+            customer_id: stored[customer_id] for customer_id in told_last
+        }, seed
         assert kept_dues(lives) == lives.store._partitions[0].dues, seed
 
 
@@ -178,18 +189,21 @@ def test_rows_of_whom_redis_lost_while_it_went_on() -> None:
     """Where what is so is what was said last before, but other rows were written since."""
     put_right = 0
     for seed in range(80):
-        one = World(seed)
-        lives = lives_of(one, one.after)
-        asyncio.run(lives.live(one.until, one.rng.randrange(40, 100)))
+        world = World(seed)
+        lives = lives_of(world, world.after)
+        asyncio.run(lives.live(world.until, world.rng.randrange(40, 100)))
         lives.store._partitions[0].customers.clear()
-        assert asyncio.run(lives.live(one.until))
+        assert asyncio.run(lives.live(world.until))
         before = lives.outputs.table()
         lives.rebuilds = True
         for _ in range(2):
-            asyncio.run(lives.live(one.until, one.rng.randrange(30)))
-        asyncio.run(rebuilt(lives, one))
+            asyncio.run(lives.live(world.until, world.rng.randrange(30)))
+        asyncio.run(rebuilt(lives, world))
         table = lives.outputs.table()
-        assert table == {who: memberships.of_published(who, told) for who, told in newest_of(lives).items()}, seed
+        assert table == {
+            customer_id: memberships.of_published(customer_id, published)
+            for customer_id, published in newest_of(lives).items()
+        }, seed
         put_right += table != before
     assert put_right > 5
 
@@ -202,22 +216,22 @@ def newest_of(lives: Lives) -> dict[str, PublishedChange]:
     return newest(record.value for record in lives.outputs.records[CHANGES])
 
 
-async def rebuilt(lives: Lives, one: World) -> None:
+async def rebuilt(lives: Lives, world: World) -> None:
     """One more life, whole."""
     lives.rebuilds = True
-    assert await lives.live(one.until)
+    assert await lives.live(world.until)
 
 
 def test_nothing_is_in_the_way() -> None:
     """Without a rebuild asked for, the same lives under the new file leave what was not kept short."""
     short = 0
     for seed in LIVES:
-        one = World(seed)
-        lives = lives_of(one, one.before)
-        assert asyncio.run(lives.live(one.until))
-        lives.engine = one.after
-        assert asyncio.run(lives.live(one.until))
-        short += lives.members() != only(oracle.membership(one.sent, one.new, lives.wall - GRACE_MS), None)
+        world = World(seed)
+        lives = lives_of(world, world.before)
+        assert asyncio.run(lives.live(world.until))
+        lives.engine = world.after
+        assert asyncio.run(lives.live(world.until))
+        short += lives.members() != only(oracle.membership(world.sent, world.new, lives.wall - GRACE_MS), None)
     assert short > 5, "these worlds have nothing to rebuild"
 
 
@@ -227,10 +241,10 @@ def test_a_profile_that_comes_of_the_file_that_is_to_come() -> None:
     sender, waiting = bought(new), DefinitionVersions.initial(old)
     here = DefinitionVersions.read({"epochs": waiting.encoded().decode()}, waiting.documents, new)
     assert here.engine.definitions.fingerprint == old.definitions.fingerprint
-    known = here.translated_profile(msgspec.msgpack.encode(sender.profile), new.definitions.fingerprint)
-    assert known is not None
+    translated = here.translated_profile(msgspec.msgpack.encode(sender.profile), new.definitions.fingerprint)
+    assert translated is not None
     decided, _ = old.definitions.segments[0].when.decide(
-        CustomerView("u", customer_codec.profile(known), {}), sender.instant
+        CustomerView("u", customer_codec.profile(translated), {}), sender.instant
     )
     assert decided
     assert here.translated_profile(msgspec.msgpack.encode(sender.profile), "unknown") is None
@@ -241,11 +255,11 @@ def test_a_profile_that_came_under_the_former_file() -> None:
     viewed = {"performed": {"event": "Product Viewed"}}
     old, new = engine_of(buyer=BOUGHT), engine_of(a_viewer=viewed, buyer=BOUGHT)
     before = DefinitionVersions.initial(old)
-    known = DefinitionVersions.decoded(before.encoded(), before.documents, new).for_engine(new, 0)
-    came = known.translated_profile(msgspec.msgpack.encode(bought(old).profile), old.definitions.fingerprint)
+    versions = DefinitionVersions.decoded(before.encoded(), before.documents, new).for_engine(new, 0)
+    came = versions.translated_profile(msgspec.msgpack.encode(bought(old).profile), old.definitions.fingerprint)
     assert came is not None
-    who = CustomerView("u", customer_codec.profile(came), {})
-    decided = {one.key: one.when.decide(who, bought(old).instant)[0] for one in new.definitions.segments}
+    view = CustomerView("u", customer_codec.profile(came), {})
+    decided = {segment.key: segment.when.decide(view, bought(old).instant)[0] for segment in new.definitions.segments}
     assert decided == {"a_viewer": False, "buyer": True}
 
 
@@ -253,25 +267,25 @@ def test_a_profile_that_came_under_the_former_file() -> None:
 def test_an_erasure_that_redis_lost(lost: str) -> None:
     """It is found again: in nothing, nothing at or before it counts, and nothing is kept under the id."""
     engine = engine_of(buyer=BOUGHT)
-    anew, known = bought(engine), bought(engine) if lost == "erasure" else engine.new()
-    at = anew.instant + 10
-    engine.apply("u", anew, Event("u", ERASE, at, "e"))
-    assert anew.is_erased
-    told = DefinitionMigration(engine.definitions, engine).rebuild("u", known, anew, at + 5)
-    assert [one.kind for one in told] == (["exited"] if lost == "erasure" else [])
-    assert known.is_erased
-    assert known.erased >= at
-    assert (known.since, known.profile) == ({}, engine.new().profile)
+    replayed, stored = bought(engine), bought(engine) if lost == "erasure" else engine.new()
+    at = replayed.instant + 10
+    engine.apply("u", replayed, Event("u", ERASE, at, "e"))
+    assert replayed.is_erased
+    changes = DefinitionMigration(engine.definitions, engine).rebuild("u", stored, replayed, at + 5)
+    assert [change.kind for change in changes] == (["exited"] if lost == "erasure" else [])
+    assert stored.is_erased
+    assert stored.erased >= at
+    assert (stored.since, stored.profile) == ({}, engine.new().profile)
 
 
 def test_who_leaves_what_is_gone_is_not_undisturbed() -> None:
     """As many changes as a replay would count, one of them of a segment that it does not know."""
     old, new = engine_of(x1=BOUGHT, x2=BOUGHT), engine_of(y=TWICE)
-    known, anew = bought(old), bought(new)
-    anew.sequence = known.sequence
-    told = DefinitionMigration(old.definitions, new).rebuild("u", known, anew, known.instant + 5)
-    assert [one.segment for one in told] == ["x1", "x2"]
-    assert known.out_of_order
+    stored, replayed = bought(old), bought(new)
+    replayed.sequence = stored.sequence
+    changes = DefinitionMigration(old.definitions, new).rebuild("u", stored, replayed, stored.instant + 5)
+    assert [change.segment for change in changes] == ["x1", "x2"]
+    assert stored.out_of_order
 
 
 async def test_a_turn_is_given_back_whatever_becomes_of_who_had_it() -> None:
@@ -285,11 +299,11 @@ async def test_a_turn_is_given_back_whatever_becomes_of_who_had_it() -> None:
     async def follow(_: RebuildResult) -> None:
         raise AssertionError
 
-    one = Rebuild(recompute, dict, follow, turn)
-    one.start()
+    rebuild = Rebuild(recompute, dict, follow, turn)
+    rebuild.start()
     await asyncio.sleep(0.01)
     assert turn.locked()
-    ending = asyncio.create_task(one.end())
+    ending = asyncio.create_task(rebuild.end())
     await asyncio.sleep(0.01)
     ending.cancel()
     await asyncio.gather(ending, return_exceptions=True)

@@ -38,7 +38,13 @@ SEEDS = range(60)
 NIGHTLY = range(len(SEEDS), 3_000)
 IN_BLOCKS = pytest.mark.parametrize(
     "seeds",
-    [SEEDS, *(pytest.param(NIGHTLY[at : at + 150], marks=pytest.mark.nightly) for at in range(0, len(NIGHTLY), 150))],
+    [
+        SEEDS,
+        *(
+            pytest.param(NIGHTLY[start : start + 150], marks=pytest.mark.nightly)
+            for start in range(0, len(NIGHTLY), 150)
+        ),
+    ],
     ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}",
 )
 
@@ -49,46 +55,55 @@ T = TypeVar("T")
 def drawn(seed: int, *, late: bool) -> Case:
     rng = random.Random(seed)
     sent, definitions = histories.world(rng, rng.choice((6, 12, 25)))
-    one = worlds.made(rng, sent, definitions)
+    world = worlds.made(rng, sent, definitions)
     if late:
-        return Case(rng, one.shuffled, one.plain_definitions, one.plain, one.until)
-    return Case(rng, one.sent, one.definitions, one.engine, one.until)
+        return Case(rng, world.shuffled, world.plain_definitions, world.plain, world.until)
+    return Case(rng, world.sent, world.definitions, world.engine, world.until)
 
 
 def wrong(case: Case, lives: Lives, *, late: bool) -> object:
     """What is not as it must be, once all was read."""
-    said = lives.outputs.changes()
+    changes = lives.outputs.changes()
     letters = lives.outputs.letters()
     garbage = {place for topic in case.topics.values() for place in garbage_of(topic)}
     right, members = case.right(lives.wall - GRACE_MS)
-    folded, strange = fold(said)
-    newest = {change.customer_id: change for change in sorted(said, key=lambda change: change.sequence)}
+    folded, strange = fold(changes)
+    newest = {change.customer_id: change for change in sorted(changes, key=lambda change: change.sequence)}
     table = {customer_id: memberships.of(change) for customer_id, change in newest.items()}
     rows = lives.outputs.table()
-    differing = {who for who in table.keys() | rows.keys() if table.get(who) != rows.get(who)}
-    found = {
-        "repeats": (len(said) - len({one.change_id for one in said}), len(letters) - len(set(letters))) != (0, 0),
+    differing = {
+        customer_id for customer_id in table.keys() | rows.keys() if table.get(customer_id) != rows.get(customer_id)
+    }
+    problems = {
+        "repeats": (len(changes) - len({change.change_id for change in changes}), len(letters) - len(set(letters)))
+        != (0, 0),
         "sequence, alternation or segments": strange,
         "still ahead": lives.ahead(),
         "the topic and the store": folded != lives.members() and (folded, lives.members()),
         "the topic and the oracle": folded != members and (folded, members),
         "the table and the topic": differing,
         "dead letters": set(letters) != garbage,
-        "changes": not late and differs(said, right),
-        "stops": lives.said,
+        "changes": not late and differs(changes, right),
+        "stops": lives.stop_messages,
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in problems.items() if value}
 
 
 def garbage_of(topic: Sequence[Record]) -> set[tuple[str, int]]:
-    return {(one.topic, one.offset) for one in topic if one.value is not None and one.value.startswith(b"garbage")}
+    return {
+        (record.topic, record.offset)
+        for record in topic
+        if record.value is not None and record.value.startswith(b"garbage")
+    }
 
 
-def differs(kept: Sequence[SegmentChange], right: dict[str, list[worlds.Told]]) -> object:
-    told: dict[str, list[worlds.Told]] = defaultdict(list)
-    for one in kept:
-        told[one.customer_id].append((one.segment, one.change, milliseconds(one.occurred_at), one.late))
-    return dict(told) != right and (dict(told), right)
+def differs(changes: Sequence[SegmentChange], right: dict[str, list[worlds.PlainChange]]) -> object:
+    by_customer: dict[str, list[worlds.PlainChange]] = defaultdict(list)
+    for change in changes:
+        by_customer[change.customer_id].append(
+            (change.segment, change.change, milliseconds(change.occurred_at), change.late)
+        )
+    return dict(by_customer) != right and (dict(by_customer), right)
 
 
 # --- lives -------------------------------------------------------------------------------------
@@ -164,12 +179,12 @@ def test_every_loss_under_a_running_worker(writes: int) -> None:
     until = oracle.latest(events) + 31 * histories.DAY
     case = Case(random.Random(2), events, oracle.BUILT_IN, engine, until)
     stopped = 0
-    for at in range(4, 160, 3):
+    for write_number in range(4, 160, 3):
         lives = Lives(random.Random(3), engine, case.topics)
-        lives.store.loses = at, writes
+        lives.store.loses = write_number, writes
         stopped += not asyncio.run(lives.live(until))
         assert asyncio.run(lives.live(until))
-        assert wrong(case, lives, late=False) == {}, f"at write {at}"
+        assert wrong(case, lives, late=False) == {}, f"at write {write_number}"
     assert stopped > 20
 
 
@@ -239,8 +254,8 @@ def test_rows_of_entries_that_are_not_seen_whole() -> None:
     case, lives = lived()
     of_store, published = lives.store._partitions[0], lives.outputs.records
     table = lives.outputs.table()
-    changes_of = [one for one in published[CHANGES] if one.key == published[CHANGES][-1].key]
-    rows_of = [one for one in published[MEMBERSHIPS] if one.key == changes_of[0].key]
+    changes_of = [record for record in published[CHANGES] if record.key == published[CHANGES][-1].key]
+    rows_of = [record for record in published[MEMBERSHIPS] if record.key == changes_of[0].key]
     assert len(changes_of) > 2
     elsewhere = OutRecord("merges", b"another", b"{}", [])
     of_store.outbox = [encode_entry([changes_of[0], rows_of[0], elsewhere])]

@@ -34,17 +34,17 @@ LATE_MS = 20_000
 
 def happenings(rng: random.Random) -> list[list[Happening]]:
     """Carts that are left and bought, of some customers on a linked device."""
-    found: list[list[Happening]] = [[], []]
+    by_place: list[list[Happening]] = [[], []]
     for name in NAMES:
         time = START
         for _ in range(rng.randrange(1, 4)):
             time += rng.randrange(500, 12_000)
-            found[0].append(Happening(time, name, "cart"))
+            by_place[0].append(Happening(time, name, "cart"))
             if rng.random() < 0.7:
                 time += rng.randrange(100, 6_000)
                 place = 1 if name in LINKED and rng.random() < 0.6 else 0
-                found[place].append(Happening(time, name, "order"))
-    return [sorted(one) for one in found]
+                by_place[place].append(Happening(time, name, "order"))
+    return [sorted(drawn) for drawn in by_place]
 
 
 def loses(lives: TriggerLives) -> None:
@@ -119,10 +119,10 @@ async def lived(
 
 def audit(lives: TriggerLives, *, lost: bool) -> None:
     """``lost``: Redis has forgotten what triggers had written."""
-    found = lives.topics.decisions()
-    ended = Counter(decision.round_key for decision in found if decision.decision in FINAL)
+    decisions = lives.topics.decisions()
+    ended = Counter(decision.round_key for decision in decisions if decision.decision in FINAL)
     assert max(ended.values(), default=1) == 1, "no change and no redelivery ends in two decisions"
-    finals = Counter(decision.key for decision in found if decision.decision in FINAL and not decision.redelivery)
+    finals = Counter(decision.key for decision in decisions if decision.decision in FINAL and not decision.redelivery)
     read = [changes.decode(record.value or b"") for record in lives.segmenter.records]
     expected = Counter(
         f"{change.change_id}-{key}"
@@ -132,10 +132,12 @@ def audit(lives: TriggerLives, *, lost: bool) -> None:
     )
     assert finals == expected, "each change ends in exactly one decision for each trigger"
 
-    orders = {name: [one.time for place in (0, 1) for one in happened(lives, place, name)] for name in NAMES}
+    orders = {
+        name: [happening.time for place in (0, 1) for happening in happened(lives, place, name)] for name in NAMES
+    }
     for attempt in lives.attempts:
         message = attempt.message
-        before = [decision.decision for decision in found[: attempt.published] if decision.key == message.key]
+        before = [decision.decision for decision in decisions[: attempt.published] if decision.key == message.key]
         assert not REACHED.intersection(before), "what the topic says was sent is not sent again"
         occurred = parse_instant(message.change["occurred_at"]) or 0
         assert all(
@@ -166,9 +168,9 @@ def audit(lives: TriggerLives, *, lost: bool) -> None:
     )
     assert lost or max(times.values(), default=0) <= 1, "an e-mail goes out once"
 
-    published = {changes.decode(one.value or b"").change_id: one.timestamp for one in lives.segmenter.records}
-    explained = {decision.key for decision in found if decision.decision not in FINAL}
-    for decision in found:
+    published = {changes.decode(record.value or b"").change_id: record.timestamp for record in lives.segmenter.records}
+    explained = {decision.key for decision in decisions if decision.decision not in FINAL}
+    for decision in decisions:
         due = (parse_instant(decision.occurred_at) or 0) + FILE.triggers[decision.trigger].delay
         late = (parse_instant(decision.at) or 0) - max(due, published[decision.change_id])
         if decision.redelivery is not None:
@@ -180,7 +182,11 @@ def audit(lives: TriggerLives, *, lost: bool) -> None:
 
 
 def happened(lives: TriggerLives, place: int, name: str) -> list[Happening]:
-    return [one for one in lives.segmenter.happenings[place] if one.customer == name and one.kind == "order"]
+    return [
+        happening
+        for happening in lives.segmenter.happenings[place]
+        if happening.customer == name and happening.kind == "order"
+    ]
 
 
 @pytest.mark.parametrize("count", [12, pytest.param(1_000, marks=pytest.mark.nightly)])

@@ -68,9 +68,11 @@ async def test_a_read_back_that_runs_out_of_time_goes_on_from_where_it_came_to()
             await claim(lives)
     await claim(lives)
     assert [began[TRIGGER_DECISIONS, 0] for began in topics.began] == [None, 300, 600, 900]
-    held = lives.store._of(0)
-    assert held.outputs == {TRIGGER_DECISIONS: 1_000}
-    assert all(customer_state.decode(held.customers[f"u{number}"]).was_sent(f"c{number}-call") for number in range(999))
+    partition = lives.store._of(0)
+    assert partition.outputs == {TRIGGER_DECISIONS: 1_000}
+    assert all(
+        customer_state.decode(partition.customers[f"u{number}"]).was_sent(f"c{number}-call") for number in range(999)
+    )
 
 
 async def test_no_position_passes_an_entry_that_is_partly_published() -> None:
@@ -80,15 +82,15 @@ async def test_no_position_passes_an_entry_that_is_partly_published() -> None:
     await claim(lives)
     failure = decided(0, "failed")
     decision, letter = decision_log.record(failure), decision_log.letter(failure, b"{}")
-    held = lives.store._of(0)
-    held.outbox.append(encode_entry([decision, letter]))  # a former owner saved it, and did not come to trim it
+    partition = lives.store._of(0)
+    partition.outbox.append(encode_entry([decision, letter]))  # a former owner saved it, and did not come to trim it
     topics.records[TRIGGER_DECISIONS] = [decision_log.record(decided(number)) for number in range(1, 200)]
     topics.records[TRIGGER_DECISIONS].insert(150, decision)
     topics.records[TRIGGER_DEAD_LETTERS] = [decision_log.letter(decided(900, "failed"), b"{}")]
     with pytest.raises(TimeoutError):  # the decisions are read, and the dead letters are not
         await claim(lives)
-    assert (held.outputs, len(held.outbox)) == ({TRIGGER_DECISIONS: 100}, 1)
+    assert (partition.outputs, len(partition.outbox)) == ({TRIGGER_DECISIONS: 100}, 1)
     await claim(lives)
     assert topics.records[TRIGGER_DEAD_LETTERS][1:] == [letter]
     assert topics.records[TRIGGER_DECISIONS].count(decision) == 1
-    assert held.outbox == []
+    assert partition.outbox == []

@@ -52,36 +52,41 @@ def form(kind: str, fits: Fits = bool) -> Draw:
 
 
 def until(draw: Callable[[], T], fits: Callable[[T], object]) -> T:
-    return next(found for found in (draw() for _ in range(TRIES_MAX)) if fits(found))
+    return next(drawn for drawn in (draw() for _ in range(TRIES_MAX)) if fits(drawn))
 
 
 def total(agg: str) -> Kind:
-    return Kind("total", ALL_WAYS, form("total", lambda one: one["agg"] == agg))
+    return Kind("total", ALL_WAYS, form("total", lambda drawn: drawn["agg"] == agg))
 
 
 def uncovered(agg: str, ends: set[str]) -> Kind:
     """Where time alone lets somebody in: what stood against it leaves the window before what speaks for it."""
-    bounds = tuple(one for one in BOUNDS if ends & one.keys())
+    bounds = tuple(bound for bound in BOUNDS if ends & bound.keys())
 
     def segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
-        asked: Event = {"agg": agg, "of": SUMMED[of.fields[0]], "event": pick(of.names), "within": of.durations[-1]}
-        return {"when": {"total": asked | pick(bounds)}}
+        total_form: Event = {
+            "agg": agg,
+            "of": SUMMED[of.fields[0]],
+            "event": pick(of.names),
+            "within": of.durations[-1],
+        }
+        return {"when": {"total": total_form | pick(bounds)}}
 
     return Kind("total", ALL_WAYS, segment, lambda of: len(of.durations) > 1 and of.fields[0] != "plan")
 
 
 def taken_back(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
     """Steps of orders, which can be taken back, that share something that they tell."""
-    told = [APART[name] for name in of.fields]
+    properties = [APART[name] for name in of.fields]
 
-    def fits(one: Event) -> bool:
-        return one.get("same") in told and str({"event": ORDER}) in str(one["steps"])
+    def fits(drawn: Event) -> bool:
+        return drawn.get("same") in properties and str({"event": ORDER}) in str(drawn["steps"])
 
     return form("sequence", fits)(pick, of, others)
 
 
 def cart(part: str) -> Kind:
-    return Kind("cart", ALL_WAYS, form("cart", lambda one: part in one))
+    return Kind("cart", ALL_WAYS, form("cart", lambda drawn: part in drawn))
 
 
 def group(kind: str) -> Kind:
@@ -95,8 +100,8 @@ def group(kind: str) -> Kind:
     return Kind("performed", ALL_WAYS, segment)
 
 
-def has_age(one: Event) -> bool:
-    return any(isinstance(test, dict) and "age" in test for test in one.values())
+def has_age(tests: Event) -> bool:
+    return any(isinstance(test, dict) and "age" in test for test in tests.values())
 
 
 def in_segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
@@ -106,7 +111,7 @@ def in_segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
     return {"when": {"in_segment": pick(others)}}
 
 
-def held(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
+def held_segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
     kind = pick(("performed", "cart", "last", "sessions"))
     return {"when": {kind: FORMS[kind](pick, of)}, "hold": pick(of.durations)}
 
@@ -116,37 +121,37 @@ def banded(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
 
 
 KINDS: dict[str, Kind] = {
-    "performed": Kind("performed", ALL_WAYS, form("performed", lambda one: "where" not in one)),
-    "performed.where": Kind("performed", ALL_WAYS, form("performed", lambda one: "where" in one)),
+    "performed": Kind("performed", ALL_WAYS, form("performed", lambda drawn: "where" not in drawn)),
+    "performed.where": Kind("performed", ALL_WAYS, form("performed", lambda drawn: "where" in drawn)),
     "total.sum": total("sum"),
     "total.avg": uncovered("avg", {"at_least", "above", "at_most", "below"}),
     "total.min": uncovered("min", {"at_least", "above"}),
     "total.max": uncovered("max", {"at_most", "below"}),
     "total.distinct": total("distinct"),
-    "last": Kind("last", ALL_WAYS, form("last", lambda one: "ago" in one)),
+    "last": Kind("last", ALL_WAYS, form("last", lambda drawn: "ago" in drawn)),
     # Left by an event when the first order is taken back.
-    "first": Kind("first", ALL_WAYS, form("first", lambda one: "ago" in one)),
+    "first": Kind("first", ALL_WAYS, form("first", lambda drawn: "ago" in drawn)),
     # A window only takes away, so that time alone brings nobody in.
-    "sequence": Kind("sequence", ALL_WAYS - {(IN, "time")}, form("sequence", lambda one: "same" not in one)),
+    "sequence": Kind("sequence", ALL_WAYS - {(IN, "time")}, form("sequence", lambda drawn: "same" not in drawn)),
     "sequence.same": Kind(
         "sequence",
         ALL_WAYS - {(IN, "time")},
         taken_back,
         lambda of: ORDER in of.names and len(of.order_ids) > 2 and "taken back" in of.kinds,
     ),
-    "cart": Kind("cart", ALL_WAYS, form("cart", lambda one: not {"stage", "value", "items"} & one.keys())),
+    "cart": Kind("cart", ALL_WAYS, form("cart", lambda drawn: not {"stage", "value", "items"} & drawn.keys())),
     "cart.stage": cart("stage"),
     "cart.value": cart("value"),
     "cart.items": cart("items"),
     "sessions": Kind("sessions", ALL_WAYS, form("sessions")),
-    "trait": Kind("trait", BY_EVENT, form("trait", lambda one: not has_age(one))),
+    "trait": Kind("trait", BY_EVENT, form("trait", lambda drawn: not has_age(drawn))),
     "trait.age": Kind("trait", ALL_WAYS, form("trait", has_age)),
     "context": Kind("context", BY_EVENT, form("context")),
     "in_segment": Kind("in_segment", ALL_WAYS, in_segment),
     # The first event makes a customer, who is in at once on such a day.
     "calendar": Kind("calendar", ALL_WAYS - {(OUT, "event")}, form("calendar")),
     "sample": Kind("sample", {(IN, "event")}, form("sample")),
-    "hold": Kind("cart", ALL_WAYS, held),
+    "hold": Kind("cart", ALL_WAYS, held_segment),
     "bands": Kind("total", ALL_WAYS, banded),
     "all": group("all"),
     "any": group("any"),

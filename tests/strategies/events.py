@@ -24,11 +24,11 @@ def body(pick: Pick, of: Scene) -> Event:
 
 def page_body(pick: Pick, of: Scene) -> Event:
     kind = pick(("page", "page", "screen"))
-    return {"type": kind, "properties": {"path": "/"} | told(pick, of, {})}
+    return {"type": kind, "properties": {"path": "/"} | with_scene_properties(pick, of, {})}
 
 
 def browse_body(pick: Pick, of: Scene) -> Event:
-    return track(pick(BROWSING), told(pick, of, pick(of.products)))
+    return track(pick(BROWSING), with_scene_properties(pick, of, pick(of.products)))
 
 
 def other_body(pick: Pick, of: Scene) -> Event:
@@ -39,7 +39,7 @@ def other_body(pick: Pick, of: Scene) -> Event:
 
 def identify_body(pick: Pick, of: Scene) -> Event:
     names = (*of.traits, pick(tuple(TRAITS)))
-    return {"type": "identify", "traits": merged(pick(TRAITS[name].told) for name in names[: pick((1, 2, 3))])}
+    return {"type": "identify", "traits": merged(pick(TRAITS[name].values) for name in names[: pick((1, 2, 3))])}
 
 
 def named_body(pick: Pick, of: Scene) -> Event:
@@ -50,8 +50,8 @@ def named_body(pick: Pick, of: Scene) -> Event:
     if name == "Order Completed":
         return completed(pick, of)
     if name in ADDING:
-        return track(name, told(pick, of, item(pick, of)))
-    return track(name, told(pick, of, pick(of.products)))
+        return track(name, with_scene_properties(pick, of, item(pick, of)))
+    return track(name, with_scene_properties(pick, of, pick(of.products)))
 
 
 def cart_body(pick: Pick, of: Scene) -> Event:
@@ -60,7 +60,7 @@ def cart_body(pick: Pick, of: Scene) -> Event:
         return track(pick(OTHER_CARTS), {})
     if kind == "list":
         return track(pick(LISTING), pick(({}, {"products": []}, {"products": products(pick, of)})))
-    return track(pick(ADDING if kind == "add" else REMOVING), told(pick, of, item(pick, of)))
+    return track(pick(ADDING if kind == "add" else REMOVING), with_scene_properties(pick, of, item(pick, of)))
 
 
 def item(pick: Pick, of: Scene) -> Event:
@@ -68,7 +68,7 @@ def item(pick: Pick, of: Scene) -> Event:
 
 
 def products(pick: Pick, of: Scene) -> list[Event]:
-    category = PROPERTIES["category"].told
+    category = PROPERTIES["category"].values
     return [item(pick, of) | pick(({}, pick(category))) for _ in range(pick((1, 2)))]
 
 
@@ -87,23 +87,23 @@ def taken_back_body(pick: Pick, of: Scene) -> Event:
 
 def completed(pick: Pick, of: Scene) -> Event:
     order = pick(of.order_ids) | pick(VALUES) | pick(CURRENCIES)
-    return track(pick(COMPLETING), told(pick, of, order))
+    return track(pick(COMPLETING), with_scene_properties(pick, of, order))
 
 
 def track(name: str, properties: Event) -> Event:
     return {"type": "track", "event": name, "properties": properties}
 
 
-def told(pick: Pick, of: Scene, properties: Event) -> Event:
+def with_scene_properties(pick: Pick, of: Scene, properties: Event) -> Event:
     """With what the scene is about; money now and then in a currency."""
-    found = properties | merged(pick(PROPERTIES[name].told) for name in of.fields)
-    return found | pick(CURRENCIES) if found.get("price") is not None else found
+    all_properties = properties | merged(pick(PROPERTIES[name].values) for name in of.fields)
+    return all_properties | pick(CURRENCIES) if all_properties.get("price") is not None else all_properties
 
 
 def context(pick: Pick, of: Scene) -> Event:
     """Nothing, or some of the parts that the scene speaks of."""
     names = [pick(of.contexts) for _ in range(pick(of.context_parts))]
-    return {"context": merged(pick(CONTEXTS[name].told) for name in names)} if names else {}
+    return {"context": merged(pick(CONTEXTS[name].values) for name in names)} if names else {}
 
 
 BODIES = {

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from tests.strategies.events import OWN_NAMES, body
 from tests.strategies.language import definitions_by
-from tests.strategies.scene import DAY, DURATIONS, HOUR, KEPT, MINUTE, SECOND, START, Pick, Scene, scene, steps
+from tests.strategies.scene import DAY, DURATIONS, HOUR, ITEMS_KEPT, MINUTE, SECOND, START, Pick, Scene, scene, steps
 from tests.strategies.values import Event
 
 __all__ = [
     "DAY",
     "DURATIONS",
     "HOUR",
-    "KEPT",
+    "ITEMS_KEPT",
     "MINUTE",
     "OWN_NAMES",
     "SECOND",
@@ -147,7 +147,9 @@ def without_hold(drawn: Mapping[str, object]) -> Event:
     """The same definitions, but whoever no longer meets a condition leaves at once."""
     segments = drawn["segments"]
     assert isinstance(segments, dict)
-    plain = {key: {name: value for name, value in one.items() if name != "hold"} for key, one in segments.items()}
+    plain = {
+        key: {name: value for name, value in segment.items() if name != "hold"} for key, segment in segments.items()
+    }
     return {**drawn, "segments": plain}
 
 
@@ -176,10 +178,10 @@ def place(drafted: list[Draft]) -> list[Event]:
     placed: list[Event] = []
     times: dict[int, list[int]] = {}
     newest = 0
-    for index, one in enumerate(drafted):
-        newest = max(0, anchor(times.get(one.customer, []), one.earlier, newest) + one.step_ms)
-        times.setdefault(one.customer, []).append(newest)
-        placed += [event(one, newest, f"{one.id_letter}{index}") for _ in range(one.copies)]
+    for index, draft in enumerate(drafted):
+        newest = max(0, anchor(times.get(draft.customer, []), draft.earlier, newest) + draft.step_ms)
+        times.setdefault(draft.customer, []).append(newest)
+        placed += [event(draft, newest, f"{draft.id_letter}{index}") for _ in range(draft.copies)]
     return placed
 
 
@@ -187,10 +189,10 @@ def anchor(own: list[int], earlier: int, newest: int) -> int:
     return own[-min(earlier, len(own))] if own and earlier else newest
 
 
-def event(one: Draft, since_start_ms: int, message_id: str) -> Event:
+def event(draft: Draft, since_start_ms: int, message_id: str) -> Event:
     moment = START + timedelta(milliseconds=since_start_ms)
-    stamp: Event = {"messageId": message_id, "timestamp": written(moment, one.clock)}
-    return one.body | stamp | ids(customer_name(one.customer), one.identity)
+    stamp: Event = {"messageId": message_id, "timestamp": written(moment, draft.clock)}
+    return draft.body | stamp | ids(customer_name(draft.customer), draft.identity)
 
 
 def customer_name(index: int) -> str:
@@ -222,7 +224,7 @@ def in_time_order(events: list[Event]) -> list[Event]:
     return sorted(events, key=cut_instant)
 
 
-def cut_instant(one: Event) -> datetime:
+def cut_instant(event: Event) -> datetime:
     """The event's time as the contract cuts it; equal milliseconds stay in drawn order."""
-    moment = datetime.fromisoformat(str(one["timestamp"]))
+    moment = datetime.fromisoformat(str(event["timestamp"]))
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -28,32 +28,32 @@ KEYS = ("segment_a", "segment_b", "segment_c", "segment_d")
 # --- files -------------------------------------------------------------------------------------
 
 
-def definitions_by(pick: Pick, of: Scene, *, held: bool = True) -> Event:
+def definitions_by(pick: Pick, of: Scene, *, with_holds: bool = True) -> Event:
     """1-4 segments, each of which may name those drawn before it; the first is about the scene's theme."""
     keys = in_any_order(pick, KEYS[: pick((1, 2, 3, 4))])
     segments: dict[str, Event] = {}
     for key in keys:
-        segments[key] = {"title": key} | segment(pick, of, named(segments)) | hold(pick, of, held)
+        segments[key] = {"title": key} | segment(pick, of, named(segments)) | hold(pick, of, with_holds)
     currency: Event = {"currency": CURRENCY} if "total" in str(segments) else {}
     return {"version": 1} | currency | {"segments": segments}
 
 
 def in_any_order(pick: Pick, keys: tuple[str, ...]) -> list[str]:
     """Shuffled, so that what is named comes before and after in the order of keys."""
-    left, found = list(keys), []
+    left, shuffled = list(keys), []
     while left:
-        found.append(pick(tuple(left)))
-        left.remove(found[-1])
-    return found
+        shuffled.append(pick(tuple(left)))
+        left.remove(shuffled[-1])
+    return shuffled
 
 
 def named(segments: dict[str, Event]) -> tuple[str, ...]:
     """The keys that in_segment may name: of bands, those of each band."""
-    return tuple(name for key, one in segments.items() for name in own_keys(key, one))
+    return tuple(name for key, node in segments.items() for name in own_keys(key, node))
 
 
-def own_keys(key: str, one: Event) -> list[str]:
-    bands = one.get("bands")
+def own_keys(key: str, node: Event) -> list[str]:
+    bands = node.get("bands")
     return [f"{key}_{name}" for name in bands["from"]] if isinstance(bands, dict) else [key]
 
 
@@ -66,9 +66,9 @@ def segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
     return {"when": condition(pick, of, others, depth=pick((1, 2, 3)))}
 
 
-def hold(pick: Pick, of: Scene, held: bool) -> Event:
+def hold(pick: Pick, of: Scene, with_hold: bool) -> Event:
     often = 3 if of.theme in ("cart", "last", "in_segment") else 6
-    return {"hold": pick(of.durations)} if held and pick(range(often)) == 0 else {}
+    return {"hold": pick(of.durations)} if with_hold and pick(range(often)) == 0 else {}
 
 
 def bands(pick: Pick, of: Scene) -> Event:
@@ -124,7 +124,7 @@ def event_part(pick: Pick, of: Scene) -> Event:
 
 def where_by(pick: Pick, of: Scene) -> Event:
     """Tests of one property or of two."""
-    return merged(pick(PROPERTIES[pick(of.fields)].asked) for _ in range(pick((1, 1, 1, 2))))
+    return merged(pick(PROPERTIES[pick(of.fields)].tests) for _ in range(pick((1, 1, 1, 2))))
 
 
 def performed_form(pick: Pick, of: Scene) -> Event:
@@ -146,7 +146,7 @@ def ago(pick: Pick, of: Scene) -> Event | None:
     begin, later = of.durations[start], of.durations[start + 1 :]
     end = pick(("at_most", "below"))
     options: list[Event | None] = [None, {"at_least": begin}, {"at_least": begin}, {end: begin}, {end: begin}]
-    options += [{"at_least": begin, end: one} for one in later * 2]
+    options += [{"at_least": begin, end: duration} for duration in later * 2]
     return pick(tuple(options))
 
 
@@ -160,17 +160,17 @@ def total_form(pick: Pick, of: Scene) -> Event:
 
 def summed(pick: Pick, of: Scene, agg: str) -> Event:
     """A total of numbers, but for its test: of what the scene tells, or of orders."""
-    told = [SUMMED[name] for name in of.fields if name in SUMMED]
-    if "Order Completed" in of.names or "order" in of.kinds or not told:
-        told.append("total")
-    number = pick((*told, *told[-1:]))
+    properties = [SUMMED[name] for name in of.fields if name in SUMMED]
+    if "Order Completed" in of.names or "order" in of.kinds or not properties:
+        properties.append("total")
+    number = pick((*properties, *properties[-1:]))
     part = {"event": "Order Completed"} if number == "total" else event_part(pick, of)
     return {"agg": agg, "of": number} | part | within(pick, of)
 
 
 def apart(pick: Pick, of: Scene) -> Event:
-    told = pick((*(APART[name] for name in of.fields), "product_id"))
-    return {"agg": "distinct", "of": told} | event_part(pick, of) | within(pick, of)
+    property_name = pick((*(APART[name] for name in of.fields), "product_id"))
+    return {"agg": "distinct", "of": property_name} | event_part(pick, of) | within(pick, of)
 
 
 ORDER_BOUNDS: tuple[Event, ...] = (
@@ -240,23 +240,23 @@ def trait_form(pick: Pick, of: Scene) -> Event:
 
 def trait_test(pick: Pick, of: Scene, name: str) -> Event:
     if name != "birth_date":
-        return pick(TRAITS[name].asked)
+        return pick(TRAITS[name].tests)
     other: Event = pick(({}, {}, {}, {"exists": True}, {"matches": "^2008"}))
     return {"birth_date": {"age": pick((*AGES, *[ago(pick, of) or {"at_least": of.durations[0]}] * 3))} | other}
 
 
 def context_form(pick: Pick, of: Scene) -> Event:
-    tests = merged(pick(CONTEXTS[pick(of.contexts)].asked) for _ in range(pick((1, 1, 1, 2))))
+    tests = merged(pick(CONTEXTS[pick(of.contexts)].tests) for _ in range(pick((1, 1, 1, 2))))
     return tests | optional("touch", pick((None, None, "first", "last")))
 
 
 def calendar_form(pick: Pick, of: Scene) -> Event:
     kind = pick(("gregorian", "gregorian", "jalali"))
     form: Event = {"timezone": pick(TIMEZONES)} if pick((True, True, False)) else {}
-    asked = pick(("between", "between", "weekday", "both"))
-    if asked in ("between", "both"):
+    choice = pick(("between", "between", "weekday", "both"))
+    if choice in ("between", "both"):
         form |= {"between": pick(JALALI_RANGES) if kind == "jalali" else near_start(pick)}
-    if asked in ("weekday", "both"):
+    if choice in ("weekday", "both"):
         form |= {"weekday": pick(WEEKDAYS)}
     return form | pick(({"calendar": kind}, {"calendar": kind} if kind == "jalali" else {}))
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 START = datetime(2026, 3, 1, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 DURATIONS = {"10s": 10 * SECOND, "1m": MINUTE, "30m": 30 * MINUTE, "1h": HOUR, "1d": DAY, "30d": 30 * DAY}
-KEPT = 90 * DAY  # the bound of items, and what the bound of orders is beyond the longest window
+ITEMS_KEPT = 90 * DAY  # the bound of items, and what the bound of orders is beyond the longest window
 TO_MIDNIGHT = (20 * HOUR + 30 * MINUTE, 23 * HOUR, DAY)  # of Tehran, of Berlin in winter, and again
 
 VISITS = ("page", "browse", "cart", "other")
@@ -139,13 +139,15 @@ def some(pick: Pick, options: tuple[Event, ...]) -> tuple[Event, ...]:
 def steps(of: Scene) -> tuple[int, ...]:
     """Nothing and the durations often, the bounds now and then; midnights where days count."""
     durations = tuple(DURATIONS[name] for name in of.durations)
-    found = (0,) * 2 * len(durations) + durations * 3 + (KEPT, *(KEPT + duration for duration in durations))
-    return found + TO_MIDNIGHT * len(durations) if of.theme == "calendar" else found
+    options = (
+        (0,) * 2 * len(durations) + durations * 3 + (ITEMS_KEPT, *(ITEMS_KEPT + duration for duration in durations))
+    )
+    return options + TO_MIDNIGHT * len(durations) if of.theme == "calendar" else options
 
 
 def merged(fragments: Iterable[Event]) -> Event:
     """One object of the fragments."""
-    found: Event = {}
+    whole: Event = {}
     for fragment in fragments:
-        found |= fragment
-    return found
+        whole |= fragment
+    return whole

@@ -15,8 +15,8 @@ Fragments = tuple[Event, ...]
 class Palette(NamedTuple):
     """Fragments of events, and of rules about them."""
 
-    told: Fragments
-    asked: Fragments
+    values: Fragments
+    tests: Fragments
 
 
 # --- properties --------------------------------------------------------------------------------
@@ -52,12 +52,12 @@ CURRENCIES: Fragments = ({}, {}, {}, {"currency": "EUR"}, {"currency": "USD"}, {
 TEA, COFFEE, NONE = {"category": "tea"}, {"category": "coffee"}, {"product_id": "p1"}
 PROPERTIES: dict[str, Palette] = {
     "color": Palette(
-        told=(
+        values=(
             {"color": "red"}, {"color": "red"}, {"color": "red"}, {"color": "blue"}, {"color": "blue"},
             {"color": "Red"}, {"color": ""}, {"color": None}, {}, {}, {"color": 7}, {"color": "7"}, {"color": ["red"]},
             {"color": True},
         ),
-        asked=(
+        tests=(
             {"color": "red"}, {"color": "red"}, {"color": {"in": ["red", "blue"]}}, {"color": {"not_in": ["red"]}},
             {"color": {"exists": False}}, {"color": {"exists": True}}, {"color": {"contains": "re"}},
             {"color": {"matches": "^re"}}, {"color": {"matches": "^[0-9]$"}}, {"color": "7"}, {"color": 7},
@@ -65,13 +65,13 @@ PROPERTIES: dict[str, Palette] = {
         ),
     ),
     "score": Palette(
-        told=(
+        values=(
             {"score": 9}, {"score": 9}, {"score": "9"}, {"score": "9.0"}, {"score": 9.5}, {"score": 10}, {"score": 5},
             {"score": 5}, {"score": 0}, {"score": -3}, {"score": -0.5}, {"score": 8.999999}, {"score": "8.9999999"},
             {"score": "nine"}, {"score": "+9"}, {"score": "09"}, {"score": None}, {}, {"score": False}, {"score": True},
             {"score": [9, "5"]}, {"score": [9]}, {"score": 9_000_000_000_000}, {"score": 9_000_000_000_000},
         ),
-        asked=(
+        tests=(
             {"score": 9}, {"score": {"at_least": 9}}, {"score": {"above": 5}}, {"score": {"below": 9}},
             {"score": {"at_most": 5}}, {"score": {"at_least": 5, "below": 9}}, {"score": {"above": -3, "at_most": 9.5}},
             {"score": {"in": [5, 9]}}, {"score": {"not_in": [9, 10]}}, {"score": {"exists": True}}, {"score": "9"},
@@ -81,63 +81,63 @@ PROPERTIES: dict[str, Palette] = {
         ),
     ),
     "tags": Palette(
-        told=(
+        values=(
             {"tags": ["vip", "new"]}, {"tags": ["vip"]}, {"tags": ["new"]}, {"tags": []}, {"tags": "vip, new"}, {},
             {"tags": ["7"]}, {"tags": [7, True]}, {"tags": ["vip", None, ""]}, {"tags": None},
             {"tags": ["vips", "renew"]},
         ),
-        asked=(
+        tests=(
             {"tags": {"contains": "vip"}}, {"tags": {"contains": "vip"}}, {"tags": {"contains": "new"}},
             {"tags": {"exists": False}}, {"tags": {"exists": True}}, {"tags": {"contains": 7}},
             {"tags": {"contains": True}}, {"tags": {"not_in": ["vip"]}},
         ),
     ),
     "plan": Palette(
-        told=(
+        values=(
             {"plan": {"tier": "gold", "seats": 3}}, {"plan": {"tier": "gold", "seats": "3"}},
             {"plan": {"tier": "silver", "seats": 2}}, {"plan": {"tier": "silver", "seats": 2.5}},
             {"plan": {"tier": "", "seats": -1}}, {"plan": {}}, {"plan": "gold"}, {"plan": None}, {},
         ),
-        asked=(
+        tests=(
             {"plan.tier": "gold"}, {"plan.tier": "gold"}, {"plan.tier": {"in": ["gold", "silver"]}},
             {"plan.tier": {"exists": False}}, {"plan.seats": 3}, {"plan.seats": {"at_least": 2.5}},
             {"plan.seats": {"below": 3}}, {"plan": {"exists": True}}, {"plan": "gold"},
         ),
     ),
     "category": Palette(
-        told=(
+        values=(
             {"category": "tea"}, {"category": "tea"}, {"category": "tea/green"}, {"category": "coffee"},
             {"category": "چای"}, {"category": ""}, {},
         ),
-        asked=(
+        tests=(
             {"category": "tea"}, {"category": {"contains": "tea"}}, {"category": {"matches": "^tea(/|$)"}},
             {"category": {"in": ["coffee", "چای"]}}, {"category": {"not_in": ["tea"]}}, {"category": {"exists": False}},
             {"category": {"matches": "green|ffee$"}},
         ),
     ),
     "coupon": Palette(
-        told=(
+        values=(
             {"coupon": "SPRING10"}, {"coupon": "SPRING10"}, {"coupon": "spring-5"}, {"coupon": 10}, {"coupon": ""},
             {"coupon": None}, {},
         ),
-        asked=(
+        tests=(
             {"coupon": {"exists": True}}, {"coupon": {"exists": False}}, {"coupon": {"matches": "(?i)^spring"}},
             {"coupon": {"contains": "10"}}, {"coupon": {"matches": "10$"}}, {"coupon": "SPRING10"}, {"coupon": 10},
         ),
     ),
     "price": Palette(
-        told=PRICES,
-        asked=(
+        values=PRICES,
+        tests=(
             {"price": 5}, {"price": {"at_least": 5}}, {"price": {"above": 5}}, {"price": {"below": 5}},
             {"price": {"at_most": 5}}, {"price": {"exists": False}}, {"price": {"above": 0, "below": 10}},
         ),
     ),
     "products": Palette(
-        told=(
+        values=(
             {"products": [TEA]}, {"products": [TEA]}, {"products": [TEA, COFFEE]}, {"products": [COFFEE, NONE]},
             {"products": [NONE]}, {"products": []}, {},
         ),
-        asked=(
+        tests=(
             {"products.category": {"contains": "tea"}}, {"products.category": {"contains": "tea"}},
             {"products.category": {"contains": "coffee"}}, {"products.category": {"exists": False}},
             {"products.category": {"exists": True}}, {"products": {"exists": True}},
@@ -176,52 +176,52 @@ AGES: tuple[Event, ...] = (
 
 TRAITS: dict[str, Palette] = {
     "plan": Palette(
-        told=({"plan": "pro"}, {"plan": "pro"}, {"plan": "free"}, {"plan": "free"}, {"plan": None}, {"plan": ""}, {}),
-        asked=(
+        values=({"plan": "pro"}, {"plan": "pro"}, {"plan": "free"}, {"plan": "free"}, {"plan": None}, {"plan": ""}, {}),
+        tests=(
             {"plan": "pro"}, {"plan": "pro"}, {"plan": {"in": ["pro", "team"]}}, {"plan": {"not_in": ["free"]}},
             {"plan": {"exists": False}}, {"plan": {"exists": True}}, {"plan": {"matches": "^(pro|free)$"}},
         ),
     ),
     "city": Palette(
-        told=(
+        values=(
             {"city": "تهران"}, {"city": "تهران"}, {"city": "شیراز"}, {"city": "القاهرة"}, {"city": "Berlin"},
             {"city": None},
         ),
-        asked=(
+        tests=(
             {"city": "تهران"}, {"city": {"in": ["تهران", "شیراز"]}}, {"city": {"not_in": ["القاهرة"]}},
             {"city": {"contains": "را"}}, {"city": {"matches": "^[A-Z]"}}, {"city": {"exists": True}},
         ),
     ),
     "birth_date": Palette(
-        told=BIRTH_DATES,
-        asked=tuple({"birth_date": {"age": age}} for age in AGES),
+        values=BIRTH_DATES,
+        tests=tuple({"birth_date": {"age": age}} for age in AGES),
     ),
     "tags": Palette(
-        told=(
+        values=(
             {"tags": ["vip", "b2b"]}, {"tags": ["vip"]}, {"tags": ["b2b"]}, {"tags": []}, {"tags": None},
             {"tags": "vip"},
         ),
-        asked=(
+        tests=(
             {"tags": {"contains": "vip"}}, {"tags": {"contains": "vip"}}, {"tags": {"contains": "b2b"}},
             {"tags": {"exists": True}}, {"tags": "vip"},
         ),
     ),
     "address": Palette(
-        told=(
+        values=(
             {"address": {"city": "شیراز", "zip": 10115}}, {"address": {"city": "شیراز", "zip": "10115"}},
             {"address": {"city": "Berlin"}}, {"address": {"zip": "010"}}, {"address": None}, {"address": "Berlin"}, {},
         ),
-        asked=(
+        tests=(
             {"address.city": "شیراز"}, {"address.city": {"exists": True}}, {"address.zip": "10115"},
             {"address.zip": {"at_least": 10115}}, {"address.zip": {"matches": "^0"}}, {"address": {"exists": True}},
             {"address.city": {"exists": False}},
         ),
     ),
     "visits": Palette(
-        told=(
+        values=(
             {"visits": 3}, {"visits": "3"}, {"visits": 2}, {"visits": 2.999999}, {"visits": -1}, {"visits": "many"}, {},
         ),
-        asked=(
+        tests=(
             {"visits": 3}, {"visits": {"at_least": 3}}, {"visits": {"below": 3}}, {"visits": {"not_in": [3]}},
             {"visits": {"above": 2, "at_most": 3}},
         ),
@@ -264,35 +264,38 @@ LOCALES: Fragments = ({"locale": "fa-IR"}, {"locale": "fa-IR"}, {"locale": "en-U
 NOT_CAMPAIGN: Event = {"channel": {"not_in": ["campaign"]}}
 CONTEXTS: dict[str, Palette] = {
     "campaign": Palette(
-        told=CAMPAIGNS,
-        asked=(
+        values=CAMPAIGNS,
+        tests=(
             {"source": "google"}, {"source": "newsletter"}, {"medium": "email"}, {"campaign": "spring"},
             {"source": {"exists": False}}, {"medium": {"in": ["cpc", "email"]}}, {"campaign": {"not_in": ["spring"]}},
             {"source": "newsletter", "medium": "email"}, {"channel": "campaign"}, NOT_CAMPAIGN,
         ),
     ),
     "referrer": Palette(
-        told=REFERRERS,
-        asked=(
+        values=REFERRERS,
+        tests=(
             {"channel": "search"}, {"channel": "referral"}, {"channel": "direct"}, NOT_CAMPAIGN,
             {"channel": {"in": ["search", "direct"]}}, {"channel": {"exists": False}}, {"referrer": {"exists": False}},
             {"referrer": {"contains": "google"}}, {"referrer": {"matches": "^https://(www\\.)?google\\."}},
         ),
     ),
     "page": Palette(
-        told=PAGES,
-        asked=(
+        values=PAGES,
+        tests=(
             {"channel": "search"}, {"channel": "referral"}, {"channel": "direct"}, {"referrer": {"contains": "bing"}},
             {"referrer": {"exists": True}}, {"channel": {"exists": False}}, {"channel": {"in": ["referral", "direct"]}},
         ),
     ),
-    "device": Palette(told=DEVICES, asked=({"device": "mobile"}, {"device": "desktop"}, {"device": {"exists": False}})),
+    "device": Palette(
+        values=DEVICES,
+        tests=({"device": "mobile"}, {"device": "desktop"}, {"device": {"exists": False}}),
+    ),
     "location": Palette(
-        told=LOCATIONS,
-        asked=({"country": "IR"}, {"country": {"in": ["DE", "AT"]}}, {"city": "تهران"}, {"city": {"exists": False}}),
+        values=LOCATIONS,
+        tests=({"country": "IR"}, {"country": {"in": ["DE", "AT"]}}, {"city": "تهران"}, {"city": {"exists": False}}),
     ),
     "locale": Palette(
-        told=LOCALES,
-        asked=({"locale": "fa-IR"}, {"locale": {"matches": "^fa"}}, {"locale": {"contains": "US"}}),
+        values=LOCALES,
+        tests=({"locale": "fa-IR"}, {"locale": {"matches": "^fa"}}, {"locale": {"contains": "US"}}),
     ),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from tests.strategies.histories import DAY, DURATIONS
 
 FOREVER = 500 * DAY  # longer than any window of the worlds
 
-Told = tuple[str, str, int, bool]
+PlainChange = tuple[str, str, int, bool]
 
 
 class World(NamedTuple):
@@ -63,7 +63,7 @@ def decoded(sent: Sequence[histories.Event]) -> list[Event]:
 # --- what was decided, in one form -------------------------------------------------------------
 
 
-def told(change: Change) -> Told:
+def plain_change(change: Change) -> PlainChange:
     return change.segment, change.kind, change.occurred_at, change.late
 
 
@@ -74,35 +74,37 @@ def per_customer(changes: Sequence[Change]) -> dict[str, list[Change]]:
     return own
 
 
-def told_per_customer(changes: Sequence[Change]) -> dict[str, list[Told]]:
-    return {who: list(map(told, own)) for who, own in per_customer(changes).items()}
+def told_per_customer(changes: Sequence[Change]) -> dict[str, list[PlainChange]]:
+    return {customer_id: list(map(plain_change, own)) for customer_id, own in per_customer(changes).items()}
 
 
-def right(sent: Sequence[Json], definitions: Json, until: int | None = None) -> dict[str, list[Told]]:
+def right(sent: Sequence[Json], definitions: Json, until: int | None = None) -> dict[str, list[PlainChange]]:
     """The same of the oracle."""
-    own: dict[str, list[Told]] = defaultdict(list)
+    own: dict[str, list[PlainChange]] = defaultdict(list)
     for change in oracle.changes(sent, definitions, until):
         own[change.customer_id].append((change.segment, change.change, change.occurred_at, change.late))
     return dict(own)
 
 
-def wrong_in_time_order(one: World) -> object:
+def wrong_in_time_order(world: World) -> object:
     """What a replay gives and should give, where that is not the same."""
-    found = told_per_customer(list(Replay(one.engine).run(one.events, one.until)))
-    expected = right(one.sent, one.definitions, one.until)
-    return found != expected and (found, expected)
+    actual = told_per_customer(list(Replay(world.engine).run(world.events, world.until)))
+    expected = right(world.sent, world.definitions, world.until)
+    return actual != expected and (actual, expected)
 
 
-def wrong_in_any_order(one: World) -> object:
+def wrong_in_any_order(world: World) -> object:
     """The same of the shuffled events, and of where everybody is in the end."""
-    replay = Replay(one.plain)
-    found = told_per_customer(list(replay.run(one.late, one.until)))
-    expected = right(one.shuffled, one.plain_definitions, one.until)
-    members = {who: frozenset(one.plain.membership(known)) for who, known in replay.customers.items()}
-    expected_members = oracle.membership(one.sent, one.plain_definitions, one.until)
-    return (found, members) != (expected, expected_members) and (found, expected, members, expected_members)
+    replay = Replay(world.plain)
+    actual = told_per_customer(list(replay.run(world.late, world.until)))
+    expected = right(world.shuffled, world.plain_definitions, world.until)
+    members = {
+        customer_id: frozenset(world.plain.membership(customer)) for customer_id, customer in replay.customers.items()
+    }
+    expected_members = oracle.membership(world.sent, world.plain_definitions, world.until)
+    return (actual, members) != (expected, expected_members) and (actual, expected, members, expected_members)
 
 
 def failing(seeds: Sequence[int], fails: Callable[[int], object]) -> dict[int, object]:
     """What fails, by seed: compared with {}."""
-    return {seed: found for seed in seeds if (found := fails(seed))}
+    return {seed: failure for seed in seeds if (failure := fails(seed))}

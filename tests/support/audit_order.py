@@ -14,23 +14,23 @@ from tests.support.evidence import Evidence, In, Read, Saved, steps
 TOLD_MS = 350
 
 
-def order(found: Evidence) -> Iterator[str]:
+def order(evidence: Evidence) -> Iterator[str]:
     """What was read or decided too early."""
-    for partition in found.history:
-        taken = list(steps(found, partition))
+    for partition in evidence.history:
+        taken = list(steps(evidence, partition))
         punctual = _in_time_order([read for _, reads in taken for read in reads])
-        for at, (step, reads) in enumerate(taken):
-            yield from _too_early(found, partition, step)
-            unread = [read for _, later in taken[at + 1 :] for read in later if read.record in punctual]
-            yield from _passed_over(found, partition, step, reads, unread)
-            yield from _fired_over(found, partition, step, unread)
+        for index, (step, reads) in enumerate(taken):
+            yield from _too_early(evidence, partition, step)
+            unread = [read for _, later in taken[index + 1 :] for read in later if read.record in punctual]
+            yield from _passed_over(evidence, partition, step, reads, unread)
+            yield from _fired_over(evidence, partition, step, unread)
 
 
-def _too_early(found: Evidence, partition: int, step: Saved) -> Iterator[str]:
+def _too_early(evidence: Evidence, partition: int, step: Saved) -> Iterator[str]:
     """I7: the clock stays behind the wall clock by the grace, so nothing is fired before it is due."""
-    stepped_ms = found.start_ms + step.stepped * 1000
-    if step.clock > stepped_ms + found.skew_ms - found.grace_ms:
-        yield f"I7: the clock of p{partition} was at {step.clock - found.start_ms} at {step.stepped:.3f}"
+    stepped_ms = evidence.start_ms + step.stepped * 1000
+    if step.clock > stepped_ms + evidence.skew_ms - evidence.grace_ms:
+        yield f"I7: the clock of p{partition} was at {step.clock - evidence.start_ms} at {step.stepped:.3f}"
 
 
 def _in_time_order(reads: Sequence[Read]) -> set[In]:
@@ -46,24 +46,24 @@ def _in_time_order(reads: Sequence[Read]) -> set[In]:
 
 
 def _passed_over(
-    found: Evidence, partition: int, step: Saved, reads: Sequence[Read], unread: Sequence[Read]
+    evidence: Evidence, partition: int, step: Saved, reads: Sequence[Read], unread: Sequence[Read]
 ) -> Iterator[str]:
     """A step takes nothing behind a record that could be had long before what it takes."""
-    newest_ms = max((one.record.given_ms for one in reads), default=0)
+    newest_ms = max((taken.record.given_ms for taken in reads), default=0)
     for read in unread:
         if not reads or read.order > reads[-1].order or read.record.visible_ms + TOLD_MS >= newest_ms:
             continue
-        for one in reads:
-            if read.order < one.order and read.record.visible_ms + TOLD_MS < one.record.given_ms:
-                yield f"order: p{partition} read {one.record[:3]} at {step.stepped:.3f}, before {read.record[:3]}"
+        for taken in reads:
+            if read.order < taken.order and read.record.visible_ms + TOLD_MS < taken.record.given_ms:
+                yield f"order: p{partition} read {taken.record[:3]} at {step.stepped:.3f}, before {read.record[:3]}"
                 break
 
 
-def _fired_over(found: Evidence, partition: int, step: Saved, unread: Sequence[Read]) -> Iterator[str]:
+def _fired_over(evidence: Evidence, partition: int, step: Saved, unread: Sequence[Read]) -> Iterator[str]:
     """I7: the clock passes no record that could be had when, by the clock, everything was asked for."""
     for read in unread:
-        if read.order[0] < step.clock and read.record.visible_ms + found.skew_ms < step.clock + found.grace_ms:
+        if read.order[0] < step.clock and read.record.visible_ms + evidence.skew_ms < step.clock + evidence.grace_ms:
             yield (
-                f"I7: the clock of p{partition} was at {step.clock - found.start_ms} at {step.stepped:.3f}, "
-                f"before {read.record[:3]} of {read.time - found.start_ms} was read"
+                f"I7: the clock of p{partition} was at {step.clock - evidence.start_ms} at {step.stepped:.3f}, "
+                f"before {read.record[:3]} of {read.time - evidence.start_ms} was read"
             )

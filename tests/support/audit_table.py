@@ -40,6 +40,6 @@ def table(
 
 
 def number(change: Json) -> int:
-    found = change["sequence"]
-    assert isinstance(found, int)
-    return found
+    sequence = change["sequence"]
+    assert isinstance(sequence, int)
+    return sequence

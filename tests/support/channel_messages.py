@@ -19,12 +19,12 @@ HTML = "<p dir=rtl lang=fa>{{ contact.name }} {{ said.fa }}</p>"
 
 
 def message(**more: Any) -> Message:
-    told = {
+    fields = {
         "key": "change1-cart", "trigger": "cart", "customer": "بهار",
         "raw": msgspec.json.encode(change("بهار", "abandoned_cart", "entered", START, 1)),
         "contact": {"email": "bahar@example.com", "name": "بهار <b>"}, "attempted_ms": now_ms(), **more,
     }  # fmt: skip
-    return Message(**told)
+    return Message(**fields)
 
 
 def words(**parts: Any) -> dict[str, MessageTemplates]:
@@ -41,10 +41,10 @@ class Names:
         self.answers = list(answers)
 
     async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[Any]:
-        found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return [
-            {"hostname": host, "host": one, "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
-            for one in found
+            {"hostname": host, "host": address, "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
+            for address in addresses
         ]
 
     async def close(self) -> None:

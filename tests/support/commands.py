@@ -40,8 +40,8 @@ def command(*arguments: str) -> list[str]:
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
     """The environment with these settings of ours and no others."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
-    return kept | {f"SEGMENTER_{name.upper()}": str(value) for name, value in settings.items()}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
+    return variables | {f"SEGMENTER_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 def segmenter(*arguments: str, stdin: bytes = b"", timeout_s: float = 60, **settings: object) -> Done:
@@ -72,9 +72,9 @@ def assert_stopped(done: Done, *words: str) -> None:
 def event(customer: str, number: int, name: str, after_m: float, /, **properties: object) -> dict[str, Any]:
     """What happened ``after_m`` minutes after the 1st of March; later tests move it."""
     time_of_it = datetime(2026, 3, 1, 10, tzinfo=UTC) + timedelta(minutes=after_m)
-    told: dict[str, Any] = {"type": "page"} if name == "page" else {"type": "track", "event": name}
+    call: dict[str, Any] = {"type": "page"} if name == "page" else {"type": "track", "event": name}
     identity = {"messageId": f"{customer}-{number}", "userId": customer}
-    return {**told, **identity, "timestamp": time_of_it.isoformat(), "properties": properties}
+    return {**call, **identity, "timestamp": time_of_it.isoformat(), "properties": properties}
 
 
 def line(what: Mapping[str, Any]) -> bytes:
@@ -82,13 +82,13 @@ def line(what: Mapping[str, Any]) -> bytes:
 
 
 def lines(*events: Mapping[str, Any]) -> bytes:
-    return b"".join(line(one) + b"\n" for one in events)
+    return b"".join(line(event) + b"\n" for event in events)
 
 
 def moved_to_now(*events: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The same with the 1st of March at three hours ago."""
     by = NOW - timedelta(hours=3) - datetime(2026, 3, 1, 10, tzinfo=UTC)
-    return [{**one, "timestamp": (datetime.fromisoformat(one["timestamp"]) + by).isoformat()} for one in events]
+    return [{**event, "timestamp": (datetime.fromisoformat(event["timestamp"]) + by).isoformat()} for event in events]
 
 
 # --- topics ------------------------------------------------------------------------------------
@@ -121,8 +121,8 @@ def read(brokers: str, names: Sequence[str], count: int) -> list[Any]:
     records: list[Any] = []
     until = time.monotonic() + 60
     while len(records) < count and time.monotonic() < until:
-        for found in consumer.poll(timeout_ms=200).values():
-            records += found
+        for batch in consumer.poll(timeout_ms=200).values():
+            records += batch
     consumer.close()
     return records
 

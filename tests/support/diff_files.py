@@ -16,7 +16,7 @@ GONE: dict[str, Any] = {"title": "Gone", "when": {"performed": {"event": "page"}
 SLOW: dict[str, Any] = {"title": "Cart", "when": {"cart": {"idle_for": "60m", "until": "30d"}}}
 
 
-TOLD = lines(
+EVENTS = lines(
     event("a", 1, "Product Added", 0, product_id="p", price=5),
     event("b", 1, "Product Added", 5, product_id="p", price=5),
     event("c", 1, "page", 10),

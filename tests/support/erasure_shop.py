@@ -32,13 +32,13 @@ class Shop:
 
     def publish(self, *events: dict[str, Any]) -> None:
         producer: Any = KafkaProducer(bootstrap_servers=self.settings["brokers"])
-        for one in events:
-            key = (one.get("userId") or one["anonymousId"]).encode()
+        for event in events:
+            key = (event.get("userId") or event["anonymousId"]).encode()
             topic = {"identify": "profiles", "erase": "profiles", "alias": "profiles"}.get(
-                one["type"], live.TOPICS.get(one.get("event", ""), "visits")
+                event["type"], live.TOPICS.get(event.get("event", ""), "visits")
             )
             producer.send(
-                self.prefix + topic, key=key, value=json.dumps(one, ensure_ascii=False).encode(),
+                self.prefix + topic, key=key, value=json.dumps(event, ensure_ascii=False).encode(),
                 partition=partition_of(key),
             )  # fmt: skip
         producer.flush()
@@ -47,14 +47,14 @@ class Shop:
     def run(self, *arguments: str) -> Done:
         return segmenter(*arguments, timeout_s=120, **self.settings)
 
-    def changes(self, who: str) -> list[dict[str, Any]]:
+    def changes(self, customer_id: str) -> list[dict[str, Any]]:
         records = live.read_topic(self.settings["brokers"], self.prefix + "segment-changes")
-        return [json.loads(one.value) for one in records if one.key == who.encode()]
+        return [json.loads(record.value) for record in records if record.key == customer_id.encode()]
 
-    def keys_naming(self, who: str) -> list[bytes]:
+    def keys_naming(self, customer_id: str) -> list[bytes]:
         """The keys of Redis in whose bytes a customer is."""
-        found = [(name, self.redis.dump(name) or b"") for name in self.redis.keys(self.prefix + "*")]
-        return [name for name, held in found if who.encode() in held]
+        dumps = [(name, self.redis.dump(name) or b"") for name in self.redis.keys(self.prefix + "*")]
+        return [name for name, dump in dumps if customer_id.encode() in dump]
 
     def forget_everything(self) -> None:
         for name in self.redis.keys(self.prefix + "*"):

@@ -89,7 +89,7 @@ class Left(NamedTuple):
 class Evidence(NamedTuple):
     """All of it. ``history``: by partition the claims and saves that the store still knew in the end.
 
-    ``held``: which process held which partition. ``lost_writes``: how many the store lost;
+    ``assignments``: which process held which partition. ``lost_writes``: how many the store lost;
     ``forgotten``: the customers of saves among them.
     """
 
@@ -104,7 +104,7 @@ class Evidence(NamedTuple):
     history: Mapping[int, Sequence[Claimed | Saved]]
     left: Mapping[int, Left]
     stops: Sequence[Stopped]
-    held: Sequence[tuple[str, int]]
+    assignments: Sequence[tuple[str, int]]
     lost_writes: int
     forgotten: AbstractSet[str]
 
@@ -136,12 +136,12 @@ def read(record: In, reason: str | None, newest: int) -> Read:
     return Read(order, record, {**event, "timestamp": written} if reason is None else None, time)
 
 
-def steps(found: Evidence, partition: int) -> Iterator[tuple[Saved, list[Read]]]:
+def steps(evidence: Evidence, partition: int) -> Iterator[tuple[Saved, list[Read]]]:
     """The saves of a partition, each with its records in merged order; each claim merges anew."""
-    bad = {bad[:3]: bad.reason for bad in found.bad}
-    own = [record for record in found.records if record.partition == partition]
+    bad = {bad[:3]: bad.reason for bad in evidence.bad}
+    own = [record for record in evidence.records if record.partition == partition]
     newest: dict[str, int] = {}
-    for step in found.history[partition]:
+    for step in evidence.history[partition]:
         if isinstance(step, Claimed):
             newest = dict.fromkeys(TOPICS, 0)
             continue
@@ -150,14 +150,14 @@ def steps(found: Evidence, partition: int) -> Iterator[tuple[Saved, list[Read]]]
             if step.starts[record.topic] <= record.offset < step.positions[record.topic]:
                 reads.append(read(record, bad.get(record[:3]), newest[record.topic]))
                 newest[record.topic] = reads[-1].order[0]
-        yield step, sorted(reads, key=lambda one: one.order)
+        yield step, sorted(reads, key=lambda read_record: read_record.order)
 
 
-def events(found: Evidence, partition: int) -> list[Json]:
+def events(evidence: Evidence, partition: int) -> list[Json]:
     """Every event of a partition, whenever it was read."""
-    bad = {bad[:3]: bad.reason for bad in found.bad}
-    reads = [read(one, bad.get(one[:3]), 0) for one in found.records if one.partition == partition]
-    return [one.event for one in reads if one.event is not None]
+    bad = {bad[:3]: bad.reason for bad in evidence.bad}
+    reads = [read(record, bad.get(record[:3]), 0) for record in evidence.records if record.partition == partition]
+    return [read_record.event for read_record in reads if read_record.event is not None]
 
 
 def identity(record: Published) -> object:
@@ -167,10 +167,10 @@ def identity(record: Published) -> object:
     return tuple(record.headers[name] for name in ("topic", "partition", "offset"))
 
 
-def once(found: Evidence, topic: str) -> list[Published]:
+def once(evidence: Evidence, topic: str) -> list[Published]:
     """An output without repeats, in the order of their first coming."""
     first: dict[object, Published] = {}
-    for record in found.published:
+    for record in evidence.published:
         if record.topic == topic:
             first.setdefault(identity(record), record)
     return list(first.values())

@@ -54,8 +54,8 @@ def mixed(rng: random.Random, count: int, bad_share: float, began_ms: int) -> It
     kinds = [True] * good + [False] * (count - good)
     rng.shuffle(kinds)
     number = 0
-    for at, is_good in enumerate(kinds):
-        time = format_instant(began_ms + at)
+    for index, is_good in enumerate(kinds):
+        time = format_instant(began_ms + index)
         if is_good:
             customer = name(number // EVENTS_EACH)
             value = _event(customer, time, f"m{number}", rng)
@@ -63,7 +63,7 @@ def mixed(rng: random.Random, count: int, bad_share: float, began_ms: int) -> It
             yield Sent(rng.choice(TOPICS), partition_of(customer), customer.encode(), value, None)
             number += 1
         else:
-            yield bad_record(rng, at, time)
+            yield bad_record(rng, index, time)
 
 
 def customers(count: int, bad_share: float) -> list[str]:

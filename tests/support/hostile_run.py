@@ -57,9 +57,9 @@ class Run:
         topics.create(Settings(**self.settings), ALL)
         self.log = folder / "worker.log"
         self.noted: dict[Place, Noted] = {
-            (topic, at): Noted(bytearray(), array("L"), set())
+            (topic, partition): Noted(bytearray(), array("L"), set())
             for topic in hostile_records.TOPICS
-            for at in range(PARTITIONS)
+            for partition in range(PARTITIONS)
         }
         self._redis: Any = sync_redis.Redis.from_url(redis.url)
 
@@ -89,16 +89,16 @@ class Run:
             await producer.stop()
 
     def _some(self, records: Iterator[Sent]) -> Mapping[Place, list[Sent]]:
-        found: dict[Place, list[Sent]] = {}
+        batches: dict[Place, list[Sent]] = {}
         for _, record in zip(range(SENT_TOGETHER), records, strict=False):
             place = record.topic, record.partition
-            found.setdefault(place, []).append(record)
+            batches.setdefault(place, []).append(record)
             noted = self.noted[place]
             if record.may_count:
                 noted.undecided.add(len(noted.reasons))
             noted.reasons.append(0 if record.reason is None else 1 + REASONS.index(record.reason))
             noted.sums.append(record.sum)
-        return found
+        return batches
 
     async def _put(self, producer: AIOKafkaProducer, topic: str, partition: int, waiting: list[Sent]) -> None:
         name = self.settings["topic_prefix"] + topic
@@ -117,8 +117,11 @@ class Run:
         """Records that are saved as applied."""
         prefix = self.settings["topic_prefix"]
         names = [f"position:{prefix}{topic}" for topic in hostile_records.TOPICS]
-        found = [self._redis.hmget(f"{self.settings['redis_prefix']}{{p{at}}}:meta", names) for at in range(PARTITIONS)]
-        return sum(int(position or 0) for positions in found for position in positions)
+        stored_positions = [
+            self._redis.hmget(f"{self.settings['redis_prefix']}{{p{partition}}}:meta", names)
+            for partition in range(PARTITIONS)
+        ]
+        return sum(int(position or 0) for positions in stored_positions for position in positions)
 
     def is_caught_up(self, topic: str) -> bool:
         """Whether nothing is on its way: an input that workers write is applied, and all outboxes are empty.
@@ -127,8 +130,8 @@ class Run:
         at the same place before and after.
         """
         name, prefix = self.settings["topic_prefix"] + topic, self.settings["redis_prefix"]
-        keys = [f"{prefix}{{p{at}}}:meta" for at in range(PARTITIONS)]
-        places = [KafkaPartition(name, at) for at in range(PARTITIONS)]
+        keys = [f"{prefix}{{p{partition}}}:meta" for partition in range(PARTITIONS)]
+        places = [KafkaPartition(name, partition) for partition in range(PARTITIONS)]
         consumer: Any = KafkaConsumer(bootstrap_servers=self.settings["brokers"])
         try:
             ends = consumer.end_offsets(places)
@@ -141,17 +144,17 @@ class Run:
     def waiting(self, of: str = "") -> int:
         """Entries of the outbox that are not known to be published; ``of``: a further prefix, as triggers have one."""
         prefix = self.settings["redis_prefix"] + of
-        return sum(self._redis.llen(f"{prefix}{{p{at}}}:outbox") for at in range(PARTITIONS))
+        return sum(self._redis.llen(f"{prefix}{{p{partition}}}:outbox") for partition in range(PARTITIONS))
 
     def drain(self, worker: Worker, within_s: float) -> list[tuple[float, int]]:
         """Until all is applied and published; the share that was applied and the resident MB, now and then."""
-        until, seen = time.monotonic() + PATIENCE * within_s, []
+        until, samples = time.monotonic() + PATIENCE * within_s, []
         while (applied := self.applied()) < self.count or self.waiting():
             assert worker.exit_code is None, worker.tail()
             assert time.monotonic() < until, f"{applied} of {self.count}: {worker.tail()}"
-            seen.append((applied / self.count, resident_mb(worker.pid)))
+            samples.append((applied / self.count, resident_mb(worker.pid)))
             time.sleep(0.2)
-        return [*seen, (1.0, resident_mb(worker.pid))]
+        return [*samples, (1.0, resident_mb(worker.pid))]
 
     def each(self, topic: str, take: Callable[[Any], None]) -> None:
         """All records of an output, one after the other."""
@@ -159,15 +162,15 @@ class Run:
 
     async def _each(self, topic: str, take: Callable[[Any], None]) -> None:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.settings["brokers"], auto_offset_reset="earliest")
-        places = [TopicPartition(topic, at) for at in range(PARTITIONS)]
+        places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
         await consumer.start()
         try:
             consumer.assign(places)
             ends = await consumer.end_offsets(places)
             unread = {place for place, end in ends.items() if end}
             while unread:
-                for found in (await consumer.getmany(*unread, timeout_ms=200)).values():
-                    for record in found:
+                for batch in (await consumer.getmany(*unread, timeout_ms=200)).values():
+                    for record in batch:
                         take(record)
                 unread = {place for place in unread if await consumer.position(place) < ends[place]}
         finally:
@@ -190,15 +193,15 @@ class Run:
                 return
             assert left[place][offset] == 1 + REASONS.index(headers["reason"].decode()), (place, offset, headers)
             if "size" not in headers:
-                kept = Sent(*place, record.key, record.value, None)
-                assert kept.sum == self.noted[place].sums[offset], (place, offset)
+                original = Sent(*place, record.key, record.value, None)
+                assert original.sum == self.noted[place].sums[offset], (place, offset)
             left[place][offset] = 0
 
         self.each("dead-letters", take)
         for place, noted in self.noted.items():
             for offset in noted.undecided:
                 left[place][offset] = 0
-        assert {place: bytes(found).strip(b"\0") for place, found in left.items()} == dict.fromkeys(left, b"")
+        assert {place: bytes(reasons).strip(b"\0") for place, reasons in left.items()} == dict.fromkeys(left, b"")
         return others
 
     def assert_no_defect(self) -> None:

@@ -22,7 +22,7 @@ class Post:
     def __init__(self, engine: Engine, rng: random.Random) -> None:
         self.engine, self.rng = engine, rng
         self.customers: dict[str, Customer] = defaultdict(engine.new)
-        self.told: list[Change] = []
+        self.changes: list[Change] = []
         self.refused: Counter[str] = Counter()
         self.kinds: set[type[Event]] = set()
         self._decider = Decider(self._apply, engine.definitions.fingerprint)
@@ -38,9 +38,9 @@ class Post:
         assert not acted.is_lost
         self.refused.update([acted.refused] if acted.refused is not None else [])
         self.kinds |= set(map(type, acted.sent))
-        self.told += acted.changes
-        for one in acted.sent:
-            self._way[one.customer].append((merges.encode(one), self._is_copy))
+        self.changes += acted.changes
+        for forwarded in acted.sent:
+            self._way[forwarded.customer].append((merges.encode(forwarded), self._is_copy))
 
     def _apply(self, event: Event, customer: Customer) -> list[Change]:
         return self.engine.apply(event.customer, customer, event)
@@ -50,37 +50,39 @@ class Post:
         while (any(self._way.values()) or self._again) and most != 0:
             waiting = [name for name, queue in self._way.items() if queue]
             if not waiting or (self._again and self.rng.random() < 0.4):
-                who, record = self._again.pop(self.rng.randrange(len(self._again)))
+                customer_id, record = self._again.pop(self.rng.randrange(len(self._again)))
                 self._is_copy = True
             else:
-                who = self.rng.choice(waiting)
-                record, self._is_copy = self._way[who].popleft()
+                customer_id = self.rng.choice(waiting)
+                record, self._is_copy = self._way[customer_id].popleft()
                 if not self._is_copy:
-                    self._again.append((who, record))
-            event = merges.read(record, who.encode())
+                    self._again.append((customer_id, record))
+            event = merges.read(record, customer_id.encode())
             assert not isinstance(event, str), event
             self.read(event)
             self._is_copy = False
             most = None if most is None else most - 1
 
     def finish(self, until: int) -> None:
-        for who, customer in sorted(self.customers.items()):
-            self.told += self.engine.fire(who, customer, until)
+        for customer_id, customer in sorted(self.customers.items()):
+            self.changes += self.engine.fire(customer_id, customer, until)
 
     def members(self) -> dict[str, frozenset[str]]:
-        found = {who: frozenset(self.engine.membership(known)) for who, known in self.customers.items()}
-        return {who: own for who, own in found.items() if own}
+        memberships = {
+            customer_id: frozenset(self.engine.membership(customer)) for customer_id, customer in self.customers.items()
+        }
+        return {customer_id: own for customer_id, own in memberships.items() if own}
 
 
-def consistent(told: Sequence[Change]) -> list[object]:
+def consistent(changes: Sequence[Change]) -> list[object]:
     """What a reader of the changes cannot follow."""
     strange: list[object] = []
-    for who, own in worlds.per_customer(told).items():
+    for customer_id, own in worlds.per_customer(changes).items():
         members: set[str] = set()
         for number, change in enumerate(own, 1):
             if change.sequence != number or (change.segment in members) != (change.kind == "exited"):
-                strange.append((who, change))
+                strange.append((customer_id, change))
             members ^= {change.segment}
             if change.segments != tuple(sorted(members)):
-                strange.append((who, change))
+                strange.append((customer_id, change))
     return strange

@@ -57,16 +57,24 @@ class Shop:
         waits_for = Waiting.DUE_TIME if name in self.undecided else None
         return MembershipAnswer(dict(self.since.get(name, {})), waits_for, self.stored.get(name, sys.maxsize))
 
-    def change(self, who: str, segment: str, now: int, **more: Any) -> SegmentChange:
+    def change(self, customer_id: str, segment: str, now: int, **more: Any) -> SegmentChange:
         """The customer enters the segment, or leaves it if they are in it."""
-        held = self.since.setdefault(who, {})
-        entered = segment not in held
+        segments = self.since.setdefault(customer_id, {})
+        entered = segment not in segments
         if entered:
-            held[segment] = now
+            segments[segment] = now
         else:
-            del held[segment]
-        self.sequences[who] = self.sequences.get(who, 0) + 1
-        return change(who, segment, "entered" if entered else "exited", now, self.sequences[who], sorted(held), **more)
+            del segments[segment]
+        self.sequences[customer_id] = self.sequences.get(customer_id, 0) + 1
+        return change(
+            customer_id,
+            segment,
+            "entered" if entered else "exited",
+            now,
+            self.sequences[customer_id],
+            sorted(segments),
+            **more,
+        )
 
 
 class Scripted:
@@ -78,7 +86,7 @@ class Scripted:
         self.told: list[tuple[int, Message, AttemptResult]] = []
 
     async def send(self, message: Message) -> AttemptResult:
-        result = self._script(message, sum(one.key == message.key for _, one, _ in self.told) + 1)
+        result = self._script(message, sum(earlier.key == message.key for _, earlier, _ in self.told) + 1)
         self.told.append((self._world.now, message, result))
         return result
 
@@ -148,16 +156,16 @@ class World:
         """All that was decided, in order."""
         entries = self.store._of(0).outbox
         records = [record for entry in entries for record in decode_entry(entry)]
-        return [decision_log.decode(one.value or b"") for one in records if one.topic == TRIGGER_DECISIONS]
+        return [decision_log.decode(record.value or b"") for record in records if record.topic == TRIGGER_DECISIONS]
 
     def letters(self) -> list[OutRecord]:
         """What failed for good."""
         entries = self.store._of(0).outbox
-        return [one for entry in entries for one in decode_entry(entry) if one.topic == TRIGGER_DEAD_LETTERS]
+        return [record for entry in entries for record in decode_entry(entry) if record.topic == TRIGGER_DEAD_LETTERS]
 
     def told(self) -> list[tuple[int, Message, AttemptResult]]:
         """All attempts of all channels."""
-        return [one for channel in self.channels.values() for one in channel.told]
+        return [attempt for channel in self.channels.values() for attempt in channel.told]
 
     def waiting(self) -> int:
         """When something is due next; 0: nothing waits."""
@@ -165,11 +173,11 @@ class World:
 
 
 def change(
-    who: str, segment: str, kind: str, now: int, sequence: int, segments: Sequence[str] = (), **more: Any
+    customer_id: str, segment: str, kind: str, now: int, sequence: int, segments: Sequence[str] = (), **more: Any
 ) -> SegmentChange:
     """A change as the segmenter publishes it."""
     fields = {
-        "change_id": f"{who}-{sequence}", "customer_id": who, "segment": segment, "change": kind,
+        "change_id": f"{customer_id}-{sequence}", "customer_id": customer_id, "segment": segment, "change": kind,
         "occurred_at": format_instant(now), "sequence": sequence, "segments": list(segments),
         "cause": {"kind": "event", "event_id": "m"}, "reason": {"holds": kind == "entered"}, "definition": "d" * 12,
         "said": {"en": "no cart activity for 30 minutes", "fa": "۳۰ دقیقه بی‌فعالیت"}, **more,
@@ -180,14 +188,14 @@ def change(
 def come(what: SegmentChange, now: int) -> Come:
     """As triggers read it."""
     record = FetchedRecord("segment-changes", 0, now, what.customer_id.encode(), msgspec.json.encode(what))
-    found = reading(record, None)  # type: ignore[arg-type]
-    assert isinstance(found, Come)
-    return found
+    arrival = reading(record, None)  # type: ignore[arg-type]
+    assert isinstance(arrival, Come)
+    return arrival
 
 
-def identify(who: str, now: int, name: str = "", **traits: Any) -> Event:
+def identify(customer_id: str, now: int, name: str = "", **traits: Any) -> Event:
     """As triggers read it."""
-    return Event(who, IDENTIFY, now, name or f"i-{now}", traits=Document(json.dumps(traits).encode()))
+    return Event(customer_id, IDENTIFY, now, name or f"i-{now}", traits=Document(json.dumps(traits).encode()))
 
 
 def file_of(**parts: Any) -> TriggersFile:
@@ -207,9 +215,9 @@ async def world(file: TriggersFile, script: Script = sent) -> World:
     return made
 
 
-async def enters(one: World, who: str = "u1", segment: str = "abandoned_cart", **more: Any) -> None:
-    await one.read(come(one.shop.change(who, segment, one.now, **more), one.now))
+async def enters(world: World, customer_id: str = "u1", segment: str = "abandoned_cart", **more: Any) -> None:
+    await world.read(come(world.shop.change(customer_id, segment, world.now, **more), world.now))
 
 
-def kinds(one: World) -> list[str]:
-    return [decision.decision for decision in one.decisions()]
+def kinds(world: World) -> list[str]:
+    return [decision.decision for decision in world.decisions()]

@@ -38,9 +38,9 @@ def outcome(value: bytes | None, record_time: int | None = None) -> Event | str:
 
 
 def accepted(value: bytes) -> Event:
-    found = outcome(value)
-    assert isinstance(found, Event), found
-    return found
+    event = outcome(value)
+    assert isinstance(event, Event), event
+    return event
 
 
 YEAR_2000_MS = oracle.milliseconds("2000-01-01T00:00:00Z")

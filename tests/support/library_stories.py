@@ -71,12 +71,12 @@ def happenings(step: Json, begin: int, numbers: Iterator[int]) -> Iterator[Json]
     """The event of a step, as often as it happens."""
     assert step.keys() <= EVENT_KEYS, step
     name = step["event"]
-    told = {"type": name} if name in CALLS else {"type": "track", "event": name}
+    call = {"type": name} if name in CALLS else {"type": "track", "event": name}
     parts = {part: step[part] for part in ("properties", "traits", "context") if part in step}
     for nth in range(step.get("times", 1)):
         at = moment(step["at"], begin) + nth * duration(step.get("every", "0m"))
         identity = {"messageId": f"m{next(numbers):03}", "userId": step.get("customer", CUSTOMER)}
-        yield told | identity | {"timestamp": written(at)} | parts
+        yield call | identity | {"timestamp": written(at)} | parts
 
 
 def expectations(step: Json, begin: int, segment: str) -> Iterator[Json]:
@@ -114,12 +114,12 @@ def written(instant: int) -> str:
 def definitions_of(segment: str) -> Json:
     """The part of the library that decides a segment: itself, and what it names, as they stand there."""
     whole = library()
-    kept: set[str] = set()
+    keys: set[str] = set()
     ahead = [segment]
     while ahead:
-        kept.add(key := entry_of(ahead.pop()))
-        ahead += [name for name in named(whole["segments"][key]) if entry_of(name) not in kept]
-    segments = {key: entry for key, entry in whole["segments"].items() if key in kept}
+        keys.add(key := entry_of(ahead.pop()))
+        ahead += [name for name in named(whole["segments"][key]) if entry_of(name) not in keys]
+    segments = {key: entry for key, entry in whole["segments"].items() if key in keys}
     return {"version": whole["version"], "currency": whole["currency"], "segments": segments}
 
 
@@ -128,7 +128,7 @@ def entry_of(segment: str) -> str:
     entries = library()["segments"]
     if segment in entries:
         return segment
-    (entry,) = [key for key, told in entries.items() if "bands" in told and segment.startswith(f"{key}_")]
+    (entry,) = [key for key, definition in entries.items() if "bands" in definition and segment.startswith(f"{key}_")]
     return cast("str", entry)
 
 

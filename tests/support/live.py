@@ -28,7 +28,7 @@ PARTITIONS = 4
 TOPICS = {"Product Viewed": "visits", "Product Added": "carts", "Order Completed": "purchases"}
 
 
-class Seen(NamedTuple):
+class ReadChange(NamedTuple):
     """A segment change as read from the topic."""
 
     customer: str
@@ -103,46 +103,46 @@ def _batches(brokers: str, topic: str, quiet_s: float, until: float) -> Iterator
     consumer.seek_to_beginning(*places)
     came = time.monotonic()
     while time.monotonic() < min(until, came + quiet_s):
-        found = consumer.poll(timeout_ms=200)
-        if found:
+        batches = consumer.poll(timeout_ms=200)
+        if batches:
             came = time.monotonic()
-        yield from found.values()
+        yield from batches.values()
     consumer.close()
 
 
-def changes(brokers: str, prefix: str = "", *, exact_ends: bool = True) -> list[Seen]:
+def changes(brokers: str, prefix: str = "", *, exact_ends: bool = True) -> list[ReadChange]:
     """The segment changes on the topic, repeats and all; ``exact_ends``: as of `read_topic`."""
     records = read_topic(brokers, prefix + "segment-changes", exact_ends=exact_ends)
-    return [_seen(json.loads(record.value)) for record in records]
+    return [_read_change(json.loads(record.value)) for record in records]
 
 
-def _seen(value: Mapping[str, Any]) -> Seen:
-    return Seen(
+def _read_change(value: Mapping[str, Any]) -> ReadChange:
+    return ReadChange(
         value["customer_id"], value["segment"], value["change"], milliseconds(value["occurred_at"]),
         value["late"], value["sequence"], value["change_id"],
     )  # fmt: skip
 
 
-def without_repeats(seen: Sequence[Seen]) -> list[Seen]:
+def without_repeats(changes: Sequence[ReadChange]) -> list[ReadChange]:
     """As a consumer sees them that drops what it knows by its id."""
-    return list({one.change_id: one for one in seen}.values())
+    return list({change.change_id: change for change in changes}.values())
 
 
-def per_customer(found: Iterable[Seen | OracleChange]) -> dict[str, list[tuple[str, str, int, bool]]]:
+def per_customer(changes: Iterable[ReadChange | OracleChange]) -> dict[str, list[tuple[str, str, int, bool]]]:
     """(segment, change, occurred_at, late) in order, by customer."""
     by: dict[str, list[tuple[str, str, int, bool]]] = defaultdict(list)
-    for one in found:
-        customer = one.customer if isinstance(one, Seen) else one.customer_id
-        by[customer].append((one.segment, one.change, one.occurred_at, one.late))
+    for change in changes:
+        customer = change.customer if isinstance(change, ReadChange) else change.customer_id
+        by[customer].append((change.segment, change.change, change.occurred_at, change.late))
     return dict(by)
 
 
-def gaps(seen: Iterable[Seen]) -> list[str]:
+def gaps(changes: Iterable[ReadChange]) -> list[str]:
     """Customers whose sequence is not 1, 2, 3 …"""
     numbers: dict[str, list[int]] = defaultdict(list)
-    for one in seen:
-        numbers[one.customer].append(one.sequence)
-    return [customer for customer, found in numbers.items() if found != list(range(1, len(found) + 1))]
+    for change in changes:
+        numbers[change.customer].append(change.sequence)
+    return [customer for customer, sequences in numbers.items() if sequences != list(range(1, len(sequences) + 1))]
 
 
 def wait_until_quiet(brokers: str, expected: int, timeout_s: float, prefix: str = "") -> None:
@@ -160,5 +160,5 @@ def wait_until_quiet(brokers: str, expected: int, timeout_s: float, prefix: str 
 def append_only_file(redis: Redis) -> Path:
     """Where it writes everything down."""
     assert redis.folder is not None
-    (found,) = [*redis.folder.glob("appendonlydir/*.incr.aof"), *redis.folder.glob("appendonly.aof")]
-    return found
+    (file,) = [*redis.folder.glob("appendonlydir/*.incr.aof"), *redis.folder.glob("appendonly.aof")]
+    return file

@@ -37,20 +37,20 @@ class Outputs:
         self.records: dict[str, list[OutRecord]] = {CHANGES: [], MEMBERSHIPS: [], DEAD_LETTERS: []}
         self.late: list[OutRecord] = []
         self.inputs: Callable[[str], Sequence[Any]] = lambda _: ()
-        self.asked: list[dict[tuple[str, int], int | None]] = []
+        self.requested_positions: list[dict[tuple[str, int], int | None]] = []
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[OutputChunk, None]:
         """In chunks of any size."""
-        self.asked.append(dict(positions))
+        self.requested_positions.append(dict(positions))
         for (topic, partition), position in positions.items():
             if topic not in self.records:
                 yield OutputChunk(topic, partition, self.inputs(topic)[position or 0 :], len(self.inputs(topic)))
                 continue
-            at = position or 0
-            while at < len(self.records[topic]):
-                end = min(len(self.records[topic]), at + self.rng.choice((1, 2, 5, 100)))
-                yield OutputChunk(topic, partition, self.records[topic][at:end], end)
-                at = end
+            start = position or 0
+            while start < len(self.records[topic]):
+                end = min(len(self.records[topic]), start + self.rng.choice((1, 2, 5, 100)))
+                yield OutputChunk(topic, partition, self.records[topic][start:end], end)
+                start = end
 
     async def peek(
         self, places: Collection[Place], _wanted: Callable[[Place], bool]
@@ -74,12 +74,12 @@ class Outputs:
 
     def table(self) -> dict[str, Membership]:
         """The newest row of each customer, which is all that compaction need leave."""
-        rows = {(one.key or b"").decode(): one.value for one in self.records[MEMBERSHIPS]}
+        rows = {(record.key or b"").decode(): record.value for record in self.records[MEMBERSHIPS]}
         return {name: msgspec.json.decode(value, type=Membership) for name, value in rows.items() if value is not None}
 
     def letters(self) -> list[tuple[str, int]]:
-        found = [dict(record.headers) for record in self.records[DEAD_LETTERS]]
-        return [(headers["topic"].decode(), int(headers["offset"])) for headers in found]
+        all_headers = [dict(record.headers) for record in self.records[DEAD_LETTERS]]
+        return [(headers["topic"].decode(), int(headers["offset"])) for headers in all_headers]
 
 
 class Publisher:
@@ -184,9 +184,9 @@ class Store(MemoryStore):
 
 def _copied(partitions: Mapping[int, Any]) -> dict[int, Any]:
     """What they hold is never changed in place, so it need not be copied too."""
-    copies = {number: copy.copy(held) for number, held in partitions.items()}
-    for held in copies.values():
-        for name, value in vars(held).items():
+    copies = {number: copy.copy(partition) for number, partition in partitions.items()}
+    for partition in copies.values():
+        for name, value in vars(partition).items():
             if isinstance(value, dict | list):
-                setattr(held, name, value.copy())
+                setattr(partition, name, value.copy())
     return copies

@@ -15,9 +15,9 @@ MEASURED = ("rules", "streams", "scripts/load")
 
 def git(tree: Path, *arguments: str) -> str:
     """What git prints; it succeeds."""
-    who = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    author = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
     return subprocess.run(
-        ["git", "-C", str(tree), *who, *arguments], check=True, capture_output=True, text=True
+        ["git", "-C", str(tree), *author, *arguments], check=True, capture_output=True, text=True
     ).stdout.strip()
 
 

@@ -66,12 +66,14 @@ class Shop:
 
     def is_read(self) -> bool:
         """Whether all that was published is applied, by the positions in Redis."""
-        found = (int(value) for meta in self.metas() for name, value in meta.items() if name.startswith("position:"))
-        return sum(found) >= self._published
+        positions = (
+            int(value) for meta in self.metas() for name, value in meta.items() if name.startswith("position:")
+        )
+        return sum(positions) >= self._published
 
     def changes(self) -> list[dict[str, Any]]:
         records = live.read_topic(self.settings["brokers"], self.prefix + "segment-changes")
-        return [json.loads(one.value) for one in records]
+        return [json.loads(record.value) for record in records]
 
     def forget(self) -> None:
         """Redis holds nothing of it any more."""
@@ -81,8 +83,8 @@ class Shop:
     def metas(self) -> list[dict[str, str]]:
         """What Redis says of each partition."""
         keys = (key(self.prefix, partition, "meta") for partition in range(live.PARTITIONS))
-        found = [self.redis.hgetall(one) for one in keys]
-        return [{name.decode(): value.decode() for name, value in meta.items()} for meta in found]
+        hashes = [self.redis.hgetall(meta_key) for meta_key in keys]
+        return [{name.decode(): value.decode() for name, value in meta.items()} for meta in hashes]
 
     def is_equal(self, name: str, count: int) -> bool:
         """Whether so many customers or more are as the events make them."""
@@ -92,16 +94,18 @@ class Shop:
         return done.code == 0 and int(done.out.split(" customers")[0].replace(",", "").split()[-1]) >= count
 
 
-def consistent(told: list[dict[str, Any]]) -> list[object]:
+def consistent(changes: list[dict[str, Any]]) -> list[object]:
     """What a consumer that drops repeats by their id cannot follow."""
     members: dict[str, set[str]] = {}
     sequences: dict[str, int] = {}
     strange: list[object] = []
-    for one in {change["change_id"]: change for change in told}.values():
-        who = one["customer_id"]
-        own = members.setdefault(who, set())
-        if (one["segment"] in own) != (one["change"] == "exited") or one["sequence"] != sequences.get(who, 0) + 1:
-            strange.append(one)
-        own ^= {one["segment"]}
-        sequences[who] = one["sequence"]
+    for change in {change["change_id"]: change for change in changes}.values():
+        customer_id = change["customer_id"]
+        own = members.setdefault(customer_id, set())
+        if (change["segment"] in own) != (change["change"] == "exited") or change["sequence"] != sequences.get(
+            customer_id, 0
+        ) + 1:
+            strange.append(change)
+        own ^= {change["segment"]}
+        sequences[customer_id] = change["sequence"]
     return strange

@@ -41,17 +41,17 @@ class World:
     def run(self) -> tuple[list[Change], dict[str, Customer]]:
         """All changes, and everybody in the end, by the second file."""
         first, second = Replay(self.before), Replay(self.after)
-        told = list(first.run(worlds.decoded(self.sent[: self.cut]), self.at))
+        changes = list(first.run(worlds.decoded(self.sent[: self.cut]), self.at))
         succession = DefinitionMigration(self.before.definitions, self.after)
         second.customers = first.customers
-        for who in sorted(first.customers):
-            told += succession.migrate(who, first.customers[who], self.at)
-        told += second.run(worlds.decoded(self.sent[self.cut :]), self.until)
-        return told, second.customers
+        for customer_id in sorted(first.customers):
+            changes += succession.migrate(customer_id, first.customers[customer_id], self.at)
+        changes += second.run(worlds.decoded(self.sent[self.cut :]), self.until)
+        return changes, second.customers
 
     def complete(self) -> set[str]:
         """The segments of the second file of which everything was kept."""
-        missing = {one.segment for one in short(self.before.definitions, self.after.definitions)}
+        missing = {shortfall.segment for shortfall in short(self.before.definitions, self.after.definitions)}
         return {segment.key for segment in self.after.definitions.segments} - missing
 
 
@@ -70,8 +70,11 @@ def two_files(rng: random.Random, of: histories.Scene) -> tuple[dict[str, Any], 
     plain = [key for key, node in sorted(files[1]["segments"].items()) if "when" in node]
     swapped = rng.sample(plain, min(2, len(plain)))
     if len(swapped) == 2 and rng.random() < 0.5:  # of the same key, another condition
-        one, other = (files[1]["segments"][key] for key in swapped)
-        files[1]["segments"] |= {swapped[0]: {**one, "when": other["when"]}, swapped[1]: {**other, "when": one["when"]}}
+        first, other = (files[1]["segments"][key] for key in swapped)
+        files[1]["segments"] |= {
+            swapped[0]: {**first, "when": other["when"]},
+            swapped[1]: {**other, "when": first["when"]},
+        }
     return files[0], files[1]
 
 
@@ -92,8 +95,8 @@ def epochs(lives: Lives, engine: Engine) -> DefinitionVersions:
 
 def only(members: dict[str, frozenset[str]], keys: set[str] | None) -> dict[str, frozenset[str]]:
     """Who is in which of these segments, all of them without any."""
-    found = {who: own if keys is None else own & keys for who, own in members.items()}
-    return {who: own for who, own in found.items() if own}
+    memberships = {customer_id: own if keys is None else own & keys for customer_id, own in members.items()}
+    return {customer_id: own for customer_id, own in memberships.items() if own}
 
 
 def bought(engine: Engine) -> Customer:

@@ -90,7 +90,7 @@ def total(family: Any, **labels: str) -> float:
 def send(parts: Parts, *events: tuple[str, str], **more: Any) -> None:
     """Events of now: customer and name."""
     producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address)
-    for at, (who, event) in enumerate(events):
-        say(producer, who, event, time.time_ns() // 1_000_000 - len(events) + at, **more)
+    for index, (customer, event) in enumerate(events):
+        say(producer, customer, event, time.time_ns() // 1_000_000 - len(events) + index, **more)
     producer.flush()
     producer.close()

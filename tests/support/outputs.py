@@ -41,14 +41,14 @@ class Place:
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> dict[tuple[str, int], list[bytes | None]]:
         """The values from there on; and where the reading ended is where another one begins."""
-        found: dict[tuple[str, int], list[bytes | None]] = {}
+        values: dict[tuple[str, int], list[bytes | None]] = {}
         after: dict[tuple[str, int], int | None] = {}
         reader = KafkaOutputReader(self.client, self.prefix)
         async for chunk in reader.read(positions):
-            found.setdefault((chunk.topic, chunk.partition), []).extend(record.value for record in chunk.records)
+            values.setdefault((chunk.topic, chunk.partition), []).extend(record.value for record in chunk.records)
             after[chunk.topic, chunk.partition] = chunk.position
         assert not after or [chunk async for chunk in reader.read(after)] == []
-        return found
+        return values
 
 
 async def values_of(place: Place) -> list[bytes | None]:

@@ -63,9 +63,9 @@ def inputs(rng: random.Random, sent: Sequence[Json], garbage: int) -> dict[str, 
         topic = INPUTS[oracle.topic_rank(oracle.fact(event).name)]
         values.append((topic, now, oracle.customer(event).encode(), json.dumps(event).encode()))
     for number in range(garbage):
-        at = rng.randrange(len(values) + 1)
-        when = values[at - 1][1] if at else values[0][1]
-        values.insert(at, (rng.choice(INPUTS), when, b"who", b"garbage %d" % number))
+        index = rng.randrange(len(values) + 1)
+        when = values[index - 1][1] if index else values[0][1]
+        values.insert(index, (rng.choice(INPUTS), when, b"who", b"garbage %d" % number))
     topics: dict[str, list[Record]] = {topic: [] for topic in INPUTS}
     for topic, when, key, value in values:
         topics[topic].append(Record(topic, len(topics[topic]), when, key, value))
@@ -85,7 +85,7 @@ class Lives:
         self.wall = 0
         self.times = sorted({record.timestamp for records in topics.values() for record in records})
         self.count = 0
-        self.said: list[str] = []
+        self.stop_messages: list[str] = []
         self.rebuilds = False
 
     def _plan(self) -> WorkerConfig:
@@ -103,7 +103,7 @@ class Lives:
             exact_ends=True,
             belongs=lambda *_: True,
             now_ms=lambda: self.wall,
-            stop=self.said.append,
+            stop=self.stop_messages.append,
         )
 
     # --- what stands in for the consumer
@@ -120,8 +120,8 @@ class Lives:
     def _end(self, topic: str) -> int:
         return sum(record.timestamp <= self.wall for record in self.topics[topic])
 
-    async def _recompute(self, asked: RebuildRequest) -> Recomputation:
-        return Beside(self, asked)
+    async def _recompute(self, request: RebuildRequest) -> Recomputation:
+        return Beside(self, request)
 
     # --- a life
 
@@ -209,7 +209,7 @@ class Lives:
                 shard.receive(Batch(topic, 0, start, end, cast(Any, self.topics[topic][start:end]), self.count))
 
     def _readable(self, topic: str) -> list[Record]:
-        return [one for one in self.topics.get(topic, []) if one.timestamp <= self.wall]
+        return [record for record in self.topics.get(topic, []) if record.timestamp <= self.wall]
 
     def having_lost(self, writes: int) -> Lives:
         """The same at this moment, but for the last writes of the store."""
@@ -223,25 +223,32 @@ class Lives:
 
     def members(self) -> dict[str, frozenset[str]]:
         """Who is in what, by the store."""
-        held = self.store._partitions[0].customers
-        found = {who: frozenset(self.engine.membership(customer_codec.decode(value))) for who, value in held.items()}
-        return {who: segments for who, segments in found.items() if segments}
+        stored = self.store._partitions[0].customers
+        memberships = {
+            customer_id: frozenset(self.engine.membership(customer_codec.decode(value)))
+            for customer_id, value in stored.items()
+        }
+        return {customer_id: segments for customer_id, segments in memberships.items() if segments}
 
     def ahead(self) -> list[str]:
         """Who is ahead still."""
-        held = self.store._partitions[0].customers
-        return [who for who, value in held.items() if customer_codec.decode(value).published_ahead is not None]
+        stored = self.store._partitions[0].customers
+        return [
+            customer_id
+            for customer_id, value in stored.items()
+            if customer_codec.decode(value).published_ahead is not None
+        ]
 
 
 class Beside:
     """All events read again by another who takes turns with the life."""
 
-    def __init__(self, lives: Lives, asked: RebuildRequest) -> None:
-        assert asked.definitions == lives.engine.definitions.fingerprint
-        known = DefinitionVersions.decoded(asked.definition_versions, asked.documents, lives.engine)
-        known = known.for_engine(lives.engine, 0)
+    def __init__(self, lives: Lives, request: RebuildRequest) -> None:
+        assert request.definitions == lives.engine.definitions.fingerprint
+        versions = DefinitionVersions.decoded(request.definition_versions, request.documents, lives.engine)
+        versions = versions.for_engine(lives.engine, 0)
         logs = cast(Any, {topic: _Log(lives.topics[topic]) for topic in INPUTS})
-        self._made = Recomputed(logs, lives.engine, asked.partition, lambda *_: True, known.translated)
+        self._made = Recomputed(logs, lives.engine, request.partition, lambda *_: True, versions.translated)
         self._lives = lives
         self.customers: dict[str, bytes] = {}
         self.published: dict[str, PublishedChange] = {}
@@ -254,10 +261,10 @@ class Beside:
         is_first, touched = not self.customers, self._made.take_touched()
         self.customers |= {name: customer_codec.encode(self._made.customers[name]) for name in touched}
         if is_first:
-            said = newest(record.value for record in self._lives.outputs.records[CHANGES])
+            published = newest(record.value for record in self._lives.outputs.records[CHANGES])
             stored = zip(touched, await self._lives.store.load(0, touched), strict=True)
-            known = {name: 0 if value is None else customer_codec.decode(value).sequence for name, value in stored}
-            self.published = beyond(said, known)
+            sequences = {name: 0 if value is None else customer_codec.decode(value).sequence for name, value in stored}
+            self.published = beyond(published, sequences)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -20,7 +20,7 @@ from tests.strategies import histories
 from tests.strategies.worlds import decoded
 
 T = 1_800_000_000_000 // DAY_MS * DAY_MS  # a midnight
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 When = dict[str, object]
 
 
@@ -28,7 +28,7 @@ When = dict[str, object]
 
 
 def performed(event: object, count: int, within: str | None = None, where: object = None) -> When:
-    return {"performed": told(event=event, count={"at_least": count}, within=within, where=where)}
+    return {"performed": form_of(event=event, count={"at_least": count}, within=within, where=where)}
 
 
 def counted(gap: str, within: str) -> When:
@@ -36,10 +36,10 @@ def counted(gap: str, within: str) -> When:
 
 
 def total(agg: str, of: str, event: object, within: str | None = None, where: object = None) -> When:
-    return {"total": told(agg=agg, of=of, event=event, within=within, where=where, at_least=2)}
+    return {"total": form_of(agg=agg, of=of, event=event, within=within, where=where, at_least=2)}
 
 
-def told(**form: object) -> When:
+def form_of(**form: object) -> When:
     return {name: value for name, value in form.items() if value is not None}
 
 
@@ -86,7 +86,7 @@ ALL_FACTS: list[When] = [
 
 
 def wanting(*whens: When) -> Definitions:
-    segments = {f"s{at}": {"title": "s", "when": when} for at, when in enumerate(whens)}
+    segments = {f"s{index}": {"title": "s", "when": when} for index, when in enumerate(whens)}
     return build({"version": 1, "currency": "EUR", "segments": segments}, "facts.yaml")
 
 
@@ -106,11 +106,11 @@ def profile_of(definitions: Definitions, events: Iterable[Event]) -> Profile:
     return apply(definitions, definitions.facts.empty(), events)
 
 
-def merged(definitions: Definitions, ours: Profile, theirs: Profile) -> Profile:
+def merged(definitions: Definitions, first: Profile, second: Profile) -> Profile:
     """Both are left as they are."""
-    profile = copy(ours)
+    profile = copy(first)
     for fact, _ in definitions.facts.with_segments():
-        fact.merge(profile, copy(theirs))
+        fact.merge(profile, copy(second))
     return profile
 
 
@@ -122,22 +122,22 @@ def stored(profile: Profile) -> bytes:
     return msgspec.msgpack.encode(profile)
 
 
-def in_every_order(events: Sequence[Event], apply_: Callable[[Sequence[Event]], Found]) -> Found:
+def in_every_order(events: Sequence[Event], apply_: Callable[[Sequence[Event]], Result]) -> Result:
     """What comes out in time order; backwards and shuffled it is the same."""
-    found = apply_(events)
+    expected = apply_(events)
     shuffled = list(events)
     random.Random(len(events)).shuffle(shuffled)
-    assert apply_(events[::-1]) == found
-    assert apply_(shuffled) == found
-    return found
+    assert apply_(events[::-1]) == expected
+    assert apply_(shuffled) == expected
+    return expected
 
 
 def one_customers(seed: int) -> tuple[Definitions, list[Event], random.Random]:
     """A history read as one customer's; definitions of every kind of fact, or such as are drawn with it."""
     rng = random.Random(seed)
     sent, definitions = histories.world(rng, size=rng.choice((4, 25, 60)))
-    asked = wanting(*ALL_FACTS) if seed % 2 else build(definitions, "world.yaml")
-    return asked, decoded(sent), rng
+    built = wanting(*ALL_FACTS) if seed % 2 else build(definitions, "world.yaml")
+    return built, decoded(sent), rng
 
 
 # --- events ------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def order(at: int, name: str = ORDER, ident: str | None = None, amount: int | No
     return Event("u", name, T + at, f"m{name}{at:06}", None, ident or f"o{at}", amount)
 
 
-def asked(when: When, events: Sequence[Event]) -> tuple[Condition, CustomerView]:
+def condition_and_view(when: When, events: Sequence[Event]) -> tuple[Condition, CustomerView]:
     """The condition, and the customer whose events these are."""
     definitions = wanting(when)
     return definitions.segments[0].when, CustomerView("u", profile_of(definitions, events), {})
@@ -170,19 +170,19 @@ def asked(when: When, events: Sequence[Event]) -> tuple[Condition, CustomerView]
 
 def value_of(when: When, events: Sequence[Event]) -> Callable[[int], int | None]:
     """The total at an instant after T, in whole units."""
-    condition, who = asked(when, events)
+    condition, view = condition_and_view(when, events)
     assert isinstance(condition, Total)
 
     def value(at: int) -> int | None:
-        found = condition.value(who, T + at)
-        return None if found is None else found // MICRO
+        amount = condition.value(view, T + at)
+        return None if amount is None else amount // MICRO
 
     return value
 
 
 def holds(when: When, at: int) -> Callable[[Sequence[Event]], bool]:
     def answer(events: Sequence[Event]) -> bool:
-        condition, who = asked(when, events)
-        return condition.decide(who, T + at)[0]
+        condition, view = condition_and_view(when, events)
+        return condition.decide(view, T + at)[0]
 
     return answer

@@ -21,16 +21,16 @@ TOTALS: dict[str, list[float | str]] = {
 
 def orders() -> list[dict[str, Any]]:
     """Orders as told; one that was paid back, one in euros, and one who only looks."""
-    told = [
+    events = [
         event(customer, number, "Order Completed", number, order_id=f"{customer}-{number}", total=total)
         for customer, totals in TOTALS.items()
         for number, total in enumerate(totals, 1)
     ]
-    told.append(event("u8", 1, "Order Completed", 4, order_id="u8", total=9_000))
-    told.append(event("u8", 2, "Order Refunded", 5, order_id="u8"))
-    told.append(event("u9", 1, "Order Completed", 6, order_id="u9", total=9_000, currency="EUR"))
-    told.append(event("u10", 1, "page", 7))
-    return moved_to_now(*sorted(told, key=lambda one: str(one["timestamp"])))
+    events.append(event("u8", 1, "Order Completed", 4, order_id="u8", total=9_000))
+    events.append(event("u8", 2, "Order Refunded", 5, order_id="u8"))
+    events.append(event("u9", 1, "Order Completed", 6, order_id="u9", total=9_000, currency="EUR"))
+    events.append(event("u10", 1, "page", 7))
+    return moved_to_now(*sorted(events, key=lambda event: str(event["timestamp"])))
 
 
 @pytest.fixture(scope="module")

@@ -32,11 +32,11 @@ class Case:
         return Lives(self.rng, self.engine, self.topics)
 
     @cache  # noqa: B019  # a case ends with its test
-    def right(self, until: int) -> tuple[dict[str, list[worlds.Told]], dict[str, frozenset[str]]]:
+    def right(self, until: int) -> tuple[dict[str, list[worlds.PlainChange]], dict[str, frozenset[str]]]:
         """The changes in time order, and who is in what at the end, by the oracle."""
         members = oracle.membership(self.events, self.definitions, until)
         changes = worlds.right(self.events, self.definitions, until)
-        return changes, {who: own for who, own in members.items() if own}
+        return changes, {customer_id: own for customer_id, own in members.items() if own}
 
 
 async def through_all(case: Case, lives: Lives) -> None:
@@ -51,17 +51,17 @@ async def through_all(case: Case, lives: Lives) -> None:
     assert await lives.live(case.until)
 
 
-def fold(kept: Sequence[SegmentChange]) -> tuple[dict[str, frozenset[str]], list[SegmentChange]]:
+def fold(changes: Sequence[SegmentChange]) -> tuple[dict[str, frozenset[str]], list[SegmentChange]]:
     """Who is in what after the changes, and those that do not follow on the one before."""
     members: dict[str, frozenset[str]] = defaultdict(frozenset)
     sequences: dict[str, int] = defaultdict(int)
     strange = []
-    for change in kept:
-        who = change.customer_id
-        alternates = (change.segment in members[who]) == (change.change == "exited")
-        follows = change.sequence == sequences[who] + 1
-        members[who] ^= {change.segment}
-        sequences[who] = change.sequence
-        if not (alternates and follows) or tuple(sorted(members[who])) != change.segments:
+    for change in changes:
+        customer_id = change.customer_id
+        alternates = (change.segment in members[customer_id]) == (change.change == "exited")
+        follows = change.sequence == sequences[customer_id] + 1
+        members[customer_id] ^= {change.segment}
+        sequences[customer_id] = change.sequence
+        if not (alternates and follows) or tuple(sorted(members[customer_id])) != change.segments:
             strange.append(change)
-    return {who: own for who, own in members.items() if own}, strange
+    return {customer_id: own for customer_id, own in members.items() if own}, strange

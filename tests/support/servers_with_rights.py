@@ -113,12 +113,12 @@ class Servers:
         assert self.kafka.folder is not None
         denied: list[str] = []
         allowed = set()
-        for said in (self.kafka.folder / "log").read_text(errors="replace").splitlines():
-            if (match := DECIDED.match(said)) is None or match[1] == "ANONYMOUS":
+        for line in (self.kafka.folder / "log").read_text(errors="replace").splitlines():
+            if (match := DECIDED.match(line)) is None or match[1] == "ANONYMOUS":
                 continue
             if match[2] == "Denied":
-                denied.append(said)
-            elif rule := BY_RULE.search(said):
+                denied.append(line)
+            elif rule := BY_RULE.search(line):
                 kind = rule[1].lower().replace("_", "-")
                 allowed.add(Granted(rule[4], rule[5], kind, rule[2], rule[3] == "PREFIXED"))
         return denied, allowed

@@ -44,7 +44,7 @@ PASSED_ON = {
 }  # fmt: skip
 
 
-def found() -> dict[str, str]:
+def sentence_files() -> dict[str, str]:
     """Each sentence with ``{}`` for what differs, and the file in which it stands."""
     return {text: name for name, node in _nodes() for text in _texts(node)}
 
@@ -65,7 +65,7 @@ def _sentences(node: ast.AST, file: str) -> Iterator[ast.expr]:
     if isinstance(node, ast.Call) and node.args and _name(node.func) in _CALLED:
         yield node.args[0]
     elif isinstance(node, ast.FunctionDef) and node.name == _RETURNED.get(file):
-        returned = [one.value for one in ast.walk(node) if isinstance(one, ast.Return)]
+        returned = [statement.value for statement in ast.walk(node) if isinstance(statement, ast.Return)]
         yield from (value for value in returned if isinstance(value, _TEXT) and ast.unparse(value) != "None")
     elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -98,8 +98,8 @@ def _texts(node: ast.expr) -> Iterator[str]:
             yield "".join(map(_part, parts))
         case ast.Name(id=name) if name in REMEDIES:
             yield REMEDIES[name]
-        case ast.IfExp(body=one, orelse=other):
-            yield from (*_texts(one), *_texts(other))
+        case ast.IfExp(body=body, orelse=other):
+            yield from (*_texts(body), *_texts(other))
         case ast.BoolOp(values=values):
             yield from (text for value in values for text in _texts(value))
         case ast.BinOp(left=left, op=ast.Add(), right=right):

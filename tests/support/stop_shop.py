@@ -36,8 +36,8 @@ def sentence(worker: Worker, within_s: float = STOP_S) -> str:
     assert worker.exit_code == 75, worker.tail()
     log = worker.log.read_text()
     assert "Traceback" not in log
-    (said,) = [line.partition("segmenter stopped: ")[2] for line in log.splitlines() if "segmenter stopped: " in line]
-    return said
+    (text,) = [line.partition("segmenter stopped: ")[2] for line in log.splitlines() if "segmenter stopped: " in line]
+    return text
 
 
 def worker(settings: Mapping[str, object], folder: Path, *arguments: str) -> Worker:
@@ -85,8 +85,8 @@ class Shop:
 
     def saved(self, partition: int = 0) -> dict[str, str]:
         """What is stored of a partition as a whole."""
-        found: Any = self._redis.hgetall(f"{self.settings['redis_prefix']}{{p{partition}}}:meta")
-        return {name.decode(): value.decode() for name, value in found.items()}
+        stored: Any = self._redis.hgetall(f"{self.settings['redis_prefix']}{{p{partition}}}:meta")
+        return {name.decode(): value.decode() for name, value in stored.items()}
 
     def position(self, topic: str, partition: int = 0) -> int:
         """The next record to apply, as saved."""
@@ -102,21 +102,21 @@ class Shop:
         consumer: Any = KafkaConsumer(
             bootstrap_servers=self.settings["brokers"], group_id=self.settings["group"], enable_auto_commit=False
         )
-        found: int | None = consumer.committed(TopicPartition(self.prefix + topic, 0))
+        offset: int | None = consumer.committed(TopicPartition(self.prefix + topic, 0))
         consumer.close()
-        return found
+        return offset
 
     def read(self, topic: str, number: int, within_s: float = 20.0) -> list[Any]:
         """So many records of a topic, from its beginning."""
         consumer: Any = KafkaConsumer(bootstrap_servers=self.settings["brokers"])
-        places = [TopicPartition(self.prefix + topic, at) for at in range(self.settings["partitions"])]
+        places = [TopicPartition(self.prefix + topic, partition) for partition in range(self.settings["partitions"])]
         consumer.assign(places)
         consumer.seek_to_beginning(*places)
         records: list[Any] = []
         until = time.monotonic() + within_s
         while len(records) < number and time.monotonic() < until:
-            for found in consumer.poll(timeout_ms=100).values():
-                records += found
+            for batch in consumer.poll(timeout_ms=100).values():
+                records += batch
         consumer.close()
         return records
 
@@ -131,8 +131,8 @@ def cart() -> bytes:
 
 
 def _event(name: str, **properties: object) -> bytes:
-    one = {"type": "track", "event": name, "messageId": f"m{next(_numbers)}", "userId": "u1"}
-    return json.dumps({**one, "timestamp": datetime.now(UTC).isoformat(), "properties": properties}).encode()
+    event = {"type": "track", "event": name, "messageId": f"m{next(_numbers)}", "userId": "u1"}
+    return json.dumps({**event, "timestamp": datetime.now(UTC).isoformat(), "properties": properties}).encode()
 
 
 def create(server: Tansu | Kafka, topic: str, partitions: int = 1) -> None:

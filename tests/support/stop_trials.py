@@ -128,10 +128,10 @@ def is_read(shop: Shop) -> bool:
 @contextmanager
 def running(shop: Shop, world: World, *arguments: str, **variables: str) -> Iterator[Worker]:
     """A worker that has claimed the partition."""
-    one = worker(shop.settings, world.folder, *arguments)
-    one.environment |= variables
-    with one:
-        yield one.wait_ready()
+    process = worker(shop.settings, world.folder, *arguments)
+    process.environment |= variables
+    with process:
+        yield process.wait_ready()
 
 
 def stopped(*arguments: str, **settings: Any) -> str:
@@ -150,29 +150,29 @@ def input_created_anew(world: World) -> str:
     shop.publish("carts", *(cart() for _ in range(3)))
     goes_on(shop, world)
     create_anew(world.kafka, shop, "purchases")
-    said = refused(shop.settings, world.folder)
-    assert said.endswith(REBUILD)
+    message = refused(shop.settings, world.folder)
+    assert message.endswith(REBUILD)
     goes_on(fresh(shop), world, "--rebuild")
-    return said
+    return message
 
 
 @tries("topics are missing", "run `segmenter topics create")
 def topics_missing(world: World) -> str:
     shop = under(read(world), topic_prefix=f"{next(_names)}-", redis_prefix=f"{next(_names)}:")
-    said = refused(shop.settings, world.folder)
+    message = refused(shop.settings, world.folder)
     assert segmenter("topics", "create", **shop.settings).code == 0
     goes_on(shop, world)
-    return said
+    return message
 
 
 @tries("topic {} could not be created", "{}")
 def topics_not_created(world: World) -> str:
     shop = under(read(world), topic_prefix=f"{next(_names)}-", redis_prefix=f"{next(_names)}:")
-    said = stopped("topics", "create", **{**shop.settings, "replication": 3})
-    assert "see SEGMENTER_PARTITIONS and SEGMENTER_REPLICATION" in said
+    message = stopped("topics", "create", **{**shop.settings, "replication": 3})
+    assert "see SEGMENTER_PARTITIONS and SEGMENTER_REPLICATION" in message
     assert segmenter("topics", "create", **{**shop.settings, "replication": 1}).code == 0
     goes_on(shop, world)
-    return said
+    return message
 
 
 @tries("Kafka gave nothing of", "try again")
@@ -198,57 +198,57 @@ def kafka_gives_nothing(world: World) -> str:
 def kafka_silent(world: World) -> str:
     with Kafka() as mortal:
         shop = opened(world, mortal, unread_s=2)
-        with running(shop, world) as one:
+        with running(shop, world) as process:
             eventually(lambda: is_read(shop))
             mortal.kill9()
-            said = sentence(one, 60)
+            message = sentence(process, 60)
         mortal.start()
         goes_on(shop, world)
-    return said
+    return message
 
 
 @tries("when Kafka is back, start the worker again")
 def kafka_gone_while_publishing(world: World) -> str:
     with Kafka() as mortal:
         shop = opened(world, mortal)
-        with worker(shop.settings, world.folder) as one:
-            one.stop()
-        one = worker(shop.settings, world.folder)
-        one.environment["SEGMENTER_FAIL_POINT"] = "before_fence:1:SIGSTOP"  # what is sent later is sent for long
-        with one:
-            eventually(lambda: is_frozen(one), 60)
+        with worker(shop.settings, world.folder) as process:
+            process.stop()
+        process = worker(shop.settings, world.folder)
+        process.environment["SEGMENTER_FAIL_POINT"] = "before_fence:1:SIGSTOP"  # what is sent later is sent for long
+        with process:
+            eventually(lambda: is_frozen(process), 60)
             mortal.kill9()
-            os.kill(one.pid, signal.SIGCONT)
-            said = sentence(one, 60)
+            os.kill(process.pid, signal.SIGCONT)
+            message = sentence(process, 60)
         mortal.start()
         goes_on(shop, world)
-    return said
+    return message
 
 
-def is_frozen(one: Worker) -> bool:
-    return Path(f"/proc/{one.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+def is_frozen(process: Worker) -> bool:
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 @tries("Kafka cannot be reached", "when it is back, start the worker again")
 def kafka_gone_at_the_start(world: World) -> str:
     with Kafka() as mortal:
         shop = read(world, mortal)
-        said = ""
+        message = ""
         for _ in range(5):  # until it dies after the topics are verified and before the consumer is connected
-            with worker(shop.settings, world.folder) as one:
-                eventually(lambda: "Starting..." in one.log.read_text())  # of this turn
-                os.kill(one.pid, signal.SIGSTOP)
+            with worker(shop.settings, world.folder) as process:
+                eventually(lambda: "Starting..." in process.log.read_text())  # of this turn
+                os.kill(process.pid, signal.SIGSTOP)
                 mortal.kill9()
-                os.kill(one.pid, signal.SIGCONT)
+                os.kill(process.pid, signal.SIGCONT)
                 with suppress(AssertionError):
-                    eventually(lambda: one.exit_code is not None, 4)  # of this turn
-                one.kill()
-            said = one.log.read_text().rpartition("segmenter stopped: ")[2]
+                    eventually(lambda: process.exit_code is not None, 4)  # of this turn
+                process.kill()
+            message = process.log.read_text().rpartition("segmenter stopped: ")[2]
             mortal.start()
-            if said.startswith("Kafka cannot be reached"):
+            if message.startswith("Kafka cannot be reached"):
                 break
         goes_on(shop, world)
-    return said
+    return message
 
 
 @tries("Kafka takes nothing more of partition", "start the worker again")
@@ -261,20 +261,20 @@ def another_producer_of_its_id(world: World) -> str:
         await another.claim([0])
         await another.release()
 
-    with running(shop, world) as one:
+    with running(shop, world) as process:
         eventually(lambda: is_read(shop))
         asyncio.run(take_it())
         publish_for(shop, "u2")
-        said = sentence(one, 60)
+        message = sentence(process, 60)
     goes_on(shop, world)
-    return said
+    return message
 
 
-def publish_for(shop: Shop, who: str) -> None:
+def publish_for(shop: Shop, customer_id: str) -> None:
     """An order of another customer: a change."""
     producer: Any = KafkaProducer(bootstrap_servers=shop.settings["brokers"], enable_idempotence=False)
-    value = {**json.loads(order()), "userId": who}
-    producer.send(shop.prefix + "purchases", json.dumps(value).encode(), who.encode(), partition=0)
+    value = {**json.loads(order()), "userId": customer_id}
+    producer.send(shop.prefix + "purchases", json.dumps(value).encode(), customer_id.encode(), partition=0)
     producer.flush()
     producer.close()
 
@@ -289,14 +289,14 @@ def redis_refuses(
     with Redis(aof=True, options=options) as own:
         shop = opened(world, redis_server=own)
         client = redis.Redis.from_url(own.url)
-        with running(shop, world) as one:
+        with running(shop, world) as process:
             eventually(lambda: is_read(shop))
             change(client, own)
             shop.publish("purchases", order())
-            said = sentence(one, REDIS_GONE_S)
+            message = sentence(process, REDIS_GONE_S)
         back(client, own)
         goes_on(shop, world)
-    return said
+    return message
 
 
 @tries("Redis is out of memory (maxmemory): give it more room, then start the worker again")
@@ -344,10 +344,10 @@ def redis_a_replica(world: World) -> str:
         other: Any = redis.Redis.from_url(replica.url)
         other.replicaof("127.0.0.1", primary.port)
         eventually(lambda: other.info("replication")["master_link_status"] == "up")
-        with worker(under(shop, redis=replica.url).settings, world.folder) as one:
-            said = sentence(one, REDIS_GONE_S)
+        with worker(under(shop, redis=replica.url).settings, world.folder) as process:
+            message = sentence(process, REDIS_GONE_S)
         goes_on(shop, world)
-    return said
+    return message
 
 
 @tries("Redis is busy with a script of another client: wait for it or end it (SCRIPT KILL), then start again")
@@ -369,10 +369,10 @@ def redis_busy(world: World) -> str:
 def redis_evicting(world: World) -> str:
     with Redis(aof=True, options={"maxmemory-policy": "allkeys-lru"}) as own:
         shop = opened(world, redis_server=own)
-        said = refused(shop.settings, world.folder)
+        message = refused(shop.settings, world.folder)
         redis.Redis.from_url(own.url).config_set("maxmemory-policy", "noeviction")
         goes_on(shop, world)
-    return said
+    return message
 
 
 @tries("claiming failed", "see that Redis and Kafka can be reached")
@@ -380,26 +380,26 @@ def redis_not_there(world: World) -> str:
     with Redis(aof=True) as own:
         shop = read(world, redis_server=own)
         own.kill9()
-        with worker(shop.settings, world.folder) as one:
-            said = sentence(one, REDIS_GONE_S)
+        with worker(shop.settings, world.folder) as process:
+            message = sentence(process, REDIS_GONE_S)
         own.start()
         goes_on(shop, world)
-    return said
+    return message
 
 
 @tries("Redis no longer knows the claim of partition", "start the worker again, it says what to do")
 def redis_emptied(world: World) -> str:
     with Redis() as own:
         shop = opened(world, redis_server=own)
-        with running(shop, world) as one:
+        with running(shop, world) as process:
             eventually(lambda: shop.committed("purchases") == 2)
             redis.Redis.from_url(own.url).flushall()
             shop.publish("purchases", order())
-            said = sentence(one)
+            message = sentence(process)
         again = refused(shop.settings, world.folder)
         assert "use a fresh Redis and `segmenter worker --rebuild`" in again
         goes_on(shop, world, "--rebuild")
-    return said
+    return message
 
 
 # --- clocks --------------------------------------------------------------------------------------
@@ -414,23 +414,23 @@ def skewed(world: World, seconds: int) -> dict[str, str]:
 @tries("the clocks of this machine and of Redis differ by", "set them right")
 def clocks_that_differ(world: World) -> str:
     shop = opened(world)
-    one = worker(shop.settings, world.folder)
-    one.environment |= skewed(world, 30)
-    with one:
-        said = sentence(one)
+    process = worker(shop.settings, world.folder)
+    process.environment |= skewed(world, 30)
+    with process:
+        message = sentence(process)
     goes_on(shop, world)
-    return said
+    return message
 
 
 @tries("the clock of this machine is ahead of the clock of Redis; set them right, then start the worker")
 def clock_that_runs_ahead(world: World) -> str:
     shop = opened(world)
-    with running(shop, world, **skewed(world, 0)) as one:
+    with running(shop, world, **skewed(world, 0)) as process:
         eventually(lambda: is_read(shop))
         skewed(world, 30)
-        said = sentence(one, 60)
+        message = sentence(process, 60)
     goes_on(shop, world)
-    return said
+    return message
 
 
 # --- what the stored state belongs to ------------------------------------------------------------
@@ -443,30 +443,30 @@ def another_cluster(world: World) -> str:
         moved = under(shop, brokers=another.address)
         admin.create(Settings(**moved.settings))
         moved.publish("purchases", order())
-        said = refused(moved.settings, world.folder)
+        message = refused(moved.settings, world.folder)
         goes_on(under(moved, redis=own.url), world)
     goes_on(shop, world)
-    return said
+    return message
 
 
 @tries("another group; set SEGMENTER_GROUP back or use a fresh Redis")
 def another_group(world: World) -> str:
     shop = read(world)
     other = under(shop, group=next(_names))
-    said = refused(other.settings, world.folder)
+    message = refused(other.settings, world.folder)
     goes_on(shop, world)
     goes_on(fresh(other), world)
-    return said
+    return message
 
 
 @tries("other topics; set SEGMENTER_TOPIC_PREFIX back or use a fresh Redis")
 def other_topics(world: World) -> str:
     shop, other = read(world), opened(world)
     mixed = under(shop, topic_prefix=other.prefix)
-    said = refused(mixed.settings, world.folder)
+    message = refused(mixed.settings, world.folder)
     goes_on(shop, world)
     goes_on(fresh(mixed), world)
-    return said
+    return message
 
 
 @tries("the definitions changed, and Redis does not hold the former file; run it once, or use a fresh Redis and")
@@ -474,11 +474,11 @@ def other_definitions(world: World) -> str:
     shop = read(world)
     shop._redis.hdel(f"{shop.settings['redis_prefix']}{{p0}}:meta", "epochs")
     other = under(shop, definitions=DEMO)
-    said = refused(other.settings, world.folder)
+    message = refused(other.settings, world.folder)
     goes_on(fresh(other), world, "--rebuild")
     goes_on(shop, world)
     goes_on(other, world)
-    return said
+    return message
 
 
 @tries("Redis does not hold the document of former definitions", "use a fresh Redis and `segmenter worker --rebuild`")
@@ -488,11 +488,11 @@ def a_document_is_gone(world: World) -> str:
     stored: Any = shop._redis.hgetall(files)
     shop._redis.delete(files)
     other = under(shop, definitions=DEMO)
-    said = refused(other.settings, world.folder)
+    message = refused(other.settings, world.folder)
     goes_on(fresh(other), world, "--rebuild")
     shop._redis.hset(files, mapping=stored)
     goes_on(other, world)
-    return said
+    return message
 
 
 def tampered(world: World, document: dict[str, Any] | None = None) -> str:
@@ -501,17 +501,17 @@ def tampered(world: World, document: dict[str, Any] | None = None) -> str:
     meta, files = (f"{shop.settings['redis_prefix']}{{p0}}:{name}" for name in ("meta", "files"))
     before: Any = shop._redis.hget(meta, "epochs")
     documents: Any = shop._redis.hgetall(files)
-    known = json.loads(before)
-    known[-1]["fingerprint"] = "000000000000"
-    shop._redis.hset(meta, "epochs", json.dumps(known))
+    versions = json.loads(before)
+    versions[-1]["fingerprint"] = "000000000000"
+    shop._redis.hset(meta, "epochs", json.dumps(versions))
     if document is not None:
-        shop._redis.hset(files, known[-1]["number"], compress(document))
-    said = refused(shop.settings, world.folder)
+        shop._redis.hset(files, versions[-1]["number"], compress(document))
+    message = refused(shop.settings, world.folder)
     goes_on(fresh(shop), world, "--rebuild")
     shop._redis.hset(meta, "epochs", before)  # as the version that wrote it reads it
     shop._redis.hset(files, mapping=documents)
     goes_on(shop, world)
-    return said
+    return message
 
 
 @tries(
@@ -540,11 +540,11 @@ def definitions_not_there(world: World) -> str:
     customer.definition_version = 7
     shop._redis.hset(key, "u1", customer_codec.encode(customer))
     shop.publish("purchases", order())
-    said = refused(shop.settings, world.folder)
+    message = refused(shop.settings, world.folder)
     goes_on(fresh(shop), world, "--rebuild")
     shop._redis.hset(key, "u1", before)
     goes_on(shop, world)
-    return said
+    return message
 
 
 @tries("the definitions were changed since the worker was started; start it again")
@@ -552,13 +552,13 @@ def definitions_changed_under_a_rebuild(world: World) -> str:
     file = world.folder / "segments.yaml"
     file.write_bytes(live.FOUR.read_bytes())
     shop = read(world, definitions=file)
-    with worker(shop.settings, world.folder, "--rebuild") as one:
-        eventually(lambda: "Starting..." in one.log.read_text())  # the file is read by then
+    with worker(shop.settings, world.folder, "--rebuild") as process:
+        eventually(lambda: "Starting..." in process.log.read_text())  # the file is read by then
         file.write_bytes(DEMO.read_bytes())
-        said = sentence(one, 60)
-    assert said.endswith("; without --rebuild it goes on as it is")
+        message = sentence(process, 60)
+    assert message.endswith("; without --rebuild it goes on as it is")
     goes_on(shop, world, "--rebuild")
-    return said
+    return message
 
 
 @tries("a profile came that other definitions keep", "start all workers with the SEGMENTER_DEFINITIONS of {}, then")
@@ -568,8 +568,8 @@ def workers_of_different_definitions(world: World) -> str:
     for number, file in enumerate(files):
         named = {f"buyer{number}": {"title": "Buyer", "when": {"performed": {"event": "Order Completed"}}}}
         file.write_text(yaml.safe_dump({"version": 1, "currency": "EUR", "segments": named}))
-    ids = [[f"{kind}{one}" for one in range(40)] for kind in ("device", "person")]
-    homes = [[one for one in names if murmur2(one.encode()) & 1 == at] for at, names in enumerate(ids)]
+    ids = [[f"{kind}{number}" for number in range(40)] for kind in ("device", "person")]
+    homes = [[name for name in names if murmur2(name.encode()) & 1 == partition] for partition, names in enumerate(ids)]
     pairs = [*zip(homes[0], homes[1], strict=False)]
     both = [worker(under(shop, definitions=file).settings, world.folder) for file in files]
     producer: Any = KafkaProducer(bootstrap_servers=world.kafka.address, enable_idempotence=False)
@@ -580,7 +580,7 @@ def workers_of_different_definitions(world: World) -> str:
         producer.flush()
 
     def without_user(key: str) -> None:
-        value = {name: told for name, told in json.loads(order()).items() if name != "userId"}
+        value = {name: field for name, field in json.loads(order()).items() if name != "userId"}
         producer.send(shop.prefix + "purchases", json.dumps({**value, "anonymousId": key}).encode(), key.encode())
         producer.flush()
 
@@ -591,9 +591,9 @@ def workers_of_different_definitions(world: World) -> str:
             without_user(device)
             send(person, userId=person, anonymousId=device)
         eventually(lambda: first.exit_code is not None or second.exit_code is not None, 60)
-        said = sentence(next(one for one in both if one.exit_code is not None))
+        message = sentence(next(process for process in both if process.exit_code is not None))
     by_fingerprint = {load(file).fingerprint: file for file in files}
-    advised = said
+    advised = message
     for _ in range(3):  # profiles may have come from either side
         fingerprint = advised.partition("SEGMENTER_DEFINITIONS of ")[2].partition(",")[0]
         same = under(shop, definitions=by_fingerprint[fingerprint])
@@ -609,12 +609,12 @@ def workers_of_different_definitions(world: World) -> str:
         with worker(later.settings, world.folder) as alone:
             eventually(partial(is_over, later, alone), 60)
             assert alone.exit_code is None, alone.tail()
-    return said
+    return message
 
 
-def is_over(shop: Shop, one: Worker) -> bool:
+def is_over(shop: Shop, process: Worker) -> bool:
     """Whether the worker has ended, or all is as the events say."""
-    return one.exit_code is not None or "\nequal\n" in segmenter("verify", **shop.settings).out
+    return process.exit_code is not None or "\nequal\n" in segmenter("verify", **shop.settings).out
 
 
 # --- commands ------------------------------------------------------------------------------------
@@ -623,9 +623,9 @@ def is_over(shop: Shop, one: Worker) -> bool:
 @tries("Redis holds nothing of partition {}; see SEGMENTER_REDIS and SEGMENTER_REDIS_PREFIX, and whether a worker")
 def verify_before_a_worker(world: World) -> str:
     shop = opened(world)
-    said = stopped("verify", **shop.settings)
+    message = stopped("verify", **shop.settings)
     goes_on(shop, world)
-    return said
+    return message
 
 
 @tries("partition {} came without", "`segmenter topics verify`")
@@ -640,10 +640,10 @@ def partition_without_an_input(world: World) -> str:
 @tries("anybody who reaches", "set SEGMENTER_OPS_TOKEN, or serve on 127.0.0.1")
 def page_for_everybody(world: World) -> str:
     shop = read(world)
-    said = stopped("ops", **{**shop.settings, "ops_http": "0.0.0.0:0"})
+    message = stopped("ops", **{**shop.settings, "ops_http": "0.0.0.0:0"})
     with Ops({**shop.settings, "ops_http": "127.0.0.1:0"}) as ops:
         ops.wait_ready()
-    return said
+    return message
 
 
 @tries("nothing can be served on", "see SEGMENTER_OPS_HTTP")
@@ -652,10 +652,10 @@ def page_on_a_port_of_another(world: World) -> str:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        said = stopped("ops", **{**shop.settings, "ops_http": f"127.0.0.1:{taken.getsockname()[1]}"})
+        message = stopped("ops", **{**shop.settings, "ops_http": f"127.0.0.1:{taken.getsockname()[1]}"})
     with Ops({**shop.settings, "ops_http": "127.0.0.1:0"}) as ops:
         ops.wait_ready()
-    return said
+    return message
 
 
 # --- triggers ------------------------------------------------------------------------------------
@@ -682,15 +682,15 @@ class Messages:
         return Worker(self.settings, log=self._world.folder / f"{next(_names)}.log")
 
     def triggers(self, *arguments: str, **changed: object) -> Triggers:
-        found = {**self.settings, **changed}
+        settings = {**self.settings, **changed}
         log = self._world.folder / f"{next(_names)}.log"
-        one = Triggers({name: value for name, value in found.items() if value is not None}, *arguments, log=log)
-        one.environment["BOT_SECRET"] = SECRET
-        return one
+        process = Triggers({name: value for name, value in settings.items() if value is not None}, *arguments, log=log)
+        process.environment["BOT_SECRET"] = SECRET
+        return process
 
-    def leave(self, who: str) -> None:
+    def leave(self, customer_id: str) -> None:
         to = Sender(self.settings)
-        leave_a_cart(to, who, now_ms())
+        leave_a_cart(to, customer_id, now_ms())
         to.flush()
 
     def come_to(self, *whom: str) -> None:
@@ -703,8 +703,8 @@ class Messages:
 def messages(world: World) -> Iterator[Messages]:
     with Hook() as hook, Mailbox() as mailbox:
         made = Messages(world, hook, mailbox)
-        with made.worker() as one:
-            one.wait_ready()
+        with made.worker() as process:
+            process.wait_ready()
             yield made
 
 
@@ -713,13 +713,13 @@ def no_triggers_file(world: World) -> str:
     with messages(world) as shop:
         shop.leave("u1")
         with shop.triggers(triggers=None) as without:
-            said = sentence(without)
+            message = sentence(without)
         with shop.triggers("--file", str(shop.settings["triggers"]), triggers=None):
             shop.come_to("u1")
         with shop.triggers():
             shop.leave("u2")
             shop.come_to("u1", "u2")
-    return said
+    return message
 
 
 @tries("is segmented by other definitions", "give triggers and worker the same SEGMENTER_DEFINITIONS")
@@ -729,10 +729,10 @@ def triggers_of_other_definitions(world: World) -> str:
     with messages(world) as shop:
         with shop.triggers(definitions=other) as wrong:
             shop.leave("u1")
-            said = sentence(wrong, 60)
+            message = sentence(wrong, 60)
         with shop.triggers():
             shop.come_to("u1")
-    return said
+    return message
 
 
 @tries("Redis holds nothing of partition {} but the group has read it; bring the Redis data back, or")
@@ -748,8 +748,8 @@ def triggers_on_an_empty_redis(world: World) -> str:
         assert client.delete(*stored) == len(stored) > 0
         shop.leave("u2")
         with shop.triggers() as refused_to:
-            said = sentence(refused_to, 60)
-        assert f"remove what is under {prefix} in Redis and start `segmenter triggers --rebuild`" in said
+            message = sentence(refused_to, 60)
+        assert f"remove what is under {prefix} in Redis and start `segmenter triggers --rebuild`" in message
         with shop.triggers("--rebuild"):
             shop.come_to("u1", "u2")
         client.delete(*client.keys(f"{prefix}*"))
@@ -758,4 +758,4 @@ def triggers_on_an_empty_redis(world: World) -> str:
         shop.leave("u3")
         with shop.triggers():
             shop.come_to("u1", "u2", "u3")
-    return said
+    return message

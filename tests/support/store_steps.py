@@ -39,6 +39,6 @@ async def seen(store: Store, customers: tuple[str, ...] = ("a", "b"), **more: An
     """All that can be seen of the partition under the claim that holds it."""
     partition = more.get("partition", 0)
     state = await store.claim(claim(**more))
-    found = await store.load(partition, customers)
+    loaded = await store.load(partition, customers)
     dues = await store.due(partition, 10**15, 100)
-    return msgspec.structs.replace(state, outbox=list(state.outbox)), found, dues
+    return msgspec.structs.replace(state, outbox=list(state.outbox)), loaded, dues

@@ -186,10 +186,10 @@ class TriggerLives:
     async def look(self, partition: int, ids: Sequence[str]) -> PartitionLook:
         """As of `streams.state.redis.RedisStore`."""
 
-        async def found() -> PartitionLook:
+        async def partition_look() -> PartitionLook:
             return self.segmenter.look(partition, ids)
 
-        return await self.slowly(found)
+        return await self.slowly(partition_look)
 
     # --- what stands in for Kafka's consumer
 
@@ -198,9 +198,9 @@ class TriggerLives:
         return Offsets(dict.fromkeys(tps, 0), ends, dict.fromkeys(tps, 1) if self.generation > 1 else {})
 
     def heard(self, tp: TP) -> FetchStatus:
-        ends, asked = self._fetched
+        ends, asked_ms = self._fetched
         end = ends[tp.topic]
-        return FetchStatus(FetchResponse(end, end, asked, asked / 1000), asked / 1000)
+        return FetchStatus(FetchResponse(end, end, asked_ms, asked_ms / 1000), asked_ms / 1000)
 
     def append(self, topic: str, customer: str, value: bytes) -> None:
         """A record of now."""

@@ -81,25 +81,25 @@ class Sender:
         self._producer.flush()
 
 
-def say(to: Sender, who: str, event: str, at_ms: int, **more: Any) -> None:
+def say(to: Sender, customer_id: str, event: str, at_ms: int, **more: Any) -> None:
     """An event of a customer, at that time."""
     kind = "identify" if event == "identify" else "track"
     body = {
-        "type": kind, "event": event, "messageId": f"{who}-{event}-{at_ms}", "userId": who,
+        "type": kind, "event": event, "messageId": f"{customer_id}-{event}-{at_ms}", "userId": customer_id,
         "timestamp": format_instant(at_ms), **more,
     }  # fmt: skip
     topic = {"identify": "profiles", "Product Added": "carts", "Order Completed": "purchases"}[event]
-    to.send(topic, key=who.encode(), value=json.dumps(body).encode())
+    to.send(topic, key=customer_id.encode(), value=json.dumps(body).encode())
 
 
-def leave_a_cart(to: Sender, who: str, at_ms: int) -> None:
-    address = who if who.isascii() else "bahar"
-    say(to, who, "identify", at_ms, traits={"email": f"{address}@example.com"})
-    say(to, who, "Product Added", at_ms, properties={"product_id": "p1"})
+def leave_a_cart(to: Sender, customer_id: str, at_ms: int) -> None:
+    address = customer_id if customer_id.isascii() else "bahar"
+    say(to, customer_id, "identify", at_ms, traits={"email": f"{address}@example.com"})
+    say(to, customer_id, "Product Added", at_ms, properties={"product_id": "p1"})
 
 
-def buy(to: Sender, who: str, at_ms: int) -> None:
-    say(to, who, "Order Completed", at_ms, properties={"order_id": who, "total": 10})
+def buy(to: Sender, customer_id: str, at_ms: int) -> None:
+    say(to, customer_id, "Order Completed", at_ms, properties={"order_id": customer_id, "total": 10})
 
 
 def read(settings: dict[str, Any], topic: str) -> list[Any]:
@@ -108,8 +108,8 @@ def read(settings: dict[str, Any], topic: str) -> list[Any]:
 
 def decided(settings: dict[str, Any]) -> list[Decision]:
     """What stands on the topic, repeats dropped by their id."""
-    found = [decision_log.decode(record.value) for record in read(settings, "trigger-decisions")]
-    return list({one.decision_id: one for one in found}.values())
+    decisions = [decision_log.decode(record.value) for record in read(settings, "trigger-decisions")]
+    return list({decision.decision_id: decision for decision in decisions}.values())
 
 
 def environment(parts: dict[str, Any]) -> Triggers:

@@ -25,7 +25,7 @@ from tests.support.in_memory_triggers import START, change
 
 DEFINITIONS = built_in()
 ENGINE = Engine(DEFINITIONS)
-PLACE = next(index for index, one in enumerate(DEFINITIONS.segments) if one.key == "abandoned_cart")
+PLACE = next(index for index, segment in enumerate(DEFINITIONS.segments) if segment.key == "abandoned_cart")
 GRACE_MS = 1_000
 
 
@@ -64,19 +64,19 @@ class Segmenter:
 
     def stays(self, customer: str, until: int) -> list[tuple[str, int]]:
         """All changes of a customer up to then: whether it entered or exited, and when."""
-        found: list[tuple[str, int]] = []
+        moves: list[tuple[str, int]] = []
         for happening in self.happenings[0]:
             if happening.customer != customer or happening.time > until:
                 continue
             kind = "entered" if happening.kind == "cart" else "exited"
-            if (found[-1][0] if found else "exited") != kind:
-                found.append((kind, happening.time))
-        return found
+            if (moves[-1][0] if moves else "exited") != kind:
+                moves.append((kind, happening.time))
+        return moves
 
     @property
     def is_quiet(self) -> bool:
         """Whether all that ever happens is decided and published."""
-        last = max((one.time for found in self.happenings for one in found), default=0)
+        last = max((happening.time for happenings in self.happenings for happening in happenings), default=0)
         return min(self.reached) >= last and not self._coming and not self._sending
 
     def run(self, now: int) -> None:
@@ -103,7 +103,7 @@ class Segmenter:
         self._was.append((now, list(self.reached)))
         if partition == 1:
             for happening in self.happenings[1]:
-                sent = self._sent | {one for _, one in self._sending}
+                sent = self._sent | {queued for _, queued in self._sending}
                 if happening.time <= self.reached[1] and happening not in sent:
                     self._sending.append((now + self.rng.choice((5, 50, 2_000)), happening))
             return
@@ -127,8 +127,8 @@ class Segmenter:
 
     def lose(self, now: int, lost_ms: int, away_ms: int) -> None:
         """Redis is as it was; the worker finds that and is away for a while. What it had not published is not lost."""
-        kept = [reached for time, reached in self._was if time <= now - lost_ms]
-        self.reached = list(kept[-1]) if kept else [START, START]
+        earlier = [reached for time, reached in self._was if time <= now - lost_ms]
+        self.reached = list(earlier[-1]) if earlier else [START, START]
         self.away(now, away_ms)
 
     def empty(self, now: int, away_ms: int) -> None:

@@ -34,9 +34,9 @@ _KINDS = {
 
 def lines(program: str) -> list[str]:
     """The lines of the page that begin with this."""
-    found = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith(program + " ")]
-    assert found
-    return found
+    matches = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith(program + " ")]
+    assert matches
+    return matches
 
 
 # --- Redis -------------------------------------------------------------------------------------
@@ -54,12 +54,12 @@ def tells_reading_from_writing(client: Any) -> bool:
 
 def redis_rules(client: Any) -> dict[str, list[str]]:
     """The words of each ``ACL SETUSER`` after it, for this Redis, by user."""
-    told = tells_reading_from_writing(client)
-    found = {}
+    separates_reads = tells_reading_from_writing(client)
+    rules_by_user = {}
     for line in lines("ACL SETUSER"):
         name, *rules = line.removeprefix("ACL SETUSER ").replace(">PASSWORD", f">{PASSWORD}").split()
-        found[name] = rules if told else [rule.replace("%R~", "~") for rule in rules]
-    return found
+        rules_by_user[name] = rules if separates_reads else [rule.replace("%R~", "~") for rule in rules]
+    return rules_by_user
 
 
 def grant_redis(client: Any, *more: str) -> dict[str, list[str]]:

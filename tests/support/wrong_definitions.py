@@ -128,8 +128,8 @@ def leaf(kind: str, **form: object) -> Form:
 
 
 def bands(**form: object) -> Form:
-    asked: Form = {"total": {"agg": "sum", "of": "score", "event": "page"}, "from": {"low": 0, "high": 9}} | form
-    return {"version": 1, "segments": {"s": {"title": "S", "bands": asked}}}
+    bands_form: Form = {"total": {"agg": "sum", "of": "score", "event": "page"}, "from": {"low": 0, "high": 9}} | form
+    return {"version": 1, "segments": {"s": {"title": "S", "bands": bands_form}}}
 
 
 def two(**whens: object) -> Form:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from local.servers import Redis, Tansu
 from tests.support.commands import on_tansu, segmenter
-from tests.support.diff_files import TOLD, files
+from tests.support.diff_files import EVENTS, files
 
 __all__ = ["files"]  # the fixture
 
@@ -19,7 +19,7 @@ def test_topics_say_what_a_file_says(files: list[str], tansu: Tansu, redis_serve
     """The same events published: all partitions together make the same differences, up to a moment."""
     settings = on_tansu(tansu, "diff-", redis=redis_server.url) | {"partitions": 2}
     recorded = tmp_path / "events.jsonl"
-    recorded.write_bytes(TOLD)
+    recorded.write_bytes(EVENTS)
     assert segmenter("topics", "create", **settings).code == 0
     assert segmenter("publish", str(recorded), **settings).code == 0
     until = ["--until", "2026-03-01T13:00:00Z", "--json"]

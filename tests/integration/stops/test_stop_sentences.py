@@ -156,7 +156,7 @@ def holds(text: str, parts: tuple[str, ...]) -> bool:
 def test_each_sentence_is_tried_in_one_place() -> None:
     """A sentence that stands in no entry, or an entry without a sentence, fails."""
     entries = [*TRIED, *ELSEWHERE, *DEFECTS, *NOT_TRIED]
-    sentences = stop_sentences.found()
+    sentences = stop_sentences.sentence_files()
     assert stop_sentences.not_understood() == set()
     tried = {text: [parts for parts in entries if holds(text, parts)] for text in sentences.keys() - FRAMES}
     assert {text: matches for text, matches in tried.items() if len(matches) != 1} == {}
@@ -179,7 +179,7 @@ def test_a_new_sentence_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "    stop(x.why())\n    lost(x.right() or 'e')\n"
     )
     monkeypatch.setattr(stop_sentences, "SOURCE", tmp_path)
-    assert stop_sentences.found() == {"ab {}; do c": "new.py", "d": "new.py", "e": "new.py"}
+    assert stop_sentences.sentence_files() == {"ab {}; do c": "new.py", "d": "new.py", "e": "new.py"}
     assert stop_sentences.not_understood() == {"x.why()"}
 
 

@@ -135,7 +135,7 @@ def _finals(parts: dict[str, Any]) -> dict[tuple[str, str], list[Decision]]:
     return decisions
 
 
-def _changes(parts: dict[str, Any]) -> list[live.Seen]:
+def _changes(parts: dict[str, Any]) -> list[live.ReadChange]:
     return live.without_repeats(live.changes(parts["brokers"], parts["topic_prefix"]))
 
 

@@ -66,7 +66,7 @@ def publish(parts: dict[str, Any], history: list[dict[str, Any]]) -> None:
     live.publish(parts["brokers"], history, {name: parts["topic_prefix"] + to for name, to in live.TOPICS.items()})
 
 
-def changes(parts: dict[str, Any]) -> list[live.Seen]:
+def changes(parts: dict[str, Any]) -> list[live.ReadChange]:
     return live.changes(parts["brokers"], parts["topic_prefix"], exact_ends=parts["broker"] == "kafka")
 
 
@@ -81,7 +81,7 @@ def expected(history: list[dict[str, Any]]) -> list[oracle.OracleChange]:
     return oracle.changes(history, oracle.BUILT_IN, times[-1] + YEAR_MS)
 
 
-def assert_equal(parts: dict[str, Any], wanted: list[oracle.OracleChange]) -> list[live.Seen]:
+def assert_equal(parts: dict[str, Any], wanted: list[oracle.OracleChange]) -> list[live.ReadChange]:
     """The topic says exactly what the oracle says, once; sequences have no gaps."""
     published = changes(parts)
     assert len({change.change_id for change in published}) == len(published)

@@ -129,8 +129,8 @@ class Consumer:
         while True:
             await asyncio.sleep(1.5)
             saved = {tp: self.ownership.position(tp) for tp in self._positions}
-            known = {tp: position for tp, position in saved.items() if position is not None}
-            self._group.commit(self._process.name, self.generation, known)
+            positions = {tp: position for tp, position in saved.items() if position is not None}
+            self._group.commit(self._process.name, self.generation, positions)
 
     # --- fetching --------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class Consumer:
             await asyncio.sleep(pace_s)
             if sim.happens("an old seek comes late", self._rates.seek):
                 self._positions[tp] = max(log.first, self._positions[tp] - sim.rng.randint(1, 3))
-            position, asked = self._positions[tp], (self._now_ms(), sim.now)
+            position, asked_at = self._positions[tp], (self._now_ms(), sim.now)
             fetched = await log.fetch(position, sim.pick((1, 3, 50)))
             if fetched is None:
                 self._answers.failed(tp)
@@ -152,7 +152,7 @@ class Consumer:
                 self._answers.failed(tp)
                 sim.reached("answer came after a seek")
                 continue
-            self._answers.came(tp, FetchResponse(fetched.end, fetched.readable, *asked))
+            self._answers.came(tp, FetchResponse(fetched.end, fetched.readable, *asked_at))
             if fetched.position == position:
                 continue
             while not self._flows or self.ownership.is_full(tp):

@@ -60,7 +60,7 @@ class Group:
         member.heard = self._sim.now
         member.joining = self._sim.future()
         self.rebalance()
-        if all(one.joining for one in self._members.values()):
+        if all(member.joining for member in self._members.values()):
             self._sim.later(0.05, self._close, self._round)
         return member.joining
 
@@ -102,7 +102,7 @@ class Group:
     def _close(self, number: int) -> None:
         if self._is_stable or number != self._round:
             return
-        self._members = {name: one for name, one in self._members.items() if one.joining}
+        self._members = {name: member for name, member in self._members.items() if member.joining}
         self.generation += 1
         self.epoch += 1
         self._is_stable = True
@@ -126,14 +126,14 @@ class Group:
     def _expire(self) -> None:
         silent = [
             name
-            for name, one in self._members.items()
-            if not one.joining and self._sim.now - one.heard > self._session_s
+            for name, member in self._members.items()
+            if not member.joining and self._sim.now - member.heard > self._session_s
         ]
         for name in silent:
             self._sim.say(f"group heard nothing of {name}")
             del self._members[name]
             self.rebalance()
-        if not self._is_stable and self._members and all(one.joining for one in self._members.values()):
+        if not self._is_stable and self._members and all(member.joining for member in self._members.values()):
             self._close(self._round)
         if not self._is_stable and not self._members:
             self._is_stable = True

@@ -122,10 +122,10 @@ class Log:
                 if self._readable_now() > position:
                     self._reply_to(future)
 
-    def _reply_to(self, asked: asyncio.Future[Fetched | None]) -> None:
+    def _reply_to(self, reply: asyncio.Future[Fetched | None]) -> None:
         for waiting in self._waiting:
             position, limit, future = waiting
-            if future is asked:
+            if future is reply:
                 if not self.is_reachable:
                     self._sim.later(self.gives_up_s, answer, future, None)
                 else:
@@ -138,15 +138,15 @@ class Log:
 
     def _read(self, position: int, limit: int) -> Fetched:
         readable = self._readable_now()
-        found: list[Record] = []
-        at = position
-        while at < readable and len(found) < limit:
-            entry = self.entries[at - self.first]
-            at += 1
+        records: list[Record] = []
+        offset = position
+        while offset < readable and len(records) < limit:
+            entry = self.entries[offset - self.first]
+            offset += 1
             if entry.is_read:
-                found.append(entry)
+                records.append(entry)
         end = self.end if self.told_end is None else min(self.end, self.told_end)
-        return Fetched(found, at, end, readable)
+        return Fetched(records, offset, end, readable)
 
     def committed(self) -> Fetched:
         """All of it, for who reads it by the way."""
@@ -239,22 +239,22 @@ class Kafka:
         """As `streams.kafka.fetch.OutputReader`, of the inputs."""
         for topic, partition in places:
             await asyncio.sleep(self._sim.delay())
-            found = self.logs[TP(topic, partition)].committed()
-            yield OutputChunk(topic, partition, found.records, found.position)  # type: ignore[arg-type]  # no headers
+            committed = self.logs[TP(topic, partition)].committed()
+            yield OutputChunk(topic, partition, committed.records, committed.position)  # type: ignore[arg-type]  # no headers
 
     async def read(self, positions: Mapping[Place, int | None]) -> AsyncGenerator[OutputChunk, None]:
         """As `streams.kafka.fetch.OutputReader`: to the end as it is when each is begun."""
         for (topic, partition), position in positions.items():
             await asyncio.sleep(self._sim.delay())
             if (log := self.logs.get(TP(topic, partition))) is not None:
-                found = log.committed()
-                yield OutputChunk(topic, partition, found.records, found.position)  # type: ignore[arg-type]  # no headers
+                committed = log.committed()
+                yield OutputChunk(topic, partition, committed.records, committed.position)  # type: ignore[arg-type]  # no headers
                 continue
-            out, at = self.out[topic, partition], position or 0
+            out, offset = self.out[topic, partition], position or 0
             end = len(out)
-            while at < end:
-                to = min(end, at + self._sim.pick((1, 3, 100)))
-                records = [one.record for one in out[at:to] if one.record is not None]
+            while offset < end:
+                to = min(end, offset + self._sim.pick((1, 3, 100)))
+                records = [entry.record for entry in out[offset:to] if entry.record is not None]
                 yield OutputChunk(topic, partition, records, to)
                 await asyncio.sleep(self._sim.delay())
-                at = to
+                offset = to

@@ -30,7 +30,7 @@ class Process:
         self.is_frozen = False
         self.steps_left = -1  # it is killed when they are used up; -1: no such end
         self.tasks: list[asyncio.Task[Any]] = []
-        self.held: list[asyncio.Handle] = []
+        self.pending: list[asyncio.Handle] = []
 
     @property
     def is_running(self) -> bool:
@@ -43,7 +43,7 @@ class Process:
             self.steps_left -= 1
             return True
         self.is_dead = self.is_dead or not self.steps_left
-        self.held.append(handle)
+        self.pending.append(handle)
         return False
 
 
@@ -84,14 +84,14 @@ class Loop(asyncio.BaseEventLoop):
     def thaw(self, process: Process) -> None:
         """Go on where it was frozen."""
         process.is_frozen = False
-        self._ready.extend(process.held)
-        process.held.clear()
+        self._ready.extend(process.pending)
+        process.pending.clear()
 
     def unwind(self) -> None:
         """End everything: all that was left off is called off, so that nothing is left pending."""
         self._ends = True
         for process in self._processes:
-            self._ready.extend(process.held)
+            self._ready.extend(process.pending)
         while tasks := asyncio.all_tasks(self):
             for task in tasks:
                 task.cancel()  # again: Python 3.11's wait_for may swallow it

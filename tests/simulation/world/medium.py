@@ -48,8 +48,8 @@ class Medium:
         self, process: Process, partition: int, action: Coroutine[Any, Any, T], entries: Sequence[bytes] = ()
     ) -> T:
         """Carry out a call that may change a partition."""
-        held = self.memory._of(partition)
-        before = {name: _copied(value) for name, value in vars(held).items()}
+        stored = self.memory._of(partition)
+        before = {name: _copied(value) for name, value in vars(stored).items()}
         undo = Undo(partition, before, len(self.history[partition]), process, entries)
         result = at_once(action)
         self._undo.append(undo)
@@ -96,7 +96,7 @@ class Medium:
             vars(self.memory._of(undo.partition)).update(undo.before)
             history = self.history[undo.partition]
             self.forgotten.update(
-                name for one in history[undo.logged :] if isinstance(one, Saved) for name in one.customers
+                name for entry in history[undo.logged :] if isinstance(entry, Saved) for name in entry.customers
             )
             del history[undo.logged :]
         for undo in lost:

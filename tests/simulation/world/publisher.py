@@ -85,7 +85,7 @@ class Fenced:
             raise ProducerFenced
         topics = sorted({record.topic for record in records})
         positions = await self._sent(
-            partition, {name: [one for one in records if one.topic == name] for name in topics}
+            partition, {name: [record for record in records if record.topic == name] for name in topics}
         )
         if FENCED in positions.values():
             raise ProducerFenced

@@ -144,9 +144,9 @@ class World:
 
         An entry whose trim Redis lost is seen by the next claim only, so there is one more if need be.
         """
-        held = {partition for worker in self.workers for partition in worker.held()}
+        owned = {partition for worker in self.workers for partition in worker.owned_partitions()}
         partitions = range(self.partitions)
-        if not all(worker.is_settled for worker in self.workers) or not held.issuperset(partitions):
+        if not all(worker.is_settled for worker in self.workers) or not owned.issuperset(partitions):
             return False
         if not all(self._is_done(partition) for partition in partitions):
             return False
@@ -159,11 +159,11 @@ class World:
 
     def _is_done(self, partition: int) -> bool:
         """Everything is read, and everything that is due is fired."""
-        held = self.medium.memory._of(partition)
-        ends = all(held.positions.get(topic) == self.kafka.logs[TP(topic, partition)].last for topic in self.topics)
-        is_fired = not any(due <= held.clock for due in held.dues.values())
-        is_fired &= not any(customer_codec.decode(value).published_ahead for value in held.customers.values())
-        return ends and is_fired and held.clock >= START_MS + int(self.shop.ends_at * 1000)
+        stored = self.medium.memory._of(partition)
+        ends = all(stored.positions.get(topic) == self.kafka.logs[TP(topic, partition)].last for topic in self.topics)
+        is_fired = not any(due <= stored.clock for due in stored.dues.values())
+        is_fired &= not any(customer_codec.decode(value).published_ahead for value in stored.customers.values())
+        return ends and is_fired and stored.clock >= START_MS + int(self.shop.ends_at * 1000)
 
     # --- what is left ----------------------------------------------------------------------
 
@@ -177,45 +177,49 @@ class World:
             records=[
                 In(
                     *tp,
-                    one.offset,
-                    one.timestamp,
-                    one.key,
-                    one.value,
-                    START_MS + one.given_at * 1000,
-                    START_MS + one.visible_at * 1000,
+                    entry.offset,
+                    entry.timestamp,
+                    entry.key,
+                    entry.value,
+                    START_MS + entry.given_at * 1000,
+                    START_MS + entry.visible_at * 1000,
                 )
                 for tp, log in self.kafka.logs.items()
-                for one in log.entries
-                if one.is_read and tp.topic != MERGES
+                for entry in log.entries
+                if entry.is_read and tp.topic != MERGES
             ],
             bad=self.shop.bad,
             ends={(tp.topic, tp.partition): log.last for tp, log in self.kafka.logs.items()},
             published=[
-                Published(*place, START_MS + one.at * 1000, one.record.key, one.record.value, dict(one.record.headers))
+                Published(
+                    *place, START_MS + entry.at * 1000, entry.record.key, entry.record.value, dict(entry.record.headers)
+                )
                 for place, out in self.kafka.out.items()
-                for one in out
-                if one.record is not None
+                for entry in out
+                if entry.record is not None
             ],
             history={partition: self.medium.history[partition] for partition in partitions},
             left={partition: self._left(partition) for partition in partitions},
             stops=self.stops,
-            held=[(worker.process.name, partition) for worker in self.workers for partition in worker.held()],
+            assignments=[
+                (worker.process.name, partition) for worker in self.workers for partition in worker.owned_partitions()
+            ],
             lost_writes=self.medium.lost_writes,
             forgotten=self.medium.forgotten,
         )
 
     def _left(self, partition: int) -> Left:
-        held = self.medium.memory._of(partition)
-        known = {name: customer_codec.decode(value) for name, value in held.customers.items()}
-        for name in {(one.key or b"").decode() for log in self.kafka.logs.values() for one in log.entries}:
-            if name not in known and (value := held.erased.get(tombstone(name))) is not None:
-                known[name] = customer_codec.decode(value)
+        stored = self.medium.memory._of(partition)
+        customers = {name: customer_codec.decode(value) for name, value in stored.customers.items()}
+        for name in {(entry.key or b"").decode() for log in self.kafka.logs.values() for entry in log.entries}:
+            if name not in customers and (value := stored.erased.get(tombstone(name))) is not None:
+                customers[name] = customer_codec.decode(value)
         return Left(
-            positions=dict(held.positions),
-            clock=held.clock,
-            outbox=len(held.outbox),
-            members={name: self.engine.membership(one) for name, one in known.items()},
-            sequences={name: one.sequence for name, one in known.items()},
+            positions=dict(stored.positions),
+            clock=stored.clock,
+            outbox=len(stored.outbox),
+            members={name: self.engine.membership(customer) for name, customer in customers.items()},
+            sequences={name: customer.sequence for name, customer in customers.items()},
         )
 
     def close(self) -> None:
@@ -235,11 +239,11 @@ def run(seed: int, options: Options = PLAIN) -> Outcome:
     logging.getLogger("streams").addHandler(handler)
     try:
         unquiet = world.loop.run_until_complete(world.live())
-        found = world.evidence()
+        evidence = world.evidence()
         wrong = audit_identity.audit if options.people else audit
-        problems = world.loop.failures + ([unquiet] if unquiet else list(wrong(found)))
+        problems = world.loop.failures + ([unquiet] if unquiet else list(wrong(evidence)))
         return Outcome(
-            seed, problems, sim.trace, sim.digest(), sim.counts + (Counter() if options.people else tally(found))
+            seed, problems, sim.trace, sim.digest(), sim.counts + (Counter() if options.people else tally(evidence))
         )
     finally:
         logging.getLogger("streams").removeHandler(handler)

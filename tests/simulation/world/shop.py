@@ -100,12 +100,12 @@ class Shop:
 
     def send(self) -> None:
         """Everything, at its time; each input in the order in which it was drawn to arrive."""
-        for one in sorted(self._drawn(), key=lambda one: one.at):
-            self._sim.later(one.at, self._append, one)
-            self.ends_at = max(self.ends_at, one.at)
+        for send in sorted(self._drawn(), key=lambda send: send.at):
+            self._sim.later(send.at, self._append, send)
+            self.ends_at = max(self.ends_at, send.at)
 
-    def _append(self, one: Send) -> None:
-        sim, log = self._sim, self._kafka.logs[one.tp]
+    def _append(self, send: Send) -> None:
+        sim, log = self._sim, self._kafka.logs[send.tp]
         if sim.rng.random() < self._hole_rate:
             log.skip()
             sim.reached("hole in the offsets")
@@ -118,9 +118,9 @@ class Shop:
                 log.finish(commit=False, of=sent)
                 sim.reached("transaction aborted")
                 sent, in_transaction = [], not aborted
-        record = log.append(sim.wall_ms(), one.key, one.value)
-        if one.bad:
-            self.bad.append(Bad(one.tp.topic, one.tp.partition, record.offset, one.bad))
+        record = log.append(sim.wall_ms(), send.key, send.value)
+        if send.bad:
+            self.bad.append(Bad(send.tp.topic, send.tp.partition, record.offset, send.bad))
             sim.reached("bad record")
         if in_transaction:
             sim.reached("transaction committed")
@@ -128,7 +128,7 @@ class Shop:
 
     def _drawn(self) -> list[Send]:
         sim, rng = self._sim, self._sim.rng
-        found: list[Send] = []
+        sends: list[Send] = []
         for number in range(rng.choice((2, 5, 8))):
             customer = f"u{rng.randrange(50)}-{number}"
             at_ms = rng.randrange(self._lasts_ms // 2)
@@ -138,8 +138,8 @@ class Shop:
                 if sim.happens("erase", self._erase_rate):
                     name = "erase"
                 if at_ms < self._lasts_ms and TOPIC_OF[name] != self._silent:
-                    found += self._sends(customer, name, at_ms, f"{customer}/{index}")
-        return found
+                    sends += self._sends(customer, name, at_ms, f"{customer}/{index}")
+        return sends
 
     def _next(self, at_ms: int) -> int:
         rng = self._sim.rng
@@ -161,21 +161,21 @@ class Shop:
             key, value = self._as_one_id(customer, value, rng.random())
         tp = TP(TOPIC_OF[name], partition_of(key, self._partitions))
         first = Send(at_ms / 1000 + way_s, tp, key.encode(), value, None)
-        found = [first]
+        sends = [first]
         if not is_ahead and sim.happens("sent twice", self._twice_rate):
-            found.append(first._replace(at=first.at + rng.choice((0.0, 0.01, 1.0, 4.0))))
+            sends.append(first._replace(at=first.at + rng.choice((0.0, 0.01, 1.0, 4.0))))
         if rng.random() < self._bad_rate:
-            found.append(self._broken(first, customer, name, at_ms, message_id))
-        return found
+            sends.append(self._broken(first, customer, name, at_ms, message_id))
+        return sends
 
     def _as_one_id(self, customer: str, value: bytes, drawn: float) -> tuple[str, bytes]:
         """On the device alone, under the name alone, or under both, which links them."""
         device = f"device-{customer}"
-        told = {name: one for name, one in json.loads(value).items() if name != "userId"}
+        fields = {name: field for name, field in json.loads(value).items() if name != "userId"}
         ids = {"anonymousId": device} if drawn < 0.4 else {"userId": customer}
         if drawn > 0.6:
             ids["anonymousId"] = device
-        return ids.get("userId", device), json.dumps(told | ids).encode()
+        return ids.get("userId", device), json.dumps(fields | ids).encode()
 
     def _broken(self, good: Send, customer: str, name: str, at_ms: int, message_id: str) -> Send:
         """A record beside a good one that cannot be used."""

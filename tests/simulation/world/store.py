@@ -110,7 +110,7 @@ class Client:
             sim.reached("a lower generation was proven")
         sim.say(
             f"{self._process.name} claims p{claim.partition} generation {claim.generation}: "
-            f"{_told(state.positions)} #{state.save_number} outbox {len(state.outbox)}"
+            f"{_positions_text(state.positions)} #{state.save_number} outbox {len(state.outbox)}"
         )
         return state
 
@@ -124,9 +124,9 @@ class Client:
 
     def _saved(self, partition: int, save: Save, stepped: float) -> SaveAnswer:
         medium, sim = self._medium, self._sim
-        told = self._write(partition, medium.memory.save(partition, save), save.outbox)
-        sim.reached(f"save {told}")
-        if told == "saved":
+        outcome = self._write(partition, medium.memory.save(partition, save), save.outbox)
+        sim.reached(f"save {outcome}")
+        if outcome == "saved":
             customers = [customer.id for customer in save.customers]
             if any(decode(customer.value).published_ahead for customer in save.customers):
                 sim.reached("customer ahead")
@@ -136,10 +136,10 @@ class Client:
                 Saved(stepped, dict(save.starts), dict(save.positions), save.clock, customers)
             )
         sim.say(
-            f"{self._process.name} saves p{partition} #{save.number} {_told(save.positions)} clock "
-            f"{save.clock % 10**7} customers {len(save.customers)} outbox {len(save.outbox)}: {told}"
+            f"{self._process.name} saves p{partition} #{save.number} {_positions_text(save.positions)} clock "
+            f"{save.clock % 10**7} customers {len(save.customers)} outbox {len(save.outbox)}: {outcome}"
         )
-        return told
+        return outcome
 
     def _trimmed(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
         is_done = self._write(partition, self._medium.memory.trim(partition, token, first, outputs, number))
@@ -198,5 +198,5 @@ def outcome(action: Callable[[], T]) -> Callable[[], T]:
     return lambda: value
 
 
-def _told(positions: Mapping[str, int]) -> str:
+def _positions_text(positions: Mapping[str, int]) -> str:
     return "/".join(str(position) for position in positions.values())

@@ -142,7 +142,7 @@ class Worker:
         except* Exception as errors:  # noqa: BLE001  # none is survived
             ownership._config.stop(f"a defect ended a task ({errors.exceptions!r})")
 
-    def held(self) -> list[int]:
+    def owned_partitions(self) -> list[int]:
         """The partitions that its process holds."""
         holds = self._consumer.ownership.fetching() if self._consumer and not self.process.is_dead else {}
         return sorted({tp.partition for tp in holds})

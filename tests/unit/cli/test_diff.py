@@ -25,7 +25,7 @@ from tests.oracle import oracle
 from tests.oracle.oracle import Json, OracleChange
 from tests.strategies import histories, worlds
 from tests.support.commands import event, line, segmenter
-from tests.support.diff_files import TOLD, files
+from tests.support.diff_files import EVENTS, files
 
 __all__ = ["files"]  # the fixture
 
@@ -204,7 +204,7 @@ def test_wrong_lines_and_files(files: list[str], tmp_path: Path) -> None:
     assert (done.code, done.out) == (1, segmenter("diff", *files, "-", stdin=TOLD).out)
     assert done.err == "line 1: not_json: [[\n1 dead letters\n"
     (tmp_path / "wrong.yaml").write_text("version: 1\nsegments: {a: {title: A, when: {cart: {idle_for: 30x}}}}\n")
-    wrong = segmenter("diff", files[0], str(tmp_path / "wrong.yaml"), "-", stdin=TOLD)
+    wrong = segmenter("diff", files[0], str(tmp_path / "wrong.yaml"), "-", stdin=EVENTS)
     assert (wrong.code, wrong.out) == (1, "")
     assert "segments.a.when.cart.idle_for: '30x' is not a duration" in wrong.err
     assert segmenter("diff", files[0], str(tmp_path / "none.yaml"), "-").code == 1

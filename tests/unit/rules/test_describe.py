@@ -12,7 +12,7 @@ import pytest
 
 from rules.definitions import describe
 from tests.strategies.worlds import decoded
-from tests.support.profiles import ORDER, When, performed, profile_of, stored, told, total, wanting
+from tests.support.profiles import ORDER, When, form_of, performed, profile_of, stored, total, wanting
 
 MANY = 600  # more than the bound of any fact
 SIGNED_UP, SCORED = "Signed Up", "NPS Submitted"
@@ -40,7 +40,7 @@ def sent(number: int, name: str) -> dict[str, Any]:
         "order_id": f"o-{number:08}", "product_id": f"p-{number:08}", "total": 129.5, "price": 129.5, "currency": "EUR",
         "score": number, "falling": MANY - number,
     }  # fmt: skip
-    return told(
+    return form_of(
         type=kind,
         event=name if kind == "track" else None,
         messageId=str(uuid.UUID(int=number << 64)),

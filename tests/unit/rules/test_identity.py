@@ -163,7 +163,7 @@ def test_no_buyer_is_left_in_an_abandoned_cart() -> None:
         events = [added, bought] if rng.random() < 0.7 else [bought, added]
         post = posted(events, engine, rng, oracle.latest(events) + histories.DAY)
         assert post.members() == {}, seed
-        assert consistent(post.told) == []
+        assert consistent(post.changes) == []
 
 
 # --- stated outcomes ---------------------------------------------------------------------------
@@ -325,8 +325,8 @@ def test_an_erasure_that_is_known_before_takes_the_ids_that_are_linked() -> None
         orders = post.customers["phone"].profile.orders
         assert orders is None or len(orders.messages) == 1, "that of minute 60"
         stayed += "phone" in post.members()
-        assert {change.customer for change in post.told} <= {"phone"}
-        assert consistent(post.told) == []
+        assert {change.customer for change in post.changes} <= {"phone"}
+        assert consistent(post.changes) == []
     assert stayed > 20
 
 

@@ -229,7 +229,7 @@ def attacked(seed: int) -> tuple[Attack, Victims]:
 
 def strange(seed: int) -> object:
     _, owners = attacked(seed)
-    return [*owners.wrong(), *consistent(owners.told)]
+    return [*owners.wrong(), *consistent(owners.changes)]
 
 
 def test_no_identified_customer_is_moved() -> None:

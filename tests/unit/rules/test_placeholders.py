@@ -161,7 +161,7 @@ def test_adding_them_is_a_change_of_definitions() -> None:
     lives.times = [record.timestamp for record in orders]
     lives.engine = Engine(NEWER)
     assert asyncio.run(lives.live(0))
-    assert lives.said == []
+    assert lives.stop_messages == []
     epochs = DefinitionVersions(
         msgspec.json.decode(lives.store._partitions[0].definition_versions, type=list[DefinitionVersion]), lives.engine
     )

@@ -20,7 +20,7 @@ from tests.support.profiles import (
     ORDER,
     T,
     When,
-    asked,
+    condition_and_view,
     holds,
     in_every_order,
     named,
