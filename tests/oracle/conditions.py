@@ -130,12 +130,12 @@ def is_as_asked(what: Fact, where: Json) -> bool:
 
 
 def in_window(time: int, within: object, now: int) -> bool:
-    """Whether it lies in (now - within, now]; without a window everything does."""
+    """Whether an instant lies in (now - within, now]; without a window every one does."""
     return within is None or now - duration_ms(within) < time <= now
 
 
 def performed(form: object, history: History) -> bool:
-    """How often it happened in the window."""
+    """Whether the event happened as often in the window as is asked."""
     within = mapping(form).get("within")
     count = sum(in_window(what.time, within, history.now) for what in happened(mapping(form), history))
     return meets(count, mapping(form).get("count", {"at_least": 1}))
@@ -152,7 +152,7 @@ def first(form: object, history: History) -> bool:
 
 
 def is_ago(since: int, ago: Json, now: int) -> bool:
-    """From since + at_least on, before since + at_most or below."""
+    """Whether now is from since + at_least on, and before since + at_most or below."""
     ends = [since + duration_ms(ago[name]) for name in ("at_most", "below") if name in ago]
     begins = since + duration_ms(ago["at_least"]) if "at_least" in ago else since
     return begins <= now and all(now < end for end in ends)
@@ -182,7 +182,7 @@ def is_in_currency(what: Fact, form: Json, history: History) -> bool:
 
 
 def value_of(what: Fact, form: Json, history: History) -> int | None:
-    """In millionths; the total of an order is its value less its refunds."""
+    """The value of an event in millionths; the total of an order is its value less its refunds."""
     if form["of"] == "total" and what.name == COMPLETED:
         return next(order.value for order in history.orders if order.completion.message_id == what.message_id)
     return number(lookup(what.properties, str(form["of"])))
@@ -198,7 +198,7 @@ def values(facts: list[Fact], form: Json, history: History) -> list[int]:
 
 
 def summed_values(facts: list[Fact], form: Json, history: History) -> list[int]:
-    """Of the newest 256 those in the window; the older ones leave it at the end of their UTC day."""
+    """The values in the window of the newest 256; the older ones leave it at the end of their UTC day."""
     contributing = [what for what in facts if value_of(what, form, history) is not None]
     older, newest = contributing[:-SUMS_KEPT], contributing[-SUMS_KEPT:]
     older = [what for what in older if stays_with_its_day(what.time, form.get("within"), history.now)]
@@ -405,7 +405,7 @@ def durations(kind: str, form: object) -> list[int]:
 
 
 def birthdays(form: object, facts: Sequence[Fact], after: int, to: int) -> Iterator[int]:
-    """Of every date told for a trait: itself, its birthdays, and where the ages that are asked begin and end."""
+    """Each date told for a trait, its birthdays, and where the ages that are asked begin and end."""
     for name, test in mapping(form).items():
         age = mapping(mapping(test).get("age"))
         for since in dates_told(name, facts) if age else ():

@@ -25,7 +25,7 @@ JALALI_LEAP = {1, 5, 9, 13, 17, 22, 26, 30}  # of the years of a cycle; true to 
 
 
 def milliseconds(timestamp: object) -> int:
-    """RFC 3339 with offset, cut to milliseconds since the epoch."""
+    """The milliseconds since the epoch of an RFC 3339 instant with offset; smaller parts are cut."""
     return instant_of(datetime.fromisoformat(str(timestamp).upper()))
 
 
@@ -34,7 +34,7 @@ def instant_of(moment: datetime) -> int:
 
 
 def midnight(day: date) -> int:
-    """When a day begins in UTC."""
+    """The instant at which a day begins in UTC."""
     return instant_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
@@ -63,7 +63,7 @@ def date_told(value: object) -> int | None:
 
 
 def completed_years(born: date, today: date) -> int:
-    """Birthdays so far; who was born on 29 February has them on 1 March in other years."""
+    """The birthdays so far; who was born on 29 February has them on 1 March in other years."""
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 

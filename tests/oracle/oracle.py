@@ -182,7 +182,7 @@ def reading_order(lines: list[tuple[str, Fact]]) -> Iterator[tuple[str, Fact]]:
 
 
 def topic_rank(name: str) -> int:
-    """profiles, visits, carts, purchases."""
+    """The rank of a name's topic in: profiles, visits, carts, purchases."""
     if name in ("identify", ERASURE):
         return 0
     return 3 if name in PURCHASES else 2 if name in CARTS else 1
@@ -238,7 +238,7 @@ class Run:
         self.erased = 0
 
     def read(self, facts: list[Fact]) -> None:
-        """The newest of these is decided; a new order ends what is held since then or before."""
+        """Decide the newest of these facts; a new order ends what is held since then or before."""
         what = facts[-1]
         if what.time <= self.erased:
             return
@@ -254,14 +254,14 @@ class Run:
             self.decide(late, ordered=what.time if is_new else None)
 
     def leave(self, late: bool) -> None:
-        """Every segment, in the order in which they are decided."""
+        """Leave every segment, in the order in which they are decided."""
         name = self.history.customer_id
         left = [key for key in self.rules.conditions if key in self.standing]
         self.changes += [OracleChange(name, key, "exited", self.instant, late) for key in left]
         self.standing = {}
 
     def advance(self, to: int) -> None:
-        """Every moment up to `to` at which time alone may change an answer."""
+        """Decide at every moment up to `to` at which time alone may change an answer."""
         for due in due_times(self.history.facts, self.rules, self.instant, to):
             self.end_holds(due - 1)
             self.instant = due
@@ -269,7 +269,7 @@ class Run:
         self.end_holds(to)
 
     def end_holds(self, to: int) -> None:
-        """The moments up to `to` at which a segment is no longer held, each of which may bring the next."""
+        """End holds at the moments up to `to`; each of them may bring the next."""
         while ends := [end for end in self.hold_ends() if self.instant < end <= to]:
             self.instant = min(ends)
             self.decide()
@@ -278,7 +278,7 @@ class Run:
         return [since + self.rules.holds.get(key, 0) for key, since in self.standing.items()]
 
     def decide(self, late: bool = False, ordered: int | None = None) -> None:
-        """Compares with the answer before."""
+        """Decide, and note what differs from the answer before."""
         before, after = self.standing, decide(self.history, self.instant, self.rules, self.standing, ordered)
         for key in self.rules.conditions:
             if (key in before) != (key in after):
@@ -374,7 +374,7 @@ def band_segments(key: str, segment: Json) -> dict[str, Json]:
 
 
 def in_dependency_order(conditions: dict[str, Json]) -> dict[str, Json]:
-    """By depth of in_segment, then key."""
+    """The segments by depth of in_segment, then key."""
     return {key: conditions[key] for key in sorted(conditions, key=lambda key: (depth(key, conditions), key))}
 
 

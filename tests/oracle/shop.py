@@ -87,7 +87,7 @@ def since_purchase(facts: Sequence[Fact]) -> list[Fact]:
 
 
 def still_counting(touches: list[Fact]) -> list[Fact]:
-    """Those that are not more than 90 days older than the newest."""
+    """The touches that are not more than 90 days older than the newest."""
     return [what for what in touches if what.time >= touches[-1].time - ITEMS_KEPT_MS]
 
 
@@ -244,7 +244,7 @@ def channel(what: Fact) -> str | None:
 
 @cache
 def host_of(url: str) -> str | None:
-    """In lower case, without a leading www."""
+    """The host of an address in lower case, without a leading www."""
     try:
         host = urlsplit(url).hostname
     except ValueError:  # brackets that hold no address

@@ -19,7 +19,7 @@ DAY_AND_HALF = 36 * HOUR
 
 
 def identified(*traits: Event) -> Timeline:
-    """One identify after the other, a minute apart."""
+    """A history of one identify after the other, a minute apart."""
     timeline = Timeline()
     for index, values in enumerate(traits):
         timeline(index * MINUTE, "identify", traits=values)
@@ -98,7 +98,7 @@ def test_a_date_to_come_has_no_age() -> None:
 
 
 def test_an_age_beside_other_tests() -> None:
-    """All of them, and other traits too."""
+    """All tests of a trait must be met, and those of other traits too."""
     timeline = identified({"birth_date": "2008-03-03", "plan": "pro"})
     test: Event = {"age": {"at_least": 18}, "matches": "^2008"}
     assert timeline.gives({"trait": {"birth_date": test, "plan": "pro"}}, 3 * DAY) == [("entered", 2 * DAY)]
@@ -124,7 +124,7 @@ def test_each_attribute_is_that_of_the_events_that_carry_it() -> None:
 
 
 def test_where_attributes_stand() -> None:
-    """And a value that is no text is not carried."""
+    """Each attribute has its place in the context; a value that is no text is not carried."""
     timeline = visited({
         "device": {"type": "mobile"}, "campaign": {"name": "spring"}, "location": {"country": "IR", "city": "قم"},
         "locale": "fa-IR", "page": {"referrer": "https://b.example/"},
@@ -143,7 +143,7 @@ def test_any_event_carries_context_but_alias_and_group() -> None:
 
 
 def test_the_referrer_of_the_page_stands_in() -> None:
-    """Only where context.referrer has no url."""
+    """The page's referrer counts only where context.referrer has no url."""
     when: Event = {"context": {"referrer": {"contains": "one"}}}
     of_referrer, of_page = {"referrer": {"url": "https://one.example"}}, {"page": {"referrer": "https://two.example"}}
     assert visited(of_referrer | of_page).gives(when) == [("entered", 0)]
@@ -188,7 +188,7 @@ CHANNELS: list[tuple[str, Event, str, str | None]] = [
     ("context", "name", "channel"), [row[1:] for row in CHANNELS], ids=[row[0] for row in CHANNELS]
 )
 def test_the_channel_of_a_visit(context: Event, name: str, channel: str | None) -> None:
-    """Derived of each event; `None`: not carried."""
+    """The channel is derived of each event; `None`: not carried."""
     test: object = {"exists": False} if channel is None else channel
     assert visited(context, name=name).gives({"context": {"channel": test}}) == [("entered", 0)]
 
@@ -235,12 +235,12 @@ def test_jalali_days_follow_each_other() -> None:
 
 
 def calendar(until: int = 8 * DAY, **form: object) -> list[tuple[str, int]]:
-    """From START, a Sunday."""
+    """The changes of a calendar condition from START, a Sunday."""
     return Timeline()(0, "page").gives({"calendar": form}, until)
 
 
 def test_both_ends_of_a_range_belong_to_it() -> None:
-    """And one that ends before it begins goes over the new year."""
+    """The first and last day count; a range that ends before it begins goes over the new year."""
     assert calendar(between=["03-02", "03-03"]) == [("entered", DAY), ("exited", 3 * DAY)]
     assert calendar(between=["03-03", "03-01"]) == [("entered", 0), ("exited", DAY), ("entered", 2 * DAY)]
     assert calendar(400 * DAY, between=["02-29", "02-29"]) == []
@@ -293,7 +293,7 @@ def test_a_sample_is_the_customers_share(salt: Event, below: float, above: float
 
 
 def test_what_is_named_comes_first_however_deep() -> None:
-    """By depth of in_segment, then key, entering and leaving."""
+    """Segments are decided by depth of in_segment, then key, entering and leaving."""
     segments: dict[str, Event] = {
         "a": {"when": {"in_segment": "b"}},
         "b": {"when": {"all": [{"not": {"not": {"in_segment": "d"}}}]}},

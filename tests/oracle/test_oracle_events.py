@@ -251,7 +251,7 @@ def test_last_starts_anew_and_first_does_not() -> None:
 
 
 def test_last_without_ago_is_ever() -> None:
-    """There is one that meets where."""
+    """One event that meets where is enough."""
     timeline = Timeline()(0, "E")(1, "E", color="red")
     assert timeline.gives({"last": {"event": "E", "where": {"color": "red"}}}) == [("entered", 1)]
 
@@ -291,7 +291,7 @@ def test_all_steps_lie_in_the_window() -> None:
 
 
 def test_other_events_may_lie_between_the_steps() -> None:
-    """And a step may have several names."""
+    """Other events lie between the steps, and a step has several names."""
     timeline = Timeline()(0, "A")(1, "X")(2, "A")(3, "C")
     assert timeline.gives(sequence("A", ["B", "C"])) == [("entered", 3)]
 
@@ -359,7 +359,7 @@ def test_the_value_takes_the_last_price_that_was_told() -> None:
 
 
 def test_a_product_without_a_price_is_worth_nothing() -> None:
-    """But it is an item; a price from before the purchase is forgotten."""
+    """The product is an item all the same; a price from before the purchase is forgotten."""
     timeline = Timeline()(0, "Product Added", sku="a", price=5)(1, "Order Completed")(
         2, "Product Added", sku="a", quantity="0.5"
     )

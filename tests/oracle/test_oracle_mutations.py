@@ -47,7 +47,7 @@ def late(drawn: tuple[list[Event], Event], rng: random.Random) -> tuple[list[Eve
 
 @pytest.fixture(scope="module")
 def worlds() -> list[World]:
-    """Of all kinds together, and of each; some with late events."""
+    """Worlds of all kinds together, and of each kind; some with late events."""
     drawn = [world(histories.world(rng), rng) for rng in map(random.Random, range(300))]
     for kind in FORMS:
         drawn += [world(histories.world_of(kind, rng.choice), rng) for rng in map(random.Random, range(1000, 1080))]
@@ -195,7 +195,7 @@ class Patient(oracle.Run):
 
 
 def no_last_band(key: str, segment: Json) -> dict[str, Json]:
-    """Nobody gets there."""
+    """The last band, which nobody is in."""
     bands = BANDS(key, segment)
     return {**bands, list(bands)[-1]: {"when": {"any": []}}}
 
@@ -316,7 +316,7 @@ BROKEN: list[tuple[str, str, object]] = [
 
 
 def break_rule(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> None:
-    """Wherever the oracle knows it by this name."""
+    """Replace a rule wherever the oracle knows it by this name."""
     having = [module for module in MODULES if hasattr(module, name)]
     assert having
     for module in having:

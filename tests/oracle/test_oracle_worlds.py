@@ -35,7 +35,7 @@ def per_customer(oracle_changes: Sequence[OracleChange]) -> dict[str, list[Oracl
 
 
 def now_members(oracle_changes: Sequence[OracleChange]) -> dict[str, frozenset[str]]:
-    """Who is in what after these changes; customers in nothing are left out."""
+    """The customers' segments after these changes; customers in nothing are left out."""
     members: dict[str, frozenset[str]] = defaultdict(frozenset)
     for change in oracle_changes:
         assert (change.segment in members[change.customer_id]) == (change.change == "exited")
@@ -148,7 +148,7 @@ def order_with(*names: str) -> Callable[[list[Event]], bool]:
 
 
 def has_products(is_wanted: Callable[[object], bool]) -> Callable[[list[Event]], bool]:
-    """A Cart Viewed or Checkout Started has such products."""
+    """Whether a Cart Viewed or Checkout Started has such products."""
 
     def holds(history: list[Event]) -> bool:
         all_properties = [fact.properties for fact in facts_of(history) if fact.name in REPLACING]

@@ -48,7 +48,7 @@ def lookup(properties: Json, name: str) -> object:
 
 
 def reach(value: object, path: list[str]) -> object:
-    """Down into objects; through a list it gives the list of what its members have there."""
+    """Follow a path down into objects; through a list it gives the list of what its members have there."""
     if not path:
         return present(value)
     if isinstance(value, list):
@@ -79,7 +79,7 @@ def millionths(value: object) -> int | None:
 
 
 def number(value: object) -> int | None:
-    """In millionths; None for what is no number to a test: true and false, other texts, what is too large."""
+    """A number in millionths; None for what is no number to a test: true and false, other texts, what is too large."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str) and not JSON_NUMBER.fullmatch(value):
@@ -151,7 +151,7 @@ def contains(value: object, rule_value: object) -> bool:
 
 
 def matches(value: object, rule_value: object) -> bool:
-    """Searched anywhere; RE2's rules are those of Python for what the tests ask."""
+    """Whether the pattern is found anywhere; RE2's rules are those of Python for what the tests ask."""
     characters = text(value)
     return characters is not None and re.search(str(rule_value), characters) is not None
 

@@ -39,7 +39,7 @@ NIGHTLY = range(len(LIVES), 1_520)
 
 
 def test_the_end_is_that_of_a_replay_under_the_new_file() -> None:
-    """For each segment of which everything was kept; and where nothing is missing, of since when too, from then on."""
+    """Segments of which everything was kept have the members that a replay under the new file gives them."""
 
     def fails(seed: int) -> object:
         world = World(seed)
@@ -61,7 +61,7 @@ def test_the_end_is_that_of_a_replay_under_the_new_file() -> None:
 
 
 def test_what_was_kept_is_what_a_replay_keeps() -> None:
-    """Fact by fact: the whole profile, where the former file asked for all of it."""
+    """The whole profile, fact by fact, is that of a replay where the former file asked for all of it."""
     count = 0
     for seed in SEEDS:
         world = World(seed)
@@ -84,7 +84,7 @@ def test_what_was_kept_is_what_a_replay_keeps() -> None:
 
 
 def test_changes_lead_from_what_was_said_to_what_is() -> None:
-    """Sequences without a gap, in and out by turns, and the segments told are the membership."""
+    """Sequences have no gap, entered and exited alternate, and the segments told are the membership."""
 
     def fails(seed: int) -> object:
         all_changes, customers = World(seed).run()
@@ -105,7 +105,7 @@ def test_changes_lead_from_what_was_said_to_what_is() -> None:
 
 
 def test_worlds_have_what_they_are_for() -> None:
-    """Segments that go, come, stay and change; of some not everything was kept."""
+    """Segments go, come, stay and change; of some not everything was kept."""
     kinds = {"removed": 0, "entered": 0, "exited": 0, "short": 0, "complete": 0}
     for seed in SEEDS:
         world = World(seed)
@@ -119,7 +119,7 @@ def test_worlds_have_what_they_are_for() -> None:
 
 
 def test_a_change_by_definition() -> None:
-    """Its cause, its mark, an instant that is the customer's or the file's, and ids that are the same each time."""
+    """The change has its cause, its mark, an instant of the customer or the file, and always the same id."""
     old = engine_of(buyer=BOUGHT, twice=TWICE)
     new = engine_of(twice=BOUGHT)
     migrations = [told_of(old, new, at) for at in (T + 5_000, T + 5_000, T - 5_000)]
@@ -143,7 +143,7 @@ T = 1_772_359_200_000
 
 
 def told_of(old: Engine, new: Engine, at: int) -> list[Change]:
-    """Of a customer who bought once at T."""
+    """The changes of a customer who bought once at T."""
     replay = Replay(old)
     order = {
         "type": "track",
@@ -171,7 +171,7 @@ def told_of(old: Engine, new: Engine, at: int) -> list[Change]:
     ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}",
 )
 def test_files_that_change_between_lives(seeds: range) -> None:
-    """Forwards and back, whatever dies when and whatever the store loses: the end is right, and nothing contradicts."""
+    """Whatever dies when and whatever the store loses, the end is right and nothing contradicts."""
 
     def fails(seed: int) -> object:
         world = World(seed)
@@ -258,7 +258,7 @@ SHORT: list[tuple[str, object, object, int | bool | None]] = [
 
 @pytest.mark.parametrize(("old", "new", "for_ms"), [row[1:] for row in SHORT], ids=[row[0] for row in SHORT])
 def test_what_starts_from_now(old: object, new: object, for_ms: int | bool | None) -> None:
-    """A segment of which something was not kept, and how long that makes a difference."""
+    """Segments of which something was not kept, and how long that makes a difference."""
     shortfalls = short(engine_of(s=old).definitions, engine_of(other=BOUGHT, s=new).definitions)
     own = [shortfall for shortfall in shortfalls if shortfall.segment == "s"]
     assert own == ([] if for_ms is False else [Short("s", for_ms)])
@@ -284,7 +284,7 @@ def documents() -> list[Definitions]:
 
 
 def test_a_file_can_be_built_again_from_what_is_stored() -> None:
-    """Its document, through JSON: the same fingerprint, and facts in the same places."""
+    """A file's document, through JSON, gives the same fingerprint and facts in the same places."""
     for definitions in documents():
         again = build(msgspec.json.decode(msgspec.json.encode(definitions.document)), "again")
         assert again.fingerprint == definitions.fingerprint
@@ -293,7 +293,7 @@ def test_a_file_can_be_built_again_from_what_is_stored() -> None:
 
 
 def test_what_is_carried_to_the_same_file_is_the_same() -> None:
-    """Nothing is lost on the way, whatever is asked."""
+    """A profile that is carried over to the same file loses nothing, whatever is asked."""
     for seed in range(200):
         rng = random.Random(seed)
         sent, drawn = histories.world(rng, 25)

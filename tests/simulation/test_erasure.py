@@ -67,7 +67,7 @@ def drawn(seed: int) -> World:
 
 
 def test_in_time_order_the_oracle_says_the_same() -> None:
-    """Every change, of random histories and definitions, with whoever comes back after it."""
+    """Every change of random histories is the oracle's, also those of customers who come back after an erasure."""
     assert failing(SEEDS, lambda seed: worlds.wrong_in_time_order(drawn(seed))) == {}
 
 
@@ -90,7 +90,7 @@ def test_in_any_order_the_oracle_says_the_same() -> None:
 
 
 def test_worlds_have_what_they_are_for() -> None:
-    """Erasures that end a membership, that find nothing, and customers who come back."""
+    """Some erasures end a membership, some find nothing, and some customers come back."""
     ended = came_back = nothing = 0
     for seed in range(60):
         world = drawn(seed)
@@ -104,7 +104,7 @@ def test_worlds_have_what_they_are_for() -> None:
 
 
 def test_a_change_by_erasure_has_no_content() -> None:
-    """It says which segment was left, when and by which request; of what was known it says nothing."""
+    """The change says which segment was left, when and by which request; of what was known it says nothing."""
     engine = worlds.made(random.Random(1), [bought("u1", 0)], {"version": 1, "segments": {"b": BUYER}}).engine
     events = [decode_line(json.dumps(event).encode()) for event in (bought("u1", 0), erase("u1", 5))]
     entered, left = Replay(engine).run(events)
@@ -137,7 +137,7 @@ def erase(customer_id: str, at_s: float) -> histories.Event:
 
 
 def test_only_on_profiles() -> None:
-    """There alone it is looked for before all else, so elsewhere it is none; with a prefix it is the same topic."""
+    """An erasure counts on profiles alone, where it is looked for first; with a prefix it is the same topic."""
     value = json.dumps(erase("u1", 0)).encode()
     for topic in ("profiles", "shop.profiles"):
         assert decode(value, b"u1", None, Origin(topic, 0, 0)).name == ERASE
@@ -147,7 +147,7 @@ def test_only_on_profiles() -> None:
 
 
 def test_a_track_of_that_name_erases_nobody() -> None:
-    """Whatever a web page calls its events."""
+    """A track event erases nobody, whatever a web page calls its events."""
     track = {**erase("u1", 0), "type": "track", "event": "erase"}
     assert decode_line(json.dumps(track).encode()).name == "erase" != ERASE
 
@@ -162,13 +162,13 @@ def lived(seed: int) -> tuple[Case, Lives]:
 
 
 def erased_for_good(case: Case) -> set[str]:
-    """Who asked, and of whom nothing came after it."""
+    """The customers that asked to be erased and of whom nothing came after it."""
     read = oracle.by_customer(case.events, oracle.latest(case.events))
     return {customer_id for customer_id, facts in read.items() if not oracle.remaining(facts)}
 
 
 def traces(lives: Lives, customer_id: str) -> list[str]:
-    """Where in the store a customer is named, or something of them is kept."""
+    """The places in the store where a customer is named, or something of the customer is kept."""
     partition, name = lives.store._partitions[0], customer_id.encode()
     places = ["customers"] if customer_id in partition.customers else []
     places += ["dues"] if customer_id in partition.dues else []
@@ -178,7 +178,7 @@ def traces(lives: Lives, customer_id: str) -> list[str]:
 
 
 def test_nothing_stays_but_that_there_was_somebody() -> None:
-    """Neither the id nor a fact: when it was, how often something was late, what counts changes, and the mark."""
+    """Neither the id nor a fact stays: only times, counts and the mark of the erasure."""
     count = 0
     for seed in STORED:
         case, lives = lived(seed)
@@ -197,7 +197,7 @@ def test_nothing_stays_but_that_there_was_somebody() -> None:
 
 
 def test_everything_read_again() -> None:
-    """On an empty store, from the first record: nothing new is told of who was erased, and nothing is kept."""
+    """On an empty store, from the first record, no change comes for erased customers, and nothing is kept of them."""
     told_again = 0
     for seed in STORED:
         case, lives = lived(seed)
@@ -220,7 +220,7 @@ def test_everything_read_again() -> None:
 
 
 def test_everything_read_again_with_deaths_on_the_way() -> None:
-    """Wherever a claim or a step ends: the table is the same, also of those who came back."""
+    """Wherever a claim or a step ends, the table is the same, also for customers who came back."""
     for seed in STORED:
         case, lives = lived(seed)
         assert asyncio.run(lives.live(case.until))
@@ -234,7 +234,7 @@ def test_everything_read_again_with_deaths_on_the_way() -> None:
 
 
 def test_a_rebuild_beside_those_who_were_erased() -> None:
-    """On what the store holds: who was erased stays so, and nothing is told of anybody."""
+    """A rebuild on what the store holds leaves erased customers erased, and publishes no changes."""
     count = 0
     for seed in STORED:
         case, lives = lived(seed)
@@ -257,7 +257,7 @@ def test_a_rebuild_beside_those_who_were_erased() -> None:
 
 
 def test_a_repeat_gives_no_row_to_whom_more_is_known_of() -> None:
-    """Also of one who was erased, came back, and of whose return only the topic knows."""
+    """An erased customer who came back, and of whose return only the topic knows, gets no row either."""
     engine = worlds.made(random.Random(1), [bought("u", 0)], {"version": 1, "segments": {"b": BUYER}}).engine
     customer = engine.new()
     customer.instant = customer.erased = 8
@@ -269,7 +269,7 @@ def test_a_repeat_gives_no_row_to_whom_more_is_known_of() -> None:
 
 
 def test_everything_read_again_on_new_topics() -> None:
-    """Where what was said before is not there either, who was erased is not named at all."""
+    """On new topics, where no former change is either, erased customers are not named at all."""
     for seed in STORED:
         case, lives = lived(seed)
         lives.wall = max(lives.times)  # all of it is there when it is read first
@@ -294,7 +294,7 @@ def test_everything_read_again_on_new_topics() -> None:
     ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}",
 )
 def test_lives_that_end_anywhere(seeds: range) -> None:
-    """Whatever dies when, and whatever the store loses: who was erased is told of as the oracle tells, and is gone."""
+    """Whatever dies when, and whatever the store loses, erased customers have the oracle's changes, and are gone."""
 
     def fails(seed: int) -> object:
         case, lives = lived(seed)
@@ -360,7 +360,7 @@ class _Topics:
 
 
 def _by_former_version(event: Event) -> bytes:
-    """As versions wrote links and erasures that noted nothing."""
+    """A record as written by versions that noted nothing of links and erasures."""
     assert isinstance(event, Link | CascadedErasure)
     kind, linked = ("link", 0) if isinstance(event, Link) else ("erased", event.linked)
     fields = {"kind": kind, "customer": event.customer, "time": event.time, "id": event.id, "into": event.into}
@@ -388,7 +388,7 @@ def _sent_on(former: str, into: str, at: int) -> CascadedErasure:
     ids=[f"sent{number}-found{number}" for number in range(6)],
 )
 def test_former_ids_of_who_was_erased_are_found(sent: Sequence[Event], erased: dict[str, int]) -> None:
-    """As their owner acted on it: unless the newest link was to another person. Of versions that noted nothing."""
+    """Former ids are found in records without notices, unless the newest link was to another person."""
     assert asyncio.run(erasure_scan.find(_Topics(sent, _by_former_version), 0, {})).erased == erased
 
 
@@ -404,7 +404,7 @@ def test_an_erasure_along_is_found_by_its_notice_alone() -> None:
 
 
 def test_a_late_erasure_is_judged_by_links_and_requests() -> None:
-    """As its owner did: not of one who was erased or linked anew since."""
+    """A late erasure is judged as its owner did: a customer who was erased or linked anew since stays."""
     late = CascadedErasure("a", ERASE, 10, "e10", into="u", linked=3)
     for sent, expected in (
         ([late], {"a": 10}),
@@ -429,7 +429,7 @@ def test_looked_for_from_where_a_claim_came_to() -> None:
 
 
 def test_a_claim_tells_the_next_up_to_where_it_looked() -> None:
-    """Of a partition of which nothing was read yet; who was found is erased by then."""
+    """A claim stores up to where it looked, also when nothing was read yet; by then erasures are applied."""
     case, lives = lived(next(seed for seed in STORED if erased_for_good(lived(seed)[0])))
     lives.wall = max(lives.times)
     asyncio.run(lives.claim())

@@ -39,7 +39,7 @@ PARTS = [
 
 
 def lives_of(world: World, engine: Engine) -> Lives:
-    """Of this world, under one of its files first."""
+    """Lives of this world, under one of its files first."""
     return Lives(world.rng, engine, inputs(world.rng, world.sent, 0))
 
 
@@ -66,7 +66,7 @@ async def _through(world: World, lives: Lives) -> None:
 
 @pytest.mark.parametrize("seeds", PARTS, ids=lambda seeds: f"seeds {seeds.start}-{seeds.stop - 1}")
 def test_the_end_is_that_of_a_replay(seeds: range) -> None:
-    """For every segment, also of those facts that the former file did not keep."""
+    """Every segment ends as in a replay, also those of facts that the former file did not keep."""
 
     def fails(seed: int) -> object:
         world, lives = lived(seed)
@@ -88,7 +88,7 @@ def test_the_end_is_that_of_a_replay(seeds: range) -> None:
 
 
 def _otherwise(world: World, lives: Lives) -> list[str]:
-    """Whose facts decide something otherwise than those of a replay, now or later."""
+    """Customers whose facts decide something otherwise than those of a replay, now or later."""
     fresh = Replay(world.after)
     list(fresh.run(worlds.decoded(world.sent), lives.wall - GRACE_MS))
     differing = []
@@ -105,7 +105,7 @@ def _otherwise(world: World, lives: Lives) -> list[str]:
 
 
 def test_who_is_right_has_no_change_and_who_is_wrong_is_put_right() -> None:
-    """Facts that are wrong although nothing wrong was said yet, and a customer whom Redis no longer knows."""
+    """Wrong facts are put right without a change if nothing wrong was published; so is a customer that Redis lost."""
     forgotten = 0
     for seed in range(40):
         world = World(seed)
@@ -130,7 +130,7 @@ def test_who_is_right_has_no_change_and_who_is_wrong_is_put_right() -> None:
 
 
 def test_whom_redis_no_longer_knows_goes_on_in_number() -> None:
-    """Under another file too: what the topic says of them is what the changes go on from."""
+    """The changes of a customer whom Redis lost go on from those on the topic, under another file too."""
     gone_on = 0
     for seed in range(60):
         world = World(seed)
@@ -152,7 +152,7 @@ def test_whom_redis_no_longer_knows_goes_on_in_number() -> None:
 
 
 def kept_dues(lives: Lives) -> dict[str, int]:
-    """As the customers say."""
+    """The due times of the stored customers."""
     return {
         customer_id: due for customer_id, value in kept_of(lives).items() if (due := customer_codec.decode(value).due)
     }
@@ -186,7 +186,7 @@ def test_whom_redis_lost_while_it_went_on() -> None:
 
 
 def test_rows_of_whom_redis_lost_while_it_went_on() -> None:
-    """Where what is so is what was said last before, but other rows were written since."""
+    """Rows are put right where the last change still holds, but other rows were written since."""
     put_right = 0
     for seed in range(80):
         world = World(seed)
@@ -217,7 +217,7 @@ def newest_of(lives: Lives) -> dict[str, PublishedChange]:
 
 
 async def rebuilt(lives: Lives, world: World) -> None:
-    """One more life, whole."""
+    """Live one more life, whole, with a rebuild."""
     lives.rebuilds = True
     assert await lives.live(world.until)
 
@@ -251,7 +251,7 @@ def test_a_profile_that_comes_of_the_file_that_is_to_come() -> None:
 
 
 def test_a_profile_that_came_under_the_former_file() -> None:
-    """Read again under another: each fact in its own place, however the two files number them."""
+    """Read again under another file, each fact is in its own place, however the two files number them."""
     viewed = {"performed": {"event": "Product Viewed"}}
     old, new = engine_of(buyer=BOUGHT), engine_of(a_viewer=viewed, buyer=BOUGHT)
     before = DefinitionVersions.initial(old)
@@ -265,7 +265,7 @@ def test_a_profile_that_came_under_the_former_file() -> None:
 
 @pytest.mark.parametrize("lost", ["tombstone", "erasure"])
 def test_an_erasure_that_redis_lost(lost: str) -> None:
-    """It is found again: in nothing, nothing at or before it counts, and nothing is kept under the id."""
+    """A lost erasure is found again: nothing at or before it counts, and nothing is kept under the id."""
     engine = engine_of(buyer=BOUGHT)
     replayed, stored = bought(engine), bought(engine) if lost == "erasure" else engine.new()
     at = replayed.instant + 10
@@ -279,7 +279,7 @@ def test_an_erasure_that_redis_lost(lost: str) -> None:
 
 
 def test_who_leaves_what_is_gone_is_not_undisturbed() -> None:
-    """As many changes as a replay would count, one of them of a segment that it does not know."""
+    """There are as many changes as in a replay, but one of them is of a segment that the replay does not know."""
     old, new = engine_of(x1=BOUGHT, x2=BOUGHT), engine_of(y=TWICE)
     stored, replayed = bought(old), bought(new)
     replayed.sequence = stored.sequence
@@ -311,7 +311,7 @@ async def test_a_turn_is_given_back_whatever_becomes_of_who_had_it() -> None:
 
 
 class Stuck:
-    """It comes to nothing, and does not end."""
+    """A recomputation that comes to nothing, and does not end."""
 
     def __init__(self) -> None:
         self.customers: dict[str, bytes] = {}

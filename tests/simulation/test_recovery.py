@@ -62,7 +62,7 @@ def drawn(seed: int, *, late: bool) -> Case:
 
 
 def wrong(case: Case, lives: Lives, *, late: bool) -> object:
-    """What is not as it must be, once all was read."""
+    """Find what is not as it must be, once all was read."""
     changes = lives.outputs.changes()
     letters = lives.outputs.letters()
     garbage = {place for topic in case.topics.values() for place in garbage_of(topic)}
@@ -125,7 +125,7 @@ def test_lives_that_end_anywhere(seeds: range, late: bool) -> None:
 
 @IN_BLOCKS
 def test_each_life_ends_with_a_request_under_way_and_a_save_that_is_lost(seeds: range) -> None:
-    """So the next owner has forgotten what the former one may still say."""
+    """The next owner has forgotten what the former one may still publish."""
 
     async def live_all(case: Case, lives: Lives) -> None:
         for _ in range(case.rng.randrange(1, LIVES_MAX)):
@@ -144,7 +144,7 @@ def test_each_life_ends_with_a_request_under_way_and_a_save_that_is_lost(seeds: 
 
 @cache
 def night() -> tuple[Sequence[Json], Engine]:
-    """Enough of everything for a few dozen writes: the four segments, by events and by time."""
+    """A history with enough of everything for a few dozen writes: the four segments, by events and by time."""
     rng = random.Random(10)
     return histories.history(rng, size=120), Engine(parse(live.FOUR.read_text(), "four.yaml"))
 
@@ -214,7 +214,7 @@ def lived() -> tuple[Case, Lives]:
 
 
 def test_of_what_is_known_nothing_is_remembered() -> None:
-    """A store that was never told where the outputs stand: all is read back, and all of it is known."""
+    """On a store without positions of the outputs, all of them is read back, and nothing in it is new."""
     _, lives = lived()
     lives.store._partitions[0].outputs.clear()
     before = lives.store.was[-1][0]
@@ -226,7 +226,7 @@ def test_of_what_is_known_nothing_is_remembered() -> None:
 
 
 def test_records_that_are_not_ours(caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever wrote them: they are passed over, and one line says how many; a tombstone is nothing strange."""
+    """Records of other writers are passed over, and one line says how many; a tombstone is nothing strange."""
     _, lives = lived()
     strange = [OutRecord("segment-changes", b"u1", value, []) for value in (b"", b"{", b"[]", b'{"change_id": 1}')]
     lives.outputs.append([*strange, OutRecord("dead-letters", None, b"x", [("offset", b"x")])])
@@ -243,7 +243,7 @@ def test_records_that_are_not_ours(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_save_of_which_the_reply_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is sent a second time, and nothing is there twice."""
+    """A save whose reply is lost is sent a second time, and nothing is there twice."""
     monkeypatch.setattr(checkpoint, "happens", lambda name: name == "lost_save_reply")
     case, lives = lived()
     assert wrong(case, lives, late=False) == {}
@@ -282,7 +282,7 @@ def test_repeats_set_no_row_back() -> None:
 
 
 def test_a_change_that_is_too_large_to_be_published_is_cut() -> None:
-    """As a former version saved it, which then could not publish it; nothing else of its entry is another."""
+    """A change that a former version saved and could not publish is cut; nothing else of its entry is another."""
     case, lives = lived()
     of_store, published = lives.store._partitions[0], lives.outputs.records
     change, row = published[CHANGES].pop(), published[MEMBERSHIPS].pop()

@@ -214,7 +214,7 @@ def happened(lives: TriggerLives, place: int, name: str) -> list[Happening]:
     ],
 )
 async def test_drawn_lives(delay_ms: int, losses: Sequence[Callable[[TriggerLives], None]], count: int) -> None:
-    """Whatever becomes of Redis, and whenever the process ends."""
+    """The audit finds nothing, whatever becomes of Redis, and whenever the process ends."""
     outcomes = Counter[str]()
     for seed in range(count):
         lives = await lived(seed, delay_ms, losses, deaths=seed % 3)

@@ -59,7 +59,7 @@ async def claim(lives: TriggerLives) -> None:
 
 
 async def test_a_read_back_that_runs_out_of_time_goes_on_from_where_it_came_to() -> None:
-    """And what it has read counts."""
+    """The next claim reads from there on, and what was read before counts."""
     topics = ShortTime(3)
     topics.records[TRIGGER_DECISIONS] = [decision_log.record(decided(number)) for number in range(1_000)]
     lives = lives_with(topics)

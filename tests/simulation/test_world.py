@@ -46,7 +46,7 @@ def test_no_seed_fails(first: int) -> None:
 
 @cache
 def judged(seed: int) -> tuple[str, Counter[str]]:
-    """What is to be reported of a world, if anything, and what happened in it."""
+    """Find what is to be reported of a world, if anything, and what happened in it."""
     outcome = run(seed, Options())
     return report(outcome, Options(), TRACE_LINES) if outcome.problems else "", outcome.counts
 
@@ -59,7 +59,7 @@ def judged(seed: int) -> tuple[str, Counter[str]]:
     ],
 )
 def test_persons_of_two_ids(first: int) -> None:
-    """However the owners of two ids hear of each other, and whatever fails: each person is where one id would be."""
+    """Whatever fails, and however the owners of two ids hear of each other, each person is where one id would be."""
     options = Options(people=True)
     outcomes = [run(seed, options) for seed in range(first, first + BLOCK)]
     failed = [report(outcome, options, TRACE_LINES) for outcome in outcomes if outcome.problems]
@@ -67,7 +67,7 @@ def test_persons_of_two_ids(first: int) -> None:
 
 
 def test_everything_happens() -> None:
-    """In some of the seeds of a run: the rarest of them is in one of twenty."""
+    """Each state and fault comes up in some seeds of a run: the rarest of them is in one of twenty."""
     counts: Counter[str] = Counter()
     for seed in range(2 * BLOCK):
         counts += judged(seed)[1]
@@ -75,5 +75,5 @@ def test_everything_happens() -> None:
 
 
 def test_a_seed_is_one_run() -> None:
-    """To the last line of its trace."""
+    """Two runs of a seed are equal to the last line of the trace."""
     assert run(7, Options()).digest == run(7, Options()).digest != run(8, Options()).digest

@@ -60,7 +60,7 @@ def total(agg: str) -> Kind:
 
 
 def uncovered(agg: str, ends: set[str]) -> Kind:
-    """Where time alone lets somebody in: what stood against it leaves the window before what speaks for it."""
+    """A total that time alone brings to hold: what stood against it leaves the window before what speaks for it."""
     bounds = tuple(bound for bound in BOUNDS if ends & bound.keys())
 
     def segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
@@ -90,7 +90,7 @@ def cart(part: str) -> Kind:
 
 
 def group(kind: str) -> Kind:
-    """Over two conditions: one that time turns, and any other."""
+    """A group of two conditions: one that time turns, and any other."""
 
     def segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
         other = pick(("performed", "cart", "sessions", "last", "trait", "calendar"))

@@ -43,7 +43,7 @@ def identify_body(pick: Pick, of: Scene) -> Event:
 
 
 def named_body(pick: Pick, of: Scene) -> Event:
-    """One of the scene's own names."""
+    """An event of one of the scene's own names."""
     name = pick(of.names)
     if name == "page":
         return page_body(pick, of)
@@ -95,13 +95,13 @@ def track(name: str, properties: Event) -> Event:
 
 
 def with_scene_properties(pick: Pick, of: Scene, properties: Event) -> Event:
-    """With what the scene is about; money now and then in a currency."""
+    """The properties with those that the scene is about; money now and then in a currency."""
     all_properties = properties | merged(pick(PROPERTIES[name].values) for name in of.fields)
     return all_properties | pick(CURRENCIES) if all_properties.get("price") is not None else all_properties
 
 
 def context(pick: Pick, of: Scene) -> Event:
-    """Nothing, or some of the parts that the scene speaks of."""
+    """No context, or some of the parts that the scene speaks of."""
     names = [pick(of.contexts) for _ in range(pick(of.context_parts))]
     return {"context": merged(pick(CONTEXTS[name].values) for name in names)} if names else {}
 

@@ -81,7 +81,7 @@ def sorted_history(draw: st.DrawFn, of: Scene | None = None, max_size: int = 25)
 
 @st.composite
 def shuffled_history(draw: st.DrawFn, of: Scene | None = None, max_size: int = 25) -> list[Event]:
-    """The same in any order: many events are late."""
+    """The same events in any order: many are late."""
     return draw(st.permutations(draw(sorted_history(of, max_size))))
 
 
@@ -144,7 +144,7 @@ def world_of(kind: str, pick: Pick, size: int = 25) -> tuple[list[Event], Event]
 
 
 def without_hold(drawn: Mapping[str, object]) -> Event:
-    """The same definitions, but whoever no longer meets a condition leaves at once."""
+    """The same definitions, but a customer that no longer meets a condition leaves at once."""
     segments = drawn["segments"]
     assert isinstance(segments, dict)
     plain = {
@@ -209,7 +209,7 @@ def ids(customer: str, identity: str) -> Event:
 
 
 def written(moment: datetime, clock: str) -> str:
-    """RFC 3339 in several hands; digits beyond the millisecond are to be cut."""
+    """An instant as RFC 3339 in several hands; digits beyond the millisecond are to be cut."""
     offsets = {"+03:30": timedelta(hours=3.5), "-05:00": timedelta(hours=-5)}
     local = moment.astimezone(timezone(offsets.get(clock, timedelta())))
     digits = {"micros": "999", "nanos": "999999"}.get(clock, "")

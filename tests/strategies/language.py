@@ -39,7 +39,7 @@ def definitions_by(pick: Pick, of: Scene, *, with_holds: bool = True) -> Event:
 
 
 def in_any_order(pick: Pick, keys: tuple[str, ...]) -> list[str]:
-    """Shuffled, so that what is named comes before and after in the order of keys."""
+    """The keys shuffled, so that what is named comes before and after in the order of keys."""
     left, shuffled = list(keys), []
     while left:
         shuffled.append(pick(tuple(left)))
@@ -94,7 +94,7 @@ def condition(pick: Pick, of: Scene, others: tuple[str, ...], depth: int) -> Eve
 
 
 def theme_kind(of: Scene, others: tuple[str, ...]) -> str:
-    """What the scene is about; another segment can be named only where there is one."""
+    """The kind of condition that the scene is about; another segment can be named only where there is one."""
     return "performed" if of.theme == "in_segment" and not others else of.theme
 
 
@@ -184,7 +184,7 @@ BOUNDS: tuple[Event, ...] = (
 
 
 def sequence_form(pick: Pick, of: Scene) -> Event:
-    """Mostly of the scene's own names and in its longest window, so that the steps are made."""
+    """Steps mostly of the scene's own names and in its longest window, so that they are made."""
     steps: list[Event] = []
     for _ in range(pick((2, 2, 2, 2, 2, 3, 4))):
         where = optional("where", where_by(pick, of)) if pick(range(10)) == 0 else {}

@@ -79,7 +79,7 @@ def told_per_customer(changes: Sequence[Change]) -> dict[str, list[PlainChange]]
 
 
 def right(sent: Sequence[Json], definitions: Json, until: int | None = None) -> dict[str, list[PlainChange]]:
-    """The same of the oracle."""
+    """The changes of each customer by the oracle."""
     own: dict[str, list[PlainChange]] = defaultdict(list)
     for change in oracle.changes(sent, definitions, until):
         own[change.customer_id].append((change.segment, change.change, change.occurred_at, change.late))
@@ -87,14 +87,14 @@ def right(sent: Sequence[Json], definitions: Json, until: int | None = None) -> 
 
 
 def wrong_in_time_order(world: World) -> object:
-    """What a replay gives and should give, where that is not the same."""
+    """The changes of a replay and the right ones, where these are not the same."""
     actual = told_per_customer(list(Replay(world.engine).run(world.events, world.until)))
     expected = right(world.sent, world.definitions, world.until)
     return actual != expected and (actual, expected)
 
 
 def wrong_in_any_order(world: World) -> object:
-    """The same of the shuffled events, and of where everybody is in the end."""
+    """The same of the shuffled events, and of the memberships in the end."""
     replay = Replay(world.plain)
     actual = told_per_customer(list(replay.run(world.late, world.until)))
     expected = right(world.shuffled, world.plain_definitions, world.until)
@@ -106,5 +106,5 @@ def wrong_in_any_order(world: World) -> object:
 
 
 def failing(seeds: Sequence[int], fails: Callable[[int], object]) -> dict[int, object]:
-    """What fails, by seed: compared with {}."""
+    """The seeds that fail, each with what fails: compared with {}."""
     return {seed: failure for seed in seeds if (failure := fails(seed))}

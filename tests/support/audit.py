@@ -23,7 +23,7 @@ OVERTAKEN = ("a newer owner has the partition", "another producer has its transa
 
 
 def audit(evidence: Evidence) -> list[str]:
-    """What is wrong."""
+    """Find what is wrong with a run: a sentence for each invariant that does not hold."""
     return [
         *stops(evidence),
         *owners(evidence),

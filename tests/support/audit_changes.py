@@ -26,7 +26,7 @@ Cause = tuple[str, str, int, int]  # the event's id, and where it was read
 
 
 class AuditedChange(NamedTuple):
-    """A change; without a cause it came by time."""
+    """A segment change; a change without a cause came by time."""
 
     segment: str
     change: str
@@ -50,7 +50,7 @@ class Customer:
 
     @property
     def is_late(self) -> bool:
-        """Whether an event of its came late."""
+        """Whether an event of the customer came late."""
         return self.settled is not None
 
     def fire(self, until: int) -> None:
@@ -73,7 +73,7 @@ class Customer:
 
 
 def asked_before(evidence: Evidence) -> dict[str, list[int]]:
-    """Who may have been known to be erased before anything was read, and up to when (ms): nothing of that is told.
+    """Customers whose erasure may have been known before anything was read, and up to when (ms) nothing is told.
 
     Several times where several requests were there at about the moment of that look: any of them may be the last known.
     """
@@ -99,7 +99,7 @@ def asked_before(evidence: Evidence) -> dict[str, list[int]]:
 
 
 def customers(evidence: Evidence, hidden: Mapping[str, int] = NOBODY) -> dict[str, Customer]:
-    """Everybody of whom something was read; what is ``hidden``, up to then (ms), does not count."""
+    """The customers of whom something was read; events up to the ``hidden`` instant (ms) of a customer do not count."""
     rules = oracle.read_rules(evidence.definitions)
     by_name: dict[str, Customer] = {}
     for partition in evidence.history:
@@ -119,7 +119,7 @@ def customers(evidence: Evidence, hidden: Mapping[str, int] = NOBODY) -> dict[st
 
 
 def erased(evidence: Evidence) -> dict[str, int | None]:
-    """Who was erased, and when; `None`: what was late, or lost, leaves it open."""
+    """The erased customers and when they were erased; `None`: what was late, or lost, leaves the time open."""
     open_ = evidence.forgotten | asked_before(evidence).keys()
     return {
         name: None if name in open_ else customer.erased
@@ -129,7 +129,7 @@ def erased(evidence: Evidence) -> dict[str, int | None]:
 
 
 def changes(evidence: Evidence) -> Iterator[str]:
-    """I1-I3, I5, I7: customer by customer, and the membership in the end."""
+    """I1-I3, I5, I7: the changes of each customer are right, and so is the membership in the end."""
     bodies: dict[str, list[Json]] = defaultdict(list)
     for record in once(evidence, CHANGES):
         body = json.loads(record.value or b"")
@@ -161,7 +161,7 @@ def changes(evidence: Evidence) -> Iterator[str]:
 def _is_right_after(
     evidence: Evidence, name: str, erased_ms: int, published: Sequence[AuditedChange], *, is_sure: bool
 ) -> bool:
-    """Whether it is what is told of a customer of whom nothing counts up to then (ms)."""
+    """Whether the changes are right for a customer of whom nothing counts up to then (ms)."""
     by_name = customers(evidence, {name: erased_ms})
     return not (list(_right(name, by_name[name], published, is_sure=is_sure)) if name in by_name else published)
 
@@ -176,7 +176,7 @@ def _audited_change(body: Json) -> AuditedChange:
 
 
 def _right(name: str, customer: Customer, published: Sequence[AuditedChange], *, is_sure: bool) -> Iterator[str]:
-    """What is settled is told so, and nothing else before it."""
+    """Settled changes are told as they are, and nothing else before them."""
     if is_sure and published[: customer.settled] != customer.right[: customer.settled]:
         yield f"changes of {name}: told {published}, right {customer.right}, of which {customer.settled} are settled"
     if is_sure and any(change.late and (change.cause is None or not customer.is_late) for change in published):
@@ -206,7 +206,7 @@ def _members(
     bodies: Mapping[str, Sequence[Json]],
     unsure: Container[str],
 ) -> Iterator[str]:
-    """I1, I2: where everybody is by the store, by what was told, and by the set of all events.
+    """I1, I2: each customer's segments are the same in the store, by the changes, and by the set of all events.
 
     ``unsure``: of whom something was late and something erased: what is left of them depends on the order.
     """
@@ -228,7 +228,7 @@ def _members(
 def _as_replayed(
     name: str, customer: Customer, all_events: Sequence[Json], definitions: Json, until: int
 ) -> Iterator[str]:
-    """Of whom nothing came late, no more and no less is told than a replay of the events in time order tells."""
+    """A customer without late events has exactly the changes of a replay of the events in time order."""
     own = sorted((event for event in all_events if oracle.customer(event) == name), key=_replay_order)
     if [_moment(oracle.fact(event)) for event in own] != [_moment(what) for what in customer.facts]:
         return  # two events of one millisecond were read in another order than a replay reads them
@@ -247,7 +247,7 @@ def _replay_order(event: Json) -> tuple[int, int]:
 
 
 def tally(evidence: Evidence) -> Counter[str]:
-    """What the changes of a run were like."""
+    """Count the kinds of customers and changes of a run."""
     counts: Counter[str] = Counter()
     for customer in customers(evidence).values():
         counts["customer late" if customer.is_late else "customer never late"] += 1

@@ -20,7 +20,7 @@ DEVICE = "device-"
 
 
 def audit(evidence: Evidence) -> Iterator[str]:
-    """What is wrong."""
+    """Find what is wrong with a run of persons who have several ids."""
     yield from stops(evidence)
     yield from owners(evidence)
     yield from claims(evidence)
@@ -62,5 +62,5 @@ def _everybody(evidence: Evidence) -> Iterator[str]:
 
 
 def person(event: Json) -> str:
-    """Whose it is, whichever id it has."""
+    """The person to whom an event belongs, whichever id it has."""
     return str(event.get("userId") or event["anonymousId"]).removeprefix(DEVICE)

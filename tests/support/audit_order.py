@@ -15,7 +15,7 @@ TOLD_MS = 350
 
 
 def order(evidence: Evidence) -> Iterator[str]:
-    """What was read or decided too early."""
+    """Find records that were read, and due times that were fired, too early."""
     for partition in evidence.history:
         taken = list(steps(evidence, partition))
         punctual = _in_time_order([read for _, reads in taken for read in reads])
@@ -34,7 +34,7 @@ def _too_early(evidence: Evidence, partition: int, step: Saved) -> Iterator[str]
 
 
 def _in_time_order(reads: Sequence[Read]) -> set[In]:
-    """The records up to which their input was in time order: only of those anything is promised."""
+    """The records up to which their input was in time order: promises are made for these alone."""
     newest: dict[str, int] = {}
     punctual = set()
     for read in reads:

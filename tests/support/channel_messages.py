@@ -35,7 +35,7 @@ def words(**parts: Any) -> dict[str, MessageTemplates]:
 
 
 class Names:
-    """DNS: what a name resolves to, one list after the other."""
+    """A DNS stand-in: the addresses of a name, one list after the other."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)

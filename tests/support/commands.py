@@ -39,7 +39,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
-    """The environment with these settings of ours and no others."""
+    """The environment with these settings of the segmenter and no others."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
     return variables | {f"SEGMENTER_{name.upper()}": str(value) for name, value in settings.items()}
 
@@ -58,7 +58,7 @@ def assert_one_line(err: str) -> None:
 
 
 def assert_stopped(done: Done, *words: str) -> None:
-    """Exit 75, nothing on stdout, and one sentence with these words on stderr."""
+    """The command ended with code 75, nothing on stdout, and one sentence with these words on stderr."""
     assert (done.code, done.out) == (75, ""), done
     assert_one_line(done.err)
     assert done.err.startswith("segmenter stopped: ")
@@ -70,7 +70,7 @@ def assert_stopped(done: Done, *words: str) -> None:
 
 
 def event(customer: str, number: int, name: str, after_m: float, /, **properties: object) -> dict[str, Any]:
-    """What happened ``after_m`` minutes after the 1st of March; later tests move it."""
+    """An event ``after_m`` minutes after the 1st of March; `moved_to_now` moves it."""
     time_of_it = datetime(2026, 3, 1, 10, tzinfo=UTC) + timedelta(minutes=after_m)
     call: dict[str, Any] = {"type": "page"} if name == "page" else {"type": "track", "event": name}
     identity = {"messageId": f"{customer}-{number}", "userId": customer}
@@ -86,7 +86,7 @@ def lines(*events: Mapping[str, Any]) -> bytes:
 
 
 def moved_to_now(*events: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The same with the 1st of March at three hours ago."""
+    """The same events, with the 1st of March at three hours ago."""
     by = NOW - timedelta(hours=3) - datetime(2026, 3, 1, 10, tzinfo=UTC)
     return [{**event, "timestamp": (datetime.fromisoformat(event["timestamp"]) + by).isoformat()} for event in events]
 
@@ -101,19 +101,19 @@ def on_tansu(tansu: Tansu, prefix: str, **more: object) -> dict[str, Any]:
 
 
 def shop_on(tansu: Tansu, name: str, redis: str, **more: object) -> dict[str, Any]:
-    """Of a module's own shop, all under a name that was never used: a module may be left and come back to."""
+    """A shop for one test module, under a name that was never used: a module may be left and come back to."""
     name = f"{name}{next(_numbers)}"
     own = {"redis": redis, "redis_prefix": f"{name}:", "group": name, "session_timeout_s": 2}
     return on_tansu(tansu, f"{name}-", **own, **more)
 
 
 def partition_of(key: bytes) -> int:
-    """Where Kafka's default partitioner puts it."""
+    """The partition in which Kafka's default partitioner puts the key."""
     return int((murmur2(key) & 0x7FFFFFFF) % live.PARTITIONS)
 
 
 def read(brokers: str, names: Sequence[str], count: int) -> list[Any]:
-    """So many records of these topics, and what may come with the last of them."""
+    """Read so many records of these topics, and what may come with the last of them."""
     consumer: Any = KafkaConsumer(bootstrap_servers=brokers)
     places = [TopicPartition(name, number) for name in names for number in range(live.PARTITIONS)]
     consumer.assign(places)

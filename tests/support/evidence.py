@@ -87,7 +87,7 @@ class Left(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """All of it. ``history``: by partition the claims and saves that the store still knew in the end.
+    """All that a run leaves behind. ``history``: by partition the claims and saves that the store knew in the end.
 
     ``assignments``: which process held which partition. ``lost_writes``: how many the store lost;
     ``forgotten``: the customers of saves among them.
@@ -124,7 +124,7 @@ class Read(NamedTuple):
 
 
 def read(record: In, reason: str | None, newest: int) -> Read:
-    """A record behind others of its input; a misplaced event still moves its input on in time."""
+    """Read a record behind others of its input; a misplaced event still moves its input on in time."""
     rank = TOPICS.index(record.topic)
     if reason not in (None, "wrong_partition"):
         return Read((newest, rank, record.offset), record, None, 0)
@@ -161,14 +161,14 @@ def events(evidence: Evidence, partition: int) -> list[Json]:
 
 
 def identity(record: Published) -> object:
-    """What is the same in every repeat: the change's id, the dead letter's place."""
+    """The part of an output record that is the same in every repeat: the change's id, the dead letter's place."""
     if record.topic == CHANGES:
         return record.headers["ce_id"]
     return tuple(record.headers[name] for name in ("topic", "partition", "offset"))
 
 
 def once(evidence: Evidence, topic: str) -> list[Published]:
-    """An output without repeats, in the order of their first coming."""
+    """The records of an output without repeats, in the order of their first coming."""
     first: dict[object, Published] = {}
     for record in evidence.published:
         if record.topic == topic:

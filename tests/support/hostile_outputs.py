@@ -113,7 +113,7 @@ class Scenes:
         self._paused: list[Scene] = []
 
     def round(self, count: int) -> Iterator[Sent]:
-        """So many records: those of scenes that go on, then of drawn ones."""
+        """Draw so many records: those of scenes that go on, then new ones."""
         self._running.extend(self._paused)
         self._paused.clear()
         for _ in range(count):
@@ -175,7 +175,7 @@ class Scenes:
     # --- scenes ----------------------------------------------------------------------------------
 
     def event(self) -> Scene:
-        """One of a shop, whose texts stand in reasons."""
+        """An event of a shop, whose texts stand in reasons."""
         rng = self._rng
         text = rng.choice(("x", "\u202e", "م", "{{ x }}", "\n", "<b>", '"', "😀")) * rng.choice((1, 10, 80, 300))
         name = rng.choice(("Looked", "Order Completed", "Order Completed", "Product Added", "page"))

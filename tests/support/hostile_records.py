@@ -40,7 +40,7 @@ class Sent(NamedTuple):
 
     @property
     def sum(self) -> int:
-        """Tells its bytes from those of others."""
+        """A check sum that tells the record's bytes from those of others."""
         return crc32(self.value or b"", crc32(self.key or b""))
 
 
@@ -49,7 +49,7 @@ Bad = tuple[str, str | None, bytes | None]
 
 
 def mixed(rng: random.Random, count: int, bad_share: float, began_ms: int) -> Iterator[Sent]:
-    """So many records in the order of their times, of which this share is bad; good ones as `customers` says."""
+    """Draw so many records in the order of their times, this share of them bad; good ones as `customers` says."""
     good = round(count * (1 - bad_share)) // EVENTS_EACH * EVENTS_EACH
     kinds = [True] * good + [False] * (count - good)
     rng.shuffle(kinds)
@@ -72,7 +72,7 @@ def customers(count: int, bad_share: float) -> list[str]:
 
 
 def name(number: int) -> str:
-    """Of every sort that is accepted: direction marks and braces are in a name what they are."""
+    """A customer's name; all sorts that are accepted occur, and direction marks and braces are kept as they are."""
     plain = f"u{number}"
     return (
         plain, plain, plain, f"مشتری {plain}", f"\u202e{plain}\u200f", f"{{p{number % 9}}}{plain}",
@@ -81,7 +81,7 @@ def name(number: int) -> str:
 
 
 def partition_of(customer: str) -> int:
-    """Where Kafka's default partitioner puts it."""
+    """The partition in which Kafka's default partitioner puts the customer."""
     return int((murmur2(customer.encode()) & 0x7FFFFFFF) % PARTITIONS)
 
 
@@ -230,7 +230,7 @@ _KINDS: tuple[Callable[[random.Random, str, str], Bad], ...] = (
 
 
 def too_large(customer: str, time: str) -> Sent:
-    """A byte more than is read; for a topic whose limit was raised."""
+    """A record that is a byte larger than is read; for a topic whose limit was raised."""
     value = _json(customer, time)
     value += b" " * (MIB + 1 - len(value))
     return Sent("visits", partition_of(customer), customer.encode(), value, "too_large")

@@ -73,7 +73,7 @@ class Run:
         admin.close()
 
     def send(self, records: Iterator[Sent]) -> None:
-        """Each at its place, in the order given; what it is is noted there."""
+        """Send each record to its place, in the order given, and note there what it is."""
         asyncio.run(self._send(records))
 
     async def _send(self, records: Iterator[Sent]) -> None:
@@ -114,7 +114,7 @@ class Run:
         return sum(len(noted.reasons) for noted in self.noted.values())
 
     def applied(self) -> int:
-        """Records that are saved as applied."""
+        """The number of records that are saved as applied."""
         prefix = self.settings["topic_prefix"]
         names = [f"position:{prefix}{topic}" for topic in hostile_records.TOPICS]
         stored_positions = [
@@ -147,7 +147,7 @@ class Run:
         return sum(self._redis.llen(f"{prefix}{{p{partition}}}:outbox") for partition in range(PARTITIONS))
 
     def drain(self, worker: Worker, within_s: float) -> list[tuple[float, int]]:
-        """Until all is applied and published; the share that was applied and the resident MB, now and then."""
+        """Wait until all is applied and published; the share that was applied and the resident MB, now and then."""
         until, samples = time.monotonic() + PATIENCE * within_s, []
         while (applied := self.applied()) < self.count or self.waiting():
             assert worker.exit_code is None, worker.tail()
@@ -157,7 +157,7 @@ class Run:
         return [*samples, (1.0, resident_mb(worker.pid))]
 
     def each(self, topic: str, take: Callable[[Any], None]) -> None:
-        """All records of an output, one after the other."""
+        """Give all records of an output to ``take``, one after the other."""
         asyncio.run(self._each(self.settings["topic_prefix"] + topic, take))
 
     async def _each(self, topic: str, take: Callable[[Any], None]) -> None:

@@ -17,7 +17,7 @@ from tests.strategies import worlds
 
 
 class Post:
-    """Owners of ids which hear of one another late and in another order; every record comes twice."""
+    """The owners of a person's ids, which hear of one another late and in another order; every record comes twice."""
 
     def __init__(self, engine: Engine, rng: random.Random) -> None:
         self.engine, self.rng = engine, rng
@@ -32,7 +32,7 @@ class Post:
         self._again: list[tuple[str, bytes]] = []  # what comes a second time, whenever that is
 
     def read(self, event: Event, value: bytes = b"", at: int = -1) -> None:
-        """One event for its id; what it sends is on its way then."""
+        """Apply one event to its id; what it sends is on its way then."""
         customer = self.customers[event.customer]
         acted = process(event, customer, self._decider, value, at)
         assert not acted.is_lost
@@ -46,7 +46,7 @@ class Post:
         return self.engine.apply(event.customer, customer, event)
 
     def deliver(self, most: int | None = None) -> None:
-        """Some of what is on its way, or all of it."""
+        """Deliver some of what is on its way, or all of it."""
         while (any(self._way.values()) or self._again) and most != 0:
             waiting = [name for name, queue in self._way.items() if queue]
             if not waiting or (self._again and self.rng.random() < 0.4):
@@ -75,7 +75,7 @@ class Post:
 
 
 def consistent(changes: Sequence[Change]) -> list[object]:
-    """What a reader of the changes cannot follow."""
+    """Find changes that a reader of the changes cannot follow."""
     strange: list[object] = []
     for customer_id, own in worlds.per_customer(changes).items():
         members: set[str] = set()

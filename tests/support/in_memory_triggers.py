@@ -38,7 +38,7 @@ Script = Callable[[Message, int], AttemptResult]
 
 
 class Shop:
-    """What the segmenter would say: who is in which segment since when."""
+    """A stand-in for the segmenter: which customer is in which segment since when."""
 
     def __init__(self) -> None:
         self.since: dict[str, dict[str, int]] = {}
@@ -78,7 +78,7 @@ class Shop:
 
 
 class Scripted:
-    """A channel that does as it is told, and keeps what it was told to do, with the instant."""
+    """A channel that does as its script says, and keeps each attempt with the instant."""
 
     def __init__(self, world: World, script: Script) -> None:
         self._world = world
@@ -114,7 +114,7 @@ class World:
         self.acting: Dispatcher
 
     async def claim(self) -> None:
-        """A new owner: all that was in memory is gone."""
+        """Claim the partition as a new owner does: all that was in memory is gone."""
         self._claims += 1
         claim = Claim(0, self._claims, f"token-{self._claims}", IDENTITY)
         state: PartitionState = await self.store.claim(claim)
@@ -126,7 +126,7 @@ class World:
         )  # fmt: skip
 
     async def read(self, *events: Event) -> None:
-        """These come, in this order."""
+        """Read these records, in this order."""
         starts, readings = dict(self._offset), []
         for event in events:
             topic = INPUTS[0]
@@ -138,7 +138,7 @@ class World:
         await self.acting.process_batch(MergedBatch(readings, starts, dict(self._offset)), self.now)
 
     async def until(self, now: int, *, decided: bool = True) -> None:
-        """The clock is set, and all that is due is done; not ``decided``: the segmenter does not come along."""
+        """Set the clock and do all that is due; without ``decided`` the segmenter does not come along."""
         self.now = max(self.now, now)
         self.shop.reached_ms = self.now if decided else self.shop.reached_ms
         await self.turn()
@@ -153,13 +153,13 @@ class World:
         raise AssertionError("it never comes to rest")
 
     def decisions(self) -> list[Decision]:
-        """All that was decided, in order."""
+        """All decisions, in order."""
         entries = self.store._of(0).outbox
         records = [record for entry in entries for record in decode_entry(entry)]
         return [decision_log.decode(record.value or b"") for record in records if record.topic == TRIGGER_DECISIONS]
 
     def letters(self) -> list[OutRecord]:
-        """What failed for good."""
+        """The messages that failed for good."""
         entries = self.store._of(0).outbox
         return [record for entry in entries for record in decode_entry(entry) if record.topic == TRIGGER_DEAD_LETTERS]
 
@@ -168,7 +168,7 @@ class World:
         return [attempt for channel in self.channels.values() for attempt in channel.told]
 
     def waiting(self) -> int:
-        """When something is due next; 0: nothing waits."""
+        """The instant at which something is due next; 0: nothing waits."""
         return min(self.store._of(0).dues.values(), default=0)
 
 
@@ -186,7 +186,7 @@ def change(
 
 
 def come(what: SegmentChange, now: int) -> Come:
-    """As triggers read it."""
+    """A segment change as triggers read it."""
     record = FetchedRecord("segment-changes", 0, now, what.customer_id.encode(), msgspec.json.encode(what))
     arrival = reading(record, None)  # type: ignore[arg-type]
     assert isinstance(arrival, Come)
@@ -194,7 +194,7 @@ def come(what: SegmentChange, now: int) -> Come:
 
 
 def identify(customer_id: str, now: int, name: str = "", **traits: Any) -> Event:
-    """As triggers read it."""
+    """An identify event as triggers read it."""
     return Event(customer_id, IDENTIFY, now, name or f"i-{now}", traits=Document(json.dumps(traits).encode()))
 
 

@@ -50,7 +50,7 @@ def library() -> Json:
 
 
 def stories() -> list[LibraryStory]:
-    """In the order of their file."""
+    """The stories of the library, in the order of their file."""
     tables = cast("Json", yaml_text.read(Path(__file__).with_name("library_stories.yaml").read_text("utf-8")))
     return [story(segment, table) for segment, table in tables.items()]
 
@@ -96,18 +96,18 @@ def expectations(step: Json, begin: int, segment: str) -> Iterator[Json]:
 
 
 def moment(at: str, begin: int) -> int:
-    """Durations after ``begin``, or an instant."""
+    """The instant that is these durations after ``begin``, or is written out."""
     return milliseconds(at) if at.endswith("Z") else begin + duration(at)
 
 
 def duration(text: str) -> int:
-    """The sum of its parts in milliseconds, such as ``30m -1ms``."""
+    """The milliseconds of a duration, the sum of its parts, such as ``30m -1ms``."""
     parts = [cast("re.Match[str]", _PART.fullmatch(part)).groups() for part in text.split()]
     return sum(int(sign + number) * _UNIT_MS[unit] for sign, number, unit in parts)
 
 
 def written(instant: int) -> str:
-    """RFC 3339 in UTC, to the millisecond."""
+    """An instant as RFC 3339 in UTC, to the millisecond."""
     return (_EPOCH + timedelta(milliseconds=instant)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -133,7 +133,7 @@ def entry_of(segment: str) -> str:
 
 
 def named(node: object) -> Iterator[str]:
-    """What `in_segment` names, however deep."""
+    """The segments that `in_segment` names, however deep."""
     if isinstance(node, Mapping):
         for key, value in node.items():
             if key == "in_segment":

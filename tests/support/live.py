@@ -47,7 +47,7 @@ def real_events() -> list[dict[str, Any]]:
 
 
 def another_night(events: Sequence[Mapping[str, Any]], night: int) -> list[dict[str, Any]]:
-    """The same again with other customers, days later; ``night`` is the day of that October."""
+    """The same events with other customers, days later; ``night`` is the day of that October."""
     later = []
     for event in events:
         copy = json.loads(json.dumps(event))
@@ -59,7 +59,7 @@ def another_night(events: Sequence[Mapping[str, Any]], night: int) -> list[dict[
 
 
 def publish(brokers: str, events: Iterable[Mapping[str, Any]], topics: Mapping[str, str] = TOPICS) -> None:
-    """Each event to its topic, keyed, in the order given."""
+    """Publish each event to its topic, keyed, in the order given."""
     producer: Any = KafkaProducer(bootstrap_servers=brokers, linger_ms=20, enable_idempotence=False)
     for event in events:
         key = str(event["userId"]).encode()
@@ -96,7 +96,7 @@ def committed(brokers: str, topic: str, partitions: int) -> list[Any]:
 
 
 def _batches(brokers: str, topic: str, quiet_s: float, until: float) -> Iterator[list[Any]]:
-    """What comes until nothing has for a while: not every broker knows its end offsets exactly."""
+    """Batches of records until none came for a while: not every broker knows its end offsets exactly."""
     consumer: Any = KafkaConsumer(bootstrap_servers=brokers, isolation_level="read_committed")
     places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
     consumer.assign(places)
@@ -111,7 +111,7 @@ def _batches(brokers: str, topic: str, quiet_s: float, until: float) -> Iterator
 
 
 def changes(brokers: str, prefix: str = "", *, exact_ends: bool = True) -> list[ReadChange]:
-    """The segment changes on the topic, repeats and all; ``exact_ends``: as of `read_topic`."""
+    """The segment changes on the topic, repeats and all; for ``exact_ends`` see `read_topic`."""
     records = read_topic(brokers, prefix + "segment-changes", exact_ends=exact_ends)
     return [_read_change(json.loads(record.value)) for record in records]
 
@@ -124,12 +124,12 @@ def _read_change(value: Mapping[str, Any]) -> ReadChange:
 
 
 def without_repeats(changes: Sequence[ReadChange]) -> list[ReadChange]:
-    """As a consumer sees them that drops what it knows by its id."""
+    """The changes as a consumer sees them that drops what it knows by its id."""
     return list({change.change_id: change for change in changes}.values())
 
 
 def per_customer(changes: Iterable[ReadChange | OracleChange]) -> dict[str, list[tuple[str, str, int, bool]]]:
-    """(segment, change, occurred_at, late) in order, by customer."""
+    """The changes of each customer as (segment, change, occurred_at, late), in order."""
     by: dict[str, list[tuple[str, str, int, bool]]] = defaultdict(list)
     for change in changes:
         customer = change.customer if isinstance(change, ReadChange) else change.customer_id
@@ -146,7 +146,7 @@ def gaps(changes: Iterable[ReadChange]) -> list[str]:
 
 
 def wait_until_quiet(brokers: str, expected: int, timeout_s: float, prefix: str = "") -> None:
-    """Until ``expected`` different changes came, or the time is up, or nothing came for long."""
+    """Wait until ``expected`` different changes came, or the time is up, or nothing came for long."""
     ids: set[str] = set()
     timeout_s *= PATIENCE
     until = time.monotonic() + timeout_s
@@ -158,7 +158,7 @@ def wait_until_quiet(brokers: str, expected: int, timeout_s: float, prefix: str 
 
 
 def append_only_file(redis: Redis) -> Path:
-    """Where it writes everything down."""
+    """The append-only file of a Redis."""
     assert redis.folder is not None
     (file,) = [*redis.folder.glob("appendonlydir/*.incr.aof"), *redis.folder.glob("appendonly.aof")]
     return file

@@ -40,7 +40,7 @@ class Outputs:
         self.requested_positions: list[dict[tuple[str, int], int | None]] = []
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[OutputChunk, None]:
-        """In chunks of any size."""
+        """Read the outputs from these positions on, in chunks of any size."""
         self.requested_positions.append(dict(positions))
         for (topic, partition), position in positions.items():
             if topic not in self.records:
@@ -55,12 +55,12 @@ class Outputs:
     async def peek(
         self, places: Collection[Place], _wanted: Callable[[Place], bool]
     ) -> AsyncGenerator[OutputChunk, None]:
-        """Of the inputs all that is there."""
+        """Read all that is there of the inputs."""
         for topic, partition in places:
             yield OutputChunk(topic, partition, self.inputs(topic), len(self.inputs(topic)))
 
     def fence(self) -> None:
-        """Take nothing more of whoever published before."""
+        """Take nothing more from former publishers."""
         arrived = self.rng.randrange(len(self.late) + 1)
         self.append(self.late[:arrived])
         self.late = []
@@ -93,11 +93,11 @@ class Publisher:
         self.may = asyncio.Event()
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        """What a former owner sent comes now, or never."""
+        """Claim the partitions: what a former owner sent comes now, or never."""
         self._outputs.fence()
 
     async def renew(self, partition: int) -> None:
-        """Nobody else is there."""
+        """Do nothing: there is no other publisher."""
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         await self.may.wait()
@@ -113,7 +113,7 @@ class Publisher:
         return {topic: len(outputs.records[topic]) for topic in {record.topic for record in records}}
 
     async def release(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is nothing to let go of."""
 
 
 class Deaths:
@@ -177,13 +177,13 @@ class Store(MemoryStore):
         return answer
 
     def lose(self, writes: int) -> None:
-        """The last writes were never there."""
+        """Lose the last writes, as if they had never been there."""
         self.was = self.was[: max(1, len(self.was) - writes)]
         self._partitions = _copied(self.was[-1])
 
 
 def _copied(partitions: Mapping[int, Any]) -> dict[int, Any]:
-    """What they hold is never changed in place, so it need not be copied too."""
+    """Copies of partitions whose values are never changed in place, so that the values need not be copied too."""
     copies = {number: copy.copy(partition) for number, partition in partitions.items()}
     for partition in copies.values():
         for name, value in vars(partition).items():

@@ -76,7 +76,7 @@ class Shop:
         return [json.loads(record.value) for record in records]
 
     def forget(self) -> None:
-        """Redis holds nothing of it any more."""
+        """Delete all that Redis holds of the shop."""
         for name in self.redis.keys(self.prefix + "*"):
             self.redis.delete(name)
 
@@ -95,7 +95,7 @@ class Shop:
 
 
 def consistent(changes: list[dict[str, Any]]) -> list[object]:
-    """What a consumer that drops repeats by their id cannot follow."""
+    """Find changes that a consumer that drops repeats by their id cannot follow."""
     members: dict[str, set[str]] = {}
     sequences: dict[str, int] = {}
     strange: list[object] = []

@@ -39,7 +39,7 @@ class World:
         self.until = max(self.at, times[-1]) + rng.choice((0, histories.HOUR, 40 * histories.DAY))
 
     def run(self) -> tuple[list[Change], dict[str, Customer]]:
-        """All changes, and everybody in the end, by the second file."""
+        """All changes, and all customers in the end, by the second file."""
         first, second = Replay(self.before), Replay(self.after)
         changes = list(first.run(worlds.decoded(self.sent[: self.cut]), self.at))
         succession = DefinitionMigration(self.before.definitions, self.after)
@@ -56,7 +56,7 @@ class World:
 
 
 def two_files(rng: random.Random, of: histories.Scene) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of some segments of one scene: some in both, some changed, some in one alone."""
+    """Two files with segments of one scene: some in both, some changed, some in one alone."""
     pool: dict[str, Any] = {}
     for number in range(3):
         drawn: Any = histories.without_hold(histories.random_definitions(rng, of))
@@ -94,13 +94,13 @@ def epochs(lives: Lives, engine: Engine) -> DefinitionVersions:
 
 
 def only(members: dict[str, frozenset[str]], keys: set[str] | None) -> dict[str, frozenset[str]]:
-    """Who is in which of these segments, all of them without any."""
+    """The customers' memberships in these segments, `None`: in all; customers in none of them are left out."""
     memberships = {customer_id: own if keys is None else own & keys for customer_id, own in members.items()}
     return {customer_id: own for customer_id, own in memberships.items() if own}
 
 
 def bought(engine: Engine) -> Customer:
-    """Of one order."""
+    """A customer with one order."""
     replay = Replay(engine)
     order = {"type": "track", "event": "Order Completed", "messageId": "m", "userId": "u"}
     list(replay.run(worlds.decoded([{**order, "properties": {"order_id": "o"}, "timestamp": "2026-03-01T10:00:00Z"}])))

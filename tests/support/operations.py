@@ -29,7 +29,7 @@ BEHIND_S = 3.0
 
 
 class Parts(NamedTuple):
-    """What runs."""
+    """The running parts of a test."""
 
     kafka: servers.Kafka
     redis: servers.Redis
@@ -79,7 +79,7 @@ def exposed(address: str) -> dict[str, Any]:
 
 
 def total(family: Any, **labels: str) -> float:
-    """Of a counter, or of a histogram's observations."""
+    """The total of a counter, or of a histogram's observations."""
     return sum(
         float(sample.value)
         for sample in family.samples
@@ -88,7 +88,7 @@ def total(family: Any, **labels: str) -> float:
 
 
 def send(parts: Parts, *events: tuple[str, str], **more: Any) -> None:
-    """Events of now: customer and name."""
+    """Send events of now, each given as customer and name."""
     producer: Any = KafkaProducer(bootstrap_servers=parts.kafka.address)
     for index, (customer, event) in enumerate(events):
         say(producer, customer, event, time.time_ns() // 1_000_000 - len(events) + index, **more)

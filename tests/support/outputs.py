@@ -33,14 +33,14 @@ class Place:
 
     @asynccontextmanager
     async def publisher(self, **more: float) -> AsyncIterator[FencedPublisher]:
-        """One that has claimed both partitions."""
+        """A publisher that has claimed both partitions."""
         made = FencedPublisher(self.client, self.prefix, "group", OUTPUTS, 2, **more)
         await made.claim([0, 1])
         yield made
         await made.close()
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> dict[tuple[str, int], list[bytes | None]]:
-        """The values from there on; and where the reading ended is where another one begins."""
+        """Read the values from there on; where the reading ended, another one begins."""
         values: dict[tuple[str, int], list[bytes | None]] = {}
         after: dict[tuple[str, int], int | None] = {}
         reader = KafkaOutputReader(self.client, self.prefix)

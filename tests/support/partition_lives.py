@@ -158,7 +158,7 @@ class Lives:
         return True
 
     async def claim(self, publisher: Publisher | None = None) -> PartitionRunner:
-        """All that comes before anything new is read."""
+        """Claim the partition: all that comes before anything new is read."""
         publisher = publisher or Publisher(self.outputs, Deaths())
         publisher.may.set()
         config = self._plan()
@@ -201,7 +201,7 @@ class Lives:
                 self.wall = later[0] if later else until + GRACE_MS
 
     def _fetch(self, shard: PartitionTask) -> None:
-        """Some of what is there, of some inputs."""
+        """Fetch some of what is there, of some inputs."""
         for topic in INPUTS:
             start, end = shard.merge.fetched(topic), self._end(topic)
             if start < end and self.rng.random() < 0.7:
@@ -212,7 +212,7 @@ class Lives:
         return [record for record in self.topics.get(topic, []) if record.timestamp <= self.wall]
 
     def having_lost(self, writes: int) -> Lives:
-        """The same at this moment, but for the last writes of the store."""
+        """Copies of the lives at this moment, but for the last writes of the store."""
         other = copy.copy(self)
         other.rng = random.Random(writes)
         other.store, other.outputs = copy.copy(self.store), copy.copy(self.outputs)
@@ -222,7 +222,7 @@ class Lives:
         return other
 
     def members(self) -> dict[str, frozenset[str]]:
-        """Who is in what, by the store."""
+        """The customers' segments, by the store."""
         stored = self.store._partitions[0].customers
         memberships = {
             customer_id: frozenset(self.engine.membership(customer_codec.decode(value)))
@@ -231,7 +231,7 @@ class Lives:
         return {customer_id: segments for customer_id, segments in memberships.items() if segments}
 
     def ahead(self) -> list[str]:
-        """Who is ahead still."""
+        """The customers that are still published ahead."""
         stored = self.store._partitions[0].customers
         return [
             customer_id
@@ -241,7 +241,7 @@ class Lives:
 
 
 class Beside:
-    """All events read again by another who takes turns with the life."""
+    """A rebuild: reads all events again, in turns with the life."""
 
     def __init__(self, lives: Lives, request: RebuildRequest) -> None:
         assert request.definitions == lives.engine.definitions.fingerprint
@@ -254,7 +254,7 @@ class Beside:
         self.published: dict[str, PublishedChange] = {}
 
     async def upto(self, positions: Mapping[str, int]) -> None:
-        """As a process of its own does."""
+        """Read up to these positions, as a rebuild in a process of its own does."""
         for _ in self._made.steps(positions):
             if self._lives.rng.random() < 0.3:
                 await asyncio.sleep(0)
@@ -267,7 +267,7 @@ class Beside:
             self.published = beyond(published, sequences)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 class _Log:

@@ -14,7 +14,7 @@ _PAUSE_S = 0.05
 
 
 def eventually(condition: Callable[[], bool], within_s: float = 20.0, what: str = "it did not come true") -> None:
-    """Until it is true; looked at less often where looking itself takes long."""
+    """Wait until the condition is true; it is looked at less often where looking itself takes long."""
     began = looked = time.monotonic()
     while not condition():
         now = time.monotonic()

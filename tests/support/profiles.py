@@ -107,7 +107,7 @@ def profile_of(definitions: Definitions, events: Iterable[Event]) -> Profile:
 
 
 def merged(definitions: Definitions, first: Profile, second: Profile) -> Profile:
-    """Both are left as they are."""
+    """The profile that two profiles are merged into; both are left as they are."""
     profile = copy(first)
     for fact, _ in definitions.facts.with_segments():
         fact.merge(profile, copy(second))
@@ -123,7 +123,7 @@ def stored(profile: Profile) -> bytes:
 
 
 def in_every_order(events: Sequence[Event], apply_: Callable[[Sequence[Event]], Result]) -> Result:
-    """What comes out in time order; backwards and shuffled it is the same."""
+    """The outcome in time order; backwards and shuffled it is the same."""
     expected = apply_(events)
     shuffled = list(events)
     random.Random(len(events)).shuffle(shuffled)

@@ -33,14 +33,14 @@ class Case:
 
     @cache  # noqa: B019  # a case ends with its test
     def right(self, until: int) -> tuple[dict[str, list[worlds.PlainChange]], dict[str, frozenset[str]]]:
-        """The changes in time order, and who is in what at the end, by the oracle."""
+        """The changes in time order, and the customers' segments at the end, by the oracle."""
         members = oracle.membership(self.events, self.definitions, until)
         changes = worlds.right(self.events, self.definitions, until)
         return changes, {customer_id: own for customer_id, own in members.items() if own}
 
 
 async def through_all(case: Case, lives: Lives) -> None:
-    """Some lives that end anywhere, each followed by a store that has lost something; then one to the end."""
+    """Live some lives that end anywhere, each followed by a loss of the store; then one to the end."""
     rng = case.rng
     for _ in range(rng.randrange(1, LIVES_MAX)):
         at = len(lives.store.was) + rng.randrange(DIES_WITHIN)
@@ -52,7 +52,7 @@ async def through_all(case: Case, lives: Lives) -> None:
 
 
 def fold(changes: Sequence[SegmentChange]) -> tuple[dict[str, frozenset[str]], list[SegmentChange]]:
-    """Who is in what after the changes, and those that do not follow on the one before."""
+    """The customers' segments after the changes, and the changes that do not follow on the one before."""
     members: dict[str, frozenset[str]] = defaultdict(frozenset)
     sequences: dict[str, int] = defaultdict(int)
     strange = []

@@ -50,7 +50,7 @@ LISTENERS = {"SASL_SSL": "SASL_SSL", "SASL_PLAINTEXT": "SASL_PLAINTEXT", "SSL": 
 
 
 def assert_told_nothing(*texts: str) -> None:
-    """No secret, whole or encoded, stands in what was said."""
+    """No secret, whole or encoded, stands in the text."""
     for text in texts:
         assert not [secret for secret in SECRETS if secret in text]
 
@@ -90,7 +90,7 @@ def _key(leaf: trustme.LeafCert, password: str | None = None) -> bytes:
 
 
 class SecureKafka(Kafka):
-    """Listeners: passwords with and without TLS, certificates, a name that is not the host's, and the tests' own.
+    """A Kafka with listeners for passwords with and without TLS, certificates, a wrong host name, and the tests' own.
 
     Who comes by the tests' own listener may do everything, all others what they were allowed.
     """

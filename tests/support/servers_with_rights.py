@@ -61,7 +61,7 @@ def user_of(arguments: Sequence[str]) -> str:
 
 
 def run(arguments: Sequence[str], settings: Mapping[str, Any]) -> Done:
-    """A command in this process, with these settings."""
+    """Run a command in this process, with these settings."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         for name, value in settings.items():
@@ -88,7 +88,7 @@ class Servers:
         self.admin: Any = KafkaAdminClient(bootstrap_servers=kafka.address)
 
     def settings(self, user: str, **more: Any) -> dict[str, Any]:
-        """As a process of this user has them, under the default names."""
+        """The settings of a process of this user, under the default names."""
         return {
             "brokers": self.kafka.addresses["SASL_PLAINTEXT"], "kafka_protocol": "SASL_PLAINTEXT",
             "kafka_mechanism": "PLAIN", "kafka_user": user, "kafka_password": user_rights.PASSWORD,
@@ -102,14 +102,14 @@ class Servers:
         return {name: path for name, path in files.items() if path.exists()}
 
     def run(self, *arguments: str, **more: Any) -> Done:
-        """A command in this process, as its user."""
+        """Run a command in this process, as its user."""
         return run(arguments, self.settings(user_of(arguments), **more))
 
     def process(self, kind: type[Worker], user: str, name: str, *arguments: str, **more: Any) -> Worker:
         return kind(self.settings(user, **more), *arguments, log=self.folder / f"{name}.log")
 
     def decided(self) -> tuple[list[str], set[Granted]]:
-        """What Kafka denied, and the rights by which it allowed."""
+        """The log lines of what Kafka denied, and the rights by which it allowed the rest."""
         assert self.kafka.folder is not None
         denied: list[str] = []
         allowed = set()

@@ -76,7 +76,7 @@ class Shop:
         topics.create(Settings(**self.settings))
 
     def publish(self, topic: str, *values: bytes) -> None:
-        """Records of one customer, as they are."""
+        """Publish records of one customer, as they are."""
         producer: Any = KafkaProducer(bootstrap_servers=self.settings["brokers"], enable_idempotence=False)
         for value in values:
             producer.send(self.prefix + topic, key=b"u1", value=value, partition=0)
@@ -84,21 +84,21 @@ class Shop:
         producer.close()
 
     def saved(self, partition: int = 0) -> dict[str, str]:
-        """What is stored of a partition as a whole."""
+        """The stored fields of a partition as a whole."""
         stored: Any = self._redis.hgetall(f"{self.settings['redis_prefix']}{{p{partition}}}:meta")
         return {name.decode(): value.decode() for name, value in stored.items()}
 
     def position(self, topic: str, partition: int = 0) -> int:
-        """The next record to apply, as saved."""
+        """The next record to apply, by what is saved."""
         return int(self.saved(partition).get(f"position:{self.prefix}{topic}", 0))
 
     def customer(self, name: str) -> Customer:
-        """As stored in partition 0."""
+        """The customer as stored in partition 0."""
         value: Any = self._redis.hget(f"{self.settings['redis_prefix']}{{p0}}:customers", name)
         return customer_codec.decode(value)
 
     def committed(self, topic: str) -> int | None:
-        """What Kafka says that the group has read of partition 0."""
+        """The position that the group has committed of partition 0."""
         consumer: Any = KafkaConsumer(
             bootstrap_servers=self.settings["brokers"], group_id=self.settings["group"], enable_auto_commit=False
         )
@@ -107,7 +107,7 @@ class Shop:
         return offset
 
     def read(self, topic: str, number: int, within_s: float = 20.0) -> list[Any]:
-        """So many records of a topic, from its beginning."""
+        """Read so many records of a topic, from its beginning."""
         consumer: Any = KafkaConsumer(bootstrap_servers=self.settings["brokers"])
         places = [TopicPartition(self.prefix + topic, partition) for partition in range(self.settings["partitions"])]
         consumer.assign(places)

@@ -67,7 +67,7 @@ TRIED: dict[tuple[str, ...], Trial] = {}
 
 
 def tries(*parts: str) -> Callable[[Trial], Trial]:
-    """A trial of the sentence with these parts; it returns what was printed."""
+    """Mark a trial of the sentence with these parts; the trial returns what was printed."""
 
     def note(trial: Trial) -> Trial:
         TRIED[parts] = trial
@@ -694,7 +694,7 @@ class Messages:
         to.flush()
 
     def come_to(self, *whom: str) -> None:
-        """A message for each of them, and no second one."""
+        """A message comes for each of these customers, and no second one."""
         eventually(lambda: len(self._hook.calls) >= len(whom), 40)
         assert sorted(call.body["data"]["change"]["customer_id"] for call in self._hook.calls) == sorted(whom)
 

@@ -44,7 +44,7 @@ FRESH_MS = 11_000
 
 
 class Topics:
-    """What triggers have published."""
+    """The topics to which triggers publish."""
 
     renew_s = None
     peek: Any = None  # triggers do not call it
@@ -53,17 +53,17 @@ class Topics:
         self.records: dict[str, list[OutRecord]] = {TRIGGER_DECISIONS: [], TRIGGER_DEAD_LETTERS: []}
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> Any:
-        """From these positions to the end."""
+        """Read from these positions to the end."""
         for (topic, partition), position in positions.items():
             records = self.records[topic][position or 0 :]
             if records:
                 yield OutputChunk(topic, partition, cast(Any, records), len(self.records[topic]))
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        """Nothing to make ready."""
+        """Do nothing: there is nothing to make ready."""
 
     async def renew(self, partition: int) -> None:
-        """Nobody else is there."""
+        """Do nothing: there is no other publisher."""
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         for record in records:
@@ -71,10 +71,10 @@ class Topics:
         return {topic: len(self.records[topic]) for topic in {record.topic for record in records}}
 
     async def release(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is nothing to let go of."""
 
     def decisions(self) -> list[Decision]:
-        """All of them, in order."""
+        """All decisions, in order."""
         return [decision_log.decode(record.value or b"") for record in self.records[TRIGGER_DECISIONS]]
 
 
@@ -91,14 +91,14 @@ class SlowStore(Store):
         self._times.append(self._lives.wall)
 
     def lose_since(self, time: int) -> None:
-        """What was written after that was never there."""
+        """Lose what was written after that, as if it had never been there."""
         lost = sum(written > time for written in self._times)
         if lost:
             self.lose(lost)
             self._times = self._times[: len(self.was)]
 
     def empty(self) -> None:
-        """Nothing is left."""
+        """Empty the store."""
         self.lose(len(self.was))
         self._times = self._times[:1]
 
@@ -166,7 +166,7 @@ class TriggerLives:
     # --- time
 
     def pass_ms(self, passed: int) -> None:
-        """Time goes on, and the world with it."""
+        """Let time go on, and the world with it."""
         until = self.wall + passed
         while self.wall < until:
             self.wall = min(until, self.wall + 50)
@@ -184,7 +184,7 @@ class TriggerLives:
         return answer
 
     async def look(self, partition: int, ids: Sequence[str]) -> PartitionLook:
-        """As of `streams.state.redis.RedisStore`."""
+        """Look at customers of the segmenter's store; see `streams.state.redis.RedisStore`."""
 
         async def partition_look() -> PartitionLook:
             return self.segmenter.look(partition, ids)
@@ -203,14 +203,14 @@ class TriggerLives:
         return FetchStatus(FetchResponse(end, end, asked_ms, asked_ms / 1000), asked_ms / 1000)
 
     def append(self, topic: str, customer: str, value: bytes) -> None:
-        """A record of now."""
+        """Append a record of now."""
         records = self.inputs[topic]
         records.append(FetchedRecord(topic, len(records), self.wall, customer.encode(), value))
 
     # --- a channel
 
     async def send(self, message: Message) -> AttemptResult:
-        """Connects for a while, looks once more, and sends."""
+        """Connect for a while, look once more, and send."""
         self.pass_ms(self.rng.choice((0, 0, 20, 3_000)))
         await asyncio.sleep(0)
         read, decided = dict(self._shard.dispatcher.checkpointer.positions), self.segmenter.reached[0]
@@ -223,7 +223,7 @@ class TriggerLives:
         return AttemptResult(outcome, "drawn")
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
     # --- lives
 

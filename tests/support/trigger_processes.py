@@ -29,7 +29,7 @@ _names = (f"triggers{number}" for number in itertools.count())
 
 
 def settings_of(kafka: Kafka, redis: Redis, folder: Path, name: str) -> dict[str, Any]:
-    """With topics that are there; ``folder``: of the files."""
+    """Settings with topics that are there; ``folder``: the place of the files."""
     segments = folder / "segments.yaml"
     segments.write_text(SEGMENTS)
     settings: dict[str, Any] = {
@@ -42,7 +42,7 @@ def settings_of(kafka: Kafka, redis: Redis, folder: Path, name: str) -> dict[str
 
 
 def write(path: Path, hook: Hook, mailbox: Mailbox, delay: str, timeout: str = "2s") -> None:
-    """An e-mail and a webhook for each abandoned cart."""
+    """Write a triggers file: an e-mail and a webhook for each abandoned cart."""
     trigger = {"segment": "abandoned_cart", "delay": delay}
     text = {"subject": "سبد خرید شما", "text": "{{ contact.email }}: {{ said.fa }}"}
     retry = {"attempts": 50, "first": "500ms", "most": "2s"}
@@ -107,7 +107,7 @@ def read(settings: dict[str, Any], topic: str) -> list[Any]:
 
 
 def decided(settings: dict[str, Any]) -> list[Decision]:
-    """What stands on the topic, repeats dropped by their id."""
+    """The decisions on the topic; repeats are dropped by their id."""
     decisions = [decision_log.decode(record.value) for record in read(settings, "trigger-decisions")]
     return list({decision.decision_id: decision for decision in decisions}.values())
 

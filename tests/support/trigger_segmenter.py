@@ -80,7 +80,7 @@ class Segmenter:
         return min(self.reached) >= last and not self._coming and not self._sending
 
     def run(self, now: int) -> None:
-        """All that the segmenter and Kafka do up to now."""
+        """Do all that the segmenter and Kafka do up to now."""
         for partition in (0, 1):
             if now >= max(self._steps_at[partition], self.away_until[partition]):
                 self._step(partition, now)
@@ -132,16 +132,16 @@ class Segmenter:
         self.away(now, away_ms)
 
     def empty(self, now: int, away_ms: int) -> None:
-        """Redis holds nothing; later on all events are read again."""
+        """Empty Redis; later on all events are read again."""
         self.reached, self.is_empty = [0, 0], True
         self.away(now, away_ms)
 
     def away(self, now: int, away_ms: int, linked_ms: int = 0) -> None:
-        """Nothing is decided for a while; in the partition of linked ids for ``linked_ms`` (ms) longer."""
+        """Decide nothing for a while; in the partition of linked ids for ``linked_ms`` (ms) longer."""
         self.away_until = [now + away_ms, now + away_ms + linked_ms]
 
     def look(self, partition: int, ids: Sequence[str]) -> PartitionLook:
-        """What Redis holds."""
+        """What Redis holds of these customers."""
         if self.is_empty:
             return PartitionLook({}, 0, {}, {})
         reached = str(self.reached[partition])

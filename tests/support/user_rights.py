@@ -84,26 +84,26 @@ class Granted(NamedTuple):
 
     @property
     def acl(self) -> Any:
-        """As the administration client takes it."""
+        """The right as the administration client takes it."""
         pattern = ACLResourcePatternType.PREFIXED if self.is_prefix else ACLResourcePatternType.LITERAL
         resource = ResourcePattern(_KINDS[self.kind], self.name, pattern)
         return ACL(f"User:{self.user}", "*", ACLOperation[self.operation], ACLPermissionType.ALLOW, resource)
 
     @property
     def filter(self) -> Any:
-        """That finds it alone."""
+        """A filter that finds this right alone."""
         pattern = ACLResourcePatternType.PREFIXED if self.is_prefix else ACLResourcePatternType.LITERAL
         resource = ResourcePatternFilter(_KINDS[self.kind], self.name, pattern)
         return ACLFilter(f"User:{self.user}", "*", ACLOperation[self.operation], ACLPermissionType.ALLOW, resource)
 
 
 def kafka_rights() -> list[Granted]:
-    """All that the lines of ``kafka-acls`` grant."""
+    """All rights that the lines of ``kafka-acls`` grant."""
     return [right for line in lines("kafka-acls") for right in _of_line(line)]
 
 
 def _of_line(line: str) -> Iterator[Granted]:
-    """As ``kafka-acls`` reads it: each operation on each resource."""
+    """The rights of one line as ``kafka-acls`` reads it: each operation on each resource."""
     words = iter(shlex.split(line)[1:])
     given: dict[str, list[str]] = {}
     for word in words:
@@ -123,14 +123,14 @@ def _upper(operation: str) -> str:
 
 
 def grant_kafka(admin: Any, rights: Iterable[Granted]) -> None:
-    """Grant these, and wait until they are in force."""
+    """Grant these rights, and wait until they are in force."""
     expected = list(rights)
     admin.create_acls([right.acl for right in expected])
     _wait(lambda: all(admin.describe_acls(right.filter)[0] for right in expected[-1:]))
 
 
 def withdraw_kafka(admin: Any, right: Granted) -> None:
-    """Take one back, and wait until it is no longer in force."""
+    """Take a right back, and wait until it is no longer in force."""
     admin.delete_acls([right.filter])
     _wait(lambda: not admin.describe_acls(right.filter)[0])
 

@@ -90,7 +90,7 @@ class Consumer:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it has claimed what it was given in the group's newest generation."""
+        """Whether the consumer has claimed what it was given in the group's newest generation."""
         return self._flows and self._group.is_stable and self.generation == self._group.generation
 
     async def _revoke(self) -> None:

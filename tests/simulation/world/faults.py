@@ -51,7 +51,7 @@ class Storm:
         return self._sim.pick(running) if running else None
 
     def end(self) -> None:
-        """Everything is put right again."""
+        """Put everything right again."""
         self._site.medium.mend()
         for log in self._site.kafka.logs.values():
             log.mend()
@@ -63,7 +63,7 @@ class Storm:
     # --- workers ---------------------------------------------------------------------------
 
     def crash(self) -> bool:
-        """Somewhere within its next steps."""
+        """Kill a process somewhere within its next steps."""
         worker = self._a_running()
         if worker is None:
             return False
@@ -71,7 +71,7 @@ class Storm:
         return True
 
     def freeze(self) -> bool:
-        """It stands still, longer or shorter than the group waits for it, and goes on as if nothing had been."""
+        """Freeze a process for longer or shorter than the group waits; then it goes on as if nothing had been."""
         worker = self._a_running()
         if worker is None:
             return False
@@ -91,7 +91,7 @@ class Storm:
         return True
 
     def outage(self) -> bool:
-        """No worker at all for a while; the shop goes on."""
+        """Kill all workers for a while; the shop goes on."""
         for worker in self._workers:
             worker.may_start = False
             self._sim.kill(worker.process, "outage")
@@ -103,7 +103,7 @@ class Storm:
             worker.may_start = True
 
     def delete_group(self) -> bool:
-        """Possible only while nobody is in it."""
+        """Delete the group, which is possible only while it has no members."""
         return self._site.group.forget()
 
     # --- Redis -----------------------------------------------------------------------------

@@ -63,7 +63,7 @@ class Log:
     # --- producers -------------------------------------------------------------------------
 
     def append(self, timestamp: int, key: bytes | None, value: bytes | None, *, is_read: bool = True) -> Record:
-        """Acknowledged; visible a little later."""
+        """Append a record: it is acknowledged, and visible a little later."""
         sim = self._sim
         record = Record(self.tp.topic, self.last, timestamp, key, value)
         record.is_read = is_read
@@ -74,16 +74,16 @@ class Log:
         return record
 
     def skip(self) -> None:
-        """An offset that nobody will see: compaction took its record."""
+        """Skip an offset that no reader will see: compaction took its record."""
         self.append(0, None, None, is_read=False)
 
     def begin(self) -> None:
-        """A transaction: what follows cannot be read before it ends."""
+        """Begin a transaction: what follows cannot be read before it ends."""
         if self._open is None:
             self._open = self.last
 
     def finish(self, *, commit: bool, of: Sequence[Record]) -> None:
-        """Its marker takes an offset of its own."""
+        """End a transaction; its marker takes an offset of its own."""
         for record in of:
             record.is_read = commit
         self._open = None
@@ -106,7 +106,7 @@ class Log:
     # --- consumers -------------------------------------------------------------------------
 
     async def fetch(self, position: int, limit: int) -> Fetched | None:
-        """Records from a position; ``None``: Kafka could not be reached."""
+        """Fetch records from a position; ``None``: Kafka could not be reached."""
         future: asyncio.Future[Fetched | None] = self._sim.future()
         self._sim.later(self._sim.delay(), self._arrive, position, limit, future)
         return await future
@@ -149,7 +149,7 @@ class Log:
         return Fetched(records, offset, end, readable)
 
     def committed(self) -> Fetched:
-        """All of it, for who reads it by the way."""
+        """All readable records, for readers that are not a consumer of the group."""
         return self._read(self.first, len(self.entries))
 
     # --- faults ----------------------------------------------------------------------------
@@ -165,7 +165,7 @@ class Log:
         self._sim.later(until_s - self._sim.now, self._catch_up)
 
     def mend(self) -> None:
-        """It can be reached again."""
+        """Make the log reachable again."""
         self.is_reachable = True
         self._wake()
 
@@ -198,7 +198,7 @@ class Kafka:
         self.epochs: dict[tuple[str, int], int] = defaultdict(int)  # and of which the leader of an output has heard
 
     async def offsets(self, tps: frozenset[TP]) -> Offsets:
-        """What it holds of these; raises when an input cannot be reached."""
+        """The first and last offsets of these inputs; raises when one cannot be reached."""
         await asyncio.sleep(self._sim.delay())
         logs = {tp: self.logs[tp] for tp in sorted(tps)}
         if not all(log.is_reachable for log in logs.values()):
@@ -211,7 +211,7 @@ class Kafka:
         )
 
     def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
-        """To an output; the position after them. What ids send to one another goes to the partition of its key.
+        """Append records to an output; returns the position after them.
 
         Each of those records comes twice, the second time behind others.
         """
@@ -229,21 +229,21 @@ class Kafka:
             self.logs[TP(MERGES, place)].append(self._sim.wall_ms(), record.key, record.value)
 
     def carry_epoch(self, topic: str, partition: int, epoch: int) -> None:
-        """The markers of two transactions, which tell the leader of the epoch."""
+        """Append the markers of two transactions, which tell the leader of the epoch."""
         self.epochs[topic, partition] = epoch
         self.out[topic, partition] += [Out(self._sim.now, None)] * 2
 
     async def peek(
         self, places: Collection[Place], _wanted: Callable[[Place], bool]
     ) -> AsyncGenerator[OutputChunk, None]:
-        """As `streams.kafka.fetch.OutputReader`, of the inputs."""
+        """Read the inputs; see `streams.kafka.fetch.OutputReader`."""
         for topic, partition in places:
             await asyncio.sleep(self._sim.delay())
             committed = self.logs[TP(topic, partition)].committed()
             yield OutputChunk(topic, partition, committed.records, committed.position)  # type: ignore[arg-type]  # no headers
 
     async def read(self, positions: Mapping[Place, int | None]) -> AsyncGenerator[OutputChunk, None]:
-        """As `streams.kafka.fetch.OutputReader`: to the end as it is when each is begun."""
+        """Read each topic to its end when its reading begins; see `streams.kafka.fetch.OutputReader`."""
         for (topic, partition), position in positions.items():
             await asyncio.sleep(self._sim.delay())
             if (log := self.logs.get(TP(topic, partition))) is not None:

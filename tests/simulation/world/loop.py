@@ -34,7 +34,7 @@ class Process:
 
     @property
     def is_running(self) -> bool:
-        """Neither dead nor frozen."""
+        """Whether the process is neither dead nor frozen."""
         return not (self.is_dead or self.is_frozen)
 
     def runs(self, handle: asyncio.Handle) -> bool:
@@ -82,7 +82,7 @@ class Loop(asyncio.BaseEventLoop):
         self.call_later(delay_s, callback, *args, context=self._outside)
 
     def thaw(self, process: Process) -> None:
-        """Go on where it was frozen."""
+        """Let a process go on where it was frozen."""
         process.is_frozen = False
         self._ready.extend(process.pending)
         process.pending.clear()

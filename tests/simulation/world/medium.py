@@ -59,18 +59,18 @@ class Medium:
         return result
 
     def sync(self) -> None:
-        """What was written up to now is durable."""
+        """Make durable what was written up to now."""
         self._undo.clear()
         self._floor = 0
 
     def published(self) -> None:
-        """Records are on the topics."""
+        """Note that records are on the topics."""
         if self._ahead and self._falls_after is not None and any(undo.entries for undo in self._undo):
             self._falls_after = None
             self._sim.later(self._sim.delay(), self._fall_back)
 
     def publishing(self) -> None:
-        """What is saved is about to be published; unless told otherwise, it is durable by then."""
+        """Note that what is saved is about to be published; it is durable by then, unless it may be lost."""
         if not self._ahead:
             self._floor = len(self._undo)
 
@@ -108,7 +108,7 @@ class Medium:
         self.restarts(self._sim.rng.choice((0.01, 0.5)))
 
     def restarts(self, seconds: float) -> None:
-        """It is away for so long."""
+        """Restart: the server is away for so long."""
         self._away += 1
         self._sim.later(seconds, self._comes_back)
 
@@ -116,13 +116,13 @@ class Medium:
         self._away -= 1
 
     def mend(self) -> None:
-        """It is there from now on, and loses nothing more."""
+        """Bring the server back; from now on it loses nothing more."""
         self._falls_after = None
         self._is_mended = True
 
     @property
     def is_up(self) -> bool:
-        """Whether it takes calls."""
+        """Whether the server takes calls."""
         return self._is_mended or not self._away
 
 

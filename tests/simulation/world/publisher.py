@@ -38,14 +38,14 @@ class Fenced:
         self._waiting: dict[tuple[str, int, int], Queue] = {}
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        """A new epoch for each, of which the leaders hear before anything else is done."""
+        """Claim a new epoch for each partition, of which the leaders hear before anything else is done."""
         for partition in partitions:
             self._sim.tread(self._process, "before a fence")
             await self.renew(partition)
             self._sim.tread(self._process, "after a fence")
 
     async def renew(self, partition: int) -> None:
-        """As a claim does. It may fail before it has begun, or when some of the leaders know of it."""
+        """Renew the epochs as a claim does. It may fail before it has begun, or when some of the leaders know of it."""
         sim, started = self._sim, self._sim.future()
         fails = sim.happens("renewal fails", self._rates.publish)
         if fails and sim.rng.random() < 0.5:
@@ -74,11 +74,11 @@ class Fenced:
         self._sim.later(self._sim.delay(), answer, marked, is_newest)
 
     async def release(self) -> None:
-        """The producers are closed; what is on its way may arrive."""
+        """Close the producers; what is on its way may arrive."""
         self._epochs.clear()
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
-        """As `streams.runtime.outbox.Publisher`."""
+        """Publish an entry; see `streams.runtime.outbox.Publisher`."""
         self._sim.tread(self._process, "before a publish")
         self._medium.publishing()
         if partition not in self._epochs:

@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
 
 
 class World:
-    """Everything of one seed."""
+    """All parts of the world of one seed."""
 
     def __init__(self, seed: int, options: Options) -> None:
         self.loop = Loop()
@@ -113,7 +113,7 @@ class World:
         )
 
     async def live(self) -> str | None:
-        """From the first record to the quiet end; what kept it from coming."""
+        """Run from the first record to the quiet end; returns what kept that from coming."""
         sim = self.sim
         self.shop.send()
         sim.later(0.0, self._sync)
@@ -158,7 +158,7 @@ class World:
         return is_empty
 
     def _is_done(self, partition: int) -> bool:
-        """Everything is read, and everything that is due is fired."""
+        """Whether everything is read, and everything that is due is fired."""
         stored = self.medium.memory._of(partition)
         ends = all(stored.positions.get(topic) == self.kafka.logs[TP(topic, partition)].last for topic in self.topics)
         is_fired = not any(due <= stored.clock for due in stored.dues.values())
@@ -223,7 +223,7 @@ class World:
         )
 
     def close(self) -> None:
-        """Whoever still asks for anything dies of it."""
+        """Close the loop; every task that still waits for something dies of it."""
         self.sim.over = True
         self.loop.unwind()
 
@@ -232,7 +232,7 @@ PLAIN = Options()
 
 
 def run(seed: int, options: Options = PLAIN) -> Outcome:
-    """One seed."""
+    """Run one seed."""
     world = World(seed, options)
     sim = world.sim
     handler = _Heard(sim)
@@ -252,7 +252,7 @@ def run(seed: int, options: Options = PLAIN) -> Outcome:
 
 
 class _Heard(logging.Handler):
-    """What the product logs is part of the trace."""
+    """A log handler: what the product logs is part of the trace."""
 
     def __init__(self, sim: Sim) -> None:
         super().__init__(logging.WARNING)

@@ -62,7 +62,7 @@ class Send(NamedTuple):
 
 
 def definitions(rng: random.Random) -> dict[str, Any]:
-    """Some of the segments."""
+    """Draw some of the segments."""
     keys = {*rng.sample(sorted(SEGMENTS), rng.choice((2, 3, 4)))}
     keys |= {"abandoned"} if "lost" in keys else set()
     segments = {key: {"title": key, "when": SEGMENTS[key]} for key in sorted(keys)}
@@ -99,7 +99,7 @@ class Shop:
         self.ends_at = 0.0
 
     def send(self) -> None:
-        """Everything, at its time; each input in the order in which it was drawn to arrive."""
+        """Send everything at its time; each input in the order in which it was drawn to arrive."""
         for send in sorted(self._drawn(), key=lambda send: send.at):
             self._sim.later(send.at, self._append, send)
             self.ends_at = max(self.ends_at, send.at)
@@ -169,7 +169,7 @@ class Shop:
         return sends
 
     def _as_one_id(self, customer: str, value: bytes, drawn: float) -> tuple[str, bytes]:
-        """On the device alone, under the name alone, or under both, which links them."""
+        """The event under the device alone, under the name alone, or under both, which links them."""
         device = f"device-{customer}"
         fields = {name: field for name, field in json.loads(value).items() if name != "userId"}
         ids = {"anonymousId": device} if drawn < 0.4 else {"userId": customer}

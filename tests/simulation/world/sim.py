@@ -83,15 +83,15 @@ class Sim:
     # --- what happened ---------------------------------------------------------------------
 
     def say(self, text: str) -> None:
-        """A line of the trace."""
+        """Write a line of the trace."""
         self.trace.append(f"{self.loop.time():8.3f} {text}")
 
     def reached(self, what: str) -> None:
-        """A state that the runs should reach now and then."""
+        """Count a state that the runs should reach now and then."""
         self.counts[what] += 1
 
     def digest(self) -> str:
-        """Equal for equal runs."""
+        """A digest that is equal for equal runs."""
         return sha256("\n".join(self.trace).encode()).hexdigest()[:16]
 
     # --- processes -------------------------------------------------------------------------
@@ -100,7 +100,7 @@ class Sim:
         self.loop.spawn(process, work)
 
     def kill(self, process: Process, why: str) -> None:
-        """Now, between two steps."""
+        """Kill a process now, between two steps."""
         if not process.is_dead:
             process.is_dead = True
             self.crashed.append((process, why))
@@ -121,6 +121,6 @@ class Sim:
 
 
 def answer(future: asyncio.Future[Any], value: object) -> None:
-    """Unless whoever asked has given up."""
+    """Give the answer, unless the caller has given up."""
     if not future.done():
         future.set_result(value)

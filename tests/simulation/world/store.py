@@ -150,7 +150,7 @@ class Client:
     # --- on the way ------------------------------------------------------------------------
 
     async def _ask(self, action: Callable[[], T]) -> T:
-        """With the client's own retries."""
+        """Ask with the client's own retries."""
         until, wait_s = self._sim.now + CALL_MAX_S, 0.01
         while True:
             self._sim.tread(self._process, "before a store call")
