@@ -83,11 +83,11 @@ class Scripted:
     def __init__(self, world: World, script: Script) -> None:
         self._world = world
         self._script = script
-        self.told: list[tuple[int, Message, AttemptResult]] = []
+        self.attempts: list[tuple[int, Message, AttemptResult]] = []
 
     async def send(self, message: Message) -> AttemptResult:
-        result = self._script(message, sum(earlier.key == message.key for _, earlier, _ in self.told) + 1)
-        self.told.append((self._world.now, message, result))
+        result = self._script(message, sum(earlier.key == message.key for _, earlier, _ in self.attempts) + 1)
+        self.attempts.append((self._world.now, message, result))
         return result
 
     async def close(self) -> None:
@@ -163,9 +163,9 @@ class World:
         entries = self.store._of(0).outbox
         return [record for entry in entries for record in decode_entry(entry) if record.topic == TRIGGER_DEAD_LETTERS]
 
-    def told(self) -> list[tuple[int, Message, AttemptResult]]:
+    def attempts(self) -> list[tuple[int, Message, AttemptResult]]:
         """All attempts of all channels."""
-        return [attempt for channel in self.channels.values() for attempt in channel.told]
+        return [attempt for channel in self.channels.values() for attempt in channel.attempts]
 
     def waiting(self) -> int:
         """The instant at which something is due next; 0: nothing waits."""

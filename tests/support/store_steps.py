@@ -24,7 +24,7 @@ def step(number: int = 1, **more: Any) -> Save:
     return Save(**{**parts, **more})
 
 
-def known(name: str, value: bytes = b"v", due: int | None = None) -> StoredCustomer:
+def stored_customer(name: str, value: bytes = b"v", due: int | None = None) -> StoredCustomer:
     return StoredCustomer(name, value, due)
 
 
@@ -35,7 +35,7 @@ async def claimed(store: Store, **more: Any) -> PartitionState:
     return await store.claim(claim(**more))
 
 
-async def seen(store: Store, customers: tuple[str, ...] = ("a", "b"), **more: Any) -> tuple[object, ...]:
+async def visible_state(store: Store, customers: tuple[str, ...] = ("a", "b"), **more: Any) -> tuple[object, ...]:
     """All that can be seen of the partition under the claim that holds it."""
     partition = more.get("partition", 0)
     state = await store.claim(claim(**more))

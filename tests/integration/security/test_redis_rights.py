@@ -25,7 +25,7 @@ from streams.state import redis_client
 from streams.state.contract import StoredCustomer
 from streams.state.redis import RedisStore, key
 from tests.support import user_rights
-from tests.support.store_steps import POSITIONS, claim, claimed, known, step
+from tests.support.store_steps import POSITIONS, claim, claimed, step, stored_customer
 
 PREFIX = "segmenter:"
 TRIGGERS = of_triggers(Settings.model_construct()).redis_prefix
@@ -74,9 +74,14 @@ async def own(store: RedisStore, *, follows: bool = False) -> None:
     await claimed(store, follows=follows)
     await store.set_attempt(0, "t1", b"attempt")
     assert await store.load(0, ["a", "b"]) == [None, None]
-    assert await store.save(0, step(1, customers=[known("a", due=5), known("b", due=6)], outbox=[b"1"])) == "saved"
+    assert (
+        await store.save(
+            0, step(1, customers=[stored_customer("a", due=5), stored_customer("b", due=6)], outbox=[b"1"])
+        )
+        == "saved"
+    )
     gone = StoredCustomer("b", b"gone", 0, erased=True)
-    assert await store.save(0, step(2, customers=[known("a", due=0), gone], outbox=[b"2"])) == "saved"
+    assert await store.save(0, step(2, customers=[stored_customer("a", due=0), gone], outbox=[b"2"])) == "saved"
     await store.due(0, 10, 10)
     await store.next_due(0)
     await store.generation(0)
@@ -220,11 +225,17 @@ async def test_a_save_that_may_not_write_it_all_writes_nothing(command: str, ser
     """Whichever right a running worker loses, nothing is saved; once it is back, the same save succeeds."""
     async with store_of(server, WORKER) as store:
         await claimed(store)
-        first = step(1, customers=[known("a", due=5), known("b", due=6), known("c", due=7)], outbox=[b"1"])
+        first = step(
+            1,
+            customers=[stored_customer("a", due=5), stored_customer("b", due=6), stored_customer("c", due=7)],
+            outbox=[b"1"],
+        )
         assert await store.save(0, first) == "saved"
         before = stored(admin)
         gone = StoredCustomer("b", b"gone", 0, erased=True)
-        save = step(2, customers=[known("a", b"w", due=0), gone, known("c", due=8)], outbox=[b"2", b"3"])
+        save = step(
+            2, customers=[stored_customer("a", b"w", due=0), gone, stored_customer("c", due=8)], outbox=[b"2", b"3"]
+        )
         admin.execute_command("ACL", "SETUSER", WORKER, f"-{command}")
         with pytest.raises(RightMissing, match=rf"user \+{command} \("):
             await store.save(0, save)
@@ -304,7 +315,10 @@ async def test_the_rights_on_a_cluster(redis_cluster: RedisCluster) -> None:
             for partition in range(6):
                 await store.claim(claim(partition=partition))
                 await store.begin(claim(partition=partition), POSITIONS)
-                assert await store.save(partition, step(1, customers=[known("a", due=5)], outbox=[b"1"])) == "saved"
+                assert (
+                    await store.save(partition, step(1, customers=[stored_customer("a", due=5)], outbox=[b"1"]))
+                    == "saved"
+                )
                 assert await store.scan(partition, 0, 10) == (0, [("a", b"v")])
             await store.verify(now_ms)
         else:

@@ -32,7 +32,7 @@ from tests.oracle import oracle
 from tests.strategies.worlds import failing
 from tests.support.migration_worlds import BOUGHT, TWICE, World, bought, engine_of, epochs, only
 from tests.support.partition_lives import GRACE_MS, Lives, inputs
-from tests.support.store_steps import IDENTITY, POSITIONS, known, step
+from tests.support.store_steps import IDENTITY, POSITIONS, step, stored_customer
 
 LIVES = range(40)
 
@@ -78,7 +78,7 @@ class Partition:
         content = step(
             self.saves + 1,
             token=f"t{self.generation}",
-            customers=[known(name, customer_codec.encode(customer))],
+            customers=[stored_customer(name, customer_codec.encode(customer))],
             definition_version=files.number,
             files=files.listing() if is_last else None,
         )

@@ -26,7 +26,7 @@ from streams.state.redis import RedisStore, key
 from tests.oracle import oracle
 from tests.support import live
 from tests.support.commands import segmenter
-from tests.support.store_steps import claim, claimed, known, seen, step
+from tests.support.store_steps import claim, claimed, step, stored_customer, visible_state
 
 YEAR_MS = 365 * 86_400_000
 SPENDER = """
@@ -64,7 +64,7 @@ async def test_partitions_spread_over_all_shards(
     for partition in range(12):
         await store.claim(claim(partition=partition))
         await store.begin(claim(partition=partition), {"visits": 10, "carts": 20})
-        assert await store.save(partition, step(customers=[known(f"u{partition}", due=5)])) == "saved"
+        assert await store.save(partition, step(customers=[stored_customer(f"u{partition}", due=5)])) == "saved"
     keys_by_server = [{name.decode() for name in client.keys("spread:*")} for client in clients(redis_cluster)]
     assert all(keys_by_server)
     wanted = {key("spread:", partition, name) for partition in range(12) for name in ("meta", "customers", "due")}
@@ -160,9 +160,9 @@ async def test_a_shard_that_is_gone_and_comes_back(mortal: RedisCluster, monkeyp
     """While it is gone a call fails as the contract says; then the same store goes on with what was saved."""
     store = RedisStore.of(Settings(**on(mortal)))
     await claimed(store)
-    content = step(customers=[known("a", due=700)], outbox=[b"one"])
+    content = step(customers=[stored_customer("a", due=700)], outbox=[b"one"])
     assert await store.save(0, content) == "saved"
-    before = await seen(store)
+    before = await visible_state(store)
     server = mortal.servers[server_of(mortal, key("segmenter:", 0, "meta"))]
     server.kill9()
     with monkeypatch.context() as patch:
@@ -170,7 +170,7 @@ async def test_a_shard_that_is_gone_and_comes_back(mortal: RedisCluster, monkeyp
         with pytest.raises(StoreFailed):
             await store.load(0, ["a"])
     server.start()
-    assert await seen(store) == before
+    assert await visible_state(store) == before
     assert await store.save(0, content) == "already"
     assert await store.save(0, step(2)) == "saved"
     await store.close()

@@ -24,7 +24,7 @@ from streams.state.contract import Identity, StoredCustomer
 from streams.state.redis import CLOCK_SKEW_MAX_MS, RedisStore, key
 from streams.state.redis_client import REFUSALS
 from tests.support.patience import eventually
-from tests.support.store_steps import NOTHING, PERSIAN, POSITIONS, claim, claimed, known, seen, step
+from tests.support.store_steps import NOTHING, PERSIAN, POSITIONS, claim, claimed, step, stored_customer, visible_state
 
 _prefixes = (f"test_redis_store{number}:" for number in itertools.count())
 
@@ -35,7 +35,7 @@ async def test_all_keys_of_a_partition_share_its_hash_tag(client: redis.Redis) -
     redis_store = RedisStore(client, prefix)
     await redis_store.claim(claim(partition=12))
     await redis_store.begin(claim(partition=12), POSITIONS)
-    content = step(customers=[known("a", due=5)], outbox=[b"1"])
+    content = step(customers=[stored_customer("a", due=5)], outbox=[b"1"])
     assert await redis_store.save(12, content) == "saved"
     keys = {str(name, "utf-8") for name in await client.keys(prefix + "*") if isinstance(name, bytes)}
     assert keys == {f"{prefix}{{p12}}:{part}" for part in ("meta", "customers", "due", "outbox")}
@@ -47,7 +47,7 @@ async def test_of_who_is_erased_redis_has_no_name(client: redis.Redis) -> None:
     prefix = next(_prefixes)
     redis_store = RedisStore(client, prefix)
     await claimed(redis_store)
-    await redis_store.save(0, step(1, customers=[known(PERSIAN, due=5)]))
+    await redis_store.save(0, step(1, customers=[stored_customer(PERSIAN, due=5)]))
     await redis_store.save(0, step(2, customers=[StoredCustomer(PERSIAN, b"gone", 0, erased=True)]))
     dumps = [await client.dump(name) or b"" for name in await client.keys(prefix + "*")]
     assert len(dumps) == 2  # meta, and what stays
@@ -63,7 +63,7 @@ async def test_prefixes_are_apart(client: redis.Redis) -> None:
     """Two stores on one Redis do not see each other."""
     store, other = RedisStore(client, next(_prefixes)), RedisStore(client, next(_prefixes))
     await claimed(store)
-    assert await store.save(0, step(customers=[known("a")])) == "saved"
+    assert await store.save(0, step(customers=[stored_customer("a")])) == "saved"
     assert await other.claim(claim(identity=Identity("x", "x", 1, "x"))) == NOTHING
 
 
@@ -89,7 +89,7 @@ async def test_a_clock_ahead_of_that_of_redis(redis_store: RedisStore, ahead_ms:
     """A step with a clock ahead of Redis's is not written: what fell due by then was decided too early."""
     await claimed(redis_store)
     clock = int(time.time() * 1000) + ahead_ms
-    content = step(clock=clock, customers=[known("a", due=5)], outbox=[b"1"])
+    content = step(clock=clock, customers=[stored_customer("a", due=5)], outbox=[b"1"])
     assert await redis_store.save(0, content) == answer
     state = await redis_store.claim(claim())
     assert (state.save_number, state.clock) == ((1, clock) if answer == "saved" else (0, 0))
@@ -199,11 +199,11 @@ async def test_what_was_saved_survives_a_crash() -> None:
     with Redis(aof=True, fsync="always") as server:
         store = RedisStore.connect(server.url, "crash:")
         await claimed(store)
-        assert await store.save(0, step(customers=[known(PERSIAN, b"1", 500)], outbox=[b"1"])) == "saved"
-        before = await seen(store, (PERSIAN,))
+        assert await store.save(0, step(customers=[stored_customer(PERSIAN, b"1", 500)], outbox=[b"1"])) == "saved"
+        before = await visible_state(store, (PERSIAN,))
         server.kill9()
         server.start()
-        assert await seen(store, (PERSIAN,)) == before
+        assert await visible_state(store, (PERSIAN,)) == before
         assert await store.save(0, step(1, customers=[], outbox=[])) == "already"
         assert await store.save(0, step(2)) == "saved"
         await store.close()

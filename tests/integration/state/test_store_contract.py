@@ -23,7 +23,17 @@ from streams.errors import ClaimRefused, LowerGeneration
 from streams.state.contract import EncodedVersions, Identity, PartitionState, Save, Store, StoredCustomer
 from streams.state.memory import MemoryStore
 from streams.state.redis import RedisStore
-from tests.support.store_steps import IDENTITY, NOTHING, PERSIAN, POSITIONS, claim, claimed, known, seen, step
+from tests.support.store_steps import (
+    IDENTITY,
+    NOTHING,
+    PERSIAN,
+    POSITIONS,
+    claim,
+    claimed,
+    step,
+    stored_customer,
+    visible_state,
+)
 
 MANY = 5_001  # two values each: beyond the 8,000 that Lua's unpack() takes
 Answer = TypeVar("Answer")
@@ -46,7 +56,7 @@ async def test_an_empty_partition(store: Store) -> None:
 async def test_a_claim_finds_what_was_saved(store: Store) -> None:
     """Any later claim finds positions, clock, save number, the next due time and the outbox."""
     await claimed(store)
-    save = step(customers=[known("a", due=700), known("b", due=600)], outbox=[b"one", b"two"])
+    save = step(customers=[stored_customer("a", due=700), stored_customer("b", due=600)], outbox=[b"one", b"two"])
     assert await store.save(0, save) == "saved"
     state = await store.claim(claim("t2", 6))
     assert state == PartitionState({"visits": 11, "carts": 21}, 1_000, 1, 600, [b"one", b"two"], trimmed=0)
@@ -180,31 +190,31 @@ REFUSED: list[tuple[str, str, dict[str, Any]]] = [
 async def test_a_refused_save_writes_nothing(store: Store, answer: str, wrong: dict[str, Any]) -> None:
     """A refused save writes no customer, due time, entry, position, clock or number; the next save is taken."""
     await claimed(store)
-    await store.save(0, step(1, customers=[known("a", b"1", 500)], outbox=[b"one"]))
-    before = await seen(store)
+    await store.save(0, step(1, customers=[stored_customer("a", b"1", 500)], outbox=[b"one"]))
+    before = await visible_state(store)
     positions = dict.fromkeys(wrong.get("starts", POSITIONS), 99)
     fields = {"number": 2, "digest": b"x", "positions": positions, "clock": 9_999, **wrong}
-    content = {"customers": [known("a", b"2", 100), known("b", b"2", 200)], "outbox": [b"two"]}
+    content = {"customers": [stored_customer("a", b"2", 100), stored_customer("b", b"2", 200)], "outbox": [b"two"]}
     refused = msgspec.structs.replace(step(2), **fields, **content)
     assert await store.save(0, refused) == answer
-    assert await seen(store) == before
+    assert await visible_state(store) == before
     assert await store.save(0, step(2)) == "saved"
 
 
 async def test_before_any_claim_a_save_is_fenced(store: Store) -> None:
     """A save is refused while no claim holds the partition."""
     assert await store.save(0, step()) == "fenced"
-    assert await seen(store) == (NOTHING, [None, None], [])
+    assert await visible_state(store) == (NOTHING, [None, None], [])
 
 
 async def test_the_same_save_again_is_already_there(store: Store) -> None:
     """A client's own retry is harmless, however often, until the next save."""
     await claimed(store)
-    first = step(1, customers=[known("a", b"1", 500)], outbox=[b"one"])
+    first = step(1, customers=[stored_customer("a", b"1", 500)], outbox=[b"one"])
     assert await store.save(0, first) == "saved"
-    before = await seen(store)
+    before = await visible_state(store)
     assert [await store.save(0, first) for _ in range(3)] == ["already"] * 3
-    assert await seen(store) == before
+    assert await visible_state(store) == before
     assert await store.save(0, step(2)) == "saved"
     assert await store.save(0, first) == "out_of_order"
 
@@ -251,7 +261,7 @@ async def test_customers_come_in_the_order_asked_for(store: Store) -> None:
     """Any bytes are loaded under any name, in order; unknown ids are None, one given twice comes twice."""
     await claimed(store)
     values = {"a": b"", PERSIAN: bytes(range(256)), "{p1}:x": b"\x93\xff", " ": b"4", "a\u202eb": b"5"}
-    await store.save(0, step(customers=[known(name, value) for name, value in values.items()]))
+    await store.save(0, step(customers=[stored_customer(name, value) for name, value in values.items()]))
     names = ["nobody", *reversed(values), PERSIAN]
     assert await store.load(0, names) == [None, *reversed(values.values()), values[PERSIAN]]
 
@@ -259,8 +269,8 @@ async def test_customers_come_in_the_order_asked_for(store: Store) -> None:
 async def test_a_customer_is_written_over(store: Store) -> None:
     """The newest value counts, other customers stay."""
     await claimed(store)
-    await store.save(0, step(1, customers=[known("a", b"1"), known("b", b"1")]))
-    await store.save(0, step(2, customers=[known("b", b"2")]))
+    await store.save(0, step(1, customers=[stored_customer("a", b"1"), stored_customer("b", b"1")]))
+    await store.save(0, step(2, customers=[stored_customer("b", b"2")]))
     assert await store.load(0, ["a", "b"]) == [b"1", b"2"]
 
 
@@ -268,10 +278,10 @@ async def test_due_times_are_set_kept_and_removed(store: Store) -> None:
     """A number sets a due time, None leaves it, 0 removes it; the next one is always the oldest."""
     await claimed(store)
     for number, (due, next_due) in enumerate([(500, 500), (None, 500), (700, 700), (None, 700), (0, 0), (None, 0)], 1):
-        assert await store.save(0, step(number, customers=[known("a", due=due)])) == "saved"
+        assert await store.save(0, step(number, customers=[stored_customer("a", due=due)])) == "saved"
         assert await store.next_due(0) == next_due
         assert (await store.claim(claim())).next_due == next_due
-    assert await store.save(0, step(7, customers=[known("never", due=0)])) == "saved"
+    assert await store.save(0, step(7, customers=[stored_customer("never", due=0)])) == "saved"
     assert await store.due(0, 10**15, 10) == []
 
 
@@ -280,7 +290,7 @@ async def test_due_customers_come_oldest_first(store: Store) -> None:
     await claimed(store)
     now = 1_772_366_400_000
     dues = {"c": now + 1, "b": now, PERSIAN: now, "a": now, "d": now - 1, "e": 0, "f": None}
-    await store.save(0, step(customers=[known(name, due=due) for name, due in dues.items()]))
+    await store.save(0, step(customers=[stored_customer(name, due=due) for name, due in dues.items()]))
     assert await store.due(0, now - 2, 10) == []
     assert await store.due(0, now - 1, 10) == ["d"]
     assert await store.due(0, now, 10) == ["d", "a", "b", PERSIAN]
@@ -362,11 +372,11 @@ async def test_partitions_are_apart(store: Store) -> None:
     """Claims, customers, due times and outbox of one partition do not affect another."""
     await claimed(store)
     await claimed(store, partition=1, token="t9")
-    await store.save(0, step(1, customers=[known("a", b"0", 500)], outbox=[b"0"]))
+    await store.save(0, step(1, customers=[stored_customer("a", b"0", 500)], outbox=[b"0"]))
     assert await store.save(1, step(1)) == "fenced"
     as_begun = msgspec.structs.replace(NOTHING, positions=POSITIONS)
-    assert await seen(store, partition=1, token="t9") == (as_begun, [None, None], [])
-    assert await store.save(1, step(1, token="t9", customers=[known("a", b"1", 400)])) == "saved"
+    assert await visible_state(store, partition=1, token="t9") == (as_begun, [None, None], [])
+    assert await store.save(1, step(1, token="t9", customers=[stored_customer("a", b"1", 400)])) == "saved"
     assert await store.load(0, ["a"]) == [b"0"]
     assert await store.next_due(0) == 500
 
@@ -375,16 +385,16 @@ async def test_thousands_of_customers_in_one_save(store: Store) -> None:
     """Due times are set, kept and removed and entries appended by the thousand, in one step each."""
     await claimed(store)
     names = [f"مشتری-{index:05}" for index in range(MANY)]
-    customers = [known(name, name.encode(), index + 1) for index, name in enumerate(names)]
+    customers = [stored_customer(name, name.encode(), index + 1) for index, name in enumerate(names)]
     outbox = [b"%d" % index for index in range(MANY)]
     assert await store.save(0, step(1, customers=customers, outbox=outbox)) == "saved"
     assert await store.load(0, names) == [name.encode() for name in names]
     assert await store.due(0, MANY, MANY) == names
     assert list((await store.claim(claim())).outbox) == outbox
-    keeping = [known(name, b"2") for name in names]
+    keeping = [stored_customer(name, b"2") for name in names]
     assert await store.save(0, step(2, customers=keeping)) == "saved"
     assert await store.due(0, MANY, MANY) == names
-    removing = [known(name, b"3", 0 if index else None) for index, name in enumerate(names)]
+    removing = [stored_customer(name, b"3", 0 if index else None) for index, name in enumerate(names)]
     assert await store.save(0, step(3, customers=removing)) == "saved"
     assert await store.due(0, MANY, MANY) == names[:1]
     assert await store.load(0, names) == [b"3"] * MANY
@@ -541,11 +551,11 @@ async def test_who_is_erased_is_found_under_no_name(store: Store) -> None:
     """What stays of an erased customer is loaded until it is back, and again after another erasure."""
     await claimed(store)
     gone = StoredCustomer(PERSIAN, b"gone", 0, erased=True)
-    await store.save(0, step(1, customers=[known(PERSIAN, due=700), known("b", due=900)]))
+    await store.save(0, step(1, customers=[stored_customer(PERSIAN, due=700), stored_customer("b", due=900)]))
     assert await store.save(0, step(2, customers=[gone])) == "saved"
     assert await store.load(0, ["b", PERSIAN, "c"]) == [b"v", b"gone", None]
     assert await store.due(0, 10**15, 10) == ["b"]
-    await store.save(0, step(3, customers=[known(PERSIAN, b"back", due=800)]))
+    await store.save(0, step(3, customers=[stored_customer(PERSIAN, b"back", due=800)]))
     assert await store.load(0, [PERSIAN]) == [b"back"]
     await store.save(0, step(4, customers=[msgspec.structs.replace(gone, value=b"gone again")]))
     assert await store.load(0, [PERSIAN]) == [b"gone again"]
@@ -555,7 +565,7 @@ async def test_many_are_erased_at_once(store: Store) -> None:
     """Many customers are erased in one save, whose arguments go in slices."""
     await claimed(store)
     names = [f"u{number}" for number in range(MANY)]
-    await store.save(0, step(1, customers=[known(name) for name in names]))
+    await store.save(0, step(1, customers=[stored_customer(name) for name in names]))
     gone = [StoredCustomer(name, name.encode(), 0, erased=True) for name in names]
     assert await store.save(0, step(2, customers=gone)) == "saved"
     assert await store.load(0, names) == [name.encode() for name in names]
@@ -568,7 +578,9 @@ async def test_a_long_run_of_saves(store: Store) -> None:
     values: dict[str, bytes] = {}
     dues: dict[str, int] = {}
     for number in range(1, 301):
-        customers = [known(f"u{rng.randrange(50)}", rng.randbytes(4), rng.choice((None, 0, rng.randrange(1, 99))))]
+        customers = [
+            stored_customer(f"u{rng.randrange(50)}", rng.randbytes(4), rng.choice((None, 0, rng.randrange(1, 99))))
+        ]
         assert await store.save(0, step(number, customers=customers)) == "saved"
         for customer in customers:
             values[customer.id] = customer.value

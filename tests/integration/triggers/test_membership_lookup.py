@@ -18,7 +18,7 @@ from streams.triggers.app import sentence_of_triggers
 from streams.triggers.linked_ids import MARKS_KEPT_MS, LinkedIds, PartitionMarks
 from streams.triggers.membership_lookup import MembershipLookup, Waiting
 from streams.wire import customer_codec
-from tests.support.store_steps import IDENTITY, claim, known, step
+from tests.support.store_steps import IDENTITY, claim, step, stored_customer
 
 DEFINITIONS = built_in()
 ENGINE = Engine(DEFINITIONS)
@@ -43,10 +43,10 @@ async def filled(store: RedisStore, fingerprint: str = DEFINITIONS.fingerprint) 
     former.definition_version = 3
     erased.since, erased.erased, erased.definition_version = {}, 5, 2
     saved = [
-        known("decided", customer_codec.encode(member(4)), 6_000),
-        known("due", customer_codec.encode(member()), 5_000),
-        known("ahead", customer_codec.encode(ahead), 0),
-        known("former", customer_codec.encode(former), 0),
+        stored_customer("decided", customer_codec.encode(member(4)), 6_000),
+        stored_customer("due", customer_codec.encode(member()), 5_000),
+        stored_customer("ahead", customer_codec.encode(ahead), 0),
+        stored_customer("former", customer_codec.encode(former), 0),
         StoredCustomer("erased", customer_codec.encode(erased), 0, erased=True),
     ]
     assert await store.save(0, step(clock=5_500, caught_up_until=5_200, customers=saved)) == "saved"

@@ -50,7 +50,7 @@ from tests.support import live
 from tests.support.commands import Done, segmenter
 from tests.support.migration_worlds import BOUGHT, engine_of
 from tests.support.patience import eventually
-from tests.support.store_steps import IDENTITY, POSITIONS, claim, known, step
+from tests.support.store_steps import IDENTITY, POSITIONS, claim, step, stored_customer
 
 # Each means something to one of them: hash tags, formats, templates, Lua patterns, regular expressions, globs, paths.
 STRANGE = (
@@ -159,7 +159,9 @@ class Answers:
             await self.store.claim(claim(partition=partition, identity=identity))
             await self.store.begin(claim(partition=partition, identity=identity), POSITIONS)
         self._saves[partition] += 1
-        content = step(self._saves[partition], customers=[known(customer_id, customer_codec.encode(ENGINE.new()))])
+        content = step(
+            self._saves[partition], customers=[stored_customer(customer_id, customer_codec.encode(ENGINE.new()))]
+        )
         assert await self.store.save(partition, content) == "saved"
 
     async def get(self, path: str) -> tuple[int, Any]:

@@ -20,7 +20,6 @@ from tests.support.profiles import (
     ORDER,
     T,
     When,
-    condition_and_view,
     holds,
     in_every_order,
     named,

@@ -86,7 +86,7 @@ async def test_who_pays_while_the_intent_is_saved_is_not_written_to() -> None:
     await enters(world)
     after(world, "save", world.shop.since["u1"].clear)
     await world.until(START + SECOND_MS)
-    assert world.told() == []
+    assert world.attempts() == []
     assert reasons(world) == [("deferred", "given back: left meanwhile"), ("skipped", "left meanwhile")]
     assert world.acting.counts.given_back == {("cart",): 1}
     assert [decision.attempts for decision in world.decisions()] == [0, 0]
@@ -102,7 +102,7 @@ async def test_a_retry_that_is_given_back_leaves_what_was_sent_before() -> None:
     (sent,) = stored(world).sent
     after(world, "save", lambda: world.shop.undecided.add("u1"))
     await world.until(START + MINUTE_MS)
-    assert len(world.told()) == 1
+    assert len(world.attempts()) == 1
     assert stored(world).sent == [sent]
     (action,) = stored(world).actions
     assert (action.attempts, action.first_at, action.attempting) == (1, START, False)
@@ -179,7 +179,7 @@ async def test_a_change_that_redis_lost_is_no_exit() -> None:
     stays = world.shop.since.pop("u1")
     world.shop.stored["u1"] = 0
     await world.until(START + SECOND_MS)
-    assert (world.told(), world.decisions()) == ([], [])
+    assert (world.attempts(), world.decisions()) == ([], [])
     await world.until(START + 20 * SECOND_MS)
     await world.until(START + MINUTE_MS)
     assert reasons(world) == [("deferred", LOST)], "once"
@@ -196,7 +196,7 @@ async def test_an_exit_that_redis_lost_keeps_the_message_back() -> None:
     world.shop.since["u1"], world.shop.stored["u1"] = {"abandoned_cart": START}, 1
     for second in range(60, 300):
         await world.until(START + second * SECOND_MS)
-    assert world.told() == []
+    assert world.attempts() == []
     world.shop.since["u1"], world.shop.stored["u1"] = {}, 2
     await world.until(START + 10 * MINUTE_MS)
     assert reasons(world) == [("deferred", LOST), ("skipped", "left meanwhile")]
@@ -226,7 +226,7 @@ async def test_undecided_customers_hide_nobody(count: int) -> None:
         await world.acting.fire(world.now, 100)
         await world.acting.landed()
         await world.acting.settle()
-    assert [message.customer for _, message, _ in world.told()] == ["u1"]
+    assert [message.customer for _, message, _ in world.attempts()] == ["u1"]
     world.shop.undecided.clear()
     for minute in range(1, 30):
         await world.until(START + minute * MINUTE_MS)
@@ -240,7 +240,7 @@ async def test_nothing_is_sent_by_a_segmenter_that_stands_still() -> None:
     world.shop.reached_ms = START + SECOND_MS
     world.now = world.shop.reached_ms + FRESH_MS + 1
     await world.turn()
-    assert (world.told(), reasons(world)) == ([], [("deferred", Waiting.SEGMENTER.value)])
+    assert (world.attempts(), reasons(world)) == ([], [("deferred", Waiting.SEGMENTER.value)])
     assert world.acting.counts.waits == {("segmenter",): 1}
     await world.until(world.now + 10 * SECOND_MS)
     assert kinds(world) == ["deferred", "sent"]
@@ -253,7 +253,7 @@ async def test_what_waits_for_a_segmenter_that_stands_still_expires() -> None:
     world.shop.reached_ms = START
     for hour in range(1, 30):
         await world.until(START + hour * HOUR_MS, decided=False)
-    assert world.told() == []
+    assert world.attempts() == []
     assert reasons(world) == [("deferred", Waiting.SEGMENTER.value), ("skipped", "expired 1d after its time")]
 
 
@@ -280,7 +280,7 @@ async def test_a_segmenter_that_went_back_decides_nothing() -> None:
     await world.acting._look([])
     world.shop.reached_ms -= 1
     await world.turn()
-    assert world.told() == []
+    assert world.attempts() == []
     world.shop.reached_ms += 1
     await world.turn()
     assert kinds(world) == ["sent", "sent"]
@@ -302,7 +302,7 @@ async def test_an_attempt_is_given_back_where_the_segmenter_goes_back() -> None:
     await world.acting.fire(world.now, 100)
     await world.acting.landed()
     await world.acting.settle()
-    assert world.told() == []
+    assert world.attempts() == []
     assert kinds(world) == ["deferred"]
 
 
@@ -560,7 +560,7 @@ async def broken_mail() -> World:
     await world.until(START)
     await enters(world, "u1")
     await world.until(START + 100)
-    assert [message.customer for _, message, _ in world.told() if message.customer == "u1"] == []
+    assert [message.customer for _, message, _ in world.attempts() if message.customer == "u1"] == []
     return world
 
 
@@ -568,7 +568,7 @@ async def test_what_waits_for_an_endpoint_holds_nothing_over_another_channel() -
     """A message over another channel that is due meanwhile is sent at its time."""
     world = await broken_mail()
     await world.until(START + 500)
-    assert [message.trigger for _, message, _ in world.told() if message.customer == "u1"] == ["call"]
+    assert [message.trigger for _, message, _ in world.attempts() if message.customer == "u1"] == ["call"]
 
 
 async def test_what_waits_for_an_endpoint_holds_no_message_of_a_new_change() -> None:
@@ -576,4 +576,4 @@ async def test_what_waits_for_an_endpoint_holds_no_message_of_a_new_change() -> 
     world = await broken_mail()
     await world.read(come(world.shop.change("u1", "abandoned_cart", START + 300), START + 300))
     await world.until(START + 300)
-    assert "thanks" in [message.trigger for _, message, _ in world.told() if message.customer == "u1"]
+    assert "thanks" in [message.trigger for _, message, _ in world.attempts() if message.customer == "u1"]

@@ -32,10 +32,10 @@ async def test_a_change_starts_its_message_once_it_is_decided() -> None:
     world = await started_world(cart())
     await enters(world)
     await world.until(START + SECOND_MS, decided=False)
-    assert world.told() == []
+    assert world.attempts() == []
     assert world.decisions() == []
     await world.until(START + SECOND_MS)
-    assert [message.trigger for _, message, _ in world.told()] == ["cart"]
+    assert [message.trigger for _, message, _ in world.attempts()] == ["cart"]
     (decision,) = world.decisions()
     assert (decision.decision, decision.change_id, decision.attempts) == ("sent", "u1-1", 1)
     assert world.waiting() == 0
@@ -49,7 +49,7 @@ async def test_a_repeat_of_a_change_does_nothing() -> None:
     await world.until(START + SECOND_MS)
     await world.read(again)
     await world.until(START + MINUTE_MS)
-    assert len(world.told()) == 1
+    assert len(world.attempts()) == 1
     assert kinds(world) == ["sent"]
 
 
@@ -60,7 +60,7 @@ async def test_who_leaves_within_the_delay_gets_nothing() -> None:
     world.now += 59 * MINUTE_MS
     world.shop.change("u1", "abandoned_cart", world.now)  # decided, not yet read by triggers
     await world.until(START + HOUR_MS)
-    assert world.told() == []
+    assert world.attempts() == []
     assert [(decision.decision, decision.reason) for decision in world.decisions()] == [("skipped", "left meanwhile")]
 
 
@@ -73,9 +73,9 @@ async def test_a_new_stay_is_a_change_of_its_own() -> None:
     world.now = START + 20 * MINUTE_MS
     await enters(world)
     await world.until(START + HOUR_MS)
-    assert world.told() == []
+    assert world.attempts() == []
     await world.until(START + 80 * MINUTE_MS)
-    assert [message.change["sequence"] for _, message, _ in world.told()] == [3]
+    assert [message.change["sequence"] for _, message, _ in world.attempts()] == [3]
     assert kinds(world) == ["skipped", "sent"]
 
 
@@ -85,7 +85,7 @@ async def test_what_is_due_and_undecided_is_waited_for() -> None:
     world.shop.undecided.add("u1")
     await enters(world)
     await world.until(START + MINUTE_MS)
-    assert world.told() == []
+    assert world.attempts() == []
     assert world.waiting()
     world.shop.undecided.clear()
     await world.until(START + 2 * MINUTE_MS)
@@ -106,7 +106,7 @@ async def test_an_exit_may_start_a_message_too() -> None:
     world.now = START + MINUTE_MS
     await enters(world, "u2")
     await world.until(START + HOUR_MS)
-    assert [message.customer for _, message, _ in world.told()] == ["u1"]
+    assert [message.customer for _, message, _ in world.attempts()] == ["u1"]
     assert sorted((decision.customer_id, decision.decision, decision.reason) for decision in world.decisions()) == [
         ("u1", "sent", None),
         ("u2", "skipped", "came back meanwhile"),
@@ -129,7 +129,7 @@ async def test_what_else_must_be_so_of_a_change(where: dict, more: dict, reason:
     await enters(world, **more)
     assert [(decision.decision, decision.reason) for decision in world.decisions()] == [("skipped", reason)]
     await world.until(START + DAY_MS)
-    assert world.told() == []
+    assert world.attempts() == []
 
 
 async def test_a_failed_attempt_is_made_again_with_the_same_key() -> None:
@@ -143,8 +143,8 @@ async def test_a_failed_attempt_is_made_again_with_the_same_key() -> None:
     for second in range(120):
         await world.until(START + second * SECOND_MS)
     assert kinds(world) == ["retried", "retried", "sent"]
-    assert len({message.key for _, message, _ in world.told()}) == 1
-    first, second, third_at = (at for at, _, _ in world.told())
+    assert len({message.key for _, message, _ in world.attempts()}) == 1
+    first, second, third_at = (at for at, _, _ in world.attempts())
     assert 2_000 <= second - first <= 7_000
     assert 5_000 <= third_at - second <= 12_000
 
@@ -159,7 +159,7 @@ async def test_retry_after_is_kept() -> None:
     await enters(world)
     for minute in range(15):
         await world.until(START + minute * MINUTE_MS)
-    assert [at - START for at, _, _ in world.told()] == [0, 10 * MINUTE_MS]
+    assert [at - START for at, _, _ in world.attempts()] == [0, 10 * MINUTE_MS]
 
 
 async def test_each_retry_looks_again() -> None:
@@ -169,7 +169,7 @@ async def test_each_retry_looks_again() -> None:
     await world.until(START)
     world.shop.change("u1", "abandoned_cart", START + SECOND_MS)
     await world.until(START + MINUTE_MS)
-    assert len(world.told()) == 1
+    assert len(world.attempts()) == 1
     assert kinds(world) == ["retried", "skipped"]
 
 
@@ -190,7 +190,7 @@ async def test_what_fails_for_good_leaves_a_dead_letter() -> None:
         await tired.until(START + hour * HOUR_MS)
     assert kinds(tired)[-1] == "failed"
     assert len(tired.letters()) == 1
-    assert kinds(tired).count("retried") == len(tired.told()) - 1
+    assert kinds(tired).count("retried") == len(tired.attempts()) - 1
 
 
 async def test_a_crash_during_an_attempt_is_told_as_such() -> None:
@@ -213,8 +213,8 @@ async def test_a_crash_during_an_attempt_is_told_as_such() -> None:
         for second in range(60):
             await world.until(START + second * SECOND_MS)
         assert kinds(world) == expected
-        assert len(world.told()) == attempts
-        assert len({message.key for _, message, _ in world.told()}) == 1
+        assert len(world.attempts()) == attempts
+        assert len({message.key for _, message, _ in world.attempts()}) == 1
 
 
 async def test_an_unknown_outcome_that_then_leaves_is_not_called_skipped() -> None:
@@ -234,7 +234,7 @@ async def test_an_endpoint_that_is_gone_is_sent_nothing_more() -> None:
     await world.until(START)
     await enters(world, "u2")
     await world.until(START + SECOND_MS)
-    assert len(world.told()) == 1
+    assert len(world.attempts()) == 1
     assert kinds(world) == ["failed", "failed"]
     assert len(world.letters()) == 2
 
@@ -255,13 +255,13 @@ async def test_quiet_hours_are_those_of_the_customer() -> None:
     await enters(world)
     await enters(world, "u2")
     await world.until(START)
-    assert [message.customer for _, message, _ in world.told()] == ["u2"]
+    assert [message.customer for _, message, _ in world.attempts()] == ["u2"]
     deferred = next(decision for decision in world.decisions() if decision.decision == "deferred")
     assert deferred.until == "2026-03-01T19:00:00.000Z"  # 08:00 in Auckland
     await world.until(START + 9 * HOUR_MS - 1)
-    assert len(world.told()) == 1
+    assert len(world.attempts()) == 1
     await world.until(START + 9 * HOUR_MS)
-    assert [at - START for at, message, _ in world.told() if message.customer == "u1"] == [9 * HOUR_MS]
+    assert [at - START for at, message, _ in world.attempts() if message.customer == "u1"] == [9 * HOUR_MS]
 
 
 async def test_caps_cool_downs_and_consent() -> None:
@@ -366,7 +366,7 @@ async def test_what_the_topic_knows_and_the_store_has_lost_is_not_done_again() -
         if not read_before:
             await other.read(first)
         await other.until(START + HOUR_MS)
-        assert (other.told(), other.decisions()) == ([], []), read_before
+        assert (other.attempts(), other.decisions()) == ([], []), read_before
 
 
 async def test_many_changes_of_one_customer_crowd_out_the_oldest() -> None:
@@ -403,12 +403,12 @@ async def test_a_slow_endpoint_slows_no_other() -> None:
         await world.acting.fire(world.now, 100)
         await asyncio.sleep(0)
         await world.acting.settle()
-    assert sorted(message.customer for _, message, _ in world.told()) == [f"f{number}" for number in range(5)]
+    assert sorted(message.customer for _, message, _ in world.attempts()) == [f"f{number}" for number in range(5)]
     await enters(world, "s0", "returning_visitor")  # of whom an attempt is under way at the slow one
     await world.acting.fire(world.now, 100)
     await asyncio.sleep(0)
     await world.acting.settle()
-    assert world.told()[-1][1].customer == "s0"
+    assert world.attempts()[-1][1].customer == "s0"
     over.set()
     for minute in range(1, 10):
         await world.until(START + minute * MINUTE_MS)
@@ -421,11 +421,11 @@ async def test_an_endpoint_that_keeps_failing_is_left_alone() -> None:
     for number in range(20):
         await enters(world, f"u{number}")
     await world.until(START)
-    assert len(world.told()) == 8  # as many as are made at one time: three more than open the breaker
+    assert len(world.attempts()) == 8  # as many as are made at one time: three more than open the breaker
     await world.until(START + 7_900)
-    assert len(world.told()) == 8
+    assert len(world.attempts()) == 8
     await world.until(START + 8_100)
-    assert len(world.told()) == 9
+    assert len(world.attempts()) == 9
 
 
 # --- the right to be forgotten -----------------------------------------------------------------
@@ -444,7 +444,7 @@ async def test_who_is_erased_is_sent_nothing() -> None:
     await world.until(START + SECOND_MS)
     await world.read(erase("u1", world.now))
     await world.until(START + 2 * HOUR_MS)
-    assert [message.customer for _, message, _ in world.told()] == ["u2"]
+    assert [message.customer for _, message, _ in world.attempts()] == ["u2"]
     skipped = [decision for decision in world.decisions() if decision.customer_id == "u1"]
     assert [(decision.decision, decision.reason) for decision in skipped] == [("skipped", "erased")]
     partition = world.store._partitions[0]
@@ -468,7 +468,7 @@ async def test_a_change_from_before_an_erasure_starts_nothing() -> None:
     await world.read(come(world.shop.change("u1", "abandoned_cart", world.now), world.now))
     await world.read(come(world.shop.change("u1", "abandoned_cart", world.now), world.now))
     await world.until(START + 2 * MINUTE_MS)
-    assert [message.trigger for _, message, _ in world.told()] == ["bye"]
+    assert [message.trigger for _, message, _ in world.attempts()] == ["bye"]
 
 
 async def test_an_attempt_under_way_ends_and_is_forgotten() -> None:
@@ -497,7 +497,7 @@ async def test_a_failed_attempt_is_not_made_again_for_who_was_erased() -> None:
         await world.turn()
         await world.until(START + DAY_MS)
         assert kinds(world) == ["retried", "skipped"]
-        assert len(world.told()) == 1
+        assert len(world.attempts()) == 1
         assert world.store._partitions[0].customers == {}
 
 
@@ -513,4 +513,4 @@ async def test_what_was_sent_before_does_not_count_after() -> None:
     await enters(world)
     await world.until(START + MINUTE_MS)
     assert kinds(world) == ["sent", "sent"]
-    assert [message.contact for _, message, _ in world.told()] == [{}, {}]
+    assert [message.contact for _, message, _ in world.attempts()] == [{}, {}]

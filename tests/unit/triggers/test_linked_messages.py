@@ -76,9 +76,9 @@ async def test_a_message_that_waits_for_its_endpoint_is_decided_up_to_now_under_
     await passes(world, shop, later, later, stands_at)
     endpoint.give_back()
     await passes(world, shop, later + 5 * MINUTE_MS, 2 * later, stands_at)
-    assert world.told() == [], "what was paid by the phone since is not decided"
+    assert world.attempts() == [], "what was paid by the phone since is not decided"
     await passes(world, shop, later + 6 * MINUTE_MS, 2 * later, 2 * later)
-    assert len(world.told()) == 1
+    assert len(world.attempts()) == 1
 
 
 async def test_after_an_outage_the_partitions_of_all_ids_are_waited_for() -> None:
@@ -86,12 +86,12 @@ async def test_after_an_outage_the_partitions_of_all_ids_are_waited_for() -> Non
     world, shop = await reminded()
     away, back = DUE + 900, START + HOUR_MS
     await passes(world, shop, back, away, away)
-    assert world.told() == []
+    assert world.attempts() == []
     await passes(world, shop, back + 5 * MINUTE_MS, 2 * back, away)
-    assert world.told() == []
+    assert world.attempts() == []
     assert world.decisions()[-1].reason == "what happened under a linked id of the customer is not decided yet"
     await passes(world, shop, back + 6 * MINUTE_MS, 2 * back, 2 * back)
-    assert len(world.told()) == 1
+    assert len(world.attempts()) == 1
 
 
 @pytest.mark.parametrize("behind", [0, FRESH_MS])
@@ -100,7 +100,7 @@ async def test_linked_ids_that_are_decided_up_to_now_hold_nothing(behind: int) -
     world, shop = await reminded()
     later = START + HOUR_MS
     await passes(world, shop, later, DUE - SECOND_MS, DUE - SECOND_MS)
-    while not world.told() and world.now < later + 2 * MINUTE_MS:
+    while not world.attempts() and world.now < later + 2 * MINUTE_MS:
         await passes(world, shop, world.now + SECOND_MS, world.now, world.now - behind)
-    assert world.told()
-    assert world.told()[0][0] <= later + 70 * SECOND_MS
+    assert world.attempts()
+    assert world.attempts()[0][0] <= later + 70 * SECOND_MS

@@ -128,7 +128,7 @@ async def test_no_policy_is_ever_broken(parts: dict, life: list[tuple]) -> None:
     """No policy is broken, whatever fails, crashes or comes twice on the way."""
     file = TriggersFile.model_validate(parts)
     world, read, zones = await live(file, life)
-    attempts = world.told()
+    attempts = world.attempts()
     messages: dict[str, tuple[int, Message]] = {}
     for at, message, result in attempts:
         if result.outcome in (Outcome.SENT, Outcome.UNKNOWN):

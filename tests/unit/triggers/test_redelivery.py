@@ -66,7 +66,7 @@ async def test_what_was_sent_since_it_failed_is_not_sent_again() -> None:
     """This holds however often the dead letters are redelivered; each redelivery has a decision."""
     world = await failed()
     await redelivered(world, 0, 1, 2)
-    assert [result.outcome for _, _, result in world.told()] == [Outcome.REFUSED, Outcome.SENT]
+    assert [result.outcome for _, _, result in world.attempts()] == [Outcome.REFUSED, Outcome.SENT]
     assert kinds(world.decisions()) == ["failed", "sent", "skipped", "skipped"]
     assert world.decisions()[-1].reason == SENT_SINCE
 
@@ -133,7 +133,7 @@ async def test_a_redelivery_that_redis_lost_with_its_end_is_not_sent_again() -> 
         await world.claim()
         await world.acting.note({"u1": decisions[1:]})
     await redelivered(world, 0)
-    assert len(world.told()) == 1
+    assert len(world.attempts()) == 1
     await redelivered(world, 1)
     assert kinds(world.decisions()) == ["failed", "skipped"]
 
@@ -155,7 +155,7 @@ async def test_after_a_rebuild_a_redelivered_message_is_sent(says_so: bool) -> N
     second = world.shop.change("u1", "abandoned_cart", world.now)
     await world.read(come(second, world.now))
     await world.until(world.now + SECOND_MS)
-    assert world.told() == []
+    assert world.attempts() == []
     assert world.decisions()[-1].reason == "sent before, and once is all"
     person: Person = customer_state.decode(world.store._of(0).customers["u1"])
     assert person.awaited == []
@@ -175,7 +175,7 @@ async def test_after_a_rebuild_a_redelivery_that_failed_is_not_begun_again() -> 
     await other.read(come(CHANGE, START))
     other.now = START + SECOND_MS
     await redelivered(other, 0)
-    assert (other.told(), other.decisions()) == ([], [])
+    assert (other.attempts(), other.decisions()) == ([], [])
     await redelivered(other, 1)
     assert kinds(other.decisions()) == ["sent"], "asked for once more"
 
