@@ -99,7 +99,7 @@ def is_asked_day(form: Json, day: date) -> bool:
 
 
 def in_range(day: tuple[int, int], between: list[object]) -> bool:
-    """Both ends belong to it; a range whose end comes first goes on over the new year."""
+    """Whether a day lies in a range with both ends; a range whose end comes first goes on over the new year."""
     first, last = (numbers(str(end)) for end in between)
     return first <= day <= last if first <= last else day >= first or day <= last
 
@@ -125,7 +125,7 @@ def turns(form: Json, after: int, to: int) -> Iterator[int]:
 
 
 def jalali(day: date) -> tuple[int, int, int]:
-    """Year, month and day: six months of 31 days, then of 30, the last of 29 but in leap years."""
+    """The Jalali year, month and day: six months of 31 days, then of 30, the last of 29 but in leap years."""
     year = day.year - 621
     if day < nowruz(year):
         year -= 1

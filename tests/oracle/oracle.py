@@ -344,7 +344,7 @@ def read_rules(definitions: Json) -> Rules:
 
 
 def conditions_of(definitions: Json) -> dict[str, Json]:
-    """Each segment's condition; bands are as many segments."""
+    """The condition of each segment; bands are as many segments."""
     return {key: mapping(segment["when"]) for key, segment in segments_of(definitions).items()}
 
 
@@ -362,7 +362,7 @@ def segments_of(definitions: Json) -> dict[str, Json]:
 
 
 def band_segments(key: str, segment: Json) -> dict[str, Json]:
-    """From the band's own number on, below the next; the last has no end."""
+    """The segments of bands, each from its own number on and below the next; the last has no end."""
     bands = mapping(segment["bands"])
     names = sorted(mapping(bands["from"]).items(), key=lambda band: number(band[1]) or 0)
     ends: list[Json] = [*({"below": begin} for _, begin in names[1:]), {}]

@@ -184,7 +184,7 @@ def order_key(message: Fact) -> tuple[str, str]:
 
 
 def order_of(messages: list[Fact]) -> Order | None:
-    """At its earliest completion; None when there is none, or the order was taken back."""
+    """The order at its earliest completion; None when there is none, or the order was taken back."""
     completions = [message for message in messages if message.name == COMPLETED]
     cancelled = any(message.name == CANCELLED for message in messages)
     if not completions or cancelled or fully_refunded(completions[0], messages):

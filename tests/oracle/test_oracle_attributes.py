@@ -27,7 +27,7 @@ def identified(*traits: Event) -> Timeline:
 
 
 def test_a_null_takes_a_trait_away() -> None:
-    """An identify that does not name it leaves it."""
+    """A null removes the trait; an identify that does not name the trait leaves it."""
     timeline = identified({"plan": "pro"}, {"city": "قم"}, {"plan": None}, {"plan": ""}, {"plan": "pro"})
     assert timeline.gives({"trait": {"plan": "pro"}}) == [
         ("entered", 0),
@@ -77,7 +77,7 @@ def test_the_birthday_of_an_instant_is_that_of_its_utc_day() -> None:
 
 
 def test_29_february_counts_on_1_march() -> None:
-    """In a year that has none, as 2026."""
+    """In a year without 29 February, as 2026, the birthday is on 1 March."""
     timeline = Timeline()(-DAY, "identify", traits={"birth_date": "2008-02-29"})
     assert timeline.gives({"trait": {"birth_date": {"age": {"at_least": 18}}}}, DAY) == [("entered", 0)]
 
@@ -91,7 +91,7 @@ def test_what_is_no_date_has_no_age(wrong: object) -> None:
 
 
 def test_a_date_to_come_has_no_age() -> None:
-    """Numbers begin with its midnight in UTC, durations with its instant."""
+    """Ages as numbers begin with the midnight of the date in UTC, ages as durations with its instant."""
     assert aged("2026-03-02T12:00:00Z", below=1) == [("entered", DAY)]
     assert aged("2026-03-02T12:00:00Z", below="1h") == [("entered", DAY_AND_HALF), ("exited", DAY_AND_HALF + HOUR)]
     assert aged("2026-03-02", at_least="1d", at_most="3d") == [("entered", 2 * DAY), ("exited", 4 * DAY)]
@@ -137,7 +137,7 @@ def test_where_attributes_stand() -> None:
 
 
 def test_any_event_carries_context_but_alias_and_group() -> None:
-    """An identify does too."""
+    """An identify carries context as a page does."""
     for name, expected in (("identify", [("entered", 0)]), ("E", [("entered", 0)]), ("group", []), ("alias", [])):
         assert visited({"locale": "fa"}, name=name).gives({"context": {"locale": "fa"}}) == expected
 
@@ -272,7 +272,7 @@ def test_a_day_without_its_first_hour() -> None:
 
 
 def test_a_calendar_begins_with_the_customer() -> None:
-    """Who is not there yet is in no segment."""
+    """A customer that is not there yet is in no segment."""
     assert Timeline()(DAY, "page").gives({"calendar": {"weekday": ["sun", "mon"]}}, 3 * DAY) == [
         ("entered", DAY),
         ("exited", 2 * DAY),
@@ -320,13 +320,13 @@ PERFORMED: Event = {"performed": {"event": "E", "within": "1m"}}
 
 
 def test_a_held_segment_stays_until_its_time() -> None:
-    """Entered at 0 and failing after a minute, it stays an hour; then time decides it again."""
+    """A customer that enters at 0 and fails after a minute stays an hour; then time decides again."""
     assert Timeline()(0, "E").gives(PERFORMED, DAY, hold="1h") == [("entered", 0), ("exited", HOUR)]
     assert Timeline()(0, "E").gives(PERFORMED, HOUR - 1, hold="1h") == [("entered", 0)]
 
 
 def test_a_condition_that_holds_again_in_time_goes_on() -> None:
-    """The hold is over by then: it leaves when the condition fails."""
+    """The hold is over by then: the customer leaves when the condition fails."""
     timeline = Timeline()(0, "E")(HOUR - 1, "E")
     assert timeline.gives(PERFORMED, DAY, hold="1h") == [("entered", 0), ("exited", HOUR - 1 + MINUTE)]
 
@@ -349,13 +349,13 @@ def test_at_an_order_nothing_is_held_back() -> None:
 
 
 def test_a_purchase_ends_a_held_abandoned_cart() -> None:
-    """At once, also before the hold is over."""
+    """An order ends the segment at once, also before the hold is over."""
     timeline = Timeline()(0, "Product Added")(HOUR + 1, "Order Completed")
     assert timeline.gives({"cart": {"idle_for": "1h"}}, DAY, hold="1d") == [("entered", HOUR), ("exited", HOUR + 1)]
 
 
 def test_others_see_the_held_membership() -> None:
-    """The one that names it leaves with it."""
+    """A segment that names the held one is left with it."""
     segments: dict[str, Event] = {"a": {"when": {"in_segment": "b"}}, "b": {"when": PERFORMED, "hold": "1h"}}
     assert Timeline()(0, "E").all(segments, DAY) == [
         ("b", "entered", 0), ("a", "entered", 0), ("b", "exited", HOUR), ("a", "exited", HOUR),
@@ -363,7 +363,7 @@ def test_others_see_the_held_membership() -> None:
 
 
 def test_bands_are_segments_of_their_own() -> None:
-    """From its own number on, below the next; the last has no end; a hold is of each, and an order ends it."""
+    """A band begins at its own number and ends below the next; each has its hold, which an order ends."""
     bands: Event = {
         "total": {"agg": "sum", "of": "total", "event": "Order Completed", "within": "1d"},
         "from": {"high": 100, "low": 0, "medium": 50},

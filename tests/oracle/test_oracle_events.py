@@ -93,13 +93,13 @@ def test_a_value_meets_a_test(properties: Event, where: Event, expected: bool) -
 
 
 def test_numbers_as_texts_are_read_by_json_syntax() -> None:
-    """Exact, and None for what is no number."""
+    """A text that is a JSON number is read exactly; any other is no number."""
     assert oracle_values.number("-0.5e1") == -5_000_000
     assert [oracle_values.number(text) for text in ("", "1.", ".5", "0x1", "1e", "٣", "NaN", "1_0")] == [None] * 8
 
 
 def test_where_reads_the_earliest_completion_of_an_order() -> None:
-    """Literally: `total` there is not lowered by a refund, and a later completion says nothing."""
+    """There `total` is not lowered by a refund, and a later completion says nothing."""
     timeline = Timeline()(0, "Order Completed", order_id="o", total=100, coupon="A")
     timeline(1, "Order Completed", order_id="o", total=5, coupon="B")(2, "Order Refunded", order_id="o", total=40)
     assert timeline.gives({"performed": {"event": "Order Completed", "where": {"total": 100}}}) == [("entered", 0)]
@@ -127,7 +127,7 @@ def spent(**more: object) -> Event:
 
 
 def test_a_sum_of_nothing_is_0() -> None:
-    """So at_most 0 holds from the first event on; a text that is no number adds nothing."""
+    """At_most 0 holds from the first event on; a text that is no number adds nothing."""
     timeline = Timeline()(0, "page")(1, "E", score="nine")(2, "E", score=True)(3, "E", score="0.000001")
     assert timeline.gives(total("sum", at_most=0)) == [("entered", 0), ("exited", 3)]
     assert timeline.gives(total("distinct", below=1)) == [("entered", 0), ("exited", 1)]
@@ -135,7 +135,7 @@ def test_a_sum_of_nothing_is_0() -> None:
 
 @pytest.mark.parametrize("agg", ["avg", "min", "max"])
 def test_an_average_or_extreme_of_nothing_meets_no_test(agg: str) -> None:
-    """Until there is one, and again when it has left."""
+    """The condition holds once there is a value, and no longer when it has left."""
     timeline = Timeline()(0, "page")(1, "E", score=-5)
     assert timeline.gives(total(agg, within="1d", below=1), DAY + 1) == [("entered", 1), ("exited", DAY + 1)]
 
@@ -147,13 +147,13 @@ def test_an_average_is_exact() -> None:
 
 
 def test_bounds_of_a_total_are_all_met() -> None:
-    """From 9 on, below 18.5."""
+    """The total must be from 9 on and below 18.5."""
     timeline = Timeline()(0, "E", score=9)(1, "E", score=9.499999)(2, "E", score="1e-6")
     assert timeline.gives(total("sum", at_least=9, below=18.5)) == [("entered", 0), ("exited", 2)]
 
 
 def test_an_orders_total_is_its_value_less_refunds() -> None:
-    """`total`, else `revenue`; a full refund takes the order away, and with it its value."""
+    """The value is `total`, else `revenue`; a full refund takes the order away, and with it its value."""
     timeline = Timeline()(0, "Order Completed", order_id="o", revenue="100.5")(
         1, "Order Refunded", order_id="o", revenue=0.5
     )
@@ -165,7 +165,7 @@ def test_an_orders_total_is_its_value_less_refunds() -> None:
 
 
 def test_an_order_without_a_value_adds_nothing() -> None:
-    """It is an order all the same."""
+    """An order without a value is an order all the same."""
     timeline = Timeline()(0, "Order Completed", order_id="o")(1, "Order Refunded", order_id="o", total=7)
     assert timeline.gives(spent(at_most=0)) == [("entered", 0)]
     assert timeline.gives(total("avg", "total", "Order Completed", at_most=9)) == []
@@ -203,14 +203,14 @@ def test_distinct_values() -> None:
 
 
 def test_distinct_through_a_list() -> None:
-    """The categories of all products."""
+    """The categories of all products in a list count."""
     timeline = Timeline()(0, "E", products=[{"category": "tea"}, {"category": "tea"}])
     timeline(1, "E", products=[{"category": "tea"}, {"category": "coffee"}, {}])
     assert timeline.gives(total("distinct", "products.category", at_least=2)) == [("entered", 1)]
 
 
 def test_the_257th_contribution_stays_until_the_end_of_its_day() -> None:
-    """257 ones at noon, within an hour: 256 leave at one o'clock, the oldest an hour after midnight."""
+    """Of 257 ones at noon, 256 leave at one o'clock, and the oldest an hour after midnight."""
     noon = 12 * HOUR
     timeline = Timeline()
     for index in range(257):
@@ -229,14 +229,14 @@ def test_the_257th_contribution_stays_until_the_end_of_its_day() -> None:
 
 
 def test_ago_runs_from_at_least_to_before_at_most() -> None:
-    """Half-open; at_most and below are the same end."""
+    """The span is half-open; at_most and below are the same end."""
     for end in ("at_most", "below"):
         when: Event = {"last": {"event": "E", "ago": {"at_least": "1h", end: "1d"}}}
         assert Timeline()(0, "E").gives(when, 2 * DAY) == [("entered", HOUR), ("exited", DAY)]
 
 
 def test_last_starts_anew_and_first_does_not() -> None:
-    """A second event half a day later."""
+    """A second event half a day later moves the last, and leaves the first."""
     timeline = Timeline()(0, "E")(DAY // 2, "E")
     assert timeline.gives({"last": {"event": "E", "ago": {"at_most": "1d"}}}, 9 * DAY) == [
         ("entered", 0),
@@ -257,7 +257,7 @@ def test_last_without_ago_is_ever() -> None:
 
 
 def test_the_first_order_falls_with_its_cancellation() -> None:
-    """Then the next is the first; last and first have no window, so a cancellation counts for ever."""
+    """The next order is then the first; last and first have no window, so a cancellation counts for ever."""
     timeline = Timeline()(0, "Order Completed", order_id="a")(HOUR, "Order Completed", order_id="b")
     timeline(2 * HOUR, "Order Cancelled", order_id="a")
     when: Event = {"first": {"event": "Order Completed", "ago": {"at_least": "2h"}}}
@@ -282,7 +282,7 @@ def test_steps_of_one_millisecond_go_by_message_id() -> None:
 
 
 def test_all_steps_lie_in_the_window() -> None:
-    """An hour after the first step it leaves; a newer pair keeps it."""
+    """An hour after the first step the customer leaves; a newer pair keeps the membership."""
     timeline = Timeline()(0, "A")(MINUTE, "B")
     assert timeline.gives(sequence("A", "B", within="1h"), DAY) == [("entered", MINUTE), ("exited", HOUR)]
     timeline(2 * MINUTE, "A")(3 * MINUTE, "B")
@@ -297,7 +297,7 @@ def test_other_events_may_lie_between_the_steps() -> None:
 
 
 def test_an_order_is_a_step_at_its_earliest_completion() -> None:
-    """It is one step, and none once it is cancelled."""
+    """An order is one step, and none once it is cancelled."""
     timeline = Timeline()(0, "Order Completed", order_id="o")(1, "A")(2, "Order Completed", order_id="o")
     assert timeline.gives(sequence("A", "Order Completed")) == []
     assert timeline.gives(sequence("Order Completed", "Order Completed")) == []
@@ -322,7 +322,7 @@ def test_same_takes_a_later_first_step_if_that_is_the_one() -> None:
 
 
 def test_where_of_a_step() -> None:
-    """Each step has its own."""
+    """Each step has its own `where`."""
     steps = [{"event": "E", "where": {"color": "red"}}, {"event": "E", "where": {"color": "blue"}}]
     timeline = Timeline()(0, "E", color="blue")(1, "E", color="red")(2, "E", color="red")(3, "E", color="blue")
     assert timeline.gives({"sequence": {"steps": steps}}) == [("entered", 3)]
@@ -333,7 +333,7 @@ def test_where_of_a_step() -> None:
 
 @pytest.mark.parametrize("name", sorted(oracle_shop.CHECKOUT))
 def test_a_step_of_the_checkout_is_stage_checkout(name: str) -> None:
-    """Until a purchase; after it the next cart is no checkout."""
+    """The stage is checkout until a purchase; after it the next cart is no checkout."""
     timeline = Timeline()(0, "Product Added")(1, name)(2, "Order Completed")(3, "Product Added")
     assert timeline.gives({"cart": {"stage": "checkout"}}) == [("entered", 1), ("exited", 2)]
     assert timeline.gives({"cart": {"stage": "cart"}}) == [("entered", 0), ("exited", 1), ("entered", 3)]
@@ -348,7 +348,7 @@ def test_an_empty_checkout_is_no_cart() -> None:
 
 
 def test_the_value_takes_the_last_price_that_was_told() -> None:
-    """A removal tells one too, an event without one does not; of one list the last mention counts."""
+    """A removal has a price too, an event without one does not; of one list the last mention counts."""
     timeline = Timeline()(0, "Product Added", sku="a", price=5)(1, "Product Added", sku="a")
     assert timeline.gives({"cart": {"value": 10}}) == [("entered", 1)]
     timeline(2, "Product Removed", sku="a", quantity=1, price="7.5")
@@ -376,7 +376,7 @@ def test_a_price_counts_for_ninety_days_of_cart_events() -> None:
 
 
 def test_all_that_is_asked_of_a_cart_holds_at_once() -> None:
-    """Quiet for an hour, below a day, with two items."""
+    """The cart is quiet for an hour, below a day, with two items."""
     timeline = Timeline()(0, "Product Added")(MINUTE, "Product Added")
     when: Event = {"cart": {"idle_for": "1h", "until": "1d", "items": {"at_least": 2}, "stage": "cart"}}
     assert timeline.gives(when, 2 * DAY) == [("entered", HOUR + MINUTE), ("exited", DAY + MINUTE)]

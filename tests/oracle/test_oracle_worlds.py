@@ -115,12 +115,12 @@ def facts_of(history: list[Event]) -> list[Fact]:
 
 
 def by_time(history: list[Event]) -> list[list[Fact]]:
-    """Each customer's facts in order."""
+    """The facts of each customer, in order."""
     return [sorted(facts, key=moment_of) for facts in oracle.by_customer(history, 10**15).values()]
 
 
 def apart(gap_ms: int) -> Callable[[list[Event]], bool]:
-    """Two events of one customer lie so far apart."""
+    """Whether two events of one customer lie so far apart."""
 
     def holds(history: list[Event]) -> bool:
         own = [{fact.time for fact in facts} for facts in by_time(history)]
@@ -130,12 +130,12 @@ def apart(gap_ms: int) -> Callable[[list[Event]], bool]:
 
 
 def named(*names: str) -> Callable[[list[Event]], bool]:
-    """An event came under one of these names, as written."""
+    """Whether an event came under one of these names, as written."""
     return lambda history: any(event.get("event", event["type"]) in names for event in history)
 
 
 def order_with(*names: str) -> Callable[[list[Event]], bool]:
-    """The messages of some order begin with these."""
+    """Whether the messages of some order begin with these."""
 
     def holds(history: list[Event]) -> bool:
         orders: dict[tuple[int, tuple[str, str]], list[str]] = defaultdict(list)

@@ -113,7 +113,7 @@ def scalars(value: object) -> set[Hashable]:
 
 
 def scalar(value: object) -> Hashable:
-    """Texts and whole numbers by their characters, other numbers by their size, and the two booleans."""
+    """The key of a scalar: texts and whole numbers by their characters, other numbers by size, and booleans."""
     if isinstance(value, bool):
         return "boolean", value
     characters = text(present(value))

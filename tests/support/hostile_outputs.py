@@ -190,21 +190,21 @@ class Scenes:
         yield self._event(kind.pop("kind"), userId=self._user(), properties=properties, context=context, **kind)
 
     def of_a_device(self) -> Scene:
-        """It goes on to whoever the device is linked to."""
+        """An event that goes on to the user to which the device is linked."""
         yield self._event("page", anonymousId=self._device())
 
     def link(self) -> Scene:
-        """Of a device to a user, as a browser sends it."""
+        """A link of a device to a user, as a browser sends it."""
         yield self._event("page", userId=self._user(), anonymousId=self._device())
 
     def under_another_key(self) -> Scene:
-        """A key that is the device, or a placeholder."""
+        """An event whose key is the device, or a placeholder."""
         device, placeholder = self._device(), self._rng.choice(("undefined", " NULL ", "[object Object]"))
         user, key = self._rng.choice(((self._user(), device), (placeholder, device), (placeholder, placeholder)))
         yield self._event("page", key=key, userId=user, anonymousId=device)
 
     def alias(self) -> Scene:
-        """Of any two ids: chains, rings and refusals come of it."""
+        """An alias of any two ids: chains, rings and refusals come of it."""
         ids = (self._user, self._device)
         yield self._alias(self._user(), self._rng.choice(ids)(), self._rng.choice(hostile_records.TOPICS))
 
@@ -243,7 +243,7 @@ class Scenes:
             yield self._event("identify", userId=user, traits={"plan": plan})
 
     def large_under_a_linked_id(self) -> Scene:
-        """It goes on whole to the person, through one id or a few; hardly a byte less than what fits, or more."""
+        """An event that goes on whole to the person, by one id or a few; hardly a byte less than what fits, or more."""
         user, device = f"big-{self._next()}", f"bigdevice-{self._next()}"
         yield self._alias(user, device)
         yield None
@@ -255,7 +255,7 @@ class Scenes:
             yield self._filled(size, may_count=True, reason="too_large_to_forward", anonymousId=device, topic="visits")
 
     def large_under_another_key(self) -> Scene:
-        """It does not fit into a record, whatever the ids are linked to."""
+        """An event that does not fit into a record, whatever the ids are linked to."""
         device, user = self._device(), self._user()
         size = _VALUE_MAX_BYTES - len(device.encode()) + 50
         yield self._filled(
@@ -263,7 +263,7 @@ class Scenes:
         )
 
     def chain(self) -> Scene:
-        """Of aliases, in any order, some beyond what is followed; then events of its first id."""
+        """A chain of aliases, in any order, some beyond what is followed; then events of its first id."""
         number = self._next()
         length = next(self._lengths)
         ids = [f"chain-{number}-{index}".ljust(self._rng.choice((1, 256)), "c") for index in range(length)]
@@ -279,7 +279,7 @@ class Scenes:
             yield self._filled(size, may_count=False, anonymousId=ids[0], topic="visits")
 
     def ring(self) -> Scene:
-        """Of aliases, with events of each id before and after."""
+        """A ring of aliases, with events of each id before and after."""
         number = self._next()
         ids = [f"ring-{number}-{index}" for index in range(self._rng.randrange(2, 7))]
         for former, user in zip(ids, [*ids[1:], ids[0]], strict=True):
@@ -290,7 +290,7 @@ class Scenes:
             yield self._event("page", anonymousId=former)
 
     def wide_profile(self) -> Scene:
-        """Of more than a record holds, which moves twice; an erasure or an unlink may come between."""
+        """A profile of more than a record holds, which moves twice; an erasure or an unlink may come between."""
         number = self._next()
         ids = [f"wide-{number}-{index}" for index in range(3)]
         tags = [f"{number}-{index}-".ljust(64, "t") for index in range(256)]

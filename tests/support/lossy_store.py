@@ -27,7 +27,7 @@ class Died(Exception):
 
 
 class Outputs:
-    """The output topics: what was appended, and what somebody sent who died.
+    """The output topics: what was appended, and what publishers sent that died.
 
     ``late``: that, while it is on its way. It arrives before the next owner's fence, or never.
     """
@@ -83,7 +83,7 @@ class Outputs:
 
 
 class Publisher:
-    """Appends; may die before, in the middle or after."""
+    """A publisher that appends; it may die before, in the middle or after."""
 
     renew_s = None
 
@@ -129,7 +129,7 @@ class Deaths:
 
 
 class Store(MemoryStore):
-    """Remembers what it was after every write, so that it can go back there; may die before or after one.
+    """A store that remembers each state, so that it can go back there; it may die before or after a write.
 
     ``loses``: before which write, and how many it loses then while the worker goes on.
     """
