@@ -318,7 +318,7 @@ def test_lives_that_end_anywhere(seeds: range) -> None:
 
 @pytest.mark.parametrize("comes_back", [False, True], ids=["gone", "back, and in nothing"])
 def test_a_row_alone_is_published_again(comes_back: bool) -> None:
-    """Who left every segment before asking makes no change: whether the row went nobody can see, so it goes again."""
+    """An erasure out of no segment makes no change, so nobody can see whether its row went, and it goes again."""
     sent = [bought("u1", 0), bought("u2", 30), erase("u1", 60)]  # at 30 s the clock passes the end of the first
     if comes_back:
         sent.append({"type": "page", "messageId": "back", "userId": "u1", "timestamp": stamped(90)})

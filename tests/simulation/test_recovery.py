@@ -189,7 +189,7 @@ def test_every_loss_under_a_running_worker(writes: int) -> None:
 
 
 def test_every_loss_while_what_was_published_is_read_back() -> None:
-    """Who is ahead is saved, then the position is told on: a store that lost the one must not take the other."""
+    """Customers ahead are saved before the position: a store that lost the one must not take the other."""
     case, first = whole_life()
     for cut in range(5, len(first.store.was), 40):
         for after in range(1, 8):

@@ -205,7 +205,7 @@ class Run:
         return others
 
     def assert_no_defect(self) -> None:
-        """Of whatever was caught, frames are logged; a record that tripped us would pass for a bad value."""
+        """The log has no frames, so no exception was caught that would pass for a bad value."""
         lines = self.log.read_text().splitlines()
         assert not [line for line in lines if line.lstrip().startswith(("Traceback", 'File "'))]
 
