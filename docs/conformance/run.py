@@ -44,7 +44,7 @@ def main() -> int:
 def passes(story: Json, command: list[str]) -> bool:
     """Run one story; what differs is printed."""
     try:
-        found = per_customer(change for change in run(story, command) if change["segment"] in story["compared"])
+        actual = per_customer(change for change in run(story, command) if change["segment"] in story["compared"])
     except subprocess.CalledProcessError as error:
         sys.stdout.write(f"FAILED {story['name']}: exit code {error.returncode}\n")
         return False
@@ -52,12 +52,12 @@ def passes(story: Json, command: list[str]) -> bool:
         sys.stdout.write(f"FAILED {story['name']}: what was printed is no change: {error!r}\n")
         return False
     wanted = per_customer(story["expected"])
-    for customer in sorted(found.keys() | wanted.keys()):
-        if found.get(customer) != wanted.get(customer):
+    for customer in sorted(actual.keys() | wanted.keys()):
+        if actual.get(customer) != wanted.get(customer):
             sys.stdout.write(f"FAILED {story['name']}: {story['why']}\n  customer {customer}\n")
-            sys.stdout.writelines(f"  wanted {one}\n" for one in wanted.get(customer, ["no change"]))
-            sys.stdout.writelines(f"  found  {one}\n" for one in found.get(customer, ["no change"]))
-    return found == wanted
+            sys.stdout.writelines(f"  wanted {change}\n" for change in wanted.get(customer, ["no change"]))
+            sys.stdout.writelines(f"  found  {change}\n" for change in actual.get(customer, ["no change"]))
+    return actual == wanted
 
 
 def run(story: Json, command: list[str]) -> list[Json]:
@@ -67,8 +67,8 @@ def run(story: Json, command: list[str]) -> list[Json]:
         lines = (json.dumps(event, ensure_ascii=False) + "\n" for event in story["events"])
         events.write_text("".join(lines), "utf-8")
         definitions.write_text(json.dumps(story["definitions"], ensure_ascii=False), "utf-8")
-        told = {"{events}": str(events), "{definitions}": str(definitions), "{until}": story["until"]}
-        words = [told.get(word, word) for word in command]
+        replacements = {"{events}": str(events), "{definitions}": str(definitions), "{until}": story["until"]}
+        words = [replacements.get(word, word) for word in command]
         done = subprocess.run(words, stdout=subprocess.PIPE, check=True)  # noqa: S603 (the program to be judged)
     return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 __all__ = ["local_name_findings"]
 
 # The folders whose names are checked.
-CHECKED_FOLDERS = ("rules", "streams", "scripts")
+CHECKED_FOLDERS = ("rules", "streams", "scripts", "tests", "docs")
 VAGUE_NAMES = frozenset({
     "told", "said", "asked", "kept", "held", "seen", "found", "known", "one", "who", "ours", "anew",
 })  # fmt: skip

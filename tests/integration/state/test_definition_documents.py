@@ -260,7 +260,7 @@ def test_lives_on_a_store_of_the_version_before() -> None:
 
         asyncio.run(lived())
         right = only(oracle.membership(world.sent, world.new, lives.wall - GRACE_MS), world.complete())
-        return only(lives.members(), world.complete()) != right or lives.said
+        return only(lives.members(), world.complete()) != right or lives.stop_messages
 
     assert failing(LIVES, fails) == {}
     assert sum(halfway) > len(LIVES) / 4, "these worlds have nothing to bring over"

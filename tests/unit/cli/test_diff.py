@@ -127,7 +127,7 @@ QUIET = "old file enters: no cart activity since 2026-03-01T{}:00.000Z, for 30 m
 
 def test_a_page(files: list[str]) -> None:
     """The page is as expected word for word: what is read, each segment that differs, and how much is sent in all."""
-    done = segmenter("diff", *files, "-", stdin=TOLD)
+    done = segmenter("diff", *files, "-", stdin=EVENTS)
     assert (done.code, done.err) == (0, "")
     old, new = files
     first, until = "2026-03-01T10:00:00.000Z", "2026-03-01T13:00:00.000Z"
@@ -177,7 +177,7 @@ def test_a_page(files: list[str]) -> None:
 
 def test_examples_and_until(files: list[str]) -> None:
     """There are as many reasons as asked for; time goes up to `--until`, where the new file no longer differs."""
-    done = segmenter("diff", *files, "-", "--json", "--examples", "1", "--until", "2026-03-01T10:40:00Z", stdin=TOLD)
+    done = segmenter("diff", *files, "-", "--json", "--examples", "1", "--until", "2026-03-01T10:40:00Z", stdin=EVENTS)
     report = json.loads(done.out)
     assert (report["events"], report["until"]) == (3, "2026-03-01T10:40:00.000Z")
     assert [difference.get("why") for difference in report["segments"]["cart"]["differences"]] == [
@@ -194,14 +194,14 @@ def test_examples_and_until(files: list[str]) -> None:
 
 def test_a_file_beside_itself(files: list[str]) -> None:
     """Nothing differs, and as many changes are made."""
-    output_lines = segmenter("diff", files[0], files[0], "-", stdin=TOLD).out.splitlines()
+    output_lines = segmenter("diff", files[0], files[0], "-", stdin=EVENTS).out.splitlines()
     assert output_lines[-3:] == ["3 segments are unchanged", "", "changes in all: 5 → 5, that is 40.0 → 40.0 a day"]
 
 
 def test_wrong_lines_and_files(files: list[str], tmp_path: Path) -> None:
     """A line that cannot be used is named and the rest is decided; wrong files and arguments are named, too."""
-    done = segmenter("diff", *files, "-", stdin=b"[[\n" + TOLD)
-    assert (done.code, done.out) == (1, segmenter("diff", *files, "-", stdin=TOLD).out)
+    done = segmenter("diff", *files, "-", stdin=b"[[\n" + EVENTS)
+    assert (done.code, done.out) == (1, segmenter("diff", *files, "-", stdin=EVENTS).out)
     assert done.err == "line 1: not_json: [[\n1 dead letters\n"
     (tmp_path / "wrong.yaml").write_text("version: 1\nsegments: {a: {title: A, when: {cart: {idle_for: 30x}}}}\n")
     wrong = segmenter("diff", files[0], str(tmp_path / "wrong.yaml"), "-", stdin=EVENTS)

@@ -127,7 +127,7 @@ def test_ids_that_hear_of_one_another_late(shuffled: bool) -> None:
         post = posted(events, split.engine, split.rng, split.until)
         right = {USER: split.right()} if split.right() else {}
         same = split.normal(post.customers[USER].profile) == split.profile()
-        strange = consistent(post.told)
+        strange = consistent(post.changes)
         return (post.members() != right or not same or strange) and (post.members(), right, same, strange)
 
     assert failing(SEEDS, fails) == {}
@@ -244,7 +244,7 @@ def test_a_ring_whose_owners_hear_of_one_another_late() -> None:
         ((customer_id, _),) = post.members().items()
         assert customer_id in ("a", "b")
         assert len(post.customers[customer_id].profile.orders.messages) == 4, seed  # type: ignore[union-attr]
-        assert consistent(post.told) == []
+        assert consistent(post.changes) == []
 
 
 def test_a_link_before_anything_else() -> None:

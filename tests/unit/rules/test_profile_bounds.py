@@ -20,6 +20,7 @@ from tests.support.profiles import (
     ORDER,
     T,
     When,
+    condition_and_view,
     holds,
     in_every_order,
     named,
@@ -37,7 +38,7 @@ MONTH = 30 * DAY
 
 def turns(when: When, events: Sequence[Event], at: int) -> int:
     """The next instant, after T, at which time alone turns the condition."""
-    condition, view = asked(when, events)
+    condition, view = condition_and_view(when, events)
     return condition.decide(view, T + at)[1] - T
 
 
@@ -115,8 +116,8 @@ def test_a_lifetime_total_keeps_settled_orders() -> None:
     events = bought(300)
     assert value_of(SPENT, events)(DAY) == 3_000
     assert value_of(total("avg", "total", ORDER), events)(DAY) == 10
-    assert asked(SPENT, events)[1].profile.orders is not None
-    stored_orders = asked(SPENT, events)[1].profile.orders
+    assert condition_and_view(SPENT, events)[1].profile.orders is not None
+    stored_orders = condition_and_view(SPENT, events)[1].profile.orders
     assert stored_orders is not None
     assert len(stored_orders.messages) == MESSAGES_MAX == 256
 
@@ -233,7 +234,7 @@ def test_values_that_rise_and_fall_need_no_bound() -> None:
     """A value stays only while nothing newer is as extreme: for the least of falling values one is kept."""
     events = falling(2_000)
     assert value_of(total("min", "score", "NPS Submitted", "30d"), events)(HOUR) == -999
-    _, view = asked(total("min", "score", "NPS Submitted", "30d"), events)
+    _, view = condition_and_view(total("min", "score", "NPS Submitted", "30d"), events)
     assert view.profile.extremes == [[(events[-1].time, -999 * MICRO)]]
 
 
