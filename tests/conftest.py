@@ -11,13 +11,17 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis.asyncio as redis
 
+from local import processes
 from local.servers import Kafka, Redis, RedisCluster, Tansu, kafka_available
 from streams.settings import Settings, redis_urls
 from streams.state import redis_client
 from streams.state.contract import Store
 from streams.state.memory import MemoryStore
 from streams.state.redis import TIMEOUT_S, RedisStore
+from tests.support import command_server
 
+# Importing what a worker needs takes longer than most tests let it run.
+processes.launcher = command_server.launch
 _prefixes = (f"test{number}:" for number in itertools.count())
 
 

@@ -10,13 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import IO, Protocol, Self
 
 from pydantic import SecretStr
 
 READY = "claimed partitions"
+_ADDRESS = re.compile(r"(?:serving metrics.*address=|segmenter ops: http://)([^\s/]+)")
+_SERVES_WITHIN_S = 20.0
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -24,10 +26,43 @@ def _as_text(value: object) -> str:
     return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
+class RunningProcess(Protocol):
+    """A process that was started, as `subprocess.Popen` is."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """The exit code; ``None`` while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code. Raises `subprocess.TimeoutExpired` after so many seconds."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send a signal, unless it has ended."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+
+
+SEGMENTER = ("-m", "streams")
+
+
+def spawn(
+    program: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str], log: IO[bytes]
+) -> RunningProcess:
+    """Start a program with these arguments in an interpreter of its own; it writes into the log."""
+    command = [sys.executable, *program, *arguments]
+    return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+# How the processes of this module are started; the tests put another one here, which shares imports.
+launcher: Callable[[Sequence[str], Sequence[str], Mapping[str, str], IO[bytes]], RunningProcess] = spawn
+
+
 class Worker:
     """One ``segmenter worker``, or triggers; its log is a file. Environment: ``SEGMENTER_…`` without the prefix."""
 
-    program: tuple[str, ...] = ("-m", "streams")
+    program: Sequence[str] = SEGMENTER
     command = "worker"
     options: tuple[str, ...] = ("--loglevel", "info")
     ready = READY
@@ -39,19 +74,13 @@ class Worker:
             **{f"SEGMENTER_{name.upper()}": _as_text(value) for name, value in settings.items()},
         }
         self.log = log or Path(tempfile.mkstemp(prefix="segmenter-worker-", suffix=".log")[1])
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: RunningProcess | None = None
 
     def start(self, **environment: str) -> Self:
         """Start the process; `wait_ready` waits for its first claim."""
-        command = [sys.executable, *self.program, self.command, *self.options, *self._arguments]
+        arguments = [self.command, *self.options, *self._arguments]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                env={**self.environment, **environment},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            self.process = launcher(self.program, arguments, {**self.environment, **environment}, log)
         return self
 
     def wait_ready(self, timeout_s: float = 180.0) -> Self:
@@ -70,10 +99,16 @@ class Worker:
 
     @property
     def http(self) -> str:
-        """host:port where it serves metrics, or the page; of the newest start."""
-        return str(
-            re.findall(r"(?:serving metrics.*address=|segmenter ops: http://)([^\s/]+)", self.log.read_text())[-1]
-        )
+        """host:port where it serves metrics, or the page; of the newest start.
+
+        It may be ready shortly before it serves. Raises `RuntimeError` with the end of the log.
+        """
+        until = time.monotonic() + _SERVES_WITHIN_S
+        while not (addresses := _ADDRESS.findall(self.log.read_text())):
+            if self.exit_code is not None or time.monotonic() > until:
+                raise RuntimeError(f"nothing is served ({self.exit_code}):\n{self.tail()}")
+            time.sleep(0.05)
+        return str(addresses[-1])
 
     @property
     def exit_code(self) -> int | None:

@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import TemporaryFile
+from typing import IO, Any, NamedTuple
 
 from aiokafka.partitioner import murmur2
 from kafka import KafkaConsumer, TopicPartition
 
 from local.servers import Tansu
-from tests.support import live
+from tests.support import command_server, live
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 _numbers = count(1)
@@ -45,7 +46,24 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
 
 
 def segmenter(*arguments: str, stdin: bytes = b"", timeout_s: float = 60, **settings: object) -> Done:
-    """Run the command to its end."""
+    """Run the command to its end, in a process of its own that shares the imports of others (`command_server`)."""
+    with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+        given.write(stdin)
+        given.seek(0)
+        running = command_server.start(arguments, environment(settings), (given, out, err))
+        try:
+            return Done(running.wait(timeout_s), _text(out), _text(err))
+        finally:
+            running.kill()
+
+
+def _text(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode()
+
+
+def fresh_segmenter(*arguments: str, stdin: bytes = b"", timeout_s: float = 60, **settings: object) -> Done:
+    """Run the command to its end in an interpreter of its own, where what is imported or read at start matters."""
     done = subprocess.run(
         command(*arguments),
         input=stdin, env=environment(settings), capture_output=True, timeout=timeout_s, check=False,
