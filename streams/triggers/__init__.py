@@ -1,1 +1,1 @@
-"""Triggers: the reference consumer of segment changes, which sends messages and calls."""
+"""Triggers: the reference consumer of segment changes, which sends messages and calls webhooks."""

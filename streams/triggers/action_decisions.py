@@ -1,7 +1,7 @@
 """Decides what becomes of actions that are due, and of attempts that have ended.
 
 The one rule: an action that ends has exactly one final decision, and leaves a dead letter where it failed.
-Nothing here waits or is saved; the dispatcher does both.
+This module neither waits nor saves; the dispatcher does both.
 """
 
 from __future__ import annotations
@@ -21,27 +21,31 @@ from streams.triggers.membership_lookup import LookupResult, MembershipAnswer, W
 from streams.triggers.messages import AttemptResult, Message, Outcome
 from streams.wire.records import OutRecord
 
-# What is decided and not beyond the grace older than this is of now: a worker saves its clock each second.
+# A partition counts as decided up to now if its clock is at most this much, plus the grace, behind the wall clock.
+# A worker saves its clock each second.
 FRESH_MS = 10_000
-# What waits for a decision is looked at again after an eighth of the time for which it is due, within these bounds.
+# An action that waits is looked at again after an eighth of the time since it became due, within these bounds.
 WAIT_FIRST_MS, WAIT_MOST_MS = 50, 60_000
-# What is due for long, as after an outage, waits no longer for linked ids, which take a few seconds by themselves.
+# The upper bound for linked ids. They need a few seconds by themselves, also for an action that was due long ago.
 WAIT_LINKED_MOST_MS = 5_000
-# Where it has waited for so long, a `deferred` decision says for what.
+# An action that has waited for longer than this gets a `deferred` decision, which says what it waits for.
 WAIT_PUBLISHED_MS = 10_000
-# Such waits are for an attempt's end.
+# These waits end with an attempt, so they are short and stay in memory.
 _SHORT = (Waiting.ENDPOINT, Waiting.ATTEMPT)
 _CRASHED = AttemptResult(Outcome.UNKNOWN, "the worker ended during an attempt")
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Nothing can be said yet of an action that is due."""
+    """An action that is due cannot be decided yet."""
 
     reason: Waiting
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """An attempt whose intent is saved with its step. ``before``: what counted as sent of its action until then."""
+    """An attempt whose intent is saved with its step.
+
+    ``before``: the message of the same action that counted as sent until then; ``None``: there was none.
+    """
 
     customer: str
     action: Action
@@ -61,7 +65,7 @@ class ActionDecisions:
         counts: Counts,
         fresh_ms: int = FRESH_MS,
     ) -> None:
-        """``fresh_ms``: what the segmenter decided up to longer ago than this is not of now."""
+        """``fresh_ms``: how far a partition's clock may be behind the wall clock and still count as up to date."""
         self.arriving = TriggerIntake(file)
         self.counts = counts
         self._fresh_ms = fresh_ms
@@ -71,11 +75,11 @@ class ActionDecisions:
 
     @property
     def free(self) -> int:
-        """Attempts that could begin now, over all channels: of no more customers a look is worth while."""
+        """Attempts that could begin now, over all channels. Looking up more customers than that would be wasted."""
         return sum(endpoint.free for endpoint in self._endpoints.values())
 
     def is_old(self, time: int) -> bool:
-        """Whether a time (ms) is too long ago for what is decided up to then to be of now."""
+        """Whether a partition that is decided up to this time (ms) is no longer up to date."""
         return self.now_ms() - time > self._fresh_ms
 
     def ended(
@@ -98,7 +102,7 @@ class ActionDecisions:
         return self.decide(customer, person, action, end.kind, end.reason, end.until, dead=end.is_dead)
 
     def crashed(self, customer: str, person: Person, action: Action) -> list[OutRecord]:
-        """An attempt of a former owner, of which nobody knows more than that it began."""
+        """Decide what becomes of an attempt of a former owner: only that it began is stored, not how it ended."""
         action.attempting = False
         return self.ended(customer, person, action, _CRASHED)
 
@@ -106,7 +110,7 @@ class ActionDecisions:
         self, customer: str, person: Person, action: Action, kind: Kind, reason: str | None, until: int = 0, *,
         dead: bool = False,
     ) -> list[OutRecord]:  # fmt: skip
-        """The records of a decision; with a final one the action ends."""
+        """Make a decision: the records to publish. A final decision removes the action from the customer."""
         channel = self.arriving.channel_of(action)
         decision = decision_log.of(customer, action, channel, kind, self.now_ms(), reason, until)
         self.counts.decisions[action.trigger, kind] += 1
@@ -122,7 +126,10 @@ class ActionDecisions:
         return [decision_log.record(decision), *letters]
 
     def put_off(self, customer: str, action: Action, reason: str, until: int) -> list[OutRecord]:
-        """Look again at ``until`` (ms), for the same time as before; the record that says why, for a new reason."""
+        """Put the next look off to ``until`` (ms), without a new due time.
+
+        Returns the `deferred` record, or nothing where the reason is the one that was published last.
+        """
         action.look_at = until
         if reason == action.waits_for:
             return []
@@ -134,7 +141,7 @@ class ActionDecisions:
         ]
 
     def message(self, customer: str, person: Person, action: Action) -> Message:
-        """What its channel is given for an attempt."""
+        """The message that a channel is given for an attempt of this action."""
         return Message(
             key=action.key,
             trigger=action.trigger,
@@ -147,11 +154,12 @@ class ActionDecisions:
     def judged(
         self, customer: str, person: Person, action: Action, standing: MembershipAnswer, now: int
     ) -> policy.Verdict | Wait:
-        """The last word on an action that is due: by where the customer is, then by the policy."""
+        """The verdict on an action that is due: first by the customer's memberships, then by the policy."""
         if action.occurred_at <= person.erased:
             return policy.Skip(ERASED)
         trigger = self._file.triggers.get(action.trigger)
-        # What is due for long must be decided up to now, and under all ids. Each step between them may take as long.
+        # An action that became due long ago needs memberships of now, not of its due time, under all linked ids.
+        # Each step from one linked id to the next may take as long as the first.
         oldest = now - self._fresh_ms * (1 + standing.steps)
         waiting = standing.waiting(max(person.sequence, action.sequence), max(action.next_at, oldest))
         if waiting is not None:
@@ -164,7 +172,7 @@ class ActionDecisions:
         return policy.decide(self._file, customer, person, action, now)
 
     def against(self, begun: Begun, person: Person, look: LookupResult) -> str | None:
-        """What a last look has against an attempt that is about to be made."""
+        """Why a last look forbids an attempt that is about to be made; ``None``: it may be made."""
         action = begun.action
         if look.reached < action.next_at or self.is_old(look.reached):
             return Waiting.SEGMENTER.value
@@ -207,7 +215,10 @@ class DueStep:
         self.held_up: set[str] = set()
 
     def customer(self, customer: str, person: Person) -> None:
-        """Every action of a customer that is due, the oldest first; a message that begins counts for the next."""
+        """Decide every action of a customer that is due, the oldest first.
+
+        An attempt that begins counts for the caps and cool-downs of the actions after it.
+        """
         standing = self._look.of[customer]
         if person.expects_nothing(self._reached):
             self._tell(customer, [])
@@ -222,10 +233,13 @@ class DueStep:
             self._look_again_for_others(customer, person)
 
     def _look_again_for_others(self, customer: str, person: Person) -> None:
-        """What waits holds up no other message of its customer that is due before, over another channel say."""
+        """Bring a waiting customer's next look forward to when another of its actions is due.
+
+        So an action that waits does not hold up another one, for example one over another channel.
+        """
         now = self._deciding.now_ms()
         for action in person.actions:
-            if action.due > self._reached:  # everything is decided up to then as much later as it is due
+            if action.due > self._reached:  # the clock moves as fast as the wall clock: it is there as much later
                 self.parked[customer] = min(self.parked[customer], now + action.due - self._reached)
 
     def _act(self, customer: str, person: Person, action: Action, standing: MembershipAnswer) -> None:
@@ -252,7 +266,11 @@ class DueStep:
                 self._go(customer, person, action, now)
 
     def _wait(self, customer: str, action: Action, waiting: Waiting, now: int, until: int) -> None:
-        """Look again at ``until``: at first without saving that, and later with a record that says for what."""
+        """Look again at ``until`` (ms).
+
+        A wait that is new or short stays in memory while there is room. Another one is saved, and published as
+        `deferred` once it has lasted for `WAIT_PUBLISHED_MS`.
+        """
         self._deciding.counts.wait(waiting)
         is_new = now - action.next_at < WAIT_PUBLISHED_MS
         if (is_new or waiting in _SHORT) and len(self.parked) < self._room:

@@ -1,6 +1,6 @@
-"""The composition root of triggers: a Faust app of their own, beside the workers' and after it.
+"""The composition root of triggers: a Faust app beside the worker's, which consumes what the worker publishes.
 
-The one rule: its group, its Redis keys and its topics are its own; the segmenter's store is only read.
+The one rule: its consumer group, its Redis keys and its topics are its own; the segmenter's store is only read.
 
 See also `streams.runtime.host`, which assembles the app of either process.
 """
@@ -37,7 +37,7 @@ from streams.triggers.linked_ids import LinkedIds
 from streams.triggers.membership_lookup import MembershipLookup
 from streams.wire.topics import TRIGGER_OUTPUTS
 
-# What triggers keep in Redis; another number when it is stored otherwise.
+# The format of what triggers store in Redis; a change of the format takes a new number.
 STORED_FORMAT = "triggers-1"
 _COUNTED_EVERY_S = 60.0
 
@@ -45,14 +45,14 @@ log = logging.getLogger(__name__)
 
 
 def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App:
-    """The Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
+    """Build the Faust app. Raises `Stop` or `DefinitionsError` if it cannot start."""
     definitions = definitions_file.load(settings.definitions)
     file = triggers_file.load(path, definitions)
     topics = admin.verify(settings, rights.NEEDS[rights.TRIGGERS_PROCESS].topics)
     own_settings = of_triggers(settings)
     channels = factory.channels(file, path, os.environ, sys.stdout)
     identity = topics.identity(own_settings, STORED_FORMAT)
-    # At 0 from the start: an alert compares with what was.
+    # Counters exist from the start, at 0: an alert on an increase needs a value before the first one.
     counts = Counts(Counter({(key, kind): 0 for key in file.triggers for kind in ("sent", "failed")}))
     config = TriggersConfig(
         topics=[settings.topic_prefix + name for name in INPUTS],
@@ -78,7 +78,7 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
 def _standings(settings: Settings, definitions: Definitions, partitions: int) -> MembershipLookup:
     store = RedisStore.of(settings)
     linked = None
-    if settings.partitioner == "murmur2":  # else the segmenter links no ids: it does not know where they are read
+    if settings.partitioner == "murmur2":  # else the segmenter links no ids: it cannot tell an id's partition
         linked = LinkedIds(store, partial(partition_of, partitions=partitions), now_ms, settings.grace_ms)
     return MembershipLookup(store, definitions, linked)
 
@@ -88,9 +88,9 @@ def _stop(redis_prefix: str, sentence: str) -> NoReturn:
 
 
 def sentence_of_triggers(redis_prefix: str, sentence: str) -> str:
-    """Why the code that triggers share with the worker stops, with what to do about triggers.
+    """The sentence with which shared code stops, reworded from the worker to triggers.
 
-    All is read again from their own keys on: a fresh Redis would be one for the worker, too.
+    The advice differs: triggers start again by removing their own keys. A fresh Redis would be one for the worker, too.
     """
     rebuild = f"remove what is under {redis_prefix} in Redis and start `segmenter triggers --rebuild`"
     return sentence.replace(REBUILD, rebuild).replace("the worker", "triggers")

@@ -1,8 +1,8 @@
-"""What triggers do with a claimed partition.
+"""Claims and recovers partitions for triggers.
 
-The one rule: what is on ``trigger-decisions`` was decided. A claim reads it back from where the last trim left it.
-Decisions that the store does not know are saved before anything new is read, so that no action is decided again and no
-message is sent again.
+The one rule: a decision that is on ``trigger-decisions`` stands. A claim reads the topic back from the position of the
+last trim. Decisions that the store does not know are saved before anything new is read, so that no action is decided
+again and no message is sent again.
 
 See also `streams.runtime.assignment` for the order of a claim.
 """
@@ -37,14 +37,14 @@ from streams.triggers.membership_lookup import MembershipLookup
 from streams.wire.records import OutRecord, decode_entry
 from streams.wire.topics import TRIGGER_DECISIONS, TRIGGER_OUTPUTS
 
-# Between looks: of a hundred actions at most (a slice of due times), so that a partition begins 5,000 a second.
+# Time between two looks. Each begins at most a slice of due times, so this bounds the attempts of a partition a second.
 _LOOK_S = 0.035
 
 
 class TriggersConfig(OwnerConfig, frozen=True, kw_only=True):
     """Configuration of triggers: what every owner needs, plus the file, its endpoints by channel, and the counters.
 
-    ``placeholders``: texts that are no ids, as for the segmenter. ``fresh_ms``: see `Dispatcher`.
+    ``placeholders``: texts that are no customer ids, the same as for the segmenter. ``fresh_ms``: see `Dispatcher`.
     """
 
     file: TriggersFile
@@ -56,7 +56,7 @@ class TriggersConfig(OwnerConfig, frozen=True, kw_only=True):
 
 
 class OwnedTriggersPartition(msgspec.Struct, frozen=True):
-    """A claimed partition that is not read on yet."""
+    """A claimed partition whose inputs are not read on yet."""
 
     state: PartitionState
     dispatcher: Dispatcher
@@ -66,7 +66,7 @@ class OwnedTriggersPartition(msgspec.Struct, frozen=True):
 async def claim_partitions(
     config: TriggersConfig, assignment: Assignment, tps: frozenset[TP]
 ) -> dict[int, PartitionRunner]:
-    """Claim the partitions of an assignment, and recover them; the runners, ready to be started.
+    """Claim the partitions of an assignment, and recover them. Returns runners that are ready to be started.
 
     Raises what `Assignment.claim` and the recovery raise.
     """
@@ -96,7 +96,7 @@ def _own(config: TriggersConfig, assignment: Assignment, claimed: ClaimedPartiti
 
 
 async def _recover(owned: Mapping[int, OwnedTriggersPartition], outputs: OutputReader) -> None:
-    """Bring together what is published and what the store knows, and publish the rest."""
+    """Compare the output topics with the store: save decisions that it lacks, publish records that the topics lack."""
     recoveries = {number: _DecisionRecovery(partition) for number, partition in owned.items()}
     positions = {
         (topic, number): partition.state.outputs.get(topic)
@@ -119,9 +119,9 @@ def _runner(
 
 
 class TriggersTask(PartitionTask):
-    """Beside what is read: attempts that have ended, and actions due up to where everything is read.
+    """The step loop of one partition: settles ended attempts and begins due actions beside applying what is read.
 
-    Looked after every `_LOOK_S` and not at each attempt's end: what ends meanwhile is saved together.
+    Attempts are settled every `_LOOK_S` and not each at its end, so that those which end meanwhile share one save.
     """
 
     def __init__(self, context: TaskContext, dispatcher: Dispatcher, outbox: Outbox, read_record: RecordReader) -> None:
@@ -150,7 +150,7 @@ class TriggersTask(PartitionTask):
         return _LOOK_S
 
     async def run(self) -> None:
-        """As `PartitionTask.run`; what is under way at the release is waited for and settled."""
+        """Run until the release, as `PartitionTask.run`; then wait for attempts that are under way and settle them."""
         await super().run()
         await self.dispatcher.landed()
         await self._settle()
@@ -169,7 +169,7 @@ class _Entry(ReadBackEntry):
 
 
 class _DecisionRecovery:
-    """What of a partition is on the topics, and what is left to be published."""
+    """Reads back what a former owner published of a partition, and publishes the rest."""
 
     def __init__(self, owned: OwnedTriggersPartition) -> None:
         self._dispatcher = owned.dispatcher
@@ -177,14 +177,14 @@ class _DecisionRecovery:
         self._read_back = ReadBack(owned.outbox, map(_Entry, owned.state.outbox))
 
     async def read(self, chunk: OutputChunk) -> None:
-        """What was published: it is not published again, and what the store does not know of it is saved."""
+        """Take in published records: none is published again, and decisions that the store does not know are saved."""
         self._read_back.find(decision_log.identity(chunk.topic, record.headers) for record in chunk.records)
         if chunk.topic == TRIGGER_DECISIONS:
             await self._dispatcher.note(_by_customer(chunk))
         await self._read_back.advance(chunk.topic, chunk.position)
 
     async def publish_rest(self) -> None:
-        """The entries that are not on the topics, in order."""
+        """Publish the outbox entries that are not on the topics, in order."""
         for entry in self._read_back.entries:
             await self._outbox.publish([entry.unpublished()])
 
@@ -206,4 +206,4 @@ def _decoded(chunk: OutputChunk) -> Iterable[Decision]:
         try:
             yield decision_log.decode(record.value or b"")
         except msgspec.DecodeError:
-            continue  # whoever wrote it, it is no decision of ours
+            continue  # another program wrote to the topic

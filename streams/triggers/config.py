@@ -1,7 +1,7 @@
 """The triggers file: which change of which segment starts which message, and when it may be sent.
 
-The one rule: nothing starts on a wrong file. Every error names the file, the path inside it and what
-would be right; all of a file are told at once.
+The one rule: nothing starts on a wrong file. Every error names the file, the path inside it and what would be right,
+and all errors of a file are reported together.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from streams.triggers import ssrf
 
 KEY = r"^[a-z][a-z0-9_]{0,63}$"
 WEEK_MS = 7 * DAY_MS
-# What of a customer is kept of former messages reaches back so far; no cap and no cool-down can be longer.
+# Former messages of a customer are stored for this long, so no cap and no cool-down can be longer.
 LOOK_BACK_MAX_MS = 366 * DAY_MS
 
 
@@ -64,13 +64,13 @@ def _clock_time(value: object) -> time:
     raise ValueError(f"{value!r} is not a time of day; write it as '22:00'")
 
 
-# Each as a person writes it, beside what it is read into: milliseconds, a time, a `ValueTest`.
+# Types of the file's values: each is written as text (`WithJsonSchema`) and read into milliseconds, a time or a test.
 Duration = Annotated[
     int,
     BeforeValidator(value_test_parsing.duration),
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$", "description": DURATION_FORM}),
 ]
-# What is compared with former messages.
+# A duration that is compared with former messages.
 KeptDuration = Annotated[Duration, AfterValidator(_within_look_back)]
 Delay = Annotated[
     int,
@@ -91,7 +91,7 @@ Test = Annotated[
 
 
 class Model(BaseModel):
-    """A part of the file: nothing unknown is taken, nothing is changed later."""
+    """A part of the file: an unknown key is an error, and instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
 
@@ -110,7 +110,7 @@ class Secret(Model):
 
 
 class Caps(Model):
-    """At most so many messages to one customer in any 24 hours and in any 7 days."""
+    """The most messages to one customer in any 24 hours and in any 7 days."""
 
     per_day: int | None = Field(None, ge=1, le=500)
     per_week: int | None = Field(None, ge=1, le=500)
@@ -131,14 +131,14 @@ class Quiet(Model):
 
 
 class HoldOut(Model):
-    """A stable share of the customers who are sent nothing, as `sample` in segments."""
+    """A stable share of the customers, chosen as by `sample` in segments, which is sent nothing."""
 
     percent: float = Field(gt=0, le=100)
     salt: str = Field(min_length=1)
 
 
 class Retry(Model):
-    """How often and how long a failed attempt is made again: after ``first``, then twice as long, up to ``most``."""
+    """How often and for how long failed attempts are repeated: after ``first``, then twice as long, up to ``most``."""
 
     attempts: int = Field(10, ge=1, le=100)
     first: Duration = 5 * SECOND_MS
@@ -147,7 +147,7 @@ class Retry(Model):
 
 
 class _Way(Model):
-    """What all channels have. ``concurrency``: attempts at one time, per worker."""
+    """The keys that all kinds of channels have. ``concurrency``: attempts at one time, per worker."""
 
     caps: Caps = Caps()
     quiet: Quiet | None = None
@@ -157,7 +157,7 @@ class _Way(Model):
 
 
 class EmailWay(_Way):
-    """E-mail over SMTP. ``after_crash``: what becomes of an attempt of which nobody knows whether it was made."""
+    """E-mail over SMTP. ``after_crash``: what becomes of an attempt whose outcome is unknown."""
 
     kind: Literal["email"]
     host: str = Field(min_length=1)
@@ -204,7 +204,7 @@ Text: TypeAlias = Annotated[str | dict[Literal["file"], Path] | None, BeforeVali
 
 
 class Template(Model):
-    """What is said: Jinja templates, each here or, as ``{file: …}``, beside the file."""
+    """The text of a message: Jinja templates, each written here or, as ``{file: …}``, in a file beside this one."""
 
     subject: str | None = None
     text: Text = None
@@ -212,7 +212,7 @@ class Template(Model):
 
 
 class Where(Model):
-    """What else must be so of a change."""
+    """Further conditions on a change: it starts a message only if it meets them all."""
 
     late: bool | None = None
     cause: tuple[Literal["event", "time", "definition", "merge", "erasure"], ...] | None = None
@@ -221,7 +221,7 @@ class Where(Model):
 
 
 class Again(Model):
-    """Not before so long after the last message of this trigger to the customer."""
+    """The least time since the last message of this trigger to the customer."""
 
     after: KeptDuration
 
@@ -233,10 +233,10 @@ def _reentry(value: object) -> object:
 
 
 class Trigger(Model):
-    """One change of one segment, and what it starts.
+    """One change of one segment, and the message that it starts.
 
-    Of a customer's messages of one channel that are due within the file's ``window`` of one another, those of
-    the highest ``priority`` are sent. ``expires``: so long after its time a message is no longer sent.
+    If messages of one channel to one customer are due within the file's ``window`` of one another, those of the
+    highest ``priority`` are sent. ``expires``: a message that is later than this after its time is not sent.
     """
 
     title: str | None = None
@@ -275,7 +275,7 @@ class TriggersFile(Model):
 
     @property
     def traits(self) -> frozenset[str]:
-        """The traits of identify that are looked at; a dotted name reaches into objects, of which the first is kept."""
+        """The traits of identify that triggers store. Of a dotted name, which reaches into objects, it is the first."""
         tested = [name for tests in self.consent.values() for name in tests]
         return frozenset(name.split(".")[0] for name in (*self.contact.values(), *self.suppress, *tested))
 

@@ -1,7 +1,7 @@
-"""Reading the triggers file: YAML to `streams.triggers.config.TriggersFile`, checked against the segments.
+"""Reads the triggers file: YAML to `streams.triggers.config.TriggersFile`, checked against the segments.
 
-The one rule: as of segments files, every problem is told at once, each with the path inside the file and
-what would be right; no value that was given is repeated where it may be a secret.
+The one rule: every problem is reported at once, as with segments files, each with its path inside the file and what
+would be right. A value that may be a secret is never repeated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from streams.triggers.config import EmailWay, Trigger, TriggersFile, WebhookWay
 
 _MISSING = "this key is missing"
 _KINDS = ("email", "webhook", "console")
-# The tags under which pydantic tells of one of several forms, which are no part of the file.
+# Tags that pydantic puts into the path of an error in a union; they are no keys of the file.
 _TAGS = frozenset(
     {
         *_KINDS,
@@ -37,7 +37,7 @@ _TAGS = frozenset(
 
 
 def load(path: Path, definitions: Definitions) -> TriggersFile:
-    """The file, if it is right and fits these segments. Raises `DefinitionsError`."""
+    """Load a triggers file and check it against these segments. Raises `DefinitionsError`."""
     try:
         document = yaml_text.read(text_of(path))
     except OSError as error:
@@ -52,7 +52,7 @@ def load(path: Path, definitions: Definitions) -> TriggersFile:
 
 
 def parsed(document: object, name: str) -> TriggersFile:
-    """By itself. Raises `DefinitionsError`."""
+    """Parse a triggers file without comparing it with segments. Raises `DefinitionsError`."""
     file = _validated(document, name)
     if unknown := _unknown_channels(file):
         raise DefinitionsError(name, unknown)
@@ -82,14 +82,14 @@ def _unknown_channels(file: TriggersFile) -> list[Problem]:
 
 
 def _problem(details: ErrorDetails, document: Mapping[str, Any]) -> Problem:
-    """What pydantic reports, at the path that the person wrote."""
+    """A problem that pydantic reports, at its path in the file."""
     parts = _written(details["loc"], document)
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
     return Problem(path, *_explanation(details))
 
 
 def _written(loc: tuple[int | str, ...], document: object) -> Iterator[int | str]:
-    """The way as the person wrote it: a tag of pydantic's stands where the document has no such key."""
+    """The path in the file, without pydantic's tags: a part is a tag where the document has no such key."""
     node: Any = document
     for part in loc:
         is_item = isinstance(node, list) and isinstance(part, int) and part < len(node)
@@ -101,7 +101,7 @@ def _written(loc: tuple[int | str, ...], document: object) -> Iterator[int | str
 
 
 def _explanation(details: ErrorDetails) -> tuple[str, str]:
-    """What is wrong and what would be right."""
+    """The two sentences on an error: what is wrong, and what would be right."""
     kind, context = details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
         return unknown_key(_keys_at(details["loc"]))
@@ -120,7 +120,7 @@ def _explanation(details: ErrorDetails) -> tuple[str, str]:
 
 
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
-    """The keys that the model at that place has."""
+    """The keys that the model at that place in the file has."""
     model: type[BaseModel] = TriggersFile
     models: dict[str, type[BaseModel]] = {
         "hold_out": config.HoldOut, "caps": config.Caps, "quiet": config.Quiet, "retry": config.Retry,
@@ -135,7 +135,7 @@ def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
 
 
 def misfits(file: TriggersFile, definitions: Definitions) -> Iterator[Problem]:
-    """What does not fit together, or not to the segments."""
+    """Problems between parts of the file, and between the file and the segments."""
     for channel in file.consent:
         if channel not in file.channels:
             yield Problem(f"consent.{channel}", "there is no such channel", _nearest(file.channels, channel))
@@ -170,7 +170,7 @@ def _of_trigger(trigger: Trigger, file: TriggersFile, segments: list[str]) -> It
     is_in = trigger.on == "entered"
     if trigger.segment in (trigger.where.not_in if is_in else trigger.where.also_in):
         never = "not in it" if is_in else "in it"
-        yield Problem("where", f"nobody who has just {trigger.on} {trigger.segment} is {never}", "leave it out")
+        yield Problem("where", f"no customer that has just {trigger.on} {trigger.segment} is {never}", "leave it out")
     if trigger.channel in file.channels:
         yield from _of_template(trigger, file.channels[trigger.channel])
 
@@ -188,6 +188,6 @@ def _of_template(trigger: Trigger, way: config.Way) -> Iterator[Problem]:
 
 
 def _nearest(keys: Iterable[str], wrong: str) -> str:
-    """What a person may have meant by a key that does not exist."""
+    """A suggestion for a key that does not exist: the nearest one, or those that exist."""
     near = difflib.get_close_matches(wrong, list(keys), 1)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(keys)[:20])}"

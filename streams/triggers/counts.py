@@ -1,4 +1,4 @@
-"""What a process of triggers counts, for its metrics and its log."""
+"""The counters of a triggers process, for its metrics and its log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Counts(msgspec.Struct, frozen=True):
     """Counters by labels, since the start of the process.
 
     ``decisions``: by trigger and kind. ``given_back``: attempts that a last look stopped, by trigger. ``waits``: looks
-    at messages that were due and had to wait, by what for.
+    at messages that were due and had to wait, by reason.
     """
 
     decisions: Counter[Labels] = msgspec.field(default_factory=Counter)
@@ -29,7 +29,7 @@ class Counts(msgspec.Struct, frozen=True):
 
     @property
     def metrics(self) -> Mapping[str, Mapping[Labels, int]]:
-        """By the name of the metric."""
+        """The counters by the name of their metric."""
         return {
             "segmenter_trigger_decisions_total": self.decisions,
             "segmenter_trigger_given_back_total": self.given_back,
@@ -38,7 +38,7 @@ class Counts(msgspec.Struct, frozen=True):
 
     @property
     def log_fields(self) -> Mapping[str, Mapping[str, int]]:
-        """For a line of the log; empty while nothing was counted."""
+        """Fields for a log line; empty while nothing was counted."""
         counters = {"decisions": self.decisions, "given_back": self.given_back, "waits": self.waits}
         return {
             name: {" ".join(labels): count for labels, count in sorted(counted.items())}

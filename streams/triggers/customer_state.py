@@ -1,11 +1,11 @@
-"""What triggers remember of a customer: traits for messages, actions on their way, messages sent.
+"""The keyed state of triggers: traits for messages, pending actions and messages sent, of one customer.
 
-The one rule: all of it is one stored value, saved together with the positions and the decisions of its
-step; what is not in it, or on the topics, is not known after a crash.
+The one rule: all of it is one stored value, saved together with the positions and the decisions of its step. After a
+crash nothing is known but this value and what is on the topics.
 
-Bounds: the newest 64 actions that wait (an older one is decided as ``crowded out``; attempts under way are beside
-them, as many as channels make at one time), messages of the last 366 days and of those the newest 512, texts of traits
-up to 1,024 characters.
+Bounds: 64 actions that wait (where one more comes, the oldest is decided as ``crowded out``), beside them as many
+attempts under way as channels make at one time, the newest 512 messages of the last 366 days, and texts of traits up to
+1,024 characters.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TRAIT_MAX_CHARS = 1_024
 
 
 class Trait(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What identify told of a trait last, by (time, message id); ``None``: it was taken back."""
+    """The newest value of a trait, by (time, message id) of its identify; ``None``: it was taken back."""
 
     time: int
     id: str
@@ -31,7 +31,7 @@ class Trait(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Redelivery(msgspec.Struct, frozen=True, gc=False):
-    """The record of ``trigger-replays`` by which a message that failed is tried again: its offset and its time."""
+    """A record of ``trigger-replays``, by which a failed message is tried again: its offset and its time."""
 
     offset: int
     at: Instant
@@ -43,13 +43,13 @@ def round_key(key: str, redelivery: Redelivery | None) -> str:
 
 
 class Action(msgspec.Struct, array_like=True, gc=False):
-    """A change that starts a message, until its final decision. Times in ms.
+    """A change that starts a message, until its final decision. Times are in ms.
 
-    ``send_at``: when it is to be sent; ``next_at``: it is due then, and all up to then must be decided before.
-    ``attempts`` were begun, the first at ``first_at``; ``attempting``: the outcome of the last is not known yet.
-    ``uncertain``: it is unknown of some attempt whether it arrived. ``look_at``: when it is looked at again, as it
-    waits for something; ``waits_for``: for what, as it was published last; ``behind``: the key of another message that
-    goes before it. ``redelivery``: it failed before, and is tried again.
+    ``send_at``: when the message is to be sent. ``next_at``: when the action is due; the segmenter must have decided
+    everything up to then. ``attempts``: how many were begun, the first at ``first_at``. ``attempting``: the outcome of
+    the newest attempt is not known yet. ``uncertain``: some attempt may have arrived. ``look_at``: when an action that
+    waits is looked at again; ``waits_for``: the reason that was published last. ``behind``: the key of another message
+    that goes before this one. ``redelivery``: the message failed before, and this record asks for it again.
     """
 
     trigger: str
@@ -70,12 +70,12 @@ class Action(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def due(self) -> int:
-        """When to look at it next."""
+        """When to look at the action next."""
         return max(self.next_at, self.look_at)
 
     @property
     def key(self) -> str:
-        """The idempotency key: the same for each attempt, whoever makes it."""
+        """The idempotency key: the same for each attempt, also under another owner."""
         return f"{self.change_id}-{self.trigger}"
 
     @property
@@ -85,9 +85,9 @@ class Action(msgspec.Struct, array_like=True, gc=False):
 
 
 class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A message, dated by its newest attempt: one that is under way, or that reached the customer or may have.
+    """A message that counts for caps and cool-downs: under way, or it has reached or may have reached the customer.
 
-    ``is_failed``: all attempts were made and failed, so it may be redelivered.
+    ``time``: of its newest attempt. ``is_failed``: all attempts have failed, so the message may be redelivered.
     """
 
     time: int
@@ -100,10 +100,11 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Person(msgspec.Struct, array_like=True, gc=False):
     """A customer as triggers know it.
 
-    ``sequence``: of the newest change that was read. ``acted``: triggers that have, or may have, sent something, ever.
-    ``awaited``: round keys of final decisions that are on the topic although their change, or the record that asks for
-    a redelivery, is to be read again; where everything up to ``awaited_until`` (ms) is read, none of them is any more.
-    ``erased`` (ms): when everything known of the customer was erased; nothing at or before it counts. 0 = never.
+    ``sequence``: of the newest change that was read. ``acted``: triggers that have ever sent, or may have sent, a
+    message. ``awaited``: round keys of final decisions that are on the topic although the input that begins their round
+    (the change, or the record that asks for a redelivery) will be read again; it then begins nothing. The list ends
+    when everything up to ``awaited_until`` (ms) is read. ``erased`` (ms): when the customer was erased, 0 = never;
+    events and changes at or before that time do not count.
     """
 
     sequence: int = 0
@@ -121,7 +122,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         return self.erased > 0 and not (self.traits or self.actions or self.sent or self.acted or self.awaited)
 
     def forget(self, at: int) -> list[Action]:
-        """Erase all that is known, but for attempts that are under way; the actions that end by it."""
+        """Erase everything but attempts that are under way. Returns the actions that end by it."""
         self.erased = at
         self.traits, self.sent, self.acted = {}, [], []
         ended = [action for action in self.actions if not action.attempting]
@@ -137,28 +138,28 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         return min(times, default=0)
 
     def expects(self, key: str, until: int) -> None:
-        """What a round key is of will be read again, by ``until`` (ms) if it is still there."""
+        """Note that the input which begins this round will be read again, by ``until`` (ms) if it still exists."""
         self.awaited.append(key)
         self.awaited_until = max(self.awaited_until, until)
 
     def expects_nothing(self, read_to: int) -> bool:
-        """Whether everything is read (ms) in which something was expected; then it is not expected any more."""
+        """Clear ``awaited`` if everything up to ``awaited_until`` is read; whether it was cleared."""
         is_over = bool(self.awaited) and 0 < self.awaited_until <= read_to
         if is_over:
             self.awaited, self.awaited_until = [], 0
         return is_over
 
     def waits(self, now: int) -> bool:
-        """Whether an action is due by then of which no attempt is under way."""
+        """Whether an action is due by ``now`` (ms) without an attempt under way."""
         return any(action.due <= now and not action.attempting for action in self.actions)
 
     @property
     def under_way(self) -> set[str]:
-        """Keys of messages of which an attempt is under way."""
+        """Keys of messages with an attempt under way."""
         return {action.key for action in self.actions if action.attempting}
 
     def set_trait(self, name: str, trait: Trait) -> None:
-        """Set a trait: the last writer by event time wins; of one event in another order the same stands."""
+        """Set a trait: the last writer by (time, message id) wins, in whichever order the events are read."""
         current = self.traits.get(name)
         if current is None or (trait.time, trait.id) > (current.time, current.id):
             self.traits[name] = trait
@@ -169,7 +170,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         return None if trait is None else trait.value
 
     def sends(self, action: Action, channel: str, now: int) -> None:
-        """An attempt begins: it counts as a message of now, once for all attempts of an action."""
+        """Begin an attempt: it counts as a message of ``now`` (ms), once for all attempts of an action."""
         others = [sent for sent in self.sent if sent.key != action.key and sent.time > now - LOOK_BACK_MAX_MS]
         self.sent = [*others[-SENT_MAX + 1 :], Sent(now, action.trigger, channel, action.key)]
 
@@ -178,22 +179,25 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         return next((sent for sent in self.sent if sent.key == key), None)
 
     def counts(self, sent: Sent) -> None:
-        """A message that counts from now on, once for all attempts."""
+        """Add a message that counts from now on, once for all attempts of an action."""
         self.sent = [*(other for other in self.sent if other.key != sent.key), sent][-SENT_MAX:]
         if sent.trigger not in self.acted:
             self.acted.append(sent.trigger)
 
     def was_sent(self, key: str) -> bool:
-        """Whether a message that has ended was sent, or may have been, and did not fail."""
+        """Whether a message was sent or may have been sent, and did not fail."""
         sent = self.sent_as(key)
         return sent is not None and not sent.is_failed
 
     def fails(self, key: str) -> None:
-        """All attempts of a message have failed. If it counts, one of them may have arrived: it goes on to count."""
+        """Mark a message as failed. One that still counts goes on to count, as one of its attempts may have arrived."""
         self.sent = [msgspec.structs.replace(sent, is_failed=True) if sent.key == key else sent for sent in self.sent]
 
     def gives_back(self, action: Action, before: Sent | None) -> None:
-        """The newest attempt of an action was not made; ``before``: the message that counted until it began."""
+        """Take back the newest attempt of an action, which was not made.
+
+        ``before``: the message of the action that counted until the attempt began.
+        """
         others = [sent for sent in self.sent if sent.key != action.key]
         if before is not None and action.occurred_at > self.erased:
             others.append(before)
@@ -203,7 +207,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
             action.first_at = 0
 
     def was_not_sent(self, action: Action) -> None:
-        """Take an action out of what was sent, unless some attempt of it may have arrived."""
+        """Stop counting the message of an action, unless some attempt of it may have arrived."""
         if action.uncertain:
             return
         self.sent = [sent for sent in self.sent if sent.key != action.key or sent.is_failed]
@@ -214,7 +218,7 @@ _decoder = msgspec.msgpack.Decoder(Person)
 
 
 def encode(person: Person) -> bytes:
-    """The stored form."""
+    """Encode a customer to the stored form."""
     return _encoder.encode(person)
 
 

@@ -1,8 +1,8 @@
 """Decisions as bytes: the contract of the ``trigger-decisions`` topic.
 
 The one rule: each change ends, for each trigger that it may start, in exactly one final decision, and so does each
-redelivery of one that failed; what comes before it (``deferred``, ``retried``, ``unknown, sent again``) is told, too.
-The key is the customer.
+redelivery of a failed message. Decisions before the final one (``deferred``, ``retried``, ``unknown, sent again``) are
+published, too. A record's key is the customer's id.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ Kind = Literal[
 ]  # fmt: skip
 Unsent = Literal["skipped", "unknown, not sent"]
 FINAL = frozenset({"sent", "skipped", "failed", "unknown, not sent"})
-# With these a message has reached the customer, or may have.
+# Decisions after which a message has reached the customer, or may have.
 REACHED = frozenset({"sent", "unknown, not sent"})
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What became of a change under a trigger.
 
-    ``reason``: why, in words, without personal data. ``attempts``: how often it was tried to send. ``until``:
-    when it is looked at again, where it is not final. ``sequence`` is that of the change. ``redelivery``: the record of
-    ``trigger-replays`` by which a message that failed was tried again. Each ends in a final decision of its own.
+    ``reason``: why, in words, without personal data. ``attempts``: how many attempts were begun. ``until``: when the
+    action is looked at again, in a decision that is not final. ``sequence``: of the change. ``redelivery``: the record
+    of ``trigger-replays`` by which a failed message was tried again. Each redelivery ends in a final decision of its
+    own.
     """
 
     decision_id: str
@@ -94,18 +95,18 @@ def of(
 
 
 def unsent(action: Action) -> Unsent:
-    """The end of an action of which no more attempts are made: one of those before may have reached the customer."""
+    """The final decision on an action that gets no more attempts: an earlier attempt may have reached the customer."""
     return "unknown, not sent" if action.uncertain else "skipped"
 
 
 def record(decision: Decision) -> OutRecord:
-    """For the outbox."""
+    """A decision as a record for the outbox."""
     headers = [("decision-id", decision.decision_id.encode()), ("content-type", b"application/json")]
     return OutRecord(TRIGGER_DECISIONS, decision.customer_id.encode(), _encoder.encode(decision), headers)
 
 
 def letter(decision: Decision, change: bytes) -> OutRecord:
-    """What failed for good, so that it can be replayed: the change as it came, and why."""
+    """A dead letter for a message that failed for good: the change as it was read, so that it can be replayed."""
     headers = [
         ("decision-id", decision.decision_id.encode()),
         ("trigger", decision.trigger.encode()),
@@ -115,17 +116,17 @@ def letter(decision: Decision, change: bytes) -> OutRecord:
 
 
 def bounded(record: OutRecord) -> OutRecord:
-    """A record of the outbox as this version would save it: one saved by a former version may be too large."""
+    """A record of the outbox within the limits of this version: one that a former version saved may be too large."""
     if record.topic != TRIGGER_DEAD_LETTERS or record.value is None:
         return record
     return OutRecord(TRIGGER_DEAD_LETTERS, record.key, changes.bounded(record.value), record.headers)
 
 
 def decode(value: bytes) -> Decision:
-    """A record's value; raises `msgspec.DecodeError`."""
+    """Decode a record's value. Raises `msgspec.DecodeError`."""
     return _decoder.decode(value)
 
 
 def identity(topic: str, headers: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
-    """What a record of ours is known by."""
+    """What identifies a record that triggers published: its topic and decision id."""
     return topic, next((value for name, value in headers if name == "decision-id"), b"")

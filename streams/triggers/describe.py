@@ -1,4 +1,4 @@
-"""Triggers in words: each as a sentence, for `segmenter check`."""
+"""Describes triggers in words, one sentence each, for `segmenter check`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _THEN = {"defer": "deferred", "drop": "dropped"}
 
 
 def sentences(file: TriggersFile) -> Iterator[str]:
-    """One for each trigger, in the order of the file."""
+    """One sentence for each trigger, in the order of the file."""
     for key, trigger in file.triggers.items():
         way = file.channels[trigger.channel]
         after = "on" if not trigger.delay else f"{words(trigger.delay)} after"

@@ -4,14 +4,14 @@ The one rule is the order around an attempt:
 
 1. the customer's memberships are looked up, and the policy decides,
 2. a place at the endpoint is taken, and the intent of the attempt is **saved**,
-3. the memberships are looked up once more: a last look, with nothing after it that waits; an e-mail has one of its own
-   before DATA (`streams.triggers.channels.smtp`),
-4. the attempt is made, if nothing is against it now; else it is given back, counted, and published as `deferred`,
+3. the memberships are looked up a last time, with no wait between this look and the attempt; an e-mail has a last look
+   of its own before DATA (`streams.triggers.channels.smtp`),
+4. the attempt is made if nothing forbids it now; else it is given back, counted, and published as `deferred`,
 5. the outcome is saved, with the decision in the outbox.
 
-A store that answers slowly makes this slower, but keeps nothing from being sent. After a crash between 2 and 5 only
-that the attempt began is known, and the decision says so. All of it goes through the partition's one queue
-(`streams.triggers.claim`); the attempts themselves run beside it.
+A slow store delays messages but does not stop them. After a crash between 2 and 5 only that the attempt began is known,
+and the decision says so. The steps of a partition run one after the other (`streams.triggers.claim`); the attempts
+themselves run beside them.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ from streams.triggers.messages import AttemptResult, Outcome
 from streams.wire.records import OutRecord
 from streams.wire.topics import TRIGGER_REPLAYS
 
-# Customers that wait for a place or a decision, kept in memory; more of them are put off in the store.
+# The most customers that wait for a place or a decision in memory; further ones are put off in the store.
 PARKED_MAX = 1_000
 
-# Persons of one step, each with the due time that it was loaded with.
+# Customers of one step, each with the due time that it was loaded with.
 Loaded = dict[str, tuple[Person, int]]
 
 
 class Dispatcher:
     """One partition's steps under one claim. ``made``: attempts that have ended, to be settled in the next step."""
 
-    # A record that triggers cannot read is passed over.
+    # Triggers skip a record that they cannot read, so none counts for the limit of dead letters.
     dead_letter_load = 0.0
 
     def __init__(  # noqa: PLR0913 (each is one thing that a step needs)
@@ -66,7 +66,7 @@ class Dispatcher:
         counts: Counts | None = None,
         fresh_ms: int = FRESH_MS,
     ) -> None:
-        """``fresh_ms``: what the segmenter decided up to longer ago than this is not of now."""
+        """``fresh_ms``: how far a partition's clock may be behind the wall clock and still count as up to date."""
         self.checkpointer = Checkpointer(store, partition, token, state)
         self._store = store
         self._partition = partition
@@ -75,22 +75,22 @@ class Dispatcher:
         self.counts = Counts() if counts is None else counts
         self._deciding = ActionDecisions(file, endpoints, now_ms, self.counts, fresh_ms)
         self._flying: dict[str, Begun] = {}  # attempts under way, by their key
-        self._persons: dict[str, Person] = {}  # their customers, as they are saved: nothing else writes them
-        self._parked: dict[str, int] = {}  # customers, and when to look at them again
-        self._furthest = 0  # up to where a look found the partition decided
-        self._undecided = 0  # customers that the last look found waiting for a decision
+        self._persons: dict[str, Person] = {}  # customers of those attempts, as saved: only this object writes them
+        self._parked: dict[str, int] = {}  # customers that wait, and when (ms) to look at them again
+        self._furthest = 0  # the latest time (ms) up to which a look found the partition decided
+        self._undecided = 0  # how many customers the last look found waiting for a decision
         self._tasks: set[asyncio.Task[None]] = set()
         self.made: list[EndedAttempt] = []
         self.is_released = False  # attempts under way go on, but the customers' events are no longer read here
 
     async def process_batch(self, batch: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
-        """Apply what was read, and save; the decisions to publish."""
+        """Apply a batch, and save. Returns the decisions to publish."""
         events = [what for _, _, _, what, _ in batch.readings if not isinstance(what, str)]
         loaded = await self._load({event.customer for event in events})
         now, decisions = self._now_ms(), list[Decision]()
         for event in events:
             decisions += self._deciding.arriving.apply(loaded[event.customer][0], event, now)
-            self._parked.pop(event.customer, None)  # what begins with it does not wait for what waits
+            self._parked.pop(event.customer, None)  # an action that begins now does not wait for one that waits
         self.counts.decisions.update((decision.trigger, decision.decision) for decision in decisions)
         out = [decision_log.record(decision) for decision in decisions]
         progress = Progress(batch.starts, batch.positions, clock, caught_up)
@@ -98,7 +98,11 @@ class Dispatcher:
         return out
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:
-        """Look at actions due ≤ ``clock`` of at most ``limit`` customers, if they are decided up to then."""
+        """Decide actions that are due at or before ``clock`` (ms), of at most ``limit`` customers.
+
+        Begins the attempts that may be made, and returns the records to publish. While the segmenter stands still,
+        actions that became due long ago are looked at, too: they may expire, and a long wait is published.
+        """
         free = self._deciding.free
         next_due = self.checkpointer.next_due
         if not free or not 0 < next_due <= clock:
@@ -108,7 +112,8 @@ class Dispatcher:
         stands_still = next_due > reached or self._deciding.is_old(reached)
         if stands_still and not self._deciding.is_old(next_due):
             return []  # the segmenter will come as far in a moment
-        # Of no more than could be begun; but those that wait for a decision must not hide the others behind them.
+        # No more customers than attempts could begin, plus those which wait for a decision: the store returns the
+        # oldest due times first, so without the second part those would hide all others.
         ready = await self._ready(clock if stands_still else reached, min(limit, free + self._undecided))
         if not ready:
             return []
@@ -128,16 +133,16 @@ class Dispatcher:
         return msgspec.structs.replace(look, reached=self._checked(look.reached, before))
 
     def _checked(self, reached: int, before: int) -> int:
-        """Up to when the partition is decided; 0 where that went back, as Redis lost its last writes.
+        """Up to when (ms) the partition is decided; 0 where that time went back because Redis lost its last writes.
 
-        An exit may be among them. Nothing is decided until the segmenter has come as far again. ``before``: how far it
-        was when Redis was called, as answers of several calls may overtake one another.
+        The lost writes may contain an exit, so nothing is decided until the segmenter has come as far again.
+        ``before``: how far it was when Redis was called, as answers of several calls may overtake one another.
         """
         self._furthest = max(self._furthest, reached)
         return reached if reached >= before else 0
 
     async def _ready(self, reached: int, limit: int) -> list[str]:
-        """Customers who are due, but for those of whom all that is due is under way, or has no place free."""
+        """Customers which are due. Left out are those which wait, and those whose due actions are all under way."""
         now = self._now_ms()
         self._parked = {customer: until for customer, until in self._parked.items() if until > now}
         under_way = {customer for customer, person in self._persons.items() if not person.waits(reached)}
@@ -159,7 +164,7 @@ class Dispatcher:
         return step.out
 
     async def _start(self, attempts: list[Begun]) -> None:
-        """Make the attempts that a last look, of all of them together, has nothing against."""
+        """Make the attempts that a last look allows; it is one look-up for all of them."""
         look = await self._last_look({begun.customer for begun in attempts})
         for begun in attempts:
             against = self._against(begun, look)
@@ -186,7 +191,7 @@ class Dispatcher:
 
     async def _against_now(self, begun: Begun) -> str | None:
         look = await self._last_look([begun.customer])
-        # What a newer owner has read of the customer, an erasure say, is not known here.
+        # After a release a newer owner may have read events of the customer that are unknown here, such as an erasure.
         return "the partition was let go of" if self.is_released else self._against(begun, look)
 
     async def _attempt(self, begun: Begun) -> None:
@@ -196,7 +201,7 @@ class Dispatcher:
         self.made.append(EndedAttempt(begun.customer, begun.action.key, result))
 
     async def settle(self) -> list[OutRecord]:
-        """Save what came of attempts that have ended; the decisions to publish."""
+        """Save the outcomes of attempts that have ended. Returns the decisions to publish."""
         made, self.made = self.made, []
         if not made:
             return []
@@ -217,7 +222,7 @@ class Dispatcher:
         return out
 
     async def note(self, published: Mapping[str, list[Decision]]) -> None:
-        """Final decisions that are on the topic: what the store does not know of them is saved."""
+        """Take in final decisions that are on the topic, and save those that the store does not know."""
         loaded = await self._load(published)
         replays_read, now = self._replays_read, self._now_ms()
         changed: Loaded = {}
@@ -237,7 +242,7 @@ class Dispatcher:
         return next((position for topic, position in positions if topic.endswith(TRIGGER_REPLAYS)), 0)
 
     async def landed(self) -> None:
-        """Until no attempt is under way."""
+        """Wait until no attempt is under way."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 

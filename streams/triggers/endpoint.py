@@ -1,7 +1,7 @@
-"""Endpoints: each channel with the attempts that are under way, and whether it can take one more now.
+"""Endpoints: a channel with a limit of concurrent attempts and a circuit breaker.
 
 The one rule: an endpoint that is slow, broken or gone delays no other. A message that cannot be sent now gets the time
-at which to try again, and does not stay in memory.
+at which to try again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from streams import defects
 from streams.triggers.config import Way
 from streams.triggers.messages import AttemptResult, Channel, Message, Outcome
 
-# So many attempts in a row that failed open the breaker, for a second at first and then twice as long each time.
+# This many failed attempts in a row open the breaker, for a second at first and then twice as long each time.
 BREAKS_AFTER = 5
 BROKEN_FIRST_MS, BROKEN_MOST_MS = 1_000, 60_000
 _COME_BACK_MS = 100
@@ -22,7 +22,7 @@ _LINE_MOST_MS = 30_000
 
 
 class EndedAttempt(msgspec.Struct, frozen=True):
-    """What came of an attempt."""
+    """An attempt that has ended, and its result."""
 
     customer: str
     key: str
@@ -30,7 +30,7 @@ class EndedAttempt(msgspec.Struct, frozen=True):
 
 
 class Endpoint:
-    """One channel. Times in ms by the wall clock."""
+    """One channel with its places and its breaker. Times are in ms by the wall clock."""
 
     def __init__(self, way: Way, channel: Channel) -> None:
         self.way = way
@@ -40,12 +40,12 @@ class Endpoint:
         self._failed = 0
         self._closed_until = 0
         self._line_until = 0
-        self._took_ms = 50.0  # of an attempt, as a moving average
+        self._took_ms = 50.0  # the duration of an attempt, as a moving average
 
     def take(self, now: int) -> int:
-        """Take a place for an attempt: 0, or when to come back.
+        """Take a place for an attempt. Returns 0, or the time (ms) at which to ask again.
 
-        Those which come back stand in line: each a little later than the one before, as places get free.
+        Each answer is a little later than the one before, at the rate at which places get free: a queue in time.
         """
         if now < self._closed_until:
             return self._closed_until
@@ -67,7 +67,7 @@ class Endpoint:
         return self._free
 
     def give_back(self) -> None:
-        """The place is free again: the attempt has ended, or was not begun."""
+        """Give a place back: its attempt has ended, or was not begun."""
         self._free += 1
 
     async def send(self, message: Message, now_ms: Callable[[], int]) -> AttemptResult:
@@ -84,7 +84,7 @@ class Endpoint:
 
     def _note(self, result: AttemptResult, now: int) -> None:
         if result.outcome is Outcome.GIVEN_BACK:
-            return  # it says nothing of the endpoint
+            return  # no attempt was made, so nothing was learned about the endpoint
         self.is_gone = self.is_gone or result.outcome is Outcome.GONE
         if result.outcome not in (Outcome.FAILED, Outcome.UNKNOWN):
             self._failed = 0

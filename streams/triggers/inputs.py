@@ -1,7 +1,7 @@
-"""What triggers read: identify and erase from ``profiles``, changes from ``segment-changes``, replays of what failed.
+"""The inputs of triggers: identify and erase from ``profiles``, changes from ``segment-changes``, and redeliveries.
 
-The one rule: whatever a record is, it is an event with a customer and a time, by which the inputs are
-merged, or a word for why nothing is done with it. The time of a change is when it was published.
+A record becomes an event with a customer and a time, by which the inputs are merged, or a word for why it is skipped.
+The time of a change is when it was published.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from streams.wire.event_decoder import read
 from streams.wire.records import InputRecord
 from streams.wire.topics import CHANGES, TRIGGER_REPLAYS
 
-# In the order in which records of one millisecond are read: who somebody is before what happens to them.
+# The order in which records of one millisecond are read: a customer's traits before its changes.
 INPUTS = ("profiles", CHANGES, TRIGGER_REPLAYS)
 
 
 class Come(Event, frozen=True, gc=False, kw_only=True):
-    """A change that came; ``trigger``: it is for this one alone, once more, by this ``redelivery``."""
+    """A segment change as an input event. ``trigger``: only this trigger is to run again, by this ``redelivery``."""
 
     change: changes.SegmentChange
     occurred_at: int
@@ -36,14 +36,14 @@ class Come(Event, frozen=True, gc=False, kw_only=True):
 
 
 def reading(record: InputRecord, batch: Batch, placeholders: Placeholders = BUILT_IN) -> Event | str:
-    """An identify, an erasure, a change that came, or why it is passed over."""
+    """Decode a record: an identify, an erasure, a segment change, or a word for why it is skipped."""
     topic = record.topic
     if topic.endswith((CHANGES, TRIGGER_REPLAYS)):
         return _come(record)
     origin = Origin(batch.topic, batch.partition, record.offset)
     event = read(record.value, record.key, record.timestamp, origin, placeholders)
     if isinstance(event, Misaddressed):
-        return "wrong_key"  # of a customer of another partition
+        return "wrong_key"  # its customer belongs to another partition
     if isinstance(event, str) or event.name == IDENTIFY or event.is_erasure:
         return event
     return "not_identify"
@@ -62,7 +62,7 @@ _replay = msgspec.json.Decoder(_Replay)
 
 
 def replayed(trigger: str, change: bytes) -> bytes:
-    """The value of a record of ``trigger-replays``."""
+    """The value of a record of ``trigger-replays``: it asks one trigger to send for this change again."""
     return msgspec.json.encode(_Replay(trigger, msgspec.Raw(change)))
 
 
@@ -76,7 +76,7 @@ def _come(record: InputRecord) -> Event | str:
             value, trigger = bytes(again.change), again.trigger
             redelivery = Redelivery(record.offset, format_instant(time))
         change = changes.decode(value)
-        value = changes.bounded(value)  # it may go on as a webhook or a dead letter
+        value = changes.bounded(value)  # the value may be sent on, in a webhook or a dead letter
     except msgspec.DecodeError:
         return "not_a_change"
     occurred_at = parse_instant(change.occurred_at)

@@ -1,6 +1,6 @@
-"""Applies a record that was read to what triggers remember of a customer.
+"""Applies an input event to the state of its customer. Pure: the current time is an argument.
 
-The one rule: a change that was read before changes nothing, which its sequence tells. Pure: the instant is an argument.
+The one rule: applying is idempotent. A change that was read before is known by its sequence, and does nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SENT_SINCE = "sent since it failed, or it may have been"
 
 
 class TriggerIntake:
-    """Applies what is read, under one triggers file."""
+    """Applies input events under one triggers file."""
 
     def __init__(self, file: TriggersFile) -> None:
         self._file = file
@@ -31,7 +31,7 @@ class TriggerIntake:
             self._of.setdefault((trigger.segment, trigger.on), []).append((key, trigger))
 
     def apply(self, person: Person, event: Event, now: int) -> list[Decision]:
-        """Remember an event; the decisions that can be made at once."""
+        """Apply an event. Returns the decisions that can be made at once."""
         if is_come(event):
             return list(self._come(person, event, now))
         if event.time <= person.erased:
@@ -71,7 +71,7 @@ class TriggerIntake:
             return
         if come.redelivery is not None:
             if any(earlier.key == action.key for earlier in person.actions):
-                return  # it is on its way already
+                return  # the message is pending already
             action.send_at = action.next_at = come.time
         against = _reason_against(person, trigger, action, come)
         if against is not None:
@@ -87,13 +87,13 @@ class TriggerIntake:
         person.actions.append(action)
 
     def channel_of(self, action: Action) -> str:
-        """The channel's key; "" of a trigger that was removed."""
+        """The key of an action's channel; "" where the trigger was removed from the file."""
         trigger = self._file.triggers.get(action.trigger)
         return "" if trigger is None else trigger.channel
 
 
 def _reason_against(person: Person, trigger: Trigger, action: Action, come: Come) -> str | None:
-    """Why nothing is to be sent for a change that came, or came once more."""
+    """Why a change, or its redelivery, starts no message; ``None``: it starts one."""
     if come.occurred_at <= person.erased or come.change.cause.kind == "erasure":
         return ERASED
     if come.redelivery is not None:
@@ -102,10 +102,10 @@ def _reason_against(person: Person, trigger: Trigger, action: Action, come: Come
 
 
 def reason_against(trigger: Trigger, come: Come) -> str | None:
-    """Why a change of the right segment does not start the trigger."""
+    """Why a change of the trigger's segment does not start it; ``None``: it does."""
     change, where = come.change, trigger.where
     if change.cause.kind == "merge" and change.change == "exited":
-        return "merged"  # nobody left: the person is known under another id
+        return "merged"  # the customer did not leave: it is known under another id now
     if change.backfill and not trigger.backfill:
         return "backfill"
     if where.late is not None and change.late != where.late:
@@ -124,7 +124,7 @@ def _membership(where: Where, segments: frozenset[str]) -> str | None:
 
 
 def shortened(value: Json) -> Any:
-    """What is stored of a trait: of a text its head, of a number with a point its text, of the rest itself."""
+    """A trait as it is stored: texts and lists cut to a length, and decimals and large integers as texts."""
     if isinstance(value, Real):
         return str(value)
     if isinstance(value, str):
@@ -137,6 +137,6 @@ def shortened(value: Json) -> Any:
 
 
 def contact(file: TriggersFile, person: Person) -> dict[str, str]:
-    """What messages may say of a customer: the file's names with the texts that were told."""
+    """The contact data for messages: the file's names with the customer's traits as texts, where there are any."""
     texts = {name: text(person.trait(trait)) for name, trait in file.contact.items()}
     return {name: value for name, value in texts.items() if value is not None}

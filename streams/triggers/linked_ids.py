@@ -1,15 +1,15 @@
 """Linked ids of a customer: up to which moment the events of all of them are decided.
 
-What is read under a linked id is read in the partition of that id, and sent on over `merges`. An example, in seconds:
+Events of a linked id are read in the partition of that id, and sent on over `merges`. An example, in seconds:
 
     u1 in partition 0, linked to phone in partition 3; a message to u1 is due at 100
     103  partition 3 is decided up to 101, and one entry is in its outbox
     104  that entry is published: by 104 all that was decided up to 101 is on `merges`
     106  partition 0 has read everything that was appended up to 105, so also that: u1 is decided up to 101
 
-So each look at a customer with linked ids looks at their partitions, too, and marks are noted: (by when, up to when).
-Until the first of them counts, some seconds after the start, such a customer waits. Ids may be linked to linked ids;
-then the same holds once more for each step of the way.
+So each look at a customer with linked ids looks at the partitions of those ids, too. It notes a mark for each: by 104,
+published up to 101. Until the first mark counts, some seconds after the start, such a customer waits. Ids may be linked
+to linked ids; then the same holds once more for each step of the way.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ from rules.customer import Customer
 from streams.state.redis import CLOCK_SKEW_MAX_MS, PartitionLook
 from streams.wire import customer_codec
 
-# Marks are kept so long beyond the grace: longer than two looks lie apart (`streams.triggers.action_decisions`), or
-# those of the look before would never count. And no more of them than one in so many milliseconds.
+# Marks are kept for this long beyond the grace. It must be longer than the time between two looks at a customer
+# (`streams.triggers.action_decisions`), else the marks of the look before would never count.
 MARKS_KEPT_MS = 180_000
+# The least time between two marks of a partition.
 MARKS_APART_MS = 100
-# Ids of one customer that are followed, over all steps; further ones are not.
+# The most ids of one customer that are followed, over all steps.
 IDS_MAX = 1_000
-# Customers whose linked ids are remembered between two looks.
+# The most customers whose linked ids are remembered between two looks.
 CUSTOMERS_MAX = 10_000
 
 
 class LookStore(Protocol):
-    """The segmenter's store, as far as it is looked at."""
+    """The part of the segmenter's store that a look-up needs."""
 
     async def look(self, partition: int, customers: Sequence[str]) -> PartitionLook:
-        """How far a partition is and these customers, all of one moment."""
+        """The progress of a partition and these customers, all read at one moment."""
 
 
 class PartitionMarks:
@@ -50,7 +51,7 @@ class PartitionMarks:
         self._marks: deque[tuple[int, int]] = deque()
         self._reached = 0
         self._token: str | None = None
-        self._unpublished: tuple[int, int] | None = None  # number of an entry, and up to when was decided with it
+        self._unpublished: tuple[int, int] | None = None  # an entry's number, and up to when (ms) was decided with it
 
     def note(self, look: PartitionLook, now: int) -> None:
         """Take in a look that was answered by ``now`` (ms)."""
@@ -58,7 +59,7 @@ class PartitionMarks:
         trimmed = int(look.meta.get("trimmed", 0))
         token = look.meta.get("token")
         if reached < self._reached or token != self._token:
-            # Redis lost its last writes, or all, or may have: an entry of this number may be another one.
+            # Redis may have lost writes, so an entry of this number may be another one.
             self._unpublished = None
         self._reached, self._token = reached, token
         if not look.outbox:
@@ -118,7 +119,7 @@ class LinkedIds:
             newest = {name: linked for name, linked in further.items() if linked and len(ids[name]) < IDS_MAX}
             ids |= {name: ids[name] | linked for name, linked in newest.items()}
         for name, linked in ids.items():
-            self._closures.pop(name, None)  # the newest stand last
+            self._closures.pop(name, None)  # so that the newest stand last, and the oldest are dropped first
             self._closures[name] = Closure(frozenset(map(self._partition_of, linked)), steps[name])
 
     async def _look(self, ids: Iterable[str]) -> Mapping[str, Customer]:
@@ -132,9 +133,9 @@ class LinkedIds:
         return {name: customer_codec.decode(value) for look in looks for name, value in look.values.items()}
 
     def reached(self, name: str, customer: Customer, read: int) -> tuple[int, int]:
-        """Up to when all that happened under any id of a customer is decided, whose partition is so up to ``read``.
+        """Up to when (ms) events of all ids of a customer are decided, and over how many steps that was learned.
 
-        And over how many steps that was learned, each of which takes its time.
+        ``read`` (ms): up to when the customer's own partition is decided. Each step takes some seconds.
         """
         closure = self._closures.get(name)
         direct = frozenset(map(self._partition_of, former_ids(customer)))
@@ -150,11 +151,11 @@ class LinkedIds:
 
 
 def _further(ids: Collection[str], linked: Iterable[str], stored: Mapping[str, Customer]) -> frozenset[str]:
-    """The ids that are linked to these linked ids and are not among ``ids`` yet."""
+    """The ids that are linked to these linked ids, without those in ``ids``."""
     return frozenset().union(*(former_ids(stored[name]) for name in linked if name in stored)).difference(ids)
 
 
 def former_ids(customer: Customer) -> frozenset[str]:
-    """The ids that are linked to a customer, in either way."""
+    """The ids that are linked to a customer, by a link of either kind."""
     aliases = customer.linkage.aliases if customer.linkage is not None else {}
     return frozenset({*(customer.links or ()), *aliases})

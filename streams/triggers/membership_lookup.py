@@ -1,8 +1,8 @@
 """The look-up of a customer's memberships in the segmenter's store, right before a message is sent.
 
-The result says up to which moment it is valid. Where there is no valid answer it says what the message waits for:
-something of the customer is due and not decided, Redis has lost a change of it that was published, or former
-definitions decided it last. A customer with linked ids is decided as far as the partitions of all of them are.
+The result says up to which moment it is valid. Where there is no valid answer, it says what the message waits for: a
+due time of the customer that has passed and is not decided, a published change that Redis has lost, or a customer that
+former definitions decided last. A customer with linked ids is decided as far as the partitions of all these ids are.
 
 See also `streams.triggers.linked_ids`.
 """
@@ -25,7 +25,10 @@ from streams.wire import customer_codec
 
 
 class Waiting(Enum):
-    """What a message that is due waits for: a label of the metric, and the sentence of a `deferred` decision."""
+    """The reasons why a message that is due waits.
+
+    A name in small letters is the metric's label, and a value is the sentence of a `deferred` decision.
+    """
 
     SEGMENTER = "not everything up to its time is read and decided, or nothing was lately"
     DUE_TIME = "a due time of the customer has passed and is not decided yet"
@@ -39,16 +42,16 @@ class Waiting(Enum):
 
     @property
     def label(self) -> str:
-        """As it stands in the metric."""
+        """The label in the metric."""
         return self.name.lower()
 
 
 class MembershipAnswer(msgspec.Struct, frozen=True):
     """A customer as the segmenter has decided it.
 
-    ``since`` (ms): by segment, when it was entered. ``waits_for``: why that is not the last word. ``sequence``: of the
-    newest change that is stored. ``reached`` (ms): up to when what happened under any id of the customer is decided,
-    and over how many ``steps`` from one id to the next that was learned.
+    ``since`` (ms): by segment, when it was entered. ``waits_for``: why these memberships may not be used yet.
+    ``sequence``: of the newest change that is stored. ``reached`` (ms): up to when events of all ids of the customer
+    are decided, and ``steps``: over how many links from one id to the next that was learned.
     """
 
     since: Mapping[str, int]
@@ -58,9 +61,9 @@ class MembershipAnswer(msgspec.Struct, frozen=True):
     steps: int = 0
 
     def waiting(self, sequence: int, due: int) -> Waiting | None:
-        """What stands against a decision for which all up to ``due`` (ms) must be decided.
+        """Why this answer may not be used for an action that is due at ``due`` (ms); ``None``: it may be used.
 
-        ``sequence``: of the newest change of the customer that was read. A lower one is stored where Redis lost it.
+        ``sequence``: of the newest change of the customer that was read. A lower stored one means that Redis lost it.
         """
         if self.waits_for is not None:
             return self.waits_for
@@ -72,19 +75,19 @@ class MembershipAnswer(msgspec.Struct, frozen=True):
 
 
 class LookupResult(msgspec.Struct, frozen=True):
-    """``reached`` (ms): what happened, and was appended, up to then is decided."""
+    """The answers on some customers of one partition. ``reached`` (ms): events appended up to then are decided."""
 
     reached: int
     of: Mapping[str, MembershipAnswer]
 
 
 def undecided(reached: int, ids: Iterable[str]) -> LookupResult:
-    """Nothing is known of these customers: the segmenter stands still, and whoever paid meanwhile is not known."""
+    """The result while the segmenter stands still: each customer waits, as events since then are not decided."""
     return LookupResult(reached, dict.fromkeys(ids, MembershipAnswer({}, Waiting.SEGMENTER)))
 
 
 class MembershipLookup:
-    """Looks at a segmenter that runs, or ran, under these definitions."""
+    """Looks up memberships that a segmenter with these definitions has stored."""
 
     def __init__(self, store: LookStore, definitions: Definitions, linked: LinkedIds | None = None) -> None:
         """``linked``: follows linked ids; ``None``: the segmenter brings no ids together."""
@@ -94,15 +97,18 @@ class MembershipLookup:
         self._linked = linked
 
     async def reached(self, partition: int) -> int:
-        """Up to when the partition is decided (ms); 0: no worker has read it yet. Raises `Stop`."""
+        """Up to when (ms) the partition is decided; 0: no worker has read it yet.
+
+        Raises `Stop` where other definitions segment it.
+        """
         return self._reached(partition, (await self._store.look(partition, [])).meta)
 
     async def look(self, partition: int, ids: Sequence[str]) -> LookupResult:
-        """What is decided of these customers, and up to when. Raises `Stop`."""
+        """The memberships of these customers, and up to when they are decided. Raises `Stop`."""
         look, decoded = await self._look(partition, ids)
         if self._linked is not None and any(map(former_ids, decoded.values())):
             await self._linked.refresh(decoded)
-            look, decoded = await self._look(partition, ids)  # nothing lies between this answer and what it is for
+            look, decoded = await self._look(partition, ids)  # again, so that the answer is as new as it can be
         reached = self._reached(partition, look.meta)
         return LookupResult(reached, {name: self._standing(name, decoded.get(name), look, reached) for name in ids})
 
@@ -138,7 +144,7 @@ class MembershipLookup:
 
 
 def why_ended(segment: str, on: str, occurred_at: int, standing: MembershipAnswer) -> str | None:
-    """Whether the stay, or absence, that a change began has ended since."""
+    """Why the stay or absence that a change began has ended since; ``None``: it goes on."""
     since = standing.since.get(segment)
     if on == "exited":
         return None if since is None else "came back meanwhile"

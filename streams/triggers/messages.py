@@ -1,7 +1,7 @@
-"""What every channel answers, and what it is given.
+"""The interface of channels: the message that a channel is given, and the result that it returns.
 
-The one rule: a channel makes one attempt and says what came of it. Whether, when and how often is
-decided elsewhere, and what a channel does not know it says, as `Outcome.UNKNOWN`.
+The one rule: a channel makes one attempt and returns its outcome, which is `Outcome.UNKNOWN` where the message may have
+arrived. Whether, when and how often an attempt is made is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import msgspec
 
 
 async def nothing_against() -> str | None:
-    """For a message that nobody looks at again."""
+    """The last look of a message that has none: nothing forbids it."""
     return None
 
 
 class Message(msgspec.Struct, frozen=True):
     """One attempt of one action.
 
-    ``key``: the idempotency key, the same for every attempt. ``raw``: the segment change as it was
-    published. ``contact``: what is known of the customer under the names of the file's
-    ``contact`` and ``variables``, such as ``email`` and ``language``; absent where nothing was told.
-    ``attempted_ms``: when this attempt begins, UTC. ``against``: look once more, and say why it must not be sent now.
+    ``key``: the idempotency key, the same for every attempt. ``raw``: the segment change as it was published.
+    ``contact``: the customer's traits under the names of the file's ``contact``, such as ``email``; absent where the
+    trait is unknown. ``attempted_ms``: when this attempt begins, UTC. ``against``: takes a last look, and returns why
+    the message must not be sent now.
     """
 
     key: str
@@ -37,23 +37,26 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def change(self) -> Mapping[str, Any]:
-        """The change, decoded; for who says something of it."""
+        """The segment change, decoded."""
         return cast("Mapping[str, Any]", msgspec.json.decode(self.raw))
 
 
 class Outcome(Enum):
-    """What came of an attempt."""
+    """The outcome of an attempt."""
 
     SENT = "sent"  # accepted by the other side
-    REFUSED = "refused"  # it will never be: no other attempt
-    FAILED = "failed"  # not accepted this time, and not done: try again
-    UNKNOWN = "unknown"  # it may have been done: the connection was lost after all was said
-    GIVEN_BACK = "given back"  # not made: the last look before it was against it
+    REFUSED = "refused"  # never accepted: no other attempt
+    FAILED = "failed"  # not accepted this time, and certainly not delivered: try again
+    UNKNOWN = "unknown"  # may have been delivered: the connection was lost after the whole message was sent
+    GIVEN_BACK = "given back"  # not made: the last look before it forbade it
     GONE = "gone"  # the endpoint does not exist any more (410): nothing is sent to it again
 
 
 class AttemptResult(msgspec.Struct, frozen=True):
-    """An outcome, why in a few words without personal data, and when to come back if that was said (ms from now)."""
+    """The outcome of an attempt. ``detail``: why, in a few words without personal data.
+
+    ``retry_after_ms``: how long the other side asks to wait before the next attempt, if it does.
+    """
 
     outcome: Outcome
     detail: str = ""
@@ -61,10 +64,10 @@ class AttemptResult(msgspec.Struct, frozen=True):
 
 
 class Channel(Protocol):
-    """One way out. It raises nothing that the world can cause."""
+    """A way to send messages. Errors of networks and servers are outcomes, not exceptions."""
 
     async def send(self, message: Message) -> AttemptResult:
         """Make one attempt, within the channel's own time limit."""
 
     async def close(self) -> None:
-        """Close connections."""
+        """Close the channel's connections."""

@@ -1,11 +1,11 @@
-"""Policy: whether a message that is due may be sent now. Pure: the instant is an argument.
+"""Policy: whether a message that is due may be sent now. Pure: the current time is an argument.
 
-The one rule: the first reason against it wins, in the order of `decide`; there is one answer to each
-action at each instant, and each answer but `Go` has its reason in words.
+The one rule: the first reason against a message wins, in the order of `decide`. Each action has one verdict at each
+instant, and each verdict but `Go` and `Occupied` has its reason in words.
 
-All windows are half-open, (now - window, now]: a message counts for caps, cool-downs and re-entry from its newest
-attempt on, unless that failed for certain. While the attempt is under way, nobody knows whether it will count: what it
-stands against waits for its end, so that nothing is dropped for a message that is not sent.
+All windows are half-open, (now - window, now]. A message counts for caps, cool-downs and re-entry from its newest
+attempt on, unless that certainly failed. While an attempt is under way, it is not known whether its message will count.
+Another message that it would forbid waits for its end, so that none is dropped for a message that is not sent.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Go(msgspec.Struct, frozen=True):
-    """It may be sent."""
+    """The message may be sent."""
 
 
 class Skip(msgspec.Struct, frozen=True):
-    """It is not sent, for good."""
+    """The message is never sent."""
 
     reason: str
 
 
 class Defer(msgspec.Struct, frozen=True):
-    """It is looked at again at an instant (ms), which is its new send time."""
+    """The message is looked at again at ``until`` (ms), which is its new send time."""
 
     until: int
     reason: str
 
 
 class Behind(msgspec.Struct, frozen=True):
-    """It waits until another message, whose key is ``rival``, is sent or not: looked at again at ``until`` (ms).
+    """The message waits for the end of another one, whose key is ``rival``; it is looked at again at ``until`` (ms).
 
-    ``send_at`` (ms): its new send time, not before that of the other.
+    ``send_at`` (ms): its new send time, not before that of the other message.
     """
 
     rival: str
@@ -57,21 +57,21 @@ class Behind(msgspec.Struct, frozen=True):
 
 
 class Occupied(msgspec.Struct, frozen=True):
-    """It waits for the end of an attempt that is under way to the same customer."""
+    """The message waits for the end of an attempt to send the same customer another one."""
 
 
 Verdict = Go | Skip | Defer | Behind | Occupied
-# A message that goes before another and is just being sent is looked at again after so long.
+# A message that waits for another one, or for its attempt, is looked at again after this time.
 RIVAL_LOOK_MS = 1_000
 
 
 def decide(file: TriggersFile, customer: str, person: Person, action: Action, now: int) -> Verdict:
-    """What becomes of an action of somebody who is (or, of an exit, is not) in the segment at ``now`` (ms)."""
+    """The verdict on an action whose customer is still in the segment (or, of an exit, out of it) at ``now`` (ms)."""
     verdict = _decide(file, customer, person, action, now)
     under_way = person.under_way
     if not under_way or not isinstance(verdict, Skip):
         return verdict
-    # The same question, as if the attempts that are under way came to nothing.
+    # Decide again as if the attempts that are under way had failed: only a skip that does not depend on them is final.
     others = [sent for sent in person.sent if sent.key not in under_way]
     without = _decide(file, customer, msgspec.structs.replace(person, sent=others), action, now)
     return verdict if isinstance(without, Skip) else Occupied()
@@ -106,7 +106,7 @@ def _against(
 
 
 def over(trigger: Trigger | None, action: Action, now: int) -> str | None:
-    """Why an action comes to nothing whatever is decided of its customer; ``trigger``: of the file of now."""
+    """Why an action ends whatever the customer's memberships are; ``trigger``: of the present file."""
     if trigger is None:
         return REMOVED
     late = now - action.send_at
@@ -129,7 +129,7 @@ def _trait(person: Person, name: str) -> Json:
 
 
 def is_held_out(file: TriggersFile, customer: str) -> bool:
-    """Whether the customer is of the share that is sent nothing; as `rules.conditions.sample.Sample`."""
+    """Whether the customer is in the hold-out. See also `rules.conditions.sample.Sample`, which draws the same way."""
     if file.hold_out is None:
         return False
     digest = sha256(f"{file.hold_out.salt}\0{customer}".encode()).digest()
@@ -137,7 +137,7 @@ def is_held_out(file: TriggersFile, customer: str) -> bool:
 
 
 def _again(trigger: Trigger, person: Person, action: Action, now: int) -> str | None:
-    """What the re-entry policy has against it. Attempts of one action are no second message."""
+    """Why the re-entry policy forbids the message. Further attempts of one action are no second message."""
     if trigger.reentry == "always":
         return None
     if trigger.reentry == "once":
@@ -158,9 +158,9 @@ def _within(person: Person, action: Action, window: int, now: int, what: str) ->
 
 
 def _outranked(file: TriggersFile, trigger: Trigger, person: Person, action: Action, now: int) -> Skip | Behind | None:
-    """Another action of this channel, due within the window of this one, goes before it: if that is sent.
+    """Compare an action with others of its channel that are due within the window and have a higher priority.
 
-    It is waited for until its end is known. So nothing is dropped for a message that is not sent.
+    The action waits until the end of such another one is known, and is skipped only if that was sent.
     """
     is_ended = all(other.key != action.behind for other in person.actions)
     if is_ended and (sent := person.sent_as(action.behind)) is not None:
@@ -183,7 +183,7 @@ def _behind(other: Action, action: Action, now: int) -> Behind:
 
 
 def zone_of(file: TriggersFile, person: Person) -> ZoneInfo:
-    """The customer's time zone, where they told one that there is."""
+    """The customer's time zone if one is known and exists, else that of the file."""
     timezone = _trait(person, file.contact["timezone"]) if "timezone" in file.contact else None
     try:
         return ZoneInfo(timezone) if isinstance(timezone, str) else ZoneInfo(file.timezone)
@@ -192,9 +192,9 @@ def zone_of(file: TriggersFile, person: Person) -> ZoneInfo:
 
 
 def quiet_until(quiet: Quiet, zone: ZoneInfo, now: int) -> int | None:
-    """When the quiet hours that ``now`` (ms) lies in end, in that zone; ``None``: it lies in none.
+    """When (ms) the quiet hours that ``now`` (ms) lies in end, in that zone; ``None``: it lies in none.
 
-    [from, to), by the clock on the wall; a ``to`` that a change of clocks skips is told by the clock before it.
+    Quiet hours are [from, to) in local time. A ``to`` that a change of clocks skips is read by the offset before it.
     """
     local = (_EPOCH + timedelta(milliseconds=now)).astimezone(zone)
     at, first, last = local.time(), quiet.from_, quiet.to
@@ -204,7 +204,7 @@ def quiet_until(quiet: Quiet, zone: ZoneInfo, now: int) -> int | None:
     day = local.date() + timedelta(days=1 if over_midnight and at >= first else 0)
     end = datetime.combine(day, last, zone)
     ends = (end - _EPOCH) // timedelta(milliseconds=1)
-    if ends <= now:  # clocks go back over ``to``: it comes once more
+    if ends <= now:  # clocks go back over ``to``, so that local time comes twice
         ends = (end.replace(fold=1) - _EPOCH) // timedelta(milliseconds=1)
     return ends if ends > now else now + 60_000
 

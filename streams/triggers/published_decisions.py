@@ -1,10 +1,11 @@
-"""What decisions that are on the topic say of a customer of whom the store has lost them.
+"""Applies published decisions that the store has lost to their customer. An example:
 
-    topic       failed, by the change; sent, by a redelivery of it
+    topic       a message failed, by the change; it was sent, by a redelivery
     store       knows the change and its failure, and has lost the redelivery and its end
-    recovery    the message counts as sent, and the redelivery, which is read again, is expected to begin nothing
+    recovery    the message counts as sent, and the redelivery, which will be read again, is noted to begin nothing
 
-The one rule: what a final decision ended is not begun again, and what may have reached the customer counts.
+The one rule: an action with a final decision is not begun again, and a message that may have reached the customer
+counts for caps and cool-downs.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from streams.triggers import decision_log
 from streams.triggers.customer_state import Person, Sent
 from streams.triggers.decision_log import Decision
 
-# So long after a read-back all that was there then is taken for read: the clocks of two owners differ by less.
+# This long after a read-back, everything that was on the inputs then counts as read: clocks of owners differ by less.
 EXPECTED_MS = 10_000
 
 
 def apply(person: Person, decision: Decision, replays_read: int, now: int) -> bool:
-    """Bring in a final decision that is on the topic; whether it was news.
+    """Apply a final decision that is on the topic; whether it changed the customer.
 
-    ``replays_read``: the position in ``trigger-replays`` up to which was read.
+    ``replays_read``: the next position to read in ``trigger-replays``.
     """
     is_news = _end(person, decision, replays_read, now)
     if (parse_instant(decision.occurred_at) or 0) <= person.erased:
@@ -38,7 +39,7 @@ def apply(person: Person, decision: Decision, replays_read: int, now: int) -> bo
 
 
 def _end(person: Person, decision: Decision, replays_read: int, now: int) -> bool:
-    """End what the decision is on, also where that is still to be read; whether that was not known."""
+    """End the decision's action, or note that it begins nothing when it is read; whether the customer changed."""
     key = decision.round_key
     if _is_to_be_read(person, decision, replays_read):
         if key in person.awaited:

@@ -1,6 +1,6 @@
 """Decides what follows from the end of an attempt: a final decision, or a retry after a back-off.
 
-Pure: the instant is an argument.
+Pure: the current time is an argument.
 
 The one rule: an action ends in one final decision, and a message that may have been delivered is never called skipped.
 """
@@ -18,7 +18,10 @@ from streams.triggers.messages import AttemptResult, Outcome
 
 
 class End(msgspec.Struct, frozen=True):
-    """The decision; ``until`` (ms): when to look again, 0 where it is final. ``is_dead``: it becomes a dead letter."""
+    """The decision after an attempt. ``until`` (ms): when to look at the action again, 0 where the decision is final.
+
+    ``is_dead``: the message becomes a dead letter.
+    """
 
     kind: Kind
     reason: str | None = None
@@ -27,7 +30,7 @@ class End(msgspec.Struct, frozen=True):
 
 
 def of(way: Way, action: Action, result: AttemptResult, now: int) -> End:
-    """What follows from the end of the newest attempt of an action."""
+    """The decision after the newest attempt of an action."""
     match result.outcome:
         case Outcome.SENT:
             return End("sent", result.detail or None)
@@ -44,7 +47,7 @@ def of(way: Way, action: Action, result: AttemptResult, now: int) -> End:
 
 
 def uncertain(way: Way, action: Action, result: AttemptResult, now: int) -> End:
-    """The end of an attempt of which it is unknown whether it arrived: after a crash, or a lost connection."""
+    """The decision after an attempt that may have arrived: after a crash, or a lost connection."""
     if way.after_crash == "drop":
         return End("unknown, not sent", result.detail)
     return _again(way, action, "unknown, sent again", result, now)
@@ -60,7 +63,10 @@ def _again(way: Way, action: Action, kind: Kind, result: AttemptResult, now: int
 
 
 def wait_ms(retry: Retry, action: Action) -> int:
-    """Twice as long after each attempt, half of it by chance: drawn from the key, so that it is the same again."""
+    """The back-off: twice as long after each attempt, with half of it as jitter.
+
+    The jitter is drawn from the key, so that a replay gives the same times.
+    """
     full = min(retry.most, retry.first << min(action.attempts - 1, 30))
     drawn = sha256(f"{action.key}\0{action.attempts}".encode()).digest()
     return full // 2 + int.from_bytes(drawn[:4], "big") % (full // 2 + 1)

@@ -1,6 +1,6 @@
-"""The environment in which templates run: Jinja's sandbox, with bounds on what an expression makes of little.
+"""The environment in which templates run: Jinja's sandbox, with bounds on the size of what an expression gives.
 
-A template is written by whoever runs the shop, but what it repeats may be a trait that a customer sends:
+The shop's own people write templates, but a template may use a trait that a customer sends:
 `{{ "*" * contact.stars|int }}`. Without bounds a customer would choose how much memory and time a message takes, and
 every message of the process would wait for it.
 """
@@ -18,9 +18,9 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 TEXT_MAX_CHARS: Final = 256 * 1024
-# Of a column, an indentation, a number of groups.
+# The largest column width, indentation or number of groups.
 WIDTH_MAX: Final = 1_000
-# Numbers that all ranges of one rendering give together.
+# The most numbers that all ranges of one rendering give together.
 STEPS_MAX: Final = 100_000
 _POWER_MAX_BITS: Final = 4_096
 
@@ -38,14 +38,14 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(undefined=StrictUndefined, **options)
-        del self.globals["lipsum"]  # gives as much text as is wanted
+        del self.globals["lipsum"]  # gives text of any length
         for name in _SIZED_FILTERS:
             self.filters[name] = _checked(self.filters[name], _check_widths)
         self.filters["format"] = _checked(self.filters["format"], _check_percent)
         self.filters["replace"] = _checked(self.filters["replace"], _check_replace_filter)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Calculate with one of `intercepted_binops`. Raises `SecurityError`."""
+        """Apply one of `intercepted_binops`. Raises `SecurityError` where the result would be too large."""
         if operator == "*":
             _check_product(left, right)
         elif operator == "**":
@@ -55,7 +55,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Context, callee: Any, *arguments: Any, **named: Any) -> Any:
-        """Call what a template calls. Raises `SecurityError`."""
+        """Call a function or method for a template. Raises `SecurityError` where the result would be too large."""
         text = getattr(callee, "__self__", None)
         if isinstance(text, str) and callee.__name__ in _SIZED_METHODS:
             _check_widths(text, *arguments, **named)
@@ -72,7 +72,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
 
 class RangeBudget:
-    """The numbers that the ranges of one rendering give, counted: loops stand in one another."""
+    """Counts the numbers that all ranges of one rendering give together, as loops may be nested."""
 
     def __init__(self) -> None:
         self._left = STEPS_MAX

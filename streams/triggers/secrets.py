@@ -1,6 +1,6 @@
-"""Secrets of the triggers file: opened once at the start, and shown by nobody.
+"""Secrets of the triggers file, read once at the start.
 
-The one rule: what is wrong is told by the name of the variable or file, never by what is in it.
+The one rule: an error names the variable or the file, never its content.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from streams.triggers.config import Secret
 
 
 def opened(secret: Secret, environment: Mapping[str, str], folder: Path) -> str:
-    """The secret; a file's path is from ``folder``. Raises `ValueError`."""
+    """Read a secret; a file's path is relative to ``folder``. Raises `ValueError`."""
     if secret.env is not None:
         value = environment.get(secret.env, "")
         if not value:

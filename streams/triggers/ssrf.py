@@ -1,8 +1,8 @@
-"""The guard of webhooks: no request reaches an address inside, whatever a name resolves to (SSRF).
+"""The guard of webhooks against SSRF: no request reaches an internal address, whatever a name resolves to.
 
-The one rule: what is connected to is what was checked. The host is looked at as the client itself reads it, each
-address before a socket connects to it, and the peer of each connection before a request goes over it. A name is
-resolved once for that, and no second resolution comes in between.
+The one rule: the address that is connected to is the one that was checked. The host is checked as the client itself
+reads it, each address before a socket connects to it, and the peer of each connection before a request goes over it. A
+name is resolved once for that, so that no second resolution can give another address.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 
 _PORTS = (443, 8443)
 _PORTS_FROM = 1_024
-# All addresses of IPv6 that IANA has given out for use on the internet are in here.
+# All IPv6 addresses that IANA has allocated for use on the internet are in this network.
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-# Parts that are not for webhooks and that not every Python knows: the IETF's protocol assignments (Teredo is one), the
-# relays of 6to4, documentation.
+# Networks that are no targets for webhooks, and which some Python versions do not know: the IETF's protocol assignments
+# (Teredo is one), the relays of 6to4, documentation.
 _SPECIAL = tuple(
     map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20"))
 )
-# IPv6 forms that carry an IPv4 address, which counts: RFC 6052 (NAT64), RFC 3056 (6to4), RFC 5214 (ISATAP).
+# IPv6 forms that carry an IPv4 address, which is then checked: RFC 6052 (NAT64), RFC 3056 (6to4), RFC 5214 (ISATAP).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _SIX_TO_FOUR = ipaddress.ip_network("2002::/16")
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
-# How a C library reads hosts such as 2130706433, 127.1 and 0x7f.0.0.1 is not how others do.
+# Hosts such as 2130706433, 127.1 and 0x7f.0.0.1: a C library reads them as addresses, and other code does not.
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
 
 
 class NotAllowed(OSError):
-    """The address is not for webhooks."""
+    """A webhook may not call this address; the text says what would be allowed."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one of the internet, in each of the forms that it may be carried in."""
+    """Whether an address is a public one of the internet, also where an IPv6 form carries an IPv4 address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -71,18 +71,18 @@ def _carried(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddres
 
 
 def parsed(url: str) -> URL:
-    """A URL as the client reads it. Raises `NotAllowed` for one without a host."""
+    """Parse a URL as the client does. Raises `NotAllowed` for one without a host."""
     try:
         read = URL(url)
         if read.raw_host and read.port:
             return read
-    except ValueError:  # its text may hold a secret
+    except ValueError:  # not passed on: its text may hold a secret
         pass
     raise NotAllowed("a URL with a host")
 
 
 def check_url(url: str, *, allow_private: bool) -> URL:
-    """The URL as the client is to be given it. Raises `NotAllowed` for one that no webhook may have."""
+    """Check a URL, and return it as the client needs it. Raises `NotAllowed` where a webhook may not call it."""
     read = parsed(url)
     host, port = read.raw_host or "", read.port or 0
     if read.raw_user is not None or read.raw_password is not None:
@@ -107,7 +107,7 @@ def _is_literal(host: str) -> bool:
 
 
 class Guard(AbstractResolver):
-    """Resolves names for a connector, and gives addresses of the internet alone."""
+    """Resolves names for a connector, and returns public addresses only."""
 
     def __init__(self, inner: AbstractResolver | None = None) -> None:
         self._inner = inner or aiohttp.ThreadedResolver()
@@ -115,7 +115,7 @@ class Guard(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Raises `NotAllowed` if any address is not public: of a name that mixes them nothing is trusted."""
+        """Resolve a name. Raises `NotAllowed` if any address is not public: a name that mixes both is not trusted."""
         addresses = await self._inner.resolve(host, port, family)
         if not addresses or not all(is_public(address["host"]) for address in addresses):
             raise NotAllowed("a name whose addresses are all of the internet")
@@ -127,7 +127,7 @@ class Guard(AbstractResolver):
 
 
 class PublicConnector(aiohttp.TCPConnector):
-    """Connects to addresses of the internet alone, however the client came by them."""
+    """Connects to public addresses only, however the client came by them."""
 
     def __init__(self, **more: Any) -> None:
         super().__init__(resolver=Guard(), socket_factory=public_socket, **more)
@@ -138,7 +138,7 @@ class PublicConnector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: ClientTimeout,  # noqa: ASYNC109  # the signature is aiohttp's
     ) -> Connection:
-        """A connection whose peer was looked at, also where it is used again."""
+        """Connect, or use a connection again, and check its peer in both cases."""
         connection = await super().connect(req, traces, timeout)
         peer = None if connection.transport is None else connection.transport.get_extra_info("peername")
         if not peer or not is_public(str(peer[0])):
@@ -149,7 +149,7 @@ class PublicConnector(aiohttp.TCPConnector):
 
 
 def public_socket(place: AddrInfoType) -> socket.socket:
-    """A socket for an address that the client is about to connect to. Raises `NotAllowed` unless it is public."""
+    """Open a socket for an address that the client is about to connect to. Raises `NotAllowed` unless it is public."""
     family, kind, protocol, _, address = place
     if not is_public(str(address[0])):
         raise NotAllowed("an address of the internet")
@@ -157,6 +157,6 @@ def public_socket(place: AddrInfoType) -> socket.socket:
 
 
 def connector(*, allow_private: bool, limit: int, **more: Any) -> aiohttp.TCPConnector:
-    """A connector for one endpoint; ``more``: aiohttp's, such as ``ssl``."""
+    """A connector for one endpoint; ``more``: further arguments of aiohttp, such as ``ssl``."""
     kind = aiohttp.TCPConnector if allow_private else PublicConnector
     return kind(use_dns_cache=False, limit=limit, **more)  # without the cache a name is checked at each connection

@@ -1,8 +1,8 @@
 """Templates of messages: Jinja in a sandbox (`streams.triggers.sandbox`), compiled and tried out at the start.
 
-The one rule: a template that works on the example works on every change: what it may name is always there,
-but for ``contact``, where what nobody told is empty text. HTML is escaped; in an address each expression is
-url-encoded, so that a value stays a value; in a subject a value cannot turn around the text beside it.
+A template that works on the example has its names on every change: each name always exists, and a name of ``contact``
+whose trait is unknown is empty text. HTML is escaped. In an address each expression is url-encoded, so that a value
+cannot become syntax. In a subject a value cannot reverse the text beside it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LANGUAGES = ("en", "fa")
 
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_URI_SIGNS = "%:/?#@!$&'()*+,;=-._~"  # RFC 3986 without brackets, and what is encoded already
+_URI_SIGNS = "%:/?#@!$&'()*+,;=-._~"  # RFC 3986 without brackets; "%" is of what is encoded already
 _ADDRESS = re.compile(r"https?://[^/?#]|mailto:.")
 _ENCODED_CONTROL = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff])")
 
@@ -39,19 +39,19 @@ EXAMPLE: dict[str, Any] = {
 
 
 class TemplateFailed(Exception):
-    """A template cannot be rendered with this message. Its cause may hold values; its text is the kind of cause."""
+    """A template cannot be rendered with this message. The text names the kind of the cause, which may hold values."""
 
 
 class TooLong(Exception):
-    """What was rendered is longer than a message may be."""
+    """The rendered text is longer than a message may be."""
 
 
 class NotAnAddress(ValueError):
-    """What should be an address to unsubscribe at is none; the text says why, without the address."""
+    """The address to unsubscribe at is invalid; the text says why, without the address."""
 
 
 class RenderedMessage(msgspec.Struct, frozen=True):
-    """A message in words; ``None``: the trigger has no such template."""
+    """The texts of a message; ``None``: the trigger has no such template."""
 
     subject: str | None
     text: str | None
@@ -62,12 +62,12 @@ _NOTHING = RenderedMessage(None, None, None)
 
 
 class MessageTemplates:
-    """The templates of one trigger. ``names``: what a contact may have; ``unsubscribe``: the channel's template."""
+    """The templates of one trigger. ``names``: of the file's contact; ``unsubscribe``: the channel's template."""
 
     def __init__(
         self, template: config.Template, folder: Path, names: frozenset[str], unsubscribe: str | None = None
     ) -> None:
-        """Raises `ValueError` with the part that is wrong, and why."""
+        """Compile the templates and try them out. Raises `ValueError` with the part that is wrong, and why."""
         self._names = names
         self._subject = _compiled("subject", template.subject, folder, _line)
         self._text = _compiled("text", template.text, folder)
@@ -77,7 +77,7 @@ class MessageTemplates:
         self._try()
 
     def _try(self) -> None:
-        # As a trait it may be a whole address; in a text it is as good as any.
+        # The example's traits are URLs, as a template may use a trait as a whole address; in a text any value will do.
         contact = dict.fromkeys(self._names, "https://example.com/x")
         example = Message("key", "trigger", "u1", msgspec.json.encode(EXAMPLE), contact, 0)
         for part, template in (
@@ -95,7 +95,7 @@ class MessageTemplates:
                 raise ValueError(f"{part}: {_reason(failure.__cause__)}{names}") from None
 
     def say(self, message: Message) -> tuple[RenderedMessage, str | None]:
-        """The message, and where to unsubscribe. Raises `TemplateFailed` or `NotAnAddress`."""
+        """Render a message, and the address to unsubscribe at. Raises `TemplateFailed` or `NotAnAddress`."""
         if self._is_silent:
             return _NOTHING, None
         unsubscribe = _address(_rendered(self._unsubscribe, self._context(message, None)))
@@ -119,13 +119,13 @@ class MessageTemplates:
 
 
 class Sentence(str):
-    """Text of the segmenter's own, in which foreign values stand in isolates (see `rules.languages.untrusted`)."""
+    """Text that the segmenter wrote, in which foreign values stand in isolates (see `rules.languages.untrusted`)."""
 
     __slots__ = ()
 
 
 class UrlText(str):
-    """Text that stands in an address as it is: the filters ``urlencode`` and ``safe`` give it."""
+    """Text that goes into an address unchanged; the filters ``urlencode`` and ``safe`` return it."""
 
     __slots__ = ()
 
@@ -160,7 +160,7 @@ def _compiled(
         raise ValueError(f"{part}: the file cannot be read ({type(error).__name__})") from None
     try:
         return environment.from_string(written)
-    except Exception as error:  # noqa: BLE001  # Python compiles it, too: blocks in one another, recursion
+    except Exception as error:  # noqa: BLE001  # Jinja compiles to Python, which may fail, too: nested blocks, recursion
         raise ValueError(f"{part}: {_reason(error)}") from None
 
 
@@ -170,7 +170,7 @@ def _reason(error: BaseException | None) -> str:
 
 
 def _rendered(template: Template | None, context: Mapping[str, Any]) -> str | None:
-    """By parts, so that a template that never ends is noticed. Raises `TemplateFailed`."""
+    """Render a template in parts, so that one that never ends is noticed. Raises `TemplateFailed`."""
     if template is None:
         return None
     parts, length = [], 0
@@ -180,19 +180,19 @@ def _rendered(template: Template | None, context: Mapping[str, Any]) -> str | No
             length += len(part)
             if length > TEXT_MAX_CHARS:
                 raise TooLong(f"longer than {TEXT_MAX_CHARS:,} characters")  # noqa: TRY301
-    except Exception as error:  # a template divides by what a customer sends, and calls itself
+    except Exception as error:  # of any kind: a template may divide by a customer's value, or call itself
         raise TemplateFailed(type(error).__name__) from error
     return "".join(parts)
 
 
 def _address(rendered: str | None) -> str | None:
-    """A URI in ASCII, whatever stood in its template; nothing where that gave nothing. Raises `NotAnAddress`."""
+    """The rendered address as a URI in ASCII; ``None`` where it is empty. Raises `NotAnAddress`."""
     if rendered is None or not rendered.strip():
         return None
     address = quote(_STRAY_PERCENT.sub("%25", rendered.strip()), safe=_URI_SIGNS, errors="replace")
     address = address.replace("=?", "=%3F")  # in a header it would begin an encoded word
     if not _ADDRESS.match(address):
         raise NotAnAddress("the address to unsubscribe at is neither https nor mailto")
-    if address.startswith("mailto:"):  # of a mail's headers again (RFC 6068)
+    if address.startswith("mailto:"):  # a mail program makes headers of it (RFC 6068), so no line breaks
         address = _ENCODED_CONTROL.sub("%20", address)
     return address

@@ -1,1 +1,1 @@
-"""Channels: ways by which a message leaves; each is one small file behind `streams.triggers.messages`."""
+"""Channels: each sends messages in one way, and implements the protocol in `streams.triggers.messages`."""

@@ -10,14 +10,14 @@ from streams.triggers.templates import MessageTemplates, TemplateFailed
 
 
 class Console:
-    """Writes to a stream. ``words``: by trigger, what is written beside who and why."""
+    """Writes messages to a stream. ``words``: the templates by trigger."""
 
     def __init__(self, words: Mapping[str, MessageTemplates], stream: TextIO) -> None:
         self._words = words
         self._stream = stream
 
     async def send(self, message: Message) -> AttemptResult:
-        """As `streams.triggers.messages.Channel`."""
+        """Write one line. See also `streams.triggers.messages.Channel`."""
         try:
             rendered, _ = self._words[message.trigger].say(message)
         except TemplateFailed as failure:
@@ -26,11 +26,11 @@ class Console:
             message.change.get("said", {}).get("en", "")
         ]
         line = f"{message.trigger} → {message.customer}: {' '.join(parts)}"
-        if not line.isprintable():  # a customer's id may turn a line around, or end it
+        if not line.isprintable():  # a customer's id may reverse a line, or break it
             line = line.encode("unicode_escape").decode("ascii")
         self._stream.write(line + "\n")
         self._stream.flush()
         return AttemptResult(Outcome.SENT)
 
     async def close(self) -> None:
-        """The stream is not ours to close."""
+        """Do nothing: the stream belongs to the caller."""

@@ -1,6 +1,6 @@
-"""Making channels from the triggers file: a new kind is a file of its own and a line here.
+"""Makes channels from the triggers file: a new kind is a file of its own and a line here.
 
-The one rule: what is wrong with a channel or a template is told at the start, with its path in the file.
+The one rule: an error in a channel or a template is reported at the start, with its path in the file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from streams.triggers.templates import MessageTemplates
 
 
 def channels(file: TriggersFile, path: Path, environment: Mapping[str, str], stream: TextIO) -> dict[str, Channel]:
-    """By key. ``path``: of the file, beside which templates and secrets lie. Raises `DefinitionsError`."""
+    """The channels by key. ``path``: of the file; paths in it are relative to it. Raises `DefinitionsError`."""
     templates_of, problems = words(file, path)
     made: dict[str, Channel] = {}
     for key, way in file.channels.items():
@@ -35,12 +35,12 @@ def channels(file: TriggersFile, path: Path, environment: Mapping[str, str], str
 
 
 def words(file: TriggersFile, path: Path) -> tuple[dict[str, MessageTemplates], list[Problem]]:
-    """The templates of each trigger, tried out; and what is wrong with any."""
+    """The templates of each trigger, tried out, and the problems with any of them."""
     names = frozenset(file.contact)
     problems: list[Problem] = []
     templates_of: dict[str, MessageTemplates] = {}
     for key, trigger in file.triggers.items():
-        way = file.channels.get(trigger.channel)  # one that is not there is told by who reads the file
+        way = file.channels.get(trigger.channel)  # a missing channel is reported by `config_file`
         unsubscribe = way.list_unsubscribe if isinstance(way, EmailWay) else None
         try:
             templates_of[key] = MessageTemplates(trigger.template, path.parent, names, unsubscribe)

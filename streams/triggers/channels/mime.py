@@ -34,16 +34,16 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[^\s@<>,;:\"()\[\]\\]{1,255}")
 _JOINERS = str.maketrans("", "", "\u200c\u200d")  # part of the spelling of Persian names
 
-# What a server may take for the end of a line or of the message, and what has no place in one.
+# Bytes that a server may take for the end of a line or of the message, and controls.
 _UNSAFE_BYTES = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class NotAsMeant(ValueError):
-    """The bytes of a message do not read back as what was meant; the text says in which respect."""
+    """The bytes of a message do not read back as the message that was meant; the text says in which respect."""
 
 
 class Field(NamedTuple):
-    """A header: its value as it is written, folds included, and the text that a reader shall see where it is a text."""
+    """A header: its value as it is written, with folds; ``text``: what a mail program shall show, of a free text."""
 
     name: str
     written: str
@@ -77,7 +77,7 @@ def text_field(name: str, text: str) -> Field:
 
 
 def address_field(name: str, mailboxes: Sequence[tuple[str, str]]) -> Field:
-    """A header of addresses, each with the name that stands before it or an empty one. Raises `ValueError`."""
+    """A header of mailboxes, each a display name, which may be empty, and an address. Raises `ValueError`."""
     return Field(name, f",{_FOLD}".join(_mailbox(display_name, address) for display_name, address in mailboxes))
 
 

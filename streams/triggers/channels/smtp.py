@@ -1,8 +1,8 @@
 """E-mail over SMTP: one connection and one message for an attempt.
 
-The one rule: what the server has not answered after the whole message was said is unknown, not failed; the
-Message-ID is made of the action's key, so that two copies of one message are known for one. To get as far as
-DATA may take seconds, so the customer is looked at once more right before it.
+The one rule: an attempt is unknown, not failed, where the server has not answered after the whole message was sent. The
+Message-ID is made of the action's key, so that a mail program can recognise two copies of one message. To get as far as
+DATA may take seconds, so the customer's memberships are looked up once more right before it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from streams.triggers.config import EmailWay
 from streams.triggers.messages import AttemptResult, Message, Outcome
 from streams.triggers.templates import MessageTemplates, NotAnAddress, TemplateFailed
 
-_PERMANENT = 500  # RFC 5321, 4.2.1: from here on it is no for good
+_PERMANENT = 500  # RFC 5321, 4.2.1: from this status on a refusal is permanent
 
 
 class OutgoingMail(NamedTuple):
-    """A message with the two addresses that the server is given."""
+    """A message with the two addresses of its SMTP envelope."""
 
     sender: str
     recipient: str
@@ -39,7 +39,7 @@ class OutgoingMail(NamedTuple):
 
 
 class Smtp:
-    """One mail server. ``words``: by trigger, what is written."""
+    """One mail server. ``words``: the templates by trigger."""
 
     def __init__(
         self,
@@ -48,7 +48,10 @@ class Smtp:
         words: Mapping[str, MessageTemplates],
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """``ssl_context``: of the server's certificate; none: the system's authorities. Raises `ValueError`."""
+        """``ssl_context``: verifies the server's certificate; ``None``: by the system's authorities.
+
+        Raises `ValueError` for an address of the channel that is none.
+        """
         name, self._sender = parseaddr(way.from_)
         if not mime.is_address(self._sender):
             raise ValueError("from: expected an address such as Shop <shop@example.com>")
@@ -65,7 +68,7 @@ class Smtp:
         self._ssl_context = ssl_context
 
     async def send(self, message: Message) -> AttemptResult:
-        """As `streams.triggers.messages.Channel`."""
+        """Send one mail. See also `streams.triggers.messages.Channel`."""
         address = message.contact.get("email", "").strip()
         if not mime.is_address(address):
             return AttemptResult(Outcome.REFUSED, "no address")
@@ -80,12 +83,12 @@ class Smtp:
         return await self._deliver(mail, message)
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection stays open."""
 
     async def _deliver(self, mail: OutgoingMail, message: Message) -> AttemptResult:
         client, may_have_arrived = self._client(), False
         try:
-            # Of all that the server does; the client's is of each command.
+            # The time limit of the whole attempt; the client's own is of each command.
             async with asyncio.timeout(self._way.timeout / 1000) as bound:
                 options = await self._enter(client, mail)
                 encoding = "utf-8" if options else "ascii"
@@ -94,7 +97,7 @@ class Smtp:
                 against = await _look(message, bound)
                 if against is not None:
                     return AttemptResult(Outcome.GIVEN_BACK, against)
-                may_have_arrived = True  # from here on the server may have taken it, whatever is heard of it
+                may_have_arrived = True  # from here on the server may have accepted it, whatever it answers
                 await client.data(mail.content)
         except aiosmtplib.SMTPAuthenticationError as error:
             return AttemptResult(Outcome.FAILED, f"the server does not let us in ({error.code})")
@@ -111,7 +114,7 @@ class Smtp:
         return AttemptResult(Outcome.SENT)
 
     async def _enter(self, client: aiosmtplib.SMTP, mail: OutgoingMail) -> list[str]:
-        """Connect, and say who we are; what such addresses need (RFC 6531)."""
+        """Connect and log in. Returns the options of MAIL that this mail's addresses need (RFC 6531)."""
         await client.connect()
         await client.ehlo()
         if self._way.user is not None and self._password is not None:
@@ -157,7 +160,7 @@ class Smtp:
 
 
 async def _look(message: Message, bound: asyncio.Timeout) -> str | None:
-    """What is against the message now. A store that answers slowly takes nothing of the mail server's time."""
+    """Take the last look: why the message must not be sent now. The time limit of the mail server stands meanwhile."""
     now = asyncio.get_running_loop().time
     left = (bound.when() or now()) - now()
     bound.reschedule(None)
@@ -167,7 +170,7 @@ async def _look(message: Message, bound: asyncio.Timeout) -> str | None:
 
 
 def _unsubscribing(address: str | None) -> list[mime.Field]:
-    """RFC 2369, and RFC 8058 where one click is enough."""
+    """The headers to unsubscribe: RFC 2369, and RFC 8058 (one click) for an https address."""
     if not address:
         return []
     try:

@@ -1,7 +1,7 @@
 """Webhooks: a signed POST per Standard Webhooks 1.0 (https://www.standardwebhooks.com), to one endpoint.
 
-The one rule: the id is the action's key, the same for each attempt, so that the other side can drop repeats.
-Nothing is followed: an endpoint that moved is a refusal.
+The one rule: the id is the action's key, the same for each attempt, so that the receiver can drop repeats.
+Redirects are not followed: an endpoint that moved is a refusal.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _kind = msgspec.json.Decoder(_Kind)
 
 
 class Webhook:
-    """One endpoint. ``words``: by trigger, what a chatbot is to say."""
+    """One endpoint. ``words``: the templates by trigger, whose text goes along as ``message``."""
 
     def __init__(
         self, way: WebhookWay, secrets: Sequence[str], words: Mapping[str, MessageTemplates], **connector: Any
     ) -> None:
-        """Raises `ValueError` for a secret that is none, or a URL that may not be called."""
+        """Raises `ValueError` for an invalid secret, or a URL that may not be called."""
         self._way = way
         self._signers = [_signer(secret) for secret in secrets]
         self._words = words
@@ -52,7 +52,7 @@ class Webhook:
             raise ValueError(f"url: expected {error}") from None
 
     async def send(self, message: Message) -> AttemptResult:
-        """As `streams.triggers.messages.Channel`."""
+        """Make one request. See also `streams.triggers.messages.Channel`."""
         try:
             body = self._body(message)
         except TemplateFailed as failure:
@@ -71,13 +71,13 @@ class Webhook:
             return AttemptResult(Outcome.FAILED, "no connection in time")
         except TimeoutError:
             return AttemptResult(Outcome.UNKNOWN, "no answer in time")
-        except (aiohttp.ClientError, OSError) as error:  # once there was a connection, it may have been taken
+        except (aiohttp.ClientError, OSError) as error:  # after a connection, the request may have arrived
             return AttemptResult(Outcome.UNKNOWN, type(error).__name__)
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> AttemptResult:
         async with self._open().post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
             left = ANSWER_MAX_BYTES
-            async for part in answer.content.iter_chunked(4_096):  # read, so that the connection is used again
+            async for part in answer.content.iter_chunked(4_096):  # read, so that the connection can be used again
                 left -= len(part)
                 if left < 0:
                     answer.close()
@@ -85,7 +85,7 @@ class Webhook:
             return judged(answer.status, answer.headers.get("Retry-After"))
 
     def _open(self) -> aiohttp.ClientSession:
-        """Made at first use, as it belongs to the loop that runs then."""
+        """The session, made at first use, as it belongs to the event loop that runs then."""
         if self._session is None:
             limit_s = self._way.timeout / 1000
             self._session = aiohttp.ClientSession(
@@ -96,7 +96,7 @@ class Webhook:
                 headers={"User-Agent": "segmenter", "Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=limit_s, sock_connect=limit_s / 2),
                 trust_env=False,
-                auto_decompress=False,  # an answer is thrown away, and a small one may unpack to a large one
+                auto_decompress=False,  # the answer is thrown away, and a small one could decompress to a large one
             )
         return self._session
 
@@ -116,7 +116,7 @@ class Webhook:
         return msgspec.json.encode(body)
 
     async def close(self) -> None:
-        """As `streams.triggers.messages.Channel`."""
+        """Close the session."""
         if self._session is not None:
             await self._session.close()
 
@@ -131,7 +131,7 @@ def _signer(secret: str) -> Signer:
 
 
 def change_of(message: Message, rendered: str | None) -> dict[str, Any]:
-    """Our own body: the change as it was published."""
+    """The default body: the segment change as it was published."""
     extra = {} if rendered is None else {"message": rendered}
     raw = msgspec.Raw(message.raw)
     return {
@@ -142,7 +142,7 @@ def change_of(message: Message, rendered: str | None) -> dict[str, Any]:
 
 
 def audience_of(message: Message, rendered: str | None) -> dict[str, Any]:
-    """As Segment sends it, so that what takes ``Audience Entered`` takes this.
+    """The body in the form of Segment's audience events, for receivers of ``Audience Entered``.
 
     https://segment.com/docs/engage/using-engage-data/
     """
@@ -161,7 +161,7 @@ def audience_of(message: Message, rendered: str | None) -> dict[str, Any]:
 
 
 def judged(status: int, retry_after: str | None) -> AttemptResult:
-    """What an answer means; RFC 9110 for Retry-After."""
+    """The result that an HTTP status means; see RFC 9110 for Retry-After."""
     detail = f"status {status}"
     if 200 <= status < 300:
         return AttemptResult(Outcome.SENT)
@@ -173,7 +173,7 @@ def judged(status: int, retry_after: str | None) -> AttemptResult:
 
 
 def waited(retry_after: str | None) -> int | None:
-    """Retry-After in ms from now, at most a day; ``None``: nothing was said that can be read."""
+    """Retry-After in ms from now, at most a day; ``None``: there is none that can be read."""
     if retry_after is None:
         return None
     if retry_after.strip().isdigit():

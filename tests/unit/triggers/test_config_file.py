@@ -121,7 +121,7 @@ WRONG: list[tuple[str, object, str]] = [
         {"also_in": ["vips"]},
         "triggers.cart.where.also_in: there is no segment 'vips'; did you mean vip?",
     ),
-    ("triggers.cart.where", {"not_in": ["abandoned_cart"]}, "triggers.cart.where: nobody who has just entered"),
+    ("triggers.cart.where", {"not_in": ["abandoned_cart"]}, "triggers.cart.where: no customer that has just entered"),
     ("triggers.cart.where", {"cause": ["magic"]}, "triggers.cart.where.cause[0]: expected one of 'event', 'time'"),
     ("triggers.cart.template", {"text": "t"}, "triggers.cart.template.subject: this key is missing; an e-mail has"),
     (
