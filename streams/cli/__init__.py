@@ -1,1 +1,1 @@
-"""What the command line does, one module per command; each `run` gives the exit code."""
+"""The commands of the command line, one module per command; each `run` returns the exit code."""

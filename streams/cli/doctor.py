@@ -1,4 +1,4 @@
-"""``segmenter doctor``: can a process run here, and if not, what is wrong and what to do?
+"""``segmenter doctor``: checks whether a process can run here, and reports what is wrong and what to do.
 
 The one rule: it writes nothing that stays, and needs no right beyond those of the process that it checks. What cannot
 be reached costs a few seconds, and the other checks go on.
@@ -26,19 +26,19 @@ PYTHON_LEAST, PYTHON_NEWEST = (3, 11), (3, 13)
 
 
 class Process(msgspec.Struct, frozen=True):
-    """The process that is to run, and the settings under which it does; ``settings``: as they were given."""
+    """A process to check. ``settings``: as they were given, before those of the process itself are applied."""
 
     name: str
     settings: Settings
 
     @property
     def own(self) -> Settings:
-        """With the group and the Redis keys of the process itself."""
+        """The settings with the consumer group and the Redis keys of the process itself."""
         return of_triggers(self.settings) if self.name == TRIGGERS_PROCESS else self.settings
 
     @property
     def needs(self) -> rights.Needs:
-        """What it needs of Kafka and Redis."""
+        """The rights that the process needs on Kafka and Redis."""
         return rights.NEEDS[self.name]
 
 
@@ -48,7 +48,7 @@ def run(settings: Settings, process: str) -> int:
 
 
 def unreadable(sentences: Sequence[str]) -> int:
-    """The report where the settings cannot be read, so nothing that they name can be checked. Exit code 1."""
+    """Report settings that cannot be read; what they name cannot be checked then. Exit code 1."""
     return _report([_python(sys.version_info[:2]), *(problem("settings", sentence) for sentence in sentences)])
 
 

@@ -1,4 +1,4 @@
-"""The checks of ``segmenter doctor`` on Kafka: is it there, may the process use it, are the topics as they must be?"""
+"""The checks of ``segmenter doctor`` on Kafka: whether it answers, rights, topics and their settings."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from streams.wire.records import batch_size_needed
 from streams.wire.topics import TRIGGERS, WRITTEN
 
 _SLOW_MS = 500
-# A process that is down for a weekend must still find what came meanwhile.
+# A process that is down for a weekend must still find the records that came meanwhile.
 _RETENTION_LEAST_MS = 3 * DAY_MS
 
 
 def look(settings: Settings, use: TopicUse) -> tuple[list[Finding], FoundTopics | None]:
-    """All findings; and the topics, if all of them are there and may be used."""
+    """The findings on Kafka, and the topics if all of them exist and may be used."""
     try:
         report = cluster_probe.examine(settings, use, settings.group)
     except Stop as error:

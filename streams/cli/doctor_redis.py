@@ -1,4 +1,4 @@
-"""The checks of ``segmenter doctor`` on Redis: is it there, may the process use it, will it keep its data?"""
+"""The checks of ``segmenter doctor`` on Redis: whether it answers, rights, and whether it keeps its data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FULL = 0.9
 
 
 def findings(given: Settings, own: Settings, needs: Needs, topics: FoundTopics | None) -> Iterator[Finding]:
-    """``own``: the settings with the keys of the process itself; ``given``: with those of the worker."""
+    """The findings on Redis. ``own``: settings with the keys of the process itself; ``given``: with the worker's."""
     where = _address(own)
     reads = given.redis_prefix if needs.looks_at else None
     try:
@@ -43,7 +43,7 @@ def findings(given: Settings, own: Settings, needs: Needs, topics: FoundTopics |
 
 
 def _address(settings: Settings) -> str:
-    """Host and port, or the path of a socket; no user and no password."""
+    """The host and port, or the path of a socket, without user and password."""
     urls = [urlsplit(url) for url in redis_urls(settings.redis)]
     return ",".join(url.path if url.scheme == "unix" else f"{url.hostname}:{url.port or 6379}" for url in urls)
 

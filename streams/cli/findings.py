@@ -1,4 +1,4 @@
-"""What ``segmenter doctor`` finds, and how it is printed: a state, a subject, and what is so or what to do."""
+"""The findings of ``segmenter doctor`` and their output: a state, a subject, and the fact or the remedy."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def show(finding: Finding) -> None:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """How many problems and warnings there are."""
+    """The numbers of problems and warnings, in words."""
     counts = {state: sum(finding.state == state for finding in findings) for state in ("problem", "warning")}
     words = [f"{count or 'no'} {state}{'' if count == 1 else 's'}" for state, count in counts.items()]
     return ", ".join(words)

@@ -27,10 +27,10 @@ EXIT_WRONG_INPUT = 1
 
 
 def _set_loop(settings: Settings) -> None:
-    """The kind of both loops, ours and that of Kafka's client.
+    """Set the kind of both event loops, that of the worker and that of Kafka's client.
 
-    With uvloop p99 at 1,000 events/s was 38 to 61 ms, and 55 to 96 ms without, in turns. It is a choice and not the
-    rule, as it fails otherwise where a connection is cut: it raises where asyncio drops what is written.
+    With uvloop p99 at 1,000 events/s was 38 to 61 ms, and 55 to 96 ms without, in alternating runs. It is a setting and
+    not the default, as it behaves differently where a connection is cut: it raises where asyncio drops what is written.
     """
     if settings.loop == "uvloop":
         import uvloop  # noqa: PLC0415  # as below
@@ -39,7 +39,7 @@ def _set_loop(settings: Settings) -> None:
 
 
 def _of_faust(settings: Settings, arguments: argparse.Namespace) -> list[str]:
-    """Its command line; where programs read the log, without its picture of the settings."""
+    """The command line for Faust. Without its table of settings if programs read the log."""
     quiet = ["--quiet"] if settings.log_format == "json" else []
     return ["segmenter", *quiet, "worker", "--without-web", *arguments.rest]
 
@@ -115,7 +115,7 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _unreadable(sentences: Sequence[str], arguments: argparse.Namespace) -> int:
-    """Settings that cannot be read are a finding of `doctor`, and end any other command."""
+    """Report settings that cannot be read: `doctor` prints them as a finding, any other command ends."""
     if arguments.command == "doctor":
         from streams.cli import doctor  # noqa: PLC0415  # as above
 
@@ -217,14 +217,14 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    """Of the environment, but for what is given by an argument."""
+    """The settings of the environment, with those that arguments replace."""
     settings = Settings()
     form = getattr(arguments, "log_format", None)
     return settings if form is None else settings.model_copy(update={"log_format": form})
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command; its exit code."""
+    """Run one command, and return its exit code."""
     commands = parser()
     arguments, rest = commands.parse_known_args(argv)
     if rest and arguments.command not in ("worker", "triggers"):
@@ -256,7 +256,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
-        # The reader has gone; what is left in the buffer has nowhere to go, and no complaint to make.
+        # The reader of the pipe has gone; without this, flushing the buffer at exit would print an error.
         code = EXIT_WRONG_INPUT
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise SystemExit(code)

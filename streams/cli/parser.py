@@ -1,6 +1,6 @@
 """The arguments of each command.
 
-The one rule: what is wrong with them is said in one line, and nothing was begun by then.
+The one rule: wrong arguments are reported in one line, before a command begins anything.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WAIT = "seconds to wait for completion (default: 60)"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and wraps its help to the terminal.
+    """A parser that reports an error in one line, and wraps its help to the terminal.
 
     After ``--`` every text is an argument, also one that is ``--`` itself.
     """
@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**options, formatter_class=partial(argparse.HelpFormatter, width=width()))
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        if arg_strings == ["--"] and not action.option_strings:  # which argparse drops before Python 3.13
+        if arg_strings == ["--"] and not action.option_strings:  # argparse drops it before Python 3.13
             return "--"
         return super()._get_values(action, arg_strings)
 
@@ -38,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
     def format_help(self) -> str:
-        """Of the whole command line, the commands by what they are for; of a command, as argparse has it."""
+        """The help. That of the whole command line ends with the commands in groups; a command's is argparse's."""
         return super().format_help() + ("" if " " in self.prog else overview())
 
 
@@ -50,7 +50,7 @@ def _instant(text: str) -> int:
 
 
 def _customer(text: str) -> str:
-    """An id as it stands; bytes that are no UTF-8 are in no record, and have no place."""
+    """Accept an id as it is. Bytes that are no UTF-8 are refused: no record and no partition can have them."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -81,7 +81,7 @@ def _bands(text: str) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the whole command line."""
+    """The parser of the whole command line."""
     root = _Parser(
         prog="segmenter",
         usage="%(prog)s [-h] COMMAND ...",
@@ -106,7 +106,7 @@ def _sentence(name: str) -> str:
 
 
 def _processes(commands: Any) -> None:
-    """That run until they are ended."""
+    """Add the commands that run until they are ended."""
     worker = _add(commands, "worker")
     worker.add_argument(
         "--rebuild",
@@ -133,7 +133,7 @@ def _processes(commands: Any) -> None:
 
 
 def _of_topics(commands: Any) -> None:
-    """On topics, and the events on them."""
+    """Add the commands on topics and the events on them."""
     topics = _add(commands, "topics")
     topics.add_argument("action", choices=["create", "verify", "copy"], help="what to do")
     topics.add_argument("--triggers", action="store_true", help="include the topics of triggers")
@@ -153,7 +153,7 @@ def _of_topics(commands: Any) -> None:
 
 
 def _of_rules(commands: Any) -> None:
-    """On definitions, with recorded events."""
+    """Add the commands on definitions, with recorded events."""
     doctor = _add(commands, "doctor")
     doctor.add_argument(
         "process",
@@ -209,7 +209,7 @@ def _of_rules(commands: Any) -> None:
 
 
 def _of_customers(commands: Any) -> None:
-    """On one customer."""
+    """Add the commands on one customer."""
     explain = _add(commands, "explain")
     explain.add_argument("customer", type=_customer, help=_AFTER_DASHES)
     explain.add_argument("--json", action="store_true", help="print JSON")

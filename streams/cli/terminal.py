@@ -1,6 +1,6 @@
 """Output for people: as wide as the terminal, and with colours only where a terminal shows them.
 
-The one rule: what programs read is never wrapped: JSON, and lines of which each is a record.
+The one rule: output for programs is never wrapped, neither JSON nor lines of which each is a record.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _WIDTH = 120  # where no terminal says how wide it is
-_LEAST = 40  # below it a wrapped sentence is not read either
+_LEAST = 40  # in fewer columns a wrapped sentence cannot be read
 _LABEL_MAX = 24
 # The blanks at the begin, and a word that labels the rest of the line, as in a column.
 _LABEL = re.compile(r" *(?:\S+ {2,})?")
@@ -29,7 +29,7 @@ def width() -> int:
 
 
 def console() -> Console:
-    """For coloured lines on standard output; plain where that is no terminal, or NO_COLOR is set."""
+    """A console for coloured lines on standard output; plain if that is no terminal, or NO_COLOR is set."""
     from rich.console import Console  # noqa: PLC0415  # every command would take longer to start, and few have colours
 
     chosen = Console(highlight=False, soft_wrap=True)
@@ -44,7 +44,7 @@ def show(lines: Iterable[str]) -> None:
 
 
 def wrapped(line: str) -> list[str]:
-    """A line as lines which fit; words are never broken."""
+    """Wrap a line to lines which fit; words are never broken."""
     if len(line) <= width():
         return [line]
     label = _LABEL.match(line)

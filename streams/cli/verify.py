@@ -6,8 +6,8 @@ The one rule: it only reads, so it may run beside workers.
     2. The changes on their topic are read, then those that Redis still held back.
     3. The recomputation passes the positions of each slice in turn, and the customers of the slice are compared there.
 
-So what moves meanwhile is never taken for a difference. The rules are the worker's, since they define the result; all
-other code between the topics and Redis is not shared. One partition is in memory at a time.
+So a customer that changes meanwhile is never taken for a difference. The rules are the worker's, since they define the
+result; all other code between the topics and Redis is not shared. One partition is in memory at a time.
 
 See also: `streams.offline.verification`, what is compared; `streams.offline.recompute`, the recomputation.
 """

@@ -116,7 +116,7 @@ async def _carry_epoch(producer: AIOKafkaProducer, places: Sequence[TopicPartiti
     manager.transactional_id = None  # without it aiokafka sends the epoch, but begins no transaction
 
 
-# --- why it failed -----------------------------------------------------------------------------
+# --- errors ------------------------------------------------------------------------------------
 
 
 def _failure(error: Exception, *, has_begun: bool) -> Exception:

@@ -1,1 +1,1 @@
-"""The operations page and its API: a process of its own, which looks on and changes nothing."""
+"""The operations page and its API: a process of its own, which only reads."""

@@ -75,7 +75,7 @@ class OpsStatus:
         return msgspec.structs.replace(state, changes=changes, changes_since=format_instant(self.feed.since_ms))
 
     def _bad(self) -> Iterator[str]:
-        """What is wrong."""
+        """The sentences on what is wrong."""
         for partition in range(self.poller.partitions):
             behind_s = self.poller.behind_s(partition)
             if behind_s <= self._behind_s:
@@ -88,7 +88,7 @@ class OpsStatus:
             yield "no worker answers"
 
     def _doubtful(self, workers: Iterable[WorkerState]) -> Iterator[str]:
-        """What may become wrong."""
+        """The sentences on what may become wrong."""
         for worker in workers:
             for sentence in worker.because:
                 yield f"{worker.address}: {sentence}"
@@ -100,7 +100,7 @@ class OpsStatus:
             yield f"no changes for much longer than usual: {', '.join(sorted(silent))}"
 
     def _stale(self) -> Iterable[str]:
-        """Which source has not been read for too long, so that the page may show old values."""
+        """The sentences on sources that were not read for too long, so that the page may show old values."""
         now = self._now_ms()
         if now - self.poller.polled_ms > STALE_MS:
             yield f"Redis was last read {_ago(now, self.poller.polled_ms)}"

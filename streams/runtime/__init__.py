@@ -1,1 +1,1 @@
-"""What every process that owns partitions has: assignment, steps, checkpoints, outbox, metrics."""
+"""The parts of every process that owns partitions: assignment, steps, checkpoints, outbox, metrics."""

@@ -1,11 +1,11 @@
 """Claims the partitions which the Kafka group assigned to this process, in the order that keeps them safe.
 
 1. The claim in the store: from then on no other owner can save.
-2. The fence of the publisher: from then on Kafka takes nothing more of a former owner.
-3. A look whether the claim still stands: a process which stood still between 1 and 2 would fence the newer owner.
-4. Recovery: what is on the output topics is read back. Only then anything new is read.
+2. The fence of the publisher: from then on Kafka accepts nothing more from a former owner.
+3. A check that the claim still stands: a process which was suspended between 1 and 2 would fence the newer owner.
+4. Recovery: the output topics are read back. Only then anything new is read.
 
-See also `streams.worker.claim` and `streams.triggers.claim` for the last step and what each process goes on with, and
+See also `streams.worker.claim` and `streams.triggers.claim` for recovery and the steps after it in each process, and
 `streams.kafka.fence` for the second step.
 """
 
@@ -39,10 +39,10 @@ log = logging.getLogger(__name__)
 
 
 class OwnerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What does not change while a process runs that owns partitions.
+    """Configuration of a process that owns partitions; it does not change while the process runs.
 
-    ``topics``: the inputs in reading order; ``outputs``: topics of which a partition's owner alone may publish, without
-    prefix.
+    ``topics``: the inputs in reading order; ``outputs``: topics, without prefix, to which only the owner of a partition
+    may publish.
     """
 
     topics: Sequence[str]
@@ -56,13 +56,13 @@ class OwnerConfig(msgspec.Struct, frozen=True, kw_only=True):
     stop: Callable[[str], None]
     monotonic: Callable[[], float] = time.monotonic
     meter: Callable[[], Meter] = lambda: NULL_METER  # one for each claimed partition
-    claimed: Callable[[float], None] = lambda _: None  # an assignment is claimed
-    let_go: Callable[[], None] = lambda: None  # and let go of
-    trial_deaths_max: int = DEATHS_MAX  # a simulation kills for no reason, far more often
+    claimed: Callable[[float], None] = lambda _: None  # called after a claim, with its duration (s)
+    let_go: Callable[[], None] = lambda: None  # called when the partitions are released
+    trial_deaths_max: int = DEATHS_MAX  # a simulation sets more: it kills often, and not because of a record
 
 
 class ClaimedPartition(msgspec.Struct, frozen=True):
-    """A partition that is claimed and fenced. The positions of ``state`` are those from which to read.
+    """A partition that is claimed and fenced. Reading begins at the positions of ``state``.
 
     ``is_unread``: nothing of its inputs was ever read.
     """
@@ -118,12 +118,12 @@ class Assignment:
         offsets = await self._consumer.offsets(tps)
         claimed = [await self._claim(partition, offsets, files_of, follows=follows) for partition in partitions]
         await self.publisher.claim(partitions)
-        # An owner that was replaced before it came here would keep the newer owner from publishing, and set rows back.
+        # An owner that was replaced before this point would fence the newer owner, and publish older rows.
         await asyncio.gather(*(self._check_stands(partition) for partition in claimed))
         return claimed
 
     async def _check_stands(self, claimed: ClaimedPartition) -> None:
-        """Raises `Fenced` when another process has claimed the partition since."""
+        """Raise `Fenced` if another process has claimed a partition meanwhile."""
         claim, state = claimed.claim, claimed.state
         if not await self.store.trim(claim.partition, claim.token, state.trimmed, {}, state.save_number):
             raise Fenced
@@ -134,13 +134,13 @@ class Assignment:
 
     @contextlib.contextmanager
     def reading_back(self) -> Iterator[None]:
-        """Step 4 of the head; a claim that takes too long in it goes on from there at the next attempt."""
+        """Mark step 4 of the head; a claim that runs out of time in it goes on from there at the next attempt."""
         self.is_reading_back = True
         yield
-        self.is_reading_back = False  # not after a failure: its sentence depends on where the claim was
+        self.is_reading_back = False  # only on success: the sentence on a failed claim depends on it
 
     def task_context(self, claimed: ClaimedPartition) -> TaskContext:
-        """What the task of a claimed partition goes by."""
+        """The context for the task of a claimed partition."""
         config, claim = self._config, claimed.claim
         attempt = self._attempts[claim.partition]
         return TaskContext(
@@ -182,7 +182,7 @@ class Assignment:
         return ClaimedPartition(claim, msgspec.structs.replace(state, positions=by_topic), is_unread)
 
     async def _claim_in_store(self, claim: Claim, tps: Sequence[TP], offsets: Offsets) -> tuple[Claim, PartitionState]:
-        """Claim, also over a higher generation, where Kafka proves that the group has left it behind."""
+        """Claim a partition, also over a claim of a higher generation if Kafka proves that this one is over."""
         consumer = self._consumer
         try:
             return claim, await self.store.claim(claim)
@@ -195,9 +195,9 @@ class Assignment:
             claim = msgspec.structs.replace(claim, proven_over=lower.token)
         try:
             return claim, await self.store.claim(claim)
-        except LowerGeneration:  # of a claim that came meanwhile
+        except LowerGeneration:  # another process has claimed meanwhile
             raise StaleAssignment from None
 
 
-# Claims an assignment's partitions for one kind of process; the runners, ready to be started.
+# A function that claims an assignment's partitions for one kind of process, and returns runners ready to be started.
 ClaimPartitions = Callable[[Assignment, frozenset[TP]], Awaitable[dict[int, PartitionRunner]]]

@@ -1,4 +1,4 @@
-"""The budget of background work: customers that all must be looked at again, between steps.
+"""The budget of background work, such as a backfill of all customers, which runs between the steps of partitions.
 
 The one rule: events come first, so the work pauses for as long as they need. One partition works after the other.
 """
@@ -12,17 +12,17 @@ from typing import Protocol
 
 from streams.wire.records import OutRecord
 
-# The share of the time of a process, while events come and when none do.
+# The most of a process's time that background work takes: while events come, and while none come.
 TIME_SHARE = 0.2
 TIME_SHARE_IDLE = 0.9
-# Customers of one step: an event waits for the whole of it.
+# Customers of one background step: an event that comes meanwhile waits for its end.
 STEP_SIZE = 8
 STEP_SIZE_IDLE = 25
 BUSY_S = 0.5
 
 
 class BackgroundWork(Protocol):
-    """Work of a claimed partition beside its steps, which changes what the steps go on from when it is ready."""
+    """Work beside the steps of a claimed partition, such as a rebuild, whose result the steps use once it is ready."""
 
     @property
     def is_near(self) -> bool:
@@ -34,25 +34,25 @@ class BackgroundWork(Protocol):
         """Begin the work beside the steps."""
 
     async def switch(self) -> None:
-        """Finish the work between two steps, and have the steps go on from it. Raises `streams.stop.Stop`."""
+        """Finish the work between two steps; the next steps use its result. Raises `streams.stop.Stop`."""
 
     async def end(self) -> None:
         """Release what the work holds, whether it is done or the claim ends."""
 
 
 class BackgroundScan(Protocol):
-    """The backfill of a claimed partition: all its customers are looked at, some in each step."""
+    """The backfill of a claimed partition: all its customers are migrated, some in each step."""
 
     @property
     def is_done(self) -> bool:
-        """Whether no customer waits for it."""
+        """Whether no customer is left to migrate."""
 
     async def step(self, limit: int) -> list[OutRecord]:
-        """Look at about ``limit`` customers and save; the records to publish."""
+        """Migrate about ``limit`` customers, and save. Returns the records to publish."""
 
 
 class BackgroundBudget:
-    """When the partitions of a process may take background steps: one at a time, paused for as long as events need."""
+    """Decides when partitions of a process may take background steps: one at a time, with pauses for events."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -61,7 +61,7 @@ class BackgroundBudget:
         self._is_taken = False
 
     def stepped(self) -> None:
-        """Events were taken."""
+        """Note that a step took events."""
         self._stepped_at = self._monotonic()
 
     def _is_busy(self, now: float) -> bool:
@@ -69,11 +69,11 @@ class BackgroundBudget:
 
     @property
     def wait_s(self) -> float:
-        """Until the next may begin."""
+        """The time (s) until the next background step may begin."""
         return max(0.0, self._next_at - self._monotonic())
 
     async def turn(self, step: Callable[[int], Awaitable[list[OutRecord]]]) -> list[OutRecord] | None:
-        """Take one step, of so many customers, if it is time; else ``None``."""
+        """Call ``step`` with a number of customers if it is time; else return ``None``."""
         if self._is_taken or self.wait_s > 0:
             return None
         self._is_taken, began = True, self._monotonic()
@@ -101,5 +101,5 @@ class Background:
 
     @property
     def is_done(self) -> bool:
-        """Whether no customer waits for the backfill."""
+        """Whether no customer is left to migrate."""
         return self.backfill is None or self.backfill.is_done

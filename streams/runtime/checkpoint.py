@@ -1,9 +1,9 @@
 """Checkpoints: state, positions, clock and outbox of one partition, saved together under one claim.
 
-The one rule: what was not saved did not happen. Checkpoints are numbered, and each starts from where the one before
+The one rule: a step that was not saved did not happen. Checkpoints are numbered, and each starts where the one before
 ended. A checkpoint that the store refuses ends the claim (`Fenced`) or the process (`Stop`).
 
-See also ``streams/state/lua/save.lua``, which makes it atomic.
+See also ``streams/state/lua/save.lua``, which makes a checkpoint atomic.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from streams.wire.records import OutRecord, encode_entry
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a step brings its partition.
+    """The progress of a partition by one step.
 
     ``starts``: the positions from which the step was computed; ``positions``: those after it; ``clock`` (ms): the
     partition's clock after it; ``caught_up`` (ms): see `streams.state.contract.Save`.
@@ -62,9 +62,9 @@ class Checkpointer:
         progress: Progress | None = None,
         files: EncodedVersions | None = None,
     ) -> None:
-        """Save one step, all or nothing; ``out`` goes into the outbox. Without ``progress`` the partition stays here.
+        """Save one step, all or nothing; ``out`` goes into the outbox. Without ``progress``, positions and clock stay.
 
-        Raises `Fenced` when the claim is no longer in force, `Stop` when the store was changed by somebody else.
+        Raises `Fenced` when the claim is no longer in force, `Stop` when the store was changed by another writer.
         """
         progress = progress or self.here
         entry = [encode_entry(out)] if out else []

@@ -1,10 +1,10 @@
 """The endpoint for operators of a process that owns partitions: ``/metrics``, ``/health``, ``/ready``, nothing else.
 
-The one rule: answers come from what the process knows, without asking Kafka or Redis, so that they come when
-those are away. ``/health`` answers while the event loop turns; ``/ready`` says what is not as it should be.
+The one rule: an answer needs no call to Kafka or Redis, so that it comes while those do not answer. ``/health`` answers
+while the event loop turns; ``/ready`` says what is not as it should be.
 
-Clients of the port take nothing from the worker: connections are few, short and accepted slowly, metrics are rendered
-for a tenth of the time at most, and a port that cannot be served is logged, whereas the worker goes on.
+Clients of the port cannot slow the worker down: connections are few, short and accepted slowly, and metrics are
+rendered for a tenth of the time at most. A port that cannot be served is logged, and the worker goes on.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LIMITS = Limits(connections=32, idle_s=10.0, pause_s=0.02, one_request=True)
 
 
 def routes(inside: Inside, token: str | None = None, *, is_local: bool = False) -> web.Application:
-    """The three paths, to be served.
+    """The application with the three paths.
 
     ``token``: without it ``/metrics`` is refused, and ``/ready`` tells no reasons. ``is_local``: only this machine
     reaches the port.
@@ -61,7 +61,7 @@ def routes(inside: Inside, token: str | None = None, *, is_local: bool = False) 
 
     @web.middleware
     async def for_this_machine(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse pages of the web whose host name was turned to this machine (DNS rebinding)."""
+        """Refuse requests of web pages whose host name was redirected to this machine (DNS rebinding)."""
         if is_local and gate is None and not is_loopback_host(request.headers.get("Host")):
             inside.metrics.refused("host")
             return refusal(HTTPStatus.MISDIRECTED_REQUEST, "only this machine is answered here")
@@ -73,7 +73,7 @@ def routes(inside: Inside, token: str | None = None, *, is_local: bool = False) 
 
 
 async def serve(inside: Inside, settings: Settings) -> HttpServer:
-    """Serve at the address that is set, or at one of the next ports where others already serve; the log says where.
+    """Serve at the configured address, or at one of the next ports if that is in use; the log says which.
 
     Raises `OSError` when none is free, and `Stop` for a certificate that cannot be used.
     """
@@ -94,5 +94,5 @@ async def serve(inside: Inside, settings: Settings) -> HttpServer:
 
 
 def where(host: str, port: int | str) -> str:
-    """host:port, as a URL has it."""
+    """The text host:port, as in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,6 +1,6 @@
-"""What every process that owns partitions is made of: store, publisher, ownership, metrics, watchdogs, Faust app.
+"""Assembles a process that owns partitions: store, publisher, ownership, metrics, watchdogs, Faust app.
 
-The one rule: here and in the composition roots above, and nowhere below, the wall clock and the environment are read.
+The one rule: only this module and the composition roots above it read the wall clock and the environment.
 
 See also `streams.worker.app` and `streams.triggers.app`, the composition roots of the two processes.
 """
@@ -38,21 +38,21 @@ from streams.stop import Stop, end_at_last, stop
 
 log = logging.getLogger(__name__)
 
-_ANSWERS_WITHIN_S = 0.15  # beside the wait of an empty fetch
+_ANSWERS_WITHIN_S = 0.15  # in addition to the time for which a broker holds an empty fetch
 _COLLECT_AFTER = 100_000
 _VERIFY_EVERY_S = 60.0
 _HEAL_EVERY_S = 1.0
-# Kafka's client has been seen not to end after its connections were lost again and again.
+# Kafka's client was observed not to end after it had lost its connections again and again.
 _ENDS_WITHIN_S = 10.0
 
 
 def now_ms() -> int:
-    """The wall clock, UTC."""
+    """The wall clock (ms, UTC)."""
     return time.time_ns() // 1_000_000
 
 
 def _quiet_collector() -> None:
-    """Collect garbage seldom: values here hold no cycles, and each scan of the young took 10 % of a step."""
+    """Collect garbage seldom: values here have no cycles, and scans of the young generation took 10 % of a step."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
@@ -65,13 +65,13 @@ def assemble(
     counted: Mapping[str, Mapping[tuple[str, ...], int]] | None = None,
     endpoints: Mapping[str, Reachable] | None = None,
 ) -> faust.App:
-    """A Faust app that owns partitions of the config's topics, with a store and a publisher of its own.
+    """Assemble a Faust app that owns partitions of the config's topics, with a store and a publisher of its own.
 
     ``counted``: further counters for the metrics, by name and labels; ``endpoints``: those of triggers, by channel.
     """
     metrics = _metrics(settings, config)
     store = RedisStore.of(settings)
-    if settings.http != "none":  # what nobody can look at need not be counted
+    if settings.http != "none":  # without the port nobody can read the counters
         config = msgspec.structs.replace(
             config, meter=lambda: PartitionMeter(metrics), claimed=metrics.claimed, let_go=metrics.let_go
         )
@@ -120,8 +120,8 @@ def _publisher(
 
 
 def pace(settings: Settings, grace_ms: int) -> Pace:
-    """Sizes of steps, as set."""
-    # An input is asked again after the fetch in which it was left out; each may be held so long.
+    """The sizes of steps, from the settings."""
+    # An input that one fetch left out is requested by the next one, and the broker may hold each for this long.
     answer_s = 2 * settings.fetch_wait_ms / 1000 + _ANSWERS_WITHIN_S
     return Pace(settings.batch_max, settings.in_hand_max, settings.due_slice, grace_ms, answer_s)
 
@@ -138,21 +138,21 @@ def _faust(settings: Settings, client: Mapping[str, Any]) -> faust.App:
         broker_max_poll_records=settings.in_hand_max,
         consumer_group_instance_id=settings.instance_id,
         consumer_auto_offset_reset="earliest",
-        # Faust's own guarantees would act per message; ours are the store's (see ownership).
+        # Faust's own processing guarantees act per message; here the store gives the guarantees.
         processing_guarantee="at_least_once",
         stream_wait_empty=False,
-        # At 0 Faust changes to an assignor that spreads a partition's inputs over workers.
+        # At 0 Faust would use an assignor that may give the inputs of one partition to different workers.
         table_standby_replicas=1,
         topic_allow_declare=False,
         topic_disable_leader=True,
         logging_config=logs.config(settings.log_format),
-        # On by default, on every interface, without authentication.
+        # Faust's own web server would be on by default, on every interface, without authentication.
         web_enabled=False,
     )
 
 
 def _credentials(client: Mapping[str, Any]) -> faust.auth.Credentials | None:
-    """The same for Faust, in its own classes; they reach its consumer and its producer."""
+    """The credentials in Faust's own classes; they apply to its consumer and its producer."""
     if "sasl_mechanism" in client:
         return faust.SASLCredentials(
             username=client["sasl_plain_username"],
@@ -191,14 +191,14 @@ def _attach(
         end_at_last(_ENDS_WITHIN_S)
 
     app.agent(inputs)(segment)
-    # The library `mode` types a receiver with a keyword that it does not require.
+    # The library `mode` declares a keyword of receivers that it does not pass.
     app.on_partitions_assigned.connect(cast(Any, assigned), weak=False)
     app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
     app.on_before_shutdown.connect(cast(Any, shut_down), weak=False)
 
 
 def _look_after(app: faust.App, inside: Inside, settings: Settings) -> None:
-    """The tasks that see that the worker moves and may go on, and the one that tells of it."""
+    """Add the tasks of the app: watchdogs, the endpoint, and checks that are repeated."""
 
     async def watch_loop(_app: Any = None) -> None:
         await inside.loop.run()

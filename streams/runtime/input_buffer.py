@@ -1,11 +1,11 @@
 """The inputs of one partition in memory: fetched, decoded a slice at a time, merged.
 
-A batch of a few kilobytes may unpack to many megabytes, and decoding is work of the event loop. So what was fetched
-waits as it came, counted as in hand, until the partition's writer decodes it: in slices between which the loop
-turns, or with care one record at a time, each under a trial of its own.
+A batch of a few kilobytes may unpack to many megabytes, and decoding takes time of the event loop. So fetched records
+are buffered undecoded, and count as in hand, until the partition's writer decodes them: in slices between which the
+loop turns, or, with care, one record at a time, each under a trial of its own (`streams.runtime.poison_pills`).
 
-Backpressure: an input which has enough in hand is full (`InputBuffer.is_full`). What was fetched for it stays in the
-client (`streams.kafka.faust_transport`), which then requests no more of it.
+Backpressure: an input with enough records in hand is full (`InputBuffer.is_full`). Batches that were fetched for it
+stay in the client (`streams.kafka.faust_transport`), which then requests no more of it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from streams.wire.event_decoder import read
 from streams.wire.records import InputRecord
 from streams.wire.topics import MERGES
 
-# What is decoded between two turns of the loop: of ordinary records 2 ms of work, of hostile ones 5 ms.
+# Bytes that are decoded between two turns of the loop: 2 ms of work for ordinary records, 5 ms for hostile ones.
 SLICE_MAX_COST = 256 * 1024
-# Of one input; beside the count, as a record may be as large as a MiB.
+# Bytes of one input in hand. The count alone is no bound, as a record may be as large as a MiB.
 IN_HAND_MAX_BYTES = 16 * 1024 * 1024
 
 RecordReader = Callable[[InputRecord, Batch], Event | str]
 
 
 class InputBuffer:
-    """Takes batches in, and gives their readings to a merge.
+    """Buffers batches, and passes their decoded records to a merge.
 
     ``topics``: its inputs. ``in_hand_max``: how many records of one input may wait before it is full.
     """
@@ -49,7 +49,7 @@ class InputBuffer:
         reading: RecordReader | None = None,
         trials: Trials | None = None,
     ) -> None:
-        """``reading``: what a record is, or why it is a dead letter."""
+        """``reading``: decodes a record to an event, or to the reason why it is a dead letter."""
         self._topics = list(topics)
         self._merge = merge
         self._in_hand_max = in_hand_max
@@ -59,7 +59,7 @@ class InputBuffer:
         self._poison = None if trials is None else trials.poison
 
     def receive(self, batch: Batch) -> int | None:
-        """Take a batch; the position to seek back to when something before it is missing.
+        """Take a batch. Returns the position to seek back to if records before it are missing.
 
         What was already received is skipped, so a batch may come twice.
         """
@@ -79,7 +79,7 @@ class InputBuffer:
         return self._merge.in_hand(topic) + self._queue.count(topic)
 
     def size(self, topic: str) -> int:
-        """How many bytes of values they have."""
+        """How many bytes of values of this input wait."""
         return self._merge.bytes_in_hand(topic) + self._queue.size(topic)
 
     def is_full(self, topic: str) -> bool:
@@ -87,7 +87,7 @@ class InputBuffer:
         return self.count(topic) >= self._in_hand_max or self.size(topic) >= IN_HAND_MAX_BYTES
 
     async def decode(self) -> None:
-        """Decode all that waits."""
+        """Decode all records that wait."""
         cost = 0
         for topic in self._topics:
             while (piece := self._queue.take(topic, SLICE_MAX_COST)) is not None:
@@ -116,12 +116,12 @@ class InputBuffer:
         self._merge.add(batch.topic, piece.end, readings, piece.came)
 
     def _read_but_poison(self, record: InputRecord, batch: Batch) -> Event | str:
-        """The record that ended the process is not looked at again."""
+        """Decode a record, unless it is the one that has killed the process; that becomes a dead letter unread."""
         return "poison" if (batch.topic, record.offset) == self._poison else self._reading(record, batch)
 
 
 def reader(placeholders: Placeholders) -> RecordReader:
-    """What reads the records of a partition's inputs: an event, or why the record is a dead letter."""
+    """A function that decodes a record of the inputs: to an event, or to the reason why it is a dead letter."""
 
     def read_input(record: InputRecord, batch: Batch) -> Event | str:
         if batch.topic.endswith(MERGES):

@@ -5,13 +5,13 @@
     step        10:00 and 10:03 are taken; the visit of 10:05 waits, as a cart event of 10:04 may follow
     clock       10:03
 
-The one rule: nothing is read past what another input may still hold. An input that has unread records but none in
-hand stops the merge; an input without lag does not. Kafka Streams does the same (KIP-695). That an input has no lag is
-true of the moment at which Kafka was asked: a record of another input which came long after it waits for another
-answer, as a record before it may have come meanwhile. Ties go by the order of the inputs (profiles, visits, carts,
-purchases), then by offset.
+The one rule: no record is taken while another input may still have an earlier one. An input that has unread records but
+none in hand (buffered) stops the merge; an input without lag does not. Kafka Streams does the same (KIP-695). An answer
+that an input has no lag is true of the moment at which Kafka was asked. A record of another input which came long after
+that moment waits for the next answer, as an earlier record may have been appended meanwhile. Ties are taken in the
+order of the inputs (profiles, visits, carts, purchases), then by offset.
 
-Within an input records keep their order: a record that is older than the one before it is read right after that one.
+Within an input records keep their order: a record that is older than the one before it is taken right after that one.
 
 See also `streams.runtime.partition_clock`, the clock that follows from it.
 """
@@ -34,12 +34,12 @@ from streams.wire.records import InputRecord
 # an object of a class. Readers unpack it.
 Reading = tuple[int, int, int, Event | str, InputRecord]
 
-# An order time, the rank of an input and an offset: the order of readings.
+# The sort key of readings: an order time, the rank of an input, and an offset.
 _Bound = tuple[int, int, int]
-# Before every reading.
+# The bound before every reading.
 NOTHING: _Bound = (-1, -1, -1)
 
-# Values of one step: what of them becomes dead letters goes through one save.
+# Bytes of values of one step: all of them may become dead letters, which go through one save.
 STEP_MAX_BYTES = 4 * 1024 * 1024
 
 
@@ -55,7 +55,7 @@ class MergedBatch(msgspec.Struct, frozen=True):
 
 
 class _Input:
-    """What is in hand of one input, in offset order, and how far it was fetched and taken."""
+    """The readings in hand of one input, in offset order, and how far it was fetched and taken."""
 
     def __init__(self, rank: int, position: int) -> None:
         self.rank = rank
@@ -63,11 +63,11 @@ class _Input:
         self.fetched = position
         self.newest = 0
         self.readings: list[Reading] = []
-        self.arrivals: deque[tuple[float, int]] = deque()  # when a batch came, and its first offset
+        self.arrivals: deque[tuple[float, int]] = deque()  # when (monotonic, s) each batch came, and its first offset
         self.bytes = 0
 
     def came_until(self, until: float) -> int:
-        """How many of the readings in hand had come by then."""
+        """How many of the readings in hand had come by ``until`` (monotonic, s)."""
         readings, arrivals = self.readings, self.arrivals
         while len(arrivals) > 1 and (not readings or arrivals[1][1] <= readings[0][2]):
             arrivals.popleft()
@@ -96,12 +96,12 @@ class Merge:
         return self._inputs[topic].bytes
 
     def unread_from(self, topic: str) -> int:
-        """The order time (ms) of the first that waits, or else of the newest that came; 0: nothing came."""
+        """The order time (ms) of the first record that waits, else of the newest that came; 0: none came."""
         pending = self._inputs[topic]
         return pending.readings[0][0] if pending.readings else pending.newest
 
     def add(self, topic: str, end: int, readings: Iterable[tuple[Event | str, InputRecord]], came: float = 0.0) -> None:
-        """Records that follow on what was fetched; ``end`` is the position after them, ``came`` when they came."""
+        """Add records from the fetched position on; ``end`` is the position after them, ``came`` when they came."""
         pending = self._inputs[topic]
         pending.arrivals.append((came, pending.fetched))
         newest, rank, append = pending.newest, pending.rank, pending.readings.append
@@ -114,7 +114,7 @@ class Merge:
         pending.fetched = end
 
     def take(self, limit: int, read_until: Callable[[str], float]) -> MergedBatch:
-        """At most ``limit`` readings that nothing unread can precede.
+        """Take at most ``limit`` readings that no unread record can precede.
 
         ``read_until(topic)``: when (monotonic, s) what other inputs gave lies behind all that this input had (``-inf``
         where it has records beyond what was fetched). It need not hold for what lies behind what is in hand.
@@ -130,7 +130,7 @@ class Merge:
         return self._advance(_within_bytes(ready[:limit]))
 
     def _bound(self, read_until: Callable[[str], float]) -> _Bound | None:
-        """Before which reading may be taken; ``None``: all of them, `NOTHING`: none."""
+        """The reading before which all may be taken; ``None``: all may be taken, `NOTHING`: none."""
         inputs = self._inputs.items()
         arrivals = [pending.arrivals[-1][0] for _, pending in inputs if pending.readings]
         newest = max(arrivals, default=0.0)
@@ -141,7 +141,7 @@ class Merge:
             if not pending.readings:
                 until = min(until, complete_until)
             elif complete_until < newest:
-                # What this input has beyond its last reading may come before what another gave since.
+                # An unread record of this input may precede readings that other inputs gave since its last answer.
                 time, rank, offset = pending.readings[-1][:3]
                 bounds.append((time, rank, offset + 1))
         if until == -math.inf:
@@ -175,7 +175,7 @@ def _size(record: InputRecord) -> int:
 
 
 def _within_bytes(readings: list[Reading]) -> list[Reading]:
-    """As many as fit into a step, at least one."""
+    """The first readings, as many as fit into a step, at least one."""
     total = 0
     for count, (_, _, _, _, record) in enumerate(readings):
         total += _size(record)

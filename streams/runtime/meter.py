@@ -1,4 +1,4 @@
-"""What a partition reports of its steps to the metrics.
+"""The interface by which a partition reports its steps to the metrics.
 
 The one rule: a step reports once and in bulk. No decision, checkpoint or record depends on the reports.
 """
@@ -16,7 +16,7 @@ from streams.runtime.merge import Reading
 
 
 class DecidedChanges(msgspec.Struct, frozen=True, gc=False):
-    """Changes that were decided together, and when (ms) what caused those by an event was appended to its topic."""
+    """Changes that were decided together; for an event's changes, also when (ms) that was appended to its topic."""
 
     changes: Sequence[Change]
     appended_ms: int
@@ -46,11 +46,11 @@ class Meter(Protocol):
         """An entry of the outbox with these changes is saved; called for each entry, also for one without changes."""
 
     def published(self, entries: int) -> None:
-        """So many entries, oldest first, are acknowledged by Kafka."""
+        """The ``entries`` oldest entries of the outbox are acknowledged by Kafka."""
 
 
 class NullMeter:
-    """In place of a meter, where nothing is counted."""
+    """A meter that counts nothing."""
 
     def stepped(self, step: MeteredStep) -> None: ...
     def decided(self, made: Sequence[DecidedChanges]) -> None: ...

@@ -1,12 +1,12 @@
 """The metrics of a worker: one closed list, for Prometheus.
 
 The one rule: every label has a bounded set of values: the segments of the file, the inputs, the reasons of dead
-letters, the partitions that are held; never a customer. Where a value is only known to others (lag, clocks,
-watchdogs), it is read when the port is scraped (`streams.runtime.scraped_metrics`), so that it costs nothing otherwise.
+letters, the partitions of this process; never a customer. A value that another object has anyway (lag, clocks,
+watchdogs) is read when the port is scraped (`streams.runtime.scraped_metrics`), so that it costs nothing otherwise.
 
-Counted in plain dicts and lists, and only told by prometheus-client: with its own counters and histograms, which
+Counters are plain dicts and lists, which prometheus-client only renders: with its own counters and histograms, which
 lock, a worker took 5 % more CPU.
-Long because the whole list of metrics stands here.
+The module is long because it has the whole list of metrics.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from streams.runtime.meter import DecidedChanges, MeteredStep
 
 
 class Metric(NamedTuple):
-    """One of the list: its kind, its labels, and what it says."""
+    """A metric of the list: its kind, its labels, and its description."""
 
     kind: str
     labels: tuple[str, ...]
     about: str
 
 
-# Reasons for which a process refuses what comes to its own port, and what each says.
+# Reasons for which a process refuses a connection or request to its own port, with a description of each.
 REFUSALS = ("connections", "host", "idle", "no_token", "tls", "too_many_requests", "wrong_token")
 HTTP_REFUSALS = (
     "what came to the process's own port and was refused: connections beyond the limit, idle ones that brought no "
@@ -72,7 +72,7 @@ COUNTED: Mapping[str, Metric] = {
     "segmenter_http_refusals_total": Metric("counter", ("reason",), HTTP_REFUSALS),
     "segmenter_rebalances_total": Metric("counter", (), "how often partitions were let go of"),
 }
-# Asked for when somebody looks.
+# These are read when the port is scraped.
 SCRAPED: Mapping[str, Metric] = {
     "segmenter_partitions": Metric("gauge", (), "partitions that are held"),
     "segmenter_lag_records": Metric("gauge", ("topic", "partition"), "records that are readable and not yet saved"),
@@ -96,7 +96,7 @@ SCRAPED: Mapping[str, Metric] = {
 NAMES = frozenset({*COUNTED, *SCRAPED})
 
 _FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
-# Up to an outage's backlog, which is what makes a change really old.
+# Up to an hour: after an outage the backlog makes changes old.
 _DELAYS_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 15, 60, 300, 3600)
 _RECORDS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 10_000)
 _BUCKETS = {
@@ -107,12 +107,12 @@ _BUCKETS = {
 SHORT_STAY_MS = 60_000
 
 Label = tuple[str, ...]
-# Changes that are not published yet: where the delay of each is observed, and since when (ms) it counts.
+# The delays of changes that are not published yet: the histogram of each, and the time (ms) from which it counts.
 Delays = list[tuple["Histogram", int]]
 
 
 class Histogram:
-    """How often a value was in which bucket."""
+    """A histogram: how many values each bucket has."""
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -127,7 +127,7 @@ class Histogram:
         self.total += value
 
     def buckets(self) -> list[tuple[str, float]]:
-        """The buckets of Prometheus: by upper bound, how many observations were at most that."""
+        """The buckets as Prometheus has them: how many values were at most each upper bound."""
         names = [*(repr(float(bound)) for bound in self.bounds), "+Inf"]
         return list(zip(names, accumulate(map(float, self.counts)), strict=True))
 
@@ -182,7 +182,7 @@ class Metrics(Collector):
     def __init__(
         self, now_ms: Callable[[], int], grace_ms: int, topics: Mapping[str, str], segments: Sequence[str] = ()
     ) -> None:
-        """``topics``: the inputs by the names that they have in Kafka. ``segments``: told of from the start, as 0."""
+        """``topics``: the inputs by their names in Kafka. ``segments``: have counters from the start, at 0."""
         self.now_ms = now_ms
         self.grace_ms = grace_ms
         self.topics = topics
@@ -232,20 +232,20 @@ class Metrics(Collector):
         yield gauge
 
     def claimed(self, took_s: float) -> None:
-        """An assignment is claimed."""
+        """Count a claimed assignment."""
         self.counts["segmenter_claims_total"][()] += 1
         self.spreads["segmenter_claim_seconds"][""].observe(took_s)
 
     def let_go(self) -> None:
-        """Partitions are let go of."""
+        """Count a release of partitions."""
         self.counts["segmenter_rebalances_total"][()] += 1
 
     def refused(self, reason: str) -> None:
-        """A connection or a request to this process's port is refused; see `REFUSALS`."""
+        """Count a refused connection or request to this process's port; see `REFUSALS`."""
         self.counts["segmenter_http_refusals_total"][(reason,)] += 1
 
     def called(self, call: str, took_s: float) -> None:
-        """A round trip to Redis."""
+        """Count a round trip to Redis."""
         self._calls[call].observe(took_s)
 
     def stepped(self, step: MeteredStep) -> None:
@@ -269,7 +269,7 @@ class Metrics(Collector):
         events[topic, outcome] += 1
 
     def decided(self, made: Sequence[DecidedChanges]) -> Delays:
-        """Count these changes; their delays, to be observed once they are published."""
+        """Count these changes. Returns their delays, which are observed once the changes are published."""
         delays: Delays = []
         now, grace_ms, segments = self.now_ms(), self.grace_ms, self.segments
         for together in made:
@@ -283,7 +283,7 @@ class Metrics(Collector):
                     segment.short += 0 < change.stayed_ms < SHORT_STAY_MS
                 segment.late += change.late
                 if change.backfill:
-                    continue  # it answers no event, so there is nothing for which it could be late
+                    continue  # no event caused the change, so it has no delay
                 if change.event is None:
                     delays.append((segment.by_time, change.occurred_at + grace_ms))
                 else:
@@ -291,7 +291,7 @@ class Metrics(Collector):
         return delays
 
     def published(self, delays: Delays) -> None:
-        """These changes are acknowledged."""
+        """Observe the delays of changes which Kafka has acknowledged."""
         now = self.now_ms()
         for histogram, since_ms in delays:
             histogram.observe((now - since_ms) / 1000 if now > since_ms else 0.0)

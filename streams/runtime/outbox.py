@@ -1,8 +1,8 @@
-"""The outbox: what was decided and saved, on its way to Kafka.
+"""The transactional outbox: records that are saved with a step, on their way to Kafka.
 
-The one rule: published in the order in which it was saved, acknowledged, and only then trimmed,
-together with the positions after it. A crash in between leaves records beyond those positions,
-where the next claim finds them (`streams.worker.recovery`).
+The one rule: entries are published in the order in which they were saved. An entry is trimmed only after Kafka has
+acknowledged it, together with the positions after its records. A crash in between leaves records beyond those
+positions, where the next claim finds them (`streams.worker.recovery`).
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ log = logging.getLogger(__name__)
 
 # Entries (one per save) that may wait before the partition stops computing more.
 WAITING_MAX = 64
-# Or so many bytes of them, and the entry that passes it: an entry of dead letters may be 4 MiB.
+# The same in bytes; one more entry may exceed it: an entry of dead letters may be 4 MiB.
 WAITING_MAX_BYTES = 16 * 1024 * 1024
-# Records whose entries are published with one round trip.
+# Entries up to this many records are published with one round trip.
 _TOGETHER_MAX = 4_000
-# What could not be renewed is tried again after this share of the time: 5 min of 6 h.
+# A renewal that failed is tried again after this share of the interval: 5 min of 6 h.
 _AGAIN_SHARE = 1 / 72
-# Or after so long (s), where nothing may be published until it is.
+# The same (s) where nothing may be published until it succeeds.
 AGAIN_S = 5.0
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 def renewal_s(partition: int, at_most_s: float) -> float:
-    """After how long a partition renews: each after a time of its own, spread evenly over the second half."""
+    """The renewal interval (s) of a partition: the intervals are spread evenly over the second half of the time."""
     return at_most_s * (1 - partition * _GOLDEN_RATIO % 1 / 2)
 
 
 class Publisher(Protocol):
-    """Where records go."""
+    """The contract of a publisher, which sends records to the output topics."""
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        """Make ready for partitions that are claimed, before what is on their topics is read.
+        """Prepare for claimed partitions, before their topics are read back.
 
-        From here on nothing that was given before to this publisher is still on its way to them,
-        nor, where it can be kept from it, what was given to another. Raises `PublishFailed`.
+        Afterwards no record that this publisher was given before is still on its way to them, and, if the broker can
+        fence, no record of another publisher. Raises `PublishFailed`.
         """
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
-        """Return once all are acknowledged, those of one topic in order: the position after them, by topic.
+        """Publish records, those of one topic in order. Returns, once acknowledged, the position after them by topic.
 
         A topic whose position Kafka did not say is left out. Raises `PublishFailed`, or
         `ProducerFenced` when the partition was claimed by another publisher.
@@ -57,16 +57,16 @@ class Publisher(Protocol):
 
     @property
     def renew_s(self) -> float | None:
-        """How often what a claim keeps from others must be renewed (s); ``None``: it keeps nothing from them."""
+        """How often (s) a claim's fence must be renewed; ``None``: this publisher has no fences."""
 
     async def renew(self, partition: int) -> None:
-        """Renew it. Afterwards the claim must be seen to stand, before anything is published, also where it failed.
+        """Renew the fence. Before anything is published, the claim must be checked, also after a renewal that failed.
 
         Raises `PublishFailed`, or `ProducerFenced`; for a cause that may pass `NotRenewed`.
         """
 
     async def release(self) -> None:
-        """Let go of what was claimed."""
+        """Release the claimed partitions."""
 
 
 class Outbox:
@@ -102,7 +102,7 @@ class Outbox:
         self._room.set()
 
     async def put(self, records: Sequence[OutRecord]) -> None:
-        """The records of an entry that is saved; waits while too many do. For one writer."""
+        """Queue the records of a saved entry; waits while too many entries wait. For one writer."""
         await self._room.wait()
         await self._waiting.put(records)
         self._weigh(_size(records))
@@ -116,11 +116,11 @@ class Outbox:
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """Entries that are not yet known to be published, and the bytes of their records."""
+        """The number of entries that are not yet known to be published, and the bytes of their records."""
         return self._waiting.qsize(), self._waiting_bytes
 
     async def drained(self) -> None:
-        """Until everything put is published and trimmed."""
+        """Wait until every queued entry is published and trimmed."""
         await self._waiting.join()
 
     async def run(self) -> None:
@@ -153,7 +153,7 @@ class Outbox:
         return asyncio.get_running_loop().time() + after_s
 
     async def renew(self) -> bool:
-        """Keep others from publishing for longer; if not, what kept them until now still does.
+        """Renew the fence; ``False`` after a failure which the former fence has survived.
 
         Raises `Fenced` when the partition has another owner by now.
         """
@@ -180,7 +180,7 @@ class Outbox:
         return None
 
     async def publish(self, entries: Sequence[Sequence[OutRecord]]) -> None:
-        """Publish the next entries, and trim them; of an entry of a former claim, what is left to be published."""
+        """Publish the next entries, and trim them. Of a former claim's entry, only records still to publish."""
         records = [record for entry in entries for record in entry]
         reach("before_publish")
         positions = await self._publisher.publish(self._partition, records) if records else {}
@@ -189,7 +189,7 @@ class Outbox:
         reach("after_trim")
 
     async def repeat(self, records: Sequence[OutRecord]) -> None:
-        """Publish what was saved before and may not have been published; nothing is trimmed by it."""
+        """Publish saved records again which may not have been published; this trims nothing."""
         if records:
             await self._publisher.publish(self._partition, records)
 
@@ -200,7 +200,7 @@ class Outbox:
     async def trim(self, count: int, positions: Mapping[str, int]) -> None:
         """Drop the next entries, which are on the topics. Raises `Fenced`.
 
-        ``positions``: up to where the store knows what is on the output topics.
+        ``positions``: up to where the store knows the records on the output topics.
         """
         self._trimmed += count
         self._positions |= positions

@@ -1,13 +1,13 @@
 """The clock of a partition: up to when time is decided, and up to when everything is read. In Flink: the watermark.
 
     12:00:05  Kafka is asked for records of every input, and answers that there are no more
-    12:00:06  all that came is taken: the clock is 12:00:05 less the grace, and due times up to then fire
-    12:00:09  visits cannot be reached: the clock stays, whatever is read from the other inputs
+    12:00:06  all fetched records are taken: the clock is 12:00:05 less the grace, and due times up to then fire
+    12:00:09  the topic of visits does not answer: the clock stays, whatever is read from the other inputs
 
-The one rule: the clock never passes what may be unread, as that may settle what is due before it. It never goes back,
-and never passes the wall clock less the grace.
+The one rule: the clock never passes a record that may be unread, as that record may change what is due after it. The
+clock never goes back, and never passes the wall clock less the grace.
 
-See also `streams.runtime.timers`, which fires what is due on this clock, and `streams.runtime.merge`, which takes
+See also `streams.runtime.timers`, which fires due times on this clock, and `streams.runtime.merge`, which takes
 records only up to where other inputs cannot precede them.
 """
 
@@ -22,7 +22,7 @@ from streams.runtime.merge import Merge
 
 
 class PartitionClock:
-    """Reads the time of a partition off its inputs.
+    """Computes the clock of a partition from the state of its inputs.
 
     ``fetch_status``: how an input, by its topic, is being fetched. ``grace_ms``: how far the clock stays behind the
     wall clock. ``answer_s``: how long an answer that an input is at its end counts for what others gave since.
@@ -52,14 +52,15 @@ class PartitionClock:
     def caught_up_until(self) -> int:
         """The moment (ms) up to which everything appended to any input is read; 0 while some input is behind.
 
-        The clock alone does not say so: behind, it is the time of the last record, and one that is older may follow.
+        The clock alone does not show it: while an input is behind, the clock is the time of the last record taken, and
+        an older record may follow.
         """
         if not all(self._is_at_its_end(topic) for topic in self._saved.positions):
             return 0
         return min(self._unread_from(topic) for topic in self._saved.positions)
 
     def read_until(self, topic: str) -> float:
-        """When (monotonic, s) what other inputs gave lies behind all that this input had; see `Merge.take`.
+        """The time (monotonic, s) up to which other inputs' records are known to follow this input's; see `Merge.take`.
 
         An input is at its end as Kafka answered last. Not all inputs are requested together (an input of which records
         lie in the fetcher is not), so what another input gave later than ``answer_s`` after that waits for the next

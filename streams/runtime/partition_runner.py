@@ -1,7 +1,7 @@
 """Runs one claimed partition: its task, which processes steps, and its outbox, which publishes them.
 
-The one rule: a runner ends by release, by a newer owner, or with the process. Nothing else may end it unseen, as its
-partition would be read by nobody.
+The one rule: a runner ends by release, by a newer owner, or with the process. If it ended in another way without a
+sign, no process would read its partition.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 RELEASE_WAIT_S = 5.0
 CLEAR_WAIT_S = 1.0
-# A newer owner means a rebalance that this worker will hear of within the group's timeouts.
+# A newer owner follows from a rebalance, of which this worker learns within the group's timeouts.
 NEWER_OWNER_WAIT_S = 120.0
 
 
@@ -65,7 +65,7 @@ class PartitionRunner:
             await self._fenced(fenced)
 
     async def _fenced(self, fenced: Fenced) -> None:
-        """The claim is no longer in the store: a newer owner has it, or the store lost it. Asking may fail too."""
+        """Handle a claim that is not in the store: a newer owner has replaced it, or the store has lost it."""
         partition = self._claim.partition
         if self._releasing:
             return
@@ -88,9 +88,9 @@ class PartitionRunner:
         )
 
     async def release(self) -> None:
-        """Finish the step in hand and publish what it saved, within seconds; then let go.
+        """Finish the present step and publish its records, within seconds; then release the partition.
 
-        What is not finished is no loss: the next owner goes on from what is saved.
+        A step that is not finished is not lost: the next owner goes on from the last checkpoint.
         """
         reach("before_release")
         self._releasing = True
@@ -106,7 +106,7 @@ class PartitionRunner:
             for task in self._tasks:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # Ended by request, in time or not: what was worked from is no place at which the process died.
+        # This end was requested, so the positions must not count as those at which the process died.
         with contextlib.suppress(TimeoutError, StoreFailed):
             async with asyncio.timeout(CLEAR_WAIT_S):
                 await self._store.set_attempt(self._claim.partition, self._claim.token, b"")

@@ -47,10 +47,10 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 class TaskContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What the task of a partition goes by, whatever its process does with the records.
+    """The parts that the task of a partition needs in every kind of process.
 
-    ``fetch_status``: how an input of the partition, by its topic, is being fetched. ``trials``: the care for records
-    near which the process died; ``None``: without.
+    ``fetch_status``: how an input of the partition, by its topic, is being fetched. ``trials``: of records near which
+    the process died (`streams.runtime.poison_pills`); ``None``: without.
     """
 
     partition: int
@@ -98,9 +98,9 @@ class PartitionTask:
         self._releasing = False
 
     def receive(self, batch: Batch) -> int | None:
-        """Take a fetched batch; the position to seek back to when something before it is missing.
+        """Take a fetched batch. Returns the position to seek back to if records before it are missing.
 
-        What was already received is skipped, so a batch may come twice.
+        Records that were received before are skipped, so a batch may come twice.
         """
         missing = self._inputs.receive(batch)
         if missing is None:
@@ -112,11 +112,11 @@ class PartitionTask:
         return self._inputs.count(topic)
 
     def is_full(self, topic: str) -> bool:
-        """Whether this input has enough in hand."""
+        """Whether this input has enough records in hand."""
         return self._inputs.is_full(topic)
 
     def fetching(self, topic: str) -> Fetching:
-        """How this input is being fetched; until the first answer, as if all of it were."""
+        """How this input is being fetched; until the first answer, as if all of it were fetched."""
         status = self._fetch_status(topic)
         fetched = self._inputs.fetched(topic)
         answer = status.answer or FetchResponse(fetched, fetched, 0, -math.inf)
@@ -131,12 +131,12 @@ class PartitionTask:
         )
 
     def release(self) -> None:
-        """End `run` after the step in hand."""
+        """End `run` after the present step."""
         self._releasing = True
         self._more.set()
 
     async def run(self) -> None:
-        """Step until released. Raises what a step raises: nothing is retried here."""
+        """Take steps until released. An exception of a step is raised, not retried."""
         if self._rebuild is not None:
             self._rebuild.start()
         try:
@@ -159,8 +159,8 @@ class PartitionTask:
                 await self._more.wait()
 
     async def _moved(self) -> bool:
-        """Do what there is to do; whether there was anything."""
-        # Each step is a turn of its own: a short list keeps the loop's other work going.
+        """Take the steps that are ready; whether there were any."""
+        # A bounded number of steps follows one another, so that other tasks of the event loop have their turn.
         moved = await self._try_step() if self._is_careful else await self._step()
         fired = await self._fire()
         if await self._switch() or await self._backfill() or fired or moved:
@@ -178,7 +178,7 @@ class PartitionTask:
         return self._trials
 
     async def _try_step(self) -> bool:
-        """A step of one record, with a trial of its decoding and one of the rest; published before the next."""
+        """Take a step of one record, with a trial of its decoding and one of the rest; publish it before the next."""
         care = self._care
         await self._inputs.try_decode(care)
         batch = self.merge.take(1, self.time.read_until)
@@ -226,7 +226,7 @@ class PartitionTask:
 
     @property
     def _may_backfill(self) -> bool:
-        """Whether customers wait for the backfill; before a rebuild is ready it would be for nothing."""
+        """Whether a backfill step may be taken; before a rebuild is ready, its work would be replaced by the result."""
         return not self._background.is_done and (self._rebuild is None or self._rebuild.is_done)
 
     async def _backfill(self) -> bool:
@@ -241,7 +241,7 @@ class PartitionTask:
         return out is not None
 
     async def _idle(self) -> None:
-        """Save the clock now and then although nothing came: it says how far time was decided."""
+        """Save the clock now and then although no record came: others read from it how far time is decided."""
         clock = self.time.clock()
         if clock >= self.saved.clock + _IDLE_SAVE_MS:
             await self.saved.save_time(clock, self.time.caught_up_until())

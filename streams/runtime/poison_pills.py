@@ -3,14 +3,14 @@
     start 1   position 40; a thousand records are in hand when the process is killed
     start 2   position 40; killed again
     start 3   two deaths at one position: with care. "Trying visits, 57" is written, then 57 is decoded; killed
-    start 4   what precedes 57 is saved, so 57 is tried first; killed
+    start 4   the records before 57 are saved, so 57 is tried first; killed
     start 5   two deaths in a row with 57 alone under trial: it is a dead letter `poison`, and 58 is tried
 
-A record is under trial while it is decoded and while it is applied and saved. With care there is one trial at a
-time in the whole process, and nothing else of any partition happens beside it: so a death during a trial is the
-record's, or comes from outside. An exit that says why (`Stop`, a Redis or Kafka that fails, a newer owner) ends
-the trial before the process ends; a defect does not, as the record is what it was met with. What was published
-needs no trial: it is bytes by then.
+*Care* is processing record by record, after deaths at one position; a *trial* is the marked processing of one record. A
+record is under trial while it is decoded, and again while it is applied and saved. With care there is one trial at a
+time in the whole process, and no other work of any partition beside it: so a death during a trial was caused by the
+record, or from outside. An exit with a known cause (`Stop`, a Redis or Kafka that fails, a newer owner) ends the trial
+before the process ends; a defect does not, as the record has caused it. Publishing needs no trial: it sends bytes.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from streams.wire.records import InputRecord
 
 log = logging.getLogger(__name__)
 
-# Deaths in a row at one position before it is worked on with care, and with one record under trial before it is poison.
+# Deaths in a row: at one position before processing continues with care; of one record's trial before it is poison.
 DEATHS_MAX = 2
-# Care ends after so long: an input that cannot be read would have it last.
+# Care ends after this time, as an input that cannot be read would make it last for ever.
 CARE_MAX_S = 300.0
-# So long an exit that says why waits until that is written.
+# How long an exit with a known cause waits until the end of the trial is stored.
 EXCUSE_MAX_S = 2.0
 
 Place = tuple[str, int]  # the topic and offset of an input
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an owner works from, and how that ended for the owners before.
+    """The positions from which an owner works, and the deaths of former owners at them.
 
-    ``deaths``: how many in a row ended at these positions; ``suspect``: the record that was tried last, with how
-    many deaths in a row during its trial, without this one; ``is_trying``: whether its trial goes on.
+    ``deaths``: how many owners in a row died at these positions; ``suspect``: the record that was tried last;
+    ``suspect_deaths``: how many former owners in a row died during its trial; ``is_trying``: whether its trial goes on.
     """
 
     positions: Mapping[str, int]
@@ -55,22 +55,22 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def needs_care(self) -> bool:
-        """Whether to go record by record."""
+        """Whether to process record by record."""
         return self.deaths >= DEATHS_MAX or self.suspect_deaths > 0
 
     def trying(self, place: Place) -> Attempt:
-        """The same while a record is under trial."""
+        """This attempt while a record is under trial."""
         deaths = self.suspect_deaths if place == self.suspect else 0
         return msgspec.structs.replace(self, suspect=place, suspect_deaths=deaths, is_trying=True)
 
 
 def encode(attempt: Attempt) -> bytes:
-    """As it is stored; JSON, as whoever looks at a partition in Redis should be able to read it."""
+    """Encode an attempt for the store; as JSON, so that an operator can read it in Redis."""
     return msgspec.json.encode(attempt)
 
 
 def judge(stored: bytes, positions: Mapping[str, int]) -> Attempt:
-    """The attempt of a new owner. ``stored``: what the former one left; nothing, where it ended in order."""
+    """The attempt of a new owner. ``stored``: that of the former owner; empty if it ended in order."""
     try:
         former = msgspec.json.decode(stored, type=Attempt) if stored else None
     except msgspec.DecodeError:
@@ -79,7 +79,7 @@ def judge(stored: bytes, positions: Mapping[str, int]) -> Attempt:
         return Attempt(positions)
     deaths = former.deaths + 1 if former.positions == positions else 1
     topic, offset = former.suspect or ("", -1)
-    if offset < positions.get(topic, 0):  # it was saved since, so it is no suspect
+    if offset < positions.get(topic, 0):  # the record was saved meanwhile, so it is no suspect
         return Attempt(positions, deaths)
     return Attempt(positions, deaths, former.suspect, former.suspect_deaths + former.is_trying)
 
@@ -87,7 +87,7 @@ def judge(stored: bytes, positions: Mapping[str, int]) -> Attempt:
 class Care:
     """Whether a process works record by record: for all of its partitions, or for none.
 
-    ``records``: after so many saved records of each partition that needs care it is over.
+    ``partitions``: those that need care. ``records``: how many records of each are saved before care ends.
     """
 
     def __init__(
@@ -100,18 +100,18 @@ class Care:
 
     @property
     def is_on(self) -> bool:
-        """Whether some partition needs care still."""
+        """Whether some partition still needs care."""
         return bool(self._left) and self._monotonic() < self._until
 
     def passed(self, partition: int) -> None:
-        """One more of its records is saved."""
+        """Note that one more record of a partition is saved."""
         if partition in self._left:
             self._left[partition] -= 1
             if self._left[partition] <= 0:
                 self.ended(partition)
 
     def ended(self, partition: int) -> None:
-        """This partition needs no care any more."""
+        """End the care for a partition."""
         self._left.pop(partition, None)
 
 
@@ -121,7 +121,7 @@ class Trials:
     def __init__(
         self, store: Store, partition: int, token: str, attempt: Attempt, care: Care, deaths_max: int = DEATHS_MAX
     ) -> None:
-        """``deaths_max``: so many in a row with one record under trial make it `poison`."""
+        """``deaths_max``: how many deaths in a row during a record's trial make it `poison`."""
         self._store = store
         self._partition = partition
         self._token = token
@@ -141,20 +141,20 @@ class Trials:
 
     @property
     def alone(self) -> asyncio.Lock:
-        """Held while anything of this partition is done with care."""
+        """The lock that any work with care holds, so that no other work of the process runs beside it."""
         return self._care.alone
 
     def passed(self) -> None:
-        """A record is saved."""
+        """Note that a record is saved."""
         self._care.passed(self._partition)
 
     def ended(self) -> None:
-        """All that was there is read."""
+        """Note that all records which were there are read, so care may end."""
         self._care.ended(self._partition)
 
     @contextlib.asynccontextmanager
     async def of(self, record: InputRecord) -> AsyncIterator[None]:
-        """Try a record: a death before the end of the context is one of its trial. Raises `Fenced`."""
+        """Run the trial of a record: a death before the end of the context counts against it. Raises `Fenced`."""
         try:
             await self._write(self._attempt.trying((record.topic, record.offset)))
             yield

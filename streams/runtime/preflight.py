@@ -16,11 +16,11 @@ from streams.stop import COPY, REBUILD, Stop, created_anew
 
 
 class Terms(Protocol):
-    """What a process is started with, as far as it matters here."""
+    """The options of a process that these checks need."""
 
     @property
     def rebuild(self) -> bool:
-        """Whether everything is to be read again."""
+        """Whether all events are to be read again."""
 
     @property
     def exact_ends(self) -> bool:
@@ -28,7 +28,7 @@ class Terms(Protocol):
 
 
 def check_complete(tps: frozenset[TP], topics: Sequence[str], partitions: int) -> list[int]:
-    """The partitions of an assignment, if each comes with all its inputs and none is new."""
+    """The partitions of an assignment. Raises `Stop` if one lacks an input, or was added to the topics."""
     assigned = sorted({tp.partition for tp in tps})
     if assigned and assigned[-1] >= partitions:
         raise Stop(f"the topics now have more than {partitions} partitions, so customers would move; {COPY}")
@@ -43,7 +43,7 @@ def check_complete(tps: frozenset[TP], topics: Sequence[str], partitions: int) -
 
 
 def positions(tps: Sequence[TP], state: PartitionState, offsets: Offsets, terms: Terms) -> Mapping[TP, int]:
-    """The offsets from which to read on, if what Kafka holds fits to what is saved. Raises `Stop`."""
+    """The offsets from which to read on. Raises `Stop` if Kafka's log does not fit to the saved positions."""
     next_offsets = {}
     for tp in tps:
         if not state.positions and not terms.rebuild and offsets.committed.get(tp, 0) > 0:
@@ -57,7 +57,7 @@ def positions(tps: Sequence[TP], state: PartitionState, offsets: Offsets, terms:
 
 
 def check_held(positions: Mapping[TP, int], offsets: Offsets, terms: Terms) -> None:
-    """Refuse positions that retention has passed, or beyond the end: then the topic is not the one that was read.
+    """Refuse positions that retention has passed, or that are beyond the end, as those of another topic are.
 
     Ends are requested, not taken from a fetch: a new leader answers only once its end cannot go back (KIP-207).
     """

@@ -1,8 +1,8 @@
-"""The outbox of a former claim while its output topics are read back: which entries are there, and how far it is read.
+"""Reads back the output topics of a former claim: finds which entries of its outbox are published, and trims them.
 
 The one rule: the position of an output is never advanced past an entry that is partly published and not trimmed, so
-that the next claim finds its records again. It is saved chunk by chunk, and a claim that runs out of time goes on from
-there.
+that the next claim finds its records again. Positions are saved chunk by chunk, and a claim that runs out of time goes
+on from there.
 
 See also `streams.worker.recovery` and `streams.triggers.claim`, which read back the outputs of either process.
 """
@@ -40,7 +40,7 @@ E = TypeVar("E", bound=ReadBackEntry)
 
 
 class ReadBack(Generic[E]):
-    """The entries that are left, oldest first, and the positions up to which the outputs are read."""
+    """The entries that are not trimmed yet, oldest first, and the positions up to which the outputs are read."""
 
     def __init__(self, outbox: Outbox, entries: Iterable[E]) -> None:
         self._outbox = outbox
@@ -48,7 +48,7 @@ class ReadBack(Generic[E]):
         self._positions: dict[str, int] = {}
 
     def find(self, identities: Iterable[Hashable]) -> None:
-        """Note the records of a chunk. With no entry left nothing is looked up."""
+        """Note the records of a chunk; without an entry that is left this does nothing."""
         if self.entries:
             published = set(identities)
             for entry in self.entries:

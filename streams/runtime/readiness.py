@@ -1,7 +1,6 @@
-"""Whether a process is ready: what it looks at to say so, and what is not as it should be.
+"""Decides whether a process is ready, and the reasons why it is not.
 
-The one rule: answers come from what the process knows, without asking Kafka or Redis, so that they come when
-those are away.
+The one rule: an answer needs no call to Kafka or Redis, so that it comes while those do not answer.
 
 See also `streams.runtime.health_endpoint`, which answers, and `streams.runtime.scraped_metrics`, which has the figures.
 """
@@ -18,19 +17,19 @@ from streams.runtime.rebalance_listener import PartitionOwner
 from streams.runtime.watchdog import FetchWatchdog, LoopWatchdog
 from streams.state.call_timer import CallTimer
 
-# Unanswered so long, Redis or Kafka is told to be away. Both are asked many times a second.
+# Redis or Kafka is reported as away after this time without an answer. Both are called many times a second.
 SILENT_S = 3.0
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """The answer of ``/ready``; ``because``: what is not as it should be, a sentence each."""
+    """The answer of ``/ready``; ``because``: one sentence for each thing that is not as it should be."""
 
     ready: bool
     because: list[str]
 
 
 class Reachable(Protocol):
-    """An endpoint of triggers."""
+    """The state of an endpoint of triggers."""
 
     @property
     def is_broken(self) -> bool:
@@ -38,11 +37,11 @@ class Reachable(Protocol):
 
     @property
     def is_gone(self) -> bool:
-        """Whether it wants nothing more."""
+        """Whether the endpoint has answered that it no longer exists."""
 
 
 class Inside(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a process is looked at. ``behind_s``: a partition that is further behind is not caught up."""
+    """The parts of a process that readiness depends on. ``behind_s``: a partition further behind is not caught up."""
 
     ownership: PartitionOwner
     metrics: Metrics
@@ -55,7 +54,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: Mapping[str, Reachable] = {}  # msgspec copies it; by channel
 
     def ready(self) -> Ready:
-        """Whether all that this process holds is decided up to now."""
+        """Whether all partitions of this process are decided up to now, and why not."""
         because = [*self._silent(), *self._behind()]
         if not self.ownership.runners and not self.ownership.is_spare:
             because.append("no partition is claimed")

@@ -1,8 +1,8 @@
 """Rebalances of the Kafka group: partitions that are assigned are claimed and run, those that are revoked released.
 
-The one rule: the position in Redis is the truth. Every assignment claims its partitions anew, reads on from the saved
-positions, and refuses what cannot go on safely before anything but the claim is written. No partition is run before
-all of the assignment is claimed and sought.
+The one rule: reading goes on from the positions in Redis. Every assignment claims its partitions anew, and refuses a
+partition that cannot go on safely before anything but the claim is written. No partition runs before all partitions of
+the assignment are claimed, and the consumer has sought to their positions.
 
 See also `streams.runtime.assignment` for the steps of a claim, and `streams.runtime.host`, which connects this to
 Faust.
@@ -41,7 +41,7 @@ from streams.stop import Stop
 
 log = logging.getLogger(__name__)
 
-# Faust gives a claim 90 s and then goes on, deaf: it must have failed loudly before.
+# After 90 s Faust goes on without the claim and reads nothing, so a claim must fail visibly before that.
 CLAIM_MAX_S = 30.0
 
 
@@ -56,7 +56,7 @@ class PartitionOwner:
         outputs: OutputReader,
         claim_partitions: ClaimPartitions,
     ) -> None:
-        """``claim_partitions``: that of the process which the config is for."""
+        """``claim_partitions``: the function of the kind of process which the config is for."""
         self._claim_partitions = claim_partitions
         self._config = config
         self._store = store
@@ -67,7 +67,7 @@ class PartitionOwner:
         self._strays = LostFetchDetector()
         self._generation = -1
         self._consumer: Consumer | None = None
-        self._making: asyncio.Task[Mapping[TP, int]] | None = None  # the newest claim
+        self._making: asyncio.Task[Mapping[TP, int]] | None = None  # the claim that is being made, the newest one
         self._releasing = asyncio.Lock()
         self._without_since: float | None = None
         self._is_spare = False
@@ -83,7 +83,7 @@ class PartitionOwner:
         return runner is not None and runner.task.is_full(tp.topic)
 
     def lost(self, sentence: str) -> None:
-        """Stop: Kafka refuses what no other try would change, such as rights, or a group of another kind."""
+        """Stop, as Kafka refuses for a reason that no retry changes, such as a right or a group of another kind."""
         self._config.stop(sentence)
 
     def fetching(self) -> Mapping[TP, Fetching]:
@@ -97,7 +97,7 @@ class PartitionOwner:
     def assigned(self, tps: Collection[TP]) -> None:
         """Note what the group assigned.
 
-        Where it is nothing, as there are more workers than partitions, no claim follows.
+        An empty assignment, where there are more workers than partitions, is not followed by a claim.
         """
         self._is_spare = not tps
         if not tps:
@@ -115,11 +115,11 @@ class PartitionOwner:
 
     @property
     def without_since(self) -> float | None:
-        """Since when (monotonic, s) partitions are released and none claimed instead."""
+        """Since when (monotonic, s) partitions have been released without a claim after it; ``None``: there is one."""
         return self._without_since
 
     async def verify(self) -> None:
-        """Check that the store can still be trusted; stop when not."""
+        """Check that the store still fulfils its contract; stop if not."""
         try:
             await self._store.verify(self._config.now_ms)
         except ClaimRefused as refused:
@@ -147,10 +147,10 @@ class PartitionOwner:
             await self._read_again({TP(batch.topic, batch.partition): missing}, self._consumer)
 
     async def heal(self) -> None:
-        """Read again what was fetched but never came; called now and then.
+        """Seek back for fetched records that were never delivered; called now and then.
 
-        A batch can be lost between Kafka and the partition's task when the group rebalances, and where no other
-        follows it nothing else would show the gap. Nor would another topic of the same name, whose offsets begin at 0.
+        A batch can be lost between Kafka and the partition's task when the group rebalances. If no other batch follows
+        it, only this check finds the gap. It also finds a topic that was created again, whose offsets begin at 0.
         """
         lost = self._strays.look(self.fetching())
         if lost and self._consumer is not None:
@@ -161,7 +161,7 @@ class PartitionOwner:
             await self._read_again(lost, self._consumer)
 
     async def _read_again(self, positions: Mapping[TP, int], consumer: Consumer) -> None:
-        """Seek back, if Kafka still has what is awaited. What Kafka refuses is tried again at the next occasion."""
+        """Seek back, if Kafka still has the awaited records. A seek that Kafka refuses is repeated at the next one."""
         try:
             offsets = await consumer.offsets(frozenset(positions))
             preflight.check_held(positions, offsets, self._config)
@@ -175,7 +175,7 @@ class PartitionOwner:
             )
 
     async def claim(self, tps: frozenset[TP], generation: int, consumer: Consumer) -> Mapping[TP, int]:
-        """Claim all partitions of an assignment; the positions from which to read."""
+        """Claim all partitions of an assignment. Returns the positions from which to read."""
         assignment = Assignment(self._config, self._store, self._publisher, self._outputs, generation, consumer)
         making: asyncio.Task[Mapping[TP, int]] | None = None
         began = self._config.monotonic()
@@ -191,7 +191,7 @@ class PartitionOwner:
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
-            if self._making is making:  # nobody has let go of it, so nobody would claim again
+            if self._making is making:  # no release has ended this claim, so no other claim will follow
                 self._config.stop("claiming was broken off by Kafka's client; start the worker again")
             log.info("partitions revoked during claim", extra={"generation": generation})
         except StaleAssignment:
@@ -238,7 +238,7 @@ class PartitionOwner:
         """
         try:
             await consumer.begin_all(positions)
-        except IllegalStateError:  # aiokafka's word for a seek in what is assigned no longer
+        except IllegalStateError:  # aiokafka's error for a seek in a partition that is no longer assigned
             raise StaleAssignment from None
         self._runners, self._without_since = runners, None
         for runner in runners.values():
@@ -247,8 +247,8 @@ class PartitionOwner:
     async def release(self) -> None:
         """Release all partitions; called before they are revoked and at the end.
 
-        A second call waits for the first: what that one still publishes needs the producers. A claim under way is
-        ended: its producers would fence those of the next one.
+        A second call waits for the first, which still needs the producers to publish. A claim under way is ended, as
+        its producers would fence those of the next one.
         """
         async with self._releasing:
             if self._without_since is None:

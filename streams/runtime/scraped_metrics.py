@@ -1,6 +1,6 @@
 """Metrics which are read off the process when they are scraped: lag, clocks, the outbox, watchdogs, readiness.
 
-Counters and histograms that are counted as things happen stand in `streams.runtime.metrics`.
+See also `streams.runtime.metrics`, the counters and histograms that are counted as things happen.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def _counter(name: str, counts: Mapping[tuple[str, ...], int]) -> Metric:
 class Exposition:
     """The metrics as Prometheus reads them.
 
-    A rendering takes milliseconds of the event loop on which customers are decided. So one is given again for nine
-    times as long as it took to make, however often somebody asks.
+    A rendering takes milliseconds of the event loop on which customers are decided. So each is served again for nine
+    times as long as it took to make, however often it is requested.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -90,7 +90,7 @@ class Exposition:
         self._fresh_until = 0.0
 
     def text(self) -> bytes:
-        """All metrics, as of a moment ago at most."""
+        """All metrics, at most a moment old."""
         began = monotonic()
         if began >= self._fresh_until:
             self._text = generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""The contract between a partition's task and what decides and saves its steps.
+"""The contract between a partition's task and the object that decides and saves its steps.
 
 See also `streams.runtime.partition_task`, which calls it.
 """
@@ -17,14 +17,14 @@ class StepProcessor(Protocol):
 
     @property
     def checkpointer(self) -> Checkpointer:
-        """How far the partition is saved."""
+        """The checkpointer, which shows how far the partition is saved."""
 
     @property
     def dead_letter_load(self) -> float:
-        """How near dead letters are to stopping the process, which they do at 1."""
+        """How near the share of dead letters is to its limit; at 1 the process stops."""
 
     async def process_batch(self, batch: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
-        """Apply a merged batch and save; the records to publish."""
+        """Apply a merged batch, and save. Returns the records to publish."""
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:
-        """Fire what is due up to ``clock`` (ms), of at most ``limit`` customers, and save; the records to publish."""
+        """Fire due times ≤ ``clock`` (ms) of at most ``limit`` customers, and save. Returns the records to publish."""

@@ -41,7 +41,7 @@ class Timers:
         self._now_ms = now_ms
 
     async def fire(self) -> Sequence[OutRecord] | None:
-        """Decide a slice of the customers that are due, and save them: what is to be published; ``None``: none is."""
+        """Decide a slice of the customers that are due, and save. Returns records to publish; ``None``: none is due."""
         clock = self._time.clock()
         if not 0 < self._saved.next_due <= clock:
             return None
@@ -53,5 +53,5 @@ class Timers:
         if not due:
             return IDLE_WAIT_S
         left_ms = due + self._grace_ms - self._now_ms()
-        # Overdue while Kafka is silent: the clock waits for its answer, and each look a quarter of the delay so far.
+        # Overdue while Kafka is silent: the clock waits for its answer. The next look is after a quarter of the delay.
         return min(IDLE_WAIT_S, max(0.002, left_ms / 1000, -left_ms / 1000 / 4))

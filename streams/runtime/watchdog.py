@@ -1,7 +1,7 @@
-"""Watchdogs: stop rather than stand still unseen.
+"""Watchdogs, which stop a process that makes no progress.
 
-The one rule: a worker that cannot make progress says so and exits, so that its supervisor and
-its group notice; Faust alone would go on heart-beating.
+The one rule: a worker that cannot make progress logs it and exits, so that its supervisor and its group notice; Faust
+alone would go on sending heartbeats.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from faust.types import TP
 
 from streams.kafka.fetch import Fetching
 
-# So many answers in a row without progress on what is out of step mean that something was lost on the way.
+# This many answers in a row without progress on an input that is out of step mean that a batch was lost.
 LOST_AFTER_ANSWERS = 3
 
 
@@ -36,7 +36,7 @@ class LoopWatchdog:
         try:
             while True:
                 now = time.monotonic()
-                # A long pause fades slowly, as metrics are read now and then.
+                # A long pause fades slowly, as metrics are read only now and then.
                 self._longest_s = max(now - self._turned, 0.97 * self._longest_s)
                 self._turned = now
                 await asyncio.sleep(self._stuck_s / 30)
@@ -45,7 +45,7 @@ class LoopWatchdog:
 
     @property
     def near(self) -> float:
-        """The longest pause of late, as a share of the one that stops the process."""
+        """The longest recent pause, as a share of the one that stops the process."""
         return self._longest_s / self._stuck_s
 
     def _watch(self) -> None:
@@ -57,17 +57,17 @@ class LoopWatchdog:
 class LostFetchDetector:
     """Finds inputs that are out of step with what Kafka answers.
 
-    Either what waits there does not come (a batch was lost between Kafka and the partition's task, and none follows
-    it), or the log ends before what was read (the topic is another one, or its new leader has not caught up yet).
-    Answers are counted, not time: a silent Kafka has lost nothing.
+    Either waiting records are not delivered (a batch was lost between Kafka and the partition's task, and none follows
+    it), or the log ends before the position (the topic was created again, or its new leader has not caught up yet).
+    Answers are counted, and not the time: while Kafka is silent, nothing is lost.
     """
 
     def __init__(self) -> None:
-        # Inputs out of step: the position awaited, when (monotonic, s) Kafka was asked last, and answers since.
+        # Inputs out of step: the awaited position, when (monotonic, s) Kafka was last asked, and the answers since.
         self._suspects: dict[TP, tuple[int, float, int]] = {}
 
     def look(self, inputs: Mapping[TP, Fetching]) -> Mapping[TP, int]:
-        """The positions awaited of those that were out of step for `LOST_AFTER_ANSWERS` answers after the first."""
+        """The awaited positions of inputs that were out of step for `LOST_AFTER_ANSWERS` answers after the first."""
         suspects: dict[TP, tuple[int, float, int]] = {}
         lost: dict[TP, int] = {}
         for tp, fetching in inputs.items():
@@ -87,10 +87,10 @@ class LostFetchDetector:
 class FetchWatchdog:
     """Stops the process when Kafka holds records of its inputs that are not fetched, or is silent.
 
-    ``unread_s``: how long readable records may wait without any being fetched. Silence may last five times that: a
-    broker that is away is no reason to hurry, a deaf client is. An input whose buffer is full is not fetched, so its
-    silence says nothing. Nor may it take longer than that until partitions that were released are followed by others:
-    ``without_since`` gives since when (monotonic, s) there are none.
+    ``unread_s``: how long readable records may wait without any being fetched. Silence may last five times that, as a
+    broker that is away may come back, but a client that does not fetch needs a restart. An input whose buffer is full
+    is not fetched, so its silence does not count. After a release, a claim must follow within the time of silence:
+    ``without_since`` gives since when (monotonic, s) there is none.
     """
 
     def __init__(
@@ -107,13 +107,13 @@ class FetchWatchdog:
         self._since: dict[str, tuple[int, float]] = {}
 
     async def run(self) -> None:
-        """Look now and then until cancelled."""
+        """Check now and then until cancelled."""
         while True:
             await asyncio.sleep(self._unread_s / 10)
             self.look(time.monotonic())
 
     def look(self, now: float) -> None:
-        """One look at all inputs."""
+        """Check all inputs once."""
         without = self._without_since()
         if without is not None and now - without > 5 * self._unread_s:
             self._stop(
@@ -133,7 +133,7 @@ class FetchWatchdog:
         self._since = since
 
     def near(self, now: float) -> Mapping[str, float]:
-        """By limit, the share of it that is used up."""
+        """The used share of each limit, by its name."""
         without = self._without_since()
         inputs = list(self._fetching())
         waiting = [fetching.name for fetching in inputs if fetching.waits and fetching.name in self._since]

@@ -9,7 +9,7 @@ the order of its save numbers, and from the positions that are stored.
     the outbox entries are published, then `trim` drops them: a crash before it leaves them for the next claim
 
 See also: `streams.state.memory` and `streams.state.redis` (both implement it; the same tests run on both),
-`streams.runtime.checkpoint` (who saves), `streams.runtime.outbox` (who trims).
+`streams.runtime.checkpoint` (saves), `streams.runtime.outbox` (trims).
 """
 
 from __future__ import annotations

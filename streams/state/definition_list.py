@@ -13,12 +13,12 @@ from rules.customer import Customer
 
 
 class DefinitionVersion(msgspec.Struct, frozen=True):
-    """One file: its number, and from when on (ms) it decides.
+    """One definition file: its number, and ``since`` when (ms) it decides.
 
-    ``short``: segments whose history is not known in full, and until when (ms) that makes a difference; ``None``: for
-    good. ``is_swept``: the backfill found no customer of a former file any more. ``rebuilt`` (ms): the wall clock by
-    which every customer was as all events make it, or from which all events were read into an empty store; 0: neither.
-    ``document``: empty, but in a list of a former version, which had no key for documents and requires the field.
+    ``short``: segments whose history is not complete, and until when (ms) that makes a difference; ``None``: for ever.
+    ``is_swept``: the backfill found no customer of a former file any more. ``rebuilt`` (ms): the wall clock at which
+    every customer was rebuilt from all events, or from which all events were read into an empty store; 0: neither.
+    ``document``: empty, except in a list of an older release, which has no key for documents and requires the field.
     """
 
     number: int
@@ -39,12 +39,12 @@ def decode(encoded: str | bytes) -> list[DefinitionVersion]:
 
 
 def is_current(customer: Customer, meta: Mapping[str, str]) -> bool:
-    """Whether a stored customer was decided last by the newest of its partition's files."""
+    """Whether the newest of its partition's files has decided a stored customer."""
     return customer.definition_version == int(meta.get("epoch", 0))
 
 
 def short(meta: Mapping[str, str]) -> frozenset[str]:
-    """The segments of which, at the partition's clock, not all history is known that their conditions ask for."""
+    """The segments whose conditions look back further than the history that is stored, at the partition's clock."""
     versions, clock = decode(meta.get("epochs", "[]")), int(meta.get("clock", 0))
     return frozenset(
         key for version in versions for key, until in version.short.items() if until is None or until > clock
@@ -52,10 +52,10 @@ def short(meta: Mapping[str, str]) -> frozenset[str]:
 
 
 def is_settled(meta: Mapping[str, str]) -> bool:
-    """Whether every customer of a partition is decided by the newest of its files."""
+    """Whether a partition is settled: the newest of its files has decided every customer."""
     return all_are_newest(decode(meta.get("epochs", "[]")))
 
 
 def all_are_newest(versions: Sequence[DefinitionVersion]) -> bool:
-    """Whether every customer is decided by the newest file of a list."""
+    """Whether the newest file of a list has decided every customer."""
     return len(versions) < 2 or versions[-1].is_swept

@@ -1,26 +1,26 @@
 """Definition versions: which definition files decided a partition's customers, one file after the other.
 
-    version 0   today's file; the partition is claimed, every customer is decided by version 0
+    version 0   the partition is claimed under today's file: version 0 decides every customer
     deploy      the file changes: version 1 is in force from the partition's clock on
     backfill    a customer is migrated when it is loaded, the others one by one between steps
-    done        no customer is of version 0 any more; its document stays for profiles that other partitions send
+    settled     no customer is of version 0 any more; its document stays for profiles that other partitions send
 
-The one rule: a stored customer is read under the file that decided it. Its number is kept with the customer. The list
-of the files is a field of the partition, and their documents, compressed, are under a key beside it, so that whoever
-needs only the number or the clock reads neither. Both are written in the step that changes them.
+The one rule: a stored customer is read under the file that decided it. The file's number is stored with the customer.
+The list of the files is a field of the partition, and their documents, compressed, are under a key beside it, so that a
+reader that needs only the number or the clock reads neither. Both are written in the step that changes them.
 
-While a backfill runs, every file stays. Once it is done, former files serve profiles that other partitions sent under
-them, so of these only the newest stay: `KEPT_MAX` files, of `FORMER_MAX_BYTES` in all.
+While a backfill runs, every file stays. Once it is done, former files are needed only for profiles that other
+partitions sent under them, so only the newest of them stay: `KEPT_MAX` files, of `FORMER_MAX_BYTES` in all.
 
-Each file is in force from an instant on: the partition's clock when it was first claimed under it, or rebuilt. So what
-a change of files does to a customer does not depend on when the customer's turn comes: due times up to that instant are
-still the former file's, and everything after it is the new one's.
+Each file is in force from an instant on: the partition's clock when it was first claimed under the file, or rebuilt. So
+the result of a change of files does not depend on when a customer is migrated: due times up to that instant fire under
+the former file, and everything after it is decided by the new one.
 
-A rebuild is a change of files too, mostly to the same file: every customer becomes what all events make of it.
+A rebuild is a change of files, too, mostly to the same file: every customer is computed again from all events.
 
 See also `streams.state.definition_list` for the list as it is stored, `streams.state.definition_documents` for the
-documents, `rules.definition_migration` for what a migration
-changes in a customer, and `streams.worker.backfill` for the steps that migrate all of them.
+documents, `rules.definition_migration` for what a migration changes in a customer, and `streams.worker.backfill` for
+the steps that migrate all of them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from streams.state.definition_list import DefinitionVersion, all_are_newest, dec
 from streams.stop import REBUILD, Stop
 from streams.wire import customer_codec
 
-# Of a partition all of whose customers are brought over: how many files it lists, and bytes of former documents.
+# Limits of a settled partition: the files that it lists, and the bytes of former documents.
 KEPT_MAX = 50
 FORMER_MAX_BYTES = 1 << 20
 
@@ -61,7 +61,7 @@ class DefinitionVersions:
         stored: Collection[int] = (),
         coming: Engine | None = None,
     ) -> None:
-        """``engine``: that of the newest; ``coming``: of a file which other partitions may have already.
+        """``engine``: that of the newest; ``coming``: of a file that other partitions may have already.
 
         ``documents``: compressed, by number; ``stored``: numbers of those that the store holds for certain.
         """
@@ -114,12 +114,12 @@ class DefinitionVersions:
 
     @property
     def rebuilt(self) -> int:
-        """``rebuilt`` of the newest `DefinitionVersion`."""
+        """When (ms) the newest file was rebuilt; see `DefinitionVersion`."""
         return self.versions[-1].rebuilt
 
     @property
     def is_settled(self) -> bool:
-        """Whether every customer is decided by the newest."""
+        """Whether the newest file has decided every customer."""
         return all_are_newest(self.versions)
 
     def settle(self, rebuilt: int | None = None) -> None:
@@ -163,9 +163,9 @@ class DefinitionVersions:
         rebuilt: Customer | None = None,
         published: Collection[str] | None = None,
     ) -> list[Change]:
-        """Bring a customer under the newest file, in place; what that changed, in order. Raises `Stop`.
+        """Migrate a customer to the newest file, in place. Returns the changes, in order. Raises `Stop`.
 
-        ``rebuilt``: what all events made of it by the newest file, up to where the partition was when it began.
+        ``rebuilt``: the customer as all events make it under the newest file, up to the positions at its beginning.
         ``published``: the segments of its newest change on the topic, where the store had lost that change.
         """
         changes: list[Change] = []
@@ -183,7 +183,7 @@ class DefinitionVersions:
         return changes
 
     def _fire_former(self, index: int, customer_id: str, customer: Customer, since: int) -> list[Change]:
-        """Fire what is due up to ``since`` (ms): it is still the former file's."""
+        """Fire due times up to ``since`` (ms), under the former file: until then it is in force."""
         if not 0 < customer.due <= since:
             return []
         former = self._engine(index)
@@ -191,7 +191,7 @@ class DefinitionVersions:
         return fire(customer_id, customer, since)
 
     def translated(self, merge: ProfileMerge) -> ProfileMerge | None:
-        """A sent profile as the newest file keeps it; ``None``: it was kept under none of these files."""
+        """Migrate a sent profile to the newest file; ``None``: it is of none of these files."""
         newest = self.engine.definitions.fingerprint
         if merge.definitions == newest:
             return merge
@@ -199,7 +199,7 @@ class DefinitionVersions:
         return None if profile is None else msgspec.structs.replace(merge, profile=profile, definitions=newest)
 
     def translated_profile(self, encoded: bytes, definitions: str) -> bytes | None:
-        """A profile that another partition kept under one of these files, as the newest keeps it; ``None``: unknown."""
+        """Migrate another partition's profile from one of these files to the newest; ``None``: from none of them."""
         indices = [index for index, version in enumerate(self.versions) if version.fingerprint == definitions]
         profile = customer_codec.profile(encoded)
         if not indices:
@@ -215,7 +215,7 @@ class DefinitionVersions:
         """The place in the list of the version which decided a customer last."""
         index = customer.definition_version - self.versions[0].number
         if customer.is_gone:
-            return len(self.versions) - 1  # nothing of it is stored that would have to be read
+            return len(self.versions) - 1  # nothing is stored of the customer, so any file can read it
         if not 0 <= index < len(self.versions):
             raise Stop(
                 "Redis does not hold the definitions that decided some customers "
@@ -244,7 +244,7 @@ class DefinitionVersions:
         return EncodedVersions(self.number, self.encoded(), list(self._documents))
 
     def files(self) -> EncodedVersions:
-        """The list, with the documents that the store was not seen to hold."""
+        """The list, with the documents that the store may lack."""
         missing = {number: document for number, document in self._documents.items() if number not in self._stored}
         return msgspec.structs.replace(self.listing(), documents=missing)
 

@@ -1,4 +1,4 @@
-"""The composition root of the worker, where its engine, its topics and its claims meet."""
+"""The composition root of the worker, which brings its engine, its topics and its claims together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from streams.worker.dead_letter_limit import DeadLetterLimit
 
 
 def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
-    """The worker's Faust app. Raises what keeps it from starting (`Stop`, `DefinitionsError`)."""
+    """Build the worker's Faust app. Raises `Stop` or `DefinitionsError` if it cannot start."""
     engine = Engine(load(settings.definitions))
     topics = admin.verify(settings, rights.NEEDS[rights.WORKER].topics)
     config = _config(settings, engine, topics, rebuild=rebuild)

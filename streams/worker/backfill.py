@@ -1,7 +1,7 @@
 """The backfill: all customers of a partition are brought under its newest definitions, some in each step.
 
-The one rule: it is done when a whole pass has found no customer of former definitions. A pass in which Redis was
-restarted may miss some, so the pass that migrates the last one is followed by another.
+The one rule: a backfill is done when a whole pass has found no customer of former definitions. A pass in which Redis
+was restarted may miss customers, so a pass that has migrated one is followed by another.
 
 See also `streams.runtime.background` for when a step may be taken, and `streams.worker.customer_loader`, which
 migrates the customers that events need in the meantime.
@@ -47,11 +47,11 @@ class Backfill:
 
     @property
     def is_done(self) -> bool:
-        """Whether no customer waits for it."""
+        """Whether no customer is left to migrate."""
         return self._loader.versions.is_settled
 
     async def step(self, limit: int) -> list[OutRecord]:
-        """Migrate about ``limit`` customers and save; the records to publish.
+        """Migrate about ``limit`` customers, and save. Returns the records to publish.
 
         After the first pass over the store come the customers which only a rebuild knows.
         """

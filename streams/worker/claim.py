@@ -1,4 +1,4 @@
-"""What the worker does with an assignment: definitions, placement, erasures, recovery, and the runners that go on.
+"""Claims partitions for the worker: definitions, placement, erasures, recovery, and the runners that go on.
 
 See also `streams.runtime.assignment` for the order of a claim.
 """
@@ -37,9 +37,9 @@ log = logging.getLogger(__name__)
 class WorkerConfig(OwnerConfig, frozen=True, kw_only=True):
     """Configuration of the segmenting worker: what every owner needs, plus rules and background work.
 
-    ``belongs``: whether a customer belongs to a partition. ``placed``: partitions whose first records were seen to
-    belong to them. ``started_ms``: what was rebuilt since then is not rebuilt again. ``rebuilding``: held by the one
-    rebuild of the process which runs.
+    ``belongs``: whether a customer belongs to a partition. ``placed``: partitions whose first records were checked to
+    belong to them. ``started_ms``: a partition that was rebuilt after this time is not rebuilt again. ``rebuilding``:
+    the lock of the rebuild that runs, as a process runs one at a time.
     """
 
     engine: Engine
@@ -48,7 +48,7 @@ class WorkerConfig(OwnerConfig, frozen=True, kw_only=True):
     belongs: Callable[[str, int], bool]
     pseudonym: Callable[[str], str] = no_pseudonym
     background: BackgroundBudget = msgspec.field(default_factory=BackgroundBudget)
-    links: bool = True  # whether ids of one person are brought together, for which their partitions must be known
+    links: bool = True  # whether ids of one person are linked, which needs a known partitioner
     placed: set[int] = msgspec.field(default_factory=set)
     started_ms: int = 0
     recompute: Recompute = RebuildProcess.start
@@ -58,7 +58,7 @@ class WorkerConfig(OwnerConfig, frozen=True, kw_only=True):
 async def claim_partitions(
     config: WorkerConfig, assignment: Assignment, tps: frozenset[TP]
 ) -> dict[int, PartitionRunner]:
-    """Claim the partitions of an assignment, and recover them; the runners, ready to be started.
+    """Claim the partitions of an assignment, and recover them. Returns runners that are ready to be started.
 
     Raises what `Assignment.claim` and the recovery raise.
     """
@@ -83,7 +83,7 @@ async def claim_partitions(
 
 
 def _definitions(config: WorkerConfig, state: PartitionState) -> tuple[DefinitionVersions, EncodedVersions | None]:
-    """The versions under which a partition goes on, and what of them is to be stored with the claim."""
+    """The versions under which a partition goes on, and those that must be stored with the claim."""
     if not state.positions:
         rebuilt = config.now_ms() if config.rebuild else 0
         versions = DefinitionVersions.initial(config.engine, state.clock, rebuilt)
@@ -101,7 +101,7 @@ def _awaits_rebuild(config: WorkerConfig, versions: DefinitionVersions) -> bool:
 
 
 async def _check_placement(config: WorkerConfig, assignment: Assignment, unread: set[int]) -> None:
-    """Refuse topics whose records do not lie where the partitioner puts them. Raises `Stop`."""
+    """Refuse topics whose records are not on the partitions that the partitioner chooses. Raises `Stop`."""
     if unchecked := unread - config.placed:
         others = {*range(config.identity.partitions)} - unchecked - config.placed
         config.placed.update(await placement.check(assignment.outputs, unchecked, others, config.belongs))
@@ -118,7 +118,7 @@ def _own(
         languages=config.languages,
         pseudonym=config.pseudonym,
         links=config.links,
-        # A partition that began with the rebuild of a fresh store: those which sent profiles send them again.
+        # A partition that began with the rebuild of a fresh store: partitions that sent it profiles send them again.
         skips_unknown_profiles=config.rebuild and versions.number == 0 and versions.rebuilt > 0,
     )
     part = WorkerPartition(assignment.store, claim, claimed.state, versions, of_partition, meter)

@@ -1,8 +1,7 @@
 """Loads the customers of a step, each under the newest of the partition's definition files.
 
-The one rule: a customer that a former file decided last is migrated when it is loaded. What the migration changed is
-saved in the step for which the customer was loaded, before anything else of it. The same goes for what a rebuild made
-of a customer.
+The one rule: a customer that a former file decided last is migrated when it is loaded, and a rebuilt customer replaces
+the stored one then. The changes of that are saved in the step for which the customer was loaded, before its others.
 
 See also `streams.worker.customer_migration` for what a migration does to one customer.
 """
@@ -37,7 +36,7 @@ class CustomerLoader:
     """Loads customers of one partition.
 
     ``versions``: the definition files that decided the partition. ``belongs``: whether a customer belongs to it.
-    ``skips_unknown_profiles``: whether a profile that came under unknown definitions is passed over.
+    ``skips_unknown_profiles``: whether a profile of unknown definitions is skipped.
     """
 
     def __init__(
@@ -53,9 +52,9 @@ class CustomerLoader:
         self._partition = checkpointer.partition
         self._belongs = belongs
         self._skips_unknown_profiles = skips_unknown_profiles
-        # What all events made of customers that are not migrated yet, encoded; ``None``: there was no rebuild.
+        # Rebuilt customers that are not migrated yet, encoded; ``None``: there was no rebuild.
         self.rebuilt: dict[str, bytes] | None = None
-        # The newest published change of rebuilt customers of which the store knows less.
+        # The newest published change of those rebuilt customers whose change the store has lost.
         self._published: Mapping[str, PublishedChange] = {}
         self._migration_changes: list[DecidedChanges] = []
         self._rows: dict[str, PublishedChange | None] = {}
@@ -67,7 +66,7 @@ class CustomerLoader:
         self._checkpointer.definition_version = versions.number
 
     async def use_rebuilt(self, versions: DefinitionVersions, result: RebuildResult, claim: Claim) -> None:
-        """Go on under ``versions``, which may be the same; customers become what all events made of them.
+        """Go on under ``versions``, which may be the same; rebuilt customers replace the stored ones.
 
         ``result``: up to where the partition is now; it is emptied as customers are migrated. Raises `Fenced`, also
         where the store lost its last saves: what those customers were rebuilt from is no longer what the store has.
@@ -78,7 +77,7 @@ class CustomerLoader:
         self.rebuilt, self._published = result.customers, result.published
 
     async def load(self, ids: Iterable[str]) -> Loaded:
-        """These customers under the newest definitions, each with the due time that it had."""
+        """Load these customers under the newest definitions, each with the due time that it had."""
         wanted = list(ids)
         stored = await self._store.load(self._partition, wanted)
         loaded: Loaded = {}
@@ -91,7 +90,7 @@ class CustomerLoader:
                 else:
                     loaded[customer_id] = self.migrate(customer_id, customer)
             elif self.rebuilt and customer_id in self.rebuilt:
-                # As decided by a former version, so that it is migrated; a rebuild has always added a version.
+                # Numbered as of a former version, so that it is migrated; a rebuild has always added a version.
                 loaded[customer_id] = self.migrate(customer_id, self._new(newest - 1))[0], _UNKNOWN_DUE
             else:
                 # Only a customer that is new here needs the check: it costs more than the rest.
@@ -99,7 +98,7 @@ class CustomerLoader:
         return loaded
 
     async def load_as_stored(self, ids: Sequence[str]) -> Loaded:
-        """These customers under the definitions that decided them last."""
+        """Load these customers under the definitions that decided them last."""
         stored = await self._store.load(self._partition, ids)
         loaded: Loaded = {}
         for customer_id, value in zip(ids, stored, strict=True):
@@ -136,7 +135,7 @@ class CustomerLoader:
         return rows
 
     def translate(self, merge: ProfileMerge) -> ProfileMerge | None:
-        """A profile that other definitions kept, as the newest keep it; ``None``: it is passed over. Raises `Stop`."""
+        """Migrate a profile from other definitions to the newest; ``None``: it is skipped. Raises `Stop`."""
         translated = self.versions.translated(merge)
         if translated is None and not self._skips_unknown_profiles:
             fingerprint = self.engine.definitions.fingerprint

@@ -2,11 +2,11 @@
 
     stored     sequence 4, decided by version 1, in {buyers}
     published  sequence 6, in {buyers, lapsed}: Redis has lost its last saves, the topic has not
-    rebuilt    what all events make of the customer under version 2: in {buyers, lapsed}
+    rebuilt    by all events under version 2 the customer is in {buyers, lapsed}
     result     version 2, numbered on from 6; no change, but the row of sequence 6 is published again
 
-The one rule: what was published is never taken back, and numbers only rise. So a customer goes on from the newest
-change on the topic, however little of it the store knows.
+The one rule: a published change is never taken back, and sequence numbers only rise. So a customer goes on from its
+newest change on the topic, also if the store has lost that change.
 
 See also `rules.definition_migration` for what a migration changes, and `rules.published_ahead` for customers whose
 published changes the store has yet to decide.
@@ -27,7 +27,7 @@ from streams.wire import customer_codec
 
 
 class RowAction(enum.Enum):
-    """What becomes of the customer's row in the table of memberships, beside what its changes do."""
+    """The action on the customer's row in the table of memberships, beside the rows of its changes."""
 
     LEAVE = enum.auto()
     REPEAT = enum.auto()
@@ -35,7 +35,7 @@ class RowAction(enum.Enum):
 
 
 class CustomerMigration(msgspec.Struct, frozen=True):
-    """What a migration came to: changes to publish, and what becomes of the row. ``repeated``: for `REPEAT`."""
+    """The result of a migration: changes to publish, and the action on the row. ``repeated``: for `REPEAT`."""
 
     changes: Sequence[Change]
     row: RowAction
@@ -52,7 +52,7 @@ def migrate_customer(
 ) -> CustomerMigration:
     """Bring ``customer`` under the newest of ``versions``, in place. Raises `Stop`.
 
-    ``rebuilt``: what all events make of the customer, encoded; ``None``: not rebuilt. ``published``: its newest change
+    ``rebuilt``: the customer as all events make it, encoded; ``None``: not rebuilt. ``published``: its newest change
     on the topic, where the store had lost changes; ``clock`` (ms): up to when the partition is decided.
 
     ======================================  ===========  ==========================================
@@ -74,7 +74,7 @@ def migrate_customer(
     if changes:
         return CustomerMigration(changes, RowAction.LEAVE)
     if beyond is not None and set(versions.engine.membership(customer)) == set(beyond.segments):
-        # The row on the topic may be older than the change, as its owner may have died between the two.
+        # The row on the topic may be older than the change, as the owner may have died between publishing the two.
         if is_forgotten(customer, beyond):
             return CustomerMigration((), RowAction.REMOVE)
         return CustomerMigration((), RowAction.REPEAT, beyond)

@@ -1,7 +1,7 @@
-"""The limit of dead letters: how large their share of what is read may be.
+"""The limit of dead letters, a share of the records that are read.
 
-The one rule: a broken producer is not drained. Once a window's worth of records was read since the claim, a larger
-share of dead letters among the last of them stops the worker.
+The one rule: the worker does not turn all records of a broken producer into dead letters. Once a window of records was
+read since the claim, a larger share of dead letters among the last of them stops the worker.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class DeadLetterLimit(msgspec.Struct, frozen=True):
 
 
 class DeadLetterRatio:
-    """The share of dead letters in what was last read of one partition."""
+    """The share of dead letters among the last records of one partition."""
 
     def __init__(self, partition: int, ceiling: DeadLetterLimit) -> None:
         self._partition = partition
@@ -31,11 +31,11 @@ class DeadLetterRatio:
 
     @property
     def near(self) -> float:
-        """How near to the ceiling: 1 stops the worker, once a window's worth was read."""
+        """How near the share is to the limit: 1 stops the worker, once a window of records was read."""
         return self._dead / (self._ceiling.share * self._ceiling.window)
 
     def read(self, count: int, dead: int) -> None:
-        """So many records were read, so many of them dead letters. Raises `Stop`."""
+        """Count records that were read, and the dead letters among them. Raises `Stop`."""
         window = self._ceiling.window
         for is_dead in [True] * dead + [False] * (count - dead):
             if len(self._recent) == window:

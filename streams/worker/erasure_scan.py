@@ -1,13 +1,13 @@
-"""The scan for erasures: which customers asked to be erased, found before anything else of a partition is read.
+"""The scan for erasures: finds the customers to erase before anything else of a partition is read.
 
-The one rule: where nothing was read yet, as in a rebuild, the requests are looked for first. So a customer which was
-erased is not decided and published once more on the way to its request.
+The one rule: in a partition of which nothing was read yet, as in a rebuild, the requests are searched for first. So an
+erased customer is not decided and published once more before its request is read.
 
 Only ``profiles`` is scanned for requests, as they are accepted there alone, and ``merges`` for those which were sent on
 to a person's former ids. Other records are not decoded. The scan goes partition by partition, and its progress is saved
 with the positions of the outputs: a claim that runs out of time goes on with the next partition at the next attempt.
 
-See also `rules.identity.erasure`: what an erasure does to one customer, also where it comes while the worker runs.
+See also `rules.identity.erasure`, which erases one customer, also when a request comes while the worker runs.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _KIND_WITHIN_BYTES = 16
 
 
 class ErasedIds(msgspec.Struct, frozen=True):
-    """Ids that are erased, and when last (event time, ms); by topic, up to where was looked.
+    """Erased ids, each with its last erasure (event time, ms), and the scanned positions by topic.
 
-    ``along``: of these, ids for which nobody asked but that were linked by an `anonymousId` to a person who did.
+    ``along``: those ids without a request of their own, which an `anonymousId` linked to a person with a request.
     """
 
     erased: dict[str, int]
@@ -53,9 +53,9 @@ class ErasedIds(msgspec.Struct, frozen=True):
 async def find(
     outputs: OutputReader, partition: int, positions: Mapping[str, int], placeholders: Placeholders = BUILT_IN
 ) -> ErasedIds:
-    """In a partition, from these positions on, or from the first record. Raises what the reading raises."""
+    """Scan a partition from these positions on, or from the first record. Raises what the reading raises."""
     result, linked = ErasedIds({}, {}, set()), dict[str, tuple[int, str]]()
-    for topic in TOPICS:  # requests first: who asked is linked to nobody by an older link
+    for topic in TOPICS:  # requests first: an older link of a requested id does not count
         async with aclosing(outputs.read({(topic, partition): positions.get(topic)})) as chunks:
             async for chunk in chunks:
                 records, erased = chunk.records, result.erased
@@ -74,7 +74,7 @@ async def find(
 def _requests(records: Iterable[Any], partition: int, placeholders: Placeholders) -> Iterable[Event]:
     for record in records:
         value = record.value or b""
-        if b"erase" in value or b"\\u" in value:  # which may spell it
+        if b"erase" in value or b"\\u" in value:  # an escape in JSON may spell the word
             origin = Origin(_PROFILES, partition, record.offset)
             event = read(value, record.key, record.timestamp, origin, placeholders)
             if not isinstance(event, str) and event.is_erasure:
@@ -84,10 +84,10 @@ def _requests(records: Iterable[Any], partition: int, placeholders: Placeholders
 def _carried_out(
     records: Iterable[Any], linked: dict[str, tuple[int, str]], erased: Mapping[str, int]
 ) -> Iterable[Event]:
-    """Erasures of ids along with the persons to which they were linked.
+    """Erasures of ids that were erased along with the persons to which they were linked.
 
-    Only the owner of an id knows whether it is erased along: a link to it may have been refused. So it is its notice
-    that counts, and not what it was sent.
+    Only the owner of an id knows whether it is erased along, as the id may have refused the link. So the owner's notice
+    counts, and not the request that was sent to it.
     """
     for record in records:
         value = record.value or b""
@@ -102,13 +102,13 @@ def _carried_out(
 def _sent_on(
     value: bytes, key: bytes | None, linked: dict[str, tuple[int, str]], erased: Mapping[str, int]
 ) -> Iterable[Event]:
-    """Of a record of a version that noted nothing; ``linked``: by former id, when (ms) and to which id last."""
+    """Erasures in a record of an old version, whose owners wrote no notice; ``linked``: each former id's last link."""
     if b'"link"' in value or b'"erased"' in value:
         event = merges.read(value, key)
         if isinstance(event, Link):
             linked[event.customer] = max(linked.get(event.customer, (0, "")), (event.time, event.into))
         elif isinstance(event, CascadedErasure):
-            # Of an older link than there is nothing is known: it was to the same.
+            # An older link than the stored one is not known; it is taken for a link to the same id.
             since, into = linked.get(event.customer, (0, event.into))
             gone = erased.get(event.customer, 0)
             if erases(event, gone, None if gone >= since > 0 else (into, since)):
@@ -118,9 +118,9 @@ def _sent_on(
 async def apply_erasures(
     loader: CustomerLoader, checkpointer: Checkpointer, erased: Mapping[str, int], along: Collection[str] = ()
 ) -> AsyncIterator[list[OutRecord]]:
-    """Erase ids, each as of a time (ms): nothing at or before it counts. To be called before anything is read.
+    """Erase ids, each up to a time (ms), before any other record is read: events at or before it do not count.
 
-    ``along``: ids which nobody asked to erase (see `ErasedIds`). Yields the records of
+    ``along``: ids without a request of their own (see `ErasedIds`). Yields the records of
     each save.
     """
     for ids in slices(erased):

@@ -1,4 +1,4 @@
-"""The parts of one claimed partition of the worker, put together."""
+"""Puts the parts of one claimed partition of the worker together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streams.worker.step_writer import StepWriter
 
 
 class WorkerPartition:
-    """A claimed partition: what the store had of it, and the parts that go on with it."""
+    """A claimed partition: its stored state, and the parts that go on with it."""
 
     def __init__(
         self,

@@ -1,16 +1,17 @@
 """Placement: whether the records of a partition belong to it by the number of partitions that the topics have now.
 
-The one rule: a partition of which nothing was read yet is not begun while any first records of the topics belong to
-other partitions, or could not be read.
+The one rule: a partition of which nothing was read yet is not begun while first records of the topics belong to other
+partitions, or cannot be read.
 
     topics of 2 partitions      u7 → 1, u8 → 0
-    partitions are added        4 partitions: u7 → 3, u8 → 0; what was written before stays where it is
+    partitions are added        4 partitions: u7 → 3, u8 → 0; records written before stay where they are
     a worker on an empty Redis  would find u7's former orders on partition 1, where they count for no customer;
                                 another one, which has partition 3 alone, would decide u7 without them
 
-What was written before stands first, and half or more of its customers belong to others by any larger number. So a few
-customers at the head of each input are enough to see it. Single records of a producer that partitions in another way
-are no sign of it: each becomes a dead letter `wrong_partition`, as fewer than `MISPLACED_MIN` customers do in any case.
+Records written before are the first ones, and by any larger number of partitions at least half of their customers
+belong to other partitions. So a few customers at the head of each input are enough to see it. Single records of a
+producer that partitions in another way are no sign of it: each becomes a dead letter `wrong_partition`, as do those of
+fewer than `MISPLACED_MIN` customers in any case.
 
 Only keys are judged, so records of an open or aborted transaction count as any others.
 """
@@ -28,12 +29,12 @@ from rules.events import INPUTS
 from streams.kafka.fetch import OutputReader, Place
 from streams.stop import COPY, Stop
 
-# Customers and records of a partition of an input that are looked at.
+# The most customers and records that are looked at, in each partition of an input.
 CUSTOMERS_MAX, RECORDS_MAX = 64, 5_000
-# After the first of them came, a partition of which some were read is judged by those. Of another some are waited for,
-# as long as a claim may take.
+# After this time (s) from the first record on, a partition with some records is judged by those. For the first record
+# of another partition the check waits as long as a claim may take.
 READ_MAX_S = 2.0
-# From so many customers on, and if they are more than one in so many of those at the head.
+# The least number of misplaced customers, and their least share (one in so many) of those at the head.
 MISPLACED_MIN, ONE_IN = 3, 4
 
 Belongs = Callable[[str, int], bool]
@@ -51,9 +52,9 @@ class _Head(msgspec.Struct):
 
 
 async def check(outputs: OutputReader, unread: Collection[int], others: Collection[int], belongs: Belongs) -> set[int]:
-    """Refuse topics whose first records belong to other partitions; the partitions that were looked at.
+    """Refuse topics whose first records belong to other partitions. Returns the partitions that were checked.
 
-    ``unread``: partitions of which nothing was read yet. Only if there is anything on them, the others are looked at.
+    ``unread``: partitions of which nothing was read yet. Only if they have any records, the others are checked, too.
     Raises `Stop`, and what the reading raises.
     """
     looked_at = set(unread)
@@ -64,7 +65,7 @@ async def check(outputs: OutputReader, unread: Collection[int], others: Collecti
 
 
 async def _check(outputs: OutputReader, partitions: Collection[int], belongs: Belongs) -> bool:
-    """Refuse misplaced records of these partitions; whether there were any records."""
+    """Check the first records of these partitions, and refuse misplaced ones; whether there were any records."""
     heads = await _heads(outputs, [(topic, partition) for topic in INPUTS for partition in partitions])
     for (topic, partition), head in heads.items():
         if is_misplaced(head.keys, partial(_belongs_to, belongs, partition)):
@@ -98,7 +99,7 @@ def _belongs_to(belongs: Belongs, partition: int, key: bytes) -> bool:
 
 
 def is_misplaced(keys: Iterable[bytes], belongs: Callable[[bytes], bool]) -> bool:
-    """Whether different customers, in the order in which they came, were at first placed by another number."""
+    """Whether the first of these customers, in the order of their records, were placed by another partition count."""
     misplaced = 0
     for count, key in enumerate(keys, 1):
         misplaced += not belongs(key)

@@ -3,10 +3,10 @@
     start       a process of its own reads all events of partition 0; the worker is at position 900 of carts
     near        the process has come to 900, then to 950, in less than `NEAR_S`: the steps can wait for the rest
     switch      between two steps the process comes to exactly the worker's position, 957, and ends
-    backfill    each customer becomes what the process made of it, when it is loaded or in a background step
+    backfill    each customer is replaced by its rebuilt one, when it is loaded or in a background step
 
-The one rule: the steps wait only for the last of it. What was computed is in memory until every customer is migrated,
-so a process rebuilds one partition at a time.
+The one rule: the steps wait only for the end of a rebuild. Its result is in memory until every customer is migrated, so
+a process rebuilds one partition at a time.
 
 See also `streams.offline.rebuild_process`, which computes, and `streams.worker.customer_migration`, which brings a
 customer over to the result.
@@ -31,9 +31,9 @@ from streams.stop import Stop
 
 log = logging.getLogger(__name__)
 
-# A rebuild that came to the position of the partition in so short a time is near: the steps can wait for the rest.
+# A rebuild that reaches the partition's position within this time (s) is near: the steps can wait for the rest.
 NEAR_S = 0.3
-# Customers of one frame: their encoding and decoding is to hold up nothing.
+# Customers of one frame: few, so that encoding and decoding them does not block the event loop.
 FRAME = 250
 _LOGGED_EVERY_S = 5.0
 _LENGTH = struct.Struct("<I")
@@ -41,7 +41,7 @@ _ENDS_WITHIN_S = 5.0
 
 
 class RebuildRequest(msgspec.Struct, frozen=True):
-    """What a recomputation is begun with: the partition, the definition file by its fingerprint, and those before it.
+    """The arguments of a recomputation: the partition, the definition file by its fingerprint, and those before it.
 
     ``definition_versions``, ``documents``: the list of the partition's definitions, and their documents by number.
     """
@@ -54,9 +54,9 @@ class RebuildRequest(msgspec.Struct, frozen=True):
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """Customers, encoded; or how far it is; ``done``: as far as was requested. ``failed``: why it cannot go on.
+    """A message of the process: encoded customers, or its progress. ``failed``: why it cannot go on.
 
-    ``published``: the newest published change of those customers of which the store knows less.
+    ``done``: it is at the requested positions. ``published``: newest changes that the store has lost.
     """
 
     customers: list[tuple[str, bytes]] = []
@@ -71,33 +71,33 @@ _encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Frame)
 
 
 def framed(frame: Frame) -> bytes:
-    """A frame as it is written, with its length before it."""
+    """Encode a frame, with its length before it."""
     encoded = _encoder.encode(frame)
     return _LENGTH.pack(len(encoded)) + encoded
 
 
 class RebuildResult(Protocol):
-    """The customers as all events make them, encoded; ``published``: see `Frame`."""
+    """The customers as all events make them, encoded. ``published``: see `Frame`."""
 
     customers: dict[str, bytes]
     published: dict[str, PublishedChange]
 
 
 class Recomputation(RebuildResult, Protocol):
-    """A result that can be brought further."""
+    """A recomputation, whose result can be brought further."""
 
     async def upto(self, positions: Mapping[str, int]) -> None:
         """Bring the result to these positions. Raises `Stop`."""
 
     async def close(self) -> None:
-        """End the computation; the result stays."""
+        """End the computation; its result stays."""
 
 
 Recompute = Callable[[RebuildRequest], Awaitable[Recomputation]]
 
 
 class RebuildProcess:
-    """A recomputation in a process of its own, `streams.offline.rebuild_process`, which takes no time of the steps."""
+    """A recomputation in a process of its own, `streams.offline.rebuild_process`, so that the steps go on."""
 
     def __init__(self, process: asyncio.subprocess.Process, partition: int) -> None:
         self.customers: dict[str, bytes] = {}
@@ -155,9 +155,9 @@ class RebuildProcess:
     async def close(self) -> None:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()  # it holds nothing that would have to be put in order
+                self._process.kill()  # it has nothing that must be closed in order
             with contextlib.suppress(TimeoutError):
-                # Not `wait`: what was written and not read yet would hold it up.
+                # Not `wait`, which would block on output that was not read yet.
                 async with asyncio.timeout(_ENDS_WITHIN_S):
                     await self._process.communicate()
 
@@ -173,9 +173,9 @@ class Rebuild:
         turn: asyncio.Lock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``positions``: gives those of the last checkpoint; ``follow``: goes on with the result.
+        """``positions``: gives those of the last checkpoint; ``follow``: has the steps use the result.
 
-        ``turn``: held while this rebuild has a result in memory.
+        ``turn``: a lock that this rebuild holds while it has a result in memory.
         """
         self._recompute = recompute
         self._positions = positions
@@ -203,11 +203,11 @@ class Rebuild:
 
     @property
     def is_near(self) -> bool:
-        """Whether the steps can wait for what is left, or the reading has failed, which `switch` raises."""
+        """Whether the steps can wait for the rest, or the reading has failed, which `switch` then raises."""
         return self._approach is not None and self._approach.done() and not self.is_done
 
     async def switch(self) -> None:
-        """Bring the result to where the partition is, and go on with it; between two steps. Raises `Stop`."""
+        """Bring the result to the partition's position, between two steps, and go on with it. Raises `Stop`."""
         assert self._approach is not None
         self._approach.result()
         assert self._result is not None

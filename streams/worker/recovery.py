@@ -1,40 +1,39 @@
-"""Recovery: what the output topics have and what the store knows, brought together before new records are read.
+"""Recovery: compares the output topics with the store, and publishes what is missing, before new records are read.
 
     step 8      saved: change 4 of a customer, its row, and a dead letter are entries of the outbox
     publish     change 4 is acknowledged by Kafka; the process dies before its row is, and before the trim
     claim       the next owner finds the entry in the outbox, reads the topic back and finds change 4 there
     recovery    change 4 is not published again, its row and the dead letter are, and the entry is trimmed
 
-The one rule: what is on the topics was published. It is never taken back, and, as far as the claim can see it, never
-published again.
+The one rule: a record on a topic stands. It is never taken back, and, as far as the claim can see it, never published
+again.
 
-On claim the partition's outputs are read from the positions up to which the store knows what was published, those
-that came with the last trim, to their ends. A store that has no such position reads from the beginning. Each record
-that is found is one of four:
+On claim the partition's outputs are read to their ends, from the positions that were stored with the last trim. A topic
+without such a position is read from the beginning. Each record that is found is one of four:
 
 1. **A record of the outbox**: saved, published, and not trimmed when the former owner died. It is not published again;
    the rest of the outbox is.
-2. **A change that the store knows**: the customer's sequence has reached it. Nothing is to be done. That is so of
-   repeats, and of everything when the same is read a second time.
-3. **A change that the store does not know**: the customer is *published-ahead* (`rules.published_ahead`). Which
-   changes, and the membership that they left, is saved with the customer itself, in one save with its due time. So it
-   is there for every step of the partition, goes back with the customer if the store loses its last writes again, and
-   needs nothing else to survive a crash or another claim.
+2. **A change that the store knows**: the customer's sequence has reached it. Nothing is to be done. Repeats are of this
+   kind, and so are all changes when the same records are read a second time.
+3. **A change that the store does not know**: the customer is *published-ahead* (`rules.published_ahead`). These changes
+   and the membership after them are saved with the customer itself, in one save with its due time. So every step of the
+   partition finds them, they go back with the customer if the store loses its last writes again, and they survive a
+   crash or another claim without anything else.
 4. **A dead letter of a record that the store has yet to read**: it is remembered in memory until the record is read
    again. Until then the position of that topic is not advanced, so that the next claim finds the dead letter again.
 
-The table of memberships is not read back, as compaction may have removed what was published. For each change that is
-found the row of its customer is published again before the position is advanced: the process which published the
-change may have died before the row. A row that comes twice is the same row, and the newest comes last: a change that
-is older than what its customer has come to by then, as repeats are, gives none.
+The table of memberships is not read back, as compaction may have removed its records. For each change that is found the
+row of its customer is published again before the position is advanced: the process which published the change may have
+died before it published the row. A row that is published twice is the same row, and the newest row is published last: a
+change that is older than its customer's state by then, as repeats are, gives no row.
 
-The positions are advanced chunk by chunk, each after what was found in it is saved; so a claim that runs out of time
+Positions are advanced chunk by chunk, each after the findings of its chunk are saved; so a claim that runs out of time
 goes on from there when the worker is started again. They are never advanced past a record of the outbox that is not
 trimmed.
 
-A former owner that is alive and does not know that it was replaced is kept from publishing before the reading begins
-(`streams.kafka.publisher`). Where that cannot be, on Tansu, what it has on its way is not seen: a change may come twice
-under the id that it already has, and a row may be set back.
+A former owner that is alive and does not know that it was replaced is fenced before the reading begins
+(`streams.kafka.publisher`). Tansu cannot fence, so there its records that are still on their way are not seen: a change
+may be published twice under the same id, and a row may be replaced by an older one.
 
 See also `streams.worker.erasure_scan`, which comes before, and `streams.triggers.claim` for the recovery of triggers.
 """
@@ -66,13 +65,13 @@ from streams.worker.step_writer import slices, stored_customer
 
 log = logging.getLogger(__name__)
 
-# The output topics that are read back. Of the table of memberships nothing needs to be read.
+# The output topics that are read back; the table of memberships is not among them, see above.
 OUTPUTS = (CHANGES, DEAD_LETTERS)
 Identity = tuple[bytes, ...]
 
 
 class OwnedWorkerPartition(msgspec.Struct):
-    """A claimed partition that is not read on yet. ``unpublished``: the entries of the outbox which it came with."""
+    """A claimed partition whose inputs are not read on yet. ``unpublished``: the outbox entries of former claims."""
 
     part: WorkerPartition
     outbox: Outbox
@@ -80,7 +79,7 @@ class OwnedWorkerPartition(msgspec.Struct):
 
 
 async def recover(owned: Mapping[int, OwnedWorkerPartition], outputs: OutputReader, now_ms: Callable[[], int]) -> None:
-    """Read back what was published, and publish what is left of the outboxes.
+    """Read the outputs back, and publish the records that the outboxes still have.
 
     Raises what the store and the publisher raise.
     """
@@ -99,7 +98,7 @@ async def recover(owned: Mapping[int, OwnedWorkerPartition], outputs: OutputRead
 
 
 class OutboxEntry(ReadBackEntry):
-    """One entry of the worker's outbox. Of its records, rows and what goes to other partitions cannot be read back."""
+    """One entry of the worker's outbox. Its rows and its records for other partitions cannot be read back."""
 
     def __init__(self, entry: bytes) -> None:
         records = [bounded(record) for record in decode_entry(entry)]
@@ -127,11 +126,11 @@ class OutboxEntry(ReadBackEntry):
         return [record for record in self.records if is_unpublished(record)]
 
     def tombstones(self) -> list[OutRecord]:
-        """The rows that are removed."""
+        """The rows that this entry removes."""
         return [record for record in self.records if record.topic == MEMBERSHIPS and record.value is None]
 
     def rows(self) -> list[OutRecord]:
-        """The rows of customers of which no change is missing."""
+        """The rows of customers without a missing change."""
         customers = self._customers_of_missing_changes()
         return [record for record in self.records if record.topic == MEMBERSHIPS and record.key not in customers]
 
@@ -151,11 +150,11 @@ class PartitionRecovery:
         self._now_ms = now_ms
         self._read_back = ReadBack(owned.outbox, map(OutboxEntry, owned.unpublished))
         self._removed_rows = frozenset(row.key for entry in self._read_back.entries for row in entry.tombstones())
-        # Customers of these of which a change is on the topic: their row came after it.
+        # Those among these customers with a change on the topic: their row was published after it.
         self._changed_and_removed: set[bytes | None] = set()
 
     async def read(self, chunk: OutputChunk) -> None:
-        """Bring one chunk of an output together with what the store knows."""
+        """Compare one chunk of an output with the store."""
         self._read_back.find(_identity(chunk.topic, record.headers) for record in chunk.records)
         if chunk.topic == CHANGES:
             await self._read_changes(chunk)
@@ -186,7 +185,7 @@ class PartitionRecovery:
             await self._outbox.publish([entry.unpublished(partial(self._is_newest, customers))])
 
     def _is_newest(self, customers: Mapping[str, Customer], row: OutRecord) -> bool:
-        """Whether nothing newer than the row was published of its customer.
+        """Whether no newer change than the row's was published of its customer.
 
         A row that is removed is newer than all if its customer is in no segment.
         """
@@ -198,7 +197,7 @@ class PartitionRecovery:
 
 
 async def load_customers(loader: CustomerLoader, ids: Sequence[str]) -> Mapping[str, Customer]:
-    """These customers as they are stored."""
+    """Load these customers as they are stored."""
     return {customer_id: customer for customer_id, (customer, _) in (await loader.load_as_stored(ids)).items()}
 
 
@@ -247,7 +246,7 @@ def _published_changes(chunk: OutputChunk) -> Iterable[tuple[str, PublishedChang
     undecodable = 0
     for record in chunk.records:
         if record.value is None:
-            continue  # a tombstone says nothing of a customer
+            continue  # a tombstone has no sequence to compare
         try:
             yield changes.published_change(record.value)
         except msgspec.DecodeError:

@@ -9,7 +9,7 @@ The one rule is the order of durability:
 5. trim the outbox,
 6. commit the positions to Kafka, for lag monitors only.
 
-It knows neither Kafka nor Redis: records come in, records go out, the store is a contract.
+The segmenter depends on neither Kafka nor Redis: records come in, records go out, and the store is a contract.
 
 See also `streams.worker.partition`, which puts the parts of a partition together.
 """
@@ -41,14 +41,14 @@ from streams.worker.customer_loader import CustomerLoader, Loaded
 from streams.worker.dead_letter_limit import DeadLetterLimit, DeadLetterRatio
 from streams.worker.step_writer import StepWriter
 
-# The places of input records that are on the topic of dead letters: topic and offset.
+# Places (topic and offset) of input records that are on the topic of dead letters.
 PublishedDeadLetters = set[tuple[str, int]]
 
 
 class SegmenterConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What does not change from one step of a partition to the next.
+    """Configuration of the segmenter; it is the same for all steps.
 
-    ``links``: whether ids of one person are brought together. ``pseudonym``: what logs call a customer by.
+    ``links``: whether ids of one person are linked. ``pseudonym``: gives the name of a customer in logs.
     ``skips_unknown_profiles``: see `CustomerLoader`.
     """
 
@@ -62,7 +62,7 @@ class SegmenterConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepResult:
-    """What the records of a step come to, before it is saved."""
+    """The result of a step's records, before it is saved."""
 
     def __init__(self, decided: list[DecidedChanges]) -> None:
         """``decided``: changes of migrations, which come before those of the first record."""
@@ -71,10 +71,10 @@ class StepResult:
         self.without_effect: list[str] = []
         self.sent: list[Event] = []
         self.refused: list[Refusal] = []
-        self.erased: set[str] = set()  # customers which the step erased, whatever came after it
+        self.erased: set[str] = set()  # customers that the step erased, also if a later event of it created them again
 
     def send(self, events: Sequence[Event], record: InputRecord) -> None:
-        """Note what goes to other ids; an event that fits into no record is a dead letter here, where it is whole."""
+        """Note events for other ids. One that is too large for a record becomes a dead letter of this partition."""
         for event in events:
             if merges.fits(event):
                 self.sent.append(event)
@@ -85,7 +85,7 @@ class StepResult:
 class Segmenter:
     """Decides the steps of one partition under one claim. Not for concurrent use: a partition has one writer.
 
-    ``published_dead_letters``: those which are on their topic although the store does not know it. A place is taken
+    ``published_dead_letters``: those that are on their topic although the store does not know it. A place is taken
     out once its record is read again and saved.
     """
 
@@ -111,11 +111,11 @@ class Segmenter:
 
     @property
     def dead_letter_load(self) -> float:
-        """How near dead letters are to stopping the process, which they do at 1."""
+        """How near the share of dead letters is to its limit; at 1 the process stops."""
         return self._dead_letter_ratio.near
 
     async def process_batch(self, batch: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
-        """Apply a merged batch and save; the records to publish. ``caught_up``: see `streams.state.contract.Save`."""
+        """Apply a merged batch, and save. Returns the records to publish. ``caught_up``: see `Save`."""
         began = time.perf_counter()
         loaded = await self._loader.load(
             {what.customer for _, _, _, what, _ in batch.readings if self._has_effect(what)}
@@ -155,7 +155,7 @@ class Segmenter:
     def _process_record(
         self, what: Event | str, record: InputRecord, loaded: Loaded, misplaced: Collection[str], result: StepResult
     ) -> None:
-        """One record of a step, in memory."""
+        """Process one record of a step, in memory."""
         if isinstance(what, str):
             result.dead_letters.append((record, what))
         elif isinstance(what, Misaddressed):
@@ -174,14 +174,17 @@ class Segmenter:
                 result.decided.append(DecidedChanges(changes, record.timestamp))
 
     def _forward(self, what: Misaddressed, record: InputRecord, result: StepResult) -> None:
-        """An event of a customer of another partition is sent there, if it is certain which partition that is."""
+        """Forward an event of another partition's customer, if it is certain which partition that is."""
         if self._links:
             result.send([what.forwarded(record.value or b"", record.timestamp)], record)
         else:
             result.dead_letters.append((record, "wrong_key"))
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:
-        """Fire due times ≤ ``clock`` of at most ``limit`` customers, oldest first, and save; the records to publish."""
+        """Fire due times up to ``clock`` (ms) of at most ``limit`` customers, oldest first, and save.
+
+        Returns the records to publish.
+        """
         ready = await self._store.due(self._partition, clock, limit)
         if not ready:
             await self._refresh_next_due()
@@ -208,10 +211,10 @@ class Segmenter:
     def _resolve_identity(
         self, what: Event, customer: Customer, record: InputRecord, result: StepResult
     ) -> list[Change]:
-        """Apply an event that concerns other ids than the customer's, or none; the changes that it made."""
+        """Apply an event on a customer's identity, which may concern other ids. Returns the changes that it made."""
         if not self._links and what.link is not None:
             what = msgspec.structs.replace(what, link=None)
-        # A profile that cannot be translated is passed over: it is made again of what is read again.
+        # A profile that cannot be migrated is skipped: its events are read again and make a new one.
         decider = Decider(
             lambda event, of: self._apply(event, of, record, result),
             self._loader.engine.definitions.fingerprint,
@@ -252,7 +255,7 @@ class Segmenter:
 
 
 def _note_erased(customer_id: str, customer: Customer, result: StepResult) -> None:
-    """A customer which was published-ahead and turns out to be erased has no row after the step."""
+    """Note an erased customer that was published-ahead, so that the step removes its row."""
     if customer.is_gone:
         result.erased.add(customer_id)
 

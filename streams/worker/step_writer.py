@@ -1,4 +1,4 @@
-"""Turns what a step decided into one checkpoint: the customers to store and the records of the outbox."""
+"""Turns the result of a step into one checkpoint: the customers to store and the records of the outbox."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from streams.wire import changes, customer_codec
 from streams.wire.records import OutRecord, published_records, row_of
 from streams.worker.customer_loader import CustomerLoader, Loaded
 
-# Customers of one save.
+# The most customers of one save.
 SAVE_MAX = 500
 
 
 class StepWriter:
-    """Saves the steps of one partition. ``languages``: those in which changes say why they happened."""
+    """Saves the steps of one partition. ``languages``: those of the reasons in changes."""
 
     def __init__(
         self,
@@ -43,10 +43,11 @@ class StepWriter:
         erased: Collection[str] = (),
         progress: Progress | None = None,
     ) -> list[OutRecord]:
-        """Save a step; the records to publish.
+        """Save a step. Returns the records to publish.
 
         ``decided``: all changes of the step, in their order. ``others``: records beside the changes. ``erased``:
-        customers which the step erased, whatever came after it. Raises what `Checkpointer.save` raises.
+        customers that the step erased, also if a later event of it created them again. Raises what `Checkpointer.save`
+        raises.
         """
         out = [*self._rows(loaded, decided, erased), *others]
         stored = [stored_customer(customer_id, *entry) for customer_id, entry in loaded.items()]
@@ -68,13 +69,13 @@ class StepWriter:
 
 
 def stored_customer(customer_id: str, customer: Customer, due_before: int) -> StoredCustomer:
-    """A customer as it is stored. ``due_before``: the due time (ms) that it was loaded with."""
+    """Encode a customer for the store. ``due_before``: the due time (ms) that it was loaded with."""
     changed = None if customer.due == due_before else customer.due
     return StoredCustomer(customer_id, customer_codec.encode(customer), changed, erased=customer.is_gone)
 
 
 def slices(by_id: Mapping[str, object]) -> Iterator[list[str]]:
-    """The ids of a mapping, as many at a time as are saved together."""
+    """The ids of a mapping, in slices that are saved together."""
     ids = list(by_id)
     for index in range(0, len(ids), SAVE_MAX):
         yield ids[index : index + SAVE_MAX]
