@@ -1,6 +1,6 @@
 """Segment changes as they are decided: what changed, why, the id, and the sequence number.
 
-The one rule: the same decision has the same id, wherever and however often it is made; its number is given once, when
+The one rule: the same decision has the same id, wherever and however often it is made. A change is numbered once, when
 it is certain that it is published (`numbered`).
 
 See also `streams.wire.changes` for the record on the topic.
@@ -25,7 +25,7 @@ UNNUMBERED = 0
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """A segment entered or left. ``event``: what caused it, ``None`` when time alone did, or other definitions.
+    """A segment entered or left. ``event``: its cause; ``None`` if time alone or other definitions caused it.
 
     ``sequence``: `UNNUMBERED` until it is certain that the change is published (`numbered`). ``backfill``: by other
     definitions, or by all events read again; nothing happened to the customer.
@@ -41,12 +41,12 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     reason: Reason
     definition: str
     late: bool
-    stayed_ms: int = 0  # of an exit: since the entry
+    stayed_ms: int = 0  # of an exit: the time since the entry
     backfill: bool = False
 
     @property
     def cause(self) -> Cause:
-        """What made the decision necessary."""
+        """The cause of the decision."""
         if self.event is None:
             return "definition" if self.backfill else "time"
         if self.event.name != UNNAMED:
@@ -55,7 +55,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def id(self) -> str:
-        """The same decision has the same id, wherever and however often it is made."""
+        """The id: the same for the same decision, wherever and however often it is made."""
         cause = f"{self.cause}\0" if self.event is None else f"{self.cause}\0{self.event.id}"
         # No part but the last, the event's id, can hold the separator.
         decided = f"{self.definition}\0{self.segment}\0{self.kind}\0{self.occurred_at}"
@@ -63,7 +63,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 def numbered(customer: Customer, decided: Iterable[Change]) -> list[Change]:
-    """Give decided changes the customer's next sequence numbers; nothing else counts them up."""
+    """Give decided changes the customer's next sequence numbers; only this function counts them up."""
     changes = []
     for change in decided:
         customer.sequence += 1

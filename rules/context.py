@@ -32,14 +32,14 @@ _COUNTRY_CHARS = 2
 
 
 class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """One event's context, parsed at its first use. ``of_page``: of a page view, which alone can be direct."""
+    """One event's context, parsed at its first use. ``of_page``: of a page view; only page views can be direct."""
 
     raw: Any  # msgspec.Raw, or bytes
     of_page: bool
     parsed: Any = None
 
     def get(self, attribute: str) -> str | None:
-        """An attribute's text, one of `ATTRIBUTES`."""
+        """The text of an attribute, which is one of `ATTRIBUTES`."""
         if self.parsed is None:
             force_setattr(self, "parsed", _attributes(_read(self.raw), of_page=self.of_page))
         return cast("str | None", self.parsed[attribute])
@@ -96,12 +96,12 @@ def _read(raw: msgspec.Raw | bytes) -> _Fields:
     try:
         return _decoder.decode(raw)
     except msgspec.ValidationError:
-        # Something is of another type: what is of the right one is still read.
+        # Some field is of another type; the others are still read.
         return msgspec.convert(_only_right(read_any(raw), _Fields), _Fields)
 
 
 def _only_right(given: object, struct: type[msgspec.Struct]) -> dict[str, object]:
-    """The fields of a mapping that a struct can take; what is of another type is left out."""
+    """The fields of a mapping that a struct can take, without those of another type."""
     mapping = given if isinstance(given, dict) else {}
     right: dict[str, object] = {}
     for field in msgspec.structs.fields(struct):
@@ -143,7 +143,7 @@ def _attributes(fields: _Fields, *, of_page: bool) -> dict[str, str | None]:
 
 
 def _channel(referrer: str, page: str | None) -> str | None:
-    """Where a referrer comes from; ``None`` for a step inside the shop, and for what is no address."""
+    """The channel of a referrer; ``None`` for a page of the shop itself, and for a text that is no address."""
     host = _host(referrer)
     if host is None or (page and host == _host(page)):
         return None
@@ -151,7 +151,7 @@ def _channel(referrer: str, page: str | None) -> str | None:
 
 
 def _host(url: str) -> str | None:
-    """In lower case and without a leading www; ``None`` when the text is no address with a host."""
+    """The host in lower case, without a leading www; ``None`` if the text is no address with a host."""
     match = _HOST.match(url)
     return match[1].lower().removeprefix("www.") if match else None
 

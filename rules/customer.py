@@ -14,7 +14,7 @@ from rules.profile.profile import Profile
 
 
 class Ahead(msgspec.Struct, array_like=True, gc=False):
-    """What was published of a customer but is not in its standing; see `rules.published_ahead`.
+    """The published changes of a customer that are not in its standing; see `rules.published_ahead`.
 
     ``waiting``: ids of published changes that were not decided again yet. ``newest`` (ms): when
     the latest published change occurred. ``wake`` (ms): when the wait for them ends, even if
@@ -101,21 +101,21 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     linkage: Linkage | None = None
 
     def become(self, other: Customer) -> None:
-        """Take over everything of another one; for callers that hold on to this one."""
+        """Take over all fields of another customer, in place, for callers that hold this object."""
         for name in self.__struct_fields__:
             setattr(self, name, getattr(other, name))
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was decided yet, or nothing since everything was erased or a redirect ended."""
+        """Whether nothing was decided yet, or nothing since an erasure or the end of a redirect."""
         return self.instant <= self.erased or (self.linkage is not None and self.instant <= self.linkage.left)
 
     @property
     def is_erased(self) -> bool:
-        """Whether nothing is stored but that the customer was erased."""
+        """Whether only the fact of an erasure is stored of the customer."""
         return self.erased > 0 and self.instant <= self.erased
 
     @property
     def is_gone(self) -> bool:
-        """Whether the customer is erased, and nothing was published since that the store does not know."""
+        """Whether the customer is erased, and the store knows all changes that were published since."""
         return self.published_ahead is None and self.is_erased

@@ -5,15 +5,15 @@
     ann      exits "big cart" and enters "any cart" at the instant of the change of files, marked ``backfill``
     file 1   is back at the same instant: ann enters "big cart" 1 ms after the change before, so that no id comes twice
 
-The one rule: nothing happened, so the instant is that of the change of files, or just after the customer's own if that
-is later; what is not as it was published before is published as changes whose cause is the definition, marked
-``backfill``.
+The one rule: a migration is no event of the customer. So its instant is that of the change of files, or just after the
+customer's own if that is later. Each difference to the published membership becomes a change whose cause is the
+definition, marked ``backfill``.
 
-A customer in a segment of the same key stays in it since then, if it meets what the segment asks now. A customer in a
-segment that is gone leaves it.
+A customer in a segment of the same key stays in it since its entry, if it meets the segment's present condition. A
+customer in a segment that no longer exists leaves it.
 
-Where all events were read again meanwhile, what they make of the customer takes the place of what was stored
-(`DefinitionMigration.rebuild`), and only what differs from what was published becomes a change.
+In a rebuild, the customer as all events make it replaces the stored one (`DefinitionMigration.rebuild`), and only its
+differences to the published membership become changes.
 
 See also: `rules.profile_migration` (the profile), `streams.state.definition_versions` (which file decided a customer).
 """
@@ -33,24 +33,24 @@ from rules.profile.profile import Profile
 from rules.profile_migration import carrying, missing_history
 from rules.reconcile import reconcile
 
-# Segments which a former file had and the newest has not, and of which not all was remembered.
+# The most segments without complete history that are listed although the newest file does not have them.
 GONE_SHORT_MAX = 1_000
 
 
 class DefinitionMigration:
-    """From one file to the next. Holds no state of any customer."""
+    """The migration of customers from one file to the next. Has no state of any customer."""
 
     def __init__(self, before: Definitions, engine: Engine) -> None:
         self._before = before
         self._engine = engine
         self._carrying = carrying(before.facts, engine.definitions.facts)
         indices = {segment.key: index for index, segment in enumerate(engine.definitions.segments)}
-        # By index in the former file: the index in the next one, and the key.
+        # By index in the former file: the index in the next file, and the key.
         self._indices = [indices.get(segment.key) for segment in before.segments]
         self._keys = [segment.key for segment in before.segments]
 
     def migrate(self, customer_id: str, customer: Customer, instant: int) -> list[Change]:
-        """Migrate a customer at an instant (ms), in place; the changes that are to be published, in order."""
+        """Migrate a customer at an instant (ms), in place. Returns the changes to publish, in order."""
         decided = self._decide(customer_id, customer, instant)
         if customer.published_ahead is None:
             return numbered(customer, decided)
@@ -60,11 +60,11 @@ class DefinitionMigration:
         former, customer.profile = customer.profile, self._engine.new().profile
         since, customer.since, customer.dues = customer.since, {}, {}
         customer.due = 0
-        if customer.is_blank or customer.merged_into is not None:  # there is nothing to decide until the next event
+        if customer.is_blank or customer.merged_into is not None:  # nothing is decided until the next event
             return []
         customer.profile = self.carried(former)
         customer.instant = max(customer.instant + 1, instant)
-        customer.out_of_order += 1  # what was decided no longer follows from the events alone
+        customer.out_of_order += 1  # the membership no longer follows from the events alone
         was = self._by_key(since)
         customer.since = self._since(since)
         removed = reconcile(self._engine, customer_id, customer, was, customer.instant, since=was, backfill=True)
@@ -78,15 +78,15 @@ class DefinitionMigration:
         instant: int,
         published: Collection[str] | None = None,
     ) -> list[Change]:
-        """Replace a customer at an instant (ms), in place, by what all events make of it, which is ``rebuilt``.
+        """Replace a customer at an instant (ms), in place, by ``rebuilt``, the customer as all events make it.
 
-        Returns what that changed, in order. Of a customer that is published ahead nothing is published: the events
-        that are still to come decide what of it is so (`rules.published_ahead`). ``published``: the segments that were
-        published last of a customer that the store had lost.
+        Returns the changes, in order. Of a customer that is published ahead no change is published until the events
+        that are still to come are decided (`rules.published_ahead`). ``published``: the segments that were published
+        last of a customer that the store had lost.
         """
         is_outdated = rebuilt.is_blank and rebuilt.erased == customer.erased
         if rebuilt.erased < customer.erased or is_outdated:
-            return self.migrate(customer_id, customer, instant)  # the store knows no less than the events say
+            return self.migrate(customer_id, customer, instant)  # the store has all that the events tell
         was, since = self._by_key(customer.since), self._since(customer.since)
         instant = customer.instant if customer.published_ahead is not None else max(customer.instant + 1, instant)
         self._engine.fire(customer_id, rebuilt, instant)
@@ -100,7 +100,7 @@ class DefinitionMigration:
             reconcile(self._engine, customer_id, customer, segments, customer.instant, since=was, backfill=True),
         )
         if since != rebuilt.since or customer.sequence != rebuilt.sequence:
-            customer.out_of_order += 1  # what was published does not follow from the events alone
+            customer.out_of_order += 1  # the published changes do not follow from the events alone
         return changes
 
     def _by_key(self, since: Mapping[int, int]) -> dict[str, int]:
@@ -113,7 +113,7 @@ class DefinitionMigration:
         return {index: entered for index, entered in indices if index is not None}
 
     def carried(self, former: Profile) -> Profile:
-        """A profile as the next file remembers it."""
+        """Migrate a profile to the next file."""
         profile = self._engine.new().profile
         for carry in self._carrying:
             carry(former, profile)
@@ -121,10 +121,10 @@ class DefinitionMigration:
 
 
 def _combined(stored: Customer, rebuilt: Customer, instant: int) -> Customer:
-    """The stored customer with what all events make of it, at an instant (ms)."""
+    """Combine a stored customer with its rebuilt one, at an instant (ms)."""
     erased, latest = rebuilt.erased, max(instant, rebuilt.instant)
     if rebuilt.is_blank:
-        # The erasure was not known to the store. Still nothing at or before the customer's instant counts.
+        # The store did not know of the erasure. Events at or before the customer's instant still do not count.
         latest = erased = instant if stored.instant > erased else erased
     return Customer(
         # the clock
@@ -149,14 +149,14 @@ def _combined(stored: Customer, rebuilt: Customer, instant: int) -> Customer:
 
 
 class Short(msgspec.Struct, frozen=True):
-    """A segment of which not everything is remembered; ``for_ms``: how long that matters, ``None``: for good."""
+    """A segment whose history is not complete; ``for_ms``: how long that matters, ``None``: for ever."""
 
     segment: str
     for_ms: int | None
 
 
 def short(before: Definitions, now: Definitions) -> list[Short]:
-    """The segments that start from now, or in part: the former file did not remember all that they need."""
+    """The segments whose history is not complete, as the former file did not store all facts that they need."""
     shorts = []
     for segment in now.segments:
         window = missing_history(before.facts, now.alone(segment.key).facts)
@@ -166,10 +166,10 @@ def short(before: Definitions, now: Definitions) -> list[Short]:
 
 
 def together(shorts: Iterable[Mapping[str, int | None]], newest: Definitions, since: int) -> dict[str, int | None]:
-    """Of which segments not all was remembered at some change of files, and until when (ms); ``None``: for good.
+    """The segments whose history was not complete at some change of files, and until when (ms); ``None``: for ever.
 
-    What ends before ``since`` (ms) is left out. Of segments that the newest file does not have, which may come back,
-    the last `GONE_SHORT_MAX`.
+    Those that end before ``since`` (ms) are left out. Segments that the newest file does not have may come back: of
+    these the last `GONE_SHORT_MAX` stay.
     """
     ends: dict[str, int | None] = {}
     for key, end in (item for by_key in shorts for item in by_key.items()):

@@ -1,4 +1,4 @@
-"""Due times: when time alone turns a condition, as a window ends, something is long enough ago, or an age is reached.
+"""Due times: when time alone turns a condition, as a window ends, an event is old enough, or an age is reached.
 
 Each test decides for an instant ``now``, and gives the earliest later instant at which its answer may be another:
 `NEVER` when time cannot turn it. See also `streams.runtime.timers`, which fires the due times of a partition.
@@ -26,7 +26,7 @@ class Count(msgspec.Struct, frozen=True):
     at_most: int | None = None
 
     def decide(self, times: Sequence[int], within: int | None, now: int) -> Decision:
-        """For facts at these ascending times, each of which counts for [time, time + within)."""
+        """Decide for facts at these ascending times, each of which counts for [time, time + within)."""
         inside = len(times) - outside(times, within, now)
         if self.at_most is not None and inside > self.at_most:
             return False, NEVER if within is None else times[-self.at_most - 1] + within
@@ -38,12 +38,12 @@ class Count(msgspec.Struct, frozen=True):
 
     @property
     def newest_needed(self) -> int:
-        """So many of the newest facts decide this count and its due time."""
+        """How many of the newest facts decide this count and its due time."""
         return max(self.at_least, 0 if self.at_most is None else self.at_most + 1)
 
     @property
     def test(self) -> dict[str, Shown]:
-        """As it stands in a definition."""
+        """The test as it stands in a definition."""
         if self.at_most is None:
             return {"at_least": self.at_least}
         if self.at_least == self.at_most:
@@ -53,13 +53,13 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class Ago(msgspec.Struct, frozen=True):
-    """From ``at_least`` after a moment on, and before ``at_most`` after it (ms; ``None``: open)."""
+    """A time after a moment: from ``at_least`` on, and before ``at_most`` (ms; ``None``: open)."""
 
     at_least: int | None = None
     at_most: int | None = None
 
     def decide(self, moment: int, now: int) -> Decision:
-        """For a moment that may lie ahead; before it nothing holds."""
+        """Decide for a moment that may lie ahead; before it the answer is false."""
         opens = moment + (self.at_least or 0)
         if now < opens:
             return False, opens
@@ -69,25 +69,25 @@ class Ago(msgspec.Struct, frozen=True):
         return (True, closes) if now < closes else (False, NEVER)
 
     def decide_fact(self, moment: int, now: int) -> Decision:
-        """The same for the moment of a fact, 0 when there is none."""
+        """Decide for the moment of a fact; 0: there is none."""
         return self.decide(moment, now) if moment else (False, NEVER)
 
     @property
     def test(self) -> dict[str, Shown]:
-        """As it stands in a definition."""
+        """The test as it stands in a definition."""
         ends = {"at_least": self.at_least, "at_most": self.at_most}
         return {name: format_duration(ms) for name, ms in ends.items() if ms is not None}
 
 
 class Years(msgspec.Struct, frozen=True):
-    """Completed years since a day: from ``first`` on and before ``end`` (``None``: open)."""
+    """A number of completed years since a day: from ``first`` on and before ``end`` (``None``: open)."""
 
     first: int
     end: int | None
     number_test: NumberTest
 
     def decide(self, moment: int, now: int) -> Decision:
-        """For a day of birth that may lie ahead; before it there is no age."""
+        """Decide for a day of birth that may lie ahead; before it there is no age."""
         opens = birthday(moment, self.first)
         if opens is None:
             return False, NEVER
@@ -100,7 +100,7 @@ class Years(msgspec.Struct, frozen=True):
 
     @property
     def test(self) -> dict[str, Shown]:
-        """As it stands in a definition."""
+        """The test as it stands in a definition."""
         return self.number_test.test
 
 

@@ -1,9 +1,9 @@
 """The engine: events and time in, segment changes out.
 
-The one rule: an event first fires its own customer's due times up to its own time, each at its
-own instant, then it is applied and decided at max(instant, its time). An event runs only the
-facts that its name can change, and decides only the segments that look at a fact that changed:
-all that time alone turned up to then has been decided before.
+The one rule: an event first fires its customer's due times up to the event's time, each at its own instant. Then the
+event is applied, and decided at max(customer's instant, event's time). An event runs only the facts that its name can
+change, and decides only the segments that depend on a changed fact: all that time alone turned before it has been
+decided by then.
 
 A due time is when a window ends or a timer would fire. Order makes no difference to a profile
 (`rules.profile.profile`), so a late event is applied like any other and decided at the customer's own instant.
@@ -26,7 +26,7 @@ from rules.reasons import ERASED, MERGED, Reason
 
 _profiles = msgspec.msgpack.Decoder(Profile)
 
-# What an event's name can change, each with the segments (bit i: segment i) that look at it.
+# The facts that an event's name can change, each with the segments (bit i: segment i) that depend on it.
 _Plan = tuple[tuple[Callable[[Profile, Event], bool], int], ...]
 
 
@@ -45,7 +45,7 @@ class Engine:
         self._at_first = self._turned_by_nothing()
         self._blank = msgspec.msgpack.encode(definitions.facts.empty())
         self._with_hold = _mask(index for index, segment in enumerate(self._segments) if segment.hold)
-        # By place: the segments that ask about it, all of which come after it.
+        # By index of a segment: the segments whose conditions name it, all of which come after it.
         self._asking = [
             _mask(index for index, other in enumerate(self._segments) if segment.key in other.named)
             for segment in self._segments
@@ -57,9 +57,9 @@ class Engine:
         )
 
     def _turned_by_nothing(self) -> int:
-        """The segments that must be decided at a customer's first event, whatever it is.
+        """The segments that must be decided at a customer's first event of any kind.
 
-        All others are false of a customer without facts, and time alone does not change that.
+        All others are false for a customer without facts, and time alone does not change that.
         """
         blank = CustomerView("", self.definitions.facts.empty(), {})
         true_without_facts = _mask(
@@ -68,22 +68,22 @@ class Engine:
         return true_without_facts | self.definitions.facts.baseless
 
     def new(self) -> Customer:
-        """A customer of which no event has come yet."""
+        """A new customer, without events."""
         return Customer(0, 0, {}, {}, _profiles.decode(self._blank))
 
     def apply(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
-        """Apply one event; the changes of it and of the due times before it, in order and numbered."""
+        """Apply one event. Returns its changes and those of due times before it, in order and numbered."""
         decided = self.decide_event(customer_id, customer, event)
         return numbered(customer, decided) if decided else decided
 
     def fire(self, customer_id: str, customer: Customer, until: int) -> list[Change]:
-        """Fire all due times up to and including ``until``; their changes, in order and numbered."""
+        """Fire all due times up to and including ``until``. Returns their changes, in order and numbered."""
         return numbered(customer, self.decide_due(customer_id, customer, until))
 
     # --- decisions without numbers, of which `rules.published_ahead` may withhold some
 
     def decide_event(self, customer_id: str, customer: Customer, event: Event) -> list[Change]:
-        """Apply one event; what it and the due times before it changed, in order."""
+        """Apply one event. Returns its changes and those of due times before it, in order, without numbers."""
         if event.name in WITHOUT_EFFECT or event.time <= customer.erased:
             return []
         changes: list[Change] = []
@@ -113,7 +113,7 @@ class Engine:
         return changes
 
     def _restarted(self, customer: Customer, before: int) -> int:
-        """The segments that the first event after the end of a redirect decides, whatever it is.
+        """The segments that the first event of any kind after the end of a redirect decides.
 
         ``before`` (ms): the customer's instant before that event. It is decided later than all that was decided until
         then, as the id of a change must never come a second time.
@@ -125,9 +125,9 @@ class Engine:
         return self._at_first
 
     def _ordered_ms(self, profile: Profile, event: Event) -> int:
-        """When an order was completed that ends minimum stays; -1: it is one that was completed before.
+        """When (ms) the event completed an order, which ends minimum stays; -1: the order was completed before.
 
-        Shops send confirmations again, and brokers records.
+        Shops repeat confirmations, and a record may be delivered twice.
         """
         if not self._with_hold:
             return -1
@@ -144,7 +144,7 @@ class Engine:
             self._leave(customer_id, customer, event, late, changes)
 
     def _leave(self, customer_id: str, customer: Customer, event: Event, late: bool, changes: list[Change]) -> None:
-        """Make the customer leave every segment; of it stays only that, and what counts its changes."""
+        """Make the customer leave every segment. Only the end and the count of its changes stay stored."""
         reason = ERASED if event.is_erasure else MERGED
         for index in sorted(customer.since):
             entered = customer.since.pop(index)
@@ -159,7 +159,7 @@ class Engine:
     def _take_in(
         self, customer_id: str, customer: Customer, event: ProfileMerge, late: bool, changes: list[Change]
     ) -> None:
-        """Take in the profile that the same person had under another id."""
+        """Merge the profile that the same person had under another id."""
         other = _profiles.decode(event.profile)
         for fact, _ in self._facts:
             fact.merge(customer.profile, other)
@@ -167,7 +167,7 @@ class Engine:
         self._decide(customer_id, customer, everything, event, late, changes)
 
     def decide_all(self, customer_id: str, customer: Customer) -> list[Change]:
-        """Decide every segment at the customer's instant, by definitions that are new; what that changed, in order."""
+        """Decide every segment at the customer's instant, under new definitions. Returns the changes, in order."""
         changes: list[Change] = []
         everything = (1 << len(self._segments)) - 1
         self._decide(customer_id, customer, everything, None, False, changes, backfill=True)
@@ -198,7 +198,7 @@ class Engine:
         backfill: bool = False,
         ordered_ms: int = -1,
     ) -> None:
-        """Decide these segments (bit i: segment i) at the customer's instant, and add what that changed.
+        """Decide these segments (bit i: segment i) at the customer's instant, and add their changes.
 
         ``ordered_ms``: when an order was completed that ends minimum stays; -1: none was.
         """

@@ -1,6 +1,6 @@
-"""Events: the facts that a customer can cause, as the rules see them.
+"""Events: actions of a customer and statements about it, as the rules see them.
 
-The one rule: the name decides what an event is, never the topic it came on. Names and their
+The one rule: the name decides the meaning of an event, never the topic that it came on. Names and their
 meaning are the Segment Spec's (https://segment.com/docs/connections/spec/ecommerce/v2/); the
 table comes first, the types after it.
 """
@@ -39,7 +39,7 @@ ORDER_NAMES = frozenset({ORDER_COMPLETED, ORDER_REFUNDED, ORDER_CANCELLED})
 ACTIVITY_NAMES = BROWSE_NAMES | CART_NAMES | {PAGE}
 SHOP_NAMES = BROWSE_NAMES | CART_NAMES | ORDER_NAMES
 
-# The names of the first version of the spec, still sent in the wild.
+# The names of the first version of the spec, which some senders still use.
 ALIASES = {
     "Viewed Product": "Product Viewed",
     "Added Product": PRODUCT_ADDED,
@@ -47,12 +47,12 @@ ALIASES = {
     "Completed Order": ORDER_COMPLETED,
 }
 
-# The name of what no customer does, which no track can have: a request to erase somebody, and what
-# `rules.identity.resolution` has.
+# The names of events that no customer causes, which no track call can have: a request to erase a customer, and the
+# events of `rules.identity.resolution`.
 UNNAMED = ""
 ERASE = UNNAMED
 
-# Names by which the field links and groups people; nothing is decided by them.
+# Segment Spec calls that link ids and group people; no condition depends on them.
 WITHOUT_EFFECT = frozenset({"alias", "group"})
 
 # Properties that are money: exact, never negative, and added up in one currency only.
@@ -88,7 +88,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """A fact: who, what, when (milliseconds UTC), under which message id.
+    """An event of a customer: its name, its time (ms, UTC), and its message id.
 
     ``items`` are the products of an item event (``None``: the event names none), ``order`` and
     ``amount`` (10⁻⁶ of the currency) those of an order event. ``properties``, ``traits`` (of an
@@ -114,5 +114,5 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_erasure(self) -> bool:
-        """Whether it asks for the customer to be erased."""
+        """Whether the event asks for the customer to be erased."""
         return self.name == ERASE and type(self) is Event

@@ -1,6 +1,6 @@
 """Placeholders: texts that programs send in place of an id, as `undefined` when a script reads an id too early.
 
-They are no ids: a link by one of them would make one person of everybody whose page sent it. The built-in list is
+They are no ids: a link by one of them would make one person of all people whose pages sent it. The built-in list is
 closed; a segments file may add to it (`placeholders`).
 """
 
@@ -15,7 +15,7 @@ TEXTS = (
     "user_id", "default", "test", "0", "-1", "true", "false", "[object Object]", "{}", "[]",
     "00000000-0000-0000-0000-000000000000",
 )  # fmt: skip
-# Of those that a segments file adds.
+# The limit of placeholders that a segments file adds.
 ADDED_MAX = 256
 ADDED_MAX_CHARS = 64
 
@@ -32,17 +32,17 @@ class Placeholders(msgspec.Struct, frozen=True):
         return len(text) <= self.most_chars and text[0] in self.first and fold(text) in self.folded
 
 
-# White space around a placeholder, or in it, beyond this makes an id of it.
+# The most white space around or in a placeholder; a text with more counts as an id.
 _SPACES_MAX = 8
 
 
 def fold(text: str) -> str:
-    """A text without case and white space."""
+    """Fold a text: without case and white space."""
     return "".join(text.split()).casefold()
 
 
 def placeholders(added: Iterable[str] = ()) -> Placeholders:
-    """The built-in ones and those that a file adds."""
+    """The built-in placeholders, and those that a file adds."""
     folded = frozenset(map(fold, (*TEXTS, *added)))
     starts = {text[0] for text in folded}
     first = frozenset({*starts, *map(str.upper, starts), " ", "\t", "\u00a0"})

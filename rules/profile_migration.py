@@ -1,14 +1,14 @@
-"""Migrates a profile: what was remembered under a former file, in the places where the next file has it.
+"""Migrates a profile: copies the facts of a former file to their places under the next file.
 
-    file 1    remembers the newest 3 orders, the trait "plan"
-    file 2    remembers the sum of all orders ever, the trait "plan" with another test
+    file 1    stores the newest 3 orders, the trait "plan"
+    file 2    stores the sum of all orders ever, the trait "plan" with another test
     ann       orders: copied; the trait: copied, its test answered by the text that is stored
-    short     the sum starts with the orders that file 1 remembered, so its segment lacks history for good
+    short     the sum starts with the orders that file 1 stored, so its segment lacks history for ever
 
-The one rule: only what was remembered is carried over, and `missing_history` says of what else it makes a difference,
-and for how long. `tests/simulation/test_definition_migration.py` compares both with a replay of all events.
+The one rule: only stored facts are copied, and `missing_history` tells for how long the missing ones matter.
+`tests/simulation/test_definition_migration.py` compares both with a replay of all events.
 
-See also: `rules.facts.base`, as each kind of fact says itself how it is carried over and when its history is missing.
+See also: `rules.facts.base`, as each kind of fact has its own migration, and tells when its history is missing.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from rules.facts.registry import FactRegistry
 
 
 def carrying(before: FactRegistry, now: FactRegistry) -> list[Carry]:
-    """What copies a profile of the former file into an empty one of the next file, fact by fact."""
+    """The functions that copy a profile of the former file into an empty one of the next file, fact by fact."""
     copies = [fact.carrying(before.by_key) for fact in now.by_key.values()]
     return [carry for carry in copies if carry is not None]
 
 
 def missing_history(before: FactRegistry, now: FactRegistry) -> Window | bool:
-    """How long (ms) it makes a difference that the former file did not remember all that ``now`` needs.
+    """How long (ms) it matters that the former file did not store all that ``now`` needs.
 
-    ``None``: for good. ``False``: it remembered all. ``now``: the facts of one segment.
+    ``None``: for ever. ``False``: it stored all. ``now``: the facts of one segment.
     """
     answers = [fact.missing_history(before.by_key) for fact in now.by_key.values()]
     windows = [window for window in answers if window is not False]

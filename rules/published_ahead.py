@@ -1,31 +1,32 @@
-"""Published ahead: customers of which more was published than the store knows.
+"""Published ahead: customers with published changes that the store has lost.
 
     saved, published    change 7 "entered a" is on the topic
     Redis loses 1 s     the store knows the customer up to change 6
     recovery            the customer is published ahead by change 7
     events read again   change 7 is decided again: it is the published one, and the customer is ahead no more
 
-That is so when a store lost its last writes after the changes in them had been published. The events are read again,
-and mostly the same changes are decided again, in the same order.
+This happens when a store lost its last writes after their changes had been published. The events are read again, and
+mostly the same changes are decided again, in the same order.
 
-The one rule: while a customer is ahead, nothing of it is published. It keeps its standing and is decided as usual; what
-that gives is compared with what was published:
+The one rule: while a customer is ahead, no change of it is published. It keeps its standing and is decided as usual;
+each decided change is compared with the published ones:
 
-- A change decided again, known by its id, is the published one. When all of them are, and the membership is what the
-  last of them said, the customer is ahead no more, and the next change takes the next sequence number.
-- Any other change is withheld. It is in the standing, which is all that is needed of it.
+- A change with the id of a published one is that change, decided again. When all published changes are, and the
+  membership is that of the last of them, the customer is no longer ahead, and the next change takes the next sequence
+  number.
+- Any other change is withheld: it counts in the standing, and is not published.
 - Once the customer is decided at an instant past the newest published change, by an event, a due time or the wake, the
-  difference between the membership and what was published last is closed: one change per segment that differs, marked
+  difference between the membership and the last published one is closed: one change per segment that differs, marked
   late, 1 ms after the newest published change, caused by time. No change was published at that instant before, so the
   ids are new.
 
-Of a customer that is erased by then only the erasure itself is decided again, as it was the first time.
+If the customer is erased by then, only the erasure itself is decided again, as it was the first time.
 
-The wake is for a customer to which nothing more happens. It is no earlier than the wall clock when the customer was
-found to be ahead: until the clock has come there, an event that was read before may still be unread now.
+The wake is a due time for a customer without further events. It is no earlier than the wall clock at the moment when
+the customer was found to be ahead: until the partition's clock has come there, an event that was read before the loss
+may still be unread now.
 
-The engine's decisions have no numbers. `publishable` gives them: it is the one place where changes of such a customer
-are counted or withheld.
+The engine's decisions have no numbers. Only `publishable` numbers or withholds the changes of such a customer.
 
 See also: `streams.worker.recovery`, which finds such customers; `rules.reconcile`, which closes the difference.
 """
@@ -45,7 +46,7 @@ from rules.reconcile import reconcile
 
 
 class PublishedChange(msgspec.Struct, frozen=True, gc=False):
-    """A published change, as far as it is needed here; ``occurred_at`` in ms; ``erased``: it tells of an erasure."""
+    """The needed fields of a published change; ``occurred_at`` in ms; ``erased``: an erasure caused it."""
 
     change_id: str
     occurred_at: int
@@ -55,7 +56,7 @@ class PublishedChange(msgspec.Struct, frozen=True, gc=False):
 
 
 def is_forgotten(customer: Customer, change: PublishedChange) -> bool:
-    """Whether what a published change said of a customer was erased since, or by it."""
+    """Whether an erasure has removed the membership of a published change, or was the cause of the change."""
     return customer.is_gone or change.erased or change.occurred_at <= customer.erased
 
 
@@ -74,11 +75,11 @@ def record_published(customer: Customer, published: Sequence[PublishedChange], n
     if before is not None:
         newest = max(newest, before.newest)
         waiting |= before.waiting
-    # The topic may have repeats, so the last record there need not be of the last change that was made.
+    # The topic may have repeats, so its last record need not be the newest change.
     last = max(reversed(unknown), key=lambda change: change.sequence)
     customer.sequence = last.sequence
     if last.occurred_at <= customer.erased and not last.segments:
-        customer.published_ahead = None  # all of that is erased, and its end was published
+        customer.published_ahead = None  # an erasure has removed the membership, and its changes are published
         _set_due(customer)
         return True
     customer.published_ahead = Ahead(waiting, newest, max(newest, now) + 1, last.segments)
@@ -87,7 +88,7 @@ def record_published(customer: Customer, published: Sequence[PublishedChange], n
 
 
 def publishable(customer: Customer, decided: Sequence[Change]) -> list[Change]:
-    """What of decided changes is to be published, numbered: nothing while the customer is ahead, then all."""
+    """The decided changes to publish, numbered: none while the customer is ahead, then all."""
     for index, change in enumerate(decided):
         if customer.published_ahead is None:
             return numbered(customer, decided[index:])
@@ -96,7 +97,7 @@ def publishable(customer: Customer, decided: Sequence[Change]) -> list[Change]:
 
 
 def _withhold(customer: Customer, ahead: Ahead, change: Change) -> None:
-    """Compare a change with the published ones, one of which it may be."""
+    """Compare a decided change with the published ones, and withhold it."""
     if change.id not in ahead.waiting:
         customer.out_of_order += 1
     ahead.waiting.discard(change.id)
@@ -105,7 +106,7 @@ def _withhold(customer: Customer, ahead: Ahead, change: Change) -> None:
 
 
 def apply(engine: Engine, customer_id: str, customer: Customer, event: Event) -> list[Change]:
-    """Apply one event to a customer that is ahead; the changes that are to be published of it."""
+    """Apply one event to a customer that is ahead. Returns its changes to publish."""
     ahead = customer.published_ahead
     assert ahead is not None, "the engine alone decides a customer that is not ahead"
     if event.time <= customer.erased:
@@ -121,13 +122,13 @@ def apply(engine: Engine, customer_id: str, customer: Customer, event: Event) ->
     if not customer.is_blank:
         changes += _wait_no_more(engine, customer_id, customer, ahead)
         return changes + engine.apply(customer_id, customer, event)
-    # Nothing of this customer was decided yet, so there is no membership to compare before the event.
+    # This customer was not decided yet, so there is no membership to compare before the event.
     engine.decide_event(customer_id, customer, event)
     return _close(engine, customer_id, customer, ahead, event.time)
 
 
 def fire(engine: Engine, customer_id: str, customer: Customer, until: int) -> list[Change]:
-    """Fire the due times of a customer that is ahead; the changes that are to be published of it."""
+    """Fire the due times of a customer that is ahead. Returns its changes to publish."""
     ahead = customer.published_ahead
     assert ahead is not None, "the engine alone decides a customer that is not ahead"
     changes = _decide_again(engine, customer_id, customer, min(until, ahead.newest))
@@ -140,14 +141,14 @@ def fire(engine: Engine, customer_id: str, customer: Customer, until: int) -> li
 
 
 def after_migration(customer: Customer, decided: Sequence[Change]) -> list[Change]:
-    """What is to be published of changes that other definitions made of a customer that is ahead."""
+    """The changes to publish of a migration to other definitions, for a customer that is ahead."""
     changes = publishable(customer, decided)
     _set_due(customer)
     return changes
 
 
 def _decide_again(engine: Engine, customer_id: str, customer: Customer, until: int) -> list[Change]:
-    """Fire due times up to the newest published change; the customer's ``due`` is without the wake then."""
+    """Fire due times up to the newest published change. Afterwards the customer's ``due`` is without the wake."""
     customer.due = min(customer.dues.values(), default=0)
     return publishable(customer, engine.decide_due(customer_id, customer, until))
 
@@ -156,13 +157,13 @@ def _wait_no_more(engine: Engine, customer_id: str, customer: Customer, ahead: A
     """Go on to just after the newest published change, and close the difference there."""
     instant = max(customer.instant, ahead.newest) + 1
     engine.decide_due(customer_id, customer, instant)
-    if not customer.is_blank:  # else the first event still decides everything
+    if not customer.is_blank:  # of a blank customer the first event decides every segment
         customer.instant = instant
     return _close(engine, customer_id, customer, ahead, instant)
 
 
 def _leave(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, event: Event) -> list[Change]:
-    """What this erasure made of the customer before, if that was not published."""
+    """The changes by which an erasure ends the published membership, if they were not published."""
     if not customer.is_blank or ahead.newest > event.time:
         return []
     closing = _close(engine, customer_id, customer, ahead, event.time)
@@ -172,14 +173,14 @@ def _leave(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, e
 
 
 def _close(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, instant: int) -> list[Change]:
-    """Be ahead no more: one late change for each segment in which the membership and the topic differ."""
+    """End the state: one late change for each segment in which the membership and the topic differ."""
     customer.published_ahead = None
     customer.out_of_order += 1
     return numbered(customer, reconcile(engine, customer_id, customer, ahead.segments, instant, late=True))
 
 
 def _set_due(customer: Customer) -> None:
-    """The next due time, the wake among them if there is still something to wait for."""
+    """Set the next due time, with the wake among the candidates while the customer is ahead."""
     dues = list(customer.dues.values())
     if customer.published_ahead is not None:
         dues.append(customer.published_ahead.wake)

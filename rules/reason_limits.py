@@ -1,9 +1,9 @@
-"""Limits of a reason: what is left of one that is too large to be published.
+"""Limits the size of reasons: cuts one that is too large to be published.
 
 A reason shows what a definition asks beside what was observed, and a definition may list a thousand
 values. Most reasons take 200 bytes; of one beyond `REASON_MAX_BYTES` every long list, object and text is
-cut, and the node that it stands in says where and how much (`rules.reasons.Reason.cut`). The result
-depends on the reason alone, so the same decision is published in the same form whoever publishes it.
+cut, and the node around it says where and how much (`rules.reasons.Reason.cut`). The result
+depends on the reason alone, so the same decision is always published in the same form.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _GROUPS = ("all", "any", "not")
 _CUT = "cut"
 _ELLIPSIS = "…"
 
-Json = Any  # what msgspec makes of a reason
+Json = Any  # a reason as plain data
 
 
 class ReasonLimit(NamedTuple):
-    """What is left of each list or object, and of each text."""
+    """The most items of each list or object, and the most characters of each text."""
 
     items: int
     chars: int
 
 
-# The first under which the reason fits is taken. No key of a segment is longer than the last one's texts, and a chain
-# of single conditions, nested as deep as they may be, fits under it in any script.
+# The first limit under which the reason fits is taken. No segment's key is longer than a text of the last limit, and a
+# chain of single conditions, nested as deep as they may be, fits under it in any script.
 _LIMITS = (ReasonLimit(256, 512), ReasonLimit(64, 256), ReasonLimit(16, 128), ReasonLimit(4, 64), ReasonLimit(1, 64))
 
 _encoder = msgspec.json.Encoder()
 
 
 def bounded(reason: Reason) -> Reason:
-    """The reason itself, or what is left of it within `REASON_MAX_BYTES` of JSON."""
+    """The reason itself, or its parts within `REASON_MAX_BYTES` of JSON."""
     if len(_encoder.encode(reason)) <= REASON_MAX_BYTES:
         return reason
     whole = msgspec.to_builtins(reason)
@@ -50,7 +50,7 @@ def bounded(reason: Reason) -> Reason:
 
 
 def pointer(*steps: str) -> str:
-    """A JSON Pointer of these steps."""
+    """The JSON Pointer of these steps."""
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 

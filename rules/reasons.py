@@ -1,6 +1,6 @@
 """Reasons: why a condition holds or does not, as data (`rules.sentences` has the words).
 
-The one rule: a reason shows what was observed beside what was asked, so that whoever reads a
+The one rule: a reason has the observed values beside the required ones, so that a reader of a
 segment change needs no access to the profile. These structs are part of the public contract.
 """
 
@@ -17,14 +17,13 @@ Instant = Annotated[str, msgspec.Meta(description="RFC 3339, UTC, milliseconds")
 
 
 class Observed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What was seen.
+    """The observed values.
 
-    ``count``: orders, events or sessions in the window; ``or_more``: there may be more of them,
-    which no test asks about and so are not kept. ``items``: the quantity in the cart. ``value``:
-    of a total or of the cart; absent where there is nothing to average or compare. ``stage``: how
-    far the cart came. ``values``: traits or attributes as they are known, shortened; null: not
-    known. ``first_at``, ``last_at``: the earliest or newest of it, also when it has left the
-    window. ``since``: when the segment asked about was entered. ``date``: the local day.
+    ``count``: orders, events or sessions in the window; ``or_more``: there may be more of them, which are not stored,
+    as no test depends on them. ``items``: the quantity in the cart. ``value``: of a total or of the cart; absent if
+    there is nothing to average or compare. ``stage``: how far the customer came with the cart. ``values``: traits or
+    attributes, shortened; null: not known. ``first_at``, ``last_at``: of the earliest or newest one, also after it has
+    left the window. ``since``: when the other segment was entered. ``date``: the local day.
     """
 
     count: int | None = None
@@ -49,11 +48,11 @@ class StepAsked(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "not"}, gc=False):
     """One node: either members under ``all``, ``any`` or ``not``, or a ``condition``.
 
-    A condition shows what it saw (``observed``) beside what it asked (``test`` and the
-    definition's own keys). ``until`` is the instant at which time alone may turn the answer.
-    With neither, everything known of the customer was erased. ``cut``: the places in this node
-    that were shortened, as a reason has at most 8 KiB: each as JSON Pointer (RFC 6901) from the node,
-    with how many items of a list, fields of an object or characters of a text are left out.
+    A condition has the observed values (``observed``) beside the required ones (``test`` and the definition's own
+    keys). ``until`` is the instant at which time alone may turn the answer. A reason with neither members nor a
+    condition is that of an erasure. ``cut``: the places in this node that were shortened, as a reason has at most
+    8 KiB: each as JSON Pointer (RFC 6901) from the node, with the number of items of a list, fields of an object or
+    characters of a text that are left out.
     """
 
     holds: bool

@@ -1,14 +1,14 @@
-"""Reconciles what was published of a customer with what is so now, where no decision led from one to the other.
+"""Reconciles the published membership of a customer with its present one, where no decision led from one to the other.
 
     published    segments a, b
-    so now       segments b, c; a former definition file was replaced, or Redis had lost the customer
+    present      segments b, c; a former definition file was replaced, or Redis had lost the customer
     reconciled   "exited a" and "entered c", both at one instant
     consumer     had a, b and has b, c, as the customer has
 
 The one rule: one change for each segment in which the two differ, all at one instant, so that a consumer of the changes
-ends with the membership.
+ends with the present membership.
 
-See also: `rules.published_ahead` and `rules.definition_migration`, which say when and at which instant.
+See also: `rules.published_ahead` and `rules.definition_migration`, which call this, with the instant.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rules.reasons import REMOVED, Reason
 
 
 class _Difference(NamedTuple):
-    """A segment in which the two differ, why it is so now, and the fingerprint of what decides that."""
+    """A segment in which the two differ, the reason for its present state, and the fingerprint of its definition."""
 
     segment: str
     reason: Reason
@@ -73,7 +73,7 @@ def reconcile(
 def _differences(
     engine: Engine, customer_id: str, customer: Customer, keys: Collection[str], instant: int
 ) -> Iterator[_Difference]:
-    """Those of segments that no file defines any more, by key; then the others in the order of deciding."""
+    """The differences: first in segments that the file no longer defines, by key; then in the order of decisions."""
     definitions = engine.definitions
     view = CustomerView(customer_id, customer.profile, customer.since)
     for key in sorted(set(keys) - {segment.key for segment in definitions.segments}):

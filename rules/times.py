@@ -1,7 +1,7 @@
 """Instants and durations: text to integer milliseconds and back.
 
 The one rule: an instant is an ``int`` of milliseconds since 1970-01-01T00:00:00Z, a duration an
-``int`` of milliseconds, and what a text carries beyond milliseconds is cut, never rounded.
+``int`` of milliseconds, and digits of a text beyond milliseconds are cut, never rounded.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SECONDS = tuple(f"{second:02d}." for second in range(60))
 
 
 def parse_instant(text: str) -> int | None:
-    """RFC 3339 with an offset to milliseconds; ``None`` for anything else."""
+    """Parse RFC 3339 with an offset to milliseconds; ``None`` for anything else."""
     if len(text) == 24 and text[23] == "Z" and text[19] == "." and text[16] == ":":
         minute = _minutes.get(text[:16])
         digits = text[17:19] + text[20:23]
@@ -68,7 +68,7 @@ def _parse_any_instant(text: str) -> int | None:
 
 
 def parse_date(text: str | None) -> int | None:
-    """``2001-03-02`` as its midnight UTC, or an RFC 3339 instant, to milliseconds; ``None`` for anything else."""
+    """Parse a date such as ``2001-03-02`` (its midnight UTC) or an RFC 3339 instant to milliseconds; else ``None``."""
     if text is None:
         return None
     if not _DATE.fullmatch(text):
@@ -81,7 +81,7 @@ def parse_date(text: str | None) -> int | None:
 
 
 def birthday(born: int, years: int) -> int | None:
-    """The midnight UTC at which somebody born at that instant completes so many years; 29 Feb counts on 1 Mar.
+    """The midnight UTC at which a person born at that instant completes so many years; 29 Feb counts on 1 Mar.
 
     ``None`` beyond the year 9999.
     """
@@ -96,7 +96,7 @@ def birthday(born: int, years: int) -> int | None:
 
 
 def format_instant(ms: int) -> str:
-    """Milliseconds to ``2026-11-22T10:30:00.000Z``; what is beyond the year 9999 as its end."""
+    """Format milliseconds as ``2026-11-22T10:30:00.000Z``; an instant after the year 9999 as its end."""
     minute, rest = divmod(min(ms, _LAST_MS), MINUTE_MS)
     prefix = _written.get(minute)
     if prefix is None:
@@ -107,7 +107,7 @@ def format_instant(ms: int) -> str:
 
 
 def parse_duration(text: object) -> int | None:
-    """``30m`` to milliseconds; ``None`` when it is not a duration (see `DURATION_FORM`)."""
+    """Parse a duration such as ``30m`` to milliseconds; ``None`` if it is none (see `DURATION_FORM`)."""
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     ms = int(match[1]) * _UNITS_MS[match[2]] if match else None
     return None if ms is None or ms > DURATION_MAX_MS else ms
@@ -115,7 +115,7 @@ def parse_duration(text: object) -> int | None:
 
 @lru_cache(maxsize=1_000)
 def format_duration(ms: int) -> str:
-    """Milliseconds to the shortest exact form, ``90s`` or ``30d``."""
+    """Format milliseconds in the shortest exact form, such as ``90s`` or ``30d``."""
     for unit in ("d", "h", "m", "s"):
         if ms % _UNITS_MS[unit] == 0 and ms:
             return f"{ms // _UNITS_MS[unit]}{unit}"
@@ -123,7 +123,7 @@ def format_duration(ms: int) -> str:
 
 
 def words(ms: int) -> str:
-    """Milliseconds in English, ``30 minutes``."""
+    """Format milliseconds in English, such as ``30 minutes``."""
     short = format_duration(ms)
     number = short.rstrip("dhms")
     unit = {"d": "day", "h": "hour", "m": "minute", "s": "second", "ms": "millisecond"}[short[len(number) :]]

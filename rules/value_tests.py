@@ -1,4 +1,4 @@
-"""Tests of values: what a property, a trait or a number must be. Conditions are in `rules.conditions`.
+"""Tests of values: of a property, a trait or a number. See also `rules.conditions`, which use them.
 
 The one rule: an absent value meets only ``exists: false``, and every key of one test must be met.
 """
@@ -21,7 +21,7 @@ class Number(msgspec.Struct, frozen=True):
 
 
 Scalar: TypeAlias = bool | str | Number
-# What stands in a definition, as plain JSON. Any: msgspec draws no schema for object.
+# A value of a definition as plain JSON. `Any`, as msgspec makes no schema for `object`.
 Shown: TypeAlias = Any
 
 
@@ -34,7 +34,7 @@ class NumberTest(msgspec.Struct, frozen=True):
     below: int | None = None
 
     def meets(self, micro: int, per: int = 1) -> bool:
-        """Whether ``micro / per`` lies in the range; exact, as nothing is divided."""
+        """Whether ``micro / per`` lies in the range; exact, as it is computed without a division."""
         return (
             (self.at_least is None or micro >= self.at_least * per)
             and (self.at_most is None or micro <= self.at_most * per)
@@ -44,13 +44,13 @@ class NumberTest(msgspec.Struct, frozen=True):
 
     @property
     def test(self) -> dict[str, Shown]:
-        """As it stands in a definition."""
+        """The test as it stands in a definition."""
         ends = ((name, getattr(self, name)) for name in self.__struct_fields__)
         return {name: shown_number(micro) for name, micro in ends if micro is not None}
 
 
 class ValueTest(msgspec.Struct, frozen=True):
-    """What a value must be; a part that is ``None`` is always met."""
+    """A test of a value; a part that is ``None`` is always met."""
 
     equals: Scalar | None = None
     in_: tuple[Scalar, ...] | None = None
@@ -76,7 +76,7 @@ class ValueTest(msgspec.Struct, frozen=True):
 
     @property
     def test(self) -> Shown:
-        """As it stands in a definition."""
+        """The test as it stands in a definition."""
         if self.equals is not None:
             return shown(self.equals)
         parts: dict[str, Shown] = {} if self.numbers is None else dict(self.numbers.test)
@@ -107,7 +107,7 @@ class PropertyTests(msgspec.Struct, frozen=True):
 
     @property
     def test(self) -> dict[str, Shown]:
-        """As it stands in a definition."""
+        """The test as it stands in a definition."""
         return {".".join(path): test.test for path, test in self.tests}
 
 
@@ -117,14 +117,14 @@ ENDS = NumberTest.__struct_fields__  # the names of a range's ends, as a definit
 
 @cache
 def pattern(source: str) -> re2._Regexp:
-    """A compiled RE2 expression: time linear in the text, whatever the rule. Raises `re2.error`."""
+    """Compile an RE2 expression; its time is linear in the text for every rule. Raises `re2.error`."""
     options = re2.Options()
     options.log_errors = False
     return re2.compile(source, options)
 
 
 def shown(scalar: Scalar) -> Shown:
-    """A rule's value as it stands in a definition."""
+    """Format a rule's value as it stands in a definition."""
     return shown_number(scalar.micro) if isinstance(scalar, Number) else scalar
 
 

@@ -1,6 +1,6 @@
-"""Values: what stands in the properties, traits and context of an event.
+"""Values of the properties, traits and context of an event.
 
-The one rule: nothing passes through a float, and what is absent, null or empty text is `None`
+The one rule: no number passes through a float, and an absent value, null or empty text is `None`
 everywhere. A dotted name reaches into objects; through a list it gives its members' values.
 """
 
@@ -37,7 +37,7 @@ _objects = msgspec.json.Decoder(dict[str, object] | None, float_hook=Real)
 
 
 def read_any(raw: msgspec.Raw | bytes) -> object:
-    """JSON with numbers of any size, which the faster decoder refuses."""
+    """Decode JSON with numbers of any size, which the faster decoder refuses."""
     return json.loads(bytes(raw), parse_float=Real, parse_int=_whole)
 
 
@@ -73,12 +73,12 @@ NO_DOCUMENT = Document(b"null")
 
 
 def path_of(name: str) -> Path:
-    """``address.city`` as the steps that lead to it."""
+    """Split a name such as ``address.city`` into the steps of its path."""
     return tuple(name.split("."))
 
 
 def resolve_path(value: Json, path: Path) -> Json:
-    """What stands at a path; `None` when nothing does."""
+    """The value at a path; `None` if there is none."""
     for step, name in enumerate(path):
         if isinstance(value, list):
             members: list[Json] = [
@@ -92,7 +92,7 @@ def resolve_path(value: Json, path: Path) -> Json:
 
 
 def number(value: Json) -> int | None:
-    """A number, or a text that is one, in 10⁻⁶ with digits beyond cut; `None` for all else."""
+    """Convert a number, or a text that is one, to 10⁻⁶, with further digits cut; `None` for anything else."""
     if isinstance(value, str):
         if len(value) > _CHARS_MAX or not _NUMBER.fullmatch(value):
             return None
@@ -107,20 +107,20 @@ def number(value: Json) -> int | None:
 
 
 def shown_number(micro: int) -> int | float:
-    """10⁻⁶ as the number that a person reads."""
+    """Convert 10⁻⁶ to a number for people to read."""
     whole, part = divmod(micro, MICRO)
     return whole + part / MICRO if part else whole
 
 
 def text(value: Json) -> str | None:
-    """A text, or an integer as its digits."""
+    """A text as it is, or an integer as its digits; `None` for anything else."""
     if isinstance(value, str):
         return None if isinstance(value, Real) else value or None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def keys(value: Json, most: int) -> list[str]:
-    """Keys by which values differ: that of a single value, or of the first ``most`` different values in a list."""
+    """The keys by which values differ: of a single value, or of the first ``most`` different values in a list."""
     if not isinstance(value, list):
         return _key(value)
     distinct: dict[str, None] = {}
@@ -147,7 +147,7 @@ def number_key(micro: int) -> str:
 
 
 def shown(value: Json) -> str | None:
-    """A value as a person is shown it; of a list its members, of an object that there is one."""
+    """Format a value for people: a list as its members, an object only as the fact that there is one."""
     if isinstance(value, list):
         return ", ".join(words for member in value if (words := shown(member)) is not None) or None
     if isinstance(value, dict):

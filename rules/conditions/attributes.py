@@ -1,4 +1,4 @@
-"""What is known of a customer: its traits, and the context of its events (`trait`, `context`)."""
+"""Conditions on attributes of a customer: its traits, and the context of its events (`trait`, `context`)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONTEXT_KEYS = (*ATTRIBUTES, "touch")
 class TraitTest(msgspec.Struct, frozen=True):
     """A trait meets a test, or is a date of some age, or both.
 
-    ``slot``: where the trait is remembered; ``bit``: the answer to the test; ``date``: the date's index.
+    ``slot``: where the profile has the trait; ``bit``: of the answer to the test; ``date``: the date's index.
     """
 
     name: str
@@ -42,7 +42,7 @@ class TraitTest(msgspec.Struct, frozen=True):
     date: int
 
     def decide(self, value: AttributeValue | None, now: int) -> Decision:
-        """For the newest value of the trait, if there is one."""
+        """Decide for the newest value of the trait, if there is one."""
         if self.test is not None:
             met = self.test.meets(None) if value is None else bool(value.met >> self.bit & 1)
             if not met or self.age is None:
@@ -53,7 +53,7 @@ class TraitTest(msgspec.Struct, frozen=True):
 
     @property
     def shown_test(self) -> Shown:
-        """As it stands in a definition."""
+        """The test as it stands in a definition."""
         test = self.test.test if self.test else {}
         if self.age is None:
             return test
@@ -78,7 +78,7 @@ class TraitIs(msgspec.Struct, frozen=True):
 
 
 class ContextTest(msgspec.Struct, frozen=True):
-    """An attribute meets a test: where it is remembered, and the bit that answers."""
+    """An attribute meets a test: its place in the profile, and the bit of the answer."""
 
     attribute: str
     test: ValueTest
@@ -117,7 +117,7 @@ def _shown(value: AttributeValue | None) -> str | None:
 
 
 def _values_shown(lang: Language, reason: Reason, key: str, names: Mapping[str, str]) -> str:
-    """What is known of each trait or attribute; ``key``: the message that names it."""
+    """The known values of traits or attributes, in words; ``key``: the message that names one."""
     values = observed_of(reason).values or {}
     parts = []
     for name, value in islice(values.items(), LISTED_MAX):

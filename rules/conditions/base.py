@@ -1,6 +1,6 @@
-"""What every condition answers, what it is decided about, and what a kind of condition brings along.
+"""The interface of conditions: their answer, the customer that they decide about, and the parts of a kind.
 
-Everything that a kind needs stands in its own module, as one `ConditionKind`. `rules.conditions` lists the kinds, and
+All parts of a kind are in its own module, as one `ConditionKind`. `rules.conditions` lists the kinds, and
 `rules.due_times` decides when time alone turns a condition.
 """
 
@@ -48,7 +48,7 @@ class CustomerView:
 
     @property
     def cart_contents(self) -> Mapping[str, int]:
-        """What is in the cart (see `rules.profile.cart.contents`); folded once per decision."""
+        """The contents of the cart (see `rules.profile.cart.contents`), folded once per decision."""
         if self._cart_contents is None:
             current = self.profile.cart
             self._cart_contents = {} if current is None else cart.contents(current.lines)
@@ -61,21 +61,21 @@ class CustomerView:
 
 
 class Condition(Protocol):
-    """A frozen predicate over a customer at an instant, of which no fact is later than that."""
+    """A frozen predicate over a customer at an instant. No fact of the customer is later than the instant."""
 
     def decide(self, customer: CustomerView, now: int) -> Decision:
-        """Whether it holds, and the next due time; both from one look, as both are always needed."""
+        """Whether the condition holds, and the next due time; both in one call, as both are always needed."""
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        """What was observed beside what the definition requires."""
+        """The reason: the observed values beside those that the definition requires."""
 
 
-# A condition, and the canonical form of its body: defaults filled, what is not used left out. It is fingerprinted.
+# A condition, and the canonical form of its body, with defaults and without unused keys. That form is fingerprinted.
 Parsed = tuple[Condition, object]
 
 
 class Scope(msgspec.Struct):
-    """What a condition is read in: a file's currency, its segments and their indices, the facts that are required.
+    """The context in which a condition is parsed: currency, segments and their indices, and required facts of a file.
 
     ``named``: the segments that the conditions read so far ask about.
     """
@@ -88,7 +88,7 @@ class Scope(msgspec.Struct):
 
 
 class ConditionKind(NamedTuple):
-    """All that one kind of condition needs, from the file of segments to the sentence about a change.
+    """The parts of a kind of condition, from its form in a file to the sentence about a change.
 
     ``key``: its name in a file; ``example``: a body that is right, as errors show it; ``schema``: of its body.
     ``parse``: a body (at a path) into a condition; it requires facts of the scope, and raises `WrongCondition`.
@@ -107,12 +107,12 @@ class ConditionKind(NamedTuple):
 
 
 def until(due: int) -> str | None:
-    """A due time as reasons show it."""
+    """Format a due time for a reason."""
     return format_instant(due) if due else None
 
 
 def holds(condition: Condition, customer: CustomerView, now: int) -> bool:
-    """Whether the condition holds at ``now``."""
+    """Whether a condition holds at ``now``."""
     return condition.decide(customer, now)[0]
 
 

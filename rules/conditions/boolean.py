@@ -13,7 +13,7 @@ from rules.reasons import Reason
 
 
 class AllOf(msgspec.Struct, frozen=True):
-    """Every member holds. While one fails, it cannot hold before each failing member turned."""
+    """A group that holds if every member does. It cannot begin to hold before each failing member has turned."""
 
     members: tuple[Condition, ...]
 
@@ -26,7 +26,7 @@ class AllOf(msgspec.Struct, frozen=True):
 
 
 class AnyOf(msgspec.Struct, frozen=True):
-    """A member holds. While one holds, it cannot fail before each holding member turned."""
+    """A group that holds if a member does. It cannot begin to fail before each holding member has turned."""
 
     members: tuple[Condition, ...]
 
@@ -39,7 +39,7 @@ class AnyOf(msgspec.Struct, frozen=True):
 
 
 class NoneOf(msgspec.Struct, frozen=True):
-    """No member holds."""
+    """A group that holds if no member does."""
 
     members: tuple[Condition, ...]
 
@@ -55,8 +55,8 @@ class NoneOf(msgspec.Struct, frozen=True):
 def combined(decisions: Iterable[Decision], *, turned_by: bool) -> Decision:
     """Combine decisions: a single one that is ``turned_by`` makes that the answer of all.
 
-    While some are, the answer stays until the last of them has turned; while none is, it may
-    turn with the first. So a due time is never too late, and seldom for nothing.
+    While some members are ``turned_by``, the answer stays until the last of them has turned; while none is, it may turn
+    with the first member. So a due time is never too late, and seldom without an effect.
     """
     first = last = NEVER
     decided = False

@@ -1,4 +1,4 @@
-"""Days of a year or of the week, in a time zone (`calendar`).
+"""The condition on days of a year or of the week, in a time zone (`calendar`).
 
 Time zones come from the system or the ``tzdata`` package, Jalali dates from ``jdatetime``; both
 are tables, so that a date is a pure function of an instant.
@@ -28,7 +28,7 @@ from rules.value_tests import Shown
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-# A rule that never turns within so many days is looked at again after them.
+# A rule that does not turn within this many days is decided again after them.
 _LOOK_AHEAD_DAYS = 400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -42,7 +42,7 @@ MonthDay = tuple[int, int]
 class CalendarDays(msgspec.Struct, frozen=True, dict=True):
     """The local day lies between two month-days (inclusive, may wrap) and is one of these weekdays.
 
-    The latest decision stands beside it (``dict=True``) and serves until it turns.
+    The latest decision is cached beside the fields (``dict=True``) until it turns.
     """
 
     between: tuple[MonthDay, MonthDay] | None
@@ -67,7 +67,7 @@ class CalendarDays(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def test(self) -> dict[str, Shown]:
-        """As it stands in a definition."""
+        """The test as it stands in a definition."""
         test: dict[str, Shown] = {}
         if self.between is not None:
             test["between"] = [f"{month:02d}-{day:02d}" for month, day in self.between]
@@ -76,7 +76,7 @@ class CalendarDays(msgspec.Struct, frozen=True, dict=True):
         return {**test, "calendar": "jalali" if self.jalali else "gregorian", "timezone": self.timezone}
 
     def holds_on(self, day: date) -> bool:
-        """Whether a day is one of them."""
+        """Whether a day is one of these days."""
         if self.weekdays is not None and day.weekday() not in self.weekdays:
             return False
         if self.between is None:
@@ -98,7 +98,7 @@ class CalendarDays(msgspec.Struct, frozen=True, dict=True):
 
 
 def local_day(timezone: str, now: int) -> date:
-    """The day of an instant in a time zone; what is beyond the year 9999 as its end."""
+    """The day of an instant in a time zone; an instant after the year 9999 counts as its end."""
     moment = _EPOCH + now * _MS if now < _LAST_MS else _EPOCH + _LAST_MS * _MS
     return moment.astimezone(ZoneInfo(timezone)).date()
 
@@ -109,7 +109,7 @@ _ANSWERS_MAX = 100_000
 
 
 def _answer(rule: CalendarDays, day: date) -> Decision:
-    """Whether it holds on that day, and the midnight at which that turns."""
+    """Whether the rule holds on that day, and the midnight at which that turns."""
     remembered = _answers.get((rule, day))
     if remembered is not None:
         return remembered
@@ -195,7 +195,7 @@ class CalendarForm(Form):
 
 
 def require_time_zone(path: str, name: str) -> None:
-    """Refuse what is no time zone. Raises `WrongCondition`."""
+    """Refuse a name that is no time zone. Raises `WrongCondition`."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -231,7 +231,7 @@ def _phrase(lang: Language, reason: Reason) -> str:
     day = lang.day(written, calendar, with_weekday=bool(weekdays))
     text = lang.say("calendar", day=day, timezone=lang.name(test.get("timezone", "UTC")))
     parts = []
-    if len(test.get("between", ())) == 2:  # of a reason that was cut there may be less
+    if len(test.get("between", ())) == 2:  # a reason that was cut may have fewer
         first, last = (lang.month_day(month_day, calendar) for month_day in test["between"])
         parts.append(lang.say("between", first=first, last=last))
     if weekdays:

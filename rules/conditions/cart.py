@@ -1,4 +1,4 @@
-"""The open cart: what is in it, how far it came and how long it has been quiet (`cart`)."""
+"""The condition on the open cart: its contents, its stage, and how long it has been quiet (`cart`)."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Stage = Literal["cart", "checkout"]
 
 
 class OpenCart(msgspec.Struct, frozen=True):
-    """A cart with something in it, last touched so long ago (``quiet``).
+    """The cart is not empty, and was last touched so long ago (``quiet``).
 
-    ``value`` and ``items``: tests of what is in it, in 10⁻⁶; ``stage``: how far it came.
+    ``value`` and ``items``: tests of its contents, in 10⁻⁶; ``stage``: how far the customer came with it.
     """
 
     quiet: Ago
@@ -46,7 +46,7 @@ class OpenCart(msgspec.Struct, frozen=True):
         return self.quiet.decide_fact(current.touched, now) if self._fits(current, contents) else (False, NEVER)
 
     def _fits(self, current: cart.Cart, contents: Mapping[str, int]) -> bool:
-        """Whether there is something in it, and that meets the tests."""
+        """Whether the cart is not empty, and its contents meet the tests."""
         return (
             bool(contents)
             and (self.stage is None or (self.stage == "checkout") == (current.checkout > 0))
@@ -67,7 +67,7 @@ class OpenCart(msgspec.Struct, frozen=True):
 
     @property
     def test(self) -> dict[str, Shown]:
-        """As it stands in a definition."""
+        """The test as it stands in a definition."""
         idle_for, until_ms = self.quiet.at_least, self.quiet.at_most
         test: dict[str, Shown] = {"idle_for": format_duration(idle_for)} if idle_for else {}
         if until_ms is not None:

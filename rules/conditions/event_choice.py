@@ -1,4 +1,4 @@
-"""What conditions over events share: which events are meant, and orders among them."""
+"""The choice of events, which several kinds of condition share: their names, and orders among them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ORDERS_MAX = MESSAGES_MAX // 4
 
 
 def orders_and_others(path: str, events: tuple[str, ...]) -> tuple[bool, frozenset[str]]:
-    """Whether orders are meant, which Order Completed stands for, and the other names."""
+    """Whether the names include orders (Order Completed), and the other names."""
     idle = [name for name in events if name in WITHOUT_EFFECT]
     if idle:
         raise WrongCondition(f"{path}.event", f"{idle[0]} is accepted without effect", "nothing can be asked of it")
@@ -20,10 +20,10 @@ def orders_and_others(path: str, events: tuple[str, ...]) -> tuple[bool, frozens
 
 
 def canonical_where(where: PropertyTests) -> dict[str, object]:
-    """The tests of properties in a canonical form, which has none where there are none."""
+    """The tests of properties in a canonical form; an empty mapping if there are none."""
     return {"where": where.test} if where.tests else {}
 
 
 def shown_events(events: tuple[str, ...]) -> str | tuple[str, ...]:
-    """One name, or several, as a definition has them."""
+    """The names of the events as a definition has them: one, or several."""
     return events[0] if len(events) == 1 else events

@@ -1,4 +1,4 @@
-"""How many events or orders fell into a window (`performed`); when the window ends, see `rules.due_times`."""
+"""The condition on the number of events or orders in a window (`performed`). See also `rules.due_times`."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Performed(msgspec.Struct, frozen=True):
 
 
 def observed_count(times: Sequence[int], within: int | None, now: int, most: int | None = None) -> Observed:
-    """What was observed of a count; ``most``: beyond so many it is not certain that all are remembered."""
+    """The observed part of a count; ``most``: the profile may not have more of them than this."""
     inside = len(times) - outside(times, within, now)
     last_at = format_instant(times[-1]) if times else None
     if most is not None and inside > most:

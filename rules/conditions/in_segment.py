@@ -1,4 +1,4 @@
-"""The customer is in another segment (`in_segment`)."""
+"""The condition on another segment (`in_segment`)."""
 
 from __future__ import annotations
 

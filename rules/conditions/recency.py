@@ -1,4 +1,4 @@
-"""How long ago the first or last of something was (`first`, `last`); when time turns it, see `rules.due_times`."""
+"""The condition on the age of the first or last event or order (`first`, `last`). See also `rules.due_times`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rules.value_tests import PropertyTests
 
 
 class Recency(msgspec.Struct, frozen=True):
-    """There is a first (or last) of these events or orders, and it was so long ago.
+    """The first (or last) of these events or orders exists, and was so long ago.
 
     ``view`` and ``slot``: see `rules.conditions.event_count.Performed`.
     """
@@ -37,7 +37,7 @@ class Recency(msgspec.Struct, frozen=True):
     slot: int | None
 
     def _moment(self, customer: CustomerView) -> int:
-        """When it was; 0: never."""
+        """When (ms) the first (or last) of them was; 0: never."""
         profile = customer.profile
         if self.view is None and self.slot is not None:
             if self.first:

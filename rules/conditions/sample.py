@@ -1,4 +1,4 @@
-"""A stable share of the customers (`sample`)."""
+"""The condition on a stable share of the customers (`sample`)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Steps that follow one another within a window (`sequence`): a pattern, as Flink CEP calls it.
+"""The condition on steps that follow one another within a window (`sequence`), a pattern of Flink CEP.
 
-The walk over the stored steps is `rules.profile.steps.latest_start`. No step can say that something must not follow: a
-segment asks that beside the sequence, by `not` and `performed`, or by `last` with `ago`.
+The walk over the stored steps is `rules.profile.steps.latest_start`. No step can require that an event does not follow:
+a segment requires that beside the sequence, by `not` and `performed`, or by `last` with `ago`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class SequenceStep(msgspec.Struct, frozen=True):
 
 
 class SequenceMatched(msgspec.Struct, frozen=True):
-    """All steps in their order, by (time, message id), so long ago that all are in the window.
+    """All steps happened in their order, by (time, message id), and within the window.
 
     ``same``: the property whose value all steps share; ``place``: its index among the values that an order keeps.
     ``slot``: where the profile has the steps that are no orders; ``None``: all of them are orders.

@@ -1,4 +1,4 @@
-"""How many sessions began in a window (`sessions`)."""
+"""The condition on the number of sessions that began in a window (`sessions`)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEFAULT_GAP_MS = 30 * MINUTE_MS
 
 
 class SessionCount(msgspec.Struct, frozen=True):
-    """So many sessions begun in the window; times in ms."""
+    """The number of sessions that began in the window fits; times are in ms."""
 
     count: Count
     within: int
@@ -81,7 +81,7 @@ def _phrase(lang: Language, reason: Reason) -> str:
     key = "sessions" if count else "no_sessions"
     text = lang.say(key, count, count=lang.number(count), window=window(lang, reason.within))
     test = value_tests.numbers(lang, reason.test or {})
-    if reason.gap and reason.gap != format_duration(DEFAULT_GAP_MS):  # the usual gap goes without saying
+    if reason.gap and reason.gap != format_duration(DEFAULT_GAP_MS):  # the default gap is not mentioned
         test = lang.say("apart", range=test, gap=lang.duration(reason.gap))
     return beside(lang, text, test)
 

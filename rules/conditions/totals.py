@@ -1,6 +1,6 @@
-"""A sum, average, extreme or number of different values over a window (`total`).
+"""The condition on a sum, average, extreme or number of different values over a window (`total`).
 
-Long because the four aggregates of one condition are decided by different facts.
+The module is long because the four aggregates of one condition are decided by different facts.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from rules.times import format_duration
 from rules.value_tests import ENDS, NumberTest, PropertyTests
 from rules.values import MICRO, number_key, path_of, shown_number
 
-# (Time from which its window runs, sum, count); see `rules.profile.sums.leaving`.
+# A contribution: (time from which its window runs, sum, count); see `rules.profile.sums.leaving`.
 Contribution = tuple[int, int, int]
 _time = itemgetter(0)
 
@@ -105,13 +105,13 @@ class Total(msgspec.Struct, frozen=True):
         )
 
     def _outside(self, entries: Sequence[tuple[int, ...]], now: int) -> int:
-        """How many of these entries, which begin with their time, have left the window."""
+        """How many of these entries, whose first item is their time, have left the window."""
         return 0 if self.within is None else bisect_right(entries, now - self.within, key=_time)
 
     # --- sum and avg
 
     def _inside(self, customer: CustomerView, now: int) -> tuple[list[Contribution], int, int]:
-        """What is in the window, its sum and count."""
+        """The contributions in the window, their sum, and their count."""
         entries = self._contributions(customer)
         inside = entries[self._outside(entries, now) :]
         total = count = 0
@@ -138,7 +138,7 @@ class Total(msgspec.Struct, frozen=True):
         return count > 0 and self.test.meets(total, per=count)
 
     def _contributions(self, customer: CustomerView) -> list[Contribution]:
-        """What other events and orders contribute, ascending by time."""
+        """The contributions of orders and other events, ascending by time."""
         others = [] if self.slot is None else sums.leaving(customer.profile.sums[self.slot])
         of_orders = [(time, value, 1) for time, value in self._of_orders(customer)]
         messages = customer.profile.orders
@@ -148,7 +148,7 @@ class Total(msgspec.Struct, frozen=True):
         return sorted(others + of_orders) if of_orders else others
 
     def _of_orders(self, customer: CustomerView) -> list[tuple[int, int]]:
-        """What standing orders contribute, each at its time."""
+        """The contributions of orders that stand, each at its time."""
         messages = customer.profile.orders
         return [] if self.view is None or messages is None else messages.values(self.view, self.place)
 
@@ -217,7 +217,7 @@ def _reader(form: TotalForm) -> PropertyReader:
 
 
 def _slot(scope: Scope, form: TotalForm, picked: EventFilter, others: frozenset[str]) -> int:
-    """Where what the other events contribute is remembered."""
+    """The slot of the profile for contributions of events other than orders."""
     reader, within = _reader(form), form.within
     if form.agg in ("sum", "avg"):
         return scope.facts.require(SumFact(others, picked, reader, within)).slot
@@ -240,7 +240,7 @@ def _range(problems: Problems, path: str, form: TotalForm) -> NumberTest:
 
 
 def count_of(test: NumberTest) -> Count:
-    """A range of numbers as one of counts."""
+    """Convert a range of numbers to one of counts."""
     low, high = 0, None
     if test.at_least is not None:
         low = -(-test.at_least // MICRO)

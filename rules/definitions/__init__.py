@@ -1,1 +1,1 @@
-"""A file of segments: its forms, how it is read, and what is wrong with it."""
+"""The file of segments: its forms, its parser, and its problems."""

@@ -1,7 +1,7 @@
-"""Reads the conditions of a segments file: plain data into what decides.
+"""Reads the conditions of a segments file: plain data into `rules.conditions.base.Condition`.
 
-All problems of a file are noted in one walk. On the way the facts that are needed are required, and the canonical form
-is made: defaults filled, what is not used left out.
+All problems of a file are noted in one walk. The walk also requires the facts that conditions need, and makes the
+canonical form, with defaults and without unused keys.
 
 See also: `rules.conditions`, where each kind of condition says how its body is read.
 """
@@ -20,12 +20,12 @@ DEPTH_MAX = 20
 
 _GROUPS = {kind.key: kind for kind in GROUP_KINDS}
 _LEAVES = {kind.key: kind for kind in CONDITION_KINDS}
-# A right body of each kind, in the order in which errors and the reference list the kinds.
+# A valid body of each kind, in the order in which errors and the reference list the kinds.
 EXAMPLES = {kind.key: kind.example for kind in (*GROUP_KINDS, *CONDITION_KINDS)}
 
 
 def condition(scope: Scope, path: str, node: object, depth: int = 0) -> Parsed | None:
-    """A node as its condition and canonical form; ``None`` after noting what is wrong."""
+    """Parse a node to its condition and canonical form; ``None`` after noting a problem."""
     try:
         return _condition(scope, path, node, depth)
     except TooMany as error:

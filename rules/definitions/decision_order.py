@@ -1,4 +1,4 @@
-"""The order in which segments are decided: each after those that it asks about.
+"""The order in which segments are decided: each after those that its condition names.
 
 loyal asks about buyer, vip asks about loyal    order: buyer, loyal, vip
 a asks about b, b asks about a                  no order: both are noted as problems
@@ -14,7 +14,7 @@ Named = Mapping[str, frozenset[str]]  # by key of a segment, the segments that i
 
 
 def closure(key: str, named: Named) -> list[str]:
-    """A segment and all that it asks about, directly or through others; sorted keys."""
+    """The sorted keys of a segment and of all that its condition names, directly or through others."""
     reached, ahead = {key}, [key]
     while ahead:
         new = named[ahead.pop()] - reached
@@ -24,7 +24,7 @@ def closure(key: str, named: Named) -> list[str]:
 
 
 def decision_order(named: Named, problems: Problems) -> list[str]:
-    """Keys by depth, then alphabetically; none after noting every cycle."""
+    """The keys by depth, then alphabetically; none after noting every cycle."""
     depths: dict[str, int] = {}
     waiting = dict(named)
     while waiting:

@@ -1,6 +1,6 @@
-"""Describes definitions in words: what a segment asks, which events it looks at, how much it stores of a customer.
+"""Describes definitions in words: a segment's condition, its events, and the bytes that it stores of a customer.
 
-The words come from the canonical form, which is what decides, so they cannot tell another story than the file.
+The words come from the canonical form, which decides, so they cannot differ from the rules in force.
 
 See also: `rules.conditions`, where each kind of condition says how it is described.
 """
@@ -20,14 +20,14 @@ _DESCRIBE = {kind.key: kind.describe for kind in CONDITION_KINDS}
 
 
 def sentence(segment: Segment) -> str:
-    """What the segment asks, as one English sentence."""
+    """The condition of a segment as one English sentence."""
     form = {kind: body for kind, body in segment.canonical.items() if kind != "hold"}
     stay = f"; stays for at least {words(segment.hold)}" if segment.hold else ""
     return _capital(_condition(form)) + stay + "."
 
 
 def events(segment: Segment, definitions: Definitions) -> list[str]:
-    """The event names that can change it; ``any`` where every event may."""
+    """The names of events that can change a segment; ``any`` where every event may."""
     names: set[str] = set()
     for fact in _facts(segment, definitions):
         names |= {"any"} if fact.names is None else fact.names
@@ -35,17 +35,17 @@ def events(segment: Segment, definitions: Definitions) -> list[str]:
 
 
 def bytes_most(segment: Segment, definitions: Definitions) -> int:
-    """About how many bytes its facts take of a stored customer at their bounds; shared facts count in full."""
+    """About how many bytes a segment's facts take in a stored customer at most; shared facts count in full."""
     return sum(fact.bytes_most for fact in _facts(segment, definitions))
 
 
 def windows(segment: Segment) -> list[str]:
-    """Every duration that it looks back over, shortest first."""
+    """The windows of a segment's condition, shortest first."""
     return [format_duration(ms) for ms in sorted(set(_durations(segment.canonical)))]
 
 
 def _facts(segment: Segment, definitions: Definitions) -> list[Fact]:
-    """What is remembered of a customer for it and for the segments that it asks about."""
+    """The facts that are stored for a segment and for those that its condition names."""
     keys = closure(segment.key, definitions.named)
     mask = sum(1 << index for index, other in enumerate(definitions.segments) if other.key in keys)
     return [fact for fact, looking in definitions.facts.with_segments() if looking & mask]

@@ -1,4 +1,4 @@
-"""The forms of a segments file around its conditions: a segment, bands, what is taken of the library.
+"""The forms of a segments file around its conditions: a segment, bands, the use of the library.
 
 See also: `rules.conditions`, where each kind of condition has its form, and `rules.forms`, which they share.
 """

@@ -1,4 +1,4 @@
-"""Limits of a segments file: what its texts may add to each change.
+"""Limits of a segments file, whose texts are part of each change.
 
 A change shows what its segment asks, so each text of a condition is written with every entry and exit. A file
 beyond these limits is refused when it is read; one that a worker stored before is not, as customers were decided by
@@ -13,16 +13,16 @@ from collections.abc import Iterator, Mapping
 
 from rules.forms.problems import Problem
 
-# Of a value, a name of an event, a property or a trait, a salt; a regular expression has the same bound.
+# The most characters of a value, of a name of an event, property or trait, and of a salt; a regular expression's, too.
 TEXT_MAX_CHARS = 500
-# Of what a segment asks, as JSON: eight lists of a thousand values of thirty characters.
+# The most bytes of a segment's condition as JSON: eight lists of a thousand values of thirty characters.
 CONDITION_MAX_BYTES = 256 * 1024
 
 _CONDITIONS = ("when", "bands")
 
 
 def problems(document: object) -> Iterator[Problem]:
-    """What is too large in a document that was read."""
+    """The texts of a document that are too large, as problems."""
     segments = document.get("segments") if isinstance(document, Mapping) else None
     for key, segment in segments.items() if isinstance(segments, Mapping) else ():
         for name in _CONDITIONS:

@@ -1,4 +1,4 @@
-"""The part of a segments file that says what is no id."""
+"""Reads the part of a segments file that lists texts which are no ids."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rules.placeholders import ADDED_MAX, ADDED_MAX_CHARS
 
 
 def added_placeholders(problems: Problems, given: object) -> list[str]:
-    """Texts that a file adds to the placeholders, sorted."""
+    """The texts that a file adds to the placeholders, sorted."""
     if given is None:
         return []
     usable = isinstance(given, list) and all(

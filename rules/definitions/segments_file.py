@@ -1,4 +1,4 @@
-"""Definitions: a YAML file of segments into conditions, with errors that point.
+"""Definitions: reads a YAML file of segments into conditions, with errors that name the place.
 
 The one rule: nothing starts on a wrong file. Every error names the file, the path inside it and
 what would be right, and all errors of a file are reported at once. A fault of the YAML has a line and
@@ -32,10 +32,10 @@ from rules.forms.segment_key import KEY
 from rules.placeholders import Placeholders, placeholders
 
 SEGMENTS_MAX = 1_000
-# Problems of a file that are shown at once.
+# The most problems of a file that are shown.
 SHOWN_MAX = 100
 LIBRARY = "segments.yaml"
-# Part of a file's fingerprint: customers that were stored in another form are not read by this one.
+# A part of the fingerprint of a file: customers that are stored in another form are not read by this one.
 STORED_FORMAT = 4
 
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -44,7 +44,7 @@ _TOP = ("version", "currency", "library", "placeholders", "segments")
 
 
 class DefinitionsError(Exception):
-    """The definitions file is wrong. Its lines say where and how; correct the file and start again."""
+    """The definitions file is wrong; its lines say where and how. Correct the file and start again."""
 
     def __init__(self, file: str, problems: Sequence[Problem]) -> None:
         lines = [str(problem) for problem in problems[:SHOWN_MAX]]
@@ -56,12 +56,12 @@ class DefinitionsError(Exception):
 
     @property
     def lines(self) -> list[str]:
-        """Every problem as a line, without the name of the file."""
+        """The problems, a line each, without the name of the file."""
         return [str(problem) for problem in self.problems]
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """A segment: its key, its texts, its condition, and the fingerprint of what decides it.
+    """A segment: its key, its texts, its condition, and the fingerprint of its decisive parts.
 
     ``hold`` (ms, 0 = none): how long a customer stays at least. ``named``: the segments that its
     condition asks about. ``canonical``: what is fingerprinted.
@@ -82,7 +82,7 @@ class Definitions(msgspec.Struct, frozen=True):
     """A checked file: its segments in the order in which they are decided, the facts that they need.
 
     That order is by depth of `in_segment`, then by key. ``families``: by the key of bands, theirs.
-    ``fingerprint`` is of the whole file. ``document``: the file without short forms, from which the same can be built.
+    ``fingerprint``: of the whole file. ``document``: the file without short forms, from which these can be built again.
     ``placeholders``: texts that are no ids.
     """
 
@@ -95,19 +95,19 @@ class Definitions(msgspec.Struct, frozen=True):
     placeholders: Placeholders
 
     def alone(self, key: str) -> Definitions:
-        """The definitions of one segment, and of those that it asks about."""
+        """The definitions of one segment, and of those that its condition names."""
         nodes = cast(Mapping[str, object], self.document["segments"])
         own = {other: nodes[other] for other in closure(key, self.named)}
         return build({**self.document, "segments": own}, key)
 
     @property
     def named(self) -> dict[str, frozenset[str]]:
-        """By key of a segment, the segments that it asks about."""
+        """The segments that each segment's condition names, by its key."""
         return {segment.key: segment.named for segment in self.segments}
 
 
 def parse(text: str, file: str) -> Definitions:
-    """The definitions of a YAML text; ``file`` names it in errors.
+    """Parse a YAML text to definitions; ``file`` names it in errors.
 
     Raises `DefinitionsError` with every problem found.
     """
@@ -121,7 +121,7 @@ def parse(text: str, file: str) -> Definitions:
 
 
 def build(document: object, file: str) -> Definitions:
-    """The definitions of a document already read; as `parse`, whatever its size."""
+    """Build the definitions of a document that was read, whatever its size. See also `parse`."""
     return _build(document, file, Problems())
 
 
@@ -135,8 +135,8 @@ def _build(document: object, file: str, problems: Problems) -> Definitions:
     order = decision_order({segment.key: segment.named for segment in first}, problems) if not problems.noted else []
     if problems.noted:
         raise DefinitionsError(file, problems.noted)
-    # Once more, in the order of deciding: facts take their places in a stored profile as they are
-    # met, and the order of a file must decide nothing, as the fingerprint does not know it.
+    # Parse again, in the order of decisions: facts get their places in a stored profile in the order in which they are
+    # required. The order of a file must not matter, as the fingerprint does not depend on it.
     scope = Scope(problems, currency, {key: index for index, key in enumerate(order)}, FactRegistry(), set())
     segments = _segments({key: nodes[key] for key in order}, scope)
     canonical = {segment.key: segment.canonical for segment in segments}
@@ -160,7 +160,7 @@ def _build(document: object, file: str, problems: Problems) -> Definitions:
 
 
 def built_in(name: str = LIBRARY) -> Definitions:
-    """A file that comes with this package: the library, or ``demo.yaml``."""
+    """Load a file of this package: the library, or ``demo.yaml``."""
     return parse(_packaged(name), f"rules/{name}")
 
 
@@ -172,7 +172,7 @@ def _packaged(name: str) -> str:
 
 
 def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Spelled]:
-    """The currency and the segments, short forms spelled out."""
+    """The currency and the segments of a document, with short forms spelled out."""
     if not isinstance(document, Mapping):
         problems.note("", "expected a mapping with version: 1 and segments")
         return None, Spelled({}, {})
@@ -238,7 +238,7 @@ def _segments(nodes: Nodes, scope: Scope) -> list[Segment]:
 
 
 def _segment(key: object, node: object, scope: Scope) -> Segment | None:
-    """One entry under ``segments``."""
+    """Parse one entry under ``segments``; ``None`` after noting a problem."""
     path = f"segments.{key}"
     if not isinstance(key, str) or not KEY.fullmatch(key):
         scope.problems.note(
@@ -259,7 +259,7 @@ def _segment(key: object, node: object, scope: Scope) -> Segment | None:
     assert isinstance(form_of_when, dict)
     hold = form.hold or 0
     if hold:
-        # An order ends a minimum stay, so it must be recognised when it comes again.
+        # An order ends a minimum stay, so a repeat of its message must be recognised.
         scope.facts.require(OrderFact(hold))
     canonical = form_of_when | {"hold": hold} if hold else form_of_when
     return Segment(key, form.title, form.about, form.kind, hold, when, frozenset(scope.named), canonical)

@@ -1,9 +1,9 @@
-"""Short forms of a segments file, spelled out: the library and value bands.
+"""Spells out the short forms of a segments file: the library and value bands.
 
     bands: {total: {agg: sum, …}, from: {low: 0, high: 1001}}    two segments, <key>_low and <key>_high
     library: {only: [repeat_buyer]}                              the segment repeat_buyer, and those it asks about
 
-The result is a file without short forms, which alone decides and is stored.
+The result is a file without short forms, which decides and is stored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Nodes = dict[object, object]
 
 
 class Spelled(msgspec.Struct, frozen=True):
-    """Segments without short forms; ``families``: by the key of bands, theirs."""
+    """Segments without short forms; ``families``: the segments of bands, by the key of the bands."""
 
     nodes: Nodes
     families: dict[str, tuple[str, ...]]
@@ -33,7 +33,7 @@ class Spelled(msgspec.Struct, frozen=True):
 def with_library(own: Spelled, wish: object, library: Spelled, problems: Problems) -> Spelled:
     """The library's segments that a file takes (``library: true``, ``{without: […]}`` or ``{only: […]}``) and its own.
 
-    What the file defines itself stands in place of the library's; bands in place of bands.
+    A segment that the file defines itself replaces the library's; bands replace bands.
     """
     if wish is None or wish is False:
         return own
@@ -74,7 +74,7 @@ def _asked_about(node: object) -> set[str]:
 
 
 def with_bands(nodes: Mapping[object, object], scope: Scope) -> Spelled:
-    """Each segment that has ``bands`` becomes one per band: ``<key>_<name>``."""
+    """Spell out ``bands``: such a segment becomes one per band, ``<key>_<name>``."""
     spelled = Spelled({}, {})
     for key, node in nodes.items():
         if not isinstance(node, dict) or "bands" not in node:
@@ -91,7 +91,7 @@ def with_bands(nodes: Mapping[object, object], scope: Scope) -> Spelled:
 
 
 def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, object]:
-    """The segments of a node with bands, by the bands' names; none after noting what is wrong."""
+    """The segments of a node with bands, by the bands' names; none after noting a problem."""
     problems = scope.problems
     if "when" in node:
         problems.note(path, "bands take the place of when", "keep one of them")
@@ -113,7 +113,7 @@ def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, obj
 
 
 def _ascending_bands(path: str, form: forms.BandsForm, scope: Scope) -> list[tuple[str, object]]:
-    """The bands as (name, where it begins), lowest first; none after noting what is wrong with any."""
+    """The bands as (name, beginning), lowest first; none after noting a problem."""
     problems, bands = scope.problems, list(form.from_.items())
     if not 0 < len(bands) <= BANDS_MAX:
         problems.note(f"{path}.from", f"expected 1 to {BANDS_MAX} bands, such as {{low: 0, high: 1001}}")

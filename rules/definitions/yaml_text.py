@@ -1,4 +1,4 @@
-"""YAML text to plain data, strictly.
+"""Reads YAML text to plain data, strictly.
 
 The one rule: nothing is guessed. A key that stands twice is refused, of which plain YAML silently takes
 the last; only ``true`` and ``false`` are booleans, so that ``country: no`` stays Norway; a date
@@ -17,17 +17,17 @@ from typing import Any
 
 import yaml
 
-# Of a file. The library has 13 KB; 1,000 segments of the size of its largest have 0.7 MB.
+# The largest file. The library has 13 KB; 1,000 segments of the size of its largest have 0.7 MB.
 TEXT_MAX_BYTES = 2 * 1024 * 1024
-# Keys and values of a document whose aliases are written out; 1,000 segments with 100 of each.
+# The most keys and values of a document with its aliases written out; 1,000 segments with 100 of each.
 NODES_MAX = 100_000
 NESTED_MAX = 100
 NUMBER_MAX_CHARS = 40
 
 _TAG = "tag:yaml.org,2002:"
-# The parser of libyaml, if it was compiled in, is ten times as fast, and says less of what is wrong.
+# The parser of libyaml, if it is compiled in, is ten times as fast, but its errors say less.
 _Fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# Texts up to this size are loaded by the other, in a few tenths of a second.
+# Texts up to this size are loaded by Python's parser, in a few tenths of a second.
 _SLOW_MAX_CHARS = 16 * 1024
 
 
@@ -41,7 +41,7 @@ def _mapping(loader: Any, node: yaml.Node) -> dict[object, object]:
     keys: set[object] = set()
     for key_node, _ in node.value:
         if key_node.tag == f"{_TAG}merge":
-            continue  # <<: what it brings may be written again
+            continue  # <<: keys that it merges may be given again
         key = loader.construct_object(key_node)
         if isinstance(key, (str, int)) and key in keys:
             raise yaml.MarkedYAMLError(problem=f"the key {key} stands twice", problem_mark=key_node.start_mark)
@@ -51,7 +51,7 @@ def _mapping(loader: Any, node: yaml.Node) -> dict[object, object]:
 
 
 def _checked(construct: Callable[[Any, Any], object], kind: str) -> Callable[[Any, yaml.ScalarNode], object]:
-    """The value of a plain scalar, or an error that says where it is."""
+    """Wrap a constructor of plain scalars, so that its error says where the scalar is."""
 
     def constructed(loader: Any, node: yaml.ScalarNode) -> object:
         if kind == "number" and len(node.value) > NUMBER_MAX_CHARS:
@@ -93,7 +93,7 @@ _ExactLoader, _FastLoader = _loader(yaml.SafeLoader), _loader(_Fast)
 
 
 def read(text: str) -> object:
-    """Plain data. Raises `NotYaml`."""
+    """Read a text to plain data. Raises `NotYaml`."""
     _refuse_large(text)
     loader = _ExactLoader if len(text) <= _SLOW_MAX_CHARS else _FastLoader
     try:
@@ -112,7 +112,7 @@ def read(text: str) -> object:
 
 
 def _refuse_large(text: str) -> None:
-    """Refuse a document that would be too large. What is no YAML at all is left to the loader."""
+    """Refuse a document that would be too large. Errors in the YAML itself are left to the loader."""
     if len(text) > TEXT_MAX_BYTES:
         raise NotYaml(f"larger than {TEXT_MAX_BYTES:,} bytes; list fewer values, or let the shop send a property")
     size = _Size()
@@ -124,7 +124,7 @@ def _refuse_large(text: str) -> None:
 
 
 class _Size:
-    """How large a document is up to some event, with what its aliases repeat."""
+    """The size of a document up to some event of the parser, with the nodes that aliases repeat."""
 
     def __init__(self) -> None:
         self._nodes = self._characters = 0
@@ -132,7 +132,7 @@ class _Size:
         self._open: list[tuple[str | None, int, int]] = []
 
     def add(self, event: Any) -> None:
-        """Take the next event into account. Raises `NotYaml` where that is too much."""
+        """Add the next event. Raises `NotYaml` if the document is too large."""
         if isinstance(event, yaml.CollectionEndEvent):
             anchor, nodes, characters = self._open.pop()
             self._note(anchor, self._nodes - nodes, self._characters - characters)

@@ -1,7 +1,7 @@
-"""Facts: what is remembered of a customer's events so that conditions can be decided.
+"""Facts: the parts of a customer's events that are stored so that conditions can be decided.
 
-A fact knows the event names that change it and says whether an event changed anything that decides, so that an event
-costs only what depends on it. `rules.facts.base` says what a kind of fact brings along, and how to add one.
+A fact knows the event names that change it, and its `apply` tells whether a decision may now be another, so that an
+event costs only what depends on it. See also `rules.facts.base` for the parts of a kind of fact, and how to add one.
 """
 
 from rules.facts.attribute_facts import TouchFact, TraitFact

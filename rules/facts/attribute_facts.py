@@ -1,4 +1,4 @@
-"""Attributes of a customer: traits, and what the context of events carries.
+"""Facts about attributes of a customer: traits, and attributes in the context of events.
 
 A test of an attribute is answered when the event comes, and the answer is one bit of a stored number. So a fact has
 room for `BITS_MAX` tests; of an attribute with more of them there are several facts, which all know the same event.
@@ -25,9 +25,9 @@ _VALUE_BYTES = 60
 
 
 class TraitFact(SlottedFact, frozen=True):
-    """The newest identify that has a trait, or takes it back with null.
+    """The value of a trait in the newest identify that sets it, or takes it back with null.
 
-    ``tests``: the tests of it that the definitions have; ``dates``: where in it they look for dates. ``group``: counts
+    ``tests``: the definitions' tests of the trait; ``dates``: the paths at which they look for dates. ``group``: counts
     the facts of one trait.
     """
 
@@ -38,14 +38,14 @@ class TraitFact(SlottedFact, frozen=True):
 
     @staticmethod
     def require_test(facts: FactRegistry, path: Path, test: ValueTest) -> tuple[int, int]:
-        """Have a test of a trait answered; its slot and the bit of the answer."""
+        """Require a test of a trait. Returns its slot and the bit of the answer."""
         wanted = path[1:], test
         fact = facts.require(_with_room(facts, TraitFact(path[0], (wanted,))))
         return fact.slot, fact.tests.index(wanted)
 
     @staticmethod
     def require_date(facts: FactRegistry, path: Path) -> tuple[int, int]:
-        """Have a trait remembered that is a date; its slot and its index among the dates."""
+        """Require a trait that is a date. Returns its slot and its index among the dates."""
         fact = facts.require(TraitFact(path[0], dates=(path[1:],)))
         return fact.slot, fact.dates.index(path[1:])
 
@@ -122,7 +122,7 @@ class TraitFact(SlottedFact, frozen=True):
 
 
 class TouchFact(SlottedFact, frozen=True):
-    """The first or last event whose context carries an attribute. ``group``: counts the facts of one attribute."""
+    """The attribute in the first or last event whose context has it. ``group``: counts the facts of one attribute."""
 
     attribute: str
     first: bool
@@ -131,7 +131,7 @@ class TouchFact(SlottedFact, frozen=True):
 
     @staticmethod
     def require_test(facts: FactRegistry, attribute: str, test: ValueTest, *, first: bool) -> tuple[int, int]:
-        """Have a test of a context's attribute answered; its slot and the bit of the answer."""
+        """Require a test of a context's attribute. Returns its slot and the bit of the answer."""
         fact = facts.require(_with_room(facts, TouchFact(attribute, first, (test,))))
         return fact.slot, fact.tests.index(test)
 
@@ -170,7 +170,7 @@ class TouchFact(SlottedFact, frozen=True):
             return False
         if before is not None and value == before.shown and len(value) < SHOWN_MAX_CHARS:
             profile.touches[self.slot] = AttributeValue(event.time, message_id, before.met, value)
-            return False  # the same text again, as it mostly is
+            return False  # the same text again, which is the usual case
         met = sum(1 << bit for bit, test in enumerate(self.tests) if test.meets(value))
         newest = AttributeValue(event.time, message_id, met, attributes.shortened(value))
         profile.touches[self.slot] = newest
@@ -191,7 +191,7 @@ class TouchFact(SlottedFact, frozen=True):
             if value is None:
                 return
             if value.shown is not None and len(value.shown) < SHOWN_MAX_CHARS:
-                # All of the text is stored, so that every test can be answered anew.
+                # The whole text is stored, so every test can be answered again.
                 met = sum(1 << bit for bit, test in enumerate(self.tests) if test.meets(value.shown))
             else:
                 values = {
@@ -229,7 +229,7 @@ def _with_room(facts: FactRegistry, wish: AttributeFactT) -> AttributeFactT:
 
 
 def _values(slots: Sequence[AttributeValue | None], facts: Iterable[SlottedFact]) -> dict[int, AttributeValue]:
-    """By slot, what these facts remember of the attribute."""
+    """The stored values of the attribute in these facts, by slot."""
     values = {fact.slot: slots[fact.slot] for fact in facts}
     return {slot: value for slot, value in values.items() if value is not None}
 
@@ -240,7 +240,7 @@ def _source(wanted: object, facts: Iterable[tuple[int, tuple[object, ...]]]) -> 
 
 
 def _met(tests: Sequence[_Source | None], values: Mapping[int, AttributeValue]) -> int:
-    """The bits of the tests that were answered with yes in these slots."""
+    """The bits of the tests that the values in these slots meet."""
     return sum(
         1 << bit for bit, source in enumerate(tests) if source is not None and values[source[0]].met >> source[1] & 1
     )

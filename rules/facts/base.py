@@ -1,6 +1,6 @@
-"""What every kind of fact is: what it remembers of events, where, how much, and how it survives a change of files.
+"""The interface of facts: data of events, its place and bounds in a profile, and its migration to the next file.
 
-Everything that a kind needs stands with it. To add one: its class in a module of this package, its place as a new last
+All parts of a kind are in its module. To add one: its class in a module of this package, its place as a new last
 field of `rules.profile.profile.Profile`, and a condition that requires it from the `rules.facts.registry.FactRegistry`.
 
 See also: `rules.profile`, which has the data of each kind and the functions that keep it within its bounds.
@@ -27,45 +27,45 @@ UNPLACED = -1
 
 
 class Fact(Protocol):
-    """One kind of fact that the definitions need, with the parameters that they need it with."""
+    """A fact that the definitions need: its kind, with its parameters."""
 
     @property
     def key(self) -> Key:
-        """What tells it from others, whatever its place and however wide it is; its class comes first."""
+        """The key that identifies the fact, without its place and width; its class comes first."""
 
     @property
     def names(self) -> Names | None:
-        """The event names that change it; ``None``: any may."""
+        """The names of events that change the fact; ``None``: any may."""
 
     @property
     def bytes_most(self) -> int:
-        """About how many bytes of a stored customer it takes at its bound.
+        """About how many bytes the fact takes in a stored customer at its bound.
 
         Measured on msgpack with message ids of 36 characters and other ids of 10.
         """
 
     def apply(self, profile: Profile, event: Event) -> bool:
-        """Remember the event; whether a decision may now be another. A repeat changes nothing."""
+        """Apply an event to a profile; whether a decision may now be another. A repeat changes nothing."""
 
     def merge(self, profile: Profile, other: Profile) -> None:
-        """Make ``profile`` what the events of both would have made."""
+        """Merge ``other`` into ``profile``, as if all events of both had been applied to it."""
 
     def placed(self, slot: int) -> Self:
         """The same fact in a slot: the number of facts of its kind that were placed before it."""
 
     def widened(self, wish: Self) -> Self:
-        """This fact, so wide that it serves a wish of the same key as well."""
+        """This fact, widened so that it also serves another requirement of the same key."""
 
     def make_room(self, profile: Profile) -> None:
-        """Give a new profile the place of this fact. Called for all facts in the order of their slots."""
+        """Add the place of this fact to a new profile. Called for all facts in the order of their slots."""
 
     def carrying(self, former: Former) -> Carry | None:
-        """What copies it from a profile of former definitions; ``None``: they did not have it."""
+        """A function that copies the fact from a profile of former definitions; ``None``: they did not have it."""
 
     def missing_history(self, former: Former) -> Window | bool:
-        """How long (ms) it makes a difference that former definitions did not keep all of it.
+        """How long (ms) it matters that former definitions did not store all of the fact.
 
-        ``None``: for good. ``False``: they remembered all that is needed.
+        ``None``: for ever. ``False``: they stored all that is needed.
         """
 
 
@@ -74,7 +74,7 @@ Former = Mapping[Key, Fact]
 
 
 class SlottedFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact that has one slot of a list in the profile, and is carried over as it is."""
+    """A fact that has one slot of a list in the profile, and is copied to the next file unchanged."""
 
     slot: int = UNPLACED
 
@@ -91,7 +91,7 @@ class SlottedFact(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     @abstractmethod
     def empty() -> object:
-        """What a slot holds before the first event."""
+        """The content of a slot before the first event."""
 
     def placed(self, slot: int) -> Self:
         return msgspec.structs.replace(self, slot=slot)
@@ -103,7 +103,7 @@ class SlottedFact(msgspec.Struct, frozen=True, kw_only=True):
         self.slots(profile).append(self.empty())
 
     def carrying(self, former: Former) -> Carry | None:
-        was: Any = former.get(self.key)  # of the same class, which is a part of the key
+        was: Any = former.get(self.key)  # a fact of the same class, which is a part of the key
         if was is None:
             return None
         source, target = was.slot, self.slot
@@ -120,7 +120,7 @@ def longer(window: Window, other: Window) -> Window:
 
 
 def covers(window: Window, needed: Window) -> bool:
-    """Whether a window is as long as is needed."""
+    """Whether a window is at least as long as another one."""
     return window is None or (needed is not None and needed <= window)
 
 

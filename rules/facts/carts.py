@@ -1,4 +1,4 @@
-"""The cart of a shop, and the purchase that ended the cart before it."""
+"""The fact about the cart of a customer, and the purchase that ended the former cart."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PRICE_BYTES = 64
 
 
 class CartFact(msgspec.Struct, frozen=True):
-    """The cart and the purchase that ended the one before; ``prices``: of its products, too."""
+    """The cart, and the purchase that ended the former one; ``prices``: the products' prices are stored, too."""
 
     prices: bool
 
@@ -56,7 +56,7 @@ class CartFact(msgspec.Struct, frozen=True):
         return CartFact(self.prices or wish.prices)
 
     def make_room(self, profile: Profile) -> None:
-        """Nothing: the cart's place is empty until the first event."""
+        """Do nothing: the cart's place is empty until the first event."""
 
     def apply(self, profile: Profile, event: Event) -> bool:
         current = profile.cart

@@ -1,4 +1,4 @@
-"""What events contribute to an aggregate: to a sum or average, to an extreme, to a number of different values."""
+"""Facts about contributions of events to an aggregate: sum, average, extreme, number of different values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DISTINCT_ENTRY_BYTES = 18
 
 
 class SumFact(SlottedFact, frozen=True):
-    """What these events contribute to sums and averages over up to ``window``."""
+    """The contributions of events to sums and averages over up to ``window``."""
 
     names: Names
     picked: EventFilter
@@ -59,7 +59,7 @@ class SumFact(SlottedFact, frozen=True):
 
 
 class ExtremeFact(SlottedFact, frozen=True):
-    """What can be the greatest, or the least, of these events over ``window``."""
+    """The contributions that can be the greatest, or the least, of events over ``window``."""
 
     names: Names
     picked: EventFilter
@@ -129,7 +129,7 @@ class DistinctFact(SlottedFact, frozen=True):
         if not values:
             return False
         if len(values) == 1 and event.time > (next(reversed(newest.values())) if newest else 0):
-            newest.pop(values[0], None)  # the newest, so that it comes last
+            newest.pop(values[0], None)  # removed first, so that it is inserted as the last one
             newest[values[0]] = event.time
             self._drop_oldest(newest)
         else:

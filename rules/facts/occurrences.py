@@ -1,4 +1,4 @@
-"""When something happened: the newest times of events, and the earliest."""
+"""Facts about times of events: the newest ones, and the earliest."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FIRST_BYTES = 9
 
 
 class OccurrenceFact(SlottedFact, frozen=True):
-    """The newest ``most`` of these events as (time, hashed message id).
+    """The newest ``most`` of some events, as (time, hashed message id).
 
-    What is older than the newest by ``window`` or beyond ``most`` is dropped: no test of these definitions can tell it
-    from more of the same.
+    Events that are older than the newest by ``window``, or beyond ``most``, are dropped: no condition of these
+    definitions depends on them.
     """
 
     names: Names
@@ -64,7 +64,7 @@ class OccurrenceFact(SlottedFact, frozen=True):
 
 
 class FirstFact(SlottedFact, frozen=True):
-    """When the earliest of these events was; 0: none yet."""
+    """The time (ms) of the earliest of some events; 0: none yet."""
 
     names: Names
     picked: EventFilter

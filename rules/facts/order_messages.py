@@ -1,4 +1,4 @@
-"""Messages about orders: completions, refunds and cancellations."""
+"""The fact about messages on orders: completions, refunds and cancellations."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _MESSAGE_BYTES = 67
 
 
 class OrderFact(msgspec.Struct, frozen=True):
-    """Order messages; ``window`` is the longest that looks at them.
+    """The order messages of a customer; ``window``: the longest of the conditions on orders.
 
-    ``views``: which orders the definitions look at; ``readings``: which of their properties.
+    ``views``: the selections of orders in the definitions; ``readings``: the properties that they read.
     """
 
     window: Window
@@ -35,12 +35,12 @@ class OrderFact(msgspec.Struct, frozen=True):
 
     @staticmethod
     def require_view(facts: FactRegistry, picked: EventFilter, window: Window) -> int:
-        """Have these orders remembered; the index of their view. Raises `TooMany`."""
+        """Require a selection of orders. Returns the index of its view. Raises `TooMany`."""
         return facts.require(OrderFact(window, views=(picked,))).views.index(picked)
 
     @staticmethod
     def require_property(facts: FactRegistry, reading: PropertyReader) -> int:
-        """Have a property of orders remembered; its place as `rules.profile.orders.value_of` takes it."""
+        """Require a property of orders. Returns its place, as `rules.profile.orders.value_of` takes it."""
         return TOTAL + 1 + facts.require(OrderFact(0, readings=(reading,))).readings.index(reading)
 
     @property
@@ -67,12 +67,12 @@ class OrderFact(msgspec.Struct, frozen=True):
         return OrderFact(longer(self.window, wish.window), views, readings)
 
     def make_room(self, profile: Profile) -> None:
-        """Nothing: the orders' place is empty until the first message."""
+        """Do nothing: the orders' place is empty until the first message."""
 
     def apply(self, profile: Profile, event: Event) -> bool:
         kind = _MESSAGE_KINDS[event.name]
         if event.order is None and kind != orders.COMPLETED:
-            return False  # a refund or cancel without an order id touches no order
+            return False  # a refund or cancellation without an order id concerns no known order
         order = None if event.order is None else short_id(event.order)
         views = 0
         values: tuple[tuple[int, ...], ...] = ()
@@ -104,12 +104,12 @@ class OrderFact(msgspec.Struct, frozen=True):
 
 
 class _OrderTranslation:
-    """Writes order messages with the views and properties of the next file in place of a former file's."""
+    """Translates order messages from the views and properties of a former file to those of the next."""
 
     def __init__(self, was: OrderFact, fact: OrderFact) -> None:
-        # (index now, index before) of each view that both have.
+        # (index in the next file, index in the former) of each view that both have.
         self._views = [(index, was.views.index(view)) for index, view in enumerate(fact.views) if view in was.views]
-        # By index now: the index before of each property, or None.
+        # By index in the next file: the index of each property in the former one, or None.
         self._sources = [_index(was.readings, reading) for reading in fact.readings]
         self._view_now = {source: index for index, source in self._views}
         self._place_now = {TOTAL: TOTAL} | {

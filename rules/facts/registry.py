@@ -1,7 +1,7 @@
-"""What a set of definitions requires to be remembered of a customer.
+"""The registry of facts that a set of definitions requires.
 
-Equal requirements share one fact, which is as wide as the widest of them, and each fact knows the segments that look at
-it. A fact takes its place in the profile when it is first required.
+Equal requirements share one fact, which is as wide as the widest of them, and the registry knows the segments that
+depend on each fact. A fact gets its place in the profile when it is first required.
 
 See also: `rules.facts.base`, which says what a kind of fact brings along.
 """
@@ -20,7 +20,7 @@ BITS_MAX = 60  # answers that one stored number holds
 
 
 class TooMany(ValueError):
-    """A file needs more than can be remembered; ``args[0]`` says what, and how many there may be."""
+    """A file requires more facts than can be stored; ``args[0]`` says of what, and how many there may be."""
 
 
 class FactRegistry:
@@ -37,7 +37,7 @@ class FactRegistry:
         self.baseless |= 1 << self.segment
 
     def require(self, wish: FactT) -> FactT:
-        """Have a fact remembered for the segment; the fact that is shared, in its place."""
+        """Require a fact for the segment. Returns the shared fact, in its place."""
         key = wish.key
         shared = self._facts.get(key)
         if shared is None:
@@ -51,11 +51,11 @@ class FactRegistry:
 
     @property
     def by_key(self) -> Mapping[Key, Fact]:
-        """Each fact by its key."""
+        """The facts by their keys."""
         return self._facts
 
     def with_segments(self) -> list[tuple[Fact, int]]:
-        """Each fact with the segments that look at it (bit i: segment i), once all are required."""
+        """The facts with the segments that depend on each (bit i: segment i), once all are required."""
         return [(fact, self._segments[key]) for key, fact in self._facts.items()]
 
     def empty(self) -> Profile:

@@ -1,4 +1,4 @@
-"""Which events a fact is about, and what it reads of them."""
+"""The selection of a fact's events, and the property that it reads of them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from rules.profile.profile import hashed_id
 from rules.value_tests import ANYWHERE, PropertyTests
 from rules.values import Json, Path, keys, number, resolve_path
 
-LISTED_MAX = 256  # of one list that are counted
+LISTED_MAX = 256  # the most values of one list that count
 
 
 class EventFilter(msgspec.Struct, frozen=True):
-    """Which of the events under some names: those that meet ``where``, in ``currency`` or without one."""
+    """A filter of events: those that meet ``where``, in ``currency`` or without one."""
 
     where: PropertyTests = ANYWHERE
     currency: str | None = None
 
     def meets(self, event: Event) -> bool:
-        """Whether the event is one of them."""
+        """Whether an event passes the filter."""
         if not self.where.tests and self.currency is None:
             return True
         fields = event.properties.fields
@@ -29,7 +29,7 @@ class EventFilter(msgspec.Struct, frozen=True):
 
 
 class PropertyReader(msgspec.Struct, frozen=True):
-    """What is read of an event: a property as a number, or as the values that tell events apart.
+    """A reader of a property: as a number, or as the values by which events differ.
 
     Bound: of a list the first ``most`` different values.
     """
@@ -39,7 +39,7 @@ class PropertyReader(msgspec.Struct, frozen=True):
     most: int = LISTED_MAX
 
     def of(self, fields: Json) -> tuple[int, ...]:
-        """A number in 10⁻⁶, or hashes of values; nothing when there is none."""
+        """Read the property: a number in 10⁻⁶, or hashes of values; empty if the event has none."""
         value = resolve_path(fields, self.path)
         if self.distinct:
             return tuple(hashed_id(key) for key in keys(value, self.most))
@@ -48,5 +48,5 @@ class PropertyReader(msgspec.Struct, frozen=True):
 
 
 def read(picked: EventFilter, reading: PropertyReader, event: Event) -> tuple[int, ...]:
-    """What is read of an event that is picked; nothing of any other."""
+    """Read the property of an event that passes the filter; empty for any other event."""
     return reading.of(event.properties.fields) if picked.meets(event) else ()

@@ -1,4 +1,4 @@
-"""Sessions: activity, split where nothing was done for so long."""
+"""The fact about sessions: activity, split at gaps without an event."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INTERVAL_BYTES = 19
 
 
 class SessionFact(SlottedFact, frozen=True):
-    """Sessions split at ``gap`` (ms) over the last ``window`` (ms)."""
+    """The sessions, split at ``gap`` (ms), of the last ``window`` (ms)."""
 
     gap: int
     window: int

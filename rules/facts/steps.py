@@ -1,4 +1,4 @@
-"""The events that may be steps of a sequence."""
+"""The fact about events that may be steps of a sequence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rules.profile.profile import Profile, short_id
 from rules.profile.steps import Entry
 from rules.values import Path
 
-# By event name the steps that it can be, as (index of the step, which of these events).
+# The steps that an event can be, by its name, as (index of the step, filter of events).
 Masks: TypeAlias = dict[str, tuple[tuple[int, EventFilter], ...]]
 
 _ENTRY_BYTES = 50
@@ -36,7 +36,7 @@ class StepFact(SlottedFact, frozen=True):
     def of(
         cls, chosen: tuple[tuple[Names, EventFilter], ...], same: Path | None, window: Window, *, thin: bool
     ) -> StepFact:
-        """The fact of these steps; ``same``: the path of the property that they share."""
+        """Make the fact of these steps; ``same``: the path of the property that they share."""
         names = sorted(frozenset[str]().union(*(step_names for step_names, _ in chosen)))
         masks = {
             name: tuple((index, picked) for index, (step_names, picked) in enumerate(chosen) if name in step_names)

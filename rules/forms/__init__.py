@@ -1,1 +1,1 @@
-"""What a person may write in a file: its fields, tests of values, and the problems of what is wrong."""
+"""The forms of files that people write: fields, tests of values, and problems."""

@@ -1,6 +1,6 @@
-"""Parts of a definition in English words: events, windows, counts, tests.
+"""Describes parts of a definition in English words: events, windows, counts, tests.
 
-The words come from the canonical form, which is what decides.
+The words come from the canonical form, which decides.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Canonical = Any
 
 
 def events(form: Canonical) -> str:
-    """The events of a condition, and what their properties must be."""
+    """The events of a condition, and the tests of their properties."""
     names = form["event"]
     text = " or ".join(names) if isinstance(names, list | tuple) else str(names)
     where = " and ".join(f"{name} is {value_test(test)}" for name, test in form.get("where", {}).items())
@@ -39,7 +39,7 @@ def range_of(form: Canonical) -> str:
 
 
 def value_test(test: object) -> str:
-    """A test of a value, which may be a value alone."""
+    """A test of a value; it may be a value alone."""
     if not isinstance(test, Mapping):
         return value(test)
     return " and ".join(_part(str(name), operand) for name, operand in test.items())
@@ -63,7 +63,7 @@ def value(given: object) -> str:
 
 
 def long_duration(short: object) -> str:
-    """``30d`` in words, as durations of a test are written."""
+    """Write a duration such as ``30d`` in words."""
     ms = parse_duration(short)
     assert ms is not None
     return words(ms)

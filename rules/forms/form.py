@@ -1,7 +1,7 @@
-"""The fields that mappings of a segments file share, and the form that such a mapping is checked against.
+"""The form against which a mapping of a segments file is checked, and the fields that several mappings share.
 
-A form checks one mapping by itself and says what would be right; how mappings fit together is for the kind of condition
-that they describe.
+A form checks one mapping by itself, and its error says what would be right. How mappings fit together is checked by the
+kind of condition that they describe.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rules.values import path_of
 
 
 class Form(BaseModel):
-    """A mapping of a file; ``example``: a right one, which an error shows."""
+    """A mapping of a file; ``example``: a valid one, which an error shows."""
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
@@ -63,7 +63,7 @@ NumberEnd = Annotated[object, WithJsonSchema(NUMBER)]
 
 
 class EventForm(Form):
-    """Events that are meant, by their names and tests of their properties."""
+    """A choice of events, by their names and tests of their properties."""
 
     event: EventNames
     where: WhereTests = PropertyTests()

@@ -1,4 +1,4 @@
-"""Forms as JSON Schema, so that an editor completes and checks a file of segments.
+"""Makes JSON Schema of forms, so that an editor completes and checks a file of segments.
 
 A form's fields say what they hold: by their type, or by a `WithJsonSchema` where the type is that of the parsed value.
 What fields have in common stands in the schema's ``$defs`` (`doc_tools.segments_schema`), which `reference` names.
@@ -14,25 +14,25 @@ from pydantic.fields import FieldInfo
 from rules.forms import value_test_parsing
 from rules.value_tests import ENDS
 
-Schema = dict[str, Any]  # JSON: what is in it is what the schema is about
+Schema = dict[str, Any]  # JSON of any shape
 
 TEXT: Schema = {"type": "string", "minLength": 1}
 NUMBER: Schema = {"type": "number"}
 
 
 def reference(name: str) -> Schema:
-    """What stands under ``$defs`` by this name."""
+    """A reference to the schema of this name under ``$defs``."""
     return {"$ref": f"#/$defs/{name}"}
 
 
 def mapping(properties: Schema, *required: str) -> Schema:
-    """A mapping with these keys and no other."""
+    """The schema of a mapping with these keys and no other."""
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**schema, "required": list(required)} if required else schema
 
 
 def value_test_schema(scalar: Schema | None = None) -> Schema:
-    """Tests of a value; ``scalar``: what its values are, where they are no numbers."""
+    """The schema of a test of a value; ``scalar``: the type of its values, where they are no numbers."""
     value = reference("scalar") if scalar is None else scalar
     several = {"type": "array", "items": value, "minItems": 1, "maxItems": value_test_parsing.IN_MAX}
     matches = {
@@ -62,7 +62,7 @@ def _field_schema(field: FieldInfo) -> Schema:
 
 
 def _type_schema(annotation: Any) -> Schema:
-    """The schema of a type: one of several texts, a text, or whatever is left when ``None`` may stand there as well."""
+    """The schema of a type: a choice of texts, a text, or, of an optional type, the type without ``None``."""
     if get_origin(annotation) is Literal:
         return {"enum": list(get_args(annotation))}
     if annotation is str:

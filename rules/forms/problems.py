@@ -1,4 +1,4 @@
-"""Problems of a file that a person writes: where they stand, what is wrong and what would be right.
+"""Problems of a file that a person writes: their place, what is wrong, and what would be right.
 
     segments.vip.when.performed.count: 'two' is not a count; write {at_least: 2}, {at_most: 5} or {exactly: 1}
     <---------- path ---------------->  <------- text ---->  <------------------ suggestion ----------------->
@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something that is wrong in a file. ``path``: where it stands, empty for the file as a whole.
+    """An error in a file. ``path``: its place, empty for the file as a whole.
 
-    ``text``: what is wrong, or what is expected; ``suggestion``: what would be right, where the text does not say it.
+    ``text``: what is wrong, or what is expected; ``suggestion``: what would be right, if the text does not say it.
     """
 
     path: str
@@ -34,7 +34,7 @@ class Problem(msgspec.Struct, frozen=True):
     suggestion: str = ""
 
     def under(self, path: str) -> Problem:
-        """The same problem of a part of a file that stands at a path."""
+        """This problem with its path below another one."""
         return Problem(f"{path}.{self.path}" if self.path else path, self.text, self.suggestion)
 
     def __str__(self) -> str:
@@ -44,17 +44,17 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class WrongCondition(Exception):
-    """A condition cannot be read. ``args``: those of `Problems.note`, or none when it is noted already."""
+    """A condition cannot be read. ``args``: those of `Problems.note`, or none if the problem is noted already."""
 
 
 class Problems:
-    """What is wrong with a file."""
+    """Collects the problems of a file."""
 
     def __init__(self) -> None:
         self.noted: list[Problem] = []
 
     def note(self, path: str, text: str, suggestion: str = "") -> None:
-        """Note what is wrong at a path, and what would be right."""
+        """Note a problem at a path."""
         self.noted.append(Problem(path, text, suggestion))
 
     def fill(self, path: str, form: type[FormT], value: object) -> FormT:
@@ -74,7 +74,7 @@ class Problems:
             raise WrongCondition from None
 
     def read(self, path: str, read: Callable[[GivenT], T], given: GivenT) -> T:
-        """Read what stands at a path. Raises `WrongCondition` after noting the problem.
+        """Read the value at a path. Raises `WrongCondition` after noting the problem.
 
         ``read``: one of the functions of `rules.forms.value_test_parsing`.
         """
@@ -86,12 +86,12 @@ class Problems:
 
 
 def unknown_key(keys: Iterable[str], name: str = "") -> tuple[str, str]:
-    """What is wrong with a key that has no meaning where it stands, and which keys have one."""
+    """The two sentences on an unknown key: what is wrong, and which keys are known."""
     return f"unknown key {name}".rstrip(), f"known here: {', '.join(keys)}"
 
 
 def _explanation(kind: str, message: str, form: type[Form]) -> tuple[str, str]:
-    """What is wrong and what would be right, for a problem that pydantic reports of a form."""
+    """The two sentences on an error that pydantic reports: what is wrong, and what would be right."""
     if kind == "extra_forbidden":
         return unknown_key(field.alias or name for name, field in form.model_fields.items())
     if kind == "missing":

@@ -1,6 +1,6 @@
-"""Tests as they stand in a segments file, read into what decides.
+"""Parses tests of a segments file: plain data into the types of `rules.value_tests` and `rules.due_times`.
 
-Each function takes what YAML gave and returns a test, or raises `ValueError` with what would be right.
+Each function takes a value of YAML and returns a test, or raises `ValueError` with what would be right.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TESTS = ("in", "not_in", *ENDS, "contains", "exists", "matches")
 
 
 class WrongValue(ValueError):
-    """What is wrong further inside: ``path`` is the way there, such as ``.in[2]``."""
+    """An error further inside a value: ``path`` is its place, such as ``.in[2]``."""
 
     def __init__(self, path: str, text: str) -> None:
         super().__init__(text)
@@ -39,12 +39,12 @@ class WrongValue(ValueError):
 
 
 def path_of_error(error: object) -> str:
-    """The way from where a test stands to what is wrong in it."""
+    """The path from a test to the error in it."""
     return error.path if isinstance(error, WrongValue) else ""
 
 
 def under(name: object, read: Callable[[object], T], value: object) -> T:
-    """Read what stands under a key; its name leads the way to what is wrong."""
+    """Read the value under a key; an error in it has the key in its path."""
     try:
         return read(value)
     except ValueError as error:
@@ -124,7 +124,7 @@ def value_test(value: object) -> ValueTest:
 
 
 def text_test(value: object) -> ValueTest:
-    """A test of what is always text."""
+    """A test of a value that is always text."""
     test = value_test(value)
     scalars = [test.equals, test.contains, *(test.in_ or ()), *(test.not_in or ())]
     wrong = next((scalar for scalar in scalars if scalar is not None and not isinstance(scalar, str)), None)
@@ -134,7 +134,7 @@ def text_test(value: object) -> ValueTest:
 
 
 def trait_test(value: object) -> tuple[ValueTest | None, Ago | Years | None]:
-    """A test of a trait and of its age, of which there is one at least."""
+    """A test of a trait, a test of its age, or both."""
     if not isinstance(value, dict) or "age" not in value:
         return value_test(value), None
     rest = {name: test for name, test in value.items() if name != "age"}
@@ -142,7 +142,7 @@ def trait_test(value: object) -> tuple[ValueTest | None, Ago | Years | None]:
 
 
 def ago(value: object) -> Ago:
-    """``{at_least, at_most}`` (or ``below``, which says the same as ``at_most``) as durations."""
+    """Durations ``{at_least, at_most}``; ``below`` means the same as ``at_most``."""
     if not isinstance(value, dict) or not value:
         raise ValueError("expected {at_least: 7d, at_most: 14d}, one of them or both")
     _only(value, AGO_KEYS)
@@ -156,7 +156,7 @@ def ago(value: object) -> Ago:
 
 
 def age(value: object) -> Ago | Years:
-    """Completed years as whole numbers, or durations."""
+    """A test of an age: completed years as whole numbers, or durations."""
     if not isinstance(value, dict) or not value:
         raise ValueError("expected {at_least: 18, below: 25} in years, or durations such as {at_most: 30d}")
     _only(value, ENDS)

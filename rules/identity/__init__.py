@@ -1,1 +1,1 @@
-"""The ids of one person: what brings them together, what refuses it, and what moves with it."""
+"""Identity resolution: the ids of one person, links between them, and the profiles that move over links."""

@@ -1,9 +1,9 @@
-"""Erasures: everything known of a customer is forgotten, under all of its ids.
+"""Erasures: all data of a customer is removed, under all of its ids.
 
     ann    erase {userId: ann}      1. ann leaves its segments, its profile is dropped, `CascadedErasure` goes to phone
     phone                           2. its owner erases the redirect, and sends `ErasureNotice` for a later rebuild
 
-The one rule: nothing at or before the time of an erasure counts for the customer any more, also what comes late.
+The one rule: an event at or before the time of an erasure never counts for the customer again, also if it comes late.
 
 See also: `rules.engine`, in which the customer leaves its segments; `streams.worker.step_writer`, which stores what is
 left; and `streams.worker.erasure_scan`, for erasures in records that were not read yet when everything is read again.
@@ -18,7 +18,7 @@ from rules.identity.links import Acted, Apply, erased_by, nothing, refusal_of
 
 
 def erase(event: Event, customer: Customer, apply: Apply) -> Acted:
-    """Erase a customer, and send an erasure to each id that is linked to it; one that comes again changes nothing."""
+    """Erase a customer, and send an erasure to each id that is linked to it. A repeat changes nothing."""
     if event.time <= customer.erased:
         return nothing()
     aliases = customer.linkage.aliases if customer.linkage is not None else {}
@@ -28,7 +28,7 @@ def erase(event: Event, customer: Customer, apply: Apply) -> Acted:
 
 
 def erases(event: CascadedErasure, erased: int, into: tuple[str, int] | None) -> bool:
-    """Whether it erases an id that was last erased at ``erased`` (ms) and is linked ``into`` an id (since ms)."""
+    """Whether an erasure applies to an id, last erased at ``erased`` (ms) and linked ``into`` an id (since ms)."""
     if not event.linked:
         return into is not None and into[0] == event.into
     return event.linked > erased and (into is None or (into[1], into[0]) <= (event.linked, event.into))
@@ -40,7 +40,7 @@ def erase_along(event: CascadedErasure, customer: Customer, apply: Apply) -> Act
     if not erases(event, customer.erased, into):
         return nothing()
     if event.linked and (into is None or into[0] != event.into):
-        # There is no such link: it is judged as one that comes now.
+        # There is no such link yet: the link of the erasure is checked as if it came now.
         linkage = customer.linkage or Linkage()
         link = Link(event.customer, ERASE, event.linked, event.id, into=event.into, vouched=event.vouched)
         if refused := refusal_of(link, customer, linkage):

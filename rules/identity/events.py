@@ -1,4 +1,4 @@
-"""The events that ids of one person send to one another; `rules.identity.resolution` says what becomes of them."""
+"""The events that ids of one person send to one another. See also `rules.identity.resolution`, which processes them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from rules.events import Event
 
 
 def fields_of(event: Event) -> dict[str, Any]:
-    """The fields that every event has."""
+    """The fields that every event has, of one event."""
     return {name: getattr(event, name) for name in Event.__struct_fields__}
 
 
 class Link(Event, frozen=True, gc=False, kw_only=True):
-    """The customer and ``into`` are one person, known as the latter; `Event.vouched` says by whose word."""
+    """The customer and ``into`` are one person, known as the latter; `Event.vouched`: by an `alias` on `profiles`."""
 
     into: str
 
 
 class Unlinked(Event, frozen=True, gc=False, kw_only=True):
-    """``former`` is no longer linked to this customer by what was known up to the event's time."""
+    """``former`` is no longer linked to this customer by a link from before the event's time."""
 
     former: str
 
@@ -33,10 +33,10 @@ class Unlink(Event, frozen=True, gc=False, kw_only=True):
 
 
 class ProfileMerge(Event, frozen=True, gc=False, kw_only=True):
-    """A profile that comes, encoded, in the places of the definitions of this fingerprint.
+    """A profile that arrives from a former id, encoded in the places of the definitions with this fingerprint.
 
-    ``path``: ids it went through, from that of the profile on. ``move``: names this move, so that it counts
-    once; ``linked`` (ms): the time of the link that it comes of. ``taken``: the moves that are part of the profile.
+    ``path``: ids it went through, from the profile's own on. ``move``: the name of this move, so that it counts
+    once; ``linked`` (ms): the time of the link that caused it. ``taken``: the moves that are part of the profile.
     ``parts``: of how many records it is made, of which this is number ``part`` from 0; ``digest``: of the whole.
     """
 
@@ -60,12 +60,12 @@ class ForwardedEvent(Event, frozen=True, gc=False, kw_only=True):
 
 
 class Misaddressed(Event, frozen=True, gc=False, kw_only=True):
-    """An event whose record has another id of it as its key: the owner of that partition sends it on."""
+    """An event whose record has another of its ids as the key: the owner of that partition forwards it."""
 
     key: str
 
     def forwarded(self, value: bytes, appended_ms: int) -> ForwardedEvent:
-        """What is sent to the owner of the customer; the arguments are those of the record."""
+        """The event to send to the owner of the customer; the arguments are those of the record."""
         return ForwardedEvent(**fields_of(self), path=(self.key,), value=value, appended_ms=appended_ms)
 
 

@@ -1,7 +1,7 @@
-"""Links of ids: which may be made, what they do to either id, and what ends them.
+"""Links of ids: which may be made, their effects on either id, and what ends them.
 
-`rules.identity.resolution` states the rules. This is the part of the owner that hears of a link first (`links_of`), and
-of the owner of the former id (`become_redirect`), which has the last word.
+`rules.identity.resolution` states the rules. This module has the part of the owner that reads a link first
+(`links_of`), and of the owner of the former id (`become_redirect`), which makes or refuses the link.
 
     evil   page {userId: evil, anonymousId: ann}   `links_of` notes the link and sends `Link`
     ann    is identified                           `become_redirect` refuses; nothing of ann has moved
@@ -20,9 +20,9 @@ from rules.events import ERASE, Event
 from rules.identity.events import CascadedErasure, Link, ProfileMerge, Unlink, Unlinked
 from rules.identity.profile_moves import profiles_of
 
-# Former ids that a customer remembers of each kind; the next event with an older one links it again, which is harmless.
+# The most former ids of each kind in a customer; the next event with an older one links it again, which is harmless.
 LINKS_MAX = 64
-# A person has a few devices and browsers; a customer with more is no person, or an attack.
+# The most new ids of a person in a window: a person has a few devices; more come from a shared id, or an attack.
 NEW_LINKS_MAX = 64
 NEW_LINKS_WINDOW_MS = 30 * 24 * 3600 * 1000
 
@@ -38,7 +38,7 @@ def _as_it_is(moved: ProfileMerge) -> ProfileMerge | None:
 
 
 class Decider(msgspec.Struct, frozen=True):
-    """What decides the ids of a partition.
+    """The functions that decide customers of a partition.
 
     ``apply``: the engine; ``definitions``: the fingerprint of its file. ``translate``: a whole profile that other
     definitions kept, as these keep it; ``None``: it is passed over.
@@ -50,9 +50,9 @@ class Decider(msgspec.Struct, frozen=True):
 
 
 class Acted(msgspec.Struct, frozen=True, gc=False):
-    """What one event came to: changes, what is to be sent to other ids, and the link that was refused, if any.
+    """The result of one event: changes, events to send to other ids, and the link that was refused, if any.
 
-    ``is_lost``: it went through too many ids.
+    ``is_lost``: the event went through too many ids.
     """
 
     changes: list[Change]
@@ -62,17 +62,17 @@ class Acted(msgspec.Struct, frozen=True, gc=False):
 
 
 def nothing() -> Acted:
-    """An event that came to nothing."""
+    """The result of an event that changed nothing."""
     return Acted([], [])
 
 
 def identify(event: Event, customer: Customer) -> Sent:
-    """Mark a customer that the event names as `userId`, and end what a link by an `anonymousId` did before."""
+    """Mark a customer that the event names as `userId`, and end a redirect of it by an `anonymousId`."""
     if not event.identifies:
         return []
     customer.identified = True
     if customer.linkage is not None and customer.linkage.erased_along:
-        # That link gave no right to what this id does from here on. What was before stays erased.
+        # That link gives no right to the events of this id from here on. Events before stay erased.
         linkage = customer.linkage
         linkage.erased_along, linkage.left = False, customer.instant
         customer.erased = max(linkage.erased_before, min(customer.erased, event.time - 1))
@@ -82,7 +82,7 @@ def identify(event: Event, customer: Customer) -> Sent:
 
 
 def links_of(event: Event, customer: Customer, appended_ms: int = -1) -> tuple[Sent, Refusal | None]:
-    """Make the link to the other id, or say why not; a link from before an erasure erases that id as well.
+    """Make the link to the other id, or give the reason against it. A link from before an erasure erases that id, too.
 
     ``appended_ms``: when the event's record was written; -1: not known.
     """
@@ -133,12 +133,12 @@ def _counted(customer: Customer, at: int) -> bool:
 
 
 def become_redirect(event: Link, customer: Customer, decider: Decider) -> Acted:
-    """Become a redirect, unless something stands against it."""
+    """Make a customer a redirect, or refuse the link."""
     linkage = customer.linkage or Linkage()
     if event.time <= customer.erased or event.into == event.customer:
         return nothing()
     if linkage.cut is not None and (event.time, event.into) <= linkage.cut:
-        return nothing()  # it was made, and ended a ring
+        return nothing()  # the link was made before, and ended a ring
     if refused := refusal_of(event, customer, linkage):
         return Acted([], [], refused=refused)
     if customer.merged_into is not None:
@@ -161,15 +161,15 @@ def refusal_of(event: Link, customer: Customer, linkage: Linkage) -> Refusal | N
 
 
 def _leave(customer: Customer, *, vouched: bool) -> None:
-    """Note by whose word the redirect is. What was taken in stays noted, as it may come again after the redirect."""
+    """Note whether the redirect is vouched for. Profiles taken in stay noted, as they may arrive again after it."""
     if customer.linkage is not None:
-        customer.linkage.arriving = {}  # sent on with the profile
+        customer.linkage.arriving = {}  # these parts are forwarded with the profile
     if vouched or customer.linkage is not None:
         linkage_of(customer).vouched = vouched
 
 
 def _link_again(event: Link, customer: Customer, redirect: tuple[str, int]) -> Acted:
-    """Another link of a redirect: one that is vouched for counts before any other, of two alike the newer one."""
+    """Apply another link of a redirect. One that is vouched for precedes any other; of two alike, the newer does."""
     into, since = redirect
     vouched = customer.linkage is not None and customer.linkage.vouched
     if event.into == into:
@@ -196,7 +196,7 @@ def drop_link(customer: Customer, former: str, until: int) -> None:
 
 
 def end_link(event: Event, customer: Customer) -> Unlinked:
-    """End a redirect: from here the id is a customer of its own, of which nothing was decided yet."""
+    """End a redirect: from here on the id is a new customer of its own."""
     assert customer.merged_into is not None
     into, since = customer.merged_into
     restart(customer)
@@ -206,7 +206,7 @@ def end_link(event: Event, customer: Customer) -> Unlinked:
 def restart(customer: Customer) -> None:
     linkage = linkage_of(customer)
     customer.merged_into, linkage.vouched, linkage.left = None, False, customer.instant
-    # What moved stays where it is: the events of this id alone no longer say what is decided.
+    # Facts that moved stay where they are, so the membership no longer follows from the events of this id alone.
     customer.out_of_order += 1
 
 
@@ -230,7 +230,7 @@ def unlink(event: Unlink, customer: Customer) -> Acted:
 
 
 def erased_by(event: Event, former: str, at: int, linked: int = 0) -> CascadedErasure:
-    """What a former id is sent when its person is erased at ``at`` (ms)."""
+    """The event to send to a former id when its person is erased at ``at`` (ms)."""
     return CascadedErasure(
         former, ERASE, at, event.id, origin=event.origin, into=event.customer, linked=linked, vouched=event.vouched
     )
@@ -243,7 +243,7 @@ def linkage_of(customer: Customer) -> Linkage:
 
 
 def _newest(links: Mapping[str, int], most: int) -> dict[str, int]:
-    """So many of them, by their times (ms), of one time by their ids."""
+    """The newest ``most`` links, by their times (ms), then by their ids."""
     if len(links) <= most:
         return dict(links)
     return dict(sorted(links.items(), key=lambda link: (link[1], link[0]))[-most:])

@@ -1,4 +1,4 @@
-"""Profiles that move from a former id to the person: sent in parts that fit into records, and taken in once.
+"""Moves profiles from a former id to the person: in parts that fit into records, and merged once.
 
     phone  becomes a redirect to ann        `profiles_of` makes the records: the profile in one part or in several
     ann    part 0 of 2 comes                `join` keeps it (`ArrivingProfile`); nothing is decided by half of a profile
@@ -22,16 +22,16 @@ from rules.customer import ArrivingProfile, Customer, Linkage
 from rules.events import ERASE
 from rules.identity.events import Link, ProfileMerge
 
-# Profiles of former ids that a customer remembers to have taken in; older ones count as taken in.
+# The most moves of profiles that a customer lists as taken in; older ones count as taken in.
 TAKEN_MAX = 256
-# Profiles of which not all parts have come, the newest by their links: each may be several megabytes.
+# The most incomplete profiles of a customer, the newest by their links: each may be several megabytes.
 ARRIVING_MAX = 16
-# Of a moving profile in one record: far below what a broker takes (1 MiB), as there is more in the record.
+# The most bytes of a moving profile in one record: far below a broker's limit (1 MiB), as a record has other fields.
 PART_MAX_BYTES = 512 * 1024
 
 
 def profiles_of(event: Link, customer: Customer, definitions: str) -> list[ProfileMerge]:
-    """The profile, in as many records as it needs, and the parts of others that have not come whole yet."""
+    """The events that move the profile, and the parts of other profiles that are incomplete here."""
     path, into = (event.customer,), event.into
     sent: list[ProfileMerge] = []
     linkage = customer.linkage or Linkage()
@@ -56,13 +56,13 @@ def profiles_of(event: Link, customer: Customer, definitions: str) -> list[Profi
 
 
 def move_id(former: str, into: str, link: str) -> int:
-    """The name of a move by the link that it comes of: from which id, to which, and the id of the linking event."""
+    """The name of a move, by the link that caused it: the two ids, and the id of the linking event."""
     digest = blake2b(f"{link}\0{former}\0{into}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big")
 
 
 def parts_of(whole: ProfileMerge) -> list[ProfileMerge]:
-    """A moving profile in parts that each fit into a record."""
+    """Split a moving profile into parts that each fit into a record."""
     profile = whole.profile
     count = -(-len(profile) // PART_MAX_BYTES)
     if count <= 1:
@@ -76,7 +76,7 @@ def parts_of(whole: ProfileMerge) -> list[ProfileMerge]:
 
 
 def join(event: ProfileMerge, linkage: Linkage) -> ProfileMerge | None:
-    """The whole of which this is a part, once all parts are there. Nothing is decided by half of a profile.
+    """Store a part. Returns the whole profile once all parts are there; an incomplete one decides nothing.
 
     A sender that lost its last writes sends the profile again, maybe with another content: parts are stored by content.
     """
@@ -103,12 +103,12 @@ def _content_id(event: ProfileMerge) -> int:
 
 
 def drop_parts(linkage: Linkage, move: int) -> None:
-    """Forget the parts of a move that is taken in, or refused."""
+    """Drop the parts of a move that is taken in, or refused."""
     linkage.arriving = {content: arriving for content, arriving in linkage.arriving.items() if arriving.move != move}
 
 
 def note_taken(linkage: Linkage, taken: Mapping[int, int]) -> None:
-    """Remember moves as taken in; of very many the newest, and from when on these are all."""
+    """Note moves as taken in: the newest of them, and the time from which the list is complete."""
     linkage.taken.update(taken)
     if len(linkage.taken) > TAKEN_MAX:
         newest = sorted(linkage.taken.items(), key=lambda move: (move[1], move[0]))

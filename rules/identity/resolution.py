@@ -1,8 +1,8 @@
-"""Identity: several ids of one person, and what goes from one id to another.
+"""Identity resolution: several ids of one person, and the events between their owners.
 
-Each id has one owner, that of its partition, which alone changes it. What concerns another id is sent there as an event
-of that id (`streams.wire.merges` writes it), so that everything stays one partition's step. Such a record may come
-twice and in any order: it counts once.
+Each id has one owner, that of its partition, which alone changes it. Whatever concerns another id is sent to its owner
+as an event of that id (`streams.wire.merges` writes it), so that every change is a step of one partition. Such a record
+may come twice and in any order: it counts once.
 
 An event that names two ids links the former one, an anonymous or previous id, to its customer:
 
@@ -12,24 +12,24 @@ An event that names two ids links the former one, an anonymous or previous id, t
     ann                                              3. takes the profile in, once
     phone  Order Completed                           4. sent on as `Forwarded`; it counts at its own time
 
-**What may link.** Browsers send what they like, so an id that names a customer must not be taken over by an event:
+**Which links are made.** A browser can send any id, so an id that names a customer must not be taken over by an event:
 
 - An id is *identified* once an event names it as `userId` (`Event.identifies`). The mark outlives an erasure.
 - An identified id never becomes a former id through an `anonymousId`. Where such a link came first, it ends at the
-  first event that identifies the id: from there the id is a customer of its own; what had moved stays where it is.
+  first event that identifies the id: from there the id is a customer of its own; facts that moved stay where they are.
 - Two identified ids become one by an `alias` on `profiles` alone (`Event.vouched`). Such a redirect does not end so.
 - `NEW_LINKS_MAX` new ids are linked to a person by `anonymousId` within `NEW_LINKS_WINDOW_MS` (`rules.identity.links`).
 - `Unlink`, from `profiles`, parts two ids: no `anonymousId` links them again, nor an older `alias`.
 
-What is refused is said in `Refusal`. Nothing is sent back: an event that tries again would make a record each time.
+`Refusal` lists the reasons against a link. No refusal is sent back, as each repeat of the link would make a record.
 
-**What becomes of the rest.**
+**Special cases.**
 
-- **Chains** (a → b → c): whatever comes to a goes to b, and on to c; through `HOPS_MAX` ids at most.
-- **Links that come before anything else** leave a redirect; what comes then is forwarded.
-- **Rings** (a → b and b → a): the first thing that comes round cuts the ring at its smallest id, which is the person
+- **Chains** (a → b → c): an event of a goes to b, and on to c; through `HOPS_MAX` ids at most.
+- **Links that come before any event of the former id** leave a redirect; its events are forwarded then.
+- **Rings** (a → b and b → a): the first event that comes round cuts the ring at its smallest id, which is the person
   from then on.
-- **A shared device** (one anonymous id, two customers): the newer link wins for what follows, and nothing moves back.
+- **A shared device** (one anonymous id, two customers): the newer link wins for later events, and no fact moves back.
   The customer that had the device gets `Unlinked`, so that its next event with that id links it anew.
 - **An erasure** of a customer erases the ids that are linked to it (`CascadedErasure`), and of a redirect the redirect.
   The owner that carries out a `CascadedErasure` notes so on `merges` (`ErasureNotice`), for a rebuild, which reads
@@ -75,7 +75,7 @@ HOPS_MAX = 32
 
 
 def is_effective(event: Event) -> bool:
-    """Whether an event may change anything of its customer, or needs an answer from it."""
+    """Whether an event may change its customer, or needs an answer from it."""
     if isinstance(event, Misaddressed | ErasureNotice):
         return False
     return event.name not in WITHOUT_EFFECT or event.link is not None or event.identifies
@@ -93,7 +93,7 @@ def is_plain(event: Event, customer: Customer) -> bool:
 
 
 def process(event: Event, customer: Customer, decider: Decider, value: bytes = b"", appended_ms: int = 0) -> Acted:
-    """Process one event of a customer, whatever it is. ``value``, ``appended_ms`` (ms): of its record."""
+    """Process one event of any kind. ``value``, ``appended_ms`` (ms): of its record."""
     if event.name == ERASE and (acted := _between_ids(event, customer, decider)) is not None:
         return acted
     sent = identify(event, customer)
@@ -101,7 +101,9 @@ def process(event: Event, customer: Customer, decider: Decider, value: bytes = b
         _cut_ring(customer)
     if customer.merged_into is not None:
         if isinstance(event, ProfileMerge) and event.part + 1 == event.parts:
-            note_taken(linkage_of(customer), {event.move: event.linked})  # it is the person's; see `Linkage.taken`
+            note_taken(
+                linkage_of(customer), {event.move: event.linked}
+            )  # its move is the person's; see `Linkage.taken`
         forwarded = _forward(event, customer, value, appended_ms)
         return Acted([], sent + forwarded.sent, forwarded.is_lost)
     if isinstance(event, ProfileMerge):
@@ -112,7 +114,7 @@ def process(event: Event, customer: Customer, decider: Decider, value: bytes = b
 
 
 def _between_ids(event: Event, customer: Customer, decider: Decider) -> Acted | None:
-    """Process what concerns the id itself, redirect or not; ``None``: the event is for the person behind the id."""
+    """Process an event on the id itself, redirect or not; ``None``: the event is for the person behind the id."""
     if isinstance(event, Link):
         return become_redirect(event, customer, decider)
     if isinstance(event, Unlinked):
@@ -131,7 +133,7 @@ def _between_ids(event: Event, customer: Customer, decider: Decider) -> Acted | 
 
 
 def _take_in(event: ProfileMerge, customer: Customer, decider: Decider) -> Acted:
-    """Take in a profile that has come whole and was not taken in before."""
+    """Merge a profile once all of its parts are there, unless it was taken in before."""
     linkage = linkage_of(customer)
     if event.move in linkage.taken:
         return nothing()
@@ -149,7 +151,7 @@ def _take_in(event: ProfileMerge, customer: Customer, decider: Decider) -> Acted
     return Acted(decider.apply(moved, customer), [])
 
 
-# --- what is sent on -----------------------------------------------------------------------------
+# --- forwarding ----------------------------------------------------------------------------------
 
 
 def _path(event: Event) -> tuple[str, ...]:
@@ -179,7 +181,7 @@ def _forward(event: Event, customer: Customer, value: bytes, appended_ms: int) -
     if len(path) > HOPS_MAX:
         return Acted([], [], is_lost=True)
     into, since = customer.merged_into
-    customer.out_of_order += event.time < since  # in its order it would have been decided here
+    customer.out_of_order += event.time < since  # read in order, it would have been decided here
     if isinstance(event, ProfileMerge | ForwardedEvent):
         return Acted([], [msgspec.structs.replace(event, customer=into, path=path)])
     fields = fields_of(event) | {"customer": into, "identifies": False}

@@ -1,4 +1,4 @@
-"""A language: its messages, and how it writes numbers, durations, days and what others wrote.
+"""A language: its messages, and how it writes numbers, durations, days and foreign texts.
 
 The one rule: all words of a language stand in tables (`rules.languages.english`, `rules.languages.persian`, the
 messages of each kind of condition); which of them a sentence has is decided without looking at the language.
@@ -17,21 +17,21 @@ import msgspec
 from rules.languages.untrusted import escaped, isolated, shortened
 from rules.times import format_duration, parse_duration
 
-# A template; or two, of which the first is for one of something.
+# A template, or two: the first for a count of one, the second for other counts.
 Message: TypeAlias = str | tuple[str, str]
 
-# What separates the parts of a sentence; in names it is rare.
+# The separators of a sentence's parts, which are rare in names.
 _PUNCTUATION = frozenset("(),;،؛")
 _DURATION = re.compile(r"(\d+)([a-z]+)", re.ASCII)
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
-# A sentence has the beginning of a foreign name or value; a definition's texts may have 500 characters.
+# The most characters of a foreign name or value in a sentence; a definition's texts may have 500.
 _TEXT_MAX_CHARS = 120
-# A sentence has the first of several, and how many more there are.
+# The most items of a list in a sentence, which ends with the number of further ones.
 LISTED_MAX = 10
 
 
 class Unit(NamedTuple):
-    """A unit of time: of one, of several, and joined to the word after it."""
+    """The forms of a unit of time: singular, plural, and joined to the word after it."""
 
     singular: str
     plural: str
@@ -56,7 +56,7 @@ class Language(msgspec.Struct, frozen=True, eq=False):
     digits: Mapping[int, int]
 
     def say(self, key: str, count: float = 0, /, **slots: str) -> str:
-        """A message with its slots filled; ``count``: how many it speaks of."""
+        """Fill the slots of a message; ``count``: chooses between the templates for one and for several."""
         message = self.messages[key]
         if not isinstance(message, str):
             message = message[count != 1]
@@ -65,27 +65,27 @@ class Language(msgspec.Struct, frozen=True, eq=False):
     # --- numbers and times
 
     def number(self, value: float) -> str:
-        """All digits that there are, up to six after the point."""
+        """Write a number with all of its digits, up to six after the point."""
         return self._written(_plain(value))
 
     def amount(self, value: float) -> str:
-        """Money: whole, or with two digits after the point at least."""
+        """Write an amount of money: whole, or with at least two digits after the point."""
         whole, point, part = _plain(value).partition(".")
         return self._written(f"{whole}.{part.ljust(2, '0')}" if point else whole)
 
     def duration(self, text: object, key: str = "duration") -> str:
-        """``30m`` in words, by a message that takes ``number`` and ``unit``, plain and ``linked``."""
+        """Write a duration such as ``30m``, by a message that takes ``number`` and ``unit``, plain and ``linked``."""
         ms = parse_duration(text)
         match = _DURATION.fullmatch(format_duration(ms)) if ms else None
         return self.name(text) if match is None else self.measured(int(match[1]), match[2], key)
 
     def measured(self, number: float, unit: str, key: str = "duration") -> str:
-        """So many of a unit."""
+        """Write a number of a unit."""
         singular, plural, linked = self.units[unit]
         return self.say(key, number=self.number(number), unit=singular if number == 1 else plural, linked=linked)
 
     def day(self, text: str, calendar: str, *, with_weekday: bool) -> str:
-        """``2026-03-01`` in words."""
+        """Write a day such as ``2026-03-01``."""
         match = _DATE.fullmatch(text)
         if match is None:
             return self.name(text)
@@ -97,7 +97,7 @@ class Language(msgspec.Struct, frozen=True, eq=False):
         return self.say("weekday_date", weekday=self.weekdays[gregorian.weekday()], date=date_text)
 
     def month_day(self, text: str, calendar: str) -> str:
-        """``03-01`` in words."""
+        """Write a month-day such as ``03-01``."""
         month, _, day = text.partition("-")
         return self.say("month_day", day=self.number(int(day)), month=self.months[calendar][int(month) - 1])
 
@@ -106,26 +106,26 @@ class Language(msgspec.Struct, frozen=True, eq=False):
         written = plain.translate(self.digits)
         return isolated(written) if self.isolates and plain.startswith("-") else written
 
-    # --- what others wrote
+    # --- foreign texts
 
     def name(self, text: object, key: str = "name") -> str:
-        """A name or an instant, as it is; quoted where it could be taken for our own punctuation."""
+        """Write a name or an instant; in quotation marks if it has characters of the sentence's own punctuation."""
         shown = shortened(str(text), _TEXT_MAX_CHARS)
         return self.quoted(shown, "quoted" if _PUNCTUATION & set(shown) else key)
 
     def quoted(self, text: object, key: str = "quoted") -> str:
-        """A value in quotation marks, which it cannot close."""
+        """Write a value in quotation marks, which it cannot close."""
         shown = shortened(str(text), _TEXT_MAX_CHARS)
         safe = escaped(shown, self.quotes)
         return self.say(key, text=isolated(safe) if self.isolates or not shown.isascii() else safe)
 
     def events(self, names: str | Sequence[str] | None) -> str:
-        """Names of events, any one of which is meant."""
+        """Write names of events as alternatives."""
         several = (names,) if isinstance(names, str) else names or ()
         return self.listed("or", [self.name(name, "event") for name in several[:LISTED_MAX]], len(several))
 
     def listed(self, between: str, first: Sequence[str], count: int) -> str:
-        """The first of so many, joined by the message ``between``, and how many more there are."""
+        """Write the first of ``count`` items, joined by the message ``between``, and the number of further ones."""
         words = self.say(between).join(first)
         more = count - len(first)
         return self.say("and_more", values=words, count=self.number(more)) if more else words

@@ -1,4 +1,4 @@
-"""Parts of a sentence about a condition: what was observed beside the test, windows, events."""
+"""Writes parts of a sentence about a condition: observed values beside the test, windows, events."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ NOTHING_OBSERVED = Observed()
 
 
 def observed_of(reason: Reason) -> Observed:
-    """What was observed; nothing where a reason does not say."""
+    """The observed part of a reason; empty if the reason has none."""
     return reason.observed or NOTHING_OBSERVED
 
 
 def beside(lang: Language, observed: str, test: str) -> str:
-    """The test beside what was observed, where seeing both together is enough."""
+    """The test beside the observed value, where the two together show whether the condition holds."""
     return lang.say("beside", observed=observed, test=test) if test else observed
 
 
 def judged(lang: Language, reason: Reason, observed: str, test: str) -> str:
-    """The same, where only the answer tells whether they agree."""
+    """The test beside the observed value, with the answer, where the two together do not show it."""
     return lang.say("beside" if reason.holds else "in_vain", observed=observed, test=test)
 
 
 def window(lang: Language, within: str | None, ever: str = "ever") -> str:
-    """A window; ``ever``: the message where there is none."""
+    """Write a window; ``ever``: the message where there is none."""
     return lang.duration(within, "window") if within else lang.say(ever)
 
 
 def events(lang: Language, source: Reason | StepAsked, cut: Mapping[str, int] | None, place: str = "") -> str:
-    """The events, and what their properties must be; ``cut`` and ``place``: see `value_tests.properties`."""
+    """Write the events and the tests of their properties; ``cut`` and ``place``: see `value_tests.properties`."""
     names = lang.events(source.event)
     if not source.where:
         return names

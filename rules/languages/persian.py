@@ -1,6 +1,6 @@
 """Persian: messages, units and names of days.
 
-The one rule: a message says nothing that its slots do not carry. Spelling follows the Academy of
+The one rule: a message states only what its slots have. Spelling follows the Academy of
 Persian Language and Literature: prefixes and suffixes are joined by a half-space (U+200C), the
 ``ه`` before a genitive carries its hamza.
 """

@@ -1,8 +1,8 @@
-"""Untrusted texts: what customers and definitions wrote, made safe to stand in a sentence.
+"""Makes untrusted texts of customers and definitions safe to stand in a sentence.
 
-The one rule: a value can neither reorder the text around it, nor end the line or the quotation in
-which it stands, nor steer a terminal. What would is written as its code point, ``<U+202E>``; what
-is left stands in an isolate (Unicode Standard Annex 9, 2.3), so that its direction stays inside.
+The one rule: a value can neither reorder the text around it, nor end the line or the quotation in which it stands, nor
+control a terminal. A character that would is written as its code point, ``<U+202E>``; the rest stands in an isolate
+(Unicode Standard Annex 9, 2.3), so that its direction has no effect outside.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _JOINERS = frozenset("\u200c\u200d")  # format characters that belong to the spe
 
 
 def escaped(text: str, marks: str = "") -> str:
-    """The text without what steers; ``marks``: also without these, the quotation marks around it."""
+    """Escape control characters in a text; ``marks``: also these, the quotation marks around it."""
     if text.isascii() and text.isprintable():  # no quotation mark of a language is ASCII
         return text
     return "".join(
@@ -28,12 +28,12 @@ def escaped(text: str, marks: str = "") -> str:
 
 
 def isolated(text: str) -> str:
-    """An escaped text whose direction is its own."""
+    """Put an escaped text into an isolate, so that its direction has no effect outside."""
     return f"{FSI}{text}{PDI}"
 
 
 def shortened(text: str, most_chars: int) -> str:
-    """The text, or its beginning and an ellipsis, in which every isolate that was begun is ended."""
+    """The text, or its beginning and an ellipsis, with the isolates ended that begin in it."""
     if len(text) <= most_chars:
         return text
     head = text[: most_chars - len(ELLIPSIS)]

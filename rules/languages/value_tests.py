@@ -1,4 +1,4 @@
-"""Tests in words: what a rule asks of a number, a value, a property or an age.
+"""Writes tests of a number, a value, a property or an age in words.
 
 Every test is in the words; of a long list or text there is only the beginning, and of a list how many more there are.
 """
@@ -12,26 +12,26 @@ from rules.languages.language import LISTED_MAX, Language
 from rules.reason_limits import pointer
 from rules.value_tests import Shown
 
-VALUES_MAX = 5  # a rule may list a thousand values; a sentence is to be read
+VALUES_MAX = 5  # a rule may list a thousand values, too many to read in a sentence
 
 _ENDS = ("at_least", "above", "exactly", "at_most", "below")
 
 
 def ends(test: Mapping[str, Shown], say: Callable[[str, Shown], str]) -> list[str]:
-    """The ends of a range, lower one first; both ends on one number are ``exactly`` that."""
+    """The ends of a range in words, the lower one first; equal ends are ``exactly`` that number."""
     if "at_least" in test and test["at_least"] == test.get("at_most"):
         return [say("exactly", test["at_least"])]
     return [say(name, test[name]) for name in _ENDS if name in test]
 
 
 def numbers(lang: Language, test: Mapping[str, Shown], *, money: bool = False, between: str = "ends") -> str:
-    """A range of numbers."""
+    """Write a range of numbers."""
     written = lang.amount if money else lang.number
     return lang.say(between).join(ends(test, lambda end, number: lang.say(end, number=written(number))))
 
 
 def ago(lang: Language, test: Mapping[str, Shown]) -> str:
-    """How long ago: at least, and less than."""
+    """Write a time ago: at least, and less than."""
     bounds = {"at_least": "at_least", "at_most": "less_than"}
     parts = [lang.say(bounds[end], number=lang.duration(test[end])) for end in bounds if end in test]
     return lang.say("ago", time=lang.say("and").join(parts))
@@ -44,7 +44,7 @@ def properties(
     place: str,
     names: Mapping[str, str] | None = None,
 ) -> str:
-    """Tests of properties, all of which must be met.
+    """Write tests of properties, all of which must be met.
 
     ``cut``: as `rules.reasons.Reason.cut`, of the node in which the tests stand at ``place``. ``names``: by which a
     reader knows the properties.
@@ -95,7 +95,7 @@ def _listed(lang: Language, name: str, key: str, values: Sequence[Shown], left_o
 
 
 def _age(lang: Language, test: Mapping[str, Shown]) -> str:
-    """In completed years, which end with the last day of that age; or as durations, which end at an instant."""
+    """Write an age: in completed years, which end with the last day of that age, or as durations."""
     if any(isinstance(bound, str) for bound in test.values()):
         test = {"below" if end == "at_most" else end: bound for end, bound in test.items()}
 

@@ -1,6 +1,6 @@
-"""The cart: what a customer has put together and not yet bought.
+"""The cart: products that a customer has chosen and not yet bought.
 
-The one rule: the newest purchase is a barrier. Nothing at or before it counts, whenever it
+The one rule: the newest purchase is a barrier. A cart event at or before it never counts, whenever it
 arrives; everything after it is folded in (time, message id) order.
 
 Bounds: item events more than 90 days before the newest cart event, those before the newest event
@@ -30,7 +30,7 @@ Price = tuple[int, str, int]  # an item event's time, message id and price (10�
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One item event: what it does with which products and quantities (10⁻⁶; ``None``: not stated)."""
+    """One item event: its kind, its products, and their quantities (10⁻⁶; ``None``: not stated)."""
 
     time: int
     id: str
@@ -86,7 +86,7 @@ def reach_checkout(cart: Cart, time: int) -> bool:
 
 
 def change(cart: Cart, line: Line) -> bool:
-    """Put an item event in its place by (time, message id); whether it is new and counts."""
+    """Insert an item event by (time, message id); whether it is new and counts."""
     if line.time <= cart.bought:
         return False
     if not deduplication.insert(cart.lines, line, _key):
@@ -97,7 +97,7 @@ def change(cart: Cart, line: Line) -> bool:
 
 
 def price(cart: Cart, newest: Mapping[str, Price]) -> None:
-    """Note prices that item events state; of each product the newest stands."""
+    """Note prices that item events state; each product has the newest one."""
     prices = cart.prices
     newer = {
         product: item
@@ -116,13 +116,13 @@ def price(cart: Cart, newest: Mapping[str, Price]) -> None:
 
 
 def _priced(prices: dict[str, Price], product: str) -> tuple[int, str, str]:
-    """In this order prices are stored, so that equal carts are stored alike."""
+    """The sort key of stored prices, so that equal carts are stored alike."""
     time, message_id, _ = prices[product]
     return time, message_id, product
 
 
 def merge(mine: Cart | None, theirs: Cart | None) -> Cart | None:
-    """The cart that all events of both would have left."""
+    """Merge two carts: the result is that of all events of both."""
     if mine is None and theirs is None:
         return None
     mine, theirs = mine or Cart(), theirs or Cart()

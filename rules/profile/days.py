@@ -1,17 +1,17 @@
 """Day sums: the sum and number of older contributions, by UTC day.
 
-The one rule: a sum stands as its digits, since added up it may pass 64 bits, which a stored number
+The one rule: a sum is stored as its digits, since it may exceed 64 bits, which a stored number
 does not.
 
-Bound: the newest 1,100 days that anything came on, three years. What is older stands with the
-oldest of them and leaves a window with it; a sum without a window stays exact.
+Bound: the newest 1,100 days with a contribution, three years. Older contributions are added to the oldest of these days
+and leave a window with it; a sum without a window stays exact.
 """
 
 from __future__ import annotations
 
 from rules.times import DAY_MS
 
-# UTC day (days since 1970) to (digits of the sum in 10⁻⁶, count).
+# By UTC day (days since 1970): (digits of the sum in 10⁻⁶, count).
 Days = dict[int, tuple[str, int]]
 DAYS_MAX = 1_100
 
@@ -37,7 +37,7 @@ def _bound(days: Days) -> None:
 
 
 def merge(mine: Days, theirs: Days) -> Days:
-    """The sums of both."""
+    """Merge the day sums of two profiles."""
     merged = dict(mine)
     for day, (total, count) in theirs.items():
         _add(merged, day, int(total), count)

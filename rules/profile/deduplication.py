@@ -1,11 +1,11 @@
-"""Repeats: one message delivered twice, whose two records carry different times.
+"""Deduplication of a message that is delivered twice, in two records with different times.
 
 The one rule: a message counts once, at its earliest time. A message that its producer sends again
 has the same id and timestamp; but where the client's clock runs ahead, its event time is the
 record's Kafka time, which is later for the second record, by as much as a clock may be ahead.
 
-What keeps no ids is not exact about it: the newest of something (a cart event, a value) may be
-dated by the second record.
+Facts without message ids are not exact about it: the newest of some events (a cart event, a value) may have the time of
+the second record.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Id = TypeVar("Id", int, str, tuple[str, int])
 
 
 def insert(entries: list[T], entry: T, key: Callable[[T], tuple[int, Id]]) -> bool:
-    """Put a message in its place by its key, (time, id); whether it was new, or earlier than it was remembered."""
+    """Insert a message by its key, (time, id); whether it was new, or earlier than its stored time."""
     place = time, ident = key(entry)
     if not entries or key(entries[-1])[0] < time - AHEAD_MAX_MS:
         entries.append(entry)
         return True
     index = len(entries) if key(entries[-1]) < place else bisect_left(entries, place, key=key)
-    # The same message with a later time gives way to this one.
+    # The same message with a later time is replaced by this one.
     for later in range(index, len(entries)):
         other = key(entries[later])
         if other[0] > time + AHEAD_MAX_MS:
@@ -50,7 +50,7 @@ def insert(entries: list[T], entry: T, key: Callable[[T], tuple[int, Id]]) -> bo
 
 
 def merged(entries: Iterable[T], key: Callable[[T], tuple[int, Id]]) -> list[T]:
-    """Ascending, each message once."""
+    """Merge entries: ascending, each message once."""
     first: dict[Id, T] = {}
     for entry in sorted(entries, key=key):
         first.setdefault(key(entry)[1], entry)

@@ -1,6 +1,6 @@
 """Extremes: the contributions that can be the greatest, or the least, of a window.
 
-The one rule: a contribution stays while no newer one equals or surpasses it. What stays is a function of the set of
+The one rule: a contribution stays while no newer one equals or surpasses it. The result is a function of the set of
 events, so that repeats and order are harmless without ids.
 
 Bound: the newest 256 of them. Beyond it, values that only fall (for the greatest) leave their
@@ -18,7 +18,7 @@ Entry = tuple[int, int]
 
 
 def staircase(entries: Iterable[Entry], *, greatest: bool) -> list[Entry]:
-    """Of (time, value), ascending, those that no newer one equals or surpasses."""
+    """The entries (time, value), ascending, that no newer one equals or surpasses."""
     stairs: list[Entry] = []
     for entry in entries:
         while stairs and _gives_way(stairs[-1], entry, greatest):
@@ -28,7 +28,7 @@ def staircase(entries: Iterable[Entry], *, greatest: bool) -> list[Entry]:
 
 
 def add(stairs: list[Entry], entry: Entry, window: int | None, *, greatest: bool) -> bool:
-    """Add a contribution in place; whether it can matter."""
+    """Add a contribution in place; whether it may be an extreme of some window."""
     if not stairs or entry > stairs[-1]:
         stairs.append(entry)
     else:
@@ -40,7 +40,7 @@ def add(stairs: list[Entry], entry: Entry, window: int | None, *, greatest: bool
 
 
 def merge(mine: list[Entry], theirs: list[Entry], window: int | None, *, greatest: bool) -> list[Entry]:
-    """What the events of both would have left."""
+    """Merge two staircases: the result is that of all events of both."""
     merged = staircase(sorted({*mine, *theirs}), greatest=greatest)
     _bound(merged, window)
     return merged
@@ -52,7 +52,7 @@ def _gives_way(older: Entry, newer: Entry, greatest: bool) -> bool:
 
 def _bound(stairs: list[Entry], window: int | None) -> None:
     if window is None:
-        del stairs[1:]  # nothing leaves, so the first is it for ever
+        del stairs[1:]  # without a window no entry leaves, so the first one is the extreme for ever
     del stairs[:-STEPS_MAX]
     if window is not None and stairs and stairs[0][0] <= (frontier := stairs[-1][0] - window):
         del stairs[: bisect_left(stairs, (frontier + 1,))]

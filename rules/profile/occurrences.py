@@ -1,4 +1,4 @@
-"""Occurrences: when something happened, the newest times of it.
+"""Occurrences: the newest times of some events.
 
 The one rule: times and the hashed ids of their messages stand side by side, ascending by (time,
 id), so that a count over a window looks at a list of times as it is.
@@ -15,14 +15,14 @@ from rules.profile.deduplication import AHEAD_MAX_MS
 
 
 class Occurrences(msgspec.Struct, array_like=True, gc=False):
-    """``times`` in ms and, in the same places, ``ids``."""
+    """The ``times`` (ms) of messages and, at the same indices, their ``ids``."""
 
     times: list[int] = []
     ids: list[int] = []
 
 
 def add(newest: Occurrences, time: int, message_id: int, window: int | None, most: int) -> bool:
-    """Add one in place, unless it is known from an earlier time; whether it was new."""
+    """Add an occurrence in place, unless it is known from an earlier time; whether it was new."""
     times, ids = newest.times, newest.ids
     if not times or times[-1] < time - AHEAD_MAX_MS:
         times.append(time)
@@ -40,7 +40,7 @@ def add(newest: Occurrences, time: int, message_id: int, window: int | None, mos
 
 
 def _add_again(newest: Occurrences, time: int, message_id: int, window: int | None, most: int) -> bool:
-    """A message that is known, by chance with more of its hash: it counts at its earliest time."""
+    """Add a known message, or one with the same hash by chance: it counts at its earliest time."""
     pairs = list(zip(newest.times, newest.ids, strict=True))
     new = deduplication.insert(pairs, (time, message_id), _itself)
     _put(newest, pairs)
@@ -49,7 +49,7 @@ def _add_again(newest: Occurrences, time: int, message_id: int, window: int | No
 
 
 def merge(mine: Occurrences, theirs: Occurrences, window: int | None, most: int) -> Occurrences:
-    """What the events of both would have left."""
+    """Merge the occurrences of two profiles: the result is that of all events of both."""
     both = [*zip(mine.times, mine.ids, strict=True), *zip(theirs.times, theirs.ids, strict=True)]
     merged = Occurrences()
     _put(merged, deduplication.merged(both, _itself))

@@ -1,17 +1,16 @@
-"""Orders: the messages about a customer's orders, and the orders that they make.
+"""Orders: the messages about a customer's orders, and the orders that are formed of them.
 
-The one rule: the newest messages are stored as they came, and orders are formed from them at
-each look. So a cancel before its order, a refund in two parts or an older completion that comes
-late need no special case.
+The one rule: the newest messages are stored as they came, and orders are formed of them at each decision. So a
+cancellation before its order, a refund in two parts or an older completion that comes late needs no special case.
 
-A refund or cancel without an order id touches no order and is not stored.
+A refund or cancellation without an order id concerns no known order and is not stored.
 
 Bounds: the newest 256 messages; and where every window that looks at orders is finite, those not
 older than the newest message by more than the longest window and 90 days. Beyond it a message
 does not count: an order whose repeated confirmation comes more than 90 days after it left the
-longest window would count anew. An order that no longer fits the 256 is settled: it stays in
+longest window would count again. An order that no longer fits the 256 is settled: it stays in
 sums and averages until the end of its UTC day has left their window, and remains the first order
-if it was; what comes about it later changes nothing. Of a property that is a list in many orders,
+if it was; later messages about it change nothing. Of a property that is a list in many orders,
 the newest 1,024 values count.
 """
 
@@ -60,9 +59,9 @@ class Order(msgspec.Struct, frozen=True, gc=False):
 
 
 class Settled(msgspec.Struct, array_like=True, gc=False):
-    """What is remembered of orders beyond the bound.
+    """The stored remainder of orders beyond the bound.
 
-    ``first``: when the earliest was completed, by view. ``days``: what they come to,
+    ``first``: when the earliest was completed, by view. ``days``: their sums,
     per view and property as written by `slot_of`.
     """
 
@@ -71,9 +70,9 @@ class Settled(msgspec.Struct, array_like=True, gc=False):
 
 
 class Orders(msgspec.Struct, array_like=True, dict=True):
-    """A customer's order messages, ascending, and what was settled.
+    """A customer's order messages, ascending, and the settled orders.
 
-    What is formed of them stands beside them until they change (``dict=True``; it is not stored).
+    Orders that are formed of them are cached beside the fields until they change (``dict=True``; not stored).
     """
 
     messages: list[OrderMessage] = []
@@ -100,7 +99,7 @@ class Orders(msgspec.Struct, array_like=True, dict=True):
         return by_view[view]
 
     def values(self, view: int, place: int) -> list[tuple[int, int]]:
-        """(Time of completion, what it has under a property) of each order of a view that stands, ascending."""
+        """The pairs (time of completion, value of a property) of each order of a view that stands, ascending."""
         by_slot, slot = self._values, slot_of(view, place)
         if slot not in by_slot:
             by_slot[slot] = [
@@ -119,7 +118,7 @@ class Orders(msgspec.Struct, array_like=True, dict=True):
         return any(completion.order == order for completion in completions)
 
     def changed(self) -> None:
-        """Forget what was formed of the messages."""
+        """Drop the orders that were formed of the messages."""
         self.__dict__.clear()
 
 
@@ -133,14 +132,14 @@ def slot_of(view: int, place: int) -> int:
 
 
 def view_and_place(slot: int) -> tuple[int, int]:
-    """What a key of `slot_of` is of."""
+    """The view and the place that a key of `slot_of` stands for."""
     return divmod(slot, _PLACES)
 
 
 def remember(orders: Orders, message: OrderMessage, window: int | None) -> bool:
     """Add a message in place, unless it is known; whether it was new."""
     if len(orders.messages) >= MESSAGES_MAX and _key(message) < _key(orders.messages[0]):
-        return False  # as old as what was settled: it is taken as counted
+        return False  # not newer than the settled orders, so it counts as counted already
     if not deduplication.insert(orders.messages, message, _key):
         return False
     _bound(orders, window)
@@ -149,7 +148,7 @@ def remember(orders: Orders, message: OrderMessage, window: int | None) -> bool:
 
 
 def merge(mine: Orders, theirs: Orders, window: int | None) -> Orders:
-    """What all events of both would have left."""
+    """Merge the orders of two profiles: the result is that of all events of both."""
     messages = deduplication.merged((*mine.messages, *theirs.messages), _key)
     merged = Orders(messages, _merge_settled(mine.settled, theirs.settled))
     _bound(merged, window)
@@ -184,7 +183,7 @@ def _bound(orders: Orders, window: int | None) -> None:
 
 
 def _bound_values(messages: list[OrderMessage], place: int) -> None:
-    """The newest messages keep theirs whole, the one at the bound its first, those before it none."""
+    """Bound the values of messages: the newest keep all of theirs, the one at the bound its first, older ones none."""
     left = VALUES_MAX
     for index in range(len(messages) - 1, -1, -1):
         values = messages[index].values
@@ -197,7 +196,7 @@ def _bound_values(messages: list[OrderMessage], place: int) -> None:
 
 
 def _settle(orders: Orders, oldest: OrderMessage) -> None:
-    """Remember an order whose only completion is about to be dropped."""
+    """Settle an order whose only completion is about to be dropped."""
     if oldest.kind != COMPLETED or _is_repeated(orders.messages, oldest):
         return
     order = next((order for order in standing(orders.messages) if order.completion is oldest), None)
@@ -219,7 +218,7 @@ def _is_repeated(messages: list[OrderMessage], oldest: OrderMessage) -> bool:
 
 
 def value_of(order: Order, place: int) -> tuple[int, ...]:
-    """What an order has under a property; `TOTAL` is its value less what was refunded."""
+    """The values of an order under a property; `TOTAL` is its value less its refunds."""
     if place != TOTAL:
         return order.completion.values[place - 1]
     amount = order.completion.amount
@@ -244,7 +243,7 @@ def standing(messages: Iterable[OrderMessage]) -> Iterator[Order]:
 
 
 def _refunded(value: int | None, messages: list[OrderMessage]) -> int | None:
-    """What was taken back of an order; ``None`` when that is all of it."""
+    """The refunded part of an order (10⁻⁶); ``None`` if it is all of it."""
     refunded = 0
     for message in messages:
         if message.kind == CANCELLED or message.amount is None:

@@ -1,8 +1,8 @@
-"""The profile: what is remembered of a customer, as facts that merge.
+"""The profile: the facts that are stored of a customer, each of which can be merged.
 
 The one rule: a profile is a function of the *set* of events, whatever their order and however
-often each came, within the bounds that each kind of fact states at its head. Two profiles merge
-into the one that all their events would have made. Only facts change a profile (`rules.facts.base.Fact`).
+often each came, within the bounds that each kind of fact has at its head. Two profiles merge
+to the one of all their events. Only facts change a profile (`rules.facts.base.Fact`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rules.profile.occurrences import Occurrences
 from rules.profile.orders import Orders
 from rules.profile.sums import Sum
 
-# A message id orders ties and tells repeats apart; beyond this length, in UTF-8, its head and a hash do.
+# A message id orders ties and identifies repeats; of one beyond this length, in UTF-8, its head and a hash are used.
 ID_MAX_BYTES = 64
 _ID_HEAD_BYTES = 40
 
@@ -43,7 +43,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
 
 
 def short_id(text: str) -> str:
-    """An id that is safe to keep: as it is, or its head and a hash when it is long."""
+    """An id of bounded length: as it is, or, if it is too long, its head and a hash."""
     if len(text) <= ID_MAX_BYTES and text.isascii():
         return text
     encoded = text.encode()
@@ -55,5 +55,5 @@ def short_id(text: str) -> str:
 # A few facts ask for the hash of one event's id, one after the other.
 @lru_cache(maxsize=256)
 def hashed_id(text: str) -> int:
-    """64 bits of an id, for facts where only sameness matters."""
+    """A hash of 64 bits of an id, for facts in which ids are only compared."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")

@@ -1,11 +1,10 @@
-"""Sessions (session windows): activity as intervals in which no two neighbours are a gap apart.
+"""Sessions (session windows): intervals of activity, separated by gaps.
 
-Which facts need them, see `rules.facts.sessions`.
+See also `rules.facts.sessions`, the fact that needs them.
 
 The one rule: intervals live on [H, ∞) with H = newest activity − window − gap, and one that
-starts in [H, H + gap) is written as starting at H. Whether an older neighbour was ever seen is
-then no longer visible, so the order of arrival is not either; such a start is older than the
-window and counts nowhere.
+starts in [H, H + gap) is stored as starting at H. So the stored intervals do not depend on whether an older neighbour
+was ever read, nor on the order of arrival. Such a start is older than the window and never counts.
 
 Bound: the newest 512 intervals; beyond it the older sessions of a window do not count, and a
 late event that joins two of the newest may count one too few.
@@ -42,7 +41,7 @@ def extend(intervals: list[Interval], time: int, gap: int, window: int) -> bool:
 
 
 def _join(intervals: list[Interval], time: int, gap: int) -> None:
-    """Put a late activity in its place, joining the neighbours that it reaches."""
+    """Insert a late activity, and join the neighbours that it reaches."""
     low = bisect_left(intervals, time - gap + 1, key=lambda interval: interval[1])
     high = low
     start = end = time
@@ -66,7 +65,7 @@ def _bound(intervals: list[Interval], gap: int, window: int) -> None:
 
 
 def merge(mine: Iterable[Interval], theirs: Iterable[Interval], gap: int, window: int) -> list[Interval]:
-    """The intervals that the activity of both would have made."""
+    """Merge the intervals of two profiles: the result is that of the activity of both."""
     merged: list[Interval] = []
     for start, end in sorted((*mine, *theirs)):
         if merged and start - merged[-1][1] < gap:

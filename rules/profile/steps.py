@@ -1,15 +1,14 @@
 """Steps: the events that a sequence may be made of, and the walk that matches a sequence (`latest_start`).
 
-Which facts need them, see `rules.facts.steps`.
+See also `rules.facts.steps`, the fact that needs them.
 
-The one rule: the stored entries alone decide. One walk over them in (time, message id) order gives the latest
-start of a complete sequence.
+The one rule: only the stored entries decide. One walk over them in (time, message id) order gives the latest start of a
+complete sequence.
 
-Bound: when there are more than 256 entries, those that another of the same step and value follows
-with nothing between them are dropped, as the newer serve as well (``thin``; not where orders are
-steps too, as those stand elsewhere and may lie between); then the oldest. Beyond it, a
-sequence whose steps lie more than 256 changes of step apart is not seen, and a late event may
-find its partner gone. Of a property that is a list, the first 32 values of an event are shared.
+Bound: 256 entries. Beyond it, entries that another one of the same step and value follows directly are dropped first,
+as the newer one serves as well (``thin``; not where orders are steps, too, as those are stored elsewhere and may lie
+between); then the oldest. So a sequence whose steps lie more than 256 changes of step apart is not found, and the other
+steps of a late event may have been dropped. Of a property that is a list, the first 32 values of an event are shared.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from rules.profile import deduplication
 ENTRIES_MAX = 256
 SAME_MAX = 32
 
-# (time, message id, bit i: it can be step i, hash of the value that all steps share or 0)
+# An entry: (time, message id, bit i: it can be step i, hash of the value that all steps share or 0).
 Entry = tuple[int, str, int, int]
 
 
@@ -44,7 +43,7 @@ def add(newest: list[Entry], entries: Sequence[Entry], window: int | None, ends:
 
 
 def merge(mine: list[Entry], theirs: list[Entry], window: int | None, *, thin: bool) -> list[Entry]:
-    """What the events of both would have left."""
+    """Merge the entries of two profiles: the result is that of all events of both."""
     merged = deduplication.merged((*mine, *theirs), _key)
     if merged:
         _bound(merged, window, thin)
@@ -56,7 +55,7 @@ def latest_start(entries: Sequence[Entry], steps: int) -> int:
     starts: dict[int, list[int]] = {}
     for time, _, mask, value in entries:
         reached = starts.setdefault(value, [0] * steps)
-        # Downwards, so that one event is one step.
+        # From the last step down, so that one event counts as one step only.
         for step in range(steps - 1, 0, -1):
             if mask >> step & 1 and reached[step - 1] > reached[step]:
                 reached[step] = reached[step - 1]
@@ -66,7 +65,7 @@ def latest_start(entries: Sequence[Entry], steps: int) -> int:
 
 
 def _key(entry: Entry) -> tuple[int, tuple[str, int]]:
-    """A message that shares several values is several entries."""
+    """The key of an entry: a message with several values of the shared property has several entries."""
     return entry[0], (entry[1], entry[3])
 
 
@@ -80,7 +79,7 @@ def _bound(newest: list[Entry], window: int | None, thin: bool) -> None:
 
 
 def _thinned(entries: list[Entry]) -> list[Entry]:
-    """Of neighbours of one value that can be the same steps, as many of the newest as there are steps."""
+    """Thin out runs of one value that can be the same steps, to as many of the newest as there are steps."""
     newest: list[Entry] = []
     runs: dict[int, tuple[int, int]] = {}  # by value: the run's mask, how many of it are taken
     for entry in reversed(entries):

@@ -1,11 +1,11 @@
-"""Sums: what events contribute to a sum or an average over a window.
+"""Sums: the contributions of events to a sum or an average over a window.
 
 The one rule: the newest 256 contributions are stored as they came, by (time, hashed message id);
 older ones are added to the sum of their UTC day. So within the bound a sum is a function of the
 set of events.
 
-Beyond it: an older contribution leaves the window at the end of its day, not at its own time, and
-a late event older than all stored contributions is taken as already counted.
+Beyond the bound, an older contribution leaves the window at the end of its day, not at its own time, and
+a late event that is older than all stored contributions counts as counted already.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def add(contributions: Sum, entry: Entry, window: int | None) -> bool:
 
 
 def merge(mine: Sum, theirs: Sum, window: int | None) -> Sum:
-    """What the events of both would have made."""
+    """Merge the sums of two profiles: the result is that of all events of both."""
     merged = Sum(deduplication.merged((*mine.entries, *theirs.entries), _key), days.merge(mine.days, theirs.days))
     if merged.entries:
         _bound(merged, window)
@@ -49,7 +49,7 @@ def merge(mine: Sum, theirs: Sum, window: int | None) -> Sum:
 
 
 def leaving(contributions: Sum) -> list[tuple[int, int, int]]:
-    """All contributions as (the time from which their window runs, sum, count), ascending."""
+    """The contributions as (time from which their window runs, sum, count), ascending."""
     entries = [(time, value, 1) for time, _, value in contributions.entries]
     return sorted([*days.leaving(contributions.days), *entries]) if contributions.days else entries
 

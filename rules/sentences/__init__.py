@@ -1,6 +1,6 @@
-"""Sentences: a reason in the words of a person who reads segment changes.
+"""Sentences: reasons in words, for people who read segment changes.
 
-The one rule: one sentence in each language has what was observed beside the test, and nothing that a customer or a
+The one rule: in each language a sentence has the observed values beside the test, and no text that a customer or a
 definition wrote can change how the rest of it reads.
 
 | module               | what it holds                                                        |
@@ -29,16 +29,16 @@ _LANGUAGES: Mapping[str, Language] = {"en": ENGLISH, "fa": PERSIAN}
 _RIGHT_TO_LEFT = frozenset({"fa"})
 
 LANGUAGES = tuple(_LANGUAGES)
-# A sentence is to be read: beyond it comes an ellipsis, and the reason itself says the rest.
+# The most characters of a sentence; beyond it comes an ellipsis, and the reason itself has the rest.
 SENTENCE_MAX_CHARS = 2_000
 
 
 def sentence(reason: Reason, language: str = "en") -> str:
-    """A reason as one sentence without a full stop; ``language``: one of `LANGUAGES`."""
+    """Write a reason as one sentence without a full stop; ``language``: one of `LANGUAGES`."""
     return shortened(tell(_LANGUAGES[language], reason), SENTENCE_MAX_CHARS)
 
 
 def embedded(reason: Reason, language: str = "en") -> str:
-    """A reason as a sentence that stands in a line which runs left to right."""
+    """Write a reason as a sentence for a line that runs left to right."""
     words = sentence(reason, language)
     return f"{RLI}{words}{PDI}" if language in _RIGHT_TO_LEFT else words

@@ -12,7 +12,7 @@ from rules.languages.language import Language, Message
 
 
 def complete(language: Language, parts: Iterable[Mapping[str, Message]]) -> Language:
-    """A language with further messages. Raises `ValueError` for a message that it has already."""
+    """Add messages to a language. Raises `ValueError` for a message that it has already."""
     messages = dict(language.messages)
     for part in parts:
         taken = sorted(messages.keys() & part.keys())

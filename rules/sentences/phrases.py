@@ -1,9 +1,9 @@
-"""The phrase of each kind of condition, and of the two reasons that are no condition's.
+"""Writes the phrase of each kind of condition, and of the two reasons that are no condition's.
 
-What was observed comes first, the test beside it. Where the two together do not show whether the condition holds, the
-words say it.
+Observed values come first, the test after them. Where the two together do not show whether the condition holds, the
+phrase says so.
 
-See also: `rules.conditions`, where each kind says its phrase and its messages, and `rules.languages.parts`.
+See also: `rules.conditions`, where each kind has its phrase and its messages, and `rules.languages.parts`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A tree of reasons as one sentence.
+"""Writes a tree of reasons as one sentence.
 
-The words alone show what belongs together: a member that is a group, or that has several clauses, stands in
+Parentheses show what belongs together: a member that is a group, or that has several clauses, stands in
 parentheses.
 """
 
@@ -13,12 +13,12 @@ from rules.reason_limits import pointer
 from rules.reasons import Reason
 from rules.sentences.phrase_cache import phrase
 
-# Beyond so many characters of a group only the number of further members follows, within a sentence's limit.
+# Beyond this many characters of a group only the number of further members follows, within a sentence's limit.
 _GROUP_MAX_CHARS = 1_500
 
 
 def tell(lang: Language, reason: Reason) -> str:
-    """The words of a reason, of a condition or of a group of conditions."""
+    """Write a reason, of a condition or of a group of conditions."""
     if reason.all is not None:
         return _members(lang, reason, reason.all, "all", "all")
     if reason.any is not None:

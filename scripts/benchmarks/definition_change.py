@@ -1,9 +1,9 @@
-"""What a changed definitions file costs those who act meanwhile: the delay of live changes without it, and with it.
+"""Measures the effect of a changed definitions file on live changes: their delay without it, and with it.
 
-The same for a rebuild, in which all events are read again beside them.
+Does the same for a rebuild, in which all events are read again beside the live ones.
 
-The one rule: all are of a worker that has just started on the same customers, one after the other; and afterwards
-everybody is as the events make them under the new file, which `segmenter verify` recomputes from all of them.
+The one rule: each measurement is of a worker that has just started on the same customers, one after the other.
+Afterwards every customer is as all events make it under the new file, which `segmenter verify` recomputes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ WARM_S = 20.0
 SWEPT_MAX_S = 900.0
 VERIFIED_MAX = 200_000
 WITHOUT = "without"
-# Three of the four as they were; one that asks for more, one that is new, both of what is kept.
+# Three of the four segments unchanged; one that requires more, and one that is new, both of stored facts.
 CHANGED = """
 version: 1
 library: {only: [abandoned_cart, recently_purchased, returning_visitor]}
@@ -52,7 +52,7 @@ segments:
 
 
 def run(plan: Plan) -> BenchmarkCase:
-    """One worker that knows so many customers, under a steady load of others."""
+    """Measure one worker with many stored customers, under a steady load of other customers."""
     customers, (rate, *_), seconds = plan.customers, plan.rates, plan.seconds
     samples = Samples()
     print(f"{customers:,} customers, one worker, {rate:,} events/s of others for {seconds:g} s; {machine()}")
@@ -104,7 +104,7 @@ def run(plan: Plan) -> BenchmarkCase:
 
 
 def _settled(client: Any) -> None:
-    """Redis has written its log anew, and the disk what the backlog left: neither is to fall into what is measured."""
+    """Wait until Redis has rewritten its log, and the disk is idle, so that neither falls into the measurement."""
     client.bgrewriteaof()
     while client.info("persistence")["aof_rewrite_in_progress"]:
         time.sleep(0.5)
@@ -127,7 +127,7 @@ def _stored(client: Any, settings: Settings) -> int:
 
 
 def _swept(client: Any, settings: Settings, began: float) -> float:
-    """Seconds until nobody is left whom the former file decided last."""
+    """Measure the seconds until no customer is left that the former file decided last."""
     where = [key(settings.redis_prefix, partition, "meta") for partition in range(PARTITIONS)]
     while not all(definition_list.is_settled({"epochs": client.hget(key, "epochs").decode()}) for key in where):
         if time.monotonic() > began + SWEPT_MAX_S:
@@ -137,7 +137,7 @@ def _swept(client: Any, settings: Settings, began: float) -> float:
 
 
 def _verified(settings: Settings) -> str:
-    """What a recomputation of everybody from all events says."""
+    """The result of a recomputation of all customers from all events."""
     environment = {f"SEGMENTER_{name.upper()}": str(value) for name, value in _environment(settings).items()}
     environment["SEGMENTER_REDIS"] = settings.redis.get_secret_value()
     environment = {**os.environ, **environment}

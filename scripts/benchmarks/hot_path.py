@@ -1,10 +1,10 @@
-"""The code and the load that a benchmark runs, and a digest of both: a figure is stored with it, and so shows its age.
+"""Digests of the code and the load that a benchmark runs; a figure is stored with its digest, which shows its age.
 
-The one rule: what changes nothing of what runs changes no digest. Python counts by its syntax tree without docstrings,
-Lua without comments and layout, YAML by its values. A package that is listed here and is gone is an error, since its
-successor would be left out in silence.
+The one rule: a digest changes only if the running code does. Python counts by its syntax tree without docstrings, Lua
+without comments and layout, YAML by its values. A package that is listed here and does not exist is an error, since its
+successor would be left out silently.
 
-Not in it: packages of others, whose versions `constraints.txt` pins, and what measures.
+A digest leaves out third-party packages, whose versions `constraints.txt` pins, and the measuring code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WORKER = (
     "streams/wire",
     "streams/worker",
 )
-# Of each benchmark, as `scripts/bench --only` calls it.
+# The code of each benchmark, by its name for `scripts/bench --only`.
 PATHS: dict[str, tuple[str, ...]] = {
     "rules": _RULES,
     "throughput": _WORKER,
@@ -50,7 +50,7 @@ _LUA = re.compile(
 
 
 def digest(benchmark: str, root: Path) -> str:
-    """Of the code that this benchmark runs through, in the tree at ``root``."""
+    """The digest of the code that a benchmark runs, in the tree at ``root``."""
     summary = hashlib.sha256()
     for path in _files(PATHS[benchmark], root):
         name = path.relative_to(root).as_posix()
@@ -68,7 +68,7 @@ def _files(names: Sequence[str], root: Path) -> Iterator[Path]:
 
 
 def normal_form(path: Path) -> str:
-    """A digest of what of a file matters to what runs."""
+    """The parts of a file that matter when it runs, in a normal form."""
     return _normal_form(path.suffix, path.read_text("utf-8"))
 
 
@@ -82,7 +82,7 @@ def _python(text: str) -> str:
 
 
 def _tree(node: object) -> object:
-    """As lists, with what is absent left out, so that versions of Python which know more fields agree."""
+    """A syntax tree as lists, without absent fields, so that versions of Python with more fields agree."""
     if isinstance(node, list):
         return [_tree(part) for part in node]
     if not isinstance(node, ast.AST):

@@ -1,7 +1,7 @@
-"""The delay from an event, or from a due time, to its change in a consumer's hands, under a steady load.
+"""Measures the delay from an event, or a due time, to its change at a consumer, under a steady load.
 
-The one rule: producer and consumer are processes of their own, and whoever is measured is warmed up by
-the same load before.
+The one rule: producer and consumer are processes of their own, and the measured system is warmed up by the same load
+before.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ WARM_S = 10.0
 DUE_AFTER_S = 2
 CROWD_AFTER_S = 45
 CALM_S = 10.0
-# The crowd's due time comes this long after the load that it may disturb has begun, which lasts three times so long.
+# The crowd's due time is this long after the start of the load that it may disturb, which lasts three times as long.
 BEFORE_S = 8.0
 
 
 def run(rate: int, plan: Plan) -> BenchmarkCase:
-    """This worker, from event to change, and in turn Kafka Streams with each commit interval."""
+    """Measure this worker, from event to change, and in turn Kafka Streams with each commit interval."""
     samples = Samples()
     for _ in range(plan.rounds):
         _run_worker(samples, rate, plan.seconds)
@@ -77,7 +77,7 @@ def _measure(samples: Samples, name: str, broker: str, rate: int, seconds: float
 
 
 def run_due(rate: int, plan: Plan) -> BenchmarkCase:
-    """This worker, from a due time (and the grace) to its change; one event in four has one."""
+    """Measure this worker, from a due time (and the grace) to its change; one event in four has one."""
     samples = Samples()
     for _ in range(plan.rounds):
         samples.add_delays("segmenter", _due_delays_ms(rate, plan.seconds))
@@ -100,7 +100,7 @@ def _due_delays_ms(rate: int, seconds: float) -> list[float]:
 
 
 def run_crowd(plan: Plan) -> BenchmarkCase:
-    """Everybody is due at one instant: how long that takes, and what it does to the events that come meanwhile."""
+    """Measure all customers due at one instant: how long that takes, and its effect on events that come meanwhile."""
     samples, (rate, *_) = Samples(), plan.rates
     for _ in range(plan.rounds):
         _run_crowd(samples, plan.crowd, rate)
@@ -149,7 +149,7 @@ def _send_crowd(broker: str, customers: int, at_ms: int) -> None:
 
 
 def _crowd_told_ms(broker: str, due_ms: int) -> list[int]:
-    """When each change of that due time was published."""
+    """When (ms) each change of that due time was published."""
     values: list[int] = []
 
     def see(record: Any) -> None:
@@ -173,7 +173,7 @@ def _worker(**more: Any) -> Iterator[tuple[Settings, Worker]]:
 
 @contextmanager
 def _definitions(within_s: int) -> Iterator[Path]:
-    """One segment: who has bought within so many seconds."""
+    """A file of one segment: customers that have bought within so many seconds."""
     with tempfile.TemporaryDirectory(prefix="segmenter-bench-") as folder:
         path = Path(folder) / "due.yaml"
         when = f"{{performed: {{event: Order Completed, within: {within_s}s}}}}"

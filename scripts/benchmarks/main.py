@@ -1,8 +1,8 @@
-"""How fast: this worker, and what one would use instead, on the same records in the same run.
+"""Benchmarks: measures this worker beside alternatives, on the same records in the same run.
 
-The one rule: a rate is a ratio to something that ran beside it, as machines are noisy. Who takes
-part takes turns, and the median of the rounds counts. Only 127.0.0.1 is spoken to. What is decided
-are the four segments of scripts/load/four_segments.yaml, whatever the library has come to hold.
+The one rule: a rate is a ratio to another system that ran beside it, as machines are noisy. The systems take turns, and
+the median of the rounds counts. Only 127.0.0.1 is connected to. The segments are the four of
+scripts/load/four_segments.yaml, so that the figures do not depend on the library.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_amounts(parser: argparse.ArgumentParser) -> None:
-    """What is not given is left out, so that a plan has it from elsewhere."""
+    """Add the arguments of amounts; one that is not given is left out, so that the plan's own amount stays."""
     usual = Plan()
 
     def add(name: str, about: str, **more: object) -> None:
@@ -68,7 +68,7 @@ def _add_amounts(parser: argparse.ArgumentParser) -> None:
 
 
 def plan_of(part: str, arguments: argparse.Namespace) -> Plan:
-    """The usual amount, little of it or what a record needs, but for what is given."""
+    """The plan: the usual amounts, small ones or those of a recorded run, replaced by the given arguments."""
     base = SMALL[part] if arguments.small else FULL[part] if arguments.record else {}
     given = {name: value for name, value in vars(arguments).items() if name in Plan._fields}
     return Plan(**{**base, **given})
@@ -82,7 +82,7 @@ def _run(part: str, plan: Plan, recorder: Recorder | None) -> None:
 
 
 def _cases(part: str, plan: Plan) -> Iterator[BenchmarkCase]:
-    """Measured one after the other, as they are asked for."""
+    """Measure the requested cases, one after the other."""
     match part:
         case "rules":
             yield rules_cost.run(plan.rules_events)

@@ -1,6 +1,6 @@
-"""What the operator's look costs: a worker with metrics on and off by turns, and customers looked up beside events.
+"""Measures the cost of observing a worker: metrics on and off by turns, and look-ups of customers beside events.
 
-The one rule: a pair is of two turns that follow one another in one process (`benchmarks.metrics_toggle`).
+The one rule: a pair is two successive turns of one process (`benchmarks.metrics_toggle`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Pair = tuple[float, float]
 
 
 class MetricsCost(msgspec.Struct, frozen=True):
-    """With less without, as a share of without, over all pairs, and its 95 % interval."""
+    """The cost of metrics: (with - without) / without, over all pairs, and its 95 % interval."""
 
     mean: float
     low: float
@@ -50,9 +50,9 @@ class MetricsCost(msgspec.Struct, frozen=True):
 
 
 def cost(pairs: Sequence[Pair], seed: int = 0) -> MetricsCost:
-    """Of pairs (with, without); the interval by resampling pairs 10,000 times.
+    """Compute the cost from pairs (with, without); the interval by resampling pairs 10,000 times.
 
-    Sums are compared: the mean of the pairs' ratios is above 0 for two equal things whose figures scatter.
+    Sums are compared: the mean of the pairs' ratios would be above 0 even for two equal systems whose figures scatter.
     """
     spent = np.array(pairs)
     drawn = spent[np.random.default_rng(seed).integers(len(spent), size=(10_000, len(spent)))].sum(axis=1)
@@ -64,9 +64,9 @@ def cost(pairs: Sequence[Pair], seed: int = 0) -> MetricsCost:
 async def looked_up(
     address: str, token: str, customers: Sequence[str], per_s: float, seconds: float, seed: int = 0
 ) -> Mapping[str, Any]:
-    """Ask for customers at a steady rate; ms from when each was to be asked to its whole answer.
+    """Look up customers at a steady rate. Returns the ms from each planned request to its whole answer.
 
-    On plain connections that are kept: who asks shares two cores with who answers, and an HTTP client takes as much.
+    On plain connections that stay open: client and server share two cores, and an HTTP client would take as much CPU.
     """
     rng, took, statuses = random.Random(seed), list[float](), list[int]()
     host, port = address.rsplit(":", 1)
@@ -94,7 +94,7 @@ async def looked_up(
 
 
 def run(plan: Plan) -> Iterator[BenchmarkCase]:
-    """Both, and what came of them."""
+    """Run both measurements."""
     samples = Samples()
     with Stage() as stage:
         drains = [_drained(stage, plan.events, number) for number in range(plan.drains)]
@@ -119,7 +119,7 @@ class _Switched(Worker):
 
 
 def _drained(stage: Stage, events: int, number: int) -> list[Pair]:
-    """CPU seconds per event of turns with metrics and without, of one worker on one backlog."""
+    """Measure the CPU seconds per event of turns with and without metrics, of one worker on one backlog."""
     made = load(events, events // 5, "change-heavy")
     prefix = stage.fill(made)
     with servers.Redis(aof=True) as redis, Redis.from_url(redis.url) as client:
@@ -136,7 +136,7 @@ def _drained(stage: Stage, events: int, number: int) -> list[Pair]:
 
 
 def paired(log: str) -> list[Pair]:
-    """CPU seconds per event of each two turns, with metrics first; not of the first two, in which a worker starts."""
+    """Pair the turns of a log: CPU seconds per event, with metrics first, without the first two (a worker's start)."""
     turns = TURN.findall(log)[2:]
     spent = [(which, float(cpu_s) / int(events)) for which, events, cpu_s in turns]
     pairs = [dict(couple) for couple in zip(spent[::2], spent[1::2], strict=False)]

@@ -1,6 +1,6 @@
-"""A worker whose metrics are on and off by turns, and what it spends in each: `benchmarks.metrics_overhead` starts it.
+"""A worker whose metrics are on and off by turns, and which reports the CPU time of each turn.
 
-The one rule: both kinds of turn are of one process on one backlog, so that nothing but the metrics differs.
+The one rule: both kinds of turn are of one process on one backlog, so that they differ in the metrics alone.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from streams.runtime import host
 from streams.runtime.meter import DecidedChanges, MeteredStep
 from streams.runtime.metrics import Metrics, PartitionMeter
 
-# What is fetched in one turn and decided in the next makes two differ by some 0.1 s, however long they are.
+# Records fetched in one turn and decided in the next make two turns differ by some 0.1 s, however long they are.
 TURN_S = 2.0
 RENDERED_EVERY_S = 5.0
 
 
 class Turns:
-    """Whose turn it is. A turn ends with a step, and is said on stdout: on or off, events, CPU seconds.
+    """The turns. A turn ends with a step, and is reported on stdout: on or off, events, CPU seconds.
 
-    Which of a pair is first is drawn, so that nothing that comes and goes by itself falls on one kind more often.
+    The first one of a pair is drawn, so that no periodic work of the machine falls on one kind more often.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Turns:
         self._events, self._cpu_s, self._began = 0, time.process_time(), time.monotonic()
 
     def stepped(self, events: int) -> None:
-        """So many events are saved."""
+        """Note a step that saved some events."""
         self._events += events
         now = time.monotonic()
         if self.on and self.metrics is not None and now - self._rendered > RENDERED_EVERY_S:
@@ -59,7 +59,7 @@ _turns = Turns()
 
 
 class SwitchedMeter:
-    """Of one partition: counts what is decided in turns that are on."""
+    """A meter of one partition, which counts only in turns that are on."""
 
     def __init__(self, metrics: Metrics) -> None:
         _turns.metrics = metrics
@@ -86,7 +86,7 @@ class SwitchedMeter:
 
 
 class SwitchedMetrics(Metrics):
-    """Counts calls to Redis in turns that are on."""
+    """Metrics that count calls to Redis only in turns that are on."""
 
     def called(self, call: str, took_s: float) -> None:
         """As of `streams.runtime.metrics.Metrics`."""

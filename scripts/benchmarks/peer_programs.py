@@ -1,6 +1,6 @@
-"""The programs of others in the benchmark: built or installed once, started, listened to, and gone afterwards.
+"""The alternative programs of the benchmark: built or installed once, started, read, and ended.
 
-The one rule: whatever ends this process, none of them stays.
+The one rule: however this process ends, none of these programs stays.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _reaper = Reaper()
 
 @contextmanager
 def running(command: Callable[[str], list[str]]) -> Iterator[subprocess.Popen[str]]:
-    """A peer's process with a folder of its own; both are gone afterwards, however this one ends."""
+    """Run a peer's process with a folder of its own; both are gone afterwards, however this process ends."""
     folder = tempfile.mkdtemp(prefix="segmenter-peer-")
     process = subprocess.Popen(
         command(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -46,7 +46,7 @@ def running(command: Callable[[str], list[str]]) -> Iterator[subprocess.Popen[st
 
 @contextmanager
 def java_running(broker: str, arguments: Sequence[str], *prefixes: str) -> Iterator[subprocess.Popen[str]]:
-    """The Java program; ``arguments``: guarantee, threads, commit interval (ms)."""
+    """Run the Java program; ``arguments``: guarantee, threads, commit interval (ms)."""
     heap = ("-Xmx2g", "-Xms2g", "-XX:+UseParallelGC")
     java = ["java", *heap, "-Dlog4j2.level=WARN", "-cp", f"{java_peer()}/*", "peer.Peer", broker]
     with running(lambda folder: [*java, folder, *arguments, *prefixes]) as process:
@@ -54,7 +54,7 @@ def java_running(broker: str, arguments: Sequence[str], *prefixes: str) -> Itera
 
 
 def await_line(process: subprocess.Popen[str], awaited: str) -> str:
-    """The line that begins so. A peer that says nothing for too long is ended."""
+    """Wait for a line that begins with ``awaited``. A peer that prints nothing for too long is ended."""
     assert process.stdout is not None
     late = threading.Timer(SILENT_MAX_S, process.kill)
     late.start()
@@ -74,7 +74,7 @@ def say(process: subprocess.Popen[str]) -> None:
 
 
 def java_peer() -> Path:
-    """The folder of the Java program's jars, built by Maven when its sources are newer."""
+    """The folder of the Java program's jars, built by Maven if its sources are newer."""
     built = CACHE / "kafka-streams"
     jars = built / "jars"
     sources = sorted(path for path in JAVA_PEER.rglob("*") if path.is_file())
@@ -91,7 +91,7 @@ def java_peer() -> Path:
 
 
 def quix_python() -> Path:
-    """The interpreter of an environment that has Quix Streams, made when it is not there."""
+    """The interpreter of an environment with Quix Streams, which is made if it does not exist."""
     venv = CACHE / "quix"
     python = venv / "bin" / "python"
     if not (venv / QUIX_PIN).exists():

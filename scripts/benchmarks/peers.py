@@ -1,8 +1,8 @@
-"""Who drains a backlog in the benchmark: this worker, and what one would use instead.
+"""The systems that drain a backlog in the benchmark: this worker, and alternatives.
 
-The one rule: each is given the same records on topics of its own, is timed from when it has its
-partitions until all of them are settled (saved or committed, and what follows from them published),
-and what it told is compared with what the rules give. What starting costs is left out for all.
+The one rule: each system is given the same records on topics of its own. It is timed from the moment when it has its
+partitions until all records are done: saved or committed, with their changes published. Its published memberships are
+compared with those of the rules. The time of starting is left out for all.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ SOURCES = Path(__file__).parent / "peer_sources"
 ALL_SEGMENTS = frozenset({"abandoned_cart", "recently_purchased", "repeat_buyer", "returning_visitor"})
 SETTLES_WITHIN_S = 8
 DRAIN_MAX_S = 300.0
-SLOWEST_RATE = 4_000.0  # events per second, with what links make of them: of more than a drain's time, so many
+SLOWEST_RATE = 4_000.0  # events per second, with those that links cause; a slower drain times out
 LOOK_S = 0.1
 
 
 class Drained(NamedTuple):
-    """One run. CPU is of the system itself, the broker and Redis while it drained; 0 where there is none."""
+    """The result of one run. CPU: of the system itself, the broker and Redis while it drained; 0: there is none."""
 
     events: int
     seconds: float
@@ -53,7 +53,7 @@ class Drained(NamedTuple):
 
 
 class RunClock:
-    """Time and CPU from a moment on."""
+    """Measures time and CPU from a moment on."""
 
     def __init__(self, stage: Stage, pids: list[int], redis: Any = None) -> None:
         self._stage, self._pids, self._redis = stage, pids, redis
@@ -73,7 +73,7 @@ class RunClock:
 
 
 class BareLoop:
-    """The least that any consumer in Python does: fetch and parse."""
+    """The lower bound for a consumer in Python: fetch and parse."""
 
     name = "bare loop: aiokafka getmany + json.loads"
     segments: frozenset[str] = frozenset()
@@ -118,7 +118,7 @@ class SegmenterPeer:
 def drained_by(
     workers: list[Worker], stage: Stage, client: Any, settings: Settings, events: int, empty: int
 ) -> Drained:
-    """What started workers did from when they were ready; ``empty``: bytes that Redis used before they came."""
+    """Measure started workers from when they are ready; ``empty``: bytes that Redis used before their start."""
     for worker in workers:
         worker.wait_ready()
     before = applied(client, settings)
@@ -130,7 +130,7 @@ def drained_by(
 
 
 def _settled_memory(client: Any) -> int:
-    """Bytes that Redis uses once it has given back the buffers of connections that said a lot (2 s after that)."""
+    """The bytes that Redis uses once it has released the large buffers of its connections (2 s after their use)."""
     time.sleep(2)
     used = client.info("memory")["used_memory"]
     for _ in range(SETTLES_WITHIN_S):
@@ -142,7 +142,7 @@ def _settled_memory(client: Any) -> int:
 
 
 def wait_drained(client: Any, settings: Settings, events: int, workers: list[Worker]) -> None:
-    """Until so many events are applied, what they changed is published, and so are links with what came of them."""
+    """Wait until so many events are applied, and their changes and the events of links are published and applied."""
     until = time.monotonic() + max(DRAIN_MAX_S, events / SLOWEST_RATE)
     while applied(client, settings) < events or waiting(client, settings) or unlinked(client, settings):
         for worker in workers:
@@ -152,12 +152,12 @@ def wait_drained(client: Any, settings: Settings, events: int, workers: list[Wor
 
 
 def applied(client: Any, settings: Settings) -> int:
-    """Events applied so far, over all partitions; without what workers send each other of one person's ids."""
+    """The number of events applied so far, over all partitions, without those that workers send one another."""
     return sum(_positions(client, settings, name) for name in READ if name != MERGES)
 
 
 def unlinked(client: Any, settings: Settings) -> bool:
-    """Whether there is anything that workers sent each other and did not apply. The end may be a transaction's mark."""
+    """Whether events that workers sent one another wait to be applied. The end may be a transaction's mark."""
     places = [TopicPartition(settings.topic_prefix + MERGES, partition) for partition in range(PARTITIONS)]
     with closing(KafkaConsumer(bootstrap_servers=settings.brokers)) as consumer:
         ends = consumer.end_offsets(places)
@@ -171,7 +171,7 @@ def _positions(client: Any, settings: Settings, name: str) -> int:
 
 
 def waiting(client: Any, settings: Settings) -> int:
-    """Saves whose changes are not yet known to be published."""
+    """The number of saves whose changes are not yet known to be published."""
     return sum(client.llen(key(settings.redis_prefix, partition, "outbox")) for partition in range(PARTITIONS))
 
 
@@ -238,11 +238,11 @@ class Obvious:
 
 
 def _self_timed(stage: Stage, events: int, process: subprocess.Popen[str]) -> Drained:
-    """Of a peer that says itself how long it took from its first record to its last."""
+    """The result of a peer that itself prints how long it took from its first record to its last."""
     clock = RunClock(stage, [process.pid])
     seconds = float(await_line(process, "DONE").split()[1])
     drained = clock.drained(events)._replace(seconds=seconds)
-    process.terminate()  # it sends what it has yet to send
+    process.terminate()  # on SIGTERM it still sends its last records
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:

@@ -1,6 +1,6 @@
-"""How much a benchmark runs: what is usual, little to try it out, and in full, which alone may be recorded.
+"""The amounts that a benchmark runs: usual, small to try it out, and full; only a full run may be recorded.
 
-The one rule: a benchmark is run in full or it has shortfalls, and these are sentences which say by how much.
+The one rule: a run that is not full has shortfalls, which are sentences that say by how much.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["FULL", "SMALL", "Plan", "shortfalls"]
 
 
 class Plan(NamedTuple):
-    """The usual amount. Each benchmark looks at what concerns it."""
+    """The usual amounts. Each benchmark uses those that concern it."""
 
     events: int = 500_000
     customers: int = 100_000
@@ -35,7 +35,7 @@ _SMALL: Mapping[str, Any] = {
     "events": 5_000, "customers": 500, "rules_events": 5_000, "rates": (200,), "seconds": 2, "sizes": (200,),
     "crowd": 1_000, "messages": 300, "drains": 1,
 }  # fmt: skip
-# To see that it runs. Of fewer events a worker makes no two turns with metrics on and off.
+# The amounts to see that a benchmark runs. With fewer events a worker has no two turns with metrics on and off.
 SMALL: Mapping[str, Mapping[str, Any]] = defaultdict(lambda: _SMALL, {"ops": {**_SMALL, "events": 300_000}})
 FULL: Mapping[str, Mapping[str, Any]] = {
     "rules": {"rules_events": 100_000},
@@ -51,14 +51,14 @@ FULL: Mapping[str, Mapping[str, Any]] = {
     "ops": {"events": 600_000, "drains": 9, "seconds": 60},
     "changed": {"customers": 1_160_000, "rates": (1_000,), "seconds": 20},
 }  # fmt: skip
-# More of these is a better figure of the same thing.
+# More of these give a more exact figure of the same case.
 _AT_LEAST = ("rounds", "seconds", "drains")
 # Each of these is a case of its own, so some of them are enough.
 _CASES = ("profiles", "rates", "sizes")
 
 
 def shortfalls(benchmark: str, plan: Plan) -> Iterator[str]:
-    """What this plan lacks of a run in full."""
+    """The shortfalls of this plan against a full run."""
     for name, full in FULL[benchmark].items():
         planned = getattr(plan, name)
         if not _suffices(name, planned, full):

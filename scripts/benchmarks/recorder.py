@@ -1,7 +1,7 @@
-"""Write down what was measured: figures, of which commit, when and on what machine.
+"""Records measured figures with their commit, time and machine.
 
-The one rule: only a run in full, of code that is committed as it is and under the usual settings, is written down.
-Everything else is refused, before it is measured where that can be known.
+The one rule: only a full run, of committed code and under the default settings, is recorded. Any other run is refused,
+if possible before it is measured.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from local import kafka_jars, servers
 
 __all__ = ["Recorder", "RecordingRefused", "machine"]
 
-# What runs in a benchmark; a change of the docs, such as a figure that was just written down, changes no figure.
+# The code that runs in a benchmark; a change of the docs, such as a figure that was just recorded, changes no figure.
 CODE = ("rules", "streams", "scripts", "pyproject.toml", "constraints.txt")
-# Settings which are written down with the figure, or which change nothing of it.
+# Settings which are recorded with the figure, or which do not change it.
 WRITTEN_DOWN = ("SEGMENTER_LOOP", "SEGMENTER_TEST_REDIS")
 WITHOUT_SERVERS = ("rules",)
 
 
 class RecordingRefused(Exception):
-    """Nothing is written down; the text says why."""
+    """A figure is not recorded; the text says why."""
 
 
 class Recorder:
-    """Writes each case of a session down as soon as it is measured."""
+    """Records each case of a session as soon as it is measured."""
 
     def __init__(self, root: Path, plans: Mapping[str, Plan], environment: Mapping[str, str] = os.environ) -> None:
         _refuse_settings(environment)
@@ -43,7 +43,7 @@ class Recorder:
         self._commit = _clean_commit(root)
 
     def record(self, case: BenchmarkCase) -> None:
-        """Write it down, in place of the former measurement of this case. Raises `RecordingRefused`."""
+        """Record a case, in place of its former measurement. Raises `RecordingRefused`."""
         if _clean_commit(self._root) != self._commit:
             raise RecordingRefused("another commit was checked out while it was measured: measure it again")
         measurement = Measurement(
@@ -74,7 +74,7 @@ def _refuse_shortfalls(plans: Mapping[str, Plan]) -> None:
 
 
 def _clean_commit(root: Path) -> str:
-    """The commit that is checked out, with nothing changed beside it. Raises `RecordingRefused`."""
+    """The commit that is checked out. Raises `RecordingRefused` if the tree has other changes."""
     changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *CODE).rstrip()
     if changed:
         raise RecordingRefused(f"commit these first, so that the figure is of a commit:\n{changed}")
@@ -89,7 +89,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def machine(loop: str, *, with_servers: bool) -> Machine:
-    """This one, without its name."""
+    """Describe this machine, without its name."""
     return Machine.model_validate(
         {
             "cpu": _first(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo")),

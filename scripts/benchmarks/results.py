@@ -1,6 +1,6 @@
 """The figures of all benchmarks as one file, docs/benchmarks/results.json, from which the tables in docs are drawn.
 
-The one rule: only `benchmarks.recorder` adds to it, and a measurement takes the place of the former one of the same
+The one rule: only `benchmarks.recorder` adds to it, and a measurement replaces the former one of the same
 benchmark and case. No host name and no path is in it.
 """
 
@@ -26,7 +26,7 @@ class _Shape(BaseModel):
 
 
 class Machine(_Shape):
-    """What a figure was measured on; what is left out was not written down."""
+    """The machine of a figure; a field without a value was not recorded."""
 
     cpu: str | None = Field(default=None, description="model of the CPU")
     cores: int = Field(ge=1, description="cores which everything that took part shared")
@@ -109,12 +109,12 @@ class Results(_Shape):
         return self
 
     def of(self, benchmark: str) -> Iterator[Measurement]:
-        """Its measurements, one for each case."""
+        """The measurements of a benchmark, one for each case."""
         return (measurement for measurement in self.measurements if measurement.benchmark == benchmark)
 
 
 class BenchmarkCase(NamedTuple):
-    """What a benchmark measured of one case, before it is known whether it may be recorded."""
+    """A case as a benchmark has measured it, before it is known whether it may be recorded."""
 
     benchmark: str
     case: str
@@ -123,7 +123,7 @@ class BenchmarkCase(NamedTuple):
 
 
 def load(root: Path) -> Results:
-    """The file of a tree; without it there are no figures."""
+    """Load the file of a tree; without it there are no figures."""
     path = root / PATH
     return Results.model_validate_json(path.read_bytes()) if path.is_file() else Results()
 

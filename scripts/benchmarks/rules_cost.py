@@ -1,4 +1,4 @@
-"""What an event costs in the rules alone: the whole library beside four segments.
+"""Measures the cost of an event in the rules alone: the whole library beside four segments.
 
 The one rule: both decide the same events in the same run, several times in turn, and the median of
 each counts; what is compared is CPU time, without decoding, storing and publishing.
@@ -23,8 +23,8 @@ COST = "CPU time"
 
 
 def once(definitions: Definitions, lines: list[bytes]) -> tuple[float, int]:
-    """CPU seconds of deciding all lines, and how many changes they made."""
-    events = [decode_line(line) for line in lines]  # afresh: what was read of an event is kept with it
+    """The CPU seconds of deciding all lines, and the number of changes."""
+    events = [decode_line(line) for line in lines]  # decoded for each turn, as an event caches its parts
     engine = Engine(definitions)
     customers: dict[str, Customer] = {}
     changes = 0
@@ -43,7 +43,7 @@ def run(events: int, customers: int = 2_000) -> BenchmarkCase:
     four, library = parse(FOUR.read_text("utf-8"), FOUR.name), built_in()
     compared = {"four segments": four, f"library of {len(library.segments)}": library}
     samples = Samples()
-    gc.disable()  # a worker collects seldom, and not what these rounds leave
+    gc.disable()  # a worker collects seldom, and never the garbage of these rounds
     for _ in range(ROUNDS):
         for name, definitions in compared.items():
             seconds, changes = once(definitions, lines)

@@ -1,4 +1,4 @@
-"""Values of a benchmark, run by run, and the figures that they make."""
+"""Collects the values of a benchmark, run by run, and computes the figures."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 
 
 class Samples:
-    """What each system came to in each run, by system, metric and unit."""
+    """The values of each system in each run, by system, metric and unit."""
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, str, str], list[float]] = {}
 
     def add(self, system: str, metric: str, unit: str, value: float) -> None:
-        """The value of one run."""
+        """Add the value of one run."""
         self._values.setdefault((system, metric, unit), []).append(value)
 
     def add_delays(self, system: str, ordered: Sequence[float]) -> None:
-        """Percentiles of the delays of one run (ms), which come in ascending order."""
+        """Add percentiles of the delays of one run (ms), which are in ascending order."""
         for metric, share in PERCENTILES.items():
             self.add(system, metric, "ms", ordered[int(len(ordered) * share)])
         self.add(system, "max", "ms", ordered[-1])
 
     def figures(self, against: str = "", compared: str = "") -> tuple[Figure, ...]:
-        """Median and spread of each; of the metric ``compared`` also the ratio to what ``against`` came to."""
+        """The median and spread of each; of the metric ``compared`` also the ratio to the system ``against``."""
         figures = [_figure(*names, values) for names, values in self._values.items()]
         base = next((each.median for each in figures if (each.system, each.metric) == (against, compared)), 0.0)
         return tuple(
@@ -53,5 +53,5 @@ def _figure(system: str, metric: str, unit: str, values: Sequence[float]) -> Fig
 
 
 def _rounded(value: float) -> float:
-    """To five digits, of which the noise of a machine leaves two or three."""
+    """Round to five digits, of which the noise of a machine leaves two or three."""
     return float(f"{value:.5g}")

@@ -1,7 +1,7 @@
-"""What more customers cost: throughput, memory of Redis and of the worker, and how soon it is back.
+"""Measures the cost of more customers: throughput, memory of Redis and of the worker, and the time of a restart.
 
-The one rule: each size has as many events per customer in the same span, so that its changes per event
-are the same.
+The one rule: each size has the same number of events per customer in the same span, so that its changes per event are
+the same.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BACK_MAX_S = 60.0
 
 
 def run(plan: Plan) -> Iterator[BenchmarkCase]:
-    """One worker, at each number of customers."""
+    """Measure one worker at each number of customers."""
     print(f"one worker, {EVENTS_EACH} events per customer, {PROFILE}; {machine()}")
     for customers in plan.sizes:
         samples = Samples()
@@ -83,13 +83,13 @@ def _add(samples: Samples, metric: str, unit: str, value: float) -> None:
 
 
 def _memory_mb(pid: int) -> tuple[float, float]:
-    """Resident now, and at most so far."""
+    """The resident memory of a process now, and its maximum so far."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
     return int(lines["VmRSS"].split()[0]) / 1e3, int(lines["VmHWM"].split()[0]) / 1e3
 
 
 def _back_s(client: Any, settings: Settings) -> float:
-    """Seconds until each partition has gone on."""
+    """The seconds until each partition has applied new events."""
     began = time.monotonic()
     before = _positions(client, settings)
     while any(now == then for now, then in zip(_positions(client, settings), before, strict=True)):
@@ -106,7 +106,7 @@ def _positions(client: Any, settings: Settings) -> list[dict[bytes, bytes]]:
 
 @contextmanager
 def _feeding(settings: Settings) -> Iterator[None]:
-    """Events of now, to each partition in turn."""
+    """Send present events to each partition in turn."""
     over = threading.Event()
     thread = threading.Thread(target=_feed, args=(settings, over))
     thread.start()

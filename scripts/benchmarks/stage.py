@@ -1,7 +1,7 @@
-"""What a benchmark runs on: a broker, topics that are filled the same way each time, and what was told there.
+"""The stage of a benchmark: a broker, topics that are filled the same way each time, and the changes published there.
 
-The one rule: each run has topics of its own with the same records in them, so that none finds
-warmer or fuller what another left. Only 127.0.0.1 is spoken to.
+The one rule: each run has topics of its own with the same records, so that no run profits from another one's caches or
+data. Only 127.0.0.1 is connected to.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from streams.wire.topics import CHANGES
 
 PARTITIONS = 4
 SPAN_MS = 6 * 3_600_000
-ENDED_MS = 60_000  # before it is published, so that nothing in it lies in the future
-# Memberships are compared as of when so much of a load had happened: with the last events each system's
-# time ends where its partitions do.
+ENDED_MS = 60_000  # before publishing, so that no event lies in the future
+# Memberships are compared at the time of this share of a load: with the last events each system's time ends where its
+# partitions do.
 COMPARED_SHARE = 0.99
 DEFINITIONS = Path(__file__).parent.parent / "load" / "four_segments.yaml"
 HOT = b"everybody"
@@ -45,7 +45,7 @@ Members = Mapping[str, frozenset[str]]
 
 
 class StageLoad(NamedTuple):
-    """What is published: ``start_ms`` is the same in every run."""
+    """A load to publish; ``start_ms`` is the same in every run."""
 
     events: int
     customers: int
@@ -55,7 +55,7 @@ class StageLoad(NamedTuple):
     seed: int = 1
 
     def records(self) -> Iterable[Record]:
-        """In the order of their times; one in ``hot_every`` (0: none) is of one customer instead."""
+        """The records in the order of their times; one in ``hot_every`` (0: none) is of one hot customer."""
         made = records(self.events, self.customers, self.seed, self.profile, self.start_ms, SPAN_MS)
         if not self.hot_every:
             return made
@@ -68,7 +68,7 @@ def _of_hot(record: Record) -> Record:
 
 
 def load(events: int, customers: int, profile: str, hot_every: int = 0) -> StageLoad:
-    """One that ended a while ago."""
+    """A load that ended a while ago."""
     return StageLoad(events, customers, profile, int(time.time() * 1000) - SPAN_MS - ENDED_MS, hot_every)
 
 
@@ -82,7 +82,7 @@ _decoder = msgspec.json.Decoder(_PublishedChange)
 
 
 def settings_of(broker: str, redis_url: str, **more: Any) -> Settings:
-    """Of a worker that decides the four segments on these parts."""
+    """The settings of a worker that decides the four segments on this broker and Redis."""
     environment = {"definitions": DEFINITIONS, **more}
     return Settings(brokers=broker, redis=redis_url, partitions=PARTITIONS, **environment)
 
@@ -109,7 +109,7 @@ async def preload(broker: str, prefix: str, load: StageLoad) -> None:
 
 
 async def consumed(broker: str, names: Iterable[str], count: int, see: Any) -> float:
-    """Hand ``count`` records to ``see`` as they come; how many seconds it took."""
+    """Pass ``count`` records to ``see`` as they come. Returns the seconds that it took."""
     consumer = AIOKafkaConsumer(
         *names, bootstrap_servers=broker, auto_offset_reset="earliest", isolation_level="read_committed"
     )
@@ -128,7 +128,7 @@ async def consumed(broker: str, names: Iterable[str], count: int, see: Any) -> f
 
 
 async def published_members(broker: str, prefix: str, until_ms: int) -> tuple[Members, int]:
-    """Who is where by the changes that occurred up to then; and how many changes there are at all."""
+    """The memberships by the changes that occurred up to ``until_ms``, and the number of all changes."""
     members: dict[str, frozenset[str]] = {}
     count = 0
 
@@ -144,7 +144,7 @@ async def published_members(broker: str, prefix: str, until_ms: int) -> tuple[Me
 
 
 async def see_changes(broker: str, prefix: str, see: Callable[[Any], None]) -> None:
-    """Hand over each record that the changes topic has by now."""
+    """Pass each record that the topic of changes has by now to ``see``."""
     name = prefix + CHANGES
     consumer = AIOKafkaConsumer(
         bootstrap_servers=broker, auto_offset_reset="earliest", isolation_level="read_committed"
@@ -162,7 +162,7 @@ async def see_changes(broker: str, prefix: str, see: Callable[[Any], None]) -> N
 
 
 def expected(load: StageLoad) -> tuple[Members, int]:
-    """Who is where by the rules alone, in one process from the records themselves; and as of when."""
+    """The memberships by the rules alone, computed in this process from the records, and their time (ms)."""
     times = [ms for *_, ms in load.records()]
     until_ms = times[int(len(times) * COMPARED_SHARE)]
     lines = (value for _, _, value, _ in load.records())
@@ -198,7 +198,7 @@ class Stage:
         self.kafka.stop()
 
     def fill(self, load: StageLoad) -> str:
-        """New topics with the load in them; their prefix."""
+        """Create topics with the load in them. Returns their prefix."""
         self._count += 1
         prefix = f"run{self._count}-"
         topics.create(settings_of(self.kafka.address, "redis://unused", topic_prefix=prefix))
@@ -206,14 +206,14 @@ class Stage:
         return prefix
 
     def clear(self, prefix: str) -> None:
-        """Delete whatever a run had."""
+        """Delete the topics of a run."""
         admin = KafkaAdminClient(bootstrap_servers=self.kafka.address)
         admin.delete_topics([name for name in admin.list_topics() if name.startswith(prefix)])
         admin.close()
 
     @contextmanager
     def watching(self, group: str, prefix: str) -> Iterator[Callable[[], int]]:
-        """What says how many records a group has committed, over all inputs."""
+        """A function that returns how many records a group has committed, over all inputs."""
         places = [TopicPartition(prefix + name, partition) for name in INPUTS for partition in range(PARTITIONS)]
         consumer = KafkaConsumer(bootstrap_servers=self.kafka.address, group_id=group, enable_auto_commit=False)
         try:

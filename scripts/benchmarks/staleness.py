@@ -1,4 +1,4 @@
-"""Say which figures are of code that has changed since; part of scripts/check.
+"""Reports figures whose code has changed since; part of scripts/check.
 
 The one rule: this warns and does not fail, since a figure may be old. That the docs say so is what
 `python -m doc_tools.schemas --check` fails on.
@@ -19,12 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def is_stale(measurement: Measurement, root: Path) -> bool:
-    """Whether the code that it measured is not the code of this tree."""
+    """Whether the measured code is not the code of this tree."""
     return measurement.hot_path != hot_path.digest(measurement.benchmark, root)
 
 
 def sentences(root: Path) -> Iterator[str]:
-    """One for each measurement of former code."""
+    """One sentence for each measurement of former code."""
     for measurement in results.load(root).measurements:
         if is_stale(measurement, root):
             yield (

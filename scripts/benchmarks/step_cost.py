@@ -1,7 +1,7 @@
-"""What an event costs in process: decoded, merged, decided, encoded for store and topic, without Kafka and Redis.
+"""Measures the cost of an event in process: decode, merge, decide, encode, without Kafka and Redis.
 
-The one rule: as a ratio to ``json.loads`` of the same bytes in the same run, turn by turn, the least of
-each: what else the machine does makes both slower.
+The one rule: the cost is a ratio to ``json.loads`` of the same bytes in the same run, in alternating turns, by the
+least of each, as other load of the machine makes both slower.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ FOUR = Path(__file__).parent.parent / "load" / "four_segments.yaml"
 SPAN_MS = 6 * 3_600_000
 BATCH = 1_000
 ROUNDS = 3
-_ONE_OF = 5  # of the records as many are parsed in Python
+_ONE_OF = 5  # one in so many records is parsed by the parser in Python
 
 
 class Fetched(NamedTuple):
-    """A record as a fetch gives it."""
+    """A record as a fetch returns it."""
 
     topic: str
     offset: int
@@ -43,10 +43,10 @@ class Fetched(NamedTuple):
 
 
 class StepCost(NamedTuple):
-    """CPU seconds of each for the same records, and how many changes these made.
+    """The CPU seconds of each for the same records, and the number of changes.
 
-    ``python_s``: of the standard library's parser that is written in Python. A machine that is short of caches slows
-    it down as it does the steps, so that is what they can be held against anywhere.
+    ``python_s``: of the standard library's parser that is written in Python. A machine with small caches slows it down
+    as much as the steps, so the ratio to it can be compared between machines.
     """
 
     step_s: float
@@ -65,7 +65,7 @@ class StepCost(NamedTuple):
 
 
 class _InPython(json.JSONDecoder):
-    """The parser that stands in where there is none in C."""
+    """The standard library's parser without its parts in C."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class _InPython(json.JSONDecoder):
 
 
 def load(events: int, profile: str) -> list[Fetched]:
-    """One event in five is of a new customer."""
+    """Generate records; one event in five is of a new customer."""
     made = records(events, max(1, events // 5), 1, profile, span_ms=SPAN_MS)
     return [Fetched(topic, index, ms, key, value) for index, (topic, key, value, ms) in enumerate(made)]
 
@@ -114,7 +114,7 @@ async def _steps(definitions: Definitions, fetched: Sequence[Fetched], languages
 
 
 def measure(events: int, profile: str, languages: Sequence[str] = ("en", "fa"), rounds: int = ROUNDS) -> StepCost:
-    """The least of the rounds."""
+    """Measure several rounds, and return the least of each."""
     fetched = load(events, profile)
     definitions = parse(FOUR.read_text("utf-8"), FOUR.name)
     parsing, in_python, stepping, changes = [], [], [], 0

@@ -1,8 +1,8 @@
-"""A backlog, drained by one after the other, several rounds of all.
+"""Measures how fast each system drains a backlog, one after the other, in several rounds.
 
-The one rule: everybody's memberships are those that the rules give for the same records, or the
-run fails: a system that is fast and wrong is not in the table. But for the obvious loop, which now and
-then loses an event that it reads beside another of the same customer: of that it is told.
+The one rule: the memberships of each system are those of the rules for the same records, else the run fails. The
+exception is the obvious loop, which now and then loses an event that it reads beside another one of the same customer;
+that is reported.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from local import kafka_jars
 PROFILES = ("change-heavy", "session-like")
 # The obvious loop is so slow that its load is a part of the others'.
 OBVIOUS_SHARE = 25
-# What warms a JVM comes before, and is as much smaller.
+# The load that warms a JVM comes before, and is smaller by this factor.
 WARM_SHARE = 2
 RATE = "rate"
 CPU_UNIT = "s per 1M events"
@@ -43,7 +43,7 @@ PEERS = (*_MAKE, "all")
 
 
 def run(profile: str, plan: Plan) -> BenchmarkCase:
-    """Drain, print the table and give it."""
+    """Drain, print the table, and return it."""
     events, customers, names, rounds, hot_every = plan.events, plan.customers, plan.peers, plan.rounds, plan.hot_every
     whole = load(events, customers, profile, hot_every)
     warm = _part(whole, WARM_SHARE)
@@ -136,7 +136,7 @@ def _rate(runs: Sequence[peers.Drained]) -> float:
 
 
 def machine() -> str:
-    """What a figure was measured on, in a line."""
+    """Describe the machine in a line."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         capture_output=True,

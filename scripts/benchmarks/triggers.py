@@ -1,6 +1,6 @@
-"""Webhooks of triggers: how many a second beside a bare aiohttp loop, and how soon after they may be sent.
+"""Measures webhooks of triggers: their rate beside a bare aiohttp loop, and their delay after their send time.
 
-The one rule: both post to the same receiver, a process of its own that does nothing but note what came.
+The one rule: both post to the same receiver, a process of its own that only notes each call.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ from streams.settings import Settings
 from streams.state.redis import key
 from streams.wire.topics import TRIGGERS, WORKERS
 
-CONCURRENCY = 64  # of the bare loop: with more it is no faster
+CONCURRENCY = 64  # of the bare loop: with more, it is no faster
 CONCURRENCY = 256  # of each of the two workers of ours
 SAMPLE_S = 0.003
 LAST_S = 15.0
-# Of the steady load, in webhooks a second.
+# The rate of the steady load, in webhooks a second.
 RATE = 200
 SECONDS = 30.0
 BARE = f"bare aiohttp loop, {CONCURRENCY} at a time"
 SEGMENTS = "version: 1\nsegments:\n  just_bought: {title: J, when: {performed: {event: Order Completed, within: 1h}}}\n"
 
-# When a call came (s), the id and the body.
+# A call: when it came (s), the id, and the body.
 Came = tuple[float, str, bytes]
 
 
 def run(plan: Plan) -> tuple[BenchmarkCase, BenchmarkCase]:
-    """Print and give both: what is due at once, and a steady load."""
+    """Measure and print both: a backlog that is due at once, and a steady load."""
     print(f"webhooks of triggers; {machine()}")
     backlog, steady = Samples(), Samples()
     for _ in range(plan.rounds):
@@ -113,7 +113,7 @@ def _serve(port: int, answers: Queue[list[Came]], requests: Queue[bool]) -> None
 
 @contextmanager
 def _receiver() -> Iterator[tuple[str, Any]]:
-    """Its address, and a function that gives the calls since it was asked last."""
+    """Run a receiver. Gives its address, and a function that returns the calls since it was last called."""
     context = multiprocessing.get_context("spawn")
     answers: Queue[list[Came]] = context.Queue()
     requests: Queue[bool] = context.Queue()
@@ -157,7 +157,7 @@ async def _post(url: str, messages: int, body: bytes) -> float:
 
 @contextmanager
 def _worker(url: str) -> Iterator[tuple[Settings, Worker, Triggers]]:
-    """A worker that runs, and triggers that are not started."""
+    """Run a worker, and prepare triggers, which are not started."""
     with servers.Kafka() as kafka, servers.Redis(aof=True) as redis, tempfile.TemporaryDirectory() as folder:
         segments, triggers = Path(folder) / "segments.yaml", Path(folder) / "triggers.yaml"
         segments.write_text(SEGMENTS)
@@ -198,7 +198,7 @@ def _send(broker: str, count: int, name: str, rate: int = 0) -> None:
 
 
 def _all_of(calls: list[Came], count: int, calls_of: Any) -> list[Came]:
-    """Until so many different ids came, or nothing has for long."""
+    """Wait until so many different ids came, or none has for long."""
     since = time.monotonic()
     while len({name for _, name, _ in calls}) < count and time.monotonic() < since + LAST_S:
         time.sleep(0.2)
@@ -209,7 +209,7 @@ def _all_of(calls: list[Came], count: int, calls_of: Any) -> list[Came]:
 
 
 def _backlog(url: str, messages: int, calls_of: Any) -> tuple[float, float]:
-    """Deliveries a second of a bare loop beside the same idle servers, and of what is due when triggers start."""
+    """The deliveries a second of a bare loop beside the same idle servers, and of triggers that start on a backlog."""
     with _worker(url) as (settings, _, triggers):
         bare = _bare(url, messages)
         calls_of()
@@ -226,7 +226,7 @@ def _backlog(url: str, messages: int, calls_of: Any) -> tuple[float, float]:
 
 
 def _paced(url: str, rate: int, seconds: float, calls_of: Any) -> list[float]:
-    """Ms from when the customer's partition is known to be decided up to the send time to the call."""
+    """The ms from when a customer's partition is known to be decided up to the send time, to the call."""
     with _worker(url) as (settings, _, triggers), triggers:
         triggers.wait_ready()
         _send(settings.brokers, int(rate * 5), "warm", rate)
@@ -243,7 +243,7 @@ def _paced(url: str, rate: int, seconds: float, calls_of: Any) -> list[float]:
 
 
 def _sample(settings: Settings, samples: dict[int, list[tuple[int, float]]], over: threading.Event) -> None:
-    """When (s) each partition was first seen to be decided up to when (ms)."""
+    """Sample until when (ms) each partition is decided, with the time (s) at which that was first seen."""
     with Redis.from_url(settings.redis.get_secret_value()) as client:
         while not over.wait(SAMPLE_S):
             pipe = client.pipeline(transaction=False)

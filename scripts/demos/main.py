@@ -1,7 +1,7 @@
-"""The demo: real shop events of one night, moved so that they end a minute from now, decided live.
+"""The demo: real shop events of one night, shifted so that they end a minute from now, decided live.
 
-The one rule: nothing is acted. The events are those of the data set, the broker, Redis and worker
-are real processes on this machine, and every figure of the summary was measured in this run.
+Nothing is simulated: the events are those of the data set, the broker, Redis and worker are real processes on this
+machine, and every figure of the summary was measured in this run.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def now_ms() -> int:
 
 @contextlib.contextmanager
 def embedded() -> Iterator[dict[str, Any]]:
-    """The embedded broker and a Redis of our own, gone afterwards."""
+    """Run the embedded broker and a Redis; both are removed afterwards."""
     with servers.Tansu() as broker, servers.Redis(aof=True) as redis:
         say(f"broker     {broker.address} (Tansu, Kafka-compatible, in memory)")
         say(f"Redis      {redis.address}")
@@ -75,7 +75,7 @@ def embedded() -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def compose(keep: bool) -> Iterator[dict[str, Any]]:
-    """Kafka and Redis of docker-compose.yml; its worker is left out, ours shows its work here."""
+    """Run Kafka and Redis of docker-compose.yml, without its worker: this one prints its log here."""
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
         sys.exit("demo: no Docker engine answers; start one, or run scripts/demo without --docker")
@@ -95,7 +95,7 @@ def compose(keep: bool) -> Iterator[dict[str, Any]]:
 
 
 class Watch(threading.Thread):
-    """Reads the outputs as any consumer does, shows each change and keeps what the summary needs."""
+    """Reads the outputs as any consumer does, shows each change, and collects values for the summary."""
 
     def __init__(self, settings: Settings, live_from: int, *, every: bool) -> None:
         super().__init__(daemon=True)
@@ -105,7 +105,7 @@ class Watch(threading.Thread):
         self._live_from = live_from
         self._every = every
         self._hidden = 0
-        self.measured_from = now_ms() + DAY_MS  # set once the worker is ready: its start is not a delay
+        self.measured_from = now_ms() + DAY_MS  # set once the worker is ready, as its start is no delay
         self.done = threading.Event()
         self.counts: Counter[tuple[str, str]] = Counter()
         self.dead_letters = 0
@@ -147,14 +147,14 @@ class Watch(threading.Thread):
 
 
 def send_live(publisher: LinePublisher, waiting: Sequence[dict[str, Any]]) -> None:
-    """Each event at its own timestamp."""
+    """Send each event at its own timestamp."""
     for event in waiting:
         time.sleep(max(0.0, (time_of(event) - now_ms()) / 1000))
         publisher.send(json.dumps(event, ensure_ascii=False).encode())
 
 
 def year_later(original: Sequence[dict[str, Any]]) -> Table:
-    """The same events and segments under the library's windows, replayed to a year after them."""
+    """Replay the same events and segments under the library's windows, to a year after them."""
     lines = [json.dumps(event).encode() for event in original]
     replay = Replay(Engine(load(TRUE_WINDOWS))).run(read(lines, print), time_of(original[-1]) + 365 * DAY_MS)
     counts = Counter((change.segment, str(change.kind)) for change in replay)

@@ -1,7 +1,7 @@
 """The demo's messages: an e-mail for an abandoned cart and a chatbot's greeting, to a real SMTP server and endpoint.
 
-The one rule: the servers are real, on this machine, and print what came to them. The data set holds no
-addresses, so each customer is given one at example.com, which belongs to nobody (RFC 2606).
+The servers are real, on this machine, and print each message. The data set has no addresses, so each customer is given
+one at example.com, which is reserved for examples (RFC 2606).
 """
 
 import json
@@ -49,7 +49,7 @@ FILE: dict[str, Any] = {
 
 
 def identifies(events: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """An address for each customer, told at their first event."""
+    """An identify with an address for each customer, at its first event."""
     first = {event["userId"]: event["timestamp"] for event in reversed(events)}
     for customer, at in first.items():
         yield {
@@ -59,7 +59,7 @@ def identifies(events: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 class Messages:
-    """Both receivers, and a thread that says what comes to them."""
+    """Both receivers, and a thread that prints their messages."""
 
     def __init__(self, hook: Hook, mailbox: Mailbox, say: Say) -> None:
         self._hook = hook
@@ -69,7 +69,7 @@ class Messages:
         self.over = threading.Event()
 
     def watch(self) -> None:
-        """Until the end, and once more."""
+        """Print messages until the end, and once more after it."""
         while not self.over.wait(0.1):
             self._tell()
         self._tell()
@@ -85,7 +85,7 @@ class Messages:
             self._say(_call_line(call))
 
     def summary(self) -> str:
-        """What came, in a line."""
+        """The numbers of messages, in a line."""
         return (
             f"messages           {self._sent_counts[0]} e-mails, {self._sent_counts[1]} calls of the chatbot "
             f"(all signatures verified, {self._hook.forged} forged)"
@@ -99,7 +99,7 @@ def _call_line(call: Call) -> str:
 
 @contextmanager
 def running(settings: Settings, say: Say) -> Iterator[Messages]:
-    """Receivers and a worker of triggers."""
+    """Run the receivers and a process of triggers."""
     admin.create(settings, TRIGGERS)
     with Hook() as hook, Mailbox() as mailbox, tempfile.TemporaryDirectory(prefix="segmenter-demo-") as folder:
         file = json.loads(json.dumps(FILE))

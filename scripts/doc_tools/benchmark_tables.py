@@ -1,7 +1,7 @@
-"""The tables of figures in docs, drawn from docs/benchmarks/results.json.
+"""Generates the tables of figures in docs from docs/benchmarks/results.json.
 
-The one rule: a figure is drawn with its commit and date, and with the words that its hot path has changed since where
-it has. So a table says by itself how far it can be trusted.
+The one rule: a figure is shown with its commit and date, and with a note if its hot path has changed since. So a table
+itself shows how far it can be trusted.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _machine(machine: Machine) -> str:
 
 
 def _table(measurement: Measurement) -> Iterator[str]:
-    """A row for each system, a column for each metric; a cell is the median and in brackets the spread."""
+    """A table: a row for each system, a column for each metric; a cell is the median, with the spread in brackets."""
     columns = list(dict.fromkeys((figure.metric, figure.unit) for figure in measurement.figures))
     cells = {(figure.system, figure.metric, figure.unit): figure for figure in measurement.figures}
     systems = list(dict.fromkeys(figure.system for figure in measurement.figures))
@@ -96,7 +96,7 @@ def _ratio(measurement: Measurement, system: str) -> str:
 
 
 def number(value: float) -> str:
-    """With three digits or more, and never more than the noise leaves."""
+    """Format a number with three digits or more, but no more than the noise leaves."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}".removesuffix(".0") if abs(value) >= 10 else f"{value:.2f}".rstrip("0").removesuffix(".")
@@ -116,7 +116,7 @@ def _fields(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _names(annotation: object) -> str:
-    """Of a field that is another of the models, or a list of these."""
+    """The names of the models in a field's type, which may be a list of one."""
     listed = [part for part in get_args(annotation) if part is not Ellipsis]
     names = [part.__name__ for part in listed or [annotation] if isinstance(part, type)]
     return f"{'list of ' if listed else ''}{names[0]}"

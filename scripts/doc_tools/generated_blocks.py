@@ -1,10 +1,10 @@
-"""Parts of pages that are drawn, between two comments; the prose around them is written by hand.
+"""Generates blocks of pages, between two comments; the text around them is written by hand.
 
     <!-- figures: throughput -->
     (drawn)
     <!-- end of figures -->
 
-The one rule: a block whose end or name is wrong is an error and never text that nobody draws.
+The one rule: a block whose end or name is wrong is an error, so that no block stays without being generated.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ END = "<!-- end of figures -->"
 
 
 class BlockError(ValueError):
-    """A block that cannot be drawn; the text says where, and what to do."""
+    """A block cannot be generated; the text says where, and what to do."""
 
 
 def pages(root: Path) -> Iterator[Path]:
-    """Whatever may hold blocks: README and docs."""
+    """The pages that may have blocks: README and docs."""
     readme = root / "README.md"
     if readme.is_file():
         yield readme
@@ -32,12 +32,12 @@ def pages(root: Path) -> Iterator[Path]:
 
 
 def has_blocks(text: str) -> bool:
-    """Whether a line of it is one of the comments."""
+    """Whether a line of a text is one of the comments."""
     return any(BEGIN.match(line) or line == END for line in text.splitlines())
 
 
 def redrawn(text: str, blocks: Mapping[str, str]) -> str:
-    """The page with each of its blocks as it is now. Raises `BlockError`."""
+    """Generate each block of a page anew. Raises `BlockError`."""
     lines: list[str] = []
     for number, line, name in _marked(text):
         if name is None or line == END or BEGIN.match(line):
@@ -55,7 +55,7 @@ def without_blocks(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _marked(text: str) -> Iterator[tuple[int, str, str | None]]:
-    """Each line with its number and the name of the block in which it stands; the markers are in it."""
+    """The lines with their numbers and the names of their blocks; the markers belong to the block."""
     name: str | None = None
     opened = 0
     for number, line in enumerate(text.splitlines(), 1):

@@ -1,6 +1,6 @@
-"""The reference of all metrics, drawn from their lists.
+"""Generates the reference of all metrics from their lists.
 
-The one rule: as of `doc_tools.reference`.
+See also `doc_tools.reference`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The contract as files: JSON Schema and AsyncAPI, drawn from the code that reads and writes.
+"""Generates the contract as files: JSON Schema and AsyncAPI, from the code that reads and writes.
 
-The one rule: what the code knows is never said again here. Types come from the structs, names,
-topics and limits from their constants; only what a type cannot say is added.
+The one rule: nothing that the code states is stated again here. Types come from the structs, names, topics and limits
+from their constants; only constraints that a type cannot express are added.
 
     python -m doc_tools.schemas            writes docs/
     python -m doc_tools.schemas --check    exit 1 and a sentence for each file that is not current
@@ -36,7 +36,7 @@ from doc_tools.generated_blocks import BlockError
 from rules.changes import Kind
 from rules.events import ALIASES, CART_NAMES, INPUTS, ORDER_NAMES, PRODUCT_ADDED, SHOP_NAMES, Origin
 from rules.reasons import Observed, Reason
-from rules.times import _RFC3339  # its text is the schema's pattern
+from rules.times import _RFC3339  # the schema has the same pattern
 from streams import rights
 from streams.ops import routes
 from streams.settings import Settings
@@ -53,9 +53,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 KAFKA_BINDING = "0.5.0"  # https://www.asyncapi.com/docs/reference/bindings/kafka
 
-Schema = dict[str, Any]  # JSON: what is in it is what this module is about
+Schema = dict[str, Any]  # JSON of any shape
 
-# Examples: the values are made up, what they are called and how they are written is not.
+# Examples: only their values are made up, not their names and forms.
 EVENT: Schema = {
     "type": "track",
     "event": PRODUCT_ADDED,
@@ -87,7 +87,7 @@ CHANGE = SegmentChange(
 
 # --- the events that come in -------------------------------------------------------------------
 
-# The struct lets them be absent, so that the dead letter can say which one was.
+# The struct lets these fields be absent, so that the dead letter can say which one was.
 _REQUIRED = ("type", "messageId", "timestamp")
 _TEXT = {"type": "string", "minLength": 1}
 _TRACK = {"type": {"const": "track"}}
@@ -100,7 +100,7 @@ _CUSTOMER: Schema = {
 
 
 def event() -> Schema:
-    """What is read: one message of the Segment Spec."""
+    """The schema of an input: one message of the Segment Spec."""
     hints = get_type_hints(Envelope, include_extras=True)
     types = {name: Annotated[str, *get_args(hints[name])[1:]] for name in _REQUIRED}
     types["properties"] = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
@@ -117,7 +117,7 @@ def event() -> Schema:
     whole["allOf"] = [
         {"if": _with(**_TRACK), "then": _with(event=_TEXT)},
         {"if": _with(userId=_TEXT), "then": customer["userId"], "else": customer["anonymousId"]},
-        # Under any other name a shop may put into the properties what it likes.
+        # An event of any other name may have any properties.
         {"if": _named(SHOP_NAMES), "then": {"properties": {"properties": of_shop}}},
         {"if": _named(WHOLE_CART), "then": {"properties": {"properties": _ref("WholeCart")}}},
     ]
@@ -127,7 +127,7 @@ def event() -> Schema:
 def _definitions(*structs: type[msgspec.Struct]) -> Schema:
     _, defs = msgspec.json.schema_components(structs)
     for schema in defs.values():
-        # Python 3.13 cuts the indentation of a docstring, those before it do not.
+        # Python 3.13 removes the indentation of a docstring, earlier versions do not.
         schema["description"] = cleandoc(schema["description"]).replace("``", "`")
     return defs
 
@@ -162,7 +162,7 @@ _GROUPS = ("all", "any", "not")
 
 
 def segment_change() -> Schema:
-    """What is written: a customer entered or left a segment."""
+    """The schema of an output: a customer entered or left a segment."""
     defs = _written(SegmentChange, Cause, Reason, Observed)
     of_event = {"enum": ["event", "merge", "erasure"]}
     defs["Cause"] |= {"if": _with(kind=of_event), "then": _with(event_id={"type": "string"})}
@@ -170,17 +170,17 @@ def segment_change() -> Schema:
 
 
 def membership() -> Schema:
-    """What the table holds of a customer."""
+    """The schema of a customer's row in the table of memberships."""
     return _document("Membership", _definitions(Membership))
 
 
 def reason() -> Schema:
-    """The part of a change that says why; for those who keep it alone."""
+    """The schema of a change's reason, for consumers that store it alone."""
     return _document("Reason", _written(Reason, Observed))
 
 
 def _written(*structs: type[msgspec.Struct]) -> Schema:
-    """Their definitions as a reader needs them: what is always written is required."""
+    """The definitions of outputs for a reader: a field that is always written is required."""
     defs = _definitions(*structs)
     for struct in structs:
         _as_written(struct, defs[struct.__name__])
@@ -194,7 +194,7 @@ def _written(*structs: type[msgspec.Struct]) -> Schema:
 
 
 def _as_written(struct: type[msgspec.Struct], schema: Schema) -> None:
-    """A default is left out or written as any other value: as the struct is set up."""
+    """Mark the fields that are always written as required: a struct may leave out defaults or write them."""
     for field in msgspec.structs.fields(struct):
         if field.required or field.default is UNSET:
             continue
@@ -209,7 +209,7 @@ def _as_written(struct: type[msgspec.Struct], schema: Schema) -> None:
 
 
 def dead_letter() -> Schema:
-    """A record that could not be used: headers that say why and from where, and the original value."""
+    """The schema of a record that could not be used: headers with the reason and the origin, and the original value."""
     most, origin = dead_letters.ORIGINAL_MAX_BYTES, Origin("visits", 0, 0)
     whole = dead_letters.headers(b"", REASONS[0], origin)
     cut = dead_letters.headers(bytes(most + 1), REASONS[0], origin, key=bytes(most + 1))
@@ -245,7 +245,7 @@ def dead_letter() -> Schema:
 
 # --- the topics --------------------------------------------------------------------------------
 
-# Each topic's message and what is on it.
+# The message and the description of each topic.
 _TOPICS = {
     "profiles": ("event", "identify, alias, erase and unlink"),
     "visits": ("event", "page, screen, group, and track under every name not of carts or purchases"),
@@ -259,7 +259,7 @@ _NOTES = "A prefix may stand before the names of topics. All topics have the sam
 
 
 def asyncapi() -> Schema:
-    """The topics, what is on them, and which way it goes."""
+    """The AsyncAPI document: the topics, their messages, and their direction."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     info = {name: project[name] for name in ("version", "description")} | {"title": project["name"]}
     return {
@@ -337,7 +337,7 @@ def _messages() -> Schema:
 
 
 def _change_headers() -> Schema:
-    """A header repeats a field of the change, or it is one of a few texts."""
+    """The schema of a change's headers: each repeats a field of the change, or is one of a few texts."""
     repeated = {name: name for name in ("change_id", "customer_id", "occurred_at")}
     descriptions: dict[str, set[str]] = {}
     for kind in get_args(Kind):
@@ -382,7 +382,7 @@ def files() -> dict[str, str]:
 
 
 def pages(root: Path) -> dict[str, str]:
-    """The text of each page of a tree that holds drawn blocks, by its path. Raises `BlockError`."""
+    """The text of each page of a tree with generated blocks, by its path. Raises `BlockError`."""
     texts = {page.relative_to(root).as_posix(): page.read_text("utf-8") for page in generated_blocks.pages(root)}
     with_blocks = {name: text for name, text in texts.items() if generated_blocks.has_blocks(text)}
     blocks = {**benchmark_tables.blocks(root), "settings": settings_reference.tables()} if with_blocks else {}
@@ -396,7 +396,7 @@ def pages(root: Path) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
-    """Write what is not current, or with ``--check`` say so; the exit code."""
+    """Write the files that are not current, or with ``--check`` report them. Returns the exit code."""
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: python -m doc_tools.schemas [--check]\n")
         return 2

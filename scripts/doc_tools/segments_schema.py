@@ -1,7 +1,7 @@
-"""The segments file as a JSON Schema, so that an editor completes and checks it.
+"""Generates the JSON Schema of the segments file, so that an editor completes and checks it.
 
-The one rule: it accepts every file that `segmenter check` accepts; what needs arithmetic (ends that
-leave room, cycles, known segments) only `check` can say.
+The one rule: it accepts every file that `segmenter check` accepts; rules that a schema cannot express (ends that
+leave room, cycles, known segments) are checked by `check` alone.
 
 For the YAML language server: ``# yaml-language-server: $schema=docs/reference/schemas/segments.json``.
 """
@@ -21,7 +21,7 @@ from rules.value_tests import ENDS
 
 
 def schema() -> Schema:
-    """The whole document."""
+    """The schema of the whole file."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Segments",
@@ -86,7 +86,7 @@ def _defs() -> Schema:
 
 
 def _segment() -> Schema:
-    """A segment; what it shares with no other part of the file stands in its place."""
+    """The schema of a segment; parts that only a segment has are inline."""
     segment = form_schema(SegmentForm)
     bands = form_schema(BandsForm)
     bands["properties"]["total"] = {**form_schema(TotalForm), "required": ["agg", "of", "event"]}

@@ -1,4 +1,4 @@
-"""The tables of settings on the configuration page, generated from `streams.settings`.
+"""Generates the tables of settings on the configuration page from `streams.settings`.
 
 The one rule: names, defaults, choices and meanings are those of the code; the rest of the page is written by hand.
 """
@@ -16,7 +16,7 @@ __all__ = ["tables"]
 
 
 def tables() -> str:
-    """What a process does, and with which passwords and certificates."""
+    """The tables: settings of a process, and its passwords and certificates."""
     fields = Settings.model_fields
     credentials = {name: field for name, field in fields.items() if _is_credential(name, field)}
     others = {name: field for name, field in fields.items() if name not in credentials}

@@ -1,6 +1,6 @@
-"""The triggers file and the decisions as JSON Schemas.
+"""Generates the JSON Schemas of the triggers file and of trigger decisions.
 
-The one rule: drawn from the models that read and write them; what fits to what, only `segmenter check` can say.
+They come from the models that read and write them; relations between parts are checked by `segmenter check` alone.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def triggers() -> dict[str, Any]:
-    """What `SEGMENTER_TRIGGERS` names, as a person writes it."""
+    """The schema of the file that `SEGMENTER_TRIGGERS` names, as a person writes it."""
     drawn = TriggersFile.model_json_schema(by_alias=True)
     drawn["title"] = "Triggers"
     return {"$schema": _DIALECT, **_without_defaults(drawn)}
 
 
 def decision() -> dict[str, Any]:
-    """The value of a record of ``trigger-decisions``."""
+    """The schema of the value of a record of ``trigger-decisions``."""
     (root,), defs = msgspec.json.schema_components([Decision], ref_template="#/$defs/{name}")
     return {"$schema": _DIALECT, **_without_defaults({**root, "$defs": defs})}
 
 
 def _without_defaults(node: Any) -> Any:
-    """Defaults are in the units of the code, not of the file. What a key is called is no default.
+    """Remove defaults from a schema, as they are in the units of the code; a property may be called ``default``.
 
-    Texts are docstrings, whose lines go on in the next one.
+    Descriptions are docstrings, whose lines are joined.
     """
     if isinstance(node, list):
         return [_without_defaults(entry) for entry in node]

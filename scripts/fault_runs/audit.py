@@ -1,9 +1,9 @@
-"""The audit of a run: whether what is stored and published is what the events ask for.
+"""The audit of a run: checks that the stored and published data follow from the events.
 
-The one rule: nothing is shared with what is audited. The inputs are read back from Kafka; what they
-ask for is computed by the tests' oracle; Redis and the outputs are read as bytes.
+The one rule: the audit shares no code with the audited program. The inputs are read back from Kafka, the expected
+result is computed by the tests' oracle, and Redis and the outputs are read as bytes.
 
-I1  every customer stands where the oracle says: segments, since when, how many changes
+I1  every customer is as the oracle computes it: segments, since when, how many changes
 I2  the changes on the topic add up to the same
 I3  entered and exited of a segment alternate, and each change names the membership after it
 I4  a change comes once, and so does a dead letter
@@ -13,7 +13,7 @@ I7  the changes are exactly the oracle's, so no due time fired early or over an 
 I8  each bad record is a dead letter, once
 I9  the claims' generation never went back
 I10 the outbox is drained, and Redis holds what it should and no more
-I11 the newest row of each customer says what their newest change says
+I11 the newest row of each customer has the membership of its newest change
 """
 
 import json
@@ -39,7 +39,7 @@ __all__ = [
 ]  # fmt: skip
 
 GRACE_MS = 1_000
-LETTER_MAX_BYTES = 64 * 1024  # of a value, in its dead letter
+LETTER_MAX_BYTES = 64 * 1024  # the most bytes of a value in its dead letter
 REDIS_BASE_BYTES = 8_000_000
 REDIS_CUSTOMER_BYTES = 6_000
 KEYS = {"meta", "customers", "due", "outbox", "files"}
@@ -48,14 +48,14 @@ WantedChange = tuple[str, str, int, bool]
 
 
 class Audited(NamedTuple):
-    """What was found wrong, and how much was looked at."""
+    """The findings of an audit, and how much was checked."""
 
     findings: list[str]
     counts: Counter[str]
 
 
 def audit(scene: Scene) -> Audited:
-    """Everything, once the run has settled and the workers have ended."""
+    """Check everything, once the run has settled and the workers have ended."""
     counts: Counter[str] = Counter()
     inputs = evidence.inputs(scene)
     published = {name: evidence.read(scene, name) for name in OUTPUTS}
@@ -76,7 +76,7 @@ def audit(scene: Scene) -> Audited:
     return Audited(findings, counts)
 
 
-# --- what is as it should be whoever the customers are -----------------------------------------
+# --- independent of customers ------------------------------------------------------------------
 
 
 def positions(scene: Scene) -> Iterator[str]:
@@ -150,7 +150,7 @@ def holds(scene: Scene, counts: Counter[str]) -> Iterator[str]:
 
 
 class AuditedCustomers(NamedTuple):
-    """Of some customers of a partition: what came, what was told, and what Redis holds. ``slow``: who may be late."""
+    """Customers of a partition: their events, changes and stored state. ``slow``: those whose events may be late."""
 
     events: list[Any]
     changes: Mapping[str, Sequence[Any]]
@@ -182,18 +182,18 @@ def _customers(scene: Scene, inputs: Sequence[In], records: Sequence[Any], count
 
 
 def segments(definitions: Any) -> list[str]:
-    """In the order by whose numbers Redis names them."""
+    """The keys of segments in the order of their numbers in Redis."""
     return list(oracle.in_dependency_order(oracle.conditions_of(definitions)))
 
 
 def listed(scene: Scene, partition: int, stored: Mapping[str, StoredState]) -> Iterator[str]:
-    """I10: whoever is due is listed so, and nobody else."""
+    """Check I10: exactly the customers that are due are listed as due."""
     if evidence.listed(scene, partition) != {name: state.due for name, state in stored.items() if state.due}:
         yield f"I10: the due times listed for p{partition} are not those of its customers"
 
 
 def compare(audited: AuditedCustomers, definitions: Any, *, clock_is_right: bool) -> Iterator[str]:
-    """With the oracle: everybody of whom something came or is stored."""
+    """Compare with the oracle: every customer that has an event or is stored."""
     wanted: dict[str, list[WantedChange]] = defaultdict(list)
     for change in oracle.changes(audited.events, definitions, audited.clock):
         wanted[change.customer_id].append((change.segment, change.change, change.occurred_at, change.late))
@@ -211,7 +211,7 @@ def compare(audited: AuditedCustomers, definitions: Any, *, clock_is_right: bool
 
 
 def _standing(name: str, stored: StoredState | None, changes: Sequence[Any], members: frozenset[str]) -> Iterator[str]:
-    """What holds of everybody, late or not."""
+    """Check invariants of every customer, late or not."""
     if stored is None:
         yield f"I1: {name} is not in Redis"
         return
@@ -225,7 +225,7 @@ def _standing(name: str, stored: StoredState | None, changes: Sequence[Any], mem
 
 
 def adds_up(name: str, stored: StoredState, folded: AbstractSet[str], count: int) -> Iterator[str]:
-    """What was told, against what is stored."""
+    """Compare the published changes with the stored customer."""
     if folded != stored.since.keys():
         yield f"I2: {name} is in {sorted(stored.since)}, told was {sorted(folded)}"
     if stored.sequence != count:
@@ -235,7 +235,7 @@ def adds_up(name: str, stored: StoredState, folded: AbstractSet[str], count: int
 def _exact(
     name: str, stored: StoredState | None, changes: Sequence[Any], wanted: Sequence[WantedChange]
 ) -> Iterator[str]:
-    """What holds of those whose events came in time."""
+    """Check invariants of customers whose events came in time."""
     published = [
         (change["segment"], change["change"], milliseconds(change["occurred_at"]), change["late"]) for change in changes
     ]
@@ -251,7 +251,7 @@ def _exact(
 
 
 def _too_early(name: str, changes: Sequence[Any], times: Sequence[int]) -> Iterator[str]:
-    """A due time fires when the grace is over, or for an event of the customer's own that is later than it."""
+    """Check that no due time fired early: only after the grace, or for a later event of the same customer."""
     for change in changes:
         due, emitted = milliseconds(change["occurred_at"]), milliseconds(change["emitted_at"])
         fired = change["cause"]["kind"] == "time"

@@ -1,7 +1,7 @@
-"""Faults of the clock: the workers' wall clock is set while they run, that of Kafka and Redis is right.
+"""Faults of the clock: the workers' wall clock is changed while they run; that of Kafka and Redis is right.
 
-The one rule: the worker itself is not touched. A module on its path makes the wall clock of the
-process say something else (see `skew/sitecustomize.py`); how much time goes by stays as it is.
+The one rule: the worker's code is unchanged. A module on its path changes the wall clock of the process (see
+`skew/sitecustomize.py`); the monotonic clock stays right.
 """
 
 from pathlib import Path
@@ -24,14 +24,14 @@ class ClockFault:
         scene.crew.environment |= {"PYTHONPATH": str(SKEW), "SKEW_FILE": str(self._file)}
 
     def set(self, off_s: int) -> None:
-        """From now on it is off by so much."""
+        """Set the wall clock off by ``off_s`` from now on."""
         incoming = self._file.with_suffix(".incoming")
         incoming.write_text(f"{off_s:+d}\n")
         incoming.rename(self._file)
 
 
 def stepped(scene: Scene, off_s: int) -> None:
-    """Set in the middle of a run, put right after workers have refused to go on."""
+    """Change the clock in the middle of a run, and set it right after workers have refused to go on."""
     clock = ClockFault(scene)
     scene.begin(2)
     scene.wait_applied(1.0)
@@ -45,7 +45,7 @@ def stepped(scene: Scene, off_s: int) -> None:
 def _(scene: Scene) -> None:
     scene.publish_history()
     scene.crew.hire()
-    clock = ClockFault(scene)  # of those that are hired from here on
+    clock = ClockFault(scene)  # for the workers that are started from here on
     scene.crew.hire()
     scene.traffic.start()
     scene.wait_applied(1.0)

@@ -1,6 +1,6 @@
-"""What a run has left behind: its inputs, what was published, and what Redis holds.
+"""The evidence of a run: its inputs, its published records, and the data in Redis.
 
-The one rule: it is read as bytes, with nothing of the product, so that a mistake there is none here.
+The one rule: it is read as bytes, without code of the product, so that a mistake there is not repeated here.
 """
 
 import json
@@ -17,12 +17,12 @@ from tests.support.live import committed
 
 __all__ = ["SLOW_MS", "In", "StoredState", "events", "inputs", "listed", "read", "slow", "stored"]
 
-# Whoever was so long on the way from its own time to Kafka may be late.
+# An event that took this long from its own time to Kafka may be late.
 SLOW_MS = 700
 
 
 class In(NamedTuple):
-    """A record of an input; ``bad``: why it is none, as its sender knew."""
+    """A record of an input; ``bad``: why it cannot be used, as its sender noted."""
 
     topic: str
     partition: int
@@ -34,7 +34,7 @@ class In(NamedTuple):
 
 
 class StoredState(NamedTuple):
-    """A customer as Redis holds it: since when in which segment, how many changes, the next due time (0: none)."""
+    """A customer in Redis: since when in which segment, how many changes, the next due time (0: none)."""
 
     since: Mapping[str, int]
     sequence: int
@@ -42,7 +42,7 @@ class StoredState(NamedTuple):
 
 
 def inputs(scene: Scene) -> list[In]:
-    """Everything that was sent and not taken back."""
+    """The records that were sent and not aborted."""
     return [_in(record, scene) for name in INPUTS for record in read(scene, name)]
 
 
@@ -61,7 +61,7 @@ def _in(record: Any, scene: Scene) -> In:
 
 
 def slow(came: Sequence[In]) -> set[str]:
-    """Whose events of now were long on their way, so that they may have come late."""
+    """The customers whose present events took long to Kafka, so that they may have come late."""
     ids = set()
     for record in came:
         if record.bad is None and (record.key or b"").startswith(b"live-"):
@@ -72,7 +72,7 @@ def slow(came: Sequence[In]) -> set[str]:
 
 
 def events(came: Sequence[In]) -> list[Any]:
-    """In the order of their times, then of the inputs."""
+    """The events in the order of their times, then of the inputs."""
     values = []
     for record in came:
         if record.bad is None:

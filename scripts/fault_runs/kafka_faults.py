@@ -1,7 +1,7 @@
-"""Faults of Kafka: the broker gone or frozen, topics that are not what they were, upstream transactions.
+"""Faults of Kafka: a broker that is gone or frozen, changed topics, upstream transactions.
 
-The one rule: while the broker is away nothing of now is sent, for what waited in the sender would be
-late by no fault of the segmenter.
+The one rule: while the broker is away no present event is sent, as an event that waits in the sender would be late
+through no fault of the segmenter.
 """
 
 import random
@@ -20,11 +20,11 @@ from fault_runs.scene import INPUTS, OUTPUTS, PARTITIONS, Scene, TimedOut
 from fault_runs.traffic import TrafficRecord
 
 FROZEN_S = 8.0
-WITHHELD_S = 8.0  # an answer about an input is believed for 5 s
+WITHHELD_S = 8.0  # longer than an answer about an input counts, which is 5 s
 
 
 def restart(scene: Scene) -> None:
-    """kill -9 of the broker, and a start on the same data."""
+    """Kill the broker (kill -9), and start it on the same data."""
     with scene.traffic.paused():
         scene.lane.kafka.kill9()
         pause(scene.rng.uniform(0.1, 3.0))
@@ -32,7 +32,7 @@ def restart(scene: Scene) -> None:
 
 
 def freeze(scene: Scene) -> None:
-    """The broker is there and does nothing."""
+    """Freeze the broker: its connections stay, and it does not answer."""
     with scene.traffic.paused(), frozen(scene.lane.kafka.pid):
         pause(FROZEN_S)
 
@@ -51,11 +51,11 @@ def _(scene: Scene) -> None:
     freeze(scene)
 
 
-# --- what must stop ----------------------------------------------------------------------------
+# --- faults that must stop the workers ---------------------------------------------------------
 
 
 def refused(scene: Scene, text: str) -> None:
-    """Workers stop with this sentence, one after the other, and nothing more is applied."""
+    """Check that workers stop with this sentence, one after the other, and apply nothing more."""
     scene.wait_stopped(text, 1)
     before = scene.positions()
     scene.wait_stopped(text, 3)
@@ -76,7 +76,7 @@ def _(scene: Scene) -> None:
 
 
 def delete_records(scene: Scene, before: dict[tuple[str, int], int]) -> None:
-    """What retention does."""
+    """Delete records as retention does."""
     admin = scene.admin()
     admin.delete_records({TopicPartition(scene.prefix + name, at): end for (name, at), end in before.items()})
     admin.close()
@@ -116,7 +116,7 @@ def _(scene: Scene) -> None:
 
 
 def transaction(scene: Scene, name: str) -> Any:
-    """A producer with a transaction open."""
+    """Give a producer with an open transaction."""
     sender = fault_traffic.producer(scene.lane.kafka.address, transactional_id=scene.prefix + name)
     sender.init_transactions()
     sender.begin_transaction()
@@ -166,7 +166,7 @@ def _(scene: Scene) -> None:
 
 @kind("offsets-lost", "the group and its committed offsets are deleted while nobody runs", quick=False)
 def _(scene: Scene) -> None:
-    scene.forgets = True  # the generations of a new group begin anew
+    scene.forgets = True  # the generations of a new group begin at 1
     scene.begin(2)
     scene.wait_applied(scene.rng.uniform(0.1, 0.5))
     scene.crew.replaces = False
@@ -180,7 +180,7 @@ def _(scene: Scene) -> None:
 
 
 def group_deleted(scene: Scene) -> bool:
-    """Kafka refuses while it has members, those that are dead but not missed yet included."""
+    """Delete the group; whether Kafka did. It refuses while the group has members, also dead ones."""
     admin = scene.admin()
     try:
         admin.delete_groups([scene.prefix])

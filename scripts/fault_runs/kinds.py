@@ -1,7 +1,7 @@
-"""What a fault is to the runner: a name, what it does to a scene, and what may come of it.
+"""The interface of faults: a name, the action on a scene, and the permitted consequences.
 
-The one rule: the sentences with which workers may stop are written beside the fault that may cause
-them; one that must come is asked for by the fault itself.
+The one rule: the sentences with which workers may stop are listed with the fault that may cause them; a sentence that
+must come is awaited by the fault itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ KAFKA_AWAY = (
 
 
 class FaultKind(NamedTuple):
-    """A fault. ``quick``: part of CI. ``audited``: it settles, and is looked at afterwards."""
+    """A fault. ``quick``: part of CI. ``audited``: the run settles, and is audited afterwards."""
 
     name: str
     about: str
@@ -41,7 +41,7 @@ KINDS: dict[str, FaultKind] = {}
 
 
 def kind(name: str, about: str, **more: Any) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
-    """Enter a fault into the catalogue."""
+    """Add a fault to the catalogue."""
 
     def enter(act: Callable[[Scene], None]) -> Callable[[Scene], None]:
         KINDS[name] = FaultKind(name, about, act, **more)

@@ -1,7 +1,7 @@
-"""Fault runs: load real Kafka, Redis and workers, let something go wrong, and audit what is left.
+"""Fault runs: load real Kafka, Redis and workers, cause a fault, and audit the result.
 
-The one rule: a run is its name and its seed, and both are printed; whatever differs from what the
-events ask for makes the exit code 1.
+The one rule: a run is repeated by its name and its seed, and both are printed. Any difference to the result that
+follows from the events makes the exit code 1.
 
     scripts/faults --ci                           the quick ones, once each
     scripts/faults --all --runs 5                 the whole matrix
@@ -38,7 +38,7 @@ LANES = 3  # they mostly wait
 
 
 class FaultResult(NamedTuple):
-    """How a run ended. ``findings``: what differs; none is good."""
+    """The result of a run. ``findings``: the differences; none is good."""
 
     kind: str
     seed: int
@@ -49,7 +49,7 @@ class FaultResult(NamedTuple):
 
 
 def run(lane: Lane, fault: FaultKind, seed: int, events: int) -> FaultResult:
-    """One run from its publishing to its audit."""
+    """Run one fault, from publishing to the audit."""
     began = time.monotonic()
     findings: list[str] = []
     counts: Counter[str] = Counter()
@@ -77,7 +77,7 @@ def _logs(scene: Scene) -> str:
 
 
 def run_all(todo: Sequence[tuple[FaultKind, int]], events: int, lanes: int) -> list[FaultResult]:
-    """All runs, several at a time, each lane with a Kafka of its own; told as they end."""
+    """Run all, several at a time, each lane with a Kafka of its own; print each result as it comes."""
     waiting: queue.SimpleQueue[tuple[FaultKind, int]] = queue.SimpleQueue()
     for finding in todo:
         waiting.put(finding)
@@ -102,13 +102,13 @@ def run_all(todo: Sequence[tuple[FaultKind, int]], events: int, lanes: int) -> l
 
 
 def quick(seed: int) -> list[tuple[FaultKind, int]]:
-    """What CI runs: the quick ones."""
+    """The faults that CI runs: the quick ones."""
     kinds = [kind for kind in KINDS.values() if kind.quick]
     return [(kind, seed + number) for number, kind in enumerate(kinds)]
 
 
 def tell(result: FaultResult, number: int, of: int) -> None:
-    """A line per run; more where something differs."""
+    """Print a line per run; more if there are findings."""
     verdict = "FAILED" if result.findings else "equal"
     deaths = Counter(death.split(" (")[0][:60] for death in result.deaths)
     died = ", ".join(f"{count} × {death}" for death, count in deaths.items()) or "nobody died"
@@ -123,7 +123,7 @@ COLUMNS = ("events", "changes", "due times", "dead letters", "repeats", "slow")
 
 
 def table(results: Sequence[FaultResult]) -> str:
-    """Fault by fault: how often, on how much, and what differs."""
+    """A table by fault: runs, amounts, and findings."""
     lines = [f"{'fault':<24} runs deaths  " + "  ".join(f"{name:>12}" for name in COLUMNS) + "  differences"]
     for name in dict.fromkeys(result.kind for result in results):
         own = [result for result in results if result.kind == name]
@@ -138,7 +138,7 @@ def table(results: Sequence[FaultResult]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; exit code 1 when anything differs."""
+    """Run the command. Exit code 1 if there is any finding."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description="Faults on real Kafka and Redis, audited.")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--ci", action="store_true", help="the quick ones, once each (the default)")

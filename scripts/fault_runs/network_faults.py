@@ -1,7 +1,6 @@
 """Faults of the network between the workers and Redis or Kafka, made by a proxy.
 
-The one rule: what passes is passed unchanged; a client that gets half an answer, none, or all of them
-late has to find out by itself.
+The one rule: bytes that pass are unchanged. A client that gets half an answer, none, or all of them late is not told.
 """
 
 from collections.abc import Callable
@@ -18,32 +17,32 @@ QUICK = {"redis-lost-replies", "kafka-resets", "redis-shreds"}  # part of CI
 
 
 def slow(scene: Scene, proxy: Proxy) -> None:
-    """Everything takes longer, for the rest of the run."""
+    """Delay all bytes for the rest of the run."""
     proxy.latency_s = LATE_S["redis" if proxy is scene.redis_proxy else "kafka"]
     pause(AWAY_S)
 
 
 def shreds(scene: Scene, proxy: Proxy) -> None:  # noqa: ARG001  # all have one form
-    """Pieces of a few bytes, for some seconds."""
+    """Pass bytes in small pieces for some seconds."""
     with proxy.shredding():
         pause(AWAY_S)
 
 
 def down(scene: Scene, proxy: Proxy) -> None:
-    """Nobody listens for some seconds."""
+    """Refuse connections for some seconds."""
     with proxy.down():
         pause(scene.rng.uniform(0.5, AWAY_S))
 
 
 def resets(scene: Scene, proxy: Proxy) -> None:
-    """Connections are cut, again and again."""
+    """Cut connections again and again."""
     for _ in range(6):
         proxy.reset()
         pause(scene.rng.uniform(0.1, 0.8))
 
 
 def lost_replies(scene: Scene, proxy: Proxy) -> None:
-    """Requests arrive and are served, their answers do not come; twice."""
+    """Lose replies, twice: requests arrive and are served, but their answers are lost."""
     for _ in range(2):
         with proxy.losing_replies():
             pause(scene.rng.uniform(0.2, AWAY_S))
@@ -60,7 +59,7 @@ FAULTS: dict[str, Callable[[Scene, Proxy], None]] = {
 
 
 def between(server: str, name: str, fault: Callable[[Scene, Proxy], None]) -> FaultKind:
-    """The fault in the middle of a history, between workers and this server."""
+    """Make a fault in the middle of a history, between workers and this server."""
 
     def act(scene: Scene) -> None:
         scene.begin(2)
@@ -85,7 +84,7 @@ for _server in AWAY:
     through="kafka", quick=False,
 )  # fmt: skip
 def resets_claims(scene: Scene) -> None:
-    """A claim meets a cut in each of its steps, sooner or later."""
+    """Cut connections during claims, so that each step of a claim is cut sooner or later."""
 
     def cuts() -> None:
         for _ in range(10):

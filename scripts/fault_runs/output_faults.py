@@ -1,7 +1,7 @@
-"""Faults of size and number: outputs that are too large, compressed poison, records between ids that come twice.
+"""Faults of size and number: outputs that are too large, compression bombs, records between ids that come twice.
 
-The one rule: nobody is to notice. What is too large is cut, what cannot be read is a dead letter, and what comes twice
-counts once; no worker stops for it.
+The one rule: no worker stops. A text that is too large is cut, a record that cannot be read is a dead letter, and a
+record that comes twice counts once.
 """
 
 import json
@@ -23,7 +23,7 @@ __all__ = ["Repeater"]
 
 # 1,000 values of 60 characters in each of four segments: 240 kB, where a topic takes 512 KiB and a change 128 KiB.
 VALUES, VALUE_CHARACTERS, WIDE = 1_000, 60, 4
-# What one compressed batch of some kilobytes unpacks to.
+# The size to which one compressed batch of some kilobytes unpacks.
 POISONS, POISON_BYTES = 60, 1_000_000
 MERGES = "merges"
 
@@ -59,7 +59,7 @@ def _(scene: Scene) -> None:
 
 
 class Repeater(threading.Thread):
-    """Sends each record that ids send to one another once more, from the first on, until it is ended."""
+    """Sends each record between ids once more, from the first on, until it is ended."""
 
     def __init__(self, brokers: str, prefix: str) -> None:
         super().__init__(name="repeater", daemon=True)

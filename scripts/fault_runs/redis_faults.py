@@ -1,7 +1,7 @@
-"""Faults of Redis: killed, robbed of its last writes or of all, full, frozen, without its scripts.
+"""Faults of Redis: killed, without its last writes or all of them, full, frozen, without its scripts.
 
-The one rule: what a fault takes away is taken from the append-only file, as a machine that lost its
-power would leave it; the server itself is never asked to forget.
+The one rule: lost writes are cut off the append-only file, as after a loss of power; the server itself is never asked
+to delete them.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ FULL = "Redis is out of memory (maxmemory)"
 CANNOT_SAVE = "Redis cannot save its snapshots"
 FORGOTTEN_S = 1.0
 FROZEN_S = 12.0  # longer than the client's patience with one answer
-COMMITTED_S = 5.0  # workers tell Kafka their positions about every three seconds
+COMMITTED_S = 5.0  # workers commit their positions to Kafka about every three seconds
 
 
 def append_only(scene: Scene) -> Path:
-    """The file that grows: of Redis 7 the newest of several, before it the only one."""
+    """The append-only file that grows: with Redis 7 the newest of several, before it the only one."""
     folder = scene.redis.folder
     assert folder is not None, "Redis runs"
     files = [*folder.glob("appendonly.aof"), *folder.glob("appendonlydir/*.incr.aof")]
@@ -35,19 +35,19 @@ def append_only(scene: Scene) -> Path:
 
 
 def pause(seconds: float) -> None:
-    """What a fault lasts."""
+    """Wait for the duration of a fault."""
     time.sleep(seconds)
 
 
 def moments(scene: Scene, first: float, last: float) -> Iterator[None]:
-    """Two moments of the run, at random shares of what is to be applied."""
+    """Give two moments of the run, at random shares of the records to apply."""
     for share in sorted(scene.rng.uniform(first, last) for _ in range(2)):
         scene.wait_applied(share)
         yield
 
 
 def restart(scene: Scene) -> None:
-    """kill -9, and a start on the same data."""
+    """Kill Redis (kill -9), and start it on the same data."""
     scene.redis.kill9()
     pause(scene.rng.uniform(0.1, 1.5))
     scene.redis.start()
@@ -76,13 +76,13 @@ def rob(scene: Scene, size: int) -> None:
     """Kill Redis, cut its file to a size, and start it again."""
     scene.redis.kill9()
     file = append_only(scene)
-    if size < file.stat().st_size:  # else it was written anew meanwhile, as it is now and then
+    if size < file.stat().st_size:  # else Redis has rewritten the file meanwhile
         os.truncate(file, size)
     scene.redis.start()
 
 
 def lose_a_second(scene: Scene, seconds: float = FORGOTTEN_S) -> None:
-    """What was written in the last second is gone; much of it was published."""
+    """Lose the writes of the last second, many of which were published."""
     size = append_only(scene).stat().st_size
     pause(seconds)
     rob(scene, size)
@@ -148,7 +148,7 @@ def _(scene: Scene) -> None:
 def _(scene: Scene) -> None:
     scene.begin(2)
     scene.wait_applied(scene.rng.uniform(0.1, 0.5))
-    # Far below what is used: a worker's end frees its connections' buffers, which may make room enough for the other.
+    # Far below the used memory: a worker's end frees its connections' buffers, which may make room for the other one.
     scene.client.config_set("maxmemory", scene.client.info("memory")["used_memory"] // 2)
     scene.wait_stopped(FULL, 2)
     scene.client.config_set("maxmemory", 0)
@@ -171,7 +171,7 @@ def _(scene: Scene) -> None:
 
 
 def snapshot(scene: Scene, status: str) -> None:
-    """One more, which must end so."""
+    """Take one more snapshot, which must end with this status."""
     scene.client.bgsave()
     scene.wait(lambda: scene.client.info("persistence")["rdb_last_bgsave_status"] == status, f"a snapshot: {status}")
 
@@ -196,7 +196,7 @@ def _(scene: Scene) -> None:
 
 @contextlib.contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """A process that is there and does nothing."""
+    """Freeze a process for the time of the context."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -205,7 +205,7 @@ def frozen(pid: int) -> Iterator[None]:
 
 
 def freeze(scene: Scene) -> None:
-    """It takes connections and says nothing."""
+    """Freeze Redis: it accepts connections and does not answer."""
     with frozen(scene.redis.pid):
         pause(FROZEN_S)
 

@@ -1,7 +1,6 @@
-"""The scene of one run: a shop on shared Kafka with a Redis of its own, its workers, and what is asked of them.
+"""The scene of one run: a shop on shared Kafka with a Redis of its own, its workers, and its expected state.
 
-The one rule: a scene is given a seed and draws everything from it; what it waits for is what is
-stored and published, never that time has passed.
+The one rule: a scene draws everything from its seed. It waits for stored and published data, never for a time to pass.
 """
 
 import contextlib
@@ -38,25 +37,25 @@ PARTITIONS = 4
 INPUTS = ("profiles", "visits", "carts", "purchases")
 OUTPUTS = ("segment-changes", "segment-memberships", "dead-letters")
 SETTLED_S = 300.0
-AFTER_MS = 2_000  # so much longer than anything is sent, the clock goes on
-# Small steps: a history of two thousand events lasts for seconds, so that a fault finds it unfinished.
+AFTER_MS = 2_000  # the clock goes on for this long after the last record is sent
+# Small steps, so that a history of two thousand events lasts for seconds, and a fault comes before its end.
 STEP = 3
 
 
 class TimedOut(Exception):
-    """What should have come true did not."""
+    """A condition did not become true in time."""
 
 
 def impatient(server: Redis) -> Any:
-    """A client which, whatever happens to the server in between, does not wait for long, nor tries again."""
+    """A client of Redis with short timeouts and without retries."""
     return redis.Redis(port=server.port, socket_timeout=2.0, retry=Retry(NoBackoff(), 0))
 
 
 class Lane:
-    """A Kafka for one run after the other, with a proxy beside it."""
+    """A Kafka for successive runs, with a proxy beside it."""
 
     def __init__(self, **properties: str) -> None:
-        # Kafka's own time in each record: how long it was on its way to Kafka can be seen.
+        # Kafka writes its own time into each record, which shows how long the record took to Kafka.
         self._properties = {"log.message.timestamp.type": "LogAppendTime", **properties}
         self._behind = free_port()
         self.proxy = Proxy(self._behind)
@@ -94,9 +93,9 @@ class Scene:
         self.redis_proxy = Proxy(self.redis.port) if through == "redis" else None
         self.folder = Path(tempfile.mkdtemp(prefix=f"segmenter-{name}-"))
         self.went_back: list[str] = []
-        self.rate, self.customers = 25.0, 25  # events of now a second, and of how many at a time
-        self.bad_share = 0.0  # of them; the history always has some that are none
-        self.clock_is_right = True  # the workers', by which they say when they published
+        self.rate, self.customers = 25.0, 25  # present events a second, and the customers active at a time
+        self.bad_share = 0.0  # of the present events; the history always has some bad records
+        self.clock_is_right = True  # of the workers' clock, which dates published changes
         self.forgets = False  # this Redis loses writes, so a generation in it may go back
         self._watching = threading.Event()
         self._stops = stops
@@ -142,10 +141,10 @@ class Scene:
         self.delete_topics([self.prefix + name for name in WORKERS])
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    # --- what is done ------------------------------------------------------------------------
+    # --- actions -----------------------------------------------------------------------------
 
     def publish_history(self) -> None:
-        """Two hours of the shop, all of it before now, to all inputs at once."""
+        """Publish two hours of the shop, all of them before now, to all inputs at once."""
         self.publish(fault_traffic.history(self.seed, self.events, self.began_ms))
 
     def publish(self, records: Sequence[TrafficRecord], **more: Any) -> None:
@@ -154,21 +153,21 @@ class Scene:
         sender.close()
 
     def begin(self, workers: int = 2, fail_points: Sequence[str] = ()) -> None:
-        """History, workers, and events of now."""
+        """Publish the history, and start workers and present events."""
         self.publish_history()
         for number in range(workers):
             self.crew.hire(fail_point=fail_points[number] if number < len(fail_points) else "")
         self.traffic.start()
 
     def decide(self, definitions: str) -> None:
-        """By these definitions; before any worker is hired."""
+        """Set the definitions, before any worker is started."""
         file = self.folder / "segments.yaml"
         file.write_text(definitions)
         self.settings["definitions"] = file
         self.crew = Crew(self.settings, self.folder, self._stops)
 
     def move_to(self, redis: Redis) -> None:
-        """Another Redis has the address from now on."""
+        """Lead the address to another Redis from now on."""
         assert self.redis_proxy is not None, "workers reach Redis through a proxy"
         self.redis_proxy.lead_to(redis.port)
         self.client.close()
@@ -179,7 +178,7 @@ class Scene:
         return KafkaAdminClient(bootstrap_servers=self.lane.kafka.address)
 
     def delete_topics(self, names: Sequence[str]) -> None:
-        """As far as they are there."""
+        """Delete those of these topics that exist."""
         admin = self.admin()
         existing = set(admin.list_topics())
         admin.delete_topics([name for name in names if name in existing])
@@ -187,10 +186,10 @@ class Scene:
 
     @property
     def definitions(self) -> Path:
-        """What its workers decide."""
+        """The definitions of the workers."""
         return Path(self.settings["definitions"])
 
-    # --- what is seen ------------------------------------------------------------------------
+    # --- observations ------------------------------------------------------------------------
 
     def key(self, partition: int, name: str) -> str:
         return f"{self.prefix}{{p{partition}}}:{name}"
@@ -210,7 +209,7 @@ class Scene:
         }
 
     def ends(self, names: Sequence[str] = INPUTS) -> dict[tuple[str, int], int]:
-        """The end offsets, as Kafka tells them."""
+        """The end offsets, as Kafka gives them."""
         consumer: Any = KafkaConsumer(
             bootstrap_servers=self.lane.kafka.address, group_id=None, enable_auto_commit=False
         )
@@ -224,14 +223,14 @@ class Scene:
         return {place: ends[tp] for place, tp in places.items()}
 
     def applied(self) -> int:
-        """How many offsets were applied; -1 where Redis does not say."""
+        """How many offsets were applied; -1 if Redis does not answer."""
         try:
             return sum(self.positions().values())
         except (RedisError, OSError):
             return -1
 
     def wait(self, condition: Callable[[], bool], what: str, within_s: float = 240.0) -> None:
-        """Until it is true, tending the crew. Raises `TimedOut`."""
+        """Wait until a condition is true, and tend the crew meanwhile. Raises `TimedOut`."""
         until = time.monotonic() + within_s
         while True:
             self.crew.tend()
@@ -239,13 +238,13 @@ class Scene:
                 if condition():
                     return
             except (RedisError, OSError):
-                pass  # it is away, which may be what this run is about
+                pass  # the server is away, which may be the fault of this run
             if time.monotonic() > until or self.crew.findings:
                 raise TimedOut(f"{what}: not within {within_s:.0f} s; {self.state()}")
             time.sleep(0.05)
 
     def state(self) -> str:
-        """In a line, for a failure."""
+        """The state in a line, for an error."""
         try:
             saved = {partition: self.meta(partition) for partition in range(PARTITIONS)}
         except (RedisError, OSError) as error:
@@ -254,20 +253,20 @@ class Scene:
         return f"applied {self.applied()}, {'; '.join(parts)}, deaths {self.crew.deaths}"
 
     def wait_stopped(self, text: str, times: int, within_s: float = 240.0) -> None:
-        """Until workers have stopped with this sentence so often."""
+        """Wait until workers have stopped with this sentence so many times."""
         self.wait(lambda: sum(text in death for death in self.crew.deaths) >= times, f"{times} × {text!r}", within_s)
 
     def wait_applied(self, share: float) -> None:
-        """Until so much of the history is applied."""
+        """Wait until this share of the history is applied."""
         goal = share * self.events
         self.wait(lambda: self.applied() >= goal, f"{goal:.0f} records applied")
 
     def settle(self) -> None:
-        """No more events of now; until all is read, published, and decided up to some seconds after the last."""
+        """End the present events; wait until all are read, decided to some seconds after the last, and published."""
         self.traffic.end()
         last = int(time.time() * 1000) + AFTER_MS
         ends: dict[tuple[str, int], int] = {}
-        while ends != (ends := self.ends()):  # the markers of a transaction come after its producer was answered
+        while ends != (ends := self.ends()):  # markers of a transaction are written after its producer was answered
             self.wait(lambda: self._is_settled(ends, last), f"all of {ends} settled", SETTLED_S)
         self.crew.end_all()
 
@@ -283,11 +282,11 @@ class Scene:
         return True
 
     def generations(self) -> list[int]:
-        """Of each partition the group's generation that claimed it last."""
+        """The generation of the group that claimed each partition last."""
         return [int(self.meta(partition).get("generation", -1)) for partition in range(PARTITIONS)]
 
     def _watch(self) -> None:
-        """What can be seen only while it happens: I9."""
+        """Check I9, which can be observed only during the run."""
         newest = [-1] * PARTITIONS
         while self._watching.is_set():
             with contextlib.suppress(RedisError, OSError):

@@ -1,7 +1,7 @@
-"""Workers and their supervisor: whoever dies is judged, and started again.
+"""Workers and their supervisor, which checks why a worker ended, and starts another one.
 
-The one rule: a worker ends because it was told to, because it was killed, or with exit code 75 and a
-sentence that this fault may cause. Anything else is a finding, and so is a crash without end.
+The one rule: a worker ends because it was told to, because it was killed, or with exit code 75 and a sentence that this
+fault may cause. Any other end is a finding, and so are crashes that go on.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ SENTENCE = re.compile(r"segmenter stopped: (.*)")
 
 
 class Member:
-    """One worker process, and why it may die."""
+    """One worker process, and the permitted reasons for its end."""
 
     def __init__(self, worker: Worker, fail_point: str = "") -> None:
         self.worker = worker
@@ -35,12 +35,12 @@ class Member:
 
     @property
     def age_s(self) -> float:
-        """How long ago it was started."""
+        """The time (s) since its start."""
         return time.monotonic() - self._began
 
     @property
     def memory_mb(self) -> float:
-        """Resident memory; 0 of one that has ended."""
+        """The resident memory; 0 of a process that has ended."""
         with contextlib.suppress(OSError):
             status = Path(f"/proc/{self.worker.pid}/status").read_text()
             if match := RESIDENT.search(status):
@@ -49,26 +49,26 @@ class Member:
 
     @property
     def sentence(self) -> str:
-        """With which it stopped for safety."""
+        """The sentence with which it stopped for safety."""
         sentences = SENTENCE.findall(self.worker.log.read_text(errors="replace"))
         return sentences[-1] if sentences else ""
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has taken part in the group, even if there was no partition left for it."""
+        """Whether it has joined the group, even if no partition was left for it."""
         return "Worker ready" in self.worker.log.read_text(errors="replace")
 
 
 class Crew:
-    """So many workers of one group; `tend` it now and then."""
+    """The workers of one group; call `tend` now and then."""
 
     def __init__(self, settings: Mapping[str, object], folder: Path, stops: Sequence[str]) -> None:
         self.members: list[Member] = []
         self.findings: list[str] = []
         self.deaths: list[str] = []
         self.environment: dict[str, str] = {}
-        self.successors: list[str] = []  # the fail points of those who follow the dead, one after the other
-        self.replaces = True  # whether anybody follows
+        self.successors: list[str] = []  # the fail points of the next workers, in order
+        self.replaces = True  # whether a worker that ends is replaced
         self.starts_max = STARTS_MAX
         self._settings = dict(settings)
         self._folder = folder
@@ -76,7 +76,7 @@ class Crew:
         self._started = 0
 
     def hire(self, *arguments: str, fail_point: str = "") -> Member:
-        """One worker more; it dies at the fail point if one is named."""
+        """Start one more worker; it dies at the fail point if one is named."""
         self._started += 1
         worker = Worker(self._settings, *arguments, log=self._folder / f"worker-{self._started}.log")
         environment = {"SEGMENTER_FAIL_POINT": fail_point} if fail_point else {}
@@ -85,7 +85,7 @@ class Crew:
         return member
 
     def tend(self) -> None:
-        """Judge the dead, and start another for each that should go on."""
+        """Check each worker that has ended, and start another one in its place."""
         for member in tuple(self.members):
             if member.worker.exit_code is None:
                 continue
@@ -102,7 +102,7 @@ class Crew:
             self.deaths.append(f"died at {member.fail_point}" if member.fail_point else "killed")
         elif code == STOPPED and any(pattern.search(sentence) for pattern in self._stops):
             self.deaths.append(f"75: {sentence}")
-            if member.fail_point and not member.frozen:  # on a busy machine it may have to stop before it comes there
+            if member.fail_point and not member.frozen:  # on a busy machine it may stop before its fail point
                 self.successors.insert(0, member.fail_point)
         else:
             self.findings.append(f"a worker ended with {code}, saying {sentence!r}:\n{member.worker.tail(25)}")
@@ -110,28 +110,28 @@ class Crew:
             self.findings.append(f"{self.starts_max} starts were not enough; the last deaths: {self.deaths[-3:]}")
 
     def kill(self, member: Member) -> None:
-        """kill -9."""
+        """Kill a worker (kill -9)."""
         member.killed = True
         member.worker.kill()
 
     def freeze(self, member: Member) -> None:
-        """SIGSTOP: the process is there and does nothing."""
+        """Freeze a worker (SIGSTOP)."""
         member.frozen = True
         os.kill(member.worker.pid, signal.SIGSTOP)
 
     def thaw(self, member: Member) -> None:
-        """SIGCONT."""
+        """Wake a frozen worker (SIGCONT)."""
         member.frozen = False
         os.kill(member.worker.pid, signal.SIGCONT)
 
     def end(self, member: Member) -> None:
-        """SIGTERM; waited for, and judged."""
+        """End a worker (SIGTERM), wait for its end, and check it."""
         member.is_terminating = True
         member.worker.stop()
         self.tend()
 
     def end_all(self) -> None:
-        """Everybody, in order; before the run is looked at."""
+        """End all workers in order, before the audit."""
         for member in self.members:
             member.is_terminating = True
             if member.frozen:
@@ -141,13 +141,13 @@ class Crew:
         self.tend()
 
     def kill_all(self) -> None:
-        """Whatever is left, at once: the run is over."""
+        """Kill all workers that are left, at once: the run is over."""
         for member in self.members:
             member.worker.kill()
         self.members.clear()
 
     def wait_ready(self, within_s: float = 240.0) -> None:
-        """Until everybody holds something, as far as there are partitions for all."""
+        """Wait until every worker owns a partition, as far as there are enough of them."""
         until = time.monotonic() + within_s
         while not all(member.is_ready for member in self.members):
             self.tend()

@@ -1,8 +1,8 @@
-"""What the shop sends while things go wrong: a history of two hours at once, and events of now.
+"""The traffic of a run: a history of two hours at once, and present events.
 
-The one rule: nobody can be late through our own doing. The history is published whole, each input in
-the order of its times; of now, two events of one customer are so far apart that what reads them in
-another order has done wrong.
+The one rule: the sender never makes an event late. The history is published whole, each input in the order of its
+times. Two present events of one customer are so far apart that a program which reads them in another order has a
+defect.
 """
 
 import contextlib
@@ -36,9 +36,9 @@ HISTORY_MS = 2 * 3_600_000
 BAD_SHARE = 0.01
 AGAIN_SHARE = 0.01
 APART_S = 1.2
-TICK_S = 0.03  # what is due within it is sent at once, at least one event
-EVENTS_EACH = 12  # about so many events of now has a customer: the oracle looks at all pairs of them
-EXPECTED = "expected"  # a header that the product does not read: why this record is a dead letter
+TICK_S = 0.03  # events due within it are sent at once, at least one
+EVENTS_EACH = 12  # about so many present events per customer, as the oracle compares all pairs
+EXPECTED = "expected"  # a header for the audit alone: why the record will be a dead letter
 
 NAMES = {
     "Product Viewed": "visits", "page": "visits", "Product Added": "carts", "Product Removed": "carts",
@@ -54,7 +54,7 @@ REASONS = (
 
 
 class TrafficRecord(NamedTuple):
-    """A record to be sent; ``bad``: why it cannot be used, if so; ``astray``: so many partitions from its own."""
+    """A record to send; ``bad``: why it cannot be used, if so; ``astray``: how many partitions away from its own."""
 
     topic: str
     key: bytes | None
@@ -64,12 +64,12 @@ class TrafficRecord(NamedTuple):
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Where Kafka's default partitioner puts it."""
+    """The partition of a key by Kafka's default partitioner."""
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)
 
 
 def history(seed: int, events: int, ends_ms: int) -> list[TrafficRecord]:
-    """Two hours of events up to `ends_ms`, in the order of their times, some twice, and some records that are none."""
+    """Make two hours of events up to `ends_ms`, in the order of their times, some twice, and some bad records."""
     rng = random.Random(f"history {seed}")
     customers = max(1, events // 5)
     generated = records(events, customers, seed, "change-heavy", ends_ms - HISTORY_MS, HISTORY_MS)
@@ -78,13 +78,13 @@ def history(seed: int, events: int, ends_ms: int) -> list[TrafficRecord]:
         sent.append(TrafficRecord(topic, key, value))
         if rng.random() < BAD_SHARE:
             sent.append(_bad(rng, topic, key, value))
-        if rng.random() < AGAIN_SHARE:  # as by an upstream that tries again
+        if rng.random() < AGAIN_SHARE:  # as by an upstream producer that retries
             sent.append(TrafficRecord(topic, key, value))
     return sent
 
 
 def of_devices(seed: int, records: Sequence[TrafficRecord]) -> Iterator[TrafficRecord]:
-    """The same events of persons who are known by a device until they name themselves, some of them never again."""
+    """The same events, of persons who are known by a device until they log in; some devices are not used again."""
     rng = random.Random(f"devices {seed}")
     devices: set[bytes] = set()
     for number, record in enumerate(records):
@@ -103,12 +103,12 @@ def of_devices(seed: int, records: Sequence[TrafficRecord]) -> Iterator[TrafficR
 
 
 def stamp() -> str:
-    """Now, as events have it."""
+    """The present time in the form of events."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _bad(rng: random.Random, topic: str, key: bytes, value: bytes) -> TrafficRecord:
-    """A record that was an event before something happened to it."""
+    """Make a bad record of an event."""
     event = json.loads(value)
     event["messageId"] += "-bad"
     reason = rng.choice(REASONS)
@@ -131,12 +131,12 @@ def _bad(rng: random.Random, topic: str, key: bytes, value: bytes) -> TrafficRec
 
 
 def producer(brokers: str, **more: Any) -> Any:
-    """kafka-python's, which has no code in common with what is tried."""
+    """A producer of kafka-python, which shares no code with the tested program."""
     return KafkaProducer(bootstrap_servers=brokers, acks="all", **more)
 
 
 def publish(sender: Any, prefix: str, partitions: int, records: Sequence[TrafficRecord]) -> None:
-    """Send these in their order, and wait until all are acknowledged."""
+    """Send records in their order, and wait until all are acknowledged."""
     futures = [_send(sender, prefix, partitions, record) for record in records]
     sender.flush()
     for future in futures:
@@ -150,7 +150,7 @@ def _send(sender: Any, prefix: str, partitions: int, record: TrafficRecord) -> A
 
 
 class Shop:
-    """Who does what next: events of now, of so many customers at a time, and of others once these have done enough."""
+    """Draws present events, of some customers at a time, and of others once these have had enough events."""
 
     def __init__(self, seed: int, customers: int, bad_share: float = 0.0) -> None:
         self._rng = random.Random(f"traffic {seed}")
@@ -161,10 +161,10 @@ class Shop:
         self._last: dict[str, float] = {}
 
     def event(self, now: float) -> TrafficRecord | None:
-        """Of a customer who has not sent anything for a while, if it is such a one that is drawn."""
+        """An event of a drawn customer; ``None`` if that one had an event a short time ago."""
         if self._generation != (generation := self._made // (EVENTS_EACH * self._customers)):
             self._generation = generation
-            self._last.clear()  # they never come again
+            self._last.clear()  # these customers never come again
         name = f"live-{generation}-{self._rng.randrange(self._customers)}"
         kind = self._rng.choices(list(NAMES), WEIGHTS)[0]
         if now - self._last.get(name, 0.0) < APART_S:
@@ -189,9 +189,9 @@ def _body(kind: str, name: str, number: int, now: float) -> dict[str, Any]:
 
 
 class Traffic:
-    """Events of now, so many a second, sent from a thread: what a tick brings at once, and the next when all is there.
+    """Sends present events at a rate, from a thread: those of a tick at once, the next tick when all are acknowledged.
 
-    So what comes after an answer that took long is not late: it is made, and gets its time, after that answer.
+    So an event after a slow answer is not late: it is made, and gets its time, after that answer.
     """
 
     def __init__(self, shop: Shop, brokers: str, prefix: str, partitions: int, rate: float) -> None:
@@ -200,7 +200,7 @@ class Traffic:
         self._shop = shop
         self._brokers, self._prefix, self._partitions = brokers, prefix, partitions
         self._each = max(1, round(rate * TICK_S))
-        self._draws = 1 if self._each == 1 else 2 * self._each  # who has just sent something is drawn, too
+        self._draws = 1 if self._each == 1 else 2 * self._each  # customers with a recent event are drawn, too
         self._tick_s = self._each / rate
         self._going = threading.Event()
         self._sending = threading.Lock()
@@ -212,19 +212,19 @@ class Traffic:
         return self
 
     def end(self) -> None:
-        """Send nothing more; what was sent is acknowledged."""
+        """Stop sending; all sent records are acknowledged then."""
         self._going.clear()
         if self._thread.is_alive():
             self._thread.join(90)
 
     @property
     def is_going(self) -> bool:
-        """Whether it sends: an answer that did not come ends it."""
+        """Whether the thread still sends: a missing answer ends it."""
         return self._thread.is_alive()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Send nothing for a while: what waited for a broker would be late through our own doing."""
+        """Pause sending: an event that waits for a broker would be late through no fault of the tested program."""
         with self._sending:
             began = time.monotonic()
             try:
@@ -238,7 +238,7 @@ class Traffic:
         while self._going.is_set():
             with self._sending:
                 self._send_tick(sender)
-            due = max(due + self._tick_s, time.monotonic())  # what could not be sent in time is not made up for
+            due = max(due + self._tick_s, time.monotonic())  # events that could not be sent in time are left out
             time.sleep(max(0.001, due - time.monotonic()))  # so that a pause can begin at all
         sender.close()
 

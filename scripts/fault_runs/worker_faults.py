@@ -1,4 +1,4 @@
-"""Faults of workers: dying at every point, dying anywhere, frozen and woken, coming and going.
+"""Faults of workers: deaths at every fail point and at any time, frozen and woken workers, joins and leaves.
 
 The one rule: a fault that did not happen is a failed run.
 """
@@ -11,7 +11,7 @@ from fault_runs.kinds import KINDS, REDIS_FORGOT, FaultKind, kind
 from fault_runs.redis_faults import lose_a_second
 from fault_runs.scene import PARTITIONS, Scene
 
-# Fail points by what they lie in: a worker dies at the first, its successor at the next, until all are passed.
+# Fail points by phase: a worker dies at the first one, its successor at the next, until all are passed.
 CHAINS = {
     "claim": ("before_claim", "after_claim", "after_begin"),
     "read-back": ("after_publish", "mid_read_back", "after_read_back"),
@@ -21,7 +21,7 @@ CHAINS = {
     "release": ("before_release", "mid_release"),
 }
 QUICK_CHAINS = {"claim", "step", "publish", "fence"}  # part of CI
-# How often a point may be passed before it is deadly; of the others once in each claim.
+# How often a fail point may be passed before the worker dies there; the others are passed once in each claim.
 PASSES = {
     "step": 40,
     "publish": 40,
@@ -35,20 +35,20 @@ UNTIL_S = 240.0
 
 
 def chained(name: str, points: Sequence[str]) -> FaultKind:
-    """Deaths at these fail points one after the other, each at a time drawn by the seed."""
+    """Make a fault of deaths at these fail points, one after the other, each at a time drawn by the seed."""
 
     def act(scene: Scene) -> None:
         most = [PASSES.get(point, PASSES.get(name, 1)) for point in points]
         drawn = [f"{point}:{scene.rng.randint(1, passes)}" for point, passes in zip(points, most, strict=True)]
         deadly = [point for point in drawn if not point.startswith("lost_save_reply")]
         scene.crew.successors = deadly[1:]
-        # Nobody else must have read back what the next one is to find.
+        # No other worker may read the outputs back before the successor does.
         scene.begin(
             1 if name == "read-back" else 2,
             deadly[:1] + [fail_point for fail_point in drawn if fail_point not in deadly],
         )
         for point in deadly:
-            if name == "release":  # partitions are taken away when another one leaves
+            if name == "release":  # partitions are revoked when another worker leaves
                 scene.crew.wait_ready()
                 scene.crew.kill(next(member for member in scene.crew.members if not member.fail_point))
             died = f"died at {point}"
@@ -62,12 +62,12 @@ for _name, _points in CHAINS.items():
 
 
 def kill_one(scene: Scene) -> None:
-    """kill -9."""
+    """Kill a worker (kill -9)."""
     scene.crew.kill(scene.rng.choice(scene.crew.members))
 
 
 def make_a_zombie(scene: Scene) -> None:
-    """One frozen past its session, its partitions taken over, and woken."""
+    """Freeze a worker past its session, until its partitions have another owner, and wake it."""
     scene.crew.wait_ready()
     zombie = scene.rng.choice(scene.crew.members)
     before = scene.generations()
@@ -81,7 +81,7 @@ def make_a_zombie(scene: Scene) -> None:
 
 
 def replace_one(scene: Scene) -> None:
-    """Another comes, and then the oldest is told to end."""
+    """Start another worker, then end the oldest one."""
     scene.crew.hire()
     scene.crew.end(scene.crew.members[0])
 
@@ -116,7 +116,7 @@ def _(scene: Scene) -> None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process stands still by a signal."""
+    """Whether a process is stopped by a signal."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 

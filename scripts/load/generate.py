@@ -1,11 +1,11 @@
-"""Seeded load: what the customers of a web shop send, as Segment Spec records in the order of their times.
+"""Generates a seeded load: Segment Spec records of a web shop's customers, in the order of their times.
 
-The rule: the arguments decide every byte. One seed is the same load on every machine and in every version,
+The one rule: the arguments decide every byte. One seed is the same load on every machine and in every version,
 because all choices come from the raw stream of PCG64, which numpy keeps stable (NEP 19).
 
     python scripts/load/generate.py --events 1000 --customers 200 --profile session-like > events.jsonl
 
-change-heavy   every event is of any customer at any time, so most find something to decide
+change-heavy   every event is of any customer at any time, so most events may change a segment
 session-like   events come in visits of several pages, and some customers come far more often than others
 
 At the defaults (5 events per customer in 7 days) the built-in segments change about 0.41 times per event in
@@ -33,9 +33,9 @@ Integers = NDArray[np.int64]
 START_MS = 1_767_225_600_000  # 2026-01-01: fixed, so that the defaults are one load for ever
 WEEK_MS = 7 * 86_400_000
 SLICE = 8_192  # events encoded at a time: bounds memory; the bytes do not depend on it
-CHOICES = 1 << 24  # far more than there are texts of a kind, so each is about as likely
+CHOICES = 1 << 24  # far more than the texts of a kind, so each text is about as likely
 
-READING_ORDER = ("profiles", "visits", "carts", "purchases")  # of one instant
+READING_ORDER = ("profiles", "visits", "carts", "purchases")  # the order of records of one instant
 BROWSING = {
     TextKind.PAGE: 0.38,
     TextKind.VIEWED: 0.40,
@@ -58,9 +58,9 @@ def records(
     start_ms: int = START_MS,
     span_ms: int = WEEK_MS,
 ) -> Iterator[Record]:
-    """`events` records (topic, key, value, time_ms), times ascending in [start_ms, start_ms + span_ms).
+    """Generate `events` records (topic, key, value, time_ms), times ascending in [start_ms, start_ms + span_ms).
 
-    Each is of one of `customers` customers; not each of them need occur.
+    Each is of one of `customers` customers, some of which may have no record.
     """
     if events < 0 or customers < 1 or seed < 0 or span_ms < 1:
         raise ValueError("events and seed must be 0 or more, customers and span 1 or more")
@@ -73,7 +73,7 @@ def records(
 
 
 class Draw:
-    """Columns of random numbers from one seeded stream, read in order."""
+    """Draws columns of random numbers from one seeded stream, in order."""
 
     def __init__(self, *seed: int) -> None:
         self._bits = np.random.PCG64(seed)
@@ -82,7 +82,7 @@ class Draw:
         return np.asarray(self._bits.random_raw(count), dtype=np.uint64)
 
     def uniform(self, count: int) -> NDArray[np.float64]:
-        """Numbers in [0, 1) with 53 bits."""
+        """Draw numbers in [0, 1) with 53 bits."""
         return (self.raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def below(self, limit: int, count: int) -> Integers:
@@ -103,7 +103,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedEvents:
-    """One value per event: when (from the start), who, what kind, which text, which campaign."""
+    """Columns with a value per event: time (from the start), customer, kind, text, campaign."""
 
     time_ms: Integers
     customer: Integers
@@ -123,7 +123,7 @@ def _change_heavy(draw: Draw, events: int, customers: int, span_ms: int) -> Gene
 
 
 def _session_like(draw: Draw, events: int, customers: int, span_ms: int) -> GeneratedEvents:
-    """Visits of 4 to 13 events, 3 to 93 seconds apart; the last visit may be cut short."""
+    """Generate visits of 4 to 13 events, 3 to 93 seconds apart; the last visit may be cut short."""
     lengths = 4 + (10 * np.square(draw.uniform(events // 4 + 1))).astype(np.int64)
     visit = np.repeat(np.arange(len(lengths)), lengths)[:events]
     first = (np.cumsum(lengths) - lengths)[visit]
@@ -136,7 +136,7 @@ def _session_like(draw: Draw, events: int, customers: int, span_ms: int) -> Gene
     kind = _visit_kinds(draw, visit, place, lengths[visit] - 1 - place)
     choice = draw.below(CHOICES, events)
     follows = np.flatnonzero((kind == TextKind.REMOVED) | (kind == TextKind.ORDER))
-    choice[follows] = choice[follows - 1]  # ordered is what was checked out, removed what was put in
+    choice[follows] = choice[follows - 1]  # the products of an order are those of the checkout, a removed one was added
     return GeneratedEvents(
         time_ms=start[visit] + since,
         customer=(customers * np.square(draw.uniform(len(lengths)))).astype(np.int64)[visit],
@@ -147,7 +147,7 @@ def _session_like(draw: Draw, events: int, customers: int, span_ms: int) -> Gene
 
 
 def _visit_kinds(draw: Draw, visit: Integers, place: Integers, left: Integers) -> Integers:
-    """What happens at each place of a visit: 60 % end in an order, 35 % fill a cart and mostly leave it."""
+    """The kinds of a visit's events: 60 % of the visits end in an order, 35 % fill a cart and mostly leave it."""
     events = len(visit)
     outcome = draw.uniform(events // 4 + 1)[visit]
     buys, fills = outcome < 0.6, outcome < 0.95
@@ -206,7 +206,7 @@ def _time_ms(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: the values, one a line, to standard output."""
+    """Run the command: print the values, one a line, to standard output."""
     parser = argparse.ArgumentParser(description="Seeded Segment Spec events, one a line.")
     parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--customers", type=int, default=100_000)
@@ -224,5 +224,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it without a word
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # so that `| head` ends it without an error
     sys.exit(main())

@@ -1,7 +1,7 @@
-"""A steady load and the delay of what it causes, each in a process of its own.
+"""Measures the delay of changes under a steady load, with sender and consumer in processes of their own.
 
-The one rule: neither end may slow the other down, or the worker would be blamed for it. The delay
-is from the event's own time, taken just before it is sent, to the change in a consumer's hands.
+The one rule: neither end may slow the other down, as that would count as delay of the worker. The delay is from the
+event's own time, taken just before it is sent, to the change at a consumer.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ def _run_producer(brokers: str, rate: int, seconds: float, name: str, linger_ms:
 
 
 def sending(brokers: str, rate: int, seconds: float, name: str, linger_ms: int = _LINGER_MS) -> SpawnProcess:
-    """The load alone; for what is measured otherwise, of a producer that waits for more to send, as most do."""
+    """Start the load alone, for other measurements, with a producer that lingers for batches, as most do."""
     process = multiprocessing.get_context("spawn").Process(
         target=_run_producer, args=(brokers, rate, seconds, name, linger_ms)
     )
@@ -64,7 +64,7 @@ def sending(brokers: str, rate: int, seconds: float, name: str, linger_ms: int =
 
 
 def sent(process: SpawnProcess) -> None:
-    """It has ended. Raises `RuntimeError` when it did not send all."""
+    """Wait for the end of a load. Raises `RuntimeError` if it did not send all."""
     process.join()
     if process.exitcode:
         raise RuntimeError(f"the process that sends events ended with {process.exitcode}")
@@ -77,7 +77,7 @@ async def _consume(brokers: str, name: str, kind: str, expected: int, timeout_s:
     )  # fmt: skip
     await consumer.start()
     for place in consumer.assignment():
-        await consumer.position(place)  # it stands at the end by then: a seek there races with the first reset
+        await consumer.position(place)  # the position is the end then; a seek to it would race with the first reset
     own = f"{name}-".encode()
     delays: list[float] = []
     until = time.monotonic() + timeout_s
@@ -86,7 +86,7 @@ async def _consume(brokers: str, name: str, kind: str, expected: int, timeout_s:
             now = time.time() * 1000
             for record in batch:
                 if not record.key.startswith(own):
-                    continue  # of others there may be many
+                    continue  # there may be many changes of other kinds
                 change = json.loads(record.value)
                 if change["change"] == kind:
                     delays.append(now - (parse_instant(change["occurred_at"]) or 0))
@@ -101,7 +101,7 @@ def _run_consumer(
 
 
 def delays_ms(brokers: str, rate: int, seconds: float, name: str, kind: str = "entered") -> list[float]:
-    """Send ``rate`` events per second; the sorted delays (ms) of the changes of this kind that came of them."""
+    """Send ``rate`` events per second. Returns the sorted delays (ms) of their changes of this kind."""
     spawn = multiprocessing.get_context("spawn")
     results: Queue[list[float]] = spawn.Queue()
     expected = int(rate * seconds / BUYERS)

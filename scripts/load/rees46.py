@@ -1,6 +1,6 @@
-"""REES46 shop data (CSV) to Segment Spec events (JSON lines).
+"""Converts REES46 shop data (CSV) to Segment Spec events (JSON lines).
 
-The rule: a row tells what it tells and nothing is made up. A row's number in the file is its messageId, so
+The one rule: an event has the data of its rows and no made-up data. A row's number in the file is its messageId, so
 one file always gives the same events and sending it twice changes nothing. A row that cannot be read stops
 the conversion with its line number; only a last line that was cut short is left out, with a warning.
 
@@ -35,7 +35,7 @@ __all__ = ["Event", "RowError", "events", "open_csv"]
 Event = dict[str, Any]  # a JSON object; Any, because `properties` holds text, numbers and lists
 
 NAMES = {"view": "Product Viewed", "cart": "Product Added", "purchase": "Order Completed"}
-TOPIC_ORDER = list(NAMES.values())  # of one instant: visits before carts before purchases
+TOPIC_ORDER = list(NAMES.values())  # the order of one instant: visits before carts before purchases
 COLUMNS = (
     "event_time", "event_type", "product_id", "category_code", "brand", "price", "user_id", "user_session",
 )  # fmt: skip
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 class RowError(ValueError):
-    """A line that is no REES46 row. The message names the line: mend it or take it out."""
+    """A line is no REES46 row. The message names the line: correct it or remove it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def events(lines: Iterable[str], shift_ms: int = 0) -> list[Event]:
 
 
 def open_csv(path: str) -> TextIO:
-    """The lines of FILE.csv, FILE.csv.gz or, for "-", of standard input."""
+    """Open FILE.csv, FILE.csv.gz or, for "-", standard input."""
     if path == "-":
         return sys.stdin
     if path.endswith(".gz"):
@@ -139,7 +139,7 @@ def _row(number: int, header: Sequence[str], values: Sequence[str], shift_ms: in
 
 
 def _dated(row: Row, properties: Event) -> tuple[int, int, int, Event]:
-    """The event with what it is sorted by."""
+    """An event with its sort key."""
     name = NAMES[row.kind]
     event = {
         "type": "track",
@@ -160,7 +160,7 @@ def _product(row: Row) -> Event:
 
 
 def _order(rows: Sequence[Row]) -> Event:
-    """One order; without a session it has no order_id, and its messageId stands for it."""
+    """Make one order; without a session it has no order_id, and its messageId replaces that."""
     session = rows[0].session
     products = [{"product_id": row.product_id, "price": float(row.price), "quantity": 1} for row in rows]
     total = sum((row.price for row in rows), Decimal())
@@ -174,7 +174,7 @@ def _rfc3339(time_ms: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: events to standard output; 1 and one line on standard error if the file is wrong."""
+    """Run the command: print events to standard output. Exit code 1 and a line on standard error for a wrong file."""
     parser = argparse.ArgumentParser(description="REES46 shop data as Segment Spec events, one a line.")
     parser.add_argument("file", metavar="FILE.csv[.gz]|-")
     parser.add_argument("--shift-ms", type=int, default=0, help="move all times by this many milliseconds")
@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with open_csv(options.file) as lines:
             converted = events(lines, options.shift_ms)
-    except (RowError, OSError, EOFError, zlib.error) as error:  # the last two: a broken .gz
+    except (RowError, OSError, EOFError, zlib.error) as error:  # the last two are those of a broken .gz
         print(f"{options.file}: {error}", file=sys.stderr)
         return 1
     for event in converted:
@@ -191,5 +191,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it without a word
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # so that `| head` ends it without an error
     sys.exit(main())

@@ -1,6 +1,6 @@
-"""The texts of a made-up shop: what analytics.js sends from it, as bytes.
+"""The texts of a made-up shop: bodies as analytics.js sends them, as bytes.
 
-The rule: everything but ids and times is encoded once per process, so that an event is one `%` of bytes
+Everything but ids and times is encoded once per process, so that an event is one `%` of bytes
 (about 3 microseconds).
 """
 
@@ -17,7 +17,7 @@ Record = tuple[str, bytes, bytes, int]  # topic, key, value, time_ms
 
 
 class TextKind(IntEnum):
-    """What an event says. The number is the place in `texts()`."""
+    """The kinds of events. The number is the index in `texts()`."""
 
     PAGE = 0
     VIEWED = 1
@@ -56,12 +56,12 @@ def record(text: Text, customer: int, choice: int, campaign: int, uuid: bytes, s
     elif text.topic != "visits":
         opening %= key
     if text.topic == "profiles":
-        choice = customer  # the traits of a customer stay what they are
+        choice = customer  # the traits of a customer do not change
     value = ENVELOPE % (
         text.head,
         uuid,
         key,
-        customer * 0x9E3779B97F4B & 0xFFFFFFFFFFFF,  # an odd factor: no two customers share one
+        customer * 0x9E3779B97F4B & 0xFFFFFFFFFFFF,  # an odd factor, so that no two customers have the same value
         stamp,
         opening,
         text.bodies[choice % len(text.bodies)],
@@ -95,7 +95,7 @@ CAMPAIGNS = [b""] * 6 + [
 
 @cache
 def texts() -> tuple[Text, ...]:
-    """The texts of every kind, in the order of `Kind`."""
+    """The texts of every kind, in the order of `TextKind`."""
     shelf = [_product(number) for number in range(SHELF_COUNT)]
     goods = [_body(product, f"/p/{product['product_id']}") for product in shelf]
     added = [_body({**product, "quantity": 1}, f"/p/{product['product_id']}") for product in shelf]

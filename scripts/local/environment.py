@@ -1,6 +1,6 @@
-"""Settings as lines for a shell, so that commands in another terminal find the same servers.
+"""Writes settings as lines for a shell, so that commands in another terminal find the same servers.
 
-The one rule: the lines can be pasted as they are, and none of them holds a password.
+The one rule: the lines can be pasted as they are, and no line has a password.
 """
 
 import shlex

@@ -1,6 +1,6 @@
 """Apache Kafka as jars: fetched by Maven, formatted and started by Java.
 
-The one rule: a folder of jars is either complete or absent, whoever fetches it at the same time.
+The one rule: a folder of jars is either complete or absent, also when several processes fetch it at the same time.
 """
 
 import base64
@@ -19,7 +19,7 @@ from local.server_process import HOST, StartError
 __all__ = ["FOLDER", "fetch", "format_storage", "java", "missing", "run", "server_properties"]
 
 VERSION = "4.1.0"
-LOG4J_VERSION = "2.24.3"  # the one that Kafka brings; without the binding to slf4j the broker logs nothing
+LOG4J_VERSION = "2.24.3"  # the version of Kafka's own; without its slf4j binding the broker logs nothing
 JAVA_OLDEST = 17  # Kafka 4 brokers: KIP-1013
 FETCH_S = 600.0  # 54 MB; ten seconds on a good line
 FETCH_TRIES = 3
@@ -46,7 +46,7 @@ POM = f"""\
 
 
 def missing(jars: Path = FOLDER) -> str | None:
-    """None where Kafka can start, else what is missing."""
+    """A sentence on what is missing to start Kafka; None: it can start."""
     if (version := _java_version()) is None:
         return f"Apache Kafka needs Java {JAVA_OLDEST} or later (apt-get install default-jre-headless)"
     if version < JAVA_OLDEST:
@@ -57,7 +57,7 @@ def missing(jars: Path = FOLDER) -> str | None:
 
 
 def fetch(jars: Path = FOLDER) -> None:
-    """Has Maven bring Kafka's jars (54 MB) into `jars`, unless they are there."""
+    """Fetch Kafka's jars (54 MB) into `jars` by Maven, unless they are there."""
     if _complete(jars):
         return
     if reason := missing(jars):
@@ -96,8 +96,8 @@ def java(jars: Path, *words: str) -> Sequence[str]:
 
 
 def format_storage(jars: Path, config: Path) -> None:
-    """Writes the cluster id into an empty data folder, as KRaft wants it before the first start."""
-    # 22 characters of base64; "L" in front, since "-" would look like an option.
+    """Write the cluster id into an empty data folder, as KRaft requires before the first start."""
+    # 22 characters of base64, of which the first is "L", since "-" would look like an option.
     cluster_id = "L" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
     tool = java(jars, "-Xmx128m", "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool")
     run([*tool, "format", f"--cluster-id={cluster_id}", "-c", str(config)], FORMAT_S)
@@ -106,7 +106,7 @@ def format_storage(jars: Path, config: Path) -> None:
 def server_properties(
     port: int, controller_port: int, data: Path, proxied: tuple[int, int] | None = None
 ) -> dict[str, str]:
-    """One node on loopback, quick to start and to rebalance, that keeps records whatever their timestamps.
+    """The properties of one node on loopback, which starts and rebalances fast and keeps records of any timestamp.
 
     ``proxied``: another port to listen on, and that of the proxy to which its clients are sent.
     """
@@ -123,8 +123,8 @@ def server_properties(
         "advertised.listeners": f"PLAINTEXT://{HOST}:{port}" + (f",PROXIED://{HOST}:{proxy}" if proxied else ""),
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
-        "log.retention.ms": "-1",  # event times may be years old, and retention goes by them
-        "broker.session.timeout.ms": "3000",  # so long a killed broker's successor has to wait
+        "log.retention.ms": "-1",  # event times may be years old, and retention depends on them
+        "broker.session.timeout.ms": "3000",  # the successor of a killed broker waits for this time
         "broker.heartbeat.interval.ms": "500",
         "group.initial.rebalance.delay.ms": "0",
         "group.min.session.timeout.ms": "1000",
@@ -152,7 +152,7 @@ def _java_version() -> int | None:
 
 
 def run(command: Sequence[str], timeout_s: float) -> None:
-    """Runs a tool whose output matters only when it fails."""
+    """Run a tool whose output matters only when it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s, env=os.environ)
     except subprocess.TimeoutExpired as error:
@@ -162,7 +162,7 @@ def run(command: Sequence[str], timeout_s: float) -> None:
         raise StartError(f"{command[0]} failed with exit code {done.returncode}:\n{tail}")
 
 
-if __name__ == "__main__":  # before the tests: a download is none of their time
+if __name__ == "__main__":  # run before the tests, so that the download does not count as their time
     if reason := missing():
         print(f"note: {reason}", file=sys.stderr)
     else:

@@ -1,6 +1,6 @@
 """Worker processes for the demo, the tests and the benchmark.
 
-The one rule: what is started here is ended here, by its own process id.
+The one rule: a process that is started here is ended here, by its own process id.
 """
 
 import os
@@ -60,7 +60,7 @@ launcher: Callable[[Sequence[str], Sequence[str], Mapping[str, str], IO[bytes]],
 
 
 class Worker:
-    """One ``segmenter worker``, or triggers; its log is a file. Environment: ``SEGMENTER_…`` without the prefix."""
+    """One ``segmenter worker``; its log is a file. Environment: ``SEGMENTER_…`` without the prefix."""
 
     program: Sequence[str] = SEGMENTER
     command = "worker"
@@ -84,7 +84,7 @@ class Worker:
         return self
 
     def wait_ready(self, timeout_s: float = 180.0) -> Self:
-        """Until partitions are claimed. Raises `RuntimeError` with the end of the log."""
+        """Wait until partitions are claimed. Raises `RuntimeError` with the end of the log."""
         until = time.monotonic() + timeout_s
         while self.ready not in self.log.read_text(errors="replace"):
             if self.exit_code is not None or time.monotonic() > until:
@@ -112,11 +112,11 @@ class Worker:
 
     @property
     def exit_code(self) -> int | None:
-        """``None`` while it runs."""
+        """The exit code; ``None`` while it runs."""
         return None if self.process is None else self.process.poll()
 
     def tail(self, lines: int = 15) -> str:
-        """The end of its log."""
+        """The last lines of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def cpu_s(self) -> float:
@@ -125,7 +125,7 @@ class Worker:
         return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
     def stop(self, timeout_s: float = 20.0) -> int | None:
-        """SIGTERM, and SIGKILL if that does not help; the exit code."""
+        """End the process by SIGTERM, or SIGKILL if that is not enough. Returns the exit code."""
         if self.exit_code is None and self.process is not None:
             self.process.terminate()
             try:
@@ -135,7 +135,7 @@ class Worker:
         return self.exit_code
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill the process (kill -9)."""
         if self.process is not None and self.process.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
             self.process.wait()
@@ -148,13 +148,13 @@ class Worker:
 
 
 class Triggers(Worker):
-    """One ``segmenter triggers``; its file is the setting ``triggers``."""
+    """One process of ``segmenter triggers``; its file is the setting ``triggers``."""
 
     command = "triggers"
 
 
 class Ops(Worker):
-    """One ``segmenter ops``."""
+    """One process of ``segmenter ops``."""
 
     command = "ops"
     options = ()

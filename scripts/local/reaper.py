@@ -1,6 +1,6 @@
 """Ends the servers and removes the folders that a process leaves behind, however that process ends.
 
-The one rule: what was watched and not forgotten is gone a moment after the watching process is, even after a
+The one rule: a watched group that was not forgotten is gone a moment after the watching process is, even after a
 `kill -9`. A helper process reads a pipe whose other end only the watching process holds; the end of that pipe
 is the signal. (Linux's PR_SET_PDEATHSIG would fire when the *thread* that started the server ends, and needs
 a preexec_fn, which may deadlock beside threads.)
@@ -20,18 +20,18 @@ __all__ = ["Reaper"]
 
 
 class Reaper:
-    """The watching side: one helper process for all servers of this process, started with the first."""
+    """The watching side: starts one helper process for all servers of this process, with the first of them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._helper: subprocess.Popen[str] | None = None
 
     def watch(self, group: int, folder: Path) -> None:
-        """Ends process group `group` and removes `folder` if this process is gone before it forgets them."""
+        """Have the helper end process group `group` and remove `folder` if this process ends before it forgets them."""
         self._tell(f"+ {group} {folder}")
 
     def forget(self, group: int) -> None:
-        """To be called once the group has ended, before its number can be anyone else's."""
+        """Forget a group; to be called once it has ended, before its number can be reused."""
         self._tell(f"- {group}")
 
     def _tell(self, line: str) -> None:
@@ -43,7 +43,7 @@ class Reaper:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     text=True,
-                    start_new_session=True,  # a Ctrl-C in the terminal is not for the helper
+                    start_new_session=True,  # so that a Ctrl-C in the terminal does not reach the helper
                 )
             assert self._helper.stdin is not None
             self._helper.stdin.write(line + "\n")
@@ -51,7 +51,7 @@ class Reaper:
 
 
 def reap_at_end(orders: TextIO) -> None:
-    """The helper's side: follows the orders and, at their end, ends what is left."""
+    """The helper's side: follow the orders and, at their end, end the groups that are left."""
     watched: dict[int, str] = {}
     for line in orders:
         sign, group, *folder = line.rstrip("\n").split(" ", 2)

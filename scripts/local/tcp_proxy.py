@@ -1,10 +1,10 @@
-"""A TCP proxy that spoils what goes through it: late, not at all, in shreds, or one way only.
+"""A TCP proxy that disturbs connections: late bytes, lost bytes, small pieces, or one direction only.
 
-The one rule: bytes that it passes on are the bytes that came, in their order. Whatever else it does
-it does to connections, as a network would.
+The one rule: bytes that it passes on are the bytes that came, in their order. All other disturbances are of
+connections, as in a network.
 
     with Proxy(port_of_redis) as proxy:
-        proxy.port                     # what the client is told
+        proxy.port                     # the port for the client
         proxy.latency_s = 0.2
         with proxy.down(): ...         # refused, and what was connected is cut
 """
@@ -24,7 +24,7 @@ __all__ = ["Proxy"]
 
 READ_BYTES = 64 * 1024
 SHRED_BYTES = 7
-# Closed with a reset instead of an orderly end: SO_LINGER on, zero seconds.
+# SO_LINGER on, zero seconds: `close` sends a reset instead of an orderly end.
 RESET = struct.pack("ii", 1, 0)
 
 T = TypeVar("T")
@@ -34,10 +34,10 @@ class Proxy:
     """One port in front of another, on a thread of its own."""
 
     def __init__(self, target_port: int) -> None:
-        self.port = 0  # known once it is entered
-        self.latency_s = 0.0  # before each piece, both ways
+        self.port = 0  # set when the context is entered
+        self.latency_s = 0.0  # before each piece, in both directions
         self.shreds = False  # pieces of a few bytes, each a packet of its own
-        self.loses_replies = False  # what the server says is not passed on
+        self.loses_replies = False  # bytes of the server are not passed on
         self.spoilt = 0  # connections that were cut, and pieces that were late or in shreds
         self._target_port = target_port
         self._server: asyncio.Server | None = None
@@ -58,17 +58,17 @@ class Proxy:
         self._thread.join()
 
     def reset(self) -> None:
-        """Every connection is cut, as by a router that forgot them; new ones are welcome."""
+        """Cut every connection, as a router does that has lost its state; new ones are accepted."""
         self._do(self._cut())
 
     def lead_to(self, target_port: int) -> None:
-        """Lead to another server from now on, as an address that was moved; what was connected is cut."""
+        """Lead to another server from now on, as an address that was moved; open connections are cut."""
         self._target_port = target_port
         self.reset()
 
     @contextlib.contextmanager
     def down(self) -> Iterator[None]:
-        """Nobody listens, and what was connected is cut."""
+        """Refuse connections, and cut the open ones."""
         self._do(self._end())
         try:
             yield
@@ -77,7 +77,7 @@ class Proxy:
 
     @contextlib.contextmanager
     def losing_replies(self) -> Iterator[None]:
-        """Requests arrive and are served; their answers are lost, and then the connections."""
+        """Lose replies: requests arrive and are served; their answers are lost, and then the connections."""
         self.loses_replies = True
         try:
             yield
@@ -87,7 +87,7 @@ class Proxy:
 
     @contextlib.contextmanager
     def shredding(self) -> Iterator[None]:
-        """Whatever comes is passed on in pieces of a few bytes."""
+        """Pass bytes on in pieces of a few bytes."""
         self.shreds = True
         try:
             yield
@@ -115,7 +115,7 @@ class Proxy:
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             back_reader, back_writer = await asyncio.open_connection(HOST, self._target_port)
-        except OSError:  # the server is down, and so are we
+        except OSError:  # the server is down, so the proxy appears down, too
             writer.transport.abort()
             return
         pair = {writer, back_writer}

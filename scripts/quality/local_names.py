@@ -1,6 +1,6 @@
-"""Finds names of variables, parameters, attributes and functions that say nothing, such as `found` and `told`.
+"""Finds vague names of variables, parameters, attributes and functions, such as `found` and `told`.
 
-The one rule: a name is the noun of what it holds, so that a line can be read alone; `at` is a time, and a place in a
+The one rule: a name is the noun of its value, so that a line can be read alone; `at` is a time, and a place in a
 list is an `index`. A word that a published contract has may stay; `CONTRACT_NAMES` says which and why.
 """
 
@@ -15,7 +15,7 @@ CHECKED_FOLDERS = ("rules", "streams", "scripts", "tests", "docs")
 VAGUE_NAMES = frozenset({
     "told", "said", "asked", "kept", "held", "seen", "found", "known", "one", "who", "ours", "anew",
 })  # fmt: skip
-# By folder or file and name, why the name stays.
+# The reasons why a name stays, by folder or file and name.
 CONTRACT_NAMES: dict[tuple[str, str], str] = {
     ("streams/wire/changes.py", "said"): "a field of a segment change",
     ("streams/ops/responses.py", "said"): "a field of the operations API",
@@ -50,7 +50,7 @@ def _is_contract(path: str, name: str) -> bool:
 
 
 def _bound_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Each name that a module gives to something, with its line."""
+    """The names that a module binds, with their lines."""
     for node in ast.walk(tree):
         match node:
             case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):

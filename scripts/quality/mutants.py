@@ -1,6 +1,6 @@
-"""Switch off one guard after the other, and see that the simulation or a test turns red.
+"""Mutation tests: removes one guard after the other, and checks that the simulation or a test fails.
 
-The one rule: a guard that nothing misses is not tested. Each mutant is one change of the source,
+The one rule: a guard whose removal fails no test is not tested. Each mutant is one change of the source,
 made in a copy of the tree; one that survives is exit code 1. Long because the mutants are a list.
 
     scripts/mutants [--seeds N] [NAME ...]
@@ -30,7 +30,7 @@ LIMIT_S = 280
 
 
 class Mutant(NamedTuple):
-    """A guard, where it is, and what stands there without it. ``tests``: what must turn red, else the simulation."""
+    """A guard, its place, and the text without it. ``tests``: those that must fail; else the simulation must."""
 
     guard: str
     path: str
@@ -2505,7 +2505,7 @@ BY_TESTS = (
 
 
 class Killed(NamedTuple):
-    """What turned red, and after how many seeds; `None` where it was a test."""
+    """The failure of a mutant, and after how many seeds; `None`: a test failed."""
 
     by: str
     seeds: int | None
@@ -2540,7 +2540,7 @@ def described(killed: Killed | None) -> str:
 
 
 def tried(mutants: Sequence[Mutant], seeds: int) -> Iterator[tuple[Mutant, Killed | None, float]]:
-    """Each mutant, what turned red, and how long it took; as many at a time as there are processors."""
+    """Try mutants, as many at a time as there are processors. Yields each with its failure and its time (s)."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(lambda mutant: _timed(mutant, seeds), mutants)
 
@@ -2589,7 +2589,7 @@ def _tested(mutant: Mutant, tree: Path) -> Killed | None:
 
 
 def _run(tree: Path, *arguments: str) -> tuple[int, str]:
-    """Python on the copied tree, whatever is installed."""
+    """Run Python on the copied tree, whatever packages are installed."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(tree), str(tree / "scripts")))}
     done = subprocess.run(
         [sys.executable, *arguments],

@@ -1,13 +1,13 @@
-"""Find figures of speed and memory in README and docs that nobody draws and that therefore go stale.
+"""Finds figures of speed and memory in README and docs that are not generated, and so go stale.
 
-The one rule: a measured figure stands in a block that is drawn from docs/benchmarks/results.json. Outside of these
+The one rule: a measured figure stands in a block that is generated from docs/benchmarks/results.json. Outside of these
 
 - events/s, µs, a ratio with × or "times as", a percentile with its value and a table's column of such are always taken
   for measured;
 - ms and MB are limits and settings: a word of `LIMIT` stands right before the number, or `SETTINGS` has the phrase.
 
-Limits of bytes are otherwise written in KiB or MiB, which are not looked at. Code blocks show what a command prints,
-and pages that are drawn as a whole are drawn from the code.
+Other limits of bytes are written in KiB or MiB, which are not checked. Code blocks show the output of commands, and
+pages that are generated as a whole come from the code; neither is checked.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MEASURED = (
     re.compile(rf"{NUMBER}\s*×|×\s*{NUMBER}|{NUMBER}\s+times\s+(?:as|faster|slower|the)\b"),
     re.compile(rf"\b{PERCENTILE}(?!\d|\.\d)\W{{1,3}}(?:is |was |of |at )?{NUMBER}|{NUMBER} \({PERCENTILE}"),
 )
-COLUMN = re.compile(rf"(?<!\S){THINGS}/s\b|(?<=\|) *{PERCENTILE} *(?=\|)")  # in a row of a table
+COLUMN = re.compile(rf"(?<!\S){THINGS}/s\b|(?<=\|) *{PERCENTILE} *(?=\|)")  # a figure in a row of a table
 AMOUNT = re.compile(rf"{NUMBER}[\s-](?:ms|MB)\b")
 LIMIT = re.compile(
     r"\b(?:up to|at most|at least|no more than|less than|above|below|over|under|within|every|after|waits?|"
@@ -54,7 +54,7 @@ def main(root: Path = ROOT) -> int:
 
 
 def findings(root: Path) -> Iterator[str]:
-    """``path:line: what``, for each figure that stands where nothing draws it."""
+    """Yield ``path:line: what`` for each figure outside of a generated block."""
     for page in generated_blocks.pages(root):
         name, text = page.relative_to(root).as_posix(), page.read_text("utf-8")
         if text.startswith(DRAWN):
@@ -77,7 +77,7 @@ def _page_findings(text: str) -> Iterator[str]:
 
 
 def _prose(text: str) -> Iterator[tuple[int, str]]:
-    """The lines outside of drawn blocks and of code."""
+    """The lines outside of generated blocks and of code."""
     fence = ""
     for number, line in generated_blocks.without_blocks(text):
         mark = re.match(r"\s*(```+|~~~+)", line)
@@ -90,14 +90,14 @@ def _prose(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _claims(line: str, line_before: str) -> Iterator[str]:
-    """What of a line is taken for measured."""
+    """The figures of a line that count as measured."""
     for phrase in SETTINGS:
         line = line.replace(phrase, "")
     patterns = [*MEASURED, COLUMN] if line.startswith("|") else MEASURED
     for pattern in patterns:
         yield from (match[0].strip() for match in pattern.finditer(line))
     for match in AMOUNT.finditer(line):
-        # A sentence goes over the end of a line.
+        # A sentence may begin on the line before.
         if not LIMIT.search(f"{line_before} {line[: match.start()]}"):
             yield match[0]
 

@@ -1,4 +1,4 @@
-"""Checks that the linters do not know: long modules, names, hosts of packages, paths of one machine.
+"""Checks that the linters do not have: long modules, names, hosts of packages, paths of one machine.
 
 The one rule: every finding is `path:line: what, and what to do`, and any finding is exit code 1.
 """
@@ -16,18 +16,18 @@ from quality.local_names import local_name_findings
 __all__ = ["findings", "main"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MODULE_LINES = 300  # past that a module says in its docstring why: "Long because …"
-TEST_LINES = 600  # cases side by side stay readable for longer
+MODULE_LINES = 300  # a longer module says why in its docstring: "Long because …"
+TEST_LINES = 600  # lists of cases stay readable for longer
 LONG_BECAUSE = re.compile(r"\blong because\b", re.IGNORECASE)
 NAMED_PACKAGES = ("rules", "streams", "scripts")
 PARTICIPLE = re.compile(r"(?:ing|ed)$")
-# Words which look like participles and are nouns or terms of the field.
+# Words which look like participles, and are nouns or terms of the field.
 NOUNS = ("feed", "monitoring", "parsing", "standing", "untrusted")
-# What starts servers and processes, which is for tests/integration.
+# Modules that start servers and processes, which only tests/integration may import.
 STARTERS = ("local.processes", "local.servers")
-# Titles of published schemas, which stay.
+# Titles of published schemas, which may not change.
 CONTRACT_NAMES = ("Membership",)
-# Where packages are fetched from is a setting of the machine, never of this project.
+# The host of a package registry is a setting of the machine, never of this project.
 FETCHED_FROM = re.compile(r"//(?:[^\s/@]+@)?(?:pypi|registry|repo\d*|files|proxy|index|deb|mirrors?|crates)\.[\w.-]+")
 MACHINE_PATH = re.compile(r"(?<![\w.:/~$}-])/(?:root|home|Users|work)/[\w.]")
 
@@ -45,7 +45,7 @@ def findings(paths: list[Path]) -> Iterator[str]:
     for path in paths:
         content = path.read_bytes()
         if b"\0" in content:
-            continue  # not a text
+            continue  # no text file
         text = content.decode()
         name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
         if path.suffix == ".py":
@@ -55,7 +55,7 @@ def findings(paths: list[Path]) -> Iterator[str]:
 
 
 def module_findings(text: str, limit: int) -> Iterator[str]:
-    """A long module explains itself at its head."""
+    """Check that a long module gives the reason at its head."""
     count = text.count("\n")
     head = text.split('"""')[1] if text.startswith(('"""', 'r"""')) else ""
     if count > limit and not LONG_BECAUSE.search(head):
@@ -65,7 +65,7 @@ def module_findings(text: str, limit: int) -> Iterator[str]:
 def name_findings(paths: Sequence[Path]) -> Iterator[str]:
     """Find modules which are named by a participle, and class names which have two meanings.
 
-    Tests may call the class of a stand-in like what it stands in for.
+    Tests may give a stand-in the name of the class that it replaces.
     """
     places: dict[str, list[str]] = defaultdict(list)
     for path in paths:
@@ -111,7 +111,7 @@ def imports_of(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def text_findings(text: str) -> Iterator[str]:
-    """Nothing that holds on one machine or in one network only."""
+    """Find paths and hosts that exist on one machine or in one network only."""
     for number, line in enumerate(text.splitlines(), 1):
         if FETCHED_FROM.search(line):
             yield f"{number}: the host of a package registry; leave it to the machine's settings"
@@ -122,7 +122,7 @@ def text_findings(text: str) -> Iterator[str]:
 
 
 def tracked() -> list[Path]:
-    """The files that git has or would take."""
+    """The files that git tracks or would add."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [path for name in sorted(names.split("\0")) if name and (path := ROOT / name).is_file()]

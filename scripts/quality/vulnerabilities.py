@@ -1,7 +1,7 @@
-"""Known vulnerabilities of the pinned packages, as pip-audit knows them; part of scripts/check.
+"""Checks the pinned packages for known vulnerabilities with pip-audit; part of scripts/check.
 
-The one rule: what is not known is not called safe. A vulnerability fails unless pyproject.toml allows it with a reason
-(`[tool.audit.allowed]`); where the data cannot be had, one line says so.
+The one rule: a check without data is never reported as passed. A vulnerability fails unless pyproject.toml allows it
+with a reason (`[tool.audit.allowed]`); if there are no data, one line says so.
 """
 
 import json
@@ -22,15 +22,15 @@ FOLDER = ROOT / ".cache" / "audit"
 TOOL = "pip-audit>=2.9,<3"
 PINS = ROOT / "constraints.txt"
 INSTALL_S, PROBE_S, AUDIT_S = 120.0, 30.0, 300.0
-AGAIN_S = 86_400.0  # the same pins are asked about once a day
+AGAIN_S = 86_400.0  # the same pins are queried once a day
 
 
 class NoData(Exception):
-    """Nothing can be said here; the text says why."""
+    """There are no data; the text says why."""
 
 
 def main() -> int:
-    """Exit code 1 when something is found."""
+    """Run the check. Exit code 1 if it finds a vulnerability."""
     stamp, pins = FOLDER / "nothing-found", PINS.read_text()
     if stamp.exists() and stamp.read_text() == pins and time.time() - stamp.stat().st_mtime < AGAIN_S:
         return 0
@@ -48,9 +48,9 @@ def main() -> int:
 
 
 def query(pins: str) -> Mapping[str, Any]:
-    """What pip-audit says of all pins. Raises `NoData`."""
+    """The report of pip-audit on all pins. Raises `NoData`."""
     tool = _tool()
-    # One package first: where nothing is known of it, the others need not be asked for.
+    # One package first: if there are no data about it, the others need no query.
     first = re.search(r"^[a-z][\w.-]*==[\w.]+", pins, re.MULTILINE)
     assert first is not None, "constraints.txt holds pins"
     probe = FOLDER / "probe.txt"
@@ -61,7 +61,7 @@ def query(pins: str) -> Mapping[str, Any]:
 
 
 def _tool() -> Path:
-    """pip-audit in an environment of its own: it is no part of the tested set."""
+    """The path of pip-audit, in an environment of its own, as it is no part of the tested packages."""
     tool = FOLDER / "bin" / "pip-audit"
     if not tool.exists():
         venv.create(FOLDER, with_pip=True)
@@ -84,7 +84,7 @@ def _run(command: Sequence[str], timeout_s: float, otherwise: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         raise NoData(otherwise) from None
-    # pip-audit: 1 with a report when it has found something, 1 without one when it has failed.
+    # pip-audit exits with 1 and a report if it has found something, and with 1 and no report if it has failed.
     if done.returncode != 0 and not done.stdout.startswith("{"):
         raise NoData(otherwise)
     return done.stdout
@@ -95,7 +95,7 @@ def _answered(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def findings(report: Mapping[str, Any], allowed: Mapping[str, str]) -> list[str]:
-    """What is wrong, a line each; ``allowed``: the reason by id (of any name that a vulnerability has)."""
+    """The findings, a line each; ``allowed``: the reasons by id (any name that a vulnerability has)."""
     problems = [
         f"pyproject.toml: {vulnerability} is allowed without a reason"
         for vulnerability, reason in allowed.items()

@@ -1,8 +1,8 @@
-"""The audit of a soak: millions of records, in one pass over each partition, none of them kept.
+"""The audit of a soak: one pass over the millions of records of each partition, without storing them.
 
-The one rule: what is cheap is asked of everybody, with a few bytes for each of a customer's changes; the
-oracle is asked about customers that a hash of seed and name chooses, so nobody knows them before.
-The invariants are those of `fault_runs.audit`, which asks the oracle about everybody.
+The one rule: cheap invariants are checked for every customer, with a few bytes for each of its changes. The oracle is
+run for a sample, which a hash of seed and name chooses. The invariants are those of `fault_runs.audit`, which runs the
+oracle for every customer.
 """
 
 import asyncio
@@ -34,18 +34,18 @@ __all__ = ["Pass", "audit", "verify"]
 
 CHANGES = "segment-changes"
 AT_ONCE = 5_000
-TOGETHER = 250  # customers that the oracle is asked about in one go
+TOGETHER = 250  # customers for which the oracle is run at once
 PROCESSES = 2
 
 
 class SentEvent(msgspec.Struct):
-    """When an event was made."""
+    """The time at which an event was made."""
 
     timestamp: datetime
 
 
 class Pass:
-    """One partition: what came, what was told, and whoever is in the sample with all of it."""
+    """The audit of one partition: its records, its changes, and all data of the customers in the sample."""
 
     def __init__(self, seed: int, share: float) -> None:
         self.came: set[str] = set()
@@ -62,7 +62,7 @@ class Pass:
         return zlib.crc32(self._salt + name.encode()) < self._below
 
     def read(self, record: In) -> None:
-        """A record of an input; the sender's header says whether it is an event."""
+        """Read a record of an input; the sender's header says whether it is an event."""
         if record.bad is not None:
             self.bad.append(record)
             return
@@ -77,7 +77,7 @@ class Pass:
             self.inputs[name].append(record)
 
     def hear(self, key: bytes, value: bytes) -> None:
-        """A change."""
+        """Read a change."""
         name = key.decode()
         fold = self.folds[name]
         before = fold.count
@@ -86,7 +86,7 @@ class Pass:
             self.changes[name].append(json.loads(value))
 
     def compare(self, stored: Mapping[str, StoredState]) -> Iterator[str]:
-        """I1, I2, I5: everybody, by what was told of them."""
+        """Check I1, I2 and I5 for every customer, by its published changes."""
         for name in self.came - stored.keys():
             yield f"I1: {name} is not in Redis"
         for name in stored.keys() - self.came:
@@ -99,7 +99,7 @@ class Pass:
             yield from fault_audit.adds_up(name, state, fold.members, fold.count)
 
     def samples(self, stored: Mapping[str, StoredState], clock: int) -> Iterator[AuditedCustomers]:
-        """What the oracle is asked, some customers at a time."""
+        """The data of the sample for the oracle, some customers at a time."""
         names = sorted(self.inputs)
         for index in range(0, len(names), TOGETHER):
             some = names[index : index + TOGETHER]
@@ -110,7 +110,7 @@ class Pass:
 
 
 def audit(scene: Scene, sample: int) -> Audited:
-    """Everything, once the run has settled and the workers have ended."""
+    """Check everything, once the run has settled and the workers have ended."""
     counts: Counter[str] = Counter()
     definitions = yaml.safe_load(scene.definitions.read_text())
     findings = [*fault_audit.positions(scene), *fault_audit.clocks(scene), *fault_audit.holds(scene, counts)]
@@ -140,7 +140,7 @@ def audit(scene: Scene, sample: int) -> Audited:
 
 
 def verify(scene: Scene) -> list[str]:
-    """``segmenter verify`` for everybody: what it says is shown, its exit code is taken."""
+    """Run ``segmenter verify`` for every customer: its output is printed, and its exit code counts."""
     command = [sys.executable, "-m", "streams", "verify"]
     done = subprocess.run(
         command, env=Worker(scene.settings).environment, capture_output=True, text=True, check=False
@@ -173,7 +173,7 @@ def _in(name: str, record: Any) -> In:
 
 
 async def _records(scene: Scene, names: Sequence[str], partition: int) -> AsyncIterator[tuple[str, Sequence[Any]]]:
-    """All committed records of a partition of these topics, some at a time."""
+    """Read all committed records of a partition of these topics, some at a time."""
     consumer: Any = AIOKafkaConsumer(
         bootstrap_servers=scene.lane.kafka.address, isolation_level="read_committed", enable_auto_commit=False,
         max_partition_fetch_bytes=4_000_000,

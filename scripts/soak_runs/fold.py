@@ -1,7 +1,7 @@
-"""What was told of one customer, added up as it is read.
+"""Folds the published changes of one customer as they are read.
 
-The one rule: of each change eight bytes are kept, so that one that comes again can be known, and known
-to be the same; the rest is what the changes add up to.
+The one rule: a digest of eight bytes is stored of each change, so that a repeat is recognised, and compared with the
+first one. Apart from these only the result of all changes is stored.
 """
 
 from array import array
@@ -18,13 +18,13 @@ EMITTED = b'"emitted_at":"'
 
 
 class FoldCause(msgspec.Struct):
-    """Why: an event, or time."""
+    """The cause of a change: an event, or time."""
 
     kind: str
 
 
 class FoldChange(msgspec.Struct):
-    """What is read of a change."""
+    """The fields of a change that are read."""
 
     customer_id: str
     segment: str
@@ -44,14 +44,14 @@ class CustomerFold:
 
     def __init__(self) -> None:
         self.members: frozenset[str] = frozenset()
-        self._digests: Any = None  # most customers of a soak have some, an array of none is dear all the same
+        self._digests: Any = None  # made at first use, as an empty array takes memory, too
 
     @property
     def count(self) -> int:
         return 0 if self._digests is None else len(self._digests)
 
     def add(self, name: str, value: bytes, counts: Counter[str]) -> Iterator[str]:
-        """I2-I5: it follows on what came before."""
+        """Add a change. Yields violations of I2 to I5: it must follow on the changes before it."""
         record, digest = read(value), hash(_without_time(value))
         if record.customer_id != name:
             yield f"I1: a change of {record.customer_id} has the key {name}"
@@ -75,12 +75,12 @@ class CustomerFold:
 
 
 def _without_time(value: bytes) -> bytes:
-    """A change that is published again says so of itself by its time alone."""
+    """The bytes of a change without its publishing time, in which alone a repeat may differ."""
     head, _, tail = value.partition(EMITTED)
     return head + tail.partition(b'"')[2]
 
 
 @cache
 def _shared(members: frozenset[str]) -> frozenset[str]:
-    """One and the same for all: there are few of them."""
+    """One shared object for equal memberships, as there are few different ones."""
     return members

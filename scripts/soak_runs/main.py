@@ -1,7 +1,7 @@
 """A soak: events at half of what the workers can do, a fault every minute or so, and the audit at the end.
 
-The one rule: the seed draws the faults and their times, so a soak can be had again; memory is said at
-each quarter, since what grows slowly shows nowhere else.
+The one rule: the seed draws the faults and their times, so a soak can be repeated. Memory is printed at each quarter,
+since slow growth shows nowhere else.
 
     scripts/soak                                    half an hour
     scripts/soak --minutes 3 --every 15 30          a short one, all the same
@@ -26,13 +26,13 @@ from soak_runs.rate import drained_per_s
 
 DEFINITIONS = Path(__file__).with_name("segments.yaml")
 EVERY_S = (30.0, 90.0)
-RATE_MAX = 4_000.0  # who makes the events, broker, Redis and workers share the machine
-GENERATION_S = 30.0  # so long customers do something, then come others
-SENT_SHARE = 0.5  # of what the rate promises
+RATE_MAX = 4_000.0  # sender, broker, Redis and workers share the machine
+GENERATION_S = 30.0  # after this time other customers are active
+SENT_SHARE = 0.5  # the least share of the planned events
 SAMPLE = 5_000
 BAD_SHARE = 0.001
-# Changes that two looks at an outbox, a tenth of a second apart, may miss: what a worker may decide in that time.
-SEGMENT_BYTES = 64 << 20  # a broker that was killed reads its newest segments again before it answers
+# Changes that may be missed between two looks at an outbox, a tenth of a second apart.
+SEGMENT_BYTES = 64 << 20  # small, as a killed broker reads its newest segments again before it answers
 
 FAULTS: dict[str, Callable[[Scene], None]] = {
     "a worker is killed": worker_faults.kill_one,
@@ -47,7 +47,7 @@ FAULTS: dict[str, Callable[[Scene], None]] = {
 
 
 def soak(scene: Scene, wish: argparse.Namespace) -> list[str]:
-    """What went wrong; it is told as it goes."""
+    """Run a soak, and print its progress. Returns its findings."""
     scene.forgets = True
     scene.crew.starts_max = 10_000
     memory = Memory(scene, wish.minutes)
@@ -64,7 +64,7 @@ def soak(scene: Scene, wish: argparse.Namespace) -> list[str]:
 
 
 def too_few(scene: Scene, lasted_s: float) -> Iterator[str]:
-    """A soak in which little was sent is none; while the broker is away nothing can be."""
+    """Report a soak in which too few events were sent; the time without a broker does not count."""
     sent, paused_s = scene.traffic.sent, scene.traffic.paused_s
     rate = sent / (lasted_s - paused_s)
     say(lasted_s, f"no more events; {sent:,} were sent, {rate:,.0f}/s but for pauses of {paused_s:.0f} s in all")
@@ -73,7 +73,7 @@ def too_few(scene: Scene, lasted_s: float) -> Iterator[str]:
 
 
 def go_on(scene: Scene, memory: Memory, wish: argparse.Namespace, began: float) -> None:
-    """Faults and quarters, as their time comes."""
+    """Cause faults and report quarters, each at its time."""
     marks = [began + wish.minutes * 60 * (number + 1) / QUARTERS for number in range(QUARTERS)]
     fault = began + scene.rng.uniform(*wish.every)
     while marks:
@@ -90,7 +90,7 @@ def go_on(scene: Scene, memory: Memory, wish: argparse.Namespace, began: float) 
 
 
 def wait_until(scene: Scene, memory: Memory, moment: float) -> None:
-    """Let time go by; whoever dies meanwhile is replaced."""
+    """Wait until a moment; workers that die meanwhile are replaced."""
 
     def is_over() -> bool:
         memory.look()
@@ -102,7 +102,7 @@ def wait_until(scene: Scene, memory: Memory, moment: float) -> None:
 
 
 def looked_at(scene: Scene, sample: int) -> list[str]:
-    """The audit, and ``segmenter verify``, which shares the rules with what is audited, for everybody."""
+    """Run the audit, and ``segmenter verify`` for every customer, which shares the rules with the worker."""
     began = time.monotonic()
     findings = audit(scene, sample)
     print(", ".join(f"{count:,} {what}" for what, count in findings.counts.items()), flush=True)
@@ -115,7 +115,7 @@ def say(after_s: float, what: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; exit code 1 when anything differs."""
+    """Run the command. Exit code 1 if there is any finding."""
     parser = argparse.ArgumentParser(prog="scripts/soak", description="A long run with a fault now and then, audited.")
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--rate", type=float, help="events a second (half of what is measured, at most 4,000)")
@@ -145,14 +145,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def chosen(measured: float) -> float:
-    """Half of it, up to what all of this machine can do at a time."""
+    """The rate of a soak: half of the measured one, at most that at which the whole machine keeps up."""
     rate = min(RATE_MAX, measured / 2)
     print(f"two workers drain {measured:,.0f} events/s; taken is {rate:,.0f}", flush=True)
     return rate
 
 
 def run_soak(scene: Scene, wish: argparse.Namespace) -> tuple[list[str], int]:
-    """The findings of a soak, and how many died."""
+    """Run a soak. Returns its findings, and how many workers died."""
     with scene:
         try:
             findings = soak(scene, wish)

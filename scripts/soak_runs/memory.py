@@ -1,8 +1,8 @@
-"""The memory of a soak: what workers and Redis hold, quarter by quarter, and whether that grows.
+"""The memory of a soak: that of workers and Redis, quarter by quarter, and whether it grows.
 
-The one rule: like is compared with like. A worker counts once it has lived for a while, in each quarter
-by the median of many looks, since faults end most of them early, and in each half by the mean of its
-quarters, since a worker that caught up with a backlog keeps what that took; Redis counts by its data, per customer.
+The one rule: only comparable values are compared. A worker counts once it has run for a while: in each quarter by the
+median of many samples, since faults end most workers early, and in each half by the mean of its quarters, since a
+worker that caught up with a backlog does not release that memory. Redis counts by its data, per customer.
 """
 
 import statistics
@@ -18,14 +18,14 @@ __all__ = ["QUARTERS", "WORKER_GROWTH", "Memory", "Quarter", "grown"]
 
 QUARTERS = 4
 GROWN_UP_S = 60.0
-SHORT_S = 120.0  # in a shorter quarter most customers are still doing something, and hold less or more for it
+SHORT_S = 120.0  # in a shorter quarter most customers are still active, and their size varies
 LOOK_EVERY_S = 2.0
 WORKER_GROWTH = 1.25
 CUSTOMER_GROWTH = 1.1
 
 
 class Quarter(NamedTuple):
-    """What was held at its end; ``worker_mb``: of grown workers throughout it, `None` if there were none."""
+    """The memory at the end of a quarter; ``worker_mb``: of grown workers during it, `None` if there were none."""
 
     worker_mb: float | None
     customers: int
@@ -33,7 +33,7 @@ class Quarter(NamedTuple):
 
 
 class Memory:
-    """Looks at it while a soak goes on, and tells at each quarter."""
+    """Samples memory during a soak, and reports it at each quarter."""
 
     def __init__(self, scene: Scene, minutes: float) -> None:
         self.quarters: list[Quarter] = []
@@ -44,7 +44,7 @@ class Memory:
         self._empty = self._dataset()
 
     def look(self) -> None:
-        """Now and then, at the workers that have lived for a while."""
+        """Sample the workers that have run for a while; called now and then."""
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_EVERY_S
@@ -54,7 +54,7 @@ class Memory:
         self._looks += [memory_mb for member in grown_up if (memory_mb := member.memory_mb)]
 
     def quarter(self) -> str:
-        """Ends a quarter, and says what is held."""
+        """End a quarter. Returns its report."""
         customers = self._customers()
         dataset = self._dataset()
         per_customer = (dataset - self._empty) / max(1, customers)
@@ -78,12 +78,12 @@ class Memory:
             try:
                 return int(self._scene.client.info("memory")["used_memory_dataset"])
             except (RedisError, OSError):
-                time.sleep(0.5)  # it may have been started just now
+                time.sleep(0.5)  # Redis may have been started just now
         return int(self._scene.client.info("memory")["used_memory_dataset"])
 
 
 def grown(quarters: list[Quarter], quarter_s: float = SHORT_S) -> Iterator[str]:
-    """What the second half holds beyond what the first did; of Redis, the last quarter beyond the first."""
+    """Report growth: workers from the first half to the second, Redis from the first quarter to the last."""
     if quarter_s < SHORT_S:
         print(f"memory is not compared: a quarter has {quarter_s:.0f} s, {SHORT_S:.0f} are needed", flush=True)
         return

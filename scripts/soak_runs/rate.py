@@ -1,7 +1,7 @@
-"""How fast the workers of a soak are on this machine: a backlog, published before they start, and drained.
+"""Measures the rate of the workers of a soak on this machine: they drain a backlog, published before they start.
 
-The one rule: it is measured with what the soak itself uses, definitions, settings and kinds of events,
-from the first record that is applied to the last, changes of owners included.
+The one rule: it is measured with the definitions, settings and kinds of events of the soak, from the first record that
+is applied to the last, with the changes of owners in between.
 """
 
 import time
@@ -18,7 +18,7 @@ MADE_PER_S = 4_000
 
 
 def backlog(seed: int, events: int, ends_s: float) -> list[TrafficRecord]:
-    """What the shop would have sent up to then."""
+    """The events that the shop would have sent up to ``ends_s``."""
     shop = Shop(seed, CUSTOMERS)
     records: list[TrafficRecord] = []
     number = 0
@@ -31,7 +31,7 @@ def backlog(seed: int, events: int, ends_s: float) -> list[TrafficRecord]:
 
 
 def drained_per_s(lane: Lane, seed: int, settings: Mapping[str, object], events: int = BACKLOG) -> float:
-    """Events per second of two workers."""
+    """Measure the events per second of two workers."""
     with Scene(lane, "soak-rate", seed, 0, settings=settings) as scene:
         scene.publish(backlog(seed, events, time.time() - 1))
         for _ in range(2):

@@ -1,7 +1,7 @@
 """The obvious loop: a Faust agent per input, for each event one GET, one SET and a send.
 
-The one rule: what one writes on the first day. It decides the two segments that orders alone
-decide; that time passes it does not notice.
+It is the loop that a developer writes on the first day. It decides the two segments that depend on orders alone, and
+has no due times.
 """
 
 import sys
@@ -51,7 +51,7 @@ def main(brokers: str, redis_url: str, prefix: str, count: int, partitions: int)
                 await changes.send(key=event["userId"].encode(), value=msgspec.json.encode(change))
             counted[0] += 1
             if counted[0] == count:
-                print(f"DONE {time.monotonic() - counted[1]}", file=sys.__stdout__, flush=True)  # Faust takes the other
+                print(f"DONE {time.monotonic() - counted[1]}", file=sys.__stdout__, flush=True)  # sys.stdout is Faust's
 
     for topic in ("profiles", "visits", "carts", "purchases"):
         app.agent(app.topic(prefix + topic, key_serializer="raw", value_serializer="raw"), name=topic)(decide)

@@ -1,6 +1,6 @@
-"""A wall clock that is off: on the path of a Python process, it is loaded before anything else.
+"""Sets the wall clock of a Python process off: on its path, this module is loaded before any other.
 
-The one rule: only what ``time.time`` and ``time.time_ns`` say is changed, by the seconds in the file
+The one rule: only the results of ``time.time`` and ``time.time_ns`` are changed, by the seconds in the file
 that ``SKEW_FILE`` names, which may change while the process runs.
 """
 
