@@ -101,9 +101,7 @@ def process(event: Event, customer: Customer, decider: Decider, value: bytes = b
         _cut_ring(customer)
     if customer.merged_into is not None:
         if isinstance(event, ProfileMerge) and event.part + 1 == event.parts:
-            note_taken(
-                linkage_of(customer), {event.move: event.linked}
-            )  # its move is the person's; see `Linkage.taken`
+            note_taken(linkage_of(customer), {event.move: event.linked})  # it is the person's; see `Linkage.taken`
         forwarded = _forward(event, customer, value, appended_ms)
         return Acted([], sent + forwarded.sent, forwarded.is_lost)
     if isinstance(event, ProfileMerge):

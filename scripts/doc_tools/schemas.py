@@ -209,7 +209,7 @@ def _as_written(struct: type[msgspec.Struct], schema: Schema) -> None:
 
 
 def dead_letter() -> Schema:
-    """The schema of a record that could not be used: headers with the reason and the origin, and the original value."""
+    """A record that could not be used: headers with the reason and the origin, and the original value."""
     most, origin = dead_letters.ORIGINAL_MAX_BYTES, Origin("visits", 0, 0)
     whole = dead_letters.headers(b"", REASONS[0], origin)
     cut = dead_letters.headers(bytes(most + 1), REASONS[0], origin, key=bytes(most + 1))

@@ -929,8 +929,8 @@ BY_TESTS = (
     Mutant(
         "what waits for an endpoint holds nothing over another channel",
         "streams/triggers/action_decisions.py",
-        "if action.due > self._reached:  # everything",
-        "if False:  # everything",
+        "if action.due > self._reached:  # the clock",
+        "if False:  # the clock",
         "tests/unit/triggers/test_action_decisions.py::test_what_waits_for_an_endpoint_holds_nothing_over_another_channel",
     ),
     Mutant(
@@ -1062,8 +1062,8 @@ BY_TESTS = (
     Mutant(
         "the last look at who has linked ids is the customer's own",
         "streams/triggers/membership_lookup.py",
-        "            look, decoded = await self._look(partition, ids)  # nothing",
-        "            pass  # nothing",
+        "            look, decoded = await self._look(partition, ids)  # again",
+        "            pass  # again",
         "tests/integration/triggers/test_membership_lookup.py",
     ),
     Mutant(
@@ -1503,15 +1503,15 @@ BY_TESTS = (
     Mutant(
         "whatever a template raises is its failure",
         "streams/triggers/templates.py",
-        "    except Exception as error:  # a template divides",
-        "    except (TooLong, ValueError) as error:  # a template divides",
+        "    except Exception as error:  # of any kind",
+        "    except (TooLong, ValueError) as error:  # of any kind",
         "tests/unit/triggers/test_templates.py",
     ),
     Mutant(
         "whatever compiling a template raises is a problem of the file",
         "streams/triggers/templates.py",
-        "    except Exception as error:  # noqa: BLE001  # Python compiles",
-        "    except OSError as error:  # noqa: BLE001  # Python compiles",
+        "    except Exception as error:  # noqa: BLE001  # Jinja compiles",
+        "    except OSError as error:  # noqa: BLE001  # Jinja compiles",
         "tests/unit/triggers/test_templates.py",
     ),
     Mutant(

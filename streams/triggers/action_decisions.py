@@ -26,7 +26,7 @@ from streams.wire.records import OutRecord
 FRESH_MS = 10_000
 # An action that waits is looked at again after an eighth of the time since it became due, within these bounds.
 WAIT_FIRST_MS, WAIT_MOST_MS = 50, 60_000
-# The upper bound for linked ids. They need a few seconds by themselves, also for an action that was due long ago.
+# The upper bound for linked ids, which need only a few seconds, also for an action that was due long ago.
 WAIT_LINKED_MOST_MS = 5_000
 # An action that has waited for longer than this gets a `deferred` decision, which says what it waits for.
 WAIT_PUBLISHED_MS = 10_000
@@ -42,9 +42,9 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """An attempt whose intent is saved with its step.
+    """An attempt whose intent is saved.
 
-    ``before``: the message of the same action that counted as sent until then; ``None``: there was none.
+    ``before``: the message of its action that counted as sent until then, if there was one.
     """
 
     customer: str
@@ -126,10 +126,7 @@ class ActionDecisions:
         return [decision_log.record(decision), *letters]
 
     def put_off(self, customer: str, action: Action, reason: str, until: int) -> list[OutRecord]:
-        """Put the next look off to ``until`` (ms), without a new due time.
-
-        Returns the `deferred` record, or nothing where the reason is the one that was published last.
-        """
+        """Put the next look off to ``until`` (ms). Returns a `deferred` record, unless the reason is unchanged."""
         action.look_at = until
         if reason == action.waits_for:
             return []
@@ -215,10 +212,7 @@ class DueStep:
         self.held_up: set[str] = set()
 
     def customer(self, customer: str, person: Person) -> None:
-        """Decide every action of a customer that is due, the oldest first.
-
-        An attempt that begins counts for the caps and cool-downs of the actions after it.
-        """
+        """Decide all due actions of a customer, the oldest first; an attempt that begins counts for those after it."""
         standing = self._look.of[customer]
         if person.expects_nothing(self._reached):
             self._tell(customer, [])
@@ -233,10 +227,7 @@ class DueStep:
             self._look_again_for_others(customer, person)
 
     def _look_again_for_others(self, customer: str, person: Person) -> None:
-        """Bring a waiting customer's next look forward to when another of its actions is due.
-
-        So an action that waits does not hold up another one, for example one over another channel.
-        """
+        """Look again when another action is due, so that one that waits does not hold up, say, another channel's."""
         now = self._deciding.now_ms()
         for action in person.actions:
             if action.due > self._reached:  # the clock moves as fast as the wall clock: it is there as much later
@@ -266,11 +257,7 @@ class DueStep:
                 self._go(customer, person, action, now)
 
     def _wait(self, customer: str, action: Action, waiting: Waiting, now: int, until: int) -> None:
-        """Look again at ``until`` (ms).
-
-        A wait that is new or short stays in memory while there is room. Another one is saved, and published as
-        `deferred` once it has lasted for `WAIT_PUBLISHED_MS`.
-        """
+        """Look again at ``until`` (ms): a new wait stays in memory if there is room, a long one is published."""
         self._deciding.counts.wait(waiting)
         is_new = now - action.next_at < WAIT_PUBLISHED_MS
         if (is_new or waiting in _SHORT) and len(self.parked) < self._room:
