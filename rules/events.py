@@ -72,7 +72,7 @@ def input_of(name: str) -> str:
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
-    """Where an event was read: topic, partition, offset."""
+    """The place of an event's record: topic, partition, offset."""
 
     topic: str
     partition: int

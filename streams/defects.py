@@ -36,7 +36,7 @@ class Pseudonyms:
 
 
 def no_pseudonym(customer_id: str) -> str:  # noqa: ARG001  # the interface of `Pseudonyms`
-    """In place of `Pseudonyms`: the same words for every customer."""
+    """A stand-in for `Pseudonyms`, which gives the same words for every customer."""
     return "a customer"
 
 

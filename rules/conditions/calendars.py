@@ -160,7 +160,7 @@ def _parse_month_days(value: object) -> tuple[MonthDay, MonthDay]:
 
 
 def _month_day_problem(days: tuple[MonthDay, MonthDay], calendar: Calendar) -> str | None:
-    """What is wrong with the first month-day that the calendar does not have."""
+    """The problem with the first month-day that the calendar does not have."""
     lengths = _MONTH_DAYS[calendar]
     for month, day in days:
         if not 1 <= month <= len(lengths) or not 1 <= day <= lengths[month - 1]:

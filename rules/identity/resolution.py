@@ -30,7 +30,7 @@ An event that names two ids links the former one, an anonymous or previous id, t
 - **Rings** (a → b and b → a): the first event that comes round cuts the ring at its smallest id, which is the person
   from then on.
 - **A shared device** (one anonymous id, two customers): the newer link wins for later events, and no fact moves back.
-  The customer that had the device gets `Unlinked`, so that its next event with that id links it anew.
+  The customer that had the device gets `Unlinked`, so that its next event with that id links it again.
 - **An erasure** of a customer erases the ids that are linked to it (`CascadedErasure`), and of a redirect the redirect.
   The owner that carries out a `CascadedErasure` notes so on `merges` (`ErasureNotice`), for a rebuild, which reads
   everything again.

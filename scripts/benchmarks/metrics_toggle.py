@@ -67,19 +67,19 @@ class SwitchedMeter:
         self._on = deque[bool]()
 
     def stepped(self, step: MeteredStep) -> None:
-        """As of `streams.runtime.meter.Meter`."""
+        """See `streams.runtime.meter.Meter`."""
         if _turns.on:
             self._counted.stepped(step)
         _turns.stepped(len(step.readings))
 
     def decided(self, made: Sequence[DecidedChanges]) -> None:
-        """As of `streams.runtime.meter.Meter`."""
+        """See `streams.runtime.meter.Meter`."""
         self._on.append(_turns.on)
         if _turns.on:
             self._counted.decided(made)
 
     def published(self, entries: int) -> None:
-        """As of `streams.runtime.meter.Meter`."""
+        """See `streams.runtime.meter.Meter`."""
         for _ in range(entries):
             if self._on.popleft():
                 self._counted.published(1)
@@ -89,7 +89,7 @@ class SwitchedMetrics(Metrics):
     """Metrics that count calls to Redis only in turns that are on."""
 
     def called(self, call: str, took_s: float) -> None:
-        """As of `streams.runtime.metrics.Metrics`."""
+        """See `streams.runtime.metrics.Metrics`."""
         if _turns.on:
             super().called(call, took_s)
 

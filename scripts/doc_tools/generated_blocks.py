@@ -37,7 +37,7 @@ def has_blocks(text: str) -> bool:
 
 
 def redrawn(text: str, blocks: Mapping[str, str]) -> str:
-    """Generate each block of a page anew. Raises `BlockError`."""
+    """Generate each block of a page again. Raises `BlockError`."""
     lines: list[str] = []
     for number, line, name in _marked(text):
         if name is None or line == END or BEGIN.match(line):

@@ -159,7 +159,7 @@ def run_soak(scene: Scene, wish: argparse.Namespace) -> tuple[list[str], int]:
         except TimedOut as error:
             logs = "\n".join(f"--- {member.worker.log.name}\n{member.worker.tail(12)}" for member in scene.crew.members)
             findings = [f"{error}\n{logs}"]
-        except Exception:  # noqa: BLE001  # what broke is told with the rest
+        except Exception:  # noqa: BLE001  # the error is reported with the other findings
             findings = [traceback.format_exc()]
         return findings + scene.crew.findings, len(scene.crew.deaths)
 

@@ -111,7 +111,7 @@ def _of_redis(settings: Settings, request: Request, count: int, *, triggers: boo
 
 
 def _of_segmenter(stored: Sequence[InRedis], since: int) -> str:
-    """What the segmenter still stores of a customer whose events up to ``since`` (ms) are erased."""
+    """The data that the segmenter still stores of a customer whose events up to ``since`` (ms) are erased."""
     has_customer = any(part.customer is not None for part in stored)
     has_profile = any(part.customer is not None and not part.is_gone(since) for part in stored)
     parts = [

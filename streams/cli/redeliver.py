@@ -84,7 +84,7 @@ _change = msgspec.json.Decoder(_Change)
 
 
 def _message_of(letter: Any) -> object:
-    """What the letters of one message have in common: customer, trigger and change."""
+    """The key that all letters of one message share: customer, trigger and change."""
     try:
         return letter.key, _trigger_of(letter), _change.decode(letter.value).change_id
     except msgspec.DecodeError:

@@ -58,7 +58,7 @@ def _why(settings: Settings, errors: Sequence[Exception]) -> str:
     see = "SEGMENTER_KAFKA_PROTOCOL, SEGMENTER_KAFKA_MECHANISM, SEGMENTER_KAFKA_USER and SEGMENTER_KAFKA_PASSWORD"
     refusal = _refusal(errors)
     if refusal is not None and sasl:
-        return f"Kafka at {settings.brokers} does not let us in ({refusal}); see {see}"
+        return f"Kafka at {settings.brokers} refuses the login ({refusal}); see {see}"
     see = "SEGMENTER_BROKERS"
     if settings.kafka_protocol != "PLAINTEXT":
         see += ", SEGMENTER_KAFKA_PROTOCOL and the certificates"

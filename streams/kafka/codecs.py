@@ -1,6 +1,6 @@
 """The compression codecs of Kafka's record batches, unpacking in pieces of a bounded size.
 
-See also: `streams.kafka.record_batches` (why in pieces, and who reads them).
+See also: `streams.kafka.record_batches` (reads them, and says why in pieces).
 """
 
 from __future__ import annotations

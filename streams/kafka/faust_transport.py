@@ -279,7 +279,7 @@ class Producer(FaustProducer):
     """A producer that never connects: nothing is sent through Faust (see `streams.kafka.publisher`)."""
 
     async def on_start(self) -> None:
-        """In place of starting a client."""
+        """Do nothing, in place of starting a client."""
 
 
 def _message(tp: TP, batch: Batch) -> ConsumerMessage:
@@ -306,7 +306,7 @@ class BatchPassthroughSchema(faust.Schema[Any, Any]):
     """A schema that passes a batch through undecoded, so that Faust's ordinary agents receive it."""
 
     def compile(self, app: Any, **_: Any) -> Callable[..., Any]:
-        """In place of decoding key and value."""
+        """Pass the batch, in place of decoding key and value."""
 
         async def decode(message: Message, *, propagate: bool = False) -> Any:  # noqa: ARG001  # Faust passes it
             return app.create_event(None, message.value, None, message)

@@ -15,7 +15,7 @@ coordinator an id that was not used for seven days (`transactional.id.expiration
 every `RENEW_S`, and publishes nothing more if it could not for `FENCE_MAX_S`. After making a fence an owner must
 check that its claim still stands: a process that was suspended meanwhile would fence the newer owner.
 
-aiokafka itself repeats what may be repeated. A batch that fails for good is not sent again here either: aiokafka
+aiokafka itself repeats what may be repeated. A batch that fails finally is not sent again here either: aiokafka
 counts a failed batch as sent, so all later batches would be out of order. The worker stops, and the next claim reads
 back which records arrived.
 
@@ -177,7 +177,7 @@ class FencedPublisher:
 
     def _fence_of(self, partition: int) -> Fence:
         if partition not in self._fences:
-            raise ProducerFenced("its partition was let go of")
+            raise ProducerFenced("its partition was released")
         return self._fences[partition]
 
     def _check_age(self, current: Fence) -> None:

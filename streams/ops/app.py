@@ -129,7 +129,7 @@ async def _run_until(ending: asyncio.Event, *loops: Coroutine[Any, Any, None]) -
 
 
 def _print_address(settings: Settings, server: HttpServer, token: str) -> None:
-    """Print the page's address; a random token is part of it, as nobody could know it otherwise."""
+    """Print the page's address; a random token is part of it, as an operator could not know it otherwise."""
     address = where(*server.address)
     fragment = f"#token={token}" if settings.ops_token is None else ""
     print(f"segmenter ops: http://{address}/{fragment}", file=sys.stderr, flush=True)

@@ -45,7 +45,7 @@ Buckets = Mapping[float, float]
 
 
 class WorkerReport(msgspec.Struct, frozen=True):
-    """What one worker answered."""
+    """The answers of one worker."""
 
     at_s: float
     samples: Samples

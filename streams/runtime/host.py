@@ -71,7 +71,7 @@ def assemble(
     """
     metrics = _metrics(settings, config)
     store = RedisStore.of(settings)
-    if settings.http != "none":  # without the port nobody can read the counters
+    if settings.http != "none":  # without the port the counters cannot be read
         config = msgspec.structs.replace(
             config, meter=lambda: PartitionMeter(metrics), claimed=metrics.claimed, let_go=metrics.let_go
         )

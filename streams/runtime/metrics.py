@@ -70,7 +70,7 @@ COUNTED: Mapping[str, Metric] = {
     "segmenter_claims_total": Metric("counter", (), "assignments that were claimed"),
     "segmenter_claim_seconds": Metric("histogram", (), "how long a claim took, with what it read back"),
     "segmenter_http_refusals_total": Metric("counter", ("reason",), HTTP_REFUSALS),
-    "segmenter_rebalances_total": Metric("counter", (), "how often partitions were let go of"),
+    "segmenter_rebalances_total": Metric("counter", (), "how often partitions were released"),
 }
 # These are read when the port is scraped.
 SCRAPED: Mapping[str, Metric] = {

@@ -130,7 +130,8 @@ class Trials:
         self.poison = attempt.suspect if attempt.suspect_deaths >= deaths_max else None
         if self.poison is not None:
             log.error(
-                "a record ended the process again and again while nothing else was worked on; it is passed over",
+                "a record killed the process again and again while nothing else was processed; "
+                "it becomes a dead letter",
                 extra={"topic": self.poison[0], "partition": partition, "offset": self.poison[1]},
             )
 

@@ -125,7 +125,7 @@ class PartitionOwner:
         except ClaimRefused as refused:
             self._config.stop(str(refused))
         except StoreFailed:
-            log.warning("Redis did not answer a check; the next save will tell", extra=self._generation_field())
+            log.warning("Redis did not answer a check; the check is repeated", extra=self._generation_field())
 
     async def receive(self, batch: Batch) -> None:
         """Take a fetched batch; a batch of a former generation is dropped."""
@@ -259,7 +259,7 @@ class PartitionOwner:
                 await asyncio.wait([making])
             runners, self._runners = self._runners, {}
             if runners:
-                log.info("letting go of partitions", extra={"partitions": list(runners), **self._generation_field()})
+                log.info("releasing partitions", extra={"partitions": list(runners), **self._generation_field()})
                 self._config.let_go()
             await asyncio.gather(*(runner.release() for runner in runners.values()))
             await self._publisher.release()

@@ -117,7 +117,7 @@ class FetchWatchdog:
         without = self._without_since()
         if without is not None and now - without > 5 * self._unread_s:
             self._stop(
-                f"nothing was claimed for {5 * self._unread_s:.0f} s after partitions were let go of; see that Kafka "
+                f"nothing was claimed for {5 * self._unread_s:.0f} s after partitions were released; see that Kafka "
                 "is up, and start again"
             )
         since: dict[str, tuple[int, float]] = {}

@@ -97,7 +97,7 @@ class Model(BaseModel):
 
 
 class Secret(Model):
-    """Where a secret is: a variable of the environment, or a file."""
+    """The place of a secret: a variable of the environment, or a file."""
 
     env: str | None = Field(None, min_length=1)
     file: Path | None = None

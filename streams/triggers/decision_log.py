@@ -31,7 +31,7 @@ REACHED = frozenset({"sent", "unknown, not sent"})
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What became of a change under a trigger.
+    """The decision on a change under a trigger.
 
     ``reason``: why, in words, without personal data. ``attempts``: how many attempts were begun. ``until``: when the
     action is looked at again, in a decision that is not final. ``sequence``: of the change. ``redelivery``: the record
@@ -106,7 +106,7 @@ def record(decision: Decision) -> OutRecord:
 
 
 def letter(decision: Decision, change: bytes) -> OutRecord:
-    """A dead letter for a message that failed for good: the change as it was read, so that it can be replayed."""
+    """A dead letter for a message that failed finally: the change as it was read, so that it can be sent again."""
     headers = [
         ("decision-id", decision.decision_id.encode()),
         ("trigger", decision.trigger.encode()),
@@ -128,5 +128,5 @@ def decode(value: bytes) -> Decision:
 
 
 def identity(topic: str, headers: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
-    """What identifies a record that triggers published: its topic and decision id."""
+    """The identity of a record that triggers published: its topic and decision id."""
     return topic, next((value for name, value in headers if name == "decision-id"), b"")

@@ -192,7 +192,7 @@ class Dispatcher:
     async def _against_now(self, begun: Begun) -> str | None:
         look = await self._last_look([begun.customer])
         # After a release a newer owner may have read events of the customer that are unknown here, such as an erasure.
-        return "the partition was let go of" if self.is_released else self._against(begun, look)
+        return "the partition was released" if self.is_released else self._against(begun, look)
 
     async def _attempt(self, begun: Begun) -> None:
         message = msgspec.structs.replace(begun.message, against=partial(self._against_now, begun))

@@ -23,7 +23,7 @@ from streams.wire import customer_codec
 from streams.worker.customer_migration import RowAction, migrate_customer
 from streams.worker.rebuild import RebuildResult
 
-# The due time of a customer which the store does not hold. No real due time is 1 ms, so that the save sets it anew.
+# The due time of a customer which the store does not hold. No real due time is 1 ms, so that the save sets it again.
 _UNKNOWN_DUE = 1
 # The due time of a customer which belongs to another partition.
 _MISPLACED = -1

@@ -100,7 +100,7 @@ class Smtp:
                 may_have_arrived = True  # from here on the server may have accepted it, whatever it answers
                 await client.data(mail.content)
         except aiosmtplib.SMTPAuthenticationError as error:
-            return AttemptResult(Outcome.FAILED, f"the server does not let us in ({error.code})")
+            return AttemptResult(Outcome.FAILED, f"the server refuses the login ({error.code})")
         except aiosmtplib.SMTPResponseException as error:
             return AttemptResult(
                 Outcome.REFUSED if error.code >= _PERMANENT else Outcome.FAILED, f"status {error.code}"

@@ -118,7 +118,7 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("Redis does not allow this user", "then start again"),
     ],
     "integration/security/test_secured_path::test_kafka_does_not_take_the_password": [
-        ("does not let us in", "see"),
+        ("refuses the login", "see"),
     ],
     "integration/security/test_secured_path::test_topics_that_a_user_may_not_create_or_see": [
         ("or create it as another user",),

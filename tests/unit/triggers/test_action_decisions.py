@@ -166,7 +166,7 @@ async def test_a_partition_that_was_let_go_of_sends_nothing_more() -> None:
     world.channels["screen"].send = connects  # type: ignore[method-assign]
     await enters(world)
     await world.until(START + SECOND_MS)
-    assert objections == ["the partition was let go of", None]
+    assert objections == ["the partition was released", None]
 
 
 # --- what is not decided -----------------------------------------------------------------------
