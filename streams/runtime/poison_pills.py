@@ -130,8 +130,7 @@ class Trials:
         self.poison = attempt.suspect if attempt.suspect_deaths >= deaths_max else None
         if self.poison is not None:
             log.error(
-                "a record killed the process again and again while nothing else was processed; "
-                "it becomes a dead letter",
+                "a record killed the process each time it was processed; it becomes a dead letter",
                 extra={"topic": self.poison[0], "partition": partition, "offset": self.poison[1]},
             )
 
