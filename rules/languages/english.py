@@ -1,6 +1,6 @@
 """The messages, units and names of days in English.
 
-The one rule: a message states only what its slots have. A pair is for one and for several.
+A message states only what its slots have. A pair is for one and for several.
 
 See also `rules.sentences.reason_tree` and `rules.sentences.phrases`, which build a sentence of them.
 """

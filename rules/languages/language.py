@@ -1,7 +1,7 @@
 """A language: its messages, and how it writes numbers, durations, days and foreign texts.
 
-The one rule: all words of a language stand in tables (`rules.languages.english`, `rules.languages.persian`, the
-messages of each kind of condition); which of them a sentence has is decided without looking at the language.
+All words of a language stand in tables (`rules.languages.english`, `rules.languages.persian`, the messages of each kind
+of condition); which of them a sentence has is decided without looking at the language.
 """
 
 from __future__ import annotations

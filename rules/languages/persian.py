@@ -1,8 +1,7 @@
 """Persian: messages, units and names of days.
 
-The one rule: a message states only what its slots have. Spelling follows the Academy of
-Persian Language and Literature: prefixes and suffixes are joined by a half-space (U+200C), the
-``ه`` before a genitive carries its hamza.
+A message states only what its slots have. Spelling follows the Academy of Persian Language and Literature: prefixes and
+suffixes are joined by a half-space (U+200C), the ``ه`` before a genitive carries its hamza.
 """
 
 from __future__ import annotations

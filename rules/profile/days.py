@@ -1,7 +1,6 @@
 """Day sums: the sum and number of older contributions, by UTC day.
 
-The one rule: a sum is stored as its digits, since it may exceed 64 bits, which a stored number
-does not.
+A sum is stored as its digits, since it may exceed 64 bits, which a stored number does not.
 
 Bound: the newest 1,100 days with a contribution, three years. Older contributions are added to the oldest of these days
 and leave a window with it; a sum without a window stays exact.

@@ -1,7 +1,7 @@
 """Occurrences: the newest times of some events.
 
-The one rule: times and the hashed ids of their messages stand side by side, ascending by (time,
-id), so that a count over a window looks at a list of times as it is.
+Times and the hashed ids of their messages stand side by side, ascending by (time, id), so that a count over a window
+looks at a list of times as it is.
 """
 
 from __future__ import annotations

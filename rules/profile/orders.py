@@ -1,7 +1,7 @@
 """Orders: the messages about a customer's orders, and the orders that are formed of them.
 
-The one rule: the newest messages are stored as they came, and orders are formed of them at each decision. So a
-cancellation before its order, a refund in two parts or an older completion that comes late needs no special case.
+The newest messages are stored as they came, and orders are formed of them at each decision. So a cancellation before
+its order, a refund in two parts or an older completion that comes late needs no special case.
 
 A refund or cancellation without an order id concerns no known order and is not stored.
 

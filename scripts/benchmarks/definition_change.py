@@ -2,8 +2,8 @@
 
 Does the same for a rebuild, in which all events are read again beside the live ones.
 
-The one rule: each measurement is of a worker that has just started on the same customers, one after the other.
-Afterwards every customer is as all events make it under the new file, which `segmenter verify` recomputes.
+Each measurement is of a worker that has just started on the same customers, one after the other. Afterwards every
+customer is as all events make it under the new file, which `segmenter verify` recomputes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Measures the delay from an event, or a due time, to its change at a consumer, under a steady load.
 
-The one rule: producer and consumer are processes of their own, and the measured system is warmed up by the same load
-before.
+Producer and consumer are processes of their own, and the measured system is warmed up by the same load before.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Benchmarks: measures this worker beside alternatives, on the same records in the same run.
 
-The one rule: a rate is a ratio to another system that ran beside it, as machines are noisy. The systems take turns, and
-the median of the rounds counts. Only 127.0.0.1 is connected to. The segments are the four of
-scripts/load/four_segments.yaml, so that the figures do not depend on the library.
+A rate is a ratio to another system that ran beside it, as machines are noisy. The systems take turns, and the median of
+the rounds counts. Only 127.0.0.1 is connected to. The segments are the four of scripts/load/four_segments.yaml, so that
+the figures do not depend on the library.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Measures the cost of observing a worker: metrics on and off by turns, and look-ups of customers beside events.
 
-The one rule: a pair is two successive turns of one process (`benchmarks.metrics_toggle`).
+A pair is two successive turns of one process (`benchmarks.metrics_toggle`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A worker whose metrics are on and off by turns, and which reports the CPU time of each turn.
 
-The one rule: both kinds of turn are of one process on one backlog, so that they differ in the metrics alone.
+Both kinds of turn are of one process on one backlog, so that they differ in the metrics alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The alternative programs of the benchmark: built or installed once, started, read, and ended.
 
-The one rule: however this process ends, none of these programs stays.
+However this process ends, none of these programs stays.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The systems that drain a backlog in the benchmark: this worker, and alternatives.
 
-The one rule: each system is given the same records on topics of its own. It is timed from the moment when it has its
-partitions until all records are done: saved or committed, with their changes published. Its published memberships are
-compared with those of the rules. The time of starting is left out for all.
+Each system is given the same records on topics of its own. It is timed from the moment when it has its partitions until
+all records are done: saved or committed, with their changes published. Its published memberships are compared with
+those of the rules. The time of starting is left out for all.
 """
 
 from __future__ import annotations

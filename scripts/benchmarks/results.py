@@ -1,7 +1,7 @@
 """The figures of all benchmarks as one file, docs/benchmarks/results.json, from which the tables in docs are drawn.
 
-The one rule: only `benchmarks.recorder` adds to it, and a measurement replaces the former one of the same
-benchmark and case. No host name and no path is in it.
+Only `benchmarks.recorder` adds to it, and a measurement replaces the former one of the same benchmark and case. No host
+name and no path is in it.
 """
 
 from __future__ import annotations

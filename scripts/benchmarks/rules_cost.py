@@ -1,7 +1,7 @@
 """Measures the cost of an event in the rules alone: the whole library beside four segments.
 
-The one rule: both decide the same events in the same run, several times in turn, and the median of
-each counts; what is compared is CPU time, without decoding, storing and publishing.
+Both decide the same events in the same run, several times in turn, and the median of each counts; what is compared is
+CPU time, without decoding, storing and publishing.
 """
 
 import gc

@@ -1,7 +1,6 @@
 """Measures the cost of more customers: throughput, memory of Redis and of the worker, and the time of a restart.
 
-The one rule: each size has the same number of events per customer in the same span, so that its changes per event are
-the same.
+Each size has the same number of events per customer in the same span, so that its changes per event are the same.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The stage of a benchmark: a broker, topics that are filled the same way each time, and the changes published there.
 
-The one rule: each run has topics of its own with the same records, so that no run profits from another one's caches or
-data. Only 127.0.0.1 is connected to.
+Each run has topics of its own with the same records, so that no run profits from another one's caches or data. Only
+127.0.0.1 is connected to.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reports figures whose code has changed since; part of scripts/check.
 
-The one rule: this warns and does not fail, since a figure may be old. That the docs say so is what
-`python -m doc_tools.schemas --check` fails on.
+This warns and does not fail, since a figure may be old. That the docs say so is what `python -m doc_tools.schemas
+--check` fails on.
 """
 
 from __future__ import annotations

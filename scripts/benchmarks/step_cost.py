@@ -1,7 +1,7 @@
 """Measures the cost of an event in process: decode, merge, decide, encode, without Kafka and Redis.
 
-The one rule: the cost is a ratio to ``json.loads`` of the same bytes in the same run, in alternating turns, by the
-least of each, as other load of the machine makes both slower.
+The cost is a ratio to ``json.loads`` of the same bytes in the same run, in alternating turns, by the least of each, as
+other load of the machine makes both slower.
 """
 
 import asyncio

@@ -1,8 +1,7 @@
 """Measures how fast each system drains a backlog, one after the other, in several rounds.
 
-The one rule: the memberships of each system are those of the rules for the same records, else the run fails. The
-exception is the obvious loop, which now and then loses an event that it reads beside another one of the same customer;
-that is reported.
+The memberships of each system are those of the rules for the same records, else the run fails. The exception is the
+obvious loop, which now and then loses an event that it reads beside another one of the same customer; that is reported.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Measures webhooks of triggers: their rate beside a bare aiohttp loop, and their delay after their send time.
 
-The one rule: both post to the same receiver, a process of its own that only notes each call.
+Both post to the same receiver, a process of its own that only notes each call.
 """
 
 from __future__ import annotations

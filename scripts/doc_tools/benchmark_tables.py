@@ -1,7 +1,7 @@
 """Generates the tables of figures in docs from docs/benchmarks/results.json.
 
-The one rule: a figure is shown with its commit and date, and with a note if its hot path has changed since. So a table
-itself shows how far it can be trusted.
+A figure is shown with its commit and date, and with a note if its hot path has changed since. So a table itself shows
+how far it can be trusted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Generates the reference of conditions and of the library from the code and the library itself.
 
-The one rule: nothing that the code states is stated again here. The table of conditions is the one at the head of
-`rules.conditions`, and the bounds are constants of the modules that apply them.
+Nothing that the code states is stated again here. The table of conditions is the one at the head of `rules.conditions`,
+and the bounds are constants of the modules that apply them.
 """
 
 from __future__ import annotations

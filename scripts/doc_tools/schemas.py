@@ -1,7 +1,7 @@
 """Generates the contract as files: JSON Schema and AsyncAPI, from the code that reads and writes.
 
-The one rule: nothing that the code states is stated again here. Types come from the structs, names, topics and limits
-from their constants; only constraints that a type cannot express are added.
+Nothing that the code states is stated again here. Types come from the structs, names, topics and limits from their
+constants; only constraints that a type cannot express are added.
 
     python -m doc_tools.schemas            writes docs/
     python -m doc_tools.schemas --check    exit 1 and a sentence for each file that is not current

@@ -1,6 +1,6 @@
 """Generates the tables of settings on the configuration page from `streams.settings`.
 
-The one rule: names, defaults, choices and meanings are those of the code; the rest of the page is written by hand.
+Names, defaults, choices and meanings are those of the code; the rest of the page is written by hand.
 """
 
 from __future__ import annotations

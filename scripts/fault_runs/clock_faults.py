@@ -1,6 +1,6 @@
 """Faults of the clock: the workers' wall clock is changed while they run; that of Kafka and Redis is right.
 
-The one rule: the worker's code is unchanged. A module on its path changes the wall clock of the process (see
+The worker's code is unchanged. A module on its path changes the wall clock of the process (see
 `skew/sitecustomize.py`); the monotonic clock stays right.
 """
 

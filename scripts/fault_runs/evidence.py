@@ -1,6 +1,6 @@
 """The evidence of a run: its inputs, its published records, and the data in Redis.
 
-The one rule: it is read as bytes, without code of the product, so that a mistake there is not repeated here.
+It is read as bytes, without code of the product, so that a mistake there is not repeated here.
 """
 
 import json

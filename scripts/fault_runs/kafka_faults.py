@@ -1,7 +1,7 @@
 """Faults of Kafka: a broker that is gone or frozen, changed topics, upstream transactions.
 
-The one rule: while the broker is away no present event is sent, as an event that waits in the sender would be late
-through no fault of the segmenter.
+While the broker is away no present event is sent, as an event that waits in the sender would be late through no fault
+of the segmenter.
 """
 
 import random

@@ -1,7 +1,7 @@
 """The interface of faults: a name, the action on a scene, and the permitted consequences.
 
-The one rule: the sentences with which workers may stop are listed with the fault that may cause them; a sentence that
-must come is awaited by the fault itself.
+The sentences with which workers may stop are listed with the fault that may cause them; a sentence that must come is
+awaited by the fault itself.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
 """Fault runs: load real Kafka, Redis and workers, cause a fault, and audit the result.
 
-The one rule: a run is repeated by its name and its seed, and both are printed. Any difference to the result that
-follows from the events makes the exit code 1.
+A run is repeated by its name and its seed, and both are printed. Any difference to the result that follows from the
+events makes the exit code 1.
 
     scripts/faults --ci                           the quick ones, once each
     scripts/faults --all --runs 5                 the whole matrix

@@ -1,6 +1,6 @@
 """Faults of the network between the workers and Redis or Kafka, made by a proxy.
 
-The one rule: bytes that pass are unchanged. A client that gets half an answer, none, or all of them late is not told.
+Bytes that pass are unchanged. A client that gets half an answer, none, or all of them late is not told.
 """
 
 from collections.abc import Callable

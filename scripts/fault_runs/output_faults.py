@@ -1,7 +1,7 @@
 """Faults of size and number: outputs that are too large, compression bombs, records between ids that come twice.
 
-The one rule: no worker stops. A text that is too large is cut, a record that cannot be read is a dead letter, and a
-record that comes twice counts once.
+No worker stops. A text that is too large is cut, a record that cannot be read is a dead letter, and a record that comes
+twice counts once.
 """
 
 import json

@@ -1,7 +1,6 @@
 """Faults of Redis: killed, without its last writes or all of them, full, frozen, without its scripts.
 
-The one rule: lost writes are cut off the append-only file, as after a loss of power; the server itself is never asked
-to delete them.
+Lost writes are cut off the append-only file, as after a loss of power; the server itself is never asked to delete them.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The scene of one run: a shop on shared Kafka with a Redis of its own, its workers, and its expected state.
 
-The one rule: a scene draws everything from its seed. It waits for stored and published data, never for a time to pass.
+A scene draws everything from its seed. It waits for stored and published data, never for a time to pass.
 """
 
 import contextlib

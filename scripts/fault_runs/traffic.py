@@ -1,8 +1,7 @@
 """The traffic of a run: a history of two hours at once, and present events.
 
-The one rule: the sender never makes an event late. The history is published whole, each input in the order of its
-times. Two present events of one customer are so far apart that a program which reads them in another order has a
-defect.
+The sender never makes an event late. The history is published whole, each input in the order of its times. Two present
+events of one customer are so far apart that a program which reads them in another order has a defect.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Measures the delay of changes under a steady load, with sender and consumer in processes of their own.
 
-The one rule: neither end may slow the other down, as that would count as delay of the worker. The delay is from the
-event's own time, taken just before it is sent, to the change at a consumer.
+Neither end may slow the other down, as that would count as delay of the worker. The delay is from the event's own time,
+taken just before it is sent, to the change at a consumer.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Apache Kafka as jars: fetched by Maven, formatted and started by Java.
 
-The one rule: a folder of jars is either complete or absent, also when several processes fetch it at the same time.
+A folder of jars is either complete or absent, also when several processes fetch it at the same time.
 """
 
 import base64

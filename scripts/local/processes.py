@@ -1,6 +1,6 @@
 """Worker processes for the demo, the tests and the benchmark.
 
-The one rule: a process that is started here is ended here, by its own process id.
+A process that is started here is ended here, by its own process id.
 """
 
 import os

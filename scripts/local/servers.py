@@ -1,6 +1,6 @@
 """Redis, Tansu and Apache Kafka on this machine, for the demo, the tests and the benchmark.
 
-The one rule: servers are set up as in production, except for one node, one copy and no password.
+Servers are set up as in production, except for one node, one copy and no password.
 
     with Redis(aof=True) as redis, Kafka() as kafka:
         redis.url, kafka.address

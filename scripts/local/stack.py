@@ -1,7 +1,7 @@
 """Starts and ends a local Kafka and Redis.
 
-The one rule: one process holds the servers, and a lock for as long as it lives. The process id in the state
-file is trusted only while the lock is held; `down` ends that process and nothing else.
+One process holds the servers, and a lock for as long as it lives. The process id in the state file is trusted only
+while the lock is held; `down` ends that process and nothing else.
 
     eval "$(scripts/stack up)"      SEGMENTER_BROKERS and SEGMENTER_REDIS are set, what is up already stays
     scripts/stack status            the same two lines, exit 1 if it is down

@@ -1,7 +1,7 @@
 """Finds vague names of variables, parameters, attributes and functions, such as `found` and `told`.
 
-The one rule: a name is the noun of its value, so that a line can be read alone; `at` is a time, and a place in a
-list is an `index`. A word that a published contract has may stay; `CONTRACT_NAMES` says which and why.
+A name is the noun of its value, so that a line can be read alone; `at` is a time, and a place in a list is an `index`.
+A word that a published contract has may stay; `CONTRACT_NAMES` says which and why.
 """
 
 import ast

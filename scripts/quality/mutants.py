@@ -1,7 +1,7 @@
 """Mutation tests: removes one guard after the other, and checks that the simulation or a test fails.
 
-The one rule: a guard whose removal fails no test is not tested. Each mutant is one change of the source,
-made in a copy of the tree; one that survives is exit code 1. Long because the mutants are a list.
+A guard whose removal fails no test is not tested. Each mutant is one change of the source, made in a copy of the tree;
+one that survives is exit code 1. Long because the mutants are a list.
 
     scripts/mutants [--seeds N] [NAME ...]
 """

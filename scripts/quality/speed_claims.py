@@ -1,6 +1,6 @@
 """Finds figures of speed and memory in README and docs that are not generated, and so go stale.
 
-The one rule: a measured figure stands in a block that is generated from docs/benchmarks/results.json. Outside of these
+A measured figure stands in a block that is generated from docs/benchmarks/results.json. Outside of these
 
 - events/s, µs, a ratio with × or "times as", a percentile with its value and a table's column of such are always taken
   for measured;

@@ -1,6 +1,6 @@
 """Checks that the linters do not have: long modules, names, hosts of packages, paths of one machine.
 
-The one rule: every finding is `path:line: what, and what to do`, and any finding is exit code 1.
+Every finding is `path:line: what, and what to do`, and any finding is exit code 1.
 """
 
 import ast

@@ -1,8 +1,8 @@
 """The audit of a soak: one pass over the millions of records of each partition, without storing them.
 
-The one rule: cheap invariants are checked for every customer, with a few bytes for each of its changes. The oracle is
-run for a sample, which a hash of seed and name chooses. The invariants are those of `fault_runs.audit`, which runs the
-oracle for every customer.
+Cheap invariants are checked for every customer, with a few bytes for each of its changes. The oracle is run for a
+sample, which a hash of seed and name chooses. The invariants are those of `fault_runs.audit`, which runs the oracle for
+every customer.
 """
 
 import asyncio

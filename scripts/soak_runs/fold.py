@@ -1,7 +1,7 @@
 """Folds the published changes of one customer as they are read.
 
-The one rule: a digest of eight bytes is stored of each change, so that a repeat is recognised, and compared with the
-first one. Apart from these only the result of all changes is stored.
+A digest of eight bytes is stored of each change, so that a repeat is recognised, and compared with the first one. Apart
+from these only the result of all changes is stored.
 """
 
 from array import array

@@ -1,7 +1,7 @@
 """A soak: events at half of what the workers can do, a fault every minute or so, and the audit at the end.
 
-The one rule: the seed draws the faults and their times, so a soak can be repeated. Memory is printed at each quarter,
-since slow growth shows nowhere else.
+The seed draws the faults and their times, so a soak can be repeated. Memory is printed at each quarter, since slow
+growth shows nowhere else.
 
     scripts/soak                                    half an hour
     scripts/soak --minutes 3 --every 15 30          a short one, all the same

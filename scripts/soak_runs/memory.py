@@ -1,8 +1,8 @@
 """The memory of a soak: that of workers and Redis, quarter by quarter, and whether it grows.
 
-The one rule: only comparable values are compared. A worker counts once it has run for a while: in each quarter by the
-median of many samples, since faults end most workers early, and in each half by the mean of its quarters, since a
-worker that caught up with a backlog does not release that memory. Redis counts by its data, per customer.
+Only comparable values are compared. A worker counts once it has run for a while: in each quarter by the median of many
+samples, since faults end most workers early, and in each half by the mean of its quarters, since a worker that caught
+up with a backlog does not release that memory. Redis counts by its data, per customer.
 """
 
 import statistics

@@ -1,7 +1,7 @@
 """Measures the rate of the workers of a soak on this machine: they drain a backlog, published before they start.
 
-The one rule: it is measured with the definitions, settings and kinds of events of the soak, from the first record that
-is applied to the last, with the changes of owners in between.
+It is measured with the definitions, settings and kinds of events of the soak, from the first record that is applied to
+the last, with the changes of owners in between.
 """
 
 import time

@@ -1,8 +1,8 @@
 """Sends the records of a command to Kafka; in the end each is known to be acknowledged or not.
 
-The one rule: the command waits for Kafka for `ANSWER_MAX_S` and no longer. kafka-python's own `flush` lasts as long as
-Kafka does not answer: once its idempotent producer has given up a batch, it needs a new producer id from Kafka before
-it looks at the age of the others. `flush` also raises when a batch is split because Kafka found it too large.
+The command waits for Kafka for `ANSWER_MAX_S` and no longer. kafka-python's own `flush` lasts as long as Kafka does not
+answer: once its idempotent producer has given up a batch, it needs a new producer id from Kafka before it looks at the
+age of the others. `flush` also raises when a batch is split because Kafka found it too large.
 
 See also: `streams.kafka.publisher`, which publishes for workers.
 """

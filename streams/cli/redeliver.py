@@ -1,7 +1,7 @@
 """``segmenter redeliver``: hands dead-lettered messages to the triggers again, each with new attempts.
 
-The one rule: nothing is decided here. A message goes to the triggers once more, under its former key. They send it only
-to a customer that is still in the segment, and only if it was not sent since.
+Nothing is decided here. A message goes to the triggers once more, under its former key. They send it only to a customer
+that is still in the segment, and only if it was not sent since.
 
 See also: `streams.triggers.inputs`, which reads it there.
 """

@@ -1,8 +1,8 @@
 """Faust's Kafka transport, changed to pass whole batches, read from the positions that the store has saved.
 
-The one rule: Faust does lifecycle, group membership, assignment and agents. What it does per record (decoding,
-acks, gaps, its own read offsets) is replaced. A batch has the position from which it was fetched and
-the position after it, so its reader can see a hole.
+Faust does lifecycle, group membership, assignment and agents. What it does per record (decoding, acks, gaps, its own
+read offsets) is replaced. A batch has the position from which it was fetched and the position after it, so its reader
+can see a hole.
 
 Written against faust-streaming 0.15 and aiokafka 0.14; each seam names what it stands in for. Long because all
 seams of Faust's transport stand in one place.

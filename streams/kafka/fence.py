@@ -1,6 +1,6 @@
 """A fence: a producer after which Kafka refuses everything that former producers of its partition still send.
 
-The one rule: the fence stands once the leaders of the output partitions know its epoch, and not before.
+The fence stands once the leaders of the output partitions know its epoch, and not before.
 
     worker A owns the partition, with a producer of epoch 3; a batch that A sends is delayed on the way
     worker B claims it: its producer gets epoch 4 from the coordinator; the leaders know epoch 3 alone, and would

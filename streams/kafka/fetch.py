@@ -1,6 +1,6 @@
 """Results of a fetch: batches of records, and what the response said about the log they come from.
 
-The one rule: every offset is a position, which is the next offset to read, so that ends and starts compare.
+Every offset is a position, which is the next offset to read, so that ends and starts compare.
 
 See also: `streams.kafka.faust_transport` (gives batches to their owner), `streams.runtime.partition_task` (when an
 input counts as read to its end), `streams.runtime.watchdog` (inputs that are not fetched).

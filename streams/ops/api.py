@@ -1,6 +1,6 @@
 """Serves the API of the operations page: one handler for each route, and the page itself.
 
-The one rule: a path is served because it is in the table of routes.
+A path is served because it is in the table of routes.
 
 See also: `streams.ops.routes`, the table; `streams.ops.responses`, the types of the answers; `streams.ops.auth`, which
 admits requests.

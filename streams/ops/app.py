@@ -1,7 +1,7 @@
 """The composition root of the operations process: ``segmenter ops``.
 
-The one rule: only this module makes the process's parts, and hands each what it needs. The process owns no partition,
-is in no consumer group, and writes nothing.
+Only this module makes the process's parts, and hands each what it needs. The process owns no partition, is in no
+consumer group, and writes nothing.
 
     Redis     → state_poller    clocks, members, customers
     Kafka     → change_feed     changes, dead letters        → status → api → the page

@@ -1,7 +1,6 @@
 """The routes of the API as a table, and the OpenAPI document that is generated from it.
 
-The one rule: the table is complete. A handler without a route is not served, and a route without a handler fails at the
-start.
+The table is complete. A handler without a route is not served, and a route without a handler fails at the start.
 
 See also: `streams.ops.api`, the handlers.
 """

@@ -1,6 +1,6 @@
 """The budget of background work, such as a backfill of all customers, which runs between the steps of partitions.
 
-The one rule: events come first, so the work pauses for as long as they need. One partition works after the other.
+Events come first, so the work pauses for as long as they need. One partition works after the other.
 """
 
 from __future__ import annotations

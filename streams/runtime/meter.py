@@ -1,6 +1,6 @@
 """The interface by which a partition reports its steps to the metrics.
 
-The one rule: a step reports once and in bulk. No decision, checkpoint or record depends on the reports.
+A step reports once and in bulk. No decision, checkpoint or record depends on the reports.
 """
 
 from __future__ import annotations

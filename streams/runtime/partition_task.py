@@ -1,7 +1,7 @@
 """The task of one partition while this process owns it: the only writer of the partition's state.
 
-The one rule: events and due times go through one queue. Each turn takes a bounded step of merged records and then a
-bounded slice of due times, so neither starves the other. Every step is saved before the next one begins.
+Events and due times go through one queue. Each turn takes a bounded step of merged records and then a bounded slice of
+due times, so neither starves the other. Every step is saved before the next one begins.
 
 See also `streams.runtime.merge` for the order of the records, `streams.runtime.input_buffer` for how many of them wait,
 `streams.runtime.timers` for due times, `streams.runtime.partition_clock` for how far time is decided,

@@ -1,6 +1,6 @@
 """A timer for calls to a server: how long each took, and how long the oldest open one waits.
 
-The one rule: each call that begins also ends here, whether it was answered or not.
+Each call that begins also ends here, whether it was answered or not.
 """
 
 from __future__ import annotations

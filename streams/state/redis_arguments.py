@@ -1,6 +1,6 @@
 """The arguments of a save for its script (``lua/save.lua``).
 
-The one rule: all counts come first, then the counted values, in the order in which the script reads them.
+All counts come first, then the counted values, in the order in which the script reads them.
 """
 
 from __future__ import annotations

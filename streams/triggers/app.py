@@ -1,6 +1,6 @@
 """The composition root of triggers: a Faust app beside the worker's, which consumes what the worker publishes.
 
-The one rule: its consumer group, its Redis keys and its topics are its own; the segmenter's store is only read.
+Its consumer group, its Redis keys and its topics are its own; the segmenter's store is only read.
 
 See also `streams.runtime.host`, which assembles the app of either process.
 """

@@ -5,8 +5,8 @@
     switch      between two steps the process comes to exactly the worker's position, 957, and ends
     backfill    each customer is replaced by its rebuilt one, when it is loaded or in a background step
 
-The one rule: the steps wait only for the end of a rebuild. Its result is in memory until every customer is migrated, so
-a process rebuilds one partition at a time.
+The steps wait only for the end of a rebuild. Its result is in memory until every customer is migrated, so a process
+rebuilds one partition at a time.
 
 See also `streams.offline.rebuild_process`, which computes, and `streams.worker.customer_migration`, which brings a
 customer over to the result.

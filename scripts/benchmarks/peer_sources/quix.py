@@ -1,7 +1,7 @@
 """The segment repeat_buyer on Quix Streams, alone: no due times, as it has none over days.
 
-The one rule: it is written as in the guide of Quix Streams, with exactly-once processing as here. It is given the
-number of records, and prints how long they took from the first one on. It runs in an environment of its own.
+It is written as in the guide of Quix Streams, with exactly-once processing as here. It is given the number of records,
+and prints how long they took from the first one on. It runs in an environment of its own.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Sets the wall clock of a Python process off: on its path, this module is loaded before any other.
 
-The one rule: only the results of ``time.time`` and ``time.time_ns`` are changed, by the seconds in the file
-that ``SKEW_FILE`` names, which may change while the process runs.
+Only the results of ``time.time`` and ``time.time_ns`` are changed, by the seconds in the file that ``SKEW_FILE`` names,
+which may change while the process runs.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Makes channels from the triggers file: a new kind is a file of its own and a line here.
 
-The one rule: an error in a channel or a template is reported at the start, with its path in the file.
+An error in a channel or a template is reported at the start, with its path in the file.
 """
 
 from __future__ import annotations
