@@ -115,6 +115,7 @@ def _run_crowd(samples: Samples, customers: int, rate: int) -> None:
         with Redis.from_url(settings.redis.get_secret_value()) as client:
             while applied(client, settings) < customers:
                 time.sleep(0.1)
+        # The reference: the same load while no customer is due.
         calm = pace.delays_ms(settings.brokers, rate, CALM_S, "calm")
         wait_s = due_ms / 1000 - BEFORE_S - time.time()
         if wait_s < 0:

@@ -161,6 +161,7 @@ def _look_ups(seconds: float) -> BenchmarkCase:
                     for partition in range(settings.partitions)
                     for name in client.hkeys(key(settings.redis_prefix, partition, "customers"))
                 ]
+                # The load begins before the look-ups and ends after them, so that all of them run beside it.
                 loading = pace.sending(kafka.address, EVENTS_PER_S, seconds + 4, "beside")
                 time.sleep(2)
                 cpu, before, began = cpu_s(ops.pid), applied(client, settings), time.perf_counter()

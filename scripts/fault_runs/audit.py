@@ -94,6 +94,7 @@ def clocks(scene: Scene) -> Iterator[str]:
 
 
 def dead_letters(inputs: Sequence[In], letters: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
+    """Check I4 and I8: each bad record is a dead letter, once, and no other record is one."""
     wanted = {
         (
             record.topic,

@@ -116,6 +116,7 @@ class Scene:
             "group": self.prefix,
             "redis_prefix": self.prefix,
             "definitions": DEFINITIONS,
+            # Short, so that the partitions of a dead worker get another owner within the run.
             "session_timeout_s": 2.5,
             "batch_max": STEP,
             "in_hand_max": 20,

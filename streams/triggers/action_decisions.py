@@ -278,6 +278,7 @@ class DueStep:
         if come_back:
             self._wait(customer, action, Waiting.ENDPOINT, now, come_back)
             return
+        # Saved before the attempt is made: after a crash it counts as one that may have arrived.
         before = person.sent_as(action.key)
         action.attempting = True
         action.attempts += 1

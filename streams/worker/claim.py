@@ -184,6 +184,7 @@ def _rebuild(config: WorkerConfig, part: WorkerPartition) -> Rebuild:
 
     async def follow(result: RebuildResult) -> None:
         count = len(result.customers)
+        # A new version, also of an unchanged file: so every customer counts as one of a former version, to be migrated.
         versions = part.loader.versions.with_next(config.engine, part.checkpointer.clock)
         await part.loader.use_rebuilt(versions, result, part.claim)
         log.info("all events are read again; going on from them", extra={**log_fields, "customers": count})

@@ -22,7 +22,7 @@ if (stored[6] or '0') ~= ARGV[13] then
   return 'moved'
 end
 local after_stays = 15 + tonumber(ARGV[15])
--- The save begins at other positions of the inputs than are stored here: again, writes were lost.
+-- The save begins at other positions of the inputs than are stored here: Redis has lost writes, as above.
 local inputs = tonumber(ARGV[6])
 for i = 0, inputs - 1 do
   if redis.call('HGET', meta, 'position:' .. ARGV[after_stays + 1 + 3 * i]) ~= ARGV[after_stays + 2 + 3 * i] then
@@ -30,7 +30,7 @@ for i = 0, inputs - 1 do
   end
 end
 
--- What is decided cannot be taken back, so a partition's clock moves on only as far as this Redis agrees: the
+-- A decision cannot be taken back, so a partition's clock moves on only as far as this Redis agrees: the
 -- wall clock of a worker may have been set since it was last compared. 1,000 ms: CLOCK_SKEW_MAX_MS of state/redis.py.
 local moves = tonumber(ARGV[4]) > tonumber(stored[4] or '0')
 if moves then
@@ -40,8 +40,8 @@ if moves then
   end
 end
 
--- What this user may not do must fail here, where nothing counts yet: calls that change nothing, then the digest, which
--- says nothing without its number, then the outbox, without which a customer's changes would be lost.
+-- A call without the right for it must fail here, where nothing counts yet: calls that change nothing, then the digest,
+-- which does not count without its number, then the outbox, without which a customer's changes would be lost.
 redis.call('ZADD', due, 'XX', 0, '')
 redis.call('ZREM', due, '')
 redis.call('HDEL', customers, '')

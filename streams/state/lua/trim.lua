@@ -11,7 +11,7 @@ if stored[1] ~= ARGV[1] or tonumber(stored[3] or '0') < tonumber(ARGV[3]) then
 end
 local drop = tonumber(ARGV[2]) - tonumber(stored[2] or '0')
 if drop > 0 then
-  -- What this user may not do must fail here: a number that does not fit the entries would drop others at the next trim.
+  -- A call without the right for it must fail here: a number that does not fit the entries would drop others later.
   redis.call('LTRIM', outbox, 0, -1)
   redis.call('HSET', meta, 'trimmed', ARGV[2])
   redis.call('LTRIM', outbox, drop, -1)
