@@ -16,9 +16,9 @@ from rules.profile.profile import Profile
 class Ahead(msgspec.Struct, array_like=True, gc=False):
     """The published changes of a customer that are not in its standing; see `rules.published_ahead`.
 
-    ``waiting``: ids of published changes that were not decided again yet. ``newest`` (ms): when
-    the latest published change occurred. ``wake`` (ms): when the wait for them ends, even if
-    nothing happens. ``segments``: the membership after the last published change, sorted.
+    ``waiting``: ids of published changes that were not decided again yet. ``newest`` (ms): when the latest published
+    change occurred. ``wake`` (ms): when the wait for them ends, even without an event. ``segments``: the membership
+    after the last published change, sorted.
     """
 
     waiting: set[str]
@@ -28,7 +28,7 @@ class Ahead(msgspec.Struct, array_like=True, gc=False):
 
 
 class ArrivingProfile(msgspec.Struct, array_like=True, gc=False):
-    """A profile of a former id of which not all parts have come. Fields: see `rules.identity.events.ProfileMerge`."""
+    """An incomplete profile of a former id. See `rules.identity.events.ProfileMerge` for the fields."""
 
     digest: bytes
     definitions: str
@@ -43,17 +43,18 @@ class ArrivingProfile(msgspec.Struct, array_like=True, gc=False):
 
 
 class Linkage(msgspec.Struct, array_like=True, gc=False):
-    """The links of an id, as far as they need more than `Customer` has; see `rules.identity.resolution`.
+    """The data about an id's links that few ids have; see `rules.identity.resolution`.
 
-    ``vouched``: the redirect of this id is by an `alias` on `profiles`. ``left`` (ms): the instant at which a redirect
-    ended, up to which nothing was decided of the customer that the id is since; 0: none did. ``cut``: time (ms) and
-    person of the link that ended a ring. ``aliases``: former ids by an `alias` on `profiles`, and when (ms).
-    ``separated``: ids that were parted from this one, and when (ms). ``taken``: moves of profiles that were taken in,
-    each with the time of its link (ms); those up to ``taken_since`` (ms) count as taken in. ``arriving``: by content,
-    profiles of which not all parts have come. ``erased_along``: the id was erased with a person to which it was linked
-    by an `anonymousId`; from the first event that identifies it the id is of its own. ``erased_before`` (ms): when it
-    was erased itself before that; 0: never. ``linked_ms``: when the newest new ids were linked by an `anonymousId`, by
-    the times of the records. ``shared``: more than one person had the id, so what came of it lies with several.
+    ``vouched``: the redirect of this id is by an `alias` on `profiles`. ``left`` (ms): when the last redirect of this
+    id ended, 0: none did; the customer that the id is since then has no decisions up to that time. ``cut``: time (ms)
+    and person of the link that ended a ring. ``aliases``: former ids by an `alias` on `profiles`, with the times (ms).
+    ``separated``: ids that were unlinked from this one, with the times (ms). ``taken``: moves of profiles that were
+    taken in, with the times of their links (ms); moves of links up to ``taken_since`` (ms) count as taken in.
+    ``arriving``: incomplete profiles, by content. ``erased_along``: the id was erased with a person to which it was
+    linked by an `anonymousId`; from the first event that identifies it, the id is a customer of its own.
+    ``erased_before`` (ms): when the id itself was erased before that; 0: never. ``linked_ms``: when the newest new ids
+    were linked by an `anonymousId`, by the times of the records. ``shared``: the id was linked to more than one person,
+    so its events count for several.
     """
 
     vouched: bool = False
@@ -71,18 +72,18 @@ class Linkage(msgspec.Struct, array_like=True, gc=False):
 
 
 class Customer(msgspec.Struct, array_like=True, gc=False):
-    """A customer: the standing and the profile that it was decided from.
+    """A customer: its standing, and the profile from which that was decided.
 
-    ``instant`` (ms): the latest moment at which this customer was decided. ``since`` (ms): by place of a segment, when
-    it was entered, for those that the customer is in. ``dues`` (ms): by place, when time alone may next change it,
-    where it may; ``due``: the next of them, 0 = none. ``published_ahead``: what was published that this standing does
-    not know, nearly always nothing. ``out_of_order``: how often something came out of its order: an event after its
-    time, a link that ended, or a change that was not decided as it had been published. With 0, what was decided follows
-    from the events alone. ``erased`` (ms): when everything known of the customer was erased; nothing at or before it
-    counts. 0 = never. ``definition_version``: the number, in the partition's list of definitions, of the version that
-    decided last (`streams.state.definition_versions`). ``merged_into``: of an id that was linked to another, which, and
-    when (ms). ``links``: ids that were linked to this one, and when (ms). ``identified``: an event named the id as
-    `userId`. ``linkage``: what else is known of its links, mostly nothing.
+    ``instant`` (ms): the latest moment at which this customer was decided. ``since`` (ms): when each segment was
+    entered that the customer is in, by the segment's index. ``dues`` (ms): when time alone may next change a segment,
+    by its index; ``due``: the next of them, 0 = none. ``published_ahead``: published changes that this standing lacks,
+    nearly always none. ``out_of_order``: how often the order mattered: an event came after its time, a link ended, or a
+    change was not decided as it had been published. With 0, the membership follows from the events alone. ``erased``
+    (ms): when the customer was erased, 0 = never; events at or before it do not count. ``definition_version``: the
+    number of the version that decided last, in the partition's list (`streams.state.definition_versions`).
+    ``merged_into``: the id to which this one redirects, and since when (ms). ``links``: ids that were linked to this
+    one, with the times (ms). ``identified``: an event named the id as `userId`. ``linkage``: further data about links,
+    mostly none.
     """
 
     instant: int

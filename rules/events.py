@@ -94,7 +94,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     ``amount`` (10⁻⁶ of the currency) those of an order event. ``properties``, ``traits`` (of an
     identify) and ``context`` are read when a rule asks for them. ``link``: another id of the same person;
     ``vouched``: by an `alias` on `profiles`, whose writers vouch for it. ``identifies``: the event names its customer
-    as `userId` (`rules.identity.resolution` says what that is for).
+    as `userId` (see `rules.identity.resolution`).
     """
 
     customer: str

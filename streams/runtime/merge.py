@@ -116,8 +116,9 @@ class Merge:
     def take(self, limit: int, read_until: Callable[[str], float]) -> MergedBatch:
         """Take at most ``limit`` readings that no unread record can precede.
 
-        ``read_until(topic)``: when (monotonic, s) what other inputs gave lies behind all that this input had (``-inf``
-        where it has records beyond what was fetched). It need not hold for what lies behind what is in hand.
+        ``read_until(topic)``: the time (monotonic, s) up to which records that other inputs gave are known to follow
+        all records of this input; ``-inf`` where Kafka has records of it that are not fetched. If this input has
+        readings in hand, an earlier time stops the merge only after the last of them.
         """
         bound = self._bound(read_until)
         if bound is NOTHING:

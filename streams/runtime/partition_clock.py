@@ -62,9 +62,9 @@ class PartitionClock:
     def read_until(self, topic: str) -> float:
         """The time (monotonic, s) up to which other inputs' records are known to follow this input's; see `Merge.take`.
 
-        An input is at its end as Kafka answered last. Not all inputs are requested together (an input of which records
-        lie in the fetcher is not), so what another input gave later than ``answer_s`` after that waits for the next
-        answer.
+        Kafka's last answer shows whether an input is at its end. Not all inputs are requested together (an input with
+        records in the fetcher is left out), so a record that another input gave later than ``answer_s`` after that
+        answer's request waits for the next answer.
         """
         answer = self._fetch_status(topic).answer
         if answer is None or answer.end != self._merge.fetched(topic):
@@ -78,9 +78,9 @@ class PartitionClock:
     def _unread_from(self, topic: str) -> int:
         """The moment (ms) up to which everything of an input is read.
 
-        Where a fetch found nothing more and all of it is taken, that is when it was requested, less the grace: what was
-        appended before has been read. It holds however old the answer is, so an input that cannot be reached stops the
-        clock, whatever is read from the others.
+        If the last fetch found no more records and all former ones are taken, it is the time of that request, less the
+        grace: all records appended before it are read. This is true for an old answer, too, so an input that does not
+        answer stops the clock, whatever is read from the others.
         """
         answer = self._fetch_status(topic).answer
         if answer is None or not self._is_at_its_end(topic):
