@@ -76,7 +76,8 @@ class PartitionRunner:
                 "start the worker again"
                 if isinstance(fenced, ProducerFenced)
                 else f"Redis no longer knows the claim of partition {partition}: it lost its last writes or all of "
-                "them; start the worker again, it says what to do"
+                "them, or the consumer group was deleted and another worker has claimed the partition since; start "
+                "the worker again, it says what to do"
             )
         log.warning(
             "a partition has a newer owner; letting go", extra={"partition": partition, "generation": generation}
