@@ -16,11 +16,15 @@ from load.generate import records
 from rules.definitions.segments_file import Definitions, parse
 from rules.engine import Engine
 from rules.events import INPUTS, Origin
+from streams.kafka.partitioner import belonging_of_each
 from streams.runtime.merge import Merge
 from streams.state.contract import Claim, Identity
 from streams.state.definition_versions import DefinitionVersions
 from streams.state.memory import MemoryStore
+from streams.wire import merges
 from streams.wire.event_decoder import read
+from streams.wire.records import OutRecord
+from streams.wire.topics import MERGES, READ
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.partition import WorkerPartition
 from streams.worker.segmenter import SegmenterConfig
@@ -79,42 +83,87 @@ def load(events: int, profile: str) -> list[Fetched]:
     return [Fetched(topic, index, ms, key, value) for index, (topic, key, value, ms) in enumerate(made)]
 
 
-async def _steps(definitions: Definitions, fetched: Sequence[Fetched], languages: Sequence[str]) -> int:
+class _Links:
+    """The records of `merges` which a partition sends to itself: what one step sends, the next one reads."""
+
+    def __init__(self) -> None:
+        self.records: list[Fetched] = []
+        self._end = 0
+
+    def send(self, out: Sequence[OutRecord], timestamp: int) -> None:
+        """Keep what a step sent; ``timestamp`` (ms): when Kafka has it."""
+        self.records = [
+            Fetched(MERGES, self._end + index, timestamp, record.key or b"", record.value or b"")
+            for index, record in enumerate(record for record in out if record.topic == MERGES)
+        ]
+        self._end += len(self.records)
+
+    def give(self, merge: Merge) -> None:
+        """Add what was sent to the merge of the partition's inputs."""
+        merge.add(MERGES, self._end, [(merges.read(record.value, record.key), record) for record in self.records])
+        self.records = []
+
+
+async def _steps(
+    definitions: Definitions, fetched: Sequence[Fetched], languages: Sequence[str], *, is_linked: bool
+) -> int:
     store = MemoryStore()
     claim = Claim(0, 1, "token", Identity("cluster", "group", 1, "definitions"))
     await store.claim(claim)
-    await store.begin(claim, dict.fromkeys(INPUTS, 0))
+    await store.begin(claim, dict.fromkeys(READ, 0))
     state = await store.claim(claim)
+    belong = belonging_of_each(1, "murmur2")
     config = SegmenterConfig(
         now_ms=lambda: 0,
-        belongs=lambda _: True,
+        belong=lambda customers: belong(customers, 0),
         dead_letter_limit=DeadLetterLimit(0.5, 10_000),
         languages=languages,
     )
     part = WorkerPartition(store, claim, state, DefinitionVersions.initial(Engine(definitions)), config)
     segmenter, saved = part.segmenter, part.checkpointer
-    merge = Merge(INPUTS, state.positions)
-    changes = 0
-    for first in range(0, len(fetched), BATCH):
+    merge, links = Merge(READ, state.positions), _Links()
+    changes, first = 0, 0
+    while first < len(fetched) or links.records:
         batch = fetched[first : first + BATCH]
-        for topic in INPUTS:
-            of_topic = [record for record in batch if record.topic == topic]
-            merge.add(
-                topic,
-                first + len(batch),
-                (
-                    (read(record.value, record.key, record.timestamp, Origin(topic, 0, record.offset)), record)
-                    for record in of_topic
-                ),
-            )
-        changes += len(await segmenter.process_batch(merge.take(BATCH, lambda _: 0.0), batch[-1].timestamp))
+        first += len(batch)
+        _add(merge, batch, first)
+        if is_linked:
+            links.give(merge)
+        now = fetched[first - 1].timestamp
+        out = await segmenter.process_batch(merge.take(2 * BATCH, lambda _: 0.0), now)
+        changes += len(out)
+        if is_linked:
+            links.send(out, now)
         while 0 < saved.next_due <= saved.clock:
             changes += len(await segmenter.fire(saved.clock, BATCH))
     return changes
 
 
-def measure(events: int, profile: str, languages: Sequence[str] = ("en", "fa"), rounds: int = ROUNDS) -> StepCost:
-    """Measure several rounds, and return the least of each."""
+def _add(merge: Merge, batch: Sequence[Fetched], end: int) -> None:
+    for topic in INPUTS:
+        of_topic = [record for record in batch if record.topic == topic]
+        merge.add(
+            topic,
+            end,
+            (
+                (read(record.value, record.key, record.timestamp, Origin(topic, 0, record.offset)), record)
+                for record in of_topic
+            ),
+        )
+
+
+def measure(
+    events: int,
+    profile: str,
+    languages: Sequence[str] = ("en", "fa"),
+    rounds: int = ROUNDS,
+    *,
+    is_linked: bool = False,
+) -> StepCost:
+    """Measure steps and parsers in turn; returns the least of the rounds.
+
+    ``is_linked``: each event names two ids, and the partition owns both: what one id sends to the other is read, too.
+    """
     fetched = load(events, profile)
     definitions = parse(FOUR.read_text("utf-8"), FOUR.name)
     parsing, in_python, stepping, changes = [], [], [], 0
@@ -129,7 +178,7 @@ def measure(events: int, profile: str, languages: Sequence[str] = ("en", "fa"), 
         for text in some:
             decode(text)
         between = time.process_time()
-        changes = asyncio.run(_steps(definitions, fetched, languages))
+        changes = asyncio.run(_steps(definitions, fetched, languages, is_linked=is_linked))
         parsing.append(parsed - began)
         in_python.append((between - parsed) * len(fetched) / len(some))
         stepping.append(time.process_time() - between)
@@ -138,13 +187,16 @@ def measure(events: int, profile: str, languages: Sequence[str] = ("en", "fa"), 
 
 
 def main() -> None:
+    """Print the cost of an event, with and without what links ids."""
     for profile in ("change-heavy", "session-like"):
-        cost = measure(50_000, profile, rounds=5)
-        each = 1e6 / cost.events
-        print(
-            f"{profile}: {cost.step_s * each:.1f} µs per event in process, {cost.ratio:.2f} × json.loads "
-            f"({cost.parse_s * each:.1f} µs); {cost.changes / cost.events:.2f} changes per event"
-        )
+        for is_linked in (False, True):
+            cost = measure(50_000, profile, rounds=5, is_linked=is_linked)
+            each = 1e6 / cost.events
+            ids = "two ids linked" if is_linked else "links sent, not read"
+            print(
+                f"{profile}, {ids}: {cost.step_s * each:.1f} µs per event in process, {cost.ratio:.2f} × json.loads "
+                f"({cost.parse_s * each:.1f} µs); {cost.changes / cost.events:.2f} records per event"
+            )
 
 
 if __name__ == "__main__":

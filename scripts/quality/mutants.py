@@ -200,15 +200,15 @@ BY_TESTS = (
     Mutant(
         "a worker that has a new partition alone looks at the others, too",
         "streams/worker/placement.py",
-        "if await _check(outputs, unread, belongs) and others:",
-        "if await _check(outputs, unread, belongs) and False:",
+        "if await _check(outputs, unread, belong) and others:",
+        "if await _check(outputs, unread, belong) and False:",
         "tests/unit/runtime/test_rebalance_listener.py::test_a_worker_that_has_a_new_partition_alone",
     ),
     Mutant(
         "first records are looked at once by a process",
         "streams/worker/claim.py",
-        "config.placed.update(await placement.check(assignment.outputs, unchecked, others, config.belongs))",
-        "await placement.check(assignment.outputs, unchecked, others, config.belongs)",
+        "config.placed.update(await placement.check(assignment.outputs, unchecked, others, config.belong))",
+        "await placement.check(assignment.outputs, unchecked, others, config.belong)",
         "tests/unit/runtime/test_rebalance_listener.py::test_first_records_are_looked_at_once",
     ),
     Mutant(

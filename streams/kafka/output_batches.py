@@ -9,6 +9,7 @@ such batches.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
 from streams.errors import PublishFailed
-from streams.kafka.partitioner import partition_of
+from streams.kafka.partitioner import partitions_of_keys
 from streams.wire.records import BY_KEY, OutRecord, batch_size_needed
 
 _TOO_LARGE = (
@@ -33,10 +34,9 @@ async def publish(
 
     Raises `KafkaError` and `PublishFailed`.
     """
-    by_place: dict[tuple[str, int], list[OutRecord]] = {}
-    for record in records:
-        number = partition if record.topic not in BY_KEY else await _partition_for(producer, prefix, record)
-        by_place.setdefault((record.topic, number), []).append(record)
+    by_place: defaultdict[tuple[str, int], list[OutRecord]] = defaultdict(list)
+    for record, number in zip(records, await _partitions_for(producer, prefix, partition, records), strict=True):
+        by_place[record.topic, number].append(record)
     sent: list[SentBatch] = []
     for (topic, number), records_of_place in by_place.items():
         sent += await _send(producer, prefix + topic, number, records_of_place)
@@ -66,10 +66,21 @@ def _raise_failure(prefix: str, sent: Sequence[SentBatch], answers: Sequence[Any
         raise failed[0][1]
 
 
-async def _partition_for(producer: AIOKafkaProducer, prefix: str, record: OutRecord) -> int:
-    """The partition of a record's key, as Kafka's producers choose it by default."""
-    assert record.key is not None
-    return partition_of(record.key.decode(), len(await producer.partitions_for(prefix + record.topic)))
+async def _partitions_for(
+    producer: AIOKafkaProducer, prefix: str, partition: int, records: Sequence[OutRecord]
+) -> list[int]:
+    """The partition of each record: that of the outbox, or of its key, as Kafka's producers choose it by default."""
+    numbers = [partition] * len(records)
+    by_key: defaultdict[str, list[int]] = defaultdict(list)
+    for index, record in enumerate(records):
+        if record.topic in BY_KEY:
+            by_key[record.topic].append(index)
+    for topic, indices in by_key.items():
+        count = len(await producer.partitions_for(prefix + topic))
+        keys = [records[index].key or b"" for index in indices]
+        for index, number in zip(indices, partitions_of_keys(keys, count), strict=True):
+            numbers[index] = number
+    return numbers
 
 
 class SentBatch(NamedTuple):

@@ -12,7 +12,7 @@ from streams.defects import Pseudonyms
 from streams.definitions_file import load
 from streams.kafka import admin
 from streams.kafka.admin import FoundTopics
-from streams.kafka.partitioner import belonging
+from streams.kafka.partitioner import belonging_of_each
 from streams.runtime.host import assemble, now_ms, pace
 from streams.settings import Settings
 from streams.stop import stop
@@ -42,7 +42,7 @@ def _config(settings: Settings, engine: Engine, topics: FoundTopics, *, rebuild:
         languages=() if settings.languages == "none" else settings.languages.split(","),
         rebuild=rebuild,
         exact_ends=settings.broker == "kafka",
-        belongs=belonging(identity.partitions, settings.partitioner),
+        belong=belonging_of_each(identity.partitions, settings.partitioner),
         links=settings.partitioner == "murmur2",
         now_ms=now_ms,
         stop=stop,

@@ -37,15 +37,15 @@ log = logging.getLogger(__name__)
 class WorkerConfig(OwnerConfig, frozen=True, kw_only=True):
     """Configuration of the segmenting worker: what every owner needs, plus rules and background work.
 
-    ``belongs``: whether a customer belongs to a partition. ``placed``: partitions whose first records were checked to
-    belong to them. ``started_ms``: a partition that was rebuilt after this time is not rebuilt again. ``rebuilding``:
-    the lock of the rebuild that runs, as a process runs one at a time.
+    ``belong``: whether each of these customers belongs to a partition. ``placed``: partitions whose first records were
+    checked to belong to them. ``started_ms``: a partition that was rebuilt after this time is not rebuilt again.
+    ``rebuilding``: the lock of the rebuild that runs, as a process runs one at a time.
     """
 
     engine: Engine
     dead_letter_limit: DeadLetterLimit
     languages: Sequence[str]
-    belongs: Callable[[str, int], bool]
+    belong: Callable[[Sequence[str], int], Sequence[bool]]
     pseudonym: Callable[[str], str] = no_pseudonym
     background: BackgroundBudget = msgspec.field(default_factory=BackgroundBudget)
     links: bool = True  # whether ids of one person are linked, which needs a known partitioner
@@ -104,7 +104,7 @@ async def _check_placement(config: WorkerConfig, assignment: Assignment, unread:
     """Refuse topics whose records are not on the partitions that the partitioner chooses. Raises `Stop`."""
     if unchecked := unread - config.placed:
         others = {*range(config.identity.partitions)} - unchecked - config.placed
-        config.placed.update(await placement.check(assignment.outputs, unchecked, others, config.belongs))
+        config.placed.update(await placement.check(assignment.outputs, unchecked, others, config.belong))
 
 
 def _own(
@@ -113,7 +113,7 @@ def _own(
     claim, meter = claimed.claim, assignment.meter()
     of_partition = SegmenterConfig(
         now_ms=config.now_ms,
-        belongs=lambda customer: config.belongs(customer, claim.partition),
+        belong=lambda customers: config.belong(customers, claim.partition),
         dead_letter_limit=config.dead_letter_limit,
         languages=config.languages,
         pseudonym=config.pseudonym,

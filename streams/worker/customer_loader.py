@@ -35,22 +35,22 @@ Loaded = dict[str, tuple[Customer, int]]
 class CustomerLoader:
     """Loads customers of one partition.
 
-    ``versions``: the definition files that decided the partition. ``belongs``: whether a customer belongs to it.
-    ``skips_unknown_profiles``: whether a profile of unknown definitions is skipped.
+    ``versions``: the definition files that decided the partition. ``belong``: whether each of these customers belongs
+    to it. ``skips_unknown_profiles``: whether a profile of unknown definitions is skipped.
     """
 
     def __init__(
         self,
         checkpointer: Checkpointer,
         versions: DefinitionVersions,
-        belongs: Callable[[str], bool],
+        belong: Callable[[Sequence[str]], Sequence[bool]],
         *,
         skips_unknown_profiles: bool = False,
     ) -> None:
         self._checkpointer = checkpointer
         self._store = checkpointer.store
         self._partition = checkpointer.partition
-        self._belongs = belongs
+        self._belong = belong
         self._skips_unknown_profiles = skips_unknown_profiles
         # Rebuilt customers that are not migrated yet, encoded; ``None``: there was no rebuild.
         self.rebuilt: dict[str, bytes] | None = None
@@ -81,6 +81,7 @@ class CustomerLoader:
         wanted = list(ids)
         stored = await self._store.load(self._partition, wanted)
         loaded: Loaded = {}
+        strangers: list[str] = []
         newest = self.versions.number
         for customer_id, value in zip(wanted, stored, strict=True):
             if value is not None:
@@ -93,9 +94,16 @@ class CustomerLoader:
                 # Numbered as of a former version, so that it is migrated; a rebuild has always added a version.
                 loaded[customer_id] = self.migrate(customer_id, self._new(newest - 1))[0], _UNKNOWN_DUE
             else:
-                # Only a customer that is new here needs the check: it costs more than the rest.
-                loaded[customer_id] = (self._new(newest), _UNKNOWN_DUE if self._belongs(customer_id) else _MISPLACED)
+                loaded[customer_id] = (self._new(newest), _UNKNOWN_DUE)
+                strangers.append(customer_id)
+        self._mark_misplaced(strangers, loaded)
         return loaded
+
+    def _mark_misplaced(self, strangers: Sequence[str], loaded: Loaded) -> None:
+        """Mark those of the customers that the store does not hold which belong to another partition."""
+        for customer_id, belongs in zip(strangers, self._belong(strangers), strict=True):
+            if not belongs:
+                loaded[customer_id] = (loaded[customer_id][0], _MISPLACED)
 
     async def load_as_stored(self, ids: Sequence[str]) -> Loaded:
         """Load these customers under the definitions that decided them last."""
@@ -103,8 +111,9 @@ class CustomerLoader:
         loaded: Loaded = {}
         for customer_id, value in zip(ids, stored, strict=True):
             customer = self._new(self.versions.number) if value is None else customer_codec.decode(value)
-            due = customer.due if value is not None else _UNKNOWN_DUE
-            loaded[customer_id] = (customer, due if value or self._belongs(customer_id) else _MISPLACED)
+            loaded[customer_id] = (customer, customer.due if value is not None else _UNKNOWN_DUE)
+        strangers = [customer_id for customer_id, value in zip(ids, stored, strict=True) if not value]
+        self._mark_misplaced(strangers, loaded)
         return loaded
 
     def _new(self, version: int) -> Customer:

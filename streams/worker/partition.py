@@ -29,7 +29,7 @@ class WorkerPartition:
         self.published_dead_letters: PublishedDeadLetters = set()
         self.checkpointer = Checkpointer(store, claim.partition, claim.token, state)
         self.loader = CustomerLoader(
-            self.checkpointer, versions, config.belongs, skips_unknown_profiles=config.skips_unknown_profiles
+            self.checkpointer, versions, config.belong, skips_unknown_profiles=config.skips_unknown_profiles
         )
         writer = StepWriter(self.checkpointer, self.loader, config.now_ms, config.languages, meter)
         self.segmenter = Segmenter(self.checkpointer, self.loader, writer, config, meter, self.published_dead_letters)

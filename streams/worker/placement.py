@@ -19,9 +19,8 @@ Only keys are judged, so records of an open or aborted transaction count as any 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from functools import partial
 
 import msgspec
 
@@ -37,7 +36,7 @@ READ_MAX_S = 2.0
 # The least number of misplaced customers, and their least share (one in so many) of those at the head.
 MISPLACED_MIN, ONE_IN = 3, 4
 
-Belongs = Callable[[str, int], bool]
+Belong = Callable[[Sequence[str], int], Sequence[bool]]
 
 
 class _Head(msgspec.Struct):
@@ -51,24 +50,25 @@ class _Head(msgspec.Struct):
         return len(self.keys) >= CUSTOMERS_MAX or self.count >= RECORDS_MAX
 
 
-async def check(outputs: OutputReader, unread: Collection[int], others: Collection[int], belongs: Belongs) -> set[int]:
+async def check(outputs: OutputReader, unread: Collection[int], others: Collection[int], belong: Belong) -> set[int]:
     """Refuse topics whose first records belong to other partitions. Returns the partitions that were checked.
 
     ``unread``: partitions of which nothing was read yet. Only if they have any records, the others are checked, too.
     Raises `Stop`, and what the reading raises.
     """
     looked_at = set(unread)
-    if await _check(outputs, unread, belongs) and others:
-        await _check(outputs, others, belongs)
+    if await _check(outputs, unread, belong) and others:
+        await _check(outputs, others, belong)
         looked_at.update(others)
     return looked_at
 
 
-async def _check(outputs: OutputReader, partitions: Collection[int], belongs: Belongs) -> bool:
+async def _check(outputs: OutputReader, partitions: Collection[int], belong: Belong) -> bool:
     """Check the first records of these partitions, and refuse misplaced ones; whether there were any records."""
     heads = await _heads(outputs, [(topic, partition) for topic in INPUTS for partition in partitions])
     for (topic, partition), head in heads.items():
-        if is_misplaced(head.keys, partial(_belongs_to, belongs, partition)):
+        customers = [key.decode(errors="replace") for key in head.keys]
+        if is_misplaced(belong(customers, partition)):
             raise Stop(
                 f"events on partition {partition} of {topic} belong to other partitions, as partitions were added "
                 f"after they were written; nothing was read; {COPY}"
@@ -94,15 +94,14 @@ async def _heads(outputs: OutputReader, places: Collection[Place]) -> Mapping[Pl
     return heads
 
 
-def _belongs_to(belongs: Belongs, partition: int, key: bytes) -> bool:
-    return belongs(key.decode(errors="replace"), partition)
+def is_misplaced(belongings: Iterable[bool]) -> bool:
+    """Whether the first customers of a partition were placed by another partition count.
 
-
-def is_misplaced(keys: Iterable[bytes], belongs: Callable[[bytes], bool]) -> bool:
-    """Whether the first of these customers, in the order of their records, were placed by another partition count."""
+    ``belongings``: of each, in the order of their records, whether it belongs to the partition.
+    """
     misplaced = 0
-    for count, key in enumerate(keys, 1):
-        misplaced += not belongs(key)
+    for count, belongs in enumerate(belongings, 1):
+        misplaced += not belongs
         if misplaced >= MISPLACED_MIN and misplaced * ONE_IN > count:
             return True
     return False

@@ -53,7 +53,7 @@ class SegmenterConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     now_ms: Callable[[], int]
-    belongs: Callable[[str], bool]
+    belong: Callable[[Sequence[str]], Sequence[bool]]
     dead_letter_limit: DeadLetterLimit
     languages: Sequence[str] = LANGUAGES
     pseudonym: Callable[[str], str] = no_pseudonym

@@ -101,7 +101,7 @@ class Lives:
             started_ms=self.wall + 1,
             recompute=self._recompute,
             exact_ends=True,
-            belongs=lambda *_: True,
+            belong=lambda customers, _: [True] * len(customers),
             now_ms=lambda: self.wall,
             stop=self.stop_messages.append,
         )

@@ -112,7 +112,10 @@ def test_a_customer_that_cannot_be_decided_is_found_again() -> None:
     engine = Broken(built_in())
     claim = Claim(3, 1, "token", Identity("cluster", "group", 4, "definitions"))
     config = SegmenterConfig(
-        now_ms=lambda: 0, belongs=lambda _: True, dead_letter_limit=DeadLetterLimit(0.5, 10), pseudonym=names
+        now_ms=lambda: 0,
+        belong=lambda customers: [True] * len(customers),
+        dead_letter_limit=DeadLetterLimit(0.5, 10),
+        pseudonym=names,
     )
     state = PartitionState({}, 0, 0, 0, [], 0)
     segmenter = WorkerPartition(MemoryStore(), claim, state, DefinitionVersions.initial(engine), config).segmenter

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from faust.types import TP
@@ -98,7 +99,7 @@ class World:
             renew_s=self.renew_s,
             pace=Pace(rng.choice((1, 3, 100)), rng.choice((2, 5, 100)), rng.choice((1, 50)), self.grace_ms),
             rates=self._rates(),
-            belongs=lambda customer, partition: partition_of(customer, self.partitions) == partition,
+            belong=self._belong,
             stops=self.stops,
         )
 
@@ -207,6 +208,9 @@ class World:
             lost_writes=self.medium.lost_writes,
             forgotten=self.medium.forgotten,
         )
+
+    def _belong(self, customers: Sequence[str], partition: int) -> list[bool]:
+        return [partition_of(customer, self.partitions) == partition for customer in customers]
 
     def _left(self, partition: int) -> Left:
         stored = self.medium.memory._of(partition)

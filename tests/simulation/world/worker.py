@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, NoReturn, cast
 
@@ -46,7 +46,7 @@ class Site(NamedTuple):
     renew_s: float | None
     pace: Pace
     rates: Rates
-    belongs: Callable[[str, int], bool]
+    belong: Callable[[Sequence[str], int], Sequence[bool]]
     stops: list[Stopped]
 
 
@@ -106,7 +106,7 @@ class Worker:
             languages=(),
             rebuild=False,
             exact_ends=True,
-            belongs=site.belongs,
+            belong=site.belong,
             now_ms=self._now_ms,
             stop=lambda sentence: self._stop(process, sentence),
             monotonic=lambda: site.sim.now,

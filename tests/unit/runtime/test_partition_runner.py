@@ -78,7 +78,9 @@ async def started_runner(
         sentences.append(sentence)
         raise Stopped
 
-    config = SegmenterConfig(now_ms=now_ms, belongs=lambda _: True, dead_letter_limit=DeadLetterLimit(0.5, 10_000))
+    config = SegmenterConfig(
+        now_ms=now_ms, belong=lambda customers: [True] * len(customers), dead_letter_limit=DeadLetterLimit(0.5, 10_000)
+    )
     part = WorkerPartition(store, claim, state, DefinitionVersions.initial(Engine(built_in())), config)
     outbox = Outbox(store, publisher(), 0, claim.token, state, saved=lambda: part.checkpointer.save_number)
     loop = asyncio.get_running_loop()

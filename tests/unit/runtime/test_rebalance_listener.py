@@ -183,7 +183,7 @@ class World:
             languages=(),
             rebuild=rebuild,
             exact_ends=True,
-            belongs=lambda customer, _: self.stays(customer),
+            belong=lambda customers, _: [self.stays(customer) for customer in customers],
             now_ms=lambda: int(time.time() * 1000),
             stop=self.sentences.append,  # the process goes on here
             started_ms=int(time.time() * 1000),

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from streams.kafka.fetch import OutputChunk, Place
-from streams.kafka.partitioner import belonging, partition_of
+from streams.kafka.partitioner import belonging_of_each, partition_of
 from streams.stop import Stop
 from streams.wire.records import OutRecord
 from streams.worker import placement
@@ -27,8 +27,8 @@ def is_refused(number: int, now: int, customers: Iterable[int], strangers: Itera
     elsewhere = [f"s{stranger}" for stranger in strangers if partition_of(f"s{stranger}", now) != 0]
     for place, name in enumerate(elsewhere, 1):
         names.insert(21 * place - 1, name)
-    belongs = belonging(now, "murmur2")
-    return placement.is_misplaced([name.encode() for name in names], lambda key: belongs(key.decode(), 0))
+    belong = belonging_of_each(now, "murmur2")
+    return placement.is_misplaced(belong(names, 0))
 
 
 @pytest.mark.parametrize(("before", "now"), [(1, 2), (2, 4), (3, 5), (4, 6), (10, 20), (64, 128)])
@@ -36,18 +36,16 @@ def test_customers_of_another_number_are_seen(before: int, now: int) -> None:
     """Few of them are enough, also where many of the present number follow."""
     assert not is_refused(now, now, range(2_000))
     assert is_refused(before, now, range(20 * before))
-    belongs = belonging(now, "murmur2")
+    belong = belonging_of_each(now, "murmur2")
     early = [f"u{index}" for index in range(20 * before) if partition_of(f"u{index}", before) == 0]
     late = [f"v{index}" for index in range(50 * now) if partition_of(f"v{index}", now) == 0]
-    assert placement.is_misplaced(
-        [customer_id.encode() for customer_id in early + late], lambda key: belongs(key.decode(), 0)
-    )
+    assert placement.is_misplaced(belong(early + late, 0))
 
 
 def test_strangers_among_customers_are_no_sign() -> None:
     """Each of them is a dead letter; and so are fewer customers than would be a sign."""
     assert not is_refused(4, 4, range(2_000), strangers=range(20))
-    assert not placement.is_misplaced([b"a", b"b"], lambda _: False)
+    assert not placement.is_misplaced([False, False])
 
 
 class Coming:
@@ -78,7 +76,11 @@ async def look(monkeypatch: pytest.MonkeyPatch, *coming: tuple[float, int, Seque
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(placement, "time", SimpleNamespace(monotonic=lambda: clock.now))
     outputs = Coming(clock, *coming)
-    await placement.check(cast(Any, outputs), [0, 1], [], lambda customer, _: customer.startswith("stayed"))
+
+    def belong(customers: Sequence[str], _: int) -> list[bool]:
+        return [customer.startswith("stayed") for customer in customers]
+
+    await placement.check(cast(Any, outputs), [0, 1], [], belong)
     return outputs.given_up
 
 
