@@ -112,12 +112,19 @@ def launch(
 ) -> RunningProcess:
     """Start a worker, triggers or the page, in place of `local.processes.spawn`.
 
-    Where the program is another one, or a fail point is set, which is read at start, the interpreter is a fresh one.
+    The interpreter is a fresh one where the program is another one, or where something is set that is read at start: a
+    fail point, or a variable of the interpreter.
     """
-    if tuple(program) != processes.SEGMENTER or "SEGMENTER_FAIL_POINT" in environment:
+    is_plain = tuple(program) == processes.SEGMENTER and "SEGMENTER_FAIL_POINT" not in environment
+    if not is_plain or _of_interpreter(environment) != _of_interpreter(os.environ):
         return processes.spawn(program, arguments, environment, log)
     with Path(os.devnull).open("rb") as nothing:
         return start(arguments, environment, (nothing, log, log))
+
+
+def _of_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables which the interpreter reads when it starts."""
+    return {name: value for name, value in environment.items() if name.startswith(("PYTHON", "LD_"))}
 
 
 @cache

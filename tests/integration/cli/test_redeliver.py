@@ -74,7 +74,9 @@ def test_kafka_falls_silent_while_letters_are_sent(mortal: Kafka, redis_server: 
         done = run_altered(lines, "redeliver", **shop.settings)
     assert done.code == 75, done
     counted, sentence = done.err.splitlines()
-    assert counted == f"{SILENT_AT} messages are tried again"
+    count, _, words = counted.partition(" ")
+    assert words == "messages are tried again"
+    assert SILENT_AT <= int(count) < LETTERS, "answers that were on their way when Kafka stood still count, too"
     assert "not all messages could be redelivered" in sentence
     assert sentence.endswith("; when Kafka answers, redeliver them again: what was sent by then is not sent again")
     again = segmenter("redeliver", **shop.settings)
