@@ -17,7 +17,8 @@ from streams.settings import Settings, redis_urls
 from streams.state import redis_client
 from streams.state.contract import Store
 from streams.state.memory import MemoryStore
-from streams.state.redis import TIMEOUT_S, RedisStore
+from streams.state.redis import RedisStore
+from streams.state.redis_reader import TIMEOUT_S
 from tests.support import command_server
 
 # Importing what a worker needs takes longer than most tests let it run.

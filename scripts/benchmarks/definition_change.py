@@ -34,7 +34,7 @@ from local.processes import Worker
 from streams.kafka import admin
 from streams.settings import Settings
 from streams.state import definition_list
-from streams.state.redis import key
+from streams.state.redis_reader import key
 
 EVENTS_EACH = 2
 WARM_S = 20.0

@@ -27,7 +27,7 @@ from load import pace
 from local import servers
 from local.processes import Ops, Worker
 from streams.kafka import admin
-from streams.state.redis import key
+from streams.state.redis_reader import key
 
 EVENTS_PER_S = 2_000
 LOOK_UPS_PER_S = 200.0

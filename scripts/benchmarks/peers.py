@@ -26,7 +26,7 @@ from local import servers
 from local.processes import Worker
 from rules.events import INPUTS
 from streams.settings import Settings
-from streams.state.redis import key
+from streams.state.redis_reader import key
 from streams.wire.topics import MERGES, READ
 
 SOURCES = Path(__file__).parent / "peer_sources"

@@ -26,7 +26,7 @@ from local import servers
 from local.processes import Worker
 from rules.times import format_instant
 from streams.settings import Settings
-from streams.state.redis import key
+from streams.state.redis_reader import key
 
 EVENTS_EACH = 5
 PROFILE = "change-heavy"

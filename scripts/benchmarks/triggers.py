@@ -38,7 +38,7 @@ from local.server_process import free_port
 from rules.times import format_instant, parse_instant
 from streams.kafka import admin
 from streams.settings import Settings
-from streams.state.redis import key
+from streams.state.redis_reader import key
 from streams.wire.topics import TRIGGERS, WORKERS
 
 CONCURRENCY = 64  # of the bare loop: with more, it is no faster

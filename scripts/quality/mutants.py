@@ -185,8 +185,8 @@ BY_SIMULATION = (
 BY_TESTS = (
     Mutant(
         "a cancellation that the client of Redis lost is raised",
-        "streams/state/redis.py",
-        "    if _cancellations() > before:\n",
+        "streams/state/redis_calls.py",
+        "    if cancellations() > before:\n",
         "    if False:\n",
         "tests/integration/state/test_redis_store.py::test_a_call_that_is_cancelled_is_cancelled",
     ),
@@ -746,7 +746,7 @@ BY_TESTS = (
     ),
     Mutant(
         "what stays of an erased customer says which change was the last",
-        "streams/state/redis.py",
+        "streams/state/redis_reader.py",
         "stored = [value if value is not None else rest for",
         "stored = [value for",
         "tests/integration/triggers/test_membership_lookup.py",
@@ -1264,7 +1264,7 @@ BY_TESTS = (
     ),
     Mutant(
         "triggers read fields of a partition, and no list of files",
-        "streams/state/redis.py",
+        "streams/state/redis_reader.py",
         'pipe.hmget(self._key(partition, "meta"), list(LOOK_FIELDS))',
         'pipe.hgetall(self._key(partition, "meta"))',
         "tests/integration/state/test_definition_documents.py",

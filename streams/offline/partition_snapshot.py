@@ -20,7 +20,7 @@ from streams.settings import Settings
 from streams.state import definition_list
 from streams.state.contract import Identity, check_identity
 from streams.state.readonly_store import opened
-from streams.state.redis import Snapshot
+from streams.state.redis_reader import Snapshot
 from streams.stop import Stop
 from streams.wire import customer_codec
 from streams.wire.records import decode_entry

@@ -19,7 +19,7 @@ import msgspec
 from streams.errors import StoreFailed
 from streams.settings import Settings
 from streams.state import redis_client
-from streams.state.redis import key
+from streams.state.redis_reader import key
 
 # How long the whole probe may take.
 LIMIT_S = 5.0

@@ -22,7 +22,8 @@ from typing import Protocol
 import msgspec
 
 from rules.customer import Customer
-from streams.state.redis import CLOCK_SKEW_MAX_MS, PartitionLook
+from streams.state.redis import CLOCK_SKEW_MAX_MS
+from streams.state.redis_reader import PartitionLook
 from streams.wire import customer_codec
 
 # Marks are kept for this long beyond the grace. It must be longer than the time between two looks at a customer

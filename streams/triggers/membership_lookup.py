@@ -18,7 +18,7 @@ import msgspec
 from rules.customer import Customer
 from rules.definitions.segments_file import Definitions
 from streams.state import definition_list
-from streams.state.redis import PartitionLook
+from streams.state.redis_reader import PartitionLook
 from streams.stop import Stop
 from streams.triggers.linked_ids import LinkedIds, LookStore, former_ids
 from streams.wire import customer_codec

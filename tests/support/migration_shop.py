@@ -12,7 +12,7 @@ import yaml
 from local.servers import Kafka, Redis
 from streams.kafka import admin
 from streams.settings import Settings
-from streams.state.redis import key
+from streams.state.redis_reader import key
 from tests.support import live
 from tests.support.commands import Done, segmenter
 

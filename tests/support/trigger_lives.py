@@ -21,7 +21,7 @@ from streams.runtime.assignment import Assignment
 from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.partition_task import Pace
 from streams.state.contract import Identity
-from streams.state.redis import PartitionLook
+from streams.state.redis_reader import PartitionLook
 from streams.stop import Stop
 from streams.triggers import decision_log
 from streams.triggers.claim import TriggersConfig, TriggersTask, claim_partitions

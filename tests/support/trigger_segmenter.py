@@ -17,7 +17,7 @@ from rules.definitions.segments_file import built_in
 from rules.engine import Engine
 from rules.times import parse_instant
 from streams.kafka.fetch import FetchedRecord
-from streams.state.redis import PartitionLook
+from streams.state.redis_reader import PartitionLook
 from streams.wire import customer_codec
 from streams.wire.changes import SegmentChange
 from streams.wire.topics import CHANGES

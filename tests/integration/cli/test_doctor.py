@@ -26,7 +26,7 @@ from local.servers import Kafka, Redis, RedisCluster, Tansu
 from streams.cli import doctor, main
 from streams.kafka import admin
 from streams.settings import Settings
-from streams.state.redis import key
+from streams.state.redis_reader import key
 from streams.wire.topics import ALL
 from tests.support.commands import command, environment, shop_on
 

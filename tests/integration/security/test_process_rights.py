@@ -20,7 +20,7 @@ from local.server_process import free_port
 from streams import rights
 from streams.kafka import admin as topics
 from streams.settings import Settings
-from streams.state.redis import key
+from streams.state.redis_reader import key
 from streams.stop import Stop
 from tests.support import user_rights
 from tests.support.commands import assert_one_line, event, line, moved_to_now

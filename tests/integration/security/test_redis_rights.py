@@ -23,7 +23,8 @@ from streams.errors import RightMissing, StoreFailed
 from streams.settings import Settings, of_triggers
 from streams.state import redis_client
 from streams.state.contract import StoredCustomer
-from streams.state.redis import RedisStore, key
+from streams.state.redis import RedisStore
+from streams.state.redis_reader import key
 from tests.support import user_rights
 from tests.support.store_steps import POSITIONS, claim, claimed, step, stored_customer
 

@@ -21,8 +21,9 @@ from local.servers import SLOTS, Redis, RedisCluster, Tansu
 from streams.errors import ClaimRefused, StoreFailed
 from streams.kafka import admin
 from streams.settings import Settings
-from streams.state import redis as redis_stores
-from streams.state.redis import RedisStore, key
+from streams.state import redis_calls
+from streams.state.redis import RedisStore
+from streams.state.redis_reader import key
 from tests.oracle import oracle
 from tests.support import live
 from tests.support.commands import segmenter
@@ -166,7 +167,7 @@ async def test_a_shard_that_is_gone_and_comes_back(mortal: RedisCluster, monkeyp
     server = mortal.servers[server_of(mortal, key("segmenter:", 0, "meta"))]
     server.kill9()
     with monkeypatch.context() as patch:
-        patch.setattr(redis_stores, "CALL_MAX_S", 1.0)
+        patch.setattr(redis_calls, "CALL_MAX_S", 1.0)
         with pytest.raises(StoreFailed):
             await store.load(0, ["a"])
     server.start()

@@ -19,10 +19,11 @@ from redis.exceptions import ResponseError
 
 from local.servers import Redis
 from streams.errors import ClaimRefused, RightMissing, StoreFailed, StoreRefused
-from streams.state import redis as redis_stores
+from streams.state import redis_calls, redis_reader
 from streams.state.contract import Identity, StoredCustomer
-from streams.state.redis import CLOCK_SKEW_MAX_MS, RedisStore, key
+from streams.state.redis import CLOCK_SKEW_MAX_MS, RedisStore
 from streams.state.redis_client import REFUSALS
+from streams.state.redis_reader import key
 from tests.support.patience import eventually
 from tests.support.store_steps import NOTHING, PERSIAN, POSITIONS, claim, claimed, step, stored_customer, visible_state
 
@@ -254,8 +255,8 @@ async def test_a_call_that_is_cancelled_is_cancelled(own_redis: Redis) -> None:
 
 async def test_a_redis_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """One time limit holds for a call with all its retries, not one for each of them."""
-    monkeypatch.setattr(redis_stores, "CALL_MAX_S", 0.3)
-    monkeypatch.setattr(redis_stores, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(redis_calls, "CALL_MAX_S", 0.3)
+    monkeypatch.setattr(redis_reader, "TIMEOUT_S", 0.1)
     accepted: list[asyncio.StreamWriter] = []
     async with await asyncio.start_server(lambda _, writer: accepted.append(writer), "127.0.0.1", 0) as hanging:
         port = hanging.sockets[0].getsockname()[1]

@@ -11,7 +11,8 @@ from rules.customer import Ahead, Customer, Linkage
 from rules.definitions.segments_file import built_in
 from rules.engine import Engine
 from streams.state.contract import StoredCustomer
-from streams.state.redis import LOOK_FIELDS, PartitionLook, RedisStore
+from streams.state.redis import RedisStore
+from streams.state.redis_reader import LOOK_FIELDS, PartitionLook
 from streams.stop import Stop, created_anew
 from streams.triggers.action_decisions import WAIT_MOST_MS
 from streams.triggers.app import sentence_of_triggers

@@ -18,7 +18,7 @@ from local.processes import Worker
 from local.servers import Kafka, Redis
 from streams.offline.rebuild_process import frames
 from streams.settings import Settings
-from streams.state.redis import key
+from streams.state.redis_reader import key
 from streams.stop import Stop
 from streams.worker.rebuild import RebuildProcess, RebuildRequest
 from tests.support import live

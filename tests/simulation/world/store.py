@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from streams.errors import StoreFailed
 from streams.state.contract import Claim, EncodedVersions, PartitionState, Save, SaveAnswer
-from streams.state.redis import CALL_MAX_S
+from streams.state.redis_calls import CALL_MAX_S
 from streams.wire.customer_codec import decode
 from tests.simulation.world.loop import Process
 from tests.simulation.world.medium import Medium, at_once

@@ -8,7 +8,7 @@ import pytest
 
 from rules.engine import Engine
 from rules.times import HOUR_MS, MINUTE_MS, SECOND_MS
-from streams.state.redis import PartitionLook
+from streams.state.redis_reader import PartitionLook
 from streams.triggers.action_decisions import FRESH_MS
 from streams.triggers.linked_ids import LinkedIds
 from streams.triggers.membership_lookup import MembershipLookup
