@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from streams.ops import metrics as ops_metrics
-from streams.runtime import metrics as workers
-from streams.runtime.metrics import Metric
+from streams.runtime import metric_list as workers
+from streams.runtime.metric_list import Metric
 
 _HEAD = """<!-- Drawn from the code: python -m doc_tools.schemas -->
 

@@ -1,8 +1,7 @@
 """Creates topics, and checks at start that they exist, that rights are given, and that their settings fit.
 
 The one rule: all inputs and outputs have the same number of partitions, so that a customer has the
-same partition number in each of them. Long because each thing that may be wrong with a topic has its
-sentence here.
+same partition number in each of them.
 
 See also: `streams.rights` (which use of topics each process declares), `streams.runtime.preflight` (offsets).
 """

@@ -4,8 +4,7 @@ Faust does lifecycle, group membership, assignment and agents. What it does per 
 read offsets) is replaced. A batch has the position from which it was fetched and the position after it, so its reader
 can see a hole.
 
-Written against faust-streaming 0.15 and aiokafka 0.14; each seam names what it stands in for. Long because all
-seams of Faust's transport stand in one place.
+Written against faust-streaming 0.15 and aiokafka 0.14; each seam names what it stands in for.
 
 See also: `streams.kafka.aiokafka_hooks` (what aiokafka reports), `streams.kafka.record_batches` (bounded unpacking),
 `streams.runtime.rebalance_listener` (the owner of the batches).
@@ -15,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol, cast
 
 import faust
@@ -36,8 +35,7 @@ from streams.kafka.record_batches import bound_batches, consumer_record, drain
 from streams.kafka.refusals import missing_right
 from streams.stop import stop
 
-# How long a look for fetched records waits for some. The shorter time applies while an input is full: nothing wakes the
-# look when its owner has room again.
+# How long a look waits for fetched records: shorter while an input is full, as nothing tells when it has room again.
 _LOOK_SECONDS = 0.1
 _LOOK_FULL_SECONDS = 0.01
 
@@ -300,15 +298,3 @@ class Transport(FaustTransport):
         self.owner = owner
         self.fetch_wait_ms = fetch_wait_ms
         self.watch = watch
-
-
-class BatchPassthroughSchema(faust.Schema[Any, Any]):
-    """A schema that passes a batch through undecoded, so that Faust's ordinary agents receive it."""
-
-    def compile(self, app: Any, **_: Any) -> Callable[..., Any]:
-        """Pass the batch, in place of decoding key and value."""
-
-        async def decode(message: Message, *, propagate: bool = False) -> Any:  # noqa: ARG001  # Faust passes it
-            return app.create_event(None, message.value, None, message)
-
-        return decode

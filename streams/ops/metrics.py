@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from streams.runtime.metrics import HTTP_REFUSALS, REFUSALS, Metric
+from streams.runtime.metric_list import HTTP_REFUSALS, REFUSALS, Metric
 
 GAUGES: Mapping[str, Metric] = {
     "segmenter_partition_behind_seconds": Metric(

@@ -21,7 +21,8 @@ from faust.types import TP
 
 from streams import credentials, defects, logs
 from streams.kafka.answer_watch import AnswerWatch
-from streams.kafka.faust_transport import BatchPassthroughSchema, Transport
+from streams.kafka.batch_schema import BatchPassthroughSchema
+from streams.kafka.faust_transport import Transport
 from streams.kafka.fetch import Batch
 from streams.kafka.output_reader import KafkaOutputReader
 from streams.kafka.publisher import FencedPublisher, UnfencedPublisher

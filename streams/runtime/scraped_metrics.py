@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from streams.runtime.metrics import SCRAPED
+from streams.runtime.metric_list import SCRAPED
 from streams.runtime.readiness import Inside
 
 _PAUSE_TIMES = 9.0

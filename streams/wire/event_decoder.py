@@ -2,7 +2,6 @@
 
 The one rule: the reasons are a closed list, checked in its order; the first that applies wins.
 What `decode` accepts is a complete event, so no later module checks it again.
-Long because that order stands in one place.
 
     value of a record → `_read`: size → `_fields`: JSON, types of the fields → `_decoded`: ids, message id,
     time, type → `_event`: properties, traits, context → an `Event`; `Rejected` at the first thing that is wrong
@@ -42,15 +41,7 @@ from streams.wire.dead_letters import Head
 from streams.wire.segment_spec import NOTHING, Envelope
 from streams.wire.shop import shop_fields
 
-__all__ = [
-    "CUSTOMER_MAX_BYTES",
-    "DEPTH_MAX",
-    "RECORD_MAX_BYTES",
-    "Rejected",
-    "decode",
-    "decode_line",
-    "read",
-]
+__all__ = ["CUSTOMER_MAX_BYTES", "DEPTH_MAX", "RECORD_MAX_BYTES", "Rejected", "decode", "decode_line", "read"]
 
 RECORD_MAX_BYTES = 1024 * 1024
 DEPTH_MAX = 100  # nested objects and lists: later readers of a value rely on it

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from streams.ops import metrics as ops_metrics
-from streams.runtime import metrics
+from streams.runtime import metric_list
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "docs" / "operations" / "monitoring"
-NAMES = metrics.NAMES | ops_metrics.NAMES
+NAMES = metric_list.NAMES | ops_metrics.NAMES
 
 
 def alerts() -> list[dict[str, Any]]:

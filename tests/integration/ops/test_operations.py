@@ -19,7 +19,7 @@ from kafka import KafkaProducer
 from fault_runs.redis_faults import frozen
 from local.processes import Ops
 from rules.times import format_instant
-from streams.runtime import metrics
+from streams.runtime import metric_list
 from tests.support.operations import BEHIND_S, Parts, exposed, get, running, send, total
 from tests.support.patience import eventually
 
@@ -104,7 +104,7 @@ def test_what_is_counted_is_what_came(parts: Parts) -> None:
     assert more("segmenter_changes_total", segment="recently_purchased", change="entered") == 40
     after = exposed(parts.worker.http)
     exposed_names = {name for name in after if name.startswith("segmenter_")}
-    assert exposed_names == metrics.NAMES - OF_TRIGGERS
+    assert exposed_names == metric_list.NAMES - OF_TRIGGERS
     labels = {label for name in exposed_names for sample in after[name].samples for label in sample.labels.values()}
     assert not any("counted-" in label for label in labels)
 
