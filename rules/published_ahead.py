@@ -28,7 +28,7 @@ may still be unread now.
 
 The engine's decisions have no numbers. Only `publishable` numbers or withholds the changes of such a customer.
 
-See also: `streams.worker.recovery`, which finds such customers; `rules.reconcile`, which closes the difference.
+See also: `streams.worker.output_recovery`, which finds such customers; `rules.reconcile`, which closes the difference.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Identity resolution: several ids of one person, and the events between their owners.
 
 Each id has one owner, that of its partition, which alone changes it. Whatever concerns another id is sent to its owner
-as an event of that id (`streams.wire.merges` writes it), so that every change is a step of one partition. Such a record
-may come twice and in any order: it counts once.
+as an event of that id (`streams.wire.identity_records` writes it), so that every change is a step of one partition.
+Such a record may come twice and in any order: it counts once.
 
 An event that names two ids links the former one, an anonymous or previous id, to its customer:
 
@@ -36,7 +36,7 @@ An event that names two ids links the former one, an anonymous or previous id, t
   everything again.
 
 See also: `rules.identity.links` (which id is linked, and which link is refused), `rules.identity.erasure`,
-`rules.identity.profile_moves` (profiles in parts, taken in once), and `streams.wire.merges` (the records).
+`rules.identity.profile_moves` (profiles in parts, taken in once), and `streams.wire.identity_records` (the records).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from prometheus_client import generate_latest
 
 from streams.cli import main
-from streams.runtime import host
+from streams.runtime import faust_app
 from streams.runtime.meter import DecidedChanges, MeteredStep
 from streams.runtime.metrics import Metrics, PartitionMeter
 
@@ -95,5 +95,5 @@ class SwitchedMetrics(Metrics):
 
 
 if __name__ == "__main__":
-    vars(host).update(PartitionMeter=SwitchedMeter, Metrics=SwitchedMetrics)
+    vars(faust_app).update(PartitionMeter=SwitchedMeter, Metrics=SwitchedMetrics)
     sys.exit(main.run(sys.argv[1:]))

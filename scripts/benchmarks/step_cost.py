@@ -17,11 +17,11 @@ from rules.definitions.segments_file import Definitions, parse
 from rules.engine import Engine
 from rules.events import INPUTS, Origin
 from streams.kafka.partitioner import belonging_of_each
-from streams.runtime.merge import Merge
+from streams.runtime.input_merge import Merge
 from streams.state.contract import Claim, Identity
 from streams.state.definition_versions import DefinitionVersions
 from streams.state.memory import MemoryStore
-from streams.wire import merges
+from streams.wire import identity_records
 from streams.wire.event_decoder import read
 from streams.wire.records import OutRecord
 from streams.wire.topics import MERGES, READ
@@ -100,7 +100,9 @@ class _Links:
 
     def give(self, merge: Merge) -> None:
         """Add what was sent to the merge of the partition's inputs."""
-        merge.add(MERGES, self._end, [(merges.read(record.value, record.key), record) for record in self.records])
+        merge.add(
+            MERGES, self._end, [(identity_records.read(record.value, record.key), record) for record in self.records]
+        )
         self.records = []
 
 

@@ -85,19 +85,19 @@ BY_SIMULATION = (
     ),
     Mutant(
         "merge by event time",
-        "streams/runtime/merge.py",
+        "streams/runtime/input_merge.py",
         "        ready.sort()\n",
         "",
     ),
     Mutant(
         "an unread input stops the merge",
-        "streams/runtime/merge.py",
+        "streams/runtime/input_merge.py",
         "until = min(until, complete_until)",
         "pass",
     ),
     Mutant(
         "nothing is taken behind what may be unread",
-        "streams/runtime/merge.py",
+        "streams/runtime/input_merge.py",
         "elif complete_until < newest:",
         "elif False:",
     ),
@@ -139,7 +139,7 @@ BY_SIMULATION = (
     ),
     Mutant(
         "an outbox that is found is published",
-        "streams/worker/recovery.py",
+        "streams/worker/output_recovery.py",
         "await recovery.publish_rest()",
         "pass",
     ),
@@ -151,7 +151,7 @@ BY_SIMULATION = (
     ),
     Mutant(
         "published changes that are unknown are noted",
-        "streams/worker/recovery.py",
+        "streams/worker/output_recovery.py",
         "customers = await mark_published(self._part.loader, self._part.checkpointer, published, self._now_ms())",
         "customers = await load_customers(self._part.loader, list(published))",
     ),
@@ -431,16 +431,16 @@ BY_TESTS = (
     Mutant(
         "an event that fits into no record is not sent on",
         "streams/worker/segmenter.py",
-        "if merges.fits(event):",
+        "if identity_records.fits(event):",
         "if True:",
         "tests/unit/rules/test_profile_moves.py",
     ),
     Mutant(
         "an erasure along is found by its notice alone",
         "streams/worker/erasure_scan.py",
-        'elif b"notice" in value[:_KIND_WITHIN_BYTES]:\n            event = merges.read(value, record.key)\n'
+        'elif b"notice" in value[:_KIND_WITHIN_BYTES]:\n            event = identity_records.read(value, record.key)\n'
         "            if isinstance(event, ErasureNotice):",
-        "else:\n            event = merges.read(value, record.key)\n            if isinstance(event, CascadedErasure):",
+        "else:\n            event = identity_records.read(value, record.key)\n            if isinstance(event, CascadedErasure):",
         "tests/simulation/test_erasure.py",
     ),
     Mutant(
@@ -697,14 +697,14 @@ BY_TESTS = (
     ),
     Mutant(
         "a repeat sets no row back",
-        "streams/worker/recovery.py",
+        "streams/worker/output_recovery.py",
         "if newest.sequence < customer.sequence and not customer.is_gone:",
         "if False:",
         "tests/simulation/test_recovery.py",
     ),
     Mutant(
         "what goes again sets no row back",
-        "streams/worker/recovery.py",
+        "streams/worker/output_recovery.py",
         "or record.key in customers or is_newest(record)",
         "or True",
         "tests/simulation/test_recovery.py",
@@ -1558,7 +1558,7 @@ BY_TESTS = (
     ),
     Mutant(
         "a change of a former version is cut before it is published",
-        "streams/worker/recovery.py",
+        "streams/worker/output_recovery.py",
         "[bounded(record) for record in decode_entry(entry)]",
         "decode_entry(entry)",
         "tests/unit/wire/test_output_bounds.py",
@@ -1615,7 +1615,7 @@ BY_TESTS = (
     Mutant(
         "a topic of single large records must take them",
         "streams/wire/records.py",
-        "return merges.BATCH_MAX_BYTES if topic == MERGES else BATCH_MAX_BYTES",
+        "return identity_records.BATCH_MAX_BYTES if topic == MERGES else BATCH_MAX_BYTES",
         "return BATCH_MAX_BYTES",
         "tests/integration/kafka/test_outputs.py",
     ),
@@ -1670,7 +1670,7 @@ BY_TESTS = (
     ),
     Mutant(
         "leaders hear of a claim's epoch before it publishes",
-        "streams/kafka/fence.py",
+        "streams/kafka/producer_fence.py",
         "for _ in range(_EMPTY_TRANSACTIONS):",
         "for _ in range(0):",
         "tests/integration/kafka/test_outputs.py",
@@ -1740,14 +1740,14 @@ BY_TESTS = (
     ),
     Mutant(
         "a fence has begun when its epoch is asked for",
-        "streams/kafka/fence.py",
+        "streams/kafka/producer_fence.py",
         "            has_begun = True\n",
         "",
         "tests/integration/kafka/test_fence.py::test_a_renewal_that_fails_half_way",
     ),
     Mutant(
         "a fence that has not begun leaves the former as it was",
-        "streams/kafka/fence.py",
+        "streams/kafka/producer_fence.py",
         "    has_begun = False\n",
         "    has_begun = True\n",
         "tests/integration/kafka/test_fence.py::test_kafka_cannot_be_reached_for_a_renewal",
@@ -1761,14 +1761,14 @@ BY_TESTS = (
     ),
     Mutant(
         "only what may pass is tried again",
-        "streams/kafka/fence.py",
+        "streams/kafka/producer_fence.py",
         'if getattr(_cause(error), "retriable", False):',
         "if True:",
         "tests/integration/kafka/test_fence.py::test_a_process_that_stands_still_while_it_claims",
     ),
     Mutant(
         "a transaction that Kafka ended is no other producer's",
-        "streams/kafka/fence.py",
+        "streams/kafka/producer_fence.py",
         "    if isinstance(failed, ProducerFenced):",
         "    if False:",
         "tests/integration/kafka/test_fence.py::test_a_process_that_stands_still_while_it_claims",
@@ -1782,14 +1782,14 @@ BY_TESTS = (
     ),
     Mutant(
         "a producer that is forgotten is named so",
-        "streams/kafka/fence.py",
+        "streams/kafka/producer_fence.py",
         "    if isinstance(cause, _FORGOTTEN):",
         "    if False:",
         "tests/integration/kafka/test_fence.py::test_a_process_that_stands_still_while_it_claims",
     ),
     Mutant(
         "what aiokafka did not expect is looked into",
-        "streams/kafka/fence.py",
+        "streams/kafka/producer_fence.py",
         "    is_plain = type(error) is KafkaError",
         "    is_plain = False",
         "tests/integration/kafka/test_fence.py::test_a_process_that_stands_still_while_it_claims",
@@ -1831,14 +1831,14 @@ BY_TESTS = (
     ),
     Mutant(
         "brackets stay open in the next slice",
-        "streams/wire/depth.py",
+        "streams/wire/json_depth.py",
         "if depth + int(depths.max()) > limit:",
         "if int(depths.max()) > limit:",
         "tests/unit/wire/test_depth.py",
     ),
     Mutant(
         "a text goes on in the next slice",
-        "streams/wire/depth.py",
+        "streams/wire/json_depth.py",
         "        texts[0] ^= in_text\n",
         "",
         "tests/unit/wire/test_depth.py",
@@ -2021,8 +2021,8 @@ BY_TESTS = (
     Mutant(
         "what was sent on is read with the placeholders of the file",
         "streams/runtime/input_buffer.py",
-        "return merges.read(record.value, record.key, placeholders)",
-        "return merges.read(record.value, record.key)",
+        "return identity_records.read(record.value, record.key, placeholders)",
+        "return identity_records.read(record.value, record.key)",
         "tests/unit/rules/test_placeholders.py",
     ),
     Mutant(
@@ -2335,7 +2335,7 @@ BY_TESTS = (
     ),
     Mutant(
         "a port that cannot be served stops no worker",
-        "streams/runtime/host.py",
+        "streams/runtime/faust_app.py",
         "except Exception as error:  # noqa: BLE001  # without metrics",
         "except ZeroDivisionError as error:  # without metrics",
         "tests/integration/ops/test_metrics_port.py::test_a_port_that_cannot_be_served_stops_no_worker",

@@ -4,7 +4,8 @@ The one rule: read up to the end that is in the response to a fetch of this read
 the end of the committed records alone, which an open transaction of a former owner holds back; here that transaction
 is waited for instead, as long as a claim may take.
 
-See also: `streams.worker.recovery` (what is made of the records), `streams.kafka.fence` (why none come later).
+See also: `streams.worker.output_recovery` (what is made of the records), `streams.kafka.producer_fence` (why none come
+later).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ The one rule: a closed producer leaves nothing behind, neither a task nor a conn
     `_cut_off` cancels those tasks, and aborts the connections with the bytes that they have not sent
     the tasks have ended: nothing can send the batch any more, and the partition may get another owner
 
-See also: `streams.kafka.fence` (producers with an epoch), `streams.kafka.output_batches` (sending).
+See also: `streams.kafka.producer_fence` (producers with an epoch), `streams.kafka.output_batches` (sending).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from streams.wire import merges
+from streams.wire import identity_records
 from streams.wire.records import BATCH_MAX_BYTES
 
 log = logging.getLogger(__name__)
 
 # The largest batch of all topics: one record of `merges`. (aiokafka 0.14 checks it in `send` alone, not `send_batch`.)
-REQUEST_MAX_BYTES = merges.BATCH_MAX_BYTES
+REQUEST_MAX_BYTES = identity_records.BATCH_MAX_BYTES
 _STOP_MAX_S = 2.0
 _CANCEL_MAX_S = 1.0
 

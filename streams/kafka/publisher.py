@@ -7,8 +7,8 @@ idempotent, and its sends are not awaited, so it is not used.
 - `UnfencedPublisher`: one producer for all partitions, for a broker without transactions. A request of a former
   owner may arrive at any time.
 
-**Fencing.** Each claim makes a fence for its partition (`streams.kafka.fence`). `merges` is not fenced: its receivers
-count each record once.
+**Fencing.** Each claim makes a fence for its partition (`streams.kafka.producer_fence`). `merges` is not fenced: its
+receivers count each record once.
 
 Kafka forgets fences: a leader forgets a producer that wrote nothing for a day (`producer.id.expiration.ms`), the
 coordinator an id that was not used for seven days (`transactional.id.expiration.ms`). So an owner renews its fence
@@ -36,10 +36,10 @@ from aiokafka.errors import KafkaError
 
 from streams.errors import NotRenewed, ProducerFenced, PublishFailed
 from streams.failpoints import reach
-from streams.kafka import fence, output_batches
+from streams.kafka import output_batches, producer_fence
 from streams.kafka import producer as producers
-from streams.kafka.fence import Fence
 from streams.kafka.producer import PRODUCERS_MAX, processes_needed
+from streams.kafka.producer_fence import Fence
 from streams.kafka.transactional_ids import transactional_id
 from streams.stop import Stop
 from streams.wire.records import OutRecord
@@ -87,7 +87,7 @@ class UnfencedPublisher:
         try:
             return await output_batches.publish(await self._producer(), self._prefix, partition, records)
         except KafkaError as error:
-            raise fence.failure(error) from error
+            raise producer_fence.failure(error) from error
 
     renew_s: float | None = None
 
@@ -160,7 +160,7 @@ class FencedPublisher:
         places = [TopicPartition(self._prefix + topic, partition) for topic in self._outputs]
         async with self._starting:
             reach("before_fence")
-            self._fences[partition] = await fence.make(self._options, id_of_partition, places)
+            self._fences[partition] = await producer_fence.make(self._options, id_of_partition, places)
             reach("after_fence")
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
@@ -173,7 +173,7 @@ class FencedPublisher:
         try:
             return await output_batches.publish(current.producer, self._prefix, partition, records)
         except KafkaError as error:
-            raise fence.failure(error) from error
+            raise producer_fence.failure(error) from error
 
     def _fence_of(self, partition: int) -> Fence:
         if partition not in self._fences:

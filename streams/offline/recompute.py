@@ -23,7 +23,7 @@ from rules.identity.links import Apply, Decider
 from rules.identity.resolution import is_effective, process
 from rules.placeholders import Placeholders
 from streams.kafka.log_reader import Log
-from streams.wire import merges
+from streams.wire import identity_records
 from streams.wire.event_decoder import read
 from streams.wire.topics import MERGES
 
@@ -70,7 +70,7 @@ class Recomputed:
     def steps(self, positions: Mapping[str, int]) -> Iterator[None]:
         """Apply the records before these positions that were not applied yet, one by one in the order of event time.
 
-        The worker merges its inputs in the same order when it has all of them; see `streams.runtime.merge`.
+        The worker merges its inputs in the same order when it has all of them; see `streams.runtime.input_merge`.
         """
         inputs = [log.upto(positions[topic]) for topic, log in self._logs.items()]
         for rank, event in merged(inputs, self._partition, self._behind, self._placeholders):
@@ -123,7 +123,7 @@ def merged(
 def _event(record: Any, partition: int, placeholders: Placeholders) -> Event | None:
     """Decode a record as the worker does; `None` if it makes a dead letter of it."""
     if record.topic.endswith(MERGES):
-        event = merges.read(record.value, record.key, placeholders)
+        event = identity_records.read(record.value, record.key, placeholders)
     else:
         origin = Origin(record.topic, partition, record.offset)
         event = read(record.value, record.key, record.timestamp, origin, placeholders)

@@ -7,7 +7,7 @@ consumer group, and writes nothing.
     Kafka     → change_feed     changes, dead letters        → status → api → the page
     /metrics  → worker_poller   rates, lags, watchdogs
 
-See also: `streams.runtime.host`, the composition root of the processes that own partitions.
+See also: `streams.runtime.faust_app`, the composition root of the processes that own partitions.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from streams.ops.metrics import OpsMetrics
 from streams.ops.state_poller import StatePoller
 from streams.ops.status import OpsStatus
 from streams.ops.worker_poller import WorkerPoller, addresses
+from streams.runtime.faust_app import now_ms
 from streams.runtime.health_endpoint import where
-from streams.runtime.host import now_ms
 from streams.settings import Settings, host_of
 from streams.state.redis import RedisStore
 from streams.stop import Stop

@@ -6,7 +6,7 @@
 4. Recovery: the output topics are read back. Only then anything new is read.
 
 See also `streams.worker.claim` and `streams.triggers.claim` for recovery and the steps after it in each process, and
-`streams.kafka.fence` for the second step.
+`streams.kafka.producer_fence` for the second step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from streams.failpoints import reach
 from streams.kafka.faust_transport import Consumer
 from streams.kafka.fetch import Offsets, OutputReader
 from streams.runtime import poison_pills, preflight
-from streams.runtime.merge import Merge
+from streams.runtime.input_merge import Merge
 from streams.runtime.meter import NULL_METER, Meter
 from streams.runtime.outbox import Publisher
 from streams.runtime.partition_runner import PartitionRunner

@@ -3,7 +3,8 @@
 The one rule: a step that was not saved did not happen. Checkpoints are numbered, and each starts where the one before
 ended. A checkpoint that the store refuses ends the claim (`Fenced`) or the process (`Stop`).
 
-See also ``streams/state/lua/save.lua``, which makes a checkpoint atomic.
+See also ``streams/state/lua/save.lua``, which makes a checkpoint atomic; `streams.runtime.assignment`, which claims and
+reads the last one; and `streams.worker.output_recovery` for what was published after it.
 """
 
 from __future__ import annotations

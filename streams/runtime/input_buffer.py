@@ -6,6 +6,8 @@ loop turns, or, with care, one record at a time, each under a trial of its own (
 
 Backpressure: an input with enough records in hand is full (`InputBuffer.is_full`). Batches that were fetched for it
 stay in the client (`streams.kafka.faust_transport`), which then requests no more of it.
+
+See also `streams.runtime.input_merge` for the order of records, and `rules.engine` for events that come late.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from rules.placeholders import BUILT_IN, Placeholders
 from streams.failpoints import reach_record
 from streams.kafka.fetch import Batch
 from streams.kafka.fetch_queue import FetchQueue, QueuedSlice
-from streams.runtime.merge import Merge
+from streams.runtime.input_merge import Merge
 from streams.runtime.poison_pills import Trials
-from streams.wire import merges
+from streams.wire import identity_records
 from streams.wire.event_decoder import read
 from streams.wire.records import InputRecord
 from streams.wire.topics import MERGES
@@ -125,7 +127,7 @@ def reader(placeholders: Placeholders) -> RecordReader:
 
     def read_input(record: InputRecord, batch: Batch) -> Event | str:
         if batch.topic.endswith(MERGES):
-            return merges.read(record.value, record.key, placeholders)
+            return identity_records.read(record.value, record.key, placeholders)
         origin = Origin(batch.topic, batch.partition, record.offset)
         return read(record.value, record.key, record.timestamp, origin, placeholders)
 

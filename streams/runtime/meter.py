@@ -12,7 +12,7 @@ import msgspec
 
 from rules.changes import Change
 from rules.identity.links import Refusal
-from streams.runtime.merge import Reading
+from streams.runtime.input_merge import Reading
 
 
 class DecidedChanges(msgspec.Struct, frozen=True, gc=False):

@@ -2,7 +2,7 @@
 
 The one rule: entries are published in the order in which they were saved. An entry is trimmed only after Kafka has
 acknowledged it, together with the positions after its records. A crash in between leaves records beyond those
-positions, where the next claim finds them (`streams.worker.recovery`).
+positions, where the next claim finds them (`streams.worker.output_recovery`).
 """
 
 from __future__ import annotations

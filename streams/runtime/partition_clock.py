@@ -7,7 +7,7 @@
 The one rule: the clock never passes a record that may be unread, as that record may change what is due after it. The
 clock never goes back, and never passes the wall clock less the grace.
 
-See also `streams.runtime.timers`, which fires due times on this clock, and `streams.runtime.merge`, which takes
+See also `streams.runtime.timers`, which fires due times on this clock, and `streams.runtime.input_merge`, which takes
 records only up to where other inputs cannot precede them.
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from streams.kafka.fetch import FetchStatus
 from streams.runtime.checkpoint import Checkpointer
-from streams.runtime.merge import Merge
+from streams.runtime.input_merge import Merge
 
 
 class PartitionClock:

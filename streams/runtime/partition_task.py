@@ -3,8 +3,8 @@
 Events and due times go through one queue. Each turn takes a bounded step of merged records and then a bounded slice of
 due times, so neither starves the other. Every step is saved before the next one begins.
 
-See also `streams.runtime.merge` for the order of the records, `streams.runtime.input_buffer` for how many of them wait,
-`streams.runtime.timers` for due times, `streams.runtime.partition_clock` for how far time is decided,
+See also `streams.runtime.input_merge` for the order of the records, `streams.runtime.input_buffer` for how many of them
+wait, `streams.runtime.timers` for due times, `streams.runtime.partition_clock` for how far time is decided,
 `streams.runtime.step_processor` for what a step does, and `streams.runtime.poison_pills` for steps with care.
 """
 
@@ -21,7 +21,7 @@ import msgspec
 from streams.kafka.fetch import Batch, Fetching, FetchResponse, FetchStatus
 from streams.runtime.background import Background
 from streams.runtime.input_buffer import InputBuffer, RecordReader
-from streams.runtime.merge import Merge
+from streams.runtime.input_merge import Merge
 from streams.runtime.outbox import Outbox
 from streams.runtime.partition_clock import PartitionClock
 from streams.runtime.poison_pills import Trials

@@ -11,6 +11,9 @@ record is under trial while it is decoded, and again while it is applied and sav
 time in the whole process, and no other work of any partition beside it: so a death during a trial was caused by the
 record, or from outside. An exit with a known cause (`Stop`, a Redis or Kafka that fails, a newer owner) ends the trial
 before the process ends; a defect does not, as the record has caused it. Publishing needs no trial: it sends bytes.
+
+A record that cannot be decoded kills nothing: `streams.wire.event_decoder` gives its reason, and
+`streams.worker.segmenter` makes it a dead letter.
 """
 
 from __future__ import annotations

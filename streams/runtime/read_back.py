@@ -4,7 +4,7 @@ The one rule: the position of an output is never advanced past an entry that is 
 that the next claim finds its records again. Positions are saved chunk by chunk, and a claim that runs out of time goes
 on from there.
 
-See also `streams.worker.recovery` and `streams.triggers.claim`, which read back the outputs of either process.
+See also `streams.worker.output_recovery` and `streams.triggers.claim`, which read back the outputs of either process.
 """
 
 from __future__ import annotations

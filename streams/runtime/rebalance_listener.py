@@ -4,7 +4,7 @@ The one rule: reading goes on from the positions in Redis. Every assignment clai
 partition that cannot go on safely before anything but the claim is written. No partition runs before all partitions of
 the assignment are claimed, and the consumer has sought to their positions.
 
-See also `streams.runtime.assignment` for the steps of a claim, and `streams.runtime.host`, which connects this to
+See also `streams.runtime.assignment` for the steps of a claim, and `streams.runtime.faust_app`, which connects this to
 Faust.
 """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from streams.runtime.checkpoint import Checkpointer
-from streams.runtime.merge import MergedBatch
+from streams.runtime.input_merge import MergedBatch
 from streams.wire.records import OutRecord
 
 

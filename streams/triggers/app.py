@@ -2,7 +2,7 @@
 
 Its consumer group, its Redis keys and its topics are its own; the segmenter's store is only read.
 
-See also `streams.runtime.host`, which assembles the app of either process.
+See also `streams.runtime.faust_app`, which assembles the app of either process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rules.definitions.segments_file import Definitions
 from streams import definitions_file, rights
 from streams.kafka import admin
 from streams.kafka.partitioner import partition_of
-from streams.runtime.host import assemble, now_ms, pace
+from streams.runtime.faust_app import assemble, now_ms, pace
 from streams.settings import Settings, of_triggers
 from streams.state.redis import RedisStore
 from streams.stop import REBUILD, stop

@@ -24,7 +24,7 @@ import msgspec
 
 from streams.errors import StoreFailed
 from streams.runtime.checkpoint import Checkpointer, Progress
-from streams.runtime.merge import MergedBatch
+from streams.runtime.input_merge import MergedBatch
 from streams.state.contract import PartitionState, Store, StoredCustomer
 from streams.stop import Stop
 from streams.triggers import customer_state, decision_log, published_decisions

@@ -3,7 +3,8 @@
 The one rule: the original bytes are preserved up to a size. The headers of a longer one give its full
 size and SHA-256, so that it can be found again on its input topic.
 
-See also: `streams.wire.event_decoder` (which gives the reasons), `streams.worker.dead_letter_limit` (too many of them).
+See also: `streams.wire.event_decoder` (which gives the reasons), `streams.worker.dead_letter_limit` (too many of them),
+`streams.wire.records` and `streams.worker.segmenter` (which make the record of one).
 """
 
 from __future__ import annotations

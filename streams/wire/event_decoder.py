@@ -7,7 +7,7 @@ What `decode` accepts is a complete event, so no later module checks it again.
     time, type → `_event`: properties, traits, context → an `Event`; `Rejected` at the first thing that is wrong
 
 See also: `streams.wire.segment_spec` (the fields), `streams.wire.customer_ids` (customer and other id),
-`streams.wire.shop` (items and orders), `streams.wire.merges` (records between ids of one person).
+`streams.wire.shop` (items and orders), `streams.wire.identity_records` (records between ids of one person).
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _fields(value: bytes) -> Envelope:
 
 def _is_too_deep(value: bytes) -> bool:
     # NumPy takes 12 MB of memory, and most workers never read a value with so many brackets.
-    from streams.wire.depth import is_deeper  # noqa: PLC0415
+    from streams.wire.json_depth import is_deeper  # noqa: PLC0415
 
     return is_deeper(value, DEPTH_MAX)
 

@@ -4,7 +4,7 @@ The one rule: the newest value of a key is what is true of that customer. So a c
 history: it reads this table, and continues with the changes whose sequence is higher. A key without a value
 (a tombstone) is that of an erased customer.
 
-See also: `streams.wire.changes` (the stream of changes), `streams.worker.recovery` (rows after a crash).
+See also: `streams.wire.changes` (the stream of changes), `streams.worker.output_recovery` (rows after a crash).
 """
 
 from __future__ import annotations

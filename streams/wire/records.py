@@ -14,7 +14,7 @@ import msgspec
 
 from rules.events import Event, Origin
 from rules.published_ahead import PublishedChange
-from streams.wire import changes, dead_letters, memberships, merges
+from streams.wire import changes, dead_letters, identity_records, memberships
 from streams.wire.changes import Header
 from streams.wire.memberships import Membership
 from streams.wire.topics import CHANGES, DEAD_LETTERS, MEMBERSHIPS, MERGES
@@ -67,7 +67,7 @@ def published_records(
 
 def sent_record(event: Event) -> OutRecord:
     """The record of `merges` with which one id of a person sends something to another id."""
-    return OutRecord(MERGES, event.customer.encode(), merges.encode(event), [])
+    return OutRecord(MERGES, event.customer.encode(), identity_records.encode(event), [])
 
 
 def dead_letter_record(record: InputRecord, reason: str, partition: int) -> OutRecord:
@@ -126,4 +126,4 @@ def batch_size_needed(topic: str) -> int:
 
     That of `merges` is larger: a single record of it may exceed `BATCH_MAX_BYTES`.
     """
-    return merges.BATCH_MAX_BYTES if topic == MERGES else BATCH_MAX_BYTES
+    return identity_records.BATCH_MAX_BYTES if topic == MERGES else BATCH_MAX_BYTES

@@ -7,7 +7,7 @@ from rules.events import INPUTS
 CHANGES = "segment-changes"
 MEMBERSHIPS = "segment-memberships"
 DEAD_LETTERS = "dead-letters"
-# Messages from one id of a person to another, written and read by workers (`streams.wire.merges`).
+# Messages from one id of a person to another, written and read by workers (`streams.wire.identity_records`).
 MERGES = "merges"
 OUTPUTS = (CHANGES, MEMBERSHIPS, DEAD_LETTERS)
 # Topics that a worker reads. Of records with the same time, those of the topic that is named first are read first.

@@ -13,7 +13,7 @@ from streams.definitions_file import load
 from streams.kafka import admin
 from streams.kafka.admin import FoundTopics
 from streams.kafka.partitioner import belonging_of_each
-from streams.runtime.host import assemble, now_ms, pace
+from streams.runtime.faust_app import assemble, now_ms, pace
 from streams.settings import Settings
 from streams.stop import stop
 from streams.wire.topics import OUTPUTS, READ

@@ -26,9 +26,9 @@ from streams.wire.records import encode_entry
 from streams.wire.topics import DEAD_LETTERS
 from streams.worker import erasure_scan, placement
 from streams.worker.dead_letter_limit import DeadLetterLimit
+from streams.worker.output_recovery import OwnedWorkerPartition, recover
 from streams.worker.partition import WorkerPartition
 from streams.worker.rebuild import Rebuild, RebuildProcess, RebuildRequest, RebuildResult, Recomputation, Recompute
-from streams.worker.recovery import OwnedWorkerPartition, recover
 from streams.worker.segmenter import SegmenterConfig
 
 log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from rules.identity.events import CascadedErasure, ErasureNotice, Link
 from rules.placeholders import BUILT_IN, Placeholders
 from streams.kafka.fetch import OutputReader
 from streams.runtime.checkpoint import Checkpointer
-from streams.wire import merges
+from streams.wire import identity_records
 from streams.wire.event_decoder import read
 from streams.wire.records import OutRecord, membership_record
 from streams.wire.topics import MERGES
@@ -91,10 +91,10 @@ def _carried_out(
     """
     for record in records:
         value = record.value or b""
-        if merges.is_of_former_version(value):
+        if identity_records.is_of_former_version(value):
             yield from _sent_on(value, record.key, linked, erased)
         elif b"notice" in value[:_KIND_WITHIN_BYTES]:
-            event = merges.read(value, record.key)
+            event = identity_records.read(value, record.key)
             if isinstance(event, ErasureNotice):
                 yield event
 
@@ -104,7 +104,7 @@ def _sent_on(
 ) -> Iterable[Event]:
     """Erasures in a record of an old version, whose owners wrote no notice; ``linked``: each former id's last link."""
     if b'"link"' in value or b'"erased"' in value:
-        event = merges.read(value, key)
+        event = identity_records.read(value, key)
         if isinstance(event, Link):
             linked[event.customer] = max(linked.get(event.customer, (0, "")), (event.time, event.into))
         elif isinstance(event, CascadedErasure):

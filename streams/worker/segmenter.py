@@ -33,9 +33,9 @@ from rules.sentences import LANGUAGES
 from streams.defects import no_pseudonym
 from streams.failpoints import reach, reach_record
 from streams.runtime.checkpoint import Checkpointer, Progress
-from streams.runtime.merge import MergedBatch
+from streams.runtime.input_merge import MergedBatch
 from streams.runtime.meter import DecidedChanges, Meter, MeteredStep
-from streams.wire import merges
+from streams.wire import identity_records
 from streams.wire.records import InputRecord, OutRecord, dead_letter_record, sent_record
 from streams.worker.customer_loader import CustomerLoader, Loaded
 from streams.worker.dead_letter_limit import DeadLetterLimit, DeadLetterRatio
@@ -76,7 +76,7 @@ class StepResult:
     def send(self, events: Sequence[Event], record: InputRecord) -> None:
         """Note events for other ids. One that is too large for a record becomes a dead letter of this partition."""
         for event in events:
-            if merges.fits(event):
+            if identity_records.fits(event):
                 self.sent.append(event)
             else:
                 self.dead_letters.append((record, "too_large_to_forward"))

@@ -24,11 +24,11 @@ from rules.sentences import sentence
 from streams.kafka.fetch import OutputChunk
 from streams.offline.replay import Replay
 from streams.state.contract import tombstone
-from streams.wire import changes, customer_codec, memberships, merges
+from streams.wire import changes, customer_codec, identity_records, memberships
 from streams.wire.event_decoder import Rejected, decode, decode_line
 from streams.wire.records import OutRecord, encode_entry, membership_record
 from streams.wire.topics import CHANGES, MEMBERSHIPS, MERGES
-from streams.worker import erasure_scan, recovery
+from streams.worker import erasure_scan, output_recovery
 from tests.oracle import oracle
 from tests.strategies import histories, worlds
 from tests.strategies.worlds import World, failing
@@ -262,8 +262,8 @@ def test_a_repeat_gives_no_row_to_whom_more_is_known_of() -> None:
     customer = engine.new()
     customer.instant = customer.erased = 8
     customer.sequence, customer.published_ahead = 3, Ahead({"c3"}, 9, 10, ("b",))
-    assert recovery._row("u", [PublishedChange("c1", 1, 1, ("b",))], customer) is None
-    newest = recovery._row("u", [PublishedChange("c3", 9, 3, ("b",))], customer)
+    assert output_recovery._row("u", [PublishedChange("c1", 1, 1, ("b",))], customer) is None
+    newest = output_recovery._row("u", [PublishedChange("c3", 9, 3, ("b",))], customer)
     assert newest is not None
     assert newest.value is not None
 
@@ -349,7 +349,7 @@ class _Topics:
 
     peek: Any = None  # it is not called here
 
-    def __init__(self, sent: Sequence[Event], encode: Callable[[Event], bytes] = merges.encode) -> None:
+    def __init__(self, sent: Sequence[Event], encode: Callable[[Event], bytes] = identity_records.encode) -> None:
         own = [OutRecord(MERGES, event.customer.encode(), encode(event), []) for event in sent]
         self._records = {"merges": own, "profiles": list[OutRecord]()}
 

@@ -24,7 +24,7 @@ from streams.wire import changes, memberships
 from streams.wire.changes import SegmentChange
 from streams.wire.records import OutRecord, encode_entry
 from streams.wire.topics import CHANGES, MEMBERSHIPS
-from streams.worker import recovery
+from streams.worker import output_recovery
 from streams.worker.segmenter import Segmenter
 from tests.oracle import oracle
 from tests.oracle.oracle import Json, milliseconds
@@ -222,7 +222,7 @@ def test_of_what_is_known_nothing_is_remembered() -> None:
     after = lives.store._partitions[0]
     assert cast(Segmenter, runner.task.processor)._published_dead_letters == set()
     assert (after.save_number, after.customers) == (before.save_number, before.customers)
-    assert after.outputs == {name: len(lives.outputs.records[name]) for name in recovery.OUTPUTS}
+    assert after.outputs == {name: len(lives.outputs.records[name]) for name in output_recovery.OUTPUTS}
 
 
 def test_records_that_are_not_ours(caplog: pytest.LogCaptureFixture) -> None:
@@ -239,7 +239,7 @@ def test_records_that_are_not_ours(caplog: pytest.LogCaptureFixture) -> None:
     lives.store._partitions[0].outputs = {"segment-changes": len(lives.outputs.records["segment-changes"])}
     lives.outputs.append([OutRecord("segment-changes", b"u1", None, [])])
     asyncio.run(lives.claim())
-    assert not [record for record in caplog.records if record.name == recovery.log.name]
+    assert not [record for record in caplog.records if record.name == output_recovery.log.name]
 
 
 def test_a_save_of_which_the_reply_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

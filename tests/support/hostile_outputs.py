@@ -17,7 +17,7 @@ from itertools import cycle
 from typing import Any
 
 from rules.times import format_instant
-from streams.wire import merges
+from streams.wire import identity_records
 from tests.support import hostile_records
 from tests.support.hostile_records import MIB, PARTITIONS, Sent, partition_of
 
@@ -251,7 +251,7 @@ class Scenes:
             size = self._rng.randrange(MIB // 2, _FORWARDED_ANYWHERE_MAX_BYTES)
             yield self._filled(size, may_count=False, anonymousId=device, topic="visits")
         if self._rng.random() < 0.3:
-            size = self._rng.randrange(merges.RECORD_MAX_BYTES - 600, _VALUE_MAX_BYTES)
+            size = self._rng.randrange(identity_records.RECORD_MAX_BYTES - 600, _VALUE_MAX_BYTES)
             yield self._filled(size, may_count=True, reason="too_large_to_forward", anonymousId=device, topic="visits")
 
     def large_under_another_key(self) -> Scene:

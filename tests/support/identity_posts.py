@@ -12,7 +12,7 @@ from rules.engine import Engine
 from rules.events import Event
 from rules.identity.links import Decider
 from rules.identity.resolution import process
-from streams.wire import merges
+from streams.wire import identity_records
 from tests.strategies import worlds
 
 
@@ -40,7 +40,7 @@ class Post:
         self.kinds |= set(map(type, acted.sent))
         self.changes += acted.changes
         for forwarded in acted.sent:
-            self._way[forwarded.customer].append((merges.encode(forwarded), self._is_copy))
+            self._way[forwarded.customer].append((identity_records.encode(forwarded), self._is_copy))
 
     def _apply(self, event: Event, customer: Customer) -> list[Change]:
         return self.engine.apply(event.customer, customer, event)
@@ -57,7 +57,7 @@ class Post:
                 record, self._is_copy = self._way[customer_id].popleft()
                 if not self._is_copy:
                     self._again.append((customer_id, record))
-            event = merges.read(record, customer_id.encode())
+            event = identity_records.read(record, customer_id.encode())
             assert not isinstance(event, str), event
             self.read(event)
             self._is_copy = False

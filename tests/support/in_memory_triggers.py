@@ -16,7 +16,7 @@ from rules.events import IDENTIFY, Event
 from rules.times import format_instant
 from rules.values import Document
 from streams.kafka.fetch import FetchedRecord
-from streams.runtime.merge import MergedBatch
+from streams.runtime.input_merge import MergedBatch
 from streams.state.contract import Claim, Identity, PartitionState
 from streams.state.memory import MemoryStore
 from streams.triggers import decision_log

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streams import stop
-from streams.kafka import fence
+from streams.kafka import producer_fence
 from streams.state import definition_documents, redis_client
 
 # Parts of sentences that stand on their own.
 REMEDIES = {
     "REBUILD": stop.REBUILD, "COPY": stop.COPY,
     "_ANOTHER_VERSION": definition_documents._ANOTHER_VERSION,
-    "_WHEN_BACK": fence._WHEN_BACK, "_REPLICA": redis_client._REPLICA,
+    "_WHEN_BACK": producer_fence._WHEN_BACK, "_REPLICA": redis_client._REPLICA,
 }  # fmt: skip
 SOURCE = Path(__file__).parents[2] / "streams"
 # What is called with a sentence.

@@ -74,7 +74,7 @@ def added(tree: Path) -> None:
 
 
 def moved(tree: Path) -> None:
-    (tree / "streams/runtime/merge.py").rename(tree / "streams/runtime/merged_inputs.py")
+    (tree / "streams/runtime/input_merge.py").rename(tree / "streams/runtime/merged_inputs.py")
 
 
 @pytest.mark.parametrize(

@@ -160,12 +160,19 @@ def test_what_texts_name_is_there() -> None:
     [
         ("X = 'from streams.worker.claim import Claiming'", ["import of streams.worker.claim.Claiming"]),
         ("X = 'from streams import ownership'", ["import of streams.ownership"]),
-        ("X = 'from streams.kafka import fence\\nfence.WAIT = 3'", ["fence.WAIT"]),
-        ("X = 'from streams.worker import recovery\\nread = recovery._Part.read'", ["recovery._Part"]),
+        ("X = 'from streams.kafka import producer_fence\\nproducer_fence.WAIT = 3'", ["producer_fence.WAIT"]),
+        (
+            "X = 'from streams.worker import output_recovery\\nread = output_recovery._Part.read'",
+            ["output_recovery._Part"],
+        ),
         ("from streams.offline import recompute\np.setattr(recompute, 'SILENT', 1)", ["recompute.SILENT"]),
         ("X = ('-m', 'streams.recompute')", ["-m streams.recompute"]),
         ("X['FAIL_POINT'] = 'after_lunch:1:SIGSTOP'", ["fail point after_lunch"]),
-        ("X = 'from streams.kafka import fence\\nfence.FENCE_WAIT_S = {number}'\nY = 'after_claim:1:SIGSTOP'", []),
+        (
+            "X = 'from streams.kafka import producer_fence\\nproducer_fence.FENCE_WAIT_S = {number}'\n"
+            "Y = 'after_claim:1:SIGSTOP'",
+            [],
+        ),
         ("X = ('-m', 'streams.offline.rebuild_process')\nY = 'import faust'", []),
     ],
 )

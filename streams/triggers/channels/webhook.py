@@ -2,6 +2,8 @@
 
 The one rule: the id is the action's key, the same for each attempt, so that the receiver can drop repeats.
 Redirects are not followed: an endpoint that moved is a refusal.
+
+See also: `streams.triggers.retries` (when an attempt is made again), `streams.triggers.endpoint` (the breaker).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from rules.identity.events import ErasureNotice
 from streams.kafka import admin
 from streams.kafka.partitioner import partition_of
 from streams.settings import Settings
-from streams.wire import merges
+from streams.wire import identity_records
 from tests.support import live
 from tests.support.commands import segmenter
 from tests.support.patience import eventually
@@ -110,7 +110,7 @@ class Place:
 
     def erased_along(self) -> set[str]:
         """Ids that were erased along with a person."""
-        messages = [merges.read(record.value, record.key) for record in self.read("merges")]
+        messages = [identity_records.read(record.value, record.key) for record in self.read("merges")]
         return {message.customer for message in messages if isinstance(message, ErasureNotice)}
 
     def is_equal(self) -> bool:

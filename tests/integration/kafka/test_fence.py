@@ -20,7 +20,7 @@ from aiokafka.errors import RequestTimedOutError
 
 from local.servers import Kafka
 from streams.errors import NotRenewed, ProducerFenced, PublishFailed
-from streams.kafka import fence
+from streams.kafka import producer_fence
 from streams.kafka import publisher as publisher_module
 from streams.kafka.publisher import FencedPublisher
 from streams.kafka.transactional_ids import transactional_id
@@ -110,9 +110,9 @@ async def test_fences_that_are_made_at_once(kafka: Kafka, monkeypatch: pytest.Mo
     """At most so many fences are made at once as the coordinator bears, by claims and by renewals."""
     place = Place(kafka, partitions=6)
     making, most = 0, 0
-    make = fence.make
+    make = producer_fence.make
 
-    async def counted(options: Any, name: str, places: Sequence[TopicPartition]) -> fence.Fence:
+    async def counted(options: Any, name: str, places: Sequence[TopicPartition]) -> producer_fence.Fence:
         nonlocal making, most
         making += 1
         most = max(most, making)
@@ -121,7 +121,7 @@ async def test_fences_that_are_made_at_once(kafka: Kafka, monkeypatch: pytest.Mo
         finally:
             making -= 1
 
-    monkeypatch.setattr(fence, "make", counted)
+    monkeypatch.setattr(producer_fence, "make", counted)
     monkeypatch.setattr(publisher_module, "_STARTING_MAX", 2)
     publisher = FencedPublisher(place.client, place.prefix, "group", OUTPUTS, 6)
     await publisher.claim(range(6))
@@ -154,18 +154,18 @@ async def test_a_renewal_that_fails_half_way(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is published until a renewal has come through, as leaders may refuse the former producer."""
-    carry = fence._carry_epoch
+    carry = producer_fence._carry_epoch
     async with publishing_owner(place, renew_s=1.0) as owner:
 
         async def carried_and_lost(producer: AIOKafkaProducer, places: Sequence[TopicPartition]) -> None:
-            monkeypatch.setattr(fence, "_carry_epoch", carry)
+            monkeypatch.setattr(producer_fence, "_carry_epoch", carry)
             await carry(producer, places)
             owner.leads_to(NOBODY)  # the next attempt does not even begin
             raise RequestTimedOutError
 
         former = owner.publisher._fences[0]
         monkeypatch.setattr(outbox, "AGAIN_S", 0.2)
-        monkeypatch.setattr(fence, "_carry_epoch", carried_and_lost)
+        monkeypatch.setattr(producer_fence, "_carry_epoch", carried_and_lost)
         await owner.until(lambda: len(not_renewed(caplog)) > 2)
         with pytest.raises(ProducerFenced):
             await owner.publisher.publish(0, records(b"refused"))
@@ -189,12 +189,12 @@ async def test_kafka_stands_still_when_a_renewal_has_an_epoch(
             os.kill(kafka.pid, signal.SIGSTOP)
 
     monkeypatch.setattr(outbox, "AGAIN_S", 0.2)
-    monkeypatch.setattr(fence, "FENCE_WAIT_S", 2.0)
+    monkeypatch.setattr(producer_fence, "FENCE_WAIT_S", 2.0)
     with Kafka(heap_mb=256) as kafka:
         place = Place(kafka)
         async with publishing_owner(place, renew_s=1.0) as owner:
             with monkeypatch.context() as changed:
-                changed.setattr(fence, "reach", stop_it)
+                changed.setattr(producer_fence, "reach", stop_it)
                 await owner.until(lambda: len(not_renewed(caplog)) > 1)
             publishing = asyncio.create_task(owner.is_published(b"1"))
             await asyncio.sleep(0.5)
@@ -213,7 +213,7 @@ async def test_a_fence_that_cannot_be_renewed_for_too_long(place: Place) -> None
     async with publishing_owner(place, renew_s=1.0) as owner:
         owner.publisher._fence_max_s = 2.0
         owner.leads_to(NOBODY)
-        with pytest.raises(PublishFailed, match="or could not renew its fence, for"):
+        with pytest.raises(PublishFailed, match="or could not renew its producer_fence, for"):
             await asyncio.wait_for(owner.running, 20)
 
 
@@ -245,7 +245,7 @@ async def test_another_takes_the_id_during_a_renewal(place: Place, monkeypatch: 
             other.join()
 
     async with publishing_owner(place, renew_s=1.0) as owner:
-        monkeypatch.setattr(fence, "reach", take_it_meanwhile)
+        monkeypatch.setattr(producer_fence, "reach", take_it_meanwhile)
         with pytest.raises(ProducerFenced, match="another producer has its transactional id, or this process"):
             await asyncio.wait_for(owner.running, 20)
 
@@ -274,7 +274,7 @@ async def test_a_process_that_stands_still_while_it_claims(impatient: Place, mon
         await commit(producer)
 
     with monkeypatch.context() as changed:
-        changed.setattr(fence, "TRANSACTION_MAX_MS", 500)
+        changed.setattr(producer_fence, "TRANSACTION_MAX_MS", 500)
         changed.setattr(AIOKafkaProducer, "commit_transaction", commit_late)
         with pytest.raises(ProducerFenced) as fenced:
             await publisher.claim([0])
@@ -283,7 +283,7 @@ async def test_a_process_that_stands_still_while_it_claims(impatient: Place, mon
         "Kafka ended its transaction; start the worker again"
     )
     with monkeypatch.context() as changed:
-        changed.setattr(fence, "reach", lambda _: time.sleep(9))
+        changed.setattr(producer_fence, "reach", lambda _: time.sleep(9))
         named = r"Kafka has forgotten this producer \(.*InvalidProducerIdMapping"
         with pytest.raises(PublishFailed, match=named) as forgotten:
             await publisher.claim([0])

@@ -23,13 +23,13 @@ from local.servers import Kafka, Tansu
 from streams import rights
 from streams.errors import ProducerFenced, PublishFailed
 from streams.kafka import admin as topics
-from streams.kafka import fence, output_batches, producer
+from streams.kafka import output_batches, producer, producer_fence
 from streams.kafka import publisher as publisher_module
 from streams.kafka.producer import PRODUCERS_MAX
 from streams.kafka.publisher import FencedPublisher, UnfencedPublisher
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.wire import merges
+from streams.wire import identity_records
 from streams.wire.changes import CHANGE_MAX_BYTES
 from streams.wire.event_decoder import CUSTOMER_MAX_BYTES
 from streams.wire.records import BATCH_MAX_BYTES, OutRecord, batch_size_needed
@@ -130,7 +130,7 @@ async def test_the_largest_record_of_merges_is_taken(place: Place) -> None:
     """A topic with the size that `topics.verify` asks for takes the largest record, key and all."""
     set_batch_size(place.brokers, place.prefix + MERGES, batch_size_needed(MERGES))
     key = b"k" * CUSTOMER_MAX_BYTES
-    value = bytes(merges.RECORD_MAX_BYTES - len(key))
+    value = bytes(identity_records.RECORD_MAX_BYTES - len(key))
     async with place.publisher() as publisher:
         await publisher.publish(0, [OutRecord(MERGES, key, value, []), OutRecord(MERGES, key, b"next", [])])
     read_back = await place.read(dict.fromkeys([(MERGES, 0), (MERGES, 1)]))
@@ -261,7 +261,7 @@ async def test_an_owner_that_could_not_renew_publishes_nothing(forgetful: Place)
 @pytest.mark.kafka
 async def test_a_broker_that_can_keep_no_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the replication factor of the transaction log, which is three by default."""
-    monkeypatch.setattr(fence, "FENCE_WAIT_S", 2.0)
+    monkeypatch.setattr(producer_fence, "FENCE_WAIT_S", 2.0)
     pattern = r"within 2 s; see that it is up, and that transaction\.state\.log\.replication\.factor is at most"
     with Kafka(heap_mb=256, properties={"transaction.state.log.replication.factor": "3"}) as kafka:
         publisher = FencedPublisher(Place(kafka).client, "", "group", OUTPUTS, 2)

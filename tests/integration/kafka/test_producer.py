@@ -14,7 +14,7 @@ import pytest
 from local.server_process import free_port
 from local.servers import Kafka, Tansu
 from streams.errors import PublishFailed
-from streams.kafka import fence
+from streams.kafka import producer_fence
 from streams.kafka import publisher as publisher_module
 from streams.kafka.publisher import FencedPublisher, UnfencedPublisher
 from streams.wire.topics import OUTPUTS
@@ -105,8 +105,8 @@ async def test_a_fence_that_kafka_does_not_answer(
 ) -> None:
     """A claim leaves nothing where the broker stops before the connection or within a transaction."""
     place = Place(own_kafka)
-    monkeypatch.setattr(fence, "FENCE_WAIT_S", 2.0)
-    for module in (fence, publisher_module):
+    monkeypatch.setattr(producer_fence, "FENCE_WAIT_S", 2.0)
+    for module in (producer_fence, publisher_module):
         monkeypatch.setattr(
             module, "reach", lambda name: os.kill(own_kafka.pid, signal.SIGSTOP) if name == point else None
         )

@@ -158,7 +158,7 @@ SLOW = """
 import asyncio
 from streams.kafka import output_reader
 from streams.runtime import rebalance_listener
-from streams.worker.recovery import PartitionRecovery
+from streams.worker.output_recovery import PartitionRecovery
 rebalance_listener.CLAIM_MAX_S, output_reader.CHUNK_MAX = 2, 1
 read = PartitionRecovery.read
 async def slow(*of):
@@ -266,7 +266,7 @@ def test_the_worker_is_started_again(kafka: Kafka, tmp_path: Path) -> None:
 
 def without_room_for_transactions(world: World, shop: Shop, mortal: Kafka) -> str:
     """A single broker has a transaction log which requires three copies."""
-    lines = "from streams.kafka import fence\nfence.FENCE_WAIT_S = 3"
+    lines = "from streams.kafka import producer_fence\nproducer_fence.FENCE_WAIT_S = 3"
     with altered(shop, world, lines) as worker:
         stop_sentence = sentence(worker, 60)
     assert mortal.folder is not None

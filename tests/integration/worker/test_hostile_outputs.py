@@ -20,7 +20,7 @@ import pytest
 from local.processes import Triggers, Worker
 from local.receivers import SECRET, Hook
 from local.servers import Kafka, Redis
-from streams.wire import merges
+from streams.wire import identity_records
 from streams.wire.changes import CHANGE_MAX_BYTES
 from streams.wire.dead_letters import ORIGINAL_MAX_BYTES
 from tests.support import hostile_outputs, hostile_records
@@ -40,7 +40,7 @@ BOUNDS = {
     "segment-changes": CHANGE_MAX_BYTES,
     "segment-memberships": CHANGE_MAX_BYTES,
     "dead-letters": 2 * ORIGINAL_MAX_BYTES,
-    "merges": merges.RECORD_MAX_BYTES,
+    "merges": identity_records.RECORD_MAX_BYTES,
     "trigger-decisions": CHANGE_MAX_BYTES,
     "trigger-dead-letters": 2 * CHANGE_MAX_BYTES,
 }
@@ -64,7 +64,7 @@ class Outputs:
         self.counts[topic] += 1
         self.largest[topic] = max(self.largest[topic], len(value) + len(record.key or b""))
         if topic == "merges":
-            sent = msgspec.msgpack.decode(value, type=merges.SentRecord)
+            sent = msgspec.msgpack.decode(value, type=identity_records.SentRecord)
             self.parts[sent.parts] += sent.kind == "moved"
             self.large_forwarded += sent.kind == "forwarded" and len(sent.value) >= hostile_records.MIB // 2
         elif topic == "segment-changes":

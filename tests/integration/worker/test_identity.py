@@ -27,7 +27,7 @@ from local.servers import Kafka, Redis
 from rules.identity.events import ForwardedEvent, Link, ProfileMerge
 from streams.kafka import admin
 from streams.settings import Settings
-from streams.wire import merges
+from streams.wire import identity_records
 from tests.oracle import oracle
 from tests.support import live
 from tests.support.commands import partition_of, segmenter
@@ -159,12 +159,12 @@ def members(settings: dict[str, Any]) -> dict[str, set[str]]:
 def forge(settings: dict[str, Any]) -> None:
     """Write a profile to `merges` that moved once more, under another name, as a liar or a defect would."""
     for record in live.read_topic(settings["brokers"], settings["topic_prefix"] + "merges"):
-        event = merges.read(record.value, record.key)
+        event = identity_records.read(record.value, record.key)
         if isinstance(event, ProfileMerge) and event.customer == "busy":
             other = msgspec.structs.replace(event, move=event.move ^ 1)
             producer: Any = KafkaProducer(bootstrap_servers=settings["brokers"])
             topic = settings["topic_prefix"] + "merges"
-            producer.send(topic, key=record.key, value=merges.encode(other), partition=record.partition)
+            producer.send(topic, key=record.key, value=identity_records.encode(other), partition=record.partition)
             producer.close()
             return
     raise AssertionError("no profile has moved to busy")
@@ -223,7 +223,11 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
     assert repeater.count > PERSONS
     assert out_of_sequence(settings) == []
     moved = live.read_topic(settings["brokers"], settings["topic_prefix"] + "merges")
-    assert {type(merges.read(record.value, record.key)) for record in moved} >= {Link, ProfileMerge, ForwardedEvent}
+    assert {type(identity_records.read(record.value, record.key)) for record in moved} >= {
+        Link,
+        ProfileMerge,
+        ForwardedEvent,
+    }
 
     forge(settings)
     with Worker(settings) as worker:

@@ -1,6 +1,6 @@
 """A worker: the real ownership in a process of its own, started again whenever it ends.
 
-The one rule: the product runs as its composition root runs it (streams/runtime/host.py); only Kafka's
+The one rule: the product runs as its composition root runs it (streams/runtime/faust_app.py); only Kafka's
 consumer, the publisher and the way to the store are the world's.
 """
 

@@ -23,7 +23,7 @@ from rules.identity.links import LINKS_MAX
 from rules.identity.resolution import HOPS_MAX, is_effective
 from rules.profile.profile import Profile
 from streams.offline.replay import Replay
-from streams.wire import changes, merges
+from streams.wire import changes, identity_records
 from streams.wire.event_decoder import Rejected, decode_line
 from tests.oracle import oracle
 from tests.strategies import histories, worlds
@@ -422,12 +422,12 @@ def test_what_is_on_the_topic_is_read_as_it_was_sent() -> None:
         CascadedErasure("a", "", 5, "m", into="u", linked=3, vouched=True),
         identity_events.ErasureNotice("a", "", 5, "m"),
     ):
-        assert merges.read(merges.encode(event), event.customer.encode()) == event
-    assert merges.read(merges.encode(moved), b"another") == "wrong_key"
+        assert identity_records.read(identity_records.encode(event), event.customer.encode()) == event
+    assert identity_records.read(identity_records.encode(moved), b"another") == "wrong_key"
     for value, reason in (
         (None, "not_json"),
         (b"{", "not_json"),
         (b"[]", "bad_value"),
         (b'{"kind": "x"}', "bad_value"),
     ):
-        assert merges.read(value, b"u") == reason
+        assert identity_records.read(value, b"u") == reason

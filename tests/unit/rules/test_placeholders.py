@@ -24,7 +24,7 @@ from streams.runtime.input_buffer import reader
 from streams.state.definition_list import DefinitionVersion
 from streams.state.definition_versions import DefinitionVersions
 from streams.triggers.inputs import reading
-from streams.wire import merges
+from streams.wire import identity_records
 from tests.support.partition_lives import Lives, Record
 
 # What decides the built-in file: of the version before placeholders, and to be changed only with what is stored.
@@ -119,7 +119,7 @@ def test_a_worker_reads_none_of_them_as_an_id() -> None:
         ({"userId": "ann", "anonymousId": "b"}, "b"),
     ):
         sent = ForwardedEvent("ann", "page", 1, "m", path=("a",), value=page(**ids), appended_ms=1_772_449_200_000)
-        event = decoded("merges", "ann", merges.encode(sent))
+        event = decoded("merges", "ann", identity_records.encode(sent))
         assert isinstance(event, ForwardedEvent)
         assert event.link == link
 

@@ -20,7 +20,7 @@ from rules.identity.links import Decider
 from rules.identity.profile_moves import TAKEN_MAX, parts_of
 from rules.identity.resolution import process
 from streams.kafka.fetch import FetchedRecord
-from streams.wire import customer_codec, merges
+from streams.wire import customer_codec, identity_records
 from streams.wire.event_decoder import decode_line
 from streams.worker.segmenter import StepResult
 from tests.strategies import histories
@@ -288,7 +288,7 @@ def test_every_part_fits_into_a_record() -> None:
     )  # fmt: skip
     parts = parts_of(whole)
     assert len(parts) == 6
-    assert max(len(merges.encode(part)) for part in parts) < 600_000
+    assert max(len(identity_records.encode(part)) for part in parts) < 600_000
     assert b"".join(part.profile for part in parts) == whole.profile
 
 
@@ -340,14 +340,14 @@ def test_a_record_of_the_former_version_is_read_on() -> None:
     )  # fmt: skip
     ann = ENGINE.new()
     for _ in range(2):
-        event = merges.read(record, b"ann")
+        event = identity_records.read(record, b"ann")
         assert isinstance(event, ProfileMerge)
         process(event, ann, DECIDER)
     assert sums(ann) == right(range(1, 401))
     made_again = msgspec.structs.replace(moved(), id="l")
     process(made_again, ann, DECIDER)  # as when all events are read again by this version
     assert sums(ann) == right(range(1, 401))
-    link = merges.read(b'{"kind":"link","customer":"phone","time":5,"id":"m","into":"ann"}', b"phone")
+    link = identity_records.read(b'{"kind":"link","customer":"phone","time":5,"id":"m","into":"ann"}', b"phone")
     assert link == Link("phone", "", 5, "m", into="ann")
 
 
@@ -375,4 +375,4 @@ def test_an_event_that_fits_into_no_record_is_a_dead_letter(size: int, reason: s
     assert [why for _, why in result.dead_letters] == ([] if reason is None else [reason])
     assert (result.sent == [sent]) == (reason is None)
     if reason is None:
-        assert len(merges.encode(sent)) < 1_048_588 - 500
+        assert len(identity_records.encode(sent)) < 1_048_588 - 500

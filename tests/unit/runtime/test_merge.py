@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from rules.events import Event
-from streams.runtime.merge import Merge, MergedBatch, Reading
+from streams.runtime.input_merge import Merge, MergedBatch, Reading
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 FROM = {"profiles": 0, "visits": 10, "carts": 200, "purchases": 3_000}

@@ -12,7 +12,7 @@ from rules.engine import Engine
 from streams.errors import ProducerFenced, StoreFailed, StoreRefused
 from streams.kafka.fetch import FetchResponse, FetchStatus
 from streams.runtime import partition_runner as partition_runner_module
-from streams.runtime.merge import Merge
+from streams.runtime.input_merge import Merge
 from streams.runtime.outbox import Outbox
 from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.partition_task import Pace, PartitionTask, TaskContext

@@ -22,7 +22,7 @@ from streams.kafka.fetch import Batch, FetchResponse, FetchStatus
 from streams.kafka.fetch_queue import RECORD_COST_BYTES
 from streams.runtime import outbox as outbox_module
 from streams.runtime.input_buffer import IN_HAND_MAX_BYTES, SLICE_MAX_COST, RecordReader
-from streams.runtime.merge import Merge
+from streams.runtime.input_merge import Merge
 from streams.runtime.outbox import WAITING_MAX, WAITING_MAX_BYTES, Outbox
 from streams.runtime.partition_task import Pace, PartitionTask, TaskContext
 from streams.state.contract import Claim, Identity, Save

@@ -14,7 +14,7 @@ import pytest
 from rules.events import Event
 from streams.errors import Fenced, PublishFailed, StoreFailed
 from streams.kafka.fetch import Batch, FetchedRecord, FetchResponse, FetchStatus
-from streams.runtime.merge import Merge, MergedBatch
+from streams.runtime.input_merge import Merge, MergedBatch
 from streams.runtime.outbox import Outbox
 from streams.runtime.partition_task import Pace, PartitionTask, TaskContext
 from streams.runtime.poison_pills import CARE_MAX_S, Attempt, Care, Trials, encode, judge

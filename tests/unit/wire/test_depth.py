@@ -13,8 +13,8 @@ from collections.abc import Callable
 import pytest
 
 from rules.events import Origin
-from streams.wire.depth import is_deeper
 from streams.wire.event_decoder import DEPTH_MAX, read
+from streams.wire.json_depth import is_deeper
 
 MB = 1_000_000
 ORIGIN = Origin("visits", 0, 0)

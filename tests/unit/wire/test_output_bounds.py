@@ -40,7 +40,7 @@ from streams.wire.changes import CHANGE_MAX_BYTES, SegmentChange
 from streams.wire.event_decoder import CUSTOMER_MAX_BYTES, MESSAGE_ID_MAX_CHARS, decode_line
 from streams.wire.records import BATCH_MAX_BYTES, OutRecord, encode_entry
 from streams.wire.topics import TRIGGER_DEAD_LETTERS
-from streams.worker.recovery import OutboxEntry
+from streams.worker.output_recovery import OutboxEntry
 from tests.support.in_memory_triggers import change as trigger_change
 from tests.support.in_memory_triggers import come
 

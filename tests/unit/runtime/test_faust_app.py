@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from streams.runtime import host
+from streams.runtime import faust_app
 
 
 class Stopped(Exception):
@@ -27,11 +27,11 @@ async def test_a_task_that_fails_is_a_stop(monkeypatch: pytest.MonkeyPatch) -> N
     async def action() -> None:
         raise LookupError("no such thing")
 
-    monkeypatch.setattr(host, "stop", stop)
+    monkeypatch.setattr(faust_app, "stop", stop)
     with pytest.raises(Stopped):
-        await asyncio.wait_for(host._every(0, action)(), 5)
+        await asyncio.wait_for(faust_app._every(0, action)(), 5)
     (sentence,) = sentences
-    assert sentence.startswith("a defect ended a task (LookupError at test_host.py:")
+    assert sentence.startswith("a defect ended a task (LookupError at test_faust_app.py:")
     assert sentence.endswith("); please report it with the log above")
 
 

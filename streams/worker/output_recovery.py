@@ -35,6 +35,8 @@ A former owner that is alive and does not know that it was replaced is fenced be
 (`streams.kafka.publisher`). Tansu cannot fence, so there its records that are still on their way are not seen: a change
 may be published twice under the same id, and a row may be replaced by an older one.
 
+Nothing stored is restored here: customers that Redis has lost are made again by `streams.worker.rebuild`.
+
 See also `streams.worker.erasure_scan`, which comes before, and `streams.triggers.claim` for the recovery of triggers.
 """
 

@@ -19,6 +19,9 @@ a failed batch as sent, so the batches that a refusal leaves out could not be se
 Sources: KIP-98 (idempotence and transactions), KIP-360 (what a leader forgets), the broker's configuration.
 
 See also: `streams.kafka.publisher` (one fence per partition), `streams.runtime.outbox` (when it is renewed).
+
+See also ``streams/state/lua/claim.lua`` and ``save.lua``, which do the same for Redis, and `streams.runtime.assignment`
+for the order of both.
 """
 
 from __future__ import annotations
