@@ -440,7 +440,8 @@ BY_TESTS = (
         "streams/worker/erasure_scan.py",
         'elif b"notice" in value[:_KIND_WITHIN_BYTES]:\n            event = identity_records.read(value, record.key)\n'
         "            if isinstance(event, ErasureNotice):",
-        "else:\n            event = identity_records.read(value, record.key)\n            if isinstance(event, CascadedErasure):",
+        "else:\n            event = identity_records.read(value, record.key)\n"
+        "            if isinstance(event, CascadedErasure):",
         "tests/simulation/test_erasure.py",
     ),
     Mutant(

@@ -4,7 +4,7 @@ Every new customer is checked against its partition, and every record of `merges
 written out here: that of aiokafka, in Python as well, takes about three times as long, and twenty times as long as
 `murmur2_of_each`, which hashes many keys at once.
 
-The hash is defined by `Utils.murmur2` in the clients of Apache Kafka.
+The hash is defined by the method murmur2 of Utils in the Java client of Apache Kafka.
 """
 
 from __future__ import annotations

@@ -169,8 +169,10 @@ def test_what_texts_name_is_there() -> None:
         ("X = ('-m', 'streams.recompute')", ["-m streams.recompute"]),
         ("X['FAIL_POINT'] = 'after_lunch:1:SIGSTOP'", ["fail point after_lunch"]),
         (
-            "X = 'from streams.kafka import producer_fence\\nproducer_fence.FENCE_WAIT_S = {number}'\n"
-            "Y = 'after_claim:1:SIGSTOP'",
+            (
+                "X = 'from streams.kafka import producer_fence\\nproducer_fence.FENCE_WAIT_S = {number}'\n"
+                "Y = 'after_claim:1:SIGSTOP'"
+            ),
             [],
         ),
         ("X = ('-m', 'streams.offline.rebuild_process')\nY = 'import faust'", []),
