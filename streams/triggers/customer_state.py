@@ -122,11 +122,16 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         return self.erased > 0 and not (self.traits or self.actions or self.sent or self.acted or self.awaited)
 
     def forget(self, at: int) -> list[Action]:
-        """Erase everything but attempts that are under way. Returns the actions that end by it."""
+        """Erase everything up to this time (ms) but attempts that are under way. Returns the actions that end by it.
+
+        What is later stays: where Redis was emptied, an erasure is read again after what was sent since is read back.
+        """
         self.erased = at
-        self.traits, self.sent, self.acted = {}, [], []
-        ended = [action for action in self.actions if not action.attempting]
-        self.actions = [action for action in self.actions if action.attempting]
+        self.traits = {name: trait for name, trait in self.traits.items() if trait.time > at}
+        self.sent = [sent for sent in self.sent if sent.time > at]
+        self.acted = [key for key in self.acted if any(sent.trigger == key for sent in self.sent)]
+        ended = [action for action in self.actions if not action.attempting and action.occurred_at <= at]
+        self.actions = [action for action in self.actions if action.attempting or action.occurred_at > at]
         return ended
 
     @property

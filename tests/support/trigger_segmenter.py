@@ -81,6 +81,7 @@ class Segmenter:
 
     def run(self, now: int) -> None:
         """Do all that the segmenter and Kafka do up to now."""
+        self._append_sent(now)
         for partition in (0, 1):
             if now >= max(self._steps_at[partition], self.away_until[partition]):
                 self._step(partition, now)
@@ -91,10 +92,13 @@ class Segmenter:
         for coming in [coming for coming in self._coming if coming[0] <= now and now >= self.away_until[0]]:
             self._coming.remove(coming)
             self._publish(*coming)
+
+    def _append_sent(self, now: int) -> None:
+        """Append what one id sent to the other, once its worker is there; no step has passed the time of the record."""
         for sending in [sending for sending in self._sending if sending[0] <= now and now >= self.away_until[1]]:
             self._sending.remove(sending)
             self._sent.add(sending[1])
-            self.happenings[0].append(sending[1]._replace(time=sending[0]))
+            self.happenings[0].append(sending[1]._replace(time=max(sending[0], self.away_until[1])))
             self.happenings[0].sort()
 
     def _step(self, partition: int, now: int) -> None:
