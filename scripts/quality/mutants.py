@@ -191,6 +191,13 @@ BY_TESTS = (
         "tests/integration/state/test_redis_store.py::test_a_call_that_is_cancelled_is_cancelled",
     ),
     Mutant(
+        "an erasure that is read again leaves what was sent since",
+        "streams/triggers/customer_state.py",
+        "self.sent = [sent for sent in self.sent if sent.time > at]",
+        "self.sent = []",
+        "tests/unit/triggers/test_customer_state.py",
+    ),
+    Mutant(
         "topics that got more partitions are refused",
         "streams/worker/claim.py",
         "if unchecked := unread - config.placed:",

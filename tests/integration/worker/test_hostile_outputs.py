@@ -23,6 +23,7 @@ from local.servers import Kafka, Redis
 from streams.wire import identity_records
 from streams.wire.changes import CHANGE_MAX_BYTES
 from streams.wire.dead_letters import ORIGINAL_MAX_BYTES
+from streams.wire.topics import READ
 from tests.support import hostile_outputs, hostile_records
 from tests.support.commands import segmenter
 from tests.support.hostile_records import PARTITIONS
@@ -147,9 +148,23 @@ def goes_on(run: Run, hook: Hook, count: int, within_s: float) -> None:
     assert outputs.large_forwarded, "large events were sent on"
     assert others["merges", "bad_value"], "events went through too many ids"
     assert hook.forged == 0
-    assert verified.code == 0, verified
+    assert verified.code == 0, (verified.out, records_of_differences(run, verified.out))
     run.assert_no_defect()
     assert memory[-1] < GROWS_MAX * memory[0]
+
+
+def records_of_differences(run: Run, report: str) -> list[str]:
+    """The records of all inputs that have a customer's id as their key, for the customers that verify names."""
+    customers = {line.partition("  ")[0].encode() for line in report.splitlines() if "recomputed: " in line}
+    records: list[str] = []
+
+    def take(record: Any) -> None:
+        if record.key in customers:
+            records.append(f"{record.topic} {record.offset} {record.timestamp} {record.value!r:.600}")
+
+    for topic in READ:
+        run.each(topic, take)
+    return records
 
 
 def test_a_thousand(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
