@@ -70,7 +70,8 @@ class ForkedCommand:
     def send_signal(self, number: int, /) -> None:
         """Send a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it ended since, and its supervisor has not said so yet
+                os.kill(self.pid, number)
 
     def _ended(self, timeout: float | None) -> int | None:
         if self._code is None and (line := self._read_line(timeout)) is not None:

@@ -213,7 +213,7 @@ async def test_a_fence_that_cannot_be_renewed_for_too_long(place: Place) -> None
     async with publishing_owner(place, renew_s=1.0) as owner:
         owner.publisher._fence_max_s = 2.0
         owner.leads_to(NOBODY)
-        with pytest.raises(PublishFailed, match="or could not renew its producer_fence, for"):
+        with pytest.raises(PublishFailed, match="or could not renew its fence, for"):
             await asyncio.wait_for(owner.running, 20)
 
 
