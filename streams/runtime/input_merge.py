@@ -14,6 +14,8 @@ order of the inputs (profiles, visits, carts, purchases), then by offset.
 Within an input records keep their order: a record that is older than the one before it is taken right after that one.
 
 See also `streams.runtime.partition_clock`, the clock that follows from it.
+
+An event that is older than what was taken is late: see `rules.engine`.
 """
 
 from __future__ import annotations

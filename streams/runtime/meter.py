@@ -1,6 +1,8 @@
 """The interface by which a partition reports its steps to the metrics.
 
 A step reports once and in bulk. No decision, checkpoint or record depends on the reports.
+
+See also `streams.runtime.metrics` (what is counted), `streams.runtime.scraped_metrics` (lag and clocks).
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ clock never goes back, and never passes the wall clock less the grace.
 
 See also `streams.runtime.timers`, which fires due times on this clock, and `streams.runtime.input_merge`, which takes
 records only up to where other inputs cannot precede them.
+
+An event from behind the clock still counts, as late: see `rules.engine`.
 """
 
 from __future__ import annotations

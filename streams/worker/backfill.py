@@ -4,7 +4,7 @@ The one rule: a backfill is done when a whole pass has found no customer of form
 was restarted may miss customers, so a pass that has migrated one is followed by another.
 
 See also `streams.runtime.background` for when a step may be taken, and `streams.worker.customer_loader`, which
-migrates the customers that events need in the meantime.
+migrates the customers that events need in the meantime, and `rules.definition_migration` for what that is.
 """
 
 from __future__ import annotations

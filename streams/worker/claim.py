@@ -1,6 +1,6 @@
 """Claims partitions for the worker: definitions, placement, erasures, recovery, and the runners that go on.
 
-See also `streams.runtime.assignment` for the order of a claim.
+See also `streams.runtime.assignment` for the order of a claim, in which former owners are fenced in Kafka and in Redis.
 """
 
 from __future__ import annotations
