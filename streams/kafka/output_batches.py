@@ -77,10 +77,15 @@ async def _partitions_for(
             by_key[record.topic].append(index)
     for topic, indices in by_key.items():
         count = len(await producer.partitions_for(prefix + topic))
-        keys = [records[index].key or b"" for index in indices]
+        keys = [_key_of(records[index]) for index in indices]
         for index, number in zip(indices, partitions_of_keys(keys, count), strict=True):
             numbers[index] = number
     return numbers
+
+
+def _key_of(record: OutRecord) -> bytes:
+    assert record.key is not None, "a record that is placed by its key has one"
+    return record.key
 
 
 class SentBatch(NamedTuple):

@@ -1,53 +1,37 @@
 """The partition of a customer: Kafka's default partitioner, murmur2 over the customer id.
 
-Every new customer is checked against its partition, and every record of `merges` is placed by its key. So the hash is
-written out here: that of aiokafka, in Python as well, takes about three times as long, and twenty times as long as
-`murmur2_of_each`, which hashes many keys at once.
-
-The hash is defined by the method murmur2 of Utils in the Java client of Apache Kafka.
+Every new customer is checked against its partition, and every record of `merges` is placed by its key. aiokafka hashes
+one key at a time in Python, so many keys are hashed at once with numpy here (`murmur2_of_each`).
 """
 
 from __future__ import annotations
 
-import struct
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from aiokafka.partitioner import murmur2
 from numpy.typing import NDArray
 
 from streams.settings import Settings
 
 _SEED = 0x9747B28C
 _FACTOR = 0x5BD1E995
-_MASK = 0xFFFFFFFF
+_UNSIGNED = 0xFFFFFFFF
 _POSITIVE = 0x7FFFFFFF
-# Fewer keys of one length are hashed one by one: each operation on an array costs as much as several on a number.
+# Fewer keys of one length are hashed one by one: an operation on an array costs as much as several on numbers.
 _TOGETHER_MIN = 8
 
 
-def murmur2(key: bytes) -> int:
-    """The hash of a key, without a sign."""
-    count = len(key) >> 2
-    state = _SEED ^ len(key)
-    for word in struct.unpack_from(f"<{count}I", key):
-        mixed = word * _FACTOR & _MASK
-        state = (state * _FACTOR ^ (mixed ^ mixed >> 24) * _FACTOR) & _MASK
-    if rest := key[4 * count :]:
-        state = (state ^ int.from_bytes(rest, "little")) * _FACTOR & _MASK
-    state = (state ^ state >> 13) * _FACTOR & _MASK
-    return state ^ state >> 15
-
-
 def murmur2_of_each(keys: Sequence[bytes]) -> list[int]:
-    """The hashes of these keys, in their order."""
+    """The hashes of these keys, in their order, without a sign."""
     hashes = [0] * len(keys)
     by_length: defaultdict[int, list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
         by_length[len(key)].append(index)
     for length, indices in by_length.items():
         if len(indices) < _TOGETHER_MIN:
-            hashed_keys = [murmur2(keys[index]) for index in indices]
+            hashed_keys = [murmur2(keys[index]) & _UNSIGNED for index in indices]
         else:
             hashed_keys = _murmur2_of_one_length([keys[index] for index in indices], length).tolist()
         for index, hashed in zip(indices, hashed_keys, strict=True):
@@ -75,7 +59,7 @@ def _murmur2_of_one_length(keys: Sequence[bytes], length: int) -> NDArray[np.uin
 
 def partition_of(customer: str, partitions: int) -> int:
     """The partition of a customer's records, as the clients of Java, aiokafka and kafka-python choose it by key."""
-    return (murmur2(customer.encode()) & _POSITIVE) % partitions
+    return int((murmur2(customer.encode()) & _POSITIVE) % partitions)
 
 
 def partitions_of_keys(keys: Sequence[bytes], partitions: int) -> list[int]:

@@ -9,7 +9,7 @@ command still is a process of its own, with its own environment, streams and exi
 
 The one rule: a command sees nothing of another one. The server runs none itself, and starts no thread.
 
-See also `tests.support.commands.segmenter`, which starts a fresh interpreter where the environment asks for it.
+See also `tests.support.commands.segmenter` (commands that end), and `launch` (processes that go on).
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -60,15 +59,6 @@ def segmenter(*arguments: str, stdin: bytes = b"", timeout_s: float = 60, **sett
 def _text(stream: IO[bytes]) -> str:
     stream.seek(0)
     return stream.read().decode()
-
-
-def fresh_segmenter(*arguments: str, stdin: bytes = b"", timeout_s: float = 60, **settings: object) -> Done:
-    """Run the command to its end in an interpreter of its own, where what is imported or read at start matters."""
-    done = subprocess.run(
-        command(*arguments),
-        input=stdin, env=environment(settings), capture_output=True, timeout=timeout_s, check=False,
-    )  # fmt: skip
-    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def assert_one_line(err: str) -> None:
